@@ -248,7 +248,7 @@ impl UserRepo for PgTenantTx {
     async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError> {
         let before = LOCK.query().bind(id.as_uuid()).fetch_optional::<User>(self.connection()).await?;
         let Some(before) = before else { return Ok(None) };
-        let assigned = before.assigned_role().after_admin(patch.role, patch.role_pinned, now);
+        let assigned = before.assigned_role().with_admin_change(patch.role, patch.role_pinned, now);
         UPDATE
             .query()
             .bind(id.as_uuid())
@@ -275,7 +275,7 @@ async fn provision(
     identity: &Identity,
     now: Timestamp,
 ) -> Result<Option<User>, StoreError> {
-    let assigned = AssignedRole::unset(Role::Viewer).after_token(identity.role_claim());
+    let assigned = AssignedRole::initial(Role::Viewer).with_role_claim(identity.role_claim());
     PROVISION
         .query()
         .bind(id.as_uuid())
@@ -294,7 +294,7 @@ async fn provision(
 async fn update_from_token(tx: &mut PgTenantTx, identity: &Identity, now: Timestamp) -> Result<User, StoreError> {
     let lock = LOCK_BY_IDENTITY.query().bind(&identity.issuer).bind(&identity.subject);
     let known: User = lock.fetch_one(tx.connection()).await?;
-    let assigned = known.assigned_role().after_token(identity.role_claim());
+    let assigned = known.assigned_role().with_role_claim(identity.role_claim());
     UPDATE_FROM_TOKEN
         .query()
         .bind(known.id.as_uuid())

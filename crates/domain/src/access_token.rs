@@ -1,4 +1,4 @@
-//! Personal access tokens: what a machine acts with as a user, within scopes.
+//! Personal access tokens: credentials that let a program act as a user, limited to scopes.
 
 use crate::ids::{AccessTokenId, TenantId, UserId};
 use crate::role::{Operation, Resource};
@@ -15,7 +15,7 @@ pub struct TokenScope {
     operation: Operation,
 }
 
-/// What a token may be used for.
+/// The operations that a token may allow, per resource.
 const SCOPES: &[(Resource, &[Operation])] = &[
     (
         Resource::Conversations,
@@ -32,20 +32,20 @@ const SCOPES: &[(Resource, &[Operation])] = &[
     (Resource::Reasoning, &[Operation::Read]),
 ];
 
-/// A text that is not a scope.
+/// Error: the string is not a known scope.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("must be one of {}", TokenScope::all().map(|scope| scope.to_string()).collect::<Vec<_>>().join(", "))]
 pub struct UnknownScope;
 
 impl TokenScope {
-    /// All of them.
+    /// All scopes, in a fixed order.
     pub fn all() -> impl Iterator<Item = Self> {
         SCOPES.iter().flat_map(|(resource, operations)| {
             operations.iter().map(|operation| Self { resource: *resource, operation: *operation })
         })
     }
 
-    /// Whether this is about `operation` on `resource`. A change of the classification is an update, also downwards.
+    /// Whether this scope permits `operation` on `resource`. The `update` scope also covers `declassify`.
     #[must_use]
     pub fn covers(self, resource: Resource, operation: Operation) -> bool {
         let operation = if operation == Operation::Declassify { Operation::Update } else { operation };
@@ -73,7 +73,7 @@ impl Serialize for TokenScope {
     }
 }
 
-/// A personal access token. Its secret is not here: it is shown once and kept as a keyed hash.
+/// A personal access token, without its secret: that is returned once, at creation, and stored as a keyed hash.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AccessToken {
     /// UUIDv7, chosen by the application.
@@ -86,15 +86,15 @@ pub struct AccessToken {
     pub scopes: Vec<TokenScope>,
     /// When the row was inserted.
     pub created_at: Timestamp,
-    /// Time of expiry.
+    /// End of validity.
     pub expires_at: Timestamp,
-    /// Time of the last use, to a minute.
+    /// Time of the last use, updated at most once a minute; `None` if the token was never used.
     pub last_used_at: Option<Timestamp>,
-    /// Time of revocation.
+    /// Time of revocation; `None` if it was not revoked.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// A token to be stored.
+/// A token to insert.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewAccessToken {
     /// UUIDv7, chosen by the application.
@@ -103,11 +103,11 @@ pub struct NewAccessToken {
     pub user_id: UserId,
     /// Name that the user gave it.
     pub name: String,
-    /// Keyed hash of its secret.
+    /// Keyed hash of the secret, in hex.
     pub hash: String,
     /// Operations that the token allows.
     pub scopes: Vec<TokenScope>,
-    /// Time of expiry.
+    /// End of validity.
     pub expires_at: Timestamp,
 }
 
@@ -120,12 +120,12 @@ pub struct TenantAccessToken {
     pub token: AccessToken,
 }
 
-/// A new personal access token with its secret, which is shown once and stored nowhere. Not `Debug`, so that it cannot
-/// reach a log.
+/// A new personal access token with its secret, which is returned once and never stored. Deliberately not `Debug`, so
+/// that the secret cannot end up in a log.
 pub struct IssuedAccessToken {
     /// The token's row, without its secret.
     pub token: AccessToken,
-    /// What its owner sends as the bearer token.
+    /// The value that its owner sends as the bearer token.
     pub secret: String,
 }
 
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_are_the_matrix_words_and_none_is_about_tokens_or_tenants() {
+    fn scopes_use_the_matrix_names_and_exclude_tokens_and_tenants() {
         assert_eq!(
             "documents:read".parse::<TokenScope>().map(|scope| scope.to_string()),
             Ok("documents:read".to_owned())

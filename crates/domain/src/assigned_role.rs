@@ -1,27 +1,27 @@
-//! Where a user's role comes from, and who wins: an admin's word, or that of the next token.
+//! Where a user's role comes from, and whether an admin's setting or a later token takes precedence.
 
 use crate::role::Role;
 use crate::time::Timestamp;
 use chrono::SubsecRound as _;
 
-/// A user's role, with what decides whether a token may change it.
+/// A user's role, with the facts that decide whether a token may change it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AssignedRole {
     /// The role as stored.
     pub role: Role,
-    /// A token gave it: a later token that names no role takes it away.
+    /// The role came from a token: a later token without a role claim removes it.
     pub from_token: bool,
-    /// An admin pinned it: a token may lower it and never raise it.
+    /// An admin pinned the role: a token may lower it but never raise it.
     pub pinned: bool,
-    /// When it was set: the moment of an admin's change, or the time of issue of the last token that was heard. `None`:
-    /// it came with the user and was never set since.
+    /// When the role was set: the time of the admin's change, or the `iat` of the last token that was applied. `None`
+    /// if the role has not been set since the user was created.
     pub set_at: Option<Timestamp>,
 }
 
 /// The role claim of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RoleClaim {
-    /// The role that its claims map to; `None` where it has no role claim at all.
+    /// The role that the token's claims map to; `None` if the token has no role claim.
     pub role: Option<Role>,
     /// The token's `iat` claim, if it has one.
     pub issued_at: Option<Timestamp>,
@@ -39,7 +39,7 @@ pub enum RoleClaimRejection {
 }
 
 impl RoleClaimRejection {
-    /// The code in the audit row.
+    /// The code for the audit row.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -51,18 +51,19 @@ impl RoleClaimRejection {
 }
 
 impl AssignedRole {
-    /// The role of a user who never signed in with a token.
+    /// The role of a new user, to which no token has been applied yet.
     #[must_use]
-    pub const fn unset(role: Role) -> Self {
+    pub const fn initial(role: Role) -> Self {
         Self { role, from_token: false, pinned: false, set_at: None }
     }
 
-    /// Why what a token says of the role is left aside; `None`: it is not. The answer is the same before and after
-    /// [`Self::after_token`].
+    /// Returns why the token's role claim is ignored, or `None` if it is applied. [`Self::with_role_claim`] does not
+    /// change the answer.
     ///
-    /// `iat` has whole seconds, so a token of the second in which the role was set counts as later.
+    /// `iat` has a resolution of one second, so a token issued in the same second in which the role was set counts as
+    /// later.
     #[must_use]
-    pub fn rejects(&self, claim: RoleClaim) -> Option<RoleClaimRejection> {
+    pub fn rejection_of(&self, claim: RoleClaim) -> Option<RoleClaimRejection> {
         let Some(issued_at) = claim.issued_at else { return claim.role.map(|_| RoleClaimRejection::NoIssueTime) };
         if self.set_at.is_some_and(|set_at| issued_at < set_at.trunc_subsecs(0)) {
             return Some(RoleClaimRejection::IssuedBefore);
@@ -71,13 +72,13 @@ impl AssignedRole {
         raises.then_some(RoleClaimRejection::Pinned)
     }
 
-    /// The role after a token.
+    /// The role after a token's role claim was applied.
     ///
-    /// A token without `iat` counts as one that names no role: it gives nothing, and a role that another token gave is
-    /// lost.
+    /// A token without `iat` counts as one without a role claim: it grants no role, and it removes a role that an
+    /// earlier token granted.
     #[must_use]
-    pub fn after_token(self, claim: RoleClaim) -> Self {
-        match self.rejects(claim) {
+    pub fn with_role_claim(self, claim: RoleClaim) -> Self {
+        match self.rejection_of(claim) {
             Some(RoleClaimRejection::IssuedBefore | RoleClaimRejection::Pinned) => return self,
             Some(RoleClaimRejection::NoIssueTime) | None => {}
         }
@@ -89,10 +90,10 @@ impl AssignedRole {
         }
     }
 
-    /// The role after an admin's change. Naming a role pins it, the present one too; so does pinning alone. Unpinning
-    /// leaves the role to the next token that is issued after the role was set.
+    /// The role after an admin's change. Setting a role pins it, even if it is the current one; so does `pinned = true`
+    /// alone. After unpinning, the next token that was issued after the role was set decides.
     #[must_use]
-    pub fn after_admin(self, role: Option<Role>, pinned: Option<bool>, now: Timestamp) -> Self {
+    pub fn with_admin_change(self, role: Option<Role>, pinned: Option<bool>, now: Timestamp) -> Self {
         let is_set = role.is_some() || pinned == Some(true);
         let pinned = pinned.unwrap_or(self.pinned || role.is_some());
         if !is_set {
@@ -115,52 +116,61 @@ mod tests {
     }
 
     #[test]
-    fn the_provider_is_heard_in_the_order_in_which_it_spoke() {
-        let given = AssignedRole::unset(Role::Viewer).after_token(claim(Role::Admin, 100));
-        let given = given.after_token(claim(Role::User, 200));
+    fn role_claims_apply_in_the_order_of_their_issue_times() {
+        let current = AssignedRole::initial(Role::Viewer).with_role_claim(claim(Role::Admin, 100));
+        let current = current.with_role_claim(claim(Role::User, 200));
         let late = claim(Role::Admin, 150);
-        assert_eq!((given.after_token(late), given.rejects(late)), (given, Some(RoleClaimRejection::IssuedBefore)));
-        let confirmed = given.after_token(claim(Role::User, 300));
-        assert_eq!(confirmed.after_token(claim(Role::Admin, 250)).role, Role::User);
-        let silent = RoleClaim { role: None, issued_at: Some(at(150)) };
-        assert_eq!(given.after_token(silent).role, Role::User, "an older one takes nothing away either");
+        assert_eq!(
+            (current.with_role_claim(late), current.rejection_of(late)),
+            (current, Some(RoleClaimRejection::IssuedBefore))
+        );
+        let confirmed = current.with_role_claim(claim(Role::User, 300));
+        assert_eq!(confirmed.with_role_claim(claim(Role::Admin, 250)).role, Role::User);
+        let without_role = RoleClaim { role: None, issued_at: Some(at(150)) };
+        assert_eq!(current.with_role_claim(without_role).role, Role::User, "an older token removes nothing");
     }
 
     #[test]
     fn a_pinned_role_is_lowered_and_not_raised_until_it_is_unpinned() {
-        let given = AssignedRole::unset(Role::Admin).after_admin(Some(Role::User), None, at(100));
-        assert!(given.pinned);
+        let current = AssignedRole::initial(Role::Admin).with_admin_change(Some(Role::User), None, at(100));
+        assert!(current.pinned);
         let raises = claim(Role::Admin, 200);
-        assert_eq!((given.after_token(raises), given.rejects(raises)), (given, Some(RoleClaimRejection::Pinned)));
+        assert_eq!(
+            (current.with_role_claim(raises), current.rejection_of(raises)),
+            (current, Some(RoleClaimRejection::Pinned))
+        );
         let lowers = claim(Role::Viewer, 200);
-        let lowered = given.after_token(lowers);
-        assert_eq!((lowered.role, lowered.pinned, given.rejects(lowers)), (Role::Viewer, true, None));
-        let free = lowered.after_admin(None, Some(false), at(300));
-        assert_eq!(free.after_token(claim(Role::Admin, 150)).role, Role::Viewer, "issued before");
-        assert_eq!(free.after_token(claim(Role::Admin, 250)).role, Role::Admin);
+        let lowered = current.with_role_claim(lowers);
+        assert_eq!((lowered.role, lowered.pinned, current.rejection_of(lowers)), (Role::Viewer, true, None));
+        let free = lowered.with_admin_change(None, Some(false), at(300));
+        assert_eq!(free.with_role_claim(claim(Role::Admin, 150)).role, Role::Viewer, "issued before");
+        assert_eq!(free.with_role_claim(claim(Role::Admin, 250)).role, Role::Admin);
     }
 
     #[test]
-    fn naming_the_present_role_pins_it_as_of_now() {
-        let given = AssignedRole::unset(Role::Viewer).after_token(claim(Role::User, 100));
-        let confirmed = given.after_admin(Some(Role::User), None, at(200));
+    fn an_admin_who_sets_the_present_role_pins_it_at_that_time() {
+        let current = AssignedRole::initial(Role::Viewer).with_role_claim(claim(Role::User, 100));
+        let confirmed = current.with_admin_change(Some(Role::User), None, at(200));
         assert_eq!(
             confirmed,
             AssignedRole { role: Role::User, from_token: false, pinned: true, set_at: Some(at(200)) }
         );
-        assert_eq!(given.after_admin(None, Some(true), at(200)), confirmed);
-        assert_eq!(given.after_admin(None, None, at(200)), given);
-        assert!(!given.after_admin(Some(Role::Admin), Some(false), at(200)).pinned);
+        assert_eq!(current.with_admin_change(None, Some(true), at(200)), confirmed);
+        assert_eq!(current.with_admin_change(None, None, at(200)), current);
+        assert!(!current.with_admin_change(Some(Role::Admin), Some(false), at(200)).pinned);
     }
 
     #[test]
-    fn a_token_that_does_not_say_when_it_was_issued_gives_no_role() {
-        let unsaid = RoleClaim { role: Some(Role::Admin), issued_at: None };
-        let new = AssignedRole::unset(Role::Viewer);
-        assert_eq!((new.after_token(unsaid), new.rejects(unsaid)), (new, Some(RoleClaimRejection::NoIssueTime)));
-        let given = new.after_token(claim(Role::User, 100));
-        assert_eq!(given.after_token(unsaid).role, Role::Viewer);
-        let by_admin = new.after_admin(Some(Role::User), None, at(100));
-        assert_eq!(by_admin.after_token(unsaid), by_admin);
+    fn a_token_without_iat_grants_no_role() {
+        let without_iat = RoleClaim { role: Some(Role::Admin), issued_at: None };
+        let new = AssignedRole::initial(Role::Viewer);
+        assert_eq!(
+            (new.with_role_claim(without_iat), new.rejection_of(without_iat)),
+            (new, Some(RoleClaimRejection::NoIssueTime))
+        );
+        let current = new.with_role_claim(claim(Role::User, 100));
+        assert_eq!(current.with_role_claim(without_iat).role, Role::Viewer);
+        let by_admin = new.with_admin_change(Some(Role::User), None, at(100));
+        assert_eq!(by_admin.with_role_claim(without_iat), by_admin);
     }
 }

@@ -1,4 +1,4 @@
-//! The audit log: events, intents, outcomes and rows. No row carries a prompt, a title or document text.
+//! The audit log: event types, intents, outcomes and rows. No row contains a prompt, a title or document text.
 
 mod canonical;
 pub mod lines;
@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// The name of an audited event, as it is stored: a resource and what happened to it, joined by a dot.
+/// The stored name of an audited event: a resource and a verb, joined by a dot.
 ///
-/// The events of commands stand beside them ([`crate::command`]); here are those that no command causes.
+/// Events of commands are declared with the commands ([`crate::command`]); the constants below are the others.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct EventType(&'static str);
 
@@ -25,7 +25,7 @@ impl EventType {
     pub const AUTH_DENIED: Self = Self("auth.denied");
     /// The policy gate refused a command, or the tool gateway a tool call.
     pub const POLICY_DENIED: Self = Self("policy.denied");
-    /// A chat turn or a direct completion ended: the outcome of `chat.request`.
+    /// A chat turn or a direct completion ended: the outcome event of `chat.request`.
     pub const CHAT_RESPONSE: Self = Self("chat.response");
     /// A tool was called.
     pub const TOOL_INVOCATION: Self = Self("tool.invocation");
@@ -33,10 +33,11 @@ impl EventType {
     pub const DOC_INGESTION: Self = Self("doc.ingestion");
     /// The operator removed old rows from the audit log.
     pub const AUDIT_RETIRED: Self = Self("audit.retired");
-    /// A process of the platform started. Its facts hold a keyed hash of the configuration, so that a change shows.
+    /// A process of the platform started. The row's metadata contains a keyed hash of the configuration, so that
+    /// configuration changes are visible.
     pub const PLATFORM_STARTED: Self = Self("platform.started");
 
-    /// All events that no command causes.
+    /// All events that are not caused by a command.
     pub const WITHOUT_COMMAND: &'static [Self] = &[
         Self::AUTH_LOGIN,
         Self::AUTH_DENIED,
@@ -47,7 +48,7 @@ impl EventType {
         Self::PLATFORM_STARTED,
     ];
 
-    /// An event of a command. `name` is lower-case ASCII: words joined by `_`, parts joined by `.`.
+    /// The event of a command. `name` is lower-case ASCII: words joined by `_`, parts joined by `.`.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self(name)
@@ -61,7 +62,7 @@ impl EventType {
 }
 
 string_enum! {
-    /// State of an operation, as a row records it.
+    /// State of an operation, as recorded in an audit row.
     ResultStatus {
         /// Intent row: the operation is about to start.
         Pending = "pending",
@@ -78,12 +79,12 @@ string_enum! {
     }
 }
 
-/// What a row records of an operation, before or after it ran.
+/// The operation that a row is about; part of intent and outcome rows.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AuditSubject {
     /// Event of the intent, or of the outcome.
     pub event: EventType,
-    /// Kind of resource that the operation is about.
+    /// Kind of the resource that the operation acts on.
     pub resource: Option<Resource>,
     /// Id of the resource; `None` for operations on several.
     pub resource_id: Option<Uuid>,
@@ -95,7 +96,7 @@ pub struct AuditSubject {
     pub metadata: Value,
 }
 
-/// A changed resource, for `before` and `after` in the audit row.
+/// A resource before and after a change; the audit row records both.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Changed<T> {
     /// State before the change.
@@ -104,10 +105,10 @@ pub struct Changed<T> {
     pub after: T,
 }
 
-/// How an operation ended.
+/// The result of an operation, for its outcome row.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
-    /// As in the intent row, with the event and facts of the outcome.
+    /// As in the intent row, but with the event and metadata of the outcome.
     pub subject: AuditSubject,
     /// State in which the operation ended.
     pub status: ResultStatus,
@@ -117,12 +118,12 @@ pub struct Outcome {
     pub tools_used: Vec<String>,
 }
 
-/// A row of the audit log as its readers get it.
+/// A row of the audit log, as returned to readers.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AuditRecord {
     /// UUIDv7 of the row.
     pub id: AuditId,
-    /// Tenant whose log it is in.
+    /// Tenant whose log contains the row.
     pub tenant_id: TenantId,
     /// The acting user; `None` for the worker, the system and refused tokens.
     pub user_id: Option<UserId>,
@@ -140,28 +141,28 @@ pub struct AuditRecord {
     pub tools_used: Vec<String>,
     /// Keyed hash (HMAC-SHA-256, hex) of the request's content.
     pub request_hash: Option<String>,
-    /// `pending` for an intent, otherwise how it ended.
+    /// `pending` for an intent, otherwise the result of the operation.
     pub result_status: Option<String>,
     /// Milliseconds from intent to outcome.
     pub latency_ms: Option<i32>,
-    /// Id of the intent row, in intent and outcome alike.
+    /// Id of the intent row; the same in the intent and its outcome.
     pub correlation_id: Uuid,
     /// Id of the HTTP request or job that caused it.
     pub request_id: Option<RequestId>,
     /// Facts about the operation: a JSON object, never content.
     pub metadata: Value,
-    /// `intent`, `outcome`, or `event` for a row that is both.
+    /// `intent`, `outcome`, or `event` for a single row that is both.
     pub phase: String,
     /// Time of the insert.
     pub created_at: Timestamp,
 }
 
-/// Conditions on audit rows; all that are set must hold.
+/// Filter for audit rows; all conditions that are set must hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct AuditFilter {
-    /// Name of an event; a name that no event has matches nothing.
+    /// Name of an event; an unknown name matches no rows.
     pub event_type: Option<String>,
-    /// User who acted in the row.
+    /// The acting user of the row.
     pub user_id: Option<UserId>,
     /// Resource that the row is about.
     pub resource_id: Option<Uuid>,
@@ -169,7 +170,7 @@ pub struct AuditFilter {
     pub from: Option<Timestamp>,
     /// Latest time, exclusive.
     pub to: Option<Timestamp>,
-    /// State that the row records.
+    /// Recorded result of the operation.
     pub result_status: Option<ResultStatus>,
     /// Conversation that the row belongs to.
     pub session_id: Option<ConversationId>,

@@ -1,4 +1,4 @@
-//! Proof that a command was authorized and recorded before it runs.
+//! Types that prove that a command was authorized and its intent recorded before it runs.
 
 use crate::credential::Credential;
 use crate::ids::AuditId;
@@ -35,16 +35,16 @@ impl AuditReceipt {
     }
 }
 
-/// Where work reads and writes within the tenant.
+/// The data area within the tenant that work reads and writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Space {
     /// The user's own tenant.
     Home,
 }
 
-/// What the gate granted: to whom, with which rights and credential, in which space, under which audit record.
+/// What the gate granted: scope, rights, credential and space, with the receipt of the audit row.
 ///
-/// Use cases and tools check it instead of roles: the rights already contain what the policy matrix says.
+/// Use cases and tools check the permit's rights instead of roles; the rights are computed from the policy matrix.
 #[derive(Clone, Debug)]
 pub struct Permit {
     scope: TenantScope,
@@ -87,7 +87,7 @@ impl Permit {
         self.rights.reach_tenant(self.permission)
     }
 
-    /// All rights of the user through this credential, at the moment of the decision.
+    /// All rights of the user with this credential, at the time of the decision.
     #[must_use]
     pub fn rights(&self) -> &Rights {
         &self.rights
@@ -129,7 +129,7 @@ pub struct AccessGrant {
     pub space: Space,
 }
 
-/// A command that passed the gate. Use cases take nothing else.
+/// A command that passed the gate. Use cases accept commands in no other form.
 #[derive(Clone, Debug)]
 pub struct Authorized<C> {
     permit: Permit,
@@ -143,13 +143,13 @@ impl<C> Authorized<C> {
         Self { permit, command }
     }
 
-    /// The command as it was decided on.
+    /// The command that the gate allowed.
     #[must_use]
     pub fn command(&self) -> &C {
         &self.command
     }
 
-    /// The permit, which outlives the command.
+    /// The permit under which the command runs.
     #[must_use]
     pub fn permit(&self) -> &Permit {
         &self.permit
@@ -161,7 +161,7 @@ impl<C> Authorized<C> {
         &self.permit.scope
     }
 
-    /// Splits it into permit and command.
+    /// Splits this into the permit and the command.
     #[must_use]
     pub fn into_parts(self) -> (Permit, C) {
         (self.permit, self.command)

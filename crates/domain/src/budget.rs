@@ -1,7 +1,7 @@
-//! Budgets: what a tenant and each of its users may spend on models, and how much of it a turn gets.
+//! Budgets: limits on what a tenant and each of its users may spend on models, and reservations for running turns.
 //!
-//! A turn sets aside what it may come to before a model is called, and settles when it ends. Spent and set aside
-//! together never pass a limit, however many turns begin at once.
+//! A turn reserves its estimated consumption before it calls a model, and settles the reservation when it ends.
+//! Spending plus reservations never exceed a limit, regardless of how many turns start concurrently.
 
 use crate::ids::ReservationId;
 use crate::role::string_enum;
@@ -12,27 +12,27 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 string_enum! {
-    /// What can be limited, by the name of its quota.
+    /// The kinds of limit; the value is the name of the quota.
     BudgetLimit {
-        /// The tenant's tokens of the day.
+        /// Tokens of the whole tenant per day (UTC).
         TenantTokens = "tokens_per_day",
-        /// The user's tokens of the day.
+        /// Tokens of one user per day (UTC).
         UserTokens = "user_tokens_per_day",
-        /// What the tenant's calls cost in the month.
+        /// Cost of the whole tenant's model calls per month (UTC).
         TenantCost = "cost_per_month",
-        /// What the user's calls cost in the month.
+        /// Cost of one user's model calls per month (UTC).
         UserCost = "user_cost_per_month",
     }
 }
 
 impl BudgetLimit {
-    /// Whether it is of one user.
+    /// Whether the limit applies to one user, not to the whole tenant.
     #[must_use]
     pub fn is_per_user(self) -> bool {
         matches!(self, Self::UserTokens | Self::UserCost)
     }
 
-    /// When the period (UTC) of a moment began.
+    /// First day of the limit's period (day or month, UTC) that contains `now`.
     #[must_use]
     pub fn period_begins(self, now: Timestamp) -> Date {
         match self {
@@ -41,7 +41,7 @@ impl BudgetLimit {
         }
     }
 
-    /// When the period (UTC) of a moment ends.
+    /// End of the limit's period (day or month, UTC) that contains `now`; exclusive.
     #[must_use]
     pub fn period_ends(self, now: Timestamp) -> Timestamp {
         match self {
@@ -54,36 +54,37 @@ impl BudgetLimit {
     }
 }
 
-/// The first day of a day's month.
+/// The first day of the month that contains `day`.
 #[must_use]
 pub fn first_of_month(day: Date) -> Date {
     day.with_day(1).unwrap_or(day)
 }
 
-/// When the day (UTC) of a moment ends.
+/// End of the day (UTC) that contains `now`: midnight of the next day.
 #[must_use]
 pub fn end_of_day(now: Timestamp) -> Timestamp {
     let day = now.date_naive();
     start_of_day(day.checked_add_days(Days::new(1)).unwrap_or(day))
 }
 
-/// When a day (UTC) begins.
+/// Midnight (UTC) at the start of `day`.
 #[must_use]
 pub fn start_of_day(day: Date) -> Timestamp {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// An amount of money as a person writes it: a decimal number of units of the currency that the prices are in, to a
-/// millionth.
+/// An amount of money as a decimal number of currency units, with a resolution of one millionth. The currency is that
+/// of the configured prices.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Money(pub MicroCost);
 
 impl Money {
-    /// The highest amount, in units.
+    /// The largest accepted amount, in currency units.
     pub const MAX_UNITS: f64 = 1_000_000_000.0;
     const MICROS: u32 = 1_000_000;
 
-    /// An amount of `units` of the currency; `None` unless it is from 0 to [`Self::MAX_UNITS`].
+    /// The amount of `units` currency units, rounded to a millionth; `None` unless it is between 0 and
+    /// [`Self::MAX_UNITS`].
     #[must_use]
     pub fn from_units(units: f64) -> Option<Self> {
         if !(0.0..=Self::MAX_UNITS).contains(&units) {
@@ -98,7 +99,7 @@ impl Money {
         Some(Self(MicroCost(micros)))
     }
 
-    /// The amount in units of the currency.
+    /// The amount in currency units.
     #[must_use]
     pub fn units(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "what is above 2^53 millionths is no amount that anybody reads")]
@@ -120,12 +121,12 @@ impl<'de> Deserialize<'de> for Money {
     }
 }
 
-/// Tokens, read and written together, and what they cost.
+/// A number of tokens and their cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Amount {
-    /// Tokens read and written.
+    /// Input and output tokens, added up.
     pub tokens: u64,
-    /// Sum of the costs of all calls.
+    /// Cost in millionths of the currency.
     pub cost: MicroCost,
 }
 
@@ -136,93 +137,93 @@ impl std::ops::AddAssign for Amount {
     }
 }
 
-/// What was spent in a period, and what is set aside.
+/// Spending and reservations of one tenant or user in the current periods.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PeriodSpending {
-    /// Metered tokens of the day.
+    /// Metered tokens since the start of the day (UTC).
     pub tokens: u64,
-    /// Cost of the month.
+    /// Cost since the start of the month (UTC).
     pub cost: MicroCost,
-    /// What turns under way may still come to.
+    /// Amount reserved by turns in progress.
     pub reserved: Amount,
 }
 
-/// What a tenant and one of its users have spent.
+/// Spending of a tenant and of one of its users.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Spending {
-    /// All of the tenant.
+    /// Spending of the whole tenant, including this user.
     pub tenant: PeriodSpending,
-    /// The user; nothing where nobody in particular asks.
+    /// Spending of the user; zero if the scope has no user.
     pub user: PeriodSpending,
 }
 
-/// What a tenant and each of its users may spend; what is not set is not limited.
+/// Budgets of a tenant and of each of its users; an unset limit is unlimited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Budgets {
-    /// The tenant's tokens of a day.
+    /// Tokens of the whole tenant per day (UTC).
     pub tokens_per_day: Option<u64>,
-    /// A user's tokens of a day.
+    /// Tokens of one user per day (UTC).
     pub user_tokens_per_day: Option<u64>,
-    /// The tenant's cost of a month.
+    /// Cost of the whole tenant per month (UTC).
     pub cost_per_month: Option<MicroCost>,
-    /// A user's cost of a month.
+    /// Cost of one user per month (UTC).
     pub user_cost_per_month: Option<MicroCost>,
-    /// From how many percent of a limit on it is nearly used up.
+    /// Percentage of a limit from which users are warned.
     pub soft_percent: u8,
 }
 
 /// A request to reserve a part of the budgets, or to extend a reservation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reservation {
-    /// Id of the reservation; a known id extends that reservation.
+    /// Id of the reservation; if it exists already, that reservation is extended.
     pub id: ReservationId,
-    /// Smallest amount worth reserving; the reservation fails below it.
+    /// Minimum useful amount; the request is refused if less is left.
     pub least: Amount,
-    /// Amount to reserve if the limits leave as much.
+    /// Amount to reserve, or as much of it as the limits leave.
     pub wanted: Amount,
-    /// Time of expiry if nobody settles the reservation before.
+    /// When the reservation expires unless it was settled before.
     pub expires_at: Timestamp,
 }
 
 /// Result of a reservation request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReserveOutcome {
-    /// Reserved: as much as was requested, or what is left.
+    /// Reserved: the requested amount, or as much of it as is left.
     Reserved {
         /// Amount that the run may use.
         amount: Amount,
         /// Spending before this reservation.
         spending: Spending,
     },
-    /// Less than the smallest useful amount is left; nothing is reserved.
+    /// Less than the minimum amount is left; nothing is reserved.
     Refused {
         /// The limit that is exhausted.
         limit: BudgetLimit,
-        /// Whether it would have been granted without the reservations of other turns.
+        /// Whether the request would succeed without the reservations of other turns.
         held: bool,
     },
 }
 
 impl Budgets {
-    /// Whether nothing is limited.
+    /// Whether no limit is set.
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
         !self.limits_tokens() && !self.limits_cost()
     }
 
-    /// Whether tokens are limited.
+    /// Whether a token limit is set.
     #[must_use]
     pub fn limits_tokens(&self) -> bool {
         self.tokens_per_day.is_some() || self.user_tokens_per_day.is_some()
     }
 
-    /// Whether cost is limited.
+    /// Whether a cost limit is set.
     #[must_use]
     pub fn limits_cost(&self) -> bool {
         self.cost_per_month.is_some() || self.user_cost_per_month.is_some()
     }
 
-    /// The limit of this kind, in tokens or millionths of the currency.
+    /// The value of a limit, in tokens or millionths of the currency; `None` if it is not set.
     #[must_use]
     pub fn limit(&self, limit: BudgetLimit) -> Option<u64> {
         match limit {
@@ -233,47 +234,47 @@ impl Budgets {
         }
     }
 
-    /// As much of what is wanted as each limit leaves.
+    /// Computes how much of the requested amount the limits allow. Does not store anything.
     #[must_use]
     pub fn grant(&self, asked: &Reservation, spending: Spending) -> ReserveOutcome {
         let mut amount = asked.wanted;
         for limit in BudgetLimit::ALL {
-            let Some(most) = self.limit(*limit) else { continue };
+            let Some(max) = self.limit(*limit) else { continue };
             let used = spending.usage_of(*limit);
-            let left = most.saturating_sub(used.spent.saturating_add(used.reserved));
+            let left = max.saturating_sub(used.spent.saturating_add(used.reserved));
             let (least, granted) = match limit {
                 BudgetLimit::TenantTokens | BudgetLimit::UserTokens => (asked.least.tokens, &mut amount.tokens),
                 BudgetLimit::TenantCost | BudgetLimit::UserCost => (asked.least.cost.0, &mut amount.cost.0),
             };
             if left < least {
-                return ReserveOutcome::Refused { limit: *limit, held: most.saturating_sub(used.spent) >= least };
+                return ReserveOutcome::Refused { limit: *limit, held: max.saturating_sub(used.spent) >= least };
             }
             *granted = left.min(*granted);
         }
         ReserveOutcome::Reserved { amount, spending }
     }
 
-    /// Whether so much of a limit is spent that it is nearly used up.
+    /// Whether spending, without reservations, has reached [`Self::soft_percent`] of a limit. `false` if it is not set.
     #[must_use]
     pub fn exceeds_soft_limit(&self, limit: BudgetLimit, spending: &Spending) -> bool {
-        let passed = |most: u64| {
-            u128::from(spending.usage_of(limit).spent) * 100 >= u128::from(most) * u128::from(self.soft_percent)
+        let reached = |max: u64| {
+            u128::from(spending.usage_of(limit).spent) * 100 >= u128::from(max) * u128::from(self.soft_percent)
         };
-        self.limit(limit).is_some_and(passed)
+        self.limit(limit).is_some_and(reached)
     }
 }
 
-/// How much of one limit is used.
+/// How much of one limit is used and reserved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LimitUsage {
-    /// Spent in the period, in tokens or millionths.
+    /// Spent in the period, in tokens or millionths of the currency.
     pub spent: u64,
-    /// Reserved by runs under way, in tokens or millionths.
+    /// Reserved by turns in progress, in tokens or millionths of the currency.
     pub reserved: u64,
 }
 
 impl Spending {
-    /// How much of a limit is used.
+    /// How much of `limit` is used and reserved.
     #[must_use]
     pub fn usage_of(&self, limit: BudgetLimit) -> LimitUsage {
         let spent = if limit.is_per_user() { &self.user } else { &self.tenant };
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_is_cut_to_what_each_limit_leaves() {
+    fn a_grant_is_capped_by_each_limit() {
         let spending = Spending { tenant: spent(500, 450, 200), user: spent(100, 0, 50) };
         let ReserveOutcome::Reserved { amount, .. } =
             LIMITED.grant(&reservation(amount(10, 1), amount(600, 90)), spending)
@@ -326,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_limit_and_whether_others_hold_what_is_missing() {
+    fn a_refusal_names_the_limit_and_whether_reservations_caused_it() {
         let spending = Spending { tenant: spent(500, 0, 0), user: spent(100, 0, 250) };
         let refused = |least, wanted| LIMITED.grant(&reservation(least, wanted), spending);
         assert_eq!(
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_nearly_used_up_from_its_soft_percentage_on() {
+    fn the_soft_limit_is_reached_at_its_percentage() {
         let passed = |tokens| {
             let spending = Spending { tenant: spent(tokens, 0, 900), user: PeriodSpending::default() };
             LIMITED.exceeds_soft_limit(BudgetLimit::TenantTokens, &spending)

@@ -1,28 +1,28 @@
-//! How a model is to write: what clients may ask of it beside the question.
+//! Sampling and output options that a client may set on a request.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// How a model is to write. What is not set is the server's own.
+/// Sampling and output options. Unset options use the inference server's defaults.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 #[serde(default)]
 pub struct ChatOptions {
-    /// How freely it chooses words, 0 to 2.
+    /// Sampling temperature, 0 to 2.
     pub temperature: Option<f32>,
-    /// Share of the likeliest words that it chooses among.
+    /// Nucleus sampling: cumulative probability of the tokens considered.
     pub top_p: Option<f32>,
-    /// Texts at which it stops.
+    /// Stop sequences; generation ends before the first one.
     pub stop: Vec<String>,
-    /// For the same answer to the same question, as far as the server can.
+    /// Seed for best-effort reproducible sampling.
     pub seed: Option<i64>,
-    /// How much it avoids words that it has used often, -2 to 2.
+    /// Penalty on tokens in proportion to how often they have occurred, -2 to 2.
     pub frequency_penalty: Option<f32>,
-    /// How much it avoids words that it has used, -2 to 2.
+    /// Penalty on tokens that have occurred at all, -2 to 2.
     pub presence_penalty: Option<f32>,
-    /// The form of the answer, as OpenAI's `response_format` says it.
+    /// Output format, as in OpenAI's `response_format`.
     pub response_format: Option<Value>,
-    /// Whether and which tool it must call, as OpenAI's `tool_choice` says it.
+    /// Whether the model must call a tool, and which one, as in OpenAI's `tool_choice`.
     pub tool_choice: Option<Value>,
-    /// Whether it may call several tools at once.
+    /// Whether the model may request several tool calls in one answer.
     pub parallel_tool_calls: Option<bool>,
 }

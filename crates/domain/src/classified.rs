@@ -1,12 +1,12 @@
-//! Content with its class: whatever can enter a prompt or leave a tool.
+//! Content with its classification: the type of everything that can enter a prompt or be returned by a tool.
 
 use crate::role::Classification;
 
-/// Content, and how far it may travel.
+/// Content with its classification.
 ///
-/// A prompt is put together from these, so its class is the highest of its parts; the class decides which backends may
-/// see it and what class the answer gets. Content cannot be had without naming what becomes of its class: it is either
-/// read beside it or taken out with [`Classified::into_parts`].
+/// A prompt is assembled from such parts, and its class is the highest of theirs. The class decides which backends may
+/// serve the prompt, and becomes the class of the answer. The class cannot be dropped by accident: code either reads
+/// the content next to its class or takes both with [`Classified::into_parts`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Classified<T> {
     content: T,
@@ -14,15 +14,15 @@ pub struct Classified<T> {
 }
 
 impl<T> Classified<T> {
-    /// Content of this class.
+    /// Wraps content with the given class.
     #[must_use]
     pub const fn new(content: T, class: Classification) -> Self {
         Self { content, class }
     }
 
-    /// Content that says itself how far it may travel.
+    /// Wraps content that knows its own class.
     #[must_use]
-    pub fn of(content: T) -> Self
+    pub fn from_content(content: T) -> Self
     where
         T: HasClass,
     {
@@ -36,31 +36,31 @@ impl<T> Classified<T> {
         self.class
     }
 
-    /// Content, without its class.
+    /// Borrows the content.
     #[must_use]
     pub const fn content(&self) -> &T {
         &self.content
     }
 
-    /// The same content, borrowed.
+    /// Borrows the content, keeping the class.
     #[must_use]
     pub const fn as_ref(&self) -> Classified<&T> {
         Classified { content: &self.content, class: self.class }
     }
 
-    /// Something else made from it, and from nothing that is classified higher.
+    /// Transforms the content and keeps the class. `make` must not add content of a higher class.
     #[must_use]
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Classified<U> {
         Classified { content: make(self.content), class: self.class }
     }
 
-    /// Something made from both: of the higher class.
+    /// Combines two contents; the result has the higher of the two classes.
     #[must_use]
     pub fn combine<U, V>(self, other: Classified<U>, make: impl FnOnce(T, U) -> V) -> Classified<V> {
         Classified { class: self.class.max(other.class), content: make(self.content, other.content) }
     }
 
-    /// The content and its class.
+    /// Takes the content and its class apart.
     #[must_use]
     pub fn into_parts(self) -> (T, Classification) {
         (self.content, self.class)
@@ -68,28 +68,28 @@ impl<T> Classified<T> {
 }
 
 impl<T> Classified<Vec<T>> {
-    /// No content yet: of the lowest class.
+    /// An empty list, of the lowest class.
     #[must_use]
     pub const fn empty() -> Self {
         Self { content: Vec::new(), class: Classification::Public }
     }
 
-    /// Appends an item; the whole gets its class where that is higher.
+    /// Appends an item, and raises the class of the list to that of the item if it is higher.
     pub fn push(&mut self, item: Classified<T>) {
         self.class = self.class.max(item.class);
         self.content.push(item.content);
     }
 
-    /// Appends several items.
-    pub fn append(&mut self, items: Classified<Vec<T>>) {
+    /// Appends several items, and raises the class of the list to theirs if it is higher.
+    pub fn extend(&mut self, items: Classified<Vec<T>>) {
         self.class = self.class.max(items.class);
         self.content.extend(items.content);
     }
 }
 
-/// Something that says itself how far it may travel.
+/// A type that knows its own class.
 pub trait HasClass {
-    /// The highest class of what it holds.
+    /// The highest class of the contents.
     fn class(&self) -> Classification;
 }
 
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_made_from_several_parts_is_of_the_highest_class_among_them() {
+    fn combined_content_has_the_highest_class() {
         let public = Classified::new("a", Classification::Public);
         let restricted = Classified::new("b", Classification::Restricted);
         assert_eq!(
@@ -123,7 +123,7 @@ mod tests {
         all.push(public);
         assert_eq!((all.class(), all.content().len()), (Classification::Restricted, 2));
         let mut more = Classified::empty();
-        more.append(all);
+        more.extend(all);
         assert_eq!(more.map(|items| items.len()).into_parts(), (2, Classification::Restricted));
     }
 }

@@ -17,42 +17,42 @@ pub struct Conversation {
     pub user_id: UserId,
     /// Title, if it has one.
     pub title: Option<String>,
-    /// The tier its turns use unless a turn says otherwise.
+    /// Model tier of its turns, unless a turn chooses another.
     pub model: Option<ModelChoice>,
-    /// The client's own data: a JSON object.
+    /// Data of the client: a JSON object.
     pub metadata: Value,
-    /// The highest classification that its answers have touched.
+    /// The highest class of its answers so far.
     pub classification: Classification,
     /// When the row was inserted.
     pub created_at: Timestamp,
-    /// When it was changed or spoken in last.
+    /// When it was last changed or received a message.
     pub updated_at: Timestamp,
 }
 
 string_enum! {
     /// Author of the message.
     MessageRole {
-        /// The platform's instructions.
+        /// Instructions of the platform.
         System = "system",
-        /// User of that tenant.
+        /// The user who owns the conversation.
         User = "user",
-        /// The language model wrote it.
+        /// The language model.
         Assistant = "assistant",
-        /// A tool's result.
+        /// Result of a tool call.
         Tool = "tool",
     }
 }
 
 string_enum! {
-    /// How far a message got.
+    /// Whether a message is complete.
     MessageStatus {
-        /// The answer is being written.
+        /// The answer is still being generated.
         Streaming = "streaming",
-        /// The whole answer or message is there.
+        /// The message is complete.
         Complete = "complete",
-        /// Stopped by the user or because nobody was listening; what was generated is kept.
+        /// Generation was stopped by the user or because no client was connected; the partial text is kept.
         Cancelled = "cancelled",
-        /// The model broke off; what was generated is kept.
+        /// Generation failed; the partial text is kept.
         Error = "error",
     }
 }
@@ -64,28 +64,29 @@ pub struct Message {
     pub id: MessageId,
     /// Conversation that the message is part of.
     pub conversation_id: ConversationId,
-    /// Place in the conversation, from 1; creation times cannot order messages of one transaction.
+    /// Position in the conversation, from 1. Creation times cannot order the messages of one transaction.
     pub seq: i64,
     /// Author of the message.
     pub role: MessageRole,
     /// Text of the message; Markdown in answers.
     pub content: String,
-    /// How far the message got.
+    /// Whether the message is complete.
     pub status: MessageStatus,
     /// Number of tokens, if known.
     pub token_count: Option<i32>,
-    /// The passages that an answer rests on.
+    /// Passages that the answer cites.
     pub citations: Vec<Citation>,
-    /// The model that wrote an answer.
+    /// Name of the model that wrote an answer.
     pub model: Option<String>,
-    /// Of a user's words: `internal` unless said otherwise. Of an answer: the highest classification of the prompts
-    /// that it was made from.
+    /// Class of the message. User messages are `internal` unless specified otherwise; an answer has the highest class
+    /// of the prompts that produced it.
     pub classification: Classification,
-    /// The documents that an answer was made from, cited or not.
+    /// Documents whose text was in the prompts of the answer, whether cited or not.
     pub sources: Sources,
-    /// Content and citations are left out, because they are above the reader's clearance by now.
+    /// Content and citations are omitted, because they are now above the reader's clearance.
     pub withheld: bool,
-    /// A fallback wrote the answer, or it lacks something; `degraded` in the metadata of [`FinishedAnswer`].
+    /// A fallback backend wrote the answer, or part of the input was unavailable; `degraded` in the metadata of
+    /// [`FinishedAnswer`].
     pub degraded: bool,
     /// When the row was inserted.
     pub created_at: Timestamp,
@@ -94,63 +95,63 @@ pub struct Message {
 /// A conversation with its messages, oldest first.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Transcript {
-    /// Conversation that it belongs to.
+    /// The conversation, without its messages.
     pub conversation: Conversation,
-    /// The newest messages, in the order in which they were said.
+    /// The newest messages, oldest of them first.
     pub messages: Vec<Message>,
 }
 
-/// A message to be appended.
+/// A message to append to a conversation.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewMessage {
     /// UUIDv7, chosen by the application.
     pub id: MessageId,
     /// Author of the message.
     pub role: MessageRole,
-    /// The text; empty for an answer yet to come.
+    /// The text; empty for an answer that is about to be generated.
     pub content: String,
-    /// How far the message got.
+    /// Whether the message is complete.
     pub status: MessageStatus,
     /// Number of tokens, if known.
     pub token_count: Option<i32>,
-    /// How far it may travel; of an answer yet to come, `public`.
+    /// Class of the message; `public` for an answer that is about to be generated.
     pub classification: Classification,
 }
 
-/// How an answer ended.
+/// An answer whose generation has ended, completely or not.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FinishedAnswer {
-    /// The text, as far as it came.
+    /// The text; partial if the status is not `complete`.
     pub content: String,
-    /// How it ended.
+    /// Final status of the message.
     pub status: MessageStatus,
-    /// Output tokens, where known.
+    /// Number of output tokens, if known.
     pub token_count: Option<i32>,
     /// Passages that the answer cites.
     pub citations: Vec<Citation>,
-    /// The model that wrote it.
+    /// Name of the model that wrote it.
     pub model: Option<String>,
-    /// The highest classification of what it was made from.
+    /// The highest class of its prompts.
     pub classification: Classification,
-    /// The documents that it was made from.
+    /// Documents whose text was in its prompts.
     pub sources: Sources,
-    /// More about the run: a JSON object (finish reason, degraded, usage).
+    /// Further facts about the run: a JSON object (finish reason, degraded, usage).
     pub metadata: Value,
 }
 
-/// The documents that something was made from, each with the class that it had at that time.
+/// Documents that a text is derived from, each with the class that it had at that time.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sources(BTreeMap<DocumentId, Classification>);
 
 impl Sources {
-    /// Adds a document; the higher class stays where it is there already.
+    /// Adds a document. If it is already present, the higher of the two classes is kept.
     pub fn add(&mut self, document: DocumentId, class: Classification) {
         let known = self.0.entry(document).or_insert(class);
         *known = class.max(*known);
     }
 
-    /// Adds the sources of something that is used in turn.
+    /// Adds all sources of another text that this one is derived from.
     pub fn extend(&mut self, others: &Self) {
         for (document, class) in &others.0 {
             self.add(*document, *class);
@@ -162,13 +163,14 @@ impl Sources {
         self.0.keys().copied()
     }
 
-    /// Whether there are none.
+    /// Whether there are no documents.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The highest class of these documents as `now` has them; one that it does not have counts as it did then.
+    /// The highest class of these documents according to `now`, their current classes. A document that is missing there
+    /// counts with its recorded class; without documents the class is `public`.
     #[must_use]
     pub fn class_by(&self, now: &BTreeMap<DocumentId, Classification>) -> Classification {
         let classes = self.0.iter().map(|(document, then)| now.get(document).unwrap_or(then));
@@ -176,23 +178,23 @@ impl Sources {
     }
 }
 
-/// What a client may change of a conversation. A field that is `None` stays as it is.
+/// Changes to a conversation by its client. A field that is `None` is left unchanged.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct ConversationPatch {
     /// New title; the inner `None` removes it.
     pub title: Option<String>,
     /// New default tier.
     pub model: Option<ModelChoice>,
-    /// New client data, in place of the old.
+    /// New client data; replaces the old data.
     pub metadata: Option<Value>,
 }
 
-/// A passage that an answer rests on; the answer's text marks it `[n]`.
+/// A passage that an answer cites; the answer's text refers to it as `[n]`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Citation {
-    /// The number in the text, from 1.
+    /// Number used in the text, from 1.
     pub n: u32,
-    /// Document that it belongs to.
+    /// Document that contains the passage.
     pub document_id: DocumentId,
     /// File name of the document.
     pub doc: String,
@@ -202,10 +204,10 @@ pub struct Citation {
     pub page: Option<u32>,
     /// Headings above the passage, outermost first.
     pub section: Option<String>,
-    /// Passage with its position.
+    /// Id of the passage.
     pub chunk_id: ChunkId,
-    /// The words that support the answer.
+    /// The part of the passage that supports the answer.
     pub quote: String,
-    /// How well the passage matched, 0 to 1.
+    /// Relevance of the passage to the question, 0 to 1.
     pub score: f32,
 }

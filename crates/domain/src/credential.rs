@@ -1,34 +1,34 @@
-//! What a caller proved who they are with.
+//! The credential with which a caller authenticated.
 
 use crate::access_token::TokenScope;
 use crate::ids::AccessTokenId;
 use crate::role::{Operation, Resource};
 use crate::time::Timestamp;
 
-/// The credential of a request, as far as later decisions may need it.
+/// The credential of a request: the facts that later decisions may need.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Credential {
-    /// Who holds it.
+    /// Kind of holder: a person or a program.
     pub kind: CredentialKind,
-    /// The client that asked for the token (`azp`, `client_id`, …), where the token says so.
+    /// OAuth client that requested the token (`azp`, `client_id`, …), if the token names it.
     pub client: Option<String>,
-    /// The session at the identity provider: `sid`, or the token's own id where there is none.
+    /// Session at the identity provider: the `sid` claim, or the token's own id if there is none.
     pub session: Option<String>,
 }
 
-/// Who holds a credential.
+/// Whether a person or a program holds a credential, and which kind of credential it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CredentialKind {
-    /// A person, who signed in at the identity provider.
+    /// A person who signed in at the identity provider.
     Interactive {
-        /// When they last proved who they are (`auth_time`), where the token says so.
+        /// Time of the last authentication (`auth_time` claim), if present.
         auth_time: Option<Timestamp>,
-        /// How they did (`acr`, OpenID Connect Core §2), where the token says so.
+        /// Authentication context class (`acr` claim, OpenID Connect Core §2), if present.
         acr: Option<String>,
     },
-    /// A program with a token of its own from the identity provider.
+    /// A program with its own token from the identity provider (client credentials).
     Application,
-    /// A program with a personal access token of its user.
+    /// A program with a user's personal access token.
     AccessToken {
         /// UUIDv7 of the token.
         id: AccessTokenId,
@@ -38,20 +38,20 @@ pub enum CredentialKind {
 }
 
 impl Credential {
-    /// Of a person of whose sign-in nothing is known. For tests and examples.
+    /// An interactive credential without details of the sign-in. For tests and examples.
     #[must_use]
     pub const fn interactive() -> Self {
         let kind = CredentialKind::Interactive { auth_time: None, acr: None };
         Self { kind, client: None, session: None }
     }
 
-    /// Whether a program holds it, not a person.
+    /// Whether a program holds it, rather than a person.
     #[must_use]
     pub const fn is_machine(&self) -> bool {
         !matches!(self.kind, CredentialKind::Interactive { .. })
     }
 
-    /// What it may be used for; `None`: whatever its user may do.
+    /// The scopes that limit it; `None` if it allows everything that its user may do.
     #[must_use]
     pub fn scopes(&self) -> Option<&[TokenScope]> {
         match &self.kind {
@@ -60,7 +60,7 @@ impl Credential {
         }
     }
 
-    /// Whether it may be used for `operation` on `resource`. What its user may do is another question.
+    /// Whether its scopes permit `operation` on `resource`. The user's rights are checked separately.
     #[must_use]
     pub fn covers(&self, resource: Resource, operation: Operation) -> bool {
         self.scopes().is_none_or(|scopes| scopes.iter().any(|scope| scope.covers(resource, operation)))

@@ -1,4 +1,4 @@
-//! Why the gate decided as it did: the rules that were asked, in order, and what each said.
+//! A decision of the policy gate, with the rules that were evaluated, in order, and their results.
 
 pub use crate::refusal::RefusalCode;
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 string_enum! {
     /// A rule of the gate, in order of evaluation; the first rule that refuses ends the decision.
     Rule {
-        /// The token names a tenant, a scope and a role that open the platform.
+        /// The token is mapped to a tenant and has a scope and role that admit it to the platform.
         Token = "token",
         /// The tenant is active.
         TenantActive = "tenant_active",
         /// The user exists and is active.
         UserActive = "user_active",
-        /// Role and grants allow the operation on the resource, and how far.
+        /// Role and grants allow the operation on the resource; this also determines the reach.
         Matrix = "matrix",
         /// The token's own scopes include the operation.
         TokenScope = "token_scope",
@@ -23,11 +23,11 @@ string_enum! {
         Target = "target",
         /// The target is within the user's clearance.
         Clearance = "clearance",
-        /// The target is the user's own, if the operation reaches no further.
+        /// The target belongs to the user, if the operation is limited to the user's own resources.
         Ownership = "ownership",
         /// The user may set the requested classification.
         Reclassification = "reclassification",
-        /// The other documents that the request names exist and are within the user's clearance.
+        /// The other documents in the request exist and are within the user's clearance.
         NamedDocuments = "named_documents",
     }
 }
@@ -48,17 +48,17 @@ pub struct Step {
 pub enum Verdict {
     /// The request may proceed.
     Allowed,
-    /// User or tenant are deactivated: every request is refused.
+    /// The user or the tenant is deactivated: every request is refused.
     Refused {
-        /// The stable code that the caller reads.
+        /// The stable code that is returned to the caller.
         code: RefusalCode,
     },
-    /// Known to the caller, and not allowed.
+    /// The target is visible to the caller, but the operation is not allowed.
     Denied {
         /// The reason, for log and audit.
         reason: RefusalCode,
     },
-    /// Absent, or hidden from this caller.
+    /// The target does not exist, or is hidden from this caller.
     NotFound,
 }
 
@@ -78,16 +78,16 @@ impl Verdict {
 /// A decision with its reasons.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decision {
-    /// The outcome of a decision.
+    /// Whether the request is allowed.
     pub verdict: Verdict,
     /// Results of the rules, in order, up to the one that decided.
     pub steps: Vec<Step>,
-    /// Role, grants and clearance at that moment; `None` if there is no such user.
+    /// Role, grants and clearance at the time of the decision; `None` if the user does not exist.
     pub entitlements: Option<Entitlements>,
 }
 
 impl Decision {
-    /// The rule that refused.
+    /// The rule that refused the request; `None` if all passed.
     #[must_use]
     pub fn rule(&self) -> Option<Rule> {
         self.steps.iter().find(|step| !step.passed).map(|step| step.rule)

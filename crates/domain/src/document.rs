@@ -1,4 +1,4 @@
-//! Documents, their passages, and what can go wrong with them.
+//! Documents, their passages, and the failures of ingestion.
 
 use crate::classified::HasClass;
 use crate::ids::{ChunkId, DocumentId, UserId};
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 string_enum! {
-    /// Where a document stands in ingestion.
+    /// Ingestion status of a document.
     DocumentStatus {
         /// Stored, waiting for the worker.
         Pending = "pending",
-        /// Being read, chunked and embedded.
+        /// A worker is extracting, chunking and embedding it.
         Processing = "processing",
-        /// Ingested, and found by searches.
+        /// Ingested and searchable.
         Ready = "ready",
-        /// Not searchable; the reason stands beside it.
+        /// Ingestion failed; the document's `failure` says why.
         Failed = "failed",
     }
 }
@@ -24,52 +24,52 @@ string_enum! {
 string_enum! {
     /// Why a document could not be ingested.
     FailureCode {
-        /// Encrypted with a password.
+        /// The file is encrypted with a password.
         Encrypted = "encrypted",
-        /// Larger than the limits, before or after decompression.
+        /// The file exceeds a size limit, before or after decompression.
         TooLarge = "too_large",
-        /// Not readable as what it claims to be.
+        /// The file does not conform to its format.
         Corrupt = "corrupt",
-        /// Took longer than allowed.
+        /// Ingestion took longer than allowed.
         Timeout = "timeout",
-        /// Holds no text, a scan for instance.
+        /// The file contains no text; a scan, for instance.
         NoText = "no_text",
-        /// A kind of content that no reader handles.
+        /// No extractor supports the file's format.
         Unsupported = "unsupported",
     }
 }
 
-/// Why a document failed, for programs and for people.
+/// Why ingestion of a document failed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DocumentFailure {
-    /// Code for programs.
+    /// Reason code for programs.
     pub code: FailureCode,
-    /// For people: a sentence that says what to do.
+    /// A sentence for the user that says what to do.
     pub detail: String,
 }
 
-/// Which issue of a controlled document this is. What is not said is empty.
+/// Revision data of a controlled document; fields that the uploader did not set are `None`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Revision {
-    /// As the plant counts: `C`, `3.1`, `2026-03`.
+    /// The plant's own revision label: `C`, `3.1`, `2026-03`.
     pub label: Option<String>,
-    /// The day from which it is in force (UTC); from its ingestion on where not given.
+    /// First day (UTC) on which it is in force; `None` means from its ingestion on.
     pub effective_from: Option<Date>,
-    /// The document that it takes the place of, from that day.
+    /// The document that it replaces from that day on.
     pub supersedes: Option<DocumentId>,
 }
 
-/// How far the ingestion in hand has come.
+/// Progress of a running ingestion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct IngestionProgress {
-    /// Pages read so far (for formats without pages, parts).
+    /// Pages extracted so far; parts, for formats without pages.
     pub pages_read: u32,
-    /// Pages in all, once known.
+    /// Total number of pages, once known.
     pub page_count: Option<u32>,
     /// Passages embedded so far.
     pub chunks_embedded: u32,
-    /// Passages in all, once known.
+    /// Total number of passages, once known.
     pub chunk_count: Option<u32>,
 }
 
@@ -88,7 +88,7 @@ pub struct Document {
     pub file_size_bytes: i64,
     /// SHA-256 of the bytes, lower-case hex.
     pub sha256: String,
-    /// Where the blob store keeps the bytes.
+    /// Key of the file in the blob store.
     pub storage_path: String,
     /// Kind of document: procedure, manual, report, …
     pub doc_type: Option<String>,
@@ -100,125 +100,125 @@ pub struct Document {
     pub status: DocumentStatus,
     /// Reason of the failure, for a failed document.
     pub failure: Option<DocumentFailure>,
-    /// How far its ingestion has come, while it is being processed.
+    /// Progress of ingestion; `None` unless it is being processed.
     pub progress: Option<IngestionProgress>,
-    /// What a person should know of how it was read, pages that need text recognition for instance: sentences.
+    /// Warnings from extraction, as sentences; pages that need text recognition, for instance.
     pub warnings: Vec<String>,
-    /// Which revision it is.
+    /// Revision label, effective date and predecessor.
     pub revision: Revision,
-    /// The document that takes its place, once that one is searchable.
+    /// The document that replaces it, set once that one is searchable.
     pub superseded_by: Option<DocumentId>,
-    /// Pages, for formats that have them.
+    /// Number of pages, for formats that have them.
     pub page_count: Option<i32>,
-    /// Number of passages that a search finds.
+    /// Number of searchable passages.
     pub chunk_count: i32,
-    /// The client's own data: a JSON object.
+    /// Data of the client: a JSON object.
     pub metadata: Value,
-    /// Who uploaded it.
+    /// User who uploaded it.
     pub uploaded_by: UserId,
     /// When it was uploaded.
     pub created_at: Timestamp,
-    /// When its state changed last.
+    /// When its state or metadata last changed.
     pub updated_at: Timestamp,
 }
 
-/// A document to be recorded, its bytes stored already.
+/// A document to insert; its file is in the blob store already.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewDocument {
     /// UUIDv7, chosen by the application.
     pub id: DocumentId,
     /// The file name as uploaded.
     pub filename: String,
-    /// Title until the file's own is known.
+    /// Provisional title, used until extraction finds one in the file.
     pub title: String,
     /// Type as recognized from the content.
     pub mime_type: String,
     /// Size in bytes.
     pub file_size_bytes: i64,
-    /// SHA-256, lower-case hex; the same bytes are one document per tenant.
+    /// SHA-256 of the file, lower-case hex; identifies duplicates within the tenant.
     pub sha256: String,
-    /// Where the blob store keeps the bytes.
+    /// Key of the file in the blob store.
     pub storage_path: String,
-    /// Kind of document.
+    /// Kind of document: procedure, manual, report, …
     pub doc_type: Option<String>,
     /// Labels that filters match exactly.
     pub tags: Vec<String>,
     /// Class of the content; decides who may see it and which backends may serve it.
     pub classification: Classification,
-    /// Which revision it is.
+    /// Revision label, effective date and predecessor.
     pub revision: Revision,
-    /// The client's own data: a JSON object.
+    /// Data of the client: a JSON object.
     pub metadata: Value,
-    /// Who uploads it.
+    /// User who uploads it.
     pub uploaded_by: UserId,
 }
 
-/// What may change of a document. A field that is `None` stays as it is.
+/// Changes to a document. A field that is `None` is left unchanged.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct DocumentPatch {
-    /// New title; it stays when the document is ingested again.
+    /// New title; a later ingestion does not overwrite it.
     pub title: Option<String>,
     /// New kind of document; the inner `None` removes it.
     pub doc_type: Option<String>,
-    /// New tags, in place of all before.
+    /// New tags; they replace all old ones.
     pub tags: Option<Vec<String>>,
-    /// How far it may travel from now on; its passages follow.
+    /// New class; its passages get the same one.
     pub classification: Option<Classification>,
-    /// New client data.
+    /// New client data; replaces the old data.
     pub metadata: Option<Value>,
 }
 
 /// A change of a document's ingestion state.
 #[derive(Clone, PartialEq, Debug)]
 pub enum StatusChange {
-    /// It is to be ingested, again perhaps.
+    /// Queued for ingestion, for the first time or again.
     Queued,
-    /// A worker took it up.
+    /// A worker has started to process it.
     Processing,
-    /// Its passages are in. The document that it supersedes is marked so in the same transaction.
+    /// Its passages are stored. The document that it supersedes is marked in the same transaction.
     Ready {
         /// Title found in the file, if any.
         title: Option<String>,
-        /// Pages, for formats that have them.
+        /// Number of pages, for formats that have them.
         page_count: Option<i32>,
-        /// Number of passages that a search finds.
+        /// Number of searchable passages.
         chunk_count: i32,
-        /// What a person should know of how it was read.
+        /// Warnings from extraction, as sentences.
         warnings: Vec<String>,
     },
-    /// It cannot be ingested.
+    /// Ingestion failed for good.
     Failed(DocumentFailure),
 }
 
-/// Which documents to list.
+/// Filter for a list of documents; all conditions that are set must hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct DocumentFilter {
-    /// Only in this state.
+    /// Only documents with this status.
     pub status: Option<DocumentStatus>,
-    /// Only with this tag.
+    /// Only documents with this tag.
     pub tag: Option<String>,
-    /// Only of this kind.
+    /// Only documents of this kind.
     pub doc_type: Option<String>,
 }
 
-/// A passage to be indexed.
+/// A passage to insert into the search indexes.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewChunk {
     /// UUIDv7, chosen by the application.
     pub id: ChunkId,
-    /// Place in the document, from 0.
+    /// Index of the passage within the document, from 0.
     pub chunk_index: i32,
-    /// The passage as cited.
+    /// Text of the passage, as it is cited.
     pub content: String,
-    /// What the lexical index reads beside the content: title and heading path.
+    /// Text that only the lexical index includes, in addition to the content: title and heading path.
     pub context: String,
-    /// Tokens of the content, by the embedding model's tokenizer.
+    /// Number of tokens of the content, by the embedding model's tokenizer.
     pub token_count: i32,
     /// Page in the file, from 1; `None` for formats without pages.
     pub page: Option<i32>,
     /// Headings above the passage, outermost first.
     pub section: Option<String>,
-    /// The embedding: as many numbers as the model has dimensions, of unit length.
+    /// Embedding vector, of the model's dimension and unit length.
     pub embedding: Vec<f32>,
 }
 

@@ -1,6 +1,6 @@
-//! What kinds of failure there are, whichever layer they come from.
+//! Failure kinds that all layers share.
 //!
-//! Each error type says its kind once; the gateway alone knows which HTTP status a kind is.
+//! Each error type maps itself to a kind; only the gateway maps kinds to HTTP statuses.
 
 use crate::ids::AuditId;
 use std::time::Duration;
@@ -12,28 +12,28 @@ pub enum ErrorKind {
     Malformed,
     /// A field is well-formed but its value is not allowed.
     InvalidField,
-    /// No valid credential.
+    /// The request has no valid credential.
     Unauthenticated,
-    /// Authenticated, but not allowed.
+    /// The caller is authenticated, but the operation is not allowed.
     Forbidden,
-    /// Absent, or hidden from this caller.
+    /// The resource does not exist, or is hidden from this caller.
     NotFound,
-    /// Clashes with the present state.
+    /// The request conflicts with the current state of the resource.
     Conflict,
-    /// Larger than allowed.
+    /// The request or the file is larger than allowed.
     TooLarge,
-    /// A type of content that is not handled.
+    /// The content type is not supported.
     UnsupportedType,
-    /// Too many requests.
+    /// A rate limit or quota is exceeded.
     RateLimited,
-    /// Something that this needs is down; trying again later makes sense.
+    /// A dependency is unavailable; the request may succeed later.
     Unavailable,
     /// A bug in the platform.
     Internal,
 }
 
 impl ErrorKind {
-    /// The stable machine-readable code of a failure that has no more exact one.
+    /// The stable machine-readable code, for errors that have no more specific one.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -52,42 +52,42 @@ impl ErrorKind {
     }
 }
 
-/// An error that knows its kind and what of it a caller may read.
+/// An error that knows its kind, and which of its details a caller may see.
 pub trait Classify: std::error::Error {
     /// Kind of failure; decides the HTTP status.
     fn kind(&self) -> ErrorKind;
 
-    /// The stable code; more exact than the kind's own where a program may want to react to it.
+    /// The stable code; more specific than that of the kind if clients may want to handle this error differently.
     fn code(&self) -> &'static str {
         self.kind().code()
     }
 
-    /// A sentence for the caller. Never holds SQL, paths, content or secrets. `None`: the kind's own sentence.
+    /// A sentence for the caller, without SQL, paths, content or secrets. `None` uses the kind's default sentence.
     fn public_detail(&self) -> Option<String> {
         None
     }
 
-    /// When trying again makes sense.
+    /// How long to wait before a retry; `None` if a retry is pointless or the time is unknown.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
 }
 
-/// A failure as a caller may read it: the part of a problem document that does not depend on the protocol.
+/// A failure in the form that a caller may see: the protocol-independent part of a problem document.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
     /// Kind of failure; decides the HTTP status.
     pub kind: ErrorKind,
-    /// The stable code.
+    /// The stable machine-readable code.
     pub code: &'static str,
-    /// A sentence, if there is more to say than the kind does.
+    /// A sentence for the caller; `None` uses the kind's default sentence.
     pub detail: Option<String>,
-    /// The audit row that says why, for a refusal that has one.
+    /// Audit row with the reasons, for a refusal that has one.
     pub decision: Option<AuditId>,
 }
 
 impl Problem {
-    /// What of `error` a caller may read.
+    /// The part of `error` that a caller may see.
     #[must_use]
     pub fn of(error: &dyn Classify) -> Self {
         Self { kind: error.kind(), code: error.code(), detail: error.public_detail(), decision: None }

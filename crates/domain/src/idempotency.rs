@@ -1,34 +1,34 @@
-//! Requests that may be repeated: what is kept of one that came with an `Idempotency-Key`.
+//! Idempotent requests: the records of requests with an `Idempotency-Key`.
 
 use crate::time::Timestamp;
 
-/// An answer, to be given again.
+/// A stored HTTP response, to be replayed for a repeated request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredResponse {
-    /// The HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// The headers that matter.
+    /// Headers that are replayed: names and values.
     pub headers: Vec<(String, String)>,
     /// Body, byte for byte.
     pub body: Vec<u8>,
 }
 
-/// What is kept of a request that succeeded.
+/// The stored outcome of a request that succeeded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StoredOutcome {
-    /// The response that is sent again.
+    /// The response, which is replayed.
     Response(StoredResponse),
-    /// That it succeeded. Its answer showed a secret, which is kept nowhere.
+    /// Success, but without the response: it contained a secret, which is never stored.
     SecretShown,
 }
 
-/// What a key was used for before.
+/// The earlier request that used a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IdempotencyRecord {
-    /// Keyed hash of the request; `None` while its body is being read.
+    /// Keyed hash of the request; `None` while its body is still being read.
     pub fingerprint: Option<String>,
-    /// What is kept of it; `None` while it is at work, or if it died in the middle.
+    /// Its outcome; `None` while it is running, or if the process died before it ended.
     pub kept: Option<StoredOutcome>,
-    /// When it came.
+    /// When the key was claimed.
     pub since: Timestamp,
 }

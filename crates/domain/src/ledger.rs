@@ -1,4 +1,4 @@
-//! The ledger of calls to models, and what is asked of it.
+//! The ledger of model calls, and queries on it.
 
 use crate::budget::{Budgets, Spending};
 use crate::ids::{ConversationId, ModelCallId, RunId, UserId};
@@ -7,69 +7,69 @@ use crate::model_tier::ModelTier;
 use crate::role::string_enum;
 use crate::time::Timestamp;
 
-/// What a call to a model was part of.
+/// The context of a model call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CallContext {
-    /// The conversation, if it was one's turn.
+    /// The conversation, if the call was part of a chat turn.
     pub conversation: Option<ConversationId>,
-    /// The run, if one was under way.
+    /// The run, if the call was part of one.
     pub run: Option<RunId>,
 }
 
-/// A call as it goes on record; user and request are the transaction's.
+/// A model call to record. The user and the request are those of the transaction's scope.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LedgerEntry {
-    /// Its id: an entry that is on record already is not recorded again.
+    /// Id of the entry; an entry that is recorded already is not recorded again.
     pub id: ModelCallId,
-    /// When it ended, roughly: when it was put on record first.
+    /// Approximate end of the call: when the first attempt to record it was made.
     pub at: Timestamp,
-    /// What it was part of.
+    /// Conversation and run that the call belongs to.
     pub context: CallContext,
-    /// The tier that was asked for.
+    /// The requested model tier, if any.
     pub tier: Option<ModelTier>,
-    /// Its tokens count towards the budgets of tokens.
+    /// Whether its tokens count towards the token budgets.
     pub metered: bool,
-    /// Id of the call, as the model gave it.
+    /// The call with its usage, cost and result.
     pub call: ModelCall,
 }
 
 string_enum! {
     /// Dimension by which calls are grouped.
     UsageGroup {
-        /// The day (UTC).
+        /// Day of the call (UTC).
         Day = "day",
-        /// Grouped by the user who asked.
+        /// User on whose behalf the model was called.
         User = "user",
-        /// Backend and model that served the call.
+        /// Backend that served the call.
         Backend = "backend",
-        /// The model, as its server names it.
+        /// Model that served the call, as named by its server.
         Model = "model",
-        /// What was asked for.
+        /// Kind of call: chat, embeddings or reranking.
         Operation = "operation",
-        /// The tier that was asked for.
+        /// The requested model tier.
         Tier = "tier",
-        /// Conversation that it belongs to.
+        /// Conversation that the call belongs to.
         Conversation = "conversation",
     }
 }
 
-/// Selects calls of the tenant and how they are grouped.
+/// A query for sums over the tenant's model calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UsageQuery {
-    /// From this moment on.
+    /// Start of the period, inclusive.
     pub from: Timestamp,
-    /// Before this moment.
+    /// End of the period, exclusive.
     pub to: Timestamp,
-    /// Only this user's.
+    /// Only calls of this user; `None` for all users.
     pub user: Option<UserId>,
     /// Dimension of the groups.
     pub group_by: UsageGroup,
 }
 
 impl UsageQuery {
-    /// Most groups in one report; if there are more, those with the most calls.
+    /// Maximum number of groups in a report; if there are more, those with the most calls are kept.
     pub const MAX_GROUPS: usize = 1_000;
-    /// Longest period of one report, in days.
+    /// Maximum length of a report's period, in days.
     pub const MAX_DAYS: i64 = 366;
 }
 
@@ -78,44 +78,45 @@ impl UsageQuery {
 pub struct UsageSums {
     /// Number of calls.
     pub calls: u64,
-    /// Tokens of the prompts.
+    /// Input tokens of all calls.
     pub input_tokens: u64,
-    /// Tokens of the answers.
+    /// Output tokens of all calls.
     pub output_tokens: u64,
     /// Sum of the costs of all calls.
     pub cost: MicroCost,
-    /// Calls that failed.
+    /// Number of failed calls.
     pub errors: u64,
-    /// Calls that a backend other than the first choice served.
+    /// Number of calls served by a backend other than the first choice.
     pub fallbacks: u64,
-    /// Median duration in milliseconds.
+    /// Median duration in milliseconds; `None` without calls.
     pub p50_ms: Option<f64>,
-    /// Mean time to the first piece of an answer, in milliseconds.
+    /// Mean time to the first piece of a streamed answer, in milliseconds; `None` without streamed calls.
     pub first_token_ms: Option<f64>,
 }
 
-/// The calls of one group.
+/// Sums over the calls of one group.
 #[derive(Clone, PartialEq, Debug)]
 pub struct GroupUsage {
-    /// The day, user, …; `None` for calls without one.
+    /// Value of the grouping dimension (the day, the user, …); `None` for calls without one.
     pub key: Option<String>,
-    /// Sums of these calls.
+    /// Sums over the calls of the group.
     pub sums: UsageSums,
 }
 
-/// The totals and sums per group.
+/// Totals of the selected calls, and sums per group.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LedgerSums {
     /// Sums over all calls.
     pub totals: UsageSums,
-    /// Group by group: days in order, others with the most calls first.
+    /// Sums per group: days in chronological order, other groups by descending number of calls.
     pub groups: Vec<GroupUsage>,
-    /// There are more groups.
+    /// Whether groups were left out because there are more than [`UsageQuery::MAX_GROUPS`].
     pub truncated: bool,
 }
 
 impl LedgerSums {
-    /// Of groups with the most calls first, in which one more than fits says that there are more.
+    /// Builds the sums from groups in descending order of calls. The caller fetches one group more than
+    /// [`UsageQuery::MAX_GROUPS`], so that a surplus shows that there are more.
     #[must_use]
     pub fn of(totals: UsageSums, mut groups: Vec<GroupUsage>, group_by: UsageGroup) -> Self {
         let truncated = groups.len() > UsageQuery::MAX_GROUPS;
@@ -127,23 +128,23 @@ impl LedgerSums {
     }
 }
 
-/// The ledger's sums, with the budgets of this moment.
+/// Sums of the ledger, with the current budgets and spending.
 #[derive(Clone, PartialEq, Debug)]
 pub struct UsageReport {
-    /// From this moment on.
+    /// Start of the period, inclusive.
     pub from: Timestamp,
-    /// Before this moment.
+    /// End of the period, exclusive.
     pub to: Timestamp,
     /// Dimension of the groups.
     pub group_by: UsageGroup,
-    /// Sums of these calls.
+    /// Totals and sums per group.
     pub sums: LedgerSums,
-    /// What may be spent.
+    /// Budgets of the tenant and its users.
     pub budgets: Budgets,
-    /// What is spent and reserved.
+    /// Current spending and reservations of the tenant and the user.
     pub spending: Spending,
     /// Time of the report.
     pub now: Timestamp,
-    /// The reader may see the tenant's part of it.
+    /// Whether the reader may see the tenant's totals, not only their own.
     pub of_tenant: bool,
 }

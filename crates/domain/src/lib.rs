@@ -1,12 +1,12 @@
-//! The platform's vocabulary: what every layer talks about, and nothing that does I/O.
+//! The domain model that all layers share. Nothing in this crate does I/O.
 //!
-//! Three types carry the platform's constraints. A [`scope::TenantScope`] says for which tenant and actor work runs; an
-//! [`authorized::AuditReceipt`] proves that an audit row was written; an [`authorized::Authorized`] command proves that
-//! the policy gate let it pass. Their constructors are public but banned by clippy outside the one site that may mint
-//! each of them, so work without a tenant, without an audit row or without a decision does not pass the checks.
+//! Three types enforce the platform's central invariants. A [`scope::TenantScope`] states for which tenant and actor
+//! work runs; an [`authorized::AuditReceipt`] proves that an audit row was written; an [`authorized::Authorized`]
+//! command proves that the policy gate allowed it. Their constructors are public, but clippy bans them outside the
+//! single place that may create each of them, so work without a tenant, an audit row or a decision fails the checks.
 //!
-//! The [`ports`] are the traits that several layers call; the layers below implement them. With the feature `mocks`
-//! there are mockall mocks; in-memory implementations are a package of their own, `tests/fakes`.
+//! The [`ports`] are the traits through which upper layers call lower ones; the lower layers implement them. The
+//! feature `mocks` provides mockall mocks; in-memory implementations are in the separate package `tests/fakes`.
 //!
 //! ```
 //! use domain::role::{Classification, Role};

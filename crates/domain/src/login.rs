@@ -1,44 +1,47 @@
-//! What a user's last interactive login said: personal access tokens, which say nothing of the kind, are held to it.
+//! Facts from a user's last interactive login. Personal access tokens carry no such facts, so they are checked against
+//! these.
 
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The facts of a login that decide whether its bearer gets in.
+/// The facts of a login that decide whether the user is admitted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Login {
-    /// The value that the tenant was looked up by.
+    /// Value of the tenant claim.
     pub tenant_claim: Option<String>,
-    /// The home directory of a guest; empty where the token does not tell; `None` for everybody else.
+    /// Home directory of a guest user; empty if the token does not name it; `None` for users who are not guests.
     pub guest_of: Option<String>,
-    /// The token left out its groups because they were too many.
+    /// Whether the token omitted its groups because there were too many (groups overage).
     pub groups_left_out: bool,
-    /// It was a program's token, not a person's.
+    /// Whether the token belonged to a program, not to a person.
     pub is_application: bool,
     /// Values of the token's `scp` or `scope` claim.
     pub scopes: Vec<String>,
-    /// Its role values; `None` where it has no such claim.
+    /// Values of the role claim; `None` if the token has none.
     pub roles: Option<Vec<String>>,
-    /// Its groups, of a stored login those that something is mapped from; `None` where it has no such claim.
+    /// Values of the groups claim; `None` if the token has none. A stored login contains only the groups that a mapping
+    /// refers to.
     pub groups: Option<Vec<String>>,
-    /// The value of the claim that the issuer's tokens must have, where the settings name one.
+    /// Value of the claim that the issuer requires, if the configuration names one.
     pub required_claim: Option<String>,
-    /// When the user proved who they are, if the token says so.
+    /// When the user authenticated (`auth_time`), if the token says so.
     pub authenticated_at: Option<Timestamp>,
-    /// When the token was issued, if it says so.
+    /// When the token was issued (`iat`), if the token says so.
     pub issued_at: Option<Timestamp>,
     /// When the token was first seen.
     pub seen_at: Timestamp,
 }
 
 impl Login {
-    /// When the user logged in, as far as is known: when they proved who they are, or when the token was issued or
-    /// first seen.
+    /// Best known time of the login: when the user authenticated, else when the token was issued, else when it was
+    /// first seen. Never later than `seen_at`.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         self.authenticated_at.or(self.issued_at).unwrap_or(self.seen_at).min(self.seen_at)
     }
 
-    /// Whether this token was issued before the one of `other`: what it says is out of date.
+    /// Whether this token was issued before that of `other`, so that its facts are outdated. `false` if either has no
+    /// `iat`.
     #[must_use]
     pub fn is_older_than(&self, other: &Self) -> bool {
         matches!((self.issued_at, other.issued_at), (Some(this), Some(that)) if this < that)

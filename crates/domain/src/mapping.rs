@@ -1,16 +1,16 @@
-//! Which claim of which issuer stands for which tenant.
+//! Mappings from the tenant claims of token issuers to tenants.
 
 use crate::ids::{MappingId, TenantId};
 use crate::time::Timestamp;
 
-/// A mapping: tokens of this issuer whose tenant claim has this value belong to this tenant.
+/// A mapping: tokens of this issuer with this value of the tenant claim belong to this tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TenantMapping {
     /// UUIDv7, chosen by the application.
     pub id: MappingId,
-    /// Tenant that this belongs to.
+    /// Tenant that the tokens belong to.
     pub tenant: TenantId,
-    /// `iss` of the tokens.
+    /// Issuer of the tokens (`iss`).
     pub issuer: String,
     /// Value of the tenant claim.
     pub claim: String,
@@ -18,14 +18,14 @@ pub struct TenantMapping {
     pub created_at: Timestamp,
 }
 
-/// A mapping to be created.
+/// A mapping to insert.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewMapping {
     /// UUIDv7, chosen by the application.
     pub id: MappingId,
-    /// Tenant that this belongs to.
+    /// Tenant that the tokens belong to.
     pub tenant: TenantId,
-    /// `iss` of the tokens.
+    /// Issuer of the tokens (`iss`).
     pub issuer: String,
     /// Value of the tenant claim.
     pub claim: String,

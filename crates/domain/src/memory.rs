@@ -1,4 +1,4 @@
-//! What a user asked the platform to remember.
+//! Memories: facts that a user asked the platform to remember.
 
 use crate::classified::HasClass;
 use crate::ids::MemoryId;
@@ -10,9 +10,9 @@ use crate::time::Timestamp;
 pub struct Memory {
     /// UUIDv7, chosen by the application.
     pub id: MemoryId,
-    /// Text that goes into prompts.
+    /// The fact, as it is inserted into prompts.
     pub content: String,
-    /// 0 to 1; the most important ones go into the prompt first.
+    /// Importance, 0 to 1; prompts contain the most important memories first.
     pub importance: f64,
     /// Labels that filters match exactly.
     pub tags: Vec<String>,

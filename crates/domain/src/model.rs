@@ -1,4 +1,4 @@
-//! What is asked of a model and what it answers, in no provider's words.
+//! Requests to models and their responses, independent of any provider's API.
 
 pub use crate::chat_options::ChatOptions;
 pub use crate::model_tier::{ModelChoice, ModelTier};
@@ -20,9 +20,9 @@ use std::time::Duration;
 pub enum PromptMessage {
     /// Instructions of the platform or the client.
     System(String),
-    /// The user's words.
+    /// A message of the user.
     User(String),
-    /// The model's earlier words, with the tools it asked for.
+    /// An earlier message of the model, with its tool calls.
     Assistant {
         /// Text that the model wrote before its tool calls.
         content: String,
@@ -31,21 +31,21 @@ pub enum PromptMessage {
     },
     /// A tool's result: data, never instructions.
     Tool {
-        /// The call it answers.
+        /// Id of the call that this is the result of.
         call_id: String,
         /// The result as text.
         content: String,
     },
 }
 
-/// A tool call as the model asked for it.
+/// A tool call requested by the model.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ModelToolCall {
-    /// The model's id of the call.
+    /// Id of the call, assigned by the model.
     pub id: String,
-    /// The tool's name.
+    /// Name of the tool, as written by the model.
     pub name: String,
-    /// The arguments: JSON text as the model wrote it, put right where it nearly was, valid or not.
+    /// The arguments, as JSON text from the model. Near-valid JSON has been repaired; the text may still be invalid.
     pub arguments: String,
 }
 
@@ -54,22 +54,22 @@ pub struct ModelToolCall {
 pub struct OfferedTool {
     /// Name of the tool, as the model calls it.
     pub name: String,
-    /// What it does.
+    /// Description of the tool for the model.
     pub description: String,
     /// JSON Schema of its arguments.
     pub parameters: Value,
 }
 
-/// A passage put before the model, under the number that the answer cites.
+/// A passage in a prompt, with the number by which the answer cites it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NumberedPassage {
     /// Number that the answer cites, from 1.
     pub n: u32,
-    /// Passage with its position.
+    /// The passage and its position in the document.
     pub passage: Passage,
-    /// How well it matched, 0 to 1.
+    /// Relevance to the question, 0 to 1.
     pub score: f32,
-    /// What stands around it, to read it by; not to be cited.
+    /// Text around the passage, for context only; it is not cited.
     pub surroundings: Surroundings,
 }
 
@@ -79,144 +79,144 @@ impl HasClass for NumberedPassage {
     }
 }
 
-/// What a chat model is asked.
+/// A request to a chat model.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ChatRequest {
     /// Tenant and user on whose behalf the model is called.
     pub caller: ModelCaller,
-    /// The class of model.
+    /// Tier of model that is to answer.
     pub tier: ModelTier,
-    /// The assembled prompt. Its class says which backends may serve it.
+    /// The assembled prompt. Its class determines which backends may serve it.
     pub prompt: Classified<Vec<PromptMessage>>,
-    /// Tools the model may ask for.
+    /// Tools that the model may request.
     pub tools: Vec<OfferedTool>,
-    /// Most output tokens.
+    /// Maximum number of output tokens.
     pub max_output_tokens: u32,
-    /// The user's question by itself, for the extractive answerer; the prompt has it too.
+    /// The user's question alone, for the extractive answerer; it is also part of the prompt.
     pub question: String,
-    /// The passages of the prompt by themselves, for the extractive answerer; the prompt has them too.
+    /// The passages alone, for the extractive answerer; they are also part of the prompt.
     pub passages: Vec<NumberedPassage>,
-    /// How to write.
+    /// Sampling and output options.
     pub options: ChatOptions,
 }
 
-/// What a model sends while it answers.
+/// An item of a streamed answer.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ChatDelta {
-    /// The next piece of what it thinks before it answers: no part of the answer.
+    /// The next piece of the model's reasoning, which is not part of the answer.
     Reasoning(String),
-    /// The next piece of text.
+    /// The next piece of the answer's text.
     Text(String),
-    /// A complete tool call; sent once its pieces are together.
+    /// A complete tool call; emitted once all of its fragments have arrived.
     ToolCall(ModelToolCall),
-    /// The end; nothing follows.
+    /// End of the answer; always the last item.
     Finished {
-        /// What went wrong; never content.
+        /// Why generation ended.
         reason: FinishReason,
-        /// Tokens, as reported or estimated.
+        /// Token counts, reported by the server or estimated.
         usage: TokenUsage,
-        /// The server reported no token counts, so that these are estimates.
+        /// Whether the token counts are estimates, because the server reported none.
         estimated: bool,
-        /// What it cost: as the server says it, else by the backend's price.
+        /// Cost of the call: as reported by the server, else computed from the backend's price.
         cost: MicroCost,
     },
 }
 
-/// An answer being written.
+/// An answer in progress.
 pub struct ChatStream {
-    /// What serves it.
+    /// Backend and model that serve the answer.
     pub served_by: ServedBy,
-    /// The pieces. Dropping the stream ends the request to the model.
+    /// Items of the answer. Dropping the stream aborts the request to the model.
     pub deltas: BoxStream<'static, Result<ChatDelta, ModelError>>,
 }
 
-/// What an embedding is for; some models want to know.
+/// What an embedding is used for; some models embed queries and documents differently.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EmbedPurpose {
-    /// To find documents: overtakes documents in the queue.
+    /// A search query; takes precedence over documents in the queue.
     Query,
-    /// To be found.
+    /// A passage of a document, to be indexed.
     Document,
 }
 
-/// What an embedding model is asked.
+/// A request to an embedding model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EmbedRequest {
     /// Tenant and user on whose behalf the model is called.
     pub caller: ModelCaller,
     /// Whether the vectors are for a query or for documents.
     pub purpose: EmbedPurpose,
-    /// The texts, without prefixes.
+    /// Texts to embed, without the model's prefixes for queries and documents.
     pub texts: Vec<String>,
-    /// The highest classification among the texts: the backend must be allowed to see it.
+    /// The highest class among the texts; the backend must be permitted to process it.
     pub classification: Classification,
 }
 
-/// Texts as vectors, and what made them.
+/// Embeddings, and the usage of the call.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EmbedResponse {
     /// One vector of unit length per text, in order.
     pub vectors: Vec<Vec<f32>>,
-    /// Backend and model that served the call.
+    /// Backend, model, tokens and cost of the call.
     pub spent: CallUsage,
 }
 
-/// Passages as a reranker judges them, and what judged them.
+/// Scores from a reranker, and the usage of the call.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Reranked {
-    /// How well each passage answers the query, 0 to 1, in the order of the passages.
+    /// Relevance of each passage to the query, 0 to 1, in the order of the request.
     pub scores: Vec<f32>,
-    /// Backend and model that served the call.
+    /// Backend, model, tokens and cost of the call.
     pub spent: CallUsage,
 }
 
 /// The embedding model in use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EmbeddingModel {
-    /// Its name, as stored with each vector.
+    /// Name of the model, as stored with each vector.
     pub name: String,
-    /// Numbers in a vector.
+    /// Dimension of its vectors.
     pub dimension: usize,
-    /// Most tokens it reads of one text, special ones included.
+    /// Maximum number of tokens of one text, special tokens included.
     pub max_tokens: usize,
 }
 
-/// What a reranker is asked.
+/// A request to a reranker.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RerankRequest {
     /// Tenant and user on whose behalf the model is called.
     pub caller: ModelCaller,
-    /// Question that the passages are judged by.
+    /// Query against which the passages are scored.
     pub query: String,
-    /// The texts to judge.
+    /// Texts of the passages to score.
     pub passages: Vec<String>,
-    /// The highest classification among the texts: the backend must be allowed to see it.
+    /// The highest class among the texts; the backend must be permitted to process it.
     pub classification: Classification,
 }
 
-/// Why a model did not answer.
+/// Why a model call failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ModelError {
-    /// No connection, or the server is at its limit or broken.
+    /// The server cannot be reached, is overloaded, or returned a server error.
     #[error("model backend {backend} is not available: {reason}")]
     Unavailable {
         /// Name of the backend in the configuration.
         backend: String,
         /// Reason, without content of the request or response.
         reason: String,
-        /// When the server says to come back.
+        /// Wait time requested by the server (`Retry-After`), if any.
         retry_after: Option<Duration>,
     },
     /// Nothing arrived within the time limit.
-    #[error("model backend {backend} sent nothing for {waited_s} s")]
+    #[error("model backend {backend} sent no data for {waited_s} s")]
     Timeout {
         /// Name of the backend in the configuration.
         backend: String,
-        /// Seconds until the call was given up.
+        /// Seconds without data after which the call was abandoned.
         waited_s: u64,
     },
     /// The stream ended before the answer was complete.
-    #[error("model backend {backend} broke off: {reason}")]
+    #[error("model backend {backend} interrupted the answer: {reason}")]
     Interrupted {
         /// Name of the backend in the configuration.
         backend: String,
@@ -224,14 +224,15 @@ pub enum ModelError {
         reason: String,
     },
     /// The response cannot be parsed.
-    #[error("model backend {backend} sent an answer that cannot be understood: {reason}")]
+    #[error("model backend {backend} sent an invalid response: {reason}")]
     InvalidResponse {
         /// Name of the backend in the configuration.
         backend: String,
         /// Reason, without content of the request or response.
         reason: String,
     },
-    /// The server refuses every request of this kind: the key, the model, or what it is paid from. Another one may not.
+    /// The server rejects every request of this kind: the key, the model name or the account's credit is the cause.
+    /// Another backend may still serve it.
     #[error("model backend {backend} cannot be used: {reason}")]
     Misconfigured {
         /// Name of the backend in the configuration.
@@ -239,7 +240,7 @@ pub enum ModelError {
         /// The server's reason, shortened, without content.
         reason: String,
     },
-    /// The server refuses this request.
+    /// The server rejects this particular request.
     #[error("model backend {backend} refused the request: {reason}")]
     Refused {
         /// Name of the backend in the configuration.
@@ -247,37 +248,38 @@ pub enum ModelError {
         /// The server's reason, shortened, without content.
         reason: String,
     },
-    /// The prompt is longer than the model reads.
-    #[error("the prompt is longer than model backend {backend} reads")]
+    /// The prompt exceeds the model's context window.
+    #[error("the prompt exceeds the context window of model backend {backend}")]
     ContextTooLong {
         /// Name of the backend in the configuration.
         backend: String,
     },
-    /// The server's content filter refuses the prompt. No other backend is asked: that would be a way around it.
+    /// The server's content filter rejects the prompt. No other backend is tried, because that would circumvent the
+    /// filter.
     #[error("the content filter of model backend {backend} refused the prompt")]
     Filtered {
         /// Name of the backend in the configuration.
         backend: String,
     },
-    /// Several backends were tried, and none served.
-    #[error("{} model backends were tried, the last one failed", tried.len())]
+    /// Several backends were tried and all failed.
+    #[error("all {} model backends that were tried failed", tried.len())]
     Exhausted {
-        /// All of them, in this order.
+        /// All backends that were tried, in order.
         tried: Vec<FailedAttempt>,
-        /// What the last one said.
+        /// Error of the last backend.
         #[source]
         last: Box<Self>,
     },
     /// No backend is configured for this tier and classification.
     #[error("no model backend is configured for {wanted}")]
     NotConfigured {
-        /// What was wanted.
+        /// The tier and classification that were requested.
         wanted: String,
     },
 }
 
 impl ModelError {
-    /// The backend that failed, or the last of those; empty where none was asked.
+    /// The backend that failed, or the last one that failed; empty if none was called.
     #[must_use]
     pub fn backend(&self) -> &str {
         match self {
@@ -294,7 +296,7 @@ impl ModelError {
         }
     }
 
-    /// One of a closed set of codes, for metrics, spans and the ledger (`error.type`).
+    /// Error code for metrics, spans and the ledger (`error.type`); one of a closed set.
     #[must_use]
     pub fn error_type(&self) -> &'static str {
         match self {
@@ -311,7 +313,7 @@ impl ModelError {
         }
     }
 
-    /// The backends that were tried before the one that failed last.
+    /// The backends that failed before the last one.
     #[must_use]
     pub fn failed_before(&self) -> &[FailedAttempt] {
         match self {
@@ -346,9 +348,9 @@ impl Classify for ModelError {
             match self {
                 Self::Exhausted { last, .. } => return last.public_detail(),
                 Self::Filtered { .. } => "The content filter of the language model refused the question.",
-                Self::ContextTooLong { .. } => "The conversation is longer than the model reads; start a new one.",
+                Self::ContextTooLong { .. } => "The conversation exceeds the model's context window; start a new one.",
                 Self::Timeout { .. } => "The language model did not answer in time.",
-                Self::Interrupted { .. } => "The language model broke off; what it wrote so far is kept.",
+                Self::Interrupted { .. } => "The language model was interrupted; the partial answer is kept.",
                 _ => "The language model is not available at the moment.",
             }
             .to_owned(),

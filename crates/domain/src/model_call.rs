@@ -1,4 +1,4 @@
-//! What is on record of a call to a model: who served it, what it took, and what it cost.
+//! Records of model calls: who served them, how many tokens they used, how long they took, and what they cost.
 
 pub use crate::served_by::{FailedAttempt, MicroCost, ModelCaller, Price, ServedBy};
 
@@ -9,14 +9,14 @@ use crate::token_usage::{FinishReason, TokenUsage};
 use std::time::Duration;
 
 string_enum! {
-    /// What was asked of a model, in the words of the OpenTelemetry GenAI conventions (`gen_ai.operation.name`), which
-    /// have none for reranking.
+    /// Kind of model call, named as in the OpenTelemetry GenAI conventions (`gen_ai.operation.name`), which define no
+    /// name for reranking.
     ModelOperation {
         /// A chat completion.
         Chat = "chat",
-        /// To turn texts into vectors.
+        /// Embedding of texts.
         Embeddings = "embeddings",
-        /// To put passages in order.
+        /// Reranking of passages.
         Rerank = "rerank",
     }
 }
@@ -24,42 +24,42 @@ string_enum! {
 string_enum! {
     /// How a call ended.
     CallStatus {
-        /// With an answer.
+        /// The model answered.
         Ok = "ok",
-        /// Without one, or with a part of one.
+        /// The call failed; there may be a partial answer.
         Error = "error",
-        /// The caller went away.
+        /// The caller disconnected or cancelled the call.
         Cancelled = "cancelled",
     }
 }
 
-/// A call to a model, as it stands in the ledger. It holds nothing of what was asked or answered.
+/// A model call, as stored in the ledger. It contains neither prompt nor answer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ModelCall {
-    /// What was asked for.
+    /// Kind of call.
     pub operation: ModelOperation,
-    /// What served, or was tried last.
+    /// Backend and model that served the call, or were tried last.
     pub served_by: ServedBy,
     /// How it ended.
     pub status: CallStatus,
-    /// `error.type`, one of a closed set of codes.
+    /// Error code (`error.type`), one of a closed set; `None` if the call succeeded.
     pub error: Option<String>,
-    /// Why an answer ended.
+    /// Why generation ended, for chat calls.
     pub finish_reason: Option<FinishReason>,
-    /// Tokens read and written.
+    /// Input and output tokens.
     pub usage: TokenUsage,
-    /// The server reported no token counts, so that these are estimates.
+    /// Whether the token counts are estimates, because the server reported none.
     pub estimated: bool,
-    /// Cost, as the server reports it, else by the price of the backend.
+    /// Cost as reported by the server, else computed from the backend's price.
     pub cost: MicroCost,
-    /// From the request to its end.
+    /// Duration of the call.
     pub took: Duration,
-    /// From the request to the first piece of an answer.
+    /// Time to the first piece of a streamed answer.
     pub first_token: Option<Duration>,
 }
 
 impl ModelCall {
-    /// A call that was answered in one piece.
+    /// A successful call that was not streamed.
     #[must_use]
     pub fn answered(operation: ModelOperation, spent: &CallUsage, took: Duration) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl ModelCall {
             usage: spent.usage,
             estimated: spent.estimated,
             cost: spent.cost,
-            ..Self::of(operation, CallStatus::Ok, took)
+            ..Self::new(operation, CallStatus::Ok, took)
         }
     }
 
@@ -78,17 +78,17 @@ impl ModelCall {
         Self {
             served_by: ServedBy { backend, failed, ..ServedBy::default() },
             error: Some(error.error_type().to_owned()),
-            ..Self::of(operation, CallStatus::Error, took)
+            ..Self::new(operation, CallStatus::Error, took)
         }
     }
 
-    /// A call whose caller went away before the first piece of an answer.
+    /// A call that was cancelled before the first piece of an answer.
     #[must_use]
     pub fn cancelled(operation: ModelOperation, took: Duration) -> Self {
-        Self::of(operation, CallStatus::Cancelled, took)
+        Self::new(operation, CallStatus::Cancelled, took)
     }
 
-    fn of(operation: ModelOperation, status: CallStatus, took: Duration) -> Self {
+    fn new(operation: ModelOperation, status: CallStatus, took: Duration) -> Self {
         Self {
             operation,
             served_by: ServedBy::default(),

@@ -1,11 +1,10 @@
-//! The models as clients of the OpenAI-compatible surface choose them: by id, from a closed list
-//! (`docs/adr/0032-an-openai-compatible-surface.md`).
+//! The model ids of the OpenAI-compatible API, a closed list (`docs/adr/0032-an-openai-compatible-surface.md`).
 
 use crate::model_tier::{ModelChoice, ModelTier};
 use crate::role::{Operation, Resource, string_enum};
 
 string_enum! {
-    /// What a client may name as `model`.
+    /// Values that a client may send as `model`.
     ModelId {
         /// The plant's assistant; the platform chooses the tier.
         Auto = "auto",
@@ -13,9 +12,9 @@ string_enum! {
         Fast = "fast",
         /// The plant's assistant on the model for hard questions.
         Heavy = "heavy",
-        /// The everyday language model alone.
+        /// The everyday language model, without the assistant.
         FastDirect = "fast-direct",
-        /// The language model for hard questions alone.
+        /// The language model for hard questions, without the assistant.
         HeavyDirect = "heavy-direct",
         /// The embedding model.
         Embed = "embed",
@@ -23,7 +22,8 @@ string_enum! {
 }
 
 impl ModelId {
-    /// What one must be allowed to do to use it: the assistant is a conversation, the others are models alone.
+    /// The permission that its use requires: `auto`, `fast` and `heavy` create a conversation, the others use a model
+    /// directly.
     #[must_use]
     pub const fn needs(self) -> (Resource, Operation) {
         match self {
@@ -32,13 +32,13 @@ impl ModelId {
         }
     }
 
-    /// The language models alone.
+    /// Whether it is a language model without the assistant.
     #[must_use]
     pub const fn is_direct(self) -> bool {
         matches!(self, Self::FastDirect | Self::HeavyDirect)
     }
 
-    /// The tier that must be there for it.
+    /// The tier that must be configured for it; `None` for the embedding model.
     #[must_use]
     pub const fn tier(self) -> Option<ModelTier> {
         match self {
@@ -48,7 +48,7 @@ impl ModelId {
         }
     }
 
-    /// What it asks of the tiers; none for the embedding model, which does not chat.
+    /// The tier choice that it stands for; `None` for the embedding model, which does not chat.
     #[must_use]
     pub const fn choice(self) -> Option<ModelChoice> {
         match self {

@@ -1,9 +1,9 @@
-//! The tiers of models, and what may be asked of them.
+//! Model tiers, and the choices that users and tenants have.
 
 use crate::role::string_enum;
 
 string_enum! {
-    /// Which class of model answers.
+    /// A tier of chat models; the configuration assigns backends to it.
     ModelTier {
         /// The model for everyday questions.
         Fast = "fast",
@@ -13,9 +13,9 @@ string_enum! {
 }
 
 string_enum! {
-    /// What a user or a tenant wants of the tiers.
+    /// A user's or tenant's choice of tier.
     ModelChoice {
-        /// The platform chooses by the question.
+        /// The platform chooses a tier for each question.
         Auto = "auto",
         /// The everyday model.
         Fast = "fast",

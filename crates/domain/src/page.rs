@@ -1,38 +1,38 @@
-//! Keyset pagination: a page starts after the last item of the one before it, newest first.
+//! Keyset pagination: each page starts after the last item of the previous one, newest first.
 
 use crate::time::Timestamp;
 use uuid::Uuid;
 
-/// Where a page starts: after the item with this creation time and id.
+/// The position of an item in a list: its creation time and id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PageKey {
-    /// When the last item seen was created.
+    /// Creation time of the item.
     pub at: Timestamp,
-    /// Its id, which breaks ties.
+    /// Id of the item; orders items with the same creation time.
     pub id: Uuid,
 }
 
-/// Which page is asked for.
+/// A request for one page of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PageRequest {
     limit: u32,
-    /// Start after this item, or at the newest.
+    /// Start after this item; `None` starts with the newest one.
     pub after: Option<PageKey>,
 }
 
 impl PageRequest {
-    /// Items on a page unless the caller says otherwise.
+    /// Default number of items on a page.
     pub const DEFAULT_LIMIT: u32 = 50;
-    /// Most items on a page.
+    /// Maximum number of items on a page.
     pub const MAX_LIMIT: u32 = 200;
 
-    /// A page of at most `limit` items; `None` where `limit` is 0 or above [`Self::MAX_LIMIT`].
+    /// A page of at most `limit` items; `None` if `limit` is 0 or above [`Self::MAX_LIMIT`].
     #[must_use]
     pub fn new(limit: u32, after: Option<PageKey>) -> Option<Self> {
         (1..=Self::MAX_LIMIT).contains(&limit).then_some(Self { limit, after })
     }
 
-    /// Most items to return.
+    /// Maximum number of items to return.
     #[must_use]
     pub fn limit(&self) -> u32 {
         self.limit
@@ -45,17 +45,17 @@ impl Default for PageRequest {
     }
 }
 
-/// One page of a list, in its order.
+/// One page of a list, in the order of the list.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Page<T> {
     /// Items, newest first.
     pub items: Vec<T>,
-    /// Where the next page starts; `None` on the last one.
+    /// Position after which the next page starts; `None` on the last page.
     pub next: Option<PageKey>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of rows fetched with one more than the limit: the surplus row says that there is a next page.
+    /// Builds a page from up to `limit + 1` fetched rows: a surplus row shows that there is a next page.
     #[must_use]
     pub fn from_rows(mut rows: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> PageKey) -> Self {
         let limit = request.limit as usize;

@@ -1,20 +1,20 @@
-//! The closed list of reasons for a refusal.
+//! The closed set of reasons for a refusal.
 
 use crate::role::string_enum;
 
 string_enum! {
-    /// Why something was refused: the closed set of codes that stand in the audit log, in log lines and, where the
-    /// caller may learn them, in problem documents.
+    /// Reason codes of refusals, a closed set. They appear in the audit log, in log lines and, if the caller may know
+    /// the reason, in problem documents.
     RefusalCode {
-        /// The token names no tenant that the platform knows.
+        /// The token's tenant claim is not mapped to a tenant.
         TenantUnmapped = "tenant_unmapped",
         /// The tenant is deactivated.
         TenantSuspended = "tenant_suspended",
         /// The user is deactivated or does not exist.
         UserDisabled = "user_disabled",
-        /// The token leaves out the groups.
+        /// The token omits its groups because there are too many (groups overage).
         GroupsOverage = "groups_overage",
-        /// Guests of the directory are not let in.
+        /// The token belongs to a guest of the directory, and guests are not admitted.
         GuestRefused = "guest_refused",
         /// The token lacks the scope or role that the platform requires.
         InsufficientScope = "insufficient_scope",
@@ -22,19 +22,19 @@ string_enum! {
         TokenScope = "token_scope",
         /// Role and grants do not allow the operation on the resource.
         Matrix = "matrix",
-        /// The thing is a colleague's, and the operation reaches the user's own only.
+        /// The resource belongs to another user, and the operation is limited to the user's own.
         NotOwner = "not_owner",
-        /// The class to be given is above the user's own clearance.
+        /// The requested class is above the user's own clearance.
         AboveOwnClearance = "above_own_clearance",
-        /// A class may be lowered by an admin only.
+        /// The request would lower a class, which only an admin may do.
         Declassification = "declassification",
-        /// The content rests on something above the reader's clearance.
+        /// The content is derived from something above the reader's clearance.
         AboveClearance = "above_clearance",
-        /// Absent, or hidden from this user.
+        /// The resource does not exist, or is hidden from this user.
         NotFound = "not_found",
         /// No tool of that name is registered.
         UnknownTool = "unknown_tool",
-        /// Tools act for users only.
+        /// A tool was called without a user; tools run on behalf of users only.
         NoUser = "no_user",
         /// The tool writes to a plant system.
         Writes = "writes",

@@ -1,20 +1,20 @@
-//! Retries with backoff, for writes that must survive an outage of the database.
+//! Retries with exponential backoff, for writes that must survive a database outage.
 
 use crate::error::{Classify as _, ErrorKind};
 use crate::store_error::StoreError;
 use std::time::Duration;
 
-/// Longest wait between two attempts.
+/// Maximum wait between two attempts.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// Attempts after the first, ten minutes in all.
+/// Maximum number of retries; with the waits, about ten minutes in total.
 const MAX_RETRIES: u32 = 64;
 
-/// Calls `attempt` until it stores, or fails for another reason than that the database is not available; ten minutes at
-/// most. `sleep` waits. A conflict in a repeated attempt means that an earlier one had stored and only its answer was
-/// lost: what is stored this way has ids of its own.
+/// Calls `attempt` until it succeeds or fails for a reason other than an unavailable database, for about ten minutes at
+/// most. `sleep` performs the waits. A conflict on a retry counts as success: the rows have unique ids, so an earlier
+/// attempt must have stored them and only its response was lost.
 ///
 /// # Errors
-/// What the last attempt failed with.
+/// The error of the last attempt.
 pub async fn with_backoff<A, S>(
     mut attempt: impl FnMut() -> A,
     mut sleep: impl FnMut(Duration) -> S,
@@ -24,20 +24,20 @@ where
     S: Future<Output = ()>,
 {
     let mut wait = Duration::from_millis(200);
-    let mut ended = attempt().await;
+    let mut result = attempt().await;
     for _ in 0..MAX_RETRIES {
-        match &ended {
+        match &result {
             Err(error) if error.kind() == ErrorKind::Unavailable => {}
-            _ => return ended,
+            _ => return result,
         }
         sleep(wait).await;
         wait = (wait * 2).min(MAX_WAIT);
-        ended = match attempt().await {
+        result = match attempt().await {
             Err(StoreError::Conflict { .. }) => Ok(()),
-            ended => ended,
+            result => result,
         };
     }
-    ended
+    result
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
 
     async fn run_with(answers: &[fn() -> Result<(), StoreError>]) -> (Result<(), StoreError>, usize, Duration) {
         let (calls, waited) = (Cell::new(0), Cell::new(Duration::ZERO));
-        let ended = with_backoff(
+        let result = with_backoff(
             || {
                 let call = calls.replace(calls.get() + 1);
                 let answer = answers[call.min(answers.len() - 1)];
@@ -63,18 +63,18 @@ mod tests {
             },
         )
         .await;
-        (ended, calls.get(), waited.get())
+        (result, calls.get(), waited.get())
     }
 
     #[tokio::test]
-    async fn an_outage_is_waited_for_and_nothing_else() {
+    async fn only_outages_are_retried() {
         assert!(matches!(run_with(&[|| Ok(())]).await, (Ok(()), 1, Duration::ZERO)));
         assert!(matches!(run_with(&[|| Err(unavailable()), || Err(unavailable()), || Ok(())]).await, (Ok(()), 3, _)));
         let conflict: fn() -> Result<(), StoreError> = || Err(StoreError::Conflict { what: "it" });
         assert!(matches!(run_with(&[conflict]).await, (Err(StoreError::Conflict { .. }), 1, _)));
         assert!(matches!(run_with(&[|| Err(unavailable()), conflict]).await, (Ok(()), 2, _)));
-        let (ended, calls, waited) = run_with(&[|| Err(unavailable())]).await;
-        assert!(ended.is_err());
+        let (result, calls, waited) = run_with(&[|| Err(unavailable())]).await;
+        assert!(result.is_err());
         assert_eq!(calls, 65);
         assert!((590..660).contains(&waited.as_secs()), "{waited:?}");
     }

@@ -1,21 +1,21 @@
-//! What a user may do at this moment: the answers of the policy matrix, so that layers below policy need no role.
+//! Effective rights of a user: the policy matrix evaluated, so that the layers below policy need no roles.
 
 use crate::role::{Classification, Operation, Resource};
 use std::fmt;
 
-/// How far a permission reaches, nearest first.
+/// The set of resources that a permission covers, narrowest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Reach {
-    /// The user's own things.
+    /// The user's own resources.
     Own,
-    /// All things of the tenant.
+    /// All resources of the tenant.
     Tenant,
-    /// Things of every tenant.
+    /// Resources of all tenants.
     Platform,
 }
 
 impl Reach {
-    /// As the matrix prints it.
+    /// The name used in the printed matrix.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,37 +35,37 @@ impl fmt::Display for Reach {
 /// One cell of the policy matrix: an operation on a kind of resource.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Permission {
-    /// Kind of resource that it is about.
+    /// Kind of resource that is acted on.
     pub resource: Resource,
-    /// What is done to it.
+    /// Operation on the resource.
     pub operation: Operation,
 }
 
 impl Permission {
-    /// `operation` on `resource`.
+    /// The permission for `operation` on `resource`.
     #[must_use]
     pub const fn new(resource: Resource, operation: Operation) -> Self {
         Self { resource, operation }
     }
 
-    /// Every combination, whether anybody may do it or not.
+    /// Every combination of resource and operation, including those that no role has.
     pub fn all() -> impl Iterator<Item = Self> {
-        let of =
+        let of_resource =
             |resource: &'static Resource| Operation::ALL.iter().map(move |operation| Self::new(*resource, *operation));
-        Resource::ALL.iter().flat_map(of)
+        Resource::ALL.iter().flat_map(of_resource)
     }
 }
 
-/// `resource.operation`, as the matrix prints it.
+/// Writes `resource.operation`, as in the printed matrix.
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.resource, self.operation)
     }
 }
 
-/// The effective rights of a user through one credential: how far each permission reaches, and the clearance.
+/// The effective rights of a user with one credential: the reach of each permission, and the clearance.
 ///
-/// Policy computes them from role, grants, the tenant's settings and the credential's scopes; nothing else does.
+/// Only policy computes them: from role, grants, the tenant's settings and the credential's scopes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Rights {
     reach: [[Option<Reach>; Operation::ALL.len()]; Resource::ALL.len()],
@@ -73,13 +73,13 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// No permission at all, with this clearance.
+    /// Rights without any permission, with this clearance.
     #[must_use]
     pub const fn none(clearance: Classification) -> Self {
         Self { reach: [[None; Operation::ALL.len()]; Resource::ALL.len()], clearance }
     }
 
-    /// The rights that `reach` answers, permission by permission.
+    /// Builds rights by calling `reach` for every permission.
     #[must_use]
     pub fn from_fn(clearance: Classification, reach: impl Fn(Permission) -> Option<Reach>) -> Self {
         let mut rights = Self::none(clearance);
@@ -91,19 +91,19 @@ impl Rights {
         rights
     }
 
-    /// How far `permission` reaches; `None`: not at all.
+    /// The reach of `permission`; `None` if the user does not have it.
     #[must_use]
     pub const fn reach(&self, permission: Permission) -> Option<Reach> {
         self.reach[permission.resource as usize][permission.operation as usize]
     }
 
-    /// Whether `permission` reaches anything.
+    /// Whether the user has `permission`, with any reach.
     #[must_use]
     pub const fn allow(&self, permission: Permission) -> bool {
         self.reach(permission).is_some()
     }
 
-    /// Whether `permission` reaches the things of everybody in the tenant, not only the user's own.
+    /// Whether `permission` covers the resources of all users of the tenant, not only the user's own.
     #[must_use]
     pub fn reach_tenant(&self, permission: Permission) -> bool {
         self.reach(permission) >= Some(Reach::Tenant)
@@ -115,13 +115,13 @@ impl Rights {
         self.clearance
     }
 
-    /// The class of what the user writes: `internal`, or less where the user may not even see that.
+    /// The class of the user's own messages: `internal`, or the user's clearance if that is lower.
     #[must_use]
     pub fn class_of_own_words(&self) -> Classification {
         Classification::Internal.min(self.clearance)
     }
 
-    /// What both allow: the nearer reach of each permission and the lower clearance.
+    /// The rights that both have: the narrower reach of each permission and the lower clearance.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         Self::from_fn(self.clearance.min(other.clearance), |permission| {
@@ -130,7 +130,7 @@ impl Rights {
     }
 }
 
-/// The clearance and what is allowed; the many cells that say no are left out.
+/// Prints the clearance and the granted permissions; the many empty cells are omitted.
 impl fmt::Debug for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let allowed = Permission::all().filter_map(|permission| Some((permission, self.reach(permission)?)));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_user_writes_is_never_above_what_the_user_may_see() {
+    fn own_messages_are_never_above_the_clearance() {
         for clearance in Classification::ALL {
             let class = Rights::none(*clearance).class_of_own_words();
             assert!(class <= *clearance && class <= Classification::Internal);

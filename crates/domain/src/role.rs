@@ -1,18 +1,18 @@
-//! Roles, resources, operations and classification: the words in which access is decided.
+//! Roles, resources, operations and classifications: the terms of access decisions.
 
-/// A text that is not one of the allowed values.
+/// Error: the string is not one of the allowed values.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{value:?} must be one of {expected}")]
 pub struct UnknownValue {
-    /// Text that is not among the values.
+    /// The rejected string.
     pub value: String,
     /// The allowed values, separated by `|`.
     pub expected: &'static str,
 }
 
-/// Defines an enum whose variants are each spelled the same in JSON, SQL and logs.
+/// Defines an enum whose variants have the same spelling in JSON, SQL and logs.
 ///
-/// `strum` is no shorter here: serde needs every value a second time, `ALL` and the `const fn as_str` need a wrapper,
+/// `strum` would not be shorter: serde needs every value a second time, `ALL` and the `const fn as_str` need a wrapper,
 /// and an error that lists the allowed values needs a function per enum.
 macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -57,21 +57,21 @@ macro_rules! string_enum {
 pub(crate) use string_enum;
 
 string_enum! {
-    /// A user's role within a tenant, weakest first, so that `role >= min_role` reads as it means.
+    /// A user's role within a tenant, in ascending order, so that `role >= min_role` works.
     Role {
-        /// Reads: chat, search, documents up to `internal`.
+        /// Read access: chat, search, documents up to `internal`.
         Viewer = "viewer",
-        /// Works: uploads documents, sees up to `restricted` unless the tenant says less.
+        /// Uploads documents too, and sees up to `restricted` unless the tenant sets less.
         User = "user",
-        /// Runs the tenant: users, documents, audit log.
+        /// Administers the tenant: users, documents, audit log.
         Admin = "admin",
     }
 }
 
 string_enum! {
-    /// A power beside the role.
+    /// An additional privilege, independent of the role.
     Grant {
-        /// Creates and switches off tenants; given by configuration to named (issuer, subject) pairs only.
+        /// Creates, changes and deactivates tenants; granted only by configuration, to named (issuer, subject) pairs.
         PlatformAdmin = "platform_admin",
         /// Reads the tenant's audit log.
         Auditor = "auditor",
@@ -81,7 +81,7 @@ string_enum! {
 }
 
 string_enum! {
-    /// What an operation is about.
+    /// Kinds of resource that operations act on.
     Resource {
         /// Conversations and their messages and runs.
         Conversations = "conversations",
@@ -89,7 +89,7 @@ string_enum! {
         Documents = "documents",
         /// Passages found by a search.
         Search = "search",
-        /// What a user asked the platform to remember.
+        /// Facts that a user asked the platform to remember.
         Memories = "memories",
         /// The audit log.
         AuditLogs = "audit_logs",
@@ -103,23 +103,23 @@ string_enum! {
         AccessTokens = "access_tokens",
         /// A tenant's settings.
         TenantSettings = "tenant_settings",
-        /// Which claims of which issuers stand for which tenant.
+        /// Mappings from claims of token issuers to tenants.
         TenantMappings = "tenant_mappings",
-        /// Why the gate decided as it did, and what it would decide.
+        /// Recorded and simulated decisions of the policy gate, with their reasons.
         Decisions = "decisions",
-        /// Models without the assistant around them.
+        /// Models used directly, without the assistant.
         Models = "models",
-        /// Sums of model calls.
+        /// Aggregated usage of models.
         Usage = "usage",
-        /// What a model thinks before it answers.
+        /// The reasoning that a model writes before its answer.
         Reasoning = "reasoning",
     }
 }
 
 string_enum! {
-    /// What is done to a resource.
+    /// Operations on resources.
     Operation {
-        /// See which there are.
+        /// List the resources.
         List = "list",
         /// Read one resource.
         Read = "read",
@@ -129,25 +129,25 @@ string_enum! {
         Update = "update",
         /// Delete a resource.
         Delete = "delete",
-        /// Let somebody else see one.
+        /// Make a resource visible to another user.
         Share = "share",
-        /// Take many out at once.
+        /// Export many resources at once.
         Export = "export",
-        /// Give one a lower classification than it has.
+        /// Lower the classification of a resource.
         Declassify = "declassify",
     }
 }
 
 string_enum! {
-    /// How far a document may travel, lowest first.
+    /// Confidentiality class of content, lowest first.
     Classification {
         /// May leave the plant.
         Public = "public",
-        /// For everybody of the tenant. The default.
+        /// For all users of the tenant. The default.
         Internal = "internal",
-        /// For those who work with it.
+        /// For users whose work requires it.
         Confidential = "confidential",
-        /// For a named few.
+        /// For few users; the highest class.
         Restricted = "restricted",
     }
 }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_round_trip_and_unknown_ones_name_the_choices() {
+    fn values_round_trip_and_errors_list_the_allowed_ones() {
         for c in Classification::ALL {
             assert_eq!(c.as_str().parse(), Ok(*c));
         }

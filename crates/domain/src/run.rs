@@ -1,4 +1,4 @@
-//! A run: one answer being written, as a numbered sequence of events that can be read again.
+//! A run: the generation of one answer, as a numbered sequence of events that can be replayed.
 
 pub use crate::token_usage::{FinishReason, TokenUsage};
 
@@ -11,17 +11,17 @@ use crate::role::string_enum;
 use futures::stream::BoxStream;
 
 string_enum! {
-    /// Why the platform has a question answered by the model for hard ones.
+    /// Why the platform chose the model for hard questions.
     Escalation {
-        /// The user asks for it in words.
+        /// The user's message asks for it.
         Wish = "wish",
         /// The question is long.
         Length = "length",
-        /// It asks for more than looking something up.
+        /// The question requires more than a lookup.
         Reasoning = "reasoning",
-        /// It is about several documents.
+        /// The question is about several documents.
         Documents = "documents",
-        /// The client offers many tools to choose among.
+        /// The client offers many tools.
         Tools = "tools",
     }
 }
@@ -29,40 +29,40 @@ string_enum! {
 string_enum! {
     /// How a tool call ended.
     ToolStatus {
-        /// With a result.
+        /// The tool returned a result.
         Success = "success",
-        /// With a failure.
+        /// The tool failed.
         Error = "error",
         /// The user may not call this tool.
         Denied = "denied",
     }
 }
 
-/// Something that happened in a run.
+/// An event of a run.
 #[derive(Clone, PartialEq, Debug)]
 pub enum RunEvent {
-    /// The run began.
+    /// The run started; always the first event.
     Started {
-        /// Run that this belongs to.
+        /// Id of the run.
         run_id: RunId,
-        /// The answer's message.
+        /// Id of the answer's message.
         message_id: MessageId,
         /// The tier that answers.
         model: ModelTier,
-        /// Why it is not the everyday one, where the platform chose.
+        /// Why the platform chose the heavy tier; `None` if it did not.
         escalated: Option<Escalation>,
     },
-    /// The next piece of what the model thinks before it answers; for those who may see it.
+    /// The next piece of the model's reasoning; sent only to users who may see it.
     Reasoning {
-        /// Text to append to what came before.
+        /// Text to append to the earlier pieces.
         text: String,
     },
     /// The next piece of the answer.
     Delta {
-        /// Text to append to what came before.
+        /// Text to append to the earlier pieces.
         text: String,
     },
-    /// A tool is being called.
+    /// A tool call started.
     ToolStarted {
         /// Id of the call, as the model gave it.
         call_id: String,
@@ -78,72 +78,73 @@ pub enum RunEvent {
         /// How the call ended.
         status: ToolStatus,
     },
-    /// The model wants a tool of the client's called: the client calls it, not the platform.
+    /// The model requests a tool of the client, which the client runs itself.
     ToolWanted(ModelToolCall),
-    /// The answer rests on this passage.
+    /// The answer cites this passage.
     Cited(Citation),
-    /// The run ended with an answer, whole or not.
+    /// The run ended with an answer, complete or partial.
     Finished(RunSummary),
-    /// The run broke off.
+    /// The run failed.
     Failed(Problem),
 }
 
 impl RunEvent {
-    /// Whether nothing comes after it.
+    /// Whether this is the last event of a run.
     #[must_use]
     pub fn is_last(&self) -> bool {
         matches!(self, Self::Finished(_) | Self::Failed(_))
     }
 }
 
-/// How a run ended.
+/// The summary at the end of a run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RunSummary {
-    /// What went wrong; never content.
+    /// Why generation ended.
     pub finish_reason: FinishReason,
-    /// Tokens read and written.
+    /// Input and output tokens of the run.
     pub usage: TokenUsage,
-    /// The model that served.
+    /// Name of the model that answered.
     pub model: String,
-    /// A fallback served, or a part (retrieval, say) was down.
+    /// A fallback backend answered, or part of the input (retrieval, for instance) was unavailable.
     pub degraded: bool,
-    /// A backend other than the first choice served.
+    /// Whether a backend other than the first choice answered.
     pub fallback: bool,
-    /// Passages, documents and earlier answers that were left out, because the model may not see them.
+    /// Number of passages, documents and earlier answers that were left out because the model may not process their
+    /// class.
     pub left_out: u32,
-    /// The answer's message.
+    /// Id of the answer's message.
     pub message_id: MessageId,
 }
 
-/// An event with its place in the run, from 1.
+/// An event with its sequence number in the run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NumberedEvent {
-    /// Place, from 1: the SSE `id`.
+    /// Sequence number, from 1; the SSE `id`.
     pub seq: u64,
-    /// Type of the event.
+    /// The event itself.
     pub event: RunEvent,
 }
 
-/// A reader's view of a run: what came so far, then what comes. Dropping it says that the reader is gone.
+/// A subscriber's view of a run: the past events, then the new ones as they happen. Dropping it unsubscribes.
 pub type EventStream = BoxStream<'static, NumberedEvent>;
 
-/// A run of the assistant in a conversation that it continues or has begun.
+/// A run of the assistant in an existing or new conversation.
 pub struct AssistantRun {
-    /// Conversation that it belongs to.
+    /// Conversation that the run belongs to.
     pub conversation: ConversationId,
     /// Events of the run.
     pub events: EventStream,
 }
 
-/// A whole answer, for clients that do not stream.
+/// A complete answer, for clients that do not stream.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Answer {
-    /// Run that this belongs to.
+    /// Id of the run.
     pub run_id: RunId,
-    /// The next piece of text.
+    /// Text of the answer.
     pub content: String,
     /// Passages that the answer cites.
     pub citations: Vec<Citation>,
-    /// How it ended.
+    /// Summary of the run.
     pub summary: RunSummary,
 }

@@ -1,4 +1,4 @@
-//! For whom work runs: the tenant, the actor, the request.
+//! The scope of work: the tenant, the actor, the request.
 
 use crate::ids::{RequestId, TenantId, UserId};
 
@@ -9,14 +9,14 @@ pub enum Actor {
     User(UserId),
     /// The ingestion worker, on behalf of a queued job.
     Worker,
-    /// The platform itself, before or without a known user (a refused token, for instance).
+    /// The platform itself, where no user is known: a refused token, for instance.
     System,
 }
 
 /// The tenant and actor that every unit of work runs for.
 ///
-/// A store transaction opens only with one, and the database's row security is set from it. Minted by `policy::authn`
-/// from a verified token and by `data::jobs` from a claimed job; nowhere else.
+/// A store transaction cannot be opened without one, and the database's row-level security is set from it. Created only
+/// by `policy::authn` from a verified token and by `data::jobs` from a claimed job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TenantScope {
     tenant: TenantId,
@@ -25,7 +25,7 @@ pub struct TenantScope {
 }
 
 impl TenantScope {
-    /// Makes a scope. Banned by clippy outside `policy::authn`, `data::jobs` and the fakes.
+    /// Creates a scope. Banned by clippy outside `policy::authn`, `data::jobs` and the fakes.
     #[must_use]
     pub fn mint(tenant: TenantId, actor: Actor, request: RequestId) -> Self {
         Self { tenant, actor, request }
@@ -37,13 +37,13 @@ impl TenantScope {
         self.tenant
     }
 
-    /// User, worker or system that acts.
+    /// The acting user, worker or system.
     #[must_use]
     pub fn actor(&self) -> Actor {
         self.actor
     }
 
-    /// The acting user, if it is one.
+    /// The acting user; `None` for the worker and the system.
     #[must_use]
     pub fn user(&self) -> Option<UserId> {
         match self.actor {

@@ -1,11 +1,11 @@
-//! Passages found for a query.
+//! Search: filters, passages, hits and results.
 
 use crate::classified::HasClass;
 use crate::ids::{ChunkId, DocumentId};
 use crate::role::Classification;
 use serde::{Deserialize, Serialize};
 
-/// What to search in.
+/// The caller's filters on the documents to search.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SearchFilters {
@@ -15,27 +15,27 @@ pub struct SearchFilters {
     pub tags: Vec<String>,
     /// Only documents of this kind.
     pub doc_type: Option<String>,
-    /// Also documents that another has taken the place of, and those that are not in force yet.
+    /// Whether to include documents that were superseded or are not in force yet.
     pub include_superseded: bool,
 }
 
-/// Where passages may come from: the caller's filters and, always, the caller's clearance.
+/// The set of passages that a search considers: the caller's filters and, always, the caller's clearance.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SearchScope {
     /// The caller's filters.
     pub filters: SearchFilters,
-    /// Nothing classified higher is looked at; filtered in SQL, before ranking.
+    /// Passages of a higher class are excluded in SQL, before ranking.
     pub clearance: Classification,
 }
 
-/// A passage with where it stands.
+/// A passage with its position in a document.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Passage {
     /// UUIDv7 of the passage.
     pub chunk_id: ChunkId,
     /// Document that the passage is part of.
     pub document_id: DocumentId,
-    /// Place in the document, from 0.
+    /// Index of the passage within the document, from 0.
     pub chunk_index: i32,
     /// The document's file name.
     pub doc: String,
@@ -51,55 +51,55 @@ pub struct Passage {
     pub classification: Classification,
 }
 
-/// A passage as one side of the search ranks it.
+/// A passage as ranked by one of the two searches, vector or lexical.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RankedPassage {
-    /// Passage with its position.
+    /// The passage and its position.
     pub passage: Passage,
-    /// Cosine similarity on the vector side, BM25 on the lexical one.
+    /// Cosine similarity for the vector search, BM25 for the lexical one.
     pub score: f32,
-    /// The score as a share of the highest that any passage could have for the query, 0 to 1: the same from query to
-    /// query. Words of the query that stand nowhere count as missed.
+    /// The score divided by the highest score that any passage could have for this query, 0 to 1, which makes it
+    /// comparable between queries. Query words that occur in no document lower it.
     pub share: f32,
 }
 
-/// A passage as fused.
+/// A passage in the fused ranking of both searches.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Hit {
-    /// Passage with its position.
+    /// The passage and its position.
     pub passage: Passage,
     /// Fused score, 0 to 1.
     pub score: f32,
-    /// Cosine similarity to the query, if the vector side found it.
+    /// Cosine similarity to the query, if the vector search found it.
     pub similarity: Option<f32>,
-    /// BM25, if the lexical side found it.
+    /// BM25 score, if the lexical search found it.
     pub bm25: Option<f32>,
-    /// What the reranker says of it, 0 to 1, if one ranked it.
+    /// The reranker's score, 0 to 1, if it was reranked.
     pub rerank: Option<f32>,
-    /// What stands around it, if that was asked for.
+    /// The text around it, if requested.
     pub surroundings: Surroundings,
 }
 
-/// The texts that stand around a passage in its document, at most one passage each way, without what they share with
-/// it. They are never classified higher than the passage itself, and are never cited.
+/// The text around a passage in its document: at most one passage in each direction, without the part that overlaps
+/// with it. It is never classified higher than the passage itself, and is never cited.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Surroundings {
-    /// What stands before it.
+    /// Text before the passage.
     pub before: Option<String>,
-    /// What stands after it.
+    /// Text after the passage.
     pub after: Option<String>,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Retrieval {
-    /// Hits, the best first.
+    /// Hits in descending order of relevance.
     pub hits: Vec<Hit>,
-    /// How well the best hits match the query as a whole, 0 to 1.
+    /// How well the best hits match the query, 0 to 1.
     pub confidence: f32,
-    /// The model that put the best candidates in order; `None` where none did.
+    /// Model that reranked the best candidates; `None` if they were not reranked.
     pub reranked_by: Option<String>,
-    /// One side was down: the result is from the other alone.
+    /// One of the two searches was unavailable; the result is from the other alone.
     pub degraded: bool,
     /// Whether the best hits are good enough to answer from.
     pub answerable: bool,
@@ -111,7 +111,7 @@ impl HasClass for Passage {
     }
 }
 
-/// What stands around a passage is never classified higher than the passage.
+/// The surroundings do not count, because they are never classified higher than the passage.
 impl HasClass for Hit {
     fn class(&self) -> Classification {
         self.passage.class()

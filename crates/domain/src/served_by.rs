@@ -1,23 +1,23 @@
-//! Which backend served a request, for whom, and what it costs.
+//! Which backend served a model call, on whose behalf, and at what price.
 
 use crate::ids::{TenantId, UserId};
 use crate::role::Classification;
 use crate::token_usage::TokenUsage;
 use serde::{Deserialize, Serialize};
 
-/// On whose behalf a model is called: whose turn it is in the queue, whose tags the server gets, and what may leave
-/// the site.
+/// The caller of a model: determines the position in the queue, the tags sent to the server, and which content may
+/// leave the site.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModelCaller {
-    /// Tenant that this belongs to.
+    /// Tenant on whose behalf the model is called.
     pub tenant: TenantId,
-    /// The user, if one waits for it.
+    /// User who waits for the result; `None` for background work.
     pub user: Option<UserId>,
-    /// Nothing of this tenant that is classified higher goes to a backend outside the site.
+    /// The highest class of this tenant's content that may be sent to a backend outside the site.
     pub cloud_limit: Classification,
 }
 
-/// An amount of money, in millionths of the currency that the prices are in.
+/// An amount of money, in millionths of the currency of the configured prices.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MicroCost(pub u64);
@@ -28,17 +28,17 @@ impl std::ops::AddAssign for MicroCost {
     }
 }
 
-/// Price of a backend per million tokens, in millionths: 0.15 per million tokens is 150,000.
+/// Price of a backend, in millionths of the currency per million tokens: 0.15 per million tokens is 150,000.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Price {
-    /// For a million tokens read.
+    /// Price of a million input tokens.
     pub input: MicroCost,
-    /// For a million tokens written.
+    /// Price of a million output tokens.
     pub output: MicroCost,
 }
 
 impl Price {
-    /// What `usage` costs, rounded up.
+    /// The cost of `usage`, rounded up to a millionth.
     #[must_use]
     pub fn of(self, usage: TokenUsage) -> MicroCost {
         let part = |tokens: u32, price: MicroCost| u128::from(tokens) * u128::from(price.0);
@@ -47,34 +47,34 @@ impl Price {
     }
 }
 
-/// A backend that was tried and did not serve.
+/// A backend that was tried and failed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FailedAttempt {
-    /// The backend's name.
+    /// Name of the backend in the configuration.
     pub backend: String,
-    /// `error.type`, one of a closed set of codes.
+    /// Error code (`error.type`), one of a closed set.
     pub error: String,
 }
 
-/// What served a request.
+/// The backend and model that served a call.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ServedBy {
-    /// The backend's name in the configuration.
+    /// Name of the backend in the configuration.
     pub backend: String,
-    /// The model that was asked for, by the backend's name of it.
+    /// The requested model, by the backend's name for it.
     pub requested: String,
-    /// The model that served, as the server names it.
+    /// The model that answered, as named by the server.
     pub model: String,
-    /// A backend other than the first choice served.
+    /// Whether a backend other than the first choice served the call.
     pub fallback: bool,
-    /// The backends that were tried before it.
+    /// The backends that failed before this one, in order.
     pub failed: Vec<FailedAttempt>,
     /// Price of the backend.
     pub price: Price,
 }
 
 impl ServedBy {
-    /// Served by a model in this process, which costs nothing.
+    /// A model that runs in this process, which costs nothing.
     #[must_use]
     pub fn embedded(backend: &str, model: &str) -> Self {
         let (backend, model) = (backend.to_owned(), model.to_owned());
@@ -82,16 +82,16 @@ impl ServedBy {
     }
 }
 
-/// What a call without a stream took.
+/// Usage of a call that was not streamed.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CallUsage {
     /// Backend and model that served the call.
     pub served_by: ServedBy,
-    /// Tokens, as reported or estimated.
+    /// Token counts, reported by the server or estimated.
     pub usage: TokenUsage,
-    /// The server reported no token counts, so that these are estimates.
+    /// Whether the token counts are estimates, because the server reported none.
     pub estimated: bool,
-    /// Cost, as the server reports it, else by the price of the backend.
+    /// Cost as reported by the server, else computed from the backend's price.
     pub cost: MicroCost,
 }
 
@@ -100,13 +100,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_price_is_per_million_tokens_and_a_part_of_a_millionth_counts_as_one() {
+    fn a_price_is_per_million_tokens_and_the_cost_is_rounded_up() {
         let price = Price { input: MicroCost(150_000), output: MicroCost(600_000) };
         let cost = |input_tokens, output_tokens| price.of(TokenUsage { input_tokens, output_tokens });
         assert_eq!(cost(1_000_000, 1_000_000), MicroCost(750_000));
         assert_eq!(cost(1, 0), MicroCost(1));
         assert_eq!(cost(0, 0), MicroCost(0));
-        let dear = Price { input: MicroCost(u64::MAX), output: MicroCost(u64::MAX) };
-        assert_eq!(dear.of(TokenUsage { input_tokens: u32::MAX, output_tokens: u32::MAX }), MicroCost(u64::MAX));
+        let max_price = Price { input: MicroCost(u64::MAX), output: MicroCost(u64::MAX) };
+        assert_eq!(max_price.of(TokenUsage { input_tokens: u32::MAX, output_tokens: u32::MAX }), MicroCost(u64::MAX));
     }
 }

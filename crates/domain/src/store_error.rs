@@ -1,32 +1,32 @@
-//! What can go wrong between the platform and its database.
+//! Errors of the store.
 
 use crate::error::{Classify, ErrorKind};
 use std::time::Duration;
 
-/// Why the store could not do what it was asked.
+/// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// No connection, or none free in time.
+    /// The database cannot be reached, or no pooled connection became free in time.
     #[error("the database is not available while {doing}")]
     Unavailable {
-        /// What was being done, as a participle clause.
+        /// The operation, as a participle clause.
         doing: &'static str,
-        /// What went wrong; never content.
+        /// The underlying error, without content.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The row clashes with another, or names one that is not there.
-    #[error("{what} conflicts with what is stored")]
+    /// The row conflicts with another one, or refers to one that does not exist.
+    #[error("{what} conflicts with stored data")]
     Conflict {
         /// What conflicts, as a noun.
         what: &'static str,
     },
-    /// The statement failed, which is a bug.
-    #[error("the database refused {doing}")]
+    /// The database rejected the statement, which is a bug.
+    #[error("the database rejected a statement while {doing}")]
     Failed {
-        /// What was being done, as a participle clause.
+        /// The operation, as a participle clause.
         doing: &'static str,
-        /// What went wrong; never content.
+        /// The underlying error, without content.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -44,7 +44,7 @@ impl Classify for StoreError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Unavailable { .. } => Some("The database is not available at the moment.".to_owned()),
-            Self::Conflict { what } => Some(format!("{what} conflicts with what is stored.")),
+            Self::Conflict { what } => Some(format!("{what} conflicts with stored data.")),
             Self::Failed { .. } => None,
         }
     }

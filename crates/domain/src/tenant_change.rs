@@ -1,5 +1,5 @@
-//! What is said of a change of a tenant in audit logs: in that of who made it and, where the platform's administrators
-//! did, in the tenant's own.
+//! Audit metadata for changes to a tenant. Changes by the platform's administrators are recorded in two logs: that of
+//! the acting administrator and the tenant's own.
 
 use crate::audit::{Changed, EventType};
 use crate::authorized::Permit;
@@ -9,22 +9,22 @@ use crate::tenant::{Tenant, TenantSettings};
 use crate::time::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// Who changes a tenant.
+/// The author of a change to a tenant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ChangedBy {
-    /// User of that tenant.
+    /// The acting user, if there is one.
     pub user: Option<UserId>,
-    /// The row that the change leaves in the tenant's own audit log, in the same transaction; `None`: the tenant's own
-    /// users make it, and it is on record there already.
+    /// The row to insert into the tenant's own audit log, in the same transaction. `None` if the tenant's own users
+    /// make the change, because it is in that log already.
     pub row: Option<ChangeRow>,
 }
 
-/// A row of a tenant's own audit log about a change from outside it.
+/// A row of a tenant's own audit log about a change that was made from outside the tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ChangeRow {
     /// UUIDv7, chosen by the application.
     pub id: AuditId,
-    /// The intent in the log of who makes the change: the correlation of both.
+    /// Id of the intent row in the administrator's log; correlates both logs.
     pub correlation: AuditId,
     /// Request that made the change.
     pub request: RequestId,
@@ -43,13 +43,14 @@ impl ChangedBy {
     }
 }
 
-/// The settings that differ, and whether the tenant is on. Its name is not said, only that it changed.
+/// The settings that differ, and whether the tenant is active, before and after. The tenant's name is not included,
+/// only whether it changed.
 #[must_use]
 pub fn of_tenant(changed: &Changed<Tenant>) -> Value {
     let Changed { before, after } = changed;
-    let (old, new) = (written(&before.settings), written(&after.settings));
+    let (old, new) = (settings_fields(&before.settings), settings_fields(&after.settings));
     let differs = |key: &&&str| old.get(**key) != new.get(**key);
-    let of = |settings: &Map<String, Value>, tenant: &Tenant| {
+    let facts_of = |settings: &Map<String, Value>, tenant: &Tenant| {
         let mut facts: Map<String, Value> = TenantSettings::KEYS
             .iter()
             .filter(differs)
@@ -59,33 +60,33 @@ pub fn of_tenant(changed: &Changed<Tenant>) -> Value {
         facts.insert("version".to_owned(), tenant.settings_version.into());
         Value::Object(facts)
     };
-    json!({ "before": of(&old, before), "after": of(&new, after), "renamed": before.name != after.name })
+    json!({ "before": facts_of(&old, before), "after": facts_of(&new, after), "renamed": before.name != after.name })
 }
 
-fn written(settings: &TenantSettings) -> Map<String, Value> {
+fn settings_fields(settings: &TenantSettings) -> Map<String, Value> {
     match serde_json::to_value(settings) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     }
 }
 
-/// A mapping that was made.
+/// Audit metadata for a new mapping.
 #[must_use]
 pub fn of_new_mapping(made: &TenantMapping) -> Value {
-    json!({ "before": null, "after": mapping(made) })
+    json!({ "before": null, "after": mapping_facts(made) })
 }
 
-/// A mapping that was deleted.
+/// Audit metadata for a deleted mapping.
 #[must_use]
 pub fn of_deleted_mapping(deleted: &TenantMapping) -> Value {
-    json!({ "before": mapping(deleted), "after": null })
+    json!({ "before": mapping_facts(deleted), "after": null })
 }
 
-fn mapping(mapping: &TenantMapping) -> Value {
+fn mapping_facts(mapping: &TenantMapping) -> Value {
     json!({ "id": mapping.id, "issuer": mapping.issuer, "claim": mapping.claim })
 }
 
-/// The same facts, as the tenant's own log has them.
+/// Marks audit metadata as a change by a platform administrator, for the tenant's own log.
 #[must_use]
 pub fn from_outside(mut facts: Value) -> Value {
     facts["by"] = "platform_admin".into();

@@ -1,14 +1,14 @@
-//! Bounded texts: parsed once at the edge, trusted inside.
+//! Bounded strings: validated once at the boundary, trusted inside.
 
 use serde::Serialize;
 
 /// Why a text was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TextError {
-    /// Nothing but white space.
+    /// The text is empty or only white space.
     #[error("must not be empty")]
     Empty,
-    /// Longer than allowed.
+    /// The text is longer than allowed.
     #[error("must be at most {max} characters long, and is {len}")]
     TooLong {
         /// Maximum number of characters.
@@ -16,7 +16,7 @@ pub enum TextError {
         /// Number of characters in the text.
         len: usize,
     },
-    /// U+0000, which PostgreSQL cannot store.
+    /// The text contains U+0000, which PostgreSQL cannot store.
     #[error("must not contain U+0000")]
     Nul,
 }
@@ -59,19 +59,19 @@ impl<const MAX: usize> BoundedText<MAX> {
     }
 }
 
-/// What a user says in one turn.
+/// A user's message in a chat turn.
 pub type MessageText = BoundedText<32_000>;
-/// What a user searches for.
+/// A search query.
 pub type QueryText = BoundedText<2_000>;
-/// A conversation's or document's title.
+/// The title of a conversation or document.
 pub type Title = BoundedText<512>;
-/// A revision of a document, as the plant counts.
+/// A revision label, in the plant's own notation.
 pub type RevisionLabel = BoundedText<64>;
-/// An issuer, or the value of a claim.
+/// A token issuer, or the value of a claim.
 pub type ClaimText = BoundedText<255>;
-/// A tag or a document type.
+/// A short text: a tag, a document type, a name.
 pub type Label = BoundedText<128>;
-/// What is to be remembered.
+/// The text of a memory.
 pub type MemoryText = BoundedText<4_000>;
 
 #[cfg(test)]

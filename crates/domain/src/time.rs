@@ -1,4 +1,4 @@
-//! Points in time.
+//! Types for points in time and dates.
 
 use chrono::{DateTime, NaiveDate, Utc};
 

@@ -1,27 +1,27 @@
-//! What one answer of a model took, and why it ended.
+//! Token usage of an answer, and why generation ended.
 
 use crate::role::string_enum;
 use serde::{Deserialize, Serialize};
 
 string_enum! {
-    /// Why an answer ended.
+    /// Why generation ended.
     FinishReason {
         /// The answer is complete.
         Stop = "stop",
-        /// The model's output limit.
+        /// The output limit was reached.
         Length = "length",
-        /// The model wants tools called.
+        /// The model requests tool calls.
         ToolCalls = "tool_calls",
-        /// The server's content filter.
+        /// The server's content filter stopped the answer.
         ContentFilter = "content_filter",
-        /// It was stopped.
+        /// The user or the client cancelled the answer.
         Cancelled = "cancelled",
-        /// The stream of the model was interrupted.
+        /// The stream from the model server was interrupted.
         Error = "error",
     }
 }
 
-/// Tokens read and written.
+/// Input and output tokens of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct TokenUsage {
     /// Tokens of the prompt.

@@ -1,4 +1,4 @@
-//! Tools: what an agent may use, and what came of it.
+//! The agent's tools: specifications, calls and results.
 
 use crate::classified::HasClass;
 use crate::document::Document;
@@ -16,38 +16,38 @@ string_enum! {
         RagSearch = "rag_search",
         /// The text of one document.
         DocumentRead = "document_read",
-        /// The documents the user may see.
+        /// List of the documents that the user may see.
         DocumentList = "document_list",
-        /// What the user asked to remember.
+        /// The user's memories.
         MemoryRead = "memory_read",
     }
 }
 
-/// A tool as the manifest names it.
+/// Specification of a tool, as in the manifest.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ToolSpec {
     /// Name that the model calls it by.
     pub name: ToolName,
-    /// What it does, for the model.
+    /// Description of the tool for the model.
     pub description: &'static str,
-    /// What its caller must be allowed to do.
+    /// Permission that the caller needs.
     pub requires: Permission,
-    /// Whether it changes a plant system. The registry refuses such tools in this version, whatever the role.
+    /// Whether it writes to a plant system. In this version the registry rejects such tools, regardless of the role.
     pub writes: bool,
-    /// JSON Schema of the arguments; unknown arguments are refused.
+    /// JSON Schema of the arguments; unknown arguments are rejected.
     pub parameters: Value,
 }
 
-/// A call to a tool. Tenant and user are never arguments: they come from the permit.
+/// A tool call. Tenant and user are never arguments; they come from the permit.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ToolCall {
-    /// Ties the call to its result.
+    /// Id that links the call to its result.
     pub call_id: String,
-    /// The name as asked for, which may be no tool at all.
+    /// The requested name, which may not be a known tool.
     pub name: String,
     /// The arguments: a JSON object.
     pub arguments: Value,
-    /// What it is part of.
+    /// Conversation and run that the call is part of.
     pub context: CallContext,
 }
 
@@ -58,11 +58,11 @@ pub enum ToolResult {
     Retrieval(Retrieval),
     /// Passages of one document, in order.
     Text {
-        /// Document that it belongs to.
+        /// Document that contains the passages.
         document: Box<Document>,
         /// Passages of the document, in order.
         passages: Vec<Passage>,
-        /// There is more than was returned.
+        /// Whether the document has more passages than were returned.
         truncated: bool,
     },
     /// Documents, newest first.

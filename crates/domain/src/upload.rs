@@ -1,4 +1,4 @@
-//! An upload as it arrives: the file's bytes first, what the form says of it once the whole body was read.
+//! A streamed upload: the file's bytes first, then the form fields, once the whole body has been read.
 
 use crate::document::Document;
 use crate::ids::DocumentId;
@@ -13,52 +13,52 @@ use serde_json::Value;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{pointer}: {detail}")]
 pub struct FieldError {
-    /// Where: a JSON pointer (RFC 6901), `/tags/0` for instance.
+    /// JSON pointer (RFC 6901) to the field: `/tags/0`, for instance.
     pub pointer: String,
-    /// Why, as a sentence for the caller.
+    /// Reason, as a sentence for the caller.
     pub detail: String,
 }
 
-/// The form fields beside an uploaded file.
+/// The form fields of an upload, other than the file.
 #[derive(Clone, PartialEq, Debug)]
 pub struct UploadForm {
     /// Last component of the given file name: a label, never a path.
     pub filename: String,
-    /// At most [`crate::command::UploadDocument::MAX_TAGS`], without duplicates.
+    /// Tags without duplicates, at most [`crate::command::UploadDocument::MAX_TAGS`].
     pub tags: Vec<Label>,
     /// Kind of document, in the plant's own terms: `procedure`, `datasheet`, …
     pub doc_type: Option<Label>,
-    /// Who may read it; `None` takes the platform's default.
+    /// Class of the document; `None` uses the platform's default.
     pub classification: Option<Classification>,
-    /// Revision label, as the plant counts.
+    /// Revision label, in the plant's own notation.
     pub revision: Option<RevisionLabel>,
-    /// First day (UTC) on which it is in force; `None` from its ingestion on.
+    /// First day (UTC) on which it is in force; `None` means from its ingestion on.
     pub effective_from: Option<Date>,
-    /// The document that it replaces from then on.
+    /// The document that it replaces from that day on.
     pub supersedes: Option<DocumentId>,
-    /// Client data: a JSON object, at most 16 KiB.
+    /// Data of the client: a JSON object, at most 16 KiB.
     pub metadata: Value,
 }
 
-/// An upload in flight.
+/// An upload in progress.
 pub struct Upload {
-    /// The file's bytes. Reading them drives the form: fields may stand before or behind the file.
+    /// The file's bytes. Reading them also parses the form, whose fields may come before or after the file.
     pub bytes: ByteStream,
-    /// The form, once `bytes` has ended; an error where a field is not allowed or the file is missing.
+    /// Resolves once `bytes` has ended; an error if a field's value is not allowed or the file is missing.
     pub form: BoxFuture<'static, Result<UploadForm, FieldError>>,
 }
 
-/// What became of an upload.
+/// The outcome of an upload.
 #[derive(Clone, PartialEq, Debug)]
 pub enum UploadOutcome {
-    /// Stored and queued.
+    /// The document was stored and queued for ingestion.
     Created(Document),
-    /// The tenant has these bytes already.
+    /// The tenant already has a document with the same content.
     Duplicate(Document),
 }
 
 impl UploadOutcome {
-    /// The document that was created, or the one that the tenant has already.
+    /// The created document, or the existing one.
     #[must_use]
     pub fn document(&self) -> &Document {
         match self {
@@ -67,10 +67,10 @@ impl UploadOutcome {
     }
 }
 
-/// A document with its original bytes, or the part of them that was asked for.
+/// A document with its original file, or the requested range of it.
 pub struct Download {
-    /// Document that it belongs to.
+    /// The document's metadata.
     pub document: Document,
-    /// Its bytes, read from the blob store as they are polled.
+    /// The bytes, read from the blob store as they are polled.
     pub content: ByteStream,
 }

@@ -1,4 +1,4 @@
-//! Users, and what they may do at this moment.
+//! Users, and their current entitlements.
 
 use crate::assigned_role::{AssignedRole, RoleClaim};
 use crate::ids::UserId;
@@ -15,32 +15,32 @@ pub struct User {
     pub id: UserId,
     /// Issuer of the user's tokens (`iss`).
     pub issuer: String,
-    /// The issuer's stable id of the user (Entra: `oid`).
+    /// Stable id of the user at the issuer (Entra ID: `oid`).
     pub external_id: String,
-    /// E-mail, for display only; it never authorizes.
+    /// E-mail address, for display only; never used for authorization.
     pub email: String,
     /// Name, for display only.
     pub display_name: Option<String>,
     /// Role within the tenant.
     pub role: Role,
-    /// A token gave the role, and the tokens may take it away.
+    /// The role came from a token, and a later token may remove it.
     pub role_from_token: bool,
-    /// An admin pinned the role: a token may lower it and never raise it.
+    /// An admin pinned the role: a token may lower it but never raise it.
     pub role_pinned: bool,
-    /// When the role was set; `None`: it came with the user.
+    /// When the role was set; `None` if it has not been set since the user was created.
     pub role_set_at: Option<Timestamp>,
-    /// Powers beside the role.
+    /// Privileges in addition to the role.
     pub grants: Vec<Grant>,
-    /// An inactive user is refused at every request.
+    /// Whether the user is active; every request of an inactive user is refused.
     pub is_active: bool,
-    /// When a new token was first seen.
+    /// Time of the last login: when a token that had not been seen before was accepted.
     pub last_login: Option<Timestamp>,
     /// When the row was inserted.
     pub created_at: Timestamp,
 }
 
 impl User {
-    /// The role with what decides whether a token may change it.
+    /// The role with the facts that decide whether a token may change it.
     #[must_use]
     pub fn assigned_role(&self) -> AssignedRole {
         let (role, from_token, pinned) = (self.role, self.role_from_token, self.role_pinned);
@@ -48,25 +48,25 @@ impl User {
     }
 }
 
-/// The user that a verified token identifies.
+/// The user identified by a verified token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
     /// The token's issuer.
     pub issuer: String,
-    /// The issuer's stable id of the user.
+    /// Stable id of the user at the issuer.
     pub subject: String,
     /// E-mail claim, if any.
     pub email: Option<String>,
     /// Name claim, if any.
     pub name: Option<String>,
-    /// The role that the token's role claims map to; `None` where it has no role claim at all.
+    /// The role that the token's claims map to; `None` if it has no role claim.
     pub role: Option<Role>,
-    /// When the token was issued, if it says so. Without that its role counts for nothing.
+    /// When the token was issued (`iat`), if it says so. Without `iat` the role is ignored.
     pub issued_at: Option<Timestamp>,
 }
 
 impl Identity {
-    /// What the token says of the role.
+    /// The token's role claim, with the time of issue.
     #[must_use]
     pub fn role_claim(&self) -> RoleClaim {
         RoleClaim { role: self.role, issued_at: self.issued_at }
@@ -80,49 +80,49 @@ pub struct NewUser {
     pub id: UserId,
     /// Issuer of the user's tokens (`iss`).
     pub issuer: String,
-    /// The issuer's stable id.
+    /// Stable id of the user at the issuer.
     pub external_id: String,
     /// E-mail address, for display only.
     pub email: String,
-    /// Name of the tool, as the model calls it.
+    /// Name, for display only.
     pub display_name: Option<String>,
     /// Role within the tenant.
     pub role: Role,
 }
 
 impl User {
-    /// Whether the user is an active admin. Each tenant keeps at least one.
+    /// Whether the user is an active admin. Every tenant must keep at least one.
     #[must_use]
     pub fn is_active_admin(&self) -> bool {
         self.role == Role::Admin && self.is_active
     }
 }
 
-/// What an admin may change of a user.
+/// Changes to a user by an admin. A field that is `None` is left unchanged.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UserPatch {
     /// New role; it is pinned unless `role_pinned` says otherwise.
     pub role: Option<Role>,
-    /// Pin the role, or leave it to the tokens again.
+    /// Whether to pin the role, so that tokens cannot raise it, or to unpin it.
     pub role_pinned: Option<bool>,
-    /// New powers beside the role, in place of all before.
+    /// New grants; they replace all old ones.
     pub grants: Option<Vec<Grant>>,
-    /// Activate or deactivate.
+    /// Activates or deactivates the user.
     pub is_active: Option<bool>,
 }
 
-/// What the database says of a user and tenant at the moment of a decision.
+/// State of a user and their tenant in the database, read for a decision.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Membership {
-    /// User of that tenant.
+    /// The user's row.
     pub user: User,
-    /// The tenant is active.
+    /// Whether the tenant is active.
     pub tenant_active: bool,
     /// The tenant's settings.
     pub settings: TenantSettings,
 }
 
-/// A user's own account, as the database has it at this moment.
+/// A user's own account, as currently stored.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Account {
     /// The user's row.
@@ -134,7 +134,7 @@ pub struct Account {
 }
 
 impl Membership {
-    /// Why every request is refused: the tenant or the user is deactivated.
+    /// Why every request of the user is refused: the tenant or the user is deactivated. `None` if both are active.
     #[must_use]
     pub fn refusal(&self) -> Option<RefusalCode> {
         if !self.tenant_active {
@@ -146,7 +146,7 @@ impl Membership {
         }
     }
 
-    /// The entitlements that follow, with the `configured` grants added to those in the database.
+    /// The resulting entitlements, with the `configured` grants added to those in the database.
     #[must_use]
     pub fn entitlements(&self, configured: &[Grant]) -> Entitlements {
         let mut grants = self.user.grants.clone();
@@ -157,12 +157,12 @@ impl Membership {
     }
 }
 
-/// What a user may do, as it was at the moment of a decision.
+/// A user's role, grants and clearance at the time of a decision.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Entitlements {
     /// Role within the tenant.
     pub role: Role,
-    /// Powers beside the role.
+    /// Privileges in addition to the role.
     pub grants: Vec<Grant>,
     /// The highest classification the user may see.
     pub clearance: Classification,

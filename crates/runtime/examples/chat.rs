@@ -74,7 +74,7 @@ impl ToolGateway for Script {
         let surroundings = Surroundings::default();
         let hit = Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None, rerank: None, surroundings };
         let found = Retrieval { hits: vec![hit], confidence: 0.9, answerable: true, ..Retrieval::default() };
-        Ok(Classified::of(ToolResult::Retrieval(found)))
+        Ok(Classified::from_content(ToolResult::Retrieval(found)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Access rules for tests of the layers below policy, and permits that they would get.
+//! Access rules and permits for tests of the layers below policy.
 
 use domain::authorized::{AccessGrant, AuditReceipt, Authorized, Permit, Space};
 use domain::command::Command;
@@ -73,7 +73,7 @@ pub fn authorized<C: Command>(
     Authorized::mint(Permit::mint(scope, permission, granted, receipt), command)
 }
 
-/// [`AccessRules`] by [`rights`].
+/// [`AccessRules`] that evaluates [`rights`] for the user's current role.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FakeAccessRules;
 

@@ -1,4 +1,4 @@
-//! Blobs in memory.
+//! The in-memory blob store.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,14 +9,14 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Blobs in memory, separately for each tenant.
+/// An in-memory blob store, separate for each tenant.
 pub struct MemoryBlobStore {
     blobs: Mutex<HashMap<(TenantId, String), Bytes>>,
     ids: Arc<dyn IdGen>,
 }
 
 impl MemoryBlobStore {
-    /// An empty store.
+    /// An empty store that takes its keys from `ids`.
     #[must_use]
     pub fn new(ids: Arc<dyn IdGen>) -> Self {
         Self { blobs: Mutex::default(), ids }

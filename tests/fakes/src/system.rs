@@ -1,4 +1,4 @@
-//! A clock that a test sets, and ids that count up.
+//! A manually advanced clock, and sequential ids.
 
 use chrono::{DateTime, TimeDelta};
 use domain::ports::{Clock, IdGen};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub struct ManualClock(Mutex<Timestamp>);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// A clock that is set to `now`.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
         Self(Mutex::new(now))
@@ -38,7 +38,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// Ids 1, 2, 3, …, as UUIDs.
+/// Generates the ids 1, 2, 3, … as UUIDs.
 #[derive(Debug, Default)]
 pub struct SequentialIds(AtomicU64);
 

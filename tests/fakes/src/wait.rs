@@ -8,11 +8,11 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Pause between two probes.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// Calls `probe` until it returns `Some`, and returns what it found. Under a paused Tokio clock the pauses take no
-/// real time.
+/// Calls `probe` until it returns `Some`, and returns the value. With a paused Tokio clock the pauses take no real
+/// time.
 ///
 /// # Panics
-/// After 20 seconds, with `expectation`: what should have become true.
+/// After 20 seconds, with `expectation`: a description of the expected condition.
 pub async fn eventually<T, F>(expectation: &str, probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
@@ -20,10 +20,10 @@ where
     eventually_within(TIMEOUT, expectation, probe).await
 }
 
-/// As [`eventually`] with another time limit: where the limit is what is tested, or a slow program is waited for.
+/// Like [`eventually`] with another time limit, for tests of the limit itself or of slow programs.
 ///
 /// # Panics
-/// After `limit`, with `expectation`.
+/// After `limit`, with `expectation` in the message.
 #[expect(clippy::panic, reason = "a test that waits in vain fails here, with what it waited for")]
 pub async fn eventually_within<T, F>(limit: Duration, expectation: &str, mut probe: impl FnMut() -> F) -> T
 where

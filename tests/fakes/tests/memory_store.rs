@@ -1,4 +1,4 @@
-//! The store suite, in memory.
+//! Runs the store suite on the in-memory store.
 
 use fakes::suite::{CaseError, World};
 use fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};

@@ -1,5 +1,5 @@
-//! JSON as PostgreSQL's `jsonb` prints it: object members ordered by the length of their names and then bytewise,
-//! `", "` and `": "` between things, characters below space escaped and no others.
+//! JSON in the text form of PostgreSQL's `jsonb`: object members ordered by the length of their names and then
+//! bytewise, `", "` and `": "` as separators, and only control characters below U+0020, quotes and backslashes escaped.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -36,7 +36,7 @@ impl Array {
     pub(super) fn text(&mut self, text: Option<&str>) {
         let Some(text) = text else { return self.null() };
         self.separate();
-        escape(&mut self.0, text);
+        write_string(&mut self.0, text);
     }
 
     pub(super) fn uuid(&mut self, id: Option<Uuid>) {
@@ -56,7 +56,7 @@ impl Array {
 
     pub(super) fn json(&mut self, json: &RawValue) {
         self.separate();
-        value(&mut self.0, json);
+        write_value(&mut self.0, json);
     }
 
     pub(super) fn finish(mut self) -> String {
@@ -65,34 +65,34 @@ impl Array {
     }
 }
 
-/// Writes a value out again. What PostgreSQL printed comes out as it was; the order of members and the white space of
-/// whatever program passed it on do not matter.
-fn value(out: &mut String, json: &RawValue) {
+/// Normalizes a value. Text that PostgreSQL printed is unchanged; member order and white space introduced by other
+/// programs are normalized away.
+fn write_value(out: &mut String, json: &RawValue) {
     let text = json.get().trim();
     match text.as_bytes().first() {
-        Some(b'{') => members(out, text),
+        Some(b'{') => write_object(out, text),
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
             out.push('[');
             for (index, item) in items.into_iter().enumerate() {
                 out.push_str(if index == 0 { "" } else { ", " });
-                value(out, item);
+                write_value(out, item);
             }
             out.push(']');
         }
-        Some(b'"') => escape(out, &serde_json::from_str::<String>(text).unwrap_or_default()),
-        Some(b'-' | b'0'..=b'9') => number(out, text),
+        Some(b'"') => write_string(out, &serde_json::from_str::<String>(text).unwrap_or_default()),
+        Some(b'-' | b'0'..=b'9') => write_number(out, text),
         // true, false, null
         _ => out.push_str(text),
     }
 }
 
-/// A number without an exponent, as PostgreSQL prints it, with the digits that it has.
-fn number(out: &mut String, text: &str) {
+/// Writes a number without an exponent, as PostgreSQL prints it, and keeps its digits.
+fn write_number(out: &mut String, text: &str) {
     let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return out.push_str(text) };
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    // A number with a longer exponent is none that this log holds; it stands as it is.
+    // The log contains no numbers with larger exponents; leave such a number unchanged.
     let Some(exponent) = exponent.parse::<i32>().ok().filter(|e| e.unsigned_abs() < 400) else {
         return out.push_str(text);
     };
@@ -113,19 +113,19 @@ fn number(out: &mut String, text: &str) {
     }
 }
 
-fn members(out: &mut String, text: &str) {
+fn write_object(out: &mut String, text: &str) {
     let members = serde_json::from_str::<Members<'_>>(text).map(|members| members.0).unwrap_or_default();
     out.push('{');
     for (index, ((_, name), member)) in members.iter().enumerate() {
         out.push_str(if index == 0 { "" } else { ", " });
-        escape(out, name);
+        write_string(out, name);
         out.push_str(": ");
-        value(out, member);
+        write_value(out, member);
     }
     out.push('}');
 }
 
-/// Members by length of name and name; of two of one name the last.
+/// Members ordered by name length, then name; of duplicates, the last one wins.
 #[derive(Default)]
 struct Members<'a>(BTreeMap<(usize, String), &'a RawValue>);
 
@@ -150,7 +150,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 }
 
 /// A string as PostgreSQL's `escape_json` writes it.
-fn escape(out: &mut String, text: &str) {
+fn write_string(out: &mut String, text: &str) {
     out.push('"');
     for character in text.chars() {
         match character {

@@ -1,17 +1,17 @@
-//! The log as lines of JSON (NDJSON), one thing a line: what an export is made of and what is verified offline.
+//! The log as newline-delimited JSON (NDJSON): the format of exports and the input of offline verification.
 
 use super::sealed::{ChainHash, Checkpoint, EntryWithoutRow, Retirement, SealedEntry, SealedEvent, SealedPage};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Where a resumed export continues: the chain's hash before the next entry.
+/// The starting point of a resumed export: the chain's hash before the next entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Start {
-    /// Tenant that this belongs to.
+    /// Tenant whose chain is exported.
     pub tenant_id: Uuid,
-    /// The place before the next entry.
+    /// Sequence number of the last entry before the export.
     pub seq: i64,
-    /// The chain's hash there.
+    /// Chain hash at that entry.
     pub chain_hash: ChainHash,
 }
 
@@ -22,7 +22,7 @@ pub enum Line {
     Start(Start),
     /// `"type": "event"`
     Event(Box<SealedEvent>),
-    /// `"type": "entry"`: a place without its row.
+    /// `"type": "entry"`, a chain entry whose row was removed
     Entry(EntryWithoutRow),
     /// `"type": "checkpoint"`
     Checkpoint(Checkpoint),
@@ -30,22 +30,22 @@ pub enum Line {
     Retirement(Retirement),
 }
 
-/// A line that is not part of an audit export.
+/// Why a line is not part of an audit export.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// The line is not JSON, or members are missing or of the wrong type.
-    #[error("the line is not of an audit export")]
+    #[error("the line is not part of an audit export")]
     Json(#[from] serde_json::Error),
     /// This program does not know the line's type.
-    #[error("the line is of the unknown type {0:?}")]
+    #[error("unknown line type {0:?}")]
     Type(String),
 }
 
 impl Line {
-    /// The line, without its end.
+    /// The line as JSON, without the line terminator.
     ///
     /// # Errors
-    /// Never, short of a defect: everything in it can be written as JSON.
+    /// Never in practice: all fields can be serialized.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let (kind, body) = match self {
             Self::Start(start) => ("start", serde_json::to_string(start)?),
@@ -54,11 +54,11 @@ impl Line {
             Self::Checkpoint(checkpoint) => ("checkpoint", serde_json::to_string(checkpoint)?),
             Self::Retirement(retirement) => ("retirement", serde_json::to_string(retirement)?),
         };
-        // An internally tagged enum would take the metadata's text apart.
+        // An internally tagged enum would parse and reprint the raw JSON of `metadata`.
         Ok(format!("{{\"type\":\"{kind}\",{}", body.get(1..).unwrap_or_default()))
     }
 
-    /// Reads a line.
+    /// Parses one line of an export.
     ///
     /// # Errors
     /// If the line is not part of an export.
@@ -78,7 +78,7 @@ impl Line {
         })
     }
 
-    /// The lines of a page. `after`: the place after which an export was taken up again, on its first page; 0
+    /// The lines of a page. `after` is the sequence number after which a resumed export starts, for its first page; 0
     /// otherwise.
     #[must_use]
     pub fn of_page(tenant_id: Uuid, after: i64, page: SealedPage) -> Vec<Self> {

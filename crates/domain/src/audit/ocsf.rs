@@ -1,12 +1,12 @@
-//! Events as the Open Cybersecurity Schema Framework (OCSF 1.3) has them, for a SIEM: sign-ins as Authentication
-//! (3002), changes of users as Account Change (3001), everything else as API Activity (6003).
+//! Maps events to the Open Cybersecurity Schema Framework (OCSF 1.3) for a SIEM: sign-ins to Authentication (3002),
+//! changes of users to Account Change (3001), everything else to API Activity (6003).
 
 use super::sealed::SealedEvent;
 use serde_json::{Value, json};
 
 const VERSION: &str = "1.3.0";
 
-/// Class, category and activity of an event type.
+/// OCSF class, category and activity of an event type.
 struct OcsfClass {
     category: u32,
     class: u32,
@@ -57,7 +57,7 @@ pub fn event(event: &SealedEvent) -> Value {
         },
     });
     if class.class != 6003 {
-        // Both classes require the user that it is about.
+        // Both classes require the affected user.
         let about = if event.resource_type.as_deref() == Some("users") { event.resource_id } else { event.user_id };
         object["user"] = json!({ "uid": about });
     }
@@ -85,7 +85,7 @@ fn class(event_type: &str) -> OcsfClass {
     }
 }
 
-/// Create, read, update or delete, by the last word of the type.
+/// Activity id and name (create, read, update or delete), from the last word of the event type.
 fn activity(event_type: &str) -> (u32, &'static str) {
     let verb = event_type.rsplit(['.', '_']).next().unwrap_or_default();
     match verb {
@@ -97,7 +97,7 @@ fn activity(event_type: &str) -> (u32, &'static str) {
     }
 }
 
-/// Status and severity: what was refused or failed is worth a look, an intent says nothing yet.
+/// Status id, status and severity. Refusals and failures have a higher severity; an intent has no result yet.
 fn status(result: Option<&str>) -> (u32, &str, u32) {
     match result {
         Some("success") => (1, "success", 1),
@@ -107,7 +107,7 @@ fn status(result: Option<&str>) -> (u32, &str, u32) {
     }
 }
 
-/// OCSF leaves out what is not known.
+/// OCSF omits attributes whose value is unknown.
 fn without_nulls(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_read_as_it_was_written() {
+    fn a_line_round_trips() {
         let line = Line::Event(Box::new(sample("doc.read", "success")));
         let text = line.to_json().expect("JSON");
         assert!(text.starts_with("{\"type\":\"event\",\"tenant_id\""), "{text}");

@@ -1,7 +1,7 @@
-//! A row of the log with its place in the tenant's hash chain: what is hashed, and what a checkpoint signs.
+//! Rows of the log with their position in the tenant's hash chain: what is hashed, and what a checkpoint signs.
 //!
-//! The database makes hashes and places (migration 11); whoever verifies computes them again here, from the rows
-//! themselves or from an export. The text that is hashed is the one that `audit_canonical` in the database writes.
+//! The database computes hashes and sequence numbers (migration 11). Verifiers recompute them here, from the rows or
+//! from an export. The hashed text is the one that `audit_canonical` in the database produces.
 
 use super::canonical;
 use crate::store_error::StoreError;
@@ -12,18 +12,18 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// A SHA-256, in JSON as 64 hexadecimal digits.
+/// A SHA-256 hash; in JSON, 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChainHash([u8; 32]);
 
 impl ChainHash {
-    /// Of these bytes.
+    /// The hash of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// As read from the database; `None` where these are not 32 bytes.
+    /// Wraps a hash that was read from the database; `None` unless it has 32 bytes.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
@@ -41,7 +41,8 @@ impl ChainHash {
         Self(Sha256::new().chain_update("platform-audit-chain/1").chain_update(tenant).finalize().into())
     }
 
-    /// The chain's hash at `seq`, this being the one before it.
+    /// The chain hash at `seq`, where `self` is the chain hash of the previous entry and `at_micros` is in microseconds
+    /// since 1970.
     #[must_use]
     pub fn next(&self, seq: i64, at_micros: i64, row: &Self) -> Self {
         let hash = Sha256::new()
@@ -79,7 +80,7 @@ impl<'de> Deserialize<'de> for ChainHash {
     }
 }
 
-/// Bytes from lower- or upper-case hexadecimal digits; `None` where it is something else.
+/// Decodes lower- or upper-case hexadecimal digits; `None` if the text is anything else.
 #[must_use]
 pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
@@ -87,32 +88,32 @@ pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
     digits.then(|| text.as_bytes().chunks(2).map(pair).collect())?
 }
 
-/// A row of the log in its place, as exports carry it.
+/// A row of the log with its chain entry, as exported.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SealedEvent {
-    /// Tenant that this belongs to.
+    /// Tenant whose log contains the row.
     pub tenant_id: Uuid,
-    /// The place in the tenant's chain, from 1 without gaps.
+    /// Sequence number in the tenant's chain, from 1 without gaps.
     pub seq: i64,
     /// UUIDv7 of the row.
     pub id: Uuid,
-    /// Time of the event.
+    /// Time of the insert.
     pub created_at: Timestamp,
-    /// Type of the event.
+    /// Name of the event.
     pub event_type: String,
-    /// `intent`, `outcome`, or `event` where it is both.
+    /// `intent`, `outcome`, or `event` for a single row that is both.
     pub phase: String,
-    /// State that the row records.
+    /// Recorded result of the operation.
     pub result_status: Option<String>,
-    /// The acting user.
+    /// The acting user; `None` for the worker, the system and refused tokens.
     pub user_id: Option<Uuid>,
-    /// Conversation that it belongs to.
+    /// Conversation that the operation belongs to.
     pub session_id: Option<Uuid>,
     /// Kind of resource.
     pub resource_type: Option<String>,
     /// Id of the resource.
     pub resource_id: Option<Uuid>,
-    /// Backend and model that served the call.
+    /// Model that answered, if one was called.
     pub model: Option<String>,
     /// Names of the tools that were called, in order.
     pub tools_used: Vec<String>,
@@ -120,32 +121,33 @@ pub struct SealedEvent {
     pub request_hash: Option<String>,
     /// Milliseconds from intent to outcome.
     pub latency_ms: Option<i32>,
-    /// Ties intent and outcome together.
+    /// Id of the intent row; the same in the intent and its outcome.
     pub correlation_id: Uuid,
-    /// Ties everything of one request together.
+    /// Id of the HTTP request or job that caused it.
     pub request_id: Option<String>,
-    /// More facts, as the JSON text that the database wrote: a number read and written again could look different.
+    /// Further facts, as the JSON text from the database. It is not parsed, because numbers could change their
+    /// spelling.
     pub metadata: Box<RawValue>,
-    /// The row's own hash.
+    /// Hash of the row.
     pub row_hash: ChainHash,
-    /// The chain's hash at this place.
+    /// Chain hash at this entry.
     pub chain_hash: ChainHash,
 }
 
 impl SealedEvent {
-    /// When, in microseconds since 1970: what is hashed.
+    /// Time of the insert in microseconds since 1970, the form that is hashed.
     #[must_use]
     pub fn at_micros(&self) -> i64 {
         self.created_at.timestamp_micros()
     }
 
-    /// The row's hash as it follows from its fields.
+    /// The row's hash, recomputed from its fields.
     #[must_use]
     pub fn computed_hash(&self) -> ChainHash {
         ChainHash::of(self.canonical().as_bytes())
     }
 
-    /// The text that is hashed: a JSON array as PostgreSQL's `jsonb` prints it.
+    /// The hashed text: a JSON array in the text form of PostgreSQL's `jsonb`.
     #[must_use]
     pub fn canonical(&self) -> String {
         let mut array = canonical::Array::new();
@@ -174,34 +176,34 @@ impl SealedEvent {
     }
 }
 
-/// A chain entry whose row is no longer in the log: retired, or deleted by somebody.
+/// A chain entry whose row is no longer in the log, because it was retired or deleted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EntryWithoutRow {
-    /// Tenant that this belongs to.
+    /// Tenant whose log contains the row.
     pub tenant_id: Uuid,
-    /// Number of the entry, from 1.
+    /// Sequence number in the tenant's chain, from 1.
     pub seq: i64,
     /// UUIDv7 of the row.
     pub id: Uuid,
-    /// When it was written.
+    /// When the row was inserted.
     pub created_at: Timestamp,
-    /// The row's hash.
+    /// Hash of the removed row.
     pub row_hash: ChainHash,
-    /// The chain's hash at this place.
+    /// Chain hash at this entry.
     pub chain_hash: ChainHash,
 }
 
-/// An entry of the chain.
+/// An entry of the chain, with or without its row.
 #[derive(Clone, Debug)]
 pub enum SealedEntry {
-    /// Entry with its row.
+    /// An entry with its row.
     Event(Box<SealedEvent>),
-    /// Entry whose row is gone.
+    /// An entry whose row was removed.
     WithoutRow(EntryWithoutRow),
 }
 
 impl SealedEntry {
-    /// Number of the entry, from 1.
+    /// Sequence number in the tenant's chain, from 1.
     #[must_use]
     pub fn seq(&self) -> i64 {
         match self {
@@ -211,14 +213,14 @@ impl SealedEntry {
     }
 }
 
-/// What a process of the platform signed: at this moment, the chain had this hash at this place.
+/// A signed statement of a platform process: at this time, the chain had this hash at this sequence number.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Tenant whose chain it is.
     pub tenant_id: Uuid,
-    /// Number of the entry, from 1.
+    /// Sequence number in the tenant's chain, from 1.
     pub seq: i64,
-    /// The chain's hash there.
+    /// Chain hash at that entry.
     pub chain_hash: ChainHash,
     /// Time of the signature.
     pub at: Timestamp,
@@ -238,19 +240,19 @@ impl Checkpoint {
     }
 }
 
-/// What was removed from the log at the end of its retention, signed: rows before a moment, and where the chain goes
-/// on.
+/// A signed record of retention: rows before a certain time were removed, and the remaining chain starts after this
+/// entry.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Retirement {
     /// Tenant whose log it is.
     pub tenant_id: Uuid,
-    /// The last place of which everything up to it was taken out.
+    /// Sequence number through which all rows were removed.
     pub through_seq: i64,
-    /// The chain's hash there: what the next place is computed from.
+    /// Chain hash at that entry; the next entry's hash is computed from it.
     pub chain_hash: ChainHash,
-    /// Rows before this moment were taken out.
+    /// Rows older than this were removed.
     pub before: Timestamp,
-    /// Number of rows.
+    /// Number of removed rows.
     pub rows: i64,
     /// Time of the signature.
     pub at: Timestamp,
@@ -271,18 +273,18 @@ impl Retirement {
     }
 }
 
-/// A stretch of a tenant's log in the order of its chain.
+/// A page of a tenant's log, in chain order.
 #[derive(Clone, Debug)]
 pub struct SealedPage {
-    /// The chain's hash before the first of the entries.
+    /// Chain hash before the first entry of the page.
     pub anchor: ChainHash,
-    /// The entries, by place. Where rows were retired, places are missing from the start.
+    /// Entries in ascending order. If rows were retired, the sequence starts with a gap.
     pub entries: Vec<SealedEntry>,
-    /// Checkpoints of the places on this page, and beyond them on the last one.
+    /// Checkpoints for the entries on this page; on the last page, also those beyond.
     pub checkpoints: Vec<Checkpoint>,
-    /// On the first page: what was taken out.
+    /// Retention records; only on the first page.
     pub retirements: Vec<Retirement>,
-    /// There is more after the last entry.
+    /// Whether more entries follow.
     pub more: bool,
 }
 
@@ -307,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_depends_on_tenant_place_moment_and_row() {
+    fn a_chain_hash_depends_on_tenant_sequence_time_and_row() {
         let (a, b) = (ChainHash::genesis(Uuid::from_u128(1)), ChainHash::genesis(Uuid::from_u128(2)));
         let row = ChainHash::of(b"row");
         let first = a.next(1, 10, &row);

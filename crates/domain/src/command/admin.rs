@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub struct ReadAccount;
 command!(ReadAccount: Read Account as "account.read" -> Account);
 
-/// Read the audit log: admins and auditors their tenant's, others their own rows.
+/// Read the audit log: the tenant's for admins and auditors, their own rows for others.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListAudit {
     /// Conditions that all must hold.
@@ -51,7 +51,7 @@ command!(ListUsers: List Users as "admin.user_listed" -> Page<User>);
 /// Read a user.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct GetUser {
-    /// The user, of the caller's tenant.
+    /// The user; must belong to the caller's tenant.
     pub id: UserId,
 }
 command!(GetUser: Read Users as "admin.user_read" -> User, target User(id));
@@ -63,7 +63,7 @@ pub struct CreateUser {
     pub issuer: Option<String>,
     /// The issuer's stable id of the user (Entra ID: `oid`).
     pub external_id: Label,
-    /// For display; it never authorizes.
+    /// For display only; never used for authorization.
     pub email: Label,
     /// For display; the user's tokens may change it.
     pub display_name: Option<Label>,
@@ -75,13 +75,13 @@ command!(CreateUser: Create Users as "admin.user_created" -> User, id(user => us
 /// Change a user's role or switch the user on or off.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct UpdateUser {
-    /// The user, of the caller's tenant; not the caller.
+    /// The user; must belong to the caller's tenant and not be the caller.
     pub id: UserId,
     /// New role; it is pinned unless `role_pinned` says otherwise.
     pub role: Option<Role>,
     /// Whether tokens may no longer change the role.
     pub role_pinned: Option<bool>,
-    /// New grants in place of all earlier ones; never `platform_admin`.
+    /// New grants, which replace all old ones; never `platform_admin`.
     pub grants: Option<Vec<Grant>>,
     /// Whether the user may sign in.
     pub is_active: Option<bool>,
@@ -136,7 +136,7 @@ command! {
     outcome(changed => tenant_change::of_tenant(changed))
 }
 
-/// Read the grounds of a recorded refusal.
+/// Read the reasons of a recorded refusal.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct ReadDecision {
     /// The refusal's row in the audit log.
@@ -147,22 +147,22 @@ command!(ReadDecision: Read Decisions as "admin.decision_read" -> AuditRecord, t
 /// Simulate a decision; nothing is executed.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct SimulateDecision {
-    /// The user for whom it is decided.
+    /// The user on whose behalf the decision is simulated.
     pub user: UserId,
     /// Kind of resource.
     pub resource: Resource,
     /// Operation on it.
     pub operation: Operation,
-    /// Id of one resource; `None` decides by the matrix alone.
+    /// Id of one resource; `None` evaluates only the matrix.
     pub resource_id: Option<Uuid>,
 }
 command! {
     SimulateDecision: Read Decisions as "admin.decision_simulated" -> Decision,
     target User(user),
-    outcome(decision => simulated(decision))
+    outcome(decision => decision_facts(decision))
 }
 
-fn simulated(decision: &Decision) -> Value {
+fn decision_facts(decision: &Decision) -> Value {
     json!({
         "allowed": decision.verdict == Verdict::Allowed, "rule": decision.rule(), "reason": decision.verdict.reason(),
     })
@@ -176,7 +176,7 @@ command!(ReadSettings: Read TenantSettings as "admin.settings_read" -> Tenant, i
 /// Change the tenant's settings.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct UpdateSettings {
-    /// Merge patch, and the version that it is based on.
+    /// The merge patch, and the version that it applies to.
     pub change: SettingsChange,
 }
 command! {
@@ -194,7 +194,7 @@ pub struct ListSettingsVersions {
 }
 command!(ListSettingsVersions: List TenantSettings as "admin.settings_read" -> Page<SettingsVersion>);
 
-/// Read the tenant's quotas and what it uses of them.
+/// Read the tenant's quotas and their usage.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct ReadUsage;
 command!(ReadUsage: Read TenantSettings as "admin.usage_read" -> TenantUsage);
@@ -207,12 +207,12 @@ pub struct ReadTenantSettings {
 }
 command!(ReadTenantSettings: Read Tenants as "admin.settings_read" -> Tenant, target Tenant(id));
 
-/// Change any tenant's settings, its limits and quotas among them. For `platform_admin` only.
+/// Change any tenant's settings, including its limits and quotas. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct UpdateTenantSettings {
     /// The tenant whose settings are changed.
     pub id: TenantId,
-    /// Merge patch, and the version that it is based on.
+    /// The merge patch, and the version that it applies to.
     pub change: SettingsChange,
 }
 command! {
@@ -224,7 +224,7 @@ command! {
 /// List the earlier versions of any tenant's settings. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListTenantSettingsVersions {
-    /// The tenant whose settings are listed.
+    /// The tenant whose settings versions are listed.
     pub id: TenantId,
     /// Page to return; newest items come first.
     #[serde(skip)]

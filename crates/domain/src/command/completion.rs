@@ -1,4 +1,4 @@
-//! Commands of the OpenAI-compatible API: the assistant with a history of the client's, and direct completions.
+//! Commands of the OpenAI-compatible API: the assistant with a history kept by the client, and direct completions.
 
 use super::{Command, Recorder, RetrievalMode, Target, command};
 use crate::audit::EventType;
@@ -13,7 +13,7 @@ use crate::text::MessageText;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// A message of a history that the client keeps. It takes the place of what the platform has stored.
+/// A message of a history that the client keeps, which is used instead of the platform's stored history.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct EarlierMessage {
     /// User or assistant; system and tool messages are not history.
@@ -31,7 +31,7 @@ pub struct AskAssistant {
     pub message: MessageText,
     /// Earlier messages, oldest first.
     pub history: Vec<EarlierMessage>,
-    /// Instructions of the client's program: treated as data, below the platform's rules.
+    /// Instructions of the client application: treated as data, subordinate to the platform's rules.
     pub instructions: Option<String>,
     /// Tier that answers.
     pub model: ModelChoice,
@@ -41,7 +41,7 @@ pub struct AskAssistant {
     pub filters: SearchFilters,
     /// Sampling options, passed on to the model server.
     pub options: ChatOptions,
-    /// Maximum tokens of the answer; the platform's own limit holds too.
+    /// Maximum number of output tokens; the platform's own limit applies too.
     pub max_output_tokens: Option<u32>,
 }
 
@@ -78,11 +78,11 @@ pub struct AskModel {
     pub tools: Vec<OfferedTool>,
     /// Sampling options, passed on to the model server.
     pub options: ChatOptions,
-    /// Maximum tokens of the answer; the platform's own limit holds too.
+    /// Maximum number of output tokens; the platform's own limit applies too.
     pub max_output_tokens: Option<u32>,
 }
 
-// How many tools, not which: their names are the client's text.
+// Only the number of tools is recorded, because their names are the client's content.
 command! {
     AskModel: Create Models as "chat.request" -> EventStream,
     closed_by_use_case "chat.response",
@@ -110,7 +110,7 @@ pub struct CreateEmbeddings {
     /// Query or document: some models embed them differently.
     #[serde(skip)]
     pub purpose: EmbedPurpose,
-    /// Dimension that the client wants; refused unless it is the model's.
+    /// Requested dimension; the request is rejected unless it is the model's own.
     pub dimensions: Option<usize>,
 }
 

@@ -19,7 +19,7 @@ pub struct CreateConversation {
     pub title: Option<Title>,
     /// Tier for turns that name none.
     pub model: Option<ModelChoice>,
-    /// Client data: a JSON object, at most 16 KiB.
+    /// Data of the client: a JSON object, at most 16 KiB.
     pub metadata: Value,
 }
 command! {
@@ -65,11 +65,11 @@ command!(DeleteConversation: Delete Conversations as "conversation.delete" -> ()
 string_enum! {
     /// Whether a turn searches the documents.
     RetrievalMode {
-        /// When the message looks like a question that documents can answer.
+        /// Searches if the message looks like a question that documents can answer.
         Auto = "auto",
-        /// In every turn.
+        /// Searches in every turn.
         Always = "always",
-        /// Never: no embedding call is made.
+        /// Never searches; no embedding call is made.
         Never = "never",
     }
 }

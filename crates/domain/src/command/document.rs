@@ -10,12 +10,12 @@ use crate::upload::{Download, Upload, UploadOutcome};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Upload a document. Nothing of the request's body is read before the gate has let the command pass.
+/// Upload a document. The request's body is not read before the policy gate has allowed the command.
 #[derive(Serialize)]
 pub struct UploadDocument {
-    /// `Content-Length` of the request in bytes; `None` for a chunked one.
+    /// `Content-Length` of the request in bytes; `None` for a chunked request.
     pub announced_bytes: Option<u64>,
-    /// The file and its form, unread.
+    /// The file and its form, not yet read.
     #[serde(skip)]
     pub upload: Upload,
 }
@@ -62,7 +62,7 @@ command! {
     outcome(changed => document_change(changed))
 }
 
-/// Titles, tags and client data are content: the audit log only learns that they changed.
+/// Titles, tags and client data are content, so the audit log records only that they changed.
 fn document_change(changed: &Changed<Document>) -> Value {
     let Changed { before, after } = changed;
     let fields = [
@@ -85,7 +85,7 @@ fn document_change(changed: &Changed<Document>) -> Value {
 pub struct DownloadDocument {
     /// The document; must be within the caller's clearance.
     pub id: DocumentId,
-    /// Part of the bytes to read; `None` for all of them.
+    /// Range of bytes to read; `None` for the whole file.
     #[serde(skip)]
     pub range: Option<ByteRange>,
 }

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 /// Issue a personal access token for oneself.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct IssueAccessToken {
-    /// Name that its owner recognizes it by; need not be unique.
+    /// Name chosen by the owner; need not be unique.
     pub name: Label,
-    /// Operations that it may be used for; not empty.
+    /// Operations that the token permits; must not be empty.
     pub scopes: Vec<TokenScope>,
-    /// Days until it expires; `None` takes the platform's default.
+    /// Lifetime in days; `None` uses the platform's default.
     pub days: Option<u32>,
 }
 command! {
@@ -30,7 +30,7 @@ fn token_facts(issued: &IssuedAccessToken) -> Value {
     json!({ "scopes": issued.token.scopes, "expires_at": issued.token.expires_at })
 }
 
-/// List personal access tokens: one's own, or for an admin the tenant's.
+/// List personal access tokens: one's own or, for an admin, the tenant's.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListAccessTokens {
     /// Only tokens of this user; `None` lists all that the caller may see.
@@ -44,7 +44,7 @@ command!(ListAccessTokens: List AccessTokens as "token.listed" -> Page<AccessTok
 /// Revoke a personal access token.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct RevokeAccessToken {
-    /// The token: the caller's own, or for an admin any of the tenant.
+    /// The token: the caller's own or, for an admin, any of the tenant.
     pub id: AccessTokenId,
 }
 command!(RevokeAccessToken: Delete AccessTokens as "token.revoked" -> (), target AccessToken(id));
@@ -63,7 +63,7 @@ command!(ListMappings: List TenantMappings as "admin.mapping_listed" -> Page<Ten
 /// Map a claim value of an issuer to a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CreateMapping {
-    /// The tenant that the claim is to map to.
+    /// The tenant that the claim will map to.
     pub tenant: TenantId,
     /// A configured token issuer.
     pub issuer: ClaimText,

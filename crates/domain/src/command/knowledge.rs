@@ -41,7 +41,7 @@ command!(ListMemories: List Memories as "memory.list" -> Page<Memory>);
 pub struct CreateMemory {
     /// Text that future prompts of this user contain.
     pub content: MemoryText,
-    /// 0 to 1; prompts contain the most important memories first.
+    /// Importance, 0 to 1; prompts contain the most important memories first.
     pub importance: f64,
     /// Labels for the user's own use.
     pub tags: Vec<Label>,

@@ -1,9 +1,9 @@
-//! Commands: what a caller asks for, parsed and bounded, one type per operation.
+//! Commands: validated requests of callers, one type per operation.
 //!
-//! An operation is declared once, beside the type of its command: resource, operation, audit event, output, and what
-//! the audit rows say of both. The policy gate decides and records by that declaration and passes the command to its
-//! use case. A new operation is a type here, an entry in `policy::operations`, a use case in `runtime` and a route in
-//! `gateway` (`docs/adding-an-endpoint.md`).
+//! Each operation is declared once, next to the type of its command: resource, operation, audit event, output, and the
+//! metadata of the audit rows. The policy gate decides and records according to that declaration and passes the command
+//! to its use case. A new operation needs a type here, an entry in `policy::operations`, a use case in `runtime` and a
+//! route in `gateway` (`docs/adding-an-endpoint.md`).
 
 mod admin;
 mod completion;
@@ -28,12 +28,12 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// The resource that a command names. The gate looks it up before it grants.
+/// The resource that a command refers to. The policy gate looks it up before it decides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
     /// A conversation: must be the caller's own.
     Conversation(ConversationId),
-    /// A run: must be the caller's own. Runs live in the runtime, which returns not-found itself.
+    /// A run: must be the caller's own. Runs are held by the runtime, which itself reports a missing one.
     Run(RunId),
     /// A document: must be within the caller's clearance; to delete it, the caller's own or an admin's.
     Document(DocumentId),
@@ -41,11 +41,11 @@ pub enum Target {
     Memory(MemoryId),
     /// A user of the caller's tenant.
     User(UserId),
-    /// A tenant; the directory returns not-found itself.
+    /// A tenant; the directory itself reports a missing one.
     Tenant(TenantId),
-    /// A refusal in the audit log, whose reader returns not-found itself.
+    /// A refusal in the audit log; the audit reader itself reports a missing one.
     Decision(AuditId),
-    /// A personal access token: the caller's own, or an admin's tenant's.
+    /// A personal access token: the caller's own or, for an admin, any of the tenant.
     AccessToken(AccessTokenId),
 }
 
@@ -79,11 +79,11 @@ impl Target {
     }
 }
 
-/// Something a caller asks for.
+/// A request for one operation.
 ///
-/// `Serialize` is only for the keyed hash in the audit row: equal requests have equal hashes.
+/// `Serialize` is used only for the keyed hash in the audit row: equal requests have equal hashes.
 pub trait Command: Serialize + Send + 'static {
-    /// Kind of resource that the command is about.
+    /// Kind of resource that the command acts on.
     const RESOURCE: Resource;
     /// What it does to the resource.
     const OPERATION: Operation;
@@ -91,23 +91,23 @@ pub trait Command: Serialize + Send + 'static {
     const EVENT: EventType;
     /// Event under which the outcome is recorded.
     const OUTCOME_EVENT: EventType = Self::EVENT;
-    /// Who records success. A failure before the use case returns is always the gate's to record.
+    /// Who records success. Failures before the use case returns are always recorded by the gate.
     const SUCCESS_RECORDED_BY: Recorder = Recorder::Gate;
 
     /// What the use case returns.
     type Output: Send + 'static;
 
-    /// The resource that the command names, if it names one.
+    /// The resource that the command refers to, if any.
     fn target(&self) -> Option<Target> {
         None
     }
 
-    /// The classification that the command gives to the document that it names.
+    /// The class that the command assigns to its target document, if any.
     fn reclassifies(&self) -> Option<Classification> {
         None
     }
 
-    /// Further documents that the command names: each must exist and be within the caller's clearance.
+    /// Other documents that the command refers to; each must exist and be within the caller's clearance.
     fn documents(&self) -> &[DocumentId] {
         &[]
     }
@@ -117,23 +117,23 @@ pub trait Command: Serialize + Send + 'static {
         None
     }
 
-    /// Id of the resource that was created or found, for the outcome row of a command without a target.
+    /// Id of the created or found resource, for the outcome row of a command without a target.
     fn resource_id(_output: &Self::Output) -> Option<Uuid> {
         None
     }
 
-    /// Metadata of the outcome row: a JSON object without content. Changes by administrators have `before` and `after`.
+    /// Metadata of the outcome row: a JSON object without content. Administrative changes include `before` and `after`.
     fn outcome_facts(_output: &Self::Output) -> Option<Value> {
         None
     }
 }
 
-/// Who records that an operation succeeded.
+/// Who records the success of an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Recorder {
     /// The gate, as soon as the use case returns.
     Gate,
-    /// The use case, when the work that it started ends: a run, for instance.
+    /// The use case, once the work that it started has ended: a run, for instance.
     UseCase,
 }
 

@@ -5,14 +5,14 @@ use crate::ledger::{UsageGroup, UsageReport};
 use crate::time::Timestamp;
 use serde::Serialize;
 
-/// Sum up model calls: those of the tenant for admins and auditors, one's own for others.
+/// Sum up model calls: the tenant's for admins and auditors, their own for others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct ReadCalls {
-    /// Start, inclusive; `None` takes the beginning of the month (UTC) of `to`.
+    /// Start, inclusive; `None` uses the beginning of the month (UTC) of `to`.
     pub from: Option<Timestamp>,
-    /// End, exclusive; `None` takes the present.
+    /// End, exclusive; `None` uses the current time.
     pub to: Option<Timestamp>,
-    /// Key of the groups in the report.
+    /// Dimension by which the calls are grouped.
     pub group_by: UsageGroup,
 }
 command!(ReadCalls: Read Usage as "usage.read" -> UsageReport);

@@ -1,40 +1,42 @@
-//! What layers below policy ask of it: what remains of a permit, and secrets that only policy can verify.
+//! Ports to policy for the layers below it: the remaining rights of a permit, and the secrets of access tokens.
 
 use crate::authorized::Permit;
 use crate::refusal::RefusalCode;
 use crate::rights::Rights;
 use crate::user::Membership;
 
-/// Says what remains of a permit once user and tenant were read again.
+/// Re-evaluates a permit against the current state of user and tenant.
 ///
-/// A turn or an upload lasts longer than the decision that let it begin. Before each tool call, and while an answer is
-/// written or a file comes in, the membership is read again and this is asked. Policy implements it with the matrix.
+/// Chat turns and uploads outlive the decision that allowed them. Before each tool call, and periodically while an
+/// answer is written or a file is received, the membership is read again and passed to this trait. Policy implements it
+/// with the matrix.
 pub trait AccessRules: Send + Sync {
-    /// The rights that the user has by now, never more than the permit gave. `None` is a user who is not there.
+    /// The user's current rights, never more than the permit granted. `membership` is `None` if the user no longer
+    /// exists.
     ///
     /// # Errors
-    /// If user or tenant are deactivated.
+    /// If the user or the tenant is deactivated.
     fn remaining(&self, permit: &Permit, membership: Option<&Membership>) -> Result<Rights, RefusalCode>;
 }
 
-/// A new secret of a personal access token. Not `Debug`, so that it cannot reach a log.
+/// A new secret of a personal access token. Deliberately not `Debug`, so that it cannot end up in a log.
 pub struct TokenSecret {
-    /// What the owner sends as the bearer token.
+    /// The value that the owner sends as the bearer token.
     pub secret: String,
-    /// Its keyed hash, lower-case hex, which is stored in its place.
+    /// Keyed hash of the secret, lower-case hex; stored instead of the secret.
     pub hash: String,
 }
 
-/// The operating system gave no random bytes.
+/// Error: the operating system provided no random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the operating system gave no random bytes")]
+#[error("the operating system provided no random bytes")]
 pub struct NoRandomness;
 
-/// Generates secrets of personal access tokens. Policy, which verifies them, implements it.
+/// Generates secrets of personal access tokens. Implemented by policy, which also verifies them.
 pub trait TokenSecrets: Send + Sync {
-    /// A new secret.
+    /// Generates a new secret and its hash.
     ///
     /// # Errors
-    /// Where the operating system gives no random bytes.
+    /// If the operating system provides no random bytes.
     fn generate(&self) -> Result<TokenSecret, NoRandomness>;
 }

@@ -1,4 +1,4 @@
-//! Where the bytes of documents lie.
+//! Port to the blob store, which holds the documents' files.
 
 use crate::error::{Classify, ErrorKind};
 use crate::ids::TenantId;
@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-/// Bytes arriving or leaving piece by piece.
+/// A stream of bytes, read or written chunk by chunk.
 pub type ByteStream = BoxStream<'static, Result<Bytes, BlobError>>;
 
-/// A blob as stored.
+/// A stored blob.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredBlob {
-    /// Its key: random, below the tenant's own folder; never made from a file name.
+    /// Random key within the tenant's folder; never derived from a file name.
     pub key: String,
     /// Size in bytes.
     pub size: u64,
@@ -20,42 +20,42 @@ pub struct StoredBlob {
     pub sha256: String,
 }
 
-/// A part of a blob: `len` bytes from `start`.
+/// A range of a blob: `len` bytes from offset `start`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ByteRange {
-    /// First byte, from 0.
+    /// Offset of the first byte, from 0.
     pub start: u64,
     /// Number of bytes.
     pub len: u64,
 }
 
-/// Why bytes could not be stored or read.
+/// Why a blob could not be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    /// More bytes than allowed; nothing is stored.
-    #[error("more than the allowed {limit} bytes")]
+    /// The stream exceeds the size limit; nothing is stored.
+    #[error("the file exceeds the limit of {limit} bytes")]
     TooLarge {
         /// Limit in bytes.
         limit: u64,
     },
-    /// The sender disconnected; nothing is stored.
-    #[error("the upload broke off: {reason}")]
+    /// The input stream failed, because the sender disconnected for instance; nothing is stored.
+    #[error("the upload was interrupted: {reason}")]
     Interrupted {
-        /// Type of the event.
+        /// Cause of the failure, without content.
         reason: String,
     },
-    /// No such blob.
+    /// The tenant has no blob with this key.
     #[error("blob {key} does not exist")]
     Missing {
         /// Key of the blob.
         key: String,
     },
-    /// The storage failed.
+    /// An I/O error of the storage.
     #[error("blob storage failed while {doing}")]
     Storage {
-        /// What was being done, as a participle clause.
+        /// The operation, as a participle clause.
         doing: &'static str,
-        /// What went wrong; never content.
+        /// The underlying I/O error.
         source: std::io::Error,
     },
 }
@@ -73,7 +73,7 @@ impl Classify for BlobError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::TooLarge { limit } => Some(format!("The file is larger than the allowed {} MiB.", limit >> 20)),
-            Self::Interrupted { .. } => Some("The upload broke off before the whole file arrived.".to_owned()),
+            Self::Interrupted { .. } => Some("The upload was interrupted before the whole file arrived.".to_owned()),
             Self::Missing { .. } | Self::Storage { .. } => None,
         }
     }
@@ -83,17 +83,17 @@ impl Classify for BlobError {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait BlobStore: Send + Sync {
-    /// Stores the stream whole or not at all: once this returns, the bytes survive a crash.
+    /// Stores the stream completely or not at all. Once this returns, the blob survives a crash.
     ///
     /// # Errors
-    /// [`BlobError::TooLarge`] past `max_bytes`, [`BlobError::Interrupted`] where the stream fails; nothing is kept
+    /// [`BlobError::TooLarge`] beyond `max_bytes`, [`BlobError::Interrupted`] if the stream fails; nothing is stored
     /// then.
     async fn put(&self, tenant: TenantId, bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError>;
 
-    /// Opens a blob of the tenant, or a part of it.
+    /// Opens a blob of the tenant, or a range of it.
     ///
     /// # Errors
-    /// [`BlobError::Missing`] where there is none of that key in the tenant's folder.
+    /// [`BlobError::Missing`] if the tenant has no blob with this key.
     async fn open(&self, tenant: TenantId, key: &str, range: Option<ByteRange>) -> Result<ByteStream, BlobError>;
 
     /// Removes a blob. A missing blob is not an error.
@@ -105,6 +105,6 @@ pub trait BlobStore: Send + Sync {
     /// Checks that the storage can be written to, for readiness.
     ///
     /// # Errors
-    /// If it cannot.
+    /// If writing fails.
     async fn check(&self) -> Result<(), BlobError>;
 }

@@ -1,4 +1,5 @@
-//! The traits that several layers call. `data` and `model-client` implement them; `platform-server` wires them up.
+//! The traits through which upper layers call lower ones. `data` and `model-client` implement them; `platform-server`
+//! wires them up.
 
 mod access;
 mod blob;

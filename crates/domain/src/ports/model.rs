@@ -1,4 +1,4 @@
-//! The models, as the runtime and the tools call them.
+//! Ports to the models: chat, embedding and reranking.
 
 use crate::model::{
     ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError, ModelTier, RerankRequest,
@@ -9,95 +9,96 @@ use crate::role::Classification;
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// Answers in a stream.
+/// A chat model with streamed answers.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ChatModel: Send + Sync {
     /// Starts an answer. Dropping the returned stream ends the request to the model.
     ///
     /// # Errors
-    /// If no backend starts to answer within its limits.
+    /// If no backend starts to answer within its time limit.
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError>;
 
-    /// Whether a language model is behind this; the extractive answerer says no.
+    /// Whether a language model generates the answers; `false` for the extractive answerer.
     fn is_generative(&self) -> bool;
 
-    /// The highest classification that a backend of this tier may see of this caller; requests above are refused.
+    /// The highest class that some backend of this tier may process for this caller; requests above it are rejected.
     fn highest_classification(&self, _tier: ModelTier, _caller: &ModelCaller) -> Classification {
         Classification::Restricted
     }
 
-    /// The most that a backend which may serve this tier for this caller asks for its work: what a turn sets aside of a
-    /// budget of cost. `None` where it is not known before a backend has served; then a turn sets no cost aside, and
-    /// turns at the same moment can together pass that budget.
+    /// The highest price among the backends that may serve this tier for this caller; a turn uses it to reserve cost.
+    /// `None` if the price is not known in advance; then a turn reserves no cost, and concurrent turns can together
+    /// exceed a cost budget.
     fn highest_price(&self, _tier: ModelTier, _caller: &ModelCaller) -> Option<Price> {
         None
     }
 
-    /// Whether anything serves this tier.
+    /// Whether a backend is configured for this tier.
     fn has(&self, _tier: ModelTier) -> bool {
         true
     }
 }
 
-/// Turns texts into vectors.
+/// An embedding model.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Embedder: Send + Sync {
     /// The model in use.
     fn model(&self) -> EmbeddingModel;
 
-    /// One vector of unit length per text, in order. Longer texts are cut at the model's limit.
+    /// Returns one vector of unit length per text, in order. Texts beyond the model's limit are truncated.
     ///
     /// # Errors
-    /// If the model does not answer, or answers with vectors of another dimension.
+    /// If the model does not answer, or returns vectors of the wrong dimension.
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError>;
 
-    /// The highest classification of texts of this caller that it may see; what is above is not handed to it.
+    /// The highest class of this caller's texts that the model may process; callers must not pass anything above it.
     fn highest_classification(&self, _caller: &ModelCaller) -> Classification {
         Classification::Restricted
     }
 
-    /// Tokens of `text` without special ones: exact for the embedded model, an upper estimate otherwise.
+    /// Number of tokens of `text`, without special tokens: exact for the embedded model, an upper bound otherwise.
     fn count_tokens(&self, text: &str) -> usize;
 }
 
-/// Judges how well passages answer a question, by reading both together. A search goes on without it.
+/// A cross-encoder that scores how well passages answer a question. Search works without one.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Reranker: Send + Sync {
-    /// The model's name.
+    /// Name of the model.
     fn name(&self) -> String;
 
-    /// Judges the passages. It answers within its time limit, one way or the other.
+    /// Scores the passages. Returns a result or an error within its time limit.
     ///
     /// # Errors
-    /// If the model does not answer in time, answers with something else, or may not see content of this class.
+    /// If the model does not answer in time, returns an invalid response, or may not process content of this class.
     async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError>;
 }
 
-/// The embedding models: the one in use, and the one that tenants are being moved to, if any.
+/// The embedding models: the current one, and the next one if tenants are being migrated.
 #[derive(Clone)]
 pub struct Embedders {
-    /// Of every tenant that was not moved to the next one.
+    /// Model of every tenant that has not been migrated yet.
     pub current: Arc<dyn Embedder>,
-    /// The one that reindexing embeds with.
+    /// Model that reindexing migrates tenants to.
     pub next: Option<Arc<dyn Embedder>>,
 }
 
 impl Embedders {
-    /// One model, and no move to another.
+    /// A single model, without a migration.
     #[must_use]
     pub fn only(current: Arc<dyn Embedder>) -> Self {
         Self { current, next: None }
     }
 
-    /// All of them.
+    /// All models, the current one first.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Embedder>> {
         std::iter::once(&self.current).chain(&self.next)
     }
 
-    /// The one for a tenant whose passages in use are `in_use`'s: the next model once the tenant was moved to it.
+    /// The model for a tenant whose searched passages were embedded by `in_use`: the next model if the tenant has been
+    /// migrated to it, else the current one.
     #[must_use]
     pub fn for_tenant(&self, in_use: Option<&str>) -> &Arc<dyn Embedder> {
         self.next.as_ref().filter(|next| in_use == Some(&next.model().name)).unwrap_or(&self.current)

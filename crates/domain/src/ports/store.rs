@@ -1,4 +1,4 @@
-//! The database, as the layers above see it: transactions of one tenant, and a handful of named cross-tenant methods.
+//! Ports to the database: transactions of one tenant, and a few named cross-tenant operations.
 
 mod jobs;
 mod repos;
@@ -22,7 +22,8 @@ use async_trait::async_trait;
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// A transaction in which only the scope's tenant exists, and of user-owned rows only the scope's user's.
+    /// Begins a transaction in which only the rows of the scope's tenant are visible and, of user-owned rows, only
+    /// those of the scope's user.
     ///
     /// # Errors
     /// If the database is not available.
@@ -31,11 +32,11 @@ pub trait Store: Send + Sync {
     /// Checks that the database answers, for readiness.
     ///
     /// # Errors
-    /// If it does not.
+    /// If the database does not answer.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
-/// A transaction of one tenant: the only source of repositories. Dropping it rolls back.
+/// A transaction of one tenant, and the only way to obtain repositories. Dropping it rolls back.
 #[async_trait]
 pub trait TenantTx: Send {
     /// Conversations of the scope's user.
@@ -48,7 +49,7 @@ pub trait TenantTx: Send {
     fn chunks(&mut self) -> &mut dyn ChunkRepo;
     /// Memories of the scope's user.
     fn memories(&mut self) -> &mut dyn MemoryRepo;
-    /// The audit log, to write to.
+    /// The audit log, for inserting rows.
     fn audit(&mut self) -> &mut dyn AuditRepo;
     /// Users of the tenant.
     fn users(&mut self) -> &mut dyn UserRepo;
@@ -56,9 +57,9 @@ pub trait TenantTx: Send {
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo;
     /// Personal access tokens of the tenant.
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo;
-    /// The tenant's queued work.
+    /// Queued jobs of the tenant.
     fn jobs(&mut self) -> &mut dyn JobRepo;
-    /// What the tenant uses.
+    /// Storage, spending and model calls of the tenant.
     fn usage(&mut self) -> &mut dyn UsageRepo;
 
     /// Commits the transaction.
@@ -68,7 +69,7 @@ pub trait TenantTx: Send {
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
-/// Reads the audit log, with a role of its own that can do nothing else.
+/// Reads the audit log, with a database role that can do nothing else.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait AuditReader: Send + Sync {
@@ -83,52 +84,52 @@ pub trait AuditReader: Send + Sync {
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError>;
 
-    /// Up to `limit` sealed rows of the scope's tenant after place `after` (0: from the start), in the chain's order.
-    /// What was written in the last second or two may not be sealed yet.
+    /// Up to `limit` sealed rows of the scope's tenant with a sequence number above `after` (0 for all), in chain
+    /// order. Rows of the last second or two may not be sealed yet.
     ///
     /// # Errors
     /// If the database is not available.
     async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError>;
 
-    /// One row of the scope's tenant.
+    /// One row of the scope's tenant; `None` if it does not exist.
     ///
     /// # Errors
     /// If the database is not available.
     async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError>;
 }
 
-/// A tenant to be created.
+/// A tenant to insert.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewTenant {
     /// UUIDv7, chosen by the application.
     pub id: TenantId,
     /// Full name; unique on the platform.
     pub name: String,
-    /// Short name for addresses and tokens; unique.
+    /// Short name used in URLs and tokens; unique.
     pub slug: String,
 }
 
-/// What may change of a tenant.
+/// Changes to a tenant. A field that is `None` is left unchanged.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TenantPatch {
     /// New full name; unique on the platform.
     pub name: Option<String>,
-    /// Activate or deactivate.
+    /// Activates or deactivates the tenant.
     pub is_active: Option<bool>,
 }
 
-/// The few cross-tenant operations, each a database function of its own. A change that comes from outside the tenant
-/// leaves its row in the tenant's own audit log ([`ChangedBy::row`]), or does not happen.
+/// The few cross-tenant operations, each implemented as a database function. A change from outside the tenant inserts a
+/// row into the tenant's own audit log ([`ChangedBy::row`]) in the same transaction.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// The tenant with this id or slug; exactly one row or none, and never a list.
+    /// The tenant with this id or slug; never more than one.
     ///
     /// # Errors
     /// If the database is not available.
     async fn tenant(&self, id_or_slug: &str) -> Result<Option<Tenant>, StoreError>;
 
-    /// Tenants, newest first. The gate lets only `platform_admin` here.
+    /// Tenants, newest first. The policy gate allows this for `platform_admin` only.
     ///
     /// # Errors
     /// If the database is not available.
@@ -137,13 +138,13 @@ pub trait Directory: Send + Sync {
     /// Creates a tenant.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where name or slug are taken.
+    /// [`StoreError::Conflict`] if the name or slug is taken.
     async fn create_tenant(&self, tenant: NewTenant) -> Result<Tenant, StoreError>;
 
-    /// Changes a tenant; `None` where there is none of that id.
+    /// Changes a tenant; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where the name is taken.
+    /// [`StoreError::Conflict`] if the name is taken.
     async fn update_tenant(
         &self,
         id: TenantId,
@@ -151,8 +152,8 @@ pub trait Directory: Send + Sync {
         by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError>;
 
-    /// Puts these settings in the place of those at version `expected`; keys of the configuration that are no settings
-    /// stay. `None` where there is no such tenant, or its settings are at another version by now.
+    /// Replaces the settings if their version is `expected`; other keys of the tenant's configuration are kept. `None`
+    /// if the tenant does not exist or its settings have another version.
     ///
     /// # Errors
     /// If the database is not available.
@@ -164,31 +165,31 @@ pub trait Directory: Send + Sync {
         by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError>;
 
-    /// The states that a tenant's settings had, newest first.
+    /// The versions of a tenant's settings, newest first.
     ///
     /// # Errors
     /// If the database is not available.
     async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError>;
 
-    /// The tenant that this claim of this issuer is mapped to: one or none.
+    /// The tenant that this issuer's claim value is mapped to, if any.
     ///
     /// # Errors
     /// If the database is not available.
     async fn mapped_tenant(&self, issuer: &str, claim: &str) -> Result<Option<Tenant>, StoreError>;
 
-    /// The mappings to a tenant, newest first. The gate lets only `platform_admin` here.
+    /// The mappings to a tenant, newest first. The policy gate allows this for `platform_admin` only.
     ///
     /// # Errors
     /// If the database is not available.
     async fn list_mappings(&self, tenant: TenantId, page: &PageRequest) -> Result<Page<TenantMapping>, StoreError>;
 
-    /// Maps a claim to a tenant; `None` where there is no such tenant.
+    /// Maps a claim value to a tenant; `None` if the tenant does not exist.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where the claim is mapped already, to whichever tenant.
+    /// [`StoreError::Conflict`] if the claim value is mapped already, to this or another tenant.
     async fn create_mapping(&self, mapping: NewMapping, by: &ChangedBy) -> Result<Option<TenantMapping>, StoreError>;
 
-    /// Deletes a mapping to a tenant; `None` where there is none of that id.
+    /// Deletes a mapping to a tenant and returns it; `None` if it does not exist.
     ///
     /// # Errors
     /// If the database is not available.
@@ -199,7 +200,7 @@ pub trait Directory: Send + Sync {
         by: &ChangedBy,
     ) -> Result<Option<TenantMapping>, StoreError>;
 
-    /// The personal access token with this keyed hash of its secret: one or none.
+    /// The personal access token whose secret has this keyed hash, if any.
     ///
     /// # Errors
     /// If the database is not available.

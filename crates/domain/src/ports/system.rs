@@ -1,4 +1,4 @@
-//! The clock and the source of ids, as values that a test can control.
+//! The clock and the id generator, as ports, so that tests can control them.
 
 use crate::time::Timestamp;
 use uuid::Uuid;
@@ -6,13 +6,13 @@ use uuid::Uuid;
 /// The source of the current time.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait Clock: Send + Sync {
-    /// Now, UTC, cut to microseconds as PostgreSQL stores it.
+    /// The current time in UTC, truncated to microseconds, the precision of PostgreSQL.
     fn now(&self) -> Timestamp;
 }
 
 /// Generates ids that sort by time (UUIDv7).
 #[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait IdGen: Send + Sync {
-    /// A new UUIDv7 (RFC 9562): ordered by time of making.
+    /// A new UUIDv7 (RFC 9562); ids sort by the time of their creation.
     fn uuid(&self) -> Uuid;
 }

@@ -87,7 +87,7 @@ impl Authenticator {
         if let Some(member) = membership.as_ref().filter(is_active)
             && tx.users().record_token(user, &token.seen_hash, token.verified.valid_until).await?
         {
-            let ignored = member.user.assigned_role().rejects(token.identity.role_claim());
+            let ignored = member.user.assigned_role().rejection_of(token.identity.role_claim());
             let metadata = json!({
                 "issuer": token.identity.issuer, "token_id": token.verified.token_id, "client": token.verified.client(),
                 "role": member.user.role, "role_ignored": ignored.map(RoleClaimRejection::code),

@@ -59,7 +59,7 @@ pub async fn fit(
     let transcript_tokens = prompt_tokens(transcript.content());
     let within = |max_tokens: usize| {
         let mut assembled = prompt.within(TokenBudget(max_tokens.saturating_sub(transcript_tokens)));
-        assembled.prompt.append(transcript.clone());
+        assembled.prompt.extend(transcript.clone());
         assembled
     };
     let first = within(max_prompt);

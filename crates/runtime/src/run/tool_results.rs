@@ -61,7 +61,7 @@ pub fn result_text(
 
 /// The result as text. It has the class of the whole result, also if some of it did not fit.
 fn described(progress: &mut StatusChange, result: ToolResult, budget: TokenBudget) -> Classified<String> {
-    let (fitted, class) = Classified::of(result).map(|result| fit(result, budget)).into_parts();
+    let (fitted, class) = Classified::from_content(result).map(|result| fit(result, budget)).into_parts();
     add_sources(progress, &fitted.shown);
     Classified::new(fitted.text, class)
 }

@@ -74,6 +74,6 @@ impl Tool for DocumentList {
         let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
         let listed = tx.documents().list(&filter, call.clearance, &page).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)?;
-        Ok(Classified::of(ToolResult::Documents(listed.items)))
+        Ok(Classified::from_content(ToolResult::Documents(listed.items)))
     }
 }

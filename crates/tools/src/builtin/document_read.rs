@@ -76,6 +76,6 @@ impl Tool for DocumentRead {
         tx.commit().await.map_err(&failed)?;
         let truncated = passages.len() > PASSAGES as usize;
         passages.truncate(PASSAGES as usize);
-        Ok(Classified::of(ToolResult::Text { document: Box::new(document), passages, truncated }))
+        Ok(Classified::from_content(ToolResult::Text { document: Box::new(document), passages, truncated }))
     }
 }

@@ -53,6 +53,6 @@ impl Tool for MemoryRead {
         let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
         let memories = tx.memories().most_important(call.now, call.clearance, MEMORIES).await.map_err(&failed)?;
         tx.commit().await.map_err(&failed)?;
-        Ok(Classified::of(ToolResult::Memories(memories)))
+        Ok(Classified::from_content(ToolResult::Memories(memories)))
     }
 }

@@ -102,6 +102,6 @@ impl Tool for RagSearch {
         if arguments.surroundings {
             self.search.surround(&call.scope, &mut found, call.clearance).await.map_err(&failed)?;
         }
-        Ok(Classified::of(ToolResult::Retrieval(found)))
+        Ok(Classified::from_content(ToolResult::Retrieval(found)))
     }
 }

@@ -112,7 +112,7 @@ impl Tool for Probe {
         self.ran.store(true, Ordering::Relaxed);
         self.started.notify_one();
         match self.behaviour {
-            Behaviour::Answer => Ok(Classified::of(ToolResult::Memories(vec![]))),
+            Behaviour::Answer => Ok(Classified::from_content(ToolResult::Memories(vec![]))),
             Behaviour::Fail => Err(ToolError::NotFound),
             Behaviour::Panic => panic!("a bug"),
             Behaviour::Hang => pending().await,

@@ -1,4 +1,4 @@
-//! Personal access tokens in memory.
+//! The in-memory repository of personal access tokens.
 
 use super::{MemoryTx, Row, page_of};
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ impl AccessTokenRepo for MemoryTx {
         let (sees, tenant) = (self.sees(), self.tenant());
         let state = self.write().await?;
         if !state.users.iter().any(|r| sees(r) && r.value.id == token.user_id) {
-            return Err(StoreError::Conflict { what: "a reference to something that is not there" });
+            return Err(StoreError::Conflict { what: "a reference to something that does not exist" });
         }
         let value = AccessToken {
             id: token.id,

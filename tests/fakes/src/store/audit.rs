@@ -1,4 +1,4 @@
-//! The audit log in memory.
+//! The in-memory audit log.
 
 use super::{MemoryStore, MemoryTx, page_of};
 use async_trait::async_trait;
@@ -20,9 +20,9 @@ impl AuditRepo for MemoryTx {
         subject: &AuditSubject,
         now: Timestamp,
     ) -> Result<AuditReceipt, StoreError> {
-        let row = record(&self.scope, id, subject, now);
+        let row = intent_row(&self.scope, id, subject, now);
         self.write().await?.audit.push(row);
-        #[expect(clippy::disallowed_methods, reason = "the row is inserted: the fake's one place that may say so")]
+        #[expect(clippy::disallowed_methods, reason = "the fake's audit log issues the receipt after the insert")]
         Ok(AuditReceipt::mint(id, now))
     }
 
@@ -39,7 +39,7 @@ impl AuditRepo for MemoryTx {
             event_type: outcome.subject.event.as_str().to_owned(),
             correlation_id: receipt.intent().as_uuid(),
             latency_ms: Some(i32::try_from(elapsed).unwrap_or(i32::MAX)),
-            ..ended(&self.scope, id, outcome, now)
+            ..outcome_row(&self.scope, id, outcome, now)
         };
         let log = &mut self.write().await?.audit;
         let of_intent =
@@ -53,7 +53,7 @@ impl AuditRepo for MemoryTx {
     }
 
     async fn event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
-        let row = AuditRecord { phase: "event".to_owned(), ..ended(&self.scope, id, outcome, now) };
+        let row = AuditRecord { phase: "event".to_owned(), ..outcome_row(&self.scope, id, outcome, now) };
         self.write().await?.audit.push(row);
         Ok(())
     }
@@ -67,7 +67,7 @@ impl AuditReader for MemoryStore {
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError> {
-        let passes = |row: &&AuditRecord| {
+        let matches_filter = |row: &&AuditRecord| {
             row.tenant_id == scope.tenant()
                 && filter.event_type.as_ref().is_none_or(|event| row.event_type == *event)
                 && (filter.user_id.is_none() || row.user_id == filter.user_id)
@@ -79,7 +79,7 @@ impl AuditReader for MemoryStore {
                 && filter.correlation_id.is_none_or(|id| row.correlation_id == id)
                 && filter.request_id.as_ref().is_none_or(|id| row.request_id.as_ref().is_some_and(|r| r.as_str() == id))
         };
-        let rows = self.committed().audit.iter().filter(passes).cloned().collect();
+        let rows = self.committed().audit.iter().filter(matches_filter).cloned().collect();
         Ok(page_of(rows, page, |row: &AuditRecord| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
@@ -100,12 +100,12 @@ impl AuditReader for MemoryStore {
     }
 }
 
-/// Every committed row counts as sealed, in the order of the commits.
+/// Seals every committed row, in commit order.
 fn seal(rows: &[AuditRecord], tenant: TenantId) -> Vec<SealedEvent> {
     let mut head = ChainHash::genesis(tenant.as_uuid());
     let mut sealed = Vec::new();
     for (row, seq) in rows.iter().filter(|row| row.tenant_id == tenant).zip(1..) {
-        let mut event = unsealed(row, seq);
+        let mut event = event_without_hashes(row, seq);
         event.row_hash = event.computed_hash();
         head = head.next(seq, event.at_micros(), &event.row_hash);
         event.chain_hash = head;
@@ -114,7 +114,7 @@ fn seal(rows: &[AuditRecord], tenant: TenantId) -> Vec<SealedEvent> {
     sealed
 }
 
-fn unsealed(row: &AuditRecord, seq: i64) -> SealedEvent {
+fn event_without_hashes(row: &AuditRecord, seq: i64) -> SealedEvent {
     let none = ChainHash::of(&[]);
     SealedEvent {
         tenant_id: row.tenant_id.as_uuid(),
@@ -140,17 +140,17 @@ fn unsealed(row: &AuditRecord, seq: i64) -> SealedEvent {
     }
 }
 
-fn ended(scope: &TenantScope, id: AuditId, outcome: &Outcome, now: Timestamp) -> AuditRecord {
+fn outcome_row(scope: &TenantScope, id: AuditId, outcome: &Outcome, now: Timestamp) -> AuditRecord {
     AuditRecord {
         model: outcome.model.clone(),
         tools_used: outcome.tools_used.clone(),
         result_status: Some(outcome.status.to_string()),
-        ..record(scope, id, &outcome.subject, now)
+        ..intent_row(scope, id, &outcome.subject, now)
     }
 }
 
-/// An intent's row.
-fn record(scope: &TenantScope, id: AuditId, subject: &AuditSubject, now: Timestamp) -> AuditRecord {
+/// The row of an intent.
+fn intent_row(scope: &TenantScope, id: AuditId, subject: &AuditSubject, now: Timestamp) -> AuditRecord {
     AuditRecord {
         id,
         tenant_id: scope.tenant(),

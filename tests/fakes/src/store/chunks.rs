@@ -1,4 +1,4 @@
-//! Passages in memory. The lexical side counts the query's words, without stems or weights.
+//! The in-memory repository of passages. Lexical search counts the query's words, without stemming or weights.
 
 use super::{MemoryTx, Row, State};
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use domain::search::{Passage, RankedPassage, SearchScope};
 use domain::time::{Date, Timestamp};
 use std::collections::BTreeSet;
 
-/// What PostgreSQL's English dictionary drops, as far as tests need it.
+/// The stop words of PostgreSQL's English dictionary that occur in tests.
 const STOP_WORDS: [&str; 12] = ["a", "after", "an", "and", "before", "here", "in", "is", "of", "or", "the", "to"];
 
 /// A passage of one generation.
@@ -96,7 +96,7 @@ impl ChunkRepo for MemoryTx {
     }
 
     async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
-        // Whoever writes holds the one writer's lock until the end.
+        // A writer holds the single write lock until the transaction ends.
         self.write().await?;
         self.model_in_use().await
     }
@@ -160,7 +160,7 @@ impl ChunkRepo for MemoryTx {
     }
 }
 
-/// The rows to change, where the tenant has this document.
+/// The writable state; [`StoreError::Conflict`] if the tenant has no such document.
 async fn document_of(tx: &mut MemoryTx, document: DocumentId) -> Result<&mut State, StoreError> {
     let sees = tx.sees();
     let state = tx.write().await?;
@@ -178,7 +178,7 @@ impl State {
         }));
     }
 
-    /// Makes a generation of a document the one that is searched, if there is any of it.
+    /// Makes the passages by `model` the searched generation of a document.
     fn publish(&mut self, document: DocumentId, model: &str) {
         let of_it = |r: &&Row<StoredChunk>| r.value.document == document && r.value.model == model;
         let count = i32::try_from(self.chunks.iter().filter(of_it).count()).unwrap_or(i32::MAX);
@@ -203,7 +203,8 @@ impl MemoryTx {
     }
 }
 
-/// Whether a document is in force today: it has begun to be, and what takes its place, if anything, has not.
+/// Whether a document is in force today: its effective date has been reached, and that of its successor, if any, has
+/// not.
 fn in_force(state: &State, document: &Document, today: Date) -> bool {
     let begun = |d: &Document| d.revision.effective_from.is_none_or(|from| from <= today);
     let mut all = state.documents.iter().map(|r| &r.value);
@@ -211,7 +212,7 @@ fn in_force(state: &State, document: &Document, today: Date) -> bool {
     begun(document) && !next.is_some_and(begun)
 }
 
-/// The tenant's passages that are searched, with their documents, within a clearance.
+/// The tenant's searched passages within a clearance, with their documents.
 fn visible(
     state: &State,
     tenant: TenantId,

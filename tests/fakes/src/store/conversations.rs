@@ -1,6 +1,6 @@
-//! Conversations, messages and memories in memory.
+//! In-memory repositories of conversations, messages and memories.
 
-use super::{MemoryTx, Row, page_of, refused};
+use super::{MemoryTx, Row, constraint_error, page_of};
 use async_trait::async_trait;
 use domain::conversation::{
     Conversation, ConversationPatch, FinishedAnswer, Message, MessageStatus, NewMessage, Sources,
@@ -18,7 +18,7 @@ impl ConversationRepo for MemoryTx {
     async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError> {
         let (tenant, user) = (self.tenant(), self.scope.user());
         if user != Some(conversation.user_id) {
-            return Err(refused("storing a conversation", "it is not the acting user's"));
+            return Err(constraint_error("storing a conversation", "it is not the acting user's"));
         }
         self.write().await?.conversations.push(Row { tenant, user, value: conversation.clone() });
         Ok(())
@@ -163,7 +163,7 @@ impl MemoryRepo for MemoryTx {
     async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError> {
         let (tenant, user) = (self.tenant(), self.scope.user());
         if user.is_none() {
-            return Err(refused("storing a memory", "it has no user"));
+            return Err(constraint_error("storing a memory", "it has no user"));
         }
         self.write().await?.memories.push(Row { tenant, user, value: memory.clone() });
         Ok(())

@@ -1,4 +1,4 @@
-//! Documents in memory.
+//! The in-memory repository of documents.
 
 use super::{MemoryTx, Row, page_of};
 use async_trait::async_trait;
@@ -27,8 +27,8 @@ impl DocumentRepo for MemoryTx {
             return Ok(InsertedDocument::Duplicate(same.value.clone()));
         }
         let rivals: Vec<&Document> = state.documents.iter().filter(|r| sees(r)).map(|r| &r.value).collect();
-        succession_is_free(&rivals, document.id, document.revision.supersedes)?;
-        let value = recorded(document, now);
+        ensure_no_rival(&rivals, document.id, document.revision.supersedes)?;
+        let value = new_document_row(document, now);
         state.documents.push(Row { tenant, user: None, value: value.clone() });
         Ok(InsertedDocument::New(value))
     }
@@ -49,14 +49,14 @@ impl DocumentRepo for MemoryTx {
         page: &PageRequest,
     ) -> Result<Page<Document>, StoreError> {
         let sees = self.sees();
-        let passes = |d: &Document| {
+        let matches = |d: &Document| {
             d.classification <= clearance
                 && filter.status.is_none_or(|status| d.status == status)
                 && filter.tag.as_ref().is_none_or(|tag| d.tags.contains(tag))
                 && (filter.doc_type.is_none() || d.doc_type == filter.doc_type)
         };
         let rows = self
-            .read(|s| s.documents.iter().filter(|r| sees(r) && passes(&r.value)).map(|r| r.value.clone()).collect());
+            .read(|s| s.documents.iter().filter(|r| sees(r) && matches(&r.value)).map(|r| r.value.clone()).collect());
         Ok(page_of(rows, page, |row: &Document| PageKey { at: row.created_at, id: row.id.as_uuid() }))
     }
 
@@ -78,7 +78,7 @@ impl DocumentRepo for MemoryTx {
         let DocumentPatch { title, doc_type, tags, classification, metadata } = patch.clone();
         if let Some(title) = title {
             document.title = title;
-            state.titled.insert(id);
+            state.user_titled.insert(id);
         }
         document.doc_type = doc_type.or(document.doc_type.take());
         document.tags = tags.unwrap_or_else(|| std::mem::take(&mut document.tags));
@@ -105,7 +105,7 @@ impl DocumentRepo for MemoryTx {
         let tenants: Vec<&Document> = state.documents.iter().filter(|r| sees(r)).map(|r| &r.value).collect();
         let moved = tenants.iter().find(|document| document.id == id);
         if let Some(moved) = moved.filter(|_| !matches!(progress, StatusChange::Failed(_))) {
-            succession_is_free(&tenants, id, moved.revision.supersedes)?;
+            ensure_no_rival(&tenants, id, moved.revision.supersedes)?;
         }
         let Some(row) = state.documents.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(false) };
         let document = &mut row.value;
@@ -118,7 +118,7 @@ impl DocumentRepo for MemoryTx {
             StatusChange::Processing => document.status = DocumentStatus::Processing,
             StatusChange::Ready { title, page_count, chunk_count, warnings } => {
                 document.status = DocumentStatus::Ready;
-                if let Some(title) = title.as_ref().filter(|_| !state.titled.contains(&id)) {
+                if let Some(title) = title.as_ref().filter(|_| !state.user_titled.contains(&id)) {
                     document.title.clone_from(title);
                 }
                 (document.page_count, document.chunk_count) = (*page_count, *chunk_count);
@@ -163,17 +163,17 @@ impl DocumentRepo for MemoryTx {
     }
 }
 
-/// Whether no other of the tenant's documents supersedes `old`, but for those that failed.
-fn succession_is_free(tenants: &[&Document], id: DocumentId, old: Option<DocumentId>) -> Result<(), StoreError> {
+/// Checks that no other document of the tenant, except failed ones, supersedes `old`.
+fn ensure_no_rival(documents: &[&Document], id: DocumentId, old: Option<DocumentId>) -> Result<(), StoreError> {
     let Some(old) = old else { return Ok(()) };
     let rival = |document: &&Document| {
         document.id != id && document.revision.supersedes == Some(old) && document.status != DocumentStatus::Failed
     };
     let what = "another revision that supersedes the same document";
-    if tenants.iter().copied().any(|document| rival(&document)) { Err(StoreError::Conflict { what }) } else { Ok(()) }
+    if documents.iter().copied().any(|document| rival(&document)) { Err(StoreError::Conflict { what }) } else { Ok(()) }
 }
 
-fn recorded(new: &NewDocument, now: Timestamp) -> Document {
+fn new_document_row(new: &NewDocument, now: Timestamp) -> Document {
     Document {
         id: new.id,
         filename: new.filename.clone(),

@@ -1,16 +1,16 @@
-//! Repeatable requests in memory.
+//! The in-memory repository of idempotency keys.
 
-use super::{MemoryTx, State, refused};
+use super::{MemoryTx, State, constraint_error};
 use async_trait::async_trait;
 use domain::idempotency::{IdempotencyRecord, StoredOutcome};
 use domain::ids::{TenantId, UserId};
 use domain::ports::{IdempotencyRepo, StoreError};
 use domain::time::Timestamp;
 
-/// A key of a user.
+/// Tenant, user and key hash.
 pub(super) type Key = (TenantId, UserId, String);
 
-/// What is kept of its request.
+/// The record of the request that claimed a key.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     earlier: IdempotencyRecord,
@@ -19,13 +19,14 @@ pub(super) struct Entry {
 
 impl MemoryTx {
     fn key(&self, key_hash: &str) -> Result<Key, StoreError> {
-        let user = self.scope.user().ok_or_else(|| refused("claiming an idempotency key", "there is no user"))?;
+        let no_user = || constraint_error("claiming an idempotency key", "there is no user");
+        let user = self.scope.user().ok_or_else(no_user)?;
         Ok((self.tenant(), user, key_hash.to_owned()))
     }
 }
 
 impl State {
-    /// Removes what has expired; returns how many.
+    /// Removes expired keys; returns how many.
     pub(super) fn sweep(&mut self, now: Timestamp) -> u64 {
         let before = self.idempotency.len();
         self.idempotency.retain(|_, entry| entry.expires_at > now);

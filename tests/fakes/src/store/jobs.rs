@@ -1,4 +1,4 @@
-//! The job queue in memory.
+//! The in-memory job queue.
 
 use super::{MemoryStore, MemoryTx, State};
 use async_trait::async_trait;
@@ -12,12 +12,12 @@ use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
 use std::time::Duration;
 
-/// Attempts before a claim is there to be buried.
+/// Attempts of a job before the worker must dead-letter it.
 const MAX_ATTEMPTS: u32 = 5;
-/// Bytes for which a document waits a second longer than a small one.
-const BYTES_A_SECOND: u64 = 64 << 10;
-/// Longest such wait, in seconds.
-const LONGEST_HANDICAP_S: u64 = 600;
+/// Document bytes per second of handicap against smaller documents.
+const BYTES_PER_SECOND: u64 = 64 << 10;
+/// Maximum handicap of a large document, in seconds.
+const MAX_HANDICAP_S: u64 = 600;
 
 /// A queued job.
 #[derive(Clone, Debug)]
@@ -29,27 +29,27 @@ pub(super) struct Job {
     attempts: u32,
     failures: u32,
     due_at: Timestamp,
-    turn_at: Timestamp,
+    ranked_at: Timestamp,
     leased: bool,
     dead: bool,
 }
 
 impl Job {
     fn new(id: JobId, tenant: TenantId, work: Work, size: u64, now: Timestamp) -> Self {
-        let handicap = Duration::from_secs((size / BYTES_A_SECOND).min(LONGEST_HANDICAP_S));
-        let (lease, turn_at) = (Lease { job: id, token: 0 }, later(now, handicap));
-        Self { work, tenant, lease, size, attempts: 0, failures: 0, due_at: now, turn_at, leased: false, dead: false }
+        let handicap = Duration::from_secs((size / BYTES_PER_SECOND).min(MAX_HANDICAP_S));
+        let (lease, ranked_at) = (Lease { job: id, token: 0 }, later(now, handicap));
+        Self { work, tenant, lease, size, attempts: 0, failures: 0, due_at: now, ranked_at, leased: false, dead: false }
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
         !self.dead && self.due_at <= now
     }
 
-    fn in_hand(&self, now: Timestamp) -> bool {
+    fn is_leased(&self, now: Timestamp) -> bool {
         self.leased && self.due_at > now
     }
 
-    fn is_wanted(&self, wanted: &JobFilter) -> bool {
+    fn matches(&self, wanted: &JobFilter) -> bool {
         wanted.kinds.contains(&self.work.kind()) && wanted.max_document_bytes.is_none_or(|largest| self.size <= largest)
     }
 }
@@ -60,7 +60,7 @@ impl JobRepo for MemoryTx {
         let (sees, tenant, now) = (self.sees(), self.tenant(), self.store.clock.now());
         let state = self.write().await?;
         let Some(row) = state.documents.iter().find(|r| sees(r) && r.value.id == document) else {
-            return Err(StoreError::Conflict { what: "a reference to something that is not there" });
+            return Err(StoreError::Conflict { what: "a reference to something that does not exist" });
         };
         let size = u64::try_from(row.value.file_size_bytes).unwrap_or(0);
         state.enqueue(Job::new(id, tenant, Work::Ingest(document), size, now));
@@ -99,7 +99,7 @@ impl JobRepo for MemoryTx {
 }
 
 impl State {
-    /// Adds a job unless the tenant has one for the same work that is not dead; counts what it added.
+    /// Adds a job unless the tenant has a live one for the same work; returns the number of added jobs, 0 or 1.
     fn enqueue(&mut self, mut new: Job) -> u64 {
         if let Some(at) = self.jobs.iter().position(|job| job.tenant == new.tenant && job.work == new.work) {
             if !self.jobs[at].dead {
@@ -112,7 +112,7 @@ impl State {
         1
     }
 
-    /// Jobs that are not given up.
+    /// Number of jobs that are not dead-lettered.
     pub(super) fn claimable(&self) -> usize {
         self.jobs.iter().filter(|job| !job.dead).count()
     }
@@ -121,15 +121,16 @@ impl State {
         self.tenants.iter().any(|row| row.id == tenant && row.is_active)
     }
 
-    /// Where the job stands that is claimed next.
+    /// Index of the job that is claimed next.
     fn next_job(&self, wanted: &JobFilter, now: Timestamp) -> Option<usize> {
         let due = self
             .jobs
             .iter()
             .enumerate()
-            .filter(|(_, job)| job.is_due(now) && job.is_wanted(wanted) && self.is_active(job.tenant));
-        let in_hand = |tenant| self.jobs.iter().filter(|job| job.tenant == tenant && job.in_hand(now)).count();
-        let key = |job: &Job| (in_hand(job.tenant), self.turns.get(&job.tenant).copied(), job.tenant, job.turn_at);
+            .filter(|(_, job)| job.is_due(now) && job.matches(wanted) && self.is_active(job.tenant));
+        let leased_jobs = |tenant| self.jobs.iter().filter(|job| job.tenant == tenant && job.is_leased(now)).count();
+        let last_served = |tenant: TenantId| self.last_served.get(&tenant).copied();
+        let key = |job: &Job| (leased_jobs(job.tenant), last_served(job.tenant), job.tenant, job.ranked_at);
         due.min_by_key(|(_, job)| key(job)).map(|(at, _)| at)
     }
 }
@@ -141,14 +142,14 @@ impl JobQueue for MemoryStore {
         let now = self.clock.now();
         let mut state = self.committed();
         let Some(at) = state.next_job(wanted, now) else { return Ok(None) };
-        let turn = state.turns.values().max().map_or(0, |last| last + 1);
+        let turn = state.last_served.values().max().map_or(0, |last| last + 1);
         let job = &mut state.jobs[at];
         job.due_at = later(now, lease_for);
         job.leased = true;
         job.attempts += 1;
         job.lease.token += 1;
-        let claimed = leased(job);
-        state.turns.insert(claimed.scope.tenant(), turn);
+        let claimed = leased_job(job);
+        state.last_served.insert(claimed.scope.tenant(), turn);
         Ok(Some(claimed))
     }
 
@@ -159,7 +160,7 @@ impl JobQueue for MemoryStore {
     }
 
     async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError> {
-        let extended = self.held(lease, |job, now| {
+        let extended = self.with_lease(lease, |job, now| {
             job.due_at = later(now, lease_for);
             job.tenant
         });
@@ -170,14 +171,14 @@ impl JobQueue for MemoryStore {
     async fn requeue(&self, lease: Lease, how: &Requeue) -> Result<(), StoreError> {
         let requeue = |job: &mut Job, now| {
             job.due_at = later(now, how.delay);
-            job.turn_at = later(job.turn_at, how.delay);
+            job.ranked_at = later(job.ranked_at, how.delay);
             job.leased = false;
             job.lease.token += 1;
             job.attempts -= u32::from(!how.counts);
             job.failures += u32::from(how.reason.is_some());
             job.dead = how.counts && job.work.document().is_none() && job.attempts >= MAX_ATTEMPTS;
         };
-        if self.held(lease, requeue).await?.is_some() && how.delay.is_zero() {
+        if self.with_lease(lease, requeue).await?.is_some() && how.delay.is_zero() {
             self.notify_workers();
         }
         Ok(())
@@ -201,7 +202,7 @@ impl JobQueue for MemoryStore {
         let oldest = state.jobs.iter().filter(|job| job.is_due(now)).map(|job| now - job.due_at).max();
         Ok(QueueDepth {
             due: count(&|job| job.is_due(now)),
-            leased: count(&|job| !job.dead && job.in_hand(now)),
+            leased: count(&|job| !job.dead && job.is_leased(now)),
             dead: count(&|job| job.dead),
             oldest_due_s: oldest.map_or(0, |age| u64::try_from(age.num_seconds()).unwrap_or(0)),
         })
@@ -218,7 +219,7 @@ impl JobQueue for MemoryStore {
         let now = self.clock.now();
         let mut state = self.committed();
         let active: Vec<_> = state.tenants.iter().filter(|tenant| tenant.is_active).map(|tenant| tenant.id).collect();
-        // Ids of the fake's own: the database makes them here, too.
+        // Generated here, because the database generates these ids as well.
         let jobs = active.into_iter().map(|tenant| Job::new(tenant.as_uuid().into(), tenant, Work::Reindex, 0, now));
         let queued = jobs.map(|job| state.enqueue(job)).sum();
         drop(state);
@@ -249,8 +250,8 @@ impl JobQueue for MemoryStore {
 }
 
 impl MemoryStore {
-    /// Changes a job whose lease is still good; `None` where it is not.
-    async fn held<R>(
+    /// Changes a job unless the lease was lost; `None` if it was.
+    async fn with_lease<R>(
         &self,
         lease: Lease,
         change: impl FnOnce(&mut Job, Timestamp) -> R + Send,
@@ -262,18 +263,15 @@ impl MemoryStore {
         Ok(job.map(|job| change(job, now)))
     }
 
-    /// Wakes every waiting worker, or the next one that waits.
+    /// Wakes every waiting worker, or the next one that starts to wait.
     pub(super) fn notify_workers(&self) {
         self.queued.notify_waiters();
         self.queued.notify_one();
     }
 }
 
-fn leased(job: &Job) -> LeasedJob {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a claimed job names its tenant: the fake's one place that may say so"
-    )]
+fn leased_job(job: &Job) -> LeasedJob {
+    #[expect(clippy::disallowed_methods, reason = "the fake's queue creates the scope of a claimed job")]
     let scope = TenantScope::mint(job.tenant, Actor::Worker, RequestId::from_uuid(job.lease.job.as_uuid()));
     LeasedJob {
         lease: job.lease,

@@ -1,8 +1,8 @@
-//! The store in memory, which behaves like the database as far as the layers above can tell.
+//! The in-memory store. To the layers above it behaves like the database.
 //!
-//! A transaction reads the committed rows until it writes. From then on it works on a copy and holds the only write
-//! lock; commit replaces the committed rows by the copy. So all writers wait for each other, while PostgreSQL locks
-//! rows only: a task must not write in two transactions at once.
+//! A transaction reads the committed rows until it first writes. From then on it works on a copy and holds the single
+//! write lock; commit replaces the committed rows with the copy. All writers are therefore serialized, while PostgreSQL
+//! locks only rows: a task must not write in two transactions at the same time.
 
 mod access_tokens;
 mod audit;
@@ -42,10 +42,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 
-/// How long a writer waits for the write lock.
+/// Timeout for acquiring the write lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A row of a tenant, and of a user if a user owns it.
+/// A row with its tenant and, for user-owned rows, its user.
 #[derive(Clone, Debug)]
 struct Row<T> {
     tenant: TenantId,
@@ -59,7 +59,7 @@ struct State {
     tenants: Vec<Tenant>,
     users: Vec<Row<User>>,
     tokens: BTreeMap<(TenantId, String), UserId>,
-    /// Facts of users' last logins.
+    /// Facts of each user's last login.
     logins: BTreeMap<UserId, Login>,
     /// Personal access tokens by the hash of their secret.
     access_tokens: BTreeMap<String, Row<AccessToken>>,
@@ -70,10 +70,10 @@ struct State {
     documents: Vec<Row<Document>>,
     /// Tenant, id and last classification of each deleted document.
     deleted_documents: Vec<(TenantId, DocumentId, Classification)>,
-    /// Documents whose title a user has set.
-    titled: BTreeSet<DocumentId>,
+    /// Documents whose title was set by a user; ingestion must not overwrite it.
+    user_titled: BTreeSet<DocumentId>,
     chunks: Vec<Row<StoredChunk>>,
-    /// The model whose passages of a document are searched.
+    /// For each published document, the model whose passages are searched.
     published: BTreeMap<DocumentId, String>,
     models: BTreeMap<TenantId, Models>,
     audit: Vec<AuditRecord>,
@@ -83,12 +83,12 @@ struct State {
     versions: Vec<(TenantId, SettingsVersion)>,
     ledger: Vec<Row<LedgerEntry>>,
     /// Budget reservations of running turns.
-    reservations: Vec<Row<usage::HeldAmount>>,
-    /// When each tenant was last served, counted in claims.
-    turns: BTreeMap<TenantId, u64>,
+    reservations: Vec<Row<usage::StoredReservation>>,
+    /// When a job of each tenant was last claimed, as the number of that claim.
+    last_served: BTreeMap<TenantId, u64>,
 }
 
-/// The store in memory, with its directory, its queue and its audit log. Cheap to clone: clones share the rows.
+/// The in-memory store with its directory, job queue and audit log. Clones share the rows.
 #[derive(Clone)]
 pub struct MemoryStore {
     committed: Arc<Mutex<State>>,
@@ -99,13 +99,13 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store; `clock` times leases and tenants.
+    /// An empty store; `clock` provides the time for leases and tenants.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { committed: Arc::default(), writer: Arc::default(), queued: Arc::default(), clock, open: Arc::default() }
     }
 
-    /// Number of transactions that are open: begun, and neither committed nor dropped.
+    /// Number of open transactions: begun, and neither committed nor dropped.
     #[must_use]
     pub fn open_transactions(&self) -> usize {
         self.open.load(Ordering::SeqCst)
@@ -138,7 +138,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// A transaction's own copy of the rows, held together with the writer's lock.
+/// A transaction's copy of the rows, held together with the write lock.
 struct Work {
     state: State,
     _writer: OwnedMutexGuard<()>,
@@ -190,13 +190,13 @@ impl MemoryTx {
         self.scope.tenant()
     }
 
-    /// The condition of the database's policies for rows that a user owns.
+    /// The condition of the database's row-level security policies for user-owned rows.
     fn owns<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
         let (tenant, user) = (self.scope.tenant(), self.scope.user());
         move |row| row.tenant == tenant && user.is_some() && row.user == user
     }
 
-    /// The condition of the policies for all other rows.
+    /// The condition of the row-level security policies for all other rows.
     fn sees<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
         let tenant = self.scope.tenant();
         move |row| row.tenant == tenant
@@ -251,7 +251,7 @@ impl TenantTx for MemoryTx {
     }
 }
 
-/// A page of `rows`, newest first.
+/// Sorts `rows` newest first and returns the requested page.
 fn page_of<T>(mut rows: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> PageKey) -> Page<T> {
     let position = |row: &T| {
         let key = key(row);
@@ -265,7 +265,7 @@ fn page_of<T>(mut rows: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> PageK
     Page::from_rows(rows, request, key)
 }
 
-/// The error of the database for a constraint that only a bug can violate.
-fn refused(doing: &'static str, rule: &'static str) -> StoreError {
+/// The error that the database returns for a violated constraint that only a bug can violate.
+fn constraint_error(doing: &'static str, rule: &'static str) -> StoreError {
     StoreError::Failed { doing, source: rule.into() }
 }

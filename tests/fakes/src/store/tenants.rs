@@ -1,4 +1,4 @@
-//! The directory of tenants in memory.
+//! The in-memory directory of tenants.
 
 use super::{MemoryStore, State, page_of};
 use async_trait::async_trait;
@@ -16,10 +16,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 impl MemoryStore {
-    /// Sets a tenant's settings, which in the database lie in `tenants.config`; `false` where there is no such tenant.
+    /// Sets a tenant's settings, which the database stores in `tenants.config`; `false` if the tenant does not exist.
     ///
     /// # Errors
-    /// Where another writer does not end.
+    /// If another writer does not release the lock in time.
     pub async fn set_settings(&self, id: TenantId, settings: TenantSettings) -> Result<bool, StoreError> {
         let _writer = self.lock().await?;
         let mut state = self.committed();
@@ -51,8 +51,8 @@ impl Directory for MemoryStore {
         let now = self.clock.now();
         let NewTenant { id, name, slug } = tenant;
         let mut state = self.committed();
-        free(&state.tenants, |t| t.name == name, "the tenant's name")?;
-        free(&state.tenants, |t| t.slug == slug, "the tenant's slug")?;
+        ensure_free(&state.tenants, |t| t.name == name, "the tenant's name")?;
+        ensure_free(&state.tenants, |t| t.slug == slug, "the tenant's slug")?;
         let made = Tenant {
             id,
             name,
@@ -77,8 +77,8 @@ impl Directory for MemoryStore {
         let _writer = self.lock().await?;
         let now = self.clock.now();
         let mut state = self.committed();
-        recordable(&state, by)?;
-        free(&state.tenants, |t| t.id != id && Some(&t.name) == patch.name.as_ref(), "the tenant's name")?;
+        ensure_recordable(&state, by)?;
+        ensure_free(&state.tenants, |t| t.id != id && Some(&t.name) == patch.name.as_ref(), "the tenant's name")?;
         let Some(tenant) = state.tenants.iter_mut().find(|t| t.id == id) else { return Ok(None) };
         let before = tenant.clone();
         tenant.name = patch.name.unwrap_or_else(|| tenant.name.clone());
@@ -86,7 +86,7 @@ impl Directory for MemoryStore {
         tenant.updated_at = now;
         let after = tenant.clone();
         let facts = tenant_change::of_tenant(&Changed { before, after: after.clone() });
-        record(&mut state, by, id, Resource::Tenants, id.as_uuid(), facts);
+        record_change(&mut state, by, id, Resource::Tenants, id.as_uuid(), facts);
         Ok(Some(after))
     }
 
@@ -100,7 +100,7 @@ impl Directory for MemoryStore {
         let _writer = self.lock().await?;
         let now = self.clock.now();
         let mut state = self.committed();
-        recordable(&state, by)?;
+        ensure_recordable(&state, by)?;
         let current = |t: &&mut Tenant| t.id == id && t.settings_version == expected;
         let Some(tenant) = state.tenants.iter_mut().find(current) else { return Ok(None) };
         let before = tenant.clone();
@@ -114,7 +114,7 @@ impl Directory for MemoryStore {
             state.versions.push((id, version_of(&after, by.user, now)));
         }
         let facts = tenant_change::of_tenant(&Changed { before, after: after.clone() });
-        record(&mut state, by, id, Resource::TenantSettings, id.as_uuid(), facts);
+        record_change(&mut state, by, id, Resource::TenantSettings, id.as_uuid(), facts);
         Ok(Some(after))
     }
 
@@ -142,7 +142,7 @@ impl Directory for MemoryStore {
         let created_at = self.clock.now();
         let NewMapping { id, tenant, issuer, claim } = mapping;
         let mut state = self.committed();
-        recordable(&state, by)?;
+        ensure_recordable(&state, by)?;
         if !state.tenants.iter().any(|t| t.id == tenant) {
             return Ok(None);
         }
@@ -152,7 +152,8 @@ impl Directory for MemoryStore {
         let made = TenantMapping { id, tenant, issuer, claim, created_at };
         state.mappings.push(made.clone());
         let mapping_id = id.as_uuid();
-        record(&mut state, by, tenant, Resource::TenantMappings, mapping_id, tenant_change::of_new_mapping(&made));
+        let facts = tenant_change::of_new_mapping(&made);
+        record_change(&mut state, by, tenant, Resource::TenantMappings, mapping_id, facts);
         Ok(Some(made))
     }
 
@@ -164,12 +165,12 @@ impl Directory for MemoryStore {
     ) -> Result<Option<TenantMapping>, StoreError> {
         let _writer = self.lock().await?;
         let mut state = self.committed();
-        recordable(&state, by)?;
+        ensure_recordable(&state, by)?;
         let at = state.mappings.iter().position(|m| m.tenant == tenant && m.id == id);
         let deleted = at.map(|at| state.mappings.remove(at));
         if let Some(deleted) = &deleted {
             let mapping_id = id.as_uuid();
-            record(
+            record_change(
                 &mut state,
                 by,
                 tenant,
@@ -192,17 +193,17 @@ fn version_of(tenant: &Tenant, changed_by: Option<UserId>, changed_at: Timestamp
     SettingsVersion { version: tenant.settings_version, settings: tenant.settings.clone(), changed_by, changed_at }
 }
 
-fn free(tenants: &[Tenant], takes: impl Fn(&Tenant) -> bool, what: &'static str) -> Result<(), StoreError> {
+fn ensure_free(tenants: &[Tenant], takes: impl Fn(&Tenant) -> bool, what: &'static str) -> Result<(), StoreError> {
     if tenants.iter().any(takes) { Err(StoreError::Conflict { what }) } else { Ok(()) }
 }
 
-/// Whether the row of a change from outside can be written: before anything changes.
-fn recordable(state: &State, by: &ChangedBy) -> Result<(), StoreError> {
+/// Checks, before anything changes, that the audit row of a change from outside the tenant can be inserted.
+fn ensure_recordable(state: &State, by: &ChangedBy) -> Result<(), StoreError> {
     let is_taken = |row: &ChangeRow| state.audit.iter().any(|known| known.id == row.id);
     if by.row.as_ref().is_some_and(is_taken) { Err(StoreError::Conflict { what: "the audit row" }) } else { Ok(()) }
 }
 
-fn record(state: &mut State, by: &ChangedBy, tenant: TenantId, resource: Resource, id: Uuid, facts: Value) {
+fn record_change(state: &mut State, by: &ChangedBy, tenant: TenantId, resource: Resource, id: Uuid, facts: Value) {
     let Some(row) = &by.row else { return };
     state.audit.push(AuditRecord {
         id: row.id,

@@ -1,4 +1,4 @@
-//! What tenants use, in memory.
+//! The in-memory repository of storage usage, model calls and reservations.
 
 use super::{MemoryStore, MemoryTx, Row, State};
 use async_trait::async_trait;
@@ -11,16 +11,16 @@ use domain::tenant::StorageUsage;
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
 
-/// What is set aside.
+/// A stored budget reservation.
 #[derive(Clone, Debug)]
-pub(super) struct HeldAmount {
+pub(super) struct StoredReservation {
     id: ReservationId,
     amount: Amount,
     expires_at: Timestamp,
 }
 
 impl MemoryStore {
-    /// A tenant's ledger, oldest first, each call with its user.
+    /// The model calls of a tenant, oldest first, each with its user.
     #[must_use]
     pub fn ledger(&self, tenant: TenantId) -> Vec<(Option<UserId>, LedgerEntry)> {
         let state = self.committed();
@@ -69,14 +69,14 @@ impl UsageRepo for MemoryTx {
         state.reservations.retain(|row| row.tenant != tenant || row.value.expires_at > now);
         let granted = budgets.grant(asked, spending(state, tenant, user, now));
         if let ReserveOutcome::Reserved { amount, .. } = granted {
-            let known = |row: &&mut Row<HeldAmount>| row.tenant == tenant && row.value.id == asked.id;
+            let known = |row: &&mut Row<StoredReservation>| row.tenant == tenant && row.value.id == asked.id;
             match state.reservations.iter_mut().find(known) {
                 Some(row) => {
                     row.value.amount += amount;
                     row.value.expires_at = asked.expires_at;
                 }
                 None => {
-                    let held = HeldAmount { id: asked.id, amount, expires_at: asked.expires_at };
+                    let held = StoredReservation { id: asked.id, amount, expires_at: asked.expires_at };
                     state.reservations.push(Row { tenant, user, value: held });
                 }
             }

@@ -1,4 +1,4 @@
-//! Users in memory.
+//! The in-memory repository of users, logins and tokens.
 
 use super::{MemoryTx, Row, page_of};
 use async_trait::async_trait;
@@ -20,8 +20,8 @@ impl UserRepo for MemoryTx {
         let same = |u: &User| u.issuer == identity.issuer && u.external_id == identity.subject;
         if let Some(row) = state.users.iter_mut().find(|r| sees(r) && same(&r.value)) {
             let user = &mut row.value;
-            let given = user.assigned_role().after_token(identity.role_claim());
-            give(user, given);
+            let assigned = user.assigned_role().with_role_claim(identity.role_claim());
+            set_role(user, assigned);
             user.email = identity.email.clone().unwrap_or_else(|| user.email.clone());
             user.display_name = identity.name.clone().or(user.display_name.take());
             user.last_login = Some(now);
@@ -35,9 +35,9 @@ impl UserRepo for MemoryTx {
             display_name: identity.name.clone(),
             role: Role::Viewer,
         };
-        let mut value = User { last_login: Some(now), ..made(&new, now) };
-        let given = value.assigned_role().after_token(identity.role_claim());
-        give(&mut value, given);
+        let mut value = User { last_login: Some(now), ..new_user_row(&new, now) };
+        let assigned = value.assigned_role().with_role_claim(identity.role_claim());
+        set_role(&mut value, assigned);
         state.users.push(Row { tenant, user: None, value: value.clone() });
         Ok(value)
     }
@@ -110,7 +110,7 @@ impl UserRepo for MemoryTx {
         if state.users.iter().any(|r| sees(r) && taken(&r.value)) {
             return Err(StoreError::Conflict { what: "a user of this issuer and external id" });
         }
-        let value = made(user, now);
+        let value = new_user_row(user, now);
         state.users.push(Row { tenant, user: None, value: value.clone() });
         Ok(value)
     }
@@ -119,8 +119,8 @@ impl UserRepo for MemoryTx {
         let sees = self.sees();
         let state = self.write().await?;
         let Some(row) = state.users.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
-        let given = row.value.assigned_role().after_admin(patch.role, patch.role_pinned, now);
-        give(&mut row.value, given);
+        let assigned = row.value.assigned_role().with_admin_change(patch.role, patch.role_pinned, now);
+        set_role(&mut row.value, assigned);
         row.value.is_active = patch.is_active.unwrap_or(row.value.is_active);
         row.value.grants = patch.grants.unwrap_or_else(|| row.value.grants.clone());
         Ok(Some(row.value.clone()))
@@ -133,12 +133,12 @@ impl UserRepo for MemoryTx {
     }
 }
 
-fn give(user: &mut User, given: AssignedRole) {
-    let AssignedRole { role, from_token, pinned, set_at } = given;
+fn set_role(user: &mut User, assigned: AssignedRole) {
+    let AssignedRole { role, from_token, pinned, set_at } = assigned;
     (user.role, user.role_from_token, user.role_pinned, user.role_set_at) = (role, from_token, pinned, set_at);
 }
 
-fn made(new: &NewUser, now: Timestamp) -> User {
+fn new_user_row(new: &NewUser, now: Timestamp) -> User {
     let NewUser { id, issuer, external_id, email, display_name, role } = new.clone();
     User {
         id,

@@ -1,4 +1,4 @@
-//! Personal access tokens.
+//! Cases on personal access tokens.
 
 use super::{CaseResult, World, owner, some};
 use chrono::TimeDelta;
@@ -28,7 +28,7 @@ impl World {
     }
 }
 
-/// And by nothing else; the time of the first revocation stays.
+/// Lookup works only by the exact hash; a second revocation keeps the time of the first.
 pub async fn access_tokens_are_found_by_hash_and_revoked_once(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let token = world.access_token(&plant.ada, "h1").await?;
@@ -58,7 +58,7 @@ pub async fn access_tokens_are_found_by_hash_and_revoked_once(world: &World) -> 
     Ok(())
 }
 
-/// A user's or the tenant's, newest first; only those that can be used count.
+/// Lists a user's or the tenant's tokens, newest first; the count excludes revoked and expired ones.
 pub async fn access_tokens_are_listed_and_counted(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     for (scope, hash) in [(&plant.ada, "1"), (&plant.bob, "2"), (&plant.ada, "3")] {
@@ -83,7 +83,7 @@ pub async fn access_tokens_are_listed_and_counted(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// By any door, nor can a token be made for one of them.
+/// No method returns or changes tokens of another tenant, nor creates a token for a user of another tenant.
 pub async fn nobody_else_sees_a_tenants_access_tokens(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let token = world.access_token(&here.ada, "h1").await?;

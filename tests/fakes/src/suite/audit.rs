@@ -1,4 +1,4 @@
-//! The audit log.
+//! Cases on the audit log.
 
 use super::{CaseResult, World, owner, scope, some};
 use domain::audit::{AuditFilter, AuditSubject, EventType, Outcome, ResultStatus};
@@ -26,7 +26,7 @@ fn outcome(subject: AuditSubject, status: ResultStatus) -> Outcome {
     Outcome { subject, status, model: Some("fast".to_owned()), tools_used: vec!["rag_search".to_owned()] }
 }
 
-/// And the time that passed between the two.
+/// The outcome also has the latency since the intent.
 pub async fn an_outcome_carries_the_id_of_its_intent(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let what = subject(SendMessage::EVENT, None);
@@ -55,7 +55,7 @@ pub async fn an_outcome_carries_the_id_of_its_intent(world: &World) -> CaseResul
     Ok(())
 }
 
-/// Newest first; never another tenant's.
+/// Rows are newest first, and never another tenant's.
 pub async fn the_audit_log_is_filtered_and_paged(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let document: Uuid = world.id();
@@ -103,7 +103,7 @@ pub async fn the_audit_log_is_filtered_and_paged(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Such as a token that nobody could verify.
+/// For instance, the refusal of a token that could not be verified.
 pub async fn the_platforms_own_events_belong_to_no_tenant(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let platform = scope(TenantId::PLATFORM, Actor::System);
@@ -121,7 +121,7 @@ pub async fn the_platforms_own_events_belong_to_no_tenant(world: &World) -> Case
     Ok(())
 }
 
-/// Two would leave open which of them is true; what the second came with is undone.
+/// A second outcome is a conflict, and its transaction is rolled back.
 pub async fn an_operation_has_one_outcome(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let what = subject(GetDocument::EVENT, None);

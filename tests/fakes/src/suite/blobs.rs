@@ -1,4 +1,4 @@
-//! Blobs.
+//! Cases on the blob store.
 
 use super::{CaseError, CaseResult, World};
 use bytes::Bytes;
@@ -18,8 +18,8 @@ async fn read(world: &World, tenant: TenantId, key: &str, range: Option<ByteRang
     Ok(parts.concat())
 }
 
-/// With its size and digest.
-pub async fn a_blob_comes_back_whole_or_in_part(world: &World) -> CaseResult {
+/// The stored blob has the right size and digest.
+pub async fn a_blob_is_read_completely_or_by_range(world: &World) -> CaseResult {
     let tenant = world.id();
     let stored = world.blobs.put(tenant, pieces(&["a", "", "bc"]), 3).await?;
     assert_eq!((stored.size, stored.sha256.as_str()), (3, SHA256_OF_ABC));
@@ -36,8 +36,8 @@ pub async fn a_blob_comes_back_whole_or_in_part(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// And says which of the two it was.
-pub async fn a_blob_too_large_or_broken_off_leaves_nothing(world: &World) -> CaseResult {
+/// The error distinguishes an oversized upload from an interrupted one.
+pub async fn a_failed_upload_stores_no_blob(world: &World) -> CaseResult {
     let tenant = world.id();
     let large = world.blobs.put(tenant, pieces(&["abc", "d"]), 3).await;
     assert!(matches!(large, Err(BlobError::TooLarge { limit: 3 })));
@@ -47,7 +47,7 @@ pub async fn a_blob_too_large_or_broken_off_leaves_nothing(world: &World) -> Cas
     Ok(())
 }
 
-/// Nor is a key a path.
+/// A key of another tenant is unknown, and a key is not interpreted as a path.
 pub async fn nobody_else_opens_a_tenants_blob(world: &World) -> CaseResult {
     let (here, there) = (world.id::<TenantId>(), world.id::<TenantId>());
     let stored = world.blobs.put(here, pieces(&["abc"]), 3).await?;

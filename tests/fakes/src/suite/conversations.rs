@@ -1,4 +1,4 @@
-//! Conversations, messages, memories.
+//! Cases on conversations, messages and memories.
 
 use super::{CaseError, CaseResult, World, owner, some};
 use chrono::TimeDelta;
@@ -50,7 +50,7 @@ async fn turn(world: &World, scope: &TenantScope, id: ConversationId, now: Times
     Ok(appended.iter().map(|message| message.seq).collect())
 }
 
-/// Keyset pages, none twice and none left out.
+/// Keyset pagination repeats and omits nothing.
 pub async fn conversations_are_listed_newest_first_page_by_page(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     for title in ["one", "two", "three"] {
@@ -65,7 +65,7 @@ pub async fn conversations_are_listed_newest_first_page_by_page(world: &World) -
     Ok(())
 }
 
-/// An absent field stays.
+/// Fields that are `None` are left unchanged.
 pub async fn a_conversation_changes_only_where_the_patch_says(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let made = conversation(world, &plant.ada, "before").await?;
@@ -82,7 +82,7 @@ pub async fn a_conversation_changes_only_where_the_patch_says(world: &World) -> 
     Ok(())
 }
 
-/// Neither a colleague nor another tenant's user, by any door.
+/// Neither another user of the tenant nor another tenant can reach it with any method.
 pub async fn nobody_else_sees_a_users_conversation(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let made = conversation(world, &here.ada, "private").await?;
@@ -102,7 +102,7 @@ pub async fn nobody_else_sees_a_users_conversation(world: &World) -> CaseResult 
     Ok(())
 }
 
-/// The newest come, oldest of them first.
+/// The newest messages are returned in ascending order.
 pub async fn messages_are_numbered_in_order_across_transactions(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let made = conversation(world, &plant.ada, "talk").await?;
@@ -116,7 +116,7 @@ pub async fn messages_are_numbered_in_order_across_transactions(world: &World) -
     Ok(())
 }
 
-/// Many turns at once.
+/// Many turns append at the same time.
 pub async fn concurrent_turns_never_share_a_seq(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let made = conversation(world, &plant.ada, "talk").await?;
@@ -127,8 +127,8 @@ pub async fn concurrent_turns_never_share_a_seq(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// With its citations; a second end changes nothing.
-pub async fn an_answer_is_closed_once(world: &World) -> CaseResult {
+/// The finished answer has its citations; finishing it again changes nothing.
+pub async fn an_answer_is_finished_once(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let made = conversation(world, &plant.ada, "talk").await?;
     turn(world, &plant.ada, made.id, world.now()).await?;
@@ -144,11 +144,11 @@ pub async fn an_answer_is_closed_once(world: &World) -> CaseResult {
     assert_eq!((closed.content, closed.status), (answer.content, MessageStatus::Complete));
     assert_eq!((closed.citations, closed.model), (answer.citations, answer.model));
     assert_eq!(closed.sources, answer.sources);
-    assert!(closed.degraded, "as its metadata say");
+    assert!(closed.degraded, "taken from the metadata");
     Ok(())
 }
 
-/// One that the answer cites, and one that it does not.
+/// One source that the answer cites, and one that it does not.
 fn sources() -> Sources {
     let mut sources = Sources::default();
     sources.add(DocumentId::from_uuid(Uuid::nil()), Classification::Internal);
@@ -179,8 +179,8 @@ fn finished(content: &str) -> FinishedAnswer {
     }
 }
 
-/// Those begun before the moment, and no others.
-pub async fn abandoned_answers_are_closed(world: &World) -> CaseResult {
+/// Only answers that were started before the given time are affected.
+pub async fn stale_answers_are_marked_as_failed(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let made = conversation(world, &plant.ada, "talk").await?;
     let then = world.now();
@@ -194,8 +194,8 @@ pub async fn abandoned_answers_are_closed(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// And it is gone for its owner too.
-pub async fn deleting_a_conversation_takes_its_messages(world: &World) -> CaseResult {
+/// Its owner cannot read it any more either.
+pub async fn deleting_a_conversation_deletes_its_messages(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let made = conversation(world, &plant.ada, "talk").await?;
     turn(world, &plant.ada, made.id, world.now()).await?;
@@ -206,8 +206,8 @@ pub async fn deleting_a_conversation_takes_its_messages(world: &World) -> CaseRe
     Ok(())
 }
 
-/// No commit, no rows.
-pub async fn a_dropped_transaction_leaves_nothing(world: &World) -> CaseResult {
+/// Without a commit, no rows are stored.
+pub async fn a_dropped_transaction_is_rolled_back(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let made = conversation(world, &plant.ada, "kept").await?;
     let mut tx = world.begin(&plant.ada).await?;
@@ -229,7 +229,7 @@ fn memory(world: &World, content: &str, importance: f64) -> Memory {
     }
 }
 
-/// Not even the tenant's other users.
+/// Other users of the same tenant cannot see them.
 pub async fn memories_belong_to_one_user(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let fact = memory(world, "works nights", 0.5);
@@ -250,7 +250,7 @@ pub async fn memories_belong_to_one_user(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Importance first, then newest.
+/// Ordered by importance, then newest first.
 pub async fn the_most_important_memories_come_first(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let mut tx = world.begin(&plant.ada).await?;
@@ -265,8 +265,8 @@ pub async fn the_most_important_memories_come_first(world: &World) -> CaseResult
     Ok(())
 }
 
-/// And never lower again.
-pub async fn a_conversation_is_classified_as_high_as_its_answers(world: &World) -> CaseResult {
+/// The class of a conversation is never lowered.
+pub async fn a_conversation_has_the_highest_class_of_its_answers(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let made = conversation(world, &plant.ada, "talk").await?;
     for (class, whole) in [
@@ -277,7 +277,7 @@ pub async fn a_conversation_is_classified_as_high_as_its_answers(world: &World) 
         turn(world, &plant.ada, made.id, world.now()).await?;
         let mut tx = world.begin(&plant.ada).await?;
         let open = some(tx.messages().newest(made.id, 1).await?.pop())?;
-        assert_eq!(open.classification, Classification::Public, "until something was touched");
+        assert_eq!(open.classification, Classification::Public, "public until it has an answer");
         let answer = FinishedAnswer { classification: class, ..finished("x") };
         assert!(tx.messages().finish(open.id, &answer).await?);
         assert_eq!(some(tx.messages().newest(made.id, 1).await?.pop())?.classification, class);

@@ -1,4 +1,4 @@
-//! Tenants.
+//! Cases on the directory of tenants.
 
 use super::{CaseResult, World, some};
 use domain::audit::AuditFilter;
@@ -12,7 +12,7 @@ use domain::tenant::TenantSettings;
 use domain::tenant_change::{ChangeRow, ChangedBy};
 use serde_json::json;
 
-/// And by nothing else.
+/// No other value finds a tenant.
 pub async fn a_tenant_is_found_by_id_or_slug(world: &World) -> CaseResult {
     let plant = world.plant("plant-a").await?;
     let by_slug = some(world.directory.tenant("plant-a").await?)?;
@@ -24,7 +24,7 @@ pub async fn a_tenant_is_found_by_id_or_slug(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Page by page.
+/// Keyset pagination over all tenants.
 pub async fn tenants_are_listed_newest_first(world: &World) -> CaseResult {
     for slug in ["a", "b", "c"] {
         world.plant(slug).await?;
@@ -36,8 +36,8 @@ pub async fn tenants_are_listed_newest_first(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// A clash names what clashes.
-pub async fn names_and_slugs_of_tenants_are_taken_once(world: &World) -> CaseResult {
+/// The conflict error names the field.
+pub async fn tenant_names_and_slugs_are_unique(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     world.plant("b").await?;
     for (name, slug) in [("Plant a", "c"), ("Plant c", "a")] {
@@ -55,8 +55,8 @@ pub async fn names_and_slugs_of_tenants_are_taken_once(world: &World) -> CaseRes
     Ok(())
 }
 
-/// A change of another version than the current one changes nothing.
-pub async fn settings_change_by_version_and_every_version_stays(world: &World) -> CaseResult {
+/// A change based on an outdated version has no effect.
+pub async fn settings_are_versioned_and_changed_conditionally(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let by = ChangedBy { user: plant.ada.user(), row: None };
     let first = some(world.directory.tenant("a").await?)?;
@@ -79,8 +79,8 @@ pub async fn settings_change_by_version_and_every_version_stays(world: &World) -
     Ok(())
 }
 
-/// Whoever made the mapping first, until it is deleted.
-pub async fn a_claim_stands_for_one_tenant(world: &World) -> CaseResult {
+/// The first mapping of a claim value blocks others until it is deleted.
+pub async fn a_claim_value_maps_to_one_tenant(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let mapping = |tenant, issuer: &str, claim: &str| NewMapping {
         id: world.id(),
@@ -102,7 +102,7 @@ pub async fn a_claim_stands_for_one_tenant(world: &World) -> CaseResult {
         assert_eq!(clash.map_err(|error| error.kind()), Err(ErrorKind::Conflict));
     }
     some(world.directory.create_mapping(mapping(there.tenant, "j", "c"), &ChangedBy::default()).await?)?;
-    assert_eq!(found("j", "c").await?, Some(there.tenant), "another issuer's claim is another");
+    assert_eq!(found("j", "c").await?, Some(there.tenant), "the same claim of another issuer is independent");
     assert_eq!(
         world.directory.create_mapping(mapping(world.id(), "k", "c"), &ChangedBy::default()).await?,
         None,
@@ -121,7 +121,8 @@ pub async fn a_claim_stands_for_one_tenant(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// A change by the platform's administrators, with what they do in their own log as its correlation; or there is none.
+/// A change by the platform's administrators inserts a row that refers to the intent in their own log; if the row
+/// cannot be inserted, nothing changes.
 pub async fn a_change_from_outside_is_in_the_tenants_own_log(world: &World) -> CaseResult {
     let (plant, other) = (world.plant("a").await?, world.plant("b").await?);
     let (correlation, user) = (AuditId::from_uuid(world.id::<TenantId>().as_uuid()), other.ada.user());
@@ -155,7 +156,7 @@ pub async fn a_change_from_outside_is_in_the_tenants_own_log(world: &World) -> C
     assert_eq!((&facts[2].1["claim"], &facts[3].0["claim"]), (&json!("c"), &json!("c")));
     assert!(!rows.iter().any(|row| row.metadata.to_string().contains("Plant z")), "the name is content");
 
-    // The row's id is taken: nothing changes.
+    // The row's id is already in use, so nothing changes.
     let (id, on) = (plant.tenant, TenantPatch { name: None, is_active: Some(true) });
     assert!(world.directory.update_tenant(id, on, &by_tenant).await.is_err());
     assert!(world.directory.configure(id, &TenantSettings::default(), 2, &by_tenant).await.is_err());

@@ -1,4 +1,4 @@
-//! Documents and their way through ingestion.
+//! Cases on documents and their ingestion.
 
 use super::{CaseError, CaseResult, World, owner, some};
 use domain::document::{
@@ -11,8 +11,8 @@ use domain::role::Classification;
 use domain::tenant::StorageUsage;
 use futures::future::join_all;
 
-/// Two tenants may have the same file; one tenant has it once.
-pub async fn the_same_bytes_are_one_document_of_a_tenant(world: &World) -> CaseResult {
+/// Two tenants may store the same file; one tenant stores it once.
+pub async fn identical_content_is_stored_once_per_tenant(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let first = world.document(&here.ada, 'a').await?;
     world.document(&there.ada, 'a').await?;
@@ -25,9 +25,9 @@ pub async fn the_same_bytes_are_one_document_of_a_tenant(world: &World) -> CaseR
     Ok(())
 }
 
-/// What its uploader may not see shows in nothing: the upload is a document of its own, once for all who do not see the
-/// other.
-pub async fn the_same_bytes_that_are_hidden_are_a_new_document(world: &World) -> CaseResult {
+/// An existing document above the uploader's clearance is not disclosed: the upload becomes a document of its own,
+/// shared by all users who cannot see the other one.
+pub async fn hidden_identical_content_is_stored_again(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let secret =
         NewDocument { classification: Classification::Restricted, ..world.new_document(owner(&plant.ada)?, 'a') };
@@ -45,7 +45,7 @@ pub async fn the_same_bytes_that_are_hidden_are_a_new_document(world: &World) ->
     let known = tx.documents().insert(&again, Classification::Internal, world.later()).await?;
     assert!(matches!(&known, InsertedDocument::Duplicate(known) if known.id == copy.id), "{known:?}");
     tx.commit().await?;
-    // Who sees both gets the first, and a copy alone is known like any document.
+    // A user who sees both gets the first one; a single visible copy is found like any document.
     let mut tx = world.begin(&plant.ada).await?;
     let known = tx.documents().insert(&again, Classification::Restricted, world.later()).await?;
     assert!(matches!(&known, InsertedDocument::Duplicate(known) if known.id == secret.id), "{known:?}");
@@ -55,8 +55,8 @@ pub async fn the_same_bytes_that_are_hidden_are_a_new_document(world: &World) ->
     Ok(())
 }
 
-/// Two revisions would be in force otherwise. A failed one gives its place up.
-pub async fn one_document_at_a_time_supersedes_another(world: &World) -> CaseResult {
+/// Otherwise two revisions would be in force. A failed successor does not block another one.
+pub async fn a_document_has_one_successor_at_a_time(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let old = world.document(&plant.ada, 'a').await?;
     let next = |sha| -> Result<NewDocument, CaseError> {
@@ -88,8 +88,8 @@ pub async fn one_document_at_a_time_supersedes_another(world: &World) -> CaseRes
     Ok(())
 }
 
-/// Parallel uploads that supersede the same document: one gets in.
-pub async fn of_parallel_successors_one_gets_in(world: &World) -> CaseResult {
+/// Of concurrent uploads that supersede the same document, exactly one succeeds.
+pub async fn of_concurrent_successors_one_is_inserted(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let old = world.document(&plant.ada, 'a').await?;
     let uploader = owner(&plant.ada)?;
@@ -116,8 +116,8 @@ pub async fn of_parallel_successors_one_gets_in(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Parallel uploads of bytes that are hidden from their uploaders: one copy is stored for all of them.
-pub async fn of_parallel_copies_one_is_stored(world: &World) -> CaseResult {
+/// Concurrent uploads of content that is hidden from the uploaders share one new copy.
+pub async fn of_concurrent_copies_one_is_stored(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let uploader = owner(&plant.ada)?;
     let secret = NewDocument { classification: Classification::Restricted, ..world.new_document(uploader, 'a') };
@@ -143,7 +143,7 @@ pub async fn of_parallel_copies_one_is_stored(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Clearance always, the filter as asked.
+/// The clearance always applies, in addition to the filter.
 pub async fn documents_are_listed_by_clearance_and_filter(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let plain = world.document(&plant.ada, 'a').await?;
@@ -183,7 +183,7 @@ pub async fn documents_are_listed_by_clearance_and_filter(world: &World) -> Case
     Ok(())
 }
 
-/// Pending, processing, failed with a reason, then ready without one.
+/// The status goes from pending to processing, to failed with a reason, then to ready without one.
 pub async fn a_document_moves_through_ingestion(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let document = world.document(&plant.ada, 'a').await?;
@@ -218,13 +218,13 @@ pub async fn a_document_moves_through_ingestion(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Progress is stored while a document is being processed, and gone when it is not.
+/// Progress is stored while a document is being processed, and removed afterwards.
 pub async fn progress_is_shown_while_a_document_is_processed(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let document = world.document(&plant.ada, 'a').await?;
     let progress = IngestionProgress { pages_read: 3, page_count: Some(9), ..IngestionProgress::default() };
     let mut tx = world.begin(&plant.ada).await?;
-    assert!(!tx.documents().report(document.id, progress).await?, "nobody works on it yet");
+    assert!(!tx.documents().report(document.id, progress).await?, "it is not being processed yet");
     tx.documents().advance(document.id, &StatusChange::Processing, world.now()).await?;
     assert!(tx.documents().report(document.id, progress).await?);
     let seen = some(tx.documents().get(document.id, Classification::Internal).await?)?;
@@ -233,12 +233,12 @@ pub async fn progress_is_shown_while_a_document_is_processed(world: &World) -> C
     tx.documents().advance(document.id, &StatusChange::Failed(failure), world.now()).await?;
     let seen = some(tx.documents().get(document.id, Classification::Internal).await?)?;
     assert_eq!(seen.progress, None);
-    assert!(!tx.documents().report(document.id, progress).await?, "it has ended");
+    assert!(!tx.documents().report(document.id, progress).await?, "it is no longer being processed");
     Ok(())
 }
 
-/// Not when it is uploaded; and what it took the place of stands again when it is deleted.
-pub async fn a_revision_takes_its_place_when_it_is_searchable(world: &World) -> CaseResult {
+/// The predecessor is replaced only then, not at the upload; it is in force again when the successor is deleted.
+pub async fn a_revision_replaces_its_predecessor_once_searchable(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let old = world.document(&plant.ada, 'a').await?;
     let revision = Revision { label: Some("C".to_owned()), effective_from: None, supersedes: Some(old.id) };
@@ -259,7 +259,7 @@ pub async fn a_revision_takes_its_place_when_it_is_searchable(world: &World) -> 
     Ok(())
 }
 
-/// By any door.
+/// No method of the repository returns or changes a document of another tenant.
 pub async fn nobody_else_sees_a_tenants_document(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let document = world.document(&here.ada, 'a').await?;
@@ -276,7 +276,7 @@ pub async fn nobody_else_sees_a_tenants_document(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// A title that a person gave stays when the document is ingested.
+/// A title that a user has set is kept when the document is ingested.
 pub async fn a_document_changes_only_where_the_patch_says(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let before = world.document(&here.ada, 'a').await?;
@@ -305,7 +305,7 @@ pub async fn a_document_changes_only_where_the_patch_says(world: &World) -> Case
     Ok(())
 }
 
-/// What was written from it is judged by that, however long it is gone.
+/// Answers derived from it are still checked against that class.
 pub async fn the_class_of_a_deleted_document_is_remembered(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let document = world.document(&here.ada, 'a').await?;
@@ -323,8 +323,8 @@ pub async fn the_class_of_a_deleted_document_is_remembered(world: &World) -> Cas
     Ok(())
 }
 
-/// In the transaction that changes it, and per tenant.
-pub async fn what_a_tenant_keeps_is_counted_and_given_back(world: &World) -> CaseResult {
+/// The usage is exact within the transaction that changes it, and separate per tenant.
+pub async fn storage_usage_follows_inserts_and_deletes(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let first = world.document(&here.ada, 'a').await?;
     let size = u64::try_from(first.file_size_bytes)?;
@@ -342,7 +342,7 @@ pub async fn what_a_tenant_keeps_is_counted_and_given_back(world: &World) -> Cas
     assert_eq!(
         tx.usage().storage().await?,
         StorageUsage { documents: 1, bytes: size },
-        "what was not committed does not count"
+        "uncommitted rows do not count"
     );
     some(tx.documents().delete(first.id).await?)?;
     assert_eq!(tx.usage().storage().await?, StorageUsage::default());

@@ -1,4 +1,4 @@
-//! Passages of two embedding models: made beside each other, searched one at a time.
+//! Cases on passages of two embedding models: both are stored, one is searched at a time.
 
 use super::{CaseError, CaseResult, Plant, World, owner};
 use domain::document::{DocumentFailure, FailureCode, NewChunk, StatusChange};
@@ -11,7 +11,7 @@ use domain::search::{RankedPassage, SearchFilters, SearchScope};
 const OLD: &str = "old-2d";
 const NEW: &str = "new-3d";
 
-/// One passage, embedded by one of the models.
+/// A single passage, embedded by one of the models.
 fn passages(world: &World, content: &str, model: &str) -> Vec<NewChunk> {
     vec![NewChunk {
         id: world.id(),
@@ -25,7 +25,7 @@ fn passages(world: &World, content: &str, model: &str) -> Vec<NewChunk> {
     }]
 }
 
-/// A unit vector as long as the model's.
+/// A unit vector of the model's dimension.
 fn query(model: &str) -> Vec<f32> {
     if model == OLD { vec![1.0, 0.0] } else { vec![1.0, 0.0, 0.0] }
 }
@@ -41,7 +41,7 @@ async fn publish(world: &World, plant: &Plant, sha: char, content: &str) -> Resu
     Ok(new.id)
 }
 
-/// What both sides of the search find for `valve`: by vectors of `model`, and by words.
+/// Contents found for `valve` by vectors of `model`, and by lexical search.
 async fn found(tx: &mut dyn TenantTx, model: &str) -> Result<(Vec<String>, Vec<String>), CaseError> {
     let scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
     let contents = |hits: Vec<RankedPassage>| {
@@ -54,7 +54,7 @@ async fn found(tx: &mut dyn TenantTx, model: &str) -> Result<(Vec<String>, Vec<S
     Ok((contents(near), contents(lexical)))
 }
 
-/// Searches go on with the old passages; then, from one moment on, with the new ones.
+/// Searches use the old passages until the switch, and only the new ones afterwards.
 pub async fn a_generation_is_searched_only_after_the_switch(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let id = publish(world, &here, 'a', "old valve").await?;
@@ -80,7 +80,7 @@ pub async fn a_generation_is_searched_only_after_the_switch(world: &World) -> Ca
     Ok(())
 }
 
-/// Not for one that failed or was never published.
+/// Documents that failed or were never published do not block the switch.
 pub async fn a_switch_waits_for_every_published_document(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let first = publish(world, &plant, 'a', "one valve").await?;
@@ -96,7 +96,7 @@ pub async fn a_switch_waits_for_every_published_document(world: &World) -> CaseR
     tx.chunks().stage(first, NEW, &passages(world, "one valve", NEW), world.now()).await?;
     assert_eq!(tx.chunks().unstaged(NEW, 9).await?, [second]);
     assert_eq!(tx.chunks().switch_to(NEW, world.now()).await?, 1);
-    assert_eq!(found(&mut *tx, OLD).await?.0, ["one valve", "two valves"], "nothing was changed");
+    assert_eq!(found(&mut *tx, OLD).await?.0, ["one valve", "two valves"], "the switch has changed nothing");
     tx.chunks().stage(second, NEW, &passages(world, "two valves", NEW), world.now()).await?;
     assert_eq!(tx.chunks().switch_to(NEW, world.now()).await?, 0);
     assert_eq!(found(&mut *tx, NEW).await?.0, ["one valve", "two valves"]);
@@ -104,8 +104,9 @@ pub async fn a_switch_waits_for_every_published_document(world: &World) -> CaseR
     Ok(())
 }
 
-/// A document that is published anew meanwhile has to be staged anew, and the model in use stays until the switch.
-pub async fn publishing_during_a_change_of_model_keeps_the_old_one(world: &World) -> CaseResult {
+/// A document that is published again during a reindex must be staged again, and the model in use is kept until the
+/// switch.
+pub async fn publishing_during_a_reindex_keeps_the_model_in_use(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let mut tx = world.begin(&plant.ada).await?;
     assert_eq!(tx.chunks().model_in_use().await?, None);
@@ -120,7 +121,7 @@ pub async fn publishing_during_a_change_of_model_keeps_the_old_one(world: &World
     assert_eq!(tx.chunks().switch_to(NEW, world.now()).await?, 0);
     tx.chunks().stage(id, NEW, &passages(world, "too late", NEW), world.now()).await?;
     assert_eq!(found(&mut *tx, NEW).await?.0, ["new valve"]);
-    // No change is under way any more: what is published next says which model is in use.
+    // No reindex is running any more, so the next publication determines the model in use.
     tx.chunks().replace(id, OLD, &passages(world, "back valve", OLD), world.now()).await?;
     assert_eq!(tx.chunks().model_in_use().await?.as_deref(), Some(OLD));
     let gone = tx.chunks().stage(world.id(), NEW, &[], world.now()).await;

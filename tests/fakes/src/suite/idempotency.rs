@@ -1,4 +1,4 @@
-//! Requests that may be repeated.
+//! Cases on idempotent requests.
 
 use super::{CaseError, CaseResult, World};
 use chrono::TimeDelta;
@@ -11,7 +11,7 @@ fn answer() -> StoredOutcome {
     StoredOutcome::Response(StoredResponse { status: 201, headers, body: b"{\"id\":\"\xc3\xa4\"}".to_vec() })
 }
 
-/// Claims `key` for an hour.
+/// Claims `key` with a validity of one hour.
 async fn claim(
     world: &World,
     scope: &TenantScope,
@@ -24,7 +24,7 @@ async fn claim(
     Ok(found)
 }
 
-/// Of many who claim a key, one gets it; what it keeps is what the others find.
+/// Of many concurrent claims exactly one succeeds; the others find its outcome.
 pub async fn an_idempotency_key_is_claimed_once(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let now = world.now();
@@ -41,12 +41,12 @@ pub async fn an_idempotency_key_is_claimed_once(world: &World) -> CaseResult {
     let mut tx = world.begin(&plant.ada).await?;
     tx.idempotency().release("k").await?;
     tx.commit().await?;
-    assert_eq!(claim(world, &plant.ada, "k", now).await?, Some(done), "what is done is not given up");
+    assert_eq!(claim(world, &plant.ada, "k", now).await?, Some(done), "a completed request cannot be released");
     Ok(())
 }
 
-/// A key that was given up is free, and one that showed a secret keeps nothing but that.
-pub async fn an_idempotency_key_is_given_up_or_spent(world: &World) -> CaseResult {
+/// A released key can be claimed again; one whose response showed a secret stores only that fact.
+pub async fn an_idempotency_key_is_released_or_kept(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let now = world.now();
     assert_eq!(claim(world, &plant.ada, "k", now).await?, None);
@@ -63,8 +63,8 @@ pub async fn an_idempotency_key_is_given_up_or_spent(world: &World) -> CaseResul
     Ok(())
 }
 
-/// The same key of a colleague, or in another tenant, is another key.
-pub async fn an_idempotency_key_is_its_users_own(world: &World) -> CaseResult {
+/// The same key of another user, or in another tenant, is independent.
+pub async fn idempotency_keys_are_separate_per_user(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let now = world.now();
     for scope in [&here.ada, &here.bob, &there.ada] {
@@ -79,10 +79,10 @@ pub async fn an_idempotency_key_is_its_users_own(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// A key that has expired is free again, and swept if nobody wants it.
+/// An expired key can be claimed again, and is deleted by the sweep otherwise.
 pub async fn expired_idempotency_keys_are_swept(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
-    // The sweep goes by the database's own clock: long ago is long ago by any.
+    // The sweep uses the database's own clock, so the expiry must be far in the past.
     let past = Timestamp::from_timestamp(1_000_000_000, 0).ok_or("a moment")?;
     for key in ["k", "l"] {
         assert_eq!(claim(world, &plant.ada, key, past).await?, None);

@@ -1,4 +1,4 @@
-//! The job queue. A lease of no length expires at once, so nothing here waits for one to end.
+//! Cases on the job queue. A lease of zero duration expires at once, so no case has to wait for an expiry.
 
 use super::{CaseError, CaseResult, World, owner, some};
 use domain::document::{Document, NewChunk, NewDocument, StatusChange};
@@ -14,16 +14,16 @@ use std::time::Duration;
 const NO_TIME: Duration = Duration::ZERO;
 const LONG: Duration = Duration::from_secs(3600);
 
-/// More than any worker that keeps to small documents takes.
+/// A document size above the limit of a worker for small documents.
 const LARGE: i64 = 90 << 20;
-/// Such a worker's limit.
+/// Size limit of a worker for small documents, in bytes.
 const SMALL: u64 = 2 << 20;
 
 async fn claim(world: &World) -> Result<Option<LeasedJob>, CaseError> {
     Ok(world.queue.claim(&JobFilter::any(), LONG).await?)
 }
 
-/// Claims what must be there.
+/// Claims a job; an error if none is due.
 async fn claimed(world: &World) -> Result<LeasedJob, CaseError> {
     some(claim(world).await?)
 }
@@ -76,8 +76,8 @@ async fn complete(world: &World, scope: &TenantScope, lease: Lease) -> Result<bo
     Ok(done)
 }
 
-/// The tenant's, as the worker: enough to see the document, not a user's rows.
-pub async fn a_claimed_job_brings_its_tenants_scope(world: &World) -> CaseResult {
+/// The scope has the job's tenant and the worker as actor: it can read the document, but no user-owned rows.
+pub async fn a_claimed_job_has_its_tenants_scope(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     assert_eq!(claim(world).await?, None);
     let document = queue(world, &plant.ada, 'a').await?;
@@ -94,7 +94,7 @@ pub async fn a_claimed_job_brings_its_tenants_scope(world: &World) -> CaseResult
     Ok(())
 }
 
-/// Four workers, twelve jobs, no job twice.
+/// Four concurrent workers claim twelve jobs, none of them twice.
 pub async fn a_claimed_job_is_not_claimed_again(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     for sha in "0123456789ab".chars() {
@@ -115,8 +115,8 @@ pub async fn a_claimed_job_is_not_claimed_again(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// The worker that slept too long can neither extend, nor finish, nor put back.
-pub async fn a_lost_lease_finishes_nothing(world: &World) -> CaseResult {
+/// A worker whose lease was taken over can neither extend, complete nor requeue the job.
+pub async fn a_lost_lease_cannot_complete_a_job(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     queue(world, &plant.ada, 'a').await?;
     let slept = some(world.queue.claim(&JobFilter::any(), NO_TIME).await?)?;
@@ -132,13 +132,13 @@ pub async fn a_lost_lease_finishes_nothing(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// An orderly shutdown uses no attempt up.
-pub async fn a_job_put_back_waits_and_counts_as_said(world: &World) -> CaseResult {
+/// An orderly shutdown does not use up an attempt.
+pub async fn a_requeued_job_has_its_delay_and_attempts(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     queue(world, &plant.ada, 'a').await?;
     let first = claimed(world).await?;
     requeue(world, first.lease, NO_TIME, false).await?;
-    assert!(!complete(world, &first.scope, first.lease).await?, "a lease that was given back is no lease");
+    assert!(!complete(world, &first.scope, first.lease).await?, "requeueing ends the lease");
     let again = claimed(world).await?;
     assert_eq!((again.attempt, again.failures), (1, 1));
     requeue(world, again.lease, NO_TIME, true).await?;
@@ -149,8 +149,8 @@ pub async fn a_job_put_back_waits_and_counts_as_said(world: &World) -> CaseResul
     Ok(())
 }
 
-/// Queued twice, claimed once; deleted with the document; never another tenant's to finish.
-pub async fn a_document_has_one_job_and_takes_it_along(world: &World) -> CaseResult {
+/// A document queued twice is claimed once; deleting it deletes the job; another tenant cannot complete it.
+pub async fn a_document_has_one_job_that_is_deleted_with_it(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let document = queue(world, &here.ada, 'a').await?;
     queue_again(world, &here.ada, document.id).await?;
@@ -165,8 +165,8 @@ pub async fn a_document_has_one_job_and_takes_it_along(world: &World) -> CaseRes
     Ok(())
 }
 
-/// However many one tenant has queued, and whoever came first.
-pub async fn a_tenant_with_many_jobs_does_not_hold_up_another(world: &World) -> CaseResult {
+/// This holds regardless of the number of queued jobs and of their order.
+pub async fn a_tenant_with_many_jobs_does_not_delay_another(world: &World) -> CaseResult {
     let (many, one) = (world.plant("a").await?, world.plant("b").await?);
     for sha in "0123456789ab".chars() {
         queue(world, &many.ada, sha).await?;
@@ -174,12 +174,12 @@ pub async fn a_tenant_with_many_jobs_does_not_hold_up_another(world: &World) -> 
     claimed(world).await?;
     claimed(world).await?;
     let late = queue(world, &one.ada, 'a').await?;
-    assert_eq!(claimed(world).await?.work, Work::Ingest(late.id), "the other tenant has none in hand");
-    assert_eq!(claimed(world).await?.scope.tenant(), many.tenant, "there is nothing else");
+    assert_eq!(claimed(world).await?.work, Work::Ingest(late.id), "the other tenant has no leased job");
+    assert_eq!(claimed(world).await?.scope.tenant(), many.tenant, "no other tenant has due jobs");
     Ok(())
 }
 
-/// One worker, whose hands are empty at each claim.
+/// A single worker without leased jobs alternates between tenants.
 pub async fn tenants_take_turns(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     for sha in "abc".chars() {
@@ -198,7 +198,7 @@ pub async fn tenants_take_turns(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// And a worker that keeps to small ones takes no large one.
+/// A worker limited to small documents claims no large one.
 pub async fn small_documents_go_first(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let large = queue_large(world, &plant.ada, 'a').await?;
@@ -213,8 +213,8 @@ pub async fn small_documents_go_first(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// A tenant's index is built once, its documents embedded anew once, however often that is asked for.
-pub async fn a_tenant_has_one_job_of_each_kind_for_itself(world: &World) -> CaseResult {
+/// Index builds and reindexing are queued once per tenant, regardless of how often they are requested.
+pub async fn tenant_wide_jobs_are_queued_once(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let off = world.plant("c").await?;
     switch(world, off.tenant, false).await?;
@@ -236,8 +236,8 @@ pub async fn a_tenant_has_one_job_of_each_kind_for_itself(world: &World) -> Case
     Ok(())
 }
 
-/// It is kept for a person to look at, and has all its attempts again once it is queued again.
-pub async fn a_job_given_up_rests_until_it_is_queued_again(world: &World) -> CaseResult {
+/// It is kept for inspection, and has all its attempts again once it is queued again.
+pub async fn a_dead_job_is_not_claimed_until_it_is_queued_again(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let document = queue(world, &here.ada, 'a').await?;
     let first = claimed(world).await?;
@@ -258,26 +258,26 @@ pub async fn a_job_given_up_rests_until_it_is_queued_again(world: &World) -> Cas
     queue_again(world, &here.ada, document.id).await?;
     let revived = claimed(world).await?;
     assert_eq!((revived.work, revived.attempt, revived.failures), (Work::Ingest(document.id), 1, 0));
-    assert!(!complete(world, &second.scope, second.lease).await?, "its holder from before it was given up");
+    assert!(!complete(world, &second.scope, second.lease).await?, "the lease from before the dead-lettering is lost");
     queue_again(world, &here.ada, document.id).await?;
-    assert_eq!(claim(world).await?, None, "one in hand is not queued twice");
+    assert_eq!(claim(world).await?, None, "a leased job is not queued twice");
     assert!(complete(world, &revived.scope, revived.lease).await?);
     Ok(())
 }
 
-/// What a transaction writes under a lease it asked for is written by the holder alone.
-pub async fn a_lease_is_its_holders_alone(world: &World) -> CaseResult {
+/// A transaction that has checked its lease can be sure that no other worker holds the job until it ends.
+pub async fn a_lease_lasts_until_another_claim(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     queue(world, &here.ada, 'a').await?;
     let slept = some(world.queue.claim(&JobFilter::any(), NO_TIME).await?)?;
     let holds = async |scope: &TenantScope, lease: Lease| -> Result<bool, CaseError> {
         let mut tx = world.begin(scope).await?;
         let held = tx.jobs().holds(lease).await?;
-        // Ends the lock now; a dropped transaction is rolled back a little later.
+        // Releases the lock now; a dropped transaction is rolled back a little later.
         tx.commit().await?;
         Ok(held)
     };
-    assert!(holds(&slept.scope, slept.lease).await?, "its end alone takes nothing away");
+    assert!(holds(&slept.scope, slept.lease).await?, "an expired lease is kept until another claim");
     let holder = claimed(world).await?;
     assert!(!holds(&slept.scope, slept.lease).await?);
     assert!(holds(&holder.scope, holder.lease).await?);
@@ -285,8 +285,8 @@ pub async fn a_lease_is_its_holders_alone(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Nothing new is begun for it, and what is in hand is told to stop.
-pub async fn a_tenant_that_is_switched_off_is_not_served(world: &World) -> CaseResult {
+/// Its jobs are not claimed, and heartbeats of its leased jobs return `false`.
+pub async fn an_inactive_tenant_is_not_served(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     queue(world, &plant.ada, 'a').await?;
     queue(world, &plant.ada, 'b').await?;
@@ -300,8 +300,8 @@ pub async fn a_tenant_that_is_switched_off_is_not_served(world: &World) -> CaseR
     Ok(())
 }
 
-/// All tenants' together.
-pub async fn the_depth_counts_what_is_due_in_hand_and_dead(world: &World) -> CaseResult {
+/// The counts cover all tenants.
+pub async fn the_depth_counts_due_leased_and_dead_jobs(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     assert_eq!(world.queue.depth().await?, QueueDepth::default());
     for sha in "abc".chars() {
@@ -327,7 +327,7 @@ pub async fn the_depth_counts_what_is_due_in_hand_and_dead(world: &World) -> Cas
     Ok(())
 }
 
-/// What was published with a model that is no longer configured is ingested again; what never was published is not.
+/// Documents published with a model that is no longer configured are queued again; those never published are not.
 pub async fn documents_of_other_models_are_queued_again(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let old = world.document(&plant.ada, 'a').await?;
@@ -358,22 +358,22 @@ pub async fn documents_of_other_models_are_queued_again(world: &World) -> CaseRe
     Ok(())
 }
 
-/// Every one that waits: the first to hear may want another kind of work.
-pub async fn a_job_put_back_without_delay_wakes_all_who_wait(world: &World) -> CaseResult {
+/// All of them must wake, because the first one may be limited to another kind of job.
+pub async fn a_job_requeued_without_delay_wakes_all_waiting_workers(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     queue(world, &plant.ada, 'a').await?;
     let job = claimed(world).await?;
-    // The first wait ends at once: it has begun to listen, or was told of what was queued before.
+    // The first wait returns at once: it has started to listen, or was notified of an earlier job.
     world.queue.wait(LONG).await;
     let told = join3(world.queue.wait(LONG), world.queue.wait(LONG), requeue(world, job.lease, NO_TIME, false));
     let ((), (), requeue) = tokio::time::timeout(Duration::from_secs(20), told).await?;
     requeue
 }
 
-/// Long before the wait would end by itself.
+/// The wait returns long before its timeout.
 pub async fn a_queued_job_wakes_a_waiting_worker(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
-    // The first wait may end at once, to close the gap before it began to listen.
+    // The first wait may return at once, to cover jobs that were queued before it started to listen.
     world.queue.wait(Duration::from_millis(1)).await;
     world.queue.wait(Duration::from_millis(1)).await;
     let waiting = async {

@@ -1,8 +1,10 @@
-//! What every store must do, whichever way it keeps its rows: one suite for PostgreSQL and for the in-memory fake.
+//! Cases that every store must pass: one suite for PostgreSQL and for the in-memory fake.
 //!
 //! ```ignore
-//! async fn world() -> Result<(World, impl Sized), CaseError> { … }   // a fresh one for each case, and what keeps it
-//! alive fakes::store_suite!(world);
+//! // A fresh world for each case, and a value that keeps it alive.
+//! async fn world() -> Result<(World, impl Sized), CaseError> { … }
+//!
+//! fakes::store_suite!(world);
 //! ```
 
 mod access_tokens;
@@ -45,26 +47,26 @@ use domain::user::Identity;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Why a case could not be carried out; a broken expectation panics instead.
+/// An error that prevented a case from running; a failed expectation panics instead.
 pub type CaseError = Box<dyn std::error::Error + Send + Sync>;
-/// What a case returns.
+/// The result of a case.
 pub type CaseResult = Result<(), CaseError>;
 
-/// A store with everything that belongs to it, empty at first.
+/// A store with all its parts, initially empty.
 pub struct World {
     /// Opens transactions of one tenant.
     pub store: Arc<dyn Store>,
-    /// Finds and changes tenants.
+    /// The directory of tenants.
     pub directory: Arc<dyn Directory>,
-    /// The worker's side of the queue.
+    /// The job queue, as a worker uses it.
     pub queue: Arc<dyn JobQueue>,
-    /// The auditor's side of the log.
+    /// The audit log, as its readers use it.
     pub audit: Arc<dyn AuditReader>,
-    /// Stores documents' bytes.
+    /// The blob store.
     pub blobs: Arc<dyn BlobStore>,
-    /// The time that the cases give to repositories.
+    /// The clock for the times that the cases pass to repositories.
     pub clock: Arc<ManualClock>,
-    /// The ids that the cases give to rows.
+    /// The generator of the ids that the cases pass to repositories.
     pub ids: Arc<SequentialIds>,
 }
 
@@ -73,7 +75,7 @@ impl World {
         self.clock.now()
     }
 
-    /// A moment later than all before.
+    /// Advances the time by one second and returns it.
     pub(super) fn later(&self) -> Timestamp {
         self.clock.advance(TimeDelta::seconds(1));
         self.clock.now()
@@ -87,7 +89,7 @@ impl World {
         Ok(self.store.begin(scope).await?)
     }
 
-    /// A tenant with two users.
+    /// Creates a tenant with two users.
     pub(super) async fn plant(&self, slug: &str) -> Result<Plant, CaseError> {
         let tenant = NewTenant { id: self.id(), name: format!("Plant {slug}"), slug: slug.to_owned() };
         let tenant = self.directory.create_tenant(tenant).await?.id;
@@ -103,7 +105,7 @@ impl World {
         Ok(scope(tenant, Actor::User(user.id)))
     }
 
-    /// Records a document of the scope's user.
+    /// Inserts a document of the scope's user.
     pub(super) async fn document(&self, scope: &TenantScope, sha: char) -> Result<Document, CaseError> {
         let new = self.new_document(owner(scope)?, sha);
         let mut tx = self.begin(scope).await?;
@@ -142,8 +144,8 @@ pub(super) struct Plant {
     pub(super) bob: TenantScope,
 }
 
-/// A scope for a test: whoever calls this plays the part of those who may say for whom work runs.
-#[expect(clippy::disallowed_methods, reason = "the suite plays the part of those who may say for whom work runs")]
+/// A scope for a test, created without a verified token or a claimed job.
+#[expect(clippy::disallowed_methods, reason = "the suite stands in for authentication and the job queue")]
 #[must_use]
 pub fn scope(tenant: TenantId, actor: Actor) -> TenantScope {
     TenantScope::mint(tenant, actor, RequestId::from_uuid(uuid::Uuid::nil()))
@@ -153,7 +155,7 @@ pub(super) fn owner(scope: &TenantScope) -> Result<UserId, CaseError> {
     scope.user().ok_or_else(|| "the scope has no user".into())
 }
 
-/// A token's claims of a person whose subject, e-mail and name are alike.
+/// The identity of a user whose subject, e-mail and name are alike.
 #[must_use]
 pub fn identity(subject: &str, role: Option<Role>) -> Identity {
     Identity {
@@ -162,14 +164,14 @@ pub fn identity(subject: &str, role: Option<Role>) -> Identity {
         email: Some(format!("{subject}@plant.test")),
         name: Some(subject.to_uppercase()),
         role,
-        // After whatever a case does: what the token says of the role is heard.
+        // Later than everything that a case does, so that the role claim is applied.
         issued_at: Timestamp::from_timestamp(4_000_000_000, 0),
     }
 }
 
-/// What must be there.
+/// Unwraps a value; an error if it is `None`.
 pub(super) fn some<T>(value: Option<T>) -> Result<T, CaseError> {
-    value.ok_or_else(|| "something that must be there is not".into())
+    value.ok_or_else(|| "an expected value is missing".into())
 }
 
 /// Writes one test for each case of the suite. `$world` names an async function without arguments that returns
@@ -183,64 +185,64 @@ macro_rules! store_suite {
             nobody_else_sees_a_users_conversation
             messages_are_numbered_in_order_across_transactions
             concurrent_turns_never_share_a_seq
-            an_answer_is_closed_once
-            a_conversation_is_classified_as_high_as_its_answers
-            abandoned_answers_are_closed
-            deleting_a_conversation_takes_its_messages
-            a_dropped_transaction_leaves_nothing
+            an_answer_is_finished_once
+            a_conversation_has_the_highest_class_of_its_answers
+            stale_answers_are_marked_as_failed
+            deleting_a_conversation_deletes_its_messages
+            a_dropped_transaction_is_rolled_back
             memories_belong_to_one_user
             the_most_important_memories_come_first
             an_idempotency_key_is_claimed_once
-            an_idempotency_key_is_given_up_or_spent
-            an_idempotency_key_is_its_users_own
+            an_idempotency_key_is_released_or_kept
+            idempotency_keys_are_separate_per_user
             expired_idempotency_keys_are_swept
-            the_same_bytes_are_one_document_of_a_tenant
-            the_same_bytes_that_are_hidden_are_a_new_document
-            one_document_at_a_time_supersedes_another
-            of_parallel_successors_one_gets_in
-            of_parallel_copies_one_is_stored
+            identical_content_is_stored_once_per_tenant
+            hidden_identical_content_is_stored_again
+            a_document_has_one_successor_at_a_time
+            of_concurrent_successors_one_is_inserted
+            of_concurrent_copies_one_is_stored
             documents_are_listed_by_clearance_and_filter
             a_document_moves_through_ingestion
             progress_is_shown_while_a_document_is_processed
-            a_revision_takes_its_place_when_it_is_searchable
-            what_is_not_in_force_is_found_only_when_asked_for
+            a_revision_replaces_its_predecessor_once_searchable
+            documents_not_in_force_are_found_only_on_request
             a_document_changes_only_where_the_patch_says
             passages_follow_their_documents_classification
             the_class_of_a_deleted_document_is_remembered
-            what_a_tenant_keeps_is_counted_and_given_back
-            calls_are_on_record_once_and_counted
-            what_is_spent_counts_for_its_day_and_month
-            parallel_reservations_never_pass_a_limit
-            a_reservation_grows_and_is_settled
-            an_expired_reservation_counts_no_longer
+            storage_usage_follows_inserts_and_deletes
+            calls_are_recorded_once_and_counted
+            spending_counts_for_its_day_and_month
+            concurrent_reservations_never_exceed_a_limit
+            a_reservation_is_extended_and_settled
+            expired_reservations_do_not_count
             calls_are_summed_by_group
             nobody_else_sees_a_tenants_calls
             nobody_else_sees_a_tenants_document
             passages_are_ranked_by_cosine_similarity
-            passages_are_read_by_their_places
+            passages_are_read_by_position
             passages_are_found_by_their_words
-            a_search_keeps_to_clearance_and_filters
+            a_search_respects_clearance_and_filters
             published_passages_are_found_until_their_document_fails
             a_generation_is_searched_only_after_the_switch
             a_switch_waits_for_every_published_document
-            publishing_during_a_change_of_model_keeps_the_old_one
+            publishing_during_a_reindex_keeps_the_model_in_use
             replacing_passages_leaves_none_of_the_old
             a_search_never_leaves_the_tenant
             a_user_is_provisioned_once_and_kept_up_to_date
-            parallel_first_requests_make_one_user
-            a_token_is_new_once
+            concurrent_first_requests_create_one_user
+            a_token_is_recorded_once
             a_membership_shows_the_tenants_state
-            a_role_that_a_token_gave_goes_with_the_tokens
-            a_role_is_kept_with_who_set_it_and_when
-            a_login_is_kept_until_a_later_one
-            an_identity_is_taken_once_per_tenant
-            active_admins_are_told_from_others
+            a_role_from_a_token_is_removed_by_a_later_token
+            the_origin_and_time_of_a_role_are_stored
+            a_login_is_replaced_only_by_a_later_one
+            an_identity_is_unique_per_tenant
+            only_active_admins_are_locked
             nobody_else_sees_a_tenants_users
             a_tenant_is_found_by_id_or_slug
             tenants_are_listed_newest_first
-            names_and_slugs_of_tenants_are_taken_once
-            settings_change_by_version_and_every_version_stays
-            a_claim_stands_for_one_tenant
+            tenant_names_and_slugs_are_unique
+            settings_are_versioned_and_changed_conditionally
+            a_claim_value_maps_to_one_tenant
             a_change_from_outside_is_in_the_tenants_own_log
             access_tokens_are_found_by_hash_and_revoked_once
             access_tokens_are_listed_and_counted
@@ -248,24 +250,24 @@ macro_rules! store_suite {
             an_outcome_carries_the_id_of_its_intent
             the_audit_log_is_filtered_and_paged
             the_platforms_own_events_belong_to_no_tenant
-            a_claimed_job_brings_its_tenants_scope
+            a_claimed_job_has_its_tenants_scope
             a_claimed_job_is_not_claimed_again
-            a_lost_lease_finishes_nothing
-            a_job_put_back_waits_and_counts_as_said
-            a_document_has_one_job_and_takes_it_along
-            a_tenant_with_many_jobs_does_not_hold_up_another
+            a_lost_lease_cannot_complete_a_job
+            a_requeued_job_has_its_delay_and_attempts
+            a_document_has_one_job_that_is_deleted_with_it
+            a_tenant_with_many_jobs_does_not_delay_another
             tenants_take_turns
             small_documents_go_first
-            a_tenant_has_one_job_of_each_kind_for_itself
-            a_job_given_up_rests_until_it_is_queued_again
-            a_lease_is_its_holders_alone
-            a_tenant_that_is_switched_off_is_not_served
-            the_depth_counts_what_is_due_in_hand_and_dead
+            tenant_wide_jobs_are_queued_once
+            a_dead_job_is_not_claimed_until_it_is_queued_again
+            a_lease_lasts_until_another_claim
+            an_inactive_tenant_is_not_served
+            the_depth_counts_due_leased_and_dead_jobs
             documents_of_other_models_are_queued_again
-            a_job_put_back_without_delay_wakes_all_who_wait
+            a_job_requeued_without_delay_wakes_all_waiting_workers
             a_queued_job_wakes_a_waiting_worker
-            a_blob_comes_back_whole_or_in_part
-            a_blob_too_large_or_broken_off_leaves_nothing
+            a_blob_is_read_completely_or_by_range
+            a_failed_upload_stores_no_blob
             nobody_else_opens_a_tenants_blob
         }
     };

@@ -1,4 +1,4 @@
-//! Passages: stored, replaced, found.
+//! Cases on storing, replacing and searching passages.
 
 use super::{CaseError, CaseResult, World, owner};
 use domain::document::{DocumentFailure, DocumentPatch, FailureCode, NewChunk, NewDocument, Revision, StatusChange};
@@ -25,7 +25,7 @@ fn chunk(world: &World, index: i32, content: &str, embedding: [f32; 2]) -> NewCh
     }
 }
 
-/// Ingests a document as the worker does.
+/// Ingests a document in the same way as the worker.
 async fn ingest(
     world: &World,
     scope: &TenantScope,
@@ -58,7 +58,7 @@ fn contents(hits: &[RankedPassage]) -> Vec<&str> {
 const EAST: [f32; 2] = [1.0, 0.0];
 const NORTH: [f32; 2] = [0.0, 1.0];
 
-/// Best first, with the similarity; vectors of another model are not compared.
+/// Best first, with the similarity as score; vectors of another model are ignored.
 pub async fn passages_are_ranked_by_cosine_similarity(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let chunks = [chunk(world, 0, "north", NORTH), chunk(world, 1, "north-east", [0.6, 0.8])];
@@ -87,8 +87,8 @@ pub async fn passages_are_ranked_by_cosine_similarity(world: &World) -> CaseResu
     Ok(())
 }
 
-/// Only what is searchable: not above the clearance, not of a document that failed, not elsewhere.
-pub async fn passages_are_read_by_their_places(world: &World) -> CaseResult {
+/// Only searchable passages are returned: not above the clearance, not of a failed document, not of another tenant.
+pub async fn passages_are_read_by_position(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let new = world.new_document(owner(&here.ada)?, 'a');
     let texts = ["close the valve", "stop the pump", "drain the line"];
@@ -111,7 +111,7 @@ pub async fn passages_are_read_by_their_places(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Any word may match; more and rarer words rank higher.
+/// Any word may match; passages with more and rarer words rank higher.
 pub async fn passages_are_found_by_their_words(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let chunks = [
@@ -135,8 +135,8 @@ pub async fn passages_are_found_by_their_words(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// On both sides of the search.
-pub async fn a_search_keeps_to_clearance_and_filters(world: &World) -> CaseResult {
+/// This holds for vector and lexical search.
+pub async fn a_search_respects_clearance_and_filters(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let user = owner(&plant.ada)?;
     let open =
@@ -180,8 +180,8 @@ pub async fn a_search_keeps_to_clearance_and_filters(world: &World) -> CaseResul
     Ok(())
 }
 
-/// A superseded revision from the day that the new one is in force; the new one not before.
-pub async fn what_is_not_in_force_is_found_only_when_asked_for(world: &World) -> CaseResult {
+/// A superseded revision is excluded from the day on which its successor is in force; the successor is excluded before.
+pub async fn documents_not_in_force_are_found_only_on_request(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let user = owner(&plant.ada)?;
     let (past, future) = (Date::from_ymd_opt(2001, 1, 1), Date::from_ymd_opt(2999, 1, 1));
@@ -214,7 +214,7 @@ pub async fn what_is_not_in_force_is_found_only_when_asked_for(world: &World) ->
     Ok(())
 }
 
-/// A document that is being read again keeps its passages; one that failed, or is new, has none.
+/// A document that is ingested again keeps its passages; one that failed, or is new, has none.
 pub async fn published_passages_are_found_until_their_document_fails(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let new = world.new_document(owner(&plant.ada)?, 'a');
@@ -236,7 +236,7 @@ pub async fn published_passages_are_found_until_their_document_fails(world: &Wor
     Ok(())
 }
 
-/// One swap; a document that is gone is a conflict.
+/// All passages are replaced at once; a missing document is a conflict.
 pub async fn replacing_passages_leaves_none_of_the_old(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let new = world.new_document(owner(&plant.ada)?, 'a');
@@ -254,7 +254,7 @@ pub async fn replacing_passages_leaves_none_of_the_old(world: &World) -> CaseRes
     Ok(())
 }
 
-/// Whatever the filter says.
+/// This holds for every filter.
 pub async fn a_search_never_leaves_the_tenant(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let id = ingest(world, &here.ada, &world.new_document(owner(&here.ada)?, 'a'), &[chunk(world, 0, "valve", EAST)])
@@ -274,7 +274,7 @@ pub async fn a_search_never_leaves_the_tenant(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// At once, in both kinds of search and by their places.
+/// The new class applies at once, in both kinds of search and in reads by position.
 pub async fn passages_follow_their_documents_classification(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let new = world.new_document(owner(&plant.ada)?, 'a');

@@ -1,4 +1,4 @@
-//! The ledger of calls to models, and budgets.
+//! Cases on the ledger of model calls, and on budgets.
 
 use super::{CaseError, CaseResult, World};
 use chrono::TimeDelta;
@@ -89,8 +89,8 @@ fn tokens(granted: &ReserveOutcome) -> Option<u64> {
     }
 }
 
-/// Of one tenant, and of each of its users; a call that is put on record again counts once.
-pub async fn calls_are_on_record_once_and_counted(world: &World) -> CaseResult {
+/// Sums are kept per tenant and per user; a call that is recorded again counts once.
+pub async fn calls_are_recorded_once_and_counted(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let now = world.now();
     let of_ada = [
@@ -113,8 +113,8 @@ pub async fn calls_are_on_record_once_and_counted(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Tokens count for a day, cost for a month, both in UTC.
-pub async fn what_is_spent_counts_for_its_day_and_month(world: &World) -> CaseResult {
+/// Tokens count for their day, cost for its month, both in UTC.
+pub async fn spending_counts_for_its_day_and_month(world: &World) -> CaseResult {
     let here = world.plant("a").await?;
     let at = |text: &str| text.parse::<Timestamp>();
     for (moment, tokens, cost) in [
@@ -133,8 +133,8 @@ pub async fn what_is_spent_counts_for_its_day_and_month(world: &World) -> CaseRe
     Ok(())
 }
 
-/// However many begin at once: spent and set aside together stay within the limit.
-pub async fn parallel_reservations_never_pass_a_limit(world: &World) -> CaseResult {
+/// Spending plus reservations stay within the limit, regardless of how many turns start concurrently.
+pub async fn concurrent_reservations_never_exceed_a_limit(world: &World) -> CaseResult {
     let here = world.plant("a").await?;
     world.record(&here.bob, &[world.call(ModelOperation::Chat, 100, 0, 0)]).await?;
     let budgets = Budgets { tokens_per_day: Some(1_000), ..UNLIMITED };
@@ -153,8 +153,8 @@ pub async fn parallel_reservations_never_pass_a_limit(world: &World) -> CaseResu
     Ok(())
 }
 
-/// A turn that needs more gets more under the same id; when it settles, what it spent takes the reservation's place.
-pub async fn a_reservation_grows_and_is_settled(world: &World) -> CaseResult {
+/// A turn extends its reservation under the same id; when it settles, its actual spending replaces the reservation.
+pub async fn a_reservation_is_extended_and_settled(world: &World) -> CaseResult {
     let here = world.plant("a").await?;
     let budgets = Budgets { user_tokens_per_day: Some(300), ..UNLIMITED };
     let turn = world.asking(100, 200);
@@ -181,8 +181,8 @@ pub async fn a_reservation_grows_and_is_settled(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// What a process that died had set aside counts no longer once it has expired.
-pub async fn an_expired_reservation_counts_no_longer(world: &World) -> CaseResult {
+/// The reservation of a process that died does not count after its expiry.
+pub async fn expired_reservations_do_not_count(world: &World) -> CaseResult {
     let here = world.plant("a").await?;
     let budgets = Budgets { cost_per_month: Some(MicroCost(100)), ..UNLIMITED };
     assert_eq!(tokens(&world.reserve(&here.ada, world.asking(100, 100), budgets).await?), Some(100));
@@ -194,7 +194,7 @@ pub async fn an_expired_reservation_counts_no_longer(world: &World) -> CaseResul
     Ok(())
 }
 
-/// By day, user, backend, model, operation, tier and conversation.
+/// Sums by day, user, backend, model, operation, tier and conversation.
 pub async fn calls_are_summed_by_group(world: &World) -> CaseResult {
     let here = world.plant("a").await?;
     let conversation: ConversationId = world.id();
@@ -237,7 +237,7 @@ pub async fn calls_are_summed_by_group(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Another tenant's calls are nobody's here, a colleague's are told apart, and the time is kept to.
+/// Calls of other tenants are invisible, other users' calls can be told apart, and the period is respected.
 pub async fn nobody_else_sees_a_tenants_calls(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     world.record(&here.ada, &[world.call(ModelOperation::Chat, 1, 1, 1)]).await?;
@@ -252,13 +252,13 @@ pub async fn nobody_else_sees_a_tenants_calls(world: &World) -> CaseResult {
         assert_eq!(world.sums(&here.ada, query).await?.totals.calls, calls);
     }
     let before = UsageQuery { to: world.now(), ..query };
-    assert_eq!(world.sums(&here.ada, before).await?.totals.calls, 0, "to is not part of it");
+    assert_eq!(world.sums(&here.ada, before).await?.totals.calls, 0, "the end of the period is exclusive");
 
     let mut tx = world.begin(&here.ada).await?;
     tx.usage().release(ReservationId::from_uuid(held.id.as_uuid())).await?;
     tx.commit().await?;
     let reserved = world.spending(&there.ada, world.now()).await?.tenant.reserved.tokens;
-    assert_eq!(reserved, 100, "another tenant's reservation is not given back");
+    assert_eq!(reserved, 100, "another tenant cannot release a reservation");
     assert_eq!(world.spending(&here.ada, world.now()).await?.tenant.reserved, Amount::default());
     Ok(())
 }

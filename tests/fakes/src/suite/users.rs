@@ -1,4 +1,4 @@
-//! Users and their standing.
+//! Cases on users, roles and logins.
 
 use super::{CaseResult, World, identity, owner, scope, some};
 use chrono::{SubsecRound as _, TimeDelta};
@@ -12,7 +12,7 @@ use domain::tenant::TenantSettings;
 use domain::user::{Identity, NewUser, UserPatch};
 use futures::future::try_join_all;
 
-/// The row stays; role, e-mail and name follow the token, as far as it names them.
+/// The same row is updated: role, e-mail and name follow the token if it contains them.
 pub async fn a_user_is_provisioned_once_and_kept_up_to_date(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let mut tx = world.begin(&scope(plant.tenant, Actor::System)).await?;
@@ -28,8 +28,8 @@ pub async fn a_user_is_provisioned_once_and_kept_up_to_date(world: &World) -> Ca
     Ok(())
 }
 
-/// Safe for a browser that sends six requests with its first token.
-pub async fn parallel_first_requests_make_one_user(world: &World) -> CaseResult {
+/// A browser may send six requests with its first token at the same time.
+pub async fn concurrent_first_requests_create_one_user(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let system = scope(plant.tenant, Actor::System);
     let requests = (0..6).map(|_| async {
@@ -44,8 +44,8 @@ pub async fn parallel_first_requests_make_one_user(world: &World) -> CaseResult 
     Ok(())
 }
 
-/// The second time is no news, for one tenant.
-pub async fn a_token_is_new_once(world: &World) -> CaseResult {
+/// The second time returns `false`; tenants are independent.
+pub async fn a_token_is_recorded_once(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let end = world.now() + TimeDelta::hours(1);
     let mut tx = world.begin(&here.ada).await?;
@@ -61,7 +61,7 @@ pub async fn a_token_is_new_once(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// A tenant switched off shows at the next look.
+/// A deactivated tenant is visible at the next read.
 pub async fn a_membership_shows_the_tenants_state(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let ada = owner(&plant.ada)?;
@@ -91,8 +91,8 @@ pub async fn a_membership_shows_the_tenants_state(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// An admin cannot make the same user twice.
-pub async fn an_identity_is_taken_once_per_tenant(world: &World) -> CaseResult {
+/// An admin cannot create the same user twice.
+pub async fn an_identity_is_unique_per_tenant(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let new = NewUser {
         id: world.id(),
@@ -113,7 +113,7 @@ pub async fn an_identity_is_taken_once_per_tenant(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// By any door.
+/// No method of the repository returns or changes a user of another tenant.
 pub async fn nobody_else_sees_a_tenants_users(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let ada = owner(&here.ada)?;
@@ -133,8 +133,8 @@ pub async fn nobody_else_sees_a_tenants_users(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Those who are switched on, of one tenant.
-pub async fn active_admins_are_told_from_others(world: &World) -> CaseResult {
+/// Only active users with the admin role, of one tenant.
+pub async fn only_active_admins_are_locked(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let (ada, bob) = (owner(&here.ada)?, owner(&here.bob)?);
     let admin = UserPatch { role: Some(Role::Admin), ..UserPatch::default() };
@@ -153,8 +153,8 @@ pub async fn active_admins_are_told_from_others(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// A role that an admin gave stays until a token brings one.
-pub async fn a_role_that_a_token_gave_goes_with_the_tokens(world: &World) -> CaseResult {
+/// A role that an admin has set is kept until a token with a role claim changes it.
+pub async fn a_role_from_a_token_is_removed_by_a_later_token(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let mut tx = world.begin(&scope(plant.tenant, Actor::System)).await?;
     let mut signs_in = async |role| {
@@ -163,22 +163,22 @@ pub async fn a_role_that_a_token_gave_goes_with_the_tokens(world: &World) -> Cas
     };
     let (eve, role) = signs_in(Some(Role::Admin)).await?;
     assert_eq!(role, Role::Admin);
-    assert_eq!(signs_in(None).await?.1, Role::Viewer, "the issuer took it away");
+    assert_eq!(signs_in(None).await?.1, Role::Viewer, "a token without a role claim removes it");
     assert_eq!(signs_in(Some(Role::User)).await?.1, Role::User);
     let by_hand = UserPatch { role: Some(Role::Admin), role_pinned: Some(false), ..UserPatch::default() };
     tx.users().update(eve, by_hand, world.now()).await?;
     let mut signs_in = async |role| {
         Ok::<_, super::CaseError>(tx.users().sign_in(world.id(), &identity("eve", role), world.later()).await?.role)
     };
-    assert_eq!(signs_in(None).await?, Role::Admin, "given by hand, and no token says otherwise");
+    assert_eq!(signs_in(None).await?, Role::Admin, "set by an admin, and no token has changed it");
     assert_eq!(signs_in(Some(Role::User)).await?, Role::User);
     assert_eq!(signs_in(None).await?, Role::Viewer);
     tx.users().update(eve, UserPatch { is_active: Some(true), ..UserPatch::default() }, world.now()).await?;
     Ok(())
 }
 
-/// Where the role comes from is kept with it.
-pub async fn a_role_is_kept_with_who_set_it_and_when(world: &World) -> CaseResult {
+/// The origin of the role is stored with it.
+pub async fn the_origin_and_time_of_a_role_are_stored(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let mut tx = world.begin(&scope(plant.tenant, Actor::System)).await?;
     let token = |role, issued_at| Identity { issued_at: Some(issued_at), ..identity("eve", Some(role)) };
@@ -197,8 +197,8 @@ pub async fn a_role_is_kept_with_who_set_it_and_when(world: &World) -> CaseResul
     Ok(())
 }
 
-/// The latest by its time of issue, of one tenant's user.
-pub async fn a_login_is_kept_until_a_later_one(world: &World) -> CaseResult {
+/// The login with the latest time of issue is stored, separately per tenant.
+pub async fn a_login_is_replaced_only_by_a_later_one(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let ada = owner(&here.ada)?;
     let issued_at = |minutes| Some(world.now() + TimeDelta::minutes(minutes));

@@ -1,4 +1,5 @@
-//! Background work: queued with the state change that calls for it, claimed with a lease, done exactly once.
+//! Background jobs: queued in the transaction of the state change that requires them, claimed with a lease, completed
+//! exactly once.
 
 use crate::ids::{DocumentId, JobId};
 use crate::role::string_enum;
@@ -11,23 +12,23 @@ use std::time::Duration;
 string_enum! {
     /// Kinds of background work.
     JobKind {
-        /// A document is read, embedded and published.
+        /// Ingestion of a document: extract, embed and publish it.
         Ingestion = "ingestion",
-        /// A tenant's vector index is built.
+        /// Building of a tenant's vector index.
         VectorIndex = "vector_index",
-        /// A tenant's documents are embedded anew with the next model.
+        /// Re-embedding of a tenant's documents with the next model.
         Reindex = "reindex",
     }
 }
 
-/// What a job is about.
+/// The work of a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Work {
-    /// Reads, embeds and publishes a document.
+    /// Extracts, embeds and publishes a document.
     Ingest(DocumentId),
     /// Builds the tenant's vector index.
     BuildVectorIndex,
-    /// Embeds the tenant's documents anew with the next model.
+    /// Re-embeds the tenant's documents with the next model.
     Reindex,
 }
 
@@ -42,7 +43,7 @@ impl Work {
         }
     }
 
-    /// The document that it is about; `None` for work on a whole tenant.
+    /// The document to process; `None` for work on a whole tenant.
     #[must_use]
     pub const fn document(self) -> Option<DocumentId> {
         match self {
@@ -52,13 +53,13 @@ impl Work {
     }
 }
 
-/// The right to work on a job, until it expires. The token changes with each claim, so a worker that slept past its
-/// lease can no longer finish the job (fencing).
+/// The exclusive right to work on a job until it expires. The token changes with each claim, so a worker whose expired
+/// lease was taken over can no longer complete the job (fencing).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lease {
     /// Id of the claimed job.
     pub job: JobId,
-    /// Counts the claims of this job.
+    /// Fencing token: the number of claims of this job.
     pub token: i64,
 }
 
@@ -73,164 +74,166 @@ pub struct LeasedJob {
     pub work: Work,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// Attempts allowed. A job that is claimed once more must be dead-lettered, not tried.
+    /// Maximum number of attempts. A job that is claimed when they are used up must be dead-lettered without another
+    /// attempt.
     pub max_attempts: u32,
-    /// How often it was put back with a reason since it was queued, attempts that did not count among them.
+    /// How often it was requeued with a reason since it was queued, including attempts that did not count.
     pub failures: u32,
 }
 
-/// Which jobs a worker takes.
+/// Filter for the jobs that a worker claims.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobFilter {
     /// Only these kinds.
     pub kinds: Vec<JobKind>,
-    /// Skips jobs about documents with more bytes.
+    /// Skips jobs whose document is larger than this.
     pub max_document_bytes: Option<u64>,
 }
 
 impl JobFilter {
-    /// Any job that is due.
+    /// Matches every job that is due.
     #[must_use]
     pub fn any() -> Self {
         Self { kinds: JobKind::ALL.to_vec(), max_document_bytes: None }
     }
 }
 
-/// How a job is put back into the queue.
+/// How a job is returned to the queue.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Requeue {
-    /// When it may be claimed again; without a delay a waiting worker is woken at once.
+    /// Delay until it may be claimed again; without one, a waiting worker is woken at once.
     pub delay: Duration,
-    /// Whether the attempt is used up: an orderly shutdown or a model outage does not use one.
+    /// Whether the attempt counts: one ended by an orderly shutdown or a model outage does not.
     pub counts: bool,
     /// Reason without content, stored as the job's last error; `None` if nothing failed.
     pub reason: Option<String>,
 }
 
-/// How much is queued, of all tenants together.
+/// Size of the queue, over all tenants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct QueueDepth {
-    /// Jobs that a worker could take now.
+    /// Number of jobs that could be claimed now.
     pub due: u64,
-    /// Jobs that a worker holds a lease of.
+    /// Number of jobs with a current lease.
     pub leased: u64,
-    /// Dead-lettered jobs, waiting for a person.
+    /// Number of dead-lettered jobs, which need a person's attention.
     pub dead: u64,
-    /// Seconds that the job longest due has waited; 0 where none is.
+    /// Seconds since the oldest due job became due; 0 if none is due.
     pub oldest_due_s: u64,
 }
 
-/// Jobs of one kind, of all tenants together.
+/// Numbers of jobs of one kind, over all tenants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct JobCounts {
-    /// Jobs that are queued, delayed or leased.
+    /// Number of jobs that are queued, delayed or leased.
     pub pending: u64,
-    /// Dead-lettered jobs, waiting for a person.
+    /// Number of dead-lettered jobs, which need a person's attention.
     pub dead: u64,
 }
 
 /// Jobs of one tenant, within its transaction.
 #[async_trait]
 pub trait JobRepo: Send {
-    /// Queues the ingestion of a document and wakes a worker when the transaction commits. Changes nothing where the
-    /// document is queued or in work already; brings a dead job back with all its attempts.
+    /// Queues the ingestion of a document; a worker is woken when the transaction commits. Does nothing if the document
+    /// is queued or being processed already; revives a dead-lettered job with all its attempts.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where the tenant has no such document; where the database is not available.
+    /// [`StoreError::Conflict`] if the tenant has no such document; or if the database is not available.
     async fn enqueue_ingestion(&mut self, id: JobId, document: DocumentId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Queues the building of the tenant's vector index, under the same rules: there is one such job at a time.
+    /// Queues the building of the tenant's vector index, under the same rules; a tenant has at most one such job.
     ///
     /// # Errors
     /// If the database is not available.
     async fn enqueue_vector_index(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Whether a lease is still its holder's. It stays so until the transaction ends: nobody claims the job meanwhile.
+    /// Whether a lease still belongs to its holder, that is, no other worker has claimed the job since, even if the
+    /// lease has expired. If so, no other worker can claim the job until the transaction ends.
     ///
     /// # Errors
     /// If the database is not available.
     async fn holds(&mut self, lease: Lease) -> Result<bool, StoreError>;
 
-    /// Removes a finished job; `false` where the lease is no longer the holder's: then nothing of this transaction
-    /// may be committed.
+    /// Removes a finished job; `false` if the lease was lost, in which case the transaction must not be committed.
     ///
     /// # Errors
     /// If the database is not available.
     async fn complete(&mut self, lease: Lease) -> Result<bool, StoreError>;
 
-    /// Moves a job to the dead-letter state: it stays for a person to look at, and nobody claims it until it is queued
-    /// again. `reason` has no content; `None` keeps the reason of the last requeue. `false` as for [`Self::complete`].
+    /// Moves a job to the dead-letter state: it is kept for inspection and not claimed until it is queued again.
+    /// `reason` contains no content; `None` keeps the reason of the last requeue. Returns `false` as [`Self::complete`]
+    /// does.
     ///
     /// # Errors
     /// If the database is not available.
     async fn dead_letter(&mut self, lease: Lease, reason: Option<&str>, now: Timestamp) -> Result<bool, StoreError>;
 }
 
-/// The queue across tenants, with a database role that sees ids and no content.
+/// The queue across tenants, accessed with a database role that sees ids but no content.
 ///
-/// Fair: of the tenants with work that is due, the one with the fewest jobs in hand is served, and among equals the
-/// one served longest ago. Within a tenant small documents go first, but a document waits for smaller ones that came
-/// at most ten minutes after it. A tenant that is switched off is not served.
+/// Fair scheduling: among the tenants with due jobs, the one with the fewest leased jobs is served, and among equals
+/// the one served longest ago. Within a tenant small documents go first, but a document waits only for smaller ones
+/// that were queued at most ten minutes after it. Inactive tenants are not served.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait JobQueue: Send + Sync {
-    /// Claims the next due job of those wanted, if there is one: skips what others hold, takes over what expired.
+    /// Claims the next due job that matches `wanted`, if any. Skips jobs with a current lease and takes over those
+    /// whose lease has expired.
     ///
     /// # Errors
     /// If the database is not available.
     async fn claim(&self, wanted: &JobFilter, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError>;
 
-    /// Extends a lease; `false` where it is lost, or its tenant was switched off.
+    /// Extends a lease; `false` if it was lost or its tenant was deactivated.
     ///
     /// # Errors
     /// If the database is not available.
     async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError>;
 
-    /// Puts a job back, to be tried again; work on a whole tenant that has used its attempts up is given up instead (a
-    /// document's job is dead-lettered by whoever marks the document as failed). Nothing happens where the lease is
-    /// lost.
+    /// Returns a job to the queue for another attempt. Work on a whole tenant is dead-lettered instead once its
+    /// attempts are used up; a document's job is dead-lettered by the code that marks the document as failed. Does
+    /// nothing if the lease was lost.
     ///
     /// # Errors
     /// If the database is not available.
     async fn requeue(&self, lease: Lease, how: &Requeue) -> Result<(), StoreError>;
 
-    /// Builds the index over the passages of a [`Work::BuildVectorIndex`] job's tenant, if it is missing, and removes
-    /// the job; `false` where the lease is lost. Takes minutes for a large tenant, and writing to that tenant's
-    /// passages waits meanwhile.
+    /// Builds the vector index for the tenant of a [`Work::BuildVectorIndex`] job, if it is missing, and removes the
+    /// job; `false` if the lease was lost. Takes minutes for a large tenant and blocks writes to that tenant's passages
+    /// meanwhile.
     ///
     /// # Errors
     /// If the database is not available.
     async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError>;
 
-    /// Waits until a job may be available: for a notification, `at_most` that long.
+    /// Waits until a job may be available: for a notification, or at most `at_most`.
     async fn wait(&self, at_most: Duration);
 
-    /// How much is queued.
+    /// The current size of the queue, over all tenants.
     ///
     /// # Errors
     /// If the database is not available.
     async fn depth(&self) -> Result<QueueDepth, StoreError>;
 
-    /// How many jobs of a kind are still to be done, and how many were given up.
+    /// Numbers of pending and dead-lettered jobs of a kind.
     ///
     /// # Errors
     /// If the database is not available.
     async fn job_counts(&self, kind: JobKind) -> Result<JobCounts, StoreError>;
 
-    /// Removes what has expired, of all tenants: answers kept for repeated requests. Returns how many.
+    /// Deletes expired rows of all tenants: the stored responses of idempotent requests. Returns how many.
     ///
     /// # Errors
     /// If the database is not available.
     async fn sweep_expired(&self) -> Result<u64, StoreError>;
 
-    /// Queues the embedding anew of each active tenant's documents; returns how many tenants were queued that were
-    /// not already.
+    /// Queues a reindex job for each active tenant; returns for how many tenants one was queued that did not have one.
     ///
     /// # Errors
     /// If the database is not available.
     async fn enqueue_reindex(&self) -> Result<u64, StoreError>;
 
-    /// Queues the ingestion of every `ready` document of an active tenant whose vectors are of none of these models;
+    /// Queues the ingestion of every `ready` document of an active tenant whose vectors are from none of these models;
     /// returns how many.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! Repositories: what can be done with rows, in domain words. They never begin or commit; not-found is `Ok(None)`.
+//! Repositories: the operations on rows, in terms of the domain. They never begin or commit a transaction; a missing
+//! row is `Ok(None)`.
 
 use crate::access_token::{AccessToken, NewAccessToken};
 use crate::audit::{AuditSubject, Outcome};
@@ -27,7 +28,7 @@ use async_trait::async_trait;
 /// Conversations of the scope's user.
 #[async_trait]
 pub trait ConversationRepo: Send {
-    /// Stores a new row.
+    /// Inserts a conversation.
     async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError>;
     /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
@@ -40,97 +41,98 @@ pub trait ConversationRepo: Send {
         patch: &ConversationPatch,
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError>;
-    /// Deletes one with its messages; `false` where there is none.
+    /// Deletes a conversation with its messages; `false` if it does not exist.
     async fn delete(&mut self, id: ConversationId) -> Result<bool, StoreError>;
 }
 
 /// Messages of the scope's user.
 #[async_trait]
 pub trait MessageRepo: Send {
-    /// Appends messages in this order, each with the next `seq`; concurrent turns never share one. `None` where the
-    /// conversation is not there.
+    /// Appends messages in this order, each with the next `seq`, which is unique even among concurrent turns. `None` if
+    /// the conversation does not exist.
     async fn append(
         &mut self,
         conversation: ConversationId,
         messages: &[NewMessage],
         now: Timestamp,
     ) -> Result<Option<Vec<Message>>, StoreError>;
-    /// Closes an answer that was appended as `streaming`, and raises its conversation's classification to it; `false`
-    /// where it is not there or closed already.
+    /// Completes an answer that was appended as `streaming`, and raises its conversation's class to that of the answer
+    /// if it is higher; `false` if the answer does not exist or was completed already.
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError>;
-    /// The newest `limit` messages, oldest of them first.
+    /// The newest `limit` messages, in ascending order.
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
-    /// Closes answers that still say `streaming` and were begun before `before`: their process died. Returns how many.
+    /// Marks as failed the answers that are still `streaming` and were started before `before`: the process that wrote
+    /// them has died. Returns how many.
     async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
-/// What came of inserting a document.
+/// The result of inserting a document.
 #[derive(Clone, PartialEq, Debug)]
 pub enum InsertedDocument {
-    /// It is new.
+    /// The document was inserted.
     New(Document),
-    /// The tenant has a document with the same bytes.
+    /// The tenant already has a document with the same content; nothing was inserted.
     Duplicate(Document),
 }
 
 /// Documents of the tenant.
 #[async_trait]
 pub trait DocumentRepo: Send {
-    /// Stores a new one, or finds the one with the same bytes within `clearance`. One that is above it does not show:
-    /// the new one is stored beside it.
+    /// Inserts a document, or returns the existing one with the same content within `clearance`. An existing one above
+    /// `clearance` is not disclosed: the new document is stored in addition.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where another that did not fail supersedes the same document.
+    /// [`StoreError::Conflict`] if another document, which has not failed, supersedes the same document.
     async fn insert(
         &mut self,
         document: &NewDocument,
         clearance: Classification,
         now: Timestamp,
     ) -> Result<InsertedDocument, StoreError>;
-    /// Reads one within `clearance`.
+    /// Reads a document; `None` if it does not exist or is above `clearance`.
     async fn get(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError>;
-    /// Lists those within `clearance`, newest first.
+    /// Lists the documents within `clearance` that match the filter, newest first.
     async fn list(
         &mut self,
         filter: &DocumentFilter,
         clearance: Classification,
         page: &PageRequest,
     ) -> Result<Page<Document>, StoreError>;
-    /// Reads one within `clearance`; nobody else changes it until this transaction ends.
+    /// Like [`Self::get`], and locks the row until this transaction ends.
     async fn lock(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError>;
-    /// Changes one; its passages follow its classification.
+    /// Changes a document; its passages get the same class. `None` if it does not exist.
     async fn update(
         &mut self,
         id: DocumentId,
         patch: &DocumentPatch,
         now: Timestamp,
     ) -> Result<Option<Document>, StoreError>;
-    /// How these are classified, or were when they were deleted, in no particular order. Those that never were there
-    /// are left out.
+    /// The classes of these documents, in no particular order; a deleted document has the class that it had when it was
+    /// deleted. Unknown ids are omitted.
     async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError>;
-    /// Moves one on in ingestion; `false` where there is none.
+    /// Changes the ingestion status of a document; `false` if it does not exist.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where it had failed, and another supersedes the same document by now.
+    /// [`StoreError::Conflict`] if it had failed, and another document supersedes the same one in the meantime.
     async fn advance(&mut self, id: DocumentId, progress: &StatusChange, now: Timestamp) -> Result<bool, StoreError>;
-    /// Notes how far ingestion has come; `false`, and nothing is noted, where the document is not being processed.
+    /// Stores the progress of ingestion; `false`, without a change, if the document is not being processed.
     async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError>;
-    /// Deletes one with its passages and queued work; returns it, so that its bytes can follow.
+    /// Deletes a document with its passages and queued jobs. Returns it, so that the caller can delete its file.
     async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError>;
 }
 
 /// Passages of the tenant's documents.
 ///
-/// A document's passages may be there in two generations, told apart by the embedding model: the one that is searched,
-/// and one that is being made by the next model. Searches and readings see the first alone.
+/// A document may have two generations of passages, distinguished by the embedding model: the one that is searched, and
+/// one that is being built with the next model. Searches and reads see only the first.
 #[async_trait]
 pub trait ChunkRepo: Send {
-    /// Publishes a document: these passages, embedded by `model`, take the place of all that it had. `model` becomes
-    /// the tenant's model in use, except while the tenant's documents are being embedded anew. Queues the building of
-    /// a vector index where the tenant has grown past the limit.
+    /// Publishes a document: replaces all its passages with these, embedded by `model`. `model` becomes the tenant's
+    /// model in use, except during a reindex. Queues the building of a vector index if the tenant has grown beyond the
+    /// limit.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where the tenant has no such document; where the database is not available.
+    /// [`StoreError::Conflict`] if the tenant has no such document; or if the database is not available.
     async fn replace(
         &mut self,
         document: DocumentId,
@@ -138,11 +140,11 @@ pub trait ChunkRepo: Send {
         chunks: &[NewChunk],
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Adds passages by the next model to a published document, or swaps those that were added before; searches go on
-    /// with the old ones. Nothing happens where the document is published with `model` already.
+    /// Stores passages by the next model for a published document, replacing any that were staged before; searches
+    /// continue to use the old ones. Does nothing if the document is already published with `model`.
     ///
     /// # Errors
-    /// As [`Self::replace`].
+    /// The same as for [`Self::replace`].
     async fn stage(
         &mut self,
         document: DocumentId,
@@ -150,14 +152,14 @@ pub trait ChunkRepo: Send {
         chunks: &[NewChunk],
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Published documents that have no passages by `model`, oldest first. Those that failed or were never published
-    /// are not among them.
+    /// Published documents without passages by `model`, oldest first. Documents that failed or were never published are
+    /// not included.
     ///
     /// # Errors
     /// If the database is not available.
     async fn unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError>;
-    /// Makes `model` the one that is searched, for all documents at once, and removes what other models made. Changes
-    /// nothing where documents are [`Self::unstaged`]: returns how many, 0 where the switch is done.
+    /// Makes `model` the model in use for all documents at once, and deletes the passages of other models. Changes
+    /// nothing while documents are [`Self::unstaged`]; returns their number, 0 if the switch was made.
     ///
     /// # Errors
     /// If the database is not available.
@@ -167,14 +169,13 @@ pub trait ChunkRepo: Send {
     /// # Errors
     /// If the database is not available.
     async fn model_in_use(&mut self) -> Result<Option<String>, StoreError>;
-    /// As [`Self::model_in_use`], and locks it: the model in use does not change until this transaction ends.
+    /// Like [`Self::model_in_use`], and locks it: the model in use cannot change until this transaction ends.
     ///
     /// # Errors
     /// If the database is not available.
     async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError>;
-    /// The passages nearest to a unit vector of `model`, by cosine similarity, best first: `limit`, or all that there
-    /// are. Only of documents that are published and did not fail since, and that are in force today (UTC) unless the
-    /// filters say otherwise.
+    /// The `limit` passages nearest to a unit vector of `model`, by cosine similarity, best first. Includes only
+    /// published documents that have not failed since and, unless the filters say otherwise, are in force today (UTC).
     async fn nearest(
         &mut self,
         embedding: &[f32],
@@ -182,11 +183,11 @@ pub trait ChunkRepo: Send {
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedPassage>, StoreError>;
-    /// The passages that hold words of the query, by BM25, best first. Of the same documents as [`Self::nearest`],
-    /// whatever their model.
+    /// The passages that contain words of the query, ranked by BM25, best first. Considers the same documents as
+    /// [`Self::nearest`], regardless of their model.
     async fn lexical(&mut self, query: &str, scope: &SearchScope, limit: u32)
     -> Result<Vec<RankedPassage>, StoreError>;
-    /// A document's passages in order, from `from_index` on.
+    /// A document's passages in order, starting at index `from_index`.
     async fn of_document(
         &mut self,
         document: DocumentId,
@@ -194,42 +195,42 @@ pub trait ChunkRepo: Send {
         from_index: i32,
         limit: u32,
     ) -> Result<Vec<Passage>, StoreError>;
-    /// The passages at these places (document, index), as far as they are there, searchable and within `clearance`, in
-    /// no particular order.
+    /// The passages at these positions (document, index) that exist, are searchable and are within `clearance`, in no
+    /// particular order.
     async fn at_positions(
         &mut self,
         places: &[(DocumentId, i32)],
         clearance: Classification,
     ) -> Result<Vec<Passage>, StoreError>;
-    /// These passages, as far as they are there and within `clearance`, in no particular order.
+    /// The passages with these ids that exist and are within `clearance`, in no particular order.
     async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
 }
 
 /// Memories of the scope's user.
 #[async_trait]
 pub trait MemoryRepo: Send {
-    /// Stores a new row.
+    /// Inserts a memory.
     async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError>;
     /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError>;
     /// Lists a page, newest first.
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError>;
-    /// The most important ones within `clearance` that have not expired, at most `limit`.
+    /// The most important memories within `clearance` that have not expired, at most `limit`.
     async fn most_important(
         &mut self,
         now: Timestamp,
         clearance: Classification,
         limit: u32,
     ) -> Result<Vec<Memory>, StoreError>;
-    /// Deletes one; `false` where there is none.
+    /// Deletes a memory; `false` if it does not exist.
     async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError>;
 }
 
-/// Idempotency keys of the scope's user. Keys and fingerprints are keyed hashes.
+/// Idempotency keys of the scope's user. Keys and fingerprints are passed as keyed hashes.
 #[async_trait]
 pub trait IdempotencyRepo: Send {
-    /// Claims a key until `expires_at` and returns `None`; if it is claimed and has not expired, returns the record of
-    /// the earlier request. Of concurrent claims, one succeeds.
+    /// Claims a key until `expires_at` and returns `None`; if it is claimed already and has not expired, returns the
+    /// record of the earlier request. Of concurrent claims, exactly one succeeds.
     async fn claim(
         &mut self,
         key_hash: &str,
@@ -243,30 +244,30 @@ pub trait IdempotencyRepo: Send {
     async fn release(&mut self, key_hash: &str) -> Result<(), StoreError>;
 }
 
-/// Personal access tokens of the tenant. Revoked and expired ones stay, to be seen.
+/// Personal access tokens of the tenant. Revoked and expired tokens are kept and listed.
 #[async_trait]
 pub trait AccessTokenRepo: Send {
-    /// Stores a new row.
+    /// Inserts a token and returns its row.
     async fn insert(&mut self, token: &NewAccessToken, now: Timestamp) -> Result<AccessToken, StoreError>;
     /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: AccessTokenId) -> Result<Option<AccessToken>, StoreError>;
-    /// Lists them, newest first; only this user's if one is given.
+    /// Lists the tokens, newest first; only those of `user` if one is given.
     async fn list(&mut self, user: Option<UserId>, page: &PageRequest) -> Result<Page<AccessToken>, StoreError>;
-    /// How many of a user's can be used at this time.
+    /// Number of a user's tokens that are neither revoked nor expired at `now`.
     async fn count_usable(&mut self, user: UserId, now: Timestamp) -> Result<u64, StoreError>;
-    /// Revokes one; the time of an earlier revocation stays. `None` where there is none.
+    /// Revokes a token; if it was revoked before, the earlier time is kept. `None` if it does not exist.
     async fn revoke(&mut self, id: AccessTokenId, now: Timestamp) -> Result<Option<AccessToken>, StoreError>;
-    /// Records that one was used, unless that was recorded within the last minute.
+    /// Records the use of a token, unless one was recorded within the last minute.
     async fn record_use(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError>;
 }
 
-/// The audit log, to write to. Rows are only ever inserted.
+/// The audit log, for inserting rows. Rows are never changed.
 #[async_trait]
 pub trait AuditRepo: Send {
-    /// Records that something is about to start. The receipt is worth something once the transaction committed.
+    /// Records that an operation is about to start. The receipt is valid only once the transaction has committed.
     async fn intent(&mut self, id: AuditId, subject: &AuditSubject, now: Timestamp)
     -> Result<AuditReceipt, StoreError>;
-    /// Records how it ended.
+    /// Records the outcome of an operation.
     async fn outcome(
         &mut self,
         id: AuditId,
@@ -274,52 +275,52 @@ pub trait AuditRepo: Send {
         outcome: &Outcome,
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Records something that needs no pair: a login, a refusal.
+    /// Records an event without an intent: a login or a refusal, for instance.
     async fn event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError>;
 }
 
 /// Users of the tenant.
 #[async_trait]
 pub trait UserRepo: Send {
-    /// Provisions the user at first login; at a later one brings e-mail, name and `last_login` up to date, and the role
-    /// as [`AssignedRole::after_token`](crate::assigned_role::AssignedRole::after_token) says. Safe for parallel first
-    /// requests: one row.
+    /// Creates the user at the first login; at later ones updates e-mail, name and `last_login`, and the role according
+    /// to [`AssignedRole::with_role_claim`](crate::assigned_role::AssignedRole::with_role_claim). Concurrent first
+    /// requests create only one row.
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
-    /// Stores the facts of the user's login, unless those of a later token are stored already.
+    /// Stores the facts of the user's login, unless those of a later token are stored.
     async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError>;
     /// The facts of the user's last login; `None` if none are stored.
     async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError>;
-    /// The user who was signed in with a token (by the keyed hash of it) before, here or in another process.
+    /// The user for whom this token (by its keyed hash) was recorded, by any process; `None` if it was not.
     async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError>;
-    /// Records that a token (by the keyed hash of it) was seen; `true` the first time.
+    /// Records that a token (by its keyed hash) was seen; `true` the first time.
     async fn record_token(&mut self, user: UserId, token_hash: &str, expires_at: Timestamp)
     -> Result<bool, StoreError>;
-    /// The tenant's settings, for work that no user asked for.
+    /// The tenant's settings, for work without a user.
     async fn settings(&mut self) -> Result<TenantSettings, StoreError>;
-    /// The user with the tenant's state.
+    /// The user with the state of the tenant; `None` if the user does not exist.
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError>;
     /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
     /// Lists a page, newest first.
     async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError>;
-    /// Creates one; a conflict if (issuer, external id) is taken.
+    /// Creates a user; [`StoreError::Conflict`] if (issuer, external id) is taken.
     async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError>;
     /// Changes one row; `None` if there is none.
     async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError>;
-    /// Locks the active admins until this transaction ends, and returns their ids.
+    /// Locks the rows of the active admins until this transaction ends, and returns their ids.
     async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError>;
 }
 
-/// What the tenant uses.
+/// Storage, spending and model calls of the tenant.
 #[async_trait]
 pub trait UsageRepo: Send {
-    /// Stored documents and bytes, those of this transaction included. Once a transaction has added documents, others
-    /// that add documents wait until it ends, so a quota that is checked against this stays met.
+    /// Stored documents and bytes, including those of this transaction. Once a transaction has added documents, others
+    /// that add documents wait until it ends, so a quota checked against this value is not exceeded.
     async fn storage(&mut self) -> Result<StorageUsage, StoreError>;
-    /// Records model calls of the scope's user. A call that is recorded already stays as it is and is not counted
+    /// Records model calls of the scope's user. A call that was recorded before is left unchanged and not counted
     /// again.
     async fn record(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError>;
-    /// What the tenant and the scope's user have spent in the day and month (UTC) of `now`, and what is reserved.
+    /// Spending of the tenant and the scope's user in the day and month (UTC) of `now`, and their reservations.
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError>;
     /// Reserves an amount for the scope's user, or extends the reservation of the same id, as far as `budgets` allow.
     /// Other reservations of the tenant wait until this transaction ends, so spending and reservations together never
@@ -332,6 +333,6 @@ pub trait UsageRepo: Send {
     ) -> Result<ReserveOutcome, StoreError>;
     /// Releases a reservation. An unknown id is not an error.
     async fn release(&mut self, id: ReservationId) -> Result<(), StoreError>;
-    /// Sums of the tenant's model calls.
+    /// Sums over the tenant's model calls that match the query.
     async fn sums(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError>;
 }

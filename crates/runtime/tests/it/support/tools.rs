@@ -55,6 +55,6 @@ impl ToolGateway for ScriptedTools {
     async fn invoke(&self, _permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
         let answer = (self.answer)(&call);
         self.calls.lock().expect("no panic under the lock").push(call);
-        answer.map(Classified::of)
+        answer.map(Classified::from_content)
     }
 }
