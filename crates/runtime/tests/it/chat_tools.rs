@@ -117,7 +117,7 @@ async fn an_unknown_tool_is_reported_to_the_model_and_not_named_in_the_audit_log
         .model([vec![Call { id: "c1", name: "open_valve", arguments: "{}" }, Finish], vec![Text("I cannot."), Finish]]);
     let tools = ScriptedTools::new(|_| Err(ToolError::Unknown));
     let events = plant.ask(&plant.chat(&model, &tools), "hi", RetrievalMode::Never).await;
-    assert!(last_tool_result(&model).contains("no tool of that name"));
+    assert!(last_tool_result(&model).contains("unknown tool"));
     assert_eq!(status(&events), Some(ToolStatus::Error));
     assert!(plant.outcome().await.tools_used.is_empty());
 }
