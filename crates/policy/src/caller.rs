@@ -63,25 +63,25 @@ impl Caller {
         &self.scope
     }
 
-    /// Tenant, as of at most a few seconds ago.
+    /// Tenant; may be a few seconds stale.
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         &self.tenant
     }
 
-    /// User, as of at most a few seconds ago.
+    /// User; may be a few seconds stale.
     #[must_use]
     pub fn user(&self) -> &User {
         &self.user
     }
 
-    /// Role, grants and clearance, as of at most a few seconds ago. The gate reads them again for each decision.
+    /// Role, grants and clearance; may be a few seconds stale. The gate reads them again for each decision.
     #[must_use]
     pub fn entitlements(&self) -> &Entitlements {
         &self.entitlements
     }
 
-    /// Quotas of the tenant, as of at most a few seconds ago.
+    /// Quotas of the tenant; may be a few seconds stale.
     #[must_use]
     pub fn quotas(&self) -> Quotas {
         self.tenant.settings.quotas

@@ -60,7 +60,7 @@ pub enum GateError {
     /// The database failed during the decision.
     #[error("the decision could not be made")]
     Store(#[source] StoreError),
-    /// The use case refused the command, for a reason that only shows once the body was read.
+    /// The use case refused the command, for a reason that is only known after the body was read.
     #[error("the use case refused the command")]
     RefusedByUseCase {
         /// Audit row of the outcome.

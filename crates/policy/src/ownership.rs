@@ -11,7 +11,7 @@ use domain::rights::Reach;
 use domain::role::{Classification, Operation, Resource};
 use domain::user::Entitlements;
 
-/// A question, with what was decided before the target is read.
+/// A question, with the results of the rules that precede those about the target.
 #[derive(Clone, Copy)]
 pub(crate) struct AccessRequest<'a> {
     pub(crate) user: UserId,
@@ -59,7 +59,7 @@ async fn look_up(tx: &mut dyn TenantTx, trace: &mut DecisionTrace, target: Targe
         Target::User(id) => tx.users().get(id).await?.is_some(),
         Target::AccessToken(id) => tx.access_tokens().get(id).await?.is_some(),
         Target::Document(id) => tx.documents().get(id, Classification::Restricted).await?.is_some(),
-        // Runs live in the runtime, tenants in the directory, decisions in the audit log: their use cases return
+        // Runs are kept by the runtime, tenants in the directory and decisions in the audit log. Their use cases return
         // not-found themselves.
         Target::Run(_) | Target::Tenant(_) | Target::Decision(_) => return Ok(Verdict::Allowed),
     };
@@ -67,8 +67,8 @@ async fn look_up(tx: &mut dyn TenantTx, trace: &mut DecisionTrace, target: Targe
     Ok(if trace.record(Rule::Target, found, detail) { Verdict::Allowed } else { Verdict::NotFound })
 }
 
-/// Returns a document if it exists and is within the clearance. An absent and a hidden document both take two queries,
-/// so that the duration does not tell them apart.
+/// Returns a document if it exists and is within the clearance. Absent and hidden documents both take two queries, so
+/// that they cannot be told apart by timing.
 async fn find_document(
     tx: &mut dyn TenantTx,
     trace: &mut DecisionTrace,

@@ -24,7 +24,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-/// Prefix of every secret. Secret scanners of repositories and logs can search for it.
+/// Prefix of every secret, so that scanners of repositories and logs can find leaked ones.
 pub const PREFIX: &str = "plantpat_";
 /// Number of random bytes in a secret.
 const RANDOM_BYTES: usize = 32;
@@ -184,7 +184,7 @@ fn login_error(
         Some(_) => return Some(TokenError::AccessTokenInsufficientScope),
         None => {}
     }
-    // A role that came from a token's claims must still be given by the same claims today.
+    // A role that came from a token's claims must still result from those claims under today's mappings.
     let current_role = admission::mapped_role(login, issuer, tenant_mappings).unwrap_or(Role::Viewer);
     (user.role_from_token && current_role < user.role).then_some(TokenError::AccessTokenRoleLowered)
 }

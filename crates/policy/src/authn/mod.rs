@@ -59,7 +59,7 @@ pub struct AuthnSettings {
     /// Maximum age of a user's last interactive login, in days. The user's personal access tokens are refused after
     /// that.
     pub login_max_age_days: u32,
-    /// Maximum number of refusals per minute in which an inactive user gets the reason. Further ones are answered as
+    /// Maximum number of refusals per minute whose reason an inactive user is told. Further ones are answered as
     /// rate-limited.
     pub refusals_per_minute: u32,
 }
@@ -183,8 +183,8 @@ impl Authenticator {
         self.issuers.iter().map(|issuer| issuer.keys.version()).sum()
     }
 
-    /// Keyed hash of a token's JWS Signing Input (RFC 7515 §2). It marks a token as used; the signature is left out,
-    /// since one signing input can have several valid signatures.
+    /// Keyed hash of a token's JWS Signing Input (RFC 7515 §2). It identifies a token that was used before. The
+    /// signature is excluded, since one signing input can have several valid signatures.
     fn signing_input_hash(&self, token: &str) -> String {
         let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
         self.hash(signed)
@@ -245,8 +245,8 @@ pub fn build_issuers(
     Ok(settings.into_iter().map(build_issuer).collect())
 }
 
-/// Returns the scope of another user of the tenant, to simulate a decision. The simulation is recorded for the user who
-/// requested it; the scope is never passed to a use case.
+/// Returns the scope of another user of the tenant, to simulate a decision. Audit rows of the simulation name the user
+/// who requested it, and the scope is never passed to a use case.
 pub(crate) fn simulation_scope(requester: &TenantScope, user: UserId) -> TenantScope {
     user_scope(requester.tenant(), user, requester.request().clone())
 }

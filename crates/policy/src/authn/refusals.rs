@@ -1,5 +1,5 @@
-//! Records refusals: each in the log; in the audit log the first with each key per minute, then a row with
-//! the number of the others.
+//! Records refusals. Each one is logged. The audit log gets one row for the first refusal with a key in a minute, and
+//! one row with the number of further ones.
 
 use super::refusal_counter::{RefusalCount, RefusalKey};
 use super::token_error::{RefusedToken, TokenError};
@@ -84,8 +84,8 @@ impl Authenticator {
         tx.commit().await.map(|()| id)
     }
 
-    /// Records the refusals that were only counted, of the minutes that have ended; with `include_current`, of the
-    /// current minute too. Counts that cannot be recorded are kept.
+    /// Writes the audit rows of refusals that were only counted: those of minutes that have ended and, with
+    /// `include_current`, of the current minute. Counts that cannot be written are kept.
     pub async fn record_counted_refusals(&self, include_current: bool) {
         for count in self.refusals.due(self.clock.now(), include_current) {
             let RefusalCount { key, total, unrecorded, is_overflow, first, .. } = &count;

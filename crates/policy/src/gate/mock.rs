@@ -12,7 +12,7 @@ use std::collections::HashMap;
 type Handler<C> = Box<dyn Fn(&Caller, C) -> Result<<C as Command>::Output, GateError> + Send + Sync>;
 type Login = Box<dyn Fn(Option<String>, Origin) -> Result<Caller, GateError> + Send + Sync>;
 
-/// A gate whose answers a test defines. A command without a handler panics. Every idempotency key is new.
+/// A gate with handlers defined by a test. A command without a handler panics. Every idempotency key counts as new.
 #[derive(Default)]
 pub struct MockGate {
     login: Option<Login>,
@@ -20,7 +20,7 @@ pub struct MockGate {
 }
 
 impl MockGate {
-    /// A gate without handlers.
+    /// Creates a gate without handlers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -35,7 +35,7 @@ impl MockGate {
         self
     }
 
-    /// Answers commands of type `C` with `handler`, which replaces an earlier one.
+    /// Handles commands of type `C` with `handler`, and replaces an earlier handler.
     pub fn on<C: Command>(
         &mut self,
         handler: impl Fn(&Caller, C) -> Result<C::Output, GateError> + Send + Sync + 'static,

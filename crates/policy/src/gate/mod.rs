@@ -1,4 +1,4 @@
-//! The policy gate: decides, records the intent, executes, records the outcome, and does nothing else.
+//! The policy gate: decides, records the intent, executes the command and records the outcome.
 
 mod access_queries;
 mod decider;
@@ -72,7 +72,7 @@ impl GateKeys {
 pub struct GateParts {
     /// Transactions for decisions and audit rows.
     pub store: Arc<dyn Store>,
-    /// Time of the audit rows.
+    /// Clock for decisions and audit rows.
     pub clock: Arc<dyn Clock>,
     /// Source of UUIDv7 ids for audit rows.
     pub ids: Arc<dyn IdGen>,
