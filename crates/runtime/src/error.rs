@@ -11,33 +11,33 @@ use tools::error::{IngestError, ToolError};
 /// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// The target of the command does not exist, or the caller may not know of it.
+    /// The target of the command does not exist, or the caller must not learn that it exists.
     #[error("{what} was not found")]
     NotFound {
-        /// Name of the target, with its article.
+        /// Name of the target with its article, such as `the document`.
         what: &'static str,
     },
-    /// The command is not possible in the present state.
+    /// The command conflicts with the current state.
     #[error("{detail}")]
     Conflict {
-        /// The reason, as a sentence for the caller.
+        /// Reason, as a sentence for the caller.
         detail: &'static str,
     },
-    /// Somebody else changed the target since the caller read it.
+    /// The target was changed since the caller read it.
     #[error("the version is stale")]
     Stale,
-    /// Too little is left of a budget for models.
+    /// The remaining model budget is too small.
     #[error("too little is left of {limit}")]
     BudgetExceeded {
-        /// The limit that is reached.
+        /// Limit that was reached.
         limit: BudgetLimit,
-        /// Time until the period of the limit ends, or until runs under way may release what they hold.
+        /// Time until the limit's period ends, or until runs in progress may release their reservations.
         retry_after: Duration,
     },
-    /// The answer is made from content above the caller's clearance.
+    /// The answer is based on content above the caller's clearance.
     #[error("the content is classified above the caller's clearance")]
     AboveClearance,
-    /// No backend serves the model that was asked for.
+    /// No backend serves the requested model.
     #[error("no backend serves the model")]
     ModelNotFound,
     /// The content is classified above what the model may see.
@@ -55,7 +55,7 @@ pub enum RuntimeError {
     /// No secret could be generated.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
-    /// The use case panicked: a bug of the platform.
+    /// The use case panicked, which is a bug.
     #[error("the use case panicked")]
     Panicked,
     /// The database failed or is not available.
@@ -64,7 +64,7 @@ pub enum RuntimeError {
     /// A tool failed, or its call was refused.
     #[error("a tool failed")]
     Tool(#[from] ToolError),
-    /// A document could not be stored or read.
+    /// Storing or reading a document failed.
     #[error("a document could not be handled")]
     Ingest(#[from] IngestError),
     /// The model failed, refused the request or is not available.

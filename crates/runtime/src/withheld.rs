@@ -1,5 +1,6 @@
-//! Withholds answers that are made from content that their reader may no longer see, because a role was lowered or a
-//! document classified higher. They are withheld from the user and from models that work on the user's behalf.
+//! Withholds answers based on content that their reader may no longer see, because the reader's role was lowered or a
+//! document's classification was raised. They are withheld from the user and from models that work on the user's
+//! behalf.
 
 use domain::conversation::{Message, MessageRole};
 use domain::ids::DocumentId;
@@ -7,8 +8,8 @@ use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Raises the class of each answer to the class that its sources have by now, or had when they were deleted, and
-/// empties answers above `clearance`. The user's own messages stay.
+/// Raises the classification of each answer to the current one of its sources, or to the last one of deleted sources.
+/// Clears answers above `clearance`. The user's own messages are not changed.
 ///
 /// # Errors
 /// If the database fails.
@@ -29,7 +30,7 @@ pub(crate) async fn withhold(
     Ok(())
 }
 
-/// The classes that documents have at this moment, or had when they were deleted.
+/// Returns the current classification of each document, or the last one if it was deleted.
 ///
 /// # Errors
 /// If the database fails.

@@ -1,8 +1,9 @@
-//! The loop of a run: search the documents, ask the model, call the tools that it asks for, ask again.
+//! The agent loop of a run: searches the documents, calls the model, executes the tool calls that it requests, and
+//! calls the model again.
 
 use super::context::RunContext;
 use super::material::Prompt;
-use super::progress::StatusChange;
+use super::progress::RunProgress;
 use super::reply::{self, Reply, ReplyRequest};
 use super::retrieve::{SearchOutcome, search_documents};
 use super::tool_calls::{call_tool, is_malformed};
@@ -14,23 +15,23 @@ use domain::model::{ModelToolCall, PromptMessage};
 use domain::role::Classification;
 use domain::run::FinishReason;
 
-/// Replies with malformed tool calls before tools are no longer offered: a model that writes invalid JSON twice goes on
-/// like that.
+/// Number of replies with malformed tool calls that are tolerated. After one more, no tools are offered, since a model
+/// that writes invalid JSON twice will keep doing so.
 const MAX_MALFORMED_REPLIES: u32 = 1;
 
-/// What was said in the run, and how many tool calls are left.
+/// Transcript of the run so far, and the number of tool calls left.
 struct Exchange {
     transcript: Classified<Vec<PromptMessage>>,
     calls_left: u32,
     malformed_replies: u32,
 }
 
-/// Runs the loop to its end. Events go to the log, everything else into `progress`, which stays valid if the future is
-/// dropped.
+/// Runs the loop to its end. Events are written to the log and everything else to `progress`, which stays valid if the
+/// future is dropped.
 ///
 /// # Errors
 /// If the model or the store fails, or the budget is used up.
-pub async fn execute(ctx: RunContext<'_>, progress: &mut StatusChange) -> Result<FinishReason, RuntimeError> {
+pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<FinishReason, RuntimeError> {
     let run = ctx.run;
     let outcome = search_documents(ctx, progress).await;
     let passages = progress.passages.clone();
@@ -58,10 +59,10 @@ pub async fn execute(ctx: RunContext<'_>, progress: &mut StatusChange) -> Result
     }
 }
 
-/// Carries out the calls as far as calls are left, and appends a result for each to the transcript.
+/// Executes the calls while any are left, and appends a result for each to the transcript.
 async fn answer_calls(
     ctx: RunContext<'_>,
-    progress: &mut StatusChange,
+    progress: &mut RunProgress,
     prompt: &Prompt<'_>,
     exchange: &mut Exchange,
     calls: Vec<ModelToolCall>,
@@ -72,7 +73,7 @@ async fn answer_calls(
             exchange.calls_left -= 1;
             let used = prompt.min_tokens() + prompt_tokens(exchange.transcript.content());
             let left = ctx.run.agent.limits.prompt_tokens().saturating_sub(used);
-            // Half of what is left, so that another call has room too.
+            // Only half of the remaining tokens, so that there is room for another call.
             call_tool(ctx, progress, &call, TokenBudget(left / 2)).await
         } else {
             let text = "No more tool calls are allowed in this turn.".to_owned();

@@ -1,5 +1,6 @@
-//! Ends a run that may not go on: cancelled, abandoned by its readers, over its time limit, or no longer allowed for
-//! its user (user or tenant disabled, clearance lowered beneath what the answer is made from).
+//! Ends a run that must not continue: because it was cancelled, abandoned by its readers or exceeded its time limit, or
+//! because its user may no longer see the answer (user or tenant inactive, or clearance below the answer's
+//! classification).
 
 use super::context::RunContext;
 use super::end::RunEnd;
@@ -15,7 +16,7 @@ use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-/// Interval between two checks of a run's user.
+/// Interval between two checks whether the user may still see the answer.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Polls `work` until it is done, panics, or something else ends the run.
@@ -34,8 +35,8 @@ pub async fn supervise(ctx: RunContext<'_>, work: impl Future<Output = Result<Fi
     }
 }
 
-/// Returns once the user may no longer have the answer, with the reason. A database that is unavailable for a while
-/// ends no run: the next check decides.
+/// Waits until the user may no longer see the answer, and returns the reason. If the database is unavailable, the run
+/// continues until the next check.
 async fn revoked(ctx: RunContext<'_>) -> Problem {
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
@@ -65,7 +66,7 @@ async fn revocation(ctx: RunContext<'_>) -> Result<Option<Problem>, StoreError> 
     })
 }
 
-/// The class of what an answer is made from, with its documents as they are classified at this moment.
+/// Returns the classification of an answer, based on the current classification of its documents.
 ///
 /// # Errors
 /// If the store fails.

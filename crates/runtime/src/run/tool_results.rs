@@ -1,6 +1,7 @@
-//! Tool results as text for the model: classified, within the token budget, without what the model may not see.
+//! Renders tool results as text for the model: classified, within the token budget, and without content that the model
+//! may not see.
 
-use super::progress::StatusChange;
+use super::progress::RunProgress;
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::passages;
 use crate::prompt::tokens::{TokenBudget, estimate, truncate};
@@ -14,7 +15,7 @@ use tools::error::ToolError;
 
 /// Minimum tokens for a result to be useful.
 const MIN_RESULT_TOKENS: usize = 64;
-/// Tokens of the tags around a result, notes included.
+/// Estimated tokens of the tags around a result, including notes.
 const FRAME_TOKENS: usize = 48;
 
 const NO_ROOM: &str = "There is no more room in this turn for what tools return. Answer from what is there.";
@@ -22,10 +23,10 @@ const NOT_FOR_MODELS: &str = "The document is classified above what you may see.
 const TRUNCATED: &str = "\n(What follows is left out: there is no room for it.)";
 const WEAK: &str = "None of these passages matches well, they are the nearest.\n";
 
-/// What the model reads of a tool's result, with the class of the content. Passages and sources are added to the
-/// progress.
+/// Renders a tool's result for the model, with the classification of its content. Adds passages and sources to
+/// `progress`.
 pub fn result_text(
-    progress: &mut StatusChange,
+    progress: &mut RunProgress,
     result: Result<Classified<ToolResult>, ToolError>,
     nonce: &TagNonce,
     budget: TokenBudget,
@@ -59,15 +60,15 @@ pub fn result_text(
     }
 }
 
-/// The result as text. It has the class of the whole result, also if some of it did not fit.
-fn described(progress: &mut StatusChange, result: ToolResult, budget: TokenBudget) -> Classified<String> {
+/// Renders the result as text. It has the classification of the whole result, even if only a part fits.
+fn described(progress: &mut RunProgress, result: ToolResult, budget: TokenBudget) -> Classified<String> {
     let (fitted, class) = Classified::of(result).map(|result| fit(result, budget)).into_parts();
     add_sources(progress, &fitted.shown);
     Classified::new(fitted.text, class)
 }
 
-/// Adds the documents that a result shows to the sources of the answer.
-fn add_sources(progress: &mut StatusChange, shown: &ToolResult) {
+/// Adds the documents in the shown part of a result to the sources of the answer.
+fn add_sources(progress: &mut RunProgress, shown: &ToolResult) {
     let sources = &mut progress.origin.sources;
     match shown {
         ToolResult::Text { document, .. } => sources.add(document.id, document.classification),
@@ -80,9 +81,9 @@ fn add_sources(progress: &mut StatusChange, shown: &ToolResult) {
     }
 }
 
-/// The passages found, under their numbers. Passages that the model has already are named by number only.
+/// Renders the found passages with their numbers. For passages that the model already has, only the number is given.
 fn passages_text(
-    progress: &mut StatusChange,
+    progress: &mut RunProgress,
     found: Retrieval,
     nonce: &TagNonce,
     budget: TokenBudget,
@@ -108,14 +109,14 @@ fn passages_text(
     Classified::new(text, class)
 }
 
-/// A result as text within a budget, and the part of the result that the text shows.
+/// A result rendered as text within a budget, and the part of the result that the text contains.
 struct FittedResult {
     text: String,
     shown: ToolResult,
 }
 
-/// Drops the last items of a result until the rest fits, so that each item is complete and a document says where to
-/// read on. A single item that is too long is truncated.
+/// Removes items from the end of a result until the rest fits, so that each item is complete and a document states
+/// where to continue reading. A single item that is too long is truncated.
 fn fit(mut result: ToolResult, budget: TokenBudget) -> FittedResult {
     let mut complete = true;
     loop {
@@ -130,7 +131,7 @@ fn fit(mut result: ToolResult, budget: TokenBudget) -> FittedResult {
     }
 }
 
-/// Drops the last item of a result that has several. Returns whether it did.
+/// Removes the last item of a result that has several. Returns whether an item was removed.
 fn drop_last(result: &mut ToolResult) -> bool {
     fn pop<T>(items: &mut Vec<T>) -> bool {
         items.len() > 1 && items.pop().is_some()
