@@ -19,7 +19,7 @@ use policy::caller::{Caller, Origin};
 use policy::gate::{Execute, Gate};
 use std::sync::Arc;
 
-/// Extractor for handlers behind authentication: the caller, the gate and the request's id and path.
+/// Extractor for handlers behind authentication. Provides the caller, the gate, and the request's id and path.
 pub(crate) struct Call {
     gate: Arc<dyn Gate>,
     pub(crate) caller: Caller,
@@ -37,7 +37,7 @@ impl Call {
         Ok(Execute::<C>::execute(&*self.gate, &self.caller, command).await?)
     }
 
-    /// Stops counting the request as in flight. For requests that then wait for work with a limit of its own.
+    /// Stops counting the request as in flight. For requests that then wait for work that has its own limit.
     pub(crate) fn release_in_flight(&self) {
         if let Some(guard) = &self.in_flight {
             guard.release();
@@ -62,7 +62,7 @@ where
     }
 }
 
-/// The layer around all protected routes: authenticates and applies the rate limits before the body is read.
+/// Middleware of all protected routes: authenticates and applies the rate limits before the body is read.
 pub(crate) async fn authenticate(
     State(gate): State<Arc<dyn Gate>>,
     State(limiter): State<Arc<dyn RateLimiter>>,
@@ -95,7 +95,7 @@ pub(crate) async fn authenticate(
     response
 }
 
-/// The quota policies that a caller's requests count against.
+/// Returns the quota policies that the caller's requests count against.
 fn quota_policies(caller: &Caller) -> Vec<QuotaPolicy> {
     let tenant = caller.tenant();
     let mut policies = Vec::from(QuotaPolicy::for_user(tenant.id, caller.user().id, caller.rate_tier()));
@@ -103,8 +103,8 @@ fn quota_policies(caller: &Caller) -> Vec<QuotaPolicy> {
     policies
 }
 
-/// The token of `Authorization: Bearer …` (RFC 6750). Two such headers become an empty token, which is always
-/// invalid: a proxy may have checked the other one.
+/// Returns the token of `Authorization: Bearer …` (RFC 6750). If there are two such headers, returns an empty token,
+/// which is never valid: a proxy may have checked the other header.
 fn bearer_token(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let first = values.next()?;

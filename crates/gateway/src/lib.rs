@@ -1,8 +1,8 @@
 //! The HTTP server: parses requests into commands, executes them through the policy gate, and writes responses and
 //! event streams.
 //!
-//! The gateway only knows HTTP. It reaches the layers below through [`policy::gate::Gate`] alone; it never sees a
-//! database, a model or a use case. It validates the input of clients once and completely, and passes it on as a
+//! The gateway handles HTTP only. It accesses the layers below through [`policy::gate::Gate`] and nothing else, never a
+//! database, a model or a use case directly. It validates client input once and completely, and passes it on as a
 //! command of limited size.
 //!
 //! ```

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// The dependencies of the gateway other than the gate.
+/// Dependencies of the gateway other than the gate.
 #[derive(Clone)]
 pub struct Ports {
     /// Source of request ids.
@@ -37,14 +37,14 @@ pub struct Ports {
     pub limiter: Arc<dyn RateLimiter>,
     /// Request histogram; `None` if metrics are off.
     pub metrics: Option<HttpMetrics>,
-    /// Requests that go on after their client has disconnected; shutdown waits for them.
+    /// Tracks requests that continue after their client has disconnected; shutdown waits for them.
     pub tasks: TaskTracker,
 }
 
 /// Builds the router of the gateway.
 ///
-/// Serve it with [`crate::serve::serve`]. Another server has to set `ConnectInfo<SocketAddr>`, which the limit per peer
-/// needs, and a timeout for headers ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
+/// Serve it with [`crate::serve::serve`]. Another server must set `ConnectInfo<SocketAddr>`, which the limit per peer
+/// needs, and a timeout for reading headers ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
 pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
     let tracer = trace::Tracer { ids: ports.ids, metrics: ports.metrics };
     let state = AppState {
@@ -62,8 +62,8 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
     let (reads, _) = routes::reads().split_for_parts();
     let (pages, _) = routes::pages().split_for_parts();
     let (probes, _) = routes::probes().split_for_parts();
-    // The layer that is added last runs first. The fallback is inside of the layers, so they apply to unknown
-    // paths too.
+    // The layer that is added last runs first. The fallback is added before the layers, so that they also apply to
+    // unknown paths.
     let limited = effects
         .route_layer(idempotent)
         .merge(reads)
@@ -85,7 +85,8 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
         .with_state(state)
 }
 
-/// The router of a server that is starting: it answers liveness and readiness probes, and everything else with 503.
+/// Builds the router of a server that is starting. It answers liveness and readiness probes, and responds to everything
+/// else with 503.
 pub(crate) fn starting_router(readiness: Arc<dyn Readiness>, ids: Arc<dyn IdGen>) -> Router {
     let starting = || async { ApiError::new(ErrorKind::Unavailable, "The server is starting; try again in a moment.") };
     routes::starting_probes(readiness)
@@ -99,7 +100,7 @@ async fn unknown_path() -> ApiError {
     ApiError::of(ErrorKind::NotFound)
 }
 
-/// The panic message is not logged: it may have content of a document. The panic hook logs the location.
+/// The panic message is not logged, since it may contain text of a document. The panic hook logs the location.
 fn panic_response(_: Box<dyn Any + Send>) -> Response {
     ApiError { cause: Some("a handler panicked".into()), ..ApiError::of(ErrorKind::Internal) }.into_response()
 }

@@ -1,4 +1,4 @@
-//! A tenant's settings in versions, and what it uses of what it may.
+//! Routes of a tenant's versioned settings, and of its usage and quotas.
 
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
@@ -123,14 +123,15 @@ impl From<TenantUsage> for UsageOfTenant {
     }
 }
 
-/// The version in `If-Match`: an `ETag` of these settings. `*` is any.
+/// Parses the version in `If-Match`, which is an `ETag` of these settings. `None` if the header is missing or `*`,
+/// which matches any version.
 fn expected(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);
     }
-    // Many a client takes the quotation marks off.
+    // Many clients remove the quotation marks.
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     let version = digits.parse().ok();
     version.map(Some).ok_or_else(|| ApiError::field("/If-Match", "must be an ETag of these settings, or *"))
