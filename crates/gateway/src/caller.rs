@@ -1,7 +1,7 @@
 //! Authenticates the bearer token and applies the rate limits of user and tenant.
 
 use crate::error::ApiError;
-use crate::load::InFlightGuard;
+use crate::load_shedding::InFlightGuard;
 use crate::peer_limit;
 use crate::rate_limit::{self, QuotaPolicy, RateLimiter};
 use crate::request_info::RequestInfo;
@@ -15,7 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::command::Command;
 use domain::error::ErrorKind;
-use policy::caller::{Caller, Origin};
+use policy::caller::{Caller, RequestOrigin};
 use policy::gate::{Execute, Gate};
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ pub(crate) async fn authenticate(
     let token = bearer_token(request.headers());
     let without_token = token.is_none();
     let peer = peer_limit::peer_address(&request, settings.behind_proxy).map(peer_limit::network);
-    let caller = match gate.authenticate(token, Origin { request: info.request_id, peer }).await {
+    let caller = match gate.authenticate(token, RequestOrigin { request: info.request_id, peer }).await {
         Ok(caller) => caller,
         Err(error) => {
             return ApiError { without_token, ..error.into() }.into_response();

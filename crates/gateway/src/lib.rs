@@ -28,15 +28,15 @@
 //! per peer needs the peer's address.
 
 mod body;
-mod bounds;
 mod caller;
 mod error;
 mod file_name;
 mod form_digest;
+mod header_size;
 mod headers;
 mod idempotency;
 mod lingering_close;
-mod load;
+mod load_shedding;
 mod metrics;
 mod multipart;
 mod openai;
@@ -59,7 +59,7 @@ mod settings;
 mod settings_change;
 mod sse;
 mod state;
-mod throttled;
+mod throttled_body;
 mod trace;
 mod wire;
 

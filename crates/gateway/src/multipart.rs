@@ -4,7 +4,7 @@ use crate::body::{check_storable, parse_json, prefix_pointer};
 use crate::error::ApiError;
 use crate::file_name;
 use crate::form_digest::FormDigest;
-use crate::throttled::{Consumed, ThrottledBody};
+use crate::throttled_body::{ConsumedBytes, ThrottledBody};
 use crate::wire;
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
@@ -41,7 +41,7 @@ pub(crate) struct FormReader {
 /// Digest and number of bytes read so far.
 struct ReadProgress {
     /// Number of bytes that the parser has returned; limits how far it reads ahead.
-    consumed: Consumed,
+    consumed: ConsumedBytes,
     digest: Option<FormDigest>,
 }
 
@@ -212,19 +212,19 @@ impl PartialForm {
         match name {
             "tags" => {
                 let tags = parse_tags(text)?;
-                self.tags.extend(first_field(wire::tags("/tags", &tags))?);
+                self.tags.extend(to_field_error(wire::tags("/tags", &tags))?);
                 if self.tags.len() > wire::MAX_TAGS {
                     return Err(field_error("/tags", format!("must be at most {} tags", wire::MAX_TAGS)));
                 }
                 Ok(())
             }
-            "doc_type" => set_once(&mut self.doc_type, name, first_field(wire::text("/doc_type", text))?),
+            "doc_type" => set_once(&mut self.doc_type, name, to_field_error(wire::text("/doc_type", text))?),
             "classification" => {
                 let parsed = text.trim().parse::<Classification>();
                 let class = parsed.map_err(|error| field_error("/classification", truncate(&error.to_string())))?;
                 set_once(&mut self.classification, name, class)
             }
-            "revision" => set_once(&mut self.revision, name, first_field(wire::text("/revision", text))?),
+            "revision" => set_once(&mut self.revision, name, to_field_error(wire::text("/revision", text))?),
             "effective_from" => set_once(&mut self.effective_from, name, parse_date(text)?),
             "supersedes" => {
                 let id = text.trim().parse::<Uuid>();
@@ -293,7 +293,7 @@ fn parse_metadata(text: &str) -> Result<Value, FieldError> {
     let Ok(Value::Object(fields)) = parse_json(text.as_bytes()) else {
         return Err(field_error("/metadata", "must be a JSON object"));
     };
-    let value = first_field(wire::metadata("/metadata", fields))?;
+    let value = to_field_error(wire::metadata("/metadata", fields))?;
     check_storable(&value).map_err(|error| prefix_pointer("metadata", error))?;
     Ok(value)
 }
@@ -306,7 +306,7 @@ fn set_once<T>(field: &mut Option<T>, name: &str, value: T) -> Result<(), FieldE
 }
 
 /// Converts an error of the parsers in [`wire`] to its first field error.
-fn first_field<T>(parsed: Result<T, ApiError>) -> Result<T, FieldError> {
+fn to_field_error<T>(parsed: Result<T, ApiError>) -> Result<T, FieldError> {
     parsed.map_err(|error| {
         let first = error.fields.into_iter().next();
         first.unwrap_or_else(|| field_error("", "is not allowed"))

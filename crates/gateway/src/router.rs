@@ -1,12 +1,12 @@
 //! Builds the router: routes, layers and their state.
 
-use crate::bounds::limit_header_size;
 use crate::caller::authenticate;
 use crate::error::ApiError;
+use crate::header_size::limit_header_size;
 use crate::headers::security_headers;
 use crate::idempotency::idempotent;
 use crate::lingering_close::lingering_close;
-use crate::load::{LoadLimit, shed_load};
+use crate::load_shedding::{LoadLimit, shed_load};
 use crate::metrics::HttpMetrics;
 use crate::peer_limit::{PeerLimit, limit_peers};
 use crate::rate_limit::RateLimiter;
@@ -58,15 +58,15 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
     };
     let idempotent = from_fn_with_state(state.clone(), idempotent);
     let authenticate = from_fn_with_state(state.clone(), authenticate);
-    let (effects, _) = routes::effects().split_for_parts();
-    let (reads, _) = routes::reads().split_for_parts();
+    let (idempotent_routes, _) = routes::idempotent_routes().split_for_parts();
+    let (read_only_routes, _) = routes::read_only_routes().split_for_parts();
     let (pages, _) = routes::pages().split_for_parts();
     let (probes, _) = routes::probes().split_for_parts();
     // The layer that is added last runs first. The fallback is added before the layers, so that they also apply to
     // unknown paths.
-    let limited = effects
+    let limited = idempotent_routes
         .route_layer(idempotent)
-        .merge(reads)
+        .merge(read_only_routes)
         .route_layer(authenticate)
         .merge(pages)
         .merge(openapi::pages())

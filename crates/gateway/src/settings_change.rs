@@ -74,7 +74,7 @@ impl Validate for u32 {}
 impl Validate for u64 {}
 impl Validate for f64 {}
 
-fn within<T: PartialOrd + Display>(value: &T, min: T, max: T, pointer: &str) -> Result<(), ApiError> {
+fn check_range<T: PartialOrd + Display>(value: &T, min: T, max: T, pointer: &str) -> Result<(), ApiError> {
     if (&min..=&max).contains(&value) {
         return Ok(());
     }
@@ -101,7 +101,7 @@ macro_rules! patch {
                 $(if let Some(Some(value)) = &self.$field {
                     let pointer = format!("{pointer}/{}", stringify!($field));
                     value.validate(&pointer)?;
-                    $(within(value, $min, $max, &pointer)?;)?
+                    $(check_range(value, $min, $max, &pointer)?;)?
                 })+
                 Ok(())
             }
@@ -315,7 +315,7 @@ impl Validate for ViewerClearance {
 
 fn viewer_clearance() -> RefOr<Schema> {
     let classes = Classification::ALL.iter().filter(|class| **class <= Classification::Internal);
-    wire::words(classes.map(|class| class.as_str()), true)
+    wire::enum_schema(classes.map(|class| class.as_str()), true)
 }
 
 /// A text search configuration of PostgreSQL; what is ingested after the change is indexed by it.
@@ -332,7 +332,7 @@ impl Validate for Language {
 }
 
 fn language() -> RefOr<Schema> {
-    wire::words(LANGUAGES.iter().copied(), true)
+    wire::enum_schema(LANGUAGES.iter().copied(), true)
 }
 
 /// A merge patch within the patch: `null` removes a mapping.

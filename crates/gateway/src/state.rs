@@ -1,6 +1,6 @@
 //! State that middleware and handlers share. Each extracts the part that it needs as `State<Part>`.
 
-use crate::load::LoadLimit;
+use crate::load_shedding::LoadLimit;
 use crate::peer_limit::PeerLimit;
 use crate::rate_limit::RateLimiter;
 use crate::readiness::Readiness;

@@ -33,7 +33,7 @@ pub(crate) const MAX_DOCUMENT_IDS: usize = 100;
 macro_rules! enum_schemas {
     ($($name:ident => $type:ty, $nullable:literal;)*) => {$(
         pub(crate) fn $name() -> RefOr<Schema> {
-            words(<$type>::ALL.iter().map(|word| word.as_str()), $nullable)
+            enum_schema(<$type>::ALL.iter().map(|word| word.as_str()), $nullable)
         }
     )*};
 }
@@ -64,11 +64,11 @@ enum_schemas! {
 pub(crate) fn grants_or_null() -> RefOr<Schema> {
     let grants = [Grant::Auditor, Grant::Approver].iter().map(|grant| grant.as_str());
     let types = SchemaType::from_iter([Type::Array, Type::Null]);
-    ArrayBuilder::new().schema_type(types).items(words(grants, false)).build().into()
+    ArrayBuilder::new().schema_type(types).items(enum_schema(grants, false)).build().into()
 }
 
 /// Returns the schema of an enum of words; if `nullable`, null is allowed as well.
-pub(crate) fn words(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {
+pub(crate) fn enum_schema(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {
     let values = words.map(Value::from).chain(nullable.then_some(Value::Null));
     let types =
         if nullable { SchemaType::from_iter([Type::String, Type::Null]) } else { SchemaType::new(Type::String) };

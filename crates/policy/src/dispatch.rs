@@ -1,7 +1,7 @@
 //! The gate's interface, and the macro that generates it from the list of operations. The type of a command selects its
 //! use case.
 
-use crate::caller::{Caller, Origin};
+use crate::caller::{Caller, RequestOrigin};
 use crate::error::GateError;
 use async_trait::async_trait;
 use domain::command::Command;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[async_trait]
 pub trait Authenticate: Send + Sync {
     /// Verifies a bearer token (RFC 6750) and finds its user. Creates the user on the first login.
-    async fn authenticate(&self, bearer: Option<String>, origin: Origin) -> Result<Caller, GateError>;
+    async fn authenticate(&self, bearer: Option<String>, origin: RequestOrigin) -> Result<Caller, GateError>;
 }
 
 /// Executes one type of command. [`crate::gate::Gate`] implements this for all commands.

@@ -18,7 +18,7 @@ pub(crate) async fn withhold(
     messages: &mut [Message],
     clearance: Classification,
 ) -> Result<(), StoreError> {
-    let now = classes_now(tx, messages.iter().flat_map(|message| message.sources.documents())).await?;
+    let now = current_classes(tx, messages.iter().flat_map(|message| message.sources.documents())).await?;
     for message in messages.iter_mut().filter(|message| message.role != MessageRole::User) {
         message.classification = message.classification.max(message.sources.class_by(&now));
         if message.classification > clearance {
@@ -34,7 +34,7 @@ pub(crate) async fn withhold(
 ///
 /// # Errors
 /// If the database fails.
-pub(crate) async fn classes_now(
+pub(crate) async fn current_classes(
     tx: &mut dyn TenantTx,
     documents: impl Iterator<Item = DocumentId>,
 ) -> Result<BTreeMap<DocumentId, Classification>, StoreError> {

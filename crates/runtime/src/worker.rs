@@ -42,33 +42,36 @@ pub struct Worker {
     ingest: Arc<dyn Ingest>,
     settings: WorkerSettings,
     /// The jobs that this worker claims.
-    claim: JobFilter,
+    filter: JobFilter,
 }
 
 impl Worker {
     /// Creates a worker that takes any job of the queue.
     #[must_use]
     pub fn new(queue: Arc<dyn JobQueue>, ingest: Arc<dyn Ingest>, settings: WorkerSettings) -> Self {
-        Self { queue, ingest, settings, claim: JobFilter::any() }
+        Self { queue, ingest, settings, filter: JobFilter::any() }
     }
 
     /// Limits the worker to jobs of these kinds.
     #[must_use]
     pub fn only(self, kinds: Vec<JobKind>) -> Self {
-        Self { claim: JobFilter { kinds, ..self.claim }, ..self }
+        Self { filter: JobFilter { kinds, ..self.filter }, ..self }
     }
 
     /// Excludes jobs of this kind.
     #[must_use]
     pub fn without(self, kind: JobKind) -> Self {
-        let kinds = self.claim.kinds.iter().copied().filter(|other| *other != kind).collect();
+        let kinds = self.filter.kinds.iter().copied().filter(|other| *other != kind).collect();
         self.only(kinds)
     }
 
     /// Limits the worker to ingestion of documents of up to 2 MiB. It takes no jobs that concern a whole tenant.
     #[must_use]
     pub fn for_small_documents(self) -> Self {
-        Self { claim: JobFilter { kinds: vec![JobKind::Ingestion], max_document_bytes: Some(MAX_SMALL_BYTES) }, ..self }
+        Self {
+            filter: JobFilter { kinds: vec![JobKind::Ingestion], max_document_bytes: Some(MAX_SMALL_BYTES) },
+            ..self
+        }
     }
 
     /// Creates a pool of `size` workers. In a pool of two or more, one worker only takes small documents, so that large
@@ -88,7 +91,7 @@ impl Worker {
     /// Processes jobs until `shutdown` is cancelled. The current job is then requeued without counting as an attempt.
     pub async fn run(&self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
-            match self.queue.claim(&self.claim, self.settings.lease).await {
+            match self.queue.claim(&self.filter, self.settings.lease).await {
                 Ok(Some(job)) => self.work(job, &shutdown).await,
                 Ok(None) => self.idle(&shutdown).await,
                 Err(error) => {

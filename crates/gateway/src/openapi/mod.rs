@@ -59,7 +59,7 @@ const BEARER: &str = "bearer";
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = DocumentHead::openapi();
     let (_, open) = routes::probes().merge(routes::pages()).split_for_parts();
-    let (_, mut protected) = routes::effects().merge(routes::reads()).split_for_parts();
+    let (_, mut protected) = routes::idempotent_routes().merge(routes::read_only_routes()).split_for_parts();
     for (path, item) in &mut protected.paths.paths {
         for operation in operations(item) {
             add_common_parts(operation, openai::is_openai_path(path));

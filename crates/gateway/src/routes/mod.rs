@@ -31,7 +31,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// Routes behind authentication, with support of idempotency keys: the response of a POST request is stored under its
 /// `Idempotency-Key`.
-pub(crate) fn effects() -> OpenApiRouter<AppState> {
+pub(crate) fn idempotent_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(conversations::routes())
         .merge(chat::routes())
@@ -53,7 +53,7 @@ pub(crate) fn effects() -> OpenApiRouter<AppState> {
 }
 
 /// Routes behind authentication whose POST requests change nothing, so they need no idempotency keys.
-pub(crate) fn reads() -> OpenApiRouter<AppState> {
+pub(crate) fn read_only_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(search::routes()).merge(decisions::routes()).merge(openai_embeddings::routes())
 }
 

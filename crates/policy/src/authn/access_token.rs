@@ -8,7 +8,7 @@ use super::settings::IssuerSettings;
 use super::sign_in::resolve_login_tenant;
 use super::token_error::TokenError;
 use super::{Authenticator, NewSession, user_scope};
-use crate::caller::Origin;
+use crate::caller::RequestOrigin;
 use crate::error::GateError;
 use domain::access_token::{AccessToken, TenantAccessToken};
 use domain::audit::{EventType, ResultStatus};
@@ -68,7 +68,7 @@ impl Authenticator {
         &self,
         secret: &str,
         hash: &str,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> Result<Session, GateError> {
         let known = match is_well_formed(secret) {
             true => self.directory.access_token(hash).await.map_err(GateError::Store)?,
@@ -118,7 +118,7 @@ impl Authenticator {
         tenant: &Tenant,
         token: &AccessToken,
         hash: &str,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> Result<Result<Option<Membership>, TokenError>, StoreError> {
         let user = token.user_id;
         let mut tx = self.store.begin(&user_scope(tenant.id, user, origin.request.clone())).await?;

@@ -22,7 +22,7 @@ pub use sign_in::resolve_tenant;
 pub use token_error::{RefusedToken, TokenError};
 pub use verify::{Issuer, VerifiedToken, verify};
 
-use crate::caller::{Caller, Origin};
+use crate::caller::{Caller, RequestOrigin};
 use crate::error::GateError;
 use crate::keyed_hash::HashKey;
 use chrono::TimeDelta;
@@ -117,7 +117,7 @@ impl Authenticator {
     /// # Errors
     /// If the token is refused, its tenant is unknown or inactive, its user is inactive, or the keys or the database
     /// are not available.
-    pub async fn authenticate(&self, bearer: Option<&str>, origin: Origin) -> Result<Caller, GateError> {
+    pub async fn authenticate(&self, bearer: Option<&str>, origin: RequestOrigin) -> Result<Caller, GateError> {
         let Some(token) = bearer else {
             return Err(self.refuse_token(TokenError::Missing.into(), &origin).await);
         };
@@ -147,7 +147,12 @@ impl Authenticator {
         if is_platform_admin { vec![Grant::PlatformAdmin] } else { Vec::new() }
     }
 
-    async fn refresh_session(&self, hash: &str, session: Session, origin: &Origin) -> Result<Session, GateError> {
+    async fn refresh_session(
+        &self,
+        hash: &str,
+        session: Session,
+        origin: &RequestOrigin,
+    ) -> Result<Session, GateError> {
         let Some(tenant) = self.confirmed_tenant(&session).await? else {
             self.sessions.remove(hash);
             return Err(self

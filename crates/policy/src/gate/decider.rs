@@ -61,7 +61,7 @@ impl Decider {
         tx.commit().await.map_err(GateError::Audit)?;
         let grant = AccessGrant {
             rights: matrix::rights(&entitlements, caller.credential()),
-            credential: Arc::clone(caller.shared_credential()),
+            credential: Arc::clone(caller.credential_arc()),
             space: Space::Home,
         };
         Ok(mint_authorized(caller.scope(), grant, receipt, command))

@@ -16,7 +16,7 @@ pub use access_queries::AccessQueries;
 pub use mock::MockGate;
 
 use crate::authn::Authenticator;
-use crate::caller::{Caller, Origin};
+use crate::caller::{Caller, RequestOrigin};
 use crate::error::GateError;
 use crate::keyed_hash::HashKey;
 use async_trait::async_trait;
@@ -82,7 +82,7 @@ pub struct GateParts {
 
 #[async_trait]
 impl Authenticate for PolicyGate {
-    async fn authenticate(&self, bearer: Option<String>, origin: Origin) -> Result<Caller, GateError> {
+    async fn authenticate(&self, bearer: Option<String>, origin: RequestOrigin) -> Result<Caller, GateError> {
         self.decider.authn.authenticate(bearer.as_deref(), origin).await
     }
 }

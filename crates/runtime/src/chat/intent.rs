@@ -72,10 +72,10 @@ pub fn query(message: &str, history: &[Message]) -> String {
 /// Returns whether this is a short message that refers to the previous question, such as "and for pump B?" or "why is
 /// that?".
 fn is_follow_up(message: &str) -> bool {
-    const POINTERS: &[&str] =
+    const REFERRING_WORDS: &[&str] =
         &["and", "it", "its", "that", "this", "those", "these", "they", "them", "there", "why", "also", "else"];
     let words: Vec<_> = words(message).collect();
-    words.len() <= 7 && words.iter().any(|word| POINTERS.contains(&word.as_str()))
+    words.len() <= 7 && words.iter().any(|word| REFERRING_WORDS.contains(&word.as_str()))
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> {

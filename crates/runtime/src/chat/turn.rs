@@ -52,7 +52,7 @@ pub(super) struct PreparedTurn {
 }
 
 /// Earlier messages and memories that the model may see.
-struct Context {
+struct VisibleContext {
     history: Vec<Message>,
     memories: Vec<Memory>,
     /// Number of earlier messages and memories that the model may not see.
@@ -86,7 +86,7 @@ impl TurnPreparer {
         if own_words > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
-        let context = Context::visible(history, memories, model_limit);
+        let context = VisibleContext::visible(history, memories, model_limit);
         let agent = self.agent(&permit, &mut request, tier);
         let question = request.message.as_str().to_owned();
         let material = self.material(tenant_name, Classified::new(question, own_words), request, context);
@@ -154,9 +154,9 @@ impl TurnPreparer {
         tenant_name: String,
         question: Classified<String>,
         request: TurnRequest,
-        context: Context,
+        context: VisibleContext,
     ) -> Material {
-        let Context { history, memories, left_out } = context;
+        let VisibleContext { history, memories, left_out } = context;
         let message = question.content();
         let search = intent::wants_documents(request.retrieval, message).then(|| DocumentSearch {
             query: truncated(&intent::query(message, &history)),
@@ -167,7 +167,7 @@ impl TurnPreparer {
     }
 }
 
-impl Context {
+impl VisibleContext {
     /// Removes answers that are withheld from the user, and messages and memories that the model may not see. Counts
     /// only the latter.
     fn visible(mut history: Vec<Message>, mut memories: Vec<Memory>, limit: Classification) -> Self {

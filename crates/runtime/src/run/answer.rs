@@ -1,7 +1,7 @@
 //! Processing of an answer's text while it is streamed.
 
-use super::cite::CitationScanner;
-use super::inert::MarkupSanitizer;
+use super::citations::CitationScanner;
+use super::sanitize::MarkupSanitizer;
 use domain::conversation::Citation;
 use domain::model::NumberedPassage;
 use domain::run::RunEvent;

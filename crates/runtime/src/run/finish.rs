@@ -53,7 +53,7 @@ pub struct FinishedRun<'a> {
 }
 
 /// Data that is stored for every run.
-struct Closing<'a> {
+struct CompletionRecord<'a> {
     ports: &'a RunPorts,
     run: &'a Run,
     id: AuditId,
@@ -76,7 +76,7 @@ pub async fn finish<F: Finisher>(
     let calls = std::mem::take(&mut progress.model.calls).close(status, error);
     let calls = ledger_entries(ports, run, calls);
     let id = AuditId::from_uuid(ports.ids.uuid());
-    let closing = Closing { ports, run, id, calls, reservation: progress.budget.id() };
+    let closing = CompletionRecord { ports, run, id, calls, reservation: progress.budget.id() };
     let problem = match &end {
         RunEnd::Completed(_) | RunEnd::Cancelled => None,
         RunEnd::Revoked(problem) => Some(Problem { decision: Some(id), ..problem.clone() }),
@@ -98,7 +98,7 @@ pub async fn finish<F: Finisher>(
     }
 }
 
-impl Closing<'_> {
+impl CompletionRecord<'_> {
     async fn store<F: Finisher>(&self, finisher: &F, record: &F::Record, outcome: &Outcome) -> Result<(), StoreError> {
         let attempt = || self.try_store(Some((finisher, record)), outcome);
         let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await else { return Ok(()) };

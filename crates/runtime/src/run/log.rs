@@ -4,7 +4,7 @@
 //! The writer never waits for readers. A slow reader only costs the memory of one answer, which the output limit
 //! bounds, and does not slow down the model.
 
-use super::origin::Origin;
+use super::origin::AnswerOrigin;
 use domain::ids::{RunId, TenantId, UserId};
 use domain::run::{EventStream, NumberedEvent, RunEvent};
 use domain::scope::TenantScope;
@@ -53,7 +53,7 @@ pub struct RunLog {
     /// Number of readers; used to end a run that has none.
     readers: watch::Sender<usize>,
     /// Sources and classification of the answer so far.
-    origin: Mutex<Origin>,
+    origin: Mutex<AnswerOrigin>,
     /// Cancelling it ends the run and stores its partial answer.
     pub cancel: CancellationToken,
 }
@@ -72,12 +72,12 @@ impl RunLog {
     }
 
     /// Adds to the origin of the answer. Never lowers its classification.
-    pub fn extend_origin(&self, origin: &Origin) {
+    pub fn extend_origin(&self, origin: &AnswerOrigin) {
         lock(&self.origin).extend(origin);
     }
 
     /// Returns the origin of the answer so far.
-    pub fn origin(&self) -> Origin {
+    pub fn origin(&self) -> AnswerOrigin {
         lock(&self.origin).clone()
     }
 

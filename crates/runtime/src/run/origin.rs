@@ -5,18 +5,18 @@ use domain::role::Classification;
 
 /// The highest classification of everything that an answer is based on, and the documents that it is based on.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Origin {
+pub struct AnswerOrigin {
     pub class: Classification,
     pub sources: Sources,
 }
 
-impl Default for Origin {
+impl Default for AnswerOrigin {
     fn default() -> Self {
         Self { class: Classification::Public, sources: Sources::default() }
     }
 }
 
-impl Origin {
+impl AnswerOrigin {
     /// Adds another origin. Never lowers the classification.
     pub fn extend(&mut self, other: &Self) {
         self.class = self.class.max(other.class);

@@ -4,7 +4,7 @@ use super::answer::AnswerText;
 use super::budget::BudgetReservation;
 use super::call_recorder::CallRecorder;
 use super::definition::Run;
-use super::origin::Origin;
+use super::origin::AnswerOrigin;
 use crate::prompt::passages;
 use crate::prompt::tokens::TokenBudget;
 use domain::classified::HasClass;
@@ -20,7 +20,7 @@ pub struct RunProgress {
     pub answer: AnswerText,
     /// Passages that were included in prompts or tool results, numbered from 1.
     pub passages: Vec<NumberedPassage>,
-    pub origin: Origin,
+    pub origin: AnswerOrigin,
     pub visibility: Visibility,
     pub model: ModelUse,
     /// Names of the platform's tools that were called, in order.
@@ -67,7 +67,7 @@ impl RunProgress {
         Self {
             answer: AnswerText::new(run.agent.format),
             passages: Vec::new(),
-            origin: Origin::default(),
+            origin: AnswerOrigin::default(),
             visibility: Visibility { limit: run.model_limit, left_out: run.material.left_out() },
             model: ModelUse::default(),
             tools_used: Vec::new(),

@@ -5,7 +5,7 @@ use super::budget::{AmountRange, MIN_OUTPUT_TOKENS, TokenEstimate};
 use super::call_recorder::ReportedUsage;
 use super::context::RunContext;
 use super::material::Prompt;
-use super::origin::Origin;
+use super::origin::AnswerOrigin;
 use super::progress::RunProgress;
 use crate::error::RuntimeError;
 use crate::prompt::assemble::AssembledPrompt;
@@ -114,7 +114,7 @@ pub async fn stream(
 /// Builds the model request, and adds the prompt to the origin of the answer.
 fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted: FittedReply) -> ChatRequest {
     let FittedReply { assembled: AssembledPrompt { prompt, sources }, tools, max_output_tokens } = fitted;
-    progress.origin.extend(&Origin { class: prompt.class(), sources });
+    progress.origin.extend(&AnswerOrigin { class: prompt.class(), sources });
     ctx.log.extend_origin(&progress.origin);
     let agent = &ctx.run.agent;
     ChatRequest {

@@ -70,7 +70,7 @@ async fn call_search(
 /// of them fit.
 fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieval) {
     let generative = ctx.ports.model.is_generative();
-    let mut hits = if found.answerable { found.hits } else { weak_hits(found.hits, generative) };
+    let mut hits = if found.answerable { found.hits } else { usable_weak_hits(found.hits, generative) };
     progress.visibility.retain_visible(&mut hits);
     let budget = if generative {
         let agent = &ctx.run.agent;
@@ -86,7 +86,7 @@ fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieva
 
 /// Selects from hits that are not good enough to answer from. A language model can tell what they contain and what is
 /// missing; the extractive answerer gets none, since it would quote irrelevant text.
-fn weak_hits(mut hits: Vec<Hit>, generative: bool) -> Vec<Hit> {
+fn usable_weak_hits(mut hits: Vec<Hit>, generative: bool) -> Vec<Hit> {
     hits.truncate(if generative { MAX_WEAK_PASSAGES } else { 0 });
     hits
 }

@@ -4,9 +4,9 @@
 
 use super::context::RunContext;
 use super::end::RunEnd;
-use super::origin::Origin;
+use super::origin::AnswerOrigin;
 use crate::error::RuntimeError;
-use crate::withheld::classes_now;
+use crate::withheld::current_classes;
 use domain::decision::RefusalCode;
 use domain::error::{ErrorKind, Problem};
 use domain::ports::{StoreError, TenantTx};
@@ -70,8 +70,8 @@ async fn revocation(ctx: RunContext<'_>) -> Result<Option<Problem>, StoreError> 
 ///
 /// # Errors
 /// If the store fails.
-pub async fn current_class(tx: &mut dyn TenantTx, origin: &Origin) -> Result<Classification, StoreError> {
-    let now = classes_now(tx, origin.sources.documents()).await?;
+pub async fn current_class(tx: &mut dyn TenantTx, origin: &AnswerOrigin) -> Result<Classification, StoreError> {
+    let now = current_classes(tx, origin.sources.documents()).await?;
     Ok(origin.class.max(origin.sources.class_by(&now)))
 }
 

@@ -11,7 +11,7 @@ const MANY_DOCUMENTS: usize = 3;
 const MANY_TOOLS: usize = 4;
 
 /// Phrases by which a user requests the heavy model.
-const WISH_PHRASES: &[&str] = &[
+const HEAVY_MODEL_PHRASES: &[&str] = &[
     "think carefully",
     "think hard",
     "think deeply",
@@ -84,7 +84,7 @@ pub fn choose(choice: ModelChoice, criteria: TierCriteria<'_>) -> ChosenTier {
 fn escalation(criteria: TierCriteria<'_>) -> Option<Escalation> {
     let words = format!(" {} ", normalized(criteria.question));
     let contains = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(&format!(" {} ", normalized(phrase))));
-    if contains(WISH_PHRASES) {
+    if contains(HEAVY_MODEL_PHRASES) {
         Some(Escalation::Wish)
     } else if criteria.question.chars().count() > MAX_FAST_CHARS {
         Some(Escalation::Length)

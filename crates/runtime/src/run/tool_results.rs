@@ -18,10 +18,10 @@ const MIN_RESULT_TOKENS: usize = 64;
 /// Estimated tokens of the tags around a result, including notes.
 const FRAME_TOKENS: usize = 48;
 
-const NO_ROOM: &str = "There is no more room in this turn for what tools return. Answer from what is there.";
-const NOT_FOR_MODELS: &str = "The document is classified above what you may see. Say so.";
-const TRUNCATED: &str = "\n(What follows is left out: there is no room for it.)";
-const WEAK: &str = "None of these passages matches well, they are the nearest.\n";
+const NO_ROOM_NOTE: &str = "There is no more room in this turn for what tools return. Answer from what is there.";
+const ABOVE_MODEL_LIMIT_NOTE: &str = "The document is classified above what you may see. Say so.";
+const TRUNCATED_NOTE: &str = "\n(What follows is left out: there is no room for it.)";
+const WEAK_MATCH_NOTE: &str = "None of these passages matches well, they are the nearest.\n";
 
 /// Renders a tool's result for the model, with the classification of its content. Adds passages and sources to
 /// `progress`.
@@ -35,7 +35,7 @@ pub fn result_text(
     let note = |text: &str| Classified::new(text.to_owned(), Classification::Public);
     let result = match result {
         Err(error) => return note(&format!("The tool failed: {}.", neutralize(&error.to_string()))),
-        Ok(_) if room.0 < MIN_RESULT_TOKENS => return note(NO_ROOM),
+        Ok(_) if room.0 < MIN_RESULT_TOKENS => return note(NO_ROOM_NOTE),
         Ok(result) => result.into_parts().0,
     };
     let visibility = &mut progress.visibility;
@@ -46,22 +46,22 @@ pub fn result_text(
         }
         ToolResult::Documents(mut documents) => {
             visibility.retain_visible(&mut documents);
-            described(progress, ToolResult::Documents(documents), room)
+            render_result(progress, ToolResult::Documents(documents), room)
         }
         ToolResult::Memories(mut memories) => {
             visibility.retain_visible(&mut memories);
-            described(progress, ToolResult::Memories(memories), room)
+            render_result(progress, ToolResult::Memories(memories), room)
         }
         ToolResult::Text { document, .. } if document.class() > visibility.limit => {
             visibility.left_out = visibility.left_out.saturating_add(1);
-            note(NOT_FOR_MODELS)
+            note(ABOVE_MODEL_LIMIT_NOTE)
         }
-        text @ ToolResult::Text { .. } => described(progress, text, room),
+        text @ ToolResult::Text { .. } => render_result(progress, text, room),
     }
 }
 
 /// Renders the result as text. It has the classification of the whole result, even if only a part fits.
-fn described(progress: &mut RunProgress, result: ToolResult, budget: TokenBudget) -> Classified<String> {
+fn render_result(progress: &mut RunProgress, result: ToolResult, budget: TokenBudget) -> Classified<String> {
     let (fitted, class) = Classified::of(result).map(|result| fit(result, budget)).into_parts();
     add_sources(progress, &fitted.shown);
     Classified::new(fitted.text, class)
@@ -91,7 +91,7 @@ fn passages_text(
     let found_again = |chunk_id| found.hits.iter().any(|hit| hit.passage.chunk_id == chunk_id);
     let known = progress.passages.iter().filter(|known| found_again(known.passage.chunk_id));
     let known: Vec<String> = known.map(|known| format!("[{}]", known.n)).collect();
-    let warning = if found.answerable || found.hits.is_empty() { "" } else { WEAK };
+    let warning = if found.answerable || found.hits.is_empty() { "" } else { WEAK_MATCH_NOTE };
     let added = progress.add_passages(found.hits, budget);
     let mut text = warning.to_owned();
     if !known.is_empty() {
@@ -122,10 +122,10 @@ fn fit(mut result: ToolResult, budget: TokenBudget) -> FittedResult {
     loop {
         let text = describe(&result);
         if estimate(&text) <= budget.0 {
-            return FittedResult { text: if complete { text } else { text + TRUNCATED }, shown: result };
+            return FittedResult { text: if complete { text } else { text + TRUNCATED_NOTE }, shown: result };
         }
         if !drop_last(&mut result) {
-            return FittedResult { text: truncate(&text, budget).to_owned() + TRUNCATED, shown: result };
+            return FittedResult { text: truncate(&text, budget).to_owned() + TRUNCATED_NOTE, shown: result };
         }
         complete = false;
     }

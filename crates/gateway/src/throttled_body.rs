@@ -14,18 +14,18 @@ use std::task::{Context, Poll};
 const MAX_BUFFERED: u64 = 2 << 20;
 
 /// Number of bytes that the parser has returned. Updated by the reader of the form.
-pub(crate) type Consumed = Arc<AtomicU64>;
+pub(crate) type ConsumedBytes = Arc<AtomicU64>;
 
 pub(crate) struct ThrottledBody {
     chunks: BodyDataStream,
     produced: u64,
-    consumed: Consumed,
+    consumed: ConsumedBytes,
     pause: bool,
 }
 
 impl ThrottledBody {
-    pub(crate) fn new(body: Body) -> (Self, Consumed) {
-        let consumed = Consumed::default();
+    pub(crate) fn new(body: Body) -> (Self, ConsumedBytes) {
+        let consumed = ConsumedBytes::default();
         let chunks = body.into_data_stream();
         let throttled = Self { chunks, produced: 0, consumed: Arc::clone(&consumed), pause: false };
         (throttled, consumed)
