@@ -81,7 +81,7 @@ pub(crate) async fn decide(
 ) -> Result<Decision, StoreError> {
     let mut trace = DecisionTrace::default();
     let Some(member) = tx.users().membership(user).await? else {
-        trace.record(Rule::UserActive, false, "There is no such user.");
+        trace.record(Rule::UserActive, false, "The user does not exist.");
         return Ok(trace.finish(Verdict::Refused { code: RefusalCode::UserDisabled }, None));
     };
     let entitlements = member.entitlements(&configured_grants(&member.user));
@@ -128,7 +128,7 @@ pub(crate) fn audit_metadata(decision: &Decision) -> Value {
         Verdict::NotFound => {
             let before_target = |step: &&Step| step.rule < Rule::Target;
             let mut steps: Vec<Step> = decision.steps.iter().filter(before_target).cloned().collect();
-            let detail = "Not there, or not for this user to know of.".to_owned();
+            let detail = "The target does not exist, or the user must not learn that it exists.".to_owned();
             steps.push(Step { rule: Rule::Target, passed: false, detail });
             (Some(Rule::Target), steps)
         }

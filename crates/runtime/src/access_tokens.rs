@@ -63,7 +63,7 @@ impl UseCase<IssueAccessToken> for AccessTokenService {
         let days = self.lifetime_days(days, member.settings.access_token_max_days)?;
         let expires_at = now + TimeDelta::days(i64::from(days));
         if tx.access_tokens().count_usable(user_id, now).await? >= MAX_PER_USER {
-            return Err(RuntimeError::Conflict { detail: "There are 50 access tokens already; revoke one first." });
+            return Err(RuntimeError::Conflict { detail: "You already have 50 access tokens; revoke one first." });
         }
         let TokenSecret { secret, hash } = self.secrets.generate()?;
         let token = NewAccessToken { id, user_id, name: name.into_string(), hash, scopes, expires_at };

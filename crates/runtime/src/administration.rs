@@ -95,7 +95,7 @@ impl UseCase<UpdateUser> for AdministrationService {
         let after = tx.users().update(*id, patch, self.clock.now()).await?.ok_or_else(not_found)?;
         if admins.iter().all(|admin| admin == id) && admins.contains(id) && !after.is_active_admin() {
             return Err(RuntimeError::Conflict {
-                detail: "This is the tenant's last active admin; name another first.",
+                detail: "This is the tenant's last active admin; appoint another one first.",
             });
         }
         tx.commit().await?;

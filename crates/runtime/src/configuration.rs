@@ -63,7 +63,7 @@ impl ConfigurationService {
             let settings = before
                 .settings
                 .merged(&change.patch)
-                .map_err(|_| RuntimeError::Conflict { detail: "With this change the settings would not be valid." })?;
+                .map_err(|_| RuntimeError::Conflict { detail: "This change would make the settings invalid." })?;
             if let Some(after) = self.directory.configure(id, &settings, current, by).await? {
                 return Ok(Changed { before, after });
             }

@@ -96,7 +96,7 @@ impl UseCase<UpdateDocument> for DocumentService {
         // The gate's decision was based on the classification at that time, which may have changed since.
         let lowers = patch.classification.is_some_and(|wanted| wanted < before.classification);
         if lowers && !permit.rights().allow(DECLASSIFY) {
-            return Err(RuntimeError::Conflict { detail: "The document was classified higher meanwhile." });
+            return Err(RuntimeError::Conflict { detail: "The document's classification was raised in the meantime." });
         }
         let after = tx.documents().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
         tx.commit().await?;
@@ -127,7 +127,7 @@ impl UseCase<DeleteDocument> for DocumentService {
         let document = self.remove(command.scope(), command.command().id).await?;
         // Without the row nobody can reach the file, so a file that could not be removed only wastes space.
         if let Err(error) = self.ingest.discard(command.permit(), &document).await {
-            tracing::warn!(document_id = %document.id, %error, "a deleted document's file could not be removed");
+            tracing::warn!(document_id = %document.id, %error, "failed to remove the file of a deleted document");
         }
         Ok(())
     }

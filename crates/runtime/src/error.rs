@@ -27,7 +27,7 @@ pub enum RuntimeError {
     #[error("the version is stale")]
     Stale,
     /// The remaining model budget is too small.
-    #[error("too little is left of {limit}")]
+    #[error("the remaining budget is too small: {limit}")]
     BudgetExceeded {
         /// Limit that was reached.
         limit: BudgetLimit,
@@ -123,18 +123,18 @@ impl Classify for RuntimeError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Conflict { detail } => Some((*detail).to_owned()),
-            Self::Stale => Some("It was changed since you read it; read it again.".to_owned()),
+            Self::Stale => Some("The resource was changed since you read it; read it again.".to_owned()),
             Self::BudgetExceeded { limit, .. } => Some(budget_detail(*limit)),
-            Self::AboveClearance => Some("It rests on content above your clearance.".to_owned()),
-            Self::ModelNotFound => Some("There is no such model, or it is not for you to use.".to_owned()),
+            Self::AboveClearance => Some("The answer is based on content above your clearance.".to_owned()),
+            Self::ModelNotFound => Some("The model does not exist, or you may not use it.".to_owned()),
             Self::AboveModelClassification => Some(
                 "What earlier answers or tools said may be classified above what this model may see; leave it out, or \
                  ask the assistant."
                     .to_owned(),
             ),
-            Self::Busy => Some("The platform is writing as many answers as it can at the moment.".to_owned()),
+            Self::Busy => Some("The limit of concurrent answers is reached; try again later.".to_owned()),
             Self::TimeLimit => {
-                Some("The answer took longer than a turn may; what was written so far is kept.".to_owned())
+                Some("The answer exceeded its time limit; the part that was written is kept.".to_owned())
             }
             other => other.inner().and_then(Classify::public_detail),
         }
@@ -151,10 +151,10 @@ impl Classify for RuntimeError {
 
 fn budget_detail(limit: BudgetLimit) -> String {
     let what = match limit {
-        BudgetLimit::TenantTokens => "The tenant's tokens of the day are used up",
-        BudgetLimit::UserTokens => "Your tokens of the day are used up",
-        BudgetLimit::TenantCost => "What the tenant may spend on models in a month is used up",
-        BudgetLimit::UserCost => "What you may spend on models in a month is used up",
+        BudgetLimit::TenantTokens => "The tenant's tokens for this day are used up",
+        BudgetLimit::UserTokens => "Your tokens for this day are used up",
+        BudgetLimit::TenantCost => "The tenant's model budget for this month is used up",
+        BudgetLimit::UserCost => "Your model budget for this month is used up",
     };
-    format!("{what}, or set aside for answers that are being written ({limit}).")
+    format!("{what}, or reserved for answers in progress ({limit}).")
 }

@@ -95,7 +95,7 @@ impl Worker {
                 Ok(Some(job)) => self.work(job, &shutdown).await,
                 Ok(None) => self.idle(&shutdown).await,
                 Err(error) => {
-                    tracing::warn!(error = %error, "no job could be claimed");
+                    tracing::warn!(error = %error, "failed to claim a job");
                     let _ = shutdown.run_until_cancelled(tokio::time::sleep(self.settings.retry)).await;
                 }
             }
@@ -128,7 +128,7 @@ impl Worker {
             Some(Ok(end)) => tracing::info!(%kind, document_id = document, attempt, ?end, "job ended"),
             Some(Err(retry)) => self.retry(&job, retry).await,
             None => {
-                tracing::warn!(%kind, document_id = document, attempt, "the lease was lost, or its tenant disabled")
+                tracing::warn!(%kind, document_id = document, attempt, "the job's lease was lost, or its tenant is inactive")
             }
         }
     }
@@ -139,7 +139,7 @@ impl Worker {
             Work::Ingest(_) => self.ingest.process(job).await,
             // Requeueing a tenant's job beyond its maximum attempts makes the queue fail it permanently.
             _ if exhausted => {
-                Err(RetryLater { reason: "its workers stopped before it was done".to_owned(), counts: true })
+                Err(RetryLater { reason: "the workers stopped before the job was done".to_owned(), counts: true })
             }
             Work::Reindex => self.ingest.process(job).await,
             Work::BuildVectorIndex => {
@@ -168,7 +168,7 @@ impl Worker {
 
     async fn requeue(&self, lease: Lease, requeue: Requeue) {
         if let Err(error) = self.queue.requeue(lease, &requeue).await {
-            tracing::warn!(error = %error, "a job could not be requeued; its lease will expire");
+            tracing::warn!(error = %error, "failed to requeue a job; its lease will expire");
         }
     }
 

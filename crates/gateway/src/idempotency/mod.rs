@@ -100,13 +100,13 @@ impl KeyedRequestHandler {
             }
             (KeyStatus::Completed(StoredOutcome::SecretShown), _) => Err(conflict(
                 "idempotency_not_repeatable",
-                "The request succeeded; its response had a secret that is shown once. Use a new key for another one.",
+                "The request succeeded; its response contained a secret that is shown only once. Use a new key to create another.",
             )),
             (KeyStatus::OtherRequest, _) => Err(ApiError {
                 code: "idempotency_key_reused",
                 ..ApiError::field(
                     "/Idempotency-Key",
-                    "was used with a different request; each request needs a key of its own",
+                    "was used with a different request; each request needs its own key",
                 )
             }),
             (KeyStatus::InProgress | KeyStatus::BodyNeeded, _) => {
@@ -183,7 +183,7 @@ impl FirstRequest {
         };
         if let Err(error) = settled {
             // The key stays claimed: a repeated request gets the error that the outcome is unknown.
-            tracing::error!(%error, "could not store the outcome of a request with an idempotency key");
+            tracing::error!(%error, "failed to store the outcome of a request with an idempotency key");
         }
         response
     }

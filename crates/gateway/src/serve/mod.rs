@@ -168,7 +168,7 @@ async fn accept(listener: &TcpListener, limiter: &Arc<ConnectionLimiter>) -> Opt
             Some(Accepted { stream, peer, permit: limiter.try_acquire(peer.ip())? })
         }
         Err(error) => {
-            tracing::warn!(error = %error, "could not accept a connection");
+            tracing::warn!(error = %error, "failed to accept a connection");
             tokio::time::sleep(ACCEPT_RETRY).await;
             None
         }

@@ -141,8 +141,7 @@ impl Finisher for DirectFinisher {
         if is_refused(error) {
             problem.kind = ErrorKind::Malformed;
             problem.code = "model_refused";
-            let detail =
-                "The model server refuses the request as it is; look at its tools, response_format and options.";
+            let detail = "The model server rejected the request; check its tools, response_format and options.";
             problem.detail = Some(detail.to_owned());
         }
         problem

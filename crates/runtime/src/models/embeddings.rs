@@ -44,7 +44,7 @@ impl Embeddings {
         let CreateEmbeddings { texts, purpose, dimensions } = command;
         let dimension = self.embedder.model().dimension;
         if dimensions.is_some_and(|wanted| wanted != dimension) {
-            let detail = format!("must be {dimension}, which is what the model has");
+            let detail = format!("must be {dimension}, the dimension of the model");
             return Err(FieldError { pointer: "/dimensions".to_owned(), detail }.into());
         }
         let scope = permit.scope();

@@ -103,13 +103,13 @@ impl CompletionRecord<'_> {
         let attempt = || self.try_store(Some((finisher, record)), outcome);
         let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await else { return Ok(()) };
         let run_id = self.run.id;
-        tracing::error!(%run_id, %error, code = error.code(), "the end of a run could not be stored");
+        tracing::error!(%run_id, %error, code = error.code(), "failed to store the end of a run");
         if let Some(metadata) = finisher.unstored_metadata(self.run, &error) {
             let mut outcome = Outcome { status: ResultStatus::Error, model: None, ..outcome.clone() };
             outcome.subject.metadata = metadata;
             let attempt = || self.try_store::<F>(None, &outcome);
             if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
-                tracing::error!(%run_id, %error, "the outcome of a run could not be stored without its answer either");
+                tracing::error!(%run_id, %error, "failed to store the outcome of a run without its answer");
             }
         }
         Err(error)

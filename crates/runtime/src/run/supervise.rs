@@ -45,7 +45,7 @@ async fn revoked(ctx: RunContext<'_>) -> Problem {
             Ok(Some(problem)) => return problem,
             Err(error) => {
                 let request_id = ctx.run.permit.scope().request();
-                tracing::warn!(%request_id, %error, "the user of a run could not be checked");
+                tracing::warn!(%request_id, %error, "failed to check the user of a run");
             }
         }
     }
@@ -58,7 +58,7 @@ async fn revocation(ctx: RunContext<'_>) -> Result<Option<Problem>, StoreError> 
     let member = tx.users().membership(user).await?;
     let class = current_class(&mut *tx, &ctx.log.origin()).await?;
     drop(tx);
-    let above = "The answer rests on content above your clearance.";
+    let above = "The answer is based on content above your clearance.";
     Ok(match ctx.ports.rules.remaining(permit, member.as_ref()) {
         Ok(rights) => (class > rights.clearance()).then(|| forbidden(RefusalCode::AboveClearance, above)),
         Err(code @ RefusalCode::TenantSuspended) => Some(forbidden(code, "The tenant was switched off.")),
