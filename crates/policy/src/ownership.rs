@@ -106,9 +106,7 @@ fn check_document(trace: &mut DecisionTrace, document: &Document, request: Acces
     };
     let detail = format!(
         "From {} to {requested}; the user has the role {} and the clearance {}.",
-        document.classification,
-        entitlements.role,
-        { entitlements.clearance }
+        document.classification, entitlements.role, entitlements.clearance
     );
     let may_declassify = matrix::allowed(entitlements, Resource::Documents, Operation::Declassify).is_some();
     let refusal = if requested > entitlements.clearance {

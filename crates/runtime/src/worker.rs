@@ -128,7 +128,7 @@ impl Worker {
             Some(Ok(end)) => tracing::info!(%kind, document_id = document, attempt, ?end, "job ended"),
             Some(Err(retry)) => self.retry(&job, retry).await,
             None => {
-                tracing::warn!(%kind, document_id = document, attempt, "the job's lease was lost, or its tenant is inactive")
+                tracing::warn!(%kind, document_id = document, attempt, "the lease was lost, or its tenant is inactive")
             }
         }
     }

@@ -100,7 +100,7 @@ impl KeyedRequestHandler {
             }
             (KeyStatus::Completed(StoredOutcome::SecretShown), _) => Err(conflict(
                 "idempotency_not_repeatable",
-                "The request succeeded; its response contained a secret that is shown only once. Use a new key to create another.",
+                "The request succeeded; its secret was shown only once. Use a new key to create another.",
             )),
             (KeyStatus::OtherRequest, _) => Err(ApiError {
                 code: "idempotency_key_reused",

@@ -184,7 +184,7 @@ impl RedisCounter {
         slot.connection = None;
         drop(slot);
         self.metrics.shared.set(0);
-        tracing::warn!(%error, "Redis failed; this process counts rate limits on its own until Redis is available again");
+        tracing::warn!(%error, "Redis failed; this process counts rate limits on its own until Redis is back");
         self.reconnects.spawn(reconnect(Arc::downgrade(self)));
     }
 }
