@@ -45,7 +45,7 @@ pub(crate) const fn title(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Detail of an error that has none of its own.
+/// Default detail of an error that has no specific one.
 pub(crate) const fn default_detail(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Malformed => "The request could not be parsed.",

@@ -46,7 +46,7 @@ pub struct Ports {
 /// Serve it with [`crate::serve::serve`]. Another server must set `ConnectInfo<SocketAddr>`, which the limit per peer
 /// needs, and a timeout for reading headers ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
 pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
-    let tracer = trace::Tracer { ids: ports.ids, metrics: ports.metrics };
+    let tracer = trace::TraceState { ids: ports.ids, metrics: ports.metrics };
     let state = AppState {
         gate,
         readiness: ports.readiness,
@@ -93,7 +93,7 @@ pub(crate) fn starting_router(readiness: Arc<dyn Readiness>, ids: Arc<dyn IdGen>
         .layer(from_fn(trace::log_at_debug))
         .fallback(starting)
         .layer(from_fn(security_headers))
-        .layer(from_fn_with_state(trace::Tracer { ids, metrics: None }, trace::trace))
+        .layer(from_fn_with_state(trace::TraceState { ids, metrics: None }, trace::trace))
 }
 
 async fn unknown_path() -> ApiError {

@@ -20,7 +20,7 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 /// State of the trace middleware.
 #[derive(Clone)]
-pub(crate) struct Tracer {
+pub(crate) struct TraceState {
     /// Source of request ids.
     pub(crate) ids: Arc<dyn IdGen>,
     /// Request histogram; `None` if metrics are off.
@@ -29,7 +29,7 @@ pub(crate) struct Tracer {
 
 /// Middleware: assigns the request id, measures the duration, writes the body of an error response, and logs the
 /// request once.
-pub(crate) async fn trace(State(tracer): State<Tracer>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn trace(State(tracer): State<TraceState>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let info = RequestInfo { request_id: request_id(&tracer, &request), path: request.uri().path().to_owned() };
     let method = request.method().clone();
@@ -71,7 +71,7 @@ pub(crate) async fn log_at_debug(request: Request, next: Next) -> Response {
     response
 }
 
-fn request_id(tracer: &Tracer, request: &Request) -> RequestId {
+fn request_id(tracer: &TraceState, request: &Request) -> RequestId {
     request
         .headers()
         .get(X_REQUEST_ID)

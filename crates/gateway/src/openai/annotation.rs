@@ -64,8 +64,8 @@ fn url(citation: &Citation) -> String {
     format!("/v1/documents/{}/content{page}", citation.document_id)
 }
 
-/// Returns start and end, in characters, of the first marker that contains the number `n`: `[2]`, or the whole of `[1,
-/// 2]`.
+/// Returns start and end, in characters, of the first marker that contains the number `n`. The marker is `[2]`, or the
+/// whole of `[1, 2]`.
 fn find_marker(text: &str, n: u32) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(open) = text[from..].find('[').map(|offset| offset + from) {

@@ -97,7 +97,7 @@ pub struct RemainingQuota {
     pub reset: Duration,
 }
 
-/// Whether a request is allowed, and what the caller has left.
+/// Result of a check: whether the request is allowed, and what is left of each quota.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RateLimitDecision {
     /// One entry per policy, in the order of the policies.

@@ -41,7 +41,7 @@ pub struct Limits {
     pub header_read_timeout: Duration,
     /// Maximum time that a write may be pending because the peer does not read.
     pub write_timeout: Duration,
-    /// Maximum time that a connection stays open without a request in flight. An open event stream is in flight.
+    /// Maximum time that a connection stays open without a request in flight. An open event stream counts as in flight.
     pub idle_timeout: Duration,
     /// Age after which a connection accepts no new requests. It closes when those in flight are answered.
     pub max_connection_age: Duration,

@@ -59,8 +59,8 @@ pub struct AuthnSettings {
     /// Maximum age of a user's last interactive login, in days. The user's personal access tokens are refused after
     /// that.
     pub login_max_age_days: u32,
-    /// Maximum number of refusals per minute whose reason an inactive user is told. Further ones are answered as
-    /// rate-limited.
+    /// Maximum number of refusals per minute for which a known user gets the reason in the response. Further requests
+    /// are answered as rate-limited.
     pub refusals_per_minute: u32,
 }
 

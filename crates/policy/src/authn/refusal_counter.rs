@@ -96,8 +96,8 @@ impl RefusalCounter {
         }
     }
 
-    /// Returns the counts with unrecorded refusals of the minutes that have ended; with `include_current`, of the
-    /// current minute too.
+    /// Returns the counts with unrecorded refusals: those of minutes that have ended and, with `include_current`, of
+    /// the current minute. Also removes counts of ended minutes that are fully recorded.
     pub fn due(&self, now: Timestamp, include_current: bool) -> Vec<RefusalCount> {
         let minute = now.timestamp().div_euclid(SECONDS_PER_MINUTE);
         let mut counts = self.lock();

@@ -173,7 +173,8 @@ pub fn default_roles() -> BTreeMap<String, Role> {
     .collect()
 }
 
-/// Tenants that an issuer may assert. The tenant claim alone proves nothing; this mapping decides.
+/// Tenants that an issuer may assert. The tenant claim is not trusted by itself; only tenants in this mapping are
+/// accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TenantTrust {
     /// Any tenant; the claim is its id or slug. For development mode only.

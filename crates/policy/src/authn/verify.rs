@@ -83,7 +83,7 @@ impl VerifiedToken {
     }
 }
 
-/// Verifies `token`.
+/// Verifies the bearer token `token` at the time `now`, with the settings and keys of one of `issuers`.
 ///
 /// Order of the checks: size and structure; issuer (not verified yet, only to select the settings); algorithm; key id;
 /// form of the signature; signature; times; audience; required claim; type of token; subject; age of the

@@ -98,7 +98,7 @@ impl CallRecorder {
 }
 
 impl CurrentCall {
-    /// Converts the call to a ledger record, with an estimate of its usage so far.
+    /// Converts the call to a [`ModelCall`], with an estimate of its usage so far.
     fn end(self, status: CallStatus, error: Option<&str>) -> ModelCall {
         let tokens = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let output_tokens = tokens(self.written_bytes.div_ceil(3));
