@@ -1,4 +1,4 @@
-//! Serves the gateway on port 8080 over a mocked gate that accepts every token and returns a fixed answer.
+//! Serves the gateway on port 8080 with a mocked gate that accepts every token and returns a fixed answer.
 //!
 //! ```text
 //! cargo run -p gateway --example canned

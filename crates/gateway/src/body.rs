@@ -1,4 +1,5 @@
-//! Extracts JSON bodies and ids in paths. A JSON body has a limited size and depth, and only known fields.
+//! Extractors of JSON bodies and of ids in paths. JSON bodies are limited in size and depth and must not have unknown
+//! fields.
 
 use crate::error::ApiError;
 use crate::settings::GatewaySettings;
@@ -19,9 +20,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Longest detail of a field error, in characters. serde's messages repeat the invalid value, which can be long.
+/// Maximum length of a field error's detail, in characters. serde's messages repeat the invalid value, which can be
+/// long.
 const MAX_DETAIL: usize = 300;
-/// Largest absolute value of a number in client data. PostgreSQL's `jsonb` returns larger ones in a form that
+/// Maximum absolute value of a number in client data. PostgreSQL's `jsonb` returns larger numbers in a form that
 /// serde_json cannot parse.
 pub(crate) const MAX_NUMBER: f64 = 1e300;
 
@@ -61,7 +63,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|e| e == "application/json" || (e.starts_with("application/") && e.ends_with("+json")))
 }
 
-/// The value of `Content-Length`.
+/// Returns the value of `Content-Length`, if it is a valid number.
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -100,7 +102,7 @@ pub(crate) fn parse_json(bytes: &[u8]) -> Result<Value, ApiError> {
     })
 }
 
-/// Deepest nesting of brackets outside of strings. For invalid JSON the number means nothing.
+/// Returns the maximum nesting depth of brackets outside of strings. Meaningless for invalid JSON.
 fn nesting_depth(bytes: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in bytes {
@@ -119,8 +121,8 @@ fn nesting_depth(bytes: &[u8]) -> usize {
     deepest
 }
 
-/// Turns numbers such as `17.0`, which JSON Schema counts as integers, into integers. Client data (`metadata`)
-/// stays as it is.
+/// Converts numbers such as `17.0`, which are integers in JSON Schema, to integers. Client data (`metadata`) is not
+/// changed.
 fn normalize_integers(value: Value) -> Value {
     match value {
         Value::Number(number) => {
@@ -143,7 +145,8 @@ fn normalize_integers(value: Value) -> Value {
     }
 }
 
-/// Refuses values that PostgreSQL cannot store or return: strings with U+0000, and numbers above [`MAX_NUMBER`].
+/// Rejects values that PostgreSQL cannot store or return: strings with U+0000, and numbers whose absolute value is
+/// above [`MAX_NUMBER`].
 pub(crate) fn check_storable(value: &Value) -> Result<(), FieldError> {
     match value {
         Value::Number(number) if number.as_f64().is_some_and(|float| float.abs() > MAX_NUMBER) => {
@@ -163,7 +166,7 @@ pub(crate) fn check_storable(value: &Value) -> Result<(), FieldError> {
     }
 }
 
-/// A field error as seen from the object or list that holds the field.
+/// Prepends `name`, the name of the containing object or list, to the pointer of a field error.
 pub(crate) fn prefix_pointer(name: &str, error: FieldError) -> FieldError {
     FieldError { pointer: format!("/{}{}", escape_pointer(name), error.pointer), ..error }
 }
@@ -178,7 +181,7 @@ fn deserialize<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
         .map_err(|error| ApiError::field(json_pointer(error.path()), truncate_detail(&error.inner().to_string())))
 }
 
-/// The JSON pointer of a path in serde_path_to_error.
+/// Converts a path of serde_path_to_error to a JSON pointer (RFC 6901).
 pub(crate) fn json_pointer(path: &SerdePath) -> String {
     path.iter()
         .map(|segment| match segment {
@@ -190,12 +193,12 @@ pub(crate) fn json_pointer(path: &SerdePath) -> String {
         .collect()
 }
 
-/// The first [`MAX_DETAIL`] characters of an error message.
+/// Truncates an error message to [`MAX_DETAIL`] characters.
 pub(crate) fn truncate_detail(detail: &str) -> String {
     detail.chars().take(MAX_DETAIL).collect()
 }
 
-/// Deserializes a struct from a JSON object only. serde by itself accepts an array, too.
+/// Deserializes a struct from a JSON object only. By default, serde also accepts an array.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Object<T>(pub(crate) T);
@@ -219,8 +222,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// Extractor of the id in a path. Text that is not a UUID becomes the highest UUID, which no object has, so that
-/// response, timing and audit row are those of an unknown id.
+/// Extractor of the id in a path. Text that is not a UUID becomes the maximum UUID, which no object has, so that
+/// response, timing and audit row are the same as for an unknown id.
 pub(crate) struct Id<T>(pub(crate) T);
 
 impl<T: From<Uuid>, S: Send + Sync> FromRequestParts<S> for Id<T> {

@@ -1,7 +1,7 @@
 //! Authenticates the bearer token and applies the rate limits of user and tenant.
 
 use crate::error::ApiError;
-use crate::load::InFlightGuard;
+use crate::load_shedding::InFlightGuard;
 use crate::peer_limit;
 use crate::rate_limit::{self, QuotaPolicy, RateLimiter};
 use crate::request_info::RequestInfo;
@@ -15,11 +15,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::command::Command;
 use domain::error::ErrorKind;
-use policy::caller::{Caller, Origin};
+use policy::caller::{Caller, RequestOrigin};
 use policy::gate::{Execute, Gate};
 use std::sync::Arc;
 
-/// Extractor for handlers behind authentication: the caller, the gate and the request's id and path.
+/// Extractor for handlers behind authentication. Provides the caller, the gate, and the request's id and path.
 pub(crate) struct Call {
     gate: Arc<dyn Gate>,
     pub(crate) caller: Caller,
@@ -37,7 +37,7 @@ impl Call {
         Ok(Execute::<C>::execute(&*self.gate, &self.caller, command).await?)
     }
 
-    /// Stops counting the request as in flight. For requests that then wait for work with a limit of its own.
+    /// Stops counting the request as in flight. For requests that then wait for work that has its own limit.
     pub(crate) fn release_in_flight(&self) {
         if let Some(guard) = &self.in_flight {
             guard.release();
@@ -62,7 +62,7 @@ where
     }
 }
 
-/// The layer around all protected routes: authenticates and applies the rate limits before the body is read.
+/// Middleware of all protected routes: authenticates and applies the rate limits before the body is read.
 pub(crate) async fn authenticate(
     State(gate): State<Arc<dyn Gate>>,
     State(limiter): State<Arc<dyn RateLimiter>>,
@@ -74,7 +74,7 @@ pub(crate) async fn authenticate(
     let token = bearer_token(request.headers());
     let without_token = token.is_none();
     let peer = peer_limit::peer_address(&request, settings.behind_proxy).map(peer_limit::network);
-    let caller = match gate.authenticate(token, Origin { request: info.request_id, peer }).await {
+    let caller = match gate.authenticate(token, RequestOrigin { request: info.request_id, peer }).await {
         Ok(caller) => caller,
         Err(error) => {
             return ApiError { without_token, ..error.into() }.into_response();
@@ -95,7 +95,7 @@ pub(crate) async fn authenticate(
     response
 }
 
-/// The quota policies that a caller's requests count against.
+/// Returns the quota policies that the caller's requests count against.
 fn quota_policies(caller: &Caller) -> Vec<QuotaPolicy> {
     let tenant = caller.tenant();
     let mut policies = Vec::from(QuotaPolicy::for_user(tenant.id, caller.user().id, caller.rate_tier()));
@@ -103,8 +103,8 @@ fn quota_policies(caller: &Caller) -> Vec<QuotaPolicy> {
     policies
 }
 
-/// The token of `Authorization: Bearer …` (RFC 6750). Two such headers become an empty token, which is always
-/// invalid: a proxy may have checked the other one.
+/// Returns the token of `Authorization: Bearer …` (RFC 6750). If there are two such headers, returns an empty token,
+/// which is never valid: a proxy may have checked the other header.
 fn bearer_token(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let first = values.next()?;

@@ -1,4 +1,4 @@
-//! The error of a request. This is the only place that maps error kinds to HTTP statuses.
+//! The error type of handlers and middleware. Error kinds are mapped to HTTP statuses only here.
 
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -11,7 +11,7 @@ use std::error::Error;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// `Retry-After` of errors that have none of their own.
+/// Default `Retry-After` of errors that do not specify one.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
 
 /// An error response. [`crate::problem`] writes its body, a problem document (RFC 9457).
@@ -21,7 +21,7 @@ pub(crate) struct ApiError {
     pub(crate) kind: ErrorKind,
     /// Stable code for programs; may be more specific than the kind.
     pub(crate) code: &'static str,
-    /// Sentence for the caller; without one, the kind's default.
+    /// Sentence for the caller; `None` for the kind's default.
     pub(crate) detail: Option<String>,
     /// The invalid fields.
     pub(crate) fields: Vec<FieldError>,
@@ -31,19 +31,19 @@ pub(crate) struct ApiError {
     pub(crate) cause: Option<Box<str>>,
     /// Audit row of the decision, if the gate refused the request.
     pub(crate) decision: Option<AuditId>,
-    /// The request had no token: the challenge then has no error code (RFC 6750, section 3.1).
+    /// Whether the request had no token. The challenge then has no error code (RFC 6750, section 3.1).
     pub(crate) without_token: bool,
-    /// Largest age of the sign-in, in seconds, if the caller's is too old (RFC 9470).
+    /// Maximum age of the user's authentication, in seconds, if the caller's is too old (RFC 9470).
     pub(crate) max_age_s: Option<NonZeroU32>,
 }
 
 impl ApiError {
-    /// An error with a detail for the caller.
+    /// Creates an error with a detail for the caller.
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..Self::of(kind) }
     }
 
-    /// An error with the default detail of its kind.
+    /// Creates an error with the default detail of its kind.
     pub(crate) fn of(kind: ErrorKind) -> Self {
         Self {
             kind,
@@ -58,7 +58,8 @@ impl ApiError {
         }
     }
 
-    /// An invalid field. `pointer` is a JSON pointer (RFC 6901), or `/name` of a parameter, header or form field.
+    /// Creates the error for an invalid field. `pointer` is a JSON pointer (RFC 6901), or `/name` of a parameter,
+    /// header or form field.
     pub(crate) fn field(pointer: impl Into<String>, detail: impl ToString) -> Self {
         FieldError { pointer: pointer.into(), detail: detail.to_string() }.into()
     }
@@ -67,7 +68,7 @@ impl ApiError {
         status(self.kind)
     }
 
-    /// The `WWW-Authenticate` challenge of a 401 (RFC 6750, section 3; RFC 9470, section 3).
+    /// Returns the `WWW-Authenticate` challenge of a 401 (RFC 6750, section 3; RFC 9470, section 3).
     fn challenge(&self) -> HeaderValue {
         match self.max_age_s {
             None if self.without_token => HeaderValue::from_static("Bearer"),
@@ -82,7 +83,7 @@ impl ApiError {
         }
     }
 
-    /// `Retry-After`: always set for 429 and 503.
+    /// Returns the value of `Retry-After`. Always set for 429 and 503.
     fn retry_after(&self) -> Option<Duration> {
         match self.kind {
             ErrorKind::RateLimited | ErrorKind::Unavailable => Some(self.retry_after.unwrap_or(RETRY_AFTER_DEFAULT)),
@@ -91,7 +92,7 @@ impl ApiError {
     }
 }
 
-/// The HTTP status of an error kind.
+/// Maps an error kind to its HTTP status.
 pub(crate) const fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::Malformed => StatusCode::BAD_REQUEST,
@@ -134,7 +135,7 @@ impl From<GateError> for ApiError {
 }
 
 impl IntoResponse for ApiError {
-    /// Sets status and headers. The body is written where the request's id and path are known.
+    /// Sets status and headers. The trace middleware writes the body, since it knows the request's id and path.
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
         if let Some(after) = self.retry_after() {
@@ -149,12 +150,12 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The first field error among an error and its sources.
+/// Returns the first field error among an error and its sources.
 fn find_field_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a FieldError> {
     with_sources(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// The messages of an error and its sources, in one line for the log.
+/// Joins the messages of an error and its sources in one line for the log.
 fn error_chain(error: &(dyn Error + 'static)) -> String {
     with_sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

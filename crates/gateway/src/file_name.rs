@@ -1,11 +1,11 @@
-//! File names of uploads and downloads. A name comes from a client: it must not act as a path or break a header.
+//! File names of uploads and downloads. Names come from clients, so they must not act as paths or break a header.
 
 use domain::command::UploadDocument;
 
 /// Reduces the file name of an upload to its last path component and to printable characters.
 ///
 /// # Errors
-/// The detail of a field error, if the result is empty or too long.
+/// If the result is empty or too long. The error is the detail of a field error.
 pub(crate) fn clean(name: &str) -> Result<String, String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let printable: String = last.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
@@ -21,12 +21,12 @@ pub(crate) fn clean(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// Unicode controls of the text direction, which can make `fdp.exe` look like `exe.pdf`.
+/// Returns whether `c` is a Unicode control of the text direction, which can make `fdp.exe` look like `exe.pdf`.
 fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The value of `Content-Disposition` for a download (RFC 6266): `filename` in ASCII for old clients, and
+/// Returns the `Content-Disposition` value of a download (RFC 6266), with `filename` in ASCII for old clients and
 /// `filename*` in UTF-8.
 pub(crate) fn attachment(name: &str) -> String {
     let ascii: String = name

@@ -1,9 +1,9 @@
-//! A digest of the names and contents of a form's parts. It does not depend on the boundary or on how chunks arrive.
+//! A digest of the names and contents of a form's parts. It does not depend on the boundary or on the sizes of chunks.
 
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
 
-/// Computes the digest. A clone returns the result once the original is finished.
+/// Computes the digest. Clones share the result, so a clone returns it once the original is finished.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FormDigest {
     form: Sha256,
@@ -21,20 +21,20 @@ impl FormDigest {
         self.part = Some(Sha256::new());
     }
 
-    /// Adds content to the open part.
+    /// Adds content to the current part.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         if let Some(part) = &mut self.part {
             part.update(bytes);
         }
     }
 
-    /// Ends the form and returns the result; later calls return the same.
+    /// Ends the form and returns the result. Later calls return the same result.
     pub(crate) fn finish(&mut self) -> [u8; 32] {
         self.close_part();
         *self.result.get_or_init(|| std::mem::take(&mut self.form).finalize().into())
     }
 
-    /// The result, if the form is finished.
+    /// Returns the result, if the form is finished.
     pub(crate) fn result(&self) -> Option<[u8; 32]> {
         self.result.get().copied()
     }

@@ -8,14 +8,15 @@ use axum::http::header::{
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// A browser must not load or run anything from an API response.
+/// Content security policy of API responses: a browser must not load or run anything.
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-/// Swagger UI loads its scripts and data from this server only. It needs inline styles, and `data:` URLs for its icons.
+/// Content security policy of the documentation page. Swagger UI loads scripts and data from this server only, and
+/// needs inline styles, and `data:` URLs for its icons.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-/// The layer. It does not replace headers that a handler has set.
+/// Middleware that sets the headers. It does not replace headers that a handler has set.
 pub(crate) async fn security_headers(request: Request, next: Next) -> Response {
     let is_docs_page = request.uri().path() == "/docs" || request.uri().path().starts_with("/docs/");
     let mut response = next.run(request).await;

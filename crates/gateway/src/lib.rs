@@ -1,8 +1,8 @@
 //! The HTTP server: parses requests into commands, executes them through the policy gate, and writes responses and
 //! event streams.
 //!
-//! The gateway only knows HTTP. It reaches the layers below through [`policy::gate::Gate`] alone; it never sees a
-//! database, a model or a use case. It validates the input of clients once and completely, and passes it on as a
+//! The gateway handles HTTP only. It accesses the layers below through [`policy::gate::Gate`] and nothing else, never a
+//! database, a model or a use case directly. It validates client input once and completely, and passes it on as a
 //! command of limited size.
 //!
 //! ```
@@ -28,15 +28,15 @@
 //! per peer needs the peer's address.
 
 mod body;
-mod bounds;
 mod caller;
 mod error;
 mod file_name;
 mod form_digest;
+mod header_size;
 mod headers;
 mod idempotency;
 mod lingering_close;
-mod load;
+mod load_shedding;
 mod metrics;
 mod multipart;
 mod openai;
@@ -59,7 +59,7 @@ mod settings;
 mod settings_change;
 mod sse;
 mod state;
-mod throttled;
+mod throttled_body;
 mod trace;
 mod wire;
 

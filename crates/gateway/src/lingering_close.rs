@@ -1,8 +1,9 @@
 //! Reads and discards the rest of the body after an error, so that a client that is still sending receives the
 //! response.
 //!
-//! If a server responds early and closes the connection, the client's TCP stack resets it and drops the response. nginx
-//! calls the remedy `lingering_close`: read the rest for a while and discard it.
+//! If a server responds before it has read the whole body and closes the connection, TCP resets the connection and the
+//! client may lose the response. nginx calls the remedy `lingering_close`: read the rest for a limited time and discard
+//! it.
 
 use crate::settings::GatewaySettings;
 use axum::body::{Body, Bytes};
@@ -16,15 +17,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-/// Bytes that are discarded for an unauthenticated client.
+/// Maximum number of bytes that are read and discarded for an unauthenticated client.
 const MAX_UNAUTHENTICATED: u64 = 16 << 20;
-/// Bytes that are discarded for an authenticated client, in multiples of the largest upload.
+/// Maximum number of bytes that are read and discarded for an authenticated client, in multiples of the maximum upload
+/// size.
 const MAX_UPLOADS: u64 = 8;
 
-/// Where a dropped body leaves what was not read of it.
+/// Receives the unread rest of a body when the body is dropped.
 type UnreadBody = Arc<Mutex<Option<Body>>>;
 
-/// A body that leaves its unread rest in `unread` when it is dropped.
+/// A body that stores its unread rest in `unread` when it is dropped.
 struct ReclaimedBody {
     body: Option<Body>,
     unread: UnreadBody,
@@ -63,7 +65,7 @@ impl Drop for ReclaimedBody {
     }
 }
 
-/// The layer: after a failure, discards what the handler has not read of the body.
+/// Middleware: after a failure, reads and discards the part of the body that the handler has not read.
 pub(crate) async fn lingering_close(
     State(settings): State<Arc<GatewaySettings>>,
     request: Request,

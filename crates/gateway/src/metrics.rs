@@ -1,4 +1,4 @@
-//! The request histogram.
+//! The Prometheus histogram of requests.
 
 use axum::http::{Method, StatusCode};
 use prometheus::{HistogramOpts, HistogramVec, Registry};

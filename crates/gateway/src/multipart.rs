@@ -1,10 +1,10 @@
-//! Reads an upload from a multipart form, chunk by chunk and only as fast as the layer below asks for it.
+//! Reads an upload from a multipart form, chunk by chunk, and only as fast as the consumer of the upload's bytes.
 
 use crate::body::{check_storable, parse_json, prefix_pointer};
 use crate::error::ApiError;
 use crate::file_name;
 use crate::form_digest::FormDigest;
-use crate::throttled::{Consumed, ThrottledBody};
+use crate::throttled_body::{ConsumedBytes, ThrottledBody};
 use crate::wire;
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
@@ -24,9 +24,9 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// Largest form field other than the file, in bytes.
+/// Maximum size of a form field other than the file, in bytes.
 const MAX_FIELD_BYTES: usize = 64 << 10;
-/// Largest number of form fields other than the file.
+/// Maximum number of form fields other than the file.
 const MAX_FIELDS: usize = 64;
 /// Names of the form fields other than `file`.
 const FIELD_NAMES: [&str; 7] =
@@ -38,14 +38,14 @@ pub(crate) struct FormReader {
     progress: ReadProgress,
 }
 
-/// What was read so far.
+/// Digest and number of bytes read so far.
 struct ReadProgress {
-    /// Bytes that came out of the parser; limits how far it reads ahead.
-    consumed: Consumed,
+    /// Number of bytes that the parser has returned; limits how far it reads ahead.
+    consumed: ConsumedBytes,
     digest: Option<FormDigest>,
 }
 
-/// Opens the form of a request. `digest` has a result once the form was read to its end.
+/// Opens the form of a request. `digest` is finished once the form was read to its end.
 pub(crate) async fn open(request: Request, digest: Option<FormDigest>) -> Result<FormReader, ApiError> {
     let (parts, body) = request.into_parts();
     let (throttled, consumed) = ThrottledBody::new(body);
@@ -65,7 +65,7 @@ pub(crate) fn upload(reader: FormReader, max_bytes: u64) -> Upload {
     Upload { bytes: file_bytes(reader, max_bytes, sender), form: form_result(receiver) }
 }
 
-/// Reads a form for its digest only. `None` if the body is interrupted, or larger than an upload may be.
+/// Reads a form only to compute its digest. Returns `None` if the body is interrupted, or larger than an upload may be.
 pub(crate) async fn digest(reader: FormReader, max_bytes: u64) -> Option<[u8; 32]> {
     let FormReader { mut multipart, mut progress } = reader;
     let mut left = max_bytes.saturating_add((MAX_FIELD_BYTES * MAX_FIELDS) as u64);
@@ -104,7 +104,7 @@ impl ReadProgress {
     }
 }
 
-/// The bytes of the file. Parses the other fields on the way and sends the form when the body has ended.
+/// Streams the bytes of the file. Parses the other fields as they arrive, and sends the form at the end of the body.
 fn file_bytes(reader: FormReader, max_bytes: u64, sender: FormSender) -> ByteStream {
     let FormReader { mut multipart, mut progress } = reader;
     Box::pin(async_stream::stream! {
@@ -146,7 +146,7 @@ fn file_bytes(reader: FormReader, max_bytes: u64, sender: FormSender) -> ByteStr
                 break Err(error);
             }
         };
-        // Sending fails if the receiver was dropped; then nobody needs the form.
+        // Sending fails only if the receiver was dropped, in which case nobody needs the form.
         match result {
             Ok(form) => drop(sender.send(Ok(form))),
             Err(FormError::Field(error)) => drop(sender.send(Err(error))),
@@ -169,7 +169,7 @@ impl From<FieldError> for FormError {
     }
 }
 
-/// The fields that were read so far.
+/// Fields that were read so far.
 #[derive(Default)]
 struct PartialForm {
     fields: usize,
@@ -212,19 +212,19 @@ impl PartialForm {
         match name {
             "tags" => {
                 let tags = parse_tags(text)?;
-                self.tags.extend(first_field(wire::tags("/tags", &tags))?);
+                self.tags.extend(to_field_error(wire::tags("/tags", &tags))?);
                 if self.tags.len() > wire::MAX_TAGS {
                     return Err(field_error("/tags", format!("must be at most {} tags", wire::MAX_TAGS)));
                 }
                 Ok(())
             }
-            "doc_type" => set_once(&mut self.doc_type, name, first_field(wire::text("/doc_type", text))?),
+            "doc_type" => set_once(&mut self.doc_type, name, to_field_error(wire::text("/doc_type", text))?),
             "classification" => {
                 let parsed = text.trim().parse::<Classification>();
                 let class = parsed.map_err(|error| field_error("/classification", truncate(&error.to_string())))?;
                 set_once(&mut self.classification, name, class)
             }
-            "revision" => set_once(&mut self.revision, name, first_field(wire::text("/revision", text))?),
+            "revision" => set_once(&mut self.revision, name, to_field_error(wire::text("/revision", text))?),
             "effective_from" => set_once(&mut self.effective_from, name, parse_date(text)?),
             "supersedes" => {
                 let id = text.trim().parse::<Uuid>();
@@ -280,7 +280,7 @@ fn parse_tags(text: &str) -> Result<Vec<String>, FieldError> {
     Ok(tags.map(str::to_owned).collect())
 }
 
-/// Parses a date, `2026-03-01`, or a timestamp (RFC 3339), of which the date in UTC counts.
+/// Parses a date such as `2026-03-01`, or a timestamp (RFC 3339), whose date in UTC is used.
 fn parse_date(text: &str) -> Result<Date, FieldError> {
     let text = text.trim();
     let date = text.parse::<Date>().or_else(|_| text.parse::<Timestamp>().map(|at| at.date_naive()));
@@ -293,7 +293,7 @@ fn parse_metadata(text: &str) -> Result<Value, FieldError> {
     let Ok(Value::Object(fields)) = parse_json(text.as_bytes()) else {
         return Err(field_error("/metadata", "must be a JSON object"));
     };
-    let value = first_field(wire::metadata("/metadata", fields))?;
+    let value = to_field_error(wire::metadata("/metadata", fields))?;
     check_storable(&value).map_err(|error| prefix_pointer("metadata", error))?;
     Ok(value)
 }
@@ -305,8 +305,8 @@ fn set_once<T>(field: &mut Option<T>, name: &str, value: T) -> Result<(), FieldE
     }
 }
 
-/// The field error in an error of the parsers in [`wire`].
-fn first_field<T>(parsed: Result<T, ApiError>) -> Result<T, FieldError> {
+/// Converts an error of the parsers in [`wire`] to its first field error.
+fn to_field_error<T>(parsed: Result<T, ApiError>) -> Result<T, FieldError> {
     parsed.map_err(|error| {
         let first = error.fields.into_iter().next();
         first.unwrap_or_else(|| field_error("", "is not allowed"))

@@ -13,9 +13,9 @@ use uuid::Uuid;
 /// Length of a decoded cursor: microseconds since 1970 (big-endian), then the id.
 const CURSOR_BYTES: usize = 8 + 16;
 
-/// Start of the year 1, in microseconds since 1970: the earliest time that the database compares with.
+/// Start of the year 1, in microseconds since 1970: the earliest timestamp that is passed to the database.
 const EARLIEST: i64 = -62_135_596_800_000_000;
-/// End of the year 9999, in microseconds since 1970: the latest time that the database compares with.
+/// End of the year 9999, in microseconds since 1970: the latest timestamp that is passed to the database.
 const LATEST: i64 = 253_402_300_799_999_999;
 
 /// One page of a list, newest first.
@@ -63,12 +63,12 @@ fn decode(text: &str) -> Option<PageKey> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
     let bytes: [u8; CURSOR_BYTES] = bytes.try_into().ok()?;
     let (at, id) = bytes.split_first_chunk::<8>()?;
-    // A time outside of the range is valid: it is before or after all rows.
+    // A timestamp outside of the range is valid, since it is before or after all rows.
     let at = i64::from_be_bytes(*at).clamp(EARLIEST, LATEST);
     Some(PageKey { at: DateTime::from_timestamp_micros(at)?, id: Uuid::from_slice(id).ok()? })
 }
 
-/// Checks that a time in a filter is one that the database can compare with.
+/// Checks that a timestamp in a filter is within the range that the database supports.
 pub(crate) fn check_timestamp(pointer: &str, time: Option<Timestamp>) -> Result<Option<Timestamp>, ApiError> {
     match time {
         Some(at) if !in_range(at) => Err(ApiError::field(pointer, "must be between the years 1 and 9999")),

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Number of requests after which the entries of peers with a full burst are removed.
+/// Number of requests after which the entries of peers whose burst is fully available again are removed.
 const SWEEP_EVERY: u64 = 8192;
 
-/// Limits requests per peer address, if the settings enable it.
+/// The rate limit per peer address, if the settings enable it.
 #[derive(Clone)]
 pub(crate) struct PeerLimit {
     counters: Option<Arc<Counters>>,
@@ -40,7 +40,7 @@ impl PeerLimit {
         Self { counters, behind_proxy: settings.behind_proxy }
     }
 
-    /// Counts a request. `Some` if it is refused: how long the peer has to wait.
+    /// Counts a request. Returns how long the peer has to wait if the request is refused, otherwise `None`.
     fn check(&self, peer: IpAddr) -> Option<Duration> {
         let Counters { limiter, clock, checks } = &**self.counters.as_ref()?;
         if checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
@@ -52,7 +52,7 @@ impl PeerLimit {
     }
 }
 
-/// The layer. A request without a peer address (in tests) is not counted.
+/// Middleware for the limit. A request without a peer address (in tests) is not counted.
 pub(crate) async fn limit_peers(State(limit): State<PeerLimit>, request: Request, next: Next) -> Response {
     match peer_address(&request, limit.behind_proxy).and_then(|peer| limit.check(peer)) {
         Some(retry_after) => rate_limited(retry_after).into_response(),
@@ -60,7 +60,8 @@ pub(crate) async fn limit_peers(State(limit): State<PeerLimit>, request: Request
     }
 }
 
-/// The address of the client. Behind a reverse proxy it is the last entry of `X-Forwarded-For`, which the proxy wrote.
+/// Returns the address of the client. Behind a reverse proxy, it is the last entry of `X-Forwarded-For`, which the
+/// proxy has added.
 pub(crate) fn peer_address(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
     let forwarded = || {
         let last = request.headers().get_all("x-forwarded-for").iter().next_back()?;
@@ -73,7 +74,8 @@ pub(crate) fn peer_address(request: &Request, behind_proxy: bool) -> Option<IpAd
     behind_proxy.then(forwarded).flatten().or_else(connected)
 }
 
-/// The network that counts as one peer: an IPv4 address, or an IPv6 /64, the smallest network that a customer gets.
+/// Returns the network that counts as one peer: a single IPv4 address, or an IPv6 /64, since that is the smallest
+/// network that a provider assigns to a customer.
 pub(crate) fn network(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V4(_) => peer,

@@ -15,7 +15,7 @@ use domain::error::ErrorKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Tells OpenAI's clients whether to retry.
+/// Header that tells OpenAI's client libraries whether to retry.
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Why a request came to nothing.
@@ -107,7 +107,7 @@ pub(crate) fn render(response: Response, info: &RequestInfo) -> (Response, Optio
     (Response::from_parts(parts, body.into_body()), Some(error))
 }
 
-/// The error in the format of the OpenAI-compatible surface. Its clients retry a 409 unless a header tells them not to.
+/// Writes the error in OpenAI's format. OpenAI's client libraries retry a 409 unless [`X_SHOULD_RETRY`] is `false`.
 fn in_openai_format(mut parts: Parts, error: &ApiError) -> Response {
     let body = if parts.status == StatusCode::METHOD_NOT_ALLOWED {
         ErrorBody::method_not_allowed()
@@ -124,7 +124,7 @@ fn in_openai_format(mut parts: Parts, error: &ApiError) -> Response {
     Response::from_parts(parts, body.into_body())
 }
 
-/// Whether an error response still needs its body. The readiness report (503) already has one.
+/// Returns whether an error response still needs a body. The readiness report (503) already has one.
 fn needs_problem_document(response: &Response<Body>) -> bool {
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     let is_json =

@@ -2,7 +2,7 @@
 
 use domain::error::ErrorKind;
 
-/// Title of a 405, which axum returns: it has no error kind.
+/// Title of a 405. It has no error kind, since axum returns it.
 pub(crate) const METHOD_NOT_ALLOWED_TITLE: &str = "The method is not allowed";
 /// Detail of a 405.
 pub(crate) const METHOD_NOT_ALLOWED: &str =
@@ -45,7 +45,7 @@ pub(crate) const fn title(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Detail of an error that has none of its own.
+/// Default detail of an error that has no specific one.
 pub(crate) const fn default_detail(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Malformed => "The request could not be parsed.",

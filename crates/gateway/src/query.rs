@@ -1,4 +1,4 @@
-//! Extracts query strings. Unknown and repeated parameters are errors.
+//! Extractor of query strings. Unknown and repeated parameters are errors.
 
 use crate::body::{json_pointer, truncate_detail};
 use crate::error::ApiError;
@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-/// Extractor of a query string.
+/// Extractor of a query string, deserialized to `T`.
 pub(crate) struct ApiQuery<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ApiQuery<T> {

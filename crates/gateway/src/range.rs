@@ -2,14 +2,14 @@
 
 use domain::ports::ByteRange;
 
-/// The part of a file that a `Range` header asks for.
+/// The part of a file that a `Range` header requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RequestedRange {
-    /// The whole file: the header is invalid or may be ignored (another unit, several ranges).
+    /// The whole file, since the header is invalid or can be ignored (another unit, or several ranges).
     Whole,
-    /// One range, cut to the size of the file.
+    /// One range, clipped to the size of the file.
     Part(ByteRange),
-    /// A range behind the end of the file: 416.
+    /// The range starts beyond the end of the file; respond with 416.
     Unsatisfiable,
 }
 

@@ -1,4 +1,4 @@
-//! The health of the components that the server depends on.
+//! Health of the components that the server depends on.
 
 use async_trait::async_trait;
 
@@ -11,18 +11,18 @@ pub struct Component {
     pub ok: bool,
     /// Whether the server is unavailable without the component.
     pub required: bool,
-    /// Short description of the health. Anyone can read it: it must not contain addresses or secrets.
+    /// Short description of the health. Public, so it must not contain addresses or secrets.
     pub detail: Option<String>,
 }
 
 /// Checks the components. Called for each `GET /ready`, without authentication, so it must be fast.
 #[async_trait]
 pub trait Readiness: Send + Sync {
-    /// The health of all components.
+    /// Returns the health of all components.
     async fn check(&self) -> Vec<Component>;
 }
 
-/// A server without components, for examples and tests.
+/// Readiness of a server without components, for examples and tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AlwaysReady;
 

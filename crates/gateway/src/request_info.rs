@@ -6,12 +6,13 @@ use axum::http::request::Parts;
 use domain::error::ErrorKind;
 use domain::ids::RequestId;
 
-/// Id and path of a request. The trace layer inserts it; other layers and handlers extract it.
+/// Id and path of a request. The trace middleware inserts it as a request extension; other middleware and handlers
+/// extract it.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestInfo {
-    /// Taken from `x-request-id` if the client sent a valid one.
+    /// The client's `x-request-id` if it is valid, otherwise a new id.
     pub(crate) request_id: RequestId,
-    /// Path without the query, which may hold what a user searched for.
+    /// Path without the query, which may contain a user's search text.
     pub(crate) path: String,
 }
 

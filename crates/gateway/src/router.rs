@@ -1,12 +1,12 @@
 //! Builds the router: routes, layers and their state.
 
-use crate::bounds::limit_header_size;
 use crate::caller::authenticate;
 use crate::error::ApiError;
+use crate::header_size::limit_header_size;
 use crate::headers::security_headers;
 use crate::idempotency::idempotent;
 use crate::lingering_close::lingering_close;
-use crate::load::{LoadLimit, shed_load};
+use crate::load_shedding::{LoadLimit, shed_load};
 use crate::metrics::HttpMetrics;
 use crate::peer_limit::{PeerLimit, limit_peers};
 use crate::rate_limit::RateLimiter;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// The dependencies of the gateway other than the gate.
+/// Dependencies of the gateway other than the gate.
 #[derive(Clone)]
 pub struct Ports {
     /// Source of request ids.
@@ -37,16 +37,16 @@ pub struct Ports {
     pub limiter: Arc<dyn RateLimiter>,
     /// Request histogram; `None` if metrics are off.
     pub metrics: Option<HttpMetrics>,
-    /// Requests that go on after their client has disconnected; shutdown waits for them.
+    /// Tracks requests that continue after their client has disconnected; shutdown waits for them.
     pub tasks: TaskTracker,
 }
 
 /// Builds the router of the gateway.
 ///
-/// Serve it with [`crate::serve::serve`]. Another server has to set `ConnectInfo<SocketAddr>`, which the limit per peer
-/// needs, and a timeout for headers ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
+/// Serve it with [`crate::serve::serve`]. Another server must set `ConnectInfo<SocketAddr>`, which the limit per peer
+/// needs, and a timeout for reading headers ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
 pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
-    let tracer = trace::Tracer { ids: ports.ids, metrics: ports.metrics };
+    let tracer = trace::TraceState { ids: ports.ids, metrics: ports.metrics };
     let state = AppState {
         gate,
         readiness: ports.readiness,
@@ -58,15 +58,15 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
     };
     let idempotent = from_fn_with_state(state.clone(), idempotent);
     let authenticate = from_fn_with_state(state.clone(), authenticate);
-    let (effects, _) = routes::effects().split_for_parts();
-    let (reads, _) = routes::reads().split_for_parts();
+    let (idempotent_routes, _) = routes::idempotent_routes().split_for_parts();
+    let (read_only_routes, _) = routes::read_only_routes().split_for_parts();
     let (pages, _) = routes::pages().split_for_parts();
     let (probes, _) = routes::probes().split_for_parts();
-    // The layer that is added last runs first. The fallback is inside of the layers, so they apply to unknown
-    // paths too.
-    let limited = effects
+    // The layer that is added last runs first. The fallback is added before the layers, so that they also apply to
+    // unknown paths.
+    let limited = idempotent_routes
         .route_layer(idempotent)
-        .merge(reads)
+        .merge(read_only_routes)
         .route_layer(authenticate)
         .merge(pages)
         .merge(openapi::pages())
@@ -85,21 +85,22 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
         .with_state(state)
 }
 
-/// The router of a server that is starting: it answers liveness and readiness probes, and everything else with 503.
+/// Builds the router of a server that is starting. It answers liveness and readiness probes, and responds to everything
+/// else with 503.
 pub(crate) fn starting_router(readiness: Arc<dyn Readiness>, ids: Arc<dyn IdGen>) -> Router {
     let starting = || async { ApiError::new(ErrorKind::Unavailable, "The server is starting; try again in a moment.") };
     routes::starting_probes(readiness)
         .layer(from_fn(trace::log_at_debug))
         .fallback(starting)
         .layer(from_fn(security_headers))
-        .layer(from_fn_with_state(trace::Tracer { ids, metrics: None }, trace::trace))
+        .layer(from_fn_with_state(trace::TraceState { ids, metrics: None }, trace::trace))
 }
 
 async fn unknown_path() -> ApiError {
     ApiError::of(ErrorKind::NotFound)
 }
 
-/// The panic message is not logged: it may have content of a document. The panic hook logs the location.
+/// The panic message is not logged, since it may contain text of a document. The panic hook logs the location.
 fn panic_response(_: Box<dyn Any + Send>) -> Response {
     ApiError { cause: Some("a handler panicked".into()), ..ApiError::of(ErrorKind::Internal) }.into_response()
 }

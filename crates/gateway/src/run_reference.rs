@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 /// Content type that marks a stored response as a reference. Never sent to a client.
 const CONTENT_TYPE_REFERENCE: &str = "application/x-run-reference";
 
-/// Response extension of a chat turn: where its answer can be read again. The serialized field names are stored.
+/// Response extension of a chat turn: where its answer can be read again. It is stored in serialized form, so the field
+/// names must not change.
 #[derive(Clone, Serialize, Deserialize, Debug)]
 pub(crate) struct RunReference {
     pub(crate) conversation: ConversationId,
@@ -24,7 +25,7 @@ pub(crate) struct RunReference {
     tier: ModelTier,
     #[serde(default)]
     escalated: Option<Escalation>,
-    /// The response was one JSON document, not a stream.
+    /// Whether the response was one JSON document and not a stream.
     #[serde(default)]
     pub(crate) whole: bool,
     /// How the run ended, if the response was a document; `None` for a stream and for a run that failed.
@@ -47,7 +48,7 @@ struct RunEnd {
 }
 
 impl RunReference {
-    /// The reference of a streamed turn.
+    /// Creates the reference of a streamed turn.
     pub(crate) fn streamed(conversation: ConversationId, start: RunStart) -> Self {
         Self {
             conversation,
@@ -61,12 +62,12 @@ impl RunReference {
         }
     }
 
-    /// Changes the reference to one of a turn in OpenAI's format.
+    /// Converts the reference to one of a turn in OpenAI's format.
     pub(crate) fn in_openai_format(self, options: ReplyOptions) -> Self {
         Self { openai: Some(options), ..self }
     }
 
-    /// Changes the reference to one of a turn that was answered as one document. `end` is `None` if the run failed.
+    /// Converts the reference to one of a turn that was answered with one document. `end` is `None` if the run failed.
     pub(crate) fn into_document(self, end: Option<RunSummary>) -> Self {
         let end = end.map(|end| RunEnd {
             finish_reason: end.finish_reason,
@@ -79,19 +80,19 @@ impl RunReference {
         Self { whole: true, end, ..self }
     }
 
-    /// The reference as a response, to be stored in place of the turn's response.
+    /// Converts the reference to a response that is stored instead of the turn's response.
     pub(crate) fn to_stored(&self) -> Option<StoredResponse> {
         let headers = vec![(CONTENT_TYPE.to_string(), CONTENT_TYPE_REFERENCE.to_owned())];
         Some(StoredResponse { status: 200, headers, body: serde_json::to_vec(self).ok()? })
     }
 
-    /// Reads what [`Self::to_stored`] wrote. `None` if the stored response is not a reference.
+    /// Parses the output of [`Self::to_stored`]. Returns `None` if the stored response is not a reference.
     pub(crate) fn from_stored(stored: &StoredResponse) -> Option<Self> {
         let is_reference = stored.headers.iter().any(|(_, value)| value == CONTENT_TYPE_REFERENCE);
         is_reference.then(|| serde_json::from_slice(&stored.body).ok()).flatten()
     }
 
-    /// The events of a turn, rebuilt from its stored message. The text is one delta.
+    /// Rebuilds the events of a turn from its stored message. The whole text is one delta.
     pub(crate) fn events_of(&self, message: Message) -> EventStream {
         let (run_id, message_id) = (self.run, message.id);
         let started = RunEvent::Started { run_id, message_id, model: self.tier, escalated: self.escalated };

@@ -1,4 +1,4 @@
-//! Settings that the operator can change.
+//! Settings of the gateway that the operator can change.
 
 use std::time::Duration;
 
@@ -7,32 +7,34 @@ use std::time::Duration;
 pub struct GatewaySettings {
     /// Enables the rate limits per user, tenant and peer address. Off in tests and benchmarks only.
     pub rate_limit_enabled: bool,
-    /// Requests per second of one peer address, before authentication; 0 disables this limit.
+    /// Maximum requests per second of one peer address, counted before authentication; 0 disables this limit.
     pub peer_per_second: u32,
-    /// Size of a burst of requests from one peer address.
+    /// Maximum size of a burst of requests from one peer address.
     pub peer_burst: u32,
-    /// The server is behind a reverse proxy: the peer address is the last entry of `X-Forwarded-For`.
+    /// Whether the server is behind a reverse proxy. If so, the peer address is the last entry of `X-Forwarded-For`.
     pub behind_proxy: bool,
-    /// Largest JSON body, in bytes.
+    /// Maximum size of a JSON body, in bytes.
     pub max_json_bytes: u64,
-    /// Largest uploaded file, in bytes.
+    /// Maximum size of an uploaded file, in bytes.
     pub max_upload_bytes: u64,
-    /// Longest time to read the form of a repeated upload, for its digest.
+    /// Maximum time to read the form of a repeated upload to compute its digest.
     pub form_digest_timeout: Duration,
-    /// Requests in flight at once; more are refused with 503.
+    /// Maximum number of requests in flight; further ones are rejected with 503.
     pub max_in_flight: usize,
-    /// Longest pause between two frames of a request body.
+    /// Maximum pause between two frames of a request body.
     pub body_read_timeout: Duration,
-    /// Time without an event after which an event stream sends a comment, so that proxies keep the connection open.
+    /// Time without an event after which an event stream sends a keep-alive comment, so that proxies keep the
+    /// connection open.
     pub keep_alive: Duration,
-    /// Longest time to read and discard the rest of a refused request's body, so that the client receives the response.
+    /// Maximum time to read and discard the rest of a rejected request's body, so that the client receives the
+    /// response.
     pub linger: Duration,
 }
 
 impl GatewaySettings {
-    /// Time to send the header of a request. [`crate::serve`] applies it; axum has no such timeout.
+    /// Maximum time to receive the header of a request. Applied by [`crate::serve`], since axum has no such timeout.
     pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(15);
-    /// Deepest nesting of a JSON body.
+    /// Maximum nesting depth of a JSON body.
     pub const MAX_JSON_DEPTH: usize = 64;
 }
 

@@ -1,4 +1,4 @@
-//! Settings on the wire: the list of settings, how each is shown, and which values a change may give it.
+//! Tenant settings in the API: the list of settings, how each is displayed, and the values that a change may set.
 
 use crate::error::ApiError;
 use crate::wire;
@@ -58,7 +58,7 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
-/// A value of a change that may be well-formed and still not allowed.
+/// Validation of a well-formed value in a change.
 trait Validate {
     /// # Errors
     /// The field at or below `pointer` (RFC 6901) that is not allowed.
@@ -74,14 +74,14 @@ impl Validate for u32 {}
 impl Validate for u64 {}
 impl Validate for f64 {}
 
-fn within<T: PartialOrd + Display>(value: &T, min: T, max: T, pointer: &str) -> Result<(), ApiError> {
+fn check_range<T: PartialOrd + Display>(value: &T, min: T, max: T, pointer: &str) -> Result<(), ApiError> {
     if (&min..=&max).contains(&value) {
         return Ok(());
     }
     Err(ApiError::field(pointer, format!("must be from {min} to {max}")))
 }
 
-/// Declares a merge patch: for each field its type, or its number type with the smallest and largest value.
+/// Declares a merge patch. Each field has a type, or a number type with its minimum and maximum.
 macro_rules! patch {
     ($(#[$meta:meta])* $name:ident {
         $($(#[$field_meta:meta])* $field:ident: $type:ty $([$min:tt to $max:tt])?,)+
@@ -101,7 +101,7 @@ macro_rules! patch {
                 $(if let Some(Some(value)) = &self.$field {
                     let pointer = format!("{pointer}/{}", stringify!($field));
                     value.validate(&pointer)?;
-                    $(within(value, $min, $max, &pointer)?;)?
+                    $(check_range(value, $min, $max, &pointer)?;)?
                 })+
                 Ok(())
             }
@@ -109,7 +109,7 @@ macro_rules! patch {
     };
 }
 
-/// Declares all settings once: for each the field of a change, and the field of the view with the domain's type.
+/// Declares each setting once, with its field in a change and its field in the view, which has the domain's type.
 /// Admins change those under `tenant`; only platform administrators change those under `platform`.
 macro_rules! settings {
     (
@@ -315,7 +315,7 @@ impl Validate for ViewerClearance {
 
 fn viewer_clearance() -> RefOr<Schema> {
     let classes = Classification::ALL.iter().filter(|class| **class <= Classification::Internal);
-    wire::words(classes.map(|class| class.as_str()), true)
+    wire::enum_schema(classes.map(|class| class.as_str()), true)
 }
 
 /// A text search configuration of PostgreSQL; what is ingested after the change is indexed by it.
@@ -332,7 +332,7 @@ impl Validate for Language {
 }
 
 fn language() -> RefOr<Schema> {
-    wire::words(LANGUAGES.iter().copied(), true)
+    wire::enum_schema(LANGUAGES.iter().copied(), true)
 }
 
 /// A merge patch within the patch: `null` removes a mapping.

@@ -1,4 +1,4 @@
-//! Writes a run's events as server-sent events, or collects them into one answer for clients that do not stream.
+//! Writes a run's events as server-sent events, or combines them into one answer for clients that do not stream.
 
 use crate::error::ApiError;
 use crate::problem::ProblemDocument;
@@ -152,14 +152,14 @@ pub(crate) struct Answer {
     left_out: u32,
 }
 
-/// The response that streams a run. When the client disconnects, the response and with it `events` is dropped; that
-/// is how the runtime learns of it.
+/// Builds the response that streams a run. When the client disconnects, the response and with it `events` is dropped,
+/// which tells the runtime that the reader is gone.
 pub(crate) fn run_response(events: EventStream, info: RequestInfo, keep_alive: Duration) -> Response {
     response(events.map(move |event| to_sse(event, &info)), keep_alive)
 }
 
-/// A response of server-sent events. It has a comment after each `keep_alive` without an event, and headers that keep
-/// proxies from buffering it.
+/// Builds a response of server-sent events. It sends a comment after each `keep_alive` without an event, and has
+/// headers that prevent proxies from buffering it.
 pub(crate) fn response(
     events: impl Stream<Item = Result<Event, axum::Error>> + Send + 'static,
     keep_alive: Duration,
@@ -172,11 +172,11 @@ pub(crate) fn response(
     response
 }
 
-/// What the first event of a run says.
+/// Content of the first event of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct RunStart {
     pub(crate) run_id: RunId,
-    /// Message of the answer.
+    /// Id of the message with the answer.
     pub(crate) message_id: MessageId,
     /// Tier of the model that answers.
     pub(crate) model: ModelTier,
@@ -184,8 +184,8 @@ pub(crate) struct RunStart {
     pub(crate) escalated: Option<Escalation>,
 }
 
-/// Waits for the first event, so that a run that fails right away becomes an error response and not a stream. The
-/// returned stream starts with the first event.
+/// Waits for the first event, so that a run that fails immediately results in an error response and not in a stream.
+/// The returned stream includes the first event.
 pub(crate) async fn wait_for_start(mut events: EventStream) -> Result<(RunStart, EventStream), ApiError> {
     let first = events.next().await.ok_or_else(missing_last_event)?;
     match first.event.clone() {
@@ -198,7 +198,7 @@ pub(crate) async fn wait_for_start(mut events: EventStream) -> Result<(RunStart,
     }
 }
 
-/// Reads all events of a run and joins them into one answer.
+/// Reads all events of a run and combines them into one answer.
 pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSummary), ApiError> {
     let (mut run_id, mut content, mut citations) = (None, String::new(), Vec::new());
     while let Some(NumberedEvent { event, .. }) = events.next().await {
@@ -231,7 +231,7 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSumma
     Err(missing_last_event())
 }
 
-/// The error of a stream that ended without `run.finished` or `error`, which the runtime never leaves out.
+/// Creates the error for a stream that ended without `run.finished` or `error`, which is a bug in the runtime.
 pub(crate) fn missing_last_event() -> ApiError {
     ApiError {
         cause: Some("a run's event stream ended without its last event".into()),
@@ -256,7 +256,7 @@ fn to_sse(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Er
         RunEvent::ToolFinished { call_id, name, status } => {
             event.event("tool.finished").json_data(ToolFinished { call_id, name, status: status.as_str() })
         }
-        // Only direct requests of the OpenAI-compatible surface offer client tools, and those are not written here.
+        // Only direct requests in OpenAI's format can have client tools, and their events are not written here.
         RunEvent::ToolWanted(_) => Ok(event.comment("call of a client tool")),
         RunEvent::Cited(citation) => event.event("citation").json_data(CitationBody::from(citation)),
         RunEvent::Finished(end) => event.event("run.finished").json_data(RunFinished {

@@ -1,6 +1,6 @@
-//! The state that layers and handlers share. Each extracts the part that it needs, as `State<Part>`.
+//! State that middleware and handlers share. Each extracts the part that it needs as `State<Part>`.
 
-use crate::load::LoadLimit;
+use crate::load_shedding::LoadLimit;
 use crate::peer_limit::PeerLimit;
 use crate::rate_limit::RateLimiter;
 use crate::readiness::Readiness;
@@ -18,7 +18,7 @@ pub(crate) struct AppState {
     pub(crate) limiter: Arc<dyn RateLimiter>,
     pub(crate) peers: PeerLimit,
     pub(crate) settings: Arc<GatewaySettings>,
-    /// Requests that go on after their client has disconnected; shutdown waits for them.
+    /// Tracks requests that continue after their client has disconnected; shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     pub(crate) load: LoadLimit,
 }

@@ -1,4 +1,4 @@
-//! The outermost layer: gives each request an id, a span and a log line.
+//! The outermost middleware: gives each request an id, a span and a log line.
 
 use crate::error::ApiError;
 use crate::metrics::HttpMetrics;
@@ -15,20 +15,21 @@ use std::sync::Arc;
 use std::time::Instant;
 use tracing::{Instrument, Span, field};
 
-/// Carries the request id in requests and responses.
+/// Header with the request id, in requests and responses.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// State of the layer.
+/// State of the trace middleware.
 #[derive(Clone)]
-pub(crate) struct Tracer {
+pub(crate) struct TraceState {
     /// Source of request ids.
     pub(crate) ids: Arc<dyn IdGen>,
     /// Request histogram; `None` if metrics are off.
     pub(crate) metrics: Option<HttpMetrics>,
 }
 
-/// The layer: assigns the request id, measures the time, writes the body of an error and logs once.
-pub(crate) async fn trace(State(tracer): State<Tracer>, mut request: Request, next: Next) -> Response {
+/// Middleware: assigns the request id, measures the duration, writes the body of an error response, and logs the
+/// request once.
+pub(crate) async fn trace(State(tracer): State<TraceState>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let info = RequestInfo { request_id: request_id(&tracer, &request), path: request.uri().path().to_owned() };
     let method = request.method().clone();
@@ -59,18 +60,18 @@ pub(crate) async fn trace(State(tracer): State<Tracer>, mut request: Request, ne
     response
 }
 
-/// Response extension: log the request at debug level. Set for probes, which come every few seconds.
+/// Response extension: the request is logged at debug level. Set for probes, which arrive every few seconds.
 #[derive(Clone, Copy, Debug)]
 struct LogAtDebug;
 
-/// The layer around probes: their requests are logged at debug level.
+/// Middleware of the probes: their requests are logged at debug level.
 pub(crate) async fn log_at_debug(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.extensions_mut().insert(LogAtDebug);
     response
 }
 
-fn request_id(tracer: &Tracer, request: &Request) -> RequestId {
+fn request_id(tracer: &TraceState, request: &Request) -> RequestId {
     request
         .headers()
         .get(X_REQUEST_ID)

@@ -1,4 +1,4 @@
-//! Shared by several routes: schemas of closed word lists, citations, and parsing of common fields.
+//! Parts shared by several routes: schemas of enums, citations, and parsing of common fields.
 
 use crate::error::ApiError;
 use domain::audit::ResultStatus;
@@ -22,18 +22,18 @@ use uuid::Uuid;
 /// Pattern of text that has a character other than white space, and no U+0000, which PostgreSQL cannot store.
 pub(crate) const NOT_BLANK: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 
-/// Largest client data (`metadata`), in bytes of JSON.
+/// Maximum size of client data (`metadata`), in bytes of JSON.
 pub(crate) const MAX_METADATA_BYTES: usize = 16 << 10;
-/// Largest number of tags of one object, or in one filter.
+/// Maximum number of tags of one object or in one filter.
 pub(crate) const MAX_TAGS: usize = 32;
-/// Largest number of documents in one filter.
+/// Maximum number of documents in one filter.
 pub(crate) const MAX_DOCUMENT_IDS: usize = 100;
 
 /// Defines functions that return the schema of a domain enum; with `true`, null is allowed as well.
 macro_rules! enum_schemas {
     ($($name:ident => $type:ty, $nullable:literal;)*) => {$(
         pub(crate) fn $name() -> RefOr<Schema> {
-            words(<$type>::ALL.iter().map(|word| word.as_str()), $nullable)
+            enum_schema(<$type>::ALL.iter().map(|word| word.as_str()), $nullable)
         }
     )*};
 }
@@ -60,15 +60,15 @@ enum_schemas! {
     rule_or_null => Rule, true;
 }
 
-/// The grants that an admin of a tenant can give, or null.
+/// Returns the schema of the grants that an admin of a tenant can give, or null.
 pub(crate) fn grants_or_null() -> RefOr<Schema> {
     let grants = [Grant::Auditor, Grant::Approver].iter().map(|grant| grant.as_str());
     let types = SchemaType::from_iter([Type::Array, Type::Null]);
-    ArrayBuilder::new().schema_type(types).items(words(grants, false)).build().into()
+    ArrayBuilder::new().schema_type(types).items(enum_schema(grants, false)).build().into()
 }
 
-/// The schema of a closed list of words; if `nullable`, null is allowed as well.
-pub(crate) fn words(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {
+/// Returns the schema of an enum of words; if `nullable`, null is allowed as well.
+pub(crate) fn enum_schema(words: impl Iterator<Item = &'static str>, nullable: bool) -> RefOr<Schema> {
     let values = words.map(Value::from).chain(nullable.then_some(Value::Null));
     let types =
         if nullable { SchemaType::from_iter([Type::String, Type::Null]) } else { SchemaType::new(Type::String) };
@@ -119,7 +119,7 @@ pub(crate) fn text<const MAX: usize>(pointer: &str, text: &str) -> Result<Bounde
     BoundedText::parse(text).map_err(|error| ApiError::field(pointer, error))
 }
 
-/// Parses a text that may be missing.
+/// Parses an optional text.
 pub(crate) fn optional_text<const MAX: usize>(
     pointer: &str,
     value: Option<&str>,

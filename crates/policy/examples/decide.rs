@@ -1,5 +1,5 @@
-//! The gate with the in-memory store: an allowed and a refused command, and the audit rows of both. Run it with `cargo
-//! run -p policy --example decide`.
+//! Runs an allowed and a refused command through the gate with the in-memory store, and prints the audit rows of both.
+//! Run it with `cargo run -p policy --example decide`.
 #![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use domain::audit::AuditFilter;
@@ -61,7 +61,7 @@ async fn create_user(store: &MemoryStore, ids: &SequentialIds, clock: &ManualClo
     Ok(Caller::new(scope(tenant.id, Actor::User(user.id)), tenant, user, member.entitlements(&[])))
 }
 
-/// Use cases that only answer the allowed command.
+/// Use cases that only handle the allowed command.
 fn use_cases() -> UseCases {
     let mut use_cases = MockUseCases::new();
     use_cases.on::<ListConversations>(|_| Ok(Page { items: Vec::new(), next: None }));

@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 /// Origin of a request, known before the caller is authenticated.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Origin {
+pub struct RequestOrigin {
     /// Correlates the log lines and audit rows of the request.
     pub request: RequestId,
     /// IP address of the peer, for IPv6 its network; `None` if the request did not come over a network.
     pub peer: Option<IpAddr>,
 }
 
-impl From<RequestId> for Origin {
+impl From<RequestId> for RequestOrigin {
     fn from(request: RequestId) -> Self {
         Self { request, peer: None }
     }
@@ -53,7 +53,7 @@ impl Caller {
         &self.credential
     }
 
-    pub(crate) fn shared_credential(&self) -> &Arc<Credential> {
+    pub(crate) fn credential_arc(&self) -> &Arc<Credential> {
         &self.credential
     }
 
@@ -63,25 +63,25 @@ impl Caller {
         &self.scope
     }
 
-    /// Tenant, as of at most a few seconds ago.
+    /// Tenant; may be a few seconds stale.
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         &self.tenant
     }
 
-    /// User, as of at most a few seconds ago.
+    /// User; may be a few seconds stale.
     #[must_use]
     pub fn user(&self) -> &User {
         &self.user
     }
 
-    /// Role, grants and clearance, as of at most a few seconds ago. The gate reads them again for each decision.
+    /// Role, grants and clearance; may be a few seconds stale. The gate reads them again for each decision.
     #[must_use]
     pub fn entitlements(&self) -> &Entitlements {
         &self.entitlements
     }
 
-    /// Quotas of the tenant, as of at most a few seconds ago.
+    /// Quotas of the tenant; may be a few seconds stale.
     #[must_use]
     pub fn quotas(&self) -> Quotas {
         self.tenant.settings.quotas

@@ -13,7 +13,7 @@ use domain::role::{Classification, Grant, Operation, Resource};
 use domain::user::{Entitlements, User};
 use serde_json::{Value, json};
 
-/// A question to decide, for a command or a simulation.
+/// An access question, asked for a command or in a simulation: may this credential do this operation on this target?
 #[derive(Clone, Debug)]
 pub(crate) struct Question<'a> {
     pub(crate) resource: Resource,
@@ -50,8 +50,8 @@ impl DecisionTrace {
         passed
     }
 
-    /// Decision that refuses a caller during authentication, because of the token's claims or because the user or the
-    /// tenant is inactive.
+    /// Creates the decision for a caller who is refused during authentication, because of the token's claims or because
+    /// the user or the tenant is inactive.
     pub(crate) fn refused_at_authentication(code: RefusalCode) -> Decision {
         let rule = match code {
             RefusalCode::TenantSuspended => Rule::TenantActive,
@@ -68,8 +68,8 @@ impl DecisionTrace {
     }
 }
 
-/// Decides for `user`, in a transaction with that user's scope. `configured_grants` returns the grants that the
-/// configuration gives to the user.
+/// Decides whether `user` may do what `question` asks, in a transaction with that user's scope. `configured_grants`
+/// returns the grants that the configuration gives to the user.
 ///
 /// # Errors
 /// If the database fails.
@@ -81,7 +81,7 @@ pub(crate) async fn decide(
 ) -> Result<Decision, StoreError> {
     let mut trace = DecisionTrace::default();
     let Some(member) = tx.users().membership(user).await? else {
-        trace.record(Rule::UserActive, false, "There is no such user.");
+        trace.record(Rule::UserActive, false, "The user does not exist.");
         return Ok(trace.finish(Verdict::Refused { code: RefusalCode::UserDisabled }, None));
     };
     let entitlements = member.entitlements(&configured_grants(&member.user));
@@ -113,7 +113,7 @@ fn active_detail(subject: &str, is_active: bool) -> String {
     format!("The {subject} is switched {}.", if is_active { "on" } else { "off" })
 }
 
-/// Describes the matrix's answer.
+/// Describes the result of the matrix lookup, for the trace.
 fn matrix_detail(entitlements: &Entitlements, question: &Question<'_>, reach: Option<Reach>) -> String {
     let grants: Vec<_> = entitlements.grants.iter().map(|grant| grant.as_str()).collect();
     let grants = if grants.is_empty() { String::new() } else { format!(" with {}", grants.join(", ")) };
@@ -121,14 +121,14 @@ fn matrix_detail(entitlements: &Entitlements, question: &Question<'_>, reach: Op
     format!("Role {}{grants} on {}.{}: {reach}.", entitlements.role, question.resource, question.operation)
 }
 
-/// Metadata of a refusal's audit row. For a not-found verdict it hides whether the target is absent, belongs to another
-/// user or is above the clearance, since users can read their own rows.
+/// Metadata of a refusal's audit row. For a not-found verdict, it does not reveal whether the target is absent, belongs
+/// to another user or is above the clearance, since users can read their own audit rows.
 pub(crate) fn audit_metadata(decision: &Decision) -> Value {
     let (rule, steps) = match decision.verdict {
         Verdict::NotFound => {
             let before_target = |step: &&Step| step.rule < Rule::Target;
             let mut steps: Vec<Step> = decision.steps.iter().filter(before_target).cloned().collect();
-            let detail = "Not there, or not for this user to know of.".to_owned();
+            let detail = "The target does not exist, or the user must not learn that it exists.".to_owned();
             steps.push(Step { rule: Rule::Target, passed: false, detail });
             (Some(Rule::Target), steps)
         }

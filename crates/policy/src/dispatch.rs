@@ -1,7 +1,7 @@
 //! The gate's interface, and the macro that generates it from the list of operations. The type of a command selects its
 //! use case.
 
-use crate::caller::{Caller, Origin};
+use crate::caller::{Caller, RequestOrigin};
 use crate::error::GateError;
 use async_trait::async_trait;
 use domain::command::Command;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[async_trait]
 pub trait Authenticate: Send + Sync {
     /// Verifies a bearer token (RFC 6750) and finds its user. Creates the user on the first login.
-    async fn authenticate(&self, bearer: Option<String>, origin: Origin) -> Result<Caller, GateError>;
+    async fn authenticate(&self, bearer: Option<String>, origin: RequestOrigin) -> Result<Caller, GateError>;
 }
 
 /// Executes one type of command. [`crate::gate::Gate`] implements this for all commands.
@@ -24,11 +24,11 @@ pub trait Execute<C: Command>: Send + Sync {
     /// The work continues if the future is dropped, so that the outcome is recorded even if the client disconnects.
     ///
     /// # Errors
-    /// If the decision is negative, the audit log cannot be written, or the use case fails.
+    /// If the command is refused, the audit log cannot be written, or the use case fails.
     async fn execute(&self, caller: &Caller, command: C) -> Result<C::Output, GateError>;
 }
 
-/// Provides the use case of a command.
+/// Maps a command type to its use case.
 pub(crate) trait Provides<C: Command> {
     /// Use case that executes the command.
     fn use_case(&self) -> Arc<dyn UseCase<C>>;
@@ -56,7 +56,7 @@ macro_rules! operations {
         }
 
         impl UseCases {
-            /// Uses `all` for every group.
+            /// Creates the struct with `all` as the implementation of every group.
             #[must_use]
             pub fn of<T: $($group +)+ 'static>(all: T) -> Self {
                 let all = Arc::new(all);
@@ -76,7 +76,8 @@ macro_rules! operations {
         pub trait Gate: Authenticate + Idempotency $($(+ Execute<$command>)+)+ {}
         impl<T> Gate for T where T: Authenticate + Idempotency $($(+ Execute<$command>)+)+ {}
 
-        /// The audit events of all commands, intents and outcomes, in the order of the list; some occur twice.
+        /// The audit events of all commands, for intents and outcomes, in the order of the list. May contain
+        /// duplicates.
         pub const EVENTS: &[EventType] = &[
             $($(<$command as Command>::EVENT, <$command as Command>::OUTCOME_EVENT,)+)+
         ];

@@ -60,7 +60,7 @@ pub enum GateError {
     /// The database failed during the decision.
     #[error("the decision could not be made")]
     Store(#[source] StoreError),
-    /// The use case refused the command, for a reason that only shows once the body was read.
+    /// The use case refused the command, for a reason that is only known after the body was read.
     #[error("the use case refused the command")]
     RefusedByUseCase {
         /// Audit row of the outcome.
@@ -150,11 +150,11 @@ impl Classify for GateError {
 /// Message for a caller who was refused during authentication.
 pub(crate) fn refusal_message(code: RefusalCode) -> &'static str {
     match code {
-        RefusalCode::TenantUnmapped => "The token names no tenant that this platform knows.",
+        RefusalCode::TenantUnmapped => "The token's tenant is not known to this platform.",
         RefusalCode::TenantSuspended => "The tenant is switched off.",
         RefusalCode::UserDisabled => "The user is switched off.",
-        RefusalCode::GroupsOverage => "The token leaves out the groups; ask the administrator to use app roles.",
-        RefusalCode::GuestRefused => "Guests of the directory are not let in.",
+        RefusalCode::GroupsOverage => "The token omits the groups; ask the administrator to use app roles.",
+        RefusalCode::GuestRefused => "Guests of the directory are not admitted.",
         RefusalCode::InsufficientScope => "The token lacks the scope or role that this platform requires.",
         _ => "Access is refused.",
     }

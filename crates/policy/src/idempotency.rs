@@ -1,4 +1,4 @@
-//! The interface for requests with an `Idempotency-Key`.
+//! Interface of the gate for requests with an `Idempotency-Key` header.
 
 use crate::caller::Caller;
 use crate::error::GateError;
@@ -14,7 +14,7 @@ pub struct KeyedRequest {
     pub method: String,
     /// Path and query.
     pub target: String,
-    /// SHA-256 digest of the body; `None` while the body was not read.
+    /// SHA-256 digest of the body; `None` if the body has not been read yet.
     pub content: Option<[u8; 32]>,
 }
 
@@ -25,11 +25,12 @@ pub enum KeyStatus {
     New,
     /// The first request with the key is in progress.
     InProgress,
-    /// The first request never ended; it is unknown whether it had an effect.
+    /// The first request has no outcome although its time limit has passed; it is unknown whether it had an effect.
     OutcomeUnknown,
     /// The key was used for a different request.
     OtherRequest,
-    /// A request with the key succeeded. Read the body and claim again to find out whether it was the same request.
+    /// A request with the key succeeded. The caller must read the body and claim again, to find out whether this is the
+    /// same request.
     BodyNeeded,
     /// The same request succeeded before.
     Completed(StoredOutcome),

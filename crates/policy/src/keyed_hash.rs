@@ -1,5 +1,5 @@
-//! Keyed hashes (HMAC-SHA-256, RFC 2104). The key is not in the database, so whoever reads the database cannot recover
-//! what was hashed by hashing guesses.
+//! Keyed hashes (HMAC-SHA-256, RFC 2104). The key is not stored in the database, so that nobody who reads the database
+//! can find the hashed values by hashing guesses.
 
 use aws_lc_rs::digest::SHA256_OUTPUT_LEN;
 use aws_lc_rs::hmac;
@@ -30,7 +30,7 @@ impl std::fmt::Debug for HashKey {
 
 fn mac(key: &[u8], content: &[u8]) -> [u8; SHA256_OUTPUT_LEN] {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), content);
-    // The tag has exactly this length (RFC 2104 with SHA-256, untruncated).
+    // Cannot fail: the untruncated tag of HMAC-SHA-256 has exactly this length (RFC 2104).
     tag.as_ref().try_into().unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! Authentication and the hard gate: decide, audit, grant.
+//! Authentication and the policy gate, which decides, audits and executes commands.
 //!
 //! [`authn`] turns a bearer token into a [`caller::Caller`]. [`gate::Gate`] is the only way from the gateway to the
 //! runtime: it reads user and tenant again, asks the [`matrix`], checks the ownership of the target, commits an intent

@@ -1,4 +1,5 @@
-//! The authorization matrix (role × resource × operation): the gate decides by it, and people read it as a text table.
+//! The authorization matrix (role × resource × operation). The gate uses it for decisions; [`render`] writes it as a
+//! text table for people.
 
 use crate::operations::{granted, reach};
 use domain::credential::Credential;
@@ -7,7 +8,7 @@ use domain::role::{Grant, Operation, Resource, Role};
 use domain::user::Entitlements;
 use std::fmt::Write as _;
 
-/// Returns how far a user's role and grants reach, whichever is further; `None` if neither allows the operation.
+/// Returns the wider reach of a user's role and grants; `None` if neither allows the operation.
 #[must_use]
 pub fn allowed(entitlements: &Entitlements, resource: Resource, operation: Operation) -> Option<Reach> {
     let by_grant = entitlements.grants.iter().filter_map(|grant| granted(*grant, resource, operation));
@@ -83,7 +84,7 @@ mod tests {
         assert_eq!(allowed(&platform_admin, Resource::Users, Operation::List), None);
     }
 
-    /// The layers below policy test with a fake of these rules, which must give the same rights.
+    /// The layers below `policy` use a fake of these rules in their tests; it must give the same rights.
     #[test]
     fn the_fake_rules_of_the_lower_layers_match_the_matrix() {
         for role in Role::ALL {

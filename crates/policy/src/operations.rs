@@ -52,7 +52,7 @@ operations! {
     access_tokens: AccessTokens { IssueAccessToken, ListAccessTokens, RevokeAccessToken }
     /// Mappings from an issuer's tenant claim to a tenant.
     tenant_mappings: TenantMappings { ListMappings, CreateMapping, DeleteMapping }
-    /// What policy knows itself: accounts and decisions.
+    /// Accounts and decisions, which this crate implements itself.
     access: Access { ReadAccount, SimulateDecision }
 }
 
@@ -83,13 +83,13 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
         (Documents, Declassify) | (Reasoning, Read) => (role == Role::Admin).then_some(Reach::Tenant),
         (Documents | AuditLogs, Export) => (role == Role::Admin).then_some(Reach::Tenant),
         (Users, List | Read | Create | Update) => (role == Role::Admin).then_some(Reach::Tenant),
-        // Reading and simulating decisions are reads, whichever user they are about.
+        // Reading and simulating decisions count as reads, whichever user they concern.
         (Decisions, Read) | (TenantSettings, List | Read | Update) => (role == Role::Admin).then_some(Reach::Tenant),
         // Users manage their own tokens. An admin also lists and revokes those of the tenant, but cannot create one for
         // another user.
         (AccessTokens, Create) => Some(Reach::Own),
         (AccessTokens, List | Delete) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
-        // There is no use case for these yet. Each is allowed together with its route.
+        // No use case exists for these. When one is added, allow its operation together with its route.
         (AccessTokens | TenantMappings | TenantSettings | Decisions | Models | Reasoning, _) => None,
         (Tenants, _) | (_, Share | Export | Declassify) | (AuditLogs | Users | Account | Search | Usage, _) => None,
     }

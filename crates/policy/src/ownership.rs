@@ -11,7 +11,7 @@ use domain::rights::Reach;
 use domain::role::{Classification, Operation, Resource};
 use domain::user::Entitlements;
 
-/// A question, with what was decided before the target is read.
+/// A question, with the results of the rules that precede those about the target.
 #[derive(Clone, Copy)]
 pub(crate) struct AccessRequest<'a> {
     pub(crate) user: UserId,
@@ -40,7 +40,8 @@ pub(crate) async fn check_target(
         Some(Target::AccessToken(id)) => {
             let token = tx.access_tokens().get(id).await?;
             let found = token.is_some_and(|token| reach >= Reach::Tenant || token.user_id == user);
-            let detail = if found { "It is there." } else { "It is not there, or another user's." };
+            let detail =
+                if found { "The target exists." } else { "The target does not exist, or belongs to another user." };
             if trace.record(Rule::Target, found, detail) { Verdict::Allowed } else { Verdict::NotFound }
         }
         Some(target) => look_up(tx, trace, target).await?,
@@ -59,16 +60,16 @@ async fn look_up(tx: &mut dyn TenantTx, trace: &mut DecisionTrace, target: Targe
         Target::User(id) => tx.users().get(id).await?.is_some(),
         Target::AccessToken(id) => tx.access_tokens().get(id).await?.is_some(),
         Target::Document(id) => tx.documents().get(id, Classification::Restricted).await?.is_some(),
-        // Runs live in the runtime, tenants in the directory, decisions in the audit log: their use cases return
+        // Runs are kept by the runtime, tenants in the directory and decisions in the audit log. Their use cases return
         // not-found themselves.
         Target::Run(_) | Target::Tenant(_) | Target::Decision(_) => return Ok(Verdict::Allowed),
     };
-    let detail = if found { "It is there." } else { "It is not there, or another user's." };
+    let detail = if found { "The target exists." } else { "The target does not exist, or belongs to another user." };
     Ok(if trace.record(Rule::Target, found, detail) { Verdict::Allowed } else { Verdict::NotFound })
 }
 
-/// Returns a document if it exists and is within the clearance. An absent and a hidden document both take two queries,
-/// so that the duration does not tell them apart.
+/// Returns a document if it exists and is within the clearance. Absent and hidden documents both take two queries, so
+/// that they cannot be told apart by timing.
 async fn find_document(
     tx: &mut dyn TenantTx,
     trace: &mut DecisionTrace,
@@ -80,10 +81,10 @@ async fn find_document(
         Some(document) => Some(document.classification),
         None => tx.documents().get(id, Classification::Restricted).await?.map(|document| document.classification),
     };
-    let detail = if class.is_some() { "It is there." } else { "The tenant has no such document." };
+    let detail = if class.is_some() { "The document exists." } else { "The tenant has no such document." };
     trace.record(Rule::Target, class.is_some(), detail);
     if let Some(class) = class {
-        let detail = format!("It is {class}; the user's clearance is {}.", entitlements.clearance);
+        let detail = format!("The document is {class}; the user's clearance is {}.", entitlements.clearance);
         trace.record(Rule::Clearance, visible.is_some(), detail);
     }
     Ok(visible)
@@ -95,7 +96,7 @@ fn check_document(trace: &mut DecisionTrace, document: &Document, request: Acces
     let is_change = matches!(question.operation, Operation::Update | Operation::Delete);
     if is_change && reach == Reach::Own {
         let is_owner = document.uploaded_by == user;
-        let detail = if is_owner { "The user brought it in." } else { "Another user brought it in." };
+        let detail = if is_owner { "The user uploaded the document." } else { "Another user uploaded the document." };
         if !trace.record(Rule::Ownership, is_owner, detail) {
             return Verdict::Denied { reason: RefusalCode::NotOwner };
         }
@@ -103,10 +104,10 @@ fn check_document(trace: &mut DecisionTrace, document: &Document, request: Acces
     let Some(requested) = question.reclassify.filter(|requested| *requested != document.classification) else {
         return Verdict::Allowed;
     };
-    let detail =
-        format!("From {} to {requested}, by {} cleared for {}.", document.classification, entitlements.role, {
-            entitlements.clearance
-        });
+    let detail = format!(
+        "From {} to {requested}; the user has the role {} and the clearance {}.",
+        document.classification, entitlements.role, entitlements.clearance
+    );
     let may_declassify = matrix::allowed(entitlements, Resource::Documents, Operation::Declassify).is_some();
     let refusal = if requested > entitlements.clearance {
         Some(RefusalCode::AboveOwnClearance)
@@ -131,11 +132,11 @@ async fn check_named_documents(
     }
     for id in documents {
         if tx.documents().get(*id, entitlements.clearance).await?.is_none() {
-            let detail = "One of them is not there, or above the user's clearance.";
+            let detail = "A referenced document does not exist, or is above the user's clearance.";
             trace.record(Rule::NamedDocuments, false, detail);
             return Ok(Verdict::NotFound);
         }
     }
-    trace.record(Rule::NamedDocuments, true, "All of them are there, within clearance.");
+    trace.record(Rule::NamedDocuments, true, "All referenced documents exist and are within the clearance.");
     Ok(Verdict::Allowed)
 }

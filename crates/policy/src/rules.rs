@@ -1,4 +1,4 @@
-//! Re-evaluates a permit for work in progress, after its user was read again.
+//! Evaluates a permit again while its work is in progress, with the user's current role and state.
 
 use crate::matrix;
 use domain::authorized::Permit;

@@ -1,5 +1,5 @@
-//! One chat turn over the in-memory store, with a scripted model and tool gateway. Prints the events as they
-//! come and the audit rows that remain. Run it with `cargo run -p runtime --example chat`.
+//! One chat turn over the in-memory store, with a scripted model and tool gateway. Prints the events as they arrive,
+//! and then the audit rows. Run it with `cargo run -p runtime --example chat`.
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use async_trait::async_trait;
@@ -144,7 +144,7 @@ async fn a_user_with_a_question(
     Ok((ada, command))
 }
 
-/// What the policy gate does in the platform: the intent row first, then the grant.
+/// Does what the policy gate does in the platform: stores the intent row and then grants the permit.
 async fn grant(
     store: &MemoryStore,
     ids: &SequentialIds,

@@ -1,4 +1,4 @@
-//! Personal access tokens: issued by users, listed and revoked by them and by admins of their tenant.
+//! Personal access tokens. Users issue, list and revoke their own; admins can list and revoke those of their tenant.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -13,12 +13,12 @@ use domain::ports::{Clock, IdGen, Store, TokenSecret, TokenSecrets};
 use domain::upload::FieldError;
 use std::sync::Arc;
 
-/// Maximum number of valid tokens of one user.
+/// Maximum number of tokens of one user that are neither expired nor revoked.
 const MAX_PER_USER: u64 = 50;
-/// Lifetime in days of a token that is issued without one, within the limits of platform and tenant.
+/// Default lifetime of a token, in days. Capped by the maximum of the platform and of the tenant.
 const DEFAULT_DAYS: u32 = 90;
 
-/// The access tokens use case over the store.
+/// Use cases for personal access tokens.
 pub struct AccessTokenService {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -28,7 +28,7 @@ pub struct AccessTokenService {
 }
 
 impl AccessTokenService {
-    /// A service over these ports. No token is valid for more than `max_days` days.
+    /// Creates the service. `max_days` is the platform's maximum lifetime of a token, in days.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -63,7 +63,7 @@ impl UseCase<IssueAccessToken> for AccessTokenService {
         let days = self.lifetime_days(days, member.settings.access_token_max_days)?;
         let expires_at = now + TimeDelta::days(i64::from(days));
         if tx.access_tokens().count_usable(user_id, now).await? >= MAX_PER_USER {
-            return Err(RuntimeError::Conflict { detail: "There are 50 access tokens already; revoke one first." });
+            return Err(RuntimeError::Conflict { detail: "You already have 50 access tokens; revoke one first." });
         }
         let TokenSecret { secret, hash } = self.secrets.generate()?;
         let token = NewAccessToken { id, user_id, name: name.into_string(), hash, scopes, expires_at };

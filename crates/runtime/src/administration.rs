@@ -1,4 +1,4 @@
-//! Users of a tenant, and tenants.
+//! Administration of tenants and their users.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -17,7 +17,7 @@ use domain::text::{Label, Title};
 use domain::user::{NewUser, User, UserPatch};
 use std::sync::Arc;
 
-/// The administration use case over store and directory.
+/// Use cases for users and tenants.
 pub struct AdministrationService {
     store: Arc<dyn Store>,
     directory: Arc<dyn Directory>,
@@ -27,7 +27,7 @@ pub struct AdministrationService {
 }
 
 impl AdministrationService {
-    /// A service over these ports. Users that are created without an issuer get `default_issuer`.
+    /// Creates the service. Users that are created without an issuer get `default_issuer`.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -86,7 +86,8 @@ impl UseCase<UpdateUser> for AdministrationService {
         }
         let mut tx = self.store.begin(command.scope()).await?;
         let not_found = || RuntimeError::NotFound { what: "the user" };
-        // Two admins who demote each other at the same time are serialized here: the second is no longer an admin.
+        // The lock serializes two admins who demote each other at the same time: when the second one gets it, that user
+        // is no longer an admin.
         let admins = tx.users().lock_admins().await?;
         let before = tx.users().get(*id).await?.ok_or_else(not_found)?;
         let (role, role_pinned, is_active) = (*role, *role_pinned, *is_active);
@@ -94,7 +95,7 @@ impl UseCase<UpdateUser> for AdministrationService {
         let after = tx.users().update(*id, patch, self.clock.now()).await?.ok_or_else(not_found)?;
         if admins.iter().all(|admin| admin == id) && admins.contains(id) && !after.is_active_admin() {
             return Err(RuntimeError::Conflict {
-                detail: "This is the tenant's last active admin; name another first.",
+                detail: "This is the tenant's last active admin; appoint another one first.",
             });
         }
         tx.commit().await?;

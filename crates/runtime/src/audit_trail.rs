@@ -1,4 +1,4 @@
-//! Reading the audit log: all rows of the tenant for admins and auditors, their own rows for everybody else.
+//! Reads the audit log. Admins and auditors see all rows of their tenant, other users see their own.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -12,23 +12,23 @@ use domain::ports::AuditReader;
 use futures::StreamExt as _;
 use std::sync::Arc;
 
-/// Number of sealed rows in a page.
+/// Number of sealed rows per page of an export.
 const PAGE_SIZE: u32 = 500;
 
-/// The audit use case. The reader connects with a database role of its own.
+/// Use cases for the audit log. The reader connects with a separate database role.
 pub struct AuditTrailService {
     reader: Arc<dyn AuditReader>,
 }
 
 impl AuditTrailService {
-    /// A service over the reader.
+    /// Creates the service.
     #[must_use]
     pub fn new(reader: Arc<dyn AuditReader>) -> Self {
         Self { reader }
     }
 }
 
-/// The cursor of the next page, if there is one.
+/// Returns the cursor of the next page, or `None` after the last page.
 fn next_cursor(page: &SealedPage) -> Option<i64> {
     page.entries.last().filter(|_| page.more).map(SealedEntry::seq)
 }

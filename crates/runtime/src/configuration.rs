@@ -1,4 +1,4 @@
-//! A tenant's settings with their versions, and its usage and quotas.
+//! Versioned settings of a tenant, and its usage and quotas.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -20,11 +20,11 @@ use domain::tenant_change::ChangedBy;
 use domain::upload::FieldError;
 use std::sync::Arc;
 
-/// Maximum attempts of a change without an expected version, if other changes come between.
+/// Maximum number of attempts at a change without an expected version, if concurrent changes conflict.
 const MAX_ATTEMPTS: usize = 5;
 const NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
 
-/// The configuration use case over store and directory.
+/// Use cases for settings and usage.
 pub struct ConfigurationService {
     store: Arc<dyn Store>,
     directory: Arc<dyn Directory>,
@@ -33,7 +33,7 @@ pub struct ConfigurationService {
 }
 
 impl ConfigurationService {
-    /// A service over these ports.
+    /// Creates the service.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -63,7 +63,7 @@ impl ConfigurationService {
             let settings = before
                 .settings
                 .merged(&change.patch)
-                .map_err(|_| RuntimeError::Conflict { detail: "With this change the settings would not be valid." })?;
+                .map_err(|_| RuntimeError::Conflict { detail: "This change would make the settings invalid." })?;
             if let Some(after) = self.directory.configure(id, &settings, current, by).await? {
                 return Ok(Changed { before, after });
             }

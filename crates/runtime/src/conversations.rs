@@ -16,12 +16,12 @@ use domain::text::Title;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Age after which an answer that is still being written counts as abandoned by a process that died.
+/// Age after which an unfinished answer counts as abandoned, because the process that wrote it has died.
 pub const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(15);
-/// Maximum number of messages that are returned of a conversation; the newest ones are.
+/// Maximum number of messages that are returned with a conversation. The newest ones are kept.
 const MAX_MESSAGES: u32 = 2_000;
 
-/// The conversations use case over the store.
+/// Use cases for conversations.
 pub struct ConversationService {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -29,7 +29,7 @@ pub struct ConversationService {
 }
 
 impl ConversationService {
-    /// A service over these ports.
+    /// Creates the service.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>) -> Self {
         Self { store, clock, ids }

@@ -1,4 +1,4 @@
-//! Documents: in, listed, read, out, deleted.
+//! Documents: upload, listing, reading, download, reprocessing and deletion.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -19,7 +19,7 @@ use domain::upload::{Download, UploadOutcome};
 use std::sync::Arc;
 use tools::ingest::accept::Ingest;
 
-/// The documents use case over store and ingestion.
+/// Use cases for documents.
 pub struct DocumentService {
     store: Arc<dyn Store>,
     ingest: Arc<dyn Ingest>,
@@ -27,7 +27,7 @@ pub struct DocumentService {
 }
 
 impl DocumentService {
-    /// A service over these ports.
+    /// Creates the service.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, ingest: Arc<dyn Ingest>, clock: Arc<dyn Clock>) -> Self {
         Self { store, ingest, clock }
@@ -38,8 +38,8 @@ impl DocumentService {
         tx.documents().get(id, permit.clearance()).await?.ok_or(NOT_FOUND)
     }
 
-    /// Deletes the row. A worker that is ingesting the document locks job and document in the other order; if the
-    /// database resolves that deadlock against the deletion, nothing has changed and it is retried.
+    /// Deletes the row. A worker that is ingesting the document locks job and document in the opposite order. If the
+    /// database resolves such a deadlock by aborting the deletion, the deletion is retried.
     async fn remove(&self, scope: &TenantScope, id: DocumentId) -> Result<Document, RuntimeError> {
         let mut retries = 0;
         loop {
@@ -58,7 +58,7 @@ impl DocumentService {
 }
 
 const DECLASSIFY: Permission = Permission::new(Resource::Documents, Operation::Declassify);
-/// How often a deletion is retried after a deadlock with a worker.
+/// Maximum number of retries of a deletion after a deadlock with a worker.
 const MAX_RETRIES: u32 = 3;
 const NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the document" };
 
@@ -93,10 +93,10 @@ impl UseCase<UpdateDocument> for DocumentService {
         let permit = command.permit();
         let mut tx = self.store.begin(command.scope()).await?;
         let before = tx.documents().lock(*id, permit.clearance()).await?.ok_or(NOT_FOUND)?;
-        // The gate decided by the class that the document had then.
+        // The gate's decision was based on the classification at that time, which may have changed since.
         let lowers = patch.classification.is_some_and(|wanted| wanted < before.classification);
         if lowers && !permit.rights().allow(DECLASSIFY) {
-            return Err(RuntimeError::Conflict { detail: "The document was classified higher meanwhile." });
+            return Err(RuntimeError::Conflict { detail: "The document's classification was raised in the meantime." });
         }
         let after = tx.documents().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
         tx.commit().await?;
@@ -125,9 +125,9 @@ impl UseCase<ReprocessDocument> for DocumentService {
 impl UseCase<DeleteDocument> for DocumentService {
     async fn execute(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError> {
         let document = self.remove(command.scope(), command.command().id).await?;
-        // Without the row nobody can reach the bytes; a file that could not be removed is only lost space.
+        // Without the row nobody can reach the file, so a file that could not be removed only wastes space.
         if let Err(error) = self.ingest.discard(command.permit(), &document).await {
-            tracing::warn!(document_id = %document.id, %error, "a deleted document's file could not be removed");
+            tracing::warn!(document_id = %document.id, %error, "failed to remove the file of a deleted document");
         }
         Ok(())
     }

@@ -11,33 +11,33 @@ use tools::error::{IngestError, ToolError};
 /// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// The target of the command does not exist, or the caller may not know of it.
+    /// The target of the command does not exist, or the caller must not learn that it exists.
     #[error("{what} was not found")]
     NotFound {
-        /// Name of the target, with its article.
+        /// Name of the target with its article, such as `the document`.
         what: &'static str,
     },
-    /// The command is not possible in the present state.
+    /// The command conflicts with the current state.
     #[error("{detail}")]
     Conflict {
-        /// The reason, as a sentence for the caller.
+        /// Reason, as a sentence for the caller.
         detail: &'static str,
     },
-    /// Somebody else changed the target since the caller read it.
+    /// The target was changed since the caller read it.
     #[error("the version is stale")]
     Stale,
-    /// Too little is left of a budget for models.
-    #[error("too little is left of {limit}")]
+    /// The remaining model budget is too small.
+    #[error("the remaining budget is too small: {limit}")]
     BudgetExceeded {
-        /// The limit that is reached.
+        /// Limit that was reached.
         limit: BudgetLimit,
-        /// Time until the period of the limit ends, or until runs under way may release what they hold.
+        /// Time until the limit's period ends, or until runs in progress may release their reservations.
         retry_after: Duration,
     },
-    /// The answer is made from content above the caller's clearance.
+    /// The answer is based on content above the caller's clearance.
     #[error("the content is classified above the caller's clearance")]
     AboveClearance,
-    /// No backend serves the model that was asked for.
+    /// No backend serves the requested model.
     #[error("no backend serves the model")]
     ModelNotFound,
     /// The content is classified above what the model may see.
@@ -55,7 +55,7 @@ pub enum RuntimeError {
     /// No secret could be generated.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
-    /// The use case panicked: a bug of the platform.
+    /// The use case panicked, which is a bug.
     #[error("the use case panicked")]
     Panicked,
     /// The database failed or is not available.
@@ -64,7 +64,7 @@ pub enum RuntimeError {
     /// A tool failed, or its call was refused.
     #[error("a tool failed")]
     Tool(#[from] ToolError),
-    /// A document could not be stored or read.
+    /// Storing or reading a document failed.
     #[error("a document could not be handled")]
     Ingest(#[from] IngestError),
     /// The model failed, refused the request or is not available.
@@ -123,18 +123,18 @@ impl Classify for RuntimeError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Conflict { detail } => Some((*detail).to_owned()),
-            Self::Stale => Some("It was changed since you read it; read it again.".to_owned()),
+            Self::Stale => Some("The resource was changed since you read it; read it again.".to_owned()),
             Self::BudgetExceeded { limit, .. } => Some(budget_detail(*limit)),
-            Self::AboveClearance => Some("It rests on content above your clearance.".to_owned()),
-            Self::ModelNotFound => Some("There is no such model, or it is not for you to use.".to_owned()),
+            Self::AboveClearance => Some("The answer is based on content above your clearance.".to_owned()),
+            Self::ModelNotFound => Some("The model does not exist, or you may not use it.".to_owned()),
             Self::AboveModelClassification => Some(
                 "What earlier answers or tools said may be classified above what this model may see; leave it out, or \
                  ask the assistant."
                     .to_owned(),
             ),
-            Self::Busy => Some("The platform is writing as many answers as it can at the moment.".to_owned()),
+            Self::Busy => Some("The limit of concurrent answers is reached; try again later.".to_owned()),
             Self::TimeLimit => {
-                Some("The answer took longer than a turn may; what was written so far is kept.".to_owned())
+                Some("The answer exceeded its time limit; the part that was written is kept.".to_owned())
             }
             other => other.inner().and_then(Classify::public_detail),
         }
@@ -151,10 +151,10 @@ impl Classify for RuntimeError {
 
 fn budget_detail(limit: BudgetLimit) -> String {
     let what = match limit {
-        BudgetLimit::TenantTokens => "The tenant's tokens of the day are used up",
-        BudgetLimit::UserTokens => "Your tokens of the day are used up",
-        BudgetLimit::TenantCost => "What the tenant may spend on models in a month is used up",
-        BudgetLimit::UserCost => "What you may spend on models in a month is used up",
+        BudgetLimit::TenantTokens => "The tenant's tokens for this day are used up",
+        BudgetLimit::UserTokens => "Your tokens for this day are used up",
+        BudgetLimit::TenantCost => "The tenant's model budget for this month is used up",
+        BudgetLimit::UserCost => "Your model budget for this month is used up",
     };
-    format!("{what}, or set aside for answers that are being written ({limit}).")
+    format!("{what}, or reserved for answers in progress ({limit}).")
 }

@@ -1,11 +1,11 @@
 //! Use cases: conversations, chat turns, documents, search.
 //!
-//! Each is a [`use_case::UseCase`] of one command and takes it as [`domain::authorized::Authorized`], so it was
-//! authorized and recorded before. It owns its transactions: none is open while a model streams, an embedding runs or a
-//! tool is called.
+//! Each use case implements [`use_case::UseCase`] for one command. It takes the command as
+//! [`domain::authorized::Authorized`], which proves that the gate has authorized and recorded it. It manages its own
+//! transactions; none is open while a model streams, an embedding runs or a tool is called.
 //!
-//! [`chat::ChatService`] runs the agent that answers as a task of its own: whatever happens to the reader, the answer
-//! is stored with its citations and one audit outcome. Decisions are pure functions that need no store:
+//! [`chat::ChatService`] runs the answering agent in a separate task, so that the answer is stored with its citations
+//! and one audit outcome even if the reader disconnects. Rules are pure functions that need no store:
 //!
 //! ```
 //! use domain::command::RetrievalMode;

@@ -1,4 +1,5 @@
-//! Memories: what users asked to remember. Only the user's own request creates one.
+//! Memories: facts that a user asked the platform to remember. They are created only by an explicit request of the
+//! user.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -12,7 +13,7 @@ use domain::ports::{Clock, IdGen, Store};
 use domain::text::Label;
 use std::sync::Arc;
 
-/// The memories use case over the store.
+/// Use cases for memories.
 pub struct MemoryService {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -20,7 +21,7 @@ pub struct MemoryService {
 }
 
 impl MemoryService {
-    /// A service over these ports.
+    /// Creates the service.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdGen>) -> Self {
         Self { store, clock, ids }

@@ -1,4 +1,4 @@
-//! Search without a model: a direct call of the `rag_search` tool.
+//! Document search without a model: calls the `rag_search` tool directly.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -13,13 +13,13 @@ use std::sync::Arc;
 use tools::error::ToolError;
 use tools::gateway::ToolGateway;
 
-/// The search use case over the tool gateway.
+/// Use case of document search.
 pub struct SearchService {
     tools: Arc<dyn ToolGateway>,
 }
 
 impl SearchService {
-    /// A service over the tool gateway.
+    /// Creates the service.
     #[must_use]
     pub fn new(tools: Arc<dyn ToolGateway>) -> Self {
         Self { tools }

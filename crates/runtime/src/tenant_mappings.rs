@@ -1,4 +1,4 @@
-//! Mappings of an issuer's claims to tenants.
+//! Mappings from values of an issuer's tenant claim to tenants.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -14,7 +14,7 @@ use domain::tenant_change::ChangedBy;
 use domain::upload::FieldError;
 use std::sync::Arc;
 
-/// The mappings use case over the directory.
+/// Use cases for tenant mappings.
 pub struct TenantMappingService {
     directory: Arc<dyn Directory>,
     clock: Arc<dyn Clock>,
@@ -23,7 +23,7 @@ pub struct TenantMappingService {
 }
 
 impl TenantMappingService {
-    /// A service over these ports; `issuers` are those that the platform trusts.
+    /// Creates the service. `issuers` are the issuers that the platform trusts.
     #[must_use]
     pub fn new(
         directory: Arc<dyn Directory>,

@@ -1,20 +1,20 @@
-//! The way into the runtime: one use case per command.
+//! Interface of the runtime: one use case per command.
 
 use crate::error::RuntimeError;
 use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::command::Command;
 
-/// Carries out one kind of command, once the policy gate has authorized and recorded it.
+/// Executes one type of command, after the policy gate has authorized and recorded it.
 ///
-/// The use case owns its transactions. Its output goes to the caller; the command declares which facts of it go into
-/// the outcome row of the audit log.
+/// The use case manages its own transactions. Its output is returned to the caller; the command type defines which
+/// parts of it are written to the outcome row of the audit log.
 #[async_trait]
 pub trait UseCase<C: Command>: Send + Sync {
-    /// Carries the command out.
+    /// Executes the command.
     ///
     /// # Errors
-    /// If the command is not possible in the present state, or a part that it needs fails.
+    /// If the command conflicts with the current state, or a dependency fails.
     async fn execute(&self, command: Authorized<C>) -> Result<C::Output, RuntimeError>;
 }
 
@@ -29,20 +29,20 @@ mod mock {
 
     type Handler<C> = Box<dyn Fn(Authorized<C>) -> Result<<C as Command>::Output, RuntimeError> + Send + Sync>;
 
-    /// Use cases with a handler for each command that a test expects. Any other command panics.
+    /// A mock of all use cases. A test sets a handler for each command that it expects; other commands panic.
     #[derive(Default)]
     pub struct MockUseCases {
         handlers: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
     }
 
     impl MockUseCases {
-        /// Use cases without handlers.
+        /// Creates a mock without handlers.
         #[must_use]
         pub fn new() -> Self {
             Self::default()
         }
 
-        /// Handles commands of type `C`.
+        /// Handles commands of type `C` with `handler`, and replaces an earlier handler.
         pub fn on<C: Command>(
             &mut self,
             handler: impl Fn(Authorized<C>) -> Result<C::Output, RuntimeError> + Send + Sync + 'static,

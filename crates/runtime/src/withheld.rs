@@ -1,5 +1,6 @@
-//! Withholds answers that are made from content that their reader may no longer see, because a role was lowered or a
-//! document classified higher. They are withheld from the user and from models that work on the user's behalf.
+//! Withholds answers based on content that their reader may no longer see, because the reader's role was lowered or a
+//! document's classification was raised. They are withheld from the user and from models that work on the user's
+//! behalf.
 
 use domain::conversation::{Message, MessageRole};
 use domain::ids::DocumentId;
@@ -7,8 +8,8 @@ use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Raises the class of each answer to the class that its sources have by now, or had when they were deleted, and
-/// empties answers above `clearance`. The user's own messages stay.
+/// Raises the classification of each answer to the current one of its sources, or to the last one of deleted sources.
+/// Clears answers above `clearance`. The user's own messages are not changed.
 ///
 /// # Errors
 /// If the database fails.
@@ -17,7 +18,7 @@ pub(crate) async fn withhold(
     messages: &mut [Message],
     clearance: Classification,
 ) -> Result<(), StoreError> {
-    let now = classes_now(tx, messages.iter().flat_map(|message| message.sources.documents())).await?;
+    let now = current_classes(tx, messages.iter().flat_map(|message| message.sources.documents())).await?;
     for message in messages.iter_mut().filter(|message| message.role != MessageRole::User) {
         message.classification = message.classification.max(message.sources.class_by(&now));
         if message.classification > clearance {
@@ -29,11 +30,11 @@ pub(crate) async fn withhold(
     Ok(())
 }
 
-/// The classes that documents have at this moment, or had when they were deleted.
+/// Returns the current classification of each document, or the last one if it was deleted.
 ///
 /// # Errors
 /// If the database fails.
-pub(crate) async fn classes_now(
+pub(crate) async fn current_classes(
     tx: &mut dyn TenantTx,
     documents: impl Iterator<Item = DocumentId>,
 ) -> Result<BTreeMap<DocumentId, Classification>, StoreError> {

@@ -1,5 +1,5 @@
-//! Works off the job queue: claims a job, processes it while a heartbeat extends the lease, and requeues what should be
-//! retried.
+//! Processes the job queue: claims a job, processes it while a heartbeat extends its lease, and requeues jobs that
+//! should be retried.
 
 use domain::ports::{JobFilter, JobKind, JobQueue, Lease, LeasedJob, Requeue, Work};
 use futures::FutureExt as _;
@@ -9,24 +9,24 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tools::ingest::accept::{Ingest, JobEnd, RetryLater};
 
-/// Size of the largest document that a worker for small documents takes.
+/// Maximum size of a document that a worker for small documents takes, in bytes.
 const MAX_SMALL_BYTES: u64 = 2 << 20;
 /// Maximum number of times that the delay before a retry is doubled.
 const MAX_DOUBLINGS: u32 = 6;
-/// Maximum delay of a retry that does not count as an attempt, because something that the job needs is down.
+/// Maximum delay of a retry that does not count as an attempt, because a dependency of the job is unavailable.
 const MAX_OUTAGE_DELAY: Duration = Duration::from_secs(60);
-/// Delay of a job that is partly done, so that other jobs of its tenant go first.
+/// Delay before a partly processed job continues, so that other jobs of its tenant go first.
 const YIELD_DELAY: Duration = Duration::from_secs(1);
 
 /// Timing of a worker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WorkerSettings {
-    /// How long a claim is valid without a heartbeat.
+    /// Duration of a lease without a heartbeat.
     pub lease: Duration,
     /// How long to wait for a notification before polling the queue.
     pub poll: Duration,
-    /// Delay before the first retry, plus or minus a quarter. It doubles with each further retry, up to 64 times the
-    /// first, or up to a minute if the attempt did not count.
+    /// Delay before the first retry, plus or minus 25 %. It doubles with each further retry, up to 64 times the first
+    /// delay, or up to one minute if the attempt does not count.
     pub retry: Duration,
 }
 
@@ -36,43 +36,46 @@ impl Default for WorkerSettings {
     }
 }
 
-/// A worker, which processes one job at a time. Several may run, in one process or in many.
+/// A worker that processes one job at a time. Several workers can run, in one or in several processes.
 pub struct Worker {
     queue: Arc<dyn JobQueue>,
     ingest: Arc<dyn Ingest>,
     settings: WorkerSettings,
-    /// Which jobs it takes.
-    claim: JobFilter,
+    /// The jobs that this worker claims.
+    filter: JobFilter,
 }
 
 impl Worker {
-    /// A worker that takes any job of the queue.
+    /// Creates a worker that takes any job of the queue.
     #[must_use]
     pub fn new(queue: Arc<dyn JobQueue>, ingest: Arc<dyn Ingest>, settings: WorkerSettings) -> Self {
-        Self { queue, ingest, settings, claim: JobFilter::any() }
+        Self { queue, ingest, settings, filter: JobFilter::any() }
     }
 
     /// Limits the worker to jobs of these kinds.
     #[must_use]
     pub fn only(self, kinds: Vec<JobKind>) -> Self {
-        Self { claim: JobFilter { kinds, ..self.claim }, ..self }
+        Self { filter: JobFilter { kinds, ..self.filter }, ..self }
     }
 
     /// Excludes jobs of this kind.
     #[must_use]
     pub fn without(self, kind: JobKind) -> Self {
-        let kinds = self.claim.kinds.iter().copied().filter(|other| *other != kind).collect();
+        let kinds = self.filter.kinds.iter().copied().filter(|other| *other != kind).collect();
         self.only(kinds)
     }
 
-    /// Limits the worker to documents of up to 2 MiB; it takes no work on whole tenants.
+    /// Limits the worker to ingestion of documents of up to 2 MiB. It takes no jobs that concern a whole tenant.
     #[must_use]
     pub fn for_small_documents(self) -> Self {
-        Self { claim: JobFilter { kinds: vec![JobKind::Ingestion], max_document_bytes: Some(MAX_SMALL_BYTES) }, ..self }
+        Self {
+            filter: JobFilter { kinds: vec![JobKind::Ingestion], max_document_bytes: Some(MAX_SMALL_BYTES) },
+            ..self
+        }
     }
 
-    /// A pool of `size` workers. In a pool of two or more, one worker is for small documents, so that large ones never
-    /// occupy all workers.
+    /// Creates a pool of `size` workers. In a pool of two or more, one worker only takes small documents, so that large
+    /// ones never occupy all workers.
     #[must_use]
     pub fn pool(
         size: usize,
@@ -85,14 +88,14 @@ impl Worker {
         small.into_iter().chain(std::iter::repeat_with(worker)).take(size).collect()
     }
 
-    /// Works until `shutdown` is cancelled. The current job then goes back to the queue without using up an attempt.
+    /// Processes jobs until `shutdown` is cancelled. The current job is then requeued without counting as an attempt.
     pub async fn run(&self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
-            match self.queue.claim(&self.claim, self.settings.lease).await {
+            match self.queue.claim(&self.filter, self.settings.lease).await {
                 Ok(Some(job)) => self.work(job, &shutdown).await,
                 Ok(None) => self.idle(&shutdown).await,
                 Err(error) => {
-                    tracing::warn!(error = %error, "no job could be claimed");
+                    tracing::warn!(error = %error, "failed to claim a job");
                     let _ = shutdown.run_until_cancelled(tokio::time::sleep(self.settings.retry)).await;
                 }
             }
@@ -106,7 +109,7 @@ impl Worker {
     async fn work(&self, job: LeasedJob, shutdown: &CancellationToken) {
         let lease = job.lease;
         let ended = tokio::select! {
-            // A document that makes a reader panic uses up its attempts; it does not end the worker.
+            // A panic in a document reader counts as a failed attempt and does not end the worker.
             ended = AssertUnwindSafe(self.process(&job)).catch_unwind() => Some(ended.unwrap_or_else(|_| {
                 Err(RetryLater { reason: "ingestion panicked".to_owned(), counts: true })
             })),
@@ -125,7 +128,7 @@ impl Worker {
             Some(Ok(end)) => tracing::info!(%kind, document_id = document, attempt, ?end, "job ended"),
             Some(Err(retry)) => self.retry(&job, retry).await,
             None => {
-                tracing::warn!(%kind, document_id = document, attempt, "the lease was lost, or its tenant disabled")
+                tracing::warn!(%kind, document_id = document, attempt, "the lease was lost, or its tenant is inactive")
             }
         }
     }
@@ -134,9 +137,9 @@ impl Worker {
         let exhausted = job.attempt > job.max_attempts;
         match job.work {
             Work::Ingest(_) => self.ingest.process(job).await,
-            // The queue gives up a tenant's work that is requeued beyond its attempts.
+            // Requeueing a tenant's job beyond its maximum attempts makes the queue fail it permanently.
             _ if exhausted => {
-                Err(RetryLater { reason: "its workers stopped before it was done".to_owned(), counts: true })
+                Err(RetryLater { reason: "the workers stopped before the job was done".to_owned(), counts: true })
             }
             Work::Reindex => self.ingest.process(job).await,
             Work::BuildVectorIndex => {
@@ -155,8 +158,8 @@ impl Worker {
         self.requeue(job.lease, Requeue { delay, counts: retry.counts, reason: Some(retry.reason) }).await;
     }
 
-    /// The delay before a retry: doubled with each consecutive failure, with a jitter of a quarter, so that jobs which
-    /// failed together are not retried together.
+    /// Returns the delay before a retry. It doubles with each consecutive failure and has a jitter of 25 %, so that
+    /// jobs that failed together are not retried together.
     fn delay(&self, job: &LeasedJob, counts: bool) -> Duration {
         let doubled = self.settings.retry * 2u32.pow(job.failures.min(MAX_DOUBLINGS));
         let delay = if counts { doubled } else { doubled.min(MAX_OUTAGE_DELAY) };
@@ -165,12 +168,12 @@ impl Worker {
 
     async fn requeue(&self, lease: Lease, requeue: Requeue) {
         if let Err(error) = self.queue.requeue(lease, &requeue).await {
-            tracing::warn!(error = %error, "a job could not be requeued; its lease will expire");
+            tracing::warn!(error = %error, "failed to requeue a job; its lease will expire");
         }
     }
 
-    /// Extends the lease with heartbeats. Returns when the lease is lost or its tenant is disabled. A database that is
-    /// unavailable for a while does not lose the lease.
+    /// Extends the lease with heartbeats. Returns when the lease is lost or its tenant is inactive. A failed heartbeat
+    /// alone does not end it, since the database may only be unavailable for a while.
     async fn keep_alive(&self, lease: Lease) {
         loop {
             tokio::time::sleep(self.settings.lease / 3).await;
@@ -181,7 +184,7 @@ impl Worker {
     }
 }
 
-/// A number from 0 to 1 that differs between jobs, and between the claims of a job.
+/// Returns a number from 0 to 1 that differs between jobs, and between the claims of one job.
 fn jitter(lease: Lease) -> f64 {
     let mixed = (lease.job.as_uuid().as_u64_pair().1 ^ lease.token.unsigned_abs()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     f64::from((mixed >> 48) as u16) / f64::from(u16::MAX)

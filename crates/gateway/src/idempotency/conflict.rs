@@ -11,7 +11,7 @@ pub(super) fn conflict(code: &'static str, detail: &'static str) -> ApiError {
     ApiError { code, ..ApiError::new(ErrorKind::Conflict, detail) }
 }
 
-/// The first request, or the run that it started, has not finished yet.
+/// Creates the error for a repeated request if the first one, or the run that it started, has not finished yet.
 pub(super) fn in_progress(detail: &'static str) -> ApiError {
     ApiError { retry_after: Some(RETRY_AFTER), ..conflict("idempotency_in_progress", detail) }
 }

@@ -4,11 +4,11 @@ use crate::error::ApiError;
 use axum::http::{HeaderMap, HeaderName};
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Longest key, in characters.
+/// Maximum length of a key, in characters.
 const MAX_LENGTH: usize = 255;
 
-/// Parses the key of a request: a string of RFC 8941 (`"8e03…"`), as the draft requires, or the same without quotes, as
-/// most clients send it. Both are the same key.
+/// Parses the key of a request: a quoted string of RFC 8941 (`"8e03…"`), as the draft requires, or the same without
+/// quotes, as most clients send it. Both forms give the same key.
 pub(crate) fn parse(headers: &HeaderMap) -> Result<String, ApiError> {
     let refused = |detail: &str| ApiError::field("/Idempotency-Key", detail);
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
@@ -28,7 +28,7 @@ pub(crate) fn parse(headers: &HeaderMap) -> Result<String, ApiError> {
     }
 }
 
-/// Decodes a quoted string; `quoted` starts after the opening quote. `None` if it is invalid.
+/// Decodes a quoted string; `quoted` starts after the opening quote. Returns `None` if it is invalid.
 fn unquote(quoted: &str) -> Option<String> {
     let inner = quoted.strip_suffix('"')?;
     let (mut key, mut escaped) = (String::new(), false);

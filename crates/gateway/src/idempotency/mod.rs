@@ -1,8 +1,8 @@
-//! Idempotency keys: a POST with an `Idempotency-Key` takes effect once, however often it is sent.
+//! Idempotency keys: a POST request with an `Idempotency-Key` takes effect only once, however often it is sent.
 //!
-//! The first request runs to its end even if its client disconnects, because the client will send it again. A
-//! response is stored if the request had an effect: it succeeded, or started a run. Other errors are not stored,
-//! and a repetition runs again.
+//! The first request is completed even if its client disconnects, because the client will send it again. The response
+//! is stored if the request had an effect: it succeeded, or started a run. Other errors are not stored, so that a
+//! repeated request is executed again.
 
 mod conflict;
 mod key;
@@ -32,19 +32,20 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
-/// Largest response that is stored, in bytes. Responses of POST requests are far smaller.
+/// Maximum size of a stored response, in bytes. Responses of POST requests are far smaller.
 const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
-/// Response extension: the response has a secret that is shown once. Only the fact that it succeeded is stored.
+/// Response extension: the response contains a secret that is shown only once. Only the fact that the request succeeded
+/// is stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShownOnce;
 
-/// Response extension: the request changed nothing and may run again. No response is stored; the key only refuses a
-/// second request while the first is being processed.
+/// Response extension: the request changed nothing and can be executed again. No response is stored; the key only makes
+/// a second request fail while the first is being processed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Repeatable;
 
-/// The layer; it runs after authentication.
+/// Middleware for idempotency keys. Must run after authentication.
 pub(crate) async fn idempotent(
     State(gate): State<Arc<dyn Gate>>,
     State(settings): State<Arc<GatewaySettings>>,
@@ -63,7 +64,7 @@ pub(crate) async fn idempotent(
     handler.run(info, request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// What the layer needs to handle a request with an idempotency key.
+/// Handles a request with an idempotency key.
 struct KeyedRequestHandler {
     gate: Arc<dyn Gate>,
     caller: Caller,
@@ -99,13 +100,13 @@ impl KeyedRequestHandler {
             }
             (KeyStatus::Completed(StoredOutcome::SecretShown), _) => Err(conflict(
                 "idempotency_not_repeatable",
-                "The request succeeded; its response had a secret that is shown once. Use a new key for another one.",
+                "The request succeeded; its secret was shown only once. Use a new key to create another.",
             )),
             (KeyStatus::OtherRequest, _) => Err(ApiError {
                 code: "idempotency_key_reused",
                 ..ApiError::field(
                     "/Idempotency-Key",
-                    "was used with a different request; each request needs a key of its own",
+                    "was used with a different request; each request needs its own key",
                 )
             }),
             (KeyStatus::InProgress | KeyStatus::BodyNeeded, _) => {
@@ -129,8 +130,8 @@ impl KeyedRequestHandler {
     }
 }
 
-/// SHA-256 of the request's body, and the request with the body put back. `None` for a form: it may be large, and
-/// is read only after the gate has authorized the command.
+/// Returns the SHA-256 digest of the request's body, and the request with the body restored. The digest is `None` for a
+/// form, which may be large and is read only after the gate has authorized the command.
 async fn body_digest(request: Request, limit: u64) -> Result<(Option<[u8; 32]>, Request), ApiError> {
     if is_form(request.headers()) {
         return Ok((None, request));
@@ -154,7 +155,8 @@ struct FirstRequest {
 }
 
 impl FirstRequest {
-    /// Runs the request in a task of its own, so that it goes on and its response is stored if the client disconnects.
+    /// Processes the request in a separate task, so that it is completed and its response stored even if the client
+    /// disconnects.
     async fn run(self, mut request: Request, next: Next, tasks: &TaskTracker) -> Response {
         let form = FormDigest::default();
         if self.keyed.content.is_none() {
@@ -180,14 +182,14 @@ impl FirstRequest {
             None => self.gate.release(&self.caller, &self.keyed).await,
         };
         if let Err(error) = settled {
-            // The key stays claimed: a repetition gets the error that the outcome is unknown.
-            tracing::error!(%error, "could not store the outcome of a request with an idempotency key");
+            // The key stays claimed: a repeated request gets the error that the outcome is unknown.
+            tracing::error!(%error, "failed to store the outcome of a request with an idempotency key");
         }
         response
     }
 }
 
-/// What is stored for a successful response, and the response with its body put back.
+/// Returns the outcome to store for a successful response, and the response with its body restored.
 async fn stored_outcome(response: Response) -> (Option<StoredOutcome>, Response) {
     if response.extensions().get::<ShownOnce>().is_some() {
         return (Some(StoredOutcome::SecretShown), response);

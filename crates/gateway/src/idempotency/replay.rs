@@ -1,7 +1,7 @@
 //! Replays a stored response.
 //!
-//! For a chat turn only a reference is stored. Its events are read from the run's log while that exists, and from the
-//! conversation afterwards. Both go through the gate, so content that the caller may no longer see is not replayed.
+//! For a chat turn, only a reference is stored. Its events are read from the run's log while the log exists, and from
+//! the conversation afterwards. Both reads pass the gate, so content that the caller may no longer see is not replayed.
 
 use super::conflict::in_progress;
 use crate::error::ApiError;
@@ -24,17 +24,17 @@ use std::time::Duration;
 
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// What is needed to replay a response to a caller.
+/// Replays a stored response to a caller.
 pub(super) struct Replay<'a> {
     pub(super) gate: &'a dyn Gate,
     pub(super) caller: &'a Caller,
     pub(super) info: RequestInfo,
-    /// Time without an event after which a stream sends a comment.
+    /// Time without an event after which a stream sends a keep-alive comment.
     pub(super) keep_alive: Duration,
 }
 
 impl Replay<'_> {
-    /// The stored response, with `Idempotency-Replayed: true`.
+    /// Returns the stored response with the header `Idempotency-Replayed: true`.
     pub(super) async fn respond(self, stored: StoredResponse) -> Result<Response, ApiError> {
         let mut response = match RunReference::from_stored(&stored) {
             Some(reference) => self.replay_turn(reference).await?,
@@ -64,7 +64,7 @@ impl Replay<'_> {
         }
     }
 
-    /// The turn's events, from its run's log or from the stored message.
+    /// Returns the turn's events from the run's log, or from the stored message.
     async fn events(&self, reference: &RunReference) -> Result<EventStream, ApiError> {
         match self.gate.execute(self.caller, ResumeRun { run: reference.run, after: 0 }).await {
             Ok(events) => return Ok(events),

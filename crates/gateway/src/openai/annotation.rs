@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-/// Longest marker, in bytes: longer text in brackets is not taken for one.
+/// Maximum length of a marker, in bytes. Longer text in brackets is not a marker.
 const MAX_MARKER: usize = 32;
 
 /// A citation.
@@ -31,7 +31,8 @@ pub(crate) struct UrlCitation {
     end_index: usize,
 }
 
-/// The annotation of a citation. It points behind `text`, the answer so far, if the text has no marker for it.
+/// Returns the annotation of a citation. `text` is the answer so far; if it has no marker for the citation, the
+/// annotation points to its end.
 pub(crate) fn annotation(citation: &Citation, text: &str) -> Annotation {
     let (start_index, end_index) = find_marker(text, citation.n).unwrap_or_else(|| {
         let end = text.chars().count();
@@ -41,7 +42,7 @@ pub(crate) fn annotation(citation: &Citation, text: &str) -> Annotation {
     Annotation { kind: "url_citation", url_citation }
 }
 
-/// The citation as a source event of Open WebUI. Other clients ignore the field that it is sent in.
+/// Returns the citation as a source event of Open WebUI. Other clients ignore the field in which it is sent.
 pub(crate) fn source_event(citation: &Citation) -> Value {
     let (url, name) = (url(citation), &citation.title);
     json!({
@@ -63,7 +64,8 @@ fn url(citation: &Citation) -> String {
     format!("/v1/documents/{}/content{page}", citation.document_id)
 }
 
-/// Start and end, in characters, of the first marker with the number `n`: `[2]`, or all of `[1, 2]`.
+/// Returns start and end, in characters, of the first marker that contains the number `n`. The marker is `[2]`, or the
+/// whole of `[1, 2]`.
 fn find_marker(text: &str, n: u32) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(open) = text[from..].find('[').map(|offset| offset + from) {

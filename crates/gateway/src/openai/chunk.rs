@@ -1,5 +1,5 @@
-//! Encodes a run's events as OpenAI's chunks. Tool calls of the platform are left out: a client would take them for
-//! its own and try to run them.
+//! Encodes a run's events as OpenAI's chunks. Calls of the platform's tools are omitted, since a client would take them
+//! for calls of its own tools and try to execute them.
 
 use super::annotation::{self, Annotation};
 use super::error::ErrorBody;
@@ -12,12 +12,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// How a request wants its answer written. Stored with a run reference, so the field names stay.
+/// Options for the format of an answer. Stored with a run reference, so the field names must not change.
 #[derive(Clone, Serialize, Deserialize, Debug)]
 pub(crate) struct ReplyOptions {
-    /// Model id of the request, repeated in the answer.
+    /// Model id from the request, returned in the answer.
     pub(crate) model: String,
-    /// Whether a stream ends with a chunk that has the token usage (`stream_options.include_usage`).
+    /// Whether a stream ends with a chunk that contains the token usage (`stream_options.include_usage`).
     pub(crate) include_usage: bool,
 }
 
@@ -147,14 +147,14 @@ pub(crate) struct CompletionHead {
 }
 
 impl CompletionHead {
-    /// `created` is the time in the run's UUIDv7, so that a replayed answer has the same. `conversation` is
-    /// `None` for a direct request.
+    /// `created` is set to the time in the run's UUIDv7, so that a replayed answer has the same value. `conversation`
+    /// is `None` for a direct request.
     pub(crate) fn new(start: RunStart, model: String, conversation: Option<ConversationId>) -> Self {
         let created = start.run_id.as_uuid().get_timestamp().map_or(0, |at| at.to_unix().0);
         Self { id: format!("chatcmpl-{}", start.run_id), created, model, start, conversation }
     }
 
-    /// The field `platform` of a finished answer.
+    /// Returns the field `platform` of a finished answer.
     pub(crate) fn platform_note(&self, end: &RunSummary) -> PlatformNote {
         PlatformNote {
             run_id: self.start.run_id.as_uuid(),
@@ -170,7 +170,7 @@ impl CompletionHead {
     }
 }
 
-/// The finish reason in OpenAI's words.
+/// Converts a finish reason to OpenAI's value.
 pub(crate) const fn finish_reason(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Length => "length",
@@ -180,7 +180,7 @@ pub(crate) const fn finish_reason(reason: FinishReason) -> &'static str {
     }
 }
 
-/// One `data:` line of the stream.
+/// Content of one `data:` line of the stream.
 #[derive(Debug)]
 pub(crate) enum StreamItem {
     /// A part of the answer.
@@ -195,7 +195,7 @@ pub(crate) enum StreamItem {
 pub(crate) struct ChunkEncoder {
     head: CompletionHead,
     include_usage: bool,
-    /// The answer so far, to find the markers of citations.
+    /// The answer so far, needed to find the markers of citations.
     text: String,
     tool_calls: u32,
 }
@@ -211,7 +211,8 @@ impl ChunkEncoder {
                 ChunkDelta { role: Some("assistant"), content: Some(String::new()), ..ChunkDelta::default() }
             }
             RunEvent::Delta { text } => {
-                // Only the assistant's answers, which are stored in a conversation, have citations.
+                // Only answers of the assistant have citations. These are stored in a conversation, unlike direct
+                // requests.
                 if self.head.conversation.is_some() {
                     self.text.push_str(&text);
                 }

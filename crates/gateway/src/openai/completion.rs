@@ -1,4 +1,4 @@
-//! An answer as one document, in OpenAI's format.
+//! Answers as one JSON document in OpenAI's format.
 
 use super::annotation::{self, Annotation};
 use super::chunk::{CompletionHead, CompletionUsage, PlatformNote, ToolCallBody, finish_reason};
@@ -54,7 +54,7 @@ struct AnswerMessage {
     tool_calls: Option<Vec<ToolCallBody>>,
 }
 
-/// What the events of a run add up to.
+/// Output of a run, collected from its events.
 #[derive(Default)]
 struct CollectedOutput {
     text: String,
@@ -63,7 +63,7 @@ struct CollectedOutput {
     citations: Vec<Citation>,
 }
 
-/// Reads all events of a run and joins them into one document.
+/// Reads all events of a run and combines them into one document.
 pub(crate) async fn collect(
     mut events: EventStream,
     head: CompletionHead,

@@ -1,4 +1,5 @@
-//! Errors in OpenAI's format. Its client libraries choose the exception by the status and read `code` and `param`.
+//! Errors in OpenAI's format. OpenAI's client libraries choose the exception by the status, and read `code` and
+//! `param`.
 
 use crate::error::ApiError;
 use crate::problem_kind::{METHOD_NOT_ALLOWED, default_detail};
@@ -50,7 +51,7 @@ impl ErrorBody {
         Self { error: ErrorObject { message, kind: kind(error), param, code: code(error.code), decision_id } }
     }
 
-    /// The body of a 405.
+    /// Returns the body of a 405.
     pub(crate) fn method_not_allowed() -> Self {
         let message = METHOD_NOT_ALLOWED.to_owned();
         let kind = "invalid_request_error";
@@ -58,7 +59,7 @@ impl ErrorBody {
     }
 }
 
-/// The status that OpenAI's clients expect; `default` where they expect the same as other clients.
+/// Returns the status that OpenAI's clients expect, or `default` if it is the same as for other clients.
 pub(crate) fn status(error: &ApiError, default: StatusCode) -> StatusCode {
     match error.kind {
         ErrorKind::InvalidField => StatusCode::BAD_REQUEST,
@@ -83,7 +84,7 @@ fn kind(error: &ApiError) -> &'static str {
     }
 }
 
-/// Translates the codes that clients look for into OpenAI's; the others stay as they are.
+/// Translates the codes that clients check to OpenAI's; other codes are not changed.
 fn code(code: &'static str) -> &'static str {
     match code {
         "invalid_token" => "invalid_api_key",

@@ -1,5 +1,5 @@
-//! The messages of a chat request in OpenAI's format. The assistant gets them as a question, a history and
-//! instructions; a direct request to a model gets them unchanged.
+//! The messages of a chat request in OpenAI's format. For the assistant, they are split into question, history and
+//! instructions; in a direct request, the model gets them unchanged.
 
 use super::schema;
 use crate::error::ApiError;
@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// Longest system and developer messages together, in characters: the prompt needs room for passages too.
+/// Maximum total length of system and developer messages, in characters, so that the prompt has room for passages.
 const MAX_INSTRUCTIONS: usize = 16_000;
-/// Start of the requests that Open WebUI sends in the background, for titles, tags and suggestions.
+/// Prefix of the messages that Open WebUI sends in the background to generate titles, tags and suggestions.
 const BACKGROUND_TASK_PREFIX: &str = "### Task:";
 
 /// A message.
@@ -46,10 +46,10 @@ struct EarlierFunction {
     arguments: String,
 }
 
-/// Messages whose roles and contents are valid, in the order of the request.
+/// Messages with valid roles and contents, in the order of the request.
 pub(super) struct ParsedMessages(Vec<PromptMessage>);
 
-/// A request to the assistant.
+/// A request to the assistant: question, history and instructions.
 pub(super) struct Question {
     pub(super) message: MessageText,
     pub(super) history: Vec<EarlierMessage>,
@@ -65,17 +65,17 @@ impl ParsedMessages {
         parsed.collect::<Result<_, ApiError>>().map(Self)
     }
 
-    /// Whether Open WebUI sent this by itself.
+    /// Returns whether this is a background request of Open WebUI, not a message of its user.
     pub(super) fn is_background_task(&self) -> bool {
         self.last_user_message().is_some_and(|(_, text)| text.trim_start().starts_with(BACKGROUND_TASK_PREFIX))
     }
 
-    /// Whether the last message is the result of a client tool: only the model that called the tool can go on.
+    /// Returns whether the last message is the result of a client tool. Only a direct request can continue from it.
     pub(super) fn ends_with_tool_result(&self) -> bool {
         matches!(self.0.last(), Some(PromptMessage::Tool { .. }))
     }
 
-    /// The messages unchanged, for a direct request.
+    /// Returns the messages unchanged, for a direct request.
     pub(super) fn into_prompt(self) -> Result<Vec<PromptMessage>, ApiError> {
         if self.0.iter().all(|message| matches!(message, PromptMessage::System(_))) {
             return Err(ApiError::field("/messages", "must have a message that is not an instruction"));
@@ -83,7 +83,7 @@ impl ParsedMessages {
         Ok(self.0)
     }
 
-    /// Takes the last message as the question. Tool results are left out: the answers that used them are in the
+    /// Uses the last message as the question. Tool results are omitted, since the answers based on them are in the
     /// history.
     pub(super) fn into_question(self) -> Result<Question, ApiError> {
         let Some((index, text)) = self.last_user_message().filter(|(index, _)| index + 1 == self.0.len()) else {

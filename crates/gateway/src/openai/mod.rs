@@ -18,10 +18,11 @@ use domain::upload::FieldError;
 
 /// Path prefix of all its routes.
 pub(crate) const PREFIX: &str = "/openai/v1";
-/// In a request: id of the conversation to continue. In a response: id of the conversation that stores the answer.
+/// In a request, the id of the conversation to continue. In a response, the id of the conversation in which the answer
+/// is stored.
 pub(crate) const X_CONVERSATION_ID: HeaderName = HeaderName::from_static("x-conversation-id");
 
-/// Whether errors on this path are written in OpenAI's format.
+/// Returns whether errors on this path are written in OpenAI's format.
 pub(crate) fn is_openai_path(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

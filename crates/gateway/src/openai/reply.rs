@@ -1,4 +1,4 @@
-//! Writes the answer to a chat request in OpenAI's format: as a stream of chunks, or as one document.
+//! Responds to a chat request in OpenAI's format, with a stream of chunks or with one document.
 
 use super::X_CONVERSATION_ID;
 use super::chunk::{ChunkEncoder, CompletionHead, ReplyOptions, StreamItem};
@@ -15,7 +15,7 @@ use domain::run::{EventStream, RunEvent, RunSummary};
 use futures::StreamExt;
 use std::time::Duration;
 
-/// The answer of a run that has started.
+/// The answer of a run that has been started.
 pub(crate) struct ChatReply {
     pub(crate) events: EventStream,
     pub(crate) start: RunStart,
@@ -25,8 +25,8 @@ pub(crate) struct ChatReply {
 }
 
 impl ChatReply {
-    /// Streams the answer. If the run fails before its first output and within `keep_alive`, the response is an error
-    /// status, which clients retry. A run that takes longer becomes a stream that is kept open.
+    /// Streams the answer. If the run fails before its first output and within `keep_alive`, the response has an error
+    /// status, so that clients retry. If the first output takes longer, the stream starts without it and is kept open.
     pub(crate) async fn into_stream(self, keep_alive: Duration) -> Result<Response, ApiError> {
         let (head, conversation, include_usage) = (self.head(), self.conversation, self.options.include_usage);
         let events = wait_for_output(self.events, keep_alive).await?;
@@ -36,14 +36,14 @@ impl ChatReply {
         Ok(with_conversation_id(response, conversation))
     }
 
-    /// Waits for the end of the run and returns the answer as one document, with the run's summary.
+    /// Waits for the end of the run, and returns the answer as one document together with the run's summary.
     pub(crate) async fn into_document(self) -> Result<(Response, RunSummary), ApiError> {
         let (head, conversation) = (self.head(), self.conversation);
         let (document, summary) = completion::collect(self.events, head).await?;
         Ok((with_conversation_id(Json(document).into_response(), conversation), summary))
     }
 
-    /// The reference to the stored answer; `None` for a direct request.
+    /// Returns the reference to the stored answer; `None` for a direct request.
     pub(crate) fn reference(&self) -> Option<RunReference> {
         let reference = RunReference::streamed(self.conversation?, self.start.clone());
         Some(reference.in_openai_format(self.options.clone()))
@@ -71,7 +71,7 @@ fn to_sse(item: StreamItem) -> Result<Event, axum::Error> {
     }
 }
 
-/// Waits, at most for `timeout`, for the first event that the client sees. The returned stream has all events.
+/// Waits up to `timeout` for the first event that is visible to the client. The returned stream contains all events.
 async fn wait_for_output(mut events: EventStream, timeout: Duration) -> Result<EventStream, ApiError> {
     let mut received = Vec::new();
     let reading = async {

@@ -1,5 +1,5 @@
-//! The request body of `POST /openai/v1/chat/completions`. Known fields are checked. Unknown ones are ignored, because
-//! clients send many.
+//! The request body of `POST /openai/v1/chat/completions`. Known fields are validated. Unknown ones are ignored,
+//! because clients send many.
 
 use super::messages::{ChatMessage, ParsedMessages, Question};
 use super::schema;
@@ -18,21 +18,21 @@ use std::ops::RangeInclusive;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Largest number of stop sequences.
+/// Maximum number of stop sequences.
 const MAX_STOP_SEQUENCES: usize = 4;
-/// Largest number of client tools.
+/// Maximum number of client tools.
 const MAX_TOOLS: usize = 128;
-/// Deepest nesting of a JSON Schema.
+/// Maximum nesting depth of a JSON Schema.
 const MAX_SCHEMA_DEPTH: usize = 24;
-/// Largest number of values in a JSON Schema: objects, lists, strings, numbers.
+/// Maximum number of values (objects, lists, strings, numbers, …) in a JSON Schema.
 const MAX_SCHEMA_VALUES: usize = 2_000;
-/// Largest JSON Schema, in bytes of JSON.
+/// Maximum size of a JSON Schema, in bytes of JSON.
 const MAX_SCHEMA_BYTES: usize = 32 << 10;
-/// Largest descriptions and schemas of all tools together, in bytes.
+/// Maximum total size of the descriptions and schemas of all tools, in bytes.
 const MAX_TOOLS_BYTES: usize = 128 << 10;
-/// Longest description of a tool, in bytes.
+/// Maximum length of a tool's description, in bytes.
 const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
-/// Longest name of a tool, in bytes.
+/// Maximum length of a tool's name, in bytes.
 const MAX_TOOL_NAME: usize = 64;
 
 /// A chat, in OpenAI's words. Fields that are not named here are ignored.
@@ -122,27 +122,27 @@ struct ClientFunction {
     parameters: Value,
 }
 
-/// The command that a request becomes.
+/// The command that a request is parsed to.
 pub(crate) enum ChatCommand {
-    /// To the plant's assistant, which searches and cites.
+    /// A request to the plant's assistant, which searches the documents and cites them.
     Assistant(Box<AskAssistant>),
-    /// Directly to a language model.
+    /// A direct request to a language model.
     Model(Box<AskModel>),
 }
 
 impl ChatCompletionRequest {
-    /// Id of the model, checked against the list.
+    /// Parses the model id; an unknown one is a 404.
     pub(crate) fn model_id(&self) -> Result<ModelId, ApiError> {
         super::parse_model_id(&self.model)
     }
 
-    /// Whether a stream ends with a chunk that has the token usage.
+    /// Returns whether a stream ends with a chunk that contains the token usage.
     pub(crate) fn include_usage(&self) -> bool {
         self.stream_options.as_ref().and_then(|options| options.include_usage) == Some(true)
     }
 
-    /// Checks the request. It goes directly to a model if the model id says so, if the client brings tools, and
-    /// if it is a background task of Open WebUI.
+    /// Validates the request and converts it to a command. It becomes a direct request if the model id says so, if it
+    /// has client tools, or if it is a background task of Open WebUI.
     pub(crate) fn parse(self, conversation: Option<ConversationId>) -> Result<ChatCommand, ApiError> {
         let id = self.model_id()?;
         let choice = id.choice().ok_or_else(|| {
@@ -182,7 +182,7 @@ impl ChatCompletionRequest {
             model: choice,
             retrieval: self.retrieval.unwrap_or(RetrievalMode::Auto),
             filters,
-            // A client does not control how the platform calls its own tools.
+            // Clients cannot control how the platform's own tools are called.
             options: ChatOptions { parallel_tool_calls: None, ..options },
             max_output_tokens,
         })))
@@ -244,7 +244,7 @@ fn parse_response_format(format: &Value) -> Result<Option<Value>, ApiError> {
     }
 }
 
-/// Refuses a JSON Schema that a model server would compile for too long, or that would fill the prompt. Returns its
+/// Rejects a JSON Schema that would take a model server too long to compile, or that would fill the prompt. Returns its
 /// size in bytes of JSON.
 fn check_schema_size(pointer: &str, schema: &Value) -> Result<usize, ApiError> {
     let refused = |detail: String| Err(ApiError::field(pointer, detail));
@@ -343,13 +343,13 @@ fn parse_tool_choice(choice: Value, tools: &[OfferedTool]) -> Result<Option<Valu
     }
 }
 
-/// The conversation that the header names. An invalid id becomes the highest UUID, which no conversation has, so
-/// that it is answered like an unknown one.
+/// Parses the conversation id in the header. An invalid id becomes the maximum UUID, which no conversation has, so that
+/// the response is the same as for an unknown one.
 pub(crate) fn parse_conversation_id(header: Option<&str>) -> Option<ConversationId> {
     header.map(|text| ConversationId::from(Uuid::parse_str(text).unwrap_or(Uuid::max())))
 }
 
-/// Adds a detail to a 404 of the gate: whether the model is missing, or a conversation or document.
+/// Adds a detail to a 404 of the gate: whether the model was not found, or a conversation or document.
 pub(crate) fn explain_not_found(error: ApiError, model: &str) -> ApiError {
     match error.code {
         "model_not_found" => {

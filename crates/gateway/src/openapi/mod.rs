@@ -1,4 +1,4 @@
-//! The OpenAPI document, and the documentation page.
+//! The OpenAPI document and the documentation page.
 
 mod requests;
 
@@ -54,12 +54,12 @@ struct DocumentHead;
 /// Name of the security scheme.
 const BEARER: &str = "bearer";
 
-/// The OpenAPI 3.1 document of all routes.
+/// Builds the OpenAPI 3.1 document of all routes.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = DocumentHead::openapi();
     let (_, open) = routes::probes().merge(routes::pages()).split_for_parts();
-    let (_, mut protected) = routes::effects().merge(routes::reads()).split_for_parts();
+    let (_, mut protected) = routes::idempotent_routes().merge(routes::read_only_routes()).split_for_parts();
     for (path, item) in &mut protected.paths.paths {
         for operation in operations(item) {
             add_common_parts(operation, openai::is_openai_path(path));
@@ -84,7 +84,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// The document at `/openapi.json`, and Swagger UI at `/docs`, which loads nothing from other servers.
+/// Routes of the document at `/openapi.json`, and of Swagger UI at `/docs`, which loads nothing from other servers.
 pub(crate) fn pages() -> Router<AppState> {
     let config = Config::default().validator_url("none").persist_authorization(true);
     SwaggerUi::new("/docs").config(config).url("/openapi.json", openapi()).into()
@@ -96,8 +96,8 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
         .filter_map(Option::as_mut)
 }
 
-/// Adds what all operations behind authentication have in common: the security scheme, and the errors that follow from
-/// their parameters and body.
+/// Adds the common parts of operations behind authentication: the security scheme, and the error responses that depend
+/// on their parameters and body.
 fn add_common_parts(operation: &mut Operation, in_openai_format: bool) {
     operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
     let parameters = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {

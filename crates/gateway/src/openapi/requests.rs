@@ -1,4 +1,4 @@
-//! Completes the schemas of requests: strings have no U+0000, client data can be stored, and parameters are
+//! Completes the schemas of requests: strings must not contain U+0000, client data must be storable, and parameters are
 //! optional but never `null`.
 
 use crate::body::MAX_NUMBER;
@@ -17,7 +17,7 @@ const NO_NUL: &str = r"^[^\x00]*$";
 const CURSOR: &str = r"^[A-Za-z0-9_-]{32}$";
 /// Pattern of `If-Match`: the entity tag of a version, or `*`.
 const IF_MATCH: &str = r#"^("[0-9]{1,18}"|\*)$"#;
-/// Longest tag, in characters.
+/// Maximum length of a tag, in characters.
 const MAX_TAG: usize = 128;
 
 /// The schema of a value in client data.
@@ -77,7 +77,7 @@ fn complete_parameter(parameter: &mut Parameter) {
     complete_text(schema);
 }
 
-/// Completes the schema of an operation's body, and the schemas that it refers to.
+/// Completes the schema of an operation's body, and the schemas that it references.
 pub(super) fn complete_body(operation: &Operation, components: &mut Components) {
     let Some(body) = &operation.request_body else { return };
     let RefOr::T(body) = body else { return };
@@ -151,7 +151,7 @@ fn complete_object(name: &str, object: &mut Object, references: &mut Vec<String>
     }
 }
 
-/// Sets the pattern of a free text: a string without enum values, format or pattern.
+/// Sets the pattern of free text, that is, of a string without enum values, format or pattern.
 fn complete_text(object: &mut Object) {
     let is_free = object.enum_values.is_none() && object.format.is_none() && object.pattern.is_none();
     if is_free && accepts(object, &Type::String) {

@@ -1,4 +1,4 @@
-//! Counts in the memory of this process.
+//! A rate limiter that counts in the memory of this process.
 
 use super::{PartitionKey, QuotaPolicy, RateLimitDecision, RateLimiter};
 use async_trait::async_trait;
@@ -6,13 +6,13 @@ use governor::clock::{Clock, DefaultClock, Reference};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Number of checks after which entries with a full quota are removed.
+/// Number of checks after which entries whose quota is fully available again are removed.
 const SWEEP_EVERY: u64 = 4_096;
 
 /// The theoretical arrival time (TAT) of each policy, in microseconds since the limiter was created.
 type ArrivalTimes = HashMap<(PartitionKey, &'static str), u64>;
 
-/// Counts in the memory of this process.
+/// A rate limiter that counts in the memory of this process.
 pub struct InProcessLimiter<C: Clock = DefaultClock> {
     clock: C,
     start: C::Instant,
@@ -32,13 +32,13 @@ impl Default for InProcessLimiter {
 }
 
 impl<C: Clock> InProcessLimiter<C> {
-    /// For tests that control the time.
+    /// Creates a limiter with another clock, for tests that control the time.
     #[must_use]
     pub fn with_clock(clock: C) -> Self {
         Self { start: clock.now(), clock, counters: Mutex::default() }
     }
 
-    /// Counts one request, with the same arithmetic as `shared.lua`.
+    /// Counts one request. Uses the same arithmetic as `shared.lua`.
     pub(super) fn count(&self, policies: &[QuotaPolicy]) -> RateLimitDecision {
         let now = self.clock.now().duration_since(self.start).as_u64() / 1_000;
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,8 +57,8 @@ impl<C: Clock> InProcessLimiter<C> {
     }
 }
 
-/// TAT minus now, in microseconds. Never more than the tolerance: after a quota was lowered, the next request waits
-/// for one emission interval at most.
+/// Returns the TAT minus the current time, in microseconds; at most the tolerance. So after a quota was lowered, the
+/// next request waits for at most one emission interval.
 fn backlog(arrival_times: &ArrivalTimes, policy: &QuotaPolicy, now: u64) -> u64 {
     let arrival = arrival_times.get(&(policy.partition, policy.name)).copied().unwrap_or(0);
     arrival.saturating_sub(now).min(policy.tolerance())

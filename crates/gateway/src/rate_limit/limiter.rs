@@ -1,11 +1,11 @@
-//! The interface of the rate limiters.
+//! Interface of the rate limiters.
 
 use super::quota::{QuotaPolicy, RateLimitDecision};
 use async_trait::async_trait;
 
-/// Counts requests: in the memory of one process, or in Redis for several servers together.
+/// Counts requests against quotas, in the memory of one process or in Redis for several servers together.
 #[async_trait]
 pub trait RateLimiter: Send + Sync {
-    /// Counts one request against all of these policies. If one of them refuses it, no policy counts it.
+    /// Counts one request against all of these policies. If any of them refuses it, none counts it.
     async fn check(&self, policies: &[QuotaPolicy]) -> RateLimitDecision;
 }

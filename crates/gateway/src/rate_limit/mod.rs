@@ -1,7 +1,8 @@
-//! Rate limits: of one user per minute and hour, by role, and of one tenant per day.
+//! Rate limits: per user by minute and hour, depending on the role, and per tenant by day.
 //!
-//! The algorithm is GCRA (generic cell rate algorithm): it allows a burst of the whole quota and refills it evenly
-//! over the window. A request is checked against all of its policies together; if one refuses it, none counts it.
+//! The algorithm is GCRA (generic cell rate algorithm): it allows a burst of the whole quota, which is refilled evenly
+//! over the window. A request is checked against all of its policies together; if any of them refuses it, none counts
+//! it.
 
 mod in_process;
 mod limiter;
@@ -21,7 +22,7 @@ use std::time::Duration;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// The error of a request above the limit: 429 with `Retry-After`.
+/// Creates the error of a request above the limit: 429 with `Retry-After`.
 pub(crate) fn rate_limited(retry_after: Duration) -> ApiError {
     ApiError { retry_after: Some(retry_after), ..ApiError::of(ErrorKind::RateLimited) }
 }

@@ -1,4 +1,5 @@
-//! Quota policies and the GCRA arithmetic, in whole microseconds. Both limiters use it, so that they decide alike.
+//! Quota policies and the GCRA arithmetic, in whole microseconds. Both limiters use it, so that they make the same
+//! decisions.
 
 use domain::ids::{TenantId, UserId};
 use domain::tenant::RateTier;
@@ -31,12 +32,12 @@ pub struct QuotaPolicy {
     pub name: &'static str,
     /// Requests that the policy allows per window.
     pub quota: u32,
-    /// Time in which a quota that is used up refills completely.
+    /// Time after which a used-up quota is fully available again.
     pub window: Duration,
 }
 
 impl QuotaPolicy {
-    /// The policies of one user: per minute and per hour.
+    /// Returns the policies of one user, per minute and per hour.
     #[must_use]
     pub fn for_user(tenant: TenantId, user: UserId, tier: RateTier) -> [Self; 2] {
         let partition = PartitionKey::User { tenant, user };
@@ -46,25 +47,25 @@ impl QuotaPolicy {
         ]
     }
 
-    /// The policy of all users of a tenant together: per day.
+    /// Returns the policy of all users of a tenant together, per day.
     #[must_use]
     pub fn for_tenant(tenant: TenantId, per_day: u64) -> Self {
         let per_day = u32::try_from(per_day).unwrap_or(u32::MAX);
         Self { partition: PartitionKey::Tenant(tenant), name: "tenant-day", quota: per_day, window: DAY }
     }
 
-    /// Microseconds after which one used request is available again.
+    /// Returns the time after which one used request is available again, in microseconds.
     pub(super) fn emission_interval(&self) -> u64 {
         (micros(self.window) / u64::from(self.quota.max(1))).max(1)
     }
 
-    /// Largest backlog that the policy allows, in microseconds: a burst of the whole quota.
+    /// Returns the maximum backlog that the policy allows, in microseconds: a burst of the whole quota.
     pub(super) fn tolerance(&self) -> u64 {
         self.emission_interval() * u64::from(self.quota)
     }
 
-    /// Whether the policy refuses one more request. `backlog` is the theoretical arrival time (TAT) minus now, in
-    /// microseconds.
+    /// Returns whether the policy refuses one more request. `backlog` is the theoretical arrival time (TAT) minus the
+    /// current time, in microseconds.
     pub(super) fn refuses(&self, backlog: u64) -> bool {
         backlog + self.emission_interval() > self.tolerance()
     }
@@ -96,17 +97,18 @@ pub struct RemainingQuota {
     pub reset: Duration,
 }
 
-/// Whether a request is allowed, and what the caller has left.
+/// Result of a check: whether the request is allowed, and what is left of each quota.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RateLimitDecision {
     /// One entry per policy, in the order of the policies.
     pub quotas: Vec<RemainingQuota>,
-    /// `Some` if the request is refused: how long to wait before the next attempt.
+    /// Time to wait before the next attempt if the request is refused, otherwise `None`.
     pub retry_after: Option<Duration>,
 }
 
 impl RateLimitDecision {
-    /// `backlogs` has the backlog of each policy in microseconds, and includes this request unless it is refused.
+    /// `backlogs` contains the backlog of each policy in microseconds. It includes this request unless the request is
+    /// refused.
     pub(super) fn new(policies: &[QuotaPolicy], backlogs: &[u64], refused: bool) -> Self {
         let mut retry_after = None;
         let quotas = policies.iter().zip(backlogs).map(|(policy, backlog)| {

@@ -1,8 +1,9 @@
-//! Counts in Redis, so that several servers share each quota. A Lua script counts atomically, on Redis' own clock.
+//! A rate limiter that counts in Redis, so that several servers share each quota. A Lua script counts atomically, with
+//! the clock of Redis.
 //!
-//! A request waits for Redis for a short time and never opens a connection itself. While Redis fails, this process
-//! counts by itself and a background task reconnects. Limits are then looser by the number of servers, and no
-//! request fails.
+//! Requests wait for Redis only for a short time, and never open a connection. While Redis is unavailable, each server
+//! counts separately and a background task reconnects. Limits are then higher by a factor of the number of servers, but
+//! no request fails.
 
 use super::{InProcessLimiter, PartitionKey, QuotaPolicy, RateLimitDecision, RateLimiter};
 use async_trait::async_trait;
@@ -13,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
-/// Longest time that a request waits for Redis.
+/// Maximum time that a request waits for Redis.
 const COMMAND_TIMEOUT: Duration = Duration::from_millis(100);
-/// Longest time that an attempt to connect takes.
+/// Timeout of an attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Pause between two attempts to connect.
+/// Delay between two attempts to connect.
 const RECONNECT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The URL is not a valid Redis URL.
@@ -25,7 +26,7 @@ const RECONNECT_INTERVAL: Duration = Duration::from_millis(500);
 #[error("the URL is not a valid Redis URL")]
 pub struct SharedLimiterError(#[source] RedisError);
 
-/// Tells whether requests are counted in Redis at the moment.
+/// Metrics that show whether requests are currently counted in Redis.
 #[derive(Clone, Debug)]
 pub struct LimiterMetrics {
     shared: IntGauge,
@@ -49,7 +50,7 @@ impl LimiterMetrics {
     }
 }
 
-/// Counts in Redis, and in this process while Redis fails.
+/// A rate limiter that counts in Redis, or in this process while Redis is unavailable.
 pub struct SharedLimiter {
     redis: Arc<RedisCounter>,
     fallback: InProcessLimiter,
@@ -63,17 +64,17 @@ struct RedisCounter {
     reconnects: TaskTracker,
 }
 
-/// The current connection, if there is a working one.
+/// The current connection, if one is open.
 #[derive(Default)]
 struct ConnectionSlot {
     connection: Option<MultiplexedConnection>,
-    /// Grows with each change, so that a late failure of an old connection does not remove a new one.
+    /// Incremented with each change, so that a late failure of an old connection does not remove a new one.
     generation: u64,
 }
 
 impl SharedLimiter {
-    /// Counts in the Redis at `url` (`redis://` or `rediss://`). Tries to connect once, for at most a second; if that
-    /// fails, it starts with the fallback.
+    /// Opens the limiter with the Redis at `url` (`redis://` or `rediss://`). Tries to connect once, for at most one
+    /// second; if that fails, the limiter starts with the fallback.
     ///
     /// # Errors
     /// If `url` is not valid.
@@ -149,7 +150,8 @@ impl RedisCounter {
         }
     }
 
-    /// Opens a connection and runs the script on it once: a server that is read-only or still loading is of no use.
+    /// Opens a connection and runs the script on it once, since a server that is read-only or still loading cannot be
+    /// used.
     async fn connect(&self) -> Result<MultiplexedConnection, CountError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -171,8 +173,8 @@ impl RedisCounter {
         tracing::info!("rate limits are shared through Redis");
     }
 
-    /// Drops the connection of this generation and starts to reconnect. Of many requests that fail at once,
-    /// only the first one does so and logs.
+    /// Drops the connection of this generation, logs the error and starts to reconnect. If many requests fail at once,
+    /// only the first one does this.
     fn set_disconnected(self: &Arc<Self>, generation: u64, error: &CountError) {
         let mut slot = self.slot();
         if slot.generation != generation {
@@ -182,7 +184,7 @@ impl RedisCounter {
         slot.connection = None;
         drop(slot);
         self.metrics.shared.set(0);
-        tracing::warn!(%error, "Redis fails; this process counts rate limits alone until Redis is back");
+        tracing::warn!(%error, "Redis failed; this process counts rate limits on its own until Redis is back");
         self.reconnects.spawn(reconnect(Arc::downgrade(self)));
     }
 }
@@ -198,7 +200,8 @@ async fn reconnect(redis: Weak<RedisCounter>) {
     }
 }
 
-/// The braces are a hash tag: the keys of a tenant share a slot of a Redis cluster, as a script requires.
+/// Returns the key of a policy. The braces are a hash tag, which puts all keys of a tenant in the same slot of a Redis
+/// cluster, as scripts require.
 fn redis_key(policy: &QuotaPolicy) -> String {
     match policy.partition {
         PartitionKey::User { tenant, user } => format!("plant-agent:rate:{{{tenant}}}:{user}:{}", policy.name),

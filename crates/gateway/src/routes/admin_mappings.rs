@@ -1,4 +1,4 @@
-//! Routes of the claims that map to a tenant, for platform admins.
+//! Routes of tenant mappings (claim values that map to a tenant), for platform admins.
 
 use crate::body::{ApiJson, Id, IdPair};
 use crate::caller::Call;

@@ -1,4 +1,4 @@
-//! Routes of the tenants, for platform admins.
+//! Routes of tenants, for platform admins.
 
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// Longest slug, in bytes.
+/// Maximum length of a slug, in bytes.
 const MAX_SLUG: usize = 64;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {

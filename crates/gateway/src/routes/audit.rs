@@ -197,7 +197,7 @@ async fn export(call: Call, ApiQuery(query): ApiQuery<ExportQuery>) -> Result<Re
     Ok((headers, Body::from_stream(chunks)).into_response())
 }
 
-/// The lines of one page. `after` is the start of a resumed export on its first page, and 0 on the others.
+/// Writes the lines of one page. On the first page, `after` is the start of a resumed export; on the others it is 0.
 fn write_page(tenant: Uuid, after: i64, page: SealedPage, format: ExportFormat) -> io::Result<String> {
     let mut text = String::new();
     for line in Line::of_page(tenant, after, page) {

@@ -95,14 +95,14 @@ async fn chat(
     let as_stream = body.stream != Some(false) && !accepts_only_json(&headers);
     let command = body.parse(conversation)?;
     let events = call.execute(command).await?;
-    // The number of concurrent runs has a limit of its own.
+    // Concurrent runs have their own limit.
     call.release_in_flight();
     let (start, events) = sse::wait_for_start(events).await?;
     let reference = RunReference::streamed(conversation, start);
     let (mut response, reference) = if as_stream {
         (sse::run_response(events, call.info, settings.keep_alive), reference)
     } else {
-        // A turn that fails after its start took effect: the message is stored.
+        // A turn that fails after its start had an effect, because its message is stored.
         match sse::collect(events).await {
             Ok((answer, end)) => (Json(answer).into_response(), reference.into_document(Some(end))),
             Err(error) => (error.into_response(), reference.into_document(None)),
@@ -112,7 +112,7 @@ async fn chat(
     Ok(response)
 }
 
-/// Whether `Accept` has `application/json` and not `text/event-stream`.
+/// Returns whether `Accept` contains `application/json` and not `text/event-stream`.
 fn accepts_only_json(headers: &HeaderMap) -> bool {
     let accepts = |media_type: &str| {
         headers

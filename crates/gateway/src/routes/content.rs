@@ -53,7 +53,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     )
 )]
 async fn content(call: Call, Id(id): Id<DocumentId>, headers: HeaderMap) -> Result<Response, ApiError> {
-    // A range depends on the size, so the document is read first. A request without a range does not need that.
+    // A range depends on the file size, so the document's metadata is read first. A request without a range does not
+    // need it.
     let range = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
         None => None,
         Some(header) => {
@@ -81,13 +82,13 @@ fn etag(document: &Document) -> String {
     format!("\"{}\"", document.sha256)
 }
 
-/// Whether a list of entity tags (`If-None-Match`) contains `etag`.
+/// Returns whether a list of entity tags (`If-None-Match`) contains `etag`.
 fn contains_etag(list: &HeaderValue, etag: &str) -> bool {
     let list = list.to_str().unwrap_or_default();
     list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// Parses the range. The whole file if the file has changed since the client's last request (`If-Range`).
+/// Parses the range. Returns the whole file if it has changed since the client's last request (`If-Range`).
 fn requested_range(header: &str, headers: &HeaderMap, document: &Document) -> RequestedRange {
     let has_changed = headers.get(IF_RANGE).is_some_and(|tag| tag.as_bytes() != etag(document).as_bytes());
     if has_changed {
@@ -100,7 +101,7 @@ fn range_not_satisfiable(size: u64) -> Response {
     (StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, format!("bytes */{size}"))]).into_response()
 }
 
-/// Always an attachment: a hostile document must not run in this origin.
+/// Builds the response. It is always an attachment, so that a malicious document cannot run scripts in this origin.
 fn file_response(document: &Document, range: Option<ByteRange>, bytes: ByteStream) -> Response {
     let total = file_size(document);
     let length = range.map_or(total, |range| range.len);
@@ -127,7 +128,7 @@ fn file_response(document: &Document, range: Option<ByteRange>, bytes: ByteStrea
     response
 }
 
-/// `None` if a stored value is not a valid header value, such as a media type with a line break.
+/// Returns the header, or `None` if a stored value is not a valid header value, such as a media type with a line break.
 fn valid_header(name: HeaderName, value: String) -> Option<(HeaderName, HeaderValue)> {
     Some((name, HeaderValue::try_from(value).ok()?))
 }

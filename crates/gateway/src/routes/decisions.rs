@@ -1,4 +1,4 @@
-//! Routes that explain a refusal, and that simulate a decision.
+//! Routes that explain a refusal and that simulate a decision.
 
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
@@ -170,7 +170,7 @@ impl From<AuditRecord> for DecisionBody {
     }
 }
 
-/// Parses a part of a row's metadata. `None` if it is missing, as in rows of other versions.
+/// Parses a part of a row's metadata. Returns `None` if it is missing, as in rows written by other versions.
 fn parse<T: for<'a> Deserialize<'a>>(value: &Value) -> Option<T> {
     T::deserialize(value).ok()
 }

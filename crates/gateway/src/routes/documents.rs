@@ -1,4 +1,4 @@
-//! Routes of the documents and their metadata.
+//! Routes of documents and their metadata.
 
 use super::upload::Uploaded;
 use crate::body::{ApiJson, Id};

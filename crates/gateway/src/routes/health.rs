@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The probes of a server that is starting, as a router without state.
+/// Returns the probes of a server that is starting, as a router without state.
 pub(super) fn starting_probes(readiness: Arc<dyn Readiness>) -> Router {
     let ready = move || {
         let readiness = Arc::clone(&readiness);

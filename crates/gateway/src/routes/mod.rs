@@ -1,4 +1,4 @@
-//! The routes, one file per resource, with the types of its requests and responses and its handlers.
+//! The routes. There is one file per resource, with its request and response types and its handlers.
 
 mod admin_mappings;
 mod admin_tenants;
@@ -29,8 +29,9 @@ use axum::Router;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
-/// Routes behind authentication, with idempotency keys: the response of a POST is stored under its `Idempotency-Key`.
-pub(crate) fn effects() -> OpenApiRouter<AppState> {
+/// Routes behind authentication, with support of idempotency keys: the response of a POST request is stored under its
+/// `Idempotency-Key`.
+pub(crate) fn idempotent_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(conversations::routes())
         .merge(chat::routes())
@@ -52,7 +53,7 @@ pub(crate) fn effects() -> OpenApiRouter<AppState> {
 }
 
 /// Routes behind authentication whose POST requests change nothing, so they need no idempotency keys.
-pub(crate) fn reads() -> OpenApiRouter<AppState> {
+pub(crate) fn read_only_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(search::routes()).merge(decisions::routes()).merge(openai_embeddings::routes())
 }
 
@@ -61,7 +62,7 @@ pub(crate) fn pages() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(problems::routes())
 }
 
-/// Liveness and readiness probes: public, not limited, and logged at debug level.
+/// Liveness and readiness probes: public, without rate limits, and logged at debug level.
 pub(crate) fn probes() -> OpenApiRouter<AppState> {
     health::routes()
 }

@@ -61,13 +61,13 @@ async fn complete(
             (None, events.map_err(|error| explain_not_found(error, model.as_str()))?)
         }
     };
-    // The number of concurrent runs has a limit of its own.
+    // Concurrent runs have their own limit.
     call.release_in_flight();
     let (start, events) = sse::wait_for_start(events).await?;
     let reply = ChatReply { events, start, conversation, options };
     let reference = reply.reference();
-    // A turn of the assistant that fails after its start took effect: the message is stored. A direct request is not
-    // stored, so it may run again.
+    // A turn of the assistant that fails after its start had an effect, because its message is stored. A direct request
+    // is not stored, so it can be executed again.
     let (mut response, reference) = if as_stream {
         match reply.into_stream(settings.keep_alive).await {
             Ok(response) => (response, reference),

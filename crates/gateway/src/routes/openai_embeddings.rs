@@ -23,9 +23,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(embed))
 }
 
-/// Largest number of texts in a request.
+/// Maximum number of texts in a request.
 const MAX_TEXTS: usize = 256;
-/// Longest text, in characters.
+/// Maximum length of a text, in characters.
 const MAX_TEXT: usize = 32_000;
 
 /// Texts to be turned into vectors. Fields that are not named here are ignored.

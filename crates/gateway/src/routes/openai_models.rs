@@ -18,7 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(read))
 }
 
-/// Value of the field `created`, in seconds since 1970. Clients require the field and do not use it.
+/// Value of the field `created`, in seconds since 1970. Arbitrary: clients require the field but do not use it.
 const CREATED: u64 = 1_767_225_600;
 
 /// The models.

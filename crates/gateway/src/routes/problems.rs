@@ -1,4 +1,5 @@
-//! The pages that explain the problem types. The server has them itself, because plants often have no internet access.
+//! The pages that explain the problem types. The server provides them itself, because plants often have no internet
+//! access.
 
 use crate::error::{ApiError, status};
 use crate::problem::ProblemDocument;

@@ -1,4 +1,4 @@
-//! A tenant's settings in versions, and what it uses of what it may.
+//! Routes of a tenant's versioned settings, and of its usage and quotas.
 
 use crate::body::{ApiJson, Id};
 use crate::caller::Call;
@@ -88,10 +88,10 @@ struct VersionQuery {
     cursor: Option<String>,
 }
 
-type Tagged = ([(HeaderName, String); 1], Json<SettingsBody>);
+type SettingsWithEtag = ([(HeaderName, String); 1], Json<SettingsBody>);
 
 impl SettingsBody {
-    fn answer(tenant: Tenant) -> Tagged {
+    fn response(tenant: Tenant) -> SettingsWithEtag {
         let version = tenant.settings_version;
         let body = Self { tenant_id: tenant.id.as_uuid(), version, settings: tenant.settings.into() };
         ([(ETAG, format!("\"{version}\""))], Json(body))
@@ -123,14 +123,15 @@ impl From<TenantUsage> for UsageOfTenant {
     }
 }
 
-/// The version in `If-Match`: an `ETag` of these settings. `*` is any.
-fn expected(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
+/// Parses the version in `If-Match`, which is an `ETag` of these settings. `None` if the header is missing or `*`,
+/// which matches any version.
+fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);
     }
-    // Many a client takes the quotation marks off.
+    // Many clients remove the quotation marks.
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     let version = digits.parse().ok();
     version.map(Some).ok_or_else(|| ApiError::field("/If-Match", "must be an ETag of these settings, or *"))
@@ -141,8 +142,8 @@ fn expected(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     get, path = "/v1/admin/settings", tag = "admin",
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
-async fn own(call: Call) -> Result<Tagged, ApiError> {
-    Ok(SettingsBody::answer(call.execute(ReadSettings).await?))
+async fn own(call: Call) -> Result<SettingsWithEtag, ApiError> {
+    Ok(SettingsBody::response(call.execute(ReadSettings).await?))
 }
 
 /// Changes your tenant's settings: a JSON merge patch (RFC 7396), in which null takes an override away. With `If-Match`
@@ -156,9 +157,9 @@ async fn change_own(
     call: Call,
     headers: HeaderMap,
     ApiJson(body): ApiJson<OwnSettingsChange>,
-) -> Result<Tagged, ApiError> {
-    let command = UpdateSettings { change: body.parse(expected(&headers)?)? };
-    Ok(SettingsBody::answer(call.execute(command).await?.after))
+) -> Result<SettingsWithEtag, ApiError> {
+    let command = UpdateSettings { change: body.parse(expected_version(&headers)?)? };
+    Ok(SettingsBody::response(call.execute(command).await?.after))
 }
 
 /// Lists the states that your tenant's settings had, the newest first.
@@ -180,8 +181,8 @@ async fn own_versions(
     get, path = "/v1/admin/tenants/{id}/settings", tag = "admin", params(("id" = Uuid, Path)),
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
-async fn of_tenant(call: Call, Id(id): Id<TenantId>) -> Result<Tagged, ApiError> {
-    Ok(SettingsBody::answer(call.execute(ReadTenantSettings { id }).await?))
+async fn of_tenant(call: Call, Id(id): Id<TenantId>) -> Result<SettingsWithEtag, ApiError> {
+    Ok(SettingsBody::response(call.execute(ReadTenantSettings { id }).await?))
 }
 
 /// Changes any tenant's settings, its request limits and quotas among them. Needs the grant `platform_admin`.
@@ -195,9 +196,9 @@ async fn change_of_tenant(
     Id(id): Id<TenantId>,
     headers: HeaderMap,
     ApiJson(body): ApiJson<TenantSettingsChange>,
-) -> Result<Tagged, ApiError> {
-    let command = UpdateTenantSettings { id, change: body.parse(expected(&headers)?)? };
-    Ok(SettingsBody::answer(call.execute(command).await?.after))
+) -> Result<SettingsWithEtag, ApiError> {
+    let command = UpdateTenantSettings { id, change: body.parse(expected_version(&headers)?)? };
+    Ok(SettingsBody::response(call.execute(command).await?.after))
 }
 
 /// Lists the states that any tenant's settings had. Needs the grant `platform_admin`.

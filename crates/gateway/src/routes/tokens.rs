@@ -100,7 +100,7 @@ impl From<AccessToken> for TokenBody {
     }
 }
 
-/// Schema of a list of token scopes.
+/// Returns the schema of a list of token scopes.
 fn scopes_schema() -> RefOr<Schema> {
     let words: Vec<_> = TokenScope::all().map(|scope| scope.to_string()).collect();
     let scope = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));

@@ -23,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// Largest size of a form without its file, in bytes: fields and boundaries.
+/// Maximum size of a form without its file, in bytes: fields and boundaries.
 const MAX_FORM_OVERHEAD: u64 = 1 << 20;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -71,7 +71,7 @@ pub(super) struct Uploaded {
 }
 
 impl Uploaded {
-    /// The response, with the document's path in `Location`.
+    /// Builds the response, with the document's path in `Location`.
     pub(super) fn response(
         code: StatusCode,
         document: &Document,

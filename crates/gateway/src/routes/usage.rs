@@ -203,14 +203,14 @@ fn timestamp_or_date() -> RefOr<Schema> {
     Schema::AnyOf(either).into()
 }
 
-/// Which end of a date counts as its time.
+/// Whether a date stands for its start or its end.
 #[derive(Clone, Copy)]
 enum DayBoundary {
     Start,
     End,
 }
 
-/// Parses a timestamp, or a date, of which the start or the end in UTC counts.
+/// Parses a timestamp, or a date, which stands for its start or end in UTC.
 fn parse_time(pointer: &str, text: Option<&str>, boundary: DayBoundary) -> Result<Option<Timestamp>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     let of_date = |date: Date| match boundary {

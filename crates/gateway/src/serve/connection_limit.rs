@@ -41,7 +41,7 @@ pub(super) struct ConnectionPermit {
     peer: IpAddr,
     request_received: AtomicBool,
     pub(super) in_flight: InFlightRequests,
-    /// Cancelled when the connection has to make room for another one.
+    /// Cancelled when the connection is evicted and must close.
     pub(super) evicted: CancellationToken,
 }
 
@@ -54,7 +54,7 @@ impl ConnectionLimiter {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a new connection can be accepted, if need be by evicting one that has not sent a request.
+    /// Waits until a new connection can be accepted. If necessary, evicts one that has not sent a request.
     pub(super) async fn ready(&self) {
         loop {
             let released = self.released.notified();
@@ -70,8 +70,8 @@ impl ConnectionLimiter {
         open.total < self.max_connections || !open.pending.is_empty()
     }
 
-    /// Counts a new connection of `peer`, and evicts a pending one if a limit is reached. `None` if the peer is at its
-    /// limit and all of its connections have sent a request.
+    /// Counts a new connection of `peer`, and evicts a pending one if a limit is reached. Returns `None` if the peer is
+    /// at its limit and all of its connections have sent a request.
     pub(super) fn try_acquire(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionPermit> {
         let peer = network(peer);
         let mut open = self.open();
@@ -107,7 +107,7 @@ impl OpenConnections {
 }
 
 impl ConnectionPermit {
-    /// Records that the connection sent a request: it cannot be evicted any more.
+    /// Records that the connection has sent a request, so that it is no longer evicted.
     pub(super) fn mark_request_received(&self) {
         if !self.request_received.swap(true, Ordering::Relaxed) {
             self.limiter.open().pending.remove(&self.id);

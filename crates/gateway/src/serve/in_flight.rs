@@ -48,7 +48,7 @@ impl InFlightRequests {
         }
     }
 
-    /// Returns once no request has been in flight for `timeout` without a break.
+    /// Waits until no request has been in flight for an uninterrupted `timeout`.
     pub(super) async fn idle_for(&self, timeout: Duration) {
         let mut count = self.0.subscribe();
         while count.wait_for(|count| *count == 0).await.is_ok() {
@@ -60,7 +60,7 @@ impl InFlightRequests {
     }
 }
 
-/// A response body that keeps its request in flight.
+/// A response body that keeps its request counted as in flight until it is dropped.
 struct GuardedBody {
     body: Body,
     _guard: RequestGuard,

@@ -31,25 +31,26 @@ use write_timeout::WriteTimeout;
 /// Limits of one listener and its connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Connections that are open at once. Above it, a new connection evicts one that has not sent a request
+    /// Connections that are open at once. Above this number, a new connection evicts one that has not sent a request
     /// yet; if there is none, it waits in the kernel's queue.
     pub max_connections: usize,
-    /// Connections of one peer. A reverse proxy is one peer: behind one, set it to `max_connections`.
+    /// Maximum number of connections of one peer. A reverse proxy counts as one peer, so behind one, set this to
+    /// `max_connections`.
     pub max_connections_per_peer: usize,
-    /// Time to send the header of a request, and for a new connection to send its first request.
+    /// Maximum time to receive the header of a request, and to wait for the first request on a new connection.
     pub header_read_timeout: Duration,
-    /// Time that a write may be pending because the peer does not read.
+    /// Maximum time that a write may be pending because the peer does not read.
     pub write_timeout: Duration,
-    /// Time that a connection may stay open with no request in flight. An open event stream is in flight.
+    /// Maximum time that a connection stays open without a request in flight. An open event stream counts as in flight.
     pub idle_timeout: Duration,
-    /// Age from which a connection takes no new requests; it closes once those in flight are answered.
+    /// Age after which a connection accepts no new requests. It closes when those in flight are answered.
     pub max_connection_age: Duration,
-    /// Requests in flight on one HTTP/2 connection.
+    /// Maximum number of requests in flight on one HTTP/2 connection.
     pub max_concurrent_streams: u32,
 }
 
 impl Limits {
-    /// The default limits for this number of connections. One peer may have three quarters of them.
+    /// Returns the default limits for this number of connections. One peer may have three quarters of them.
     #[must_use]
     pub fn new(max_connections: usize) -> Self {
         Self {
@@ -70,15 +71,16 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of a request's header that are buffered. The router refuses smaller headers with a problem document.
+/// Maximum number of buffered bytes of a request's header. The router has a lower limit, above which it responds with a
+/// problem document.
 const MAX_HEADER_BUFFER: usize = 128 << 10;
-/// Header lines that are parsed.
+/// Maximum number of header lines that are parsed.
 const MAX_HEADER_LINES: usize = 256;
 /// Pause after a failed `accept`, for instance because too many files are open.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `stop` is cancelled. Then it accepts no more connections, and returns once all
-/// requests in flight, streams included, are answered.
+/// Serves `router` on `listener` until `stop` is cancelled. Then it stops accepting connections, and returns when all
+/// requests in flight, including streams, are answered.
 pub async fn serve(listener: Arc<TcpListener>, router: Router, limits: Limits, stop: CancellationToken) {
     let limiter = ConnectionLimiter::new(limits.max_connections, limits.max_connections_per_peer);
     let connections = TaskTracker::new();
@@ -111,7 +113,7 @@ pub async fn serve(listener: Arc<TcpListener>, router: Router, limits: Limits, s
                 () = tokio::time::sleep(limits.max_connection_age) => {}
             }
             connection.as_mut().graceful_shutdown();
-            // A client that has all of its responses and does not close the connection is cut off.
+            // Disconnects clients that have received all responses and do not close the connection.
             tokio::select! {
                 _ = connection => {}
                 () = permit.in_flight.idle_for(limits.header_read_timeout) => {}
@@ -141,8 +143,8 @@ fn connection_builder(limits: Limits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Returns if the connection has sent no request within `timeout`, and never if it has. hyper's own timeout does
-/// not cover the time before it knows the protocol.
+/// Completes if the connection has not sent a request within `timeout`, and never completes if it has. hyper's own
+/// timeout does not cover the time before it has detected the protocol.
 async fn first_request_timeout(permit: &ConnectionPermit, timeout: Duration) {
     tokio::time::sleep(timeout).await;
     if permit.request_received() {
@@ -156,8 +158,8 @@ struct Accepted {
     permit: ConnectionPermit,
 }
 
-/// Accepts the next connection. `None` if its peer has too many connections, or if `accept` failed; in that case
-/// after a pause.
+/// Accepts the next connection. Returns `None` if its peer has too many connections, or, after a pause, if `accept`
+/// failed.
 async fn accept(listener: &TcpListener, limiter: &Arc<ConnectionLimiter>) -> Option<Accepted> {
     limiter.ready().await;
     match listener.accept().await {
@@ -166,14 +168,14 @@ async fn accept(listener: &TcpListener, limiter: &Arc<ConnectionLimiter>) -> Opt
             Some(Accepted { stream, peer, permit: limiter.try_acquire(peer.ip())? })
         }
         Err(error) => {
-            tracing::warn!(error = %error, "could not accept a connection");
+            tracing::warn!(error = %error, "failed to accept a connection");
             tokio::time::sleep(ACCEPT_RETRY).await;
             None
         }
     }
 }
 
-/// Serves `/metrics` in the Prometheus text format, on a port of its own, until `stop` is cancelled.
+/// Serves `/metrics` in the Prometheus text format, on a separate port, until `stop` is cancelled.
 pub async fn serve_metrics(listener: TcpListener, registry: Registry, stop: CancellationToken) {
     let router = Router::new().route("/metrics", get(metrics)).with_state(registry);
     serve(Arc::new(listener), router, Limits::new(64), stop).await;
@@ -186,7 +188,8 @@ async fn metrics(State(registry): State<Registry>) -> Response {
     }
 }
 
-/// Serves a starting server until `stop` is cancelled: it answers health checks, and everything else with 503.
+/// Serves a starting server until `stop` is cancelled. It answers health checks, and responds to everything else with
+/// 503.
 pub async fn serve_starting(
     listener: Arc<TcpListener>,
     readiness: Arc<dyn Readiness>,

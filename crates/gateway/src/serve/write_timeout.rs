@@ -1,4 +1,4 @@
-//! A write timeout for connections: a peer that stops reading must not keep memory on the server.
+//! A write timeout for connections, so that a peer that stops reading cannot hold memory on the server.
 
 use std::future::Future;
 use std::io::{self, IoSlice};

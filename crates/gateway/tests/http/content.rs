@@ -1,4 +1,4 @@
-//! Downloads: always an attachment; the whole file or one range.
+//! Downloads: always as an attachment; the whole file or one range.
 
 use crate::support::*;
 use axum::body::Bytes;

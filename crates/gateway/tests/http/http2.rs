@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-/// Opens a connection that answers pings and sends requests only when told to.
+/// Opens a connection that answers pings, but sends requests only when the test does.
 async fn connect(server: &Server) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
     let stream = TokioIo::new(server.connect().await);
     let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.expect("HTTP/2");

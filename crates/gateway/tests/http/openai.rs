@@ -1,4 +1,5 @@
-//! The OpenAI-compatible surface: the commands that requests become, and chunks and answers as clients parse them.
+//! The OpenAI-compatible API: the commands that requests are parsed to, and the chunks and answers as clients parse
+//! them.
 
 use crate::support::*;
 use axum::body::Body;

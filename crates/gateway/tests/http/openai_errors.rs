@@ -1,4 +1,4 @@
-//! Errors of the OpenAI-compatible surface: always in OpenAI's format, also those of layers.
+//! Errors of the OpenAI-compatible API: always in OpenAI's format, including those of middleware.
 
 use crate::support::*;
 use axum::body::Body;

@@ -1,5 +1,5 @@
-//! Hostile and slow clients over real sockets: they are disconnected, and others are served meanwhile. Timeouts of
-//! connections run on real time here.
+//! Hostile and slow clients over real sockets: they are disconnected, and other clients are served meanwhile. The
+//! timeouts of connections run in real time.
 
 use crate::support::{account, caller, events, router, settings, started};
 use axum::Router;
@@ -22,7 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Timeouts of the server under test.
 pub const SHORT: Duration = Duration::from_millis(400);
-/// Longest wait of a client. Only a failing test waits this long.
+/// Maximum time that a client waits. Only a failing test waits this long.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub struct Server {
@@ -76,7 +76,7 @@ async fn send(mut connection: TcpStream, bytes: &str) -> String {
     connection.write_all(bytes.as_bytes()).await.expect("sent");
     let mut response = Vec::new();
     let reading = connection.read_to_end(&mut response);
-    // A reset ends the response, too.
+    // A connection reset ends the response as well.
     let _ = tokio::time::timeout(CLIENT_TIMEOUT, reading).await.expect("a response in time");
     String::from_utf8_lossy(&response).into_owned()
 }
@@ -85,7 +85,7 @@ async fn send(mut connection: TcpStream, bytes: &str) -> String {
 async fn time_until_closed(mut connection: TcpStream) -> Duration {
     let started_at = Instant::now();
     let mut rest = Vec::new();
-    // A reset closes the connection, too.
+    // A reset closes the connection as well.
     let _ = tokio::time::timeout(CLIENT_TIMEOUT, connection.read_to_end(&mut rest)).await.expect("closed in time");
     started_at.elapsed()
 }
@@ -162,7 +162,7 @@ async fn one_peer_cannot_take_all_connections() {
     drop(streams);
 }
 
-/// A run that starts and never ends.
+/// Returns the events of a run that starts and never ends.
 pub fn endless_run() -> EventStream {
     events(vec![started()]).chain(futures::stream::pending()).boxed()
 }
@@ -203,7 +203,7 @@ async fn a_client_that_does_not_read_is_disconnected_and_buffers_little() {
     let server = Server::start(router(gate, settings()), limits).await;
     let _client = server.open(&chat()).await;
     eventually("the server drops the stream", || async { dropped.load(Ordering::SeqCst).then_some(()) }).await;
-    // The socket buffers of both ends, and a few hundred KiB in the server.
+    // The limit covers the socket buffers of both ends and a few hundred KiB in the server.
     let bytes = produced.load(Ordering::SeqCst) * 10_000;
     assert!(bytes < 20 << 20, "{bytes} bytes were produced and not read");
 }
@@ -245,7 +245,7 @@ fn blocking_gate(lock: &Arc<Mutex<()>>, entered: &Arc<AtomicUsize>) -> MockGate 
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn requests_above_the_limit_are_refused_at_once_and_the_others_are_answered() {
     let (lock, entered) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
-    // One request at a time: the mock handles its calls one after the other, and a second call would block its thread.
+    // One request at a time: the mock handles calls sequentially, and a second call would block its thread.
     let settings = GatewaySettings { max_in_flight: 1, ..settings() };
     let server = Server::start(router(blocking_gate(&lock, &entered), settings), Limits::new(64)).await;
     let mut turns = Vec::new();

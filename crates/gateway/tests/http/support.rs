@@ -1,4 +1,4 @@
-//! A router over a mocked gate, requests, responses and sample data.
+//! Test support: a router over a mocked gate, requests, responses and sample data.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -39,7 +39,8 @@ impl Reply {
         self.headers.get(name).map(|value| value.to_str().expect("ASCII"))
     }
 
-    /// Status, code and the pointer of the first field error. Checks the members that every problem document has.
+    /// Returns status, code and the pointer of the first field error. Checks the members that every problem document
+    /// must have.
     pub fn problem(&self) -> (u16, String, Option<String>) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text);
         let body = self.json();

@@ -35,7 +35,7 @@ fn post(body: impl Into<Body>) -> Request<Body> {
     with_header(request("POST", PATH, body.into()), "content-type", "multipart/form-data; boundary=B")
 }
 
-/// Runs a future to its end on another thread: the mock's handlers are synchronous.
+/// Runs a future to completion on another thread, because the mock's handlers are synchronous.
 fn block_on<T: Send>(work: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|threads| {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

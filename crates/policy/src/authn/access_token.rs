@@ -8,7 +8,7 @@ use super::settings::IssuerSettings;
 use super::sign_in::resolve_login_tenant;
 use super::token_error::TokenError;
 use super::{Authenticator, NewSession, user_scope};
-use crate::caller::Origin;
+use crate::caller::RequestOrigin;
 use crate::error::GateError;
 use domain::access_token::{AccessToken, TenantAccessToken};
 use domain::audit::{EventType, ResultStatus};
@@ -24,7 +24,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-/// Prefix of every secret. Secret scanners of repositories and logs can search for it.
+/// Prefix of every secret, so that scanners of repositories and logs can find leaked ones.
 pub const PREFIX: &str = "plantpat_";
 /// Number of random bytes in a secret.
 const RANDOM_BYTES: usize = 32;
@@ -68,7 +68,7 @@ impl Authenticator {
         &self,
         secret: &str,
         hash: &str,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> Result<Session, GateError> {
         let known = match is_well_formed(secret) {
             true => self.directory.access_token(hash).await.map_err(GateError::Store)?,
@@ -118,7 +118,7 @@ impl Authenticator {
         tenant: &Tenant,
         token: &AccessToken,
         hash: &str,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> Result<Result<Option<Membership>, TokenError>, StoreError> {
         let user = token.user_id;
         let mut tx = self.store.begin(&user_scope(tenant.id, user, origin.request.clone())).await?;
@@ -184,7 +184,7 @@ fn login_error(
         Some(_) => return Some(TokenError::AccessTokenInsufficientScope),
         None => {}
     }
-    // A role that came from a token's claims must still be given by the same claims today.
+    // A role that came from a token's claims must still result from those claims under today's mappings.
     let current_role = admission::mapped_role(login, issuer, tenant_mappings).unwrap_or(Role::Viewer);
     (user.role_from_token && current_role < user.role).then_some(TokenError::AccessTokenRoleLowered)
 }

@@ -1,5 +1,5 @@
-//! Rules that admit a login and map it to a role. They apply to a token when it is first used, and to a personal access
-//! token through its user's last login.
+//! Rules that admit a login and map it to a role. They are applied to a token when it is first used, and to the last
+//! interactive login of a personal access token's user.
 
 use super::claims;
 use super::settings::{GroupsOverage, IssuerSettings};
@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 /// A tenant's mapping from role values and groups (`g:<group>`) to roles.
 pub type RoleMappings = BTreeMap<String, Role>;
 
-/// Returns the code of the first rule that refuses the login, or `None` if the login is admitted. The caller may read
-/// the code.
+/// Returns the code of the first rule that refuses the login, or `None` if the login is admitted. The code may be shown
+/// to the caller.
 pub fn refusal(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMappings) -> Option<RefusalCode> {
     if login.groups_left_out && issuer.groups_overage == GroupsOverage::Refuse {
         return Some(RefusalCode::GroupsOverage);
@@ -22,8 +22,8 @@ pub fn refusal(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMap
     if login.guest_of.as_deref().is_some_and(|home| !is_admitted_guest(home)) {
         return Some(RefusalCode::GuestRefused);
     }
-    // Entra gives any application of the directory a token for an API that does not require assignment. Only an
-    // application with a mapped role is admitted.
+    // If an API does not require assignment, Entra issues tokens for it to every application of the directory. So only
+    // applications with a mapped role are admitted.
     if login.is_application && !has_mapped_role(login, issuer, tenant_mappings) {
         return Some(RefusalCode::InsufficientScope);
     }
@@ -34,10 +34,10 @@ pub fn refusal(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMap
     (!is_met).then_some(RefusalCode::InsufficientScope)
 }
 
-/// Returns the strongest role that the login's role values and groups map to, by the issuer's or the tenant's mapping.
+/// Returns the highest role that the login's role values and groups map to, in the issuer's or the tenant's mapping.
 ///
-/// A login whose values are all unmapped gets the weakest role: a user who lost a role at the issuer loses it here too.
-/// Returns `None` if the login has no role claim and its groups are absent or used by no mapping.
+/// A login whose values are all unmapped gets the lowest role, so that a user who loses a role at the issuer loses it
+/// here too. Returns `None` if the login has no role claim and no groups, or groups that no mapping uses.
 pub fn mapped_role(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMappings) -> Option<Role> {
     let mappings = [&issuer.roles, tenant_mappings];
     let groups_are_mapped = mappings.iter().any(|mapping| mapping.keys().any(|value| value.starts_with("g:")));
@@ -59,7 +59,7 @@ fn mapping_keys(login: &Login) -> impl Iterator<Item = String> {
     roles.chain(login.groups.iter().flatten().map(|group| format!("g:{group}")))
 }
 
-/// Returns the login without the groups that no mapping uses, to be stored. A user may have hundreds of groups.
+/// Removes the groups that no mapping uses, before the login is stored. A user may have hundreds of groups.
 pub fn without_unmapped_groups(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMappings) -> Login {
     let is_mapped = |group: &&String| {
         let value = format!("g:{group}");

@@ -136,7 +136,7 @@ pub fn check_is_access_token(claims: &Claims) -> Result<(), TokenError> {
 }
 
 /// Reads the user's identity. The role stays unset until the tenant is known. Every claim that could name the user must
-/// be a string, even if it is not used: two readers of the token must not see two users.
+/// be a string, even if it is not used, so that no other reader of the token sees a different user.
 pub fn identity(claims: &Claims, issuer: &IssuerSettings) -> Result<Identity, TokenError> {
     let names: &ClaimNames = &issuer.claims;
     let subject_claims = names.subject.iter().filter_map(|name| first_claim(claims, std::slice::from_ref(name)));
@@ -158,7 +158,7 @@ fn timestamp(value: &Value) -> Option<Timestamp> {
     numeric_date(value).and_then(|seconds| Timestamp::from_timestamp(seconds, 0))
 }
 
-/// Reads the facts of the login that decide whether the user is admitted.
+/// Extracts the properties of the login that decide whether the user is admitted.
 pub fn login(claims: &Claims, issuer: &IssuerSettings, now: Timestamp) -> Login {
     let names = &issuer.claims;
     let required = issuer.required_claim.as_ref().and_then(|(name, _)| claims.get(name)).and_then(Value::as_str);

@@ -1,6 +1,6 @@
 //! Malleability of ECDSA signatures. If (`r`, `s`) is a valid signature, so is (`r`, `n - s`), where `n` is the order
-//! of the curve. Anyone can thus turn a token into a second valid token without the key. Accepting only the low `s`
-//! prevents it.
+//! of the curve. So anyone can derive a second valid token from a token, without the key. Accepting only the lower `s`
+//! prevents this.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! Diagnostics: what an issuer publishes, and what a token contains before it is verified.
+//! Diagnostics: shows the keys that an issuer publishes, and the contents of a token without verifying it.
 
 use super::jwks::fetch;
 use super::jws::parse;
@@ -7,7 +7,7 @@ use super::token_error::{TokenError, loggable};
 use jwks_client_rs::JsonWebKey;
 use serde_json::Value;
 
-/// What an issuer publishes.
+/// Keys and metadata that an issuer publishes.
 #[derive(Clone, Debug, Default)]
 pub struct IssuerView {
     /// URL or path of the JWK Set; `None` if the discovery document does not name it.
@@ -85,7 +85,7 @@ async fn discover(http: &reqwest::Client, issuer: &str, view: &mut IssuerView) -
     }
 }
 
-/// Renders an error with its sources, so that a proxy or certificate problem shows.
+/// Formats an error with its sources, so that a proxy or certificate problem is visible.
 fn error_chain(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -100,14 +100,14 @@ fn key_view(key: &JsonWebKey) -> KeyView {
     KeyView { id: key.key_id().to_owned(), kind: kind.to_owned(), algorithm: key.alg().map(str::to_owned) }
 }
 
-/// Contents of a token that was not verified. None of them is secret.
+/// Contents of an unverified token. Contains nothing secret.
 #[derive(Clone, Debug)]
 pub struct TokenView {
     /// The `alg` header.
     pub algorithm: String,
     /// The `kid` header.
     pub key_id: Option<String>,
-    /// The claims `iss`, `aud`, `exp`, `iat`, `tid` and `ver`, as far as the token has them.
+    /// Those of the claims `iss`, `aud`, `exp`, `iat`, `tid` and `ver` that the token has.
     pub claims: Vec<(&'static str, Value)>,
     /// Names of all claims that can be logged.
     pub names: Vec<String>,

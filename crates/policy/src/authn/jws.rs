@@ -81,8 +81,8 @@ fn decode_object(part: &str) -> Result<Map<String, Value>, TokenError> {
     }
 }
 
-/// Deserializes a JSON value and refuses objects with duplicate member names (RFC 7515 §4): two readers of the token
-/// must not see different values.
+/// Deserializes a JSON value and rejects objects with duplicate member names (RFC 7515 §4), since another reader of the
+/// token could use a different one of the values.
 struct NoDuplicateMembers;
 
 impl<'de> DeserializeSeed<'de> for NoDuplicateMembers {

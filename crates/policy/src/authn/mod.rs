@@ -22,7 +22,7 @@ pub use sign_in::resolve_tenant;
 pub use token_error::{RefusedToken, TokenError};
 pub use verify::{Issuer, VerifiedToken, verify};
 
-use crate::caller::{Caller, Origin};
+use crate::caller::{Caller, RequestOrigin};
 use crate::error::GateError;
 use crate::keyed_hash::HashKey;
 use chrono::TimeDelta;
@@ -59,8 +59,8 @@ pub struct AuthnSettings {
     /// Maximum age of a user's last interactive login, in days. The user's personal access tokens are refused after
     /// that.
     pub login_max_age_days: u32,
-    /// Maximum number of refusals per minute in which an inactive user gets the reason. Further ones are answered as
-    /// rate-limited.
+    /// Maximum number of refusals per minute for which a known user gets the reason in the response. Further requests
+    /// are answered as rate-limited.
     pub refusals_per_minute: u32,
 }
 
@@ -117,7 +117,7 @@ impl Authenticator {
     /// # Errors
     /// If the token is refused, its tenant is unknown or inactive, its user is inactive, or the keys or the database
     /// are not available.
-    pub async fn authenticate(&self, bearer: Option<&str>, origin: Origin) -> Result<Caller, GateError> {
+    pub async fn authenticate(&self, bearer: Option<&str>, origin: RequestOrigin) -> Result<Caller, GateError> {
         let Some(token) = bearer else {
             return Err(self.refuse_token(TokenError::Missing.into(), &origin).await);
         };
@@ -147,7 +147,12 @@ impl Authenticator {
         if is_platform_admin { vec![Grant::PlatformAdmin] } else { Vec::new() }
     }
 
-    async fn refresh_session(&self, hash: &str, session: Session, origin: &Origin) -> Result<Session, GateError> {
+    async fn refresh_session(
+        &self,
+        hash: &str,
+        session: Session,
+        origin: &RequestOrigin,
+    ) -> Result<Session, GateError> {
         let Some(tenant) = self.confirmed_tenant(&session).await? else {
             self.sessions.remove(hash);
             return Err(self
@@ -183,8 +188,8 @@ impl Authenticator {
         self.issuers.iter().map(|issuer| issuer.keys.version()).sum()
     }
 
-    /// Keyed hash of a token's JWS Signing Input (RFC 7515 §2). It marks a token as used; the signature is left out,
-    /// since one signing input can have several valid signatures.
+    /// Keyed hash of a token's JWS Signing Input (RFC 7515 §2). It identifies a token that was used before. The
+    /// signature is excluded, since one signing input can have several valid signatures.
     fn signing_input_hash(&self, token: &str) -> String {
         let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
         self.hash(signed)
@@ -245,8 +250,8 @@ pub fn build_issuers(
     Ok(settings.into_iter().map(build_issuer).collect())
 }
 
-/// Returns the scope of another user of the tenant, to simulate a decision. The simulation is recorded for the user who
-/// requested it; the scope is never passed to a use case.
+/// Returns the scope of another user of the tenant, to simulate a decision. Audit rows of the simulation name the user
+/// who requested it, and the scope is never passed to a use case.
 pub(crate) fn simulation_scope(requester: &TenantScope, user: UserId) -> TenantScope {
     user_scope(requester.tenant(), user, requester.request().clone())
 }

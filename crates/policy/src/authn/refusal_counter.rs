@@ -1,4 +1,5 @@
-//! Counts refusals by key. Otherwise, whoever sends requests without a token could fill the disk with audit rows.
+//! Counts refusals by key instead of writing an audit row for each. Otherwise, anyone could fill the disk with audit
+//! rows by sending requests without a token.
 //!
 //! The first refusal with a key in a minute is recorded at once. The others of that minute are counted and recorded as
 //! one row when the minute has ended.
@@ -13,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub const MAX_KEYS: usize = 256;
 const SECONDS_PER_MINUTE: i64 = 60;
 
-/// Refusals with the same key are counted together.
+/// Identifies refusals that are counted together.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct RefusalKey {
     /// Tenant whose audit log records them.
@@ -33,11 +34,11 @@ pub struct RefusalCount {
     pub key: RefusalKey,
     /// The minute, as the number of minutes since 1970-01-01 UTC.
     pub minute: i64,
-    /// Whether there were too many keys, so that these refusals are counted by reason only.
+    /// Whether these refusals are counted by reason only, because there were more than [`MAX_KEYS`] keys.
     pub is_overflow: bool,
-    /// Refusals of the minute, by key.
+    /// Number of refusals with this key in this minute.
     pub total: u64,
-    /// Refusals that no audit row covers yet.
+    /// Number of refusals that no audit row includes yet.
     pub unrecorded: u64,
     /// Audit row of the first refusal.
     pub first: Option<AuditId>,
@@ -95,8 +96,8 @@ impl RefusalCounter {
         }
     }
 
-    /// Returns the counts with unrecorded refusals of the minutes that have ended; with `include_current`, of the
-    /// current minute too.
+    /// Returns the counts with unrecorded refusals: those of minutes that have ended and, with `include_current`, of
+    /// the current minute. Also removes counts of ended minutes that are fully recorded.
     pub fn due(&self, now: Timestamp, include_current: bool) -> Vec<RefusalCount> {
         let minute = now.timestamp().div_euclid(SECONDS_PER_MINUTE);
         let mut counts = self.lock();

@@ -1,10 +1,10 @@
-//! Records refusals: each in the log; in the audit log the first with each key per minute, then a row with
-//! the number of the others.
+//! Records refusals. Each one is logged. The audit log gets one row for the first refusal with a key in a minute, and
+//! one row with the number of further ones.
 
 use super::refusal_counter::{RefusalCount, RefusalKey};
 use super::token_error::{RefusedToken, TokenError};
 use super::{Authenticator, system_scope, user_scope};
-use crate::caller::Origin;
+use crate::caller::RequestOrigin;
 use crate::decision::{self, DecisionTrace};
 use crate::error::GateError;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
@@ -20,7 +20,7 @@ use std::time::Duration;
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Authenticator {
-    pub(super) async fn refuse_token(&self, token: RefusedToken, origin: &Origin) -> GateError {
+    pub(super) async fn refuse_token(&self, token: RefusedToken, origin: &RequestOrigin) -> GateError {
         let RefusedToken { error, issuer, key_id, token_id } = token;
         tracing::warn!(
             request_id = %origin.request, reason = error.code(), issuer = issuer.as_deref(), key_id, token_id,
@@ -42,7 +42,7 @@ impl Authenticator {
         tenant: TenantId,
         user: Option<UserId>,
         code: RefusalCode,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> GateError {
         let metadata = decision::audit_metadata(&DecisionTrace::refused_at_authentication(code));
         let key = RefusalKey { tenant, user, reason: code.as_str(), peer: user.map_or(origin.peer, |_| None) };
@@ -59,7 +59,7 @@ impl Authenticator {
 
     /// Counts a refusal, and records it at once if it is the first with its key in this minute. The request is refused
     /// even if recording fails.
-    async fn count_refusal(&self, key: RefusalKey, mut metadata: Value, origin: &Origin) -> CountedRefusal {
+    async fn count_refusal(&self, key: RefusalKey, mut metadata: Value, origin: &RequestOrigin) -> CountedRefusal {
         let increment = self.refusals.count(key.clone(), self.clock.now());
         if !increment.is_first {
             return CountedRefusal { decision: increment.first, total: increment.total };
@@ -84,8 +84,8 @@ impl Authenticator {
         tx.commit().await.map(|()| id)
     }
 
-    /// Records the refusals that were only counted, of the minutes that have ended; with `include_current`, of the
-    /// current minute too. Counts that cannot be recorded are kept.
+    /// Writes the audit rows of refusals that were only counted: those of minutes that have ended and, with
+    /// `include_current`, of the current minute. Counts that cannot be written are kept.
     pub async fn record_counted_refusals(&self, include_current: bool) {
         for count in self.refusals.due(self.clock.now(), include_current) {
             let RefusalCount { key, total, unrecorded, is_overflow, first, .. } = &count;

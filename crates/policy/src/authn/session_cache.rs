@@ -13,12 +13,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long tenant, role and clearance are used without reading them again.
+/// Maximum age of the cached tenant, role and clearance; older ones are read again.
 pub const MAX_STALENESS: Duration = Duration::from_secs(2);
 /// Maximum number of cached sessions.
 const MAX_SESSIONS: usize = 20_000;
 
-/// Where the assignment of a token's user to a tenant comes from. It is checked again when the session is stale.
+/// Source of the mapping from a token to its tenant. It is checked again when the session is stale.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TenantSource {
     /// The configuration, which does not change while the process runs.
@@ -43,9 +43,9 @@ pub struct Session {
     pub user: User,
     /// Role, grants and clearance, as of `read_at`.
     pub entitlements: Entitlements,
-    /// Where the assignment to the tenant comes from.
+    /// Source of the mapping to the tenant.
     pub tenant_source: TenantSource,
-    /// Credential that later decisions depend on.
+    /// Credential that the gate's decisions use.
     pub credential: Arc<Credential>,
     /// When the token expires or its authentication becomes too old. The session is not used after that.
     pub expires_at: Timestamp,

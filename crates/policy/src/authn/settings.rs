@@ -47,10 +47,10 @@ pub struct IssuerSettings {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupsOverage {
-    /// Refuse the token: the roles that its groups would give are unknown.
+    /// Refuse the token, since the roles that the omitted groups map to are unknown.
     #[default]
     Refuse,
-    /// Accept the token without groups, for issuers that give roles by app roles alone.
+    /// Accept the token without groups; for issuers that assign roles by app roles only.
     Ignore,
 }
 
@@ -62,8 +62,8 @@ pub fn entra_directory(issuer: &str) -> Option<&str> {
     uuid::Uuid::try_parse(directory).is_ok().then_some(directory)
 }
 
-/// A signature algorithm (RFC 7518, RFC 8037). There is no symmetric one, since the platform never shares a secret with
-/// an issuer.
+/// A signature algorithm (RFC 7518, RFC 8037). Symmetric ones are not supported, since the platform never shares a
+/// secret with an issuer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum SignatureAlgorithm {
@@ -100,7 +100,7 @@ impl SignatureAlgorithm {
     }
 }
 
-/// Source of an issuer's public keys. A token cannot name one.
+/// Source of an issuer's public keys. Never taken from a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeySource {
     /// A JWK Set (RFC 7517) at this URL.
@@ -111,8 +111,9 @@ pub enum KeySource {
     File(PathBuf),
 }
 
-/// How an issuer names its claims. Each is a list: the first that is there wins. A name is looked up as it stands
-/// first (Entra's `extn.PlatformTenantId` has a dot in it), then as a dotted path (Keycloak's `realm_access.roles`).
+/// Names of the claims that an issuer uses. Each is a list, and the first claim that is present is used. A name is
+/// looked up literally first (Entra's `extn.PlatformTenantId` contains a dot), then as a dotted path (Keycloak's
+/// `realm_access.roles`).
 #[derive(Clone, PartialEq, Eq, Debug, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClaimNames {
@@ -156,7 +157,7 @@ impl Default for ClaimNames {
     }
 }
 
-/// Role values that are mapped if the configuration maps none.
+/// Default role mapping, used if the configuration has none.
 #[must_use]
 pub fn default_roles() -> BTreeMap<String, Role> {
     [
@@ -172,7 +173,8 @@ pub fn default_roles() -> BTreeMap<String, Role> {
     .collect()
 }
 
-/// Tenants that an issuer may assert. The tenant claim alone proves nothing; this mapping decides.
+/// Tenants that an issuer may assert. The tenant claim is not trusted by itself; only tenants in this mapping are
+/// accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TenantTrust {
     /// Any tenant; the claim is its id or slug. For development mode only.

@@ -5,7 +5,7 @@ use super::session_cache::{Session, TenantSource};
 use super::settings::IssuerSettings;
 use super::verify::{VerifiedToken, verify};
 use super::{Authenticator, NewSession, system_scope, user_scope};
-use crate::caller::Origin;
+use crate::caller::RequestOrigin;
 use crate::error::GateError;
 use domain::assigned_role::RoleClaimRejection;
 use domain::audit::{EventType, ResultStatus};
@@ -32,7 +32,7 @@ impl Authenticator {
         &self,
         token: &str,
         hash: &str,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> Result<Session, GateError> {
         // Read before the verification: a refresh during it must count as a newer version.
         let keys_version = self.keys_version();
@@ -64,7 +64,7 @@ impl Authenticator {
         &self,
         tenant: TenantId,
         token: &NewToken<'_>,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> Result<Option<Membership>, StoreError> {
         let now = self.clock.now();
         let new_id = UserId::from_uuid(self.ids.uuid());
@@ -104,7 +104,7 @@ impl Authenticator {
         hash: &str,
         tenant: &Tenant,
         membership: Option<Membership>,
-        origin: &Origin,
+        origin: &RequestOrigin,
     ) -> Result<Membership, GateError> {
         let user = membership.as_ref().map(|member| member.user.id);
         let code = match membership {

@@ -7,8 +7,8 @@ use domain::ports::StoreError;
 use serde_json::Value;
 
 impl Authenticator {
-    /// Records the start of a process. `facts` names the program and a keyed hash of its configuration: a changed
-    /// configuration shows from one start to the next, its contents do not.
+    /// Records the start of a process. `facts` contains the program's name and a keyed hash of its configuration, so
+    /// that a change between two starts is visible without disclosing the contents.
     ///
     /// # Errors
     /// If the audit log cannot be written.

@@ -1,4 +1,5 @@
-//! Verifies a JWT against the issuer that it names, in a fixed order of checks with one error each.
+//! Verifies a JWT with the settings and keys of the issuer that it names. The checks run in a fixed order, and each has
+//! its own error.
 
 use super::admission::{self, RoleMappings};
 use super::claims::{self, Claims};
@@ -43,7 +44,7 @@ pub struct VerifiedToken {
     pub valid_until: Timestamp,
     /// The token's identifier, if it can be logged.
     pub token_id: Option<String>,
-    /// Facts that decide whether the user is admitted.
+    /// Properties of the login that decide whether the user is admitted.
     pub login: Login,
     claims: Claims,
 }
@@ -55,7 +56,7 @@ impl VerifiedToken {
         claims::client(&self.claims, &self.issuer.claims)
     }
 
-    /// The credential that later decisions depend on.
+    /// The credential that the gate's decisions use.
     #[must_use]
     pub fn credential(&self) -> Credential {
         let (claims, names) = (&self.claims, &self.issuer.claims);
@@ -68,21 +69,21 @@ impl VerifiedToken {
         Credential { kind, client: self.client(), session }
     }
 
-    /// The role that the token gives under the tenant's own mapping, or `None` if it says nothing about roles.
+    /// The role that the token's claims map to, including the tenant's own mapping; `None` if it has no role claims.
     #[must_use]
     pub fn role(&self, tenant_mappings: &RoleMappings) -> Option<Role> {
         admission::mapped_role(&self.login, &self.issuer, tenant_mappings)
     }
 
-    /// Why the verified token is not admitted under the tenant's own mapping, or `None` if it is. The caller may read
-    /// the code.
+    /// Returns why the verified token is not admitted, given the tenant's own mapping, or `None` if it is admitted. The
+    /// code may be shown to the caller.
     #[must_use]
     pub fn admission_refusal(&self, tenant_mappings: &RoleMappings) -> Option<RefusalCode> {
         admission::refusal(&self.login, &self.issuer, tenant_mappings)
     }
 }
 
-/// Verifies `token`.
+/// Verifies the bearer token `token` at the time `now`, with the settings and keys of one of `issuers`.
 ///
 /// Order of the checks: size and structure; issuer (not verified yet, only to select the settings); algorithm; key id;
 /// form of the signature; signature; times; audience; required claim; type of token; subject; age of the

@@ -1,4 +1,4 @@
-//! Use cases that policy implements itself: reading one's account and simulating a decision.
+//! Use cases that this crate implements itself: reading the caller's account and simulating a decision.
 
 use crate::authn::{Authenticator, simulation_scope};
 use crate::decision::{self, Question};
@@ -20,7 +20,7 @@ pub struct AccessQueries {
 }
 
 impl AccessQueries {
-    /// Reads accounts and decides over `store`, with the grants that the configuration of `authn` gives.
+    /// Creates the use cases. They read from `store`, and take configured grants from `authn`.
     #[must_use]
     pub fn new(authn: Arc<Authenticator>, store: Arc<dyn Store>) -> Self {
         Self { authn, store }
@@ -39,7 +39,7 @@ impl UseCase<ReadAccount> for AccessQueries {
     }
 }
 
-/// Decides for another user in a transaction that is never committed.
+/// Simulates a decision for another user, in a transaction that is never committed.
 #[async_trait]
 impl UseCase<SimulateDecision> for AccessQueries {
     async fn execute(&self, command: Authorized<SimulateDecision>) -> Result<Decision, RuntimeError> {

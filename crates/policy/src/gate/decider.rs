@@ -1,4 +1,4 @@
-//! Decides about a command and records the decision in the same transaction.
+//! Decides whether a command is allowed and records the decision in the same transaction.
 
 use crate::authn::Authenticator;
 use crate::caller::Caller;
@@ -61,13 +61,13 @@ impl Decider {
         tx.commit().await.map_err(GateError::Audit)?;
         let grant = AccessGrant {
             rights: matrix::rights(&entitlements, caller.credential()),
-            credential: Arc::clone(caller.shared_credential()),
+            credential: Arc::clone(caller.credential_arc()),
             space: Space::Home,
         };
         Ok(mint_authorized(caller.scope(), grant, receipt, command))
     }
 
-    /// Decides again about a command that was authorized earlier. A refusal is recorded and logged.
+    /// Repeats the decision about a command that was authorized earlier. A refusal is recorded and logged.
     pub(super) async fn authorize_again<C: Command + Sync>(
         &self,
         scope: &TenantScope,
@@ -120,8 +120,8 @@ fn denied_outcome(attempt: Attempt, decision: &Decision) -> Outcome {
     Outcome { subject, status: ResultStatus::Denied, model: None, tools_used: Vec::new() }
 }
 
-/// The error that the caller sees. A not-found error has no decision id, so that absent and foreign resources look
-/// alike.
+/// The error that the caller sees. A not-found error has no decision id, so that absent resources and those of other
+/// users cannot be told apart.
 fn to_error(verdict: Verdict, id: AuditId) -> GateError {
     match verdict {
         Verdict::Refused { code } => GateError::Refused { code, decision: Some(id) },

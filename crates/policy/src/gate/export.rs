@@ -1,5 +1,5 @@
-//! An export of the audit log may take as long as its reader wants. The gate decides again before each page whether the
-//! reader may continue.
+//! Repeats the decision during an export of the audit log, which may take as long as its reader keeps it open. Before
+//! each page, the gate checks whether the reader may still export.
 
 use super::Decider;
 use async_trait::async_trait;

@@ -80,8 +80,9 @@ fn status(
     }
 }
 
-/// Hash under which a key is stored. It includes the user's rights: after a demotion, or with another token's scopes,
-/// the same key counts as new, and the request is decided again instead of being answered with the stored response.
+/// Hash under which a key is stored. The hash covers the user's rights: after a demotion, or with a token of other
+/// scopes, the same key counts as new, so that the request is authorized again instead of being answered with the
+/// stored response.
 fn key_hash(hash: &HashKey, entitlements: &Entitlements, credential: &Credential, request: &KeyedRequest) -> String {
     let scopes = credential.scopes().map(|scopes| scopes.iter().map(ToString::to_string).collect::<Vec<_>>());
     let content = json!([request.key, entitlements.role, entitlements.grants, entitlements.clearance, scopes]);
@@ -132,7 +133,7 @@ mod tests {
         }
     }
 
-    /// A stored response is not returned to a user who has fewer rights by now.
+    /// A stored response is not returned to a user whose rights were reduced since.
     #[test]
     fn the_key_hash_depends_on_the_rights_of_the_user() {
         let request = KeyedRequest {

@@ -1,7 +1,7 @@
 //! A mock of the gate, for tests of the gateway.
 
 use super::{Authenticate, Execute, Idempotency, KeyStatus, KeyedRequest};
-use crate::caller::{Caller, Origin};
+use crate::caller::{Caller, RequestOrigin};
 use crate::error::GateError;
 use async_trait::async_trait;
 use domain::command::Command;
@@ -10,9 +10,9 @@ use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 
 type Handler<C> = Box<dyn Fn(&Caller, C) -> Result<<C as Command>::Output, GateError> + Send + Sync>;
-type Login = Box<dyn Fn(Option<String>, Origin) -> Result<Caller, GateError> + Send + Sync>;
+type Login = Box<dyn Fn(Option<String>, RequestOrigin) -> Result<Caller, GateError> + Send + Sync>;
 
-/// A gate whose answers a test defines. A command without a handler panics. Every idempotency key is new.
+/// A gate with handlers defined by a test. A command without a handler panics. Every idempotency key counts as new.
 #[derive(Default)]
 pub struct MockGate {
     login: Option<Login>,
@@ -20,7 +20,7 @@ pub struct MockGate {
 }
 
 impl MockGate {
-    /// A gate without handlers.
+    /// Creates a gate without handlers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -29,13 +29,13 @@ impl MockGate {
     /// Authenticates callers with `login`.
     pub fn on_login(
         &mut self,
-        login: impl Fn(Option<String>, Origin) -> Result<Caller, GateError> + Send + Sync + 'static,
+        login: impl Fn(Option<String>, RequestOrigin) -> Result<Caller, GateError> + Send + Sync + 'static,
     ) -> &mut Self {
         self.login = Some(Box::new(login));
         self
     }
 
-    /// Answers commands of type `C` with `handler`, which replaces an earlier one.
+    /// Handles commands of type `C` with `handler`, and replaces an earlier handler.
     pub fn on<C: Command>(
         &mut self,
         handler: impl Fn(&Caller, C) -> Result<C::Output, GateError> + Send + Sync + 'static,
@@ -49,7 +49,7 @@ impl MockGate {
 #[async_trait]
 impl Authenticate for MockGate {
     #[expect(clippy::panic, reason = "a test without a login handler must fail")]
-    async fn authenticate(&self, bearer: Option<String>, origin: Origin) -> Result<Caller, GateError> {
+    async fn authenticate(&self, bearer: Option<String>, origin: RequestOrigin) -> Result<Caller, GateError> {
         let Some(login) = &self.login else { panic!("unexpected login") };
         login(bearer, origin)
     }

@@ -1,4 +1,4 @@
-//! The policy gate: decides, records the intent, executes, records the outcome, and does nothing else.
+//! The policy gate: decides, records the intent, executes the command and records the outcome.
 
 mod access_queries;
 mod decider;
@@ -16,7 +16,7 @@ pub use access_queries::AccessQueries;
 pub use mock::MockGate;
 
 use crate::authn::Authenticator;
-use crate::caller::{Caller, Origin};
+use crate::caller::{Caller, RequestOrigin};
 use crate::error::GateError;
 use crate::keyed_hash::HashKey;
 use async_trait::async_trait;
@@ -72,7 +72,7 @@ impl GateKeys {
 pub struct GateParts {
     /// Transactions for decisions and audit rows.
     pub store: Arc<dyn Store>,
-    /// Time of the audit rows.
+    /// Clock for decisions and audit rows.
     pub clock: Arc<dyn Clock>,
     /// Source of UUIDv7 ids for audit rows.
     pub ids: Arc<dyn IdGen>,
@@ -82,7 +82,7 @@ pub struct GateParts {
 
 #[async_trait]
 impl Authenticate for PolicyGate {
-    async fn authenticate(&self, bearer: Option<String>, origin: Origin) -> Result<Caller, GateError> {
+    async fn authenticate(&self, bearer: Option<String>, origin: RequestOrigin) -> Result<Caller, GateError> {
         self.decider.authn.authenticate(bearer.as_deref(), origin).await
     }
 }

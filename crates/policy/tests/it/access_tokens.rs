@@ -58,7 +58,7 @@ async fn refusal_after_change(claims: Value, at_login: Edit, at_use: Edit) -> Op
     Some(recorded_reason(&fixture, &error))
 }
 
-/// Returns the reason in the audit log. The caller always gets the same error.
+/// Returns the reason in the audit log, and checks that the caller gets the same error for every reason.
 fn recorded_reason(fixture: &Fixture, error: &GateError) -> String {
     assert_eq!(error.code(), "invalid_token");
     let denied = fixture.audit_rows_of(TenantId::PLATFORM).into_iter().rfind(|row| row.event_type == "auth.denied");

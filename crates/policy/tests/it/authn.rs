@@ -1,4 +1,4 @@
-//! Authentication: each reason to refuse a token, and the caller of a valid one.
+//! Authentication: every reason to refuse a token, and the caller of a valid token.
 
 use crate::support::issuer::Signer;
 use crate::support::{Fixture, authenticate, request, with_claim};
@@ -187,7 +187,7 @@ async fn a_token_without_the_scope_or_without_its_groups_is_refused_with_a_code(
     }
 }
 
-/// Tokens that break a rule in a way that a careless implementation would miss. The response is always 401.
+/// Tokens that break a rule in a way that a careless implementation would miss. All of them must be answered with 401.
 fn hostile_tokens(fixture: &Fixture) -> Vec<(String, &'static str)> {
     let (signer, header, good) = (&fixture.signer, fixture.signer.header(), fixture.claims("ada", "user"));
     let now = good["iat"].as_i64().expect("a time");

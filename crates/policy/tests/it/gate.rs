@@ -1,4 +1,4 @@
-//! The gate: what it refuses, what it records, and that no use case runs unrecorded.
+//! The gate: refusals, audit rows, and that no use case runs without a recorded intent.
 
 use crate::support::unwritable_audit::UnwritableAuditStore;
 use crate::support::{Fixture, committed_rows, conversation, unreachable_use_cases};
@@ -33,7 +33,7 @@ fn list_users() -> ListUsers {
     ListUsers { page: PageRequest::default() }
 }
 
-/// Use cases that only answer commands of type `C`.
+/// Use cases that only handle commands of type `C`.
 fn use_cases_for<C: Command>(
     handler: impl Fn(Authorized<C>) -> Result<C::Output, RuntimeError> + Send + Sync + 'static,
 ) -> UseCases {
@@ -42,8 +42,8 @@ fn use_cases_for<C: Command>(
     UseCases::of(use_cases)
 }
 
-/// Asserts that `result` is a refusal and that the audit log has one row, with its reason. The use cases would have
-/// panicked.
+/// Asserts that `result` is a refusal and that the audit log has exactly one row, with its reason. No use case was
+/// called, since it would have panicked.
 fn assert_refused<T>(fixture: &Fixture, result: Result<T, GateError>, kind: ErrorKind, reason: &str) {
     let error = result.err().expect("a refusal");
     assert_eq!(error.kind(), kind, "{error}");
@@ -238,7 +238,7 @@ async fn an_admin_can_delete_a_document_of_another_user() {
     gate.execute(&ada, DeleteDocument { id }).await.expect("an admin may");
 }
 
-/// Signals of a use case that waits for the test.
+/// Signals to synchronize a use case with the test.
 #[derive(Default)]
 struct Signals {
     started: Notify,
@@ -256,7 +256,7 @@ impl UseCase<CreateConversation> for SlowCreation {
     }
 }
 
-/// The other commands of the group.
+/// Implements the other commands of the group, which must not be called.
 macro_rules! not_called {
     ($($command:ty)+) => {$(
         #[async_trait]

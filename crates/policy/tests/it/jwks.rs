@@ -138,7 +138,7 @@ async fn a_discovery_document_must_name_the_issuer_itself() {
     }
 }
 
-/// Short intervals, so that tests do not wait.
+/// A policy with short intervals, so that tests need not wait.
 fn short_intervals() -> RefreshPolicy {
     let short = Duration::from_millis(20);
     RefreshPolicy {

@@ -5,12 +5,12 @@ use chrono::TimeDelta;
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::TenantId;
 use policy::authn::Authenticator;
-use policy::caller::Origin;
+use policy::caller::RequestOrigin;
 use policy::error::GateError;
 use serde_json::json;
 
 async fn authenticate_without_token(authenticator: &Authenticator, last_octet: u8) -> GateError {
-    let origin = Origin { request: request(), peer: Some([10, 0, 0, last_octet].into()) };
+    let origin = RequestOrigin { request: request(), peer: Some([10, 0, 0, last_octet].into()) };
     authenticator.authenticate(None, origin).await.expect_err("no token")
 }
 
@@ -49,7 +49,7 @@ async fn any_number_of_peers_writes_a_bounded_number_of_rows() {
     let authenticator = fixture.authenticator();
     for number in 0..2_000_u16 {
         let [high, low] = number.to_be_bytes();
-        let origin = Origin { request: request(), peer: Some([10, 1, high, low].into()) };
+        let origin = RequestOrigin { request: request(), peer: Some([10, 1, high, low].into()) };
         authenticator.authenticate(None, origin).await.expect_err("no token");
     }
     authenticator.record_counted_refusals(true).await;

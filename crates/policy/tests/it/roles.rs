@@ -1,4 +1,4 @@
-//! Which role a user gets: the newest token of the provider decides, unless an admin has set the role.
+//! The role of a user: it follows the identity provider's newest token, unless an admin has set it.
 
 use crate::support::issuer::malleated;
 use crate::support::{Fixture, authenticate, with_claim};
@@ -10,7 +10,7 @@ use policy::caller::Caller;
 use policy::error::GateError;
 use serde_json::{Value, json};
 
-/// A token of Ada with a role, issued `seconds_ago`.
+/// Creates a token of Ada with a role, issued `seconds_ago` seconds ago.
 fn token(fixture: &Fixture, role: &str, seconds_ago: i64) -> String {
     let issued_at = fixture.clock.now().timestamp() - seconds_ago;
     fixture.signer.sign(&with_claim(fixture.claims("ada", role), "iat", json!(issued_at)))

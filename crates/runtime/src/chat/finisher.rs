@@ -12,7 +12,7 @@ use domain::ports::{StoreError, TenantTx};
 use domain::role::Resource;
 use serde_json::{Value, json};
 
-/// Stores the answer with its citations and its class.
+/// Stores the answer with its citations and its classification.
 pub(super) struct ConversationFinisher {
     pub conversation: ConversationId,
 }

@@ -1,10 +1,10 @@
-//! Decides by cheap rules whether a message needs a search in the documents, and with which query. The search itself
+//! Decides by simple text rules whether a message needs a document search, and with which query. The search itself
 //! drops hits with a low score.
 
 use domain::command::RetrievalMode;
 use domain::conversation::{Message, MessageRole};
 
-/// A message of only these words needs no documents.
+/// Words of small talk: a message that contains only these needs no document search.
 const SMALL_TALK: &[&str] = &[
     "hi",
     "hello",
@@ -45,7 +45,7 @@ const SMALL_TALK: &[&str] = &[
     "do",
 ];
 
-/// Whether to search the documents for this message.
+/// Returns whether to search the documents for this message.
 #[must_use]
 pub fn wants_documents(mode: RetrievalMode, message: &str) -> bool {
     match mode {
@@ -58,7 +58,8 @@ pub fn wants_documents(mode: RetrievalMode, message: &str) -> bool {
     }
 }
 
-/// The query: the message, after the previous question if the message only continues that one.
+/// Builds the search query from the message. If the message is a follow-up, the previous question is put in front of
+/// it.
 #[must_use]
 pub fn query(message: &str, history: &[Message]) -> String {
     let earlier = history.iter().rev().find(|m| m.role == MessageRole::User);
@@ -68,12 +69,13 @@ pub fn query(message: &str, history: &[Message]) -> String {
     }
 }
 
-/// Whether it is a short message that refers to the previous one: "and for pump B?", "why is that?".
+/// Returns whether this is a short message that refers to the previous question, such as "and for pump B?" or "why is
+/// that?".
 fn is_follow_up(message: &str) -> bool {
-    const POINTERS: &[&str] =
+    const REFERRING_WORDS: &[&str] =
         &["and", "it", "its", "that", "this", "those", "these", "they", "them", "there", "why", "also", "else"];
     let words: Vec<_> = words(message).collect();
-    words.len() <= 7 && words.iter().any(|word| POINTERS.contains(&word.as_str()))
+    words.len() <= 7 && words.iter().any(|word| REFERRING_WORDS.contains(&word.as_str()))
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> {

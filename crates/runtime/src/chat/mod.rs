@@ -1,4 +1,4 @@
-//! Chat turns: stores the user's message, runs the agent that answers, and hands out the events of the run.
+//! Chat turns: stores the user's message, starts the agent run that answers it, and streams the events of the run.
 
 mod finisher;
 pub mod intent;
@@ -27,28 +27,28 @@ use tokio_util::task::TaskTracker;
 use tools::gateway::ToolGateway;
 use turn::{PreparedTurn, TurnPreparer};
 
-/// The ports that the chat use case calls.
+/// Dependencies of [`ChatService`].
 #[derive(Clone)]
 pub struct ChatParts {
     /// Transactions of a tenant.
     pub store: Arc<dyn Store>,
-    /// Names and settings of tenants.
+    /// Directory of tenants, for their names and settings.
     pub directory: Arc<dyn Directory>,
-    /// The gateway through which tools are called.
+    /// Gateway for tool calls.
     pub tools: Arc<dyn ToolGateway>,
-    /// The models that answer.
+    /// Chat models, with routing and fallback.
     pub model: Arc<dyn ChatModel>,
-    /// Which rights of a permit remain while a run goes on.
+    /// Rules that re-evaluate a permit while its run is in progress.
     pub rules: Arc<dyn AccessRules>,
     /// Source of the current time.
     pub clock: Arc<dyn Clock>,
     /// Source of new ids.
     pub ids: Arc<dyn IdGen>,
-    /// Tracks runs under way, for shutdown to wait for.
+    /// Tracks runs in progress, so that shutdown can wait for them.
     pub tasks: TaskTracker,
 }
 
-/// The chat use case.
+/// Use cases of chat turns and their runs.
 #[derive(Clone)]
 pub struct ChatService {
     runner: Runner,
@@ -56,7 +56,7 @@ pub struct ChatService {
 }
 
 impl ChatService {
-    /// A service over these ports, with these limits.
+    /// Creates the service.
     #[must_use]
     pub fn new(parts: ChatParts, settings: ChatSettings) -> Self {
         let ChatParts { store, directory, tools, model, rules, clock, ids, tasks } = parts;
@@ -66,12 +66,12 @@ impl ChatService {
         Self { runner, turns: TurnPreparer { ports, budgets, directory, settings } }
     }
 
-    /// Cancels all runs; what they have so far is stored. For the end of a shutdown's grace period.
+    /// Cancels all runs and stores their partial answers. Called at the end of the grace period of a shutdown.
     pub fn cancel_all(&self) {
         self.runner.cancel_all();
     }
 
-    /// Starts and finds the runs of this service.
+    /// Returns the runner, which is shared with direct model requests.
     pub(crate) fn runner(&self) -> &Runner {
         &self.runner
     }
@@ -88,7 +88,7 @@ impl ChatService {
         Ok(AssistantRun { conversation, events })
     }
 
-    /// Whether a backend serves the tier that is asked for explicitly.
+    /// Returns `false` if the heavy tier is requested explicitly and no backend serves it.
     fn serves(&self, choice: ModelChoice) -> bool {
         choice != ModelChoice::Heavy || self.runner.ports().model.has(ModelTier::Heavy)
     }

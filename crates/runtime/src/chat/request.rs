@@ -1,4 +1,4 @@
-//! A turn as it was asked for: with the history that the platform stores, or with one that the client keeps
+//! The request for a chat turn. The history is either stored by the platform or sent by the client
 //! (`docs/adr/0032-an-openai-compatible-surface.md`).
 
 use domain::authorized::Permit;
@@ -13,27 +13,27 @@ use domain::time::Timestamp;
 use serde_json::json;
 use std::time::Duration;
 
-/// A turn as it was asked for.
+/// The request for a chat turn.
 pub(super) struct TurnRequest {
     /// The conversation to continue; `None` starts a new one.
     pub conversation: Option<ConversationId>,
     pub message: MessageText,
-    /// The history that the client keeps; `None` if it is the stored one.
+    /// History sent by the client; `None` to use the stored history.
     pub history: Option<Vec<EarlierMessage>>,
-    /// How the client's program wants answers to be.
+    /// Instructions of the client program (system and developer messages).
     pub instructions: Option<String>,
     pub model: Option<ModelChoice>,
     pub retrieval: RetrievalMode,
     pub filters: SearchFilters,
     pub options: ChatOptions,
-    /// Maximum tokens of a reply, within the platform's own limit.
+    /// Maximum number of tokens in the reply, requested by the client; the platform's limit applies as well.
     pub max_output_tokens: Option<u32>,
-    /// How long the run goes on without a reader.
+    /// How long the run continues without a reader.
     pub grace: Duration,
 }
 
 impl TurnRequest {
-    /// A turn of a stored conversation. Its reader may reconnect within `grace`.
+    /// Creates the request for a turn of a stored conversation. Its reader may reconnect within `grace`.
     pub(super) fn from_message(command: SendMessage, grace: Duration) -> Self {
         Self {
             conversation: Some(command.conversation),
@@ -49,7 +49,8 @@ impl TurnRequest {
         }
     }
 
-    /// A turn with the client's history. Such a client cannot reconnect, so the run ends as soon as its reader is gone.
+    /// Creates the request for a turn with the client's history. Such a client cannot reconnect, so the run ends as
+    /// soon as its reader disconnects.
     pub(super) fn from_client(command: AskAssistant) -> Self {
         Self {
             conversation: command.conversation,
@@ -65,8 +66,9 @@ impl TurnRequest {
         }
     }
 
-    /// The class of what a client claims that an assistant said. In a conversation of the platform's it is the
-    /// conversation's class; otherwise it may come from anything that the user may read.
+    /// Returns the classification to assume for assistant messages in the client's history. For a stored conversation
+    /// it is that of the conversation; otherwise it is the user's clearance, since the text may come from anything that
+    /// the user may read.
     fn class_of_client_answers(&self, permit: &Permit, conversation: &Conversation) -> Classification {
         match self.conversation {
             Some(_) => conversation.classification,
@@ -74,7 +76,7 @@ impl TurnRequest {
         }
     }
 
-    /// The history that the client keeps, as messages. The user's messages have the class of the user's own words.
+    /// Converts the client's history to messages. The user's messages get the classification of user input.
     pub(super) fn client_history(
         &self,
         history: &[EarlierMessage],
@@ -85,7 +87,7 @@ impl TurnRequest {
         let answers = self.class_of_client_answers(permit, conversation);
         let own_words = permit.rights().class_of_own_words();
         let message = |(earlier, seq): (&EarlierMessage, i64)| Message {
-            // These messages are not stored, so nobody looks up their ids.
+            // These messages are not stored, so their ids need not be unique.
             id: MessageId::from_uuid(conversation.id.as_uuid()),
             conversation_id: conversation.id,
             seq,
@@ -105,8 +107,8 @@ impl TurnRequest {
     }
 }
 
-/// A new conversation of a client that keeps the history. It has no title: the client makes its own. `None` if no user
-/// acts.
+/// Creates a conversation for a client that keeps its own history. It has no title, since the client generates its own.
+/// Returns `None` if the permit belongs to no user.
 pub(super) fn new_conversation(permit: &Permit, id: ConversationId, now: Timestamp) -> Option<Conversation> {
     Some(Conversation {
         id,

@@ -1,27 +1,27 @@
-//! Limits of chat turns and of answers of a model alone.
+//! Limits of chat turns and of direct model requests.
 
 use crate::run::agent::Limits;
 use crate::run::runner::ConcurrencyLimits;
 use std::time::Duration;
 
-/// Limits of chat turns and of answers of a model alone.
+/// Limits of chat turns and of direct model requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ChatSettings {
-    /// Tokens of a prompt and its reply together.
+    /// Maximum number of tokens of prompt and reply together.
     pub context_tokens: usize,
-    /// Maximum tokens of a reply.
+    /// Maximum number of tokens in a reply.
     pub max_output_tokens: u32,
-    /// Maximum number of passages that the platform's own search returns.
+    /// Maximum number of passages that the automatic search returns.
     pub passages: u32,
     /// Maximum number of tool calls in a turn.
     pub max_tool_calls: u32,
     /// Maximum duration of a turn.
     pub turn_limit: Duration,
-    /// How long a run goes on without a reader.
+    /// How long a run continues without a reader.
     pub grace: Duration,
-    /// Maximum number of runs at the same time.
+    /// Maximum number of concurrent runs.
     pub concurrent_runs: usize,
-    /// Maximum number of runs of one tenant at the same time.
+    /// Maximum number of concurrent runs per tenant.
     pub concurrent_runs_per_tenant: usize,
 }
 
@@ -41,7 +41,8 @@ impl Default for ChatSettings {
 }
 
 impl ChatSettings {
-    /// Limits of a run that goes on for `grace` without a reader. The client may ask for a shorter reply.
+    /// Returns the limits of a run that continues for `grace` without a reader. `max_output_tokens` is the client's own
+    /// limit of the reply.
     pub(crate) fn limits(&self, max_output_tokens: Option<u32>, grace: Duration) -> Limits {
         Limits {
             context_tokens: self.context_tokens,

@@ -29,11 +29,11 @@ use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
 use std::sync::Arc;
 
-/// Maximum number of earlier messages that are read; the token budget decides which go into the prompt.
+/// Maximum number of earlier messages that are loaded; the token budget decides how many of them go into the prompt.
 const MAX_HISTORY: u32 = 100;
 /// Maximum number of memories in a prompt.
 const MAX_MEMORIES: u32 = 10;
-/// Maximum characters of the query of the platform's own search.
+/// Maximum length of the automatic search's query, in characters.
 const MAX_QUERY_CHARS: usize = 2_000;
 
 /// Prepares the runs of chat turns.
@@ -45,17 +45,17 @@ pub(super) struct TurnPreparer {
     pub settings: ChatSettings,
 }
 
-/// A turn that is ready to run.
+/// A turn whose message is stored and whose run is ready to start.
 pub(super) struct PreparedTurn {
     pub run: Run,
     pub conversation: ConversationId,
 }
 
 /// Earlier messages and memories that the model may see.
-struct Context {
+struct VisibleContext {
     history: Vec<Message>,
     memories: Vec<Memory>,
-    /// Number of those that it may not see.
+    /// Number of earlier messages and memories that the model may not see.
     left_out: u32,
 }
 
@@ -63,7 +63,7 @@ impl TurnPreparer {
     /// Loads history and memories, reserves budget, and stores the user's message and an empty answer.
     ///
     /// # Errors
-    /// If there is no such conversation, the model may not see the user's own words, too little budget is left, or the
+    /// If the conversation does not exist, the model may not see user input, the remaining budget is too small, or the
     /// store fails.
     pub async fn prepare(&self, permit: Permit, mut request: TurnRequest) -> Result<PreparedTurn, RuntimeError> {
         let not_found = || RuntimeError::NotFound { what: "the conversation" };
@@ -86,7 +86,7 @@ impl TurnPreparer {
         if own_words > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
-        let context = Context::visible(history, memories, model_limit);
+        let context = VisibleContext::visible(history, memories, model_limit);
         let agent = self.agent(&permit, &mut request, tier);
         let question = request.message.as_str().to_owned();
         let material = self.material(tenant_name, Classified::new(question, own_words), request, context);
@@ -106,7 +106,7 @@ impl TurnPreparer {
         Ok(PreparedTurn { run, conversation })
     }
 
-    /// The conversation to continue, or a new one.
+    /// Loads the conversation to continue, or creates a new one.
     async fn conversation(
         &self,
         tx: &mut dyn TenantTx,
@@ -123,7 +123,7 @@ impl TurnPreparer {
         Ok(Some(conversation))
     }
 
-    /// The tier that the turn, the conversation or the tenant asks for, in this order.
+    /// Chooses the tier from the setting of the turn, of the conversation, or of the tenant, in this order.
     fn choose_tier(&self, request: &TurnRequest, conversation: &Conversation, settings: &TenantSettings) -> ChosenTier {
         let choice = request.model.or(conversation.model).or(settings.default_model).unwrap_or(ModelChoice::Auto);
         let criteria = TierCriteria {
@@ -135,7 +135,7 @@ impl TurnPreparer {
         tier::choose(choice, criteria)
     }
 
-    /// The agent of a turn, with the tools that the permit allows. The extractive answerer calls none.
+    /// Builds the agent of a turn, with the tools that the permit allows. The extractive answerer gets no tools.
     fn agent(&self, permit: &Permit, request: &mut TurnRequest, tier: ChosenTier) -> Agent {
         let generative = self.ports.model.is_generative();
         let specs = if generative { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
@@ -154,9 +154,9 @@ impl TurnPreparer {
         tenant_name: String,
         question: Classified<String>,
         request: TurnRequest,
-        context: Context,
+        context: VisibleContext,
     ) -> Material {
-        let Context { history, memories, left_out } = context;
+        let VisibleContext { history, memories, left_out } = context;
         let message = question.content();
         let search = intent::wants_documents(request.retrieval, message).then(|| DocumentSearch {
             query: truncated(&intent::query(message, &history)),
@@ -167,8 +167,9 @@ impl TurnPreparer {
     }
 }
 
-impl Context {
-    /// Leaves out answers that are withheld from the user, and what the model may not see; counts the latter.
+impl VisibleContext {
+    /// Removes answers that are withheld from the user, and messages and memories that the model may not see. Counts
+    /// only the latter.
     fn visible(mut history: Vec<Message>, mut memories: Vec<Memory>, limit: Classification) -> Self {
         history.retain(|message| !message.withheld);
         let before = history.len() + memories.len();
@@ -179,7 +180,7 @@ impl Context {
     }
 }
 
-/// The earlier messages: the stored ones, or those that the client keeps.
+/// Returns the earlier messages: the stored ones, or those that the client sent.
 async fn load_history(
     tx: &mut dyn TenantTx,
     permit: &Permit,
@@ -193,7 +194,7 @@ async fn load_history(
     }
 }
 
-/// What the user asked to remember, if the credential includes reading it.
+/// Loads the user's memories, if the credential's scopes allow reading them.
 async fn load_memories(tx: &mut dyn TenantTx, permit: &Permit, now: Timestamp) -> Result<Vec<Memory>, StoreError> {
     if !permit.rights().allow(Permission::new(Resource::Memories, Operation::List)) {
         return Ok(Vec::new());
@@ -212,7 +213,7 @@ fn user_message(id: MessageId, question: &str, classification: Classification) -
     }
 }
 
-/// The message that the answer will fill.
+/// The empty message in which the answer will be stored.
 fn empty_answer(id: MessageId) -> NewMessage {
     NewMessage {
         id,
@@ -224,7 +225,7 @@ fn empty_answer(id: MessageId) -> NewMessage {
     }
 }
 
-/// The beginning of a query, up to the maximum that a search accepts.
+/// Truncates a query to [`MAX_QUERY_CHARS`].
 fn truncated(query: &str) -> String {
     query.chars().take(MAX_QUERY_CHARS).collect()
 }

@@ -1,8 +1,9 @@
-//! A run with a client's own messages and tools: no documents, no rules of the platform in the prompt, nothing stored
-//! but the audit rows and the call in the ledger.
+//! Direct requests: runs with a client's own messages and tools. No documents are searched, the platform adds nothing
+//! to the prompt, and only the audit rows and the ledger entry of the call are stored.
 //!
-//! A client's messages have the class of the user's own words at least. What assistants and tools said may come from
-//! anything that the user may read, so then it is the user's clearance; nothing is asked if the model may not see that.
+//! The client's messages have at least the classification of user input. If they contain assistant or tool messages,
+//! these may come from anything that the user may read, so the classification is the user's clearance. If the model may
+//! not see content of that classification, it is not called.
 
 use crate::chat::ChatSettings;
 use crate::error::RuntimeError;
@@ -33,7 +34,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Prepares runs with a client's own messages.
+/// Prepares direct runs.
 pub(super) struct DirectPreparer {
     pub ports: RunPorts,
     pub budgets: BudgetReserver,
@@ -42,11 +43,11 @@ pub(super) struct DirectPreparer {
 }
 
 impl DirectPreparer {
-    /// Reserves budget, if something is limited; reads and writes nothing else.
+    /// Prepares a run and, if any budget is limited, reserves from it. Reads and writes nothing else.
     ///
     /// # Errors
-    /// If no backend serves the model, the model may not see the messages, too little budget is left, or the store
-    /// fails.
+    /// If no backend serves the model, the model may not see the messages, the remaining budget is too small, or the
+    /// store fails.
     pub async fn prepare(&self, permit: Permit, command: AskModel) -> Result<Run, RuntimeError> {
         let model = &*self.ports.model;
         let AskModel { messages, model: choice, tools, options, max_output_tokens } = command;
@@ -78,20 +79,20 @@ impl DirectPreparer {
         let budget = self.reserve(permit.scope(), request).await?;
         let id = RunId::from_uuid(self.ports.ids.uuid());
         let context = CallContext { conversation: None, run: Some(id) };
-        // No message is stored: the id of the run stands for that of the answer.
+        // No message is stored, so the run's id is used as the id of the answer.
         let answer_id = MessageId::from_uuid(id.as_uuid());
         let nonce = TagNonce::new(self.ports.ids.uuid());
         Ok(Run { id, permit, caller, context, answer_id, agent, material, model_limit, nonce, budget })
     }
 
-    /// Limits of a run that ends as soon as its reader is gone. Only what the client asks for is reserved for the
-    /// reply.
+    /// Returns the limits of a run that ends as soon as its reader disconnects. If the client limits the reply, only
+    /// that many tokens are reserved for it.
     fn limits(&self, max_output_tokens: Option<u32>) -> Limits {
         let limits = self.settings.limits(max_output_tokens, Duration::ZERO);
         Limits { reply_tokens: limits.max_output_tokens, ..limits }
     }
 
-    /// Reserves budget in a transaction of its own. Without limits there is no transaction.
+    /// Reserves budget in a separate transaction. Opens none if no budget is limited.
     async fn reserve(&self, scope: &TenantScope, request: BudgetRequest) -> Result<BudgetReservation, RuntimeError> {
         if request.budgets.is_unlimited() {
             return Ok(BudgetReservation::default());
@@ -103,20 +104,21 @@ impl DirectPreparer {
     }
 }
 
-/// Whether a backend serves this tier to clients with their own prompt. The extractive answerer reads no prompt.
+/// Returns whether a backend serves direct requests to this tier. The extractive answerer cannot, since it reads no
+/// prompt.
 pub(super) fn serves_directly(model: &dyn ChatModel, tier: ModelTier) -> bool {
     model.has(tier) && model.is_generative()
 }
 
-/// The class of a client's messages: that of the user's own words, or the user's clearance if assistants or tools are
-/// quoted.
+/// Returns the classification of a client's messages: that of user input, or the user's clearance if there are
+/// assistant or tool messages.
 fn class_of(messages: &[PromptMessage], permit: &Permit) -> Classification {
     let quoted =
         |message: &PromptMessage| matches!(message, PromptMessage::Assistant { .. } | PromptMessage::Tool { .. });
     if messages.iter().any(quoted) { permit.clearance() } else { permit.rights().class_of_own_words() }
 }
 
-/// The last message of the user; empty if there is none.
+/// Returns the last user message, or an empty string if there is none.
 fn last_question(messages: &[PromptMessage]) -> &str {
     let user = messages.iter().rev().find_map(|message| match message {
         PromptMessage::User(text) => Some(text.as_str()),
@@ -125,22 +127,21 @@ fn last_question(messages: &[PromptMessage]) -> &str {
     user.unwrap_or_default()
 }
 
-/// Completes direct runs: nothing is stored beside the call and the outcome.
+/// Completes direct runs. Stores nothing besides the call and the audit outcome.
 pub(super) struct DirectFinisher;
 
 #[async_trait]
 impl Finisher for DirectFinisher {
     type Record = ();
 
-    /// The request is the client's own, tools and formats included: if the model server refuses it, retrying does not
-    /// help.
+    /// The client wrote the whole request, tools and formats included, so retrying does not help if the model server
+    /// rejects it.
     fn problem(&self, error: &RuntimeError) -> Problem {
         let mut problem = Problem::of(error);
         if is_refused(error) {
             problem.kind = ErrorKind::Malformed;
             problem.code = "model_refused";
-            let detail =
-                "The model server refuses the request as it is; look at its tools, response_format and options.";
+            let detail = "The model server rejected the request; check its tools, response_format and options.";
             problem.detail = Some(detail.to_owned());
         }
         problem
@@ -182,7 +183,7 @@ impl Finisher for DirectFinisher {
     }
 }
 
-/// Whether the model server refused the request as it is.
+/// Returns whether the model server rejected the request as invalid.
 fn is_refused(error: &RuntimeError) -> bool {
     match error {
         RuntimeError::Model(ModelError::Exhausted { last, .. }) => matches!(**last, ModelError::Refused { .. }),

@@ -1,4 +1,4 @@
-//! Texts as vectors, for clients that search on their own.
+//! Creates embeddings for clients that run their own search.
 
 use crate::error::RuntimeError;
 use crate::run::budget::{exceeded, until_period_end};
@@ -20,14 +20,14 @@ use domain::upload::FieldError;
 use std::sync::Arc;
 use tools::calls::CallRecorder;
 
-/// Number of texts handed to the embedding model at once, so that searches get their turn in between.
+/// Number of texts per call of the embedding model. Small, so that searches can use the model between two batches.
 const BATCH_SIZE: usize = 32;
-/// What a user writes is internal to the tenant.
+/// Classification of user input.
 const CLASSIFICATION: Classification = Classification::Internal;
-/// Lifetime of a reservation whose process died.
+/// Time after which a reservation expires if its process died.
 const RESERVATION_LIFETIME: TimeDelta = TimeDelta::minutes(15);
 
-/// Creates embeddings within the budget of cost.
+/// Creates embeddings within the cost budget.
 pub(super) struct Embeddings {
     pub ports: RunPorts,
     pub embedder: Arc<dyn Embedder>,
@@ -35,16 +35,16 @@ pub(super) struct Embeddings {
 }
 
 impl Embeddings {
-    /// One vector per text, in order.
+    /// Returns one vector per text, in order.
     ///
     /// # Errors
-    /// If the model has another dimension, may not see what users write, or fails; if the budget of cost is used up; or
-    /// if the store fails.
+    /// If the model has another dimension, may not see user input, or fails; if the cost budget is used up; or if the
+    /// store fails.
     pub async fn create(&self, permit: &Permit, command: CreateEmbeddings) -> Result<EmbedResponse, RuntimeError> {
         let CreateEmbeddings { texts, purpose, dimensions } = command;
         let dimension = self.embedder.model().dimension;
         if dimensions.is_some_and(|wanted| wanted != dimension) {
-            let detail = format!("must be {dimension}, which is what the model has");
+            let detail = format!("must be {dimension}, the dimension of the model");
             return Err(FieldError { pointer: "/dimensions".to_owned(), detail }.into());
         }
         let scope = permit.scope();
@@ -61,7 +61,7 @@ impl Embeddings {
         Ok(embedded?)
     }
 
-    /// Embeds batch by batch, and sums up what the batches used.
+    /// Embeds batch by batch and adds up the usage of the batches.
     async fn embed(
         &self,
         calls: &CallRecorder,
@@ -82,7 +82,7 @@ impl Embeddings {
         Ok(EmbedResponse { vectors, spent })
     }
 
-    /// Reserves the smallest amount of cost, because the actual cost is not known beforehand: nothing is embedded once
+    /// Reserves the smallest possible cost, because the actual cost is not known in advance. The reservation fails once
     /// the budget is used up. Tokens of embeddings count towards no budget.
     async fn reserve(&self, scope: &TenantScope, budgets: Budgets) -> Result<Option<ReservationId>, RuntimeError> {
         if !budgets.limits_cost() {
@@ -101,14 +101,14 @@ impl Embeddings {
         }
     }
 
-    /// Stores the calls, failed ones included, and releases the reservation.
+    /// Stores the calls, including failed ones, and releases the reservation.
     async fn settle(
         &self,
         scope: &TenantScope,
         calls: &CallRecorder,
         reservation: Option<ReservationId>,
     ) -> Result<(), StoreError> {
-        // Made once: storing the calls again must not make new entries.
+        // Created once, outside of the retry: the ids make repeated attempts idempotent.
         let entries = calls.take(&*self.ports.ids, CallContext::default(), self.ports.clock.now());
         let attempt = || async {
             let mut tx = self.ports.store.begin(scope).await?;

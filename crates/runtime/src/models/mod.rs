@@ -1,4 +1,4 @@
-//! Models without the assistant around them: which there are, an answer of one of them, texts as vectors.
+//! Direct access to models, without the assistant: lists models, answers direct requests and creates embeddings.
 
 mod direct;
 mod embeddings;
@@ -20,7 +20,7 @@ use domain::run::EventStream;
 use embeddings::Embeddings;
 use std::sync::Arc;
 
-/// The models use case.
+/// Use cases for direct access to models.
 pub struct ModelService {
     runner: Runner,
     direct: DirectPreparer,
@@ -28,7 +28,7 @@ pub struct ModelService {
 }
 
 impl ModelService {
-    /// A service that shares the models, limits and runs of the chat use case, over the embedding model in use.
+    /// Creates the service. It shares models, limits and runner with `chat`.
     #[must_use]
     pub fn new(chat: ChatService, embedder: Arc<dyn Embedder>, directory: Arc<dyn Directory>) -> Self {
         let runner = chat.runner().clone();
@@ -37,7 +37,7 @@ impl ModelService {
         Self { runner, direct: DirectPreparer { ports, budgets, directory, settings: chat.settings() }, embeddings }
     }
 
-    /// Whether a backend serves this model.
+    /// Returns whether a backend serves this model.
     fn serves(&self, id: ModelId) -> bool {
         let model = &*self.runner.ports().model;
         match id.tier() {
@@ -47,7 +47,8 @@ impl ModelService {
         }
     }
 
-    /// Whether a backend serves the model and these rights allow what it needs. A request to it is decided on its own.
+    /// Returns whether a backend serves the model and these rights include the operations that it needs. Only used for
+    /// listing; the gate authorizes each request to the model.
     fn offers(&self, id: ModelId, rights: &Rights) -> bool {
         let (resource, operation) = id.needs();
         self.serves(id) && rights.allow(Permission::new(resource, operation))

@@ -1,9 +1,10 @@
 //! Assembles a prompt from instructions, history, memories, passages and the question.
 //!
-//! The system message holds only the platform's own words. It is the same for every run of a tenant's user, so that a
-//! server's prefix cache applies. What users, documents and tools wrote is data: it goes into a message of its own,
-//! after the conversation and before the question, between tags that carry the run's nonce ([`TagNonce`]) and cannot be
-//! closed from within ([`domain::untrusted`]). The user's own message comes last, word for word.
+//! The system message contains only text of the platform. It does not change between the runs of a tenant's user, so
+//! that the model server's prefix cache applies. Text from users, documents and tools is untrusted data. It goes into a
+//! separate message, after the conversation and before the question, between tags that contain the run's nonce
+//! ([`TagNonce`]) and that the text itself cannot close ([`domain::untrusted`]). The user's message comes last,
+//! unchanged.
 
 use super::nonce::TagNonce;
 use super::passages;
@@ -17,7 +18,7 @@ use domain::tool::ToolSpec;
 use domain::untrusted::{neutralize, neutralize_value};
 use std::fmt::Write as _;
 
-/// What a prompt is assembled from.
+/// Parts from which a prompt is assembled.
 #[derive(Clone, Copy, Debug)]
 pub struct PromptInput<'a> {
     /// Name of the tenant, for the system message.
@@ -26,21 +27,21 @@ pub struct PromptInput<'a> {
     pub nonce: &'a TagNonce,
     /// Tools that the model may call.
     pub tools: &'a [ToolSpec],
-    /// What the user asked to remember, most important first.
+    /// The user's memories, most important first.
     pub memories: &'a [Memory],
-    /// How the user's program wants answers to be, in the words of the client.
+    /// Instructions of the client program (system and developer messages).
     pub instructions: Option<&'a str>,
-    /// Result of the platform's own search.
+    /// Result of the automatic search.
     pub retrieved: Retrieved<'a>,
-    /// Whether content about the question was left out because it is classified above what the model may see.
+    /// Whether content about the question was omitted because its classification is above the model's limit.
     pub left_out: bool,
     /// Earlier messages, oldest first.
     pub history: &'a [Message],
-    /// The user's message, with the class of the user's own words.
+    /// The user's message, with the classification of user input.
     pub question: Classified<&'a str>,
 }
 
-/// Result of the platform's own search for a question.
+/// Result of the automatic search for the question.
 #[derive(Clone, Copy, Debug)]
 pub enum Retrieved<'a> {
     /// The documents were not searched, or the search failed.
@@ -63,24 +64,25 @@ impl<'a> Retrieved<'a> {
     }
 }
 
-/// A prompt, and the documents behind it.
+/// A prompt, with the documents that it contains content of.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AssembledPrompt {
-    /// The messages, with the highest class of what went in.
+    /// The messages, with the highest classification of their parts.
     pub prompt: Classified<Vec<PromptMessage>>,
-    /// Documents behind the passages and earlier answers that went in.
+    /// Documents that the included passages and earlier answers come from.
     pub sources: Sources,
 }
 
-/// Tokens of the shortest possible prompt: without history and without the surroundings of passages.
+/// Returns the estimated tokens of the shortest possible prompt: without history and without the surrounding text of
+/// passages.
 #[must_use]
 pub fn min_tokens(input: &PromptInput<'_>) -> usize {
     let data = data_message(input, TokenBudget(0));
     estimate(&system_prompt(input)) + data.as_deref().map_or(0, estimate) + estimate(input.question.content())
 }
 
-/// Assembles the prompt. History gets what `budget` leaves after passages and question; the surroundings of passages
-/// get what history leaves.
+/// Assembles the prompt. Passages and question are always included; then history fills the rest of `budget`, and the
+/// passages' surrounding text gets what history leaves.
 #[must_use]
 pub fn assemble(input: &PromptInput<'_>, budget: TokenBudget) -> AssembledPrompt {
     let left = budget.0.saturating_sub(min_tokens(input));
@@ -108,17 +110,18 @@ pub fn assemble(input: &PromptInput<'_>, budget: TokenBudget) -> AssembledPrompt
 }
 
 impl PromptInput<'_> {
-    /// A client's instructions are its user's words.
+    /// Returns the classification of the client's instructions, which count as user input.
     fn class_of_instructions(&self) -> Classification {
         self.instructions.map_or(Classification::Public, |_| self.question.class())
     }
 }
 
-/// An earlier message as the model reads it. An answer may quote documents, so it is trusted no more than they are.
+/// Converts an earlier message for the prompt. Answers are neutralized like document text, because they may quote
+/// documents.
 fn earlier_message(message: &Message, before: &[PromptMessage]) -> Option<PromptMessage> {
     match (message.role, before.last()) {
         (MessageRole::User, _) => Some(PromptMessage::User(message.content.clone())),
-        // The question of this answer did not fit: without it, the answer would open the conversation.
+        // The question of this answer did not fit. Without it, the conversation would start with an answer.
         (_, Some(PromptMessage::System(_)) | None) => None,
         _ => {
             let content = neutralize(&message.content).into_owned();
@@ -127,7 +130,7 @@ fn earlier_message(message: &Message, before: &[PromptMessage]) -> Option<Prompt
     }
 }
 
-/// The system message. It depends neither on the question nor on history or search results.
+/// Builds the system message. It does not depend on the question, the history or search results.
 fn system_prompt(input: &PromptInput<'_>) -> String {
     let mut text = format!(
         "You are the assistant of the plant \"{}\". You answer operators, engineers and administrators about its \
@@ -163,8 +166,8 @@ fn system_prompt(input: &PromptInput<'_>) -> String {
     text
 }
 
-/// Memories, passages and a note on the search; `surroundings` limits the tokens of the passages' surroundings. `None`
-/// if there are none of them.
+/// Builds the message with memories, passages and a note on the search. `surroundings` is the token budget for the
+/// passages' surrounding text. Returns `None` if there is nothing to include.
 fn data_message(input: &PromptInput<'_>, surroundings: TokenBudget) -> Option<String> {
     let mut text = String::new();
     let nonce = input.nonce;
@@ -188,7 +191,7 @@ fn data_message(input: &PromptInput<'_>, surroundings: TokenBudget) -> Option<St
     (!text.is_empty()).then_some(text)
 }
 
-/// Tells the model what to make of weak passages, or of a search that found none.
+/// Returns a note that tells the model how to treat weak passages, or a search without results.
 fn search_note(retrieved: Retrieved<'_>) -> &'static str {
     match retrieved {
         Retrieved::Searched { passages: [], .. } => {

@@ -1,4 +1,4 @@
-//! What a model reads: prompts, passages, and estimates of their tokens. Pure functions.
+//! Prompts: assembly, passages and token estimates. Pure functions.
 
 pub mod assemble;
 pub mod nonce;

@@ -3,8 +3,8 @@
 use std::fmt;
 use uuid::Uuid;
 
-/// Eight hexadecimal digits at the end of each tag name of one run's prompts. Documents and people cannot know them
-/// beforehand, so nothing that they wrote can close a tag.
+/// Eight hexadecimal digits at the end of each tag name in the prompts of one run. Authors of documents and messages
+/// cannot know them in advance, so their text cannot close a tag.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TagNonce(String);
 

@@ -1,4 +1,4 @@
-//! Passages as the model reads them, and how many of them a prompt has room for.
+//! Renders passages for prompts, and computes how many of them fit into a prompt.
 
 use super::nonce::TagNonce;
 use super::tokens::{INSTRUCTION_TOKENS, TokenBudget, estimate};
@@ -7,17 +7,17 @@ use domain::search::Surroundings;
 use domain::untrusted::{neutralize, neutralize_value};
 use std::fmt::Write as _;
 
-/// Upper bound of the tokens of the tags around one text.
+/// Upper bound of the tokens for the tags around one text.
 const TAG_TOKENS: usize = 24;
 
-/// Tokens that the passages of a question may take of a prompt of `prompt_tokens`: half of what instructions and
-/// question leave, so that history and tools have room too.
+/// Returns the token budget for passages in a prompt of `prompt_tokens`: half of what instructions and question leave,
+/// so that there is room for history and tool results.
 #[must_use]
 pub fn passage_budget(question: &str, prompt_tokens: usize) -> TokenBudget {
     TokenBudget(prompt_tokens.saturating_sub(INSTRUCTION_TOKENS + estimate(question)) / 2)
 }
 
-/// How many of the passages fit, counted from the first, without their surroundings.
+/// Returns how many of the passages fit into `budget`, counted from the first, without their surrounding text.
 #[must_use]
 pub fn fitting(passages: &[NumberedPassage], budget: TokenBudget) -> usize {
     let mut left = budget.0;
@@ -31,8 +31,8 @@ pub fn fitting(passages: &[NumberedPassage], budget: TokenBudget) -> usize {
     passages.iter().take_while(fits).count()
 }
 
-/// All of the passages as prompts and tool results show them. Their surroundings are included as far as the
-/// `surroundings` budget allows, those of the first passages first.
+/// Renders all passages for a prompt or tool result. Their surrounding text is included as far as the `surroundings`
+/// budget allows, in the order of the passages.
 #[must_use]
 pub fn render(passages: &[NumberedPassage], nonce: &TagNonce, surroundings: TokenBudget) -> String {
     let mut left = surroundings.0;
@@ -56,7 +56,8 @@ pub fn render(passages: &[NumberedPassage], nonce: &TagNonce, surroundings: Toke
     text
 }
 
-/// The text before or after a passage between its tags; empty if it does not fit into `left`.
+/// Renders the text before or after a passage between its tags, and subtracts its tokens from `left`. Returns an empty
+/// string if it does not fit.
 fn render_surroundings(tag: &str, text: Option<&str>, left: &mut usize) -> String {
     let Some(text) = text else { return String::new() };
     match left.checked_sub(estimate(text) + TAG_TOKENS) {
@@ -68,7 +69,7 @@ fn render_surroundings(tag: &str, text: Option<&str>, left: &mut usize) -> Strin
     }
 }
 
-/// Tokens of one passage with its tags, without its surroundings.
+/// Returns the estimated tokens of one passage with its tags, without its surrounding text.
 fn passage_tokens(numbered: &NumberedPassage) -> usize {
     let passage = &numbered.passage;
     let section = passage.section.as_deref().unwrap_or_default();

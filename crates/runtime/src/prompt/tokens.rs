@@ -1,30 +1,30 @@
-//! Token estimates, and how much of a conversation fits into a prompt.
+//! Token estimates, and truncation of text and history to a token budget.
 
 use domain::conversation::{Message, MessageRole, MessageStatus};
 use domain::model::{OfferedTool, PromptMessage};
 
-/// Estimated tokens of the system prompt's rules. Passages get a share of what these and the question leave.
+/// Estimated tokens of the rules in the system message, which reduce the budget for passages.
 pub const INSTRUCTION_TOKENS: usize = 500;
 
-/// A number of tokens, estimated.
+/// A limit in estimated tokens.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TokenBudget(pub usize);
 
-/// An upper estimate of the tokens of `text` for any of the usual tokenizers: one token for every three bytes, because
-/// plant text with its tags and numbers needs more than prose, and four for the frame of the message.
+/// Returns a conservative token estimate of `text` for common tokenizers: one token per three bytes, because plant text
+/// with equipment tags and numbers needs more tokens than prose, plus four for the framing of the message.
 #[must_use]
 pub fn estimate(text: &str) -> usize {
     text.len().div_ceil(3) + 4
 }
 
-/// The longest beginning of `text` whose estimate is within `budget`. It ends on a character boundary.
+/// Returns the longest prefix of `text` whose estimate is within `budget`. It ends on a character boundary.
 #[must_use]
 pub fn truncate(text: &str, budget: TokenBudget) -> &str {
     let max_bytes = budget.0.saturating_sub(4).saturating_mul(3);
     &text[..text.floor_char_boundary(max_bytes)]
 }
 
-/// Estimated tokens of these messages, tool calls included.
+/// Returns the estimated tokens of these messages, including tool calls.
 #[must_use]
 pub fn prompt_tokens(messages: &[PromptMessage]) -> usize {
     let tokens = |message: &PromptMessage| match message {
@@ -38,7 +38,7 @@ pub fn prompt_tokens(messages: &[PromptMessage]) -> usize {
     messages.iter().map(tokens).sum()
 }
 
-/// Estimated tokens of tool definitions: the model server adds them to the prompt.
+/// Returns the estimated tokens of tool definitions, which the model server adds to the prompt.
 #[must_use]
 pub fn tool_tokens(tools: &[OfferedTool]) -> usize {
     let tokens = |tool: &OfferedTool| {
@@ -47,7 +47,8 @@ pub fn tool_tokens(tools: &[OfferedTool]) -> usize {
     tools.iter().map(tokens).sum()
 }
 
-/// The newest messages that fit, oldest first. Messages that do not enter a prompt cost nothing.
+/// Returns the newest messages that fit into `budget`, oldest first. Messages that are not included in prompts cost
+/// nothing.
 #[must_use]
 pub fn newest_within(history: &[Message], budget: TokenBudget) -> &[Message] {
     let mut left = budget.0;
@@ -65,7 +66,7 @@ pub fn newest_within(history: &[Message], budget: TokenBudget) -> &[Message] {
     &history[start..]
 }
 
-/// Whether a message goes into a prompt: empty answers and answers that are still being written do not.
+/// Returns whether a message is included in prompts. Empty and unfinished answers are not.
 #[must_use]
 pub fn enters_prompt(message: &Message) -> bool {
     matches!(message.role, MessageRole::User | MessageRole::Assistant)

@@ -1,4 +1,4 @@
-//! The agent of a run: instructions, tools, model tier and limits.
+//! The agent of a run: instructions, tools, options, model tier and limits.
 
 use super::answer::AnswerFormat;
 use super::tier::ChosenTier;
@@ -6,9 +6,9 @@ use domain::model::{ChatOptions, OfferedTool};
 use domain::tool::ToolSpec;
 use std::time::Duration;
 
-/// Who answers, with which means and within which limits.
+/// Configuration of the agent that answers in a run.
 pub struct Agent {
-    /// How the user's program wants answers to be; data, not the platform's own rules.
+    /// Instructions of the client program. Untrusted data, not part of the system message.
     pub instructions: Option<String>,
     pub tools: Toolbox,
     pub tier: ChosenTier,
@@ -18,17 +18,17 @@ pub struct Agent {
     pub limits: Limits,
 }
 
-/// The tools that an agent may call, and who carries the calls out.
+/// The tools that the model may call, and who executes the calls.
 pub enum Toolbox {
-    /// The run calls them through the tool gateway and returns the results to the model.
+    /// The run executes the calls through the tool gateway and returns the results to the model.
     Platform(Vec<ToolSpec>),
-    /// The reader of the events calls them; the run ends with the calls that the model asked for.
+    /// The client executes the calls; the run ends with the calls that the model requested.
     Client(Vec<OfferedTool>),
 }
 
 impl Toolbox {
-    /// The tools as the model sees them while `calls_left` calls are allowed. At 0, the platform's tools are no longer
-    /// offered.
+    /// Returns the tools to offer to the model while `calls_left` more calls are allowed. At 0, the platform's tools
+    /// are no longer offered.
     pub fn offered(&self, calls_left: u32) -> Vec<OfferedTool> {
         match self {
             Self::Platform(_) if calls_left == 0 => Vec::new(),
@@ -37,7 +37,7 @@ impl Toolbox {
         }
     }
 
-    /// The tools that the run carries out itself.
+    /// Returns the tools whose calls the run executes.
     pub fn specs(&self) -> &[ToolSpec] {
         match self {
             Self::Platform(specs) => specs,
@@ -45,7 +45,7 @@ impl Toolbox {
         }
     }
 
-    /// Number of tools that the client carries out.
+    /// Returns the number of tools whose calls the client executes.
     pub fn client_tools(&self) -> usize {
         match self {
             Self::Platform(_) => 0,
@@ -65,22 +65,22 @@ fn offered(tool: &ToolSpec) -> OfferedTool {
 /// Limits of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Tokens of a whole exchange with the model: the prompt and one reply.
+    /// Maximum number of tokens of one prompt and its reply together.
     pub context_tokens: usize,
-    /// Tokens of the context, and of the budget, that are kept free for one reply.
+    /// Tokens of the context, and of the budget, that are kept for one reply.
     pub reply_tokens: u32,
-    /// Maximum tokens of one reply; `reply_tokens` caps it.
+    /// Maximum number of tokens in one reply; capped by `reply_tokens`.
     pub max_output_tokens: u32,
-    /// Maximum number of tool calls that the run carries out.
+    /// Maximum number of tool calls that the run executes.
     pub max_tool_calls: u32,
     /// Maximum duration of the run.
     pub time_limit: Duration,
-    /// How long the run goes on without a reader.
+    /// How long the run continues without a reader.
     pub grace: Duration,
 }
 
 impl Limits {
-    /// Maximum tokens of a prompt.
+    /// Returns the maximum number of tokens of a prompt.
     pub fn prompt_tokens(&self) -> usize {
         self.context_tokens.saturating_sub(self.reply_tokens as usize)
     }

@@ -1,21 +1,21 @@
-//! The text of an answer while it is streamed.
+//! Processing of an answer's text while it is streamed.
 
-use super::cite::CitationScanner;
-use super::inert::MarkupSanitizer;
+use super::citations::CitationScanner;
+use super::sanitize::MarkupSanitizer;
 use domain::conversation::Citation;
 use domain::model::NumberedPassage;
 use domain::run::RunEvent;
 
-/// What happens to the text before it reaches the reader.
+/// How the text is processed before it reaches the reader.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnswerFormat {
-    /// Markup is defused and citation markers become citations. The text is kept, to be stored.
+    /// Active markup is neutralized and citation markers become citations. The text is kept, so that it can be stored.
     Cited,
     /// The text is passed on as the model writes it, and is not kept.
     Verbatim,
 }
 
-/// The text so far, with its citations.
+/// The answer's text so far, with its citations.
 pub struct AnswerText {
     format: AnswerFormat,
     sanitizer: MarkupSanitizer,
@@ -29,19 +29,20 @@ impl AnswerText {
         Self { format, sanitizer, scanner, citations: Vec::new() }
     }
 
-    /// Appends the next piece that the model wrote. Returns the events for it; `passages` are those that it may cite.
+    /// Appends the next piece that the model wrote, and returns the events to send for it. `passages` are the ones that
+    /// the text may cite.
     pub fn push(&mut self, piece: String, passages: &[NumberedPassage]) -> Vec<RunEvent> {
         match self.format {
             AnswerFormat::Verbatim => vec![RunEvent::Delta { text: piece }],
             AnswerFormat::Cited => {
-                // PostgreSQL cannot store U+0000: one of them would lose the whole answer.
+                // PostgreSQL cannot store U+0000, so a single one would make it impossible to store the answer.
                 let text = self.sanitizer.push(&piece.replace('\0', ""));
                 self.append(text, passages)
             }
         }
     }
 
-    /// Appends what was held back of a reply that is complete.
+    /// Appends the text that was held back, at the end of a reply.
     pub fn end_reply(&mut self, passages: &[NumberedPassage]) -> Vec<RunEvent> {
         let text = self.sanitizer.finish();
         self.append(text, passages)
@@ -58,7 +59,7 @@ impl AnswerText {
         events
     }
 
-    /// The text so far; empty if it is not kept.
+    /// Returns the text so far, or an empty string if the format does not keep it.
     pub fn text(&self) -> &str {
         self.scanner.text()
     }
@@ -67,7 +68,7 @@ impl AnswerText {
         &self.citations
     }
 
-    /// The text and its citations.
+    /// Returns the text and its citations.
     pub fn into_parts(self) -> (String, Vec<Citation>) {
         (self.scanner.into_text(), self.citations)
     }

@@ -1,5 +1,5 @@
-//! What a run may spend: tokens and cost that are reserved for it. Pure arithmetic; [`super::reserve`] does the
-//! reserving.
+//! Arithmetic of the tokens and cost that are reserved for a run. Pure functions; [`super::reserve`] makes the
+//! reservations.
 
 use crate::error::RuntimeError;
 use domain::budget::{Amount, BudgetLimit, Budgets};
@@ -9,13 +9,13 @@ use domain::run::TokenUsage;
 use domain::time::Timestamp;
 use std::time::Duration;
 
-/// Minimum tokens of a reply: a shorter one is not worth a call.
+/// Minimum number of tokens that must be available for a reply; otherwise the model is not called.
 pub const MIN_OUTPUT_TOKENS: u32 = 64;
 
 /// The tokens that a run is expected to need.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TokenEstimate {
-    /// Tokens of the shortest prompt that makes sense.
+    /// Tokens of the shortest useful prompt.
     pub min_prompt: usize,
     /// Tokens of the longest first prompt.
     pub prompt: usize,
@@ -30,20 +30,20 @@ pub struct BudgetReservation {
     granted: Option<Granted>,
 }
 
-/// What was granted of limited budgets.
+/// Amount that was granted from limited budgets.
 #[derive(Clone, Debug)]
 pub struct Granted {
     pub id: ReservationId,
     pub budgets: Budgets,
-    /// The highest price that may apply; `None` if it is not known beforehand.
+    /// The highest price that may apply; `None` if it is not known in advance.
     pub price: Option<Price>,
-    /// All that was granted so far.
+    /// Total amount granted so far.
     pub amount: Amount,
-    /// The limit that granted less than was wanted; nothing more can be reserved.
+    /// The limit because of which less than the wanted amount was granted. If set, nothing more can be reserved.
     pub exhausted: Option<BudgetLimit>,
 }
 
-/// The smallest amount that is worth reserving, and the amount that is wanted.
+/// The minimum and the wanted amount of a reservation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AmountRange {
     pub min: Amount,
@@ -51,7 +51,7 @@ pub struct AmountRange {
 }
 
 impl AmountRange {
-    /// The amounts of an estimate at a price.
+    /// Computes the amounts of an estimate at a price.
     pub fn of(estimate: TokenEstimate, price: Option<Price>) -> Self {
         Self {
             min: amount(price, estimate.min_prompt, MIN_OUTPUT_TOKENS),
@@ -65,17 +65,18 @@ impl BudgetReservation {
         Self { granted: Some(granted) }
     }
 
-    /// Id of the reservation, if something is limited.
+    /// Returns the id of the reservation; `None` if nothing is limited.
     pub fn id(&self) -> Option<ReservationId> {
         self.granted.as_ref().map(|granted| granted.id)
     }
 
-    /// What was granted, if something is limited.
+    /// Returns what was granted; `None` if nothing is limited.
     pub fn granted_mut(&mut self) -> Option<&mut Granted> {
         self.granted.as_mut()
     }
 
-    /// The tokens of `prompt_tokens` that a prompt may take after `spent`, so that a reply is still possible.
+    /// Returns how many of `prompt_tokens` a prompt may use after `spent` was used up, so that the budget still allows
+    /// a reply.
     pub fn prompt_tokens(&self, prompt_tokens: usize, spent: Amount) -> usize {
         self.granted.as_ref().map_or(prompt_tokens, |granted| {
             prompt_tokens.min(granted.remaining(spent).prompt_tokens_before(MIN_OUTPUT_TOKENS))
@@ -84,7 +85,7 @@ impl BudgetReservation {
 }
 
 impl Granted {
-    /// What is left after `spent`.
+    /// Returns what is left after `spent` was used up.
     pub fn remaining(&self, spent: Amount) -> Remaining {
         let cost = self.amount.cost.0.saturating_sub(spent.cost.0);
         Remaining {
@@ -93,31 +94,31 @@ impl Granted {
         }
     }
 
-    /// What of `needed` is not covered after `spent`.
+    /// Returns the part of `needed` that the reservation does not cover after `spent` was used up.
     pub fn missing(&self, needed: Amount, spent: Amount) -> Amount {
         let tokens = self.amount.tokens.saturating_sub(spent.tokens);
         let cost = self.amount.cost.0.saturating_sub(spent.cost.0);
         Amount { tokens: needed.tokens.saturating_sub(tokens), cost: MicroCost(needed.cost.0.saturating_sub(cost)) }
     }
 
-    /// The error of a run for which too little is left.
+    /// Returns the error for a run whose remaining budget is too small.
     pub fn exceeded(&self, now: Timestamp) -> RuntimeError {
         let limit = self.exhausted.unwrap_or(BudgetLimit::TenantTokens);
         exceeded(limit, until_period_end(limit, now))
     }
 }
 
-/// The error of a run that a limit leaves too little for.
+/// Returns the error for a run that exceeds `limit`.
 pub fn exceeded(limit: BudgetLimit, retry_after: Duration) -> RuntimeError {
     RuntimeError::BudgetExceeded { limit, retry_after }
 }
 
-/// Time until a limit starts again.
+/// Returns the time until the limit's period ends.
 pub fn until_period_end(limit: BudgetLimit, now: Timestamp) -> Duration {
     (limit.period_ends(now) - now).to_std().unwrap_or_default()
 }
 
-/// The limit that granted less than was wanted.
+/// Returns the limit because of which less than `wanted` was granted.
 pub fn limit_reached(budgets: &Budgets, granted: Amount, wanted: Amount) -> Option<BudgetLimit> {
     let falls_short = |limit: &&BudgetLimit| match limit {
         BudgetLimit::TenantTokens | BudgetLimit::UserTokens => granted.tokens < wanted.tokens,
@@ -126,8 +127,8 @@ pub fn limit_reached(budgets: &Budgets, granted: Amount, wanted: Amount) -> Opti
     BudgetLimit::ALL.iter().filter(|limit| budgets.limit(**limit).is_some()).find(falls_short).copied()
 }
 
-/// Tokens and their cost. Without a known price the cost is the smallest amount, which is refused only if the budget is
-/// used up.
+/// Returns the amount for these tokens. Without a known price, the cost is the smallest possible amount, which is
+/// refused only if the budget is used up.
 pub fn amount(price: Option<Price>, prompt_tokens: usize, output_tokens: u32) -> Amount {
     let input_tokens = u32::try_from(prompt_tokens).unwrap_or(u32::MAX);
     let usage = TokenUsage { input_tokens, output_tokens };
@@ -137,7 +138,7 @@ pub fn amount(price: Option<Price>, prompt_tokens: usize, output_tokens: u32) ->
     }
 }
 
-/// What is left of a reservation; `None` is unlimited.
+/// Remainder of a reservation; `None` means unlimited.
 pub struct Remaining {
     tokens: Option<u64>,
     cost: Option<RemainingCost>,
@@ -150,7 +151,7 @@ struct RemainingCost {
 }
 
 impl Remaining {
-    /// Maximum tokens of a reply to a prompt of `prompt_tokens`.
+    /// Returns the maximum number of tokens of a reply to a prompt of `prompt_tokens`.
     pub fn output_tokens_after(&self, prompt_tokens: usize) -> u32 {
         let by_tokens = self.tokens.map_or(u64::MAX, |left| left.saturating_sub(prompt_tokens as u64));
         let by_cost = self.cost.map_or(u64::MAX, |RemainingCost { cost, price }| {
@@ -162,7 +163,7 @@ impl Remaining {
         u32::try_from(by_tokens.min(by_cost)).unwrap_or(u32::MAX)
     }
 
-    /// Maximum tokens of a prompt that leaves `output_tokens` for the reply.
+    /// Returns the maximum number of tokens of a prompt that leaves `output_tokens` for the reply.
     pub fn prompt_tokens_before(&self, output_tokens: u32) -> usize {
         let by_tokens = self.tokens.map_or(u64::MAX, |left| left.saturating_sub(u64::from(output_tokens)));
         let by_cost = self.cost.map_or(u64::MAX, |RemainingCost { cost, price }| {
@@ -173,7 +174,7 @@ impl Remaining {
     }
 }
 
-/// Maximum tokens that `cost` pays for, at a price per million tokens.
+/// Returns the maximum number of tokens that `cost` pays for; `price` is per million tokens.
 fn affordable_tokens(cost: u64, price: MicroCost) -> u64 {
     let tokens = (u128::from(cost) * 1_000_000).checked_div(u128::from(price.0));
     tokens.map_or(u64::MAX, |tokens| u64::try_from(tokens).unwrap_or(u64::MAX))

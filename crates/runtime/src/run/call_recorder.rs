@@ -1,7 +1,7 @@
 //! Records the model calls of a run, from start to end, for the ledger.
 //!
-//! A call that is cancelled or interrupted is recorded with an estimate of what it had used: its prompt and what the
-//! model had written.
+//! A call that is cancelled or interrupted is recorded with an estimate of its usage so far, from its prompt and the
+//! bytes that the model has written.
 
 use domain::budget::Amount;
 use domain::model::ModelError;
@@ -10,25 +10,25 @@ use domain::run::{FinishReason, TokenUsage};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The model calls of a run. They happen one after the other.
+/// The model calls of a run. They are made sequentially.
 #[derive(Debug, Default)]
 pub struct CallRecorder {
     ended: Vec<ModelCall>,
     current: Option<CurrentCall>,
 }
 
-/// A call that has not ended.
+/// The call in progress.
 #[derive(Debug)]
 struct CurrentCall {
     started: Instant,
     first_token: Option<Duration>,
-    /// Tokens of the prompt, estimated.
+    /// Estimated tokens of the prompt.
     prompt_tokens: usize,
     written_bytes: usize,
     served_by: Option<ServedBy>,
 }
 
-/// What a complete call used, as the model server reports it.
+/// Usage of a complete call, as reported by the model server.
 #[derive(Clone, Copy, Debug)]
 pub struct ReportedUsage {
     pub usage: TokenUsage,
@@ -38,21 +38,21 @@ pub struct ReportedUsage {
 }
 
 impl CallRecorder {
-    /// A call starts, with a prompt of about `prompt_tokens`.
+    /// Records the start of a call with a prompt of about `prompt_tokens`.
     pub fn start(&mut self, prompt_tokens: usize) {
         let started = Instant::now();
         self.current =
             Some(CurrentCall { started, first_token: None, prompt_tokens, written_bytes: 0, served_by: None });
     }
 
-    /// A backend begins to answer.
+    /// Records the backend that answers the call.
     pub fn served(&mut self, by: &ServedBy) {
         if let Some(call) = &mut self.current {
             call.served_by = Some(by.clone());
         }
     }
 
-    /// The model wrote another piece: of the answer, its reasoning or a tool call.
+    /// Records that the model has written `bytes` more of its answer, reasoning or tool calls.
     pub fn wrote(&mut self, bytes: usize) {
         if let Some(call) = &mut self.current {
             call.first_token.get_or_insert_with(|| call.started.elapsed());
@@ -60,7 +60,7 @@ impl CallRecorder {
         }
     }
 
-    /// The call ended with a complete reply.
+    /// Records that the call ended with a complete reply.
     pub fn finished(&mut self, reason: FinishReason, reported: ReportedUsage) {
         let Some(call) = self.current.take() else { return };
         let ReportedUsage { usage, estimated, cost } = reported;
@@ -68,7 +68,7 @@ impl CallRecorder {
         self.ended.push(ModelCall { usage, estimated, cost, finish_reason, ..call.end(CallStatus::Ok, None) });
     }
 
-    /// The call failed. It is not recorded if no backend is configured, because then no call was made.
+    /// Records that the call failed. Does nothing if no backend is configured, because then no call was made.
     pub fn failed(&mut self, error: &ModelError) {
         let Some(call) = self.current.take() else { return };
         match (&call.served_by, error) {
@@ -78,7 +78,7 @@ impl CallRecorder {
         }
     }
 
-    /// What the calls that have ended used.
+    /// Returns the total usage of the calls that have ended.
     pub fn spent(&self) -> Amount {
         let mut spent = Amount::default();
         for ModelCall { usage, cost, .. } in &self.ended {
@@ -88,7 +88,7 @@ impl CallRecorder {
         spent
     }
 
-    /// Ends the call under way, if any, and returns all calls.
+    /// Ends the call in progress, if any, and returns all calls.
     pub fn close(mut self, status: CallStatus, error: Option<&str>) -> Vec<ModelCall> {
         if let Some(call) = self.current.take() {
             self.ended.push(call.end(status, error));
@@ -98,7 +98,7 @@ impl CallRecorder {
 }
 
 impl CurrentCall {
-    /// The call with an estimate of what it has used so far.
+    /// Converts the call to a [`ModelCall`], with an estimate of its usage so far.
     fn end(self, status: CallStatus, error: Option<&str>) -> ModelCall {
         let tokens = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let output_tokens = tokens(self.written_bytes.div_ceil(3));

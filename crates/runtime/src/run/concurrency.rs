@@ -1,4 +1,4 @@
-//! Limits how many runs are under way at once: in all, and per tenant, so that one busy tenant leaves capacity for the
+//! Limits the number of concurrent runs, in total and per tenant, so that one busy tenant leaves capacity for the
 //! others.
 
 use domain::ids::TenantId;
@@ -9,18 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct RunLimiter {
     max_total: usize,
     max_per_tenant: usize,
-    /// Runs under way by tenant; a tenant without any has no entry.
+    /// Number of runs in progress by tenant. Tenants without runs have no entry.
     active: Mutex<HashMap<TenantId, usize>>,
 }
 
-/// Permission for one run. Dropping it lets another run start.
+/// A permit for one run. Dropping it allows another run to start.
 pub struct RunPermit {
     limiter: Arc<RunLimiter>,
     tenant: TenantId,
 }
 
 impl RunLimiter {
-    /// `max_per_tenant` is raised to 1 and lowered to `max_total` if it is outside of that range.
+    /// Creates a limiter. `max_per_tenant` is clamped to the range from 1 to `max_total`.
     pub fn new(max_total: usize, max_per_tenant: usize) -> Arc<Self> {
         let max_per_tenant = max_per_tenant.clamp(1, max_total.max(1));
         Arc::new(Self { max_total, max_per_tenant, active: Mutex::default() })

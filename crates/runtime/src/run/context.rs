@@ -1,11 +1,11 @@
-//! What every step of a run needs.
+//! The context that every step of a run receives.
 
 use super::definition::Run;
 use super::log::RunLog;
 use super::ports::RunPorts;
 use super::reserve::BudgetReserver;
 
-/// A run under way: its definition, its events, and the ports that its steps call.
+/// A run in progress: its definition, its event log, and the ports that its steps use.
 #[derive(Clone, Copy)]
 pub struct RunContext<'a> {
     pub run: &'a Run,

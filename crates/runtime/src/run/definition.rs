@@ -10,23 +10,23 @@ use domain::ledger::CallContext;
 use domain::model_call::ModelCaller;
 use domain::role::Classification;
 
-/// One agent's work on one material, before it begins.
+/// A run that is ready to start: one agent with its material.
 pub struct Run {
     pub id: RunId,
-    /// What the gate granted for it.
+    /// The permit that the gate issued for the command.
     pub permit: Permit,
-    /// On whose behalf models are called.
+    /// The caller that model requests are attributed to.
     pub caller: ModelCaller,
-    /// What its calls of models and tools are recorded under.
+    /// Ids under which its model and tool calls are recorded.
     pub context: CallContext,
-    /// Id of its answer in the events.
+    /// Message id of its answer, as sent in the events.
     pub answer_id: MessageId,
     pub agent: Agent,
     pub material: Material,
-    /// The highest class that the model may see.
+    /// The highest classification that the model may see.
     pub model_limit: Classification,
     /// Nonce of the tags in its prompts and tool results.
     pub nonce: TagNonce,
-    /// What was reserved of the budgets for it.
+    /// Budget reserved for it.
     pub budget: BudgetReservation,
 }

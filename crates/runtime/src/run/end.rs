@@ -1,4 +1,4 @@
-//! How a run ended.
+//! The ways in which a run can end, and the statuses that follow from each.
 
 use crate::error::RuntimeError;
 use domain::audit::ResultStatus;
@@ -7,14 +7,14 @@ use domain::error::{Classify as _, Problem};
 use domain::model_call::CallStatus;
 use domain::run::FinishReason;
 
-/// How a run ended.
+/// The ways in which a run can end, and the statuses that follow from each.
 #[derive(Debug)]
 pub enum RunEnd {
     /// The model finished its last reply.
     Completed(FinishReason),
-    /// Its user or a shutdown cancelled it, or nobody read it any more.
+    /// It was cancelled by its user or a shutdown, or had no reader for the grace period.
     Cancelled,
-    /// Its user may no longer have the answer.
+    /// Its user is no longer allowed to see the answer.
     Revoked(Problem),
     Failed(RuntimeError),
 }
@@ -28,7 +28,7 @@ impl RunEnd {
         }
     }
 
-    /// Status of the audit outcome.
+    /// Returns the status of the audit outcome.
     pub fn result_status(&self) -> ResultStatus {
         match self {
             Self::Completed(_) => ResultStatus::Success,
@@ -38,7 +38,7 @@ impl RunEnd {
         }
     }
 
-    /// Status of a stored answer.
+    /// Returns the status of the stored answer.
     pub fn message_status(&self) -> MessageStatus {
         match self {
             Self::Completed(_) => MessageStatus::Complete,
@@ -47,7 +47,7 @@ impl RunEnd {
         }
     }
 
-    /// Status and error code of a model call that this end interrupted.
+    /// Returns the status and error code of a model call that was in progress when the run ended.
     pub fn interrupted_call(&self) -> (CallStatus, Option<&'static str>) {
         match self {
             Self::Failed(error) => (CallStatus::Error, Some(error.code())),

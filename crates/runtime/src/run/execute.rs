@@ -1,8 +1,9 @@
-//! The loop of a run: search the documents, ask the model, call the tools that it asks for, ask again.
+//! The agent loop of a run: searches the documents, calls the model, executes the tool calls that it requests, and
+//! calls the model again.
 
 use super::context::RunContext;
 use super::material::Prompt;
-use super::progress::StatusChange;
+use super::progress::RunProgress;
 use super::reply::{self, Reply, ReplyRequest};
 use super::retrieve::{SearchOutcome, search_documents};
 use super::tool_calls::{call_tool, is_malformed};
@@ -14,23 +15,23 @@ use domain::model::{ModelToolCall, PromptMessage};
 use domain::role::Classification;
 use domain::run::FinishReason;
 
-/// Replies with malformed tool calls before tools are no longer offered: a model that writes invalid JSON twice goes on
-/// like that.
+/// Number of replies with malformed tool calls that are tolerated. After one more, no tools are offered, since a model
+/// that writes invalid JSON twice will keep doing so.
 const MAX_MALFORMED_REPLIES: u32 = 1;
 
-/// What was said in the run, and how many tool calls are left.
-struct Exchange {
+/// Transcript of the run so far, and the number of tool calls left.
+struct LoopState {
     transcript: Classified<Vec<PromptMessage>>,
     calls_left: u32,
     malformed_replies: u32,
 }
 
-/// Runs the loop to its end. Events go to the log, everything else into `progress`, which stays valid if the future is
-/// dropped.
+/// Runs the loop to its end. Events are written to the log and everything else to `progress`, which stays valid if the
+/// future is dropped.
 ///
 /// # Errors
 /// If the model or the store fails, or the budget is used up.
-pub async fn execute(ctx: RunContext<'_>, progress: &mut StatusChange) -> Result<FinishReason, RuntimeError> {
+pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<FinishReason, RuntimeError> {
     let run = ctx.run;
     let outcome = search_documents(ctx, progress).await;
     let passages = progress.passages.clone();
@@ -41,46 +42,46 @@ pub async fn execute(ctx: RunContext<'_>, progress: &mut StatusChange) -> Result
     let left_out = progress.visibility.left_out > 0;
     let prompt = run.material.prompt(&run.agent, &run.nonce, retrieved, left_out);
     let calls_left = run.agent.limits.max_tool_calls;
-    let mut exchange = Exchange { transcript: Classified::empty(), calls_left, malformed_replies: 0 };
+    let mut state = LoopState { transcript: Classified::empty(), calls_left, malformed_replies: 0 };
     loop {
-        let tools = run.agent.tools.offered(exchange.calls_left);
-        let request = ReplyRequest { prompt: &prompt, transcript: &exchange.transcript, tools };
+        let tools = run.agent.tools.offered(state.calls_left);
+        let request = ReplyRequest { prompt: &prompt, transcript: &state.transcript, tools };
         let fitted = reply::fit(ctx, progress, request).await?;
         let reply_start = progress.answer.text().len();
         let Reply { reason, tool_calls } = reply::stream(ctx, progress, fitted).await?;
-        if tool_calls.is_empty() || exchange.calls_left == 0 {
+        if tool_calls.is_empty() || state.calls_left == 0 {
             return Ok(reason);
         }
         let content = progress.answer.text()[reply_start..].to_owned();
         let message = PromptMessage::Assistant { content, tool_calls: tool_calls.clone() };
-        exchange.transcript.push(Classified::new(message, progress.origin.class));
-        answer_calls(ctx, progress, &prompt, &mut exchange, tool_calls).await;
+        state.transcript.push(Classified::new(message, progress.origin.class));
+        execute_calls(ctx, progress, &prompt, &mut state, tool_calls).await;
     }
 }
 
-/// Carries out the calls as far as calls are left, and appends a result for each to the transcript.
-async fn answer_calls(
+/// Executes the calls while any are left, and appends a result for each to the transcript.
+async fn execute_calls(
     ctx: RunContext<'_>,
-    progress: &mut StatusChange,
+    progress: &mut RunProgress,
     prompt: &Prompt<'_>,
-    exchange: &mut Exchange,
+    state: &mut LoopState,
     calls: Vec<ModelToolCall>,
 ) {
-    exchange.malformed_replies += u32::from(calls.iter().any(is_malformed));
+    state.malformed_replies += u32::from(calls.iter().any(is_malformed));
     for call in calls {
-        let content = if exchange.calls_left > 0 {
-            exchange.calls_left -= 1;
-            let used = prompt.min_tokens() + prompt_tokens(exchange.transcript.content());
+        let content = if state.calls_left > 0 {
+            state.calls_left -= 1;
+            let used = prompt.min_tokens() + prompt_tokens(state.transcript.content());
             let left = ctx.run.agent.limits.prompt_tokens().saturating_sub(used);
-            // Half of what is left, so that another call has room too.
+            // Only half of the remaining tokens, so that there is room for another call.
             call_tool(ctx, progress, &call, TokenBudget(left / 2)).await
         } else {
             let text = "No more tool calls are allowed in this turn.".to_owned();
             Classified::new(text, Classification::Public)
         };
-        exchange.transcript.push(content.map(|content| PromptMessage::Tool { call_id: call.id, content }));
+        state.transcript.push(content.map(|content| PromptMessage::Tool { call_id: call.id, content }));
     }
-    if exchange.malformed_replies > MAX_MALFORMED_REPLIES {
-        exchange.calls_left = 0;
+    if state.malformed_replies > MAX_MALFORMED_REPLIES {
+        state.calls_left = 0;
     }
 }

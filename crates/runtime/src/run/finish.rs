@@ -1,9 +1,9 @@
-//! The end of a run, in one transaction: what the use stores of it, its model calls, and one audit outcome.
+//! Stores the end of a run in one transaction: the record of its use case, its model calls, and one audit outcome.
 
 use super::definition::Run;
 use super::end::RunEnd;
 use super::ports::RunPorts;
-use super::progress::StatusChange;
+use super::progress::RunProgress;
 use crate::error::RuntimeError;
 use async_trait::async_trait;
 use domain::audit::{AuditSubject, Outcome, ResultStatus};
@@ -16,44 +16,44 @@ use domain::retry;
 use domain::run::{RunEvent, RunSummary};
 use serde_json::Value;
 
-/// Completes the runs of one use.
+/// Completes the runs of one use case.
 #[async_trait]
 pub trait Finisher: Send + Sync + 'static {
-    /// What is stored of a run beside its model calls and its audit outcome. It is made once, so that each attempt to
-    /// store it stores the same.
+    /// Record of a run that is stored in addition to its model calls and audit outcome. It is created once, so that
+    /// repeated attempts store the same data.
     type Record: Send + Sync;
 
-    /// What the reader is told of a failure.
+    /// Converts a failure to the problem that is sent to the reader.
     fn problem(&self, error: &RuntimeError) -> Problem {
         Problem::of(error)
     }
 
-    /// Subject and metadata of the audit outcome.
+    /// Returns subject and metadata of the audit outcome.
     fn audit_subject(&self, finished: &FinishedRun<'_>) -> AuditSubject;
 
-    /// Makes the record, from which [`Finisher::store`] stores.
+    /// Creates the record for [`Finisher::store`].
     fn record(&self, finished: FinishedRun<'_>) -> Self::Record;
 
-    /// Stores the record. It may be called again after a commit whose acknowledgement was lost.
+    /// Stores the record. Must be idempotent: it is called again if the acknowledgement of a commit was lost.
     async fn store(&self, tx: &mut dyn TenantTx, run: &Run, record: &Self::Record) -> Result<(), StoreError>;
 
-    /// Metadata of the outcome if the record cannot be stored at all; `None` if the use stores no record, so that there
-    /// is nothing to leave out.
+    /// Returns the metadata of the outcome that is stored if the record cannot be stored; `None` if the use case stores
+    /// no record.
     fn unstored_metadata(&self, run: &Run, error: &StoreError) -> Option<Value>;
 }
 
 /// A run that has ended.
 pub struct FinishedRun<'a> {
     pub run: &'a Run,
-    pub progress: StatusChange,
+    pub progress: RunProgress,
     pub end: RunEnd,
-    /// Why it was revoked or failed, as its reader is told.
+    /// The problem sent to the reader, if the run was revoked or failed.
     pub problem: Option<Problem>,
     pub summary: RunSummary,
 }
 
-/// What is stored of every run.
-struct Closing<'a> {
+/// Data that is stored for every run.
+struct CompletionRecord<'a> {
     ports: &'a RunPorts,
     run: &'a Run,
     id: AuditId,
@@ -61,14 +61,14 @@ struct Closing<'a> {
     reservation: Option<ReservationId>,
 }
 
-/// Stores the end of a run, and returns its last event.
+/// Stores the end of a run and returns its last event.
 ///
-/// Tries for ten minutes: an answer should not be lost to a database that restarts. If the record cannot be stored at
-/// all, the calls and the outcome are stored nevertheless.
+/// Retries for ten minutes, so that no answer is lost when the database restarts. If the record cannot be stored, the
+/// calls and the outcome are stored without it.
 pub async fn finish<F: Finisher>(
     ports: &RunPorts,
     run: &Run,
-    mut progress: StatusChange,
+    mut progress: RunProgress,
     end: RunEnd,
     finisher: &F,
 ) -> RunEvent {
@@ -76,7 +76,7 @@ pub async fn finish<F: Finisher>(
     let calls = std::mem::take(&mut progress.model.calls).close(status, error);
     let calls = ledger_entries(ports, run, calls);
     let id = AuditId::from_uuid(ports.ids.uuid());
-    let closing = Closing { ports, run, id, calls, reservation: progress.budget.id() };
+    let closing = CompletionRecord { ports, run, id, calls, reservation: progress.budget.id() };
     let problem = match &end {
         RunEnd::Completed(_) | RunEnd::Cancelled => None,
         RunEnd::Revoked(problem) => Some(Problem { decision: Some(id), ..problem.clone() }),
@@ -98,25 +98,25 @@ pub async fn finish<F: Finisher>(
     }
 }
 
-impl Closing<'_> {
+impl CompletionRecord<'_> {
     async fn store<F: Finisher>(&self, finisher: &F, record: &F::Record, outcome: &Outcome) -> Result<(), StoreError> {
         let attempt = || self.try_store(Some((finisher, record)), outcome);
         let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await else { return Ok(()) };
         let run_id = self.run.id;
-        tracing::error!(%run_id, %error, code = error.code(), "the end of a run could not be stored");
+        tracing::error!(%run_id, %error, code = error.code(), "failed to store the end of a run");
         if let Some(metadata) = finisher.unstored_metadata(self.run, &error) {
             let mut outcome = Outcome { status: ResultStatus::Error, model: None, ..outcome.clone() };
             outcome.subject.metadata = metadata;
             let attempt = || self.try_store::<F>(None, &outcome);
             if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
-                tracing::error!(%run_id, %error, "the outcome of a run could not be stored without its answer either");
+                tracing::error!(%run_id, %error, "failed to store the outcome of a run without its answer");
             }
         }
         Err(error)
     }
 
-    /// One attempt. After a commit whose acknowledgement was lost, the next attempt changes nothing: calls and outcome
-    /// have ids of their own.
+    /// Makes one attempt. If the acknowledgement of a commit was lost, the next attempt changes nothing, since calls
+    /// and outcome have fixed ids.
     async fn try_store<F: Finisher>(
         &self,
         record: Option<(&F, &F::Record)>,
@@ -136,7 +136,7 @@ impl Closing<'_> {
     }
 }
 
-fn summary(run: &Run, progress: &StatusChange, end: &RunEnd) -> RunSummary {
+fn summary(run: &Run, progress: &RunProgress, end: &RunEnd) -> RunSummary {
     let tier = run.agent.tier.tier;
     let (model, left_out) = (&progress.model, progress.visibility.left_out);
     RunSummary {
@@ -150,7 +150,7 @@ fn summary(run: &Run, progress: &StatusChange, end: &RunEnd) -> RunSummary {
     }
 }
 
-/// The calls as ledger entries. Made once: storing them again must not make new ones.
+/// Converts the calls to ledger entries. Called once per run: the ids make repeated attempts idempotent.
 fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<ModelCall>) -> Vec<LedgerEntry> {
     let at = ports.clock.now();
     let entry = |call| LedgerEntry {

@@ -1,10 +1,10 @@
-//! The events of a run, kept while the run goes on and for a while after, so that a client that reconnects misses
-//! nothing.
+//! Event logs of runs. A log is kept during the run and for some time after it, so that a client that reconnects misses
+//! no events.
 //!
-//! The writer never waits for readers: a slow reader costs the memory of one answer, which the output limit bounds, and
-//! not the model's time.
+//! The writer never waits for readers. A slow reader only costs the memory of one answer, which the output limit
+//! bounds, and does not slow down the model.
 
-use super::origin::Origin;
+use super::origin::AnswerOrigin;
 use domain::ids::{RunId, TenantId, UserId};
 use domain::run::{EventStream, NumberedEvent, RunEvent};
 use domain::scope::TenantScope;
@@ -15,12 +15,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a log is kept after it was opened, unless its run still goes on.
+/// How long a log is kept after it was opened. Logs of runs in progress are always kept.
 const RETENTION: Duration = Duration::from_secs(15 * 60);
-/// Maximum number of logs; beyond it, the oldest log of a finished run goes.
+/// Maximum number of logs. Above it, the oldest log of a finished run is removed.
 const MAX_LOGS: usize = 4_096;
 
-/// The user whose run it is.
+/// The user who owns a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RunOwner {
     pub tenant: TenantId,
@@ -28,18 +28,18 @@ pub struct RunOwner {
 }
 
 impl RunOwner {
-    /// `None` if nobody in particular acts, such as the system.
+    /// Returns the owner of runs in this scope; `None` if no user acts, for instance for the system.
     pub fn of(scope: &TenantScope) -> Option<Self> {
         scope.user().map(|user| Self { tenant: scope.tenant(), user })
     }
 }
 
-/// Whether the events of a run can be read again.
+/// Whether the events of a run can be replayed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Replay {
-    /// For a while, by the run's owner.
+    /// The owner of the run can read them again while the log is kept.
     Allowed,
-    /// Never: they are read once, by whoever started the run.
+    /// They can be read only once, by the request that started the run.
     Never,
 }
 
@@ -48,13 +48,13 @@ pub struct RunLog {
     owner: RunOwner,
     replay: Replay,
     events: Mutex<Vec<RunEvent>>,
-    /// Number of events, for readers to wait on.
+    /// Number of events; readers wait for it to change.
     written: watch::Sender<usize>,
-    /// Number of readers, for the run to end without one.
+    /// Number of readers; used to end a run that has none.
     readers: watch::Sender<usize>,
-    /// What the run's answer is made from so far.
-    origin: Mutex<Origin>,
-    /// Cancelling it ends the run; what it has so far is stored.
+    /// Sources and classification of the answer so far.
+    origin: Mutex<AnswerOrigin>,
+    /// Cancelling it ends the run and stores its partial answer.
     pub cancel: CancellationToken,
 }
 
@@ -71,13 +71,13 @@ impl RunLog {
         }
     }
 
-    /// Records what the answer is made from by now. Its class never gets lower.
-    pub fn extend_origin(&self, origin: &Origin) {
+    /// Adds to the origin of the answer. Never lowers its classification.
+    pub fn extend_origin(&self, origin: &AnswerOrigin) {
         lock(&self.origin).extend(origin);
     }
 
-    /// What the answer is made from so far.
-    pub fn origin(&self) -> Origin {
+    /// Returns the origin of the answer so far.
+    pub fn origin(&self) -> AnswerOrigin {
         lock(&self.origin).clone()
     }
 
@@ -94,7 +94,7 @@ impl RunLog {
         self.written.send_replace(written);
     }
 
-    /// The events after number `after` (0: from the beginning), then those to come until the run ends.
+    /// Streams the events after number `after` (0: from the beginning) until the run ends, including future ones.
     pub fn read(self: &Arc<Self>, after: u64) -> EventStream {
         let reader = Reader::new(Arc::clone(self), usize::try_from(after).unwrap_or(usize::MAX));
         Box::pin(futures::stream::unfold(reader, |mut reader| async move {
@@ -103,7 +103,7 @@ impl RunLog {
         }))
     }
 
-    /// Returns once there has been no reader for `grace`.
+    /// Waits until there has been no reader for `grace`.
     pub async fn abandoned(&self, grace: Duration) {
         let mut readers = self.readers.subscribe();
         loop {
@@ -183,7 +183,7 @@ struct OpenedLog {
 }
 
 impl RunLogs {
-    /// Opens the log of a new run.
+    /// Creates the log of a new run.
     pub fn open(&self, id: RunId, owner: RunOwner, replay: Replay) -> Arc<RunLog> {
         let log = Arc::new(RunLog::new(owner, replay));
         let mut logs = lock(&self.0);
@@ -198,7 +198,7 @@ impl RunLogs {
         log
     }
 
-    /// Drops the log of a finished run that cannot be replayed.
+    /// Removes the log of a finished run if it cannot be replayed.
     pub fn close(&self, id: RunId) {
         let mut logs = lock(&self.0);
         if logs.get(&id).is_some_and(|opened| !opened.log.can_be_replayed()) {
@@ -206,12 +206,12 @@ impl RunLogs {
         }
     }
 
-    /// The log of a run, for its owner only.
+    /// Returns the log of a run if it exists and belongs to `owner`.
     pub fn get(&self, id: RunId, owner: RunOwner) -> Option<Arc<RunLog>> {
         lock(&self.0).get(&id).map(|opened| Arc::clone(&opened.log)).filter(|log| log.owner == owner)
     }
 
-    /// Cancels all runs: the end of a shutdown's grace period.
+    /// Cancels all runs. Called at the end of the grace period of a shutdown.
     pub fn cancel_all(&self) {
         lock(&self.0).values().for_each(|opened| opened.log.cancel.cancel());
     }

@@ -1,4 +1,4 @@
-//! What a run is made from, all of it classified: the class of a prompt is the highest class of what went in.
+//! The classified input of a run. The classification of a prompt is the highest of its parts.
 
 use super::agent::Agent;
 use super::budget::TokenEstimate;
@@ -13,11 +13,11 @@ use domain::model::PromptMessage;
 use domain::role::Classification;
 use domain::search::SearchFilters;
 
-/// What a run is made from.
+/// The input of a run.
 pub enum Material {
-    /// A question; the platform assembles the prompt around it.
+    /// A question, for which the platform assembles the prompt.
     Question(QuestionMaterial),
-    /// A client's own messages; they are sent as they are.
+    /// A client's own messages, which are sent unchanged.
     Messages(Classified<Vec<PromptMessage>>),
 }
 
@@ -25,19 +25,19 @@ pub enum Material {
 pub struct QuestionMaterial {
     /// Name of the tenant, for the system message.
     pub tenant_name: String,
-    /// The user's message, with the class of the user's own words.
+    /// The user's message, with the classification of user input.
     pub question: Classified<String>,
     /// Earlier messages that the model may see, oldest first.
     pub history: Vec<Message>,
     /// Memories that the model may see, most important first.
     pub memories: Vec<Memory>,
-    /// The platform's own search, before the model is called; `None` if the question needs no documents.
+    /// The automatic search, which runs before the model is called; `None` if the question needs no documents.
     pub search: Option<DocumentSearch>,
     /// Number of earlier messages and memories that were left out because the model may not see them.
     pub left_out: u32,
 }
 
-/// A search in the documents.
+/// Parameters of a document search.
 pub struct DocumentSearch {
     pub query: String,
     pub filters: SearchFilters,
@@ -46,7 +46,7 @@ pub struct DocumentSearch {
 }
 
 impl Material {
-    /// The question by itself; empty for a client's own messages.
+    /// Returns the question; empty for a client's own messages.
     pub fn question(&self) -> &str {
         match self {
             Self::Question(material) => material.question.content(),
@@ -54,7 +54,7 @@ impl Material {
         }
     }
 
-    /// The platform's own search.
+    /// Returns the automatic search, if one is needed.
     pub fn search(&self) -> Option<&DocumentSearch> {
         match self {
             Self::Question(material) => material.search.as_ref(),
@@ -62,7 +62,7 @@ impl Material {
         }
     }
 
-    /// The highest class of what the material holds.
+    /// Returns the highest classification of the material's parts.
     pub fn class(&self) -> Classification {
         match self {
             Self::Question(material) => {
@@ -73,7 +73,7 @@ impl Material {
         }
     }
 
-    /// Number of parts that were left out because the model may not see them.
+    /// Returns the number of parts that were left out because the model may not see them.
     pub fn left_out(&self) -> u32 {
         match self {
             Self::Question(material) => material.left_out,
@@ -81,7 +81,7 @@ impl Material {
         }
     }
 
-    /// What a run with this material may need, without the results of later tool calls.
+    /// Estimates the tokens that a run with this material needs, without the results of later tool calls.
     pub fn token_estimate(&self, agent: &Agent) -> TokenEstimate {
         let output = agent.limits.reply_tokens;
         let tools = tool_tokens(&agent.tools.offered(u32::MAX));
@@ -97,7 +97,7 @@ impl Material {
         }
     }
 
-    /// The prompt of the run's replies. `passages` are those that the platform's own search found.
+    /// Returns the prompt for the run's replies. `retrieved` is the result of the automatic search.
     pub fn prompt<'a>(
         &'a self,
         agent: &'a Agent,
@@ -123,7 +123,7 @@ impl Material {
 }
 
 impl QuestionMaterial {
-    /// Tokens of the shortest prompt, and of the longest within `max_tokens`.
+    /// Returns the tokens of the shortest prompt, and of the longest one within `max_tokens`.
     fn prompt_estimate(&self, max_tokens: usize) -> (usize, usize) {
         let question = self.question.content();
         let memories: usize = self.memories.iter().map(|memory| estimate(&memory.content)).sum();
@@ -136,21 +136,21 @@ impl QuestionMaterial {
     }
 }
 
-/// A prompt whose length is not decided yet.
+/// A prompt that has not been fitted to a token budget yet.
 pub enum Prompt<'a> {
     /// Assembled for a token budget.
     Assembled(PromptInput<'a>),
-    /// Sent as it is, whatever the budget.
+    /// Sent unchanged, regardless of the budget.
     Verbatim(&'a Classified<Vec<PromptMessage>>),
 }
 
 impl Prompt<'_> {
-    /// Whether a smaller budget makes it shorter.
+    /// Returns whether the prompt can be shortened to fit a smaller budget.
     pub fn can_shrink(&self) -> bool {
         matches!(self, Self::Assembled(_))
     }
 
-    /// Tokens of the shortest prompt.
+    /// Returns the tokens of the shortest prompt.
     pub fn min_tokens(&self) -> usize {
         match self {
             Self::Assembled(input) => assemble::min_tokens(input),
@@ -158,7 +158,7 @@ impl Prompt<'_> {
         }
     }
 
-    /// The prompt within a budget.
+    /// Assembles the prompt within a budget.
     pub fn within(&self, budget: TokenBudget) -> AssembledPrompt {
         match self {
             Self::Assembled(input) => assemble::assemble(input, budget),

@@ -1,9 +1,10 @@
-//! One run: an agent, classified material, the loop model → tools → model, events, and a finisher for each use.
+//! Runs: an agent works on classified material in the loop model → tools → model, writes events, and is completed by
+//! the finisher of its use case.
 //!
-//! [`runner::Runner`] starts a run as a task of its own. [`execute`] is the loop; it knows no conversation. Whatever
-//! happens to the loop or its readers, [`finish`] stores the ledger entries and one audit outcome, in one transaction
-//! with what the use's [`finish::Finisher`] stores. A chat turn is the run of one agent with one step; an answer of a
-//! model alone is a run with the client's own messages and tools.
+//! [`runner::Runner`] starts a run as a separate task. [`execute`] is the loop; it does not depend on conversations.
+//! Whatever happens to the loop or its readers, [`finish`] stores the ledger entries and one audit outcome, in the same
+//! transaction as the record of the use case's [`finish::Finisher`]. A chat turn is a run; so is a direct request, with
+//! the client's own messages and tools.
 //!
 //! Modules import only from modules further down: `runner`, then `execute`, `supervise` and `finish`, then `retrieve`,
 //! `reply` and `tool_calls`, then `context`, then the data of a run (`definition`, `progress` and what they hold).
@@ -12,14 +13,13 @@ pub mod agent;
 pub mod answer;
 pub mod budget;
 mod call_recorder;
-pub mod cite;
+pub mod citations;
 mod concurrency;
 mod context;
 pub mod definition;
 mod end;
 mod execute;
 pub mod finish;
-mod inert;
 mod log;
 pub mod material;
 pub mod model_access;
@@ -30,6 +30,7 @@ mod reply;
 pub mod reserve;
 mod retrieve;
 pub mod runner;
+mod sanitize;
 mod soft_limits;
 mod supervise;
 pub mod tier;

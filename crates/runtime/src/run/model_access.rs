@@ -1,4 +1,4 @@
-//! On whose behalf models are called, and what they may see.
+//! The caller of model requests, and the highest classification that models may see.
 
 use domain::model::ModelTier;
 use domain::model_call::ModelCaller;
@@ -7,12 +7,13 @@ use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::tenant::TenantSettings;
 
-/// The caller that models get to see for work in this scope.
+/// Returns the caller that model requests in this scope are attributed to.
 pub fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCaller {
     ModelCaller { tenant: scope.tenant(), user: scope.user(), cloud_limit: settings.cloud_limit() }
 }
 
-/// The highest class that may go into a prompt: what the tier's models may see, or less if the tenant says so.
+/// Returns the highest classification that may go into a prompt: the limit of the tier's models, or the tenant's if
+/// that is lower.
 pub fn classification_limit(
     model: &dyn ChatModel,
     tier: ModelTier,

@@ -1,23 +1,23 @@
-//! What an answer is made from.
+//! The origin of an answer: its classification and sources.
 
 use domain::conversation::Sources;
 use domain::role::Classification;
 
-/// The highest class of what an answer is made from, and the documents among it.
+/// The highest classification of everything that an answer is based on, and the documents that it is based on.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Origin {
+pub struct AnswerOrigin {
     pub class: Classification,
     pub sources: Sources,
 }
 
-impl Default for Origin {
+impl Default for AnswerOrigin {
     fn default() -> Self {
         Self { class: Classification::Public, sources: Sources::default() }
     }
 }
 
-impl Origin {
-    /// Adds another origin. The class never gets lower.
+impl AnswerOrigin {
+    /// Adds another origin. Never lowers the classification.
     pub fn extend(&mut self, other: &Self) {
         self.class = self.class.max(other.class);
         self.sources.extend(&other.sources);

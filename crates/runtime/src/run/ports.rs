@@ -1,20 +1,20 @@
-//! The ports that runs call.
+//! The ports that runs use.
 
 use domain::ports::{AccessRules, ChatModel, Clock, IdGen, Store};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tools::gateway::ToolGateway;
 
-/// The ports that runs call.
+/// The ports that runs use.
 #[derive(Clone)]
 pub struct RunPorts {
     pub store: Arc<dyn Store>,
     pub tools: Arc<dyn ToolGateway>,
     pub model: Arc<dyn ChatModel>,
-    /// Which rights of a permit remain while a run goes on.
+    /// Rules that re-evaluate a permit while its run is in progress.
     pub rules: Arc<dyn AccessRules>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdGen>,
-    /// Tracks runs under way, for shutdown to wait for.
+    /// Tracks runs in progress, so that shutdown can wait for them.
     pub tasks: TaskTracker,
 }

@@ -1,10 +1,10 @@
-//! What a run has produced so far. It outlives the loop, however the loop ends.
+//! The state and output of a run so far. It survives the loop, however the loop ends.
 
 use super::answer::AnswerText;
 use super::budget::BudgetReservation;
 use super::call_recorder::CallRecorder;
 use super::definition::Run;
-use super::origin::Origin;
+use super::origin::AnswerOrigin;
 use crate::prompt::passages;
 use crate::prompt::tokens::TokenBudget;
 use domain::classified::HasClass;
@@ -15,45 +15,45 @@ use domain::run::TokenUsage;
 use domain::search::Hit;
 use std::ops::Range;
 
-/// What a run has produced so far.
-pub struct StatusChange {
+/// The state and output of a run so far.
+pub struct RunProgress {
     pub answer: AnswerText,
-    /// Passages that the model was shown, numbered from 1.
+    /// Passages that were included in prompts or tool results, numbered from 1.
     pub passages: Vec<NumberedPassage>,
-    pub origin: Origin,
+    pub origin: AnswerOrigin,
     pub visibility: Visibility,
     pub model: ModelUse,
     /// Names of the platform's tools that were called, in order.
     pub tools_used: Vec<String>,
-    /// Whether a fallback served a reply, or a part such as retrieval was down.
+    /// Whether a fallback served a reply, or a component such as retrieval was unavailable.
     pub degraded: bool,
-    /// What is reserved for the run; it grows with [`super::reserve::BudgetReserver::extend`].
+    /// Budget reserved for the run; [`super::reserve::BudgetReserver::extend`] can increase it.
     pub budget: BudgetReservation,
 }
 
 /// What the model may see, and how much was left out for that reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Visibility {
-    /// The highest class that the model may see.
+    /// The highest classification that the model may see.
     pub limit: Classification,
     /// Number of passages, documents, memories and earlier messages that were left out.
     pub left_out: u32,
 }
 
-/// The model calls, and what served them.
+/// The model calls, and the backends that served them.
 #[derive(Debug, Default)]
 pub struct ModelUse {
     pub calls: CallRecorder,
-    /// Tokens of all complete replies.
+    /// Token usage of all complete replies.
     pub usage: TokenUsage,
-    /// What served the last reply.
+    /// Backend and model that served the last reply.
     pub served_by: Option<ServedBy>,
     /// Whether a fallback served one of the replies.
     pub fallback: bool,
 }
 
 impl Visibility {
-    /// Removes what the model may not see, and counts it.
+    /// Removes the items that the model may not see, and adds them to `left_out`.
     pub fn retain_visible<T: HasClass>(&mut self, items: &mut Vec<T>) {
         let before = items.len();
         items.retain(|item| item.class() <= self.limit);
@@ -62,12 +62,12 @@ impl Visibility {
     }
 }
 
-impl StatusChange {
+impl RunProgress {
     pub fn new(run: &Run) -> Self {
         Self {
             answer: AnswerText::new(run.agent.format),
             passages: Vec::new(),
-            origin: Origin::default(),
+            origin: AnswerOrigin::default(),
             visibility: Visibility { limit: run.model_limit, left_out: run.material.left_out() },
             model: ModelUse::default(),
             tools_used: Vec::new(),
@@ -76,8 +76,8 @@ impl StatusChange {
         }
     }
 
-    /// Adds as many new passages as fit into `budget`, under the next numbers. A passage that is there already keeps
-    /// its number. Returns the indexes of the new ones.
+    /// Adds as many new passages as fit into `budget`, with consecutive numbers. Known passages keep their number.
+    /// Returns the indexes of the new ones.
     pub fn add_passages(&mut self, hits: Vec<Hit>, budget: TokenBudget) -> Range<usize> {
         let first = self.passages.len();
         for hit in hits {

@@ -1,12 +1,12 @@
-//! One reply of the model: its prompt fitted to the budget, its text streamed to the readers.
+//! One reply of the model: fits its prompt to the budget, and streams its text to the readers.
 
 use super::agent::Toolbox;
 use super::budget::{AmountRange, MIN_OUTPUT_TOKENS, TokenEstimate};
 use super::call_recorder::ReportedUsage;
 use super::context::RunContext;
 use super::material::Prompt;
-use super::origin::Origin;
-use super::progress::StatusChange;
+use super::origin::AnswerOrigin;
+use super::progress::RunProgress;
 use crate::error::RuntimeError;
 use crate::prompt::assemble::AssembledPrompt;
 use crate::prompt::tokens::{TokenBudget, prompt_tokens, tool_tokens};
@@ -17,40 +17,40 @@ use domain::role::{Operation, Resource};
 use domain::run::{FinishReason, RunEvent};
 use futures::StreamExt as _;
 
-/// The right to see how a model reasons before it answers.
+/// Permission to see the model's reasoning.
 const READ_REASONING: Permission = Permission::new(Resource::Reasoning, Operation::Read);
 
-/// What a reply should be made from.
+/// Input of a reply.
 pub struct ReplyRequest<'a> {
     pub prompt: &'a Prompt<'a>,
-    /// What the model and its tools said earlier in this run; history gives way to it.
+    /// Earlier replies and tool results of this run. History is shortened to make room for them.
     pub transcript: &'a Classified<Vec<PromptMessage>>,
     pub tools: Vec<OfferedTool>,
 }
 
-/// A reply that fits the context and the budget.
+/// A reply's request, fitted to the context length and the budget.
 pub struct FittedReply {
     assembled: AssembledPrompt,
     tools: Vec<OfferedTool>,
     max_output_tokens: u32,
 }
 
-/// A complete reply of the model; its text is in the progress.
+/// A complete reply of the model. Its text is stored in [`RunProgress::answer`].
 pub struct Reply {
     pub reason: FinishReason,
-    /// The calls of platform tools that the model asks for.
+    /// The calls of platform tools that the model requested.
     pub tool_calls: Vec<ModelToolCall>,
 }
 
-/// Fits the next reply to what the run may spend; reserves more if that is needed and possible. If it is not, the
-/// prompt and the reply get shorter and no tools are offered, so that this reply is the last one. A verbatim prompt and
-/// its tools stay as they are: only the reply gets shorter.
+/// Fits the next reply to the run's budget. Reserves more if needed and possible. Otherwise, prompt and reply are
+/// shortened and no tools are offered, so that this reply is the last one. For a verbatim prompt, only the reply is
+/// shortened.
 ///
 /// # Errors
-/// If too little is left for a reply, or the store fails.
+/// If the remaining budget is too small for a reply, or the store fails.
 pub async fn fit(
     ctx: RunContext<'_>,
-    progress: &mut StatusChange,
+    progress: &mut RunProgress,
     request: ReplyRequest<'_>,
 ) -> Result<FittedReply, RuntimeError> {
     let ReplyRequest { prompt, transcript, tools } = request;
@@ -94,13 +94,13 @@ pub async fn fit(
     Ok(FittedReply { assembled, tools: Vec::new(), max_output_tokens: output })
 }
 
-/// Asks the model for the reply. Its text goes to the readers as it comes, and into the progress. Records the call.
+/// Calls the model. Streams the text of its reply to the readers and stores it in `progress`. Records the call.
 ///
 /// # Errors
 /// If the model fails or its stream is interrupted.
 pub async fn stream(
     ctx: RunContext<'_>,
-    progress: &mut StatusChange,
+    progress: &mut RunProgress,
     fitted: FittedReply,
 ) -> Result<Reply, RuntimeError> {
     let request = model_request(ctx, progress, fitted);
@@ -111,10 +111,10 @@ pub async fn stream(
     Ok(reply?)
 }
 
-/// The request to the model. From here on the answer counts as made from the prompt.
-fn model_request(ctx: RunContext<'_>, progress: &mut StatusChange, fitted: FittedReply) -> ChatRequest {
+/// Builds the model request, and adds the prompt to the origin of the answer.
+fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted: FittedReply) -> ChatRequest {
     let FittedReply { assembled: AssembledPrompt { prompt, sources }, tools, max_output_tokens } = fitted;
-    progress.origin.extend(&Origin { class: prompt.class(), sources });
+    progress.origin.extend(&AnswerOrigin { class: prompt.class(), sources });
     ctx.log.extend_origin(&progress.origin);
     let agent = &ctx.run.agent;
     ChatRequest {
@@ -129,8 +129,8 @@ fn model_request(ctx: RunContext<'_>, progress: &mut StatusChange, fitted: Fitte
     }
 }
 
-async fn read(ctx: RunContext<'_>, progress: &mut StatusChange, request: ChatRequest) -> Result<Reply, ModelError> {
-    let StatusChange { answer, passages, model, degraded, .. } = progress;
+async fn read(ctx: RunContext<'_>, progress: &mut RunProgress, request: ChatRequest) -> Result<Reply, ModelError> {
+    let RunProgress { answer, passages, model, degraded, .. } = progress;
     model.calls.start(prompt_tokens(request.prompt.content()) + tool_tokens(&request.tools));
     let shows_reasoning = ctx.run.permit.rights().allow(READ_REASONING);
     let client_calls_tools = matches!(ctx.run.agent.tools, Toolbox::Client(_));
@@ -148,7 +148,7 @@ async fn read(ctx: RunContext<'_>, progress: &mut StatusChange, request: ChatReq
             ChatDelta::Text(text) => push_all(ctx, answer.push(text, passages)),
             ChatDelta::ToolCall(call) if client_calls_tools => ctx.log.push(RunEvent::ToolWanted(call)),
             ChatDelta::ToolCall(call) => tool_calls.push(call),
-            // Reasoning is shown to those who run the tenant; it is not part of the answer and is not stored.
+            // Reasoning is only sent to users with [`READ_REASONING`]; it is not part of the answer and is not stored.
             ChatDelta::Reasoning(text) if shows_reasoning => ctx.log.push(RunEvent::Reasoning { text }),
             ChatDelta::Reasoning(_) => {}
             ChatDelta::Finished { reason, usage, estimated, cost } => {
@@ -168,7 +168,7 @@ fn push_all(ctx: RunContext<'_>, events: Vec<RunEvent>) {
     }
 }
 
-/// Bytes that the model wrote for this delta.
+/// Returns the number of bytes that the model wrote for this delta.
 fn written_bytes(delta: &ChatDelta) -> usize {
     match delta {
         ChatDelta::Text(text) | ChatDelta::Reasoning(text) => text.len(),

@@ -1,5 +1,5 @@
-//! Reserves budget for runs: before a model is called, so that concurrent runs do not exceed a limit together, and
-//! again when tools make a run longer than estimated.
+//! Reserves budget for runs: before a model is called, so that concurrent runs cannot exceed a limit together, and
+//! again when tool results make a run longer than estimated.
 
 use super::budget::{self, AmountRange, BudgetReservation, Granted, TokenEstimate, limit_reached, until_period_end};
 use super::ports::RunPorts;
@@ -15,26 +15,26 @@ use domain::time::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the end of a run may take after its time limit: storing is retried for ten minutes.
+/// Maximum time from a run's time limit until its end is stored, since storing is retried for ten minutes.
 const SETTLE_TIME: Duration = Duration::from_secs(720);
-/// When to retry if other runs hold what is missing: they release it when they end.
+/// `Retry-After` if the missing budget is reserved by other runs, which release it when they end.
 const RETRY_AFTER_HELD: Duration = Duration::from_secs(10);
 
 /// Reserves budget in the database.
 #[derive(Clone)]
 pub struct BudgetReserver {
     ports: RunPorts,
-    /// Time limit of a run: a reservation outlives it.
+    /// Time limit of a run. Reservations expire only after it.
     time_limit: Duration,
     soft_limits: Arc<SoftLimits>,
 }
 
-/// Which budgets a run counts towards, and what it needs of them.
+/// The budgets that a run counts towards, and the amount that it needs.
 #[derive(Clone, Copy, Debug)]
 pub struct BudgetRequest {
     pub budgets: Budgets,
     pub estimate: TokenEstimate,
-    /// The highest price that may apply; `None` if it is not known beforehand.
+    /// The highest price that may apply; `None` if it is not known in advance.
     pub price: Option<Price>,
 }
 
@@ -43,11 +43,11 @@ impl BudgetReserver {
         Self { ports, time_limit, soft_limits: Arc::default() }
     }
 
-    /// Reserves what a run needs, or what is left of it, in the caller's transaction. Call it as late as possible: the
-    /// tenant's other runs wait until the transaction ends.
+    /// Reserves what a run needs, or less if less is left, in the caller's transaction. Call it as late as possible,
+    /// since other runs of the tenant wait until the transaction ends.
     ///
     /// # Errors
-    /// If too little is left for a reply, or the store fails.
+    /// If the remaining budget is too small for a reply, or the store fails.
     pub async fn reserve(
         &self,
         tx: &mut dyn TenantTx,
@@ -75,11 +75,11 @@ impl BudgetReserver {
         }
     }
 
-    /// Reserves more if less than `needed.wanted` is left after `spent`: as much as there is, unless that is less than
-    /// `needed.min`.
+    /// Reserves more if less than `needed.wanted` is left after `spent`: as much as is available, unless that is less
+    /// than `needed.min`.
     ///
     /// # Errors
-    /// If the store fails. A refusal is no error: it is noted in `granted`.
+    /// If the store fails. A refusal is not an error; it is recorded in `Granted::exhausted`.
     pub async fn extend(
         &self,
         scope: &TenantScope,

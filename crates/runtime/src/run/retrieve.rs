@@ -1,8 +1,8 @@
-//! The platform's own search, before the model is called.
+//! The automatic document search that runs before the model is called.
 
 use super::context::RunContext;
 use super::material::DocumentSearch;
-use super::progress::StatusChange;
+use super::progress::RunProgress;
 use super::tool_calls::{include_surroundings, status_of};
 use crate::prompt::passages::passage_budget;
 use crate::prompt::tokens::{TokenBudget, estimate};
@@ -12,12 +12,12 @@ use domain::search::{Hit, Retrieval};
 use domain::tool::ToolName;
 use tools::error::ToolError;
 
-/// Maximum number of passages from a search that found none good enough to answer from.
+/// Maximum number of passages that are used from a search without a good match.
 const MAX_WEAK_PASSAGES: usize = 4;
 /// Call id of the search in the events.
 const CALL_ID: &str = "retrieval";
 
-/// Outcome of the search. The passages are in the progress.
+/// Outcome of the search. The passages are stored in [`RunProgress::passages`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SearchOutcome {
     /// No search was needed, or it failed.
@@ -28,9 +28,9 @@ pub enum SearchOutcome {
     },
 }
 
-/// Searches the documents if the run's material asks for it, and adds the passages that fit to the progress. A failed
-/// search does not end the run: the answer is degraded.
-pub async fn search_documents(ctx: RunContext<'_>, progress: &mut StatusChange) -> SearchOutcome {
+/// Searches the documents if the run's material requires it, and adds the passages that fit to `progress`. If the
+/// search fails, the run continues and its answer is marked as degraded.
+pub async fn search_documents(ctx: RunContext<'_>, progress: &mut RunProgress) -> SearchOutcome {
     let Some(search) = ctx.run.material.search() else { return SearchOutcome::NotSearched };
     match call_search(ctx, progress, search).await {
         Ok(found) => {
@@ -39,8 +39,8 @@ pub async fn search_documents(ctx: RunContext<'_>, progress: &mut StatusChange) 
             add_passages(ctx, progress, found);
             SearchOutcome::Searched { weak }
         }
-        // The credential does not include searching, or a role was lowered: nothing is broken, and the audit log has
-        // the refusal.
+        // The credential's scopes do not include searching, or the user's role was lowered. This is not a failure, and
+        // the refusal is in the audit log.
         Err(ToolError::Denied { .. }) => SearchOutcome::NotSearched,
         Err(error) => {
             tracing::warn!(request_id = %ctx.run.permit.scope().request(), error = %error, "retrieval failed");
@@ -52,7 +52,7 @@ pub async fn search_documents(ctx: RunContext<'_>, progress: &mut StatusChange) 
 
 async fn call_search(
     ctx: RunContext<'_>,
-    progress: &mut StatusChange,
+    progress: &mut RunProgress,
     search: &DocumentSearch,
 ) -> Result<Retrieval, ToolError> {
     let mut call = rag_search(CALL_ID, &search.query, search.top_k, &search.filters);
@@ -66,10 +66,11 @@ async fn call_search(
     found
 }
 
-/// Adds the passages that the model may see and that fit. The extractive answerer reads no prompt, so all fit.
-fn add_passages(ctx: RunContext<'_>, progress: &mut StatusChange, found: Retrieval) {
+/// Adds the passages that the model may see and that fit into the prompt. The extractive answerer has no prompt, so all
+/// of them fit.
+fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieval) {
     let generative = ctx.ports.model.is_generative();
-    let mut hits = if found.answerable { found.hits } else { weak_hits(found.hits, generative) };
+    let mut hits = if found.answerable { found.hits } else { usable_weak_hits(found.hits, generative) };
     progress.visibility.retain_visible(&mut hits);
     let budget = if generative {
         let agent = &ctx.run.agent;
@@ -83,9 +84,9 @@ fn add_passages(ctx: RunContext<'_>, progress: &mut StatusChange, found: Retriev
     progress.add_passages(hits, budget);
 }
 
-/// What a model gets of hits that are not good enough to answer from. A language model can say what is there and what
-/// is not; the extractive answerer would only quote text beside the point.
-fn weak_hits(mut hits: Vec<Hit>, generative: bool) -> Vec<Hit> {
+/// Selects from hits that are not good enough to answer from. A language model can tell what they contain and what is
+/// missing; the extractive answerer gets none, since it would quote irrelevant text.
+fn usable_weak_hits(mut hits: Vec<Hit>, generative: bool) -> Vec<Hit> {
     hits.truncate(if generative { MAX_WEAK_PASSAGES } else { 0 });
     hits
 }

@@ -1,4 +1,4 @@
-//! Starts runs, and finds those under way.
+//! Starts runs, and finds and cancels runs in progress.
 
 use super::concurrency::{RunLimiter, RunPermit};
 use super::context::RunContext;
@@ -7,7 +7,7 @@ use super::execute::execute;
 use super::finish::{Finisher, finish};
 use super::log::{Replay, RunLog, RunLogs, RunOwner};
 use super::ports::RunPorts;
-use super::progress::StatusChange;
+use super::progress::RunProgress;
 use super::reserve::BudgetReserver;
 use super::supervise::{current_class, supervise};
 use crate::error::RuntimeError;
@@ -18,7 +18,7 @@ use domain::scope::TenantScope;
 use std::sync::Arc;
 use tracing::Instrument as _;
 
-/// Starts runs, and finds those under way. Clones share them.
+/// Starts runs, and finds and cancels runs in progress. Clones share the same runs.
 #[derive(Clone)]
 pub struct Runner {
     ports: RunPorts,
@@ -27,7 +27,7 @@ pub struct Runner {
     limiter: Arc<RunLimiter>,
 }
 
-/// Maximum numbers of runs under way.
+/// Maximum numbers of concurrent runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConcurrencyLimits {
     pub total: usize,
@@ -54,7 +54,7 @@ impl Runner {
         &self.budgets
     }
 
-    /// Admits a run of the user in this scope. Do it before the run is prepared.
+    /// Admits a run of the user in this scope. Must be called before the run is prepared.
     ///
     /// # Errors
     /// `Busy` if the platform or the tenant is at its concurrency limit; `NotFound` if no user acts.
@@ -64,7 +64,8 @@ impl Runner {
         Ok(Admission { permit, owner })
     }
 
-    /// Starts a run as a task of its own, which stores its end whatever becomes of the reader. Returns its events.
+    /// Starts a run as a separate task, which stores the run's end even if the reader disconnects. Returns the run's
+    /// events.
     pub fn start<F: Finisher>(&self, admission: Admission, run: Run, finisher: F, replay: Replay) -> EventStream {
         let Admission { permit, owner } = admission;
         let log = self.logs.open(run.id, owner, replay);
@@ -88,18 +89,18 @@ impl Runner {
             escalated: tier.escalated,
         });
         let ctx = RunContext { run, log, ports: &self.ports, budgets: &self.budgets };
-        let mut progress = StatusChange::new(run);
-        // The progress survives however the execution ends: done, dropped or panicked.
+        let mut progress = RunProgress::new(run);
+        // `progress` stays usable whether the execution completes, is dropped or panics.
         let end = supervise(ctx, execute(ctx, &mut progress)).await;
         let last = finish(&self.ports, run, progress, end, finisher).await;
         log.push(last);
     }
 
-    /// The events after number `after` of a run that the caller owns.
+    /// Returns the events after number `after` of a run that the caller owns.
     ///
     /// # Errors
-    /// `NotFound` unless the caller has such a run that can be read again; `AboveClearance` if its answer is made from
-    /// content above the caller's clearance by now; or if the store fails.
+    /// `NotFound` unless the caller owns this run and it can be replayed; `AboveClearance` if its answer is based on
+    /// content that is now above the caller's clearance; or if the store fails.
     pub async fn resume(&self, permit: &Permit, run: RunId, after: u64) -> Result<EventStream, RuntimeError> {
         let log = self.find(permit.scope(), run)?;
         if !log.can_be_replayed() {
@@ -114,16 +115,16 @@ impl Runner {
         Ok(log.read(after))
     }
 
-    /// Cancels a run that the caller owns. It is no error if the run has ended.
+    /// Cancels a run that the caller owns. Does nothing if the run has already ended.
     ///
     /// # Errors
-    /// `NotFound` unless the caller has such a run.
+    /// `NotFound` unless the caller owns this run.
     pub fn cancel(&self, scope: &TenantScope, run: RunId) -> Result<(), RuntimeError> {
         self.find(scope, run)?.cancel.cancel();
         Ok(())
     }
 
-    /// Cancels all runs; what they have so far is stored.
+    /// Cancels all runs and stores their partial answers.
     pub fn cancel_all(&self) {
         self.logs.cancel_all();
     }
@@ -134,7 +135,7 @@ impl Runner {
     }
 }
 
-/// A run needs neither a conversation nor a client's prompt: these runs have a finisher of their own.
+/// Tests runs without a conversation and without a client's prompt, with a finisher for tests.
 #[cfg(test)]
 mod tests {
     use crate::prompt::nonce::TagNonce;
@@ -179,14 +180,14 @@ mod tests {
     use tokio_util::task::TaskTracker;
     use tools::gateway::MockToolGateway;
 
-    /// What a finisher was given to store.
+    /// The record that the finisher stores.
     #[derive(Clone, PartialEq, Eq, Debug)]
     struct Stored {
         status: MessageStatus,
         text: String,
     }
 
-    /// Keeps the records in memory.
+    /// A finisher that keeps the records in memory.
     #[derive(Clone, Default)]
     struct RecordingFinisher(Arc<Mutex<Vec<Stored>>>);
 
@@ -225,7 +226,7 @@ mod tests {
         permit: Permit,
     }
 
-    /// A tenant with a user, and a model that writes these deltas.
+    /// Creates a tenant with a user, and a model that writes these deltas.
     async fn fixture(deltas: Vec<ChatDelta>) -> Fixture {
         let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
         let store = MemoryStore::new(clock.clone());
@@ -269,7 +270,7 @@ mod tests {
         Fixture { store, ports, permit }
     }
 
-    /// An agent with one question, no tools and no conversation.
+    /// Creates a run of an agent with one question, no tools and no conversation.
     fn one_step(fixture: &Fixture) -> Run {
         let id = RunId::from_uuid(fixture.ports.ids.uuid());
         let limits = Limits {

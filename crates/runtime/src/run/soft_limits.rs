@@ -7,7 +7,7 @@ use domain::time::{Date, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// A limit of a tenant, or of one of its users.
+/// A budget limit of a tenant, or of one of its users.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct SoftLimit {
     tenant: TenantId,
@@ -15,15 +15,15 @@ struct SoftLimit {
     limit: BudgetLimit,
 }
 
-/// Logs a warning the first time in a period that the soft percentage of a limit is reached.
+/// Logs a warning when the soft percentage of a limit is reached for the first time in a period.
 #[derive(Debug, Default)]
 pub struct SoftLimits {
-    /// First day of the period of the last warning.
+    /// First day of the period in which the last warning was logged.
     warned: Mutex<HashMap<SoftLimit, Date>>,
 }
 
 impl SoftLimits {
-    /// Logs a warning for each limit that `spending` nearly reaches.
+    /// Logs a warning for each limit whose soft percentage `spending` has reached.
     pub fn check(&self, scope: &TenantScope, budgets: &Budgets, spending: &Spending, now: Timestamp) {
         for limit in BudgetLimit::ALL.iter().filter(|limit| budgets.exceeds_soft_limit(**limit, spending)) {
             let user = scope.user().filter(|_| limit.is_per_user());
@@ -37,7 +37,8 @@ impl SoftLimits {
         }
     }
 
-    /// Whether there was no warning in this period. Forgets warnings of earlier periods.
+    /// Returns whether this is the first warning in this period, and records it. Removes the warnings of earlier
+    /// periods.
     fn is_first(&self, key: SoftLimit, now: Timestamp) -> bool {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         let period = key.limit.period_begins(now);

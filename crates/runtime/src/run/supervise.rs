@@ -1,11 +1,12 @@
-//! Ends a run that may not go on: cancelled, abandoned by its readers, over its time limit, or no longer allowed for
-//! its user (user or tenant disabled, clearance lowered beneath what the answer is made from).
+//! Ends a run that must not continue: because it was cancelled, abandoned by its readers or exceeded its time limit, or
+//! because its user may no longer see the answer (user or tenant inactive, or clearance below the answer's
+//! classification).
 
 use super::context::RunContext;
 use super::end::RunEnd;
-use super::origin::Origin;
+use super::origin::AnswerOrigin;
 use crate::error::RuntimeError;
-use crate::withheld::classes_now;
+use crate::withheld::current_classes;
 use domain::decision::RefusalCode;
 use domain::error::{ErrorKind, Problem};
 use domain::ports::{StoreError, TenantTx};
@@ -15,7 +16,7 @@ use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-/// Interval between two checks of a run's user.
+/// Interval between two checks whether the user may still see the answer.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Polls `work` until it is done, panics, or something else ends the run.
@@ -34,8 +35,8 @@ pub async fn supervise(ctx: RunContext<'_>, work: impl Future<Output = Result<Fi
     }
 }
 
-/// Returns once the user may no longer have the answer, with the reason. A database that is unavailable for a while
-/// ends no run: the next check decides.
+/// Waits until the user may no longer see the answer, and returns the reason. If the database is unavailable, the run
+/// continues until the next check.
 async fn revoked(ctx: RunContext<'_>) -> Problem {
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
@@ -44,7 +45,7 @@ async fn revoked(ctx: RunContext<'_>) -> Problem {
             Ok(Some(problem)) => return problem,
             Err(error) => {
                 let request_id = ctx.run.permit.scope().request();
-                tracing::warn!(%request_id, %error, "the user of a run could not be checked");
+                tracing::warn!(%request_id, %error, "failed to check the user of a run");
             }
         }
     }
@@ -57,7 +58,7 @@ async fn revocation(ctx: RunContext<'_>) -> Result<Option<Problem>, StoreError> 
     let member = tx.users().membership(user).await?;
     let class = current_class(&mut *tx, &ctx.log.origin()).await?;
     drop(tx);
-    let above = "The answer rests on content above your clearance.";
+    let above = "The answer is based on content above your clearance.";
     Ok(match ctx.ports.rules.remaining(permit, member.as_ref()) {
         Ok(rights) => (class > rights.clearance()).then(|| forbidden(RefusalCode::AboveClearance, above)),
         Err(code @ RefusalCode::TenantSuspended) => Some(forbidden(code, "The tenant was switched off.")),
@@ -65,12 +66,12 @@ async fn revocation(ctx: RunContext<'_>) -> Result<Option<Problem>, StoreError> 
     })
 }
 
-/// The class of what an answer is made from, with its documents as they are classified at this moment.
+/// Returns the classification of an answer, based on the current classification of its documents.
 ///
 /// # Errors
 /// If the store fails.
-pub async fn current_class(tx: &mut dyn TenantTx, origin: &Origin) -> Result<Classification, StoreError> {
-    let now = classes_now(tx, origin.sources.documents()).await?;
+pub async fn current_class(tx: &mut dyn TenantTx, origin: &AnswerOrigin) -> Result<Classification, StoreError> {
+    let now = current_classes(tx, origin.sources.documents()).await?;
     Ok(origin.class.max(origin.sources.class_by(&now)))
 }
 

@@ -1,17 +1,17 @@
-//! Chooses the model tier: the one that was asked for, or by cheap rules the one that fits the question.
+//! Chooses the model tier: the requested one, or by simple text rules the one that suits the question.
 
 use domain::model::{ModelChoice, ModelTier};
 use domain::run::Escalation;
 
 /// Questions with more characters than this go to the heavy tier.
 const MAX_FAST_CHARS: usize = 1_200;
-/// From this number of named documents on, the question compares them.
+/// Minimum number of selected documents from which a question is assumed to compare them.
 const MANY_DOCUMENTS: usize = 3;
-/// From this number of client tools on, choosing among them is hard for a small model.
+/// Minimum number of client tools from which choosing among them is assumed to be hard for a small model.
 const MANY_TOOLS: usize = 4;
 
-/// Phrases with which a user asks for the heavy model.
-const WISH_PHRASES: &[&str] = &[
+/// Phrases by which a user requests the heavy model.
+const HEAVY_MODEL_PHRASES: &[&str] = &[
     "think carefully",
     "think hard",
     "think deeply",
@@ -23,7 +23,7 @@ const WISH_PHRASES: &[&str] = &[
     "nimm das große modell",
 ];
 
-/// Phrases that ask for more than a lookup. They match whole words, so that "planned" does not match "plan".
+/// Phrases of questions that need more than a lookup. They match whole words, so that "plan" does not match "planned".
 const REASONING_PHRASES: &[&str] = &[
     "analyse",
     "analyze",
@@ -51,11 +51,11 @@ const REASONING_PHRASES: &[&str] = &[
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ChosenTier {
     pub tier: ModelTier,
-    /// Why the platform chose the heavy tier; `None` if it did not.
+    /// Why the platform chose the heavy tier; `None` if it did not choose it.
     pub escalated: Option<Escalation>,
 }
 
-/// What the platform chooses a tier by.
+/// Criteria for choosing a tier automatically.
 #[derive(Clone, Copy, Debug)]
 pub struct TierCriteria<'a> {
     pub question: &'a str,
@@ -63,7 +63,7 @@ pub struct TierCriteria<'a> {
     pub documents: usize,
     /// Number of tools that the client offers.
     pub client_tools: usize,
-    /// Whether a backend serves the heavy tier. If none does, the platform never chooses it.
+    /// Whether a backend serves the heavy tier; otherwise it is never chosen automatically.
     pub has_heavy: bool,
 }
 
@@ -84,7 +84,7 @@ pub fn choose(choice: ModelChoice, criteria: TierCriteria<'_>) -> ChosenTier {
 fn escalation(criteria: TierCriteria<'_>) -> Option<Escalation> {
     let words = format!(" {} ", normalized(criteria.question));
     let contains = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(&format!(" {} ", normalized(phrase))));
-    if contains(WISH_PHRASES) {
+    if contains(HEAVY_MODEL_PHRASES) {
         Some(Escalation::Wish)
     } else if criteria.question.chars().count() > MAX_FAST_CHARS {
         Some(Escalation::Length)
@@ -97,7 +97,7 @@ fn escalation(criteria: TierCriteria<'_>) -> Option<Escalation> {
     }
 }
 
-/// The words in lower case, separated by one space.
+/// Returns the words in lower case, separated by single spaces.
 fn normalized(text: &str) -> String {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect::<Vec<_>>().join(" ")

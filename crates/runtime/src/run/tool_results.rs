@@ -1,6 +1,7 @@
-//! Tool results as text for the model: classified, within the token budget, without what the model may not see.
+//! Renders tool results as text for the model: classified, within the token budget, and without content that the model
+//! may not see.
 
-use super::progress::StatusChange;
+use super::progress::RunProgress;
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::passages;
 use crate::prompt::tokens::{TokenBudget, estimate, truncate};
@@ -14,18 +15,18 @@ use tools::error::ToolError;
 
 /// Minimum tokens for a result to be useful.
 const MIN_RESULT_TOKENS: usize = 64;
-/// Tokens of the tags around a result, notes included.
+/// Estimated tokens of the tags around a result, including notes.
 const FRAME_TOKENS: usize = 48;
 
-const NO_ROOM: &str = "There is no more room in this turn for what tools return. Answer from what is there.";
-const NOT_FOR_MODELS: &str = "The document is classified above what you may see. Say so.";
-const TRUNCATED: &str = "\n(What follows is left out: there is no room for it.)";
-const WEAK: &str = "None of these passages matches well, they are the nearest.\n";
+const NO_ROOM_NOTE: &str = "There is no more room in this turn for what tools return. Answer from what is there.";
+const ABOVE_MODEL_LIMIT_NOTE: &str = "The document is classified above what you may see. Say so.";
+const TRUNCATED_NOTE: &str = "\n(What follows is left out: there is no room for it.)";
+const WEAK_MATCH_NOTE: &str = "None of these passages matches well, they are the nearest.\n";
 
-/// What the model reads of a tool's result, with the class of the content. Passages and sources are added to the
-/// progress.
+/// Renders a tool's result for the model, with the classification of its content. Adds passages and sources to
+/// `progress`.
 pub fn result_text(
-    progress: &mut StatusChange,
+    progress: &mut RunProgress,
     result: Result<Classified<ToolResult>, ToolError>,
     nonce: &TagNonce,
     budget: TokenBudget,
@@ -34,7 +35,7 @@ pub fn result_text(
     let note = |text: &str| Classified::new(text.to_owned(), Classification::Public);
     let result = match result {
         Err(error) => return note(&format!("The tool failed: {}.", neutralize(&error.to_string()))),
-        Ok(_) if room.0 < MIN_RESULT_TOKENS => return note(NO_ROOM),
+        Ok(_) if room.0 < MIN_RESULT_TOKENS => return note(NO_ROOM_NOTE),
         Ok(result) => result.into_parts().0,
     };
     let visibility = &mut progress.visibility;
@@ -45,29 +46,29 @@ pub fn result_text(
         }
         ToolResult::Documents(mut documents) => {
             visibility.retain_visible(&mut documents);
-            described(progress, ToolResult::Documents(documents), room)
+            render_result(progress, ToolResult::Documents(documents), room)
         }
         ToolResult::Memories(mut memories) => {
             visibility.retain_visible(&mut memories);
-            described(progress, ToolResult::Memories(memories), room)
+            render_result(progress, ToolResult::Memories(memories), room)
         }
         ToolResult::Text { document, .. } if document.class() > visibility.limit => {
             visibility.left_out = visibility.left_out.saturating_add(1);
-            note(NOT_FOR_MODELS)
+            note(ABOVE_MODEL_LIMIT_NOTE)
         }
-        text @ ToolResult::Text { .. } => described(progress, text, room),
+        text @ ToolResult::Text { .. } => render_result(progress, text, room),
     }
 }
 
-/// The result as text. It has the class of the whole result, also if some of it did not fit.
-fn described(progress: &mut StatusChange, result: ToolResult, budget: TokenBudget) -> Classified<String> {
+/// Renders the result as text. It has the classification of the whole result, even if only a part fits.
+fn render_result(progress: &mut RunProgress, result: ToolResult, budget: TokenBudget) -> Classified<String> {
     let (fitted, class) = Classified::from_content(result).map(|result| fit(result, budget)).into_parts();
     add_sources(progress, &fitted.shown);
     Classified::new(fitted.text, class)
 }
 
-/// Adds the documents that a result shows to the sources of the answer.
-fn add_sources(progress: &mut StatusChange, shown: &ToolResult) {
+/// Adds the documents in the shown part of a result to the sources of the answer.
+fn add_sources(progress: &mut RunProgress, shown: &ToolResult) {
     let sources = &mut progress.origin.sources;
     match shown {
         ToolResult::Text { document, .. } => sources.add(document.id, document.classification),
@@ -80,9 +81,9 @@ fn add_sources(progress: &mut StatusChange, shown: &ToolResult) {
     }
 }
 
-/// The passages found, under their numbers. Passages that the model has already are named by number only.
+/// Renders the found passages with their numbers. For passages that the model already has, only the number is given.
 fn passages_text(
-    progress: &mut StatusChange,
+    progress: &mut RunProgress,
     found: Retrieval,
     nonce: &TagNonce,
     budget: TokenBudget,
@@ -90,7 +91,7 @@ fn passages_text(
     let found_again = |chunk_id| found.hits.iter().any(|hit| hit.passage.chunk_id == chunk_id);
     let known = progress.passages.iter().filter(|known| found_again(known.passage.chunk_id));
     let known: Vec<String> = known.map(|known| format!("[{}]", known.n)).collect();
-    let warning = if found.answerable || found.hits.is_empty() { "" } else { WEAK };
+    let warning = if found.answerable || found.hits.is_empty() { "" } else { WEAK_MATCH_NOTE };
     let added = progress.add_passages(found.hits, budget);
     let mut text = warning.to_owned();
     if !known.is_empty() {
@@ -108,29 +109,29 @@ fn passages_text(
     Classified::new(text, class)
 }
 
-/// A result as text within a budget, and the part of the result that the text shows.
+/// A result rendered as text within a budget, and the part of the result that the text contains.
 struct FittedResult {
     text: String,
     shown: ToolResult,
 }
 
-/// Drops the last items of a result until the rest fits, so that each item is complete and a document says where to
-/// read on. A single item that is too long is truncated.
+/// Removes items from the end of a result until the rest fits, so that each item is complete and a document states
+/// where to continue reading. A single item that is too long is truncated.
 fn fit(mut result: ToolResult, budget: TokenBudget) -> FittedResult {
     let mut complete = true;
     loop {
         let text = describe(&result);
         if estimate(&text) <= budget.0 {
-            return FittedResult { text: if complete { text } else { text + TRUNCATED }, shown: result };
+            return FittedResult { text: if complete { text } else { text + TRUNCATED_NOTE }, shown: result };
         }
         if !drop_last(&mut result) {
-            return FittedResult { text: truncate(&text, budget).to_owned() + TRUNCATED, shown: result };
+            return FittedResult { text: truncate(&text, budget).to_owned() + TRUNCATED_NOTE, shown: result };
         }
         complete = false;
     }
 }
 
-/// Drops the last item of a result that has several. Returns whether it did.
+/// Removes the last item of a result that has several. Returns whether an item was removed.
 fn drop_last(result: &mut ToolResult) -> bool {
     fn pop<T>(items: &mut Vec<T>) -> bool {
         items.len() > 1 && items.pop().is_some()

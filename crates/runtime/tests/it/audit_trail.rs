@@ -1,4 +1,4 @@
-//! Which rows of the audit log a user reads.
+//! Which rows of the audit log a user can read.
 
 use crate::support::{Plant, auditor, rights};
 use domain::audit::AuditFilter;
@@ -13,7 +13,7 @@ use runtime::use_case::UseCase as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The users whose rows ada reads with these rights, then ada and bob. The log has one row of each.
+/// Returns the users whose rows Ada can read with these rights, followed by Ada and Bob. The log has one row of each.
 async fn read_rows(rights: Rights, filter: AuditFilter) -> (BTreeSet<Option<UserId>>, [Option<UserId>; 2]) {
     let plant = Plant::new().await;
     let (ada, bob) = (plant.ada.user(), plant.bob.user());

@@ -52,7 +52,7 @@ async fn each_reply_of_a_turn_is_a_call_in_the_ledger() {
     assert_eq!((spent.tokens, spent.cost, spent.reserved), (214, MicroCost(18), Amount::default()));
 }
 
-/// The one model call of a turn that fails.
+/// Runs a turn that fails, and returns its only model call.
 async fn failed_call(script: Vec<Step>) -> domain::model_call::ModelCall {
     let plant = Plant::new().await;
     plant.limit(tokens(100_000)).await;
@@ -143,7 +143,7 @@ async fn a_turn_gets_the_rest_of_the_budget_and_is_refused_if_that_is_too_little
         let prompt = runtime::prompt::tokens::prompt_tokens(request.prompt.content());
         assert!(request.max_output_tokens >= 64 && prompt + (request.max_output_tokens as usize) <= 800, "{prompt}");
     }
-    // 214 of 800 are spent; the third turn needs about 570.
+    // 214 of 800 tokens are spent; the third turn needs about 570.
     plant.limit(tokens(700)).await;
     let Err(refused) = plant.send(&chat, "Which valve?", RetrievalMode::Never).await else { panic!("nothing is left") };
     assert!(matches!(refused, RuntimeError::BudgetExceeded { .. }), "{refused:?}");
@@ -152,7 +152,8 @@ async fn a_turn_gets_the_rest_of_the_budget_and_is_refused_if_that_is_too_little
     assert_eq!(refused.retry_after(), until_tomorrow.to_std().ok(), "no other turn holds a reservation");
 }
 
-/// A turn whose tool makes the next prompt longer than was reserved, with a budget of `limit` tokens a day.
+/// Runs a turn whose tool result makes the next prompt longer than was reserved, with a budget of `limit` tokens per
+/// day.
 async fn turn_with_a_tool(limit: u64) -> (Vec<RunEvent>, Vec<ChatRequest>, Plant) {
     let plant = Plant::new().await;
     plant.limit(tokens(limit)).await;
@@ -211,7 +212,7 @@ async fn cost_is_reserved_by_the_highest_price_and_limits_the_reply() {
     plant.drained().await;
 }
 
-/// Without a known price no cost can be reserved, but a budget that is used up still refuses turns.
+/// Without a known price, no cost can be reserved, but turns are still refused once the budget is used up.
 #[tokio::test(start_paused = true)]
 async fn a_cost_budget_that_is_used_up_refuses_turns_without_a_known_price() {
     let plant = Plant::new().await;

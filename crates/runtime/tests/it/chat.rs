@@ -1,4 +1,4 @@
-//! Chat turns: their events, what they store and search, and who may read them again.
+//! Chat turns: events, stored data, searches, and who can replay them.
 
 use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{Call, Finish, Hang, Text};
@@ -82,12 +82,12 @@ async fn without_retrieval_no_tool_is_called() {
     assert!(plant.outcome().await.tools_used.is_empty());
 }
 
-/// A search that finds these passages, none of them good enough to answer from.
+/// Tools whose search finds these passages but does not consider them good enough to answer from.
 fn weak_hits(hits: Vec<Hit>) -> Arc<ScriptedTools> {
     ScriptedTools::new(move |_| Ok(ToolResult::Retrieval(Retrieval { hits: hits.clone(), ..Retrieval::default() })))
 }
 
-/// The message with memories and passages in the first prompt: the one before the question.
+/// Returns the message with memories and passages in the first prompt, which is the one before the question.
 fn data(model: &ScriptedModel) -> String {
     let mut messages = model.requests().remove(0).prompt.into_parts().0;
     messages.pop();

@@ -1,4 +1,5 @@
-//! However a turn ends: what was written is stored, one outcome is recorded, and the reader gets a last event.
+//! Ends of a turn: in every case the partial answer is stored, one outcome is recorded, and the reader gets a final
+//! event.
 
 use crate::support::model::Step::{self, Hang, Interrupt, Panic, Text};
 use crate::support::tools::ScriptedTools;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 const WRITTEN: &str = "Close FV-2003 first [1]. Then";
 
-/// A plant whose model writes a sentence with a citation, begins another one, and then follows `end`.
+/// Creates a plant whose model writes a sentence with a citation, starts another one, and then follows `end`.
 async fn model_that_ends_with(end: &[Step]) -> (Plant, ChatService) {
     let plant = Plant::new().await;
     let hit = plant.document(Classification::Internal, "Close FV-2003 first.").await.1;
@@ -30,7 +31,8 @@ async fn model_that_ends_with(end: &[Step]) -> (Plant, ChatService) {
     (plant, chat)
 }
 
-/// The stored answer has all that was written, with its citation; the audit log has one outcome with status `recorded`.
+/// Asserts that the stored answer has the whole text with its citation, and that the audit log has one outcome with
+/// status `recorded`.
 async fn assert_stored(plant: &Plant, status: MessageStatus, recorded: &str) {
     plant.drained().await;
     let answer = plant.answer().await;
@@ -122,7 +124,7 @@ async fn a_panic_ends_the_run_with_an_internal_error() {
 /// A store that is unavailable for the next few transactions.
 struct RestartingStore {
     store: MemoryStore,
-    /// Number of transactions that still fail.
+    /// Number of transactions that will still fail.
     failures_left: AtomicI32,
 }
 
@@ -139,7 +141,7 @@ impl Store for RestartingStore {
     }
 }
 
-/// Cancels a turn whose model has written and then hangs, while the database is unavailable for `failures`
+/// Cancels a turn whose model hangs after it has written text, while the database is unavailable for `failures`
 /// transactions. Returns the plant and the last event.
 async fn ended_while_the_database_restarts(failures: i32) -> (Plant, Option<RunEvent>) {
     let plant = Plant::new().await;

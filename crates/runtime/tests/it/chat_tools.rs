@@ -1,4 +1,4 @@
-//! Tool calls of the model: results go back to it as data, up to a limit.
+//! Tool calls of the model: results are returned to it as data, and the number of calls is limited.
 
 use crate::support::Plant;
 use crate::support::model::ScriptedModel;
@@ -19,7 +19,7 @@ use tools::error::ToolError;
 
 const SEARCH: &str = r#"{"query":"valve"}"#;
 
-/// The tool result at the end of the last request.
+/// Returns the tool result at the end of the last request.
 fn last_tool_result(model: &Arc<ScriptedModel>) -> String {
     match model.requests().pop().expect("a request").prompt.into_parts().0.pop().expect("a message") {
         PromptMessage::Tool { content, .. } => content,

@@ -1,4 +1,5 @@
-//! The class of an answer follows what it is made from: it decides who reads the answer and which model may see it.
+//! The classification of an answer follows from its sources. It decides who can read the answer and which models may
+//! see it.
 
 use crate::support::model::Step::{Call, Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
@@ -24,7 +25,7 @@ use std::time::Duration;
 const QUESTION: &str = "Which valve closes first?";
 const SECRET: &str = "Close FV-2003 first.";
 
-/// Everything that a model was sent, as one text.
+/// Returns all text that was sent to the model.
 fn sent_text(request: &ChatRequest) -> String {
     let text = |message: &PromptMessage| match message {
         PromptMessage::System(text) | PromptMessage::User(text) => text.clone(),
@@ -34,7 +35,7 @@ fn sent_text(request: &ChatRequest) -> String {
     request.prompt.content().iter().map(text).collect::<Vec<_>>().join("\n") + &passages
 }
 
-/// The messages of the conversation as ada reads them with this role. The clearance of a viewer is `internal`.
+/// Returns the messages of the conversation as Ada sees them with this role. The clearance of a viewer is `internal`.
 async fn read_as(plant: &Plant, role: Role) -> Vec<domain::conversation::Message> {
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
     let command = plant.authorized(&plant.ada, role, GetConversation { id: plant.conversation }).await;
@@ -48,7 +49,7 @@ async fn an_answer_has_the_class_of_its_sources_and_is_withheld_from_readers_bel
     let model = plant.model([vec![Text("FV-2003 closes [1]."), Finish], vec![Text("Yes."), Finish]]);
     let chat = plant.chat(&model, &ScriptedTools::finding(vec![hit]));
     plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
-    // Made from the previous answer, without a search of its own.
+    // Based on the previous answer, without a new search.
     plant.ask(&chat, "Are you sure of that?", RetrievalMode::Never).await;
 
     let seen = read_as(&plant, Role::User).await;
@@ -87,7 +88,7 @@ async fn a_document_classified_higher_later_hides_the_answers_that_cite_it() {
     assert!(!read_as(&plant, Role::User).await[1].withheld);
 }
 
-/// All that an answer was made from counts, cited or not, for as long as the answer exists.
+/// Everything that an answer is based on counts, cited or not, as long as the answer exists.
 #[tokio::test(start_paused = true)]
 async fn a_source_that_is_not_cited_or_is_deleted_later_hides_the_answer_too() {
     let plant = Plant::new().await;
@@ -95,7 +96,7 @@ async fn a_source_that_is_not_cited_or_is_deleted_later_hides_the_answer_too() {
     let model = plant.model([vec![Text("FV-2003 closes."), Finish], vec![Text("Quite sure."), Finish]]);
     let chat = plant.chat(&model, &ScriptedTools::finding(vec![hit]));
     plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
-    // Made from the previous answer, which lists its sources.
+    // Based on the previous answer, which lists its sources.
     plant.ask(&chat, "Are you sure of that?", RetrievalMode::Never).await;
     let seen = read_as(&plant, Role::Viewer).await;
     assert!(seen[1].citations.is_empty() && !seen[1].withheld && !seen[3].withheld, "control");
@@ -112,7 +113,8 @@ async fn a_source_that_is_not_cited_or_is_deleted_later_hides_the_answer_too() {
     }
 }
 
-/// Memories are content like any other: they are left out above what the model may see, and otherwise raise the class.
+/// Memories are content like any other: they are omitted if they are above the model's limit, and otherwise raise the
+/// classification.
 #[tokio::test(start_paused = true)]
 async fn a_memory_above_the_models_class_is_in_no_prompt() {
     let plant = Plant::new().await;
@@ -180,7 +182,7 @@ async fn nothing_above_the_models_limit_reaches_it_by_any_path_and_the_answer_is
     let cleared = plant.model([vec![Text("FV-2003 closes [1]."), Finish]]);
     plant.ask(&plant.chat(&cleared, &ScriptedTools::finding(vec![hit.clone()])), QUESTION, RetrievalMode::Always).await;
 
-    // From here on, history, retrieval and both kinds of tool result hold confidential text.
+    // From here on, history, retrieval and both kinds of tool results contain confidential text.
     let limited = plant.model([
         vec![Call { id: "a", name: "rag_search", arguments: "{\"query\":\"x\"}" }, Finish],
         vec![Call { id: "b", name: "document_read", arguments: "{}" }, Finish],
@@ -248,7 +250,7 @@ async fn a_run_above_the_clearance_is_not_resumed() {
     assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, "above_clearance"));
 }
 
-/// The log of a run is older than a document's new class: the class at the time of reading counts.
+/// The log of a run does not know the new classification of a document: the one at the time of reading counts.
 #[tokio::test(start_paused = true)]
 async fn a_run_is_not_resumed_once_its_sources_are_classified_higher() {
     let plant = Plant::new().await;
@@ -266,8 +268,8 @@ async fn a_run_is_not_resumed_once_its_sources_are_classified_higher() {
     assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, "above_clearance"));
 }
 
-/// Starts an answer that hangs after its first words, applies `change`, and returns the last event and the time until
-/// then.
+/// Starts an answer that hangs after its first words, and applies `change`. Returns the last event and the time until
+/// it arrived.
 async fn end_after(change: impl AsyncFnOnce(&Plant)) -> (RunEvent, Duration) {
     let plant = Plant::new().await;
     let (_, hit) = plant.document(Classification::Confidential, SECRET).await;

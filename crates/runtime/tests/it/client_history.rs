@@ -1,5 +1,5 @@
-//! The assistant with a history that the client keeps: how it enters the prompt, which class it has, and where the
-//! answer is stored.
+//! The assistant with a history sent by the client: its place in the prompt, its classification, and where the answer
+//! is stored.
 
 use crate::support::Plant;
 use crate::support::model::Step::{Finish, Hang, Text};

@@ -1,4 +1,4 @@
-//! A language model without the assistant: what it is sent, what it may not see, and every way its answer ends.
+//! Direct requests to a language model: what is sent, what the model may not see, and every way in which a run ends.
 
 use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{Call, Finish, Hang, Interrupt, Panic, Text};
@@ -243,7 +243,7 @@ async fn embeddings_are_in_the_ledger_and_are_refused_once_the_cost_budget_is_us
     assert_eq!(wrong.kind(), ErrorKind::InvalidField);
 }
 
-/// What a caller with `rights` sees of the models.
+/// Lists the models for a caller with `rights`.
 async fn listed(plant: &Plant, rights: Rights) -> Result<Vec<ModelId>, RuntimeError> {
     let model = plant.model([]);
     let command = plant.authorized_with(&plant.ada, rights, ListModels).await;

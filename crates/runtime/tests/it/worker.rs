@@ -1,4 +1,4 @@
-//! The worker and its queue: what is requeued, when, and whether an attempt is used up.
+//! The worker and its queue: which jobs are requeued, with which delay, and whether an attempt is counted.
 
 use async_trait::async_trait;
 use domain::authorized::Permit;
@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 type Processing = BoxFuture<'static, Result<JobEnd, RetryLater>>;
 
-/// Ingestion that processes every job with the closure of a test.
+/// Ingestion that processes every job with a closure of the test.
 struct ScriptedIngest(Box<dyn Fn() -> Processing + Send + Sync>);
 
 #[async_trait]
@@ -50,8 +50,8 @@ impl Ingest for ScriptedIngest {
 
 const LEASE: Lease = Lease { job: domain::ids::JobId::from_uuid(Uuid::from_u128(1)), token: 3 };
 
-/// Runs a worker on one job, and returns what it requeued. The job has failed `failures` times before. `heartbeat`
-/// answers each heartbeat. Once the queue is empty, the worker shuts down.
+/// Runs a worker on one job that has failed `failures` times before, and returns its requeues. `heartbeat` gives the
+/// result of each heartbeat. The worker shuts down once the queue is empty.
 async fn run_one_job(
     failures: u32,
     shutdown: CancellationToken,
@@ -99,7 +99,7 @@ async fn a_finished_job_is_not_requeued() {
     assert_eq!(requeue, []);
 }
 
-/// The requeue of a job that is to be retried and has failed `failures` times before.
+/// Returns the requeue of a job that should be retried and has failed `failures` times before.
 async fn requeue_of_retry(failures: u32, counts: bool) -> Requeue {
     let later = move || -> Processing {
         Box::pin(async move { Err(RetryLater { reason: "the model is down".into(), counts }) })
@@ -219,7 +219,7 @@ async fn queue_of(sizes: &[i64]) -> Arc<MemoryStore> {
     store
 }
 
-/// Numbers of due and of leased jobs.
+/// Returns the numbers of due and of leased jobs.
 async fn depth(queue: &MemoryStore) -> (u64, u64) {
     let QueueDepth { due, leased, .. } = queue.depth().await.expect("a depth");
     (due, leased)
@@ -237,7 +237,7 @@ async fn start_pool(size: usize, queue: &Arc<MemoryStore>) -> (CancellationToken
         futures::future::join_all(pool.iter().map(|worker| worker.run(token.clone()))).await;
     };
     let running = tokio_util::task::TaskTracker::new().spawn(running);
-    // The paused clock advances only once all workers wait.
+    // The paused clock only advances when all workers are waiting.
     tokio::time::sleep(Duration::from_millis(1)).await;
     (stop, running)
 }

@@ -1,8 +1,8 @@
-//! An issuer's public keys, fetched through `jwks_client_rs` with a source of our own.
+//! An issuer's public keys, fetched through `jwks_client_rs` with a custom source.
 //!
-//! The crate provides the key types and joins concurrent fetches. Its own source and its `decode` are not used: each
-//! unknown key id would cause a fetch, one key of an unknown type would invalidate the whole set, and a key without
-//! `alg` (Entra's) would be used as HS256.
+//! The crate provides the key types and merges concurrent fetches into one. Its own source and its `decode` are not
+//! used: each unknown key id would cause a fetch, one key of an unknown type would invalidate the whole set, and a key
+//! without `alg` (Entra's) would be used as HS256.
 //!
 //! No request waits for a known key: [`IssuerKeys::keep_fresh`] refreshes the keys in the background. The last good
 //! keys stay in use during an outage and, with a [`disk_cache::DiskCache`], across a restart.
@@ -21,7 +21,7 @@ use refresh::{RefreshHistory, RefreshPolicy, RefreshTrigger};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Minimum delay between two background refreshes, so that the task never spins.
+/// Minimum delay between two background refreshes, so that the task cannot busy-loop.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 
 /// No key set could be fetched and none is cached.
@@ -72,7 +72,8 @@ impl IssuerKeys {
         }
     }
 
-    /// Fetches the keys to find an unknown id. Concurrent calls share one fetch. The last good key set decides.
+    /// Fetches the keys to find an unknown id. Concurrent calls share one fetch. If it fails, the last good key set is
+    /// used.
     async fn fetch_unknown(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
         let _guard = self.lookup.lock().await;
         match self.source.cached(key_id) {

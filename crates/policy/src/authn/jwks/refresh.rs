@@ -1,4 +1,5 @@
-//! When an issuer's keys are fetched: before they expire, again after a failure, and rarely for an unknown key id.
+//! Decides when an issuer's keys are fetched: before they expire, again after a failure, and at a limited rate for
+//! unknown key ids.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ pub struct RefreshPolicy {
     pub unknown_key_interval: Duration,
     /// Delay after a failed fetch.
     pub retry_delay: Duration,
-    /// Window in which at most two fetches start, for whatever reason.
+    /// Window in which at most two fetches start, whatever triggers them.
     pub burst_window: Duration,
 }
 

@@ -39,12 +39,12 @@ impl Signer {
         self.sign_as(&self.header(), claims)
     }
 
-    /// Signs claims with any header.
+    /// Signs claims with an arbitrary header.
     pub fn sign_as(&self, header: &Value, claims: &Value) -> String {
         self.sign_text(&header.to_string(), &claims.to_string())
     }
 
-    /// Signs any texts, even if they are not JSON.
+    /// Signs arbitrary texts, even if they are not JSON.
     pub fn sign_text(&self, header: &str, claims: &str) -> String {
         let signing_input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature = self.key.sign(&SystemRandom::new(), signing_input.as_bytes()).expect("a signature");

@@ -36,7 +36,7 @@ pub struct Fixture {
     pub tasks: TaskTracker,
     pub tenant: TenantId,
     pub signer: Signer,
-    /// Holds the issuer's `jwks.json`.
+    /// Directory of the issuer's `jwks.json`.
     pub keys: tempfile::TempDir,
 }
 
@@ -99,13 +99,13 @@ impl Fixture {
             .expect("an HTTP client")
     }
 
-    /// Hash that marks a token as used: of its JWS Signing Input.
+    /// Returns the hash of a token's JWS Signing Input, by which used tokens are recognized.
     pub fn signing_input_hash(&self, token: &str) -> String {
         let (signing_input, _) = token.rsplit_once('.').expect("a token");
         HashKey::derive(b"secret", "token").hash(signing_input.as_bytes())
     }
 
-    /// Claims of a valid token of `subject`.
+    /// Returns the claims of a valid token of `subject`.
     pub fn claims(&self, subject: &str, role: &str) -> Value {
         let now = self.clock.now().timestamp();
         json!({
@@ -200,7 +200,8 @@ impl Fixture {
     }
 }
 
-/// Committed audit rows of the scope's tenant, oldest first. Reads of the in-memory store are always ready.
+/// Committed audit rows of the scope's tenant, oldest first. Does not need to wait, since reads of the in-memory store
+/// are always ready.
 pub fn committed_rows(store: &MemoryStore, scope: &TenantScope) -> Vec<AuditRecord> {
     let page = PageRequest::new(PageRequest::MAX_LIMIT, None).expect("within bounds");
     let filter = AuditFilter::default();

@@ -1,4 +1,4 @@
-//! A plant with two users, one conversation and one document, and a chat service over it.
+//! Fixture: a tenant (plant) with two users, one conversation and one document, and a chat service for it.
 
 pub mod model;
 pub mod tools;
@@ -98,7 +98,7 @@ impl Plant {
         ScriptedModel::new(self.store.clone(), self.ada.clone(), self.conversation, replies)
     }
 
-    /// A command as the policy gate hands it on: its intent row is stored.
+    /// Authorizes a command like the policy gate, with a stored intent row.
     pub async fn authorized<C: Command>(&self, by: &TenantScope, role: Role, command: C) -> Authorized<C> {
         self.authorized_with(by, rights(role), command).await
     }
@@ -158,18 +158,18 @@ impl Plant {
         assert!(configured.expect("in memory").is_some());
     }
 
-    /// What the tenant and Ada have spent and reserved.
+    /// Returns what the tenant and Ada have spent and reserved.
     pub async fn spending(&self) -> Spending {
         let mut tx = self.store.begin(&self.ada).await.expect("in memory");
         tx.usage().spending(self.clock.now()).await.expect("in memory")
     }
 
-    /// The ledger's calls, oldest first.
+    /// Returns the calls in the ledger, oldest first.
     pub fn ledger(&self) -> Vec<LedgerEntry> {
         self.store.ledger(self.ada.tenant()).into_iter().map(|(_, entry)| entry).collect()
     }
 
-    /// Waits until no run is under way.
+    /// Waits until no run is in progress.
     pub async fn drained(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -185,7 +185,7 @@ impl Plant {
         self.messages().await.pop().expect("an answer")
     }
 
-    /// The tenant's audit rows, oldest first.
+    /// Returns the tenant's audit rows, oldest first.
     pub async fn audit(&self) -> Vec<AuditRecord> {
         let page = PageRequest::new(PageRequest::MAX_LIMIT, None).expect("within bounds");
         let mut rows = self.store.read(&self.ada, &AuditFilter::default(), &page).await.expect("in memory").items;
@@ -193,7 +193,7 @@ impl Plant {
         rows
     }
 
-    /// The outcome of the only turn. Panics unless there is exactly one.
+    /// Returns the outcome of the only turn. Panics unless there is exactly one.
     pub async fn outcome(&self) -> AuditRecord {
         let rows = self.audit().await;
         let intent = rows.iter().find(|row| row.event_type == "chat.request").expect("an intent").clone();
@@ -204,7 +204,7 @@ impl Plant {
         outcome
     }
 
-    /// A searchable document with one passage.
+    /// Creates a searchable document with one passage.
     pub async fn document(&self, classification: Classification, content: &str) -> (Document, Hit) {
         let new = NewDocument {
             id: self.ids.uuid().into(),
@@ -257,13 +257,13 @@ impl Plant {
     }
 }
 
-/// The rights of a role, with the clearance that it has by default.
+/// Returns the rights of a role with its default clearance.
 pub fn rights(role: Role) -> Rights {
     let clearance = if role == Role::Viewer { Classification::Internal } else { Classification::Restricted };
     access::rights(role, clearance)
 }
 
-/// The rights of a viewer who is also an auditor.
+/// Returns the rights of a viewer who is also an auditor.
 pub fn auditor() -> Rights {
     let viewer = rights(Role::Viewer);
     Rights::from_fn(viewer.clearance(), |permission| match permission.resource {
@@ -281,7 +281,7 @@ async fn user(store: &MemoryStore, ids: &SequentialIds, tenant: TenantId, name: 
     scope(tenant, Actor::User(user.id))
 }
 
-/// The names of the events, to compare their order.
+/// Returns the names of the events, to compare their order.
 pub fn shape(events: &[RunEvent]) -> Vec<&'static str> {
     let name = |event: &RunEvent| match event {
         RunEvent::Started { .. } => "started",

@@ -1,4 +1,4 @@
-//! A model that follows a script and records the requests that it gets.
+//! A chat model that follows a script and records its requests.
 
 use async_trait::async_trait;
 use domain::conversation::Message;
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 /// One step of a script.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// No backend answers. The only step of its script.
+    /// No backend answers. Must be the only step of its script.
     Refuse,
     Text(&'static str),
     Call {
@@ -40,13 +40,13 @@ pub struct ScriptedModel {
     requests: Mutex<Vec<ChatRequest>>,
     stored: Mutex<Vec<Message>>,
     open_transactions: Arc<Mutex<Vec<usize>>>,
-    /// Whether it is a language model, rather than the extractive answerer. `true` at first.
+    /// Whether this is a language model and not the extractive answerer. Initially `true`.
     pub generative: AtomicBool,
-    /// Whether the heavy tier is served. `true` at first.
+    /// Whether the heavy tier is served. Initially `true`.
     pub heavy: AtomicBool,
-    /// Its price, if it is known beforehand.
+    /// Price of the model, if it is known in advance.
     pub price: Mutex<Option<Price>>,
-    /// The highest class that it may see. `restricted` at first.
+    /// The highest classification that the model may see. Initially `restricted`.
     pub highest: Mutex<Classification>,
 }
 
@@ -76,17 +76,17 @@ impl ScriptedModel {
         })
     }
 
-    /// The requests so far, in order.
+    /// Returns the requests so far, in order.
     pub fn requests(&self) -> Vec<ChatRequest> {
         self.requests.lock().expect("no panic under the lock").clone()
     }
 
-    /// The messages of the conversation that were stored at the last request.
+    /// Returns the messages of the conversation that were stored when the last request was made.
     pub fn stored(&self) -> Vec<Message> {
         self.stored.lock().expect("no panic under the lock").clone()
     }
 
-    /// The numbers of transactions that were open at each request and at each delta.
+    /// Returns the number of open transactions at each request and each delta.
     pub fn open_transactions(&self) -> Vec<usize> {
         self.open_transactions.lock().expect("no panic under the lock").clone()
     }

@@ -1,4 +1,4 @@
-//! A tool gateway that answers every call with the closure of a test, and records the calls.
+//! A tool gateway that answers every call with a closure of the test, and records the calls.
 
 use async_trait::async_trait;
 use domain::authorized::Permit;
@@ -29,7 +29,7 @@ impl ScriptedTools {
         Self::new(move |_| Ok(found(hits.clone())))
     }
 
-    /// The calls so far, in order.
+    /// Returns the calls so far, in order.
     pub fn calls(&self) -> Vec<ToolCall> {
         self.calls.lock().expect("no panic under the lock").clone()
     }

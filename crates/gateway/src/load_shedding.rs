@@ -1,5 +1,5 @@
-//! Load shedding: requests above a limit are refused at once, so that the others are answered in time. A request
-//! does not count while the server waits for its body, and a body that is sent too slowly is given up.
+//! Load shedding: requests above a limit are rejected immediately, so that the others are answered in time. A request
+//! does not count while the server waits for its body. Bodies that arrive too slowly are aborted.
 
 use crate::error::ApiError;
 use crate::settings::GatewaySettings;
@@ -17,11 +17,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// `Retry-After` of a refused request.
+/// `Retry-After` of a rejected request.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Time in which a body may be slower than [`MIN_RATE`].
+/// Time during which a body may be slower than [`MIN_RATE`].
 const GRACE_PERIOD: Duration = Duration::from_secs(30);
-/// Lowest average rate of a body after the grace period, in bytes per second.
+/// Minimum average rate of a body after the grace period, in bytes per second.
 const MIN_RATE: u64 = 1 << 10;
 
 /// Counts requests in flight, up to a limit.
@@ -29,7 +29,7 @@ const MIN_RATE: u64 = 1 << 10;
 pub(crate) struct LoadLimit {
     in_flight: Arc<AtomicUsize>,
     max_in_flight: usize,
-    /// Longest pause between two frames of a body.
+    /// Maximum pause between two frames of a body.
     body_timeout: Duration,
 }
 
@@ -43,7 +43,7 @@ impl LoadLimit {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Counts a request as long as the returned guard lives.
+    /// Counts a request as in flight until the returned guard is dropped.
     fn enter(&self) -> InFlightGuard {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let counted = CountedRequest { in_flight: Arc::clone(&self.in_flight), counts: true };
@@ -75,12 +75,12 @@ impl Drop for CountedRequest {
     }
 }
 
-/// Counts one request as in flight. All clones are the same count.
+/// Counts one request as in flight. Clones share the same count.
 #[derive(Clone)]
 pub(crate) struct InFlightGuard(Arc<Mutex<CountedRequest>>);
 
 impl InFlightGuard {
-    /// Stops counting the request. For handlers that then wait for work with a limit of its own.
+    /// Stops counting the request. For handlers that then wait for work that has its own limit.
     pub(crate) fn release(&self) {
         self.set(false);
     }
@@ -90,8 +90,8 @@ impl InFlightGuard {
     }
 }
 
-/// The layer. A request counts until its response starts. A chat turn counts until its run starts: the number of
-/// concurrent runs has a limit of its own.
+/// Middleware for load shedding. A request counts until its response starts. A chat turn counts only until its run
+/// starts, since concurrent runs have their own limit.
 pub(crate) async fn shed_load(State(load): State<LoadLimit>, request: Request, next: Next) -> Response {
     if load.in_flight() >= load.max_in_flight {
         let detail = "The server is processing as many requests as it can answer in time.";
@@ -111,7 +111,7 @@ struct TimeoutBody {
     guard: InFlightGuard,
     started: Instant,
     received_bytes: u64,
-    /// Longest pause between two frames.
+    /// Maximum pause between two frames.
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -121,7 +121,8 @@ impl TimeoutBody {
         Self { body, guard, started: Instant::now(), received_bytes: 0, timeout, timer: None }
     }
 
-    /// Time by which the next frame must arrive: within the longest pause, and before the average rate is too low.
+    /// Returns the time by which the next frame must arrive: within the maximum pause, and before the average rate
+    /// falls below [`MIN_RATE`].
     fn deadline(&self) -> Instant {
         let allowed = GRACE_PERIOD + Duration::from_secs(self.received_bytes / MIN_RATE);
         (Instant::now() + self.timeout).min(self.started + allowed)
@@ -177,7 +178,7 @@ mod tests {
         Body::from_stream(frames)
     }
 
-    /// How the reading of a body ended.
+    /// Result of reading a body to its end.
     struct ReadOutcome {
         frames: usize,
         complete: bool,

@@ -1,4 +1,4 @@
-//! Citations: the passages that an answer cites, each with the quote that supports the statement.
+//! Citations: finds the passages that an answer cites, and the quote from each that supports the cited statement.
 
 use domain::conversation::Citation;
 use domain::model::NumberedPassage;
@@ -16,14 +16,14 @@ pub struct CitationScanner {
 }
 
 impl CitationScanner {
-    /// Appends the next piece of the answer. Returns the citations whose first marker is complete with it; each passage
-    /// is cited once.
+    /// Appends the next piece of the answer. Returns the new citations, whose first marker this piece completes; each
+    /// passage is returned once.
     pub fn push(&mut self, piece: &str, passages: &[NumberedPassage]) -> Vec<Citation> {
         self.text.push_str(piece);
         let mut found = Vec::new();
         while let Some(open) = self.text[self.scanned..].find('[').map(|at| at + self.scanned) {
             let Some(close) = self.text[open..].find(']').map(|at| at + open) else {
-                // The marker may be completed by a later piece, unless it is too long to be one already.
+                // A later piece may complete the marker, unless the text is already too long for one.
                 if self.text.len() - open > 32 {
                     self.scanned = open + 1;
                     continue;
@@ -43,28 +43,28 @@ impl CitationScanner {
         found
     }
 
-    /// The text of the answer so far.
+    /// Returns the text of the answer so far.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The complete text of the answer.
+    /// Returns the complete text of the answer.
     #[must_use]
     pub fn into_text(self) -> String {
         self.text
     }
 }
 
-/// The numbers in a marker: `1`, `1, 2` or `1;2`. Empty for any other text between brackets.
+/// Parses the numbers in a marker: `1`, `1, 2` or `1;2`. Returns an empty list for any other text in brackets.
 fn numbers(inside: &str) -> Vec<u32> {
     let parts: Option<Vec<u32>> =
         inside.split([',', ';']).map(|part| part.trim().trim_start_matches('^').parse().ok()).collect();
     parts.unwrap_or_default()
 }
 
-/// The statement before a marker: the quotation directly before it, otherwise the text since the end of the previous
-/// sentence, line or marker.
+/// Returns the statement before a marker: the quotation directly before it, or otherwise the text after the end of the
+/// previous sentence, line or marker.
 fn statement_before(text: &str) -> &str {
     let text = text.trim_end();
     if let Some(quoted) = text.strip_suffix(['"', '”'])
@@ -96,8 +96,8 @@ fn citation(cited: &NumberedPassage, statement: &str) -> Citation {
     }
 }
 
-/// The part of `content` that supports `statement`: the statement itself if each of its lines is in `content` word for
-/// word, otherwise the sentence or line that shares the most words with it.
+/// Returns the part of `content` that supports `statement`: the statement itself if `content` contains each of its
+/// lines verbatim, or otherwise the sentence or line that shares the most words with it.
 #[must_use]
 pub fn quote(content: &str, statement: &str) -> String {
     let trimmed = |text: &str| text.trim_matches(|c: char| c.is_whitespace() || "\"“”>*".contains(c)).to_owned();
@@ -122,8 +122,8 @@ fn words(text: &str) -> HashSet<String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 1).map(str::to_lowercase).collect()
 }
 
-/// Number of shared words, divided by the square root of the sentence's length so that long sentences do not win by
-/// length alone. Words with digits count double.
+/// Scores a sentence: the number of shared words divided by the square root of the sentence's length, so that long
+/// sentences are not preferred for their length alone. Words with digits count double.
 fn overlap(sentence: &HashSet<String>, wanted: &HashSet<String>) -> f64 {
     if sentence.is_empty() {
         return 0.0;

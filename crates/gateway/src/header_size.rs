@@ -1,18 +1,18 @@
-//! Limits the size of a request line and header.
+//! Limits the size of the request line and of the header.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Longest path with query, in bytes.
+/// Maximum length of path and query together, in bytes.
 const MAX_TARGET: usize = 8 << 10;
-/// Largest number of header lines.
+/// Maximum number of header lines.
 const MAX_HEADER_LINES: usize = 100;
-/// Largest header, in bytes; a token with many groups needs room.
+/// Maximum size of the header, in bytes. Large enough for a token with many groups.
 const MAX_HEADER_BYTES: usize = 64 << 10;
 
-/// The layer: 414 for a request target that is too long, 431 for a header that is too large.
+/// Middleware: responds with 414 if the request target is too long, and with 431 if the header is too large.
 pub(crate) async fn limit_header_size(request: Request, next: Next) -> Response {
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > MAX_TARGET) {
         return StatusCode::URI_TOO_LONG.into_response();

@@ -1,8 +1,7 @@
-//! A body stream that keeps the form parser from reading far ahead.
+//! A body stream that prevents the form parser from reading far ahead.
 //!
-//! The parser (multer) reads for as long as its source is ready, and searches the end of a part's header without a
-//! limit. This stream returns `Pending` after each chunk, and fails once many more bytes went into the parser than
-//! came out.
+//! The parser (multer) reads as long as its source is ready, and has no limit for the size of a part's header. This
+//! stream returns `Pending` after each chunk, and fails if the parser has buffered more than [`MAX_BUFFERED`] bytes.
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use futures::{Stream, StreamExt};
@@ -11,22 +10,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-/// Bytes that the parser may have buffered.
+/// Maximum number of bytes that the parser may have buffered.
 const MAX_BUFFERED: u64 = 2 << 20;
 
-/// Number of bytes that came out of the parser. The reader of the form adds to it.
-pub(crate) type Consumed = Arc<AtomicU64>;
+/// Number of bytes that the parser has returned. Updated by the reader of the form.
+pub(crate) type ConsumedBytes = Arc<AtomicU64>;
 
 pub(crate) struct ThrottledBody {
     chunks: BodyDataStream,
     produced: u64,
-    consumed: Consumed,
+    consumed: ConsumedBytes,
     pause: bool,
 }
 
 impl ThrottledBody {
-    pub(crate) fn new(body: Body) -> (Self, Consumed) {
-        let consumed = Consumed::default();
+    pub(crate) fn new(body: Body) -> (Self, ConsumedBytes) {
+        let consumed = ConsumedBytes::default();
         let chunks = body.into_data_stream();
         let throttled = Self { chunks, produced: 0, consumed: Arc::clone(&consumed), pause: false };
         (throttled, consumed)

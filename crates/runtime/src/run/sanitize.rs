@@ -1,19 +1,19 @@
-//! Defuses markup in a streamed answer that would make the reader's program send a request.
+//! Neutralizes markup in a streamed answer that could make the reader's client send a request.
 //!
-//! An answer quotes documents word for word, and a document may hold `![](https://example.com/?q=…)`: a client that
-//! renders it tells that server what the user asked. So no image, link, HTML tag or address in an answer is one that a
-//! Markdown or HTML renderer follows, unless it points to a path of the platform itself. A zero-width space within the
-//! markup is enough, so the text looks the same. Code blocks are treated alike, because only the renderer knows where
-//! one ends.
+//! Answers quote documents verbatim, and a document may contain `![](https://example.com/?q=…)`. A client that renders
+//! it would send data about the user's question to that server. So images, links, HTML tags and URLs are changed such
+//! that Markdown and HTML renderers do not recognize them, unless they point to a path on the platform itself. The
+//! change is a zero-width space within the markup, so the visible text stays the same. Code blocks are treated in the
+//! same way, because only the renderer knows where one ends.
 
-/// Breaks markup without changing what people read.
+/// Zero-width space; breaks markup without changing the visible text.
 const BREAK: char = '\u{200b}';
-/// Schemes that renderers turn into links by themselves (GitHub Flavored Markdown, autolinks).
+/// Schemes that renderers turn into links automatically (autolinks of GitHub Flavored Markdown).
 const SCHEMES: &[&[char]] = &[&['h', 't', 't', 'p', ':'], &['h', 't', 't', 'p', 's', ':'], &['f', 't', 'p', ':']];
-/// Number of preceding characters that a decision needs: the longest scheme with its colon.
+/// Number of preceding characters to remember: the length of the longest scheme with its colon.
 const LOOKBEHIND: usize = 6;
 
-/// Sanitizes an answer piece by piece; holds the state between two pieces.
+/// Sanitizes an answer piece by piece, and keeps the state between pieces.
 #[derive(Clone, Debug)]
 pub struct MarkupSanitizer {
     /// The last characters that were emitted, in lower case; U+0000 before the beginning.
@@ -35,7 +35,7 @@ impl MarkupSanitizer {
         for c in piece.chars() {
             match (self.pending.as_str(), c) {
                 ("(", '/') => self.pending.push(c),
-                // A path of the platform: `//` and `/\` would name another host.
+                // A path on the platform. `//` and `/\` would start the name of another host.
                 ("(/", c) if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~') => {
                     let pending = std::mem::take(&mut self.pending);
                     self.emit_all(&pending, &mut out);
@@ -52,14 +52,14 @@ impl MarkupSanitizer {
         out
     }
 
-    /// Returns what was held back. Call it at the end of the answer.
+    /// Returns the text that was held back. Must be called at the end of the answer.
     pub fn finish(&mut self) -> String {
         let mut out = String::new();
         self.flush(&mut out);
         out
     }
 
-    /// Emits the held back beginning of a link that leads elsewhere, broken.
+    /// Emits the held-back start of a link to another host, with a break in it.
     fn flush(&mut self, out: &mut String) {
         let pending = std::mem::take(&mut self.pending);
         if !pending.is_empty() {
@@ -76,7 +76,7 @@ impl MarkupSanitizer {
         self.emit(c, out);
     }
 
-    /// Whether `c`, after what was emitted, begins something that a renderer follows.
+    /// Returns whether `c`, after the emitted text, would form markup that a renderer acts on.
     fn begins_markup(&self, c: char) -> bool {
         match c {
             // A reference definition: `[label]: https://…`
