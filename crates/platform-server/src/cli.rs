@@ -5,7 +5,7 @@ use crate::config::{Environment, ServiceType, Settings, required};
 use crate::dev::DevCommand;
 use crate::doctor::{self, DoctorCommand};
 use crate::eval::EvalArgs;
-use crate::{check_config, dev, eval, http, parser, reindex, serve, shutdown, telemetry};
+use crate::{check_config, dev, document_parser, eval, http, reindex, serve, shutdown, telemetry};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use data::migrate::{self, LoginRole};
@@ -67,8 +67,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         return dev::generate::run(check);
     }
     let mut settings = Settings::load(cli.config.as_deref(), &environment)?;
-    settings.parser = Some(parser::this_program()?);
-    settings.launcher = Some(parser::launcher()?);
+    settings.parser = Some(document_parser::parser_program()?);
+    settings.launcher = Some(document_parser::launcher()?);
     let service = settings.service_type.unwrap_or(ServiceType::All);
     match cli.command {
         None => serve_until_signal(settings, service).await,

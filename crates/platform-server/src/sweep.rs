@@ -1,11 +1,11 @@
-//! Deletes expired rows periodically.
+//! Deletes expired idempotency keys periodically.
 
 use domain::ports::JobQueue;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Interval of sweeps.
+/// Interval between two sweeps.
 const INTERVAL: Duration = Duration::from_secs(600);
 
 /// Deletes expired idempotency keys at each interval until `stop`.

@@ -11,7 +11,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_platform-server");
 
 #[tokio::test]
 async fn the_program_reads_a_document_for_itself() {
-    let program = platform_server::parser::this_program().expect("this program");
+    let program = platform_server::document_parser::parser_program().expect("a path");
     let program = ParserProgram { program: PROGRAM.into(), ..program };
     let parser = ChildParser::new(program, Duration::from_secs(45), Limits::default());
     let bytes = Bytes::from_static(b"Check the level twice in each shift.");

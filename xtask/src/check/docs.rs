@@ -1,13 +1,13 @@
-//! No doc comment of one or two words: it says no more than the name of its item. The rule reads lines and not syntax,
-//! so that it also sees the items inside of macros. Exempt are a single code span, which is a value on the wire, and
-//! the gateway's wire types, whose comments are descriptions in the OpenAPI document.
+//! No doc comment of one or two words, because it only repeats the name of its item. The check reads lines rather than
+//! syntax trees, so that it covers items inside macros. Exempt are comments that consist of one code span (a value in a
+//! protocol), and the gateway's wire types, whose comments are descriptions in the OpenAPI document.
 
 use super::workspace::Text;
 
 /// Minimum number of words of a doc comment.
 const MIN_WORDS: usize = 3;
 
-/// One sentence for each doc comment that is too short.
+/// A message for each doc comment that is too short.
 pub fn violations(sources: &[Text]) -> Vec<String> {
     sources.iter().flat_map(of_source).collect()
 }
@@ -27,7 +27,7 @@ fn of_source(source: &Text) -> Vec<String> {
     lines.iter().enumerate().filter_map(short).collect()
 }
 
-/// Whether the file has types or handlers of the OpenAPI document.
+/// Whether the file defines types or handlers that the OpenAPI document describes.
 fn is_wire_type(source: &Text) -> bool {
     source.path.starts_with("crates/gateway/src/")
         && ["ToSchema", "utoipa::path"].iter().any(|name| source.content.contains(name))
@@ -53,12 +53,12 @@ mod tests {
 
     #[test]
     fn one_or_two_words_alone_on_an_item_are_found() {
-        let content = "/// Id.\nid: Uuid,\n/// Which page.\npage: u32,\n";
+        let content = "/// Id.\nid: Uuid,\n/// PlatformSelector page.\npage: u32,\n";
         assert_eq!(
             found(content),
             [
                 "x.rs:1 says only \"Id.\": say what the name does not",
-                "x.rs:3 says only \"Which page.\": say what the name does not"
+                "x.rs:3 says only \"PlatformSelector page.\": say what the name does not"
             ]
         );
     }
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn values_and_descriptions_of_the_openapi_document_are_not() {
         assert!(found("/// `chat.completion`\nobject: &'static str,\n").is_empty());
-        let content = "use utoipa::ToSchema;\n/// Which page.\npage: u32,\n".to_owned();
+        let content = "use utoipa::ToSchema;\n/// PlatformSelector page.\npage: u32,\n".to_owned();
         let gateway = Text { path: "crates/gateway/src/routes/x.rs".into(), content: content.clone() };
         assert!(violations(&[gateway]).is_empty());
         assert_eq!(violations(&[Text { path: "crates/policy/src/x.rs".into(), content }]).len(), 1);

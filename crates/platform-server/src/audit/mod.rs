@@ -1,4 +1,4 @@
-//! The commands of the audit log, and its maintenance while the server runs.
+//! The `audit` commands, and the maintenance of the audit log while the server runs.
 
 mod export;
 pub mod keeper;
@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Commands of the audit log.
+/// Subcommands of `platform-server audit`.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Check every row, the hash chain and its signatures; exit with 1 if one of them is wrong.
@@ -43,7 +43,7 @@ pub enum AuditCommand {
         /// Id or slug of the tenant to export; by default all tenants and the platform's own stream.
         #[arg(long)]
         tenant: Option<String>,
-        /// Format of the output.
+        /// Output format.
         #[arg(long, value_enum, default_value_t = Format::Ndjson)]
         format: Format,
         /// Export rows after this position in the tenant's chain: where the last export ended.
@@ -85,7 +85,7 @@ pub fn keeper(settings: &Settings, databases: &Databases, metrics: &Registry) ->
     Ok(Keeper::new(parts, AuditMetrics::register(metrics)?))
 }
 
-/// Runs a command.
+/// Runs an audit command.
 ///
 /// # Errors
 /// If the command fails, or `verify` finds that the log was changed.
@@ -109,7 +109,7 @@ pub async fn run(command: AuditCommand, settings: &Settings) -> Result<()> {
 /// The key that checkpoints are signed with: the configured seed, or one derived from `SECRET_KEY`.
 ///
 /// # Errors
-/// If neither is configured, or the seed is not valid.
+/// If neither is configured, or the seed is not 64 hexadecimal digits.
 pub fn signing_key(settings: &Settings) -> Result<SigningKey> {
     let seed = match &settings.audit.signing_key {
         Some(seed) => seed.expose_secret().trim().to_owned(),
@@ -120,11 +120,11 @@ pub fn signing_key(settings: &Settings) -> Result<SigningKey> {
     Ok(SigningKey::from_seed(&bytes)?)
 }
 
-/// The trusted keys: the own one, the configured ones and those of the command line.
+/// The keys whose signatures are accepted: this server's, those in `audit.trusted_keys`, and those of the command line.
 fn trusted(settings: &Settings, given: &[String]) -> Result<TrustedKeys> {
     let own = match signing_key(settings) {
         Ok(key) => Some(key.public_key()),
-        // An auditor on another machine has public keys only.
+        // Verifying on another machine is possible with public keys alone, without the signing key.
         Err(_) if !given.is_empty() => None,
         Err(error) => return Err(error),
     };
@@ -132,7 +132,7 @@ fn trusted(settings: &Settings, given: &[String]) -> Result<TrustedKeys> {
     TrustedKeys::new(all.map(String::as_str)).context("a public key cannot be used")
 }
 
-/// The file of checkpoints outside the database.
+/// The checkpoint file outside the database; by default `audit/checkpoints.ndjson` beside `storage.dir`.
 #[must_use]
 pub fn checkpoint_file(settings: &Settings) -> CheckpointFile {
     let beside_documents = || settings.storage.dir.with_file_name("audit").join("checkpoints.ndjson");

@@ -1,4 +1,4 @@
-//! `audit verify` against the database.
+//! `audit verify` without `--export`: verifies the log in the database.
 
 use super::outside::CheckpointFile;
 use super::report::conclude;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use data::audit::{AuditVerifier, StreamReport, TrustedKeys};
 use domain::audit::sealed::Checkpoint;
 
-/// Verifies the logs of all tenants, as the auditor's role.
+/// Verifies the logs of all tenants, connected as the auditor's role, and prints the result.
 ///
 /// # Errors
 /// If a log was changed, or cannot be read.
@@ -29,7 +29,7 @@ pub(super) async fn run(settings: &Settings, outside: &CheckpointFile, keys: Tru
     conclude(&reports, &remarks)
 }
 
-/// The report of each stream.
+/// Verifies each stream and returns its report.
 ///
 /// # Errors
 /// If the database fails.
