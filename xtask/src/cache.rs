@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::files;
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::project::setting;
 use crate::run_as::RunAs;
 
@@ -43,7 +43,7 @@ pub fn lock(dir: &Path, name: &str) -> Result<File> {
     let path = dir.join(format!("{name}.lock"));
     let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
     if file.try_lock().is_err() {
-        say(&format!("waiting for another process that is fetching {name} …"));
+        print_status(&format!("waiting for another process that is fetching {name} …"));
         file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     }
     Ok(file)

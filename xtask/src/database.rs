@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::data_dir::{Claim, DataDir};
 use crate::pg::{Cluster, ClusterPaths, Postmaster, Programs, Purpose};
 use crate::proc::Interrupt;
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::project;
 use crate::state::State;
 
@@ -127,7 +127,7 @@ impl Database {
         let pgdata = data.pgdata(programs.run_as())?;
         let log = data.join("logs").join("postgres.log");
         let paths = ClusterPaths { pgdata: &pgdata, log: &log, password: &state.superuser_password };
-        let cluster = Cluster::start(&programs, paths, Purpose::Lasting, state.database_port, interrupt)?;
+        let cluster = Cluster::start(&programs, paths, Purpose::Persistent, state.database_port, interrupt)?;
         cluster.ensure_database(NAME)?;
         state.database_port = Some(cluster.port());
         state.save(data.path())?;
@@ -142,24 +142,25 @@ impl Database {
         })
     }
 
-    /// Uses the running embedded server, or starts it for the duration of this command. `who` is the command's name.
+    /// Uses the running embedded server, or starts it for the duration of this command. `command_name`
+    /// is written to the lock file.
     ///
     /// # Errors
     /// If it cannot be provisioned or started.
-    pub fn attach(data: &DataDir, who: &str, interrupt: &Interrupt) -> Result<Self> {
+    pub fn attach(data: &DataDir, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
         let mut logged = false;
         loop {
             if let Some(database) = Self::attach_running(data)? {
                 return Ok(database);
             }
-            if let Some(claim) = data.try_claim(who)? {
+            if let Some(claim) = data.try_claim(command_name)? {
                 let mut database = Self::start(data, &mut State::load_or_create(data.path())?, interrupt)?;
                 database.borrowers = Some(BorrowerWait(data.clone()));
                 database._claim = Some(claim);
                 return Ok(database);
             }
             if !logged {
-                say("waiting for the platform in this data directory to start …");
+                print_status("waiting for the platform in this data directory to start …");
                 logged = true;
             }
             interrupt.pause(Duration::from_millis(100))?;

@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 
 use crate::proc::{self, Interrupt};
-use crate::progress::{Steps, say};
+use crate::progress::{Steps, print_status};
 use crate::seed;
 use crate::server::Server;
 use crate::token::{self, Bearer, Role};
@@ -22,7 +22,7 @@ pub fn present(server: &Server, address: &str, interrupt: &Interrupt) -> Result<
     ingest(server, interrupt)?;
     println!("\nQuestion: {QUESTION}\n");
     if !proc::run(&mut server.command(&["dev", "ask", "--question", QUESTION]), interrupt)?.success() {
-        say("the question was not answered; the server's log shows the reason");
+        print_status("the question was not answered; the server's log shows the reason");
     }
     let token = token::issue(server, BEARER, interrupt)?;
     println!("{}", next_steps(address, &token));

@@ -74,7 +74,7 @@ impl Args {
 /// If something that it needs cannot be provisioned.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let mut selector = args.selector.clone();
-    let _throw_away = throw_away(&mut selector, interrupt)?;
+    let _temporary_dir = use_temporary_dir(&mut selector, interrupt)?;
     let model = platform::embedded_model(interrupt)?;
     let platform = Platform::attach(&selector, "eval", interrupt)?;
     let mut command = platform.server.command(&["eval"]);
@@ -88,11 +88,11 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
 }
 
 /// Creates a temporary data directory if the user has named neither a data directory nor a database.
-fn throw_away(selector: &mut PlatformSelector, interrupt: &Interrupt) -> Result<Option<TempDir>> {
+fn use_temporary_dir(selector: &mut PlatformSelector, interrupt: &Interrupt) -> Result<Option<TempDir>> {
     if selector.data_dir.is_some() || crate::project::secret("DATABASE_URL")?.is_some() {
         return Ok(None);
     }
-    let dir = pg::throw_away_dir(&Programs::provision(interrupt)?)?;
+    let dir = pg::temporary_dir(&Programs::provision(interrupt)?)?;
     selector.data_dir = Some(dir.path().to_path_buf());
     Ok(Some(dir))
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::proc::{self, Interrupt};
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::wheel::Wheel;
 use crate::{cache, files, project};
 
@@ -74,7 +74,7 @@ pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
         Ok((node, packages)) => drop(command.env(NODE, node).env(PACKAGES, packages)),
         Err(error) => {
             interrupt.check()?;
-            say(&format!("no OpenID provider for the tests: {error:#}"));
+            print_status(&format!("no OpenID provider for the tests: {error:#}"));
         }
     }
     Ok(())

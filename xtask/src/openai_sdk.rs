@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::proc::Interrupt;
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::project;
 use crate::venv::{self, Packages};
 
@@ -27,7 +27,7 @@ pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
         Ok(python) => drop(command.env(PYTHON, python)),
         Err(error) => {
             interrupt.check()?;
-            say(&format!("the tests will lack OpenAI's client: {error:#}"));
+            print_status(&format!("the tests will lack OpenAI's client: {error:#}"));
         }
     }
     Ok(())

@@ -48,19 +48,19 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Opens the platform for a short-lived command, whether or not `up` runs in the data directory. `who` is the
-    /// command's name.
+    /// Opens the platform for a short-lived command, whether or not `up` runs in the data directory. `command_name`
+    /// is written to the lock file.
     ///
     /// # Errors
     /// If something that it needs is missing or does not start.
-    pub fn attach(selector: &PlatformSelector, who: &str, interrupt: &Interrupt) -> Result<Self> {
+    pub fn attach(selector: &PlatformSelector, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
         let data = DataDir::open(selector.data_dir.as_deref())?;
         let state = State::load_or_create(data.path())?;
         let (program, database) = match (Urls::given()?, Self::running(&data, &state)?) {
             (Some(urls), _) => (server::build(selector.build(&state), interrupt)?, Database::given(urls)),
             (None, Some(running)) => running,
             (None, None) => {
-                (server::build(selector.build(&state), interrupt)?, Database::attach(&data, who, interrupt)?)
+                (server::build(selector.build(&state), interrupt)?, Database::attach(&data, command_name, interrupt)?)
             }
         };
         let platform = Self { server: server_for(program, &data, &state, &database.urls, None)?, database };
@@ -96,7 +96,7 @@ pub fn server_for(
     data: &DataDir,
     state: &State,
     urls: &Urls,
-    listen: Option<&Listen>,
+    listen: Option<&ListenSettings>,
 ) -> Result<Server> {
     let (blobs, issuer) = (text(&data.join("blobs"))?, text(&data.join("dev-issuer"))?);
     let mut fixed = urls.settings();
@@ -118,13 +118,13 @@ pub fn server_for(
 
 /// What a server needs, in addition to its data, to serve requests.
 #[derive(Clone, Debug)]
-pub struct Listen {
+pub struct ListenSettings {
     port: String,
     metrics_port: String,
     model_dir: Option<String>,
 }
 
-impl Listen {
+impl ListenSettings {
     /// Serves on this port. Provisions the embedded model unless the user has configured another source of embeddings.
     ///
     /// # Errors

@@ -111,7 +111,7 @@ impl<'a> Steps<'a> {
 }
 
 /// Prints a status line to standard error.
-pub fn say(line: &str) {
+pub fn print_status(line: &str) {
     eprintln!("{line}");
 }
 

@@ -10,9 +10,9 @@ use clap::Parser;
 use crate::data_dir::DataDir;
 use crate::database::Database;
 use crate::pg::{self, Programs};
-use crate::platform::{self, Listen, Platform};
+use crate::platform::{self, ListenSettings, Platform};
 use crate::proc::{self, Interrupt};
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::project;
 use crate::server::{self, Build, Server};
 use crate::state::State;
@@ -39,12 +39,12 @@ pub struct Args {
 /// If something that it needs cannot be provisioned, or the server stops.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let schemathesis = provision(interrupt)?;
-    let dir = pg::throw_away_dir(&Programs::provision(interrupt)?)?;
+    let dir = pg::temporary_dir(&Programs::provision(interrupt)?)?;
     let data = DataDir::open(Some(dir.path()))?;
     let mut state = State::load_or_create(data.path())?;
     let database = Database::start(&data, &mut state, interrupt)?;
     let port = pg::free_port()?;
-    let listen = Listen::on(port, interrupt)?;
+    let listen = ListenSettings::on(port, interrupt)?;
     let program = server::build(Build::Dev, interrupt)?;
     let server = platform::server_for(program, &data, &state, &database.urls, Some(&listen))?;
     let server = server.with("PLATFORM__RATE_LIMIT__ENABLED", "false");
@@ -54,7 +54,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     platform.server.wait_until_ready(&mut running, interrupt)?;
     let mut failed = Vec::new();
     for role in [Role::Viewer, Role::User, Role::Admin] {
-        say(&format!("fuzzing as {} …", role.name()));
+        print_status(&format!("fuzzing as {} …", role.name()));
         let mut command = fuzz_command(&schemathesis, port, args);
         command.current_dir(data.path()).env("PLATFORM_TOKEN", token(&platform.server, role, interrupt)?);
         if !proc::run(&mut command, interrupt)?.success() {

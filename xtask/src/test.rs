@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Parser;
 
-use crate::pg::{Programs, ThrowAway};
+use crate::pg::{Programs, TemporaryCluster};
 use crate::proc::{self, Interrupt};
 use crate::{model, oidc, openai_sdk, project, redis};
 
@@ -56,14 +56,14 @@ pub fn run_with(cargo_test: &[String], variables: &[(&str, PathBuf)], interrupt:
 ///
 /// # Errors
 /// If the database or the model cannot be provisioned.
-pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<Option<ThrowAway>> {
+pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<Option<TemporaryCluster>> {
     if project::setting(MODEL).is_none() {
         command.env(MODEL, model::provision(interrupt)?);
     }
     if project::setting(DATABASE).is_some() {
         return Ok(None);
     }
-    let database = ThrowAway::start(&Programs::provision(interrupt)?, interrupt)?;
+    let database = TemporaryCluster::start(&Programs::provision(interrupt)?, interrupt)?;
     command.env(DATABASE, database.url());
     Ok(Some(database))
 }

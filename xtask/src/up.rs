@@ -9,9 +9,9 @@ use clap::Parser;
 
 use crate::data_dir::DataDir;
 use crate::database::{Database, Urls};
-use crate::platform::{self, Listen, Platform, PlatformSelector};
+use crate::platform::{self, ListenSettings, Platform, PlatformSelector};
 use crate::proc::Interrupt;
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::server::{self, Build, Running};
 use crate::state::State;
 use crate::{demo, pg};
@@ -51,7 +51,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
         Some(urls) => Database::given(urls),
         None => Database::start(&data, &mut state, interrupt)?,
     };
-    let listen = Listen::on(port, interrupt)?;
+    let listen = ListenSettings::on(port, interrupt)?;
     let program = server::build(args.selector.build_for_up(), interrupt)?;
     state.program = Some(program.clone());
     state.save(data.path())?;
@@ -61,7 +61,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
 
     let address = format!("http://127.0.0.1:{port}");
     platform::write_env_file(&data, &address, &platform.database.urls)?;
-    say("starting the server …");
+    print_status("starting the server …");
     let mut running = platform.server.start(&log(&data), &pid_file(&data))?;
     platform.server.wait_until_ready(&mut running, interrupt)?;
     if args.no_demo {
@@ -80,7 +80,7 @@ fn serve(running: &mut Running, database: &mut Database, interrupt: &Interrupt) 
             bail!("the embedded database has stopped: see logs/postgres.log in the data directory");
         }
     }
-    say("stopping; interrupt again to stop at once …");
+    print_status("stopping; interrupt again to stop at once …");
     running.stop(interrupt)?;
     Ok(ExitCode::SUCCESS)
 }

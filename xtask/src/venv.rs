@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::proc::{self, Interrupt};
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::{cache, wheel};
 
 /// Which package formats pip may install.
@@ -39,7 +39,7 @@ pub fn provision(
     if done.is_file() {
         return Ok(home);
     }
-    say(&format!("installing {title} …"));
+    print_status(&format!("installing {title} …"));
     let remedy = format!("install Python 3.11 or newer with venv and pip, or set {variable}");
     let _left = fs::remove_dir_all(&home);
     let mut venv = Command::new("python3");

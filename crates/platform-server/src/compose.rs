@@ -6,7 +6,7 @@ use crate::identity;
 use crate::instance_heartbeat::InstanceHeartbeat;
 use crate::models::Models;
 use crate::ports::SharedPorts;
-use crate::readiness::PartsReadiness;
+use crate::readiness::ServerReadiness;
 use crate::service_settings;
 use anyhow::{Context as _, Result};
 use data::{FsBlobStore, PgAuditReader, PgJobQueue};
@@ -56,7 +56,7 @@ pub struct Platform {
     /// Queue of ingestion jobs.
     pub queue: Arc<dyn JobQueue>,
     /// Readiness of the database and the storage.
-    pub readiness: PartsReadiness,
+    pub readiness: ServerReadiness,
     /// Background tasks that shutdown waits for.
     pub tasks: TaskTracker,
     embedders: Embedders,
@@ -103,7 +103,7 @@ impl Platform {
             retrieval,
             ingest,
             queue: Arc::new(PgJobQueue::new(databases.worker.clone())),
-            readiness: PartsReadiness::new(Arc::clone(&ports.store), blobs),
+            readiness: ServerReadiness::new(Arc::clone(&ports.store), blobs),
             directory: ports.directory,
             tasks: ports.tasks,
             embedders,
@@ -161,14 +161,19 @@ impl Platform {
     pub async fn requeue_documents_of_other_models(&self) {
         let models: Vec<_> = self.embedders.all().map(|embedder| embedder.model()).collect();
         if models.iter().any(|model| model.dimension == 0) {
-            tracing::warn!("an embedding model does not respond yet; documents of other models stay as they are");
+            tracing::warn!(
+                "an embedding model does not respond yet; documents embedded with other models are not requeued"
+            );
             return;
         }
         let names: Vec<_> = models.into_iter().map(|model| model.name).collect();
         match self.queue.requeue_documents_of_other_models(&names).await {
             Ok(0) => {}
-            Ok(documents) => tracing::warn!(documents, "embedded with another model; queued to be ingested again"),
-            Err(error) => tracing::warn!(%error, "documents of other models could not be queued"),
+            Ok(documents) => tracing::warn!(
+                documents,
+                "queued documents for ingestion again, because they were embedded with another model"
+            ),
+            Err(error) => tracing::warn!(%error, "documents embedded with other models could not be queued"),
         }
     }
 

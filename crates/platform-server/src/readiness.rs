@@ -12,13 +12,13 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Checks the database and the storage, and reports a shutdown.
 #[derive(Clone)]
-pub struct PartsReadiness {
+pub struct ServerReadiness {
     store: Arc<dyn Store>,
     blobs: Arc<dyn BlobStore>,
     draining: Arc<AtomicBool>,
 }
 
-impl PartsReadiness {
+impl ServerReadiness {
     /// Readiness that checks the given store and blob store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> Self {
@@ -32,7 +32,7 @@ impl PartsReadiness {
 }
 
 #[async_trait]
-impl Readiness for PartsReadiness {
+impl Readiness for ServerReadiness {
     async fn check(&self) -> Vec<Component> {
         let database = tokio::time::timeout(TIMEOUT, self.store.ping()).await.is_ok_and(|answer| answer.is_ok());
         let storage = tokio::time::timeout(TIMEOUT, self.blobs.check()).await.is_ok_and(|answer| answer.is_ok());

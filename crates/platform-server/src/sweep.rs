@@ -13,8 +13,8 @@ pub async fn sweep_periodically(queue: Arc<dyn JobQueue>, stop: CancellationToke
     loop {
         match queue.sweep_expired().await {
             Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "expired idempotency keys swept"),
-            Err(error) => tracing::debug!(%error, "expired idempotency keys could not be swept"),
+            Ok(rows) => tracing::info!(rows, "deleted expired idempotency keys"),
+            Err(error) => tracing::debug!(%error, "expired idempotency keys could not be deleted"),
         }
         if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
             return;

@@ -13,7 +13,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use crate::proc::{self, Interrupt};
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::{eval, files, model, project, seed, test};
 
 /// A benchmark: its name, a description of what it measures, and the steps to run.
@@ -108,7 +108,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let chosen = choose(BENCHES, args.name.as_deref())?;
     let results = project::target_dir()?.join("bench");
     for bench in chosen {
-        say(&format!("{}: {}", bench.name, bench.measures));
+        print_status(&format!("{}: {}", bench.name, bench.measures));
         let work = results.join(bench.name);
         files::create_dir(&work, 0o755)?;
         let (started, mut lines) = (Instant::now(), Vec::new());

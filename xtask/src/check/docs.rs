@@ -22,7 +22,7 @@ fn of_source(source: &Text) -> Vec<String> {
     let short = |(index, doc): (usize, &Option<&str>)| {
         let is_short = |doc: &&str| doc.split_whitespace().count() < MIN_WORDS && !is_code_span(doc);
         let doc = (*doc).filter(|doc| alone(index) && is_short(doc))?;
-        Some(format!("{}:{} says only {doc:?}: say what the name does not", source.path, index + 1))
+        Some(format!("{}:{}: the comment {doc:?} only repeats the name", source.path, index + 1))
     };
     lines.iter().enumerate().filter_map(short).collect()
 }
@@ -53,12 +53,12 @@ mod tests {
 
     #[test]
     fn one_or_two_words_alone_on_an_item_are_found() {
-        let content = "/// Id.\nid: Uuid,\n/// PlatformSelector page.\npage: u32,\n";
+        let content = "/// Id.\nid: Uuid,\n/// Which page.\npage: u32,\n";
         assert_eq!(
             found(content),
             [
-                "x.rs:1 says only \"Id.\": say what the name does not",
-                "x.rs:3 says only \"PlatformSelector page.\": say what the name does not"
+                "x.rs:1: the comment \"Id.\" only repeats the name",
+                "x.rs:3: the comment \"Which page.\" only repeats the name"
             ]
         );
     }
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn values_and_descriptions_of_the_openapi_document_are_not() {
         assert!(found("/// `chat.completion`\nobject: &'static str,\n").is_empty());
-        let content = "use utoipa::ToSchema;\n/// PlatformSelector page.\npage: u32,\n".to_owned();
+        let content = "use utoipa::ToSchema;\n/// Which page.\npage: u32,\n".to_owned();
         let gateway = Text { path: "crates/gateway/src/routes/x.rs".into(), content: content.clone() };
         assert!(violations(&[gateway]).is_empty());
         assert_eq!(violations(&[Text { path: "crates/policy/src/x.rs".into(), content }]).len(), 1);

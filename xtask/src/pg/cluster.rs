@@ -23,9 +23,9 @@ const START_LIMIT: Duration = Duration::from_secs(300);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Persistent data, with PostgreSQL's default durability.
-    Lasting,
+    Persistent,
     /// Tests: no syncing to disk, because the data is discarded, and more connections.
-    ThrowAway,
+    Temporary,
 }
 
 /// Paths of a cluster, and its superuser's password.
@@ -96,7 +96,7 @@ impl Cluster {
                 return Ok(true);
             }
             if !notified && started.elapsed() > Duration::from_secs(5) {
-                progress::say("the database is still starting (recovery after a crash takes a while) …");
+                progress::print_status("the database is still starting (recovery after a crash takes a while) …");
                 notified = true;
             }
             interrupt.pause(Duration::from_millis(5))?;
@@ -157,7 +157,7 @@ fn arguments(programs: &Programs, pgdata: &Path, purpose: Purpose, port: u16) ->
     // No Unix socket, because the data directory may exceed the length limit of its path.
     let settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "timezone=UTC", "log_timezone=UTC"];
     configure(&mut postgres, &settings);
-    if purpose == Purpose::ThrowAway {
+    if purpose == Purpose::Temporary {
         configure(
             &mut postgres,
             &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"],

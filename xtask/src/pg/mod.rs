@@ -4,13 +4,13 @@ mod cluster;
 mod initdb;
 mod postmaster;
 mod programs;
-mod throw_away;
+mod temporary;
 
 pub use cluster::{Cluster, ClusterPaths, Purpose, free_port, is_free};
 use initdb::init;
 pub use postmaster::Postmaster;
 pub use programs::Programs;
-pub use throw_away::{ThrowAway, throw_away_dir};
+pub use temporary::{TemporaryCluster, temporary_dir};
 
 #[cfg(test)]
 mod tests {
@@ -42,7 +42,7 @@ mod tests {
 
         fn start(&self, port: Option<u16>) -> anyhow::Result<Cluster> {
             let paths = ClusterPaths { pgdata: &self.pgdata, log: &self.log, password: "s3cret" };
-            Cluster::start(&self.programs, paths, Purpose::ThrowAway, port, &Interrupt::default())
+            Cluster::start(&self.programs, paths, Purpose::Temporary, port, &Interrupt::default())
         }
     }
 

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use rustix::process::Signal;
 
 use crate::proc;
-use crate::progress::say;
+use crate::progress::print_status;
 
 /// The server process of a cluster, as described by its lock file.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Postmaster {
 /// If a leftover server does not stop.
 pub fn clear_leftovers(pgdata: &Path) -> Result<()> {
     if let Some(leftover) = Postmaster::find(pgdata) {
-        say(&format!("stopping the database of an earlier run (process {})", leftover.pid));
+        print_status(&format!("stopping the database of an earlier run (process {})", leftover.pid));
         if !proc::stop_non_child(leftover.pid, Signal::INT, Duration::from_secs(20)) {
             bail!("the database of an earlier run (process {}) does not stop: stop it, then try again", leftover.pid);
         }

@@ -4,7 +4,7 @@
 //! A checkpoint signs the chain head that this process computed when it sealed the rows. It is not read back from the
 //! database, so if somebody deletes the end of the chain in between, the checkpoint still covers the deleted rows.
 
-use super::outside::CheckpointFile;
+use super::checkpoint_file::CheckpointFile;
 use data::Database;
 use data::audit::{AuditKeeper, Head, SigningKey};
 use domain::audit::sealed::{ChainHash, Checkpoint};
@@ -68,7 +68,7 @@ pub struct KeeperParts {
     /// Key that signs checkpoints.
     pub key: SigningKey,
     /// Checkpoint file outside the database.
-    pub outside: CheckpointFile,
+    pub checkpoint_file: CheckpointFile,
     /// Source of the time in checkpoints.
     pub clock: Arc<dyn Clock>,
     /// Interval at which checkpoints are signed.
@@ -180,13 +180,13 @@ impl Keeper {
             return Ok(());
         }
         // Blocking I/O is acceptable here: it writes a few lines every ten seconds.
-        match self.parts.outside.append(&self.unwritten) {
+        match self.parts.checkpoint_file.append(&self.unwritten) {
             Ok(()) => {
                 self.unwritten.clear();
                 self.file_failure_logged = false;
             }
             Err(error) if !std::mem::replace(&mut self.file_failure_logged, true) => {
-                tracing::error!(error = format!("{error:#}"), "checkpoints cannot be written outside the database");
+                tracing::error!(error = format!("{error:#}"), "checkpoints cannot be written to the checkpoint file");
             }
             Err(_) => {
                 let surplus = self.unwritten.len().saturating_sub(MAX_UNWRITTEN);

@@ -1,9 +1,9 @@
 //! The `audit` commands, and the maintenance of the audit log while the server runs.
 
+pub mod checkpoint_file;
 mod export;
 pub mod keeper;
 mod offline;
-pub mod outside;
 mod report;
 mod retire;
 mod verify;
@@ -12,10 +12,10 @@ use crate::config::Settings;
 use crate::databases::Databases;
 use crate::system::SystemClock;
 use anyhow::{Context as _, Result};
+use checkpoint_file::CheckpointFile;
 use clap::{Subcommand, ValueEnum};
 use data::audit::{SigningKey, TrustedKeys};
 use keeper::{AuditMetrics, Keeper, KeeperParts};
-use outside::CheckpointFile;
 use policy::keyed_hash::HashKey;
 use prometheus::Registry;
 use secrecy::ExposeSecret as _;
@@ -78,7 +78,7 @@ pub fn keeper(settings: &Settings, databases: &Databases, metrics: &Registry) ->
         database: databases.app.clone(),
         instance: databases.instance,
         key: signing_key(settings)?,
-        outside: checkpoint_file(settings),
+        checkpoint_file: checkpoint_file(settings),
         clock: Arc::new(SystemClock),
         checkpoint_interval: Duration::from_secs(settings.audit.checkpoint_s),
     };
@@ -92,13 +92,13 @@ pub fn keeper(settings: &Settings, databases: &Databases, metrics: &Registry) ->
 pub async fn run(command: AuditCommand, settings: &Settings) -> Result<()> {
     match command {
         AuditCommand::Verify { export: Some(file), checkpoints, public_key } => {
-            let outside = checkpoints.map(|path| CheckpointFile::new(path).read()).transpose()?.flatten();
-            let outside = outside.unwrap_or_default().checkpoints;
-            offline::verify(&file, &outside, &trusted(settings, &public_key)?)
+            let content = checkpoints.map(|path| CheckpointFile::new(path).read()).transpose()?.flatten();
+            let checkpoints = content.unwrap_or_default().checkpoints;
+            offline::verify(&file, &checkpoints, &trusted(settings, &public_key)?)
         }
         AuditCommand::Verify { export: None, checkpoints, public_key } => {
-            let outside = checkpoints.map_or_else(|| checkpoint_file(settings), CheckpointFile::new);
-            verify::run(settings, &outside, trusted(settings, &public_key)?).await
+            let file = checkpoints.map_or_else(|| checkpoint_file(settings), CheckpointFile::new);
+            verify::run(settings, &file, trusted(settings, &public_key)?).await
         }
         AuditCommand::Export { tenant, format, after } => export::run(settings, tenant.as_deref(), format, after).await,
         AuditCommand::Retire { before } => retire::run(settings, &before).await,

@@ -18,20 +18,24 @@ struct Proofs {
     retirements: Vec<Retirement>,
 }
 
-/// Verifies an export and prints the result. Checkpoints in `outside` are used for the tenants that the export
+/// Verifies an export and prints the result. Checkpoints in `file_checkpoints` are used for the tenants that the export
 /// contains.
 ///
 /// # Errors
 /// If the log was changed, or the file is not an export.
-pub(super) fn verify(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<()> {
-    let (reports, resumed) = reports(file, outside, keys)?;
+pub(super) fn verify(file: &Path, file_checkpoints: &[Checkpoint], keys: &TrustedKeys) -> Result<()> {
+    let (reports, resumed) = stream_reports(file, file_checkpoints, keys)?;
     let note = "the export does not start at the beginning; earlier rows were not checked".to_owned();
     conclude(&reports, if resumed { std::slice::from_ref(&note) } else { &[] })
 }
 
 /// Verifies each tenant's chain; the second value is whether the export starts in the middle of a chain. Reads the
 /// file twice, because the signed records follow the rows that they cover.
-fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(Vec<StreamReport>, bool)> {
+fn stream_reports(
+    file: &Path,
+    file_checkpoints: &[Checkpoint],
+    keys: &TrustedKeys,
+) -> Result<(Vec<StreamReport>, bool)> {
     let mut proofs: BTreeMap<Uuid, Proofs> = BTreeMap::new();
     each_line(file, |line| match line {
         Line::Start(start) => drop(proofs.entry(start.tenant_id).or_default()),
@@ -40,7 +44,7 @@ fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(V
         Line::Checkpoint(signed) => proofs.entry(signed.tenant_id).or_default().checkpoints.push(signed),
         Line::Retirement(signed) => proofs.entry(signed.tenant_id).or_default().retirements.push(signed),
     })?;
-    for checkpoint in outside {
+    for checkpoint in file_checkpoints {
         if let Some(tenant) = proofs.get_mut(&checkpoint.tenant_id) {
             tenant.checkpoints.push(checkpoint.clone());
         }

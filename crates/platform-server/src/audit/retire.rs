@@ -24,8 +24,8 @@ pub(super) async fn run(settings: &Settings, month: &str) -> Result<()> {
     let keys: Vec<String> =
         std::iter::once(key.public_key()).chain(settings.audit.trusted_keys.iter().cloned()).collect();
     let keys = TrustedKeys::new(keys.iter().map(String::as_str))?;
-    let outside = super::checkpoint_file(settings);
-    let reports = verify::streams(settings, keys, &outside.read()?.unwrap_or_default().checkpoints).await?;
+    let file = super::checkpoint_file(settings);
+    let reports = verify::stream_reports(settings, keys, &file.read()?.unwrap_or_default().checkpoints).await?;
     if reports.iter().any(|report| !report.holds()) {
         return super::report::conclude(&reports, &[]).context("nothing was retired");
     }

@@ -1,6 +1,6 @@
 //! `audit verify` without `--export`: verifies the log in the database.
 
-use super::outside::CheckpointFile;
+use super::checkpoint_file::CheckpointFile;
 use super::report::conclude;
 use crate::config::Settings;
 use crate::databases;
@@ -12,20 +12,20 @@ use domain::audit::sealed::Checkpoint;
 ///
 /// # Errors
 /// If a log was changed, or cannot be read.
-pub(super) async fn run(settings: &Settings, outside: &CheckpointFile, keys: TrustedKeys) -> Result<()> {
-    let kept = outside.read()?;
+pub(super) async fn run(settings: &Settings, file: &CheckpointFile, keys: TrustedKeys) -> Result<()> {
+    let content = file.read()?;
     let mut remarks = Vec::new();
-    if kept.is_none() {
+    if content.is_none() {
         remarks.push(format!(
             "no checkpoints at {}: a deletion of the end of the log together with its checkpoints would go unnoticed",
-            outside.path().display()
+            file.path().display()
         ));
     }
-    let kept = kept.unwrap_or_default();
-    if kept.unreadable > 0 {
-        remarks.push(format!("{} lines of {} are not checkpoints", kept.unreadable, outside.path().display()));
+    let content = content.unwrap_or_default();
+    if content.unreadable > 0 {
+        remarks.push(format!("{} lines of {} are not checkpoints", content.unreadable, file.path().display()));
     }
-    let reports = streams(settings, keys, &kept.checkpoints).await?;
+    let reports = stream_reports(settings, keys, &content.checkpoints).await?;
     conclude(&reports, &remarks)
 }
 
@@ -33,16 +33,16 @@ pub(super) async fn run(settings: &Settings, outside: &CheckpointFile, keys: Tru
 ///
 /// # Errors
 /// If the database fails.
-pub(super) async fn streams(
+pub(super) async fn stream_reports(
     settings: &Settings,
     keys: TrustedKeys,
-    outside: &[Checkpoint],
+    file_checkpoints: &[Checkpoint],
 ) -> Result<Vec<StreamReport>> {
     let verifier = AuditVerifier::new(databases::auditor(settings)?, keys);
-    let tenants = verifier.streams(outside).await.context("the audit log cannot be read")?;
+    let tenants = verifier.streams(file_checkpoints).await.context("the audit log cannot be read")?;
     let mut reports = Vec::with_capacity(tenants.len());
     for tenant in tenants {
-        reports.push(verifier.verify(tenant, outside).await.context("the audit log cannot be read")?);
+        reports.push(verifier.verify(tenant, file_checkpoints).await.context("the audit log cannot be read")?);
     }
     Ok(reports)
 }

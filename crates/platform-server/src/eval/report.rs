@@ -218,7 +218,7 @@ mod tests {
         let table = table(&[("configured", ours), ("dense", theirs)]);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[1], "nDCG@10                               0.900   0.750 (-0.150)");
-        assert_eq!(lines[2].trim_end(), "answers: cited page right             1.000");
+        assert_eq!(lines[2].trim_end(), "answers: cited page correct           1.000");
         assert_eq!(lines.len(), 3, "metrics that were not measured are left out:\n{table}");
     }
 }

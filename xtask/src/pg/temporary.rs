@@ -16,23 +16,23 @@ use crate::{files, run_as};
 const PREFIX: &str = "plant-agent-test-";
 
 /// A running temporary cluster. The field order matters: the server stops before its directory is deleted.
-pub struct ThrowAway {
+pub struct TemporaryCluster {
     cluster: Cluster,
     _lock: File,
     _dir: TempDir,
 }
 
-impl ThrowAway {
+impl TemporaryCluster {
     /// Starts a cluster in a temporary directory, and deletes the directories of killed runs.
     ///
     /// # Errors
     /// If the cluster cannot be created or started.
     pub fn start(programs: &Programs, interrupt: &Interrupt) -> Result<Self> {
-        let dir = throw_away_dir(programs)?;
+        let dir = temporary_dir(programs)?;
         let lock = claim(dir.path())?;
         let (pgdata, log, password) = (dir.path().join("pg"), dir.path().join("log"), files::random_secret()?);
         let paths = ClusterPaths { pgdata: &pgdata, log: &log, password: &password };
-        let cluster = Cluster::start(programs, paths, Purpose::ThrowAway, None, interrupt)?;
+        let cluster = Cluster::start(programs, paths, Purpose::Temporary, None, interrupt)?;
         Ok(Self { cluster, _lock: lock, _dir: dir })
     }
 
@@ -47,7 +47,7 @@ impl ThrowAway {
 ///
 /// # Errors
 /// If the directory cannot be created.
-pub fn throw_away_dir(programs: &Programs) -> Result<TempDir> {
+pub fn temporary_dir(programs: &Programs) -> Result<TempDir> {
     let parent = temporary_parent(programs.run_as());
     sweep(&parent);
     let dir = tempfile::Builder::new()
