@@ -20,7 +20,7 @@ const SHARED: &str = "/var/cache/plant-agent-platform";
 /// # Errors
 /// If no directory can be determined or created.
 pub fn dir(reader: Option<&RunAs>) -> Result<PathBuf> {
-    let mut dir = choose(setting).context("cannot tell where to keep downloads: set PLATFORM_CACHE_DIR or HOME")?;
+    let mut dir = choose(setting).context("cannot determine the cache directory: set PLATFORM_CACHE_DIR or HOME")?;
     if reader.is_some_and(|user| !user.can_access(&dir)) {
         dir = PathBuf::from(SHARED);
     }

@@ -74,7 +74,7 @@ pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
         Ok((node, packages)) => drop(command.env(NODE, node).env(PACKAGES, packages)),
         Err(error) => {
             interrupt.check()?;
-            print_status(&format!("no OpenID provider for the tests: {error:#}"));
+            print_status(&format!("the tests will lack an OpenID provider: {error:#}"));
         }
     }
     Ok(())

@@ -191,7 +191,9 @@ fn unpack(wheel: &Path, into: &Path, keep: &[&str]) -> Result<()> {
     files::create_dir(into, 0o755)?;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
-        let Some(name) = entry.enclosed_name() else { bail!("entry {index} leads out of the archive") };
+        let Some(name) = entry.enclosed_name() else {
+            bail!("the path of archive entry {index} is outside of the archive")
+        };
         if entry.is_dir() || !keep.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }

@@ -22,7 +22,7 @@ pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
         return Ok(());
     }
     if models.backends.is_empty() {
-        return crate::print("no model backend is configured; the embedded models serve").context("cannot print");
+        return crate::print("no model backend is configured; the embedded models are used").context("cannot print");
     }
     let findings = probe::probe(&models).await.context("the model backends cannot be tested")?;
     crate::print(report(&findings).trim_end()).context("cannot print")?;

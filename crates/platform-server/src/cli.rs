@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line: arguments, subcommands and their dispatch.
 
 use crate::audit::{self, AuditCommand};
 use crate::config::{Environment, ServiceType, Settings, required};
@@ -57,10 +57,10 @@ enum Command {
     Dev(DevCommand),
 }
 
-/// Runs the command line.
+/// Loads the settings and runs the command.
 ///
 /// # Errors
-/// The failure of the command.
+/// If the command fails; the error is printed by the caller.
 pub async fn run(cli: Cli) -> Result<()> {
     let environment = Environment::of_process();
     if let Some(Command::Dev(DevCommand::Generate { check })) = cli.command {

@@ -66,7 +66,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Composes the platform. It serves no requests and runs no jobs until it is told to.
+    /// Composes the platform. Serving requests and running jobs are started separately.
     ///
     /// # Errors
     /// If a setting is missing or not valid, or the database does not respond.

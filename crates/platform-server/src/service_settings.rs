@@ -11,7 +11,7 @@ use tools::ingest::IngestSettings;
 pub fn ingestion(settings: &Settings) -> Result<IngestSettings> {
     let ocr = settings.ingest.ocr.then(|| {
         let launcher = settings.launcher.clone();
-        launcher.context("ingest.ocr is true, but this program cannot confine the text recognition")
+        launcher.context("ingest.ocr is true, but there is no launcher to sandbox the OCR program")
     });
     let ocr = ocr.transpose()?.map(|launcher| settings.ingest.ocr_settings(launcher));
     Ok(IngestSettings {

@@ -158,7 +158,7 @@ fn evaluate(write_set: fn(&Path) -> Result<()>, work: &Path, interrupt: &Interru
     if status != ExitCode::SUCCESS {
         bail!("the evaluation failed");
     }
-    let mut result: Value = serde_json::from_str(&fs::read_to_string(&out)?).context("the evaluation's result")?;
+    let mut result: Value = serde_json::from_str(&fs::read_to_string(&out)?).context("cannot parse the result")?;
     let kept = ["figures", "ingested", "search", "peak_memory_bytes", "failed"];
     let kept: serde_json::Map<_, _> = kept.iter().map(|key| ((*key).to_owned(), result[*key].take())).collect();
     Ok(Value::Object(kept).to_string())

@@ -70,7 +70,8 @@ impl Workspace {
         let mut cargo = project::cargo()?;
         cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
         let output = proc::capture(&mut cargo, interrupt, "cargo metadata")?;
-        let Metadata { packages } = serde_json::from_str(&output).context("cannot understand cargo metadata")?;
+        let Metadata { packages } =
+            serde_json::from_str(&output).context("cannot parse the output of cargo metadata")?;
         let mut manifests = Vec::new();
         let mut sources = Vec::new();
         for package in &packages {

@@ -43,7 +43,7 @@ pub enum AuditCommand {
         /// Id or slug of the tenant to export; by default all tenants and the platform's own stream.
         #[arg(long)]
         tenant: Option<String>,
-        /// Output format.
+        /// Format of the output.
         #[arg(long, value_enum, default_value_t = Format::Ndjson)]
         format: Format,
         /// Export rows after this position in the tenant's chain: where the last export ended.

@@ -130,10 +130,10 @@ pub struct IssuerFile {
     #[serde(default)]
     #[schemars(schema_with = "algorithms", extend("x-default" = "all"))]
     pub algorithms: Option<Vec<SignatureAlgorithm>>,
-    /// Whether ES256 signatures with a high `s` are accepted, for issuers that do not normalize theirs.
+    /// Whether ES256 signatures with a high `s` are accepted, for issuers that do not normalize signatures.
     #[serde(default)]
     pub accept_high_s: bool,
-    /// URL of the JWKS (public keys).
+    /// URL of the issuer's JWKS (public keys).
     #[serde(default)]
     #[schemars(extend("x-default" = "discovered"))]
     pub jwks_url: Option<String>,

@@ -65,8 +65,8 @@ impl Environment {
             .source(Some(prefixed.map(|(name, value)| (name.clone(), value.clone())).collect()))
     }
 
-    /// The keys that named variables set, with their values. `NAME_FILE` is the path of a file that holds the value of
-    /// `NAME`. An empty variable counts as unset, because Docker Compose passes unset variables as empty ones.
+    /// The keys that named variables set, with their values. `NAME_FILE` is the path of a file that contains the value
+    /// of `NAME`. An empty variable counts as unset, because Docker Compose passes unset variables as empty ones.
     ///
     /// # Errors
     /// If such a file cannot be read.

@@ -17,9 +17,9 @@ pub fn filled(document: &str, schema: &Value) -> Result<String> {
     let mut rest = document;
     while let Some(start) = rest.find(START) {
         let (before, from) = rest.split_at(start);
-        let (marker, after) = from.split_once('\n').context("a marker of a table ends the document")?;
+        let (marker, after) = from.split_once('\n').context("a table marker is the last line of the document")?;
         let path = marker.trim_start_matches(START).trim_end_matches("-->").trim();
-        let node = node(schema, path).with_context(|| format!("there are no settings {path:?}"))?;
+        let node = node(schema, path).with_context(|| format!("there is no section {path:?}"))?;
         let (_, after) = after.split_once(END).with_context(|| format!("the table {path:?} has no end"))?;
         filled += before;
         filled += &format!("{marker}\n\n{}\n{END}", table(node));
