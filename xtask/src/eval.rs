@@ -40,7 +40,7 @@ pub struct Args {
     /// Keep the documents for the next run; needs --data-dir or DATABASE_URL.
     #[arg(long)]
     keep: bool,
-    /// Delete the documents of earlier runs first, so that they are ingested again.
+    /// Delete the documents of an evaluation tenant first, so that they are ingested again.
     #[arg(long)]
     fresh: bool,
     /// Without --data-dir and DATABASE_URL, a temporary database is used.

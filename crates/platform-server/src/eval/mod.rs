@@ -48,7 +48,7 @@ pub struct EvalArgs {
     /// Keep the documents, so that the next run does not need to ingest them again.
     #[arg(long)]
     keep: bool,
-    /// Delete the documents of earlier runs first, so that they are ingested again.
+    /// Delete the documents of an evaluation tenant first, so that they are ingested again.
     #[arg(long)]
     fresh: bool,
     /// File with the bearer token to use, in the token's tenant; without one, development mode is required.
