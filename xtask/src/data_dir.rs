@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_change_of_user_the_cluster_lies_in_the_data_directory() {
+    fn without_another_user_the_cluster_is_in_the_data_directory() {
         let (_top, dir) = data_dir("data");
         assert_eq!(dir.pgdata(None).unwrap(), dir.path().join("pg"));
     }

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_stands_alone_on_a_line() {
+    fn the_token_is_alone_on_its_line() {
         let text = next_steps("http://127.0.0.1:8000", "ey.J.x");
         assert!(text.lines().any(|line| line == "ey.J.x"), "{text}");
         assert!(text.contains("curl -s http://127.0.0.1:8000/v1/search"));

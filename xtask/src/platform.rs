@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_model_serves_unless_the_user_named_another() {
+    fn the_embedded_model_is_used_unless_the_user_configured_another() {
         let with = |known: &[(&str, &str)]| {
             has_own_embeddings(|name| known.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
         };

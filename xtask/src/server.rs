@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_own_settings_are_left_alone() {
+    fn settings_of_the_user_override_defaults_but_not_fixed_ones() {
         let merged = merge(&[("PORT", "1")], &[("SECRET_KEY", "ours"), ("MODE", "development")], |name| {
             name == "SECRET_KEY" || name == "PORT"
         });

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_made_once_and_then_kept() {
+    fn secrets_are_created_once_and_then_kept() {
         let dir = tempfile::tempdir().unwrap();
         let mut first = State::load_or_create(dir.path()).unwrap();
         first.database_port = Some(54321);

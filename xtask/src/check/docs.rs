@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn values_and_descriptions_of_the_openapi_document_are_not() {
+    fn code_spans_and_openapi_descriptions_are_allowed() {
         assert!(found("/// `chat.completion`\nobject: &'static str,\n").is_empty());
         let content = "use utoipa::ToSchema;\n/// Which page.\npage: u32,\n".to_owned();
         let gateway = Text { path: "crates/gateway/src/routes/x.rs".into(), content: content.clone() };
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clause_and_a_short_line_of_a_longer_comment_are_not() {
+    fn longer_comments_and_their_short_lines_are_allowed() {
         assert!(found("/// UUIDv7 of the row.\nid: Uuid,\n").is_empty());
         assert!(found("/// Reads a page of the list and the cursor of the\n/// next page.\nfn f() {}\n").is_empty());
         assert!(found("/// Reads it.\n///\n/// # Errors\n/// If the file is missing.\nfn f() {}\n").is_empty());

@@ -58,12 +58,12 @@ mod tests {
     }
 
     #[test]
-    fn the_server_composes_but_does_not_route() {
+    fn platform_server_must_not_depend_on_axum() {
         assert_eq!(violations(&[package("platform-server", &["axum", "tokio"])]).len(), 1);
     }
 
     #[test]
-    fn only_what_ships_is_owned() {
+    fn dev_dependencies_are_ignored() {
         assert!(violations(&[package_with("runtime", "anyhow", "dev")]).is_empty());
         assert_eq!(violations(&[package_with("runtime", "anyhow", "build")]).len(), 1);
     }

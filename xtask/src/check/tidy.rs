@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn code_hidden_behind_the_tests_does_count() {
+    fn code_after_the_tests_counts() {
         let tests = "#[cfg(test)]\nmod tests {\n}\n".to_owned() + &"fn g() {}\n".repeat(20);
         assert_eq!(untidy("crates/a/src/x.rs", lines(390) + &tests).len(), 1);
         let only_an_item = "#[cfg(test)]\nfn helper() {\n}\n";
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_the_spread_without_tests() {
+    fn sizes_are_the_distribution_without_tests() {
         let sources = [
             source("a.rs", lines(10)),
             source("b.rs", lines(20)),

@@ -75,7 +75,7 @@ mod tests {
     const READY: &str = "4711\n/data/pg\n1763800000\n54321\n\n127.0.0.1\n  123456    7\nready   \n";
 
     #[test]
-    fn the_lock_file_is_read_by_line() {
+    fn the_fields_of_the_lock_file_are_parsed() {
         assert_eq!(Postmaster::parse(READY), Some(Postmaster { pid: 4711, port: Some(54321), ready: true }));
         let starting = READY.replace("ready   ", "starting");
         assert_eq!(Postmaster::parse(&starting).map(|p| p.ready), Some(false));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn another_clusters_server_is_not_ours() {
+    fn the_server_of_another_cluster_is_ignored() {
         let line = "/cache/bin/postgres -D /data/one/pg -p 5";
         assert!(serves(line, Path::new("/data/one/pg")));
         assert!(!serves(line, Path::new("/data/two/pg")));

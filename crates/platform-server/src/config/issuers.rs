@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_that_would_let_in_too_much_is_refused() {
+    fn an_issuer_without_audiences_or_with_unsafe_algorithms_is_refused() {
         let file = |more: &str| {
             let text = format!("issuer = \"https://a.example\"\n{more}");
             let file: IssuerFile = parse(&text).expect("valid");

@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_at_the_base_url_serves_what_the_tiers_leave_out() {
+    fn the_server_at_the_base_url_serves_tiers_without_routes() {
         let settings = load(PLANT, &[("LITELLM_BASE_URL", "http://litellm:4000")]).expect("valid");
         assert_eq!(settings.tiers.fast.len(), 2);
         assert_eq!(settings.tiers.heavy, [RouteSettings::to(BASE_URL_BACKEND, "heavy")]);

@@ -178,7 +178,7 @@ mod tests {
     use model_client::config::Location;
 
     #[test]
-    fn the_words_of_an_enum_are_those_that_it_deserializes_from() {
+    fn the_schema_values_of_an_enum_are_those_that_it_deserializes() {
         assert_eq!(names::<Classification>(), ["public", "internal", "confidential", "restricted"]);
         assert_eq!(names::<Location>(), ["on-premises", "cloud"]);
     }

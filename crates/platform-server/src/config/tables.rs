@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_made_anew_and_a_wrong_path_is_refused() {
+    fn a_table_is_regenerated_and_an_unknown_path_is_refused() {
         let document = "before\n<!-- keys: rate_limit -->\nold\n<!-- end -->\nafter\n";
         let expected = "before\n<!-- keys: rate_limit -->\n\n| key | default | variable | meaning |\n\
                         |---|---|---|---|\n\

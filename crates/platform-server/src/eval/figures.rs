@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_of_no_values_is_left_out() {
+    fn a_metric_without_values_is_missing() {
         let mut all = Figures::default();
         all.add_mean(Metric::Mrr, [1.0, 0.5, 0.0]);
         all.add_share(Metric::Hit1, [true, false, false, false]);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_floor_is_a_minimum_or_for_lower_is_better_a_maximum() {
+    fn a_floor_is_a_minimum_or_a_maximum_where_lower_is_better() {
         let floor: Floor = "ndcg10=0.8, wrongly_refused=0.1,hit1=0.667".parse().expect("valid");
         let good = figures(&[(Metric::Ndcg10, 0.8), (Metric::WronglyRefused, 0.05), (Metric::Hit1, 2.0 / 3.0)]);
         assert_eq!(floor.missed_by(&good), Vec::<String>::new());
