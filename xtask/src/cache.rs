@@ -1,4 +1,4 @@
-//! Where downloads live: one directory for all checkouts of a user.
+//! The cache directory for downloads, which all checkouts of a user share.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,21 +6,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::files;
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::project::setting;
 use crate::run_as::RunAs;
 
+/// Name of the directory inside the user's cache directory.
 const NAME: &str = "plant-agent-platform";
-/// Where root's copy of the database programs goes when root's own cache is closed to the database's user.
+/// Cache directory when xtask runs as root and the database's user cannot access root's own cache.
 const SHARED: &str = "/var/cache/plant-agent-platform";
 
-/// The cache directory, created where it is missing. With a `reader` it is one that this user can walk to.
+/// The cache directory, created if it does not exist. With a `reader`, a directory that this user can access.
 ///
 /// # Errors
 /// If no directory can be determined or created.
 pub fn dir(reader: Option<&RunAs>) -> Result<PathBuf> {
-    let mut dir = choose(setting).context("cannot tell where to keep downloads: set PLATFORM_CACHE_DIR or HOME")?;
-    if reader.is_some_and(|user| !user.reaches(&dir)) {
+    let mut dir = choose(setting).context("cannot determine the cache directory: set PLATFORM_CACHE_DIR or HOME")?;
+    if reader.is_some_and(|user| !user.can_access(&dir)) {
         dir = PathBuf::from(SHARED);
     }
     files::create_dir(&dir, 0o755).context("set PLATFORM_CACHE_DIR to a directory that can be written")?;
@@ -34,7 +35,7 @@ fn choose(setting: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     own.or_else(xdg).or_else(home)
 }
 
-/// Holds off other processes that provision the same thing, until the file is dropped.
+/// Takes an exclusive lock for provisioning `name`, waiting for other processes; dropping the file releases it.
 ///
 /// # Errors
 /// If the lock file cannot be opened or locked.
@@ -42,7 +43,7 @@ pub fn lock(dir: &Path, name: &str) -> Result<File> {
     let path = dir.join(format!("{name}.lock"));
     let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
     if file.try_lock().is_err() {
-        say(&format!("waiting for another process that is fetching {name} …"));
+        print_status(&format!("waiting for another process that is fetching {name} …"));
         file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     }
     Ok(file)

@@ -1,4 +1,4 @@
-//! The data directory of one platform: who uses it, and where its cluster lies.
+//! The data directory of a platform: its lock, and the location of its database cluster.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,22 +13,22 @@ use crate::proc::Interrupt;
 use crate::run_as::RunAs;
 use crate::{files, project};
 
-/// Where root keeps clusters whose data directory is closed to the database's user.
+/// Parent directory of clusters when xtask runs as root and the database's user cannot access the data directory.
 const CLUSTERS: &str = "/var/lib/plant-agent-platform";
 
-/// A data directory that exists.
+/// An existing data directory.
 #[derive(Clone, Debug)]
 pub struct DataDir {
     path: PathBuf,
 }
 
-/// The right to run the platform in a data directory, held until dropped.
+/// Exclusive lock on a data directory; dropping it releases the lock.
 pub struct Claim {
     _lock: File,
 }
 
 impl DataDir {
-    /// Opens the directory, creating it where it is missing; the default is `.data` in the checkout.
+    /// Opens the directory and creates it if it does not exist. The default is `.data` in the checkout.
     ///
     /// # Errors
     /// If it cannot be created.
@@ -43,20 +43,20 @@ impl DataDir {
         Ok(Self { path })
     }
 
-    /// The directory itself, absolute.
+    /// Absolute path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A file or directory inside it.
+    /// Path of a file or directory inside the data directory.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Claims the directory for an `up`. Commands that only borrow it are waited for.
+    /// Locks the directory for `up`. Waits for short-lived commands that hold the lock.
     ///
     /// # Errors
-    /// If another `up` runs in it.
+    /// If another `up` holds the lock, or on an interrupt.
     pub fn claim_for_up(&self, interrupt: &Interrupt) -> Result<Claim> {
         loop {
             if let Some(claim) = self.try_claim("up")? {
@@ -74,7 +74,8 @@ impl DataDir {
         }
     }
 
-    /// Claims the directory if nobody has it; `holder` says in the lock file who does now.
+    /// Locks the directory; `None` if it is locked already. `holder` is the command name that is written to the lock
+    /// file.
     ///
     /// # Errors
     /// If the lock file cannot be used.
@@ -90,8 +91,8 @@ impl DataDir {
         Ok(Some(Claim { _lock: lock }))
     }
 
-    /// Where the cluster lies: `pg` in the data directory. Where `user` cannot walk there, `pg` is a link to a
-    /// directory that it can reach.
+    /// Directory of the database cluster: `pg` in the data directory. If `user` cannot access that, `pg` is a symbolic
+    /// link to a directory that `user` can access.
     ///
     /// # Errors
     /// If the link or its directory cannot be created.
@@ -100,7 +101,7 @@ impl DataDir {
         if let Ok(target) = fs::read_link(&own) {
             return Ok(target);
         }
-        if own.exists() || user.is_none_or(|user| user.reaches(&self.path)) {
+        if own.exists() || user.is_none_or(|user| user.can_access(&self.path)) {
             return Ok(own);
         }
         let target = self.outside(Path::new(CLUSTERS))?.join("pg");
@@ -108,8 +109,8 @@ impl DataDir {
         Ok(target)
     }
 
-    /// A new directory below `clusters`, named after this data directory. A cluster left there by an earlier data
-    /// directory of the same path is not touched.
+    /// Creates a directory below `clusters`, named after this data directory. A cluster that an earlier data directory
+    /// of the same path left there is not reused.
     fn outside(&self, clusters: &Path) -> Result<PathBuf> {
         files::create_dir(clusters, 0o755)?;
         let digest = hex::encode(Sha256::digest(self.path.as_os_str().as_encoded_bytes()));
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn clusters_outside_the_data_directory_never_share_a_place() {
+    fn clusters_outside_the_data_directory_never_share_a_directory() {
         let (top, dir) = data_dir("data");
         let clusters = top.path().join("clusters");
         let (one, two) = (dir.outside(&clusters).unwrap(), dir.outside(&clusters).unwrap());
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_change_of_user_the_cluster_lies_in_the_data_directory() {
+    fn without_another_user_the_cluster_is_in_the_data_directory() {
         let (_top, dir) = data_dir("data");
         assert_eq!(dir.pgdata(None).unwrap(), dir.path().join("pg"));
     }

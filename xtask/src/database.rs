@@ -1,5 +1,5 @@
-//! Which database the platform talks to: the user's own where `DATABASE_URL` is set, else the embedded one, which
-//! may be running already (under an `up`) or is started for the length of a command.
+//! The platform's database: the user's own if `DATABASE_URL` is set, otherwise the embedded one, which is already
+//! running (under `up`) or is started for the duration of a command.
 
 use std::fs::{self, File};
 use std::time::Duration;
@@ -9,31 +9,31 @@ use anyhow::{Context, Result, bail};
 use crate::data_dir::{Claim, DataDir};
 use crate::pg::{Cluster, ClusterPaths, Postmaster, Programs, Purpose};
 use crate::proc::Interrupt;
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::project;
 use crate::state::State;
 
-/// The database that the embedded server holds.
+/// Name of the database on the embedded server.
 const NAME: &str = "platform";
 
 /// The connection URLs of the database's roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Urls {
-    /// The application's role.
+    /// URL for `platform_app`, the application's role.
     pub app: String,
-    /// The role that claims jobs.
+    /// URL for `platform_worker`, the role that claims jobs.
     pub worker: String,
-    /// The role that reads the audit log.
+    /// URL for `platform_auditor`, the role that reads the audit log.
     pub audit: String,
-    /// The owner, for migrations; a user's own database may be migrated elsewhere.
+    /// URL for the owner, for migrations; `None` if the user's own database is migrated by other means.
     pub migration: Option<String>,
 }
 
 impl Urls {
-    /// The user's own database; `None` when `DATABASE_URL` is unset.
+    /// URLs of the user's own database; `None` if `DATABASE_URL` is not set.
     ///
     /// # Errors
-    /// If `DATABASE_URL` is set but a companion that it needs is not.
+    /// If `DATABASE_URL` is set, but the URL for another role is not.
     pub fn given() -> Result<Option<Self>> {
         Self::choose(project::secret)
     }
@@ -42,13 +42,13 @@ impl Urls {
         let Some(app) = secret("DATABASE_URL")? else {
             return Ok(None);
         };
-        let companion = |name: &str, role: &str| match secret(name)? {
+        let role_url = |name: &str, role: &str| match secret(name)? {
             Some(url) => Ok(url),
             None => bail!("DATABASE_URL is set, so {name} is needed too: set it to the URL of the role {role}"),
         };
         Ok(Some(Self {
-            worker: companion("DATABASE_WORKER_URL", "platform_worker")?,
-            audit: companion("DATABASE_AUDIT_URL", "platform_auditor")?,
+            worker: role_url("DATABASE_WORKER_URL", "platform_worker")?,
+            audit: role_url("DATABASE_AUDIT_URL", "platform_auditor")?,
             migration: secret("DATABASE_MIGRATION_URL")?,
             app,
         }))
@@ -64,8 +64,10 @@ impl Urls {
         }
     }
 
+    /// Checks that there is a URL for migrations.
+    ///
     /// # Errors
-    /// If there is no URL to migrate with.
+    /// If there is none; the message names the variable to set.
     pub fn require_migration(&self) -> Result<()> {
         if self.migration.is_none() {
             bail!(
@@ -76,7 +78,7 @@ impl Urls {
         Ok(())
     }
 
-    /// The URLs under the names of their settings.
+    /// The URLs with the names of the environment variables for them.
     pub fn settings(&self) -> Vec<(&'static str, &str)> {
         let mut settings = vec![
             ("DATABASE_URL", self.app.as_str()),
@@ -90,33 +92,33 @@ impl Urls {
 
 /// An open database. Dropping it stops the embedded server if this process started it.
 pub struct Database {
-    /// How to reach it.
+    /// Connection URLs of the roles.
     pub urls: Urls,
-    /// Whether this process is the one that looks after it, and so migrates it.
-    pub ours: bool,
-    // The fields below drop in this order: first let others finish, then stop the server, then give up the claim.
-    guests: Option<Guests>,
+    /// Whether this process should migrate the database, because no running `up` has done so.
+    pub should_migrate: bool,
+    // The fields drop in this order: wait for other commands, stop the server, release the lock on the data directory.
+    borrowers: Option<BorrowerWait>,
     cluster: Option<Cluster>,
     _claim: Option<Claim>,
-    _visit: Option<File>,
+    _shared_lock: Option<File>,
 }
 
-/// Waits, when dropped, for other commands that borrowed a server which only runs for the length of this one.
-struct Guests(DataDir);
+/// When dropped, waits for other commands that use the server that this command started and will stop.
+struct BorrowerWait(DataDir);
 
-impl Drop for Guests {
+impl Drop for BorrowerWait {
     fn drop(&mut self) {
-        let _all_gone = visitors(&self.0).and_then(|file| Ok(file.lock()?));
+        let _all_gone = borrowers_lock(&self.0).and_then(|file| Ok(file.lock()?));
     }
 }
 
 impl Database {
-    /// The user's own database.
+    /// Uses the user's own database.
     pub fn given(urls: Urls) -> Self {
-        Self { urls, ours: true, guests: None, cluster: None, _claim: None, _visit: None }
+        Self { urls, should_migrate: true, borrowers: None, cluster: None, _claim: None, _shared_lock: None }
     }
 
-    /// Starts the embedded server in a data directory that the caller has claimed.
+    /// Starts the embedded server in a data directory that the caller has locked.
     ///
     /// # Errors
     /// If it cannot be provisioned or started.
@@ -124,44 +126,52 @@ impl Database {
         let programs = Programs::provision(interrupt)?;
         let pgdata = data.pgdata(programs.run_as())?;
         let log = data.join("logs").join("postgres.log");
-        let place = ClusterPaths { pgdata: &pgdata, log: &log, password: &state.superuser_password };
-        let cluster = Cluster::start(&programs, place, Purpose::Lasting, state.database_port, interrupt)?;
+        let paths = ClusterPaths { pgdata: &pgdata, log: &log, password: &state.superuser_password };
+        let cluster = Cluster::start(&programs, paths, Purpose::Persistent, state.database_port, interrupt)?;
         cluster.ensure_database(NAME)?;
         state.database_port = Some(cluster.port());
         state.save(data.path())?;
         let urls = Urls::embedded(state, cluster.port());
-        Ok(Self { urls, ours: true, guests: None, cluster: Some(cluster), _claim: None, _visit: None })
+        Ok(Self {
+            urls,
+            should_migrate: true,
+            borrowers: None,
+            cluster: Some(cluster),
+            _claim: None,
+            _shared_lock: None,
+        })
     }
 
-    /// The embedded server as it runs, or started for the length of this command (`who`).
+    /// Uses the running embedded server, or starts it for the duration of this command. `command_name`
+    /// is written to the lock file.
     ///
     /// # Errors
     /// If it cannot be provisioned or started.
-    pub fn borrow(data: &DataDir, who: &str, interrupt: &Interrupt) -> Result<Self> {
+    pub fn attach(data: &DataDir, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
         let mut logged = false;
         loop {
-            if let Some(visit) = Self::visit(data)? {
-                return Ok(visit);
+            if let Some(database) = Self::attach_running(data)? {
+                return Ok(database);
             }
-            if let Some(claim) = data.try_claim(who)? {
+            if let Some(claim) = data.try_claim(command_name)? {
                 let mut database = Self::start(data, &mut State::load_or_create(data.path())?, interrupt)?;
-                database.guests = Some(Guests(data.clone()));
+                database.borrowers = Some(BorrowerWait(data.clone()));
                 database._claim = Some(claim);
                 return Ok(database);
             }
             if !logged {
-                say("waiting for the platform in this data directory to start …");
+                print_status("waiting for the platform in this data directory to start …");
                 logged = true;
             }
             interrupt.pause(Duration::from_millis(100))?;
         }
     }
 
-    /// The embedded server if it runs and is migrated, which `platform.env` tells.
+    /// Uses the embedded server if it is running and migrated; `platform.env` exists only after the migration.
     ///
     /// # Errors
     /// If the data directory cannot be read.
-    pub fn visit(data: &DataDir) -> Result<Option<Self>> {
+    pub fn attach_running(data: &DataDir) -> Result<Option<Self>> {
         let running = || {
             let pgdata = fs::canonicalize(data.join("pg")).ok()?;
             Postmaster::find(&pgdata).filter(|server| server.ready && data.join("platform.env").is_file())?.port
@@ -169,20 +179,28 @@ impl Database {
         if running().is_none() {
             return Ok(None);
         }
-        let visit = visitors(data)?;
-        visit.lock_shared()?;
+        let shared_lock = borrowers_lock(data)?;
+        shared_lock.lock_shared()?;
         let Some(port) = running() else { return Ok(None) };
         let urls = Urls::embedded(&State::load_or_create(data.path())?, port);
-        Ok(Some(Self { urls, ours: false, guests: None, cluster: None, _claim: None, _visit: Some(visit) }))
+        Ok(Some(Self {
+            urls,
+            should_migrate: false,
+            borrowers: None,
+            cluster: None,
+            _claim: None,
+            _shared_lock: Some(shared_lock),
+        }))
     }
 
-    /// Whether the embedded server has stopped by itself.
+    /// Whether the embedded server has stopped unexpectedly.
     pub fn has_stopped(&mut self) -> bool {
         self.cluster.as_mut().is_some_and(Cluster::has_stopped)
     }
 }
 
-fn visitors(data: &DataDir) -> Result<File> {
+/// The file on which every command that uses a running server holds a shared lock.
+fn borrowers_lock(data: &DataDir) -> Result<File> {
     let path = data.join("visitors.lock");
     File::options()
         .create(true)
@@ -201,12 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_url_of_the_users_the_embedded_database_serves() {
+    fn without_database_url_the_embedded_database_is_used() {
         assert_eq!(Urls::choose(with(&[("DATABASE_WORKER_URL", "w")])).unwrap(), None);
     }
 
     #[test]
-    fn a_missing_companion_is_named() {
+    fn the_missing_url_of_another_role_is_named() {
         let error = Urls::choose(with(&[("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w")])).unwrap_err().to_string();
         assert!(error.contains("DATABASE_AUDIT_URL") && error.contains("platform_auditor"), "{error}");
     }
@@ -219,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_database_keeps_keeps_all_its_urls() {
+    fn a_given_database_keeps_all_its_urls() {
         let known = [("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w"), ("DATABASE_AUDIT_URL", "l")];
         let urls = Urls::choose(with(&known)).unwrap().unwrap();
         assert_eq!(urls.settings(), known);

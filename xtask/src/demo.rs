@@ -1,10 +1,10 @@
-//! The demonstration at the end of `up`: the sample plant goes in, one question is asked, and the user gets what the
-//! next step needs.
+//! The demo at the end of `up`: seeds the sample plant, asks one question, and prints an address, a token and a command
+//! to try next.
 
 use anyhow::{Result, bail};
 
 use crate::proc::{self, Interrupt};
-use crate::progress::{Steps, say};
+use crate::progress::{Steps, print_status};
 use crate::seed;
 use crate::server::Server;
 use crate::token::{self, Bearer, Role};
@@ -12,28 +12,28 @@ use crate::token::{self, Bearer, Role};
 const BEARER: Bearer<'static> = Bearer { tenant: "demo-plant", user: "tunde", role: Role::User, ttl: "12h" };
 const QUESTION: &str = "What torque do the casing tie bolts of P-101A get?";
 
-/// Seeds the sample plant, waits for its documents, asks the question, and prints address, token and next command.
-/// A model that does not answer is reported, and does not take the platform down with it.
+/// Seeds the sample plant, waits for its documents, asks the question, and prints address, token and next command. If
+/// the question is not answered, that is reported but is not an error.
 ///
 /// # Errors
-/// If the server refuses the plant, its documents or the token.
+/// If the server rejects the plant, its documents or the token.
 pub fn present(server: &Server, address: &str, interrupt: &Interrupt) -> Result<()> {
-    proc::run_ok(&mut seed::command(server, None)?, interrupt, "seeding the sample plant")?;
+    proc::run_checked(&mut seed::command(server, None)?, interrupt, "seeding the sample plant")?;
     ingest(server, interrupt)?;
     println!("\nQuestion: {QUESTION}\n");
     if !proc::run(&mut server.command(&["dev", "ask", "--question", QUESTION]), interrupt)?.success() {
-        say("the question was not answered: the server's log says why");
+        print_status("the question was not answered; the server's log shows the reason");
     }
     let token = token::issue(server, BEARER, interrupt)?;
     println!("{}", next_steps(address, &token));
     Ok(())
 }
 
-/// Shows how the ingestion of the documents gets on.
+/// Waits until the documents are ingested, and shows the progress.
 fn ingest(server: &Server, interrupt: &Interrupt) -> Result<()> {
     let mut steps = Steps::new(&[("ingested", "ingesting the documents")]);
     let mut wait = server.command(&["dev", "wait"]);
-    let status = proc::run_lines(&mut wait, interrupt, |line| steps.tell(line))?;
+    let status = proc::run_lines(&mut wait, interrupt, |line| steps.on_line(line))?;
     if !status.success() {
         bail!("the documents were not all ingested ({status})");
     }
@@ -58,7 +58,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn the_demonstrations_user_and_question_are_those_of_the_sample_plant() {
+    fn the_demo_uses_a_user_and_a_question_of_the_sample_plant() {
         let plant = fs::read_to_string(seed::plant().unwrap().join("plant.json")).unwrap();
         let plant: serde_json::Value = serde_json::from_str(&plant).unwrap();
         assert_eq!(plant["tenant"]["slug"], BEARER.tenant);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_stands_alone_on_a_line() {
+    fn the_token_is_alone_on_its_line() {
         let text = next_steps("http://127.0.0.1:8000", "ey.J.x");
         assert!(text.lines().any(|line| line == "ey.J.x"), "{text}");
         assert!(text.contains("curl -s http://127.0.0.1:8000/v1/search"));

@@ -1,4 +1,4 @@
-//! `cargo xtask eval`: how well the platform of this checkout finds and cites what a set of questions asks for.
+//! `cargo xtask eval`: measures how well the platform of this checkout finds and cites the answers to a question set.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -8,7 +8,7 @@ use clap::Parser;
 use tempfile::TempDir;
 
 use crate::pg::{self, Programs};
-use crate::platform::{self, Platform, Which};
+use crate::platform::{self, Platform, PlatformSelector};
 use crate::proc::{self, Interrupt};
 use crate::progress::Steps;
 use crate::seed;
@@ -16,46 +16,47 @@ use crate::seed;
 /// Arguments of `eval`.
 #[derive(Parser)]
 pub struct Args {
-    /// The set: a JSON file as in docs/operations/evaluation.md [default: the sample plant and its questions].
+    /// JSON file of the set, as described in docs/operations/evaluation.md [default: the sample plant and its
+    /// questions].
     file: Option<PathBuf>,
-    /// Have each question answered too, and weigh what is cited.
+    /// Also have the chat model answer each question, and check what the answers cite.
     #[arg(long)]
     answers: bool,
-    /// Rank in other ways too: by vectors alone, by words alone, by reciprocal ranks.
+    /// Compare with other rankings: vector search only, full-text search only, reciprocal rank fusion.
     #[arg(long)]
     compare: bool,
-    /// Check the vector index against comparing all passages, document by document.
+    /// Compare the results of the vector index with an exact scan of all passages.
     #[arg(long)]
     check_index: bool,
-    /// Write everything, question by question, to this file.
+    /// Write the results of each question to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fail where a figure is below this, as in ndcg10=0.8,recall5=0.9; beside what the set itself asks for.
+    /// Fail if a metric misses its value, as in ndcg10=0.8,recall5=0.9; overrides the set's floor of the same metric.
     #[arg(long, value_name = "NAME=VALUE,…")]
     floor: Option<String>,
-    /// Slug of the tenant [default: eval- and the file's name].
+    /// Slug of the tenant [default: `eval-` and the file's name].
     #[arg(long, value_name = "SLUG")]
     tenant: Option<String>,
-    /// Leave the documents there for the next run; needs --data-dir or a database of your own.
+    /// Keep the documents for the next run; needs --data-dir or DATABASE_URL.
     #[arg(long)]
     keep: bool,
-    /// Ingest documents anew that an earlier run has left.
+    /// Delete the documents of an evaluation tenant first, so that they are ingested again.
     #[arg(long)]
     fresh: bool,
-    /// Without it the database is a throw-away one, unless DATABASE_URL is set.
+    /// Without --data-dir and DATABASE_URL, a temporary database is used.
     #[command(flatten)]
-    which: Which,
+    selector: PlatformSelector,
 }
 
 impl Args {
-    /// Those of a benchmark: the optimized server, on a database of its own.
+    /// Arguments for a benchmark: release build, temporary database.
     pub fn for_bench(file: PathBuf, json: PathBuf) -> Self {
-        let which = Which { release: true, ..Which::default() };
+        let selector = PlatformSelector { release: true, ..PlatformSelector::default() };
         let (file, json) = (Some(file), Some(json));
         Self {
             file,
             json,
-            which,
+            selector,
             check_index: true,
             answers: false,
             compare: false,
@@ -67,36 +68,36 @@ impl Args {
     }
 }
 
-/// Runs an evaluation and passes on whether it reached its floor.
+/// Runs an evaluation; the exit code tells whether it reached its floor.
 ///
 /// # Errors
 /// If something that it needs cannot be provisioned.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let mut which = args.which.clone();
-    let _throw_away = throw_away(&mut which, interrupt)?;
+    let mut selector = args.selector.clone();
+    let _temporary_dir = use_temporary_dir(&mut selector, interrupt)?;
     let model = platform::embedded_model(interrupt)?;
-    let platform = Platform::borrow(&which, "eval", interrupt)?;
+    let platform = Platform::attach(&selector, "eval", interrupt)?;
     let mut command = platform.server.command(&["eval"]);
     if let Some(dir) = model {
         command.env("PLATFORM__MODELS__EMBEDDED_DIR", dir);
     }
     arguments(&mut command, &args)?;
     let mut steps = Steps::new(&[("ingested", "ingesting the documents"), ("asked", "asking the questions")]);
-    let status = proc::run_lines(&mut command, interrupt, |line| steps.tell(line))?;
+    let status = proc::run_lines(&mut command, interrupt, |line| steps.on_line(line))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A data directory for this run alone, where the user has named neither one nor a database.
-fn throw_away(which: &mut Which, interrupt: &Interrupt) -> Result<Option<TempDir>> {
-    if which.data_dir.is_some() || crate::project::secret("DATABASE_URL")?.is_some() {
+/// Creates a temporary data directory if the user has named neither a data directory nor a database.
+fn use_temporary_dir(selector: &mut PlatformSelector, interrupt: &Interrupt) -> Result<Option<TempDir>> {
+    if selector.data_dir.is_some() || crate::project::secret("DATABASE_URL")?.is_some() {
         return Ok(None);
     }
-    let dir = pg::throw_away_dir(&Programs::provision(interrupt)?)?;
-    which.data_dir = Some(dir.path().to_path_buf());
+    let dir = pg::temporary_dir(&Programs::provision(interrupt)?)?;
+    selector.data_dir = Some(dir.path().to_path_buf());
     Ok(Some(dir))
 }
 
-/// Hands the arguments on to the server's command.
+/// Adds the arguments to the server's `eval` command.
 fn arguments(command: &mut Command, args: &Args) -> Result<()> {
     let demo = || seed::plant().map(|plant| plant.join("evaluation.json"));
     command.arg(args.file.clone().map_or_else(demo, Ok).context("there is no sample plant to evaluate")?);
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_user_asks_for_reaches_the_server() {
+    fn arguments_are_passed_on_to_the_server() {
         let args = Args::parse_from(["eval", "set.json", "--compare", "--json", "out.json", "--floor", "mrr=0.5"]);
         let mut command = Command::new("server");
         arguments(&mut command, &args).unwrap();

@@ -1,4 +1,4 @@
-//! Small habits with files: private ones, whole ones, and values for a shell.
+//! File helpers: private files written atomically, random secrets, shell-quoted variables, and log files.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{Read, Write};
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Writes a file that only its owner may read, and never leaves half of one behind.
+/// Atomically writes a file that only its owner can read (mode 0600).
 ///
 /// # Errors
-/// If the file system refuses.
+/// If the file cannot be written.
 pub fn write_private(path: &Path, content: &str) -> Result<()> {
     let part = path.with_extension("part");
     let _absent = fs::remove_file(&part);
@@ -23,10 +23,10 @@ pub fn write_private(path: &Path, content: &str) -> Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Creates a directory (and those above it) with exactly this mode, whatever the umask; an existing one keeps its own.
+/// Creates a directory and its parents with exactly this mode, regardless of the umask. Existing ones keep their mode.
 ///
 /// # Errors
-/// If the file system refuses.
+/// If the directory cannot be created.
 pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -46,7 +46,7 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
 /// A random secret of 32 bytes, in hexadecimal digits.
 ///
 /// # Errors
-/// If the machine has no source of randomness.
+/// If `/dev/urandom` cannot be read.
 pub fn random_secret() -> Result<String> {
     let mut bytes = [0; 32];
     File::open("/dev/urandom")
@@ -55,7 +55,8 @@ pub fn random_secret() -> Result<String> {
     Ok(hex::encode(bytes))
 }
 
-/// `NAME=value` lines that a shell sources and `docker --env-file` reads: quoted only where a shell would stumble.
+/// `NAME=value` lines for a shell to source. Values are quoted only if necessary, because `docker --env-file` does not
+/// remove quotes.
 pub fn env_lines<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     pairs.into_iter().map(|(name, value)| format!("{name}={}\n", shell_quoted(value))).collect()
 }
@@ -68,7 +69,7 @@ fn shell_quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 
-/// A log that is appended to; remembers where this run's part of it begins.
+/// A log file that is appended to, with the offset at which this run's output starts.
 #[derive(Clone, Debug)]
 pub struct Log {
     path: PathBuf,
@@ -76,7 +77,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens a log for appending, for this run.
+    /// Opens a log file for appending.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -87,7 +88,7 @@ impl Log {
         Ok((Self { path: path.to_path_buf(), start }, file))
     }
 
-    /// Where it is.
+    /// Path of the log file.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,15 +1,14 @@
-//! The project's own commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `server`,
-//! `eval`, `schemathesis`, `litellm`, `llama-cpp`, `bench`.
+//! Developer commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `server`, `eval`, `schemathesis`,
+//! `litellm`, `llama-cpp`, `bench`.
 //!
-//! This program provisions (embedded database, embedding model, server binary) and supervises; whatever needs the
-//! database or HTTP it asks of `platform-server`, so that it builds in seconds and stays dull.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program talks on its standard streams")]
+//! This program provisions what the platform needs (embedded database, embedding model, server binary) and supervises
+//! it. Everything that needs the database or HTTP is a command of `platform-server`, so that xtask builds in seconds.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program prints to its standard streams")]
 #![expect(
     clippy::disallowed_methods,
     reason = "xtask runs before there is a server: it reads the user's environment itself"
 )]
 
-mod ask_server;
 mod bench;
 mod cache;
 mod check;
@@ -33,6 +32,7 @@ mod run_as;
 mod schemathesis;
 mod seed;
 mod server;
+mod server_command;
 mod state;
 mod test;
 mod token;
@@ -47,7 +47,7 @@ use clap::{Parser, Subcommand};
 use crate::proc::{Interrupt, Interrupted};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's own commands.")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Developer commands of this project.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -57,25 +57,25 @@ struct Cli {
 enum Command {
     /// Start the whole platform, ask it one question, and serve until Ctrl-C.
     Up(up::Args),
-    /// Run every test against a throw-away database with the embedded model.
+    /// Run all tests, with a temporary database and the embedded model.
     Test(test::Args),
-    /// Run the checks of the repository: format, clippy, layers, circles of imports and others.
+    /// Run the checks of the repository: format, clippy, layers, import cycles and others.
     Check(check::Args),
     /// Apply the migrations.
     Migrate(migrate::Args),
-    /// Create a tenant with the sample users and documents.
+    /// Create a tenant with sample users and documents.
     Seed(seed::Args),
     /// Print a token of the development issuer, and nothing else.
     Token(token::Args),
-    /// Run a command of the server with a data directory's settings, as in `-- audit verify`.
-    Server(ask_server::Args),
-    /// Measure how well a set of questions finds its pages.
+    /// Run a command of the server with a data directory's settings, such as `-- audit verify`.
+    Server(server_command::Args),
+    /// Measure how well the platform finds and cites the answers to a set of questions.
     Eval(eval::Args),
-    /// Ask a throw-away platform whatever its OpenAPI document says, and more, as each role.
+    /// Fuzz a temporary platform's API with schemathesis, based on its OpenAPI document, as each role.
     Schemathesis(schemathesis::Args),
-    /// Run the tests against a real LiteLLM proxy, which this installs.
+    /// Install a LiteLLM proxy and run the tests that need it.
     Litellm,
-    /// Run the tests against llama.cpp's server with a small model of random weights; builds it, which takes minutes.
+    /// Build llama.cpp's server, which takes minutes, and run the tests that need it, with a small random-weight model.
     LlamaCpp,
     /// Run a benchmark, or all of them; results go to target/bench/NAME.json.
     Bench(bench::Args),
@@ -104,7 +104,7 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
         Command::Migrate(args) => migrate::run(args, interrupt),
         Command::Seed(args) => seed::run(args, interrupt),
         Command::Token(args) => token::run(args, interrupt),
-        Command::Server(args) => ask_server::run(&args, interrupt),
+        Command::Server(args) => server_command::run(&args, interrupt),
         Command::Eval(args) => eval::run(args, interrupt),
         Command::Schemathesis(args) => schemathesis::run(&args, interrupt),
         Command::Litellm => real_servers::litellm(interrupt),

@@ -1,18 +1,18 @@
-//! `cargo xtask migrate`: the migrations of the embedded database, or of the user's own.
+//! `cargo xtask migrate`: migrates the embedded database, or the user's own.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 
-use crate::platform::{Platform, Which};
+use crate::platform::{Platform, PlatformSelector};
 use crate::proc::Interrupt;
 
 /// Arguments of `migrate`.
 #[derive(Parser)]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    selector: PlatformSelector,
 }
 
 /// Applies the migrations.
@@ -20,7 +20,7 @@ pub struct Args {
 /// # Errors
 /// If the database cannot be reached or a migration fails.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let platform = Platform::borrow(&args.which, "migrate", interrupt)?;
+    let platform = Platform::attach(&args.selector, "migrate", interrupt)?;
     platform.migrate(interrupt)?;
     Ok(ExitCode::SUCCESS)
 }

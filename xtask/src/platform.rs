@@ -1,4 +1,4 @@
-//! A platform in a data directory: its database, its server's program and settings.
+//! A platform in a data directory: its database, and the program and settings of its server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::server::{self, Build, Server};
 use crate::state::State;
 use crate::{files, model, pg, project};
 
-/// Which platform a command means.
+/// Arguments that select the platform and the build of its server.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Which {
-    /// Directory of the platform's data [default: .data in the checkout].
+pub struct PlatformSelector {
+    /// Data directory of the platform [default: .data in the checkout].
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Use the optimized build of the server (the default).
+    /// Use the release build of the server (the default).
     #[arg(long, conflicts_with = "dev")]
     pub release: bool,
     /// Use the development build of the server.
@@ -26,74 +26,77 @@ pub struct Which {
     pub dev: bool,
 }
 
-impl Which {
+impl PlatformSelector {
     /// The build that `up` runs.
     pub fn build_for_up(&self) -> Build {
         if self.dev { Build::Dev } else { Build::Release }
     }
 
-    /// The build asked for; without a word, the one that the last `up` in this data directory ran.
+    /// The selected build; by default the one that the last `up` in this data directory ran.
     pub fn build(&self, state: &State) -> Build {
         let dev = self.dev || (state.dev_build && !self.release);
         if dev { Build::Dev } else { Build::Release }
     }
 }
 
-/// An open platform: whatever it runs on stops when it is dropped.
+/// A platform that commands can use. Dropping it stops the database if this process started it.
 pub struct Platform {
-    /// URL and process of its server.
+    /// Program and settings of the server.
     pub server: Server,
-    /// URLs of its database.
+    /// The database, which is running.
     pub database: Database,
 }
 
 impl Platform {
-    /// Opens the platform for a short command (`who`), whether or not an `up` runs in its data directory.
+    /// Opens the platform for a short-lived command, whether or not `up` runs in the data directory. `command_name`
+    /// is written to the lock file.
     ///
     /// # Errors
     /// If something that it needs is missing or does not start.
-    pub fn borrow(which: &Which, who: &str, interrupt: &Interrupt) -> Result<Self> {
-        let data = DataDir::open(which.data_dir.as_deref())?;
+    pub fn attach(selector: &PlatformSelector, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
+        let data = DataDir::open(selector.data_dir.as_deref())?;
         let state = State::load_or_create(data.path())?;
         let (program, database) = match (Urls::given()?, Self::running(&data, &state)?) {
-            (Some(urls), _) => (server::build(which.build(&state), interrupt)?, Database::given(urls)),
+            (Some(urls), _) => (server::build(selector.build(&state), interrupt)?, Database::given(urls)),
             (None, Some(running)) => running,
-            (None, None) => (server::build(which.build(&state), interrupt)?, Database::borrow(&data, who, interrupt)?),
+            (None, None) => {
+                (server::build(selector.build(&state), interrupt)?, Database::attach(&data, command_name, interrupt)?)
+            }
         };
         let platform = Self { server: server_for(program, &data, &state, &database.urls, None)?, database };
-        if platform.database.ours && platform.database.urls.migration.is_some() {
+        if platform.database.should_migrate && platform.database.urls.migration.is_some() {
             platform.migrate(interrupt)?;
         }
         Ok(platform)
     }
 
-    /// Where an `up` runs: its database, and the very program that it runs. Nothing is built anew then, even if the
-    /// sources have changed meanwhile.
+    /// If `up` runs: its database and its server program. The program is not rebuilt, even if the sources have changed
+    /// since.
     fn running(data: &DataDir, state: &State) -> Result<Option<(PathBuf, Database)>> {
         let Some(program) = state.program.clone().filter(|program| program.is_file()) else { return Ok(None) };
-        Ok(Database::visit(data)?.map(|database| (program, database)))
+        Ok(Database::attach_running(data)?.map(|database| (program, database)))
     }
 
     /// Applies the migrations and sets the roles' passwords.
     ///
     /// # Errors
-    /// If there is no URL to migrate with, or a migration fails.
+    /// If there is no URL for migrations, or a migration fails.
     pub fn migrate(&self, interrupt: &Interrupt) -> Result<()> {
         self.database.urls.require_migration()?;
-        proc::run_ok(&mut self.server.command(&["migrate"]), interrupt, "the migration")
+        proc::run_checked(&mut self.server.command(&["migrate"]), interrupt, "the migration")
     }
 }
 
-/// The server of a data directory, on this port if it is going to listen.
+/// The server of a data directory; `listen` is needed only to serve requests.
 ///
 /// # Errors
-/// If no free port is left for the metrics.
+/// If a path is not valid UTF-8.
 pub fn server_for(
     program: PathBuf,
     data: &DataDir,
     state: &State,
     urls: &Urls,
-    listen: Option<&Listen>,
+    listen: Option<&ListenSettings>,
 ) -> Result<Server> {
     let (blobs, issuer) = (text(&data.join("blobs"))?, text(&data.join("dev-issuer"))?);
     let mut fixed = urls.settings();
@@ -113,16 +116,16 @@ pub fn server_for(
     Ok(Server::new(program, &fixed, &defaults))
 }
 
-/// What a server needs beyond its data to serve.
+/// What a server needs, in addition to its data, to serve requests.
 #[derive(Clone, Debug)]
-pub struct Listen {
+pub struct ListenSettings {
     port: String,
     metrics_port: String,
     model_dir: Option<String>,
 }
 
-impl Listen {
-    /// A server on this port; the embedded model is provisioned unless the user has named a model server.
+impl ListenSettings {
+    /// Serves on this port. Provisions the embedded model unless the user has configured another source of embeddings.
     ///
     /// # Errors
     /// If the model cannot be provisioned, or no free port is left for the metrics.
@@ -132,22 +135,22 @@ impl Listen {
     }
 }
 
-/// The directory of the embedded model; `None` where the user has said where embeddings come from.
+/// The directory of the embedded model; `None` if the user has configured another source of embeddings.
 ///
 /// # Errors
 /// If the model cannot be provisioned.
 pub fn embedded_model(interrupt: &Interrupt) -> Result<Option<String>> {
-    if embeds_elsewhere(project::setting) { Ok(None) } else { Ok(Some(text(&model::provision(interrupt)?)?)) }
+    if has_own_embeddings(project::setting) { Ok(None) } else { Ok(Some(text(&model::provision(interrupt)?)?)) }
 }
 
-/// Whether the user has said where embeddings come from: a model server, or a model of their own.
-fn embeds_elsewhere(setting: impl Fn(&str) -> Option<String>) -> bool {
+/// Whether the user has configured another source of embeddings: a model server, or a model directory.
+fn has_own_embeddings(setting: impl Fn(&str) -> Option<String>) -> bool {
     let embedded = setting("PLATFORM__MODELS__EMBED_SOURCE").is_some_and(|source| source == "embedded");
     let server = ["LITELLM_BASE_URL", "PLATFORM__MODELS__BASE_URL"].iter().any(|name| setting(name).is_some());
     setting("PLATFORM__MODELS__EMBEDDED_DIR").is_some() || (server && !embedded)
 }
 
-/// Writes `platform.env`: where the platform is, for people, scripts and the other commands.
+/// Writes `platform.env`: the address and the database URLs, for users, scripts and the other commands.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -156,10 +159,11 @@ pub fn write_env_file(data: &DataDir, address: &str, urls: &Urls) -> Result<()> 
     files::write_private(&data.join("platform.env"), &files::env_lines(pairs))
 }
 
-/// Removes `platform.env` while a platform starts: other commands take it for a sign that the database is migrated.
+/// Removes `platform.env` while a platform starts, because its existence tells other commands that the database is
+/// migrated.
 ///
 /// # Errors
-/// If the file is there and cannot be removed.
+/// If the file exists and cannot be removed.
 pub fn remove_env_file(data: &DataDir) -> Result<()> {
     let path = data.join("platform.env");
     match fs::remove_file(&path) {
@@ -185,18 +189,18 @@ mod tests {
 
     #[test]
     fn a_token_uses_the_build_that_up_ran() {
-        assert_eq!(Which::default().build(&state(false)), Build::Release);
-        assert_eq!(Which::default().build(&state(true)), Build::Dev);
-        let release = Which { release: true, ..Which::default() };
+        assert_eq!(PlatformSelector::default().build(&state(false)), Build::Release);
+        assert_eq!(PlatformSelector::default().build(&state(true)), Build::Dev);
+        let release = PlatformSelector { release: true, ..PlatformSelector::default() };
         assert_eq!(release.build(&state(true)), Build::Release);
-        let dev = Which { dev: true, ..Which::default() };
+        let dev = PlatformSelector { dev: true, ..PlatformSelector::default() };
         assert_eq!(dev.build(&state(false)), Build::Dev);
     }
 
     #[test]
-    fn the_embedded_model_serves_unless_the_user_named_another() {
+    fn the_embedded_model_is_used_unless_the_user_configured_another() {
         let with = |known: &[(&str, &str)]| {
-            embeds_elsewhere(|name| known.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+            has_own_embeddings(|name| known.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
         };
         assert!(!with(&[]));
         assert!(with(&[("LITELLM_BASE_URL", "http://127.0.0.1:4000")]));

@@ -1,7 +1,7 @@
-//! Children and signals: run a command to its end, hand its lines on, and stop it when the user stops us.
+//! Child processes and signals: runs commands, passes on their output, and stops them when the user stops xtask.
 //!
-//! Long-lived children (database, server) get process groups of their own, so that Ctrl-C on the terminal reaches
-//! only this program, which then stops them in order.
+//! Long-lived children (database, server) run in separate process groups, so that Ctrl-C in the terminal reaches only
+//! this program, which then stops them in order.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// The user asked us to stop (Ctrl-C, SIGTERM, or the terminal is gone).
+/// Error: the user has asked xtask to stop (Ctrl-C, SIGTERM, or the terminal was closed).
 #[derive(Debug)]
 pub struct Interrupted;
 
@@ -34,7 +34,7 @@ impl std::error::Error for Interrupted {}
 pub struct Interrupt(Arc<AtomicUsize>);
 
 impl Interrupt {
-    /// Takes over SIGINT, SIGTERM and SIGHUP.
+    /// Installs handlers for SIGINT, SIGTERM and SIGHUP.
     ///
     /// # Errors
     /// If the handlers cannot be installed.
@@ -50,21 +50,23 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// How many times the user has asked us to stop.
+    /// Number of such signals so far.
     pub fn count(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 
+    /// Checks for an interrupt.
+    ///
     /// # Errors
-    /// [`Interrupted`] once the user has asked us to stop.
+    /// [`Interrupted`] if the user has asked xtask to stop.
     pub fn check(&self) -> Result<()> {
         if self.count() > 0 { Err(Interrupted.into()) } else { Ok(()) }
     }
 
-    /// Sleeps briefly between two looks at something, unless the user stops us.
+    /// Sleeps, for loops that poll; checks for an interrupt before and after.
     ///
     /// # Errors
-    /// [`Interrupted`].
+    /// [`Interrupted`] if the user has asked xtask to stop.
     pub fn pause(&self, length: Duration) -> Result<()> {
         self.check()?;
         thread::sleep(length);
@@ -72,10 +74,10 @@ impl Interrupt {
     }
 }
 
-/// Runs a command to its end on our own standard streams.
+/// Runs a command that inherits the standard streams, and waits for it.
 ///
 /// # Errors
-/// If it cannot be started, or [`Interrupted`], after it was stopped.
+/// If it cannot be started; [`Interrupted`] after the command was stopped because of an interrupt.
 pub fn run(command: &mut Command, interrupt: &Interrupt) -> Result<ExitStatus> {
     interrupt.check()?;
     let mut child = spawn(command)?;
@@ -85,8 +87,8 @@ pub fn run(command: &mut Command, interrupt: &Interrupt) -> Result<ExitStatus> {
 /// Runs a command that must succeed.
 ///
 /// # Errors
-/// As [`run`], and when it fails: `what` says in the message what it was for.
-pub fn run_ok(command: &mut Command, interrupt: &Interrupt, what: &str) -> Result<()> {
+/// As [`run`], and if the exit status is not 0; the message starts with `what`.
+pub fn run_checked(command: &mut Command, interrupt: &Interrupt, what: &str) -> Result<()> {
     let status = run(command, interrupt)?;
     if !status.success() {
         bail!("{what} failed ({status})");
@@ -94,7 +96,7 @@ pub fn run_ok(command: &mut Command, interrupt: &Interrupt, what: &str) -> Resul
     Ok(())
 }
 
-/// Runs a command and hands over each line of its standard output as it comes.
+/// Runs a command and calls `on_line` with each line of its standard output as it arrives.
 ///
 /// # Errors
 /// As [`run`].
@@ -124,7 +126,7 @@ pub fn run_lines(command: &mut Command, interrupt: &Interrupt, mut on_line: impl
 /// Runs a command that must succeed, and returns its standard output.
 ///
 /// # Errors
-/// As [`run_ok`].
+/// As [`run_checked`].
 pub fn capture(command: &mut Command, interrupt: &Interrupt, what: &str) -> Result<String> {
     let mut output = String::new();
     let status = run_lines(command, interrupt, |line| {
@@ -137,23 +139,24 @@ pub fn capture(command: &mut Command, interrupt: &Interrupt, what: &str) -> Resu
     Ok(output)
 }
 
-/// Runs a short command that must succeed and keeps it quiet; its complaint becomes the error.
+/// Runs a short command that must succeed and returns its standard output; its standard error becomes the error
+/// message.
 ///
 /// # Errors
 /// If it cannot be started, or fails.
-pub fn quiet(command: &mut Command, what: &str) -> Result<String> {
+pub fn checked_output(command: &mut Command, what: &str) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot start {}", command.get_program().display()))?;
     if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!("{what} failed: {}", complaint.trim());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{what} failed: {}", stderr.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Starts a command, naming the program when that fails.
+/// Starts a command; the error names the program.
 ///
 /// # Errors
 /// If it cannot be started.
@@ -162,7 +165,7 @@ pub fn spawn(command: &mut Command) -> Result<Child> {
 }
 
 fn wait(child: &mut Child, interrupt: &Interrupt) -> Result<ExitStatus> {
-    let mut nap = Duration::from_millis(1);
+    let mut interval = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
             interrupt.check()?;
@@ -172,12 +175,12 @@ fn wait(child: &mut Child, interrupt: &Interrupt) -> Result<ExitStatus> {
             stop(child, Signal::TERM, Duration::from_secs(10))?;
             return Err(Interrupted.into());
         }
-        thread::sleep(nap);
-        nap = (nap * 2).min(Duration::from_millis(40));
+        thread::sleep(interval);
+        interval = (interval * 2).min(Duration::from_millis(40));
     }
 }
 
-/// Asks a child to stop, waits for it, and kills it when it does not stop in time.
+/// Sends a child `signal`, and kills it if it does not stop within `grace`.
 ///
 /// # Errors
 /// If the child cannot be waited for.
@@ -194,31 +197,31 @@ pub fn stop(child: &mut Child, signal: Signal, grace: Duration) -> Result<ExitSt
     Ok(child.wait()?)
 }
 
-/// Stops a process that is not our child, and waits until it is gone. True when it is.
-pub fn stop_foreign(pid: u32, signal: Signal, grace: Duration) -> bool {
+/// Stops a process that is not a child of this one, with SIGKILL after `grace`. Returns whether it is gone.
+pub fn stop_non_child(pid: u32, signal: Signal, grace: Duration) -> bool {
     for (signal, grace) in [(signal, grace), (Signal::KILL, Duration::from_secs(5))] {
         signal_process(pid, signal);
         let deadline = Instant::now() + grace;
         while Instant::now() < deadline {
-            if !alive(pid) {
+            if !is_alive(pid) {
                 return true;
             }
             thread::sleep(Duration::from_millis(10));
         }
     }
-    !alive(pid)
+    !is_alive(pid)
 }
 
-/// Sends a signal; a process that is gone already is no error.
+/// Sends a signal; does nothing if the process no longer exists.
 pub fn signal_process(pid: u32, signal: Signal) {
     if let Some(pid) = to_pid(pid) {
         let _gone = kill_process(pid, signal);
     }
 }
 
-/// Whether a process of this id runs, whoever owns it. One that has ended counts as gone even while nobody has
-/// collected its status, as happens in containers whose first process does not.
-pub fn alive(pid: u32) -> bool {
+/// Whether a process with this id runs, regardless of its owner. Zombies count as gone; in containers whose init
+/// process does not reap them, they remain.
+pub fn is_alive(pid: u32) -> bool {
     let exists = to_pid(pid).is_some_and(|pid| match test_kill_process(pid) {
         Ok(()) => true,
         Err(error) => error == rustix::io::Errno::PERM,
@@ -226,12 +229,12 @@ pub fn alive(pid: u32) -> bool {
     exists && !fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_zombie(&stat))
 }
 
-/// The state follows the program's name, which stands in parentheses and may itself contain some.
+/// Reads the state from `/proc/PID/stat`. It follows the program's name in parentheses, which may itself contain some.
 fn is_zombie(stat: &str) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
-/// The command line of a process, its words joined by spaces; `None` when there is no such process.
+/// The command line of a process, joined by spaces; `None` if there is no such process.
 pub fn command_line(pid: u32) -> Option<String> {
     if let Ok(mut file) = File::open(format!("/proc/{pid}/cmdline")) {
         let mut words = Vec::new();
@@ -252,8 +255,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failing_command_is_an_error_that_says_what_it_was_for() {
-        let error = run_ok(&mut Command::new("false"), &Interrupt::default(), "counting valves").unwrap_err();
+    fn the_error_of_a_failing_command_names_its_purpose() {
+        let error = run_checked(&mut Command::new("false"), &Interrupt::default(), "counting valves").unwrap_err();
         assert!(error.to_string().starts_with("counting valves failed"), "{error}");
     }
 
@@ -273,17 +276,17 @@ mod tests {
         let remote = interrupt.clone();
         let mut command = Command::new("sh");
         command.args(["-c", "echo started; exec sleep 600"]);
-        let begun = Instant::now();
+        let started = Instant::now();
         let error = run_lines(&mut command, &interrupt, |_| {
             remote.0.fetch_add(1, Ordering::SeqCst);
         })
         .unwrap_err();
         assert!(error.is::<Interrupted>());
-        assert!(begun.elapsed() < Duration::from_secs(60), "the child was waited for, not stopped");
+        assert!(started.elapsed() < Duration::from_secs(60), "the child was waited for, not stopped");
     }
 
     #[test]
-    fn a_child_that_ignores_the_polite_signal_is_killed() {
+    fn a_child_that_ignores_sigterm_is_killed() {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 600; done"]).stdout(Stdio::piped());
         let mut child = spawn(&mut command).unwrap();
@@ -291,26 +294,26 @@ mod tests {
         child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
         let status = stop(&mut child, Signal::TERM, Duration::from_millis(50)).unwrap();
         assert!(!status.success());
-        assert!(!alive(child.id()));
+        assert!(!is_alive(child.id()));
     }
 
     #[test]
     fn our_own_command_line_is_found() {
         let own = command_line(std::process::id()).unwrap();
         assert!(own.contains("xtask"), "{own}");
-        assert!(alive(std::process::id()));
+        assert!(is_alive(std::process::id()));
     }
 
     #[test]
     fn a_process_that_has_ended_is_gone_even_before_its_status_is_collected() {
         let mut child = spawn(&mut Command::new("true")).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
-        while alive(child.id()) {
+        while is_alive(child.id()) {
             assert!(Instant::now() < deadline, "an ended child still counts as alive");
             thread::yield_now();
         }
         child.wait().unwrap();
-        assert!(!alive(child.id()));
+        assert!(!is_alive(child.id()));
         assert!(is_zombie("7 (a) (b)) Z 1 7") && !is_zombie("7 (a) Z b) S 1 7"));
     }
 }

@@ -1,26 +1,26 @@
-//! Progress for people: a bar on a terminal, plain lines elsewhere. Always on standard error, since standard output
-//! belongs to what a command was asked for.
+//! Progress output: a bar on a terminal, plain lines elsewhere. Always on standard error, because standard output is
+//! for a command's result.
 
 use std::io::IsTerminal;
 use std::time::Instant;
 
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
-/// One thing that takes a while.
+/// A long-running operation whose progress is shown.
 pub struct Progress {
     what: String,
-    begun: Instant,
+    started: Instant,
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
-    /// A transfer of about `bytes` bytes.
+    /// Starts showing a transfer of about `bytes` bytes.
     pub fn bytes(what: &str, bytes: u64) -> Self {
-        let begun = Self::plain(&format!("{what} ({})", DecimalBytes(bytes)));
-        begun.with_bar(what, bytes, "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {eta}")
+        let started = Self::plain(&format!("{what} ({})", DecimalBytes(bytes)));
+        started.with_bar(what, bytes, "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {eta}")
     }
 
-    /// Something of `total` steps.
+    /// Starts showing an operation of `total` steps.
     pub fn steps(what: &str, total: u64) -> Self {
         Self::plain(what).with_bar(what, total, "{msg} [{bar:30}] {pos}/{len}")
     }
@@ -29,7 +29,7 @@ impl Progress {
         if !std::io::stderr().is_terminal() {
             eprintln!("{what} …");
         }
-        Self { what: what.to_owned(), begun: Instant::now(), bar: None }
+        Self { what: what.to_owned(), started: Instant::now(), bar: None }
     }
 
     fn with_bar(mut self, what: &str, total: u64, template: &str) -> Self {
@@ -44,44 +44,44 @@ impl Progress {
         self
     }
 
-    /// Where it stands.
+    /// Updates the position, in bytes or steps.
     pub fn set(&self, position: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(position);
         }
     }
 
-    /// It is done: says how long it took.
+    /// Finishes, and prints the duration.
     pub fn done(self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        eprintln!("{}: done in {:.1} s", self.what, self.begun.elapsed().as_secs_f64());
+        eprintln!("{}: done in {:.1} s", self.what, self.started.elapsed().as_secs_f64());
     }
 }
 
-/// What another program says of its progress, in lines such as `ingested 7/12`, shown as ours; its other lines are
-/// printed as they are.
+/// Shows the progress that another program prints in lines such as `ingested 7/12`. Its other lines are printed
+/// unchanged.
 pub struct Steps<'a> {
-    /// The words of such lines, each with what it is called here.
+    /// The first words of progress lines, each with the title to show.
     titles: &'a [(&'a str, &'a str)],
     current: Option<(&'a str, Progress)>,
 }
 
 impl<'a> Steps<'a> {
-    /// Progress of which lines with these words tell, each with what it is called.
+    /// Recognizes lines that start with one of these words; each comes with the title to show.
     pub fn new(titles: &'a [(&'a str, &'a str)]) -> Self {
         Self { titles, current: None }
     }
 
-    /// A line of the other program.
-    pub fn tell(&mut self, line: &str) {
+    /// Processes a line that the other program printed.
+    pub fn on_line(&mut self, line: &str) {
         let Some((word, title, done, total)) = self.counts(line) else {
             return println!("{line}");
         };
         match &self.current {
             Some((shown, progress)) if *shown == word => progress.set(done),
-            // All of it was there before: nothing to show.
+            // Everything was done before: there is no progress to show.
             _ if done == total => {}
             _ => {
                 self.finish();
@@ -95,10 +95,10 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Reads a line such as `ingested 7/12`.
+    /// Parses a line such as `ingested 7/12`: the word, its title, the number done, and the total.
     fn counts(&self, line: &str) -> Option<(&'a str, &'a str, u64, u64)> {
-        let (said, counts) = line.trim().split_once(' ')?;
-        let (word, title) = self.titles.iter().find(|(word, _)| *word == said)?;
+        let (first_word, counts) = line.trim().split_once(' ')?;
+        let (word, title) = self.titles.iter().find(|(word, _)| *word == first_word)?;
         let (done, total) = counts.split_once('/')?;
         Some((word, title, done.parse().ok()?, total.parse().ok()?))
     }
@@ -110,8 +110,8 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// A step of the way, said in one line.
-pub fn say(line: &str) {
+/// Prints a status line to standard error.
+pub fn print_status(line: &str) {
     eprintln!("{line}");
 }
 
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_lines_are_told_from_others() {
+    fn progress_lines_are_distinguished_from_others() {
         let steps = Steps::new(&[("ingested", "ingesting the documents")]);
         assert_eq!(steps.counts("ingested 7/12"), Some(("ingested", "ingesting the documents", 7, 12)));
         assert_eq!(steps.counts("failed: scan.pdf (no_text)"), None);

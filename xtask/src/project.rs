@@ -1,4 +1,4 @@
-//! Where the checkout is, which cargo runs it, and what the user has set.
+//! The checkout's paths, the cargo that runs xtask, and settings from the user's environment.
 
 use std::env;
 use std::ffi::OsString;
@@ -17,7 +17,7 @@ pub fn root() -> Result<PathBuf> {
     package.parent().map(Path::to_path_buf).context("xtask is not inside a checkout")
 }
 
-/// A `cargo` command in the root of the checkout, of the toolchain that runs this program.
+/// A `cargo` command of the current toolchain, run in the root of the checkout.
 ///
 /// # Errors
 /// As [`root`].
@@ -27,7 +27,7 @@ pub fn cargo() -> Result<Command> {
     Ok(cargo)
 }
 
-/// The directory that cargo builds into.
+/// Cargo's target directory.
 ///
 /// # Errors
 /// As [`root`].
@@ -36,12 +36,12 @@ pub fn target_dir() -> Result<PathBuf> {
     Ok(env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir)))
 }
 
-/// A setting of the user's environment; an empty value counts as unset.
+/// An environment variable; an empty value counts as unset.
 pub fn setting(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// A secret of the user's environment, given as `NAME` or as the path of a file in `NAME_FILE`.
+/// A secret from the environment: the value of `NAME`, or the content of the file that `NAME_FILE` names.
 ///
 /// # Errors
 /// If `NAME_FILE` names a file that cannot be read or is empty.

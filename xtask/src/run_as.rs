@@ -1,4 +1,4 @@
-//! PostgreSQL refuses to run as root, so root hands it to an unprivileged user of the machine.
+//! The unprivileged user that runs PostgreSQL if xtask runs as root, because PostgreSQL refuses to run as root.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// An unprivileged user, by its entry in the password file (`initdb` insists on one).
+/// An unprivileged user with an entry in `/etc/passwd`, which `initdb` requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunAs {
     name: String,
@@ -17,10 +17,10 @@ pub struct RunAs {
 }
 
 impl RunAs {
-    /// Who runs the database: `None` means ourselves; for root it is `postgres`, else `nobody`.
+    /// The user that runs the database: `None` for the current user; if that is root, `postgres` or else `nobody`.
     ///
     /// # Errors
-    /// If we are root and the machine has neither user.
+    /// If xtask runs as root and neither user exists.
     pub fn for_database() -> Result<Option<Self>> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
@@ -47,22 +47,22 @@ impl RunAs {
         Some(Self { name: name.to_owned(), uid, gid })
     }
 
-    /// Makes a command run as this user, from a directory that it can enter.
+    /// Makes a command run as this user, in `/`, because the user may not be able to access the current directory.
     pub fn apply(&self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid).current_dir("/");
     }
 
-    /// Gives a file or directory to this user.
+    /// Makes this user the owner of a file or directory.
     ///
     /// # Errors
-    /// If the file system refuses.
-    pub fn own(&self, path: &Path) -> Result<()> {
+    /// If the owner cannot be changed.
+    pub fn make_owner_of(&self, path: &Path) -> Result<()> {
         chown(path, Some(self.uid), Some(self.gid))
             .with_context(|| format!("cannot give {} to the user {}", path.display(), self.name))
     }
 
-    /// Whether this user may walk to `path`: every existing directory on the way lets them through.
-    pub fn reaches(&self, path: &Path) -> bool {
+    /// Whether this user can access `path`: has the execute permission of every existing directory on the way.
+    pub fn can_access(&self, path: &Path) -> bool {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         path.ancestors().filter_map(|dir| fs::metadata(dir).ok()).all(|dir| self.may_enter(&dir))
     }
@@ -87,7 +87,7 @@ mod tests {
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n";
 
     #[test]
-    fn nobody_serves_where_there_is_no_postgres() {
+    fn nobody_is_used_if_there_is_no_postgres() {
         let user = RunAs::choose(PASSWD).unwrap();
         assert_eq!((user.name.as_str(), user.uid, user.gid), ("nobody", 65534, 65534));
         let both = format!("{PASSWD}postgres:x:101:104:admin:/var/lib/postgresql:/bin/bash\n");
@@ -96,14 +96,14 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_directory_on_the_way_is_seen() {
+    fn an_inaccessible_parent_directory_is_detected() {
         let stranger = RunAs { name: "stranger".into(), uid: 4_000_001, gid: 4_000_001 };
         let top = tempfile::tempdir().unwrap();
         let inner = top.path().join("inner");
         fs::create_dir(&inner).unwrap();
         fs::set_permissions(top.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(stranger.reaches(&inner));
+        assert!(stranger.can_access(&inner));
         fs::set_permissions(top.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        assert!(!stranger.reaches(&inner));
+        assert!(!stranger.can_access(&inner));
     }
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask schemathesis`: asks a platform of its own everything that its OpenAPI document says can be asked, and
-//! much that cannot, as each role; any answer that the document does not have is a failure.
+//! `cargo xtask schemathesis`: fuzzes the API of a temporary platform, as each role, with valid and invalid requests
+//! generated from its OpenAPI document. A response that the document does not describe is a failure.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -10,41 +10,41 @@ use clap::Parser;
 use crate::data_dir::DataDir;
 use crate::database::Database;
 use crate::pg::{self, Programs};
-use crate::platform::{self, Listen, Platform};
+use crate::platform::{self, ListenSettings, Platform};
 use crate::proc::{self, Interrupt};
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::project;
 use crate::server::{self, Build, Server};
 use crate::state::State;
 use crate::token::{self, Bearer, Role};
 use crate::venv::{self, Packages};
 
-/// The tenant that is asked; the other one is there to be missed.
+/// The tenant whose tokens are used, and another tenant whose data must not appear.
 const TENANTS: [&str; 2] = ["fuzzed", "neighbour"];
 
 /// Arguments of `schemathesis`.
 #[derive(Parser)]
 pub struct Args {
-    /// Seconds for each of the three roles.
+    /// Duration for each of the three roles, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
-    /// Passed on to `schemathesis run`, as in: cargo xtask schemathesis -- --include-path /v1/search
+    /// Arguments for `schemathesis run`, as in: cargo xtask schemathesis -- --include-path /v1/search
     #[arg(last = true)]
     more: Vec<String>,
 }
 
-/// Runs schemathesis as viewer, user and admin, and fails where one of them found something.
+/// Runs schemathesis as viewer, user and admin, and fails if any of the runs finds a failure.
 ///
 /// # Errors
 /// If something that it needs cannot be provisioned, or the server stops.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let schemathesis = provision(interrupt)?;
-    let dir = pg::throw_away_dir(&Programs::provision(interrupt)?)?;
+    let dir = pg::temporary_dir(&Programs::provision(interrupt)?)?;
     let data = DataDir::open(Some(dir.path()))?;
     let mut state = State::load_or_create(data.path())?;
     let database = Database::start(&data, &mut state, interrupt)?;
     let port = pg::free_port()?;
-    let listen = Listen::on(port, interrupt)?;
+    let listen = ListenSettings::on(port, interrupt)?;
     let program = server::build(Build::Dev, interrupt)?;
     let server = platform::server_for(program, &data, &state, &database.urls, Some(&listen))?;
     let server = server.with("PLATFORM__RATE_LIMIT__ENABLED", "false");
@@ -54,8 +54,8 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     platform.server.wait_until_ready(&mut running, interrupt)?;
     let mut failed = Vec::new();
     for role in [Role::Viewer, Role::User, Role::Admin] {
-        say(&format!("asking as {} …", role.name()));
-        let mut command = ask(&schemathesis, port, args);
+        print_status(&format!("fuzzing as {} …", role.name()));
+        let mut command = fuzz_command(&schemathesis, port, args);
         command.current_dir(data.path()).env("PLATFORM_TOKEN", token(&platform.server, role, interrupt)?);
         if !proc::run(&mut command, interrupt)?.success() {
             failed.push(role.name());
@@ -74,20 +74,20 @@ fn token(server: &Server, role: Role, interrupt: &Interrupt) -> Result<String> {
     token::issue(server, of(TENANTS[0]), interrupt)
 }
 
-fn ask(schemathesis: &Path, port: u16, args: &Args) -> Command {
+fn fuzz_command(schemathesis: &Path, port: u16, args: &Args) -> Command {
     let mut command = Command::new(schemathesis);
-    command.arg("--config-file").arg(ours().join("schemathesis.toml")).arg("--no-color").arg("run");
+    command.arg("--config-file").arg(config_dir().join("schemathesis.toml")).arg("--no-color").arg("run");
     command.arg(format!("http://127.0.0.1:{port}/openapi.json"));
     command.args(["--phases", "examples,coverage,fuzzing,stateful", "--warnings", "off"]);
     command.args(["--max-time", &args.seconds.to_string()]).args(&args.more);
     command
 }
 
-fn ours() -> PathBuf {
+fn config_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis")
 }
 
-/// The program, in a virtual environment in the cache, with everything that it needs pinned by its hash.
+/// Path of the program, in a virtual environment in the cache whose packages are pinned by hash.
 fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
     if let Some(own) = project::setting("SCHEMATHESIS") {
         return Ok(PathBuf::from(own));
@@ -98,7 +98,7 @@ fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
 }
 
 fn requirements() -> PathBuf {
-    ours().join("requirements.txt")
+    config_dir().join("requirements.txt")
 }
 
 #[cfg(test)]
@@ -106,9 +106,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_is_bounded_in_time_and_may_be_narrowed() {
+    fn the_duration_is_bounded_and_arguments_are_passed_on() {
         let args = Args::parse_from(["schemathesis", "--seconds", "7", "--", "--include-path", "/v1/me"]);
-        let command = ask(Path::new("st"), 1, &args);
+        let command = fuzz_command(Path::new("st"), 1, &args);
         let words: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
         assert!(words.windows(2).any(|pair| pair == ["--max-time", "7"]), "{words:?}");
         assert_eq!(words[words.len() - 2..], ["--include-path", "/v1/me"]);

@@ -1,4 +1,4 @@
-//! `cargo xtask seed`: a tenant with its sample users and documents.
+//! `cargo xtask seed`: creates a tenant with sample users and documents.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use crate::platform::{Platform, Which};
+use crate::platform::{Platform, PlatformSelector};
 use crate::proc::{self, Interrupt};
 use crate::project;
 use crate::server::Server;
@@ -14,27 +14,27 @@ use crate::server::Server;
 /// Arguments of `seed`.
 #[derive(Parser)]
 pub struct Args {
-    /// The tenant's short name [default: that of the sample plant].
+    /// Slug of the tenant [default: that of the sample plant].
     #[arg(long, value_name = "SLUG")]
     tenant: Option<String>,
     #[command(flatten)]
-    which: Which,
+    selector: PlatformSelector,
 }
 
-/// Creates the tenant where it is not there yet, and queues its documents for ingestion.
+/// Creates the tenant if it does not exist yet, and queues its documents for ingestion.
 ///
 /// # Errors
 /// If the database cannot be reached or the tenant cannot be created.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let platform = Platform::borrow(&args.which, "seed", interrupt)?;
-    proc::run_ok(&mut command(&platform.server, args.tenant.as_deref())?, interrupt, "seeding the tenant")?;
+    let platform = Platform::attach(&args.selector, "seed", interrupt)?;
+    proc::run_checked(&mut command(&platform.server, args.tenant.as_deref())?, interrupt, "seeding the tenant")?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The server's command that seeds the sample plant.
 ///
 /// # Errors
-/// If the sample plant is not where it belongs in the checkout.
+/// If the sample plant cannot be located, or its path is not valid UTF-8.
 pub fn command(server: &Server, tenant: Option<&str>) -> Result<Command> {
     let plant = plant()?;
     let mut arguments =
@@ -48,7 +48,7 @@ pub fn command(server: &Server, tenant: Option<&str>) -> Result<Command> {
 /// The directory of the sample plant.
 ///
 /// # Errors
-/// If this is no checkout.
+/// If xtask is not inside a checkout.
 pub fn plant() -> Result<PathBuf> {
     Ok(project::root()?.join("xtask").join("demo"))
 }

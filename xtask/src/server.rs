@@ -1,4 +1,4 @@
-//! `platform-server`: built by cargo, told by its environment, watched while it runs.
+//! `platform-server`: builds it with cargo, configures it through environment variables, and supervises it.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -13,20 +13,21 @@ use crate::files::{self, Log};
 use crate::proc::{self, Interrupt};
 use crate::project;
 
-/// The server drains for up to 30 s; after that it is not going to.
-const DRAIN: Duration = Duration::from_secs(40);
+/// Time to wait for the server to stop; it drains for up to 30 s.
+const STOP_LIMIT: Duration = Duration::from_secs(40);
+/// Timeout of waiting until a started server is ready.
 const READY_LIMIT: Duration = Duration::from_secs(180);
 
-/// Which build of the server runs.
+/// Build profile of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
-    /// Optimized, as it is deployed.
+    /// The optimized build, as it is deployed.
     Release,
-    /// Quick to build.
+    /// The unoptimized build, which compiles faster.
     Dev,
 }
 
-/// Builds the server where it is not fresh, showing cargo's own progress, and returns the program's path.
+/// Builds the server if it is not up to date, showing cargo's progress, and returns the program's path.
 ///
 /// # Errors
 /// If the build fails.
@@ -39,12 +40,12 @@ pub fn build(build: Build, interrupt: &Interrupt) -> Result<PathBuf> {
     let mut program = None;
     let status = proc::run_lines(&mut cargo, interrupt, |line| program = executable(line).or_else(|| program.take()))?;
     if !status.success() {
-        bail!("the server does not build ({status})");
+        bail!("the server cannot be built ({status})");
     }
     program.context("cargo built no program platform-server")
 }
 
-/// The path of the server's program, if this message of cargo announces it.
+/// The path of the server's program, if this JSON message of cargo contains it.
 fn executable(message: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let is_server = message.get("target")?.get("name")?.as_str()? == "platform-server";
@@ -52,7 +53,7 @@ fn executable(message: &str) -> Option<PathBuf> {
     is_server.then(|| PathBuf::from(path))
 }
 
-/// The server's program and the environment that it is given beside the user's own.
+/// The server's program, and the variables that it gets in addition to the user's environment.
 #[derive(Clone, Debug)]
 pub struct Server {
     program: PathBuf,
@@ -60,32 +61,33 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server with these settings. One that the user has set in the environment is left to the user, except for
-    /// those in `fixed`.
+    /// A server with these variables. Variables that the user has set take precedence over `defaults`, but not over
+    /// `fixed`.
     pub fn new(program: PathBuf, fixed: &[(&str, &str)], defaults: &[(&str, &str)]) -> Self {
-        let users =
+        let is_user_set =
             |name: &str| project::setting(name).is_some() || project::setting(&format!("{name}_FILE")).is_some();
-        Self { program, settings: merge(fixed, defaults, users) }
+        Self { program, settings: merge(fixed, defaults, is_user_set) }
     }
 
-    /// The same with one more setting, whatever the user has set.
+    /// Adds a variable that overrides the user's environment.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// A command of the server.
+    /// Prepares a `platform-server` command with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null());
         for (name, value) in &self.settings {
-            // The server refuses NAME beside NAME_FILE; ours is the one that counts.
+            // The user's NAME_FILE must not compete with the NAME that is set here.
             command.env(name, value).env_remove(format!("{name}_FILE"));
         }
         command
     }
 
-    /// Starts API and worker, logging to `log`; `pid_file` remembers the process for the next run.
+    /// Starts API and worker, logging to `log`. `pid_file` records the process, so that the next run can stop a
+    /// leftover.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -99,13 +101,13 @@ impl Server {
         Ok(running)
     }
 
-    /// Waits until the server answers that it is ready.
+    /// Waits until the server reports that it is ready.
     ///
     /// # Errors
-    /// If it stops instead, or takes too long.
+    /// If it stops, or is not ready in time.
     pub fn wait_until_ready(&self, running: &mut Running, interrupt: &Interrupt) -> Result<()> {
-        let begun = Instant::now();
-        while begun.elapsed() < READY_LIMIT {
+        let started = Instant::now();
+        while started.elapsed() < READY_LIMIT {
             running.check()?;
             let mut probe = self.command(&["healthcheck"]);
             if probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
@@ -125,8 +127,10 @@ pub struct Running {
 }
 
 impl Running {
+    /// Checks that the server still runs.
+    ///
     /// # Errors
-    /// If the server has stopped by itself; the message ends with what it last logged.
+    /// If it has stopped; the message ends with the last lines of its log.
     pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -136,19 +140,20 @@ impl Running {
         }
     }
 
-    /// Stops the server: SIGTERM, so that it drains; a further interrupt of the user's cuts that short.
+    /// Stops the server with SIGTERM, so that it drains. Kills it on a further interrupt, or if it does not stop in
+    /// time.
     ///
     /// # Errors
     /// If the process cannot be waited for.
     pub fn stop(&mut self, interrupt: &Interrupt) -> Result<ExitStatus> {
-        let asked = interrupt.count();
+        let interrupts_before = interrupt.count();
         proc::signal_process(self.child.id(), Signal::TERM);
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
-            if begun.elapsed() > DRAIN || interrupt.count() > asked {
+            if started.elapsed() > STOP_LIMIT || interrupt.count() > interrupts_before {
                 self.child.kill()?;
                 return Ok(self.child.wait()?);
             }
@@ -159,12 +164,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _stopped = proc::stop(&mut self.child, Signal::TERM, DRAIN);
+        let _stopped = proc::stop(&mut self.child, Signal::TERM, STOP_LIMIT);
         let _gone = fs::remove_file(&self.pid_file);
     }
 }
 
-/// Stops the server that a killed `up` left behind, if it is still there.
+/// Stops the server that a killed `up` left behind, if it still runs.
 ///
 /// # Errors
 /// If it does not stop.
@@ -173,15 +178,19 @@ pub fn stop_leftover(pid_file: &Path) -> Result<()> {
         return Ok(());
     };
     let is_server = proc::command_line(pid).is_some_and(|line| line.contains("platform-server"));
-    if is_server && !proc::stop_foreign(pid, Signal::TERM, DRAIN) {
+    if is_server && !proc::stop_non_child(pid, Signal::TERM, STOP_LIMIT) {
         bail!("the server of an earlier run (process {pid}) does not stop: stop it, then try again");
     }
     let _gone = fs::remove_file(pid_file);
     Ok(())
 }
 
-fn merge(fixed: &[(&str, &str)], defaults: &[(&str, &str)], users: impl Fn(&str) -> bool) -> Vec<(String, String)> {
-    let defaults = defaults.iter().filter(|(name, _)| !users(name));
+fn merge(
+    fixed: &[(&str, &str)],
+    defaults: &[(&str, &str)],
+    is_user_set: impl Fn(&str) -> bool,
+) -> Vec<(String, String)> {
+    let defaults = defaults.iter().filter(|(name, _)| !is_user_set(name));
     fixed.iter().chain(defaults).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
@@ -204,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_own_settings_are_left_alone() {
+    fn settings_of_the_user_override_defaults_but_not_fixed_ones() {
         let merged = merge(&[("PORT", "1")], &[("SECRET_KEY", "ours"), ("MODE", "development")], |name| {
             name == "SECRET_KEY" || name == "PORT"
         });

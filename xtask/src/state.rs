@@ -1,4 +1,4 @@
-//! What a data directory remembers between runs: passwords, the key, the database's port, the build profile.
+//! State of a data directory that is kept between runs: passwords, secret key, database port, build profile.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,22 +21,22 @@ pub struct State {
     pub worker_password: String,
     /// Password of the role `platform_auditor`.
     pub auditor_password: String,
-    /// The platform's own key, `SECRET_KEY`.
+    /// The platform's `SECRET_KEY`.
     pub secret_key: String,
-    /// The port that the embedded database last listened on.
+    /// Port on which the embedded database last listened.
     pub database_port: Option<u16>,
     /// Whether the last `up` ran the development build.
     pub dev_build: bool,
-    /// The server's program that the last `up` ran.
+    /// Server program that the last `up` ran.
     #[serde(default)]
     pub program: Option<PathBuf>,
 }
 
 impl State {
-    /// Reads the state of a data directory, or makes a new one with fresh secrets and saves it.
+    /// Reads the state of a data directory, or creates and saves a new one with random secrets.
     ///
     /// # Errors
-    /// If the file cannot be read, understood or written.
+    /// If the file cannot be read, parsed or written.
     pub fn load_or_create(data_dir: &Path) -> Result<Self> {
         let path = data_dir.join(FILE);
         match fs::read_to_string(&path) {
@@ -44,7 +44,7 @@ impl State {
                 format!("{} is damaged: restore it, or start over in an empty --data-dir", path.display())
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let state = Self::fresh()?;
+                let state = Self::new()?;
                 state.save(data_dir)?;
                 Ok(state)
             }
@@ -60,7 +60,7 @@ impl State {
         files::write_private(&data_dir.join(FILE), &serde_json::to_string_pretty(self)?)
     }
 
-    fn fresh() -> Result<Self> {
+    fn new() -> Result<Self> {
         Ok(Self {
             superuser_password: files::random_secret()?,
             app_password: files::random_secret()?,
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_made_once_and_then_kept() {
+    fn secrets_are_created_once_and_then_kept() {
         let dir = tempfile::tempdir().unwrap();
         let mut first = State::load_or_create(dir.path()).unwrap();
         first.database_port = Some(54321);

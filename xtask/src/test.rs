@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test, against a throw-away PostgreSQL with pgvector and the embedded model.
+//! `cargo xtask test`: runs all tests, with a temporary PostgreSQL with pgvector and the embedded model.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -6,26 +6,26 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Parser;
 
-use crate::pg::{Programs, ThrowAway};
+use crate::pg::{Programs, TemporaryCluster};
 use crate::proc::{self, Interrupt};
 use crate::{model, oidc, openai_sdk, project, redis};
 
-/// The superuser's URL of the throw-away database server; a user who sets it brings their own.
+/// Variable with a superuser's URL of the test database server. If the user sets it, no temporary server is started.
 const DATABASE: &str = "PLATFORM_TEST_DATABASE_URL";
-/// The directory of the embedded model.
+/// Variable with the directory of the embedded model.
 const MODEL: &str = "PLATFORM_TEST_MODEL_DIR";
-/// The program of a Redis server: tests start, stop and freeze their own.
+/// Variable with the path of `redis-server`; tests start, stop and pause their own servers.
 const REDIS: &str = "PLATFORM_TEST_REDIS_SERVER";
 
 /// Arguments of `test`.
 #[derive(Parser)]
 pub struct Args {
-    /// Passed on to `cargo test`, as in: cargo xtask test -- -p data isolation
+    /// Arguments for `cargo test`, as in: cargo xtask test -- -p data isolation
     #[arg(last = true)]
     cargo_test: Vec<String>,
 }
 
-/// Runs the tests and passes on their exit code.
+/// Runs the tests and returns cargo's exit code.
 ///
 /// # Errors
 /// If the database or the model cannot be provisioned.
@@ -33,7 +33,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     run_with(&args.cargo_test, &[], interrupt)
 }
 
-/// Runs tests with these further variables, and passes on their exit code.
+/// Runs tests with additional variables, and returns cargo's exit code.
 ///
 /// # Errors
 /// If the database or the model cannot be provisioned.
@@ -46,29 +46,29 @@ pub fn run_with(cargo_test: &[String], variables: &[(&str, PathBuf)], interrupt:
     }
     oidc::provide(&mut cargo, interrupt)?;
     openai_sdk::provide(&mut cargo, interrupt)?;
-    // cargo's summary stays the last thing on the screen: the database stops without a word.
+    // The database stops silently, so that cargo's summary stays the last output.
     let status = proc::run(&mut cargo, interrupt)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
 }
 
-/// Gives a command what tests and benchmarks need; the database runs until the returned value is dropped.
+/// Sets the variables that tests and benchmarks need; the database runs until the returned value is dropped.
 ///
 /// # Errors
 /// If the database or the model cannot be provisioned.
-pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<Option<ThrowAway>> {
+pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<Option<TemporaryCluster>> {
     if project::setting(MODEL).is_none() {
         command.env(MODEL, model::provision(interrupt)?);
     }
     if project::setting(DATABASE).is_some() {
         return Ok(None);
     }
-    let database = ThrowAway::start(&Programs::provision(interrupt)?, interrupt)?;
+    let database = TemporaryCluster::start(&Programs::provision(interrupt)?, interrupt)?;
     command.env(DATABASE, database.url());
     Ok(Some(database))
 }
 
-/// The whole workspace, unless the arguments choose packages themselves.
+/// Arguments of cargo: the whole workspace, unless `extra` selects packages.
 fn cargo_arguments(extra: &[String]) -> Vec<&str> {
     let chosen = extra
         .iter()

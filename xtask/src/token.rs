@@ -1,31 +1,31 @@
-//! `cargo xtask token`: a token of the development issuer on standard output, and nothing else there.
+//! `cargo xtask token`: prints a token of the development issuer to standard output, and nothing else.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 
-use crate::platform::{Platform, Which};
+use crate::platform::{Platform, PlatformSelector};
 use crate::proc::{self, Interrupt};
 use crate::server::Server;
 
 /// Arguments of `token`.
 #[derive(Parser)]
 pub struct Args {
-    /// The tenant's short name; created where it is not there.
+    /// Slug of the tenant, which is created if it does not exist.
     #[arg(long, value_name = "SLUG")]
     tenant: String,
-    /// The user's name; created where it is not there.
+    /// Name of the user, which is created if it does not exist.
     #[arg(long, value_name = "NAME")]
     user: String,
-    /// The role that the token gives.
+    /// Role in the token.
     #[arg(long)]
     role: Role,
-    /// How long it is valid: a number and s, m, h or d.
+    /// Lifetime of the token: a number with s, m, h or d.
     #[arg(long, default_value = "1h")]
     ttl: String,
     #[command(flatten)]
-    which: Which,
+    selector: PlatformSelector,
 }
 
 /// The roles of a tenant.
@@ -33,14 +33,14 @@ pub struct Args {
 pub enum Role {
     /// Administers the tenant.
     Admin,
-    /// Works with it.
+    /// Uploads documents and asks questions.
     User,
-    /// Reads and asks, but uploads nothing.
+    /// Reads and asks questions, but uploads nothing.
     Viewer,
 }
 
 impl Role {
-    /// Its name on the command line and in plant files.
+    /// Name of the role on the command line and in `plant.json`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -50,25 +50,25 @@ impl Role {
     }
 }
 
-/// Who a token is for, and for how long.
+/// For whom a token is issued, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Bearer<'a> {
-    /// The tenant's short name.
+    /// Slug of the tenant.
     pub tenant: &'a str,
     /// The user's name.
     pub user: &'a str,
-    /// The role that the token gives.
+    /// Role that the token carries.
     pub role: Role,
-    /// How long it is valid, as in `1h`.
+    /// Lifetime of the token, such as `1h`.
     pub ttl: &'a str,
 }
 
 /// Prints a token.
 ///
 /// # Errors
-/// If the database cannot be reached, or the server refuses the tenant, the user or the time.
+/// If the database cannot be reached, or the server rejects an argument.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let platform = Platform::borrow(&args.which, "token", interrupt)?;
+    let platform = Platform::attach(&args.selector, "token", interrupt)?;
     let bearer = Bearer { tenant: &args.tenant, user: &args.user, role: args.role, ttl: &args.ttl };
     println!("{}", issue(&platform.server, bearer, interrupt)?);
     Ok(ExitCode::SUCCESS)
@@ -77,7 +77,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
 /// Has the server issue a token.
 ///
 /// # Errors
-/// If the server refuses.
+/// If the server rejects an argument, or fails.
 pub fn issue(server: &Server, bearer: Bearer<'_>, interrupt: &Interrupt) -> Result<String> {
     let arguments = [
         "dev",

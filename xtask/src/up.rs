@@ -1,4 +1,4 @@
-//! `cargo xtask up`: from a fresh clone to a cited answer, and then a platform that serves until Ctrl-C.
+//! `cargo xtask up`: starts the whole platform from a fresh clone, runs the demo, and serves until Ctrl-C.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,9 +9,9 @@ use clap::Parser;
 
 use crate::data_dir::DataDir;
 use crate::database::{Database, Urls};
-use crate::platform::{self, Listen, Platform, Which};
+use crate::platform::{self, ListenSettings, Platform, PlatformSelector};
 use crate::proc::Interrupt;
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::server::{self, Build, Running};
 use crate::state::State;
 use crate::{demo, pg};
@@ -19,22 +19,22 @@ use crate::{demo, pg};
 /// Arguments of `up`.
 #[derive(Parser)]
 pub struct Args {
-    /// The port of the HTTP API on 127.0.0.1; 0 picks a free one.
+    /// Port of the HTTP API on 127.0.0.1; 0 selects a free one.
     #[arg(long, default_value_t = 8000, env = "PLATFORM__SERVER__PORT")]
     port: u16,
-    /// Start an empty platform: no sample plant, no question.
+    /// Skip the demo: start without the sample plant and its question.
     #[arg(long)]
     no_demo: bool,
     #[command(flatten)]
-    which: Which,
+    selector: PlatformSelector,
 }
 
-/// Brings the platform up and serves until the user stops it.
+/// Starts the platform and serves until the user stops it.
 ///
 /// # Errors
-/// If something that it needs is missing, in use, or does not start, and when the server stops by itself.
+/// If a dependency is missing, in use, or does not start, or if the server stops unexpectedly.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let data = DataDir::open(args.which.data_dir.as_deref())?;
+    let data = DataDir::open(args.selector.data_dir.as_deref())?;
     let _claim = data.claim_for_up(interrupt)?;
     server::stop_leftover(&pid_file(&data))?;
     platform::remove_env_file(&data)?;
@@ -45,14 +45,14 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     }
 
     let mut state = State::load_or_create(data.path())?;
-    state.dev_build = args.which.build_for_up() == Build::Dev;
+    state.dev_build = args.selector.build_for_up() == Build::Dev;
     state.save(data.path())?;
     let database = match given {
         Some(urls) => Database::given(urls),
         None => Database::start(&data, &mut state, interrupt)?,
     };
-    let listen = Listen::on(port, interrupt)?;
-    let program = server::build(args.which.build_for_up(), interrupt)?;
+    let listen = ListenSettings::on(port, interrupt)?;
+    let program = server::build(args.selector.build_for_up(), interrupt)?;
     state.program = Some(program.clone());
     state.save(data.path())?;
     let server = platform::server_for(program, &data, &state, &database.urls, Some(&listen))?;
@@ -61,7 +61,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
 
     let address = format!("http://127.0.0.1:{port}");
     platform::write_env_file(&data, &address, &platform.database.urls)?;
-    say("starting the server …");
+    print_status("starting the server …");
     let mut running = platform.server.start(&log(&data), &pid_file(&data))?;
     platform.server.wait_until_ready(&mut running, interrupt)?;
     if args.no_demo {
@@ -80,7 +80,7 @@ fn serve(running: &mut Running, database: &mut Database, interrupt: &Interrupt) 
             bail!("the embedded database has stopped: see logs/postgres.log in the data directory");
         }
     }
-    say("stopping (again to cut it short) …");
+    print_status("stopping; interrupt again to stop at once …");
     running.stop(interrupt)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -115,7 +115,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn a_port_in_use_is_named_together_with_the_remedy() {
+    fn the_error_for_a_port_in_use_names_the_port_and_the_option() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let error = choose_port(port).unwrap_err().to_string();

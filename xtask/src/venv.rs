@@ -1,4 +1,4 @@
-//! Python programs in virtual environments in the cache, with everything that they need pinned by its hash.
+//! Python programs in virtual environments in the cache, whose packages are all pinned by hash.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,20 +7,20 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::proc::{self, Interrupt};
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::{cache, wheel};
 
-/// How packages are installed.
+/// Which package formats pip may install.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Packages {
     /// Prebuilt wheels only.
     Built,
-    /// Built here if there is no prebuilt wheel.
+    /// Built on this machine if there is no prebuilt wheel.
     BuiltHere,
 }
 
-/// The environment that has what `requirements` pins, made where it is not there yet. `variable` is the variable that
-/// can be set instead.
+/// The virtual environment with the packages that `requirements` pins, created if it does not exist yet. `variable` is
+/// text for errors: the variable that can be set instead, and to what.
 ///
 /// # Errors
 /// If Python or pip is missing, or the packages cannot be installed.
@@ -39,22 +39,22 @@ pub fn provision(
     if done.is_file() {
         return Ok(home);
     }
-    say(&format!("installing {title} …"));
+    print_status(&format!("installing {title} …"));
     let remedy = format!("install Python 3.11 or newer with venv and pip, or set {variable}");
     let _left = fs::remove_dir_all(&home);
     let mut venv = Command::new("python3");
-    proc::run_ok(venv.args(["-m", "venv"]).arg(&home), interrupt, "python3 -m venv").context(remedy.clone())?;
+    proc::run_checked(venv.args(["-m", "venv"]).arg(&home), interrupt, "python3 -m venv").context(remedy.clone())?;
     let mut pip = Command::new(home.join("bin").join("pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
     if packages == Packages::Built {
         pip.arg("--only-binary=:all:");
     }
-    proc::run_ok(pip.arg("-r").arg(requirements), interrupt, "pip install").context(remedy)?;
+    proc::run_checked(pip.arg("-r").arg(requirements), interrupt, "pip install").context(remedy)?;
     fs::write(&done, "")?;
     Ok(home)
 }
 
-/// Fails for requirements that are not pinned by their hashes, or that name an index.
+/// Panics if a requirement is not pinned by hash, or if the file names a package index.
 #[cfg(test)]
 pub fn assert_pinned(requirements: &Path) {
     let requirements = fs::read_to_string(requirements).unwrap();

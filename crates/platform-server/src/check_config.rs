@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// Validates the settings; `with_probe` also tests the model backends.
 ///
 /// # Errors
-/// A sentence that names what is wrong; with a probe, the number of errors, after all findings are printed.
+/// If a setting is not valid; with a probe, also if a backend has errors. All findings are printed before that.
 pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
     let issuers = settings.issuers()?;
     Databases::new(settings)?;
@@ -22,7 +22,7 @@ pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
         return Ok(());
     }
     if models.backends.is_empty() {
-        return crate::print("no model backend is configured; the embedded models serve").context("cannot print");
+        return crate::print("no model backend is configured; the embedded models are used").context("cannot print");
     }
     let findings = probe::probe(&models).await.context("the model backends cannot be tested")?;
     crate::print(report(&findings).trim_end()).context("cannot print")?;
@@ -33,7 +33,7 @@ pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
     }
 }
 
-/// One line for each finding: severity, subject, sentence.
+/// Formats each finding as one line: severity, subject, explanation.
 fn report(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.about.chars().count()).max().unwrap_or(0);
     let mut report = String::new();

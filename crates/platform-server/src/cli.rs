@@ -1,11 +1,11 @@
-//! The command line.
+//! The command line: arguments, subcommands and their dispatch.
 
 use crate::audit::{self, AuditCommand};
 use crate::config::{Environment, ServiceType, Settings, required};
 use crate::dev::DevCommand;
 use crate::doctor::{self, DoctorCommand};
 use crate::eval::EvalArgs;
-use crate::{check_config, dev, eval, http, parser, reindex, serve, shutdown, telemetry};
+use crate::{check_config, dev, document_parser, eval, http, reindex, serve, shutdown, telemetry};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use data::migrate::{self, LoginRole};
@@ -57,18 +57,18 @@ enum Command {
     Dev(DevCommand),
 }
 
-/// Runs the command line.
+/// Loads the settings and runs the command.
 ///
 /// # Errors
-/// The failure of the command.
+/// If the command fails; the error is printed by the caller.
 pub async fn run(cli: Cli) -> Result<()> {
     let environment = Environment::of_process();
     if let Some(Command::Dev(DevCommand::Generate { check })) = cli.command {
         return dev::generate::run(check);
     }
     let mut settings = Settings::load(cli.config.as_deref(), &environment)?;
-    settings.parser = Some(parser::this_program()?);
-    settings.launcher = Some(parser::launcher()?);
+    settings.parser = Some(document_parser::parser_program()?);
+    settings.launcher = Some(document_parser::launcher()?);
     let service = settings.service_type.unwrap_or(ServiceType::All);
     match cli.command {
         None => serve_until_signal(settings, service).await,

@@ -1,4 +1,4 @@
-//! Concrete types meet their traits here, once.
+//! Composition root: the only place that builds the concrete implementations behind the ports.
 
 use crate::config::Settings;
 use crate::databases::Databases;
@@ -6,7 +6,7 @@ use crate::identity;
 use crate::instance_heartbeat::InstanceHeartbeat;
 use crate::models::Models;
 use crate::ports::SharedPorts;
-use crate::readiness::PartsReadiness;
+use crate::readiness::ServerReadiness;
 use crate::service_settings;
 use anyhow::{Context as _, Result};
 use data::{FsBlobStore, PgAuditReader, PgJobQueue};
@@ -47,17 +47,17 @@ pub struct Platform {
     pub authn: Arc<Authenticator>,
     /// Cross-tenant methods, for the commands that create tenants.
     pub directory: Arc<dyn Directory>,
-    /// Running answers, which shutdown stops last.
+    /// The chat service; on shutdown its running answers are stopped last.
     pub chat: ChatService,
-    /// The search without its gate: for the evaluation, which compares rankings.
+    /// The search without the policy gate, for `eval`, which compares rankings.
     pub retrieval: HybridSearch,
-    /// Ingests documents, for the workers.
+    /// Document ingestion, which the workers run.
     pub ingest: Arc<dyn Ingest>,
     /// Queue of ingestion jobs.
     pub queue: Arc<dyn JobQueue>,
-    /// Whether database and storage respond.
-    pub readiness: PartsReadiness,
-    /// Work in progress that shutdown waits for.
+    /// Readiness of the database and the storage.
+    pub readiness: ServerReadiness,
+    /// Background tasks that shutdown waits for.
     pub tasks: TaskTracker,
     embedders: Embedders,
     databases: Databases,
@@ -66,7 +66,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Composes the platform. Nothing is served and nothing runs yet.
+    /// Composes the platform. Serving requests and running jobs are started separately.
     ///
     /// # Errors
     /// If a setting is missing or not valid, or the database does not respond.
@@ -103,7 +103,7 @@ impl Platform {
             retrieval,
             ingest,
             queue: Arc::new(PgJobQueue::new(databases.worker.clone())),
-            readiness: PartsReadiness::new(Arc::clone(&ports.store), blobs),
+            readiness: ServerReadiness::new(Arc::clone(&ports.store), blobs),
             directory: ports.directory,
             tasks: ports.tasks,
             embedders,
@@ -136,7 +136,7 @@ impl Platform {
         Ok(gateway::router(Arc::clone(&self.gate), ports, edge))
     }
 
-    /// The configured number of workers. Without a next embedding model they do not claim jobs that move tenants to it.
+    /// The configured number of workers. Without `models.next_embed` they do not claim reindex jobs.
     #[must_use]
     pub fn workers(&self, settings: &Settings) -> Vec<Worker> {
         let mut workers =
@@ -147,7 +147,8 @@ impl Platform {
         workers
     }
 
-    /// A worker that moves tenants to the next embedding model and does nothing else; `None` without a next model.
+    /// A worker that claims reindex jobs only, and the embedding model it moves tenants to; `None` without
+    /// `models.next_embed`.
     #[must_use]
     pub fn reindexer(&self, settings: &Settings) -> Option<(Worker, EmbeddingModel)> {
         let next = self.embedders.next.as_ref()?;
@@ -155,40 +156,45 @@ impl Platform {
         Some((worker.only(vec![JobKind::Reindex]), next.model()))
     }
 
-    /// Queues documents with vectors of a model that is not configured any more, to be ingested again. Until then they
-    /// are found by their words only.
-    pub async fn adopt_documents_of_other_models(&self) {
+    /// Queues documents for ingestion again if their vectors come from a model that is no longer configured. Until they
+    /// are ingested, only full-text search finds them.
+    pub async fn requeue_documents_of_other_models(&self) {
         let models: Vec<_> = self.embedders.all().map(|embedder| embedder.model()).collect();
         if models.iter().any(|model| model.dimension == 0) {
-            tracing::warn!("an embedding model does not respond yet; documents of other models stay as they are");
+            tracing::warn!(
+                "an embedding model does not respond yet; documents embedded with other models are not requeued"
+            );
             return;
         }
         let names: Vec<_> = models.into_iter().map(|model| model.name).collect();
         match self.queue.requeue_documents_of_other_models(&names).await {
             Ok(0) => {}
-            Ok(documents) => tracing::warn!(documents, "embedded with another model; queued to be ingested again"),
-            Err(error) => tracing::warn!(%error, "documents of other models could not be queued"),
+            Ok(documents) => tracing::warn!(
+                documents,
+                "queued documents for ingestion again, because they were embedded with another model"
+            ),
+            Err(error) => tracing::warn!(%error, "documents embedded with other models could not be queued"),
         }
     }
 
-    /// Waits for the work in progress and closes the pools.
+    /// Waits for the background tasks and closes the connection pools.
     pub async fn close(self) {
         self.close_after(async {}).await;
     }
 
-    /// Waits for the work in progress, then for `last`, and closes the pools.
+    /// Waits for the background tasks, then for `last`, and closes the connection pools.
     pub async fn close_after(self, last: impl Future<Output = ()>) {
         self.tasks.close();
         self.tasks.wait().await;
         last.await;
         drop(self.heartbeat);
-        // The queue's listener holds a connection, and a pool closes only when it has all of them back.
+        // The queue's listener holds a connection, and closing a pool waits until all connections are returned.
         drop(self.queue);
         self.databases.close().await;
     }
 }
 
-/// The services that others are made of.
+/// Services that [`use_cases`] wires into the use cases.
 struct Services {
     chat: ChatService,
     models: ModelService,

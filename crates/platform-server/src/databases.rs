@@ -9,21 +9,21 @@ use domain::ports::IdGen as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-/// Connections of the auditor's role while the server runs.
+/// Maximum number of connections as the auditor's role while the server runs.
 const AUDITOR_CONNECTIONS: u32 = 4;
-/// Connections of a command that only reads.
+/// Maximum number of connections of a command that only reads.
 const COMMAND_CONNECTIONS: u32 = 2;
 
-/// The pools of a process that serves or works.
+/// The connection pools of a server or worker process.
 #[derive(Clone)]
 pub struct Databases {
-    /// As the application's role.
+    /// Connections as the role `platform_app`.
     pub app: Database,
-    /// As the worker's role.
+    /// Connections as the role `platform_worker`.
     pub worker: Database,
-    /// As the auditor's role.
+    /// Connections as the role `platform_auditor`.
     pub auditor: Database,
-    /// Id of this process. The audit log's open intents carry it.
+    /// Id of this process, recorded in the audit log's intents so that a crash can be attributed to it.
     pub instance: Uuid,
 }
 
@@ -62,7 +62,7 @@ impl Databases {
     }
 }
 
-/// A small pool of the auditor's role alone, for commands that read the audit log.
+/// A small pool as the auditor's role, for commands that read the audit log.
 ///
 /// # Errors
 /// If the URL is missing or not valid.
@@ -70,7 +70,7 @@ pub fn auditor(settings: &Settings) -> Result<Database> {
     pool(settings.database.audit_url.as_ref(), "DATABASE_AUDIT_URL", command_pool())
 }
 
-/// The directory over a small pool, for commands that look tenants or users up.
+/// A directory with a small pool of its own, for commands that look up tenants or users.
 ///
 /// # Errors
 /// If the URL is missing or not valid.
@@ -82,12 +82,13 @@ fn command_pool() -> PoolSettings {
     PoolSettings { max_connections: COMMAND_CONNECTIONS, ..PoolSettings::default() }
 }
 
-fn pool(url: Option<&SecretString>, variable: &str, pool: PoolSettings) -> Result<Database> {
+fn pool(url: Option<&SecretString>, variable: &str, settings: PoolSettings) -> Result<Database> {
     let url = required(url, variable)?;
-    Database::new(url.expose_secret(), &pool).with_context(|| format!("{variable} cannot be used"))
+    Database::new(url.expose_secret(), &settings).with_context(|| format!("{variable} cannot be used"))
 }
 
-/// One for each worker, which may build an index for minutes, one that listens, and three for claims and heartbeats.
+/// One connection for each worker, because building an index may occupy it for minutes, one for `LISTEN`, and three for
+/// claims and heartbeats.
 fn worker_connections(settings: &Settings) -> u32 {
     u32::try_from(settings.worker.concurrency).unwrap_or(u32::MAX).saturating_add(4)
 }

@@ -1,4 +1,4 @@
-//! Document files with their metadata, as the sample plant and sets for evaluations list them, and their upload.
+//! Documents listed in the JSON of the sample plant and of evaluation sets: files with metadata, and their upload.
 
 use anyhow::{Context as _, Result, ensure};
 use domain::command::UploadDocument;
@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// A document in a JSON list.
+/// A document as a JSON list describes it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct FileEntry {
-    /// Path from the directory of the list.
+    /// Path relative to the directory of the list.
     path: PathBuf,
     #[serde(default)]
     tags: Vec<String>,
@@ -23,12 +23,12 @@ pub struct FileEntry {
     classification: Option<Classification>,
 }
 
-/// A document to upload.
+/// A document to upload, with its metadata.
 #[derive(Clone, Debug)]
 pub struct DocumentFile {
     /// Path of the file.
     pub path: PathBuf,
-    /// File name of the document.
+    /// File name that the platform shows for the document.
     pub name: String,
     tags: Vec<Label>,
     doc_type: Option<Label>,
@@ -36,10 +36,10 @@ pub struct DocumentFile {
 }
 
 impl FileEntry {
-    /// The document with its path from `base`.
+    /// Resolves the path against `base` and validates the metadata.
     ///
     /// # Errors
-    /// A sentence that names the document.
+    /// If the path has no file name, or a tag or the type is not valid; the message names the document.
     pub fn in_dir(&self, base: &Path) -> Result<DocumentFile> {
         let path = base.join(&self.path);
         let subject = || format!("the document {}", self.path.display());
@@ -59,7 +59,7 @@ impl FileEntry {
 }
 
 impl DocumentFile {
-    /// Uploads it as a client would.
+    /// Uploads the document through the gate, as a client would.
     ///
     /// # Errors
     /// If the file cannot be read, or the gate refuses it.

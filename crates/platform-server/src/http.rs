@@ -1,4 +1,4 @@
-//! A small HTTP client for commands that call a running server: the health check and the demo's question.
+//! A small HTTP client for commands that call a running server: `healthcheck` and `dev ask`.
 
 use crate::config::Settings;
 use anyhow::{Context as _, Result, bail};
@@ -11,7 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// URL of the server with these settings, as seen from this machine.
+/// URL at which a server with these settings is reachable from this machine.
 #[must_use]
 pub fn base_url(settings: &Settings) -> String {
     let host = match settings.server.host {
@@ -49,7 +49,7 @@ pub async fn send(
 /// The JSON body of a successful response.
 ///
 /// # Errors
-/// If the status is not 2xx or the body is not JSON; the error holds the problem's detail.
+/// If the status is not 2xx or the body is not JSON; the message contains the `detail` of a problem response.
 pub async fn json(response: Response<Incoming>) -> Result<serde_json::Value> {
     let status = response.status();
     let bytes = response.into_body().collect().await.context("the response was interrupted")?.to_bytes();
@@ -64,10 +64,10 @@ pub async fn json(response: Response<Incoming>) -> Result<serde_json::Value> {
 /// Checks that the running server is ready.
 ///
 /// # Errors
-/// If it is not, or does not respond within five seconds.
+/// If it is not ready, or does not respond within five seconds.
 pub async fn expect_ready(settings: &Settings) -> Result<()> {
     let url = format!("{}/ready", base_url(settings));
-    let asked = tokio::time::timeout(Duration::from_secs(5), send(Method::GET, &url, None, None));
-    let status = asked.await.context("the server does not respond")??.status();
+    let response = tokio::time::timeout(Duration::from_secs(5), send(Method::GET, &url, None, None));
+    let status = response.await.context("the server does not respond")??.status();
     if status.is_success() { Ok(()) } else { bail!("the server is not ready: {status}") }
 }

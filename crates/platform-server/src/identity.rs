@@ -1,4 +1,4 @@
-//! Verification and administration of identities, composed.
+//! Composition of authentication, personal access tokens and tenant mappings from the settings.
 
 use crate::config::Settings;
 use crate::ports::SharedPorts;
@@ -10,10 +10,10 @@ use runtime::access_tokens::AccessTokenService;
 use runtime::tenant_mappings::TenantMappingService;
 use std::sync::Arc;
 
-/// Maximum number of refusals per minute that tell a deactivated user the reason.
+/// Maximum number of refusals per minute that tell a deactivated user why.
 const REFUSALS_PER_MINUTE: u32 = 60;
 
-/// The service of personal access tokens.
+/// Builds the service for personal access tokens.
 pub(crate) fn access_tokens(
     settings: &Settings,
     ports: &SharedPorts,
@@ -24,7 +24,7 @@ pub(crate) fn access_tokens(
     Arc::new(AccessTokenService::new(store, clock, ids, secrets, settings.auth.max_token_days))
 }
 
-/// The service of mappings from claims to tenants, for the configured issuers.
+/// Builds the service for mappings from claim values to tenants, for the configured issuers.
 ///
 /// # Errors
 /// If an issuer is incomplete.
@@ -34,7 +34,7 @@ pub(crate) fn tenant_mappings(settings: &Settings, ports: &SharedPorts) -> Resul
     Ok(Arc::new(TenantMappingService::new(directory, clock, ids, issuers)))
 }
 
-/// The verifier of tokens.
+/// Builds the authenticator, which verifies tokens.
 ///
 /// # Errors
 /// If an issuer or the secret is not valid.

@@ -1,5 +1,5 @@
-//! The heartbeat of this process: a lock in the database. Other processes close the operations that a process left
-//! open, and only once its lock is gone.
+//! The heartbeat of this process: an advisory lock in the database. Once the lock is gone, other processes consider
+//! this one dead and close the audited operations that it left open.
 
 use data::Database;
 use data::audit::Instance;
@@ -9,7 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// Interval between two checks that the lock is still held: a restart of the database releases it.
+/// Interval at which the lock is checked and taken again if needed, because a restart of the database releases it.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Holds the lock of this process until it is dropped.
@@ -19,7 +19,7 @@ pub struct InstanceHeartbeat {
 }
 
 impl InstanceHeartbeat {
-    /// Takes the lock of the process whose connections carry `id`. Must come before anything is written.
+    /// Takes the lock of the process with this id. Must be called before the process writes anything.
     ///
     /// # Errors
     /// If the database fails.

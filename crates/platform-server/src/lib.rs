@@ -1,6 +1,6 @@
-//! The server: concrete types meet their traits here, and nowhere else.
+//! The server: composition root, configuration and command line of the platform.
 //!
-//! The library exists for the end-to-end tests; the program is `platform-server`.
+//! The library target exists for the end-to-end tests; the binary is `platform-server`.
 
 pub mod audit;
 mod check_config;
@@ -10,13 +10,13 @@ pub mod config;
 pub mod databases;
 pub mod dev;
 pub mod doctor;
+pub mod document_parser;
 pub mod eval;
 pub mod files;
 pub mod http;
 pub mod identity;
 pub mod instance_heartbeat;
 pub mod models;
-pub mod parser;
 mod ports;
 pub mod queue_metrics;
 pub mod readiness;
@@ -30,7 +30,7 @@ pub mod telemetry;
 
 use std::io::Write as _;
 
-/// Prints a line to standard output: what a command was asked for.
+/// Prints a line of a command's result to standard output and flushes it.
 ///
 /// # Errors
 /// If standard output is closed.
@@ -40,7 +40,7 @@ pub fn print(line: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Installs the process-wide TLS provider; a second call changes nothing.
+/// Installs the process-wide crypto provider of rustls; further calls have no effect.
 pub fn install_tls() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

@@ -1,14 +1,14 @@
-//! The server binary.
+//! The `platform-server` binary.
 
 use clap::Parser as _;
 use platform_server::cli::{self, Cli};
-use platform_server::parser;
+use platform_server::document_parser;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Before there is a runtime: a thread that runs already would not be confined.
-    parser::run_child().unwrap_or_else(run)
+    // Must run before the Tokio runtime starts, because the sandbox would not apply to threads that already exist.
+    document_parser::run_if_child().unwrap_or_else(run)
 }
 
 #[tokio::main]

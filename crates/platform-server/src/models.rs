@@ -1,4 +1,4 @@
-//! The configured models.
+//! Builds the configured chat, embedding and reranking models.
 
 use crate::config::Settings;
 use anyhow::{Context as _, Result};
@@ -17,18 +17,18 @@ use tools::retrieval::Reranking;
 
 /// The models that the platform uses.
 pub struct Models {
-    /// Model for answers.
+    /// Model that answers questions.
     pub chat: Arc<dyn ChatModel>,
-    /// Current and next embedding model.
+    /// The current embedding model, and the next one if configured.
     pub embedders: Embedders,
     /// Reranking of search results, if configured.
     pub reranking: Option<Reranking>,
-    /// The router to the model backends.
+    /// Router to the model backends; `None` for [`Models::none`].
     pub router: Option<Arc<Router>>,
 }
 
 impl Models {
-    /// Sets up the configured models.
+    /// Builds the configured models.
     ///
     /// # Errors
     /// If a setting is not valid, or the embedded model cannot be loaded.
@@ -60,14 +60,14 @@ impl Models {
         })
     }
 
-    /// Models that fail every call, for commands that neither ask nor embed.
+    /// Models that fail every call, for commands that use no model.
     #[must_use]
     pub fn none() -> Self {
         Self { chat: Arc::new(NoModel), embedders: Embedders::only(Arc::new(NoModel)), reranking: None, router: None }
     }
 }
 
-/// Answers every call with [`ModelError::NotConfigured`].
+/// Fails every call with [`ModelError::NotConfigured`].
 struct NoModel;
 
 fn not_configured() -> ModelError {

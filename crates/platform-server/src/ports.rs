@@ -1,4 +1,4 @@
-//! The ports that most services need, as one value.
+//! The ports that most services share.
 
 use crate::databases::Databases;
 use crate::system::{SystemClock, TimeOrderedIds};
@@ -8,14 +8,14 @@ use policy::gate::GateParts;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
-/// Store, directory, clock, ids and background tasks of the process.
+/// Implementations of the store, directory, clock and ids, and the background tasks of the process.
 #[derive(Clone)]
 pub(crate) struct SharedPorts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGen>,
-    /// Tracks work that shutdown waits for.
+    /// Tracks background tasks that shutdown waits for.
     pub(crate) tasks: TaskTracker,
 }
 

@@ -1,4 +1,4 @@
-//! Metrics of the job queue.
+//! Prometheus metrics of the job queue.
 
 use domain::ports::{JobQueue, QueueDepth};
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Interval of counting.
+/// Interval at which the queue is counted.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Gauges of the whole queue, which have the same values in every process.
+/// Gauges of the whole queue; every process reports the same values, so do not add them up.
 #[derive(Clone, Debug)]
 pub struct QueueMetrics {
     jobs: IntGaugeVec,
@@ -31,11 +31,11 @@ impl QueueMetrics {
         Ok(Self { jobs, oldest_due_s })
     }
 
-    /// Counts at each interval until `stop`. While the database is unavailable the last count remains.
-    pub async fn keep(self, queue: Arc<dyn JobQueue>, stop: CancellationToken) {
+    /// Updates the gauges at each interval until `stop`. While the database is unavailable they keep their last values.
+    pub async fn run(self, queue: Arc<dyn JobQueue>, stop: CancellationToken) {
         loop {
             match queue.depth().await {
-                Ok(depth) => self.show(depth),
+                Ok(depth) => self.set(depth),
                 Err(error) => tracing::debug!(%error, "the queue could not be counted"),
             }
             if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
@@ -44,7 +44,7 @@ impl QueueMetrics {
         }
     }
 
-    fn show(&self, depth: QueueDepth) {
+    fn set(&self, depth: QueueDepth) {
         let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         for (state, count) in [("due", depth.due), ("leased", depth.leased), ("dead", depth.dead)] {
             self.jobs.with_label_values(&[state]).set(gauge(count));
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn the_depth_is_shown_by_state() -> Result<(), prometheus::Error> {
         let registry = Registry::new();
-        QueueMetrics::register(&registry)?.show(QueueDepth { due: 3, leased: 2, dead: 1, oldest_due_s: 40 });
+        QueueMetrics::register(&registry)?.set(QueueDepth { due: 3, leased: 2, dead: 1, oldest_due_s: 40 });
         let shown = prometheus::TextEncoder::new().encode_to_string(&registry.gather())?;
         for line in [
             "jobs{state=\"due\"} 3",

@@ -1,4 +1,4 @@
-//! Readiness of the server: database, storage, and shutdown.
+//! Readiness of the server: database, storage, and whether it is shutting down.
 
 use async_trait::async_trait;
 use domain::ports::{BlobStore, Store};
@@ -10,29 +10,29 @@ use std::time::Duration;
 /// Timeout of each check.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Checks database and storage.
+/// Checks the database and the storage, and reports a shutdown.
 #[derive(Clone)]
-pub struct PartsReadiness {
+pub struct ServerReadiness {
     store: Arc<dyn Store>,
     blobs: Arc<dyn BlobStore>,
     draining: Arc<AtomicBool>,
 }
 
-impl PartsReadiness {
-    /// Checks these ports.
+impl ServerReadiness {
+    /// Readiness that checks the given store and blob store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> Self {
         Self { store, blobs, draining: Arc::default() }
     }
 
-    /// Reports the server as shutting down from now on.
+    /// From now on, reports that the server is shutting down.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 }
 
 #[async_trait]
-impl Readiness for PartsReadiness {
+impl Readiness for ServerReadiness {
     async fn check(&self) -> Vec<Component> {
         let database = tokio::time::timeout(TIMEOUT, self.store.ping()).await.is_ok_and(|answer| answer.is_ok());
         let storage = tokio::time::timeout(TIMEOUT, self.blobs.check()).await.is_ok_and(|answer| answer.is_ok());
@@ -49,11 +49,11 @@ fn component(name: &str, ok: bool, detail: &str) -> Component {
     Component { name: name.to_owned(), ok, required: true, detail: (!ok).then(|| detail.to_owned()) }
 }
 
-/// Readiness before the database has passed the preflight.
-pub struct Starting;
+/// Readiness until the database has passed the preflight: always not ready.
+pub struct StartingReadiness;
 
 #[async_trait]
-impl Readiness for Starting {
+impl Readiness for StartingReadiness {
     async fn check(&self) -> Vec<Component> {
         vec![component("database", false, "has not responded yet")]
     }

@@ -1,7 +1,8 @@
-//! `reindex`: moves every tenant from the current embedding model to the next one.
+//! `reindex`: migrates every tenant from the current embedding model to the next one.
 //!
-//! The work is done by jobs of the queue, so this command can be stopped and started again, and running workers with
-//! the same settings help. A tenant is searched with the current model until all of its documents are embedded again.
+//! The work is done by jobs of the queue. The command can therefore be stopped and started again, and running workers
+//! with the same settings take part. Searches in a tenant use the current model until all of its documents are embedded
+//! with the next one.
 
 use crate::compose::Platform;
 use crate::config::Settings;
@@ -15,13 +16,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Interval of checking the queue.
+/// Interval at which the queue is polled.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Queues the jobs and runs them until they are done or a signal arrives.
+/// Queues one job per tenant and runs the jobs until they are done or a signal arrives.
 ///
 /// # Errors
-/// If there is no next model, the database fails, or a tenant keeps the current model.
+/// If there is no next model, the database fails, or a tenant could not be migrated.
 pub async fn run(settings: Settings) -> Result<()> {
     if settings.models.next_embed.is_none() {
         bail!("models.next_embed is not set; it names the embedding model to change to");
@@ -38,8 +39,8 @@ pub async fn run(settings: Settings) -> Result<()> {
     let signals = TaskTracker::new();
     let stop = shutdown::on_signal(&signals)?;
     let working = TaskTracker::new();
-    let idle = stop.clone();
-    working.spawn(async move { worker.run(idle).await });
+    let worker_stop = stop.clone();
+    working.spawn(async move { worker.run(worker_stop).await });
     working.close();
     let left = wait(&platform, &stop).await;
     stop.cancel();
@@ -48,7 +49,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     report(left?, &model.name)
 }
 
-/// Waits until no job is left or a signal arrives.
+/// Waits until no job is pending or a signal arrives, and returns the last counts.
 async fn wait(platform: &Platform, stop: &CancellationToken) -> Result<JobCounts> {
     let mut printed = None;
     loop {

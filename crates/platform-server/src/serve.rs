@@ -1,5 +1,5 @@
-//! Serves requests and runs jobs until a signal, then drains: no new requests, streams finish or are stored as
-//! cancelled, and jobs return to the queue.
+//! Serves requests and runs jobs until a signal arrives, then shuts down gracefully: no new requests are accepted,
+//! streams finish or are stored as cancelled, and unfinished jobs return to the queue.
 
 use crate::audit;
 use crate::compose::Platform;
@@ -7,7 +7,7 @@ use crate::config::{Server, ServiceType, Settings};
 use crate::databases::Databases;
 use crate::models::Models;
 use crate::queue_metrics::QueueMetrics;
-use crate::readiness::Starting;
+use crate::readiness::StartingReadiness;
 use crate::sweep::sweep_periodically;
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result};
@@ -23,12 +23,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Interval of attempts to reach the database at startup.
-const RETRY: Duration = Duration::from_millis(500);
-/// Time after the grace period in which streams store what they have.
+/// Interval between attempts to reach the database at startup.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// Time limit of each shutdown step after the grace period, such as storing cancelled streams.
 const FINAL_GRACE: Duration = Duration::from_secs(5);
 
-/// Runs the parts that `service` names until `stop`.
+/// Runs the API, the workers, or both, as `service` says, until `stop` is cancelled.
 ///
 /// # Errors
 /// If a port is in use, a setting is not valid, or the database fails the preflight.
@@ -52,29 +52,30 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let backends = models.router.clone();
     let platform = Platform::new(&settings, databases, models).await?;
     platform.authn.record_start(start_record(&settings, service)?).await.context("the audit log cannot be written")?;
-    let edge = platform.edge(&settings, &metrics).await?;
+    let router = platform.edge(&settings, &metrics).await?;
     let queue_metrics = QueueMetrics::register(&metrics)?;
     let serving = TaskTracker::new();
-    let (keeping, keep_until) = (TaskTracker::new(), CancellationToken::new());
-    keeping.spawn(keeper.run(keep_until.clone()));
+    // The audit keeper stops last, so that it seals what the other tasks write while they shut down.
+    let (keeper_tasks, stop_keeper) = (TaskTracker::new(), CancellationToken::new());
+    keeper_tasks.spawn(keeper.run(stop_keeper.clone()));
     watch_backends(backends, &serving, &stop);
-    keeping.close();
+    keeper_tasks.close();
     if let Some(listener) = metrics_listener {
         serving.spawn(serve_metrics(listener, metrics, stop.clone()));
     }
     if let Some(listener) = listeners {
         tracing::info!(address = %listener.local_addr()?, "serving");
-        serving.spawn(serve(listener, edge, limits(&settings.server), stop.clone()));
+        serving.spawn(serve(listener, router, connection_limits(&settings.server), stop.clone()));
         let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
         serving.spawn(async move {
-            let keeping = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
-            stop.run_until_cancelled(keeping).await
+            let background = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
+            stop.run_until_cancelled(background).await
         });
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
-        platform.adopt_documents_of_other_models().await;
+        platform.requeue_documents_of_other_models().await;
         serving.spawn(sweep_periodically(Arc::clone(&platform.queue), stop.clone()));
-        serving.spawn(queue_metrics.keep(Arc::clone(&platform.queue), stop.clone()));
+        serving.spawn(queue_metrics.run(Arc::clone(&platform.queue), stop.clone()));
         for worker in platform.workers(&settings) {
             let stop = stop.clone();
             serving.spawn(async move { worker.run(stop).await });
@@ -83,28 +84,28 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     serving.close();
     stop.cancelled().await;
     let last_seal = async {
-        keep_until.cancel();
-        keeping.wait().await;
+        stop_keeper.cancel();
+        keeper_tasks.wait().await;
     };
     drain(platform, &serving, Duration::from_secs(settings.server.shutdown_grace_s), last_seal).await;
     Ok(())
 }
 
-/// Limits of the listener.
-fn limits(server: &Server) -> Limits {
+/// Connection limits of the API's listener.
+fn connection_limits(server: &Server) -> Limits {
     let limits = Limits {
         idle_timeout: Duration::from_secs(server.idle_connection_s),
         max_connection_age: Duration::from_secs(server.max_connection_age_s),
         max_concurrent_streams: server.max_streams,
         ..Limits::new(server.max_connections)
     };
-    // Behind a proxy all connections come from the same peer.
+    // Behind a proxy all connections come from the same address.
     let max_connections_per_peer =
         if server.behind_proxy { limits.max_connections } else { limits.max_connections_per_peer };
     Limits { max_connections_per_peer, ..limits }
 }
 
-/// Watches the health of the model backends, if there are any.
+/// Starts the health checks of the model backends, if there are any.
 fn watch_backends(backends: Option<Arc<Router>>, serving: &TaskTracker, stop: &CancellationToken) {
     if let Some(backends) = backends {
         let stop = stop.clone();
@@ -112,15 +113,15 @@ fn watch_backends(backends: Option<Arc<Router>>, serving: &TaskTracker, stop: &C
     }
 }
 
-/// The audit log's record of a start.
+/// Details of the audit event that records the start of this process.
 fn start_record(settings: &Settings, service: ServiceType) -> Result<serde_json::Value> {
-    // Debug output redacts secrets. The hash is keyed, so that settings cannot be guessed from it.
+    // Debug output redacts secrets. The hash is keyed, so that nobody can find out settings by hashing guesses.
     let configuration = HashKey::derive(settings.secret()?, "configuration").hash(format!("{settings:?}").as_bytes());
     let (version, service) = (env!("CARGO_PKG_VERSION"), format!("{service:?}").to_lowercase());
     Ok(json!({ "version": version, "service": service, "configuration": configuration }))
 }
 
-/// Runs `last_seal` after the last record and before the connections close.
+/// Shuts down. Runs `last_seal` after the last audit record is written and before the database connections close.
 async fn drain(platform: Platform, serving: &TaskTracker, grace: Duration, last_seal: impl Future<Output = ()>) {
     tracing::info!(grace_s = grace.as_secs(), "draining");
     platform.readiness.drain();
@@ -143,23 +144,23 @@ async fn listen(settings: &Settings, port: u16) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; is the port in use?"))
 }
 
-/// Waits until the database passes the preflight; `/ready` reports what is missing meanwhile. Returns `false` if the
-/// process is stopped before that.
+/// Waits until the database passes the preflight; until then `/ready` reports that the database is missing. Returns
+/// `false` if `stop` is cancelled before that.
 async fn wait_for_database(
     databases: &Databases,
     listener: Option<&Arc<TcpListener>>,
     stop: &CancellationToken,
 ) -> Result<bool> {
-    let found = CancellationToken::new();
+    let reachable = CancellationToken::new();
     let starting = async {
         if let Some(listener) = listener {
-            let (readiness, ids) = (Arc::new(Starting), Arc::new(TimeOrderedIds));
-            serve_starting(Arc::clone(listener), readiness, ids, found.clone()).await;
+            let (readiness, ids) = (Arc::new(StartingReadiness), Arc::new(TimeOrderedIds));
+            serve_starting(Arc::clone(listener), readiness, ids, reachable.clone()).await;
         }
     };
     let waiting = async {
         let result = stop.run_until_cancelled(wait_until_reachable(databases)).await.unwrap_or(Ok(false));
-        found.cancel();
+        reachable.cancel();
         result
     };
     let (result, ()) = tokio::join!(waiting, starting);
@@ -176,11 +177,11 @@ async fn wait_until_reachable(databases: &Databases) -> Result<bool> {
             tracing::warn!("the database does not respond; waiting for it");
             logged = true;
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
-/// `None` if the database cannot be reached yet.
+/// Runs the preflight; `None` if the database cannot be reached yet.
 async fn preflight(databases: &Databases) -> Option<Result<bool>> {
     match databases.preflight().await {
         Ok(()) => Some(Ok(true)),

@@ -1,19 +1,19 @@
-//! Settings of the ingestion, from several sections of the configuration.
+//! Builds the ingestion settings, which come from several sections of the configuration.
 
 use crate::config::Settings;
 use anyhow::{Context as _, Result};
 use tools::ingest::IngestSettings;
 
-/// Settings of the ingestion.
+/// The ingestion settings.
 ///
 /// # Errors
-/// If text recognition is enabled and this program cannot confine it.
+/// If OCR is enabled, but there is no launcher to sandbox it.
 pub fn ingestion(settings: &Settings) -> Result<IngestSettings> {
     let ocr = settings.ingest.ocr.then(|| {
         let launcher = settings.launcher.clone();
-        launcher.context("ingest.ocr is true, but this program cannot confine the text recognition")
+        launcher.context("ingest.ocr is true, but there is no launcher to sandbox the OCR program")
     });
-    let ocr = ocr.transpose()?.map(|launcher| settings.ingest.recognition(launcher));
+    let ocr = ocr.transpose()?.map(|launcher| settings.ingest.ocr_settings(launcher));
     Ok(IngestSettings {
         max_upload_bytes: settings.storage.max_upload_mib << 20,
         upload_limit: settings.storage.upload_limit(),

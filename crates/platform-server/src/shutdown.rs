@@ -1,10 +1,11 @@
-//! Shutdown on SIGTERM and Ctrl-C.
+//! Shutdown on SIGTERM and SIGINT (Ctrl-C).
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that the first SIGTERM or SIGINT cancels; the second one ends the process at once.
+/// Returns a token that the first SIGTERM or SIGINT cancels. A second signal ends the process at once with exit code
+/// 130.
 ///
 /// # Errors
 /// If a signal handler cannot be installed.

@@ -1,11 +1,11 @@
-//! Deletes expired rows periodically.
+//! Deletes expired idempotency keys periodically.
 
 use domain::ports::JobQueue;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Interval of sweeps.
+/// Interval between two sweeps.
 const INTERVAL: Duration = Duration::from_secs(600);
 
 /// Deletes expired idempotency keys at each interval until `stop`.
@@ -13,8 +13,8 @@ pub async fn sweep_periodically(queue: Arc<dyn JobQueue>, stop: CancellationToke
     loop {
         match queue.sweep_expired().await {
             Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "expired idempotency keys swept"),
-            Err(error) => tracing::debug!(%error, "expired idempotency keys could not be swept"),
+            Ok(rows) => tracing::info!(rows, "deleted expired idempotency keys"),
+            Err(error) => tracing::debug!(%error, "expired idempotency keys could not be deleted"),
         }
         if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
             return;

@@ -1,11 +1,11 @@
-//! The system clock and the source of ids; no other code reads either.
+//! The system clock and the generator of ids. All other code gets them as `Clock` and `IdGen`.
 
 use chrono::{SubsecRound as _, Utc};
 use domain::ports::{Clock, IdGen};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
-/// The system clock, in microseconds.
+/// The system clock, truncated to microseconds as PostgreSQL stores them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -16,7 +16,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// UUIDv7 (RFC 9562), monotonic within this process.
+/// Generates version 7 UUIDs (RFC 9562), which are monotonic within this process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TimeOrderedIds;
 

@@ -9,10 +9,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// Holds the trace exporter; `stop` sends the remaining spans.
+/// Owns the trace exporter; [`TelemetryGuard::stop`] sends the remaining spans.
 pub struct TelemetryGuard(Option<SdkTracerProvider>);
 
-/// Starts logs and traces.
+/// Initializes logging and, if a collector is configured, tracing.
 ///
 /// # Errors
 /// If the filter or the collector's URL is not valid.
@@ -49,7 +49,7 @@ fn exporter(endpoint: &str) -> Result<SdkTracerProvider> {
 }
 
 impl TelemetryGuard {
-    /// Sends what is still held. Blocks for at most a few seconds, off the async threads.
+    /// Sends the buffered spans. Takes at most a few seconds and does not block the async runtime.
     pub async fn stop(self) {
         if let Some(provider) = self.0 {
             let _ = tokio::task::spawn_blocking(move || provider.shutdown()).await;

@@ -1,9 +1,9 @@
-//! The program killed at random moments under load (kill -9), started again, and looked at: what was answered 2xx is
-//! there, every operation has one intent and one outcome, and the audit log holds.
+//! Kills the server (SIGKILL) at various times under load, restarts it, and checks the data: everything that was
+//! answered with 2xx is stored, every operation has one intent and one outcome, and the audit log is intact.
 
 #![expect(
     clippy::expect_used,
-    reason = "a test that cannot go on fails; its helpers stand outside of #[test] functions"
+    reason = "a failed expectation fails the test; clippy exempts only #[test] functions, not helpers"
 )]
 
 use data::testing::TestDb;
@@ -24,7 +24,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_platform-server");
 const ROUNDS: u64 = 4;
 const CLIENTS: usize = 6;
 
-struct World {
+struct Deployment {
     variables: Vec<(String, String)>,
     settings: Settings,
     base: String,
@@ -33,7 +33,7 @@ struct World {
     _dir: tempfile::TempDir,
 }
 
-impl World {
+impl Deployment {
     async fn new() -> Self {
         platform_server::install_tls();
         let db = TestDb::create().await.expect("a database");
@@ -66,24 +66,24 @@ impl World {
         let mut command = Command::new(PROGRAM);
         command.arg("all").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let server = Server(command.envs(self.variables.iter().cloned()).spawn().expect("the program starts"));
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             let ready = self.http.get(format!("{}/ready", self.base)).send().await;
             if ready.is_ok_and(|answer| answer.status() == 200) {
                 return server;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "the program is not ready");
+            assert!(started.elapsed() < Duration::from_secs(60), "the program is not ready");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Works until a request fails for want of a server; what was answered 2xx.
-    async fn work(&self, token: &str, client: usize) -> Done {
-        let mut done = Done::default();
+    /// Sends requests until the server is gone; returns what was answered with 2xx.
+    async fn work(&self, token: &str, client: usize) -> Confirmed {
+        let mut done = Confirmed::default();
         for turn in 0.. {
             let name = format!("{client}-{turn}");
-            let Some(made) = self.ask(token, "/v1/conversations", &json!({ "title": name })).await else { break };
-            let id = made["id"].as_str().expect("an id").to_owned();
+            let Some(created) = self.ask(token, "/v1/conversations", &json!({ "title": name })).await else { break };
+            let id = created["id"].as_str().expect("an id").to_owned();
             done.conversations.push(id.clone());
             if self.ask(token, "/v1/memories", &json!({ "content": name })).await.is_none() {
                 break;
@@ -105,14 +105,14 @@ impl World {
     }
 }
 
-/// The running program. None outlives its test.
+/// The running server, which is killed at the end of the test.
 struct Server(Child);
 
 impl Server {
-    /// kill -9, and waits until it is gone.
+    /// Sends SIGKILL and waits until the process is gone.
     fn kill(&mut self) {
         self.0.kill().expect("kill -9");
-        self.0.wait().expect("it is gone");
+        self.0.wait().expect("the process is gone");
     }
 }
 
@@ -123,69 +123,69 @@ impl Drop for Server {
 }
 
 #[derive(Default)]
-struct Done {
+struct Confirmed {
     conversations: Vec<String>,
     memories: i64,
     answers: Vec<String>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
+#[expect(clippy::disallowed_methods, reason = "cargo xtask test passes settings to the tests as variables")]
 fn model_dir() -> String {
     std::env::var("PLATFORM_TEST_MODEL_DIR").expect("run the tests with `cargo xtask test`")
 }
 
-/// Moments that differ from round to round, and not from run to run.
-fn moment(round: u64) -> Duration {
+/// Time until the kill: differs between rounds, but not between runs.
+fn kill_delay(round: u64) -> Duration {
     Duration::from_millis(300 + (round * 7_919) % 900)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_killed_at_any_moment_leaves_no_operation_open_and_loses_nothing() {
-    let world = World::new().await;
-    let development = DevelopmentPlatform::open(world.settings.clone()).await.expect("a desk");
+    let deployment = Deployment::new().await;
+    let development = DevelopmentPlatform::open(deployment.settings.clone()).await.expect("the platform opens");
     let ttl = Duration::from_secs(3_600);
     let token = development.token("plant-a", &Person::named("uma", Role::User), ttl).await.expect("a token");
     development.into_platform().close().await;
     let mut all = Vec::new();
     for round in 0..ROUNDS {
-        let mut server = world.start().await;
-        let (done, ()) = tokio::join!(join_all((0..CLIENTS).map(|client| world.work(&token, client))), async {
-            tokio::time::sleep(moment(round)).await;
+        let mut server = deployment.start().await;
+        let (done, ()) = tokio::join!(join_all((0..CLIENTS).map(|client| deployment.work(&token, client))), async {
+            tokio::time::sleep(kill_delay(round)).await;
             server.kill();
         });
         all.extend(done);
     }
-    let mut server = world.start().await;
-    let mut sight = PgConnection::connect(&world.db.superuser_url()).await.expect("the database");
-    until_closed(&mut sight).await;
-    everything_is_there(&mut sight, &all).await;
-    each_intent_has_one_outcome(&mut sight).await;
+    let mut server = deployment.start().await;
+    let mut connection = PgConnection::connect(&deployment.db.superuser_url()).await.expect("the database");
+    wait_until_all_closed(&mut connection).await;
+    assert_confirmed_rows_exist(&mut connection, &all).await;
+    assert_one_outcome_per_intent(&mut connection).await;
     server.kill();
     let command = AuditCommand::Verify { export: None, checkpoints: None, public_key: Vec::new() };
-    audit::run(command, &world.settings).await.expect("the audit log holds");
+    audit::run(command, &deployment.settings).await.expect("the audit log holds");
 }
 
-async fn count(sight: &mut PgConnection, sql: &'static str) -> i64 {
-    sqlx::query_scalar(sql).fetch_one(sight).await.expect("a query of the tests")
+async fn count(connection: &mut PgConnection, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(connection).await.expect("a query of the tests")
 }
 
-/// Until the started program has closed what the killed ones left open.
-async fn until_closed(sight: &mut PgConnection) {
-    let begun = Instant::now();
-    while count(sight, "SELECT count(*) FROM audit_open").await > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "operations of dead processes are still open");
+/// Waits until the restarted server has closed the operations that the killed ones left open.
+async fn wait_until_all_closed(connection: &mut PgConnection) {
+    let started = Instant::now();
+    while count(connection, "SELECT count(*) FROM audit_open").await > 0 {
+        assert!(started.elapsed() < Duration::from_secs(30), "operations of dead processes are still open");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
-async fn everything_is_there(sight: &mut PgConnection, all: &[Done]) {
+async fn assert_confirmed_rows_exist(connection: &mut PgConnection, all: &[Confirmed]) {
     let conversations: Vec<&String> = all.iter().flat_map(|done| &done.conversations).collect();
     let answers: Vec<&String> = all.iter().flat_map(|done| &done.answers).collect();
     assert!(conversations.len() > 10 && !answers.is_empty(), "{} and {}", conversations.len(), answers.len());
     for id in conversations {
         let found: i64 = sqlx::query_scalar("SELECT count(*) FROM conversations WHERE id = $1::uuid")
             .bind(id)
-            .fetch_one(&mut *sight)
+            .fetch_one(&mut *connection)
             .await
             .expect("a query");
         assert_eq!(found, 1, "conversation {id}");
@@ -194,31 +194,31 @@ async fn everything_is_there(sight: &mut PgConnection, all: &[Done]) {
         let found: i64 =
             sqlx::query_scalar("SELECT count(*) FROM messages WHERE id = $1::uuid AND status = 'complete'")
                 .bind(id)
-                .fetch_one(&mut *sight)
+                .fetch_one(&mut *connection)
                 .await
                 .expect("a query");
         assert_eq!(found, 1, "answer {id}");
     }
     let memories: i64 = all.iter().map(|done| done.memories).sum();
-    assert!(count(sight, "SELECT count(*) FROM memories").await >= memories);
+    assert!(count(connection, "SELECT count(*) FROM memories").await >= memories);
 }
 
-async fn each_intent_has_one_outcome(sight: &mut PgConnection) {
+async fn assert_one_outcome_per_intent(connection: &mut PgConnection) {
     let wrong = "SELECT count(*) FROM (
         SELECT tenant_id, correlation_id FROM audit_logs WHERE phase <> 'event' GROUP BY 1, 2
         HAVING count(*) FILTER (WHERE phase = 'intent') <> 1 OR count(*) FILTER (WHERE phase = 'outcome') <> 1) AS odd";
-    assert_eq!(count(sight, wrong).await, 0, "operations without exactly one intent and one outcome");
-    let effects = "SELECT count(*) FROM conversations c WHERE NOT EXISTS (
+    assert_eq!(count(connection, wrong).await, 0, "operations without exactly one intent and one outcome");
+    let without_intent = "SELECT count(*) FROM conversations c WHERE NOT EXISTS (
         SELECT FROM audit_logs l WHERE l.tenant_id = c.tenant_id AND l.event_type = 'conversation.create'
                                    AND l.phase = 'intent' AND l.created_at <= c.created_at)";
-    assert_eq!(count(sight, effects).await, 0, "an effect without an earlier intent");
-    let made = "SELECT (SELECT count(*) FROM conversations)
+    assert_eq!(count(connection, without_intent).await, 0, "conversations without an earlier intent");
+    let unaccounted = "SELECT (SELECT count(*) FROM conversations)
         - (SELECT count(*) FROM audit_logs WHERE event_type = 'conversation.create' AND phase = 'outcome'
                                              AND result_status = 'success')
         - (SELECT count(*) FROM audit_logs WHERE event_type = 'conversation.create' AND phase = 'outcome'
                                              AND result_status = 'unknown')";
-    let difference = count(sight, made).await;
+    let difference = count(connection, unaccounted).await;
     assert!(difference <= 0, "{difference} conversations that no outcome accounts for");
     let unknown = "SELECT count(*) FROM audit_logs WHERE phase = 'outcome' AND result_status = 'unknown'";
-    assert!(count(sight, unknown).await > 0, "the kills met operations");
+    assert!(count(connection, unknown).await > 0, "the kills interrupted operations");
 }

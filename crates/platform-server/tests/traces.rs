@@ -1,10 +1,10 @@
-//! What the program sends to a collector of traces, and what it logs: the span of the model call is a child of the
-//! request's, under the names of the GenAI conventions, and neither traces nor logs hold content or secrets, unless the
-//! settings say so for traces.
+//! The traces that the server sends to a collector, and its log. The span of the model call is a child of the request's
+//! span and follows the GenAI semantic conventions. Neither traces nor logs contain content or secrets, except for
+//! traces if `telemetry.record_content` is set.
 
 #![expect(
     clippy::expect_used,
-    reason = "a test that cannot go on fails; its helpers stand outside of #[test] functions"
+    reason = "a failed expectation fails the test; clippy exempts only #[test] functions, not helpers"
 )]
 
 use data::testing::TestDb;
@@ -36,42 +36,42 @@ impl Drop for Server {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
+#[expect(clippy::disallowed_methods, reason = "cargo xtask test passes settings to the tests as variables")]
 fn model_dir() -> String {
     std::env::var("PLATFORM_TEST_MODEL_DIR").unwrap_or_default()
 }
 
-/// A model server and a collector of traces in one.
-async fn around() -> MockServer {
+/// Starts a mock server that is both model server and trace collector.
+async fn start_mock_server() -> MockServer {
     let server = MockServer::start().await;
-    let word =
+    let chunk =
         json!({ "model": "served-7b", "choices": [{ "delta": { "content": ANSWER }, "finish_reason": "stop" }] });
     let usage = json!({ "choices": [], "usage": { "prompt_tokens": 21, "completion_tokens": 7 } });
-    let body = format!("data: {word}\n\ndata: {usage}\n\ndata: [DONE]\n\n");
+    let body = format!("data: {chunk}\n\ndata: {usage}\n\ndata: [DONE]\n\n");
     let stream = ResponseTemplate::new(200).set_body_raw(body, "text/event-stream");
     Mock::given(method("POST")).and(path("/v1/chat/completions")).respond_with(stream).mount(&server).await;
     Mock::given(method("POST")).and(path("/v1/traces")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
     server
 }
 
-/// What a chat turn over HTTP left behind.
+/// Telemetry of a chat turn over HTTP.
 struct Observed {
     spans: Vec<Span>,
-    /// Everything that the program wrote to stdout and stderr.
+    /// Everything that the server wrote to stdout and stderr.
     log: String,
     token: String,
 }
 
-/// Runs a chat turn over HTTP, with these further settings.
+/// Runs a chat turn over HTTP with these additional settings.
 async fn observe(more: &[(&str, &str)]) -> Observed {
     platform_server::install_tls();
-    let (db, around) = (TestDb::create().await.expect("a database"), around().await);
+    let (db, mock) = (TestDb::create().await.expect("a database"), start_mock_server().await);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let port =
         TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a free port").port().to_string();
     let in_dir = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
     let (app, worker, auditor, model) = (db.app_url(), db.worker_url(), db.auditor_url(), model_dir());
-    let (blobs, issuer, url) = (in_dir("blobs"), in_dir("issuer"), around.uri());
+    let (blobs, issuer, url) = (in_dir("blobs"), in_dir("issuer"), mock.uri());
     let mut variables = vec![
         ("DATABASE_URL", app.as_str()),
         ("DATABASE_WORKER_URL", &worker),
@@ -89,7 +89,7 @@ async fn observe(more: &[(&str, &str)]) -> Observed {
     ];
     variables.extend_from_slice(more);
     let settings = Settings::load(None, &Environment::of(&variables)).expect("valid settings");
-    let development = DevelopmentPlatform::open(settings).await.expect("a desk");
+    let development = DevelopmentPlatform::open(settings).await.expect("the platform opens");
     let token =
         development.token("plant", &Person::named("uma", Role::User), Duration::from_secs(600)).await.expect("a token");
     let mut program = Command::new(PROGRAM);
@@ -98,16 +98,16 @@ async fn observe(more: &[(&str, &str)]) -> Observed {
     program.arg("serve").stdin(Stdio::null()).stdout(log.try_clone().expect("a handle")).stderr(log);
     let _server = Server(program.envs(variables).spawn().expect("the program starts"));
     chat(&format!("http://127.0.0.1:{port}"), &token).await;
-    let spans = received(&around).await;
+    let spans = received_spans(&mock).await;
     let log = std::fs::read_to_string(&log_path).expect("a readable log");
     Observed { spans, log, token }
 }
 
 async fn chat(base: &str, token: &str) {
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let begun = Instant::now();
+    let started = Instant::now();
     while !http.get(format!("{base}/ready")).send().await.is_ok_and(|answer| answer.status() == 200) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the program is not ready");
+        assert!(started.elapsed() < Duration::from_secs(60), "the program is not ready");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let ask = async |path: String, body: Value| {
@@ -115,15 +115,15 @@ async fn chat(base: &str, token: &str) {
         let answer = request.send().await.and_then(reqwest::Response::error_for_status).expect("an answer");
         answer.json::<Value>().await.expect("JSON")
     };
-    let made = ask("/v1/conversations".to_owned(), json!({})).await;
-    let path = format!("/v1/conversations/{}/chat", made["id"].as_str().expect("an id"));
+    let created = ask("/v1/conversations".to_owned(), json!({})).await;
+    let path = format!("/v1/conversations/{}/chat", created["id"].as_str().expect("an id"));
     let answer = ask(path, json!({ "message": QUESTION, "stream": false, "retrieval": "never" })).await;
     assert_eq!(answer["content"], ANSWER);
 }
 
-/// What the collector has, once the span of the model call is among it.
-async fn received(collector: &MockServer) -> Vec<Span> {
-    let begun = Instant::now();
+/// Waits until the collector has received the span of the model call; returns all spans so far.
+async fn received_spans(collector: &MockServer) -> Vec<Span> {
+    let started = Instant::now();
     loop {
         let requests = collector.received_requests().await.unwrap_or_default();
         let exports = requests.iter().filter(|request| request.url.path() == "/v1/traces");
@@ -133,7 +133,7 @@ async fn received(collector: &MockServer) -> Vec<Span> {
         if spans.iter().any(|span| span.name == "chat fast") {
             return spans;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "no span of the model call came");
+        assert!(started.elapsed() < Duration::from_secs(60), "the span of the model call was not received");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -144,11 +144,11 @@ fn attribute(span: &Span, key: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_call_to_the_model_hangs_beneath_its_request_and_holds_no_content() {
+async fn the_span_of_a_model_call_is_a_child_of_its_request_and_has_no_content() {
     let Observed { spans, .. } = observe(&[]).await;
     let call = spans.iter().find(|span| span.name == "chat fast").expect("it is there");
     let parent = spans.iter().find(|span| span.span_id == call.parent_span_id);
-    let request = parent.expect("its parent has ended before it, or is no span");
+    let request = parent.expect("the parent span was exported, too");
     assert_eq!((request.name.as_str(), &request.trace_id), ("http", &call.trace_id));
     assert!(attribute(request, "route").contains("/chat"), "{request:?}");
     for (key, value) in [
@@ -167,7 +167,7 @@ async fn the_call_to_the_model_hangs_beneath_its_request_and_holds_no_content() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn content_is_in_the_traces_where_the_settings_say_so() {
+async fn traces_have_content_if_record_content_is_set() {
     let Observed { spans, .. } = observe(&[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]).await;
     let call = spans.iter().find(|span| span.name == "chat fast").expect("it is there");
     assert!(attribute(call, "gen_ai.input.messages").contains("secret-question"), "{call:?}");
@@ -175,7 +175,7 @@ async fn content_is_in_the_traces_where_the_settings_say_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_holds_requests_and_neither_content_nor_secrets() {
+async fn the_log_has_requests_but_neither_content_nor_secrets() {
     for more in [&[][..], &[("RUST_LOG", "debug")], &[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]] {
         let Observed { log, token, .. } = observe(more).await;
         assert!(log.contains("request served") && log.contains("/v1/conversations/{id}/chat"), "control: {log}");

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the benchmarks, each a program of the workspace or an evaluation of a large set, with their
-//! results under `target/bench/`.
+//! `cargo xtask bench`: runs benchmarks and writes their results to `target/bench/`. A benchmark is an example program
+//! of the workspace, an evaluation of a large generated set, or both.
 
 mod sets;
 
@@ -13,26 +13,26 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use crate::proc::{self, Interrupt};
-use crate::progress::say;
+use crate::progress::print_status;
 use crate::{eval, files, model, project, seed, test};
 
-/// A benchmark: its name, what it measures, and how.
+/// A benchmark: its name, a description of what it measures, and the steps to run.
 struct Bench {
     name: &'static str,
     measures: &'static str,
     steps: &'static [Step],
 }
 
-/// One part of a benchmark. Words in braces stand for places: `{model}` for the directory of the embedded model,
-/// `{plant}` for the sample plant, `{work}` for a directory of the benchmark's own.
+/// One step of a benchmark. Arguments may contain placeholders for directories: `{model}` for the embedded model,
+/// `{plant}` for the sample plant, `{work}` for the benchmark's working directory.
 enum Step {
-    /// A cargo command. Database and model are also in the variables of `cargo xtask test`.
+    /// Arguments of a cargo command. It gets the same database and model variables as `cargo xtask test` sets.
     Cargo(&'static [&'static str]),
-    /// An evaluation by the optimized server of the set that this function writes into the benchmark's directory.
+    /// Evaluates, with the release build of the server, the set that this function writes to the working directory.
     Evaluate(fn(&Path) -> Result<()>),
 }
 
-/// Add an entry here for a new benchmark.
+/// All benchmarks; add an entry here for a new one.
 const BENCHES: &[Bench] = &[
     Bench {
         name: "embed",
@@ -100,18 +100,18 @@ pub struct Args {
     name: Option<String>,
 }
 
-/// Runs one benchmark, or all.
+/// Runs the named benchmark, or all of them.
 ///
 /// # Errors
-/// If there is none of that name, or one fails.
+/// If there is no benchmark of that name, or one fails.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let chosen = choose(BENCHES, args.name.as_deref())?;
     let results = project::target_dir()?.join("bench");
     for bench in chosen {
-        say(&format!("{}: {}", bench.name, bench.measures));
+        print_status(&format!("{}: {}", bench.name, bench.measures));
         let work = results.join(bench.name);
         files::create_dir(&work, 0o755)?;
-        let (begun, mut lines) = (Instant::now(), Vec::new());
+        let (started, mut lines) = (Instant::now(), Vec::new());
         for step in bench.steps {
             match step {
                 Step::Cargo(words) => lines.extend(run_cargo(words, &work, interrupt)?),
@@ -119,22 +119,22 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
             }
         }
         let out = results.join(format!("{}.json", bench.name));
-        let result = result(bench, begun.elapsed().as_secs_f64(), &lines);
+        let result = result(bench, started.elapsed().as_secs_f64(), &lines);
         fs::write(&out, format!("{result:#}\n")).with_context(|| format!("cannot write {}", out.display()))?;
         println!("{}", out.display());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs a program of the workspace; returns the lines that it prints.
+/// Runs a cargo command with the placeholders replaced; returns the lines that it prints.
 fn run_cargo(words: &[&str], work: &Path, interrupt: &Interrupt) -> Result<Vec<String>> {
-    let places =
+    let placeholders =
         [("{model}", model::provision(interrupt)?), ("{plant}", seed::plant()?), ("{work}", work.to_path_buf())];
     let mut cargo = project::cargo()?;
     for word in words {
         let mut word = (*word).to_owned();
-        for (name, place) in &places {
-            word = word.replace(name, place.to_str().context("a path is not valid UTF-8")?);
+        for (name, path) in &placeholders {
+            word = word.replace(name, path.to_str().context("a path is not valid UTF-8")?);
         }
         cargo.arg(word);
     }
@@ -150,7 +150,7 @@ fn run_cargo(words: &[&str], work: &Path, interrupt: &Interrupt) -> Result<Vec<S
     Ok(lines)
 }
 
-/// Evaluates a set; returns its figures and costs as one line of JSON.
+/// Evaluates a set; returns its metrics, latencies and memory use as one line of JSON.
 fn evaluate(write_set: fn(&Path) -> Result<()>, work: &Path, interrupt: &Interrupt) -> Result<String> {
     write_set(work)?;
     let out = work.join("evaluation.json");
@@ -158,13 +158,13 @@ fn evaluate(write_set: fn(&Path) -> Result<()>, work: &Path, interrupt: &Interru
     if status != ExitCode::SUCCESS {
         bail!("the evaluation failed");
     }
-    let mut result: Value = serde_json::from_str(&fs::read_to_string(&out)?).context("the evaluation's result")?;
+    let mut result: Value = serde_json::from_str(&fs::read_to_string(&out)?).context("cannot parse the result")?;
     let kept = ["figures", "ingested", "search", "peak_memory_bytes", "failed"];
     let kept: serde_json::Map<_, _> = kept.iter().map(|key| ((*key).to_owned(), result[*key].take())).collect();
     Ok(Value::Object(kept).to_string())
 }
 
-/// What is kept of a run: lines that are JSON objects are its figures, the others its words.
+/// The stored result of a run: lines that are JSON objects go into `figures`, all others into `output`.
 fn result(bench: &Bench, seconds: f64, lines: &[String]) -> Value {
     let parse = |line: &String| serde_json::from_str::<Value>(line).ok().filter(Value::is_object);
     let figures: Vec<_> = lines.iter().filter_map(parse).collect();
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_told_from_words() {
+    fn json_lines_are_figures_and_other_lines_are_output() {
         let lines = ["load: 90 ms".to_owned(), r#"{"chunks_per_second": 31.5}"#.to_owned(), "7".to_owned()];
         let result = result(&BENCHES[0], 2.5, &lines);
         assert_eq!(result["figures"], json!([{ "chunks_per_second": 31.5 }]));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_benchmark_is_answered_with_the_known_ones() {
+    fn the_error_for_an_unknown_benchmark_lists_the_known_ones() {
         let benches = [Bench { name: "search", measures: "hybrid search", steps: &[] }];
         assert_eq!(choose(&benches, None).unwrap().len(), 1);
         assert_eq!(choose(&benches, Some("search")).unwrap().len(), 1);

@@ -1,4 +1,4 @@
-//! Large sets to evaluate: generated, the same in each run, and nothing that has to be fetched.
+//! Large evaluation sets. They are generated and identical in every run, so nothing has to be downloaded.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,16 +7,17 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// The set's name in its directory.
+/// File name of the set in the working directory.
 pub const FILE: &str = "set.json";
 
-/// Files of the search set, and sections of each: a section is a passage.
+/// Number of files of the search set.
 const LOGBOOKS: usize = 15;
+/// Number of sections of each file; each becomes one passage.
 const SECTIONS: usize = 1_000;
-/// Each so manieth section is asked for.
-const ASKED: usize = 75;
+/// There is a question about every 75th section.
+const QUESTION_INTERVAL: usize = 75;
 
-/// The large file that the readers' comparison has written, and one question.
+/// Writes a set with the large PDF that the preceding step generated, and one question.
 ///
 /// # Errors
 /// If the set cannot be written.
@@ -28,7 +29,7 @@ pub fn volume(work: &Path) -> Result<()> {
     write(work, &json!([{ "path": "volume.pdf" }]), &questions)
 }
 
-/// Fifteen log books with a thousand entries each, and two hundred questions.
+/// Writes a set of 15 log books with 1,000 entries each, and 200 questions.
 ///
 /// # Errors
 /// If the files cannot be written.
@@ -40,7 +41,7 @@ pub fn logbooks(work: &Path) -> Result<()> {
         for number in (0..SECTIONS).map(|section| book * SECTIONS + section) {
             let entry = Entry::of(number);
             let _ = write!(text, "\n## {}\n\n{}\n", entry.heading(), entry.text());
-            if number % ASKED == 0 {
+            if number % QUESTION_INTERVAL == 0 {
                 let expected = json!([{ "doc": name, "section": entry.heading() }]);
                 questions.push(json!({ "id": number.to_string(), "question": entry.question(), "expected": expected }));
             }
@@ -58,7 +59,7 @@ fn write(work: &Path, documents: &Value, questions: &Value) -> Result<()> {
     fs::write(&path, format!("{set:#}\n")).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// An entry of a log book: what was found at a machine, and what was done. Its number decides all of it.
+/// A log book entry: what was found at a machine, and what was done. The number determines its whole content.
 struct Entry {
     number: usize,
 }
@@ -100,7 +101,7 @@ const FINDINGS: [&str; 13] = [
     "ran out of line by a hair",
     "had been fitted the wrong way round",
 ];
-const DEEDS: [&str; 17] = [
+const ACTIONS: [&str; 17] = [
     "It was replaced from store.",
     "The shift cleaned and refitted it.",
     "Maintenance will look at it on Monday.",
@@ -125,7 +126,7 @@ impl Entry {
         Self { number }
     }
 
-    /// The counts are prime to each other, so that hardly two entries say the same.
+    /// Picks an element by the entry's number. The lists' lengths are coprime, so that combinations hardly ever repeat.
     fn pick<'a>(&self, words: &[&'a str]) -> &'a str {
         words.get(self.number % words.len()).copied().unwrap_or_default()
     }
@@ -146,7 +147,7 @@ impl Entry {
              bar and the motor drew {} A; the operator noted {} operating hours since the last overhaul.",
             number % 5,
             self.tag(),
-            self.pick(&DEEDS),
+            self.pick(&ACTIONS),
             number % 19,
             number % 10,
             20 + number % 83,
@@ -154,10 +155,10 @@ impl Entry {
         )
     }
 
-    /// Half of the questions name the tag, the other half the trouble.
+    /// Half of the questions name the tag, the other half describe the finding.
     fn question(&self) -> String {
         let (machine, part, finding) = (self.pick(&MACHINES), self.pick(&PARTS), self.pick(&FINDINGS));
-        if (self.number / ASKED).is_multiple_of(2) {
+        if (self.number / QUESTION_INTERVAL).is_multiple_of(2) {
             format!("What was found at the {part} of {}?", self.tag())
         } else {
             format!(
@@ -184,7 +185,7 @@ mod tests {
             assert_eq!(read(first.path(), name), read(second.path(), name));
         }
         let set: Value = serde_json::from_str(&read(first.path(), FILE)).unwrap();
-        assert_eq!(set["questions"].as_array().unwrap().len(), LOGBOOKS * SECTIONS / ASKED);
+        assert_eq!(set["questions"].as_array().unwrap().len(), LOGBOOKS * SECTIONS / QUESTION_INTERVAL);
         let texts: HashSet<String> = (0..LOGBOOKS * SECTIONS).map(|number| Entry::of(number).text()).collect();
         assert_eq!(texts.len(), LOGBOOKS * SECTIONS);
     }

@@ -1,16 +1,16 @@
-//! The table of invariants in docs/ARCHITECTURE.md is true as far as names go: the files exist, and so do the tests.
+//! The table of invariants in docs/ARCHITECTURE.md names a check for each row, and the named files and tests exist.
 
 use super::workspace::Text;
 use std::collections::HashSet;
 
-/// The heading above the table.
+/// Heading of the section with the table.
 const TABLE: &str = "## What never happens";
-/// Words that stand for a check without a file.
+/// Words that name a check that is not a test file.
 const OTHER_CHECKS: &[&str] = &["clippy", "visibility", "cargo xtask", "the store suite", "preflight", "a trigger"];
-/// A code span with as many underscores is the name of a test.
+/// A code span with at least this many underscores is taken for the name of a test.
 const TEST_UNDERSCORES: usize = 3;
 
-/// One sentence for each name of the page that does not exist, and for each line of the table without a check.
+/// A message for each named file or test that does not exist, and for each row of the table without a check.
 pub fn violations(page: &str, sources: &[Text]) -> Vec<String> {
     let functions: HashSet<&str> = sources.iter().flat_map(|source| functions(&source.content)).collect();
     let mut found: Vec<String> = code_spans(page).filter_map(|span| unknown(span, sources, &functions)).collect();
@@ -30,7 +30,7 @@ fn unknown(span: &str, sources: &[Text], functions: &HashSet<&str>) -> Option<St
     (!exists).then(|| format!("docs/ARCHITECTURE.md names the test {span}, which does not exist"))
 }
 
-/// The rows of the table, without its head.
+/// The rows of the table, without its header.
 fn rows(page: &str) -> impl Iterator<Item = &str> {
     let table = page.split_once(TABLE).map_or("", |(_, table)| table);
     let section = table.split("\n## ").next().unwrap_or_default();

@@ -1,13 +1,13 @@
-//! No doc comment of one or two words: it says no more than the name of its item. The rule reads lines and not syntax,
-//! so that it also sees the items inside of macros. Exempt are a single code span, which is a value on the wire, and
-//! the gateway's wire types, whose comments are descriptions in the OpenAPI document.
+//! No doc comment of one or two words, because it only repeats the name of its item. The check reads lines rather than
+//! syntax trees, so that it covers items inside macros. Exempt are comments that consist of one code span (a value in a
+//! protocol), and the gateway's wire types, whose comments are descriptions in the OpenAPI document.
 
 use super::workspace::Text;
 
 /// Minimum number of words of a doc comment.
 const MIN_WORDS: usize = 3;
 
-/// One sentence for each doc comment that is too short.
+/// A message for each doc comment that is too short.
 pub fn violations(sources: &[Text]) -> Vec<String> {
     sources.iter().flat_map(of_source).collect()
 }
@@ -22,12 +22,12 @@ fn of_source(source: &Text) -> Vec<String> {
     let short = |(index, doc): (usize, &Option<&str>)| {
         let is_short = |doc: &&str| doc.split_whitespace().count() < MIN_WORDS && !is_code_span(doc);
         let doc = (*doc).filter(|doc| alone(index) && is_short(doc))?;
-        Some(format!("{}:{} says only {doc:?}: say what the name does not", source.path, index + 1))
+        Some(format!("{}:{}: the comment {doc:?} only repeats the name", source.path, index + 1))
     };
     lines.iter().enumerate().filter_map(short).collect()
 }
 
-/// Whether the file has types or handlers of the OpenAPI document.
+/// Whether the file defines types or handlers that the OpenAPI document describes.
 fn is_wire_type(source: &Text) -> bool {
     source.path.starts_with("crates/gateway/src/")
         && ["ToSchema", "utoipa::path"].iter().any(|name| source.content.contains(name))
@@ -57,8 +57,8 @@ mod tests {
         assert_eq!(
             found(content),
             [
-                "x.rs:1 says only \"Id.\": say what the name does not",
-                "x.rs:3 says only \"Which page.\": say what the name does not"
+                "x.rs:1: the comment \"Id.\" only repeats the name",
+                "x.rs:3: the comment \"Which page.\" only repeats the name"
             ]
         );
     }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn values_and_descriptions_of_the_openapi_document_are_not() {
+    fn code_spans_and_openapi_descriptions_are_allowed() {
         assert!(found("/// `chat.completion`\nobject: &'static str,\n").is_empty());
         let content = "use utoipa::ToSchema;\n/// Which page.\npage: u32,\n".to_owned();
         let gateway = Text { path: "crates/gateway/src/routes/x.rs".into(), content: content.clone() };
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clause_and_a_short_line_of_a_longer_comment_are_not() {
+    fn longer_comments_and_their_short_lines_are_allowed() {
         assert!(found("/// UUIDv7 of the row.\nid: Uuid,\n").is_empty());
         assert!(found("/// Reads a page of the list and the cursor of the\n/// next page.\nfn f() {}\n").is_empty());
         assert!(found("/// Reads it.\n///\n/// # Errors\n/// If the file is missing.\nfn f() {}\n").is_empty());

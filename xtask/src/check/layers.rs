@@ -1,10 +1,10 @@
-//! The layer rule: a layer names only `domain` and the crate directly beneath it, so that the gateway reaches the
-//! runtime only through the policy gate. `platform-server` and the tests name them all; xtask names none.
+//! The layer rule: a layer depends only on `domain` and on the crate directly below it, so that the gateway reaches the
+//! runtime only through the policy gate. `platform-server` and the tests may depend on all layers, xtask on none.
 
 use super::workspace::Package;
 
-/// Each layer and what of the other layers it may name. Order: bottom to top. `data` and `model-client` both stand on
-/// `domain` alone and build in parallel.
+/// Each layer with the layers that it may depend on, bottom to top. `data` and `model-client` depend only on `domain`
+/// and build in parallel.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("data", &["domain"]),
@@ -15,13 +15,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("gateway", &["domain", "policy"]),
 ];
 
-/// Packages beside the layers that only tests and examples depend on.
+/// Packages outside the layers that only tests and examples depend on.
 const SUPPORT: &[(&str, &[&str])] = &[("fakes", &["domain"])];
 
-/// Packages that put the layers together.
+/// Packages that compose the layers and may depend on all of them.
 const COMPOSERS: &[&str] = &["platform-server", "tests"];
 
-/// The edges that break the rule, one sentence each.
+/// A message for each dependency that breaks the rule.
 pub fn violations(packages: &[Package]) -> Vec<String> {
     packages.iter().flat_map(of_package).collect()
 }
@@ -35,11 +35,11 @@ fn of_package(package: &Package) -> Vec<String> {
         LAYERS.iter().chain(SUPPORT).find(|(layer, _)| *layer == name).map_or(&[][..], |(_, allowed)| allowed);
     let inner =
         |dependency: &&str| *dependency == "platform-server" || LAYERS.iter().any(|(layer, _)| layer == dependency);
-    let complain = |dependency: &str| match allowed {
-        [] => format!("{name} must not depend on {dependency}: it names no layer at all"),
-        allowed => format!("{name} must not depend on {dependency}: it may name {}", allowed.join(" and ")),
+    let message = |dependency: &str| match allowed {
+        [] => format!("{name} must not depend on {dependency}: it may depend on no layer"),
+        allowed => format!("{name} must not depend on {dependency}: it may only depend on {}", allowed.join(" and ")),
     };
-    package.shipped().filter(inner).filter(|dependency| !allowed.contains(dependency)).map(complain).collect()
+    package.shipped().filter(inner).filter(|dependency| !allowed.contains(dependency)).map(message).collect()
 }
 
 #[cfg(test)]
@@ -48,8 +48,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_house_as_it_is_built_passes() {
-        let house = [
+    fn the_layers_as_they_are_pass() {
+        let packages = [
             package("domain", &["serde"]),
             package("data", &["domain", "sqlx"]),
             package("model-client", &["domain", "reqwest"]),
@@ -61,24 +61,24 @@ mod tests {
             package("tests", &["data", "platform-server"]),
             package("xtask", &["clap"]),
         ];
-        assert_eq!(violations(&house), Vec::<String>::new());
+        assert_eq!(violations(&packages), Vec::<String>::new());
     }
 
     #[test]
-    fn reaching_past_the_gate_is_seen() {
+    fn a_dependency_that_bypasses_the_gate_is_found() {
         let found = violations(&[package("gateway", &["domain", "policy", "runtime"])]);
-        assert_eq!(found, ["gateway must not depend on runtime: it may name domain and policy"]);
+        assert_eq!(found, ["gateway must not depend on runtime: it may only depend on domain and policy"]);
     }
 
     #[test]
-    fn reaching_upwards_is_seen() {
+    fn an_upward_dependency_is_found() {
         assert_eq!(violations(&[package("domain", &["data"])]).len(), 1);
         assert_eq!(violations(&[package("tools", &["domain", "runtime"])]).len(), 1);
         assert_eq!(violations(&[package("gateway", &["platform-server"])]).len(), 1);
     }
 
     #[test]
-    fn a_new_crate_and_xtask_name_no_layer() {
+    fn a_new_crate_and_xtask_may_depend_on_no_layer() {
         assert_eq!(violations(&[package("xtask", &["domain"])]).len(), 1);
         assert_eq!(violations(&[package("helpers", &["data"])]).len(), 1);
     }

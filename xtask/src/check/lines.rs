@@ -1,16 +1,16 @@
-//! No line of Rust is wider than the limit. rustfmt breaks code only: it leaves comments and strings as they are.
+//! No line of Rust exceeds the maximum width. rustfmt wraps code, but leaves comments and strings as they are.
 
 use super::workspace::Text;
 
 /// Maximum width of a line, in characters.
 const MAX_COLUMNS: usize = 120;
 
-/// One sentence for each line that is too wide.
+/// A message for each line that is too wide.
 pub fn violations(sources: &[Text]) -> Vec<String> {
     sources.iter().filter(|source| !is_fixture(&source.path)).flat_map(of_source).collect()
 }
 
-/// Fixtures and generated files keep the lines that their source has.
+/// Whether the file is a fixture or generated, and therefore exempt.
 fn is_fixture(path: &str) -> bool {
     path.split('/').any(|part| matches!(part, "fixtures" | "snapshots" | "generated"))
 }

@@ -1,8 +1,8 @@
-//! What a Cargo.toml must say.
+//! Every Cargo.toml inherits the workspace's lints.
 
 use super::workspace::Text;
 
-/// A sentence for a manifest that does not take the workspace's lints.
+/// A message if the manifest is not valid or does not inherit the workspace's lints.
 pub fn violation(manifest: &Text) -> Option<String> {
     let parsed: toml::Table = match manifest.content.parse() {
         Ok(table) => table,
@@ -28,7 +28,7 @@ mod tests {
     }
 
     #[test]
-    fn lints_of_its_own_or_none_are_seen() {
+    fn own_lints_or_no_lints_are_found() {
         for content in
             ["[package]\nname = \"x\"", "[lints.rust]\nunsafe_code = \"allow\"", "[lints]\nworkspace = false", "[lints"]
         {

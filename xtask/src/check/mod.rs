@@ -1,8 +1,8 @@
-//! `cargo xtask check`: the rules of the repository. Each rule of our own is a pure function over what it reads, with
-//! tests that show it finding a violation.
+//! `cargo xtask check`: the rules of the repository. Each rule that is not a cargo command is a pure function over the
+//! sources, with tests that show that it finds violations.
 
 mod architecture;
-mod circles;
+mod cycles;
 mod docs;
 mod layers;
 mod lines;
@@ -48,7 +48,7 @@ const CARGO_CHECKS: &[CargoCheck] = &[
 /// Arguments of `cargo xtask check`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Names of the checks to run, such as `circles`; all of them by default.
+    /// Names of the checks to run, such as `cycles` [default: all of them].
     names: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl Args {
     }
 }
 
-/// Runs the checks, and fails if any of them does.
+/// Runs the checks and prints the violations; the exit code is 1 if any check fails.
 ///
 /// # Errors
 /// If the workspace cannot be read or cargo cannot be started.
@@ -74,7 +74,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
         ("roles", roles::violations(&workspace.sources)),
         ("sql", sql::violations(&workspace.sources)),
         ("tuples", tuples::violations(&parsed)),
-        ("circles", circles::violations(&parsed)),
+        ("cycles", cycles::violations(&parsed)),
         ("lines", lines::violations(&workspace.sources)),
         ("docs", docs::violations(&workspace.sources)),
         ("tidy", tidy::violations(&workspace.sources, &workspace.manifests)),

@@ -1,5 +1,5 @@
-//! The modules of a crate and how paths resolve to their files, as far as the check of import circles needs it: module
-//! declarations, imports, re-exports and globs; neither types nor macros of other crates.
+//! The modules of a crate, and how paths resolve to files, as far as the check for import cycles needs it: module
+//! declarations, imports, re-exports and globs, but neither types nor macros of other crates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,18 +10,18 @@ use super::syntax::{self, Source};
 /// Segments of a path from the crate's root, without `crate`.
 pub type ModulePath = Vec<String>;
 
-/// Maximum number of re-exports that a name is followed through.
+/// Maximum number of re-exports to follow for a name.
 const MAX_REEXPORTS: usize = 16;
 
 /// A module: a file, or an inline `mod x { … }` in one.
 pub struct Module<'a> {
-    /// Path of the file that holds it.
+    /// Path of the file that contains the module.
     pub file: &'a str,
-    /// Its items except for imports and modules.
+    /// The module's items except for imports and modules.
     pub items: Vec<&'a Item>,
-    /// Its imports from this crate, by the name that they have here.
+    /// Imports from this crate, by their local name.
     pub imports: BTreeMap<String, Import>,
-    /// The modules of this crate from which it imports everything.
+    /// Glob imports (`use x::*`) from this crate.
     pub globs: Vec<Import>,
     uses: Vec<&'a ItemUse>,
     names: BTreeSet<String>,
@@ -31,13 +31,13 @@ pub struct Module<'a> {
 /// An import of a module.
 #[derive(Clone, Debug)]
 pub struct Import {
-    /// What is imported.
+    /// Path of the imported item or module.
     pub target: ModulePath,
-    /// Whether it is a re-export, in other words a `use` with a visibility.
+    /// Whether it is a re-export: a `use` with a visibility.
     pub is_reexport: bool,
 }
 
-/// Where a path leads.
+/// What a path resolves to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Target<'a> {
     /// The file that defines the item.
@@ -50,8 +50,8 @@ pub struct Target<'a> {
 pub struct Modules<'a>(pub BTreeMap<ModulePath, Module<'a>>);
 
 impl<'a> Modules<'a> {
-    /// Reads the modules from the crate's root file (`…/src/lib.rs` or `…/src/main.rs`) on. Modules of tests are left
-    /// out.
+    /// Collects the modules, starting at the crate's root file (`…/src/lib.rs` or `…/src/main.rs`). Test modules are
+    /// ignored.
     pub fn of_crate(root: &'a Source, files: &BTreeMap<&str, &'a Source>) -> Self {
         let mut modules = Self(BTreeMap::new());
         let dir = root.path.rsplit_once('/').map_or("", |(dir, _)| dir);
@@ -106,7 +106,8 @@ impl<'a> Modules<'a> {
                 }
             }
         }
-        // An import may begin with a name that another import of the module brings (`use crate::a; use a::B;`).
+        // Resolved twice, because an import may start with a name that another import introduces (`use crate::a; use
+        // a::B;`).
         for (path, segments, name, is_reexport) in imports.iter().chain(&imports) {
             let Some(target) = self.absolute(path, segments) else { continue };
             let Some(module) = self.0.get_mut(path) else { continue };
@@ -121,7 +122,7 @@ impl<'a> Modules<'a> {
         }
     }
 
-    /// The path from the crate's root of a path that is written in a module; `None` if it leads to another crate.
+    /// Converts a path written in a module to a path from the crate's root; `None` if it leads to another crate.
     pub fn absolute(&self, module: &[String], segments: &[String]) -> Option<ModulePath> {
         let (first, rest) = segments.split_first()?;
         let mut base = match first.as_str() {
@@ -143,8 +144,8 @@ impl<'a> Modules<'a> {
         Some(base)
     }
 
-    /// The file that defines what an absolute path names. Re-exports are followed; what cannot be found below a module
-    /// counts as the module's own.
+    /// Finds the file that defines what an absolute path names. Follows re-exports; a name that cannot be found counts
+    /// as an item of the last module on the path.
     pub fn resolve(&self, path: &[String]) -> Option<Target<'a>> {
         let mut path = path.to_vec();
         for _ in 0..MAX_REEXPORTS {
@@ -163,7 +164,7 @@ impl<'a> Modules<'a> {
         None
     }
 
-    /// The path of a name that a module imports by a glob.
+    /// The path of a name that a module imports through a glob.
     fn glob_of(&self, module: &Module<'a>, name: &str, depth: usize) -> Option<ModulePath> {
         let depth = depth.checked_sub(1)?;
         module.globs.iter().find_map(|glob| {
@@ -175,7 +176,7 @@ impl<'a> Modules<'a> {
     }
 }
 
-/// A directory in which the files of child modules are looked for.
+/// A directory that contains the files of child modules.
 struct Dir<'s, 'a> {
     path: String,
     files: &'s BTreeMap<&'s str, &'a Source>,

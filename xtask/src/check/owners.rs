@@ -1,9 +1,9 @@
-//! Who may depend on what: each library that reaches out of the process has its owners, so that 'the gateway never
-//! speaks SQL' is a fact and not an intention.
+//! Which packages may depend on which external libraries. Each library that does I/O has owners, which enforces, for
+//! example, that the gateway never executes SQL.
 
 use super::workspace::Package;
 
-/// A library and the packages that own it. The tests' package may use anything.
+/// Each library with the packages that may depend on it. The package `tests` may depend on all.
 const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["data"]),
     ("pgvector", &["data"]),
@@ -17,7 +17,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 
 const TESTS: &str = "tests";
 
-/// The dependencies that somebody else owns, one sentence each.
+/// A message for each dependency on a library that the package does not own.
 pub fn violations(packages: &[Package]) -> Vec<String> {
     packages.iter().filter(|package| package.name != TESTS).flat_map(of_package).collect()
 }
@@ -27,7 +27,7 @@ fn of_package(package: &Package) -> impl Iterator<Item = String> {
     let foreign =
         move |library: &&str| OWNERS.iter().find(|(owned, owners)| owned == library && !owners.contains(&name));
     package.shipped().filter_map(move |library| foreign(&library)).map(move |(library, owners)| {
-        format!("{name} must not depend on {library}: it belongs to {}", owners.join(", "))
+        format!("{name} must not depend on {library}: only these may: {}", owners.join(", "))
     })
 }
 
@@ -38,14 +38,14 @@ mod tests {
 
     #[test]
     fn owners_may_use_what_they_own() {
-        let house = [
+        let packages = [
             package("data", &["sqlx", "pgvector"]),
             package("gateway", &["axum"]),
             package("policy", &["reqwest"]),
             package("xtask", &["anyhow"]),
             package("tests", &["sqlx", "anyhow", "reqwest", "axum"]),
         ];
-        assert_eq!(violations(&house), Vec::<String>::new());
+        assert_eq!(violations(&packages), Vec::<String>::new());
     }
 
     #[test]
@@ -58,12 +58,12 @@ mod tests {
     }
 
     #[test]
-    fn the_server_composes_but_does_not_route() {
+    fn platform_server_must_not_depend_on_axum() {
         assert_eq!(violations(&[package("platform-server", &["axum", "tokio"])]).len(), 1);
     }
 
     #[test]
-    fn only_what_ships_is_owned() {
+    fn dev_dependencies_are_ignored() {
         assert!(violations(&[package_with("runtime", "anyhow", "dev")]).is_empty());
         assert_eq!(violations(&[package_with("runtime", "anyhow", "build")]).len(), 1);
     }

@@ -1,22 +1,22 @@
-//! SQL is static text with bound parameters: sqlx takes text that is put together at run time only through
-//! `AssertSqlSafe`, and only the files below may use it.
+//! SQL is static text with bound parameters. sqlx accepts SQL that is built at run time only through `AssertSqlSafe`,
+//! and only the files below may use it.
 
 use super::workspace::Text;
 
-/// Files that may, with the reason.
+/// Files that may use it, with the reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("crates/data/src/chunks/nearest.rs", "the dimension of a vector type, a number, cannot be a parameter"),
     ("crates/data/src/testing.rs", "databases of tests"),
 ];
 const MARKER: &str = "AssertSqlSafe(";
 
-/// One sentence for each place outside of tests that asserts SQL to be safe, and for each exception without need.
+/// A message for each file outside of tests that uses `AssertSqlSafe`, and for each unnecessary exception.
 pub fn violations(sources: &[Text]) -> Vec<String> {
     let shipped = sources.iter().filter(|source| source.path.starts_with("crates/") && source.path.contains("/src/"));
     let is_exception = |source: &Text| EXCEPTIONS.iter().any(|(path, _)| *path == source.path);
     let wrong = |source: &Text| match (source.content.contains(MARKER), is_exception(source)) {
-        (true, false) => Some(format!("{} puts SQL together: use static text with parameters", source.path)),
-        (false, true) => Some(format!("{} needs no exception any more", source.path)),
+        (true, false) => Some(format!("{} builds SQL at run time: use static text with parameters", source.path)),
+        (false, true) => Some(format!("{} no longer needs an exception", source.path)),
         _ => None,
     };
     shipped.filter_map(wrong).collect()
@@ -31,17 +31,17 @@ mod tests {
     }
 
     #[test]
-    fn sql_that_is_put_together_is_found() {
+    fn sql_that_is_built_at_run_time_is_found() {
         let content = "sqlx::query(AssertSqlSafe(format!(\"DROP TABLE {name}\")))";
-        let expected = "crates/data/src/jobs.rs puts SQL together: use static text with parameters";
+        let expected = "crates/data/src/jobs.rs builds SQL at run time: use static text with parameters";
         assert_eq!(found("crates/data/src/jobs.rs", content), [expected]);
         assert!(found("crates/data/tests/it/queue.rs", content).is_empty());
         assert!(found("crates/data/src/chunks/nearest.rs", content).is_empty());
     }
 
     #[test]
-    fn an_exception_without_need_is_found() {
+    fn an_unnecessary_exception_is_found() {
         let found = found("crates/data/src/chunks/nearest.rs", "sqlx::query(\"SELECT 1\")");
-        assert_eq!(found, ["crates/data/src/chunks/nearest.rs needs no exception any more"]);
+        assert_eq!(found, ["crates/data/src/chunks/nearest.rs no longer needs an exception"]);
     }
 }

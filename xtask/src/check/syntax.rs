@@ -1,15 +1,15 @@
-//! The sources as syntax trees, for the checks that must not be fooled by comments and strings.
+//! The sources as syntax trees, for checks that comments and strings must not confuse.
 
 use anyhow::{Context as _, Result};
 use syn::{Attribute, Meta};
 
 use super::workspace::Text;
 
-/// A parsed source.
+/// A parsed source file.
 pub struct Source {
-    /// Its path from the root of the checkout.
+    /// Path from the root of the checkout.
     pub path: String,
-    /// Its syntax tree.
+    /// Syntax tree of the file.
     pub file: syn::File,
 }
 
@@ -25,7 +25,7 @@ pub fn parse(sources: &[Text]) -> Result<Vec<Source>> {
     sources.iter().map(parse).collect()
 }
 
-/// Whether the attributes hold exactly `#[cfg(test)]`.
+/// Whether the attributes include exactly `#[cfg(test)]`, and not a combination of conditions.
 pub fn is_cfg_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",

@@ -1,19 +1,20 @@
-//! Tidiness that clippy does not see: how long a file is, whether it says why it exists. (How long a function is and
-//! how many arguments it takes are clippy's, by the thresholds in clippy.toml.)
+//! Rules about files that clippy does not have: maximum length, and a `//!` comment at the start. (Clippy checks the
+//! length and the number of arguments of functions, with the thresholds in clippy.toml.)
 
 use super::manifest;
 use super::workspace::Text;
 
-/// Maximum number of lines of a file without its tests.
+/// Maximum number of lines of a file, not counting its tests.
 const MAX_LINES: usize = 400;
 
-/// What is untidy, one sentence each.
+/// A message for each violation.
 pub fn violations(sources: &[Text], manifests: &[Text]) -> Vec<String> {
     let of_sources = sources.iter().flat_map(|source| [too_long(source), undocumented(source)]).flatten();
     of_sources.chain(manifests.iter().filter_map(manifest::violation)).collect()
 }
 
-/// The spread of file lengths without tests, in lines. The aims are a median of 130 and a ninth decile of 300.
+/// The distribution of file lengths in lines, without tests. The targets are a median of 130 and a 90th percentile of
+/// 300.
 pub fn sizes(sources: &[Text]) -> String {
     let mut lengths: Vec<_> = sources.iter().filter(|source| !is_test(source)).map(|s| length(&s.content)).collect();
     lengths.sort_unstable();
@@ -33,12 +34,12 @@ fn undocumented(source: &Text) -> Option<String> {
         .then(|| format!("{} does not begin with a //! line that says why it exists", source.path))
 }
 
-/// A file of tests only: below a `tests` directory.
+/// Whether the file contains only tests: it is below a `tests` directory or is called `tests.rs`.
 fn is_test(source: &Text) -> bool {
     source.path.split('/').any(|part| part == "tests" || part == "tests.rs")
 }
 
-/// The lines of a file, not counting a module of tests at its end.
+/// Number of lines of a file, not counting a test module at its end.
 pub(super) fn length(content: &str) -> usize {
     let lines: Vec<_> = content.lines().collect();
     let Some(start) = lines.iter().rposition(|line| *line == "#[cfg(test)]") else {
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn code_hidden_behind_the_tests_does_count() {
+    fn code_after_the_tests_counts() {
         let tests = "#[cfg(test)]\nmod tests {\n}\n".to_owned() + &"fn g() {}\n".repeat(20);
         assert_eq!(untidy("crates/a/src/x.rs", lines(390) + &tests).len(), 1);
         let only_an_item = "#[cfg(test)]\nfn helper() {\n}\n";
@@ -103,19 +104,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_does_not_say_why_it_exists_is_seen() {
+    fn a_file_without_a_module_comment_is_found() {
         assert_eq!(untidy("crates/a/src/x.rs", "fn f() {}\n".into()).len(), 1);
         assert_eq!(untidy("tests/it/x.rs", "// a comment\n".into()).len(), 1);
     }
 
     #[test]
-    fn a_manifest_without_the_lints_is_seen() {
+    fn a_manifest_without_the_lints_is_found() {
         let manifest = Text { path: "crates/a/Cargo.toml".into(), content: "[package]\n".into() };
         assert_eq!(violations(&[], &[manifest]).len(), 1);
     }
 
     #[test]
-    fn sizes_are_the_spread_without_tests() {
+    fn sizes_are_the_distribution_without_tests() {
         let sources = [
             source("a.rs", lines(10)),
             source("b.rs", lines(20)),

@@ -1,12 +1,12 @@
-//! No function takes a tuple: values that belong together are a struct with names, and values that do not are arguments
-//! of their own. Closures may, because iterators of pairs give them one.
+//! No function takes a tuple: values that belong together should be a struct with named fields, all others separate
+//! arguments. Closures may, because iterators over pairs require it.
 
 use super::syntax::Source;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::{FnArg, Signature, Type};
 
-/// One sentence for each parameter that is a tuple.
+/// A message for each parameter that is a tuple.
 pub fn violations(sources: &[Source]) -> Vec<String> {
     sources.iter().flat_map(of_source).collect()
 }
@@ -32,7 +32,7 @@ impl<'ast> Visit<'ast> for Search<'_> {
                 let line = parameter.span().start().line;
                 let function = &signature.ident;
                 self.found.push(format!(
-                    "{}:{line}: fn {function} takes a tuple: make it a struct, or arguments of their own",
+                    "{}:{line}: fn {function} takes a tuple: make it a struct or separate arguments",
                     self.path
                 ));
             }
@@ -41,7 +41,7 @@ impl<'ast> Visit<'ast> for Search<'_> {
     }
 }
 
-/// A tuple of at least one element, also behind references and parentheses.
+/// Whether a type is a tuple of at least one element, looking through references and parentheses.
 fn is_tuple(given: &Type) -> bool {
     match given {
         Type::Tuple(tuple) => !tuple.elems.is_empty(),
@@ -64,11 +64,11 @@ mod tests {
     #[test]
     fn a_tuple_parameter_is_found_with_its_line() {
         let content = "fn first() {}\n\nfn second(a: u8,\n    (b, c): (u8, u8)) {}\n";
-        assert_eq!(found(content), ["x.rs:4: fn second takes a tuple: make it a struct, or arguments of their own"]);
+        assert_eq!(found(content), ["x.rs:4: fn second takes a tuple: make it a struct or separate arguments"]);
     }
 
     #[test]
-    fn methods_trait_methods_and_nested_functions_are_seen() {
+    fn methods_trait_methods_and_nested_functions_are_checked() {
         for content in [
             "impl X { async fn f(&self, pair: (u8, u8)) {} }",
             "trait X { fn f(&self, pair: &(u8, u8)); }",
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn closures_lists_of_pairs_results_and_the_unit_are_not() {
+    fn closures_lists_of_pairs_results_and_the_unit_are_allowed() {
         for content in [
             "fn f() { let _ = |(a, b): (u8, u8)| a + b; }",
             "fn f(pairs: &[(u8, u8)], call: impl Fn((u8, u8))) -> (u8, u8) { (1, 2) }",

@@ -1,4 +1,4 @@
-//! The workspace as the guards see it: packages with their edges, manifests and sources.
+//! The input of the checks: the workspace's packages with their dependencies, manifests and sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use serde::Deserialize;
 use crate::proc::{self, Interrupt};
 use crate::project;
 
-/// A package of the workspace.
+/// A workspace package, as `cargo metadata` describes it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Package {
     /// Name in its Cargo.toml.
     pub name: String,
-    /// What it depends on, directly.
+    /// Direct dependencies of the package.
     pub dependencies: Vec<Dependency>,
     /// Path of its Cargo.toml.
     pub manifest_path: PathBuf,
@@ -23,14 +23,14 @@ pub struct Package {
 /// A direct dependency.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Dependency {
-    /// The package's real name, whatever it is renamed to.
+    /// Name of the package, even if the manifest renames it.
     pub name: String,
-    /// `None` for a normal dependency, else `dev` or `build`.
+    /// `None` for a normal dependency, otherwise `dev` or `build`.
     pub kind: Option<String>,
 }
 
 impl Package {
-    /// What ends up in the package's product: all but the dependencies of its tests.
+    /// Names of the normal and build dependencies, which are part of what is shipped.
     pub fn shipped(&self) -> impl Iterator<Item = &str> {
         self.dependencies.iter().filter(|dependency| dependency.kind.as_deref() != Some("dev")).map(|d| d.name.as_str())
     }
@@ -39,19 +39,19 @@ impl Package {
 /// A text file of the checkout.
 #[derive(Clone, Debug)]
 pub struct Text {
-    /// Its path from the root.
+    /// Path from the root of the checkout.
     pub path: String,
-    /// What it says.
+    /// Content of the file.
     pub content: String,
 }
 
-/// Everything that the guards look at.
+/// Everything that the checks read.
 pub struct Workspace {
     /// The packages with their dependencies.
     pub packages: Vec<Package>,
-    /// Their Cargo.toml files.
+    /// The packages' Cargo.toml files.
     pub manifests: Vec<Text>,
-    /// Their Rust sources.
+    /// The packages' Rust source files.
     pub sources: Vec<Text>,
 }
 
@@ -64,13 +64,14 @@ impl Workspace {
     /// Reads the workspace of this checkout.
     ///
     /// # Errors
-    /// If cargo or the file system refuses.
+    /// If cargo fails or a file cannot be read.
     pub fn load(interrupt: &Interrupt) -> Result<Self> {
         let root = project::root()?;
         let mut cargo = project::cargo()?;
         cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
         let output = proc::capture(&mut cargo, interrupt, "cargo metadata")?;
-        let Metadata { packages } = serde_json::from_str(&output).context("cannot understand cargo metadata")?;
+        let Metadata { packages } =
+            serde_json::from_str(&output).context("cannot parse the output of cargo metadata")?;
         let mut manifests = Vec::new();
         let mut sources = Vec::new();
         for package in &packages {

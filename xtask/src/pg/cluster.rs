@@ -1,4 +1,4 @@
-//! A running PostgreSQL of our own: on a loopback port, in a process group of its own, stopped when dropped.
+//! A PostgreSQL server that xtask runs: on a loopback port, in a separate process group, stopped when dropped.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -16,26 +16,26 @@ use crate::files::Log;
 use crate::proc::{self, Interrupt};
 use crate::progress;
 
-/// How long a start may take; recovery after a crash replays the log.
+/// Timeout of starting the server; after a crash, recovery replays the write-ahead log.
 const START_LIMIT: Duration = Duration::from_secs(300);
 
-/// What the cluster is for, which decides what it spends on safety.
+/// Purpose of the cluster, which determines its durability settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Data that is meant to last.
-    Lasting,
-    /// Tests: nothing survives them, so nothing is synced; many connections.
-    ThrowAway,
+    /// Persistent data, with PostgreSQL's default durability.
+    Persistent,
+    /// Tests: no syncing to disk, because the data is discarded, and more connections.
+    Temporary,
 }
 
-/// Where a cluster lies, and its superuser's password.
+/// Paths of a cluster, and its superuser's password.
 #[derive(Clone, Copy, Debug)]
 pub struct ClusterPaths<'a> {
-    /// The cluster's directory.
+    /// Data directory of the cluster (`PGDATA`).
     pub pgdata: &'a Path,
-    /// The file that the server's messages are appended to.
+    /// Log file to which the server's messages are appended.
     pub log: &'a Path,
-    /// The superuser's password.
+    /// Password of the superuser `postgres`.
     pub password: &'a str,
 }
 
@@ -49,42 +49,42 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the cluster, creating it where it is not there yet. It listens on `port` if that is free, else on
-    /// another one.
+    /// Starts the cluster and creates it if it does not exist. It listens on `port` if that is free, otherwise on
+    /// another free port.
     ///
     /// # Errors
-    /// If it cannot be created or started; the message ends with what the server said.
+    /// If it cannot be created or started; the message ends with the last lines of the server's log.
     pub fn start(
         programs: &Programs,
-        place: ClusterPaths<'_>,
+        paths: ClusterPaths<'_>,
         purpose: Purpose,
         port: Option<u16>,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        init(programs, place.pgdata, place.password)?;
-        postmaster::clear_leftovers(place.pgdata)?;
+        init(programs, paths.pgdata, paths.password)?;
+        postmaster::clear_leftovers(paths.pgdata)?;
         let mut wanted = port;
         for _attempt in 0..5 {
             let port = match wanted.take().filter(|port| is_free(*port)) {
                 Some(port) => port,
                 None => free_port()?,
             };
-            let (log, output) = Log::open(place.log)?;
-            let child = spawn(&mut arguments(programs, place.pgdata, purpose, port), output)?;
+            let (log, output) = Log::open(paths.log)?;
+            let child = spawn(&mut arguments(programs, paths.pgdata, purpose, port), output)?;
             let mut cluster =
-                Self { programs: programs.clone(), child, log, password: place.password.to_owned(), port };
-            if cluster.wait_until_ready(place.pgdata, interrupt)? {
+                Self { programs: programs.clone(), child, log, password: paths.password.to_owned(), port };
+            if cluster.wait_until_ready(paths.pgdata, interrupt)? {
                 return Ok(cluster);
             }
         }
-        bail!("the database finds no free port on 127.0.0.1")
+        bail!("the database found no free port on 127.0.0.1")
     }
 
-    /// False when somebody else took the port in between.
+    /// Returns `false` if another process has taken the port in the meantime.
     fn wait_until_ready(&mut self, pgdata: &Path, interrupt: &Interrupt) -> Result<bool> {
-        let begun = Instant::now();
-        let mut patient = false;
-        while begun.elapsed() < START_LIMIT {
+        let started = Instant::now();
+        let mut notified = false;
+        while started.elapsed() < START_LIMIT {
             if let Some(status) = self.child.try_wait()? {
                 let said = self.log.tail(4);
                 if said.contains("Address already in use") {
@@ -95,13 +95,13 @@ impl Cluster {
             if Postmaster::find(pgdata).is_some_and(|found| found.ready && found.pid == self.child.id()) {
                 return Ok(true);
             }
-            if !patient && begun.elapsed() > Duration::from_secs(5) {
-                progress::say("the database is still starting (recovery after a crash takes a while) …");
-                patient = true;
+            if !notified && started.elapsed() > Duration::from_secs(5) {
+                progress::print_status("the database is still starting (recovery after a crash takes a while) …");
+                notified = true;
             }
             interrupt.pause(Duration::from_millis(5))?;
         }
-        bail!("the database did not get ready within {} s; see {}", START_LIMIT.as_secs(), self.log.path().display())
+        bail!("the database was not ready within {} s; see {}", START_LIMIT.as_secs(), self.log.path().display())
     }
 
     /// The TCP port on 127.0.0.1.
@@ -114,22 +114,22 @@ impl Cluster {
         format!("postgres://postgres:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }
 
-    /// Runs one SQL statement in a database and returns its bare output.
+    /// Runs one SQL statement with psql and returns the unformatted output.
     ///
     /// # Errors
-    /// If the statement fails; the message is psql's.
+    /// If the statement fails; the message contains psql's error.
     pub fn sql(&self, database: &str, statement: &str) -> Result<String> {
         let mut psql = self.programs.command("psql");
         psql.env("PGPASSWORD", &self.password);
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"]);
         psql.arg("-p").arg(self.port.to_string()).args(["-d", database, "-c", statement]);
-        Ok(proc::quiet(&mut psql, "a statement of the embedded database")?.trim().to_owned())
+        Ok(proc::checked_output(&mut psql, "a statement of the embedded database")?.trim().to_owned())
     }
 
-    /// Creates a database unless it is there.
+    /// Creates a database if it does not exist.
     ///
     /// # Errors
-    /// As [`Cluster::sql`].
+    /// See [`Cluster::sql`].
     pub fn ensure_database(&self, name: &str) -> Result<()> {
         let found = self.sql("postgres", &format!("select 1 from pg_database where datname = '{name}'"))?;
         if found.is_empty() {
@@ -138,7 +138,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Whether the server has stopped by itself.
+    /// Whether the server has stopped unexpectedly.
     pub fn has_stopped(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
@@ -146,7 +146,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // SIGINT is PostgreSQL's fast shutdown: sessions are ended, nothing is lost.
+        // SIGINT requests PostgreSQL's fast shutdown: it ends sessions and loses no committed data.
         let _stopped = proc::stop(&mut self.child, Signal::INT, Duration::from_secs(30));
     }
 }
@@ -154,10 +154,10 @@ impl Drop for Cluster {
 fn arguments(programs: &Programs, pgdata: &Path, purpose: Purpose, port: u16) -> Command {
     let mut postgres = programs.command("postgres");
     postgres.arg("-D").arg(pgdata).arg("-p").arg(port.to_string());
-    // No unix socket: its path has a length limit that a data directory may exceed.
+    // No Unix socket, because the data directory may exceed the length limit of its path.
     let settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "timezone=UTC", "log_timezone=UTC"];
     configure(&mut postgres, &settings);
-    if purpose == Purpose::ThrowAway {
+    if purpose == Purpose::Temporary {
         configure(
             &mut postgres,
             &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"],
@@ -177,16 +177,16 @@ fn configure(postgres: &mut Command, settings: &[&str]) {
     }
 }
 
-/// A port of 127.0.0.1 that nobody listens on right now.
+/// A port of 127.0.0.1 on which no process listens at the moment.
 ///
 /// # Errors
-/// If the machine has none.
+/// If there is no free port.
 pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("there is no free port on 127.0.0.1")?;
     Ok(listener.local_addr()?.port())
 }
 
-/// Whether nobody listens on this port of 127.0.0.1 right now.
+/// Whether no process listens on this port of 127.0.0.1 at the moment.
 pub fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }

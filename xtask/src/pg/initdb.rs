@@ -1,4 +1,4 @@
-//! A fresh cluster: created beside its place and renamed into it, so that there is never half of one.
+//! Creates a cluster in a temporary directory and renames it, so that an incomplete cluster never exists.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::Programs;
 use crate::{files, proc};
 
-/// Creates the cluster in `pgdata`, with the superuser `postgres` and this password, unless there is one.
+/// Creates a cluster in `pgdata` with the superuser `postgres` and this password, unless one exists.
 ///
 /// # Errors
 /// If the directory cannot be written, or `initdb` fails.
@@ -25,7 +25,7 @@ pub fn init(programs: &Programs, pgdata: &Path, password: &str) -> Result<()> {
     files::write_private(&password_file, password)?;
     if let Some(user) = programs.run_as() {
         for path in [staging.path(), &fresh, &password_file] {
-            user.own(path)?;
+            user.make_owner_of(path)?;
         }
     }
     let run = |locale: &str| {
@@ -43,9 +43,9 @@ pub fn init(programs: &Programs, pgdata: &Path, password: &str) -> Result<()> {
             "--locale",
             locale,
         ]);
-        proc::quiet(&mut initdb, "creating the database cluster")
+        proc::checked_output(&mut initdb, "creating the database cluster")
     };
-    // C.UTF-8 knows upper and lower case beyond ASCII; a machine without it still has C.
+    // C.UTF-8 handles case beyond ASCII; machines without it fall back to C.
     run("C.UTF-8").or_else(|_| run("C"))?;
     if pgdata.is_dir() {
         fs::remove_dir(pgdata)

@@ -1,20 +1,20 @@
-//! The embedded PostgreSQL: its programs, and private clusters that they run.
+//! The embedded PostgreSQL: its programs, and the clusters that they run.
 
 mod cluster;
 mod initdb;
 mod postmaster;
 mod programs;
-mod throw_away;
+mod temporary;
 
 pub use cluster::{Cluster, ClusterPaths, Purpose, free_port, is_free};
 use initdb::init;
 pub use postmaster::Postmaster;
 pub use programs::Programs;
-pub use throw_away::{ThrowAway, throw_away_dir};
+pub use temporary::{TemporaryCluster, temporary_dir};
 
 #[cfg(test)]
 mod tests {
-    //! The embedded PostgreSQL for real: fetched, created, started and stopped.
+    //! Tests with the real embedded PostgreSQL: downloaded, created, started and stopped.
     use std::fs;
     use std::path::PathBuf;
 
@@ -22,14 +22,14 @@ mod tests {
     use crate::data_dir::DataDir;
     use crate::proc::Interrupt;
 
-    struct Site {
+    struct TestCluster {
         programs: Programs,
         pgdata: PathBuf,
         log: PathBuf,
         _top: tempfile::TempDir,
     }
 
-    impl Site {
+    impl TestCluster {
         fn new() -> Self {
             let top = tempfile::tempdir().unwrap();
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o711);
@@ -41,14 +41,14 @@ mod tests {
         }
 
         fn start(&self, port: Option<u16>) -> anyhow::Result<Cluster> {
-            let place = ClusterPaths { pgdata: &self.pgdata, log: &self.log, password: "s3cret" };
-            Cluster::start(&self.programs, place, Purpose::ThrowAway, port, &Interrupt::default())
+            let paths = ClusterPaths { pgdata: &self.pgdata, log: &self.log, password: "s3cret" };
+            Cluster::start(&self.programs, paths, Purpose::Temporary, port, &Interrupt::default())
         }
     }
 
     #[test]
     fn a_cluster_keeps_its_data_and_its_port_over_a_restart() {
-        let site = Site::new();
+        let site = TestCluster::new();
         let cluster = site.start(None).unwrap();
         cluster.ensure_database("plant").unwrap();
         cluster.ensure_database("plant").unwrap();
@@ -63,8 +63,8 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_given_up_for_another() {
-        let site = Site::new();
+    fn if_the_port_is_taken_another_one_is_used() {
+        let site = TestCluster::new();
         let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let cluster = site.start(Some(port)).unwrap();
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_server_that_a_killed_run_left_behind_is_replaced() {
-        let site = Site::new();
+        let site = TestCluster::new();
         let left = site.start(None).unwrap();
         let old = Postmaster::find(&site.pgdata).unwrap();
         let new = site.start(None).unwrap();
@@ -83,8 +83,8 @@ mod tests {
     }
 
     #[test]
-    fn lock_files_of_the_dead_and_of_strangers_do_not_stop_a_start() {
-        let site = Site::new();
+    fn lock_files_of_dead_and_unrelated_processes_do_not_prevent_a_start() {
+        let site = TestCluster::new();
         drop(site.start(None).unwrap());
         for pid in [4_000_000, std::process::id()] {
             let lock = format!("{pid}\n{}\n1763800000\n5432\n\n127.0.0.1\n 1 1\nready\n", site.pgdata.display());
@@ -95,11 +95,11 @@ mod tests {
 
     #[test]
     fn a_wrong_password_is_refused_over_tcp() {
-        let site = Site::new();
+        let site = TestCluster::new();
         let cluster = site.start(None).unwrap();
         let url = cluster.superuser_url("postgres").replace("s3cret", "guess");
         let mut psql = site.programs.command("psql");
-        let error = crate::proc::quiet(psql.args([&url, "-c", "select 1"]), "psql").unwrap_err().to_string();
+        let error = crate::proc::checked_output(psql.args([&url, "-c", "select 1"]), "psql").unwrap_err().to_string();
         assert!(error.contains("password authentication failed"), "{error}");
     }
 }

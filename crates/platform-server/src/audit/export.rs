@@ -12,8 +12,8 @@ use domain::ports::Directory as _;
 use std::io::{BufWriter, Write as _};
 use uuid::Uuid;
 
-/// Number of rows per query.
-const PAGE: u32 = 1_000;
+/// Maximum number of rows per query.
+const PAGE_SIZE: u32 = 1_000;
 
 /// Writes the log of one tenant, or of all tenants.
 ///
@@ -22,16 +22,17 @@ const PAGE: u32 = 1_000;
 pub(super) async fn run(settings: &Settings, tenant: Option<&str>, format: Format, after: i64) -> Result<()> {
     let log = AuditExport::new(databases::auditor(settings)?);
     let streams = match tenant {
-        Some(id_or_slug) => vec![find(settings, id_or_slug).await?],
+        Some(id_or_slug) => vec![stream_id(settings, id_or_slug).await?],
         None => log.streams().await.context("the audit log cannot be read")?,
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
     for tenant in streams {
-        let (mut from, mut taken_up_after) = (after, after);
+        // Only the first page starts with a line that says where an earlier export ended.
+        let (mut from, mut resumed_after) = (after, after);
         loop {
-            let page = log.page(tenant, from, PAGE).await.context("the audit log cannot be read")?;
+            let page = log.page(tenant, from, PAGE_SIZE).await.context("the audit log cannot be read")?;
             let next = page.entries.last().filter(|_| page.more).map(SealedEntry::seq);
-            for line in Line::of_page(tenant, std::mem::take(&mut taken_up_after), page) {
+            for line in Line::of_page(tenant, std::mem::take(&mut resumed_after), page) {
                 match (format, &line) {
                     (Format::Ndjson, line) => writeln!(out, "{}", line.to_json()?)?,
                     (Format::Ocsf, Line::Event(event)) => writeln!(out, "{}", ocsf::event(event))?,
@@ -45,7 +46,7 @@ pub(super) async fn run(settings: &Settings, tenant: Option<&str>, format: Forma
     out.flush().context("cannot print")
 }
 
-async fn find(settings: &Settings, id_or_slug: &str) -> Result<Uuid> {
+async fn stream_id(settings: &Settings, id_or_slug: &str) -> Result<Uuid> {
     if id_or_slug == "platform" {
         return Ok(Uuid::nil());
     }

@@ -1,10 +1,10 @@
 //! Maintains the audit log while the process runs: seals new rows once a second, signs a checkpoint every ten seconds,
 //! and closes operations that dead processes left open.
 //!
-//! A checkpoint covers what this process sealed, not what the database says later: if the end of the chain is deleted
-//! in between, the signature still names it.
+//! A checkpoint signs the chain head that this process computed when it sealed the rows. It is not read back from the
+//! database, so if somebody deletes the end of the chain in between, the checkpoint still covers the deleted rows.
 
-use super::outside::CheckpointFile;
+use super::checkpoint_file::CheckpointFile;
 use data::Database;
 use data::audit::{AuditKeeper, Head, SigningKey};
 use domain::audit::sealed::{ChainHash, Checkpoint};
@@ -17,18 +17,20 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Rows sealed in one transaction.
-const BATCH: i32 = 5_000;
-/// Maximum number of checkpoints that wait for the file. The newest ones prove all rows before them.
+/// Maximum number of rows sealed in one transaction.
+const SEAL_BATCH: i32 = 5_000;
+/// Maximum number of checkpoints kept while the file cannot be written. The oldest are dropped, because a newer
+/// checkpoint also covers all rows before it.
 const MAX_UNWRITTEN: usize = 10_000;
-/// Interval of sealing.
-const TICK: Duration = Duration::from_secs(1);
-/// How long a process must be without its lock before it counts as dead. A restart of the database releases all locks.
+/// Interval at which new rows are sealed.
+const SEAL_INTERVAL: Duration = Duration::from_secs(1);
+/// Time without its advisory lock after which a process counts as dead. It is not zero because a restart of the
+/// database releases the locks of live processes too.
 const DEAD_AFTER: Duration = Duration::from_secs(5);
-/// Interval of the maintenance: intents of unknown processes, and next month's partition.
+/// Interval at which next month's partition is created and intents without a known process are closed.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Metrics of the keeper.
+/// Prometheus metrics of the audit log's maintenance.
 #[derive(Clone, Debug)]
 pub struct AuditMetrics {
     checkpoints: IntCounter,
@@ -57,35 +59,36 @@ impl AuditMetrics {
     }
 }
 
-/// What a [`Keeper`] is made of.
+/// Dependencies of a [`Keeper`].
 pub struct KeeperParts {
-    /// Connections of the application's role.
+    /// Connections as the role `platform_app`.
     pub database: Database,
-    /// Id of this process, whose open operations it never closes.
+    /// Id of this process; its own open operations are never closed.
     pub instance: Uuid,
     /// Key that signs checkpoints.
     pub key: SigningKey,
-    /// File of the checkpoints outside the database.
-    pub outside: CheckpointFile,
+    /// Checkpoint file outside the database.
+    pub checkpoint_file: CheckpointFile,
     /// Source of the time in checkpoints.
     pub clock: Arc<dyn Clock>,
-    /// Interval of checkpoints.
+    /// Interval at which checkpoints are signed.
     pub checkpoint_interval: Duration,
 }
 
-/// Maintains the audit log.
+/// Seals and signs the audit log, and closes operations of dead processes.
 pub struct Keeper {
     parts: KeeperParts,
     log: AuditKeeper,
     metrics: AuditMetrics,
-    /// Ends of chains that this process sealed and has not signed yet.
+    /// Chain heads (sequence number and hash) by tenant that this process sealed and has not signed yet.
     unsigned: BTreeMap<Uuid, (i64, ChainHash)>,
-    /// Checkpoints that are signed and not in the file yet.
+    /// Signed checkpoints that are not in the checkpoint file yet.
     unwritten: Vec<Checkpoint>,
-    absent: HashMap<Uuid, Instant>,
+    /// When each process was first seen without its lock.
+    unlocked_since: HashMap<Uuid, Instant>,
     /// Whether the current failure to seal has been logged.
     failure_logged: bool,
-    /// Whether the current failure to write the file has been logged.
+    /// Whether the current failure to write the checkpoint file has been logged.
     file_failure_logged: bool,
 }
 
@@ -100,43 +103,43 @@ impl Keeper {
             metrics,
             unsigned: BTreeMap::new(),
             unwritten: Vec::new(),
-            absent: HashMap::new(),
+            unlocked_since: HashMap::new(),
             failure_logged: false,
             file_failure_logged: false,
         }
     }
 
-    /// Creates this month's partition and signs what the previous process left unsigned.
+    /// Creates the partitions and signs the chain heads that the previous process left unsigned.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn begin(&mut self) -> Result<(), StoreError> {
         self.log.prepare_partitions().await?;
         let heads = self.log.unproven_heads().await?;
-        self.note(&heads);
+        self.add_unsigned(&heads);
         self.sign().await
     }
 
     /// Maintains the log until `stop`, then seals and signs once more.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut tick = interval(TICK);
+        let mut tick = interval(SEAL_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // What the first run seals is signed at once: a log that is older than the chain spans months.
+        // `signed` is `None` at first, so that the first tick signs at once: it may seal the unsealed rows of months.
         let (mut signed, mut maintained) = (None::<Instant>, Instant::now());
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             let sign_due = signed.is_none_or(|at| at.elapsed() >= self.parts.checkpoint_interval);
             let maintenance_due = maintained.elapsed() >= MAINTENANCE_INTERVAL;
-            let kept = self.keep(sign_due, maintenance_due).await;
+            let result = self.run_once(sign_due, maintenance_due).await;
             signed = if sign_due { Some(Instant::now()) } else { signed };
             maintained = if maintenance_due { Instant::now() } else { maintained };
-            self.report(kept);
+            self.report(result);
         }
-        let kept = self.keep(true, false).await;
-        self.report(kept);
+        let result = self.run_once(true, false).await;
+        self.report(result);
     }
 
-    /// Runs all parts even if one of them fails, and returns the first failure.
-    async fn keep(&mut self, sign: bool, maintain: bool) -> Result<(), StoreError> {
+    /// Runs one round. All steps run even if one of them fails; returns the first error.
+    async fn run_once(&mut self, sign: bool, maintain: bool) -> Result<(), StoreError> {
         let sealed = self.seal().await;
         let signed = if sign { self.sign().await } else { Ok(()) };
         let recovered = self.recover().await;
@@ -153,15 +156,15 @@ impl Keeper {
 
     async fn seal(&mut self) -> Result<(), StoreError> {
         loop {
-            let heads = self.log.seal(BATCH).await?;
+            let heads = self.log.seal(SEAL_BATCH).await?;
             if heads.is_empty() {
                 return Ok(());
             }
-            self.note(&heads);
+            self.add_unsigned(&heads);
         }
     }
 
-    fn note(&mut self, heads: &[Head]) {
+    fn add_unsigned(&mut self, heads: &[Head]) {
         self.unsigned.extend(heads.iter().map(|head| (head.tenant, (head.seq, head.chain_hash))));
     }
 
@@ -176,14 +179,14 @@ impl Keeper {
         if self.unwritten.is_empty() {
             return Ok(());
         }
-        // Blocking is fine: a few lines every ten seconds.
-        match self.parts.outside.append(&self.unwritten) {
+        // Blocking I/O is acceptable here: it writes a few lines every ten seconds.
+        match self.parts.checkpoint_file.append(&self.unwritten) {
             Ok(()) => {
                 self.unwritten.clear();
                 self.file_failure_logged = false;
             }
             Err(error) if !std::mem::replace(&mut self.file_failure_logged, true) => {
-                tracing::error!(error = format!("{error:#}"), "checkpoints cannot be written outside the database");
+                tracing::error!(error = format!("{error:#}"), "checkpoints cannot be written to the checkpoint file");
             }
             Err(_) => {
                 let surplus = self.unwritten.len().saturating_sub(MAX_UNWRITTEN);
@@ -195,10 +198,10 @@ impl Keeper {
 
     /// Closes the open operations of processes that have been without their lock for `DEAD_AFTER`.
     async fn recover(&mut self) -> Result<(), StoreError> {
-        let now = self.log.absent_instances().await?;
-        self.absent.retain(|instance, _| now.contains(instance));
-        for instance in now.into_iter().filter(|instance| *instance != self.parts.instance) {
-            let since = *self.absent.entry(instance).or_insert_with(Instant::now);
+        let unlocked = self.log.absent_instances().await?;
+        self.unlocked_since.retain(|instance, _| unlocked.contains(instance));
+        for instance in unlocked.into_iter().filter(|instance| *instance != self.parts.instance) {
+            let since = *self.unlocked_since.entry(instance).or_insert_with(Instant::now);
             if since.elapsed() < DEAD_AFTER {
                 continue;
             }
@@ -211,9 +214,9 @@ impl Keeper {
         Ok(())
     }
 
-    /// Logs a failure once, and once that it is over.
-    fn report(&mut self, kept: Result<(), StoreError>) {
-        match kept {
+    /// Logs a failure when it begins and when it ends, and sets the metric.
+    fn report(&mut self, result: Result<(), StoreError>) {
+        match result {
             Ok(()) if self.failure_logged => {
                 tracing::info!("the audit log is sealed again");
                 self.failure_logged = false;

@@ -1,9 +1,9 @@
-//! The commands of the audit log, and its maintenance while the server runs.
+//! The `audit` commands, and the maintenance of the audit log while the server runs.
 
+pub mod checkpoint_file;
 mod export;
 pub mod keeper;
 mod offline;
-pub mod outside;
 mod report;
 mod retire;
 mod verify;
@@ -12,10 +12,10 @@ use crate::config::Settings;
 use crate::databases::Databases;
 use crate::system::SystemClock;
 use anyhow::{Context as _, Result};
+use checkpoint_file::CheckpointFile;
 use clap::{Subcommand, ValueEnum};
 use data::audit::{SigningKey, TrustedKeys};
 use keeper::{AuditMetrics, Keeper, KeeperParts};
-use outside::CheckpointFile;
 use policy::keyed_hash::HashKey;
 use prometheus::Registry;
 use secrecy::ExposeSecret as _;
@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Commands of the audit log.
+/// Subcommands of `platform-server audit`.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Check every row, the hash chain and its signatures; exit with 1 if one of them is wrong.
@@ -78,27 +78,27 @@ pub fn keeper(settings: &Settings, databases: &Databases, metrics: &Registry) ->
         database: databases.app.clone(),
         instance: databases.instance,
         key: signing_key(settings)?,
-        outside: checkpoint_file(settings),
+        checkpoint_file: checkpoint_file(settings),
         clock: Arc::new(SystemClock),
         checkpoint_interval: Duration::from_secs(settings.audit.checkpoint_s),
     };
     Ok(Keeper::new(parts, AuditMetrics::register(metrics)?))
 }
 
-/// Runs a command.
+/// Runs an audit command.
 ///
 /// # Errors
 /// If the command fails, or `verify` finds that the log was changed.
 pub async fn run(command: AuditCommand, settings: &Settings) -> Result<()> {
     match command {
         AuditCommand::Verify { export: Some(file), checkpoints, public_key } => {
-            let outside = checkpoints.map(|path| CheckpointFile::new(path).read()).transpose()?.flatten();
-            let outside = outside.unwrap_or_default().checkpoints;
-            offline::verify(&file, &outside, &trusted(settings, &public_key)?)
+            let content = checkpoints.map(|path| CheckpointFile::new(path).read()).transpose()?.flatten();
+            let checkpoints = content.unwrap_or_default().checkpoints;
+            offline::verify(&file, &checkpoints, &trusted(settings, &public_key)?)
         }
         AuditCommand::Verify { export: None, checkpoints, public_key } => {
-            let outside = checkpoints.map_or_else(|| checkpoint_file(settings), CheckpointFile::new);
-            verify::run(settings, &outside, trusted(settings, &public_key)?).await
+            let file = checkpoints.map_or_else(|| checkpoint_file(settings), CheckpointFile::new);
+            verify::run(settings, &file, trusted(settings, &public_key)?).await
         }
         AuditCommand::Export { tenant, format, after } => export::run(settings, tenant.as_deref(), format, after).await,
         AuditCommand::Retire { before } => retire::run(settings, &before).await,
@@ -109,7 +109,7 @@ pub async fn run(command: AuditCommand, settings: &Settings) -> Result<()> {
 /// The key that checkpoints are signed with: the configured seed, or one derived from `SECRET_KEY`.
 ///
 /// # Errors
-/// If neither is configured, or the seed is not valid.
+/// If neither is configured, or the seed is not 64 hexadecimal digits.
 pub fn signing_key(settings: &Settings) -> Result<SigningKey> {
     let seed = match &settings.audit.signing_key {
         Some(seed) => seed.expose_secret().trim().to_owned(),
@@ -120,11 +120,11 @@ pub fn signing_key(settings: &Settings) -> Result<SigningKey> {
     Ok(SigningKey::from_seed(&bytes)?)
 }
 
-/// The trusted keys: the own one, the configured ones and those of the command line.
+/// The keys whose signatures are accepted: this server's, those in `audit.trusted_keys`, and those of the command line.
 fn trusted(settings: &Settings, given: &[String]) -> Result<TrustedKeys> {
     let own = match signing_key(settings) {
         Ok(key) => Some(key.public_key()),
-        // An auditor on another machine has public keys only.
+        // Verifying on another machine is possible with public keys alone, without the signing key.
         Err(_) if !given.is_empty() => None,
         Err(error) => return Err(error),
     };
@@ -132,7 +132,7 @@ fn trusted(settings: &Settings, given: &[String]) -> Result<TrustedKeys> {
     TrustedKeys::new(all.map(String::as_str)).context("a public key cannot be used")
 }
 
-/// The file of checkpoints outside the database.
+/// The checkpoint file outside the database; by default `audit/checkpoints.ndjson` beside `storage.dir`.
 #[must_use]
 pub fn checkpoint_file(settings: &Settings) -> CheckpointFile {
     let beside_documents = || settings.storage.dir.with_file_name("audit").join("checkpoints.ndjson");

@@ -1,4 +1,4 @@
-//! `audit verify --export`: verifies an export with public keys, without database and secret.
+//! `audit verify --export`: verifies an export with public keys, without access to the database or the secret key.
 
 use super::report::conclude;
 use anyhow::{Context as _, Result};
@@ -11,25 +11,31 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use uuid::Uuid;
 
-/// The signed records that prove a tenant's chain.
+/// The signed records that cover a tenant's chain.
 #[derive(Default)]
 struct Proofs {
     checkpoints: Vec<Checkpoint>,
     retirements: Vec<Retirement>,
 }
 
-/// Verifies an export, and `outside` checkpoints of the tenants that it holds.
+/// Verifies an export and prints the result. Checkpoints in `file_checkpoints` are used for the tenants that the export
+/// contains.
 ///
 /// # Errors
 /// If the log was changed, or the file is not an export.
-pub(super) fn verify(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<()> {
-    let (reports, resumed) = reports(file, outside, keys)?;
+pub(super) fn verify(file: &Path, file_checkpoints: &[Checkpoint], keys: &TrustedKeys) -> Result<()> {
+    let (reports, resumed) = stream_reports(file, file_checkpoints, keys)?;
     let note = "the export does not start at the beginning; earlier rows were not checked".to_owned();
     conclude(&reports, if resumed { std::slice::from_ref(&note) } else { &[] })
 }
 
-/// Reads the file twice, because proofs come after the rows that they prove.
-fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(Vec<StreamReport>, bool)> {
+/// Verifies each tenant's chain; the second value is whether the export starts in the middle of a chain. Reads the
+/// file twice, because the signed records follow the rows that they cover.
+fn stream_reports(
+    file: &Path,
+    file_checkpoints: &[Checkpoint],
+    keys: &TrustedKeys,
+) -> Result<(Vec<StreamReport>, bool)> {
     let mut proofs: BTreeMap<Uuid, Proofs> = BTreeMap::new();
     each_line(file, |line| match line {
         Line::Start(start) => drop(proofs.entry(start.tenant_id).or_default()),
@@ -38,7 +44,7 @@ fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(V
         Line::Checkpoint(signed) => proofs.entry(signed.tenant_id).or_default().checkpoints.push(signed),
         Line::Retirement(signed) => proofs.entry(signed.tenant_id).or_default().retirements.push(signed),
     })?;
-    for checkpoint in outside {
+    for checkpoint in file_checkpoints {
         if let Some(tenant) = proofs.get_mut(&checkpoint.tenant_id) {
             tenant.checkpoints.push(checkpoint.clone());
         }
@@ -46,12 +52,12 @@ fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(V
     let walk = |(tenant, of): (&Uuid, &Proofs)| (*tenant, Walk::new(*tenant, &of.checkpoints, &of.retirements, keys));
     let mut walks: BTreeMap<Uuid, Walk> = proofs.iter().map(walk).collect();
     let mut resumed = false;
-    let mut begun = std::collections::BTreeSet::new();
+    let mut started = std::collections::BTreeSet::new();
     each_line(file, |line| {
         let (tenant, entry) = match &line {
-            // If an interrupted export was resumed into the same file, the second start adds nothing.
+            // An interrupted export may have been resumed into the same file; only the first start line counts.
             Line::Start(start) => {
-                if begun.insert(start.tenant_id) {
+                if started.insert(start.tenant_id) {
                     resumed = true;
                     if let Some(walk) = walks.get_mut(&start.tenant_id) {
                         walk.resume_after(start.seq, start.chain_hash);
@@ -63,7 +69,7 @@ fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(V
             Line::Entry(entry) => (entry.tenant_id, ChainEntry::without_row(entry)),
             Line::Checkpoint(_) | Line::Retirement(_) => return,
         };
-        begun.insert(tenant);
+        started.insert(tenant);
         if let Some(walk) = walks.get_mut(&tenant) {
             walk.entry(&entry);
         }
@@ -71,13 +77,13 @@ fn reports(file: &Path, outside: &[Checkpoint], keys: &TrustedKeys) -> Result<(V
     Ok((walks.into_values().map(Walk::finish).collect(), resumed))
 }
 
-fn each_line(file: &Path, mut take: impl FnMut(Line)) -> Result<()> {
-    let reading = || format!("cannot read {}", file.display());
-    let reader = BufReader::new(File::open(file).with_context(reading)?);
+fn each_line(file: &Path, mut visit: impl FnMut(Line)) -> Result<()> {
+    let read_error = || format!("cannot read {}", file.display());
+    let reader = BufReader::new(File::open(file).with_context(read_error)?);
     for (number, line) in reader.lines().enumerate() {
-        let line = line.with_context(reading)?;
+        let line = line.with_context(read_error)?;
         if !line.trim().is_empty() {
-            take(Line::parse(&line).with_context(|| format!("line {} of {}", number + 1, file.display()))?);
+            visit(Line::parse(&line).with_context(|| format!("line {} of {}", number + 1, file.display()))?);
         }
     }
     Ok(())

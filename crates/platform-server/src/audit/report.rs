@@ -1,11 +1,11 @@
-//! The printed result of a verification: a line for each stream, and its findings below.
+//! The printed result of a verification: one line per stream, followed by its findings.
 
 use anyhow::{Context as _, Result, bail};
 use data::audit::StreamReport;
 use std::fmt::Write as _;
 use uuid::Uuid;
 
-/// Prints the reports.
+/// Prints the reports and remarks, and turns broken chains into an error.
 ///
 /// # Errors
 /// If a log was changed, or standard output is closed.

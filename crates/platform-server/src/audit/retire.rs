@@ -1,4 +1,4 @@
-//! `audit retire`: deletes rows after their retention period and leaves a signed record of the deletion.
+//! `audit retire`: deletes rows past their retention period and stores a signed record of the deletion.
 
 use super::verify;
 use crate::config::{Settings, required};
@@ -10,21 +10,22 @@ use domain::ports::Clock as _;
 use domain::time::Timestamp;
 use secrecy::ExposeSecret as _;
 
-/// Deletes all months before `month`. The log must be intact, because the record would hide an earlier change.
+/// Deletes all months before `month` (YYYY-MM). Verifies the log first, because retiring rows of a broken chain would
+/// destroy the evidence.
 ///
 /// # Errors
 /// If the month is not valid or in the future, the log was changed, or the database fails.
 pub(super) async fn run(settings: &Settings, month: &str) -> Result<()> {
-    let before = first_moment(month).context("--before must be a month in the form YYYY-MM")?;
+    let before = month_start(month).context("--before must be a month in the form YYYY-MM")?;
     let now = SystemClock.now();
-    ensure!(before <= first_of(now), "--before must not be after the current month");
+    ensure!(before <= start_of_month_of(now), "--before must not be after the current month");
     let url = required(settings.database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?;
     let key = super::signing_key(settings)?;
     let keys: Vec<String> =
         std::iter::once(key.public_key()).chain(settings.audit.trusted_keys.iter().cloned()).collect();
     let keys = TrustedKeys::new(keys.iter().map(String::as_str))?;
-    let outside = super::checkpoint_file(settings);
-    let reports = verify::streams(settings, keys, &outside.read()?.unwrap_or_default().checkpoints).await?;
+    let file = super::checkpoint_file(settings);
+    let reports = verify::stream_reports(settings, keys, &file.read()?.unwrap_or_default().checkpoints).await?;
     if reports.iter().any(|report| !report.holds()) {
         return super::report::conclude(&reports, &[]).context("nothing was retired");
     }
@@ -34,12 +35,12 @@ pub(super) async fn run(settings: &Settings, month: &str) -> Result<()> {
         .context("cannot print")
 }
 
-fn first_moment(month: &str) -> Option<Timestamp> {
+fn month_start(month: &str) -> Option<Timestamp> {
     let first = NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d").ok()?;
     Some(first.and_hms_opt(0, 0, 0)?.and_utc())
 }
 
-fn first_of(now: Timestamp) -> Timestamp {
+fn start_of_month_of(now: Timestamp) -> Timestamp {
     let first = now.date_naive().with_day(1).and_then(|day| day.and_hms_opt(0, 0, 0));
     first.map_or(now, |first| first.and_utc())
 }
@@ -50,9 +51,9 @@ mod tests {
 
     #[test]
     fn a_month_starts_at_its_first_moment() {
-        assert_eq!(first_moment("2026-02").map(|at| at.to_rfc3339()), Some("2026-02-01T00:00:00+00:00".to_owned()));
+        assert_eq!(month_start("2026-02").map(|at| at.to_rfc3339()), Some("2026-02-01T00:00:00+00:00".to_owned()));
         for wrong in ["2026", "2026-13", "2026-02-01", "February"] {
-            assert_eq!(first_moment(wrong), None, "{wrong}");
+            assert_eq!(month_start(wrong), None, "{wrong}");
         }
     }
 }

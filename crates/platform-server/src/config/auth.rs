@@ -1,4 +1,4 @@
-//! The `auth` section: who may sign in.
+//! The `auth` section: trusted token issuers, platform administrators, and personal access tokens.
 
 use super::schema::{fields, words};
 use domain::role::Role;
@@ -9,31 +9,30 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Token issuers and tokens. `oidc_…` and `entra_…` configure one issuer each; other keys without "personal access
-/// token" in their meaning apply to those two. `issuers` configures further ones.
+/// Token issuers and personal access tokens. The `oidc_…` keys and the `entra_…` keys configure one issuer each; the
+/// keys for claims and admission apply to those two. `issuers` configures further ones, each with its own keys.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
     /// Directory of the development issuer; development mode only.
     pub dev_issuer_dir: Option<PathBuf>,
-    /// Issuer of tokens: the exact `iss`.
+    /// OpenID Connect issuer: the exact `iss` of its tokens.
     pub oidc_issuer: Option<String>,
     /// The `aud` that tokens of `oidc_issuer` must have.
     #[schemars(extend("x-default" = "none, required with `oidc_issuer`"))]
     pub oidc_audience: Option<String>,
-    /// URL of the keys of `oidc_issuer`.
+    /// URL of the JWKS (public keys) of `oidc_issuer`.
     #[schemars(extend("x-default" = "discovered"))]
     pub oidc_jwks_url: Option<String>,
-    /// Directory (tenant) id at Entra ID.
+    /// Directory (tenant) id in Entra ID.
     pub entra_tenant_id: Option<String>,
-    /// The API's application id at Entra ID.
+    /// The API's application (client) id in Entra ID.
     #[schemars(extend("x-default" = "none, required with `entra_tenant_id`"))]
     pub entra_client_id: Option<String>,
-    /// The Entra cloud of the directory.
+    /// The Entra cloud that hosts the directory.
     #[schemars(schema_with = "words::<EntraCloud>", extend("default" = "global"))]
     pub entra_cloud: EntraCloud,
-    /// Claim value → tenant id or slug. In development mode the tokens of these issuers count for every tenant if this
-    /// is empty.
+    /// Tenant claim value → tenant id or slug. In development mode an empty map trusts these issuers for every tenant.
     pub tenants: BTreeMap<String, String>,
     /// Role value, or `g:<group>` → role.
     #[schemars(schema_with = "roles", extend("x-default" = "the usual role values"))]
@@ -46,16 +45,16 @@ pub struct Auth {
     pub required_role: Option<String>,
     /// Maximum number of seconds since the user signed in (`auth_time`).
     pub max_age_s: Option<u32>,
-    /// Home directories (`idp`) whose guests are admitted; `*` for any.
+    /// Home directories (`idp`) whose guest users are admitted; `*` for any.
     pub guests: Vec<String>,
-    /// What happens to tokens that leave out their groups because they are too many.
+    /// What happens to tokens that omit the groups claim because the user is in too many groups.
     #[schemars(schema_with = "words::<GroupsOverage>", extend("default" = "refuse"))]
     pub groups_overage: GroupsOverage,
-    /// Further issuers, each with its own keys.
+    /// Further issuers, each with its own settings.
     pub issuers: Vec<IssuerFile>,
-    /// The users that may create and deactivate tenants.
+    /// Users that may create and deactivate tenants.
     pub platform_admins: Vec<PlatformAdmin>,
-    /// Directory in which the issuers' last valid keys are kept for a restart.
+    /// Directory that caches the issuers' last valid public keys, so that a restart does not depend on the issuers.
     #[schemars(extend("x-default" = "`key-cache` beside `storage.dir`"))]
     pub key_cache_dir: Option<PathBuf>,
     /// Maximum lifetime of a personal access token, in days. A tenant may set less.
@@ -93,59 +92,59 @@ impl Default for Auth {
     }
 }
 
-/// A platform administrator.
+/// A user that may create and deactivate tenants.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlatformAdmin {
     /// Name of the user's issuer.
     pub issuer: String,
-    /// The issuer's id of the user.
+    /// The user's id at the issuer (`sub`).
     pub subject: String,
 }
 
-/// A cloud of Entra ID.
+/// A national cloud of Entra ID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntraCloud {
-    /// The public cloud.
+    /// The public cloud, `login.microsoftonline.com`.
     #[default]
     Global,
-    /// The cloud for the government of the United States.
+    /// The cloud for US government agencies.
     UsGov,
     /// The cloud in China, operated by 21Vianet.
     China,
 }
 
-/// A token issuer.
+/// A further token issuer.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerFile {
-    /// The exact `iss`.
+    /// The exact `iss` of its tokens.
     pub issuer: String,
     /// Accepted `aud` values.
     pub audiences: Vec<String>,
-    /// Further `iss` values of its tokens (AD FS: `access_token_issuer` of its discovery document).
+    /// Further accepted `iss` values (AD FS: `access_token_issuer` of its discovery document).
     #[serde(default)]
     pub accept_iss: Vec<String>,
     /// Accepted signature algorithms.
     #[serde(default)]
     #[schemars(schema_with = "algorithms", extend("x-default" = "all"))]
     pub algorithms: Option<Vec<SignatureAlgorithm>>,
-    /// Whether ES256 signatures with a high `s` are accepted, for issuers that do not normalize theirs.
+    /// Whether ES256 signatures with a high `s` are accepted, for issuers that do not normalize signatures.
     #[serde(default)]
     pub accept_high_s: bool,
-    /// URL of the keys.
+    /// URL of the issuer's JWKS (public keys).
     #[serde(default)]
     #[schemars(extend("x-default" = "discovered"))]
     pub jwks_url: Option<String>,
-    /// Claim value → tenant id or slug.
+    /// Tenant claim value → tenant id or slug.
     #[serde(default)]
     pub tenants: BTreeMap<String, String>,
     /// Role value, or `g:<group>` → role.
     #[serde(default)]
     #[schemars(schema_with = "roles", extend("x-default" = "the usual role values"))]
     pub roles: Option<BTreeMap<String, Role>>,
-    /// Names of the claims; each is a list of which the first present claim counts.
+    /// Names of the claims to read; each is a list, of which the first claim that the token has is used.
     #[serde(default)]
     #[schemars(schema_with = "claims", extend("x-default" = "the usual claim names"))]
     pub claims: ClaimNames,
@@ -158,10 +157,10 @@ pub struct IssuerFile {
     /// Maximum number of seconds since the user signed in (`auth_time`).
     #[serde(default)]
     pub max_age_s: Option<u32>,
-    /// Home directories (`idp`) whose guests are admitted; `*` for any.
+    /// Home directories (`idp`) whose guest users are admitted; `*` for any.
     #[serde(default)]
     pub guests: Vec<String>,
-    /// What happens to tokens that leave out their groups because they are too many.
+    /// What happens to tokens that omit the groups claim because the user is in too many groups.
     #[serde(default)]
     #[schemars(schema_with = "words::<GroupsOverage>", extend("default" = "refuse"))]
     pub groups_overage: GroupsOverage,

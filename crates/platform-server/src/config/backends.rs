@@ -1,5 +1,5 @@
 //! `models.backends`, `models.tiers`, `models.queue` and `models.breaker`: several model servers, and which of their
-//! models serve what.
+//! models serve which tier.
 
 use super::schema::{secret, words};
 use anyhow::{Context as _, Result, bail};
@@ -15,54 +15,54 @@ use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
-/// A model server.
+/// A model server and how to reach it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backend {
-    /// Which server it is; `openai` is any OpenAI-compatible one.
+    /// Kind of server; `openai` stands for any OpenAI-compatible one.
     #[serde(default)]
     #[schemars(schema_with = "words::<Dialect>", extend("default" = "openai"))]
     pub dialect: Dialect,
-    /// Its URL, with or without the trailing `/v1`.
+    /// URL of the server, with or without the trailing `/v1`.
     pub base_url: String,
-    /// Its API key.
+    /// API key of the server.
     #[serde(default)]
     #[schemars(schema_with = "secret")]
     pub api_key: Option<SecretString>,
-    /// A file that holds the API key.
+    /// File that contains the API key.
     pub api_key_file: Option<PathBuf>,
-    /// The header that carries the API key.
+    /// Header that carries the API key.
     #[serde(default)]
     #[schemars(schema_with = "words::<KeyHeader>", extend("x-default" = "`bearer`; Azure `api-key`"))]
     pub key_header: Option<KeyHeader>,
-    /// Azure's `api-version`: selects its older URLs by deployment.
+    /// Azure's `api-version`; setting it selects Azure's older per-deployment URLs.
     pub api_version: Option<String>,
-    /// Where it runs. What is sent to the cloud is limited by the tenant's settings.
+    /// Where the server runs. Each tenant's settings limit what is sent to the cloud.
     #[serde(default)]
     #[schemars(schema_with = "words::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
     pub location: Option<Location>,
-    /// Highest classification that is sent to it.
+    /// Highest classification of content that is sent to the server.
     #[serde(default)]
     #[schemars(schema_with = "words::<Classification>", extend("x-default" = "`restricted`; in the cloud `internal`"))]
     pub highest_classification: Option<Classification>,
     /// Highest classification for which a LiteLLM proxy may use its own fallbacks.
-    #[serde(default = "internal")]
+    #[serde(default = "default_own_fallbacks")]
     #[schemars(schema_with = "words::<Classification>", extend("default" = "internal"))]
     pub own_fallbacks: Classification,
     /// Maximum number of concurrent requests; others wait.
-    #[serde(default = "concurrency")]
+    #[serde(default = "default_concurrency")]
     #[schemars(range(min = 1))]
     pub concurrency: usize,
-    /// Milliseconds to connect.
+    /// Milliseconds that connecting may take.
     #[schemars(extend("x-default" = "`3000`"))]
     pub connect_timeout_ms: Option<u64>,
-    /// Seconds until the first token of an answer.
+    /// Maximum number of seconds until the first token of an answer.
     #[schemars(extend("x-default" = "`60`"))]
     pub first_token_timeout_s: Option<u64>,
-    /// Seconds between two pieces of an answer.
+    /// Maximum number of seconds between two chunks of a streamed answer.
     #[schemars(extend("x-default" = "`30`"))]
     pub between_tokens_timeout_s: Option<u64>,
-    /// Seconds for a whole answer.
+    /// Maximum number of seconds for a whole answer.
     #[schemars(extend("x-default" = "`600`"))]
     pub total_timeout_s: Option<u64>,
 }
@@ -73,16 +73,16 @@ pub struct Backend {
 pub struct Route {
     /// Name of the backend.
     pub backend: String,
-    /// The backend's name of the model.
+    /// Name of the model at the backend.
     pub model: String,
-    /// Lower priorities are tried first; routes of the same priority share the requests.
+    /// Routes with lower numbers are tried first; routes with the same number share the requests.
     #[schemars(extend("x-default" = "position in the list"))]
     pub priority: Option<u32>,
-    /// Share of the requests among routes of the same priority.
-    #[serde(default = "one")]
+    /// Relative share of the requests among routes of the same priority.
+    #[serde(default = "default_weight")]
     #[schemars(range(min = 1))]
     pub weight: u32,
-    /// Price of a million input tokens, in the currency of all prices.
+    /// Price of a million input tokens. All prices must be in the same currency.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub input_price: f64,
@@ -106,13 +106,13 @@ pub struct Tiers {
     pub rerank: Vec<Route>,
 }
 
-/// Requests that wait for a model server.
+/// Queue of requests that wait for a model server.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Queue {
-    /// Maximum number of waiting requests of one tenant; further ones are refused at once.
+    /// Maximum number of waiting requests of one tenant; further ones are rejected immediately.
     pub per_tenant: usize,
-    /// Milliseconds that a request waits before it is refused.
+    /// Milliseconds that a request waits before it is rejected.
     pub wait_ms: u64,
 }
 
@@ -122,23 +122,23 @@ pub struct Queue {
 pub struct Breaker {
     /// Number of consecutive failures that open the breaker.
     pub failures: u32,
-    /// Seconds that it stays open the first time; doubled each time that the probe afterwards fails.
+    /// Seconds that the breaker stays open the first time; doubled after each failed probe.
     pub pause_s: u64,
-    /// Maximum number of seconds that it stays open.
+    /// Maximum number of seconds that the breaker stays open.
     pub longest_pause_s: u64,
-    /// Seconds between two health probes.
+    /// Interval of health probes, in seconds.
     pub probe_every_s: u64,
 }
 
-fn internal() -> Classification {
+fn default_own_fallbacks() -> Classification {
     Classification::Internal
 }
 
-fn concurrency() -> usize {
+fn default_concurrency() -> usize {
     64
 }
 
-fn one() -> u32 {
+fn default_weight() -> u32 {
     1
 }
 
@@ -179,10 +179,11 @@ impl From<Breaker> for BreakerSettings {
 }
 
 impl Backend {
-    /// Settings of the model client for this backend. `section` is where the backend is configured, for errors.
+    /// Settings of the model client for this backend. `section` is the path of the backend's settings, for error
+    /// messages.
     ///
     /// # Errors
-    /// A sentence that names the setting that is wrong.
+    /// If a setting is not valid; the message names the setting.
     pub(super) fn settings(&self, name: &str, section: &str) -> Result<BackendSettings> {
         let url: Url = self.base_url.parse().with_context(|| format!("{section}.base_url is not a valid URL"))?;
         if self.concurrency == 0 {
@@ -228,7 +229,7 @@ impl Backend {
     }
 }
 
-/// Whether the host belongs to a model service that no plant runs on its own site.
+/// Whether the host belongs to OpenAI or Azure, which are never on premises.
 fn is_known_cloud(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     ["openai.com", "azure.com", "azure.us", "azure.cn"]
@@ -236,19 +237,19 @@ fn is_known_cloud(url: &Url) -> bool {
         .any(|domain| host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.')))
 }
 
-/// The routes of a tier, as the model client takes them.
+/// Converts the routes of a tier to the model client's settings. The default priority is the position, from 1.
 pub(super) fn routes(routes: &[Route]) -> Vec<RouteSettings> {
     let route = |(index, route): (usize, &Route)| RouteSettings {
         backend: route.backend.clone(),
         model: route.model.clone(),
         priority: route.priority.unwrap_or(u32::try_from(index + 1).unwrap_or(u32::MAX)),
         weight: route.weight,
-        price: Price { input: micros(route.input_price), output: micros(route.output_price) },
+        price: Price { input: micro_cost(route.input_price), output: micro_cost(route.output_price) },
     };
     routes.iter().enumerate().map(route).collect()
 }
 
-/// The schema limits prices to a million, which is exact in both types.
-fn micros(price: f64) -> MicroCost {
+/// Converts a price to millionths. The schema limits prices to a million, so the result fits and is exact.
+fn micro_cost(price: f64) -> MicroCost {
     MicroCost((price * 1e6).round() as u64)
 }

@@ -1,10 +1,10 @@
-//! The environment variables of the process. They are read once, here.
+//! The environment variables of the process. This is the only module that reads them.
 
 use anyhow::{Context as _, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-/// Variables with names of their own, and the keys that they set.
+/// Variables without the `PLATFORM__` prefix, and the configuration keys that they set.
 pub(super) const NAMED_VARIABLES: &[(&str, &str)] = &[
     ("DATABASE_URL", "database.url"),
     ("DATABASE_WORKER_URL", "database.worker_url"),
@@ -25,7 +25,7 @@ pub(super) const NAMED_VARIABLES: &[(&str, &str)] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint"),
 ];
 
-/// The name of the variable for any key, such as `PLATFORM__SERVER__PORT`.
+/// The name of the prefixed variable for a key: `PLATFORM__SERVER__PORT` for `server.port`.
 pub(super) fn variable(key: &str) -> String {
     format!("PLATFORM__{}", key.replace('.', "__").to_uppercase())
 }
@@ -42,19 +42,20 @@ impl Environment {
         Self(std::env::vars().collect())
     }
 
-    /// The given variables, for tests.
+    /// An environment with only the given variables, for tests.
     #[must_use]
     pub fn of(variables: &[(&str, &str)]) -> Self {
         Self(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
-    /// Path in `PLATFORM_CONFIG`.
+    /// Path of the configuration file, from `PLATFORM_CONFIG`.
     #[must_use]
     pub fn config_file(&self) -> Option<PathBuf> {
         self.get("PLATFORM_CONFIG").map(PathBuf::from)
     }
 
-    /// The variables of the form `PLATFORM__SECTION__KEY`. A value that looks like a number or a boolean becomes one.
+    /// Configuration source with the variables of the form `PLATFORM__SECTION__KEY`. Values that parse as a number or a
+    /// boolean are converted.
     pub fn overrides(&self) -> config::Environment {
         let prefixed = self.0.iter().filter(|(name, value)| name.starts_with("PLATFORM__") && !value.is_empty());
         config::Environment::with_prefix("PLATFORM")
@@ -64,11 +65,11 @@ impl Environment {
             .source(Some(prefixed.map(|(name, value)| (name.clone(), value.clone())).collect()))
     }
 
-    /// The keys that named variables set, with their values. `NAME_FILE` is the path of a file that holds the value of
-    /// `NAME`. An empty variable counts as not set, because Compose passes unset variables on as empty ones.
+    /// The keys that named variables set, with their values. `NAME_FILE` is the path of a file that contains the value
+    /// of `NAME`. An empty variable counts as unset, because Docker Compose passes unset variables as empty ones.
     ///
     /// # Errors
-    /// If a file cannot be read.
+    /// If such a file cannot be read.
     pub fn named_variables(&self) -> Result<Vec<(&'static str, String)>> {
         let mut found = Vec::new();
         for (name, key) in NAMED_VARIABLES {

@@ -1,4 +1,4 @@
-//! The trusted token issuers that follow from the `auth` section.
+//! Builds the settings of the trusted token issuers from the `auth` section.
 
 use super::Mode;
 use super::auth::{Auth, EntraCloud, IssuerFile};
@@ -17,7 +17,7 @@ pub const DEVELOPMENT_ISSUER: &str = "urn:plant-agent-platform:development";
 pub const DEVELOPMENT_AUDIENCE: &str = "plant-agent-platform";
 
 impl EntraCloud {
-    const fn login(self) -> &'static str {
+    const fn login_url(self) -> &'static str {
         match self {
             Self::Global => "https://login.microsoftonline.com",
             Self::UsGov => "https://login.microsoftonline.us",
@@ -26,8 +26,8 @@ impl EntraCloud {
     }
 }
 
-/// All issuers. Those of the `oidc_…` and `entra_…` keys come first: a user that an admin creates without an issuer
-/// belongs to the first one.
+/// All issuers. Those of the `oidc_…` and `entra_…` keys come first, because the first issuer is the default for users
+/// that an admin creates without naming an issuer.
 pub(super) fn collect(auth: &Auth, mode: Mode) -> Result<Vec<IssuerSettings>> {
     let mut issuers = Vec::new();
     issuers.extend(oidc(auth, mode)?);
@@ -66,9 +66,9 @@ fn check(issuer: &IssuerSettings) -> Result<()> {
     Ok(())
 }
 
-/// In development mode without mapped tenants, the issuers of the `oidc_…` and `entra_…` keys are trusted for every
-/// tenant.
-fn trust(auth: &Auth, mode: Mode) -> TenantTrust {
+/// For which tenants the issuers of the `oidc_…` and `entra_…` keys are trusted: every tenant in development mode if
+/// `auth.tenants` is empty, otherwise the mapped ones.
+fn tenant_trust(auth: &Auth, mode: Mode) -> TenantTrust {
     match mode {
         Mode::Development if auth.tenants.is_empty() => TenantTrust::Any,
         Mode::Development | Mode::Production => TenantTrust::Mapped(auth.tenants.clone()),
@@ -80,7 +80,7 @@ fn oidc(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
     let audience = auth.oidc_audience.clone().context("OIDC_ISSUER is set, but OIDC_AUDIENCE is not")?;
     Ok(Some(IssuerSettings {
         keys: keys(issuer, auth.oidc_jwks_url.as_deref())?,
-        tenants: trust(auth, mode),
+        tenants: tenant_trust(auth, mode),
         ..with_defaults_of_section(auth, issuer, audience)
     }))
 }
@@ -88,18 +88,18 @@ fn oidc(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
 fn entra(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
     let Some(directory) = &auth.entra_tenant_id else { return Ok(None) };
     let client = auth.entra_client_id.clone().context("ENTRA_TENANT_ID is set, but ENTRA_CLIENT_ID is not")?;
-    let authority = format!("{}/{directory}", auth.entra_cloud.login());
+    let authority = format!("{}/{directory}", auth.entra_cloud.login_url());
     let issuer = format!("{authority}/v2.0");
     Ok(Some(IssuerSettings {
         algorithms: vec![SignatureAlgorithm::Rs256],
         keys: KeySource::Url(format!("{authority}/discovery/v2.0/keys")),
-        tenants: trust(auth, mode),
+        tenants: tenant_trust(auth, mode),
         required_claim: Some(("tid".to_owned(), directory.clone())),
         ..with_defaults_of_section(auth, &issuer, client)
     }))
 }
 
-/// The settings that `auth` has for the issuers of the `oidc_…` and `entra_…` keys.
+/// An issuer of the `oidc_…` or `entra_…` keys, with the settings in `auth` that apply to both.
 fn with_defaults_of_section(auth: &Auth, issuer: &str, audience: String) -> IssuerSettings {
     IssuerSettings {
         roles: auth.roles.clone().unwrap_or_else(default_roles),
@@ -141,8 +141,8 @@ fn development(dir: &Path) -> IssuerSettings {
     }
 }
 
-/// Settings of an issuer that has only a name and audiences. One whose name has the form of Entra's is trusted for that
-/// directory only, wherever it is configured.
+/// Default settings of an issuer with this name and these audiences. If the name is that of an Entra directory, tokens
+/// must come from that directory (`tid`), even if the issuer is not configured with the `entra_…` keys.
 fn default_issuer(issuer: &str, audiences: Vec<String>) -> IssuerSettings {
     IssuerSettings {
         issuer: issuer.to_owned(),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_that_would_let_in_too_much_is_refused() {
+    fn an_issuer_without_audiences_or_with_unsafe_algorithms_is_refused() {
         let file = |more: &str| {
             let text = format!("issuer = \"https://a.example\"\n{more}");
             let file: IssuerFile = parse(&text).expect("valid");

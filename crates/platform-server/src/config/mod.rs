@@ -1,4 +1,5 @@
-//! Settings: a TOML file, overridden by `PLATFORM__SECTION__KEY`, overridden by named variables. They are read once.
+//! Settings, read once at start. In increasing order of precedence: the TOML file, variables of the form
+//! `PLATFORM__SECTION__KEY`, and variables with other names such as `DATABASE_URL`.
 
 mod auth;
 mod backends;
@@ -28,9 +29,9 @@ pub use models::{Models, NextEmbed};
 pub use sections::{Audit, Chat, Database, Ingest, RateLimit, Server, Storage, Telemetry, Worker};
 
 /// Minimum length of `secret_key`, in bytes.
-const MIN_SECRET: usize = 16;
+const MIN_SECRET_BYTES: usize = 16;
 
-/// Whether the platform serves a plant or a developer.
+/// Whether settings that are only safe for development are allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -41,7 +42,7 @@ pub enum Mode {
     Development,
 }
 
-/// What a process does.
+/// Which parts of the platform a process runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceType {
@@ -60,33 +61,33 @@ pub enum ServiceType {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// `development` allows the development issuer, disabling request limits, and an issuer that is trusted for every
+    /// `development` permits the development issuer, disabled rate limits, and issuers that are trusted for every
     /// tenant.
     #[schemars(schema_with = "schema::words::<Mode>", extend("default" = "production"))]
     pub mode: Mode,
-    /// What the process does if it is started without a subcommand.
+    /// What the process runs if it is started without a subcommand.
     #[schemars(schema_with = "schema::words::<ServiceType>", extend("x-default" = "`all`"))]
     pub service_type: Option<ServiceType>,
-    /// Key of the hashes of tokens and in the audit log: at least 16 bytes, the same on every replica.
+    /// Key of the keyed hashes of tokens and in the audit log: at least 16 bytes, the same on every replica.
     #[schemars(schema_with = "schema::secret", extend("x-default" = "none, required"))]
     pub secret_key: Option<SecretString>,
-    /// `redis://` or `rediss://` URL of the server that counts requests, so that several servers share each quota.
-    /// Without it, each server counts in its memory.
+    /// `redis://` or `rediss://` URL of the server that counts requests, so that replicas share each quota. Without it,
+    /// each replica counts in memory.
     #[schemars(schema_with = "schema::secret")]
     pub redis_url: Option<SecretString>,
-    /// Listening and connections.
+    /// HTTP server: addresses and connection limits.
     pub server: Server,
     /// PostgreSQL: one URL per database role.
     pub database: Database,
-    /// The files of documents.
+    /// Storage of document files.
     pub storage: Storage,
-    /// Token issuers and tokens.
+    /// Token issuers and personal access tokens.
     pub auth: Auth,
     /// Models and model servers.
     pub models: Models,
     /// Limits of chat turns.
     pub chat: Chat,
-    /// Limits of users' requests.
+    /// Rate limits of users' requests.
     pub rate_limit: RateLimit,
     /// The audit log.
     pub audit: Audit,
@@ -96,20 +97,20 @@ pub struct Settings {
     pub worker: Worker,
     /// Logs and traces.
     pub telemetry: Telemetry,
-    /// Program that reads each document in a process of its own. The server sets it to itself; without it documents are
-    /// read in this process, which is for tests.
+    /// Program that parses each document in a separate process. Commands set it to their own executable; without it,
+    /// which is for tests, documents are parsed in this process.
     #[serde(skip)]
     pub parser: Option<ParserProgram>,
-    /// Program that confines itself and then becomes the text recognition program. The server sets it to itself.
+    /// Program that sandboxes itself and then executes the OCR program. Commands set it to their own executable.
     #[serde(skip)]
     pub launcher: Option<Launcher>,
 }
 
 impl Settings {
-    /// Reads the settings.
+    /// Reads and validates the settings.
     ///
     /// # Errors
-    /// A sentence that names the key or variable that is wrong. Never holds a value.
+    /// If the settings are not valid. The message names the key or variable and never contains a value.
     pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self> {
         let file = file.map(Path::to_path_buf).or_else(|| environment.config_file());
         let mut builder = Config::builder();
@@ -145,11 +146,11 @@ impl Settings {
     /// If it is missing or too short.
     pub fn secret(&self) -> Result<&[u8]> {
         let secret = required(self.secret_key.as_ref(), "SECRET_KEY")?.expose_secret().as_bytes();
-        anyhow::ensure!(secret.len() >= MIN_SECRET, "SECRET_KEY must be at least {MIN_SECRET} bytes long");
+        anyhow::ensure!(secret.len() >= MIN_SECRET_BYTES, "SECRET_KEY must be at least {MIN_SECRET_BYTES} bytes long");
         Ok(secret)
     }
 
-    /// Directory in which the issuers' keys are kept for a restart.
+    /// Directory that caches the issuers' public keys across restarts.
     #[must_use]
     pub fn key_cache_dir(&self) -> PathBuf {
         self.auth.key_cache_dir.clone().unwrap_or_else(|| self.storage.dir.with_file_name("key-cache"))
@@ -158,16 +159,16 @@ impl Settings {
     /// The trusted issuers.
     ///
     /// # Errors
-    /// If there is none, or one is not complete.
+    /// If no issuer is configured, or one of them is incomplete.
     pub fn issuers(&self) -> Result<Vec<IssuerSettings>> {
         issuers::collect(&self.auth, self.mode)
     }
 }
 
-/// The value of a setting that a command needs.
+/// The value of a setting that is required.
 ///
 /// # Errors
-/// A sentence that names the variable to set.
+/// If the setting is missing; the message names the variable to set.
 pub fn required<'a, T>(setting: Option<&'a T>, variable: &str) -> Result<&'a T> {
     setting.with_context(|| format!("{variable} is not set"))
 }

@@ -1,4 +1,4 @@
-//! The `models` section, and the settings of the model client that follow from it.
+//! The `models` section, and its conversion to the settings of the model client.
 
 use super::backends::{self, Backend, Breaker, Queue, Route, Tiers};
 use super::schema::{secret, words};
@@ -15,54 +15,54 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Name of the backend at `models.base_url`.
-const SINGLE: &str = "model-server";
+/// Backend name of the server at `models.base_url`.
+const BASE_URL_BACKEND: &str = "model-server";
 
-/// Models and model servers. Keys that say "the server" are about the one at `base_url`.
+/// Models and model servers. "The server" is the one at `base_url`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Models {
-    /// URL of an OpenAI-compatible server, with or without the trailing `/v1`. It serves every tier that `tiers` leaves
-    /// out; without it and without `tiers`, the embedded models serve.
+    /// URL of an OpenAI-compatible server, with or without the trailing `/v1`. It serves every tier that has no
+    /// routes in `tiers`. Without either, the embedded models are used.
     pub base_url: Option<String>,
-    /// Which server it is; `openai` is any OpenAI-compatible one.
+    /// Kind of server; `openai` stands for any OpenAI-compatible one.
     #[schemars(schema_with = "words::<Dialect>", extend("default" = "litellm"))]
     pub dialect: Dialect,
-    /// Where the server runs. What is sent to the cloud is limited by the tenant's settings.
+    /// Where the server runs. Each tenant's settings limit what is sent to the cloud.
     #[schemars(schema_with = "words::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
     pub location: Option<Location>,
     /// API key of the server.
     #[schemars(schema_with = "secret")]
     pub api_key: Option<SecretString>,
-    /// The server's name of the model for everyday answers.
+    /// Name, at the server, of the model for everyday answers.
     pub fast: String,
-    /// The server's name of the model for difficult questions.
+    /// Name, at the server, of the model for difficult questions.
     pub heavy: String,
-    /// The server's name of the embedding model. With `tiers.embed` it is the platform's name of the model that those
-    /// routes have in common.
+    /// Name, at the server, of the embedding model. With `tiers.embed` it is the platform's own name for the model that
+    /// all of those routes serve.
     #[schemars(extend("x-default" = "`embed`"))]
     pub embed: Option<String>,
-    /// Whether the embedded model or the model servers embed.
+    /// Whether embeddings come from the embedded model or from the model servers.
     #[schemars(schema_with = "words::<EmbedSource>", extend("x-default" = "`remote` with a server, else `embedded`"))]
     pub embed_source: Option<EmbedSource>,
-    /// Dimension of the server's vectors.
+    /// Dimension of the server's embedding vectors.
     #[schemars(extend("x-default" = "asked of the server"))]
     pub embed_dimension: Option<usize>,
-    /// Maximum number of tokens that the embedding model reads of one text.
+    /// Maximum number of tokens of a text that the embedding model reads.
     pub embed_max_tokens: usize,
-    /// Text that is put before a query to embed (nomic-embed-text: `search_query: `).
+    /// Prefix of each query before it is embedded (nomic-embed-text: `search_query: `).
     pub query_prefix: String,
-    /// Text that is put before a passage to embed (nomic-embed-text: `search_document: `).
+    /// Prefix of each passage before it is embedded (nomic-embed-text: `search_document: `).
     pub document_prefix: String,
-    /// The embedding model that `reindex` changes to.
+    /// The embedding model to which `reindex` migrates all documents.
     pub next_embed: Option<NextEmbed>,
-    /// Directory of `model.safetensors` and `tokenizer.json` of all-MiniLM-L6-v2, the embedded model.
+    /// Directory with `model.safetensors` and `tokenizer.json` of the embedded model, all-MiniLM-L6-v2.
     #[schemars(extend("x-default" = "none, required for the embedded model"))]
     pub embedded_dir: Option<PathBuf>,
     /// Number of threads of the embedded model.
     #[schemars(extend("x-default" = "number of cores, at most 8"))]
     pub threads: Option<usize>,
-    /// The server's name of a reranking model (`POST /v1/rerank` or `/rerank`, as vLLM, LiteLLM, Jina, Cohere,
+    /// Name, at the server, of a reranking model (`POST /v1/rerank` or `/rerank`, as vLLM, LiteLLM, Jina, Cohere,
     /// llama.cpp and SGLang serve it); empty to search without reranking. Needs `base_url`.
     pub rerank: String,
     /// Maximum number of passages of a search that are reranked.
@@ -73,42 +73,42 @@ pub struct Models {
     pub rerank_timeout_ms: u64,
     /// Maximum number of concurrent requests to the server; others wait.
     pub concurrency: usize,
-    /// Highest classification that is sent to the server.
+    /// Highest classification of content that is sent to the server.
     #[schemars(schema_with = "words::<Classification>", extend("default" = "restricted"))]
     pub highest_classification: Classification,
-    /// Seconds until the first token of an answer of the server.
+    /// Maximum number of seconds until the first token of an answer from the server.
     pub first_token_timeout_s: u64,
-    /// Seconds between two pieces of an answer of the server.
+    /// Maximum number of seconds between two chunks of a streamed answer from the server.
     pub between_tokens_timeout_s: u64,
     /// Further servers, by name.
     pub backends: BTreeMap<String, Backend>,
-    /// Which models serve each tier, first choice first.
+    /// Which models serve each tier, in order of preference.
     pub tiers: Tiers,
-    /// Requests that wait for a model server.
+    /// Queue of requests that wait for a model server.
     pub queue: Queue,
     /// Circuit breaker of each model server.
     pub breaker: Breaker,
 }
 
-/// The embedding model that `reindex` changes to.
+/// The embedding model to which `reindex` migrates all documents.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NextEmbed {
     /// Name of the embedding model.
     #[schemars(extend("x-default" = "`models.embed`"))]
     pub embed: Option<String>,
-    /// Whether the embedded model or the model servers embed.
+    /// Whether embeddings come from the embedded model or from the model servers.
     #[schemars(schema_with = "words::<EmbedSource>", extend("x-default" = "`models.embed_source`"))]
     pub embed_source: Option<EmbedSource>,
     /// Dimension of the vectors.
     #[schemars(extend("x-default" = "asked of the server"))]
     pub embed_dimension: Option<usize>,
-    /// Maximum number of tokens that the embedding model reads of one text.
+    /// Maximum number of tokens of a text that the embedding model reads.
     #[schemars(extend("x-default" = "`models.embed_max_tokens`"))]
     pub embed_max_tokens: Option<usize>,
-    /// Text that is put before a query to embed.
+    /// Prefix of each query before it is embedded.
     pub query_prefix: String,
-    /// Text that is put before a passage to embed.
+    /// Prefix of each passage before it is embedded.
     pub document_prefix: String,
 }
 
@@ -119,7 +119,7 @@ impl Default for Models {
         Self {
             base_url: None,
             api_key: None,
-            // The variable is named LITELLM_BASE_URL; other servers ignore what is sent for LiteLLM alone.
+            // The variable is named LITELLM_BASE_URL; other servers ignore the fields that only LiteLLM reads.
             dialect: Dialect::LiteLlm,
             location: None,
             fast: "fast".to_owned(),
@@ -170,7 +170,7 @@ impl Models {
         with_next.settings().map(Some)
     }
 
-    /// The routes of embeddings to the same backends with the next model.
+    /// The current embedding routes with the next model's name instead.
     fn next_routes(&self, next: &NextEmbed) -> Vec<Route> {
         let with_next = |route: &Route| match &next.embed {
             Some(model) => Route { model: model.clone(), ..route.clone() },
@@ -182,14 +182,14 @@ impl Models {
     /// Settings of the model client.
     ///
     /// # Errors
-    /// A sentence that names the setting that is wrong.
+    /// If a setting is not valid; the message names the setting.
     pub fn settings(&self) -> Result<ModelSettings> {
         let backend = |(name, backend): (&String, &Backend)| backend.settings(name, &format!("models.backends.{name}"));
         let mut backends = self.backends.iter().map(backend).collect::<Result<Vec<_>>>()?;
-        if self.base_url.is_some() && self.backends.contains_key(SINGLE) {
-            bail!("models.backends.{SINGLE}: this name is reserved for the server at models.base_url");
+        if self.base_url.is_some() && self.backends.contains_key(BASE_URL_BACKEND) {
+            bail!("models.backends.{BASE_URL_BACKEND}: this name is reserved for the server at models.base_url");
         }
-        backends.extend(self.single()?);
+        backends.extend(self.base_url_backend()?);
         let tiers = self.tiers()?;
         for route in [&tiers.fast, &tiers.heavy, &tiers.embed, &tiers.rerank].into_iter().flatten() {
             if !backends.iter().any(|backend| backend.name == route.backend) {
@@ -211,8 +211,8 @@ impl Models {
         })
     }
 
-    /// The server at `base_url`.
-    fn single(&self) -> Result<Option<BackendSettings>> {
+    /// The backend for the server at `base_url`, if there is one.
+    fn base_url_backend(&self) -> Result<Option<BackendSettings>> {
         let Some(base_url) = self.base_url.clone() else { return Ok(None) };
         let backend = Backend {
             dialect: self.dialect,
@@ -230,10 +230,10 @@ impl Models {
             between_tokens_timeout_s: Some(self.between_tokens_timeout_s),
             total_timeout_s: None,
         };
-        backend.settings(SINGLE, "models").map(Some)
+        backend.settings(BASE_URL_BACKEND, "models").map(Some)
     }
 
-    /// The routes of `tiers`, and those to the server at `base_url` for the tiers that are left out.
+    /// The routes in `tiers`; tiers without routes get one to the server at `base_url`.
     fn tiers(&self) -> Result<TierSettings> {
         let rerank = self.rerank.trim();
         if !rerank.is_empty() && self.base_url.is_none() {
@@ -243,7 +243,7 @@ impl Models {
         }
         let tier = |given: &[Route], model: &str| {
             if given.is_empty() && self.base_url.is_some() && !model.is_empty() {
-                return vec![RouteSettings::to(SINGLE, model)];
+                return vec![RouteSettings::to(BASE_URL_BACKEND, model)];
             }
             backends::routes(given)
         };
@@ -328,12 +328,12 @@ mod tests {
     }
 
     #[test]
-    fn the_server_at_the_base_url_serves_what_the_tiers_leave_out() {
+    fn the_server_at_the_base_url_serves_tiers_without_routes() {
         let settings = load(PLANT, &[("LITELLM_BASE_URL", "http://litellm:4000")]).expect("valid");
         assert_eq!(settings.tiers.fast.len(), 2);
-        assert_eq!(settings.tiers.heavy, [RouteSettings::to(SINGLE, "heavy")]);
+        assert_eq!(settings.tiers.heavy, [RouteSettings::to(BASE_URL_BACKEND, "heavy")]);
         let alone = load("", &[("LITELLM_BASE_URL", "http://litellm:4000")]).expect("valid");
-        assert_eq!(alone.tiers.embed, [RouteSettings::to(SINGLE, "embed")]);
+        assert_eq!(alone.tiers.embed, [RouteSettings::to(BASE_URL_BACKEND, "embed")]);
         assert_eq!((alone.backends.len(), alone.embedding.name.as_str()), (1, "embed"));
         assert!(load("", &[]).expect("valid").backends.is_empty());
         for (url, location) in [

@@ -1,5 +1,5 @@
-//! The JSON Schema of the settings, made from their types: `docs/generated/config.schema.json`. The ranges in it are
-//! enforced when the settings are read, and `tables.rs` makes the tables of the documentation from it.
+//! The JSON Schema of the settings, generated from their types: `docs/generated/config.schema.json`. Its ranges are
+//! enforced when the settings are read, and `tables.rs` generates the tables of the documentation from it.
 
 use super::Settings;
 use super::env::{self, NAMED_VARIABLES};
@@ -12,7 +12,7 @@ use serde::de::{Deserializer, Error as _, Visitor};
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
 
-/// Units by the ending of a key.
+/// Units of numbers by the suffix of the key.
 const UNITS: &[(&str, &str)] =
     &[("_ms", "milliseconds"), ("_s", "seconds"), ("_days", "days"), ("_mib", "MiB"), ("_tokens", "tokens")];
 
@@ -26,7 +26,8 @@ pub fn schema() -> Value {
     schema
 }
 
-/// Completes a schema at a dotted path; `None` within lists and tables of any name, which variables do not reach.
+/// Adds units and variables to a schema and removes nulls. `path` is the dotted key; `None` inside lists and maps,
+/// whose keys no environment variable can set.
 fn complete(schema: &mut Value, path: Option<&str>) {
     let Value::Object(object) = schema else { return };
     remove_null(object);
@@ -56,7 +57,7 @@ fn is_number(property: &Map<String, Value>) -> bool {
     matches!(property.get("type").and_then(Value::as_str), Some("integer" | "number"))
 }
 
-/// TOML and environment variables have no null: a key that is not set is left out.
+/// Removes null from types and defaults, because TOML and environment variables cannot express it.
 fn remove_null(object: &mut Map<String, Value>) {
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|name| name != "null");
@@ -80,10 +81,10 @@ fn remove_null(object: &mut Map<String, Value>) {
     }
 }
 
-/// Refuses numbers outside of the ranges in the schema.
+/// Checks all numbers against the ranges in the schema.
 ///
 /// # Errors
-/// A sentence that names the key and its range. Never holds the value.
+/// If a number is out of range. The message names the key and its range and never contains the value.
 pub(super) fn check_ranges(settings: &Value) -> Result<()> {
     check(settings, &schema(), "")
 }
@@ -112,32 +113,32 @@ fn check(value: &Value, schema: &Value, path: &str) -> Result<()> {
     }
 }
 
-/// The schema of a secret: a string that tools do not show.
+/// The schema of a secret: a string that is marked `writeOnly`, so that tools do not display it.
 pub(super) fn secret(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "writeOnly": true})
 }
 
-/// The schema of an enum of strings. The words come from its `Deserialize`, so that the crates that define such enums
-/// need not know about schemas.
+/// The schema of an enum of strings. Its values come from its `Deserialize` implementation, so that the crates that
+/// define such enums do not depend on schemars.
 pub(super) fn words<'de, T: Deserialize<'de>>(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "enum": names::<T>()})
 }
 
-/// The names of a struct's fields, from its `Deserialize`.
+/// The names of a struct's fields, from its `Deserialize` implementation.
 pub(super) fn fields<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     names::<T>()
 }
 
 fn names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     let names = Cell::new(&[] as &[&str]);
-    let _ = T::deserialize(Recorder(&names));
+    let _ = T::deserialize(NameRecorder(&names));
     names.get()
 }
 
-/// Records the names of variants or fields that a type asks for, and then fails.
-struct Recorder<'a>(&'a Cell<&'static [&'static str]>);
+/// A deserializer that records the names of the variants or fields that a type expects, and then fails.
+struct NameRecorder<'a>(&'a Cell<&'static [&'static str]>);
 
-impl<'de> Deserializer<'de> for Recorder<'_> {
+impl<'de> Deserializer<'de> for NameRecorder<'_> {
     type Error = AnyError;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, AnyError> {
@@ -177,7 +178,7 @@ mod tests {
     use model_client::config::Location;
 
     #[test]
-    fn the_words_of_an_enum_are_those_that_it_deserializes_from() {
+    fn the_schema_values_of_an_enum_are_those_that_it_deserializes() {
         assert_eq!(names::<Classification>(), ["public", "internal", "confidential", "restricted"]);
         assert_eq!(names::<Location>(), ["on-premises", "cloud"]);
     }

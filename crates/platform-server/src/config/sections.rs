@@ -13,7 +13,7 @@ use tools::ingest::Chunking;
 use tools::ingest::isolate::launch::Launcher;
 use tools::ingest::ocr::OcrSettings;
 
-/// Listening and connections.
+/// HTTP server: addresses and connection limits.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
@@ -23,10 +23,10 @@ pub struct Server {
     pub port: u16,
     /// Port of `/metrics`, for workers too; 0 disables it.
     pub metrics_port: u16,
-    /// Seconds that running streams get to finish after SIGTERM.
+    /// Seconds that running streams have to finish after SIGTERM.
     pub shutdown_grace_s: u64,
-    /// Maximum number of connections, three quarters of them for one client address. The process needs as many open
-    /// files.
+    /// Maximum number of connections; one client address may use three quarters of them. The limit of open files must
+    /// be at least as high.
     pub max_connections: usize,
     /// Seconds after which a connection without a request in flight is closed. An open event stream is a request in
     /// flight.
@@ -38,8 +38,8 @@ pub struct Server {
     /// Maximum number of concurrent requests on one HTTP/2 connection.
     #[schemars(range(min = 1))]
     pub max_streams: u32,
-    /// Maximum number of requests in flight; further ones get 503 `overloaded`. A few times `database.max_connections`;
-    /// a higher value only makes requests wait longer.
+    /// Maximum number of requests in flight; further ones get 503 `overloaded`. Should be a few times
+    /// `database.max_connections`; a higher value only makes requests wait longer.
     pub max_in_flight: usize,
     /// Whether a reverse proxy is in front of the server. The client's address is then the last entry of its
     /// `X-Forwarded-For`.
@@ -90,7 +90,7 @@ impl Default for Database {
     }
 }
 
-/// The files of documents.
+/// Storage of document files.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Storage {
@@ -123,11 +123,11 @@ impl Default for Storage {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chat {
-    /// Maximum number of tokens of a prompt, the answer included.
+    /// Maximum number of tokens of prompt and answer together.
     pub context_tokens: usize,
     /// Maximum number of tokens of an answer.
     pub max_output_tokens: u32,
-    /// Seconds that a run continues while no client reads it.
+    /// Seconds that a run continues while no client reads its events.
     pub grace_s: u64,
     /// Seconds that a turn may take.
     pub turn_limit_s: u64,
@@ -167,7 +167,7 @@ impl From<&Chat> for ChatSettings {
     }
 }
 
-/// Limits of users' requests.
+/// Rate limits of users' requests.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimit {
@@ -191,11 +191,11 @@ pub struct Ingest {
     /// Maximum number of tokens of whole sentences that a passage repeats from the previous one.
     #[schemars(extend("x-default" = "a tenth of a passage"))]
     pub chunk_overlap_tokens: Option<usize>,
-    /// Whether the text of scanned pages is recognized with `tesseract`, which must be installed: up to 100 pages of a
-    /// document, 60 s for each. Otherwise such pages are listed in the document's `warnings`, and a document of nothing
-    /// else fails with `no_text`.
+    /// Whether the text of scanned pages is recognized with `tesseract`, which must be installed: up to 100 pages per
+    /// document, 60 s each. Otherwise such pages are listed in the document's `warnings`, and a document that consists
+    /// of scanned pages only fails with `no_text`.
     pub ocr: bool,
-    /// Path of the recognition program, or its name if it is in a usual system directory.
+    /// Path of the OCR program, or its name if it is in one of the usual system directories.
     #[schemars(extend("x-default" = "`tesseract`"))]
     pub ocr_program: Option<PathBuf>,
     /// Languages of the scanned pages: the names of tesseract's training data, joined by `+` as in `eng+deu`.
@@ -204,15 +204,15 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// The limits of passages.
+    /// The size limits of passages.
     #[must_use]
     pub fn chunking(&self) -> Chunking {
         Chunking { max_tokens: self.chunk_tokens, overlap_tokens: self.chunk_overlap_tokens }
     }
 
-    /// The settings of text recognition in a process that `launcher` confines.
+    /// The OCR settings; the OCR program runs in a process that `launcher` sandboxes.
     #[must_use]
-    pub fn recognition(&self, launcher: Launcher) -> OcrSettings {
+    pub fn ocr_settings(&self, launcher: Launcher) -> OcrSettings {
         let default = OcrSettings::new(launcher);
         OcrSettings {
             program: self.ocr_program.clone().unwrap_or(default.program),
@@ -229,13 +229,13 @@ pub struct Audit {
     /// Seed of the Ed25519 key that signs checkpoints: 64 hexadecimal digits.
     #[schemars(schema_with = "secret", extend("x-default" = "derived from `secret_key`"))]
     pub signing_key: Option<SecretString>,
-    /// Public keys of former signing keys, whose signatures remain valid.
+    /// Public keys of earlier signing keys, whose signatures remain valid.
     pub trusted_keys: Vec<String>,
-    /// File of the checkpoints outside the database. Ship it to another machine.
+    /// Checkpoint file outside the database. Ship it to another machine.
     #[schemars(extend("x-default" = "`audit/checkpoints.ndjson` beside `storage.dir`"))]
     pub checkpoint_file: Option<PathBuf>,
-    // A chain without a checkpoint for ten minutes counts as one that lost its checkpoints.
-    /// Seconds between two checkpoints.
+    // The maximum is well below ten minutes: verification reports a chain without a checkpoint for that long.
+    /// Interval of checkpoints, in seconds.
     #[schemars(range(min = 1, max = 60))]
     pub checkpoint_s: u64,
 }
@@ -250,10 +250,10 @@ impl Default for Audit {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Worker {
-    /// Number of documents that are ingested at the same time, each read in a process of its own of at most 512 MiB.
-    /// From 2 on, one of them is at most 2 MiB large.
+    /// Number of documents that are ingested at the same time, each parsed in a separate process of at most 512 MiB.
+    /// From 2 on, one of the workers is reserved for documents of at most 2 MiB.
     pub concurrency: usize,
-    /// Seconds that a claimed job stays claimed without a heartbeat.
+    /// Seconds without a heartbeat after which a claimed job may be claimed again.
     pub lease_s: u64,
 }
 
@@ -272,7 +272,7 @@ pub struct Telemetry {
     pub log_level: Option<String>,
     /// URL of the collector that receives traces (OTLP over HTTP).
     pub otlp_endpoint: Option<String>,
-    /// Whether prompts and answers are recorded in traces. Whoever reads the traces can then read the plant's
-    /// documents; enable it only to find an error.
+    /// Whether prompts and answers are recorded in traces. Anyone who can read the traces can then read content of
+    /// documents; enable it only to diagnose a problem.
     pub record_content: bool,
 }

@@ -1,6 +1,6 @@
-//! The tables of keys in `docs/operations/configuration.md`, made from the schema of the settings. A table stands
-//! between `<!-- keys: PATH -->` and `<!-- end -->`; PATH is a section such as `server`, with `[]` for the entries of a
-//! list and `.NAME` for those of a table with any names.
+//! The tables of keys in `docs/operations/configuration.md`, generated from the schema of the settings. A table is
+//! placed between `<!-- keys: PATH -->` and `<!-- end -->`. PATH is a section such as `server`; `[]` stands for the
+//! entries of a list, and `.NAME` for those of a map with arbitrary keys.
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 const START: &str = "<!-- keys:";
 const END: &str = "<!-- end -->";
 
-/// The document with its tables made anew.
+/// Returns the document with its tables regenerated.
 ///
 /// # Errors
 /// If a table has no end, or its path is not in the schema.
@@ -17,9 +17,9 @@ pub fn filled(document: &str, schema: &Value) -> Result<String> {
     let mut rest = document;
     while let Some(start) = rest.find(START) {
         let (before, from) = rest.split_at(start);
-        let (marker, after) = from.split_once('\n').context("a marker of a table ends the document")?;
+        let (marker, after) = from.split_once('\n').context("a table marker is the last line of the document")?;
         let path = marker.trim_start_matches(START).trim_end_matches("-->").trim();
-        let node = node(schema, path).with_context(|| format!("there are no settings {path:?}"))?;
+        let node = node(schema, path).with_context(|| format!("there is no section {path:?}"))?;
         let (_, after) = after.split_once(END).with_context(|| format!("the table {path:?} has no end"))?;
         filled += before;
         filled += &format!("{marker}\n\n{}\n{END}", table(node));
@@ -28,7 +28,7 @@ pub fn filled(document: &str, schema: &Value) -> Result<String> {
     Ok(filled + rest)
 }
 
-/// The schema of a section.
+/// The schema of the section at a path; `None` if there is no such section.
 fn node<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
     let mut node = schema;
     for part in path.split('.').filter(|part| !part.is_empty() && *part != "top") {
@@ -51,7 +51,8 @@ fn table(node: &Value) -> String {
     table
 }
 
-/// The keys of a section and those of its inner sections, except for sections at the top, which have their own tables.
+/// Adds the rows of a section and its subsections. Top-level sections are left out of the root's table, because they
+/// have tables of their own.
 fn add_rows(node: &Value, prefix: &str, table: &mut String) {
     let required: Vec<_> = node["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let is_top = node.get("$schema").is_some();
@@ -84,7 +85,7 @@ fn default(property: &Value) -> String {
     }
 }
 
-/// The variable with a name of its own; every key has the form `PLATFORM__SECTION__KEY` too.
+/// The variables without the `PLATFORM__` prefix. The prefixed form exists for every key and is not listed.
 fn variable(property: &Value) -> String {
     let variables = property["x-variables"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let named = variables.filter(|name| !name.starts_with("PLATFORM__"));
@@ -97,8 +98,8 @@ fn meaning(property: &Value) -> String {
         let words: Vec<_> = words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
         text += &format!(" One of {}.", words.join(", "));
     }
-    let is_signed_or_bounded = |bound: &f64| *bound != 0.0;
-    match (property["minimum"].as_f64().filter(is_signed_or_bounded), property["maximum"].as_f64()) {
+    let is_not_zero = |bound: &f64| *bound != 0.0;
+    match (property["minimum"].as_f64().filter(is_not_zero), property["maximum"].as_f64()) {
         (Some(min), Some(max)) if max < 65_535.0 => text += &format!(" From {min} to {max}."),
         (Some(min), None) => text += &format!(" At least {min}."),
         _ => {}
@@ -124,7 +125,7 @@ mod tests {
         assert_eq!(missing, Vec::<String>::new());
     }
 
-    /// Sections without a table: those at the top, and the entries of lists and tables.
+    /// Collects the sections without a table: top-level ones, and the entries of lists and maps.
     fn undocumented(node: &Value, path: &str, documented: &[&Value], missing: &mut Vec<String>) {
         for (name, property) in node["properties"].as_object().into_iter().flatten() {
             let path = format!("{path}.{name}");
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_made_anew_and_a_wrong_path_is_refused() {
+    fn a_table_is_regenerated_and_an_unknown_path_is_refused() {
         let document = "before\n<!-- keys: rate_limit -->\nold\n<!-- end -->\nafter\n";
         let expected = "before\n<!-- keys: rate_limit -->\n\n| key | default | variable | meaning |\n\
                         |---|---|---|---|\n\

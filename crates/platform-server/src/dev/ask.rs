@@ -1,4 +1,4 @@
-//! One question over HTTP, as a client would ask it, with the answer printed as it streams in.
+//! `dev ask`: asks one question over HTTP, as a client does, and prints the answer while it streams in.
 
 use super::DevelopmentPlatform;
 use crate::dev::issuer::Person;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::time::Duration;
 
-/// Asks and prints; fails if the answer has no citation.
+/// Asks the question and prints the answer with its sources; fails if the answer cites nothing.
 pub(super) async fn run(development: &DevelopmentPlatform, tenant: &str, user: &str, question: &str) -> Result<()> {
     let token = development.token(tenant, &Person::named(user, Role::User), Duration::from_secs(600)).await?;
     let base = http::base_url(&development.settings);
@@ -39,7 +39,7 @@ pub(super) async fn run(development: &DevelopmentPlatform, tenant: &str, user: &
     Ok(())
 }
 
-/// Prints the answer's text while it streams, and returns its citations.
+/// Prints the answer's text from the event stream as it arrives, and returns the citations.
 async fn print_stream(mut body: Incoming) -> Result<Vec<Value>> {
     let mut buffer = Vec::new();
     let mut citations = Vec::new();
@@ -48,9 +48,9 @@ async fn print_stream(mut body: Incoming) -> Result<Vec<Value>> {
         buffer.extend_from_slice(&data);
         while let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
             let block: Vec<u8> = buffer.drain(..end + 2).collect();
-            let (event, data) = parse(&String::from_utf8_lossy(&block));
+            let (event, data) = parse_event(&String::from_utf8_lossy(&block));
             match event.as_str() {
-                "message.delta" => print_piece(data.get("text").and_then(Value::as_str).unwrap_or(""))?,
+                "message.delta" => print_text(data.get("text").and_then(Value::as_str).unwrap_or(""))?,
                 "citation" => citations.push(data),
                 "error" => bail!("the answer was interrupted: {}", data.get("detail").unwrap_or(&Value::Null)),
                 _ => {}
@@ -60,13 +60,13 @@ async fn print_stream(mut body: Incoming) -> Result<Vec<Value>> {
     Ok(citations)
 }
 
-fn parse(block: &str) -> (String, Value) {
+fn parse_event(block: &str) -> (String, Value) {
     let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let data = field("data:").and_then(|data| serde_json::from_str(data).ok()).unwrap_or(Value::Null);
     (field("event:").unwrap_or("").to_owned(), data)
 }
 
-fn print_piece(text: &str) -> Result<()> {
+fn print_text(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn an_event_block_is_parsed() {
-        let (event, data) = parse("id: 3\nevent: message.delta\ndata: {\"text\":\"hi\"}\n\n");
+        let (event, data) = parse_event("id: 3\nevent: message.delta\ndata: {\"text\":\"hi\"}\n\n");
         assert_eq!((event.as_str(), data["text"].as_str()), ("message.delta", Some("hi")));
     }
 }

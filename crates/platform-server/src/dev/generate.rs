@@ -1,16 +1,16 @@
-//! Files that are generated from the code and checked in, so that reviewers see what changes.
+//! `dev generate`: files that are generated from the code and checked in, so that reviews show their changes.
 
 use crate::config::{schema, tables};
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 
-/// The document whose tables of keys are generated.
+/// The document in which the tables of configuration keys are generated.
 const CONFIGURATION: &str = "docs/operations/configuration.md";
 
-/// Writes the generated files below the current directory, or with `check` compares them.
+/// Writes the generated files below the current directory; with `check`, only compares them.
 ///
 /// # Errors
-/// If a file cannot be written, or is not up to date.
+/// If a file cannot be written, or with `check` is not up to date.
 pub fn run(check: bool) -> Result<()> {
     let mut stale = Vec::new();
     for (path, content) in files()? {

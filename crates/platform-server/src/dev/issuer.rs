@@ -1,4 +1,4 @@
-//! The development issuer: a key in a directory. Its tokens are accepted in development mode only.
+//! The development issuer: a key pair in a directory. Its tokens are accepted in development mode only.
 
 use crate::config::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER};
 use crate::system::TimeOrderedIds;
@@ -19,20 +19,20 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-/// Maximum number of signatures to try for one with a low `s`; each has an even chance.
-const SIGNING_TRIES: usize = 128;
+/// Maximum number of signing attempts until a signature has a low `s`; each succeeds with probability 1/2.
+const MAX_SIGNING_ATTEMPTS: usize = 128;
 /// `kid` of the issuer's only key.
 const KEY_ID: &str = "development";
 
 /// A user to sign a token for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Person {
-    /// The issuer's id of the user.
+    /// The user's id at the issuer (`sub`).
     pub subject: String,
-    /// Role in the token.
+    /// Role that the token carries.
     pub role: Role,
-    /// Name and e-mail for display, if known.
-    pub shown: Option<DisplayInfo>,
+    /// Name and e-mail address for the token, if known.
+    pub display: Option<DisplayInfo>,
 }
 
 /// Name and e-mail of a user for display.
@@ -48,24 +48,24 @@ impl Person {
     /// A user without name and e-mail.
     #[must_use]
     pub fn named(subject: &str, role: Role) -> Self {
-        Self { subject: subject.to_owned(), role, shown: None }
+        Self { subject: subject.to_owned(), role, display: None }
     }
 
-    /// The same user with name and e-mail made from the id.
+    /// The same user with a name and an e-mail address derived from the id.
     #[must_use]
-    pub fn displayed_by_id(self) -> Self {
-        let shown = DisplayInfo { name: self.subject.clone(), email: format!("{}@plant.example", self.subject) };
-        Self { shown: Some(shown), ..self }
+    pub fn with_display_from_subject(self) -> Self {
+        let display = DisplayInfo { name: self.subject.clone(), email: format!("{}@plant.example", self.subject) };
+        Self { display: Some(display), ..self }
     }
 }
 
-/// The issuer with its key.
+/// The development issuer with its signing key.
 pub struct DevelopmentIssuer {
     key: EncodingKey,
 }
 
 impl DevelopmentIssuer {
-    /// Reads the issuer of a directory, or creates it with a new key.
+    /// Loads the issuer's key from a directory, or creates a new key there.
     ///
     /// # Errors
     /// If the key cannot be created, written or read.
@@ -100,23 +100,23 @@ impl DevelopmentIssuer {
             "exp": issued + i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX / 2),
             "jti": TimeOrderedIds.uuid(),
         });
-        if let Some(shown) = &person.shown {
-            claims["name"] = json!(shown.name);
-            claims["email"] = json!(shown.email);
+        if let Some(display) = &person.display {
+            claims["name"] = json!(display.name);
+            claims["email"] = json!(display.email);
         }
         let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
-        // Half of all signatures have a high `s`, which the platform refuses.
+        // Half of all ECDSA signatures have a high `s`, which the platform rejects.
         let signed = || jsonwebtoken::encode(&header, &claims, &self.key).context("the token cannot be signed");
         let has_low_s = |token: &Result<String>| {
             token.as_ref().map_or(true, |token| token.rsplit('.').next().is_some_and(|s| !has_high_s(s)))
         };
-        let mut tries = std::iter::repeat_with(signed).take(SIGNING_TRIES);
-        tries.find(has_low_s).context("the token cannot be signed with a low s")?
+        let mut attempts = std::iter::repeat_with(signed).take(MAX_SIGNING_ATTEMPTS);
+        attempts.find(has_low_s).context("the token cannot be signed with a low s")?
     }
 }
 
-/// Creates a key pair: the private key readable by this system user only, the public one as a JWKS (RFC 7517). The
-/// private file is renamed into place last, so a directory with a private key is complete.
+/// Creates a key pair: the private key is readable by this OS user only, the public key is written as a JWKS (RFC
+/// 7517). The private key is renamed into place last, so its presence means that the directory is complete.
 fn create(dir: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())

@@ -1,4 +1,4 @@
-//! Commands for development: tokens of the development issuer, the demo plant, a question over HTTP, generated files.
+//! The `dev` commands: seed the demo plant, print tokens of the development issuer, ask a question, generate files.
 
 mod ask;
 pub mod generate;
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::system::{SystemClock, TimeOrderedIds};
 
-/// Commands for development.
+/// Subcommands of `platform-server dev`.
 #[derive(Debug, Subcommand)]
 pub enum DevCommand {
     /// Create a tenant with sample users and documents.
@@ -103,7 +103,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(total))
 }
 
-/// Runs a command.
+/// Runs a development command.
 ///
 /// # Errors
 /// If the settings are not in development mode, or something that the command needs is missing.
@@ -128,7 +128,8 @@ pub async fn run(command: DevCommand, settings: Settings) -> Result<()> {
     }
 }
 
-/// A platform without a server, and the development issuer. Every request still goes through the gate.
+/// The platform in this process, without an HTTP server, and the development issuer. Every request still goes through
+/// the policy gate.
 pub struct DevelopmentPlatform {
     settings: Settings,
     platform: Platform,
@@ -136,7 +137,7 @@ pub struct DevelopmentPlatform {
 }
 
 impl DevelopmentPlatform {
-    /// Opens the platform of these settings.
+    /// Opens the platform without models, which fail every call.
     ///
     /// # Errors
     /// If the database cannot be reached, or the issuer's key can neither be read nor created.
@@ -144,7 +145,7 @@ impl DevelopmentPlatform {
         Self::with_models(settings, Models::none()).await
     }
 
-    /// Like [`Self::open`], with models.
+    /// Like [`Self::open`], but with the given models.
     ///
     /// # Errors
     /// See [`Self::open`].
@@ -155,13 +156,13 @@ impl DevelopmentPlatform {
         Ok(Self { settings, platform, issuer })
     }
 
-    /// Returns the platform.
+    /// Unwraps the platform.
     #[must_use]
     pub fn into_platform(self) -> Platform {
         self.platform
     }
 
-    /// A token for a user of a tenant; both are created if they do not exist.
+    /// Issues a token for a user of a tenant; both are created if they do not exist.
     ///
     /// # Errors
     /// If the database fails or the slug is not valid.
@@ -171,14 +172,14 @@ impl DevelopmentPlatform {
         if self.sign_in(&token).await?.user().display_name.is_some() {
             return Ok(token);
         }
-        // The user is new and has no display name yet. A known user keeps name and e-mail.
-        let person = person.clone().displayed_by_id();
+        // A user without a display name gets one from a second sign-in. Others keep their name and e-mail address.
+        let person = person.clone().with_display_from_subject();
         let token = self.issuer.token(tenant, &person, SystemClock.now(), ttl)?;
         self.sign_in(&token).await?;
         Ok(token)
     }
 
-    /// The tenant with this slug; created with `name` if it does not exist.
+    /// The id of the tenant with this slug; the tenant is created with `name` if it does not exist.
     async fn tenant(&self, slug: &str, name: &str) -> Result<TenantId> {
         if let Some(tenant) = self.platform.directory.tenant(slug).await? {
             return Ok(tenant.id);

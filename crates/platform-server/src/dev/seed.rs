@@ -1,4 +1,4 @@
-//! The sample plant: a tenant, its users, and its documents, which are uploaded through the gate.
+//! `dev seed`: creates a tenant with sample users, and uploads sample documents through the gate.
 
 use super::DevelopmentPlatform;
 use super::issuer::{DisplayInfo, Person};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
 
+/// Content of `plant.json`.
 #[derive(Deserialize)]
 struct Plant {
     tenant: PlantTenant,
@@ -32,7 +33,7 @@ struct PlantUser {
     role: Role,
 }
 
-/// Seeds the plant of a directory, into the tenant `slug` if given.
+/// Seeds the plant described in `dir`, into the tenant `slug` if given, otherwise into the plant's own tenant.
 pub(super) async fn run(development: &DevelopmentPlatform, dir: &Path, slug: Option<String>) -> Result<()> {
     let description = dir.join("plant.json");
     let text = tokio::fs::read_to_string(&description).await;
@@ -66,7 +67,7 @@ async fn sign_in(development: &DevelopmentPlatform, slug: &str, user: &PlantUser
     let person = Person {
         subject: user.name.clone(),
         role: user.role,
-        shown: Some(DisplayInfo { name: user.display_name.clone(), email: user.email.clone() }),
+        display: Some(DisplayInfo { name: user.display_name.clone(), email: user.email.clone() }),
     };
     let token = development.token(slug, &person, Duration::from_secs(600)).await?;
     development.sign_in(&token).await

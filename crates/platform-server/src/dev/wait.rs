@@ -1,4 +1,4 @@
-//! Waits until a tenant's documents are ingested, and prints the progress.
+//! `dev wait`: waits until a tenant's documents are ingested, and prints the progress.
 
 use super::{DEMO_ADMIN, DevelopmentPlatform};
 use crate::dev::issuer::Person;
@@ -9,7 +9,7 @@ use domain::page::PageRequest;
 use domain::role::Role;
 use std::time::Duration;
 
-/// Interval of checking the documents.
+/// Interval at which the documents' status is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(700);
 
 /// Prints `ingested 7/12` when the number changes, and finally the documents that failed.

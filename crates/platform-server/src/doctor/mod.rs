@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// What to check.
+/// What `doctor` checks.
 #[derive(Debug, Subcommand)]
 pub enum DoctorCommand {
     /// Check the token issuers, and why a token is refused.
@@ -18,7 +18,7 @@ pub enum DoctorCommand {
 /// The issuers and the token to check.
 #[derive(Debug, Default, Args)]
 pub struct AuthArgs {
-    /// Exact name of the only issuer to check.
+    /// Check only the issuer with this exact name.
     #[arg(long)]
     pub issuer: Option<String>,
     /// File with a token to check; otherwise a token is read from standard input if there is one. It is never printed.
@@ -26,7 +26,7 @@ pub struct AuthArgs {
     pub token_file: Option<PathBuf>,
 }
 
-/// The results of the checks.
+/// The results of the checks, one line each.
 #[derive(Debug, Default)]
 pub struct Findings {
     lines: Vec<String>,
@@ -34,7 +34,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    fn good(&mut self, line: impl AsRef<str>) {
+    fn ok(&mut self, line: impl AsRef<str>) {
         self.lines.push(format!("  ok       {}", line.as_ref()));
     }
 
@@ -57,7 +57,7 @@ impl Findings {
         self.lines.join("\n")
     }
 
-    /// Number of problems.
+    /// Number of problems found.
     #[must_use]
     pub fn problems(&self) -> usize {
         self.problems

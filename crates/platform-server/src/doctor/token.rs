@@ -1,4 +1,4 @@
-//! Checks a token as the server would, and explains which rule refuses it. The token itself is never printed.
+//! Checks a token by the same rules as the server, and explains why it is refused. Never prints the token itself.
 
 use super::Findings;
 use crate::config::Settings;
@@ -18,12 +18,12 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Timeout of reading standard input, which may be open without sending anything.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout of reading standard input, which may be an open pipe that never sends anything.
+const STDIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of bytes to read from standard input.
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
 
-/// The token from the file or from standard input.
+/// Reads the token from the file, or else from standard input unless that is a terminal; `None` if it is empty.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -37,7 +37,7 @@ pub fn given_token(file: Option<&Path>) -> Result<Option<String>> {
     Ok((!token.is_empty()).then(|| token.to_owned()))
 }
 
-/// Reads on a thread that ends with the process, because a blocked read cannot be cancelled.
+/// Reads on a detached thread, because a blocked read of standard input cannot be cancelled.
 fn from_standard_input() -> String {
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
@@ -45,10 +45,10 @@ fn from_standard_input() -> String {
         let _ = std::io::stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut text);
         let _ = send.send(text);
     });
-    receive.recv_timeout(TIMEOUT).unwrap_or_default()
+    receive.recv_timeout(STDIN_TIMEOUT).unwrap_or_default()
 }
 
-/// Checks a token.
+/// Checks a token and adds what it finds to `found`.
 ///
 /// # Errors
 /// If the settings are not valid.
@@ -66,7 +66,7 @@ pub async fn check(token: &str, issuers: Vec<IssuerSettings>, settings: &Setting
     match verify(token, &issuers, SystemClock.now()).await {
         Err(refused) => found.problem(explain(&refused, &names)),
         Ok(verified) => {
-            found.good(format!("valid access token of {}", verified.identity.issuer));
+            found.ok(format!("valid access token of {}", verified.identity.issuer));
             check_tenant_claim(&verified, settings, found).await;
         }
     }
@@ -95,23 +95,23 @@ fn check_tenant(tenant: &Tenant, source: &TenantSource, verified: &VerifiedToken
         TenantSource::Mapping { .. } => "a mapping in the database",
         TenantSource::Configuration | TenantSource::AccessToken => "the configuration",
     };
-    found.good(format!("tenant {} ({}), from {by}", tenant.slug, tenant.id));
+    found.ok(format!("tenant {} ({}), from {by}", tenant.slug, tenant.id));
     if !tenant.is_active {
         found.problem("tenant_suspended: the tenant is deactivated");
     }
-    let of_tenant = &tenant.settings.role_mappings;
-    if let Some(code) = verified.admission_refusal(of_tenant) {
-        found.problem(format!("{code}: {}", entry_advice(code)));
+    let role_mappings = &tenant.settings.role_mappings;
+    if let Some(code) = verified.admission_refusal(role_mappings) {
+        found.problem(format!("{code}: {}", admission_advice(code)));
     }
-    match verified.role(of_tenant) {
-        Some(role) => found.good(format!("role {role}")),
+    match verified.role(role_mappings) {
+        Some(role) => found.ok(format!("role {role}")),
         None => found.note(
             "no role in the token: a new user becomes a viewer, an existing one keeps the role that an admin set",
         ),
     }
 }
 
-fn entry_advice(code: RefusalCode) -> &'static str {
+fn admission_advice(code: RefusalCode) -> &'static str {
     match code {
         RefusalCode::GroupsOverage => {
             "more than 200 groups, so the token has none; use app roles, or set groups_overage = \"ignore\""
@@ -126,7 +126,7 @@ fn entry_advice(code: RefusalCode) -> &'static str {
     }
 }
 
-/// Explains a refusal and its remedy.
+/// The error code of a refusal, and advice on how to fix it.
 fn explain(refused: &RefusedToken, issuers: &[String]) -> String {
     let advice = match refused.error {
         TokenError::UnknownIssuer => {
@@ -209,7 +209,7 @@ async fn check_access_token(token: &str, settings: &Settings, found: &mut Findin
         }
         Some(known) => {
             let scopes: Vec<_> = known.token.scopes.iter().map(ToString::to_string).collect();
-            found.good(format!("personal access token of tenant {} for {}", known.tenant, scopes.join(", ")));
+            found.ok(format!("personal access token of tenant {} for {}", known.tenant, scopes.join(", ")));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Asks the platform a question as a user would, through the gate, and scores the results.
+//! Asks the platform a question through the gate, as a user does, and scores the results.
 
 use super::locations::{Hits, Location, distinct, score_ranking};
 use super::session::Session;
@@ -14,26 +14,26 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 use tools::retrieval::{Fused, Fusion, RetrievalParams};
 
-/// Rankings that the configured one is compared with, with their names.
+/// Names and fusion methods of the rankings with which the configured one is compared.
 pub const ALTERNATIVES: [(&str, Fusion); 3] =
     [("dense", Fusion::Dense), ("bm25", Fusion::Lexical), ("rrf", Fusion::ReciprocalRank)];
 
-/// What to do besides the search.
+/// What to measure in addition to the search.
 #[derive(Clone, Copy, Debug)]
 pub struct AskOptions {
-    /// Whether to have the question answered too.
+    /// Whether to have the chat model answer the question, too.
     pub answers: bool,
-    /// Whether to compare with the other rankings.
+    /// Whether to compare with [`ALTERNATIVES`].
     pub compare: bool,
-    /// Whether to check the vector index against comparing all passages.
+    /// Whether to compare the vector index with an exact scan of all passages.
     pub check_index: bool,
 }
 
-/// The results of a question.
+/// The measured results of one question.
 pub struct QuestionResult<'s> {
-    /// The question of the set.
+    /// The question that was asked.
     pub question: &'s Question,
-    /// The ranking that the platform is configured for.
+    /// The ranking that the platform uses.
     pub configured: Ranking,
     /// The other rankings in the order of [`ALTERNATIVES`]; empty without a comparison.
     pub others: Vec<Ranking>,
@@ -41,9 +41,9 @@ pub struct QuestionResult<'s> {
     pub candidates: Vec<Fused>,
     /// The answer, if [`AskOptions::answers`] is set.
     pub answer: Option<Answer>,
-    /// How long the search took.
+    /// Duration of the search.
     pub took: Duration,
-    /// Share of the nearest passages that the vector index finds, if that was checked.
+    /// Share of the exact nearest passages that the vector index finds, if that was checked.
     pub index_recall: Option<f32>,
 }
 
@@ -53,29 +53,29 @@ pub struct Ranking {
     pub retrieval: Retrieval,
     /// The distinct locations of the hits, best first.
     pub locations: Vec<Location>,
-    /// The scores; `None` for a question that the documents do not answer.
+    /// The scores; `None` for an unanswerable question.
     pub hits: Option<Hits>,
 }
 
 /// The platform's answer to a question.
 pub struct Answer {
-    /// The answer's whole text.
+    /// Complete text of the answer.
     pub text: String,
-    /// The locations that it cites.
+    /// Locations that the answer cites.
     pub cited: Vec<Location>,
-    /// Whether one of them is expected.
+    /// Whether at least one cited location is expected.
     pub is_right: bool,
 }
 
 impl Answer {
-    /// Whether the answer cites nothing, which counts as saying that the documents hold no answer.
+    /// Whether the answer cites nothing, which counts as a statement that the documents do not answer the question.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.cited.is_empty()
     }
 }
 
-/// Asks one question.
+/// Asks one question and measures the results.
 ///
 /// # Errors
 /// If the gate refuses, or the database fails.
@@ -97,14 +97,15 @@ pub async fn ask<'s>(session: &Session, question: &'s Question, options: AskOpti
     Ok(QuestionResult { question, configured, others, candidates, answer, took, index_recall })
 }
 
-/// The question in the other rankings, without the adjustments of the configured one.
+/// Ranks the passages by each of [`ALTERNATIVES`], without the configured boost for a second passage on a page.
 async fn compare(session: &Session, question: &Question) -> Result<(Vec<Ranking>, Vec<Fused>)> {
     let search = &session.platform.retrieval;
     let plain = |(_, fusion)| RetrievalParams { fusion, second_on_page: 0.0, ..search.params() };
-    let within = everything(session);
+    let within = full_scope(session);
     let depth = SearchDocuments::MAX_TOP_K as usize;
-    let ways = ALTERNATIVES.map(plain);
-    let comparison = search.compare(session.caller.scope(), question.text.as_str(), &within, depth, &ways).await?;
+    let alternatives = ALTERNATIVES.map(plain);
+    let comparison =
+        search.compare(session.caller.scope(), question.text.as_str(), &within, depth, &alternatives).await?;
     let others = comparison.results.into_iter().map(|found| ranked(session, question, found)).collect();
     Ok((others, comparison.candidates))
 }
@@ -112,11 +113,11 @@ async fn compare(session: &Session, question: &Question) -> Result<(Vec<Ranking>
 async fn check_index(session: &Session, question: &Question) -> Result<Option<f32>> {
     let (search, scope) = (&session.platform.retrieval, session.caller.scope());
     let documents: Vec<DocumentId> = session.names.keys().copied().collect();
-    Ok(search.index_recall(scope, question.text.as_str(), &everything(session), &documents).await?)
+    Ok(search.index_recall(scope, question.text.as_str(), &full_scope(session), &documents).await?)
 }
 
-/// The scope of everything that the caller may see.
-fn everything(session: &Session) -> SearchScope {
+/// A search scope with all passages that the caller may see.
+fn full_scope(session: &Session) -> SearchScope {
     SearchScope { filters: SearchFilters::default(), clearance: session.caller.entitlements().clearance }
 }
 
@@ -135,7 +136,8 @@ fn name(session: &Session, document: DocumentId, name: &str) -> String {
     session.names.get(&document).cloned().unwrap_or_else(|| format!("{name} (not in the set)"))
 }
 
-/// Asks the question in a conversation of its own and leaves it to the platform whether to search.
+/// Asks the question in a new conversation, which is deleted afterwards, and lets the platform decide whether to
+/// search.
 async fn answer(session: &Session, question: &Question) -> Result<Answer> {
     let gate = &session.platform.gate;
     let command = CreateConversation { title: None, model: None, metadata: json!({}) };
@@ -151,7 +153,7 @@ async fn answer(session: &Session, question: &Question) -> Result<Answer> {
     let (mut text, mut cited) = (String::new(), Vec::new());
     while let Some(event) = events.next().await {
         match event.event {
-            RunEvent::Delta { text: piece } => text.push_str(&piece),
+            RunEvent::Delta { text: delta } => text.push_str(&delta),
             RunEvent::Cited(of) => {
                 cited.push(Location::of(&name(session, of.document_id, &of.doc), of.page, of.section.as_deref()));
             }
@@ -167,6 +169,6 @@ async fn answer(session: &Session, question: &Question) -> Result<Answer> {
         }
     }
     gate.execute(&session.caller, DeleteConversation { id: conversation.id }).await?;
-    let is_right = cited.iter().any(|location| question.expected.iter().any(|expected| expected.is_at(location)));
+    let is_right = cited.iter().any(|location| question.expected.iter().any(|expected| expected.matches(location)));
     Ok(Answer { text, cited, is_right })
 }

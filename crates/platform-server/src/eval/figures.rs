@@ -1,4 +1,4 @@
-//! The metrics of an evaluation, their names, and the floor that their values must reach. Pure functions.
+//! The metrics of an evaluation, their measured values, and the minimum values (floors) that they must reach. No I/O.
 
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,7 +11,7 @@ use std::str::FromStr;
 pub enum Metric {
     /// Mean nDCG@10 of the pages, over answerable questions.
     Ndcg10,
-    /// Mean share of the expected pages among the first five.
+    /// Mean share of the expected pages that are among the first five.
     Recall5,
     /// Mean reciprocal rank of the first expected page.
     Mrr,
@@ -19,24 +19,24 @@ pub enum Metric {
     Hit1,
     /// Share of the answerable questions with an expected page among the first five.
     Hit5,
-    /// Mean share of the expected documents among those of the first five pages.
+    /// Mean share of the expected documents that the first five pages come from.
     DocumentRecall5,
-    /// Share of the unanswerable questions that the search reports as such.
+    /// Share of the unanswerable questions that the search correctly reports as unanswerable.
     Refused,
-    /// Share of the answerable questions that the search reports as unanswerable.
+    /// Share of the answerable questions that the search wrongly reports as unanswerable.
     WronglyRefused,
-    /// Share of the answers with citations to answerable questions that cite an expected page.
+    /// Of the answers to answerable questions that cite anything, the share that cites an expected page.
     Cited,
     /// Share of the unanswerable questions whose answer cites nothing.
     AnswersRefused,
     /// Share of the answerable questions whose answer cites nothing.
     AnswersWronglyRefused,
-    /// Mean share of the five nearest passages that the vector index finds.
+    /// Mean share of the five exact nearest passages that the vector index finds.
     IndexRecall5,
 }
 
 impl Metric {
-    /// All of them, in the order of the table.
+    /// All metrics, in the order of the printed table.
     pub const ALL: [Self; 12] = [
         Self::Ndcg10,
         Self::Recall5,
@@ -52,7 +52,7 @@ impl Metric {
         Self::IndexRecall5,
     ];
 
-    /// Its name in floors and results.
+    /// Name of the metric in floors and JSON results.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -71,32 +71,32 @@ impl Metric {
         }
     }
 
-    /// Its name in the printed table.
+    /// Title of the metric in the printed table.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
             Self::Ndcg10 => "nDCG@10",
             Self::Recall5 => "Recall@5",
             Self::Mrr => "MRR",
-            Self::Hit1 => "first page right",
-            Self::Hit5 => "right page among five",
+            Self::Hit1 => "first page correct",
+            Self::Hit5 => "correct page in top five",
             Self::DocumentRecall5 => "document Recall@5",
-            Self::Refused => "search: refused, no answer there",
-            Self::WronglyRefused => "search: refused, answer there",
-            Self::Cited => "answers: cited page right",
-            Self::AnswersRefused => "answers: none, no answer there",
-            Self::AnswersWronglyRefused => "answers: none, answer there",
+            Self::Refused => "search: unanswerable refused",
+            Self::WronglyRefused => "search: answerable refused",
+            Self::Cited => "answers: cited page correct",
+            Self::AnswersRefused => "answers: unanswerable refused",
+            Self::AnswersWronglyRefused => "answers: answerable refused",
             Self::IndexRecall5 => "vector index: five nearest found",
         }
     }
 
-    /// Whether it can only be measured on answers.
+    /// Whether the metric needs answers of the chat model.
     #[must_use]
     pub fn needs_answers(self) -> bool {
         matches!(self, Self::Cited | Self::AnswersRefused | Self::AnswersWronglyRefused)
     }
 
-    /// Whether lower values are better, so that a floor is a maximum.
+    /// Whether lower values are better, in which case the floor is a maximum.
     #[must_use]
     pub fn is_lower_better(self) -> bool {
         matches!(self, Self::WronglyRefused | Self::AnswersWronglyRefused)
@@ -114,22 +114,22 @@ impl FromStr for Metric {
     }
 }
 
-/// Measured values. A metric without questions to measure it on is missing.
+/// Measured values by metric. A metric is missing if no question applies to it.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Figures(BTreeMap<Metric, f64>);
 
 impl Figures {
-    /// Adds the mean of these values, if there are any.
-    pub fn mean(&mut self, metric: Metric, values: impl IntoIterator<Item = f64>) {
+    /// Sets the metric to the mean of the values; does nothing without values.
+    pub fn add_mean(&mut self, metric: Metric, values: impl IntoIterator<Item = f64>) {
         let (count, sum) = values.into_iter().fold((0_u32, 0.0), |(count, sum), value| (count + 1, sum + value));
         if count > 0 {
             self.0.insert(metric, sum / f64::from(count));
         }
     }
 
-    /// Adds the share of `true` among these values, if there are any.
-    pub fn share(&mut self, metric: Metric, values: impl IntoIterator<Item = bool>) {
-        self.mean(metric, values.into_iter().map(|is_so| f64::from(u8::from(is_so))));
+    /// Sets the metric to the share of `true` among the values; does nothing without values.
+    pub fn add_share(&mut self, metric: Metric, values: impl IntoIterator<Item = bool>) {
+        self.add_mean(metric, values.into_iter().map(|is_so| f64::from(u8::from(is_so))));
     }
 
     /// The value of a metric, if it was measured.
@@ -145,33 +145,33 @@ impl Serialize for Figures {
     }
 }
 
-/// Values that metrics must reach.
+/// Minimum values of metrics; maximum values where lower is better.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Floor(BTreeMap<Metric, f64>);
 
 impl Floor {
-    /// This floor with the values of another one, which win where both have a value.
+    /// Merges two floors; where both have a value, that of `other` applies.
     #[must_use]
     pub fn overridden_by(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
-    /// Whether one of its metrics can only be measured on answers.
+    /// Whether any of its metrics needs answers of the chat model.
     #[must_use]
     pub fn needs_answers(&self) -> bool {
         self.0.keys().any(|metric| metric.needs_answers())
     }
 
-    /// One sentence for each metric that misses its value.
+    /// A message for each metric that misses its floor or was not measured.
     #[must_use]
     pub fn missed_by(&self, figures: &Figures) -> Vec<String> {
         let violation = |(metric, bound): (&Metric, &f64)| {
             let Some(value) = figures.get(*metric) else {
                 return Some(format!("{} was not measured", metric.name()));
             };
-            // A floor that was written down as a rounded value still counts as reached.
+            // Floors are usually copied from values rounded to three decimals, hence the tolerance.
             let (missed, word) = if metric.is_lower_better() {
                 (value > bound + 5e-4, "above")
             } else {
@@ -215,16 +215,16 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_of_no_values_is_left_out() {
+    fn a_metric_without_values_is_missing() {
         let mut all = Figures::default();
-        all.mean(Metric::Mrr, [1.0, 0.5, 0.0]);
-        all.share(Metric::Hit1, [true, false, false, false]);
-        all.share(Metric::Refused, []);
+        all.add_mean(Metric::Mrr, [1.0, 0.5, 0.0]);
+        all.add_share(Metric::Hit1, [true, false, false, false]);
+        all.add_share(Metric::Refused, []);
         assert_eq!(all, figures(&[(Metric::Mrr, 0.5), (Metric::Hit1, 0.25)]));
     }
 
     #[test]
-    fn a_floor_is_a_minimum_or_for_lower_is_better_a_maximum() {
+    fn a_floor_is_a_minimum_or_a_maximum_where_lower_is_better() {
         let floor: Floor = "ndcg10=0.8, wrongly_refused=0.1,hit1=0.667".parse().expect("valid");
         let good = figures(&[(Metric::Ndcg10, 0.8), (Metric::WronglyRefused, 0.05), (Metric::Hit1, 2.0 / 3.0)]);
         assert_eq!(floor.missed_by(&good), Vec::<String>::new());

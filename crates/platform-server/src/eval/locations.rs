@@ -1,13 +1,13 @@
-//! Locations of passages, and scores of a ranked list of locations. Pure functions.
+//! Locations of passages, and scores of a ranked list of locations. No I/O.
 //!
-//! Locations are ranked and not passages: a page of which three passages are found counts once, at the rank of the
-//! first. In formats without pages the location is the section.
+//! Scores rank locations rather than passages: if three passages of a page are found, the page counts once, at the rank
+//! of the first. In formats without pages the location is the section.
 
 use serde::Serialize;
 
-/// Number of locations that nDCG covers.
+/// Number of top-ranked locations that nDCG covers.
 const NDCG_DEPTH: usize = 10;
-/// Number of locations that recall covers.
+/// Number of top-ranked locations that recall covers.
 const RECALL_DEPTH: usize = 5;
 
 /// A page of a document, or a section if the format has no pages.
@@ -17,12 +17,12 @@ pub struct Location {
     pub doc: String,
     /// Page in the file, from 1.
     pub page: Option<u32>,
-    /// Heading path of the section.
+    /// Heading path of the section; `None` if there is a page.
     pub section: Option<String>,
 }
 
 impl Location {
-    /// The location of a passage.
+    /// The location of a passage; the section is dropped if there is a page.
     #[must_use]
     pub fn of(doc: &str, page: Option<u32>, section: Option<&str>) -> Self {
         let section = if page.is_some() { None } else { section.map(str::to_owned) };
@@ -30,33 +30,33 @@ impl Location {
     }
 }
 
-/// A location of an answer. Without a page, any location in the document is right whose heading path contains the
-/// section.
+/// An expected location of an answer. Without a page, it matches every location of the document whose heading path
+/// contains the section.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Expected(pub Location);
 
 impl Expected {
-    /// Whether a location is this one.
+    /// Whether a found location is this expected one.
     #[must_use]
-    pub fn is_at(&self, location: &Location) -> bool {
-        let Self(wanted) = self;
-        let page_fits = wanted.page.is_none_or(|page| location.page == Some(page));
+    pub fn matches(&self, location: &Location) -> bool {
+        let Self(expected) = self;
+        let page_matches = expected.page.is_none_or(|page| location.page == Some(page));
         // Sections are compared only in formats without pages.
-        let section_fits = wanted.page.is_some()
-            || wanted.section.as_deref().is_none_or(|section| {
+        let section_matches = expected.page.is_some()
+            || expected.section.as_deref().is_none_or(|section| {
                 location.page.is_some() || location.section.as_deref().is_some_and(|path| path.contains(section))
             });
-        wanted.doc == location.doc && page_fits && section_fits
+        expected.doc == location.doc && page_matches && section_matches
     }
 }
 
-/// Scores of a ranked list, each from 0 to 1.
+/// Scores of one ranked list, each from 0 to 1.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Hits {
     /// Normalized discounted cumulative gain of the first ten locations, with gains of 0 and 1 (Järvelin and
     /// Kekäläinen, ACM TOIS 2002).
     pub ndcg10: f64,
-    /// Share of the expected locations among the first five.
+    /// Share of the expected locations that are among the first five.
     pub recall5: f64,
     /// 1 / rank of the first expected location; 0 if none was found.
     pub reciprocal_rank: f64,
@@ -64,18 +64,18 @@ pub struct Hits {
     pub hit1: f64,
     /// 1 if any of the first five locations is expected, else 0.
     pub hit5: f64,
-    /// Share of the expected documents among those of the first five locations.
+    /// Share of the expected documents that the first five locations belong to.
     pub document_recall5: f64,
 }
 
-/// Each location once, at its first rank.
+/// Removes repeated locations; each keeps its first rank.
 #[must_use]
 pub fn distinct(locations: impl IntoIterator<Item = Location>) -> Vec<Location> {
     let mut seen = std::collections::HashSet::new();
     locations.into_iter().filter(|location| seen.insert(location.clone())).collect()
 }
 
-/// Scores distinct locations, best first, against at least one expected location.
+/// Scores distinct locations, best first. `expected` must not be empty.
 #[must_use]
 pub fn score_ranking(ranked: &[Location], expected: &[Expected]) -> Hits {
     let gains = gains(ranked, expected);
@@ -91,16 +91,17 @@ pub fn score_ranking(ranked: &[Location], expected: &[Expected]) -> Hits {
     }
 }
 
-/// For each location whether it is an expected one that no earlier location is.
+/// For each location, whether it matches an expected location that no earlier one has matched.
 fn gains(ranked: &[Location], expected: &[Expected]) -> Vec<bool> {
-    let mut open: Vec<&Expected> = expected.iter().collect();
+    let mut unmatched: Vec<&Expected> = expected.iter().collect();
     let mut hit = |location: &Location| {
-        let found = open.iter().position(|expected| expected.is_at(location));
-        found.map(|at| open.swap_remove(at)).is_some()
+        let found = unmatched.iter().position(|expected| expected.matches(location));
+        found.map(|index| unmatched.swap_remove(index)).is_some()
     };
     ranked.iter().map(&mut hit).collect()
 }
 
+/// Discounted cumulative gain of the first [`NDCG_DEPTH`] locations.
 fn discounted(gains: &[bool]) -> f64 {
     let gain = |(rank, gain): (usize, &bool)| f64::from(u8::from(*gain)) / (rank as f64 + 2.0).log2();
     gains.iter().take(NDCG_DEPTH).enumerate().map(gain).sum()
@@ -125,7 +126,7 @@ mod tests {
         locations.iter().cloned().map(Expected).collect()
     }
 
-    fn close(a: f64, b: f64) {
+    fn assert_close(a: f64, b: f64) {
         assert!((a - b).abs() < 1e-9, "{a} is not {b}");
     }
 
@@ -172,12 +173,12 @@ mod tests {
     #[test]
     fn a_section_is_found_by_its_heading_path() {
         let expected = Expected(Location::of("a", None, Some("5 Locking out")));
-        assert!(expected.is_at(&Location::of("a", None, Some("Procedure > 5 Locking out in eight steps"))));
-        assert!(!expected.is_at(&Location::of("a", None, Some("6 Removal"))));
-        assert!(!expected.is_at(&Location::of("a", None, None)));
-        assert!(!expected.is_at(&Location::of("b", None, Some("5 Locking out"))));
+        assert!(expected.matches(&Location::of("a", None, Some("Procedure > 5 Locking out in eight steps"))));
+        assert!(!expected.matches(&Location::of("a", None, Some("6 Removal"))));
+        assert!(!expected.matches(&Location::of("a", None, None)));
+        assert!(!expected.matches(&Location::of("b", None, Some("5 Locking out"))));
         // In formats with pages the section is ignored.
         let of_page = Expected(Location { doc: "a".into(), page: Some(2), section: Some("Oil".into()) });
-        assert!(of_page.is_at(&page("a", 2)) && !of_page.is_at(&page("a", 3)));
+        assert!(of_page.matches(&page("a", 2)) && !of_page.matches(&page("a", 3)));
     }
 }

@@ -1,7 +1,7 @@
-//! `platform-server eval`: measures how well the configured platform finds and cites the answers to a set of questions.
+//! `platform-server eval`: measures how well the configured platform finds and cites the answers to a question set.
 //!
-//! Documents and questions go through the gate, so what is measured is the platform itself. Only the comparison of
-//! rankings calls the search directly.
+//! Documents and questions go through the policy gate, so the measurement covers the whole platform. Only `--compare`
+//! and `--check-index` call the search directly.
 
 mod ask;
 mod figures;
@@ -19,36 +19,36 @@ use session::{Identity, Session};
 use set::EvaluationSet;
 use std::path::{Path, PathBuf};
 
-/// Maximum number of lines that report the progress of the questions.
+/// Maximum number of progress lines printed while the questions are asked.
 const MAX_PROGRESS_LINES: usize = 20;
 
-/// Arguments of `eval`.
+/// Command line arguments of `eval`.
 #[derive(Clone, Debug, Args)]
 pub struct EvalArgs {
     /// JSON file of the set: documents, questions, and the pages of their answers.
     file: PathBuf,
-    /// Also have each question answered, and check what is cited.
+    /// Also have the chat model answer each question, and check what the answers cite.
     #[arg(long)]
     answers: bool,
-    /// Compare with other rankings: vectors only, words only, reciprocal rank fusion.
+    /// Compare with other rankings: vector search only, full-text search only, reciprocal rank fusion.
     #[arg(long)]
     compare: bool,
-    /// Check the vector index against an exhaustive comparison of all passages.
+    /// Compare the results of the vector index with an exact scan of all passages.
     #[arg(long)]
     check_index: bool,
-    /// Write the results of each question to this file.
+    /// Write the results of each question to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fail if a metric is below its value, as in `ndcg10=0.8,recall5=0.9`; added to the floor of the set.
+    /// Fail if a metric misses its value, as in `ndcg10=0.8,recall5=0.9`; overrides the set's floor of the same metric.
     #[arg(long, value_name = "NAME=VALUE,…")]
     floor: Option<Floor>,
     /// Slug of the tenant [default: `eval-` and the file's name]
     #[arg(long, value_name = "SLUG")]
     tenant: Option<String>,
-    /// Keep the documents, so that the next run need not ingest them again.
+    /// Keep the documents, so that the next run does not need to ingest them again.
     #[arg(long)]
     keep: bool,
-    /// Ingest documents of an earlier run again.
+    /// Delete the documents of an evaluation tenant first, so that they are ingested again.
     #[arg(long)]
     fresh: bool,
     /// File with the bearer token to use, in the token's tenant; without one, development mode is required.
@@ -69,15 +69,15 @@ pub async fn run(args: EvalArgs, settings: Settings) -> Result<()> {
         None => Identity::Developer(&slug),
     };
     let mut session = Session::open(settings, identity).await?;
-    let ended = evaluate(&mut session, &set, &args, &floor).await;
+    let result = evaluate(&mut session, &set, &args, &floor).await;
     let cleaned_up = if args.keep { Ok(()) } else { session.clean_up().await };
     session.platform.close().await;
-    let missed = ended?;
+    let missed = result?;
     cleaned_up.context("the documents of the evaluation could not be removed")?;
     if missed.is_empty() { Ok(()) } else { bail!("below the floor: {}", missed.join("; ")) }
 }
 
-/// Measures and reports; returns a sentence for each metric that misses its floor.
+/// Runs the evaluation and prints the report; returns a message for each metric that misses its floor.
 async fn evaluate(session: &mut Session, set: &EvaluationSet, args: &EvalArgs, floor: &Floor) -> Result<Vec<String>> {
     session.upload_documents(set, args.fresh).await?;
     for failed in &session.failed {

@@ -1,4 +1,4 @@
-//! Reports of an evaluation: a table to read, and JSON with the results of each question.
+//! Reports of an evaluation: a printed table, and JSON with the results of each question.
 
 use super::ask::{ALTERNATIVES, QuestionResult, Ranking, location};
 use super::figures::{Figures, Metric};
@@ -12,12 +12,12 @@ use tools::retrieval::Fused;
 /// Name of the configured ranking in tables and JSON.
 const CONFIGURED: &str = "configured";
 
-/// The name and values of each ranking, the configured one first.
+/// The name and metric values of each ranking, the configured one first.
 #[must_use]
 pub fn figures(asked: &[QuestionResult<'_>]) -> Vec<(&'static str, Figures)> {
     let mut configured = ranking_figures(asked, |result| Some(&result.configured));
-    add_answers(asked, &mut configured);
-    configured.mean(Metric::IndexRecall5, asked.iter().filter_map(|result| result.index_recall).map(f64::from));
+    add_answer_figures(asked, &mut configured);
+    configured.add_mean(Metric::IndexRecall5, asked.iter().filter_map(|result| result.index_recall).map(f64::from));
     let mut all = vec![(CONFIGURED, configured)];
     if asked.iter().any(|result| !result.others.is_empty()) {
         all.extend(
@@ -38,21 +38,21 @@ fn ranking_figures<'a>(
         asked.iter().filter_map(|result| Some((result.question.answerable, ranking(result)?))).collect();
     let hits = || ranked.iter().filter_map(|(_, ranked)| ranked.hits);
     let mut figures = Figures::default();
-    figures.mean(Metric::Ndcg10, hits().map(|hits| hits.ndcg10));
-    figures.mean(Metric::Recall5, hits().map(|hits| hits.recall5));
-    figures.mean(Metric::Mrr, hits().map(|hits| hits.reciprocal_rank));
-    figures.mean(Metric::Hit1, hits().map(|hits| hits.hit1));
-    figures.mean(Metric::Hit5, hits().map(|hits| hits.hit5));
-    figures.mean(Metric::DocumentRecall5, hits().map(|hits| hits.document_recall5));
+    figures.add_mean(Metric::Ndcg10, hits().map(|hits| hits.ndcg10));
+    figures.add_mean(Metric::Recall5, hits().map(|hits| hits.recall5));
+    figures.add_mean(Metric::Mrr, hits().map(|hits| hits.reciprocal_rank));
+    figures.add_mean(Metric::Hit1, hits().map(|hits| hits.hit1));
+    figures.add_mean(Metric::Hit5, hits().map(|hits| hits.hit5));
+    figures.add_mean(Metric::DocumentRecall5, hits().map(|hits| hits.document_recall5));
     let refused = |answerable: bool| {
         ranked.iter().filter(move |(is, _)| *is == answerable).map(|(_, ranked)| !ranked.retrieval.answerable)
     };
-    figures.share(Metric::Refused, refused(false));
-    figures.share(Metric::WronglyRefused, refused(true));
+    figures.add_share(Metric::Refused, refused(false));
+    figures.add_share(Metric::WronglyRefused, refused(true));
     figures
 }
 
-fn add_answers(asked: &[QuestionResult<'_>], figures: &mut Figures) {
+fn add_answer_figures(asked: &[QuestionResult<'_>], figures: &mut Figures) {
     let answers = |answerable: bool| {
         asked
             .iter()
@@ -60,12 +60,12 @@ fn add_answers(asked: &[QuestionResult<'_>], figures: &mut Figures) {
             .filter_map(|result| result.answer.as_ref())
     };
     let given = answers(true).filter(|answer| !answer.is_refusal());
-    figures.share(Metric::Cited, given.map(|answer| answer.is_right));
-    figures.share(Metric::AnswersRefused, answers(false).map(|answer| answer.is_refusal()));
-    figures.share(Metric::AnswersWronglyRefused, answers(true).map(|answer| answer.is_refusal()));
+    figures.add_share(Metric::Cited, given.map(|answer| answer.is_right));
+    figures.add_share(Metric::AnswersRefused, answers(false).map(|answer| answer.is_refusal()));
+    figures.add_share(Metric::AnswersWronglyRefused, answers(true).map(|answer| answer.is_refusal()));
 }
 
-/// Sentences about durations and memory.
+/// Text about ingestion throughput, search latency and peak memory.
 #[must_use]
 pub fn costs(session: &Session, asked: &[QuestionResult<'_>]) -> String {
     let mut text = String::new();
@@ -82,7 +82,7 @@ pub fn costs(session: &Session, asked: &[QuestionResult<'_>]) -> String {
     text
 }
 
-/// Durations of the searches.
+/// Latency of the searches, in milliseconds.
 #[derive(Serialize)]
 struct SearchTimes {
     median_ms: f64,
@@ -93,7 +93,7 @@ impl SearchTimes {
     fn of(asked: &[QuestionResult<'_>]) -> Self {
         let mut times: Vec<f64> = asked.iter().map(|result| result.took.as_secs_f64() * 1_000.0).collect();
         times.sort_by(f64::total_cmp);
-        // The nearest-rank percentile.
+        // Percentile by the nearest-rank method.
         let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).copied();
         Self { median_ms: at(50).unwrap_or_default(), p95_ms: at(95).unwrap_or_default() }
     }
@@ -106,7 +106,7 @@ fn peak_memory() -> Option<u64> {
     kib.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// A table with a line for each metric and a column for each ranking, with differences to the first column.
+/// A text table with a row for each measured metric and a column for each ranking; differences are to the first column.
 #[must_use]
 pub fn table(columns: &[(&str, Figures)]) -> String {
     let mut text = format!("{:32}", "");
@@ -126,7 +126,7 @@ pub fn table(columns: &[(&str, Figures)]) -> String {
     text
 }
 
-/// The results of each question.
+/// The JSON report, with the results of each question.
 #[must_use]
 pub fn json(session: &Session, set: &str, asked: &[QuestionResult<'_>], columns: &[(&str, Figures)]) -> Value {
     let figures: serde_json::Map<_, _> = columns.iter().map(|(name, of)| ((*name).to_owned(), json!(of))).collect();
@@ -201,7 +201,7 @@ fn located(session: &Session, result: &QuestionResult<'_>, passage: &Passage) ->
         "page": location.page,
         "section": passage.section,
         "chunk": passage.chunk_index,
-        "expected": result.question.expected.iter().any(|expected| expected.is_at(&location)),
+        "expected": result.question.expected.iter().any(|expected| expected.matches(&location)),
     })
 }
 
@@ -212,13 +212,13 @@ mod tests {
     #[test]
     fn the_table_shows_differences_to_the_first_column() {
         let (mut ours, mut theirs) = (Figures::default(), Figures::default());
-        ours.mean(Metric::Ndcg10, [0.9]);
-        ours.mean(Metric::Cited, [1.0]);
-        theirs.mean(Metric::Ndcg10, [0.75]);
+        ours.add_mean(Metric::Ndcg10, [0.9]);
+        ours.add_mean(Metric::Cited, [1.0]);
+        theirs.add_mean(Metric::Ndcg10, [0.75]);
         let table = table(&[("configured", ours), ("dense", theirs)]);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[1], "nDCG@10                               0.900   0.750 (-0.150)");
-        assert_eq!(lines[2].trim_end(), "answers: cited page right             1.000");
+        assert_eq!(lines[2].trim_end(), "answers: cited page correct           1.000");
         assert_eq!(lines.len(), 3, "metrics that were not measured are left out:\n{table}");
     }
 }

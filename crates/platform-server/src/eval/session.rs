@@ -1,4 +1,4 @@
-//! What an evaluation runs against: the platform in this process, a caller, and a tenant with the documents.
+//! The environment of an evaluation: the platform in this process, a caller, and a tenant with the documents.
 
 use super::set::EvaluationSet;
 use crate::compose::Platform;
@@ -24,34 +24,34 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Start of the slugs of tenants that hold only documents of evaluations.
+/// Slug prefix of tenants that contain only evaluation documents, and whose documents may therefore be deleted.
 const TENANT_PREFIX: &str = "eval-";
-/// Subject of the user of such a tenant.
+/// Subject (`sub`) of the user of such a tenant.
 const USER: &str = "evaluation";
 /// Lifetime of that user's token.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
-/// Interval of checking the ingestion.
+/// Interval at which the ingestion is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Who runs the evaluation.
 pub enum Identity<'a> {
-    /// A user of the development issuer, in the tenant of this slug.
+    /// A user of the development issuer, in the tenant with this slug.
     Developer(&'a str),
     /// The user of this bearer token, in the token's tenant.
     Bearer(String),
 }
 
-/// The platform with its caller and the set's documents.
+/// The platform, the caller, and the set's documents in the caller's tenant.
 pub struct Session {
     /// The platform in this process.
     pub platform: Platform,
     /// The user who uploads and asks.
     pub caller: Caller,
-    /// Names of the documents in the set.
+    /// Names of the set's documents by their ids on the platform.
     pub names: HashMap<DocumentId, String>,
     /// Documents that could not be ingested, with the reason.
     pub failed: Vec<String>,
-    /// What was ingested for this evaluation; `None` if everything was already there.
+    /// What this evaluation ingested; `None` if all documents had been ingested before.
     pub ingested: Option<Ingested>,
     settings: Settings,
     /// Documents that this evaluation uploaded.
@@ -61,18 +61,18 @@ pub struct Session {
 /// Amount and duration of an ingestion.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ingested {
-    /// Number of documents, failed ones included.
+    /// Number of documents, including failed ones.
     pub documents: usize,
-    /// Number of pages, of formats that have pages.
+    /// Number of pages; formats without pages count none.
     pub pages: i64,
     /// Number of indexed passages.
     pub passages: i64,
-    /// How long it took.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
 impl Session {
-    /// Opens the platform. Nothing is uploaded yet.
+    /// Opens the platform without uploading anything.
     ///
     /// # Errors
     /// If the platform cannot be composed, or the caller is refused.
@@ -108,16 +108,16 @@ impl Session {
         &self.caller.tenant().slug
     }
 
-    /// Whether the tenant holds only documents of evaluations, so that they may be deleted.
+    /// Whether the tenant contains only evaluation documents, so that they may be deleted.
     fn is_evaluation_tenant(&self) -> bool {
         self.tenant().starts_with(TENANT_PREFIX)
     }
 
-    /// Uploads and ingests the set's documents. Other documents are deleted from a tenant for evaluations; with `fresh`
-    /// all of its documents are deleted first.
+    /// Uploads and ingests the set's documents. In an evaluation tenant all other documents are deleted; with `fresh`,
+    /// all documents are deleted first.
     ///
     /// # Errors
-    /// If a file is refused or the database fails. A document that cannot be ingested is not an error.
+    /// If a file is refused or the database fails. Documents that cannot be ingested are listed in `failed` instead.
     pub async fn upload_documents(&mut self, set: &EvaluationSet, fresh: bool) -> Result<()> {
         if fresh && self.is_evaluation_tenant() {
             self.delete(self.documents().await?.iter().map(|document| document.id)).await?;
@@ -151,11 +151,11 @@ impl Session {
         }
         workers.close();
         let started = Instant::now();
-        let ended = self.wait().await;
+        let result = self.wait().await;
         let seconds = started.elapsed().as_secs_f64();
         stop.cancel();
         workers.wait().await;
-        let documents = ended?;
+        let documents = result?;
         self.failed = documents.iter().filter_map(failure).collect();
         let added = || documents.iter().filter(|document| self.added.contains(&document.id));
         if added().count() > 0 {
@@ -185,7 +185,7 @@ impl Session {
         }
     }
 
-    /// Deletes all documents of a tenant for evaluations, or else those that this evaluation uploaded.
+    /// Deletes all documents of an evaluation tenant; in other tenants, only those that this evaluation uploaded.
     ///
     /// # Errors
     /// If the database fails.
@@ -205,7 +205,7 @@ impl Session {
         Ok(())
     }
 
-    /// All documents that the caller sees.
+    /// All documents that the caller may see.
     async fn documents(&self) -> Result<Vec<Document>> {
         let (mut all, mut after) = (Vec::new(), None);
         loop {
@@ -221,7 +221,7 @@ impl Session {
     }
 }
 
-/// Slug of the tenant for a set: `eval-` and the set's name, reduced to the characters and length of a slug.
+/// Slug of the evaluation tenant for a set: `eval-` and the set's name, reduced to valid characters and 64 bytes.
 #[must_use]
 pub fn tenant_slug(name: &str) -> String {
     let kept: String = name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();

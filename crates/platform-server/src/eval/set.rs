@@ -1,4 +1,4 @@
-//! A set for an evaluation: documents, questions, and the locations of their answers, read from a JSON file
+//! An evaluation set: documents, questions, and the locations of their answers, read from a JSON file
 //! (`docs/operations/evaluation.md` describes the format).
 
 use super::figures::Floor;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// A validated set: its files exist, and expected documents are part of it.
+/// A validated set: its files exist, names and ids are unique, and all expected documents are in it.
 #[derive(Debug)]
 pub struct EvaluationSet {
     /// File name without its extension.
@@ -21,26 +21,27 @@ pub struct EvaluationSet {
     pub documents: Vec<DocumentFile>,
     /// Questions to ask.
     pub questions: Vec<Question>,
-    /// Values that metrics must reach.
+    /// Minimum values of metrics.
     pub floor: Floor,
 }
 
 /// A question with the locations of its answer.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Id of the question in reports.
+    /// Id of the question in reports, unique in the set.
     pub id: String,
     /// Text of the question.
     pub text: QueryText,
-    /// Kind of question; only copied to the results.
+    /// Kind of question, which is only copied to the results.
     pub kind: Option<String>,
-    /// Whether the documents answer it.
+    /// Whether the documents answer the question.
     pub answerable: bool,
-    /// All right locations.
+    /// All locations that answer the question; empty if it is unanswerable.
     pub expected: Vec<Expected>,
 }
 
-/// `documents` and `questions` are lists, or the path of a file that holds the list, by itself or under that name.
+/// Content of the file. `documents` and `questions` are each a list, or the path of a JSON file that contains the list,
+/// either as the whole document or under the key of the same name.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetFile {
@@ -60,7 +61,7 @@ struct QuestionEntry {
     answerable: Option<bool>,
 }
 
-/// `page` is short for `pages` with one element.
+/// An expected location as the file describes it; `page` is short for `pages` with one element.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ExpectedEntry {
@@ -73,10 +74,10 @@ struct ExpectedEntry {
 }
 
 impl EvaluationSet {
-    /// Reads a set.
+    /// Reads and validates a set.
     ///
     /// # Errors
-    /// A sentence that names the file, and the document or question that is wrong.
+    /// If the set is not valid; the message names the file, and the document or question.
     pub fn read(path: &Path) -> Result<Self> {
         let file: SetFile = parse(path)?;
         let dir = path.parent().unwrap_or(Path::new(""));
@@ -122,7 +123,7 @@ fn parse<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&text).with_context(|| format!("{} is not valid", path.display()))
 }
 
-/// The entries, and the directory that their paths start from.
+/// The entries of a list, and the directory to which paths in them are relative.
 fn list<T: DeserializeOwned>(value: Value, dir: &Path, name: &str) -> Result<(PathBuf, Vec<T>)> {
     let (base, value) = match value {
         Value::String(file) => {

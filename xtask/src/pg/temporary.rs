@@ -1,4 +1,4 @@
-//! A cluster for the length of one test run, gone afterwards whatever happens in between.
+//! A temporary cluster for one test run. What a killed run leaves behind is deleted by the next one.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -15,24 +15,24 @@ use crate::{files, run_as};
 
 const PREFIX: &str = "plant-agent-test-";
 
-/// A running throw-away cluster. The fields drop in this order: the server stops before its directory goes.
-pub struct ThrowAway {
+/// A running temporary cluster. The field order matters: the server stops before its directory is deleted.
+pub struct TemporaryCluster {
     cluster: Cluster,
     _lock: File,
     _dir: TempDir,
 }
 
-impl ThrowAway {
-    /// Starts one in the machine's temporary directory, and clears away those of runs that were killed.
+impl TemporaryCluster {
+    /// Starts a cluster in a temporary directory, and deletes the directories of killed runs.
     ///
     /// # Errors
     /// If the cluster cannot be created or started.
     pub fn start(programs: &Programs, interrupt: &Interrupt) -> Result<Self> {
-        let dir = throw_away_dir(programs)?;
+        let dir = temporary_dir(programs)?;
         let lock = claim(dir.path())?;
         let (pgdata, log, password) = (dir.path().join("pg"), dir.path().join("log"), files::random_secret()?);
-        let place = ClusterPaths { pgdata: &pgdata, log: &log, password: &password };
-        let cluster = Cluster::start(programs, place, Purpose::ThrowAway, None, interrupt)?;
+        let paths = ClusterPaths { pgdata: &pgdata, log: &log, password: &password };
+        let cluster = Cluster::start(programs, paths, Purpose::Temporary, None, interrupt)?;
         Ok(Self { cluster, _lock: lock, _dir: dir })
     }
 
@@ -42,12 +42,12 @@ impl ThrowAway {
     }
 }
 
-/// A new directory in the machine's temporary directory, which the database's user can reach; those of runs that were
-/// killed are cleared away. A run says that it lives by holding the lock on the file `lock` in its directory.
+/// Creates a temporary directory that the database's user can access, and deletes the directories of killed runs. A
+/// live run holds a lock on the file `lock` in its directory.
 ///
 /// # Errors
-/// If it cannot be made.
-pub fn throw_away_dir(programs: &Programs) -> Result<TempDir> {
+/// If the directory cannot be created.
+pub fn temporary_dir(programs: &Programs) -> Result<TempDir> {
     let parent = temporary_parent(programs.run_as());
     sweep(&parent);
     let dir = tempfile::Builder::new()
@@ -58,13 +58,14 @@ pub fn throw_away_dir(programs: &Programs) -> Result<TempDir> {
     Ok(dir)
 }
 
-/// `TMPDIR`, unless the database's user cannot get there.
+/// `TMPDIR`, or `/tmp` if the database's user cannot access that.
 fn temporary_parent(reader: Option<&run_as::RunAs>) -> PathBuf {
     let parent = std::env::temp_dir();
-    if reader.is_some_and(|user| !user.reaches(&parent)) { PathBuf::from("/tmp") } else { parent }
+    if reader.is_some_and(|user| !user.can_access(&parent)) { PathBuf::from("/tmp") } else { parent }
 }
 
-/// The lock appears under its name only once it is held, so that [`sweep`] never takes a new directory for an old one.
+/// Creates and takes the lock. The file gets its name only once it is locked, so that [`sweep`] never deletes a new
+/// directory.
 fn claim(dir: &Path) -> Result<File> {
     let part = dir.join("lock.part");
     let lock = File::create(&part)?;
@@ -73,7 +74,7 @@ fn claim(dir: &Path) -> Result<File> {
     Ok(lock)
 }
 
-/// Removes what killed runs left: directories whose lock nobody holds any more.
+/// Deletes the directories of killed runs: those whose lock no process holds.
 fn sweep(parent: &Path) {
     let entries = fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
     for dir in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)).map(|entry| entry.path())
@@ -85,7 +86,7 @@ fn sweep(parent: &Path) {
             continue;
         }
         if let Some(left) = Postmaster::find(&dir.join("pg")) {
-            proc::stop_foreign(left.pid, Signal::INT, Duration::from_secs(10));
+            proc::stop_non_child(left.pid, Signal::INT, Duration::from_secs(10));
         }
         let _kept = fs::remove_dir_all(&dir);
     }

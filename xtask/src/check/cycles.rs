@@ -1,8 +1,8 @@
-//! No circle of imports between files of different folders of a crate: folders are the rooms of a crate, and two of
-//! which each needs the other are one. Modules of tests are left out.
+//! No import cycle between files of different folders of a crate. Folders are a crate's components, and two components
+//! that need each other cannot be understood or changed separately. Test modules are ignored.
 //!
-//! A module `x` (`x.rs` or `x/mod.rs`) with files below `x/` is in the folder `x`. Declaring a module is no import, and
-//! neither is a re-export by itself: who imports through it imports from the file that defines the item.
+//! A module `x` (`x.rs` or `x/mod.rs`) with files below `x/` belongs to the folder `x`. Neither declaring a module nor
+//! a re-export is an import: an import through a re-export counts as an import from the file that defines the item.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,32 +12,32 @@ use quote::ToTokens as _;
 use super::modules::{Module, Modules};
 use super::syntax::Source;
 
-/// For each file the files that it imports from, and the names.
+/// For each file, the files that it imports from, with the imported names.
 type Imports<'a> = BTreeMap<&'a str, BTreeMap<&'a str, BTreeSet<String>>>;
 
-/// A sentence for each circle, with the imports that tie its folders together.
+/// A message for each cycle, with the imports that connect its folders.
 pub fn violations(sources: &[Source]) -> Vec<String> {
     let by_path: BTreeMap<_, _> = sources.iter().map(|source| (source.path.as_str(), source)).collect();
     let is_root = |source: &&Source| source.path.ends_with("src/lib.rs") || source.path.ends_with("src/main.rs");
-    let circles = |root: &Source| {
+    let cycles = |root: &Source| {
         let modules = Modules::of_crate(root, &by_path);
         let folders: BTreeSet<_> = modules.0.values().filter_map(|module| parent(module.file)).collect();
         let imports = imports(&modules);
-        let circles = circles(&imports).into_iter().filter_map(|circle| sentence(&circle, &imports, &folders));
-        circles.collect::<Vec<_>>()
+        let cycles = cycles(&imports).into_iter().filter_map(|cycle| message(&cycle, &imports, &folders));
+        cycles.collect::<Vec<_>>()
     };
-    sources.iter().filter(is_root).flat_map(circles).collect()
+    sources.iter().filter(is_root).flat_map(cycles).collect()
 }
 
-fn sentence(circle: &BTreeSet<&str>, imports: &Imports<'_>, folders: &BTreeSet<&str>) -> Option<String> {
+fn message(cycle: &BTreeSet<&str>, imports: &Imports<'_>, folders: &BTreeSet<&str>) -> Option<String> {
     let folder_of = |file| folder(file, folders);
-    let inside: BTreeSet<_> = circle.iter().copied().map(folder_of).collect();
+    let inside: BTreeSet<_> = cycle.iter().copied().map(folder_of).collect();
     if inside.len() < 2 {
         return None;
     }
-    let mut text = format!("{} files of {} folders import each other:", circle.len(), inside.len());
-    for from in circle {
-        let to = imports.get(from).into_iter().flatten().filter(|(to, _)| circle.contains(*to));
+    let mut text = format!("{} files of {} folders import each other:", cycle.len(), inside.len());
+    for from in cycle {
+        let to = imports.get(from).into_iter().flatten().filter(|(to, _)| cycle.contains(*to));
         for (to, names) in to.filter(|(to, _)| folder_of(from) != folder_of(to)) {
             let names: Vec<_> = names.iter().map(String::as_str).collect();
             text += &format!("\n  {from} -> {to} ({})", names.join(", "));
@@ -50,7 +50,7 @@ fn parent(file: &str) -> Option<&str> {
     file.rsplit_once('/').map(|(dir, _)| dir)
 }
 
-/// The folder of a file: its directory, or for `x.rs` beside a directory `x` that one.
+/// The folder of a file: its directory, or the directory `x` for a file `x.rs` next to it.
 fn folder<'a>(file: &'a str, folders: &BTreeSet<&str>) -> &'a str {
     match file.strip_suffix(".rs") {
         Some(stem) if folders.contains(stem) => stem,
@@ -70,19 +70,19 @@ fn imports<'a>(modules: &Modules<'a>) -> Imports<'a> {
         let mut paths = Paths { modules, module, path, found: BTreeSet::new() };
         module.items.iter().for_each(|item| paths.search(item.to_token_stream()));
         let private = module.imports.values().chain(&module.globs).filter(|import| !import.is_reexport);
-        // The import of a module stands for the paths that begin with it, where there are any.
+        // If code uses paths through an imported module, those paths count instead of the import of the module.
         private.filter(|import| !paths.begins_with(&import.target)).for_each(|import| add(&import.target));
         paths.found.iter().for_each(|segments| add(segments));
     }
     all
 }
 
-/// The paths in the code of a module, macros and attributes included.
+/// Collects the paths in the code of a module, including macros and attributes.
 struct Paths<'m, 'a> {
     modules: &'m Modules<'a>,
     module: &'m Module<'a>,
     path: &'m [String],
-    /// Paths from the crate's root.
+    /// The paths found so far, from the crate's root.
     found: BTreeSet<Vec<String>>,
 }
 
@@ -102,7 +102,7 @@ impl Paths<'_, '_> {
                     }
                     self.add(&segments);
                 }
-                // After a single dot comes the name of a field or method, which is no path.
+                // A name after a single dot is a field or method and not a path.
                 TokenTree::Punct(dot) if dot.as_char() == '.' => {
                     let is_range = at > 1 && is_dot(&tokens[at - 2]);
                     at += usize::from(!is_range && matches!(tokens.get(at), Some(TokenTree::Ident(_))));
@@ -112,7 +112,8 @@ impl Paths<'_, '_> {
         }
     }
 
-    /// Keeps a path of this crate. A lone name counts if it is imported; if that is a module, the name is a variable's.
+    /// Adds a path if it leads into this crate. A single name counts only if it is imported; if the import is a module,
+    /// the name must be a variable.
     fn add(&mut self, segments: &[String]) {
         let is_path = match segments {
             [first] => self.module.imports.contains_key(first),
@@ -136,7 +137,7 @@ fn is_dot(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == '.')
 }
 
-/// The identifier after `::`, if the tokens begin so.
+/// The identifier after `::`, if the tokens start with `::` and an identifier.
 fn segment(tokens: &[TokenTree]) -> Option<String> {
     match tokens {
         [TokenTree::Punct(first), TokenTree::Punct(second), TokenTree::Ident(next), ..]
@@ -148,16 +149,16 @@ fn segment(tokens: &[TokenTree]) -> Option<String> {
     }
 }
 
-/// The sets of files that reach each other by their imports.
-fn circles<'a>(imports: &Imports<'a>) -> Vec<BTreeSet<&'a str>> {
+/// The sets of files that reach each other through imports (strongly connected components).
+fn cycles<'a>(imports: &Imports<'a>) -> Vec<BTreeSet<&'a str>> {
     let reached: BTreeMap<_, _> = imports.keys().map(|file| (*file, reached_from(file, imports))).collect();
-    let mut circles: Vec<BTreeSet<_>> = Vec::new();
+    let mut cycles: Vec<BTreeSet<_>> = Vec::new();
     for (file, to) in &reached {
-        if to.contains(file) && !circles.iter().any(|circle| circle.contains(file)) {
-            circles.push(to.iter().copied().filter(|other| reached[other].contains(file)).collect());
+        if to.contains(file) && !cycles.iter().any(|cycle| cycle.contains(file)) {
+            cycles.push(to.iter().copied().filter(|other| reached[other].contains(file)).collect());
         }
     }
-    circles
+    cycles
 }
 
 fn reached_from<'a>(file: &str, imports: &Imports<'a>) -> BTreeSet<&'a str> {
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_two_folders_is_found_with_the_names_that_tie_it() {
+    fn a_cycle_of_two_folders_is_found_with_the_imported_names() {
         let files = [
             ("c/src/lib.rs", "mod a; mod b;"),
             ("c/src/a/mod.rs", "mod x; pub use x::X;"),
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_through_paths_in_code_and_macros_is_found() {
+    fn a_cycle_through_paths_in_code_and_macros_is_found() {
         let y = |body: &str| {
             let body = format!("pub fn g() {{ {body} }}");
             let files = [
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn declarations_re_exports_tests_and_circles_within_a_folder_are_not() {
+    fn declarations_re_exports_tests_and_cycles_within_a_folder_are_allowed() {
         let files = [
             ("c/src/lib.rs", "mod a; pub use a::inner::Inner; pub struct Root;"),
             ("c/src/a/mod.rs", "pub mod inner; pub use inner::Inner; pub struct A; mod x; mod y;"),

@@ -1,7 +1,7 @@
-//! Checkpoints outside the database: an append-only file with one signed checkpoint per line.
+//! The checkpoint file outside the database: append-only, with one signed checkpoint per line.
 //!
-//! Whoever can delete rows can also delete the checkpoints in the database; this file shows it. Ship it to another
-//! machine or to write-once storage, like logs.
+//! Somebody who can delete rows can also delete the checkpoints in the database; this file makes that detectable. Ship
+//! it to another machine or to write-once storage, like logs.
 
 use anyhow::{Context as _, Result};
 use domain::audit::lines::Line;
@@ -10,23 +10,23 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-/// A file of checkpoints.
+/// A checkpoint file, which need not exist yet.
 #[derive(Clone, Debug)]
 pub struct CheckpointFile {
     path: PathBuf,
 }
 
-/// Content of a file of checkpoints.
+/// Content of a checkpoint file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CheckpointFileContent {
-    /// The readable checkpoints in the order of the file.
+    /// The checkpoints in the order of the file.
     pub checkpoints: Vec<Checkpoint>,
-    /// Number of other lines: truncated by a crash, or written by somebody else.
+    /// Number of lines that are not checkpoints: truncated by a crash, or not written by the platform.
     pub unreadable: usize,
 }
 
 impl CheckpointFile {
-    /// A file at this path; it is created with the first checkpoint.
+    /// A checkpoint file at `path`, created when the first checkpoint is appended.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self { path }
@@ -56,7 +56,7 @@ impl CheckpointFile {
         Ok(())
     }
 
-    /// Whether the last line has no end, because a crash truncated it.
+    /// Whether the last line has no newline, because a crash truncated it.
     fn is_truncated(&self) -> bool {
         let mut last = [0];
         let read = File::open(&self.path).and_then(|mut file| {

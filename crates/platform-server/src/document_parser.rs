@@ -1,0 +1,49 @@
+//! Internal commands with which this executable runs itself as a child process: as the parser of one document, and as
+//! the launcher of the OCR program (see `tools::ingest::isolate`).
+
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tools::ingest::isolate::launch::{self, Launcher};
+use tools::ingest::isolate::{ChildLimits, ParserProgram, child};
+
+/// Argument that selects the document parser.
+const PARSE: &str = "parse-document";
+/// Argument that selects the launcher of the OCR program.
+const RECOGNIZE: &str = "recognize-text";
+
+/// Runs the internal command if the command line names one, and returns its exit code; otherwise returns `None`.
+#[must_use]
+pub fn run_if_child() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    match args.next()?.to_str()? {
+        PARSE => Some(child::run(args)),
+        RECOGNIZE => Some(launch::run(args)),
+        _ => None,
+    }
+}
+
+/// How to start this executable as the document parser.
+///
+/// # Errors
+/// If the system does not tell the path of this program.
+pub fn parser_program() -> Result<ParserProgram> {
+    Ok(ParserProgram { program: own_path()?, args: vec![PARSE.to_owned()], limits: ChildLimits::default() })
+}
+
+/// How to start this executable as the launcher of the OCR program.
+///
+/// # Errors
+/// If the system does not tell the path of this program.
+pub fn launcher() -> Result<Launcher> {
+    Ok(Launcher { program: own_path()?, args: vec![RECOGNIZE.to_owned()] })
+}
+
+fn own_path() -> Result<PathBuf> {
+    // This link refers to the running executable even after an update has replaced the file.
+    const SELF: &str = "/proc/self/exe";
+    if cfg!(target_os = "linux") && Path::new(SELF).exists() {
+        return Ok(PathBuf::from(SELF));
+    }
+    std::env::current_exe().context("the path of this program is unknown")
+}
