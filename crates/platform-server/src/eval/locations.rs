@@ -135,9 +135,9 @@ mod tests {
         let ranked = [page("a", 9), page("a", 1), page("b", 1), page("a", 2)];
         let hits = score_ranking(&ranked, &expect(&[page("a", 1), page("a", 2), page("c", 7)]));
         // Gains at ranks 2 and 4: 1/log2(3) + 1/log2(5); ideal 1/log2(2) + 1/log2(3) + 1/log2(4).
-        close(hits.ndcg10, (0.630_929_753_571 + 0.430_676_558_073) / (1.0 + 0.630_929_753_571 + 0.5));
-        close(hits.recall5, 2.0 / 3.0);
-        close(hits.reciprocal_rank, 0.5);
+        assert_close(hits.ndcg10, (0.630_929_753_571 + 0.430_676_558_073) / (1.0 + 0.630_929_753_571 + 0.5));
+        assert_close(hits.recall5, 2.0 / 3.0);
+        assert_close(hits.reciprocal_rank, 0.5);
         assert_eq!((hits.hit1, hits.hit5, hits.document_recall5), (0.0, 1.0, 0.5));
     }
 
@@ -145,12 +145,12 @@ mod tests {
     fn ranks_below_the_depths_do_not_count() {
         let ranked: Vec<Location> = (1..=12).map(|number| page("a", number)).collect();
         let sixth = score_ranking(&ranked, &expect(&[page("a", 6)]));
-        close(sixth.ndcg10, 1.0 / 7.0_f64.log2());
+        assert_close(sixth.ndcg10, 1.0 / 7.0_f64.log2());
         assert_eq!((sixth.recall5, sixth.hit5), (0.0, 0.0));
-        close(sixth.reciprocal_rank, 1.0 / 6.0);
+        assert_close(sixth.reciprocal_rank, 1.0 / 6.0);
         let eleventh = score_ranking(&ranked, &expect(&[page("a", 11)]));
         assert_eq!(eleventh.ndcg10, 0.0);
-        close(eleventh.reciprocal_rank, 1.0 / 11.0);
+        assert_close(eleventh.reciprocal_rank, 1.0 / 11.0);
         let none = score_ranking(&[], &expect(&[page("a", 1)]));
         assert_eq!((none.ndcg10, none.reciprocal_rank, none.document_recall5), (0.0, 0.0, 0.0));
     }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_perfect_list_of_more_than_ten_locations_scores_1() {
         let ranked: Vec<Location> = (1..=12).map(|number| page("a", number)).collect();
-        close(score_ranking(&ranked, &expect(&ranked)).ndcg10, 1.0);
+        assert_close(score_ranking(&ranked, &expect(&ranked)).ndcg10, 1.0);
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(list, [page("a", 1), page("b", 1)]);
         let anywhere = [Expected(Location::of("a", None, None))];
         let sections = [Location::of("a", None, Some("1")), Location::of("a", None, Some("2"))];
-        close(score_ranking(&sections, &anywhere).ndcg10, 1.0);
+        assert_close(score_ranking(&sections, &anywhere).ndcg10, 1.0);
     }
 
     #[test]
