@@ -1,4 +1,4 @@
-//! The only way to call a tool: every call is validated, recorded, run and recorded again.
+//! The only way to call a tool: every call is checked, its intent is recorded, it runs, and its outcome is recorded.
 
 mod admission;
 mod facts;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-/// Calls tools on behalf of a permit.
+/// Calls tools with the rights of a permit.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ToolGateway: Send + Sync {
@@ -33,7 +33,7 @@ pub trait ToolGateway: Send + Sync {
     /// requires, and that the arguments match its schema; records the intent, runs the tool, records the outcome.
     ///
     /// # Errors
-    /// When a check fails or the tool fails. Every error leaves its outcome in the audit log.
+    /// When a check or the tool fails. The audit log then contains the refusal or the failed outcome.
     async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError>;
 }
 
@@ -47,15 +47,15 @@ pub struct RecordedTools {
     tracker: TaskTracker,
 }
 
-/// What the tool gateway is built from.
+/// The dependencies of [`RecordedTools`].
 pub struct ToolParts {
-    /// Transactions of one tenant.
+    /// Opens transactions that are restricted to one tenant.
     pub store: Arc<dyn Store>,
     /// Re-checks a permit's rights at the time of the call.
     pub rules: Arc<dyn AccessRules>,
-    /// Source of timestamps.
+    /// Supplies timestamps.
     pub clock: Arc<dyn Clock>,
-    /// Source of ids.
+    /// Supplies ids of audit rows and ledger entries.
     pub ids: Arc<dyn IdGen>,
     /// Tracks running calls, so that shutdown waits for them.
     pub tracker: TaskTracker,
@@ -69,11 +69,11 @@ struct GatewayInner {
 }
 
 impl RecordedTools {
-    /// Default time limit of a tool.
+    /// Time limit for running a tool; checks and audit writes are not included.
     pub const LIMIT: Duration = Duration::from_secs(30);
 
-    /// Builds a gateway for the tools of `registry`. Each call runs as a task of the tracker, which shutdown waits for,
-    /// so that its outcome is recorded even if the caller disconnects.
+    /// Creates a gateway for the tools of `registry`. Each call runs as a task of `parts.tracker`, so that its outcome
+    /// is recorded even if the caller disconnects; shutdown must wait for the tracker.
     #[must_use]
     pub fn new(registry: Registry, parts: ToolParts) -> Self {
         let ToolParts { store, rules, clock, ids, tracker } = parts;

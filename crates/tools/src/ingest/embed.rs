@@ -16,23 +16,24 @@ pub(super) struct Embedding<'a> {
     pub(super) embedder: &'a dyn Embedder,
     /// Records the model calls.
     pub(super) models: &'a CallRecorder,
-    /// The caller whom the model calls are attributed to.
+    /// Tenant and user that the model calls are attributed to.
     pub(super) caller: ModelCaller,
-    /// Reads the document's classification before each batch, because it may change meanwhile.
+    /// Re-reads the document's classification before each batch, because a user may change it during ingestion.
     pub(super) classification: CurrentClassification<'a>,
-    /// Source of passage ids.
+    /// Supplies the ids of the new chunks.
     pub(super) ids: &'a dyn IdGen,
     /// The document's title.
     pub(super) title: &'a str,
-    /// Chunks per request; other documents get their turn between two batches.
+    /// Number of chunks per request. Requests for other documents can run between two batches.
     pub(super) batch: usize,
 }
 
 impl Embedding<'_> {
-    /// Embeds the chunks; each batch's text is dropped once its passages are ready.
+    /// Embeds the chunks in order and reports the progress after each batch.
     ///
     /// # Errors
-    /// When the model fails, returns vectors that do not fit, or may no longer see the document.
+    /// When the model fails or returns invalid vectors, when the document's classification is above what the model may
+    /// see, or when the database fails.
     pub(super) async fn run(
         &self,
         chunks: Vec<Chunk>,
@@ -71,7 +72,7 @@ impl Embedding<'_> {
     }
 }
 
-/// Checks that there is one finite vector of the right dimension per text.
+/// Checks that there is one vector per text, each with the model's dimension and only finite components.
 fn check(vectors: &[Vec<f32>], texts: usize, model: &EmbeddingModel) -> Result<(), RetryLater> {
     let fits = |vector: &Vec<f32>| vector.len() == model.dimension && vector.iter().all(|number| number.is_finite());
     if vectors.len() == texts && vectors.iter().all(fits) {
@@ -83,7 +84,7 @@ fn check(vectors: &[Vec<f32>], texts: usize, model: &EmbeddingModel) -> Result<(
     })
 }
 
-/// Text that the lexical index searches in addition to the content.
+/// Title and heading path, which the lexical index covers in addition to the content.
 fn context(title: &str, section: Option<&str>) -> String {
     match section {
         Some(section) => format!("{title}\n{section}"),
@@ -91,7 +92,7 @@ fn context(title: &str, section: Option<&str>) -> String {
     }
 }
 
-/// Converts a count; values beyond the limit are clamped.
+/// Converts a count to `i32`; larger values become `i32::MAX`.
 fn to_i32(number: impl TryInto<i32>) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
 }

@@ -1,7 +1,7 @@
-//! Reports how far the ingestion of a document has come.
+//! Writes the ingestion progress of a document to the database.
 //!
-//! At most once a second, and at the end of each stage. Each report has its own transaction, which writes nothing if
-//! the lease is lost. A failed report never stops the ingestion.
+//! A report is written at most once a second within a stage, and at the end of each stage. Each report has its own
+//! transaction, which writes nothing if the lease is lost. A failed report never stops the ingestion.
 
 use super::inner::IngestInner;
 use domain::document::IngestionProgress;
@@ -11,7 +11,7 @@ use domain::time::Timestamp;
 use std::pin::pin;
 use tokio::sync::watch;
 
-/// Shortest interval between two reports within a stage, in milliseconds.
+/// Minimum interval between two reports within a stage, in milliseconds.
 const INTERVAL_MS: i64 = 1000;
 
 /// Reports the progress of one document.
@@ -24,12 +24,12 @@ pub(super) struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    /// Starts at zero; reports nothing yet.
+    /// Starts with zero progress and writes nothing yet.
     pub(super) fn new(work: &'a IngestInner, job: &'a LeasedJob, document: DocumentId) -> Self {
         Self { work, job, document, progress: IngestionProgress::default(), reported_at: None }
     }
 
-    /// Waits for `reading` and meanwhile reports the page counts of `pages_read`.
+    /// Awaits `reading` and, until it completes, reports the page counts received from `pages_read`.
     pub(super) async fn while_reading<T>(
         &mut self,
         mut pages_read: watch::Receiver<u32>,

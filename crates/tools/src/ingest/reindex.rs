@@ -1,10 +1,10 @@
-//! Reindexing: the tenant's documents are embedded with the next model while searches still use the current one; once
-//! no document is missing, searches switch over.
+//! Reindexing: embeds a tenant's documents with the next model while searches still use the current one. Once all
+//! documents have chunks of the next model, searches switch to it.
 //!
-//! A document that can no longer be read blocks the switch, because its current chunks would vanish from the results.
-//! The job is then dead-lettered with the number of such documents; the audit log lists them. Once they are deleted or
-//! ingested again (a document that fails at that leaves the search), the job can be queued again and continues where it
-//! stopped.
+//! A document that can no longer be read blocks the switch, because it would disappear from search results. The job is
+//! then dead-lettered with the number of such documents; the audit log lists them. After they have been deleted or
+//! ingested again (a document whose ingestion fails is removed from search), the job can be queued again and continues
+//! where it stopped.
 
 use super::accept::{JobEnd, RetryLater};
 use super::failure::{ProcessError, worker_stopped};
@@ -19,7 +19,7 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Seconds after which the job goes back to the queue, so that other jobs of the tenant get their turn.
+/// Seconds after which the job yields and goes back to the queue, so that other jobs of the tenant can run.
 const TURN_S: i64 = 60;
 
 /// Result of reindexing one document.
@@ -51,7 +51,8 @@ impl IngestInner {
             match self.reindex_document(job, id, &next, worker_left).await? {
                 ReindexResult::Superseded => return Ok(JobEnd::Superseded),
                 ReindexResult::Unreadable => unreadable.push(id),
-                // Only after a success: the unreadable documents come first on each claim.
+                // Yield only after a success: each claim tries the unreadable documents again first, so yielding after
+                // those would never make progress.
                 ReindexResult::Staged if (self.ports.clock.now() - started).num_seconds() >= TURN_S => {
                     return Ok(JobEnd::Unfinished);
                 }
@@ -61,7 +62,7 @@ impl IngestInner {
         self.finish(job, Some(&model), unreadable.len()).await
     }
 
-    /// The oldest document without chunks of `model`, except those in `except`.
+    /// The oldest document that has no chunks of `model` and is not in `except`.
     async fn next_unstaged(
         &self,
         job: &LeasedJob,
@@ -74,7 +75,7 @@ impl IngestInner {
         Ok(unstaged.into_iter().find(|id| !except.contains(id)))
     }
 
-    /// Reads and embeds one document, with its own intent and outcome.
+    /// Reads, embeds and stages one document, with its own audit intent and outcome.
     async fn reindex_document(
         self: &Arc<Self>,
         job: &LeasedJob,
@@ -111,7 +112,8 @@ impl IngestInner {
         ended
     }
 
-    /// Writes chunks and outcome in one transaction; nothing if the lease is lost or the document deleted.
+    /// Writes the new chunks and the audit outcome in one transaction. Writes nothing if the lease is lost or the
+    /// document was deleted.
     async fn stage(
         &self,
         job: &LeasedJob,
@@ -133,7 +135,8 @@ impl IngestInner {
         Ok(ReindexResult::Staged)
     }
 
-    /// Switches the tenant's searches to `model` and ends the job, in one transaction.
+    /// Switches the tenant's searches to `model` and ends the job, in one transaction. If documents are missing, the
+    /// job is dead-lettered or continues. `model` is `None` if no next model is configured.
     async fn finish(&self, job: &LeasedJob, model: Option<&str>, unreadable: usize) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
@@ -143,7 +146,7 @@ impl IngestInner {
             None => 0,
         };
         if missing > unreadable {
-            // Documents were published in the meantime.
+            // Documents were ingested with the current model in the meantime.
             return Ok(JobEnd::Unfinished);
         }
         let reason =

@@ -1,4 +1,4 @@
-//! The ingestion service, which runtime and worker call.
+//! The ingestion service: implements [`Ingest`] for the runtime and the worker.
 
 use super::accept::{Ingest, JobEnd, RetryLater};
 use super::inner::IngestInner;
@@ -23,8 +23,8 @@ pub struct DocumentIngest {
 }
 
 impl DocumentIngest {
-    /// Builds the service. Work that must continue after a caller disconnected (deleting a blob, recording an outcome)
-    /// runs in tasks of `tracker`, which shutdown waits for.
+    /// Creates the service. Work that must continue after the caller has disconnected (deleting a blob, recording an
+    /// outcome) runs in tasks of `tracker`; shutdown must wait for it.
     #[must_use]
     pub fn new(ports: IngestPorts, settings: IngestSettings, tracker: TaskTracker) -> Self {
         let parser = parser(&settings);

@@ -1,4 +1,5 @@
-//! Turns fused passages into hits: rewards pages with several matches, drops duplicates, limits the hits per page.
+//! Selects hits from the fused candidates: rewards pages with several matches, removes duplicates, limits the hits per
+//! page.
 
 use super::fused::Fused;
 use super::params::RetrievalParams;
@@ -7,11 +8,11 @@ use domain::ids::DocumentId;
 use domain::search::Passage;
 use std::collections::{HashMap, HashSet};
 
-/// Passages that count as one page in formats without pages and headings: about one printed page.
+/// Consecutive passages that count as one page in documents without pages and headings: about one printed page.
 const PASSAGES_PER_UNPAGED_PAGE: i32 = 4;
 
-/// Adds a share of a page's second best score to its best passage, because two matches make a page more relevant.
-/// Scores are rescaled to 0 to 1. Takes and returns passages best first.
+/// Adds the page bonus ([`RetrievalParams::second_on_page`]) to the best passage of each page, because a second match
+/// makes a page more relevant. Scores are rescaled to 0 to 1. Takes and returns passages sorted best first.
 #[must_use]
 pub fn page_aggregate(mut fused: Vec<Fused>, params: &RetrievalParams) -> Vec<Fused> {
     let mut pages: HashMap<PageKey, (usize, Option<f32>)> = HashMap::new();
@@ -33,8 +34,8 @@ pub fn page_aggregate(mut fused: Vec<Fused>, params: &RetrievalParams) -> Vec<Fu
     fused
 }
 
-/// The `top_k` passages to return, best first: at most [`RetrievalParams::per_page`] per page while other pages have
-/// candidates, and no duplicates.
+/// Selects the `top_k` passages to return, best first: no duplicates, and at most [`RetrievalParams::per_page`] per
+/// page while other pages have candidates left.
 #[must_use]
 pub fn select(ranked: Vec<Fused>, top_k: usize, params: &RetrievalParams) -> Vec<Fused> {
     let mut chosen: Vec<(Fused, Fingerprint)> = Vec::with_capacity(top_k);
@@ -67,7 +68,8 @@ fn sort(fused: &mut [Fused]) {
     fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.chunk_id.cmp(&b.passage.chunk_id)));
 }
 
-/// What counts as a page: the page; in formats without pages the text under one heading; else a run of passages.
+/// Identifies a page of a document. In documents without pages, the text under one heading counts as a page; without
+/// headings, each run of [`PASSAGES_PER_UNPAGED_PAGE`] passages.
 #[derive(PartialEq, Eq, Hash)]
 enum PageKey {
     Page(DocumentId, u32),
@@ -86,8 +88,8 @@ impl PageKey {
     }
 }
 
-/// Detects duplicates by word triples and by words that contain digits. Rows that differ only in a value or a tag are
-/// different passages.
+/// Detects duplicates by word trigrams and by the words that contain digits, so that table rows which differ only in a
+/// value or a tag count as different.
 struct Fingerprint {
     triples: HashSet<[String; 3]>,
     figures: HashSet<String>,

@@ -1,6 +1,6 @@
-//! Reranking: a model that reads question and passage together reorders the best candidates.
+//! Reranking: a cross-encoder, which reads question and passage together, reorders the best candidates.
 //!
-//! It is slow and may be down, so it gets few candidates, and on any failure the fused order is kept.
+//! It is slow and may be unavailable, so it gets few candidates, and on any failure the fused order is kept.
 
 use super::fused::Fused;
 use crate::calls::CallRecorder;
@@ -13,11 +13,11 @@ use domain::search::{Passage, Retrieval};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Weight of the reranker's score; the rest is the fused score, which matches exact part numbers and tags. Not
-/// measured, because no reranker ships with the platform.
+/// Weight of the reranker's score; the fused score, which is better at exact part numbers and tags, has the rest. Not
+/// tuned, because no reranker ships with the platform.
 const RERANKER_WEIGHT: f32 = 0.7;
 
-/// A reranker and the number of candidates that it gets.
+/// A reranker and the number of candidates to rerank.
 #[derive(Clone)]
 pub struct Reranking {
     /// The reranking model.
@@ -26,14 +26,14 @@ pub struct Reranking {
     pub candidates: usize,
 }
 
-/// The scores of the reranker.
+/// The reranker's scores by passage, with the name of its model.
 pub(super) struct RerankScores {
     model: String,
     scores: HashMap<ChunkId, f32>,
 }
 
 impl RerankScores {
-    /// Adds the scores and the name of the model to the result.
+    /// Stores the scores and the model's name in the search result.
     pub(super) fn annotate(self, found: &mut Retrieval) {
         for hit in &mut found.hits {
             hit.rerank = self.scores.get(&hit.passage.chunk_id).copied();
@@ -43,8 +43,9 @@ impl RerankScores {
 }
 
 impl Reranking {
-    /// Reranks the best of `fused` and sorts the list. Returns `None` and keeps the order if a passage is classified
-    /// above `limit` or the reranker failed, which is not an error of the search.
+    /// Reranks the best candidates of `fused`, which must be sorted best first, and sorts the list again. Returns
+    /// `None` and keeps the order if there are fewer than two candidates, if a passage is classified above `limit`, or
+    /// if the reranker fails; the search then continues without it.
     pub(super) async fn apply(
         &self,
         query: &str,
@@ -74,7 +75,7 @@ impl Reranking {
         Some(RerankScores { model: self.model.name(), scores: ids.into_iter().zip(scores).collect() })
     }
 
-    /// One score per passage, or `None` if the reranker failed.
+    /// Returns one score per passage, or `None` if the reranker failed, which is logged.
     async fn scores(&self, request: RerankRequest, models: &CallRecorder) -> Option<Vec<f32>> {
         let count = request.passages.len();
         match models.rerank(&*self.model, request).await {
@@ -102,8 +103,8 @@ impl Reranking {
 
 /// Mixes the reranker's scores of the first passages into the fused scores, and sorts the list.
 ///
-/// The scores are normalized to 0 to 1 among themselves, because their scale differs between rerankers. A passage that
-/// was not reranked keeps only the fused part, so that it never overtakes a reranked one. Scores stay within 0 to 1.
+/// The reranker's scores are min-max normalized, because their scale differs between rerankers. A passage that was not
+/// reranked counts as 0 there, so it never overtakes a reranked one. Scores stay within 0 to 1.
 fn blend(fused: &mut [Fused], scores: &[f32]) {
     let low = scores.iter().copied().fold(f32::INFINITY, f32::min);
     let span = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
@@ -115,7 +116,7 @@ fn blend(fused: &mut [Fused], scores: &[f32]) {
     fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.chunk_id.cmp(&b.passage.chunk_id)));
 }
 
-/// The text of a passage for the reranker: with title and headings, as it is embedded.
+/// The text that the reranker gets for a passage: title and headings, then the content, as in its embedded text.
 fn text(passage: &Passage) -> String {
     let Passage { title, section, content, .. } = passage;
     match section.as_deref() {

@@ -1,4 +1,4 @@
-//! Words and plant tags of a text, normalized so that `P-101A`, `P101A` and `P 101 A` are equal.
+//! Extracts words and plant tags from text. Tags are normalized, so that `P-101A`, `P101A` and `P 101 A` are equal.
 //!
 //! A plant tag identifies a piece of equipment, an instrument, a procedure or a standard: letters, a number, and
 //! optionally a suffix letter (ISA-5.1 loop numbers, KKS-like codes, `SOP-017`). Tags are matched as a whole, words by
@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-/// Words that carry no content in a question.
+/// Function words of English questions, which are ignored.
 const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "again", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "before",
     "being", "but", "by", "can", "could", "did", "do", "does", "done", "for", "from", "get", "give", "had", "has",
@@ -30,11 +30,11 @@ pub(super) fn content_stems(text: &str) -> HashSet<String> {
         .collect()
 }
 
-/// Which of the `wanted` stems occur in a text.
+/// Returns for each of the `wanted` stems whether it occurs in the text.
 pub(super) fn contained(text: &str, wanted: &[&str]) -> Vec<bool> {
     let mut found = vec![false; wanted.len()];
     for word in text.split(|c: char| !c.is_alphanumeric()) {
-        // A stem starts like its word, so most words are skipped without an allocation.
+        // Fast path: a stem and its words share the first two bytes, so most words are skipped without an allocation.
         let starts_alike = |stem: &&str| {
             let (word, stem) = (word.as_bytes(), stem.as_bytes());
             !word.is_ascii() || word.len() > 1 && stem.len() > 1 && word[..2].eq_ignore_ascii_case(&stem[..2])
@@ -49,8 +49,8 @@ pub(super) fn contained(text: &str, wanted: &[&str]) -> Vec<bool> {
     found
 }
 
-/// Removes the most common English suffixes. Deliberately simple: it only has to match `valves` with `valve` and
-/// `closing` with `closed`.
+/// Strips the most common English suffixes. Deliberately simple: it only has to map `valves` and `valve`, or `closing`
+/// and `closed`, to the same stem.
 fn stem(word: &str) -> String {
     if word.len() < 4 || !word.is_ascii() || word.bytes().any(|b| b.is_ascii_digit()) {
         return word.to_owned();
@@ -74,7 +74,8 @@ fn stem(word: &str) -> String {
     }
 }
 
-/// The plant tags of a text, normalized to capitals and digits without separators. `P-101A/B` yields both pumps.
+/// The plant tags of a text, normalized to upper-case letters and digits without separators. `P-101A/B` yields `P101A`
+/// and `P101B`.
 pub(super) fn tags(text: &str) -> HashSet<String> {
     let chars: Vec<char> = text.chars().collect();
     let mut found = HashSet::new();
@@ -92,8 +93,8 @@ pub(super) fn tags(text: &str) -> HashSet<String> {
     found
 }
 
-/// Whether the normalized tag `wanted` is in `present`, either itself or, if it ends in a digit, with a suffix letter
-/// (`P101A` contains `P101`).
+/// Whether `present` contains the normalized tag `wanted` or, if `wanted` ends in a digit, the tag with suffix letters
+/// (`P101A` counts as `P101`).
 pub(super) fn names_tag(present: &HashSet<String>, wanted: &str) -> bool {
     present.contains(wanted)
         || (wanted.ends_with(|c: char| c.is_ascii_digit())
@@ -102,7 +103,7 @@ pub(super) fn names_tag(present: &HashSet<String>, wanted: &str) -> bool {
                 .any(|tag| tag.strip_prefix(wanted).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_alphabetic()))))
 }
 
-/// A tag found in a text.
+/// A tag found in a text, with the index of the character after it.
 struct Tag {
     letters: String,
     number: String,
