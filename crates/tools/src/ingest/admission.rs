@@ -65,7 +65,7 @@ impl IngestInner {
         if rights.allow(UPLOAD) { Ok(rights) } else { Err(IngestError::NoLongerAllowed) }
     }
 
-    /// Checks the time limit by the wall clock, because the monotonic clock may stop while the machine is suspended.
+    /// Checks the time limit by the wall clock, in case the process or the machine was suspended during the upload.
     pub(super) fn check_deadline(&self, permit: &Permit) -> Result<(), IngestError> {
         let limit = self.settings.upload_limit;
         let taken = (self.ports.clock.now() - permit.receipt().at()).to_std().unwrap_or_default();

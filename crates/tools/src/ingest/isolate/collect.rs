@@ -1,5 +1,5 @@
-//! Assembles a document from the frames of a child. Nothing in them is trusted: a crafted file may have taken over the
-//! child.
+//! Assembles a document from the frames of a child process. The frames are untrusted, because a crafted file may have
+//! taken control of the child.
 
 use super::frame::{self, Frame, FrameError};
 use super::parser::{PagesRead, ParseError};
@@ -7,20 +7,20 @@ use crate::ingest::readers::{Limits, Page, ReadDocument, ReadError, Warning};
 use domain::document::DocumentFailure;
 use tokio::io::AsyncRead;
 
-/// Largest number of warnings; there are fewer kinds of them.
+/// Maximum number of warnings; there are fewer kinds of warnings than this.
 const MAX_WARNINGS: usize = 16;
-/// Largest title in bytes.
+/// Maximum length of a title, in bytes; a longer one is dropped.
 const MAX_TITLE: usize = 1_000;
-/// Largest failure detail in characters; those of the readers are shorter.
+/// Maximum length of a failure message, in characters; those of the readers are shorter.
 const MAX_DETAIL: usize = 300;
-/// Bytes of JSON allowed per byte of text: positions and kinds accompany short blocks.
+/// Bytes of JSON allowed per byte of text. The overhead is highest for short blocks, because each has a kind.
 const JSON_PER_TEXT: u64 = 4;
-/// Bytes of JSON allowed per byte of a page's picture, which is sent as Base64.
+/// Bytes of JSON allowed per byte of a page's image, which is sent as Base64.
 const JSON_PER_PICTURE: u64 = 2;
-/// Bytes of JSON allowed in addition, for progress frames and warnings.
+/// Additional bytes of JSON allowed, for progress frames and warnings.
 const JSON_BASE: u64 = 16 << 20;
 
-/// A document under assembly.
+/// Collects the pages of a document until its last frame.
 pub(super) struct Collector<'a> {
     limits: &'a Limits,
     pages_read: &'a PagesRead,
@@ -33,7 +33,8 @@ impl<'a> Collector<'a> {
         Self { limits, pages_read, pages: Vec::new(), text_bytes: 0 }
     }
 
-    /// The document, or why it cannot be read; `None` if the child closed its output without either.
+    /// Reads frames until the last one. Returns the document or why it cannot be read; `None` if the child closed its
+    /// output before the last frame.
     pub(super) async fn collect(
         mut self,
         output: &mut (impl AsyncRead + Unpin),
@@ -102,7 +103,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// Limits the number of warnings and removes impossible and duplicate page numbers.
+/// Truncates the list of warnings, and removes impossible and duplicate page numbers from them.
 fn bounded(mut warnings: Vec<Warning>, max_pages: u32) -> Vec<Warning> {
     warnings.truncate(MAX_WARNINGS);
     for pages in warnings.iter_mut().filter_map(Warning::pages_mut) {
