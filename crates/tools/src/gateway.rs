@@ -89,10 +89,10 @@ impl ToolGateway for RecordedTools {
     }
 
     async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
-        let caller_left = CancellationToken::new();
-        let _on_drop = caller_left.clone().drop_guard();
+        let caller_disconnected = CancellationToken::new();
+        let _on_drop = caller_disconnected.clone().drop_guard();
         let (inner, permit) = (Arc::clone(&self.inner), permit.clone());
-        let task = async move { inner.execute(&permit, call, &caller_left).await };
+        let task = async move { inner.execute(&permit, call, &caller_disconnected).await };
         let task = self.tracker.spawn(task.in_current_span());
         task.await.unwrap_or(Err(ToolError::Stopped))
     }
@@ -103,7 +103,7 @@ impl GatewayInner {
         &self,
         permit: &Permit,
         call: ToolCall,
-        caller_left: &CancellationToken,
+        caller_disconnected: &CancellationToken,
     ) -> Result<Classified<ToolResult>, ToolError> {
         let mut invocation = Invocation::new(permit, &call);
         let Some(Registered { spec, tool }) = self.registry.find(&call.name) else {
@@ -119,7 +119,7 @@ impl GatewayInner {
         let result = match prepared {
             Ok(prepared) => {
                 let run = self.run(spec.name, prepared, scope);
-                caller_left.run_until_cancelled(run).await.unwrap_or(Err(ToolError::Stopped))
+                caller_disconnected.run_until_cancelled(run).await.unwrap_or(Err(ToolError::Stopped))
             }
             Err(error) => Err(error),
         };

@@ -31,14 +31,14 @@ impl IngestInner {
         let limit = self.settings.upload_limit;
         tokio::select! {
             received = receiving => received,
-            refused = self.refused(permit) => Err(refused),
+            refused = self.until_refused(permit) => Err(refused),
             () = tokio::time::sleep(limit) => Err(IngestError::TookTooLong { limit }),
         }
     }
 
     /// Checks the user's rights periodically and returns the error once they no longer include uploads. A database
     /// error is logged and does not end the upload.
-    async fn refused(&self, permit: &Permit) -> IngestError {
+    async fn until_refused(&self, permit: &Permit) -> IngestError {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
             let checked = async {

@@ -50,10 +50,10 @@ impl Embedding<'_> {
             let classification = self.classification.for_model(self.embedder, &caller).await?;
             let request = EmbedRequest { caller, purpose, texts, classification };
             let embedded = self.models.embed(self.embedder, request).await.map_err(RetryLater::from)?;
-            check(&embedded.vectors, batch.len(), &model)?;
+            check_vectors(&embedded.vectors, batch.len(), &model)?;
             let pairs = batch.into_iter().zip(embedded.vectors);
             passages.extend(pairs.map(|(chunk, vector)| self.passage(chunk, vector)));
-            reporter.embedded(passages.len(), count).await;
+            reporter.report_embedded(passages.len(), count).await;
         }
         Ok(passages)
     }
@@ -62,7 +62,7 @@ impl Embedding<'_> {
         NewChunk {
             id: ChunkId::from_uuid(self.ids.uuid()),
             chunk_index: to_i32(chunk.index),
-            context: context(self.title, chunk.section.as_deref()),
+            context: lexical_context(self.title, chunk.section.as_deref()),
             content: chunk.content,
             token_count: to_i32(chunk.token_count),
             page: chunk.page.map(to_i32),
@@ -73,7 +73,7 @@ impl Embedding<'_> {
 }
 
 /// Checks that there is one vector per text, each with the model's dimension and only finite components.
-fn check(vectors: &[Vec<f32>], texts: usize, model: &EmbeddingModel) -> Result<(), RetryLater> {
+fn check_vectors(vectors: &[Vec<f32>], texts: usize, model: &EmbeddingModel) -> Result<(), RetryLater> {
     let fits = |vector: &Vec<f32>| vector.len() == model.dimension && vector.iter().all(|number| number.is_finite());
     if vectors.len() == texts && vectors.iter().all(fits) {
         return Ok(());
@@ -85,7 +85,7 @@ fn check(vectors: &[Vec<f32>], texts: usize, model: &EmbeddingModel) -> Result<(
 }
 
 /// Title and heading path, which the lexical index covers in addition to the content.
-fn context(title: &str, section: Option<&str>) -> String {
+fn lexical_context(title: &str, section: Option<&str>) -> String {
     match section {
         Some(section) => format!("{title}\n{section}"),
         None => title.to_owned(),
@@ -107,9 +107,9 @@ mod tests {
 
     #[test]
     fn vectors_that_are_too_few_too_short_or_not_finite_are_refused() {
-        assert!(check(&[vec![1.0, 0.0]], 1, &model(256)).is_ok());
+        assert!(check_vectors(&[vec![1.0, 0.0]], 1, &model(256)).is_ok());
         for wrong in [vec![], vec![vec![1.0]], vec![vec![f32::NAN, 0.0]]] {
-            assert!(check(&wrong, 1, &model(256)).is_err_and(|error| error.counts));
+            assert!(check_vectors(&wrong, 1, &model(256)).is_err_and(|error| error.counts));
         }
     }
 }

@@ -20,7 +20,7 @@ const MAX_OUTPUT: u64 = 8 << 20;
 /// Minimum confidence of a recognized word, in percent; below it, words are more often noise than text.
 const MIN_CONFIDENCE: f32 = 20.0;
 /// Directories in which the program is searched if the setting is only a name.
-const FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+const SEARCH_DIRS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
 /// Settings of the text recognition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl OcrSettings {
         if self.program.components().count() > 1 {
             return Ok(self.program.clone());
         }
-        let candidates = FOLDERS.iter().map(|folder| Path::new(folder).join(&self.program));
+        let candidates = SEARCH_DIRS.iter().map(|folder| Path::new(folder).join(&self.program));
         candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
@@ -89,7 +89,7 @@ async fn recognize_page(scans: &[Scan], settings: &OcrSettings) -> Option<Vec<Bl
     let mut blocks = Vec::new();
     for scan in scans {
         match tesseract(scan, settings).await {
-            Ok(table) => blocks.extend(blocks_of(&table)),
+            Ok(table) => blocks.extend(parse_blocks(&table)),
             Err(error) => tracing::warn!(kind = ?error.kind(), "text recognition of a page failed"),
         }
     }
@@ -115,7 +115,7 @@ async fn tesseract(scan: &Scan, settings: &OcrSettings) -> io::Result<String> {
     tokio::time::timeout(settings.time, run(&scan.bytes, settings)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
 }
 
-async fn run(picture: &[u8], settings: &OcrSettings) -> io::Result<String> {
+async fn run(image: &[u8], settings: &OcrSettings) -> io::Result<String> {
     let launch = Launch {
         limits: settings.limits,
         program: &settings.path()?,
@@ -130,7 +130,7 @@ async fn run(picture: &[u8], settings: &OcrSettings) -> io::Result<String> {
     };
     let send = async move {
         // A write fails if the program stops reading; its exit status then gives the reason.
-        let _ = input.write_all(picture).await;
+        let _ = input.write_all(image).await;
     };
     let mut table = Vec::new();
     let mut output = output.take(MAX_OUTPUT);
@@ -155,7 +155,7 @@ struct Word<'a> {
 
 /// Parses a row of the TSV output: level, page, block, paragraph, line, word, left, top, width, height, confidence,
 /// text. `None` unless it is a word (level 5) with text and sufficient confidence.
-fn word(row: &str) -> Option<Word<'_>> {
+fn parse_word(row: &str) -> Option<Word<'_>> {
     let columns: Vec<&str> = row.splitn(12, '\t').collect();
     let &["5", page, block, paragraph, line, _, _, _, _, _, confidence, text] = columns.as_slice() else {
         return None;
@@ -169,8 +169,8 @@ fn word(row: &str) -> Option<Word<'_>> {
 }
 
 /// The paragraphs of the TSV output, each with its lines joined.
-fn blocks_of(table: &str) -> Vec<Block> {
-    let words: Vec<Word<'_>> = table.lines().filter_map(word).collect();
+fn parse_blocks(table: &str) -> Vec<Block> {
+    let words: Vec<Word<'_>> = table.lines().filter_map(parse_word).collect();
     words
         .chunk_by(|a, b| a.paragraph == b.paragraph)
         .filter_map(|paragraph| {

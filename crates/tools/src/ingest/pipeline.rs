@@ -53,13 +53,13 @@ pub(super) struct EmbedContext {
 }
 
 impl IngestInner {
-    /// Ingests a document; see [`super::accept::Ingest::process`]. `worker_left` is cancelled when the worker drops the
-    /// job.
+    /// Ingests a document; see [`super::accept::Ingest::process`]. `cancellation` is cancelled when the worker drops
+    /// the job.
     pub(super) async fn ingest(
         self: &Arc<Self>,
         job: &LeasedJob,
         document: DocumentId,
-        worker_left: &CancellationToken,
+        cancellation: &CancellationToken,
     ) -> Result<JobEnd, RetryLater> {
         let Some(claimed) = self.start_processing(job, document).await? else {
             return Ok(JobEnd::Superseded);
@@ -69,7 +69,7 @@ impl IngestInner {
             return self.dead_letter(job, &record, None).await;
         }
         let processing = self.process_document(job, &document, &context);
-        let processed = worker_left.run_until_cancelled(processing).await.unwrap_or(Err(ProcessError::Stopped));
+        let processed = cancellation.run_until_cancelled(processing).await.unwrap_or(Err(ProcessError::Stopped));
         let (ended, status, reason) = match processed {
             Ok(processed) => (self.publish(job, &record, processed).await, ResultStatus::Error, "store"),
             Err(ProcessError::Document(failure)) => {
@@ -79,12 +79,12 @@ impl IngestInner {
             Err(ProcessError::Stopped) => (Err(worker_stopped()), ResultStatus::Cancelled, "worker_left"),
         };
         match &ended {
-            Ok(JobEnd::Superseded) => self.close(&record, ResultStatus::Cancelled, "superseded").await,
+            Ok(JobEnd::Superseded) => self.close_attempt(&record, ResultStatus::Cancelled, "superseded").await,
             Ok(_) => {}
             Err(later) if later.counts && job.attempt == job.max_attempts => {
                 return self.dead_letter(job, &record, Some(&later.reason)).await;
             }
-            Err(_) => self.close(&record, status, reason).await,
+            Err(_) => self.close_attempt(&record, status, reason).await,
         }
         ended
     }
@@ -134,7 +134,7 @@ impl IngestInner {
         };
         let (pages, pages_read) = watch::channel(0);
         let (read, chunks) = reporter.while_reading(pages_read, reading.run(file, &pages)).await?;
-        reporter.read(read.page_count, chunks.len()).await;
+        reporter.report_read(read.page_count, chunks.len()).await;
         let embedding = Embedding {
             embedder: &**embedder,
             models,
@@ -236,7 +236,7 @@ impl IngestInner {
             || !tx.documents().advance(record.document, &failed, now).await?
         {
             drop(tx);
-            self.close(record, ResultStatus::Cancelled, "superseded").await;
+            self.close_attempt(record, ResultStatus::Cancelled, "superseded").await;
             return Ok(JobEnd::Superseded);
         }
         let facts = json!({"code": FailureCode::Timeout, "dead": true});

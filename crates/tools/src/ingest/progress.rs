@@ -53,7 +53,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Reports that all pages are read and split into `chunks` chunks.
-    pub(super) async fn read(&mut self, pages: Option<u32>, chunks: usize) {
+    pub(super) async fn report_read(&mut self, pages: Option<u32>, chunks: usize) {
         self.progress.page_count = pages;
         self.progress.pages_read = pages.unwrap_or(self.progress.pages_read);
         self.progress.chunk_count = Some(to_u32(chunks));
@@ -61,7 +61,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Reports that `chunks` of `total` chunks are embedded.
-    pub(super) async fn embedded(&mut self, chunks: usize, total: usize) {
+    pub(super) async fn report_embedded(&mut self, chunks: usize, total: usize) {
         self.progress.chunks_embedded = to_u32(chunks);
         self.report(chunks == total).await;
     }

@@ -52,14 +52,14 @@ impl AttemptRecord {
         status: ResultStatus,
         mut facts: Value,
     ) -> Result<(), StoreError> {
-        tx.usage().record(self.ledger(now).as_slice()).await?;
+        tx.usage().record(self.ledger_entry(now).as_slice()).await?;
         facts["attempt"] = self.attempt.into();
         let outcome = Outcome { subject: subject(self.document, facts), status, model: None, tools_used: Vec::new() };
         tx.audit().outcome(id, self.receipt, &outcome, now).await
     }
 
     /// One ledger entry for the sum of the attempt's model calls, with the id of the intent; `None` if there were none.
-    fn ledger(&self, now: Timestamp) -> Option<LedgerEntry> {
+    fn ledger_entry(&self, now: Timestamp) -> Option<LedgerEntry> {
         Some(LedgerEntry {
             id: ModelCallId::from_uuid(self.receipt.intent().as_uuid()),
             at: now,
@@ -74,7 +74,12 @@ impl AttemptRecord {
 impl IngestInner {
     /// Records the outcome of an attempt that wrote no results, in its own transaction. If the database is unavailable,
     /// a background task retries.
-    pub(super) async fn close(self: &Arc<Self>, record: &AttemptRecord, status: ResultStatus, reason: &'static str) {
+    pub(super) async fn close_attempt(
+        self: &Arc<Self>,
+        record: &AttemptRecord,
+        status: ResultStatus,
+        reason: &'static str,
+    ) {
         let id = self.audit_id();
         let Err(error) = self.try_close(record, id, status, reason).await else { return };
         tracing::warn!(%error, "the outcome of an ingestion attempt could not be recorded");

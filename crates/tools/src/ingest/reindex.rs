@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Seconds after which the job yields and goes back to the queue, so that other jobs of the tenant can run.
-const TURN_S: i64 = 60;
+const MAX_TURN_S: i64 = 60;
 
 /// Result of reindexing one document.
 enum ReindexResult {
@@ -39,7 +39,7 @@ impl IngestInner {
     pub(super) async fn reindex(
         self: &Arc<Self>,
         job: &LeasedJob,
-        worker_left: &CancellationToken,
+        cancellation: &CancellationToken,
     ) -> Result<JobEnd, RetryLater> {
         let Some(next) = self.ports.embedders.next.clone() else {
             return self.finish(job, None, 0).await;
@@ -48,12 +48,12 @@ impl IngestInner {
         let started = self.ports.clock.now();
         let mut unreadable: Vec<DocumentId> = Vec::new();
         while let Some(id) = self.next_unstaged(job, &model, &unreadable).await? {
-            match self.reindex_document(job, id, &next, worker_left).await? {
+            match self.reindex_document(job, id, &next, cancellation).await? {
                 ReindexResult::Superseded => return Ok(JobEnd::Superseded),
                 ReindexResult::Unreadable => unreadable.push(id),
                 // Yield only after a success: each claim tries the unreadable documents again first, so yielding after
                 // those would never make progress.
-                ReindexResult::Staged if (self.ports.clock.now() - started).num_seconds() >= TURN_S => {
+                ReindexResult::Staged if (self.ports.clock.now() - started).num_seconds() >= MAX_TURN_S => {
                     return Ok(JobEnd::Unfinished);
                 }
                 ReindexResult::Staged | ReindexResult::Deleted => {}
@@ -67,12 +67,12 @@ impl IngestInner {
         &self,
         job: &LeasedJob,
         model: &str,
-        except: &[DocumentId],
+        excluded: &[DocumentId],
     ) -> Result<Option<DocumentId>, StoreError> {
-        let limit = u32::try_from(except.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let limit = u32::try_from(excluded.len()).unwrap_or(u32::MAX).saturating_add(1);
         let mut tx = self.ports.store.begin(&job.scope).await?;
         let unstaged = tx.chunks().unstaged(model, limit).await?;
-        Ok(unstaged.into_iter().find(|id| !except.contains(id)))
+        Ok(unstaged.into_iter().find(|id| !excluded.contains(id)))
     }
 
     /// Reads, embeds and stages one document, with its own audit intent and outcome.
@@ -81,7 +81,7 @@ impl IngestInner {
         job: &LeasedJob,
         id: DocumentId,
         next: &Arc<dyn Embedder>,
-        worker_left: &CancellationToken,
+        cancellation: &CancellationToken,
     ) -> Result<ReindexResult, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
@@ -96,7 +96,7 @@ impl IngestInner {
         tx.commit().await?;
         let (embedder, models) = (Arc::clone(next), record.models.clone());
         let context = EmbedContext { embedder, caller: caller(job, &settings), models };
-        let processed = worker_left.run_until_cancelled(self.process_document(job, &document, &context)).await;
+        let processed = cancellation.run_until_cancelled(self.process_document(job, &document, &context)).await;
         let staged = match processed.unwrap_or(Err(ProcessError::Stopped)) {
             Ok(processed) => self.stage(job, &record, processed).await.map_err(ProcessError::Later),
             Err(error) => Err(error),
@@ -108,7 +108,7 @@ impl IngestInner {
             Err(ProcessError::Later(later)) => (Err(later), ResultStatus::Error, "dependency_down"),
             Err(ProcessError::Stopped) => (Err(worker_stopped()), ResultStatus::Cancelled, "worker_left"),
         };
-        self.close(&record, status, reason).await;
+        self.close_attempt(&record, status, reason).await;
         ended
     }
 

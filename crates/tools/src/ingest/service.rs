@@ -71,13 +71,13 @@ impl Ingest for DocumentIngest {
     }
 
     async fn process(&self, job: &LeasedJob) -> Result<JobEnd, RetryLater> {
-        let worker_left = CancellationToken::new();
-        let _on_drop = worker_left.clone().drop_guard();
+        let cancellation = CancellationToken::new();
+        let _on_drop = cancellation.clone().drop_guard();
         let (work, job) = (Arc::clone(&self.work), job.clone());
         let task = async move {
             match job.work {
-                Work::Ingest(document) => work.ingest(&job, document, &worker_left).await,
-                Work::Reindex => work.reindex(&job, &worker_left).await,
+                Work::Ingest(document) => work.ingest(&job, document, &cancellation).await,
+                Work::Reindex => work.reindex(&job, &cancellation).await,
                 Work::BuildVectorIndex => Err(RetryLater {
                     reason: "vector indexes are built by the job queue itself".to_owned(),
                     counts: true,

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 /// Number of bytes inspected before anything is stored: enough to recognize the parts of a DOCX archive.
-const HEAD: usize = 64 << 10;
+const HEAD_BYTES: usize = 64 << 10;
 
 impl IngestInner {
     /// The implementation of [`super::accept::Ingest::accept`].
@@ -28,14 +28,14 @@ impl IngestInner {
         let user = permit.scope().user().ok_or(IngestError::NoUser)?;
         let quota = self.remaining_quota(permit, user).await?;
         let received = self.receive_while_allowed(permit, self.receive(permit, upload, quota)).await?;
-        let Received { stored, form, format } = received;
-        let document = self.describe(user, &stored.blob, form, format);
+        let ReceivedUpload { stored, form, format } = received;
+        let document = self.new_document(user, &stored.blob, form, format);
         self.record(permit, document, stored).await
     }
 
     /// Reads the whole body and stores the file within the remaining quota. If the quota is exhausted, the file is only
     /// hashed, because a duplicate of a stored file is still accepted.
-    async fn receive(&self, permit: &Permit, upload: Upload, quota: u64) -> Result<Received, IngestError> {
+    async fn receive(&self, permit: &Permit, upload: Upload, quota: u64) -> Result<ReceivedUpload, IngestError> {
         let Upload { mut bytes, form } = upload;
         let head = read_head(&mut bytes).await?;
         if head.is_empty() {
@@ -56,7 +56,7 @@ impl IngestInner {
         };
         let form = form.await?;
         let format = sniff(&head, &form.filename).ok_or(IngestError::UnsupportedType)?;
-        Ok(Received { stored, form, format })
+        Ok(ReceivedUpload { stored, form, format })
     }
 
     /// The implementation of [`super::accept::Ingest::requeue`].
@@ -87,7 +87,7 @@ impl IngestInner {
         StoredUpload { blob, tenant, blobs: Arc::clone(&self.ports.blobs), tracker: self.tracker.clone(), keep: false }
     }
 
-    fn describe(&self, user: UserId, blob: &StoredBlob, form: UploadForm, format: Format) -> NewDocument {
+    fn new_document(&self, user: UserId, blob: &StoredBlob, form: UploadForm, format: Format) -> NewDocument {
         NewDocument {
             id: DocumentId::from_uuid(self.ports.ids.uuid()),
             title: title_of(&form.filename),
@@ -138,7 +138,7 @@ impl IngestInner {
             }
             InsertedDocument::Duplicate(known) => UploadOutcome::Duplicate(known),
         };
-        if let Some(id) = needs_ingestion(&accepted) {
+        if let Some(id) = document_to_ingest(&accepted) {
             let job = JobId::from_uuid(self.ports.ids.uuid());
             tx.jobs().enqueue_ingestion(job, id, now).await?;
             tx.documents().advance(id, &StatusChange::Queued, now).await?;
@@ -189,7 +189,7 @@ async fn check_quota(tx: &mut dyn TenantTx, user: UserId) -> Result<(), IngestEr
 }
 
 /// The document whose ingestion must be queued: a new one, or a duplicate whose earlier ingestion failed.
-fn needs_ingestion(accepted: &UploadOutcome) -> Option<DocumentId> {
+fn document_to_ingest(accepted: &UploadOutcome) -> Option<DocumentId> {
     match accepted {
         UploadOutcome::Created(document) => Some(document.id),
         UploadOutcome::Duplicate(Document { id, status, .. }) => (*status == DocumentStatus::Failed).then_some(*id),
@@ -197,7 +197,7 @@ fn needs_ingestion(accepted: &UploadOutcome) -> Option<DocumentId> {
 }
 
 /// An upload whose body has been received completely.
-struct Received {
+struct ReceivedUpload {
     stored: StoredUpload,
     form: UploadForm,
     format: Format,
@@ -253,10 +253,10 @@ async fn digest(mut bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, Blo
     Ok(StoredBlob { key: String::new(), size, sha256: format!("{:x}", digest.finalize()) })
 }
 
-/// Reads up to [`HEAD`] bytes, or the whole file if it is shorter.
+/// Reads up to [`HEAD_BYTES`] bytes, or the whole file if it is shorter.
 async fn read_head(bytes: &mut ByteStream) -> Result<Bytes, BlobError> {
     let mut head = BytesMut::new();
-    while head.len() < HEAD {
+    while head.len() < HEAD_BYTES {
         match bytes.next().await {
             Some(piece) => head.extend_from_slice(&piece?),
             None => break,

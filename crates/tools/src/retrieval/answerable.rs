@@ -49,10 +49,10 @@ impl QueryTerms {
                 *count += f32::from(u8::from(contained));
             }
         }
-        let weigh = |count: f32| (1.0 + (total - count + 0.5) / (count + 0.5)).ln();
-        let all: f32 = counts.iter().map(|count| weigh(*count)).sum();
-        let nowhere = counts.iter().filter(|count| **count == 0.0).count() as f32 * weigh(0.0);
-        Self { tags: words::tags(query), missing: if all > 0.0 { nowhere / all } else { 0.0 } }
+        let idf = |count: f32| (1.0 + (total - count + 0.5) / (count + 0.5)).ln();
+        let total_weight: f32 = counts.iter().map(|count| idf(*count)).sum();
+        let missing_weight = counts.iter().filter(|count| **count == 0.0).count() as f32 * idf(0.0);
+        Self { tags: words::tags(query), missing: if total_weight > 0.0 { missing_weight / total_weight } else { 0.0 } }
     }
 
     /// The hits that belong to documents whose hits together name all of the query's tags. If no single document
@@ -62,14 +62,14 @@ impl QueryTerms {
         for Fused { passage, .. } in hits {
             named.entry(passage.document_id).or_default().extend(words::tags(&whole_text(passage)));
         }
-        let is_in = |present: &HashSet<String>| self.tags.iter().all(|tag| words::names_tag(present, tag));
-        let everywhere: HashSet<String> = named.values().flatten().cloned().collect();
-        if !is_in(&everywhere) {
+        let names_all_tags = |present: &HashSet<String>| self.tags.iter().all(|tag| words::contains_tag(present, tag));
+        let all_named: HashSet<String> = named.values().flatten().cloned().collect();
+        if !names_all_tags(&all_named) {
             return Vec::new();
         }
-        let by_one = |hit: &&Fused| named.get(&hit.passage.document_id).is_some_and(is_in);
-        let about: Vec<&Fused> = hits.iter().filter(by_one).collect();
-        if about.is_empty() { hits.iter().collect() } else { about }
+        let in_matching_document = |hit: &&Fused| named.get(&hit.passage.document_id).is_some_and(names_all_tags);
+        let matching: Vec<&Fused> = hits.iter().filter(in_matching_document).collect();
+        if matching.is_empty() { hits.iter().collect() } else { matching }
     }
 }
 

@@ -9,7 +9,7 @@ use domain::search::{Retrieval, SearchFilters, SearchScope};
 /// The `k` of recall@k when the vector index is measured.
 const RECALL_AT: usize = 5;
 /// Cosine similarities that differ by at most this much count as equal.
-const TIE: f32 = 1e-6;
+const SIMILARITY_TOLERANCE: f32 = 1e-6;
 
 /// Results of several rankings for one query.
 #[derive(Clone, PartialEq, Debug)]
@@ -78,7 +78,7 @@ impl HybridSearch {
         nearest.truncate(RECALL_AT);
         let Some(last) = nearest.last() else { return Ok(None) };
         found.truncate(nearest.len());
-        let correct = found.iter().filter(|ranked| ranked.score >= last - TIE).count();
+        let correct = found.iter().filter(|ranked| ranked.score >= last - SIMILARITY_TOLERANCE).count();
         Ok(Some(correct as f32 / nearest.len() as f32))
     }
 }

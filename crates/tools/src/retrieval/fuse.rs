@@ -17,16 +17,16 @@ use std::collections::HashMap;
 #[must_use]
 pub fn fuse(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
     match params.fusion {
-        Fusion::Shares => shares(vector, lexical, params),
+        Fusion::Shares => weighted_sum(vector, lexical, params),
         Fusion::ReciprocalRank => reciprocal_rank(vector, lexical),
-        Fusion::Dense => shares(vector, Vec::new(), params),
-        Fusion::Lexical => shares(Vec::new(), lexical, params),
+        Fusion::Dense => weighted_sum(vector, Vec::new(), params),
+        Fusion::Lexical => weighted_sum(Vec::new(), lexical, params),
     }
 }
 
 /// Adds the weighted normalized scores; a passage missing from one list scores 0 there. If one list is empty, the other
 /// gets the whole weight.
-fn shares(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
+fn weighted_sum(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
     let lexical_weight = match (vector.is_empty(), lexical.is_empty()) {
         (true, _) => 1.0,
         (_, true) => 0.0,
@@ -35,20 +35,20 @@ fn shares(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &Retr
     let mut fused: HashMap<ChunkId, Fused> = HashMap::with_capacity(vector.len() + lexical.len());
     for RankedPassage { passage, score, share } in vector {
         let entry = entry(&mut fused, passage);
-        entry.score += (1.0 - lexical_weight) * finite(share);
+        entry.score += (1.0 - lexical_weight) * clamp_normalized(share);
         entry.similarity = Some(score);
     }
     for RankedPassage { passage, score, share } in lexical {
         let entry = entry(&mut fused, passage);
-        entry.score += lexical_weight * finite(share);
+        entry.score += lexical_weight * clamp_normalized(share);
         entry.bm25 = Some(score);
-        entry.bm25_share = Some(finite(share));
+        entry.bm25_share = Some(clamp_normalized(share));
     }
     sorted(fused)
 }
 
 /// Clamps a normalized score to 0 to 1; NaN and infinities become 0.
-fn finite(share: f32) -> f32 {
+fn clamp_normalized(share: f32) -> f32 {
     if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
 }
 

@@ -49,12 +49,13 @@ fn positions_around(hits: &[Hit]) -> Vec<Position> {
 fn attach(hits: &mut [Hit], found: Vec<Passage>) {
     let mut neighbours: HashMap<Position, Passage> =
         found.into_iter().map(|passage| (position(&passage), passage)).collect();
-    let taken: HashSet<Position> = hits.iter().map(|hit| position(&hit.passage)).collect();
-    let moved =
+    let hit_positions: HashSet<Position> = hits.iter().map(|hit| position(&hit.passage)).collect();
+    let was_reindexed =
         |hit: &Hit| neighbours.get(&position(&hit.passage)).is_none_or(|now| now.chunk_id != hit.passage.chunk_id);
-    let moved: HashSet<Position> = hits.iter().filter(|hit| moved(hit)).map(|hit| position(&hit.passage)).collect();
-    neighbours.retain(|position, _| !taken.contains(position));
-    for hit in hits.iter_mut().filter(|hit| !moved.contains(&position(&hit.passage))) {
+    let reindexed: HashSet<Position> =
+        hits.iter().filter(|hit| was_reindexed(hit)).map(|hit| position(&hit.passage)).collect();
+    neighbours.retain(|position, _| !hit_positions.contains(position));
+    for hit in hits.iter_mut().filter(|hit| !reindexed.contains(&position(&hit.passage))) {
         let (document, index) = position(&hit.passage);
         let mut take = |index: i32| match neighbours.entry((document, index)) {
             Entry::Occupied(near) if may_accompany(near.get(), &hit.passage) => Some(near.remove()),

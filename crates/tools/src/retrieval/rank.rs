@@ -39,27 +39,27 @@ pub fn page_aggregate(mut fused: Vec<Fused>, params: &RetrievalParams) -> Vec<Fu
 #[must_use]
 pub fn select(ranked: Vec<Fused>, top_k: usize, params: &RetrievalParams) -> Vec<Fused> {
     let mut chosen: Vec<(Fused, Fingerprint)> = Vec::with_capacity(top_k);
-    let mut surplus = Vec::new();
+    let mut over_page_limit = Vec::new();
     let mut on_page: HashMap<PageKey, usize> = HashMap::new();
     for one in ranked {
         if chosen.len() == top_k {
             break;
         }
-        let print = Fingerprint::new(&one.passage.content);
-        if chosen.iter().any(|(_, other)| print.repeats(other, params.duplicate_overlap)) {
+        let fingerprint = Fingerprint::new(&one.passage.content);
+        if chosen.iter().any(|(_, other)| fingerprint.is_duplicate_of(other, params.duplicate_overlap)) {
             continue;
         }
         let count = on_page.entry(PageKey::new(&one.passage)).or_default();
         if *count < params.per_page {
             *count += 1;
-            chosen.push((one, print));
+            chosen.push((one, fingerprint));
         } else {
-            surplus.push(one);
+            over_page_limit.push(one);
         }
     }
     let mut hits: Vec<Fused> = chosen.into_iter().map(|(one, _)| one).collect();
     let room = top_k - hits.len();
-    hits.extend(surplus.into_iter().take(room));
+    hits.extend(over_page_limit.into_iter().take(room));
     sort(&mut hits);
     hits
 }
@@ -91,25 +91,25 @@ impl PageKey {
 /// Detects duplicates by word trigrams and by the words that contain digits, so that table rows which differ only in a
 /// value or a tag count as different.
 struct Fingerprint {
-    triples: HashSet<[String; 3]>,
-    figures: HashSet<String>,
+    trigrams: HashSet<[String; 3]>,
+    words_with_digits: HashSet<String>,
 }
 
 impl Fingerprint {
     fn new(content: &str) -> Self {
         let words: Vec<String> = words::tokens(content).collect();
         let has_digit = |word: &&String| word.chars().any(|c| c.is_ascii_digit());
-        let triple = |at: usize| std::array::from_fn(|offset| words.get(at + offset).cloned().unwrap_or_default());
+        let trigram = |at: usize| std::array::from_fn(|offset| words.get(at + offset).cloned().unwrap_or_default());
         Self {
-            triples: (0..words.len().saturating_sub(2).max(1)).map(triple).collect(),
-            figures: words.iter().filter(has_digit).cloned().collect(),
+            trigrams: (0..words.len().saturating_sub(2).max(1)).map(trigram).collect(),
+            words_with_digits: words.iter().filter(has_digit).cloned().collect(),
         }
     }
 
-    fn repeats(&self, other: &Self, overlap: f32) -> bool {
-        let shared = self.triples.intersection(&other.triples).count();
-        let all = self.triples.len() + other.triples.len() - shared;
-        shared as f32 >= overlap * all as f32 && self.figures == other.figures
+    fn is_duplicate_of(&self, other: &Self, overlap: f32) -> bool {
+        let shared = self.trigrams.intersection(&other.trigrams).count();
+        let all = self.trigrams.len() + other.trigrams.len() - shared;
+        shared as f32 >= overlap * all as f32 && self.words_with_digits == other.words_with_digits
     }
 }
 

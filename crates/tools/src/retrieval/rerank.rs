@@ -164,18 +164,19 @@ mod tests {
         #[test]
         fn scores_stay_from_0_to_1_best_first_and_what_was_not_ranked_never_overtakes(
             mut scores in proptest::collection::vec(0.0_f32..=1.0, 1..40),
-            verdict in proptest::collection::vec(0.0_f32..=1.0, 1..40),
+            reranker_scores in proptest::collection::vec(0.0_f32..=1.0, 1..40),
         ) {
             scores.sort_by(|a, b| b.total_cmp(a));
-            let verdict = &verdict[..verdict.len().min(scores.len())];
+            let reranker_scores = &reranker_scores[..reranker_scores.len().min(scores.len())];
             let mut list = fused(&scores);
-            let behind = list.get(verdict.len()).map(|one| one.score);
-            blend(&mut list, verdict);
+            let behind = list.get(reranker_scores.len()).map(|one| one.score);
+            blend(&mut list, reranker_scores);
             prop_assert!(list.iter().all(|one| (0.0..=1.0).contains(&one.score)));
             prop_assert!(list.windows(2).all(|pair| pair[0].score >= pair[1].score));
             if behind.is_some() {
-                let last_ranked = order(&list).iter().rposition(|id| *id < verdict.len() as u128);
-                let is_behind = |one: &&Fused| one.passage.chunk_id.as_uuid().as_u128() >= verdict.len() as u128;
+                let last_ranked = order(&list).iter().rposition(|id| *id < reranker_scores.len() as u128);
+                let is_behind =
+                    |one: &&Fused| one.passage.chunk_id.as_uuid().as_u128() >= reranker_scores.len() as u128;
                 let best_behind = list.iter().find(is_behind);
                 let last = &list[last_ranked.expect("one was ranked")];
                 prop_assert!(best_behind.expect("one was not").score <= last.score + f32::EPSILON);

@@ -55,16 +55,16 @@ fn stem(word: &str) -> String {
     if word.len() < 4 || !word.is_ascii() || word.bytes().any(|b| b.is_ascii_digit()) {
         return word.to_owned();
     }
-    let cut = |ending: &str, min: usize| word.strip_suffix(ending).filter(|rest| rest.len() >= min);
-    let root = cut("ingly", 4)
-        .or_else(|| cut("ing", 3))
-        .or_else(|| cut("edly", 4))
-        .or_else(|| cut("ied", 3))
-        .or_else(|| cut("ed", 3))
-        .or_else(|| cut("ies", 3))
-        .or_else(|| cut("es", 3))
-        .or_else(|| cut("ly", 4))
-        .or_else(|| cut("s", 3).filter(|rest| !rest.ends_with('s')))
+    let strip = |ending: &str, min: usize| word.strip_suffix(ending).filter(|rest| rest.len() >= min);
+    let root = strip("ingly", 4)
+        .or_else(|| strip("ing", 3))
+        .or_else(|| strip("edly", 4))
+        .or_else(|| strip("ied", 3))
+        .or_else(|| strip("ed", 3))
+        .or_else(|| strip("ies", 3))
+        .or_else(|| strip("es", 3))
+        .or_else(|| strip("ly", 4))
+        .or_else(|| strip("s", 3).filter(|rest| !rest.ends_with('s')))
         .unwrap_or(word);
     let root = root.strip_suffix(['e', 'y']).filter(|rest| rest.len() >= 3).unwrap_or(root);
     let bytes = root.as_bytes();
@@ -95,7 +95,7 @@ pub(super) fn tags(text: &str) -> HashSet<String> {
 
 /// Whether `present` contains the normalized tag `wanted` or, if `wanted` ends in a digit, the tag with suffix letters
 /// (`P101A` counts as `P101`).
-pub(super) fn names_tag(present: &HashSet<String>, wanted: &str) -> bool {
+pub(super) fn contains_tag(present: &HashSet<String>, wanted: &str) -> bool {
     present.contains(wanted)
         || (wanted.ends_with(|c: char| c.is_ascii_digit())
             && present
@@ -114,11 +114,12 @@ struct Tag {
 impl Tag {
     /// Parses `letters separator? digits (separator? letter (/ letter)*)?` at `at`.
     fn scan(chars: &[char], at: usize) -> Option<Self> {
-        let run = |from: usize, is: fn(&char) -> bool| chars[from..].iter().take_while(|c| is(c)).count();
-        let letters = run(at, char::is_ascii_alphabetic);
+        let count_while =
+            |from: usize, predicate: fn(&char) -> bool| chars[from..].iter().take_while(|c| predicate(c)).count();
+        let letters = count_while(at, char::is_ascii_alphabetic);
         let separator = usize::from(matches!(chars.get(at + letters), Some('-' | '_' | ' ' | '\u{2011}' | '\u{2013}')));
         let digits_at = at + letters + separator;
-        let digits = run(digits_at, char::is_ascii_digit);
+        let digits = count_while(digits_at, char::is_ascii_digit);
         let mut tag = Self {
             letters: chars[at..at + letters].iter().collect(),
             number: chars.get(digits_at..digits_at + digits)?.iter().collect(),
@@ -151,11 +152,11 @@ impl Tag {
             let letter = chars.get(at).filter(|c| c.is_ascii_alphabetic())?;
             chars.get(at + 1).is_none_or(|next| !next.is_alphanumeric()).then(|| letter.to_ascii_uppercase())
         };
-        let apart = matches!(chars.get(self.end), Some('-' | ' '))
+        let separated = matches!(chars.get(self.end), Some('-' | ' '))
             && chars.get(self.end + 1).is_some_and(char::is_ascii_uppercase);
-        let first = self.end + usize::from(apart);
+        let first = self.end + usize::from(separated);
         // `P-101 I …`: a single `I` after a space is more often a word than a suffix.
-        if apart && chars[self.end] == ' ' && matches!(chars[first], 'I') {
+        if separated && chars[self.end] == ' ' && matches!(chars[first], 'I') {
             return;
         }
         let Some(letter) = letter_at(first) else { return };
@@ -207,11 +208,11 @@ mod tests {
     #[test]
     fn a_tag_without_suffix_matches_all_its_suffixes_but_not_the_other_way_round() {
         let present = tags("P-101A/B, P-1012");
-        assert!(names_tag(&present, "P101"));
-        assert!(names_tag(&present, "P101B"));
-        assert!(!names_tag(&present, "P101C"));
-        assert!(!names_tag(&tags("P-101"), "P101A"));
-        assert!(!names_tag(&tags("P-1012"), "P101"));
+        assert!(contains_tag(&present, "P101"));
+        assert!(contains_tag(&present, "P101B"));
+        assert!(!contains_tag(&present, "P101C"));
+        assert!(!contains_tag(&tags("P-101"), "P101A"));
+        assert!(!contains_tag(&tags("P-1012"), "P101"));
     }
 
     #[test]

@@ -22,12 +22,13 @@ pub(super) struct Packer<'a> {
 
 impl Packer<'_> {
     pub fn pack(&self, sections: Vec<Vec<Unit>>) -> Vec<Draft> {
-        let drafts = self.joined(sections).into_iter().flat_map(|units| self.pack_section(&units)).collect();
+        let drafts =
+            self.join_small_sections(sections).into_iter().flat_map(|units| self.pack_section(&units)).collect();
         self.merge_small(drafts)
     }
 
     /// Joins each section that is smaller than [`ChunkParams::min_tokens`] with the following section.
-    fn joined(&self, sections: Vec<Vec<Unit>>) -> Vec<Vec<Unit>> {
+    fn join_small_sections(&self, sections: Vec<Vec<Unit>>) -> Vec<Vec<Unit>> {
         let mut out: Vec<Vec<Unit>> = Vec::new();
         for units in sections {
             let tokens = |units: &Vec<Unit>| units.iter().map(|unit| unit.tokens).sum::<usize>();
@@ -54,8 +55,8 @@ impl Packer<'_> {
                 UnitKind::Row { table, header: false } => headers.get(&table).map_or(&[][..], Vec::as_slice),
                 _ => &units[start - overlap..start],
             };
-            let lead = self.lead(lead, &units[start]);
-            let end = self.fill(lead, units, start);
+            let lead = self.usable_lead(lead, &units[start]);
+            let end = self.chunk_end(lead, units, start);
             drafts.push(self.draft(lead, &units[start..end]));
             overlap = self.overlap(&units[start..end]);
             start = end;
@@ -66,7 +67,7 @@ impl Packer<'_> {
     /// Returns `lead`, the units to repeat at the start of a chunk (the header of a continued table, or the last
     /// sentences of the previous chunk). Returns nothing if they would leave no room for `first` or fill more than half
     /// of the chunk.
-    fn lead<'u>(&self, lead: &'u [Unit], first: &Unit) -> &'u [Unit] {
+    fn usable_lead<'u>(&self, lead: &'u [Unit], first: &Unit) -> &'u [Unit] {
         let tokens: usize = lead.iter().map(|unit| unit.tokens).sum();
         let fits = self.count(lead, std::slice::from_ref(first)) <= self.params.max_tokens;
         if fits && tokens * 2 <= self.params.max_tokens { lead } else { &[] }
@@ -74,7 +75,7 @@ impl Packer<'_> {
 
     /// Returns the end of the range of units from `start` that fit into a chunk after `lead`; at least one unit is
     /// taken. The sum of the units' tokens is an estimate, which is then corrected by counting the joined text.
-    fn fill(&self, lead: &[Unit], units: &[Unit], start: usize) -> usize {
+    fn chunk_end(&self, lead: &[Unit], units: &[Unit], start: usize) -> usize {
         let max = self.params.max_tokens;
         let mut tokens: usize = lead.iter().map(|unit| unit.tokens).sum();
         let mut end = start;
@@ -126,7 +127,7 @@ impl Packer<'_> {
         for draft in drafts {
             let small = |draft: &Draft| draft.tokens < self.params.min_tokens;
             match out.last_mut() {
-                Some(last) if small(last) || small(&draft) => match self.merged(last, &draft) {
+                Some(last) if small(last) || small(&draft) => match self.try_merge(last, &draft) {
                     Some(merged) => *last = merged,
                     None => out.push(draft),
                 },
@@ -137,7 +138,7 @@ impl Packer<'_> {
     }
 
     /// Merges two chunks; the result has the heading path of the larger one. `None` if they do not fit into one chunk.
-    fn merged(&self, first: &Draft, second: &Draft) -> Option<Draft> {
+    fn try_merge(&self, first: &Draft, second: &Draft) -> Option<Draft> {
         let content = format!("{}\n{}", first.content, second.content);
         let tokens = (self.count_tokens)(&content);
         let section = if first.tokens > second.tokens { &first.section } else { &second.section };

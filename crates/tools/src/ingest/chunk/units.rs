@@ -18,10 +18,7 @@ pub(super) enum UnitKind {
     /// A sentence; the next chunk may repeat it as overlap.
     Sentence,
     /// A table row, or the caption of a table, which is treated as a header row. Tables are numbered within the page.
-    Row {
-        table: usize,
-        header: bool,
-    },
+    Row { table: usize, header: bool },
     /// A line of code.
     Line,
 }
@@ -54,9 +51,9 @@ impl HeadingPath {
     }
 }
 
-struct Sizer<'a>(&'a dyn Fn(&str) -> usize);
+struct TokenSizer<'a>(&'a dyn Fn(&str) -> usize);
 
-impl ChunkSizer for Sizer<'_> {
+impl ChunkSizer for TokenSizer<'_> {
     fn size(&self, chunk: &str) -> usize {
         (self.0)(chunk)
     }
@@ -70,7 +67,7 @@ pub(super) fn sections(
     max_tokens: usize,
     count_tokens: &dyn Fn(&str) -> usize,
 ) -> Vec<Vec<Unit>> {
-    let splitter = TextSplitter::new(ChunkConfig::new(max_tokens.max(1)).with_sizer(Sizer(count_tokens)));
+    let splitter = TextSplitter::new(ChunkConfig::new(max_tokens.max(1)).with_sizer(TokenSizer(count_tokens)));
     let mut sections: Vec<Vec<Unit>> = vec![Vec::new()];
     let mut table = 0;
     let mut in_header = false;
@@ -98,7 +95,7 @@ pub(super) fn sections(
             pieces(block, table)
         };
         for (kind, text) in pieces {
-            for (text, tokens) in cut(text, max_tokens, count_tokens, &splitter) {
+            for (text, tokens) in split_oversized(text, max_tokens, count_tokens, &splitter) {
                 if let Some(units) = sections.last_mut() {
                     units.push(Unit { kind, text, tokens, separator, section: section.clone() });
                 }
@@ -126,11 +123,11 @@ fn pieces(block: &Block, table: usize) -> Vec<(UnitKind, &str)> {
 }
 
 /// Returns the text with its token count; text larger than `max_tokens` is split into parts.
-fn cut(
+fn split_oversized(
     text: &str,
     max_tokens: usize,
     count_tokens: &dyn Fn(&str) -> usize,
-    splitter: &TextSplitter<Sizer<'_>>,
+    splitter: &TextSplitter<TokenSizer<'_>>,
 ) -> Vec<(String, usize)> {
     let tokens = count_tokens(text);
     if text.is_empty() {

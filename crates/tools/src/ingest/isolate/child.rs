@@ -57,14 +57,14 @@ fn answer(
     let request = frame::read_request(input)?;
     let mut bytes = Vec::with_capacity(usize::try_from(request.size).map_err(io::Error::other)?);
     input.take(request.size).read_to_end(&mut bytes)?;
-    let mut parent_left = Ok(());
+    let mut report_result = Ok(());
     let mut report = |pages: u32| {
-        if pages.is_multiple_of(REPORT_EVERY) && parent_left.is_ok() {
-            parent_left = frame::write(output, &Frame::PagesRead(pages));
+        if pages.is_multiple_of(REPORT_EVERY) && report_result.is_ok() {
+            report_result = frame::write(output, &Frame::PagesRead(pages));
         }
     };
     let document = read(&request, &bytes, &mut report);
-    parent_left?;
+    report_result?;
     drop(bytes);
     match document {
         Ok(document) => send(output, document),

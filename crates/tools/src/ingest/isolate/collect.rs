@@ -42,20 +42,20 @@ impl<'a> Collector<'a> {
         let text = (self.limits.max_text_bytes as u64).saturating_mul(JSON_PER_TEXT);
         let pictures = self.limits.scans.as_ref().map_or(0, |scans| scans.max_bytes.saturating_mul(JSON_PER_PICTURE));
         let max_bytes = text.saturating_add(pictures).saturating_add(JSON_BASE);
-        let mut left = max_bytes;
+        let mut remaining = max_bytes;
         loop {
-            let taken = match frame::next(output, &mut left).await {
+            let handled = match frame::next(output, &mut remaining).await {
                 Ok(Frame::PagesRead(pages)) => self.report(pages),
                 Ok(Frame::Page(page)) => self.add(page),
                 Ok(Frame::End { title, page_count, warnings }) => return Some(self.end(title, page_count, warnings)),
-                Ok(Frame::Failed(failure)) => return Some(Err(ParseError::Document(shortened(failure)))),
+                Ok(Frame::Failed(failure)) => return Some(Err(ParseError::Document(truncate_detail(failure)))),
                 Err(FrameError::Closed) => return None,
                 Err(FrameError::TooLong(length)) if length <= max_bytes => {
                     Err(ReadError::TooLarge { what: "bytes of extracted data", limit: max_bytes }.into())
                 }
                 Err(FrameError::TooLong(_) | FrameError::Invalid) => Err(ParseError::parser_crashed()),
             };
-            if let Err(error) = taken {
+            if let Err(error) = handled {
                 return Some(Err(error));
             }
         }
@@ -97,14 +97,14 @@ impl<'a> Collector<'a> {
         if let Some(pages) = page_count {
             self.pages_read.send_replace(pages);
         }
-        let warnings = bounded(warnings, self.limits.max_pages);
+        let warnings = sanitize_warnings(warnings, self.limits.max_pages);
         let document = ReadDocument { title, pages: self.pages, page_count, warnings };
         if document.is_empty() && !document.has_scans() { Err(ReadError::NoText.into()) } else { Ok(document) }
     }
 }
 
 /// Truncates the list of warnings, and removes impossible and duplicate page numbers from them.
-fn bounded(mut warnings: Vec<Warning>, max_pages: u32) -> Vec<Warning> {
+fn sanitize_warnings(mut warnings: Vec<Warning>, max_pages: u32) -> Vec<Warning> {
     warnings.truncate(MAX_WARNINGS);
     for pages in warnings.iter_mut().filter_map(Warning::pages_mut) {
         pages.retain(|page| (1..=max_pages).contains(page));
@@ -114,7 +114,7 @@ fn bounded(mut warnings: Vec<Warning>, max_pages: u32) -> Vec<Warning> {
     warnings
 }
 
-fn shortened(failure: DocumentFailure) -> DocumentFailure {
+fn truncate_detail(failure: DocumentFailure) -> DocumentFailure {
     let detail = failure.detail.chars().filter(|character| !character.is_control());
     let detail = detail.take(MAX_DETAIL).collect();
     DocumentFailure { detail, ..failure }

@@ -24,9 +24,9 @@ pub(super) fn confine(limits: &ChildLimits) -> io::Result<()> {
     // Landlock opens a file descriptor, so it must run before the number of open files is limited to 0.
     #[cfg(target_os = "linux")]
     linux::restrict_paths(&AllowedPaths::default())?;
-    limit(limits, 0)?;
+    set_limits(limits, 0)?;
     #[cfg(target_os = "linux")]
-    super::syscalls::filter()?;
+    super::syscalls::confine_reader()?;
     Ok(())
 }
 
@@ -40,7 +40,7 @@ pub(super) struct AllowedPaths {
 }
 
 /// Maximum number of open files of an executed program, which must load its libraries.
-const PROGRAM_FILES: u64 = 64;
+const MAX_PROGRAM_FILES: u64 = 64;
 
 /// Sandboxes this process permanently, except that it may access the paths in `allowed` and execute a program.
 ///
@@ -49,13 +49,13 @@ const PROGRAM_FILES: u64 = 64;
 pub(super) fn confine_program(limits: &ChildLimits, allowed: &AllowedPaths) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     linux::restrict_paths(allowed)?;
-    limit(limits, PROGRAM_FILES)?;
+    set_limits(limits, MAX_PROGRAM_FILES)?;
     #[cfg(target_os = "linux")]
-    super::syscalls::filter_program()?;
+    super::syscalls::confine_executed_program()?;
     Ok(())
 }
 
-fn limit(limits: &ChildLimits, files: u64) -> io::Result<()> {
+fn set_limits(limits: &ChildLimits, files: u64) -> io::Result<()> {
     let cpu = limits.cpu.as_secs();
     // SIGXCPU tells the parent why the child died; SIGKILL follows one second later in case SIGXCPU is ignored.
     lower(Resource::Cpu, cpu, cpu + 1)?;
@@ -102,11 +102,11 @@ mod linux {
     }
 
     fn ruleset(allowed: &AllowedPaths) -> Result<(), RulesetError> {
-        const KNOWN: ABI = ABI::V6;
+        const TARGET_ABI: ABI = ABI::V6;
         Ruleset::default()
-            .handle_access(AccessFs::from_all(KNOWN))?
-            .handle_access(AccessNet::from_all(KNOWN))?
-            .scope(Scope::from_all(KNOWN))?
+            .handle_access(AccessFs::from_all(TARGET_ABI))?
+            .handle_access(AccessNet::from_all(TARGET_ABI))?
+            .scope(Scope::from_all(TARGET_ABI))?
             .create()?
             .add_rules(path_beneath_rules(&allowed.run, AccessFs::Execute | AccessFs::ReadFile))?
             .add_rules(path_beneath_rules(&allowed.read, AccessFs::ReadFile))?

@@ -110,14 +110,14 @@ pub(super) enum FrameError {
     Closed,
     /// The bytes are not a frame.
     Invalid,
-    /// The frame has this many bytes, which is more than `left`.
+    /// The frame has this many bytes, which is more than `remaining`.
     TooLong(u64),
 }
 
-/// Reads the next frame, whose JSON may have at most `left` bytes, and subtracts its size from `left`.
-pub(super) async fn next(input: &mut (impl AsyncRead + Unpin), left: &mut u64) -> Result<Frame, FrameError> {
+/// Reads the next frame, whose JSON may have at most `remaining` bytes, and subtracts its size from `remaining`.
+pub(super) async fn next(input: &mut (impl AsyncRead + Unpin), remaining: &mut u64) -> Result<Frame, FrameError> {
     let length = u64::from(input.read_u32_le().await.map_err(|_| FrameError::Closed)?);
-    *left = left.checked_sub(length).ok_or(FrameError::TooLong(length))?;
+    *remaining = remaining.checked_sub(length).ok_or(FrameError::TooLong(length))?;
     // Do not preallocate: the announced length is untrusted.
     let mut payload = Vec::new();
     let received = input.take(length).read_to_end(&mut payload).await.map_err(|_| FrameError::Closed)?;
@@ -143,13 +143,13 @@ mod tests {
         let written =
             Frame::Failed(DocumentFailure { code: domain::document::FailureCode::NoText, detail: "No text.".into() });
         let bytes = encode(&written).unwrap();
-        let mut left = 1000;
-        assert_eq!(next(&mut bytes.as_slice(), &mut left).await.unwrap(), written);
-        assert_eq!(left, 1000 - (bytes.len() as u64 - 4));
+        let mut remaining = 1000;
+        assert_eq!(next(&mut bytes.as_slice(), &mut remaining).await.unwrap(), written);
+        assert_eq!(remaining, 1000 - (bytes.len() as u64 - 4));
         let mut short = bytes.len() as u64 - 5;
         assert!(matches!(next(&mut bytes.as_slice(), &mut short).await, Err(FrameError::TooLong(_))));
-        assert!(matches!(next(&mut &bytes[..9], &mut left).await, Err(FrameError::Closed)));
-        assert!(matches!(next(&mut b"\x02\0\0\0no".as_slice(), &mut left).await, Err(FrameError::Invalid)));
+        assert!(matches!(next(&mut &bytes[..9], &mut remaining).await, Err(FrameError::Closed)));
+        assert!(matches!(next(&mut b"\x02\0\0\0no".as_slice(), &mut remaining).await, Err(FrameError::Invalid)));
     }
 
     #[test]

@@ -21,10 +21,10 @@ const MISUSED: u8 = 72;
 /// Exit status of a child that could not find or execute the program.
 const NOT_STARTED: u8 = 73;
 /// Placeholder argument for a training data directory that is not set.
-const NO_FOLDER: &str = "-";
+const NO_TRAINING_DATA: &str = "-";
 
 /// Library directories and the loader's cache, readable wherever the program is installed.
-const LIBRARIES: [&str; 6] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"];
+const LIBRARY_PATHS: [&str; 6] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"];
 /// Dynamic loaders, which the kernel executes for a dynamically linked program.
 const LOADERS: [&str; 4] = [
     "/lib64/ld-linux-x86-64.so.2",
@@ -61,7 +61,7 @@ impl Launcher {
     pub(crate) fn command(&self, launch: &Launch<'_>) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(&self.program);
         command.args(&self.args).args(launch.limits.to_args()).arg(launch.program);
-        command.arg(launch.training_data.unwrap_or(Path::new(NO_FOLDER))).args(launch.args);
+        command.arg(launch.training_data.unwrap_or(Path::new(NO_TRAINING_DATA))).args(launch.args);
         command.env_clear().current_dir("/");
         command
     }
@@ -74,7 +74,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Some(limits) = ChildLimits::from_args(args.by_ref().take(2)) else { return ExitCode::from(MISUSED) };
     let (Some(program), Some(folder)) = (args.next(), args.next()) else { return ExitCode::from(MISUSED) };
     let Ok(program) = PathBuf::from(program).canonicalize() else { return ExitCode::from(NOT_STARTED) };
-    let training_data = (folder != NO_FOLDER).then(|| PathBuf::from(folder));
+    let training_data = (folder != NO_TRAINING_DATA).then(|| PathBuf::from(folder));
     let mut command = Command::new(&program);
     // One OpenMP thread per image, because the worker limits how many images are recognized concurrently.
     command.args(args).env_clear().env("OMP_THREAD_LIMIT", "1");
@@ -90,8 +90,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn allowed_paths(program: &Path, training_data: Option<PathBuf>) -> AllowedPaths {
     let run = LOADERS.iter().map(PathBuf::from).chain([program.to_owned()]).collect();
-    let home = program.parent().and_then(Path::parent);
-    let own = home.into_iter().flat_map(|home| TRAINING_DATA.iter().chain(&["lib"]).map(move |name| home.join(name)));
-    let read = LIBRARIES.iter().map(PathBuf::from).chain(own).chain(training_data).collect();
+    let prefix = program.parent().and_then(Path::parent);
+    let program_dirs =
+        prefix.into_iter().flat_map(|prefix| TRAINING_DATA.iter().chain(&["lib"]).map(move |name| prefix.join(name)));
+    let read = LIBRARY_PATHS.iter().map(PathBuf::from).chain(program_dirs).chain(training_data).collect();
     AllowedPaths { run, read }
 }

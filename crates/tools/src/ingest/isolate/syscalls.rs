@@ -81,7 +81,7 @@ const PROGRAM_ARCH: [i64; 0] = [];
 ///
 /// # Errors
 /// When the kernel supports seccomp but rejects the filter.
-pub(super) fn filter() -> io::Result<()> {
+pub(super) fn confine_reader() -> io::Result<()> {
     install(rules())
 }
 
@@ -89,13 +89,13 @@ pub(super) fn filter() -> io::Result<()> {
 /// reader, it may execute programs, open files for reading, and map libraries. This process must be single-threaded.
 ///
 /// # Errors
-/// Same as [`filter`].
-pub(super) fn filter_program() -> io::Result<()> {
+/// Same as [`confine_reader`].
+pub(super) fn confine_executed_program() -> io::Result<()> {
     install(program_rules())
 }
 
 fn install(rules: Result<Rules, BackendError>) -> io::Result<()> {
-    let program = rules.and_then(program).map_err(io::Error::other)?;
+    let program = rules.and_then(compile).map_err(io::Error::other)?;
     match seccompiler::apply_filter(&program) {
         Err(Error::Seccomp(error)) if [Some(libc::ENOSYS), Some(libc::EINVAL)].contains(&error.raw_os_error()) => {
             Ok(())
@@ -104,48 +104,49 @@ fn install(rules: Result<Rules, BackendError>) -> io::Result<()> {
     }
 }
 
-fn program(rules: Rules) -> Result<BpfProgram, BackendError> {
+fn compile(rules: Rules) -> Result<BpfProgram, BackendError> {
     // ENOSYS instead of EPERM, so that the C library falls back to older system calls that are allowed.
     let refused = SeccompAction::Errno(libc::ENOSYS as u32);
     SeccompFilter::new(rules, refused, SeccompAction::Allow, std::env::consts::ARCH.try_into()?)?.try_into()
 }
 
 fn rules() -> Result<Rules, BackendError> {
-    let is = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64);
-    let has =
+    let arg_eq = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64);
+    let arg_masked_eq =
         |argument, bits: i32, value: i32| SeccompCondition::new(argument, Dword, MaskedEq(bits as u64), value as u64);
-    let outputs =
-        || Ok::<_, BackendError>(vec![SeccompRule::new(vec![is(0, 1)?])?, SeccompRule::new(vec![is(0, 2)?])?]);
+    let stdout_or_stderr =
+        || Ok::<_, BackendError>(vec![SeccompRule::new(vec![arg_eq(0, 1)?])?, SeccompRule::new(vec![arg_eq(0, 2)?])?]);
     let (anonymous, executable) = (libc::MAP_ANONYMOUS, libc::PROT_EXEC);
     let mut rules: Rules = UNCONDITIONAL.into_iter().map(|number| (number, Vec::new())).collect();
-    rules.insert(libc::SYS_read, vec![SeccompRule::new(vec![is(0, 0)?])?]);
-    rules.insert(libc::SYS_write, outputs()?);
-    rules.insert(libc::SYS_writev, outputs()?);
-    let mapping = vec![has(2, executable, 0)?, has(3, anonymous, anonymous)?];
+    rules.insert(libc::SYS_read, vec![SeccompRule::new(vec![arg_eq(0, 0)?])?]);
+    rules.insert(libc::SYS_write, stdout_or_stderr()?);
+    rules.insert(libc::SYS_writev, stdout_or_stderr()?);
+    let mapping = vec![arg_masked_eq(2, executable, 0)?, arg_masked_eq(3, anonymous, anonymous)?];
     rules.insert(libc::SYS_mmap, vec![SeccompRule::new(mapping)?]);
-    rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![has(2, executable, 0)?])?]);
+    rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![arg_masked_eq(2, executable, 0)?])?]);
     // `abort` sends a signal to its own process.
-    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![is(0, std::process::id() as i32)?])?]);
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![arg_eq(0, std::process::id() as i32)?])?]);
     Ok(rules)
 }
 
 fn program_rules() -> Result<Rules, BackendError> {
-    let is = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64);
-    let none_of = |argument, bits: i32| SeccompCondition::new(argument, Dword, MaskedEq(bits as u64), 0);
+    let arg_eq = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64);
+    let arg_bits_unset = |argument, bits: i32| SeccompCondition::new(argument, Dword, MaskedEq(bits as u64), 0);
     let mut rules = rules()?;
     rules.extend(PROGRAM.into_iter().chain(PROGRAM_ARCH).map(|number| (number, Vec::new())));
     // Files may be opened for reading only.
     let writing = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
-    rules.insert(libc::SYS_openat, vec![SeccompRule::new(vec![none_of(2, writing)?])?]);
+    rules.insert(libc::SYS_openat, vec![SeccompRule::new(vec![arg_bits_unset(2, writing)?])?]);
     // Memory may be mapped if it is not executable, or if it maps a file (a library) and is not writable.
-    let plain = SeccompRule::new(vec![none_of(2, libc::PROT_EXEC)?])?;
-    let library = SeccompRule::new(vec![none_of(2, libc::PROT_WRITE)?, none_of(3, libc::MAP_ANONYMOUS)?])?;
+    let plain = SeccompRule::new(vec![arg_bits_unset(2, libc::PROT_EXEC)?])?;
+    let library =
+        SeccompRule::new(vec![arg_bits_unset(2, libc::PROT_WRITE)?, arg_bits_unset(3, libc::MAP_ANONYMOUS)?])?;
     rules.insert(libc::SYS_mmap, vec![plain, library]);
     // A process may only read its own limits.
-    let own_limits = vec![is(0, 0)?, SeccompCondition::new(2, Qword, Eq, 0)?];
+    let own_limits = vec![arg_eq(0, 0)?, SeccompCondition::new(2, Qword, Eq, 0)?];
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(own_limits)?]);
     let commands = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL].into_iter();
-    let rules_of_fcntl = commands.map(|command| SeccompRule::new(vec![is(1, command)?]));
+    let rules_of_fcntl = commands.map(|command| SeccompRule::new(vec![arg_eq(1, command)?]));
     rules.insert(libc::SYS_fcntl, rules_of_fcntl.collect::<Result<_, BackendError>>()?);
     Ok(rules)
 }
