@@ -1,13 +1,14 @@
-//! Estimates token counts without the model's tokenizer.
+//! Estimates token counts when the model's tokenizer is not available.
 
-/// An upper estimate for common tokenizers: three ASCII letters, one digit or one punctuation mark per token, and one
-/// token per byte of other scripts, as byte-level vocabularies split unknown text.
+/// Estimates the number of tokens of `text`, rather too high than too low for common tokenizers: one token per three
+/// ASCII letters, per digit and per punctuation mark, and one per byte of other characters, because byte-level
+/// vocabularies split unknown text into bytes.
 pub(crate) fn tokens(text: &str) -> usize {
     let mut run = 0;
     text.chars().map(|c| cost(c, &mut run)).sum()
 }
 
-/// The longest prefix of `text` for which [`tokens`] is at most `limit`.
+/// Returns the longest prefix of `text` that has at most `limit` tokens according to [`tokens`].
 pub(crate) fn cut(text: &str, limit: usize) -> &str {
     let (mut run, mut total) = (0, 0);
     for (at, c) in text.char_indices() {
@@ -19,7 +20,7 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     text
 }
 
-/// Tokens that `c` adds; `run` counts the letters directly before it.
+/// Number of tokens that `c` adds; `run` is the number of consecutive letters so far and is updated.
 fn cost(c: char, run: &mut usize) -> usize {
     if !c.is_ascii_alphabetic() {
         *run = 0;

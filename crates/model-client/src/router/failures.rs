@@ -5,7 +5,7 @@ use domain::model::ModelError;
 use domain::model_call::FailedAttempt;
 use std::time::Duration;
 
-/// The failed attempts of one request.
+/// Collects the failed attempts of one request.
 #[derive(Default)]
 pub(super) struct Failures {
     pub(super) failed: Vec<FailedAttempt>,
@@ -23,7 +23,7 @@ impl Failures {
         self.last = Some(error);
     }
 
-    /// Delay before the next round of attempts; `None` if a retry makes no sense.
+    /// Delay before the next round of attempts (`round` counts from 0); `None` if the request should not be retried.
     pub(super) fn retry_delay(&self, round: u32) -> Option<Duration> {
         let Some(ModelError::Unavailable { retry_after, .. }) = &self.last else { return None };
         if round == MAX_RETRIES || retry_after.is_some_and(|delay| delay > MAX_RETRY_AFTER) {
@@ -34,7 +34,7 @@ impl Failures {
         Some(retry_after.unwrap_or_default() + jitter)
     }
 
-    /// The error after an attempt that ended with `error`, which no other backend would avoid.
+    /// The error of a request whose last attempt failed with the final error `error` (see [`is_final`]).
     pub(super) fn into_error_with(mut self, error: ModelError) -> ModelError {
         let backend = error.backend().to_owned();
         if self.is_empty() {
@@ -44,7 +44,8 @@ impl Failures {
         self.into_error(None)
     }
 
-    /// The error of the request; `earliest_retry` is reported if no backend was attempted.
+    /// The error of a request whose attempts all failed. If no backend was attempted, the error says to retry after
+    /// `earliest_retry`.
     pub(super) fn into_error(self, earliest_retry: Option<Duration>) -> ModelError {
         match self.last {
             // All attempts were at one backend.
@@ -59,7 +60,7 @@ impl Failures {
     }
 }
 
-/// Whether the request itself is at fault, so that another backend would fail as well.
+/// Whether the request itself caused the error, so that every other backend would fail as well.
 pub(super) fn is_final(error: &ModelError) -> bool {
     matches!(
         error,

@@ -212,7 +212,7 @@ mod tests {
             5\t1\t1\t1\t1\t1\t0\t0\t9\t9\t96.1\tOpen\n5\t1\t1\t1\t1\t2\t0\t0\t9\t9\t93\tsuc-\n\
             5\t1\t1\t1\t2\t1\t0\t0\t9\t9\t90\ttion\n5\t1\t1\t1\t2\t2\t0\t0\t9\t9\t3\t~|\n\
             5\t1\t2\t1\t1\t1\t0\t0\t9\t9\t88\tV-12\n";
-        let texts: Vec<String> = blocks_of(table).into_iter().map(|block| block.text).collect();
+        let texts: Vec<String> = parse_blocks(table).into_iter().map(|block| block.text).collect();
         assert_eq!(texts, ["Open suction", "V-12"]);
     }
 

@@ -1,15 +1,16 @@
-//! Splits a passage into quotable units: sentences, table rows and list items, each with its lead-in line.
+//! Splits a passage into quotable units: sentences, table rows and list items, each with the line that introduces it
+//! (its lead-in).
 
 use std::ops::Range;
 
-/// Abbreviations whose full stop does not end a sentence.
+/// Abbreviations after which a full stop does not end the sentence.
 const ABBREVIATIONS: &[&str] = &[
     "no", "nos", "mr", "ms", "mrs", "dr", "fig", "approx", "max", "min", "resp", "ca", "rev", "e.g", "i.e", "cf", "vs",
     "sec", "ch", "tab", "incl", "excl", "dept", "temp", "st",
 ];
-/// A line shorter than this (bytes) ended deliberately; a longer one may have been wrapped.
+/// Minimum length of a line, in bytes, that may have been wrapped; a shorter one is assumed to end deliberately.
 const WRAPPED_FROM: usize = 60;
-/// A list item or row longer than this (bytes) is split into sentences.
+/// Maximum length of a list item, in bytes; a longer one is split into sentences.
 const LONG_ITEM: usize = 420;
 
 /// Kind of a quotable unit.
@@ -17,7 +18,7 @@ const LONG_ITEM: usize = 420;
 pub(super) enum Kind {
     /// A sentence of running text.
     Sentence,
-    /// A short line of its own, such as a heading.
+    /// A short line that stands alone, such as a heading.
     Title,
     /// A row of a table.
     Row,
@@ -34,7 +35,7 @@ pub(super) struct Unit {
     pub kind: Kind,
     /// Byte range of the unit.
     pub span: Range<usize>,
-    /// Byte range of the line that introduces it: a table header, a list's lead-in, a heading.
+    /// Byte range of the lead-in: the table's header row, the line before the list, or the heading.
     pub lead: Option<Range<usize>>,
 }
 
@@ -51,7 +52,7 @@ pub(super) fn units(text: &str) -> Vec<Unit> {
 struct Splitter<'t> {
     text: &'t str,
     units: Vec<Unit>,
-    /// Running text that is not split yet.
+    /// The current paragraph, not yet split into sentences.
     paragraph: Option<Range<usize>>,
     /// The last heading or lead-in.
     lead: Option<Range<usize>>,
@@ -100,7 +101,7 @@ impl Splitter<'_> {
         }
     }
 
-    /// Whether `next` continues the paragraph `open`: its last line was wrapped.
+    /// Whether the line `next` continues the paragraph `open`, whose last line was probably wrapped.
     fn continues(&self, open: &Range<usize>, next: &str) -> bool {
         let so_far = &self.text[open.clone()];
         let last = so_far.rsplit('\n').next().unwrap_or(so_far);
@@ -130,7 +131,7 @@ impl Splitter<'_> {
     }
 }
 
-/// The lines of `text`, trimmed.
+/// The byte ranges of the lines of `text`, without surrounding white space.
 fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     text.split('\n').map(move |line| {
@@ -150,7 +151,7 @@ fn is_item(line: &str) -> bool {
         && (number.parse::<u16>().is_ok() || (number.len() == 1 && number.as_bytes()[0].is_ascii_lowercase()))
 }
 
-/// The sentences in `span` of `text`.
+/// The byte ranges of the sentences in `span` of `text`.
 fn sentence_ranges(text: &str, span: Range<usize>) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut start = span.start;
