@@ -5,14 +5,14 @@
 /// vocabularies split unknown text into bytes.
 pub(crate) fn tokens(text: &str) -> usize {
     let mut run = 0;
-    text.chars().map(|c| cost(c, &mut run)).sum()
+    text.chars().map(|c| token_cost(c, &mut run)).sum()
 }
 
 /// Returns the longest prefix of `text` that has at most `limit` tokens according to [`tokens`].
-pub(crate) fn cut(text: &str, limit: usize) -> &str {
+pub(crate) fn truncate(text: &str, limit: usize) -> &str {
     let (mut run, mut total) = (0, 0);
     for (at, c) in text.char_indices() {
-        total += cost(c, &mut run);
+        total += token_cost(c, &mut run);
         if total > limit {
             return &text[..at];
         }
@@ -21,7 +21,7 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
 }
 
 /// Number of tokens that `c` adds; `run` is the number of consecutive letters so far and is updated.
-fn cost(c: char, run: &mut usize) -> usize {
+fn token_cost(c: char, run: &mut usize) -> usize {
     if !c.is_ascii_alphabetic() {
         *run = 0;
         return if c.is_whitespace() { 0 } else { c.len_utf8() };
@@ -46,8 +46,8 @@ mod tests {
     fn a_cut_text_is_within_the_limit_and_a_short_one_is_whole() {
         let text = "Die Überdruckventile öffnen bei 12 bar.";
         for limit in 0..=tokens(text) {
-            assert!(tokens(cut(text, limit)) <= limit);
+            assert!(tokens(truncate(text, limit)) <= limit);
         }
-        assert_eq!(cut(text, tokens(text)), text);
+        assert_eq!(truncate(text, tokens(text)), text);
     }
 }

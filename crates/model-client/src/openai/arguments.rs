@@ -26,7 +26,7 @@ pub(super) fn repair(arguments: String) -> String {
     }
     let quoted = serde_json::from_str::<String>(text).ok();
     let text = from_first_brace(quoted.as_deref().unwrap_or(text));
-    let candidates = [text.map(str::to_owned), text.and_then(balanced)];
+    let candidates = [text.map(str::to_owned), text.and_then(repair_syntax)];
     candidates.into_iter().flatten().find(|candidate| is_object(candidate)).unwrap_or(arguments)
 }
 
@@ -43,7 +43,7 @@ fn from_first_brace(text: &str) -> Option<&str> {
 
 /// Converts Python's quotes and constants to JSON, removes trailing commas, and closes open strings and brackets. Text
 /// after the object is dropped. `None` if the text cannot be repaired.
-fn balanced(text: &str) -> Option<String> {
+fn repair_syntax(text: &str) -> Option<String> {
     let mut repair = Repair { out: String::with_capacity(text.len() + 8), open: Vec::new(), quote: None };
     let mut rest = text.chars();
     while let Some(c) = rest.next() {

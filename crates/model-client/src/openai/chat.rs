@@ -195,7 +195,7 @@ impl AnswerStream {
             }
             let server = &self.attempt.backend.server;
             let now = Instant::now();
-            let wait = Wait { since: now, deadline: (now + server.timeouts.between_tokens).min(self.deadline) };
+            let wait = EventWait { since: now, deadline: (now + server.timeouts.between_tokens).min(self.deadline) };
             if let Err(error) = read_event(&mut self.events, &mut self.reader, server, wait).await {
                 self.attempt.interrupted();
                 self.end(Some(&error));
@@ -298,7 +298,7 @@ async fn open(attempt: &Attempt, request: &ChatRequest, started: Instant) -> Res
     let mut events = opened.map_err(|_| server.timed_out(started))??;
     let mut reader = AnswerReader::new(server.name());
     while !reader.has_begun() && !reader.has_ended() {
-        read_event(&mut events, &mut reader, server, Wait { since: started, deadline }).await?;
+        read_event(&mut events, &mut reader, server, EventWait { since: started, deadline }).await?;
     }
     Ok(OpenedAnswer { events, reader, proxy })
 }
@@ -320,7 +320,7 @@ async fn post(server: &Server, model: &str, request: &ChatRequest, deadline: Ins
 }
 
 /// Deadline for the next event, and the start of the wait for the timeout error.
-struct Wait {
+struct EventWait {
     since: Instant,
     deadline: Instant,
 }
@@ -330,7 +330,7 @@ async fn read_event(
     events: &mut Events,
     reader: &mut AnswerReader,
     server: &Server,
-    wait: Wait,
+    wait: EventWait,
 ) -> Result<(), ModelError> {
     match timeout_at(wait.deadline, events.next()).await {
         // If the finish reason has arrived, the answer is complete even if the connection stays open.

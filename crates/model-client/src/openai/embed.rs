@@ -2,7 +2,7 @@
 
 use super::http::{Endpoint, ProxyHeaders, RequestContext, Server, read_limited};
 use super::request::EmbedBody;
-use super::response::{Embeddings, ServerError, Vector};
+use super::response::{EmbeddingsResponse, ServerError, Vector};
 use super::unary::{ParsedResponse, UnaryCall};
 use crate::config::{EmbeddingSettings, ModelSettings};
 use crate::error::SetupError;
@@ -24,7 +24,7 @@ use uuid::Uuid;
 /// Maximum size of a response in bytes; 32 vectors of 4,096 numbers take about 3 MB as text.
 const MAX_RESPONSE_BYTES: usize = 64 << 20;
 /// Maximum number of concurrent document batches, to leave capacity of the server for queries.
-const DOCUMENT_BATCHES: usize = 4;
+const MAX_DOCUMENT_BATCHES: usize = 4;
 /// Special tokens that a model adds to each text.
 const SPECIAL_TOKENS: usize = 2;
 
@@ -61,7 +61,7 @@ impl OpenAiEmbedder {
             routes,
             settings: EmbeddingSettings { name, ..settings.embedding.clone() },
             dimension: settings.embedding.dimension.map(OnceLock::from).unwrap_or_default(),
-            documents: Semaphore::new(DOCUMENT_BATCHES),
+            documents: Semaphore::new(MAX_DOCUMENT_BATCHES),
         })
     }
 
@@ -87,7 +87,7 @@ impl OpenAiEmbedder {
             EmbedPurpose::Document => &self.settings.document_prefix,
         };
         let room = self.settings.max_tokens.saturating_sub(SPECIAL_TOKENS + estimate::tokens(prefix));
-        format!("{prefix}{}", estimate::cut(text, room))
+        format!("{prefix}{}", estimate::truncate(text, room))
     }
 
     async fn embed_batch(
@@ -139,7 +139,7 @@ impl OpenAiEmbedder {
     /// Parses a response with `count` vectors and returns them in the order of the texts, scaled to length 1. All must
     /// have the same dimension.
     fn parse(&self, server: &Server, body: &[u8], count: usize) -> Result<ParsedResponse<Vec<Vec<f32>>>, ModelError> {
-        let answer: Embeddings = serde_json::from_slice(body)
+        let answer: EmbeddingsResponse = serde_json::from_slice(body)
             .map_err(|_| server.invalid_response("the body is not an embeddings object"))?;
         if let Some(error) = answer.error.as_ref().filter(|error| !error.is_null()) {
             return Err(ServerError::from_value(error).into_model_error(server.name()));
@@ -198,11 +198,11 @@ impl Embedder for OpenAiEmbedder {
 
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let EmbedRequest { caller, purpose, texts, classification } = request;
-        let about = RequestContext { caller, classification };
+        let context = RequestContext { caller, classification };
         let inputs: Vec<String> = texts.iter().map(|text| self.input(purpose, text)).collect();
         let mut all = EmbedResponse { vectors: Vec::with_capacity(inputs.len()), spent: CallUsage::default() };
         for batch in inputs.chunks(self.settings.batch.max(1)) {
-            let (vectors, spent) = self.embed_batch(purpose, about, batch).await?;
+            let (vectors, spent) = self.embed_batch(purpose, context, batch).await?;
             all.vectors.extend(vectors);
             all.spent = sum(all.spent, spent);
         }

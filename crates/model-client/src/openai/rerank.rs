@@ -2,7 +2,7 @@
 
 use super::http::{Endpoint, ProxyHeaders, RequestContext, Server, read_limited};
 use super::request::RerankBody;
-use super::response::{Rerank, ScoredPassage, ServerError};
+use super::response::{RerankResponse, ScoredPassage, ServerError};
 use super::unary::{ParsedResponse, UnaryCall};
 use crate::config::{ModelSettings, RerankSettings};
 use crate::error::SetupError;
@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 /// Maximum size of a response in bytes; many servers include the passages.
 const MAX_RESPONSE_BYTES: usize = 4 << 20;
 /// Divisor: the query may use 1/4 of the model's input limit.
-const QUERY_SHARE: usize = 4;
+const QUERY_LIMIT_DIVISOR: usize = 4;
 /// Special tokens that a model adds to a query with its passage.
 const SPECIAL_TOKENS: usize = 4;
 
@@ -68,12 +68,12 @@ impl OpenAiReranker {
         UnaryCall { context, deadline, .. }: UnaryCall,
     ) -> Result<ParsedResponse<Vec<f32>>, ModelError> {
         let (server, model) = (&attempt.backend.server, attempt.model.as_str());
-        let query = estimate::cut(&request.query, self.settings.max_tokens / QUERY_SHARE);
+        let query = estimate::truncate(&request.query, self.settings.max_tokens / QUERY_LIMIT_DIVISOR);
         let room = self.settings.max_tokens.saturating_sub(estimate::tokens(query) + SPECIAL_TOKENS);
         let body = RerankBody {
             model,
             query,
-            documents: request.passages.iter().map(|passage| estimate::cut(passage, room)).collect(),
+            documents: request.passages.iter().map(|passage| estimate::truncate(passage, room)).collect(),
             top_n: request.passages.len(),
             disable_fallbacks: server.forbids_fallbacks(context),
         };
@@ -100,7 +100,7 @@ impl OpenAiReranker {
 /// A server may omit up to half of the passages, which then get 0. If a passage has two scores, the first one counts;
 /// scores without a valid index or value are ignored.
 fn parse(server: &Server, body: &[u8], count: usize) -> Result<ParsedResponse<Vec<f32>>, ModelError> {
-    let answer: Rerank =
+    let answer: RerankResponse =
         serde_json::from_slice(body).map_err(|_| server.invalid_response("the body is not a ranking"))?;
     if let Some(error) = answer.error() {
         return Err(ServerError::from_value(error).into_model_error(server.name()));

@@ -13,9 +13,9 @@ use std::time::Duration;
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 pub(super) struct Chunk {
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub model: String,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub choices: Vec<Choice>,
     pub usage: Option<WireUsage>,
     pub error: Option<Value>,
@@ -25,7 +25,7 @@ pub(super) struct Chunk {
 #[serde(default)]
 pub(super) struct Choice {
     /// Named `message` if the server does not stream.
-    #[serde(alias = "message", deserialize_with = "or_default")]
+    #[serde(alias = "message", deserialize_with = "null_as_default")]
     pub delta: Delta,
     pub finish_reason: Option<String>,
 }
@@ -38,22 +38,22 @@ pub(super) struct Delta {
     pub reasoning: Option<Value>,
     /// Reasoning, as named by LiteLLM and older versions of vLLM.
     pub reasoning_content: Option<Value>,
-    #[serde(deserialize_with = "or_default")]
-    pub tool_calls: Vec<CallPiece>,
+    #[serde(deserialize_with = "null_as_default")]
+    pub tool_calls: Vec<ToolCallFragment>,
 }
 
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
-pub(super) struct CallPiece {
+pub(super) struct ToolCallFragment {
     pub index: Option<u32>,
     pub id: Option<String>,
-    #[serde(deserialize_with = "or_default")]
-    pub function: FunctionPiece,
+    #[serde(deserialize_with = "null_as_default")]
+    pub function: FunctionFragment,
 }
 
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
-pub(super) struct FunctionPiece {
+pub(super) struct FunctionFragment {
     pub name: Option<String>,
     /// A fragment of JSON text; some servers send the whole object instead.
     pub arguments: Option<Value>,
@@ -62,12 +62,12 @@ pub(super) struct FunctionPiece {
 #[derive(Deserialize, Default, Clone, Copy, Debug)]
 #[serde(default)]
 pub(super) struct WireUsage {
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub prompt_tokens: u32,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub completion_tokens: u32,
     /// Cost reported by LiteLLM.
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub cost: f64,
 }
 
@@ -92,10 +92,10 @@ pub(super) fn micros(amount: f64) -> MicroCost {
 /// Response of `/v1/embeddings`.
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
-pub(super) struct Embeddings {
-    #[serde(deserialize_with = "or_default")]
+pub(super) struct EmbeddingsResponse {
+    #[serde(deserialize_with = "null_as_default")]
     pub model: String,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub data: Vec<Embedded>,
     pub usage: Option<WireUsage>,
     pub error: Option<Value>,
@@ -119,7 +119,7 @@ pub(super) enum Vector {
 /// Response of `/v1/rerank`: an object with the list or, from SGLang, the list itself.
 #[derive(Deserialize, Debug)]
 #[serde(untagged)]
-pub(super) enum Rerank {
+pub(super) enum RerankResponse {
     List(Vec<ScoredPassage>),
     Object(Ranking),
 }
@@ -127,10 +127,10 @@ pub(super) enum Rerank {
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 pub(super) struct Ranking {
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     model: String,
     /// Named `data` by Voyage.
-    #[serde(alias = "data", deserialize_with = "or_default")]
+    #[serde(alias = "data", deserialize_with = "null_as_default")]
     results: Vec<ScoredPassage>,
     usage: Option<RerankUsage>,
     error: Option<Value>,
@@ -140,9 +140,9 @@ pub(super) struct Ranking {
 #[derive(Deserialize, Default, Clone, Copy, Debug)]
 #[serde(default)]
 struct RerankUsage {
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     prompt_tokens: u32,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     total_tokens: u32,
 }
 
@@ -156,7 +156,7 @@ pub(super) struct ScoredPassage {
     score: Value,
 }
 
-impl Rerank {
+impl RerankResponse {
     /// The scored passages, in no particular order.
     pub(super) fn results(&self) -> &[ScoredPassage] {
         match self {
@@ -203,7 +203,7 @@ impl ScoredPassage {
 }
 
 /// Deserializes null as the default.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 

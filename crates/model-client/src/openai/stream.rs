@@ -1,7 +1,7 @@
 //! Assembles an answer from its chunks. Does no I/O, so that tests can replay recorded streams.
 
 use super::arguments;
-use super::response::{CallPiece, Chunk, Delta, ServerError, WireUsage};
+use super::response::{Chunk, Delta, ServerError, ToolCallFragment, WireUsage};
 use super::think::{SplitText, ThinkFilter};
 use domain::model::{ChatDelta, ModelError, ModelToolCall};
 use domain::run::{FinishReason, TokenUsage};
@@ -27,8 +27,8 @@ pub(super) struct AnswerReader {
     reason: Option<FinishReason>,
     usage: Option<WireUsage>,
     bytes: usize,
-    shown_bytes: usize,
-    thought_bytes: usize,
+    answer_bytes: usize,
+    reasoning_bytes: usize,
     begun: bool,
     /// Whether any text other than white space was emitted.
     has_text: bool,
@@ -152,9 +152,9 @@ impl AnswerReader {
         }
         for piece in delta.tool_calls {
             self.begun = true;
-            self.call_piece(piece)?;
+            self.append_call_fragment(piece)?;
         }
-        if self.shown_bytes > MAX_ANSWER_BYTES {
+        if self.answer_bytes > MAX_ANSWER_BYTES {
             return Err(self.invalid_response("the answer is longer than 4 MiB"));
         }
         Ok(())
@@ -167,13 +167,13 @@ impl AnswerReader {
 
     fn push_reasoning(&mut self, text: String) {
         if !text.is_empty() {
-            self.thought_bytes += text.len();
+            self.reasoning_bytes += text.len();
             self.ready.push_back(ChatDelta::Reasoning(text));
         }
     }
 
     fn push_text(&mut self, text: String) {
-        self.shown_bytes += text.len();
+        self.answer_bytes += text.len();
         self.has_text |= !text.trim().is_empty();
         if !text.is_empty() {
             self.ready.push_back(ChatDelta::Text(text));
@@ -182,7 +182,7 @@ impl AnswerReader {
 
     /// Appends a fragment to the tool call with its index. Without an index, a new id starts a new call, and a fragment
     /// without an id belongs to the last call.
-    fn call_piece(&mut self, piece: CallPiece) -> Result<(), ModelError> {
+    fn append_call_fragment(&mut self, piece: ToolCallFragment) -> Result<(), ModelError> {
         let id = piece.id.filter(|id| !id.is_empty());
         let index = piece.index.unwrap_or_else(|| match (&id, self.calls.last()) {
             (Some(id), Some((last, call))) if call.id != *id => last + 1,
@@ -209,7 +209,7 @@ impl AnswerReader {
             Some(Value::Null) | None => String::new(),
             Some(object) => object.to_string(),
         };
-        self.shown_bytes += arguments.len();
+        self.answer_bytes += arguments.len();
         self.calls[at].1.arguments.push_str(&arguments);
         Ok(())
     }
@@ -230,7 +230,7 @@ impl AnswerReader {
     /// Estimated output tokens including reasoning, for servers that report none: one token per three bytes, as for
     /// budgets.
     fn estimated(&self) -> TokenUsage {
-        let written = (self.shown_bytes + self.thought_bytes).div_ceil(3);
+        let written = (self.answer_bytes + self.reasoning_bytes).div_ceil(3);
         TokenUsage { input_tokens: 0, output_tokens: u32::try_from(written).unwrap_or(u32::MAX) }
     }
 }

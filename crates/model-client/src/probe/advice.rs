@@ -40,13 +40,13 @@ pub(super) fn for_backend(backend: &BackendSettings, error: &ModelError) -> Stri
     match error {
         ModelError::Misconfigured { reason, .. } if reason.contains("key") => {
             let set = if backend.api_key.is_some() { "is wrong" } else { "is not set" };
-            format!("{reason}; models.backends.{}.api_key {set}{}", backend.name, entra(backend))
+            format!("{reason}; models.backends.{}.api_key {set}{}", backend.name, entra_hint(backend))
         }
         other => other.to_string(),
     }
 }
 
-fn entra(backend: &BackendSettings) -> &'static str {
+fn entra_hint(backend: &BackendSettings) -> &'static str {
     if backend.dialect == Dialect::Azure { " (Entra tokens need key_header = \"bearer\")" } else { "" }
 }
 

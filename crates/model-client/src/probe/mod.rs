@@ -33,7 +33,7 @@ const MAX_NAMES: usize = 12;
 /// Output token limit of the test requests; leaves room for reasoning before the answer.
 const OUTPUT_TOKENS: u32 = 512;
 /// Minimum cosine similarity of two vectors of the same text to assume that they come from the same model.
-const SAME_MODEL: f32 = 0.98;
+const MIN_SAME_MODEL_SIMILARITY: f32 = 0.98;
 
 /// Severity of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -72,14 +72,14 @@ pub async fn probe(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError>
     for backend in &settings.backends {
         findings.extend(probe_backend(settings, backend).await?);
     }
-    findings.extend(same_embeddings(settings).await?);
+    findings.extend(check_same_embedding_model(settings).await?);
     Ok(findings)
 }
 
 async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> Result<Vec<Finding>, SetupError> {
     let server = Server::new(backend)?;
     let (mut findings, names) = match list::models(&server, Instant::now() + LIST_TIMEOUT).await {
-        Ok(names) => (vec![Finding::new(&backend.name, Severity::Ok, listing(&names))], names),
+        Ok(names) => (vec![Finding::new(&backend.name, Severity::Ok, describe_models(&names))], names),
         Err(failure) if failure.status.is_none() => {
             let sentence = advice::unreachable(backend, &failure.error);
             return Ok(vec![Finding::new(&backend.name, Severity::Error, sentence)]);
@@ -115,7 +115,7 @@ async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> R
     Ok(findings)
 }
 
-fn listing(names: &[String]) -> String {
+fn describe_models(names: &[String]) -> String {
     match names {
         [] => "it answers, but lists no models".to_owned(),
         [name] => format!("it answers, and has the model {name}"),
@@ -282,7 +282,7 @@ impl RouteProbe<'_> {
 }
 
 /// Checks that all routes of the embedding tier serve the same model.
-async fn same_embeddings(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError> {
+async fn check_same_embedding_model(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError> {
     let mut first: Option<(&str, Vec<f32>)> = None;
     let mut findings = Vec::new();
     for route in &settings.tiers.embed {
@@ -295,7 +295,7 @@ async fn same_embeddings(settings: &ModelSettings) -> Result<Vec<Finding>, Setup
             None => first = Some((&backend.name, vector)),
             Some((other, expected)) => {
                 let similarity = expected.iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
-                if vector.len() != expected.len() || similarity < SAME_MODEL {
+                if vector.len() != expected.len() || similarity < MIN_SAME_MODEL_SIMILARITY {
                     let sentence = format!(
                         "{other} and {} return different vectors for the same text: they are different models, and \
                          neither finds what the other has embedded",

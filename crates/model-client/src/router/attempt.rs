@@ -93,7 +93,7 @@ impl Attempt {
             requested: self.model.clone(),
             model: self.model.clone(),
             fallback: self.fallback,
-            failed: failures.failed.clone(),
+            failed: failures.attempts.clone(),
             price: self.price,
         }
     }

@@ -66,7 +66,7 @@ impl Backend {
     }
 
     /// The highest classification that may be sent to this backend on behalf of the caller.
-    pub(super) fn limit(&self, caller: &ModelCaller) -> Classification {
+    pub(super) fn allowed_classification(&self, caller: &ModelCaller) -> Classification {
         match self.location {
             Location::OnPremises => self.highest,
             Location::Cloud => self.highest.min(caller.cloud_limit),

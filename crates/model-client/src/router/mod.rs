@@ -115,18 +115,19 @@ impl Router {
 
     /// The highest classification that may be sent to any of `routes` on behalf of the caller; `None` without routes.
     pub(crate) fn highest_classification(&self, routes: &[Route], caller: &ModelCaller) -> Option<Classification> {
-        routes.iter().map(|route| self.backends[route.backend].limit(caller)).max()
+        routes.iter().map(|route| self.backends[route.backend].allowed_classification(caller)).max()
     }
 
     /// The highest input price and the highest output price of the routes that may see internal content; `None` if none
     /// of them has a price.
     pub(crate) fn highest_price(&self, routes: &[Route], caller: &ModelCaller) -> Option<Price> {
-        let may = |route: &&Route| self.backends[route.backend].limit(caller) >= Classification::Internal;
+        let may_see_internal =
+            |route: &&Route| self.backends[route.backend].allowed_classification(caller) >= Classification::Internal;
         let highest = |most: Price, route: &Route| Price {
             input: most.input.max(route.price.input),
             output: most.output.max(route.price.output),
         };
-        let highest = routes.iter().filter(may).fold(Price::default(), highest);
+        let highest = routes.iter().filter(may_see_internal).fold(Price::default(), highest);
         Some(highest).filter(|price| *price != Price::default())
     }
 
@@ -145,14 +146,14 @@ impl Router {
         F: Future<Output = Result<T, ModelError>>,
     {
         let allowed: Vec<&Route> = tier.routes.iter().filter(|route| self.may_see(route, routing.context)).collect();
-        let Some(best) = allowed.iter().map(|route| route.priority).min() else {
+        let Some(best_priority) = allowed.iter().map(|route| route.priority).min() else {
             let wanted = format!("{} content in the tier {}", routing.context.classification, tier.name);
             return Err(ModelError::NotConfigured { wanted });
         };
         let mut failures = Failures::default();
         for round in 0..=MAX_RETRIES {
-            let (mut candidates, failed_before) = (allowed.clone(), failures.failed.len());
-            while let Some(attempt) = self.next_attempt(&mut candidates, best, routing, &failures).await? {
+            let (mut candidates, failed_before) = (allowed.clone(), failures.attempts.len());
+            while let Some(attempt) = self.next_attempt(&mut candidates, best_priority, routing, &failures).await? {
                 let served_by = attempt.served_by(&failures);
                 match call(attempt).await {
                     Ok(value) => {
@@ -166,7 +167,7 @@ impl Router {
                     }
                 }
             }
-            if failures.failed.len() == failed_before {
+            if failures.attempts.len() == failed_before {
                 break;
             }
             let Some(delay) = failures.retry_delay(round).filter(|delay| ends_before(*delay, routing.deadline)) else {
@@ -178,11 +179,11 @@ impl Router {
     }
 
     /// Waits for a permit and returns an attempt at the best available candidate, which is removed from `candidates`;
-    /// `None` if there is none. `best` is the best priority of the tier; an attempt at a worse one is a fallback.
+    /// `None` if there is none. `best_priority` is that of the tier; an attempt at a worse one is a fallback.
     async fn next_attempt(
         &self,
         candidates: &mut Vec<&Route>,
-        best: u32,
+        best_priority: u32,
         routing: RoutingRequest,
         failures: &Failures,
     ) -> Result<Option<Attempt>, ModelError> {
@@ -208,7 +209,12 @@ impl Router {
                     candidates.retain(|other| !std::ptr::eq(*other, route));
                     let backend = &self.backends[route.backend];
                     if route.breaker.admit(Instant::now()) {
-                        return Ok(Some(Attempt::new(Arc::clone(backend), route, route.priority > best, permit)));
+                        return Ok(Some(Attempt::new(
+                            Arc::clone(backend),
+                            route,
+                            route.priority > best_priority,
+                            permit,
+                        )));
                     }
                 }
                 Err(error) => {
@@ -235,7 +241,7 @@ impl Router {
     }
 
     fn may_see(&self, route: &Route, context: RequestContext) -> bool {
-        context.classification <= self.backends[route.backend].limit(&context.caller)
+        context.classification <= self.backends[route.backend].allowed_classification(&context.caller)
     }
 
     /// Time until the first of the routes' open breakers admits a request again; `None` if no breaker is open.

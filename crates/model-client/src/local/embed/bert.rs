@@ -14,7 +14,7 @@ use candle_core::{Device, IndexOp, Result, Tensor};
 
 use super::{
     EmbedError,
-    kernels::Norm,
+    kernels::LayerNorm,
     ops::{AddBias, AddBiasGelu, AddNorm, Softmax},
     weights::{WEIGHTS, Weights},
 };
@@ -135,8 +135,8 @@ impl Layer {
 }
 
 /// Loads the layer normalization `name`, which adds `bias` before it normalizes.
-fn norm(weights: &Weights<'_>, bias: Vec<f32>, name: &str) -> Result<Norm> {
-    Ok(Norm {
+fn norm(weights: &Weights<'_>, bias: Vec<f32>, name: &str) -> Result<LayerNorm> {
+    Ok(LayerNorm {
         bias,
         scale: weights.vector(&format!("{name}.weight"))?,
         shift: weights.vector(&format!("{name}.bias"))?,

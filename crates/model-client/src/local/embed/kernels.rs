@@ -13,7 +13,7 @@ const LANES: usize = 16;
 const NORM_EPSILON: f32 = 1e-12;
 
 /// Parameters of a layer normalization, and the bias added before it; each has one value per feature.
-pub(super) struct Norm {
+pub(super) struct LayerNorm {
     pub(super) bias: Vec<f32>,
     pub(super) scale: Vec<f32>,
     pub(super) shift: Vec<f32>,
@@ -61,7 +61,7 @@ pub(super) fn softmax(rows: &mut [f32], width: usize) {
 
 /// Adds `added` and the norm's bias to `matrix`, then normalizes each column (the features of one token) to mean 0 and
 /// variance 1, and applies scale and shift.
-pub(super) fn add_norm(matrix: &mut [f32], added: &[f32], norm: &Norm) {
+pub(super) fn add_norm(matrix: &mut [f32], added: &[f32], norm: &LayerNorm) {
     let features = norm.bias.len();
     let tokens = (matrix.len() / features).max(1);
     let mut means = vec![0.0_f32; tokens];
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn normalization_gives_each_column_mean_zero_and_variance_one_before_scale_and_shift() {
         let (features, tokens) = (37, 3);
-        let norm = Norm { bias: vec![0.25; features], scale: vec![2.0; features], shift: vec![-1.0; features] };
+        let norm = LayerNorm { bias: vec![0.25; features], scale: vec![2.0; features], shift: vec![-1.0; features] };
         let mut matrix: Vec<f32> =
             (0..features * tokens).map(|i| ((i / tokens) * (i % tokens + 1) + 1000) as f32).collect();
         add_norm(&mut matrix, &vec![5.0; features * tokens], &norm);

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, Error, InplaceOp1, InplaceOp2, Layout, Result};
 
-use super::kernels::{self, Norm};
+use super::kernels::{self, LayerNorm};
 
 /// Adds a bias to each row of a matrix.
 pub(super) struct AddBias(pub(super) Vec<f32>);
@@ -18,7 +18,7 @@ pub(super) struct AddBiasGelu(pub(super) Vec<f32>);
 pub(super) struct Softmax;
 
 /// Adds the second tensor and a bias, then applies layer normalization to each column.
-pub(super) struct AddNorm(pub(super) Norm);
+pub(super) struct AddNorm(pub(super) LayerNorm);
 
 impl InplaceOp1 for AddBias {
     fn name(&self) -> &'static str {

@@ -15,8 +15,8 @@ const SPECIAL_TOKENS: usize = 2;
 /// WordPiece tokenizer of the embedded model.
 pub(super) struct ModelTokenizer {
     tokenizer: Tokenizer,
-    first: u32,
-    last: u32,
+    cls_id: u32,
+    sep_id: u32,
 }
 
 impl ModelTokenizer {
@@ -29,8 +29,8 @@ impl ModelTokenizer {
         let id = |token: &str| {
             tokenizer.token_to_id(token).ok_or_else(|| EmbedError::Tokenizer(format!("no token {token}").into()))
         };
-        let (first, last) = (id("[CLS]")?, id("[SEP]")?);
-        Ok(Self { tokenizer, first, last })
+        let (cls_id, sep_id) = (id("[CLS]")?, id("[SEP]")?);
+        Ok(Self { tokenizer, cls_id, sep_id })
     }
 
     /// Number of tokens of `text`, without special tokens and without truncation.
@@ -46,9 +46,9 @@ impl ModelTokenizer {
         let ids = encoding.get_ids();
         let kept = ids.len().min(MAX_TOKENS - SPECIAL_TOKENS);
         let mut sequence = Vec::with_capacity(kept + SPECIAL_TOKENS);
-        sequence.push(self.first);
+        sequence.push(self.cls_id);
         sequence.extend_from_slice(&ids[..kept]);
-        sequence.push(self.last);
+        sequence.push(self.sep_id);
         Ok(sequence)
     }
 }

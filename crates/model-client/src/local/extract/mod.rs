@@ -50,7 +50,7 @@ impl ChatModel for ExtractiveAnswerer {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
         let answer = answer(&request.question, &request.passages);
         let usage = usage(&request, &answer);
-        let deltas = pieces(&answer).into_iter().map(ChatDelta::Text);
+        let deltas = stream_chunks(&answer).into_iter().map(ChatDelta::Text);
         let end =
             ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: true, cost: MicroCost::default() };
         Ok(ChatStream {
@@ -109,8 +109,8 @@ fn quotes(found: &[Candidate], passages: &[NumberedPassage]) -> Vec<Quote> {
 /// Returns `span`, extended by the next sentence of the same paragraph if it is a sentence and both together are short.
 fn extended(text: &str, span: &Range<usize>) -> Range<usize> {
     let units = units::units(text);
-    let next = units.iter().find(|unit| unit.kind == units::Kind::Sentence && unit.span.start >= span.end);
-    let is_sentence = units.iter().any(|unit| unit.span == *span && unit.kind == units::Kind::Sentence);
+    let next = units.iter().find(|unit| unit.kind == units::UnitKind::Sentence && unit.span.start >= span.end);
+    let is_sentence = units.iter().any(|unit| unit.span == *span && unit.kind == units::UnitKind::Sentence);
     match next {
         Some(next)
             if is_sentence
@@ -152,7 +152,7 @@ fn single_line(text: &str) -> String {
 }
 
 /// Splits `answer` into chunks of [`WORDS_PER_CHUNK`] words, including their spaces.
-fn pieces(answer: &str) -> Vec<String> {
+fn stream_chunks(answer: &str) -> Vec<String> {
     answer.split_inclusive(' ').collect::<Vec<_>>().chunks(WORDS_PER_CHUNK).map(<[&str]>::concat).collect()
 }
 
@@ -217,7 +217,7 @@ mod tests {
             for second in odd {
                 let text = format!("{first}\n{second} seal. {first} Seal P-1{second}: \n{second}");
                 let found = answer(&format!("seal P-1A {first} {second}"), &[numbered(&text)]);
-                assert_eq!(pieces(&found).concat(), found);
+                assert_eq!(stream_chunks(&found).concat(), found);
             }
         }
     }

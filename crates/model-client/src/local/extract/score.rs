@@ -1,7 +1,7 @@
 //! Scores the quotable units of the passages by how well they answer a question.
 
 use super::terms::{TermExtractor, Terms, normalize_tag};
-use super::units::{Kind, Unit, units};
+use super::units::{Unit, UnitKind, units};
 use domain::model::NumberedPassage;
 use std::collections::HashMap;
 
@@ -13,18 +13,18 @@ const IN_TITLE: f32 = 0.2;
 /// Weight of a plant tag relative to a word of the same rarity.
 const TAG_WEIGHT: f32 = 2.0;
 /// Score factor for a unit that contains a number if the question asks for one.
-const NUMBER_GAIN: f32 = 1.2;
+const NUMBER_FACTOR: f32 = 1.2;
 /// Score factor for a unit that gives a reason, itself or in its section, if the question asks for one.
-const REASON_GAIN: f32 = 1.5;
+const REASON_FACTOR: f32 = 1.5;
 /// Minimum share of the question's weighted terms that a unit must cover.
 const MIN_COVERAGE: f32 = 0.36;
 /// Like [`MIN_COVERAGE`], for units of the best search results: the search already compared their meaning, so fewer
 /// words need to match.
 const MIN_COVERAGE_IN_BEST: f32 = 0.12;
 /// Minimum search score, relative to the top one, at which a passage counts among the best.
-const BEST_SHARE: f32 = 0.95;
+const BEST_MIN_RELATIVE_SCORE: f32 = 0.95;
 /// Influence of the passage's search score on the score of its units, 0 to 1.
-const SEARCH_SHARE: f32 = 0.6;
+const SEARCH_SCORE_INFLUENCE: f32 = 0.6;
 
 /// Phrases in questions that ask for a number.
 const NUMBER_QUESTIONS: &[&str] = &[
@@ -90,13 +90,16 @@ pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Ca
         if tags == 0.0 {
             continue;
         }
-        let min_coverage =
-            if passages[at].score >= BEST_SHARE * best_score { MIN_COVERAGE_IN_BEST } else { MIN_COVERAGE };
-        let search_factor = 1.0 - SEARCH_SHARE + SEARCH_SHARE * passages[at].score / best_score;
+        let min_coverage = if passages[at].score >= BEST_MIN_RELATIVE_SCORE * best_score {
+            MIN_COVERAGE_IN_BEST
+        } else {
+            MIN_COVERAGE
+        };
+        let search_factor = 1.0 - SEARCH_SCORE_INFLUENCE + SEARCH_SCORE_INFLUENCE * passages[at].score / best_score;
         for unit in &passage.units {
             let coverage = question.coverage(unit, passage);
             if coverage >= min_coverage {
-                let score = coverage * search_factor * tags * question.form(unit, passage);
+                let score = coverage * search_factor * tags * question.form_factor(unit, passage);
                 found.push(Candidate { passage: at, unit: unit.unit.clone(), score });
             }
         }
@@ -215,17 +218,17 @@ impl Question {
 
     /// Score factor for the form of the unit: higher if it has the number or reason that the question asks for, lower
     /// for headings, header rows and very short sentences.
-    fn form(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
-        let number = if self.wants_number && unit.own.has_number { NUMBER_GAIN } else { 1.0 };
+    fn form_factor(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
+        let number = if self.wants_number && unit.own.has_number { NUMBER_FACTOR } else { 1.0 };
         let gives_reason =
             REASONS.iter().any(|word| unit.own.words.contains(*word) || passage.section.words.contains(*word));
-        let reason = if self.wants_reason && gives_reason { REASON_GAIN } else { 1.0 };
+        let reason = if self.wants_reason && gives_reason { REASON_FACTOR } else { 1.0 };
         let kind = match unit.unit.kind {
-            Kind::Title if !unit.own.has_number => 0.6,
-            Kind::HeaderRow => 0.7,
+            UnitKind::Title if !unit.own.has_number => 0.6,
+            UnitKind::HeaderRow => 0.7,
             _ => 1.0,
         };
-        let length = if unit.words < 4 && unit.unit.kind == Kind::Sentence { 0.8 } else { 1.0 };
+        let length = if unit.words < 4 && unit.unit.kind == UnitKind::Sentence { 0.8 } else { 1.0 };
         number * reason * kind * length
     }
 }

@@ -70,7 +70,7 @@ impl TermExtractor {
                 continue;
             }
             if is_tag(token) {
-                terms.tags.extend(expand(token));
+                terms.tags.extend(expand_tags(token));
                 continue;
             }
             self.extract_words(token, &mut terms);
@@ -102,7 +102,7 @@ fn is_tag(token: &str) -> bool {
 }
 
 /// The normalized plant tags in `token`: `P-101A/B` means both `P101A` and `P101B`.
-fn expand(token: &str) -> Vec<String> {
+fn expand_tags(token: &str) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
     for part in token.split('/') {
         let part = normalize_tag(part);
