@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_text_is_within_the_limit_and_a_short_one_is_whole() {
+    fn a_truncated_text_is_within_the_limit_and_a_short_one_is_unchanged() {
         let text = "Die Überdruckventile öffnen bei 12 bar.";
         for limit in 0..=tokens(text) {
             assert!(tokens(truncate(text, limit)) <= limit);

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_models_write_instead_of_json_is_read() {
+    fn common_malformed_arguments_are_repaired() {
         let wanted = json!({"query": "seal of P-101A", "top_k": 3});
         for text in [
             r#"{"query": "seal of P-101A", "top_k": 3}"#,
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_lists_and_constants_are_closed_and_kept() {
+    fn open_strings_and_lists_are_closed_and_constants_converted() {
         assert_eq!(read(r#"{"a": [1, 2, {"b": "half"#), json!({"a": [1, 2, {"b": "half"}]}));
         assert_eq!(
             read(r#"{"a": True, "b": None, "c": ["Trueman",]}"#),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_put_right_is_left_as_it_was() {
+    fn irreparable_arguments_are_returned_unchanged() {
         let deep = "[{\"a\":".repeat(5_000);
         for text in ["no object at all", "[1, 2]", r#"{"a": }"#, "{]", deep.as_str()] {
             assert_eq!(repair(text.to_owned()), text);

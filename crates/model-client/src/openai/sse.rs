@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_may_be_split_over_chunks_but_must_be_whole_in_the_end() {
+    fn a_character_may_be_split_over_chunks_but_must_be_complete() {
         assert_eq!(check(&[b"95 \xc2", b"\xb0C"]), Ok(()));
         assert_eq!(check(&[b"\xf0", b"\x9f", b"\x94", b"\xa5"]), Ok(()));
         assert_eq!(check(&[b"95 \xc2", b"C"]), Err(Fault::NotUtf8));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_may_not_grow_over_lines_without_end() {
+    fn the_length_of_an_event_is_limited_across_lines() {
         let line = [&[b'a'; 1_000][..], b"\n"].concat();
         let many: Vec<&[u8]> = vec![&line; 1_100];
         assert_eq!(check(&many), Err(Fault::TooLong));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_not_grow_over_chunks_without_end() {
+    fn the_length_of_a_line_is_limited_across_chunks() {
         let incomplete = vec![b'a'; MAX_LINE_BYTES / 2 + 1];
         assert_eq!(check(&[&incomplete, b"\n", &incomplete, b"\r", &incomplete]), Ok(()));
         assert_eq!(check(&[&incomplete, &incomplete]), Err(Fault::TooLong));

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_open_it_and_a_success_between_them_does_not() {
+    fn consecutive_failures_open_the_breaker_but_not_failures_between_successes() {
         let (breaker, now) = breaker();
         for _ in 0..9 {
             breaker.failed(now, false);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_pause_one_request_tries_and_the_others_wait_for_it() {
+    fn after_the_pause_only_one_request_is_admitted_as_a_probe() {
         let (breaker, now) = breaker();
         open(&breaker, now);
         let later = now + 2 * SECOND;
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_fails_doubles_the_pause_up_to_the_longest() {
+    fn a_failed_probe_doubles_the_pause_up_to_the_maximum() {
         let (breaker, mut now) = breaker();
         open(&breaker, now);
         for expected in [2, 4, 5, 5] {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_probe_makes_room_for_the_next() {
+    fn an_abandoned_probe_admits_the_next() {
         let (breaker, now) = breaker();
         open(&breaker, now);
         let later = now + 2 * SECOND;
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_that_asks_for_a_pause_gets_it() {
+    fn a_requested_pause_is_respected() {
         let (breaker, now) = breaker();
         breaker.pause_until(now + 3 * SECOND);
         assert_eq!(breaker.ready_at(now), Err(now + 3 * SECOND));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn interrupted_answers_open_it_too() {
+    fn interrupted_answers_open_the_breaker_too() {
         let (breaker, now) = breaker();
         for _ in 0..3 {
             assert!(breaker.admit(now));

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_least_busy_for_its_weight_serves() {
+    async fn the_least_busy_backend_relative_to_its_weight_is_chosen() {
         let limiter = ConcurrencyLimiter::new([10, 10], 1);
         let choices = [BackendChoice { backend: 0, weight: 1 }, BackendChoice { backend: 1, weight: 3 }];
         let mut permits = Vec::new();
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tenants_take_turns_however_much_one_of_them_asks() {
+    async fn tenants_are_served_in_turns_however_many_requests_one_of_them_has() {
         let limiter = ConcurrencyLimiter::new([1], 8);
         let permit = acquire(&limiter, &[0]).await;
         let mut greedy: Vec<_> = (0..5).map(|_| wait(&limiter, 1, &[0])).collect();

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn without_vectors_the_words_decide() {
+    fn without_vectors_bm25_decides() {
         let hits = [hit(1, STRAINER, None, 0.5), hit(2, BOLTS, None, 0.1)];
         assert!(evidence("When do I clean the suction strainer?", &hits).answerable);
         let hits = [hit(1, STRAINER, None, 0.1)];

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reranker_orders_what_it_ranked_and_the_rest_stays_behind() {
+    fn reranked_passages_are_reordered_and_stay_ahead_of_the_rest() {
         let mut list = fused(&[0.9, 0.8, 0.7, 0.6]);
         blend(&mut list, &[0.1, 0.2, 0.9]);
         assert_eq!(order(&list), [2, 1, 0, 3]);
@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scores_stay_from_0_to_1_best_first_and_what_was_not_ranked_never_overtakes(
+        fn blended_scores_are_sorted_within_0_to_1_and_unranked_passages_never_overtake(
             mut scores in proptest::collection::vec(0.0_f32..=1.0, 1..40),
             reranker_scores in proptest::collection::vec(0.0_f32..=1.0, 1..40),
         ) {

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn results_come_in_the_order_of_the_texts_whichever_thread_is_faster() {
+    async fn results_are_in_the_order_of_the_texts_whichever_thread_is_faster() {
         let gate = Arc::new(std::sync::Barrier::new(2));
         let work_gate = Arc::clone(&gate);
         // The first text cannot finish before the second has begun.
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn texts_that_no_thread_has_begun_are_skipped_once_the_caller_has_gone() {
+    async fn unstarted_texts_are_skipped_after_the_caller_is_dropped() {
         let done = Arc::new(AtomicUsize::new(0));
         let (begun, has_begun) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_fails_its_own_text_and_the_thread_goes_on() {
+    async fn a_panic_fails_only_its_own_text_and_the_thread_continues() {
         let pool = pool(1, Arc::new(|text: &str| if text == "bad" { panic!("as intended") } else { Ok(vec![1.0]) }));
         assert!(matches!(pool.run(texts(&["bad"])).await, Err(EmbedError::Panicked)));
         assert_eq!(pool.run(texts(&["good"])).await.unwrap(), [[1.0]]);

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_texts_are_quoted_or_not_but_never_a_defect() {
+    fn unusual_texts_never_cause_a_panic() {
         let odd = [
             "",
             " ",

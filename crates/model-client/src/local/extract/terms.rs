@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_is_like_its_group_but_not_like_its_sister() {
+    fn a_unit_matches_its_group_but_not_other_units_of_it() {
         assert!(tag_similarity("P101A", "P101A") > tag_similarity("P101A", "P101"));
         assert!(tag_similarity("P101A", "P101") > 0.0);
         assert!(tag_similarity("P101C", "P101A") == 0.0);
