@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release -p model-client --example embed -- <model directory>
 //! ```
-//! The directory holds the `model.safetensors` and `tokenizer.json` of all-MiniLM-L6-v2.
+//! The directory must contain the `model.safetensors` and `tokenizer.json` of all-MiniLM-L6-v2.
 
 #![expect(clippy::print_stdout, reason = "a command line program")]
 
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     )?;
     println!("{question}");
     for (sentence, vector) in sentences.iter().zip(&found) {
-        // The vectors have length 1, so their product is the cosine.
+        // The vectors have length 1, so their dot product is the cosine similarity.
         let cosine: f32 = asked.iter().flatten().zip(vector).map(|(a, b)| a * b).sum();
         println!("{cosine:.3}  {:2} tokens  {sentence}", embedder.count_tokens(sentence));
     }

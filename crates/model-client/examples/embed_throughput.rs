@@ -1,9 +1,9 @@
-//! Measures the embedded model: chunks of 256 tokens per second, and a query's latency idle and under that load.
+//! Benchmarks the embedded model: chunks of 256 tokens per second, and a query's latency when idle and under that load.
 //!
 //! ```text
 //! time cargo run --release -p model-client --example embed_throughput -- <model directory> [threads] [chunks]
 //! ```
-//! `time` beside it gives the CPU seconds, which tell the cost also on a machine that is busy with other things.
+//! `time` reports the CPU seconds, which measure the cost even if the machine is busy with other work.
 
 #![expect(clippy::print_stdout, reason = "a command line program")]
 
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// How long each of fifty queries of about twenty tokens takes, one after the other.
+/// Measures the latency of fifty queries of about twenty tokens each, run one after another.
 async fn latencies(embedder: &LocalEmbedder) -> Result<Vec<Duration>, EmbedError> {
     let query = "Which torque does the manual give for the bolts of the casing of the feed water pump?";
     let mut times = Vec::new();

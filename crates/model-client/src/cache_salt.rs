@@ -1,26 +1,27 @@
-//! Keeps tenants apart in a server's prefix cache.
+//! Isolates tenants in a server's prefix cache.
 //!
-/// A server with a prefix cache answers a prompt sooner if it shares its beginning with an earlier one, so response
-/// times reveal what other tenants asked. vLLM mixes a salt from the request (`cache_salt`) into its cache keys; every
-/// tenant gets its own salt.
+//! A server with a prefix cache answers faster if a prompt starts like an earlier one, so response times reveal what
+//! other tenants asked (a timing side channel). vLLM mixes a salt from the request (`cache_salt`) into its cache keys,
+//! so every tenant gets its own salt.
+
 use aws_lc_rs::hmac;
 use domain::ids::TenantId;
 
-/// Derives a salt for each tenant from one key. A salt reveals neither the tenant nor another tenant's salt.
+/// Derives a salt for each tenant from a secret key. A salt reveals neither the tenant nor other salts.
 #[derive(Clone)]
 pub struct CacheSalts {
     key: hmac::Key,
 }
 
 impl CacheSalts {
-    /// `key` may have any length; nothing else may use it.
+    /// Creates the derivation from a secret `key` of any length. The key must not be used for anything else.
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
         let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"cache-salt");
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()) }
     }
 
-    /// The tenant's salt: 32 hexadecimal digits.
+    /// Returns the tenant's salt, 32 hexadecimal digits.
     #[must_use]
     pub fn for_tenant(&self, tenant: TenantId) -> String {
         hex::encode(&hmac::sign(&self.key, tenant.as_uuid().as_bytes()).as_ref()[..16])

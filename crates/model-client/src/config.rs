@@ -1,4 +1,4 @@
-//! Settings of the model backends. Plain values: `platform-server` reads the configuration and fills them in.
+//! Settings of the model layer, as plain values that `platform-server` fills in from its configuration.
 
 use crate::cache_salt::CacheSalts;
 use domain::model_call::Price;
@@ -19,11 +19,11 @@ pub enum EmbedSource {
     Remote,
 }
 
-/// The server's dialect of the OpenAI API.
+/// The server product, which decides which variant of the OpenAI API is used.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// Any OpenAI-compatible server, including OpenAI itself: only documented fields are sent.
+    /// Any OpenAI-compatible server, including OpenAI itself; only fields of OpenAI's documentation are sent.
     #[default]
     OpenAi,
     /// The vLLM server.
@@ -37,7 +37,8 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The value of `gen_ai.provider.name` in spans and metrics: the well-known value where the conventions define one.
+    /// The value of `gen_ai.provider.name` in spans and metrics: the well-known value if the OpenTelemetry conventions
+    /// define one.
     #[must_use]
     pub fn provider(self) -> &'static str {
         match self {
@@ -54,10 +55,10 @@ impl Dialect {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Location {
-    /// On the site, or in the plant's own network.
+    /// On the site, or within the plant's own network.
     #[default]
     OnPremises,
-    /// Outside of the plant's network: it gets only content up to the tenant's cloud limit.
+    /// Outside the plant's network; receives only content up to the tenant's cloud limit.
     Cloud,
 }
 
@@ -65,10 +66,10 @@ pub enum Location {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyHeader {
-    /// In the header `Authorization: Bearer`.
+    /// The header `Authorization: Bearer`.
     #[default]
     Bearer,
-    /// `api-key`, which Azure expects for keys (Entra tokens use `Authorization`).
+    /// The header `api-key`, which Azure expects for API keys (but not for Entra tokens).
     ApiKey,
 }
 
@@ -81,19 +82,20 @@ pub struct BackendSettings {
     pub dialect: Dialect,
     /// Base URL, with or without a trailing `/v1`.
     pub base_url: Url,
-    /// API key; none for servers without authentication.
+    /// API key; `None` for servers without authentication.
     pub api_key: Option<SecretString>,
     /// The header that carries `api_key`.
     pub key_header: KeyHeader,
-    /// Azure's `api-version`; when it is set, URLs contain the deployment name.
+    /// Azure's `api-version`; if set, URLs contain the deployment name. Ignored for other dialects.
     pub api_version: Option<String>,
-    /// Whether the tenant's cloud limit applies.
+    /// Where the backend runs, which decides whether the tenant's cloud limit applies.
     pub location: Location,
     /// Highest classification that may be sent to this backend.
     pub highest_classification: Classification,
-    /// Highest classification for which a proxy may use its own fallbacks; for content above, the request forbids them.
+    /// Highest classification for which a LiteLLM proxy may use its own fallbacks; requests with a higher one disable
+    /// them.
     pub own_fallbacks: Classification,
-    /// Maximum number of concurrent requests.
+    /// Maximum number of concurrent requests to this backend.
     pub concurrency: usize,
     /// Connect and response timeouts.
     pub timeouts: Timeouts,
@@ -119,18 +121,18 @@ impl BackendSettings {
     }
 }
 
-/// A route: a model of a backend that serves a tier.
+/// A route of a tier: a model at a backend.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteSettings {
     /// Name of a backend in [`ModelSettings::backends`].
     pub backend: String,
     /// The model's name at the backend.
     pub model: String,
-    /// Routes with the lowest number are tried first; among routes with the same number the least busy serves.
+    /// Routes with the lowest number are tried first; among routes of equal priority, the least busy is used.
     pub priority: u32,
-    /// Share among routes of the same priority: weight 2 gets twice as many requests as weight 1.
+    /// Relative load among routes of equal priority: weight 2 gets twice as many requests as weight 1.
     pub weight: u32,
-    /// Price of the model's tokens; zero if the server reports costs itself.
+    /// Price per token; if zero, the costs that the server reports are used.
     pub price: Price,
 }
 
@@ -152,14 +154,14 @@ pub struct TierSettings {
     pub heavy: Vec<RouteSettings>,
     /// Embedding model. All routes must serve the same model: vectors of different models cannot be compared.
     pub embed: Vec<RouteSettings>,
-    /// Name of the reranking model.
+    /// Reranking model.
     pub rerank: Vec<RouteSettings>,
 }
 
 /// Queueing of requests while all backends are at their concurrency limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct QueueSettings {
-    /// Maximum number of queued requests of one tenant; a further request is rejected at once.
+    /// Maximum number of queued requests of one tenant; further requests are rejected immediately.
     pub per_tenant: usize,
     /// How long a request waits in the queue before it is rejected.
     pub wait: Duration,
@@ -171,14 +173,14 @@ impl Default for QueueSettings {
     }
 }
 
-/// Circuit breaker settings.
+/// Settings of the circuit breakers and health checks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BreakerSettings {
     /// Consecutive failures that open the breaker.
     pub failures: u32,
-    /// How long the breaker stays open the first time; doubles every time the half-open probe fails.
+    /// How long the breaker stays open at first; doubles each time the half-open probe fails.
     pub pause: Duration,
-    /// Upper bound of the open period.
+    /// Maximum time that the breaker stays open.
     pub longest_pause: Duration,
     /// Interval of the health checks.
     pub probe_every: Duration,
@@ -195,29 +197,30 @@ impl Default for BreakerSettings {
     }
 }
 
-/// Settings of the model layer. The default uses the embedded models, without any server.
+/// Settings of the model layer. The default has no backends and uses the embedded models.
 #[derive(Clone, Debug, Default)]
 pub struct ModelSettings {
-    /// Backends of all tiers.
+    /// The backends; tiers refer to them by name.
     pub backends: Vec<BackendSettings>,
-    /// Which backend serves which tier.
+    /// The routes of each tier.
     pub tiers: TierSettings,
-    /// Queueing at busy backends.
+    /// Queueing of requests while the backends are busy.
     pub queue: QueueSettings,
     /// Circuit breakers, one for each model of a backend.
     pub breaker: BreakerSettings,
     /// Settings of the embedding model.
     pub embedding: EmbeddingSettings,
-    /// Name of the reranking model.
+    /// Settings of the reranking model.
     pub rerank: RerankSettings,
-    /// Records prompts and answers in spans. They are the plant's data: leave it off except to debug.
+    /// Records prompts and answers in spans. They contain the plant's data, so enable it for debugging only.
     pub record_content: bool,
-    /// Per-tenant salts for servers with a salted prefix cache; without them all tenants share one cache.
+    /// Per-tenant salts for servers with a salted prefix cache; with `None`, all tenants share one cache.
     pub cache_salts: Option<CacheSalts>,
 }
 
 impl ModelSettings {
-    /// One server that serves `fast`, `heavy` and `embed` under these model names, the usual setup of a LiteLLM proxy.
+    /// Settings for one server whose models are named `fast`, `heavy` and `embed` like the tiers, which is usual for a
+    /// LiteLLM proxy.
     #[must_use]
     pub fn single(backend: BackendSettings) -> Self {
         let route = |model| vec![RouteSettings::to(&backend.name, model)];
@@ -230,16 +233,17 @@ impl ModelSettings {
 /// Settings of the embedding model.
 #[derive(Clone, Debug)]
 pub struct EmbeddingSettings {
-    /// Defaults to the backends if the `embed` tier has routes, otherwise to the embedded model.
+    /// Where embeddings are computed. `None` means the backends if the `embed` tier has routes, otherwise the embedded
+    /// model.
     pub source: Option<EmbedSource>,
-    /// The model's name, stored with each vector together with the dimension; if empty, the model name of the first
-    /// route.
+    /// The model's name, which is stored with each vector together with the dimension; if empty, the model name of the
+    /// first route is used.
     pub name: String,
-    /// Dimension of the vectors; if not set, a backend is asked.
+    /// Dimension of the vectors; `None` determines it from the first vector.
     pub dimension: Option<usize>,
-    /// Maximum number of tokens the model reads of one text.
+    /// Input limit of the model in tokens; longer texts are truncated.
     pub max_tokens: usize,
-    /// Number of texts in one request.
+    /// Maximum number of texts per request.
     pub batch: usize,
     /// Prepended to a query (nomic-embed-text: `search_query: `).
     pub query_prefix: String,
@@ -247,11 +251,11 @@ pub struct EmbeddingSettings {
     pub document_prefix: String,
     /// Directory of the embedded model's `model.safetensors` and `tokenizer.json`.
     pub embedded_dir: PathBuf,
-    /// Threads of the embedded model, each for queries and for documents.
+    /// Number of threads of the embedded model for queries, and the same number for documents.
     pub threads: usize,
-    /// Timeout of embedding a query; the search then continues without vectors.
+    /// Timeout for embedding a query; after it, the search continues without vectors.
     pub query_timeout: Duration,
-    /// Timeout of embedding one batch of a document.
+    /// Timeout for embedding one batch of a document's texts.
     pub documents_timeout: Duration,
 }
 
@@ -276,9 +280,9 @@ impl Default for EmbeddingSettings {
 /// Settings of the reranking model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RerankSettings {
-    /// Maximum number of tokens the model reads of query and passage together.
+    /// Input limit of the model in tokens, for query and passage together.
     pub max_tokens: usize,
-    /// Timeout, including the time in the queue; the search then keeps its original order.
+    /// Timeout, including the time in the queue; after it, the search keeps its original order.
     pub timeout: Duration,
 }
 
@@ -293,11 +297,11 @@ impl Default for RerankSettings {
 pub struct Timeouts {
     /// Time to establish a connection.
     pub connect: Duration,
-    /// Until the first token of an answer. A server that loads the model on demand needs long.
+    /// Time until the first token of an answer. A server that loads models on demand may need minutes.
     pub first_token: Duration,
-    /// Between two chunks of an answer.
+    /// Time between two chunks of a streamed answer.
     pub between_tokens: Duration,
-    /// For the whole answer.
+    /// Time for the whole answer.
     pub total: Duration,
 }
 

@@ -1,8 +1,8 @@
-//! Setup errors. Errors of model calls are [`domain::model::ModelError`]s.
+//! Errors at startup. Errors of model calls are [`domain::model::ModelError`]s.
 
 use crate::local::embed::EmbedError;
 
-/// The models cannot be set up.
+/// Why the models cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The URL of a backend is not `http` or `https`.
@@ -15,15 +15,15 @@ pub enum SetupError {
     #[error("the HTTP client for the model server cannot be set up")]
     Client(#[source] reqwest::Error),
     /// A metric could not be registered.
-    #[error("the metrics of the model layer cannot be made")]
+    #[error("the metrics of the model layer cannot be registered")]
     Metrics(#[source] prometheus::Error),
     /// The settings ask for remote embeddings, but no route serves the `embed` tier.
-    #[error("embeddings are to come from a model server, but none serves them (models.base_url or models.tiers.embed)")]
+    #[error("embeddings are configured as remote, but no backend serves them (models.base_url or models.tiers.embed)")]
     NoServer,
     /// A route refers to a backend that is not configured.
     #[error("unknown backend {name:?}: a tier refers to it, but models.backends does not contain it")]
     UnknownBackend {
-        /// The unknown name.
+        /// The unknown backend's name.
         name: String,
     },
     /// The embedded model could not be loaded.

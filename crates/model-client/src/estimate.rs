@@ -1,17 +1,18 @@
-//! Estimates token counts without the model's tokenizer.
+//! Estimates token counts when the model's tokenizer is not available.
 
-/// An upper estimate for common tokenizers: three ASCII letters, one digit or one punctuation mark per token, and one
-/// token per byte of other scripts, as byte-level vocabularies split unknown text.
+/// Estimates the number of tokens of `text`, rather too high than too low for common tokenizers: one token per three
+/// ASCII letters, per digit and per punctuation mark, and one per byte of other characters, because byte-level
+/// vocabularies split unknown text into bytes.
 pub(crate) fn tokens(text: &str) -> usize {
     let mut run = 0;
-    text.chars().map(|c| cost(c, &mut run)).sum()
+    text.chars().map(|c| token_cost(c, &mut run)).sum()
 }
 
-/// The longest prefix of `text` for which [`tokens`] is at most `limit`.
-pub(crate) fn cut(text: &str, limit: usize) -> &str {
+/// Returns the longest prefix of `text` that has at most `limit` tokens according to [`tokens`].
+pub(crate) fn truncate(text: &str, limit: usize) -> &str {
     let (mut run, mut total) = (0, 0);
     for (at, c) in text.char_indices() {
-        total += cost(c, &mut run);
+        total += token_cost(c, &mut run);
         if total > limit {
             return &text[..at];
         }
@@ -19,8 +20,8 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     text
 }
 
-/// Tokens that `c` adds; `run` counts the letters directly before it.
-fn cost(c: char, run: &mut usize) -> usize {
+/// Number of tokens that `c` adds; `run` is the number of consecutive letters so far and is updated.
+fn token_cost(c: char, run: &mut usize) -> usize {
     if !c.is_ascii_alphabetic() {
         *run = 0;
         return if c.is_whitespace() { 0 } else { c.len_utf8() };
@@ -42,11 +43,11 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_text_is_within_the_limit_and_a_short_one_is_whole() {
+    fn a_truncated_text_is_within_the_limit_and_a_short_one_is_unchanged() {
         let text = "Die Überdruckventile öffnen bei 12 bar.";
         for limit in 0..=tokens(text) {
-            assert!(tokens(cut(text, limit)) <= limit);
+            assert!(tokens(truncate(text, limit)) <= limit);
         }
-        assert_eq!(cut(text, tokens(text)), text);
+        assert_eq!(truncate(text, tokens(text)), text);
     }
 }

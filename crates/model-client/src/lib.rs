@@ -16,7 +16,7 @@
 //! # use domain::{model::*, role::Classification};
 //! # async fn example(request: ChatRequest) -> Result<(), Box<dyn std::error::Error>> {
 //! let settings = ModelSettings::default();
-//! let router = Router::new(&settings, ModelMetrics::unread()?)?;
+//! let router = Router::new(&settings, ModelMetrics::unregistered()?)?;
 //! let chat = models::chat_model(&router, &settings)?;
 //! let mut answer = chat.stream(request).await?;
 //! while let Some(delta) = answer.deltas.try_next().await? {
@@ -27,7 +27,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A server's error message may repeat the prompt, so errors and spans contain only its error codes.
+//! A server's error message may repeat the prompt, so errors and spans contain only error codes, never messages.
 
 mod breaker_state;
 pub mod cache_salt;

@@ -1,7 +1,7 @@
-//! Metrics of the model layer. Names follow the OpenTelemetry GenAI semantic conventions (in development; as of
-//! November 2026) in Prometheus spelling. Only this file changes when the conventions do.
+//! Prometheus metrics of the model layer. Names follow the OpenTelemetry GenAI semantic conventions (status
+//! "development", as of November 2026) in Prometheus spelling; they are defined only in this file.
 //!
-//! Labels contain configured names only, never tenants, users or names that a server reports.
+//! Labels contain configured names only, never tenants, users or names that a server reports, to bound cardinality.
 
 use crate::breaker_state::BreakerState;
 use domain::model::ModelError;
@@ -16,7 +16,7 @@ const CALL_ERROR_LABELS: &[&str] =
 const CALL_TOKEN_LABELS: &[&str] =
     &["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_type"];
 
-/// Token buckets of the conventions.
+/// Histogram buckets that the conventions recommend for token counts.
 const TOKEN_BUCKETS: &[f64] = &[
     1.0,
     4.0,
@@ -33,13 +33,13 @@ const TOKEN_BUCKETS: &[f64] = &[
     16_777_216.0,
     67_108_864.0,
 ];
-/// Duration buckets of the conventions, in seconds.
+/// Histogram buckets that the conventions recommend for durations, in seconds.
 const DURATION_BUCKETS: &[f64] =
     &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
-/// Buckets of the time to the first chunk, in seconds.
+/// Histogram buckets for the time to the first chunk, in seconds.
 const FIRST_CHUNK_BUCKETS: &[f64] =
     &[0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0];
-/// Buckets of the time per output chunk, in seconds.
+/// Histogram buckets for the time per output chunk, in seconds.
 const PER_CHUNK_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
 
 /// The model layer's metrics.
@@ -87,7 +87,7 @@ impl ModelMetrics {
             registry.register(Box::new(metric.clone()))?;
             Ok::<_, prometheus::Error>(metric)
         };
-        let waiting = IntGauge::new("model_queue_waiting", "Requests that wait for a place at a model backend.")?;
+        let waiting = IntGauge::new("model_queue_waiting", "Requests queued because all model backends are busy.")?;
         registry.register(Box::new(waiting.clone()))?;
         Ok(Self {
             tokens: histogram(
@@ -98,44 +98,48 @@ impl ModelMetrics {
             )?,
             duration: histogram(
                 "gen_ai_client_operation_duration_seconds",
-                "Seconds of a model call, to its end.",
+                "Duration of a model call in seconds.",
                 DURATION_BUCKETS,
                 CALL_ERROR_LABELS,
             )?,
             first_chunk: histogram(
                 "gen_ai_client_operation_time_to_first_chunk_seconds",
-                "Seconds until the first piece of an answer.",
+                "Seconds until the first chunk of an answer.",
                 FIRST_CHUNK_BUCKETS,
                 CALL_LABELS,
             )?,
             per_chunk: histogram(
                 "gen_ai_client_operation_time_per_output_chunk_seconds",
-                "Seconds of each further piece of an answer, on the average of the answer.",
+                "Average seconds per chunk of an answer, after the first chunk.",
                 PER_CHUNK_BUCKETS,
                 CALL_LABELS,
             )?,
             served: counter(
                 "model_requests_served_total",
-                "Requests by tier and backend, and whether a fallback served.",
+                "Requests served, by tier, backend and whether it was a fallback.",
                 &["tier", "backend", "fallback"],
             )?,
             failed: counter(
                 "model_attempts_failed_total",
-                "Attempts at a backend that failed before the first piece of an answer.",
+                "Attempts at a backend that failed before the first chunk of an answer.",
                 &["backend", "error_type"],
             )?,
-            refused: counter("model_requests_refused_total", "Requests for which there was no room.", &["reason"])?,
-            in_flight: gauge("model_backend_in_flight", "Requests under way at a backend.")?,
-            breaker: gauge("model_backend_breaker", "The circuit breaker: 0 closed, 1 one request tries, 2 open.")?,
-            up: gauge("model_backend_up", "Whether the backend answered when it was looked at last.")?,
+            refused: counter(
+                "model_requests_refused_total",
+                "Requests rejected because the queue was full or the wait timed out.",
+                &["reason"],
+            )?,
+            in_flight: gauge("model_backend_in_flight", "Requests in progress at a backend.")?,
+            breaker: gauge("model_backend_breaker", "State of the circuit breaker: 0 closed, 1 half-open, 2 open.")?,
+            up: gauge("model_backend_up", "Whether the last health check of the backend succeeded: 1 yes, 0 no.")?,
             waiting,
         })
     }
 
-    /// Metrics that are not exported, for tests and probes.
+    /// Creates metrics that are not exported, for tests and probes.
     ///
     /// # Errors
-    /// Never, as long as the names above are valid.
+    /// Only if a metric name in this file is invalid, which is a bug.
     pub fn unregistered() -> Result<Self, prometheus::Error> {
         Self::register(&Registry::new())
     }
@@ -193,7 +197,7 @@ impl ModelMetrics {
         self.first_chunk.with_label_values(&labels).observe(took.as_secs_f64());
     }
 
-    /// Records the average time per chunk; `took` is the total time of the `pieces` chunks after the first.
+    /// Records the average time per chunk; `took` is the total time of the `chunks` chunks after the first.
     pub(crate) fn further_chunks(&self, call: CallLabels<'_>, took: Duration, chunks: u32) {
         if chunks > 0 {
             let labels = [call.operation.as_str(), call.provider, call.model];

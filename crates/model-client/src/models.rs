@@ -1,4 +1,4 @@
-//! Selects the implementation of each model port: the backends or the embedded models.
+//! Selects the implementation of each model port: configured backends or embedded models.
 
 use crate::config::{EmbedSource, ModelSettings};
 use crate::error::SetupError;
@@ -9,7 +9,7 @@ use crate::router::Router;
 use domain::ports::{ChatModel, Embedder, Reranker};
 use std::sync::Arc;
 
-/// The chat model: the backends if a chat tier has routes, otherwise the extractive answerer.
+/// Returns the chat model: the backends if a chat tier has routes, otherwise the extractive answerer.
 ///
 /// # Errors
 /// If a tier refers to an unknown backend. Does not contact the backends.
@@ -21,10 +21,11 @@ pub fn chat_model(router: &Arc<Router>, settings: &ModelSettings) -> Result<Arc<
     Ok(Arc::new(OpenAiChat::new(router, settings)?))
 }
 
-/// The embedding model: the backends if the tier has routes, otherwise the embedded one; `embedding.source` overrides.
+/// Returns the embedding model: `embedding.source` if set, otherwise the backends if the tier has routes, otherwise the
+/// embedded model.
 ///
-/// Asks a backend for the dimension unless it is configured. If none answers, this is logged and startup continues; the
-/// dimension is 0 until the first vector arrives.
+/// Requests one vector from a backend to learn the dimension, unless it is configured. If no backend answers, that is
+/// logged and startup continues; the dimension is then 0 until the first vector arrives.
 ///
 /// # Errors
 /// If embeddings are remote but the tier has no routes, or if the embedded model cannot be loaded.
@@ -34,7 +35,7 @@ pub async fn embedder(router: &Arc<Router>, settings: &ModelSettings) -> Result<
         EmbedSource::Remote => Ok(Arc::new(OpenAiEmbedder::connect(router, settings).await?)),
         EmbedSource::Embedded => {
             let (dir, threads) = (settings.embedding.embedded_dir.clone(), settings.embedding.threads);
-            // Reads 90 MB: not on a thread that serves streams.
+            // Reads 90 MB from disk, so it must not block a thread of the async runtime.
             let loaded = tokio::task::spawn_blocking(move || LocalEmbedder::load(&dir, threads));
             let embedder = loaded.await.map_err(SetupError::Interrupted)?.map_err(SetupError::Embedded)?;
             Ok(Arc::new(embedder))
@@ -42,7 +43,7 @@ pub async fn embedder(router: &Arc<Router>, settings: &ModelSettings) -> Result<
     }
 }
 
-/// The reranker of the backends, if the tier has routes. There is no embedded reranker.
+/// Returns the reranker of the backends; `None` if the tier has no routes, because there is no embedded reranker.
 ///
 /// # Errors
 /// If the tier refers to an unknown backend. Does not contact the backends.

@@ -1,4 +1,4 @@
-//! The embedded model compared with the reference implementation, with the real weights.
+//! Compares the embedded model, with its real weights, with vectors of the reference implementation.
 
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
@@ -87,7 +87,7 @@ async fn vectors_have_the_models_dimension_and_length_one() {
 }
 
 #[test]
-fn counts_agree_with_the_reference_tokenizer_and_know_no_limit() {
+fn token_counts_agree_with_the_reference_tokenizer_without_truncation() {
     for case in reference() {
         assert_eq!(embedder().count_tokens(&case.text), case.tokens, "{}", case.name);
     }
@@ -95,7 +95,7 @@ fn counts_agree_with_the_reference_tokenizer_and_know_no_limit() {
 }
 
 #[tokio::test]
-async fn text_is_cut_after_254_tokens_of_its_own() {
+async fn text_is_truncated_after_254_tokens() {
     let words = |count: usize| "valve ".repeat(count);
     let texts = vec![words(253), words(254), words(254) + "open", words(600)];
     let vectors = embedder().embed(EmbedPurpose::Document, texts).await.expect("embeds");
@@ -105,7 +105,7 @@ async fn text_is_cut_after_254_tokens_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_query_is_answered_while_documents_are_queued() {
+async fn a_query_is_embedded_while_documents_are_queued() {
     let embedder = embedder();
     let mut documents = std::pin::pin!(embedder.embed(EmbedPurpose::Document, vec!["valve ".repeat(254); 400]));
     let query = embedder.embed(EmbedPurpose::Query, vec!["Which valve?".to_owned()]);
@@ -117,7 +117,7 @@ async fn a_query_is_answered_while_documents_are_queued() {
 }
 
 #[tokio::test]
-async fn as_the_platforms_embedder_it_names_its_model_and_gives_the_same_vectors() {
+async fn the_embedder_port_names_the_model_and_returns_the_same_vectors() {
     let embedder = embedder();
     let port: &dyn Embedder = &*embedder;
     let model = port.model();
@@ -134,7 +134,7 @@ async fn as_the_platforms_embedder_it_names_its_model_and_gives_the_same_vectors
 }
 
 #[test]
-fn an_absent_model_is_named_with_the_remedy() {
+fn a_missing_model_file_is_named_with_the_remedy() {
     let directory = tempfile::tempdir().expect("a directory");
     let error = LocalEmbedder::load(directory.path(), 1).expect_err("nothing is there");
     let text = error.to_string();

@@ -1,4 +1,5 @@
-//! The extractive answerer on passages of the demo plant, as produced by the readers and ranked by a lexical search.
+//! Tests the extractive answerer with passages of the demo plant, extracted by the readers and ranked by lexical
+//! search.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking; clippy's own exception covers test functions only")]
 
@@ -103,7 +104,7 @@ async fn ask(demo: &Demo, case: &Case) -> String {
     answer(request(&case.question, passages)).await
 }
 
-/// The quoted lines of an answer, each with the number of its citation.
+/// Parses the quoted lines of an answer, each with its citation number.
 fn quoted(answer: &str) -> Vec<(usize, String)> {
     let mut quotes = Vec::new();
     for quote in answer.split("\n\n").filter(|part| part.starts_with("> ")) {
@@ -120,7 +121,7 @@ fn squeezed(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn most_questions_are_answered_by_a_quote_that_has_the_answer() {
+async fn most_questions_are_answered_by_a_quote_that_contains_the_answer() {
     let demo = demo();
     let (mut right, mut asked) = (0, 0);
     for case in demo.cases.iter().filter(|case| case.answerable) {
@@ -133,12 +134,12 @@ async fn most_questions_are_answered_by_a_quote_that_has_the_answer() {
         }
     }
     assert_eq!(asked, 35);
-    // Measured: 30. The others use synonyms (stones for gravel), which comparing words cannot find.
+    // 30 is the measured value. The other questions use synonyms (stones for gravel), which word matching cannot find.
     assert!(right >= 30, "{right} of {asked}");
 }
 
 #[tokio::test]
-async fn what_is_quoted_stands_word_for_word_in_the_passage_that_is_cited() {
+async fn quotes_occur_word_for_word_in_the_cited_passage() {
     let demo = demo();
     for case in &demo.cases {
         let quotes = quoted(&ask(&demo, case).await);
@@ -151,7 +152,7 @@ async fn what_is_quoted_stands_word_for_word_in_the_passage_that_is_cited() {
 }
 
 #[tokio::test]
-async fn a_question_on_equipment_that_is_not_in_the_passages_is_not_answered_with_other_equipment() {
+async fn a_question_about_missing_equipment_is_not_answered_with_other_equipment() {
     let demo = demo();
     let cases: Vec<&Case> = demo.cases.iter().filter(|case| case.kind == "unknown tag").collect();
     assert_eq!(cases.len(), 4);
@@ -163,7 +164,7 @@ async fn a_question_on_equipment_that_is_not_in_the_passages_is_not_answered_wit
 }
 
 #[tokio::test]
-async fn without_passages_or_with_foreign_ones_it_says_that_there_is_no_answer_and_no_model() {
+async fn without_relevant_passages_the_answer_says_so_and_names_the_missing_model() {
     let foreign = DemoPassage {
         doc: "canteen.txt".to_owned(),
         title: "Canteen".to_owned(),
@@ -179,7 +180,7 @@ async fn without_passages_or_with_foreign_ones_it_says_that_there_is_no_answer_a
 }
 
 #[tokio::test]
-async fn an_answer_streams_in_small_pieces_and_ends_with_its_usage() {
+async fn an_answer_streams_in_small_chunks_and_ends_with_its_usage() {
     let demo = demo();
     let passage = numbered(7, &demo.passages[demo.cases[0].passages[1]], 1.0);
     let deltas = deltas(request(&demo.cases[0].question, vec![passage])).await;
@@ -194,7 +195,7 @@ async fn an_answer_streams_in_small_pieces_and_ends_with_its_usage() {
 }
 
 #[tokio::test]
-async fn an_answer_reads_as_quotes_in_a_plain_frame() {
+async fn an_answer_consists_of_quotes_between_fixed_sentences() {
     let table = DemoPassage {
         doc: "manual.pdf".to_owned(),
         title: "Pumps P-101A/B".to_owned(),

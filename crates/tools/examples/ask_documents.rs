@@ -1,10 +1,9 @@
-//! Ingests documents, asks a question through the tool gateway, and prints the audit rows that this left.
+//! Ingests documents, asks a question through the tool gateway, and prints the resulting audit rows.
 //!
 //! ```text
 //! cargo run -p tools --example ask_documents -- "When is the strainer cleaned?" FILE…
 //! ```
 //! Everything is in memory. The embedder is a stand-in that compares shared words; real embedders are in
-//! `model_client`.
 //! `model_client`.
 
 #![expect(clippy::print_stdout, reason = "a command line program")]
@@ -76,7 +75,7 @@ fn parts() -> Parts {
     Parts { memory, ports, tracker: TaskTracker::new() }
 }
 
-/// Plays the policy gate: a tenant, a user, and a permit.
+/// Stands in for the policy gate: creates a tenant and a user, and returns a permit.
 #[expect(clippy::disallowed_methods, reason = "the example plays the gate")]
 async fn sign_in(parts: &Parts) -> Result<Permit, Box<dyn Error>> {
     let IngestPorts { store, clock, ids, .. } = &parts.ports;
@@ -102,7 +101,7 @@ async fn sign_in(parts: &Parts) -> Result<Permit, Box<dyn Error>> {
     Ok(access::authorized(scope(Actor::User(user.id)), granted, receipt, command).into_parts().0)
 }
 
-/// Uploads a file and processes its job, as API and worker do.
+/// Uploads a file and processes its job, like the API and the worker do.
 async fn take_in(parts: &Parts, permit: &Permit, path: &Path) -> Outcome {
     let filename = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let bytes = Bytes::from(std::fs::read(path)?);
@@ -156,7 +155,7 @@ async fn show_audit(parts: &Parts, permit: &Permit) -> Outcome {
     Ok(())
 }
 
-/// Embeds by words: each word adds to one component of the vector.
+/// A stand-in embedder with bag-of-words vectors: each word adds to one component.
 struct SharedWords;
 
 #[async_trait]

@@ -1,11 +1,9 @@
 //! Reads documents and prints the blocks that the readers find.
 //!
 //! `cargo run --release -p tools --example read_document -- [--text | --chunks | --quiet] [--ocr] FILE…`
-//! prints each file's blocks page by page (`--text`: plain text, pages separated by form feeds; `--quiet`: one line per
-//! file;
-//! `--chunks`: the chunks, counting 1.4 tokens per word) and the time that reading took. `--ocr` recognizes scanned
-//! pages
-//! with `tesseract` in English.
+//! prints each file's blocks page by page and the time that reading took. With `--text`, it prints plain text with form
+//! feeds between pages; with `--quiet`, one line per file; with `--chunks`, the chunks, estimating 1.4 tokens per word.
+//! `--ocr` runs `tesseract` on scanned pages, in English.
 
 #![expect(clippy::print_stdout, reason = "printing is what this example is for")]
 
@@ -42,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Starts `parse-document`, which cargo builds two folders above the examples.
+/// A launcher that runs `parse-document`, which Cargo builds in the directory above `examples`.
 fn launcher() -> Result<Launcher, Box<dyn Error>> {
     let example = std::env::current_exe()?;
     let folder = example.parent().and_then(Path::parent).ok_or("this program has no folder")?;
@@ -108,7 +106,7 @@ fn print_page(page: &Page) {
     }
 }
 
-/// Estimates 1.4 tokens per word, about right for English manuals.
+/// Estimates the number of tokens as 1.4 per word, which is about right for English manuals.
 fn tokens(text: &str) -> usize {
     text.split_whitespace().count() * 7 / 5
 }

@@ -1,8 +1,8 @@
-//! Measures the PDF reader against poppler's pdftotext on the same files, in alternating rounds.
+//! Benchmarks the PDF reader against poppler's pdftotext on the same files, in alternating rounds.
 //!
 //! `cargo run --release -p tools --example read_throughput -- PDF PAGES VOLUME`
 //! writes a file of at least PAGES pages to VOLUME by repeating the pages of PDF, and measures both files. Prints one
-//! JSON object per line. A busy machine slows both readers, so compare the ratio.
+//! JSON object per line. Other load on the machine slows both, so compare the ratio.
 
 #![expect(clippy::print_stdout, reason = "printing is what this example is for")]
 
@@ -15,7 +15,7 @@ use lopdf::{Dictionary, Document, Object, ObjectId};
 use serde_json::json;
 use tools::ingest::readers::{Limits, read, sniff};
 
-/// Measurements per reader and file; the median is reported.
+/// Number of measurements per reader and file; the median is reported.
 const ROUNDS: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -54,7 +54,7 @@ fn compare(file: &Path) -> Result<serde_json::Value, Box<dyn Error>> {
     Ok(result)
 }
 
-/// Seconds that pdftotext takes; `None` if it is not installed.
+/// Measures the seconds that pdftotext takes; `None` if it is not installed.
 fn pdftotext(file: &Path) -> Result<Option<f64>, Box<dyn Error>> {
     let begun = Instant::now();
     let status = Command::new("pdftotext").arg(file).arg("-").stdout(Stdio::null()).stderr(Stdio::null()).status();

@@ -1,5 +1,5 @@
-//! Records the model calls of a unit of work as they end, so that its owner can add them to the ledger even if the work
-//! fails, is cancelled, or continues without the model.
+//! Records the model calls of a unit of work (a tool call, an ingestion attempt) as they end, so that they reach the
+//! usage ledger even if the work fails, is cancelled, or continues without the model.
 
 use domain::ids::ModelCallId;
 use domain::ledger::{CallContext, LedgerEntry};
@@ -47,7 +47,8 @@ impl CallRecorder {
         PendingCall { recorder: self.clone(), operation, started: Instant::now(), ended: false }
     }
 
-    /// Takes the calls recorded so far as ledger entries. Each call is returned once, so that it gets only one id.
+    /// Drains the calls recorded so far and returns them as ledger entries with new ids. Each call is returned only
+    /// once.
     #[must_use]
     pub fn take(&self, ids: &dyn IdGen, context: CallContext, at: Timestamp) -> Vec<LedgerEntry> {
         let calls = std::mem::take(&mut *self.calls());
@@ -56,15 +57,15 @@ impl CallRecorder {
             at,
             context,
             tier: None,
-            // Token budgets apply to generated answers only; the cost counts in any case.
+            // Token budgets apply to generated answers only; costs are counted in any case.
             metered: false,
             call,
         };
         calls.into_iter().map(entry).collect()
     }
 
-    /// Sums the calls so far into one; for consecutive calls of the same kind. `served_by` is that of the last
-    /// call; the status is an error if any call failed.
+    /// Sums the recorded calls, which must be of the same operation, into one; `None` if there are none. `served_by` is
+    /// taken from the last call, with the failed attempts of all; the status is that of the last call that was not ok.
     #[must_use]
     pub fn total(&self) -> Option<ModelCall> {
         let calls = self.calls();
@@ -105,7 +106,7 @@ impl PendingCall {
         let took = self.started.elapsed();
         let call = match result {
             Ok(spent) => ModelCall::answered(self.operation, spent, took),
-            // No model was called.
+            // No request was sent to any model, so there is nothing to record.
             Err(ModelError::NotConfigured { .. }) => return,
             Err(error) => ModelCall::failed(self.operation, error, took),
         };
@@ -132,7 +133,7 @@ mod tests {
     use fakes::SequentialIds;
     use std::time::Duration;
 
-    /// Answers, fails or hangs, depending on the text.
+    /// An embedder that answers, fails or hangs, depending on the text.
     struct Model;
 
     #[async_trait::async_trait]

@@ -22,13 +22,13 @@ pub enum ToolError {
     /// The arguments do not match the tool's schema.
     #[error("invalid tool arguments: {detail}")]
     Arguments {
-        /// What is wrong with them; may be shown to the model.
+        /// What is wrong with the arguments; may be shown to the model.
         detail: String,
     },
     /// The requested object does not exist, or the caller may not see it.
     #[error("not found")]
     NotFound,
-    /// The call could not be recorded in the audit log; nothing was done, or the result is withheld.
+    /// The audit log could not be written: either the tool was not run, or its result is withheld.
     #[error("the tool call could not be recorded")]
     Audit(#[source] StoreError),
     /// The tool exceeded its time limit.
@@ -37,7 +37,7 @@ pub enum ToolError {
         /// Name of the tool.
         tool: &'static str,
     },
-    /// The tool has a bug.
+    /// The tool panicked, which is a bug in it.
     #[error("tool {tool} panicked")]
     Panicked {
         /// Name of the tool.
@@ -51,13 +51,13 @@ pub enum ToolError {
     Store {
         /// Name of the tool.
         tool: &'static str,
-        /// Error of the database.
+        /// The database error.
         source: StoreError,
     },
 }
 
 impl ToolError {
-    /// Adds the name of the tool to errors of the store, for `map_err`.
+    /// Returns a function for `map_err` that adds the tool's name to a store error.
     pub(crate) fn store(tool: ToolName) -> impl Fn(StoreError) -> Self {
         move |source| Self::Store { tool: tool.as_str(), source }
     }
@@ -108,7 +108,7 @@ pub enum IngestError {
     /// A form field is invalid, or the file is missing or empty.
     #[error("invalid upload form")]
     Form(#[from] FieldError),
-    /// The content is of a type that no reader supports; the file name does not matter.
+    /// No reader supports the content. The type is detected from the bytes, not from the file name.
     #[error("unsupported content type")]
     UnsupportedType,
     /// The blob store failed.
@@ -120,22 +120,22 @@ pub enum IngestError {
     /// The upload exceeded its time limit.
     #[error("the upload took longer than {} s", limit.as_secs())]
     TookTooLong {
-        /// Longest allowed duration.
+        /// The time limit.
         limit: Duration,
     },
-    /// User or tenant were suspended since the upload began.
+    /// The user or the tenant was suspended after the upload had started.
     #[error("the upload was refused: {code}")]
     Refused {
         /// Stable code of the refusal.
         code: RefusalCode,
     },
-    /// The uploader lost the right to upload since the upload began.
+    /// The user lost the right to upload after the upload had started.
     #[error("the user lost the right to upload")]
     NoLongerAllowed,
     /// The tenant has reached its quota of documents or bytes.
     #[error("the tenant's storage quota is exhausted")]
     QuotaExceeded,
-    /// The document to be superseded belongs to another user.
+    /// The document to be superseded was uploaded by another user, and the caller is no admin.
     #[error("only its uploader or an admin may supersede a document")]
     NotYours,
     /// Only users can upload; the worker and the system cannot.
@@ -187,7 +187,7 @@ impl Classify for IngestError {
                     .to_owned(),
             ),
             Self::NotYours => Some("Only its uploader or an admin may supersede a document.".to_owned()),
-            // The field error is reported with its pointer, not as a detail sentence.
+            // The HTTP layer reports a field error with its JSON pointer, so it needs no detail sentence.
             Self::Form(_) | Self::NoUser => None,
         }
     }

@@ -1,4 +1,4 @@
-//! The only way to call a tool: every call is validated, recorded, run and recorded again.
+//! The only way to call a tool: every call is checked, its intent is recorded, it runs, and its outcome is recorded.
 
 mod admission;
 mod facts;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-/// Calls tools on behalf of a permit.
+/// Calls tools with the rights of a permit.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ToolGateway: Send + Sync {
@@ -33,7 +33,7 @@ pub trait ToolGateway: Send + Sync {
     /// requires, and that the arguments match its schema; records the intent, runs the tool, records the outcome.
     ///
     /// # Errors
-    /// When a check fails or the tool fails. Every error leaves its outcome in the audit log.
+    /// When a check or the tool fails. The audit log then contains the refusal or the failed outcome.
     async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError>;
 }
 
@@ -47,15 +47,15 @@ pub struct RecordedTools {
     tracker: TaskTracker,
 }
 
-/// What the tool gateway is built from.
+/// The dependencies of [`RecordedTools`].
 pub struct ToolParts {
-    /// Transactions of one tenant.
+    /// Opens transactions that are restricted to one tenant.
     pub store: Arc<dyn Store>,
     /// Re-checks a permit's rights at the time of the call.
     pub rules: Arc<dyn AccessRules>,
-    /// Source of timestamps.
+    /// Supplies timestamps.
     pub clock: Arc<dyn Clock>,
-    /// Source of ids.
+    /// Supplies ids of audit rows and ledger entries.
     pub ids: Arc<dyn IdGen>,
     /// Tracks running calls, so that shutdown waits for them.
     pub tracker: TaskTracker,
@@ -69,11 +69,11 @@ struct GatewayInner {
 }
 
 impl RecordedTools {
-    /// Default time limit of a tool.
+    /// Time limit for running a tool; checks and audit writes are not included.
     pub const LIMIT: Duration = Duration::from_secs(30);
 
-    /// Builds a gateway for the tools of `registry`. Each call runs as a task of the tracker, which shutdown waits for,
-    /// so that its outcome is recorded even if the caller disconnects.
+    /// Creates a gateway for the tools of `registry`. Each call runs as a task of `parts.tracker`, so that its outcome
+    /// is recorded even if the caller disconnects; shutdown must wait for the tracker.
     #[must_use]
     pub fn new(registry: Registry, parts: ToolParts) -> Self {
         let ToolParts { store, rules, clock, ids, tracker } = parts;
@@ -89,10 +89,10 @@ impl ToolGateway for RecordedTools {
     }
 
     async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
-        let caller_left = CancellationToken::new();
-        let _on_drop = caller_left.clone().drop_guard();
+        let caller_disconnected = CancellationToken::new();
+        let _on_drop = caller_disconnected.clone().drop_guard();
         let (inner, permit) = (Arc::clone(&self.inner), permit.clone());
-        let task = async move { inner.execute(&permit, call, &caller_left).await };
+        let task = async move { inner.execute(&permit, call, &caller_disconnected).await };
         let task = self.tracker.spawn(task.in_current_span());
         task.await.unwrap_or(Err(ToolError::Stopped))
     }
@@ -103,7 +103,7 @@ impl GatewayInner {
         &self,
         permit: &Permit,
         call: ToolCall,
-        caller_left: &CancellationToken,
+        caller_disconnected: &CancellationToken,
     ) -> Result<Classified<ToolResult>, ToolError> {
         let mut invocation = Invocation::new(permit, &call);
         let Some(Registered { spec, tool }) = self.registry.find(&call.name) else {
@@ -119,7 +119,7 @@ impl GatewayInner {
         let result = match prepared {
             Ok(prepared) => {
                 let run = self.run(spec.name, prepared, scope);
-                caller_left.run_until_cancelled(run).await.unwrap_or(Err(ToolError::Stopped))
+                caller_disconnected.run_until_cancelled(run).await.unwrap_or(Err(ToolError::Stopped))
             }
             Err(error) => Err(error),
         };

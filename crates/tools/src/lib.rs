@@ -2,8 +2,8 @@
 //!
 //! [`gateway::RecordedTools`] is the only way to call a tool: it checks the caller, records the intent, runs the tool
 //! and records the outcome. [`registry::Registry`] lists the tools; none of them writes. [`retrieval::HybridSearch`]
-//! finds passages by meaning and by words, and estimates whether they answer the question. [`ingest::DocumentIngest`]
-//! accepts uploads and processes their jobs.
+//! finds passages by vector similarity and BM25, and estimates whether they answer the question.
+//! [`ingest::DocumentIngest`] accepts uploads and processes ingestion jobs.
 //!
 //! ```
 //! use domain::authorized::Permit;

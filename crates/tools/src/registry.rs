@@ -1,4 +1,4 @@
-//! The list of tools. A tool that is not registered cannot be called.
+//! The tool registry. A tool that is not registered cannot be called.
 
 use crate::builtin::{DocumentList, DocumentRead, MemoryRead, RagSearch};
 use crate::retrieval::HybridSearch;
@@ -9,7 +9,7 @@ use domain::tool::{ToolName, ToolSpec};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Argument names that no tool may have, because the caller's identity comes from the permit.
+/// Argument names that no tool may declare, because identity and rights must come from the permit.
 const RESERVED: [&str; 7] = ["tenant", "tenant_id", "user", "user_id", "role", "clearance", "scope"];
 
 /// Why a tool cannot be registered; a programming error found at startup.
@@ -21,7 +21,7 @@ pub enum RegistryError {
         /// Name of the tool.
         name: ToolName,
     },
-    /// A tool of this name exists already.
+    /// A tool with this name is already registered.
     #[error("tool {name} is registered twice")]
     Twice {
         /// Name of the tool.
@@ -33,7 +33,7 @@ pub enum RegistryError {
         /// Name of the tool.
         name: ToolName,
     },
-    /// Tenant, user and rights must not be arguments.
+    /// The schema declares a reserved argument, such as the tenant or the user.
     #[error("tool {name} has the argument `{argument}`, which must come from the permit")]
     ReservedArgument {
         /// Name of the tool.
@@ -59,7 +59,7 @@ impl Registry {
     /// The built-in tools.
     ///
     /// # Errors
-    /// When one of them breaks a rule of the registry.
+    /// When a built-in tool violates a rule of [`Registry::register`], which is a bug.
     pub fn builtin(store: &Arc<dyn Store>, search: HybridSearch) -> Result<Self, RegistryError> {
         let mut registry = Self::default();
         registry.register(RagSearch::new(search))?;
@@ -72,7 +72,7 @@ impl Registry {
     /// Adds a tool and checks its manifest entry.
     ///
     /// # Errors
-    /// When it writes, its name is taken, its schema allows unknown properties, or it has a reserved argument.
+    /// When the tool writes, its name is taken, its schema allows unknown properties or declares a reserved argument.
     pub fn register(&mut self, tool: impl Tool) -> Result<(), RegistryError> {
         let spec = tool.spec();
         let name = spec.name;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub struct CallScope {
     /// Tenant and user.
     pub scope: TenantScope,
-    /// Highest classification that the user may see now.
+    /// The user's clearance when the call was admitted.
     pub clearance: Classification,
     /// Highest classification that models may see, by the tenant's settings.
     pub model_limit: Classification,
@@ -26,20 +26,20 @@ pub struct CallScope {
     pub cloud_limit: Classification,
     /// Time at which the call was admitted.
     pub now: Timestamp,
-    /// Records the tool's model calls; the gateway adds them to the ledger however the tool ends.
+    /// Records the tool's model calls; the gateway writes them to the usage ledger even if the tool fails.
     pub models: CallRecorder,
 }
 
 /// A tool. It is registered once and called concurrently, always through the tool gateway.
 #[async_trait]
 pub trait Tool: Send + Sync + 'static {
-    /// The arguments; unknown ones must be refused with `#[serde(deny_unknown_fields)]`.
+    /// The arguments. The type must reject unknown fields with `#[serde(deny_unknown_fields)]`.
     type Arguments: DeserializeOwned + Send;
 
     /// The manifest entry of the tool.
     fn spec(&self) -> ToolSpec;
 
-    /// Id of the object that the call is about, if any; for the audit log.
+    /// Id of the object that the call operates on, for the audit log; `None` if there is no single object.
     fn target(&self, _arguments: &Self::Arguments) -> Option<Uuid> {
         None
     }
@@ -51,12 +51,12 @@ pub trait Tool: Send + Sync + 'static {
     async fn run(&self, call: CallScope, arguments: Self::Arguments) -> Result<Classified<ToolResult>, ToolError>;
 }
 
-/// A running call.
+/// The future of a running tool call.
 pub(crate) type Running<'t> = BoxFuture<'t, Result<Classified<ToolResult>, ToolError>>;
 
 /// A call with parsed arguments, ready to run.
 pub(crate) struct Prepared<'t> {
-    /// Id of the object that the call is about.
+    /// Id of the object that the call operates on, for the audit log.
     pub(crate) target: Option<Uuid>,
     run: Box<dyn FnOnce(CallScope) -> Running<'t> + Send + 't>,
 }
@@ -68,9 +68,9 @@ impl<'t> Prepared<'t> {
     }
 }
 
-/// A tool with its argument type erased, so that a registry can hold several.
+/// A tool with its argument type erased, so that the registry can hold tools of different types.
 pub(crate) trait AnyTool: Send + Sync {
-    /// Parses the arguments; null counts as an empty object.
+    /// Parses the arguments; `null` is treated as an empty object.
     fn prepare(&self, arguments: Value) -> Result<Prepared<'_>, ToolError>;
 }
 
@@ -79,7 +79,7 @@ impl<T: Tool> AnyTool for T {
         let arguments = match arguments {
             Value::Null => Value::Object(serde_json::Map::new()),
             object @ Value::Object(_) => object,
-            // Serde would accept an array as the fields in order.
+            // Serde would also accept an array and assign its items to the fields in order.
             _ => return Err(ToolError::Arguments { detail: "the arguments are not a JSON object".to_owned() }),
         };
         let arguments: T::Arguments =

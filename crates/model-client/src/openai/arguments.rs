@@ -1,18 +1,18 @@
-//! Repairs tool call arguments that are almost JSON. Models without constrained decoding wrap them in a code fence, end
-//! them too early, use Python's quotes and constants, or encode the whole object as a JSON string.
+//! Repairs tool call arguments that are almost valid JSON. Models without constrained decoding wrap them in a code
+//! fence, omit closing brackets, use Python's quotes and constants, or encode the whole object as a JSON string.
 //!
-//! The repair invents no values. It closes what is left open, so arguments cut off by a token limit must not be passed
-//! here. It is a single pass without recursion over a bounded text: model output is untrusted input, and the JSON
-//! repair crates recurse without a limit.
+//! The repair invents no values, but it closes open strings and brackets, so arguments truncated by a token limit must
+//! not be passed here. It is a single pass without recursion over a bounded text, because model output is untrusted;
+//! the existing JSON repair crates recurse without a limit.
 
 use serde_json::Value;
 
-/// Longer arguments (bytes) are not repaired.
+/// Maximum length of arguments to repair, in bytes; longer ones are returned unchanged.
 const MAX_BYTES: usize = 64 << 10;
-/// Arguments nested deeper are not repaired.
+/// Maximum nesting depth of arguments to repair; deeper ones are returned unchanged.
 const MAX_DEPTH: usize = 64;
 
-/// `arguments` as a JSON object, or unchanged if they cannot be repaired.
+/// Returns `arguments` as a JSON object, or unchanged if they cannot be repaired.
 pub(super) fn repair(arguments: String) -> String {
     let text = arguments.trim();
     if is_object(text) {
@@ -26,7 +26,7 @@ pub(super) fn repair(arguments: String) -> String {
     }
     let quoted = serde_json::from_str::<String>(text).ok();
     let text = from_first_brace(quoted.as_deref().unwrap_or(text));
-    let candidates = [text.map(str::to_owned), text.and_then(balanced)];
+    let candidates = [text.map(str::to_owned), text.and_then(repair_syntax)];
     candidates.into_iter().flatten().find(|candidate| is_object(candidate)).unwrap_or(arguments)
 }
 
@@ -34,15 +34,16 @@ fn is_object(text: &str) -> bool {
     matches!(serde_json::from_str(text), Ok(Value::Object(_)))
 }
 
-/// The text from the first brace on, without a closing code fence.
+/// The text from the first `{` on, without a closing code fence; `None` if there is no `{`.
 fn from_first_brace(text: &str) -> Option<&str> {
     let text = &text[text.find('{')?..];
     let text = text.trim_end().trim_end_matches('`').trim_end();
     Some(text)
 }
 
-/// Replaces Python's quotes and constants, drops trailing commas and adds missing closing brackets.
-fn balanced(text: &str) -> Option<String> {
+/// Converts Python's quotes and constants to JSON, removes trailing commas, and closes open strings and brackets. Text
+/// after the object is dropped. `None` if the text cannot be repaired.
+fn repair_syntax(text: &str) -> Option<String> {
     let mut repair = Repair { out: String::with_capacity(text.len() + 8), open: Vec::new(), quote: None };
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
@@ -59,9 +60,9 @@ fn balanced(text: &str) -> Option<String> {
 
 struct Repair {
     out: String,
-    /// Closing brackets of the open objects and arrays.
+    /// The closing brackets that are still missing, innermost last.
     open: Vec<char>,
-    /// Closing quote of the current string.
+    /// The quote that ends the current string; `None` outside of strings.
     quote: Option<char>,
 }
 
@@ -69,7 +70,7 @@ impl Repair {
     fn in_string(&mut self, quote: char, c: char, rest: &mut std::str::Chars<'_>) {
         match c {
             '\\' => {
-                // Python may escape its own quote, JSON may not.
+                // Python allows an escaped single quote, JSON does not.
                 match rest.next() {
                     Some('\'') => self.out.push('\''),
                     Some(escaped) => self.out.extend(['\\', escaped]),
@@ -87,7 +88,8 @@ impl Repair {
         }
     }
 
-    /// `None` if the text is nested too deeply or closes a bracket that is not open.
+    /// Processes a character outside of strings; returns the remaining characters. `None` if the text is nested too
+    /// deeply or closes a bracket that is not open.
     fn outside_string<'t>(&mut self, c: char, rest: std::str::Chars<'t>) -> Option<std::str::Chars<'t>> {
         match c {
             '"' | '\'' => {
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_models_write_instead_of_json_is_read() {
+    fn common_malformed_arguments_are_repaired() {
         let wanted = json!({"query": "seal of P-101A", "top_k": 3});
         for text in [
             r#"{"query": "seal of P-101A", "top_k": 3}"#,
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_lists_and_constants_are_closed_and_kept() {
+    fn open_strings_and_lists_are_closed_and_constants_converted() {
         assert_eq!(read(r#"{"a": [1, 2, {"b": "half"#), json!({"a": [1, 2, {"b": "half"}]}));
         assert_eq!(
             read(r#"{"a": True, "b": None, "c": ["Trueman",]}"#),
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_put_right_is_left_as_it_was() {
+    fn irreparable_arguments_are_returned_unchanged() {
         let deep = "[{\"a\":".repeat(5_000);
         for text in ["no object at all", "[1, 2]", r#"{"a": }"#, "{]", deep.as_str()] {
             assert_eq!(repair(text.to_owned()), text);

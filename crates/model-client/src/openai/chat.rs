@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, field};
 
-/// Chat model behind OpenAI-compatible servers.
+/// A chat model that is served by OpenAI-compatible servers.
 pub struct OpenAiChat {
     router: Arc<Router>,
     fast: Vec<Route>,
@@ -30,7 +30,7 @@ pub struct OpenAiChat {
 }
 
 impl OpenAiChat {
-    /// Uses the routes of the `fast` and `heavy` tiers in `settings`.
+    /// Creates a chat model with the routes of the `fast` and `heavy` tiers.
     ///
     /// # Errors
     /// If a tier refers to an unknown backend.
@@ -50,7 +50,7 @@ impl OpenAiChat {
         }
     }
 
-    /// Sends the request to one backend and reads until the model starts to answer.
+    /// Sends the request to one backend within a new span, and reads until the model starts to answer.
     async fn begin(&self, attempt: Attempt, request: &ChatRequest) -> Result<AnswerStream, ModelError> {
         let span = self.span(&attempt, request);
         let begun = self.start(attempt, request, &span).instrument(span.clone()).await;
@@ -59,7 +59,8 @@ impl OpenAiChat {
         })
     }
 
-    /// Span with the attributes of the OpenTelemetry GenAI conventions; messages only if `record_content` is set.
+    /// Creates a span with the attributes of the OpenTelemetry GenAI conventions. Includes the messages only if
+    /// `record_content` is set.
     fn span(&self, attempt: &Attempt, request: &ChatRequest) -> Span {
         let (server, model) = (&attempt.backend.server, attempt.model.as_str());
         let span = tracing::info_span!(
@@ -111,7 +112,7 @@ impl ChatModel for OpenAiChat {
     }
 
     fn highest_classification(&self, tier: ModelTier, caller: &ModelCaller) -> Classification {
-        // Without any backend nothing is sent; the request then fails with `NotConfigured`.
+        // Without routes, nothing is sent to any model: the request fails with `NotConfigured`.
         self.router.highest_classification(self.routes(tier), caller).unwrap_or(Classification::Restricted)
     }
 
@@ -124,7 +125,7 @@ impl ChatModel for OpenAiChat {
     }
 }
 
-/// A streaming answer. Dropping it closes the connection, releases the concurrency permit and ends the span.
+/// An answer being streamed. Dropping it closes the connection, releases the concurrency permit and ends the span.
 struct AnswerStream {
     events: Events,
     reader: AnswerReader,
@@ -194,7 +195,7 @@ impl AnswerStream {
             }
             let server = &self.attempt.backend.server;
             let now = Instant::now();
-            let wait = Wait { since: now, deadline: (now + server.timeouts.between_tokens).min(self.deadline) };
+            let wait = EventWait { since: now, deadline: (now + server.timeouts.between_tokens).min(self.deadline) };
             if let Err(error) = read_event(&mut self.events, &mut self.reader, server, wait).await {
                 self.attempt.interrupted();
                 self.end(Some(&error));
@@ -204,7 +205,7 @@ impl AnswerStream {
         }
     }
 
-    /// Records usage and cost of a delta before the caller gets it.
+    /// Records a delta in metrics and span before the caller gets it; completes the usage and cost of the last one.
     fn deliver(&mut self, delta: ChatDelta) -> ChatDelta {
         match delta {
             ChatDelta::Finished { reason, usage, estimated, cost } => {
@@ -227,7 +228,8 @@ impl AnswerStream {
         }
     }
 
-    /// Estimates the prompt tokens if the server does not report them: three bytes per token, as budgets do.
+    /// Adds an estimate of the prompt tokens if the server does not report them: one token per three bytes, as for
+    /// budgets.
     fn estimated(&self, usage: TokenUsage) -> TokenUsage {
         let input_tokens = u32::try_from(self.prompt_bytes.div_ceil(3)).unwrap_or(u32::MAX);
         TokenUsage { input_tokens, ..usage }
@@ -252,12 +254,12 @@ impl AnswerStream {
 
 impl Drop for AnswerStream {
     fn drop(&mut self) {
-        // The caller dropped the stream before its end.
+        // Has an effect only if the caller dropped the stream before its end.
         self.end(None);
     }
 }
 
-/// Cost of a call: by the configured price, otherwise as reported by the server.
+/// Cost of a call: computed from the configured price, or as reported by the server if no price is configured.
 pub(super) fn call_cost(price: Price, usage: TokenUsage, reported: MicroCost) -> MicroCost {
     if price == Price::default() { reported } else { price.of(usage) }
 }
@@ -279,7 +281,7 @@ fn prompt_bytes(request: &ChatRequest) -> usize {
     request.prompt.content().iter().map(message_bytes).sum::<usize>() + tools.sum::<usize>()
 }
 
-/// A response whose model has started to answer.
+/// A response that contains the start of the model's answer.
 struct OpenedAnswer {
     events: Events,
     reader: AnswerReader,
@@ -296,7 +298,7 @@ async fn open(attempt: &Attempt, request: &ChatRequest, started: Instant) -> Res
     let mut events = opened.map_err(|_| server.timed_out(started))??;
     let mut reader = AnswerReader::new(server.name());
     while !reader.has_begun() && !reader.has_ended() {
-        read_event(&mut events, &mut reader, server, Wait { since: started, deadline }).await?;
+        read_event(&mut events, &mut reader, server, EventWait { since: started, deadline }).await?;
     }
     Ok(OpenedAnswer { events, reader, proxy })
 }
@@ -317,25 +319,25 @@ async fn post(server: &Server, model: &str, request: &ChatRequest, deadline: Ins
     .map_err(|failure| failure.error)
 }
 
-/// How long to wait for an event.
-struct Wait {
+/// Deadline for the next event, and the start of the wait for the timeout error.
+struct EventWait {
     since: Instant,
     deadline: Instant,
 }
 
-/// Reads one event, or the end of the stream.
+/// Reads and processes one event or the end of the stream.
 async fn read_event(
     events: &mut Events,
     reader: &mut AnswerReader,
     server: &Server,
-    wait: Wait,
+    wait: EventWait,
 ) -> Result<(), ModelError> {
     match timeout_at(wait.deadline, events.next()).await {
-        // A finished answer is complete even if the connection stays open.
+        // If the finish reason has arrived, the answer is complete even if the connection stays open.
         Err(_) => reader.end().map_err(|_| server.timed_out(wait.since)),
         Ok(None) => reader.end(),
         Ok(Some(Ok(data))) => reader.event(&data),
-        // A finished answer is complete however the connection ends.
+        // If the finish reason has arrived, the answer is complete even if the connection fails afterwards.
         Ok(Some(Err(error))) => reader.end().map_err(|_| error),
     }
 }

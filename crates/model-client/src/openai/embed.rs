@@ -2,7 +2,7 @@
 
 use super::http::{Endpoint, ProxyHeaders, RequestContext, Server, read_limited};
 use super::request::EmbedBody;
-use super::response::{Embeddings, ServerError, Vector};
+use super::response::{EmbeddingsResponse, ServerError, Vector};
 use super::unary::{ParsedResponse, UnaryCall};
 use crate::config::{EmbeddingSettings, ModelSettings};
 use crate::error::SetupError;
@@ -21,14 +21,14 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-/// Maximum size of a response, bytes; 32 vectors of 4,096 numbers take about 3 MB as text.
+/// Maximum size of a response in bytes; 32 vectors of 4,096 numbers take about 3 MB as text.
 const MAX_RESPONSE_BYTES: usize = 64 << 20;
-/// Maximum number of concurrent document batches, so that queries find the server free.
-const DOCUMENT_BATCHES: usize = 4;
+/// Maximum number of concurrent document batches, to leave capacity of the server for queries.
+const MAX_DOCUMENT_BATCHES: usize = 4;
 /// Special tokens that a model adds to each text.
 const SPECIAL_TOKENS: usize = 2;
 
-/// Embedding model behind OpenAI-compatible servers, which must all serve the same model.
+/// An embedding model that is served by OpenAI-compatible servers. All routes must serve the same model.
 pub struct OpenAiEmbedder {
     router: Arc<Router>,
     routes: Vec<Route>,
@@ -38,8 +38,8 @@ pub struct OpenAiEmbedder {
 }
 
 impl OpenAiEmbedder {
-    /// Uses the routes of the `embed` tier. The dimension is the configured one, or that of a vector requested from a
-    /// backend now; if none answers, that of the first vector that arrives later.
+    /// Creates an embedder with the routes of the `embed` tier. Unless the dimension is configured, requests a vector
+    /// to determine it; if no backend answers, the first later vector determines it.
     ///
     /// # Errors
     /// If the tier has no routes or refers to an unknown backend.
@@ -51,7 +51,7 @@ impl OpenAiEmbedder {
         Ok(embedder)
     }
 
-    /// Like [`connect`](Self::connect), without asking a backend for the dimension.
+    /// Like [`connect`](Self::connect), but sends no request to determine the dimension.
     pub(crate) fn new(router: &Arc<Router>, settings: &ModelSettings) -> Result<Self, SetupError> {
         let routes = router.routes(&settings.tiers.embed)?;
         let first = routes.first().ok_or(SetupError::NoServer)?.model.clone();
@@ -61,12 +61,12 @@ impl OpenAiEmbedder {
             routes,
             settings: EmbeddingSettings { name, ..settings.embedding.clone() },
             dimension: settings.embedding.dimension.map(OnceLock::from).unwrap_or_default(),
-            documents: Semaphore::new(DOCUMENT_BATCHES),
+            documents: Semaphore::new(MAX_DOCUMENT_BATCHES),
         })
     }
 
     async fn request_dimension(&self) {
-        // Public text of the platform itself, not of a tenant.
+        // The text is the platform's own and public; no tenant's data is sent.
         let (tenant, cloud_limit) = (TenantId::from_uuid(Uuid::nil()), Classification::Public);
         let request = EmbedRequest {
             caller: ModelCaller { tenant, user: None, cloud_limit },
@@ -76,18 +76,18 @@ impl OpenAiEmbedder {
         };
         if let Err(error) = self.embed(request).await {
             tracing::warn!(model = self.settings.name, %error,
-                "the embedding model does not answer yet; it is asked again with the first text");
+                "the embedding model did not answer; its dimension will be determined by the first vector");
         }
     }
 
-    /// `text` as the model's input: with its prefix, truncated to the model's limit.
+    /// The model's input for `text`: with the prefix for the purpose, truncated to the model's input limit.
     fn input(&self, purpose: EmbedPurpose, text: &str) -> String {
         let prefix = match purpose {
             EmbedPurpose::Query => &self.settings.query_prefix,
             EmbedPurpose::Document => &self.settings.document_prefix,
         };
         let room = self.settings.max_tokens.saturating_sub(SPECIAL_TOKENS + estimate::tokens(prefix));
-        format!("{prefix}{}", estimate::cut(text, room))
+        format!("{prefix}{}", estimate::truncate(text, room))
     }
 
     async fn embed_batch(
@@ -136,9 +136,10 @@ impl OpenAiEmbedder {
         Ok(ParsedResponse { proxy, ..self.parse(server, &body, inputs.len())? })
     }
 
-    /// Parses `count` vectors, normalized to length 1, in the order of the texts. All must have the same dimension.
+    /// Parses a response with `count` vectors and returns them in the order of the texts, scaled to length 1. All must
+    /// have the same dimension.
     fn parse(&self, server: &Server, body: &[u8], count: usize) -> Result<ParsedResponse<Vec<Vec<f32>>>, ModelError> {
-        let answer: Embeddings = serde_json::from_slice(body)
+        let answer: EmbeddingsResponse = serde_json::from_slice(body)
             .map_err(|_| server.invalid_response("the body is not an embeddings object"))?;
         if let Some(error) = answer.error.as_ref().filter(|error| !error.is_null()) {
             return Err(ServerError::from_value(error).into_model_error(server.name()));
@@ -153,7 +154,7 @@ impl OpenAiEmbedder {
         Ok(ParsedResponse { value, model: answer.model, usage: answer.usage, proxy: ProxyHeaders::default() })
     }
 
-    /// Fails unless all vectors have the known dimension; the first vectors determine it.
+    /// Fails unless all vectors have the known dimension; if it is not known yet, the first vector determines it.
     fn check_dimension(&self, server: &Server, vectors: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, ModelError> {
         if vectors.iter().any(Vec::is_empty) {
             return Err(server.invalid_response("there are fewer vectors than texts"));
@@ -183,8 +184,8 @@ fn vector(server: &Server, embedded: super::response::Embedded) -> Result<Vec<f3
 
 #[async_trait]
 impl Embedder for OpenAiEmbedder {
-    /// The name includes the dimension, since a server may assign an alias to another model. The dimension is 0 until
-    /// the first vector arrives.
+    /// The name includes the dimension, because an alias at the server may later refer to another model. The dimension
+    /// is 0 until the first vector arrives, unless it is configured.
     fn model(&self) -> EmbeddingModel {
         let dimension = self.dimension.get().copied().unwrap_or(0);
         let name = format!("{}-{dimension}", self.settings.name);
@@ -197,11 +198,11 @@ impl Embedder for OpenAiEmbedder {
 
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let EmbedRequest { caller, purpose, texts, classification } = request;
-        let about = RequestContext { caller, classification };
+        let context = RequestContext { caller, classification };
         let inputs: Vec<String> = texts.iter().map(|text| self.input(purpose, text)).collect();
         let mut all = EmbedResponse { vectors: Vec::with_capacity(inputs.len()), spent: CallUsage::default() };
         for batch in inputs.chunks(self.settings.batch.max(1)) {
-            let (vectors, spent) = self.embed_batch(purpose, about, batch).await?;
+            let (vectors, spent) = self.embed_batch(purpose, context, batch).await?;
             all.vectors.extend(vectors);
             all.spent = sum(all.spent, spent);
         }
@@ -213,7 +214,7 @@ impl Embedder for OpenAiEmbedder {
     }
 }
 
-/// Adds the usage of two batches; `served_by` is that of the later one.
+/// Sums the usage of two batches; `served_by` is that of the later one, with the failed attempts of both.
 fn sum(earlier: CallUsage, later: CallUsage) -> CallUsage {
     let (mut usage, mut cost, mut served_by) = (later.usage, later.cost, later.served_by);
     usage += earlier.usage;
@@ -229,7 +230,7 @@ fn sum(earlier: CallUsage, later: CallUsage) -> CallUsage {
     }
 }
 
-/// `vector` scaled to length 1; `None` for a zero vector or one with NaN or infinite components.
+/// Scales `vector` to length 1; `None` for a zero vector, or one with NaN or infinite components.
 fn normalized(mut vector: Vec<f32>) -> Option<Vec<f32>> {
     let length = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
     if !length.is_finite() || length == 0.0 {

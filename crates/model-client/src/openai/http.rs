@@ -1,5 +1,5 @@
-//! HTTP calls to one server: URL, authentication, limits, and the classification of failures. Retries and fallbacks are
-//! the router's task.
+//! The HTTP client for one server: URLs, authentication, limits, and classification of failures. Retries and fallbacks
+//! are done by the router.
 
 use super::response::{ServerError, micros};
 use super::stream::sanitized_name;
@@ -19,26 +19,26 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
-/// Maximum number of bytes read of an error response.
+/// Maximum size of an error response, in bytes.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// Reason of [`ModelError::Unavailable`] if no connection could be established.
+/// The reason in [`ModelError::Unavailable`] if no connection could be established.
 pub(crate) const NO_CONNECTION: &str = "no connection";
 
 /// An endpoint of an OpenAI-compatible server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Endpoint {
-    /// `POST /chat/completions`: chat completions.
+    /// `POST /v1/chat/completions`.
     Chat,
-    /// `POST /embeddings`: text embeddings.
+    /// `POST /v1/embeddings`.
     Embeddings,
-    /// Reranking under `/v1`.
+    /// `POST /v1/rerank`.
     Rerank,
-    /// Reranking without `/v1`, for servers that do not count it among OpenAI's endpoints.
+    /// `POST /rerank`, for servers that offer reranking outside of `/v1`.
     BareRerank,
-    /// List of models.
+    /// `GET /v1/models`: the list of models.
     Models,
-    /// `GET /models`: the health check.
+    /// The health check; its path depends on the dialect.
     Health,
 }
 
@@ -53,15 +53,15 @@ pub(crate) struct Server {
     api_version: Option<String>,
     proxy_fallbacks: Classification,
     cache_salts: Option<CacheSalts>,
-    /// The server rejected `max_tokens` once and expects `max_completion_tokens`.
+    /// Set once the server has rejected `max_tokens`, because it expects `max_completion_tokens`.
     pub(crate) wants_max_completion_tokens: AtomicBool,
-    /// The server has no `/v1/rerank`, only `/rerank`.
+    /// Set once the server has turned out to have `/rerank` but not `/v1/rerank`.
     pub(crate) has_bare_rerank_only: AtomicBool,
     /// Connect and response timeouts.
     pub(crate) timeouts: Timeouts,
 }
 
-/// What decides where a request may be sent.
+/// Who sends a request, and how its content is classified; decides which backends may get it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestContext {
     /// Tenant and user on whose behalf the request is sent.
@@ -72,20 +72,20 @@ pub(crate) struct RequestContext {
 
 /// A failed call.
 pub(crate) struct Failure {
-    /// The failure as the platform reports it.
+    /// The classified error.
     pub(crate) error: ModelError,
     /// HTTP status, if there was a response.
     pub(crate) status: Option<u16>,
-    /// The request parameter that the server rejects; empty if it names none.
+    /// The request parameter that the server rejected; empty if it named none.
     pub(crate) param: String,
 }
 
 impl Server {
-    /// Builds the HTTP client for `settings`.
+    /// Creates a client for the backend; does not connect yet.
     pub(crate) fn new(settings: &BackendSettings) -> Result<Self, SetupError> {
         let url = &settings.base_url;
         let builder = Client::builder().connect_timeout(settings.timeouts.connect).redirect(Policy::none());
-        // A proxy from the environment applies to remote hosts, never to this machine.
+        // Ignore the proxy of the environment variables for servers on this machine.
         let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
         Ok(Self {
             name: settings.name.clone(),
@@ -103,12 +103,12 @@ impl Server {
         })
     }
 
-    /// Enables salts for the prefix cache if the dialect supports them.
+    /// Enables prefix cache salts if the dialect supports them (vLLM only).
     pub(crate) fn with_cache_salts(self, salts: Option<&CacheSalts>) -> Self {
         Self { cache_salts: salts.filter(|_| self.dialect == Dialect::Vllm).cloned(), ..self }
     }
 
-    /// The salt that separates the caller's tenant from others in the server's prefix cache.
+    /// The prefix cache salt of the caller's tenant; `None` if salts are not enabled.
     pub(crate) fn cache_salt(&self, caller: &ModelCaller) -> Option<String> {
         self.cache_salts.as_ref().map(|salts| salts.for_tenant(caller.tenant))
     }
@@ -123,13 +123,13 @@ impl Server {
         self.dialect
     }
 
-    /// Whether a proxy must not use its own fallbacks for this request.
+    /// Whether the request must tell a LiteLLM proxy not to use its own fallbacks.
     pub(crate) fn forbids_fallbacks(&self, context: RequestContext) -> bool {
         let limit = self.proxy_fallbacks.min(context.caller.cloud_limit);
         self.dialect == Dialect::LiteLlm && context.classification > limit
     }
 
-    /// Sends `body`; returns the response if its status is a success.
+    /// Sends `body` as JSON. Returns the response if its status is 2xx, before the body is read.
     pub(crate) async fn post(
         &self,
         endpoint: Endpoint,
@@ -148,7 +148,7 @@ impl Server {
         response.unwrap_or_else(|_| Err(self.timed_out(started).into()))
     }
 
-    /// Gets an endpoint without a model; returns the response if its status is a success.
+    /// Sends a GET request to an endpoint that needs no model. Returns the response if its status is 2xx.
     pub(crate) async fn get(&self, endpoint: Endpoint, deadline: Instant) -> Result<Response, Failure> {
         let started = Instant::now();
         let response = timeout_at(deadline, self.send(self.client.get(self.url(endpoint, "")))).await;
@@ -173,7 +173,7 @@ impl Server {
         Err(Failure { status: Some(status), param: error.param.clone(), error: error.into_model_error(&self.name) })
     }
 
-    /// URL of `endpoint`; `model` matters only for Azure's URLs by deployment.
+    /// URL of `endpoint`; `model` is used only in Azure's URLs that contain the deployment.
     fn url(&self, endpoint: Endpoint, model: &str) -> String {
         if let Some(version) = &self.api_version {
             return deployment_url(&self.base, endpoint, model, version);
@@ -210,14 +210,14 @@ impl From<ModelError> for Failure {
     }
 }
 
-/// LiteLLM's response headers; defaults for other servers.
+/// What LiteLLM reports in response headers; default values for other servers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProxyHeaders {
-    /// Cost of the call; zero if not reported.
+    /// Cost of the call; 0 if not reported.
     pub(crate) cost: MicroCost,
-    /// The proxy used a fallback of its own.
+    /// Whether the proxy used a fallback of its own.
     pub(crate) fallback: bool,
-    /// The model that served; the body may contain the proxy's alias instead.
+    /// The model that served the request; the body may contain the proxy's alias instead.
     pub(crate) model: Option<String>,
 }
 
@@ -253,7 +253,7 @@ pub(crate) async fn read_limited(
     }
 }
 
-/// The URL without a trailing `/v1`, which every path adds.
+/// The base URL without a trailing `/v1`, because the endpoint paths contain it.
 fn base_url(url: &Url) -> Result<String, SetupError> {
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         let address = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
@@ -266,7 +266,7 @@ fn base_url(url: &Url) -> Result<String, SetupError> {
     Ok(text.strip_suffix("/v1").unwrap_or(text).to_owned())
 }
 
-/// Azure's older URLs, with the deployment in the path.
+/// Azure's older form of URLs, with the deployment in the path and the API version in the query.
 fn deployment_url(base: &str, endpoint: Endpoint, model: &str, version: &str) -> String {
     let Ok(mut url) = Url::parse(base.strip_suffix("/openai").unwrap_or(base)) else { return base.to_owned() };
     if let Ok(mut segments) = url.path_segments_mut() {
@@ -291,7 +291,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The delay that the server asks for: seconds, or Azure's milliseconds. HTTP dates are ignored.
+/// The delay from `Retry-After` (seconds) or Azure's `retry-after-ms`. HTTP dates are ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
     let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number(RETRY_AFTER.as_str()))?;

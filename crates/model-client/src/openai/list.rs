@@ -4,7 +4,7 @@ use super::http::{Endpoint, Failure, Server, read_limited};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-/// Maximum size of the response, bytes; OpenAI's list has about 20 kB.
+/// Maximum size of the response in bytes; OpenAI's list has about 20 kB.
 const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
 #[derive(Deserialize, Default)]
@@ -20,7 +20,7 @@ struct Model {
     id: String,
 }
 
-/// The names of the server's models, sorted.
+/// Requests the names of the server's models; returns them sorted.
 pub(crate) async fn models(server: &Server, deadline: Instant) -> Result<Vec<String>, Failure> {
     let started = Instant::now();
     let response = server.get(Endpoint::Models, deadline).await?;

@@ -1,5 +1,5 @@
-//! Client of servers with OpenAI's chat completions and embeddings and the de facto `/rerank`: LiteLLM, vLLM, Ollama,
-//! llama.cpp, Azure, OpenAI.
+//! Client for servers with OpenAI's chat completions and embeddings API and the de-facto standard `/rerank`: LiteLLM,
+//! vLLM, Ollama, llama.cpp, Azure, OpenAI.
 
 mod arguments;
 mod chat;

@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// The field that limits the output tokens.
+/// Name of the request field that limits the output tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LimitField {
-    /// Understood by nearly every server.
+    /// `max_tokens`, which nearly every server understands.
     MaxTokens,
-    /// Required by newer models of OpenAI and Azure, which reject `max_tokens`.
+    /// `max_completion_tokens`, required by newer models of OpenAI and Azure, which reject `max_tokens`.
     MaxCompletionTokens,
 }
 
@@ -31,15 +31,15 @@ pub(super) struct ChatBody<'a> {
     max_completion_tokens: Option<u32>,
     #[serde(flatten)]
     options: Options<'a>,
-    /// LiteLLM: forbids the proxy's own fallbacks.
+    /// LiteLLM only: forbids the proxy's own fallbacks.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     disable_fallbacks: bool,
-    /// vLLM: separates tenants in the prefix cache.
+    /// vLLM only: isolates the tenant in the prefix cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_salt: Option<String>,
 }
 
-/// [`ChatOptions`] without unset options: some servers reject null.
+/// The [`ChatOptions`] on the wire. Unset options are omitted, because some servers reject null.
 #[derive(Serialize)]
 struct Options<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,8 +63,8 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// Tool options are omitted without tools, because OpenAI rejects them, and for Ollama, which does not support
-    /// them.
+    /// Omits the tool options if the request has no tools, because OpenAI then rejects them, and for Ollama, which does
+    /// not support them.
     fn new(options: &'a ChatOptions, dialect: Dialect, has_tools: bool) -> Self {
         let sends_tool_options = has_tools && dialect != Dialect::Ollama;
         Self {
@@ -82,7 +82,7 @@ impl<'a> Options<'a> {
 }
 
 impl<'a> ChatBody<'a> {
-    /// The body of `request` for the server's `model`.
+    /// The body of a streaming chat request for the server's `model`.
     pub(super) fn new(server: &Server, model: &'a str, request: &'a ChatRequest, limit: LimitField) -> Self {
         let max_tokens = |field| (limit == field).then_some(request.max_output_tokens);
         let ids = if server.dialect() == Dialect::Vllm { CallIds::Short } else { CallIds::Unchanged };
@@ -102,18 +102,18 @@ impl<'a> ChatBody<'a> {
     }
 }
 
-/// The prompt as JSON for a span attribute.
+/// The prompt as JSON, for the span attribute `gen_ai.input.messages`.
 pub(super) fn recorded_prompt(request: &ChatRequest) -> String {
     let messages: Vec<Value> = request.prompt.content().iter().map(|m| wire_message(m, CallIds::Unchanged)).collect();
     Value::Array(messages).to_string()
 }
 
-/// How the ids of tool calls are sent.
+/// How the ids of tool calls are encoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CallIds {
     Unchanged,
-    /// Hashed to nine letters and digits: Mistral's chat templates, which vLLM applies, reject other ids, and the
-    /// conversation may have started at another server.
+    /// Hashed to nine hexadecimal digits, unless the id already consists of nine letters and digits. Mistral's chat
+    /// templates, which vLLM applies, reject other ids, and ids may come from another server in the same conversation.
     Short,
 }
 
@@ -129,8 +129,8 @@ impl CallIds {
     }
 }
 
-/// The messages on the wire. Consecutive user messages are joined: the chat templates of Mistral and Gemma reject them,
-/// and any server may serve such a model.
+/// Converts the prompt to messages on the wire. Consecutive user messages are joined, because the chat templates of
+/// Mistral and Gemma reject them, and any server may serve such a model.
 fn wire_messages(prompt: &[PromptMessage], ids: CallIds) -> Vec<Value> {
     let mut messages: Vec<Value> = Vec::with_capacity(prompt.len());
     for message in prompt {
@@ -178,9 +178,9 @@ fn tool(tool: &OfferedTool) -> Value {
 pub(super) struct EmbedBody<'a> {
     /// The model's name at the server.
     pub model: &'a str,
-    /// Texts with their prefixes.
+    /// The texts, with the prefix for their purpose.
     pub input: &'a [String],
-    /// Always `float`; base64 is not supported everywhere.
+    /// Always `float`, because not every server supports base64.
     pub encoding_format: &'static str,
     /// LiteLLM: forbids the proxy's own fallbacks.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -191,11 +191,11 @@ pub(super) struct EmbedBody<'a> {
 pub(super) struct RerankBody<'a> {
     /// The model's name at the server.
     pub model: &'a str,
-    /// Query of the search.
+    /// The search query.
     pub query: &'a str,
     /// Passages to score.
     pub documents: Vec<&'a str>,
-    /// Number of passages; some servers return fewer by default.
+    /// Number of scores to return: all of them, because some servers return fewer by default.
     pub top_n: usize,
     /// LiteLLM: forbids the proxy's own fallbacks.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -2,7 +2,7 @@
 
 use super::http::{Endpoint, ProxyHeaders, RequestContext, Server, read_limited};
 use super::request::RerankBody;
-use super::response::{Rerank, ScoredPassage, ServerError};
+use super::response::{RerankResponse, ScoredPassage, ServerError};
 use super::unary::{ParsedResponse, UnaryCall};
 use crate::config::{ModelSettings, RerankSettings};
 use crate::error::SetupError;
@@ -16,14 +16,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::time::{Instant, timeout_at};
 
-/// Maximum size of a response, bytes; many servers return the passages.
+/// Maximum size of a response in bytes; many servers include the passages.
 const MAX_RESPONSE_BYTES: usize = 4 << 20;
-/// The query may use 1/QUERY_SHARE of the model's input limit.
-const QUERY_SHARE: usize = 4;
-/// Special tokens that a model adds to query and passage.
+/// Divisor: the query may use 1/4 of the model's input limit.
+const QUERY_LIMIT_DIVISOR: usize = 4;
+/// Special tokens that a model adds to a query with its passage.
 const SPECIAL_TOKENS: usize = 4;
 
-/// Reranking model behind OpenAI-compatible servers. A call never takes longer than its timeout.
+/// A reranking model that is served by OpenAI-compatible servers. A call never takes longer than
+/// [`RerankSettings::timeout`], including the time in the queue.
 pub struct OpenAiReranker {
     router: Arc<Router>,
     routes: Vec<Route>,
@@ -31,7 +32,7 @@ pub struct OpenAiReranker {
 }
 
 impl OpenAiReranker {
-    /// Uses the routes of the `rerank` tier; `None` if it has none.
+    /// Creates a reranker with the routes of the `rerank` tier; `None` if the tier has none.
     ///
     /// # Errors
     /// If the tier refers to an unknown backend.
@@ -55,7 +56,7 @@ impl OpenAiReranker {
             let response = self.request(&attempt, request, call).await;
             (attempt, response)
         });
-        // The timeout includes the time in the queue.
+        // This timeout also covers the time in the queue, which `serve` does not limit by itself.
         let timed_out = |_| ModelError::Timeout { backend: self.name(), waited_s: started.elapsed().as_secs() };
         timeout_at(call.deadline, served).await.map_err(timed_out)?
     }
@@ -67,12 +68,12 @@ impl OpenAiReranker {
         UnaryCall { context, deadline, .. }: UnaryCall,
     ) -> Result<ParsedResponse<Vec<f32>>, ModelError> {
         let (server, model) = (&attempt.backend.server, attempt.model.as_str());
-        let query = estimate::cut(&request.query, self.settings.max_tokens / QUERY_SHARE);
+        let query = estimate::truncate(&request.query, self.settings.max_tokens / QUERY_LIMIT_DIVISOR);
         let room = self.settings.max_tokens.saturating_sub(estimate::tokens(query) + SPECIAL_TOKENS);
         let body = RerankBody {
             model,
             query,
-            documents: request.passages.iter().map(|passage| estimate::cut(passage, room)).collect(),
+            documents: request.passages.iter().map(|passage| estimate::truncate(passage, room)).collect(),
             top_n: request.passages.len(),
             disable_fallbacks: server.forbids_fallbacks(context),
         };
@@ -80,7 +81,7 @@ impl OpenAiReranker {
         let endpoint = if bare { Endpoint::BareRerank } else { Endpoint::Rerank };
         let response = match server.post(endpoint, model, &body, context, deadline).await {
             Err(not_found) if not_found.status == Some(404) && !bare => {
-                // If both paths answer 404, the model is unknown; the error of the usual path says so.
+                // If both paths return 404, the model is unknown, which the error of the first path describes.
                 let response = server.post(Endpoint::BareRerank, model, &body, context, deadline).await;
                 let response = response.map_err(|_| not_found.error)?;
                 server.has_bare_rerank_only.store(true, Ordering::Relaxed);
@@ -94,12 +95,12 @@ impl OpenAiReranker {
     }
 }
 
-/// Parses `count` scores in the order of the passages.
+/// Parses a response for `count` passages and returns their scores in the order of the passages, 0 to 1.
 ///
-/// A server may omit the worst passages, which then get 0, but not more than half of them. The first of two scores
-/// for one passage counts; scores without a valid index or value are ignored.
+/// A server may omit up to half of the passages, which then get 0. If a passage has two scores, the first one counts;
+/// scores without a valid index or value are ignored.
 fn parse(server: &Server, body: &[u8], count: usize) -> Result<ParsedResponse<Vec<f32>>, ModelError> {
-    let answer: Rerank =
+    let answer: RerankResponse =
         serde_json::from_slice(body).map_err(|_| server.invalid_response("the body is not a ranking"))?;
     if let Some(error) = answer.error() {
         return Err(ServerError::from_value(error).into_model_error(server.name()));
@@ -117,8 +118,8 @@ fn parse(server: &Server, body: &[u8], count: usize) -> Result<ParsedResponse<Ve
     Ok(ParsedResponse { value, model, usage: answer.usage(), proxy: ProxyHeaders::default() })
 }
 
-/// Maps the scores to 0..1. Models return either probabilities or logits without saying which: scores outside of 0..1
-/// are taken for logits. The order stays the same.
+/// Maps the scores to 0..=1 without changing their order. Models return either probabilities or logits without
+/// indicating which: if any score is outside 0..=1, all are treated as logits.
 fn probabilities(scores: &[Option<f32>]) -> Vec<f32> {
     let logits = scores.iter().flatten().any(|score| !(0.0..=1.0).contains(score));
     let probability = |score: f32| if logits { 1.0 / (1.0 + (-score).exp()) } else { score };

@@ -1,6 +1,6 @@
-//! Response bodies, parsed tolerantly: every field may be absent or null, and unknown fields are ignored.
+//! Response bodies, parsed leniently: every field may be absent or null, and unknown fields are ignored.
 //!
-//! Compatible servers differ in nearly every field; `testdata/wire` contains recorded responses.
+//! OpenAI-compatible servers differ in nearly every field; `testdata/wire` contains recorded responses.
 
 use domain::model::ModelError;
 use domain::model_call::MicroCost;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A chunk of a streamed answer, or the whole answer of a server that does not stream.
+/// A chunk of a streamed answer, or the whole answer if the server does not stream.
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 pub(super) struct Chunk {
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub model: String,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub choices: Vec<Choice>,
     pub usage: Option<WireUsage>,
     pub error: Option<Value>,
@@ -24,8 +24,8 @@ pub(super) struct Chunk {
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 pub(super) struct Choice {
-    /// Named `message` by servers that do not stream.
-    #[serde(alias = "message", deserialize_with = "or_default")]
+    /// Named `message` if the server does not stream.
+    #[serde(alias = "message", deserialize_with = "null_as_default")]
     pub delta: Delta,
     pub finish_reason: Option<String>,
 }
@@ -38,41 +38,41 @@ pub(super) struct Delta {
     pub reasoning: Option<Value>,
     /// Reasoning, as named by LiteLLM and older versions of vLLM.
     pub reasoning_content: Option<Value>,
-    #[serde(deserialize_with = "or_default")]
-    pub tool_calls: Vec<CallPiece>,
+    #[serde(deserialize_with = "null_as_default")]
+    pub tool_calls: Vec<ToolCallFragment>,
 }
 
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
-pub(super) struct CallPiece {
+pub(super) struct ToolCallFragment {
     pub index: Option<u32>,
     pub id: Option<String>,
-    #[serde(deserialize_with = "or_default")]
-    pub function: FunctionPiece,
+    #[serde(deserialize_with = "null_as_default")]
+    pub function: FunctionFragment,
 }
 
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
-pub(super) struct FunctionPiece {
+pub(super) struct FunctionFragment {
     pub name: Option<String>,
-    /// JSON text in fragments; some servers send the object itself.
+    /// A fragment of JSON text; some servers send the whole object instead.
     pub arguments: Option<Value>,
 }
 
 #[derive(Deserialize, Default, Clone, Copy, Debug)]
 #[serde(default)]
 pub(super) struct WireUsage {
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub prompt_tokens: u32,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub completion_tokens: u32,
     /// Cost reported by LiteLLM.
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub cost: f64,
 }
 
 impl WireUsage {
-    /// Input and output tokens.
+    /// Converts to the domain type.
     pub(super) fn usage(self) -> TokenUsage {
         TokenUsage { input_tokens: self.prompt_tokens, output_tokens: self.completion_tokens }
     }
@@ -83,7 +83,7 @@ impl WireUsage {
     }
 }
 
-/// Converts to millionths; 0 for negative, huge or NaN amounts.
+/// Converts an amount to millionths, rounded up; 0 for negative, huge or NaN amounts.
 pub(super) fn micros(amount: f64) -> MicroCost {
     let micros = (amount * 1e6).ceil();
     MicroCost(if (0.0..1e15).contains(&micros) { micros as u64 } else { 0 })
@@ -92,10 +92,10 @@ pub(super) fn micros(amount: f64) -> MicroCost {
 /// Response of `/v1/embeddings`.
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
-pub(super) struct Embeddings {
-    #[serde(deserialize_with = "or_default")]
+pub(super) struct EmbeddingsResponse {
+    #[serde(deserialize_with = "null_as_default")]
     pub model: String,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub data: Vec<Embedded>,
     pub usage: Option<WireUsage>,
     pub error: Option<Value>,
@@ -108,7 +108,7 @@ pub(super) struct Embedded {
     pub embedding: Option<Vector>,
 }
 
-/// A vector as numbers, or as little-endian 32-bit floats in base64.
+/// A vector, as a list of numbers or as base64 of little-endian 32-bit floats.
 #[derive(Deserialize, Debug)]
 #[serde(untagged)]
 pub(super) enum Vector {
@@ -119,7 +119,7 @@ pub(super) enum Vector {
 /// Response of `/v1/rerank`: an object with the list or, from SGLang, the list itself.
 #[derive(Deserialize, Debug)]
 #[serde(untagged)]
-pub(super) enum Rerank {
+pub(super) enum RerankResponse {
     List(Vec<ScoredPassage>),
     Object(Ranking),
 }
@@ -127,22 +127,22 @@ pub(super) enum Rerank {
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 pub(super) struct Ranking {
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     model: String,
     /// Named `data` by Voyage.
-    #[serde(alias = "data", deserialize_with = "or_default")]
+    #[serde(alias = "data", deserialize_with = "null_as_default")]
     results: Vec<ScoredPassage>,
     usage: Option<RerankUsage>,
     error: Option<Value>,
 }
 
-/// Usage in OpenAI's or Cohere's form.
+/// Usage of a reranking call; servers report either field.
 #[derive(Deserialize, Default, Clone, Copy, Debug)]
 #[serde(default)]
 struct RerankUsage {
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     prompt_tokens: u32,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "null_as_default")]
     total_tokens: u32,
 }
 
@@ -152,11 +152,11 @@ struct RerankUsage {
 pub(super) struct ScoredPassage {
     index: Value,
     relevance_score: Value,
-    /// As named by SGLang.
+    /// SGLang's name for `relevance_score`.
     score: Value,
 }
 
-impl Rerank {
+impl RerankResponse {
     /// The scored passages, in no particular order.
     pub(super) fn results(&self) -> &[ScoredPassage] {
         match self {
@@ -172,7 +172,7 @@ impl Rerank {
         }
     }
 
-    /// Tokens, if the server reports them.
+    /// The usage, if the server reports it.
     pub(super) fn usage(&self) -> Option<WireUsage> {
         let Self::Object(Ranking { usage: Some(usage), .. }) = self else { return None };
         Some(WireUsage { prompt_tokens: usage.prompt_tokens.max(usage.total_tokens), ..WireUsage::default() })
@@ -203,12 +203,12 @@ impl ScoredPassage {
 }
 
 /// Deserializes null as the default.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Error codes of a backend's own problems, which every request would hit: LiteLLM's budget and database, OpenAI's
-/// quota and models. LiteLLM reports an unknown model only in its message.
+/// Error codes of problems with the backend itself, which every request would hit: LiteLLM's budget and database,
+/// OpenAI's quota and unknown models. (LiteLLM reports an unknown model only in the message.)
 const BACKEND_PROBLEMS: &[&str] = &["budget_exceeded", "no_db_connection", "insufficient_quota", "model_not_found"];
 
 /// An error reported by a server. Messages may repeat the prompt, so only error codes are passed on.
@@ -220,7 +220,7 @@ pub(super) struct ServerError {
     pub param: String,
     context_too_long: bool,
     filtered: bool,
-    /// A problem of the backend that it reports like an invalid request: its budget, its database, its list of models.
+    /// Whether the backend itself is misconfigured or out of budget, although the status may blame the request.
     is_backend_problem: bool,
     retry_after: Option<Duration>,
 }
@@ -255,7 +255,7 @@ impl ServerError {
         }
     }
 
-    /// Classifies the error.
+    /// Classifies the error by its status and codes.
     pub(super) fn into_model_error(self, backend: &str) -> ModelError {
         let backend = backend.to_owned();
         let status = self.status.map(|status| format!("status {status}")).unwrap_or_default();
@@ -277,14 +277,15 @@ impl ServerError {
     }
 }
 
-/// `text` if it looks like an error code: at most 48 letters, digits, `_`, `-` and `.`; otherwise empty, because it
-/// could contain the prompt.
+/// Returns `text` if it looks like an error code (at most 48 letters, digits, `_`, `-` and `.`), otherwise an empty
+/// string, because it could contain parts of the prompt.
 fn error_code(text: &str) -> String {
     let is_code = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if text.len() <= 48 && text.chars().all(is_code) { text.to_owned() } else { String::new() }
 }
 
-/// Phrases of OpenAI, Azure, vLLM, llama.cpp, Ollama and LiteLLM.
+/// Whether an error text says that the prompt exceeds the context window, in the words of OpenAI, Azure, vLLM,
+/// llama.cpp, Ollama or LiteLLM.
 fn says_too_long(text: &str) -> bool {
     let text = text.to_lowercase();
     [

@@ -1,8 +1,8 @@
-//! Reads the server-sent events of a streamed answer.
+//! Reads the server-sent events (SSE) of a streamed answer.
 //!
-//! reqwest-eventsource is not used: it hides the response headers, in which LiteLLM reports fallbacks, and buffers
-//! lines of any length. Its parser, eventsource-stream, is used here behind a length guard; see the ADR on reading
-//! model streams.
+//! reqwest-eventsource is not used, because it hides the response headers, in which LiteLLM reports fallbacks, and
+//! buffers lines of any length. Its parser, eventsource-stream, is used here behind a length guard; see the ADR on
+//! reading model streams.
 
 use super::http::{Server, read_limited};
 use super::stream::MAX_ANSWER_BYTES;
@@ -14,17 +14,17 @@ use futures::{StreamExt, TryStreamExt};
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 
-/// Maximum length of a line, bytes. One event holds a few words or at most a whole tool call. The parser rescans an
-/// unfinished line with every chunk, so longer lines would be expensive.
+/// Maximum length of a line in bytes. An event contains a few words, or at most a whole tool call. The parser rescans
+/// an unfinished line with every chunk, so longer lines would be expensive.
 const MAX_LINE_BYTES: usize = 256 << 10;
 
-/// Maximum length of an event, bytes. The parser buffers all lines of an event until the empty line that ends it.
+/// Maximum length of an event in bytes. The parser buffers all lines of an event until the empty line that ends it.
 const MAX_EVENT_BYTES: usize = 1 << 20;
 
-/// The data of each event, including `[DONE]`. Dropping the stream ends the request.
+/// Stream of the events' data, including `[DONE]`. Dropping it aborts the request.
 pub(super) type Events = BoxStream<'static, Result<String, ModelError>>;
 
-/// The events of `response`. The JSON document of a server that does not stream becomes one event.
+/// Returns the events of `response`. If the server does not stream, its JSON document becomes one event.
 ///
 /// # Errors
 /// If the response is an HTML page, or a JSON document that is too long or not UTF-8.
@@ -40,7 +40,7 @@ pub(super) async fn events(server: &Server, response: Response) -> Result<Events
     }
     let backend = server.name().to_owned();
     let mut guard = LengthGuard::default();
-    // The last event may lack its final empty line.
+    // Some servers omit the empty line after the last event.
     let end = stream::iter([Ok(Bytes::from_static(b"\n\n"))]);
     let bytes = response.bytes_stream().map_err(|_| Fault::Transport).chain(end);
     let checked = bytes.map(move |chunk| chunk.and_then(|chunk| guard.check(chunk)));
@@ -50,7 +50,7 @@ pub(super) async fn events(server: &Server, response: Response) -> Result<Events
         .boxed())
 }
 
-/// What can be wrong with an event stream.
+/// Why an event stream is rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fault {
     Transport,
@@ -77,7 +77,7 @@ fn fault(backend: &str, error: EventStreamError<Fault>) -> ModelError {
     }
 }
 
-/// Rejects what the parser would accept silently: overlong lines and events, and invalid UTF-8.
+/// Rejects what the parser would silently accept: overlong lines and events, and invalid UTF-8.
 #[derive(Default)]
 struct LengthGuard {
     /// Bytes of the current line.
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_may_be_split_over_chunks_but_must_be_whole_in_the_end() {
+    fn a_character_may_be_split_over_chunks_but_must_be_complete() {
         assert_eq!(check(&[b"95 \xc2", b"\xb0C"]), Ok(()));
         assert_eq!(check(&[b"\xf0", b"\x9f", b"\x94", b"\xa5"]), Ok(()));
         assert_eq!(check(&[b"95 \xc2", b"C"]), Err(Fault::NotUtf8));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_may_not_grow_over_lines_without_end() {
+    fn the_length_of_an_event_is_limited_across_lines() {
         let line = [&[b'a'; 1_000][..], b"\n"].concat();
         let many: Vec<&[u8]> = vec![&line; 1_100];
         assert_eq!(check(&many), Err(Fault::TooLong));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_not_grow_over_chunks_without_end() {
+    fn the_length_of_a_line_is_limited_across_chunks() {
         let incomplete = vec![b'a'; MAX_LINE_BYTES / 2 + 1];
         assert_eq!(check(&[&incomplete, b"\n", &incomplete, b"\r", &incomplete]), Ok(()));
         assert_eq!(check(&[&incomplete, &incomplete]), Err(Fault::TooLong));

@@ -1,25 +1,25 @@
-//! Assembles an answer from its chunks, without I/O, so that tests can replay recorded streams.
+//! Assembles an answer from its chunks. Does no I/O, so that tests can replay recorded streams.
 
 use super::arguments;
-use super::response::{CallPiece, Chunk, Delta, ServerError, WireUsage};
+use super::response::{Chunk, Delta, ServerError, ToolCallFragment, WireUsage};
 use super::think::{SplitText, ThinkFilter};
 use domain::model::{ChatDelta, ModelError, ModelToolCall};
 use domain::run::{FinishReason, TokenUsage};
 use serde_json::Value;
 use std::collections::VecDeque;
 
-/// Maximum size of an answer, bytes, including tool calls.
+/// Maximum size of an answer in bytes, including tool calls but not reasoning.
 pub(super) const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// Maximum number of tool calls in an answer.
 const MAX_CALLS: usize = 64;
 /// Maximum length of a model name, in characters.
 const MAX_NAME_CHARS: usize = 200;
 
-/// Assembles one answer.
+/// Assembles one answer: takes events and yields deltas.
 #[derive(Debug, Default)]
 pub(super) struct AnswerReader {
     backend: String,
-    /// The model as reported by the server; empty until it is.
+    /// The model name reported by the server; empty until it arrives.
     pub model: String,
     ready: VecDeque<ChatDelta>,
     calls: Vec<(u32, ModelToolCall)>,
@@ -27,8 +27,8 @@ pub(super) struct AnswerReader {
     reason: Option<FinishReason>,
     usage: Option<WireUsage>,
     bytes: usize,
-    shown_bytes: usize,
-    thought_bytes: usize,
+    answer_bytes: usize,
+    reasoning_bytes: usize,
     begun: bool,
     /// Whether any text other than white space was emitted.
     has_text: bool,
@@ -40,17 +40,17 @@ impl AnswerReader {
         Self { backend: backend.to_owned(), ..Self::default() }
     }
 
-    /// Removes the next delta that is ready.
+    /// Removes and returns the next delta that is ready.
     pub(super) fn next_ready(&mut self) -> Option<ChatDelta> {
         self.ready.pop_front()
     }
 
-    /// Whether the model has started: text, reasoning or a tool call has arrived.
+    /// Whether the model has started to answer: text, reasoning or a tool call has arrived.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// Whether the answer is complete; all its deltas are then ready.
+    /// Whether the answer is complete, so that all its deltas are ready.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
@@ -58,7 +58,7 @@ impl AnswerReader {
     /// Processes the data of one event.
     ///
     /// # Errors
-    /// If the server reports an error, or the data is not a chunk in JSON, or the answer is too long.
+    /// If the server reports an error, the data is not a JSON chunk, or the answer is too long.
     pub(super) fn event(&mut self, data: &str) -> Result<(), ModelError> {
         let data = data.trim();
         if data == "[DONE]" {
@@ -79,10 +79,11 @@ impl AnswerReader {
         self.chunk(chunk)
     }
 
-    /// Ends the answer, successfully if a finish reason arrived, even without `[DONE]`.
+    /// Ends the answer. It is complete if a finish reason has arrived, even without `[DONE]`.
     ///
     /// # Errors
-    /// [`ModelError::Interrupted`] without a finish reason, or if the answer has neither text nor tool calls.
+    /// [`ModelError::Interrupted`] if no finish reason has arrived, or a complete answer has neither text nor tool
+    /// calls.
     pub(super) fn end(&mut self) -> Result<(), ModelError> {
         if self.ended {
             return Ok(());
@@ -122,11 +123,11 @@ impl AnswerReader {
         if !chunk.model.is_empty() {
             self.model = sanitized_name(&chunk.model);
         }
-        // Some servers send zeros until the end, or always.
+        // Some servers send zeros before the last chunk, or always.
         if let Some(usage) = chunk.usage.filter(|usage| usage.prompt_tokens + usage.completion_tokens > 0) {
             self.usage = Some(usage);
         }
-        // The request asks for one choice; further ones are ignored.
+        // The request asks for one choice; ignore others.
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(()) };
         self.delta(choice.delta)?;
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
@@ -140,7 +141,7 @@ impl AnswerReader {
             self.begun |= !thought.is_null() && thought != "";
             if let Value::String(text) = thought {
                 self.push_reasoning(text);
-                // A server that sends both fields repeats the text.
+                // If a server sends both fields, they contain the same text.
                 break;
             }
         }
@@ -151,9 +152,9 @@ impl AnswerReader {
         }
         for piece in delta.tool_calls {
             self.begun = true;
-            self.call_piece(piece)?;
+            self.append_call_fragment(piece)?;
         }
-        if self.shown_bytes > MAX_ANSWER_BYTES {
+        if self.answer_bytes > MAX_ANSWER_BYTES {
             return Err(self.invalid_response("the answer is longer than 4 MiB"));
         }
         Ok(())
@@ -166,21 +167,22 @@ impl AnswerReader {
 
     fn push_reasoning(&mut self, text: String) {
         if !text.is_empty() {
-            self.thought_bytes += text.len();
+            self.reasoning_bytes += text.len();
             self.ready.push_back(ChatDelta::Reasoning(text));
         }
     }
 
     fn push_text(&mut self, text: String) {
-        self.shown_bytes += text.len();
+        self.answer_bytes += text.len();
         self.has_text |= !text.trim().is_empty();
         if !text.is_empty() {
             self.ready.push_back(ChatDelta::Text(text));
         }
     }
 
-    /// Appends a fragment to its tool call, found by index; without an index, a new id starts a new call.
-    fn call_piece(&mut self, piece: CallPiece) -> Result<(), ModelError> {
+    /// Appends a fragment to the tool call with its index. Without an index, a new id starts a new call, and a fragment
+    /// without an id belongs to the last call.
+    fn append_call_fragment(&mut self, piece: ToolCallFragment) -> Result<(), ModelError> {
         let id = piece.id.filter(|id| !id.is_empty());
         let index = piece.index.unwrap_or_else(|| match (&id, self.calls.last()) {
             (Some(id), Some((last, call))) if call.id != *id => last + 1,
@@ -207,7 +209,7 @@ impl AnswerReader {
             Some(Value::Null) | None => String::new(),
             Some(object) => object.to_string(),
         };
-        self.shown_bytes += arguments.len();
+        self.answer_bytes += arguments.len();
         self.calls[at].1.arguments.push_str(&arguments);
         Ok(())
     }
@@ -225,14 +227,15 @@ impl AnswerReader {
         ModelError::InvalidResponse { backend: self.backend.clone(), reason: reason.to_owned() }
     }
 
-    /// Estimated output tokens including reasoning, if the server reports none: three bytes per token, as budgets do.
+    /// Estimated output tokens including reasoning, for servers that report none: one token per three bytes, as for
+    /// budgets.
     fn estimated(&self) -> TokenUsage {
-        let written = (self.shown_bytes + self.thought_bytes).div_ceil(3);
+        let written = (self.answer_bytes + self.reasoning_bytes).div_ceil(3);
         TokenUsage { input_tokens: 0, output_tokens: u32::try_from(written).unwrap_or(u32::MAX) }
     }
 }
 
-/// Adds a missing id and repairs the arguments. Arguments cut off by the token limit are not repaired, because they
+/// Adds a missing id and repairs the arguments. Arguments truncated by the token limit are not repaired, because they
 /// would then look complete. A generated id has nine letters and digits, as Mistral's chat templates require.
 fn finished_call(at: usize, mut call: ModelToolCall, reason: FinishReason) -> ModelToolCall {
     if call.id.is_empty() {
@@ -256,7 +259,7 @@ fn finish_reason(reason: &str) -> FinishReason {
     }
 }
 
-/// A model name from a response, without control characters and limited in length.
+/// A model name from a response, without control characters and truncated to [`MAX_NAME_CHARS`] characters.
 pub(super) fn sanitized_name(name: &str) -> String {
     name.chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARS).collect()
 }

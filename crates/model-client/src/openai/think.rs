@@ -1,9 +1,9 @@
-//! Separates reasoning between `<think>` and `</think>` at the start of an answer from the answer itself.
+//! Separates reasoning, which some models put between `<think>` and `</think>` at the start, from the answer.
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
 
-/// Position in the answer.
+/// Parser state: the current position in the model's output.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Position {
     /// Only white space so far; an opening tag may follow.
@@ -11,7 +11,7 @@ enum Position {
     Start,
     /// Between the tags.
     Reasoning,
-    /// After the tags, or there are none.
+    /// After the closing tag, or in an output without tags.
     Answer,
 }
 
@@ -28,7 +28,7 @@ impl SplitText {
     }
 }
 
-/// Splits the text of one answer incrementally; a tag may span several pieces.
+/// Splits the output of a model incrementally; a tag may be spread over several pieces.
 #[derive(Debug, Default)]
 pub(super) struct ThinkFilter {
     position: Position,
@@ -37,7 +37,7 @@ pub(super) struct ThinkFilter {
 }
 
 impl ThinkFilter {
-    /// Adds a piece; returns the text that is decided now.
+    /// Adds a piece; returns the text that can now be assigned to reasoning or answer.
     pub(super) fn push(&mut self, piece: &str) -> SplitText {
         if self.position == Position::Answer {
             return SplitText::answer(piece.to_owned());
@@ -58,7 +58,7 @@ impl ThinkFilter {
         self.split_reasoning()
     }
 
-    /// Ends the answer; returns the buffered text.
+    /// Ends the output; returns the text that is still buffered.
     pub(super) fn finish(&mut self) -> SplitText {
         let buffer = std::mem::take(&mut self.buffer);
         match self.position {
@@ -75,7 +75,7 @@ impl ThinkFilter {
             self.position = Position::Answer;
             return split;
         }
-        // Keep only what may be the start of the closing tag.
+        // Keep only what may turn out to be the start of the closing tag.
         let keep = self.buffer.len().saturating_sub(CLOSE.len() - 1);
         let keep = (keep..=self.buffer.len()).find(|at| self.buffer.is_char_boundary(*at)).unwrap_or(0);
         SplitText { reasoning: self.buffer.drain(..keep).collect(), answer: String::new() }

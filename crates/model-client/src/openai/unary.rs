@@ -1,4 +1,4 @@
-//! Unary model calls, without a stream: embeddings and reranking.
+//! Model calls whose response is not streamed: embeddings and reranking.
 
 use super::chat::call_cost;
 use super::http::{ProxyHeaders, RequestContext};
@@ -10,24 +10,24 @@ use domain::run::TokenUsage;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field};
 
-/// A parsed response.
+/// A parsed response body, with what the server reports about the call.
 pub(super) struct ParsedResponse<T> {
     pub(super) value: T,
-    /// The model as reported in the body; empty if not reported.
+    /// The model name in the body; empty if not reported.
     pub(super) model: String,
     pub(super) usage: Option<WireUsage>,
-    /// LiteLLM's response headers.
+    /// What LiteLLM reports in response headers.
     pub(super) proxy: ProxyHeaders,
 }
 
-/// A call with its routing information and deadline.
+/// A call's operation, routing information and deadline.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UnaryCall {
     pub(super) operation: ModelOperation,
     pub(super) tier: &'static str,
     pub(super) context: RequestContext,
     pub(super) deadline: Instant,
-    /// Estimated input tokens, used if the server reports none.
+    /// Estimated input tokens, used if the server reports no usage.
     pub(super) estimated: u32,
 }
 
@@ -79,7 +79,7 @@ impl UnaryCall {
         Ok((parsed.value, CallUsage { served_by, usage, estimated, cost }))
     }
 
-    /// The token counts, and whether they are estimated.
+    /// The token counts, as reported or else estimated, and whether they are estimated.
     fn usage(self, reported: Option<WireUsage>) -> (TokenUsage, bool) {
         match reported {
             Some(reported) => (TokenUsage { output_tokens: 0, ..reported.usage() }, false),

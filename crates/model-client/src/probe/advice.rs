@@ -1,9 +1,9 @@
-//! Advice for the operator on the failures that the probe finds.
+//! Messages that tell the operator what to change when the probe finds a problem.
 
 use crate::config::{BackendSettings, Dialect, Location};
 use domain::model::ModelError;
 
-/// Ollama truncates prompts silently.
+/// Warning for every Ollama backend, because Ollama truncates prompts silently.
 pub(super) const OLLAMA_CONTEXT: &str = "Ollama silently truncates prompts that exceed its context, which is 4,096 \
     tokens by default: set OLLAMA_CONTEXT_LENGTH to chat.context_tokens or more, and OLLAMA_KEEP_ALIVE so that the \
     model is not unloaded after five minutes";
@@ -29,24 +29,24 @@ fn port(url: &url::Url) -> String {
     url.port().map(|port| format!(":{port}")).unwrap_or_default()
 }
 
-/// In a container, "localhost" is the container itself.
+/// A hint if the backend's host is `localhost`, which means the container itself inside a container.
 fn container_hint(backend: &BackendSettings) -> &'static str {
     let local = matches!(backend.base_url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     if local { " In a container, localhost is the container itself." } else { "" }
 }
 
-/// Advice for a failed call that does not depend on the model.
+/// Advice for a failed call whose cause does not depend on the model.
 pub(super) fn for_backend(backend: &BackendSettings, error: &ModelError) -> String {
     match error {
         ModelError::Misconfigured { reason, .. } if reason.contains("key") => {
             let set = if backend.api_key.is_some() { "is wrong" } else { "is not set" };
-            format!("{reason}; models.backends.{}.api_key {set}{}", backend.name, entra(backend))
+            format!("{reason}; models.backends.{}.api_key {set}{}", backend.name, entra_hint(backend))
         }
         other => other.to_string(),
     }
 }
 
-fn entra(backend: &BackendSettings) -> &'static str {
+fn entra_hint(backend: &BackendSettings) -> &'static str {
     if backend.dialect == Dialect::Azure { " (Entra tokens need key_header = \"bearer\")" } else { "" }
 }
 

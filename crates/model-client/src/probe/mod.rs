@@ -1,5 +1,5 @@
-//! Probes the configured backends: reaches each one, lists its models, and has each model do what its tier needs.
-//! Findings are written for the operator who set it up.
+//! Tests the configured backends: connects to each one, lists its models, and calls each model in the way its tier
+//! requires. The findings are written for the operator who configured them.
 
 mod advice;
 
@@ -26,23 +26,23 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Timeout of listing a backend's models.
+/// Timeout for listing a backend's models.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of model names in a finding.
 const MAX_NAMES: usize = 12;
-/// Leaves room for reasoning before the answer.
+/// Output token limit of the test requests; leaves room for reasoning before the answer.
 const OUTPUT_TOKENS: u32 = 512;
-/// Minimum cosine similarity of two vectors of the same text by the same model.
-const SAME_MODEL: f32 = 0.98;
+/// Minimum cosine similarity of two vectors of the same text to assume that they come from the same model.
+const MIN_SAME_MODEL_SIMILARITY: f32 = 0.98;
 
 /// Severity of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
     /// The feature works.
     Ok,
-    /// Works in part.
+    /// The feature works with limitations.
     Warning,
-    /// Does not work.
+    /// The feature does not work.
     Error,
 }
 
@@ -51,7 +51,7 @@ pub enum Severity {
 pub struct Finding {
     /// The subject: a backend or a tier of a backend (`gpu-1`, `fast on gpu-1`).
     pub about: String,
-    /// Whether it works.
+    /// Whether the subject works.
     pub severity: Severity,
     /// What was found and, for a warning or an error, what to change.
     pub sentence: String,
@@ -63,7 +63,7 @@ impl Finding {
     }
 }
 
-/// Probes all backends and all models of all tiers, with a few tokens of the platform's own text each.
+/// Probes all backends and the models of all tiers, with short built-in texts.
 ///
 /// # Errors
 /// If the settings are invalid.
@@ -72,19 +72,19 @@ pub async fn probe(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError>
     for backend in &settings.backends {
         findings.extend(probe_backend(settings, backend).await?);
     }
-    findings.extend(same_embeddings(settings).await?);
+    findings.extend(check_same_embedding_model(settings).await?);
     Ok(findings)
 }
 
 async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> Result<Vec<Finding>, SetupError> {
     let server = Server::new(backend)?;
     let (mut findings, names) = match list::models(&server, Instant::now() + LIST_TIMEOUT).await {
-        Ok(names) => (vec![Finding::new(&backend.name, Severity::Ok, listing(&names))], names),
+        Ok(names) => (vec![Finding::new(&backend.name, Severity::Ok, describe_models(&names))], names),
         Err(failure) if failure.status.is_none() => {
             let sentence = advice::unreachable(backend, &failure.error);
             return Ok(vec![Finding::new(&backend.name, Severity::Error, sentence)]);
         }
-        // Some servers do not list their models; the models are probed anyway.
+        // Some servers do not support listing models; the configured models are probed anyway.
         Err(failure) => {
             let sentence = format!("it does not list its models: {}", advice::for_backend(backend, &failure.error));
             (vec![Finding::new(&backend.name, Severity::Warning, sentence)], Vec::new())
@@ -106,7 +106,7 @@ async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> R
                 "rerank" => probe.reranking().await?,
                 _ => probe.chat().await?,
             };
-            // If the route does not work at all, that finding is enough.
+            // If the route does not work at all, do not also report that the model is not listed.
             let works = route_findings.iter().all(|finding| finding.severity != Severity::Error);
             findings.extend(unlisted(backend, route, &names).filter(|_| works).map(|sentence| probe.warning(sentence)));
             findings.extend(route_findings);
@@ -115,7 +115,7 @@ async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> R
     Ok(findings)
 }
 
-fn listing(names: &[String]) -> String {
+fn describe_models(names: &[String]) -> String {
     match names {
         [] => "it answers, but lists no models".to_owned(),
         [name] => format!("it answers, and has the model {name}"),
@@ -131,7 +131,8 @@ fn first_names(names: &[String]) -> String {
     list
 }
 
-/// A sentence if the backend lists models but not this one. Azure lists deployable models, not deployed ones.
+/// Returns a finding's text if the backend lists models but not this one. Does not apply to Azure, which lists
+/// deployable models instead of deployed ones.
 fn unlisted(backend: &BackendSettings, route: &RouteSettings, names: &[String]) -> Option<String> {
     let listed = |name: &String| {
         *name == route.model || (backend.dialect == Dialect::Ollama && *name == format!("{}:latest", route.model))
@@ -142,7 +143,7 @@ fn unlisted(backend: &BackendSettings, route: &RouteSettings, names: &[String]) 
     Some(format!("it does not list {:?} among its models ({})", route.model, first_names(names)))
 }
 
-/// Probes one model of one backend alone, so that no fallback hides its failures.
+/// Probes a single route with a router of its own, so that no fallback hides its failures.
 struct RouteProbe<'a> {
     settings: &'a ModelSettings,
     backend: &'a BackendSettings,
@@ -238,7 +239,7 @@ impl RouteProbe<'_> {
         }])
     }
 
-    /// The embedder of this route alone; `None` if the embedded model is configured.
+    /// An embedder that uses only this route; `None` if the settings select the embedded model.
     fn embedder(&self) -> Result<Option<OpenAiEmbedder>, SetupError> {
         if self.settings.embedding.source == Some(EmbedSource::Embedded) {
             return Ok(None);
@@ -251,7 +252,7 @@ impl RouteProbe<'_> {
     async fn reranking(&self) -> Result<Vec<Finding>, SetupError> {
         let tiers = TierSettings { rerank: vec![self.route.clone()], ..TierSettings::default() };
         let mut settings = self.settings(tiers);
-        // Loading the model may take longer than a search waits.
+        // The configured timeout is for searches; loading the model may take longer.
         settings.rerank.timeout = self.backend.timeouts.first_token;
         let Some(reranker) = OpenAiReranker::new(&router(&settings)?, &settings)? else { return Ok(Vec::new()) };
         let passages = vec!["Bananas are yellow.".to_owned(), "The pump's seal is changed once a year.".to_owned()];
@@ -281,7 +282,7 @@ impl RouteProbe<'_> {
 }
 
 /// Checks that all routes of the embedding tier serve the same model.
-async fn same_embeddings(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError> {
+async fn check_same_embedding_model(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError> {
     let mut first: Option<(&str, Vec<f32>)> = None;
     let mut findings = Vec::new();
     for route in &settings.tiers.embed {
@@ -294,7 +295,7 @@ async fn same_embeddings(settings: &ModelSettings) -> Result<Vec<Finding>, Setup
             None => first = Some((&backend.name, vector)),
             Some((other, expected)) => {
                 let similarity = expected.iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
-                if vector.len() != expected.len() || similarity < SAME_MODEL {
+                if vector.len() != expected.len() || similarity < MIN_SAME_MODEL_SIMILARITY {
                     let sentence = format!(
                         "{other} and {} return different vectors for the same text: they are different models, and \
                          neither finds what the other has embedded",
@@ -351,7 +352,7 @@ async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answer, Model
     Ok(answer)
 }
 
-/// The platform itself: its text is public and may be sent anywhere.
+/// The platform itself as the caller; its texts are public and may be sent anywhere.
 fn platform_caller() -> ModelCaller {
     ModelCaller { tenant: TenantId::from_uuid(Uuid::nil()), user: None, cloud_limit: Classification::Public }
 }

@@ -1,4 +1,4 @@
-//! One attempt at one backend: it holds the concurrency permit and reports its outcome to the breaker.
+//! One attempt to serve a request at one backend.
 
 use super::Route;
 use super::backend::Backend;
@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// One attempt at one backend. Holds the concurrency permit while it lives.
+/// One attempt to serve a request at one backend. Holds the concurrency permit until it is dropped, and reports the
+/// outcome to the circuit breaker; an attempt dropped without an outcome is reported as abandoned.
 pub(crate) struct Attempt {
     pub(crate) backend: Arc<Backend>,
     breaker: Arc<Breaker>,
@@ -38,27 +39,27 @@ impl Attempt {
         }
     }
 
-    /// The backend has started to answer.
+    /// Reports that the backend has started to answer.
     pub(crate) fn started(&mut self) {
         self.outcome_reported = true;
         self.backend.mark_answered();
         self.breaker.started();
     }
 
-    /// The answer is complete.
+    /// Reports that the answer is complete.
     pub(crate) fn succeeded(&mut self) {
         self.outcome_reported = true;
         self.backend.mark_answered();
         self.breaker.succeeded();
     }
 
-    /// An answer was interrupted after it had started.
+    /// Reports that an answer was interrupted after it had started.
     pub(crate) fn interrupted(&self) {
         self.breaker.failed(Instant::now(), false);
     }
 
-    /// The attempt failed before an answer started. Errors that are due to the request do not count against the
-    /// backend.
+    /// Reports that the attempt failed before an answer started. Errors that the request itself caused do not count as
+    /// failures of the backend.
     pub(crate) fn failed(&mut self, error: &ModelError) {
         self.outcome_reported = true;
         let (breaker, now) = (&self.breaker, Instant::now());
@@ -71,12 +72,12 @@ impl Attempt {
                 breaker.failed(now, false);
             }
             ModelError::Misconfigured { .. } => breaker.failed(now, false),
-            // The backend answered; the error is due to the request.
+            // The backend works; the request itself caused the error.
             _ => breaker.succeeded(),
         }
     }
 
-    /// Price of the route.
+    /// The configured price of the route.
     pub(crate) fn price(&self) -> Price {
         self.price
     }
@@ -92,7 +93,7 @@ impl Attempt {
             requested: self.model.clone(),
             model: self.model.clone(),
             fallback: self.fallback,
-            failed: failures.failed.clone(),
+            failed: failures.attempts.clone(),
             price: self.price,
         }
     }

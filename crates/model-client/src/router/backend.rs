@@ -1,4 +1,4 @@
-//! A backend with its breakers and health.
+//! A backend with its circuit breakers and health state.
 
 use super::breaker::Breaker;
 use crate::breaker_state::BreakerState;
@@ -13,17 +13,17 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A backend and what is known of its health.
+/// A backend with its HTTP client, circuit breakers and health state.
 pub(crate) struct Backend {
     pub(crate) server: Server,
-    /// One breaker per model: a proxy may serve one model but not another.
+    /// Breakers by model name, because a proxy may be able to serve one model but not another.
     breakers: Mutex<BTreeMap<String, Arc<Breaker>>>,
     breaker_settings: BreakerSettings,
     highest: Classification,
     location: Location,
     /// Result of the last health check.
     pub(super) is_up: AtomicBool,
-    /// Whether a request succeeded since the last health check.
+    /// Whether the backend answered a request since the last health check.
     answered_request: AtomicBool,
     /// Consecutive failed health checks.
     failed_checks: AtomicU32,
@@ -52,8 +52,9 @@ impl Backend {
         self.answered_request.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the backend counts as up after a health check. A refused connection means down. A timeout or a 5xx
-    /// status may mean that it is busy: it counts as down after two of them, unless a request was answered in between.
+    /// Updates the health state with the result of a check, and returns whether the backend counts as up. A failed
+    /// connection means down. A timeout or a 5xx status may only mean that the backend is busy, so it means down only
+    /// if it is the second in a row and no request was answered since the last check.
     pub(super) fn is_up_after(&self, check: Result<(), &Failure>) -> bool {
         let answered_request = self.answered_request.swap(false, Ordering::Relaxed);
         let responded = check.is_ok() || check.is_err_and(|failure| failure.status.is_some_and(|status| status < 500));
@@ -64,21 +65,21 @@ impl Backend {
         !is_unreachable(check) && self.failed_checks.fetch_add(1, Ordering::Relaxed) == 0
     }
 
-    /// The highest classification that may be sent on behalf of this caller.
-    pub(super) fn limit(&self, caller: &ModelCaller) -> Classification {
+    /// The highest classification that may be sent to this backend on behalf of the caller.
+    pub(super) fn allowed_classification(&self, caller: &ModelCaller) -> Classification {
         match self.location {
             Location::OnPremises => self.highest,
             Location::Cloud => self.highest.min(caller.cloud_limit),
         }
     }
 
-    /// The breaker of one model.
+    /// Returns the breaker of a model; creates it at the first call.
     pub(super) fn breaker(&self, model: &str) -> Arc<Breaker> {
         let mut breakers = self.breakers();
         Arc::clone(breakers.entry(model.to_owned()).or_insert_with(|| Arc::new(Breaker::new(self.breaker_settings))))
     }
 
-    /// The worst breaker state of its models.
+    /// The worst state of the breakers of all models.
     pub(super) fn worst_breaker_state(&self) -> BreakerState {
         self.breakers().values().map(|breaker| breaker.state()).max().unwrap_or(BreakerState::Closed)
     }
@@ -88,7 +89,7 @@ impl Backend {
     }
 }
 
-/// Whether the connection was refused.
+/// Whether no connection could be established.
 fn is_unreachable(check: Result<(), &Failure>) -> bool {
     let error = check.err().map(|failure| &failure.error);
     matches!(error, Some(ModelError::Unavailable { reason, .. }) if reason == NO_CONNECTION)

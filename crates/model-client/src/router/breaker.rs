@@ -1,5 +1,5 @@
-//! A circuit breaker: after repeated failures a model of a backend gets no requests for a while; then one request
-//! probes it.
+//! A circuit breaker: after repeated failures, a model of a backend gets no requests for a while; then a single request
+//! is allowed as a probe.
 
 use crate::breaker_state::BreakerState;
 use crate::config::BreakerSettings;
@@ -16,11 +16,12 @@ pub(crate) struct Breaker {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum CircuitState {
-    /// Requests pass; counts the consecutive failures.
+    /// Requests pass. `failures` is the number of consecutive failures.
     Closed { failures: u32 },
-    /// No requests before `until`; `openings` counts the consecutive openings, 0 if the server asked for the pause.
+    /// No requests pass before `until`. `openings` is the number of consecutive openings; 0 if the server requested the
+    /// pause. `unreachable` means that no connection could be established.
     Open { until: Instant, openings: u32, unreachable: bool },
-    /// One request probes the backend.
+    /// A single request is in progress as a probe.
     HalfOpen { openings: u32, unreachable: bool },
 }
 
@@ -29,7 +30,7 @@ impl Breaker {
         Self { settings, state: Mutex::new(CircuitState::Closed { failures: 0 }) }
     }
 
-    /// Whether a request would be admitted now; otherwise the time when the next one would.
+    /// Returns `Ok` if a request would be admitted now, otherwise the earliest time to try again.
     pub(crate) fn ready_at(&self, now: Instant) -> Result<(), Instant> {
         match *self.lock() {
             CircuitState::Closed { .. } => Ok(()),
@@ -39,13 +40,13 @@ impl Breaker {
         }
     }
 
-    /// Admits a request if possible. The first request after the pause is the probe; no other is admitted until it
-    /// ends.
+    /// Returns whether a request may be sent now. The first request after the pause is the probe; no other request is
+    /// admitted until it ends.
     pub(crate) fn admit(&self, now: Instant) -> bool {
         let mut state = self.lock();
         match *state {
             CircuitState::Closed { .. } => true,
-            // The pause that the server asked for is over.
+            // The pause that the server requested is over.
             CircuitState::Open { until, openings: 0, .. } if until <= now => {
                 *state = CircuitState::Closed { failures: 0 };
                 true
@@ -58,8 +59,8 @@ impl Breaker {
         }
     }
 
-    /// An admitted request has started to be answered. This closes the breaker but keeps the failure count, since the
-    /// answer may still be interrupted.
+    /// Reports that the answer to an admitted request has started. Closes a half-open breaker, but such that one more
+    /// failure opens it again, since the answer may still be interrupted.
     pub(crate) fn started(&self) {
         let mut state = self.lock();
         if let CircuitState::HalfOpen { .. } = *state {
@@ -67,12 +68,12 @@ impl Breaker {
         }
     }
 
-    /// An admitted request was answered.
+    /// Reports that an admitted request was answered completely.
     pub(crate) fn succeeded(&self) {
         *self.lock() = CircuitState::Closed { failures: 0 };
     }
 
-    /// An admitted request failed; `unreachable` if the connection was refused.
+    /// Reports that an admitted request failed; `unreachable` if no connection could be established.
     pub(crate) fn failed(&self, now: Instant, unreachable: bool) {
         let mut state = self.lock();
         *state = match *state {
@@ -86,7 +87,7 @@ impl Breaker {
         };
     }
 
-    /// An admitted request ended without telling anything about the backend.
+    /// Reports that an admitted request ended without an outcome, for example because the caller cancelled it.
     pub(crate) fn abandon(&self, now: Instant) {
         let mut state = self.lock();
         if let CircuitState::HalfOpen { openings, unreachable } = *state {
@@ -94,7 +95,7 @@ impl Breaker {
         }
     }
 
-    /// The backend asked for a pause (`Retry-After`).
+    /// Reports that the backend requested a pause (`Retry-After`). Does not shorten a longer pause.
     pub(crate) fn pause_until(&self, until: Instant) {
         let mut state = self.lock();
         match *state {
@@ -108,7 +109,7 @@ impl Breaker {
         }
     }
 
-    /// A health check failed: opens the breaker before a request has to fail.
+    /// Reports a failed health check. Opens a closed breaker before requests fail.
     pub(crate) fn health_check_failed(&self, now: Instant) {
         let mut state = self.lock();
         if let CircuitState::Closed { .. } = *state {
@@ -116,7 +117,8 @@ impl Breaker {
         }
     }
 
-    /// A health check succeeded: if the backend was unreachable, the next request probes it at once.
+    /// Reports a successful health check. If the backend was unreachable, ends the pause, so that the next request is
+    /// the probe.
     pub(crate) fn health_check_succeeded(&self, now: Instant) {
         let mut state = self.lock();
         if let CircuitState::Open { until, openings, unreachable: true } = *state
@@ -137,7 +139,7 @@ impl Breaker {
     fn open(&self, now: Instant, openings: u32, unreachable: bool) -> CircuitState {
         let doubled = 2_u32.saturating_pow(openings.saturating_sub(1));
         let pause = self.settings.pause.saturating_mul(doubled).min(self.settings.longest_pause);
-        // Jitter, so that several instances do not probe at the same time.
+        // Up to 10 % jitter, so that several instances do not probe at the same time.
         let spread = Duration::from_millis(fastrand::u64(..=u64::try_from(pause.as_millis() / 10).unwrap_or(0)));
         CircuitState::Open { until: now + pause + spread, openings, unreachable }
     }
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_open_it_and_a_success_between_them_does_not() {
+    fn consecutive_failures_open_the_breaker_but_not_failures_between_successes() {
         let (breaker, now) = breaker();
         for _ in 0..9 {
             breaker.failed(now, false);
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_pause_one_request_tries_and_the_others_wait_for_it() {
+    fn after_the_pause_only_one_request_is_admitted_as_a_probe() {
         let (breaker, now) = breaker();
         open(&breaker, now);
         let later = now + 2 * SECOND;
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_fails_doubles_the_pause_up_to_the_longest() {
+    fn a_failed_probe_doubles_the_pause_up_to_the_maximum() {
         let (breaker, mut now) = breaker();
         open(&breaker, now);
         for expected in [2, 4, 5, 5] {
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_probe_makes_room_for_the_next() {
+    fn an_abandoned_probe_admits_the_next() {
         let (breaker, now) = breaker();
         open(&breaker, now);
         let later = now + 2 * SECOND;
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_that_asks_for_a_pause_gets_it() {
+    fn a_requested_pause_is_respected() {
         let (breaker, now) = breaker();
         breaker.pause_until(now + 3 * SECOND);
         assert_eq!(breaker.ready_at(now), Err(now + 3 * SECOND));
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn interrupted_answers_open_it_too() {
+    fn interrupted_answers_open_the_breaker_too() {
         let (breaker, now) = breaker();
         for _ in 0..3 {
             assert!(breaker.admit(now));

@@ -5,27 +5,27 @@ use domain::model::ModelError;
 use domain::model_call::FailedAttempt;
 use std::time::Duration;
 
-/// The failed attempts of one request.
+/// Collects the failed attempts of one request.
 #[derive(Default)]
 pub(super) struct Failures {
-    pub(super) failed: Vec<FailedAttempt>,
+    pub(super) attempts: Vec<FailedAttempt>,
     /// Error of the last attempt.
-    last: Option<ModelError>,
+    last_error: Option<ModelError>,
 }
 
 impl Failures {
     pub(super) fn is_empty(&self) -> bool {
-        self.failed.is_empty()
+        self.attempts.is_empty()
     }
 
     pub(super) fn push(&mut self, backend: &str, error: ModelError) {
-        self.failed.push(FailedAttempt { backend: backend.to_owned(), error: error.error_type().to_owned() });
-        self.last = Some(error);
+        self.attempts.push(FailedAttempt { backend: backend.to_owned(), error: error.error_type().to_owned() });
+        self.last_error = Some(error);
     }
 
-    /// Delay before the next round of attempts; `None` if a retry makes no sense.
+    /// Delay before the next round of attempts (`round` counts from 0); `None` if the request should not be retried.
     pub(super) fn retry_delay(&self, round: u32) -> Option<Duration> {
-        let Some(ModelError::Unavailable { retry_after, .. }) = &self.last else { return None };
+        let Some(ModelError::Unavailable { retry_after, .. }) = &self.last_error else { return None };
         if round == MAX_RETRIES || retry_after.is_some_and(|delay| delay > MAX_RETRY_AFTER) {
             return None;
         }
@@ -34,7 +34,7 @@ impl Failures {
         Some(retry_after.unwrap_or_default() + jitter)
     }
 
-    /// The error after an attempt that ended with `error`, which no other backend would avoid.
+    /// The error of a request whose last attempt failed with the final error `error` (see [`is_final`]).
     pub(super) fn into_error_with(mut self, error: ModelError) -> ModelError {
         let backend = error.backend().to_owned();
         if self.is_empty() {
@@ -44,12 +44,13 @@ impl Failures {
         self.into_error(None)
     }
 
-    /// The error of the request; `earliest_retry` is reported if no backend was attempted.
+    /// The error of a request whose attempts all failed. If no backend was attempted, the error says to retry after
+    /// `earliest_retry`.
     pub(super) fn into_error(self, earliest_retry: Option<Duration>) -> ModelError {
-        match self.last {
+        match self.last_error {
             // All attempts were at one backend.
-            Some(last) if self.failed.iter().all(|attempt| attempt.backend == self.failed[0].backend) => last,
-            Some(last) => ModelError::Exhausted { tried: self.failed, last: Box::new(last) },
+            Some(last) if self.attempts.iter().all(|attempt| attempt.backend == self.attempts[0].backend) => last,
+            Some(last) => ModelError::Exhausted { tried: self.attempts, last: Box::new(last) },
             None => ModelError::Unavailable {
                 backend: "any".to_owned(),
                 reason: "no backend is available at the moment".to_owned(),
@@ -59,7 +60,7 @@ impl Failures {
     }
 }
 
-/// Whether the request itself is at fault, so that another backend would fail as well.
+/// Whether the request itself caused the error, so that every other backend would fail as well.
 pub(super) fn is_final(error: &ModelError) -> bool {
     matches!(
         error,

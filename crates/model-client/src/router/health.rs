@@ -1,4 +1,5 @@
-//! Periodic health checks, so that requests neither run into an unreachable backend nor wait long once it is back.
+//! Periodic health checks, so that requests neither run into an unreachable backend nor have to wait long after it has
+//! recovered.
 
 use super::{Backend, Router};
 use crate::openai::http::Endpoint;
@@ -11,7 +12,8 @@ use tokio::time::Instant;
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Router {
-    /// Checks all backends periodically; runs until the future is dropped.
+    /// Checks all backends periodically and updates breakers and metrics. Runs until the future is dropped; returns
+    /// only if there are no backends.
     pub async fn run_health_checks(self: Arc<Self>) {
         while !self.backends.is_empty() {
             futures::future::join_all(self.backends.iter().map(|backend| self.check_health(backend))).await;
@@ -20,7 +22,8 @@ impl Router {
         }
     }
 
-    /// Any response means that the server is up: some require a key for this endpoint that the platform may not have.
+    /// Checks one backend. Any response below status 500 means that it is up, because some servers require a key for
+    /// this endpoint that the platform may not have.
     async fn check_health(&self, backend: &Backend) {
         let check = backend.server.get(Endpoint::Health, Instant::now() + CHECK_TIMEOUT).await;
         let is_up = backend.is_up_after(check.as_ref().map(|_| ()));
@@ -28,9 +31,9 @@ impl Router {
         let changed = backend.is_up.swap(is_up, Ordering::Relaxed) != is_up;
         match &check {
             Err(failure) if changed && !is_up => {
-                tracing::warn!(backend = name, error = %failure.error, "a model backend does not answer");
+                tracing::warn!(backend = name, error = %failure.error, "a model backend is down");
             }
-            _ if changed => tracing::info!(backend = name, "the model backend answers again"),
+            _ if changed => tracing::info!(backend = name, "a model backend is up again"),
             _ => {}
         }
         for breaker in backend.breakers().values() {

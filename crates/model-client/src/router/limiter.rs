@@ -1,5 +1,5 @@
-//! Limits the concurrent requests of each backend. Excess requests wait in a queue per tenant, and the tenants take
-//! turns, so that a tenant with many requests delays only itself.
+//! Limits the concurrent requests of each backend. Excess requests wait in one queue per tenant, and the queues are
+//! served round-robin, so that a tenant with many requests delays only itself.
 
 use domain::ids::TenantId;
 use std::collections::{HashMap, VecDeque};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Concurrency limits of all backends with a shared, fair queue.
+/// Concurrency limits of all backends, with fair queueing across tenants.
 pub(crate) struct ConcurrencyLimiter {
     max_waiting_per_tenant: usize,
     queue: Mutex<Queue>,
@@ -18,7 +18,7 @@ pub(crate) struct ConcurrencyLimiter {
 struct Queue {
     backends: Vec<BackendLoad>,
     waiting: HashMap<TenantId, VecDeque<Waiter>>,
-    /// Tenants with waiting requests; the first one is next.
+    /// Tenants with waiting requests, in round-robin order.
     turns: VecDeque<TenantId>,
     last_waiter_id: u64,
 }
@@ -31,20 +31,20 @@ struct BackendLoad {
 
 struct Waiter {
     id: u64,
-    /// Any of these backends will do.
+    /// Indexes of the backends whose permit the waiter accepts.
     backends: Vec<usize>,
     permit: oneshot::Sender<Permit>,
 }
 
-/// Permission for one request at a backend. Dropping it passes it to the next waiter.
+/// Permission for one concurrent request at a backend. Dropping it passes it to the next waiter.
 pub(crate) struct Permit {
     limiter: Arc<ConcurrencyLimiter>,
     backend: usize,
-    /// False for a permit whose receiver is gone: its slot has been passed on.
+    /// False for a permit whose receiver was dropped: its slot is passed on by the sender instead.
     release_on_drop: bool,
 }
 
-/// An acceptable backend, and its share among those of the same request.
+/// An acceptable backend of a request, with its weight relative to the others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BackendChoice {
     pub(crate) backend: usize,
@@ -56,18 +56,19 @@ pub(crate) struct BackendChoice {
 pub(crate) enum AcquireError {
     /// The tenant's queue is full.
     QueueFull,
-    /// No permit became free in time.
+    /// No permit was granted within the wait time.
     Timeout,
 }
 
 impl ConcurrencyLimiter {
-    /// `limits` are the concurrency limits by backend; each tenant may have `max_waiting_per_tenant` waiting requests.
+    /// Creates a limiter. `limits` are the concurrency limits by backend index, at least 1 each; each tenant may have
+    /// at most `max_waiting_per_tenant` waiting requests.
     pub(crate) fn new(limits: impl IntoIterator<Item = usize>, max_waiting_per_tenant: usize) -> Arc<Self> {
         let backends = limits.into_iter().map(|limit| BackendLoad { limit: limit.max(1), in_flight: 0 }).collect();
         Arc::new(Self { max_waiting_per_tenant, queue: Mutex::new(Queue { backends, ..Queue::default() }) })
     }
 
-    /// Acquires a permit of the least busy of `choices`; waits at most `wait` for it.
+    /// Acquires a permit for the least busy of `choices`; if none is free, waits at most `wait`.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
         tenant: TenantId,
@@ -76,7 +77,7 @@ impl ConcurrencyLimiter {
     ) -> Result<Permit, AcquireError> {
         let (waiter_id, permit) = {
             let mut queue = self.lock();
-            // A free permit goes to a waiter as soon as it is released, so this overtakes nobody.
+            // A released permit goes to a waiter at once, so if one is free here, nobody is waiting for it.
             if let Some(backend) = queue.least_busy(choices) {
                 queue.backends[backend].in_flight += 1;
                 return Ok(Permit { limiter: Arc::clone(self), backend, release_on_drop: true });
@@ -108,7 +109,7 @@ impl ConcurrencyLimiter {
 }
 
 impl Queue {
-    /// The backend with a free permit and the fewest requests in relation to its weight; random among equals.
+    /// The backend with a free permit and the fewest requests relative to its weight; ties are broken randomly.
     fn least_busy(&self, choices: &[BackendChoice]) -> Option<usize> {
         let is_free =
             |choice: &&BackendChoice| self.backends.get(choice.backend).is_some_and(|load| load.in_flight < load.limit);
@@ -140,7 +141,8 @@ impl Queue {
         Ok((self.last_waiter_id, receiver))
     }
 
-    /// Removes the next waiter for `backend`: the first one that accepts it, of the tenant whose turn it is.
+    /// Removes and returns the next waiter for `backend`: in round-robin order of the tenants, the oldest waiter that
+    /// accepts it. The tenant then moves to the end.
     fn next(&mut self, backend: usize) -> Option<Waiter> {
         for turn in 0..self.turns.len() {
             let tenant = self.turns[turn];
@@ -159,7 +161,7 @@ impl Queue {
         None
     }
 
-    /// Removes the next waiter for `backend`, or frees the permit if there is none.
+    /// Removes and returns the next waiter for `backend`; frees the permit if there is none.
     fn next_or_release(&mut self, backend: usize) -> Option<Waiter> {
         let next = self.next(backend);
         if next.is_none()
@@ -180,7 +182,7 @@ impl Queue {
     }
 }
 
-/// Removes a waiter from the queue, also if its future is dropped.
+/// Removes a waiter from the queue when dropped, so that a cancelled request does not stay there.
 struct DequeueOnDrop<'a> {
     limiter: &'a ConcurrencyLimiter,
     tenant: TenantId,
@@ -194,7 +196,7 @@ impl Drop for DequeueOnDrop<'_> {
 }
 
 impl Permit {
-    /// Index of the backend.
+    /// Index of the backend that the permit is for.
     pub(crate) fn backend(&self) -> usize {
         self.backend
     }
@@ -206,13 +208,13 @@ impl Drop for Permit {
             return;
         }
         loop {
-            // Finding the next waiter and freeing the permit happen under one lock; otherwise a request could start to
-            // wait in between although a permit is free.
+            // Finding the next waiter and freeing the permit must happen under one lock; otherwise a request could
+            // start to wait in between although a permit is free.
             let next = self.limiter.lock().next_or_release(self.backend);
             let Some(waiter) = next else { return };
             let permit = Self { limiter: Arc::clone(&self.limiter), backend: self.backend, release_on_drop: true };
             let Err(mut returned) = waiter.permit.send(permit) else { return };
-            // The receiver was dropped at this moment; try the next waiter.
+            // The receiver was dropped in the meantime; try the next waiter.
             returned.release_on_drop = false;
         }
     }
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_least_busy_for_its_weight_serves() {
+    async fn the_least_busy_backend_relative_to_its_weight_is_chosen() {
         let limiter = ConcurrencyLimiter::new([10, 10], 1);
         let choices = [BackendChoice { backend: 0, weight: 1 }, BackendChoice { backend: 1, weight: 3 }];
         let mut permits = Vec::new();
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tenants_take_turns_however_much_one_of_them_asks() {
+    async fn tenants_are_served_in_turns_however_many_requests_one_of_them_has() {
         let limiter = ConcurrencyLimiter::new([1], 8);
         let permit = acquire(&limiter, &[0]).await;
         let mut greedy: Vec<_> = (0..5).map(|_| wait(&limiter, 1, &[0])).collect();

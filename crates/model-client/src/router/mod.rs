@@ -1,7 +1,8 @@
-//! Selects the backend of a request: the least busy of the best priority that may see the content, then fallbacks.
+//! Routes requests to backends: among those that may see the content, the least busy one of the best priority, then
+//! fallbacks with the next priorities.
 //!
-//! Retries and fallbacks happen only before the first chunk of an answer. A request never goes to a backend that may
-//! not see its content, however many fail.
+//! Retries and fallbacks happen only before the first chunk of an answer. A request is never sent to a backend that may
+//! not see its content, even if all others fail.
 
 mod attempt;
 mod backend;
@@ -27,12 +28,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Maximum number of retries after all backends failed.
+/// Maximum number of further rounds after all backends have failed once.
 const MAX_RETRIES: u32 = 2;
-/// A longer `Retry-After` than this is not waited for.
+/// Maximum `Retry-After` that the router waits for; if it is longer, the request fails instead.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// All backends with their concurrency limits and breakers. One per process.
+/// All backends with their concurrency limits and breakers. There is one router per process.
 pub struct Router {
     backends: Vec<Arc<Backend>>,
     limiter: Arc<ConcurrencyLimiter>,
@@ -41,7 +42,7 @@ pub struct Router {
     probe_every: Duration,
 }
 
-/// A route of a tier.
+/// A resolved route of a tier: a model at a backend.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     backend: usize,
@@ -52,29 +53,29 @@ pub(crate) struct Route {
     price: Price,
 }
 
-/// A tier's name, for metrics and errors, and its routes.
+/// A tier's routes, with its name for metrics and errors.
 #[derive(Clone, Copy)]
 pub(crate) struct Tier<'a> {
     pub(crate) name: &'a str,
     pub(crate) routes: &'a [Route],
 }
 
-/// What routing depends on.
+/// The properties of a request that routing depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoutingRequest {
     pub(crate) context: RequestContext,
-    /// No retry or fallback starts after this.
+    /// No retry starts and no request is queued after this time.
     pub(crate) deadline: Option<Instant>,
 }
 
-/// The result of the successful attempt, and which backend served.
+/// The result of the successful attempt, and the backend that served it.
 pub(crate) struct Routed<T> {
     pub(crate) value: T,
     pub(crate) served_by: ServedBy,
 }
 
 impl Router {
-    /// Creates the backends of `settings`, with closed breakers.
+    /// Creates a router with the backends of `settings`; all breakers are closed.
     ///
     /// # Errors
     /// If a backend's URL is invalid or its HTTP client cannot be built.
@@ -112,26 +113,29 @@ impl Router {
         settings.iter().map(resolve).collect()
     }
 
-    /// The highest classification that any of `routes` may see of this caller; `None` without routes.
+    /// The highest classification that may be sent to any of `routes` on behalf of the caller; `None` without routes.
     pub(crate) fn highest_classification(&self, routes: &[Route], caller: &ModelCaller) -> Option<Classification> {
-        routes.iter().map(|route| self.backends[route.backend].limit(caller)).max()
+        routes.iter().map(|route| self.backends[route.backend].allowed_classification(caller)).max()
     }
 
-    /// The highest input and output prices of the routes that may see internal content; `None` if no route has a price.
+    /// The highest input price and the highest output price of the routes that may see internal content; `None` if none
+    /// of them has a price.
     pub(crate) fn highest_price(&self, routes: &[Route], caller: &ModelCaller) -> Option<Price> {
-        let may = |route: &&Route| self.backends[route.backend].limit(caller) >= Classification::Internal;
+        let may_see_internal =
+            |route: &&Route| self.backends[route.backend].allowed_classification(caller) >= Classification::Internal;
         let highest = |most: Price, route: &Route| Price {
             input: most.input.max(route.price.input),
             output: most.output.max(route.price.output),
         };
-        let highest = routes.iter().filter(may).fold(Price::default(), highest);
+        let highest = routes.iter().filter(may_see_internal).fold(Price::default(), highest);
         Some(highest).filter(|price| *price != Price::default())
     }
 
-    /// Serves a request: calls `call` with one attempt after the other until one succeeds.
+    /// Serves a request: calls `call` with one attempt after another until one succeeds.
     ///
     /// # Errors
-    /// The last backend's error, or an error that no backend is allowed or available.
+    /// The error of the failed attempts; [`ModelError::NotConfigured`] if no backend may see the content;
+    /// [`ModelError::Unavailable`] if no backend is available.
     pub(crate) async fn serve<T, F>(
         &self,
         tier: Tier<'_>,
@@ -142,14 +146,14 @@ impl Router {
         F: Future<Output = Result<T, ModelError>>,
     {
         let allowed: Vec<&Route> = tier.routes.iter().filter(|route| self.may_see(route, routing.context)).collect();
-        let Some(best) = allowed.iter().map(|route| route.priority).min() else {
+        let Some(best_priority) = allowed.iter().map(|route| route.priority).min() else {
             let wanted = format!("{} content in the tier {}", routing.context.classification, tier.name);
             return Err(ModelError::NotConfigured { wanted });
         };
         let mut failures = Failures::default();
         for round in 0..=MAX_RETRIES {
-            let (mut candidates, failed_before) = (allowed.clone(), failures.failed.len());
-            while let Some(attempt) = self.next_attempt(&mut candidates, best, routing, &failures).await? {
+            let (mut candidates, failed_before) = (allowed.clone(), failures.attempts.len());
+            while let Some(attempt) = self.next_attempt(&mut candidates, best_priority, routing, &failures).await? {
                 let served_by = attempt.served_by(&failures);
                 match call(attempt).await {
                     Ok(value) => {
@@ -163,7 +167,7 @@ impl Router {
                     }
                 }
             }
-            if failures.failed.len() == failed_before {
+            if failures.attempts.len() == failed_before {
                 break;
             }
             let Some(delay) = failures.retry_delay(round).filter(|delay| ends_before(*delay, routing.deadline)) else {
@@ -174,12 +178,12 @@ impl Router {
         Err(failures.into_error(self.earliest_retry(&allowed)))
     }
 
-    /// An attempt at the best candidate that is available now, which is removed from `candidates`; `None` if there is
-    /// none.
+    /// Waits for a permit and returns an attempt at the best available candidate, which is removed from `candidates`;
+    /// `None` if there is none. `best_priority` is that of the tier; an attempt at a worse one is a fallback.
     async fn next_attempt(
         &self,
         candidates: &mut Vec<&Route>,
-        best: u32,
+        best_priority: u32,
         routing: RoutingRequest,
         failures: &Failures,
     ) -> Result<Option<Attempt>, ModelError> {
@@ -196,7 +200,7 @@ impl Router {
                 candidates.iter().filter(ready).filter(|route| route.priority == priority).copied().collect();
             let choices: Vec<_> =
                 group.iter().map(|route| BackendChoice { backend: route.backend, weight: route.weight }).collect();
-            // Half of the wait is for the best priority, the rest for the next ones.
+            // Wait for this priority at most half of the remaining time, to leave time for the next ones.
             let is_last = candidates.iter().filter(ready).all(|route| route.priority == priority);
             let share = if is_last { wait } else { wait / 2 };
             match self.limiter.acquire(routing.context.caller.tenant, &choices, share).await {
@@ -205,7 +209,12 @@ impl Router {
                     candidates.retain(|other| !std::ptr::eq(*other, route));
                     let backend = &self.backends[route.backend];
                     if route.breaker.admit(Instant::now()) {
-                        return Ok(Some(Attempt::new(Arc::clone(backend), route, route.priority > best, permit)));
+                        return Ok(Some(Attempt::new(
+                            Arc::clone(backend),
+                            route,
+                            route.priority > best_priority,
+                            permit,
+                        )));
                     }
                 }
                 Err(error) => {
@@ -232,17 +241,17 @@ impl Router {
     }
 
     fn may_see(&self, route: &Route, context: RequestContext) -> bool {
-        context.classification <= self.backends[route.backend].limit(&context.caller)
+        context.classification <= self.backends[route.backend].allowed_classification(&context.caller)
     }
 
-    /// Time until the first of the breakers admits a request again.
+    /// Time until the first of the routes' open breakers admits a request again; `None` if no breaker is open.
     fn earliest_retry(&self, routes: &[&Route]) -> Option<Duration> {
         let now = Instant::now();
         let opens_at = |route: &&Route| route.breaker.ready_at(now).err();
         routes.iter().filter_map(opens_at).min().map(|at| at.saturating_duration_since(now))
     }
 
-    /// Updates the gauges of the breakers, the requests in flight and the queue.
+    /// Updates the gauges of breaker states, requests in flight and queue length.
     pub fn update_gauges(&self) {
         for (at, backend) in self.backends.iter().enumerate() {
             let in_flight = self.limiter.in_flight(at);
@@ -252,7 +261,7 @@ impl Router {
     }
 }
 
-/// A route to `backend`; among several, a random one by weight.
+/// Chooses a route to `backend`; among several, randomly in proportion to their weights.
 fn choose_route<'r>(routes: &[&'r Route], backend: usize) -> Option<&'r Route> {
     let routes: Vec<&'r Route> = routes.iter().copied().filter(|route| route.backend == backend).collect();
     let total: u32 = routes.iter().map(|route| route.weight).sum();

@@ -1,4 +1,4 @@
-//! Several backends: routing, fallbacks, retries and refusals.
+//! Tests several backends: routing, fallbacks, retries and rejected requests.
 
 use crate::support::{
     Action, ScriptedServer, answer, backend, caller_of, chat_of, classified, embedder_of, request, router, settings,
@@ -35,7 +35,7 @@ fn failing(head: &str) -> Action {
     Action::Send(answer(head, "application/json", b"{}"), 4096)
 }
 
-/// Settings of two backends, the second one as fallback.
+/// Settings with two backends, of which the second one is the fallback.
 fn two(first: &ScriptedServer, second: &ScriptedServer) -> ModelSettings {
     let mut settings = settings(first.url.clone());
     settings.backends = vec![backend("gpu", first.url.clone()), backend("cpu", second.url.clone())];
@@ -55,7 +55,7 @@ async fn served(chat: &OpenAiChat) -> Result<ServedBy, ModelError> {
 }
 
 #[tokio::test]
-async fn the_next_backend_serves_for_every_way_in_which_the_first_one_fails_before_a_word() {
+async fn the_next_backend_serves_however_the_first_one_fails_before_the_first_token() {
     let endless_head = Action::SendAndHang(Vec::new());
     let page = Action::Send(answer("200 OK", "text/html", b"<html>"), 4096);
     let cut = Action::Send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n".to_vec(), 4096);
@@ -82,7 +82,7 @@ async fn the_next_backend_serves_for_every_way_in_which_the_first_one_fails_befo
 }
 
 #[tokio::test]
-async fn a_backend_that_is_gone_is_passed_over_and_no_request_is_lost() {
+async fn an_unreachable_backend_is_skipped_and_no_request_is_lost() {
     let (first, second) =
         (ScriptedServer::start(vec![answering("m1")]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let settings = two(&first, &second);
@@ -94,12 +94,12 @@ async fn a_backend_that_is_gone_is_passed_over_and_no_request_is_lost() {
         let by = by.expect("none is lost");
         assert!(by.fallback && by.backend == "cpu");
     }
-    // The breaker is open by now: the first backend is not even tried.
+    // The breaker is open by now, so the first backend is not tried at all.
     assert!(served(&chat).await.expect("served").failed.is_empty());
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_request_is_not_asked_elsewhere() {
+async fn an_invalid_request_is_not_sent_to_another_backend() {
     let too_long = br#"{"error":{"message":"maximum context length","code":"context_length_exceeded"}}"#;
     let filtered = br#"{"error":{"message":"filtered","code":"content_filter"}}"#;
     let wrong = br#"{"error":{"message":"bad","type":"invalid_request_error"}}"#;
@@ -116,7 +116,7 @@ async fn what_is_wrong_with_the_request_is_not_asked_elsewhere() {
 }
 
 #[tokio::test]
-async fn after_the_first_word_nothing_is_asked_again() {
+async fn nothing_is_retried_after_the_first_token() {
     let cut = Action::Send(stream_of(&[&word_event("m1")]), 4096);
     let (first, second) = (ScriptedServer::start(vec![cut]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let chat = chat_of(&two(&first, &second));
@@ -127,7 +127,7 @@ async fn after_the_first_word_nothing_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_fallback_never_crosses_the_border_of_the_classification() {
+async fn a_fallback_never_exceeds_the_backends_classification() {
     let failing = failing("500 Internal Server Error");
     for (class, may) in [(Classification::Internal, true), (Classification::Confidential, false)] {
         let (first, second) =
@@ -142,7 +142,7 @@ async fn a_fallback_never_crosses_the_border_of_the_classification() {
 }
 
 #[tokio::test]
-async fn a_tenant_that_lets_nothing_out_is_served_on_the_site_alone() {
+async fn a_tenant_without_cloud_permission_is_served_on_premises_only() {
     let (first, second) =
         (ScriptedServer::start(vec![answering("m1")]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let mut settings = two(&first, &second);
@@ -161,7 +161,7 @@ async fn a_tenant_that_lets_nothing_out_is_served_on_the_site_alone() {
 }
 
 #[tokio::test]
-async fn all_of_them_failing_says_who_was_tried_and_what_the_last_one_said() {
+async fn if_all_backends_fail_the_error_lists_the_attempts_and_the_last_error() {
     let (first, second) = (
         ScriptedServer::start(vec![failing("401 Unauthorized")]).await,
         ScriptedServer::start(vec![Action::SendAndHang(vec![])]).await,
@@ -174,7 +174,7 @@ async fn all_of_them_failing_says_who_was_tried_and_what_the_last_one_said() {
 }
 
 #[tokio::test]
-async fn equals_share_the_requests_by_their_weight_and_that_is_no_fallback() {
+async fn routes_of_equal_priority_share_requests_by_weight_and_are_no_fallbacks() {
     let hanging = |model: &str| Action::SendAndHang(stream_of(&[&word_event(model)]));
     let (first, second) =
         (ScriptedServer::start(vec![hanging("m1")]).await, ScriptedServer::start(vec![hanging("m2")]).await);
@@ -194,7 +194,7 @@ async fn equals_share_the_requests_by_their_weight_and_that_is_no_fallback() {
 }
 
 #[tokio::test]
-async fn a_full_first_choice_is_waited_for_and_then_passed_over() {
+async fn a_busy_first_choice_is_waited_for_and_then_skipped() {
     let hanging = Action::SendAndHang(stream_of(&[&word_event("m1")]));
     let (first, second) =
         (ScriptedServer::start(vec![hanging]).await, ScriptedServer::start(vec![answering("m2")]).await);
@@ -208,7 +208,7 @@ async fn a_full_first_choice_is_waited_for_and_then_passed_over() {
 }
 
 #[tokio::test]
-async fn a_queue_that_is_full_refuses_at_once_and_leaves_the_other_tenants_theirs() {
+async fn a_full_queue_rejects_at_once_and_does_not_affect_other_tenants() {
     let hanging = Action::SendAndHang(stream_of(&[&word_event("m1")]));
     let server = ScriptedServer::start(vec![hanging]).await;
     let mut settings = server.settings();
@@ -237,7 +237,7 @@ async fn a_queue_that_is_full_refuses_at_once_and_leaves_the_other_tenants_their
 }
 
 #[tokio::test]
-async fn an_open_breaker_refuses_at_once_and_says_when_to_come_back() {
+async fn an_open_breaker_rejects_at_once_and_says_when_to_retry() {
     let server = ScriptedServer::start(vec![failing("500 Internal Server Error")]).await;
     let chat = chat_of(&server.settings());
     for _ in 0..2 {
@@ -251,7 +251,7 @@ async fn an_open_breaker_refuses_at_once_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_look_finds_a_backend_that_is_gone_and_one_that_is_back() {
+async fn health_checks_detect_a_backend_that_goes_down_and_comes_back() {
     let (first, second) =
         (ScriptedServer::start(vec![answering("m1")]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let mut settings = two(&first, &second);
@@ -278,7 +278,7 @@ async fn a_look_finds_a_backend_that_is_gone_and_one_that_is_back() {
 }
 
 #[tokio::test]
-async fn a_call_costs_what_the_route_s_price_says_else_what_the_server_says() {
+async fn the_cost_is_computed_from_the_routes_price_or_else_taken_from_the_server() {
     let server = ScriptedServer::start(vec![answering("m1")]).await;
     let mut settings = server.settings();
     let price = Price { input: MicroCost(150_000), output: MicroCost(600_000) };
@@ -290,7 +290,7 @@ async fn a_call_costs_what_the_route_s_price_says_else_what_the_server_says() {
 }
 
 #[tokio::test]
-async fn litellm_is_told_the_tenant_and_when_not_to_fall_back() {
+async fn litellm_requests_contain_the_tenant_and_disable_fallbacks_when_needed() {
     let server = ScriptedServer::start(vec![answering("m1")]).await;
     let mut settings = server.settings();
     settings.backends[0].dialect = Dialect::LiteLlm;
@@ -304,7 +304,7 @@ async fn litellm_is_told_the_tenant_and_when_not_to_fall_back() {
 }
 
 #[tokio::test]
-async fn embeddings_fall_back_too_and_a_backend_with_another_model_is_found_out() {
+async fn embeddings_use_fallbacks_and_a_backend_with_another_model_is_detected() {
     let vectors = |body: &str| Action::Send(answer("200 OK", "application/json", body.as_bytes()), 4096);
     let two_numbers = r#"{"model":"nomic","data":[{"index":0,"embedding":[3.0,4.0]}],"usage":{"prompt_tokens":7}}"#;
     let three_numbers = r#"{"data":[{"index":0,"embedding":[1.0,0.0,0.0]}]}"#;
@@ -321,7 +321,7 @@ async fn embeddings_fall_back_too_and_a_backend_with_another_model_is_found_out(
 }
 
 #[tokio::test]
-async fn a_model_that_fails_takes_no_other_model_of_its_backend_with_it() {
+async fn a_failing_model_does_not_affect_other_models_of_its_backend() {
     let mut actions = vec![failing("500 Internal Server Error"); 5];
     actions.push(answering("m1"));
     let server = ScriptedServer::start(actions).await;
@@ -335,7 +335,7 @@ async fn a_model_that_fails_takes_no_other_model_of_its_backend_with_it() {
 }
 
 #[tokio::test]
-async fn a_second_model_of_the_same_backend_is_a_next_choice_too() {
+async fn a_second_model_of_the_same_backend_can_be_a_fallback() {
     let server = ScriptedServer::start(vec![failing("500 Internal Server Error"), answering("m2")]).await;
     let mut settings = server.settings();
     let second = RouteSettings { priority: 2, ..RouteSettings::to("model-server", "spare-model") };
@@ -345,7 +345,7 @@ async fn a_second_model_of_the_same_backend_is_a_next_choice_too() {
 }
 
 #[tokio::test]
-async fn those_who_wait_out_a_pause_that_the_server_asked_for_are_all_served() {
+async fn requests_that_wait_for_a_requested_pause_are_all_served() {
     let mut actions = vec![failing("429 Too Many Requests\nretry-after: 1"); 8];
     actions.push(answering("m1"));
     let server = ScriptedServer::start(actions).await;
@@ -383,7 +383,7 @@ async fn calls_tokens_fallbacks_and_failed_attempts_are_counted() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_word_is_an_error_once_the_others_were_asked() {
+async fn an_empty_answer_falls_back_and_is_an_error_if_all_are_empty() {
     let stop = |delta: &str| format!(r#"{{"choices":[{{"delta":{delta},"finish_reason":"stop"}}]}}"#);
     let blank = r#"{"choices":[{"delta":{"content":" \n"}}]}"#;
     for events in [vec![stop("{}")], vec![blank.to_owned(), stop("{}")], vec![stop(r#"{"content":""}"#)]] {
@@ -401,14 +401,14 @@ async fn an_answer_without_a_word_is_an_error_once_the_others_were_asked() {
         let ModelError::Exhausted { last, .. } = error else { panic!("{error:?}") };
         assert!(matches!(*last, ModelError::Interrupted { .. }), "{last:?}");
     }
-    // Reasoning is no text either, but it has been passed on: no other backend is asked.
+    // Reasoning is no text either, but it has already been passed on, so no other backend is tried.
     let thought = r#"{"choices":[{"delta":{"reasoning_content":"Hm."}}]}"#;
     let thoughtful = Action::Send(stream_of(&[thought, &stop("{}"), "[DONE]"]), 4096);
     let (first, second) =
         (ScriptedServer::start(vec![thoughtful]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let error = served(&chat_of(&two(&first, &second))).await.expect_err("no word");
     assert!(matches!(error, ModelError::Interrupted { .. }), "{error:?}");
-    // An answer that was cut by its token limit, or that is a tool call, is valid without text.
+    // An answer that was truncated by its token limit, or that is a tool call, is valid without text.
     let cut = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
     let call =
         r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}"#;
@@ -422,7 +422,7 @@ async fn an_answer_without_a_word_is_an_error_once_the_others_were_asked() {
 }
 
 #[tokio::test]
-async fn tenants_do_not_share_a_prefix_cache_where_the_server_has_a_salt() {
+async fn tenants_get_different_prefix_cache_salts_where_the_server_supports_them() {
     let salt_of = |tenant: u128, dialect: Dialect| async move {
         let server = ScriptedServer::start(vec![answering("m")]).await;
         let mut settings = server.settings();

@@ -1,4 +1,4 @@
-//! What becomes of a request when the server or the connection fails.
+//! Tests requests whose server or connection fails.
 
 use crate::support::{
     Action, ScriptedServer, answer, chat_of, classified, embedder_of, request, router, settings, stream_of, texts,
@@ -33,7 +33,7 @@ fn chat(server: &ScriptedServer) -> OpenAiChat {
     chat_of(&server.settings())
 }
 
-/// The text that arrived, and how the stream ended.
+/// Sends a request; returns the text that arrived, and how the stream ended.
 async fn run(server: &ScriptedServer) -> (String, Result<(), ModelError>) {
     let mut words = String::new();
     let mut stream = match chat(server).stream(request()).await {
@@ -60,7 +60,7 @@ async fn a_refused_connection_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_broken_or_at_its_limit_is_tried_twice_more() {
+async fn a_failing_or_overloaded_server_is_retried_twice() {
     for head in ["500 Internal Server Error", "503 Service Unavailable", "429 Too Many Requests\nretry-after: 0"] {
         let server = ScriptedServer::start(vec![failing(head), whole()]).await;
         assert_eq!(run(&server).await, ("Close ".to_owned(), Ok(())), "{head}");
@@ -71,7 +71,7 @@ async fn a_server_that_is_broken_or_at_its_limit_is_tried_twice_more() {
 }
 
 #[tokio::test]
-async fn a_server_that_asks_for_a_long_pause_is_not_tried_again() {
+async fn a_server_that_requests_a_long_pause_is_not_retried() {
     let server = ScriptedServer::start(vec![failing("429 Too Many Requests\nretry-after: 20"), whole()]).await;
     let (_, ended) = run(&server).await;
     let pause = Some(Duration::from_secs(20));
@@ -80,7 +80,7 @@ async fn a_server_that_asks_for_a_long_pause_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_refused_request_is_not_tried_again_and_its_sentence_stays_here() {
+async fn a_rejected_request_is_not_retried_and_the_servers_message_is_not_exposed() {
     let body = br#"{"error":{"message":"bad prompt: the code of the safe is 4711","type":"invalid_request_error"}}"#;
     let server =
         ScriptedServer::start(vec![Action::Send(answer("400 Bad Request", "application/json", body), 4096)]).await;
@@ -93,7 +93,7 @@ async fn a_refused_request_is_not_tried_again_and_its_sentence_stays_here() {
 }
 
 #[tokio::test]
-async fn a_server_that_sends_nothing_times_out_before_the_first_word() {
+async fn a_silent_server_times_out_before_the_first_token() {
     let silent = Action::SendAndHang(Vec::new());
     let only_headers = Action::SendAndHang(answer("200 OK", "text/event-stream", b""));
     let only_a_role = Action::SendAndHang(stream_of(&[r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#]));
@@ -108,7 +108,7 @@ async fn a_server_that_sends_nothing_times_out_before_the_first_word() {
 }
 
 #[tokio::test]
-async fn a_server_that_falls_silent_times_out_between_words() {
+async fn a_server_that_stalls_times_out_between_tokens() {
     let server = ScriptedServer::start(vec![Action::SendAndHang(stream_of(&[WORD]))]).await;
     let (words, ended) = run(&server).await;
     assert_eq!(words, "Close ");
@@ -116,7 +116,7 @@ async fn a_server_that_falls_silent_times_out_between_words() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut_keeps_its_words_and_is_not_asked_for_again() {
+async fn a_truncated_answer_keeps_its_text_and_is_not_retried() {
     let (length, end) = (WORD.len() + 8, "\r\n40\r\ndata: {\"cho");
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunked = format!("{head}{length:x}\r\ndata: {WORD}\n\n{end}");
@@ -143,7 +143,7 @@ async fn invalid_responses_are_reported_as_such() {
 }
 
 #[tokio::test]
-async fn characters_split_over_packets_come_out_whole() {
+async fn characters_split_across_packets_are_decoded() {
     let event = r#"{"choices":[{"delta":{"content":"95 °C – Überdruck 🔥"},"finish_reason":"stop"}]}"#;
     let server = ScriptedServer::start(vec![Action::Send(stream_of(&[event]), 1)]).await;
     assert_eq!(run(&server).await, ("95 °C – Überdruck 🔥".to_owned(), Ok(())));
@@ -163,7 +163,7 @@ async fn a_server_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test]
-async fn more_requests_than_permits_are_refused_soon_and_a_dropped_answer_releases_its_permit() {
+async fn excess_requests_are_rejected_and_a_dropped_answer_releases_its_permit() {
     let server = ScriptedServer::start(vec![Action::SendAndHang(stream_of(&[WORD]))]).await;
     let mut settings = server.settings();
     settings.backends[0].concurrency = 1;
@@ -176,7 +176,7 @@ async fn more_requests_than_permits_are_refused_soon_and_a_dropped_answer_releas
 }
 
 #[tokio::test]
-async fn the_request_has_the_alias_of_its_tier_the_key_and_the_limit() {
+async fn the_request_contains_model_key_and_token_limit() {
     let server = ScriptedServer::start(vec![whole()]).await;
     let mut settings = server.settings();
     settings.backends[0].api_key = Some(SecretString::from("sk-plant"));
@@ -195,7 +195,7 @@ async fn the_request_has_the_alias_of_its_tier_the_key_and_the_limit() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_the_newer_limit_gets_it_now_and_from_then_on() {
+async fn a_server_that_requires_max_completion_tokens_gets_it_from_then_on() {
     let refusal =
         br#"{"error":{"message":"Unsupported parameter","param":"max_tokens","code":"unsupported_parameter"}}"#;
     let refusing = Action::Send(answer("400 Bad Request", "application/json", refusal), 4096);
@@ -212,7 +212,7 @@ async fn a_server_that_wants_the_newer_limit_gets_it_now_and_from_then_on() {
 }
 
 #[tokio::test]
-async fn content_above_the_server_s_classification_never_leaves() {
+async fn content_above_the_servers_classification_is_never_sent() {
     let server = ScriptedServer::start(vec![whole()]).await;
     let mut settings = server.settings();
     settings.backends[0].highest_classification = Classification::Internal;
@@ -223,7 +223,7 @@ async fn content_above_the_server_s_classification_never_leaves() {
 }
 
 #[tokio::test]
-async fn a_server_without_embeddings_at_the_start_is_asked_again_with_the_first_text() {
+async fn an_embedder_starts_without_its_server_and_learns_the_dimension_later() {
     let server = ScriptedServer::start(vec![failing("404 Not Found"), vectors(VECTOR)]).await;
     let embedder = {
         let settings = server.settings();
@@ -237,7 +237,7 @@ async fn a_server_without_embeddings_at_the_start_is_asked_again_with_the_first_
 }
 
 #[tokio::test]
-async fn vectors_of_another_dimension_than_configured_or_first_seen_are_invalid() {
+async fn vectors_of_an_unexpected_dimension_are_invalid() {
     let three = r#"{"data":[{"index":0,"embedding":[1.0,0.0,0.0]}]}"#;
     let server = ScriptedServer::start(vec![vectors(VECTOR), vectors(three)]).await;
     let embedder = embedder_of(&server.settings()).await;
@@ -251,7 +251,7 @@ async fn vectors_of_another_dimension_than_configured_or_first_seen_are_invalid(
 }
 
 #[tokio::test]
-async fn texts_go_out_in_batches_with_the_prefix_of_their_purpose_and_cut_at_the_limit() {
+async fn texts_are_sent_in_batches_with_prefixes_and_truncated() {
     let server = ScriptedServer::start(vec![vectors(VECTOR)]).await;
     let mut settings = server.settings();
     settings.embedding.dimension = Some(2);
@@ -271,7 +271,7 @@ async fn texts_go_out_in_batches_with_the_prefix_of_their_purpose_and_cut_at_the
 }
 
 #[tokio::test]
-async fn without_a_server_the_extractive_answerer_serves_and_remote_embeddings_are_refused() {
+async fn without_backends_answers_are_extractive_and_remote_embeddings_are_an_error() {
     let mut settings = ModelSettings::default();
     let chat = models::chat_model(&router(&settings), &settings).unwrap();
     assert!(!chat.is_generative());

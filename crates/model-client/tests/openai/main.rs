@@ -1,4 +1,4 @@
-//! The client of OpenAI-compatible servers, tested against a scripted server.
+//! Tests the client for OpenAI-compatible servers against a scripted server.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking; clippy's own exception covers test functions only")]
 

@@ -1,4 +1,4 @@
-//! Findings of the probe and their advice.
+//! Tests the findings of the probe and the advice in them.
 
 use crate::support::settings;
 use model_client::config::{BackendSettings, Dialect, EmbedSource, ModelSettings, RouteSettings};
@@ -46,7 +46,7 @@ async fn answers(server: &MockServer, endpoint: &str, answer: ResponseTemplate) 
     Mock::given(method("POST")).and(path(endpoint)).respond_with(answer).mount(server).await;
 }
 
-/// A server whose models do everything their tiers need.
+/// A server whose models support everything that their tiers need.
 async fn working_server(vector: &[f32]) -> MockServer {
     let server = MockServer::start().await;
     lists(&server, &["fast", "heavy", "embed", "bge"]).await;
@@ -72,7 +72,7 @@ async fn findings_of(settings: &ModelSettings) -> Vec<Finding> {
     probe(settings).await.expect("valid settings")
 }
 
-/// The sentences of this severity, with their subjects.
+/// The findings of this severity as text, with their subjects.
 fn sentences(findings: &[Finding], severity: Severity) -> Vec<String> {
     let matching = findings.iter().filter(|finding| finding.severity == severity);
     matching.map(|finding| format!("{}: {}", finding.about, finding.sentence)).collect()

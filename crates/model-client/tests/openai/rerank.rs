@@ -1,4 +1,4 @@
-//! The reranker: its requests, and how failures of the server or the connection end.
+//! Tests the reranker: its requests, and failures of the server or the connection.
 
 use crate::support::{Action, ScriptedServer, answer, caller, reranker_of, router, settings};
 use domain::model::{ModelError, RerankRequest};
@@ -29,7 +29,7 @@ async fn run(server: &ScriptedServer) -> Result<Vec<f32>, ModelError> {
 }
 
 #[tokio::test]
-async fn the_request_has_the_alias_the_query_and_all_passages_and_the_scores_come_in_their_order() {
+async fn the_request_contains_model_query_and_passages_and_scores_keep_their_order() {
     let server = ScriptedServer::start(vec![sends("200 OK", SCORES)]).await;
     assert_eq!(run(&server).await, Ok(vec![0.2, 0.9]));
     let sent = server.requests.lock().unwrap()[0].clone();
@@ -43,7 +43,7 @@ async fn the_request_has_the_alias_the_query_and_all_passages_and_the_scores_com
 }
 
 #[tokio::test]
-async fn a_server_that_knows_only_the_bare_path_is_asked_there_from_then_on() {
+async fn a_server_with_only_the_bare_path_gets_it_from_then_on() {
     let server = ScriptedServer::start(vec![sends("404 Not Found", "{}"), sends("200 OK", SCORES)]).await;
     let reranker = reranker(&server);
     for _ in 0..2 {
@@ -54,7 +54,7 @@ async fn a_server_that_knows_only_the_bare_path_is_asked_there_from_then_on() {
 }
 
 #[tokio::test]
-async fn an_unknown_model_is_refused_by_both_paths() {
+async fn an_unknown_model_is_rejected_at_both_paths() {
     let server = ScriptedServer::start(vec![sends("404 Not Found", r#"{"error":{"type":"not_found_error"}}"#)]).await;
     let error = run(&server).await.unwrap_err();
     assert!(matches!(&error, ModelError::Misconfigured { reason, .. } if reason.contains("404")), "{error}");
@@ -80,7 +80,7 @@ async fn failures_are_classified_and_messages_of_the_server_are_not_passed_on() 
 }
 
 #[tokio::test]
-async fn a_hanging_server_times_out_also_in_the_middle_of_a_response() {
+async fn a_hanging_server_times_out_even_in_the_middle_of_a_response() {
     let half = answer("200 OK", "application/json", &SCORES.as_bytes()[..20]);
     for action in [Action::SendAndHang(Vec::new()), Action::SendAndHang(half)] {
         let server = ScriptedServer::start(vec![action]).await;
@@ -105,7 +105,7 @@ async fn invalid_responses_and_missing_scores_are_errors() {
 }
 
 #[tokio::test]
-async fn content_above_the_server_s_classification_never_leaves() {
+async fn content_above_the_servers_classification_is_never_sent() {
     let server = ScriptedServer::start(vec![sends("200 OK", SCORES)]).await;
     let mut settings = server.settings();
     settings.backends[0].highest_classification = Classification::Internal;
@@ -115,7 +115,7 @@ async fn content_above_the_server_s_classification_never_leaves() {
 }
 
 #[tokio::test]
-async fn long_texts_are_cut_to_what_the_model_reads_and_passages_keep_most_of_the_room() {
+async fn long_texts_are_truncated_and_passages_get_most_of_the_limit() {
     let server = ScriptedServer::start(vec![sends("200 OK", SCORES)]).await;
     let mut settings = server.settings();
     settings.rerank.max_tokens = 60;
@@ -128,7 +128,7 @@ async fn long_texts_are_cut_to_what_the_model_reads_and_passages_keep_most_of_th
 }
 
 #[test]
-fn without_a_route_there_is_no_reranker_and_a_route_must_lead_to_a_backend() {
+fn without_routes_there_is_no_reranker_and_a_route_needs_a_known_backend() {
     let none = ModelSettings::default();
     assert!(models::reranker(&router(&none), &none).unwrap().is_none());
     let mut served = settings("http://127.0.0.1:9".parse().unwrap());

@@ -1,4 +1,4 @@
-//! A scripted HTTP server, and requests and settings for it.
+//! A scripted HTTP server, with requests and settings for it.
 
 use domain::classified::Classified;
 use domain::ids::TenantId;
@@ -22,28 +22,28 @@ use uuid::Uuid;
 pub enum Action {
     /// Sends the bytes in pieces of the given size, then closes the connection.
     Send(Vec<u8>, usize),
-    /// Sends the bytes, then nothing more, and keeps the connection.
+    /// Sends the bytes, then nothing more, and keeps the connection open.
     SendAndHang(Vec<u8>),
-    /// Sends the first bytes once, then the second for ever.
+    /// Sends the first bytes once, then the second ones repeatedly without end.
     Repeat(Vec<u8>, Vec<u8>),
 }
 
-/// A scripted server on a port of its own; it stops when dropped.
+/// A scripted server on its own port; it stops when dropped.
 pub struct ScriptedServer {
     /// Base URL of the server.
     pub url: Url,
-    /// The requests so far, with head and body.
+    /// The requests received so far, each with head and body.
     pub requests: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
 impl ScriptedServer {
-    /// Answers the nth request with the nth action, and later ones with the last.
+    /// Starts a server that answers the nth request with the nth action, and further requests with the last one.
     pub async fn start(actions: Vec<Action>) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a port"), actions)
     }
 
-    /// Like [`start`](Self::start), at the address of a server that has stopped.
+    /// Like [`start`](Self::start), but at the address of a server that has stopped.
     pub async fn start_at(url: &Url, actions: Vec<Action>) -> Self {
         let port = url.port().expect("a port");
         Self::on(TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free again"), actions)
@@ -101,22 +101,22 @@ pub fn backend(name: &str, url: Url) -> BackendSettings {
     BackendSettings { timeouts, ..BackendSettings::at(name, url) }
 }
 
-/// The router of these settings.
+/// A router with these settings.
 pub fn router(settings: &ModelSettings) -> Arc<Router> {
     Router::new(settings, ModelMetrics::unregistered().expect("valid names")).expect("valid settings")
 }
 
-/// The chat model of these settings.
+/// A chat model with these settings.
 pub fn chat_of(settings: &ModelSettings) -> OpenAiChat {
     OpenAiChat::new(&router(settings), settings).expect("valid settings")
 }
 
-/// The embedder of these settings.
+/// An embedder with these settings.
 pub async fn embedder_of(settings: &ModelSettings) -> OpenAiEmbedder {
     OpenAiEmbedder::connect(&router(settings), settings).await.expect("valid settings")
 }
 
-/// The reranker of these settings.
+/// A reranker with these settings.
 pub fn reranker_of(settings: &ModelSettings) -> OpenAiReranker {
     OpenAiReranker::new(&router(settings), settings).expect("valid settings").expect("the tier has routes")
 }

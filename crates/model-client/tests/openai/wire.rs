@@ -1,4 +1,4 @@
-//! Plays what each server really sends, as `testdata/wire` has it, and looks at what comes of it.
+//! Replays recorded responses of real servers (`testdata/wire`) and compares the results with the `.want.json` files.
 
 use crate::support::{Action, ScriptedServer, answer, caller, chat_of, embedder_of, request, reranker_of, texts};
 use domain::model::{ChatDelta, EmbedPurpose, ModelError, RerankRequest};
@@ -8,7 +8,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Bytes in one piece: less than a line, and most characters of two bytes get cut somewhere.
+/// Bytes sent at a time: shorter than a line, and odd, so that most two-byte characters are split somewhere.
 const PIECE: usize = 7;
 
 fn cases(extension: &str) -> Vec<PathBuf> {
@@ -22,7 +22,7 @@ fn cases(extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The cases of one document: of a kind, or, where none is given, of a chat.
+/// The cases that are a single JSON document: those whose name starts with `kind`, or the chats if `kind` is empty.
 fn documents(kind: &str) -> Vec<PathBuf> {
     let name = |case: &PathBuf| case.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_chat = |name: &str| !["embed-", "rerank-"].iter().any(|kind| name.starts_with(kind));
@@ -49,7 +49,7 @@ fn note_error(got: &mut Value, error: &ModelError) {
     }
 }
 
-/// What comes of a chat, in the form of a `.want.json`.
+/// Runs a chat and returns the result in the form of a `.want.json` file.
 async fn chat(server: &ScriptedServer) -> Value {
     let chat = chat_of(&server.settings());
     let mut got = json!({ "text": "", "tool_calls": [] });
@@ -95,7 +95,7 @@ fn assert_has(case: &Path, got: &Value, want: &Value) {
 }
 
 #[tokio::test]
-async fn every_recorded_stream_becomes_the_answer_that_it_is() {
+async fn every_recorded_stream_gives_the_expected_answer() {
     let cases = cases(".sse");
     assert!(cases.len() > 15, "the cases are there");
     for case in cases {
@@ -105,7 +105,7 @@ async fn every_recorded_stream_becomes_the_answer_that_it_is() {
 }
 
 #[tokio::test]
-async fn every_recorded_document_becomes_the_answer_or_error_that_it_is() {
+async fn every_recorded_document_gives_the_expected_answer_or_error() {
     for case in &documents("") {
         let server = server_for(case, "application/json").await;
         assert_has(case, &chat(&server).await, &want(case));
@@ -113,7 +113,7 @@ async fn every_recorded_document_becomes_the_answer_or_error_that_it_is() {
 }
 
 #[tokio::test]
-async fn every_recorded_embedding_becomes_vectors_of_length_1_or_an_error() {
+async fn every_recorded_embedding_gives_vectors_of_length_1_or_an_error() {
     for case in &documents("embed-") {
         let server = server_for(case, "application/json").await;
         let mut settings = server.settings();
@@ -137,7 +137,7 @@ async fn every_recorded_embedding_becomes_vectors_of_length_1_or_an_error() {
 }
 
 #[tokio::test]
-async fn every_recorded_ranking_becomes_scores_from_0_to_1_in_the_order_of_the_passages_or_an_error() {
+async fn every_recorded_ranking_gives_scores_from_0_to_1_in_passage_order_or_an_error() {
     let cases = documents("rerank-");
     assert!(cases.len() > 8, "the cases are there");
     for case in &cases {

@@ -1,7 +1,7 @@
 //! A parser that deliberately does what a crafted file can make a parser do. Used by tests only.
 //!
-//! The first argument selects the misbehaviour; the others are the arguments of every parser. The process confines
-//! itself as every parser does; misbehaviour that must happen before confinement is in `main`.
+//! The first argument selects the misbehaviour; the others are the usual arguments of a parser. The process sandboxes
+//! itself like every parser; misbehaviour that must happen before that is in `main`.
 
 use rustix::process::{Signal, getpid, kill_process};
 use std::fs::File;
@@ -65,7 +65,7 @@ fn pages_of(text: &str, count: usize) -> ReadDocument {
     ReadDocument { pages: vec![page; count], ..ReadDocument::default() }
 }
 
-/// Pages of empty blocks: much JSON, no text.
+/// Pages with many empty blocks: a lot of JSON, but no text.
 fn without_text(pages: usize, blocks: usize) -> ReadDocument {
     let page = Page { blocks: vec![Block::new(BlockKind::Paragraph, ""); blocks], ..Page::default() };
     ReadDocument { pages: vec![page; pages], ..ReadDocument::default() }
@@ -88,9 +88,9 @@ fn exhaust_memory() -> String {
     }
 }
 
-/// Writes bytes to standard output that are not a frame, and exits.
+/// Writes bytes that are not a valid frame to standard output, and exits.
 fn garbage(bytes: &[u8]) -> ReadDocument {
-    // The frame writer's thread holds the lock of standard output; this runs on that thread.
+    // The caller holds the lock of standard output, but on this thread, and the lock is reentrant.
     let mut output = io::stdout().lock();
     let _ = output.write_all(bytes).and_then(|()| output.flush());
     std::process::exit(0)
@@ -102,12 +102,12 @@ fn write_endlessly() -> ReadDocument {
     ReadDocument::default()
 }
 
-/// Opens a connection that closes when this process ends.
+/// Opens a connection to a local port; it closes when this process ends.
 fn connect(port: &str) -> io::Result<TcpStream> {
     TcpStream::connect(("127.0.0.1", port.parse().map_err(io::Error::other)?))
 }
 
-/// Tries what a confined process must not be able to do; one line for each attempt.
+/// Tries what a sandboxed process must not be able to do; returns one line per attempt.
 fn probe() -> Vec<String> {
     let temporary = std::env::temp_dir().join(format!("misbehaving-parser-{}", std::process::id()));
     let attempts: [(&str, io::Result<()>); 8] = [

@@ -1,6 +1,7 @@
-//! Replaces the text recognition program in tests and tries what a crafted picture could make it try.
+//! Replaces the OCR program in tests and tries what a crafted image could make it do. Used by tests only.
 //!
-//! It takes the arguments of `tesseract`; the language selects what it does. It reports each line as a paragraph.
+//! It takes the arguments of `tesseract`; the language selects the misbehaviour. Each output line is reported as a
+//! paragraph.
 
 use rustix::process::{Signal, kill_process};
 use std::ffi::OsString;
@@ -15,7 +16,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-/// Exceeds the memory limit of every test.
+/// Size of an allocation, in bytes, that exceeds the memory limit of every test.
 const LARGE_ALLOCATION: usize = 512 << 20;
 
 fn main() {
@@ -45,7 +46,7 @@ fn main() {
     }
 }
 
-/// Writes the lines in the TSV format of `tesseract`.
+/// Writes the lines to standard output in the TSV format of `tesseract`.
 fn print_lines(lines: &[String]) {
     let mut output = io::stdout();
     for (at, line) in lines.iter().enumerate() {
@@ -69,7 +70,7 @@ fn yes_or_no(done: bool) -> &'static str {
     if done { "yes" } else { "no" }
 }
 
-/// Tries what a confined process must not be able to do; one line for each attempt.
+/// Tries what a sandboxed process must not be able to do; returns one line per attempt.
 fn probe() -> Vec<String> {
     let temporary = std::env::temp_dir().join(format!("misbehaving-recognizer-{}", std::process::id()));
     let parent = rustix::process::getppid();
@@ -105,7 +106,7 @@ fn connect() -> io::Result<TcpStream> {
     TcpStream::connect(listener.local_addr()?)
 }
 
-/// Replaces this process with a shell that reports success; returns only if that is refused.
+/// Replaces this process with a shell that reports success; returns only if `exec` fails.
 fn become_another() -> bool {
     let line = "5\\t1\\t2\\t1\\t1\\t1\\t0\\t0\\t1\\t1\\t99\\tbecome another program: yes\\n";
     let _not_replaced = Command::new("/bin/sh").args(["-c", &format!("printf '{line}'")]).exec();

@@ -1,7 +1,7 @@
-//! Reads one document in its own process, or replaces itself with the program that recognizes text in pictures. For
-//! programs that embed ingestion and do not offer these commands themselves.
+//! Parses one document in a sandbox or, with the first argument `become`, executes the OCR program in a sandbox. For
+//! programs that embed ingestion and do not provide these commands themselves.
 //!
-//! Started by `tools::ingest`, not by hand; the file or picture arrives on standard input.
+//! Started by `tools::ingest`, not by hand; the file or image arrives on standard input.
 
 use std::process::ExitCode;
 use tools::ingest::isolate::{child, launch};

@@ -1,20 +1,20 @@
-//! Arguments as a model writes them: size limits apply during parsing, schemas allow no unknown properties.
+//! Deserializers and JSON schemas for tool arguments, which a model generates: limits are enforced during parsing.
 
 use domain::text::BoundedText;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Value, json};
 
-/// JSON schema of an object that allows exactly these properties.
+/// The JSON schema of an object that has these properties and allows no others.
 pub(super) fn schema(properties: &Value, required: &[&str]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-/// Parses a string of 1 to `MAX` characters.
+/// Deserializes a string of 1 to `MAX` characters.
 pub(super) fn text<'de, D: Deserializer<'de>, const MAX: usize>(from: D) -> Result<BoundedText<MAX>, D::Error> {
     BoundedText::parse(&String::deserialize(from)?).map_err(Error::custom)
 }
 
-/// Parses a string of 1 to `MAX` characters that may be missing or null.
+/// Deserializes a string of 1 to `MAX` characters that may be missing or null.
 pub(super) fn optional_text<'de, D: Deserializer<'de>, const MAX: usize>(
     from: D,
 ) -> Result<Option<BoundedText<MAX>>, D::Error> {
@@ -22,7 +22,7 @@ pub(super) fn optional_text<'de, D: Deserializer<'de>, const MAX: usize>(
     given.map(|text| BoundedText::parse(&text).map_err(Error::custom)).transpose()
 }
 
-/// Parses a number from `LOW` to `HIGH` that may be missing or null.
+/// Deserializes a number from `LOW` to `HIGH`, both inclusive, that may be missing or null.
 pub(super) fn optional_number<'de, D: Deserializer<'de>, const LOW: u32, const HIGH: u32>(
     from: D,
 ) -> Result<Option<u32>, D::Error> {
@@ -34,7 +34,7 @@ pub(super) fn optional_number<'de, D: Deserializer<'de>, const LOW: u32, const H
     }
 }
 
-/// Parses a list of at most `MAX` items that may be missing or null.
+/// Deserializes a list of at most `MAX` items; missing or null means an empty list.
 pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MAX: usize>(
     from: D,
 ) -> Result<Vec<T>, D::Error> {

@@ -1,4 +1,4 @@
-//! `document_list`: the documents that the user may see.
+//! The tool `document_list`: lists the documents that the user may see.
 
 use super::arguments;
 use crate::error::ToolError;
@@ -24,14 +24,14 @@ pub struct DocumentList {
 }
 
 impl DocumentList {
-    /// Lists what is in `store`.
+    /// A tool that lists the documents in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store }
     }
 }
 
-/// Filters and page size, as the model writes them.
+/// Filters and page size.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {

@@ -1,4 +1,4 @@
-//! `document_read`: the text of one document, passage by passage.
+//! The tool `document_read`: returns the text of one document, passage by passage.
 
 use super::arguments;
 use crate::error::ToolError;
@@ -15,7 +15,7 @@ use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Passages per call: at most about 4,500 tokens.
+/// Passages returned per call: at most about 4,500 tokens.
 const PASSAGES: u32 = 20;
 const LAST_INDEX: u32 = i32::MAX as u32;
 
@@ -25,14 +25,14 @@ pub struct DocumentRead {
 }
 
 impl DocumentRead {
-    /// Reads from `store`.
+    /// A tool that reads documents from `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store }
     }
 }
 
-/// The document and where to continue.
+/// The document, and the passage to start from.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {

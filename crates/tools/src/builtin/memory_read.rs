@@ -1,4 +1,4 @@
-//! `memory_read`: what the user asked the platform to remember.
+//! The tool `memory_read`: returns what the user asked the platform to remember.
 
 use super::arguments;
 use crate::error::ToolError;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Memories per call.
+/// Maximum number of memories returned per call.
 const MEMORIES: u32 = 50;
 
 /// Returns the caller's memories, most important first.
@@ -22,14 +22,14 @@ pub struct MemoryRead {
 }
 
 impl MemoryRead {
-    /// Reads from `store`.
+    /// A tool that reads memories from `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store }
     }
 }
 
-/// The tool takes no arguments; unknown ones are refused.
+/// Empty, because the tool takes no arguments; unknown ones are rejected.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {}

@@ -1,4 +1,4 @@
-//! `rag_search`: finds the passages of ingested documents that answer a question.
+//! The tool `rag_search`: finds the passages of ingested documents that answer a question.
 
 use super::arguments;
 use crate::error::ToolError;
@@ -16,25 +16,25 @@ use domain::tool::{ToolName, ToolResult, ToolSpec};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Largest number of documents that a search can be restricted to.
+/// Maximum number of documents that a search can be restricted to.
 const MAX_DOCUMENTS: usize = 100;
 const MAX_TAGS: usize = UploadDocument::MAX_TAGS;
 const MAX_TOP_K: u32 = SearchDocuments::MAX_TOP_K;
 
-/// Searches by meaning and by words.
+/// Searches documents by vector similarity and BM25.
 pub struct RagSearch {
     search: HybridSearch,
 }
 
 impl RagSearch {
-    /// Searches with `search`.
+    /// A tool that searches with `search`.
     #[must_use]
     pub fn new(search: HybridSearch) -> Self {
         Self { search }
     }
 }
 
-/// Query and filters, as the model writes them.
+/// The query, the filters and the number of passages.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {

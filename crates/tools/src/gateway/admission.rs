@@ -1,4 +1,4 @@
-//! Decides who may call a tool, and writes a call's rows of the audit log.
+//! Checks whether a tool call is permitted, and writes its audit rows.
 
 use super::facts;
 use crate::calls::CallRecorder;
@@ -26,7 +26,7 @@ use uuid::Uuid;
 /// Longest recorded tool name or call id, in characters.
 const MAX_LABEL: usize = 64;
 
-/// One call, with the fields of its audit rows.
+/// One tool call with the fields of its audit rows.
 pub(super) struct Invocation {
     scope: TenantScope,
     parent: AuditId,
@@ -69,7 +69,8 @@ impl Invocation {
     }
 }
 
-/// Shortens a name or call id and replaces unusual characters, because models write them and could write anything.
+/// Truncates a tool name or call id to [`MAX_LABEL`] characters and replaces all but `[A-Za-z0-9._-]` with `_`: models
+/// generate them, so they are untrusted.
 fn label(text: &str) -> String {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }
@@ -77,7 +78,7 @@ fn label(text: &str) -> String {
     text.chars().take(MAX_LABEL).map(plain).collect()
 }
 
-/// Checks and records calls.
+/// Checks tool calls and records them in the audit log and the usage ledger.
 pub(super) struct Admission {
     pub(super) store: Arc<dyn Store>,
     pub(super) rules: Arc<dyn AccessRules>,
@@ -87,8 +88,8 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// The permit's remaining rights if they allow the call, or why they do not. Rights lost since the permit was
-    /// issued no longer count; rights gained since then do not count yet.
+    /// Returns the permit's remaining rights if they allow the call, otherwise the reason for the refusal. Rights that
+    /// the user lost since the permit was issued no longer count; rights gained since then do not count either.
     fn check_rights(
         &self,
         permit: &Permit,
@@ -108,7 +109,7 @@ impl Admission {
         }
     }
 
-    /// Checks that the caller may call the tool now, and records the intent. A tool runs only after this.
+    /// Checks that the caller may call the tool now, and records the intent. Must succeed before the tool runs.
     pub(super) async fn admit(
         &self,
         permit: &Permit,
@@ -149,7 +150,7 @@ impl Admission {
         Err(ToolError::Denied { reason })
     }
 
-    /// Records that the call was refused.
+    /// Writes the `policy.denied` audit row of a refused call.
     pub(super) async fn record_refusal(&self, invocation: &Invocation, reason: RefusalCode) -> Result<(), ToolError> {
         let facts = Map::from_iter([("reason".to_owned(), Value::from(reason.as_str()))]);
         let outcome = Outcome {
@@ -164,8 +165,8 @@ impl Admission {
         tx.commit().await.map_err(ToolError::Audit)
     }
 
-    /// Records how a call ended, and its model calls. If that fails, the caller does not get the result, and a
-    /// background task keeps trying to record it.
+    /// Records a call's outcome and its model calls. If that fails, the caller gets an error instead of the result; if
+    /// the database was unavailable, a background task retries.
     pub(super) async fn record_outcome(
         self: &Arc<Self>,
         invocation: &Invocation,
@@ -208,7 +209,7 @@ impl Admission {
     }
 }
 
-/// The rows that one ended call leaves.
+/// The audit row and ledger entries of one finished call.
 struct OutcomeRecord {
     id: AuditId,
     receipt: AuditReceipt,

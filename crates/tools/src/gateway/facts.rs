@@ -1,4 +1,4 @@
-//! What the audit log records about a call's result: document ids, counts and error codes; never content.
+//! The audit metadata of a call's result: document ids, counts and error codes, but never content.
 
 use crate::error::ToolError;
 use domain::audit::ResultStatus;
@@ -9,7 +9,7 @@ use domain::tool::ToolResult;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Audit status and metadata of a call's result.
+/// Returns the audit status and metadata of a call's result.
 pub(super) fn outcome(result: &Result<Classified<ToolResult>, ToolError>) -> (ResultStatus, Map<String, Value>) {
     let (status, facts) = match result {
         Ok(result) => (ResultStatus::Success, success_facts(result)),
@@ -59,7 +59,7 @@ fn status(error: &ToolError) -> ResultStatus {
     }
 }
 
-/// The code of an error. Its message is not recorded, because it may quote what a model wrote.
+/// The audit code of an error. The message is not recorded, because it may quote text that a model generated.
 fn reason(error: &ToolError) -> &'static str {
     match error {
         ToolError::Denied { reason } => reason.as_str(),

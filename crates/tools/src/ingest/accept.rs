@@ -1,4 +1,4 @@
-//! The interface of ingestion for the runtime and the worker.
+//! The ingestion interface that the runtime and the worker use.
 
 use crate::error::IngestError;
 use async_trait::async_trait;
@@ -12,10 +12,12 @@ use domain::upload::{Upload, UploadOutcome};
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Ingest: Send + Sync {
-    /// Stores the bytes, then records document and job in one transaction. A failed upload leaves nothing behind.
+    /// Stores the bytes, then inserts the document and its ingestion job in one transaction. The bytes of a failed
+    /// upload are deleted.
     ///
     /// # Errors
-    /// An invalid form, an unsupported type, too many bytes, an interrupted upload, or storage or database down.
+    /// When the form is invalid, the type is unsupported, a limit or quota is exceeded, the user may not upload, the
+    /// upload is interrupted, or the blob store or the database fails.
     async fn accept(&self, permit: &Permit, upload: Upload) -> Result<UploadOutcome, IngestError>;
 
     /// Opens the original bytes of a document, or a range of them.
@@ -29,8 +31,9 @@ pub trait Ingest: Send + Sync {
         range: Option<ByteRange>,
     ) -> Result<ByteStream, IngestError>;
 
-    /// Queues a document to be read, chunked and embedded again; `None` if it does not exist. A document that is
-    /// queued or being processed stays as it is. Its current chunks remain searchable until the new ones are ready.
+    /// Queues a document to be read, chunked and embedded again; `None` if it does not exist or is above the caller's
+    /// clearance. Does nothing if the document is already queued or being processed. Its current chunks remain
+    /// searchable until the new ones are ready.
     ///
     /// # Errors
     /// When the database fails.
@@ -42,10 +45,11 @@ pub trait Ingest: Send + Sync {
     /// When the blob store fails.
     async fn discard(&self, permit: &Permit, document: &Document) -> Result<(), IngestError>;
 
-    /// Processes one claimed job. A failure of the document is recorded on it and is no error here.
+    /// Processes one claimed job. If the document itself cannot be processed, the reason is recorded on it and the
+    /// result is `Ok`.
     ///
     /// # Errors
-    /// When the database, the blob store or the embedding model is down and the job should be retried.
+    /// When the job should be retried, mostly because the database, the blob store or the embedding model is down.
     async fn process(&self, job: &LeasedJob) -> Result<JobEnd, RetryLater>;
 }
 
@@ -60,7 +64,7 @@ pub enum JobEnd {
     Dead,
     /// A job for the whole tenant is complete.
     Done,
-    /// A part of a job for the whole tenant is complete; it goes back to the queue for the rest.
+    /// A part of a job for the whole tenant is complete; the job must be queued again for the rest.
     Unfinished,
     /// The document was deleted, or another worker holds the lease; nothing was changed.
     Superseded,
@@ -72,6 +76,6 @@ pub enum JobEnd {
 pub struct RetryLater {
     /// What failed; contains no document content.
     pub reason: String,
-    /// Whether the attempt counts against the limit; an outage of a dependency does not.
+    /// Whether the attempt counts towards the job's maximum; an outage of a dependency does not.
     pub counts: bool,
 }

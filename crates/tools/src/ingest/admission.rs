@@ -1,7 +1,7 @@
-//! Decides whether an upload may continue: the user's rights, the tenant's quota, the time limit.
+//! Checks whether an upload may continue: the user's rights, the tenant's quota, the time limit.
 //!
 //! The policy gate decides before the first byte, but an upload may take minutes. So the rights are checked again while
-//! the body arrives and in the transaction that records it.
+//! the body arrives, and once more in the transaction that inserts the document.
 
 use super::inner::IngestInner;
 use crate::error::IngestError;
@@ -13,16 +13,16 @@ use domain::role::{Operation, Resource};
 use domain::upload::FieldError;
 use std::time::Duration;
 
-/// Interval between two checks of a running upload.
+/// Interval between two checks of the rights during an upload.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// Time allowed for recording, in addition to the time limit of the upload.
+/// Time allowed for the database transaction, in addition to the time limit of the upload.
 const RECORDING_TIME: Duration = Duration::from_secs(60);
 
 const UPLOAD: Permission = Permission::new(Resource::Documents, Operation::Create);
 const UPDATE: Permission = Permission::new(Resource::Documents, Operation::Update);
 
 impl IngestInner {
-    /// Receives an upload until its time limit is reached or the user loses the right to send it.
+    /// Awaits `receiving`; aborts it with an error at the time limit, or when the user loses the right to upload.
     pub(super) async fn receive_while_allowed<T>(
         &self,
         permit: &Permit,
@@ -31,14 +31,14 @@ impl IngestInner {
         let limit = self.settings.upload_limit;
         tokio::select! {
             received = receiving => received,
-            refused = self.refused(permit) => Err(refused),
+            refused = self.until_refused(permit) => Err(refused),
             () = tokio::time::sleep(limit) => Err(IngestError::TookTooLong { limit }),
         }
     }
 
-    /// Returns why the upload must stop, once that is so. Database errors do not end the upload; the next check
-    /// decides.
-    async fn refused(&self, permit: &Permit) -> IngestError {
+    /// Checks the user's rights periodically and returns the error once they no longer include uploads. A database
+    /// error is logged and does not end the upload.
+    async fn until_refused(&self, permit: &Permit) -> IngestError {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
             let checked = async {
@@ -56,7 +56,7 @@ impl IngestInner {
         }
     }
 
-    /// The uploader's current rights as `tx` sees them; an error if they no longer include uploads.
+    /// Reads the uploader's current rights in `tx`; an error if they no longer include uploads.
     pub(super) async fn current_rights(&self, tx: &mut dyn TenantTx, permit: &Permit) -> Result<Rights, IngestError> {
         let user = permit.scope().user().ok_or(IngestError::NoUser)?;
         let membership = tx.users().membership(user).await?;
@@ -65,14 +65,14 @@ impl IngestInner {
         if rights.allow(UPLOAD) { Ok(rights) } else { Err(IngestError::NoLongerAllowed) }
     }
 
-    /// Checks by the wall clock that the upload may still be recorded, in case the process was suspended.
+    /// Checks the time limit by the wall clock, in case the process or the machine was suspended during the upload.
     pub(super) fn check_deadline(&self, permit: &Permit) -> Result<(), IngestError> {
         let limit = self.settings.upload_limit;
         let taken = (self.ports.clock.now() - permit.receipt().at()).to_std().unwrap_or_default();
         if taken > limit + RECORDING_TIME { Err(IngestError::TookTooLong { limit }) } else { Ok(()) }
     }
 
-    /// Bytes that the tenant may still store; 0 if its quota of documents is reached.
+    /// Number of bytes that the tenant may still store; 0 if its quota of documents is reached.
     pub(super) async fn remaining_quota(&self, permit: &Permit, user: UserId) -> Result<u64, IngestError> {
         let mut tx = self.ports.store.begin(permit.scope()).await?;
         let member = tx.users().membership(user).await?;
@@ -80,8 +80,8 @@ impl IngestInner {
         Ok(quotas.room(tx.usage().storage().await?))
     }
 
-    /// Checks that the caller may supersede `old`. That changes what everybody finds, so it requires the same
-    /// rights as changing `old` itself.
+    /// Checks that the caller may supersede `old`. Superseding hides `old` from everybody's searches, so it requires
+    /// the same rights as updating it.
     pub(super) async fn check_supersede(
         &self,
         tx: &mut dyn TenantTx,

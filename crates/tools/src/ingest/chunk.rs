@@ -1,8 +1,9 @@
-//! Chunks: the passages that retrieval searches and citations quote.
+//! Splits documents into chunks, the passages that retrieval searches and citations quote.
 //!
 //! A chunk never spans two pages, so that its citation names the right page, and a new chunk starts at each heading of
-//! level 1 to 3. It is filled with whole sentences, rows and lines up to the limit of the embedding model; table rows
-//! repeat their header. The embedded text is prefixed with title and heading path; the cited text is not.
+//! level 1 to 3. It is filled with whole sentences, rows and lines up to [`ChunkParams::max_tokens`]; a chunk that
+//! continues a table repeats the header rows. The embedded text is prefixed with title and heading path; the cited text
+//! is not.
 
 mod pack;
 mod params;
@@ -13,10 +14,10 @@ use super::readers::ReadDocument;
 
 pub use params::ChunkParams;
 
-/// A passage of a document.
+/// A chunk of a document, not yet embedded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// Position in the document, from 0.
+    /// 0-based position in the document.
     pub index: u32,
     /// The 1-based page in the file; `None` for formats without pages.
     pub page: Option<u32>,
@@ -24,7 +25,7 @@ pub struct Chunk {
     pub section: Option<String>,
     /// The text as a citation shows it.
     pub content: String,
-    /// Tokens of `content`.
+    /// Number of tokens of `content`, without the prefix of the embedded text.
     pub token_count: usize,
 }
 
@@ -38,9 +39,9 @@ impl Chunk {
     }
 }
 
-/// Splits a document into chunks. Deterministic.
+/// Splits a document into chunks; the same input always gives the same chunks.
 ///
-/// No chunk has more than `params.max_tokens` tokens, unless a single character does.
+/// No chunk has more than `params.max_tokens` tokens, unless a single character already has more.
 pub fn chunk(document: &ReadDocument, params: &ChunkParams, count_tokens: &dyn Fn(&str) -> usize) -> Vec<Chunk> {
     let mut path = units::HeadingPath::default();
     let mut chunks = Vec::new();

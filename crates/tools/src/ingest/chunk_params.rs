@@ -1,26 +1,26 @@
-//! Chunk sizes for an embedding model.
+//! Derives chunk sizes from the embedding model and the operator's settings.
 
 use super::chunk::ChunkParams;
 use domain::model::EmbeddingModel;
 
-/// Tokens that the model adds to each text: start and end.
+/// Special tokens that the model adds to each text, at its start and end.
 const SPECIAL_TOKENS: usize = 2;
-/// Largest content of a chunk in tokens, even if the model reads more: passages are cited, and a long one shows less
-/// precisely where the answer is.
+/// Default maximum size of a chunk's content in tokens, even if the model accepts more: a long passage shows less
+/// precisely where the cited answer is.
 const MAX_CONTENT: usize = 450;
 
-/// Chunk sizes wanted by the operator; unset values are derived from the embedding model.
+/// Chunk sizes configured by the operator; unset values are derived from the embedding model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Chunking {
-    /// Largest content of a chunk in tokens.
+    /// Maximum size of a chunk's content, in tokens.
     pub max_tokens: Option<usize>,
-    /// Largest amount of whole sentences, in tokens, that a chunk repeats from the previous one.
+    /// Maximum overlap with the previous chunk, in tokens; it consists of whole sentences.
     pub overlap_tokens: Option<usize>,
 }
 
-/// Chunk sizes for a model. Content, title and heading path together must fit into its input, or the end of each
-/// passage would silently not be embedded: 222 tokens of content for a model that reads 256, 446 for 512. Wanted sizes
-/// are capped by what the model reads, and the overlap by half of a chunk.
+/// Returns the chunk sizes for a model. Content, title and heading path together must fit into its input limit, or the
+/// model would silently truncate the end of each passage: this leaves 222 tokens of content for an input limit of 256,
+/// and 446 for 512. Configured sizes are capped by that limit, and the overlap by half of a chunk.
 #[must_use]
 pub fn chunk_params(model: &EmbeddingModel, wanted: Chunking) -> ChunkParams {
     let header = (model.max_tokens / 8).clamp(16, 64);

@@ -16,23 +16,24 @@ pub(super) struct Embedding<'a> {
     pub(super) embedder: &'a dyn Embedder,
     /// Records the model calls.
     pub(super) models: &'a CallRecorder,
-    /// The caller whom the model calls are attributed to.
+    /// Tenant and user that the model calls are attributed to.
     pub(super) caller: ModelCaller,
-    /// Reads the document's classification before each batch, because it may change meanwhile.
+    /// Re-reads the document's classification before each batch, because a user may change it during ingestion.
     pub(super) classification: CurrentClassification<'a>,
-    /// Source of passage ids.
+    /// Supplies the ids of the new chunks.
     pub(super) ids: &'a dyn IdGen,
     /// The document's title.
     pub(super) title: &'a str,
-    /// Chunks per request; other documents get their turn between two batches.
+    /// Number of chunks per request. Requests for other documents can run between two batches.
     pub(super) batch: usize,
 }
 
 impl Embedding<'_> {
-    /// Embeds the chunks; each batch's text is dropped once its passages are ready.
+    /// Embeds the chunks in order and reports the progress after each batch.
     ///
     /// # Errors
-    /// When the model fails, returns vectors that do not fit, or may no longer see the document.
+    /// When the model fails or returns invalid vectors, when the document's classification is above what the model may
+    /// see, or when the database fails.
     pub(super) async fn run(
         &self,
         chunks: Vec<Chunk>,
@@ -49,10 +50,10 @@ impl Embedding<'_> {
             let classification = self.classification.for_model(self.embedder, &caller).await?;
             let request = EmbedRequest { caller, purpose, texts, classification };
             let embedded = self.models.embed(self.embedder, request).await.map_err(RetryLater::from)?;
-            check(&embedded.vectors, batch.len(), &model)?;
+            check_vectors(&embedded.vectors, batch.len(), &model)?;
             let pairs = batch.into_iter().zip(embedded.vectors);
             passages.extend(pairs.map(|(chunk, vector)| self.passage(chunk, vector)));
-            reporter.embedded(passages.len(), count).await;
+            reporter.report_embedded(passages.len(), count).await;
         }
         Ok(passages)
     }
@@ -61,7 +62,7 @@ impl Embedding<'_> {
         NewChunk {
             id: ChunkId::from_uuid(self.ids.uuid()),
             chunk_index: to_i32(chunk.index),
-            context: context(self.title, chunk.section.as_deref()),
+            context: lexical_context(self.title, chunk.section.as_deref()),
             content: chunk.content,
             token_count: to_i32(chunk.token_count),
             page: chunk.page.map(to_i32),
@@ -71,8 +72,8 @@ impl Embedding<'_> {
     }
 }
 
-/// Checks that there is one finite vector of the right dimension per text.
-fn check(vectors: &[Vec<f32>], texts: usize, model: &EmbeddingModel) -> Result<(), RetryLater> {
+/// Checks that there is one vector per text, each with the model's dimension and only finite components.
+fn check_vectors(vectors: &[Vec<f32>], texts: usize, model: &EmbeddingModel) -> Result<(), RetryLater> {
     let fits = |vector: &Vec<f32>| vector.len() == model.dimension && vector.iter().all(|number| number.is_finite());
     if vectors.len() == texts && vectors.iter().all(fits) {
         return Ok(());
@@ -83,15 +84,15 @@ fn check(vectors: &[Vec<f32>], texts: usize, model: &EmbeddingModel) -> Result<(
     })
 }
 
-/// Text that the lexical index searches in addition to the content.
-fn context(title: &str, section: Option<&str>) -> String {
+/// Title and heading path, which the lexical index covers in addition to the content.
+fn lexical_context(title: &str, section: Option<&str>) -> String {
     match section {
         Some(section) => format!("{title}\n{section}"),
         None => title.to_owned(),
     }
 }
 
-/// Converts a count; values beyond the limit are clamped.
+/// Converts a count to `i32`; larger values become `i32::MAX`.
 fn to_i32(number: impl TryInto<i32>) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
 }
@@ -106,9 +107,9 @@ mod tests {
 
     #[test]
     fn vectors_that_are_too_few_too_short_or_not_finite_are_refused() {
-        assert!(check(&[vec![1.0, 0.0]], 1, &model(256)).is_ok());
+        assert!(check_vectors(&[vec![1.0, 0.0]], 1, &model(256)).is_ok());
         for wrong in [vec![], vec![vec![1.0]], vec![vec![f32::NAN, 0.0]]] {
-            assert!(check(&wrong, 1, &model(256)).is_err_and(|error| error.counts));
+            assert!(check_vectors(&wrong, 1, &model(256)).is_err_and(|error| error.counts));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Why a document could not be processed, and the texts for its owner.
+//! Errors of document processing, and the failure messages that the document's owner sees.
 
 use super::accept::RetryLater;
 use super::isolate::ParseError;
@@ -11,7 +11,7 @@ use domain::scope::TenantScope;
 
 /// Why a document could not be processed.
 pub(super) enum ProcessError {
-    /// The document can never be processed.
+    /// The document cannot be processed; a retry would not help.
     Document(DocumentFailure),
     /// A dependency failed; the job should be retried.
     Later(RetryLater),
@@ -41,7 +41,7 @@ impl From<ParseError> for ProcessError {
     }
 }
 
-/// Reads a document's current classification from the database.
+/// Reads a document's current classification from the database and compares it with what the model may see.
 #[derive(Clone, Copy)]
 pub(super) struct CurrentClassification<'a> {
     pub(super) store: &'a dyn Store,
@@ -50,7 +50,8 @@ pub(super) struct CurrentClassification<'a> {
 }
 
 impl CurrentClassification<'_> {
-    /// The classification, if `embedder` may see it. A deleted document counts as restricted; it fails at publishing.
+    /// Returns the classification, or an error if `embedder` may not see it on behalf of `caller`. A deleted document
+    /// counts as restricted; the later write of its chunks detects the deletion.
     pub(super) async fn for_model(
         &self,
         embedder: &dyn Embedder,
@@ -77,7 +78,7 @@ fn classification_too_high(classification: Classification) -> DocumentFailure {
     }
 }
 
-/// The failure of a document whose job used up its attempts: each time the worker died, timed out or hit a bug.
+/// The failure of a document whose job used up its attempts, because the worker died, timed out or hit a bug each time.
 pub(super) fn attempts_exhausted(job: &LeasedJob) -> DocumentFailure {
     DocumentFailure {
         code: FailureCode::Timeout,
@@ -88,12 +89,12 @@ pub(super) fn attempts_exhausted(job: &LeasedJob) -> DocumentFailure {
     }
 }
 
-/// The worker is shutting down; the attempt does not count.
+/// The error of a job that was interrupted by the worker's shutdown; the attempt does not count.
 pub(super) fn worker_stopped() -> RetryLater {
     RetryLater { reason: "the worker is shutting down".to_owned(), counts: false }
 }
 
-/// A missing file is permanent; any other failure of the blob store may be temporary.
+/// Classifies an error of the blob store: a missing file is permanent, any other error may be temporary.
 pub(super) fn blob_error(error: &BlobError) -> ProcessError {
     match error {
         BlobError::Missing { .. } => ProcessError::Document(DocumentFailure {

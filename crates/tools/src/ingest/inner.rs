@@ -1,11 +1,11 @@
-//! State of the ingestion service that its background tasks share.
+//! The state that the ingestion service shares with its background tasks.
 
 use super::isolate::Parser;
 use super::settings::{IngestPorts, IngestSettings};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
-/// Shared by uploads, jobs and their background tasks.
+/// State shared by uploads, jobs and background tasks.
 pub(super) struct IngestInner {
     pub(super) ports: IngestPorts,
     pub(super) settings: IngestSettings,

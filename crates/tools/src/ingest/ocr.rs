@@ -1,8 +1,8 @@
-//! Text recognition (OCR): the pictures of scanned pages go through `tesseract`, one confined process per picture
-//! ([`super::isolate::launch`]), and the text becomes that of the page.
+//! Text recognition (OCR): runs `tesseract` on the images of scanned pages, in one sandboxed process per image
+//! ([`super::isolate::launch`]), and adds the recognized text to the page.
 //!
-//! The confined readers cannot start programs, so they return the pictures ([`Limits::scans`]) and this module
-//! recognizes them. A page whose recognition fails remains in [`Warning::NeedsOcr`].
+//! The sandboxed readers cannot start programs, so they return the images ([`Limits::scans`]) and this module runs the
+//! recognition. A page whose recognition fails stays listed in [`Warning::NeedsOcr`].
 //!
 //! [`Limits::scans`]: super::readers::Limits::scans
 
@@ -15,32 +15,32 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Bytes of output read per picture.
+/// Maximum size of the program's output per image, in bytes.
 const MAX_OUTPUT: u64 = 8 << 20;
-/// Words with a lower confidence, in percent, are more often noise than text.
+/// Minimum confidence of a recognized word, in percent; below it, words are more often noise than text.
 const MIN_CONFIDENCE: f32 = 20.0;
-/// Folders in which the program is searched if only its name is given.
-const FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+/// Directories in which the program is searched if the setting is only a name.
+const SEARCH_DIRS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
-/// How to recognize text.
+/// Settings of the text recognition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcrSettings {
-    /// Starts the program in a confined process.
+    /// Starts the program in a sandboxed process.
     pub launcher: Launcher,
-    /// The program; searched in the usual system folders if it is only a name.
+    /// Path of the OCR program; a name without a directory is searched in the usual system directories.
     pub program: PathBuf,
-    /// Names of the training data, joined by `+`: `eng+deu`.
+    /// Languages in the syntax of `tesseract -l`, for example `eng+deu`.
     pub languages: String,
-    /// Folder of the training data, if not the program's own.
+    /// Directory of the training data; `None` for the program's default.
     pub training_data: Option<PathBuf>,
-    /// Time limit per picture.
+    /// Time limit per image (wall clock).
     pub time: Duration,
-    /// Memory and processor time per picture.
+    /// Memory and CPU time limits per image.
     pub limits: ChildLimits,
 }
 
 impl OcrSettings {
-    /// English with `tesseract` from its usual place, 60 s and 1 GiB per picture.
+    /// Default settings: `tesseract` from a system directory, English, 60 s and 1 GiB per image.
     #[must_use]
     pub fn new(launcher: Launcher) -> Self {
         let time = Duration::from_secs(60);
@@ -54,19 +54,19 @@ impl OcrSettings {
         }
     }
 
-    /// Finds the program.
+    /// Resolves the program's path.
     fn path(&self) -> io::Result<PathBuf> {
         if self.program.components().count() > 1 {
             return Ok(self.program.clone());
         }
-        let candidates = FOLDERS.iter().map(|folder| Path::new(folder).join(&self.program));
+        let candidates = SEARCH_DIRS.iter().map(|folder| Path::new(folder).join(&self.program));
         candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
-/// Recognizes the text of all pages that have pictures, and removes the pictures from the document.
+/// Recognizes the text of all pages that have scanned images, and removes the images from the document.
 ///
-/// [`Warning::Recognized`] lists the recognized pages; pages that failed stay in [`Warning::NeedsOcr`].
+/// Moves the recognized pages from [`Warning::NeedsOcr`] to [`Warning::Recognized`]; pages that failed stay there.
 ///
 /// # Errors
 /// [`ReadError::NoText`] if the document still has no text.
@@ -84,19 +84,19 @@ pub async fn recognize(mut document: ReadDocument, settings: &OcrSettings) -> Re
     if document.is_empty() { Err(ReadError::NoText) } else { Ok(document) }
 }
 
-/// The text of a page's pictures; `None` if none was found.
+/// Recognizes the text of a page's images; `None` if no text was found or the recognition failed, which is logged.
 async fn recognize_page(scans: &[Scan], settings: &OcrSettings) -> Option<Vec<Block>> {
     let mut blocks = Vec::new();
     for scan in scans {
         match tesseract(scan, settings).await {
-            Ok(table) => blocks.extend(blocks_of(&table)),
+            Ok(table) => blocks.extend(parse_blocks(&table)),
             Err(error) => tracing::warn!(kind = ?error.kind(), "text recognition of a page failed"),
         }
     }
     (!blocks.is_empty()).then_some(blocks)
 }
 
-/// Moves pages from [`Warning::NeedsOcr`] to [`Warning::Recognized`].
+/// Moves the `recognized` pages from [`Warning::NeedsOcr`] to [`Warning::Recognized`].
 fn update_warnings(warnings: &mut Vec<Warning>, recognized: Vec<u32>) {
     if recognized.is_empty() {
         return;
@@ -110,12 +110,12 @@ fn update_warnings(warnings: &mut Vec<Warning>, recognized: Vec<u32>) {
     warnings.push(Warning::Recognized { pages: recognized });
 }
 
-/// Runs the program on one picture and returns its TSV table of words. The picture is passed on standard input.
+/// Runs the OCR program on one image, which it gets on standard input, and returns its TSV output.
 async fn tesseract(scan: &Scan, settings: &OcrSettings) -> io::Result<String> {
     tokio::time::timeout(settings.time, run(&scan.bytes, settings)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
 }
 
-async fn run(picture: &[u8], settings: &OcrSettings) -> io::Result<String> {
+async fn run(image: &[u8], settings: &OcrSettings) -> io::Result<String> {
     let launch = Launch {
         limits: settings.limits,
         program: &settings.path()?,
@@ -129,8 +129,8 @@ async fn run(picture: &[u8], settings: &OcrSettings) -> io::Result<String> {
         return Err(io::Error::other("the program has no pipes"));
     };
     let send = async move {
-        // If the program stops reading, its exit status tells why.
-        let _ = input.write_all(picture).await;
+        // A write fails if the program stops reading; its exit status then gives the reason.
+        let _ = input.write_all(image).await;
     };
     let mut table = Vec::new();
     let mut output = output.take(MAX_OUTPUT);
@@ -153,8 +153,9 @@ struct Word<'a> {
     text: &'a str,
 }
 
-/// Parses a row: level, page, block, paragraph, line, word, left, top, width, height, confidence, text.
-fn word(row: &str) -> Option<Word<'_>> {
+/// Parses a row of the TSV output: level, page, block, paragraph, line, word, left, top, width, height, confidence,
+/// text. `None` unless it is a word (level 5) with text and sufficient confidence.
+fn parse_word(row: &str) -> Option<Word<'_>> {
     let columns: Vec<&str> = row.splitn(12, '\t').collect();
     let &["5", page, block, paragraph, line, _, _, _, _, _, confidence, text] = columns.as_slice() else {
         return None;
@@ -167,9 +168,9 @@ fn word(row: &str) -> Option<Word<'_>> {
     })
 }
 
-/// Paragraphs of the table, with lines joined as in running text.
-fn blocks_of(table: &str) -> Vec<Block> {
-    let words: Vec<Word<'_>> = table.lines().filter_map(word).collect();
+/// The paragraphs of the TSV output, each with its lines joined.
+fn parse_blocks(table: &str) -> Vec<Block> {
+    let words: Vec<Word<'_>> = table.lines().filter_map(parse_word).collect();
     words
         .chunk_by(|a, b| a.paragraph == b.paragraph)
         .filter_map(|paragraph| {
@@ -211,7 +212,7 @@ mod tests {
             5\t1\t1\t1\t1\t1\t0\t0\t9\t9\t96.1\tOpen\n5\t1\t1\t1\t1\t2\t0\t0\t9\t9\t93\tsuc-\n\
             5\t1\t1\t1\t2\t1\t0\t0\t9\t9\t90\ttion\n5\t1\t1\t1\t2\t2\t0\t0\t9\t9\t3\t~|\n\
             5\t1\t2\t1\t1\t1\t0\t0\t9\t9\t88\tV-12\n";
-        let texts: Vec<String> = blocks_of(table).into_iter().map(|block| block.text).collect();
+        let texts: Vec<String> = parse_blocks(table).into_iter().map(|block| block.text).collect();
         assert_eq!(texts, ["Open suction", "V-12"]);
     }
 

@@ -1,6 +1,7 @@
-//! Processes one job: reads, chunks and embeds without an open transaction, then writes everything in one.
+//! Processes one ingestion job: reads, chunks and embeds the document without an open transaction, then writes all
+//! results in one transaction.
 //!
-//! Safe to repeat: all chunks of a document are replaced at once, and a worker that lost its lease changes nothing.
+//! Idempotent: all chunks of a document are replaced at once, and a worker that lost its lease changes nothing.
 
 use super::accept::{JobEnd, RetryLater};
 use super::chunk_params::chunk_params;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// A document that was read and embedded and can be published.
+/// A document that has been read, chunked and embedded, but not yet written to the database.
 pub(super) struct ProcessedDocument {
     title: Option<String>,
     page_count: Option<i32>,
@@ -34,30 +35,31 @@ pub(super) struct ProcessedDocument {
     warnings: Vec<String>,
 }
 
-/// A document that this worker has started to process.
+/// A document that this worker has marked as processing.
 struct ClaimedDocument {
     document: Document,
     record: AttemptRecord,
     context: EmbedContext,
 }
 
-/// The embedding model and who calls it.
+/// The embedding model with the attribution of its calls.
 pub(super) struct EmbedContext {
-    /// The embedding model of the tenant.
+    /// The embedding model to use for the tenant.
     pub(super) embedder: Arc<dyn Embedder>,
-    /// The caller whom the model calls are attributed to.
+    /// Tenant and user that the model calls are attributed to.
     pub(super) caller: ModelCaller,
     /// Records the model calls.
     pub(super) models: CallRecorder,
 }
 
 impl IngestInner {
-    /// Ingests a document; see [`super::accept::Ingest::process`].
+    /// Ingests a document; see [`super::accept::Ingest::process`]. `cancellation` is cancelled when the worker drops
+    /// the job.
     pub(super) async fn ingest(
         self: &Arc<Self>,
         job: &LeasedJob,
         document: DocumentId,
-        worker_left: &CancellationToken,
+        cancellation: &CancellationToken,
     ) -> Result<JobEnd, RetryLater> {
         let Some(claimed) = self.start_processing(job, document).await? else {
             return Ok(JobEnd::Superseded);
@@ -67,7 +69,7 @@ impl IngestInner {
             return self.dead_letter(job, &record, None).await;
         }
         let processing = self.process_document(job, &document, &context);
-        let processed = worker_left.run_until_cancelled(processing).await.unwrap_or(Err(ProcessError::Stopped));
+        let processed = cancellation.run_until_cancelled(processing).await.unwrap_or(Err(ProcessError::Stopped));
         let (ended, status, reason) = match processed {
             Ok(processed) => (self.publish(job, &record, processed).await, ResultStatus::Error, "store"),
             Err(ProcessError::Document(failure)) => {
@@ -77,17 +79,18 @@ impl IngestInner {
             Err(ProcessError::Stopped) => (Err(worker_stopped()), ResultStatus::Cancelled, "worker_left"),
         };
         match &ended {
-            Ok(JobEnd::Superseded) => self.close(&record, ResultStatus::Cancelled, "superseded").await,
+            Ok(JobEnd::Superseded) => self.close_attempt(&record, ResultStatus::Cancelled, "superseded").await,
             Ok(_) => {}
             Err(later) if later.counts && job.attempt == job.max_attempts => {
                 return self.dead_letter(job, &record, Some(&later.reason)).await;
             }
-            Err(_) => self.close(&record, status, reason).await,
+            Err(_) => self.close_attempt(&record, status, reason).await,
         }
         ended
     }
 
-    /// Marks the document as processing and records the intent; `None` if the lease is lost or the document deleted.
+    /// Marks the document as processing and records the intent; `None` if the lease is lost or the document was
+    /// deleted.
     async fn start_processing(&self, job: &LeasedJob, id: DocumentId) -> Result<Option<ClaimedDocument>, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
@@ -109,7 +112,7 @@ impl IngestInner {
         Ok(Some(ClaimedDocument { document, record, context }))
     }
 
-    /// Reads, chunks and embeds a document.
+    /// Reads, chunks and embeds a document; writes only progress reports to the database.
     pub(super) async fn process_document(
         &self,
         job: &LeasedJob,
@@ -131,7 +134,7 @@ impl IngestInner {
         };
         let (pages, pages_read) = watch::channel(0);
         let (read, chunks) = reporter.while_reading(pages_read, reading.run(file, &pages)).await?;
-        reporter.read(read.page_count, chunks.len()).await;
+        reporter.report_read(read.page_count, chunks.len()).await;
         let embedding = Embedding {
             embedder: &**embedder,
             models,
@@ -151,7 +154,7 @@ impl IngestInner {
         })
     }
 
-    /// Opens the document's file in the blob store.
+    /// Opens the document's file in the blob store, unless it is larger than the current limit.
     async fn file(&self, tenant: TenantId, document: &Document) -> Result<SourceFile, ProcessError> {
         let max_bytes = self.settings.max_upload_bytes;
         let size = u64::try_from(document.file_size_bytes).unwrap_or_default();
@@ -166,7 +169,8 @@ impl IngestInner {
         Ok(SourceFile { name: document.filename.clone(), size, bytes })
     }
 
-    /// Writes chunks, state, job and outcome in one transaction; nothing if the lease is lost or the document deleted.
+    /// Writes the chunks, the document's status, the job's completion and the audit outcome in one transaction. Writes
+    /// nothing if the lease is lost or the document was deleted.
     async fn publish(
         self: &Arc<Self>,
         job: &LeasedJob,
@@ -197,7 +201,8 @@ impl IngestInner {
         Ok(JobEnd::Ready)
     }
 
-    /// Writes failure, job and outcome in one transaction; nothing if the lease is lost or the document deleted.
+    /// Writes the document's failure, the job's completion and the audit outcome in one transaction. Writes nothing if
+    /// the lease is lost or the document was deleted.
     async fn fail_document(
         self: &Arc<Self>,
         job: &LeasedJob,
@@ -216,7 +221,8 @@ impl IngestInner {
         Ok(JobEnd::Failed)
     }
 
-    /// Writes failure, dead job and outcome in one transaction; nothing if the lease is lost or the document deleted.
+    /// Dead-letters the job and writes the document's failure and the audit outcome, in one transaction. Writes only a
+    /// cancelled outcome if the lease is lost or the document was deleted.
     async fn dead_letter(
         self: &Arc<Self>,
         job: &LeasedJob,
@@ -230,7 +236,7 @@ impl IngestInner {
             || !tx.documents().advance(record.document, &failed, now).await?
         {
             drop(tx);
-            self.close(record, ResultStatus::Cancelled, "superseded").await;
+            self.close_attempt(record, ResultStatus::Cancelled, "superseded").await;
             return Ok(JobEnd::Superseded);
         }
         let facts = json!({"code": FailureCode::Timeout, "dead": true});
@@ -240,7 +246,7 @@ impl IngestInner {
     }
 }
 
-/// The caller whom the model calls of a job are attributed to.
+/// Tenant and user that the model calls of a job are attributed to.
 pub(super) fn caller(job: &LeasedJob, settings: &TenantSettings) -> ModelCaller {
     ModelCaller { tenant: job.scope.tenant(), user: job.scope.user(), cloud_limit: settings.cloud_limit() }
 }

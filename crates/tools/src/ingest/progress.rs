@@ -1,7 +1,7 @@
-//! Reports how far the ingestion of a document has come.
+//! Writes the ingestion progress of a document to the database.
 //!
-//! At most once a second, and at the end of each stage. Each report has its own transaction, which writes nothing if
-//! the lease is lost. A failed report never stops the ingestion.
+//! A report is written at most once a second within a stage, and at the end of each stage. Each report has its own
+//! transaction, which writes nothing if the lease is lost. A failed report never stops the ingestion.
 
 use super::inner::IngestInner;
 use domain::document::IngestionProgress;
@@ -11,7 +11,7 @@ use domain::time::Timestamp;
 use std::pin::pin;
 use tokio::sync::watch;
 
-/// Shortest interval between two reports within a stage, in milliseconds.
+/// Minimum interval between two reports within a stage, in milliseconds.
 const INTERVAL_MS: i64 = 1000;
 
 /// Reports the progress of one document.
@@ -24,12 +24,12 @@ pub(super) struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    /// Starts at zero; reports nothing yet.
+    /// Starts with zero progress and writes nothing yet.
     pub(super) fn new(work: &'a IngestInner, job: &'a LeasedJob, document: DocumentId) -> Self {
         Self { work, job, document, progress: IngestionProgress::default(), reported_at: None }
     }
 
-    /// Waits for `reading` and meanwhile reports the page counts of `pages_read`.
+    /// Awaits `reading` and, until it completes, reports the page counts received from `pages_read`.
     pub(super) async fn while_reading<T>(
         &mut self,
         mut pages_read: watch::Receiver<u32>,
@@ -53,7 +53,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Reports that all pages are read and split into `chunks` chunks.
-    pub(super) async fn read(&mut self, pages: Option<u32>, chunks: usize) {
+    pub(super) async fn report_read(&mut self, pages: Option<u32>, chunks: usize) {
         self.progress.page_count = pages;
         self.progress.pages_read = pages.unwrap_or(self.progress.pages_read);
         self.progress.chunk_count = Some(to_u32(chunks));
@@ -61,7 +61,7 @@ impl<'a> Reporter<'a> {
     }
 
     /// Reports that `chunks` of `total` chunks are embedded.
-    pub(super) async fn embedded(&mut self, chunks: usize, total: usize) {
+    pub(super) async fn report_embedded(&mut self, chunks: usize, total: usize) {
         self.progress.chunks_embedded = to_u32(chunks);
         self.report(chunks == total).await;
     }

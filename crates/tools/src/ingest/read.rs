@@ -1,4 +1,4 @@
-//! Reads and chunks one document, each step within a time limit.
+//! Reads and chunks one document; each step has a time limit.
 
 use super::chunk::{Chunk, ChunkParams, chunk};
 use super::isolate::{PagesRead, ParseError, Parser, SourceFile};
@@ -8,23 +8,23 @@ use domain::ports::Embedder;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Reader and chunker of one document.
+/// What is needed to read and chunk one document.
 pub(super) struct Reading {
     pub(super) parser: Arc<dyn Parser>,
-    /// Time limit of chunking; the parser has its own limit.
+    /// Time limit for chunking; the parser has its own limit.
     pub(super) chunk_time: Duration,
     /// Settings of text recognition; `None` if it is disabled.
     pub(super) ocr: Option<OcrSettings>,
     pub(super) chunks: ChunkParams,
-    /// Counts the tokens of a text.
+    /// Used only to count tokens.
     pub(super) embedder: Arc<dyn Embedder>,
 }
 
 impl Reading {
-    /// Reads and chunks a file. The returned document has no pages; their text is in the chunks.
+    /// Reads and chunks a file. The returned document has its pages removed, because their text is in the chunks.
     ///
     /// # Errors
-    /// When the file cannot be read or has no text, or when no parser was available.
+    /// When the file cannot be read or has no text, a time limit is exceeded, or the parser process fails.
     pub(super) async fn run(
         self,
         file: SourceFile,

@@ -1,4 +1,4 @@
-//! The audit rows of an ingestion attempt: an intent when it starts, one outcome when it ends.
+//! The audit rows of an ingestion attempt: an intent when it starts, and one outcome when it ends.
 
 use super::accept::RetryLater;
 use super::inner::IngestInner;
@@ -17,7 +17,7 @@ use domain::time::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// An attempt whose intent is recorded and whose outcome is open.
+/// An ingestion attempt whose intent has been recorded, but not yet its outcome.
 #[derive(Clone)]
 pub(super) struct AttemptRecord {
     scope: TenantScope,
@@ -29,7 +29,7 @@ pub(super) struct AttemptRecord {
 }
 
 impl AttemptRecord {
-    /// Records the intent.
+    /// Records the attempt's intent in `tx`.
     pub(super) async fn open(
         tx: &mut dyn TenantTx,
         job: &LeasedJob,
@@ -43,7 +43,7 @@ impl AttemptRecord {
         Ok(Self { scope: job.scope.clone(), document, attempt: job.attempt, receipt, models })
     }
 
-    /// Records outcome and model calls in the caller's transaction, together with the changes of the attempt.
+    /// Records the outcome and the model calls in `tx`, which also writes the attempt's results.
     pub(super) async fn outcome(
         &self,
         tx: &mut dyn TenantTx,
@@ -52,14 +52,14 @@ impl AttemptRecord {
         status: ResultStatus,
         mut facts: Value,
     ) -> Result<(), StoreError> {
-        tx.usage().record(self.ledger(now).as_slice()).await?;
+        tx.usage().record(self.ledger_entry(now).as_slice()).await?;
         facts["attempt"] = self.attempt.into();
         let outcome = Outcome { subject: subject(self.document, facts), status, model: None, tools_used: Vec::new() };
         tx.audit().outcome(id, self.receipt, &outcome, now).await
     }
 
-    /// The ledger entry of the attempt's model calls as one, under the id of the intent; `None` if there were none.
-    fn ledger(&self, now: Timestamp) -> Option<LedgerEntry> {
+    /// One ledger entry for the sum of the attempt's model calls, with the id of the intent; `None` if there were none.
+    fn ledger_entry(&self, now: Timestamp) -> Option<LedgerEntry> {
         Some(LedgerEntry {
             id: ModelCallId::from_uuid(self.receipt.intent().as_uuid()),
             at: now,
@@ -72,8 +72,14 @@ impl AttemptRecord {
 }
 
 impl IngestInner {
-    /// Records the outcome of an attempt that changed nothing. If the database is down, a background task keeps trying.
-    pub(super) async fn close(self: &Arc<Self>, record: &AttemptRecord, status: ResultStatus, reason: &'static str) {
+    /// Records the outcome of an attempt that wrote no results, in its own transaction. If the database is unavailable,
+    /// a background task retries.
+    pub(super) async fn close_attempt(
+        self: &Arc<Self>,
+        record: &AttemptRecord,
+        status: ResultStatus,
+        reason: &'static str,
+    ) {
         let id = self.audit_id();
         let Err(error) = self.try_close(record, id, status, reason).await else { return };
         tracing::warn!(%error, "the outcome of an ingestion attempt could not be recorded");
@@ -117,15 +123,14 @@ fn subject(document: DocumentId, metadata: Value) -> AuditSubject {
     }
 }
 
-/// An outage of the database does not count against the attempts. A refused statement does, so that a bug is not
-/// retried forever.
+/// A database outage does not count as an attempt. Any other database error does, so that a bug is not retried forever.
 impl From<StoreError> for RetryLater {
     fn from(error: StoreError) -> Self {
         Self { counts: error.kind() != ErrorKind::Unavailable, reason: error.to_string() }
     }
 }
 
-/// An outage of the embedding model does not count against the attempts; a bad or refused answer does.
+/// An outage of the embedding model does not count as an attempt; an invalid response or a rejected request does.
 impl From<ModelError> for RetryLater {
     fn from(error: ModelError) -> Self {
         let answered = matches!(

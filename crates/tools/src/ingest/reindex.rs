@@ -1,10 +1,10 @@
-//! Reindexing: the tenant's documents are embedded with the next model while searches still use the current one; once
-//! no document is missing, searches switch over.
+//! Reindexing: embeds a tenant's documents with the next model while searches still use the current one. Once all
+//! documents have chunks of the next model, searches switch to it.
 //!
-//! A document that can no longer be read blocks the switch, because its current chunks would vanish from the results.
-//! The job is then dead-lettered with the number of such documents; the audit log lists them. Once they are deleted or
-//! ingested again (a document that fails at that leaves the search), the job can be queued again and continues where it
-//! stopped.
+//! A document that can no longer be read blocks the switch, because it would disappear from search results. The job is
+//! then dead-lettered with the number of such documents; the audit log lists them. After they have been deleted or
+//! ingested again (a document whose ingestion fails is removed from search), the job can be queued again and continues
+//! where it stopped.
 
 use super::accept::{JobEnd, RetryLater};
 use super::failure::{ProcessError, worker_stopped};
@@ -19,8 +19,8 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Seconds after which the job goes back to the queue, so that other jobs of the tenant get their turn.
-const TURN_S: i64 = 60;
+/// Seconds after which the job yields and goes back to the queue, so that other jobs of the tenant can run.
+const MAX_TURN_S: i64 = 60;
 
 /// Result of reindexing one document.
 enum ReindexResult {
@@ -39,7 +39,7 @@ impl IngestInner {
     pub(super) async fn reindex(
         self: &Arc<Self>,
         job: &LeasedJob,
-        worker_left: &CancellationToken,
+        cancellation: &CancellationToken,
     ) -> Result<JobEnd, RetryLater> {
         let Some(next) = self.ports.embedders.next.clone() else {
             return self.finish(job, None, 0).await;
@@ -48,11 +48,12 @@ impl IngestInner {
         let started = self.ports.clock.now();
         let mut unreadable: Vec<DocumentId> = Vec::new();
         while let Some(id) = self.next_unstaged(job, &model, &unreadable).await? {
-            match self.reindex_document(job, id, &next, worker_left).await? {
+            match self.reindex_document(job, id, &next, cancellation).await? {
                 ReindexResult::Superseded => return Ok(JobEnd::Superseded),
                 ReindexResult::Unreadable => unreadable.push(id),
-                // Only after a success: the unreadable documents come first on each claim.
-                ReindexResult::Staged if (self.ports.clock.now() - started).num_seconds() >= TURN_S => {
+                // Yield only after a success: each claim tries the unreadable documents again first, so yielding after
+                // those would never make progress.
+                ReindexResult::Staged if (self.ports.clock.now() - started).num_seconds() >= MAX_TURN_S => {
                     return Ok(JobEnd::Unfinished);
                 }
                 ReindexResult::Staged | ReindexResult::Deleted => {}
@@ -61,26 +62,26 @@ impl IngestInner {
         self.finish(job, Some(&model), unreadable.len()).await
     }
 
-    /// The oldest document without chunks of `model`, except those in `except`.
+    /// The oldest document that has no chunks of `model` and is not in `except`.
     async fn next_unstaged(
         &self,
         job: &LeasedJob,
         model: &str,
-        except: &[DocumentId],
+        excluded: &[DocumentId],
     ) -> Result<Option<DocumentId>, StoreError> {
-        let limit = u32::try_from(except.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let limit = u32::try_from(excluded.len()).unwrap_or(u32::MAX).saturating_add(1);
         let mut tx = self.ports.store.begin(&job.scope).await?;
         let unstaged = tx.chunks().unstaged(model, limit).await?;
-        Ok(unstaged.into_iter().find(|id| !except.contains(id)))
+        Ok(unstaged.into_iter().find(|id| !excluded.contains(id)))
     }
 
-    /// Reads and embeds one document, with its own intent and outcome.
+    /// Reads, embeds and stages one document, with its own audit intent and outcome.
     async fn reindex_document(
         self: &Arc<Self>,
         job: &LeasedJob,
         id: DocumentId,
         next: &Arc<dyn Embedder>,
-        worker_left: &CancellationToken,
+        cancellation: &CancellationToken,
     ) -> Result<ReindexResult, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
@@ -95,7 +96,7 @@ impl IngestInner {
         tx.commit().await?;
         let (embedder, models) = (Arc::clone(next), record.models.clone());
         let context = EmbedContext { embedder, caller: caller(job, &settings), models };
-        let processed = worker_left.run_until_cancelled(self.process_document(job, &document, &context)).await;
+        let processed = cancellation.run_until_cancelled(self.process_document(job, &document, &context)).await;
         let staged = match processed.unwrap_or(Err(ProcessError::Stopped)) {
             Ok(processed) => self.stage(job, &record, processed).await.map_err(ProcessError::Later),
             Err(error) => Err(error),
@@ -107,11 +108,12 @@ impl IngestInner {
             Err(ProcessError::Later(later)) => (Err(later), ResultStatus::Error, "dependency_down"),
             Err(ProcessError::Stopped) => (Err(worker_stopped()), ResultStatus::Cancelled, "worker_left"),
         };
-        self.close(&record, status, reason).await;
+        self.close_attempt(&record, status, reason).await;
         ended
     }
 
-    /// Writes chunks and outcome in one transaction; nothing if the lease is lost or the document deleted.
+    /// Writes the new chunks and the audit outcome in one transaction. Writes nothing if the lease is lost or the
+    /// document was deleted.
     async fn stage(
         &self,
         job: &LeasedJob,
@@ -133,7 +135,8 @@ impl IngestInner {
         Ok(ReindexResult::Staged)
     }
 
-    /// Switches the tenant's searches to `model` and ends the job, in one transaction.
+    /// Switches the tenant's searches to `model` and ends the job, in one transaction. If documents are missing, the
+    /// job is dead-lettered or continues. `model` is `None` if no next model is configured.
     async fn finish(&self, job: &LeasedJob, model: Option<&str>, unreadable: usize) -> Result<JobEnd, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
@@ -143,7 +146,7 @@ impl IngestInner {
             None => 0,
         };
         if missing > unreadable {
-            // Documents were published in the meantime.
+            // Documents were ingested with the current model in the meantime.
             return Ok(JobEnd::Unfinished);
         }
         let reason =

@@ -1,4 +1,4 @@
-//! The ingestion service, which runtime and worker call.
+//! The ingestion service: implements [`Ingest`] for the runtime and the worker.
 
 use super::accept::{Ingest, JobEnd, RetryLater};
 use super::inner::IngestInner;
@@ -23,8 +23,8 @@ pub struct DocumentIngest {
 }
 
 impl DocumentIngest {
-    /// Builds the service. Work that must continue after a caller disconnected (deleting a blob, recording an outcome)
-    /// runs in tasks of `tracker`, which shutdown waits for.
+    /// Creates the service. Work that must continue after the caller has disconnected (deleting a blob, recording an
+    /// outcome) runs in tasks of `tracker`; shutdown must wait for it.
     #[must_use]
     pub fn new(ports: IngestPorts, settings: IngestSettings, tracker: TaskTracker) -> Self {
         let parser = parser(&settings);
@@ -71,13 +71,13 @@ impl Ingest for DocumentIngest {
     }
 
     async fn process(&self, job: &LeasedJob) -> Result<JobEnd, RetryLater> {
-        let worker_left = CancellationToken::new();
-        let _on_drop = worker_left.clone().drop_guard();
+        let cancellation = CancellationToken::new();
+        let _on_drop = cancellation.clone().drop_guard();
         let (work, job) = (Arc::clone(&self.work), job.clone());
         let task = async move {
             match job.work {
-                Work::Ingest(document) => work.ingest(&job, document, &worker_left).await,
-                Work::Reindex => work.reindex(&job, &worker_left).await,
+                Work::Ingest(document) => work.ingest(&job, document, &cancellation).await,
+                Work::Reindex => work.reindex(&job, &cancellation).await,
                 Work::BuildVectorIndex => Err(RetryLater {
                     reason: "vector indexes are built by the job queue itself".to_owned(),
                     counts: true,

@@ -1,4 +1,4 @@
-//! What ingestion depends on, and its limits.
+//! Dependencies and settings of ingestion.
 
 use super::chunk_params::Chunking;
 use super::isolate::ParserProgram;
@@ -8,45 +8,45 @@ use domain::ports::{AccessRules, BlobStore, Clock, Embedders, IdGen, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The ports that ingestion uses.
+/// The ports that ingestion depends on.
 #[derive(Clone)]
 pub struct IngestPorts {
-    /// Documents, chunks, jobs and audit log.
+    /// Stores documents, chunks, jobs and audit rows.
     pub store: Arc<dyn Store>,
-    /// The documents' bytes.
+    /// Stores the original bytes of the documents.
     pub blobs: Arc<dyn BlobStore>,
     /// Re-checks the uploader's rights while an upload arrives.
     pub rules: Arc<dyn AccessRules>,
     /// The embedding models of the tenants.
     pub embedders: Embedders,
-    /// Source of timestamps.
+    /// Supplies timestamps.
     pub clock: Arc<dyn Clock>,
-    /// Source of ids.
+    /// Supplies ids.
     pub ids: Arc<dyn IdGen>,
 }
 
 /// Limits and options of ingestion.
 #[derive(Clone, Debug)]
 pub struct IngestSettings {
-    /// Largest file in bytes.
+    /// Maximum size of a file, in bytes.
     pub max_upload_bytes: u64,
-    /// Time limit of an upload, from its intent to its record. Must be far below one day, after which an open intent is
-    /// closed as `unknown`.
+    /// Time limit of an upload, from its audit intent until the document is inserted. Must be far below one day, after
+    /// which an open intent is closed as `unknown`.
     pub upload_limit: Duration,
-    /// The program that reads each document in its own process. `None` reads on threads of this process, which a
-    /// crafted file can crash.
+    /// The program that reads each document in its own process. With `None`, documents are read on threads of this
+    /// process, which a crafted file can crash.
     pub parser: Option<ParserProgram>,
-    /// Time limit of reading one document.
+    /// Time limit for reading one document.
     pub read_limit: Duration,
-    /// Time limit of chunking one document.
+    /// Time limit for chunking one document.
     pub chunk_limit: Duration,
-    /// Limits of what is extracted from one file.
+    /// Limits on what is extracted from one file.
     pub reader_limits: Limits,
-    /// Text recognition of scanned pages; `None` only adds a warning to the document.
+    /// Text recognition (OCR) of scanned pages; with `None`, such a document only gets a warning.
     pub ocr: Option<OcrSettings>,
-    /// Wanted sizes of chunks.
+    /// Chunk sizes configured by the operator.
     pub chunking: Chunking,
-    /// Chunks embedded per request.
+    /// Number of chunks per embedding request.
     pub embed_batch: usize,
 }
 

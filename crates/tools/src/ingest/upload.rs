@@ -1,5 +1,5 @@
-//! Accepts an upload: detects the type from the first bytes, stores the bytes, then records document and job together.
-//! A row never exists without its file; a file without a row is deleted.
+//! Accepts an upload: detects the type from the first bytes, stores the file, then inserts the document and its job in
+//! one transaction. A document row never exists without its file; a file without a row is deleted.
 
 use super::inner::IngestInner;
 use super::readers::{Format, sniff};
@@ -19,8 +19,8 @@ use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
-/// Bytes inspected before anything is stored: enough to find the parts of a word processing document.
-const HEAD: usize = 64 << 10;
+/// Number of bytes inspected before anything is stored: enough to recognize the parts of a DOCX archive.
+const HEAD_BYTES: usize = 64 << 10;
 
 impl IngestInner {
     /// The implementation of [`super::accept::Ingest::accept`].
@@ -28,18 +28,18 @@ impl IngestInner {
         let user = permit.scope().user().ok_or(IngestError::NoUser)?;
         let quota = self.remaining_quota(permit, user).await?;
         let received = self.receive_while_allowed(permit, self.receive(permit, upload, quota)).await?;
-        let Received { stored, form, format } = received;
-        let document = self.describe(user, &stored.blob, form, format);
+        let ReceivedUpload { stored, form, format } = received;
+        let document = self.new_document(user, &stored.blob, form, format);
         self.record(permit, document, stored).await
     }
 
     /// Reads the whole body and stores the file within the remaining quota. If the quota is exhausted, the file is only
     /// hashed, because a duplicate of a stored file is still accepted.
-    async fn receive(&self, permit: &Permit, upload: Upload, quota: u64) -> Result<Received, IngestError> {
+    async fn receive(&self, permit: &Permit, upload: Upload, quota: u64) -> Result<ReceivedUpload, IngestError> {
         let Upload { mut bytes, form } = upload;
         let head = read_head(&mut bytes).await?;
         if head.is_empty() {
-            // The form knows whether the file is empty or missing.
+            // The form returns its own error if the file is missing rather than empty.
             form.await?;
             return Err(IngestError::Form(FieldError {
                 pointer: "/file".to_owned(),
@@ -56,7 +56,7 @@ impl IngestInner {
         };
         let form = form.await?;
         let format = sniff(&head, &form.filename).ok_or(IngestError::UnsupportedType)?;
-        Ok(Received { stored, form, format })
+        Ok(ReceivedUpload { stored, form, format })
     }
 
     /// The implementation of [`super::accept::Ingest::requeue`].
@@ -87,7 +87,7 @@ impl IngestInner {
         StoredUpload { blob, tenant, blobs: Arc::clone(&self.ports.blobs), tracker: self.tracker.clone(), keep: false }
     }
 
-    fn describe(&self, user: UserId, blob: &StoredBlob, form: UploadForm, format: Format) -> NewDocument {
+    fn new_document(&self, user: UserId, blob: &StoredBlob, form: UploadForm, format: Format) -> NewDocument {
         NewDocument {
             id: DocumentId::from_uuid(self.ports.ids.uuid()),
             title: title_of(&form.filename),
@@ -109,7 +109,7 @@ impl IngestInner {
         }
     }
 
-    /// Records document and job, with the rights that the uploader has now.
+    /// Inserts the document and its job in one transaction, which also checks the uploader's current rights.
     async fn record(
         &self,
         permit: &Permit,
@@ -138,7 +138,7 @@ impl IngestInner {
             }
             InsertedDocument::Duplicate(known) => UploadOutcome::Duplicate(known),
         };
-        if let Some(id) = needs_ingestion(&accepted) {
+        if let Some(id) = document_to_ingest(&accepted) {
             let job = JobId::from_uuid(self.ports.ids.uuid());
             tx.jobs().enqueue_ingestion(job, id, now).await?;
             tx.documents().advance(id, &StatusChange::Queued, now).await?;
@@ -153,13 +153,15 @@ impl IngestInner {
         Ok(accepted)
     }
 
-    /// Deletes a file unless its document was recorded: a commit may succeed although its confirmation was lost.
+    /// After a failed commit, deletes the file unless the document was inserted anyway: a commit may succeed although
+    /// its confirmation was lost.
     fn resolve_unconfirmed_commit(&self, permit: &Permit, document: NewDocument, stored: StoredUpload) {
         let (ports, scope) = (self.ports.clone(), permit.scope().clone());
         self.tracker.spawn(async move {
             let attempt = || async {
                 let mut tx = ports.store.begin(&scope).await?;
-                // The insert waits for the unconfirmed transaction, if it is still open; it is never committed itself.
+                // This insert waits until the unconfirmed transaction ends, and then shows whether it was committed.
+                // The insert itself is never committed.
                 let found = tx.documents().insert(&document, Classification::Restricted, ports.clock.now()).await;
                 match found {
                     Ok(InsertedDocument::New(_)) => {
@@ -167,7 +169,7 @@ impl IngestInner {
                         stored.remove().await;
                         Ok(())
                     }
-                    // The row exists, or it is unknown whether it does; an orphaned file only costs space.
+                    // The row exists, or may exist; keep the file, because an orphaned file only costs space.
                     Ok(InsertedDocument::Duplicate(_)) | Err(StoreError::Conflict { .. }) => Ok(()),
                     Err(error) => Err(error),
                 }
@@ -179,23 +181,23 @@ impl IngestInner {
     }
 }
 
-/// Checks the quota with the new document included; on error nothing is committed.
+/// Checks the quota after the new document has been inserted in `tx`; on error the caller must not commit.
 async fn check_quota(tx: &mut dyn TenantTx, user: UserId) -> Result<(), IngestError> {
     let member = tx.users().membership(user).await?;
     let quotas = member.map(|member| member.settings.quotas).unwrap_or_default();
     if quotas.exceeded_by(tx.usage().storage().await?) { Err(IngestError::QuotaExceeded) } else { Ok(()) }
 }
 
-/// The document to be queued: a new one, or a duplicate whose ingestion failed.
-fn needs_ingestion(accepted: &UploadOutcome) -> Option<DocumentId> {
+/// The document whose ingestion must be queued: a new one, or a duplicate whose earlier ingestion failed.
+fn document_to_ingest(accepted: &UploadOutcome) -> Option<DocumentId> {
     match accepted {
         UploadOutcome::Created(document) => Some(document.id),
         UploadOutcome::Duplicate(Document { id, status, .. }) => (*status == DocumentStatus::Failed).then_some(*id),
     }
 }
 
-/// A completely received upload.
-struct Received {
+/// An upload whose body has been received completely.
+struct ReceivedUpload {
     stored: StoredUpload,
     form: UploadForm,
     format: Format,
@@ -211,7 +213,7 @@ struct StoredUpload {
 }
 
 impl StoredUpload {
-    /// Whether the bytes were only hashed, because the quota is exhausted.
+    /// Whether the bytes were only hashed and not stored, because the quota is exhausted.
     fn is_missing(&self) -> bool {
         self.blob.key.is_empty()
     }
@@ -237,7 +239,7 @@ async fn remove(blobs: &dyn BlobStore, tenant: TenantId, key: &str) {
     }
 }
 
-/// Size and digest of bytes, which are not stored.
+/// Computes the size and the SHA-256 of a file without storing it; the returned blob has an empty key.
 async fn digest(mut bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError> {
     let (mut size, mut digest) = (0_u64, Sha256::new());
     while let Some(piece) = bytes.next().await {
@@ -251,10 +253,10 @@ async fn digest(mut bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, Blo
     Ok(StoredBlob { key: String::new(), size, sha256: format!("{:x}", digest.finalize()) })
 }
 
-/// Reads up to [`HEAD`] bytes, or the whole file if it is shorter.
+/// Reads up to [`HEAD_BYTES`] bytes, or the whole file if it is shorter.
 async fn read_head(bytes: &mut ByteStream) -> Result<Bytes, BlobError> {
     let mut head = BytesMut::new();
-    while head.len() < HEAD {
+    while head.len() < HEAD_BYTES {
         match bytes.next().await {
             Some(piece) => head.extend_from_slice(&piece?),
             None => break,
@@ -271,7 +273,7 @@ fn title_of(filename: &str) -> String {
     if title.is_empty() { filename } else { title }.to_owned()
 }
 
-/// The highest classification that is named by a tag, or `internal`.
+/// The highest classification that is the name of a tag; `internal` if there is none.
 fn classification_of(tags: &[Label]) -> Classification {
     let named = tags.iter().filter_map(|tag| tag.as_str().to_lowercase().parse().ok());
     named.max().unwrap_or(Classification::Internal)

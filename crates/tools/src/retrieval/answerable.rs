@@ -1,9 +1,9 @@
 //! Estimates whether the hits are good enough to answer from, so that the platform can say "not in your documents"
 //! instead of guessing.
 //!
-//! The estimate uses two values: how well the best hit matches by meaning and by words, and the share of the question's
-//! words that occur in no candidate, weighted by their rarity. Plant tags are stricter: a question about a tag that no
-//! hit names is not answered by hits for other tags.
+//! The estimate uses two values: the best hit's combined similarity and BM25 score, and the share of the question's
+//! words that occur in no candidate, weighted by IDF. Plant tags are handled more strictly: if no hit names a tag of
+//! the question, the question counts as not answerable, however well the rest matches.
 
 use super::fused::Fused;
 use super::params::RetrievalParams;
@@ -12,15 +12,15 @@ use domain::ids::DocumentId;
 use domain::search::Passage;
 use std::collections::{HashMap, HashSet};
 
-/// Factor for the confidence if no hit names a tag of the question.
+/// The confidence is multiplied by this if no hit names a tag of the question.
 const MISSING_TAG_FACTOR: f32 = 0.3;
 
-/// Rating of the hits for a query.
+/// How well the hits answer a query.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Evidence {
     /// Probability that the hits answer the query, 0 to 1.
     pub confidence: f32,
-    /// Whether every plant tag of the query occurs in some hit.
+    /// Whether every plant tag of the query occurs in at least one hit.
     pub tags_found: bool,
     /// Whether the hits are good enough to answer from.
     pub answerable: bool,
@@ -30,13 +30,13 @@ pub struct Evidence {
 #[derive(Clone, PartialEq, Debug)]
 pub struct QueryTerms {
     tags: HashSet<String>,
-    /// Weighted share of the words that occur in no candidate, 0 to 1.
+    /// Share of the query's words that occur in no candidate, weighted by IDF, 0 to 1.
     missing: f32,
 }
 
 impl QueryTerms {
-    /// Analyses a query. `candidates` are the passages that the search considered: the fewer of them contain a word,
-    /// the higher its weight (IDF as in BM25); a word that none contains has the highest weight.
+    /// Analyses a query. `candidates` are all passages that the search considered; they determine the weight of each
+    /// word (IDF as in BM25), so a word that no candidate contains has the highest weight.
     #[must_use]
     pub fn new<'p>(query: &str, candidates: impl Iterator<Item = &'p Passage>) -> Self {
         let mut words: Vec<String> = words::content_stems(query).into_iter().collect();
@@ -49,31 +49,32 @@ impl QueryTerms {
                 *count += f32::from(u8::from(contained));
             }
         }
-        let weigh = |count: f32| (1.0 + (total - count + 0.5) / (count + 0.5)).ln();
-        let all: f32 = counts.iter().map(|count| weigh(*count)).sum();
-        let nowhere = counts.iter().filter(|count| **count == 0.0).count() as f32 * weigh(0.0);
-        Self { tags: words::tags(query), missing: if all > 0.0 { nowhere / all } else { 0.0 } }
+        let idf = |count: f32| (1.0 + (total - count + 0.5) / (count + 0.5)).ln();
+        let total_weight: f32 = counts.iter().map(|count| idf(*count)).sum();
+        let missing_weight = counts.iter().filter(|count| **count == 0.0).count() as f32 * idf(0.0);
+        Self { tags: words::tags(query), missing: if total_weight > 0.0 { missing_weight / total_weight } else { 0.0 } }
     }
 
-    /// The hits about the query's tags: those of documents whose hits name all tags. If no single document does but all
-    /// hits together do, all hits; if a tag occurs nowhere, none.
+    /// The hits that belong to documents whose hits together name all of the query's tags. If no single document
+    /// qualifies but all hits together name all tags, returns all hits; if a tag occurs in no hit, returns none.
     fn on_topic<'h>(&self, hits: &'h [Fused]) -> Vec<&'h Fused> {
         let mut named: HashMap<DocumentId, HashSet<String>> = HashMap::new();
         for Fused { passage, .. } in hits {
             named.entry(passage.document_id).or_default().extend(words::tags(&whole_text(passage)));
         }
-        let is_in = |present: &HashSet<String>| self.tags.iter().all(|tag| words::names_tag(present, tag));
-        let everywhere: HashSet<String> = named.values().flatten().cloned().collect();
-        if !is_in(&everywhere) {
+        let names_all_tags = |present: &HashSet<String>| self.tags.iter().all(|tag| words::contains_tag(present, tag));
+        let all_named: HashSet<String> = named.values().flatten().cloned().collect();
+        if !names_all_tags(&all_named) {
             return Vec::new();
         }
-        let by_one = |hit: &&Fused| named.get(&hit.passage.document_id).is_some_and(is_in);
-        let about: Vec<&Fused> = hits.iter().filter(by_one).collect();
-        if about.is_empty() { hits.iter().collect() } else { about }
+        let in_matching_document = |hit: &&Fused| named.get(&hit.passage.document_id).is_some_and(names_all_tags);
+        let matching: Vec<&Fused> = hits.iter().filter(in_matching_document).collect();
+        if matching.is_empty() { hits.iter().collect() } else { matching }
     }
 }
 
-/// Rates `hits`, best first. If no hit has a similarity (the vector side was down), the lexical scores alone decide.
+/// Rates `hits`, which must be sorted best first. If none of the rated hits has a similarity, because there was no
+/// query vector, only the BM25 scores are used.
 #[must_use]
 pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Evidence {
     if hits.is_empty() {
@@ -81,7 +82,7 @@ pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Ev
     }
     let on_topic = terms.on_topic(hits);
     let tags_found = !on_topic.is_empty() || terms.tags.is_empty();
-    // If a tag is missing, the confidence still shows how well the rest matches; the hits are just not answerable.
+    // If a tag is missing, the confidence still reflects how well the rest matches, but `answerable` is false.
     let relevant = if on_topic.is_empty() { hits.iter().collect() } else { on_topic };
     let best = &relevant[..relevant.len().min(params.evidence_hits)];
     let lexical_only = best.iter().all(|hit| hit.similarity.is_none());
@@ -93,19 +94,19 @@ pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Ev
     Evidence { confidence, tags_found, answerable: tags_found && confidence >= params.answer_from }
 }
 
-/// Weighted sum of the hit's similarity and BM25 share, without the page bonus and the reranker's score.
+/// Weighted sum of the hit's similarity and normalized BM25 score, without the page bonus and the reranker's score.
 fn strength(hit: &Fused, lexical_weight: f32) -> f32 {
     let similarity = hit.similarity.unwrap_or_default().clamp(0.0, 1.0);
     (1.0 - lexical_weight) * similarity + lexical_weight * hit.bm25_share.unwrap_or_default()
 }
 
-/// Which of the stems occur in the passage.
+/// Returns for each stem whether it occurs in the passage.
 fn contained(passage: &Passage, stems: &[String]) -> Vec<bool> {
     let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
     words::contained(&whole_text(passage), &stems)
 }
 
-/// All text that a citation shows.
+/// File name, title, section and content: all text that a citation shows.
 fn whole_text(passage: &Passage) -> String {
     let section = passage.section.as_deref().unwrap_or_default();
     format!("{}\n{}\n{section}\n{}", passage.doc, passage.title, passage.content)
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn without_vectors_the_words_decide() {
+    fn without_vectors_bm25_decides() {
         let hits = [hit(1, STRAINER, None, 0.5), hit(2, BOLTS, None, 0.1)];
         assert!(evidence("When do I clean the suction strainer?", &hits).answerable);
         let hits = [hit(1, STRAINER, None, 0.1)];

@@ -1,4 +1,4 @@
-//! Ranks the same candidates in several ways, for the evaluation.
+//! Ranks the same candidates with several parameter sets, for `eval` runs.
 
 use super::{Fused, HybridSearch, QueryVector, RetrievalParams, fuse};
 use domain::ids::DocumentId;
@@ -6,17 +6,17 @@ use domain::ports::StoreError;
 use domain::scope::TenantScope;
 use domain::search::{Retrieval, SearchFilters, SearchScope};
 
-/// Number of nearest passages that the index recall is measured for.
+/// The `k` of recall@k when the vector index is measured.
 const RECALL_AT: usize = 5;
-/// Smaller differences of cosine similarity are treated as ties.
-const TIE: f32 = 1e-6;
+/// Cosine similarities that differ by at most this much count as equal.
+const SIMILARITY_TOLERANCE: f32 = 1e-6;
 
 /// Results of several rankings for one query.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Comparison {
-    /// All candidates of both sides with both scores, in the configured order.
+    /// All candidates of vector and lexical search with their scores, ordered by the search's own parameters.
     pub candidates: Vec<Fused>,
-    /// One result per ranking, in the given order.
+    /// One result per parameter set, in the order of the argument `rankings`.
     pub results: Vec<Retrieval>,
 }
 
@@ -27,8 +27,8 @@ impl HybridSearch {
         self.params
     }
 
-    /// Ranks the `top_k` passages for `query` with each of `rankings`, from one query of the database. A ranking cannot
-    /// have more candidates than the search itself.
+    /// Ranks the `top_k` passages for `query` with each parameter set of `rankings`. The candidates are fetched from
+    /// the database only once, so [`RetrievalParams::candidates`] of `rankings` has no effect.
     ///
     /// # Errors
     /// When the database fails.
@@ -50,9 +50,9 @@ impl HybridSearch {
         Ok(Comparison { results: results.collect(), candidates: fuse(near, lexical, &self.params) })
     }
 
-    /// Share of the five passages nearest to `query` that the vector index finds. The exact neighbours are determined
-    /// document by document, because with a narrow filter the database compares all passages exactly. `None` if there
-    /// is no query vector or nothing to find.
+    /// Recall@5 of the vector index: the share of the five passages nearest to `query` that it finds, 0 to 1. The exact
+    /// neighbours are determined document by document, because the database scans exactly when the filter is narrow;
+    /// `documents` must list all documents within the scope. `None` if there is no query vector or no passage.
     ///
     /// # Errors
     /// When the database fails.
@@ -78,7 +78,7 @@ impl HybridSearch {
         nearest.truncate(RECALL_AT);
         let Some(last) = nearest.last() else { return Ok(None) };
         found.truncate(nearest.len());
-        let correct = found.iter().filter(|ranked| ranked.score >= last - TIE).count();
+        let correct = found.iter().filter(|ranked| ranked.score >= last - SIMILARITY_TOLERANCE).count();
         Ok(Some(correct as f32 / nearest.len() as f32))
     }
 }

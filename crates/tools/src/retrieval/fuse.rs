@@ -1,9 +1,9 @@
-//! Fusion of the two ranked lists by their scores.
+//! Fuses the results of vector search and lexical search by their scores.
 //!
-//! Both scores are comparable between queries: cosine similarity as it is, BM25 as a share of the maximum for the
-//! query's words. So a side that has a strong match counts more, and the weights need not depend on the query. Ranks
-//! lose that information, and so does normalizing each list to 0 to 1, where the best of a bad list weighs as much as
-//! the best of a good one.
+//! Both normalized scores are comparable between queries: the cosine similarity as it is, and BM25 divided by the
+//! maximum possible score for the query's words. So a list with a strong match counts more, and the weights need not
+//! depend on the query. Rank fusion loses that information, and so does min-max normalization of each list, where the
+//! best of a bad list counts as much as the best of a good one.
 
 use super::fused::{Fused, entry, sorted};
 use super::params::{Fusion, RetrievalParams};
@@ -12,20 +12,21 @@ use domain::ids::ChunkId;
 use domain::search::RankedPassage;
 use std::collections::HashMap;
 
-/// Fuses both lists as [`RetrievalParams::fusion`] says. Best first; ties are ordered by passage id.
+/// Fuses both lists with the method of [`RetrievalParams::fusion`]. Returns the best first; ties are ordered by passage
+/// id.
 #[must_use]
 pub fn fuse(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
     match params.fusion {
-        Fusion::Shares => shares(vector, lexical, params),
+        Fusion::Shares => weighted_sum(vector, lexical, params),
         Fusion::ReciprocalRank => reciprocal_rank(vector, lexical),
-        Fusion::Dense => shares(vector, Vec::new(), params),
-        Fusion::Lexical => shares(Vec::new(), lexical, params),
+        Fusion::Dense => weighted_sum(vector, Vec::new(), params),
+        Fusion::Lexical => weighted_sum(Vec::new(), lexical, params),
     }
 }
 
-/// Adds the weighted shares; a passage that one side did not find has 0 there. If one list is empty, the other gets the
-/// whole weight.
-fn shares(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
+/// Adds the weighted normalized scores; a passage missing from one list scores 0 there. If one list is empty, the other
+/// gets the whole weight.
+fn weighted_sum(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
     let lexical_weight = match (vector.is_empty(), lexical.is_empty()) {
         (true, _) => 1.0,
         (_, true) => 0.0,
@@ -34,20 +35,20 @@ fn shares(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &Retr
     let mut fused: HashMap<ChunkId, Fused> = HashMap::with_capacity(vector.len() + lexical.len());
     for RankedPassage { passage, score, share } in vector {
         let entry = entry(&mut fused, passage);
-        entry.score += (1.0 - lexical_weight) * finite(share);
+        entry.score += (1.0 - lexical_weight) * clamp_normalized(share);
         entry.similarity = Some(score);
     }
     for RankedPassage { passage, score, share } in lexical {
         let entry = entry(&mut fused, passage);
-        entry.score += lexical_weight * finite(share);
+        entry.score += lexical_weight * clamp_normalized(share);
         entry.bm25 = Some(score);
-        entry.bm25_share = Some(finite(share));
+        entry.bm25_share = Some(clamp_normalized(share));
     }
     sorted(fused)
 }
 
-/// Clamps a share to 0 to 1; 0 if it is not finite.
-fn finite(share: f32) -> f32 {
+/// Clamps a normalized score to 0 to 1; NaN and infinities become 0.
+fn clamp_normalized(share: f32) -> f32 {
     if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
 }
 

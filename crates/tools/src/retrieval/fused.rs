@@ -1,25 +1,25 @@
-//! A candidate passage with the scores of both sides.
+//! A candidate passage with its scores from vector search and lexical search.
 
 use domain::ids::ChunkId;
 use domain::search::Passage;
 use std::collections::HashMap;
 
-/// A passage with its scores.
+/// A candidate passage with its fused score and the scores of each search.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Fused {
-    /// Passage that one or both sides found.
+    /// The passage, found by vector search, lexical search or both.
     pub passage: Passage,
     /// Fused score, 0 to 1.
     pub score: f32,
-    /// Cosine similarity, if the vector side found the passage.
+    /// Cosine similarity; `None` if vector search did not find the passage.
     pub similarity: Option<f32>,
-    /// BM25 score, if the lexical side found the passage.
+    /// BM25 score; `None` if lexical search did not find the passage.
     pub bm25: Option<f32>,
-    /// BM25 as a share of the maximum for the query, if the lexical side found the passage.
+    /// BM25 score divided by the maximum possible for the query, 0 to 1; `None` if lexical search did not find it.
     pub bm25_share: Option<f32>,
 }
 
-/// Sorts best first; ties are ordered by passage id.
+/// Clamps the scores to 0 to 1 and sorts best first; ties are ordered by passage id.
 pub(super) fn sorted(fused: HashMap<ChunkId, Fused>) -> Vec<Fused> {
     let mut fused: Vec<Fused> = fused.into_values().collect();
     for one in &mut fused {
@@ -29,7 +29,7 @@ pub(super) fn sorted(fused: HashMap<ChunkId, Fused>) -> Vec<Fused> {
     fused
 }
 
-/// The entry of the passage; inserted with score 0 if the other side did not find it.
+/// Returns the passage's entry; inserts one with score 0 if the other search did not find the passage.
 pub(super) fn entry(fused: &mut HashMap<ChunkId, Fused>, passage: Passage) -> &mut Fused {
     let new = Fused { passage, score: 0.0, similarity: None, bm25: None, bm25_share: None };
     fused.entry(new.passage.chunk_id).or_insert(new)

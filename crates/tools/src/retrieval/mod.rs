@@ -1,7 +1,7 @@
-//! Retrieval: finds passages for a question by meaning and by words, and estimates whether they answer it.
+//! Retrieval: hybrid search for the passages that answer a question, with an estimate of whether they do.
 //!
-//! Vectors find paraphrases, BM25 finds part numbers and tags. Both sides filter by the caller's clearance and filters
-//! in the database, before anything is ranked.
+//! Vector search finds paraphrases, BM25 finds part numbers and tags. Both apply the caller's clearance and filters in
+//! the database, before anything is ranked.
 
 mod answerable;
 mod compare;
@@ -33,7 +33,7 @@ use domain::scope::TenantScope;
 use domain::search::{Hit, RankedPassage, Retrieval, SearchScope, Surroundings};
 use std::sync::Arc;
 
-/// Hybrid search by vectors and BM25.
+/// Hybrid search: vector search and BM25, fused. Cheap to clone.
 #[derive(Clone)]
 pub struct HybridSearch {
     store: Arc<dyn Store>,
@@ -45,12 +45,12 @@ pub struct HybridSearch {
     models: CallRecorder,
 }
 
-/// Classification limits for models, by the tenant's settings.
+/// The highest classifications that models may see, from the tenant's settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModelLimits {
-    /// Highest classification that any model may see.
+    /// For every model, wherever it runs.
     pub any: Classification,
-    /// Highest classification that a model outside the site may see.
+    /// For models outside the site, in addition to `any`.
     pub cloud: Classification,
 }
 
@@ -61,7 +61,7 @@ impl Default for ModelLimits {
 }
 
 impl HybridSearch {
-    /// Searches `store` with vectors from `embedders`.
+    /// Creates a search of `store` with query vectors from `embedders`, without a reranker.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, embedders: Embedders, params: RetrievalParams) -> Self {
         Self {
@@ -74,19 +74,19 @@ impl HybridSearch {
         }
     }
 
-    /// Lets a reranker order the best candidates.
+    /// Sets the reranker that reorders the best candidates; `None` disables reranking.
     #[must_use]
     pub fn with_reranking(self, reranking: Option<Reranking>) -> Self {
         Self { reranking, ..self }
     }
 
-    /// Restricts what models may see.
+    /// Sets the classification limits for the models that the search calls.
     #[must_use]
     pub fn with_model_limits(self, limits: ModelLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Records model calls with `models`.
+    /// Sets the recorder of the search's model calls.
     #[must_use]
     pub fn recording_calls(self, models: CallRecorder) -> Self {
         Self { models, ..self }
@@ -96,8 +96,8 @@ impl HybridSearch {
         ModelCaller { tenant: scope.tenant(), user: scope.user(), cloud_limit: self.limits.cloud }
     }
 
-    /// The `top_k` best passages for `query`. If the embedder fails, only the lexical side is searched, and the result
-    /// is marked as degraded.
+    /// Returns the `top_k` best passages for `query`, best first. If the embedder fails, only the lexical search runs,
+    /// and the result is marked as degraded.
     ///
     /// # Errors
     /// When the database fails.
@@ -108,7 +108,7 @@ impl HybridSearch {
         within: &SearchScope,
         top_k: usize,
     ) -> Result<Retrieval, StoreError> {
-        // Before the transaction: no transaction is open during a model call.
+        // Embed before the transaction starts: no transaction may be open during a model call.
         let vector = self.embed(scope, query).await?;
         if let Err(error) = &vector {
             tracing::warn!(%error, "query embedding failed; searching by words only");
@@ -116,7 +116,7 @@ impl HybridSearch {
         let degraded = vector.is_err();
         let (near, lexical) = self.candidates(scope, query, vector.ok(), within).await?;
         let mut fused = fuse(near, lexical, &self.params);
-        // After the transaction, for the same reason.
+        // Rerank after the transaction has ended, for the same reason.
         let ranking = match &self.reranking {
             Some(reranking) => {
                 let (limit, caller) = (self.limits.any, self.caller(scope));
@@ -131,7 +131,7 @@ impl HybridSearch {
         Ok(found)
     }
 
-    /// Adds the neighbouring passages to the hits of a search, as far as `clearance` allows. Citations do not change.
+    /// Adds to each hit the text before and after it, as far as `clearance` allows. The cited passages do not change.
     ///
     /// # Errors
     /// When the database fails.
@@ -144,11 +144,12 @@ impl HybridSearch {
         neighbours::surround(&*self.store, scope, &mut found.hits, clearance).await
     }
 
-    /// Embeds the query with the model of the tenant's passages.
+    /// Embeds the query with the model that the tenant's passages were embedded with. The outer error is the
+    /// database's, the inner one the model's.
     async fn embed(&self, scope: &TenantScope, query: &str) -> Result<Result<QueryVector, ModelError>, StoreError> {
         let embedder = self.embedder(scope).await?;
         let model = embedder.model().name;
-        // A question counts as internal at least.
+        // Every question is treated as internal content.
         let caller = self.caller(scope);
         if embedder.highest_classification(&caller) < Classification::Internal {
             return Ok(Err(ModelError::NotConfigured { wanted: "internal content".to_owned() }));
@@ -160,7 +161,7 @@ impl HybridSearch {
         Ok(embedded.and_then(|embedded| {
             let numbers = embedded.vectors.into_iter().next().ok_or_else(|| invalid("no vector"))?;
             if numbers.iter().all(|number| number.is_finite()) {
-                // Ask for the name again: the first call may determine the dimension, which is part of it.
+                // Read the name again: it contains the dimension, which may only be known after the first call.
                 Ok(QueryVector { numbers, model: embedder.model().name })
             } else {
                 Err(invalid("a vector component is not finite"))
@@ -168,7 +169,8 @@ impl HybridSearch {
         }))
     }
 
-    /// The embedder of the tenant's passages; only asks the database while a reindex to another model is going on.
+    /// The embedder that the tenant's passages were embedded with. Queries the database only while a reindex to another
+    /// model is configured.
     async fn embedder(&self, scope: &TenantScope) -> Result<Arc<dyn Embedder>, StoreError> {
         if self.embedders.next.is_none() {
             return Ok(Arc::clone(&self.embedders.current));
@@ -197,7 +199,7 @@ impl HybridSearch {
         Ok((near, lexical))
     }
 
-    /// Selects the best passages and rates them.
+    /// Selects the best passages and estimates whether they answer the query.
     fn rank(&self, query: &str, fused: Vec<Fused>, top_k: usize) -> Retrieval {
         let terms = QueryTerms::new(query, fused.iter().map(|one| &one.passage));
         let chosen = select(page_aggregate(fused, &self.params), top_k, &self.params);
@@ -213,8 +215,8 @@ struct QueryVector {
     model: String,
 }
 
-/// Converts to the returned form. The score is scaled by the overall confidence, so that hits of an unanswerable query
-/// score low.
+/// Converts a candidate to a hit. The score is multiplied by the overall confidence, so that hits of an unanswerable
+/// query score low.
 fn hit(one: Fused, confidence: f32) -> Hit {
     Hit {
         passage: one.passage,

@@ -1,4 +1,4 @@
-//! Adds the neighbouring passages to hits, because a chunk may end in the middle of a procedure.
+//! Adds the text before and after each hit, because a chunk may end in the middle of a procedure.
 
 use domain::ids::DocumentId;
 use domain::ports::{Store, StoreError};
@@ -8,10 +8,10 @@ use domain::search::{Hit, Passage};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-/// Document and index of a passage.
+/// The document of a passage and its `chunk_index`.
 type Position = (DocumentId, i32);
 
-/// Shorter overlaps, in bytes, are treated as coincidence.
+/// Minimum overlap of two chunks, in bytes; a shorter one is treated as coincidence.
 const MIN_OVERLAP: usize = 16;
 
 /// Loads the neighbours of `hits` and adds them, in one short transaction.
@@ -44,17 +44,18 @@ fn positions_around(hits: &[Hit]) -> Vec<Position> {
     positions
 }
 
-/// Adds neighbours to the hits, best hit first. Each passage is added once, and not if it is a hit itself. A hit whose
-/// document was reindexed meanwhile gets none.
+/// Adds neighbours to the hits, in the order of the hits. Each passage is added to one hit only, and not at all if it
+/// is a hit itself. A hit whose document was reindexed since the search gets none.
 fn attach(hits: &mut [Hit], found: Vec<Passage>) {
     let mut neighbours: HashMap<Position, Passage> =
         found.into_iter().map(|passage| (position(&passage), passage)).collect();
-    let taken: HashSet<Position> = hits.iter().map(|hit| position(&hit.passage)).collect();
-    let moved =
+    let hit_positions: HashSet<Position> = hits.iter().map(|hit| position(&hit.passage)).collect();
+    let was_reindexed =
         |hit: &Hit| neighbours.get(&position(&hit.passage)).is_none_or(|now| now.chunk_id != hit.passage.chunk_id);
-    let moved: HashSet<Position> = hits.iter().filter(|hit| moved(hit)).map(|hit| position(&hit.passage)).collect();
-    neighbours.retain(|position, _| !taken.contains(position));
-    for hit in hits.iter_mut().filter(|hit| !moved.contains(&position(&hit.passage))) {
+    let reindexed: HashSet<Position> =
+        hits.iter().filter(|hit| was_reindexed(hit)).map(|hit| position(&hit.passage)).collect();
+    neighbours.retain(|position, _| !hit_positions.contains(position));
+    for hit in hits.iter_mut().filter(|hit| !reindexed.contains(&position(&hit.passage))) {
         let (document, index) = position(&hit.passage);
         let mut take = |index: i32| match neighbours.entry((document, index)) {
             Entry::Occupied(near) if may_accompany(near.get(), &hit.passage) => Some(near.remove()),
@@ -85,17 +86,17 @@ fn text(part: &str) -> Option<String> {
     Some(part.trim()).filter(|part| !part.is_empty()).map(str::to_owned)
 }
 
-/// `before` without the end that `content` repeats.
+/// `before` without the end that overlaps the start of `content`.
 fn without_end<'t>(before: &'t str, content: &str) -> &'t str {
     &before[..before.len() - overlap(before, content)]
 }
 
-/// `after` without the start that repeats the end of `content`.
+/// `after` without the start that overlaps the end of `content`.
 fn without_start<'t>(content: &str, after: &'t str) -> &'t str {
     &after[overlap(content, after)..]
 }
 
-/// Bytes of the longest suffix of `first` that is a prefix of `second`; 0 if shorter than [`MIN_OVERLAP`].
+/// Length in bytes of the longest suffix of `first` that is a prefix of `second`; 0 if shorter than [`MIN_OVERLAP`].
 fn overlap(first: &str, second: &str) -> usize {
     let starts = first.char_indices().map(|(at, _)| at).filter(|at| first.len() - at <= second.len());
     let longest = starts.map(|at| &first[at..]).find(|end| second.starts_with(end)).map_or(0, str::len);

@@ -1,59 +1,60 @@
-//! Parameters of the search. Each default was measured or calibrated; the comments say how.
+//! Search parameters. The defaults were tuned on the evaluation set; see ADR 11 for the confidence models.
 
-/// How the two ranked lists are fused.
+/// How the results of vector search and lexical search are fused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Fusion {
-    /// Weighted sum of the scores, each as a share of its maximum.
+    /// Weighted sum of the normalized scores, each divided by its maximum.
     #[default]
     Shares,
-    /// Reciprocal ranks with equal weights: 1 / (60 + rank), added.
+    /// Reciprocal rank fusion: the sum of 1 / (60 + rank), with equal weights.
     ReciprocalRank,
-    /// The vector side alone.
+    /// Vector search only.
     Dense,
-    /// The lexical side alone.
+    /// Lexical search only.
     Lexical,
 }
 
-/// How candidates are gathered, fused, ranked and rated.
+/// How candidates are fetched, fused, ranked and rated.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct RetrievalParams {
-    /// Largest number of passages taken from each side (vectors and words).
+    /// Maximum number of passages fetched by each of vector search and lexical search.
     pub candidates: u32,
     /// How the two lists are fused.
     pub fusion: Fusion,
-    /// Weight of the lexical side in the fused score, 0 to 1; the rest is that of the vectors.
+    /// Weight of the BM25 score in the fused score, 0 to 1; the similarity has the rest.
     pub lexical_weight: f32,
-    /// Share of the second best passage's score on a page that is added to the best one.
+    /// Page bonus: this fraction of the second best score of a page is added to the page's best passage.
     pub second_on_page: f32,
-    /// Largest number of hits of one page, as long as other pages have candidates.
+    /// Maximum number of hits from one page while other pages have candidates left.
     pub per_page: usize,
-    /// Passages that share at least this part of their word triples, and all numbers and tags, are duplicates; 0 to 1.
+    /// Two passages are duplicates if the Jaccard similarity of their word trigrams is at least this (0 to 1), and they
+    /// contain the same numbers and tags.
     pub duplicate_overlap: f32,
-    /// Confidence model for a search by vectors and words.
+    /// Confidence model for hybrid search.
     pub confidence: Confidence,
-    /// Confidence model for a search by words only, if the vector side is down.
+    /// Confidence model for lexical search alone, when there is no query vector.
     pub lexical_confidence: Confidence,
-    /// Confidence from which hits count as answerable, 0 to 1.
+    /// Minimum confidence at which a question counts as answerable, 0 to 1.
     pub answer_from: f32,
-    /// Number of best hits that are rated.
+    /// Number of best hits that the confidence is computed from.
     pub evidence_hits: usize,
 }
 
-/// Confidence model: a logistic regression over two values, calibrated on questions with and without an answer (ADR
-/// 11).
+/// Confidence model: a logistic regression with two features, calibrated on questions with and without an answer
+/// (ADR 11).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Confidence {
-    /// Log odds of an answer without further information.
+    /// Intercept, in log odds.
     pub bias: f32,
     /// Coefficient of the best hit's score.
     pub strength: f32,
-    /// Coefficient of the share of missing words; it is subtracted.
+    /// Coefficient of the weighted share of missing words; the product is subtracted.
     pub missing: f32,
 }
 
 impl Confidence {
-    /// Probability that the hits answer, 0 to 1, from the best hit's score and the weighted share of the query's words
-    /// that occur in no passage.
+    /// Probability that the hits answer the query, 0 to 1. `strength` is the best hit's score, `missing` the weighted
+    /// share of the query's words that occur in no candidate, both 0 to 1.
     #[must_use]
     pub fn probability(&self, strength: f32, missing: f32) -> f32 {
         let log_odds = self.bias + self.strength * strength - self.missing * missing;

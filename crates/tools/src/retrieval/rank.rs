@@ -1,4 +1,5 @@
-//! Turns fused passages into hits: rewards pages with several matches, drops duplicates, limits the hits per page.
+//! Selects hits from the fused candidates: rewards pages with several matches, removes duplicates, limits the hits per
+//! page.
 
 use super::fused::Fused;
 use super::params::RetrievalParams;
@@ -7,11 +8,11 @@ use domain::ids::DocumentId;
 use domain::search::Passage;
 use std::collections::{HashMap, HashSet};
 
-/// Passages that count as one page in formats without pages and headings: about one printed page.
+/// Consecutive passages that count as one page in documents without pages and headings: about one printed page.
 const PASSAGES_PER_UNPAGED_PAGE: i32 = 4;
 
-/// Adds a share of a page's second best score to its best passage, because two matches make a page more relevant.
-/// Scores are rescaled to 0 to 1. Takes and returns passages best first.
+/// Adds the page bonus ([`RetrievalParams::second_on_page`]) to the best passage of each page, because a second match
+/// makes a page more relevant. Scores are rescaled to 0 to 1. Takes and returns passages sorted best first.
 #[must_use]
 pub fn page_aggregate(mut fused: Vec<Fused>, params: &RetrievalParams) -> Vec<Fused> {
     let mut pages: HashMap<PageKey, (usize, Option<f32>)> = HashMap::new();
@@ -33,32 +34,32 @@ pub fn page_aggregate(mut fused: Vec<Fused>, params: &RetrievalParams) -> Vec<Fu
     fused
 }
 
-/// The `top_k` passages to return, best first: at most [`RetrievalParams::per_page`] per page while other pages have
-/// candidates, and no duplicates.
+/// Selects the `top_k` passages to return, best first: no duplicates, and at most [`RetrievalParams::per_page`] per
+/// page while other pages have candidates left.
 #[must_use]
 pub fn select(ranked: Vec<Fused>, top_k: usize, params: &RetrievalParams) -> Vec<Fused> {
     let mut chosen: Vec<(Fused, Fingerprint)> = Vec::with_capacity(top_k);
-    let mut surplus = Vec::new();
+    let mut over_page_limit = Vec::new();
     let mut on_page: HashMap<PageKey, usize> = HashMap::new();
     for one in ranked {
         if chosen.len() == top_k {
             break;
         }
-        let print = Fingerprint::new(&one.passage.content);
-        if chosen.iter().any(|(_, other)| print.repeats(other, params.duplicate_overlap)) {
+        let fingerprint = Fingerprint::new(&one.passage.content);
+        if chosen.iter().any(|(_, other)| fingerprint.is_duplicate_of(other, params.duplicate_overlap)) {
             continue;
         }
         let count = on_page.entry(PageKey::new(&one.passage)).or_default();
         if *count < params.per_page {
             *count += 1;
-            chosen.push((one, print));
+            chosen.push((one, fingerprint));
         } else {
-            surplus.push(one);
+            over_page_limit.push(one);
         }
     }
     let mut hits: Vec<Fused> = chosen.into_iter().map(|(one, _)| one).collect();
     let room = top_k - hits.len();
-    hits.extend(surplus.into_iter().take(room));
+    hits.extend(over_page_limit.into_iter().take(room));
     sort(&mut hits);
     hits
 }
@@ -67,7 +68,8 @@ fn sort(fused: &mut [Fused]) {
     fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.chunk_id.cmp(&b.passage.chunk_id)));
 }
 
-/// What counts as a page: the page; in formats without pages the text under one heading; else a run of passages.
+/// Identifies a page of a document. In documents without pages, the text under one heading counts as a page; without
+/// headings, each run of [`PASSAGES_PER_UNPAGED_PAGE`] passages.
 #[derive(PartialEq, Eq, Hash)]
 enum PageKey {
     Page(DocumentId, u32),
@@ -86,28 +88,28 @@ impl PageKey {
     }
 }
 
-/// Detects duplicates by word triples and by words that contain digits. Rows that differ only in a value or a tag are
-/// different passages.
+/// Detects duplicates by word trigrams and by the words that contain digits, so that table rows which differ only in a
+/// value or a tag count as different.
 struct Fingerprint {
-    triples: HashSet<[String; 3]>,
-    figures: HashSet<String>,
+    trigrams: HashSet<[String; 3]>,
+    words_with_digits: HashSet<String>,
 }
 
 impl Fingerprint {
     fn new(content: &str) -> Self {
         let words: Vec<String> = words::tokens(content).collect();
         let has_digit = |word: &&String| word.chars().any(|c| c.is_ascii_digit());
-        let triple = |at: usize| std::array::from_fn(|offset| words.get(at + offset).cloned().unwrap_or_default());
+        let trigram = |at: usize| std::array::from_fn(|offset| words.get(at + offset).cloned().unwrap_or_default());
         Self {
-            triples: (0..words.len().saturating_sub(2).max(1)).map(triple).collect(),
-            figures: words.iter().filter(has_digit).cloned().collect(),
+            trigrams: (0..words.len().saturating_sub(2).max(1)).map(trigram).collect(),
+            words_with_digits: words.iter().filter(has_digit).cloned().collect(),
         }
     }
 
-    fn repeats(&self, other: &Self, overlap: f32) -> bool {
-        let shared = self.triples.intersection(&other.triples).count();
-        let all = self.triples.len() + other.triples.len() - shared;
-        shared as f32 >= overlap * all as f32 && self.figures == other.figures
+    fn is_duplicate_of(&self, other: &Self, overlap: f32) -> bool {
+        let shared = self.trigrams.intersection(&other.trigrams).count();
+        let all = self.trigrams.len() + other.trigrams.len() - shared;
+        shared as f32 >= overlap * all as f32 && self.words_with_digits == other.words_with_digits
     }
 }
 

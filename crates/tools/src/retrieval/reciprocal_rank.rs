@@ -1,13 +1,13 @@
-//! Reciprocal rank fusion, which the platform's fusion is measured against.
+//! Reciprocal rank fusion, the baseline that the default fusion is compared with.
 
 use super::fused::{Fused, entry, sorted};
 use domain::search::RankedPassage;
 use std::collections::HashMap;
 
-/// Damping of reciprocal rank fusion, as in Cormack, Clarke and Büttcher, SIGIR 2009.
+/// The constant `k` of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009).
 const RRF_DAMPING: f32 = 60.0;
 
-/// Reciprocal rank fusion of two lists, best first. Scores are scaled to 0 to 1; 1 means first on both sides.
+/// Fuses two lists, each best first. Scores are scaled to 0 to 1; 1 means first in both lists.
 pub(super) fn reciprocal_rank(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>) -> Vec<Fused> {
     let mut fused = HashMap::with_capacity(vector.len() + lexical.len());
     for (rank, RankedPassage { passage, score, share: _ }) in vector.into_iter().enumerate() {
@@ -24,7 +24,7 @@ pub(super) fn reciprocal_rank(vector: Vec<RankedPassage>, lexical: Vec<RankedPas
     sorted(fused)
 }
 
-/// Score of a rank in one list; `rank` starts at 0.
+/// Score contributed by a 0-based rank in one list, at most 0.5.
 fn rank_score(rank: usize) -> f32 {
     0.5 * (RRF_DAMPING + 1.0) / (RRF_DAMPING + 1.0 + rank as f32)
 }

@@ -1,6 +1,6 @@
-//! Reranking: a model that reads question and passage together reorders the best candidates.
+//! Reranking: a cross-encoder, which reads question and passage together, reorders the best candidates.
 //!
-//! It is slow and may be down, so it gets few candidates, and on any failure the fused order is kept.
+//! It is slow and may be unavailable, so it gets few candidates, and on any failure the fused order is kept.
 
 use super::fused::Fused;
 use crate::calls::CallRecorder;
@@ -13,11 +13,11 @@ use domain::search::{Passage, Retrieval};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Weight of the reranker's score; the rest is the fused score, which matches exact part numbers and tags. Not
-/// measured, because no reranker ships with the platform.
+/// Weight of the reranker's score; the fused score, which is better at exact part numbers and tags, has the rest. Not
+/// tuned, because no reranker ships with the platform.
 const RERANKER_WEIGHT: f32 = 0.7;
 
-/// A reranker and the number of candidates that it gets.
+/// A reranker and the number of candidates to rerank.
 #[derive(Clone)]
 pub struct Reranking {
     /// The reranking model.
@@ -26,14 +26,14 @@ pub struct Reranking {
     pub candidates: usize,
 }
 
-/// The scores of the reranker.
+/// The reranker's scores by passage, with the name of its model.
 pub(super) struct RerankScores {
     model: String,
     scores: HashMap<ChunkId, f32>,
 }
 
 impl RerankScores {
-    /// Adds the scores and the name of the model to the result.
+    /// Stores the scores and the model's name in the search result.
     pub(super) fn annotate(self, found: &mut Retrieval) {
         for hit in &mut found.hits {
             hit.rerank = self.scores.get(&hit.passage.chunk_id).copied();
@@ -43,8 +43,9 @@ impl RerankScores {
 }
 
 impl Reranking {
-    /// Reranks the best of `fused` and sorts the list. Returns `None` and keeps the order if a passage is classified
-    /// above `limit` or the reranker failed, which is not an error of the search.
+    /// Reranks the best candidates of `fused`, which must be sorted best first, and sorts the list again. Returns
+    /// `None` and keeps the order if there are fewer than two candidates, if a passage is classified above `limit`, or
+    /// if the reranker fails; the search then continues without it.
     pub(super) async fn apply(
         &self,
         query: &str,
@@ -74,7 +75,7 @@ impl Reranking {
         Some(RerankScores { model: self.model.name(), scores: ids.into_iter().zip(scores).collect() })
     }
 
-    /// One score per passage, or `None` if the reranker failed.
+    /// Returns one score per passage, or `None` if the reranker failed, which is logged.
     async fn scores(&self, request: RerankRequest, models: &CallRecorder) -> Option<Vec<f32>> {
         let count = request.passages.len();
         match models.rerank(&*self.model, request).await {
@@ -102,8 +103,8 @@ impl Reranking {
 
 /// Mixes the reranker's scores of the first passages into the fused scores, and sorts the list.
 ///
-/// The scores are normalized to 0 to 1 among themselves, because their scale differs between rerankers. A passage that
-/// was not reranked keeps only the fused part, so that it never overtakes a reranked one. Scores stay within 0 to 1.
+/// The reranker's scores are min-max normalized, because their scale differs between rerankers. A passage that was not
+/// reranked counts as 0 there, so it never overtakes a reranked one. Scores stay within 0 to 1.
 fn blend(fused: &mut [Fused], scores: &[f32]) {
     let low = scores.iter().copied().fold(f32::INFINITY, f32::min);
     let span = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
@@ -115,7 +116,7 @@ fn blend(fused: &mut [Fused], scores: &[f32]) {
     fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.chunk_id.cmp(&b.passage.chunk_id)));
 }
 
-/// The text of a passage for the reranker: with title and headings, as it is embedded.
+/// The text that the reranker gets for a passage: title and headings, then the content, as in its embedded text.
 fn text(passage: &Passage) -> String {
     let Passage { title, section, content, .. } = passage;
     match section.as_deref() {
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reranker_orders_what_it_ranked_and_the_rest_stays_behind() {
+    fn reranked_passages_are_reordered_and_stay_ahead_of_the_rest() {
         let mut list = fused(&[0.9, 0.8, 0.7, 0.6]);
         blend(&mut list, &[0.1, 0.2, 0.9]);
         assert_eq!(order(&list), [2, 1, 0, 3]);
@@ -161,20 +162,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scores_stay_from_0_to_1_best_first_and_what_was_not_ranked_never_overtakes(
+        fn blended_scores_are_sorted_within_0_to_1_and_unranked_passages_never_overtake(
             mut scores in proptest::collection::vec(0.0_f32..=1.0, 1..40),
-            verdict in proptest::collection::vec(0.0_f32..=1.0, 1..40),
+            reranker_scores in proptest::collection::vec(0.0_f32..=1.0, 1..40),
         ) {
             scores.sort_by(|a, b| b.total_cmp(a));
-            let verdict = &verdict[..verdict.len().min(scores.len())];
+            let reranker_scores = &reranker_scores[..reranker_scores.len().min(scores.len())];
             let mut list = fused(&scores);
-            let behind = list.get(verdict.len()).map(|one| one.score);
-            blend(&mut list, verdict);
+            let behind = list.get(reranker_scores.len()).map(|one| one.score);
+            blend(&mut list, reranker_scores);
             prop_assert!(list.iter().all(|one| (0.0..=1.0).contains(&one.score)));
             prop_assert!(list.windows(2).all(|pair| pair[0].score >= pair[1].score));
             if behind.is_some() {
-                let last_ranked = order(&list).iter().rposition(|id| *id < verdict.len() as u128);
-                let is_behind = |one: &&Fused| one.passage.chunk_id.as_uuid().as_u128() >= verdict.len() as u128;
+                let last_ranked = order(&list).iter().rposition(|id| *id < reranker_scores.len() as u128);
+                let is_behind =
+                    |one: &&Fused| one.passage.chunk_id.as_uuid().as_u128() >= reranker_scores.len() as u128;
                 let best_behind = list.iter().find(is_behind);
                 let last = &list[last_ranked.expect("one was ranked")];
                 prop_assert!(best_behind.expect("one was not").score <= last.score + f32::EPSILON);

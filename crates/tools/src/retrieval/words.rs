@@ -1,4 +1,4 @@
-//! Words and plant tags of a text, normalized so that `P-101A`, `P101A` and `P 101 A` are equal.
+//! Extracts words and plant tags from text. Tags are normalized, so that `P-101A`, `P101A` and `P 101 A` are equal.
 //!
 //! A plant tag identifies a piece of equipment, an instrument, a procedure or a standard: letters, a number, and
 //! optionally a suffix letter (ISA-5.1 loop numbers, KKS-like codes, `SOP-017`). Tags are matched as a whole, words by
@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-/// Words that carry no content in a question.
+/// Function words of English questions, which are ignored.
 const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "again", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "before",
     "being", "but", "by", "can", "could", "did", "do", "does", "done", "for", "from", "get", "give", "had", "has",
@@ -30,11 +30,11 @@ pub(super) fn content_stems(text: &str) -> HashSet<String> {
         .collect()
 }
 
-/// Which of the `wanted` stems occur in a text.
+/// Returns for each of the `wanted` stems whether it occurs in the text.
 pub(super) fn contained(text: &str, wanted: &[&str]) -> Vec<bool> {
     let mut found = vec![false; wanted.len()];
     for word in text.split(|c: char| !c.is_alphanumeric()) {
-        // A stem starts like its word, so most words are skipped without an allocation.
+        // Fast path: a stem and its words share the first two bytes, so most words are skipped without an allocation.
         let starts_alike = |stem: &&str| {
             let (word, stem) = (word.as_bytes(), stem.as_bytes());
             !word.is_ascii() || word.len() > 1 && stem.len() > 1 && word[..2].eq_ignore_ascii_case(&stem[..2])
@@ -49,22 +49,22 @@ pub(super) fn contained(text: &str, wanted: &[&str]) -> Vec<bool> {
     found
 }
 
-/// Removes the most common English suffixes. Deliberately simple: it only has to match `valves` with `valve` and
-/// `closing` with `closed`.
+/// Strips the most common English suffixes. Deliberately simple: it only has to map `valves` and `valve`, or `closing`
+/// and `closed`, to the same stem.
 fn stem(word: &str) -> String {
     if word.len() < 4 || !word.is_ascii() || word.bytes().any(|b| b.is_ascii_digit()) {
         return word.to_owned();
     }
-    let cut = |ending: &str, min: usize| word.strip_suffix(ending).filter(|rest| rest.len() >= min);
-    let root = cut("ingly", 4)
-        .or_else(|| cut("ing", 3))
-        .or_else(|| cut("edly", 4))
-        .or_else(|| cut("ied", 3))
-        .or_else(|| cut("ed", 3))
-        .or_else(|| cut("ies", 3))
-        .or_else(|| cut("es", 3))
-        .or_else(|| cut("ly", 4))
-        .or_else(|| cut("s", 3).filter(|rest| !rest.ends_with('s')))
+    let strip = |ending: &str, min: usize| word.strip_suffix(ending).filter(|rest| rest.len() >= min);
+    let root = strip("ingly", 4)
+        .or_else(|| strip("ing", 3))
+        .or_else(|| strip("edly", 4))
+        .or_else(|| strip("ied", 3))
+        .or_else(|| strip("ed", 3))
+        .or_else(|| strip("ies", 3))
+        .or_else(|| strip("es", 3))
+        .or_else(|| strip("ly", 4))
+        .or_else(|| strip("s", 3).filter(|rest| !rest.ends_with('s')))
         .unwrap_or(word);
     let root = root.strip_suffix(['e', 'y']).filter(|rest| rest.len() >= 3).unwrap_or(root);
     let bytes = root.as_bytes();
@@ -74,7 +74,8 @@ fn stem(word: &str) -> String {
     }
 }
 
-/// The plant tags of a text, normalized to capitals and digits without separators. `P-101A/B` yields both pumps.
+/// The plant tags of a text, normalized to upper-case letters and digits without separators. `P-101A/B` yields `P101A`
+/// and `P101B`.
 pub(super) fn tags(text: &str) -> HashSet<String> {
     let chars: Vec<char> = text.chars().collect();
     let mut found = HashSet::new();
@@ -92,9 +93,9 @@ pub(super) fn tags(text: &str) -> HashSet<String> {
     found
 }
 
-/// Whether the normalized tag `wanted` is in `present`, either itself or, if it ends in a digit, with a suffix letter
-/// (`P101A` contains `P101`).
-pub(super) fn names_tag(present: &HashSet<String>, wanted: &str) -> bool {
+/// Whether `present` contains the normalized tag `wanted` or, if `wanted` ends in a digit, the tag with suffix letters
+/// (`P101A` counts as `P101`).
+pub(super) fn contains_tag(present: &HashSet<String>, wanted: &str) -> bool {
     present.contains(wanted)
         || (wanted.ends_with(|c: char| c.is_ascii_digit())
             && present
@@ -102,7 +103,7 @@ pub(super) fn names_tag(present: &HashSet<String>, wanted: &str) -> bool {
                 .any(|tag| tag.strip_prefix(wanted).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_alphabetic()))))
 }
 
-/// A tag found in a text.
+/// A tag found in a text, with the index of the character after it.
 struct Tag {
     letters: String,
     number: String,
@@ -113,11 +114,12 @@ struct Tag {
 impl Tag {
     /// Parses `letters separator? digits (separator? letter (/ letter)*)?` at `at`.
     fn scan(chars: &[char], at: usize) -> Option<Self> {
-        let run = |from: usize, is: fn(&char) -> bool| chars[from..].iter().take_while(|c| is(c)).count();
-        let letters = run(at, char::is_ascii_alphabetic);
+        let count_while =
+            |from: usize, predicate: fn(&char) -> bool| chars[from..].iter().take_while(|c| predicate(c)).count();
+        let letters = count_while(at, char::is_ascii_alphabetic);
         let separator = usize::from(matches!(chars.get(at + letters), Some('-' | '_' | ' ' | '\u{2011}' | '\u{2013}')));
         let digits_at = at + letters + separator;
-        let digits = run(digits_at, char::is_ascii_digit);
+        let digits = count_while(digits_at, char::is_ascii_digit);
         let mut tag = Self {
             letters: chars[at..at + letters].iter().collect(),
             number: chars.get(digits_at..digits_at + digits)?.iter().collect(),
@@ -150,11 +152,11 @@ impl Tag {
             let letter = chars.get(at).filter(|c| c.is_ascii_alphabetic())?;
             chars.get(at + 1).is_none_or(|next| !next.is_alphanumeric()).then(|| letter.to_ascii_uppercase())
         };
-        let apart = matches!(chars.get(self.end), Some('-' | ' '))
+        let separated = matches!(chars.get(self.end), Some('-' | ' '))
             && chars.get(self.end + 1).is_some_and(char::is_ascii_uppercase);
-        let first = self.end + usize::from(apart);
+        let first = self.end + usize::from(separated);
         // `P-101 I …`: a single `I` after a space is more often a word than a suffix.
-        if apart && chars[self.end] == ' ' && matches!(chars[first], 'I') {
+        if separated && chars[self.end] == ' ' && matches!(chars[first], 'I') {
             return;
         }
         let Some(letter) = letter_at(first) else { return };
@@ -206,11 +208,11 @@ mod tests {
     #[test]
     fn a_tag_without_suffix_matches_all_its_suffixes_but_not_the_other_way_round() {
         let present = tags("P-101A/B, P-1012");
-        assert!(names_tag(&present, "P101"));
-        assert!(names_tag(&present, "P101B"));
-        assert!(!names_tag(&present, "P101C"));
-        assert!(!names_tag(&tags("P-101"), "P101A"));
-        assert!(!names_tag(&tags("P-1012"), "P101"));
+        assert!(contains_tag(&present, "P101"));
+        assert!(contains_tag(&present, "P101B"));
+        assert!(!contains_tag(&present, "P101C"));
+        assert!(!contains_tag(&tags("P-101"), "P101A"));
+        assert!(!contains_tag(&tags("P-1012"), "P101"));
     }
 
     #[test]

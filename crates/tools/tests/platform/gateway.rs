@@ -1,4 +1,4 @@
-//! The tool gateway: who may call which tool, and the audit rows of each call.
+//! Tests the tool gateway: who may call which tool, and the audit rows of each call.
 
 use super::support::Plant;
 use async_trait::async_trait;
@@ -44,7 +44,7 @@ fn call(name: &str, arguments: Value) -> ToolCall {
     ToolCall { call_id: "call-1".into(), name: name.into(), arguments, context: CallContext::default() }
 }
 
-/// Intent and outcome of the only call.
+/// Returns intent and outcome of the only call.
 async fn pair(plant: &Plant) -> (AuditRecord, AuditRecord) {
     let rows = plant.audit().await;
     let [intent, outcome] = rows.as_slice() else { panic!("{} rows: {rows:?}", rows.len()) };
@@ -55,7 +55,7 @@ async fn pair(plant: &Plant) -> (AuditRecord, AuditRecord) {
     (intent.clone(), outcome.clone())
 }
 
-/// The only row, which must be a refusal.
+/// Returns the only audit row, which must be a refusal.
 async fn refusal(plant: &Plant) -> AuditRecord {
     let rows = plant.audit().await;
     let [refusal] = rows.as_slice() else { panic!("{} rows: {rows:?}", rows.len()) };
@@ -76,7 +76,7 @@ enum Behaviour {
 const READ_MEMORIES: Permission = Permission::new(Resource::Memories, Operation::List);
 const LIST_USERS: Permission = Permission::new(Resource::Users, Operation::List);
 
-/// A tool that shows whether it ran and when it started.
+/// A tool that reports whether it ran and when it started.
 struct Probe {
     behaviour: Behaviour,
     requires: Permission,
@@ -367,7 +367,7 @@ async fn no_tool_runs_if_the_intent_cannot_be_recorded() {
 }
 
 #[tokio::test]
-async fn the_manifest_holds_four_reading_tools_for_every_role() {
+async fn the_manifest_contains_the_four_read_only_tools_for_every_role() {
     let plant = Plant::new().await;
     let manifest = builtin(&plant).manifest(plant.permit(Role::Viewer).await.rights());
     let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();

@@ -1,4 +1,4 @@
-//! Uploads and ingestion jobs, from the first byte to searchable chunks.
+//! Tests uploads and ingestion jobs, from the first byte to searchable chunks.
 
 use super::support::{Plant, down, form, upload, with_form};
 use bytes::Bytes;
@@ -40,7 +40,7 @@ async fn refused(plant: &Plant, upload: Upload) -> IngestError {
     refused
 }
 
-/// The outcomes of the job; checks that each intent has one.
+/// Returns the outcomes of the job's attempts; checks that each intent has exactly one.
 async fn outcomes(plant: &Plant) -> Vec<AuditRecord> {
     let rows = plant.audit().await;
     let (intents, outcomes): (Vec<_>, Vec<_>) =
@@ -233,7 +233,7 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_document_deleted_meanwhile_is_left_alone() {
+async fn a_document_deleted_during_ingestion_is_not_written() {
     let plant = Plant::new().await;
     let document = accepted(&plant, "notes.md", NOTES).await;
     let job = plant.claim().await;
@@ -289,7 +289,7 @@ async fn progress_is_reported_after_reading_and_after_batches_and_removed_with_t
     let job = plant.claim().await;
     let settings = IngestSettings { embed_batch: 1, ..IngestSettings::default() };
     let ingest = plant.ingest(settings);
-    // The embedder fails at the third batch: the progress reported before stays on the document.
+    // The embedder fails at the third batch; the progress reported before that stays on the document.
     let clock = Arc::clone(&plant.clock);
     plant.embedder.before_batch(move |batch| {
         clock.advance(TimeDelta::seconds(2));
@@ -347,7 +347,7 @@ async fn a_document_whose_file_is_gone_fails() {
 }
 
 #[tokio::test]
-async fn an_upload_above_the_own_clearance_is_refused() {
+async fn an_upload_above_the_users_own_clearance_is_refused() {
     let plant = Plant::new().await;
     plant.clear_users_for(Classification::Internal).await;
     let permit = plant.permit(Role::User).await;
@@ -384,7 +384,7 @@ async fn a_document_above_the_embedding_models_classification_is_not_sent_to_it(
 }
 
 #[tokio::test]
-async fn a_classification_raised_meanwhile_stops_the_embedding() {
+async fn a_classification_raised_during_ingestion_stops_the_embedding() {
     let plant = Plant::new().await;
     plant.embedder.internal_only.store(true, Ordering::Relaxed);
     let text = "# Pump\n\nCheck the oil level of the pump before each start and note it in the log.\n\n".repeat(60);

@@ -1,4 +1,4 @@
-//! The ledger entries of calls to embedding and reranking models.
+//! Tests the usage ledger entries of calls to embedding and reranking models.
 
 use super::support::{Plant, down, upload};
 use async_trait::async_trait;
@@ -132,7 +132,7 @@ async fn a_search_is_recorded_even_if_its_model_fails() {
     assert_eq!((spent.tokens, spent.cost), (0, MicroCost(1)), "cost counts, tokens do not");
 }
 
-/// Calls a model and then ends in the given way.
+/// A tool that calls a model and then ends in the given way.
 struct ModelTool {
     embedder: Arc<dyn Embedder>,
     end: End,
@@ -173,7 +173,7 @@ impl Tool for ModelTool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn model_calls_of_a_tool_are_recorded_however_the_tool_ends() {
+async fn model_calls_of_a_tool_are_recorded_regardless_of_how_it_ends() {
     for end in [End::Fail, End::Panic, End::Hang] {
         let plant = Plant::new().await;
         let permit: Permit = plant.permit(Role::User).await;

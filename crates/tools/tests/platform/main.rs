@@ -1,4 +1,4 @@
-//! Tools, retrieval and ingestion against the in-memory store, which passes the same suite as PostgreSQL.
+//! Tests tools, retrieval and ingestion with the in-memory store, which passes the same test suite as PostgreSQL.
 
 #[cfg(test)]
 mod gateway;

@@ -1,4 +1,4 @@
-//! The rules of the registry.
+//! Tests the rules of the tool registry.
 
 use async_trait::async_trait;
 use domain::classified::Classified;
@@ -16,7 +16,7 @@ use tools::tool::{CallScope, Tool};
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// A tool that may break a rule.
+/// A tool that violates a rule, depending on its fields.
 struct Candidate {
     writes: bool,
     parameters: Value,

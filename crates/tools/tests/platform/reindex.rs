@@ -1,4 +1,4 @@
-//! Reindexing a tenant with the next embedding model.
+//! Tests the reindexing of a tenant with the next embedding model.
 
 use super::support::{Plant, WordEmbedder, upload};
 use chrono::TimeDelta;
@@ -46,14 +46,14 @@ async fn reindex(plant: &Plant) -> (LeasedJob, JobEnd) {
     (job, end)
 }
 
-/// The tenant's model, and the documents without chunks of the next model.
+/// Returns the tenant's model, and the documents that have no chunks of the next model.
 async fn models(plant: &Plant) -> (Option<String>, Vec<DocumentId>) {
     let mut tx = plant.store.begin(&plant.scope(Actor::Worker)).await.expect("a transaction");
     let in_use = tx.chunks().model_in_use().await.expect("a model");
     (in_use, tx.chunks().unstaged(NEXT, 9).await.expect("documents"))
 }
 
-/// Whether the vector side of the search finds a document.
+/// Whether vector search finds a document.
 async fn is_found_by_meaning(plant: &Plant, name: &str) -> bool {
     let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
     let scope = plant.permit(Role::Admin).await.scope().clone();

@@ -1,4 +1,4 @@
-//! Hybrid search with an in-memory store.
+//! Tests hybrid search with the in-memory store.
 
 use super::support::Plant;
 use async_trait::async_trait;
@@ -50,7 +50,7 @@ async fn a_query_about_an_unknown_tag_is_not_answerable() {
 }
 
 #[tokio::test]
-async fn with_the_embedder_down_the_words_decide_and_the_result_is_degraded() {
+async fn without_the_embedder_lexical_search_decides_and_the_result_is_degraded() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS]).await;
@@ -85,10 +85,10 @@ async fn filters_and_clearance_restrict_the_results() {
     }
 }
 
-/// Changes the scores of a test reranker.
+/// A function that changes the scores of a test reranker.
 type Transform = fn(Vec<f32>) -> Result<Vec<f32>, ModelError>;
 
-/// Prefers passages that contain a word, and records its requests.
+/// A reranker that prefers passages with a given word, and records its requests.
 struct WordReranker {
     word: &'static str,
     transform: Transform,
@@ -153,7 +153,7 @@ async fn a_reranker_orders_the_best_candidates_and_its_scores_are_shown() {
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_the_reranker_the_fused_order_is_kept() {
+async fn on_any_reranker_failure_the_fused_order_is_kept() {
     let plant = Plant::new().await;
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS]).await;

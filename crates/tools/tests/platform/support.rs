@@ -1,4 +1,4 @@
-//! An in-memory plant, and the parts that tests control: embedder, uploads, permits.
+//! Test fixtures: a tenant with in-memory services, and the parts that tests control (embedder, uploads, permits).
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,7 +43,7 @@ pub struct Plant {
     pub clock: Arc<ManualClock>,
     pub ids: Arc<SequentialIds>,
     pub embedder: Arc<WordEmbedder>,
-    /// The embedders of ingestion; `embedder` alone by default.
+    /// The embedders that ingestion uses; only `embedder` by default.
     pub embedders: Option<Embedders>,
     pub tracker: TaskTracker,
     pub tenant: TenantId,
@@ -69,7 +69,7 @@ impl Plant {
         }
     }
 
-    /// Signs in a user with this role and grants what the policy gate would grant.
+    /// Signs in a user with this role and returns the permit that the policy gate would grant.
     pub async fn permit(&self, role: Role) -> Permit {
         let mut tx = self.store.begin(&self.scope(Actor::System)).await.expect("a transaction");
         let identity = Identity {
@@ -228,7 +228,7 @@ impl Plant {
     }
 }
 
-/// Embeds by words: texts that share words have similar vectors.
+/// A test embedder with bag-of-words vectors: texts that share words have similar vectors.
 #[derive(Default)]
 pub struct WordEmbedder {
     /// Name of the model; `words` by default.
@@ -241,7 +241,7 @@ pub struct WordEmbedder {
     before_batch: Mutex<Option<BeforeBatch>>,
 }
 
-/// Called before each batch of chunks with the number of earlier batches.
+/// Called before each batch of chunks, with the number of earlier batches.
 type BeforeBatch = Box<dyn Fn(usize) -> BoxFuture<'static, Result<(), ModelError>> + Send>;
 
 impl WordEmbedder {

@@ -1,4 +1,4 @@
-//! What is checked again when an upload's body has arrived, and what happens to its file.
+//! Tests what is checked again after an upload's body has arrived, and what happens to its file.
 
 use super::support::{Plant, form, upload, with_form};
 use async_trait::async_trait;
@@ -32,7 +32,7 @@ use tools::ingest::accept::Ingest as _;
 
 const NOTES: &[u8] = b"# Strainer\n\nClean the suction strainer when its differential pressure exceeds 0.25 bar.\n";
 
-/// An upload during which something happens.
+/// An upload during which `event` runs.
 fn with_event(mut given: Upload, event: BoxFuture<'static, ()>) -> Upload {
     let rest = stream::once(event.map(|()| Ok(Bytes::from_static(b"\nAnd log it.\n"))));
     given.bytes = given.bytes.chain(rest).boxed();
@@ -244,7 +244,7 @@ async fn no_more_is_stored_than_the_quota_of_bytes_allows() {
     assert_no_traces(&plant, &permit).await;
 }
 
-/// The connection breaks before the commit is confirmed, so the service has to find out whether it took effect.
+/// The connection breaks before the commit is confirmed, so the service must find out whether it took effect.
 #[tokio::test]
 async fn a_file_is_deleted_if_its_record_failed_and_kept_if_it_was_recorded() {
     for committed in [false, true] {

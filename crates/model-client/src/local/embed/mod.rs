@@ -1,10 +1,12 @@
-//! Text embeddings in process: all-MiniLM-L6-v2 on candle, on dedicated threads.
+//! In-process text embeddings: all-MiniLM-L6-v2 with candle, on dedicated threads.
 //!
-//! Not on tokio's threads: a sequence keeps a core busy for tens of milliseconds and would delay token streams. Two
-//! pools: a query must not wait behind a document that is being ingested. No batching: sequences of different lengths
-//! in a batch are padded to the longest, which wastes arithmetic; one sequence per thread keeps every core as busy.
+//! - Not on Tokio's threads, because a sequence occupies a core for tens of milliseconds, which would delay streams.
+//! - Two thread pools, so that a query does not wait behind a document that is being ingested.
+//! - No batching, because sequences in a batch are padded to the longest, which wastes work; one sequence per thread
+//!   uses the cores equally well.
 //!
-//! The model has 384 dimensions, reads English and at most 256 tokens; longer input is truncated (see its model card).
+//! The model produces 384 dimensions and is trained on English; input over 256 tokens is truncated (see its model
+//! card).
 
 mod bert;
 mod error;
@@ -24,12 +26,12 @@ pub use error::EmbedError;
 use tokenizer::ModelTokenizer;
 use worker_pool::{Niceness, WorkerPool};
 
-/// Name stored with each vector.
+/// The model's name, which is stored with each vector.
 pub const MODEL_NAME: &str = "all-MiniLM-L6-v2";
 
 /// The embedded embedding model with its threads.
 ///
-/// Dropping it ends the threads; the drop waits for at most one text per thread (about 50 ms).
+/// Dropping it ends the threads; `drop` blocks for at most one text per thread (about 50 ms).
 pub struct LocalEmbedder {
     tokens: Arc<ModelTokenizer>,
     queries: WorkerPool,
@@ -45,7 +47,6 @@ impl LocalEmbedder {
     /// # Errors
     /// If a file is missing or does not have the SHA-256 pinned in this crate (vectors of another model cannot be
     /// compared with stored ones), or if the operating system refuses to start a thread.
-    /// cannot be compared with stored ones. Also when the system grants no threads.
     pub fn load(model_dir: &Path, threads: usize) -> Result<Self, EmbedError> {
         let tokens = Arc::new(ModelTokenizer::load(model_dir)?);
         let model = Arc::new(Bert::load(model_dir)?);
@@ -67,14 +68,14 @@ impl LocalEmbedder {
         bert::DIMENSION
     }
 
-    /// Maximum length of a sequence, including `[CLS]` and `[SEP]`; a longer text is truncated.
+    /// Maximum length of a sequence in tokens, including `[CLS]` and `[SEP]`; a longer text is truncated.
     #[must_use]
     pub fn max_tokens(&self) -> usize {
         tokenizer::MAX_TOKENS
     }
 
-    /// Number of tokens of `text`, without `[CLS]` and `[SEP]` and without truncation. Cheap enough to size chunks
-    /// with.
+    /// Number of tokens of `text`, without `[CLS]` and `[SEP]` and without truncation. Cheap enough to be called many
+    /// times during chunking.
     #[must_use]
     pub fn count_tokens(&self, text: &str) -> usize {
         self.tokens.count(text)
@@ -87,7 +88,7 @@ impl LocalEmbedder {
     /// threads have a lower priority. Dropping the future cancels the texts that no thread has started.
     ///
     /// # Errors
-    /// Only defects such as [`EmbedError::Panicked`]; no text is refused.
+    /// Only on internal failures such as [`EmbedError::Panicked`]; no text is rejected.
     pub async fn embed(&self, purpose: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         match purpose {
             EmbedPurpose::Query => self.queries.run(texts).await,

@@ -1,24 +1,24 @@
 //! The [`kernels`] as in-place operations on candle tensors.
 //!
-//! They work on contiguous `f32` tensors on the CPU, the only kind the forward pass produces, and fail on others.
+//! They require contiguous `f32` tensors on the CPU, the only kind that the forward pass produces.
 
 use std::ops::Range;
 
 use candle_core::{CpuStorage, Error, InplaceOp1, InplaceOp2, Layout, Result};
 
-use super::kernels::{self, Norm};
+use super::kernels::{self, LayerNorm};
 
-/// Adds a bias to each row.
+/// Adds a bias to each row of a matrix.
 pub(super) struct AddBias(pub(super) Vec<f32>);
 
-/// Adds a bias to each row, then applies GELU.
+/// Adds a bias to each row of a matrix, then applies GELU.
 pub(super) struct AddBiasGelu(pub(super) Vec<f32>);
 
 /// Softmax over the last dimension.
 pub(super) struct Softmax;
 
-/// Adds the second tensor and a bias, then normalizes each column.
-pub(super) struct AddNorm(pub(super) Norm);
+/// Adds the second tensor and a bias, then applies layer normalization to each column.
+pub(super) struct AddNorm(pub(super) LayerNorm);
 
 impl InplaceOp1 for AddBias {
     fn name(&self) -> &'static str {

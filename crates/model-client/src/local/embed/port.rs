@@ -21,13 +21,13 @@ impl Embedder for LocalEmbedder {
 
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let EmbedRequest { purpose, texts, .. } = request;
-        // Truncated tokens are not read; a document's chunks are within the limit.
+        // Tokens beyond the limit are truncated and therefore not counted as usage.
         let most = self.max_tokens();
         let read = texts.iter().map(|text| Self::count_tokens(self, text).min(most)).sum::<usize>();
         let usage = TokenUsage { input_tokens: u32::try_from(read).unwrap_or(u32::MAX), output_tokens: 0 };
         let spent =
             CallUsage { served_by: ServedBy::embedded(BACKEND_NAME, MODEL_NAME), usage, ..CallUsage::default() };
-        // After loading, every failure is a defect; none depends on the text.
+        // Once the model is loaded, every failure is internal; none is caused by the text.
         let vectors = Self::embed(self, purpose, texts).await.map_err(|error| ModelError::Unavailable {
             backend: BACKEND_NAME.to_owned(),
             reason: error.to_string(),

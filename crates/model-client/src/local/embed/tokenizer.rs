@@ -1,4 +1,4 @@
-//! Tokenizes text with the limits of the model instead of those in its `tokenizer.json`.
+//! Tokenizes text for the embedded model, with the model's input limit instead of the one in `tokenizer.json`.
 
 use std::path::Path;
 
@@ -6,48 +6,49 @@ use tokenizers::Tokenizer;
 
 use super::{EmbedError, weights::TOKENIZER};
 
-/// Maximum sequence length of the model, `[CLS]` and `[SEP]` included (`sentence_bert_config.json`).
+/// Maximum sequence length of the model, including `[CLS]` and `[SEP]` (from its `sentence_bert_config.json`).
 pub(super) const MAX_TOKENS: usize = 256;
 
-/// `[CLS]` and `[SEP]`.
+/// Number of special tokens per sequence: `[CLS]` and `[SEP]`.
 const SPECIAL_TOKENS: usize = 2;
 
 /// WordPiece tokenizer of the embedded model.
 pub(super) struct ModelTokenizer {
     tokenizer: Tokenizer,
-    first: u32,
-    last: u32,
+    cls_id: u32,
+    sep_id: u32,
 }
 
 impl ModelTokenizer {
     pub(super) fn load(model_dir: &Path) -> Result<Self, EmbedError> {
         let definition = TOKENIZER.read(model_dir)?;
         let mut tokenizer = Tokenizer::from_bytes(definition).map_err(EmbedError::Tokenizer)?;
-        // The file asks for truncation and padding to 128 tokens, which is wrong for this model.
+        // The file sets truncation and padding to 128 tokens, which is not the model's limit.
         tokenizer.with_truncation(None).map_err(EmbedError::Tokenizer)?;
         tokenizer.with_padding(None);
         let id = |token: &str| {
             tokenizer.token_to_id(token).ok_or_else(|| EmbedError::Tokenizer(format!("no token {token}").into()))
         };
-        let (first, last) = (id("[CLS]")?, id("[SEP]")?);
-        Ok(Self { tokenizer, first, last })
+        let (cls_id, sep_id) = (id("[CLS]")?, id("[SEP]")?);
+        Ok(Self { tokenizer, cls_id, sep_id })
     }
 
     /// Number of tokens of `text`, without special tokens and without truncation.
     pub(super) fn count(&self, text: &str) -> usize {
-        // WordPiece falls back to `[UNK]`, so encoding does not fail; a text never has more tokens than bytes.
+        // Encoding does not fail, because WordPiece falls back to `[UNK]`. If it did: there are never more tokens than
+        // bytes.
         self.tokenizer.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len())
     }
 
-    /// The model's input: `[CLS]`, as many tokens of `text` as fit, `[SEP]`.
+    /// The model's input as token ids: `[CLS]`, as many tokens of `text` as fit, `[SEP]`.
     pub(super) fn sequence(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(EmbedError::Tokenizer)?;
         let ids = encoding.get_ids();
         let kept = ids.len().min(MAX_TOKENS - SPECIAL_TOKENS);
         let mut sequence = Vec::with_capacity(kept + SPECIAL_TOKENS);
-        sequence.push(self.first);
+        sequence.push(self.cls_id);
         sequence.extend_from_slice(&ids[..kept]);
-        sequence.push(self.last);
+        sequence.push(self.sep_id);
         Ok(sequence)
     }
 }

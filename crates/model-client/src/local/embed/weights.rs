@@ -1,4 +1,4 @@
-//! The model's files with their checksums, and access to the tensors.
+//! The model's files with their checksums, and access to the tensors in them.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) const WEIGHTS: PinnedFile = PinnedFile {
     sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 };
 
-/// The tokenizer: a different one would produce wrong vectors without any error.
+/// The tokenizer's definition. It is pinned because a different one would silently produce wrong vectors.
 pub(super) const TOKENIZER: PinnedFile =
     PinnedFile { name: "tokenizer.json", sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037" };
 
@@ -48,7 +48,7 @@ impl<'a> Weights<'a> {
         self.0.load(name, &Device::Cpu)
     }
 
-    /// A one-dimensional tensor.
+    /// A one-dimensional tensor as a vector.
     pub(super) fn vector(&self, name: &str) -> Result<Vec<f32>> {
         self.tensor(name)?.to_vec1()
     }

@@ -1,6 +1,6 @@
-//! A pool of threads that embed texts one by one.
+//! A pool of threads that embed texts one at a time.
 //!
-//! The threads share one queue; a free thread takes the next text. Texts whose caller is gone are skipped.
+//! The threads share one queue; an idle thread takes the next text. Texts whose caller has been dropped are skipped.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::EmbedError;
 
-/// Embeds one text; runs on a pool thread.
+/// The function that embeds one text; runs on a thread of the pool.
 pub(super) type Work = dyn Fn(&str) -> Result<Vec<f32>, EmbedError> + Send + Sync;
 
 /// Scheduling priority of a pool's threads.
@@ -20,11 +20,12 @@ pub(super) type Work = dyn Fn(&str) -> Result<Vec<f32>, EmbedError> + Send + Syn
 pub(super) enum Niceness {
     /// The scheduler's default priority.
     Normal,
-    /// Lower priority than the other threads of the process, on Linux; elsewhere default priority.
+    /// On Linux, a lower priority than the other threads of the process; elsewhere the default priority.
     Background,
 }
 
-/// Nice value of `Background` threads: weight 110 instead of 1024, so a busy core gives them a tenth of its time.
+/// Nice value of `Background` threads. The scheduler gives it weight 110 instead of 1024, so on a busy core they get
+/// about a tenth of the time.
 #[cfg(target_os = "linux")]
 const BACKGROUND_NICE: i32 = 10;
 
@@ -35,13 +36,13 @@ struct Job {
 
 /// The threads and their queue. Dropping the pool ends the threads.
 pub(super) struct WorkerPool {
-    /// `None` only while dropping.
+    /// `None` only while the pool is being dropped.
     jobs: Option<mpsc::Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl WorkerPool {
-    /// Starts `threads` threads called `name`.
+    /// Starts `threads` threads named `name`.
     pub(super) fn start(name: &str, threads: usize, niceness: Niceness, work: Arc<Work>) -> Result<Self, EmbedError> {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
@@ -57,7 +58,7 @@ impl WorkerPool {
         Ok(pool)
     }
 
-    /// Embeds all texts; the vectors are in the order of the texts.
+    /// Embeds all texts and returns the vectors in the order of the texts.
     pub(super) async fn run(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         let jobs = self.jobs.as_ref().ok_or(EmbedError::Ended)?;
         let mut replies = Vec::with_capacity(texts.len());
@@ -78,31 +79,31 @@ impl Drop for WorkerPool {
     fn drop(&mut self) {
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            // A thread that panicked outside of `work` has ended too.
+            // An error means that the thread panicked; it has ended in any case.
             let _ = thread.join();
         }
     }
 }
 
-/// Loop of one thread; returns when the pool is dropped.
+/// The main loop of a thread; returns when the pool is dropped.
 fn serve(queue: &Mutex<mpsc::Receiver<Job>>, niceness: Niceness, work: &Work) {
     if niceness == Niceness::Background {
         lower_priority();
     }
-    // candle splits a matrix product over the rayon pool that calls it; with a pool of only this thread it does not
-    // compete with other threads. If rayon refuses the pool, the result is the same, only slower.
+    // candle distributes a matrix product over the current rayon pool. A pool of only this thread keeps it from
+    // competing with the other threads. If rayon refuses, the results are the same, only slower.
     let _pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
     while let Some(Job { text, reply }) = next(queue) {
         if reply.is_closed() {
             continue;
         }
         let result = catch_unwind(AssertUnwindSafe(|| work(&text))).unwrap_or(Err(EmbedError::Panicked));
-        // The caller may have gone; then nobody needs the vector.
+        // Fails if the caller has been dropped; then nobody needs the vector.
         let _ = reply.send(result);
     }
 }
 
-/// Waits for a job; `None` when the pool is being dropped.
+/// Waits for the next job; `None` when the pool is being dropped.
 fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn results_come_in_the_order_of_the_texts_whichever_thread_is_faster() {
+    async fn results_are_in_the_order_of_the_texts_whichever_thread_is_faster() {
         let gate = Arc::new(std::sync::Barrier::new(2));
         let work_gate = Arc::clone(&gate);
         // The first text cannot finish before the second has begun.
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn texts_that_no_thread_has_begun_are_skipped_once_the_caller_has_gone() {
+    async fn unstarted_texts_are_skipped_after_the_caller_is_dropped() {
         let done = Arc::new(AtomicUsize::new(0));
         let (begun, has_begun) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
@@ -182,14 +183,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_fails_its_own_text_and_the_thread_goes_on() {
+    async fn a_panic_fails_only_its_own_text_and_the_thread_continues() {
         let pool = pool(1, Arc::new(|text: &str| if text == "bad" { panic!("as intended") } else { Ok(vec![1.0]) }));
         assert!(matches!(pool.run(texts(&["bad"])).await, Err(EmbedError::Panicked)));
         assert_eq!(pool.run(texts(&["good"])).await.unwrap(), [[1.0]]);
     }
 
     #[test]
-    fn threads_have_ended_when_the_lane_is_dropped() {
+    fn threads_have_ended_when_the_pool_is_dropped() {
         let work: Arc<Work> = Arc::new(|_: &str| Ok(vec![]));
         let pool = pool(3, Arc::clone(&work));
         drop(pool);

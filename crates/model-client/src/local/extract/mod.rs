@@ -1,7 +1,8 @@
-//! An answerer without a language model: it quotes the sentences of the passages that match the question.
+//! Extractive question answering without a language model: quotes the sentences of the passages that match the question
+//! best.
 //!
-//! It adds only a frame around the quotes, so it cannot invent anything, and it cites only what it quotes. Words are
-//! compared by stem and weighted by rarity; plant identifiers are compared as a whole; see [`score`].
+//! The answer consists of quotes and fixed sentences around them, so it cannot contain invented facts. Words are
+//! compared by stem and weighted by rarity; plant tags are compared as a whole; see [`score`].
 
 mod score;
 mod terms;
@@ -28,9 +29,9 @@ pub const BACKEND_NAME: &str = "embedded";
 const MAX_QUOTES: usize = 3;
 /// Minimum score of a quoted unit, relative to the best one.
 const MIN_RELATIVE_SCORE: f32 = 0.6;
-/// A quoted sentence is extended by the next one if both together have at most this many bytes.
+/// A quoted sentence is extended by the next one if both together have at most this many bytes of text.
 const MAX_EXTENDED_BYTES: usize = 280;
-/// Words per chunk of the stream.
+/// Number of words per chunk of the streamed answer.
 const WORDS_PER_CHUNK: usize = 3;
 
 const NOTHING_FOUND: &str = "The documents hold no answer to this question.\n\nNo language model is configured; the \
@@ -38,9 +39,9 @@ const NOTHING_FOUND: &str = "The documents hold no answer to this question.\n\nN
 const AFTER_QUOTES: &str =
     "No language model is configured; these are the passages that answer best, quoted word for word.";
 
-/// Answers a question with quotes from the passages of the request; ignores the assembled prompt.
+/// Answers a question with quotes from [`ChatRequest::passages`]; ignores the assembled prompt.
 ///
-/// It is available immediately, needs no server and never fails.
+/// It needs no server and never fails.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExtractiveAnswerer;
 
@@ -49,7 +50,7 @@ impl ChatModel for ExtractiveAnswerer {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
         let answer = answer(&request.question, &request.passages);
         let usage = usage(&request, &answer);
-        let deltas = pieces(&answer).into_iter().map(ChatDelta::Text);
+        let deltas = stream_chunks(&answer).into_iter().map(ChatDelta::Text);
         let end =
             ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: true, cost: MicroCost::default() };
         Ok(ChatStream {
@@ -63,7 +64,7 @@ impl ChatModel for ExtractiveAnswerer {
     }
 }
 
-/// The whole answer: quotes with their markers `[n]`, or a sentence that there is no answer.
+/// The complete answer: quotes with citation markers `[n]`, or a message that the documents contain no answer.
 fn answer(question: &str, passages: &[NumberedPassage]) -> String {
     let quotes = quotes(&candidates(question, passages), passages);
     if quotes.is_empty() {
@@ -79,13 +80,13 @@ fn answer(question: &str, passages: &[NumberedPassage]) -> String {
     text + AFTER_QUOTES
 }
 
-/// The quoted byte ranges of one passage, in document order.
+/// The quotes from one passage, as byte ranges of its text in ascending order.
 struct Quote {
     passage: usize,
     spans: Vec<Range<usize>>,
 }
 
-/// The best units with their lead-ins, grouped by passage.
+/// Selects the best units and groups them, with their lead-ins, by passage.
 fn quotes(found: &[Candidate], passages: &[NumberedPassage]) -> Vec<Quote> {
     let Some(best) = found.first() else { return Vec::new() };
     let mut quotes: Vec<Quote> = Vec::new();
@@ -105,11 +106,11 @@ fn quotes(found: &[Candidate], passages: &[NumberedPassage]) -> Vec<Quote> {
     quotes
 }
 
-/// The unit at `span`, extended by the next sentence of the same paragraph if both are short.
+/// Returns `span`, extended by the next sentence of the same paragraph if it is a sentence and both together are short.
 fn extended(text: &str, span: &Range<usize>) -> Range<usize> {
     let units = units::units(text);
-    let next = units.iter().find(|unit| unit.kind == units::Kind::Sentence && unit.span.start >= span.end);
-    let is_sentence = units.iter().any(|unit| unit.span == *span && unit.kind == units::Kind::Sentence);
+    let next = units.iter().find(|unit| unit.kind == units::UnitKind::Sentence && unit.span.start >= span.end);
+    let is_sentence = units.iter().any(|unit| unit.span == *span && unit.kind == units::UnitKind::Sentence);
     match next {
         Some(next)
             if is_sentence
@@ -135,8 +136,8 @@ fn merge(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
     kept
 }
 
-/// `text` as one line. Numbers in square brackets are the document's own references and would look like citations, so
-/// they get round brackets.
+/// Joins `text` into one line. The document's own references in square brackets, such as `[7]`, would look like
+/// citations, so they get round brackets.
 fn single_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for part in text.split_whitespace().collect::<Vec<_>>().join(" ").split_inclusive(']') {
@@ -150,8 +151,8 @@ fn single_line(text: &str) -> String {
     line
 }
 
-/// `answer` in chunks of a few words, including their spaces.
-fn pieces(answer: &str) -> Vec<String> {
+/// Splits `answer` into chunks of [`WORDS_PER_CHUNK`] words, including their spaces.
+fn stream_chunks(answer: &str) -> Vec<String> {
     answer.split_inclusive(' ').collect::<Vec<_>>().chunks(WORDS_PER_CHUNK).map(<[&str]>::concat).collect()
 }
 
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_texts_are_quoted_or_not_but_never_a_defect() {
+    fn unusual_texts_never_cause_a_panic() {
         let odd = [
             "",
             " ",
@@ -216,7 +217,7 @@ mod tests {
             for second in odd {
                 let text = format!("{first}\n{second} seal. {first} Seal P-1{second}: \n{second}");
                 let found = answer(&format!("seal P-1A {first} {second}"), &[numbered(&text)]);
-                assert_eq!(pieces(&found).concat(), found);
+                assert_eq!(stream_chunks(&found).concat(), found);
             }
         }
     }

@@ -1,31 +1,32 @@
-//! Scores the quotable units of the passages against a question.
+//! Scores the quotable units of the passages by how well they answer a question.
 
 use super::terms::{TermExtractor, Terms, normalize_tag};
-use super::units::{Kind, Unit, units};
+use super::units::{Unit, UnitKind, units};
 use domain::model::NumberedPassage;
 use std::collections::HashMap;
 
-// Weight of a term by where it occurs, relative to the unit itself: lead-in, section, rest of the passage, title.
+// Weight of a matching term by where it occurs, relative to 1 for the unit itself.
 const IN_LEAD: f32 = 0.6;
 const IN_SECTION: f32 = 0.6;
 const IN_PASSAGE: f32 = 0.25;
 const IN_TITLE: f32 = 0.2;
-/// Weight of an identifier relative to a word of the same rarity.
+/// Weight of a plant tag relative to a word of the same rarity.
 const TAG_WEIGHT: f32 = 2.0;
-/// Factor for a unit with a number if the question asks for one.
-const NUMBER_GAIN: f32 = 1.2;
-/// Factor for a unit that gives a reason (itself or its section) if the question asks for one.
-const REASON_GAIN: f32 = 1.5;
-/// Minimum share of the question that a unit must cover.
+/// Score factor for a unit that contains a number if the question asks for one.
+const NUMBER_FACTOR: f32 = 1.2;
+/// Score factor for a unit that gives a reason, itself or in its section, if the question asks for one.
+const REASON_FACTOR: f32 = 1.5;
+/// Minimum share of the question's weighted terms that a unit must cover.
 const MIN_COVERAGE: f32 = 0.36;
-/// The same for the best passages of the search: the search compares meaning, so fewer words have to match.
+/// Like [`MIN_COVERAGE`], for units of the best search results: the search already compared their meaning, so fewer
+/// words need to match.
 const MIN_COVERAGE_IN_BEST: f32 = 0.12;
-/// Minimum score of the best passages, relative to the top one.
-const BEST_SHARE: f32 = 0.95;
-/// Influence of the passage's search score on the score of its units.
-const SEARCH_SHARE: f32 = 0.6;
+/// Minimum search score, relative to the top one, at which a passage counts among the best.
+const BEST_MIN_RELATIVE_SCORE: f32 = 0.95;
+/// Influence of the passage's search score on the score of its units, 0 to 1.
+const SEARCH_SCORE_INFLUENCE: f32 = 0.6;
 
-/// Phrases that ask for a number.
+/// Phrases in questions that ask for a number.
 const NUMBER_QUESTIONS: &[&str] = &[
     "how much",
     "how many",
@@ -64,7 +65,7 @@ const NUMBER_QUESTIONS: &[&str] = &[
 /// Stems of words that introduce a reason.
 const REASONS: &[&str] = &["becaus", "caus", "reason", "sinc", "therefor", "due"];
 
-/// A unit that answers the question.
+/// A unit that may answer the question.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     /// Index of the passage in the request.
@@ -75,7 +76,7 @@ pub(super) struct Candidate {
     pub score: f32,
 }
 
-/// The units of `passages` that answer `question`, best first; empty if none does.
+/// Returns the units of `passages` that cover enough of `question`, best first.
 pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Candidate> {
     let extractor = TermExtractor::new();
     let asked = extractor.extract(question);
@@ -89,13 +90,16 @@ pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Ca
         if tags == 0.0 {
             continue;
         }
-        let min_coverage =
-            if passages[at].score >= BEST_SHARE * best_score { MIN_COVERAGE_IN_BEST } else { MIN_COVERAGE };
-        let search_factor = 1.0 - SEARCH_SHARE + SEARCH_SHARE * passages[at].score / best_score;
+        let min_coverage = if passages[at].score >= BEST_MIN_RELATIVE_SCORE * best_score {
+            MIN_COVERAGE_IN_BEST
+        } else {
+            MIN_COVERAGE
+        };
+        let search_factor = 1.0 - SEARCH_SCORE_INFLUENCE + SEARCH_SCORE_INFLUENCE * passages[at].score / best_score;
         for unit in &passage.units {
             let coverage = question.coverage(unit, passage);
             if coverage >= min_coverage {
-                let score = coverage * search_factor * tags * question.form(unit, passage);
+                let score = coverage * search_factor * tags * question.form_factor(unit, passage);
                 found.push(Candidate { passage: at, unit: unit.unit.clone(), score });
             }
         }
@@ -104,13 +108,13 @@ pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Ca
     found
 }
 
-/// A passage with its terms and units.
+/// A passage with its units and the terms of its parts.
 struct AnalysedPassage {
     units: Vec<AnalysedUnit>,
     whole: Terms,
     section: Terms,
     title: Terms,
-    /// File name without separators, so that `SOP-MNT-014` matches `SOP-MNT-014-….pdf`.
+    /// Normalized file name, so that the tag `SOP-MNT-014` matches `SOP-MNT-014-….pdf`.
     name: String,
 }
 
@@ -145,7 +149,7 @@ impl AnalysedPassage {
     }
 }
 
-/// The question's terms, weighted by how rare they are in the passages.
+/// The question's terms, weighted by their rarity in the passages.
 struct Question {
     words: Vec<(String, f32)>,
     tags: Vec<(String, f32)>,
@@ -155,7 +159,7 @@ struct Question {
 }
 
 impl Question {
-    /// `None` if the question has no terms.
+    /// Weights the terms of a question; `None` if it has none.
     fn weigh(asked: Terms, text: &str, passages: &[AnalysedPassage]) -> Option<Self> {
         let units: Vec<&AnalysedUnit> = passages.iter().flat_map(|passage| &passage.units).collect();
         let mut seen: HashMap<&str, usize> = HashMap::new();
@@ -166,7 +170,7 @@ impl Question {
         let weight = |word: &str| match seen.get(word) {
             Some(count) => rarity(*count),
             None if passages.iter().any(|passage| passage.has_word(word)) => rarity(1),
-            // A word that occurs nowhere may be a synonym of one that does.
+            // A word that occurs in no passage may be a synonym of one that does.
             None => 0.8 * rarity(1),
         };
         let words: Vec<(String, f32)> = asked.words.into_iter().map(|word| (word.clone(), weight(&word))).collect();
@@ -178,8 +182,8 @@ impl Question {
         (total > 0.0).then_some(Self { words, tags, total, wants_number, wants_reason })
     }
 
-    /// How well the passage matches the identifiers of the question: 1 if the question has none, 0 if one is missing. A
-    /// question about P-801 must not be answered from a page about P-101A.
+    /// How well the passage matches the question's plant tags, 0 to 1: 1 if the question has none, 0 if the passage
+    /// lacks one of them. A question about P-801 must not be answered from a passage about P-101A.
     fn tag_match(&self, passage: &AnalysedPassage) -> f32 {
         let best = |tag: &str| {
             if tag.len() > 3 && passage.name.contains(tag) {
@@ -191,7 +195,8 @@ impl Question {
         self.tags.iter().map(|(tag, _)| best(tag)).fold(1.0, f32::min)
     }
 
-    /// The share of the question, by weight, that the unit covers.
+    /// The share of the question's terms, by weight, that the unit and its context cover, 0 to 1; 0 for a unit without
+    /// terms.
     fn coverage(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
         let places = [
             (&unit.own, 1.0),
@@ -211,18 +216,19 @@ impl Question {
         sum / self.total
     }
 
-    /// Factor for the form of the unit: a heading says little, and numbers or reasons may be asked for.
-    fn form(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
-        let number = if self.wants_number && unit.own.has_number { NUMBER_GAIN } else { 1.0 };
+    /// Score factor for the form of the unit: higher if it has the number or reason that the question asks for, lower
+    /// for headings, header rows and very short sentences.
+    fn form_factor(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
+        let number = if self.wants_number && unit.own.has_number { NUMBER_FACTOR } else { 1.0 };
         let gives_reason =
             REASONS.iter().any(|word| unit.own.words.contains(*word) || passage.section.words.contains(*word));
-        let reason = if self.wants_reason && gives_reason { REASON_GAIN } else { 1.0 };
+        let reason = if self.wants_reason && gives_reason { REASON_FACTOR } else { 1.0 };
         let kind = match unit.unit.kind {
-            Kind::Title if !unit.own.has_number => 0.6,
-            Kind::HeaderRow => 0.7,
+            UnitKind::Title if !unit.own.has_number => 0.6,
+            UnitKind::HeaderRow => 0.7,
             _ => 1.0,
         };
-        let length = if unit.words < 4 && unit.unit.kind == Kind::Sentence { 0.8 } else { 1.0 };
+        let length = if unit.words < 4 && unit.unit.kind == UnitKind::Sentence { 0.8 } else { 1.0 };
         number * reason * kind * length
     }
 }

@@ -1,9 +1,9 @@
-//! Extracts the terms that are compared: word stems, numbers, and plant identifiers.
+//! Extracts comparable terms from text: word stems, numbers, and plant tags (equipment identifiers such as `P-101A`).
 
 use rust_stemmers::{Algorithm, Stemmer};
 use std::collections::HashSet;
 
-/// Words without a subject, and words that only phrase a question.
+/// Function words, and words that only phrase a question; they are ignored.
 const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but",
     "by", "can", "could", "did", "do", "does", "either", "for", "from", "get", "gets", "give", "given", "go", "goes",
@@ -15,7 +15,7 @@ const STOP_WORDS: &[&str] = &[
     "whose", "why", "will", "with", "would", "you", "your",
 ];
 
-/// Numerals and spelled-out numbers.
+/// Spelled-out numbers, which count as numbers like digits do.
 const NUMBER_WORDS: &[&str] = &[
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "once", "twice",
 ];
@@ -25,14 +25,15 @@ const NUMBER_WORDS: &[&str] = &[
 pub(super) struct Terms {
     /// Word stems and numbers.
     pub words: HashSet<String>,
-    /// Plant identifiers in upper case without separators: `P101A`.
+    /// Normalized plant tags, in upper case without separators: `P101A`.
     pub tags: HashSet<String>,
-    /// Whether it contains a number outside of identifiers.
+    /// Whether the text contains a number outside of plant tags.
     pub has_number: bool,
 }
 
 impl Terms {
-    /// Match of `word`: 1 if the text contains it, 0.7 if it contains a slightly longer word (`NPSH`, `NPSHR`), else 0.
+    /// How well the text matches `word`: 1 if it contains the word, 0.7 if it contains one that is at most two
+    /// characters longer (`NPSHR` for `NPSH`), else 0.
     pub(super) fn has(&self, word: &str) -> f32 {
         let continues = |other: &String| other.strip_prefix(word).is_some_and(|rest| rest.len() <= 2);
         if self.words.contains(word) {
@@ -44,7 +45,7 @@ impl Terms {
         }
     }
 
-    /// Match of the identifier `tag`, 0 to 1.
+    /// How well the text matches the normalized plant tag `tag`, 0 to 1; see [`tag_similarity`].
     pub(super) fn has_tag(&self, tag: &str) -> f32 {
         self.tags.iter().map(|other| tag_similarity(tag, other)).fold(0.0, f32::max)
     }
@@ -69,7 +70,7 @@ impl TermExtractor {
                 continue;
             }
             if is_tag(token) {
-                terms.tags.extend(expand(token));
+                terms.tags.extend(expand_tags(token));
                 continue;
             }
             self.extract_words(token, &mut terms);
@@ -93,15 +94,15 @@ impl TermExtractor {
     }
 }
 
-/// Whether `token` looks like an identifier: starts with a letter and contains a digit (`P-101A`, `SOP-MNT-014`).
+/// Whether `token` looks like a plant tag: it starts with a letter and contains a digit (`P-101A`, `SOP-MNT-014`).
 fn is_tag(token: &str) -> bool {
     token.starts_with(|c: char| c.is_ascii_alphabetic())
         && token.chars().any(|c| c.is_ascii_digit())
         && token.chars().all(|c| c.is_ascii_alphanumeric() || "-/._".contains(c))
 }
 
-/// The identifiers in `token`: `P-101A/B` means both `P101A` and `P101B`.
-fn expand(token: &str) -> Vec<String> {
+/// The normalized plant tags in `token`: `P-101A/B` means both `P101A` and `P101B`.
+fn expand_tags(token: &str) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
     for part in token.split('/') {
         let part = normalize_tag(part);
@@ -117,12 +118,12 @@ fn expand(token: &str) -> Vec<String> {
     tags
 }
 
-/// ASCII letters and digits of `text`, in upper case.
+/// Normalizes a plant tag to its ASCII letters and digits, in upper case.
 pub(super) fn normalize_tag(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
 }
 
-/// Similarity of two identifiers: 1 if equal, 0.6 for a unit and its group (`P101A`, `P101`), else 0.
+/// Similarity of two normalized plant tags: 1 if equal, 0.6 for a unit and its group (`P101A`, `P101`), else 0.
 pub(super) fn tag_similarity(a: &str, b: &str) -> f32 {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     match long.strip_prefix(short) {
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_is_like_its_group_but_not_like_its_sister() {
+    fn a_unit_matches_its_group_but_not_other_units_of_it() {
         assert!(tag_similarity("P101A", "P101A") > tag_similarity("P101A", "P101"));
         assert!(tag_similarity("P101A", "P101") > 0.0);
         assert!(tag_similarity("P101C", "P101A") == 0.0);

@@ -1,23 +1,24 @@
-//! Splits a passage into quotable units: sentences, table rows and list items, each with its lead-in line.
+//! Splits a passage into quotable units: sentences, table rows and list items, each with the line that introduces it
+//! (its lead-in).
 
 use std::ops::Range;
 
-/// Abbreviations whose full stop does not end a sentence.
+/// Abbreviations after which a full stop does not end the sentence.
 const ABBREVIATIONS: &[&str] = &[
     "no", "nos", "mr", "ms", "mrs", "dr", "fig", "approx", "max", "min", "resp", "ca", "rev", "e.g", "i.e", "cf", "vs",
     "sec", "ch", "tab", "incl", "excl", "dept", "temp", "st",
 ];
-/// A line shorter than this (bytes) ended deliberately; a longer one may have been wrapped.
-const WRAPPED_FROM: usize = 60;
-/// A list item or row longer than this (bytes) is split into sentences.
-const LONG_ITEM: usize = 420;
+/// Minimum length of a line, in bytes, that may have been wrapped; a shorter one is assumed to end deliberately.
+const MIN_WRAPPED_LINE_BYTES: usize = 60;
+/// Maximum length of a list item, in bytes; a longer one is split into sentences.
+const MAX_ITEM_BYTES: usize = 420;
 
 /// Kind of a quotable unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(super) enum UnitKind {
     /// A sentence of running text.
     Sentence,
-    /// A short line of its own, such as a heading.
+    /// A short line that stands alone, such as a heading.
     Title,
     /// A row of a table.
     Row,
@@ -31,10 +32,10 @@ pub(super) enum Kind {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Unit {
     /// Decides how the unit is scored and extended.
-    pub kind: Kind,
+    pub kind: UnitKind,
     /// Byte range of the unit.
     pub span: Range<usize>,
-    /// Byte range of the line that introduces it: a table header, a list's lead-in, a heading.
+    /// Byte range of the lead-in: the table's header row, the line before the list, or the heading.
     pub lead: Option<Range<usize>>,
 }
 
@@ -51,7 +52,7 @@ pub(super) fn units(text: &str) -> Vec<Unit> {
 struct Splitter<'t> {
     text: &'t str,
     units: Vec<Unit>,
-    /// Running text that is not split yet.
+    /// The current paragraph, not yet split into sentences.
     paragraph: Option<Range<usize>>,
     /// The last heading or lead-in.
     lead: Option<Range<usize>>,
@@ -87,25 +88,25 @@ impl Splitter<'_> {
         if self.text[line.clone()].chars().all(|c| "|-: ".contains(c)) {
             return;
         }
-        let kind = if self.header.is_some() { Kind::Row } else { Kind::HeaderRow };
+        let kind = if self.header.is_some() { UnitKind::Row } else { UnitKind::HeaderRow };
         self.units.push(Unit { kind, span: line.clone(), lead: self.header.clone() });
         self.header.get_or_insert(line);
     }
 
     fn item(&mut self, line: Range<usize>) {
-        if line.len() <= LONG_ITEM {
-            self.units.push(Unit { kind: Kind::Item, span: line, lead: self.lead.clone() });
+        if line.len() <= MAX_ITEM_BYTES {
+            self.units.push(Unit { kind: UnitKind::Item, span: line, lead: self.lead.clone() });
         } else {
             self.sentences(line);
         }
     }
 
-    /// Whether `next` continues the paragraph `open`: its last line was wrapped.
+    /// Whether the line `next` continues the paragraph `open`, whose last line was probably wrapped.
     fn continues(&self, open: &Range<usize>, next: &str) -> bool {
         let so_far = &self.text[open.clone()];
         let last = so_far.rsplit('\n').next().unwrap_or(so_far);
         let starts_anew = next.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());
-        last.len() >= WRAPPED_FROM || !starts_anew || last.ends_with([',', '-', '–'])
+        last.len() >= MIN_WRAPPED_LINE_BYTES || !starts_anew || last.ends_with([',', '-', '–'])
     }
 
     fn end_paragraph(&mut self) {
@@ -113,9 +114,9 @@ impl Splitter<'_> {
         let text = &self.text[span.clone()];
         if text.ends_with(':') {
             self.lead = Some(span.clone());
-            self.units.push(Unit { kind: Kind::Title, span, lead: None });
-        } else if text.len() < WRAPPED_FROM && !text.ends_with(['.', '!', '?']) {
-            self.units.push(Unit { kind: Kind::Title, span: span.clone(), lead: None });
+            self.units.push(Unit { kind: UnitKind::Title, span, lead: None });
+        } else if text.len() < MIN_WRAPPED_LINE_BYTES && !text.ends_with(['.', '!', '?']) {
+            self.units.push(Unit { kind: UnitKind::Title, span: span.clone(), lead: None });
             self.lead = Some(span);
         } else {
             self.lead = None;
@@ -126,11 +127,11 @@ impl Splitter<'_> {
     fn sentences(&mut self, span: Range<usize>) {
         let lead = self.lead.clone();
         let found = sentence_ranges(self.text, span);
-        self.units.extend(found.into_iter().map(|span| Unit { kind: Kind::Sentence, span, lead: lead.clone() }));
+        self.units.extend(found.into_iter().map(|span| Unit { kind: UnitKind::Sentence, span, lead: lead.clone() }));
     }
 }
 
-/// The lines of `text`, trimmed.
+/// The byte ranges of the lines of `text`, without surrounding white space.
 fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     text.split('\n').map(move |line| {
@@ -150,7 +151,7 @@ fn is_item(line: &str) -> bool {
         && (number.parse::<u16>().is_ok() || (number.len() == 1 && number.as_bytes()[0].is_ascii_lowercase()))
 }
 
-/// The sentences in `span` of `text`.
+/// The byte ranges of the sentences in `span` of `text`.
 fn sentence_ranges(text: &str, span: Range<usize>) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut start = span.start;
@@ -184,7 +185,7 @@ fn ends_sentence(so_far: &str, rest: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn pieces(text: &str) -> Vec<(Kind, Option<&str>, &str)> {
+    fn pieces(text: &str) -> Vec<(UnitKind, Option<&str>, &str)> {
         units(text).into_iter().map(|unit| (unit.kind, unit.lead.map(|lead| &text[lead]), &text[unit.span])).collect()
     }
 
@@ -192,7 +193,10 @@ mod tests {
     fn a_row_is_led_by_its_table_s_header() {
         let text = "Joint | Thread | Torque, N·m\n|---|---|---|\nTie bolts | M24 | 480";
         let header = "Joint | Thread | Torque, N·m";
-        assert_eq!(pieces(text), [(Kind::HeaderRow, None, header), (Kind::Row, Some(header), "Tie bolts | M24 | 480")]);
+        assert_eq!(
+            pieces(text),
+            [(UnitKind::HeaderRow, None, header), (UnitKind::Row, Some(header), "Tie bolts | M24 | 480")]
+        );
     }
 
     #[test]
@@ -201,7 +205,7 @@ mod tests {
         let lead = Some("Before the start:");
         assert_eq!(
             pieces(text)[1..],
-            [(Kind::Item, lead, "1. Open HV-1003."), (Kind::Item, lead, "2. Vent the casing.")]
+            [(UnitKind::Item, lead, "1. Open HV-1003."), (UnitKind::Item, lead, "2. Vent the casing.")]
         );
     }
 
@@ -215,8 +219,8 @@ mod tests {
     #[test]
     fn a_sentence_runs_over_a_wrapped_line_but_not_over_a_heading() {
         let wrapped = "The strainer is cleaned when the difference pressure reaches more\nthan 0.25 bar.";
-        assert_eq!(pieces(wrapped), [(Kind::Sentence, None, wrapped)]);
+        assert_eq!(pieces(wrapped), [(UnitKind::Sentence, None, wrapped)]);
         let headed = "7 Strainer\nClean it when the difference pressure is over the limit of the gauge.";
-        assert_eq!(pieces(headed)[0], (Kind::Title, None, "7 Strainer"));
+        assert_eq!(pieces(headed)[0], (UnitKind::Title, None, "7 Strainer"));
     }
 }

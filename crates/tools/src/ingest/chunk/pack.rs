@@ -1,11 +1,12 @@
-//! Packs units into chunks: as full as allowed, overlapping by sentences, tables with their header, no tiny chunks.
+//! Packs units into chunks that are as full as allowed: consecutive chunks overlap by whole sentences, chunks that
+//! continue a table repeat its header, and small chunks are merged with a neighbour.
 
 use std::collections::HashMap;
 
 use super::params::ChunkParams;
 use super::units::{Unit, UnitKind};
 
-/// A chunk without its index.
+/// A chunk that has no index and page yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Draft {
     pub section: Option<String>,
@@ -21,12 +22,13 @@ pub(super) struct Packer<'a> {
 
 impl Packer<'_> {
     pub fn pack(&self, sections: Vec<Vec<Unit>>) -> Vec<Draft> {
-        let drafts = self.joined(sections).into_iter().flat_map(|units| self.pack_section(&units)).collect();
+        let drafts =
+            self.join_small_sections(sections).into_iter().flat_map(|units| self.pack_section(&units)).collect();
         self.merge_small(drafts)
     }
 
-    /// Joins sections that are too small for a chunk with the section that follows.
-    fn joined(&self, sections: Vec<Vec<Unit>>) -> Vec<Vec<Unit>> {
+    /// Joins each section that is smaller than [`ChunkParams::min_tokens`] with the following section.
+    fn join_small_sections(&self, sections: Vec<Vec<Unit>>) -> Vec<Vec<Unit>> {
         let mut out: Vec<Vec<Unit>> = Vec::new();
         for units in sections {
             let tokens = |units: &Vec<Unit>| units.iter().map(|unit| unit.tokens).sum::<usize>();
@@ -53,8 +55,8 @@ impl Packer<'_> {
                 UnitKind::Row { table, header: false } => headers.get(&table).map_or(&[][..], Vec::as_slice),
                 _ => &units[start - overlap..start],
             };
-            let lead = self.lead(lead, &units[start]);
-            let end = self.fill(lead, units, start);
+            let lead = self.usable_lead(lead, &units[start]);
+            let end = self.chunk_end(lead, units, start);
             drafts.push(self.draft(lead, &units[start..end]));
             overlap = self.overlap(&units[start..end]);
             start = end;
@@ -62,17 +64,18 @@ impl Packer<'_> {
         drafts
     }
 
-    /// The units that a chunk repeats before its own: the header of a continued table, or the last sentences of the
-    /// previous chunk. Empty if that would leave no room for new content.
-    fn lead<'u>(&self, lead: &'u [Unit], first: &Unit) -> &'u [Unit] {
+    /// Returns `lead`, the units to repeat at the start of a chunk (the header of a continued table, or the last
+    /// sentences of the previous chunk). Returns nothing if they would leave no room for `first` or fill more than half
+    /// of the chunk.
+    fn usable_lead<'u>(&self, lead: &'u [Unit], first: &Unit) -> &'u [Unit] {
         let tokens: usize = lead.iter().map(|unit| unit.tokens).sum();
         let fits = self.count(lead, std::slice::from_ref(first)) <= self.params.max_tokens;
         if fits && tokens * 2 <= self.params.max_tokens { lead } else { &[] }
     }
 
-    /// End of the units that fit after the lead; at least one does. Sums of tokens decide, and one count of the
-    /// whole text confirms.
-    fn fill(&self, lead: &[Unit], units: &[Unit], start: usize) -> usize {
+    /// Returns the end of the range of units from `start` that fit into a chunk after `lead`; at least one unit is
+    /// taken. The sum of the units' tokens is an estimate, which is then corrected by counting the joined text.
+    fn chunk_end(&self, lead: &[Unit], units: &[Unit], start: usize) -> usize {
         let max = self.params.max_tokens;
         let mut tokens: usize = lead.iter().map(|unit| unit.tokens).sum();
         let mut end = start;
@@ -83,7 +86,7 @@ impl Packer<'_> {
         while end > start + 1 && self.count(lead, &units[start..end]) > max {
             end -= 1;
         }
-        // Avoid a tiny last chunk: move units from this chunk to the next.
+        // Avoid a tiny last chunk: leave more units for it.
         let min = self.params.min_tokens.min(max / 3);
         while end > start + 1 && is_too_small(&units[end..], min) {
             end -= 1;
@@ -96,8 +99,8 @@ impl Packer<'_> {
         if units[start..kept].iter().all(|unit| unit.kind == UnitKind::Heading) { end } else { kept }
     }
 
-    /// How many of a chunk's last units the next chunk repeats: whole sentences within the limit, never all of
-    /// them.
+    /// Number of units at the end of a chunk that the next chunk repeats: whole sentences of together at most
+    /// [`ChunkParams::overlap_tokens`], and never all units.
     fn overlap(&self, units: &[Unit]) -> usize {
         let mut tokens = 0;
         let last = units.iter().rev().take(units.len().saturating_sub(1));
@@ -118,13 +121,13 @@ impl Packer<'_> {
         Draft { section: section_of(units), content, tokens }
     }
 
-    /// Merges small chunks with a neighbour if both fit into one.
+    /// Merges each chunk smaller than [`ChunkParams::min_tokens`] with a neighbour if both fit into one chunk.
     fn merge_small(&self, drafts: Vec<Draft>) -> Vec<Draft> {
         let mut out: Vec<Draft> = Vec::new();
         for draft in drafts {
             let small = |draft: &Draft| draft.tokens < self.params.min_tokens;
             match out.last_mut() {
-                Some(last) if small(last) || small(&draft) => match self.merged(last, &draft) {
+                Some(last) if small(last) || small(&draft) => match self.try_merge(last, &draft) {
                     Some(merged) => *last = merged,
                     None => out.push(draft),
                 },
@@ -134,8 +137,8 @@ impl Packer<'_> {
         out
     }
 
-    /// Merges two chunks under the heading path of the larger one; `None` if they do not fit.
-    fn merged(&self, first: &Draft, second: &Draft) -> Option<Draft> {
+    /// Merges two chunks; the result has the heading path of the larger one. `None` if they do not fit into one chunk.
+    fn try_merge(&self, first: &Draft, second: &Draft) -> Option<Draft> {
         let content = format!("{}\n{}", first.content, second.content);
         let tokens = (self.count_tokens)(&content);
         let section = if first.tokens > second.tokens { &first.section } else { &second.section };
@@ -143,7 +146,7 @@ impl Packer<'_> {
     }
 }
 
-/// Whether there are units and their sum is below `min` tokens.
+/// Whether `units` is not empty and has fewer than `min` tokens in total.
 fn is_too_small(units: &[Unit], min: usize) -> bool {
     let mut tokens = 0;
     !units.is_empty()
@@ -153,7 +156,8 @@ fn is_too_small(units: &[Unit], min: usize) -> bool {
         })
 }
 
-/// The heading path of at least 60 % of the tokens, else the common prefix of all paths, else the most frequent path.
+/// The heading path of a chunk: the path of at least 60 % of the tokens, else the common prefix of all paths, else the
+/// path with the most tokens.
 fn section_of(units: &[Unit]) -> Option<String> {
     let mut shares: Vec<(Option<&str>, usize)> = Vec::new();
     for unit in units {

@@ -1,14 +1,14 @@
-//! The sizes of chunks.
+//! Chunk sizes.
 
-/// Chunk sizes, in tokens of the given counter.
+/// Chunk sizes, in tokens as counted by the embedding model's tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkParams {
-    /// Largest content of a chunk. Leave room for the prefix of [`super::Chunk::embedded_text`] below the input limit
-    /// of the model: 220 for a model of 256.
+    /// Maximum size of a chunk's content. Must leave room within the model's input limit for the prefix of
+    /// [`super::Chunk::embedded_text`]; for example, 220 for an input limit of 256.
     pub max_tokens: usize,
-    /// Largest amount of whole sentences that a chunk repeats from the previous one; about a tenth of the content.
+    /// Maximum overlap with the previous chunk, in whole sentences; about a tenth of `max_tokens` is reasonable.
     pub overlap_tokens: usize,
-    /// A smaller chunk is merged with its neighbour on the same page if both fit into one.
+    /// A chunk smaller than this is merged with its neighbour on the same page if both fit into one.
     pub min_tokens: usize,
 }
 

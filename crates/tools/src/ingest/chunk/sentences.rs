@@ -1,6 +1,6 @@
-//! Sentence boundaries, for packing and for overlap.
+//! Splits running text into sentences.
 
-/// Splits running text into sentences. Each keeps its closing mark and loses the space after it.
+/// Splits running text into sentences, each with its closing punctuation and without surrounding white space.
 pub(super) fn split(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;
@@ -34,13 +34,12 @@ fn push<'a>(parts: &mut Vec<&'a str>, part: &'a str) {
     }
 }
 
-/// Whether `rest` starts a sentence: with a capital, a digit, a bracket, a quotation mark, or in a script without
-/// capitals.
+/// Whether `rest` can start a sentence: its first character is anything but a lower-case letter.
 fn begins_sentence(rest: &str) -> bool {
     rest.trim_start().chars().next().is_some_and(|c| !c.is_lowercase())
 }
 
-/// Whether the full stop after `text` belongs to an abbreviation or an initial.
+/// Whether `text`, which is followed by a full stop, ends with an abbreviation or an initial.
 fn is_abbreviation(text: &str) -> bool {
     const KNOWN: [&str; 26] = [
         "no", "nr", "fig", "figs", "e.g", "i.e", "z.b", "d.h", "vs", "approx", "ca", "max", "min", "dr", "mr", "mrs",

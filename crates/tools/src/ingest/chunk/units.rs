@@ -5,33 +5,31 @@ use text_splitter::{ChunkConfig, ChunkSizer, TextSplitter};
 use super::super::readers::{Block, BlockKind, Page, is_caption};
 use super::sentences;
 
-/// Headings down to this level begin a section.
+/// Deepest heading level that starts a new section.
 const SECTION_LEVEL: u8 = 3;
-/// Longer headings are cut in the heading path; the content keeps them whole.
+/// Maximum length of a heading in the heading path, in characters; the content keeps longer headings whole.
 const MAX_HEADING_CHARS: usize = 120;
 
-/// How the packer treats a unit.
+/// Kind of a unit, which decides how the packer treats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UnitKind {
-    /// Stays together with what follows it.
+    /// A heading; it stays together with the unit after it.
     Heading,
-    /// May be repeated as overlap.
+    /// A sentence; the next chunk may repeat it as overlap.
     Sentence,
-    /// A table row, or the caption of a table, which counts as its header. Tables are numbered within the page.
-    Row {
-        table: usize,
-        header: bool,
-    },
+    /// A table row, or the caption of a table, which is treated as a header row. Tables are numbered within the page.
+    Row { table: usize, header: bool },
+    /// A line of code.
     Line,
 }
 
-/// A piece of text that is not cut any further.
+/// A piece of text that is not split any further.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unit {
     pub kind: UnitKind,
     pub text: String,
     pub tokens: usize,
-    /// Separates this unit from the previous one in the same chunk.
+    /// Inserted between the previous unit of the same chunk and this one.
     pub separator: &'static str,
     /// The heading path at this unit.
     pub section: Option<String>,
@@ -53,23 +51,23 @@ impl HeadingPath {
     }
 }
 
-struct Sizer<'a>(&'a dyn Fn(&str) -> usize);
+struct TokenSizer<'a>(&'a dyn Fn(&str) -> usize);
 
-impl ChunkSizer for Sizer<'_> {
+impl ChunkSizer for TokenSizer<'_> {
     fn size(&self, chunk: &str) -> usize {
         (self.0)(chunk)
     }
 }
 
-/// The units of a page, one list per section. Blocks larger than a chunk are cut into sentences, and sentences that are
-/// too large are cut by text-splitter.
+/// Splits a page into units, one list per section, and updates the heading path. Running text is split into sentences;
+/// units larger than `max_tokens` are split further by the text-splitter crate.
 pub(super) fn sections(
     page: &Page,
     path: &mut HeadingPath,
     max_tokens: usize,
     count_tokens: &dyn Fn(&str) -> usize,
 ) -> Vec<Vec<Unit>> {
-    let splitter = TextSplitter::new(ChunkConfig::new(max_tokens.max(1)).with_sizer(Sizer(count_tokens)));
+    let splitter = TextSplitter::new(ChunkConfig::new(max_tokens.max(1)).with_sizer(TokenSizer(count_tokens)));
     let mut sections: Vec<Vec<Unit>> = vec![Vec::new()];
     let mut table = 0;
     let mut in_header = false;
@@ -81,7 +79,7 @@ pub(super) fn sections(
                 sections.push(Vec::new());
             }
         }
-        // A table ends where another kind of block starts; a caption or another header row starts a new table.
+        // A table ends at a block of another kind; a caption or a new header row starts the next table.
         let caption = page.blocks.get(at + 1).is_some_and(is_row) && !is_row(block) && is_caption(&block.text);
         match block.kind {
             BlockKind::TableRow { header: true } if in_header => {}
@@ -97,7 +95,7 @@ pub(super) fn sections(
             pieces(block, table)
         };
         for (kind, text) in pieces {
-            for (text, tokens) in cut(text, max_tokens, count_tokens, &splitter) {
+            for (text, tokens) in split_oversized(text, max_tokens, count_tokens, &splitter) {
                 if let Some(units) = sections.last_mut() {
                     units.push(Unit { kind, text, tokens, separator, section: section.clone() });
                 }
@@ -124,12 +122,12 @@ fn pieces(block: &Block, table: usize) -> Vec<(UnitKind, &str)> {
     }
 }
 
-/// A piece of text with its token count, cut into parts if it is too large.
-fn cut(
+/// Returns the text with its token count; text larger than `max_tokens` is split into parts.
+fn split_oversized(
     text: &str,
     max_tokens: usize,
     count_tokens: &dyn Fn(&str) -> usize,
-    splitter: &TextSplitter<Sizer<'_>>,
+    splitter: &TextSplitter<TokenSizer<'_>>,
 ) -> Vec<(String, usize)> {
     let tokens = count_tokens(text);
     if text.is_empty() {

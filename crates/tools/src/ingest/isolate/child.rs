@@ -1,6 +1,8 @@
-//! The child process: confines itself, reads one document from standard input, answers on standard output, and exits.
+//! The child process: sandboxes itself, reads one document from standard input, writes the result to standard output,
+//! and exits.
 //!
-//! The program must call [`run`] before it starts tokio, telemetry or settings.
+//! [`run`] must be called before the program starts threads (Tokio, telemetry) or loads its configuration, because the
+//! sandbox does not apply to threads that already exist.
 
 use super::confine::confine;
 use super::frame::{self, ChildLimits, Frame};
@@ -12,26 +14,26 @@ use std::process::ExitCode;
 
 pub use super::frame::Request;
 
-/// Exit status of a child that could not confine itself. It has read no input then.
+/// Exit status of a child that could not sandbox itself and therefore read no input.
 pub(super) const UNCONFINED: u8 = 71;
-/// Exit status of a child with wrong arguments, or whose parent disappeared.
+/// Exit status of a child with invalid arguments, or whose pipe to the parent was closed.
 pub(super) const MISUSED: u8 = 72;
-/// Pages between two progress frames.
+/// Number of pages between two progress frames.
 const REPORT_EVERY: u32 = 8;
 
-/// Reads the document on standard input with the platform's readers. `args` are the arguments that
-/// [`super::ChildParser`] appends to the program's own.
+/// Reads the document on standard input with the platform's readers. `args` are the limits that
+/// [`super::ChildParser`] appends to the program's own arguments. Returns the exit code of the process.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     run_with(args, read)
 }
 
-/// Like [`run`] with a custom reader; it gets the request, the file's bytes and the page counter.
+/// Like [`run`], but with a custom reader, which gets the request, the file's bytes and the page counter.
 pub fn run_with(
     args: impl IntoIterator<Item = OsString>,
     read: impl FnOnce(&Request, &[u8], PageCounter<'_>) -> Result<ReadDocument, ReadError>,
 ) -> ExitCode {
     let Some(limits) = ChildLimits::from_args(args) else { return ExitCode::from(MISUSED) };
-    // Panic messages can quote text of the document.
+    // Suppress panic messages, because they can quote text of the document.
     std::panic::set_hook(Box::new(|_| {}));
     if confine(&limits).is_err() {
         return ExitCode::from(UNCONFINED);
@@ -55,14 +57,14 @@ fn answer(
     let request = frame::read_request(input)?;
     let mut bytes = Vec::with_capacity(usize::try_from(request.size).map_err(io::Error::other)?);
     input.take(request.size).read_to_end(&mut bytes)?;
-    let mut parent_left = Ok(());
+    let mut report_result = Ok(());
     let mut report = |pages: u32| {
-        if pages.is_multiple_of(REPORT_EVERY) && parent_left.is_ok() {
-            parent_left = frame::write(output, &Frame::PagesRead(pages));
+        if pages.is_multiple_of(REPORT_EVERY) && report_result.is_ok() {
+            report_result = frame::write(output, &Frame::PagesRead(pages));
         }
     };
     let document = read(&request, &bytes, &mut report);
-    parent_left?;
+    report_result?;
     drop(bytes);
     match document {
         Ok(document) => send(output, document),

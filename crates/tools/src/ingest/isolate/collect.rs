@@ -1,5 +1,5 @@
-//! Assembles a document from the frames of a child. Nothing in them is trusted: a crafted file may have taken over the
-//! child.
+//! Assembles a document from the frames of a child process. The frames are untrusted, because a crafted file may have
+//! taken control of the child.
 
 use super::frame::{self, Frame, FrameError};
 use super::parser::{PagesRead, ParseError};
@@ -7,20 +7,20 @@ use crate::ingest::readers::{Limits, Page, ReadDocument, ReadError, Warning};
 use domain::document::DocumentFailure;
 use tokio::io::AsyncRead;
 
-/// Largest number of warnings; there are fewer kinds of them.
+/// Maximum number of warnings; there are fewer kinds of warnings than this.
 const MAX_WARNINGS: usize = 16;
-/// Largest title in bytes.
+/// Maximum length of a title, in bytes; a longer one is dropped.
 const MAX_TITLE: usize = 1_000;
-/// Largest failure detail in characters; those of the readers are shorter.
+/// Maximum length of a failure message, in characters; those of the readers are shorter.
 const MAX_DETAIL: usize = 300;
-/// Bytes of JSON allowed per byte of text: positions and kinds accompany short blocks.
+/// Bytes of JSON allowed per byte of text. The overhead is highest for short blocks, because each has a kind.
 const JSON_PER_TEXT: u64 = 4;
-/// Bytes of JSON allowed per byte of a page's picture, which is sent as Base64.
+/// Bytes of JSON allowed per byte of a page's image, which is sent as Base64.
 const JSON_PER_PICTURE: u64 = 2;
-/// Bytes of JSON allowed in addition, for progress frames and warnings.
+/// Additional bytes of JSON allowed, for progress frames and warnings.
 const JSON_BASE: u64 = 16 << 20;
 
-/// A document under assembly.
+/// Collects the pages of a document until its last frame.
 pub(super) struct Collector<'a> {
     limits: &'a Limits,
     pages_read: &'a PagesRead,
@@ -33,7 +33,8 @@ impl<'a> Collector<'a> {
         Self { limits, pages_read, pages: Vec::new(), text_bytes: 0 }
     }
 
-    /// The document, or why it cannot be read; `None` if the child closed its output without either.
+    /// Reads frames until the last one. Returns the document or why it cannot be read; `None` if the child closed its
+    /// output before the last frame.
     pub(super) async fn collect(
         mut self,
         output: &mut (impl AsyncRead + Unpin),
@@ -41,20 +42,20 @@ impl<'a> Collector<'a> {
         let text = (self.limits.max_text_bytes as u64).saturating_mul(JSON_PER_TEXT);
         let pictures = self.limits.scans.as_ref().map_or(0, |scans| scans.max_bytes.saturating_mul(JSON_PER_PICTURE));
         let max_bytes = text.saturating_add(pictures).saturating_add(JSON_BASE);
-        let mut left = max_bytes;
+        let mut remaining = max_bytes;
         loop {
-            let taken = match frame::next(output, &mut left).await {
+            let handled = match frame::next(output, &mut remaining).await {
                 Ok(Frame::PagesRead(pages)) => self.report(pages),
                 Ok(Frame::Page(page)) => self.add(page),
                 Ok(Frame::End { title, page_count, warnings }) => return Some(self.end(title, page_count, warnings)),
-                Ok(Frame::Failed(failure)) => return Some(Err(ParseError::Document(shortened(failure)))),
+                Ok(Frame::Failed(failure)) => return Some(Err(ParseError::Document(truncate_detail(failure)))),
                 Err(FrameError::Closed) => return None,
                 Err(FrameError::TooLong(length)) if length <= max_bytes => {
                     Err(ReadError::TooLarge { what: "bytes of extracted data", limit: max_bytes }.into())
                 }
                 Err(FrameError::TooLong(_) | FrameError::Invalid) => Err(ParseError::parser_crashed()),
             };
-            if let Err(error) = taken {
+            if let Err(error) = handled {
                 return Some(Err(error));
             }
         }
@@ -96,14 +97,14 @@ impl<'a> Collector<'a> {
         if let Some(pages) = page_count {
             self.pages_read.send_replace(pages);
         }
-        let warnings = bounded(warnings, self.limits.max_pages);
+        let warnings = sanitize_warnings(warnings, self.limits.max_pages);
         let document = ReadDocument { title, pages: self.pages, page_count, warnings };
         if document.is_empty() && !document.has_scans() { Err(ReadError::NoText.into()) } else { Ok(document) }
     }
 }
 
-/// Limits the number of warnings and removes impossible and duplicate page numbers.
-fn bounded(mut warnings: Vec<Warning>, max_pages: u32) -> Vec<Warning> {
+/// Truncates the list of warnings, and removes impossible and duplicate page numbers from them.
+fn sanitize_warnings(mut warnings: Vec<Warning>, max_pages: u32) -> Vec<Warning> {
     warnings.truncate(MAX_WARNINGS);
     for pages in warnings.iter_mut().filter_map(Warning::pages_mut) {
         pages.retain(|page| (1..=max_pages).contains(page));
@@ -113,7 +114,7 @@ fn bounded(mut warnings: Vec<Warning>, max_pages: u32) -> Vec<Warning> {
     warnings
 }
 
-fn shortened(failure: DocumentFailure) -> DocumentFailure {
+fn truncate_detail(failure: DocumentFailure) -> DocumentFailure {
     let detail = failure.detail.chars().filter(|character| !character.is_control());
     let detail = detail.take(MAX_DETAIL).collect();
     DocumentFailure { detail, ..failure }

@@ -1,4 +1,4 @@
-//! Derives the reason from how a child exited without an answer.
+//! Determines why a child exited without a result, from its exit status and standard error.
 
 use super::child::{MISUSED, UNCONFINED};
 use super::parser::ParseError;
@@ -8,24 +8,24 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// What Rust writes to standard error before it aborts after a failed allocation.
+/// Start of the message that a Rust program writes to standard error before it aborts after a failed allocation.
 const OUT_OF_MEMORY: &[u8] = b"memory allocation of ";
 /// Exit status of a Rust program that panicked.
 const PANICKED: i32 = 101;
 
-/// How a child exited without an answer.
+/// How a child exited without a result.
 pub(super) struct ChildExit<'a> {
     pub(super) status: ExitStatus,
-    /// The beginning of its standard error.
+    /// The first bytes of its standard error.
     pub(super) stderr: &'a [u8],
-    /// Its limit of processor time.
+    /// Its CPU time limit.
     pub(super) cpu: Duration,
     /// Its memory limit in bytes.
     pub(super) memory: u64,
 }
 
 impl ChildExit<'_> {
-    /// The error for this exit.
+    /// Converts the exit to the error of the parser.
     pub(super) fn error(&self) -> ParseError {
         match (self.status.signal(), self.status.code()) {
             (Some(signal), _) => self.signal_error(signal),

@@ -1,7 +1,7 @@
-//! The messages between parent and child: JSON with a length prefix.
+//! The protocol between parent and child: JSON messages with a length prefix of 32 bits, little-endian.
 //!
-//! To the child: a [`Request`], then the file's bytes. From the child: any number of [`Frame`]s, the last of which is
-//! [`Frame::End`] or [`Frame::Failed`]. Lengths are 32 bits, little endian.
+//! The parent sends a [`Request`], then the file's bytes. The child sends any number of [`Frame`]s, the last of which
+//! is [`Frame::End`] or [`Frame::Failed`].
 
 use crate::ingest::readers::{Limits, Page, Warning};
 use domain::document::DocumentFailure;
@@ -12,17 +12,17 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// Largest request; a file name is far shorter.
+/// Maximum size of a request's JSON, in bytes; a file name is far shorter.
 const MAX_REQUEST: u32 = 1 << 20;
-/// Larger payloads are decoded on a blocking thread.
+/// Payloads of at least this many bytes are decoded on a blocking thread.
 const DECODE_BLOCKING_FROM: usize = 256 << 10;
 
-/// Limits that the child sets on itself. The remaining limits are part of the request.
+/// Resource limits that the child sets on itself. The limits on extracted content are part of the [`Request`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChildLimits {
-    /// Address space in bytes, including the program itself.
+    /// Maximum address space in bytes, including the program itself.
     pub memory_bytes: u64,
-    /// Processor time, in whole seconds.
+    /// Maximum CPU time; applied in whole seconds, at least 1.
     pub cpu: Duration,
 }
 
@@ -33,7 +33,8 @@ impl Default for ChildLimits {
 }
 
 impl ChildLimits {
-    /// As command line arguments (bytes, seconds), so that the child can confine itself before it reads anything.
+    /// Converts to command-line arguments (bytes, seconds), so that the child can sandbox itself before it reads any
+    /// input.
     pub(super) fn to_args(self) -> [String; 2] {
         [self.memory_bytes.to_string(), self.cpu.as_secs().max(1).to_string()]
     }
@@ -46,14 +47,14 @@ impl ChildLimits {
     }
 }
 
-/// The message to the child before the file's bytes.
+/// The message that the parent sends before the file's bytes.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Name of the file.
     pub name: String,
     /// Size of the file in bytes.
     pub size: u64,
-    /// Limits of the extracted text.
+    /// Limits on the extracted content.
     pub limits: Limits,
 }
 
@@ -64,20 +65,20 @@ pub(super) enum Frame {
     PagesRead(u32),
     /// The next page that has content.
     Page(Page),
-    /// The document is complete.
+    /// The document is complete. The fields are those of [`crate::ingest::readers::ReadDocument`].
     End {
-        /// As [`crate::ingest::readers::ReadDocument`] has it.
+        /// Title from the document's metadata or content, if any.
         title: Option<String>,
         /// Number of pages in the file.
         page_count: Option<u32>,
-        /// Problems that the user should know of.
+        /// Problems that the document's owner should know about.
         warnings: Vec<Warning>,
     },
     /// The document cannot be read.
     Failed(DocumentFailure),
 }
 
-/// Encodes a message: length and JSON.
+/// Encodes a message: the length of the JSON, then the JSON.
 pub(super) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; size_of::<u32>()];
     serde_json::to_writer(&mut bytes, message)?;
@@ -92,7 +93,7 @@ pub(super) fn write(output: &mut impl Write, message: &impl Serialize) -> io::Re
     output.flush()
 }
 
-/// Reads the request.
+/// Reads the request from the parent.
 pub(super) fn read_request(input: &mut impl Read) -> io::Result<Request> {
     let mut length = [0; size_of::<u32>()];
     input.read_exact(&mut length)?;
@@ -105,19 +106,19 @@ pub(super) fn read_request(input: &mut impl Read) -> io::Result<Request> {
 /// Why no frame could be read.
 #[derive(Debug)]
 pub(super) enum FrameError {
-    /// The child closed its output, perhaps within a frame.
+    /// The child closed its output, possibly in the middle of a frame.
     Closed,
     /// The bytes are not a frame.
     Invalid,
-    /// The frame has this many bytes, more than the remaining limit.
+    /// The frame has this many bytes, which is more than `remaining`.
     TooLong(u64),
 }
 
-/// Reads the next frame of at most `left` bytes, and subtracts its size from `left`.
-pub(super) async fn next(input: &mut (impl AsyncRead + Unpin), left: &mut u64) -> Result<Frame, FrameError> {
+/// Reads the next frame, whose JSON may have at most `remaining` bytes, and subtracts its size from `remaining`.
+pub(super) async fn next(input: &mut (impl AsyncRead + Unpin), remaining: &mut u64) -> Result<Frame, FrameError> {
     let length = u64::from(input.read_u32_le().await.map_err(|_| FrameError::Closed)?);
-    *left = left.checked_sub(length).ok_or(FrameError::TooLong(length))?;
-    // Allocate for the bytes that arrive, not for the announced length.
+    *remaining = remaining.checked_sub(length).ok_or(FrameError::TooLong(length))?;
+    // Do not preallocate: the announced length is untrusted.
     let mut payload = Vec::new();
     let received = input.take(length).read_to_end(&mut payload).await.map_err(|_| FrameError::Closed)?;
     if (received as u64) < length {
@@ -142,13 +143,13 @@ mod tests {
         let written =
             Frame::Failed(DocumentFailure { code: domain::document::FailureCode::NoText, detail: "No text.".into() });
         let bytes = encode(&written).unwrap();
-        let mut left = 1000;
-        assert_eq!(next(&mut bytes.as_slice(), &mut left).await.unwrap(), written);
-        assert_eq!(left, 1000 - (bytes.len() as u64 - 4));
+        let mut remaining = 1000;
+        assert_eq!(next(&mut bytes.as_slice(), &mut remaining).await.unwrap(), written);
+        assert_eq!(remaining, 1000 - (bytes.len() as u64 - 4));
         let mut short = bytes.len() as u64 - 5;
         assert!(matches!(next(&mut bytes.as_slice(), &mut short).await, Err(FrameError::TooLong(_))));
-        assert!(matches!(next(&mut &bytes[..9], &mut left).await, Err(FrameError::Closed)));
-        assert!(matches!(next(&mut b"\x02\0\0\0no".as_slice(), &mut left).await, Err(FrameError::Invalid)));
+        assert!(matches!(next(&mut &bytes[..9], &mut remaining).await, Err(FrameError::Closed)));
+        assert!(matches!(next(&mut b"\x02\0\0\0no".as_slice(), &mut remaining).await, Err(FrameError::Invalid)));
     }
 
     #[test]

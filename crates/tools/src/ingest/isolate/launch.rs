@@ -1,9 +1,11 @@
-//! A child that confines itself as far as another program permits, and then replaces itself with that program.
+//! Starts the OCR program in a sandbox: a child process restricts itself as far as that program permits, and then
+//! replaces itself with it (`exec`).
 //!
-//! Text recognition is an external C++ program that gets pictures out of crafted files. It starts with a minimal
-//! environment, and may read only its own file, libraries and training data.
+//! The OCR program is external C++ code that gets images out of untrusted files. It starts with a minimal environment,
+//! and may read only its own file, libraries and training data.
 //!
-//! The program must call [`run`] before it starts tokio, telemetry or settings.
+//! [`run`] must be called before the program starts threads (Tokio, telemetry) or loads its configuration, because the
+//! sandbox does not apply to threads that already exist.
 
 use super::confine::{AllowedPaths, confine_program};
 use super::frame::ChildLimits;
@@ -12,68 +14,69 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Exit status of a child that could not confine itself.
+/// Exit status of a child that could not sandbox itself.
 const UNCONFINED: u8 = 71;
-/// Exit status of a child with wrong arguments.
+/// Exit status of a child with invalid arguments.
 const MISUSED: u8 = 72;
-/// Exit status of a child that could not execute the program.
+/// Exit status of a child that could not find or execute the program.
 const NOT_STARTED: u8 = 73;
-/// Argument for a folder that is not set.
-const NO_FOLDER: &str = "-";
+/// Placeholder argument for a training data directory that is not set.
+const NO_TRAINING_DATA: &str = "-";
 
-/// Library folders, wherever the program is installed.
-const LIBRARIES: [&str; 6] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"];
-/// Dynamic loaders, which the kernel starts for a linked program.
+/// Library directories and the loader's cache, readable wherever the program is installed.
+const LIBRARY_PATHS: [&str; 6] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"];
+/// Dynamic loaders, which the kernel executes for a dynamically linked program.
 const LOADERS: [&str; 4] = [
     "/lib64/ld-linux-x86-64.so.2",
     "/lib/ld-linux-aarch64.so.1",
     "/lib/ld-musl-x86_64.so.1",
     "/lib/ld-musl-aarch64.so.1",
 ];
-/// Folders of training data, relative to the parent of the program's `bin`.
+/// Directories of training data, relative to the installation prefix (the parent of the program's `bin`).
 const TRAINING_DATA: [&str; 3] = ["share/tesseract-ocr", "share/tessdata", "share/tesseract"];
 
-/// The program that confines itself and executes another; its `main` passes the arguments after `args` to [`run`].
+/// The program that sandboxes itself and executes another; its `main` must pass the arguments after `args` to [`run`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launcher {
     /// Path of the program.
     pub program: PathBuf,
-    /// Arguments that select the subcommand.
+    /// Arguments that select the subcommand which calls [`run`].
     pub args: Vec<String>,
 }
 
-/// One start of the launched program.
+/// One execution of the OCR program.
 pub(crate) struct Launch<'a> {
-    /// Limits of the process.
+    /// Resource limits of the process.
     pub(crate) limits: ChildLimits,
     /// Path of the program to execute.
     pub(crate) program: &'a Path,
-    /// Folder of its training data, if not in the default place.
+    /// Directory of its training data; `None` for the program's default.
     pub(crate) training_data: Option<&'a Path>,
-    /// Arguments of the program.
+    /// Arguments for the program.
     pub(crate) args: &'a [&'a str],
 }
 
 impl Launcher {
-    /// The command, with an empty environment and `/` as the working directory.
+    /// Builds the command, with an empty environment and `/` as the working directory.
     pub(crate) fn command(&self, launch: &Launch<'_>) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(&self.program);
         command.args(&self.args).args(launch.limits.to_args()).arg(launch.program);
-        command.arg(launch.training_data.unwrap_or(Path::new(NO_FOLDER))).args(launch.args);
+        command.arg(launch.training_data.unwrap_or(Path::new(NO_TRAINING_DATA))).args(launch.args);
         command.env_clear().current_dir("/");
         command
     }
 }
 
-/// Confines this process and executes the program named by the arguments, in the order of [`Launcher::command`].
+/// Sandboxes this process and replaces it with the program named in `args`, which are the arguments that
+/// [`Launcher::command`] appends. Returns an exit code only if that fails.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter();
     let Some(limits) = ChildLimits::from_args(args.by_ref().take(2)) else { return ExitCode::from(MISUSED) };
     let (Some(program), Some(folder)) = (args.next(), args.next()) else { return ExitCode::from(MISUSED) };
     let Ok(program) = PathBuf::from(program).canonicalize() else { return ExitCode::from(NOT_STARTED) };
-    let training_data = (folder != NO_FOLDER).then(|| PathBuf::from(folder));
+    let training_data = (folder != NO_TRAINING_DATA).then(|| PathBuf::from(folder));
     let mut command = Command::new(&program);
-    // One thread per page: the worker limits how many pages are recognized at a time.
+    // One OpenMP thread per image, because the worker limits how many images are recognized concurrently.
     command.args(args).env_clear().env("OMP_THREAD_LIMIT", "1");
     if let Some(folder) = &training_data {
         command.env("TESSDATA_PREFIX", folder);
@@ -87,8 +90,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn allowed_paths(program: &Path, training_data: Option<PathBuf>) -> AllowedPaths {
     let run = LOADERS.iter().map(PathBuf::from).chain([program.to_owned()]).collect();
-    let home = program.parent().and_then(Path::parent);
-    let own = home.into_iter().flat_map(|home| TRAINING_DATA.iter().chain(&["lib"]).map(move |name| home.join(name)));
-    let read = LIBRARIES.iter().map(PathBuf::from).chain(own).chain(training_data).collect();
+    let prefix = program.parent().and_then(Path::parent);
+    let program_dirs =
+        prefix.into_iter().flat_map(|prefix| TRAINING_DATA.iter().chain(&["lib"]).map(move |name| prefix.join(name)));
+    let read = LIBRARY_PATHS.iter().map(PathBuf::from).chain(program_dirs).chain(training_data).collect();
     AllowedPaths { run, read }
 }

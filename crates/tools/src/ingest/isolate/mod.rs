@@ -1,8 +1,8 @@
-//! Reads a document in isolation.
+//! Parses documents in isolation, because they are untrusted.
 //!
-//! A crafted file can exhaust the stack or the memory of the process that reads it, which `catch_unwind` cannot catch.
-//! So [`ChildParser`] reads each document in its own process, which confines itself before it reads the first byte
-//! ([`child`]). [`ThreadParser`] reads in this process, for programs that embed this crate and trust their files.
+//! A crafted file can exhaust the stack or the memory of the process that parses it, which `catch_unwind` cannot catch.
+//! So [`ChildParser`] parses each document in its own process, which sandboxes itself before it reads the first byte
+//! ([`child`]). [`ThreadParser`] parses in this process, for programs that embed this crate and trust their files.
 
 pub mod child;
 mod collect;

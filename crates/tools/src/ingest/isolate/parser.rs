@@ -1,4 +1,4 @@
-//! The interface of isolated parsers.
+//! The parser interface, with implementations for child processes and threads.
 
 use crate::ingest::readers::{ReadDocument, ReadError};
 use async_trait::async_trait;
@@ -8,30 +8,30 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::watch;
 
-/// A file to be read.
+/// A file to be parsed.
 pub struct SourceFile {
-    /// Name of the file; tells Markdown from plain text.
+    /// Name of the file; its extension distinguishes Markdown from plain text.
     pub name: String,
     /// Size of the file in bytes.
     pub size: u64,
-    /// Content of the file.
+    /// Content of the file, as it arrives from the blob store.
     pub bytes: ByteStream,
 }
 
-/// Publishes how many pages of a document were read so far.
+/// Publishes the number of pages read so far.
 pub type PagesRead = watch::Sender<u32>;
 
-/// Reads documents in a confined child process.
+/// Extracts the text of untrusted documents.
 #[async_trait]
 pub trait Parser: Send + Sync {
-    /// Reads a file of any supported format and reports pages as they are read. Dropping the future stops the reading.
+    /// Reads a file of any supported format and reports its progress to `pages`. Dropping the future cancels the work.
     ///
     /// # Errors
-    /// [`ParseError`] distinguishes a bad file from a failure of the platform.
+    /// When the file cannot be read, or the platform fails; [`ParseError`] distinguishes the two.
     async fn parse(&self, file: SourceFile, pages: &PagesRead) -> Result<ReadDocument, ParseError>;
 }
 
-/// Why a file was not read.
+/// Why a file could not be parsed.
 #[derive(Debug, Error)]
 pub enum ParseError {
     /// The file cannot be read, for a reason that its uploader can act on.
@@ -45,13 +45,13 @@ pub enum ParseError {
     Unavailable {
         /// What happened; contains no document content.
         reason: String,
-        /// Whether the file may be the cause, so that the attempt counts against the limit.
+        /// Whether the file may be the cause, so that the attempt counts towards the job's maximum.
         counts: bool,
     },
 }
 
 impl ParseError {
-    /// Reading the file took longer than `limit`.
+    /// The error for a file that took longer than `limit` to read.
     pub(crate) fn timeout(limit: Duration) -> Self {
         Self::Document(DocumentFailure {
             code: FailureCode::Timeout,
@@ -62,7 +62,7 @@ impl ParseError {
         })
     }
 
-    /// The file made the parser crash.
+    /// The error for a file that crashed the parser.
     pub(super) fn parser_crashed() -> Self {
         ReadError::corrupt("the parser crashed").into()
     }
@@ -74,7 +74,7 @@ impl From<ReadError> for ParseError {
     }
 }
 
-/// The failure that is recorded on the document.
+/// Converts a reader's error to the failure that is recorded on the document.
 pub(super) fn failure(error: &ReadError) -> DocumentFailure {
     let code = match error {
         ReadError::Encrypted => FailureCode::Encrypted,

@@ -1,4 +1,4 @@
-//! The parent side: one child process per document.
+//! The parent's side of the isolation: starts one child process per document.
 
 use super::collect::Collector;
 use super::exit::ChildExit;
@@ -14,25 +14,25 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 
-/// Bytes of a child's standard error that are checked for the reason of an abort; none is logged.
+/// Number of bytes of a child's standard error that are inspected for the reason of an abort. They are not logged.
 const MAX_STDERR: u64 = 4 << 10;
 
-/// The program that reads a document; its `main` passes the arguments after `args` to [`super::child::run`].
+/// The program that reads a document; its `main` must pass the arguments after `args` to [`super::child::run`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParserProgram {
     /// Path of the program.
     pub program: PathBuf,
-    /// Arguments that select the subcommand.
+    /// Arguments that select the subcommand which calls [`super::child::run`].
     pub args: Vec<String>,
-    /// Limits that the child sets on itself.
+    /// Resource limits that the child sets on itself.
     pub limits: ChildLimits,
 }
 
-/// Reads each document in its own child process.
+/// Parses each document in its own child process.
 ///
-/// The child gets an empty environment, `/` as its working directory, and the file's bytes as they arrive from the blob
-/// store: this process never holds the whole file. The child is killed at the time limit and when the future is
-/// dropped.
+/// The child gets an empty environment and `/` as its working directory. The file's bytes are streamed from the blob
+/// store to the child, so this process never holds the whole file. The child is killed at the time limit, and when the
+/// future is dropped.
 pub struct ChildParser {
     program: ParserProgram,
     time: Duration,
@@ -40,7 +40,8 @@ pub struct ChildParser {
 }
 
 impl ChildParser {
-    /// Reads with `program`, each document within `time` (wall clock, from start to exit of the child) and `limits`.
+    /// Parses documents with `program`. `time` is the wall-clock limit per document, from the start of the child to its
+    /// result; `limits` apply to the extracted content.
     #[must_use]
     pub fn new(program: ParserProgram, time: Duration, limits: Limits) -> Self {
         Self { program, time, limits }
@@ -64,7 +65,7 @@ impl ChildParser {
         };
         let request = Request { name: file.name, size: file.size, limits: self.limits.clone() };
         let collector = Collector::new(&self.limits, pages);
-        // `Err` ends the join as soon as there is an answer, be it a document or an error.
+        // `try_join!` returns at the first `Err`, so `Err` is used for any result, be it a document or an error.
         let read = async { collector.collect(&mut output).await.map_or(Ok(()), Err) };
         let send = async { send(input, &request, file.bytes).await.map_err(Err) };
         match tokio::try_join!(read, send, read_stderr(stderr)) {
@@ -73,7 +74,7 @@ impl ChildParser {
         }
     }
 
-    /// Why a child closed its output without an answer.
+    /// Waits for a child that closed its output without a result, and determines why.
     async fn exit_error(&self, child: &mut Child, stderr: &[u8]) -> ParseError {
         let ChildLimits { memory_bytes: memory, cpu } = self.program.limits;
         match child.wait().await {
@@ -90,13 +91,14 @@ impl Parser for ChildParser {
     async fn parse(&self, file: SourceFile, pages: &PagesRead) -> Result<ReadDocument, ParseError> {
         let mut child = self.start()?;
         let result = tokio::time::timeout(self.time, self.watch(&mut child, file, pages)).await;
-        // The result is final; `kill` also reaps the process.
+        // The child is no longer needed; `kill` also reaps the process.
         let _ = child.kill().await;
         result.unwrap_or_else(|_elapsed| Err(ParseError::timeout(self.time)))
     }
 }
 
-/// Sends the file to the child. A failed write is no error: the child's exit status tells why it stopped reading.
+/// Sends the request and the file to the child. A failed write is no error here, because the child's exit status gives
+/// the reason.
 async fn send(mut input: ChildStdin, request: &Request, mut bytes: ByteStream) -> Result<(), ParseError> {
     let Ok(request) = frame::encode(request) else { return Ok(()) };
     if input.write_all(&request).await.is_err() {
@@ -110,7 +112,7 @@ async fn send(mut input: ChildStdin, request: &Request, mut bytes: ByteStream) -
     Ok(())
 }
 
-/// Reads the beginning of standard error and discards the rest.
+/// Reads standard error to its end; keeps the first [`MAX_STDERR`] bytes and discards the rest.
 async fn read_stderr<E>(mut stderr: ChildStderr) -> Result<Vec<u8>, E> {
     let mut kept = Vec::new();
     let _ = (&mut stderr).take(MAX_STDERR).read_to_end(&mut kept).await;

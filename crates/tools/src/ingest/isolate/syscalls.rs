@@ -1,6 +1,8 @@
-//! The system calls that a document reader needs on Linux: memory, time, randomness, exit, and its three pipes.
+//! Seccomp filters for Linux: allow the system calls that a document reader needs (memory, time, randomness, exit, and
+//! its three pipes).
 //!
-//! All others fail with ENOSYS: no sockets, files, programs, threads, signals to others or executable memory.
+//! All others fail with ENOSYS, so there are no sockets, files, programs, threads, signals to other processes or
+//! executable memory.
 
 use seccompiler::SeccompCmpArgLen::{Dword, Qword};
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
@@ -10,7 +12,7 @@ use std::io;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Allowed with any arguments.
+/// System calls that are allowed with any arguments.
 const UNCONDITIONAL: [i64; 23] = [
     libc::SYS_brk,
     libc::SYS_munmap,
@@ -37,7 +39,8 @@ const UNCONDITIONAL: [i64; 23] = [
     libc::SYS_exit_group,
 ];
 
-/// Allowed in addition for an executed program: starting, loading libraries, inspecting files and itself.
+/// Additionally allowed for an executed program, with any arguments: to start it, load libraries, and inspect files and
+/// itself.
 const PROGRAM: [i64; 25] = [
     libc::SYS_execve,
     libc::SYS_read,
@@ -66,32 +69,33 @@ const PROGRAM: [i64; 25] = [
     libc::SYS_fadvise64,
 ];
 
-/// Allowed in addition on x86-64.
+/// Additionally allowed for an executed program on this architecture.
 #[cfg(target_arch = "x86_64")]
 const PROGRAM_ARCH: [i64; 6] =
     [libc::SYS_arch_prctl, libc::SYS_access, libc::SYS_stat, libc::SYS_lstat, libc::SYS_readlink, libc::SYS_poll];
 #[cfg(not(target_arch = "x86_64"))]
 const PROGRAM_ARCH: [i64; 0] = [];
 
-/// Installs the filter for this process, which must be single-threaded. Does nothing if the kernel lacks seccomp.
+/// Installs the filter for a document reader. This process must be single-threaded. Does nothing if the kernel lacks
+/// seccomp.
 ///
 /// # Errors
-/// When the kernel refuses the filter for another reason.
-pub(super) fn filter() -> io::Result<()> {
+/// When the kernel supports seccomp but rejects the filter.
+pub(super) fn confine_reader() -> io::Result<()> {
     install(rules())
 }
 
-/// Installs the filter for this process, which must be single-threaded, and for the program that it executes. That may
-/// also open files for reading, map libraries, and be executed.
+/// Installs the filter for a process that executes another program, which inherits it. In addition to a document
+/// reader, it may execute programs, open files for reading, and map libraries. This process must be single-threaded.
 ///
 /// # Errors
-/// Same as [`filter`].
-pub(super) fn filter_program() -> io::Result<()> {
+/// Same as [`confine_reader`].
+pub(super) fn confine_executed_program() -> io::Result<()> {
     install(program_rules())
 }
 
 fn install(rules: Result<Rules, BackendError>) -> io::Result<()> {
-    let program = rules.and_then(program).map_err(io::Error::other)?;
+    let program = rules.and_then(compile).map_err(io::Error::other)?;
     match seccompiler::apply_filter(&program) {
         Err(Error::Seccomp(error)) if [Some(libc::ENOSYS), Some(libc::EINVAL)].contains(&error.raw_os_error()) => {
             Ok(())
@@ -100,48 +104,49 @@ fn install(rules: Result<Rules, BackendError>) -> io::Result<()> {
     }
 }
 
-fn program(rules: Rules) -> Result<BpfProgram, BackendError> {
-    // ENOSYS instead of EPERM, so that the C library falls back to allowed calls.
+fn compile(rules: Rules) -> Result<BpfProgram, BackendError> {
+    // ENOSYS instead of EPERM, so that the C library falls back to older system calls that are allowed.
     let refused = SeccompAction::Errno(libc::ENOSYS as u32);
     SeccompFilter::new(rules, refused, SeccompAction::Allow, std::env::consts::ARCH.try_into()?)?.try_into()
 }
 
 fn rules() -> Result<Rules, BackendError> {
-    let is = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64);
-    let has =
+    let arg_eq = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64);
+    let arg_masked_eq =
         |argument, bits: i32, value: i32| SeccompCondition::new(argument, Dword, MaskedEq(bits as u64), value as u64);
-    let outputs =
-        || Ok::<_, BackendError>(vec![SeccompRule::new(vec![is(0, 1)?])?, SeccompRule::new(vec![is(0, 2)?])?]);
+    let stdout_or_stderr =
+        || Ok::<_, BackendError>(vec![SeccompRule::new(vec![arg_eq(0, 1)?])?, SeccompRule::new(vec![arg_eq(0, 2)?])?]);
     let (anonymous, executable) = (libc::MAP_ANONYMOUS, libc::PROT_EXEC);
     let mut rules: Rules = UNCONDITIONAL.into_iter().map(|number| (number, Vec::new())).collect();
-    rules.insert(libc::SYS_read, vec![SeccompRule::new(vec![is(0, 0)?])?]);
-    rules.insert(libc::SYS_write, outputs()?);
-    rules.insert(libc::SYS_writev, outputs()?);
-    let mapping = vec![has(2, executable, 0)?, has(3, anonymous, anonymous)?];
+    rules.insert(libc::SYS_read, vec![SeccompRule::new(vec![arg_eq(0, 0)?])?]);
+    rules.insert(libc::SYS_write, stdout_or_stderr()?);
+    rules.insert(libc::SYS_writev, stdout_or_stderr()?);
+    let mapping = vec![arg_masked_eq(2, executable, 0)?, arg_masked_eq(3, anonymous, anonymous)?];
     rules.insert(libc::SYS_mmap, vec![SeccompRule::new(mapping)?]);
-    rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![has(2, executable, 0)?])?]);
-    // `abort` sends a signal to the own process.
-    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![is(0, std::process::id() as i32)?])?]);
+    rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![arg_masked_eq(2, executable, 0)?])?]);
+    // `abort` sends a signal to its own process.
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![arg_eq(0, std::process::id() as i32)?])?]);
     Ok(rules)
 }
 
 fn program_rules() -> Result<Rules, BackendError> {
-    let is = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64);
-    let none_of = |argument, bits: i32| SeccompCondition::new(argument, Dword, MaskedEq(bits as u64), 0);
+    let arg_eq = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64);
+    let arg_bits_unset = |argument, bits: i32| SeccompCondition::new(argument, Dword, MaskedEq(bits as u64), 0);
     let mut rules = rules()?;
     rules.extend(PROGRAM.into_iter().chain(PROGRAM_ARCH).map(|number| (number, Vec::new())));
-    // Open for reading only.
+    // Files may be opened for reading only.
     let writing = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
-    rules.insert(libc::SYS_openat, vec![SeccompRule::new(vec![none_of(2, writing)?])?]);
-    // Memory that is not executable, or that maps a file and is not writable.
-    let plain = SeccompRule::new(vec![none_of(2, libc::PROT_EXEC)?])?;
-    let library = SeccompRule::new(vec![none_of(2, libc::PROT_WRITE)?, none_of(3, libc::MAP_ANONYMOUS)?])?;
+    rules.insert(libc::SYS_openat, vec![SeccompRule::new(vec![arg_bits_unset(2, writing)?])?]);
+    // Memory may be mapped if it is not executable, or if it maps a file (a library) and is not writable.
+    let plain = SeccompRule::new(vec![arg_bits_unset(2, libc::PROT_EXEC)?])?;
+    let library =
+        SeccompRule::new(vec![arg_bits_unset(2, libc::PROT_WRITE)?, arg_bits_unset(3, libc::MAP_ANONYMOUS)?])?;
     rules.insert(libc::SYS_mmap, vec![plain, library]);
-    // Read the own limits only.
-    let own_limits = vec![is(0, 0)?, SeccompCondition::new(2, Qword, Eq, 0)?];
+    // A process may only read its own limits.
+    let own_limits = vec![arg_eq(0, 0)?, SeccompCondition::new(2, Qword, Eq, 0)?];
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(own_limits)?]);
     let commands = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL].into_iter();
-    let rules_of_fcntl = commands.map(|command| SeccompRule::new(vec![is(1, command)?]));
+    let rules_of_fcntl = commands.map(|command| SeccompRule::new(vec![arg_eq(1, command)?]));
     rules.insert(libc::SYS_fcntl, rules_of_fcntl.collect::<Result<_, BackendError>>()?);
     Ok(rules)
 }

@@ -1,7 +1,7 @@
-//! Reads in this process, on a blocking thread.
+//! Parses documents in this process, on a blocking thread.
 //!
-//! Time and extracted text are limited, memory and stack are not; so use it for trusted files only. A thread cannot be
-//! stopped: after a timeout it runs until the readers' own limits end it.
+//! Time and extracted text are limited, but memory and stack are not, so use it for trusted files only. A thread cannot
+//! be stopped: after a timeout it continues until it finishes or hits a limit of the readers.
 
 use super::parser::{PagesRead, ParseError, Parser, SourceFile};
 use crate::ingest::readers::{self, Limits, ReadDocument, ReadError};
@@ -10,14 +10,14 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::StreamExt as _;
 use std::time::Duration;
 
-/// Reads each document on a thread of this process.
+/// Parses each document on a blocking thread of this process; for trusted files only.
 pub struct ThreadParser {
     time: Duration,
     limits: Limits,
 }
 
 impl ThreadParser {
-    /// Reads each document within `time` and `limits`.
+    /// Creates a parser. `time` is the wall-clock limit per document; `limits` apply to the extracted content.
     #[must_use]
     pub fn new(time: Duration, limits: Limits) -> Self {
         Self { time, limits }
