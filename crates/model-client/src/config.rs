@@ -154,7 +154,7 @@ pub struct TierSettings {
     pub heavy: Vec<RouteSettings>,
     /// Embedding model. All routes must serve the same model: vectors of different models cannot be compared.
     pub embed: Vec<RouteSettings>,
-    /// Reranking model.
+    /// Reranking model. Without routes, hits keep the order of retrieval.
     pub rerank: Vec<RouteSettings>,
 }
 

@@ -53,7 +53,7 @@ pub struct ToolParts {
     pub store: Arc<dyn Store>,
     /// Re-checks a permit's rights at the time of the call.
     pub rules: Arc<dyn AccessRules>,
-    /// Supplies timestamps.
+    /// Supplies the current time.
     pub clock: Arc<dyn Clock>,
     /// Supplies ids of audit rows and ledger entries.
     pub ids: Arc<dyn IdGen>,

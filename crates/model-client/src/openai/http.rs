@@ -28,11 +28,11 @@ pub(crate) const NO_CONNECTION: &str = "no connection";
 /// An endpoint of an OpenAI-compatible server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Endpoint {
-    /// `POST /v1/chat/completions`.
+    /// Chat completions: `POST /v1/chat/completions`.
     Chat,
-    /// `POST /v1/embeddings`.
+    /// Embeddings: `POST /v1/embeddings`.
     Embeddings,
-    /// `POST /v1/rerank`.
+    /// Reranking of passages: `POST /v1/rerank`.
     Rerank,
     /// `POST /rerank`, for servers that offer reranking outside of `/v1`.
     BareRerank,

@@ -19,9 +19,9 @@ pub struct IngestPorts {
     pub rules: Arc<dyn AccessRules>,
     /// The embedding models of the tenants.
     pub embedders: Embedders,
-    /// Supplies timestamps.
+    /// Supplies the current time.
     pub clock: Arc<dyn Clock>,
-    /// Supplies ids.
+    /// Supplies ids of documents and audit rows.
     pub ids: Arc<dyn IdGen>,
 }
 
