@@ -124,11 +124,7 @@ impl ModelMetrics {
                 "Attempts at a backend that failed before the first chunk of an answer.",
                 &["backend", "error_type"],
             )?,
-            refused: counter(
-                "model_requests_refused_total",
-                "Requests rejected because the queue was full or the wait timed out.",
-                &["reason"],
-            )?,
+            refused: counter("model_requests_refused_total", "Requests rejected: queue full or timeout.", &["reason"])?,
             in_flight: gauge("model_backend_in_flight", "Requests in progress at a backend.")?,
             breaker: gauge("model_backend_breaker", "State of the circuit breaker: 0 closed, 1 half-open, 2 open.")?,
             up: gauge("model_backend_up", "Whether the last health check of the backend succeeded: 1 yes, 0 no.")?,
