@@ -19,7 +19,7 @@ use domain::document::NewChunk;
 use domain::ids::{ChunkId, DocumentId};
 use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
-use domain::search::{Passage, RankedPassage, SearchScope};
+use domain::search::{Candidate, Passage, PassageTerms, PassageWords, RankedCandidate, SearchScope, SectionKey};
 use domain::time::Timestamp;
 use sql::{passage_columns, published, searched_generation};
 use uuid::Uuid;
@@ -40,6 +40,20 @@ row! {
 }
 
 row! {
+    /// A candidate. The columns are those of `candidate_columns!` in [`sql`].
+    pub(crate) struct CandidateRow {
+        id: Uuid,
+        document_id: Uuid,
+        chunk_index: i32,
+        page: Option<i32>,
+        section: Option<i64>,
+        classification: TextEnum<Classification>,
+        terms: Option<Vec<u8>>,
+        text: Option<String>,
+    }
+}
+
+row! {
     /// The BM25 score of a passage, and an upper bound for the scores of the query.
     struct LexicalScoreRow {
         score: f32,
@@ -48,7 +62,7 @@ row! {
 }
 
 statements! {
-    LEXICAL: Joined<PassageRow, LexicalScoreRow> = Statement::select(
+    LEXICAL: Joined<CandidateRow, LexicalScoreRow> = Statement::select(
         "document_terms",
         "searching by word",
         include_str!("lexical.sql"),
@@ -141,7 +155,7 @@ impl ChunkRepo for PgTenantTx {
         model: &str,
         scope: &SearchScope,
         limit: u32,
-    ) -> Result<Vec<RankedPassage>, StoreError> {
+    ) -> Result<Vec<RankedCandidate>, StoreError> {
         nearest::nearest(self, embedding, model, scope, limit).await
     }
 
@@ -150,7 +164,7 @@ impl ChunkRepo for PgTenantTx {
         query: &str,
         scope: &SearchScope,
         limit: u32,
-    ) -> Result<Vec<RankedPassage>, StoreError> {
+    ) -> Result<Vec<RankedCandidate>, StoreError> {
         LEXICAL
             .query()
             .bind(self.tenant())
@@ -237,9 +251,26 @@ impl From<PassageRow> for Passage {
     }
 }
 
-impl From<Joined<PassageRow, LexicalScoreRow>> for RankedPassage {
-    fn from(Joined(passage, score): Joined<PassageRow, LexicalScoreRow>) -> Self {
+impl From<CandidateRow> for Candidate {
+    fn from(row: CandidateRow) -> Self {
+        Self {
+            chunk_id: row.id.into(),
+            document_id: row.document_id.into(),
+            chunk_index: row.chunk_index,
+            page: row.page.and_then(|page| u32::try_from(page).ok()),
+            section: row.section.map(SectionKey),
+            classification: row.classification.0,
+            words: match row.terms {
+                Some(terms) => PassageWords::Terms(PassageTerms::from_bytes(terms)),
+                None => PassageWords::Text(row.text.unwrap_or_default()),
+            },
+        }
+    }
+}
+
+impl From<Joined<CandidateRow, LexicalScoreRow>> for RankedCandidate {
+    fn from(Joined(candidate, score): Joined<CandidateRow, LexicalScoreRow>) -> Self {
         let LexicalScoreRow { score, highest } = score;
-        Self { passage: passage.into(), score, share: (score / highest).clamp(0.0, 1.0) }
+        Self { candidate: candidate.into(), score, share: (score / highest).clamp(0.0, 1.0) }
     }
 }

@@ -64,13 +64,15 @@ WITH constant AS (
     ORDER BY score DESC, p.document_id, hit.chunk_index
     LIMIT $9
 )
-SELECT hit.id, best.document_id, best.chunk_index, d.filename, d.title, hit.page, hit.section, hit.content,
-       hit.classification, best.score::real AS score, reach.highest::real AS highest
+SELECT hit.id, best.document_id, best.chunk_index, hit.page, hit.section, hit.classification, hit.terms,
+       CASE WHEN hit.terms IS NULL THEN concat_ws(E'\n', d.filename, d.title, hit.heading, hit.content) END AS text,
+       best.score::real AS score, reach.highest::real AS highest
 FROM best
 CROSS JOIN reach
 JOIN documents d ON d.tenant_id = $1 AND d.id = best.document_id
 CROSS JOIN LATERAL (
-    SELECT c.id, c.page, c.section, c.content, c.classification
+    SELECT c.id, c.page, hashtextextended(c.section, 0) AS section, c.classification, c.terms,
+           coalesce(c.section, '') AS heading, c.content
     FROM document_chunks c
     WHERE c.tenant_id = $1 AND c.document_id = d.id AND c.chunk_index = best.chunk_index
       AND (d.embedding_model IS NULL OR c.embedding_model = d.embedding_model)

@@ -3,6 +3,7 @@
 use crate::classified::HasClass;
 use crate::ids::{ChunkId, DocumentId, UserId};
 use crate::role::{Classification, string_enum};
+use crate::search::PassageTerms;
 use crate::time::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -220,6 +221,8 @@ pub struct NewChunk {
     pub section: Option<String>,
     /// Embedding vector, of the model's dimension and unit length.
     pub embedding: Vec<f32>,
+    /// Terms that searches return with the passage. `None` makes every search read the passage's text instead.
+    pub terms: Option<PassageTerms>,
 }
 
 impl HasClass for Document {

@@ -4,6 +4,7 @@ use crate::classified::HasClass;
 use crate::ids::{ChunkId, DocumentId};
 use crate::role::Classification;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The caller's filters on the documents to search.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -51,11 +52,79 @@ pub struct Passage {
     pub classification: Classification,
 }
 
-/// A passage as ranked by one of the two searches, vector or lexical.
+/// A passage that a search considers, without its text: what ranking needs of it.
 #[derive(Clone, PartialEq, Debug)]
-pub struct RankedPassage {
-    /// The passage and its position.
-    pub passage: Passage,
+pub struct Candidate {
+    /// UUIDv7 of the passage.
+    pub chunk_id: ChunkId,
+    /// Document that the passage is part of.
+    pub document_id: DocumentId,
+    /// Index of the passage within the document, from 0.
+    pub chunk_index: i32,
+    /// Page in the file, from 1.
+    pub page: Option<u32>,
+    /// Identifies the headings above the passage.
+    pub section: Option<SectionKey>,
+    /// Class of the content.
+    pub classification: Classification,
+    /// The words of the passage.
+    pub words: PassageWords,
+}
+
+/// A hash of the headings above a passage. Keys from one store are equal if the headings are; keys of different stores
+/// must not be compared.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SectionKey(pub i64);
+
+/// The words of a candidate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PassageWords {
+    /// The terms that were stored with the passage.
+    Terms(PassageTerms),
+    /// File name, title, section and content on separate lines, for a passage that was stored without terms.
+    Text(String),
+}
+
+/// The distinct terms of a passage as 32-bit hashes. What a term is, and how it is hashed, is up to the code that
+/// ingests and searches; stores only keep the bytes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PassageTerms {
+    /// The hashes in ascending order, big-endian, four bytes each.
+    bytes: Vec<u8>,
+}
+
+impl PassageTerms {
+    /// Sorts the hashes and removes duplicates.
+    #[must_use]
+    pub fn new(hashes: impl IntoIterator<Item = u32>) -> Self {
+        let hashes: BTreeSet<u32> = hashes.into_iter().collect();
+        Self { bytes: hashes.into_iter().flat_map(u32::to_be_bytes).collect() }
+    }
+
+    /// The terms from the bytes of [`Self::as_bytes`], which are not checked.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
+    /// The hashes in ascending order, big-endian, four bytes each.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether a hash is among the terms (a binary search).
+    #[must_use]
+    pub fn contains(&self, hash: u32) -> bool {
+        self.bytes.as_chunks::<4>().0.binary_search(&hash.to_be_bytes()).is_ok()
+    }
+}
+
+/// A candidate as ranked by one of the two searches, vector or lexical.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RankedCandidate {
+    /// The passage, without its text.
+    pub candidate: Candidate,
     /// Cosine similarity for the vector search, BM25 for the lexical one.
     pub score: f32,
     /// The score divided by the highest score that any passage could have for this query, 0 to 1, which makes it
@@ -115,5 +184,20 @@ impl HasClass for Passage {
 impl HasClass for Hit {
     fn class(&self) -> Classification {
         self.passage.class()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_contain_exactly_their_hashes_and_survive_storage() {
+        let hashes = [7, u32::MAX, 0, 256, 7, 0x8000_0001];
+        let terms = PassageTerms::from_bytes(PassageTerms::new(hashes).as_bytes().to_vec());
+        assert_eq!(terms.as_bytes().len(), 4 * 5, "without duplicates");
+        assert!(hashes.iter().all(|hash| terms.contains(*hash)));
+        assert!([1, 6, 8, 255, 257, 0x0100_0000, u32::MAX - 1].iter().all(|hash| !terms.contains(*hash)));
+        assert!(!PassageTerms::default().contains(0));
     }
 }

@@ -4,19 +4,22 @@
 //! vector is compared. If it is small, all of them are compared: the result is exact, and a narrow filter costs no
 //! recall. If it is large, the HNSW index is scanned iteratively until enough passages have passed the filters. If that
 //! scan stops early with too few results, the exact scan runs as well, so the caller always gets up to `limit` passages
-//! if that many match.
+//! if that many match. The exact scan counts for itself and returns nothing if the index is to be used, so a search of
+//! few passages, the usual case, is one statement.
+//!
+//! Vectors are stored, indexed and compared with two bytes per dimension (ADR 45).
 //!
 //! An exact scan costs O(`allowed`). An index scan costs in proportion to `all / allowed`, where `all` is the number of
 //! all passages of the tenant. The index is therefore faster if `allowed / threshold > all / allowed`; without filters,
 //! that is `all > threshold`. The threshold was measured (ADR 18).
 
-use super::sql::{in_scope, passage_columns};
-use super::{PassageRow, document_ids};
+use super::sql::{candidate_columns, count_passages, in_scope};
+use super::{CandidateRow, document_ids};
 use crate::rows::visible_classifications;
 use crate::statement::{Joined, Query, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use domain::ports::StoreError;
-use domain::search::{RankedPassage, SearchScope};
+use domain::search::{RankedCandidate, SearchScope};
 use pgvector::Vector;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -31,14 +34,13 @@ const MAX_CANDIDATES: u32 = 1000;
 const MAX_SCAN_TUPLES: &str = "20000";
 /// The vector type in the text of [`NEAREST_BY_INDEX`], which is replaced by the type with the actual number of
 /// dimensions. A type modifier cannot be a bind parameter, and the index is defined on the type with its modifier.
-const VECTOR_TYPE: &str = "vector(384)";
+const VECTOR_TYPE: &str = "halfvec(384)";
 
 row! {
-    /// The numbers that decide between an exact scan and an index scan; see the module documentation.
-    struct CountsRow {
+    /// Whether the index is used, and how many passages match the filters.
+    struct PreparedRow {
         allowed: i64,
-        all_passages: i64,
-        threshold: i64,
+        prefers_index: bool,
     }
 }
 
@@ -50,33 +52,24 @@ row! {
 }
 
 statements! {
-    /// `$1` to `$7` are the parameters of `in_scope!`.
-    COUNT: CountsRow = Statement::select(
-        "documents",
-        "counting passages",
-        concat!(
-            "SELECT coalesce(sum(d.chunk_count), 0)::bigint AS all_passages, vector_index_above() AS threshold,
-                    coalesce(sum(d.chunk_count) FILTER (WHERE ",
-            in_scope!(),
-            "), 0)::bigint AS allowed
-             FROM documents d WHERE d.tenant_id = $1"
-        ),
-    );
-    /// `$1` to `$7` are the parameters of `in_scope!`, `$8` is the query vector, `$9` the limit. Embeddings are stored
-    /// inline in the table (STORAGE MAIN) and long texts out of line (TOAST), so the scan reads little but vectors.
-    NEAREST_BY_SCAN: Joined<PassageRow, ScoreRow> = Statement::select(
+    /// `$1` to `$7` are the parameters of `in_scope!`, `$8` is the query vector, `$9` the limit, `$10` whether to scan
+    /// even if the index is preferred; without it, there are no rows then. Embeddings and terms are stored inline in
+    /// the table (STORAGE MAIN) and long texts out of line (TOAST), so the scan reads little but vectors.
+    NEAREST_BY_SCAN: Joined<CandidateRow, ScoreRow> = Statement::select(
         "document_chunks",
         "searching by vector",
         concat!(
-            "WITH near AS MATERIALIZED (
-                 SELECT c.id, c.embedding <=> $8 AS distance
+            "WITH counted AS MATERIALIZED (",
+            count_passages!(),
+            "), near AS MATERIALIZED (
+                 SELECT c.id, c.embedding <=> $8::vector::halfvec AS distance
                  FROM documents d
                  JOIN document_chunks c ON c.tenant_id = $1 AND c.document_id = d.id AND c.embedding_model = $2
-                 WHERE ",
+                 WHERE ($10 OR (SELECT NOT prefers_index FROM counted)) AND ",
             in_scope!(),
             " ORDER BY distance, c.id LIMIT $9)
              SELECT ",
-            passage_columns!(),
+            candidate_columns!(),
             ", (1 - near.distance)::real AS score
              FROM near
              JOIN document_chunks c ON c.tenant_id = $1 AND c.id = near.id
@@ -84,24 +77,24 @@ statements! {
              ORDER BY near.distance, c.id"
         ),
     );
-    /// Takes the same parameters as [`NEAREST_BY_SCAN`]. OFFSET 0 keeps the planner from turning the subquery into a
-    /// join; instead, the document of each scanned passage is looked up in a hash table. If the tenant has no index,
-    /// this compares all of its passages.
-    NEAREST_BY_INDEX: Joined<PassageRow, ScoreRow> = Statement::select(
+    /// Takes the first nine parameters of [`NEAREST_BY_SCAN`]. OFFSET 0 keeps the planner from turning the subquery
+    /// into a join; instead, the document of each scanned passage is looked up in a hash table. If the tenant has no
+    /// index, this compares all of its passages.
+    NEAREST_BY_INDEX: Joined<CandidateRow, ScoreRow> = Statement::select(
         "document_chunks",
         "searching by vector",
         concat!(
             "WITH near AS MATERIALIZED (
-                 SELECT c.id, c.embedding::vector(384) <=> $8 AS distance
+                 SELECT c.id, c.embedding::halfvec(384) <=> $8::vector::halfvec AS distance
                  FROM document_chunks c
                  WHERE c.tenant_id = $1 AND c.embedding_model = $2
                    AND c.document_id IN (SELECT d.id FROM documents d WHERE ",
             in_scope!(),
             " OFFSET 0)
-                 ORDER BY c.embedding::vector(384) <=> $8
+                 ORDER BY c.embedding::halfvec(384) <=> $8::vector::halfvec
                  LIMIT $9)
              SELECT ",
-            passage_columns!(),
+            candidate_columns!(),
             ", (1 - near.distance)::real AS score
              FROM near
              JOIN document_chunks c ON c.tenant_id = $1 AND c.id = near.id
@@ -109,17 +102,24 @@ statements! {
              ORDER BY near.distance, c.id"
         ),
     );
-    /// Disables sorting as well, so that the planner reads in index order however small it estimates the table to be.
-    PREPARE_INDEX_SCAN: () = Statement::call(
-        "set_config",
+    /// `$1` to `$7` are the parameters of `in_scope!`, `$8` is `hnsw.ef_search`, `$9` `hnsw.max_scan_tuples`. If the
+    /// index is preferred, this also sets what its scan needs, until the transaction ends. Sorting is disabled as well,
+    /// so that the planner reads in index order however small it estimates the table to be.
+    PREPARE: PreparedRow = Statement::select(
+        "documents",
         "preparing a vector search",
-        "SELECT set_config('hnsw.ef_search', $1, true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
-                set_config('hnsw.max_scan_tuples', $2, true), set_config('enable_sort', 'off', true)",
-    );
-    END_INDEX_SCAN: () = Statement::call(
-        "set_config",
-        "ending a vector search",
-        "SELECT set_config('enable_sort', 'on', true)",
+        concat!(
+            "SELECT allowed, prefers_index,
+                    CASE WHEN prefers_index
+                         THEN array[set_config('hnsw.ef_search', $8, true),
+                                    set_config('hnsw.iterative_scan', 'relaxed_order', true),
+                                    set_config('hnsw.max_scan_tuples', $9, true),
+                                    set_config('enable_sort', 'off', true)]
+                    END AS settings
+             FROM (",
+            count_passages!(),
+            ") AS counted"
+        ),
     );
 }
 
@@ -152,45 +152,45 @@ pub(super) async fn nearest(
     model: &str,
     scope: &SearchScope,
     limit: u32,
-) -> Result<Vec<RankedPassage>, StoreError> {
+) -> Result<Vec<RankedCandidate>, StoreError> {
     let vector = Vector::from(embedding.to_vec());
     let search = Search { tenant: tx.tenant(), model, scope, vector, limit: i64::from(limit) };
-    let counts: CountsRow = search.bind_scope(COUNT.query()).fetch_one(tx.connection()).await?;
-    if counts.prefers_index() {
-        let found = search_index(tx, &search, embedding.len(), limit).await?;
-        if i64::try_from(found.len()).is_ok_and(|count| count >= counts.allowed.min(search.limit)) {
-            return Ok(found);
-        }
+    let found = scan(tx, &search, false).await?;
+    if !found.is_empty() {
+        return Ok(found);
     }
-    let scan = search.bind_scope(NEAREST_BY_SCAN.query()).bind(&search.vector).bind(search.limit);
-    scan.fetch_all(tx.connection()).await
+    // Either nothing matches, or the index is preferred.
+    let candidates = limit.saturating_mul(CANDIDATES_PER_PASSAGE).clamp(MIN_CANDIDATES, MAX_CANDIDATES);
+    let prepare = search.bind_scope(PREPARE.query()).bind(candidates.to_string()).bind(MAX_SCAN_TUPLES);
+    let prepared: PreparedRow = prepare.fetch_one(tx.connection()).await?;
+    if !prepared.prefers_index {
+        return Ok(found);
+    }
+    let found = search_index(tx, &search, embedding.len()).await?;
+    if i64::try_from(found.len()).is_ok_and(|count| count >= prepared.allowed.min(search.limit)) {
+        return Ok(found);
+    }
+    scan(tx, &search, true).await
 }
 
-impl CountsRow {
-    fn prefers_index(&self) -> bool {
-        i128::from(self.allowed).pow(2) > i128::from(self.threshold) * i128::from(self.all_passages)
-    }
+async fn scan(tx: &mut PgTenantTx, search: &Search<'_>, always: bool) -> Result<Vec<RankedCandidate>, StoreError> {
+    let scan = search.bind_scope(NEAREST_BY_SCAN.query()).bind(&search.vector).bind(search.limit).bind(always);
+    scan.fetch_all(tx.connection()).await
 }
 
 async fn search_index(
     tx: &mut PgTenantTx,
     search: &Search<'_>,
     dimensions: usize,
-    limit: u32,
-) -> Result<Vec<RankedPassage>, StoreError> {
-    let candidates = limit.saturating_mul(CANDIDATES_PER_PASSAGE).clamp(MIN_CANDIDATES, MAX_CANDIDATES);
-    let prepare = PREPARE_INDEX_SCAN.query().bind(candidates.to_string()).bind(MAX_SCAN_TUPLES);
-    prepare.execute(tx.connection()).await?;
-    let sql = NEAREST_BY_INDEX.sql().replace(VECTOR_TYPE, &format!("vector({dimensions})"));
+) -> Result<Vec<RankedCandidate>, StoreError> {
+    let sql = NEAREST_BY_INDEX.sql().replace(VECTOR_TYPE, &format!("halfvec({dimensions})"));
     // Safe from injection: the SQL is a literal in this crate and the only substitution is an integer.
     let query = search.bind_scope(NEAREST_BY_INDEX.query_as_sql(AssertSqlSafe(sql)));
-    let found = query.bind(&search.vector).bind(search.limit).fetch_all(tx.connection()).await?;
-    END_INDEX_SCAN.query().execute(tx.connection()).await?;
-    Ok(found)
+    query.bind(&search.vector).bind(search.limit).fetch_all(tx.connection()).await
 }
 
-impl From<Joined<PassageRow, ScoreRow>> for RankedPassage {
-    fn from(Joined(passage, ScoreRow { score }): Joined<PassageRow, ScoreRow>) -> Self {
-        Self { passage: passage.into(), score, share: score.clamp(0.0, 1.0) }
+impl From<Joined<CandidateRow, ScoreRow>> for RankedCandidate {
+    fn from(Joined(candidate, ScoreRow { score }): Joined<CandidateRow, ScoreRow>) -> Self {
+        Self { candidate: candidate.into(), score, share: score.clamp(0.0, 1.0) }
     }
 }

@@ -11,6 +11,7 @@ use crate::tx::PgTenantTx;
 use domain::document::NewChunk;
 use domain::ids::DocumentId;
 use domain::ports::{StoreError, Work};
+use domain::search::PassageTerms;
 use domain::time::Timestamp;
 use pgvector::Vector;
 
@@ -66,13 +67,13 @@ statements! {
         "storing passages",
         "INSERT INTO document_chunks
              (id, tenant_id, document_id, chunk_index, content, token_count, page, section, classification,
-              embedding, embedding_model, created_at)
+              embedding, terms, embedding_model, created_at)
          SELECT new.id, d.tenant_id, d.id, new.chunk_index, new.content, new.token_count, new.page, new.section,
-                d.classification, new.embedding, $2, $3
+                d.classification, new.embedding::halfvec, new.terms, $2, $3
          FROM documents d,
               unnest($4::uuid[], $5::integer[], $6::text[], $7::integer[], $8::integer[], $9::text[],
-                     $10::vector[])
-              AS new (id, chunk_index, content, token_count, page, section, embedding)
+                     $10::vector[], $11::bytea[])
+              AS new (id, chunk_index, content, token_count, page, section, embedding, terms)
          WHERE d.id = $1",
     );
     INSERT_TERMS: Scalar<i64> = Statement::insert(
@@ -184,6 +185,7 @@ async fn insert_passages(
             .bind(batch.iter().map(|c| c.page).collect::<Vec<_>>())
             .bind(batch.iter().map(|c| c.section.as_deref()).collect::<Vec<_>>())
             .bind(batch.iter().map(|c| Vector::from(c.embedding.clone())).collect::<Vec<_>>())
+            .bind(batch.iter().map(|c| c.terms.as_ref().map(PassageTerms::as_bytes)).collect::<Vec<_>>())
             .execute(tx.connection())
             .await?;
     }

@@ -8,6 +8,16 @@ macro_rules! passage_columns {
     };
 }
 
+/// The columns of [`super::CandidateRow`]. The text is read only for passages that were stored without terms.
+macro_rules! candidate_columns {
+    () => {
+        "c.id, c.document_id, c.chunk_index, c.page, hashtextextended(c.section, 0) AS section, c.classification,
+         c.terms,
+         CASE WHEN c.terms IS NULL
+              THEN concat_ws(E'\\n', d.filename, d.title, coalesce(c.section, ''), c.content) END AS text"
+    };
+}
+
 /// Condition for documents that can be searched: they have been published and have not failed since. A document that is
 /// being ingested again stays searchable with its old passages until the new ones replace them. A document that is
 /// ready but has no embedding model was loaded by another program.
@@ -41,4 +51,19 @@ macro_rules! in_scope {
     };
 }
 
-pub(super) use {in_scope, passage_columns, published, searched_generation};
+/// Number of the tenant's passages that match the search scope (`allowed`), and whether the index finds them faster
+/// than an exact scan (`prefers_index`). `$1` to `$7` are the parameters of `in_scope!`.
+macro_rules! count_passages {
+    () => {
+        concat!(
+            "SELECT allowed, allowed::numeric * allowed > vector_index_above()::numeric * every AS prefers_index
+             FROM (SELECT coalesce(sum(d.chunk_count), 0)::bigint AS every,
+                          coalesce(sum(d.chunk_count) FILTER (WHERE ",
+            in_scope!(),
+            "), 0)::bigint AS allowed
+                   FROM documents d WHERE d.tenant_id = $1) AS number"
+        )
+    };
+}
+
+pub(super) use {candidate_columns, count_passages, in_scope, passage_columns, published, searched_generation};

@@ -4,13 +4,14 @@ use crate::catalog::{as_app, as_superuser};
 use crate::store::world;
 use data::testing::TestError;
 use domain::document::{NewChunk, NewDocument, StatusChange};
-use domain::ids::{DocumentId, TenantId};
+use domain::ids::{ChunkId, DocumentId, TenantId};
 use domain::ports::{Clock, IdGen, NewTenant};
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
-use domain::search::{SearchFilters, SearchScope};
+use domain::search::{RankedCandidate, SearchFilters, SearchScope};
 use fakes::suite::{World, identity, scope};
 use sqlx::{AssertSqlSafe, Row};
+use std::collections::HashMap;
 
 async fn create_tenant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
     let tenant = NewTenant { id: world.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
@@ -66,6 +67,7 @@ async fn ingest_as(
         page: None,
         section: None,
         embedding: vec![1.0],
+        terms: None,
     });
     let mut tx = world.store.begin(scope).await?;
     tx.documents().insert(&document, Classification::Restricted, world.clock.now()).await?;
@@ -85,7 +87,12 @@ async fn search(world: &World, scope: &TenantScope, query: &str) -> Result<Vec<(
     let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
     let mut tx = world.store.begin(scope).await?;
     let hits = tx.chunks().lexical(query, &within, 10).await?;
-    Ok(hits.into_iter().map(|hit| (hit.passage.content, hit.score)).collect())
+    let ids: Vec<ChunkId> = hits.iter().map(|hit| hit.candidate.chunk_id).collect();
+    let passages = tx.chunks().by_ids(&ids, Classification::Internal).await?;
+    let mut texts: HashMap<ChunkId, String> =
+        passages.into_iter().map(|passage| (passage.chunk_id, passage.content)).collect();
+    let text = |hit: RankedCandidate| Some((texts.remove(&hit.candidate.chunk_id)?, hit.score));
+    hits.into_iter().map(text).collect::<Option<_>>().ok_or_else(|| "a candidate without a text".into())
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::catalog::{TENANT_A, TENANT_B, as_superuser, leaks};
 use data::testing::{TestDb, TestError};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use uuid::Uuid;
 
 macro_rules! migration {
     ($name:literal) => {
@@ -48,7 +49,7 @@ async fn passages_and_terms_move_into_their_tenants_partitions() -> Result<(), T
         run(&mut superuser, &rows.replace("$1", &format!("'{tenant}'::uuid"))).await?;
     }
     run(&mut superuser, migration!("0009_passage_index")).await?;
-    let moved: Vec<(uuid::Uuid, String, i64)> = sqlx::query_as(
+    let moved: Vec<(Uuid, String, i64)> = sqlx::query_as(
         "SELECT c.tenant_id, d.embedding_model || ' ' || t.embedding_model || ' ' || w.embedding_model || ' '
             || d.language,
                 count(*)
@@ -85,7 +86,7 @@ async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), 
             VALUES ($2, $1, 'doc.read', 'intent', 'pending', $2, now() - interval '40 days', '{\"n\": 1.50}'),
                    (gen_random_uuid(), $1, 'doc.read', 'outcome', 'success', $2, now() - interval '40 days', '{}'),
                    ($3, $1, 'chat.request', 'intent', 'pending', $3, now() - interval '1 day', '{}')";
-    let ids = ["$1", "$2", "$3"].into_iter().zip([TENANT_A, TENANT_B, uuid::Uuid::from_u128(0xc)]);
+    let ids = ["$1", "$2", "$3"].into_iter().zip([TENANT_A, TENANT_B, Uuid::from_u128(0xc)]);
     run(&mut superuser, &ids.fold(rows.to_owned(), |sql, (at, id)| sql.replace(at, &format!("'{id}'")))).await?;
     run(&mut superuser, migration!("0011_audit_chain")).await?;
     let recover = "SELECT recovered FROM audit_recover(NULL) AS recovered";
@@ -126,7 +127,7 @@ async fn token_counts_are_carried_over() -> Result<(), TestError> {
         run(&mut superuser, &rows.replace("$1", &format!("'{tenant}'::uuid"))).await?;
     }
     run(&mut superuser, migration!("0015_model_calls_and_budgets")).await?;
-    let moved: Vec<(uuid::Uuid, String, Option<uuid::Uuid>, i64, i64, i64)> = sqlx::query_as(
+    let moved: Vec<(Uuid, String, Option<Uuid>, i64, i64, i64)> = sqlx::query_as(
         "SELECT tenant_id, day::text, user_id, input_tokens, output_tokens, cost_micros FROM usage_days ORDER BY 1",
     )
     .fetch_all(&mut superuser)
@@ -168,4 +169,80 @@ async fn old_server_counts(db: &TestDb, superuser: &mut PgConnection) -> Result<
     .await?;
     assert_eq!(counted, [("2026-01-01".to_owned(), 15, 27), ("2026-01-02".to_owned(), 10, 20)]);
     Ok(())
+}
+
+/// Vectors keep their values at two bytes per dimension, in partitions that exist and in new ones; passages have no
+/// terms until they are ingested again. A tenant that had a vector index gets a job that builds the new one.
+#[tokio::test]
+async fn vectors_are_halved_and_their_indexes_queued() -> Result<(), TestError> {
+    let db = TestDb::create_empty().await?;
+    let mut superuser = as_superuser(&db).await?;
+    let later = [
+        migration!("0009_passage_index"),
+        migration!("0010_queue"),
+        migration!("0011_audit_chain"),
+        migration!("0012_identity"),
+        migration!("0013_idempotency"),
+        migration!("0014_settings_and_classification"),
+        migration!("0015_model_calls_and_budgets"),
+        migration!("0016_given_roles_and_logins"),
+        migration!("0017_uploads"),
+        migration!("0018_sources_and_classes"),
+    ];
+    for migration in MIGRATIONS_BEFORE_PARTITIONS.into_iter().chain(later) {
+        run(&mut superuser, migration).await?;
+    }
+    store_passages_with_an_index(&mut superuser).await?;
+    run(&mut superuser, migration!("0019_light_candidates")).await?;
+    run(&mut superuser, &format!("INSERT INTO tenants (id, name, slug) VALUES ('{}', 'c', 'c')", Uuid::from_u128(0xc)))
+        .await?;
+    let kept: Vec<(Uuid, i64)> = sqlx::query_as(
+        "SELECT tenant_id, count(*) FROM document_chunks
+         WHERE embedding = '[0.6, -0.8]'::halfvec AND terms IS NULL GROUP BY 1 ORDER BY 1",
+    )
+    .fetch_all(&mut superuser)
+    .await?;
+    assert_eq!(kept, [(TENANT_A, 2), (TENANT_B, 2)]);
+    let columns: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT format_type(a.atttypid, NULL) || ' ' || a.attstorage::text, count(*)
+         FROM pg_attribute a
+         WHERE a.attname IN ('embedding', 'terms') AND a.attrelid::regclass::text LIKE 'document_chunks%'
+         GROUP BY 1 ORDER BY 1",
+    )
+    .fetch_all(&mut superuser)
+    .await?;
+    // The parent, the partition for nobody, and those of three tenants.
+    assert_eq!(columns, [("bytea m".to_owned(), 5), ("halfvec m".to_owned(), 5)]);
+    let queued: Vec<(Uuid, String)> =
+        sqlx::query_as("SELECT tenant_id, kind::text FROM jobs").fetch_all(&mut superuser).await?;
+    assert_eq!(queued, [(TENANT_A, "vector_index".to_owned())]);
+    let indexes: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%hnsw%'")
+        .fetch_one(&mut superuser)
+        .await?;
+    assert_eq!(indexes, 0);
+    assert_eq!(leaks(&mut superuser).await?, Vec::<String>::new());
+    Ok(())
+}
+
+/// Stores two passages in each of two tenants, and creates a vector index in the first.
+async fn store_passages_with_an_index(superuser: &mut PgConnection) -> Result<(), TestError> {
+    for tenant in [TENANT_A, TENANT_B] {
+        let rows = "
+            INSERT INTO tenants (id, name, slug) VALUES ($1, $1::text, 'tenant-' || right($1::text, 1));
+            INSERT INTO users (id, tenant_id, issuer, external_id) VALUES ($1, $1, 'issuer', 'subject');
+            INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256,
+                                   storage_path, status, chunk_count)
+                VALUES ($1, $1, $1, '', '', '', 0, repeat('0', 64), '', 'ready', 2);
+            INSERT INTO document_chunks (tenant_id, document_id, chunk_index, content, classification, embedding,
+                                         embedding_model)
+                SELECT $1, $1, index, 'passage', 'internal', '[0.6, -0.8]', 'model'
+                FROM generate_series(0, 1) AS index";
+        run(superuser, &rows.replace("$1", &format!("'{tenant}'::uuid"))).await?;
+    }
+    let index = "DO $$ BEGIN
+        EXECUTE format('CREATE INDEX %I ON %I USING hnsw ((embedding::vector(2)) vector_cosine_ops)
+                        WHERE embedding_model = %L',
+                       vector_index_name('$1', 'model'), passage_partition('$1'), 'model');
+        END $$";
+    run(superuser, &index.replace("$1", &TENANT_A.to_string())).await
 }

@@ -10,7 +10,7 @@ use domain::ids::{DocumentId, TenantId};
 use domain::ports::{Clock, IdGen, JobFilter, NewTenant, Store, Work};
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
-use domain::search::{RankedPassage, SearchFilters, SearchScope};
+use domain::search::{RankedCandidate, SearchFilters, SearchScope};
 use fakes::suite::{World, identity, scope};
 use futures::future::try_join_all;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -71,6 +71,7 @@ fn chunks(world: &World, numbers: &mut PseudoRandom) -> Vec<NewChunk> {
         page: None,
         section: None,
         embedding: numbers.vector(Some(&centre)),
+        terms: None,
     };
     (0..PER_DOCUMENT).map(passage).collect()
 }
@@ -140,7 +141,7 @@ async fn nearest(
     vector: &[f32],
     clearance: Classification,
     limit: u32,
-) -> Result<Vec<RankedPassage>, TestError> {
+) -> Result<Vec<RankedCandidate>, TestError> {
     let within = SearchScope { filters: SearchFilters::default(), clearance };
     let mut tx = store.begin(scope).await?;
     let found = tx.chunks().nearest(vector, MODEL, &within, limit).await?;
@@ -148,8 +149,8 @@ async fn nearest(
     Ok(found)
 }
 
-fn ids(hits: &[RankedPassage]) -> BTreeSet<Uuid> {
-    hits.iter().map(|hit| hit.passage.chunk_id.as_uuid()).collect()
+fn ids(hits: &[RankedCandidate]) -> BTreeSet<Uuid> {
+    hits.iter().map(|hit| hit.candidate.chunk_id.as_uuid()).collect()
 }
 
 /// Returns how often an index was scanned. PostgreSQL flushes the statistics of a connection at its end, so this waits
@@ -200,7 +201,7 @@ async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
         let hits = nearest(&*world.store, &ada, query, *clearance, 50).await?;
         assert_eq!(hits.len(), 50);
         assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score), "best first");
-        assert!(hits.iter().all(|hit| hit.passage.classification <= *clearance));
+        assert!(hits.iter().all(|hit| hit.candidate.classification <= *clearance));
         if *clearance == Classification::Public {
             assert_eq!(ids(&hits), ids(exact), "a search over a tenth is an exact scan");
         }

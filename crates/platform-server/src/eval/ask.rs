@@ -38,7 +38,7 @@ pub struct QuestionResult<'s> {
     /// The other rankings in the order of [`ALTERNATIVES`]; empty without a comparison.
     pub others: Vec<Ranking>,
     /// All candidates of the vector and the lexical search; empty without a comparison.
-    pub candidates: Vec<Fused>,
+    pub candidates: Vec<Fused<Passage>>,
     /// The answer, if [`AskOptions::answers`] is set.
     pub answer: Option<Answer>,
     /// Duration of the search.
@@ -98,7 +98,7 @@ pub async fn ask<'s>(session: &Session, question: &'s Question, options: AskOpti
 }
 
 /// Ranks the passages by each of [`ALTERNATIVES`], without the configured boost for a second passage on a page.
-async fn compare(session: &Session, question: &Question) -> Result<(Vec<Ranking>, Vec<Fused>)> {
+async fn compare(session: &Session, question: &Question) -> Result<(Vec<Ranking>, Vec<Fused<Passage>>)> {
     let search = &session.platform.retrieval;
     let plain = |(_, fusion)| RetrievalParams { fusion, second_on_page: 0.0, ..search.params() };
     let within = full_scope(session);

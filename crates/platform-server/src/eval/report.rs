@@ -159,7 +159,7 @@ fn question(session: &Session, result: &QuestionResult<'_>) -> Value {
         value[*name] = ranked(session, result, ranking);
     }
     if !result.candidates.is_empty() {
-        let candidate = |fused: &Fused| {
+        let candidate = |fused: &Fused<Passage>| {
             let mut value = located(session, result, &fused.passage);
             value["score"] = json!(fused.score);
             value["similarity"] = json!(fused.similarity);

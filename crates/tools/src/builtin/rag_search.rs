@@ -94,14 +94,11 @@ impl Tool for RagSearch {
             clearance: call.clearance,
         };
         let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
-        let failed = ToolError::store(ToolName::RagSearch);
         let limits = ModelLimits { any: call.model_limit, cloud: call.cloud_limit };
         let search = self.search.clone().with_model_limits(limits).recording_calls(call.models);
+        let search = search.with_surroundings(arguments.surroundings);
         let found = search.search(&call.scope, arguments.query.as_str(), &within, top_k).await;
-        let mut found = found.map_err(&failed)?;
-        if arguments.surroundings {
-            self.search.surround(&call.scope, &mut found, call.clearance).await.map_err(&failed)?;
-        }
+        let found = found.map_err(ToolError::store(ToolName::RagSearch))?;
         Ok(Classified::from_content(ToolResult::Retrieval(found)))
     }
 }

@@ -5,6 +5,7 @@ use super::chunk::Chunk;
 use super::failure::{CurrentClassification, ProcessError};
 use super::progress::Reporter;
 use crate::calls::CallRecorder;
+use crate::retrieval::passage_terms;
 use domain::document::NewChunk;
 use domain::ids::ChunkId;
 use domain::model::{EmbedPurpose, EmbedRequest, EmbeddingModel};
@@ -22,6 +23,8 @@ pub(super) struct Embedding<'a> {
     pub(super) classification: CurrentClassification<'a>,
     /// Supplies the ids of the new chunks.
     pub(super) ids: &'a dyn IdGen,
+    /// The document's file name.
+    pub(super) doc: &'a str,
     /// The document's title.
     pub(super) title: &'a str,
     /// Number of chunks per request. Requests for other documents can run between two batches.
@@ -63,6 +66,7 @@ impl Embedding<'_> {
             id: ChunkId::from_uuid(self.ids.uuid()),
             chunk_index: to_i32(chunk.index),
             context: lexical_context(self.title, chunk.section.as_deref()),
+            terms: Some(passage_terms(self.doc, self.title, chunk.section.as_deref(), &chunk.content)),
             content: chunk.content,
             token_count: to_i32(chunk.token_count),
             page: chunk.page.map(to_i32),

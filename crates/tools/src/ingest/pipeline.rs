@@ -141,6 +141,7 @@ impl IngestInner {
             caller: *caller,
             classification,
             ids: &*self.ports.ids,
+            doc: &document.filename,
             title: read.title.as_deref().unwrap_or(&document.title),
             batch: self.settings.embed_batch,
         };

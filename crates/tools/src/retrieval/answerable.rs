@@ -7,9 +7,10 @@
 
 use super::fused::Fused;
 use super::params::RetrievalParams;
+use super::terms::{hash, whole_text};
 use super::words;
 use domain::ids::DocumentId;
-use domain::search::Passage;
+use domain::search::{Candidate, Passage, PassageWords};
 use std::collections::{HashMap, HashSet};
 
 /// The confidence is multiplied by this if no hit names a tag of the question.
@@ -38,26 +39,30 @@ impl QueryTerms {
     /// Analyses a query. `candidates` are all passages that the search considered; they determine the weight of each
     /// word (IDF as in BM25), so a word that no candidate contains has the highest weight.
     #[must_use]
-    pub fn new<'p>(query: &str, candidates: impl Iterator<Item = &'p Passage>) -> Self {
-        let mut words: Vec<String> = words::content_stems(query).into_iter().collect();
-        words.sort();
-        let mut counts = vec![0.0_f32; words.len()];
-        let mut total = 0.0_f32;
-        for passage in candidates {
-            total += 1.0;
-            for (count, contained) in counts.iter_mut().zip(contained(passage, &words)) {
-                *count += f32::from(u8::from(contained));
+    pub fn new<'p>(query: &str, candidates: impl Iterator<Item = &'p Candidate>) -> Self {
+        let mut stems: Vec<String> = words::content_stems(query).into_iter().collect();
+        stems.sort_unstable();
+        let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
+        let hashes: Vec<u32> = stems.iter().map(|stem| hash(stem)).collect();
+        let mut counts = vec![0_u32; stems.len()];
+        let mut total = 0_u32;
+        for candidate in candidates {
+            total += 1;
+            match &candidate.words {
+                PassageWords::Terms(terms) => add(&mut counts, hashes.iter().map(|hash| terms.contains(*hash))),
+                PassageWords::Text(text) => add(&mut counts, words::contained(text, &stems)),
             }
         }
+        let total = total as f32;
         let idf = |count: f32| (1.0 + (total - count + 0.5) / (count + 0.5)).ln();
-        let total_weight: f32 = counts.iter().map(|count| idf(*count)).sum();
-        let missing_weight = counts.iter().filter(|count| **count == 0.0).count() as f32 * idf(0.0);
+        let total_weight: f32 = counts.iter().map(|count| idf(*count as f32)).sum();
+        let missing_weight = counts.iter().filter(|count| **count == 0).count() as f32 * idf(0.0);
         Self { tags: words::tags(query), missing: if total_weight > 0.0 { missing_weight / total_weight } else { 0.0 } }
     }
 
     /// The hits that belong to documents whose hits together name all of the query's tags. If no single document
     /// qualifies but all hits together name all tags, returns all hits; if a tag occurs in no hit, returns none.
-    fn on_topic<'h>(&self, hits: &'h [Fused]) -> Vec<&'h Fused> {
+    fn on_topic<'h>(&self, hits: &'h [Fused<Passage>]) -> Vec<&'h Fused<Passage>> {
         let mut named: HashMap<DocumentId, HashSet<String>> = HashMap::new();
         for Fused { passage, .. } in hits {
             named.entry(passage.document_id).or_default().extend(words::tags(&whole_text(passage)));
@@ -67,8 +72,9 @@ impl QueryTerms {
         if !names_all_tags(&all_named) {
             return Vec::new();
         }
-        let in_matching_document = |hit: &&Fused| named.get(&hit.passage.document_id).is_some_and(names_all_tags);
-        let matching: Vec<&Fused> = hits.iter().filter(in_matching_document).collect();
+        let in_matching_document =
+            |hit: &&Fused<Passage>| named.get(&hit.passage.document_id).is_some_and(names_all_tags);
+        let matching: Vec<&Fused<Passage>> = hits.iter().filter(in_matching_document).collect();
         if matching.is_empty() { hits.iter().collect() } else { matching }
     }
 }
@@ -76,7 +82,7 @@ impl QueryTerms {
 /// Rates `hits`, which must be sorted best first. If none of the rated hits has a similarity, because there was no
 /// query vector, only the BM25 scores are used.
 #[must_use]
-pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Evidence {
+pub fn weigh(terms: &QueryTerms, hits: &[Fused<Passage>], params: &RetrievalParams) -> Evidence {
     if hits.is_empty() {
         return Evidence { confidence: 0.0, tags_found: terms.tags.is_empty(), answerable: false };
     }
@@ -95,39 +101,40 @@ pub fn weigh(terms: &QueryTerms, hits: &[Fused], params: &RetrievalParams) -> Ev
 }
 
 /// Weighted sum of the hit's similarity and normalized BM25 score, without the page bonus and the reranker's score.
-fn strength(hit: &Fused, lexical_weight: f32) -> f32 {
+fn strength(hit: &Fused<Passage>, lexical_weight: f32) -> f32 {
     let similarity = hit.similarity.unwrap_or_default().clamp(0.0, 1.0);
     (1.0 - lexical_weight) * similarity + lexical_weight * hit.bm25_share.unwrap_or_default()
 }
 
-/// Returns for each stem whether it occurs in the passage.
-fn contained(passage: &Passage, stems: &[String]) -> Vec<bool> {
-    let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
-    words::contained(&whole_text(passage), &stems)
-}
-
-/// File name, title, section and content: all text that a citation shows.
-fn whole_text(passage: &Passage) -> String {
-    let section = passage.section.as_deref().unwrap_or_default();
-    format!("{}\n{}\n{section}\n{}", passage.doc, passage.title, passage.content)
+/// Adds 1 to each count whose word is contained.
+fn add(counts: &mut [u32], contained: impl IntoIterator<Item = bool>) {
+    for (count, contained) in counts.iter_mut().zip(contained) {
+        *count += u32::from(contained);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::passage;
+    use super::super::testing::{candidate_of, passage};
     use super::*;
     use proptest::prelude::*;
 
     const BOLTS: &str = "The casing tie bolts of P-101A/B are tightened to 480 Nm in three passes.";
     const STRAINER: &str = "Clean the suction strainer of P-101A/B when its differential pressure exceeds 0.25 bar.";
 
-    fn hit(id: u128, text: &str, similarity: impl Into<Option<f32>>, words: f32) -> Fused {
+    fn hit(id: u128, text: &str, similarity: impl Into<Option<f32>>, words: f32) -> Fused<Passage> {
         let passage = passage(id, 1, Some(1), text);
         Fused { passage, score: 1.0, similarity: similarity.into(), bm25: Some(20.0 * words), bm25_share: Some(words) }
     }
 
-    fn evidence(query: &str, hits: &[Fused]) -> Evidence {
-        let terms = QueryTerms::new(query, hits.iter().map(|hit| &hit.passage));
+    fn evidence(query: &str, hits: &[Fused<Passage>]) -> Evidence {
+        let candidates: Vec<Candidate> = hits.iter().map(|hit| candidate_of(&hit.passage)).collect();
+        let terms = QueryTerms::new(query, candidates.iter());
+        let without_terms = candidates.into_iter().zip(hits).map(|(candidate, hit)| {
+            let words = PassageWords::Text(whole_text(&hit.passage));
+            Candidate { words, ..candidate }
+        });
+        assert_eq!(terms, QueryTerms::new(query, without_terms.collect::<Vec<_>>().iter()), "{query}");
         weigh(&terms, hits, &RetrievalParams::default())
     }
 
@@ -190,7 +197,7 @@ mod tests {
             texts in proptest::collection::vec((".{0,80}", proptest::option::of(-1.0_f32..=1.0)), 0..6),
         ) {
             let hits = texts.iter().enumerate();
-            let hits: Vec<Fused> =
+            let hits: Vec<Fused<Passage>> =
                 hits.map(|(n, (text, similarity))| hit(n as u128, text, *similarity, 0.3)).collect();
             let evidence = evidence(&query, &hits);
             prop_assert!((0.0..=1.0).contains(&evidence.confidence), "{evidence:?}");

@@ -1,10 +1,13 @@
 //! Ranks the same candidates with several parameter sets, for `eval` runs.
 
-use super::{Fused, HybridSearch, QueryVector, RetrievalParams, fuse};
-use domain::ids::DocumentId;
+use super::fused::Lists;
+use super::reads::Reads;
+use super::select::TextsById;
+use super::{Fused, HybridSearch, QueryVector, Ranked, RetrievalParams, fuse};
+use domain::ids::{ChunkId, DocumentId};
 use domain::ports::StoreError;
 use domain::scope::TenantScope;
-use domain::search::{Retrieval, SearchFilters, SearchScope};
+use domain::search::{Passage, Retrieval, SearchFilters, SearchScope};
 
 /// The `k` of recall@k when the vector index is measured.
 const RECALL_AT: usize = 5;
@@ -15,7 +18,7 @@ const SIMILARITY_TOLERANCE: f32 = 1e-6;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Comparison {
     /// All candidates of vector and lexical search with their scores, ordered by the search's own parameters.
-    pub candidates: Vec<Fused>,
+    pub candidates: Vec<Fused<Passage>>,
     /// One result per parameter set, in the order of the argument `rankings`.
     pub results: Vec<Retrieval>,
 }
@@ -42,12 +45,22 @@ impl HybridSearch {
     ) -> Result<Comparison, StoreError> {
         let vector = self.embed(scope, query).await?;
         let degraded = vector.is_err();
-        let (near, lexical) = self.candidates(scope, query, vector.ok(), within).await?;
-        let results = rankings.iter().map(|params| {
+        let mut reads = Reads::new(&*self.store, scope, within.clearance);
+        let Lists { near, lexical } = self.candidates(&mut reads, query, vector.ok(), within).await?;
+        let mut results = Vec::with_capacity(rankings.len());
+        for params in rankings {
             let other = Self { params: *params, ..self.clone() };
-            Retrieval { degraded, ..other.rank(query, fuse(near.clone(), lexical.clone(), params), top_k) }
-        });
-        Ok(Comparison { results: results.collect(), candidates: fuse(near, lexical, &self.params) })
+            let fused = fuse(near.clone(), lexical.clone(), params);
+            let ranked = Ranked { fused, texts: TextsById::new(), scores: None };
+            results.push(Retrieval { degraded, ..other.select(&mut reads, query, ranked, top_k).await? });
+        }
+        let candidates = fuse(near, lexical, &self.params);
+        let ids: Vec<ChunkId> = candidates.iter().map(Fused::id).collect();
+        let passages = reads.passages(&ids).await?;
+        reads.end().await?;
+        let mut texts: TextsById = passages.into_iter().map(|passage| (passage.chunk_id, passage)).collect();
+        let with_text = |one: Fused<_>| texts.remove(&one.id()).map(|passage| one.with(passage));
+        Ok(Comparison { candidates: candidates.into_iter().filter_map(with_text).collect(), results })
     }
 
     /// Recall@5 of the vector index: the share of the five passages nearest to `query` that it finds, 0 to 1. The exact

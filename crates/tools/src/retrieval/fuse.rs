@@ -5,17 +5,19 @@
 //! depend on the query. Rank fusion loses that information, and so does min-max normalization of each list, where the
 //! best of a bad list counts as much as the best of a good one.
 
-use super::fused::{Fused, entry, sorted};
+use super::fused::{Fused, Sum};
 use super::params::{Fusion, RetrievalParams};
 use super::reciprocal_rank::reciprocal_rank;
-use domain::ids::ChunkId;
-use domain::search::RankedPassage;
-use std::collections::HashMap;
+use domain::search::{Candidate, RankedCandidate};
 
 /// Fuses both lists with the method of [`RetrievalParams::fusion`]. Returns the best first; ties are ordered by passage
 /// id.
 #[must_use]
-pub fn fuse(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
+pub fn fuse(
+    vector: Vec<RankedCandidate>,
+    lexical: Vec<RankedCandidate>,
+    params: &RetrievalParams,
+) -> Vec<Fused<Candidate>> {
     match params.fusion {
         Fusion::Shares => weighted_sum(vector, lexical, params),
         Fusion::ReciprocalRank => reciprocal_rank(vector, lexical),
@@ -26,25 +28,29 @@ pub fn fuse(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &Re
 
 /// Adds the weighted normalized scores; a passage missing from one list scores 0 there. If one list is empty, the other
 /// gets the whole weight.
-fn weighted_sum(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>, params: &RetrievalParams) -> Vec<Fused> {
+fn weighted_sum(
+    vector: Vec<RankedCandidate>,
+    lexical: Vec<RankedCandidate>,
+    params: &RetrievalParams,
+) -> Vec<Fused<Candidate>> {
     let lexical_weight = match (vector.is_empty(), lexical.is_empty()) {
         (true, _) => 1.0,
         (_, true) => 0.0,
         _ => params.lexical_weight.clamp(0.0, 1.0),
     };
-    let mut fused: HashMap<ChunkId, Fused> = HashMap::with_capacity(vector.len() + lexical.len());
-    for RankedPassage { passage, score, share } in vector {
-        let entry = entry(&mut fused, passage);
+    let mut fused = Sum::with_capacity(vector.len() + lexical.len());
+    for RankedCandidate { candidate, score, share } in vector {
+        let entry = fused.entry(candidate);
         entry.score += (1.0 - lexical_weight) * clamp_normalized(share);
         entry.similarity = Some(score);
     }
-    for RankedPassage { passage, score, share } in lexical {
-        let entry = entry(&mut fused, passage);
+    for RankedCandidate { candidate, score, share } in lexical {
+        let entry = fused.entry(candidate);
         entry.score += lexical_weight * clamp_normalized(share);
         entry.bm25 = Some(score);
         entry.bm25_share = Some(clamp_normalized(share));
     }
-    sorted(fused)
+    fused.sorted()
 }
 
 /// Clamps a normalized score to 0 to 1; NaN and infinities become 0.
@@ -54,22 +60,22 @@ fn clamp_normalized(share: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::passage;
+    use super::super::testing::candidate;
     use super::*;
     use proptest::prelude::*;
 
-    fn list(scores: &[(u128, f32)]) -> Vec<RankedPassage> {
+    fn list(scores: &[(u128, f32)]) -> Vec<RankedCandidate> {
         scores
             .iter()
-            .map(|(id, share)| RankedPassage {
-                passage: passage(*id, 1, Some(1), "text"),
+            .map(|(id, share)| RankedCandidate {
+                candidate: candidate(*id, 1, Some(1), "text"),
                 score: 10.0 * share,
                 share: *share,
             })
             .collect()
     }
 
-    fn order(fused: &[Fused]) -> Vec<u128> {
+    fn order(fused: &[Fused<Candidate>]) -> Vec<u128> {
         fused.iter().map(|one| one.passage.chunk_id.as_uuid().as_u128()).collect()
     }
 

@@ -1,17 +1,22 @@
 //! Retrieval: hybrid search for the passages that answer a question, with an estimate of whether they do.
 //!
 //! Vector search finds paraphrases, BM25 finds part numbers and tags. Both apply the caller's clearance and filters in
-//! the database, before anything is ranked.
+//! the database, before anything is ranked. They return candidates without texts; only the texts of the few that are
+//! reranked or can be returned are read (ADR 45).
 
 mod answerable;
 mod compare;
+mod fingerprint;
 mod fuse;
 mod fused;
 mod neighbours;
+mod page;
 mod params;
-mod rank;
+mod reads;
 mod reciprocal_rank;
 mod rerank;
+mod select;
+mod terms;
 #[cfg(test)]
 mod testing;
 mod words;
@@ -20,9 +25,11 @@ pub use answerable::{Evidence, QueryTerms, weigh};
 pub use compare::Comparison;
 pub use fuse::fuse;
 pub use fused::Fused;
+pub use page::page_aggregate;
 pub use params::{Confidence, Fusion, RetrievalParams};
-pub use rank::{page_aggregate, select};
 pub use rerank::Reranking;
+pub use select::Selection;
+pub use terms::passage_terms;
 
 use crate::calls::CallRecorder;
 use domain::model::{EmbedPurpose, EmbedRequest, ModelError};
@@ -30,7 +37,11 @@ use domain::model_call::ModelCaller;
 use domain::ports::{Embedder, Embedders, Store, StoreError};
 use domain::role::Classification;
 use domain::scope::TenantScope;
-use domain::search::{Hit, RankedPassage, Retrieval, SearchScope, Surroundings};
+use domain::search::{Candidate, Hit, Passage, Retrieval, SearchScope, Surroundings};
+use fused::Lists;
+use reads::Reads;
+use rerank::{RerankCall, RerankScores};
+use select::TextsById;
 use std::sync::Arc;
 
 /// Hybrid search: vector search and BM25, fused. Cheap to clone.
@@ -40,6 +51,7 @@ pub struct HybridSearch {
     embedders: Embedders,
     params: RetrievalParams,
     reranking: Option<Reranking>,
+    surroundings: bool,
     limits: ModelLimits,
     /// Records the model calls.
     models: CallRecorder,
@@ -69,6 +81,7 @@ impl HybridSearch {
             embedders,
             params,
             reranking: None,
+            surroundings: false,
             limits: ModelLimits::default(),
             models: CallRecorder::default(),
         }
@@ -78,6 +91,13 @@ impl HybridSearch {
     #[must_use]
     pub fn with_reranking(self, reranking: Option<Reranking>) -> Self {
         Self { reranking, ..self }
+    }
+
+    /// Sets whether each hit comes with the text before and after it, as far as the search's clearance allows. The
+    /// cited passages do not change.
+    #[must_use]
+    pub fn with_surroundings(self, surroundings: bool) -> Self {
+        Self { surroundings, ..self }
     }
 
     /// Sets the classification limits for the models that the search calls.
@@ -114,34 +134,12 @@ impl HybridSearch {
             tracing::warn!(%error, "query embedding failed; searching by words only");
         }
         let degraded = vector.is_err();
-        let (near, lexical) = self.candidates(scope, query, vector.ok(), within).await?;
-        let mut fused = fuse(near, lexical, &self.params);
-        // Rerank after the transaction has ended, for the same reason.
-        let ranking = match &self.reranking {
-            Some(reranking) => {
-                let (limit, caller) = (self.limits.any, self.caller(scope));
-                reranking.apply(query, &mut fused, limit, caller, &self.models).await
-            }
-            None => None,
-        };
-        let mut found = Retrieval { degraded, ..self.rank(query, fused, top_k) };
-        if let Some(ranking) = ranking {
-            ranking.annotate(&mut found);
-        }
-        Ok(found)
-    }
-
-    /// Adds to each hit the text before and after it, as far as `clearance` allows. The cited passages do not change.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn surround(
-        &self,
-        scope: &TenantScope,
-        found: &mut Retrieval,
-        clearance: Classification,
-    ) -> Result<(), StoreError> {
-        neighbours::surround(&*self.store, scope, &mut found.hits, clearance).await
+        let mut reads = Reads::new(&*self.store, scope, within.clearance);
+        let lists = self.candidates(&mut reads, query, vector.ok(), within).await?;
+        let ranked = self.rerank(&mut reads, query, fuse(lists.near, lists.lexical, &self.params)).await?;
+        let found = self.select(&mut reads, query, ranked, top_k).await?;
+        reads.end().await?;
+        Ok(Retrieval { degraded, ..found })
     }
 
     /// Embeds the query with the model that the tenant's passages were embedded with. The outer error is the
@@ -181,32 +179,96 @@ impl HybridSearch {
         Ok(Arc::clone(self.embedders.for_tenant(in_use.as_deref())))
     }
 
+    /// The candidates of both searches, the lexical one first, as [`ChunkRepo`](domain::ports::ChunkRepo) asks.
     async fn candidates(
         &self,
-        scope: &TenantScope,
+        reads: &mut Reads<'_>,
         query: &str,
         vector: Option<QueryVector>,
         within: &SearchScope,
-    ) -> Result<(Vec<RankedPassage>, Vec<RankedPassage>), StoreError> {
+    ) -> Result<Lists, StoreError> {
         let limit = self.params.candidates;
-        let mut tx = self.store.begin(scope).await?;
+        let tx = reads.tx().await?;
+        let lexical = tx.chunks().lexical(query, within, limit).await?;
         let near = match vector {
             Some(QueryVector { numbers, model }) => tx.chunks().nearest(&numbers, &model, within, limit).await?,
             None => Vec::new(),
         };
-        let lexical = tx.chunks().lexical(query, within, limit).await?;
-        tx.commit().await?;
-        Ok((near, lexical))
+        Ok(Lists { near, lexical })
     }
 
-    /// Selects the best passages and estimates whether they answer the query.
-    fn rank(&self, query: &str, fused: Vec<Fused>, top_k: usize) -> Retrieval {
-        let terms = QueryTerms::new(query, fused.iter().map(|one| &one.passage));
-        let chosen = select(page_aggregate(fused, &self.params), top_k, &self.params);
-        let Evidence { confidence, answerable, .. } = weigh(&terms, &chosen, &self.params);
-        let hits = chosen.into_iter().map(|one| hit(one, confidence)).collect();
-        Retrieval { hits, confidence, answerable, ..Retrieval::default() }
+    /// Reranks the best candidates, if a reranker is set and may see them. Ends the transaction before the call: none
+    /// may be open during a model call.
+    async fn rerank(
+        &self,
+        reads: &mut Reads<'_>,
+        query: &str,
+        mut fused: Vec<Fused<Candidate>>,
+    ) -> Result<Ranked, StoreError> {
+        let limit = self.limits.any;
+        let mut texts = TextsById::new();
+        let mut scores = None;
+        if let Some(reranking) = &self.reranking {
+            let wanted = reranking.wanted(&fused, limit);
+            if !wanted.is_empty() {
+                let passages = reads.passages(&wanted).await?;
+                reads.end().await?;
+                texts.extend(passages.into_iter().map(|passage| (passage.chunk_id, passage)));
+                let call = RerankCall { query, limit, caller: self.caller(reads.scope), models: &self.models };
+                scores = reranking.apply(&mut fused, &wanted, &texts, call).await;
+            }
+        }
+        Ok(Ranked { fused, texts, scores })
     }
+
+    /// Selects the best passages, reads the texts that this takes, and estimates whether they answer the query.
+    async fn select(
+        &self,
+        reads: &mut Reads<'_>,
+        query: &str,
+        ranked: Ranked,
+        top_k: usize,
+    ) -> Result<Retrieval, StoreError> {
+        let Ranked { fused, texts, scores } = ranked;
+        let terms = QueryTerms::new(query, fused.iter().map(|one| &one.passage));
+        // Texts that were read for a reranker came without neighbours.
+        let together = self.surroundings && texts.is_empty();
+        let mut neighbours = Vec::new();
+        let mut selection = Selection::new(page_aggregate(fused, &self.params), top_k, &self.params).with_texts(texts);
+        loop {
+            let wanted = selection.wanted();
+            if wanted.is_empty() {
+                break;
+            }
+            let read = reads.texts(&wanted, together).await?;
+            selection.supply(read.wanted);
+            neighbours.extend(read.neighbours);
+        }
+        let chosen = selection.finish();
+        let Evidence { confidence, answerable, .. } = weigh(&terms, &chosen, &self.params);
+        let mut hits: Vec<Hit> = chosen.into_iter().map(|one| hit(one, confidence)).collect();
+        if together {
+            // A passage beside a hit may itself have been considered.
+            neighbours.extend(selection.into_unselected());
+            neighbours::attach_read_together(&mut hits, neighbours);
+        } else if self.surroundings {
+            let clearance = reads.clearance;
+            neighbours::surround(reads.tx().await?, &mut hits, clearance).await?;
+        }
+        let mut found = Retrieval { hits, confidence, answerable, ..Retrieval::default() };
+        if let Some(scores) = scores {
+            scores.annotate(&mut found);
+        }
+        Ok(found)
+    }
+}
+
+/// The candidates in the order in which they are considered.
+struct Ranked {
+    fused: Vec<Fused<Candidate>>,
+    /// The texts that were read for the reranker.
+    texts: TextsById,
+    scores: Option<RerankScores>,
 }
 
 /// A query vector and the name of the model that computed it.
@@ -217,7 +279,7 @@ struct QueryVector {
 
 /// Converts a candidate to a hit. The score is multiplied by the overall confidence, so that hits of an unanswerable
 /// query score low.
-fn hit(one: Fused, confidence: f32) -> Hit {
+fn hit(one: Fused<Passage>, confidence: f32) -> Hit {
     Hit {
         passage: one.passage,
         score: (one.score * confidence).clamp(0.0, 1.0),

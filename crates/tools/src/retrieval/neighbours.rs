@@ -1,44 +1,41 @@
 //! Adds the text before and after each hit, because a chunk may end in the middle of a procedure.
 
 use domain::ids::DocumentId;
-use domain::ports::{Store, StoreError};
+use domain::ports::{StoreError, TenantTx};
 use domain::role::Classification;
-use domain::scope::TenantScope;
 use domain::search::{Hit, Passage};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 /// The document of a passage and its `chunk_index`.
-type Position = (DocumentId, i32);
+pub(super) type Position = (DocumentId, i32);
 
 /// Minimum overlap of two chunks, in bytes; a shorter one is treated as coincidence.
 const MIN_OVERLAP: usize = 16;
 
-/// Loads the neighbours of `hits` and adds them, in one short transaction.
+/// Loads the neighbours of `hits` and adds them.
 pub(super) async fn surround(
-    store: &dyn Store,
-    scope: &TenantScope,
+    tx: &mut dyn TenantTx,
     hits: &mut [Hit],
     clearance: Classification,
 ) -> Result<(), StoreError> {
-    let positions = positions_around(hits);
-    if positions.is_empty() {
-        return Ok(());
+    let positions = around(hits.iter().map(|hit| position(&hit.passage)));
+    if !positions.is_empty() {
+        attach(hits, tx.chunks().at_positions(&positions, clearance).await?);
     }
-    let mut tx = store.begin(scope).await?;
-    let found = tx.chunks().at_positions(&positions, clearance).await?;
-    tx.commit().await?;
-    attach(hits, found);
     Ok(())
 }
 
-/// The positions of the hits and of their direct neighbours.
-fn positions_around(hits: &[Hit]) -> Vec<Position> {
-    let around = |hit: &Hit| {
-        let Passage { document_id, chunk_index, .. } = hit.passage;
-        [-1, 0, 1].map(|step| (document_id, chunk_index.saturating_add(step)))
-    };
-    let mut positions: Vec<Position> = hits.iter().flat_map(around).filter(|(_, index)| *index >= 0).collect();
+/// Adds neighbours that were read together with the texts of `hits`.
+pub(super) fn attach_read_together(hits: &mut [Hit], mut neighbours: Vec<Passage>) {
+    neighbours.extend(hits.iter().map(|hit| hit.passage.clone()));
+    attach(hits, neighbours);
+}
+
+/// These positions and the ones before and after each, without duplicates.
+pub(super) fn around(positions: impl Iterator<Item = Position>) -> Vec<Position> {
+    let beside = |(document, index): Position| [-1, 0, 1].map(|step| (document, index.saturating_add(step)));
+    let mut positions: Vec<Position> = positions.flat_map(beside).filter(|(_, index)| *index >= 0).collect();
     positions.sort_unstable();
     positions.dedup();
     positions
@@ -119,7 +116,7 @@ mod tests {
         Hit { passage, score: 1.0, similarity: None, bm25: None, rerank: None, surroundings }
     }
 
-    fn around(hits: &[Hit]) -> Vec<(Option<&str>, Option<&str>)> {
+    fn surroundings(hits: &[Hit]) -> Vec<(Option<&str>, Option<&str>)> {
         hits.iter().map(|hit| (hit.surroundings.before.as_deref(), hit.surroundings.after.as_deref())).collect()
     }
 
@@ -128,7 +125,7 @@ mod tests {
         let all: Vec<Passage> = (0..6).map(|n| at(n, Some(1), &format!("step {n}"))).collect();
         let mut hits = [hit(all[1].clone()), hit(all[2].clone()), hit(all[4].clone())];
         attach(&mut hits, all);
-        assert_eq!(around(&hits), [(Some("step 0"), None), (None, Some("step 3")), (None, Some("step 5"))]);
+        assert_eq!(surroundings(&hits), [(Some("step 0"), None), (None, Some("step 3")), (None, Some("step 5"))]);
     }
 
     #[test]
@@ -136,10 +133,10 @@ mod tests {
         let secret = Passage { classification: Classification::Restricted, ..at(2, Some(7), "secret") };
         let mut hits = [hit(at(1, Some(7), "step 1"))];
         attach(&mut hits, vec![at(0, Some(5), "far away"), at(1, Some(7), "step 1"), secret]);
-        assert_eq!(around(&hits), [(None, None)]);
+        assert_eq!(surroundings(&hits), [(None, None)]);
         let mut hits = [hit(at(1, Some(7), "step 1"))];
         attach(&mut hits, vec![at(0, Some(6), "the page before"), at(1, Some(7), "step 1"), at(2, Some(8), "after")]);
-        assert_eq!(around(&hits), [(Some("the page before"), Some("after"))]);
+        assert_eq!(surroundings(&hits), [(Some("the page before"), Some("after"))]);
     }
 
     #[test]
@@ -147,7 +144,7 @@ mod tests {
         let mut hits = [hit(at(1, None, "old step 1"))];
         let reindexed = |index| Passage { chunk_id: at(99, None, "").chunk_id, ..at(index, None, "new") };
         attach(&mut hits, vec![reindexed(0), reindexed(1), reindexed(2)]);
-        assert_eq!(around(&hits), [(None, None)]);
+        assert_eq!(surroundings(&hits), [(None, None)]);
     }
 
     #[test]
@@ -157,7 +154,7 @@ mod tests {
         let after = at(2, None, "Open the drain slowly. Close it.");
         let found = vec![before, hits[0].passage.clone(), after];
         attach(&mut hits, found);
-        assert_eq!(around(&hits), [(Some("Stop the pump."), Some("Close it."))]);
+        assert_eq!(surroundings(&hits), [(Some("Stop the pump."), Some("Close it."))]);
     }
 
     proptest! {

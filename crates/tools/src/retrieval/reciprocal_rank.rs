@@ -1,27 +1,26 @@
 //! Reciprocal rank fusion, the baseline that the default fusion is compared with.
 
-use super::fused::{Fused, entry, sorted};
-use domain::search::RankedPassage;
-use std::collections::HashMap;
+use super::fused::{Fused, Sum};
+use domain::search::{Candidate, RankedCandidate};
 
 /// The constant `k` of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009).
 const RRF_DAMPING: f32 = 60.0;
 
 /// Fuses two lists, each best first. Scores are scaled to 0 to 1; 1 means first in both lists.
-pub(super) fn reciprocal_rank(vector: Vec<RankedPassage>, lexical: Vec<RankedPassage>) -> Vec<Fused> {
-    let mut fused = HashMap::with_capacity(vector.len() + lexical.len());
-    for (rank, RankedPassage { passage, score, share: _ }) in vector.into_iter().enumerate() {
-        let one = entry(&mut fused, passage);
+pub(super) fn reciprocal_rank(vector: Vec<RankedCandidate>, lexical: Vec<RankedCandidate>) -> Vec<Fused<Candidate>> {
+    let mut fused = Sum::with_capacity(vector.len() + lexical.len());
+    for (rank, RankedCandidate { candidate, score, share: _ }) in vector.into_iter().enumerate() {
+        let one = fused.entry(candidate);
         one.score += rank_score(rank);
         one.similarity = Some(score);
     }
-    for (rank, RankedPassage { passage, score, share }) in lexical.into_iter().enumerate() {
-        let one = entry(&mut fused, passage);
+    for (rank, RankedCandidate { candidate, score, share }) in lexical.into_iter().enumerate() {
+        let one = fused.entry(candidate);
         one.score += rank_score(rank);
         one.bm25 = Some(score);
         one.bm25_share = Some(share);
     }
-    sorted(fused)
+    fused.sorted()
 }
 
 /// Score contributed by a 0-based rank in one list, at most 0.5.
@@ -31,14 +30,14 @@ fn rank_score(rank: usize) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::passage;
+    use super::super::testing::candidate;
     use super::super::{Fusion, RetrievalParams, fuse};
     use super::*;
 
-    fn list(scores: &[(u128, f32)]) -> Vec<RankedPassage> {
+    fn list(scores: &[(u128, f32)]) -> Vec<RankedCandidate> {
         let ranked = |(id, score): &(u128, f32)| {
-            let passage = passage(*id, 1, None, "text");
-            RankedPassage { passage, score: *score, share: *score / 30.0 }
+            let candidate = candidate(*id, 1, None, "text");
+            RankedCandidate { candidate, score: *score, share: *score / 30.0 }
         };
         scores.iter().map(ranked).collect()
     }

@@ -2,14 +2,15 @@
 //!
 //! It is slow and may be unavailable, so it gets few candidates, and on any failure the fused order is kept.
 
-use super::fused::Fused;
+use super::fused::{Fused, sort};
+use super::select::TextsById;
 use crate::calls::CallRecorder;
 use domain::ids::ChunkId;
 use domain::model::{ModelError, RerankRequest, Reranked};
 use domain::model_call::ModelCaller;
 use domain::ports::Reranker;
 use domain::role::Classification;
-use domain::search::{Passage, Retrieval};
+use domain::search::{Candidate, Passage, Retrieval};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -42,37 +43,59 @@ impl RerankScores {
     }
 }
 
+/// On whose behalf a search calls the reranker, and what it may send.
+pub(super) struct RerankCall<'a> {
+    pub(super) query: &'a str,
+    /// No passage above this class is sent.
+    pub(super) limit: Classification,
+    pub(super) caller: ModelCaller,
+    pub(super) models: &'a CallRecorder,
+}
+
 impl Reranking {
-    /// Reranks the best candidates of `fused`, which must be sorted best first, and sorts the list again. Returns
-    /// `None` and keeps the order if there are fewer than two candidates, if a passage is classified above `limit`, or
-    /// if the reranker fails; the search then continues without it.
+    /// The candidates to rerank, whose texts the caller reads: the best of `fused`, which must be sorted best first.
+    /// None if there are fewer than two, because a single passage needs no reranking, or if one is classified above
+    /// `limit`.
+    pub(super) fn wanted(&self, fused: &[Fused<Candidate>], limit: Classification) -> Vec<ChunkId> {
+        let best = &fused[..fused.len().min(self.candidates)];
+        if best.len() < 2 || best.iter().any(|one| one.passage.classification > limit) {
+            return Vec::new();
+        }
+        best.iter().map(Fused::id).collect()
+    }
+
+    /// Reranks the [`Self::wanted`] candidates and sorts the list again. Those without a text in `texts` no longer
+    /// exist and are removed. Returns `None` and keeps the order if fewer than two are left, if a passage is classified
+    /// above the limit by now, or if the reranker fails; the search then continues without it.
     pub(super) async fn apply(
         &self,
-        query: &str,
-        fused: &mut [Fused],
-        limit: Classification,
-        caller: ModelCaller,
-        models: &CallRecorder,
+        fused: &mut Vec<Fused<Candidate>>,
+        wanted: &[ChunkId],
+        texts: &TextsById,
+        call: RerankCall<'_>,
     ) -> Option<RerankScores> {
-        let ranked = fused.len().min(self.candidates);
-        // A single passage needs no reranking.
-        if ranked < 2 {
+        let mut rank = 0..;
+        fused.retain(|one| rank.next() >= Some(wanted.len()) || texts.contains_key(&one.id()));
+        let passages: Vec<&Passage> = wanted.iter().filter_map(|id| texts.get(id)).collect();
+        if passages.len() < 2 {
             return None;
         }
-        let passages = || fused[..ranked].iter().map(|one| &one.passage);
         let request = RerankRequest {
-            caller,
-            query: query.to_owned(),
-            passages: passages().map(text).collect(),
-            classification: passages().map(|passage| passage.classification).fold(Classification::Public, Ord::max),
+            caller: call.caller,
+            query: call.query.to_owned(),
+            passages: passages.iter().map(|passage| text(passage)).collect(),
+            classification: passages
+                .iter()
+                .map(|passage| passage.classification)
+                .fold(Classification::Public, Ord::max),
         };
-        if request.classification > limit {
+        if request.classification > call.limit {
             return None;
         }
-        let ids: Vec<ChunkId> = passages().map(|passage| passage.chunk_id).collect();
-        let scores = self.scores(request, models).await?;
+        let scores = self.scores(request, call.models).await?;
         blend(fused, &scores);
-        Some(RerankScores { model: self.model.name(), scores: ids.into_iter().zip(scores).collect() })
+        let ids = passages.into_iter().map(|passage| passage.chunk_id);
+        Some(RerankScores { model: self.model.name(), scores: ids.zip(scores).collect() })
     }
 
     /// Returns one score per passage, or `None` if the reranker failed, which is logged.
@@ -105,7 +128,7 @@ impl Reranking {
 ///
 /// The reranker's scores are min-max normalized, because their scale differs between rerankers. A passage that was not
 /// reranked counts as 0 there, so it never overtakes a reranked one. Scores stay within 0 to 1.
-fn blend(fused: &mut [Fused], scores: &[f32]) {
+fn blend(fused: &mut [Fused<Candidate>], scores: &[f32]) {
     let low = scores.iter().copied().fold(f32::INFINITY, f32::min);
     let span = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
     let scaled = |score: &f32| if span > 0.0 { (score - low) / span } else { 1.0 };
@@ -113,7 +136,7 @@ fn blend(fused: &mut [Fused], scores: &[f32]) {
     for (one, rank) in fused.iter_mut().zip(scaled) {
         one.score = (1.0 - RERANKER_WEIGHT) * one.score + RERANKER_WEIGHT * rank;
     }
-    fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.passage.chunk_id.cmp(&b.passage.chunk_id)));
+    sort(fused);
 }
 
 /// The text that the reranker gets for a passage: title and headings, then the content, as in its embedded text.
@@ -127,13 +150,13 @@ fn text(passage: &Passage) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::passage;
+    use super::super::testing::candidate;
     use super::*;
     use proptest::prelude::*;
 
-    fn fused(scores: &[f32]) -> Vec<Fused> {
+    fn fused(scores: &[f32]) -> Vec<Fused<Candidate>> {
         let one = |(id, score): (u128, &f32)| Fused {
-            passage: passage(id, 1, None, "text"),
+            passage: candidate(id, 1, None, "text"),
             score: *score,
             similarity: None,
             bm25: None,
@@ -142,7 +165,7 @@ mod tests {
         (0..).zip(scores).map(one).collect()
     }
 
-    fn order(fused: &[Fused]) -> Vec<u128> {
+    fn order(fused: &[Fused<Candidate>]) -> Vec<u128> {
         fused.iter().map(|one| one.passage.chunk_id.as_uuid().as_u128()).collect()
     }
 
@@ -176,7 +199,7 @@ mod tests {
             if behind.is_some() {
                 let last_ranked = order(&list).iter().rposition(|id| *id < reranker_scores.len() as u128);
                 let is_behind =
-                    |one: &&Fused| one.passage.chunk_id.as_uuid().as_u128() >= reranker_scores.len() as u128;
+                    |one: &&Fused<Candidate>| one.passage.chunk_id.as_uuid().as_u128() >= reranker_scores.len() as u128;
                 let best_behind = list.iter().find(is_behind);
                 let last = &list[last_ranked.expect("one was ranked")];
                 prop_assert!(best_behind.expect("one was not").score <= last.score + f32::EPSILON);

@@ -18,16 +18,47 @@ const STOP_WORDS: &[&str] = &[
 ];
 
 /// The words of a text in order, in lower case and without punctuation.
-pub(super) fn tokens(text: &str) -> impl Iterator<Item = String> + '_ {
+fn tokens(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
 /// Stems of a text's words, without stop words.
 pub(super) fn content_stems(text: &str) -> HashSet<String> {
-    tokens(text)
-        .filter(|word| word.chars().count() > 1 && !STOP_WORDS.contains(&word.as_str()))
-        .map(|word| stem(&word))
-        .collect()
+    tokens(text).filter(|word| is_long(word) && !STOP_WORDS.contains(&word.as_str())).map(|word| stem(&word)).collect()
+}
+
+/// Stems of a text's words in order, including stop words.
+pub(super) fn stems(text: &str) -> impl Iterator<Item = String> + '_ {
+    tokens(text).filter(|word| is_long(word)).map(|word| stem(&word))
+}
+
+/// Whether a word has more than one character; shorter ones do not count as words.
+fn is_long(word: &str) -> bool {
+    word.chars().nth(1).is_some()
+}
+
+/// The words of a text in order, as hashes of their lower case.
+pub(super) fn word_hashes(text: &str) -> impl Iterator<Item = WordHash> + '_ {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(|word| WordHash {
+        hash: if word.is_ascii() {
+            fnv(word.bytes().map(|byte| byte.to_ascii_lowercase()))
+        } else {
+            fnv(word.to_lowercase().bytes())
+        },
+        has_digit: word.bytes().any(|byte| byte.is_ascii_digit()),
+    })
+}
+
+/// A word of a text, as much as finding duplicates takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WordHash {
+    pub(super) hash: u64,
+    pub(super) has_digit: bool,
+}
+
+/// Hashes bytes to the same value in every process and version, for hashes that are stored.
+pub(super) fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
 /// Returns for each of the `wanted` stems whether it occurs in the text.

@@ -2,18 +2,21 @@
 
 use super::support::Plant;
 use async_trait::async_trait;
+use domain::ids::DocumentId;
 use domain::ledger::CallContext;
 use domain::model::{CallUsage, ModelError, RerankRequest, Reranked};
-use domain::ports::Reranker;
+use domain::ports::{Embedders, Reranker, Store, StoreError, TenantTx};
 use domain::role::{Classification, Role};
-use domain::search::{Retrieval, SearchFilters, SearchScope};
+use domain::scope::TenantScope;
+use domain::search::{Retrieval, SearchFilters, SearchScope, Surroundings};
 use domain::tool::{ToolCall, ToolResult};
+use fakes::MemoryStore;
 use serde_json::json;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tools::gateway::{RecordedTools, ToolGateway};
 use tools::registry::Registry;
-use tools::retrieval::{HybridSearch, ModelLimits, Reranking};
+use tools::retrieval::{HybridSearch, ModelLimits, Reranking, RetrievalParams};
 
 fn everything() -> SearchScope {
     SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted }
@@ -83,6 +86,133 @@ async fn filters_and_clearance_restrict_the_results() {
         ids.sort();
         assert_eq!(ids, expected, "{scope:?}");
     }
+}
+
+/// Passages that were stored without terms are found in the same order and with the same scores.
+#[tokio::test]
+async fn a_passage_without_terms_is_ranked_by_its_text() {
+    let queries = [TORQUE, "suction strainer", "When is a strainer needed?", "Who paints the canteen?", "P-999Z"];
+    let mut results = Vec::new();
+    for stores_terms in [true, false] {
+        let plant = Plant { stores_terms, ..Plant::new().await };
+        let permit = plant.permit(Role::User).await;
+        plant
+            .document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS, "Need a hand?"])
+            .await;
+        let mut found = Vec::new();
+        for query in queries {
+            found.push(plant.search().search(permit.scope(), query, &everything(), 3).await.expect("hits"));
+        }
+        results.push(found);
+    }
+    assert!(results[0].iter().any(|found| found.answerable) && results[0].iter().any(|found| !found.answerable));
+    assert_eq!(results[0], results[1]);
+}
+
+/// A store that counts its transactions.
+struct CountingStore {
+    store: Arc<dyn Store>,
+    begun: AtomicUsize,
+}
+
+#[async_trait]
+impl Store for CountingStore {
+    async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.store.begin(scope).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+}
+
+/// One transaction for everything, and a second one only for what is read after a reranker.
+#[tokio::test]
+async fn a_search_is_one_transaction_and_a_reranker_is_called_outside_of_it() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, BOLTS, STRAINER]).await;
+    let store = Arc::new(CountingStore { store: Arc::new(plant.store.clone()), begun: AtomicUsize::new(0) });
+    let embedders = Embedders::only(Arc::clone(&plant.embedder) as _);
+    let search = HybridSearch::new(Arc::clone(&store) as _, embedders, RetrievalParams::default());
+    let reranking = || {
+        let model = WordReranker::preferring("480 Nm") as Arc<dyn Reranker>;
+        Some(Reranking { model, candidates: 30 })
+    };
+    for (search, expected) in [
+        (search.clone(), 1),
+        (search.clone().with_surroundings(true), 1),
+        (search.clone().with_reranking(reranking()), 1),
+        (search.clone().with_reranking(reranking()).with_surroundings(true), 2),
+    ] {
+        store.begun.store(0, Ordering::Relaxed);
+        let found = search.search(permit.scope(), TORQUE, &everything(), 1).await.expect("hits");
+        assert_eq!((contents(&found), store.begun.load(Ordering::Relaxed)), (vec![BOLTS], expected));
+    }
+}
+
+/// Texts of the candidates that are not returned stay unread, except those that are compared for duplicates: as many as
+/// are returned. Neighbours are read by the same statement; after a reranker, by one of their own.
+#[tokio::test]
+async fn a_search_reads_only_the_texts_that_it_returns_or_compares() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    let texts: Vec<String> = (0..90).map(|n| format!("Casing bolts of pump {n}: {} Nm.", 400 + n)).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    plant.document(&permit, "manual.pdf", Classification::Internal, &texts).await;
+    let model = WordReranker::preferring("480 Nm") as Arc<dyn Reranker>;
+    let reranked = plant.search().with_reranking(Some(Reranking { model, candidates: 30 }));
+    // The most that each read may return.
+    for (search, with_neighbours, limits) in [
+        (plant.search(), false, vec![4]),
+        (plant.search().with_surroundings(true), true, vec![3 * 4]),
+        (reranked.clone(), false, vec![30]),
+        (reranked.with_surroundings(true), true, vec![30, 3 * 2]),
+    ] {
+        let found = search.search(permit.scope(), TORQUE, &everything(), 2).await.expect("hits");
+        let reads = plant.store.take_text_reads();
+        assert!(reads.len() == limits.len() && reads.iter().zip(&limits).all(|(n, most)| n <= most), "{reads:?}");
+        let surrounded = found.hits.iter().any(|hit| hit.surroundings != Surroundings::default());
+        assert_eq!((found.hits.len(), surrounded), (2, with_neighbours));
+    }
+}
+
+/// A reranker that gives all passages the same score, after it has deleted a document.
+struct DeletingReranker {
+    store: MemoryStore,
+    scope: TenantScope,
+    document: DocumentId,
+}
+
+#[async_trait]
+impl Reranker for DeletingReranker {
+    fn name(&self) -> String {
+        "judge-2".to_owned()
+    }
+
+    async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError> {
+        let mut tx = self.store.begin(&self.scope).await.expect("a transaction");
+        tx.documents().delete(self.document).await.expect("deleted");
+        tx.commit().await.expect("a commit");
+        Ok(Reranked { scores: vec![0.5; request.passages.len()], spent: CallUsage::default() })
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_deleted_during_a_search_is_skipped() {
+    let plant = Plant::new().await;
+    let permit = plant.permit(Role::User).await;
+    plant.document(&permit, "manual.pdf", Classification::Internal, &[BOLTS, "P-101A has casing tie bolts."]).await;
+    let deleted = plant.document(&permit, "deleted.pdf", Classification::Internal, &[STRAINER]).await;
+    plant.document(&permit, "other.pdf", Classification::Internal, &[LEAVE]).await;
+    let plain = plant.search().search(permit.scope(), TORQUE, &everything(), 4).await.expect("hits");
+    assert!(contents(&plain).contains(&STRAINER), "control");
+    let model = DeletingReranker { store: plant.store.clone(), scope: permit.scope().clone(), document: deleted.id };
+    let search = plant.search().with_reranking(Some(Reranking { model: Arc::new(model), candidates: 2 }));
+    let found = search.search(permit.scope(), TORQUE, &everything(), 4).await.expect("hits");
+    let expected: Vec<&str> = contents(&plain).into_iter().filter(|text| *text != STRAINER).collect();
+    assert_eq!((contents(&found), found.reranked_by.as_deref()), (expected, Some("judge-2")));
 }
 
 /// A function that changes the scores of a test reranker.
@@ -192,7 +322,7 @@ async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_t
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, BOLTS, STRAINER]).await;
     let search = reranked(&plant, &WordReranker::preferring("480 Nm"), 30);
-    let store: Arc<dyn domain::ports::Store> = Arc::new(plant.store.clone());
+    let store: Arc<dyn Store> = Arc::new(plant.store.clone());
     let registry = Registry::builtin(&store, search).expect("a registry");
     let tools = RecordedTools::new(registry, plant.tool_parts(store));
     let call = |arguments| ToolCall {

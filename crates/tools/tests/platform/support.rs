@@ -17,7 +17,7 @@ use domain::ports::{
 use domain::role::{Classification, Role};
 use domain::run::TokenUsage;
 use domain::scope::{Actor, TenantScope};
-use domain::search::SearchFilters;
+use domain::search::{PassageTerms, SearchFilters};
 use domain::tenant::{ClearanceLimits, TenantSettings};
 use domain::tenant_change::ChangedBy;
 use domain::text::QueryText;
@@ -34,7 +34,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use tools::gateway::ToolParts;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
-use tools::retrieval::{HybridSearch, RetrievalParams};
+use tools::retrieval::{HybridSearch, RetrievalParams, passage_terms};
 
 /// A tenant with the services that it uses.
 pub struct Plant {
@@ -47,6 +47,8 @@ pub struct Plant {
     pub embedders: Option<Embedders>,
     pub tracker: TaskTracker,
     pub tenant: TenantId,
+    /// Whether [`Self::document`] stores terms with the passages.
+    pub stores_terms: bool,
 }
 
 impl Plant {
@@ -66,6 +68,7 @@ impl Plant {
             clock,
             ids,
             tenant,
+            stores_terms: true,
         }
     }
 
@@ -179,9 +182,10 @@ impl Plant {
             metadata: json!({}),
             uploaded_by: by.scope().user().expect("a user"),
         };
+        let terms = |text: &str| self.stores_terms.then(|| passage_terms(name, name, None, text));
         let vectors = self.embedder.vectors(passages.iter().map(|text| (*text).to_owned()));
         let chunks: Vec<NewChunk> =
-            (0..).zip(passages).zip(vectors).map(|((n, text), v)| self.chunk(n, text, v)).collect();
+            (0..).zip(passages).zip(vectors).map(|((n, text), v)| self.chunk(n, text, v, terms(text))).collect();
         let ready = StatusChange::Ready { title: None, page_count: None, chunk_count: 0, warnings: Vec::new() };
         let now = self.clock.now();
         let mut tx = self.store.begin(by.scope()).await.expect("a transaction");
@@ -194,7 +198,7 @@ impl Plant {
         }
     }
 
-    fn chunk(&self, index: i32, text: &str, embedding: Vec<f32>) -> NewChunk {
+    fn chunk(&self, index: i32, text: &str, embedding: Vec<f32>, terms: Option<PassageTerms>) -> NewChunk {
         NewChunk {
             id: self.ids.uuid().into(),
             chunk_index: index,
@@ -204,6 +208,7 @@ impl Plant {
             page: Some(index + 1),
             section: None,
             embedding,
+            terms,
         }
     }
 

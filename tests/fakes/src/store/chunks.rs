@@ -6,9 +6,10 @@ use domain::document::{Document, DocumentStatus, NewChunk};
 use domain::ids::{ChunkId, DocumentId, TenantId};
 use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
-use domain::search::{Passage, RankedPassage, SearchScope};
+use domain::search::{Candidate, Passage, PassageWords, RankedCandidate, SearchScope, SectionKey};
 use domain::time::{Date, Timestamp};
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// The stop words of PostgreSQL's English dictionary that occur in tests.
 const STOP_WORDS: [&str; 12] = ["a", "after", "an", "and", "before", "here", "in", "is", "of", "or", "the", "to"];
@@ -107,7 +108,7 @@ impl ChunkRepo for MemoryTx {
         model: &str,
         scope: &SearchScope,
         limit: u32,
-    ) -> Result<Vec<RankedPassage>, StoreError> {
+    ) -> Result<Vec<RankedCandidate>, StoreError> {
         let similarity = |stored: &StoredChunk| {
             let pairs = stored.chunk.embedding.iter().zip(embedding);
             (stored.model == model).then(|| pairs.map(|(one, other)| one * other).sum())
@@ -120,7 +121,7 @@ impl ChunkRepo for MemoryTx {
         query: &str,
         scope: &SearchScope,
         limit: u32,
-    ) -> Result<Vec<RankedPassage>, StoreError> {
+    ) -> Result<Vec<RankedCandidate>, StoreError> {
         let wanted: BTreeSet<String> = words(query).collect();
         let count = |stored: &StoredChunk| {
             let chunk = &stored.chunk;
@@ -141,7 +142,7 @@ impl ChunkRepo for MemoryTx {
         found.retain(|passage| passage.chunk_index >= from_index);
         found.sort_by_key(|passage| passage.chunk_index);
         found.truncate(limit as usize);
-        Ok(found)
+        Ok(self.store.count_texts(found))
     }
 
     async fn at_positions(
@@ -152,11 +153,12 @@ impl ChunkRepo for MemoryTx {
         let wanted = |document: &Document, chunk: &NewChunk| {
             document.status != DocumentStatus::Failed && places.contains(&(document.id, chunk.chunk_index))
         };
-        Ok(self.read(|s| passages(s, self.tenant(), clearance, wanted)))
+        Ok(self.store.count_texts(self.read(|s| passages(s, self.tenant(), clearance, wanted))))
     }
 
     async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError> {
-        Ok(self.read(|s| passages(s, self.tenant(), clearance, |_, chunk| ids.contains(&chunk.id))))
+        let found = self.read(|s| passages(s, self.tenant(), clearance, |_, chunk| ids.contains(&chunk.id)));
+        Ok(self.store.count_texts(found))
     }
 }
 
@@ -243,21 +245,42 @@ fn ranked(
     scope: &SearchScope,
     limit: u32,
     score: impl Fn(&StoredChunk) -> Option<f32>,
-) -> Vec<RankedPassage> {
+) -> Vec<RankedCandidate> {
     let filters = &scope.filters;
-    let mut hits: Vec<RankedPassage> = visible(state, tenant, scope.clearance)
+    let mut hits: Vec<RankedCandidate> = visible(state, tenant, scope.clearance)
         .filter(|(d, _)| d.status != DocumentStatus::Failed)
         .filter(|(d, _)| filters.include_superseded || in_force(state, d, today))
         .filter(|(d, _)| filters.document_ids.is_empty() || filters.document_ids.contains(&d.id))
         .filter(|(d, _)| filters.tags.is_empty() || d.tags.iter().any(|tag| filters.tags.contains(tag)))
         .filter(|(d, _)| filters.doc_type.is_none() || d.doc_type == filters.doc_type)
         .filter_map(|(d, c)| {
-            score(c).map(|score| RankedPassage { passage: passage(d, &c.chunk), score, share: score.clamp(0.0, 1.0) })
+            let candidate = candidate(d, &c.chunk);
+            score(c).map(|score| RankedCandidate { candidate, score, share: score.clamp(0.0, 1.0) })
         })
         .collect();
     hits.sort_by(|one, other| other.score.total_cmp(&one.score));
     hits.truncate(limit as usize);
     hits
+}
+
+fn candidate(document: &Document, chunk: &NewChunk) -> Candidate {
+    let heading = chunk.section.as_deref();
+    let text = [&document.filename, &document.title, heading.unwrap_or_default(), &chunk.content].join("\n");
+    Candidate {
+        chunk_id: chunk.id,
+        document_id: document.id,
+        chunk_index: chunk.chunk_index,
+        page: chunk.page.and_then(|page| u32::try_from(page).ok()),
+        section: heading.map(section_key),
+        classification: document.classification,
+        words: chunk.terms.clone().map_or(PassageWords::Text(text), PassageWords::Terms),
+    }
+}
+
+fn section_key(heading: &str) -> SectionKey {
+    let mut hasher = DefaultHasher::new();
+    heading.hash(&mut hasher);
+    SectionKey(hasher.finish().cast_signed())
 }
 
 fn passage(document: &Document, chunk: &NewChunk) -> Passage {

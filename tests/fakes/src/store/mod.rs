@@ -33,6 +33,7 @@ use domain::ports::{
 };
 use domain::role::Classification;
 use domain::scope::TenantScope;
+use domain::search::Passage;
 use domain::tenant::{SettingsVersion, Tenant};
 use domain::user::User;
 use jobs::Job;
@@ -96,19 +97,38 @@ pub struct MemoryStore {
     queued: Arc<Notify>,
     clock: Arc<dyn Clock>,
     open: Arc<AtomicUsize>,
+    text_reads: Arc<Mutex<Vec<usize>>>,
 }
 
 impl MemoryStore {
     /// An empty store; `clock` provides the time for leases and tenants.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { committed: Arc::default(), writer: Arc::default(), queued: Arc::default(), clock, open: Arc::default() }
+        Self {
+            committed: Arc::default(),
+            writer: Arc::default(),
+            queued: Arc::default(),
+            clock,
+            open: Arc::default(),
+            text_reads: Arc::default(),
+        }
     }
 
     /// Number of open transactions: begun, and neither committed nor dropped.
     #[must_use]
     pub fn open_transactions(&self) -> usize {
         self.open.load(Ordering::SeqCst)
+    }
+
+    /// Number of passages that each read of passages returned with their text, since this was last called.
+    #[must_use]
+    pub fn take_text_reads(&self) -> Vec<usize> {
+        std::mem::take(&mut *self.text_reads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn count_texts(&self, passages: Vec<Passage>) -> Vec<Passage> {
+        self.text_reads.lock().unwrap_or_else(PoisonError::into_inner).push(passages.len());
+        passages
     }
 
     fn committed(&self) -> MutexGuard<'_, State> {

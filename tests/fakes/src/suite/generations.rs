@@ -1,12 +1,13 @@
 //! Cases on passages of two embedding models: both are stored, one is searched at a time.
 
+use super::search::contents;
 use super::{CaseError, CaseResult, Plant, World, owner};
 use domain::document::{DocumentFailure, FailureCode, NewChunk, StatusChange};
 use domain::error::{Classify, ErrorKind};
 use domain::ids::DocumentId;
 use domain::ports::TenantTx;
 use domain::role::Classification;
-use domain::search::{RankedPassage, SearchFilters, SearchScope};
+use domain::search::{SearchFilters, SearchScope};
 
 const OLD: &str = "old-2d";
 const NEW: &str = "new-3d";
@@ -22,6 +23,7 @@ fn passages(world: &World, content: &str, model: &str) -> Vec<NewChunk> {
         page: None,
         section: None,
         embedding: query(model),
+        terms: None,
     }]
 }
 
@@ -44,14 +46,12 @@ async fn publish(world: &World, plant: &Plant, sha: char, content: &str) -> Resu
 /// Contents found for `valve` by vectors of `model`, and by lexical search.
 async fn found(tx: &mut dyn TenantTx, model: &str) -> Result<(Vec<String>, Vec<String>), CaseError> {
     let scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
-    let contents = |hits: Vec<RankedPassage>| {
-        let mut contents: Vec<String> = hits.into_iter().map(|hit| hit.passage.content).collect();
-        contents.sort_unstable();
-        contents
-    };
     let near = tx.chunks().nearest(&query(model), model, &scope, 9).await?;
     let lexical = tx.chunks().lexical("valve", &scope, 9).await?;
-    Ok((contents(near), contents(lexical)))
+    let (mut near, mut lexical) = (contents(tx, &near).await?, contents(tx, &lexical).await?);
+    near.sort_unstable();
+    lexical.sort_unstable();
+    Ok((near, lexical))
 }
 
 /// Searches use the old passages until the switch, and only the new ones afterwards.

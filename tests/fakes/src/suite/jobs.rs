@@ -344,6 +344,7 @@ pub async fn documents_of_other_models_are_queued_again(world: &World) -> CaseRe
             page: None,
             section: None,
             embedding: vec![1.0, 0.0],
+            terms: None,
         };
         tx.chunks().replace(document.id, model, &[chunk], world.now()).await?;
         let ready = StatusChange::Ready { title: None, page_count: None, chunk_count: 1, warnings: Vec::new() };

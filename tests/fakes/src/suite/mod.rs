@@ -220,6 +220,8 @@ macro_rules! store_suite {
             nobody_else_sees_a_tenants_document
             passages_are_ranked_by_cosine_similarity
             passages_are_read_by_position
+            candidates_have_terms_and_a_key_of_their_section
+            texts_of_candidates_are_read_by_clearance_and_while_they_exist
             passages_are_found_by_their_words
             a_search_respects_clearance_and_filters
             published_passages_are_found_until_their_document_fails

@@ -18,7 +18,7 @@ use crate::login::Login;
 use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
-use crate::search::{Passage, RankedPassage, SearchScope};
+use crate::search::{Passage, RankedCandidate, SearchScope};
 use crate::store_error::StoreError;
 use crate::tenant::{StorageUsage, TenantSettings};
 use crate::time::Timestamp;
@@ -176,17 +176,23 @@ pub trait ChunkRepo: Send {
     async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError>;
     /// The `limit` passages nearest to a unit vector of `model`, by cosine similarity, best first. Includes only
     /// published documents that have not failed since and, unless the filters say otherwise, are in force today (UTC).
+    /// Texts are read with [`Self::by_ids`]. In one transaction, call it after [`Self::lexical`]: it may leave planner
+    /// settings that suit only simple reads.
     async fn nearest(
         &mut self,
         embedding: &[f32],
         model: &str,
         scope: &SearchScope,
         limit: u32,
-    ) -> Result<Vec<RankedPassage>, StoreError>;
+    ) -> Result<Vec<RankedCandidate>, StoreError>;
     /// The passages that contain words of the query, ranked by BM25, best first. Considers the same documents as
     /// [`Self::nearest`], regardless of their model.
-    async fn lexical(&mut self, query: &str, scope: &SearchScope, limit: u32)
-    -> Result<Vec<RankedPassage>, StoreError>;
+    async fn lexical(
+        &mut self,
+        query: &str,
+        scope: &SearchScope,
+        limit: u32,
+    ) -> Result<Vec<RankedCandidate>, StoreError>;
     /// A document's passages in order, starting at index `from_index`.
     async fn of_document(
         &mut self,
@@ -202,7 +208,8 @@ pub trait ChunkRepo: Send {
         places: &[(DocumentId, i32)],
         clearance: Classification,
     ) -> Result<Vec<Passage>, StoreError>;
-    /// The passages with these ids that exist and are within `clearance`, in no particular order.
+    /// The passages with these ids that exist, are of the searched generation and are within `clearance`, in no
+    /// particular order.
     async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
 }
 

@@ -234,6 +234,7 @@ impl Plant {
             page: Some(4),
             section: None,
             embedding: vec![1.0],
+            terms: None,
         };
         let ready = StatusChange::Ready { title: None, page_count: Some(9), chunk_count: 1, warnings: Vec::new() };
         let now = self.clock.now();

@@ -1,0 +1,94 @@
+//! Pages of documents, and the bonus for pages with several matches.
+
+use super::fused::{Fused, sort};
+use super::params::RetrievalParams;
+use domain::ids::DocumentId;
+use domain::search::{Candidate, SectionKey};
+use std::collections::HashMap;
+
+/// Consecutive passages that count as one page in documents without pages and headings: about one printed page.
+const PASSAGES_PER_UNPAGED_PAGE: i32 = 4;
+
+/// Adds the page bonus ([`RetrievalParams::second_on_page`]) to the best passage of each page, because a second match
+/// makes a page more relevant. Scores are rescaled to 0 to 1. Takes and returns candidates sorted best first.
+#[must_use]
+pub fn page_aggregate(mut fused: Vec<Fused<Candidate>>, params: &RetrievalParams) -> Vec<Fused<Candidate>> {
+    let mut pages: HashMap<PageKey, Best> = HashMap::new();
+    for (index, one) in fused.iter().enumerate() {
+        pages
+            .entry(PageKey::new(&one.passage))
+            .and_modify(|best| {
+                best.second_score.get_or_insert(one.score);
+            })
+            .or_insert(Best { index, second_score: None });
+    }
+    for Best { index, second_score } in pages.into_values() {
+        fused[index].score += params.second_on_page * second_score.unwrap_or_default();
+    }
+    for one in &mut fused {
+        one.score /= 1.0 + params.second_on_page;
+    }
+    sort(&mut fused);
+    fused
+}
+
+/// The best candidate of a page.
+struct Best {
+    index: usize,
+    /// Score of the page's second best candidate.
+    second_score: Option<f32>,
+}
+
+/// Identifies a page of a document. In documents without pages, the text under one heading counts as a page; without
+/// headings, each run of [`PASSAGES_PER_UNPAGED_PAGE`] passages.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum PageKey {
+    Page(DocumentId, u32),
+    Section(DocumentId, SectionKey),
+    Run(DocumentId, i32),
+}
+
+impl PageKey {
+    pub(super) fn new(passage: &Candidate) -> Self {
+        let document = passage.document_id;
+        match (passage.page, passage.section) {
+            (Some(page), _) => Self::Page(document, page),
+            (None, Some(section)) => Self::Section(document, section),
+            (None, None) => Self::Run(document, passage.chunk_index / PASSAGES_PER_UNPAGED_PAGE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::candidate;
+    use super::*;
+
+    fn fused(id: u128, page: u32, score: f32) -> Fused<Candidate> {
+        let passage = candidate(id, 1, Some(page), "text");
+        Fused { passage, score, similarity: Some(score), bm25: None, bm25_share: None }
+    }
+
+    #[test]
+    fn a_page_with_two_good_passages_overtakes_one_with_a_single_slightly_better_passage() {
+        let ranked = page_aggregate(
+            vec![fused(1, 1, 0.80), fused(2, 2, 0.78), fused(3, 2, 0.70), fused(4, 2, 0.60)],
+            &RetrievalParams::default(),
+        );
+        let ids: Vec<u128> = ranked.iter().map(|one| one.id().as_uuid().as_u128()).collect();
+        assert_eq!(ids, [2, 1, 3, 4]);
+        assert!((ranked[0].score - (0.78 + 0.15 * 0.70) / 1.15).abs() < 1e-6);
+    }
+
+    #[test]
+    fn without_pages_a_heading_is_a_page_and_without_headings_a_run_of_passages_is() {
+        let at = |chunk_index: i32, section: Option<i64>| {
+            let section = section.map(SectionKey);
+            PageKey::new(&Candidate { chunk_index, section, ..candidate(1, 1, None, "text") })
+        };
+        assert!(at(0, Some(1)) == at(9, Some(1)));
+        assert!(at(0, Some(1)) != at(1, Some(2)));
+        assert!(at(0, None) == at(3, None));
+        assert!(at(3, None) != at(4, None));
+    }
+}

@@ -1,0 +1,87 @@
+//! The terms of a passage: what is stored with it at ingestion, so that a search knows its words without its text.
+//!
+//! A change of what a term is, or of its hash, makes stored terms wrong: it needs a migration that sets them to NULL,
+//! after which searches read the texts until the documents are ingested again.
+
+use super::words;
+use domain::search::{Passage, PassageTerms};
+
+/// The terms of a passage that is being ingested, from all text that a citation shows.
+#[must_use]
+pub fn passage_terms(doc: &str, title: &str, section: Option<&str>, content: &str) -> PassageTerms {
+    terms_of(&joined(doc, title, section, content))
+}
+
+/// The terms of a text: the stems of all its words. Stop words are included, because a word of a query that is none may
+/// have the same stem (`needed` and `need`).
+pub(super) fn terms_of(text: &str) -> PassageTerms {
+    PassageTerms::new(words::stems(text).map(|stem| hash(&stem)))
+}
+
+/// File name, title, section and content: all text that a citation shows.
+pub(super) fn whole_text(passage: &Passage) -> String {
+    joined(&passage.doc, &passage.title, passage.section.as_deref(), &passage.content)
+}
+
+fn joined(doc: &str, title: &str, section: Option<&str>, content: &str) -> String {
+    let section = section.unwrap_or_default();
+    format!("{doc}\n{title}\n{section}\n{content}")
+}
+
+/// The hash under which a stem is stored: 64-bit FNV-1a, folded to 32 bits. Two of a query's words and a passage's
+/// hundred terms collide about once in 20 million times.
+pub(super) fn hash(stem: &str) -> u32 {
+    let hash = words::fnv(stem.bytes());
+    ((hash >> 32) ^ (hash & 0xFFFF_FFFF)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    /// If this fails, the terms that are stored already are wrong; see the module documentation.
+    #[test]
+    fn stored_terms_stay_valid() {
+        assert_eq!([hash("valv"), hash("p-101a"), hash("größ")], [0xAEAA_5CBE, 0x25F5_7A23, 0xBEB3_37B8]);
+        let terms = passage_terms("SOP-1.pdf", "Valves", Some("Closing"), "Needed: the İ valve.");
+        let stems = ["sop", "pdf", "valv", "clos", "need", "the", "i\u{307}"];
+        assert_eq!(terms, PassageTerms::new(stems.map(hash)), "single characters are no terms");
+    }
+
+    proptest! {
+        #[test]
+        fn terms_contain_a_querys_stems_exactly_if_the_text_does(
+            text in "[a-zA-Z0-9äÖßİΣ ,.-]{0,120}",
+            query in "[a-zA-Z0-9äÖßİΣ ,.-]{0,60}",
+            shared in proptest::bool::ANY,
+        ) {
+            let query = if shared { format!("{query} {text}") } else { query };
+            agree(&text, &query)?;
+        }
+
+        #[test]
+        fn inflected_words_and_stop_words_agree_as_well(
+            text in proptest::collection::vec(word(), 0..12),
+            query in proptest::collection::vec(word(), 0..12),
+        ) {
+            agree(&text.join(" "), &query.join(" "))?;
+        }
+    }
+
+    fn word() -> impl Strategy<Value = String> {
+        let root = proptest::sample::select(vec!["need", "get", "pleas", "giv", "do", "valv", "hav", "som", "b", "i"]);
+        let ending = proptest::sample::select(vec!["", "e", "ed", "es", "s", "ing", "ting", "ly", "ies", "y"]);
+        (root, ending).prop_map(|(root, ending)| format!("{root}{ending}"))
+    }
+
+    fn agree(text: &str, query: &str) -> Result<(), TestCaseError> {
+        let stems: HashSet<String> = words::content_stems(query);
+        let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
+        let terms = terms_of(text);
+        let by_terms: Vec<bool> = stems.iter().map(|stem| terms.contains(hash(stem))).collect();
+        prop_assert_eq!(by_terms, words::contained(text, &stems), "{:?}", stems);
+        Ok(())
+    }
+}
