@@ -23,6 +23,8 @@ const READY_LIMIT: Duration = Duration::from_secs(180);
 pub enum Build {
     /// The optimized build, as it is deployed.
     Release,
+    /// The optimized build with symbols and line numbers, for a profiler.
+    Profiling,
     /// The unoptimized build, which compiles faster.
     Dev,
 }
@@ -32,25 +34,37 @@ pub enum Build {
 /// # Errors
 /// If the build fails.
 pub fn build(build: Build, interrupt: &Interrupt) -> Result<PathBuf> {
-    let mut cargo = project::cargo()?;
-    cargo.args(["build", "--package", "platform-server", "--message-format", "json-render-diagnostics"]);
-    if build == Build::Release {
-        cargo.arg("--release");
-    }
-    let mut program = None;
-    let status = proc::run_lines(&mut cargo, interrupt, |line| program = executable(line).or_else(|| program.take()))?;
-    if !status.success() {
-        bail!("the server cannot be built ({status})");
-    }
-    program.context("cargo built no program platform-server")
+    build_program(build, &["--package", "platform-server"], "platform-server", interrupt)
 }
 
-/// The path of the server's program, if this JSON message of cargo contains it.
-fn executable(message: &str) -> Option<PathBuf> {
+/// Builds the program with this name; `selection` are the arguments with which cargo finds it. Returns its path.
+///
+/// # Errors
+/// If the build fails.
+pub fn build_program(build: Build, selection: &[&str], name: &str, interrupt: &Interrupt) -> Result<PathBuf> {
+    let mut cargo = project::cargo()?;
+    cargo.arg("build").args(selection).args(["--message-format", "json-render-diagnostics"]);
+    if build != Build::Dev {
+        cargo.arg("--release");
+    }
+    if build == Build::Profiling {
+        cargo.env("CARGO_PROFILE_RELEASE_STRIP", "none").env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
+    }
+    let mut program = None;
+    let mut find = |line: &str| program = executable(line, name).or_else(|| program.take());
+    let status = proc::run_lines(&mut cargo, interrupt, &mut find)?;
+    if !status.success() {
+        bail!("{name} cannot be built ({status})");
+    }
+    program.with_context(|| format!("cargo built no program {name}"))
+}
+
+/// The path of the program with this name, if this JSON message of cargo contains it.
+fn executable(message: &str, name: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    let is_server = message.get("target")?.get("name")?.as_str()? == "platform-server";
+    let is_program = message.get("target")?.get("name")?.as_str()? == name;
     let path = message.get("executable")?.as_str()?;
-    is_server.then(|| PathBuf::from(path))
+    is_program.then(|| PathBuf::from(path))
 }
 
 /// The server's program, and the variables that it gets in addition to the user's environment.
@@ -206,10 +220,10 @@ mod tests {
         );
         let library = r#"{"reason":"compiler-artifact","target":{"name":"platform-server"},"executable":null}"#;
         let other = r#"{"reason":"compiler-artifact","target":{"name":"xtask"},"executable":"/t/debug/xtask"}"#;
-        assert_eq!(executable(ours).unwrap(), Path::new("/t/release/platform-server"));
-        assert_eq!(executable(library), None);
-        assert_eq!(executable(other), None);
-        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#), None);
+        assert_eq!(executable(ours, "platform-server").unwrap(), Path::new("/t/release/platform-server"));
+        assert_eq!(executable(library, "platform-server"), None);
+        assert_eq!(executable(other, "platform-server"), None);
+        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#, "platform-server"), None);
     }
 
     #[test]

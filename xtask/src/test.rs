@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Parser;
 
-use crate::pg::{Programs, TemporaryCluster};
+use crate::pg::{Programs, Purpose, TemporaryCluster};
 use crate::proc::{self, Interrupt};
 use crate::{model, oidc, openai_sdk, project, redis};
 
@@ -40,7 +40,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
 pub fn run_with(cargo_test: &[String], variables: &[(&str, PathBuf)], interrupt: &Interrupt) -> Result<ExitCode> {
     let mut cargo = project::cargo()?;
     cargo.args(cargo_arguments(cargo_test)).envs(variables.iter().map(|(name, value)| (name, value)));
-    let _database = provide(&mut cargo, interrupt)?;
+    let _database = provide(&mut cargo, Purpose::Temporary, interrupt)?;
     if project::setting(REDIS).is_none() {
         cargo.env(REDIS, redis::provision(interrupt)?);
     }
@@ -56,14 +56,14 @@ pub fn run_with(cargo_test: &[String], variables: &[(&str, PathBuf)], interrupt:
 ///
 /// # Errors
 /// If the database or the model cannot be provisioned.
-pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<Option<TemporaryCluster>> {
+pub fn provide(command: &mut Command, purpose: Purpose, interrupt: &Interrupt) -> Result<Option<TemporaryCluster>> {
     if project::setting(MODEL).is_none() {
         command.env(MODEL, model::provision(interrupt)?);
     }
     if project::setting(DATABASE).is_some() {
         return Ok(None);
     }
-    let database = TemporaryCluster::start(&Programs::provision(interrupt)?, interrupt)?;
+    let database = TemporaryCluster::start(&Programs::provision(interrupt)?, purpose, interrupt)?;
     command.env(DATABASE, database.url());
     Ok(Some(database))
 }

@@ -26,6 +26,19 @@ pub enum Purpose {
     Persistent,
     /// Tests: no syncing to disk, because the data is discarded, and more connections.
     Temporary,
+    /// Benchmarks: data that is discarded, with the durability and memory of a production server.
+    Benchmark,
+}
+
+impl Purpose {
+    /// Settings that differ from PostgreSQL's defaults.
+    fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Persistent => &[],
+            Self::Temporary => &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"],
+            Self::Benchmark => &["fsync=on", "synchronous_commit=on", "max_connections=200", "shared_buffers=1GB"],
+        }
+    }
 }
 
 /// Paths of a cluster, and its superuser's password.
@@ -157,12 +170,7 @@ fn arguments(programs: &Programs, pgdata: &Path, purpose: Purpose, port: u16) ->
     // No Unix socket, because the data directory may exceed the length limit of its path.
     let settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "timezone=UTC", "log_timezone=UTC"];
     configure(&mut postgres, &settings);
-    if purpose == Purpose::Temporary {
-        configure(
-            &mut postgres,
-            &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"],
-        );
-    }
+    configure(&mut postgres, purpose.settings());
     postgres
 }
 

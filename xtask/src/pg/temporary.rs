@@ -27,12 +27,12 @@ impl TemporaryCluster {
     ///
     /// # Errors
     /// If the cluster cannot be created or started.
-    pub fn start(programs: &Programs, interrupt: &Interrupt) -> Result<Self> {
+    pub fn start(programs: &Programs, purpose: Purpose, interrupt: &Interrupt) -> Result<Self> {
         let dir = temporary_dir(programs)?;
         let lock = claim(dir.path())?;
         let (pgdata, log, password) = (dir.path().join("pg"), dir.path().join("log"), files::random_secret()?);
         let paths = ClusterPaths { pgdata: &pgdata, log: &log, password: &password };
-        let cluster = Cluster::start(programs, paths, Purpose::Temporary, None, interrupt)?;
+        let cluster = Cluster::start(programs, paths, purpose, None, interrupt)?;
         Ok(Self { cluster, _lock: lock, _dir: dir })
     }
 
