@@ -1,20 +1,27 @@
-//! `cargo xtask bench`: runs benchmarks and writes their results to `target/bench/`. A benchmark is an example program
-//! of the workspace, an evaluation of a large generated set, or both.
+//! `cargo xtask bench`: runs benchmarks with the release profile and writes their results to `target/bench/`. A benchmark
+//! is a part of `tests/bench` (the platform beside a floor), an example program, an evaluation of a large generated set,
+//! or several of them.
 
+mod list;
 mod sets;
+mod side_by_side;
+mod table;
 
 use std::fs;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use serde_json::{Value, json};
 
+use crate::pg::Purpose;
 use crate::proc::{self, Interrupt};
 use crate::progress::print_status;
+use crate::server::{self, Build};
 use crate::{eval, files, model, project, seed, test};
+use list::BENCHES;
 
 /// A benchmark: its name, a description of what it measures, and the steps to run.
 struct Bench {
@@ -23,81 +30,35 @@ struct Bench {
     steps: &'static [Step],
 }
 
-/// One step of a benchmark. Arguments may contain placeholders for directories: `{model}` for the embedded model,
-/// `{plant}` for the sample plant, `{work}` for the benchmark's working directory.
+/// One step of a benchmark. Programs get the variables that `cargo xtask test` sets, for a database that waits for the
+/// disk.
 enum Step {
-    /// Arguments of a cargo command. It gets the same database and model variables as `cargo xtask test` sets.
-    Cargo(&'static [&'static str]),
+    /// The benchmark of the same name in `tests/bench`.
+    SideBySide,
+    /// An example of a package. Arguments may contain placeholders for directories: `{model}` for the embedded model,
+    /// `{plant}` for the sample plant, `{work}` for the benchmark's working directory.
+    Example { package: &'static str, name: &'static str, arguments: &'static [&'static str] },
     /// Evaluates, with the release build of the server, the set that this function writes to the working directory.
     Evaluate(fn(&Path) -> Result<()>),
 }
-
-/// All benchmarks; add an entry here for a new one.
-const BENCHES: &[Bench] = &[
-    Bench {
-        name: "embed",
-        measures: "chunks of 256 tokens per second, and a query's latency idle and under that load",
-        steps: &[Step::Cargo(&[
-            "run",
-            "--release",
-            "--package",
-            "model-client",
-            "--example",
-            "embed_throughput",
-            "--",
-            "{model}",
-        ])],
-    },
-    Bench {
-        name: "audit",
-        measures: "appends to the audit log with and without its chain, sealing, and verifying a million events",
-        steps: &[Step::Cargo(&[
-            "run",
-            "--release",
-            "--package",
-            "data",
-            "--features",
-            "testing",
-            "--example",
-            "audit_throughput",
-        ])],
-    },
-    Bench {
-        name: "ingest",
-        measures: "pages per second of the PDF reader beside poppler's pdftotext, and of the ingestion of 2,000 pages",
-        steps: &[
-            Step::Cargo(&[
-                "run",
-                "--release",
-                "--package",
-                "tools",
-                "--example",
-                "read_throughput",
-                "--",
-                "{plant}/documents/MAN-P101-feedwater-pump-manual.pdf",
-                "2000",
-                "{work}/volume.pdf",
-            ]),
-            Step::Evaluate(sets::volume),
-        ],
-    },
-    Bench {
-        name: "pass_through",
-        measures: "CPU of the OpenAI-compatible surface per request and per streamed token beside a bare proxy's",
-        steps: &[Step::Cargo(&["run", "--release", "--package", "tests", "--example", "pass_through"])],
-    },
-    Bench {
-        name: "search",
-        measures: "latency of searches through the gate among 15,000 passages, and what the vector index loses",
-        steps: &[Step::Evaluate(sets::logbooks)],
-    },
-];
 
 /// Arguments of `bench`.
 #[derive(Parser)]
 pub struct Args {
     /// The benchmark to run [default: all of them].
     name: Option<String>,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Fewer and shorter rounds, less data.
+    #[arg(long)]
+    quick: bool,
+    /// Build with symbols and line numbers, for a profiler.
+    #[arg(long)]
+    symbols: bool,
+    /// Options of the benchmark, as in: cargo xtask bench chat -- --concurrency 32 --seconds 60 --only platform
+    #[arg(last = true)]
+    options: Vec<String>,
 }
 
 /// Runs the named benchmark, or all of them.
@@ -106,44 +67,75 @@ pub struct Args {
 /// If there is no benchmark of that name, or one fails.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let chosen = choose(BENCHES, args.name.as_deref())?;
-    let results = project::target_dir()?.join("bench");
+    let directory = project::target_dir()?.join("bench");
+    let mut results = Vec::new();
     for bench in chosen {
         print_status(&format!("{}: {}", bench.name, bench.measures));
-        let work = results.join(bench.name);
-        files::create_dir(&work, 0o755)?;
-        let (started, mut lines) = (Instant::now(), Vec::new());
-        for step in bench.steps {
-            match step {
-                Step::Cargo(words) => lines.extend(run_cargo(words, &work, interrupt)?),
-                Step::Evaluate(write_set) => lines.push(evaluate(*write_set, &work, interrupt)?),
-            }
+        let result = run_one(bench, &directory, args, interrupt)?;
+        if !args.json {
+            print_for_people(&result);
         }
-        let out = results.join(format!("{}.json", bench.name));
-        let result = result(bench, started.elapsed().as_secs_f64(), &lines);
-        fs::write(&out, format!("{result:#}\n")).with_context(|| format!("cannot write {}", out.display()))?;
-        println!("{}", out.display());
+        results.push(result);
+    }
+    if args.json {
+        let single = (results.len() == 1).then(|| results.pop()).flatten();
+        println!("{:#}", single.unwrap_or_else(|| json!({ "benches": results })));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs a cargo command with the placeholders replaced; returns the lines that it prints.
-fn run_cargo(words: &[&str], work: &Path, interrupt: &Interrupt) -> Result<Vec<String>> {
-    let placeholders =
-        [("{model}", model::provision(interrupt)?), ("{plant}", seed::plant()?), ("{work}", work.to_path_buf())];
-    let mut cargo = project::cargo()?;
-    for word in words {
-        let mut word = (*word).to_owned();
-        for (name, path) in &placeholders {
-            word = word.replace(name, path.to_str().context("a path is not valid UTF-8")?);
+/// Runs a benchmark and writes its result.
+fn run_one(bench: &Bench, directory: &Path, args: &Args, interrupt: &Interrupt) -> Result<Value> {
+    let work = directory.join(bench.name);
+    files::create_dir(&work, 0o755)?;
+    let (started, mut lines) = (Instant::now(), Vec::new());
+    for step in bench.steps {
+        match step {
+            Step::SideBySide => {
+                let command = side_by_side::command(bench.name, &work, args, interrupt)?;
+                lines.extend(run_program(command, interrupt)?);
+            }
+            Step::Example { package, name, arguments } => {
+                let mut command = Command::new(build_example(package, name, args, interrupt)?);
+                for argument in *arguments {
+                    command.arg(fill_in(argument, &work, interrupt)?);
+                }
+                lines.extend(run_program(command, interrupt)?);
+            }
+            Step::Evaluate(write_set) => lines.push(evaluate(*write_set, &work, interrupt)?),
         }
-        cargo.arg(word);
     }
-    let _database = test::provide(&mut cargo, interrupt)?;
+    let result = result(bench, started.elapsed().as_secs_f64(), &lines);
+    let out = directory.join(format!("{}.json", bench.name));
+    fs::write(&out, format!("{result:#}\n")).with_context(|| format!("cannot write {}", out.display()))?;
+    print_status(&format!("{}: written to {}", bench.name, out.display()));
+    Ok(result)
+}
+
+fn build_example(package: &str, name: &str, args: &Args, interrupt: &Interrupt) -> Result<std::path::PathBuf> {
+    let build = if args.symbols { Build::Profiling } else { Build::Release };
+    server::build_program(build, &["--package", package, "--all-features", "--example", name], name, interrupt)
+}
+
+/// Replaces a placeholder by its directory.
+fn fill_in(argument: &str, work: &Path, interrupt: &Interrupt) -> Result<String> {
+    let path = |path: &Path| path.to_str().map(str::to_owned).context("a path is not valid UTF-8");
+    let mut argument = argument.replace("{work}", &path(work)?);
+    if argument.contains("{model}") {
+        argument = argument.replace("{model}", &path(&model::provision(interrupt)?)?);
+    }
+    if argument.contains("{plant}") {
+        argument = argument.replace("{plant}", &path(&seed::plant()?)?);
+    }
+    Ok(argument)
+}
+
+/// Runs a program with a database; returns the lines that it prints.
+fn run_program(mut program: Command, interrupt: &Interrupt) -> Result<Vec<String>> {
+    program.current_dir(project::root()?);
+    let _database = test::provide(&mut program, Purpose::Benchmark, interrupt)?;
     let mut lines = Vec::new();
-    let status = proc::run_lines(&mut cargo, interrupt, |line| {
-        println!("{line}");
-        lines.push(line.to_owned());
-    })?;
+    let status = proc::run_lines(&mut program, interrupt, |line| lines.push(line.to_owned()))?;
     if !status.success() {
         bail!("the benchmark failed ({status})");
     }
@@ -164,15 +156,37 @@ fn evaluate(write_set: fn(&Path) -> Result<()>, work: &Path, interrupt: &Interru
     Ok(Value::Object(kept).to_string())
 }
 
-/// The stored result of a run: lines that are JSON objects go into `figures`, all others into `output`.
+/// The stored result of a run. The `rows` of JSON objects are collected; other JSON objects go into `figures`, and all
+/// other lines into `output`.
 fn result(bench: &Bench, seconds: f64, lines: &[String]) -> Value {
-    let parse = |line: &String| serde_json::from_str::<Value>(line).ok().filter(Value::is_object);
-    let figures: Vec<_> = lines.iter().filter_map(parse).collect();
-    let output: Vec<_> = lines.iter().filter(|line| parse(line).is_none()).collect();
+    let (mut rows, mut figures, mut output) = (Vec::new(), Vec::new(), Vec::new());
+    for line in lines {
+        match serde_json::from_str::<Value>(line).ok().filter(Value::is_object) {
+            Some(mut object) => match object["rows"].take() {
+                Value::Array(more) => rows.extend(more),
+                _ => {
+                    object.as_object_mut().map(|object| object.remove("rows"));
+                    figures.push(object);
+                }
+            },
+            None => output.push(line),
+        }
+    }
     json!({
         "bench": bench.name, "measures": bench.measures, "wall_seconds_with_build": seconds,
-        "figures": figures, "output": output,
+        "rows": rows, "figures": figures, "output": output,
     })
+}
+
+fn print_for_people(result: &Value) {
+    let list = |key: &str| result[key].as_array().cloned().unwrap_or_default();
+    let rows = list("rows");
+    if !rows.is_empty() {
+        println!("{}", table::render(&rows));
+    }
+    for line in list("figures").iter().chain(&list("output")) {
+        println!("{}", line.as_str().map_or_else(|| line.to_string(), str::to_owned));
+    }
 }
 
 fn choose<'a>(benches: &'a [Bench], name: Option<&str>) -> Result<Vec<&'a Bench>> {
@@ -190,9 +204,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_lines_are_figures_and_other_lines_are_output() {
-        let lines = ["load: 90 ms".to_owned(), r#"{"chunks_per_second": 31.5}"#.to_owned(), "7".to_owned()];
+    fn json_lines_are_rows_or_figures_and_other_lines_are_output() {
+        let row = r#"{"rows": [{"case": "8 clients"}]}"#;
+        let lines = ["load: 90 ms", r#"{"chunks_per_second": 31.5}"#, row, "7"].map(str::to_owned);
         let result = result(&BENCHES[0], 2.5, &lines);
+        assert_eq!(result["rows"], json!([{ "case": "8 clients" }]));
         assert_eq!(result["figures"], json!([{ "chunks_per_second": 31.5 }]));
         assert_eq!(result["output"], json!(["load: 90 ms", "7"]));
     }

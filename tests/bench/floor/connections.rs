@@ -1,0 +1,90 @@
+//! Sixteen connections, as many as the platform has by default, with their prepared statements. The statements of a
+//! transaction are sent without waiting for answers in between (pipelining), so a transaction is one round trip.
+
+use super::statements::Statements;
+use anyhow::{Context as _, Result};
+use futures::future::try_join_all;
+use std::sync::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, NoTls, Row, Statement};
+use tokio_util::task::TaskTracker;
+
+const CONNECTIONS: usize = 16;
+
+/// The connections that are free, and a permit for each.
+pub struct Connections {
+    free: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+    _tasks: TaskTracker,
+}
+
+/// A connection with its prepared statements.
+pub struct Connection {
+    client: Client,
+    pub statements: Statements,
+}
+
+/// A statement of a transaction, with its parameters.
+pub struct Step<'a> {
+    pub run: &'a Statement,
+    pub with: &'a [&'a (dyn ToSql + Sync)],
+}
+
+impl Connection {
+    /// Runs a transaction in one round trip; returns the rows of each statement.
+    pub async fn transaction<const N: usize>(&self, steps: [Step<'_>; N]) -> Result<[Vec<Row>; N]> {
+        // Requests are sent in the order in which their futures are polled first.
+        let queries = steps.iter().map(|step| self.client.query(step.run, step.with));
+        let (_, rows, _) = futures::try_join!(
+            self.client.batch_execute("BEGIN"),
+            try_join_all(queries),
+            self.client.batch_execute("COMMIT"),
+        )?;
+        rows.try_into().map_err(|_| anyhow::anyhow!("a statement has no answer"))
+    }
+}
+
+impl Connections {
+    /// Opens all connections.
+    pub async fn open(url: &str) -> Result<Self> {
+        let (mut free, tasks) = (Vec::new(), TaskTracker::new());
+        for _ in 0..CONNECTIONS {
+            let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+            tasks.spawn(connection);
+            client.batch_execute("SET jit = off").await?;
+            let statements = Statements::prepare(&client).await?;
+            free.push(Connection { client, statements });
+        }
+        Ok(Self { free: Mutex::new(free), permits: Semaphore::new(CONNECTIONS), _tasks: tasks })
+    }
+
+    /// A free connection, as soon as there is one.
+    pub async fn take(&self) -> Result<Taken<'_>> {
+        let permit = self.permits.acquire().await?;
+        let connection = self.free.lock().ok().and_then(|mut free| free.pop()).context("no free connection")?;
+        Ok(Taken { connection: Some(connection), home: self, _permit: permit })
+    }
+}
+
+/// A connection that goes back when it is dropped.
+pub struct Taken<'a> {
+    connection: Option<Connection>,
+    home: &'a Connections,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Taken<'_> {
+    /// The connection.
+    pub fn get(&self) -> Result<&Connection> {
+        self.connection.as_ref().context("the connection went back")
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let (Some(connection), Ok(mut free)) = (self.connection.take(), self.home.free.lock()) {
+            free.push(connection);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The floor: the least that the design's requests cost. A small program over the same database, as the application's
+//! role under row-level security, that sends the statements of a request in as few round trips as possible.
+//!
+//! It leaves out what the platform does beyond the design's own flow: rate limits, budgets, idempotency, hybrid ranking,
+//! citations, resumable streams. A ratio of 1 is therefore not the aim.
+
+mod chat;
+mod connections;
+mod identity;
+mod me;
+mod proxy;
+mod search;
+mod statements;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use clap::Args;
+use connections::Connections;
+use identity::Verifier;
+use std::sync::Arc;
+
+/// Options of the floor.
+#[derive(Args)]
+pub struct FloorArgs {
+    #[arg(long)]
+    pub port: u16,
+    /// URL of the database, as the application's role.
+    #[arg(long)]
+    database: String,
+    /// URL of the model server.
+    #[arg(long)]
+    models: String,
+    /// `slug=id` of each tenant.
+    #[arg(long, value_delimiter = ',')]
+    tenants: Vec<String>,
+    #[arg(long)]
+    issuer: String,
+    #[arg(long)]
+    audience: String,
+    /// Modulus of the issuer's public key, base64url.
+    #[arg(long)]
+    modulus: String,
+    /// Exponent of the issuer's public key, base64url.
+    #[arg(long)]
+    exponent: String,
+}
+
+/// What the handlers share.
+pub struct Floor {
+    connections: Connections,
+    verifier: Verifier,
+    http: reqwest::Client,
+    models: String,
+}
+
+/// The floor's routes.
+pub async fn app(args: &FloorArgs) -> Result<Router> {
+    let floor = Floor {
+        connections: Connections::open(&args.database).await.context("the database")?,
+        verifier: Verifier::new(args)?,
+        http: reqwest::Client::builder().no_proxy().pool_max_idle_per_host(usize::MAX).build()?,
+        models: args.models.clone(),
+    };
+    Ok(Router::new()
+        .route("/v1/conversations/{id}/chat", post(chat::chat))
+        .route("/v1/search", post(search::search))
+        .route("/v1/me", get(me::me))
+        .route("/openai/v1/chat/completions", post(proxy::completions))
+        .route("/ready", get(|| async {}))
+        .with_state(Arc::new(floor)))
+}
+
+/// A failure of the floor: the benchmark shows it and stops.
+pub struct Failure(anyhow::Error);
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (StatusCode::INTERNAL_SERVER_ERROR, format!("{:#}", self.0)).into_response()
+    }
+}

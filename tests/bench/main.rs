@@ -1,0 +1,83 @@
+//! Benchmarks of the platform beside the least that the same requests cost, in one run: `cargo xtask bench NAME`.
+//!
+//! The platform (the program `platform-server`), the floor and the model server are processes of their own, so that each
+//! one's CPU time is its own. Prints one JSON object.
+
+mod auth;
+mod chat;
+mod cold;
+mod floor;
+mod gateway;
+mod search;
+mod streams;
+mod support;
+
+use anyhow::Result;
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use clap::{Args, Parser, Subcommand};
+use floor::FloorArgs;
+use std::time::Duration;
+use support::model_server::{self, Pace};
+use support::options::Options;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The cheapest request with a token.
+    Auth(Options),
+    /// Chat turns.
+    Chat(Options),
+    /// Start and memory at rest.
+    Cold(Options),
+    /// The OpenAI-compatible surface.
+    Gateway(Options),
+    /// Searches.
+    Search(Options),
+    /// Many streams at once.
+    Streams(Options),
+    /// Serves the model server.
+    Models(ModelArgs),
+    /// Serves the floor.
+    Floor(FloorArgs),
+}
+
+#[derive(Args)]
+struct ModelArgs {
+    #[arg(long)]
+    port: u16,
+    #[arg(long)]
+    tokens: usize,
+    #[arg(long)]
+    interval_us: u64,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    platform_server::install_tls();
+    match Cli::parse().command {
+        Command::Auth(options) => auth::run(&options).await,
+        Command::Chat(options) => chat::run(&options).await,
+        Command::Cold(options) => cold::run(&options).await,
+        Command::Gateway(options) => gateway::run(&options).await,
+        Command::Search(options) => search::run(&options).await,
+        Command::Streams(options) => streams::run(&options).await,
+        Command::Models(args) => {
+            let pace = Pace { tokens: args.tokens, interval: Duration::from_micros(args.interval_us) };
+            listen(args.port, model_server::app(pace)).await
+        }
+        Command::Floor(args) => listen(args.port, floor::app(&args).await?).await,
+    }
+}
+
+async fn listen(port: u16, app: Router) -> Result<()> {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+    // Each token is written at once, as a real model server and the platform do.
+    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+    Ok(axum::serve(listener, app).await?)
+}

@@ -1,0 +1,15 @@
+//! What several benchmarks share: the processes that are measured, the data, the model server, the load and the report.
+
+pub mod issuer;
+pub mod load;
+pub mod model_server;
+pub mod options;
+pub mod platform;
+pub mod postgres;
+pub mod process;
+pub mod report;
+pub mod round;
+pub mod site;
+pub mod text;
+pub mod vectors;
+pub mod world;

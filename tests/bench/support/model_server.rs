@@ -1,0 +1,133 @@
+//! An OpenAI-compatible model server that needs no time: it streams tokens at once, or at a fixed rate, and embeds.
+//!
+//! Each token is a word that tells when it was sent, so that the client of the platform can compute its delay.
+
+use super::vectors::{MODEL, Vectors};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::ports::Clock as _;
+use futures::StreamExt as _;
+use platform_server::system::SystemClock;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// Start of each token's word. No generated text contains it.
+pub const TOKEN_MARK: &str = "qz";
+/// Letters of a token after its mark; each stands for four bits of the time.
+const TIME_LETTERS: usize = 13;
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Tokens of an answer; 0 for as many as the request allows.
+    pub tokens: usize,
+    /// Time between two tokens.
+    pub interval: Duration,
+}
+
+/// The server's routes.
+pub fn app(pace: Pace) -> Router {
+    Router::new()
+        .route("/v1/chat/completions", post(complete))
+        .route(
+            "/v1/models",
+            get(|| async { Json(json!({ "object": "list", "data": [{ "id": "m" }, { "id": MODEL }] })) }),
+        )
+        .route("/health", get(|| async {}))
+        .with_state(pace)
+        .merge(Router::new().route("/v1/embeddings", post(embed)).with_state(Arc::new(Vectors::default())))
+}
+
+async fn complete(State(pace): State<Pace>, Json(request): Json<Value>) -> Response {
+    let asked = request["max_tokens"].as_u64().unwrap_or(1) as usize;
+    let tokens = if pace.tokens == 0 { asked } else { pace.tokens };
+    let usage = json!({ "prompt_tokens": 900, "completion_tokens": tokens, "total_tokens": 900 + tokens });
+    if request["stream"] != true {
+        let message = json!({ "role": "assistant", "content": token().repeat(tokens) });
+        return Json(json!({ "id": "c", "object": "chat.completion", "model": "m", "usage": usage,
+            "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] }))
+        .into_response();
+    }
+    let stop = json!({ "id": "c", "object": "chat.completion.chunk", "model": "m",
+        "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
+    let usage = json!({ "id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [], "usage": usage });
+    let end = format!("data: {stop}\n\ndata: {usage}\n\ndata: [DONE]\n\n");
+    let frames = frames(tokens, pace.interval).chain(futures::stream::iter([Bytes::from(end)]));
+    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(frames.map(Ok::<_, Infallible>))).into_response()
+}
+
+/// One frame for each token.
+fn frames(tokens: usize, interval: Duration) -> impl futures::Stream<Item = Bytes> {
+    let ticks = (!interval.is_zero()).then(|| {
+        let mut ticks = tokio::time::interval_at(Instant::now(), interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        ticks
+    });
+    futures::stream::unfold(Frames { left: tokens, ticks }, |mut frames| async move {
+        frames.left = frames.left.checked_sub(1)?;
+        match &mut frames.ticks {
+            Some(ticks) => drop(ticks.tick().await),
+            // Without it, the server would send several tokens in one frame.
+            None => tokio::task::yield_now().await,
+        }
+        Some((Bytes::from(frame()), frames))
+    })
+}
+
+/// Tokens that are still to be sent, and when.
+struct Frames {
+    left: usize,
+    ticks: Option<tokio::time::Interval>,
+}
+
+fn frame() -> String {
+    let token = token();
+    format!(
+        "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{{\"index\":0,\
+         \"delta\":{{\"content\":\"{token}\"}},\"finish_reason\":null}}]}}\n\n"
+    )
+}
+
+/// A token that tells the present time, in microseconds.
+fn token() -> String {
+    let now = SystemClock.now().timestamp_micros();
+    let letters = (0..TIME_LETTERS).rev().map(|at| char::from(b'a' + (now >> (4 * at) & 15) as u8));
+    std::iter::once(' ').chain(TOKEN_MARK.chars()).chain(letters).collect()
+}
+
+/// The times of all tokens in a text, in microseconds.
+pub fn token_times(text: &str) -> impl Iterator<Item = i64> {
+    text.match_indices(TOKEN_MARK).filter_map(move |(at, mark)| {
+        let letters = text.get(at + mark.len()..at + mark.len() + TIME_LETTERS)?;
+        letters.bytes().try_fold(0, |time, letter| {
+            letter.is_ascii_lowercase().then_some(time << 4 | i64::from(letter.saturating_sub(b'a')))
+        })
+    })
+}
+
+async fn embed(State(vectors): State<Arc<Vectors>>, Json(request): Json<Value>) -> Json<Value> {
+    let texts: Vec<&str> = match &request["input"] {
+        Value::String(text) => vec![text],
+        Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let encode = |vector: Vec<f32>| match request["encoding_format"].as_str() {
+        Some("base64") => {
+            json!(STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()))
+        }
+        _ => json!(vector),
+    };
+    let embedded = |(index, text): (usize, &&str)| json!({ "object": "embedding", "index": index, "embedding": encode(vectors.embed(text)) });
+    let data: Vec<Value> = texts.iter().enumerate().map(embedded).collect();
+    let usage = json!({ "prompt_tokens": 20, "total_tokens": 20 });
+    Json(json!({ "object": "list", "model": MODEL, "data": data, "usage": usage }))
+}

@@ -1,0 +1,108 @@
+//! Results: per round one value of each side for each metric; in the report their medians, and the ratios' spread.
+
+use super::options::Side;
+use anyhow::Result;
+use serde::Serialize;
+use std::io::Write as _;
+
+/// Collects values and prints the report.
+#[derive(Default)]
+pub struct Report {
+    series: Vec<Series>,
+}
+
+/// The values of one metric in one case.
+struct Series {
+    case: String,
+    metric: &'static str,
+    platform: Vec<f64>,
+    floor: Vec<f64>,
+}
+
+/// A line of the report.
+#[derive(Serialize)]
+struct Row<'a> {
+    case: &'a str,
+    metric: &'static str,
+    /// Median over the rounds.
+    platform: Option<f64>,
+    /// Median over the rounds.
+    floor: Option<f64>,
+    /// The platform's value over the floor's.
+    ratio: Option<Spread>,
+}
+
+/// Spread of the ratios of all rounds.
+#[derive(Serialize)]
+struct Spread {
+    min: f64,
+    median: f64,
+    max: f64,
+}
+
+impl Report {
+    /// Adds the value of one round.
+    pub fn add(&mut self, case: &str, metric: &'static str, side: Side, value: f64) {
+        let at = self.series.iter().position(|series| series.case == case && series.metric == metric);
+        let at = at.unwrap_or_else(|| {
+            self.series.push(Series { case: case.to_owned(), metric, platform: Vec::new(), floor: Vec::new() });
+            self.series.len() - 1
+        });
+        let series = &mut self.series[at];
+        match side {
+            Side::Platform => series.platform.push(value),
+            Side::Floor => series.floor.push(value),
+        }
+    }
+
+    /// Prints one JSON object to standard output.
+    pub fn print(&self) -> Result<()> {
+        let rows: Vec<Row<'_>> = self.series.iter().map(Series::row).collect();
+        let line = serde_json::json!({ "rows": rows });
+        Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+    }
+}
+
+impl Series {
+    fn row(&self) -> Row<'_> {
+        let ratios: Vec<f64> = self
+            .platform
+            .iter()
+            .zip(&self.floor)
+            .filter(|(_, floor)| **floor > 0.0)
+            .map(|(ours, floor)| ours / floor)
+            .collect();
+        let spread =
+            |median| Spread { min: rounded(quantile(&ratios, 0.0)), median, max: rounded(quantile(&ratios, 1.0)) };
+        let median_of = |values: &[f64]| (!values.is_empty()).then(|| rounded(quantile(values, 0.5)));
+        Row {
+            case: &self.case,
+            metric: self.metric,
+            platform: median_of(&self.platform),
+            floor: median_of(&self.floor),
+            ratio: median_of(&ratios).map(spread),
+        }
+    }
+}
+
+/// The value below which this share of the values lies; 0 without values.
+pub fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = ((sorted.len().saturating_sub(1)) as f64 * share).round() as usize;
+    sorted.get(at).copied().unwrap_or_default()
+}
+
+/// Four significant digits.
+fn rounded(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let scale = 10_f64.powi(3 - value.abs().log10().floor() as i32);
+    (value * scale).round() / scale
+}
+
+/// Tells the person who waits what is going on.
+pub fn progress(text: &str) {
+    let _best_effort = writeln!(std::io::stderr().lock(), "  {text}");
+}

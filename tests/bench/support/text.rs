@@ -1,0 +1,101 @@
+//! Generated text of a plant's documents: the same in every run, with a vocabulary as varied as real text.
+
+/// Words that PostgreSQL's English dictionary drops; almost half of all words, as in real text.
+const STOP_WORDS: &[&str] = &[
+    "the", "of", "and", "to", "a", "in", "is", "it", "that", "was", "for", "on", "are", "with", "as", "be", "at", "by",
+    "this", "from", "or", "have", "an", "not", "which", "were", "but", "all", "they", "been", "has", "their", "will",
+    "when", "there", "can", "more", "if", "no", "out", "so", "up", "into", "than", "them", "then", "its", "only",
+    "other", "after",
+];
+const ONSETS: &[&str] =
+    &["b", "br", "c", "cl", "d", "dr", "f", "fl", "g", "gr", "h", "l", "m", "n", "p", "pl", "r", "s", "st", "tr", "v"];
+const VOWELS: &[&str] = &["a", "e", "i", "o", "u", "ea", "ou"];
+const CODAS: &[&str] = &["", "l", "n", "r", "t", "m", "ck", "nd"];
+/// Number of different words.
+const VOCABULARY: usize = 8_000;
+/// Number of words that a document prefers.
+const TOPIC_WORDS: usize = 60;
+/// Sentences of a passage.
+const SENTENCES: usize = 9;
+/// Words of a sentence.
+const SENTENCE_WORDS: usize = 13;
+/// Words of a question that also occur in the passage that it is about.
+const QUESTION_WORDS: usize = 8;
+
+/// Writes passages, questions and messages.
+pub struct Author {
+    vocabulary: Vec<String>,
+}
+
+impl Author {
+    /// An author; all of them write the same.
+    pub fn new() -> Self {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut vocabulary: Vec<String> = STOP_WORDS.iter().map(|word| (*word).to_owned()).collect();
+        while vocabulary.len() < VOCABULARY {
+            let syllables = rng.usize(2..4);
+            let word = (0..syllables).map(|_| syllable(&mut rng)).collect();
+            vocabulary.push(word);
+        }
+        Self { vocabulary }
+    }
+
+    /// The passage with this number in a document.
+    pub fn passage(&self, document: u64, number: u64) -> String {
+        let mut rng = fastrand::Rng::with_seed(document * 10_007 + number + 17);
+        let topic = self.topic(document);
+        let sentences: Vec<String> = (0..SENTENCES).map(|_| self.sentence(&mut rng, &topic)).collect();
+        sentences.join(" ")
+    }
+
+    /// A question about a passage of [`Self::passage`]; `variant` selects the words that it names.
+    pub fn question(&self, document: u64, number: u64, variant: u64) -> String {
+        let passage = self.passage(document, number);
+        let mut words: Vec<&str> = passage
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| word.len() > 3 && !STOP_WORDS.contains(word))
+            .collect();
+        fastrand::Rng::with_seed(variant).shuffle(&mut words);
+        words.truncate(QUESTION_WORDS);
+        format!("What does the manual say about {}?", words.join(" "))
+    }
+
+    /// A message of a conversation.
+    pub fn message(&self, seed: u64) -> String {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x00c0_ffee);
+        let topic = self.topic(seed % 7);
+        (0..3).map(|_| self.sentence(&mut rng, &topic)).collect::<Vec<_>>().join(" ")
+    }
+
+    fn topic(&self, document: u64) -> Vec<&str> {
+        let mut rng = fastrand::Rng::with_seed(document + 1_000_003);
+        (0..TOPIC_WORDS).map(|_| self.vocabulary[rng.usize(STOP_WORDS.len()..VOCABULARY)].as_str()).collect()
+    }
+
+    fn sentence(&self, rng: &mut fastrand::Rng, topic: &[&str]) -> String {
+        let words: Vec<&str> = (0..SENTENCE_WORDS)
+            .map(|_| if rng.f64() < 0.15 { topic[rng.usize(..topic.len())] } else { self.word(rng) })
+            .collect();
+        let mut sentence = words.join(" ");
+        if let Some(first) = sentence.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        sentence + "."
+    }
+
+    /// A word; the frequency of a word is in inverse proportion to its rank (Zipf's law).
+    fn word(&self, rng: &mut fastrand::Rng) -> &str {
+        let rank = (VOCABULARY as f64).powf(rng.f64()) as usize - 1;
+        &self.vocabulary[rank.min(VOCABULARY - 1)]
+    }
+}
+
+fn syllable(rng: &mut fastrand::Rng) -> String {
+    let mut pick = |of: &[&str]| of[rng.usize(..of.len())].to_owned();
+    pick(ONSETS) + &pick(VOWELS) + &pick(CODAS)
+}
+
+/// Whether a word says nothing about the topic of a text.
+pub fn is_stop_word(word: &str) -> bool {
+    STOP_WORDS.contains(&word)
+}

@@ -1,0 +1,54 @@
+//! Embeddings without a model: texts with common words have similar vectors, and each text always has the same one.
+
+use super::text::is_stop_word;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, RwLock};
+
+/// Dimension of the vectors.
+pub const DIMENSION: usize = 768;
+/// Name of the model in requests.
+pub const MODEL: &str = "embed";
+
+/// Computes vectors; remembers those of words.
+#[derive(Default)]
+pub struct Vectors {
+    words: RwLock<HashMap<String, Arc<[f32]>>>,
+}
+
+impl Vectors {
+    /// The vector of a text, of length 1.
+    pub fn embed(&self, text: &str) -> Vec<f32> {
+        let mut sum = vec![0.0_f32; DIMENSION];
+        for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+            let word = word.to_lowercase();
+            if is_stop_word(&word) {
+                continue;
+            }
+            for (total, x) in sum.iter_mut().zip(self.word(word).iter()) {
+                *total += x;
+            }
+        }
+        let length = sum.iter().map(|x| x * x).sum::<f32>().sqrt();
+        if length == 0.0 {
+            sum[0] = 1.0;
+            return sum;
+        }
+        sum.iter_mut().for_each(|x| *x /= length);
+        sum
+    }
+
+    fn word(&self, word: String) -> Arc<[f32]> {
+        if let Some(known) = self.words.read().ok().and_then(|words| words.get(&word).cloned()) {
+            return known;
+        }
+        let mut hasher = DefaultHasher::new();
+        word.hash(&mut hasher);
+        let mut rng = fastrand::Rng::with_seed(hasher.finish());
+        let vector: Arc<[f32]> = (0..DIMENSION).map(|_| rng.f32() - 0.5).collect();
+        if let Ok(mut words) = self.words.write() {
+            words.insert(word, Arc::clone(&vector));
+        }
+        vector
+    }
+}

@@ -1,0 +1,26 @@
+//! Benchmarks of the program `bench` in `tests/bench`: the platform beside a floor, in one run.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::Args;
+use crate::proc::Interrupt;
+use crate::server::{self, Build};
+
+/// Builds the server and the benchmark; returns the command that runs it.
+///
+/// # Errors
+/// If one of the two cannot be built.
+pub fn command(name: &str, work: &Path, args: &Args, interrupt: &Interrupt) -> Result<Command> {
+    let build = if args.symbols { Build::Profiling } else { Build::Release };
+    let server = server::build(build, interrupt)?;
+    let selection = ["--package", "tests", "--example", "bench"];
+    let mut command = Command::new(server::build_program(build, &selection, "bench", interrupt)?);
+    command.arg(name).env("PLATFORM_BENCH_SERVER", server).env("PLATFORM_BENCH_WORK", work).args(&args.options);
+    if args.quick {
+        command.arg("--quick");
+    }
+    Ok(command)
+}
