@@ -10,16 +10,18 @@ use anyhow::{Context as _, Result};
 use std::time::Duration;
 
 const CLIENTS: &[usize] = &[1, 8, 32, 128];
-const USERS: usize = 20;
+const QUICK_CLIENTS: &[usize] = &[1, 32];
+/// Users whose conversations the clients continue.
+pub const USERS: usize = 20;
 const PASSAGES: u64 = 1_000;
 /// Tokens of an answer.
-const TOKENS: usize = 16;
+pub const TOKENS: usize = 16;
 /// Load before the first round.
 const WARM_UP: Load = Load { clients: 16, time: Duration::from_millis(700), seed: 0 };
 
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
-    let clients = options.concurrency(CLIENTS);
+    let clients = options.concurrency(if options.quick { QUICK_CLIENTS } else { CLIENTS });
     let most = clients.iter().copied().max().unwrap_or(1).max(WARM_UP.clients);
     let passages = options.passages(&[PASSAGES]).first().copied().unwrap_or(PASSAGES);
     // Each client has a conversation of its own.
@@ -47,13 +49,14 @@ pub async fn run(options: &Options) -> Result<()> {
 
 /// Number of clients, for how long, and which questions they ask.
 #[derive(Clone, Copy)]
-struct Load {
-    clients: usize,
-    time: Duration,
-    seed: u64,
+pub struct Load {
+    pub clients: usize,
+    pub time: Duration,
+    pub seed: u64,
 }
 
-async fn load(site: &Site, side: Side, load: Load) -> Result<Observed> {
+/// Has clients chat, each in a conversation of its own.
+pub async fn load(site: &Site, side: Side, load: Load) -> Result<Observed> {
     let measured = site.measured(side)?;
     let tenant = measured.tenants.first().context("no tenant")?;
     let writer = Writer::new(site.issuer());

@@ -3,11 +3,13 @@
 //! The platform (the program `platform-server`), the floor and the model server are processes of their own, so that each
 //! one's CPU time is its own. Prints one JSON object.
 
+mod audit;
 mod auth;
 mod chat;
 mod cold;
 mod floor;
 mod gateway;
+mod ingest;
 mod search;
 mod streams;
 mod support;
@@ -29,6 +31,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Appending to the audit log, sealing and verifying it.
+    Audit(Options),
     /// The cheapest request with a token.
     Auth(Options),
     /// Chat turns.
@@ -37,6 +41,8 @@ enum Command {
     Cold(Options),
     /// The OpenAI-compatible surface.
     Gateway(Options),
+    /// From the upload of a document until it is ready.
+    Ingest(Options),
     /// Searches.
     Search(Options),
     /// Many streams at once.
@@ -61,10 +67,12 @@ struct ModelArgs {
 async fn main() -> Result<()> {
     platform_server::install_tls();
     match Cli::parse().command {
+        Command::Audit(options) => audit::run(&options).await,
         Command::Auth(options) => auth::run(&options).await,
         Command::Chat(options) => chat::run(&options).await,
         Command::Cold(options) => cold::run(&options).await,
         Command::Gateway(options) => gateway::run(&options).await,
+        Command::Ingest(options) => ingest::run(&options).await,
         Command::Search(options) => search::run(&options).await,
         Command::Streams(options) => streams::run(&options).await,
         Command::Models(args) => {

@@ -23,7 +23,7 @@ use uuid::Uuid;
 const CLIENTS: &[usize] = &[1, 32];
 /// Numbers of passages of all tenants together.
 const PASSAGES: &[u64] = &[50_000, 200_000];
-const QUICK_PASSAGES: &[u64] = &[10_000];
+const QUICK_PASSAGES: &[u64] = &[5_000];
 /// Share of each tenant in thousandths.
 const SHARES: &[u64] = &[500, 200, 100, 80, 50, 30, 20, 10, 6, 4];
 const USERS: usize = 4;

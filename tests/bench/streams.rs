@@ -13,7 +13,9 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 const STREAMS: &[usize] = &[64, 128, 256, 512, 1024];
-const QUICK_STREAMS: &[usize] = &[64, 256];
+const QUICK_STREAMS: &[usize] = &[64];
+/// Rounds take long here, and each has thousands of tokens.
+const ROUNDS: usize = 3;
 const USERS: usize = 20;
 const PASSAGES: u64 = 1_000;
 /// 50 tokens per second.
@@ -31,7 +33,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let conversations_per_user = most.div_ceil(USERS);
     let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user, passages: PASSAGES };
     let site = Site::start(options, answers, &[shape]).await?;
-    let rounds = options.rounds.unwrap_or(1);
+    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS });
     let mut report = Report::default();
     for streams in streams {
         for round in 0..rounds {

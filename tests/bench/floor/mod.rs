@@ -18,7 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::Args;
-use connections::Connections;
+pub use connections::{Connections, Step};
 use identity::Verifier;
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! What several benchmarks share: the processes that are measured, the data, the model server, the load and the report.
 
+pub mod documents;
 pub mod issuer;
 pub mod load;
 pub mod model_server;

@@ -26,7 +26,7 @@ impl Side {
 /// Size and length of a benchmark.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Fewer and shorter rounds, for a first impression.
+    /// Fewer and shorter rounds, less data: shows that the benchmark runs.
     #[arg(long)]
     pub quick: bool,
     /// Measure these numbers of concurrent clients only.
@@ -55,7 +55,7 @@ pub struct Options {
 impl Options {
     /// Number of rounds.
     pub fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.quick { 3 } else { 5 }).max(1)
+        self.rounds.unwrap_or(if self.quick { 2 } else { 5 }).max(1)
     }
 
     /// Time that each side is measured in a round.

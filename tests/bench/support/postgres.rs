@@ -30,14 +30,7 @@ impl PostgresServer {
 
     /// CPU time of the postmaster and all its children so far, in seconds, including those that have ended.
     pub fn cpu(&self) -> Result<f64> {
-        let postmaster = Times::of(self.postmaster)?;
-        let mut sum = postmaster.own + postmaster.ended_children;
-        for entry in std::fs::read_dir("/proc")? {
-            let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            // A process that has just ended is skipped: the postmaster counts it.
-            sum += Times::of(pid).ok().filter(|times| times.parent == self.postmaster).map_or(0.0, |times| times.own);
-        }
-        Ok(sum)
+        Times::with_children(self.postmaster)
     }
 }
 

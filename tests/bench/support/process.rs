@@ -50,9 +50,9 @@ impl Part {
         self.process.id()
     }
 
-    /// CPU time so far, in seconds.
+    /// CPU time of the process and its children so far, in seconds.
     pub fn cpu(&self) -> Result<f64> {
-        Ok(Times::of(self.pid())?.own)
+        Times::with_children(self.pid())
     }
 
     /// Resident memory in MB.
@@ -86,6 +86,19 @@ impl Times {
     /// Reads the times of a process.
     pub fn of(pid: u32) -> Result<Self> {
         Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/stat"))?)
+    }
+
+    /// CPU time of a process and all its children, including those that have ended.
+    pub fn with_children(pid: u32) -> Result<f64> {
+        let parent = Self::of(pid)?;
+        let mut sum = parent.own + parent.ended_children;
+        for entry in std::fs::read_dir("/proc")? {
+            let Some(child) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            // A process that has just ended is skipped: its parent counts it.
+            let times = Self::of(child).ok().filter(|times| times.parent == pid);
+            sum += times.map_or(0.0, |times| times.own + times.ended_children);
+        }
+        Ok(sum)
     }
 
     fn parse(stat: &str) -> Result<Self> {

@@ -9,46 +9,37 @@ pub const BENCHES: &[Bench] = &[
         name: "chat",
         measures: "chat turns with a search: CPU, first token, requests per second and memory beside the floor",
         steps: &[Step::SideBySide],
+        long_steps: &[],
     },
     Bench {
         name: "streams",
         measures: "answers at 50 tokens per second, many at once: first token, token delay, CPU per token and memory",
         steps: &[Step::SideBySide],
+        long_steps: &[],
     },
     Bench {
         name: "search",
         measures: "searches in ten tenants of very different size: latency, CPU, and recall of the vector index",
         steps: &[Step::SideBySide],
+        long_steps: &[],
     },
     Bench {
         name: "gateway",
         measures: "the OpenAI-compatible surface beside a bare proxy",
         steps: &[Step::SideBySide],
-    },
-    Bench {
-        name: "auth",
-        measures: "the cheapest request with a token beside verifying the token and reading the user",
-        steps: &[Step::SideBySide],
+        long_steps: &[],
     },
     Bench {
         name: "cold",
         measures: "time until ready, memory at rest, and the size of the program",
         steps: &[Step::SideBySide],
-    },
-    Bench {
-        name: "embed",
-        measures: "chunks of 256 tokens per second, and a query's latency idle and under that load",
-        steps: &[Step::Example { package: "model-client", name: "embed_throughput", arguments: &["{model}"] }],
-    },
-    Bench {
-        name: "audit",
-        measures: "appends to the audit log with and without its chain, sealing, and verifying a million events",
-        steps: &[Step::Example { package: "data", name: "audit_throughput", arguments: &[] }],
+        long_steps: &[],
     },
     Bench {
         name: "ingest",
-        measures: "pages per second of the readers beside poppler's pdftotext, and of the ingestion of 2,000 pages",
-        steps: &[
+        measures: "documents until they are ready, by format, beside poppler's pdftotext; then with the embedded model",
+        steps: &[Step::SideBySide],
+        long_steps: &[
             Step::Example {
                 package: "tools",
                 name: "read_throughput",
@@ -58,8 +49,27 @@ pub const BENCHES: &[Bench] = &[
         ],
     },
     Bench {
+        name: "audit",
+        measures: "appends to the audit log beside the same rows without a chain; sealing and verifying",
+        steps: &[Step::SideBySide],
+        long_steps: &[],
+    },
+    Bench {
+        name: "auth",
+        measures: "the cheapest request with a token beside verifying the token and reading the user",
+        steps: &[Step::SideBySide],
+        long_steps: &[],
+    },
+    Bench {
+        name: "embed",
+        measures: "chunks of 256 tokens per second, and a query's latency idle and under that load",
+        steps: &[],
+        long_steps: &[Step::Example { package: "model-client", name: "embed_throughput", arguments: &["{model}"] }],
+    },
+    Bench {
         name: "logbooks",
         measures: "latency of searches through the gate among 15,000 passages, and what the vector index loses",
-        steps: &[Step::Evaluate(sets::logbooks)],
+        steps: &[],
+        long_steps: &[Step::Evaluate(sets::logbooks)],
     },
 ];

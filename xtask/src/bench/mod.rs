@@ -28,6 +28,8 @@ struct Bench {
     name: &'static str,
     measures: &'static str,
     steps: &'static [Step],
+    /// Steps that take minutes, which `--quick` leaves out.
+    long_steps: &'static [Step],
 }
 
 /// One step of a benchmark. Programs get the variables that `cargo xtask test` sets, for a database that waits for the
@@ -45,12 +47,12 @@ enum Step {
 /// Arguments of `bench`.
 #[derive(Parser)]
 pub struct Args {
-    /// The benchmark to run [default: all of them].
-    name: Option<String>,
+    /// The benchmarks to run [default: all of them].
+    names: Vec<String>,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
-    /// Fewer and shorter rounds, less data.
+    /// Fewer and shorter rounds, less data: shows that the benchmarks run.
     #[arg(long)]
     quick: bool,
     /// Build with symbols and line numbers, for a profiler.
@@ -61,12 +63,15 @@ pub struct Args {
     options: Vec<String>,
 }
 
-/// Runs the named benchmark, or all of them.
+/// Runs the named benchmarks, or all of them.
 ///
 /// # Errors
-/// If there is no benchmark of that name, or one fails.
+/// If there is no benchmark of a name, or one fails.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let chosen = choose(BENCHES, args.name.as_deref())?;
+    let mut chosen = choose(BENCHES, &args.names)?;
+    if args.quick {
+        chosen.retain(|bench| !bench.steps.is_empty());
+    }
     let directory = project::target_dir()?.join("bench");
     let mut results = Vec::new();
     for bench in chosen {
@@ -89,7 +94,8 @@ fn run_one(bench: &Bench, directory: &Path, args: &Args, interrupt: &Interrupt) 
     let work = directory.join(bench.name);
     files::create_dir(&work, 0o755)?;
     let (started, mut lines) = (Instant::now(), Vec::new());
-    for step in bench.steps {
+    let long_steps = if args.quick { &[] } else { bench.long_steps };
+    for step in bench.steps.iter().chain(long_steps) {
         match step {
             Step::SideBySide => {
                 let command = side_by_side::command(bench.name, &work, args, interrupt)?;
@@ -189,14 +195,17 @@ fn print_for_people(result: &Value) {
     }
 }
 
-fn choose<'a>(benches: &'a [Bench], name: Option<&str>) -> Result<Vec<&'a Bench>> {
-    let chosen: Vec<_> = benches.iter().filter(|bench| name.is_none_or(|name| bench.name == name)).collect();
-    if chosen.is_empty() {
-        let known: Vec<_> = benches.iter().map(|bench| bench.name).collect();
-        let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
-        bail!("there is no benchmark {} (known: {known})", name.unwrap_or("at all"));
+fn choose<'a>(benches: &'a [Bench], names: &[String]) -> Result<Vec<&'a Bench>> {
+    if names.is_empty() {
+        return Ok(benches.iter().collect());
     }
-    Ok(chosen)
+    let find = |name: &String| {
+        benches.iter().find(|bench| bench.name == name).with_context(|| {
+            let known: Vec<_> = benches.iter().map(|bench| bench.name).collect();
+            format!("there is no benchmark {name}; there are {}", known.join(", "))
+        })
+    };
+    names.iter().map(find).collect()
 }
 
 #[cfg(test)]
@@ -215,10 +224,10 @@ mod tests {
 
     #[test]
     fn the_error_for_an_unknown_benchmark_lists_the_known_ones() {
-        let benches = [Bench { name: "search", measures: "hybrid search", steps: &[] }];
-        assert_eq!(choose(&benches, None).unwrap().len(), 1);
-        assert_eq!(choose(&benches, Some("search")).unwrap().len(), 1);
-        let error = choose(&benches, Some("saerch")).err().unwrap().to_string();
-        assert_eq!(error, "there is no benchmark saerch (known: search)");
+        let benches = [Bench { name: "search", measures: "hybrid search", steps: &[], long_steps: &[] }];
+        assert_eq!(choose(&benches, &[]).unwrap().len(), 1);
+        assert_eq!(choose(&benches, &["search".to_owned()]).unwrap().len(), 1);
+        let error = choose(&benches, &["saerch".to_owned()]).err().unwrap().to_string();
+        assert_eq!(error, "there is no benchmark saerch; there are search");
     }
 }

@@ -1,0 +1,141 @@
+//! Generated documents of several formats, all with the same text. Each page has a heading and three passages.
+
+use super::text::Author;
+use anyhow::Result;
+use std::fmt::Write as _;
+use std::io::{Cursor, Write as _};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+/// Passages of a page: about 350 words, as on a printed one.
+const PAGE_PASSAGES: usize = 3;
+/// Letters of a line of a PDF.
+const LINE: usize = 90;
+
+/// A format that the platform reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    Pdf,
+    Docx,
+    Markdown,
+    Text,
+}
+
+impl Format {
+    /// Its name in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pdf => "pdf",
+            Self::Docx => "docx",
+            Self::Markdown => "md",
+            Self::Text => "txt",
+        }
+    }
+}
+
+/// A document.
+pub struct Sample {
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// A page of a document.
+struct Page {
+    heading: String,
+    passages: Vec<String>,
+}
+
+impl Sample {
+    /// Writes a document; each number gives another text.
+    pub fn write(format: Format, pages: usize, number: usize) -> Result<Self> {
+        let author = Author::new();
+        let document = 1_000 + number as u64;
+        let page = |at: usize| Page {
+            heading: format!("Section {}", at + 1),
+            passages: (0..PAGE_PASSAGES)
+                .map(|passage| author.passage(document, (at * PAGE_PASSAGES + passage) as u64))
+                .collect(),
+        };
+        let pages: Vec<Page> = (0..pages).map(page).collect();
+        let bytes = match format {
+            Format::Pdf => pdf(&pages)?,
+            Format::Docx => docx(&pages)?,
+            Format::Markdown => text(&pages, "## ").into_bytes(),
+            Format::Text => text(&pages, "").into_bytes(),
+        };
+        Ok(Self { name: format!("manual-{number}.{}", format.name()), bytes })
+    }
+}
+
+fn text(pages: &[Page], mark: &str) -> String {
+    let page = |page: &Page| format!("{mark}{}\n\n{}\n", page.heading, page.passages.join("\n\n"));
+    pages.iter().map(page).collect::<Vec<_>>().join("\n")
+}
+
+fn docx(pages: &[Page]) -> Result<Vec<u8>> {
+    let mut body = String::new();
+    for page in pages {
+        write!(body, "<w:p><w:pPr><w:pStyle w:val='Heading1'/></w:pPr><w:r><w:t>{}</w:t></w:r></w:p>", page.heading)?;
+        for passage in &page.passages {
+            write!(body, "<w:p><w:r><w:t xml:space='preserve'>{passage}</w:t></w:r></w:p>")?;
+        }
+    }
+    let namespace = "http://schemas.openxmlformats.org/wordprocessingml/2006/main";
+    let document = format!("<w:document xmlns:w='{namespace}'><w:body>{body}</w:body></w:document>");
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for part in [("[Content_Types].xml", "<Types/>"), ("word/document.xml", &document)] {
+        archive.start_file(part.0, SimpleFileOptions::default())?;
+        archive.write_all(part.1.as_bytes())?;
+    }
+    Ok(archive.finish()?.into_inner())
+}
+
+/// A PDF in the plainest form that readers accept: one font, one content stream per page, lines of text.
+fn pdf(pages: &[Page]) -> Result<Vec<u8>> {
+    let (mut out, mut offsets) = (String::from("%PDF-1.4\n"), Vec::new());
+    let mut object = |out: &mut String, content: &str| -> Result<()> {
+        offsets.push(out.len());
+        Ok(write!(out, "{} 0 obj\n{content}\nendobj\n", offsets.len())?)
+    };
+    let kids: Vec<String> = (0..pages.len()).map(|at| format!("{} 0 R", 4 + 2 * at)).collect();
+    object(&mut out, "<</Type/Catalog/Pages 2 0 R>>")?;
+    object(&mut out, &format!("<</Type/Pages/Count {}/Kids[{}]>>", pages.len(), kids.join(" ")))?;
+    object(&mut out, "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>")?;
+    for (at, page) in pages.iter().enumerate() {
+        let contents = 5 + 2 * at;
+        let resources = "/MediaBox[0 0 595 842]/Resources<</Font<</F1 3 0 R>>>>";
+        object(&mut out, &format!("<</Type/Page/Parent 2 0 R{resources}/Contents {contents} 0 R>>"))?;
+        let stream = content(page)?;
+        object(&mut out, &format!("<</Length {}>>\nstream\n{stream}\nendstream", stream.len()))?;
+    }
+    let start = out.len();
+    write!(out, "xref\n0 {}\n0000000000 65535 f \n", offsets.len() + 1)?;
+    for offset in &offsets {
+        writeln!(out, "{offset:010} 00000 n ")?;
+    }
+    let size = offsets.len() + 1;
+    write!(out, "trailer\n<</Size {size}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n")?;
+    Ok(out.into_bytes())
+}
+
+/// The content stream of a page.
+fn content(page: &Page) -> Result<String> {
+    let mut stream = format!("BT /F1 16 Tf 50 790 Td ({}) Tj /F1 10 Tf 13 TL", page.heading);
+    for passage in &page.passages {
+        stream.push_str(" T* T*");
+        let mut line = String::new();
+        for word in passage.split(' ') {
+            if line.len() + word.len() > LINE {
+                write!(stream, " ({line}) Tj T*")?;
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        write!(stream, " ({line}) Tj")?;
+    }
+    stream.push_str(" ET");
+    Ok(stream)
+}
