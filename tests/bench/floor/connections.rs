@@ -48,14 +48,15 @@ impl Connection {
 impl Connections {
     /// Opens all connections.
     pub async fn open(url: &str) -> Result<Self> {
-        let (mut free, tasks) = (Vec::new(), TaskTracker::new());
-        for _ in 0..CONNECTIONS {
+        let tasks = TaskTracker::new();
+        let open = || async {
             let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
             tasks.spawn(connection);
             client.batch_execute("SET jit = off").await?;
             let statements = Statements::prepare(&client).await?;
-            free.push(Connection { client, statements });
-        }
+            Ok::<_, tokio_postgres::Error>(Connection { client, statements })
+        };
+        let free = try_join_all((0..CONNECTIONS).map(|_| open())).await?;
         Ok(Self { free: Mutex::new(free), permits: Semaphore::new(CONNECTIONS), _tasks: tasks })
     }
 

@@ -74,7 +74,7 @@ impl Series {
             .collect();
         let spread =
             |median| Spread { min: rounded(quantile(&ratios, 0.0)), median, max: rounded(quantile(&ratios, 1.0)) };
-        let median_of = |values: &[f64]| (!values.is_empty()).then(|| rounded(quantile(values, 0.5)));
+        let median_of = |values: &[f64]| (!values.is_empty()).then(|| rounded(median(values)));
         Row {
             case: &self.case,
             metric: self.metric,
@@ -91,6 +91,14 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let at = ((sorted.len().saturating_sub(1)) as f64 * share).round() as usize;
     sorted.get(at).copied().unwrap_or_default()
+}
+
+/// The middle value, or the mean of the two in the middle.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.get((sorted.len().saturating_sub(1)) / 2..=sorted.len() / 2).unwrap_or_default();
+    middle.iter().sum::<f64>() / middle.len().max(1) as f64
 }
 
 /// Four significant digits.
