@@ -73,7 +73,7 @@ struct Log {
     postgres: PostgresServer,
 }
 
-/// One measurement.
+/// Who appends, with how many clients, and for how long.
 #[derive(Clone, Copy)]
 struct Load<'a> {
     case: &'a str,

@@ -1,7 +1,7 @@
 //! Benchmarks of the platform beside the least that the same requests cost, in one run: `cargo xtask bench NAME`.
 //!
-//! The platform (the program `platform-server`), the floor and the model server are processes of their own, so that each
-//! one's CPU time is its own. Prints one JSON object.
+//! The platform (the program `platform-server`), the floor and the model server are processes of their own, so that the
+//! CPU time of each is told apart. Prints one JSON object.
 
 mod audit;
 mod auth;
@@ -35,7 +35,7 @@ enum Command {
     Audit(Options),
     /// The cheapest request with a token.
     Auth(Options),
-    /// Chat turns.
+    /// Chat turns that search the documents.
     Chat(Options),
     /// Start and memory at rest.
     Cold(Options),
@@ -43,7 +43,7 @@ enum Command {
     Gateway(Options),
     /// From the upload of a document until it is ready.
     Ingest(Options),
-    /// Searches.
+    /// Searches in tenants of different size.
     Search(Options),
     /// Many streams at once.
     Streams(Options),

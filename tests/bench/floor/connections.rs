@@ -76,7 +76,7 @@ pub struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// The connection.
+    /// The connection, until it goes back.
     pub fn get(&self) -> Result<&Connection> {
         self.connection.as_ref().context("the connection went back")
     }

@@ -1,8 +1,8 @@
 //! The floor: the least that the design's requests cost. A small program over the same database, as the application's
 //! role under row-level security, that sends the statements of a request in as few round trips as possible.
 //!
-//! It leaves out what the platform does beyond the design's own flow: rate limits, budgets, idempotency, hybrid ranking,
-//! citations, resumable streams. A ratio of 1 is therefore not the aim.
+//! It leaves out what the platform does beyond the design's own flow: rate limits, budgets, idempotency, hybrid
+//! ranking, citations, resumable streams. A ratio of 1 is therefore not the aim.
 
 mod chat;
 mod connections;

@@ -43,7 +43,8 @@ const APPEND: &str = "
     SELECT $3, $1, $2, app_user(), seq, 'user', $4, 'internal' FROM taken
     RETURNING seq";
 const ANSWER: &str = "
-    INSERT INTO messages (id, tenant_id, conversation_id, user_id, seq, role, content, token_count, model, classification)
+    INSERT INTO messages (id, tenant_id, conversation_id, user_id, seq, role, content, token_count, model,
+                          classification)
     VALUES ($1, app_tenant(), $2, app_user(), $3, 'assistant', $4, $5, 'm', 'internal')";
 const LEDGER: &str = "
     INSERT INTO model_calls (id, tenant_id, user_id, conversation_id, request_id, operation, tier, backend,

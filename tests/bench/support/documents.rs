@@ -33,7 +33,7 @@ impl Format {
     }
 }
 
-/// A document.
+/// A generated document as a file.
 pub struct Sample {
     pub name: String,
     pub bytes: Vec<u8>,

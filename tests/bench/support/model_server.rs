@@ -92,8 +92,8 @@ struct Frames {
 fn frame() -> String {
     let token = token();
     format!(
-        "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{{\"index\":0,\
-         \"delta\":{{\"content\":\"{token}\"}},\"finish_reason\":null}}]}}\n\n"
+        "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
+         \"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{token}\"}},\"finish_reason\":null}}]}}\n\n"
     )
 }
 
@@ -126,7 +126,10 @@ async fn embed(State(vectors): State<Arc<Vectors>>, Json(request): Json<Value>) 
         }
         _ => json!(vector),
     };
-    let embedded = |(index, text): (usize, &&str)| json!({ "object": "embedding", "index": index, "embedding": encode(vectors.embed(text)) });
+    let embedded = |(index, text): (usize, &&str)| {
+        let vector = encode(vectors.embed(text));
+        json!({ "object": "embedding", "index": index, "embedding": vector })
+    };
     let data: Vec<Value> = texts.iter().enumerate().map(embedded).collect();
     let usage = json!({ "prompt_tokens": 20, "total_tokens": 20 });
     Json(json!({ "object": "list", "model": MODEL, "data": data, "usage": usage }))

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Which side is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Side {
-    /// The platform.
+    /// The program `platform-server`.
     Platform,
     /// The minimal program beside it.
     Floor,

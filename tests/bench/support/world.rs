@@ -55,7 +55,7 @@ pub fn embedding_model() -> String {
     format!("{MODEL}-{DIMENSION}")
 }
 
-/// Fills databases.
+/// Writes the same tenants into any database.
 pub struct Writer<'a> {
     pub issuer: &'a Issuer,
     pub author: Author,

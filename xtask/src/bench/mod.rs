@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: runs benchmarks with the release profile and writes their results to `target/bench/`. A benchmark
-//! is a part of `tests/bench` (the platform beside a floor), an example program, an evaluation of a large generated set,
-//! or several of them.
+//! `cargo xtask bench`: runs benchmarks with the release profile and writes their results to `target/bench/`. Each is a
+//! part of `tests/bench` (the platform beside a floor), an example program, an evaluation of a large generated set, or
+//! several of them.
 
 mod list;
 mod sets;
