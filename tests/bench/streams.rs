@@ -12,7 +12,7 @@ use serde_json::json;
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-const STREAMS: &[usize] = &[64, 128, 256, 512, 1024];
+const STREAMS: &[usize] = &[64, 256, 512, 1024];
 const QUICK_STREAMS: &[usize] = &[64];
 /// Rounds take long here, and each has thousands of tokens.
 const ROUNDS: usize = 3;
@@ -20,36 +20,35 @@ const USERS: usize = 20;
 const PASSAGES: u64 = 1_000;
 /// 50 tokens per second.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// Time within which all streams start, evenly.
-const RAMP: Duration = Duration::from_secs(4);
+/// Streams that start in a second: few enough that starting them is no load of its own.
+const STARTS_PER_S: usize = 20;
 
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
-    let streams = options.concurrency(if options.quick { QUICK_STREAMS } else { STREAMS });
-    let most = streams.iter().copied().max().unwrap_or(1);
-    let hold = options.round_time(3.0, 4.0);
-    let tokens = (RAMP + hold + Duration::from_secs(1)).as_secs_f64() / INTERVAL.as_secs_f64();
-    let answers = Answers { tokens: tokens as usize, interval: INTERVAL };
-    let conversations_per_user = most.div_ceil(USERS);
-    let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user, passages: PASSAGES };
-    let site = Site::start(options, answers, &[shape]).await?;
-    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS });
     let mut report = Report::default();
-    for streams in streams {
-        for round in 0..rounds {
+    for streams in options.concurrency(if options.quick { QUICK_STREAMS } else { STREAMS }) {
+        let ramp = Duration::from_secs(streams.div_ceil(STARTS_PER_S) as u64);
+        let held = Held { streams, ramp, hold: options.round_time(3.0, 4.0) };
+        let tokens = (held.ramp + held.hold + Duration::from_secs(1)).as_secs_f64() / INTERVAL.as_secs_f64();
+        let answers = Answers { tokens: tokens as usize, interval: INTERVAL };
+        let conversations_per_user = streams.div_ceil(USERS);
+        let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user, passages: PASSAGES };
+        let site = Site::start(options, answers, &[shape]).await?;
+        for round in 0..options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS }) {
             for side in options.sides() {
                 progress(&format!("{streams} streams, round {}, {}", round + 1, side.name()));
-                measure(&site, side, Held { streams, hold }, &mut report).await?;
+                measure(&site, side, held, &mut report).await?;
             }
         }
     }
     report.print()
 }
 
-/// How many streams, and how long all of them run at the same time.
+/// How many streams, the time within which they start, and how long all of them run at the same time.
 #[derive(Clone, Copy)]
 struct Held {
     streams: usize,
+    ramp: Duration,
     hold: Duration,
 }
 
@@ -75,9 +74,9 @@ async fn measure(site: &Site, side: Side, held: Held, report: &mut Report) -> Re
         (0..held.streams).map(|number| read(site, side, Reader { number, held, began, seen: &seen })),
     );
     let cpu = async {
-        tokio::time::sleep_until((began + RAMP).into()).await;
+        tokio::time::sleep_until((began + held.ramp).into()).await;
         let before = site.measured(side)?.part.cpu()?;
-        tokio::time::sleep_until((began + RAMP + held.hold).into()).await;
+        tokio::time::sleep_until((began + held.ramp + held.hold).into()).await;
         let measured = &site.measured(side)?.part;
         Ok::<_, anyhow::Error>(Cost { cpu: measured.cpu()? - before, resident_mb: measured.resident_mb()? })
     };
@@ -103,7 +102,7 @@ struct Reader<'a> {
 
 /// Starts a stream in its turn and reads it to the end.
 async fn read(site: &Site, side: Side, reader: Reader<'_>) {
-    let start = RAMP.mul_f64(reader.number as f64 / reader.held.streams as f64);
+    let start = reader.held.ramp.mul_f64(reader.number as f64 / reader.held.streams as f64);
     tokio::time::sleep_until((reader.began + start).into()).await;
     if let Err(error) = answer(site, side, &reader).await {
         let mut seen = reader.seen.borrow_mut();
@@ -126,7 +125,8 @@ async fn answer(site: &Site, side: Side, reader: &Reader<'_>) -> Result<()> {
     if !answer.status().is_success() {
         bail!("{}: {}", answer.status(), answer.text().await?);
     }
-    let window = reader.began + RAMP..reader.began + RAMP + reader.held.hold;
+    let begin = reader.began + reader.held.ramp;
+    let window = begin..begin + reader.held.hold;
     let (mut is_first, mut ended) = (true, false);
     while let Some(bytes) = answer.chunk().await? {
         // An event that is split between two reads loses its token, which is rare.
