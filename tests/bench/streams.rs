@@ -2,7 +2,7 @@
 
 use crate::support::model_server::token_times;
 use crate::support::options::{Options, Side};
-use crate::support::report::{Report, progress, quantile};
+use crate::support::report::{ERRORS, Report, progress, quantile};
 use crate::support::site::{Answers, Site};
 use crate::support::world::{TenantShape, TenantWorld, Writer};
 use anyhow::{Context as _, Result, bail};
@@ -88,7 +88,7 @@ async fn measure(site: &Site, side: Side, held: Held, report: &mut Report) -> Re
     report.add(&case, "cpu_per_token_us", side, cost.cpu / seen.delay_ms.len() as f64 * 1e6);
     report.add(&case, "tokens_per_s", side, seen.delay_ms.len() as f64 / held.hold.as_secs_f64());
     report.add(&case, "resident_mb", side, cost.resident_mb);
-    report.add(&case, "errors", side, seen.errors as f64);
+    report.add(&case, ERRORS, side, seen.errors as f64);
     Ok(())
 }
 

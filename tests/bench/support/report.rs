@@ -5,6 +5,9 @@ use anyhow::Result;
 use serde::Serialize;
 use std::io::Write as _;
 
+/// The metric whose values are added: a median would hide the errors of a single round.
+pub const ERRORS: &str = "errors";
+
 /// Collects values and prints the report.
 #[derive(Default)]
 pub struct Report {
@@ -24,9 +27,9 @@ struct Series {
 struct Row<'a> {
     case: &'a str,
     metric: &'static str,
-    /// Median over the rounds.
+    /// Median over the rounds; of errors the sum.
     platform: Option<f64>,
-    /// Median over the rounds.
+    /// Median over the rounds; of errors the sum.
     floor: Option<f64>,
     /// The platform's value over the floor's.
     ratio: Option<Spread>,
@@ -75,11 +78,15 @@ impl Series {
         let spread =
             |median| Spread { min: rounded(quantile(&ratios, 0.0)), median, max: rounded(quantile(&ratios, 1.0)) };
         let median_of = |values: &[f64]| (!values.is_empty()).then(|| rounded(median(values)));
+        let value_of = |values: &[f64]| match self.metric {
+            ERRORS => (!values.is_empty()).then(|| values.iter().sum::<f64>()),
+            _ => median_of(values),
+        };
         Row {
             case: &self.case,
             metric: self.metric,
-            platform: median_of(&self.platform),
-            floor: median_of(&self.floor),
+            platform: value_of(&self.platform),
+            floor: value_of(&self.floor),
             ratio: median_of(&ratios).map(spread),
         }
     }

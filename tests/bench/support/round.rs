@@ -2,7 +2,7 @@
 
 use super::load::Observed;
 use super::options::Side;
-use super::report::{Report, quantile};
+use super::report::{ERRORS, Report, quantile};
 use super::site::Site;
 use anyhow::Result;
 use std::future::Future;
@@ -46,6 +46,6 @@ pub async fn measure(
     report.add(case, latency.p95, side, quantile(&observed.first_ms, 0.95));
     report.add(case, "requests_per_s", side, observed.answered() / observed.seconds);
     report.add(case, "resident_mb", side, site.measured(side)?.part.resident_mb()?);
-    report.add(case, "errors", side, observed.errors as f64);
+    report.add(case, ERRORS, side, observed.errors as f64);
     Ok(())
 }
