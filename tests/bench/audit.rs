@@ -28,7 +28,7 @@ const CLIENTS: &[usize] = &[1, 8, 32];
 /// As many as the platform and the floor have by default.
 const CONNECTIONS: u32 = 16;
 /// Events that are sealed and verified.
-const EVENTS: u32 = 1_000_000;
+const EVENTS: u32 = 200_000;
 const QUICK_EVENTS: u32 = 50_000;
 /// Rows that are sealed at once, as the server does it.
 const SEAL_BATCH: i32 = 5_000;
