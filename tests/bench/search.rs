@@ -173,14 +173,14 @@ impl Searched<'_> {
         let found = tx.chunks().nearest(vector, &embedding_model(), &within, TOP_K as u32).await?;
         tx.commit().await?;
         database.close().await;
-        Ok(found.iter().map(|hit| hit.passage.chunk_id.as_uuid()).collect())
+        Ok(found.iter().map(|hit| hit.candidate.chunk_id.as_uuid()).collect())
     }
 }
 
 /// The nearest passages of a tenant, by comparing all of them.
 async fn exact(superuser: &mut PgConnection, tenant: &TenantWorld, vector: &[f32]) -> Result<HashSet<Uuid>> {
     let nearest =
-        "SELECT id FROM document_chunks WHERE tenant_id = $1 ORDER BY embedding <=> $2::real[]::vector LIMIT 5";
+        "SELECT id FROM document_chunks WHERE tenant_id = $1 ORDER BY embedding <=> $2::real[]::halfvec LIMIT 5";
     let ids: Vec<Uuid> =
         sqlx::query_scalar(nearest).bind(tenant.id.as_uuid()).bind(vector).fetch_all(superuser).await?;
     Ok(ids.into_iter().collect())

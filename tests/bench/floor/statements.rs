@@ -56,11 +56,11 @@ const LEDGER: &str = "
 const NEAREST: &str = "
     SELECT near.id, near.document_id, d.title, near.page, near.section, near.content, near.score
     FROM (SELECT c.id, c.document_id, c.page, c.section, c.content,
-                 1 - (c.embedding::vector(768) <=> $2::real[]::vector(768)) AS score
+                 1 - (c.embedding::halfvec(768) <=> $2::real[]::halfvec(768)) AS score
           FROM document_chunks c
           WHERE c.tenant_id = $1 AND c.embedding_model = 'embed-768'
             AND c.classification IN ('public', 'internal')
-          ORDER BY c.embedding::vector(768) <=> $2::real[]::vector(768)
+          ORDER BY c.embedding::halfvec(768) <=> $2::real[]::halfvec(768)
           LIMIT 5) AS near
     JOIN documents d ON d.tenant_id = $1 AND d.id = near.document_id
     ORDER BY near.score DESC";

@@ -19,6 +19,7 @@ use fakes::suite::scope;
 use platform_server::system::{SystemClock, TimeOrderedIds};
 use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tools::retrieval::passage_terms;
 
 /// Passages of one document.
 const DOCUMENT_PASSAGES: u64 = 50;
@@ -181,14 +182,16 @@ impl<'a> Writer<'a> {
 
     fn chunk(&self, document: u64, number: u64) -> NewChunk {
         let content = self.author.passage(document, number);
+        let (title, section) = (format!("Manual {document}"), format!("Section {}", number / 4));
         NewChunk {
             id: TimeOrderedIds.uuid().into(),
             chunk_index: i32::try_from(number).unwrap_or(i32::MAX),
-            context: format!("Manual {document}"),
             token_count: 150,
-            page: i32::try_from(number + 1).ok(),
-            section: Some(format!("Section {}", number / 4)),
             embedding: self.vectors.embed(&content),
+            terms: Some(passage_terms(&title, &title, Some(&section), &content)),
+            page: i32::try_from(number + 1).ok(),
+            context: title,
+            section: Some(section),
             content,
         }
     }
