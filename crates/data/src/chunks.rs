@@ -176,7 +176,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(scope.filters.include_superseded)
             .bind(normalize_identifiers(query, TextKind::Query))
             .bind(i64::from(limit))
-            .fetch_all(self.connection())
+            .fetch_all(self.passage_connection().await?)
             .await
     }
 
@@ -194,7 +194,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(visible_classifications(clearance))
             .bind(from_index)
             .bind(i64::from(limit))
-            .fetch_all(self.connection())
+            .fetch_all(self.passage_connection().await?)
             .await
     }
 
@@ -209,7 +209,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(positions.iter().map(|(document, _)| document.as_uuid()).collect::<Vec<Uuid>>())
             .bind(positions.iter().map(|(_, index)| *index).collect::<Vec<i32>>())
             .bind(visible_classifications(clearance))
-            .fetch_all(self.connection())
+            .fetch_all(self.passage_connection().await?)
             .await
     }
 
@@ -219,7 +219,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(self.tenant())
             .bind(ids.iter().map(|id| id.as_uuid()).collect::<Vec<Uuid>>())
             .bind(visible_classifications(clearance))
-            .fetch_all(self.connection())
+            .fetch_all(self.passage_connection().await?)
             .await
     }
 }

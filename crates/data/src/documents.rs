@@ -228,6 +228,9 @@ impl DocumentRepo for PgTenantTx {
         patch: &DocumentPatch,
         now: Timestamp,
     ) -> Result<Option<Document>, StoreError> {
+        // The foreign key of the passages passes a new class on to them.
+        let connection =
+            if patch.classification.is_some() { self.passage_connection().await? } else { self.connection() };
         UPDATE
             .query()
             .bind(id.as_uuid())
@@ -237,7 +240,7 @@ impl DocumentRepo for PgTenantTx {
             .bind(patch.classification.map(|class| class.as_str()))
             .bind(&patch.metadata)
             .bind(now)
-            .fetch_optional(self.connection())
+            .fetch_optional(connection)
             .await
     }
 
@@ -266,7 +269,7 @@ impl DocumentRepo for PgTenantTx {
     }
 
     async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError> {
-        DELETE.query().bind(id.as_uuid()).fetch_optional(self.connection()).await
+        DELETE.query().bind(id.as_uuid()).fetch_optional(self.passage_connection().await?).await
     }
 }
 

@@ -17,6 +17,8 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 statements! {
     PING: () = Statement::call("", "answering a ping", "SELECT 1");
+    PLAN_WITH_VALUES: () =
+        Statement::call("set_config", "planning", "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)");
 }
 
 /// The [`Store`] implementation for PostgreSQL. Connects as the application's role.
@@ -36,9 +38,8 @@ impl PgStore {
 #[async_trait]
 impl Store for PgStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
-        let user = scope.user().map(|id| id.to_string()).unwrap_or_default();
-        let transaction = self.database.begin(scope.tenant().to_string(), user).await?;
-        Ok(Box::new(PgTenantTx { transaction, scope: scope.clone() }))
+        let transaction = self.database.begin(scope.into()).await?;
+        Ok(Box::new(PgTenantTx { transaction, scope: scope.clone(), plans_with_values: false }))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -51,12 +52,29 @@ impl Store for PgStore {
 pub(crate) struct PgTenantTx {
     transaction: Transaction<'static, Postgres>,
     scope: TenantScope,
+    /// Whether the transaction plans its statements with their values.
+    plans_with_values: bool,
 }
 
 impl PgTenantTx {
     /// The connection on which the transaction runs.
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.transaction
+    }
+
+    /// The connection for a statement on passages or their terms, or one that a foreign key passes on to them. It makes
+    /// the rest of the transaction plan with the bound values: only then can the planner prune all partitions but the
+    /// tenant's, and use a partial index of one embedding model. A cached plan would lock every tenant's partition. All
+    /// other statements keep cached plans, since planning them costs more than running them.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(crate) async fn passage_connection(&mut self) -> Result<&mut PgConnection, StoreError> {
+        if !self.plans_with_values {
+            PLAN_WITH_VALUES.query().execute(self.connection()).await?;
+            self.plans_with_values = true;
+        }
+        Ok(self.connection())
     }
 
     /// The tenant, user and request for which the transaction runs.

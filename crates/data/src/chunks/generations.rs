@@ -106,26 +106,26 @@ pub(super) async fn model_in_use(tx: &mut PgTenantTx) -> Result<Option<String>, 
 
 pub(super) async fn unstaged(tx: &mut PgTenantTx, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError> {
     let query = UNSTAGED.query().bind(tx.tenant()).bind(model).bind(i64::from(limit));
-    let ids = query.scalars(tx.connection()).await?;
+    let ids = query.scalars(tx.passage_connection().await?).await?;
     Ok(ids.into_iter().map(DocumentId::from_uuid).collect())
 }
 
 pub(super) async fn switch_to(tx: &mut PgTenantTx, model: &str, now: Timestamp) -> Result<usize, StoreError> {
     // Both locks block publishing and staging until the transaction ends. The order, rows before the advisory lock, is
     // the same as in `publish`, so there can be no deadlock.
-    LOCK_DOCUMENTS.query().execute(tx.connection()).await?;
-    LOCK_GENERATIONS.query().execute(tx.connection()).await?;
-    let unstaged = COUNT_UNSTAGED.query().bind(tx.tenant()).bind(model).scalar(tx.connection()).await?;
+    LOCK_DOCUMENTS.query().execute(tx.passage_connection().await?).await?;
+    LOCK_GENERATIONS.query().execute(tx.passage_connection().await?).await?;
+    let unstaged = COUNT_UNSTAGED.query().bind(tx.tenant()).bind(model).scalar(tx.passage_connection().await?).await?;
     if unstaged > 0 {
         return Ok(usize::try_from(unstaged).unwrap_or(usize::MAX));
     }
-    SWITCH.query().bind(tx.tenant()).bind(model).bind(now).execute(tx.connection()).await?;
+    SWITCH.query().bind(tx.tenant()).bind(model).bind(now).execute(tx.passage_connection().await?).await?;
     for statement in [DELETE_OLD_PASSAGES, DELETE_OLD_TERMS, SET_MODEL] {
-        statement.query().bind(tx.tenant()).bind(model).execute(tx.connection()).await?;
+        statement.query().bind(tx.tenant()).bind(model).execute(tx.passage_connection().await?).await?;
     }
     // The index over the old vectors has to be dropped, which only the owner of the tables may do; a worker job calls a
     // function that runs as the owner.
-    if HAS_VECTOR_INDEX.query().scalar(tx.connection()).await? {
+    if HAS_VECTOR_INDEX.query().scalar(tx.passage_connection().await?).await? {
         enqueue(tx, None, Work::BuildVectorIndex, now).await?;
     }
     Ok(0)

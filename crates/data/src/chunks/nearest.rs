@@ -162,7 +162,7 @@ pub(super) async fn nearest(
     // Either nothing matches, or the index is preferred.
     let candidates = limit.saturating_mul(CANDIDATES_PER_PASSAGE).clamp(MIN_CANDIDATES, MAX_CANDIDATES);
     let prepare = search.bind_scope(PREPARE.query()).bind(candidates.to_string()).bind(MAX_SCAN_TUPLES);
-    let prepared: PreparedRow = prepare.fetch_one(tx.connection()).await?;
+    let prepared: PreparedRow = prepare.fetch_one(tx.passage_connection().await?).await?;
     if !prepared.prefers_index {
         return Ok(found);
     }
@@ -175,7 +175,7 @@ pub(super) async fn nearest(
 
 async fn scan(tx: &mut PgTenantTx, search: &Search<'_>, always: bool) -> Result<Vec<RankedCandidate>, StoreError> {
     let scan = search.bind_scope(NEAREST_BY_SCAN.query()).bind(&search.vector).bind(search.limit).bind(always);
-    scan.fetch_all(tx.connection()).await
+    scan.fetch_all(tx.passage_connection().await?).await
 }
 
 async fn search_index(
@@ -186,7 +186,7 @@ async fn search_index(
     let sql = NEAREST_BY_INDEX.sql().replace(VECTOR_TYPE, &format!("halfvec({dimensions})"));
     // Safe from injection: the SQL is a literal in this crate and the only substitution is an integer.
     let query = search.bind_scope(NEAREST_BY_INDEX.query_as_sql(AssertSqlSafe(sql)));
-    query.bind(&search.vector).bind(search.limit).fetch_all(tx.connection()).await
+    query.bind(&search.vector).bind(search.limit).fetch_all(tx.passage_connection().await?).await
 }
 
 impl From<Joined<CandidateRow, ScoreRow>> for RankedCandidate {

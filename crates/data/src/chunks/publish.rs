@@ -118,9 +118,9 @@ pub(super) async fn replace(
         .bind(model)
         .bind(i32::try_from(chunks.len()).unwrap_or(i32::MAX))
         .bind(words)
-        .execute(tx.connection())
+        .execute(tx.passage_connection().await?)
         .await?;
-    SET_MODEL_IN_USE.query().bind(model).execute(tx.connection()).await?;
+    SET_MODEL_IN_USE.query().bind(model).execute(tx.passage_connection().await?).await?;
     enqueue_index(tx, model, chunks, now).await
 }
 
@@ -138,14 +138,14 @@ pub(super) async fn stage(
     remove(tx, document, Some(model)).await?;
     insert_passages(tx, document, model, chunks, now).await?;
     insert_terms(tx, document, model, chunks).await?;
-    SET_STAGED_MODEL.query().bind(model).execute(tx.connection()).await?;
+    SET_STAGED_MODEL.query().bind(model).execute(tx.passage_connection().await?).await?;
     enqueue_index(tx, model, chunks, now).await
 }
 
 /// Takes the locks and returns the model that the document is published with, if any. The row lock keeps two workers
 /// from writing passages of the same document at the same time: the second one waits, and then loses its lease.
 async fn lock(tx: &mut PgTenantTx, document: DocumentId) -> Result<Option<String>, StoreError> {
-    let found = LOCK_DOCUMENT.query().bind(document.as_uuid()).optional_scalar(tx.connection()).await?;
+    let found = LOCK_DOCUMENT.query().bind(document.as_uuid()).optional_scalar(tx.passage_connection().await?).await?;
     let published = found.ok_or(StoreError::Conflict { what: "the document" })?;
     share_generations_lock(tx).await?;
     Ok(published)
@@ -160,7 +160,7 @@ pub(super) async fn share_generations_lock(tx: &mut PgTenantTx) -> Result<(), St
 async fn remove(tx: &mut PgTenantTx, document: DocumentId, model: Option<&str>) -> Result<(), StoreError> {
     for statement in [DELETE_PASSAGES, DELETE_TERMS] {
         let delete = statement.query().bind(tx.tenant()).bind(document.as_uuid()).bind(model);
-        delete.execute(tx.connection()).await?;
+        delete.execute(tx.passage_connection().await?).await?;
     }
     Ok(())
 }
@@ -186,7 +186,7 @@ async fn insert_passages(
             .bind(batch.iter().map(|c| c.section.as_deref()).collect::<Vec<_>>())
             .bind(batch.iter().map(|c| Vector::from(c.embedding.clone())).collect::<Vec<_>>())
             .bind(batch.iter().map(|c| c.terms.as_ref().map(PassageTerms::as_bytes)).collect::<Vec<_>>())
-            .execute(tx.connection())
+            .execute(tx.passage_connection().await?)
             .await?;
     }
     Ok(())
@@ -208,7 +208,7 @@ async fn insert_terms(
         .bind(chunks.iter().map(|c| c.chunk_index).collect::<Vec<_>>())
         .bind(&texts)
         .bind(texts.iter().map(|text| normalize_identifiers(text, TextKind::Passage)).collect::<Vec<_>>())
-        .scalar(tx.connection())
+        .scalar(tx.passage_connection().await?)
         .await
 }
 
@@ -221,6 +221,6 @@ async fn enqueue_index(
 ) -> Result<(), StoreError> {
     let Some(first) = chunks.first() else { return Ok(()) };
     let dimensions = i32::try_from(first.embedding.len()).unwrap_or(i32::MAX);
-    let is_due = VECTOR_INDEX_DUE.query().bind(model).bind(dimensions).scalar(tx.connection()).await?;
+    let is_due = VECTOR_INDEX_DUE.query().bind(model).bind(dimensions).scalar(tx.passage_connection().await?).await?;
     if is_due { enqueue(tx, None, Work::BuildVectorIndex, now).await } else { Ok(()) }
 }

@@ -5,6 +5,7 @@ mod blobs;
 mod catalog;
 mod connections;
 mod lexical;
+mod locks;
 mod mutations;
 mod pool_bleed;
 mod preflight;

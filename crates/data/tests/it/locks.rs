@@ -1,0 +1,200 @@
+//! The number of locks that a statement takes is independent of the number of tenants: passages have a partition per
+//! tenant, and a statement that opens all of them takes three locks per tenant.
+
+use crate::catalog::{as_app, as_superuser};
+use data::testing::{Login, StatementInfo, TestDb, TestError, statements};
+use data::{Database, PgStore, PoolSettings};
+use domain::document::DocumentPatch;
+use domain::ids::{ChunkId, DocumentId, TenantId};
+use domain::ports::{Store as _, StoreError, TenantTx};
+use domain::role::Classification;
+use domain::scope::Actor;
+use domain::search::{SearchFilters, SearchScope};
+use domain::time::Timestamp;
+use fakes::suite::scope;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// More tenants than a statement takes locks for other reasons.
+const MANY: u128 = 100;
+/// A first run opens more of the catalog than a later one.
+const TOLERANCE: i64 = 20;
+/// Transactions set it before their first statement on passages.
+const PLAN_WITH_VALUES: &str = "SET plan_cache_mode = force_custom_plan";
+/// What PostgreSQL may choose for all other statements.
+const PLAN_ONCE: &str = "SET plan_cache_mode = force_generic_plan";
+/// PostgreSQL considers a generic plan from the sixth execution of a session.
+const ROUNDS: u32 = 8;
+
+/// A user, a document and a passage of each tenant, all with the tenant's id.
+const FILL: &str = "INSERT INTO users (id, tenant_id, issuer, external_id) SELECT id, id, '', '' FROM tenants;
+        INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256,
+                               storage_path, embedding_model, status)
+        SELECT id, id, id, '', '', '', 1, repeat('a', 64), '', 'one', 'ready' FROM tenants;
+        INSERT INTO document_chunks (tenant_id, document_id, chunk_index, content, classification, embedding,
+                                     embedding_model)
+        SELECT tenant_id, id, 0, '', classification, '[1]', 'one' FROM documents";
+
+async fn create_tenants(app: &mut PgConnection, numbers: std::ops::Range<u128>) -> Result<(), TestError> {
+    for number in numbers {
+        sqlx::query("SELECT directory_create($1, $2, $2)")
+            .bind(Uuid::from_u128(number))
+            .bind(format!("plant-{number}"))
+            .execute(&mut *app)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Runs SQL in a transaction of tenant 1, and returns how many relations it left locked. Rolls back.
+async fn locks_of(connection: &mut PgConnection, sql: String) -> Result<i64, TestError> {
+    let mut transaction = connection.begin().await?;
+    let scope = "SELECT set_config('app.current_tenant_id', $1, true), set_config('app.current_user_id', $1, true)";
+    sqlx::query(scope).bind(Uuid::from_u128(1).to_string()).execute(&mut *transaction).await?;
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
+    let locks = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'";
+    let count = sqlx::query_scalar(locks).fetch_one(&mut *transaction).await?;
+    transaction.rollback().await?;
+    Ok(count)
+}
+
+/// A value of each type that parameters have; the uuid is the tenant's, a document's and a user's at once.
+fn literal(parameter_type: &str) -> String {
+    let text = match parameter_type {
+        "uuid" => "00000000-0000-0000-0000-000000000001",
+        "vector" => return format!("('[1' || repeat(',1', 383) || ']')::{parameter_type}"),
+        "jsonb" | "json" => "{}",
+        "boolean" => "true",
+        "timestamp with time zone" | "date" => "2026-01-01",
+        "interval" => "1 s",
+        "text" | "character varying" => "1",
+        other if other.ends_with("[]") => "{}",
+        "bytea" => "",
+        _ => "1",
+    };
+    format!("'{text}'::{parameter_type}")
+}
+
+/// Locks taken by planning each of the statements, by what the statement is for. Those on passages are planned with
+/// values, all others without.
+async fn locks_of_statements(
+    connection: &mut PgConnection,
+    all: &[StatementInfo],
+) -> Result<BTreeMap<&'static str, i64>, TestError> {
+    let mut locks = BTreeMap::new();
+    for statement in all {
+        let on_passages = ["document_chunks", "document_terms"].iter().any(|table| statement.sql.contains(table));
+        let plan = if on_passages { PLAN_WITH_VALUES } else { PLAN_ONCE };
+        sqlx::raw_sql(AssertSqlSafe(plan)).execute(&mut *connection).await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("PREPARE s AS {}", statement.sql))).execute(&mut *connection).await?;
+        let types = "SELECT unnest(parameter_types)::text FROM pg_prepared_statements WHERE name = 's'";
+        let types: Vec<String> = sqlx::query_scalar(types).fetch_all(&mut *connection).await?;
+        let values: Vec<String> = types.iter().map(|name| literal(name)).collect();
+        let call = if values.is_empty() { "s".to_owned() } else { format!("s({})", values.join(", ")) };
+        let taken = locks_of(connection, format!("EXPLAIN EXECUTE {call}")).await;
+        let taken = taken.map_err(|error| format!("{error}: {}", statement.sql))?;
+        sqlx::raw_sql("DEALLOCATE s").execute(&mut *connection).await?;
+        let most = locks.entry(statement.doing).or_insert(taken);
+        *most = taken.max(*most);
+    }
+    Ok(locks)
+}
+
+#[tokio::test]
+async fn the_locks_of_a_statement_do_not_grow_with_the_tenants() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let mut app = as_app(&db).await?;
+    let all: Vec<_> = statements().into_iter().filter(|statement| statement.login == Login::App).collect();
+    create_tenants(&mut app, 1..3).await?;
+    let few = locks_of_statements(&mut app, &all).await?;
+    create_tenants(&mut app, 3..MANY).await?;
+    let many = locks_of_statements(&mut app, &all).await?;
+    let grown: Vec<_> = many.iter().filter(|(doing, locks)| **locks > few[*doing] + TOLERANCE).collect();
+    assert!(grown.is_empty(), "{grown:?}");
+    let unbound = "EXPLAIN SELECT FROM document_chunks WHERE document_id = '00000000-0000-0000-0000-000000000001'";
+    let unbound = locks_of(&mut app, unbound.to_owned()).await?;
+    assert!(unbound > 2 * i64::try_from(MANY)?, "without the tenant, every partition is locked: {unbound}");
+    Ok(())
+}
+
+/// What a statement sets off by itself: foreign keys that cascade to the passages, and functions of the owner.
+#[tokio::test]
+async fn cascades_and_functions_open_one_partition() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    let mut app = as_app(&db).await?;
+    sqlx::raw_sql(PLAN_WITH_VALUES).execute(&mut app).await?;
+    create_tenants(&mut app, 1..MANY).await?;
+    sqlx::raw_sql(FILL).execute(&mut as_superuser(&db).await?).await?;
+    for round in 1..=ROUNDS {
+        for sql in [
+            "UPDATE documents SET classification = 'restricted' WHERE id = '00000000-0000-0000-0000-000000000001'",
+            "DELETE FROM documents WHERE id = '00000000-0000-0000-0000-000000000001'",
+            "SELECT directory_create(gen_random_uuid(), 'another', 'another')",
+        ] {
+            let locks = locks_of(&mut app, sql.to_owned()).await?;
+            assert!(locks < i64::try_from(MANY)?, "round {round}: {locks} locks of {sql}");
+        }
+    }
+    let mut worker = PgConnection::connect(&db.worker_url()).await?;
+    for round in 1..=ROUNDS {
+        for sql in [
+            "SELECT requeue_documents_of_other_models('{two}')",
+            "SELECT enqueue_reindex()",
+            "SELECT * FROM claim_job('1 s', '{ingestion,reindex}', NULL)",
+            "SELECT * FROM job_queue_depth()",
+        ] {
+            let locks = locks_of(&mut worker, sql.to_owned()).await?;
+            assert!(locks < i64::try_from(MANY)?, "round {round}: {locks} locks of {sql}");
+        }
+    }
+    Ok(())
+}
+
+/// Calls a method of the repositories on passages.
+async fn call(tx: &mut dyn TenantTx, method: u32) -> Result<(), StoreError> {
+    let (document, now, model) = (DocumentId::from_uuid(Uuid::from_u128(1)), Timestamp::UNIX_EPOCH, "one");
+    let (clearance, filters) = (Classification::Restricted, SearchFilters::default());
+    let within = SearchScope { filters, clearance };
+    match method {
+        0 => drop(tx.chunks().nearest(&[1.0], model, &within, 5).await?),
+        1 => drop(tx.chunks().lexical("valve", &within, 5).await?),
+        2 => drop(tx.chunks().of_document(document, clearance, 0, 5).await?),
+        3 => drop(tx.chunks().at_positions(&[(document, 0)], clearance).await?),
+        4 => drop(tx.chunks().by_ids(&[ChunkId::from_uuid(Uuid::from_u128(1))], clearance).await?),
+        5 => drop(tx.chunks().unstaged("two", 5).await?),
+        6 => tx.chunks().replace(document, model, &[], now).await?,
+        7 => tx.chunks().stage(document, "two", &[], now).await?,
+        8 => drop(tx.chunks().switch_to("two", now).await?),
+        9 => {
+            let patch = DocumentPatch { classification: Some(Classification::Public), ..DocumentPatch::default() };
+            drop(tx.documents().update(document, &patch, now).await?);
+        }
+        _ => drop(tx.documents().delete(document).await?),
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_repositories_plan_statements_on_passages_with_values() -> Result<(), TestError> {
+    let db = TestDb::create().await?;
+    create_tenants(&mut as_app(&db).await?, 1..MANY).await?;
+    let mut superuser = as_superuser(&db).await?;
+    sqlx::raw_sql(FILL).execute(&mut superuser).await?;
+    let one = PoolSettings { max_connections: 1, ..PoolSettings::default() };
+    let store = PgStore::new(Database::new(&db.app_url(), &one)?);
+    let tenant = scope(TenantId::from_uuid(Uuid::from_u128(1)), Actor::User(Uuid::from_u128(1).into()));
+    for method in 0..=10 {
+        for round in 1..=ROUNDS {
+            let mut tx = store.begin(&tenant).await?;
+            call(&mut *tx, method).await?;
+            let locks = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+                         WHERE l.locktype = 'relation' AND a.application_name = 'platform'
+                           AND a.datname = current_database()";
+            let locks: i64 = sqlx::query_scalar(locks).fetch_one(&mut superuser).await?;
+            assert!(locks > 0, "method {method}: the transaction is open");
+            assert!(locks < i64::try_from(MANY)?, "round {round}: {locks} locks of method {method}");
+        }
+    }
+    Ok(())
+}
