@@ -31,23 +31,26 @@ row! {
 }
 
 statements! {
-    /// Reserves `$2` sequence numbers and returns the first one. The row lock on the conversation is held until the
-    /// transaction ends, so concurrent turns get later numbers.
-    TAKE_NUMBERS: Scalar<i64> = Statement::update(
-        "conversations",
-        "numbering messages",
-        "UPDATE conversations SET next_seq = next_seq + $2, updated_at = greatest(updated_at, $3)
-         WHERE id = $1 RETURNING next_seq - $2",
-    );
-    INSERT: () = Statement::insert(
+    /// Takes the next sequence numbers of the conversation, and returns those of the messages. The row lock on the
+    /// conversation is held until the transaction ends, so concurrent turns get later numbers.
+    APPEND: Scalar<i64> = Statement::insert(
         "messages",
         "appending messages",
-        "INSERT INTO messages
+        "WITH new AS (
+             SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[])
+                           WITH ORDINALITY AS new (id, role, content, status, token_count, classification, number)
+         ), numbered AS (
+             UPDATE conversations
+             SET next_seq = next_seq + cardinality($3), updated_at = greatest(updated_at, $2)
+             WHERE id = $1 RETURNING next_seq - cardinality($3) - 1 AS last_before
+         )
+         INSERT INTO messages
              (id, tenant_id, conversation_id, user_id, seq, role, content, status, token_count, classification,
               created_at)
-         SELECT id, app_tenant(), $1, app_user(), seq, role, content, status, token_count, classification, $2
-         FROM unnest($3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::integer[], $9::text[])
-              AS new (id, seq, role, content, status, token_count, classification)",
+         SELECT new.id, app_tenant(), $1, app_user(), numbered.last_before + new.number, new.role, new.content,
+                new.status, new.token_count, new.classification, $2
+         FROM numbered, new
+         RETURNING seq",
     );
     FINISH: () = Statement::update(
         "messages",
@@ -85,13 +88,19 @@ impl MessageRepo for PgTenantTx {
         messages: &[NewMessage],
         now: Timestamp,
     ) -> Result<Option<Vec<Message>>, StoreError> {
-        let count = i64::try_from(messages.len()).unwrap_or(i64::MAX);
-        let numbers = TAKE_NUMBERS.query().bind(conversation.as_uuid()).bind(count).bind(now);
-        let Some(first) = numbers.optional_scalar(self.connection()).await? else { return Ok(None) };
-        let numbered: Vec<Message> =
-            (first..).zip(messages).map(|(seq, new)| appended(conversation, seq, new, now)).collect();
-        insert(self, conversation, &numbered, now).await?;
-        Ok(Some(numbered))
+        let append = APPEND
+            .query()
+            .bind(conversation.as_uuid())
+            .bind(now)
+            .bind(messages.iter().map(|m| m.id.as_uuid()).collect::<Vec<_>>())
+            .bind(messages.iter().map(|m| m.role.as_str()).collect::<Vec<_>>())
+            .bind(messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>())
+            .bind(messages.iter().map(|m| m.status.as_str()).collect::<Vec<_>>())
+            .bind(messages.iter().map(|m| m.token_count).collect::<Vec<_>>())
+            .bind(messages.iter().map(|m| m.classification.as_str()).collect::<Vec<_>>());
+        let numbers: Vec<i64> = append.scalars(self.connection()).await?;
+        let Some(first) = numbers.into_iter().min() else { return Ok(None) };
+        Ok(Some((first..).zip(messages).map(|(seq, new)| appended(conversation, seq, new, now)).collect()))
     }
 
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError> {
@@ -119,27 +128,6 @@ impl MessageRepo for PgTenantTx {
     async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         FAIL_STALE_ANSWERS.query().bind(before).rows_affected(self.connection()).await
     }
-}
-
-async fn insert(
-    tx: &mut PgTenantTx,
-    conversation: ConversationId,
-    messages: &[Message],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    INSERT
-        .query()
-        .bind(conversation.as_uuid())
-        .bind(now)
-        .bind(messages.iter().map(|m| m.id.as_uuid()).collect::<Vec<_>>())
-        .bind(messages.iter().map(|m| m.seq).collect::<Vec<_>>())
-        .bind(messages.iter().map(|m| m.role.as_str()).collect::<Vec<_>>())
-        .bind(messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>())
-        .bind(messages.iter().map(|m| m.status.as_str()).collect::<Vec<_>>())
-        .bind(messages.iter().map(|m| m.token_count).collect::<Vec<_>>())
-        .bind(messages.iter().map(|m| m.classification.as_str()).collect::<Vec<_>>())
-        .execute(tx.connection())
-        .await
 }
 
 fn appended(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Timestamp) -> Message {

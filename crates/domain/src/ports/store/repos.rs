@@ -49,7 +49,7 @@ pub trait ConversationRepo: Send {
 #[async_trait]
 pub trait MessageRepo: Send {
     /// Appends messages in this order, each with the next `seq`, which is unique even among concurrent turns. `None` if
-    /// the conversation does not exist.
+    /// the conversation does not exist, or there are no messages.
     async fn append(
         &mut self,
         conversation: ConversationId,
