@@ -29,6 +29,7 @@ mod llama_cpp;
 mod openai;
 mod openai_sdk;
 mod provider;
+mod round_trips;
 mod shared_limits;
 mod support;
 mod tokens;

@@ -177,7 +177,8 @@ impl Drop for App {
 fn serve(settings: Settings, stop: CancellationToken) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let served = platform_server::serve::run(settings, ServiceType::All, stop);
+        let service = settings.service_type.unwrap_or(ServiceType::All);
+        let served = platform_server::serve::run(settings, service, stop);
         runtime.expect("a runtime").block_on(served).expect("the server runs until it is stopped");
     })
 }

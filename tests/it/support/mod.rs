@@ -7,4 +7,5 @@ pub mod files;
 pub mod model;
 pub mod oidc;
 pub mod provider;
+pub mod recorder;
 pub mod redis;

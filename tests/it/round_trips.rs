@@ -1,0 +1,126 @@
+//! How many statements and commits a request costs: counted on the wire, so that a new one is seen here, wherever it
+//! comes from. The snapshots list them; `docs/performance.md` shows their numbers.
+
+use crate::support::app::{A, App};
+use crate::support::files;
+use crate::support::model::{ModelServer, Reply};
+use crate::support::recorder::{Statement, StatementRecorder};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Words in the statements that the server runs by itself, beside every request.
+const BACKGROUND: &[&str] = &["instance", "seal"];
+const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
+
+/// A platform whose application role goes through a recorder.
+struct RecordedPlatform {
+    app: App,
+    recorder: StatementRecorder,
+    /// Owns the database.
+    _first: App,
+    _model: ModelServer,
+}
+
+impl RecordedPlatform {
+    async fn start() -> Self {
+        let model = ModelServer::always(Reply::Text(vec!["Weekly [1]."])).await;
+        let first = App::start(&[]).await;
+        let url = first.db.app_url();
+        let (login, rest) = url.split_once('@').expect("a URL with a login");
+        let (address, database) = rest.split_once('/').expect("a URL with a database");
+        let recorder = StatementRecorder::before(address);
+        let url = format!("{login}@{}/{database}", recorder.address());
+        let more = [("DATABASE_URL", url.as_str()), ("LITELLM_BASE_URL", &model.url), ("SERVICE_TYPE", "api")];
+        let app = first.replica(&more).await;
+        Self { app, recorder, _first: first, _model: model }
+    }
+
+    /// Repeats a request until nothing is prepared for it any more, and lists the transactions of the last one.
+    async fn listed(&self, request: impl AsyncFn(usize)) -> String {
+        for round in 0..12 {
+            drop(self.recorder.take());
+            request(round).await;
+            let statements = self.recorder.take();
+            // Every connection of the pool prepares a statement once.
+            if round > 2 && !statements.iter().any(|statement| statement.prepared) {
+                return listed(statements);
+            }
+        }
+        panic!("every request prepares statements");
+    }
+}
+
+/// One line per statement, in order, and how many there are.
+fn listed(statements: Vec<Statement>) -> String {
+    let mut open: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let mut transactions = Vec::new();
+    for Statement { connection, sql, .. } in statements {
+        let transaction = open.entry(connection).or_default();
+        transaction.push(short(&sql));
+        if ["COMMIT", "ROLLBACK"].contains(&sql.as_str()) || transaction[0] != "BEGIN" {
+            transactions.extend(open.remove(&connection));
+        }
+    }
+    assert!(open.is_empty(), "transactions are left open: {open:?}");
+    transactions.retain(|transaction| !transaction.iter().any(|sql| BACKGROUND.iter().any(|word| sql.contains(word))));
+    // A commit waits for the disk only if the transaction has changed something.
+    let writes = |transaction: &&Vec<String>| !transaction.iter().all(|sql| is_read(sql));
+    let commits = transactions.iter().filter(writes).count();
+    let round_trips: usize = transactions.iter().map(Vec::len).sum();
+    let mut text = format!("round trips: {round_trips}, commits of changes: {commits}\n");
+    for transaction in &transactions {
+        writeln!(text, "\n{}", transaction.join("\n")).expect("a string grows");
+    }
+    text
+}
+
+fn is_read(short: &str) -> bool {
+    ["BEGIN", "COMMIT", "ROLLBACK"].contains(&short) || short.starts_with("SELECT")
+}
+
+/// A statement's verb and its first table.
+fn short(sql: &str) -> String {
+    if sql.starts_with("BEGIN") {
+        return "BEGIN".to_owned();
+    }
+    let words: Vec<&str> = sql.split(' ').collect();
+    let changes = |pair: &[&str]| matches!(pair, ["INSERT", "INTO"] | ["DELETE", "FROM"] | ["UPDATE", _]);
+    let change = words.windows(2).position(changes);
+    let verb = change.map_or("SELECT", |at| words[at]);
+    match words[change.unwrap_or(0)..].windows(2).find(|pair| names_table(pair)) {
+        Some(pair) => format!("{verb} {}", pair[1]),
+        None => words[..words.len().min(2)].join(" "),
+    }
+}
+
+fn names_table(pair: &[&str]) -> bool {
+    let is_name = pair[1].chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    ["FROM", "INTO", "UPDATE", "JOIN"].contains(&pair[0]) && is_name
+}
+
+#[tokio::test]
+async fn requests_cost_these_statements_and_commits() {
+    let platform = RecordedPlatform::start().await;
+    let user = platform.app.as_user(A);
+    user.ingest("x-9001.md", &files::note("X-9001"), &[]).await;
+    let conversation = user.conversation().await;
+    let chat = platform.listed(async |_| drop(user.chat(&conversation, QUESTION).await)).await;
+    insta::assert_snapshot!("chat", chat);
+    let search = platform
+        .listed(async |_| {
+            let found = user.post("/v1/search", &json!({ "query": QUESTION })).await.expect(200);
+            assert!(!found["results"].as_array().expect("results").is_empty());
+        })
+        .await;
+    insta::assert_snapshot!("search", search);
+    let list = platform.listed(async |_| drop(user.get("/v1/documents").await.expect(200))).await;
+    insta::assert_snapshot!("list", list);
+    let upload = platform
+        .listed(async |round| {
+            let text = format!("note {round}");
+            drop(user.upload(&format!("{round}.md"), text.as_bytes(), &[]).await.expect(202));
+        })
+        .await;
+    insta::assert_snapshot!("upload", upload);
+}

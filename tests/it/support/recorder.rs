@@ -1,0 +1,145 @@
+//! A proxy before PostgreSQL that records the statements of a platform, as they go over the wire.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// Code of the startup message that asks for TLS, to which the server answers with one byte.
+const SSL_REQUEST: u32 = 80_877_103;
+
+/// The statements that go through one proxy, in the order in which they were sent.
+#[derive(Clone)]
+pub struct StatementRecorder {
+    port: u16,
+    statements: Arc<Mutex<Vec<Statement>>>,
+}
+
+/// One statement: a round trip.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Statement {
+    /// Number of its connection.
+    pub connection: usize,
+    /// Its text, on one line.
+    pub sql: String,
+    /// Whether it was only prepared.
+    pub prepared: bool,
+}
+
+impl StatementRecorder {
+    /// Forwards connections to the server at `upstream`, such as `127.0.0.1:5432`, until the process ends.
+    pub fn before(upstream: &str) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let recorder = Self { port, statements: Arc::default() };
+        let (upstream, statements) = (upstream.to_owned(), Arc::clone(&recorder.statements));
+        std::thread::spawn(move || {
+            for (number, client) in listener.incoming().enumerate() {
+                let client = client.expect("a connection");
+                let server = TcpStream::connect(&upstream).expect("the database server");
+                forward(client, server, number, Arc::clone(&statements));
+            }
+        });
+        recorder
+    }
+
+    /// Host and port of the proxy.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The statements since the last call.
+    pub fn take(&self) -> Vec<Statement> {
+        std::mem::take(&mut *self.statements.lock().expect("no panic under the lock"))
+    }
+}
+
+/// Copies both directions on threads, and reads what the client sends.
+fn forward(client: TcpStream, server: TcpStream, connection: usize, statements: Arc<Mutex<Vec<Statement>>>) {
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).expect("a TCP stream");
+    }
+    let (mut to_client, mut from_server) =
+        (client.try_clone().expect("a stream"), server.try_clone().expect("a stream"));
+    std::thread::spawn(move || std::io::copy(&mut from_server, &mut to_client));
+    let (mut client, mut server) = (client, server);
+    std::thread::spawn(move || {
+        let mut reader = MessageReader::default();
+        let mut chunk = [0; 16_384];
+        while let Ok(read @ 1..) = client.read(&mut chunk) {
+            for mut statement in reader.push(&chunk[..read]) {
+                statement.connection = connection;
+                statements.lock().expect("no panic under the lock").push(statement);
+            }
+            if server.write_all(&chunk[..read]).is_err() {
+                break;
+            }
+        }
+        // Ends the other direction as well.
+        let _closed = server.shutdown(std::net::Shutdown::Both);
+    });
+}
+
+/// Splits what a client sends into messages of PostgreSQL's protocol, version 3.
+#[derive(Default)]
+struct MessageReader {
+    buffer: Vec<u8>,
+    started: bool,
+    /// Texts of the prepared statements, by name.
+    prepared: HashMap<String, String>,
+    /// Text that was parsed and not bound since.
+    parsed: Option<String>,
+}
+
+impl MessageReader {
+    fn push(&mut self, bytes: &[u8]) -> Vec<Statement> {
+        self.buffer.extend_from_slice(bytes);
+        let mut statements = Vec::new();
+        while let Some(message) = self.next() {
+            statements.extend(self.statement(&message));
+        }
+        statements
+    }
+
+    /// The next whole message: its type, 0 for the untyped ones at the start, then its body.
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let header = usize::from(self.started);
+        let length = self.buffer.get(header..header + 4)?;
+        let length = u32::from_be_bytes(length.try_into().ok()?) as usize;
+        if self.buffer.len() < header + length {
+            return None;
+        }
+        let message: Vec<u8> = self.buffer.drain(..header + length).collect();
+        let kind = if self.started { message[0] } else { 0 };
+        let body = &message[header + 4..];
+        if kind == 0 {
+            self.started = body.get(..4) != Some(&SSL_REQUEST.to_be_bytes());
+        }
+        Some([&[kind], body].concat())
+    }
+
+    fn statement(&mut self, message: &[u8]) -> Option<Statement> {
+        let statement = |sql: &str, prepared| {
+            let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+            Some(Statement { connection: 0, sql, prepared })
+        };
+        let (kind, body) = message.split_first()?;
+        let mut texts = body.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
+        match kind {
+            b'Q' => statement(&texts.next()?, false),
+            b'P' => {
+                let (name, sql) = (texts.next()?, texts.next()?);
+                self.prepared.insert(name, sql.clone());
+                self.parsed = Some(sql);
+                None
+            }
+            b'B' => {
+                let (_portal, name) = (texts.next()?, texts.next()?);
+                self.parsed = None;
+                statement(self.prepared.get(&name)?, false)
+            }
+            b'S' => statement(&self.parsed.take()?, true),
+            _ => None,
+        }
+    }
+}
