@@ -221,8 +221,7 @@ impl AuditReader for PgAuditReader {
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError> {
-        let user = scope.user().map(|id| id.to_string()).unwrap_or_default();
-        let mut transaction = self.database.begin(scope.tenant().to_string(), user).await?;
+        let mut transaction = self.database.begin(scope.into()).await?;
         let start = KeysetStart::of(page);
         let rows = LIST
             .query()
@@ -249,8 +248,7 @@ impl AuditReader for PgAuditReader {
     }
 
     async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
-        let user = scope.user().map(|id| id.to_string()).unwrap_or_default();
-        let mut transaction = self.database.begin(scope.tenant().to_string(), user).await?;
+        let mut transaction = self.database.begin(scope.into()).await?;
         let record = GET.query().bind(id.as_uuid()).fetch_optional(&mut transaction).await?;
         transaction.commit().await.map_err(failed("reading a row of the audit log"))?;
         Ok(record)

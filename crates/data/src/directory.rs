@@ -3,7 +3,7 @@
 
 use crate::access_tokens::{AccessTokenRow, access_token_columns};
 use crate::error::failed;
-use crate::pool::Database;
+use crate::pool::{Database, RowScope};
 use crate::rows::KeysetStart;
 use crate::statement::{Statement, row, statements};
 use async_trait::async_trait;
@@ -162,7 +162,7 @@ impl Directory for PgDirectory {
         patch: TenantPatch,
         by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError> {
-        let mut tx = self.database.begin(id.to_string(), String::new()).await?;
+        let mut tx = self.database.begin(RowScope::tenant(id.as_uuid())).await?;
         let before = find(&mut tx, id).await?;
         let update = UPDATE.query().bind(id.as_uuid()).bind(&patch.name).bind(patch.is_active);
         let after = update.fetch_optional(&mut tx).await?;
@@ -176,7 +176,7 @@ impl Directory for PgDirectory {
         expected: i64,
         by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError> {
-        let mut tx = self.database.begin(id.to_string(), String::new()).await?;
+        let mut tx = self.database.begin(RowScope::tenant(id.as_uuid())).await?;
         let before = find(&mut tx, id).await?;
         let after = CONFIGURE
             .query()
@@ -215,7 +215,7 @@ impl Directory for PgDirectory {
     }
 
     async fn create_mapping(&self, mapping: NewMapping, by: &ChangedBy) -> Result<Option<TenantMapping>, StoreError> {
-        let mut tx = self.database.begin(mapping.tenant.to_string(), String::new()).await?;
+        let mut tx = self.database.begin(RowScope::tenant(mapping.tenant.as_uuid())).await?;
         let created = CREATE_MAPPING
             .query()
             .bind(mapping.id.as_uuid())
@@ -234,7 +234,7 @@ impl Directory for PgDirectory {
         id: MappingId,
         by: &ChangedBy,
     ) -> Result<Option<TenantMapping>, StoreError> {
-        let mut tx = self.database.begin(tenant.to_string(), String::new()).await?;
+        let mut tx = self.database.begin(RowScope::tenant(tenant.as_uuid())).await?;
         let delete = DELETE_MAPPING.query().bind(tenant.as_uuid()).bind(id.as_uuid());
         let deleted = delete.fetch_optional(&mut tx).await?;
         commit_mapping_change(tx, by, deleted, tenant_change::of_deleted_mapping).await

@@ -1,7 +1,7 @@
 //! The job queue. Jobs are enqueued in a tenant's transaction, and claimed across all tenants with the worker's role.
 
 use crate::error::failed;
-use crate::pool::Database;
+use crate::pool::{Database, RowScope};
 use crate::rows::{TextEnum, count};
 use crate::statement::{Login, Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
@@ -268,7 +268,7 @@ impl JobQueue for PgJobQueue {
     async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError> {
         let failed = failed("building a vector index");
         // No tenant is set, because the function reads it from the job.
-        let mut transaction = self.database.begin(String::new(), String::new()).await?;
+        let mut transaction = self.database.begin(RowScope::default()).await?;
         // No statement timeout, but the server cancels the statement if this process disconnects.
         sqlx::raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL client_connection_check_interval = '5s'")
             .execute(&mut *transaction)

@@ -1,11 +1,11 @@
 //! Connection pools. No other file uses a pool directly: code that needs SQL gets a new repository method.
 
 use crate::error::{SetupError, failed};
-use crate::statement::{Statement, statements};
 use domain::ports::StoreError;
+use domain::scope::TenantScope;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres, SqlStr, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, SqlSafeStr as _, Transaction};
 use std::str::FromStr;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
@@ -14,12 +14,26 @@ use uuid::Uuid;
 /// A pooled connection that has been idle for longer than this is pinged before use.
 const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
 
-statements! {
-    SET_SCOPE: () = Statement::call(
-        "set_config",
-        "opening a transaction",
-        "SELECT set_config('app.current_tenant_id', $1, true), set_config('app.current_user_id', $2, true)",
-    );
+/// The tenant and the user of a transaction, which the row-level security policies read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct RowScope {
+    /// Only rows of this tenant are visible; without one, no tenant's rows are.
+    pub(crate) tenant: Option<Uuid>,
+    /// The user whose own rows are visible.
+    pub(crate) user: Option<Uuid>,
+}
+
+impl RowScope {
+    /// The scope of a tenant's work without a user.
+    pub(crate) fn tenant(tenant: Uuid) -> Self {
+        Self { tenant: Some(tenant), user: None }
+    }
+}
+
+impl From<&TenantScope> for RowScope {
+    fn from(scope: &TenantScope) -> Self {
+        Self { tenant: Some(scope.tenant().as_uuid()), user: scope.user().map(|id| id.as_uuid()) }
+    }
 }
 
 /// Settings of a connection pool.
@@ -68,9 +82,6 @@ impl Database {
             ("statement_timeout", timeout.as_str()),
             // JIT compilation takes longer than any query of this crate runs.
             ("jit", "off"),
-            // Plan with the bound values: only then can the planner prune all partitions but the tenant's, and use a
-            // partial index of one embedding model. This also applies to the plans of foreign key checks.
-            ("plan_cache_mode", "force_custom_plan"),
             // Lets the lexical search of a large tenant aggregate in memory.
             ("work_mem", "16MB"),
             ("app.instance", instance.as_str()),
@@ -111,37 +122,26 @@ impl Database {
         self.pool.acquire().await
     }
 
-    /// Begins a transaction for a tenant and a user (`""` for none).
+    /// Begins a transaction for a tenant and a user, in one round trip.
     ///
     /// `BEGIN` runs in a spawned task. If the caller's future were dropped between `BEGIN` and its response, the pool
     /// would get back a connection with an open transaction that sqlx does not know about, and the next user of that
     /// connection would run inside it.
-    pub(crate) async fn begin(
-        &self,
-        tenant: String,
-        user: String,
-    ) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.open(None, tenant, user).await
+    pub(crate) async fn begin(&self, scope: RowScope) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.open("BEGIN", scope).await
     }
 
     /// Begins a read-only transaction (REPEATABLE READ, so a single snapshot) for a tenant, without a user.
-    pub(crate) async fn begin_snapshot(&self, tenant: String) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let snapshot = SqlStr::from_static("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-        self.open(Some(snapshot), tenant, String::new()).await
+    pub(crate) async fn begin_snapshot(&self, tenant: Uuid) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.open("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", RowScope::tenant(tenant)).await
     }
 
-    async fn open(
-        &self,
-        begin: Option<SqlStr>,
-        tenant: String,
-        user: String,
-    ) -> Result<Transaction<'static, Postgres>, StoreError> {
+    async fn open(&self, begin: &str, scope: RowScope) -> Result<Transaction<'static, Postgres>, StoreError> {
         let doing = "opening a transaction";
         let connection = self.pool.acquire().await.map_err(failed(doing))?;
+        let sql = begin_in(begin, scope);
         let task = self.open_tasks.spawn(async move {
-            let mut transaction = Transaction::begin(connection, begin).await.map_err(failed(doing))?;
-            SET_SCOPE.query().bind(tenant).bind(user).execute(&mut transaction).await?;
-            Ok(transaction)
+            Transaction::begin(connection, Some(AssertSqlSafe(sql).into_sql_str())).await.map_err(failed(doing))
         });
         match task.await {
             Ok(opened) => opened,
@@ -160,4 +160,13 @@ impl Database {
         listener.listen(channel).await?;
         Ok(listener)
     }
+}
+
+/// The statements that begin a transaction and set its scope, for the simple query protocol: the server executes all of
+/// them in one round trip. They have no parameters there; a scope consists of UUIDs, so their text cannot inject SQL.
+/// Setting an empty id clears what an earlier transaction of the connection has set.
+fn begin_in(begin: &str, scope: RowScope) -> String {
+    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    let (tenant, user) = (text(scope.tenant), text(scope.user));
+    format!("{begin}; SET LOCAL app.current_tenant_id = '{tenant}'; SET LOCAL app.current_user_id = '{user}'")
 }

@@ -142,7 +142,6 @@ pub fn statements() -> Vec<StatementInfo> {
         crate::ledger::STATEMENTS,
         crate::memories::STATEMENTS,
         crate::messages::STATEMENTS,
-        crate::pool::STATEMENTS,
         crate::tx::STATEMENTS,
         crate::usage::STATEMENTS,
         crate::users::STATEMENTS,

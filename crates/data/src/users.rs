@@ -39,6 +39,7 @@ row! {
     /// The columns of the tenant's row that authorization needs.
     struct TenantStateRow {
         tenant_active: bool,
+        tenant_name: String,
         settings: Json<TenantSettings>,
     }
 }
@@ -88,7 +89,7 @@ statements! {
         concat!(
             "SELECT ",
             user_columns!("u."),
-            ", t.is_active AS tenant_active, t.config AS settings
+            ", t.is_active AS tenant_active, t.name AS tenant_name, t.config AS settings
              FROM users u JOIN tenants t ON t.id = u.tenant_id WHERE u.id = $1"
         ),
     );
@@ -336,6 +337,7 @@ impl From<UserRow> for User {
 
 impl From<Joined<UserRow, TenantStateRow>> for Membership {
     fn from(Joined(user, tenant): Joined<UserRow, TenantStateRow>) -> Self {
-        Self { user: user.into(), tenant_active: tenant.tenant_active, settings: tenant.settings.0 }
+        let TenantStateRow { tenant_active, tenant_name, settings: Json(settings) } = tenant;
+        Self { user: user.into(), tenant_active, tenant_name, settings }
     }
 }

@@ -2,10 +2,13 @@
 
 use crate::credential::Credential;
 use crate::ids::AuditId;
+use crate::ports::{Store, StoreError};
 use crate::rights::{Permission, Reach, Rights};
 use crate::role::Classification;
 use crate::scope::TenantScope;
+use crate::tenant::TenantSettings;
 use crate::time::Timestamp;
+use crate::transaction::{SharedTransaction, WorkTransaction};
 use std::sync::Arc;
 
 /// Proof that the intent row is in the audit log. `data::audit` mints it by inserting the row.
@@ -52,15 +55,25 @@ pub struct Permit {
     rights: Rights,
     credential: Arc<Credential>,
     space: Space,
+    tenant: Arc<TenantProfile>,
     receipt: AuditReceipt,
+}
+
+/// Name and settings of a tenant, as read for a decision.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct TenantProfile {
+    /// The display name.
+    pub name: String,
+    /// Settings that were in force at the time of the decision.
+    pub settings: TenantSettings,
 }
 
 impl Permit {
     /// Mints a permit. Banned by clippy outside `policy::gate` and the fakes.
     #[must_use]
     pub fn mint(scope: TenantScope, permission: Permission, granted: AccessGrant, receipt: AuditReceipt) -> Self {
-        let AccessGrant { rights, credential, space } = granted;
-        Self { scope, permission, rights, credential, space, receipt }
+        let AccessGrant { rights, credential, space, tenant } = granted;
+        Self { scope, permission, rights, credential, space, tenant, receipt }
     }
 
     /// Tenant, actor and request.
@@ -111,6 +124,12 @@ impl Permit {
         self.space
     }
 
+    /// The tenant, as it was at the time of the decision.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantProfile {
+        &self.tenant
+    }
+
     /// Proof of the intent row under which the work runs.
     #[must_use]
     pub fn receipt(&self) -> AuditReceipt {
@@ -127,6 +146,8 @@ pub struct AccessGrant {
     pub credential: Arc<Credential>,
     /// Space in which the permit is valid.
     pub space: Space,
+    /// Name and settings of the tenant.
+    pub tenant: Arc<TenantProfile>,
 }
 
 /// A command that passed the gate. Use cases accept commands in no other form.
@@ -134,13 +155,28 @@ pub struct AccessGrant {
 pub struct Authorized<C> {
     permit: Permit,
     command: C,
+    transaction: SharedTransaction,
 }
 
 impl<C> Authorized<C> {
     /// Binds a permit to its command. Banned by clippy outside `policy::gate` and the fakes.
     #[must_use]
-    pub fn mint(permit: Permit, command: C) -> Self {
-        Self { permit, command }
+    pub fn mint(permit: Permit, command: C, transaction: SharedTransaction) -> Self {
+        Self { permit, command, transaction }
+    }
+
+    /// Begins a transaction for the work: the gate's own, which contains the intent, if the command shares it.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    pub async fn begin(&self, store: &dyn Store) -> Result<WorkTransaction, StoreError> {
+        self.transaction.begin(store, self.scope()).await
+    }
+
+    /// The transaction that the gate shares.
+    #[must_use]
+    pub fn transaction(&self) -> &SharedTransaction {
+        &self.transaction
     }
 
     /// The command that the gate allowed.

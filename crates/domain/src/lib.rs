@@ -55,6 +55,7 @@ pub mod text;
 pub mod time;
 mod token_usage;
 pub mod tool;
+pub mod transaction;
 pub mod untrusted;
 pub mod upload;
 pub mod user;

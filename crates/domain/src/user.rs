@@ -118,6 +118,8 @@ pub struct Membership {
     pub user: User,
     /// Whether the tenant is active.
     pub tenant_active: bool,
+    /// The tenant's display name.
+    pub tenant_name: String,
     /// The tenant's settings.
     pub settings: TenantSettings,
 }

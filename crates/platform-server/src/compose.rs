@@ -82,7 +82,6 @@ impl Platform {
         let ingest = ingest(settings, &ports, &blobs, &embedders)?;
         let chat_parts = ChatParts {
             store: Arc::clone(&ports.store),
-            directory: Arc::clone(&ports.directory),
             tools: Arc::clone(&tools),
             model,
             rules: Arc::new(MatrixRules),
@@ -91,7 +90,7 @@ impl Platform {
             tasks: ports.tasks.clone(),
         };
         let chat = ChatService::new(chat_parts, (&settings.chat).into());
-        let models = ModelService::new(chat.clone(), Arc::clone(&embedders.current), Arc::clone(&ports.directory));
+        let models = ModelService::new(chat.clone(), Arc::clone(&embedders.current));
         let services =
             Services { chat: chat.clone(), models, tools, ingest: Arc::clone(&ingest), authn: Arc::clone(&authn) };
         let use_cases = use_cases(settings, &ports, &databases, services)?;
@@ -218,7 +217,7 @@ fn use_cases(settings: &Settings, ports: &SharedPorts, databases: &Databases, se
         chat: Arc::new(services.chat),
         models: Arc::new(services.models),
         documents: Arc::new(documents),
-        search: Arc::new(SearchService::new(services.tools)),
+        search: Arc::new(SearchService::new(Arc::clone(&store), services.tools)),
         memories: Arc::new(memories),
         audit_trail: Arc::clone(&audit_trail) as Arc<dyn AuditTrail>,
         audit_export: audit_trail,

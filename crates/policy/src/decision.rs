@@ -6,11 +6,11 @@ use crate::ownership::{self, AccessRequest};
 use domain::command::{Command, Target};
 use domain::credential::Credential;
 use domain::decision::{Decision, RefusalCode, Rule, Step, Verdict};
-use domain::ids::{DocumentId, UserId};
+use domain::ids::DocumentId;
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Reach;
 use domain::role::{Classification, Grant, Operation, Resource};
-use domain::user::{Entitlements, User};
+use domain::user::{Entitlements, Membership, User};
 use serde_json::{Value, json};
 
 /// An access question, asked for a command or in a simulation: may this credential do this operation on this target?
@@ -68,19 +68,20 @@ impl DecisionTrace {
     }
 }
 
-/// Decides whether `user` may do what `question` asks, in a transaction with that user's scope. `configured_grants`
-/// returns the grants that the configuration gives to the user.
+/// Decides whether a user may do what `question` asks, in a transaction with that user's scope. `member` is the user's
+/// current membership; without one, the user does not exist. `configured_grants` returns the grants that the
+/// configuration gives to the user.
 ///
 /// # Errors
 /// If the database fails.
 pub(crate) async fn decide(
     tx: &mut dyn TenantTx,
-    user: UserId,
+    member: Option<&Membership>,
     configured_grants: impl FnOnce(&User) -> Vec<Grant>,
     question: &Question<'_>,
 ) -> Result<Decision, StoreError> {
     let mut trace = DecisionTrace::default();
-    let Some(member) = tx.users().membership(user).await? else {
+    let Some(member) = member else {
         trace.record(Rule::UserActive, false, "The user does not exist.");
         return Ok(trace.finish(Verdict::Refused { code: RefusalCode::UserDisabled }, None));
     };
@@ -104,7 +105,7 @@ pub(crate) async fn decide(
     let Some(reach) = reach else {
         return Ok(trace.finish(Verdict::Denied { reason: RefusalCode::Matrix }, Some(entitlements)));
     };
-    let request = AccessRequest { user, entitlements: &entitlements, question, reach };
+    let request = AccessRequest { user: member.user.id, entitlements: &entitlements, question, reach };
     let verdict = ownership::check_target(tx, &mut trace, request).await?;
     Ok(trace.finish(verdict, Some(entitlements)))
 }

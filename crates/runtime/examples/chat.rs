@@ -11,7 +11,9 @@ use domain::conversation::Conversation;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError};
 use domain::model_call::{MicroCost, ServedBy};
 use domain::page::PageRequest;
-use domain::ports::{AuditReader as _, ChatModel, Clock as _, Directory as _, IdGen as _, NewTenant, Store as _};
+use domain::ports::{
+    AuditReader as _, ChatModel, Clock as _, Directory as _, IdGen as _, NewTenant, Store as _, StoreError, TenantTx,
+};
 use domain::rights::Rights;
 use domain::role::{Classification, Role};
 use domain::run::{FinishReason, TokenUsage};
@@ -30,7 +32,7 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use tools::error::ToolError;
-use tools::gateway::ToolGateway;
+use tools::gateway::{AdmittedCall, CallAdmission, ToolGateway};
 use uuid::Uuid;
 
 type ExampleResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -60,6 +62,17 @@ impl ToolGateway for Script {
     }
 
     async fn invoke(&self, _permit: &Permit, _call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
+        self.run().await
+    }
+
+    async fn admit(&self, _: &mut dyn TenantTx, _: &Permit, _: ToolCall) -> Result<CallAdmission, StoreError> {
+        Ok(CallAdmission::Admitted(Arc::new(Self)))
+    }
+}
+
+#[async_trait]
+impl AdmittedCall for Script {
+    async fn run(&self) -> Result<Classified<ToolResult>, ToolError> {
         let passage = Passage {
             chunk_id: Uuid::from_u128(101).into(),
             document_id: Uuid::from_u128(100).into(),
@@ -76,6 +89,14 @@ impl ToolGateway for Script {
         let found = Retrieval { hits: vec![hit], confidence: 0.9, answerable: true, ..Retrieval::default() };
         Ok(Classified::from_content(ToolResult::Retrieval(found)))
     }
+
+    async fn record(&self, _: &mut dyn TenantTx) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn record_now(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[tokio::main]
@@ -87,7 +108,6 @@ async fn main() -> ExampleResult<()> {
     let chat = ChatService::new(
         ChatParts {
             store: Arc::new(store.clone()),
-            directory: Arc::new(store.clone()),
             tools: Arc::new(Script),
             model: Arc::new(Script),
             rules: Arc::new(FakeAccessRules),

@@ -54,11 +54,11 @@ impl AccessTokenService {
 #[async_trait]
 impl UseCase<IssueAccessToken> for AccessTokenService {
     async fn execute(&self, command: Authorized<IssueAccessToken>) -> Result<IssuedAccessToken, RuntimeError> {
+        let mut tx = command.begin(&*self.store).await?;
         let (permit, IssueAccessToken { name, scopes, days }) = command.into_parts();
         let user_id = permit.scope().user().ok_or(RuntimeError::NotFound { what: "the user" })?;
         let now = self.clock.now();
         let id = AccessTokenId::from_uuid(self.ids.uuid());
-        let mut tx = self.store.begin(permit.scope()).await?;
         let member = tx.users().membership(user_id).await?.ok_or(RuntimeError::NotFound { what: "the user" })?;
         let days = self.lifetime_days(days, member.settings.access_token_max_days)?;
         let expires_at = now + TimeDelta::days(i64::from(days));
@@ -68,7 +68,7 @@ impl UseCase<IssueAccessToken> for AccessTokenService {
         let TokenSecret { secret, hash } = self.secrets.generate()?;
         let token = NewAccessToken { id, user_id, name: name.into_string(), hash, scopes, expires_at };
         let token = tx.access_tokens().insert(&token, now).await?;
-        tx.commit().await?;
+        tx.finish();
         Ok(IssuedAccessToken { token, secret })
     }
 }
@@ -76,26 +76,29 @@ impl UseCase<IssueAccessToken> for AccessTokenService {
 #[async_trait]
 impl UseCase<ListAccessTokens> for AccessTokenService {
     async fn execute(&self, command: Authorized<ListAccessTokens>) -> Result<Page<AccessToken>, RuntimeError> {
+        let mut tx = command.begin(&*self.store).await?;
         let (permit, ListAccessTokens { mut user, page }) = command.into_parts();
         if !permit.reaches_tenant() {
             let own = permit.scope().user();
             if user.is_some() && user != own {
+                tx.finish();
                 return Ok(Page { items: Vec::new(), next: None });
             }
             user = own;
         }
-        let mut tx = self.store.begin(permit.scope()).await?;
-        Ok(tx.access_tokens().list(user, &page).await?)
+        let page = tx.access_tokens().list(user, &page).await?;
+        tx.finish();
+        Ok(page)
     }
 }
 
 #[async_trait]
 impl UseCase<RevokeAccessToken> for AccessTokenService {
     async fn execute(&self, command: Authorized<RevokeAccessToken>) -> Result<(), RuntimeError> {
-        let mut tx = self.store.begin(command.scope()).await?;
+        let mut tx = command.begin(&*self.store).await?;
         let revoked = tx.access_tokens().revoke(command.command().id, self.clock.now()).await?;
         revoked.ok_or(RuntimeError::NotFound { what: "the access token" })?;
-        tx.commit().await?;
+        tx.finish();
         Ok(())
     }
 }

@@ -43,15 +43,18 @@ impl AdministrationService {
 #[async_trait]
 impl UseCase<ListUsers> for AdministrationService {
     async fn execute(&self, command: Authorized<ListUsers>) -> Result<Page<User>, RuntimeError> {
-        let mut tx = self.store.begin(command.scope()).await?;
-        Ok(tx.users().list(&command.command().page).await?)
+        let mut tx = command.begin(&*self.store).await?;
+        let page = tx.users().list(&command.command().page).await?;
+        tx.finish();
+        Ok(page)
     }
 }
 
 #[async_trait]
 impl UseCase<CreateUser> for AdministrationService {
     async fn execute(&self, command: Authorized<CreateUser>) -> Result<User, RuntimeError> {
-        let (permit, command) = command.into_parts();
+        let mut tx = command.begin(&*self.store).await?;
+        let (_, command) = command.into_parts();
         let user = NewUser {
             id: UserId::from_uuid(self.ids.uuid()),
             issuer: command.issuer.unwrap_or_else(|| self.default_issuer.clone()),
@@ -60,9 +63,8 @@ impl UseCase<CreateUser> for AdministrationService {
             display_name: command.display_name.map(Label::into_string),
             role: command.role,
         };
-        let mut tx = self.store.begin(permit.scope()).await?;
         let user = tx.users().insert(&user, self.clock.now()).await?;
-        tx.commit().await?;
+        tx.finish();
         Ok(user)
     }
 }
@@ -70,8 +72,10 @@ impl UseCase<CreateUser> for AdministrationService {
 #[async_trait]
 impl UseCase<GetUser> for AdministrationService {
     async fn execute(&self, command: Authorized<GetUser>) -> Result<User, RuntimeError> {
-        let mut tx = self.store.begin(command.scope()).await?;
-        tx.users().get(command.command().id).await?.ok_or(RuntimeError::NotFound { what: "the user" })
+        let mut tx = command.begin(&*self.store).await?;
+        let user = tx.users().get(command.command().id).await?.ok_or(RuntimeError::NotFound { what: "the user" })?;
+        tx.finish();
+        Ok(user)
     }
 }
 
@@ -84,7 +88,7 @@ impl UseCase<UpdateUser> for AdministrationService {
                 detail: "An admin cannot change their own role or grants or switch themselves off; another admin can.",
             });
         }
-        let mut tx = self.store.begin(command.scope()).await?;
+        let mut tx = command.begin(&*self.store).await?;
         let not_found = || RuntimeError::NotFound { what: "the user" };
         // The lock serializes two admins who demote each other at the same time: when the second one gets it, that user
         // is no longer an admin.
@@ -98,7 +102,7 @@ impl UseCase<UpdateUser> for AdministrationService {
                 detail: "This is the tenant's last active admin; appoint another one first.",
             });
         }
-        tx.commit().await?;
+        tx.finish();
         Ok(Changed { before, after })
     }
 }

@@ -41,8 +41,9 @@ const NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the conversation
 #[async_trait]
 impl UseCase<CreateConversation> for ConversationService {
     async fn execute(&self, command: Authorized<CreateConversation>) -> Result<Conversation, RuntimeError> {
-        let (permit, command) = command.into_parts();
-        let user_id = permit.scope().user().ok_or(NOT_FOUND)?;
+        let user_id = command.scope().user().ok_or(NOT_FOUND)?;
+        let mut tx = command.begin(&*self.store).await?;
+        let (_, command) = command.into_parts();
         let now = self.clock.now();
         let conversation = Conversation {
             id: ConversationId::from_uuid(self.ids.uuid()),
@@ -54,9 +55,8 @@ impl UseCase<CreateConversation> for ConversationService {
             created_at: now,
             updated_at: now,
         };
-        let mut tx = self.store.begin(permit.scope()).await?;
         tx.conversations().insert(&conversation).await?;
-        tx.commit().await?;
+        tx.finish();
         Ok(conversation)
     }
 }
@@ -64,8 +64,10 @@ impl UseCase<CreateConversation> for ConversationService {
 #[async_trait]
 impl UseCase<ListConversations> for ConversationService {
     async fn execute(&self, command: Authorized<ListConversations>) -> Result<Page<Conversation>, RuntimeError> {
-        let mut tx = self.store.begin(command.scope()).await?;
-        Ok(tx.conversations().list(&command.command().page).await?)
+        let mut tx = command.begin(&*self.store).await?;
+        let page = tx.conversations().list(&command.command().page).await?;
+        tx.finish();
+        Ok(page)
     }
 }
 
@@ -73,14 +75,14 @@ impl UseCase<ListConversations> for ConversationService {
 impl UseCase<GetConversation> for ConversationService {
     async fn execute(&self, command: Authorized<GetConversation>) -> Result<Transcript, RuntimeError> {
         let id = command.command().id;
-        let mut tx = self.store.begin(command.scope()).await?;
+        let mut tx = command.begin(&*self.store).await?;
         let conversation = tx.conversations().get(id).await?.ok_or(NOT_FOUND)?;
         tx.messages().fail_stale_answers(self.clock.now() - ABANDONED_AFTER).await?;
         let mut messages = tx.messages().newest(id, MAX_MESSAGES).await?;
         let clearance = command.permit().clearance();
         withhold(&mut *tx, &mut messages, clearance).await?;
         retain_visible_citations(&mut *tx, &mut messages, clearance).await?;
-        tx.commit().await?;
+        tx.finish();
         Ok(Transcript { conversation, messages })
     }
 }
@@ -89,9 +91,9 @@ impl UseCase<GetConversation> for ConversationService {
 impl UseCase<UpdateConversation> for ConversationService {
     async fn execute(&self, command: Authorized<UpdateConversation>) -> Result<Conversation, RuntimeError> {
         let UpdateConversation { id, patch } = command.command();
-        let mut tx = self.store.begin(command.scope()).await?;
+        let mut tx = command.begin(&*self.store).await?;
         let updated = tx.conversations().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
-        tx.commit().await?;
+        tx.finish();
         Ok(updated)
     }
 }
@@ -99,11 +101,11 @@ impl UseCase<UpdateConversation> for ConversationService {
 #[async_trait]
 impl UseCase<DeleteConversation> for ConversationService {
     async fn execute(&self, command: Authorized<DeleteConversation>) -> Result<(), RuntimeError> {
-        let mut tx = self.store.begin(command.scope()).await?;
+        let mut tx = command.begin(&*self.store).await?;
         if !tx.conversations().delete(command.command().id).await? {
             return Err(NOT_FOUND);
         }
-        tx.commit().await?;
+        tx.finish();
         Ok(())
     }
 }

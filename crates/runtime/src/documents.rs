@@ -11,7 +11,7 @@ use domain::command::{
 use domain::document::Document;
 use domain::ids::DocumentId;
 use domain::page::Page;
-use domain::ports::{Clock, Store, StoreError};
+use domain::ports::{Clock, Store, StoreError, TenantTx};
 use domain::rights::Permission;
 use domain::role::{Operation, Resource};
 use domain::scope::TenantScope;
@@ -33,11 +33,6 @@ impl DocumentService {
         Self { store, ingest, clock }
     }
 
-    async fn find(&self, permit: &Permit, id: DocumentId) -> Result<Document, RuntimeError> {
-        let mut tx = self.store.begin(permit.scope()).await?;
-        tx.documents().get(id, permit.clearance()).await?.ok_or(NOT_FOUND)
-    }
-
     /// Deletes the row. A worker that is ingesting the document locks job and document in the opposite order. If the
     /// database resolves such a deadlock by aborting the deletion, the deletion is retried.
     async fn remove(&self, scope: &TenantScope, id: DocumentId) -> Result<Document, RuntimeError> {
@@ -57,6 +52,10 @@ impl DocumentService {
     }
 }
 
+async fn find(tx: &mut dyn TenantTx, permit: &Permit, id: DocumentId) -> Result<Document, RuntimeError> {
+    tx.documents().get(id, permit.clearance()).await?.ok_or(NOT_FOUND)
+}
+
 const DECLASSIFY: Permission = Permission::new(Resource::Documents, Operation::Declassify);
 /// Maximum number of retries of a deletion after a deadlock with a worker.
 const MAX_RETRIES: u32 = 3;
@@ -74,15 +73,20 @@ impl UseCase<UploadDocument> for DocumentService {
 impl UseCase<ListDocuments> for DocumentService {
     async fn execute(&self, command: Authorized<ListDocuments>) -> Result<Page<Document>, RuntimeError> {
         let ListDocuments { filter, page } = command.command();
-        let mut tx = self.store.begin(command.scope()).await?;
-        Ok(tx.documents().list(filter, command.permit().clearance(), page).await?)
+        let mut tx = command.begin(&*self.store).await?;
+        let page = tx.documents().list(filter, command.permit().clearance(), page).await?;
+        tx.finish();
+        Ok(page)
     }
 }
 
 #[async_trait]
 impl UseCase<GetDocument> for DocumentService {
     async fn execute(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError> {
-        self.find(command.permit(), command.command().id).await
+        let mut tx = command.begin(&*self.store).await?;
+        let document = find(&mut *tx, command.permit(), command.command().id).await?;
+        tx.finish();
+        Ok(document)
     }
 }
 
@@ -91,7 +95,7 @@ impl UseCase<UpdateDocument> for DocumentService {
     async fn execute(&self, command: Authorized<UpdateDocument>) -> Result<Changed<Document>, RuntimeError> {
         let UpdateDocument { id, patch } = command.command();
         let permit = command.permit();
-        let mut tx = self.store.begin(command.scope()).await?;
+        let mut tx = command.begin(&*self.store).await?;
         let before = tx.documents().lock(*id, permit.clearance()).await?.ok_or(NOT_FOUND)?;
         // The gate's decision was based on the classification at that time, which may have changed since.
         let lowers = patch.classification.is_some_and(|wanted| wanted < before.classification);
@@ -99,7 +103,7 @@ impl UseCase<UpdateDocument> for DocumentService {
             return Err(RuntimeError::Conflict { detail: "The document's classification was raised in the meantime." });
         }
         let after = tx.documents().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
-        tx.commit().await?;
+        tx.finish();
         Ok(Changed { before, after })
     }
 }
@@ -108,7 +112,9 @@ impl UseCase<UpdateDocument> for DocumentService {
 impl UseCase<DownloadDocument> for DocumentService {
     async fn execute(&self, command: Authorized<DownloadDocument>) -> Result<Download, RuntimeError> {
         let DownloadDocument { id, range } = *command.command();
-        let document = self.find(command.permit(), id).await?;
+        let mut tx = command.begin(&*self.store).await?;
+        let document = find(&mut *tx, command.permit(), id).await?;
+        tx.commit().await?;
         let content = self.ingest.open(command.permit(), &document, range).await?;
         Ok(Download { document, content })
     }

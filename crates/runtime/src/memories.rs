@@ -31,14 +31,17 @@ impl MemoryService {
 #[async_trait]
 impl UseCase<ListMemories> for MemoryService {
     async fn execute(&self, command: Authorized<ListMemories>) -> Result<Page<Memory>, RuntimeError> {
-        let mut tx = self.store.begin(command.scope()).await?;
-        Ok(tx.memories().list(&command.command().page).await?)
+        let mut tx = command.begin(&*self.store).await?;
+        let page = tx.memories().list(&command.command().page).await?;
+        tx.finish();
+        Ok(page)
     }
 }
 
 #[async_trait]
 impl UseCase<CreateMemory> for MemoryService {
     async fn execute(&self, command: Authorized<CreateMemory>) -> Result<Memory, RuntimeError> {
+        let mut tx = command.begin(&*self.store).await?;
         let (permit, command) = command.into_parts();
         let memory = Memory {
             id: MemoryId::from_uuid(self.ids.uuid()),
@@ -48,9 +51,8 @@ impl UseCase<CreateMemory> for MemoryService {
             classification: permit.rights().class_of_own_words(),
             created_at: self.clock.now(),
         };
-        let mut tx = self.store.begin(permit.scope()).await?;
         tx.memories().insert(&memory).await?;
-        tx.commit().await?;
+        tx.finish();
         Ok(memory)
     }
 }
@@ -58,11 +60,11 @@ impl UseCase<CreateMemory> for MemoryService {
 #[async_trait]
 impl UseCase<DeleteMemory> for MemoryService {
     async fn execute(&self, command: Authorized<DeleteMemory>) -> Result<(), RuntimeError> {
-        let mut tx = self.store.begin(command.scope()).await?;
+        let mut tx = command.begin(&*self.store).await?;
         if !tx.memories().delete(command.command().id).await? {
             return Err(RuntimeError::NotFound { what: "the memory" });
         }
-        tx.commit().await?;
+        tx.finish();
         Ok(())
     }
 }

@@ -1,28 +1,40 @@
 //! Document search without a model: calls the `rag_search` tool directly.
+//!
+//! The intents of the request and of the tool call are committed together, and so are their outcomes.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
 use async_trait::async_trait;
-use domain::authorized::{Authorized, Permit};
+use domain::authorized::Authorized;
 use domain::command::SearchDocuments;
 use domain::ledger::CallContext;
+use domain::ports::{Store, StoreError};
 use domain::search::{Retrieval, SearchFilters};
 use domain::tool::{ToolCall, ToolName, ToolResult};
 use serde_json::json;
 use std::sync::Arc;
 use tools::error::ToolError;
-use tools::gateway::ToolGateway;
+use tools::gateway::{AdmittedCall, CallAdmission, ToolGateway};
 
 /// Use case of document search.
 pub struct SearchService {
+    store: Arc<dyn Store>,
     tools: Arc<dyn ToolGateway>,
 }
 
 impl SearchService {
     /// Creates the service.
     #[must_use]
-    pub fn new(tools: Arc<dyn ToolGateway>) -> Self {
-        Self { tools }
+    pub fn new(store: Arc<dyn Store>, tools: Arc<dyn ToolGateway>) -> Self {
+        Self { store, tools }
+    }
+
+    /// Records the outcome of the call in the transaction in which the gate records that of the request.
+    async fn record(&self, command: &Authorized<SearchDocuments>, call: &dyn AdmittedCall) -> Result<(), StoreError> {
+        let mut tx = command.begin(&*self.store).await?;
+        call.record(&mut *tx).await?;
+        tx.finish();
+        Ok(())
     }
 }
 
@@ -31,7 +43,19 @@ impl UseCase<SearchDocuments> for SearchService {
     async fn execute(&self, command: Authorized<SearchDocuments>) -> Result<Retrieval, RuntimeError> {
         let SearchDocuments { query, top_k, filters } = command.command();
         let call = rag_search("search", query.as_str(), *top_k, filters);
-        Ok(retrieve(&*self.tools, command.permit(), call).await?)
+        let mut tx = command.begin(&*self.store).await?;
+        let admission = self.tools.admit(&mut *tx, command.permit(), call).await?;
+        tx.commit().await?;
+        let call = match admission {
+            CallAdmission::Admitted(call) => call,
+            CallAdmission::Refused(reason) => return Err(ToolError::Denied { reason }.into()),
+        };
+        let found = retrieve(&*call).await;
+        // If the search failed, the gate has no transaction to continue in.
+        if found.is_err() || self.record(&command, &*call).await.is_err() {
+            call.record_now().await?;
+        }
+        Ok(found?)
     }
 }
 
@@ -54,9 +78,9 @@ pub(crate) fn rag_search(call_id: &str, query: &str, top_k: u32, filters: &Searc
     ToolCall { call_id, name, arguments, context: CallContext::default() }
 }
 
-/// Calls `rag_search` and returns its passages.
-pub(crate) async fn retrieve(tools: &dyn ToolGateway, permit: &Permit, call: ToolCall) -> Result<Retrieval, ToolError> {
-    match tools.invoke(permit, call).await?.into_parts().0 {
+/// Runs a call of `rag_search` and returns its passages.
+pub(crate) async fn retrieve(call: &dyn AdmittedCall) -> Result<Retrieval, ToolError> {
+    match call.run().await?.into_parts().0 {
         ToolResult::Retrieval(retrieval) => Ok(retrieval),
         ToolResult::Text { .. } | ToolResult::Documents(_) | ToolResult::Memories(_) => Err(ToolError::Unknown),
     }

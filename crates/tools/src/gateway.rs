@@ -1,17 +1,19 @@
 //! The only way to call a tool: every call is checked, its intent is recorded, it runs, and its outcome is recorded.
 
 mod admission;
+mod admitted;
 mod facts;
 
 use crate::error::ToolError;
 use crate::registry::{Registered, Registry};
 use crate::tool::{CallScope, Prepared};
-use admission::{Admission, Invocation};
+use admission::{Admission, Admitted, Invocation, Standing};
+use admitted::RecordedCall;
 use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::classified::Classified;
 use domain::decision::RefusalCode;
-use domain::ports::{AccessRules, Clock, IdGen, Store};
+use domain::ports::{AccessRules, Clock, IdGen, Store, StoreError, TenantTx};
 use domain::rights::Rights;
 use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
 use futures::FutureExt;
@@ -23,7 +25,6 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 /// Calls tools with the rights of a permit.
-#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ToolGateway: Send + Sync {
     /// The tools that these rights allow.
@@ -35,6 +36,45 @@ pub trait ToolGateway: Send + Sync {
     /// # Errors
     /// When a check or the tool fails. The audit log then contains the refusal or the failed outcome.
     async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError>;
+
+    /// Checks a call and records its intent, or the refusal, in the transaction in which `permit` was issued, so that
+    /// both are committed together. Commit the transaction before you run the call, and also after a refusal.
+    ///
+    /// # Errors
+    /// When the intent or the refusal cannot be recorded.
+    async fn admit(&self, tx: &mut dyn TenantTx, permit: &Permit, call: ToolCall) -> Result<CallAdmission, StoreError>;
+}
+
+/// Whether a tool call may run.
+#[derive(Clone)]
+pub enum CallAdmission {
+    /// It may, once the transaction with its intent is committed.
+    Admitted(Arc<dyn AdmittedCall>),
+    /// The permit does not allow it, or there is no such tool.
+    Refused(RefusalCode),
+}
+
+/// A tool call whose intent is recorded. Whoever holds it must also record its outcome, even if it was never run.
+#[async_trait]
+pub trait AdmittedCall: Send + Sync {
+    /// Runs the tool, once. Dropping the future stops it.
+    ///
+    /// # Errors
+    /// When the arguments are invalid or the tool fails.
+    async fn run(&self) -> Result<Classified<ToolResult>, ToolError>;
+
+    /// Records in `tx` the outcome and the model calls of the tool: `cancelled` if it did not run to its end. Calling it
+    /// again writes the same rows, for another attempt after a failed commit.
+    ///
+    /// # Errors
+    /// If the database fails.
+    async fn record(&self, tx: &mut dyn TenantTx) -> Result<(), StoreError>;
+
+    /// Records the same in a transaction of its own. If the database is unavailable, a background task retries.
+    ///
+    /// # Errors
+    /// If the database fails.
+    async fn record_now(&self) -> Result<(), StoreError>;
 }
 
 /// The tool gateway of the platform: the registered tools behind checks and audit records.
@@ -96,6 +136,25 @@ impl ToolGateway for RecordedTools {
         let task = self.tracker.spawn(task.in_current_span());
         task.await.unwrap_or(Err(ToolError::Stopped))
     }
+
+    async fn admit(&self, tx: &mut dyn TenantTx, permit: &Permit, call: ToolCall) -> Result<CallAdmission, StoreError> {
+        let mut invocation = Invocation::new(permit, &call);
+        let admission = &self.inner.admission;
+        let Some(Registered { spec, tool }) = self.inner.registry.find(&call.name) else {
+            admission.refuse_in(tx, &invocation, RefusalCode::UnknownTool).await?;
+            return Ok(CallAdmission::Refused(RefusalCode::UnknownTool));
+        };
+        invocation.resource = Some(spec.requires.resource);
+        invocation.target = tool.prepare(call.arguments.clone()).ok().and_then(|prepared| prepared.target);
+        let standing = Standing { rights: permit.rights(), settings: &permit.tenant().settings };
+        Ok(match admission.admit_in(tx, permit, &standing, spec, &invocation).await? {
+            Ok(admitted) => {
+                let gateway = Arc::clone(&self.inner);
+                CallAdmission::Admitted(Arc::new(RecordedCall::new(gateway, invocation, call.arguments, admitted)))
+            }
+            Err(reason) => CallAdmission::Refused(reason),
+        })
+    }
 }
 
 impl GatewayInner {
@@ -107,7 +166,7 @@ impl GatewayInner {
     ) -> Result<Classified<ToolResult>, ToolError> {
         let mut invocation = Invocation::new(permit, &call);
         let Some(Registered { spec, tool }) = self.registry.find(&call.name) else {
-            self.admission.record_refusal(&invocation, RefusalCode::UnknownTool).await?;
+            self.admission.record_unknown_tool(&invocation).await.map_err(ToolError::Audit)?;
             return Err(ToolError::Unknown);
         };
         invocation.resource = Some(spec.requires.resource);
@@ -115,7 +174,8 @@ impl GatewayInner {
         if let Ok(prepared) = &prepared {
             invocation.target = prepared.target;
         }
-        let (receipt, scope) = self.admission.admit(permit, spec, &invocation).await?;
+        let admitted = self.admission.admit(permit, spec, &invocation).await.map_err(ToolError::Audit)?;
+        let Admitted { receipt, scope } = admitted.map_err(|reason| ToolError::Denied { reason })?;
         let result = match prepared {
             Ok(prepared) => {
                 let run = self.run(spec.name, prepared, scope);
@@ -123,7 +183,8 @@ impl GatewayInner {
             }
             Err(error) => Err(error),
         };
-        self.admission.record_outcome(&invocation, receipt, &result).await?;
+        let outcome = self.admission.outcome(&invocation, receipt, &result);
+        self.admission.record_outcome(&outcome).await.map_err(ToolError::Audit)?;
         result
     }
 

@@ -19,8 +19,6 @@
 //!     Ok(tools.manifest(permit.rights()).iter().map(|spec| spec.name.as_str()).collect())
 //! }
 //! ```
-//!
-//! The feature `mocks` adds mockall mocks of [`gateway::ToolGateway`] and [`ingest::accept::Ingest`].
 
 pub mod builtin;
 pub mod calls;

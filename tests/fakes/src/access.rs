@@ -8,6 +8,7 @@ use domain::ports::AccessRules;
 use domain::rights::{Permission, Reach, Rights};
 use domain::role::{Classification, Operation, Resource, Role};
 use domain::scope::TenantScope;
+use domain::transaction::SharedTransaction;
 use domain::user::Membership;
 use std::sync::Arc;
 
@@ -57,7 +58,8 @@ pub fn rights(role: Role, clearance: Classification) -> Rights {
 /// The grant that the gate would give an interactive user with these rights, in the home space.
 #[must_use]
 pub fn granted(rights: Rights) -> AccessGrant {
-    AccessGrant { rights, credential: Arc::new(Credential::interactive()), space: Space::Home }
+    let (credential, tenant) = (Arc::new(Credential::interactive()), Arc::default());
+    AccessGrant { rights, credential, space: Space::Home, tenant }
 }
 
 /// A command as the gate would authorize it.
@@ -70,7 +72,7 @@ pub fn authorized<C: Command>(
     command: C,
 ) -> Authorized<C> {
     let permission = Permission::new(C::RESOURCE, C::OPERATION);
-    Authorized::mint(Permit::mint(scope, permission, granted, receipt), command)
+    Authorized::mint(Permit::mint(scope, permission, granted, receipt), command, SharedTransaction::committed())
 }
 
 /// [`AccessRules`] that evaluates [`rights`] for the user's current role.

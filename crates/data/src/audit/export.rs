@@ -73,7 +73,7 @@ impl AuditExport {
     /// # Errors
     /// If the database fails.
     pub async fn streams(&self) -> Result<Vec<Uuid>, StoreError> {
-        let mut transaction = self.database.begin_snapshot(Uuid::nil().to_string()).await?;
+        let mut transaction = self.database.begin_snapshot(Uuid::nil()).await?;
         lift_limits(&mut transaction).await?;
         STREAMS.query().scalars(&mut transaction).await
     }
@@ -89,7 +89,7 @@ impl AuditExport {
 
 /// Reads up to `limit` entries of a tenant's chain whose `seq` is greater than `after`, in a single snapshot.
 pub(super) async fn page(database: &Database, tenant: Uuid, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
-    let mut transaction = database.begin_snapshot(tenant.to_string()).await?;
+    let mut transaction = database.begin_snapshot(tenant).await?;
     let before = HASH_BEFORE.query().bind(tenant).bind(after).optional_scalar(&mut transaction).await?;
     let query = ENTRIES.query().bind(tenant).bind(after).bind(i64::from(limit) + 1);
     let mut entries: Vec<SealedEntry> = query.fetch_all(&mut transaction).await?;

@@ -140,7 +140,7 @@ impl AuditVerifier {
     /// # Errors
     /// If the database fails.
     pub async fn streams(&self, outside: &[Checkpoint]) -> Result<Vec<Uuid>, StoreError> {
-        let mut transaction = self.database.begin_snapshot(Uuid::nil().to_string()).await?;
+        let mut transaction = self.database.begin_snapshot(Uuid::nil()).await?;
         lift_limits(&mut transaction).await?;
         let known = STREAMS.query().scalars(&mut transaction).await?;
         let all: BTreeSet<Uuid> = known.into_iter().chain(outside.iter().map(|signed| signed.tenant_id)).collect();
@@ -153,7 +153,7 @@ impl AuditVerifier {
     /// # Errors
     /// If the database fails. Evidence of tampering is not an error; it is listed in the report.
     pub async fn verify(&self, tenant: Uuid, outside: &[Checkpoint]) -> Result<StreamReport, StoreError> {
-        let mut transaction = self.database.begin_snapshot(tenant.to_string()).await?;
+        let mut transaction = self.database.begin_snapshot(tenant).await?;
         lift_limits(&mut transaction).await?;
         let mut checkpoints: Vec<Checkpoint> = CHECKPOINTS.query().bind(tenant).fetch_all(&mut transaction).await?;
         let removed = outside

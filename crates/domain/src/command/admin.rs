@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// Read one's own account.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct ReadAccount;
-command!(ReadAccount: Read Account as "account.read" -> Account);
+command!(ReadAccount: Read Account as "account.read" -> Account, transaction Shared);
 
 /// Read the audit log: the tenant's for admins and auditors, their own rows for others.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -46,7 +46,7 @@ pub struct ListUsers {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListUsers: List Users as "admin.user_listed" -> Page<User>);
+command!(ListUsers: List Users as "admin.user_listed" -> Page<User>, transaction Shared);
 
 /// Read a user.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -54,7 +54,7 @@ pub struct GetUser {
     /// The user; must belong to the caller's tenant.
     pub id: UserId,
 }
-command!(GetUser: Read Users as "admin.user_read" -> User, target User(id));
+command!(GetUser: Read Users as "admin.user_read" -> User, target User(id), transaction Shared);
 
 /// Create a user before the first login.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -70,7 +70,7 @@ pub struct CreateUser {
     /// Role within the tenant.
     pub role: Role,
 }
-command!(CreateUser: Create Users as "admin.user_created" -> User, id(user => user.id));
+command!(CreateUser: Create Users as "admin.user_created" -> User, transaction Shared, id(user => user.id));
 
 /// Change a user's role or switch the user on or off.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -89,6 +89,7 @@ pub struct UpdateUser {
 command! {
     UpdateUser: Update Users as "admin.role_changed" -> Changed<User>,
     target User(id),
+    transaction Shared,
     outcome(changed => user_change(changed))
 }
 

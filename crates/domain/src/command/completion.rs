@@ -1,6 +1,6 @@
 //! Commands of the OpenAI-compatible API: the assistant with a history kept by the client, and direct completions.
 
-use super::{Command, Recorder, RetrievalMode, Target, command};
+use super::{Command, Recorder, RetrievalMode, Target, TransactionUse, command};
 use crate::audit::EventType;
 use crate::conversation::MessageRole;
 use crate::ids::{ConversationId, DocumentId};
@@ -50,6 +50,7 @@ impl Command for AskAssistant {
     const OPERATION: Operation = Operation::Create;
     const EVENT: EventType = EventType::new("chat.request");
     const OUTCOME_EVENT: EventType = EventType::CHAT_RESPONSE;
+    const TRANSACTION: TransactionUse = TransactionUse::Shared;
     const SUCCESS_RECORDED_BY: Recorder = Recorder::UseCase;
 
     type Output = AssistantRun;
@@ -85,6 +86,7 @@ pub struct AskModel {
 // Only the number of tools is recorded, because their names are the client's content.
 command! {
     AskModel: Create Models as "chat.request" -> EventStream,
+    transaction Shared,
     closed_by_use_case "chat.response",
     facts(command => json!({ "mode": "direct", "client_tools": command.tools.len() }))
 }
@@ -92,7 +94,7 @@ command! {
 /// List the models that the caller may use.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ListModels;
-command!(ListModels: List Models as "model.list" -> Vec<ModelId>);
+command!(ListModels: List Models as "model.list" -> Vec<ModelId>, transaction Shared);
 
 /// Look up one model.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -100,7 +102,7 @@ pub struct GetModel {
     /// The model that is asked for.
     pub id: ModelId,
 }
-command!(GetModel: Read Models as "model.read" -> ModelId);
+command!(GetModel: Read Models as "model.read" -> ModelId, transaction Shared);
 
 /// Embed texts with the embedding model in use.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -116,6 +118,7 @@ pub struct CreateEmbeddings {
 
 command! {
     CreateEmbeddings: Create Models as "model.embed" -> EmbedResponse,
+    transaction Shared,
     facts(command => json!({ "texts": command.texts.len() })),
     outcome(embedded => embedding_facts(embedded))
 }

@@ -24,6 +24,7 @@ pub struct CreateConversation {
 }
 command! {
     CreateConversation: Create Conversations as "conversation.create" -> Conversation,
+    transaction Shared,
     id(conversation => conversation.id)
 }
 
@@ -34,7 +35,10 @@ pub struct ListConversations {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListConversations: List Conversations as "conversation.list" -> Page<Conversation>);
+command! {
+    ListConversations: List Conversations as "conversation.list" -> Page<Conversation>,
+    transaction Shared
+}
 
 /// Read a conversation with its messages.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -42,7 +46,11 @@ pub struct GetConversation {
     /// The conversation; must be the caller's own.
     pub id: ConversationId,
 }
-command!(GetConversation: Read Conversations as "conversation.read" -> Transcript, target Conversation(id));
+command! {
+    GetConversation: Read Conversations as "conversation.read" -> Transcript,
+    target Conversation(id),
+    transaction Shared
+}
 
 /// Change a conversation.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -52,7 +60,11 @@ pub struct UpdateConversation {
     /// Fields to change; the others stay.
     pub patch: ConversationPatch,
 }
-command!(UpdateConversation: Update Conversations as "conversation.update" -> Conversation, target Conversation(id));
+command! {
+    UpdateConversation: Update Conversations as "conversation.update" -> Conversation,
+    target Conversation(id),
+    transaction Shared
+}
 
 /// Delete a conversation with its messages.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -60,7 +72,11 @@ pub struct DeleteConversation {
     /// The conversation; must be the caller's own.
     pub id: ConversationId,
 }
-command!(DeleteConversation: Delete Conversations as "conversation.delete" -> (), target Conversation(id));
+command! {
+    DeleteConversation: Delete Conversations as "conversation.delete" -> (),
+    target Conversation(id),
+    transaction Shared
+}
 
 string_enum! {
     /// Whether a turn searches the documents.
@@ -92,6 +108,7 @@ command! {
     SendMessage: Create Conversations as "chat.request" -> EventStream,
     target Conversation(conversation),
     documents filters.document_ids,
+    transaction Shared,
     closed_by_use_case "chat.response"
 }
 

@@ -37,7 +37,7 @@ pub struct ListDocuments {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListDocuments: List Documents as "doc.list" -> Page<Document>);
+command!(ListDocuments: List Documents as "doc.list" -> Page<Document>, transaction Shared);
 
 /// Read a document's metadata.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -45,7 +45,7 @@ pub struct GetDocument {
     /// The document; must be within the caller's clearance.
     pub id: DocumentId,
 }
-command!(GetDocument: Read Documents as "doc.read" -> Document, target Document(id));
+command!(GetDocument: Read Documents as "doc.read" -> Document, target Document(id), transaction Shared);
 
 /// Change a document's metadata or classification.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -59,6 +59,7 @@ command! {
     UpdateDocument: Update Documents as "doc.update" -> Changed<Document>,
     target Document(id),
     class patch.classification,
+    transaction Shared,
     outcome(changed => document_change(changed))
 }
 

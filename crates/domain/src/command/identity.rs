@@ -22,6 +22,7 @@ pub struct IssueAccessToken {
 }
 command! {
     IssueAccessToken: Create AccessTokens as "token.issued" -> IssuedAccessToken,
+    transaction Shared,
     id(issued => issued.token.id),
     outcome(issued => token_facts(issued))
 }
@@ -39,7 +40,7 @@ pub struct ListAccessTokens {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListAccessTokens: List AccessTokens as "token.listed" -> Page<AccessToken>);
+command!(ListAccessTokens: List AccessTokens as "token.listed" -> Page<AccessToken>, transaction Shared);
 
 /// Revoke a personal access token.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -47,7 +48,7 @@ pub struct RevokeAccessToken {
     /// The token: the caller's own or, for an admin, any of the tenant.
     pub id: AccessTokenId,
 }
-command!(RevokeAccessToken: Delete AccessTokens as "token.revoked" -> (), target AccessToken(id));
+command!(RevokeAccessToken: Delete AccessTokens as "token.revoked" -> (), target AccessToken(id), transaction Shared);
 
 /// List the claim values that map to a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]

@@ -18,7 +18,11 @@ pub struct SearchDocuments {
     /// Which documents are considered.
     pub filters: SearchFilters,
 }
-command!(SearchDocuments: Read Search as "search.query" -> Retrieval, documents filters.document_ids);
+command! {
+    SearchDocuments: Read Search as "search.query" -> Retrieval,
+    documents filters.document_ids,
+    transaction Shared
+}
 
 impl SearchDocuments {
     /// Number of hits if the caller gives none.
@@ -34,7 +38,7 @@ pub struct ListMemories {
     #[serde(skip)]
     pub page: PageRequest,
 }
-command!(ListMemories: List Memories as "memory.list" -> Page<Memory>);
+command!(ListMemories: List Memories as "memory.list" -> Page<Memory>, transaction Shared);
 
 /// Store a memory of the caller.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -46,7 +50,11 @@ pub struct CreateMemory {
     /// Labels for the user's own use.
     pub tags: Vec<Label>,
 }
-command!(CreateMemory: Create Memories as "memory.create" -> Memory, id(memory => memory.id));
+command! {
+    CreateMemory: Create Memories as "memory.create" -> Memory,
+    transaction Shared,
+    id(memory => memory.id)
+}
 
 /// Delete a memory of the caller.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -54,4 +62,4 @@ pub struct DeleteMemory {
     /// The memory; must be the caller's own.
     pub id: MemoryId,
 }
-command!(DeleteMemory: Delete Memories as "memory.delete" -> (), target Memory(id));
+command!(DeleteMemory: Delete Memories as "memory.delete" -> (), target Memory(id), transaction Shared);

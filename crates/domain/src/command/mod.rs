@@ -91,6 +91,8 @@ pub trait Command: Serialize + Send + 'static {
     const EVENT: EventType;
     /// Event under which the outcome is recorded.
     const OUTCOME_EVENT: EventType = Self::EVENT;
+    /// Which transaction the use case works in.
+    const TRANSACTION: TransactionUse = TransactionUse::Own;
     /// Who records success. Failures before the use case returns are always recorded by the gate.
     const SUCCESS_RECORDED_BY: Recorder = Recorder::Gate;
 
@@ -128,6 +130,16 @@ pub trait Command: Serialize + Send + 'static {
     }
 }
 
+/// Which transaction a use case works in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TransactionUse {
+    /// Transactions of its own. The gate commits the intent before the use case starts.
+    Own,
+    /// The gate's, which contains the intent. Only for work that consists of database statements until its first
+    /// commit, and that begins no other transaction before; see [`crate::transaction`].
+    Shared,
+}
+
 /// Who records the success of an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Recorder {
@@ -139,7 +151,7 @@ pub enum Recorder {
 
 /// Implements [`Command`] for a type:
 /// `command!(Type: Operation Resource as "audit.event" -> Output, clause, …)`. The clauses, in this order:
-/// `target Kind(field)`, `class field`, `documents field`, `closed_by_use_case "outcome.event"`,
+/// `target Kind(field)`, `class field`, `documents field`, `transaction Shared`, `closed_by_use_case "outcome.event"`,
 /// `facts(command => …)`, `id(output => …)`, `outcome(output => …)`.
 macro_rules! command {
     (
@@ -147,6 +159,7 @@ macro_rules! command {
         $(, target $target:ident($field:ident))?
         $(, class $($class:ident).+)?
         $(, documents $($docs:ident).+)?
+        $(, transaction $transaction:ident)?
         $(, closed_by_use_case $outcome_event:literal)?
         $(, facts($command:ident => $facts:expr))?
         $(, id($made:ident => $id:expr))?
@@ -156,6 +169,7 @@ macro_rules! command {
             const RESOURCE: $crate::role::Resource = $crate::role::Resource::$resource;
             const OPERATION: $crate::role::Operation = $crate::role::Operation::$operation;
             const EVENT: $crate::audit::EventType = $crate::audit::EventType::new($event);
+            $(const TRANSACTION: $crate::command::TransactionUse = $crate::command::TransactionUse::$transaction;)?
             $(
                 const OUTCOME_EVENT: $crate::audit::EventType = $crate::audit::EventType::new($outcome_event);
                 const SUCCESS_RECORDED_BY: $crate::command::Recorder = $crate::command::Recorder::UseCase;

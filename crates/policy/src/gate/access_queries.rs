@@ -32,8 +32,9 @@ impl UseCase<ReadAccount> for AccessQueries {
     async fn execute(&self, command: Authorized<ReadAccount>) -> Result<Account, RuntimeError> {
         let not_found = || RuntimeError::NotFound { what: "the user" };
         let user = command.scope().user().ok_or_else(not_found)?;
-        let mut tx = self.store.begin(command.scope()).await?;
+        let mut tx = command.begin(&*self.store).await?;
         let member = tx.users().membership(user).await?.ok_or_else(not_found)?;
+        tx.finish();
         let entitlements = member.entitlements(&self.authn.grants_of(&member.user));
         Ok(Account { user: member.user, entitlements, settings: member.settings })
     }
@@ -53,6 +54,7 @@ impl UseCase<SimulateDecision> for AccessQueries {
             credential: &Credential::interactive(),
         };
         let mut tx = self.store.begin(&simulation_scope(command.scope(), user)).await?;
-        Ok(decision::decide(&mut *tx, user, |user| self.authn.grants_of(user), &question).await?)
+        let member = tx.users().membership(user).await?;
+        Ok(decision::decide(&mut *tx, member.as_ref(), |user| self.authn.grants_of(user), &question).await?)
     }
 }

@@ -7,14 +7,15 @@ use crate::error::GateError;
 use crate::keyed_hash::HashKey;
 use crate::matrix;
 use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
-use domain::authorized::{AccessGrant, AuditReceipt, Authorized, Permit, Space};
-use domain::command::{Command, Target};
+use domain::authorized::{AccessGrant, AuditReceipt, Authorized, Permit, Space, TenantProfile};
+use domain::command::{Command, Target, TransactionUse};
 use domain::credential::Credential;
 use domain::decision::{Decision, RefusalCode, Verdict};
 use domain::ids::AuditId;
 use domain::ports::{Clock, IdGen, Store};
 use domain::rights::Permission;
 use domain::scope::TenantScope;
+use domain::transaction::SharedTransaction;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -35,20 +36,24 @@ pub(super) struct Attempt {
 
 impl Decider {
     /// Decides, records the intent, and returns the authorized command. A refusal is recorded instead of the intent.
+    /// If the command shares the transaction, the intent is not committed yet.
     pub(super) async fn authorize<C: Command>(
         &self,
         caller: &Caller,
         command: C,
-        subject: AuditSubject,
+        subject: &AuditSubject,
     ) -> Result<Authorized<C>, GateError> {
         let question = Question::for_command(&command, caller.credential());
         let mut tx = self.store.begin(caller.scope()).await.map_err(GateError::Store)?;
+        let member = tx.users().membership(caller.user().id).await.map_err(GateError::Store)?;
         let grants = |user: &_| self.authn.grants_of(user);
         let decision =
-            decision::decide(&mut *tx, caller.user().id, grants, &question).await.map_err(GateError::Store)?;
+            decision::decide(&mut *tx, member.as_ref(), grants, &question).await.map_err(GateError::Store)?;
         let id = AuditId::from_uuid(self.ids.uuid());
-        let Decision { verdict: Verdict::Allowed, entitlements: Some(entitlements), .. } = decision else {
-            let attempt = Attempt { subject, operation: C::OPERATION.as_str() };
+        let (Decision { verdict: Verdict::Allowed, entitlements: Some(entitlements), .. }, Some(member)) =
+            (&decision, member)
+        else {
+            let attempt = Attempt { subject: subject.clone(), operation: C::OPERATION.as_str() };
             let outcome = denied_outcome(attempt, &decision);
             tx.audit().event(id, &outcome, self.clock.now()).await.map_err(GateError::Audit)?;
             tx.commit().await.map_err(GateError::Audit)?;
@@ -57,14 +62,23 @@ impl Decider {
             tracing::info!(%request_id, decision_id = %id, event = C::EVENT.as_str(), reason, "denied");
             return Err(to_error(decision.verdict, id));
         };
-        let receipt = tx.audit().intent(id, &subject, self.clock.now()).await.map_err(GateError::Audit)?;
-        tx.commit().await.map_err(GateError::Audit)?;
+        let receipt = tx.audit().intent(id, subject, self.clock.now()).await.map_err(GateError::Audit)?;
+        let transaction = match C::TRANSACTION {
+            TransactionUse::Shared => SharedTransaction::open(tx),
+            TransactionUse::Own => {
+                tx.commit().await.map_err(GateError::Audit)?;
+                SharedTransaction::committed()
+            }
+        };
         let grant = AccessGrant {
-            rights: matrix::rights(&entitlements, caller.credential()),
+            rights: matrix::rights(entitlements, caller.credential()),
             credential: Arc::clone(caller.credential_arc()),
             space: Space::Home,
+            tenant: Arc::new(TenantProfile { name: member.tenant_name, settings: member.settings }),
         };
-        Ok(mint_authorized(caller.scope(), grant, receipt, command))
+        let permission = Permission::new(C::RESOURCE, C::OPERATION);
+        let permit = mint_permit(caller.scope(), permission, grant, receipt);
+        Ok(mint_authorized(permit, command, transaction))
     }
 
     /// Repeats the decision about a command that was authorized earlier. A refusal is recorded and logged.
@@ -77,8 +91,10 @@ impl Decider {
         let Some(user) = scope.user() else { return Err(GateError::NotFound) };
         let question = Question::for_command(command, credential);
         let mut tx = self.store.begin(scope).await.map_err(GateError::Store)?;
+        let member = tx.users().membership(user).await.map_err(GateError::Store)?;
         let grants = |user: &_| self.authn.grants_of(user);
-        let decision = decision::decide(&mut *tx, user, grants, &question).await.map_err(GateError::Store)?;
+        let decision =
+            decision::decide(&mut *tx, member.as_ref(), grants, &question).await.map_err(GateError::Store)?;
         if decision.verdict == Verdict::Allowed {
             return Ok(());
         }
@@ -134,14 +150,16 @@ fn to_error(verdict: Verdict, id: AuditId) -> GateError {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "only minted here, after the decision was made and its intent row committed"
+    reason = "only minted here, after the decision and the insertion of its intent row"
 )]
-fn mint_authorized<C: Command>(
-    scope: &TenantScope,
-    grant: AccessGrant,
-    receipt: AuditReceipt,
-    command: C,
-) -> Authorized<C> {
-    let permission = Permission::new(C::RESOURCE, C::OPERATION);
-    Authorized::mint(Permit::mint(scope.clone(), permission, grant, receipt), command)
+fn mint_permit(scope: &TenantScope, permission: Permission, grant: AccessGrant, receipt: AuditReceipt) -> Permit {
+    Permit::mint(scope.clone(), permission, grant, receipt)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only minted here, after the decision and the insertion of its intent row"
+)]
+fn mint_authorized<C: Command>(permit: Permit, command: C, transaction: SharedTransaction) -> Authorized<C> {
+    Authorized::mint(permit, command, transaction)
 }

@@ -10,9 +10,11 @@ use domain::authorized::AuditReceipt;
 use domain::command::{Command, Recorder};
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::AuditId;
-use domain::ports::StoreError;
+use domain::ports::{StoreError, TenantTx};
 use domain::retry;
 use domain::scope::TenantScope;
+use domain::time::Timestamp;
+use domain::transaction::SharedTransaction;
 use futures::FutureExt as _;
 use runtime::error::RuntimeError;
 use runtime::use_case::UseCase;
@@ -42,6 +44,24 @@ struct OutcomeRecorder {
     tasks: TaskTracker,
 }
 
+/// An operation that was authorized: its scope, its intent, and the transaction that the use case shares.
+struct Operation {
+    scope: TenantScope,
+    receipt: AuditReceipt,
+    intent: AuditSubject,
+    transaction: SharedTransaction,
+}
+
+/// The audit rows of an operation that are not committed yet.
+struct PendingRows {
+    scope: TenantScope,
+    receipt: AuditReceipt,
+    /// The intent, if its transaction was rolled back.
+    intent: Option<AuditSubject>,
+    outcome_id: AuditId,
+    outcome: Option<Outcome>,
+}
+
 impl OutcomeRecorder {
     async fn run<C: Command>(
         self,
@@ -49,75 +69,122 @@ impl OutcomeRecorder {
         command: C,
         use_case: &dyn UseCase<C>,
     ) -> Result<C::Output, GateError> {
-        let subject = self.decider.subject(&command);
-        let authorized = self.decider.authorize(caller, command, subject.clone()).await?;
-        let receipt = authorized.permit().receipt();
+        let intent = self.decider.subject(&command);
+        let authorized = self.decider.authorize(caller, command, &intent).await?;
+        let (receipt, transaction) = (authorized.permit().receipt(), authorized.transaction().clone());
+        let operation = Operation { scope: caller.scope().clone(), receipt, intent, transaction };
         let result = AssertUnwindSafe(use_case.execute(authorized)).catch_unwind().await;
-        let result = result.unwrap_or(Err(RuntimeError::Panicked));
-        let mut row = None;
-        if result.is_err() || C::SUCCESS_RECORDED_BY == Recorder::Gate {
-            let outcome = outcome::<C>(subject, &result);
-            row = self.record(caller.scope(), receipt, outcome).await;
+        let result = match result.unwrap_or(Err(RuntimeError::Panicked)) {
+            Ok(output) => self.close_success::<C>(&operation, output).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(output) => Ok(output),
+            Err(source) => {
+                // Rolls back. The rows are inserted in a transaction of their own.
+                drop(operation.transaction.take());
+                let rows = self.pending(&operation, Some(failure::<C>(&operation.intent, &source)));
+                match self.record(rows).await {
+                    Some(decision) if source.kind() == ErrorKind::Forbidden => {
+                        Err(GateError::RefusedByUseCase { decision, source })
+                    }
+                    _ => Err(GateError::Runtime(source)),
+                }
+            }
         }
-        result.map_err(|source| match row {
-            Some(decision) if source.kind() == ErrorKind::Forbidden => GateError::RefusedByUseCase { decision, source },
-            _ => GateError::Runtime(source),
-        })
     }
 
-    /// Records an outcome and returns the id of its row, or `None` if it cannot be written.
+    /// Records the outcome of a success in the shared transaction and commits it. If the use case has no open
+    /// transaction, what it did is committed already, and the outcome follows in a new transaction.
+    ///
+    /// # Errors
+    /// If the shared transaction cannot be committed: then nothing was done.
+    async fn close_success<C: Command>(
+        &self,
+        operation: &Operation,
+        output: C::Output,
+    ) -> Result<C::Output, RuntimeError> {
+        let by_gate = C::SUCCESS_RECORDED_BY == Recorder::Gate;
+        let mut rows = self.pending(operation, by_gate.then(|| success::<C>(&operation.intent, &output)));
+        match operation.transaction.take() {
+            Some(tx) => {
+                rows.intent = None;
+                rows.write(tx, self.decider.clock.now()).await?;
+            }
+            None if rows.intent.is_some() || rows.outcome.is_some() => {
+                self.clone().record(rows).await;
+            }
+            None => {}
+        }
+        Ok(output)
+    }
+
+    fn pending(&self, operation: &Operation, outcome: Option<Outcome>) -> PendingRows {
+        let Operation { scope, receipt, intent, transaction } = operation;
+        let intent = (!transaction.is_committed()).then(|| intent.clone());
+        let outcome_id = AuditId::from_uuid(self.decider.ids.uuid());
+        PendingRows { scope: scope.clone(), receipt: *receipt, intent, outcome_id, outcome }
+    }
+
+    /// Writes the rows in a transaction of their own. Returns the id of the outcome, or `None` if it cannot be written.
     ///
     /// If the database is unavailable, a task retries for ten minutes, and the caller does not wait for it. If the
     /// outcome is lost nevertheless, the operation is closed as `unknown` after this process has ended.
-    async fn record(self, scope: &TenantScope, receipt: AuditReceipt, outcome: Outcome) -> Option<AuditId> {
-        let id = AuditId::from_uuid(self.decider.ids.uuid());
-        let Err(error) = self.try_record(scope, id, receipt, &outcome).await else { return Some(id) };
-        let (request_id, correlation_id) = (scope.request(), receipt.intent());
+    async fn record(self, rows: PendingRows) -> Option<AuditId> {
+        let outcome_id = rows.outcome_id;
+        let Err(error) = self.try_record(&rows).await else { return Some(outcome_id) };
+        let (request_id, correlation_id) = (rows.scope.request(), rows.receipt.intent());
         tracing::error!(%request_id, %correlation_id, %error, "failed to record an outcome");
         if error.kind() != ErrorKind::Unavailable {
             return None;
         }
-        let (tasks, scope) = (self.tasks.clone(), scope.clone());
+        let tasks = self.tasks.clone();
         tasks.spawn(async move {
-            let attempt = || self.try_record(&scope, id, receipt, &outcome);
+            let attempt = || self.try_record(&rows);
             match retry::with_backoff(attempt, tokio::time::sleep).await {
                 Ok(()) => tracing::info!(%correlation_id, "outcome recorded after a retry"),
                 Err(error) => tracing::error!(%correlation_id, %error, "outcome lost: all retries failed"),
             }
         });
-        Some(id)
+        Some(outcome_id)
     }
 
-    async fn try_record(
-        &self,
-        scope: &TenantScope,
-        id: AuditId,
-        receipt: AuditReceipt,
-        outcome: &Outcome,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.decider.store.begin(scope).await?;
-        tx.audit().outcome(id, receipt, outcome, self.decider.clock.now()).await?;
+    async fn try_record(&self, rows: &PendingRows) -> Result<(), StoreError> {
+        let tx = self.decider.store.begin(&rows.scope).await?;
+        rows.write(tx, self.decider.clock.now()).await
+    }
+}
+
+impl PendingRows {
+    /// Inserts the rows and commits.
+    async fn write(&self, mut tx: Box<dyn TenantTx>, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(intent) = &self.intent {
+            tx.audit().intent(self.receipt.intent(), intent, self.receipt.at()).await?;
+        }
+        if let Some(outcome) = &self.outcome {
+            tx.audit().outcome(self.outcome_id, self.receipt, outcome, now).await?;
+        }
         tx.commit().await
     }
 }
 
-fn outcome<C: Command>(mut subject: AuditSubject, result: &Result<C::Output, RuntimeError>) -> Outcome {
-    subject.event = C::OUTCOME_EVENT;
-    let status = match result {
-        Ok(output) => {
-            subject.resource_id = subject.resource_id.or_else(|| C::resource_id(output));
-            if let Some(facts) = C::outcome_facts(output) {
-                subject.metadata = facts;
-            }
-            ResultStatus::Success
-        }
-        Err(error) => {
-            subject.metadata = json!({ "error": error.code(), "reason": error.code() });
-            match error.kind() {
-                ErrorKind::NotFound | ErrorKind::Forbidden => ResultStatus::Denied,
-                _ => ResultStatus::Error,
-            }
-        }
+/// The outcome of an operation that returned `output`.
+fn success<C: Command>(intent: &AuditSubject, output: &C::Output) -> Outcome {
+    let mut subject = AuditSubject { event: C::OUTCOME_EVENT, ..intent.clone() };
+    subject.resource_id = subject.resource_id.or_else(|| C::resource_id(output));
+    if let Some(facts) = C::outcome_facts(output) {
+        subject.metadata = facts;
+    }
+    Outcome { subject, status: ResultStatus::Success, model: None, tools_used: Vec::new() }
+}
+
+/// The outcome of an operation that failed.
+fn failure<C: Command>(intent: &AuditSubject, error: &RuntimeError) -> Outcome {
+    let metadata = json!({ "error": error.code(), "reason": error.code() });
+    let subject = AuditSubject { event: C::OUTCOME_EVENT, metadata, ..intent.clone() };
+    let status = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::Forbidden => ResultStatus::Denied,
+        _ => ResultStatus::Error,
     };
     Outcome { subject, status, model: None, tools_used: Vec::new() }
 }

@@ -19,4 +19,6 @@ mod refusals;
 #[cfg(test)]
 mod roles;
 #[cfg(test)]
+mod shared_transaction;
+#[cfg(test)]
 mod support;

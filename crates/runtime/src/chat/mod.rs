@@ -15,10 +15,10 @@ use crate::run::reserve::BudgetReserver;
 use crate::run::runner::Runner;
 use crate::use_case::UseCase;
 use async_trait::async_trait;
-use domain::authorized::{Authorized, Permit};
+use domain::authorized::Authorized;
 use domain::command::{AskAssistant, CancelRun, ResumeRun, SendMessage};
 use domain::model::{ModelChoice, ModelTier};
-use domain::ports::{AccessRules, ChatModel, Clock, Directory, IdGen, Store};
+use domain::ports::{AccessRules, ChatModel, Clock, IdGen, Store};
 use domain::run::{AssistantRun, EventStream};
 use finisher::ConversationFinisher;
 use request::TurnRequest;
@@ -32,8 +32,6 @@ use turn::{PreparedTurn, TurnPreparer};
 pub struct ChatParts {
     /// Transactions of a tenant.
     pub store: Arc<dyn Store>,
-    /// Directory of tenants, for their names and settings.
-    pub directory: Arc<dyn Directory>,
     /// Gateway for tool calls.
     pub tools: Arc<dyn ToolGateway>,
     /// Chat models, with routing and fallback.
@@ -59,11 +57,11 @@ impl ChatService {
     /// Creates the service.
     #[must_use]
     pub fn new(parts: ChatParts, settings: ChatSettings) -> Self {
-        let ChatParts { store, directory, tools, model, rules, clock, ids, tasks } = parts;
+        let ChatParts { store, tools, model, rules, clock, ids, tasks } = parts;
         let ports = RunPorts { store, tools, model, rules, clock, ids, tasks };
         let budgets = BudgetReserver::new(ports.clone(), settings.turn_limit);
         let runner = Runner::new(ports.clone(), budgets.clone(), settings.concurrency());
-        Self { runner, turns: TurnPreparer { ports, budgets, directory, settings } }
+        Self { runner, turns: TurnPreparer { ports, budgets, settings } }
     }
 
     /// Cancels all runs and stores their partial answers. Called at the end of the grace period of a shutdown.
@@ -80,10 +78,19 @@ impl ChatService {
         self.turns.settings
     }
 
-    /// Prepares a turn and starts its run.
-    async fn start(&self, permit: Permit, request: TurnRequest) -> Result<AssistantRun, RuntimeError> {
-        let admission = self.runner.admit(permit.scope())?;
-        let PreparedTurn { run, conversation } = self.turns.prepare(permit, request).await?;
+    /// Prepares a turn in the transaction of its command, and starts its run.
+    async fn start<C>(
+        &self,
+        command: Authorized<C>,
+        request: impl FnOnce(C) -> TurnRequest + Send,
+    ) -> Result<AssistantRun, RuntimeError>
+    where
+        C: Send + Sync,
+    {
+        let admission = self.runner.admit(command.scope())?;
+        let tx = command.begin(&*self.runner.ports().store).await?;
+        let (permit, command) = command.into_parts();
+        let PreparedTurn { run, conversation } = self.turns.prepare(tx, permit, request(command)).await?;
         let events = self.runner.start(admission, run, ConversationFinisher { conversation }, Replay::Allowed);
         Ok(AssistantRun { conversation, events })
     }
@@ -97,20 +104,18 @@ impl ChatService {
 #[async_trait]
 impl UseCase<SendMessage> for ChatService {
     async fn execute(&self, command: Authorized<SendMessage>) -> Result<EventStream, RuntimeError> {
-        let (permit, command) = command.into_parts();
-        let request = TurnRequest::from_message(command, self.settings().grace);
-        Ok(self.start(permit, request).await?.events)
+        let grace = self.settings().grace;
+        Ok(self.start(command, |message| TurnRequest::from_message(message, grace)).await?.events)
     }
 }
 
 #[async_trait]
 impl UseCase<AskAssistant> for ChatService {
     async fn execute(&self, command: Authorized<AskAssistant>) -> Result<AssistantRun, RuntimeError> {
-        let (permit, command) = command.into_parts();
-        if !self.serves(command.model) {
+        if !self.serves(command.command().model) {
             return Err(RuntimeError::ModelNotFound);
         }
-        self.start(permit, TurnRequest::from_client(command)).await
+        self.start(command, TurnRequest::from_client).await
     }
 }
 

@@ -1,9 +1,9 @@
-//! Prepares a chat turn in one transaction: the user's message is stored before the model is called.
+//! Prepares a chat turn in the transaction of its command: the intents of the turn and of its automatic search, and the
+//! user's message, are committed together before anything is searched or the model is called.
 
 use super::intent;
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
-use crate::conversations::ABANDONED_AFTER;
 use crate::error::RuntimeError;
 use crate::prompt::nonce::TagNonce;
 use crate::run::agent::{Agent, Toolbox};
@@ -13,7 +13,10 @@ use crate::run::material::{DocumentSearch, Material, QuestionMaterial};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
 use crate::run::reserve::{BudgetRequest, BudgetReserver};
+use crate::run::retrieve::CALL_ID;
 use crate::run::tier::{self, ChosenTier, TierCriteria};
+use crate::run::tool_calls::include_surroundings;
+use crate::search::rag_search;
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
@@ -22,12 +25,13 @@ use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::memory::Memory;
 use domain::model::{ModelChoice, ModelTier};
-use domain::ports::{Directory, StoreError, TenantTx};
+use domain::ports::{StoreError, TenantTx};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
 use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
-use std::sync::Arc;
+use domain::transaction::WorkTransaction;
+use tools::gateway::CallAdmission;
 
 /// Maximum number of earlier messages that are loaded; the token budget decides how many of them go into the prompt.
 const MAX_HISTORY: u32 = 100;
@@ -41,7 +45,6 @@ const MAX_QUERY_CHARS: usize = 2_000;
 pub(super) struct TurnPreparer {
     pub ports: RunPorts,
     pub budgets: BudgetReserver,
-    pub directory: Arc<dyn Directory>,
     pub settings: ChatSettings,
 }
 
@@ -60,28 +63,30 @@ struct VisibleContext {
 }
 
 impl TurnPreparer {
-    /// Loads history and memories, reserves budget, and stores the user's message and an empty answer.
+    /// Loads history and memories, reserves budget, stores the user's message and an empty answer, and commits.
     ///
     /// # Errors
     /// If the conversation does not exist, the model may not see user input, the remaining budget is too small, or the
     /// store fails.
-    pub async fn prepare(&self, permit: Permit, mut request: TurnRequest) -> Result<PreparedTurn, RuntimeError> {
+    pub async fn prepare(
+        &self,
+        mut tx: WorkTransaction,
+        permit: Permit,
+        mut request: TurnRequest,
+    ) -> Result<PreparedTurn, RuntimeError> {
         let not_found = || RuntimeError::NotFound { what: "the conversation" };
-        let tenant = self.directory.tenant(&permit.scope().tenant().to_string()).await?;
         let now = self.ports.clock.now();
         let answer_id = MessageId::from_uuid(self.ports.ids.uuid());
 
-        let mut tx = self.ports.store.begin(permit.scope()).await?;
         let conversation = self.conversation(&mut *tx, &permit, &request, now).await?.ok_or_else(not_found)?;
-        tx.messages().fail_stale_answers(now - ABANDONED_AFTER).await?;
         let mut history = load_history(&mut *tx, &permit, &request, &conversation, now).await?;
         withhold(&mut *tx, &mut history, permit.clearance()).await?;
         let memories = load_memories(&mut *tx, &permit, now).await?;
-        let (tenant_name, settings) = tenant.map(|tenant| (tenant.name, tenant.settings)).unwrap_or_default();
-        let tier = self.choose_tier(&request, &conversation, &settings);
-        let caller = model_access::caller(permit.scope(), &settings);
+        let settings = &permit.tenant().settings;
+        let tier = self.choose_tier(&request, &conversation, settings);
+        let caller = model_access::caller(permit.scope(), settings);
         let model = &*self.ports.model;
-        let model_limit = model_access::classification_limit(model, tier.tier, &caller, &settings);
+        let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
         let own_words = permit.rights().class_of_own_words();
         if own_words > model_limit {
             return Err(RuntimeError::AboveModelClassification);
@@ -89,7 +94,8 @@ impl TurnPreparer {
         let context = VisibleContext::visible(history, memories, model_limit);
         let agent = self.agent(&permit, &mut request, tier);
         let question = request.message.as_str().to_owned();
-        let material = self.material(tenant_name, Classified::new(question, own_words), request, context);
+        let material =
+            self.material(permit.tenant().name.clone(), Classified::new(question, own_words), request, context);
         let price = model.highest_price(tier.tier, &caller);
         let estimate = material.token_estimate(&agent);
         let needed = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
@@ -97,13 +103,29 @@ impl TurnPreparer {
         let question_id = MessageId::from_uuid(self.ports.ids.uuid());
         let messages = [user_message(question_id, material.question(), own_words), empty_answer(answer_id)];
         tx.messages().append(conversation.id, &messages, now).await?.ok_or_else(not_found)?;
-        tx.commit().await?;
-
         let (conversation, id) = (conversation.id, RunId::from_uuid(self.ports.ids.uuid()));
         let context = CallContext { conversation: Some(conversation), run: Some(id) };
+        let search = self.admit_search(&mut *tx, &permit, &material, context).await?;
+        tx.commit().await?;
+
         let nonce = TagNonce::new(self.ports.ids.uuid());
-        let run = Run { id, permit, caller, context, answer_id, agent, material, model_limit, nonce, budget };
+        let run = Run { id, permit, caller, context, answer_id, agent, material, model_limit, nonce, search, budget };
         Ok(PreparedTurn { run, conversation })
+    }
+
+    /// Records the intent of the automatic search, or its refusal, if the material requires one.
+    async fn admit_search(
+        &self,
+        tx: &mut dyn TenantTx,
+        permit: &Permit,
+        material: &Material,
+        context: CallContext,
+    ) -> Result<Option<CallAdmission>, StoreError> {
+        let Some(search) = material.search() else { return Ok(None) };
+        let mut call = rag_search(CALL_ID, &search.query, search.top_k, &search.filters);
+        include_surroundings(&mut call.arguments);
+        call.context = context;
+        self.ports.tools.admit(tx, permit, call).await.map(Some)
     }
 
     /// Loads the conversation to continue, or creates a new one.

@@ -10,7 +10,6 @@ use crate::error::RuntimeError;
 use crate::prompt::nonce::TagNonce;
 use crate::run::agent::{Agent, Limits, Toolbox};
 use crate::run::answer::AnswerFormat;
-use crate::run::budget::BudgetReservation;
 use crate::run::definition::Run;
 use crate::run::finish::{FinishedRun, Finisher};
 use crate::run::material::Material;
@@ -20,35 +19,34 @@ use crate::run::reserve::{BudgetRequest, BudgetReserver};
 use crate::run::tier::{self, TierCriteria};
 use async_trait::async_trait;
 use domain::audit::{AuditSubject, EventType};
-use domain::authorized::Permit;
+use domain::authorized::{Authorized, Permit};
 use domain::classified::Classified;
 use domain::command::AskModel;
 use domain::error::{ErrorKind, Problem};
 use domain::ids::{MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::model::{ModelError, ModelTier, PromptMessage};
-use domain::ports::{ChatModel, Directory, StoreError, TenantTx};
+use domain::ports::{ChatModel, StoreError, TenantTx};
 use domain::role::{Classification, Resource};
-use domain::scope::TenantScope;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Prepares direct runs.
 pub(super) struct DirectPreparer {
     pub ports: RunPorts,
     pub budgets: BudgetReserver,
-    pub directory: Arc<dyn Directory>,
     pub settings: ChatSettings,
 }
 
 impl DirectPreparer {
-    /// Prepares a run and, if any budget is limited, reserves from it. Reads and writes nothing else.
+    /// Prepares a run, reserves from the budget if it is limited, and commits.
     ///
     /// # Errors
     /// If no backend serves the model, the model may not see the messages, the remaining budget is too small, or the
     /// store fails.
-    pub async fn prepare(&self, permit: Permit, command: AskModel) -> Result<Run, RuntimeError> {
+    pub async fn prepare(&self, command: Authorized<AskModel>) -> Result<Run, RuntimeError> {
+        let mut tx = command.begin(&*self.ports.store).await?;
+        let (permit, command) = command.into_parts();
         let model = &*self.ports.model;
         let AskModel { messages, model: choice, tools, options, max_output_tokens } = command;
         let criteria = TierCriteria {
@@ -61,10 +59,9 @@ impl DirectPreparer {
         if !serves_directly(model, tier.tier) {
             return Err(RuntimeError::ModelNotFound);
         }
-        let tenant = self.directory.tenant(&permit.scope().tenant().to_string()).await?;
-        let settings = tenant.map(|tenant| tenant.settings).unwrap_or_default();
-        let caller = model_access::caller(permit.scope(), &settings);
-        let model_limit = model_access::classification_limit(model, tier.tier, &caller, &settings);
+        let settings = &permit.tenant().settings;
+        let caller = model_access::caller(permit.scope(), settings);
+        let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
         let class = class_of(&messages, &permit);
         if class > model_limit {
             return Err(RuntimeError::AboveModelClassification);
@@ -76,13 +73,15 @@ impl DirectPreparer {
         let price = model.highest_price(tier.tier, &caller);
         let estimate = material.token_estimate(&agent);
         let request = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
-        let budget = self.reserve(permit.scope(), request).await?;
+        let budget = self.budgets.reserve(&mut *tx, permit.scope(), request).await?;
+        tx.commit().await?;
         let id = RunId::from_uuid(self.ports.ids.uuid());
         let context = CallContext { conversation: None, run: Some(id) };
         // No message is stored, so the run's id is used as the id of the answer.
         let answer_id = MessageId::from_uuid(id.as_uuid());
         let nonce = TagNonce::new(self.ports.ids.uuid());
-        Ok(Run { id, permit, caller, context, answer_id, agent, material, model_limit, nonce, budget })
+        let search = None;
+        Ok(Run { id, permit, caller, context, answer_id, agent, material, model_limit, nonce, search, budget })
     }
 
     /// Returns the limits of a run that ends as soon as its reader disconnects. If the client limits the reply, only
@@ -90,17 +89,6 @@ impl DirectPreparer {
     fn limits(&self, max_output_tokens: Option<u32>) -> Limits {
         let limits = self.settings.limits(max_output_tokens, Duration::ZERO);
         Limits { reply_tokens: limits.max_output_tokens, ..limits }
-    }
-
-    /// Reserves budget in a separate transaction. Opens none if no budget is limited.
-    async fn reserve(&self, scope: &TenantScope, request: BudgetRequest) -> Result<BudgetReservation, RuntimeError> {
-        if request.budgets.is_unlimited() {
-            return Ok(BudgetReservation::default());
-        }
-        let mut tx = self.ports.store.begin(scope).await?;
-        let budget = self.budgets.reserve(&mut *tx, scope, request).await?;
-        tx.commit().await?;
-        Ok(budget)
     }
 }
 

@@ -5,14 +5,14 @@ use crate::run::budget::{exceeded, until_period_end};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
 use chrono::TimeDelta;
-use domain::authorized::Permit;
+use domain::authorized::Authorized;
 use domain::budget::{Amount, Budgets, Reservation, ReserveOutcome};
 use domain::command::CreateEmbeddings;
 use domain::ids::ReservationId;
 use domain::ledger::CallContext;
 use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, EmbedResponse, ModelError};
 use domain::model_call::{MicroCost, ModelCaller};
-use domain::ports::{Directory, Embedder, StoreError};
+use domain::ports::{Embedder, StoreError, TenantTx};
 use domain::retry;
 use domain::role::Classification;
 use domain::scope::TenantScope;
@@ -31,7 +31,6 @@ const RESERVATION_LIFETIME: TimeDelta = TimeDelta::minutes(15);
 pub(super) struct Embeddings {
     pub ports: RunPorts,
     pub embedder: Arc<dyn Embedder>,
-    pub directory: Arc<dyn Directory>,
 }
 
 impl Embeddings {
@@ -40,7 +39,9 @@ impl Embeddings {
     /// # Errors
     /// If the model has another dimension, may not see user input, or fails; if the cost budget is used up; or if the
     /// store fails.
-    pub async fn create(&self, permit: &Permit, command: CreateEmbeddings) -> Result<EmbedResponse, RuntimeError> {
+    pub async fn create(&self, command: Authorized<CreateEmbeddings>) -> Result<EmbedResponse, RuntimeError> {
+        let mut tx = command.begin(&*self.ports.store).await?;
+        let (permit, command) = command.into_parts();
         let CreateEmbeddings { texts, purpose, dimensions } = command;
         let dimension = self.embedder.model().dimension;
         if dimensions.is_some_and(|wanted| wanted != dimension) {
@@ -48,13 +49,13 @@ impl Embeddings {
             return Err(FieldError { pointer: "/dimensions".to_owned(), detail }.into());
         }
         let scope = permit.scope();
-        let tenant = self.directory.tenant(&scope.tenant().to_string()).await?;
-        let settings = tenant.map(|tenant| tenant.settings).unwrap_or_default();
-        let caller = model_access::caller(scope, &settings);
+        let settings = &permit.tenant().settings;
+        let caller = model_access::caller(scope, settings);
         if self.embedder.highest_classification(&caller) < CLASSIFICATION {
             return Err(RuntimeError::AboveModelClassification);
         }
-        let reservation = self.reserve(scope, settings.quotas.budgets()).await?;
+        let reservation = self.reserve(&mut *tx, settings.quotas.budgets()).await?;
+        tx.commit().await?;
         let calls = CallRecorder::default();
         let embedded = self.embed(&calls, caller, purpose, &texts).await;
         self.settle(scope, &calls, reservation).await?;
@@ -84,19 +85,15 @@ impl Embeddings {
 
     /// Reserves the smallest possible cost, because the actual cost is not known in advance. The reservation fails once
     /// the budget is used up. Tokens of embeddings count towards no budget.
-    async fn reserve(&self, scope: &TenantScope, budgets: Budgets) -> Result<Option<ReservationId>, RuntimeError> {
+    async fn reserve(&self, tx: &mut dyn TenantTx, budgets: Budgets) -> Result<Option<ReservationId>, RuntimeError> {
         if !budgets.limits_cost() {
             return Ok(None);
         }
         let min = Amount { tokens: 0, cost: MicroCost(1) };
         let (id, now) = (ReservationId::from_uuid(self.ports.ids.uuid()), self.ports.clock.now());
         let asked = Reservation { id, least: min, wanted: min, expires_at: now + RESERVATION_LIFETIME };
-        let mut tx = self.ports.store.begin(scope).await?;
         match tx.usage().reserve(&asked, &budgets, now).await? {
-            ReserveOutcome::Reserved { .. } => {
-                tx.commit().await?;
-                Ok(Some(id))
-            }
+            ReserveOutcome::Reserved { .. } => Ok(Some(id)),
             ReserveOutcome::Refused { limit, .. } => Err(exceeded(limit, until_period_end(limit, now))),
         }
     }

@@ -14,7 +14,7 @@ use domain::authorized::Authorized;
 use domain::command::{AskModel, CreateEmbeddings, GetModel, ListModels};
 use domain::model::EmbedResponse;
 use domain::model_id::ModelId;
-use domain::ports::{Directory, Embedder};
+use domain::ports::Embedder;
 use domain::rights::{Permission, Rights};
 use domain::run::EventStream;
 use embeddings::Embeddings;
@@ -30,11 +30,11 @@ pub struct ModelService {
 impl ModelService {
     /// Creates the service. It shares models, limits and runner with `chat`.
     #[must_use]
-    pub fn new(chat: ChatService, embedder: Arc<dyn Embedder>, directory: Arc<dyn Directory>) -> Self {
+    pub fn new(chat: ChatService, embedder: Arc<dyn Embedder>) -> Self {
         let runner = chat.runner().clone();
         let (ports, budgets) = (runner.ports().clone(), runner.budgets().clone());
-        let embeddings = Embeddings { ports: ports.clone(), embedder, directory: Arc::clone(&directory) };
-        Self { runner, direct: DirectPreparer { ports, budgets, directory, settings: chat.settings() }, embeddings }
+        let embeddings = Embeddings { ports: ports.clone(), embedder };
+        Self { runner, direct: DirectPreparer { ports, budgets, settings: chat.settings() }, embeddings }
     }
 
     /// Returns whether a backend serves this model.
@@ -74,9 +74,8 @@ impl UseCase<GetModel> for ModelService {
 #[async_trait]
 impl UseCase<AskModel> for ModelService {
     async fn execute(&self, command: Authorized<AskModel>) -> Result<EventStream, RuntimeError> {
-        let (permit, command) = command.into_parts();
-        let admission = self.runner.admit(permit.scope())?;
-        let run = self.direct.prepare(permit, command).await?;
+        let admission = self.runner.admit(command.scope())?;
+        let run = self.direct.prepare(command).await?;
         Ok(self.runner.start(admission, run, DirectFinisher, Replay::Never))
     }
 }
@@ -84,7 +83,6 @@ impl UseCase<AskModel> for ModelService {
 #[async_trait]
 impl UseCase<CreateEmbeddings> for ModelService {
     async fn execute(&self, command: Authorized<CreateEmbeddings>) -> Result<EmbedResponse, RuntimeError> {
-        let (permit, command) = command.into_parts();
-        self.embeddings.create(&permit, command).await
+        self.embeddings.create(command).await
     }
 }

@@ -9,6 +9,7 @@ use domain::ids::{MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::model_call::ModelCaller;
 use domain::role::Classification;
+use tools::gateway::CallAdmission;
 
 /// A run that is ready to start: one agent with its material.
 pub struct Run {
@@ -27,6 +28,8 @@ pub struct Run {
     pub model_limit: Classification,
     /// Nonce of the tags in its prompts and tool results.
     pub nonce: TagNonce,
+    /// The automatic search of the documents, which runs before the model is called; `None` if none is needed.
+    pub search: Option<CallAdmission>,
     /// Budget reserved for it.
     pub budget: BudgetReservation,
 }

@@ -1,4 +1,5 @@
-//! Stores the end of a run in one transaction: the record of its use case, its model calls, and one audit outcome.
+//! Stores the end of a run in one transaction: the record of its use case, the outcome of its automatic search, its model
+//! calls, and one audit outcome.
 
 use super::definition::Run;
 use super::end::RunEnd;
@@ -15,6 +16,7 @@ use domain::ports::{StoreError, TenantTx};
 use domain::retry;
 use domain::run::{RunEvent, RunSummary};
 use serde_json::Value;
+use tools::gateway::CallAdmission;
 
 /// Completes the runs of one use case.
 #[async_trait]
@@ -126,6 +128,9 @@ impl CompletionRecord<'_> {
         let mut tx = self.ports.store.begin(self.run.permit.scope()).await?;
         if let Some((finisher, record)) = record {
             finisher.store(&mut *tx, self.run, record).await?;
+        }
+        if let Some(CallAdmission::Admitted(search)) = &self.run.search {
+            search.record(&mut *tx).await?;
         }
         tx.usage().record(&self.calls).await?;
         if let Some(id) = self.reservation {

@@ -28,13 +28,13 @@ pub mod ports;
 pub mod progress;
 mod reply;
 pub mod reserve;
-mod retrieve;
+pub mod retrieve;
 pub mod runner;
 mod sanitize;
 mod soft_limits;
 mod supervise;
 pub mod tier;
-mod tool_calls;
+pub mod tool_calls;
 mod tool_results;
 
 pub use end::RunEnd;

@@ -1,21 +1,21 @@
 //! The automatic document search that runs before the model is called.
 
 use super::context::RunContext;
-use super::material::DocumentSearch;
 use super::progress::RunProgress;
-use super::tool_calls::{include_surroundings, status_of};
+use super::tool_calls::status_of;
 use crate::prompt::passages::passage_budget;
 use crate::prompt::tokens::{TokenBudget, estimate};
-use crate::search::{rag_search, retrieve};
+use crate::search::retrieve;
 use domain::run::RunEvent;
 use domain::search::{Hit, Retrieval};
 use domain::tool::ToolName;
 use tools::error::ToolError;
+use tools::gateway::CallAdmission;
 
 /// Maximum number of passages that are used from a search without a good match.
 const MAX_WEAK_PASSAGES: usize = 4;
-/// Call id of the search in the events.
-const CALL_ID: &str = "retrieval";
+/// Call id of the search in the events and the audit log.
+pub const CALL_ID: &str = "retrieval";
 
 /// Outcome of the search. The passages are stored in [`RunProgress::passages`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,10 +28,10 @@ pub enum SearchOutcome {
     },
 }
 
-/// Searches the documents if the run's material requires it, and adds the passages that fit to `progress`. If the
+/// Searches the documents if the run starts with a search, and adds the passages that fit to `progress`. If the
 /// search fails, the run continues and its answer is marked as degraded.
 pub async fn search_documents(ctx: RunContext<'_>, progress: &mut RunProgress) -> SearchOutcome {
-    let Some(search) = ctx.run.material.search() else { return SearchOutcome::NotSearched };
+    let Some(search) = &ctx.run.search else { return SearchOutcome::NotSearched };
     match call_search(ctx, progress, search).await {
         Ok(found) => {
             progress.degraded |= found.degraded;
@@ -53,14 +53,14 @@ pub async fn search_documents(ctx: RunContext<'_>, progress: &mut RunProgress) -
 async fn call_search(
     ctx: RunContext<'_>,
     progress: &mut RunProgress,
-    search: &DocumentSearch,
+    search: &CallAdmission,
 ) -> Result<Retrieval, ToolError> {
-    let mut call = rag_search(CALL_ID, &search.query, search.top_k, &search.filters);
-    include_surroundings(&mut call.arguments);
-    call.context = ctx.run.context;
     let (call_id, name) = (CALL_ID.to_owned(), ToolName::RagSearch.as_str().to_owned());
     ctx.log.push(RunEvent::ToolStarted { call_id: call_id.clone(), name: name.clone() });
-    let found = retrieve(&*ctx.ports.tools, &ctx.run.permit, call).await;
+    let found = match search {
+        CallAdmission::Admitted(call) => retrieve(&**call).await,
+        CallAdmission::Refused(reason) => Err(ToolError::Denied { reason: *reason }),
+    };
     ctx.log.push(RunEvent::ToolFinished { call_id, name: name.clone(), status: status_of(&found) });
     progress.tools_used.push(name);
     found

@@ -157,6 +157,7 @@ mod tests {
     use domain::classified::Classified;
     use domain::command::{Command as _, ReadUsage};
     use domain::conversation::MessageStatus;
+    use domain::decision::RefusalCode;
     use domain::ids::{RunId, TenantId};
     use domain::ledger::CallContext;
     use domain::model::{ChatDelta, ChatOptions, ChatStream, ModelTier};
@@ -166,10 +167,12 @@ mod tests {
         AuditReader as _, Clock as _, Directory as _, IdGen as _, MockChatModel, NewTenant, Store as _, StoreError,
         TenantTx,
     };
+    use domain::rights::Rights;
     use domain::role::{Classification, Role};
     use domain::run::{FinishReason, RunEvent, TokenUsage};
     use domain::scope::Actor;
     use domain::tenant::TenantSettings;
+    use domain::tool::{ToolCall, ToolResult, ToolSpec};
     use fakes::access::{self, FakeAccessRules};
     use fakes::suite::{identity, scope};
     use fakes::{ManualClock, MemoryStore, SequentialIds};
@@ -178,7 +181,8 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
     use tokio_util::task::TaskTracker;
-    use tools::gateway::MockToolGateway;
+    use tools::error::ToolError;
+    use tools::gateway::{CallAdmission, ToolGateway};
 
     /// The record that the finisher stores.
     #[derive(Clone, PartialEq, Eq, Debug)]
@@ -217,6 +221,24 @@ mod tests {
 
         fn unstored_metadata(&self, _: &Run, _: &StoreError) -> Option<Value> {
             None
+        }
+    }
+
+    /// A gateway without tools, so that none is called.
+    struct NoTools;
+
+    #[async_trait]
+    impl ToolGateway for NoTools {
+        fn manifest(&self, _: &Rights) -> Vec<ToolSpec> {
+            Vec::new()
+        }
+
+        async fn invoke(&self, _: &Permit, _: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
+            Err(ToolError::Unknown)
+        }
+
+        async fn admit(&self, _: &mut dyn TenantTx, _: &Permit, _: ToolCall) -> Result<CallAdmission, StoreError> {
+            Ok(CallAdmission::Refused(RefusalCode::UnknownTool))
         }
     }
 
@@ -260,7 +282,7 @@ mod tests {
         });
         let ports = RunPorts {
             store: Arc::new(store.clone()),
-            tools: Arc::new(MockToolGateway::new()),
+            tools: Arc::new(NoTools),
             model: Arc::new(model),
             rules: Arc::new(FakeAccessRules),
             clock,
@@ -306,6 +328,7 @@ mod tests {
             }),
             model_limit: Classification::Restricted,
             nonce: TagNonce::new(id.as_uuid()),
+            search: None,
             budget: BudgetReservation::default(),
         }
     }

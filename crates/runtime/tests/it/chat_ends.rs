@@ -148,7 +148,6 @@ async fn ended_while_the_database_restarts(failures: i32) -> (Plant, Option<RunE
     let store = Arc::new(RestartingStore { store: plant.store.clone(), failures_left: AtomicI32::new(0) });
     let parts = ChatParts {
         store: store.clone(),
-        directory: Arc::new(plant.store.clone()),
         tools: ScriptedTools::finding(Vec::new()),
         model: plant.model([vec![Text("written"), Hang]]),
         rules: Arc::new(FakeAccessRules),

@@ -33,9 +33,9 @@ fn chat(plant: &Plant, model: &Arc<ScriptedModel>) -> ChatService {
     plant.chat(model, &ScriptedTools::finding(Vec::new()))
 }
 
-fn service(plant: &Plant, chat: &ChatService) -> ModelService {
+fn service(chat: &ChatService) -> ModelService {
     let embedder = Arc::new(domain::ports::MockEmbedder::new());
-    ModelService::new(chat.clone(), embedder, Arc::new(plant.store.clone()))
+    ModelService::new(chat.clone(), embedder)
 }
 
 fn command(messages: Vec<PromptMessage>) -> AskModel {
@@ -59,7 +59,7 @@ fn with_quoted_answer() -> AskModel {
 
 async fn start(plant: &Plant, chat: &ChatService, command: AskModel) -> Result<EventStream, RuntimeError> {
     let command = plant.authorized(&plant.ada, Role::User, command).await;
-    service(plant, chat).execute(command).await
+    service(chat).execute(command).await
 }
 
 async fn ask(plant: &Plant, chat: &ChatService, command: AskModel) -> Vec<RunEvent> {
@@ -224,7 +224,7 @@ async fn embeddings_are_in_the_ledger_and_are_refused_once_the_cost_budget_is_us
         let spent = CallUsage { usage, cost: MicroCost(1_000_000), ..CallUsage::default() };
         Ok(EmbedResponse { vectors: request.texts.iter().map(|_| vec![1.0]).collect(), spent })
     });
-    let service = ModelService::new(chat(&plant, &model), Arc::new(embedder), Arc::new(plant.store.clone()));
+    let service = ModelService::new(chat(&plant, &model), Arc::new(embedder));
     let embed = |texts: usize| CreateEmbeddings {
         texts: vec!["x".to_owned(); texts],
         purpose: EmbedPurpose::Query,
@@ -247,7 +247,7 @@ async fn embeddings_are_in_the_ledger_and_are_refused_once_the_cost_budget_is_us
 async fn listed(plant: &Plant, rights: Rights) -> Result<Vec<ModelId>, RuntimeError> {
     let model = plant.model([]);
     let command = plant.authorized_with(&plant.ada, rights, ListModels).await;
-    service(plant, &chat(plant, &model)).execute(command).await
+    service(&chat(plant, &model)).execute(command).await
 }
 
 #[tokio::test]

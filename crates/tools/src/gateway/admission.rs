@@ -11,13 +11,14 @@ use domain::decision::RefusalCode;
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::AuditId;
 use domain::ledger::{CallContext, LedgerEntry};
-use domain::ports::{AccessRules, Clock, IdGen, Store, StoreError};
+use domain::ports::{AccessRules, Clock, IdGen, Store, StoreError, TenantTx};
 use domain::retry;
 use domain::rights::Rights;
 use domain::role::{Classification, Resource};
 use domain::scope::TenantScope;
+use domain::tenant::TenantSettings;
+use domain::time::Timestamp;
 use domain::tool::{ToolCall, ToolResult, ToolSpec};
-use domain::user::Membership;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -50,6 +51,11 @@ impl Invocation {
             context: call.context,
             models: CallRecorder::default(),
         }
+    }
+
+    /// Name of the tool, safe to record.
+    pub(super) fn tool(&self) -> &str {
+        &self.tool
     }
 
     fn subject(&self, event: EventType, facts: Map<String, Value>) -> AuditSubject {
@@ -88,52 +94,55 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// Returns the permit's remaining rights if they allow the call, otherwise the reason for the refusal. Rights that
-    /// the user lost since the permit was issued no longer count; rights gained since then do not count either.
-    fn check_rights(
-        &self,
-        permit: &Permit,
-        membership: Option<&Membership>,
-        tool: &ToolSpec,
-    ) -> Result<Rights, RefusalCode> {
-        let rights = self.rules.remaining(permit, membership)?;
-        let ToolSpec { requires, writes, .. } = tool;
-        if !permit.credential().covers(requires.resource, requires.operation) {
-            Err(RefusalCode::TokenScope)
-        } else if !rights.allow(*requires) {
-            Err(RefusalCode::Matrix)
-        } else if *writes {
-            Err(RefusalCode::Writes)
-        } else {
-            Ok(rights)
-        }
-    }
-
-    /// Checks that the caller may call the tool now, and records the intent. Must succeed before the tool runs.
+    /// Checks that the caller may call the tool now, and records the intent. Must succeed before the tool runs. Rights
+    /// that the user lost since the permit was issued no longer count; rights gained since then do not count either.
     pub(super) async fn admit(
         &self,
         permit: &Permit,
         tool: &ToolSpec,
         invocation: &Invocation,
-    ) -> Result<(AuditReceipt, CallScope), ToolError> {
-        let Some(user) = permit.scope().user() else {
-            return self.deny(invocation, RefusalCode::NoUser).await;
+    ) -> Result<Result<Admitted, RefusalCode>, StoreError> {
+        let mut tx = self.store.begin(&invocation.scope).await?;
+        let (membership, remaining) = match permit.scope().user() {
+            Some(user) => {
+                let membership = tx.users().membership(user).await?;
+                let remaining = self.rules.remaining(permit, membership.as_ref());
+                (membership, remaining)
+            }
+            None => (None, Err(RefusalCode::NoUser)),
         };
-        let mut tx = self.store.begin(&invocation.scope).await.map_err(ToolError::Audit)?;
-        let membership = tx.users().membership(user).await.map_err(ToolError::Audit)?;
-        let rights = match self.check_rights(permit, membership.as_ref(), tool) {
-            Ok(rights) => rights,
+        let admitted = match remaining {
+            Ok(rights) => {
+                let settings = membership.map(|member| member.settings).unwrap_or_default();
+                let standing = Standing { rights: &rights, settings: &settings };
+                self.admit_in(&mut *tx, permit, &standing, tool, invocation).await?
+            }
             Err(reason) => {
-                drop(tx);
-                return self.deny(invocation, reason).await;
+                self.refuse_in(&mut *tx, invocation, reason).await?;
+                Err(reason)
             }
         };
-        let settings = membership.map(|member| member.settings).unwrap_or_default();
+        tx.commit().await?;
+        Ok(admitted)
+    }
+
+    /// Checks the call against `standing`, and records the intent or the refusal in `tx`.
+    pub(super) async fn admit_in(
+        &self,
+        tx: &mut dyn TenantTx,
+        permit: &Permit,
+        standing: &Standing<'_>,
+        tool: &ToolSpec,
+        invocation: &Invocation,
+    ) -> Result<Result<Admitted, RefusalCode>, StoreError> {
+        let Standing { rights, settings } = standing;
+        if let Some(reason) = refusal(permit, rights, tool) {
+            self.refuse_in(tx, invocation, reason).await?;
+            return Ok(Err(reason));
+        }
         let now = self.clock.now();
         let subject = invocation.subject(EventType::TOOL_INVOCATION, Map::new());
-        let receipt = tx.audit().intent(self.audit_id(), &subject, now).await;
-        let receipt = receipt.map_err(ToolError::Audit)?;
-        tx.commit().await.map_err(ToolError::Audit)?;
+        let receipt = tx.audit().intent(self.audit_id(), &subject, now).await?;
         let scope = CallScope {
             scope: invocation.scope.clone(),
             clearance: rights.clearance(),
@@ -142,16 +151,16 @@ impl Admission {
             now,
             models: invocation.models.clone(),
         };
-        Ok((receipt, scope))
+        Ok(Ok(Admitted { receipt, scope }))
     }
 
-    async fn deny<T>(&self, invocation: &Invocation, reason: RefusalCode) -> Result<T, ToolError> {
-        self.record_refusal(invocation, reason).await?;
-        Err(ToolError::Denied { reason })
-    }
-
-    /// Writes the `policy.denied` audit row of a refused call.
-    pub(super) async fn record_refusal(&self, invocation: &Invocation, reason: RefusalCode) -> Result<(), ToolError> {
+    /// Writes the `policy.denied` audit row of a refused call in `tx`.
+    pub(super) async fn refuse_in(
+        &self,
+        tx: &mut dyn TenantTx,
+        invocation: &Invocation,
+        reason: RefusalCode,
+    ) -> Result<(), StoreError> {
         let facts = Map::from_iter([("reason".to_owned(), Value::from(reason.as_str()))]);
         let outcome = Outcome {
             subject: invocation.subject(EventType::POLICY_DENIED, facts),
@@ -159,20 +168,23 @@ impl Admission {
             model: None,
             tools_used: Vec::new(),
         };
-        let mut tx = self.store.begin(&invocation.scope).await.map_err(ToolError::Audit)?;
-        let recorded = tx.audit().event(self.audit_id(), &outcome, self.clock.now()).await;
-        recorded.map_err(ToolError::Audit)?;
-        tx.commit().await.map_err(ToolError::Audit)
+        tx.audit().event(self.audit_id(), &outcome, self.clock.now()).await
     }
 
-    /// Records a call's outcome and its model calls. If that fails, the caller gets an error instead of the result; if
-    /// the database was unavailable, a background task retries.
-    pub(super) async fn record_outcome(
-        self: &Arc<Self>,
+    /// Writes the audit row of a call of a tool that is not registered.
+    pub(super) async fn record_unknown_tool(&self, invocation: &Invocation) -> Result<(), StoreError> {
+        let mut tx = self.store.begin(&invocation.scope).await?;
+        self.refuse_in(&mut *tx, invocation, RefusalCode::UnknownTool).await?;
+        tx.commit().await
+    }
+
+    /// The outcome and the model calls of a call that has ended.
+    pub(super) fn outcome(
+        &self,
         invocation: &Invocation,
         receipt: AuditReceipt,
         result: &Result<Classified<ToolResult>, ToolError>,
-    ) -> Result<(), ToolError> {
+    ) -> OutcomeRecord {
         let (status, facts) = facts::outcome(result);
         let outcome = Outcome {
             subject: invocation.subject(EventType::TOOL_INVOCATION, facts),
@@ -180,27 +192,30 @@ impl Admission {
             model: None,
             tools_used: vec![invocation.tool.clone()],
         };
-        let calls = invocation.models.take(&*self.ids, invocation.context, self.clock.now());
-        let record = OutcomeRecord { id: self.audit_id(), receipt, outcome, calls };
-        let scope = invocation.scope.clone();
-        let Err(error) = self.try_record(&scope, &record).await else { return Ok(()) };
+        let at = self.clock.now();
+        let calls = invocation.models.take(&*self.ids, invocation.context, at);
+        OutcomeRecord { scope: invocation.scope.clone(), id: self.audit_id(), receipt, outcome, calls, at }
+    }
+
+    /// Records a call's outcome and its model calls. If that fails, the caller gets an error instead of the result; if
+    /// the database was unavailable, a background task retries.
+    pub(super) async fn record_outcome(self: &Arc<Self>, record: &OutcomeRecord) -> Result<(), StoreError> {
+        let Err(error) = self.try_record(record).await else { return Ok(()) };
         if error.kind() == ErrorKind::Unavailable {
-            let admission = Arc::clone(self);
+            let (admission, record) = (Arc::clone(self), record.clone());
             self.tracker.spawn(async move {
-                let attempt = || admission.try_record(&scope, &record);
+                let attempt = || admission.try_record(&record);
                 if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
-                    tracing::error!(correlation_id = %receipt.intent(), %error, "a tool call's outcome is lost");
+                    tracing::error!(correlation_id = %record.receipt.intent(), %error, "a tool call's outcome is lost");
                 }
             });
         }
-        Err(ToolError::Audit(error))
+        Err(error)
     }
 
-    async fn try_record(&self, scope: &TenantScope, record: &OutcomeRecord) -> Result<(), StoreError> {
-        let OutcomeRecord { id, receipt, outcome, calls } = record;
-        let mut tx = self.store.begin(scope).await?;
-        tx.usage().record(calls).await?;
-        tx.audit().outcome(*id, *receipt, outcome, self.clock.now()).await?;
+    async fn try_record(&self, record: &OutcomeRecord) -> Result<(), StoreError> {
+        let mut tx = self.store.begin(&record.scope).await?;
+        record.write(&mut *tx).await?;
         tx.commit().await
     }
 
@@ -209,10 +224,48 @@ impl Admission {
     }
 }
 
+/// What the caller may do, and the settings of the tenant, at the time of the call.
+pub(super) struct Standing<'a> {
+    pub(super) rights: &'a Rights,
+    pub(super) settings: &'a TenantSettings,
+}
+
+/// Why the rights do not allow the call; `None` if they do.
+fn refusal(permit: &Permit, rights: &Rights, tool: &ToolSpec) -> Option<RefusalCode> {
+    let ToolSpec { requires, writes, .. } = tool;
+    if permit.scope().user().is_none() {
+        Some(RefusalCode::NoUser)
+    } else if !permit.credential().covers(requires.resource, requires.operation) {
+        Some(RefusalCode::TokenScope)
+    } else if !rights.allow(*requires) {
+        Some(RefusalCode::Matrix)
+    } else {
+        writes.then_some(RefusalCode::Writes)
+    }
+}
+
+/// A call whose intent is recorded, with what its tool needs to run.
+pub(super) struct Admitted {
+    pub(super) receipt: AuditReceipt,
+    pub(super) scope: CallScope,
+}
+
 /// The audit row and ledger entries of one finished call.
-struct OutcomeRecord {
+#[derive(Clone)]
+pub(super) struct OutcomeRecord {
+    scope: TenantScope,
     id: AuditId,
     receipt: AuditReceipt,
     outcome: Outcome,
     calls: Vec<LedgerEntry>,
+    /// When the call ended.
+    at: Timestamp,
+}
+
+impl OutcomeRecord {
+    /// Writes the record. Another attempt after a commit whose acknowledgement was lost writes nothing twice.
+    pub(super) async fn write(&self, tx: &mut dyn TenantTx) -> Result<(), StoreError> {
+        tx.usage().record(&self.calls).await?;
+        tx.audit().outcome(self.id, self.receipt, &self.outcome, self.at).await
+    }
 }

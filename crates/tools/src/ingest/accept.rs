@@ -9,7 +9,6 @@ use domain::ports::{ByteRange, ByteStream, LeasedJob};
 use domain::upload::{Upload, UploadOutcome};
 
 /// Ingests documents and serves their original bytes.
-#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Ingest: Send + Sync {
     /// Stores the bytes, then inserts the document and its ingestion job in one transaction. The bytes of a failed

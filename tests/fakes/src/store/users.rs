@@ -87,7 +87,8 @@ impl UserRepo for MemoryTx {
         let found = self.read(|s| {
             let user = s.users.iter().find(|r| sees(r) && r.value.id == id)?.value.clone();
             let tenant = s.tenants.iter().find(|t| t.id == tenant)?;
-            Some(Membership { user, tenant_active: tenant.is_active, settings: tenant.settings.clone() })
+            let (tenant_name, settings) = (tenant.name.clone(), tenant.settings.clone());
+            Some(Membership { user, tenant_active: tenant.is_active, tenant_name, settings })
         });
         Ok(found)
     }

@@ -1,4 +1,4 @@
-//! A store whose audit log cannot be written.
+//! A store whose audit log cannot be written, or takes intents only.
 
 use async_trait::async_trait;
 use domain::audit::{AuditSubject, Outcome};
@@ -12,57 +12,64 @@ use domain::scope::TenantScope;
 use domain::time::Timestamp;
 use fakes::MemoryStore;
 
-pub struct UnwritableAuditStore(pub MemoryStore);
+pub struct UnwritableAuditStore {
+    pub store: MemoryStore,
+    /// Whether intents can be written.
+    pub takes_intents: bool,
+}
 
 #[async_trait]
 impl Store for UnwritableAuditStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
-        Ok(Box::new(Tx(self.0.begin(scope).await?)))
+        Ok(Box::new(Tx { tx: self.store.begin(scope).await?, takes_intents: self.takes_intents }))
     }
     async fn ping(&self) -> Result<(), StoreError> {
-        self.0.ping().await
+        self.store.ping().await
     }
 }
 
-struct Tx(Box<dyn TenantTx>);
+struct Tx {
+    tx: Box<dyn TenantTx>,
+    takes_intents: bool,
+}
 
 #[async_trait]
 impl TenantTx for Tx {
     fn conversations(&mut self) -> &mut dyn ConversationRepo {
-        self.0.conversations()
+        self.tx.conversations()
     }
     fn messages(&mut self) -> &mut dyn MessageRepo {
-        self.0.messages()
+        self.tx.messages()
     }
     fn documents(&mut self) -> &mut dyn DocumentRepo {
-        self.0.documents()
+        self.tx.documents()
     }
     fn chunks(&mut self) -> &mut dyn ChunkRepo {
-        self.0.chunks()
+        self.tx.chunks()
     }
     fn memories(&mut self) -> &mut dyn MemoryRepo {
-        self.0.memories()
+        self.tx.memories()
     }
     fn audit(&mut self) -> &mut dyn AuditRepo {
         self
     }
     fn users(&mut self) -> &mut dyn UserRepo {
-        self.0.users()
+        self.tx.users()
     }
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo {
-        self.0.idempotency()
+        self.tx.idempotency()
     }
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
-        self.0.access_tokens()
+        self.tx.access_tokens()
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {
-        self.0.jobs()
+        self.tx.jobs()
     }
     fn usage(&mut self) -> &mut dyn UsageRepo {
-        self.0.usage()
+        self.tx.usage()
     }
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.0.commit().await
+        self.tx.commit().await
     }
 }
 
@@ -72,8 +79,8 @@ fn disk_full() -> StoreError {
 
 #[async_trait]
 impl AuditRepo for Tx {
-    async fn intent(&mut self, _: AuditId, _: &AuditSubject, _: Timestamp) -> Result<AuditReceipt, StoreError> {
-        Err(disk_full())
+    async fn intent(&mut self, id: AuditId, subject: &AuditSubject, at: Timestamp) -> Result<AuditReceipt, StoreError> {
+        if self.takes_intents { self.tx.audit().intent(id, subject, at).await } else { Err(disk_full()) }
     }
     async fn outcome(&mut self, _: AuditId, _: AuditReceipt, _: &Outcome, _: Timestamp) -> Result<(), StoreError> {
         Err(disk_full())

@@ -6,7 +6,7 @@ pub mod tools;
 use self::model::{ScriptedModel, Step};
 use self::tools::ScriptedTools;
 use domain::audit::{AuditFilter, AuditRecord, AuditSubject};
-use domain::authorized::Authorized;
+use domain::authorized::{AccessGrant, Authorized, TenantProfile};
 use domain::budget::Spending;
 use domain::command::{Command, RetrievalMode, SendMessage, Target};
 use domain::conversation::{Conversation, Message};
@@ -83,7 +83,6 @@ impl Plant {
     ) -> ChatService {
         let parts = ChatParts {
             store: Arc::new(self.store.clone()),
-            directory: Arc::new(self.store.clone()),
             tools: tools.clone(),
             model: model.clone(),
             rules: Arc::new(FakeAccessRules),
@@ -114,8 +113,11 @@ impl Plant {
         };
         let mut tx = self.store.begin(by).await.expect("in memory");
         let receipt = tx.audit().intent(self.ids.uuid().into(), &subject, self.clock.now()).await.expect("in memory");
+        let user = by.user().expect("a user's scope");
+        let member = tx.users().membership(user).await.expect("in memory").expect("a member");
         tx.commit().await.expect("in memory");
-        access::authorized(by.clone(), access::granted(rights), receipt, command)
+        let tenant = Arc::new(TenantProfile { name: member.tenant_name, settings: member.settings });
+        access::authorized(by.clone(), AccessGrant { tenant, ..access::granted(rights) }, receipt, command)
     }
 
     pub fn message(&self, message: &str, retrieval: RetrievalMode) -> SendMessage {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::classified::Classified;
+use domain::ports::{StoreError, TenantTx};
 use domain::rights::{Permission, Rights};
 use domain::role::{Operation, Resource};
 use domain::search::{Hit, Retrieval};
@@ -10,23 +11,35 @@ use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 use tools::error::ToolError;
-use tools::gateway::ToolGateway;
+use tools::gateway::{AdmittedCall, CallAdmission, ToolGateway};
 
-type Answer = Box<dyn Fn(&ToolCall) -> Result<ToolResult, ToolError> + Send + Sync>;
+type Answer = Arc<dyn Fn(&ToolCall) -> Result<ToolResult, ToolError> + Send + Sync>;
 
+#[derive(Clone)]
 pub struct ScriptedTools {
     answer: Answer,
-    calls: Mutex<Vec<ToolCall>>,
+    calls: Arc<Mutex<Vec<ToolCall>>>,
+}
+
+/// A call that was admitted, and is answered when it runs.
+struct ScriptedCall {
+    tools: ScriptedTools,
+    call: ToolCall,
 }
 
 impl ScriptedTools {
     pub fn new(answer: impl Fn(&ToolCall) -> Result<ToolResult, ToolError> + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { answer: Box::new(answer), calls: Mutex::default() })
+        Arc::new(Self { answer: Arc::new(answer), calls: Arc::default() })
     }
 
     /// Answers every call with these passages.
     pub fn finding(hits: Vec<Hit>) -> Arc<Self> {
         Self::new(move |_| Ok(found(hits.clone())))
+    }
+
+    fn answer(&self, call: &ToolCall) -> Result<Classified<ToolResult>, ToolError> {
+        self.calls.lock().expect("no panic under the lock").push(call.clone());
+        (self.answer)(call).map(Classified::from_content)
     }
 
     /// Returns the calls so far, in order.
@@ -53,8 +66,30 @@ impl ToolGateway for ScriptedTools {
     }
 
     async fn invoke(&self, _permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
-        let answer = (self.answer)(&call);
-        self.calls.lock().expect("no panic under the lock").push(call);
-        answer.map(Classified::from_content)
+        self.answer(&call)
+    }
+
+    async fn admit(
+        &self,
+        _tx: &mut dyn TenantTx,
+        _permit: &Permit,
+        call: ToolCall,
+    ) -> Result<CallAdmission, StoreError> {
+        Ok(CallAdmission::Admitted(Arc::new(ScriptedCall { tools: self.clone(), call })))
+    }
+}
+
+#[async_trait]
+impl AdmittedCall for ScriptedCall {
+    async fn run(&self) -> Result<Classified<ToolResult>, ToolError> {
+        self.tools.answer(&self.call)
+    }
+
+    async fn record(&self, _tx: &mut dyn TenantTx) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn record_now(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 }

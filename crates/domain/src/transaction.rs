@@ -1,0 +1,112 @@
+//! The transaction that the policy gate shares with a use case, so that intent, work and outcome are committed together.
+//!
+//! The gate decides and records the intent in a transaction. If the command declares `transaction Shared`, the gate
+//! leaves that transaction open, and the use case continues in it: nothing is visible to others, and nothing leaves the
+//! process, before the one commit that also makes the records durable. If the work fails, its changes are rolled back,
+//! and the gate records intent and failure in a new transaction.
+
+use crate::ports::{Store, StoreError, TenantTx};
+use crate::scope::TenantScope;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Holds the gate's transaction while nobody works in it. Clones share it.
+#[derive(Clone, Default)]
+pub struct SharedTransaction(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    open: Option<Box<dyn TenantTx>>,
+    /// Whether the transaction with the intent was committed.
+    is_committed: bool,
+}
+
+impl SharedTransaction {
+    /// Shares a transaction that contains the intent.
+    #[must_use]
+    pub fn open(tx: Box<dyn TenantTx>) -> Self {
+        Self(Arc::new(Mutex::new(State { open: Some(tx), is_committed: false })))
+    }
+
+    /// The intent is committed; every transaction of the use case is a new one.
+    #[must_use]
+    pub fn committed() -> Self {
+        Self(Arc::new(Mutex::new(State { open: None, is_committed: true })))
+    }
+
+    /// Takes the transaction, unless somebody works in it, or rolled it back, or committed it.
+    #[must_use]
+    pub fn take(&self) -> Option<Box<dyn TenantTx>> {
+        self.lock().open.take()
+    }
+
+    /// Whether the transaction with the intent was committed.
+    #[must_use]
+    pub fn is_committed(&self) -> bool {
+        self.lock().is_committed
+    }
+
+    /// Continues in the shared transaction, or begins a new one.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    pub(crate) async fn begin(&self, store: &dyn Store, scope: &TenantScope) -> Result<WorkTransaction, StoreError> {
+        let open = self.take();
+        let tx = match open {
+            Some(tx) => tx,
+            None => store.begin(scope).await?,
+        };
+        Ok(WorkTransaction { tx, shared: self.clone() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for SharedTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedTransaction").finish_non_exhaustive()
+    }
+}
+
+/// A transaction in which a use case works. Dropping it rolls back.
+///
+/// While it is open, the use case must not begin another one: with every connection of the pool held by such a use
+/// case, each would wait for the others.
+pub struct WorkTransaction {
+    tx: Box<dyn TenantTx>,
+    shared: SharedTransaction,
+}
+
+impl WorkTransaction {
+    /// Ends the work successfully: the gate adds the outcome and commits before it returns the result to the caller.
+    pub fn finish(self) {
+        self.shared.lock().open = Some(self.tx);
+    }
+
+    /// Commits now. Required before anything outside the database happens, such as a model call.
+    ///
+    /// # Errors
+    /// If the database does not confirm the commit.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await?;
+        self.shared.lock().is_committed = true;
+        Ok(())
+    }
+}
+
+impl Deref for WorkTransaction {
+    type Target = dyn TenantTx;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.tx
+    }
+}
+
+impl DerefMut for WorkTransaction {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut *self.tx
+    }
+}

@@ -1,0 +1,128 @@
+//! Commands that work in the transaction of their decision: intent, work and outcome are committed together or not at
+//! all, and a failure is recorded nevertheless.
+
+use crate::support::unwritable_audit::UnwritableAuditStore;
+use crate::support::{Fixture, committed_rows, conversation};
+use domain::authorized::Authorized;
+use domain::command::CreateConversation;
+use domain::conversation::Conversation;
+use domain::error::{Classify as _, ErrorKind};
+use domain::ids::ConversationId;
+use domain::ports::{Clock as _, Store};
+use domain::role::Role;
+use fakes::MemoryStore;
+use futures::FutureExt as _;
+use policy::caller::Caller;
+use policy::error::GateError;
+use policy::gate::{Execute as _, UseCases};
+use runtime::error::RuntimeError;
+use runtime::use_case::MockUseCases;
+use serde_json::json;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// How the use case ends after it has stored the conversation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ending {
+    /// Leaves the commit to the gate.
+    Finish,
+    /// Drops its transaction and fails.
+    Fail,
+    /// Commits, and succeeds.
+    Commit,
+    /// Commits, and fails later.
+    CommitAndFail,
+    /// Does not touch the transaction, and fails.
+    FailBefore,
+}
+
+/// What an execution left behind.
+struct Executed {
+    result: Result<Conversation, GateError>,
+    /// Results of the audit rows, oldest first.
+    audited: Vec<String>,
+    is_stored: bool,
+}
+
+fn create(store: &MemoryStore, new: &Conversation, ending: Ending, command: &Authorized<CreateConversation>) {
+    let mut tx = command.begin(store).now_or_never().expect("ready").expect("in memory");
+    tx.conversations().insert(new).now_or_never().expect("ready").expect("a new conversation");
+    assert!(committed_rows(store, command.scope()).is_empty(), "nothing is committed while it works");
+    match ending {
+        Ending::Finish => tx.finish(),
+        Ending::Commit | Ending::CommitAndFail => {
+            tx.commit().now_or_never().expect("ready").expect("in memory");
+            assert_eq!(committed_rows(store, command.scope()).len(), 1, "the intent is committed with the work");
+        }
+        Ending::Fail | Ending::FailBefore => drop(tx),
+    }
+}
+
+async fn execute(fixture: &Fixture, caller: &Caller, ending: Ending) -> Executed {
+    execute_with(Arc::new(fixture.store.clone()), fixture, caller, ending).await
+}
+
+/// Executes the command by a gate with this store.
+async fn execute_with(gate_store: Arc<dyn Store>, fixture: &Fixture, caller: &Caller, ending: Ending) -> Executed {
+    let id = ConversationId::from_uuid(Uuid::from_u128(77));
+    let new = conversation(caller, id, fixture.clock.now());
+    let store = fixture.store.clone();
+    let mut use_cases = MockUseCases::new();
+    use_cases.on(move |command: Authorized<CreateConversation>| {
+        if ending != Ending::FailBefore {
+            create(&store, &new, ending, &command);
+        }
+        match ending {
+            Ending::Finish | Ending::Commit => Ok(new.clone()),
+            _ => Err(RuntimeError::Conflict { detail: "as the test wants it" }),
+        }
+    });
+    let gate = fixture.gate_with_store(gate_store, UseCases::of(use_cases));
+    let command = CreateConversation { title: None, model: None, metadata: json!({}) };
+    let result = gate.execute(caller, command).await;
+    let mut tx = fixture.store.begin(caller.scope()).await.expect("in memory");
+    let is_stored = tx.conversations().get(id).await.expect("in memory").is_some();
+    let audited = fixture.audit_rows().into_iter().filter_map(|row| row.result_status).collect();
+    Executed { result, audited, is_stored }
+}
+
+#[tokio::test]
+async fn success_is_committed_with_its_intent_and_its_outcome() {
+    for ending in [Ending::Finish, Ending::Commit] {
+        let fixture = Fixture::new().await;
+        let ada = fixture.user("ada", Role::User).await;
+        let executed = execute(&fixture, &ada, ending).await;
+        let created = executed.result.expect("allowed");
+        assert!(executed.is_stored, "{ending:?}");
+        assert_eq!(executed.audited, ["pending", "success"], "{ending:?}");
+        let rows = fixture.audit_rows();
+        assert_eq!(rows[1].correlation_id, rows[0].id.as_uuid());
+        assert_eq!(rows[1].resource_id, Some(created.id.as_uuid()), "the outcome has the id of the new conversation");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_rolls_the_work_back_and_is_recorded_with_its_intent() {
+    for ending in [Ending::Fail, Ending::FailBefore, Ending::CommitAndFail] {
+        let fixture = Fixture::new().await;
+        let ada = fixture.user("ada", Role::User).await;
+        let executed = execute(&fixture, &ada, ending).await;
+        assert!(matches!(executed.result, Err(GateError::Runtime(RuntimeError::Conflict { .. }))), "{ending:?}");
+        assert_eq!(executed.is_stored, ending == Ending::CommitAndFail, "{ending:?}");
+        assert_eq!(executed.audited, ["pending", "error"], "{ending:?}");
+        let rows = fixture.audit_rows();
+        assert_eq!(rows[1].correlation_id, rows[0].id.as_uuid(), "{ending:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_its_outcome_nothing_is_done() {
+    let fixture = Fixture::new().await;
+    let ada = fixture.user("ada", Role::User).await;
+    let store = Arc::new(UnwritableAuditStore { store: fixture.store.clone(), takes_intents: true });
+    let executed = execute_with(store, &fixture, &ada, Ending::Finish).await;
+    let error = executed.result.expect_err("the outcome cannot be written");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(!executed.is_stored);
+    assert!(executed.audited.is_empty(), "{:?}", executed.audited);
+}

@@ -1,0 +1,62 @@
+//! A call whose intent was recorded in the caller's transaction; the caller records its outcome as well.
+
+use super::admission::{Admitted, Invocation, OutcomeRecord};
+use super::{AdmittedCall, GatewayInner, Registered};
+use crate::error::ToolError;
+use async_trait::async_trait;
+use domain::classified::Classified;
+use domain::ports::{StoreError, TenantTx};
+use domain::tool::ToolResult;
+use serde_json::Value;
+use std::sync::{Arc, OnceLock};
+
+/// An admitted call of a registered tool.
+pub(super) struct RecordedCall {
+    gateway: Arc<GatewayInner>,
+    invocation: Invocation,
+    arguments: Value,
+    admitted: Admitted,
+    outcome: OnceLock<OutcomeRecord>,
+}
+
+impl RecordedCall {
+    pub(super) fn new(
+        gateway: Arc<GatewayInner>,
+        invocation: Invocation,
+        arguments: Value,
+        admitted: Admitted,
+    ) -> Self {
+        Self { gateway, invocation, arguments, admitted, outcome: OnceLock::new() }
+    }
+
+    async fn call(&self) -> Result<Classified<ToolResult>, ToolError> {
+        let Some(Registered { spec, tool }) = self.gateway.registry.find(self.invocation.tool()) else {
+            return Err(ToolError::Unknown);
+        };
+        let prepared = tool.prepare(self.arguments.clone())?;
+        self.gateway.run(spec.name, prepared, self.admitted.scope.clone()).await
+    }
+
+    /// The outcome: of `result`, unless there is one already.
+    fn outcome(&self, result: &Result<Classified<ToolResult>, ToolError>) -> &OutcomeRecord {
+        let admission = &self.gateway.admission;
+        self.outcome.get_or_init(|| admission.outcome(&self.invocation, self.admitted.receipt, result))
+    }
+}
+
+#[async_trait]
+impl AdmittedCall for RecordedCall {
+    async fn run(&self) -> Result<Classified<ToolResult>, ToolError> {
+        let result = self.call().await;
+        self.outcome(&result);
+        result
+    }
+
+    async fn record(&self, tx: &mut dyn TenantTx) -> Result<(), StoreError> {
+        self.outcome(&Err(ToolError::Stopped)).write(tx).await
+    }
+
+    async fn record_now(&self) -> Result<(), StoreError> {
+        self.gateway.admission.record_outcome(self.outcome(&Err(ToolError::Stopped))).await
+    }
+}
