@@ -98,7 +98,7 @@ impl OutcomeRecorder {
     /// transaction, what it did is committed already, and the outcome follows in a new transaction.
     ///
     /// # Errors
-    /// If the shared transaction cannot be committed: then nothing was done.
+    /// If the intent cannot be committed: then nothing was done.
     async fn close_success<C: Command>(
         &self,
         operation: &Operation,
@@ -111,7 +111,9 @@ impl OutcomeRecorder {
                 rows.intent = None;
                 rows.write(tx, self.decider.clock.now()).await?;
             }
-            None if rows.intent.is_some() || rows.outcome.is_some() => {
+            // The use case changed nothing and rolled back. Without its intent, its result must not be returned.
+            None if rows.intent.is_some() => self.try_record(&rows).await?,
+            None if rows.outcome.is_some() => {
                 self.clone().record(rows).await;
             }
             None => {}

@@ -34,6 +34,8 @@ enum Ending {
     CommitAndFail,
     /// Does not touch the transaction, and fails.
     FailBefore,
+    /// Drops its transaction, and succeeds, as if there was nothing to change.
+    RollBack,
 }
 
 /// What an execution left behind.
@@ -54,7 +56,7 @@ fn create(store: &MemoryStore, new: &Conversation, ending: Ending, command: &Aut
             tx.commit().now_or_never().expect("ready").expect("in memory");
             assert_eq!(committed_rows(store, command.scope()).len(), 1, "the intent is committed with the work");
         }
-        Ending::Fail | Ending::FailBefore => drop(tx),
+        Ending::Fail | Ending::FailBefore | Ending::RollBack => drop(tx),
     }
 }
 
@@ -73,7 +75,7 @@ async fn execute_with(gate_store: Arc<dyn Store>, fixture: &Fixture, caller: &Ca
             create(&store, &new, ending, &command);
         }
         match ending {
-            Ending::Finish | Ending::Commit => Ok(new.clone()),
+            Ending::Finish | Ending::Commit | Ending::RollBack => Ok(new.clone()),
             _ => Err(RuntimeError::Conflict { detail: "as the test wants it" }),
         }
     });
@@ -88,12 +90,12 @@ async fn execute_with(gate_store: Arc<dyn Store>, fixture: &Fixture, caller: &Ca
 
 #[tokio::test]
 async fn success_is_committed_with_its_intent_and_its_outcome() {
-    for ending in [Ending::Finish, Ending::Commit] {
+    for ending in [Ending::Finish, Ending::Commit, Ending::RollBack] {
         let fixture = Fixture::new().await;
         let ada = fixture.user("ada", Role::User).await;
         let executed = execute(&fixture, &ada, ending).await;
         let created = executed.result.expect("allowed");
-        assert!(executed.is_stored, "{ending:?}");
+        assert_eq!(executed.is_stored, ending != Ending::RollBack, "{ending:?}");
         assert_eq!(executed.audited, ["pending", "success"], "{ending:?}");
         let rows = fixture.audit_rows();
         assert_eq!(rows[1].correlation_id, rows[0].id.as_uuid());
@@ -116,13 +118,15 @@ async fn a_failure_rolls_the_work_back_and_is_recorded_with_its_intent() {
 }
 
 #[tokio::test]
-async fn without_its_outcome_nothing_is_done() {
-    let fixture = Fixture::new().await;
-    let ada = fixture.user("ada", Role::User).await;
-    let store = Arc::new(UnwritableAuditStore { store: fixture.store.clone(), takes_intents: true });
-    let executed = execute_with(store, &fixture, &ada, Ending::Finish).await;
-    let error = executed.result.expect_err("the outcome cannot be written");
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-    assert!(!executed.is_stored);
-    assert!(executed.audited.is_empty(), "{:?}", executed.audited);
+async fn nothing_is_done_or_returned_if_the_audit_rows_cannot_be_committed() {
+    for ending in [Ending::Finish, Ending::RollBack] {
+        let fixture = Fixture::new().await;
+        let ada = fixture.user("ada", Role::User).await;
+        let store = Arc::new(UnwritableAuditStore { store: fixture.store.clone(), takes_intents: true });
+        let executed = execute_with(store, &fixture, &ada, ending).await;
+        let error = executed.result.expect_err("the outcome cannot be written");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{ending:?}: {error:?}");
+        assert!(!executed.is_stored, "{ending:?}");
+        assert!(executed.audited.is_empty(), "{ending:?}: {:?}", executed.audited);
+    }
 }
