@@ -1,5 +1,6 @@
 //! Types that prove that a command was authorized and its intent recorded before it runs.
 
+use crate::audit::EventType;
 use crate::credential::Credential;
 use crate::ids::AuditId;
 use crate::ports::{Store, StoreError};
@@ -7,6 +8,7 @@ use crate::rights::{Permission, Reach, Rights};
 use crate::role::Classification;
 use crate::scope::TenantScope;
 use crate::tenant::TenantSettings;
+use crate::tenant_change::{ChangeRow, ChangedBy};
 use crate::time::Timestamp;
 use crate::transaction::{SharedTransaction, WorkTransaction};
 use std::sync::Arc;
@@ -128,6 +130,14 @@ impl Permit {
     #[must_use]
     pub fn tenant(&self) -> &TenantProfile {
         &self.tenant
+    }
+
+    /// The author of a change that a platform administrator makes to a tenant, which is recorded in that tenant's log
+    /// under `id`.
+    #[must_use]
+    pub fn tenant_changed_by(&self, event: EventType, id: AuditId, at: Timestamp) -> ChangedBy {
+        let (correlation, request) = (self.receipt.intent(), self.scope.request().clone());
+        ChangedBy { user: self.scope.user(), row: Some(ChangeRow { id, correlation, request, event, at }) }
     }
 
     /// Proof of the intent row under which the work runs.

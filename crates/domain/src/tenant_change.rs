@@ -2,7 +2,6 @@
 //! the acting administrator and the tenant's own.
 
 use crate::audit::{Changed, EventType};
-use crate::authorized::Permit;
 use crate::ids::{AuditId, RequestId, UserId};
 use crate::mapping::TenantMapping;
 use crate::tenant::{Tenant, TenantSettings};
@@ -32,15 +31,6 @@ pub struct ChangeRow {
     pub event: EventType,
     /// Time of the event.
     pub at: Timestamp,
-}
-
-impl ChangedBy {
-    /// A change by the platform's administrators, recorded under `id`.
-    #[must_use]
-    pub fn platform(permit: &Permit, event: EventType, id: AuditId, at: Timestamp) -> Self {
-        let (correlation, request) = (permit.receipt().intent(), permit.scope().request().clone());
-        Self { user: permit.scope().user(), row: Some(ChangeRow { id, correlation, request, event, at }) }
-    }
 }
 
 /// The settings that differ, and whether the tenant is active, before and after. The tenant's name is not included,

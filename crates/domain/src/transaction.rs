@@ -1,4 +1,4 @@
-//! The transaction that the policy gate shares with a use case, so that intent, work and outcome are committed together.
+//! The transaction that the policy gate shares with a use case: intent, work and outcome are committed together.
 //!
 //! The gate decides and records the intent in a transaction. If the command declares `transaction Shared`, the gate
 //! leaves that transaction open, and the use case continues in it: nothing is visible to others, and nothing leaves the

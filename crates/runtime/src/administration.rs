@@ -12,7 +12,6 @@ use domain::ids::{AuditId, TenantId, UserId};
 use domain::page::Page;
 use domain::ports::{Clock, Directory, IdGen, NewTenant, Store, TenantPatch};
 use domain::tenant::Tenant;
-use domain::tenant_change::ChangedBy;
 use domain::text::{Label, Title};
 use domain::user::{NewUser, User, UserPatch};
 use std::sync::Arc;
@@ -129,7 +128,7 @@ impl UseCase<UpdateTenant> for AdministrationService {
     async fn execute(&self, command: Authorized<UpdateTenant>) -> Result<Changed<Tenant>, RuntimeError> {
         let (permit, command) = command.into_parts();
         let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
-        let by = ChangedBy::platform(&permit, UpdateTenant::EVENT, row, now);
+        let by = permit.tenant_changed_by(UpdateTenant::EVENT, row, now);
         let not_found = || RuntimeError::NotFound { what: "the tenant" };
         let before = self.directory.tenant(&command.id.to_string()).await?.ok_or_else(not_found)?;
         let patch = TenantPatch { name: command.name.map(Title::into_string), is_active: command.is_active };

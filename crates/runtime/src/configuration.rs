@@ -107,7 +107,7 @@ impl UseCase<UpdateTenantSettings> for ConfigurationService {
     async fn execute(&self, command: Authorized<UpdateTenantSettings>) -> Result<Changed<Tenant>, RuntimeError> {
         let UpdateTenantSettings { id, change } = command.command();
         let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
-        let by = ChangedBy::platform(command.permit(), UpdateTenantSettings::EVENT, row, now);
+        let by = command.permit().tenant_changed_by(UpdateTenantSettings::EVENT, row, now);
         self.change(*id, change, &by).await
     }
 }

@@ -35,7 +35,7 @@ impl TenantMappingService {
     }
 
     fn changed_by(&self, permit: &Permit, event: EventType) -> ChangedBy {
-        ChangedBy::platform(permit, event, AuditId::from_uuid(self.ids.uuid()), self.clock.now())
+        permit.tenant_changed_by(event, AuditId::from_uuid(self.ids.uuid()), self.clock.now())
     }
 }
 

@@ -63,8 +63,8 @@ pub trait AdmittedCall: Send + Sync {
     /// When the arguments are invalid or the tool fails.
     async fn run(&self) -> Result<Classified<ToolResult>, ToolError>;
 
-    /// Records in `tx` the outcome and the model calls of the tool: `cancelled` if it did not run to its end. Calling it
-    /// again writes the same rows, for another attempt after a failed commit.
+    /// Records in `tx` the outcome and the model calls of the tool: `cancelled` if it did not run to its end. Calling
+    /// it again writes the same rows, for another attempt after a failed commit.
     ///
     /// # Errors
     /// If the database fails.

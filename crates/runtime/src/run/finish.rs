@@ -1,5 +1,5 @@
-//! Stores the end of a run in one transaction: the record of its use case, the outcome of its automatic search, its model
-//! calls, and one audit outcome.
+//! Stores the end of a run in one transaction: the record of its use case, the outcome of its automatic search, its
+//! model calls, and one audit outcome.
 
 use super::definition::Run;
 use super::end::RunEnd;
