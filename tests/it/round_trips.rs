@@ -39,9 +39,9 @@ impl RecordedPlatform {
     /// Repeats a request until nothing is prepared for it any more, and lists the transactions of the last one.
     async fn listed(&self, request: impl AsyncFn(usize)) -> String {
         for round in 0..12 {
-            drop(self.recorder.take());
+            drop(self.recorder.take().await);
             request(round).await;
-            let statements = self.recorder.take();
+            let statements = self.recorder.take().await;
             // Every connection of the pool prepares a statement once.
             if round > 2 && !statements.iter().any(|statement| statement.prepared) {
                 return listed(statements);

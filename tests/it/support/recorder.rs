@@ -1,9 +1,11 @@
 //! A proxy before PostgreSQL that records the statements of a platform, as they go over the wire.
 
-use std::collections::HashMap;
+use fakes::eventually_within;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Code of the startup message that asks for TLS, to which the server answers with one byte.
 const SSL_REQUEST: u32 = 80_877_103;
@@ -12,7 +14,14 @@ const SSL_REQUEST: u32 = 80_877_103;
 #[derive(Clone)]
 pub struct StatementRecorder {
     port: u16,
-    statements: Arc<Mutex<Vec<Statement>>>,
+    recorded: Arc<Mutex<Recorded>>,
+}
+
+#[derive(Default)]
+struct Recorded {
+    statements: Vec<Statement>,
+    /// The connections that are within a transaction.
+    open: BTreeSet<usize>,
 }
 
 /// One statement: a round trip.
@@ -31,13 +40,13 @@ impl StatementRecorder {
     pub fn before(upstream: &str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let recorder = Self { port, statements: Arc::default() };
-        let (upstream, statements) = (upstream.to_owned(), Arc::clone(&recorder.statements));
+        let recorder = Self { port, recorded: Arc::default() };
+        let (upstream, recorded) = (upstream.to_owned(), Arc::clone(&recorder.recorded));
         std::thread::spawn(move || {
             for (number, client) in listener.incoming().enumerate() {
                 let client = client.expect("a connection");
                 let server = TcpStream::connect(&upstream).expect("the database server");
-                forward(client, server, number, Arc::clone(&statements));
+                forward(client, server, number, Arc::clone(&recorded));
             }
         });
         recorder
@@ -48,14 +57,29 @@ impl StatementRecorder {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The statements since the last call.
-    pub fn take(&self) -> Vec<Statement> {
-        std::mem::take(&mut *self.statements.lock().expect("no panic under the lock"))
+    /// The statements since the last call, once no transaction is open: whole transactions only.
+    pub async fn take(&self) -> Vec<Statement> {
+        eventually_within(Duration::from_secs(10), "no transaction is open", || async {
+            let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            recorded.open.is_empty().then(|| std::mem::take(&mut recorded.statements))
+        })
+        .await
+    }
+}
+
+impl Recorded {
+    fn push(&mut self, statement: Statement) {
+        if statement.sql.starts_with("BEGIN") {
+            self.open.insert(statement.connection);
+        } else if ["COMMIT", "ROLLBACK"].contains(&statement.sql.as_str()) {
+            self.open.remove(&statement.connection);
+        }
+        self.statements.push(statement);
     }
 }
 
 /// Copies both directions on threads, and reads what the client sends.
-fn forward(client: TcpStream, server: TcpStream, connection: usize, statements: Arc<Mutex<Vec<Statement>>>) {
+fn forward(client: TcpStream, server: TcpStream, connection: usize, recorded: Arc<Mutex<Recorded>>) {
     for stream in [&client, &server] {
         stream.set_nodelay(true).expect("a TCP stream");
     }
@@ -69,7 +93,7 @@ fn forward(client: TcpStream, server: TcpStream, connection: usize, statements: 
         while let Ok(read @ 1..) = client.read(&mut chunk) {
             for mut statement in reader.push(&chunk[..read]) {
                 statement.connection = connection;
-                statements.lock().expect("no panic under the lock").push(statement);
+                recorded.lock().unwrap_or_else(PoisonError::into_inner).push(statement);
             }
             if server.write_all(&chunk[..read]).is_err() {
                 break;
