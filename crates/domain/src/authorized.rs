@@ -175,10 +175,11 @@ impl<C> Authorized<C> {
         Self { permit, command, transaction }
     }
 
-    /// Begins a transaction for the work: the gate's own, which contains the intent, if the command shares it.
+    /// Begins a transaction for the work: the gate's own, which contains the intent, if the command shares it and it is
+    /// not committed yet.
     ///
     /// # Errors
-    /// If the database is not available.
+    /// If the database is not available; or if the gate's transaction is in use, or was rolled back.
     pub async fn begin(&self, store: &dyn Store) -> Result<WorkTransaction, StoreError> {
         self.transaction.begin(store, self.scope()).await
     }

@@ -47,15 +47,20 @@ impl SharedTransaction {
         self.lock().is_committed
     }
 
-    /// Continues in the shared transaction, or begins a new one.
+    /// Continues in the shared transaction or, once that is committed, begins a new one.
     ///
     /// # Errors
-    /// If the database is not available.
+    /// If the database is not available; or if the transaction with the intent is in use or was rolled back, since a
+    /// new one could be committed without the intent.
     pub(crate) async fn begin(&self, store: &dyn Store, scope: &TenantScope) -> Result<WorkTransaction, StoreError> {
-        let open = self.take();
+        let (open, is_committed) = (self.take(), self.is_committed());
         let tx = match open {
             Some(tx) => tx,
-            None => store.begin(scope).await?,
+            None if is_committed => store.begin(scope).await?,
+            None => {
+                let source = "the transaction with the intent is in use, or was rolled back".into();
+                return Err(StoreError::Failed { doing: "beginning a second transaction", source });
+            }
         };
         Ok(WorkTransaction { tx, shared: self.clone() })
     }
@@ -73,8 +78,8 @@ impl fmt::Debug for SharedTransaction {
 
 /// A transaction in which a use case works. Dropping it rolls back.
 ///
-/// While it is open, the use case must not begin another one: with every connection of the pool held by such a use
-/// case, each would wait for the others.
+/// While the one with the intent is open, the use case cannot begin another: with every connection of the pool held by
+/// such a use case, each would wait for the others.
 pub struct WorkTransaction {
     tx: Box<dyn TenantTx>,
     shared: SharedTransaction,

@@ -48,6 +48,8 @@ struct Executed {
 
 fn create(store: &MemoryStore, new: &Conversation, ending: Ending, command: &Authorized<CreateConversation>) {
     let mut tx = command.begin(store).now_or_never().expect("ready").expect("in memory");
+    let second = command.begin(store).now_or_never().expect("ready");
+    assert!(second.is_err(), "no second transaction while the first is open");
     tx.conversations().insert(new).now_or_never().expect("ready").expect("a new conversation");
     assert!(committed_rows(store, command.scope()).is_empty(), "nothing is committed while it works");
     match ending {
@@ -56,7 +58,11 @@ fn create(store: &MemoryStore, new: &Conversation, ending: Ending, command: &Aut
             tx.commit().now_or_never().expect("ready").expect("in memory");
             assert_eq!(committed_rows(store, command.scope()).len(), 1, "the intent is committed with the work");
         }
-        Ending::Fail | Ending::FailBefore | Ending::RollBack => drop(tx),
+        Ending::Fail | Ending::FailBefore | Ending::RollBack => {
+            drop(tx);
+            let second = command.begin(store).now_or_never().expect("ready");
+            assert!(second.is_err(), "a new transaction would not contain the intent");
+        }
     }
 }
 
