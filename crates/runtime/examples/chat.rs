@@ -94,7 +94,7 @@ impl AdmittedCall for Script {
         Ok(())
     }
 
-    async fn record_now(&self) -> Result<(), StoreError> {
+    async fn record_in_own_transaction(&self) -> Result<(), StoreError> {
         Ok(())
     }
 }

@@ -53,7 +53,7 @@ impl UseCase<SearchDocuments> for SearchService {
         let found = retrieve(&*call).await;
         // If the search failed, the gate has no transaction to continue in.
         if found.is_err() || self.record(&command, &*call).await.is_err() {
-            call.record_now().await?;
+            call.record_in_own_transaction().await?;
         }
         Ok(found?)
     }

@@ -7,8 +7,8 @@ mod facts;
 use crate::error::ToolError;
 use crate::registry::{Registered, Registry};
 use crate::tool::{CallScope, Prepared};
-use admission::{Admission, Admitted, Invocation, Standing};
-use admitted::RecordedCall;
+use admission::{Admission, EffectiveRights, Invocation, RecordedIntent};
+use admitted::PendingCall;
 use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::classified::Classified;
@@ -74,7 +74,7 @@ pub trait AdmittedCall: Send + Sync {
     ///
     /// # Errors
     /// If the database fails.
-    async fn record_now(&self) -> Result<(), StoreError>;
+    async fn record_in_own_transaction(&self) -> Result<(), StoreError>;
 }
 
 /// The tool gateway of the platform: the registered tools behind checks and audit records.
@@ -146,11 +146,11 @@ impl ToolGateway for RecordedTools {
         };
         invocation.resource = Some(spec.requires.resource);
         invocation.target = tool.prepare(call.arguments.clone()).ok().and_then(|prepared| prepared.target);
-        let standing = Standing { rights: permit.rights(), settings: &permit.tenant().settings };
-        Ok(match admission.admit_in(tx, permit, &standing, spec, &invocation).await? {
+        let effective = EffectiveRights { rights: permit.rights(), settings: &permit.tenant().settings };
+        Ok(match admission.admit_in(tx, permit, &effective, spec, &invocation).await? {
             Ok(admitted) => {
                 let gateway = Arc::clone(&self.inner);
-                CallAdmission::Admitted(Arc::new(RecordedCall::new(gateway, invocation, call.arguments, admitted)))
+                CallAdmission::Admitted(Arc::new(PendingCall::new(gateway, invocation, call.arguments, admitted)))
             }
             Err(reason) => CallAdmission::Refused(reason),
         })
@@ -175,7 +175,7 @@ impl GatewayInner {
             invocation.target = prepared.target;
         }
         let admitted = self.admission.admit(permit, spec, &invocation).await.map_err(ToolError::Audit)?;
-        let Admitted { receipt, scope } = admitted.map_err(|reason| ToolError::Denied { reason })?;
+        let RecordedIntent { receipt, scope } = admitted.map_err(|reason| ToolError::Denied { reason })?;
         let result = match prepared {
             Ok(prepared) => {
                 let run = self.run(spec.name, prepared, scope);

@@ -68,7 +68,8 @@ impl AuditExport {
         Self { database }
     }
 
-    /// Lists the tenants that have rows in the log, in ascending order; the nil id is the platform's own stream.
+    /// Lists the tenants that have rows in the log, in ascending order; the nil id stands for the
+    /// platform's own events.
     ///
     /// # Errors
     /// If the database fails.

@@ -1,5 +1,5 @@
 //! Limits the concurrent requests of each backend. Excess requests wait in one queue per tenant, and the queues are
-//! served round-robin, so that a tenant with many requests delays only itself.
+//! served round-robin, so that a tenant with many requests cannot starve the others.
 
 use domain::ids::TenantId;
 use std::collections::{HashMap, VecDeque};

@@ -1,4 +1,5 @@
-//! The `dev` commands: seed the demo plant, print tokens of the development issuer, ask a question, generate files.
+//! The `dev` commands: seed the demo plant, print tokens of the development issuer, ask a question, wait for
+//! ingestion, generate files.
 
 mod ask;
 pub mod generate;
@@ -106,7 +107,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 /// Runs a development command.
 ///
 /// # Errors
-/// If the settings are not in development mode, or something that the command needs is missing.
+/// If the settings are not in development mode, or the command fails.
 pub async fn run(command: DevCommand, settings: Settings) -> Result<()> {
     if settings.mode != Mode::Development {
         bail!("the development commands work in development mode only (PLATFORM__MODE=development)");
@@ -137,7 +138,7 @@ pub struct DevelopmentPlatform {
 }
 
 impl DevelopmentPlatform {
-    /// Opens the platform without models, which fail every call.
+    /// Opens the platform without models: every call of one fails.
     ///
     /// # Errors
     /// If the database cannot be reached, or the issuer's key can neither be read nor created.

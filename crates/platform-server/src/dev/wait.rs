@@ -1,4 +1,4 @@
-//! `dev wait`: waits until a tenant's documents are ingested, and prints the progress.
+//! `dev wait`: waits until the newest documents of a tenant are ready or failed, and prints the progress.
 
 use super::{DEMO_ADMIN, DevelopmentPlatform};
 use crate::dev::issuer::Person;

@@ -28,7 +28,7 @@ struct CurrentCall {
     served_by: Option<ServedBy>,
 }
 
-/// Usage of a complete call, as reported by the model server.
+/// Usage of a complete call, reported by the model server or estimated.
 #[derive(Clone, Copy, Debug)]
 pub struct ReportedUsage {
     pub usage: TokenUsage,

@@ -101,7 +101,7 @@ impl Admission {
         permit: &Permit,
         tool: &ToolSpec,
         invocation: &Invocation,
-    ) -> Result<Result<Admitted, RefusalCode>, StoreError> {
+    ) -> Result<Result<RecordedIntent, RefusalCode>, StoreError> {
         let mut tx = self.store.begin(&invocation.scope).await?;
         let (membership, remaining) = match permit.scope().user() {
             Some(user) => {
@@ -114,8 +114,8 @@ impl Admission {
         let admitted = match remaining {
             Ok(rights) => {
                 let settings = membership.map(|member| member.settings).unwrap_or_default();
-                let standing = Standing { rights: &rights, settings: &settings };
-                self.admit_in(&mut *tx, permit, &standing, tool, invocation).await?
+                let effective = EffectiveRights { rights: &rights, settings: &settings };
+                self.admit_in(&mut *tx, permit, &effective, tool, invocation).await?
             }
             Err(reason) => {
                 self.refuse_in(&mut *tx, invocation, reason).await?;
@@ -126,16 +126,16 @@ impl Admission {
         Ok(admitted)
     }
 
-    /// Checks the call against `standing`, and records the intent or the refusal in `tx`.
+    /// Checks the call against `effective`, and records the intent or the refusal in `tx`.
     pub(super) async fn admit_in(
         &self,
         tx: &mut dyn TenantTx,
         permit: &Permit,
-        standing: &Standing<'_>,
+        effective: &EffectiveRights<'_>,
         tool: &ToolSpec,
         invocation: &Invocation,
-    ) -> Result<Result<Admitted, RefusalCode>, StoreError> {
-        let Standing { rights, settings } = standing;
+    ) -> Result<Result<RecordedIntent, RefusalCode>, StoreError> {
+        let EffectiveRights { rights, settings } = effective;
         if let Some(reason) = refusal(permit, rights, tool) {
             self.refuse_in(tx, invocation, reason).await?;
             return Ok(Err(reason));
@@ -151,7 +151,7 @@ impl Admission {
             now,
             models: invocation.models.clone(),
         };
-        Ok(Ok(Admitted { receipt, scope }))
+        Ok(Ok(RecordedIntent { receipt, scope }))
     }
 
     /// Writes the `policy.denied` audit row of a refused call in `tx`.
@@ -225,7 +225,7 @@ impl Admission {
 }
 
 /// What the caller may do, and the settings of the tenant, at the time of the call.
-pub(super) struct Standing<'a> {
+pub(super) struct EffectiveRights<'a> {
     pub(super) rights: &'a Rights,
     pub(super) settings: &'a TenantSettings,
 }
@@ -245,7 +245,7 @@ fn refusal(permit: &Permit, rights: &Rights, tool: &ToolSpec) -> Option<RefusalC
 }
 
 /// A call whose intent is recorded, with what its tool needs to run.
-pub(super) struct Admitted {
+pub(super) struct RecordedIntent {
     pub(super) receipt: AuditReceipt,
     pub(super) scope: CallScope,
 }

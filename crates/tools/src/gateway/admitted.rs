@@ -1,6 +1,6 @@
 //! A call whose intent was recorded in the caller's transaction; the caller records its outcome as well.
 
-use super::admission::{Admitted, Invocation, OutcomeRecord};
+use super::admission::{Invocation, OutcomeRecord, RecordedIntent};
 use super::{AdmittedCall, GatewayInner, Registered};
 use crate::error::ToolError;
 use async_trait::async_trait;
@@ -11,20 +11,20 @@ use serde_json::Value;
 use std::sync::{Arc, OnceLock};
 
 /// An admitted call of a registered tool.
-pub(super) struct RecordedCall {
+pub(super) struct PendingCall {
     gateway: Arc<GatewayInner>,
     invocation: Invocation,
     arguments: Value,
-    admitted: Admitted,
+    admitted: RecordedIntent,
     outcome: OnceLock<OutcomeRecord>,
 }
 
-impl RecordedCall {
+impl PendingCall {
     pub(super) fn new(
         gateway: Arc<GatewayInner>,
         invocation: Invocation,
         arguments: Value,
-        admitted: Admitted,
+        admitted: RecordedIntent,
     ) -> Self {
         Self { gateway, invocation, arguments, admitted, outcome: OnceLock::new() }
     }
@@ -37,7 +37,7 @@ impl RecordedCall {
         self.gateway.run(spec.name, prepared, self.admitted.scope.clone()).await
     }
 
-    /// The outcome: of `result`, unless there is one already.
+    /// Returns the outcome, which is made of `result` on the first call.
     fn outcome(&self, result: &Result<Classified<ToolResult>, ToolError>) -> &OutcomeRecord {
         let admission = &self.gateway.admission;
         self.outcome.get_or_init(|| admission.outcome(&self.invocation, self.admitted.receipt, result))
@@ -45,7 +45,7 @@ impl RecordedCall {
 }
 
 #[async_trait]
-impl AdmittedCall for RecordedCall {
+impl AdmittedCall for PendingCall {
     async fn run(&self) -> Result<Classified<ToolResult>, ToolError> {
         let result = self.call().await;
         self.outcome(&result);
@@ -56,7 +56,7 @@ impl AdmittedCall for RecordedCall {
         self.outcome(&Err(ToolError::Stopped)).write(tx).await
     }
 
-    async fn record_now(&self) -> Result<(), StoreError> {
+    async fn record_in_own_transaction(&self) -> Result<(), StoreError> {
         self.gateway.admission.record_outcome(self.outcome(&Err(ToolError::Stopped))).await
     }
 }

@@ -1,5 +1,6 @@
 //! Accepts an upload: detects the type from the first bytes, stores the file, then inserts the document and its job in
-//! one transaction. A document row never exists without its file; a file without a row is deleted.
+//! one transaction. A document row never exists without its file. A file without a row is deleted, unless it
+//! is unknown whether the row was committed.
 
 use super::inner::IngestInner;
 use super::readers::{Format, sniff};
@@ -39,7 +40,7 @@ impl IngestInner {
         let Upload { mut bytes, form } = upload;
         let head = read_head(&mut bytes).await?;
         if head.is_empty() {
-            // The form returns its own error if the file is missing rather than empty.
+            // If no file was sent at all, the form returns its own error.
             form.await?;
             return Err(IngestError::Form(FieldError {
                 pointer: "/file".to_owned(),
@@ -203,7 +204,7 @@ struct ReceivedUpload {
     format: Format,
 }
 
-/// A stored blob that is deleted on drop unless `keep` is set.
+/// The blob of an upload. If its bytes were stored, they are deleted on drop unless `keep` is set.
 struct StoredUpload {
     blob: StoredBlob,
     tenant: TenantId,
@@ -253,7 +254,7 @@ async fn digest(mut bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, Blo
     Ok(StoredBlob { key: String::new(), size, sha256: format!("{:x}", digest.finalize()) })
 }
 
-/// Reads up to [`HEAD_BYTES`] bytes, or the whole file if it is shorter.
+/// Reads at least [`HEAD_BYTES`] bytes, or the whole file if it is shorter.
 async fn read_head(bytes: &mut ByteStream) -> Result<Bytes, BlobError> {
     let mut head = BytesMut::new();
     while head.len() < HEAD_BYTES {

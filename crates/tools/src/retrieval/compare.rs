@@ -1,7 +1,7 @@
 //! Ranks the same candidates with several parameter sets, for `eval` runs.
 
-use super::fused::Lists;
-use super::reads::Reads;
+use super::fused::CandidateLists;
+use super::read_transaction::ReadTransaction;
 use super::select::TextsById;
 use super::{Fused, HybridSearch, QueryVector, Ranked, RetrievalParams, fuse};
 use domain::ids::{ChunkId, DocumentId};
@@ -45,8 +45,8 @@ impl HybridSearch {
     ) -> Result<Comparison, StoreError> {
         let vector = self.embed(scope, query).await?;
         let degraded = vector.is_err();
-        let mut reads = Reads::new(&*self.store, scope, within.clearance);
-        let Lists { near, lexical } = self.candidates(&mut reads, query, vector.ok(), within).await?;
+        let mut reads = ReadTransaction::new(&*self.store, scope, within.clearance);
+        let CandidateLists { near, lexical } = self.candidates(&mut reads, query, vector.ok(), within).await?;
         let mut results = Vec::with_capacity(rankings.len());
         for params in rankings {
             let other = Self { params: *params, ..self.clone() };

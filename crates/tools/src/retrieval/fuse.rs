@@ -5,7 +5,7 @@
 //! depend on the query. Rank fusion loses that information, and so does min-max normalization of each list, where the
 //! best of a bad list counts as much as the best of a good one.
 
-use super::fused::{Fused, Sum};
+use super::fused::{Fused, ScoreSum};
 use super::params::{Fusion, RetrievalParams};
 use super::reciprocal_rank::reciprocal_rank;
 use domain::search::{Candidate, RankedCandidate};
@@ -38,7 +38,7 @@ fn weighted_sum(
         (_, true) => 0.0,
         _ => params.lexical_weight.clamp(0.0, 1.0),
     };
-    let mut fused = Sum::with_capacity(vector.len() + lexical.len());
+    let mut fused = ScoreSum::with_capacity(vector.len() + lexical.len());
     for RankedCandidate { candidate, score, share } in vector {
         let entry = fused.entry(candidate);
         entry.score += (1.0 - lexical_weight) * clamp_normalized(share);

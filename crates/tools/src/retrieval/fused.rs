@@ -36,11 +36,11 @@ impl Fused<Candidate> {
 
 /// Adds up the scores of both lists by passage.
 #[derive(Default)]
-pub(super) struct Sum {
+pub(super) struct ScoreSum {
     fused: HashMap<ChunkId, Fused<Candidate>>,
 }
 
-impl Sum {
+impl ScoreSum {
     /// An empty sum with room for this many candidates.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self { fused: HashMap::with_capacity(capacity) }
@@ -75,7 +75,7 @@ pub(super) fn sort(fused: &mut [Fused<Candidate>]) {
 
 /// The lists of both searches, each best first.
 #[derive(Clone, Default)]
-pub(super) struct Lists {
+pub(super) struct CandidateLists {
     pub(super) near: Vec<RankedCandidate>,
     pub(super) lexical: Vec<RankedCandidate>,
 }

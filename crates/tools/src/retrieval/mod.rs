@@ -12,7 +12,7 @@ mod fused;
 mod neighbours;
 mod page;
 mod params;
-mod reads;
+mod read_transaction;
 mod reciprocal_rank;
 mod rerank;
 mod select;
@@ -38,8 +38,8 @@ use domain::ports::{Embedder, Embedders, Store, StoreError};
 use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::search::{Candidate, Hit, Passage, Retrieval, SearchScope, Surroundings};
-use fused::Lists;
-use reads::Reads;
+use fused::CandidateLists;
+use read_transaction::ReadTransaction;
 use rerank::{RerankCall, RerankScores};
 use select::TextsById;
 use std::sync::Arc;
@@ -134,7 +134,7 @@ impl HybridSearch {
             tracing::warn!(%error, "query embedding failed; searching by words only");
         }
         let degraded = vector.is_err();
-        let mut reads = Reads::new(&*self.store, scope, within.clearance);
+        let mut reads = ReadTransaction::new(&*self.store, scope, within.clearance);
         let lists = self.candidates(&mut reads, query, vector.ok(), within).await?;
         let ranked = self.rerank(&mut reads, query, fuse(lists.near, lists.lexical, &self.params)).await?;
         let found = self.select(&mut reads, query, ranked, top_k).await?;
@@ -182,11 +182,11 @@ impl HybridSearch {
     /// The candidates of both searches, the lexical one first, as [`ChunkRepo`](domain::ports::ChunkRepo) asks.
     async fn candidates(
         &self,
-        reads: &mut Reads<'_>,
+        reads: &mut ReadTransaction<'_>,
         query: &str,
         vector: Option<QueryVector>,
         within: &SearchScope,
-    ) -> Result<Lists, StoreError> {
+    ) -> Result<CandidateLists, StoreError> {
         let limit = self.params.candidates;
         let tx = reads.tx().await?;
         let lexical = tx.chunks().lexical(query, within, limit).await?;
@@ -194,14 +194,14 @@ impl HybridSearch {
             Some(QueryVector { numbers, model }) => tx.chunks().nearest(&numbers, &model, within, limit).await?,
             None => Vec::new(),
         };
-        Ok(Lists { near, lexical })
+        Ok(CandidateLists { near, lexical })
     }
 
     /// Reranks the best candidates, if a reranker is set and may see them. Ends the transaction before the call: none
     /// may be open during a model call.
     async fn rerank(
         &self,
-        reads: &mut Reads<'_>,
+        reads: &mut ReadTransaction<'_>,
         query: &str,
         mut fused: Vec<Fused<Candidate>>,
     ) -> Result<Ranked, StoreError> {
@@ -224,14 +224,14 @@ impl HybridSearch {
     /// Selects the best passages, reads the texts that this takes, and estimates whether they answer the query.
     async fn select(
         &self,
-        reads: &mut Reads<'_>,
+        reads: &mut ReadTransaction<'_>,
         query: &str,
         ranked: Ranked,
         top_k: usize,
     ) -> Result<Retrieval, StoreError> {
         let Ranked { fused, texts, scores } = ranked;
         let terms = QueryTerms::new(query, fused.iter().map(|one| &one.passage));
-        // Texts that were read for a reranker came without neighbours.
+        // PassageTexts that were read for a reranker came without neighbours.
         let together = self.surroundings && texts.is_empty();
         let mut neighbours = Vec::new();
         let mut selection = Selection::new(page_aggregate(fused, &self.params), top_k, &self.params).with_texts(texts);

@@ -13,10 +13,10 @@ const PASSAGES_PER_UNPAGED_PAGE: i32 = 4;
 /// makes a page more relevant. Scores are rescaled to 0 to 1. Takes and returns candidates sorted best first.
 #[must_use]
 pub fn page_aggregate(mut fused: Vec<Fused<Candidate>>, params: &RetrievalParams) -> Vec<Fused<Candidate>> {
-    let mut pages: HashMap<PageKey, Best> = HashMap::new();
+    let mut pages: HashMap<DocumentPage, Best> = HashMap::new();
     for (index, one) in fused.iter().enumerate() {
         pages
-            .entry(PageKey::new(&one.passage))
+            .entry(DocumentPage::new(&one.passage))
             .and_modify(|best| {
                 best.second_score.get_or_insert(one.score);
             })
@@ -42,13 +42,13 @@ struct Best {
 /// Identifies a page of a document. In documents without pages, the text under one heading counts as a page; without
 /// headings, each run of [`PASSAGES_PER_UNPAGED_PAGE`] passages.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum PageKey {
+pub(super) enum DocumentPage {
     Page(DocumentId, u32),
     Section(DocumentId, SectionKey),
     Run(DocumentId, i32),
 }
 
-impl PageKey {
+impl DocumentPage {
     pub(super) fn new(passage: &Candidate) -> Self {
         let document = passage.document_id;
         match (passage.page, passage.section) {
@@ -84,7 +84,7 @@ mod tests {
     fn without_pages_a_heading_is_a_page_and_without_headings_a_run_of_passages_is() {
         let at = |chunk_index: i32, section: Option<i64>| {
             let section = section.map(SectionKey);
-            PageKey::new(&Candidate { chunk_index, section, ..candidate(1, 1, None, "text") })
+            DocumentPage::new(&Candidate { chunk_index, section, ..candidate(1, 1, None, "text") })
         };
         assert!(at(0, Some(1)) == at(9, Some(1)));
         assert!(at(0, Some(1)) != at(1, Some(2)));

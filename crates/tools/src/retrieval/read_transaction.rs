@@ -8,7 +8,7 @@ use domain::scope::TenantScope;
 use domain::search::{Candidate, Passage};
 
 /// Passages that one statement read.
-pub(super) struct Texts {
+pub(super) struct PassageTexts {
     /// Those that were asked for.
     pub(super) wanted: Vec<Passage>,
     /// Those beside them.
@@ -17,7 +17,7 @@ pub(super) struct Texts {
 
 /// A read transaction that begins when it is first used, and again if it is used after it was ended, as before the call
 /// of a model.
-pub(super) struct Reads<'a> {
+pub(super) struct ReadTransaction<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) scope: &'a TenantScope,
     /// The highest class that the reader may see.
@@ -25,7 +25,7 @@ pub(super) struct Reads<'a> {
     open: Option<Box<dyn TenantTx>>,
 }
 
-impl<'a> Reads<'a> {
+impl<'a> ReadTransaction<'a> {
     pub(super) fn new(store: &'a dyn Store, scope: &'a TenantScope, clearance: Classification) -> Self {
         Self { store, scope, clearance, open: None }
     }
@@ -45,16 +45,20 @@ impl<'a> Reads<'a> {
     }
 
     /// The texts of these candidates and, if `surroundings` is set, of the passages before and after them.
-    pub(super) async fn texts(&mut self, wanted: &[&Candidate], surroundings: bool) -> Result<Texts, StoreError> {
+    pub(super) async fn texts(
+        &mut self,
+        wanted: &[&Candidate],
+        surroundings: bool,
+    ) -> Result<PassageTexts, StoreError> {
         let ids: Vec<ChunkId> = wanted.iter().map(|candidate| candidate.chunk_id).collect();
         if !surroundings {
-            return Ok(Texts { wanted: self.passages(&ids).await?, neighbours: Vec::new() });
+            return Ok(PassageTexts { wanted: self.passages(&ids).await?, neighbours: Vec::new() });
         }
         let positions = around(wanted.iter().map(|candidate| (candidate.document_id, candidate.chunk_index)));
         let clearance = self.clearance;
         let read = self.tx().await?.chunks().at_positions(&positions, clearance).await?;
         let (wanted, neighbours) = read.into_iter().partition(|passage| ids.contains(&passage.chunk_id));
-        Ok(Texts { wanted, neighbours })
+        Ok(PassageTexts { wanted, neighbours })
     }
 
     /// Ends the transaction, if one is open.

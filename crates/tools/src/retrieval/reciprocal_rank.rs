@@ -1,6 +1,6 @@
 //! Reciprocal rank fusion, the baseline that the default fusion is compared with.
 
-use super::fused::{Fused, Sum};
+use super::fused::{Fused, ScoreSum};
 use domain::search::{Candidate, RankedCandidate};
 
 /// The constant `k` of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009).
@@ -8,7 +8,7 @@ const RRF_DAMPING: f32 = 60.0;
 
 /// Fuses two lists, each best first. Scores are scaled to 0 to 1; 1 means first in both lists.
 pub(super) fn reciprocal_rank(vector: Vec<RankedCandidate>, lexical: Vec<RankedCandidate>) -> Vec<Fused<Candidate>> {
-    let mut fused = Sum::with_capacity(vector.len() + lexical.len());
+    let mut fused = ScoreSum::with_capacity(vector.len() + lexical.len());
     for (rank, RankedCandidate { candidate, score, share: _ }) in vector.into_iter().enumerate() {
         let one = fused.entry(candidate);
         one.score += rank_score(rank);

@@ -3,7 +3,7 @@
 
 use super::fingerprint::Fingerprint;
 use super::fused::Fused;
-use super::page::PageKey;
+use super::page::DocumentPage;
 use super::params::RetrievalParams;
 use domain::ids::ChunkId;
 use domain::search::{Candidate, Passage};
@@ -30,7 +30,7 @@ pub struct Selection {
     /// The batch whose texts are wanted or were supplied last.
     batch: Vec<Ranked>,
     chosen: Vec<Chosen>,
-    on_page: HashMap<PageKey, usize>,
+    on_page: HashMap<DocumentPage, usize>,
     /// Candidates of pages that have given their share already.
     over_page_limit: Vec<Ranked>,
     /// Whether the other pages are used up, so that `over_page_limit` fills what is left.
@@ -112,7 +112,7 @@ impl Selection {
     fn next_batch(&mut self) -> bool {
         while !self.fills && self.chosen.len() < self.top_k && self.batch.len() < 2 * self.top_k {
             match self.rest.next() {
-                Some((rank, one)) if self.is_full(PageKey::new(&one.passage)) => {
+                Some((rank, one)) if self.is_full(DocumentPage::new(&one.passage)) => {
                     self.over_page_limit.push(Ranked { rank, one });
                 }
                 Some((rank, one)) => self.batch.push(Ranked { rank, one }),
@@ -142,7 +142,7 @@ impl Selection {
 
     /// Chooses a candidate, unless its page has given its share or it is a duplicate.
     fn choose(&mut self, ranked: Ranked) {
-        let page = PageKey::new(&ranked.one.passage);
+        let page = DocumentPage::new(&ranked.one.passage);
         if self.is_full(page) {
             self.over_page_limit.push(ranked);
         } else if let Some(chosen) = self.unless_duplicate(ranked) {
@@ -169,7 +169,7 @@ impl Selection {
         Some(Chosen { rank, one: one.with(passage), fingerprint })
     }
 
-    fn is_full(&self, page: PageKey) -> bool {
+    fn is_full(&self, page: DocumentPage) -> bool {
         self.on_page.get(&page).is_some_and(|count| *count >= self.params.per_page)
     }
 
@@ -268,7 +268,7 @@ mod tests {
     fn reference(ranked: &[Fused<Passage>], top_k: usize) -> Vec<u128> {
         let params = RetrievalParams::default();
         let (mut chosen, mut over_page_limit) = (Vec::<&Fused<Passage>>::new(), Vec::new());
-        let mut on_page: HashMap<PageKey, usize> = HashMap::new();
+        let mut on_page: HashMap<DocumentPage, usize> = HashMap::new();
         for one in ranked {
             if chosen.len() == top_k {
                 break;
@@ -277,7 +277,7 @@ mod tests {
             if chosen.iter().any(|other| print(one).is_duplicate_of(&print(other), params.duplicate_overlap)) {
                 continue;
             }
-            let count = on_page.entry(PageKey::new(&candidate_of(&one.passage))).or_default();
+            let count = on_page.entry(DocumentPage::new(&candidate_of(&one.passage))).or_default();
             if *count < params.per_page {
                 *count += 1;
                 chosen.push(one);

@@ -103,7 +103,7 @@ pub async fn the_audit_log_is_filtered_and_paged(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// For instance, the refusal of a token that could not be verified.
+/// An example is the refusal of a token that could not be verified.
 pub async fn the_platforms_own_events_belong_to_no_tenant(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let platform = scope(TenantId::PLATFORM, Actor::System);

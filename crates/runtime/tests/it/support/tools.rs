@@ -89,7 +89,7 @@ impl AdmittedCall for ScriptedCall {
         Ok(())
     }
 
-    async fn record_now(&self) -> Result<(), StoreError> {
+    async fn record_in_own_transaction(&self) -> Result<(), StoreError> {
         Ok(())
     }
 }
