@@ -1,5 +1,6 @@
-//! The audit log: appending an intent and its outcome, beside the same rows sent in one round trip each into a log that
-//! is not chained; then sealing and verifying. The platform's repository and the floor run in this process.
+//! The audit log: appends an intent and its outcome through the platform's repository, and compares that with inserting
+//! the same rows in one round trip each, into a log without a hash chain. Then seals and verifies a chain. Both sides
+//! run in this process.
 
 use crate::floor::{Connections, Step};
 use crate::support::options::{Options, Side};
@@ -25,12 +26,12 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 const CLIENTS: &[usize] = &[1, 8, 32];
-/// As many as the platform and the floor have by default.
+/// Number of connections of each side, the default of the platform and of the floor.
 const CONNECTIONS: u32 = 16;
-/// Events that are sealed and verified.
+/// Number of events to seal and verify.
 const EVENTS: u32 = 200_000;
 const QUICK_EVENTS: u32 = 50_000;
-/// Rows that are sealed at once, as the server does it.
+/// Maximum number of rows per sealing transaction, the same as in the server.
 const SEAL_BATCH: i32 = 5_000;
 const TENANT: u128 = 1;
 
@@ -66,14 +67,14 @@ async fn database() -> Result<TestDb> {
     TestDb::create().await.map_err(|error| anyhow::anyhow!("{error}"))
 }
 
-/// The log with its chain, and the floor's without.
+/// The platform's log with its hash chain, and the floor's log without one.
 struct Log {
     store: PgStore,
     floor: Connections,
     postgres: PostgresServer,
 }
 
-/// Who appends, with how many clients, and for how long.
+/// One measurement: which side appends, with how many clients, and for how long.
 #[derive(Clone, Copy)]
 struct Load<'a> {
     case: &'a str,
@@ -110,7 +111,7 @@ impl Log {
         Ok(())
     }
 
-    /// Intent and outcome by the platform's repository, in a transaction each.
+    /// Inserts intent and outcome through the platform's repository, each in its own transaction.
     async fn operation(&self) -> Result<()> {
         let scope = scope(TenantId::from_uuid(Uuid::from_u128(TENANT)), Actor::System);
         let subject = AuditSubject {
@@ -131,7 +132,7 @@ impl Log {
         Ok(tx.commit().await?)
     }
 
-    /// The same two rows, each in one round trip.
+    /// Inserts the same two rows without the repository, each in one round trip.
     async fn bare_operation(&self) -> Result<()> {
         let (tenant, intent) = (Uuid::from_u128(TENANT).to_string(), TimeOrderedIds.uuid());
         let request = intent.to_string();
@@ -175,7 +176,7 @@ fn own_cpu() -> Result<f64> {
     Ok(Times::of(std::process::id())?.own)
 }
 
-/// Seals and verifies events of one tenant.
+/// Measures sealing and verifying the events of one tenant.
 async fn seal_and_verify(events: u32, report: &mut Report) -> Result<()> {
     progress(&format!("sealing and verifying {events} events"));
     let (db, tenant) = (database().await?, Uuid::from_u128(TENANT));

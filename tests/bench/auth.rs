@@ -1,4 +1,4 @@
-//! The cheapest request with a token, beside verifying the token and reading the user.
+//! The cheapest authenticated request, compared with only verifying the token and reading the user.
 
 use crate::support::load::{Observed, closed_loop, unary};
 use crate::support::options::{Options, Side};

@@ -14,9 +14,9 @@ const QUICK_CLIENTS: &[usize] = &[1, 32];
 /// Users whose conversations the clients continue.
 pub const USERS: usize = 20;
 const PASSAGES: u64 = 1_000;
-/// Tokens of an answer.
+/// Number of tokens per answer.
 pub const TOKENS: usize = 16;
-/// Load before the first round.
+/// The load before the first round, which is not measured.
 const WARM_UP: Load = Load { clients: 16, time: Duration::from_millis(700), seed: 0 };
 
 /// Runs the benchmark.
@@ -24,7 +24,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let clients = options.concurrency(if options.quick { QUICK_CLIENTS } else { CLIENTS });
     let most = clients.iter().copied().max().unwrap_or(1).max(WARM_UP.clients);
     let passages = options.passages(&[PASSAGES]).first().copied().unwrap_or(PASSAGES);
-    // Each client has a conversation of its own.
+    // Each client has its own conversation.
     let conversations_per_user = most.div_ceil(USERS);
     let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user, passages };
     let answers = Answers { tokens: TOKENS, interval: Duration::ZERO };
@@ -55,7 +55,7 @@ pub struct Load {
     pub seed: u64,
 }
 
-/// Has clients chat, each in a conversation of its own.
+/// Runs chat turns with several clients, each in its own conversation.
 pub async fn load(site: &Site, side: Side, load: Load) -> Result<Observed> {
     let measured = site.measured(side)?;
     let tenant = measured.tenants.first().context("no tenant")?;

@@ -1,4 +1,4 @@
-//! From the start of the process until it is ready, memory at rest, and the size of the program.
+//! Cold start: the time until the server is ready, its memory when idle, and the size of the program.
 
 use crate::support::options::{Options, Side};
 use crate::support::report::{Report, progress};
@@ -8,11 +8,11 @@ use anyhow::Result;
 use std::path::Path;
 use std::time::Duration;
 
-/// Time at rest before memory is read.
+/// Idle time after the start, before memory is read.
 const REST: Duration = Duration::from_secs(3);
 const CASE: &str = "cold start";
 
-/// Runs the benchmark. The database is new in each round; it is there before the start.
+/// Runs the benchmark. Each round uses a new database, which is created before the server starts.
 pub async fn run(options: &Options) -> Result<()> {
     let shape = TenantShape { slug: "plant".to_owned(), users: 1, conversations_per_user: 1, passages: 50 };
     let mut report = Report::default();

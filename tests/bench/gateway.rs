@@ -1,4 +1,4 @@
-//! What the OpenAI-compatible surface adds to a model call, beside a bare proxy that passes bytes through.
+//! What the OpenAI-compatible API adds to a model call, compared with a bare proxy that passes bytes through.
 
 use crate::support::load::{Observed, closed_loop, unary};
 use crate::support::model_server::TOKEN_MARK;
@@ -14,7 +14,7 @@ use std::time::Duration;
 const CLIENTS: &[usize] = &[8];
 const USERS: usize = 20;
 const QUESTION: &str = "Which valve is closed before the seal of pump P-101A is changed?";
-/// Answers that are measured.
+/// The kinds of answers to measure.
 const SHAPES: &[Shape] = &[
     Shape { name: "json of 16 tokens", stream: false, tokens: 16 },
     Shape { name: "stream of 1 token", stream: true, tokens: 1 },
@@ -32,7 +32,7 @@ struct Shape {
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
     let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user: 0, passages: 0 };
-    // The model says as many tokens as the request allows.
+    // With 0 the model writes as many tokens as the request allows.
     let site = Site::start(options, Answers { tokens: 0, interval: Duration::ZERO }, &[shape]).await?;
     let (mut report, time) = (Report::default(), options.round_time(1.0, 2.5));
     for side in options.sides() {

@@ -1,5 +1,6 @@
-//! From the upload of a document until it is ready: pages per second and CPU time per page, by format. Embedding is the
-//! model server's work and so not counted. The floor is poppler's pdftotext on the same PDF; other formats have none.
+//! Ingestion, from the upload of a document until it is ready: pages per second and CPU time per page, by format.
+//! Embedding runs in the model server and is not counted. The floor is poppler's pdftotext on the same PDF; the other
+//! formats have none.
 
 use crate::chat::{self, Load};
 use crate::support::documents::{Format, Sample};
@@ -17,18 +18,18 @@ use std::time::{Duration, Instant};
 
 const FORMATS: &[Format] = &[Format::Pdf, Format::Docx, Format::Markdown, Format::Text];
 const PAGES: usize = 500;
-/// Documents of each format.
+/// Number of documents of each format.
 const ROUNDS: usize = 3;
 const QUICK_PAGES: usize = 100;
 /// Passages that the chats search.
 const PASSAGES: u64 = 1_000;
-/// Chats at the same time while a document is ingested.
+/// Number of concurrent chats while a document is ingested.
 const CHATS: usize = 4;
-/// Number of the first document that is ingested meanwhile.
+/// Number of the first document that is ingested while chats run; it must not repeat an earlier one.
 const MEANWHILE: usize = 100;
-/// Interval at which the document's state is asked for.
+/// Interval between two polls of the document's status.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Time in which a document has to be ready.
+/// Time after which a document that is not ready fails the benchmark.
 const LIMIT: Duration = Duration::from_secs(600);
 const BOUNDARY: &str = "boundary-of-the-benchmark";
 
@@ -62,7 +63,7 @@ pub async fn run(options: &Options) -> Result<()> {
     report.print()
 }
 
-/// The first token of chats alone, and while a PDF is ingested.
+/// Measures the time to first token of chats without other load, and while a PDF is ingested.
 async fn chat_meanwhile(site: &Site, options: &Options, pages: usize, report: &mut Report) -> Result<()> {
     let time = options.round_time(1.0, 3.0);
     for round in 0..options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS }) {
@@ -80,7 +81,7 @@ async fn chat_meanwhile(site: &Site, options: &Options, pages: usize, report: &m
     Ok(())
 }
 
-/// What one document cost.
+/// The time and CPU that one document took.
 struct Cost {
     seconds: f64,
     cpu: Cpu,
@@ -133,7 +134,7 @@ fn form(sample: &Sample) -> Vec<u8> {
     body
 }
 
-/// Has pdftotext read the document.
+/// Measures pdftotext on the same document.
 fn pdftotext(options: &Options, sample: &Sample) -> Result<Cost> {
     let path: PathBuf = options.work.join(&sample.name);
     std::fs::write(&path, &sample.bytes)?;

@@ -1,7 +1,8 @@
-//! Benchmarks of the platform beside the least that the same requests cost, in one run: `cargo xtask bench NAME`.
+//! Benchmarks that compare the platform with a minimal implementation of the same requests (the floor):
+//! `cargo xtask bench NAME`.
 //!
-//! The platform (the program `platform-server`), the floor and the model server are processes of their own, so that the
-//! CPU time of each is told apart. Prints one JSON object.
+//! The platform (the program `platform-server`), the floor and the model server run as separate processes, so that the
+//! CPU time of each can be measured. Prints one JSON object.
 
 mod audit;
 mod auth;
@@ -85,7 +86,7 @@ async fn main() -> Result<()> {
 
 async fn listen(port: u16, app: Router) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-    // Each token is written at once, as a real model server and the platform do.
+    // Each token is sent without delay, as by a real model server and by the platform.
     let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
     Ok(axum::serve(listener, app).await?)
 }

@@ -1,4 +1,4 @@
-//! Searches in ten tenants of very different size: latency, CPU, and what the vector index loses.
+//! Searches in ten tenants of very different sizes: latency, CPU time, and the recall of the vector index.
 
 use crate::support::load::{Observed, closed_loop, unary};
 use crate::support::options::{Options, Side};
@@ -21,16 +21,16 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 const CLIENTS: &[usize] = &[1, 32];
-/// Numbers of passages of all tenants together.
+/// Total numbers of passages of all tenants.
 const PASSAGES: &[u64] = &[50_000, 200_000];
 const QUICK_PASSAGES: &[u64] = &[5_000];
-/// Share of each tenant in thousandths.
+/// Share of each tenant of the passages, in thousandths.
 const SHARES: &[u64] = &[500, 200, 100, 80, 50, 30, 20, 10, 6, 4];
 const USERS: usize = 4;
 /// Questions for which the recall is computed.
 const RECALL_QUESTIONS: u64 = 40;
 const TOP_K: usize = 5;
-/// Time that the platform's worker has to build all vector indexes.
+/// Time limit for the platform's worker to build all vector indexes.
 const INDEX_LIMIT: Duration = Duration::from_secs(1_800);
 
 /// Runs the benchmark.
@@ -60,7 +60,7 @@ fn shapes(passages: u64) -> Vec<TenantShape> {
     SHARES.iter().enumerate().map(shape).collect()
 }
 
-/// Waits until the platform's worker has built the indexes, and analyzes.
+/// Waits until the platform's worker has built the vector indexes, then runs VACUUM ANALYZE.
 async fn wait_for_indexes(site: &Site) -> Result<()> {
     progress("waiting for the vector indexes");
     let mut connection = PgConnection::connect(&site.measured(Side::Platform)?.db.superuser_url()).await?;
@@ -76,7 +76,7 @@ async fn wait_for_indexes(site: &Site) -> Result<()> {
     anyhow::bail!("the vector indexes are not built after {} s", INDEX_LIMIT.as_secs())
 }
 
-/// A tenant that is searched.
+/// The searches in one tenant.
 struct Searched<'a> {
     site: &'a Site,
     tenant: usize,
@@ -136,8 +136,8 @@ impl Searched<'_> {
         Ok(self.site.http.post(url).bearer_auth(&tenant.users[user % USERS].token).json(&body))
     }
 
-    /// Compares the nearest passages by the platform's own statement, and those of the floor, with an exact scan. The
-    /// platform's results combine vectors and words, so that only their number is counted.
+    /// Compares the nearest passages according to the platform's own statement, and according to the floor, with an
+    /// exact scan. The platform's search results combine vectors and words, so only their number is counted.
     async fn recall(&self, options: &Options, report: &mut Report) -> Result<()> {
         let (writer, vectors) = (Writer::new(self.site.issuer()), Vectors::default());
         let db = &self.site.measured(Side::Platform)?.db;
@@ -165,7 +165,7 @@ impl Searched<'_> {
         Ok(())
     }
 
-    /// The nearest passages by the platform's own statement.
+    /// Returns the nearest passages according to the platform's own statement.
     async fn nearest(&self, tenant: &TenantWorld, vector: &[f32]) -> Result<HashSet<Uuid>> {
         let database = self.site.measured(Side::Platform)?.db.app().map_err(|error| anyhow::anyhow!("{error}"))?;
         let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
@@ -177,7 +177,7 @@ impl Searched<'_> {
     }
 }
 
-/// The nearest passages of a tenant, by comparing all of them.
+/// Returns the nearest passages of a tenant according to an exact scan.
 async fn exact(superuser: &mut PgConnection, tenant: &TenantWorld, vector: &[f32]) -> Result<HashSet<Uuid>> {
     let nearest =
         "SELECT id FROM document_chunks WHERE tenant_id = $1 ORDER BY embedding <=> $2::real[]::halfvec LIMIT 5";

@@ -1,4 +1,5 @@
-//! Many answers at once, each at 50 tokens per second: first token, delay of each token, CPU per token and memory.
+//! Many concurrent streams of 50 tokens per second each: time to first token, delay of each token, CPU time per token
+//! and memory.
 
 use crate::support::model_server::token_times;
 use crate::support::options::{Options, Side};
@@ -14,13 +15,13 @@ use std::time::{Duration, Instant};
 
 const STREAMS: &[usize] = &[64, 256, 512, 1024];
 const QUICK_STREAMS: &[usize] = &[64];
-/// Rounds take long here, and each has thousands of tokens.
+/// Fewer rounds than elsewhere: each takes long and has thousands of tokens.
 const ROUNDS: usize = 3;
 const USERS: usize = 20;
 const PASSAGES: u64 = 1_000;
 /// 50 tokens per second.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// Streams that start in a second: few enough that starting them is no load of its own.
+/// Number of streams that start per second, low enough that starting them is not a load of its own.
 const STARTS_PER_S: usize = 20;
 
 /// Runs the benchmark.
@@ -44,7 +45,7 @@ pub async fn run(options: &Options) -> Result<()> {
     report.print()
 }
 
-/// How many streams, the time within which they start, and how long all of them run at the same time.
+/// The number of streams, the time within which they start, and how long all of them run at the same time.
 #[derive(Clone, Copy)]
 struct Held {
     streams: usize,
@@ -52,16 +53,16 @@ struct Held {
     hold: Duration,
 }
 
-/// What the readers of all streams observed.
+/// The measurements of the readers of all streams.
 #[derive(Default)]
 struct Seen {
     first_ms: Vec<f64>,
-    /// Delay of each token that arrived while all streams ran.
+    /// Delay of each token that arrived while all streams were running.
     delay_ms: Vec<f64>,
     errors: usize,
 }
 
-/// What the streams cost while all of them ran.
+/// CPU time and memory of the server while all streams were running.
 struct Cost {
     cpu: f64,
     resident_mb: f64,
@@ -100,7 +101,7 @@ struct Reader<'a> {
     seen: &'a RefCell<Seen>,
 }
 
-/// Starts a stream in its turn and reads it to the end.
+/// Starts a stream at its time within the ramp and reads it to the end.
 async fn read(site: &Site, side: Side, reader: Reader<'_>) {
     let start = reader.held.ramp.mul_f64(reader.number as f64 / reader.held.streams as f64);
     tokio::time::sleep_until((reader.began + start).into()).await;
@@ -129,7 +130,7 @@ async fn answer(site: &Site, side: Side, reader: &Reader<'_>) -> Result<()> {
     let window = begin..begin + reader.held.hold;
     let (mut is_first, mut ended) = (true, false);
     while let Some(bytes) = answer.chunk().await? {
-        // An event that is split between two reads loses its token, which is rare.
+        // A token whose event is split between two reads is not counted, which is rare.
         let text = String::from_utf8_lossy(&bytes);
         let (now, is_held) = (SystemClock.now().timestamp_micros(), window.contains(&Instant::now()));
         let mut seen = reader.seen.borrow_mut();

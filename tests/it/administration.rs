@@ -1,4 +1,4 @@
-//! Administration over HTTP: why something was refused, settings, grants, quotas, and what is switched off.
+//! Administration over HTTP: decisions, settings, grants, quotas, and deactivated users and tenants.
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::{Answer, Caller};
@@ -74,7 +74,7 @@ async fn every_403_has_a_decision_and_no_404_does() {
     assert_eq!(user.get(absent).await.problem(404, "not_found").get("decision_id"), None);
 }
 
-/// Asks until the answer satisfies; fails where that takes longer than a change may: five seconds.
+/// Repeats a request until its response satisfies `holds`; fails after five seconds, the most that a change may take.
 async fn until(caller: &Caller<'_>, path: &str, holds: impl Fn(&Value) -> bool) {
     eventually_within(Duration::from_secs(5), &format!("{path} shows the change"), || async {
         let answer = caller.get(path).await;
@@ -94,7 +94,7 @@ async fn settings_change_by_merge_patch_and_version_and_hold_at_once() {
     db.execute(kept, &[]).await;
     let path = "/v1/admin/settings";
     let before = admin.get(path).await;
-    assert_eq!(before.header("etag"), Some("\"2\""), "a change by hand counts too");
+    assert_eq!(before.header("etag"), Some("\"2\""), "a change by SQL increments the version as well");
     let secret = user.upload("s.md", &files::note("settled"), &[("classification", "confidential")]).await.expect(202);
     let document = format!("/v1/documents/{}", text(&secret["document_id"]));
     assert_eq!(user.get(&document).await.status, 200, "control");
@@ -162,7 +162,7 @@ async fn the_platforms_admin_sets_limits_and_quotas_of_a_tenant_and_reads_nothin
     root.get(nobody).await.problem(404, "not_found");
     root.patch(nobody, &patch).await.problem(404, "not_found");
 
-    // Of ten at once two get in; a deletion gives a place back.
+    // Two of ten concurrent uploads are accepted; a deletion makes room for another one.
     let notes: Vec<_> = (0..10).map(|n| files::note(&format!("quota {n}"))).collect();
     let uploads = notes.iter().enumerate().map(|(n, note)| {
         let user = user.clone();
@@ -189,7 +189,7 @@ async fn tokens_of_a_day_are_counted_and_end() {
     let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let (root, user) = (app.as_platform_admin(), app.as_user(A));
     let tenant = text(&user.get("/v1/me").await.expect(200)["tenant"]["id"]).to_owned();
-    // Enough for a short answer, and then no more.
+    // Enough for one short answer.
     let patch = json!({ "quotas": { "tokens_per_day": 590 } });
     root.patch(&format!("/v1/admin/tenants/{tenant}/settings"), &patch).await.expect(200);
     let conversation = user.conversation().await;
@@ -201,8 +201,8 @@ async fn tokens_of_a_day_are_counted_and_end() {
     let refused = user.post(&path, &json!({ "message": "And again?" })).await;
     refused.problem(429, "quota_exceeded");
     let wait: u64 = refused.header("retry-after").and_then(|s| s.parse().ok()).expect("seconds");
-    assert!((1..=86_400).contains(&wait), "until the day ends: {wait}");
-    assert_eq!(model.asked().len(), 1, "the model was not asked");
+    assert!((1..=86_400).contains(&wait), "seconds until the day ends: {wait}");
+    assert_eq!(model.asked().len(), 1, "the refused turn does not reach the model");
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn grants_are_given_and_the_last_admin_stays() {
     );
     assert_eq!(row["metadata"]["after"]["grants"], json!(["auditor", "approver"]));
 
-    // Two admins who switch each other off at the same moment: one of them stays.
+    // Two admins deactivate each other at the same time: one of them remains.
     app.make_tenant("duel").await;
     let (one, other) = (app.caller("duel", "one", Role::Admin), app.caller("duel", "other", Role::Admin));
     let (of_one, of_other) = (id_of(&one).await, id_of(&other).await);

@@ -1,4 +1,4 @@
-//! The audit log: every operation leaves its intent and one outcome, every refusal a row, and no row any content.
+//! The audit log: every operation has an intent and one outcome, every refusal has a row, and no row has content.
 
 use crate::support::app::{A, App};
 use crate::support::db::SuperuserDb;
@@ -8,12 +8,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The rows that requests of one user left, in order.
+/// The audit rows of one user, oldest first.
 async fn rows_of(db: &mut SuperuserDb, user: &str) -> Vec<Value> {
     db.rows("SELECT * FROM audit_logs WHERE user_id = $1::uuid ORDER BY created_at, id", &[user]).await
 }
 
-/// Asserts that there is exactly one intent of this event and exactly one outcome under the same correlation id.
+/// Asserts that there are exactly one intent and one outcome of these events, with the same correlation id; returns the
+/// outcome.
 fn assert_pair(rows: &[Value], intent: &str, outcome: &str) -> Value {
     let of = |event: &str, phase: &str| -> Vec<&Value> {
         rows.iter().filter(|row| row["event_type"] == event && row["phase"] == phase).collect()

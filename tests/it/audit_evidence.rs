@@ -1,5 +1,5 @@
-//! The audit log as evidence, as an operator and an auditor meet it: verified, exported, verified offline, tampered
-//! with.
+//! The audit log as evidence for operators and auditors: verification, export, offline verification, and the detection
+//! of tampering.
 
 use crate::support::app::{A, App};
 use crate::support::db::SuperuserDb;
@@ -19,7 +19,7 @@ async fn verify_file(app: &App, file: PathBuf) -> Result<(), String> {
     audit::run(command, &app.settings).await.map_err(|error| format!("{error:#}"))
 }
 
-/// Waits until every row is in its chain and every chain has a checkpoint at its head.
+/// Waits until every row is in its tenant's chain and every chain has a checkpoint at its head.
 async fn until_proven(db: &mut SuperuserDb) {
     let open = "SELECT (SELECT count(*) FROM audit_unsealed)
                        + (SELECT count(*) FROM (SELECT tenant_id, max(seq) AS seq FROM audit_chain GROUP BY 1) AS head
@@ -63,7 +63,7 @@ async fn the_log_holds_and_a_changed_row_does_not() {
     db.execute(undone, &[]).await;
     assert_eq!(verify(&app).await, Ok(()));
 
-    // The end of the log goes, with everything in the database that tells of it.
+    // Deletes the tenant's whole log, with everything in the database that would show it.
     for table in ["audit_checkpoints", "audit_chain", "audit_logs"] {
         assert!(
             db.execute(
@@ -74,7 +74,7 @@ async fn the_log_holds_and_a_changed_row_does_not() {
                 > 0
         );
     }
-    assert!(verify(&app).await.is_err(), "the checkpoints outside tell");
+    assert!(verify(&app).await.is_err(), "the checkpoints outside the database show the deletion");
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn an_export_is_verified_offline_and_only_whole() {
         verify_file(&app, file.clone())
     };
     assert_eq!(verified(text.clone()).await, Ok(()));
-    // As another program writes JSON.
+    // The same JSON as another program would format it.
     let rewritten = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     assert_eq!(verified(rewritten).await, Ok(()));
     assert!(verified(text.replacen("conversation.create", "conversation.delete", 1)).await.is_err());
@@ -109,7 +109,7 @@ async fn an_export_is_verified_offline_and_only_whole() {
         text.lines().filter(|line| !line.contains("\"seq\":3,")).map(|line| format!("{line}\n")).collect();
     assert!(verified(without_third).await.is_err());
 
-    // Taken up again in the middle, by itself and behind the first half.
+    // A resumed export is verified alone, and appended to the first part.
     let rest = admin.get("/v1/audit/export?after=4").await.text();
     assert!(
         rest.starts_with("{\"type\":\"start\"") && rest.contains("\"seq\":5,") && !rest.contains("\"seq\":3,"),

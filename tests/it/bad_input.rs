@@ -1,5 +1,4 @@
-//! What clients send that is wrong: each gets its status and a sentence that helps, and nothing is lost or
-//! half-written.
+//! Invalid requests: each is refused with its status and a helpful message, and leaves no partial data behind.
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::{Answer, BOUNDARY, Caller, form_head, form_type};
@@ -13,7 +12,7 @@ use std::collections::BTreeSet;
 
 const MIB: usize = 1 << 20;
 
-/// Every file has its row and every row its file; there are no half-written ones.
+/// Asserts that every stored file has a document row and every row has a file, and that every job has a document.
 async fn assert_nothing_half_written(app: &App) {
     let rows =
         SuperuserDb::of(app).await.rows("SELECT tenant_id || '/' || storage_path AS file FROM documents", &[]).await;
@@ -36,7 +35,7 @@ async fn failed(user: &Caller<'_>, name: &str, bytes: &[u8], code: &str) {
     assert_eq!(document["chunk_count"], 0, "{document}");
 }
 
-/// The storage directory is this test's alone: other tests upload meanwhile.
+/// Uses its own platform, because tests on the shared one upload files at the same time.
 #[tokio::test]
 async fn files_that_are_none_are_refused_or_fail_and_leave_nothing_behind() {
     let app = App::start(&[]).await;
@@ -72,7 +71,7 @@ async fn files_that_are_none_are_refused_or_fail_and_leave_nothing_behind() {
     assert_nothing_half_written(&app).await;
 }
 
-/// A form with a file of this size, made as it is sent.
+/// A form with a file of this size, generated while it is sent; returns the form and its length.
 fn large_form(mib: usize) -> (Body, usize) {
     let piece = Bytes::from(vec![b'x'; MIB]);
     let (head, tail) = (form_head("large.txt", &[]), format!("\r\n--{BOUNDARY}--\r\n"));

@@ -1,4 +1,4 @@
-//! Chat turns: the events of the contract, what the model is asked, and every way in which an answer can end.
+//! Chat turns: the documented events, the requests to the model, and every way in which an answer can end.
 
 use crate::support::app::{A, App};
 use crate::support::caller::{Answer, Event, text};
@@ -18,7 +18,7 @@ fn named<'e>(events: &'e [Event], name: &str) -> &'e Value {
     &events.iter().find(|event| event.name == name).unwrap_or_else(|| panic!("no {name}: {events:?}")).data
 }
 
-/// An app whose model is this server; what embeds is the embedded model.
+/// An app that uses this model server for chat and the embedded model for embeddings.
 async fn app_with(model: &ModelServer) -> App {
     App::start(&[("LITELLM_BASE_URL", &model.url)]).await
 }

@@ -1,4 +1,4 @@
-//! The demo plant, seeded and ingested as `cargo xtask up` does. How well its questions are answered is in `eval.rs`.
+//! The demo plant, seeded and ingested as by `cargo xtask up`. The quality of its answers is tested in `eval.rs`.
 
 use crate::support::app::App;
 use crate::support::caller::{Caller, text};
@@ -22,7 +22,7 @@ fn question(id: &str) -> String {
 
 static SEEDED: OnceCell<()> = OnceCell::const_new();
 
-/// The demo plant, all of it ingested.
+/// The shared app with the demo plant seeded and ingested.
 async fn plant() -> &'static App {
     let app = App::shared().await;
     SEEDED
@@ -67,7 +67,7 @@ async fn every_document_of_the_plant_is_ingested() {
     assert!(manual["page_count"].as_i64() >= Some(20), "{manual}");
 }
 
-/// By default a viewer sees up to `internal`, users and admins everything.
+/// By default a viewer's clearance is `internal`; users and admins see everything.
 #[tokio::test]
 async fn a_restricted_document_answers_those_who_may_see_it_and_no_viewer() {
     let app = plant().await;

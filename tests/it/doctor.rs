@@ -1,4 +1,4 @@
-//! `platform-server doctor auth`: what it says of issuers and tokens, and what it never says.
+//! `platform-server doctor auth`: what it reports about issuers and tokens, and that it never prints a token.
 
 use crate::support::app::{A, App};
 use crate::support::oidc::{AUDIENCE, Issuer};

@@ -1,4 +1,4 @@
-//! Documents: every format, from upload to passages and back to nothing.
+//! Documents of every format, from upload to deletion.
 
 use crate::support::app::{A, App};
 use crate::support::caller::{Answer, Caller};
@@ -104,7 +104,7 @@ async fn the_same_bytes_again_are_the_same_document() {
     let again = colleague.upload("second.md", &note, &[]).await.expect(200);
     assert_eq!(first["document_id"], again["document_id"]);
     let elsewhere = app.as_user(crate::support::app::B).upload("first.md", &note, &[]).await.expect(202);
-    assert_ne!(first["document_id"], elsewhere["document_id"], "another tenant's is another document");
+    assert_ne!(first["document_id"], elsewhere["document_id"], "the other tenant gets its own document");
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn a_deleted_document_leaves_no_rows_passages_or_file() {
     assert_eq!(user.ingest("back.md", &files::note("G-4711"), &[]).await["status"], "ready");
 }
 
-/// File names of what a search finds.
+/// The file names of the documents that a search finds, as JSON strings.
 async fn found(caller: &Caller<'_>, query: &str, filters: Value) -> Vec<String> {
     let search = json!({ "query": query, "top_k": 50, "filters": filters });
     let answer = caller.post("/v1/search", &search).await.expect(200);
@@ -161,7 +161,7 @@ async fn a_revision_takes_the_place_of_the_one_before_and_gives_it_back() {
     let all = json!({ "include_superseded": true });
     assert_eq!(found(&user, query, all.clone()).await, ["\"sop-b.md\"", "\"sop-c.md\""]);
 
-    // One that is not in force yet changes nothing.
+    // A revision that is not in force yet changes nothing.
     let fields = [("effective_from", "2999-01-01T00:00:00Z"), ("supersedes", id(&second))];
     user.ingest("sop-d.md", &files::note("R-300, some day"), &fields).await;
     assert_eq!(found(&user, query, json!({})).await, ["\"sop-c.md\""]);

@@ -1,4 +1,4 @@
-//! The evaluation: of the demo plant, whose floor stands in `xtask/demo/evaluation.json`, and of small sets.
+//! The command `eval`, on the demo plant, whose floors are in `xtask/demo/evaluation.json`, and on small sets.
 
 use crate::support::app::App;
 use crate::support::files;
@@ -10,20 +10,20 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// The command's arguments.
+/// Parses the arguments of `eval`.
 #[derive(clap::Parser)]
 struct Command {
     #[command(flatten)]
     args: EvalArgs,
 }
 
-/// `eval` as on the command line, on the platform of the app.
+/// Runs `eval` with these arguments on the app.
 async fn run(app: &App, words: &[&str]) -> Result<(), String> {
     let command = Command::parse_from([&["eval"], words].concat());
     eval::run(command.args, app.settings.clone()).await.map_err(|error| format!("{error:#}"))
 }
 
-/// Two notes, a question that one of them answers and one that neither does.
+/// Writes a set of two notes, one question that a note answers and one that neither does; returns its path.
 fn small_set(dir: &TempDir, name: &str) -> PathBuf {
     for subject in ["P-11", "P-12"] {
         std::fs::write(dir.path().join(format!("{subject}.md")), files::note(subject)).expect("written");

@@ -1,4 +1,4 @@
-//! Our event stream read with a client library of somebody else's: what a program that follows a run would use.
+//! The event stream of a run, read with a third-party client library.
 
 use crate::support::app::{A, App};
 use domain::role::Role;
@@ -8,7 +8,8 @@ use reqwest_eventsource::{Event, EventSource};
 use reqwest012::header::HeaderMap;
 use serde_json::Value;
 
-/// Reads a run to its last event; the library itself sends no `Last-Event-ID` before it has lost a connection.
+/// Reads the events of a run after `after`. The header is set here, because the library sends `Last-Event-ID` only when
+/// it reconnects.
 async fn follow(url: &str, token: &str, after: &str) -> Vec<(u64, String)> {
     platform_server::install_tls();
     let mut headers = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! Several model backends: who serves when one fails, that it shows everywhere, and that nothing is lost.
+//! Failover between model backends: which one serves, where the fallback is reported, and that no request is lost.
 
 use crate::support::app::{A, App};
 use crate::support::caller::{Event, text};
@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 
 const QUESTION: &str = "Hello, how are you?";
 
-/// Settings with two backends for everyday answers, the second in case that the first one fails.
+/// Settings with two backends for the tier `fast`; the second is the fallback of the first.
 fn two(first: &str, second: &str) -> NamedTempFile {
     let file = NamedTempFile::with_suffix_in(".toml", env!("CARGO_TARGET_TMPDIR")).expect("a file");
     let settings = format!(
@@ -55,7 +55,7 @@ async fn a_fallback_shows_in_stream_message_and_audit_log() {
     assert_eq!(text(&events), "All well.");
     let end = &last(&events).data;
     assert_eq!((&end["degraded"], &end["fallback"]), (&json!(true), &json!(true)), "{end}");
-    assert_eq!(first.asked().len(), 1, "one try there");
+    assert_eq!(first.asked().len(), 1, "tried once");
     assert_eq!(second.asked()[0]["model"], "phi");
 
     let stored = user.get(&format!("/v1/conversations/{conversation}")).await.expect(200);
@@ -74,7 +74,7 @@ async fn switching_a_backend_off_in_the_middle_of_load_loses_no_request_that_had
     let app = app(&two(&first.url, &second.url)).await;
     let user = app.as_user(A);
     let ask = async |at: u64| {
-        // The load arrives over real time, because the backend is switched off in the middle of it.
+        // Requests are spread over time, because the backend is switched off in the middle of the load.
         tokio::time::sleep(Duration::from_millis(at * 15)).await;
         let conversation = user.conversation().await;
         user.stream(&conversation, QUESTION).await
@@ -110,7 +110,7 @@ async fn each_fault_has_its_answer_and_the_platform_serves_on() {
     let app = app(&two(&first.url, &second.url)).await;
     let user = app.as_user(A);
     let conversation = user.conversation().await;
-    // Both fail: the reader is told, in the platform's words.
+    // Both backends fail: the stream ends with the platform's own problem document.
     second.next([Reply::Fail(500), Reply::Fail(429), Reply::Fail(500)]);
     let events = user.stream(&conversation, QUESTION).await;
     let problem = &last(&events).data["problem"];
@@ -141,9 +141,9 @@ async fn a_hard_question_goes_to_the_model_for_hard_ones_and_the_run_says_why() 
     const HARD: &str = "Compare the seals of P-101A and P-101B.";
     assert_eq!(ask(HARD, None).await, (json!("heavy"), json!("reasoning")));
     assert_eq!(ask(QUESTION, None).await, (json!("fast"), Value::Null));
-    assert_eq!(ask(HARD, Some("fast")).await, (json!("fast"), Value::Null), "what was asked for stands");
+    assert_eq!(ask(HARD, Some("fast")).await, (json!("fast"), Value::Null), "the requested model takes precedence");
     app.as_admin(A).patch("/v1/admin/settings", &json!({ "default_model": "fast" })).await.expect(200);
-    assert_eq!(ask(HARD, None).await, (json!("fast"), Value::Null), "the tenant's choice");
+    assert_eq!(ask(HARD, None).await, (json!("fast"), Value::Null), "the tenant's default model");
     let asked: Vec<_> = model.asked().iter().map(|request| request["model"].clone()).collect();
     assert_eq!(asked, ["heavy", "fast", "fast", "fast"]);
 }

@@ -1,4 +1,4 @@
-//! Requests that are sent again with the same `Idempotency-Key`: one effect, and the same answer.
+//! Requests that are repeated with the same `Idempotency-Key` have one effect and get the same response.
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::{Answer, BOUNDARY, Caller};
@@ -44,7 +44,7 @@ async fn a_repeated_request_has_one_effect_and_the_same_answer() {
     let listed = user.get("/v1/conversations").await.json();
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(1));
     let without = user.post("/v1/conversations", &body).await;
-    assert_ne!(without.json()["id"], first.json()["id"], "without a key each is a request of its own");
+    assert_ne!(without.json()["id"], first.json()["id"], "without a key, each request has its own effect");
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_turn_that_is_sent_again_is_said_and_answered_once() {
     assert_eq!(messages["messages"].as_array().map(Vec::len), Some(4), "{messages}");
     assert_eq!(model.asked().len(), 2);
 
-    // Another server does not have the run's log: what is stored is told again.
+    // Another server does not have the run's log, so it replays the stored answer.
     let other = app.replica(&[("LITELLM_BASE_URL", &model.url)]).await;
     let user = other.as_user(A);
     let told = post(&user, &path, "streamed", &streamed).await;
@@ -168,7 +168,7 @@ async fn a_turn_that_is_sent_again_is_said_and_answered_once() {
     assert_eq!(model.asked().len(), 2);
 }
 
-/// What was said is stored, however the turn ended: sent again, it is not said twice.
+/// The user's message is stored however the turn ended, so a repeated request does not store it twice.
 #[tokio::test]
 async fn a_turn_that_failed_once_it_had_begun_is_not_said_again() {
     let model = ModelServer::start([Reply::Interrupt("Half of "), Reply::Text(vec!["A second answer."])]).await;
@@ -221,7 +221,7 @@ async fn what_is_kept_holds_no_key_no_prompt_and_expires() {
     db.execute("UPDATE idempotency_keys SET expires_at = now() - interval '1 minute'", &[]).await;
     let anew = post(&user, "/v1/conversations", "a-key-of-my-own", &json!({ "title": "t" })).await;
     assert_eq!((anew.status, anew.header(REPLAYED)), (201, None));
-    // As if the server had died in the middle of it.
+    // The state that a server leaves if it dies during the request.
     db.execute(
         "UPDATE idempotency_keys SET state = 'running', body = NULL, created_at = now() - interval '1 hour'",
         &[],

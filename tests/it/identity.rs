@@ -1,4 +1,4 @@
-//! Who somebody is: tokens of a foreign issuer, tenants and users that are switched off, roles that change.
+//! Authentication: tokens of another issuer, deactivated tenants and users, and changes of roles.
 
 use crate::support::app::{A, App};
 use crate::support::caller::Caller;
@@ -10,14 +10,14 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long a change may take to be in force.
+/// How long a change may take to apply.
 const IN_FORCE: Duration = Duration::from_secs(5);
 
 async fn id_of(caller: &Caller<'_>) -> String {
     caller.get("/v1/me").await.expect(200)["id"].as_str().expect("an id").to_owned()
 }
 
-/// Asks until the answer has this status; fails where that takes longer than a change may.
+/// Repeats a request until its response has this status; fails after the time that a change may take.
 async fn until_status(caller: &Caller<'_>, path: &str, status: u16) -> Value {
     eventually_within(IN_FORCE, &format!("{path} answers {status}"), || async {
         let answer = caller.get(path).await;
@@ -44,14 +44,14 @@ async fn a_user_or_tenant_that_is_switched_off_is_refused_at_once() {
     let id = id_of(&user).await;
     assert_eq!(db.execute("UPDATE users SET is_active = false WHERE id = $1::uuid", &[&id]).await, 1);
     assert_eq!(until_status(&user, "/v1/conversations", 403).await["code"], "user_disabled");
-    assert_eq!(colleague.get("/v1/me").await.status, 200, "nobody else is");
+    assert_eq!(colleague.get("/v1/me").await.status, 200, "other users are not affected");
     app.as_user("switched").get("/v1/me").await.problem(403, "user_disabled");
     db.execute("UPDATE users SET is_active = true WHERE id = $1::uuid", &[&id]).await;
     until_status(&user, "/v1/conversations", 200).await;
 
     db.execute("UPDATE tenants SET is_active = false WHERE slug = $1", &["switched"]).await;
     assert_eq!(until_status(&colleague, "/v1/conversations", 403).await["code"], "tenant_suspended");
-    assert_eq!(app.as_user(A).get("/v1/me").await.status, 200, "no other tenant is");
+    assert_eq!(app.as_user(A).get("/v1/me").await.status, 200, "other tenants are not affected");
 }
 
 #[tokio::test]

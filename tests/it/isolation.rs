@@ -1,5 +1,5 @@
-//! Every route of the OpenAPI document, as two tenants and three roles: what one may do as the matrix says, what
-//! another tenant or a colleague has is as good as absent, and nobody gets in without a token.
+//! Every route of the OpenAPI document, as two tenants and three roles: the authorization matrix applies, what belongs
+//! to another tenant or a colleague looks like something that does not exist, and requests without a token are refused.
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::{Answer, Caller, form, form_type};
@@ -9,26 +9,26 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// One route with a request that is good in itself.
+/// One route with a valid request.
 struct Route {
     method: Method,
-    /// As the OpenAPI document has it.
+    /// The path as in the OpenAPI document.
     path: &'static str,
     sample: Sample,
-    /// What its path names.
+    /// The kind of resource that the path names.
     names: Names,
-    /// Who is let in.
+    /// The callers that are allowed.
     open_to: Who,
 }
 
-/// The request's body.
+/// The body of the request.
 enum Sample {
     Nothing,
     Json(Value),
     File,
 }
 
-/// What the `{…}` of a path is.
+/// The kind of resource in the `{…}` of a path.
 #[derive(Clone, Copy, PartialEq)]
 enum Names {
     Nothing,
@@ -44,14 +44,14 @@ enum Names {
     ProblemType,
 }
 
-/// Who is let in: a row of `docs/generated/authz-matrix.txt`.
+/// The callers that a route admits, as in a row of `docs/generated/authz-matrix.txt`.
 #[derive(Clone, Copy, PartialEq)]
 enum Who {
     World,
     Everyone,
     Users,
     Admins,
-    /// No role: a grant that nobody has here.
+    /// Callers with a grant that nobody has in these tests; no role is enough.
     PlatformAdmins,
 }
 
@@ -165,7 +165,7 @@ fn administration() -> Vec<Route> {
     ]
 }
 
-/// What somebody has.
+/// The ids of one resource of each kind.
 #[derive(Debug)]
 struct Things {
     conversation: String,
@@ -179,10 +179,10 @@ struct Things {
 }
 
 impl Things {
-    /// Makes one of each; the document is `document`, for those who may not upload, and the user is `colleague`, since
-    /// an admin cannot switch themselves.
+    /// Creates one resource of each kind. The document is an argument, because not every caller may upload; the user
+    /// is `colleague`, because an admin cannot deactivate themselves.
     async fn of(caller: &Caller<'_>, document: &str, colleague: &Caller<'_>) -> Self {
-        // Refused: the colleague is a viewer.
+        // The colleague is a viewer, so this is refused and leaves a decision.
         let refusal = colleague.get("/v1/admin/users").await.problem(403, "policy_denied");
         let colleague = colleague.get("/v1/me").await.expect(200);
         let conversation = caller.conversation().await;
@@ -203,7 +203,7 @@ impl Things {
         }
     }
 
-    /// Ids that nothing has.
+    /// Ids of resources that do not exist.
     fn of_nobody() -> Self {
         let id = || "00000000-0000-7000-8000-00000000dead".to_owned();
         Self {
@@ -235,7 +235,7 @@ impl Things {
 }
 
 impl Route {
-    /// Calls it about one of these things. `unique` keeps uploads and new users apart.
+    /// Sends the route's request for one of the resources. `unique` makes uploads and new users distinct.
     async fn call(&self, caller: &Caller<'_>, things: &Things, unique: &str) -> Answer {
         let id = things.id(self.names);
         let path =
@@ -329,7 +329,7 @@ async fn without_a_token_everything_but_the_open_pages_is_401() {
     }
 }
 
-/// Calls every route that names something, about each of `theirs` and about nothing, and compares.
+/// Asserts that every route that names one of these kinds responds to a foreign resource as if it did not exist.
 async fn assert_as_good_as_absent(caller: &Caller<'_>, theirs: &Things, names: &[Names], who: &str) {
     let absent = Things::of_nobody();
     for route in routes().iter().filter(|route| names.contains(&route.names)) {
@@ -375,7 +375,7 @@ async fn what_another_tenant_has_is_as_good_as_absent() {
             without_time(caller.post("/v1/search", &absent).await.distinguishable())
         );
     }
-    // It is all still there, and the owner's.
+    // All of the owner's resources still exist.
     for route in routes().iter().filter(|route| named.contains(&route.names) && route.open_to != Who::PlatformAdmins) {
         if route.method != Method::DELETE {
             let answer = route.call(&owner, &theirs, "x").await;

@@ -1,4 +1,4 @@
-//! The end of a platform: what runs is finished or kept, and nothing takes longer than it must.
+//! Shutdown: running work is finished or stored, and the server stops in time.
 
 use crate::support::app::{A, App};
 use crate::support::db::SuperuserDb;
@@ -14,7 +14,7 @@ async fn an_idle_platform_stops_at_once() {
     let document = app.as_user(A).ingest("last.md", &files::note("Z-1"), &[]).await;
     assert_eq!(document["status"], "ready");
     let took = app.stop();
-    // The grace period of these tests is a second; a part that is not let go of costs five more.
+    // The grace period of these tests is one second; a component that does not stop takes five more.
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
@@ -59,7 +59,7 @@ async fn what_was_answered_before_the_end_is_there_after_it() {
                         let Ok(body) = answer.json::<serde_json::Value>().await else { break };
                         made.push(body["id"].as_str().expect("an id").to_owned());
                     }
-                    // Refused or cut off: the client knows that it does not know.
+                    // Refused or cut off: the client cannot assume that it was stored.
                     _ => break,
                 }
             }

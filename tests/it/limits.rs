@@ -1,4 +1,4 @@
-//! The limits of what one user may ask for.
+//! Rate limits and quotas of users and tenants.
 
 use crate::support::app::{A, App, B};
 use crate::support::db::SuperuserDb;
@@ -47,7 +47,7 @@ async fn a_tenant_at_twenty_times_its_quota_leaves_the_other_alone() {
     assert_eq!(SuperuserDb::of(&app).await.execute(config, &[]).await, 1);
     let users: Vec<_> = (0..8).map(|n| app.caller(A, &format!("busy-{n}"), Role::User)).collect();
     let requests = (0..240).map(|n| users[n % users.len()].get("/v1/me"));
-    // Many at once, and fewer than the server takes in hand: it is the quota that says no here.
+    // Fewer concurrent requests than the server accepts, so that only the quota refuses any.
     let all: Vec<_> = futures::stream::iter(requests).buffer_unordered(40).collect().await;
     let served = all.iter().filter(|answer| answer.status == 200).count();
     assert_eq!(served, 12);

@@ -1,5 +1,5 @@
-//! A real LiteLLM proxy between the platform and a scripted backend. `cargo xtask litellm` installs it and runs this;
-//! the install is large, so that `cargo xtask test` leaves it out.
+//! A real LiteLLM proxy between the platform and a scripted backend. `cargo xtask litellm` installs it and runs this
+//! test; `cargo xtask test` skips it, because the installation is large.
 
 use crate::support::app::{A, App, free_port};
 use crate::support::caller::{Event, text};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const KEY: &str = "sk-of-the-tests";
 
-/// A LiteLLM proxy; it ends when it is dropped.
+/// A LiteLLM proxy, which is killed when it is dropped.
 struct Proxy {
     url: String,
     process: Child,
@@ -21,7 +21,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one whose `fast` and `embed` are the backend's, and whose `heavy` falls back to `spare` by itself.
+    /// Starts a proxy that serves `fast` and `embed` from `fast`, and whose `heavy` falls back to `spare`.
     async fn start(fast: &ModelServer, heavy: &ModelServer, spare: &ModelServer) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
         let config = dir.path().join("litellm.yaml");
@@ -94,7 +94,7 @@ fn last(events: &[Event]) -> &Value {
     &events.last().expect("events").data
 }
 
-/// One proxy for all of it: it takes a quarter of a minute to start.
+/// One test for everything, because the proxy takes fifteen seconds to start.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs LiteLLM: cargo xtask litellm"]
 async fn a_litellm_proxy_serves_falls_back_is_forbidden_to_and_is_done_without() {
@@ -141,7 +141,7 @@ fn settings(proxy: &Proxy, direct: &ModelServer) -> String {
     )
 }
 
-/// A plain answer, with the model that LiteLLM says served, its count of tokens, and its cost.
+/// An answer has the model, the token counts and the cost that LiteLLM reports.
 async fn serves(app: &App) {
     let user = app.as_user(A);
     let conversation = user.conversation().await;
@@ -151,12 +151,12 @@ async fn serves(app: &App) {
     assert_eq!((&end["degraded"], &end["usage"]["input_tokens"]), (&json!(false), &json!(21)), "{end}");
     assert!(end["model"].as_str().is_some_and(|model| model.contains("everyday-7b")), "{end}");
     let usage = user.get("/v1/usage?group_by=backend").await.expect(200);
-    // 21 tokens at a millionth and 7 at two, in a currency of LiteLLM's.
+    // 21 tokens at one millionth and 7 tokens at two millionths, in LiteLLM's currency.
     assert_eq!(usage["groups"][0]["key"], "litellm", "{usage}");
     assert_eq!(usage["groups"][0]["cost"], 0.000_035, "{usage}");
 }
 
-/// LiteLLM's own fallback shows as one; for confidential content it is told not to fall back.
+/// LiteLLM's own fallback is reported as one; for confidential content the platform forbids it.
 async fn falls_back_and_is_forbidden_to(app: &App, heavy: &ModelServer, spare: &ModelServer) {
     let user = app.as_user(A);
     let conversation = user.conversation().await;
@@ -174,11 +174,11 @@ async fn falls_back_and_is_forbidden_to(app: &App, heavy: &ModelServer, spare: &
     let ask = json!({ "message": message, "model": "heavy", "document_ids": [id], "retrieval": "always" });
     let events = user.begin_stream(&conversation, &ask).await.rest().await;
     assert_eq!(last(&events)["problem"]["code"], "model_unavailable", "{events:?}");
-    assert!(heavy.asked().len() > asked, "it was asked");
-    assert_eq!(spare.asked().len(), by_spare, "and nobody else");
+    assert!(heavy.asked().len() > asked, "the backend was tried");
+    assert_eq!(spare.asked().len(), by_spare, "the fallback was not used");
 }
 
-/// A model that LiteLLM's backend does not take is an error within the limits, and the next question is answered.
+/// An error of LiteLLM's backend ends the run without showing upstream text, and the next question is answered.
 async fn names_its_own_trouble(app: &App, heavy: &ModelServer, spare: &ModelServer) {
     let user = app.as_user(A);
     let conversation = user.conversation().await;

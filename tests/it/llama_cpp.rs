@@ -1,6 +1,6 @@
-//! llama.cpp's server with a small model of random weights: a real model that streams, ends by itself or at its limit,
-//! and cannot read a prompt that is longer than its context. `cargo xtask llama-cpp` builds and runs it; that takes
-//! minutes, so that `cargo xtask test` leaves it out.
+//! llama.cpp's server with a small model of random weights: a real model that streams, stops by itself or at its limit,
+//! and cannot read a prompt that is longer than its context. `cargo xtask llama-cpp` builds it and runs this test;
+//! `cargo xtask test` skips it, because the build takes minutes.
 
 use crate::support::app::{A, App, free_port};
 use crate::support::caller::text;
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The server; it ends when it is dropped.
+/// A llama.cpp server, which is killed when it is dropped.
 struct Server {
     url: String,
     process: Child,
@@ -98,16 +98,16 @@ async fn a_real_model_streams_is_counted_and_outlives_a_prompt_that_is_too_long(
     assert_eq!(end["data"]["model"], "fast", "{end}");
     let stored = app.as_user(A).get(&format!("/v1/conversations/{conversation}")).await.expect(200);
     assert_eq!(stored["messages"][1]["content"], said);
-    // This server counts no tokens in a stream: they are estimated, and on record.
+    // This server reports no token counts in a stream, so they are estimated.
     let usage = app.as_user(A).get("/v1/usage").await.expect(200);
     assert!(usage["totals"]["input_tokens"].as_u64() > Some(50), "{usage}");
 
-    // Twenty thousand letters are as many tokens to a model that knows bytes. This server has begun its answer when it
-    // finds that out, and ends it without a word; that is told as what it is.
+    // Twenty thousand characters are as many tokens to a model whose tokens are bytes. This server has already started
+    // its response when it notices, and ends it without any text; the platform reports that as an error.
     let (_, end) = ask(&app, &conversation, &"pressure ".repeat(2_200)).await;
     assert_eq!(end["event"], "error", "{end}");
     assert_eq!(end["data"]["problem"]["code"], "model_unavailable", "{end}");
     let fresh = app.as_user(A).conversation().await;
     let (_, end) = ask(&app, &fresh, "Hello again.").await;
-    assert_eq!(end["event"], "run.finished", "it serves on: {end}");
+    assert_eq!(end["event"], "run.finished", "the server still answers: {end}");
 }

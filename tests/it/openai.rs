@@ -1,4 +1,4 @@
-//! The OpenAI-compatible surface over HTTP: what is stored, recorded and kept apart. Its client is in `openai_sdk.rs`.
+//! The OpenAI-compatible API over HTTP: storage, audit rows and isolation. OpenAI's own client is in `openai_sdk.rs`.
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::{Answer, Caller};
@@ -110,7 +110,7 @@ async fn a_model_alone_leaves_nothing_but_audit_rows_and_tokens() {
     let run = answer["platform"]["run_id"].as_str().expect("a run");
     user.get(&format!("/v1/runs/{run}/events")).await.problem(404, "not_found");
     let usage = app.as_admin(A).get("/v1/admin/usage").await.expect(200).to_string();
-    assert!(usage.contains("28"), "21 read and 7 written: {usage}");
+    assert!(usage.contains("28"), "21 input and 7 output tokens: {usage}");
 }
 
 #[tokio::test]
@@ -193,14 +193,14 @@ async fn a_repeated_request_with_a_key_gets_the_stored_answer_in_the_same_shape(
         }
     }
     assert_eq!(model.asked().len(), 2);
-    // A model alone is asked again: none of its words are kept.
+    // A direct model call is repeated, because its answer is not stored.
     for _ in 0..2 {
         let answer = ask(&user, &body("fast-direct", "Hello?"), &[("idempotency-key", "direct")]).await;
         assert_eq!((answer.status, answer.header("idempotency-replayed")), (200, None));
     }
     assert_eq!(model.asked().len(), 4);
     let kept = "SELECT count(*) FROM idempotency_keys WHERE encode(body, 'escape') ~ 'well'";
-    assert_eq!(SuperuserDb::of(&app).await.count(kept, &[]).await, 0, "no words of a model lie among the keys");
+    assert_eq!(SuperuserDb::of(&app).await.count(kept, &[]).await, 0, "no answer of a model is stored with a key");
 }
 
 #[tokio::test]

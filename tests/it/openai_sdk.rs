@@ -1,4 +1,4 @@
-//! OpenAI's own client for Python, unmodified, against the platform: `tests/openai-sdk/client.py` has what it does.
+//! OpenAI's own Python client, unmodified, against the platform; its scenarios are in `tests/openai-sdk/client.py`.
 
 use crate::support::app::{A, App};
 use crate::support::files;
@@ -7,7 +7,7 @@ use domain::role::Role;
 use serde_json::json;
 use std::time::Duration;
 
-/// Runs a scenario with a token of Uma's.
+/// Runs a scenario with the token of a user.
 async fn client(app: &App, scenario: &str) {
     client_with(app, scenario, &app.token(A, "uma", Role::User)).await;
 }
@@ -40,7 +40,11 @@ async fn it_asks_the_assistant_and_reads_the_citations() {
     let asked = model.asked();
     let messages = asked[1]["messages"].as_array().expect("messages");
     let roles: Vec<_> = messages.iter().map(|message| message["role"].as_str().expect("a role")).collect();
-    assert_eq!(roles, ["system", "user", "assistant", "user"], "the client's history, and not the stored one");
+    assert_eq!(
+        roles,
+        ["system", "user", "assistant", "user"],
+        "the prompt has the client's history instead of the stored one"
+    );
 }
 
 #[tokio::test]
@@ -52,7 +56,7 @@ async fn it_calls_its_own_tools() {
     let asked = model.asked();
     assert_eq!(asked[0]["messages"][0], json!({ "role": "system", "content": "You read tags." }));
     assert_eq!(asked[0]["tools"][0]["function"]["name"], "read_tag");
-    assert_eq!(asked[0]["tools"].as_array().map(Vec::len), Some(1), "none of ours");
+    assert_eq!(asked[0]["tools"].as_array().map(Vec::len), Some(1), "none of the platform's tools");
     assert_eq!((&asked[0]["seed"], &asked[0]["tool_choice"]), (&json!(7), &json!("auto")));
     assert!(asked[0]["temperature"].as_f64().is_some_and(|given| (given - 0.2).abs() < 1e-6), "{}", asked[0]);
     let result = asked[1]["messages"].as_array().and_then(|messages| messages.last()).expect("a result");
@@ -61,7 +65,7 @@ async fn it_calls_its_own_tools() {
 
 #[tokio::test]
 async fn it_raises_what_its_users_catch() {
-    // A server that is down is asked three times.
+    // The platform tries a server that is down three times.
     let down = [Reply::Fail(500), Reply::Fail(500), Reply::Fail(500)];
     let replies = [Reply::Fail(400)].into_iter().chain(down).chain([Reply::Interrupt("Half an ")]);
     let model = ModelServer::start(replies).await;

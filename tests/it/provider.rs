@@ -1,4 +1,4 @@
-//! Signing in at a certified OpenID provider: what its tokens are worth here, and what its failures do.
+//! Signing in at a certified OpenID provider: which of its tokens are accepted, also during its failures.
 
 use crate::support::app::{A, App, B};
 use crate::support::provider::{AUDIENCE, Provider};

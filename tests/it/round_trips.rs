@@ -1,5 +1,5 @@
-//! How many statements and commits a request costs: counted on the wire, so that a new one is seen here, wherever it
-//! comes from. The snapshots list them; `docs/performance.md` shows their numbers.
+//! The number of statements and commits per request, counted on the wire so that every statement is included. The
+//! snapshots list them; `docs/performance.md` has the totals.
 
 use crate::support::app::{A, App};
 use crate::support::files;
@@ -9,15 +9,15 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Words in the statements that the server runs by itself, beside every request.
+/// Words that occur only in statements of the server's background tasks.
 const BACKGROUND: &[&str] = &["instance", "seal"];
 const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
 
-/// A platform whose application role goes through a recorder.
+/// A platform whose connections as the application role go through a recorder.
 struct RecordedPlatform {
     app: App,
     recorder: StatementRecorder,
-    /// Owns the database.
+    /// The app that owns the database.
     _first: App,
     _model: ModelServer,
 }
@@ -36,7 +36,7 @@ impl RecordedPlatform {
         Self { app, recorder, _first: first, _model: model }
     }
 
-    /// Repeats a request until nothing is prepared for it any more, and lists the transactions of the last one.
+    /// Repeats a request until it prepares no more statements, and lists the transactions of the last one.
     async fn listed(&self, request: impl AsyncFn(usize)) -> String {
         for round in 0..12 {
             drop(self.recorder.take().await);
@@ -51,7 +51,7 @@ impl RecordedPlatform {
     }
 }
 
-/// One line per statement, in order, and how many there are.
+/// Lists the statements, one per line, after a line with the number of round trips and commits.
 fn listed(statements: Vec<Statement>) -> String {
     let mut open: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     let mut transactions = Vec::new();
@@ -64,7 +64,7 @@ fn listed(statements: Vec<Statement>) -> String {
     }
     assert!(open.is_empty(), "transactions are left open: {open:?}");
     transactions.retain(|transaction| !transaction.iter().any(|sql| BACKGROUND.iter().any(|word| sql.contains(word))));
-    // A commit waits for the disk only if the transaction has changed something.
+    // Only the commit of a transaction that has changed something waits for the disk.
     let writes = |transaction: &&Vec<String>| !transaction.iter().all(|sql| is_read(sql));
     let commits = transactions.iter().filter(writes).count();
     let round_trips: usize = transactions.iter().map(Vec::len).sum();
@@ -79,7 +79,7 @@ fn is_read(short: &str) -> bool {
     ["BEGIN", "COMMIT", "ROLLBACK"].contains(&short) || short.starts_with("SELECT")
 }
 
-/// A statement's verb and its first table.
+/// The verb of a statement and its first table.
 fn short(sql: &str) -> String {
     if sql.starts_with("BEGIN") {
         return "BEGIN".to_owned();

@@ -1,5 +1,4 @@
-//! Limits that several servers share through Redis: one quota, whichever is asked, and what becomes of it without
-//! Redis.
+//! Rate limits that several servers share through Redis, and what happens without Redis.
 
 use crate::support::app::{A, App};
 use crate::support::redis::Redis;
@@ -13,7 +12,7 @@ use uuid::Uuid;
 
 const TIER: RateTier = RateTier { per_minute: 10, per_hour: 50 };
 
-/// A server's limiter, and what it measures.
+/// The limiter of one server, and its metrics.
 struct Replica {
     limiter: SharedLimiter,
     metrics: Registry,
@@ -39,7 +38,7 @@ impl Replica {
         self.limiter.check(&policies(user)).await
     }
 
-    /// How many of `n` requests pass.
+    /// Sends `n` requests; returns how many pass.
     async fn pass(&self, user: u128, n: usize) -> usize {
         let mut passed = 0;
         for _ in 0..n {
@@ -91,7 +90,11 @@ async fn a_server_whose_redis_is_killed_counts_alone_and_finds_it_again() {
     assert_eq!(one.pass(1, 4).await, 4);
     redis.kill();
     let begun = Instant::now();
-    assert_eq!((one.pass(1, 40).await, other.pass(1, 40).await), (10, 10), "each by itself, and never unlimited");
+    assert_eq!(
+        (one.pass(1, 40).await, other.pass(1, 40).await),
+        (10, 10),
+        "each server applies the whole quota by itself"
+    );
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert!(!one.shared());
     redis.restart();

@@ -1,4 +1,4 @@
-//! Personal access tokens and mappings of claims to tenants, over HTTP.
+//! Personal access tokens, and mappings from claims to tenants, over HTTP.
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::Caller;
@@ -10,7 +10,7 @@ use platform_server::config::DEVELOPMENT_ISSUER;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long a change may take to be in force.
+/// How long a change may take to apply.
 const IN_FORCE: Duration = Duration::from_secs(5);
 
 async fn until_status(caller: &Caller<'_>, path: &str, status: u16) {
@@ -49,14 +49,14 @@ async fn a_machine_does_what_its_token_and_its_user_may_and_makes_no_tokens() {
     assert!(!listed.to_string().contains(&secret) && listed["data"][0]["last_used_at"].is_string(), "{listed}");
     let mut db = SuperuserDb::of(app).await;
     let stored = "SELECT count(*) FROM access_tokens WHERE access_tokens::text LIKE '%' || $1 || '%'";
-    assert_eq!(db.count(stored, &[&secret]).await, 0, "the secret is nowhere");
+    assert_eq!(db.count(stored, &[&secret]).await, 0, "the secret is not stored");
     assert_eq!(db.count(stored, &[&id]).await, 1, "control");
     let logged = "SELECT count(*) FROM audit_logs WHERE audit_logs::text LIKE '%' || $1 || '%'";
     assert_eq!(db.count(logged, &[&secret]).await, 0);
     assert!(db.count(&format!("{logged} AND event_type = 'token.issued'"), &[&id]).await >= 1);
 }
 
-/// What a machine may not do itself, the assistant does not do on its behalf.
+/// The assistant does nothing for a token that the token does not allow.
 #[tokio::test]
 async fn a_machine_that_may_only_chat_reads_no_document_and_no_memory_through_a_tool() {
     let app = App::shared().await;
@@ -182,7 +182,7 @@ async fn a_mapping_that_the_platforms_admin_makes_lets_in_and_its_deletion_keeps
     until_status(&olga, "/v1/me", 403).await;
     let changes = "SELECT count(*) FROM audit_logs WHERE event_type LIKE 'admin.mapping_%' AND metadata ? 'before'";
     let mut db = SuperuserDb::of(&app).await;
-    assert_eq!(db.count(changes, &[]).await, 4, "where it was done, and where it counts");
+    assert_eq!(db.count(changes, &[]).await, 4, "each change is in the administrator's log and in the tenant's");
     let own = format!("{changes} AND tenant_id = (SELECT id FROM tenants WHERE slug = $1)");
     assert_eq!(db.count(&own, &[B]).await, 2, "in the tenant's own log");
 }

@@ -1,4 +1,4 @@
-//! The ledger of calls to models and the budgets, over HTTP.
+//! The ledger of model calls, and budgets, over HTTP.
 
 use crate::support::app::{A, App, B};
 use crate::support::caller::Caller;
@@ -26,7 +26,7 @@ fn question() -> Value {
     json!({ "message": "How often?", "stream": false, "retrieval": "never" })
 }
 
-/// What a tenant has spent of its tokens, and has set aside.
+/// The tokens that a tenant has spent and has reserved.
 async fn tokens(db: &mut SuperuserDb, tenant: &str) -> (i64, i64) {
     let spent = "SELECT coalesce(sum(input_tokens + output_tokens), 0)::bigint FROM model_calls
                  WHERE metered AND tenant_id = (SELECT id FROM tenants WHERE slug = $1)";
@@ -35,7 +35,7 @@ async fn tokens(db: &mut SuperuserDb, tenant: &str) -> (i64, i64) {
     (db.count(spent, &[tenant]).await, db.count(held, &[tenant]).await)
 }
 
-/// Twenty turns of four users at once, with tokens for about five; the model takes all that each is allowed.
+/// Twenty concurrent turns of four users, with a budget for about five; the model uses all tokens that each may use.
 #[tokio::test]
 async fn parallel_turns_never_spend_more_than_the_budget() {
     const TURNS: usize = 20;
@@ -55,7 +55,7 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
         .collect();
     let mut db = SuperuserDb::of(&app).await;
     let mut answers = Vec::new();
-    // Refused turns are answered at once; the others wait for the model. The pause is a poll of its request count.
+    // Refused turns are answered at once; the others wait for the model, whose request count is polled here.
     while answers.len() + model.asked().len() < TURNS {
         tokio::select! {
             answer = turns.next() => answers.extend(answer),
@@ -79,13 +79,13 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
     }
     let (spent, held) = tokens(&mut db, A).await;
     assert!(spent <= BUDGET && held == 0, "{spent} of {BUDGET} are spent, {held} set aside");
-    assert!(spent > BUDGET / 2, "the budget was there to be spent: {spent}");
+    assert!(spent > BUDGET / 2, "most of the budget was used: {spent}");
     let (served, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
     assert_eq!((served.len(), refused.len()), (begun, TURNS - begun));
     for answer in refused {
         let problem = answer.problem(429, "quota_exceeded");
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("tokens_per_day")), "{problem}");
-        assert_eq!(answer.header("retry-after"), Some("10"), "others hold it");
+        assert_eq!(answer.header("retry-after"), Some("10"), "other turns have reserved the budget");
     }
     let usage = app.as_admin(A).get("/v1/usage").await.expect(200);
     let budget = &usage["budgets"]["tenant"]["tokens_per_day"];
@@ -116,12 +116,16 @@ async fn each_users_budget_is_their_own_and_what_a_dead_process_held_ends() {
     let held =
         "INSERT INTO budget_reservations SELECT gen_random_uuid(), tenant_id, id, 500, 0, now(), now() + interval '1 h'
                 FROM users WHERE id = $1::uuid";
-    assert_eq!(db.execute(held, &[&id_of(&other).await]).await, 1, "its process died");
+    assert_eq!(db.execute(held, &[&id_of(&other).await]).await, 1, "the reservation of a process that died");
     let path = format!("/v1/conversations/{of_other}/chat");
     assert_eq!(other.post(&path, &question()).await.header("retry-after"), Some("10"));
     db.execute("UPDATE budget_reservations SET expires_at = now()", &[]).await;
     other.post(&path, &question()).await.expect(200);
-    assert_eq!(db.count("SELECT count(*) FROM budget_reservations", &[]).await, 0, "swept and settled");
+    assert_eq!(
+        db.count("SELECT count(*) FROM budget_reservations", &[]).await,
+        0,
+        "expired reservations are deleted, the turn's own is released"
+    );
 }
 
 #[tokio::test]
@@ -144,7 +148,7 @@ async fn chat_search_and_ingestion_are_on_record_with_their_provenance() {
     let row = db.rows(all, &[]).await.pop().expect("a row");
     let me = id_of(&user).await;
     assert_eq!((&row["operation"], &row["user_id"]), (&json!("embeddings"), &json!(me)));
-    assert_eq!(row["request_id"].as_str(), found.header("x-request-id"), "as the audit log has it");
+    assert_eq!(row["request_id"].as_str(), found.header("x-request-id"), "the same request id as in the audit log");
 
     let conversation = user.conversation().await;
     let path = format!("/v1/conversations/{conversation}/chat");
@@ -154,7 +158,7 @@ async fn chat_search_and_ingestion_are_on_record_with_their_provenance() {
     let rows = db.rows(all, &[]).await;
     let of_turn: Vec<_> = rows.iter().filter(|row| row["conversation_id"] == json!(conversation)).collect();
     let operations: Vec<_> = of_turn.iter().map(|row| row["operation"].as_str().unwrap_or_default()).collect();
-    assert_eq!(operations, ["embeddings", "chat"], "its search and its answer");
+    assert_eq!(operations, ["embeddings", "chat"], "the embedding of its search, and its answer");
     let chat = of_turn[1];
     assert_eq!((&chat["user_id"], &chat["run_id"]), (&json!(me), &answer["run_id"]));
     assert_eq!((&chat["model"], &chat["tier"], &chat["metered"]), (&json!(SERVED), &json!("fast"), &json!(true)));
@@ -171,7 +175,7 @@ async fn chat_search_and_ingestion_are_on_record_with_their_provenance() {
     assert_eq!((&row["status"], &row["operation"], &row["estimated"]), (&json!("error"), &json!("chat"), &json!(true)));
     assert!(row["error"].is_string() && row["input_tokens"].as_i64() > Some(100), "{row}");
 
-    // What was spent outlives the conversation, and is nobody else's.
+    // The ledger outlives the conversation, and other users do not see it.
     assert_eq!(user.delete(&format!("/v1/conversations/{conversation}")).await.status, 204);
     let own = user.get("/v1/usage?group_by=operation").await.expect(200);
     let calls = |usage: &Value, key: &str| {
@@ -190,8 +194,7 @@ async fn chat_search_and_ingestion_are_on_record_with_their_provenance() {
     app.as_admin(A).get("/v1/usage?from=2026-01-01&to=2027-06-01").await.problem(422, "validation");
 }
 
-/// Where the first choice of a tier fails, the ledger says so, with the price of what served; and a budget of cost
-/// ends.
+/// The ledger records a fallback with the price of the backend that served, and a cost budget is enforced.
 #[tokio::test]
 async fn a_fallback_and_its_cost_are_on_record_and_a_budget_of_cost_ends() {
     let first = ModelServer::start((0..8).map(|_| Reply::Fail(503))).await;
@@ -235,7 +238,7 @@ async fn a_fallback_and_its_cost_are_on_record_and_a_budget_of_cost_ends() {
     user.post(&path, &question()).await.expect(200);
 }
 
-/// A token for what it may read, and for nothing else.
+/// A token needs the scope `usage:read`.
 #[tokio::test]
 async fn a_token_reads_usage_within_its_scope() {
     let app = App::shared().await;

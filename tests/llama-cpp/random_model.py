@@ -1,4 +1,4 @@
-"""Writes a language model of random weights: it says nothing, but a real server loads it and streams what it says."""
+"""Writes a language model with random weights: its text is meaningless, but a real server can load and stream it."""
 
 import sys
 

@@ -1,5 +1,5 @@
-// A certified OpenID provider (npm oidc-provider) as a plant's identity provider: authorization code with PKCE, JWT access
-// tokens for our API, a key that can be rotated. `POST /control/rotate` replaces the key.
+// A certified OpenID provider (npm oidc-provider) in the role of a plant's identity provider: authorization code flow
+// with PKCE, JWT access tokens for the platform's API, and a signing key that `POST /control/rotate` replaces.
 // node provider.mjs DIR, with the packages of package-lock.json in DIR, prints its issuer once it serves.
 import { generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:http";
@@ -11,7 +11,7 @@ const { Provider } = await import(pathToFileURL(join(packages, "oidc-provider", 
 
 const AUDIENCE = "api://plant-agent-platform";
 
-// What each user's access tokens say beside the standard claims. auth_time is taken from the code that they come from.
+// Claims of each user's access tokens besides the standard ones. auth_time is that of the authorization code.
 const USERS = {
   alice: () => ({ roles: ["PlatformUser"], extension_PlatformTenantId: "plant-a" }),
   boss: () => ({ roles: ["PlatformAdmin"], extension_PlatformTenantId: "plant-b" }),

@@ -1,6 +1,7 @@
 """Drives OpenAI's own client, unmodified, against the platform: python client.py SCENARIO BASE_URL API_KEY.
 
-Each function is a scenario of tests/it/openai.rs, which plays the model behind the platform. What is wrong is raised.
+Each function is a scenario of tests/it/openai_sdk.rs, which scripts the model behind the platform. A wrong response
+raises an exception.
 """
 
 import asyncio
@@ -46,7 +47,7 @@ def check_annotation(text, annotation):
 
 
 def assistant(client):
-    """A document question, whole and streamed; the conversation goes on."""
+    """A question about documents, not streamed and streamed, in one conversation."""
     models = client.models.list().data
     assert [model.id for model in models if model.id in IDS] == IDS, models
     assert client.models.retrieve("auto").owned_by == "platform"
@@ -94,7 +95,7 @@ def assistant(client):
 
 
 def tools(client):
-    """The model wants a tool, the client calls it, the model goes on; then the same in a stream."""
+    """The model calls a tool, the client runs it and sends the result; then the same in a stream."""
     messages = [{"role": "system", "content": "You read tags."}] + user("What is the pressure at P-101?")
     answer = client.chat.completions.create(
         model="fast", messages=messages, tools=[TOOL], tool_choice="auto", temperature=0.2, seed=7
@@ -118,7 +119,7 @@ def tools(client):
 
 
 def errors(client):
-    """Each failure raises the class that its users catch."""
+    """Each failure raises the documented exception class."""
     stranger = OpenAI(base_url=client.base_url, api_key="sk-nobody", max_retries=0)
     fails_with(openai.AuthenticationError, stranger.models.list, 401, "invalid_api_key")
     ask = client.chat.completions.create
@@ -134,7 +135,7 @@ def errors(client):
     fails_with(openai.NotFoundError, lambda: ask(model="auto", messages=user("Hi"), extra_headers=nowhere), 404)
     fails_with(openai.BadRequestError, lambda: client.embeddings.create(model="embed", input=[[1, 2]]), 400)
 
-    # The model's server refuses the request, then is down, then breaks off in the middle.
+    # The model server refuses the request, then is down, then interrupts its answer.
     refused = lambda: ask(model="fast-direct", messages=user("Hi"), stream=True)
     fails_with(openai.BadRequestError, refused, 400, "model_refused")
     fails_with(openai.InternalServerError, lambda: ask(model="fast-direct", messages=user("Hi"), stream=True), 503)
@@ -151,7 +152,7 @@ def errors(client):
 
 
 def limits(client):
-    """More requests than the limit."""
+    """Sends more requests than the rate limit allows."""
 
     def many():
         for _ in range(500):
@@ -162,11 +163,11 @@ def limits(client):
 
 
 def embeddings(client):
-    """The client asks for base64 and decodes it; asked for floats, the vectors are the same."""
+    """The vectors are the same whether the client requests base64, its default, or floats."""
     texts = ["mechanical seal", "strainer"]
     packed = client.embeddings.create(model="embed", input=texts)
     plain = client.embeddings.create(model="embed", input=texts, encoding_format="float")
-    # As 32-bit floats, which is what they are: JSON has their shortest digits.
+    # Compared as 32-bit floats, because JSON has only their shortest decimal form.
     numbers = lambda vectors: [array("f", vector.embedding) for vector in vectors.data]
     assert numbers(packed) == numbers(plain)
     assert [vector.index for vector in plain.data] == [0, 1] and plain.model == "embed", plain
@@ -180,7 +181,7 @@ def embeddings(client):
 
 
 def concurrent(client):
-    """The client for asyncio, several answers at once."""
+    """Several concurrent answers with the asyncio client."""
 
     async def ask():
         async with AsyncOpenAI(base_url=client.base_url, api_key=client.api_key, max_retries=0) as others:

@@ -103,7 +103,7 @@ pub struct Database {
     _shared_lock: Option<File>,
 }
 
-/// When dropped, waits for other commands that use the server that this command started and will stop.
+/// When dropped, waits until no other command uses the server, so that this command can stop it.
 struct BorrowerWait(DataDir);
 
 impl Drop for BorrowerWait {

@@ -12,8 +12,8 @@ use crate::token::{self, Bearer, Role};
 const BEARER: Bearer<'static> = Bearer { tenant: "demo-plant", user: "tunde", role: Role::User, ttl: "12h" };
 const QUESTION: &str = "What torque do the casing tie bolts of P-101A get?";
 
-/// Seeds the sample plant, waits for its documents, asks the question, and prints address, token and next command. If
-/// the question is not answered, that is reported but is not an error.
+/// Seeds the sample plant, waits for its documents, asks the question, and prints address, token and next command. An
+/// unanswered question is reported but is not an error.
 ///
 /// # Errors
 /// If the server rejects the plant, its documents or the token.

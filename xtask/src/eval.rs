@@ -68,10 +68,10 @@ impl Args {
     }
 }
 
-/// Runs an evaluation; the exit code tells whether it reached its floor.
+/// Runs an evaluation. The exit code tells whether every metric reached its minimum (`--floor`).
 ///
 /// # Errors
-/// If something that it needs cannot be provisioned.
+/// If a dependency cannot be provisioned.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let mut selector = args.selector.clone();
     let _temporary_dir = use_temporary_dir(&mut selector, interrupt)?;
@@ -138,6 +138,6 @@ mod tests {
         let mut command = Command::new("server");
         arguments(&mut command, &Args::parse_from(["eval"])).unwrap();
         let file = command.get_args().next().map(PathBuf::from).unwrap();
-        assert!(file.is_file(), "{} is not there", file.display());
+        assert!(file.is_file(), "{} does not exist", file.display());
     }
 }

@@ -52,7 +52,7 @@ impl Platform {
     /// is written to the lock file.
     ///
     /// # Errors
-    /// If something that it needs is missing or does not start.
+    /// If a dependency is missing or does not start.
     pub fn attach(selector: &PlatformSelector, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
         let data = DataDir::open(selector.data_dir.as_deref())?;
         let state = State::load_or_create(data.path())?;

@@ -36,7 +36,7 @@ pub struct Args {
 /// Runs schemathesis as viewer, user and admin, and fails if any of the runs finds a failure.
 ///
 /// # Errors
-/// If something that it needs cannot be provisioned, or the server stops.
+/// If a dependency cannot be provisioned, or the server stops.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let schemathesis = provision(interrupt)?;
     let dir = pg::temporary_dir(&Programs::provision(interrupt)?)?;

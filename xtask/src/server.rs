@@ -241,7 +241,7 @@ mod tests {
         let mut sleeper = proc::spawn(Command::new("sleep").arg("600")).unwrap();
         fs::write(&pid_file, sleeper.id().to_string()).unwrap();
         stop_leftover(&pid_file).unwrap();
-        assert!(sleeper.try_wait().unwrap().is_none(), "a stranger's process was stopped");
+        assert!(sleeper.try_wait().unwrap().is_none(), "an unrelated process was stopped");
         assert!(!pid_file.exists());
         sleeper.kill().unwrap();
         sleeper.wait().unwrap();

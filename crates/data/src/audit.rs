@@ -1,8 +1,8 @@
 //! The audit log: the application's role appends rows, the auditor's role reads them.
 //!
-//! The submodules protect the log against tampering: [`keep`] adds rows to a hash chain per tenant, [`signature`] signs
-//! checkpoints of the chain, [`verify`] and [`walk`] check it, [`export`] exports it, and [`mod@retire`] deletes rows
-//! past their retention period.
+//! The submodules protect the log against tampering: [`maintenance`] adds rows to a hash chain per tenant,
+//! [`signature`] signs checkpoints of the chain, [`verify`] and [`chain_verifier`] check it, [`export`] exports it, and
+//! [`mod@purge`] deletes rows past their retention period.
 
 pub(crate) mod export;
 pub(crate) mod instance;

@@ -250,8 +250,8 @@ async fn find(connection: &mut PgConnection, id: TenantId) -> Result<Option<Tena
     TENANT.query().bind(id.to_string()).fetch_optional(connection).await
 }
 
-/// Appends a change of a tenant to that tenant's audit log and commits both. `states` is the tenant before and after;
-/// `None`, if there is no such tenant, rolls back.
+/// Appends a change of a tenant to that tenant's audit log and commits both. `before_and_after` is the tenant before
+/// and after the change; `None` (there is no such tenant) rolls back.
 async fn commit_tenant_change(
     mut tx: Transaction<'static, Postgres>,
     by: &ChangedBy,

@@ -37,7 +37,7 @@ impl SetupError {
 }
 
 /// Converts a `sqlx` error into a [`StoreError`] that names the activity:
-/// `.map_err(failed("reading a document"))`.
+/// `.map_err(store_error("reading a document"))`.
 pub(crate) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| {
         if is_unavailable(&error) {

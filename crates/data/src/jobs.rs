@@ -217,8 +217,8 @@ impl PgJobQueue {
         Ok(())
     }
 
-    /// Waits for a notification until `end`, and then wakes all other waiters, which may want another kind of job. If
-    /// listening fails, sleeps until `end`, so that the caller polls.
+    /// Waits for a notification until `deadline`, and then wakes all other waiters, which may want another kind of job.
+    /// If listening fails, sleeps until `deadline`, so that the caller polls.
     async fn listen_until(&self, end: Instant) {
         match timeout_at(end, self.next_notification()).await {
             Ok(Ok(())) => self.notified.notify_waiters(),

@@ -143,7 +143,7 @@ impl From<SumsRow> for GroupUsage {
     }
 }
 
-/// Truncates to `max` characters and removes U+0000, which PostgreSQL cannot store.
+/// Truncates to `max_chars` characters and removes U+0000, which PostgreSQL cannot store.
 fn truncate(text: &str, max: usize) -> String {
     text.chars().filter(|c| *c != '\0').take(max).collect()
 }

@@ -45,7 +45,7 @@ pub struct PoolSettings {
     pub acquire_timeout: Duration,
     /// The server cancels a statement that runs for longer than this.
     pub statement_timeout: Duration,
-    /// Id of this process; stored with each audit row that it writes. See [`crate::audit::Instance`].
+    /// Id of this process; stored with each audit row that it writes. See [`crate::audit::LivenessLock`].
     pub instance: Option<Uuid>,
 }
 
@@ -111,7 +111,7 @@ impl Database {
         self.pool.close().await;
     }
 
-    /// Acquires a connection for a single statement outside a transaction. `doing` completes "the database is not
+    /// Acquires a connection for a single statement outside a transaction. `activity` completes "the database is not
     /// available while …".
     pub(crate) async fn acquire(&self, doing: &'static str) -> Result<PoolConnection<Postgres>, StoreError> {
         self.pool.acquire().await.map_err(failed(doing))

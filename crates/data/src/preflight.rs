@@ -27,7 +27,8 @@ pub struct Roles<'a> {
 /// Checks the server, the migrations and the rights of all roles.
 ///
 /// # Errors
-/// [`SetupError::Unfit`] with all problems found, each as a full sentence; [`SetupError::Database`] if a query fails.
+/// [`SetupError::Unsupported`] with all problems found, each as a full sentence; [`SetupError::Database`] if a query
+/// fails.
 pub async fn check(roles: Roles<'_>) -> Result<(), SetupError> {
     let mut problems = Vec::new();
     for (database, part) in
@@ -71,7 +72,7 @@ impl PoolUser {
         }
     }
 
-    /// Whether the role of this part may have `right` on `table`. The application may have every right that row-level
+    /// Whether the pool's role may have `right` on `table`. The application may have every right that row-level
     /// security limits, so not TRUNCATE; on the audit log, it may only insert.
     fn is_allowed(self, table: &str, right: &str) -> bool {
         match self {

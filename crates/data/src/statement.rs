@@ -12,7 +12,7 @@ use sqlx::{Encode, FromRow, PgConnection, Postgres, SqlSafeStr, Type};
 use std::marker::PhantomData;
 use tracing::{Instrument as _, Span, field};
 
-/// The database login that runs a statement.
+/// The database role that runs a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Login {
     /// The API server's role.
@@ -21,7 +21,7 @@ pub enum Login {
     Worker,
     /// The role that reads the audit log.
     Auditor,
-    /// The migration login, after it has switched to the role that owns the tables.
+    /// The role that owns the tables, to which the login that applies migrations switches.
     Owner,
 }
 
@@ -102,7 +102,7 @@ impl<R> Clone for Statement<R> {
 impl<R> Copy for Statement<R> {}
 
 impl<R> Statement<R> {
-    /// Declares a statement on `table`. `doing` completes "the database failed while …".
+    /// Declares a statement on `table`. `activity` completes "the database failed while …".
     const fn new(operation: &'static str, table: &'static str, doing: &'static str, sql: &'static str) -> Self {
         Self { sql, operation, target: table, is_function: false, doing, login: Login::App, record: PhantomData }
     }
@@ -128,7 +128,7 @@ impl<R> Statement<R> {
         Self { is_function: true, ..Self::new("SELECT", function, doing, sql) }
     }
 
-    /// Sets the login that runs the statement. The default is [`Login::App`].
+    /// Sets the role that runs the statement. The default is [`DbRole::App`].
     pub(crate) const fn run_by(self, login: Login) -> Self {
         Self { login, ..self }
     }
@@ -182,7 +182,7 @@ pub struct StatementInfo {
     pub sql: &'static str,
     /// What the statement does, as used in error messages: completes "the database failed while …".
     pub doing: &'static str,
-    /// The login that runs the statement.
+    /// The role that runs the statement.
     pub login: Login,
     /// Returns the result columns that are read.
     pub fields: fn() -> Vec<Field>,

@@ -1,4 +1,4 @@
-//! Gives each test its own migrated database, with a login for each role.
+//! Gives each test its own migrated database, with login roles for the application, the worker and the auditor.
 //!
 //! `PLATFORM_TEST_DATABASE_URL` is the URL of a superuser of a throw-away cluster; `cargo xtask test` provides one. The
 //! first test migrates a template database, and every test works on a copy of it.
@@ -15,7 +15,7 @@ const PASSWORD: &str = "test";
 /// Advisory lock key ("plat" in ASCII) that serializes the creation of the template.
 const TEMPLATE_LOCK: i64 = 0x706c_6174;
 
-/// Any error while a test is being set up.
+/// Any error of a test's setup or statements.
 pub type TestError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A database for one test. Dropping the value drops the database; errors of that are ignored.
@@ -88,7 +88,7 @@ impl TestDb {
     /// Creates a connection pool of the worker's role.
     ///
     /// # Errors
-    /// As [`Self::app`].
+    /// As [`Self::app_pool`].
     pub fn worker(&self) -> Result<Database, TestError> {
         connections(&self.worker_url())
     }
@@ -96,7 +96,7 @@ impl TestDb {
     /// Creates a connection pool of the auditor's role.
     ///
     /// # Errors
-    /// As [`Self::app`].
+    /// As [`Self::app_pool`].
     pub fn auditor(&self) -> Result<Database, TestError> {
         connections(&self.auditor_url())
     }

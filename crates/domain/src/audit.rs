@@ -31,7 +31,7 @@ impl EventType {
     pub const TOOL_INVOCATION: Self = Self("tool.invocation");
     /// A document was ingested.
     pub const DOC_INGESTION: Self = Self("doc.ingestion");
-    /// The operator removed old rows from the audit log.
+    /// The operator purged old rows from the audit log.
     pub const AUDIT_RETIRED: Self = Self("audit.retired");
     /// A process of the platform started. The row's metadata contains a keyed hash of the configuration, so that
     /// configuration changes are visible.

@@ -102,7 +102,7 @@ impl Money {
     /// The amount in currency units.
     #[must_use]
     pub fn units(self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "what is above 2^53 millionths is no amount that anybody reads")]
+        #[expect(clippy::cast_precision_loss, reason = "amounts above 2^53 millionths do not occur in practice")]
         let micros = self.0.0 as f64;
         micros / f64::from(Self::MICROS)
     }
@@ -321,7 +321,7 @@ mod tests {
         let ReserveOutcome::Reserved { amount, .. } =
             LIMITED.grant(&reservation(amount(10, 1), amount(600, 90)), spending)
         else {
-            panic!("something is left")
+            panic!("the budget is not exhausted")
         };
         assert_eq!(amount, Amount { tokens: 250, cost: MicroCost(50) });
     }
@@ -351,17 +351,17 @@ mod tests {
             LIMITED.exceeds_soft_limit(BudgetLimit::TenantTokens, &spending)
         };
         assert!(!passed(799) && passed(800));
-        assert!(!LIMITED.exceeds_soft_limit(BudgetLimit::UserCost, &Spending::default()), "what is not limited");
+        assert!(!LIMITED.exceeds_soft_limit(BudgetLimit::UserCost, &Spending::default()), "no limit is set");
     }
 
     #[test]
     fn periods_end_with_the_day_and_the_month() {
-        let now: Timestamp = "2026-12-31T23:59:59Z".parse().expect("a moment");
-        let next: Timestamp = "2027-01-01T00:00:00Z".parse().expect("a moment");
+        let now: Timestamp = "2026-12-31T23:59:59Z".parse().expect("a timestamp");
+        let next: Timestamp = "2027-01-01T00:00:00Z".parse().expect("a timestamp");
         assert_eq!(BudgetLimit::UserTokens.period_ends(now), next);
         assert_eq!(BudgetLimit::TenantCost.period_ends(now), next);
         assert_eq!(BudgetLimit::TenantCost.period_begins(now).to_string(), "2026-12-01");
-        let now: Timestamp = "2028-02-29T00:00:00Z".parse().expect("a moment");
+        let now: Timestamp = "2028-02-29T00:00:00Z".parse().expect("a timestamp");
         assert_eq!(BudgetLimit::UserCost.period_ends(now).to_string(), "2028-03-01 00:00:00 UTC");
     }
 

@@ -181,7 +181,7 @@ impl Sources {
 /// Changes to a conversation by its client. A field that is `None` is left unchanged.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct ConversationPatch {
-    /// New title; the inner `None` removes it.
+    /// New title of the conversation.
     pub title: Option<String>,
     /// New default tier.
     pub model: Option<ModelChoice>,

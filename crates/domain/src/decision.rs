@@ -48,7 +48,7 @@ pub struct Step {
 pub enum Verdict {
     /// The request may proceed.
     Allowed,
-    /// The user or the tenant is deactivated: every request is refused.
+    /// The caller is not admitted at all: the token is not accepted, or the user or the tenant is deactivated.
     Refused {
         /// The stable code that is returned to the caller.
         code: RefusalCode,

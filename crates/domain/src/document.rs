@@ -159,7 +159,7 @@ pub struct NewDocument {
 pub struct DocumentPatch {
     /// New title; a later ingestion does not overwrite it.
     pub title: Option<String>,
-    /// New kind of document; the inner `None` removes it.
+    /// New kind of document: procedure, manual, report, …
     pub doc_type: Option<String>,
     /// New tags; they replace all old ones.
     pub tags: Option<Vec<String>>,

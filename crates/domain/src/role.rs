@@ -57,11 +57,11 @@ macro_rules! string_enum {
 pub(crate) use string_enum;
 
 string_enum! {
-    /// A user's role within a tenant, in ascending order, so that `role >= min_role` works.
+    /// A user's role within a tenant, weakest first, so that roles can be compared: `role >= Role::User`.
     Role {
         /// Read access: chat, search, documents up to `internal`.
         Viewer = "viewer",
-        /// Uploads documents too, and sees up to `restricted` unless the tenant sets less.
+        /// Also uploads documents, and sees up to `restricted` unless the tenant sets a lower class.
         User = "user",
         /// Administers the tenant: users, documents, audit log.
         Admin = "admin",

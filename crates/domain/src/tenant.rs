@@ -96,7 +96,7 @@ impl TenantSettings {
     }
 
     /// Highest classification that `role` may see. Viewers see at most `internal`, users at most `restricted` unless
-    /// the tenant sets less, and admins everything.
+    /// the tenant sets a lower class, and admins everything.
     #[must_use]
     pub fn clearance(&self, role: Role) -> Classification {
         match role {

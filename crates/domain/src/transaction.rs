@@ -11,7 +11,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Holds the gate's transaction while nobody works in it. Clones share it.
+/// Holds the gate's transaction while it is not in use. Clones share it.
 #[derive(Clone, Default)]
 pub struct SharedTransaction(Arc<Mutex<State>>);
 
@@ -35,7 +35,7 @@ impl SharedTransaction {
         Self(Arc::new(Mutex::new(State { open: None, is_committed: true })))
     }
 
-    /// Takes the transaction, unless somebody works in it, or rolled it back, or committed it.
+    /// Takes the transaction; `None` if it is in use, or was rolled back or committed.
     #[must_use]
     pub fn take(&self) -> Option<Box<dyn TenantTx>> {
         self.lock().open.take()

@@ -21,7 +21,7 @@ pub(crate) fn clean(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// Returns whether `c` is a Unicode control of the text direction, which can make `fdp.exe` look like `exe.pdf`.
+/// Returns whether `c` is a Unicode control character for text direction, which can make `fdp.exe` look like `exe.pdf`.
 fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
 
-/// Computes the digest. Clones share the result, so a clone returns it once the original is finished.
+/// Computes the digest of a form. Clones share the result, so a clone returns it once the original has finished.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FormDigest {
     form: Sha256,

@@ -51,7 +51,7 @@ mod rate_limit;
 mod readiness;
 mod request_info;
 mod router;
-#[expect(unused_qualifications, reason = "utoipa's macros qualify names that need it not")]
+#[expect(unused_qualifications, reason = "utoipa's macros qualify names unnecessarily")]
 mod routes;
 mod run_reference;
 pub mod serve;

@@ -57,9 +57,9 @@ pub(crate) async fn open(request: Request, digest: Option<FormDigest>) -> Result
     Ok(FormReader { multipart, progress: ReadProgress { consumed, digest } })
 }
 
-/// Turns a form into an upload. The body is read only when the upload's bytes are.
+/// Converts a form to an upload. The body is read only as the consumer reads the upload's bytes.
 ///
-/// An invalid field ends the bytes; `Upload::form` then has the error.
+/// An invalid field ends the byte stream; `Upload::form` then returns the error.
 pub(crate) fn upload(reader: FormReader, max_bytes: u64) -> Upload {
     let (sender, receiver) = oneshot::channel();
     Upload { bytes: file_bytes(reader, max_bytes, sender), form: form_result(receiver) }
@@ -155,7 +155,7 @@ fn file_bytes(reader: FormReader, max_bytes: u64, sender: FormSender) -> ByteStr
     })
 }
 
-/// Why a form cannot be read.
+/// Reason why a form cannot be read.
 enum FormError {
     /// A field is invalid.
     Field(FieldError),

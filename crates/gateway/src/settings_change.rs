@@ -60,8 +60,10 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
 
 /// Validation of a well-formed value in a change.
 trait Validate {
+    /// Checks the value of the field at `pointer` (RFC 6901).
+    ///
     /// # Errors
-    /// The field at or below `pointer` (RFC 6901) that is not allowed.
+    /// If the field, or one below it, is not allowed; the error names that field.
     fn validate(&self, _pointer: &str) -> Result<(), ApiError> {
         Ok(())
     }

@@ -8,7 +8,7 @@ pub(crate) fn tokens(text: &str) -> usize {
     text.chars().map(|c| token_cost(c, &mut run)).sum()
 }
 
-/// Returns the longest prefix of `text` that has at most `limit` tokens according to [`tokens`].
+/// Returns the longest prefix of `text` that has at most `max_tokens` tokens according to [`tokens`].
 pub(crate) fn truncate(text: &str, limit: usize) -> &str {
     let (mut run, mut total) = (0, 0);
     for (at, c) in text.char_indices() {
@@ -20,7 +20,7 @@ pub(crate) fn truncate(text: &str, limit: usize) -> &str {
     text
 }
 
-/// Number of tokens that `c` adds; `run` is the number of consecutive letters so far and is updated.
+/// Number of tokens that `c` adds; `letter_run` is the number of consecutive letters so far and is updated.
 fn token_cost(c: char, run: &mut usize) -> usize {
     if !c.is_ascii_alphabetic() {
         *run = 0;

@@ -193,7 +193,7 @@ impl ModelMetrics {
         self.first_chunk.with_label_values(&labels).observe(took.as_secs_f64());
     }
 
-    /// Records the average time per chunk; `took` is the total time of the `chunks` chunks after the first.
+    /// Records the average time per chunk; `duration` is the total time of the `chunks` chunks after the first.
     pub(crate) fn further_chunks(&self, call: CallLabels<'_>, took: Duration, chunks: u32) {
         if chunks > 0 {
             let labels = [call.operation.as_str(), call.provider, call.model];

@@ -112,7 +112,7 @@ impl Platform {
         })
     }
 
-    /// The HTTP router over the gate.
+    /// Builds the HTTP router in front of the gate.
     ///
     /// # Errors
     /// If the metrics cannot be registered, or `REDIS_URL` is not valid.
@@ -181,7 +181,7 @@ impl Platform {
         self.close_after(async {}).await;
     }
 
-    /// Waits for the background tasks, then for `last`, and closes the connection pools.
+    /// Waits for the background tasks, then for `final_task`, and closes the connection pools.
     pub async fn close_after(self, last: impl Future<Output = ()>) {
         self.tasks.close();
         self.tasks.wait().await;

@@ -10,7 +10,7 @@ use runtime::access_tokens::AccessTokenService;
 use runtime::tenant_mappings::TenantMappingService;
 use std::sync::Arc;
 
-/// Maximum number of refusals per minute that tell a deactivated user why.
+/// Maximum number of refusals per minute for which a known user gets the reason in the response.
 const REFUSALS_PER_MINUTE: u32 = 60;
 
 /// Builds the service for personal access tokens.

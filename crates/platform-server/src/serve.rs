@@ -55,7 +55,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let router = platform.edge(&settings, &metrics).await?;
     let queue_metrics = QueueMetrics::register(&metrics)?;
     let serving = TaskTracker::new();
-    // The audit keeper stops last, so that it seals what the other tasks write while they shut down.
+    // Audit maintenance stops last, so that it seals the rows that the other tasks write while they shut down.
     let (keeper_tasks, stop_keeper) = (TaskTracker::new(), CancellationToken::new());
     keeper_tasks.spawn(keeper.run(stop_keeper.clone()));
     watch_backends(backends, &serving, &stop);
@@ -121,7 +121,7 @@ fn start_record(settings: &Settings, service: ServiceType) -> Result<serde_json:
     Ok(json!({ "version": version, "service": service, "configuration": configuration }))
 }
 
-/// Shuts down. Runs `last_seal` after the last audit record is written and before the database connections close.
+/// Shuts down. Runs `final_seal` after the last audit record is written and before the database connections close.
 async fn drain(platform: Platform, serving: &TaskTracker, grace: Duration, last_seal: impl Future<Output = ()>) {
     tracing::info!(grace_s = grace.as_secs(), "draining");
     platform.readiness.drain();

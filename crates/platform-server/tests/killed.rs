@@ -162,7 +162,7 @@ async fn a_program_killed_at_any_moment_leaves_no_operation_open_and_loses_nothi
     assert_one_outcome_per_intent(&mut connection).await;
     server.kill();
     let command = AuditCommand::Verify { export: None, checkpoints: None, public_key: Vec::new() };
-    audit::run(command, &deployment.settings).await.expect("the audit log holds");
+    audit::run(command, &deployment.settings).await.expect("the audit log is intact");
 }
 
 async fn count(connection: &mut PgConnection, sql: &'static str) -> i64 {

@@ -164,7 +164,7 @@ async fn a_user_with_a_question(
     Ok((ada, command))
 }
 
-/// Does what the policy gate does in the platform: stores the intent row and then grants the permit.
+/// Stands in for the policy gate: inserts the intent row and then authorizes the command.
 async fn grant(
     store: &MemoryStore,
     ids: &SequentialIds,

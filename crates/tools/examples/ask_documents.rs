@@ -40,7 +40,7 @@ use tools::retrieval::{HybridSearch, RetrievalParams};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// The in-memory counterparts of what the platform composes at startup.
+/// In-memory versions of the services that the platform composes at startup.
 struct Parts {
     memory: MemoryStore,
     ports: IngestPorts,

@@ -75,7 +75,8 @@ fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-/// Repeats the pages of a file, each with its own copy of the content streams, until the file has `pages` pages.
+/// Writes a PDF that repeats the pages of another, each with its own copy of the content streams, until it has at least
+/// `pages` pages.
 fn write_volume(from: &Path, pages: usize, to: &Path) -> Result<(), Box<dyn Error>> {
     let mut pdf = Document::load(from)?;
     let originals: Vec<ObjectId> = pdf.get_pages().into_values().collect();

@@ -155,7 +155,7 @@ fn = ('<?xml version="1.0" encoding="UTF-8"?><w:footnotes %s><w:footnote w:type=
 part = Part(PackURI("/word/footnotes.xml"),"application/vnd.openxmlformats-officedocument.wordprocessingml.footnotes+xml",fn,d.part.package)
 d.part.relate_to(part,"http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes")
 d.save(P("features.docx"))
-# bomb: a document part of 300 MB of spaces
+# bomb: a document part of 60 MB of spaces
 z = zipfile.ZipFile(P("bomb.docx"),"w",zipfile.ZIP_DEFLATED,compresslevel=9)
 z.writestr("[Content_Types].xml",'<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>')
 z.writestr("word/document.xml", "<w:document xmlns:w='w'><w:body>"+" "*(60<<20)+"</w:body></w:document>"); z.close()

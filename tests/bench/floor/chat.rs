@@ -1,4 +1,4 @@
-//! A chat turn in two commits: one before the model is called, with the audit intent, and one after the answer.
+//! A chat turn with two commits: one with the audit intent before the model is called, and one after the answer.
 
 use super::connections::Step;
 use super::identity::active_user;
@@ -32,7 +32,7 @@ struct Turn {
     user: Uuid,
     conversation: Uuid,
     intent: Uuid,
-    /// Position of the question in the conversation.
+    /// Sequence number of the question in the conversation.
     seq: i64,
     began: Instant,
 }
@@ -55,14 +55,14 @@ pub async fn chat(
     Ok(([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response())
 }
 
-/// What the first transaction stored and read.
+/// The result of the first transaction.
 struct Recorded {
     turn: Turn,
     history: Vec<Row>,
     memories: Vec<Row>,
 }
 
-/// The first transaction: standing, audit intent, history, memories, the user's message.
+/// The first transaction: checks the user, inserts audit intent and message, and reads history and memories.
 async fn record(floor: &Floor, conversation: Uuid, headers: &HeaderMap, message: &str) -> Result<Recorded> {
     let began = Instant::now();
     let who = floor.verifier.verify(headers)?;
@@ -132,7 +132,7 @@ fn prompt(recorded: &Recorded, passages: &[Row], message: &str) -> Vec<Value> {
     prompt
 }
 
-/// Passes the tokens on, one write per frame of the model server, and stores the answer before the last event.
+/// Forwards the tokens, one write per frame of the model server, and stores the answer before the last event.
 fn events(
     floor: Arc<Floor>,
     turn: Turn,
@@ -179,13 +179,13 @@ struct Delta<'a> {
     content: Option<Cow<'a, str>>,
 }
 
-/// The piece of the answer in a frame, if it has one.
+/// Returns the piece of the answer in a frame, if it has one.
 fn delta(frame: &[u8]) -> Option<String> {
     let frame: Frame<'_> = serde_json::from_slice(frame.strip_prefix(b"data: ")?).ok()?;
     Some(frame.choices.into_iter().next()?.delta.content?.into_owned())
 }
 
-/// The second transaction: the answer, the audit outcome, the ledger's row.
+/// The second transaction: inserts the answer, the audit outcome and the ledger row.
 async fn finish(floor: &Floor, turn: &Turn, text: &str, tokens: i32) -> Result<()> {
     let taken = floor.connections.take().await?;
     let connection = taken.get()?;

@@ -1,5 +1,5 @@
-//! Sixteen connections, as many as the platform has by default, with their prepared statements. The statements of a
-//! transaction are sent without waiting for answers in between (pipelining), so a transaction is one round trip.
+//! A pool of sixteen connections, the platform's default, with their prepared statements. The statements of a
+//! transaction are pipelined (sent without waiting for the results in between), so a transaction is one round trip.
 
 use super::statements::Statements;
 use anyhow::{Context as _, Result};
@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 const CONNECTIONS: usize = 16;
 
-/// The connections that are free, and a permit for each.
+/// The idle connections, and a permit for each connection.
 pub struct Connections {
     free: Mutex<Vec<Connection>>,
     permits: Semaphore,
@@ -60,7 +60,7 @@ impl Connections {
         Ok(Self { free: Mutex::new(free), permits: Semaphore::new(CONNECTIONS), _tasks: tasks })
     }
 
-    /// A free connection, as soon as there is one.
+    /// Waits for an idle connection.
     pub async fn take(&self) -> Result<Taken<'_>> {
         let permit = self.permits.acquire().await?;
         let connection = self.free.lock().ok().and_then(|mut free| free.pop()).context("no free connection")?;
@@ -68,7 +68,7 @@ impl Connections {
     }
 }
 
-/// A connection that goes back when it is dropped.
+/// A connection that returns to the pool when it is dropped.
 pub struct Taken<'a> {
     connection: Option<Connection>,
     home: &'a Connections,
@@ -76,7 +76,7 @@ pub struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// The connection, until it goes back.
+    /// The connection, which is there until the drop.
     pub fn get(&self) -> Result<&Connection> {
         self.connection.as_ref().context("the connection went back")
     }

@@ -1,4 +1,4 @@
-//! Who calls: RS256 verification, and the user's row with the standing of user and tenant.
+//! Authentication: RS256 verification, and the user's row with the state of user and tenant.
 
 use super::FloorArgs;
 use anyhow::{Context as _, Result, bail};
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// Verifies tokens and knows the tenants.
+/// Verifies tokens and maps their tenant claim to a tenant.
 pub struct Verifier {
     key: DecodingKey,
     validation: Validation,
@@ -18,7 +18,7 @@ pub struct Verifier {
     tenants: HashMap<String, Uuid>,
 }
 
-/// What a verified token says.
+/// The identity in a verified token.
 pub struct Identity<'a> {
     pub tenant: Uuid,
     pub issuer: &'a str,
@@ -56,7 +56,7 @@ impl Verifier {
     }
 }
 
-/// The id of the active user in the row of the statement `member`.
+/// Returns the user's id from the row of the statement `membership`; an error if user or tenant is not active.
 pub fn active_user(rows: &[Row]) -> Result<Uuid> {
     let row = rows.first().context("no such user")?;
     if !row.get::<_, bool>("active") {

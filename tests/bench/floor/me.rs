@@ -1,4 +1,4 @@
-//! The cheapest request with a token: verify it, read the user.
+//! The cheapest authenticated request: verifies the token and reads the user.
 
 use super::connections::Step;
 use super::identity::active_user;

@@ -1,8 +1,8 @@
-//! The floor: the least that the design's requests cost. A small program over the same database, as the application's
+//! The floor: the lower bound of what a request costs. A small server over the same database, with the application's
 //! role under row-level security, that sends the statements of a request in as few round trips as possible.
 //!
-//! It leaves out what the platform does beyond the design's own flow: rate limits, budgets, idempotency, hybrid
-//! ranking, citations, resumable streams. A ratio of 1 is therefore not the aim.
+//! It leaves out rate limits, budgets, idempotency, hybrid ranking, citations and resumable streams. The platform is
+//! therefore not expected to reach a ratio of 1.
 
 mod chat;
 mod connections;
@@ -48,7 +48,7 @@ pub struct FloorArgs {
     exponent: String,
 }
 
-/// What the handlers share.
+/// The state that the handlers share.
 pub struct Floor {
     connections: Connections,
     verifier: Verifier,
@@ -73,7 +73,7 @@ pub async fn app(args: &FloorArgs) -> Result<Router> {
         .with_state(Arc::new(floor)))
 }
 
-/// A failure of the floor: the benchmark shows it and stops.
+/// An error of the floor, sent as status 500; the benchmark prints it and stops.
 pub struct Failure(anyhow::Error);
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {

@@ -1,4 +1,4 @@
-//! A bare proxy: passes the request on and the answer back, and looks at neither.
+//! A bare proxy: forwards the request and the response without parsing either.
 
 use super::{Failure, Floor};
 use axum::body::{Body, Bytes};
@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
 
-/// Passes a chat completion through.
+/// Forwards a chat completion.
 pub async fn completions(State(floor): State<Arc<Floor>>, body: Bytes) -> Result<Response, Failure> {
     let url = format!("{}/v1/chat/completions", floor.models);
     let answer = floor.http.post(url).header(CONTENT_TYPE, "application/json").body(body).send().await?;

@@ -1,4 +1,5 @@
-//! A search: embed the query, then one transaction with the user's standing, the audit row and the vector statement.
+//! A search: embeds the query, then runs one transaction that checks the user, inserts the audit row and finds the
+//! nearest passages.
 
 use super::connections::Step;
 use super::identity::active_user;
@@ -31,7 +32,7 @@ struct Embedding {
 }
 
 impl Floor {
-    /// The vector of a query.
+    /// Returns the vector of a query.
     pub async fn embed(&self, text: &str) -> Result<Vec<f32>> {
         use base64::Engine as _;
         let body = json!({ "model": "embed", "input": [text], "encoding_format": "base64" });

@@ -7,9 +7,9 @@ use std::io::{Cursor, Write as _};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-/// Passages of a page: about 350 words, as on a printed one.
+/// Number of passages per page: about 350 words, as on a printed page.
 const PAGE_PASSAGES: usize = 3;
-/// Letters of a line of a PDF.
+/// Maximum number of characters in a line of a PDF.
 const LINE: usize = 90;
 
 /// A format that the platform reads.
@@ -22,7 +22,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Its name in the report.
+    /// The name of the format in the report, and its file extension.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pdf => "pdf",
@@ -46,7 +46,7 @@ struct Page {
 }
 
 impl Sample {
-    /// Writes a document; each number gives another text.
+    /// Generates a document; each number yields a different text.
     pub fn write(format: Format, pages: usize, number: usize) -> Result<Self> {
         let author = Author::new();
         let document = 1_000 + number as u64;
@@ -90,7 +90,7 @@ fn docx(pages: &[Page]) -> Result<Vec<u8>> {
     Ok(archive.finish()?.into_inner())
 }
 
-/// A PDF in the plainest form that readers accept: one font, one content stream per page, lines of text.
+/// A minimal PDF: one font, one content stream per page, lines of text.
 fn pdf(pages: &[Page]) -> Result<Vec<u8>> {
     let (mut out, mut offsets) = (String::from("%PDF-1.4\n"), Vec::new());
     let mut object = |out: &mut String, content: &str| -> Result<()> {

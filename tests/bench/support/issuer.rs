@@ -1,4 +1,4 @@
-//! An issuer of RS256 tokens, as a plant's identity provider is one.
+//! An issuer of RS256 tokens that stands in for a plant's identity provider.
 
 use anyhow::Result;
 use aws_lc_rs::encoding::AsDer as _;
@@ -15,15 +15,15 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// The audience of its tokens.
+/// The audience of the issued tokens.
 pub const AUDIENCE: &str = "api://plant-agent-platform";
 const KEY_ID: &str = "rsa-1";
 /// Lifetime of a token in seconds.
 const LIFETIME: i64 = 12 * 3_600;
 
-/// The issuer. Its key endpoint stops when it is dropped.
+/// A token issuer with its key endpoint, which stops when the issuer is dropped.
 pub struct Issuer {
-    /// The `iss` of its tokens, and its address.
+    /// The address of the issuer, and the `iss` of its tokens.
     pub url: String,
     /// Modulus of its public key, base64url.
     pub modulus: String,
@@ -34,7 +34,7 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Starts it with a new key.
+    /// Starts an issuer with a new key.
     pub async fn start() -> Result<Self> {
         let pair = KeyPair::generate(KeySize::Rsa2048)?;
         let public = pair.public_key();

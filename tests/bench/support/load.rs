@@ -1,4 +1,4 @@
-//! Load: clients that each send the next request when the last one is answered, and what they observe.
+//! Closed-loop load: clients that each send the next request when the last one is answered, and what they measure.
 
 use super::model_server::TOKEN_MARK;
 use anyhow::{Context as _, Result, bail};
@@ -6,26 +6,26 @@ use serde_json::{Value, json};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// Start of the event with a piece of the answer.
+/// First line of an event with a piece of the answer.
 const DELTA: &str = "event: message.delta";
-/// The event after the answer is stored.
+/// First line of the event that is sent after the answer is stored.
 const END: &str = "event: run.finished";
 
-/// What a client observed of one request.
+/// The measurement of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Time until the first token; until the whole answer for answers in one piece.
+    /// Time until the first token, or until the whole response if it is not streamed.
     pub first: Duration,
 }
 
-/// What all clients observed.
+/// The measurements of all clients.
 #[derive(Default)]
 pub struct Observed {
-    /// Time until the first token in ms, of each answered request.
+    /// Latency of each answered request, in milliseconds.
     pub first_ms: Vec<f64>,
     /// Requests that failed.
     pub errors: usize,
-    /// Time that the load lasted, in seconds.
+    /// Duration of the load, in seconds.
     pub seconds: f64,
 }
 
@@ -36,7 +36,7 @@ impl Observed {
     }
 }
 
-/// Runs that many clients for a time; `request` gets the client's number and the request's.
+/// Runs the clients for a duration; `request` gets the number of the client and of its request.
 ///
 /// # Errors
 /// If more than one request in a hundred fails.
@@ -98,7 +98,7 @@ pub async fn chat(http: &reqwest::Client, url: &str, token: &str, message: &str)
     Ok(Sample { first: first.context("no token")? })
 }
 
-/// Sends a request whose answer comes in one piece; returns it with the sample.
+/// Sends a request whose response is not streamed; returns the response with its latency.
 pub async fn unary(request: reqwest::RequestBuilder) -> Result<Answer> {
     let began = Instant::now();
     let answer = request.send().await?;
@@ -110,14 +110,14 @@ pub async fn unary(request: reqwest::RequestBuilder) -> Result<Answer> {
     Ok(Answer { sample: Sample { first: began.elapsed() }, text })
 }
 
-/// An answer in one piece.
+/// A response that was not streamed, with its latency.
 pub struct Answer {
     pub sample: Sample,
     pub text: String,
 }
 
 impl Answer {
-    /// The answer as JSON.
+    /// Parses the body as JSON.
     pub fn json(&self) -> Result<Value> {
         Ok(serde_json::from_str(&self.text)?)
     }

@@ -1,4 +1,4 @@
-//! What several benchmarks share: the processes that are measured, the data, the model server, the load and the report.
+//! Shared by the benchmarks: the measured processes, the data, the model server, the load and the report.
 
 pub mod documents;
 pub mod issuer;

@@ -1,6 +1,6 @@
-//! An OpenAI-compatible model server that needs no time: it streams tokens at once, or at a fixed rate, and embeds.
+//! An OpenAI-compatible model server that computes nothing: it streams tokens at once or at a fixed rate, and embeds.
 //!
-//! Each token is a word that tells when it was sent, so that the client of the platform can compute its delay.
+//! Each token is a word that encodes when it was sent, so that the platform's client can compute its delay.
 
 use super::vectors::{MODEL, Vectors};
 use axum::body::{Body, Bytes};
@@ -22,13 +22,13 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// Start of each token's word. No generated text contains it.
 pub const TOKEN_MARK: &str = "qz";
-/// Letters of a token after its mark; each stands for four bits of the time.
+/// Number of letters after the mark of a token; each encodes four bits of the time.
 const TIME_LETTERS: usize = 13;
 
-/// How answers are written.
+/// Length and speed of the answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Tokens of an answer; 0 for as many as the request allows.
+    /// Number of tokens per answer; 0 for as many as the request allows.
     pub tokens: usize,
     /// Time between two tokens.
     pub interval: Duration,
@@ -83,7 +83,7 @@ fn frames(tokens: usize, interval: Duration) -> impl futures::Stream<Item = Byte
     })
 }
 
-/// Tokens that are still to be sent, and when.
+/// The number of tokens still to be sent, and the ticks at which they are sent.
 struct Frames {
     left: usize,
     ticks: Option<tokio::time::Interval>,
@@ -97,14 +97,14 @@ fn frame() -> String {
     )
 }
 
-/// A token that tells the present time, in microseconds.
+/// A token that encodes the current time, in microseconds.
 fn token() -> String {
     let now = SystemClock.now().timestamp_micros();
     let letters = (0..TIME_LETTERS).rev().map(|at| char::from(b'a' + (now >> (4 * at) & 15) as u8));
     std::iter::once(' ').chain(TOKEN_MARK.chars()).chain(letters).collect()
 }
 
-/// The times of all tokens in a text, in microseconds.
+/// Returns the times that the tokens in a text encode, in microseconds.
 pub fn token_times(text: &str) -> impl Iterator<Item = i64> {
     text.match_indices(TOKEN_MARK).filter_map(move |(at, mark)| {
         let letters = text.get(at + mark.len()..at + mark.len() + TIME_LETTERS)?;

@@ -1,4 +1,4 @@
-//! The platform and the floor as processes.
+//! Starts the platform, the floor and the model server as processes.
 
 use super::issuer::{AUDIENCE, Issuer};
 use super::process::{Part, free_port};
@@ -13,18 +13,18 @@ use std::time::Duration;
 /// High enough that no limit of the platform refuses a client of a benchmark.
 const NO_LIMIT: &str = "4096";
 
-/// What a server needs besides its database.
+/// The services that a measured server uses, besides its database.
 #[derive(Clone, Copy)]
 pub struct Surroundings<'a> {
     /// Issuer of the users' tokens.
     pub issuer: &'a Issuer,
     /// URL of the model server.
     pub models: &'a str,
-    /// Directory for logs.
+    /// Directory for the logs of the processes.
     pub dir: &'a Path,
 }
 
-/// A started server, and the time until it was ready.
+/// A server process, and the time that it took to become ready.
 pub struct Started {
     pub part: Part,
     pub ready_after: Duration,
@@ -44,7 +44,7 @@ pub async fn start_platform(program: &Path, db: &TestDb, storage: &Path, around:
         .env("OIDC_AUDIENCE", AUDIENCE)
         .env("LITELLM_BASE_URL", around.models)
         .env("LOG_LEVEL", "warn")
-        // An issuer that is trusted for every tenant, and rate limits that are off.
+        // Development mode trusts the issuer for every tenant.
         .env("PLATFORM__MODE", "development")
         .env("PLATFORM__RATE_LIMIT__ENABLED", "false")
         .env("PLATFORM__SERVER__PORT", port.to_string())
@@ -75,7 +75,7 @@ pub async fn start_floor(db: &TestDb, tenants: &[TenantWorld], around: Surroundi
     started(command, port, &around.dir.join("floor.log")).await
 }
 
-/// Starts the model server with answers of that many tokens.
+/// Starts the model server, whose answers have `tokens` tokens.
 pub async fn start_models(tokens: usize, interval: Duration, dir: &Path) -> Result<Part> {
     let port = free_port()?;
     let mut command = Command::new(std::env::current_exe()?);
@@ -88,7 +88,7 @@ async fn started(command: Command, port: u16, log: &Path) -> Result<Started> {
     started_on(command, port, log, "/ready").await
 }
 
-/// Starts a program and waits until `path` answers.
+/// Starts a program and waits until `path` responds with success.
 pub async fn started_on(command: Command, port: u16, log: &Path, path: &str) -> Result<Started> {
     let began = std::time::Instant::now();
     let mut part = Part::start(command, port, log)?;

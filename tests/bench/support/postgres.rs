@@ -11,10 +11,10 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// The server of this database.
+    /// Finds the server of a database.
     ///
     /// # Errors
-    /// If it does not flush commits to disk, or runs on another machine.
+    /// If the server does not flush commits to disk, or runs on another machine.
     pub async fn of(db: &TestDb) -> Result<Self> {
         let mut connection = PgConnection::connect(&db.superuser_url()).await?;
         for setting in ["fsync", "synchronous_commit"] {
@@ -34,7 +34,8 @@ impl PostgresServer {
     }
 }
 
-/// Waits until all audit rows are sealed, for at most five seconds: sealing is work of the requests that wrote them.
+/// Waits up to five seconds until all audit rows are sealed: the CPU time of sealing belongs to the requests that wrote
+/// them.
 pub async fn wait_until_sealed(db: &TestDb) -> Result<()> {
     let mut connection = PgConnection::connect(&db.superuser_url()).await?;
     for _ in 0..50 {

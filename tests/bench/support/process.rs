@@ -1,4 +1,4 @@
-//! Processes whose CPU time and memory are measured. Linux only: it reads `/proc`.
+//! Processes whose CPU time and memory are measured. Linux only, because it reads `/proc`.
 
 use anyhow::{Context as _, Result, bail};
 use std::fs::File;
@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Clock ticks per second in `/proc/PID/stat`, the same on all Linux systems.
+/// Clock ticks per second in `/proc/PID/stat` (USER_HZ), the same on all Linux systems.
 const TICKS: f64 = 100.0;
-/// Time that a process has to get ready.
+/// Time after which a process that is not ready fails the benchmark.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 /// Interval of the readiness checks.
 const READY_INTERVAL: Duration = Duration::from_millis(5);
@@ -29,7 +29,7 @@ impl Part {
         Ok(Self { process, url: format!("http://127.0.0.1:{port}") })
     }
 
-    /// Waits until `path` answers with success; returns the time since `started`.
+    /// Waits until `path` responds with success; returns the time since the start of the process.
     pub async fn wait_until_ready(&mut self, path: &str, started: Instant) -> Result<Duration> {
         let client = reqwest::Client::builder().no_proxy().build()?;
         let url = format!("{}{path}", self.url);
@@ -71,24 +71,24 @@ impl Drop for Part {
     }
 }
 
-/// CPU times of a process, in seconds.
+/// Parent and CPU times of a process, from `/proc/PID/stat`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Times {
     /// Process id of its parent.
     pub parent: u32,
-    /// Time of the process itself.
+    /// CPU time of the process itself, in seconds.
     pub own: f64,
-    /// Time of its children that have ended.
+    /// CPU time of its children that have ended, in seconds.
     pub ended_children: f64,
 }
 
 impl Times {
-    /// Reads the times of a process.
+    /// Reads the statistics of a process.
     pub fn of(pid: u32) -> Result<Self> {
         Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/stat"))?)
     }
 
-    /// CPU time of a process and all its children, including those that have ended.
+    /// CPU time of a process and all its children, including those that have ended, in seconds.
     pub fn with_children(pid: u32) -> Result<f64> {
         let parent = Self::of(pid)?;
         let mut sum = parent.own + parent.ended_children;

@@ -1,11 +1,11 @@
-//! Results: per round one value of each side for each metric; in the report their medians, and the ratios' spread.
+//! The report: collects one value per round, side and metric, and prints the medians and the spread of the ratios.
 
 use super::options::Side;
 use anyhow::Result;
 use serde::Serialize;
 use std::io::Write as _;
 
-/// The metric whose values are added: a median would hide the errors of a single round.
+/// The metric that is summed over the rounds: a median would hide the errors of a single round.
 pub const ERRORS: &str = "errors";
 
 /// Collects values and prints the report.
@@ -92,7 +92,7 @@ impl Series {
     }
 }
 
-/// The value below which this share of the values lies; 0 without values.
+/// The value below which the given fraction of the values lies; 0 if there are no values.
 pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -108,7 +108,7 @@ fn median(values: &[f64]) -> f64 {
     middle.iter().sum::<f64>() / middle.len().max(1) as f64
 }
 
-/// Four significant digits.
+/// Rounds to four significant digits.
 fn rounded(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
@@ -117,7 +117,7 @@ fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// Tells the person who waits what is going on.
+/// Prints a line of progress to standard error.
 pub fn progress(text: &str) {
     let _best_effort = writeln!(std::io::stderr().lock(), "  {text}");
 }

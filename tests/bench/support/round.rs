@@ -1,4 +1,4 @@
-//! One measurement: load on one side, with the CPU time that it cost.
+//! One measurement: runs a load on one side and reports its latency and CPU time.
 
 use super::load::Observed;
 use super::options::Side;
@@ -7,23 +7,23 @@ use super::site::Site;
 use anyhow::Result;
 use std::future::Future;
 
-/// Where the values of a measurement go.
+/// The report, and the case and side that the values of a measurement belong to.
 pub struct Target<'a> {
     pub report: &'a mut Report,
     pub case: &'a str,
     pub side: Side,
 }
 
-/// Names of the latency's metrics.
+/// Names of the latency metrics.
 #[derive(Clone, Copy)]
 pub struct Latency {
     pub p50: &'static str,
     pub p95: &'static str,
 }
 
-/// Latency of requests that are answered in one piece.
+/// Latency of responses that are not streamed.
 pub const WHOLE: Latency = Latency { p50: "latency_p50_ms", p95: "latency_p95_ms" };
-/// Latency of streamed answers.
+/// Time to first token of streamed answers.
 pub const FIRST_TOKEN: Latency = Latency { p50: "first_token_p50_ms", p95: "first_token_p95_ms" };
 
 /// Runs the load and reports CPU time per request, latency, requests per second, memory and errors.

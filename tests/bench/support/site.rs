@@ -1,4 +1,4 @@
-//! Everything that runs during a benchmark: databases, issuer, model server, and the servers that are measured.
+//! Everything that runs during a benchmark: databases, issuer, model server and the measured servers.
 
 use super::issuer::Issuer;
 use super::options::{Options, Side};
@@ -14,16 +14,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Length and speed of the model's answers.
+/// Length and speed of the model server's answers.
 #[derive(Clone, Copy)]
 pub struct Answers {
-    /// Tokens of an answer.
+    /// Number of tokens per answer.
     pub tokens: usize,
     /// Time between two tokens.
     pub interval: Duration,
 }
 
-/// A measured server with its database: the platform's background work must not count as the floor's.
+/// A measured server with its database.
 pub struct Measured {
     pub part: Part,
     pub db: Arc<TestDb>,
@@ -32,7 +32,7 @@ pub struct Measured {
     pub ready_after: Duration,
 }
 
-/// The running site.
+/// The running processes of a benchmark.
 pub struct Site {
     pub postgres: PostgresServer,
     pub http: reqwest::Client,
@@ -42,7 +42,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Starts the sides that are measured, each with the same data in a database of its own.
+    /// Starts the measured sides, each with the same data in its own database, so that the platform's background work
+    /// is not counted as the floor's.
     pub async fn start(options: &Options, answers: Answers, shapes: &[TenantShape]) -> Result<Self> {
         let base = Base::start(options, answers).await?;
         let (mut platform, mut floor, mut postgres) = (None, None, None);
@@ -57,7 +58,7 @@ impl Site {
         Ok(Self { http: client()?, postgres: postgres.context("nothing to measure")?, platform, floor, base })
     }
 
-    /// Starts both sides with one database. Suits reads of much data.
+    /// Starts both sides with one database, for benchmarks that only read, and much data.
     pub async fn start_shared(options: &Options, answers: Answers, shapes: &[TenantShape]) -> Result<Self> {
         let base = Base::start(options, answers).await?;
         let data = Data::write(&base.issuer, shapes).await?;
@@ -72,7 +73,7 @@ impl Site {
         &self.base.issuer
     }
 
-    /// The server of a side.
+    /// Returns the server of a side; an error if that side is not measured.
     pub fn measured(&self, side: Side) -> Result<&Measured> {
         let measured = match side {
             Side::Platform => &self.platform,
@@ -91,7 +92,7 @@ impl Site {
     }
 }
 
-/// CPU times in seconds.
+/// CPU times of the measured server and of PostgreSQL, in seconds.
 #[derive(Clone, Copy)]
 pub struct Cpu {
     pub application: f64,
@@ -133,7 +134,7 @@ impl Data {
     }
 }
 
-/// What the measured servers need around them.
+/// The services that all measured servers use, and the directories for their files.
 struct Base {
     issuer: Issuer,
     models: Part,

@@ -1,6 +1,6 @@
-//! Generated text of a plant's documents: the same in every run, with a vocabulary as varied as real text.
+//! Generates the text of a plant's documents: the same in every run, with a vocabulary as varied as that of real text.
 
-/// Words that PostgreSQL's English dictionary drops; almost half of all words, as in real text.
+/// Stop words of PostgreSQL's English dictionary; almost half of all generated words, as in real text.
 const STOP_WORDS: &[&str] = &[
     "the", "of", "and", "to", "a", "in", "is", "it", "that", "was", "for", "on", "are", "with", "as", "be", "at", "by",
     "this", "from", "or", "have", "an", "not", "which", "were", "but", "all", "they", "been", "has", "their", "will",
@@ -11,24 +11,24 @@ const ONSETS: &[&str] =
     &["b", "br", "c", "cl", "d", "dr", "f", "fl", "g", "gr", "h", "l", "m", "n", "p", "pl", "r", "s", "st", "tr", "v"];
 const VOWELS: &[&str] = &["a", "e", "i", "o", "u", "ea", "ou"];
 const CODAS: &[&str] = &["", "l", "n", "r", "t", "m", "ck", "nd"];
-/// Number of different words.
+/// Number of distinct words.
 const VOCABULARY: usize = 8_000;
-/// Number of words that a document prefers.
+/// Number of words that a document uses more often than others.
 const TOPIC_WORDS: usize = 60;
-/// Sentences of a passage.
+/// Number of sentences per passage.
 const SENTENCES: usize = 9;
-/// Words of a sentence.
+/// Number of words per sentence.
 const SENTENCE_WORDS: usize = 13;
-/// Words of a question that also occur in the passage that it is about.
+/// Number of words that a question shares with the passage that it is about.
 const QUESTION_WORDS: usize = 8;
 
-/// Writes passages, questions and messages.
+/// Generates passages, questions and messages.
 pub struct Author {
     vocabulary: Vec<String>,
 }
 
 impl Author {
-    /// An author; all of them write the same.
+    /// Creates a generator; all generators produce the same text.
     pub fn new() -> Self {
         let mut rng = fastrand::Rng::with_seed(1);
         let mut vocabulary: Vec<String> = STOP_WORDS.iter().map(|word| (*word).to_owned()).collect();
@@ -40,7 +40,7 @@ impl Author {
         Self { vocabulary }
     }
 
-    /// The passage with this number in a document.
+    /// Generates the passage with this number in a document.
     pub fn passage(&self, document: u64, number: u64) -> String {
         let mut rng = fastrand::Rng::with_seed(document * 10_007 + number + 17);
         let topic = self.topic(document);
@@ -48,7 +48,7 @@ impl Author {
         sentences.join(" ")
     }
 
-    /// A question about a passage of [`Self::passage`]; `variant` selects the words that it names.
+    /// Generates a question about a passage of [`Self::passage`]; `variant` selects the words that it uses.
     pub fn question(&self, document: u64, number: u64, variant: u64) -> String {
         let passage = self.passage(document, number);
         let mut words: Vec<&str> = passage
@@ -60,7 +60,7 @@ impl Author {
         format!("What does the manual say about {}?", words.join(" "))
     }
 
-    /// A message of a conversation.
+    /// Generates a message of a conversation.
     pub fn message(&self, seed: u64) -> String {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x00c0_ffee);
         let topic = self.topic(seed % 7);
@@ -83,7 +83,7 @@ impl Author {
         sentence + "."
     }
 
-    /// A word; the frequency of a word is in inverse proportion to its rank (Zipf's law).
+    /// Picks a word, with a frequency inversely proportional to its rank (Zipf's law).
     fn word(&self, rng: &mut fastrand::Rng) -> &str {
         let rank = (VOCABULARY as f64).powf(rng.f64()) as usize - 1;
         &self.vocabulary[rank.min(VOCABULARY - 1)]
@@ -95,7 +95,7 @@ fn syllable(rng: &mut fastrand::Rng) -> String {
     pick(ONSETS) + &pick(VOWELS) + &pick(CODAS)
 }
 
-/// Whether a word says nothing about the topic of a text.
+/// Whether a word is a stop word.
 pub fn is_stop_word(word: &str) -> bool {
     STOP_WORDS.contains(&word)
 }

@@ -1,4 +1,4 @@
-//! Embeddings without a model: texts with common words have similar vectors, and each text always has the same one.
+//! Embeddings without a model: texts that share words have similar vectors, and the same text has the same vector.
 
 use super::text::is_stop_word;
 use std::collections::HashMap;
@@ -10,14 +10,14 @@ pub const DIMENSION: usize = 768;
 /// Name of the model in requests.
 pub const MODEL: &str = "embed";
 
-/// Computes vectors; remembers those of words.
+/// Computes vectors as sums of random word vectors, which it caches.
 #[derive(Default)]
 pub struct Vectors {
     words: RwLock<HashMap<String, Arc<[f32]>>>,
 }
 
 impl Vectors {
-    /// The vector of a text, of length 1.
+    /// Returns the vector of a text, scaled to unit length.
     pub fn embed(&self, text: &str) -> Vec<f32> {
         let mut sum = vec![0.0_f32; DIMENSION];
         for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {

@@ -1,4 +1,4 @@
-//! The data of a benchmark, written through the platform's own repositories, so that it follows the schema.
+//! The data of a benchmark, inserted through the platform's own repositories so that it follows the schema.
 
 use super::issuer::Issuer;
 use super::text::Author;
@@ -21,17 +21,17 @@ use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tools::retrieval::passage_terms;
 
-/// Passages of one document.
+/// Number of passages per document.
 const DOCUMENT_PASSAGES: u64 = 50;
 const MESSAGES: u64 = 50;
 const MEMORIES: u64 = 10;
 
-/// What a tenant contains.
+/// The amount of data of a tenant.
 #[derive(Clone, Debug)]
 pub struct TenantShape {
     pub slug: String,
     pub users: usize,
-    /// Each with 50 messages.
+    /// Number of conversations per user, each with 50 messages.
     pub conversations_per_user: usize,
     pub passages: u64,
 }
@@ -44,19 +44,19 @@ pub struct TenantWorld {
     pub users: Vec<UserWorld>,
 }
 
-/// A user with 10 memories and some conversations.
+/// A user with 10 memories, and the conversations of its tenant's shape.
 pub struct UserWorld {
-    /// A token of the user.
+    /// A bearer token of the user.
     pub token: String,
     pub conversations: Vec<ConversationId>,
 }
 
-/// Name under which passages are stored: that of the model and the dimension.
+/// The name of the embedding model as stored with passages: model name and dimension.
 pub fn embedding_model() -> String {
     format!("{MODEL}-{DIMENSION}")
 }
 
-/// Writes the same tenants into any database.
+/// Inserts generated tenants into a database; every database gets the same texts.
 pub struct Writer<'a> {
     pub issuer: &'a Issuer,
     pub author: Author,
@@ -69,7 +69,7 @@ impl<'a> Writer<'a> {
         Self { issuer, author: Author::new(), vectors: Vectors::default(), ids: AtomicU64::new(0) }
     }
 
-    /// Creates a tenant in a database. Its ids differ from database to database, the texts do not.
+    /// Creates a tenant with its data. The ids differ between databases, the texts do not.
     pub async fn tenant(&self, db: &TestDb, shape: &TenantShape) -> Result<TenantWorld> {
         let database = db.app().map_err(|error| anyhow::anyhow!("{error}"))?;
         let (store, now) = (PgStore::new(database.clone()), SystemClock.now());
@@ -107,7 +107,7 @@ impl<'a> Writer<'a> {
         Ok(TenantWorld { id, slug: shape.slug.clone(), passages: shape.passages, users })
     }
 
-    /// A question about one of the passages of a tenant.
+    /// Generates a question about one of the passages of a tenant.
     pub fn question(&self, passages: u64, seed: u64) -> String {
         let mut rng = fastrand::Rng::with_seed(seed);
         let passage = rng.u64(..passages.max(1));

@@ -1,4 +1,4 @@
-//! Two tenants in one store: a transaction sees its scope's rows and nothing else. Run it with
+//! Two tenants in one store: a transaction sees only the rows of its scope. Run it with
 //! `cargo run -p fakes --example scope`.
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 

@@ -12,8 +12,8 @@ use domain::transaction::SharedTransaction;
 use domain::user::Membership;
 use std::sync::Arc;
 
-/// The permissions that layers below policy check. For these, [`rights`] agrees with the policy matrix; a test of
-/// policy compares the two.
+/// The permissions that layers below policy check. For these, [`rights`] agrees with the policy matrix; a test in the
+/// policy crate compares the two.
 pub const CHECKED_BELOW_POLICY: &[Permission] = &[
     Permission::new(Resource::Search, Operation::Read),
     Permission::new(Resource::Documents, Operation::List),
@@ -55,7 +55,7 @@ pub fn rights(role: Role, clearance: Classification) -> Rights {
     })
 }
 
-/// The grant that the gate would give an interactive user with these rights, in the home space.
+/// The access grant that the gate would issue to an interactive user with these rights, in the home space.
 #[must_use]
 pub fn granted(rights: Rights) -> AccessGrant {
     let (credential, tenant) = (Arc::new(Credential::interactive()), Arc::default());

@@ -1,5 +1,4 @@
-//! A platform under test: the server's own `serve::run` on a port of its own, with a database and directories of its
-//! own.
+//! A platform under test: the server's `serve::run` on its own port, with its own database and directories.
 
 use super::caller::Caller;
 use data::testing::TestDb;
@@ -19,15 +18,15 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-/// Two tenants that are there in every app.
+/// The first of two tenants that every app has.
 pub const A: &str = "plant-a";
-/// The other one.
+/// The second of two tenants that every app has.
 pub const B: &str = "plant-b";
 
-/// Who runs the platform: in whichever tenant, by the configuration.
+/// Name of the platform administrator, who is appointed by the configuration.
 const ROOT: &str = "root-of-the-platform";
 
-/// How long a token of the tests is valid.
+/// Lifetime of the tokens in tests.
 const TTL: Duration = Duration::from_secs(3_600);
 
 static SHARED: OnceCell<App> = OnceCell::const_new();
@@ -36,13 +35,13 @@ static SHARED: OnceCell<App> = OnceCell::const_new();
 pub struct App {
     /// URL of the server, such as `http://127.0.0.1:8000`.
     pub base: String,
-    /// The client; it keeps no connections, since each test has a runtime of its own.
+    /// The HTTP client. It keeps no idle connections, because each test has its own runtime.
     pub http: reqwest::Client,
-    /// The settings that it runs with.
+    /// The settings of the server.
     pub settings: Settings,
-    /// Database of this app alone.
+    /// The database of this app.
     pub db: Arc<TestDb>,
-    /// Where the documents' bytes lie.
+    /// The directory of the blob store.
     pub storage: PathBuf,
     issuer: DevelopmentIssuer,
     stop: CancellationToken,
@@ -51,13 +50,13 @@ pub struct App {
 }
 
 impl App {
-    /// The app that most tests share: loading the model takes longer than most tests. What it holds at the end of the
-    /// run goes with the throw-away cluster and `target/tmp`.
+    /// The app that most tests share, because loading the model takes longer than most tests. Its data is removed with
+    /// the throw-away cluster and `target/tmp`.
     pub async fn shared() -> &'static Self {
         SHARED.get_or_init(|| Self::start(&[])).await
     }
 
-    /// An app with further settings.
+    /// Starts an app with additional settings, as environment variables.
     pub async fn start(more: &[(&str, &str)]) -> Self {
         platform_server::install_tls();
         let db = Arc::new(TestDb::create().await.unwrap_or_else(|error| panic!("{error}")));
@@ -69,7 +68,7 @@ impl App {
         app
     }
 
-    /// One more server over the same database and files.
+    /// Starts another server with the same database and files.
     pub async fn replica(&self, more: &[(&str, &str)]) -> Self {
         Self::serve(Arc::clone(&self.db), Arc::clone(&self.dir), more).await
     }
@@ -91,13 +90,13 @@ impl App {
         app
     }
 
-    /// Makes a tenant as the development's commands do.
+    /// Creates a tenant in the same way as the `dev` commands.
     pub async fn make_tenant(&self, slug: &str) {
         let development = DevelopmentPlatform::open(self.settings.clone()).await.expect("the platform");
         development.token(slug, &Person::named("founder", Role::Admin), TTL).await.expect("a tenant");
     }
 
-    /// The user of this name and role in a tenant; provisioned at the first request.
+    /// A user with this name and role in a tenant, provisioned at the first request.
     pub fn caller(&self, tenant: &str, name: &str, role: Role) -> Caller<'_> {
         Caller::new(self, Some(self.token(tenant, name, role)))
     }
@@ -117,27 +116,27 @@ impl App {
         self.caller(tenant, "ada", Role::Admin)
     }
 
-    /// The platform's administrator, who is a viewer of plant A.
+    /// The platform administrator, who is a viewer of the first tenant.
     pub fn as_platform_admin(&self) -> Caller<'_> {
         self.caller(A, ROOT, Role::Viewer)
     }
 
-    /// Somebody without a token.
+    /// A caller without a token.
     pub fn as_nobody(&self) -> Caller<'_> {
         Caller::new(self, None)
     }
 
-    /// Somebody with this token.
+    /// A caller with this token.
     pub fn with_token(&self, token: &str) -> Caller<'_> {
         Caller::new(self, Some(token.to_owned()))
     }
 
-    /// A new token; no two are alike.
+    /// Issues a new token, different from all others.
     pub fn token(&self, tenant: &str, name: &str, role: Role) -> String {
         self.issuer.token(tenant, &Person::named(name, role), SystemClock.now(), TTL).expect("a token")
     }
 
-    /// Stops the server as SIGTERM does; returns how long that took. Database and files stay.
+    /// Stops the server as SIGTERM does, without removing database and files; returns how long it took.
     pub fn stop(&mut self) -> Duration {
         let begun = Instant::now();
         self.stop.cancel();
@@ -147,7 +146,7 @@ impl App {
         begun.elapsed()
     }
 
-    /// Starts the server again with what it left: the same settings, database and files.
+    /// Starts the server again with the same settings, database and files.
     pub async fn start_again(&mut self) {
         self.stop = CancellationToken::new();
         self.server = Some(serve(self.settings.clone(), self.stop.clone()));
@@ -173,7 +172,7 @@ impl Drop for App {
     }
 }
 
-/// Runs the server on a thread and runtime of its own: it outlives the test that started it.
+/// Runs the server on its own thread and runtime, because it outlives the test that started it.
 fn serve(settings: Settings, stop: CancellationToken) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

@@ -1,4 +1,4 @@
-//! Somebody who calls the platform over HTTP.
+//! A client of the platform's HTTP API.
 
 use super::app::App;
 use bytes::Bytes;
@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
 
-/// Separates the parts of an upload.
+/// The multipart boundary of uploads.
 pub const BOUNDARY: &str = "part-of-a-test-4f1c";
 /// How long ingestion and answers may take before a test gives up.
 const INGESTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Somebody with a token, or without.
+/// A client of the API, with or without a token.
 #[derive(Clone)]
 pub struct Caller<'a> {
     app: &'a App,
     token: Option<String>,
 }
 
-/// What the server said.
+/// A response of the server, read completely.
 #[derive(Clone, PartialEq)]
 pub struct Answer {
     pub status: u16,
@@ -68,7 +68,7 @@ impl<'a> Caller<'a> {
         Answer::of(self.request(Method::PATCH, path).json(body)).await
     }
 
-    /// Sends bytes as a JSON body, whatever they are.
+    /// Sends any bytes with a JSON content type.
     pub async fn post_raw(&self, path: &str, body: impl Into<Bytes>) -> Answer {
         let request = self.request(Method::POST, path).header("content-type", "application/json");
         Answer::of(request.body(body.into())).await
@@ -96,31 +96,31 @@ impl<'a> Caller<'a> {
         .await
     }
 
-    /// Starts a conversation; its id.
+    /// Creates a conversation; returns its id.
     pub async fn conversation(&self) -> String {
         let made = self.post("/v1/conversations", &json!({})).await.expect(201);
         made["id"].as_str().expect("an id").to_owned()
     }
 
-    /// One answer that is not streamed.
+    /// Sends a message and returns the answer, which is not streamed.
     pub async fn chat(&self, conversation: &str, message: &str) -> Value {
         let body = json!({ "message": message, "stream": false });
         self.post(&format!("/v1/conversations/{conversation}/chat"), &body).await.expect(200)
     }
 
-    /// Begins a streamed answer.
+    /// Sends a chat request and returns the stream of events.
     pub async fn begin_stream(&self, conversation: &str, body: &Value) -> Events {
         let path = format!("/v1/conversations/{conversation}/chat");
         let response = self.request(Method::POST, &path).json(body).send().await.expect("an answer");
         Events::of(response)
     }
 
-    /// All events of a streamed answer.
+    /// Sends a message and returns all events of the streamed answer.
     pub async fn stream(&self, conversation: &str, message: &str) -> Vec<Event> {
         self.begin_stream(conversation, &json!({ "message": message })).await.rest().await
     }
 
-    /// The events of a run after one of them.
+    /// Resumes the events of a run after the event with the id `after`.
     pub async fn resume(&self, run: &str, after: u64) -> Events {
         let request = self.request(Method::GET, &format!("/v1/runs/{run}/events"));
         Events::of(request.header("last-event-id", after).send().await.expect("an answer"))
@@ -133,7 +133,7 @@ impl Answer {
         String::from_utf8(self.body.to_vec()).expect("UTF-8")
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole response.
     pub async fn of(request: RequestBuilder) -> Self {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -145,18 +145,18 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The body as JSON where the status is this.
+    /// Asserts the status and returns the body as JSON.
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         self.json()
     }
 
-    /// A header's text.
+    /// The value of a header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// A problem document of this status and code with a sentence that helps; returns it.
+    /// Asserts a problem document with this status, this code and a helpful detail; returns it.
     pub fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
@@ -167,7 +167,7 @@ impl Answer {
         problem
     }
 
-    /// Status and body without the ids of the request, for comparing what callers can distinguish.
+    /// Status and body without the ids of the request, to compare responses that must be indistinguishable.
     pub fn distinguishable(&self) -> (u16, Value) {
         let mut body = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
         if let Some(fields) = body.as_object_mut() {
@@ -185,7 +185,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// A stream of events, read as they come.
+/// A stream of server-sent events.
 pub struct Events {
     response: futures::stream::BoxStream<'static, reqwest::Result<Bytes>>,
     pub status: u16,
@@ -199,7 +199,7 @@ impl Events {
         Self { response: response.bytes_stream().boxed(), status, headers, buffer: Vec::new() }
     }
 
-    /// The next event; none at the end.
+    /// Returns the next event, or `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
@@ -215,7 +215,7 @@ impl Events {
         }
     }
 
-    /// Reads up to and including the first event of this name.
+    /// Reads up to and including the first event with this name.
     pub async fn until(&mut self, name: &str) -> Vec<Event> {
         let mut seen = Vec::new();
         while let Some(event) = self.next().await {
@@ -238,7 +238,7 @@ impl Events {
     }
 }
 
-/// An event; none for a comment.
+/// Parses an event; `None` for a comment.
 fn parse(block: &str) -> Option<Event> {
     let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     Some(Event {
@@ -270,7 +270,7 @@ pub fn form(name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Vec<u8> {
     body
 }
 
-/// Everything of an upload's body before the file's bytes.
+/// The body of an upload up to the bytes of the file.
 pub fn form_head(name: &str, fields: &[(&str, &str)]) -> String {
     let mut head = String::new();
     for (field, value) in fields {

@@ -1,4 +1,4 @@
-//! Looks into the database past every policy, as its superuser.
+//! Direct access to the database as superuser, which bypasses row-level security.
 
 use super::app::App;
 use serde_json::Value;
@@ -13,7 +13,7 @@ impl SuperuserDb {
         Self(PgConnection::connect(&app.db.superuser_url()).await.expect("the test database"))
     }
 
-    /// The rows of a query, as JSON objects; `$1`, `$2`, … are bound as text.
+    /// Returns the rows of a query as JSON objects; `$1`, `$2`, … are bound as text.
     pub async fn rows(&mut self, query: &str, parameters: &[&str]) -> Vec<Value> {
         let sql = format!("SELECT to_jsonb(found) FROM ({query}) AS found");
         let mut asked = sqlx::query_scalar::<_, Value>(AssertSqlSafe(sql));
@@ -23,7 +23,7 @@ impl SuperuserDb {
         asked.fetch_all(&mut self.0).await.expect("a query of the tests")
     }
 
-    /// The number that a query counts.
+    /// Returns the single number of a query.
     pub async fn count(&mut self, query: &str, parameters: &[&str]) -> i64 {
         let mut asked = sqlx::query_scalar::<_, i64>(AssertSqlSafe(query.to_owned()));
         for parameter in parameters {

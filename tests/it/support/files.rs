@@ -17,17 +17,17 @@ pub fn fixture(name: &str) -> Vec<u8> {
     read(&root().join("crates/tools/testdata").join(name))
 }
 
-/// Root of the repository.
+/// The root directory of the repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout")
 }
 
-/// A file's bytes.
+/// Reads a file.
 pub fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A Markdown note about something that no other document mentions.
+/// A Markdown note about a subject that no other document mentions.
 pub fn note(subject: &str) -> Vec<u8> {
     format!("# Note on {subject}\n\nThe strainer of {subject} is cleaned every 14 days by the morning shift.\n")
         .into_bytes()

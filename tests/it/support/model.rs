@@ -1,4 +1,4 @@
-//! A model server that says what a test tells it to, in the words of `POST /v1/chat/completions`.
+//! A model server with scripted replies, which speaks OpenAI's chat completions API.
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -16,26 +16,26 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-/// The name that the server gives its model.
+/// The model name in the server's responses.
 pub const SERVED: &str = "scripted-7b";
 
 /// How the server answers one request.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// Streams these pieces and ends.
+    /// Streams these pieces and finishes.
     Text(Vec<&'static str>),
-    /// Streams the first piece, waits for [`ModelServer::resume_replies`], streams the second and ends.
+    /// Streams the first piece, waits for [`ModelServer::resume_replies`], streams the second and finishes.
     Pause(&'static str, &'static str),
-    /// Pause for [`ModelServer::resume_replies`], streams this piece and ends; its usage is the whole prompt and all
-    /// tokens that it may write.
+    /// Waits for [`ModelServer::resume_replies`], streams this piece and finishes; the reported usage is the whole
+    /// prompt and the full output limit.
     UseWholeBudget(&'static str),
     /// Streams this piece and closes the connection.
     Interrupt(&'static str),
-    /// Wants this tool called, with these arguments.
+    /// Calls this tool with these arguments.
     ToolCall(&'static str, &'static str),
     /// Responds with this status.
     Fail(u16),
-    /// Pause so long before each of the pieces, then ends.
+    /// Waits for the duration before each of the pieces, then finishes.
     Delayed(Duration, Vec<&'static str>),
 }
 
@@ -50,24 +50,24 @@ pub struct ModelServer {
 #[derive(Default)]
 struct Script {
     replies: Mutex<VecDeque<Reply>>,
-    /// What comes once there are no more of those.
+    /// The reply once the queue is empty.
     always: Option<Reply>,
     asked: Mutex<Vec<Value>>,
     resume_replies: Notify,
 }
 
 impl ModelServer {
-    /// Starts it with the replies to its requests, in order.
+    /// Starts a server with the replies to its requests, in order.
     pub async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
         Self::serve(Script { replies: Mutex::new(replies.into_iter().collect()), ..Script::default() }).await
     }
 
-    /// Starts it with one reply to all requests.
+    /// Starts a server with the same reply to all requests.
     pub async fn always(reply: Reply) -> Self {
         Self::serve(Script { always: Some(reply), ..Script::default() }).await
     }
 
-    /// What the next requests get, in order, before what it always says.
+    /// Queues replies to the next requests.
     pub fn next(&self, replies: impl IntoIterator<Item = Reply>) {
         self.script.replies.lock().expect("not poisoned").extend(replies);
     }
@@ -120,7 +120,7 @@ async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>)
             if pause && at == last {
                 script.resume_replies.notified().await;
             }
-            // A slow model is part of the script.
+            // The delay of a slow model, as scripted.
             tokio::time::sleep(each).await;
             line(&json!({
                 "id": "c", "object": "chat.completion.chunk", "model": SERVED,
@@ -145,7 +145,7 @@ fn call(name: &str, arguments: &str) -> Response {
     ([("content-type", "text/event-stream")], body + "data: [DONE]\n\n").into_response()
 }
 
-/// Vectors of two numbers.
+/// Returns the same two-dimensional vector for every text.
 async fn embed(Json(request): Json<Value>) -> Json<Value> {
     let texts = request["input"].as_array().map_or(1, Vec::len);
     let data: Vec<_> = (0..texts).map(|index| json!({ "index": index, "embedding": [0.6, 0.8] })).collect();
@@ -165,7 +165,7 @@ struct Usage {
     completion_tokens: u64,
 }
 
-/// The most tokens that a request can use: its prompt and tools, estimated by their length, and its output limit.
+/// The maximum usage of a request: its prompt and tools, estimated by their length, and its output limit.
 fn max_usage(request: &Value) -> Usage {
     let texts = request["messages"].as_array().into_iter().flatten().map(|message| message["content"].to_string());
     let bytes = texts.map(|text| text.len()).sum::<usize>() + request["tools"].to_string().len();

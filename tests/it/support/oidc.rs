@@ -1,4 +1,4 @@
-//! A token issuer as a plant has one: a discovery document, a key set with an RSA key, signed tokens.
+//! A token issuer that stands in for a plant's identity provider: discovery document, key set and signed tokens.
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -16,23 +16,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// The audience that its tokens are for.
+/// The audience of the issued tokens.
 pub const AUDIENCE: &str = "api://plant-agent-platform";
 const KEY_ID: &str = "rsa-1";
 
-/// The issuer; it ends when it is dropped.
+/// A token issuer, whose HTTP server stops when it is dropped.
 pub struct Issuer {
-    /// Its name and address, for `OIDC_ISSUER`.
+    /// Identifier and address of the issuer, for `OIDC_ISSUER`.
     pub url: String,
     key: EncodingKey,
-    /// The modulus: public, and what a forger would take for an HMAC secret.
+    /// Modulus of the public key, which the algorithm confusion attack uses as HMAC secret.
     modulus: Vec<u8>,
     fetches: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
 impl Issuer {
-    /// Starts it with a new key.
+    /// Starts an issuer with a new key.
     pub async fn start() -> Self {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
         let public = pair.public_key();
@@ -66,7 +66,7 @@ impl Issuer {
         self.fetches.load(Ordering::Relaxed)
     }
 
-    /// Claims that are good, with these changes; a null takes a claim away.
+    /// Valid claims with these changes; null removes a claim.
     pub fn claims(&self, tenant: &str, changes: &Value) -> Value {
         let now = SystemClock.now().timestamp();
         let mut claims = json!({
@@ -82,31 +82,31 @@ impl Issuer {
         claims
     }
 
-    /// These claims, signed with the issuer's key.
+    /// Signs claims with the issuer's key.
     pub fn sign(&self, claims: &Value) -> String {
         signed(&Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::RS256) }, claims, &self.key)
     }
 
-    /// The same under an id of a key that the issuer has not.
+    /// Signs claims with another key, under a key id that the issuer does not have.
     pub fn sign_with_unknown_key(&self, claims: &Value) -> String {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
         let header = Header { kid: Some("rsa-2".to_owned()), ..Header::new(Algorithm::RS256) };
         signed(&header, claims, &encoding_key(&pair))
     }
 
-    /// The same with another key under the issuer's key id.
+    /// Signs claims with another key, under the issuer's key id.
     pub fn forge(&self, claims: &Value) -> String {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
         signed(&Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::RS256) }, claims, &encoding_key(&pair))
     }
 
-    /// The same with the public key as an HMAC secret (the classic confusion of algorithms).
+    /// Signs claims with the public key as HMAC secret (algorithm confusion).
     pub fn confuse(&self, claims: &Value) -> String {
         let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::HS256) };
         signed(&header, claims, &EncodingKey::from_secret(&self.modulus))
     }
 
-    /// The same without a signature.
+    /// A token with these claims and without a signature.
     pub fn unsigned(&self, claims: &Value) -> String {
         let header = json!({ "alg": "none", "typ": "JWT", "kid": KEY_ID });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -116,7 +116,7 @@ impl Issuer {
 
 fn encoding_key(pair: &KeyPair) -> EncodingKey {
     let pkcs8 = pair.as_der().expect("PKCS #8");
-    // `from_rsa_der` wants the RSA key of RFC 8017 A.1.2; `from_rsa_pem` takes it out of the PKCS #8 document itself.
+    // `from_rsa_der` expects the RSA key of RFC 8017 A.1.2; `from_rsa_pem` extracts it from the PKCS #8 document.
     let lines = base64::engine::general_purpose::STANDARD.encode(pkcs8.as_ref());
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----\n");
     EncodingKey::from_rsa_pem(pem.as_bytes()).expect("a PEM key")

@@ -1,4 +1,4 @@
-//! A certified OpenID provider (npm `oidc-provider`) as a child process, and people who sign in at it.
+//! A certified OpenID provider (npm `oidc-provider`) as a child process, and users who sign in to it.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -6,28 +6,28 @@ use std::process::{Command, Stdio};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
-/// The audience of its access tokens.
+/// The audience of the provider's access tokens.
 pub const AUDIENCE: &str = "api://plant-agent-platform";
 
-/// The provider; it is killed when it is dropped.
+/// A provider process, which is killed when it is dropped.
 pub struct Provider {
-    /// Its name and address, for `OIDC_ISSUER`.
+    /// Identifier and address of the provider, for `OIDC_ISSUER`.
     pub issuer: String,
     child: Child,
-    /// Held, since a process that writes to a closed pipe ends.
+    /// Kept open, because a process that writes to a closed pipe is terminated.
     _output: Lines<BufReader<ChildStdout>>,
 }
 
-/// What somebody who signed in got.
+/// The tokens that a user gets by signing in.
 pub struct Tokens {
-    /// For the API.
+    /// The access token, for the API.
     pub access: String,
-    /// For the client alone.
+    /// The ID token, which is only for the client.
     pub id: String,
 }
 
 impl Provider {
-    /// Starts it with a new key.
+    /// Starts a provider with a new key.
     pub async fn start() -> Self {
         let mut command = tokio::process::Command::from(node("provider.mjs"));
         command.arg(variable("PLATFORM_TEST_OIDC_PACKAGES")).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -38,7 +38,7 @@ impl Provider {
         Self { issuer, child, _output: lines }
     }
 
-    /// Signs somebody in: authorization code with PKCE, without a browser.
+    /// Signs a user in with the authorization code flow and PKCE, without a browser.
     pub async fn sign_in(&self, user: &str) -> Tokens {
         let output = tokio::process::Command::from(node("login.mjs")).args([&self.issuer, user]).output().await;
         let output = output.expect("node starts");
@@ -48,7 +48,7 @@ impl Provider {
         Tokens { access: token("access_token"), id: token("id_token") }
     }
 
-    /// Replaces its key by another.
+    /// Replaces the provider's signing key.
     pub async fn rotate(&self, http: &reqwest::Client) {
         let answer = http.post(format!("{}/control/rotate", self.issuer)).send().await;
         assert_eq!(answer.expect("it serves").status(), 200);

@@ -1,4 +1,4 @@
-//! A proxy before PostgreSQL that records the statements of a platform, as they go over the wire.
+//! A proxy in front of PostgreSQL that records the statements of a platform on the wire.
 
 use fakes::eventually_within;
 use std::collections::{BTreeSet, HashMap};
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Code of the startup message that asks for TLS, to which the server answers with one byte.
 const SSL_REQUEST: u32 = 80_877_103;
 
-/// The statements that go through one proxy, in the order in which they were sent.
+/// Records the statements that go through one proxy, in the order in which they were sent.
 #[derive(Clone)]
 pub struct StatementRecorder {
     port: u16,
@@ -20,18 +20,18 @@ pub struct StatementRecorder {
 #[derive(Default)]
 struct Recorded {
     statements: Vec<Statement>,
-    /// The connections that are within a transaction.
+    /// The connections with an open transaction.
     open: BTreeSet<usize>,
 }
 
-/// One statement: a round trip.
+/// One statement, which is one round trip.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Statement {
-    /// Number of its connection.
+    /// The number of the connection.
     pub connection: usize,
-    /// Its text, on one line.
+    /// The SQL text, on one line.
     pub sql: String,
-    /// Whether it was only prepared.
+    /// Whether the statement was only prepared, not executed.
     pub prepared: bool,
 }
 
@@ -57,7 +57,7 @@ impl StatementRecorder {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The statements since the last call, once no transaction is open: whole transactions only.
+    /// Waits until no transaction is open, and returns the statements since the last call.
     pub async fn take(&self) -> Vec<Statement> {
         eventually_within(Duration::from_secs(10), "no transaction is open", || async {
             let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,7 +78,7 @@ impl Recorded {
     }
 }
 
-/// Copies both directions on threads, and reads what the client sends.
+/// Copies both directions on their own threads, and records the statements of the client.
 fn forward(client: TcpStream, server: TcpStream, connection: usize, recorded: Arc<Mutex<Recorded>>) {
     for stream in [&client, &server] {
         stream.set_nodelay(true).expect("a TCP stream");
@@ -111,7 +111,7 @@ struct MessageReader {
     started: bool,
     /// Texts of the prepared statements, by name.
     prepared: HashMap<String, String>,
-    /// Text that was parsed and not bound since.
+    /// The SQL of a statement that was parsed and has not been bound since.
     parsed: Option<String>,
 }
 
@@ -125,7 +125,7 @@ impl MessageReader {
         statements
     }
 
-    /// The next whole message: its type, 0 for the untyped ones at the start, then its body.
+    /// The next complete message: its type (0 for untyped startup messages), then its body.
     fn next(&mut self) -> Option<Vec<u8>> {
         let header = usize::from(self.started);
         let length = self.buffer.get(header..header + 4)?;

@@ -1,18 +1,18 @@
-//! A Redis server of a test's own, to be killed, frozen and started again.
+//! A Redis server for one test, which can be killed, suspended and restarted.
 
 use super::app::free_port;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A running Redis that keeps nothing.
+/// A running Redis server without persistence.
 pub struct Redis {
     port: u16,
     server: Child,
 }
 
 impl Redis {
-    /// Starts a server of its own for the test.
+    /// Starts a server on a free port.
     pub fn start() -> Self {
         let port = free_port();
         Self { port, server: run(port) }
@@ -23,23 +23,23 @@ impl Redis {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Kills it, with everything it knew.
+    /// Kills the server, which loses all data.
     pub fn kill(&mut self) {
         self.server.kill().expect("it runs");
         self.server.wait().expect("it ends");
     }
 
-    /// Starts it again where it was.
+    /// Starts the server again on the same port.
     pub fn restart(&mut self) {
         self.server = run(self.port);
     }
 
-    /// Stops it in its tracks: connections stay open, and nothing answers.
+    /// Suspends the process: connections stay open, but get no response.
     pub fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets it go on.
+    /// Resumes the suspended process.
     pub fn thaw(&self) {
         self.signal("-CONT");
     }
@@ -62,7 +62,7 @@ fn run(port: u16) -> Child {
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.args(["--dir", env!("CARGO_TARGET_TMPDIR")]).stdin(Stdio::null()).stdout(Stdio::null());
     let server = command.spawn().expect("redis-server starts");
-    // A process of its own, started outside of any runtime: there is nothing to wait on but the port.
+    // The server does not report that it is ready, so the port is polled.
     let answers = || {
         std::thread::sleep(Duration::from_millis(25));
         TcpStream::connect(("127.0.0.1", port)).is_ok()

@@ -1,4 +1,4 @@
-//! The benchmarks.
+//! The list of all benchmarks.
 
 use super::sets;
 use super::{Bench, Step};

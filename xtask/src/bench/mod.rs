@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: runs benchmarks with the release profile and writes their results to `target/bench/`. Each is a
-//! part of `tests/bench` (the platform beside a floor), an example program, an evaluation of a large generated set, or
-//! several of them.
+//! part of `tests/bench` (the platform compared with a baseline), an example program, an evaluation of a large generated
+//! set, or several of them.
 
 mod list;
 mod sets;
@@ -123,7 +123,7 @@ fn build_example(package: &str, name: &str, args: &Args, interrupt: &Interrupt) 
     server::build_program(build, &["--package", package, "--all-features", "--example", name], name, interrupt)
 }
 
-/// Replaces a placeholder by its directory.
+/// Replaces the placeholders in an argument by their directories.
 fn fill_in(argument: &str, work: &Path, interrupt: &Interrupt) -> Result<String> {
     let path = |path: &Path| path.to_str().map(str::to_owned).context("a path is not valid UTF-8");
     let mut argument = argument.replace("{work}", &path(work)?);

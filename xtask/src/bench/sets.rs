@@ -14,7 +14,7 @@ pub const FILE: &str = "set.json";
 const LOGBOOKS: usize = 15;
 /// Number of sections of each file; each becomes one passage.
 const SECTIONS: usize = 1_000;
-/// There is a question about every 75th section.
+/// Number of sections per question: every 75th section has one.
 const QUESTION_INTERVAL: usize = 75;
 
 /// Writes a set with the large PDF that the preceding step generated, and one question.

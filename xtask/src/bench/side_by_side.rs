@@ -1,4 +1,4 @@
-//! Benchmarks of the program `bench` in `tests/bench`: the platform beside a floor, in one run.
+//! Benchmarks of the program `bench` in `tests/bench`, which compare the platform with a baseline (`floor`) in one run.
 
 use std::path::Path;
 use std::process::Command;

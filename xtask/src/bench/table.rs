@@ -1,4 +1,4 @@
-//! The rows of a benchmark's result as a table for people.
+//! Renders the rows of a benchmark's result as a text table.
 
 use serde_json::Value;
 

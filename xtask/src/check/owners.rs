@@ -3,7 +3,7 @@
 
 use super::workspace::Package;
 
-/// Each library with the packages that may depend on it. The package `tests` may depend on all.
+/// Each library with the packages that may depend on it. The package `tests` may depend on every library.
 const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["data"]),
     ("pgvector", &["data"]),

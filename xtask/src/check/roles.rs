@@ -7,7 +7,7 @@ use super::workspace::Text;
 /// The layers below policy.
 const LOWER_LAYERS: &[&str] =
     &["crates/data/src/", "crates/model-client/src/", "crates/tools/src/", "crates/runtime/src/"];
-/// Exempt: reads and writes the role column of users.
+/// Exempt files: these read and write the role column of users.
 const EXCEPTIONS: &[&str] = &["crates/data/src/users.rs"];
 /// Types that describe who a user is, rather than what the permit allows.
 const FORBIDDEN_TYPES: &[&str] = &["Role", "Grant", "Entitlements"];

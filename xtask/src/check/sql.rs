@@ -3,7 +3,7 @@
 
 use super::workspace::Text;
 
-/// Files that may use it, with the reason.
+/// Files that may use `AssertSqlSafe`, with the reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("crates/data/src/chunks/nearest.rs", "the dimension of a vector type, a number, cannot be a parameter"),
     ("crates/data/src/pool.rs", "a simple query that begins a transaction has no parameters for its UUIDs"),

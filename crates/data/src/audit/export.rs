@@ -79,7 +79,7 @@ impl AuditExport {
         STREAMS.query().scalars(&mut transaction).await
     }
 
-    /// Reads up to `limit` entries of a tenant's chain whose `seq` is greater than `after`.
+    /// Reads up to `limit` entries of a tenant's chain whose `seq` is greater than `after_seq`.
     ///
     /// # Errors
     /// If the database fails.
@@ -88,7 +88,7 @@ impl AuditExport {
     }
 }
 
-/// Reads up to `limit` entries of a tenant's chain whose `seq` is greater than `after`, in a single snapshot.
+/// Reads up to `limit` entries of a tenant's chain whose `seq` is greater than `after_seq`, in a single snapshot.
 pub(super) async fn page(database: &Database, tenant: Uuid, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
     let mut transaction = database.begin_snapshot(tenant).await?;
     let before = HASH_BEFORE.query().bind(tenant).bind(after).optional_scalar(&mut transaction).await?;

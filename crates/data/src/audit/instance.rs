@@ -1,5 +1,6 @@
-//! Liveness of a process: it holds an advisory lock on a dedicated connection, so the lock ends with the process. If a
-//! process no longer holds its lock, another one closes the operations that it left open (`audit_recover`).
+//! Shows that a process is alive: it holds an advisory lock on a dedicated connection, so the lock ends with the
+//! process. If a process no longer holds its lock, another one closes the operations that it left open
+//! (`audit_recover`).
 
 use crate::pool::Database;
 use crate::statement::{Scalar, Statement, statements};
@@ -30,8 +31,8 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Creates the lock of the process with this id ([`crate::PoolSettings::instance`]). Nothing is locked before the
-    /// first call of [`Self::hold`].
+    /// Creates the lock of the process with this id ([`crate::PoolSettings::instance_id`]). Nothing is locked before
+    /// the first call of [`Self::ensure_held`].
     #[must_use]
     pub fn new(id: Uuid) -> Self {
         Self { id, connection: None }

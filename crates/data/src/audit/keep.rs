@@ -53,7 +53,7 @@ statements! {
 /// The head of a tenant's chain: its last entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Head {
-    /// The tenant; nil for the platform's own stream.
+    /// The tenant; nil for the platform's own chain.
     pub tenant: Uuid,
     /// Number of the entry, counted from 1.
     pub seq: i64,
@@ -68,13 +68,13 @@ pub struct AuditKeeper {
 }
 
 impl AuditKeeper {
-    /// Creates a keeper from a connection pool of the application's role.
+    /// Runs maintenance through a connection pool of the application's role.
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// Seals up to `at_most` rows, that is, appends them to their tenants' chains. Returns the new heads of the chains
+    /// Seals up to `max_rows` rows, that is, appends them to their tenants' chains. Returns the new heads of the chains
     /// that grew. If several processes call this at the same time, one seals and the others get an empty list.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl AuditKeeper {
             .await
     }
 
-    /// Lists the processes that left operations open and currently do not hold their [`super::Instance`] lock.
+    /// Lists the processes that left operations open and currently do not hold their [`super::LivenessLock`].
     ///
     /// # Errors
     /// If the database fails.
@@ -121,9 +121,9 @@ impl AuditKeeper {
         ABSENT_INSTANCES.query().scalars(&mut connection).await
     }
 
-    /// Closes the operations that a dead process left open, with the outcome `unknown`. `None` closes operations of any
-    /// process that are older than a day, and those without a recorded process after 15 minutes. Returns the number of
-    /// closed operations; one call closes at most 1000.
+    /// Closes the operations that the dead process `instance` left open, with the outcome `unknown`. `None` closes
+    /// operations of any process that are older than a day, and those without a recorded process after 15 minutes.
+    /// Returns the number of closed operations; one call closes at most 1000.
     ///
     /// # Errors
     /// If the database fails.

@@ -1,7 +1,7 @@
 //! Deletes audit rows past their retention period, a whole month at a time, and stores a signed record of where the
 //! remaining hash chain starts.
 //!
-//! Runs with the migration login. The roles that the server connects with cannot delete audit rows.
+//! Runs as the login that applies migrations. The roles that the server connects with cannot delete audit rows.
 
 use super::signature::SigningKey;
 use crate::error::{SetupError, failed};
@@ -113,7 +113,7 @@ statements! {
     .run_by(Login::Owner);
 }
 
-/// Error of [`retire`]; nothing was deleted.
+/// Error of [`purge`]; nothing was deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum RetireError {
     /// The database cannot be reached.
@@ -127,11 +127,11 @@ pub enum RetireError {
     Unsealed(i64),
 }
 
-/// Deletes all rows created before `before`, which must be the start of a month (UTC), in one transaction. Stores a
+/// Deletes all rows created before `cutoff`, which must be the start of a month (UTC), in one transaction. Stores a
 /// signed record and an audit event for each tenant that had such rows, and returns the records.
 ///
 /// # Errors
-/// If the database fails, or if a row created before `before` is not sealed yet. Nothing is changed in that case.
+/// If the database fails, or if a row created before `cutoff` is not sealed yet. Nothing is changed in that case.
 pub async fn retire(
     migration_url: &str,
     before: Timestamp,

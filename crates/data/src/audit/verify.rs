@@ -134,8 +134,8 @@ impl AuditVerifier {
         Self { database, keys }
     }
 
-    /// Lists the tenants that have rows in the log or a checkpoint in `outside`, in ascending order; the nil id is the
-    /// platform's own stream.
+    /// Lists the tenants that have rows in the log or a checkpoint in `external_checkpoints`, in ascending order; the
+    /// nil id is the platform's own chain.
     ///
     /// # Errors
     /// If the database fails.
@@ -147,8 +147,9 @@ impl AuditVerifier {
         Ok(all.into_iter().collect())
     }
 
-    /// Verifies the log of one tenant in a single snapshot. `outside` are checkpoints that were kept outside the
-    /// database. Without them, removal of the newest rows together with their checkpoints cannot be detected.
+    /// Verifies the log of one tenant in a single snapshot. `external_checkpoints` are checkpoints that were kept
+    /// outside the database. Without them, removal of the newest rows together with their checkpoints cannot be
+    /// detected.
     ///
     /// # Errors
     /// If the database fails. Evidence of tampering is not an error; it is listed in the report.

@@ -30,7 +30,7 @@ pub struct Finding {
 /// The result of verifying one tenant's chain.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StreamReport {
-    /// The tenant; nil for the platform's own stream.
+    /// The tenant; nil for the platform's own chain.
     pub tenant: Uuid,
     /// Number of chain entries that were checked.
     pub entries: u64,
@@ -185,7 +185,7 @@ impl Walk {
     }
 
     /// Starts in the middle of the chain, for a resumed export: the next entry must follow the entry `seq`, whose chain
-    /// hash is `head`.
+    /// hash is `head_hash`.
     pub fn resume_after(&mut self, seq: i64, head: ChainHash) {
         (self.seq, self.head) = (seq, head);
     }

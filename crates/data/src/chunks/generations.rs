@@ -1,4 +1,4 @@
-//! Switching a tenant to the next embedding model: finds the documents that are not embedded with it yet, and switches
+//! Switches a tenant to its next embedding model: finds the documents that are not embedded with it yet, and switches
 //! once there are none.
 //!
 //! The passages of one embedding model are called a generation. Those of the next model are stored beside the current

@@ -2,7 +2,7 @@
 //! embedded with the next model and not searched yet.
 //!
 //! Lock order: first the document's row, then the advisory lock of the tenant's generations. It is taken in shared mode
-//! here and in exclusive mode by [`super::generations`].
+//! here and in exclusive mode by [`super::model_switch`].
 
 use crate::identifiers::{TextKind, normalize_identifiers};
 use crate::jobs::enqueue;

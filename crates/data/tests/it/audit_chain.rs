@@ -308,7 +308,7 @@ async fn the_id_of_a_sealed_row_cannot_be_reused() -> Result<(), TestError> {
     let code = refused.as_ref().err().and_then(|error| error.as_database_error()?.code().map(|code| code.into_owned()));
     assert_eq!(code.as_deref(), Some("23505"), "{refused:?}");
     log.operation(TENANT_B, &json!({})).await?;
-    assert_eq!(log.seal_and_sign().await?.len(), 1, "sealing goes on");
+    assert_eq!(log.seal_and_sign().await?.len(), 1, "sealing continues");
     Ok(())
 }
 
@@ -462,7 +462,7 @@ async fn operations_of_a_dead_process_are_closed_as_unknown_once() -> Result<(),
     let lock = "SELECT pg_advisory_lock(x'696e7374'::integer, ('x' || right($1::text, 8))::bit(32)::integer)";
     let mut alive = as_app(&log.db).await?;
     sqlx::query(lock).bind(dead).execute(&mut alive).await?;
-    assert_eq!(log.keeper.absent_instances().await?, Vec::<Uuid>::new(), "it holds its lock");
+    assert_eq!(log.keeper.absent_instances().await?, Vec::<Uuid>::new(), "the process still holds its lock");
     assert_eq!(log.keeper.recover(Some(dead)).await?, 0);
     alive.close().await?;
     // It takes a moment until the server notices the closed connection and releases the lock.
@@ -489,7 +489,7 @@ async fn operations_of_a_dead_process_are_closed_as_unknown_once() -> Result<(),
     Ok(())
 }
 
-/// Creates a log with rows from 2 months ago (in a partition of their month), from 14 months ago (in the default
+/// Creates a log with rows from 2 months ago (in the partition of that month), from 14 months ago (in the default
 /// partition), and from today.
 async fn log_with_old_and_new_rows() -> Result<Log, TestError> {
     let mut log = Log::new().await?;

@@ -26,7 +26,7 @@ pub(crate) async fn as_superuser(db: &TestDb) -> Result<PgConnection, TestError>
     Ok(PgConnection::connect(&db.superuser_url()).await?)
 }
 
-/// Checks the tenant isolation of the schema against the [`RULES`]; returns each violation as text.
+/// Checks the tenant isolation of the schema against the [`VIOLATION_QUERIES`]; returns each violation as text.
 pub(crate) async fn leaks(connection: &mut PgConnection) -> Result<Vec<String>, TestError> {
     let mut found: Vec<String> = Vec::new();
     for rule in RULES {

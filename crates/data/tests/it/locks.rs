@@ -16,18 +16,18 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// More tenants than a statement takes locks for other reasons.
+/// Number of tenants, larger than the number of locks that a statement takes for other reasons.
 const MANY: u128 = 100;
-/// A first run opens more of the catalog than a later one.
+/// Number of additional locks that is accepted, because the first execution of a session also locks catalog tables.
 const TOLERANCE: i64 = 20;
-/// Transactions set it before their first statement on passages.
+/// The setting that transactions use from their first statement on passages on.
 const PLAN_WITH_VALUES: &str = "SET plan_cache_mode = force_custom_plan";
-/// What PostgreSQL may choose for all other statements.
+/// The plan that PostgreSQL may choose for all other statements.
 const PLAN_ONCE: &str = "SET plan_cache_mode = force_generic_plan";
-/// PostgreSQL considers a generic plan from the sixth execution of a session.
+/// Number of executions; PostgreSQL considers a generic plan from the sixth execution in a session on.
 const ROUNDS: u32 = 8;
 
-/// A user, a document and a passage of each tenant, all with the tenant's id.
+/// Inserts a user, a document and a passage for each tenant, all with the tenant's id.
 const FILL: &str = "INSERT INTO users (id, tenant_id, issuer, external_id) SELECT id, id, '', '' FROM tenants;
         INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256,
                                storage_path, embedding_model, status)
@@ -47,7 +47,7 @@ async fn create_tenants(app: &mut PgConnection, numbers: std::ops::Range<u128>) 
     Ok(())
 }
 
-/// Runs SQL in a transaction of tenant 1, and returns how many relations it left locked. Rolls back.
+/// Runs SQL in a transaction of tenant 1, and returns the number of relations that it locked. Rolls back.
 async fn locks_of(connection: &mut PgConnection, sql: String) -> Result<i64, TestError> {
     let mut transaction = connection.begin().await?;
     let scope = "SELECT set_config('app.current_tenant_id', $1, true), set_config('app.current_user_id', $1, true)";
@@ -59,7 +59,7 @@ async fn locks_of(connection: &mut PgConnection, sql: String) -> Result<i64, Tes
     Ok(count)
 }
 
-/// A value of each type that parameters have; the uuid is the tenant's, a document's and a user's at once.
+/// Returns a literal of a parameter type; the uuid is the id of the tenant, of a document and of a user at once.
 fn literal(parameter_type: &str) -> String {
     let text = match parameter_type {
         "uuid" => "00000000-0000-0000-0000-000000000001",
@@ -76,8 +76,8 @@ fn literal(parameter_type: &str) -> String {
     format!("'{text}'::{parameter_type}")
 }
 
-/// Locks taken by planning each of the statements, by what the statement is for. Those on passages are planned with
-/// values, all others without.
+/// Counts the locks that planning each statement takes, by the activity of the statement. Statements on passages get
+/// custom plans, all others generic ones.
 async fn locks_of_statements(
     connection: &mut PgConnection,
     all: &[StatementInfo],
@@ -118,7 +118,7 @@ async fn the_locks_of_a_statement_do_not_grow_with_the_tenants() -> Result<(), T
     Ok(())
 }
 
-/// What a statement sets off by itself: foreign keys that cascade to the passages, and functions of the owner.
+/// Covers what a statement triggers: foreign keys that cascade to the passages, and functions that run as the owner.
 #[tokio::test]
 async fn cascades_and_functions_open_one_partition() -> Result<(), TestError> {
     let db = TestDb::create().await?;
@@ -151,7 +151,7 @@ async fn cascades_and_functions_open_one_partition() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Calls a method of the repositories on passages.
+/// Calls a repository method that accesses passages, selected by number.
 async fn call(tx: &mut dyn TenantTx, method: u32) -> Result<(), StoreError> {
     let (document, now, model) = (DocumentId::from_uuid(Uuid::from_u128(1)), Timestamp::UNIX_EPOCH, "one");
     let (clearance, filters) = (Classification::Restricted, SearchFilters::default());

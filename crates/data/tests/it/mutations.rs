@@ -50,7 +50,7 @@ impl Policy {
     }
 }
 
-/// Inserts rows of both tenants into the tables that `two_tenants` leaves empty.
+/// Inserts rows of both tenants into the tables that `database_with_two_tenants` leaves empty.
 async fn insert_audit_rows(superuser: &mut PgConnection) -> Result<(), TestError> {
     run(superuser, "SELECT * FROM audit_seal(100)").await?;
     for tenant in [TENANT_A, TENANT_B] {
@@ -181,7 +181,7 @@ async fn the_loss_of_any_policy_is_noticed() -> Result<(), TestError> {
                 "UPDATE" if mistake.contains("WITH CHECK") => leaks(&mut superuser).await?,
                 _ => violations(&mut role, &policy.table).await?,
             };
-            assert!(!noticed.is_empty(), "nobody notices: {mistake}");
+            assert!(!noticed.is_empty(), "undetected: {mistake}");
             let restored = format!("DROP POLICY IF EXISTS {} ON {}; {}", policy.name, policy.table, policy.create());
             run(&mut superuser, &restored).await?;
             mutations += 1;
@@ -200,7 +200,7 @@ async fn a_table_without_row_security_is_noticed() -> Result<(), TestError> {
     for (table, _) in INSERTS {
         run(&mut superuser, &format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")).await?;
         let noticed = violations(&mut app, table).await?;
-        assert!(!noticed.is_empty(), "nobody notices: {table}");
+        assert!(!noticed.is_empty(), "undetected: {table}");
         run(&mut superuser, &format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")).await?;
         assert_eq!(violations(&mut app, table).await?, Vec::<String>::new(), "restored: {table}");
     }

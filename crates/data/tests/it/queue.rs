@@ -29,7 +29,7 @@ async fn create_tenant_with_jobs(superuser: &mut PgConnection, tenant: Uuid, doc
     Ok(())
 }
 
-/// Moves the queue position of the jobs that match the condition `which` back in time by the interval `by`.
+/// Moves the queue position of the jobs that match `condition` back in time by `interval`.
 async fn backdate(superuser: &mut PgConnection, which: &str, by: &str) -> Result<(), TestError> {
     let script = format!("UPDATE jobs SET turn_at = turn_at - interval '{by}' WHERE {which}");
     sqlx::raw_sql(AssertSqlSafe(script)).execute(superuser).await?;

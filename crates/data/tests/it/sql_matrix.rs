@@ -295,8 +295,8 @@ async fn a_conflict_never_reaches_another_tenants_row() -> Result<(), TestError>
                 VALUES ('{id}', '{TENANT_A}', 'x', 'x') ON CONFLICT DO NOTHING"
         )
     };
-    assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_A)).await?, Ok(0), "control: the id is taken here");
-    assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_B)).await?, Ok(1), "taken elsewhere does not show");
+    assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_A)).await?, Ok(0), "control: the id is in use");
+    assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_B)).await?, Ok(1), "the id of another tenant");
     Ok(())
 }
 

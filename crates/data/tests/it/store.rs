@@ -6,7 +6,7 @@ use fakes::suite::{CaseError, World};
 use fakes::{ManualClock, SequentialIds};
 use std::sync::Arc;
 
-/// Owns the database and the files of a [`World`]; dropping it removes both.
+/// Owns the database and the files of a [`TestContext`]; dropping it removes both.
 pub(crate) type WorldGuard = (TestDb, tempfile::TempDir);
 
 pub(crate) async fn world() -> Result<(World, WorldGuard), CaseError> {

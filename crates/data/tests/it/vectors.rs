@@ -32,7 +32,7 @@ impl PseudoRandom {
         (self.0 >> 40) as f32 / (1u64 << 24) as f32 - 0.5
     }
 
-    /// Returns a random unit vector; near `to`, if given.
+    /// Returns a random unit vector; near `center`, if given.
     fn vector(&mut self, to: Option<&[f32]>) -> Vec<f32> {
         let raw: Vec<f32> = (0..12).map(|at| self.next() + to.map_or(0.0, |to| 1.5 * to[at])).collect();
         let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();

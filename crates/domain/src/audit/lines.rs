@@ -22,7 +22,7 @@ pub enum Line {
     Start(Start),
     /// `"type": "event"`
     Event(Box<SealedEvent>),
-    /// `"type": "entry"`, a chain entry whose row was removed
+    /// `"type": "entry"`, a chain entry whose row was purged
     Entry(EntryWithoutRow),
     /// `"type": "checkpoint"`
     Checkpoint(Checkpoint),

@@ -138,7 +138,7 @@ mod tests {
             tenant_id: Uuid::from_u128(1),
             seq: 7,
             id: Uuid::from_u128(2),
-            created_at: Timestamp::from_timestamp(1_000, 0).expect("a moment"),
+            created_at: Timestamp::from_timestamp(1_000, 0).expect("a timestamp"),
             event_type: event_type.to_owned(),
             phase: "outcome".to_owned(),
             result_status: Some(status.to_owned()),

@@ -176,7 +176,7 @@ impl SealedEvent {
     }
 }
 
-/// A chain entry whose row is no longer in the log, because it was retired or deleted.
+/// A chain entry whose row is no longer in the log, because it was purged or deleted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EntryWithoutRow {
     /// Tenant whose log contains the row.
@@ -187,7 +187,7 @@ pub struct EntryWithoutRow {
     pub id: Uuid,
     /// When the row was inserted.
     pub created_at: Timestamp,
-    /// Hash of the removed row.
+    /// Hash of the row before it was removed.
     pub row_hash: ChainHash,
     /// Chain hash at this entry.
     pub chain_hash: ChainHash,
@@ -240,7 +240,7 @@ impl Checkpoint {
     }
 }
 
-/// A signed record of retention: rows before a certain time were removed, and the remaining chain starts after this
+/// A signed record of a purge: rows before a certain time were removed, and the remaining chain starts after this
 /// entry.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Retirement {
@@ -278,17 +278,17 @@ impl Retirement {
 pub struct SealedPage {
     /// Chain hash before the first entry of the page.
     pub anchor: ChainHash,
-    /// Entries in ascending order. If rows were retired, the sequence starts with a gap.
+    /// Entries in ascending order. If rows were purged, the sequence starts with a gap.
     pub entries: Vec<SealedEntry>,
     /// Checkpoints for the entries on this page; on the last page, also those beyond.
     pub checkpoints: Vec<Checkpoint>,
-    /// Retention records; only on the first page.
+    /// Records of purges; only on the first page.
     pub retirements: Vec<Retirement>,
     /// Whether more entries follow.
     pub more: bool,
 }
 
-/// Pages up to the last sealed entry. An error ends the stream.
+/// Pages up to the last entry of the chain. An error ends the stream.
 pub type SealedPages = BoxStream<'static, Result<SealedPage, StoreError>>;
 
 #[cfg(test)]

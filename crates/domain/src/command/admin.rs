@@ -31,7 +31,7 @@ pub struct ListAudit {
 }
 command!(ListAudit: List AuditLogs as "audit.read" -> Page<AuditRecord>);
 
-/// Export the tenant's sealed audit log, in the order of its hash chain.
+/// Export the tenant's audit log, in the order of its hash chain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct ExportAudit {
     /// Sequence number after which the export starts; 0 exports the whole chain.

@@ -85,7 +85,7 @@ impl Target {
 pub trait Command: Serialize + Send + 'static {
     /// Kind of resource that the command acts on.
     const RESOURCE: Resource;
-    /// What it does to the resource.
+    /// Operation that the command performs on the resource.
     const OPERATION: Operation;
     /// Event under which the intent is recorded.
     const EVENT: EventType;

@@ -84,8 +84,8 @@ pub trait AuditReader: Send + Sync {
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError>;
 
-    /// Up to `limit` sealed rows of the scope's tenant with a sequence number above `after` (0 for all), in chain
-    /// order. Rows of the last second or two may not be sealed yet.
+    /// Up to `limit` rows of the scope's tenant with a sequence number above `after` (0 for all), in chain order. Rows
+    /// of the last second or two may not be part of the chain yet.
     ///
     /// # Errors
     /// If the database is not available.

@@ -1,4 +1,4 @@
-//! The OpenAI-compatible surface: requests, answers and errors in OpenAI's formats, under one path prefix
+//! The OpenAI-compatible API: requests, answers and errors in OpenAI's formats, under one path prefix
 //! (`docs/adr/0032-an-openai-compatible-surface.md`). Requests pass the same gate, limits and audit as all others.
 
 pub(crate) mod annotation;
@@ -16,7 +16,7 @@ use domain::error::ErrorKind;
 use domain::model_id::ModelId;
 use domain::upload::FieldError;
 
-/// Path prefix of all its routes.
+/// Path prefix of all OpenAI-compatible routes.
 pub(crate) const PREFIX: &str = "/openai/v1";
 /// In a request, the id of the conversation to continue. In a response, the id of the conversation in which the answer
 /// is stored.

@@ -9,14 +9,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Whose requests count together.
+/// Identifies the requests that count against the same quota.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PartitionKey {
     /// The requests of one user.
     User {
         /// The user's tenant.
         tenant: TenantId,
-        /// Unique within the tenant.
+        /// Id of the user, unique within the tenant.
         user: UserId,
     },
     /// The requests of all users of a tenant.

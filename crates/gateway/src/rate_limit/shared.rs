@@ -109,7 +109,7 @@ impl RateLimiter for SharedLimiter {
     }
 }
 
-/// Why Redis did not count.
+/// Reason why Redis did not count a request.
 #[derive(Debug, thiserror::Error)]
 enum CountError {
     #[error("Redis did not answer in time")]

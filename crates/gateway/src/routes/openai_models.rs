@@ -1,4 +1,4 @@
-//! Routes of the models of the OpenAI-compatible surface.
+//! Routes that list the models of the OpenAI-compatible API.
 
 use crate::caller::Call;
 use crate::error::ApiError;

@@ -203,14 +203,14 @@ fn timestamp_or_date() -> RefOr<Schema> {
     Schema::AnyOf(either).into()
 }
 
-/// Whether a date stands for its start or its end.
+/// Whether a date means the start or the end of that day.
 #[derive(Clone, Copy)]
 enum DayBoundary {
     Start,
     End,
 }
 
-/// Parses a timestamp, or a date, which stands for its start or end in UTC.
+/// Parses a timestamp, or a date, which means the start or end of that day in UTC.
 fn parse_time(pointer: &str, text: Option<&str>, boundary: DayBoundary) -> Result<Option<Timestamp>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     let of_date = |date: Date| match boundary {

@@ -45,5 +45,5 @@ async fn the_client_receives_the_refusal() {
 #[tokio::test]
 async fn without_lingering_close_the_connection_is_reset() {
     let no_linger = GatewaySettings { linger: Duration::ZERO, ..settings() };
-    assert!(refused_upload(no_linger).await.is_err(), "otherwise the test above proves nothing");
+    assert!(refused_upload(no_linger).await.is_err(), "without a reset, the test above proves nothing");
 }

@@ -141,7 +141,7 @@ async fn rate_limited_requests_have_retry_after() {
         assert!(reply.header("retry-after").is_some());
         return;
     }
-    panic!("there is no limit");
+    panic!("no request was rate limited");
 }
 
 #[tokio::test]
@@ -242,6 +242,6 @@ async fn client_schemas_have_a_limited_size() {
         assert_eq!((error.status, error.kind.as_str()), (400, "invalid_request_error"));
     }
     for fields in [format(&nested(8)), format!(r#""tools":[{}]"#, tool(&nested(8)))] {
-        assert_eq!(parse_error(&send(&router, post(fields)).await).status, 404, "it reaches the gate");
+        assert_eq!(parse_error(&send(&router, post(fields)).await).status, 404, "the request reaches the gate");
     }
 }

@@ -1,4 +1,4 @@
-//! The resources: the commands that reach the gate, and the responses.
+//! Routes of the resources: the commands that reach the gate, and the responses.
 
 use crate::support::*;
 use async_trait::async_trait;

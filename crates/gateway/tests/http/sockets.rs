@@ -58,7 +58,7 @@ impl Server {
     /// Opens a connection, sends these bytes and leaves it open.
     async fn open(&self, bytes: &str) -> TcpStream {
         let mut connection = self.connect().await;
-        connection.write_all(bytes.as_bytes()).await.expect("sent");
+        connection.write_all(bytes.as_bytes()).await.expect("the bytes are sent");
         connection
     }
 
@@ -73,7 +73,7 @@ impl Server {
 
 /// Sends bytes and reads until the server closes the connection.
 async fn send(mut connection: TcpStream, bytes: &str) -> String {
-    connection.write_all(bytes.as_bytes()).await.expect("sent");
+    connection.write_all(bytes.as_bytes()).await.expect("the bytes are sent");
     let mut response = Vec::new();
     let reading = connection.read_to_end(&mut response);
     // A connection reset ends the response as well.
@@ -117,7 +117,7 @@ async fn silent_connections_do_not_keep_others_out() {
             assert!(response.starts_with("HTTP/1.1 200"), "{response}");
             assert!(
                 started_at.elapsed() < Duration::from_millis(300),
-                "{:?} beside {}",
+                "{:?} with {} silent connections open",
                 started_at.elapsed(),
                 silent.len()
             );
@@ -136,7 +136,7 @@ async fn a_header_that_is_sent_too_slowly_ends_the_connection_in_both_protocols(
     {
         let mut connection = server.connect().await;
         let started_at = Instant::now();
-        connection.write_all(start.as_bytes()).await.expect("sent");
+        connection.write_all(start.as_bytes()).await.expect("the bytes are sent");
         while started_at.elapsed() < CLIENT_TIMEOUT && connection.write_all(b"a").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

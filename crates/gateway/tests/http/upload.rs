@@ -189,6 +189,6 @@ async fn the_body_is_read_after_authorization_and_discarded_after_a_refusal() {
     });
     let reply = send(&router(gate, settings()), post(Body::from_stream(chunks))).await;
     assert_eq!(reply.problem(), (403, "policy_denied".into(), None));
-    // Otherwise the client would not receive the refusal.
+    // If the server did not read the rest of the body, the client would not receive the refusal.
     assert_eq!(*read.lock().expect("a lock"), 3);
 }

@@ -136,8 +136,8 @@ impl OpenAiEmbedder {
         Ok(ParsedResponse { proxy, ..self.parse(server, &body, inputs.len())? })
     }
 
-    /// Parses a response with `count` vectors and returns them in the order of the texts, scaled to length 1. All must
-    /// have the same dimension.
+    /// Parses a response with `text_count` vectors and returns them in the order of the texts, scaled to length 1. All
+    /// must have the same dimension.
     fn parse(&self, server: &Server, body: &[u8], count: usize) -> Result<ParsedResponse<Vec<Vec<f32>>>, ModelError> {
         let answer: EmbeddingsResponse = serde_json::from_slice(body)
             .map_err(|_| server.invalid_response("the body is not an embeddings object"))?;

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// Maximum size of a response in bytes; many servers include the passages.
 const MAX_RESPONSE_BYTES: usize = 4 << 20;
-/// Divisor: the query may use 1/4 of the model's input limit.
+/// The query may use a quarter of the model's input limit.
 const QUERY_LIMIT_DIVISOR: usize = 4;
 /// Special tokens that a model adds to a query with its passage.
 const SPECIAL_TOKENS: usize = 4;
@@ -95,7 +95,7 @@ impl OpenAiReranker {
     }
 }
 
-/// Parses a response for `count` passages and returns their scores in the order of the passages, 0 to 1.
+/// Parses a response for `passage_count` passages and returns their scores in the order of the passages, 0 to 1.
 ///
 /// A server may omit up to half of the passages, which then get 0. If a passage has two scores, the first one counts;
 /// scores without a valid index or value are ignored.

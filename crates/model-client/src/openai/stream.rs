@@ -127,7 +127,7 @@ impl AnswerReader {
         if let Some(usage) = chunk.usage.filter(|usage| usage.prompt_tokens + usage.completion_tokens > 0) {
             self.usage = Some(usage);
         }
-        // The request asks for one choice; ignore others.
+        // The request asks for one choice, so others are ignored.
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(()) };
         self.delta(choice.delta)?;
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {

@@ -274,11 +274,11 @@ mod tests {
         let mut greedy: Vec<_> = (0..5).map(|_| wait(&limiter, 1, &[0])).collect();
         let mut modest = wait(&limiter, 2, &[0]);
         drop(permit);
-        let first = ready(&mut greedy[0]).expect("it came first");
+        let first = ready(&mut greedy[0]).expect("the oldest request is next");
         assert!(ready(&mut modest).is_none());
         drop(first);
         assert!(ready(&mut greedy[1]).is_none(), "it is the other tenant's turn");
-        drop(ready(&mut modest).expect("second, before four others"));
+        drop(ready(&mut modest).expect("it is served second, before four older requests"));
         assert!(ready(&mut greedy[1]).is_some());
     }
 

@@ -118,8 +118,8 @@ impl Router {
         routes.iter().map(|route| self.backends[route.backend].allowed_classification(caller)).max()
     }
 
-    /// The highest input price and the highest output price of the routes that may see internal content; `None` if none
-    /// of them has a price.
+    /// The highest input price and the highest output price among the routes that may see internal content; `None` if
+    /// no such route has a price.
     pub(crate) fn highest_price(&self, routes: &[Route], caller: &ModelCaller) -> Option<Price> {
         let may_see_internal =
             |route: &&Route| self.backends[route.backend].allowed_classification(caller) >= Classification::Internal;

@@ -77,7 +77,7 @@ async fn the_next_backend_serves_however_the_first_one_fails_before_the_first_to
         let by = served(&chat_of(&two(&first, &second))).await.expect("the second serves");
         assert_eq!((by.backend.as_str(), by.model.as_str(), by.fallback), ("cpu", "m2", true));
         assert_eq!(by.failed, [FailedAttempt { backend: "gpu".to_owned(), error: error.to_owned() }]);
-        assert_eq!((first.count(), second.count()), (1, 1), "one try each: {error}");
+        assert_eq!((first.count(), second.count()), (1, 1), "one attempt each: {error}");
     }
 }
 
@@ -87,11 +87,11 @@ async fn an_unreachable_backend_is_skipped_and_no_request_is_lost() {
         (ScriptedServer::start(vec![answering("m1")]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let settings = two(&first, &second);
     let chat = Arc::new(chat_of(&settings));
-    assert!(!served(&chat).await.expect("both are there").fallback);
+    assert!(!served(&chat).await.expect("both are up").fallback);
     drop(first);
     let many = (0..40).map(|_| async { served(&chat).await });
     for by in futures::future::join_all(many).await {
-        let by = by.expect("none is lost");
+        let by = by.expect("no request fails");
         assert!(by.fallback && by.backend == "cpu");
     }
     // The breaker is open by now, so the first backend is not tried at all.
@@ -120,7 +120,7 @@ async fn nothing_is_retried_after_the_first_token() {
     let cut = Action::Send(stream_of(&[&word_event("m1")]), 4096);
     let (first, second) = (ScriptedServer::start(vec![cut]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let chat = chat_of(&two(&first, &second));
-    let mut stream = chat.stream(request()).await.expect("it begins");
+    let mut stream = chat.stream(request()).await.expect("the answer starts");
     assert_eq!(stream.deltas.next().await, Some(Ok(ChatDelta::Text("Close ".to_owned()))));
     assert!(matches!(stream.deltas.next().await, Some(Err(ModelError::Interrupted { .. }))));
     assert_eq!(second.count(), 0);
@@ -137,7 +137,7 @@ async fn a_fallback_never_exceeds_the_backends_classification() {
         let request = classified(class);
         let ended = chat_of(&settings).stream(request).await;
         assert_eq!((ended.is_ok(), second.count() == 1), (may, may), "{class}");
-        assert!(first.count() >= 1, "the first one was tried");
+        assert!(first.count() >= 1, "the first backend was attempted");
     }
 }
 
@@ -201,9 +201,9 @@ async fn a_busy_first_choice_is_waited_for_and_then_skipped() {
     let mut settings = two(&first, &second);
     settings.backends[0].concurrency = 1;
     let chat = chat_of(&settings);
-    let held = chat.stream(request()).await.expect("a place is free");
+    let held = chat.stream(request()).await.expect("a permit is free");
     assert_eq!(held.served_by.backend, "gpu");
-    let by = served(&chat).await.expect("the second has room");
+    let by = served(&chat).await.expect("the second has a free permit");
     assert_eq!((by.backend.as_str(), by.fallback), ("cpu", true));
 }
 
@@ -230,7 +230,7 @@ async fn a_full_queue_rejects_at_once_and_does_not_affect_other_tenants() {
     let started = Instant::now();
     let refused = chat.stream(from_tenant(1)).await.err();
     assert!(matches!(refused, Some(ModelError::Unavailable { retry_after: Some(_), .. })), "{refused:?}");
-    assert!(started.elapsed() < Duration::from_secs(5), "it did not wait for the 30 s");
+    assert!(started.elapsed() < Duration::from_secs(5), "it was rejected without the 30 s wait");
     drop(held);
     drop(waiting.remove(0).await.expect("the first of tenant 1 is next"));
     drop(waiting.remove(1).await.expect("then tenant 2, before the second of tenant 1"));
@@ -244,7 +244,7 @@ async fn an_open_breaker_rejects_at_once_and_says_when_to_retry() {
         assert!(chat.stream(request()).await.is_err());
     }
     let asked = server.count();
-    assert_eq!(asked, 5, "five failures open it");
+    assert_eq!(asked, 5, "five failures open the breaker");
     let error = chat.stream(request()).await.err();
     assert!(matches!(error, Some(ModelError::Unavailable { retry_after: Some(_), .. })), "{error:?}");
     assert_eq!(server.count(), asked);
@@ -263,13 +263,13 @@ async fn health_checks_detect_a_backend_that_goes_down_and_comes_back() {
     let router = router(&settings);
     let mut watch = JoinSet::new();
     watch.spawn(Arc::clone(&router).run_health_checks());
-    let chat = OpenAiChat::new(&router, &settings).expect("settings of use");
+    let chat = OpenAiChat::new(&router, &settings).expect("valid settings");
     let mut by = served(&chat).await.expect("served");
     while !by.failed.is_empty() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         by = served(&chat).await.expect("served");
     }
-    assert!(by.fallback, "no request had to find out");
+    assert!(by.fallback, "the health check detected it, not a request");
     let _back = ScriptedServer::start_at(&address, vec![answering("m1")]).await;
     while by.fallback {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -285,7 +285,7 @@ async fn the_cost_is_computed_from_the_routes_price_or_else_taken_from_the_serve
     settings.tiers.fast[0].price = price;
     let stream = chat_of(&settings).stream(request()).await.expect("served");
     assert_eq!(stream.served_by.price, price);
-    let last = stream.deltas.try_collect::<Vec<_>>().await.expect("whole").pop();
+    let last = stream.deltas.try_collect::<Vec<_>>().await.expect("a complete answer").pop();
     assert!(matches!(last, Some(ChatDelta::Finished { cost: MicroCost(210), estimated: false, .. })), "{last:?}");
 }
 
@@ -331,7 +331,7 @@ async fn a_failing_model_does_not_affect_other_models_of_its_backend() {
         assert!(chat.stream(heavy()).await.is_err());
     }
     assert_eq!(server.count(), 5, "its breaker is open");
-    assert!(served(&chat).await.is_ok(), "the everyday model is another one");
+    assert!(served(&chat).await.is_ok(), "the fast model has its own breaker");
 }
 
 #[tokio::test]
@@ -361,8 +361,8 @@ async fn calls_tokens_fallbacks_and_failed_attempts_are_counted() {
         (ScriptedServer::start(vec![failing]).await, ScriptedServer::start(vec![answering("m2")]).await);
     let (settings, registry) = (two(&first, &second), Registry::new());
     let metrics = ModelMetrics::register(&registry).expect("new names");
-    let router = Router::new(&settings, metrics).expect("settings of use");
-    let chat = OpenAiChat::new(&router, &settings).expect("settings of use");
+    let router = Router::new(&settings, metrics).expect("valid settings");
+    let chat = OpenAiChat::new(&router, &settings).expect("valid settings");
     served(&chat).await.expect("the second serves");
     router.update_gauges();
     let text = TextEncoder::new().encode_to_string(&registry.gather()).expect("metrics");
@@ -378,7 +378,7 @@ async fn calls_tokens_fallbacks_and_failed_attempts_are_counted() {
         format!(r#"gen_ai_client_token_usage_sum{{{call},gen_ai_token_type="input"}} 1000"#),
         format!("gen_ai_client_operation_time_to_first_chunk_seconds_count{{{call}}} 1"),
     ] {
-        assert!(text.lines().any(|line| line == wanted), "{wanted} in {text}");
+        assert!(text.lines().any(|line| line == wanted), "{wanted} is not in {text}");
     }
 }
 
@@ -397,7 +397,7 @@ async fn an_empty_answer_falls_back_and_is_an_error_if_all_are_empty() {
         assert_eq!(by.failed, [FailedAttempt { backend: "gpu".to_owned(), error: "broken_off".to_owned() }]);
         let (first, second) =
             (ScriptedServer::start(vec![empty(); 3]).await, ScriptedServer::start(vec![empty(); 3]).await);
-        let error = served(&chat_of(&two(&first, &second))).await.expect_err("nobody says a word");
+        let error = served(&chat_of(&two(&first, &second))).await.expect_err("all answers are empty");
         let ModelError::Exhausted { last, .. } = error else { panic!("{error:?}") };
         assert!(matches!(*last, ModelError::Interrupted { .. }), "{last:?}");
     }
@@ -406,7 +406,7 @@ async fn an_empty_answer_falls_back_and_is_an_error_if_all_are_empty() {
     let thoughtful = Action::Send(stream_of(&[thought, &stop("{}"), "[DONE]"]), 4096);
     let (first, second) =
         (ScriptedServer::start(vec![thoughtful]).await, ScriptedServer::start(vec![answering("m2")]).await);
-    let error = served(&chat_of(&two(&first, &second))).await.expect_err("no word");
+    let error = served(&chat_of(&two(&first, &second))).await.expect_err("the answer has no text");
     assert!(matches!(error, ModelError::Interrupted { .. }), "{error:?}");
     // An answer that was truncated by its token limit, or that is a tool call, is valid without text.
     let cut = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
@@ -430,7 +430,7 @@ async fn tenants_get_different_prefix_cache_salts_where_the_server_supports_them
         settings.backends[0].dialect = dialect;
         let asked = ChatRequest { caller: caller_of(tenant), ..request() };
         let stream = chat_of(&settings).stream(asked).await.expect("an answer");
-        stream.deltas.try_collect::<Vec<_>>().await.expect("whole");
+        stream.deltas.try_collect::<Vec<_>>().await.expect("a complete answer");
         let sent = server.requests.lock().expect("no panic")[0].clone();
         let body: serde_json::Value = serde_json::from_str(&sent[sent.find("{").expect("a body")..]).expect("JSON");
         body.get("cache_salt").and_then(|salt| salt.as_str().map(str::to_owned))

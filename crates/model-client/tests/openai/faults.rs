@@ -66,7 +66,7 @@ async fn a_failing_or_overloaded_server_is_retried_twice() {
         assert_eq!(run(&server).await, ("Close ".to_owned(), Ok(())), "{head}");
         let server = ScriptedServer::start(vec![failing(head)]).await;
         assert!(matches!(run(&server).await.1, Err(ModelError::Unavailable { .. })), "{head}");
-        assert_eq!(server.count(), 3, "twice more and not oftener: {head}");
+        assert_eq!(server.count(), 3, "retried exactly twice: {head}");
     }
 }
 
@@ -103,7 +103,7 @@ async fn a_silent_server_times_out_before_the_first_token() {
         let error = chat(&server).stream(request()).await.err();
         assert!(matches!(error, Some(ModelError::Timeout { .. })), "{error:?}");
         assert!(started.elapsed() < Duration::from_secs(5), "the limit is 0.9 s");
-        assert_eq!(server.count(), 1, "what may be working on it is not asked twice");
+        assert_eq!(server.count(), 1, "a request that timed out is not retried");
     }
 }
 
@@ -229,7 +229,7 @@ async fn an_embedder_starts_without_its_server_and_learns_the_dimension_later() 
         let settings = server.settings();
         models::embedder(&router(&settings), &settings).await
     }
-    .expect("the start goes on");
+    .expect("startup continues");
     assert_eq!(embedder.model().dimension, 0);
     let found = embedder.embed(texts(EmbedPurpose::Query, &["seal"])).await.unwrap();
     assert_eq!(found.vectors, [[0.6, 0.8]]);

@@ -38,7 +38,7 @@ async fn server_for(case: &Path, kind: &str) -> ScriptedServer {
 }
 
 fn want(case: &Path) -> Value {
-    let text = std::fs::read_to_string(case.with_extension("want.json")).expect("what is wanted");
+    let text = std::fs::read_to_string(case.with_extension("want.json")).expect("the expected result");
     serde_json::from_str(&text).expect("JSON")
 }
 
@@ -65,7 +65,7 @@ async fn chat(server: &ScriptedServer) -> Value {
     let (mut text, mut thought) = (String::new(), String::new());
     let mut calls = Vec::new();
     while let Some(delta) = stream.deltas.next().await {
-        assert!(got.get("finish_reason").is_none() && got.get("error").is_none(), "nothing follows the end");
+        assert!(got.get("finish_reason").is_none() && got.get("error").is_none(), "no delta follows the end");
         match delta {
             Ok(ChatDelta::Text(piece)) => text.push_str(&piece),
             Ok(ChatDelta::ToolCall(call)) => {
@@ -97,7 +97,7 @@ fn assert_has(case: &Path, got: &Value, want: &Value) {
 #[tokio::test]
 async fn every_recorded_stream_gives_the_expected_answer() {
     let cases = cases(".sse");
-    assert!(cases.len() > 15, "the cases are there");
+    assert!(cases.len() > 15, "too few cases");
     for case in cases {
         let server = server_for(&case, "text/event-stream").await;
         assert_has(&case, &chat(&server).await, &want(&case));
@@ -122,7 +122,7 @@ async fn every_recorded_embedding_gives_vectors_of_length_1_or_an_error() {
         let embedded = embedder.embed(texts(EmbedPurpose::Document, &["one", "two"])).await;
         match (embedded.map(|embedded| embedded.vectors), want(case)) {
             (Ok(vectors), want) => {
-                let want: Vec<Vec<f32>> = serde_json::from_value(want["vectors"].clone()).expect("vectors are wanted");
+                let want: Vec<Vec<f32>> = serde_json::from_value(want["vectors"].clone()).expect("expected vectors");
                 let far = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-6;
                 assert_eq!(vectors.len(), want.len(), "{}", case.display());
                 assert!(
@@ -139,7 +139,7 @@ async fn every_recorded_embedding_gives_vectors_of_length_1_or_an_error() {
 #[tokio::test]
 async fn every_recorded_ranking_gives_scores_from_0_to_1_in_passage_order_or_an_error() {
     let cases = documents("rerank-");
-    assert!(cases.len() > 8, "the cases are there");
+    assert!(cases.len() > 8, "too few cases");
     for case in &cases {
         let server = server_for(case, "application/json").await;
         let reranker = reranker_of(&server.settings());
@@ -152,7 +152,7 @@ async fn every_recorded_ranking_gives_scores_from_0_to_1_in_passage_order_or_an_
         };
         match (reranker.rerank(request).await.map(|reranked| reranked.scores), want(case)) {
             (Ok(scores), want) => {
-                let want: Vec<f32> = serde_json::from_value(want["scores"].clone()).expect("scores are wanted");
+                let want: Vec<f32> = serde_json::from_value(want["scores"].clone()).expect("expected scores");
                 let near = scores.iter().zip(&want).all(|(score, want)| (score - want).abs() < 1e-4);
                 assert!(near && scores.len() == want.len(), "{}: {scores:?}", case.display());
             }

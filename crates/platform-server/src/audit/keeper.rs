@@ -84,7 +84,7 @@ pub struct Keeper {
     unsigned: BTreeMap<Uuid, (i64, ChainHash)>,
     /// Signed checkpoints that are not in the checkpoint file yet.
     unwritten: Vec<Checkpoint>,
-    /// When each process was first seen without its lock.
+    /// Time at which each process was first observed without its lock.
     unlocked_since: HashMap<Uuid, Instant>,
     /// Whether the current failure to seal has been logged.
     failure_logged: bool,
@@ -93,7 +93,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Creates the keeper; nothing runs yet.
+    /// Creates the task without starting it.
     #[must_use]
     pub fn new(parts: KeeperParts, metrics: AuditMetrics) -> Self {
         let log = AuditKeeper::new(parts.database.clone());
@@ -124,7 +124,7 @@ impl Keeper {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tick = interval(SEAL_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // `signed` is `None` at first, so that the first tick signs at once: it may seal the unsealed rows of months.
+        // `last_signed` is `None` at first, so that the first tick signs at once: it may seal the rows of months.
         let (mut signed, mut maintained) = (None::<Instant>, Instant::now());
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             let sign_due = signed.is_none_or(|at| at.elapsed() >= self.parts.checkpoint_interval);
@@ -138,7 +138,7 @@ impl Keeper {
         self.report(result);
     }
 
-    /// Runs one round. All steps run even if one of them fails; returns the first error.
+    /// Runs one iteration. All steps run even if one of them fails; returns the first error.
     async fn run_once(&mut self, sign: bool, maintain: bool) -> Result<(), StoreError> {
         let sealed = self.seal().await;
         let signed = if sign { self.sign().await } else { Ok(()) };

@@ -69,7 +69,7 @@ pub enum Format {
     Ocsf,
 }
 
-/// Creates the keeper of the audit log.
+/// Creates the background task that maintains the audit log.
 ///
 /// # Errors
 /// If the signing key is not valid, or the metrics cannot be registered.

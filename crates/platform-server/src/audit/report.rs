@@ -1,4 +1,4 @@
-//! The printed result of a verification: one line per stream, followed by its findings.
+//! The printed result of a verification: one line per chain, followed by its findings.
 
 use anyhow::{Context as _, Result, bail};
 use data::audit::StreamReport;

@@ -10,7 +10,7 @@ use domain::ports::Clock as _;
 use domain::time::Timestamp;
 use secrecy::ExposeSecret as _;
 
-/// Deletes all months before `month` (YYYY-MM). Verifies the log first, because retiring rows of a broken chain would
+/// Deletes all months before `month` (YYYY-MM). Verifies the log first, because purging rows of a broken chain would
 /// destroy the evidence.
 ///
 /// # Errors

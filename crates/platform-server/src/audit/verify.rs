@@ -29,7 +29,7 @@ pub(super) async fn run(settings: &Settings, file: &CheckpointFile, keys: Truste
     conclude(&reports, &remarks)
 }
 
-/// Verifies each stream and returns its report.
+/// Verifies each tenant's chain and returns its report.
 ///
 /// # Errors
 /// If the database fails.

@@ -66,8 +66,8 @@ fn check(issuer: &IssuerSettings) -> Result<()> {
     Ok(())
 }
 
-/// For which tenants the issuers of the `oidc_…` and `entra_…` keys are trusted: every tenant in development mode if
-/// `auth.tenants` is empty, otherwise the mapped ones.
+/// The tenants for which the issuers of the `oidc_…` and `entra_…` keys are trusted: in development mode with an empty
+/// `auth.tenants` every tenant, otherwise the mapped ones.
 fn tenant_trust(auth: &Auth, mode: Mode) -> TenantTrust {
     match mode {
         Mode::Development if auth.tenants.is_empty() => TenantTrust::Any,

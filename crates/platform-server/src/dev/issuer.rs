@@ -151,11 +151,11 @@ mod tests {
     fn the_key_is_created_once_and_readable_by_its_owner_only() {
         let dir = tempfile::tempdir().expect("temp dir");
         let dir = dir.path().join("dev issuer");
-        let first = DevelopmentIssuer::load_or_create(&dir).expect("made");
+        let first = DevelopmentIssuer::load_or_create(&dir).expect("created");
         let key = fs::read(dir.join("key.pk8")).expect("written");
-        assert_eq!(fs::metadata(dir.join("key.pk8")).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(dir.join("key.pk8")).expect("the file exists").permissions().mode() & 0o777, 0o600);
         DevelopmentIssuer::load_or_create(&dir).expect("read");
-        assert_eq!(fs::read(dir.join("key.pk8")).expect("still there"), key);
+        assert_eq!(fs::read(dir.join("key.pk8")).expect("the file still exists"), key);
 
         let token = first
             .token("plant-a", &Person::named("ana", Role::Admin), Timestamp::UNIX_EPOCH, Duration::from_secs(60))

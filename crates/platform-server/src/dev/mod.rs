@@ -157,7 +157,7 @@ impl DevelopmentPlatform {
         Ok(Self { settings, platform, issuer })
     }
 
-    /// Unwraps the platform.
+    /// Returns the platform without the development issuer.
     #[must_use]
     pub fn into_platform(self) -> Platform {
         self.platform

@@ -48,7 +48,7 @@ fn from_standard_input() -> String {
     receive.recv_timeout(STDIN_TIMEOUT).unwrap_or_default()
 }
 
-/// Checks a token and adds what it finds to `found`.
+/// Checks a token and adds the results to `findings`.
 ///
 /// # Errors
 /// If the settings are not valid.

@@ -65,7 +65,7 @@ fn add_answer_figures(asked: &[QuestionResult<'_>], figures: &mut Figures) {
     figures.add_share(Metric::AnswersWronglyRefused, answers(true).map(|answer| answer.is_refusal()));
 }
 
-/// Text about ingestion throughput, search latency and peak memory.
+/// Formats the ingestion throughput, the search latency and the peak memory.
 #[must_use]
 pub fn costs(session: &Session, asked: &[QuestionResult<'_>]) -> String {
     let mut text = String::new();

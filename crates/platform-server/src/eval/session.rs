@@ -117,7 +117,7 @@ impl Session {
     /// all documents are deleted first.
     ///
     /// # Errors
-    /// If a file is refused or the database fails. Documents that cannot be ingested are listed in `failed` instead.
+    /// If a file is refused or the database fails. Documents that cannot be ingested are listed in `failures` instead.
     pub async fn upload_documents(&mut self, set: &EvaluationSet, fresh: bool) -> Result<()> {
         if fresh && self.is_evaluation_tenant() {
             self.delete(self.documents().await?.iter().map(|document| document.id)).await?;

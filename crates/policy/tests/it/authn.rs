@@ -308,7 +308,7 @@ async fn tokens_may_carry_another_iss_if_the_settings_accept_it() {
     let authenticator = fixture.authenticator_with(vec![issuer]);
     let caller = authenticate(&authenticator, &token).await.expect("configured");
     let other =
-        authenticate(&authenticator, &fixture.signer.sign(&fixture.claims("ada", "user"))).await.expect("its own name");
+        authenticate(&authenticator, &fixture.signer.sign(&fixture.claims("ada", "user"))).await.expect("own iss");
     assert_eq!((caller.user().id, caller.user().issuer.as_str()), (other.user().id, crate::support::issuer::ISSUER));
 }
 

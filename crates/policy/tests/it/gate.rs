@@ -280,7 +280,7 @@ async fn the_outcome_is_recorded_even_if_the_caller_disconnects() {
     let creation = Arc::new(SlowCreation(Arc::clone(&signals), created));
     let gate = fixture.gate(UseCases { conversations: creation, ..unreachable_use_cases() });
     tokio::select! {
-        _ = gate.execute(&ada, create_conversation()) => panic!("the use case ended before it was told to"),
+        _ = gate.execute(&ada, create_conversation()) => panic!("the use case ended before the test let it finish"),
         () = signals.started.notified() => {}
     }
     assert!(fixture.audit_rows().is_empty(), "the intent is committed with the outcome");

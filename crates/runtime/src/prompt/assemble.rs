@@ -166,8 +166,8 @@ fn system_prompt(input: &PromptInput<'_>) -> String {
     text
 }
 
-/// Builds the message with memories, passages and a note on the search. `surroundings` is the token budget for the
-/// passages' surrounding text. Returns `None` if there is nothing to include.
+/// Builds the message with memories, passages and a note on the search. `surroundings_budget` limits the passages'
+/// surrounding text. Returns `None` if there is nothing to include.
 fn data_message(input: &PromptInput<'_>, surroundings: TokenBudget) -> Option<String> {
     let mut text = String::new();
     let nonce = input.nonce;
@@ -453,9 +453,9 @@ mod tests {
         let whole = assemble(&input, TokenBudget(4_000));
         assert_eq!(whole.prompt.class(), Classification::Restricted);
         let cut = assemble(&input, TokenBudget(0));
-        assert_eq!(cut.prompt.class(), Classification::Confidential, "the answer did not go in");
+        assert_eq!(cut.prompt.class(), Classification::Confidential, "the restricted answer did not fit");
         assert_eq!(cut.sources.documents().collect::<Vec<_>>(), [document]);
         let bare = assemble(&PromptInput { retrieved: Retrieved::NotSearched, history: &[], ..input }, TokenBudget(0));
-        assert_eq!(bare.prompt.class(), Classification::Internal, "the user's own words");
+        assert_eq!(bare.prompt.class(), Classification::Internal, "the class of user input");
     }
 }

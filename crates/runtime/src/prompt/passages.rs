@@ -31,8 +31,8 @@ pub fn fitting(passages: &[NumberedPassage], budget: TokenBudget) -> usize {
     passages.iter().take_while(fits).count()
 }
 
-/// Renders all passages for a prompt or tool result. Their surrounding text is included as far as the `surroundings`
-/// budget allows, in the order of the passages.
+/// Renders all passages for a prompt or tool result. Their surrounding text is included as far as
+/// `surroundings_budget` allows, in the order of the passages.
 #[must_use]
 pub fn render(passages: &[NumberedPassage], nonce: &TagNonce, surroundings: TokenBudget) -> String {
     let mut left = surroundings.0;
@@ -56,8 +56,8 @@ pub fn render(passages: &[NumberedPassage], nonce: &TagNonce, surroundings: Toke
     text
 }
 
-/// Renders the text before or after a passage between its tags, and subtracts its tokens from `left`. Returns an empty
-/// string if it does not fit.
+/// Renders the text before or after a passage between its tags, and subtracts its tokens from `remaining`. Returns an
+/// empty string if it does not fit.
 fn render_surroundings(tag: &str, text: Option<&str>, left: &mut usize) -> String {
     let Some(text) = text else { return String::new() };
     match left.checked_sub(estimate(text) + TAG_TOKENS) {

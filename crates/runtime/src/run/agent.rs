@@ -27,8 +27,8 @@ pub enum Toolbox {
 }
 
 impl Toolbox {
-    /// Returns the tools to offer to the model while `calls_left` more calls are allowed. At 0, the platform's tools
-    /// are no longer offered.
+    /// Returns the tools to offer to the model while `remaining_calls` more calls are allowed. At 0, the platform's
+    /// tools are no longer offered.
     pub fn offered(&self, calls_left: u32) -> Vec<OfferedTool> {
         match self {
             Self::Platform(_) if calls_left == 0 => Vec::new(),

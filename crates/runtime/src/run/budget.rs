@@ -39,11 +39,11 @@ pub struct Granted {
     pub price: Option<Price>,
     /// Total amount granted so far.
     pub amount: Amount,
-    /// The limit because of which less than the wanted amount was granted. If set, nothing more can be reserved.
+    /// The limit because of which less than the requested amount was granted. If set, nothing more can be reserved.
     pub exhausted: Option<BudgetLimit>,
 }
 
-/// The minimum and the wanted amount of a reservation.
+/// The minimum and the requested amount of a reservation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AmountRange {
     pub min: Amount,
@@ -118,7 +118,7 @@ pub fn until_period_end(limit: BudgetLimit, now: Timestamp) -> Duration {
     (limit.period_ends(now) - now).to_std().unwrap_or_default()
 }
 
-/// Returns the limit because of which less than `wanted` was granted.
+/// Returns the limit because of which less than `requested` was granted.
 pub fn limit_reached(budgets: &Budgets, granted: Amount, wanted: Amount) -> Option<BudgetLimit> {
     let falls_short = |limit: &&BudgetLimit| match limit {
         BudgetLimit::TenantTokens | BudgetLimit::UserTokens => granted.tokens < wanted.tokens,

@@ -52,7 +52,7 @@ impl CallRecorder {
         }
     }
 
-    /// Records that the model has written `bytes` more of its answer, reasoning or tool calls.
+    /// Adds `bytes` that the model has written of its answer, reasoning or tool calls.
     pub fn wrote(&mut self, bytes: usize) {
         if let Some(call) = &mut self.current {
             call.first_token.get_or_insert_with(|| call.started.elapsed());

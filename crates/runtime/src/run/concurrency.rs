@@ -13,7 +13,7 @@ pub struct RunLimiter {
     active: Mutex<HashMap<TenantId, usize>>,
 }
 
-/// A permit for one run. Dropping it allows another run to start.
+/// The slot of one run. Dropping it allows another run to start.
 pub struct RunPermit {
     limiter: Arc<RunLimiter>,
     tenant: TenantId,
@@ -26,7 +26,7 @@ impl RunLimiter {
         Arc::new(Self { max_total, max_per_tenant, active: Mutex::default() })
     }
 
-    /// Returns a permit, or `None` if the tenant or the platform is at its limit.
+    /// Returns a slot, or `None` if the tenant or the platform is at its limit.
     pub fn try_acquire(self: &Arc<Self>, tenant: TenantId) -> Option<RunPermit> {
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
         let (total, own) = (active.values().sum::<usize>(), active.get(&tenant).copied().unwrap_or_default());

@@ -11,7 +11,7 @@ use domain::model_call::ModelCaller;
 use domain::role::Classification;
 use tools::gateway::CallAdmission;
 
-/// A run that is ready to start: one agent with its material.
+/// A run that is ready to start: one agent with its input.
 pub struct Run {
     pub id: RunId,
     /// The permit that the gate issued for the command.

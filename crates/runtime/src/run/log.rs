@@ -71,12 +71,12 @@ impl RunLog {
         }
     }
 
-    /// Adds to the origin of the answer. Never lowers its classification.
+    /// Adds to the provenance of the answer. Never lowers its classification.
     pub fn extend_origin(&self, origin: &AnswerOrigin) {
         lock(&self.origin).extend(origin);
     }
 
-    /// Returns the origin of the answer so far.
+    /// Returns the provenance of the answer so far.
     pub fn origin(&self) -> AnswerOrigin {
         lock(&self.origin).clone()
     }
@@ -147,7 +147,7 @@ impl Reader {
             return None;
         }
         loop {
-            // Marked as seen before the check, so that an event pushed in between wakes the reader.
+            // Marks the event count as seen before the check, so that an event pushed in between wakes the reader.
             self.written.borrow_and_update();
             let event = {
                 let events = lock(&self.log.events);

@@ -1,4 +1,4 @@
-//! The classified input of a run. The classification of a prompt is the highest of its parts.
+//! The classified input of a run. A prompt has the highest classification of its parts.
 
 use super::agent::Agent;
 use super::budget::TokenEstimate;
@@ -62,7 +62,7 @@ impl Material {
         }
     }
 
-    /// Returns the highest classification of the material's parts.
+    /// Returns the highest classification of the input's parts.
     pub fn class(&self) -> Classification {
         match self {
             Self::Question(material) => {
@@ -81,7 +81,7 @@ impl Material {
         }
     }
 
-    /// Estimates the tokens that a run with this material needs, without the results of later tool calls.
+    /// Estimates the tokens that a run with this input needs, without the results of later tool calls.
     pub fn token_estimate(&self, agent: &Agent) -> TokenEstimate {
         let output = agent.limits.reply_tokens;
         let tools = tool_tokens(&agent.tools.offered(u32::MAX));
@@ -97,7 +97,7 @@ impl Material {
         }
     }
 
-    /// Returns the prompt for the run's replies. `retrieved` is the result of the automatic search.
+    /// Returns the prompt for the run's replies. `search_result` is the result of the automatic search.
     pub fn prompt<'a>(
         &'a self,
         agent: &'a Agent,

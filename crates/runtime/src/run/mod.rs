@@ -1,5 +1,5 @@
-//! Runs: an agent works on classified material in the loop model → tools → model, writes events, and is completed by
-//! the finisher of its use case.
+//! Runs: an agent works on classified input in the loop model → tools → model, writes events, and is completed by the
+//! finisher of its use case.
 //!
 //! [`runner::Runner`] starts a run as a separate task. [`execute`] is the loop; it does not depend on conversations.
 //! Whatever happens to the loop or its readers, [`finish`] stores the ledger entries and one audit outcome, in the same

@@ -1,4 +1,4 @@
-//! The origin of an answer: its classification and sources.
+//! The provenance of an answer: its classification and its sources.
 
 use domain::conversation::Sources;
 use domain::role::Classification;
@@ -17,7 +17,7 @@ impl Default for AnswerOrigin {
 }
 
 impl AnswerOrigin {
-    /// Adds another origin. Never lowers the classification.
+    /// Merges another provenance into this one. Never lowers the classification.
     pub fn extend(&mut self, other: &Self) {
         self.class = self.class.max(other.class);
         self.sources.extend(&other.sources);

@@ -111,7 +111,7 @@ pub async fn stream(
     Ok(reply?)
 }
 
-/// Builds the model request, and adds the prompt to the origin of the answer.
+/// Builds the model request, and adds the prompt to the provenance of the answer.
 fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted: FittedReply) -> ChatRequest {
     let FittedReply { assembled: AssembledPrompt { prompt, sources }, tools, max_output_tokens } = fitted;
     progress.origin.extend(&AnswerOrigin { class: prompt.class(), sources });

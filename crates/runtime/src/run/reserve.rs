@@ -75,8 +75,8 @@ impl BudgetReserver {
         }
     }
 
-    /// Reserves more if less than `needed.wanted` is left after `spent`: as much as is available, unless that is less
-    /// than `needed.min`.
+    /// Reserves more if less than `needed.requested` is left after `spent`: as much as is available, unless that is
+    /// less than `needed.minimum`.
     ///
     /// # Errors
     /// If the store fails. A refusal is not an error; it is recorded in `Granted::exhausted`.

@@ -135,7 +135,7 @@ impl Runner {
     }
 }
 
-/// Tests runs without a conversation and without a client's prompt, with a finisher for tests.
+/// Tests runs that have neither a conversation nor a client's prompt, with a finisher for tests.
 #[cfg(test)]
 mod tests {
     use crate::prompt::nonce::TagNonce;
@@ -333,7 +333,7 @@ mod tests {
         }
     }
 
-    /// Runs to the end. Returns the last event and what was stored.
+    /// Runs to the end. Returns the last event and the stored records.
     async fn run_to_end(fixture: &Fixture) -> (RunEvent, Vec<Stored>) {
         let budgets = BudgetReserver::new(fixture.ports.clone(), Duration::from_secs(60));
         let runner = Runner::new(fixture.ports.clone(), budgets, ConcurrencyLimits { total: 1, per_tenant: 1 });

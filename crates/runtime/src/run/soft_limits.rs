@@ -18,7 +18,7 @@ struct SoftLimit {
 /// Logs a warning when the soft percentage of a limit is reached for the first time in a period.
 #[derive(Debug, Default)]
 pub struct SoftLimits {
-    /// First day of the period in which the last warning was logged.
+    /// First day of the period in which the last warning about a limit was logged.
     warned: Mutex<HashMap<SoftLimit, Date>>,
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Interval between two checks whether the user may still see the answer.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Polls `work` until it is done, panics, or something else ends the run.
+/// Polls `execution` until it is done, panics, or something else ends the run.
 pub async fn supervise(ctx: RunContext<'_>, work: impl Future<Output = Result<FinishReason, RuntimeError>>) -> RunEnd {
     let limits = &ctx.run.agent.limits;
     tokio::select! {

@@ -1,4 +1,4 @@
-//! Which rows of the audit log a user can read.
+//! Access of users to the rows of the audit log.
 
 use crate::support::{Plant, auditor, rights};
 use domain::audit::AuditFilter;

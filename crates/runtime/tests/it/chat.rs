@@ -30,7 +30,7 @@ async fn hit(plant: &Plant) -> Hit {
 async fn run_id(events: &mut EventStream) -> RunId {
     match events.next().await.expect("a first event").event {
         RunEvent::Started { run_id, .. } => run_id,
-        other => panic!("the run did not begin with its start: {other:?}"),
+        other => panic!("the first event is not `Started`: {other:?}"),
     }
 }
 
@@ -187,7 +187,7 @@ async fn only_its_owner_resumes_and_cancels_a_run() {
     assert_eq!(chat.execute(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
     let by_bob = plant.authorized(&plant.bob, Role::Admin, CancelRun { run }).await;
     assert_eq!(chat.execute(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
-    assert_eq!(events.next().await.map(|event| event.seq), Some(2), "it goes on");
+    assert_eq!(events.next().await.map(|event| event.seq), Some(2), "the run continues");
 
     let by_ada = plant.authorized(&plant.ada, Role::User, CancelRun { run }).await;
     chat.execute(by_ada).await.expect("her own");
@@ -237,5 +237,5 @@ async fn an_earlier_answer_from_a_restricted_document_keeps_the_next_prompt_rest
     tx.commit().await.expect("in memory");
     plant.ask(&chat, "thanks", RetrievalMode::Never).await;
     let classes: Vec<_> = model.requests().iter().map(|request| request.prompt.class()).collect();
-    assert_eq!(classes, [Classification::Restricted; 3], "also once the document is gone");
+    assert_eq!(classes, [Classification::Restricted; 3], "also after the document was deleted");
 }

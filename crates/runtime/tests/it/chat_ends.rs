@@ -21,7 +21,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 const WRITTEN: &str = "Close FV-2003 first [1]. Then";
 
-/// Creates a plant whose model writes a sentence with a citation, starts another one, and then follows `end`.
+/// Creates a plant whose model writes a sentence with a citation, starts another one, and then follows
+/// `last_steps`.
 async fn model_that_ends_with(end: &[Step]) -> (Plant, ChatService) {
     let plant = Plant::new().await;
     let hit = plant.document(Classification::Internal, "Close FV-2003 first.").await.1;
@@ -32,7 +33,7 @@ async fn model_that_ends_with(end: &[Step]) -> (Plant, ChatService) {
 }
 
 /// Asserts that the stored answer has the whole text with its citation, and that the audit log has one outcome with
-/// status `recorded`.
+/// status `audit_status`.
 async fn assert_stored(plant: &Plant, status: MessageStatus, recorded: &str) {
     plant.drained().await;
     let answer = plant.answer().await;

@@ -219,7 +219,7 @@ async fn nothing_above_the_models_limit_reaches_it_by_any_path_and_the_answer_is
         assert!(request.prompt.class() <= Classification::Internal);
         assert!(sent.contains("left out because it is classified"), "{sent}");
     }
-    assert!(sent_text(&requests[0]).contains("Wear gloves."), "control: what it may see is there");
+    assert!(sent_text(&requests[0]).contains("Wear gloves."), "control: permitted content is sent");
     assert_eq!(plant.answer().await.classification, Classification::Internal);
 }
 
@@ -232,7 +232,7 @@ async fn a_tenant_may_lower_what_its_models_see() {
     let model = plant.model([vec![Text("x"), Finish]]);
     plant.ask(&plant.chat(&model, &ScriptedTools::finding(vec![hit])), QUESTION, RetrievalMode::Always).await;
     assert!(!sent_text(&model.requests()[0]).contains("FV-2003"));
-    assert_eq!(plant.answer().await.classification, Classification::Internal, "the question's");
+    assert_eq!(plant.answer().await.classification, Classification::Internal, "the classification of the question");
 }
 
 #[tokio::test(start_paused = true)]
@@ -287,7 +287,7 @@ async fn end_after(change: impl AsyncFnOnce(&Plant)) -> (RunEvent, Duration) {
     let outcome = plant.outcome().await;
     assert_eq!(outcome.result_status.as_deref(), Some("denied"));
     assert!(outcome.metadata["reason"].is_string(), "{}", outcome.metadata);
-    assert_eq!(plant.answer().await.content, "FV-2003", "what was written is kept");
+    assert_eq!(plant.answer().await.content, "FV-2003", "the partial answer is stored");
     (last, started.elapsed())
 }
 

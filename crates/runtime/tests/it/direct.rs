@@ -177,7 +177,7 @@ async fn quoted_answers_have_the_class_of_the_clearance_and_are_refused_above_th
     assert!(start(&plant, &chat, hello()).await.is_ok(), "the user's own words are internal");
     *model.highest.lock().expect("no panic under the lock") = Classification::Public;
     assert!(start(&plant, &chat, hello()).await.is_err());
-    assert_eq!(model.requests().len(), 1, "the second run has not begun yet, and no other was asked for");
+    assert_eq!(model.requests().len(), 1, "the second run has not called the model yet, and the others were refused");
     plant.drained().await;
 }
 
@@ -187,7 +187,7 @@ async fn without_budget_or_a_language_model_nothing_is_sent() {
     let model = plant.model([vec![Finish]]);
     let chat = chat(&plant, &model);
     model.generative.store(false, Ordering::Relaxed);
-    let refused = start(&plant, &chat, hello()).await.map(drop).expect_err("nothing to ask");
+    let refused = start(&plant, &chat, hello()).await.map(drop).expect_err("no language model");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::NotFound, "model_not_found"));
     model.generative.store(true, Ordering::Relaxed);
     plant.limit(Quotas { tokens_per_day: Some(10), ..Quotas::default() }).await;
@@ -239,7 +239,7 @@ async fn embeddings_are_in_the_ledger_and_are_refused_once_the_cost_budget_is_us
     let refused = service.execute(plant.authorized(&plant.ada, Role::User, embed(1)).await).await.expect_err("used up");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::RateLimited, "quota_exceeded"));
     let wrong = CreateEmbeddings { dimensions: Some(3), ..embed(1) };
-    let wrong = service.execute(plant.authorized(&plant.ada, Role::User, wrong).await).await.expect_err("one number");
+    let wrong = service.execute(plant.authorized(&plant.ada, Role::User, wrong).await).await.expect_err("dimension");
     assert_eq!(wrong.kind(), ErrorKind::InvalidField);
 }
 

@@ -137,7 +137,7 @@ async fn partly_done_work_is_requeued_without_using_up_an_attempt() {
     assert_eq!(requeue, [(LEASE, Requeue { delay: Duration::from_secs(1), counts: false, reason: None })]);
 }
 
-/// Work that never ends. Sets the flag when it is dropped.
+/// Returns jobs that never end. Dropping one sets the flag.
 fn endless(dropped: &Arc<AtomicBool>) -> impl Fn() -> Processing + Send + Sync + 'static {
     struct OnDrop(Arc<AtomicBool>);
     impl Drop for OnDrop {

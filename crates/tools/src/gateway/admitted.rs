@@ -37,7 +37,7 @@ impl PendingCall {
         self.gateway.run(spec.name, prepared, self.admitted.scope.clone()).await
     }
 
-    /// Returns the outcome, which is made of `result` on the first call.
+    /// Returns the outcome. The first call builds it from `result`; later calls return the same one.
     fn outcome(&self, result: &Result<Classified<ToolResult>, ToolError>) -> &OutcomeRecord {
         let admission = &self.gateway.admission;
         self.outcome.get_or_init(|| admission.outcome(&self.invocation, self.admitted.receipt, result))

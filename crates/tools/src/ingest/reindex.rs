@@ -62,7 +62,7 @@ impl IngestInner {
         self.finish(job, Some(&model), unreadable.len()).await
     }
 
-    /// The oldest document that has no chunks of `model` and is not in `except`.
+    /// The oldest document that has no chunks of `model` and is not in `excluded`.
     async fn next_unstaged(
         &self,
         job: &LeasedJob,

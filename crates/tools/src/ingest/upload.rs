@@ -1,6 +1,6 @@
 //! Accepts an upload: detects the type from the first bytes, stores the file, then inserts the document and its job in
-//! one transaction. A document row never exists without its file. A file without a row is deleted, unless it
-//! is unknown whether the row was committed.
+//! one transaction. A document row never exists without its file. A file without a row is deleted, unless it is unknown
+//! whether the row was committed.
 
 use super::inner::IngestInner;
 use super::readers::{Format, sniff};

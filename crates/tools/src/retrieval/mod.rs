@@ -179,7 +179,8 @@ impl HybridSearch {
         Ok(Arc::clone(self.embedders.for_tenant(in_use.as_deref())))
     }
 
-    /// The candidates of both searches, the lexical one first, as [`ChunkRepo`](domain::ports::ChunkRepo) asks.
+    /// The candidates of both searches. The lexical search runs first, as [`ChunkRepo`](domain::ports::ChunkRepo)
+    /// requires.
     async fn candidates(
         &self,
         reads: &mut ReadTransaction<'_>,
@@ -221,7 +222,7 @@ impl HybridSearch {
         Ok(Ranked { fused, texts, scores })
     }
 
-    /// Selects the best passages, reads the texts that this takes, and estimates whether they answer the query.
+    /// Selects the best passages, reads the texts needed for that, and estimates whether they answer the query.
     async fn select(
         &self,
         reads: &mut ReadTransaction<'_>,
@@ -231,7 +232,7 @@ impl HybridSearch {
     ) -> Result<Retrieval, StoreError> {
         let Ranked { fused, texts, scores } = ranked;
         let terms = QueryTerms::new(query, fused.iter().map(|one| &one.passage));
-        // PassageTexts that were read for a reranker came without neighbours.
+        // Texts that were read for the reranker have no neighbours, which must then be loaded separately.
         let together = self.surroundings && texts.is_empty();
         let mut neighbours = Vec::new();
         let mut selection = Selection::new(page_aggregate(fused, &self.params), top_k, &self.params).with_texts(texts);
@@ -248,7 +249,7 @@ impl HybridSearch {
         let Evidence { confidence, answerable, .. } = weigh(&terms, &chosen, &self.params);
         let mut hits: Vec<Hit> = chosen.into_iter().map(|one| hit(one, confidence)).collect();
         if together {
-            // A passage beside a hit may itself have been considered.
+            // A neighbour of a hit may itself be a candidate whose text was read.
             neighbours.extend(selection.into_unselected());
             neighbours::attach_read_together(&mut hits, neighbours);
         } else if self.surroundings {

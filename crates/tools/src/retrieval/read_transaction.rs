@@ -1,4 +1,4 @@
-//! The reads of one search.
+//! The read transaction of one search.
 
 use super::neighbours::around;
 use domain::ids::ChunkId;
@@ -7,20 +7,20 @@ use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::search::{Candidate, Passage};
 
-/// Passages that one statement read.
+/// Passages that were read by one statement.
 pub(super) struct PassageTexts {
-    /// Those that were asked for.
+    /// The passages that were requested.
     pub(super) wanted: Vec<Passage>,
-    /// Those beside them.
+    /// The passages before and after them.
     pub(super) neighbours: Vec<Passage>,
 }
 
-/// A read transaction that begins when it is first used, and again if it is used after it was ended, as before the call
-/// of a model.
+/// A read transaction that begins when it is first used, and begins again if it is used after it was ended, for example
+/// because of a model call.
 pub(super) struct ReadTransaction<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) scope: &'a TenantScope,
-    /// The highest class that the reader may see.
+    /// The highest classification that the caller may see.
     pub(super) clearance: Classification,
     open: Option<Box<dyn TenantTx>>,
 }
@@ -30,7 +30,7 @@ impl<'a> ReadTransaction<'a> {
         Self { store, scope, clearance, open: None }
     }
 
-    /// The open transaction.
+    /// The open transaction; begins one if there is none.
     pub(super) async fn tx(&mut self) -> Result<&mut dyn TenantTx, StoreError> {
         match &mut self.open {
             Some(open) => Ok(&mut **open),
@@ -38,7 +38,7 @@ impl<'a> ReadTransaction<'a> {
         }
     }
 
-    /// The passages with these ids that still exist and that the reader may see.
+    /// The passages with these ids that still exist and that the caller may see.
     pub(super) async fn passages(&mut self, ids: &[ChunkId]) -> Result<Vec<Passage>, StoreError> {
         let clearance = self.clearance;
         self.tx().await?.chunks().by_ids(ids, clearance).await

@@ -43,10 +43,10 @@ impl RerankScores {
     }
 }
 
-/// On whose behalf a search calls the reranker, and what it may send.
+/// One call of the reranker: the query, the caller, and the limit on what may be sent.
 pub(super) struct RerankCall<'a> {
     pub(super) query: &'a str,
-    /// No passage above this class is sent.
+    /// No passage above this classification is sent.
     pub(super) limit: Classification,
     pub(super) caller: ModelCaller,
     pub(super) models: &'a CallRecorder,

@@ -1,4 +1,4 @@
-//! Selects the passages to return from the ranked candidates: removes duplicates and limits the hits per page. Asks for
+//! Selects the passages to return from the ranked candidates: removes duplicates and limits the hits per page. Requests
 //! texts in batches, because few candidates need one.
 
 use super::fingerprint::Fingerprint;
@@ -27,15 +27,15 @@ pub struct Selection {
     /// Candidates not considered yet, best first.
     rest: Enumerate<IntoIter<Fused<Candidate>>>,
     texts: TextsById,
-    /// The batch whose texts are wanted or were supplied last.
+    /// The batch whose texts are requested next or were supplied last.
     batch: Vec<Ranked>,
     chosen: Vec<Chosen>,
     on_page: HashMap<DocumentPage, usize>,
-    /// Candidates of pages that have given their share already.
+    /// Candidates from pages that already have the maximum number of hits.
     over_page_limit: Vec<Ranked>,
-    /// Whether the other pages are used up, so that `over_page_limit` fills what is left.
+    /// Whether all other candidates are used up, so that the rest is selected from `over_page_limit`.
     fills: bool,
-    /// Passages from `over_page_limit`.
+    /// Passages selected from `over_page_limit`.
     filled: Vec<Fused<Passage>>,
 }
 
@@ -107,8 +107,8 @@ impl Selection {
         self.texts.into_values()
     }
 
-    /// Sets the next batch; `false` if no more candidates are needed, or there are none. A batch has twice as many as
-    /// could be returned: enough for the duplicates of most searches.
+    /// Fills the next batch; `false` if no more candidates are needed, or none are left. A batch has twice as many
+    /// candidates as can still be returned, which makes up for the duplicates of most searches.
     fn next_batch(&mut self) -> bool {
         while !self.fills && self.chosen.len() < self.top_k && self.batch.len() < 2 * self.top_k {
             match self.rest.next() {
@@ -140,7 +140,7 @@ impl Selection {
         }
     }
 
-    /// Chooses a candidate, unless its page has given its share or it is a duplicate.
+    /// Chooses a candidate, unless its page has the maximum number of hits or it is a duplicate.
     fn choose(&mut self, ranked: Ranked) {
         let page = DocumentPage::new(&ranked.one.passage);
         if self.is_full(page) {
@@ -196,7 +196,7 @@ mod tests {
         all.iter().map(|one| one.clone().with(candidate_of(&one.passage))).collect()
     }
 
-    /// Selects from these passages, and returns how many texts were wanted.
+    /// Selects from these passages; also returns how many texts were requested.
     fn selected(all: &[Fused<Passage>], ranked: Vec<Fused<Candidate>>, top_k: usize) -> (Vec<Fused<Passage>>, usize) {
         let mut selection = Selection::new(ranked, top_k, &RetrievalParams::default());
         let mut read = 0;
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(selected(&all, candidates(&all), 0).0, []);
     }
 
-    /// The same selection, with all texts at hand.
+    /// Reference implementation, which has all texts from the start.
     fn reference(ranked: &[Fused<Passage>], top_k: usize) -> Vec<u128> {
         let params = RetrievalParams::default();
         let (mut chosen, mut over_page_limit) = (Vec::<&Fused<Passage>>::new(), Vec::new());

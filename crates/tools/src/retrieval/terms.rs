@@ -1,7 +1,7 @@
-//! The terms of a passage: what is stored with it at ingestion, so that a search knows its words without its text.
+//! The terms of a passage, which ingestion stores with it so that a search knows its words without reading its text.
 //!
-//! A change of what a term is, or of its hash, makes stored terms wrong: it needs a migration that sets them to NULL,
-//! after which searches read the texts until the documents are ingested again.
+//! A change to the definition of a term, or to its hash, invalidates stored terms. It needs a migration that sets them
+//! to NULL; searches then read the texts until the documents are ingested again.
 
 use super::words;
 use domain::search::{Passage, PassageTerms};
@@ -12,8 +12,8 @@ pub fn passage_terms(doc: &str, title: &str, section: Option<&str>, content: &st
     terms_of(&joined(doc, title, section, content))
 }
 
-/// The terms of a text: the stems of all its words. Stop words are included, because a word of a query that is none may
-/// have the same stem (`needed` and `need`).
+/// The terms of a text: the stems of all its words. Stop words are included, because a query word that is not a stop
+/// word may have the same stem as one (`needed` and `need`).
 pub(super) fn terms_of(text: &str) -> PassageTerms {
     PassageTerms::new(words::stems(text).map(|stem| hash(&stem)))
 }
@@ -28,8 +28,8 @@ fn joined(doc: &str, title: &str, section: Option<&str>, content: &str) -> Strin
     format!("{doc}\n{title}\n{section}\n{content}")
 }
 
-/// The hash under which a stem is stored: 64-bit FNV-1a, folded to 32 bits. Two of a query's words and a passage's
-/// hundred terms collide about once in 20 million times.
+/// The hash under which a stem is stored: 64-bit FNV-1a, folded to 32 bits. A query of two words collides with one of a
+/// passage's hundred terms about once in 20 million times.
 pub(super) fn hash(stem: &str) -> u32 {
     let hash = words::fnv(stem.bytes());
     ((hash >> 32) ^ (hash & 0xFFFF_FFFF)) as u32
@@ -41,13 +41,13 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashSet;
 
-    /// If this fails, the terms that are stored already are wrong; see the module documentation.
+    /// If this fails, the terms that are already stored are invalid; see the module documentation.
     #[test]
     fn stored_terms_stay_valid() {
         assert_eq!([hash("valv"), hash("p-101a"), hash("größ")], [0xAEAA_5CBE, 0x25F5_7A23, 0xBEB3_37B8]);
         let terms = passage_terms("SOP-1.pdf", "Valves", Some("Closing"), "Needed: the İ valve.");
         let stems = ["sop", "pdf", "valv", "clos", "need", "the", "i\u{307}"];
-        assert_eq!(terms, PassageTerms::new(stems.map(hash)), "single characters are no terms");
+        assert_eq!(terms, PassageTerms::new(stems.map(hash)), "single characters are not terms");
     }
 
     proptest! {

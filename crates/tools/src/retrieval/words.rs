@@ -49,7 +49,7 @@ pub(super) fn word_hashes(text: &str) -> impl Iterator<Item = WordHash> + '_ {
     })
 }
 
-/// A word of a text, as much as finding duplicates takes.
+/// A word of a text, reduced to what the search for duplicates needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WordHash {
     pub(super) hash: u64,

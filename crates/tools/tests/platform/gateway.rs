@@ -330,7 +330,7 @@ async fn a_caller_who_disconnects_stops_the_tool_and_the_outcome_is_cancelled() 
     {
         let invocation = tools.invoke(&permit, call("memory_read", json!({})));
         tokio::select! {
-            _ = invocation => panic!("it hangs"),
+            _ = invocation => panic!("the call returned although its tool hangs"),
             () = started.notified() => {}
         }
     }

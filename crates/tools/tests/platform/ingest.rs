@@ -125,7 +125,7 @@ async fn a_caller_who_disconnects_before_the_form_leaves_no_file_behind() {
     let ingest = plant.ingest(IngestSettings::default());
     let bytes = stream::iter([Ok(Bytes::from_static(NOTES))]).boxed();
     let upload = Upload { bytes, form: pending().boxed() };
-    assert!(ingest.accept(&permit, upload).now_or_never().is_none(), "it waits for the form");
+    assert!(ingest.accept(&permit, upload).now_or_never().is_none(), "the upload waits for the form");
     plant.settle().await;
     assert_eq!(plant.blobs.count(), 0);
 }

@@ -127,7 +127,7 @@ impl Store for CountingStore {
     }
 }
 
-/// One transaction for everything, and a second one only for what is read after a reranker.
+/// All reads share one transaction; only neighbours that are read after a reranker call need a second one.
 #[tokio::test]
 async fn a_search_is_one_transaction_and_a_reranker_is_called_outside_of_it() {
     let plant = Plant::new().await;
@@ -152,8 +152,8 @@ async fn a_search_is_one_transaction_and_a_reranker_is_called_outside_of_it() {
     }
 }
 
-/// Texts of the candidates that are not returned stay unread, except those that are compared for duplicates: as many as
-/// are returned. Neighbours are read by the same statement; after a reranker, by one of their own.
+/// Besides the texts that are returned, only as many again are read, to compare them for duplicates. The same statement
+/// reads the neighbours; after a reranker, a statement of its own does.
 #[tokio::test]
 async fn a_search_reads_only_the_texts_that_it_returns_or_compares() {
     let plant = Plant::new().await;
@@ -163,7 +163,7 @@ async fn a_search_reads_only_the_texts_that_it_returns_or_compares() {
     plant.document(&permit, "manual.pdf", Classification::Internal, &texts).await;
     let model = WordReranker::preferring("480 Nm") as Arc<dyn Reranker>;
     let reranked = plant.search().with_reranking(Some(Reranking { model, candidates: 30 }));
-    // The most that each read may return.
+    // Maximum number of texts that each read may return.
     for (search, with_neighbours, limits) in [
         (plant.search(), false, vec![4]),
         (plant.search().with_surroundings(true), true, vec![3 * 4]),
@@ -207,7 +207,7 @@ async fn a_document_that_is_deleted_during_a_search_is_skipped() {
     let deleted = plant.document(&permit, "deleted.pdf", Classification::Internal, &[STRAINER]).await;
     plant.document(&permit, "other.pdf", Classification::Internal, &[LEAVE]).await;
     let plain = plant.search().search(permit.scope(), TORQUE, &everything(), 4).await.expect("hits");
-    assert!(contents(&plain).contains(&STRAINER), "control");
+    assert!(contents(&plain).contains(&STRAINER), "found while it exists");
     let model = DeletingReranker { store: plant.store.clone(), scope: permit.scope().clone(), document: deleted.id };
     let search = plant.search().with_reranking(Some(Reranking { model: Arc::new(model), candidates: 2 }));
     let found = search.search(permit.scope(), TORQUE, &everything(), 4).await.expect("hits");
@@ -360,5 +360,5 @@ async fn a_reranker_sees_nothing_above_the_tenants_limit_for_models() {
     assert_eq!((found, reranker.requests().len()), (plain, 0));
     let found = limited(Classification::Confidential).search(permit.scope(), TORQUE, &everything(), 3).await;
     let found = found.expect("hits");
-    assert_eq!((found.reranked_by.as_deref(), reranker.requests().len()), (Some("judge-1"), 1), "control");
+    assert_eq!((found.reranked_by.as_deref(), reranker.requests().len()), (Some("judge-1"), 1), "within the limit");
 }

@@ -239,7 +239,7 @@ pub struct WordEmbedder {
     /// Name of the model; `words` by default.
     name: Option<&'static str>,
     pub down: AtomicBool,
-    /// Whether it may only see internal texts.
+    /// Whether the embedder may only see internal texts.
     pub internal_only: AtomicBool,
     callers: Mutex<Vec<ModelCaller>>,
     batches: AtomicUsize,
@@ -326,7 +326,7 @@ impl Embedder for WordEmbedder {
     }
 }
 
-/// The error of a model that does not answer.
+/// The error of an embedder that does not respond in time.
 pub fn down() -> ModelError {
     ModelError::Timeout { backend: "words".into(), waited_s: 1 }
 }

@@ -240,7 +240,7 @@ async fn no_more_is_stored_than_the_quota_of_bytes_allows() {
     given.bytes = given.bytes.chain(rest).boxed();
     let refused = plant.ingest(IngestSettings::default()).accept(&permit, given).await;
     assert!(matches!(refused, Err(IngestError::QuotaExceeded)), "{refused:?}");
-    assert!(!read_on.load(Ordering::Relaxed), "it was read past the quota");
+    assert!(!read_on.load(Ordering::Relaxed), "the body was read past the quota");
     assert_no_traces(&plant, &permit).await;
 }
 

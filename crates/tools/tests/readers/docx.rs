@@ -120,7 +120,7 @@ fn symbols_and_fractions_are_converted_to_characters() {
     assert_eq!(lines_of(&body, ""), ["p: 5 °Ω☑V/t"]);
 }
 
-/// Only Word always uses the same name for the main part; readers must find it by relationship or content type.
+/// Programs other than Word may name the main part differently; it must be found by its relationship or content type.
 #[test]
 fn the_main_part_is_found_under_any_name() {
     const MAIN: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml";
@@ -145,7 +145,7 @@ fn the_main_part_is_found_under_any_name() {
             part("_rels/.rels", related);
         }
         part("text/main.xml", text);
-        // Noise that makes the file larger than the prefix from which the format of an upload is detected.
+        // Makes the file larger than the prefix from which the format of an upload is detected.
         let noise: String =
             (0..60_000_u32).map(|n| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26)).collect();
         part("other/noise.txt", &noise.repeat(3));

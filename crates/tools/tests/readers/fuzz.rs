@@ -60,8 +60,8 @@ const TEXT: &str = "1. SCOPE\n\nThis sheet holds for pump P-101A.\n\nTag     Ser
     bearing     0-150 \u{b0}C\n\n2.1 Start\n  - open the valve\n  - wait\n\u{c}Page 2\n\n\tIndented text\n";
 
 static UNPACKED_PDFS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| OPEN_PDFS.into_iter().map(unpacked_pdf).collect());
-/// Maximum size of a part that is mutated, in bytes. Larger ones are left out:
-/// a mutation rarely hits anything relevant in them.
+/// Maximum size of a part that is mutated, in bytes. Larger ones are omitted, because a mutation rarely hits anything
+/// relevant in them.
 const MAX_PART_BYTES: usize = 20_000;
 
 static DOCX_PARTS: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {

@@ -1,4 +1,4 @@
-//! OCR of scanned pages: pictures are returned on request, and recognized by a confined program. One test needs
+//! OCR of scanned pages: images are returned on request, and recognized by a confined program. One test needs
 //! `tesseract` and is skipped if it is not installed.
 
 use std::process::Command;
@@ -43,7 +43,7 @@ fn picture(text: &str) -> Vec<u8> {
     dots
 }
 
-/// Builds a PDF with `count` pages, each of them a picture of `text` with `stamp` printed over it.
+/// Builds a PDF with `count` pages, each of them an image of `text` with `stamp` printed over it.
 fn scanned(count: usize, text: &str, stamp: &str) -> Vec<u8> {
     let mut file = Document::with_version("1.7");
     let pages = file.new_object_id();
@@ -146,7 +146,7 @@ fn misbehaving(behaviour: &str) -> OcrSettings {
     OcrSettings { program: MISBEHAVING_RECOGNIZER.into(), languages: behaviour.to_owned(), limits, ..default }
 }
 
-/// A document of one page with this picture and no text.
+/// A document of one page with this image and no text.
 fn page_of(picture: &[u8]) -> ReadDocument {
     let scan = Scan { format: ScanFormat::Pnm, bytes: picture.to_vec() };
     let page = Page { number: Some(1), scans: vec![scan], ..Page::default() };
@@ -202,7 +202,7 @@ async fn memory_time_and_output_of_a_recognizer_are_limited() {
     assert_eq!(unconfined_lines("memory"), ["536870912 bytes: yes"]);
     assert_eq!(recognized_lines(&misbehaving("memory")).await.unwrap(), ["536870912 bytes: no"]);
     let started = Instant::now();
-    assert_eq!(recognized_lines(&misbehaving("loop")).await, Err(ReadError::NoText), "the limit of processor time");
+    assert_eq!(recognized_lines(&misbehaving("loop")).await, Err(ReadError::NoText), "the CPU time limit");
     assert!(started.elapsed() < Duration::from_secs(30), "before the wall clock limit: {:?}", started.elapsed());
     let hurried = OcrSettings { time: Duration::from_millis(300), ..misbehaving("sleep") };
     assert_eq!(recognized_lines(&hurried).await, Err(ReadError::NoText), "the wall clock limit");

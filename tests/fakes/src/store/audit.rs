@@ -100,7 +100,7 @@ impl AuditReader for MemoryStore {
     }
 }
 
-/// Seals every committed row, in commit order.
+/// The hash chain of a tenant's committed rows, in commit order.
 fn seal(rows: &[AuditRecord], tenant: TenantId) -> Vec<SealedEvent> {
     let mut head = ChainHash::genesis(tenant.as_uuid());
     let mut sealed = Vec::new();
@@ -149,7 +149,7 @@ fn outcome_row(scope: &TenantScope, id: AuditId, outcome: &Outcome, now: Timesta
     }
 }
 
-/// The row of an intent.
+/// The row that records an intent.
 fn intent_row(scope: &TenantScope, id: AuditId, subject: &AuditSubject, now: Timestamp) -> AuditRecord {
     AuditRecord {
         id,

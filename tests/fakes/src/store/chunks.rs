@@ -14,7 +14,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 /// The stop words of PostgreSQL's English dictionary that occur in tests.
 const STOP_WORDS: [&str; 12] = ["a", "after", "an", "and", "before", "here", "in", "is", "of", "or", "the", "to"];
 
-/// A passage of one generation.
+/// A passage with its document and embedding model; the passages of one model are a generation.
 #[derive(Clone, Debug)]
 pub(super) struct StoredChunk {
     pub(super) document: DocumentId,
@@ -162,7 +162,7 @@ impl ChunkRepo for MemoryTx {
     }
 }
 
-/// The writable state; [`StoreError::Conflict`] if the tenant has no such document.
+/// Returns the writable state; [`StoreError::Conflict`] if the tenant has no such document.
 async fn document_of(tx: &mut MemoryTx, document: DocumentId) -> Result<&mut State, StoreError> {
     let sees = tx.sees();
     let state = tx.write().await?;
@@ -180,7 +180,7 @@ impl State {
         }));
     }
 
-    /// Makes the passages by `model` the searched generation of a document.
+    /// Makes the passages embedded with `model` the searched generation of a document.
     fn publish(&mut self, document: DocumentId, model: &str) {
         let of_it = |r: &&Row<StoredChunk>| r.value.document == document && r.value.model == model;
         let count = i32::try_from(self.chunks.iter().filter(of_it).count()).unwrap_or(i32::MAX);
@@ -214,7 +214,7 @@ fn in_force(state: &State, document: &Document, today: Date) -> bool {
     begun(document) && !next.is_some_and(begun)
 }
 
-/// The tenant's searched passages within a clearance, with their documents.
+/// The tenant's searchable passages within a clearance, with their documents.
 fn visible(
     state: &State,
     tenant: TenantId,

@@ -163,7 +163,7 @@ impl DocumentRepo for MemoryTx {
     }
 }
 
-/// Checks that no other document of the tenant, except failed ones, supersedes `old`.
+/// Checks that no other document of the tenant supersedes the same document; failed ones do not count.
 fn ensure_no_rival(documents: &[&Document], id: DocumentId, old: Option<DocumentId>) -> Result<(), StoreError> {
     let Some(old) = old else { return Ok(()) };
     let rival = |document: &&Document| {

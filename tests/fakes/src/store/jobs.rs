@@ -14,9 +14,9 @@ use std::time::Duration;
 
 /// Attempts of a job before the worker must dead-letter it.
 const MAX_ATTEMPTS: u32 = 5;
-/// Document bytes per second of handicap against smaller documents.
+/// A document's priority is delayed by one second per this number of bytes.
 const BYTES_PER_SECOND: u64 = 64 << 10;
-/// Maximum handicap of a large document, in seconds.
+/// Maximum delay of a large document's priority, in seconds.
 const MAX_HANDICAP_S: u64 = 600;
 
 /// A queued job.
@@ -121,7 +121,7 @@ impl State {
         self.tenants.iter().any(|row| row.id == tenant && row.is_active)
     }
 
-    /// Index of the job that is claimed next.
+    /// Index of the next job to claim.
     fn next_job(&self, wanted: &JobFilter, now: Timestamp) -> Option<usize> {
         let due = self
             .jobs
@@ -250,7 +250,7 @@ impl JobQueue for MemoryStore {
 }
 
 impl MemoryStore {
-    /// Changes a job unless the lease was lost; `None` if it was.
+    /// Changes a job that is held under `lease`; `None` if the lease was lost.
     async fn with_lease<R>(
         &self,
         lease: Lease,

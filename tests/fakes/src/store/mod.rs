@@ -120,7 +120,7 @@ impl MemoryStore {
         self.open.load(Ordering::SeqCst)
     }
 
-    /// Number of passages that each read of passages returned with their text, since this was last called.
+    /// Returns the number of passages with text that each read has returned since the last call of this method.
     #[must_use]
     pub fn take_text_reads(&self) -> Vec<usize> {
         std::mem::take(&mut *self.text_reads.lock().unwrap_or_else(PoisonError::into_inner))
@@ -158,7 +158,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// A transaction's copy of the rows, held together with the write lock.
+/// A writing transaction's copy of the rows, with the write lock.
 struct Work {
     state: State,
     _writer: OwnedMutexGuard<()>,
@@ -210,13 +210,13 @@ impl MemoryTx {
         self.scope.tenant()
     }
 
-    /// The condition of the database's row-level security policies for user-owned rows.
+    /// The predicate of the database's row-level security policies for user-owned rows.
     fn owns<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
         let (tenant, user) = (self.scope.tenant(), self.scope.user());
         move |row| row.tenant == tenant && user.is_some() && row.user == user
     }
 
-    /// The condition of the row-level security policies for all other rows.
+    /// The predicate of the row-level security policies for all other rows.
     fn sees<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
         let tenant = self.scope.tenant();
         move |row| row.tenant == tenant

@@ -197,7 +197,7 @@ fn ensure_free(tenants: &[Tenant], takes: impl Fn(&Tenant) -> bool, what: &'stat
     if tenants.iter().any(takes) { Err(StoreError::Conflict { what }) } else { Ok(()) }
 }
 
-/// Checks, before anything changes, that the audit row of a change from outside the tenant can be inserted.
+/// Checks, before anything changes, that the audit row of a change by a platform administrator can be inserted.
 fn ensure_recordable(state: &State, by: &ChangedBy) -> Result<(), StoreError> {
     let is_taken = |row: &ChangeRow| state.audit.iter().any(|known| known.id == row.id);
     if by.row.as_ref().is_some_and(is_taken) { Err(StoreError::Conflict { what: "the audit row" }) } else { Ok(()) }

@@ -58,7 +58,7 @@ pub async fn access_tokens_are_found_by_hash_and_revoked_once(world: &World) -> 
     Ok(())
 }
 
-/// Lists a user's or the tenant's tokens, newest first; the count excludes revoked and expired ones.
+/// The tokens of one user or of all users are listed newest first; the count excludes revoked and expired ones.
 pub async fn access_tokens_are_listed_and_counted(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     for (scope, hash) in [(&plant.ada, "1"), (&plant.bob, "2"), (&plant.ada, "3")] {

@@ -127,7 +127,7 @@ pub async fn concurrent_turns_never_share_a_seq(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// The finished answer has its citations; finishing it again changes nothing.
+/// The finished answer has its citations, and finishing it again changes nothing.
 pub async fn an_answer_is_finished_once(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let made = conversation(world, &plant.ada, "talk").await?;
@@ -194,7 +194,7 @@ pub async fn stale_answers_are_marked_as_failed(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Its owner cannot read it any more either.
+/// Not even the owner of the conversation can read them.
 pub async fn deleting_a_conversation_deletes_its_messages(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let made = conversation(world, &plant.ada, "talk").await?;
@@ -229,7 +229,7 @@ fn memory(world: &World, content: &str, importance: f64) -> Memory {
     }
 }
 
-/// Other users of the same tenant cannot see them.
+/// Neither other users of the tenant nor other tenants can see them.
 pub async fn memories_belong_to_one_user(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let fact = memory(world, "works nights", 0.5);

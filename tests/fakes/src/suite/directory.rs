@@ -121,8 +121,8 @@ pub async fn a_claim_value_maps_to_one_tenant(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// A change by the platform's administrators inserts a row that refers to the intent in their own log; if the row
-/// cannot be inserted, nothing changes.
+/// A change by a platform administrator inserts a row into the changed tenant's log that refers to the intent in the
+/// administrator's log; if the row cannot be inserted, nothing changes.
 pub async fn a_change_from_outside_is_in_the_tenants_own_log(world: &World) -> CaseResult {
     let (plant, other) = (world.plant("a").await?, world.plant("b").await?);
     let (correlation, user) = (AuditId::from_uuid(world.id::<TenantId>().as_uuid()), other.ada.user());

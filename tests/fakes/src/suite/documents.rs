@@ -55,7 +55,7 @@ pub async fn hidden_identical_content_is_stored_again(world: &World) -> CaseResu
     Ok(())
 }
 
-/// Otherwise two revisions would be in force. A failed successor does not block another one.
+/// Two successors would both be in force. A failed successor does not block another one.
 pub async fn a_document_has_one_successor_at_a_time(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let old = world.document(&plant.ada, 'a').await?;
@@ -237,7 +237,7 @@ pub async fn progress_is_shown_while_a_document_is_processed(world: &World) -> C
     Ok(())
 }
 
-/// The predecessor is replaced only then, not at the upload; it is in force again when the successor is deleted.
+/// The upload alone does not replace the predecessor, and deleting the successor puts the predecessor in force again.
 pub async fn a_revision_replaces_its_predecessor_once_searchable(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let old = world.document(&plant.ada, 'a').await?;
@@ -305,7 +305,7 @@ pub async fn a_document_changes_only_where_the_patch_says(world: &World) -> Case
     Ok(())
 }
 
-/// Answers derived from it are still checked against that class.
+/// Answers that were derived from the document are still checked against its class.
 pub async fn the_class_of_a_deleted_document_is_remembered(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let document = world.document(&here.ada, 'a').await?;

@@ -1,4 +1,4 @@
-//! Cases on passages of two embedding models: both are stored, one is searched at a time.
+//! Cases on passages of two embedding models: both are stored, but only one of them is searched.
 
 use super::search::contents;
 use super::{CaseError, CaseResult, Plant, World, owner};
@@ -12,7 +12,7 @@ use domain::search::{SearchFilters, SearchScope};
 const OLD: &str = "old-2d";
 const NEW: &str = "new-3d";
 
-/// A single passage, embedded by one of the models.
+/// A single passage, embedded with one of the models.
 fn passages(world: &World, content: &str, model: &str) -> Vec<NewChunk> {
     vec![NewChunk {
         id: world.id(),

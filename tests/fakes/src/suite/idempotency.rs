@@ -45,7 +45,7 @@ pub async fn an_idempotency_key_is_claimed_once(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// A released key can be claimed again; one whose response showed a secret stores only that fact.
+/// A released key can be claimed again; if the response contained a secret, only that fact is stored.
 pub async fn an_idempotency_key_is_released_or_kept(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let now = world.now();

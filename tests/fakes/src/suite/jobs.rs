@@ -1,4 +1,4 @@
-//! Cases on the job queue. A lease of zero duration expires at once, so no case has to wait for an expiry.
+//! Cases on the job queue. A lease of zero duration expires at once, so no case has to wait for a lease to expire.
 
 use super::{CaseError, CaseResult, World, owner, some};
 use domain::document::{Document, NewChunk, NewDocument, StatusChange};
@@ -165,7 +165,7 @@ pub async fn a_document_has_one_job_that_is_deleted_with_it(world: &World) -> Ca
     Ok(())
 }
 
-/// This holds regardless of the number of queued jobs and of their order.
+/// The number of queued jobs and their order do not matter.
 pub async fn a_tenant_with_many_jobs_does_not_delay_another(world: &World) -> CaseResult {
     let (many, one) = (world.plant("a").await?, world.plant("b").await?);
     for sha in "0123456789ab".chars() {
@@ -236,7 +236,7 @@ pub async fn tenant_wide_jobs_are_queued_once(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// It is kept for inspection, and has all its attempts again once it is queued again.
+/// A dead job is kept for inspection; queueing it again resets its attempts.
 pub async fn a_dead_job_is_not_claimed_until_it_is_queued_again(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let document = queue(world, &here.ada, 'a').await?;
@@ -265,7 +265,7 @@ pub async fn a_dead_job_is_not_claimed_until_it_is_queued_again(world: &World) -
     Ok(())
 }
 
-/// A transaction that has checked its lease can be sure that no other worker holds the job until it ends.
+/// Until a transaction that has checked its lease ends, no other worker can claim the job.
 pub async fn a_lease_lasts_until_another_claim(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     queue(world, &here.ada, 'a').await?;
@@ -285,7 +285,7 @@ pub async fn a_lease_lasts_until_another_claim(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Its jobs are not claimed, and heartbeats of its leased jobs return `false`.
+/// The jobs of an inactive tenant are not claimed, and heartbeats of its leased jobs return `false`.
 pub async fn an_inactive_tenant_is_not_served(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     queue(world, &plant.ada, 'a').await?;
@@ -314,15 +314,11 @@ pub async fn the_depth_counts_due_leased_and_dead_jobs(world: &World) -> CaseRes
     let second = claimed(world).await?;
     requeue(world, second.lease, LONG, true).await?;
     let left = |pending| JobCounts { pending, dead: 0 };
-    assert_eq!(
-        world.queue.job_counts(JobKind::Ingestion).await?,
-        left(4),
-        "in hand or waiting, they are still to be done"
-    );
+    assert_eq!(world.queue.job_counts(JobKind::Ingestion).await?, left(4), "leased and delayed jobs are pending");
     assert_eq!(world.queue.job_counts(JobKind::Reindex).await?, left(0));
     let expired = some(world.queue.claim(&JobFilter::any(), NO_TIME).await?)?;
     let depth = world.queue.depth().await?;
-    assert_eq!((depth.due, depth.leased, depth.dead), (2, 1, 0), "one waits for its time, one lease is over");
+    assert_eq!((depth.due, depth.leased, depth.dead), (2, 1, 0), "one job is delayed, one lease has expired");
     assert!(complete(world, &expired.scope, expired.lease).await?);
     Ok(())
 }
@@ -359,7 +355,7 @@ pub async fn documents_of_other_models_are_queued_again(world: &World) -> CaseRe
     Ok(())
 }
 
-/// All of them must wake, because the first one may be limited to another kind of job.
+/// All workers must wake, because the first one may be limited to another kind of job.
 pub async fn a_job_requeued_without_delay_wakes_all_waiting_workers(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     queue(world, &plant.ada, 'a').await?;

@@ -1,10 +1,10 @@
 //! Cases that every store must pass: one suite for PostgreSQL and for the in-memory fake.
 //!
 //! ```ignore
-//! // A fresh world for each case, and a value that keeps it alive.
-//! async fn world() -> Result<(World, impl Sized), CaseError> { … }
+//! // Creates the context of one case, and a value that keeps it alive.
+//! async fn context() -> Result<(TestContext, impl Sized), CaseError> { … }
 //!
-//! fakes::store_suite!(world);
+//! fakes::store_suite!(context);
 //! ```
 
 mod access_tokens;
@@ -155,7 +155,7 @@ pub(super) fn owner(scope: &TenantScope) -> Result<UserId, CaseError> {
     scope.user().ok_or_else(|| "the scope has no user".into())
 }
 
-/// The identity of a user whose subject, e-mail and name are alike.
+/// The identity of a user whose e-mail and name are derived from the subject.
 #[must_use]
 pub fn identity(subject: &str, role: Option<Role>) -> Identity {
     Identity {
@@ -164,7 +164,7 @@ pub fn identity(subject: &str, role: Option<Role>) -> Identity {
         email: Some(format!("{subject}@plant.test")),
         name: Some(subject.to_uppercase()),
         role,
-        // Later than everything that a case does, so that the role claim is applied.
+        // Later than any timestamp of a case, so that the role claim is applied.
         issued_at: Timestamp::from_timestamp(4_000_000_000, 0),
     }
 }
@@ -174,8 +174,8 @@ pub(super) fn some<T>(value: Option<T>) -> Result<T, CaseError> {
     value.ok_or_else(|| "an expected value is missing".into())
 }
 
-/// Writes one test for each case of the suite. `$world` names an async function without arguments that returns
-/// `Result<(World, K), CaseError>`: a fresh world, and a value that keeps it alive.
+/// Generates one test for each case of the suite. The argument names an async function without parameters that returns
+/// `Result<(TestContext, K), CaseError>`: a new context, and a value that keeps it alive.
 #[macro_export]
 macro_rules! store_suite {
     ($world:path) => {

@@ -77,7 +77,7 @@ pub async fn passages_are_ranked_by_cosine_similarity(world: &World) -> CaseResu
     let mut tx = world.begin(&plant.bob).await?;
     let hits = tx.chunks().nearest(&EAST, MODEL, &within(Classification::Internal), 10).await?;
     assert_eq!(contents(&mut *tx, &hits).await?, ["north-east", "north"]);
-    // A store may keep two bytes per dimension.
+    // A store may use 16-bit floats.
     assert!((hits[0].score - 0.6).abs() < 1e-3 && hits[1].score.abs() < 1e-3, "{hits:?}");
     let best = &hits[0].candidate;
     assert_eq!((best.document_id, best.chunk_index, best.page), (id, 1, Some(2)));
@@ -96,8 +96,8 @@ pub async fn passages_are_ranked_by_cosine_similarity(world: &World) -> CaseResu
     Ok(())
 }
 
-/// Candidates of both searches carry the stored terms, or the whole text of a passage without any, and a key that tells
-/// headings apart.
+/// Candidates of both searches carry the stored terms, or the whole text of a passage without terms, and a key that
+/// differs between headings.
 pub async fn candidates_have_terms_and_a_key_of_their_section(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let terms = PassageTerms::new([7, u32::MAX, 3]);
@@ -129,7 +129,7 @@ pub async fn candidates_have_terms_and_a_key_of_their_section(world: &World) -> 
     Ok(())
 }
 
-/// A text is read only by those who may see it at that moment; a passage that was replaced is gone.
+/// A text is read only with sufficient clearance at that moment; a replaced passage cannot be read.
 pub async fn texts_of_candidates_are_read_by_clearance_and_while_they_exist(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let new = world.new_document(owner(&plant.ada)?, 'a');
@@ -193,7 +193,7 @@ pub async fn passages_are_found_by_their_words(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// This holds for vector and lexical search.
+/// Vector and lexical search apply the same restrictions.
 pub async fn a_search_respects_clearance_and_filters(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let user = owner(&plant.ada)?;
@@ -238,7 +238,8 @@ pub async fn a_search_respects_clearance_and_filters(world: &World) -> CaseResul
     Ok(())
 }
 
-/// A superseded revision is excluded from the day on which its successor is in force; the successor is excluded before.
+/// A superseded revision is excluded from the day on which its successor takes effect; the successor is excluded
+/// until that day.
 pub async fn documents_not_in_force_are_found_only_on_request(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let user = owner(&plant.ada)?;
@@ -272,7 +273,7 @@ pub async fn documents_not_in_force_are_found_only_on_request(world: &World) -> 
     Ok(())
 }
 
-/// A document that is ingested again keeps its passages; one that failed, or is new, has none.
+/// A document that is being ingested again keeps its passages; a failed or a new one has none.
 pub async fn published_passages_are_found_until_their_document_fails(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let new = world.new_document(owner(&plant.ada)?, 'a');
@@ -314,7 +315,7 @@ pub async fn replacing_passages_leaves_none_of_the_old(world: &World) -> CaseRes
     Ok(())
 }
 
-/// This holds for every filter.
+/// Filters do not change that.
 pub async fn a_search_never_leaves_the_tenant(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let id = ingest(world, &here.ada, &world.new_document(owner(&here.ada)?, 'a'), &[chunk(world, 0, "valve", EAST)])

@@ -89,7 +89,7 @@ fn tokens(granted: &ReserveOutcome) -> Option<u64> {
     }
 }
 
-/// Sums are kept per tenant and per user; a call that is recorded again counts once.
+/// Calls are summed per tenant and per user; a call that is recorded twice counts once.
 pub async fn calls_are_recorded_once_and_counted(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let now = world.now();
@@ -113,7 +113,7 @@ pub async fn calls_are_recorded_once_and_counted(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Tokens count for their day, cost for its month, both in UTC.
+/// Tokens count for the day of the call, cost for its month, both in UTC.
 pub async fn spending_counts_for_its_day_and_month(world: &World) -> CaseResult {
     let here = world.plant("a").await?;
     let at = |text: &str| text.parse::<Timestamp>();
@@ -159,7 +159,7 @@ pub async fn a_reservation_is_extended_and_settled(world: &World) -> CaseResult 
     let budgets = Budgets { user_tokens_per_day: Some(300), ..UNLIMITED };
     let turn = world.asking(100, 200);
     assert_eq!(tokens(&world.reserve(&here.ada, turn, budgets).await?), Some(200));
-    assert_eq!(tokens(&world.reserve(&here.ada, turn, budgets).await?), Some(100), "what is left");
+    assert_eq!(tokens(&world.reserve(&here.ada, turn, budgets).await?), Some(100), "the rest of the limit");
     let refused = ReserveOutcome::Refused { limit: BudgetLimit::UserTokens, held: true };
     assert_eq!(world.reserve(&here.ada, turn, budgets).await?, refused);
     let held = world.spending(&here.ada, world.now()).await?.user;
@@ -237,7 +237,7 @@ pub async fn calls_are_summed_by_group(world: &World) -> CaseResult {
     Ok(())
 }
 
-/// Calls of other tenants are invisible, other users' calls can be told apart, and the period is respected.
+/// Calls of other tenants are invisible; sums can be limited to one user and to a period.
 pub async fn nobody_else_sees_a_tenants_calls(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     world.record(&here.ada, &[world.call(ModelOperation::Chat, 1, 1, 1)]).await?;

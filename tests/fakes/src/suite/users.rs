@@ -12,7 +12,7 @@ use domain::tenant::TenantSettings;
 use domain::user::{Identity, NewUser, UserPatch};
 use futures::future::try_join_all;
 
-/// The same row is updated: role, e-mail and name follow the token if it contains them.
+/// A later login updates the same row: role, e-mail and name are taken from the token if it contains them.
 pub async fn a_user_is_provisioned_once_and_kept_up_to_date(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let mut tx = world.begin(&scope(plant.tenant, Actor::System)).await?;
@@ -44,7 +44,7 @@ pub async fn concurrent_first_requests_create_one_user(world: &World) -> CaseRes
     Ok(())
 }
 
-/// The second time returns `false`; tenants are independent.
+/// Recording it again returns `false`; tenants are independent.
 pub async fn a_token_is_recorded_once(world: &World) -> CaseResult {
     let (here, there) = (world.plant("a").await?, world.plant("b").await?);
     let end = world.now() + TimeDelta::hours(1);
@@ -177,7 +177,7 @@ pub async fn a_role_from_a_token_is_removed_by_a_later_token(world: &World) -> C
     Ok(())
 }
 
-/// The origin of the role is stored with it.
+/// A role is stored with its origin (token or admin), whether it is pinned, and the time at which it was set.
 pub async fn the_origin_and_time_of_a_role_are_stored(world: &World) -> CaseResult {
     let plant = world.plant("a").await?;
     let mut tx = world.begin(&scope(plant.tenant, Actor::System)).await?;
@@ -220,7 +220,7 @@ pub async fn a_login_is_replaced_only_by_a_later_one(world: &World) -> CaseResul
     tx.users().record_login(ada, &first).await?;
     assert_eq!(tx.users().last_login(ada).await?, Some(first.clone()));
     tx.users().record_login(ada, &Login { issued_at: issued_at(0), roles: None, ..first.clone() }).await?;
-    assert_eq!(tx.users().last_login(ada).await?, Some(first.clone()), "the other is older");
+    assert_eq!(tx.users().last_login(ada).await?, Some(first.clone()), "an older login does not replace it");
     let later = Login { issued_at: issued_at(2), guest_of: Some(String::new()), ..first };
     tx.users().record_login(ada, &later).await?;
     assert_eq!(tx.users().last_login(ada).await?, Some(later));

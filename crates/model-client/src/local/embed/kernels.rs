@@ -59,8 +59,8 @@ pub(super) fn softmax(rows: &mut [f32], width: usize) {
     });
 }
 
-/// Adds `added` and the norm's bias to `matrix`, then normalizes each column (the features of one token) to mean 0 and
-/// variance 1, and applies scale and shift.
+/// Adds `residual` and the norm's bias to `matrix`, then normalizes each column (the features of one token) to mean 0
+/// and variance 1, and applies scale and shift.
 pub(super) fn add_norm(matrix: &mut [f32], added: &[f32], norm: &LayerNorm) {
     let features = norm.bias.len();
     let tokens = (matrix.len() / features).max(1);

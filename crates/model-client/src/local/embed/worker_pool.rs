@@ -140,7 +140,7 @@ mod tests {
     async fn results_are_in_the_order_of_the_texts_whichever_thread_is_faster() {
         let gate = Arc::new(std::sync::Barrier::new(2));
         let work_gate = Arc::clone(&gate);
-        // The first text cannot finish before the second has begun.
+        // The first text cannot finish before the second has started.
         let pool = pool(
             2,
             Arc::new(move |text: &str| {
@@ -179,7 +179,7 @@ mod tests {
         }
         release.send(()).unwrap();
         pool.run(texts(&["after"])).await.unwrap();
-        assert_eq!(done.load(Ordering::SeqCst), 2, "only the first and the one after");
+        assert_eq!(done.load(Ordering::SeqCst), 2, "only the first and the later text");
     }
 
     #[tokio::test]
@@ -194,7 +194,7 @@ mod tests {
         let work: Arc<Work> = Arc::new(|_: &str| Ok(vec![]));
         let pool = pool(3, Arc::clone(&work));
         drop(pool);
-        assert_eq!(Arc::strong_count(&work), 1, "no thread holds the work any more");
+        assert_eq!(Arc::strong_count(&work), 1, "no thread holds the function any more");
     }
 
     #[cfg(target_os = "linux")]

@@ -101,7 +101,7 @@ impl Splitter<'_> {
         }
     }
 
-    /// Whether the line `next` continues the paragraph `open`, whose last line was probably wrapped.
+    /// Whether `next_line` continues `paragraph`, whose last line was probably wrapped.
     fn continues(&self, open: &Range<usize>, next: &str) -> bool {
         let so_far = &self.text[open.clone()];
         let last = so_far.rsplit('\n').next().unwrap_or(so_far);

@@ -97,7 +97,7 @@ impl Plant {
         ScriptedModel::new(self.store.clone(), self.ada.clone(), self.conversation, replies)
     }
 
-    /// Authorizes a command like the policy gate, with a stored intent row.
+    /// Authorizes a command as the policy gate does, and stores its intent row.
     pub async fn authorized<C: Command>(&self, by: &TenantScope, role: Role, command: C) -> Authorized<C> {
         self.authorized_with(by, rights(role), command).await
     }
@@ -130,7 +130,7 @@ impl Plant {
         }
     }
 
-    /// Ada sends a message.
+    /// Sends a message as Ada.
     pub async fn send(
         &self,
         chat: &ChatService,
@@ -141,7 +141,7 @@ impl Plant {
         chat.execute(command).await
     }
 
-    /// Ada sends a message and reads the events to the end.
+    /// Sends a message as Ada and reads the events to the end.
     pub async fn ask(&self, chat: &ChatService, message: &str, mode: RetrievalMode) -> Vec<RunEvent> {
         let events: Vec<NumberedEvent> = self.send(chat, message, mode).await.expect("a run").collect().await;
         assert!(events.iter().zip(1..).all(|(event, n)| event.seq == n), "numbered from 1 without gaps: {events:?}");

@@ -81,7 +81,7 @@ impl ScriptedModel {
         self.requests.lock().expect("no panic under the lock").clone()
     }
 
-    /// Returns the messages of the conversation that were stored when the last request was made.
+    /// Returns the messages of the conversation as they were stored at the time of the last request.
     pub fn stored(&self) -> Vec<Message> {
         self.stored.lock().expect("no panic under the lock").clone()
     }

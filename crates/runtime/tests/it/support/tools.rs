@@ -21,7 +21,7 @@ pub struct ScriptedTools {
     calls: Arc<Mutex<Vec<ToolCall>>>,
 }
 
-/// A call that was admitted, and is answered when it runs.
+/// An admitted call, which the handler answers when it runs.
 struct ScriptedCall {
     tools: ScriptedTools,
     call: ToolCall,

@@ -11,7 +11,7 @@ pub struct ReadDocument {
     /// Title from the metadata or from the first level-1 heading. `None` if the file has no meaningful title; callers
     /// then fall back to the file name.
     pub title: Option<String>,
-    /// Pages that have text or pictures, in file order. Formats without pages yield pages without a number: one for the
+    /// Pages that have text or images, in file order. Formats without pages yield pages without a number: one for the
     /// whole file, or for DOCX one per section between hard page breaks.
     pub pages: Vec<Page>,
     /// Number of pages in the file, including those without text; `None` for formats without pages.
@@ -30,7 +30,7 @@ impl ReadDocument {
         }
     }
 
-    /// Whether any page has pictures for OCR.
+    /// Whether any page has images for OCR.
     pub fn has_scans(&self) -> bool {
         self.pages.iter().any(|page| !page.scans.is_empty())
     }
@@ -50,7 +50,7 @@ pub struct Page {
     pub label: Option<String>,
     /// The page's text, in reading order.
     pub blocks: Vec<Block>,
-    /// Pictures for OCR; always empty unless [`super::Limits::scans`] is set.
+    /// Images for OCR; always empty unless [`super::Limits::scans`] is set.
     pub scans: Vec<Scan>,
 }
 
@@ -80,8 +80,7 @@ pub enum BlockKind {
 pub struct Block {
     /// The role of the text.
     pub kind: BlockKind,
-    /// The text: no control characters except `
-    /// ` and `\t`, and ligatures are expanded to letters.
+    /// The text: no control characters except `\n` and `\t`; ligatures are expanded to letters.
     pub text: String,
     /// Position on the page; `None` for formats without positions.
     pub bounds: Option<Bounds>,

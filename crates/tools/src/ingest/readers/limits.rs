@@ -19,7 +19,7 @@ pub struct Limits {
     pub max_ratio: u64,
     /// Decompressed size of a ZIP entry, in bytes, up to which the ratio is not checked.
     pub ratio_free_bytes: u64,
-    /// Limits on pictures for OCR; `None` to extract no pictures.
+    /// Limits on images for OCR; `None` to extract no images.
     pub scans: Option<ScanLimits>,
 }
 

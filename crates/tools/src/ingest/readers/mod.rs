@@ -47,13 +47,14 @@ pub fn reader_for(format: Format) -> &'static dyn Reader {
 /// A title that equals `file_name` is dropped.
 ///
 /// # Errors
-/// [`ReadError::NoText`] if the file is valid but has neither text nor pictures for OCR; otherwise the reader's error.
+/// [`ReadError::NoText`] if the file is valid but has neither text nor images for OCR; otherwise the reader's error.
 /// A panic in a third-party parser becomes [`ReadError::Corrupt`].
 pub fn read(format: Format, bytes: &[u8], file_name: &str, limits: &Limits) -> Result<ReadDocument, ReadError> {
     read_counting(format, bytes, file_name, limits, &mut |_| {})
 }
 
-/// Same as [`read`], but calls `pages` after each page; formats without pages never call it.
+/// Same as [`read`], but after each page calls `pages` with the number of pages read so far; formats without pages
+/// never call it.
 ///
 /// # Errors
 /// Same as [`read`].

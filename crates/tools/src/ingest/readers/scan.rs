@@ -1,15 +1,15 @@
-//! Pictures of pages that need OCR, in file formats that OCR programs can open.
+//! Images of pages that need OCR, in file formats that OCR programs can open.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Limits on the pictures that a reader returns for one file.
+/// Limits on the images that a reader returns for one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanLimits {
-    /// Maximum number of pages with pictures; further pages are only listed in [`super::Warning::NeedsOcr`].
+    /// Maximum number of pages with images; further pages are only listed in [`super::Warning::NeedsOcr`].
     pub max_pages: u32,
-    /// Maximum total size of all pictures, in bytes.
+    /// Maximum total size of all images, in bytes.
     pub max_bytes: u64,
 }
 
@@ -19,7 +19,7 @@ impl Default for ScanLimits {
     }
 }
 
-/// The image format of a picture.
+/// The file format of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ScanFormat {
     /// JPEG, copied unchanged from the PDF.
@@ -44,12 +44,12 @@ impl ScanFormat {
     }
 }
 
-/// A picture of a page, or of part of it.
+/// An image of a page, or of part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scan {
-    /// The image format of `bytes`.
+    /// The file format of `bytes`.
     pub format: ScanFormat,
-    /// The encoded picture; Base64 in JSON.
+    /// The encoded image; Base64 in JSON.
     #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
     pub bytes: Vec<u8>,
 }

@@ -40,8 +40,8 @@ pub(super) fn interpret_annotations(file: &File, page: ObjectId, interpreter: &m
     }
 }
 
-/// The normal appearance stream of an annotation. If it has one per state, as a check box does, that of the current
-/// state.
+/// The normal appearance stream of an annotation. If there is one per state, as for a check box, returns that of the
+/// current state.
 fn appearance<'a>(file: &'a File, annotation: &'a Dictionary) -> Option<&'a Stream> {
     let document = &file.document;
     match dictionary(document, annotation, b"AP")?.get_deref(b"N", document).ok()? {

@@ -18,7 +18,7 @@ const MIN_GUTTER: f32 = 0.9;
 const MAX_DEPTH: usize = 3;
 /// Minimum number of pieces for a split into columns.
 const MIN_PIECES: usize = 12;
-/// Maximum number of pieces that are analysed. A page with more is not a page of text; its pieces stay in the given
+/// Maximum number of pieces that are analysed. A page with more is a drawing, not text; its pieces stay in the given
 /// order.
 const MAX_PIECES: usize = 20_000;
 /// Minimum number of lines in a column.

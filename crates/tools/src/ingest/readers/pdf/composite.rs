@@ -29,9 +29,11 @@ enum CodeMap {
     Identity,
     /// A CMap embedded in the file.
     Embedded(CMap),
-    /// The codes are UTF-8; those of the next two variants are big-endian UTF-16 and UTF-32.
+    /// The codes are UTF-8.
     Utf8,
+    /// The codes are big-endian UTF-16.
     Utf16,
+    /// The codes are big-endian UTF-32.
     Utf32,
     /// JIS X 0208 in two bytes: EUC-JP without the high bits.
     Jis,

@@ -1,7 +1,7 @@
 //! Maps glyph names, and the codes of the predefined one-byte encodings, to text.
 //!
-//! The Adobe Glyph List and the encodings are in lopdf, but private; they are queried through a synthetic font
-//! dictionary.
+//! lopdf contains the Adobe Glyph List and the encodings, but keeps them private, so this module queries them through a
+//! synthetic font dictionary.
 
 use std::sync::LazyLock;
 

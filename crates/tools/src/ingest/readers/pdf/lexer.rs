@@ -1,7 +1,7 @@
 //! Splits content streams and CMaps into operators with their operands.
 //!
-//! This is not lopdf's lexer, because most of the time is spent on page content: it allocates only for strings, names,
-//! arrays and dictionaries, does not recurse, and, like viewers, continues after garbage.
+//! Replaces lopdf's lexer, because most of the reading time is spent on page content. This lexer allocates only for
+//! strings, names, arrays and dictionaries, does not recurse, and continues after invalid bytes, as viewers do.
 
 /// An operand of an operator.
 #[derive(Debug, Clone, PartialEq)]

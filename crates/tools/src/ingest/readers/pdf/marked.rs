@@ -1,5 +1,5 @@
 //! Marked content (ISO 32000-1, 14.6): hidden layers, and `ActualText`, which gives the text of glyphs that would be
-//! extracted incorrectly (drop caps, hyphens at line ends, ligatures drawn as pictures).
+//! extracted incorrectly (drop caps, hyphens at line ends, ligatures drawn as images).
 
 use lopdf::{Object, StringFormat, decode_text_string};
 

@@ -3,7 +3,7 @@
 use super::super::Scan;
 use super::layout::DirectionFlow;
 
-/// The text of a page after layout, and its pictures for OCR.
+/// The text of a page after layout, and its images for OCR.
 pub(super) struct PageText {
     /// Position of the page in the file, from 1.
     pub number: u32,
@@ -11,6 +11,6 @@ pub(super) struct PageText {
     pub height: f32,
     /// The text by direction; the direction with the most text comes first.
     pub flows: Vec<DirectionFlow>,
-    /// Pictures for OCR; empty unless the page needs OCR and the limits allow it.
+    /// Images for OCR; empty unless the page needs OCR and the limits allow it.
     pub scans: Vec<Scan>,
 }

@@ -32,9 +32,9 @@ struct Candidate {
     key: String,
 }
 
-/// Removes a repeated header or footer from all pages except the first that has it, so that a document number that is
-/// printed only there remains searchable. Bare page numbers are removed from all pages, as are lines that combine the
-/// page number with a chapter title, which is also in the chapter's heading.
+/// Removes a repeated header or footer from all pages except the first that has it, so that a document number that
+/// appears only in the header remains searchable. Bare page numbers are removed from all pages, as are lines that
+/// combine the page number with a chapter title, which is also in the chapter's heading.
 pub(super) fn drop_repeated(pages: &mut [PageText]) {
     // A line must repeat on two pages in a document of two pages, on three in a longer one.
     let min_pages = pages.len().clamp(2, 3);
