@@ -12,7 +12,7 @@ mod sql;
 
 use crate::identifiers::{TextKind, normalize_identifiers};
 use crate::rows::{TextEnum, visible_classifications};
-use crate::statement::{Joined, Statement, row, statements};
+use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::document::NewChunk;
@@ -21,7 +21,8 @@ use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
 use domain::search::{Candidate, Passage, PassageTerms, PassageWords, RankedCandidate, SearchScope, SectionKey};
 use domain::time::Timestamp;
-use sql::{passage_columns, published, searched_generation};
+use sql::{candidate_columns, passage_columns, published, searched_generation};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 row! {
@@ -54,18 +55,39 @@ row! {
 }
 
 row! {
-    /// The BM25 score of a passage, and an upper bound for the scores of the query.
-    struct LexicalScoreRow {
+    /// The position and the BM25 score of a passage, and an upper bound for the scores of the query.
+    struct LexicalHitRow {
+        document_id: Uuid,
+        chunk_index: i32,
         score: f32,
         highest: f32,
     }
 }
 
 statements! {
-    LEXICAL: Joined<CandidateRow, LexicalScoreRow> = Statement::select(
+    LEXICAL: LexicalHitRow = Statement::select(
         "document_terms",
         "searching by word",
         include_str!("lexical.sql"),
+    );
+    // LATERAL with OFFSET 0 makes the planner fetch the passages one by one by the index, also before the tables are
+    // analyzed.
+    CANDIDATES_AT: CandidateRow = Statement::select(
+        "document_chunks",
+        "reading candidates by their positions",
+        concat!(
+            "SELECT hit.*
+             FROM unnest($2::uuid[], $3::integer[]) AS position (document_id, chunk_index)
+             JOIN documents d ON d.tenant_id = $1 AND d.id = position.document_id
+             CROSS JOIN LATERAL (
+                 SELECT ",
+            candidate_columns!(),
+            " FROM document_chunks c
+                 WHERE c.tenant_id = $1 AND c.document_id = d.id AND c.chunk_index = position.chunk_index
+                   AND c.classification = ANY($4) AND ",
+            searched_generation!(),
+            " OFFSET 0) AS hit"
+        ),
     );
     OF_DOCUMENT: PassageRow = Statement::select(
         "document_chunks",
@@ -165,7 +187,7 @@ impl ChunkRepo for PgTenantTx {
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedCandidate>, StoreError> {
-        LEXICAL
+        let hits = LEXICAL
             .query()
             .bind(self.tenant())
             .bind(query)
@@ -176,8 +198,9 @@ impl ChunkRepo for PgTenantTx {
             .bind(scope.filters.include_superseded)
             .bind(normalize_identifiers(query, TextKind::Query))
             .bind(i64::from(limit))
-            .fetch_all(self.passage_connection().await?)
-            .await
+            .fetch_all(self.connection())
+            .await?;
+        self.lexical_candidates(hits, scope.clearance).await
     }
 
     async fn of_document(
@@ -229,6 +252,35 @@ impl PgTenantTx {
     fn tenant(&self) -> Uuid {
         self.scope().tenant().as_uuid()
     }
+
+    /// Fetches the candidates at the positions of the hits, in the order of the hits. A passage that was replaced
+    /// between the two statements is left out.
+    async fn lexical_candidates(
+        &mut self,
+        hits: Vec<LexicalHitRow>,
+        clearance: Classification,
+    ) -> Result<Vec<RankedCandidate>, StoreError> {
+        if hits.is_empty() {
+            return Ok(Vec::new());
+        }
+        let candidates: Vec<Candidate> = CANDIDATES_AT
+            .query()
+            .bind(self.tenant())
+            .bind(hits.iter().map(|hit| hit.document_id).collect::<Vec<Uuid>>())
+            .bind(hits.iter().map(|hit| hit.chunk_index).collect::<Vec<i32>>())
+            .bind(visible_classifications(clearance))
+            .fetch_all(self.passage_connection().await?)
+            .await?;
+        let mut at_position: HashMap<(Uuid, i32), Candidate> = candidates
+            .into_iter()
+            .map(|candidate| ((candidate.document_id.as_uuid(), candidate.chunk_index), candidate))
+            .collect();
+        let ranked = |LexicalHitRow { document_id, chunk_index, score, highest }| {
+            let candidate = at_position.remove(&(document_id, chunk_index))?;
+            Some(RankedCandidate { candidate, score, share: (score / highest).clamp(0.0, 1.0) })
+        };
+        Ok(hits.into_iter().filter_map(ranked).collect())
+    }
 }
 
 fn document_ids(scope: &SearchScope) -> Vec<Uuid> {
@@ -265,12 +317,5 @@ impl From<CandidateRow> for Candidate {
                 None => PassageWords::Text(row.text.unwrap_or_default()),
             },
         }
-    }
-}
-
-impl From<Joined<CandidateRow, LexicalScoreRow>> for RankedCandidate {
-    fn from(Joined(candidate, score): Joined<CandidateRow, LexicalScoreRow>) -> Self {
-        let LexicalScoreRow { score, highest } = score;
-        Self { candidate: candidate.into(), score, share: (score / highest).clamp(0.0, 1.0) }
     }
 }

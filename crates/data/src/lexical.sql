@@ -10,8 +10,9 @@
 -- passage, including lexemes that no document contains.
 --
 -- Plan as platform_app: the tenant and the lexemes are conditions of the index on (tenant_id, lexeme, document_id, …),
--- which row-level security allows because their operators are leakproof. Only the best $9 passages are fetched, one by
--- one, from the tenant's partition. MATERIALIZED and OFFSET 0 force this plan, also before the tables are analyzed.
+-- which row-level security allows because their operators are leakproof. MATERIALIZED forces this plan, also before the
+-- tables are analyzed. No partitioned table is read, so the plan is cached: planning takes longer than running. The
+-- passages themselves are fetched by a statement of their own.
 WITH constant AS (
     -- BM25 parameters: k1 limits the effect of repeated terms, b is the strength of the length normalization.
     SELECT 1.2::float8 AS k1, 0.75::float8 AS b
@@ -49,7 +50,9 @@ WITH constant AS (
     LEFT JOIN word USING (lexeme)
     CROSS JOIN corpus
     CROSS JOIN constant
-), best AS MATERIALIZED (
+)
+SELECT best.document_id, best.chunk_index, best.score::real AS score, reach.highest::real AS highest
+FROM (
     SELECT p.document_id, hit.chunk_index,
            sum(w.weight * hit.frequency * (k1 + 1)
                / (hit.frequency + k1 * (1 - b + b * hit.length / corpus.mean_length))) AS score
@@ -63,18 +66,6 @@ WITH constant AS (
     GROUP BY p.document_id, hit.chunk_index
     ORDER BY score DESC, p.document_id, hit.chunk_index
     LIMIT $9
-)
-SELECT hit.id, best.document_id, best.chunk_index, hit.page, hit.section, hit.classification, hit.terms,
-       CASE WHEN hit.terms IS NULL THEN concat_ws(E'\n', d.filename, d.title, hit.heading, hit.content) END AS text,
-       best.score::real AS score, reach.highest::real AS highest
-FROM best
+) AS best
 CROSS JOIN reach
-JOIN documents d ON d.tenant_id = $1 AND d.id = best.document_id
-CROSS JOIN LATERAL (
-    SELECT c.id, c.page, hashtextextended(c.section, 0) AS section, c.classification, c.terms,
-           coalesce(c.section, '') AS heading, c.content
-    FROM document_chunks c
-    WHERE c.tenant_id = $1 AND c.document_id = d.id AND c.chunk_index = best.chunk_index
-      AND (d.embedding_model IS NULL OR c.embedding_model = d.embedding_model)
-    OFFSET 0) AS hit
 ORDER BY best.score DESC, best.document_id, best.chunk_index
