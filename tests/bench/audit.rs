@@ -2,16 +2,16 @@
 //! the same rows in one round trip each, into a log without a hash chain. Then seals and verifies a chain. Both sides
 //! run in this process.
 
-use crate::floor::{Connections, Step};
+use crate::floor::{BoundStatement, ConnectionPool};
 use crate::support::options::{Options, Side};
 use crate::support::postgres::PostgresServer;
-use crate::support::process::Times;
-use crate::support::report::{Report, progress, quantile};
+use crate::support::process::ProcessStat;
+use crate::support::report::{Report, print_progress, quantile};
 use anyhow::{Context as _, Result, ensure};
-use data::audit::{AuditKeeper, AuditVerifier, SigningKey, TrustedKeys};
+use data::audit::{AuditMaintenance, AuditVerifier, SigningKey, TrustedKeys};
 use data::testing::TestDb;
 use data::{Database, PgStore, PoolSettings};
-use domain::audit::{AuditSubject, Outcome, ResultStatus};
+use domain::audit::{AuditedOperation, Outcome, ResultStatus};
 use domain::command::{Command as _, SearchDocuments};
 use domain::ids::TenantId;
 use domain::ports::{Clock as _, IdGen as _, Store as _};
@@ -37,22 +37,22 @@ const TENANT: u128 = 1;
 
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
-    let (mut report, time) = (Report::default(), options.round_time(0.7, 1.5));
+    let (mut report, duration) = (Report::default(), options.round_duration(0.7, 1.5));
     let (chained, bare) = (database().await?, database().await?);
     let mut superuser = PgConnection::connect(&bare.superuser_url()).await?;
     sqlx::raw_sql("ALTER TABLE audit_logs DISABLE TRIGGER appended").execute(&mut superuser).await?;
     let settings = PoolSettings { max_connections: CONNECTIONS, ..PoolSettings::default() };
-    let log = Log {
+    let benchmark = AuditBenchmark {
         store: PgStore::new(Database::new(&chained.app_url(), &settings)?),
-        floor: Connections::open(&bare.app_url()).await?,
-        postgres: PostgresServer::of(&chained).await?,
+        floor: ConnectionPool::open(&bare.app_url()).await?,
+        postgres: PostgresServer::of_database(&chained).await?,
     };
     for clients in options.concurrency(CLIENTS) {
         let case = format!("append, {clients} clients");
         for round in 0..options.rounds() {
             for side in options.sides() {
-                progress(&format!("{case}, round {}, {}", round + 1, side.name()));
-                log.measure(Load { case: &case, side, clients, time }, &mut report).await?;
+                print_progress(&format!("{case}, round {}, {}", round + 1, side.name()));
+                benchmark.measure(Measurement { case: &case, side, clients, duration }, &mut report).await?;
             }
         }
     }
@@ -68,94 +68,95 @@ async fn database() -> Result<TestDb> {
 }
 
 /// The platform's log with its hash chain, and the floor's log without one.
-struct Log {
+struct AuditBenchmark {
     store: PgStore,
-    floor: Connections,
+    floor: ConnectionPool,
     postgres: PostgresServer,
 }
 
 /// One measurement: which side appends, with how many clients, and for how long.
 #[derive(Clone, Copy)]
-struct Load<'a> {
+struct Measurement<'a> {
     case: &'a str,
     side: Side,
     clients: usize,
-    time: Duration,
+    duration: Duration,
 }
 
-impl Log {
-    async fn measure(&self, load: Load<'_>, report: &mut Report) -> Result<()> {
-        let Load { case, side, clients, time } = load;
-        let (cpu, postgres, began) = (own_cpu()?, self.postgres.cpu()?, Instant::now());
+impl AuditBenchmark {
+    async fn measure(&self, measurement: Measurement<'_>, report: &mut Report) -> Result<()> {
+        let Measurement { case, side, clients, duration } = measurement;
+        let (cpu_before, postgres_cpu_before, start) =
+            (own_cpu_seconds()?, self.postgres.cpu_seconds()?, Instant::now());
         let client = || async {
-            let mut took_ms = Vec::new();
-            while began.elapsed() < time {
-                let asked = Instant::now();
+            let mut latencies_ms = Vec::new();
+            while start.elapsed() < duration {
+                let operation_start = Instant::now();
                 match side {
-                    Side::Platform => self.operation().await?,
-                    Side::Floor => self.bare_operation().await?,
+                    Side::Platform => self.append_with_repository().await?,
+                    Side::Floor => self.append_on_floor().await?,
                 }
-                took_ms.push(asked.elapsed().as_secs_f64() * 1e3);
+                latencies_ms.push(operation_start.elapsed().as_secs_f64() * 1e3);
             }
-            Ok::<_, anyhow::Error>(took_ms)
+            Ok::<_, anyhow::Error>(latencies_ms)
         };
-        let took_ms: Vec<f64> = try_join_all((0..clients).map(|_| client())).await?.concat();
-        let (seconds, count) = (began.elapsed().as_secs_f64(), took_ms.len() as f64);
-        let cpu = (own_cpu()? - cpu) / count * 1e3;
-        let postgres = (self.postgres.cpu()? - postgres) / count * 1e3;
+        let latencies_ms: Vec<f64> = try_join_all((0..clients).map(|_| client())).await?.concat();
+        let (seconds, count) = (start.elapsed().as_secs_f64(), latencies_ms.len() as f64);
+        let cpu = (own_cpu_seconds()? - cpu_before) / count * 1e3;
+        let postgres_cpu = (self.postgres.cpu_seconds()? - postgres_cpu_before) / count * 1e3;
         report.add(case, "application_cpu_ms", side, cpu);
-        report.add(case, "with_postgres_cpu_ms", side, cpu + postgres);
-        report.add(case, "latency_p50_ms", side, quantile(&took_ms, 0.5));
-        report.add(case, "latency_p95_ms", side, quantile(&took_ms, 0.95));
+        report.add(case, "with_postgres_cpu_ms", side, cpu + postgres_cpu);
+        report.add(case, "latency_p50_ms", side, quantile(&latencies_ms, 0.5));
+        report.add(case, "latency_p95_ms", side, quantile(&latencies_ms, 0.95));
         report.add(case, "operations_per_s", side, count / seconds);
         Ok(())
     }
 
     /// Inserts intent and outcome through the platform's repository, each in its own transaction.
-    async fn operation(&self) -> Result<()> {
+    async fn append_with_repository(&self) -> Result<()> {
         let scope = scope(TenantId::from_uuid(Uuid::from_u128(TENANT)), Actor::System);
-        let subject = AuditSubject {
+        let operation = AuditedOperation {
             event: SearchDocuments::EVENT,
             resource: Some(Resource::Search),
             resource_id: None,
-            session: None,
+            conversation_id: None,
             request_hash: Some("ab".repeat(32)),
             metadata: json!({}),
         };
-        let (intent, outcome) = (TimeOrderedIds.uuid().into(), TimeOrderedIds.uuid().into());
+        let (intent_id, outcome_id) = (TimeOrderedIds.uuid().into(), TimeOrderedIds.uuid().into());
         let mut tx = self.store.begin(&scope).await?;
-        let receipt = tx.audit().intent(intent, &subject, SystemClock.now()).await?;
+        let receipt = tx.audit().record_intent(intent_id, &operation, SystemClock.now()).await?;
         tx.commit().await?;
-        let end = Outcome { subject, status: ResultStatus::Success, model: None, tools_used: Vec::new() };
+        let audit_outcome = Outcome { operation, status: ResultStatus::Success, model: None, tools_used: Vec::new() };
         let mut tx = self.store.begin(&scope).await?;
-        tx.audit().outcome(outcome, receipt, &end, SystemClock.now()).await?;
+        tx.audit().record_outcome(outcome_id, receipt, &audit_outcome, SystemClock.now()).await?;
         Ok(tx.commit().await?)
     }
 
     /// Inserts the same two rows without the repository, each in one round trip.
-    async fn bare_operation(&self) -> Result<()> {
-        let (tenant, intent) = (Uuid::from_u128(TENANT).to_string(), TimeOrderedIds.uuid());
-        let request = intent.to_string();
-        for row in [Row { phase: "intent", status: "pending" }, Row { phase: "outcome", status: "success" }] {
-            let id = if row.phase == "intent" { intent } else { TimeOrderedIds.uuid() };
-            let taken = self.floor.take().await?;
-            let connection = taken.get()?;
-            let run = &connection.statements;
-            let session = None::<Uuid>;
+    async fn append_on_floor(&self) -> Result<()> {
+        let (tenant_id, intent_id) = (Uuid::from_u128(TENANT).to_string(), TimeOrderedIds.uuid());
+        let request_id = intent_id.to_string();
+        for row in [AuditRow { phase: "intent", status: "pending" }, AuditRow { phase: "outcome", status: "success" }] {
+            let id = if row.phase == "intent" { intent_id } else { TimeOrderedIds.uuid() };
+            let pooled_connection = self.floor.acquire().await?;
+            let connection = pooled_connection.get()?;
+            let statements = &connection.statements;
+            let conversation_id = None::<Uuid>;
             connection
                 .transaction([
-                    Step { run: &run.set_tenant, with: &[&tenant] },
-                    Step {
-                        run: &run.audit,
-                        with: &[
+                    BoundStatement { statement: &statements.set_tenant, parameters: &[&tenant_id] },
+                    BoundStatement {
+                        statement: &statements.insert_audit_row,
+                        parameters: &[
                             &id,
-                            &session,
+                            &conversation_id,
                             &"search",
                             &"search",
                             &row.status,
                             &None::<i32>,
-                            &intent,
-                            &request,
+                            &intent_id,
+                            &request_id,
                             &row.phase,
                         ],
                     },
@@ -167,18 +168,18 @@ impl Log {
 }
 
 /// What differs between the two rows of an operation.
-struct Row {
+struct AuditRow {
     phase: &'static str,
     status: &'static str,
 }
 
-fn own_cpu() -> Result<f64> {
-    Ok(Times::of(std::process::id())?.own)
+fn own_cpu_seconds() -> Result<f64> {
+    Ok(ProcessStat::read(std::process::id())?.cpu_seconds)
 }
 
 /// Measures sealing and verifying the events of one tenant.
 async fn seal_and_verify(events: u32, report: &mut Report) -> Result<()> {
-    progress(&format!("sealing and verifying {events} events"));
+    print_progress(&format!("sealing and verifying {events} events"));
     let (db, tenant) = (database().await?, Uuid::from_u128(TENANT));
     let mut superuser = PgConnection::connect(&db.superuser_url()).await?;
     sqlx::query(
@@ -192,26 +193,27 @@ async fn seal_and_verify(events: u32, report: &mut Report) -> Result<()> {
     .bind(i64::from(events))
     .execute(&mut superuser)
     .await?;
-    let app = db.app().map_err(|error| anyhow::anyhow!("{error}"))?;
-    let auditor = db.auditor().map_err(|error| anyhow::anyhow!("{error}"))?;
-    let (keeper, key) = (AuditKeeper::new(app), SigningKey::from_seed(&[1; 32])?);
-    let (case, began) = (format!("{events} events"), Instant::now());
+    let app = db.app_pool().map_err(|error| anyhow::anyhow!("{error}"))?;
+    let auditor = db.auditor_pool().map_err(|error| anyhow::anyhow!("{error}"))?;
+    let (maintenance, signing_key) = (AuditMaintenance::new(app), SigningKey::from_seed(&[1; 32])?);
+    let (case, start) = (format!("{events} events"), Instant::now());
     loop {
-        let heads = keeper.seal(SEAL_BATCH).await?;
+        let heads = maintenance.seal(SEAL_BATCH).await?;
         if heads.is_empty() {
             break;
         }
         for head in heads {
-            let checkpoint = key.checkpoint(head.tenant, head.seq, head.chain_hash, SystemClock.now());
-            keeper.keep_checkpoint(&checkpoint).await?;
+            let checkpoint = signing_key.sign_checkpoint(head.tenant, head.seq, head.chain_hash, SystemClock.now());
+            maintenance.store_checkpoint(&checkpoint).await?;
         }
     }
-    report.add(&case, "sealed_per_s", Side::Platform, f64::from(events) / began.elapsed().as_secs_f64());
+    report.add(&case, "sealed_per_s", Side::Platform, f64::from(events) / start.elapsed().as_secs_f64());
     sqlx::raw_sql("ANALYZE audit_logs; ANALYZE audit_chain").execute(&mut superuser).await?;
-    let verifier = AuditVerifier::new(auditor, TrustedKeys::new([key.public_key().as_str()]).context("the key")?);
-    let began = Instant::now();
-    let verified = verifier.verify(tenant, &[]).await?;
-    ensure!(verified.holds() && verified.entries == u64::from(events), "{verified:?}");
-    report.add(&case, "verified_per_s", Side::Platform, f64::from(events) / began.elapsed().as_secs_f64());
+    let verifier =
+        AuditVerifier::new(auditor, TrustedKeys::new([signing_key.public_key().as_str()]).context("the key")?);
+    let start = Instant::now();
+    let chain_report = verifier.verify(tenant, &[]).await?;
+    ensure!(chain_report.is_intact() && chain_report.entries == u64::from(events), "{chain_report:?}");
+    report.add(&case, "verified_per_s", Side::Platform, f64::from(events) / start.elapsed().as_secs_f64());
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! The cheapest authenticated request, compared with only verifying the token and reading the user.
 
-use crate::support::load::{Observed, closed_loop, unary};
+use crate::support::environment::{BenchEnvironment, ModelAnswers};
+use crate::support::fixtures::TenantShape;
+use crate::support::load::{LoadResult, closed_loop, timed_request};
 use crate::support::options::{Options, Side};
-use crate::support::report::{Report, progress};
-use crate::support::round::{Target, WHOLE, measure};
-use crate::support::site::{Answers, Site};
-use crate::support::world::TenantShape;
+use crate::support::report::{Report, print_progress};
+use crate::support::round::{RESPONSE_LATENCY, ReportTarget, measure};
 use anyhow::{Context as _, Result};
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ const USERS: usize = 20;
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
     let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user: 0, passages: 0 };
-    let site = Site::start(options, Answers { tokens: 1, interval: Duration::ZERO }, &[shape]).await?;
-    let (mut report, time) = (Report::default(), options.round_time(1.0, 2.0));
+    let env = BenchEnvironment::start(options, ModelAnswers { tokens: 1, interval: Duration::ZERO }, &[shape]).await?;
+    let (mut report, duration) = (Report::default(), options.round_duration(1.0, 2.0));
     for side in options.sides() {
-        load(&site, side, Load { clients: USERS, time: Duration::from_millis(500) }).await?;
+        run_load(&env, side, Load { clients: USERS, duration: Duration::from_millis(500) }).await?;
     }
     for clients in options.concurrency(CLIENTS) {
         let case = format!("{clients} clients");
         for round in 0..options.rounds() {
             for side in options.sides() {
-                progress(&format!("{case}, round {}, {}", round + 1, side.name()));
-                let target = Target { report: &mut report, case: &case, side };
-                measure(&site, target, WHOLE, load(&site, side, Load { clients, time })).await?;
+                print_progress(&format!("{case}, round {}, {}", round + 1, side.name()));
+                let target = ReportTarget { report: &mut report, case: &case, side };
+                measure(&env, target, RESPONSE_LATENCY, run_load(&env, side, Load { clients, duration })).await?;
             }
         }
     }
@@ -36,16 +36,16 @@ pub async fn run(options: &Options) -> Result<()> {
 #[derive(Clone, Copy)]
 struct Load {
     clients: usize,
-    time: Duration,
+    duration: Duration,
 }
 
-async fn load(site: &Site, side: Side, load: Load) -> Result<Observed> {
-    let measured = site.measured(side)?;
-    let tenant = measured.tenants.first().context("no tenant")?;
-    let url = format!("{}/v1/me", measured.part.url);
-    closed_loop(load.clients, load.time, |client, _| {
-        let request = site.http.get(&url).bearer_auth(&tenant.users[client % USERS].token);
-        async move { Ok(unary(request).await?.sample) }
+async fn run_load(env: &BenchEnvironment, side: Side, load: Load) -> Result<LoadResult> {
+    let server = env.server(side)?;
+    let tenant = server.tenants.first().context("no tenant")?;
+    let url = format!("{}/v1/me", server.process.url);
+    closed_loop(load.clients, load.duration, |client, _| {
+        let request = env.http.get(&url).bearer_auth(&tenant.users[client % USERS].token);
+        async move { Ok(timed_request(request).await?.sample) }
     })
     .await
 }

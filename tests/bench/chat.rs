@@ -1,11 +1,11 @@
 //! Chat turns with a search: CPU time per request, first token, requests per second and memory.
 
-use crate::support::load::{Observed, chat, closed_loop};
+use crate::support::environment::{BenchEnvironment, ModelAnswers};
+use crate::support::fixtures::{FixtureWriter, TenantShape};
+use crate::support::load::{LoadResult, chat, closed_loop};
 use crate::support::options::{Options, Side};
-use crate::support::report::{Report, progress};
-use crate::support::round::{FIRST_TOKEN, Target, measure};
-use crate::support::site::{Answers, Site};
-use crate::support::world::{TenantShape, Writer};
+use crate::support::report::{Report, print_progress};
+use crate::support::round::{FIRST_TOKEN_LATENCY, ReportTarget, measure};
 use anyhow::{Context as _, Result};
 use std::time::Duration;
 
@@ -15,32 +15,32 @@ const QUICK_CLIENTS: &[usize] = &[1, 32];
 pub const USERS: usize = 20;
 const PASSAGES: u64 = 1_000;
 /// Number of tokens per answer.
-pub const TOKENS: usize = 16;
+pub const TOKENS_PER_ANSWER: usize = 16;
 /// The load before the first round, which is not measured.
-const WARM_UP: Load = Load { clients: 16, time: Duration::from_millis(700), seed: 0 };
+const WARM_UP: Load = Load { clients: 16, duration: Duration::from_millis(700), seed: 0 };
 
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
     let clients = options.concurrency(if options.quick { QUICK_CLIENTS } else { CLIENTS });
-    let most = clients.iter().copied().max().unwrap_or(1).max(WARM_UP.clients);
+    let max_clients = clients.iter().copied().max().unwrap_or(1).max(WARM_UP.clients);
     let passages = options.passages(&[PASSAGES]).first().copied().unwrap_or(PASSAGES);
     // Each client has its own conversation.
-    let conversations_per_user = most.div_ceil(USERS);
+    let conversations_per_user = max_clients.div_ceil(USERS);
     let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user, passages };
-    let answers = Answers { tokens: TOKENS, interval: Duration::ZERO };
-    let site = Site::start(options, answers, &[shape]).await?;
-    let (mut report, time) = (Report::default(), options.round_time(1.0, 1.5));
+    let answers = ModelAnswers { tokens: TOKENS_PER_ANSWER, interval: Duration::ZERO };
+    let env = BenchEnvironment::start(options, answers, &[shape]).await?;
+    let (mut report, duration) = (Report::default(), options.round_duration(1.0, 1.5));
     for side in options.sides() {
-        load(&site, side, WARM_UP).await?;
+        run_load(&env, side, WARM_UP).await?;
     }
     for clients in clients {
         let case = format!("{clients} clients");
         for round in 0..options.rounds() {
             for side in options.sides() {
-                progress(&format!("{case}, round {}, {}", round + 1, side.name()));
-                let target = Target { report: &mut report, case: &case, side };
-                let load = load(&site, side, Load { clients, time, seed: 1 + round as u64 });
-                measure(&site, target, FIRST_TOKEN, load).await?;
+                print_progress(&format!("{case}, round {}, {}", round + 1, side.name()));
+                let target = ReportTarget { report: &mut report, case: &case, side };
+                let load = run_load(&env, side, Load { clients, duration, seed: 1 + round as u64 });
+                measure(&env, target, FIRST_TOKEN_LATENCY, load).await?;
             }
         }
     }
@@ -51,20 +51,20 @@ pub async fn run(options: &Options) -> Result<()> {
 #[derive(Clone, Copy)]
 pub struct Load {
     pub clients: usize,
-    pub time: Duration,
+    pub duration: Duration,
     pub seed: u64,
 }
 
 /// Runs chat turns with several clients, each in its own conversation.
-pub async fn load(site: &Site, side: Side, load: Load) -> Result<Observed> {
-    let measured = site.measured(side)?;
-    let tenant = measured.tenants.first().context("no tenant")?;
-    let writer = Writer::new(site.issuer());
-    closed_loop(load.clients, load.time, |client, number| {
+pub async fn run_load(env: &BenchEnvironment, side: Side, load: Load) -> Result<LoadResult> {
+    let server = env.server(side)?;
+    let tenant = server.tenants.first().context("no tenant")?;
+    let fixtures = FixtureWriter::new(env.issuer());
+    closed_loop(load.clients, load.duration, |client, request_number| {
         let user = &tenant.users[client % USERS];
-        let url = format!("{}/v1/conversations/{}/chat", measured.part.url, user.conversations[client / USERS]);
-        let question = writer.question(tenant.passages, load.seed << 32 | (client << 16 | number) as u64);
-        async move { chat(&site.http, &url, &user.token, &question).await }
+        let url = format!("{}/v1/conversations/{}/chat", server.process.url, user.conversations[client / USERS]);
+        let question = fixtures.question(tenant.passages, load.seed << 32 | (client << 16 | request_number) as u64);
+        async move { chat(&env.http, &url, &user.token, &question).await }
     })
     .await
 }

@@ -1,15 +1,15 @@
 //! Cold start: the time until the server is ready, its memory when idle, and the size of the program.
 
+use crate::support::environment::{BenchEnvironment, ModelAnswers};
+use crate::support::fixtures::TenantShape;
 use crate::support::options::{Options, Side};
-use crate::support::report::{Report, progress};
-use crate::support::site::{Answers, Site};
-use crate::support::world::TenantShape;
+use crate::support::report::{Report, print_progress};
 use anyhow::Result;
 use std::path::Path;
 use std::time::Duration;
 
 /// Idle time after the start, before memory is read.
-const REST: Duration = Duration::from_secs(3);
+const IDLE_TIME: Duration = Duration::from_secs(3);
 const CASE: &str = "cold start";
 
 /// Runs the benchmark. Each round uses a new database, which is created before the server starts.
@@ -17,21 +17,21 @@ pub async fn run(options: &Options) -> Result<()> {
     let shape = TenantShape { slug: "plant".to_owned(), users: 1, conversations_per_user: 1, passages: 50 };
     let mut report = Report::default();
     for round in 0..options.rounds() {
-        progress(&format!("round {}", round + 1));
-        let answers = Answers { tokens: 1, interval: Duration::ZERO };
-        let site = Site::start(options, answers, std::slice::from_ref(&shape)).await?;
-        tokio::time::sleep(REST).await;
+        print_progress(&format!("round {}", round + 1));
+        let answers = ModelAnswers { tokens: 1, interval: Duration::ZERO };
+        let env = BenchEnvironment::start(options, answers, std::slice::from_ref(&shape)).await?;
+        tokio::time::sleep(IDLE_TIME).await;
         for side in options.sides() {
-            let measured = site.measured(side)?;
-            report.add(CASE, "ready_ms", side, measured.ready_after.as_secs_f64() * 1e3);
-            report.add(CASE, "resident_mb", side, measured.part.resident_mb()?);
-            report.add(CASE, "cpu_ms_until_rest", side, measured.part.cpu()? * 1e3);
+            let server = env.server(side)?;
+            report.add(CASE, "ready_ms", side, server.time_to_ready.as_secs_f64() * 1e3);
+            report.add(CASE, "resident_mb", side, server.process.resident_mb()?);
+            report.add(CASE, "cpu_ms_until_rest", side, server.process.cpu_seconds()? * 1e3);
         }
     }
-    report.add(CASE, "program_mb", Side::Platform, megabytes(&options.server)?);
+    report.add(CASE, "program_mb", Side::Platform, file_size_mb(&options.server)?);
     report.print()
 }
 
-fn megabytes(file: &Path) -> Result<f64> {
+fn file_size_mb(file: &Path) -> Result<f64> {
     Ok(std::fs::metadata(file)?.len() as f64 / f64::from(1 << 20))
 }

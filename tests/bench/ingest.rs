@@ -3,13 +3,13 @@
 //! formats have none.
 
 use crate::chat::{self, Load};
-use crate::support::documents::{Format, Sample};
-use crate::support::load::unary;
+use crate::support::documents::{Format, SampleDocument};
+use crate::support::environment::{BenchEnvironment, Cpu, ModelAnswers};
+use crate::support::fixtures::TenantShape;
+use crate::support::load::timed_request;
 use crate::support::options::{Options, Side};
-use crate::support::process::Times;
-use crate::support::report::{Report, progress, quantile};
-use crate::support::site::{Answers, Cpu, Site};
-use crate::support::world::TenantShape;
+use crate::support::process::ProcessStat;
+use crate::support::report::{Report, print_progress, quantile};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -26,28 +26,33 @@ const PASSAGES: u64 = 1_000;
 /// Number of concurrent chats while a document is ingested.
 const CHATS: usize = 4;
 /// Number of the first document that is ingested while chats run; it must not repeat an earlier one.
-const MEANWHILE: usize = 100;
+const FIRST_CONCURRENT_DOCUMENT: usize = 100;
 /// Interval between two polls of the document's status.
-const INTERVAL: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Time after which a document that is not ready fails the benchmark.
-const LIMIT: Duration = Duration::from_secs(600);
+const READY_TIMEOUT: Duration = Duration::from_secs(600);
 const BOUNDARY: &str = "boundary-of-the-benchmark";
 
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
     let shape =
         TenantShape { slug: "plant".to_owned(), users: chat::USERS, conversations_per_user: 1, passages: PASSAGES };
-    let site = Site::start(options, Answers { tokens: chat::TOKENS, interval: Duration::ZERO }, &[shape]).await?;
+    let env = BenchEnvironment::start(
+        options,
+        ModelAnswers { tokens: chat::TOKENS_PER_ANSWER, interval: Duration::ZERO },
+        &[shape],
+    )
+    .await?;
     let pages = if options.quick { QUICK_PAGES } else { PAGES };
     let mut report = Report::default();
     for format in FORMATS {
         let case = format!("{}, {pages} pages", format.name());
         for round in 0..options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS }) {
-            let sample = Sample::write(*format, pages, round)?;
+            let sample = SampleDocument::generate(*format, pages, round)?;
             for side in options.sides() {
-                progress(&format!("{case}, round {}, {}", round + 1, side.name()));
+                print_progress(&format!("{case}, round {}, {}", round + 1, side.name()));
                 let cost = match side {
-                    Side::Platform => Some(ingest(&site, &sample).await?),
+                    Side::Platform => Some(ingest_document(&env, &sample).await?),
                     Side::Floor if *format == Format::Pdf => Some(pdftotext(options, &sample)?),
                     Side::Floor => None,
                 };
@@ -58,36 +63,42 @@ pub async fn run(options: &Options) -> Result<()> {
         }
     }
     if options.only != Some(Side::Floor) {
-        chat_meanwhile(&site, options, pages, &mut report).await?;
+        measure_chat_during_ingestion(&env, options, pages, &mut report).await?;
     }
     report.print()
 }
 
 /// Measures the time to first token of chats without other load, and while a PDF is ingested.
-async fn chat_meanwhile(site: &Site, options: &Options, pages: usize, report: &mut Report) -> Result<()> {
-    let time = options.round_time(1.0, 3.0);
+async fn measure_chat_during_ingestion(
+    env: &BenchEnvironment,
+    options: &Options,
+    pages: usize,
+    report: &mut Report,
+) -> Result<()> {
+    let duration = options.round_duration(1.0, 3.0);
     for round in 0..options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS }) {
-        progress(&format!("chats while a PDF is ingested, round {}", round + 1));
-        let load = Load { clients: CHATS, time, seed: 1 + round as u64 };
-        let alone = chat::load(site, Side::Platform, load).await?;
-        let sample = Sample::write(Format::Pdf, pages, MEANWHILE + round)?;
-        let (meanwhile, _) = futures::try_join!(chat::load(site, Side::Platform, load), ingest(site, &sample))?;
-        for (name, observed) in [("alone", alone), ("while a PDF is ingested", meanwhile)] {
+        print_progress(&format!("chats while a PDF is ingested, round {}", round + 1));
+        let load = Load { clients: CHATS, duration, seed: 1 + round as u64 };
+        let baseline = chat::run_load(env, Side::Platform, load).await?;
+        let sample = SampleDocument::generate(Format::Pdf, pages, FIRST_CONCURRENT_DOCUMENT + round)?;
+        let (during_ingestion, _) =
+            futures::try_join!(chat::run_load(env, Side::Platform, load), ingest_document(env, &sample))?;
+        for (name, load_result) in [("alone", baseline), ("while a PDF is ingested", during_ingestion)] {
             let case = format!("{CHATS} chats {name}");
-            report.add(&case, "first_token_p50_ms", Side::Platform, quantile(&observed.first_ms, 0.5));
-            report.add(&case, "first_token_p95_ms", Side::Platform, quantile(&observed.first_ms, 0.95));
+            report.add(&case, "first_token_p50_ms", Side::Platform, quantile(&load_result.latencies_ms, 0.5));
+            report.add(&case, "first_token_p95_ms", Side::Platform, quantile(&load_result.latencies_ms, 0.95));
         }
     }
     Ok(())
 }
 
 /// The time and CPU that one document took.
-struct Cost {
+struct IngestionCost {
     seconds: f64,
     cpu: Cpu,
 }
 
-impl Cost {
+impl IngestionCost {
     fn report(&self, case: &str, side: Side, pages: usize, report: &mut Report) {
         let per_page = |seconds: f64| seconds / pages as f64 * 1e3;
         report.add(case, "pages_per_s", side, pages as f64 / self.seconds);
@@ -97,35 +108,35 @@ impl Cost {
 }
 
 /// Uploads a document and waits until it is ready.
-async fn ingest(site: &Site, sample: &Sample) -> Result<Cost> {
-    let measured = site.measured(Side::Platform)?;
-    let user = measured.tenants.first().and_then(|tenant| tenant.users.first()).context("no user")?;
-    let (before, began) = (site.cpu(Side::Platform).await?, Instant::now());
-    let request = site.http.post(format!("{}/v1/documents/upload", measured.part.url)).bearer_auth(&user.token);
+async fn ingest_document(env: &BenchEnvironment, sample: &SampleDocument) -> Result<IngestionCost> {
+    let server = env.server(Side::Platform)?;
+    let user = server.tenants.first().and_then(|tenant| tenant.users.first()).context("no user")?;
+    let (cpu_before, start) = (env.cpu(Side::Platform).await?, Instant::now());
+    let request = env.http.post(format!("{}/v1/documents/upload", server.process.url)).bearer_auth(&user.token);
     let request = request.header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"));
-    let uploaded = unary(request.body(form(sample))).await?.json()?;
-    let id = uploaded["document_id"].as_str().context("no document_id")?;
-    let url = format!("{}/v1/documents/{id}", measured.part.url);
-    while began.elapsed() < LIMIT {
-        let document: Value = unary(site.http.get(&url).bearer_auth(&user.token)).await?.json()?;
+    let upload_response = timed_request(request.body(multipart_body(sample))).await?.json()?;
+    let id = upload_response["document_id"].as_str().context("no document_id")?;
+    let url = format!("{}/v1/documents/{id}", server.process.url);
+    while start.elapsed() < READY_TIMEOUT {
+        let document: Value = timed_request(env.http.get(&url).bearer_auth(&user.token)).await?.json()?;
         match document["status"].as_str() {
             Some("ready") => {
-                let seconds = began.elapsed().as_secs_f64();
-                let after = site.cpu(Side::Platform).await?;
+                let seconds = start.elapsed().as_secs_f64();
+                let cpu_after = env.cpu(Side::Platform).await?;
                 let cpu = Cpu {
-                    application: after.application - before.application,
-                    postgres: after.postgres - before.postgres,
+                    application: cpu_after.application - cpu_before.application,
+                    postgres: cpu_after.postgres - cpu_before.postgres,
                 };
-                return Ok(Cost { seconds, cpu });
+                return Ok(IngestionCost { seconds, cpu });
             }
             Some("failed") => bail!("{document}"),
-            _ => tokio::time::sleep(INTERVAL).await,
+            _ => tokio::time::sleep(POLL_INTERVAL).await,
         }
     }
-    bail!("{} is not ready after {} s", sample.name, LIMIT.as_secs())
+    bail!("{} is not ready after {} s", sample.name, READY_TIMEOUT.as_secs())
 }
 
-fn form(sample: &Sample) -> Vec<u8> {
+fn multipart_body(sample: &SampleDocument) -> Vec<u8> {
     let disposition = format!("Content-Disposition: form-data; name=\"file\"; filename=\"{}\"", sample.name);
     let mut body =
         format!("--{BOUNDARY}\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n").into_bytes();
@@ -135,15 +146,15 @@ fn form(sample: &Sample) -> Vec<u8> {
 }
 
 /// Measures pdftotext on the same document.
-fn pdftotext(options: &Options, sample: &Sample) -> Result<Cost> {
+fn pdftotext(options: &Options, sample: &SampleDocument) -> Result<IngestionCost> {
     let path: PathBuf = options.work.join(&sample.name);
     std::fs::write(&path, &sample.bytes)?;
-    let own = std::process::id();
-    let (before, began) = (Times::of(own)?.ended_children, Instant::now());
+    let own_pid = std::process::id();
+    let (cpu_before, start) = (ProcessStat::read(own_pid)?.ended_children_cpu_seconds, Instant::now());
     let status = Command::new("pdftotext").arg(&path).arg("-").stdout(Stdio::null()).status();
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     let status = status.context("pdftotext cannot be started: install poppler-utils")?;
     ensure!(status.success(), "pdftotext failed ({status})");
-    let application = Times::of(own)?.ended_children - before;
-    Ok(Cost { seconds, cpu: Cpu { application, postgres: 0.0 } })
+    let application = ProcessStat::read(own_pid)?.ended_children_cpu_seconds - cpu_before;
+    Ok(IngestionCost { seconds, cpu: Cpu { application, postgres: 0.0 } })
 }

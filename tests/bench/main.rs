@@ -21,7 +21,7 @@ use axum::serve::ListenerExt as _;
 use clap::{Args, Parser, Subcommand};
 use floor::FloorArgs;
 use std::time::Duration;
-use support::model_server::{self, Pace};
+use support::model_server::{self, AnswerProfile};
 use support::options::Options;
 
 #[derive(Parser)]
@@ -77,14 +77,14 @@ async fn main() -> Result<()> {
         Command::Search(options) => search::run(&options).await,
         Command::Streams(options) => streams::run(&options).await,
         Command::Models(args) => {
-            let pace = Pace { tokens: args.tokens, interval: Duration::from_micros(args.interval_us) };
-            listen(args.port, model_server::app(pace)).await
+            let profile = AnswerProfile { tokens: args.tokens, interval: Duration::from_micros(args.interval_us) };
+            serve(args.port, model_server::app(profile)).await
         }
-        Command::Floor(args) => listen(args.port, floor::app(&args).await?).await,
+        Command::Floor(args) => serve(args.port, floor::app(&args).await?).await,
     }
 }
 
-async fn listen(port: u16, app: Router) -> Result<()> {
+async fn serve(port: u16, app: Router) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     // Each token is sent without delay, as by a real model server and by the platform.
     let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));

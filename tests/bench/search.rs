@@ -1,12 +1,12 @@
 //! Searches in ten tenants of very different sizes: latency, CPU time, and the recall of the vector index.
 
-use crate::support::load::{Observed, closed_loop, unary};
+use crate::support::embedder::WordEmbedder;
+use crate::support::environment::{BenchEnvironment, ModelAnswers};
+use crate::support::fixtures::{FixtureWriter, TenantFixture, TenantShape, embedding_model};
+use crate::support::load::{LoadResult, closed_loop, timed_request};
 use crate::support::options::{Options, Side};
-use crate::support::report::{Report, progress};
-use crate::support::round::{Target, WHOLE, measure};
-use crate::support::site::{Answers, Site};
-use crate::support::vectors::Vectors;
-use crate::support::world::{TenantShape, TenantWorld, Writer, embedding_model};
+use crate::support::report::{Report, print_progress};
+use crate::support::round::{RESPONSE_LATENCY, ReportTarget, measure};
 use anyhow::{Context as _, Result};
 use data::PgStore;
 use domain::ports::Store as _;
@@ -25,47 +25,48 @@ const CLIENTS: &[usize] = &[1, 32];
 const PASSAGES: &[u64] = &[50_000, 200_000];
 const QUICK_PASSAGES: &[u64] = &[5_000];
 /// Share of each tenant of the passages, in thousandths.
-const SHARES: &[u64] = &[500, 200, 100, 80, 50, 30, 20, 10, 6, 4];
+const TENANT_SHARES_PERMILLE: &[u64] = &[500, 200, 100, 80, 50, 30, 20, 10, 6, 4];
 const USERS: usize = 4;
 /// Questions for which the recall is computed.
 const RECALL_QUESTIONS: u64 = 40;
 const TOP_K: usize = 5;
 /// Time limit for the platform's worker to build all vector indexes.
-const INDEX_LIMIT: Duration = Duration::from_secs(1_800);
+const INDEX_BUILD_TIMEOUT: Duration = Duration::from_secs(1_800);
 
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
     let mut report = Report::default();
     for passages in options.passages(if options.quick { QUICK_PASSAGES } else { PASSAGES }) {
-        let answers = Answers { tokens: 1, interval: Duration::ZERO };
-        let site = Site::start_shared(options, answers, &shapes(passages)).await?;
-        wait_for_indexes(&site).await?;
-        for tenant in [0, SHARES.len() - 1] {
+        let answers = ModelAnswers { tokens: 1, interval: Duration::ZERO };
+        let env = BenchEnvironment::start_shared(options, answers, &tenant_shapes(passages)).await?;
+        wait_for_indexes(&env).await?;
+        for tenant in [0, TENANT_SHARES_PERMILLE.len() - 1] {
             let size = if tenant == 0 { "largest" } else { "smallest" };
-            let what = Searched { site: &site, tenant, name: format!("{passages} passages, {size} tenant") };
-            what.latencies(options, &mut report).await?;
-            what.recall(options, &mut report).await?;
+            let search =
+                TenantSearch { env: &env, tenant_index: tenant, case: format!("{passages} passages, {size} tenant") };
+            search.measure_latency(options, &mut report).await?;
+            search.measure_recall(options, &mut report).await?;
         }
     }
     report.print()
 }
 
-fn shapes(passages: u64) -> Vec<TenantShape> {
+fn tenant_shapes(passages: u64) -> Vec<TenantShape> {
     let shape = |(number, share): (usize, &u64)| TenantShape {
         slug: format!("plant-{number}"),
         users: USERS,
         conversations_per_user: 0,
         passages: (passages * share / 1_000).max(1),
     };
-    SHARES.iter().enumerate().map(shape).collect()
+    TENANT_SHARES_PERMILLE.iter().enumerate().map(shape).collect()
 }
 
 /// Waits until the platform's worker has built the vector indexes, then runs VACUUM ANALYZE.
-async fn wait_for_indexes(site: &Site) -> Result<()> {
-    progress("waiting for the vector indexes");
-    let mut connection = PgConnection::connect(&site.measured(Side::Platform)?.db.superuser_url()).await?;
-    let began = Instant::now();
-    while began.elapsed() < INDEX_LIMIT {
+async fn wait_for_indexes(env: &BenchEnvironment) -> Result<()> {
+    print_progress("waiting for the vector indexes");
+    let mut connection = PgConnection::connect(&env.server(Side::Platform)?.db.superuser_url()).await?;
+    let start = Instant::now();
+    while start.elapsed() < INDEX_BUILD_TIMEOUT {
         let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs").fetch_one(&mut connection).await?;
         if jobs == 0 {
             sqlx::raw_sql("VACUUM ANALYZE").execute(&mut connection).await?;
@@ -73,53 +74,53 @@ async fn wait_for_indexes(site: &Site) -> Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    anyhow::bail!("the vector indexes are not built after {} s", INDEX_LIMIT.as_secs())
+    anyhow::bail!("the vector indexes are not built after {} s", INDEX_BUILD_TIMEOUT.as_secs())
 }
 
 /// The searches in one tenant.
-struct Searched<'a> {
-    site: &'a Site,
-    tenant: usize,
-    name: String,
+struct TenantSearch<'a> {
+    env: &'a BenchEnvironment,
+    tenant_index: usize,
+    case: String,
 }
 
 /// Number of clients, for how long, and which questions they ask.
 #[derive(Clone, Copy)]
 struct Load {
     clients: usize,
-    time: Duration,
+    duration: Duration,
     seed: u64,
 }
 
-impl Searched<'_> {
-    async fn latencies(&self, options: &Options, report: &mut Report) -> Result<()> {
+impl TenantSearch<'_> {
+    async fn measure_latency(&self, options: &Options, report: &mut Report) -> Result<()> {
         for side in options.sides() {
-            self.load(side, Load { clients: 8, time: Duration::from_millis(500), seed: 0 }).await?;
+            self.run_load(side, Load { clients: 8, duration: Duration::from_millis(500), seed: 0 }).await?;
         }
         for clients in options.concurrency(CLIENTS) {
-            let (case, time) = (format!("{}, {clients} clients", self.name), options.round_time(1.0, 2.0));
+            let (case, duration) = (format!("{}, {clients} clients", self.case), options.round_duration(1.0, 2.0));
             for round in 0..options.rounds() {
                 for side in options.sides() {
-                    progress(&format!("{case}, round {}, {}", round + 1, side.name()));
-                    let target = Target { report, case: &case, side };
-                    let load = self.load(side, Load { clients, time, seed: 1 + round as u64 });
-                    measure(self.site, target, WHOLE, load).await?;
+                    print_progress(&format!("{case}, round {}, {}", round + 1, side.name()));
+                    let target = ReportTarget { report, case: &case, side };
+                    let load = self.run_load(side, Load { clients, duration, seed: 1 + round as u64 });
+                    measure(self.env, target, RESPONSE_LATENCY, load).await?;
                 }
             }
         }
         Ok(())
     }
 
-    fn tenant(&self, side: Side) -> Result<&TenantWorld> {
-        self.site.measured(side)?.tenants.get(self.tenant).context("no such tenant")
+    fn tenant(&self, side: Side) -> Result<&TenantFixture> {
+        self.env.server(side)?.tenants.get(self.tenant_index).context("no such tenant")
     }
 
-    async fn load(&self, side: Side, load: Load) -> Result<Observed> {
-        let (tenant, writer) = (self.tenant(side)?, Writer::new(self.site.issuer()));
-        closed_loop(load.clients, load.time, |client, number| {
-            let seed = load.seed << 32 | (client << 16 | number) as u64;
-            let request = self.request(side, tenant, client, &writer.question(tenant.passages, seed));
-            async move { Ok(unary(request?).await?.sample) }
+    async fn run_load(&self, side: Side, load: Load) -> Result<LoadResult> {
+        let (tenant, fixtures) = (self.tenant(side)?, FixtureWriter::new(self.env.issuer()));
+        closed_loop(load.clients, load.duration, |client, request_number| {
+            let seed = load.seed << 32 | (client << 16 | request_number) as u64;
+            let request = self.request(side, tenant, client, &fixtures.question(tenant.passages, seed));
+            async move { Ok(timed_request(request?).await?.sample) }
         })
         .await
     }
@@ -127,50 +128,50 @@ impl Searched<'_> {
     fn request(
         &self,
         side: Side,
-        tenant: &TenantWorld,
+        tenant: &TenantFixture,
         user: usize,
         question: &str,
     ) -> Result<reqwest::RequestBuilder> {
-        let url = format!("{}/v1/search", self.site.measured(side)?.part.url);
+        let url = format!("{}/v1/search", self.env.server(side)?.process.url);
         let body = json!({ "query": question, "top_k": TOP_K });
-        Ok(self.site.http.post(url).bearer_auth(&tenant.users[user % USERS].token).json(&body))
+        Ok(self.env.http.post(url).bearer_auth(&tenant.users[user % USERS].token).json(&body))
     }
 
     /// Compares the nearest passages according to the platform's own statement, and according to the floor, with an
     /// exact scan. The platform's search results combine vectors and words, so only their number is counted.
-    async fn recall(&self, options: &Options, report: &mut Report) -> Result<()> {
-        let (writer, vectors) = (Writer::new(self.site.issuer()), Vectors::default());
-        let db = &self.site.measured(Side::Platform)?.db;
+    async fn measure_recall(&self, options: &Options, report: &mut Report) -> Result<()> {
+        let (fixtures, embedder) = (FixtureWriter::new(self.env.issuer()), WordEmbedder::default());
+        let db = &self.env.server(Side::Platform)?.db;
         let mut superuser = PgConnection::connect(&db.superuser_url()).await?;
         sqlx::raw_sql("SET enable_indexscan = off").execute(&mut superuser).await?;
         for side in options.sides() {
             let tenant = self.tenant(side)?;
-            let (mut found, mut expected, mut rows) = (0, 0, 0);
+            let (mut found_count, mut expected_count, mut row_count) = (0, 0, 0);
             for seed in 0..RECALL_QUESTIONS {
-                let question = writer.question(tenant.passages, seed);
-                let exact = exact(&mut superuser, tenant, &vectors.embed(&question)).await?;
-                let answer = unary(self.request(side, tenant, 0, &question)?).await?.json()?;
-                let hits = answer["results"].as_array().context("no results")?;
+                let question = fixtures.question(tenant.passages, seed);
+                let exact_ids = exact_nearest(&mut superuser, tenant, &embedder.embed(&question)).await?;
+                let response = timed_request(self.request(side, tenant, 0, &question)?).await?.json()?;
+                let hits = response["results"].as_array().context("no results")?;
                 let ids: HashSet<Uuid> = match side {
-                    Side::Platform => self.nearest(tenant, &vectors.embed(&question)).await?,
+                    Side::Platform => self.nearest(tenant, &embedder.embed(&question)).await?,
                     Side::Floor => hits.iter().filter_map(|hit| hit["chunk_id"].as_str()?.parse().ok()).collect(),
                 };
-                rows += hits.len();
-                found += exact.intersection(&ids).count();
-                expected += exact.len();
+                row_count += hits.len();
+                found_count += exact_ids.intersection(&ids).count();
+                expected_count += exact_ids.len();
             }
-            report.add(&self.name, "vector_recall_at_5", side, found as f64 / expected as f64);
-            report.add(&self.name, "rows_of_5", side, rows as f64 / RECALL_QUESTIONS as f64);
+            report.add(&self.case, "vector_recall_at_5", side, found_count as f64 / expected_count as f64);
+            report.add(&self.case, "rows_of_5", side, row_count as f64 / RECALL_QUESTIONS as f64);
         }
         Ok(())
     }
 
     /// Returns the nearest passages according to the platform's own statement.
-    async fn nearest(&self, tenant: &TenantWorld, vector: &[f32]) -> Result<HashSet<Uuid>> {
-        let database = self.site.measured(Side::Platform)?.db.app().map_err(|error| anyhow::anyhow!("{error}"))?;
-        let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
+    async fn nearest(&self, tenant: &TenantFixture, vector: &[f32]) -> Result<HashSet<Uuid>> {
+        let database = self.env.server(Side::Platform)?.db.app_pool().map_err(|error| anyhow::anyhow!("{error}"))?;
+        let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
         let mut tx = PgStore::new(database.clone()).begin(&scope(tenant.id, Actor::System)).await?;
-        let found = tx.chunks().nearest(vector, &embedding_model(), &within, TOP_K as u32).await?;
+        let found = tx.chunks().search_vector(vector, &embedding_model(), &search_scope, TOP_K as u32).await?;
         tx.commit().await?;
         database.close().await;
         Ok(found.iter().map(|hit| hit.candidate.chunk_id.as_uuid()).collect())
@@ -178,10 +179,9 @@ impl Searched<'_> {
 }
 
 /// Returns the nearest passages of a tenant according to an exact scan.
-async fn exact(superuser: &mut PgConnection, tenant: &TenantWorld, vector: &[f32]) -> Result<HashSet<Uuid>> {
-    let nearest =
+async fn exact_nearest(superuser: &mut PgConnection, tenant: &TenantFixture, vector: &[f32]) -> Result<HashSet<Uuid>> {
+    let query =
         "SELECT id FROM document_chunks WHERE tenant_id = $1 ORDER BY embedding <=> $2::real[]::halfvec LIMIT 5";
-    let ids: Vec<Uuid> =
-        sqlx::query_scalar(nearest).bind(tenant.id.as_uuid()).bind(vector).fetch_all(superuser).await?;
+    let ids: Vec<Uuid> = sqlx::query_scalar(query).bind(tenant.id.as_uuid()).bind(vector).fetch_all(superuser).await?;
     Ok(ids.into_iter().collect())
 }

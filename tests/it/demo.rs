@@ -1,7 +1,7 @@
 //! The demo plant, seeded and ingested as by `cargo xtask up`. The quality of its answers is tested in `eval.rs`.
 
-use crate::support::app::App;
-use crate::support::caller::{Caller, text};
+use crate::support::app::TestApp;
+use crate::support::caller::{Caller, answer_text};
 use crate::support::files;
 use domain::role::Role;
 use fakes::eventually_within;
@@ -23,40 +23,40 @@ fn question(id: &str) -> String {
 static SEEDED: OnceCell<()> = OnceCell::const_new();
 
 /// The shared app with the demo plant seeded and ingested.
-async fn plant() -> &'static App {
-    let app = App::shared().await;
+async fn demo_app() -> &'static TestApp {
+    let app = TestApp::shared().await;
     SEEDED
         .get_or_init(|| async {
             let seed = DevCommand::Seed { plant: files::demo_dir(), tenant: None };
             dev::run(seed, app.settings.clone()).await.expect("seeded");
-            until_ingested(&admin(app)).await;
+            wait_until_ingested(&admin(app)).await;
         })
         .await;
     app
 }
 
-fn admin(app: &App) -> Caller<'_> {
+fn admin(app: &TestApp) -> Caller<'_> {
     app.caller(DEMO_TENANT, DEMO_ADMIN, Role::Admin)
 }
 
-fn user(app: &App) -> Caller<'_> {
+fn user(app: &TestApp) -> Caller<'_> {
     app.caller(DEMO_TENANT, DEMO_USER, Role::User)
 }
 
-async fn until_ingested(admin: &Caller<'_>) {
+async fn wait_until_ingested(admin: &Caller<'_>) {
     eventually_within(Duration::from_secs(120), "all documents are ingested", || async {
-        let listed = admin.get("/v1/documents?limit=200").await.expect(200);
+        let listed = admin.get("/v1/documents?limit=200").await.expect_json(200);
         let documents = listed["data"].as_array().expect("a list");
-        let is_ended = |document: &Value| document["status"] == "ready" || document["status"] == "failed";
-        documents.iter().all(is_ended).then_some(())
+        let is_finished = |document: &Value| document["status"] == "ready" || document["status"] == "failed";
+        documents.iter().all(is_finished).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
 async fn every_document_of_the_plant_is_ingested() {
-    let app = plant().await;
-    let listed = admin(app).get("/v1/documents?limit=200").await.expect(200);
+    let app = demo_app().await;
+    let listed = admin(app).get("/v1/documents?limit=200").await.expect_json(200);
     let documents = listed["data"].as_array().expect("a list");
     assert_eq!(documents.len(), 17);
     for document in documents {
@@ -69,32 +69,32 @@ async fn every_document_of_the_plant_is_ingested() {
 
 /// By default a viewer's clearance is `internal`; users and admins see everything.
 #[tokio::test]
-async fn a_restricted_document_answers_those_who_may_see_it_and_no_viewer() {
-    let app = plant().await;
+async fn a_restricted_document_is_cited_to_users_with_clearance_and_not_to_viewers() {
+    let app = demo_app().await;
     let question = question("q36");
     let search = json!({ "query": question, "top_k": 50 });
-    for cleared in [admin(app), user(app)] {
-        let answer = cleared.chat(&cleared.conversation().await, &question).await;
+    for caller in [admin(app), user(app)] {
+        let answer = caller.chat(&caller.create_conversation().await, &question).await;
         assert_eq!(answer["citations"][0]["doc"], "CYB-SIS-003-bypass-register.pdf", "{answer}");
         assert!(answer["content"].as_str().is_some_and(|text| text.contains("KS-4")), "{answer}");
-        assert!(cleared.post("/v1/search", &search).await.expect(200).to_string().contains("CYB-SIS"));
+        assert!(caller.post("/v1/search", &search).await.expect_json(200).to_string().contains("CYB-SIS"));
     }
     let viewer = app.caller(DEMO_TENANT, "kim", Role::Viewer);
-    let answer = viewer.chat(&viewer.conversation().await, &question).await;
+    let answer = viewer.chat(&viewer.create_conversation().await, &question).await;
     assert!(!answer.to_string().contains("CYB-SIS"), "{answer}");
     assert!(!answer["content"].as_str().is_some_and(|text| text.contains("KS-4")), "{answer}");
-    let found = viewer.post("/v1/search", &search).await.expect(200);
-    assert!(found["results"].as_array().is_some_and(|results| !results.is_empty()), "{found}");
-    assert!(!found.to_string().contains("CYB-SIS"), "{found}");
+    let search_response = viewer.post("/v1/search", &search).await.expect_json(200);
+    assert!(search_response["results"].as_array().is_some_and(|results| !results.is_empty()), "{search_response}");
+    assert!(!search_response.to_string().contains("CYB-SIS"), "{search_response}");
 }
 
 #[tokio::test]
-async fn the_streamed_answer_on_the_manual_cites_page_25() {
-    let app = plant().await;
-    let asker = user(app);
-    let events = asker.stream(&asker.conversation().await, &question("q01")).await;
-    let cited: Vec<_> = events.iter().filter(|event| event.name == "citation").map(|event| &event.data).collect();
-    assert_eq!((&cited[0]["doc"], &cited[0]["page"]), (&json!(MANUAL), &json!(25)), "{cited:?}");
-    assert!(text(&events).contains("480") && text(&events).contains("[1]"), "{}", text(&events));
+async fn a_streamed_answer_about_the_manual_cites_its_page() {
+    let app = demo_app().await;
+    let caller = user(app);
+    let events = caller.chat_events(&caller.create_conversation().await, &question("q01")).await;
+    let citations: Vec<_> = events.iter().filter(|event| event.name == "citation").map(|event| &event.data).collect();
+    assert_eq!((&citations[0]["doc"], &citations[0]["page"]), (&json!(MANUAL), &json!(25)), "{citations:?}");
+    assert!(answer_text(&events).contains("480") && answer_text(&events).contains("[1]"), "{}", answer_text(&events));
     assert_eq!(events.last().map(|event| event.name.as_str()), Some("run.finished"));
 }

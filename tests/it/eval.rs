@@ -1,6 +1,6 @@
 //! The command `eval`, on the demo plant, whose floors are in `xtask/demo/evaluation.json`, and on small sets.
 
-use crate::support::app::App;
+use crate::support::app::TestApp;
 use crate::support::files;
 use clap::Parser as _;
 use domain::role::Role;
@@ -18,8 +18,8 @@ struct Command {
 }
 
 /// Runs `eval` with these arguments on the app.
-async fn run(app: &App, words: &[&str]) -> Result<(), String> {
-    let command = Command::parse_from([&["eval"], words].concat());
+async fn run_eval(app: &TestApp, arguments: &[&str]) -> Result<(), String> {
+    let command = Command::parse_from([&["eval"], arguments].concat());
     eval::run(command.args, app.settings.clone()).await.map_err(|error| format!("{error:#}"))
 }
 
@@ -40,76 +40,76 @@ fn small_set(dir: &TempDir, name: &str) -> PathBuf {
     path
 }
 
-fn text(path: &Path) -> &str {
+fn path_str(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-async fn documents(app: &App, tenant: &str) -> usize {
+async fn count_documents(app: &TestApp, tenant: &str) -> usize {
     let admin = app.caller(tenant, "evaluation", Role::Admin);
-    admin.get("/v1/documents").await.expect(200)["data"].as_array().expect("a list").len()
+    admin.get("/v1/documents").await.expect_json(200)["data"].as_array().expect("a list").len()
 }
 
 #[tokio::test]
 async fn the_demo_plant_reaches_its_floor() {
-    let app = App::shared().await;
+    let app = TestApp::shared().await;
     let set = files::demo_dir().join("evaluation.json");
-    assert_eq!(run(app, &[text(&set), "--compare"]).await, Ok(()));
+    assert_eq!(run_eval(app, &[path_str(&set), "--compare"]).await, Ok(()));
 }
 
 #[tokio::test]
-async fn results_name_each_page_found_and_the_other_ways_to_rank() {
-    let app = App::shared().await;
+async fn results_list_the_ranked_pages_and_the_other_ranking_methods() {
+    let app = TestApp::shared().await;
     let dir = TempDir::new().expect("a directory");
     let (set, out) = (small_set(&dir, "notes.json"), dir.path().join("out.json"));
-    run(app, &[text(&set), "--compare", "--answers", "--json", text(&out)]).await.expect("evaluated");
+    run_eval(app, &[path_str(&set), "--compare", "--answers", "--json", path_str(&out)]).await.expect("evaluated");
     let result: Value = serde_json::from_slice(&files::read(&out)).expect("JSON");
     assert_eq!(result["figures"]["configured"]["hit1"], 1.0, "{result:#}");
     assert_eq!(result["figures"]["configured"]["refused"], 1.0, "{result:#}");
-    for way in ["dense", "bm25", "rrf"] {
-        assert!(result["figures"][way]["ndcg10"].is_number(), "{way} is missing");
+    for method in ["dense", "bm25", "rrf"] {
+        assert!(result["figures"][method]["ndcg10"].is_number(), "{method} is missing");
     }
     let first = &result["questions"][0];
     assert_eq!(first["configured"]["ranked"][0]["doc"], "P-12.md", "{first:#}");
     assert_eq!(first["answer"]["cited"][0]["doc"], "P-12.md", "{first:#}");
     assert!(first["candidates"].as_array().is_some_and(|all| !all.is_empty()), "{first:#}");
-    assert_eq!(documents(app, "eval-notes").await, 0, "the documents are removed at the end");
+    assert_eq!(count_documents(app, "eval-notes").await, 0, "the documents are removed at the end");
 }
 
 #[tokio::test]
-async fn documents_that_were_kept_are_measured_again_and_strangers_go() {
-    let app = App::shared().await;
+async fn kept_documents_are_evaluated_again_and_other_documents_are_removed() {
+    let app = TestApp::shared().await;
     let dir = TempDir::new().expect("a directory");
     let set = small_set(&dir, "kept.json");
-    app.make_tenant("eval-kept").await;
+    app.create_tenant("eval-kept").await;
     app.caller("eval-kept", "evaluation", Role::Admin).ingest("stranger.md", &files::note("P-99"), &[]).await;
-    assert_eq!(documents(app, "eval-kept").await, 1);
-    run(app, &[text(&set), "--keep"]).await.expect("evaluated");
-    assert_eq!(documents(app, "eval-kept").await, 2);
-    run(app, &[text(&set), "--keep", "--floor", "hit1=1"]).await.expect("evaluated again");
-    assert_eq!(documents(app, "eval-kept").await, 2);
+    assert_eq!(count_documents(app, "eval-kept").await, 1);
+    run_eval(app, &[path_str(&set), "--keep"]).await.expect("evaluated");
+    assert_eq!(count_documents(app, "eval-kept").await, 2);
+    run_eval(app, &[path_str(&set), "--keep", "--floor", "hit1=1"]).await.expect("evaluated again");
+    assert_eq!(count_documents(app, "eval-kept").await, 2);
 }
 
 #[tokio::test]
-async fn a_figure_below_its_floor_fails_with_a_sentence() {
-    let app = App::shared().await;
+async fn a_metric_below_its_floor_fails_with_an_explanation() {
+    let app = TestApp::shared().await;
     let dir = TempDir::new().expect("a directory");
     let set = small_set(&dir, "floor.json");
-    assert_eq!(run(app, &[text(&set), "--floor", "wrongly_refused=0,hit1=1,recall5=1"]).await, Ok(()));
-    let mut wrong: Value = serde_json::from_slice(&files::read(&set)).expect("JSON");
-    wrong["questions"][0]["expected"][0]["doc"] = json!("P-11.md");
-    std::fs::write(&set, wrong.to_string()).expect("written");
-    let error = run(app, &[text(&set), "--floor", "hit1=1"]).await.expect_err("below");
+    assert_eq!(run_eval(app, &[path_str(&set), "--floor", "wrongly_refused=0,hit1=1,recall5=1"]).await, Ok(()));
+    let mut wrong_set: Value = serde_json::from_slice(&files::read(&set)).expect("JSON");
+    wrong_set["questions"][0]["expected"][0]["doc"] = json!("P-11.md");
+    std::fs::write(&set, wrong_set.to_string()).expect("written");
+    let error = run_eval(app, &[path_str(&set), "--floor", "hit1=1"]).await.expect_err("below");
     assert_eq!(error, "below the floor: hit1 is 0.000, below 1.000");
 }
 
 #[tokio::test]
-async fn outside_development_mode_a_token_is_asked_for() {
-    let app = App::shared().await;
+async fn a_token_is_required_outside_development_mode() {
+    let app = TestApp::shared().await;
     let dir = TempDir::new().expect("a directory");
     let set = small_set(&dir, "production.json");
     let mut settings = app.settings.clone();
     (settings.mode, settings.auth.dev_issuer_dir, settings.rate_limit.enabled) = (Mode::Production, None, true);
-    let command = Command::parse_from(["eval", text(&set)]);
+    let command = Command::parse_from(["eval", path_str(&set)]);
     let error = eval::run(command.args, settings).await.expect_err("refused").to_string();
     assert!(error.contains("--token-file") && error.contains("development mode"), "{error}");
 }

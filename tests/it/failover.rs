@@ -1,7 +1,7 @@
 //! Failover between model backends: which one serves, where the fallback is reported, and that no request is lost.
 
-use crate::support::app::{A, App};
-use crate::support::caller::{Event, text};
+use crate::support::app::{TENANT_A, TestApp};
+use crate::support::caller::{SseEvent, answer_text};
 use crate::support::model::{ModelServer, Reply};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -10,15 +10,15 @@ use tempfile::NamedTempFile;
 const QUESTION: &str = "Hello, how are you?";
 
 /// Settings with two backends for the tier `fast`; the second is the fallback of the first.
-fn two(first: &str, second: &str) -> NamedTempFile {
+fn settings_with_two_backends(primary_url: &str, fallback_url: &str) -> NamedTempFile {
     let file = NamedTempFile::with_suffix_in(".toml", env!("CARGO_TARGET_TMPDIR")).expect("a file");
     let settings = format!(
         r#"
         [models.backends.gpu]
-        base_url = "{first}"
+        base_url = "{primary_url}"
         first_token_timeout_s = 5
         [models.backends.spare]
-        base_url = "{second}"
+        base_url = "{fallback_url}"
         [[models.tiers.fast]]
         backend = "gpu"
         model = "mistral"
@@ -35,115 +35,119 @@ fn two(first: &str, second: &str) -> NamedTempFile {
     file
 }
 
-async fn app(file: &NamedTempFile) -> App {
-    App::start(&[("PLATFORM_CONFIG", file.path().to_str().expect("UTF-8"))]).await
+async fn start_app(file: &NamedTempFile) -> TestApp {
+    TestApp::start(&[("PLATFORM_CONFIG", file.path().to_str().expect("UTF-8"))]).await
 }
 
-fn last(events: &[Event]) -> &Event {
+fn last_event(events: &[SseEvent]) -> &SseEvent {
     events.last().expect("events")
 }
 
 #[tokio::test]
-async fn a_fallback_shows_in_stream_message_and_audit_log() {
-    let first = ModelServer::always(Reply::Fail(500)).await;
-    let second = ModelServer::always(Reply::Text(vec!["All ", "well."])).await;
-    let app = app(&two(&first.url, &second.url)).await;
-    let user = app.as_user(A);
-    let conversation = user.conversation().await;
+async fn a_fallback_is_reported_in_stream_message_and_audit_log() {
+    let primary = ModelServer::start_with_default(Reply::Status(500)).await;
+    let fallback = ModelServer::start_with_default(Reply::Text(vec!["All ", "well."])).await;
+    let app = start_app(&settings_with_two_backends(&primary.url, &fallback.url)).await;
+    let user = app.as_user(TENANT_A);
+    let conversation = user.create_conversation().await;
 
-    let events = user.stream(&conversation, QUESTION).await;
-    assert_eq!(text(&events), "All well.");
-    let end = &last(&events).data;
-    assert_eq!((&end["degraded"], &end["fallback"]), (&json!(true), &json!(true)), "{end}");
-    assert_eq!(first.asked().len(), 1, "tried once");
-    assert_eq!(second.asked()[0]["model"], "phi");
+    let events = user.chat_events(&conversation, QUESTION).await;
+    assert_eq!(answer_text(&events), "All well.");
+    let finished = &last_event(&events).data;
+    assert_eq!((&finished["degraded"], &finished["fallback"]), (&json!(true), &json!(true)), "{finished}");
+    assert_eq!(primary.requests().len(), 1, "tried once");
+    assert_eq!(fallback.requests()[0]["model"], "phi");
 
-    let stored = user.get(&format!("/v1/conversations/{conversation}")).await.expect(200);
-    assert_eq!(stored["messages"][1]["degraded"], true, "{stored}");
-    assert_eq!(stored["messages"][0]["degraded"], false, "{stored}");
-    let logged = app.as_admin(A).get("/v1/audit?event_type=chat.response").await.expect(200);
+    let stored_conversation = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
+    assert_eq!(stored_conversation["messages"][1]["degraded"], true, "{stored_conversation}");
+    assert_eq!(stored_conversation["messages"][0]["degraded"], false, "{stored_conversation}");
+    let logged = app.as_admin(TENANT_A).get("/v1/audit?event_type=chat.response").await.expect_json(200);
     let metadata = &logged["data"][0]["metadata"];
     assert_eq!((&metadata["backend"], &metadata["fallback"]), (&json!("spare"), &json!(true)), "{logged}");
 }
 
 #[tokio::test]
-async fn switching_a_backend_off_in_the_middle_of_load_loses_no_request_that_had_not_begun_to_stream() {
+async fn stopping_a_backend_under_load_loses_no_request_that_has_not_started_to_stream() {
     let pieces = vec!["First ", "close ", "HV-1003, ", "then ", "wait."];
-    let first = ModelServer::always(Reply::Delayed(Duration::from_millis(60), pieces.clone())).await;
-    let second = ModelServer::always(Reply::Text(pieces)).await;
-    let app = app(&two(&first.url, &second.url)).await;
-    let user = app.as_user(A);
-    let ask = async |at: u64| {
+    let primary = ModelServer::start_with_default(Reply::Delayed(Duration::from_millis(60), pieces.clone())).await;
+    let fallback = ModelServer::start_with_default(Reply::Text(pieces)).await;
+    let app = start_app(&settings_with_two_backends(&primary.url, &fallback.url)).await;
+    let user = app.as_user(TENANT_A);
+    let send_question = async |number: u64| {
         // Requests are spread over time, because the backend is switched off in the middle of the load.
-        tokio::time::sleep(Duration::from_millis(at * 15)).await;
-        let conversation = user.conversation().await;
-        user.stream(&conversation, QUESTION).await
+        tokio::time::sleep(Duration::from_millis(number * 15)).await;
+        let conversation = user.create_conversation().await;
+        user.chat_events(&conversation, QUESTION).await
     };
-    let switched_off = async {
+    let stop_backend = async {
         tokio::time::sleep(Duration::from_millis(450)).await;
-        drop(first);
+        drop(primary);
     };
-    let (answers, ()) = tokio::join!(futures::future::join_all((0..60).map(ask)), switched_off);
+    let (answers, ()) = tokio::join!(futures::future::join_all((0..60).map(send_question)), stop_backend);
 
-    let (mut whole, mut by_spare) = (0, 0);
+    let (mut complete_count, mut fallback_count) = (0, 0);
     for events in &answers {
-        let end = last(events);
-        if end.name == "run.finished" {
-            assert_eq!(text(events), "First close HV-1003, then wait.");
-            whole += 1;
-            by_spare += usize::from(end.data["fallback"] == json!(true));
+        let final_event = last_event(events);
+        if final_event.name == "run.finished" {
+            assert_eq!(answer_text(events), "First close HV-1003, then wait.");
+            complete_count += 1;
+            fallback_count += usize::from(final_event.data["fallback"] == json!(true));
         } else {
-            let begun = events.iter().any(|event| event.name == "message.delta");
-            assert!(begun, "it had not begun to stream and was lost: {events:?}");
+            let has_started = events.iter().any(|event| event.name == "message.delta");
+            assert!(has_started, "it had not begun to stream and was lost: {events:?}");
         }
     }
     assert!(
-        by_spare > 10 && by_spare < whole,
-        "{by_spare} of {whole} by the spare one: the load went on while it was switched"
+        fallback_count > 10 && fallback_count < complete_count,
+        "{fallback_count} of {complete_count} by the spare one: the load went on while it was switched"
     );
 }
 
 #[tokio::test]
-async fn each_fault_has_its_answer_and_the_platform_serves_on() {
-    let first = ModelServer::always(Reply::Fail(503)).await;
-    let second = ModelServer::always(Reply::Text(vec!["All well."])).await;
-    let app = app(&two(&first.url, &second.url)).await;
-    let user = app.as_user(A);
-    let conversation = user.conversation().await;
+async fn each_backend_failure_is_reported_and_later_requests_succeed() {
+    let primary = ModelServer::start_with_default(Reply::Status(503)).await;
+    let fallback = ModelServer::start_with_default(Reply::Text(vec!["All well."])).await;
+    let app = start_app(&settings_with_two_backends(&primary.url, &fallback.url)).await;
+    let user = app.as_user(TENANT_A);
+    let conversation = user.create_conversation().await;
     // Both backends fail: the stream ends with the platform's own problem document.
-    second.next([Reply::Fail(500), Reply::Fail(429), Reply::Fail(500)]);
-    let events = user.stream(&conversation, QUESTION).await;
-    let problem = &last(&events).data["problem"];
+    fallback.queue_replies([Reply::Status(500), Reply::Status(429), Reply::Status(500)]);
+    let events = user.chat_events(&conversation, QUESTION).await;
+    let problem = &last_event(&events).data["problem"];
     assert_eq!((&problem["status"], &problem["code"]), (&json!(503), &json!("model_unavailable")), "{problem}");
-    second.next([Reply::Interrupt("Half an ")]);
-    let events = user.stream(&conversation, QUESTION).await;
-    assert_eq!((text(&events).as_str(), last(&events).name.as_str()), ("Half an ", "error"));
-    assert_eq!(text(&user.stream(&conversation, QUESTION).await), "All well.");
+    fallback.queue_replies([Reply::Interrupt("Half an ")]);
+    let events = user.chat_events(&conversation, QUESTION).await;
+    assert_eq!((answer_text(&events).as_str(), last_event(&events).name.as_str()), ("Half an ", "error"));
+    assert_eq!(answer_text(&user.chat_events(&conversation, QUESTION).await), "All well.");
     assert_eq!(user.get("/v1/me").await.status, 200);
-    let health: Value = user.get("/ready").await.expect(200);
-    assert_eq!(health["status"], "ready", "{health}");
+    let readiness: Value = user.get("/ready").await.expect_json(200);
+    assert_eq!(readiness["status"], "ready", "{readiness}");
 }
 
 #[tokio::test]
-async fn a_hard_question_goes_to_the_model_for_hard_ones_and_the_run_says_why() {
-    let model = ModelServer::always(Reply::Text(vec!["All well."])).await;
-    let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    let user = app.as_user(A);
-    let conversation = user.conversation().await;
-    let ask = async |message: &str, model: Option<&str>| {
+async fn a_hard_question_is_escalated_to_the_heavy_tier_with_its_reason() {
+    let model = ModelServer::start_with_default(Reply::Text(vec!["All well."])).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let user = app.as_user(TENANT_A);
+    let conversation = user.create_conversation().await;
+    let start_run = async |message: &str, model: Option<&str>| {
         let mut body = json!({ "message": message, "retrieval": "never" });
         if let Some(model) = model {
             body["model"] = json!(model);
         }
-        let started = user.begin_stream(&conversation, &body).await.rest().await.remove(0).data;
+        let started = user.start_stream(&conversation, &body).await.read_to_end().await.remove(0).data;
         (started["model"].clone(), started["escalated"].clone())
     };
     const HARD: &str = "Compare the seals of P-101A and P-101B.";
-    assert_eq!(ask(HARD, None).await, (json!("heavy"), json!("reasoning")));
-    assert_eq!(ask(QUESTION, None).await, (json!("fast"), Value::Null));
-    assert_eq!(ask(HARD, Some("fast")).await, (json!("fast"), Value::Null), "the requested model takes precedence");
-    app.as_admin(A).patch("/v1/admin/settings", &json!({ "default_model": "fast" })).await.expect(200);
-    assert_eq!(ask(HARD, None).await, (json!("fast"), Value::Null), "the tenant's default model");
-    let asked: Vec<_> = model.asked().iter().map(|request| request["model"].clone()).collect();
-    assert_eq!(asked, ["heavy", "fast", "fast", "fast"]);
+    assert_eq!(start_run(HARD, None).await, (json!("heavy"), json!("reasoning")));
+    assert_eq!(start_run(QUESTION, None).await, (json!("fast"), Value::Null));
+    assert_eq!(
+        start_run(HARD, Some("fast")).await,
+        (json!("fast"), Value::Null),
+        "the requested model takes precedence"
+    );
+    app.as_admin(TENANT_A).patch("/v1/admin/settings", &json!({ "default_model": "fast" })).await.expect_json(200);
+    assert_eq!(start_run(HARD, None).await, (json!("fast"), Value::Null), "the tenant's default model");
+    let requested_models: Vec<_> = model.requests().iter().map(|request| request["model"].clone()).collect();
+    assert_eq!(requested_models, ["heavy", "fast", "fast", "fast"]);
 }

@@ -1,6 +1,6 @@
 //! Shutdown: running work is finished or stored, and the server stops in time.
 
-use crate::support::app::{A, App};
+use crate::support::app::{TENANT_A, TestApp};
 use crate::support::db::SuperuserDb;
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
@@ -10,83 +10,87 @@ use std::time::Duration;
 
 #[tokio::test]
 async fn an_idle_platform_stops_at_once() {
-    let mut app = App::start(&[]).await;
-    let document = app.as_user(A).ingest("last.md", &files::note("Z-1"), &[]).await;
+    let mut app = TestApp::start(&[]).await;
+    let document = app.as_user(TENANT_A).ingest("last.md", &files::note("Z-1"), &[]).await;
     assert_eq!(document["status"], "ready");
-    let took = app.stop();
+    let elapsed = app.stop();
     // The grace period of these tests is one second; a component that does not stop takes five more.
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
 }
 
 #[tokio::test]
-async fn an_answer_that_the_end_cuts_off_is_stored_as_cancelled_with_its_words() {
+async fn an_answer_interrupted_by_the_shutdown_is_stored_as_cancelled_with_its_text() {
     let model = ModelServer::start([Reply::Pause("As far as ", "it never got")]).await;
-    let mut app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    let user = app.as_user(A);
-    let conversation = user.conversation().await;
-    let mut stream = user.begin_stream(&conversation, &json!({ "message": "How often?" })).await;
-    stream.until("message.delta").await;
+    let mut app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let user = app.as_user(TENANT_A);
+    let conversation = user.create_conversation().await;
+    let mut stream = user.start_stream(&conversation, &json!({ "message": "How often?" })).await;
+    stream.read_until("message.delta").await;
     app.stop();
-    let answer = "SELECT content, status FROM messages WHERE role = 'assistant'";
-    let stored = SuperuserDb::of(&app).await.rows(answer, &[]).await;
-    assert_eq!(stored, [json!({ "content": "As far as ", "status": "cancelled" })]);
-    let open = "SELECT count(*) FROM audit_logs i WHERE phase = 'intent' AND NOT EXISTS
+    let answer_query = "SELECT content, status FROM messages WHERE role = 'assistant'";
+    let stored_answers = SuperuserDb::connect(&app).await.rows(answer_query, &[]).await;
+    assert_eq!(stored_answers, [json!({ "content": "As far as ", "status": "cancelled" })]);
+    let count_open_intents = "SELECT count(*) FROM audit_logs i WHERE phase = 'intent' AND NOT EXISTS
                 (SELECT FROM audit_logs o WHERE o.phase = 'outcome' AND o.correlation_id = i.correlation_id)";
-    assert_eq!(SuperuserDb::of(&app).await.count(open, &[]).await, 0, "an intent without an outcome");
+    assert_eq!(
+        SuperuserDb::connect(&app).await.count(count_open_intents, &[]).await,
+        0,
+        "an intent without an outcome"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_answered_before_the_end_is_there_after_it() {
-    let mut app = App::start(&[]).await;
-    let base = app.as_user(A);
+async fn every_acknowledged_write_survives_the_shutdown() {
+    let mut app = TestApp::start(&[]).await;
+    let user = app.as_user(TENANT_A);
     let (path, key) = ("/v1/memories", "idempotency-key");
     let tasks = tokio_util::task::TaskTracker::new();
     let requests: Vec<_> = (0..8)
         .map(|worker| {
-            let request = base.request(reqwest::Method::POST, path);
+            let request = user.request(reqwest::Method::POST, path);
             (worker, request)
         })
         .collect();
     let workers = requests.into_iter().map(|(worker, request)| {
         tasks.spawn(async move {
-            let mut made = Vec::new();
+            let mut created_ids = Vec::new();
             for n in 0.. {
                 let request = request.try_clone().expect("a request without a body");
                 let body = json!({ "content": format!("{worker} said {n}") });
-                let sent = request.header(key, format!("{worker}-{n}")).json(&body).send().await;
-                match sent {
+                let result = request.header(key, format!("{worker}-{n}")).json(&body).send().await;
+                match result {
                     Ok(answer) if answer.status() == 201 => {
                         let Ok(body) = answer.json::<serde_json::Value>().await else { break };
-                        made.push(body["id"].as_str().expect("an id").to_owned());
+                        created_ids.push(body["id"].as_str().expect("an id").to_owned());
                     }
                     // Refused or cut off: the client cannot assume that it was stored.
                     _ => break,
                 }
             }
-            made
+            created_ids
         })
     });
     let workers: Vec<_> = workers.collect();
-    let db = tokio::sync::Mutex::new(SuperuserDb::of(&app).await);
+    let db = tokio::sync::Mutex::new(SuperuserDb::connect(&app).await);
     eventually("the server is under load", || async {
         (db.lock().await.count("SELECT count(*) FROM memories", &[]).await > 32).then_some(())
     })
     .await;
-    let took = tokio::task::block_in_place(|| app.stop());
-    assert!(took < Duration::from_secs(8), "{took:?}");
-    let mut made = Vec::new();
+    let elapsed = tokio::task::block_in_place(|| app.stop());
+    assert!(elapsed < Duration::from_secs(8), "{elapsed:?}");
+    let mut created_ids = Vec::new();
     for worker in workers {
-        made.extend(worker.await.expect("a worker"));
+        created_ids.extend(worker.await.expect("a worker"));
     }
-    assert!(made.len() > 16, "there was a load: {}", made.len());
-    let mut db = SuperuserDb::of(&app).await;
-    let stored = db.rows("SELECT id::text AS id FROM memories", &[]).await;
-    let stored: std::collections::HashSet<_> = stored.iter().filter_map(|row| row["id"].as_str()).collect();
-    let lost: Vec<_> = made.iter().filter(|id| !stored.contains(id.as_str())).collect();
-    assert!(lost.is_empty(), "answered 201 and not there: {lost:?}");
-    let open = "SELECT count(*) FROM audit_logs i WHERE phase = 'intent' AND NOT EXISTS
+    assert!(created_ids.len() > 16, "there was a load: {}", created_ids.len());
+    let mut db = SuperuserDb::connect(&app).await;
+    let memory_rows = db.rows("SELECT id::text AS id FROM memories", &[]).await;
+    let stored_ids: std::collections::HashSet<_> = memory_rows.iter().filter_map(|row| row["id"].as_str()).collect();
+    let lost_ids: Vec<_> = created_ids.iter().filter(|id| !stored_ids.contains(id.as_str())).collect();
+    assert!(lost_ids.is_empty(), "answered 201 and not there: {lost_ids:?}");
+    let count_open_intents = "SELECT count(*) FROM audit_logs i WHERE phase = 'intent' AND NOT EXISTS
                 (SELECT FROM audit_logs o WHERE o.phase = 'outcome' AND o.correlation_id = i.correlation_id)";
-    assert_eq!(db.count(open, &[]).await, 0, "an intent without an outcome");
-    let running = "SELECT count(*) FROM idempotency_keys WHERE state = 'running'";
-    assert_eq!(db.count(running, &[]).await, 0, "a key whose request was cut off");
+    assert_eq!(db.count(count_open_intents, &[]).await, 0, "an intent without an outcome");
+    let count_running_keys = "SELECT count(*) FROM idempotency_keys WHERE state = 'running'";
+    assert_eq!(db.count(count_running_keys, &[]).await, 0, "a key whose request was cut off");
 }

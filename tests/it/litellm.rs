@@ -1,8 +1,8 @@
 //! A real LiteLLM proxy between the platform and a scripted backend. `cargo xtask litellm` installs it and runs this
 //! test; `cargo xtask test` skips it, because the installation is large.
 
-use crate::support::app::{A, App, free_port};
-use crate::support::caller::{Event, text};
+use crate::support::app::{TENANT_A, TestApp, free_port};
+use crate::support::caller::{SseEvent, answer_text};
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
 use fakes::eventually_within;
@@ -28,7 +28,7 @@ impl Proxy {
         std::fs::write(&config, configuration(fast, heavy, spare)).expect("write");
         let port = free_port();
         let log = std::fs::File::create(dir.path().join("litellm.log")).expect("a log");
-        let process = Command::new(program())
+        let process = Command::new(litellm_program())
             .arg("--config")
             .arg(&config)
             .args(["--host", "127.0.0.1", "--port", &port.to_string()])
@@ -40,16 +40,16 @@ impl Proxy {
             .spawn()
             .expect("LiteLLM starts");
         let proxy = Self { url: format!("http://127.0.0.1:{port}"), process, _dir: dir };
-        proxy.until_there().await;
+        proxy.wait_until_ready().await;
         proxy
     }
 
-    async fn until_there(&self) {
+    async fn wait_until_ready(&self) {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         let expectation = format!("LiteLLM answers; its log is in {}", self._dir.path().display());
         eventually_within(Duration::from_secs(120), &expectation, || async {
-            let alive = http.get(format!("{}/health/liveliness", self.url)).send().await;
-            alive.is_ok_and(|answer| answer.status().is_success()).then_some(())
+            let response = http.get(format!("{}/health/liveliness", self.url)).send().await;
+            response.is_ok_and(|answer| answer.status().is_success()).then_some(())
         })
         .await;
     }
@@ -68,7 +68,7 @@ impl Drop for Proxy {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' programs come from whoever starts them")]
-fn program() -> String {
+fn litellm_program() -> String {
     std::env::var("PLATFORM_TEST_LITELLM").expect("PLATFORM_TEST_LITELLM: run `cargo xtask litellm`")
 }
 
@@ -90,35 +90,35 @@ fn configuration(fast: &ModelServer, heavy: &ModelServer, spare: &ModelServer) -
     )
 }
 
-fn last(events: &[Event]) -> &Value {
+fn last_event_data(events: &[SseEvent]) -> &Value {
     &events.last().expect("events").data
 }
 
 /// One test for everything, because the proxy takes fifteen seconds to start.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs LiteLLM: cargo xtask litellm"]
-async fn a_litellm_proxy_serves_falls_back_is_forbidden_to_and_is_done_without() {
-    let fast = ModelServer::always(Reply::Text(vec!["All ", "well."])).await;
-    let heavy = ModelServer::always(Reply::Fail(500)).await;
-    let spare = ModelServer::always(Reply::Text(vec!["By the spare one."])).await;
-    let direct = ModelServer::always(Reply::Text(vec!["Without the proxy."])).await;
+async fn a_litellm_proxy_serves_and_falls_back_and_the_platform_works_without_it() {
+    let fast = ModelServer::start_with_default(Reply::Text(vec!["All ", "well."])).await;
+    let heavy = ModelServer::start_with_default(Reply::Status(500)).await;
+    let spare = ModelServer::start_with_default(Reply::Text(vec!["By the spare one."])).await;
+    let direct = ModelServer::start_with_default(Reply::Text(vec!["Without the proxy."])).await;
     let mut proxy = Proxy::start(&fast, &heavy, &spare).await;
     let file = tempfile::NamedTempFile::with_suffix_in(".toml", env!("CARGO_TARGET_TMPDIR")).expect("a file");
-    std::fs::write(file.path(), settings(&proxy, &direct)).expect("write");
-    let app = App::start(&[("PLATFORM_CONFIG", file.path().to_str().expect("UTF-8"))]).await;
+    std::fs::write(file.path(), platform_settings(&proxy, &direct)).expect("write");
+    let app = TestApp::start(&[("PLATFORM_CONFIG", file.path().to_str().expect("UTF-8"))]).await;
 
-    serves(&app).await;
-    falls_back_and_is_forbidden_to(&app, &heavy, &spare).await;
-    names_its_own_trouble(&app, &heavy, &spare).await;
-    let user = app.as_user(A);
-    let conversation = user.conversation().await;
+    assert_serves_with_usage_and_cost(&app).await;
+    assert_falls_back_except_for_confidential_content(&app, &heavy, &spare).await;
+    assert_backend_errors_are_reported(&app, &heavy, &spare).await;
+    let user = app.as_user(TENANT_A);
+    let conversation = user.create_conversation().await;
     proxy.kill();
-    let events = user.stream(&conversation, "Hello there.").await;
-    assert_eq!(text(&events), "Without the proxy.");
-    assert_eq!(last(&events)["fallback"], true);
+    let events = user.chat_events(&conversation, "Hello there.").await;
+    assert_eq!(answer_text(&events), "Without the proxy.");
+    assert_eq!(last_event_data(&events)["fallback"], true);
 }
 
-fn settings(proxy: &Proxy, direct: &ModelServer) -> String {
+fn platform_settings(proxy: &Proxy, direct: &ModelServer) -> String {
     format!(
         r#"
         [models.backends.litellm]
@@ -142,54 +142,58 @@ fn settings(proxy: &Proxy, direct: &ModelServer) -> String {
 }
 
 /// An answer has the model, the token counts and the cost that LiteLLM reports.
-async fn serves(app: &App) {
-    let user = app.as_user(A);
-    let conversation = user.conversation().await;
-    let events = user.stream(&conversation, "Hello there.").await;
-    assert_eq!(text(&events), "All well.");
-    let end = last(&events);
-    assert_eq!((&end["degraded"], &end["usage"]["input_tokens"]), (&json!(false), &json!(21)), "{end}");
-    assert!(end["model"].as_str().is_some_and(|model| model.contains("everyday-7b")), "{end}");
-    let usage = user.get("/v1/usage?group_by=backend").await.expect(200);
+async fn assert_serves_with_usage_and_cost(app: &TestApp) {
+    let user = app.as_user(TENANT_A);
+    let conversation = user.create_conversation().await;
+    let events = user.chat_events(&conversation, "Hello there.").await;
+    assert_eq!(answer_text(&events), "All well.");
+    let final_data = last_event_data(&events);
+    assert_eq!(
+        (&final_data["degraded"], &final_data["usage"]["input_tokens"]),
+        (&json!(false), &json!(21)),
+        "{final_data}"
+    );
+    assert!(final_data["model"].as_str().is_some_and(|model| model.contains("everyday-7b")), "{final_data}");
+    let usage = user.get("/v1/usage?group_by=backend").await.expect_json(200);
     // 21 tokens at one millionth and 7 tokens at two millionths, in LiteLLM's currency.
     assert_eq!(usage["groups"][0]["key"], "litellm", "{usage}");
     assert_eq!(usage["groups"][0]["cost"], 0.000_035, "{usage}");
 }
 
 /// LiteLLM's own fallback is reported as one; for confidential content the platform forbids it.
-async fn falls_back_and_is_forbidden_to(app: &App, heavy: &ModelServer, spare: &ModelServer) {
-    let user = app.as_user(A);
-    let conversation = user.conversation().await;
-    let ask = json!({ "message": "Hello there.", "model": "heavy" });
-    let events = user.begin_stream(&conversation, &ask).await.rest().await;
-    let end = last(&events);
-    assert_eq!(text(&events), "By the spare one.");
-    assert_eq!((&end["degraded"], &end["fallback"]), (&json!(true), &json!(true)), "{end}");
-    assert!(end["model"].as_str().is_some_and(|model| model.contains("spare-7b")), "{end}");
+async fn assert_falls_back_except_for_confidential_content(app: &TestApp, heavy: &ModelServer, spare: &ModelServer) {
+    let user = app.as_user(TENANT_A);
+    let conversation = user.create_conversation().await;
+    let body = json!({ "message": "Hello there.", "model": "heavy" });
+    let events = user.start_stream(&conversation, &body).await.read_to_end().await;
+    let final_data = last_event_data(&events);
+    assert_eq!(answer_text(&events), "By the spare one.");
+    assert_eq!((&final_data["degraded"], &final_data["fallback"]), (&json!(true), &json!(true)), "{final_data}");
+    assert!(final_data["model"].as_str().is_some_and(|model| model.contains("spare-7b")), "{final_data}");
 
-    let secret = user.ingest("x-9300.md", &files::note("X-9300"), &[("classification", "confidential")]).await;
-    let id = secret["id"].as_str().expect("an id");
-    let (asked, by_spare) = (heavy.asked().len(), spare.asked().len());
+    let confidential = user.ingest("x-9300.md", &files::note("X-9300"), &[("classification", "confidential")]).await;
+    let id = confidential["id"].as_str().expect("an id");
+    let (heavy_requests, spare_requests) = (heavy.requests().len(), spare.requests().len());
     let message = "How often is the strainer of X-9300 cleaned?";
-    let ask = json!({ "message": message, "model": "heavy", "document_ids": [id], "retrieval": "always" });
-    let events = user.begin_stream(&conversation, &ask).await.rest().await;
-    assert_eq!(last(&events)["problem"]["code"], "model_unavailable", "{events:?}");
-    assert!(heavy.asked().len() > asked, "the backend was tried");
-    assert_eq!(spare.asked().len(), by_spare, "the fallback was not used");
+    let body = json!({ "message": message, "model": "heavy", "document_ids": [id], "retrieval": "always" });
+    let events = user.start_stream(&conversation, &body).await.read_to_end().await;
+    assert_eq!(last_event_data(&events)["problem"]["code"], "model_unavailable", "{events:?}");
+    assert!(heavy.requests().len() > heavy_requests, "the backend was tried");
+    assert_eq!(spare.requests().len(), spare_requests, "the fallback was not used");
 }
 
 /// An error of LiteLLM's backend ends the run without showing upstream text, and the next question is answered.
-async fn names_its_own_trouble(app: &App, heavy: &ModelServer, spare: &ModelServer) {
-    let user = app.as_user(A);
-    let conversation = user.conversation().await;
+async fn assert_backend_errors_are_reported(app: &TestApp, heavy: &ModelServer, spare: &ModelServer) {
+    let user = app.as_user(TENANT_A);
+    let conversation = user.create_conversation().await;
     for status in [429, 400, 503] {
-        heavy.next([Reply::Fail(status)]);
-        spare.next([Reply::Fail(status)]);
-        let ask = json!({ "message": "Hello there.", "model": "heavy" });
-        let events = user.begin_stream(&conversation, &ask).await.rest().await;
+        heavy.queue_replies([Reply::Status(status)]);
+        spare.queue_replies([Reply::Status(status)]);
+        let body = json!({ "message": "Hello there.", "model": "heavy" });
+        let events = user.start_stream(&conversation, &body).await.read_to_end().await;
         let name = events.last().map(|event| event.name.as_str());
         assert!(matches!(name, Some("error" | "run.finished")), "{status}: {events:?}");
         assert!(!format!("{events:?}").contains("secret-upstream-words"), "{status}: {events:?}");
     }
-    assert_eq!(text(&user.stream(&conversation, "Hello there.").await), "All well.");
+    assert_eq!(answer_text(&user.chat_events(&conversation, "Hello there.").await), "All well.");
 }

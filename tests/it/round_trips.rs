@@ -1,7 +1,7 @@
 //! The number of statements and commits per request, counted on the wire so that every statement is included. The
 //! snapshots list them; `docs/performance.md` has the totals.
 
-use crate::support::app::{A, App};
+use crate::support::app::{TENANT_A, TestApp};
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
 use crate::support::recorder::{Statement, StatementRecorder};
@@ -15,36 +15,37 @@ const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
 
 /// A platform whose connections as the application role go through a recorder.
 struct RecordedPlatform {
-    app: App,
+    app: TestApp,
     recorder: StatementRecorder,
     /// The app that owns the database.
-    _first: App,
+    _database_owner: TestApp,
     _model: ModelServer,
 }
 
 impl RecordedPlatform {
     async fn start() -> Self {
-        let model = ModelServer::always(Reply::Text(vec!["Weekly [1]."])).await;
-        let first = App::start(&[]).await;
-        let url = first.db.app_url();
-        let (login, rest) = url.split_once('@').expect("a URL with a login");
-        let (address, database) = rest.split_once('/').expect("a URL with a database");
-        let recorder = StatementRecorder::before(address);
-        let url = format!("{login}@{}/{database}", recorder.address());
-        let more = [("DATABASE_URL", url.as_str()), ("LITELLM_BASE_URL", &model.url), ("SERVICE_TYPE", "api")];
-        let app = first.replica(&more).await;
-        Self { app, recorder, _first: first, _model: model }
+        let model = ModelServer::start_with_default(Reply::Text(vec!["Weekly [1]."])).await;
+        let database_owner = TestApp::start(&[]).await;
+        let url = database_owner.db.app_url();
+        let (scheme_and_login, address_and_database) = url.split_once('@').expect("a URL with a login");
+        let (address, database) = address_and_database.split_once('/').expect("a URL with a database");
+        let recorder = StatementRecorder::start_proxy(address);
+        let url = format!("{scheme_and_login}@{}/{database}", recorder.address());
+        let extra_settings =
+            [("DATABASE_URL", url.as_str()), ("LITELLM_BASE_URL", &model.url), ("SERVICE_TYPE", "api")];
+        let app = database_owner.start_replica(&extra_settings).await;
+        Self { app, recorder, _database_owner: database_owner, _model: model }
     }
 
     /// Repeats a request until it prepares no more statements, and lists the transactions of the last one.
-    async fn listed(&self, request: impl AsyncFn(usize)) -> String {
+    async fn list_transactions(&self, request: impl AsyncFn(usize)) -> String {
         for round in 0..12 {
             drop(self.recorder.take().await);
             request(round).await;
             let statements = self.recorder.take().await;
             // Every connection of the pool prepares a statement once.
-            if round > 2 && !statements.iter().any(|statement| statement.prepared) {
-                return listed(statements);
+            if round > 2 && !statements.iter().any(|statement| statement.is_prepare) {
+                return format_transactions(statements);
             }
         }
         panic!("every request prepares statements");
@@ -52,17 +53,17 @@ impl RecordedPlatform {
 }
 
 /// Lists the statements, one per line, after a line with the number of round trips and commits.
-fn listed(statements: Vec<Statement>) -> String {
-    let mut open: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+fn format_transactions(statements: Vec<Statement>) -> String {
+    let mut open_transactions: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     let mut transactions = Vec::new();
     for Statement { connection, sql, .. } in statements {
-        let transaction = open.entry(connection).or_default();
-        transaction.push(short(&sql));
+        let transaction = open_transactions.entry(connection).or_default();
+        transaction.push(verb_and_table(&sql));
         if ["COMMIT", "ROLLBACK"].contains(&sql.as_str()) || transaction[0] != "BEGIN" {
-            transactions.extend(open.remove(&connection));
+            transactions.extend(open_transactions.remove(&connection));
         }
     }
-    assert!(open.is_empty(), "transactions are left open: {open:?}");
+    assert!(open_transactions.is_empty(), "transactions are left open: {open_transactions:?}");
     transactions.retain(|transaction| !transaction.iter().any(|sql| BACKGROUND.iter().any(|word| sql.contains(word))));
     // Only the commit of a transaction that has changed something waits for the disk.
     let writes = |transaction: &&Vec<String>| !transaction.iter().all(|sql| is_read(sql));
@@ -75,51 +76,51 @@ fn listed(statements: Vec<Statement>) -> String {
     text
 }
 
-fn is_read(short: &str) -> bool {
-    ["BEGIN", "COMMIT", "ROLLBACK"].contains(&short) || short.starts_with("SELECT")
+fn is_read(statement: &str) -> bool {
+    ["BEGIN", "COMMIT", "ROLLBACK"].contains(&statement) || statement.starts_with("SELECT")
 }
 
 /// The verb of a statement and its first table.
-fn short(sql: &str) -> String {
+fn verb_and_table(sql: &str) -> String {
     if sql.starts_with("BEGIN") {
         return "BEGIN".to_owned();
     }
     let words: Vec<&str> = sql.split(' ').collect();
-    let changes = |pair: &[&str]| matches!(pair, ["INSERT", "INTO"] | ["DELETE", "FROM"] | ["UPDATE", _]);
-    let change = words.windows(2).position(changes);
-    let verb = change.map_or("SELECT", |at| words[at]);
-    match words[change.unwrap_or(0)..].windows(2).find(|pair| names_table(pair)) {
+    let is_write = |pair: &[&str]| matches!(pair, ["INSERT", "INTO"] | ["DELETE", "FROM"] | ["UPDATE", _]);
+    let write_position = words.windows(2).position(is_write);
+    let verb = write_position.map_or("SELECT", |at| words[at]);
+    match words[write_position.unwrap_or(0)..].windows(2).find(|pair| is_table_reference(pair)) {
         Some(pair) => format!("{verb} {}", pair[1]),
         None => words[..words.len().min(2)].join(" "),
     }
 }
 
-fn names_table(pair: &[&str]) -> bool {
+fn is_table_reference(pair: &[&str]) -> bool {
     let is_name = pair[1].chars().all(|c| c.is_ascii_lowercase() || c == '_');
     ["FROM", "INTO", "UPDATE", "JOIN"].contains(&pair[0]) && is_name
 }
 
 #[tokio::test]
-async fn requests_cost_these_statements_and_commits() {
+async fn each_request_executes_the_listed_statements() {
     let platform = RecordedPlatform::start().await;
-    let user = platform.app.as_user(A);
+    let user = platform.app.as_user(TENANT_A);
     user.ingest("x-9001.md", &files::note("X-9001"), &[]).await;
-    let conversation = user.conversation().await;
-    let chat = platform.listed(async |_| drop(user.chat(&conversation, QUESTION).await)).await;
+    let conversation = user.create_conversation().await;
+    let chat = platform.list_transactions(async |_| drop(user.chat(&conversation, QUESTION).await)).await;
     insta::assert_snapshot!("chat", chat);
     let search = platform
-        .listed(async |_| {
-            let found = user.post("/v1/search", &json!({ "query": QUESTION })).await.expect(200);
+        .list_transactions(async |_| {
+            let found = user.post("/v1/search", &json!({ "query": QUESTION })).await.expect_json(200);
             assert!(!found["results"].as_array().expect("results").is_empty());
         })
         .await;
     insta::assert_snapshot!("search", search);
-    let list = platform.listed(async |_| drop(user.get("/v1/documents").await.expect(200))).await;
+    let list = platform.list_transactions(async |_| drop(user.get("/v1/documents").await.expect_json(200))).await;
     insta::assert_snapshot!("list", list);
     let upload = platform
-        .listed(async |round| {
+        .list_transactions(async |round| {
             let text = format!("note {round}");
-            drop(user.upload(&format!("{round}.md"), text.as_bytes(), &[]).await.expect(202));
+            drop(user.upload(&format!("{round}.md"), text.as_bytes(), &[]).await.expect_json(202));
         })
         .await;
     insta::assert_snapshot!("upload", upload);

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::proc::Interrupt;
-use crate::run_as::RunAs;
+use crate::run_as::RunAsUser;
 use crate::{files, project};
 
 /// Parent directory of clusters when xtask runs as root and the database's user cannot access the data directory.
-const CLUSTERS: &str = "/var/lib/plant-agent-platform";
+const EXTERNAL_CLUSTERS_DIR: &str = "/var/lib/plant-agent-platform";
 
 /// An existing data directory.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct DataDir {
 }
 
 /// Exclusive lock on a data directory; dropping it releases the lock.
-pub struct Claim {
+pub struct DataDirLock {
     _lock: File,
 }
 
@@ -57,10 +57,10 @@ impl DataDir {
     ///
     /// # Errors
     /// If another `up` holds the lock, or on an interrupt.
-    pub fn claim_for_up(&self, interrupt: &Interrupt) -> Result<Claim> {
+    pub fn lock_for_up(&self, interrupt: &Interrupt) -> Result<DataDirLock> {
         loop {
-            if let Some(claim) = self.try_claim("up")? {
-                return Ok(claim);
+            if let Some(lock) = self.try_lock("up")? {
+                return Ok(lock);
             }
             let holder = fs::read_to_string(self.lock_path()).unwrap_or_default();
             if let Some(pid) = holder.strip_prefix("up ") {
@@ -70,7 +70,7 @@ impl DataDir {
                     self.path.display()
                 );
             }
-            interrupt.pause(Duration::from_millis(100))?;
+            interrupt.sleep(Duration::from_millis(100))?;
         }
     }
 
@@ -79,7 +79,7 @@ impl DataDir {
     ///
     /// # Errors
     /// If the lock file cannot be used.
-    pub fn try_claim(&self, holder: &str) -> Result<Option<Claim>> {
+    pub fn try_lock(&self, holder: &str) -> Result<Option<DataDirLock>> {
         let path = self.lock_path();
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
         let mut lock = lock.with_context(|| format!("cannot open {}", path.display()))?;
@@ -88,7 +88,7 @@ impl DataDir {
         }
         lock.set_len(0)?;
         write!(lock, "{holder} {}", std::process::id())?;
-        Ok(Some(Claim { _lock: lock }))
+        Ok(Some(DataDirLock { _lock: lock }))
     }
 
     /// Directory of the database cluster: `pg` in the data directory. If `user` cannot access that, `pg` is a symbolic
@@ -96,22 +96,23 @@ impl DataDir {
     ///
     /// # Errors
     /// If the link or its directory cannot be created.
-    pub fn pgdata(&self, user: Option<&RunAs>) -> Result<PathBuf> {
-        let own = self.path.join("pg");
-        if let Ok(target) = fs::read_link(&own) {
+    pub fn pgdata(&self, user: Option<&RunAsUser>) -> Result<PathBuf> {
+        let default_path = self.path.join("pg");
+        if let Ok(target) = fs::read_link(&default_path) {
             return Ok(target);
         }
-        if own.exists() || user.is_none_or(|user| user.can_access(&self.path)) {
-            return Ok(own);
+        if default_path.exists() || user.is_none_or(|user| user.can_access(&self.path)) {
+            return Ok(default_path);
         }
-        let target = self.outside(Path::new(CLUSTERS))?.join("pg");
-        symlink(&target, &own).with_context(|| format!("cannot create the link {}", own.display()))?;
+        let target = self.create_external_dir(Path::new(EXTERNAL_CLUSTERS_DIR))?.join("pg");
+        symlink(&target, &default_path)
+            .with_context(|| format!("cannot create the link {}", default_path.display()))?;
         Ok(target)
     }
 
     /// Creates a directory below `clusters`, named after this data directory. A cluster that an earlier data directory
     /// of the same path left there is not reused.
-    fn outside(&self, clusters: &Path) -> Result<PathBuf> {
+    fn create_external_dir(&self, clusters: &Path) -> Result<PathBuf> {
         files::create_dir(clusters, 0o755)?;
         let digest = hex::encode(Sha256::digest(self.path.as_os_str().as_encoded_bytes()));
         let key = digest.get(..12).unwrap_or(&digest);
@@ -136,37 +137,38 @@ mod tests {
     use super::*;
 
     fn data_dir(name: &str) -> (tempfile::TempDir, DataDir) {
-        let top = tempfile::tempdir().unwrap();
-        let dir = DataDir::open(Some(&top.path().join(name))).unwrap();
-        (top, dir)
+        let temp_dir = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(Some(&temp_dir.path().join(name))).unwrap();
+        (temp_dir, dir)
     }
 
     #[test]
     fn a_second_up_is_refused_in_one_sentence() {
         let (_top, dir) = data_dir("with a space");
-        let _first = dir.claim_for_up(&Interrupt::default()).unwrap();
-        let error = dir.claim_for_up(&Interrupt::default()).err().unwrap().to_string();
+        let _first = dir.lock_for_up(&Interrupt::default()).unwrap();
+        let error = dir.lock_for_up(&Interrupt::default()).err().unwrap().to_string();
         assert!(error.contains("--data-dir") && error.contains(&std::process::id().to_string()), "{error}");
         assert!(!error.contains('\n'));
     }
 
     #[test]
-    fn a_claim_ends_with_its_holder() {
+    fn a_lock_is_released_when_its_holder_is_dropped() {
         let (_top, dir) = data_dir("data");
-        let first = dir.try_claim("token").unwrap();
+        let first = dir.try_lock("token").unwrap();
         assert!(first.is_some());
-        assert!(dir.try_claim("seed").unwrap().is_none());
+        assert!(dir.try_lock("seed").unwrap().is_none());
         drop(first);
-        assert!(dir.try_claim("seed").unwrap().is_some());
+        assert!(dir.try_lock("seed").unwrap().is_some());
     }
 
     #[test]
     fn clusters_outside_the_data_directory_never_share_a_directory() {
-        let (top, dir) = data_dir("data");
-        let clusters = top.path().join("clusters");
-        let (one, two) = (dir.outside(&clusters).unwrap(), dir.outside(&clusters).unwrap());
-        assert_ne!(one, two);
-        assert!(fs::read_to_string(one.join("README")).unwrap().contains("data"));
+        let (temp_dir, dir) = data_dir("data");
+        let clusters = temp_dir.path().join("clusters");
+        let (first, second) =
+            (dir.create_external_dir(&clusters).unwrap(), dir.create_external_dir(&clusters).unwrap());
+        assert_ne!(first, second);
+        assert!(fs::read_to_string(first.join("README")).unwrap().contains("data"));
     }
 
     #[test]

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::data_dir::{Claim, DataDir};
-use crate::pg::{Cluster, ClusterPaths, Postmaster, Programs, Purpose};
+use crate::data_dir::{DataDir, DataDirLock};
+use crate::pg::{Cluster, ClusterPaths, ClusterPurpose, PostgresPrograms, Postmaster};
 use crate::proc::Interrupt;
 use crate::progress::print_status;
 use crate::project;
 use crate::state::State;
 
 /// Name of the database on the embedded server.
-const NAME: &str = "platform";
+const DATABASE_NAME: &str = "platform";
 
 /// The connection URLs of the database's roles.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Urls {
+pub struct DatabaseUrls {
     /// URL for `platform_app`, the application's role.
     pub app: String,
     /// URL for `platform_worker`, the role that claims jobs.
@@ -29,16 +29,16 @@ pub struct Urls {
     pub migration: Option<String>,
 }
 
-impl Urls {
+impl DatabaseUrls {
     /// URLs of the user's own database; `None` if `DATABASE_URL` is not set.
     ///
     /// # Errors
     /// If `DATABASE_URL` is set, but the URL for another role is not.
-    pub fn given() -> Result<Option<Self>> {
-        Self::choose(project::secret)
+    pub fn from_env() -> Result<Option<Self>> {
+        Self::from_variables(project::secret)
     }
 
-    fn choose(secret: impl Fn(&str) -> Result<Option<String>>) -> Result<Option<Self>> {
+    fn from_variables(secret: impl Fn(&str) -> Result<Option<String>>) -> Result<Option<Self>> {
         let Some(app) = secret("DATABASE_URL")? else {
             return Ok(None);
         };
@@ -55,7 +55,7 @@ impl Urls {
     }
 
     fn embedded(state: &State, port: u16) -> Self {
-        let url = |role: &str, password: &str| format!("postgres://{role}:{password}@127.0.0.1:{port}/{NAME}");
+        let url = |role: &str, password: &str| format!("postgres://{role}:{password}@127.0.0.1:{port}/{DATABASE_NAME}");
         Self {
             app: url("platform_app", &state.app_password),
             worker: url("platform_worker", &state.worker_password),
@@ -93,29 +93,29 @@ impl Urls {
 /// An open database. Dropping it stops the embedded server if this process started it.
 pub struct Database {
     /// Connection URLs of the roles.
-    pub urls: Urls,
+    pub urls: DatabaseUrls,
     /// Whether this process should migrate the database, because no running `up` has done so.
     pub should_migrate: bool,
     // The fields drop in this order: wait for other commands, stop the server, release the lock on the data directory.
-    borrowers: Option<BorrowerWait>,
+    wait_on_drop: Option<SharedLockWait>,
     cluster: Option<Cluster>,
-    _claim: Option<Claim>,
+    _data_dir_lock: Option<DataDirLock>,
     _shared_lock: Option<File>,
 }
 
 /// When dropped, waits until no other command uses the server, so that this command can stop it.
-struct BorrowerWait(DataDir);
+struct SharedLockWait(DataDir);
 
-impl Drop for BorrowerWait {
+impl Drop for SharedLockWait {
     fn drop(&mut self) {
-        let _all_gone = borrowers_lock(&self.0).and_then(|file| Ok(file.lock()?));
+        let _result = open_shared_lock_file(&self.0).and_then(|file| Ok(file.lock()?));
     }
 }
 
 impl Database {
     /// Uses the user's own database.
-    pub fn given(urls: Urls) -> Self {
-        Self { urls, should_migrate: true, borrowers: None, cluster: None, _claim: None, _shared_lock: None }
+    pub fn external(urls: DatabaseUrls) -> Self {
+        Self { urls, should_migrate: true, wait_on_drop: None, cluster: None, _data_dir_lock: None, _shared_lock: None }
     }
 
     /// Starts the embedded server in a data directory that the caller has locked.
@@ -123,21 +123,21 @@ impl Database {
     /// # Errors
     /// If it cannot be provisioned or started.
     pub fn start(data: &DataDir, state: &mut State, interrupt: &Interrupt) -> Result<Self> {
-        let programs = Programs::provision(interrupt)?;
+        let programs = PostgresPrograms::provision(interrupt)?;
         let pgdata = data.pgdata(programs.run_as())?;
         let log = data.join("logs").join("postgres.log");
         let paths = ClusterPaths { pgdata: &pgdata, log: &log, password: &state.superuser_password };
-        let cluster = Cluster::start(&programs, paths, Purpose::Persistent, state.database_port, interrupt)?;
-        cluster.ensure_database(NAME)?;
+        let cluster = Cluster::start(&programs, paths, ClusterPurpose::Persistent, state.database_port, interrupt)?;
+        cluster.ensure_database(DATABASE_NAME)?;
         state.database_port = Some(cluster.port());
         state.save(data.path())?;
-        let urls = Urls::embedded(state, cluster.port());
+        let urls = DatabaseUrls::embedded(state, cluster.port());
         Ok(Self {
             urls,
             should_migrate: true,
-            borrowers: None,
+            wait_on_drop: None,
             cluster: Some(cluster),
-            _claim: None,
+            _data_dir_lock: None,
             _shared_lock: None,
         })
     }
@@ -148,22 +148,22 @@ impl Database {
     /// # Errors
     /// If it cannot be provisioned or started.
     pub fn attach(data: &DataDir, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
-        let mut logged = false;
+        let mut notified = false;
         loop {
             if let Some(database) = Self::attach_running(data)? {
                 return Ok(database);
             }
-            if let Some(claim) = data.try_claim(command_name)? {
+            if let Some(lock) = data.try_lock(command_name)? {
                 let mut database = Self::start(data, &mut State::load_or_create(data.path())?, interrupt)?;
-                database.borrowers = Some(BorrowerWait(data.clone()));
-                database._claim = Some(claim);
+                database.wait_on_drop = Some(SharedLockWait(data.clone()));
+                database._data_dir_lock = Some(lock);
                 return Ok(database);
             }
-            if !logged {
+            if !notified {
                 print_status("waiting for the platform in this data directory to start …");
-                logged = true;
+                notified = true;
             }
-            interrupt.pause(Duration::from_millis(100))?;
+            interrupt.sleep(Duration::from_millis(100))?;
         }
     }
 
@@ -172,23 +172,23 @@ impl Database {
     /// # Errors
     /// If the data directory cannot be read.
     pub fn attach_running(data: &DataDir) -> Result<Option<Self>> {
-        let running = || {
+        let running_port = || {
             let pgdata = fs::canonicalize(data.join("pg")).ok()?;
             Postmaster::find(&pgdata).filter(|server| server.ready && data.join("platform.env").is_file())?.port
         };
-        if running().is_none() {
+        if running_port().is_none() {
             return Ok(None);
         }
-        let shared_lock = borrowers_lock(data)?;
+        let shared_lock = open_shared_lock_file(data)?;
         shared_lock.lock_shared()?;
-        let Some(port) = running() else { return Ok(None) };
-        let urls = Urls::embedded(&State::load_or_create(data.path())?, port);
+        let Some(port) = running_port() else { return Ok(None) };
+        let urls = DatabaseUrls::embedded(&State::load_or_create(data.path())?, port);
         Ok(Some(Self {
             urls,
             should_migrate: false,
-            borrowers: None,
+            wait_on_drop: None,
             cluster: None,
-            _claim: None,
+            _data_dir_lock: None,
             _shared_lock: Some(shared_lock),
         }))
     }
@@ -200,7 +200,7 @@ impl Database {
 }
 
 /// The file on which every command that uses a running server holds a shared lock.
-fn borrowers_lock(data: &DataDir) -> Result<File> {
+fn open_shared_lock_file(data: &DataDir) -> Result<File> {
     let path = data.join("visitors.lock");
     File::options()
         .create(true)
@@ -214,40 +214,47 @@ fn borrowers_lock(data: &DataDir) -> Result<File> {
 mod tests {
     use super::*;
 
-    fn with<'a>(known: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Result<Option<String>> + 'a {
-        |name| Ok(known.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    fn lookup<'a>(variables: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Result<Option<String>> + 'a {
+        |name| Ok(variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
     fn without_database_url_the_embedded_database_is_used() {
-        assert_eq!(Urls::choose(with(&[("DATABASE_WORKER_URL", "w")])).unwrap(), None);
+        assert_eq!(DatabaseUrls::from_variables(lookup(&[("DATABASE_WORKER_URL", "w")])).unwrap(), None);
     }
 
     #[test]
     fn the_missing_url_of_another_role_is_named() {
-        let error = Urls::choose(with(&[("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w")])).unwrap_err().to_string();
+        let error = DatabaseUrls::from_variables(lookup(&[("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w")]))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("DATABASE_AUDIT_URL") && error.contains("platform_auditor"), "{error}");
     }
 
     #[test]
-    fn a_given_database_without_its_owner_cannot_be_migrated() {
-        let known = [("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w"), ("DATABASE_AUDIT_URL", "l")];
-        let error = Urls::choose(with(&known)).unwrap().unwrap().require_migration().unwrap_err().to_string();
+    fn an_external_database_without_an_owner_url_cannot_be_migrated() {
+        let variables = [("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w"), ("DATABASE_AUDIT_URL", "l")];
+        let error = DatabaseUrls::from_variables(lookup(&variables))
+            .unwrap()
+            .unwrap()
+            .require_migration()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("DATABASE_MIGRATION_URL"), "{error}");
     }
 
     #[test]
-    fn a_given_database_keeps_all_its_urls() {
-        let known = [("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w"), ("DATABASE_AUDIT_URL", "l")];
-        let urls = Urls::choose(with(&known)).unwrap().unwrap();
-        assert_eq!(urls.settings(), known);
+    fn an_external_database_keeps_all_its_urls() {
+        let variables = [("DATABASE_URL", "a"), ("DATABASE_WORKER_URL", "w"), ("DATABASE_AUDIT_URL", "l")];
+        let urls = DatabaseUrls::from_variables(lookup(&variables)).unwrap().unwrap();
+        assert_eq!(urls.settings(), variables);
     }
 
     #[test]
-    fn each_role_of_the_embedded_database_has_its_own_login() {
+    fn each_role_of_the_embedded_database_has_its_own_password() {
         let dir = tempfile::tempdir().unwrap();
         let state = State::load_or_create(dir.path()).unwrap();
-        let urls = Urls::embedded(&state, 5432);
+        let urls = DatabaseUrls::embedded(&state, 5432);
         assert_eq!(urls.app, format!("postgres://platform_app:{}@127.0.0.1:5432/platform", state.app_password));
         assert!(urls.migration.unwrap().contains("postgres:"));
         assert_ne!(urls.worker, urls.audit);

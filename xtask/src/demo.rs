@@ -4,12 +4,13 @@
 use anyhow::{Result, bail};
 
 use crate::proc::{self, Interrupt};
-use crate::progress::{Steps, print_status};
+use crate::progress::{StepProgress, print_status};
 use crate::seed;
 use crate::server::Server;
-use crate::token::{self, Bearer, Role};
+use crate::token::{self, Role, TokenRequest};
 
-const BEARER: Bearer<'static> = Bearer { tenant: "demo-plant", user: "tunde", role: Role::User, ttl: "12h" };
+const DEMO_TOKEN_REQUEST: TokenRequest<'static> =
+    TokenRequest { tenant: "demo-plant", user: "tunde", role: Role::User, ttl: "12h" };
 const QUESTION: &str = "What torque do the casing tie bolts of P-101A get?";
 
 /// Seeds the sample plant, waits for its documents, asks the question, and prints address, token and next command. An
@@ -17,23 +18,23 @@ const QUESTION: &str = "What torque do the casing tie bolts of P-101A get?";
 ///
 /// # Errors
 /// If the server rejects the plant, its documents or the token.
-pub fn present(server: &Server, address: &str, interrupt: &Interrupt) -> Result<()> {
+pub fn run(server: &Server, address: &str, interrupt: &Interrupt) -> Result<()> {
     proc::run_checked(&mut seed::command(server, None)?, interrupt, "seeding the sample plant")?;
-    ingest(server, interrupt)?;
+    wait_for_ingestion(server, interrupt)?;
     println!("\nQuestion: {QUESTION}\n");
     if !proc::run(&mut server.command(&["dev", "ask", "--question", QUESTION]), interrupt)?.success() {
         print_status("the question was not answered; the server's log shows the reason");
     }
-    let token = token::issue(server, BEARER, interrupt)?;
+    let token = token::issue(server, DEMO_TOKEN_REQUEST, interrupt)?;
     println!("{}", next_steps(address, &token));
     Ok(())
 }
 
 /// Waits until the documents are ingested, and shows the progress.
-fn ingest(server: &Server, interrupt: &Interrupt) -> Result<()> {
-    let mut steps = Steps::new(&[("ingested", "ingesting the documents")]);
-    let mut wait = server.command(&["dev", "wait"]);
-    let status = proc::run_lines(&mut wait, interrupt, |line| steps.on_line(line))?;
+fn wait_for_ingestion(server: &Server, interrupt: &Interrupt) -> Result<()> {
+    let mut steps = StepProgress::new(&[("ingested", "ingesting the documents")]);
+    let mut wait_command = server.command(&["dev", "wait"]);
+    let status = proc::run_lines(&mut wait_command, interrupt, |line| steps.on_line(line))?;
     if !status.success() {
         bail!("the documents were not all ingested ({status})");
     }
@@ -41,7 +42,7 @@ fn ingest(server: &Server, interrupt: &Interrupt) -> Result<()> {
 }
 
 fn next_steps(address: &str, token: &str) -> String {
-    let Bearer { tenant, user, ttl, .. } = BEARER;
+    let TokenRequest { tenant, user, ttl, .. } = DEMO_TOKEN_REQUEST;
     format!(
         "\nAddress: {address} (API documentation: {address}/docs)\n\
          Token of the user {user} of tenant {tenant}, valid for {ttl}:\n\n{token}\n\n\
@@ -59,12 +60,16 @@ mod tests {
 
     #[test]
     fn the_demo_uses_a_user_and_a_question_of_the_sample_plant() {
-        let plant = fs::read_to_string(seed::plant().unwrap().join("plant.json")).unwrap();
+        let plant = fs::read_to_string(seed::plant_dir().unwrap().join("plant.json")).unwrap();
         let plant: serde_json::Value = serde_json::from_str(&plant).unwrap();
-        assert_eq!(plant["tenant"]["slug"], BEARER.tenant);
+        assert_eq!(plant["tenant"]["slug"], DEMO_TOKEN_REQUEST.tenant);
         let users = plant["users"].as_array().unwrap();
-        assert!(users.iter().any(|user| user["name"] == BEARER.user && user["role"] == BEARER.role.name()));
-        let questions = fs::read_to_string(seed::plant().unwrap().join("questions.json")).unwrap();
+        assert!(
+            users
+                .iter()
+                .any(|user| user["name"] == DEMO_TOKEN_REQUEST.user && user["role"] == DEMO_TOKEN_REQUEST.role.name())
+        );
+        let questions = fs::read_to_string(seed::plant_dir().unwrap().join("questions.json")).unwrap();
         assert!(questions.contains(QUESTION), "the question has no expected answer");
     }
 

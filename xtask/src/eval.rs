@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use tempfile::TempDir;
 
-use crate::pg::{self, Programs};
+use crate::pg::{self, PostgresPrograms};
 use crate::platform::{self, Platform, PlatformSelector};
 use crate::proc::{self, Interrupt};
-use crate::progress::Steps;
+use crate::progress::StepProgress;
 use crate::seed;
 
 /// Arguments of `eval`.
@@ -81,8 +81,8 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     if let Some(dir) = model {
         command.env("PLATFORM__MODELS__EMBEDDED_DIR", dir);
     }
-    arguments(&mut command, &args)?;
-    let mut steps = Steps::new(&[("ingested", "ingesting the documents"), ("asked", "asking the questions")]);
+    add_arguments(&mut command, &args)?;
+    let mut steps = StepProgress::new(&[("ingested", "ingesting the documents"), ("asked", "asking the questions")]);
     let status = proc::run_lines(&mut command, interrupt, |line| steps.on_line(line))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -92,15 +92,15 @@ fn use_temporary_dir(selector: &mut PlatformSelector, interrupt: &Interrupt) -> 
     if selector.data_dir.is_some() || crate::project::secret("DATABASE_URL")?.is_some() {
         return Ok(None);
     }
-    let dir = pg::temporary_dir(&Programs::provision(interrupt)?)?;
+    let dir = pg::temporary_dir(&PostgresPrograms::provision(interrupt)?)?;
     selector.data_dir = Some(dir.path().to_path_buf());
     Ok(Some(dir))
 }
 
 /// Adds the arguments to the server's `eval` command.
-fn arguments(command: &mut Command, args: &Args) -> Result<()> {
-    let demo = || seed::plant().map(|plant| plant.join("evaluation.json"));
-    command.arg(args.file.clone().map_or_else(demo, Ok).context("there is no sample plant to evaluate")?);
+fn add_arguments(command: &mut Command, args: &Args) -> Result<()> {
+    let sample_set = || seed::plant_dir().map(|plant| plant.join("evaluation.json"));
+    command.arg(args.file.clone().map_or_else(sample_set, Ok).context("there is no sample plant to evaluate")?);
     let flags = [
         ("--answers", args.answers),
         ("--compare", args.compare),
@@ -108,7 +108,7 @@ fn arguments(command: &mut Command, args: &Args) -> Result<()> {
         ("--keep", args.keep),
         ("--fresh", args.fresh),
     ];
-    command.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
+    command.args(flags.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag));
     if let Some(json) = &args.json {
         command.arg("--json").arg(json);
     }
@@ -128,15 +128,15 @@ mod tests {
     fn arguments_are_passed_on_to_the_server() {
         let args = Args::parse_from(["eval", "set.json", "--compare", "--json", "out.json", "--floor", "mrr=0.5"]);
         let mut command = Command::new("server");
-        arguments(&mut command, &args).unwrap();
-        let given: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
-        assert_eq!(given, ["set.json", "--compare", "--json", "out.json", "--floor", "mrr=0.5"]);
+        add_arguments(&mut command, &args).unwrap();
+        let passed_arguments: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
+        assert_eq!(passed_arguments, ["set.json", "--compare", "--json", "out.json", "--floor", "mrr=0.5"]);
     }
 
     #[test]
     fn the_sample_plant_is_evaluated_unless_a_set_is_named() {
         let mut command = Command::new("server");
-        arguments(&mut command, &Args::parse_from(["eval"])).unwrap();
+        add_arguments(&mut command, &Args::parse_from(["eval"])).unwrap();
         let file = command.get_args().next().map(PathBuf::from).unwrap();
         assert!(file.is_file(), "{} does not exist", file.display());
     }

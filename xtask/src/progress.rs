@@ -8,37 +8,37 @@ use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
 /// A long-running operation whose progress is shown.
 pub struct Progress {
-    what: String,
-    started: Instant,
+    title: String,
+    started_at: Instant,
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
     /// Starts showing a transfer of about `bytes` bytes.
-    pub fn bytes(what: &str, bytes: u64) -> Self {
-        let started = Self::plain(&format!("{what} ({})", DecimalBytes(bytes)));
-        started.with_bar(what, bytes, "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {eta}")
+    pub fn bytes(title: &str, bytes: u64) -> Self {
+        let progress = Self::without_bar(&format!("{title} ({})", DecimalBytes(bytes)));
+        progress.with_bar(title, bytes, "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {eta}")
     }
 
     /// Starts showing an operation of `total` steps.
-    pub fn steps(what: &str, total: u64) -> Self {
-        Self::plain(what).with_bar(what, total, "{msg} [{bar:30}] {pos}/{len}")
+    pub fn steps(title: &str, total: u64) -> Self {
+        Self::without_bar(title).with_bar(title, total, "{msg} [{bar:30}] {pos}/{len}")
     }
 
-    fn plain(what: &str) -> Self {
+    fn without_bar(title: &str) -> Self {
         if !std::io::stderr().is_terminal() {
-            eprintln!("{what} …");
+            eprintln!("{title} …");
         }
-        Self { what: what.to_owned(), started: Instant::now(), bar: None }
+        Self { title: title.to_owned(), started_at: Instant::now(), bar: None }
     }
 
-    fn with_bar(mut self, what: &str, total: u64, template: &str) -> Self {
+    fn with_bar(mut self, title: &str, total: u64, template: &str) -> Self {
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(total);
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
-            bar.set_message(what.to_owned());
+            bar.set_message(title.to_owned());
             self.bar = Some(bar);
         }
         self
@@ -52,23 +52,23 @@ impl Progress {
     }
 
     /// Finishes, and prints the duration.
-    pub fn done(self) {
+    pub fn finish(self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        eprintln!("{}: done in {:.1} s", self.what, self.started.elapsed().as_secs_f64());
+        eprintln!("{}: done in {:.1} s", self.title, self.started_at.elapsed().as_secs_f64());
     }
 }
 
 /// Shows the progress that another program prints in lines such as `ingested 7/12`. Its other lines are printed
 /// unchanged.
-pub struct Steps<'a> {
+pub struct StepProgress<'a> {
     /// The first words of progress lines, each with the title to show.
     titles: &'a [(&'a str, &'a str)],
     current: Option<(&'a str, Progress)>,
 }
 
-impl<'a> Steps<'a> {
+impl<'a> StepProgress<'a> {
     /// Recognizes lines that start with one of these words; each comes with the title to show.
     pub fn new(titles: &'a [(&'a str, &'a str)]) -> Self {
         Self { titles, current: None }
@@ -76,11 +76,11 @@ impl<'a> Steps<'a> {
 
     /// Processes a line that the other program printed.
     pub fn on_line(&mut self, line: &str) {
-        let Some((word, title, done, total)) = self.counts(line) else {
+        let Some((word, title, done, total)) = self.parse_counts(line) else {
             return println!("{line}");
         };
         match &self.current {
-            Some((shown, progress)) if *shown == word => progress.set(done),
+            Some((current_word, progress)) if *current_word == word => progress.set(done),
             // Everything was done before: there is no progress to show.
             _ if done == total => {}
             _ => {
@@ -96,7 +96,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Parses a line such as `ingested 7/12`: the word, its title, the number done, and the total.
-    fn counts(&self, line: &str) -> Option<(&'a str, &'a str, u64, u64)> {
+    fn parse_counts(&self, line: &str) -> Option<(&'a str, &'a str, u64, u64)> {
         let (first_word, counts) = line.trim().split_once(' ')?;
         let (word, title) = self.titles.iter().find(|(word, _)| *word == first_word)?;
         let (done, total) = counts.split_once('/')?;
@@ -105,7 +105,7 @@ impl<'a> Steps<'a> {
 
     fn finish(&mut self) {
         if let Some((_, progress)) = self.current.take() {
-            progress.done();
+            progress.finish();
         }
     }
 }
@@ -121,10 +121,10 @@ mod tests {
 
     #[test]
     fn progress_lines_are_distinguished_from_others() {
-        let steps = Steps::new(&[("ingested", "ingesting the documents")]);
-        assert_eq!(steps.counts("ingested 7/12"), Some(("ingested", "ingesting the documents", 7, 12)));
-        assert_eq!(steps.counts("failed: scan.pdf (no_text)"), None);
-        assert_eq!(steps.counts("ingested some/thing"), None);
-        assert_eq!(steps.counts("asked 1/2"), None);
+        let steps = StepProgress::new(&[("ingested", "ingesting the documents")]);
+        assert_eq!(steps.parse_counts("ingested 7/12"), Some(("ingested", "ingesting the documents", 7, 12)));
+        assert_eq!(steps.parse_counts("failed: scan.pdf (no_text)"), None);
+        assert_eq!(steps.parse_counts("ingested some/thing"), None);
+        assert_eq!(steps.parse_counts("asked 1/2"), None);
     }
 }

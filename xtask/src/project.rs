@@ -37,7 +37,7 @@ pub fn target_dir() -> Result<PathBuf> {
 }
 
 /// An environment variable; an empty value counts as unset.
-pub fn setting(name: &str) -> Option<String> {
+pub fn env_var(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -46,10 +46,10 @@ pub fn setting(name: &str) -> Option<String> {
 /// # Errors
 /// If `NAME_FILE` names a file that cannot be read or is empty.
 pub fn secret(name: &str) -> Result<Option<String>> {
-    if let Some(value) = setting(name) {
+    if let Some(value) = env_var(name) {
         return Ok(Some(value));
     }
-    let Some(path) = setting(&format!("{name}_FILE")) else {
+    let Some(path) = env_var(&format!("{name}_FILE")) else {
         return Ok(None);
     };
     let value = fs::read_to_string(&path).with_context(|| format!("{name}_FILE: cannot read {path}"))?;

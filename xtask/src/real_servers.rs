@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::proc::Interrupt;
-use crate::venv::{self, Packages};
+use crate::venv::{self, PackageFormats};
 use crate::{project, test};
 
 /// A model server, and the tests that need it.
@@ -18,17 +18,17 @@ struct RealServer {
     program: &'static str,
     /// Variable that names the program to the tests; users may set it to their own.
     variable: &'static str,
-    packages: Packages,
+    packages: PackageFormats,
     /// Filter for the tests of `tests/it`.
-    topic: &'static str,
+    test_filter: &'static str,
 }
 
 const LITELLM: RealServer = RealServer {
     name: "litellm",
     program: "litellm",
     variable: "PLATFORM_TEST_LITELLM",
-    packages: Packages::Built,
-    topic: "litellm::",
+    packages: PackageFormats::WheelsOnly,
+    test_filter: "litellm::",
 };
 
 const LLAMA_CPP: RealServer = RealServer {
@@ -36,8 +36,8 @@ const LLAMA_CPP: RealServer = RealServer {
     program: "python",
     variable: "PLATFORM_TEST_LLAMA_CPP_PYTHON",
     // There is no wheel of llama.cpp; building it needs a C++ compiler and takes some minutes.
-    packages: Packages::BuiltHere,
-    topic: "llama_cpp::",
+    packages: PackageFormats::SourceAllowed,
+    test_filter: "llama_cpp::",
 };
 
 /// Runs the platform against a LiteLLM proxy.
@@ -58,16 +58,16 @@ pub fn llama_cpp(interrupt: &Interrupt) -> Result<ExitCode> {
 
 impl RealServer {
     fn run(&self, interrupt: &Interrupt) -> Result<ExitCode> {
-        let program = match project::setting(self.variable) {
-            Some(own) => PathBuf::from(own),
+        let program = match project::env_var(self.variable) {
+            Some(path) => PathBuf::from(path),
             None => {
-                let own = format!("{} to the program", self.variable);
-                let home = venv::provision(self.name, &self.requirements()?, self.packages, &own, interrupt)?;
-                home.join("bin").join(self.program)
+                let hint = format!("{} to the program", self.variable);
+                let venv_dir = venv::provision(self.name, &self.requirements()?, self.packages, &hint, interrupt)?;
+                venv_dir.join("bin").join(self.program)
             }
         };
-        let arguments = ["-p", "tests", "--test", "it", self.topic, "--", "--ignored", "--nocapture"];
-        test::run_with(&arguments.map(str::to_owned), &[(self.variable, program)], interrupt)
+        let arguments = ["-p", "tests", "--test", "it", self.test_filter, "--", "--ignored", "--nocapture"];
+        test::run_with_variables(&arguments.map(str::to_owned), &[(self.variable, program)], interrupt)
     }
 
     fn requirements(&self) -> Result<PathBuf> {

@@ -10,13 +10,13 @@ use anyhow::{Context, Result, bail};
 
 /// An unprivileged user with an entry in `/etc/passwd`, which `initdb` requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunAs {
+pub struct RunAsUser {
     name: String,
     uid: u32,
     gid: u32,
 }
 
-impl RunAs {
+impl RunAsUser {
     /// The user that runs the database: `None` for the current user; if that is root, `postgres` or else `nobody`.
     ///
     /// # Errors
@@ -36,12 +36,12 @@ impl RunAs {
     }
 
     fn choose(passwd: &str) -> Option<Self> {
-        ["postgres", "nobody"].iter().find_map(|wanted| passwd.lines().find_map(|line| Self::parse(line, wanted)))
+        ["postgres", "nobody"].iter().find_map(|user_name| passwd.lines().find_map(|line| Self::parse(line, user_name)))
     }
 
-    fn parse(line: &str, wanted: &str) -> Option<Self> {
+    fn parse(line: &str, user_name: &str) -> Option<Self> {
         let mut fields = line.split(':');
-        let name = fields.next().filter(|name| *name == wanted)?;
+        let name = fields.next().filter(|name| *name == user_name)?;
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
         Some(Self { name: name.to_owned(), uid, gid })
@@ -68,14 +68,14 @@ impl RunAs {
     }
 
     fn may_enter(&self, dir: &fs::Metadata) -> bool {
-        let bit = if dir.uid() == self.uid {
+        let permission_bit = if dir.uid() == self.uid {
             0o100
         } else if dir.gid() == self.gid {
             0o010
         } else {
             0o001
         };
-        dir.mode() & bit != 0
+        dir.mode() & permission_bit != 0
     }
 }
 
@@ -88,22 +88,22 @@ mod tests {
 
     #[test]
     fn nobody_is_used_if_there_is_no_postgres() {
-        let user = RunAs::choose(PASSWD).unwrap();
+        let user = RunAsUser::choose(PASSWD).unwrap();
         assert_eq!((user.name.as_str(), user.uid, user.gid), ("nobody", 65534, 65534));
         let both = format!("{PASSWD}postgres:x:101:104:admin:/var/lib/postgresql:/bin/bash\n");
-        assert_eq!(RunAs::choose(&both).unwrap().uid, 101);
-        assert_eq!(RunAs::choose("root:x:0:0:root:/root:/bin/sh\n"), None);
+        assert_eq!(RunAsUser::choose(&both).unwrap().uid, 101);
+        assert_eq!(RunAsUser::choose("root:x:0:0:root:/root:/bin/sh\n"), None);
     }
 
     #[test]
     fn an_inaccessible_parent_directory_is_detected() {
-        let stranger = RunAs { name: "stranger".into(), uid: 4_000_001, gid: 4_000_001 };
-        let top = tempfile::tempdir().unwrap();
-        let inner = top.path().join("inner");
+        let stranger = RunAsUser { name: "stranger".into(), uid: 4_000_001, gid: 4_000_001 };
+        let temp_dir = tempfile::tempdir().unwrap();
+        let inner = temp_dir.path().join("inner");
         fs::create_dir(&inner).unwrap();
-        fs::set_permissions(top.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(temp_dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         assert!(stranger.can_access(&inner));
-        fs::set_permissions(top.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::set_permissions(temp_dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
         assert!(!stranger.can_access(&inner));
     }
 }

@@ -9,15 +9,15 @@ use clap::Parser;
 
 use crate::data_dir::DataDir;
 use crate::database::Database;
-use crate::pg::{self, Programs};
+use crate::pg::{self, PostgresPrograms};
 use crate::platform::{self, ListenSettings, Platform};
 use crate::proc::{self, Interrupt};
 use crate::progress::print_status;
 use crate::project;
-use crate::server::{self, Build, Server};
+use crate::server::{self, BuildProfile, Server};
 use crate::state::State;
-use crate::token::{self, Bearer, Role};
-use crate::venv::{self, Packages};
+use crate::token::{self, Role, TokenRequest};
+use crate::venv::{self, PackageFormats};
 
 /// The tenant whose tokens are used, and another tenant whose data must not appear.
 const TENANTS: [&str; 2] = ["fuzzed", "neighbour"];
@@ -39,15 +39,15 @@ pub struct Args {
 /// If a dependency cannot be provisioned, or the server stops.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let schemathesis = provision(interrupt)?;
-    let dir = pg::temporary_dir(&Programs::provision(interrupt)?)?;
+    let dir = pg::temporary_dir(&PostgresPrograms::provision(interrupt)?)?;
     let data = DataDir::open(Some(dir.path()))?;
     let mut state = State::load_or_create(data.path())?;
     let database = Database::start(&data, &mut state, interrupt)?;
     let port = pg::free_port()?;
-    let listen = ListenSettings::on(port, interrupt)?;
-    let program = server::build(Build::Dev, interrupt)?;
+    let listen = ListenSettings::for_port(port, interrupt)?;
+    let program = server::build(BuildProfile::Dev, interrupt)?;
     let server = platform::server_for(program, &data, &state, &database.urls, Some(&listen))?;
-    let server = server.with("PLATFORM__RATE_LIMIT__ENABLED", "false");
+    let server = server.with_variable("PLATFORM__RATE_LIMIT__ENABLED", "false");
     let platform = Platform { server, database };
     platform.migrate(interrupt)?;
     let mut running = platform.server.start(&data.join("server.log"), &data.join("server.pid"))?;
@@ -56,7 +56,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     for role in [Role::Viewer, Role::User, Role::Admin] {
         print_status(&format!("fuzzing as {} …", role.name()));
         let mut command = fuzz_command(&schemathesis, port, args);
-        command.current_dir(data.path()).env("PLATFORM_TOKEN", token(&platform.server, role, interrupt)?);
+        command.current_dir(data.path()).env("PLATFORM_TOKEN", issue_token(&platform.server, role, interrupt)?);
         if !proc::run(&mut command, interrupt)?.success() {
             failed.push(role.name());
         }
@@ -68,10 +68,10 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn token(server: &Server, role: Role, interrupt: &Interrupt) -> Result<String> {
-    let of = |tenant| Bearer { tenant, user: role.name(), role, ttl: "1h" };
-    token::issue(server, of(TENANTS[1]), interrupt)?;
-    token::issue(server, of(TENANTS[0]), interrupt)
+fn issue_token(server: &Server, role: Role, interrupt: &Interrupt) -> Result<String> {
+    let token_request = |tenant| TokenRequest { tenant, user: role.name(), role, ttl: "1h" };
+    token::issue(server, token_request(TENANTS[1]), interrupt)?;
+    token::issue(server, token_request(TENANTS[0]), interrupt)
 }
 
 fn fuzz_command(schemathesis: &Path, port: u16, args: &Args) -> Command {
@@ -89,12 +89,17 @@ fn config_dir() -> PathBuf {
 
 /// Path of the program, in a virtual environment in the cache whose packages are pinned by hash.
 fn provision(interrupt: &Interrupt) -> Result<PathBuf> {
-    if let Some(own) = project::setting("SCHEMATHESIS") {
-        return Ok(PathBuf::from(own));
+    if let Some(program) = project::env_var("SCHEMATHESIS") {
+        return Ok(PathBuf::from(program));
     }
-    let home =
-        venv::provision("schemathesis", &requirements(), Packages::Built, "SCHEMATHESIS to the program", interrupt)?;
-    Ok(home.join("bin").join("schemathesis"))
+    let venv_dir = venv::provision(
+        "schemathesis",
+        &requirements(),
+        PackageFormats::WheelsOnly,
+        "SCHEMATHESIS to the program",
+        interrupt,
+    )?;
+    Ok(venv_dir.join("bin").join("schemathesis"))
 }
 
 fn requirements() -> PathBuf {

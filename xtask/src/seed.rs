@@ -36,7 +36,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
 /// # Errors
 /// If the sample plant cannot be located, or its path is not valid UTF-8.
 pub fn command(server: &Server, tenant: Option<&str>) -> Result<Command> {
-    let plant = plant()?;
+    let plant = plant_dir()?;
     let mut arguments =
         vec!["dev", "seed", "--plant", plant.to_str().context("the checkout's path is not valid UTF-8")?];
     if let Some(slug) = tenant {
@@ -49,6 +49,6 @@ pub fn command(server: &Server, tenant: Option<&str>) -> Result<Command> {
 ///
 /// # Errors
 /// If xtask is not inside a checkout.
-pub fn plant() -> Result<PathBuf> {
+pub fn plant_dir() -> Result<PathBuf> {
     Ok(project::root()?.join("xtask").join("demo"))
 }

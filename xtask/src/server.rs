@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
-use crate::files::{self, Log};
+use crate::files::{self, LogFile};
 use crate::proc::{self, Interrupt};
 use crate::project;
 
 /// Time to wait for the server to stop; it drains for up to 30 s.
-const STOP_LIMIT: Duration = Duration::from_secs(40);
+const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 /// Timeout of waiting until a started server is ready.
-const READY_LIMIT: Duration = Duration::from_secs(180);
+const READY_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Build profile of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Build {
+pub enum BuildProfile {
     /// The optimized build, as it is deployed.
     Release,
     /// The optimized build with symbols and line numbers, for a profiler.
@@ -33,26 +33,31 @@ pub enum Build {
 ///
 /// # Errors
 /// If the build fails.
-pub fn build(build: Build, interrupt: &Interrupt) -> Result<PathBuf> {
+pub fn build(build: BuildProfile, interrupt: &Interrupt) -> Result<PathBuf> {
     build_program(build, &["--package", "platform-server"], "platform-server", interrupt)
 }
 
-/// Builds the program with this name; `selection` are the arguments with which cargo finds it. Returns its path.
+/// Builds the program with this name; `target_arguments` are the arguments with which cargo finds it. Returns its path.
 ///
 /// # Errors
 /// If the build fails.
-pub fn build_program(build: Build, selection: &[&str], name: &str, interrupt: &Interrupt) -> Result<PathBuf> {
+pub fn build_program(
+    build: BuildProfile,
+    target_arguments: &[&str],
+    name: &str,
+    interrupt: &Interrupt,
+) -> Result<PathBuf> {
     let mut cargo = project::cargo()?;
-    cargo.arg("build").args(selection).args(["--message-format", "json-render-diagnostics"]);
-    if build != Build::Dev {
+    cargo.arg("build").args(target_arguments).args(["--message-format", "json-render-diagnostics"]);
+    if build != BuildProfile::Dev {
         cargo.arg("--release");
     }
-    if build == Build::Profiling {
+    if build == BuildProfile::Profiling {
         cargo.env("CARGO_PROFILE_RELEASE_STRIP", "none").env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
     }
     let mut program = None;
-    let mut find = |line: &str| program = executable(line, name).or_else(|| program.take());
-    let status = proc::run_lines(&mut cargo, interrupt, &mut find)?;
+    let mut find_program = |line: &str| program = executable(line, name).or_else(|| program.take());
+    let status = proc::run_lines(&mut cargo, interrupt, &mut find_program)?;
     if !status.success() {
         bail!("{name} cannot be built ({status})");
     }
@@ -79,12 +84,12 @@ impl Server {
     /// `fixed`.
     pub fn new(program: PathBuf, fixed: &[(&str, &str)], defaults: &[(&str, &str)]) -> Self {
         let is_user_set =
-            |name: &str| project::setting(name).is_some() || project::setting(&format!("{name}_FILE")).is_some();
+            |name: &str| project::env_var(name).is_some() || project::env_var(&format!("{name}_FILE")).is_some();
         Self { program, settings: merge(fixed, defaults, is_user_set) }
     }
 
     /// Adds a variable that overrides the user's environment.
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -105,12 +110,12 @@ impl Server {
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn start(&self, log: &Path, pid_file: &Path) -> Result<Running> {
-        let (log, file) = Log::open(log)?;
+    pub fn start(&self, log: &Path, pid_file: &Path) -> Result<RunningServer> {
+        let (log, file) = LogFile::open(log)?;
         let mut command = self.command(&["all"]);
         command.stdout(file.try_clone()?).stderr(file).process_group(0);
         let child = proc::spawn(&mut command)?;
-        let running = Running { child, log, pid_file: pid_file.to_path_buf() };
+        let running = RunningServer { child, log, pid_file: pid_file.to_path_buf() };
         files::write_private(pid_file, &running.child.id().to_string())?;
         Ok(running)
     }
@@ -119,28 +124,32 @@ impl Server {
     ///
     /// # Errors
     /// If it stops, or is not ready in time.
-    pub fn wait_until_ready(&self, running: &mut Running, interrupt: &Interrupt) -> Result<()> {
+    pub fn wait_until_ready(&self, running: &mut RunningServer, interrupt: &Interrupt) -> Result<()> {
         let started = Instant::now();
-        while started.elapsed() < READY_LIMIT {
+        while started.elapsed() < READY_TIMEOUT {
             running.check()?;
             let mut probe = self.command(&["healthcheck"]);
             if probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
                 return running.check();
             }
-            interrupt.pause(Duration::from_millis(100))?;
+            interrupt.sleep(Duration::from_millis(100))?;
         }
-        bail!("the server is not ready after {} s; its log is {}", READY_LIMIT.as_secs(), running.log.path().display())
+        bail!(
+            "the server is not ready after {} s; its log is {}",
+            READY_TIMEOUT.as_secs(),
+            running.log.path().display()
+        )
     }
 }
 
 /// A running server; dropping it drains and stops it.
-pub struct Running {
+pub struct RunningServer {
     child: Child,
-    log: Log,
+    log: LogFile,
     pid_file: PathBuf,
 }
 
-impl Running {
+impl RunningServer {
     /// Checks that the server still runs.
     ///
     /// # Errors
@@ -167,7 +176,7 @@ impl Running {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
-            if started.elapsed() > STOP_LIMIT || interrupt.count() > interrupts_before {
+            if started.elapsed() > STOP_TIMEOUT || interrupt.count() > interrupts_before {
                 self.child.kill()?;
                 return Ok(self.child.wait()?);
             }
@@ -176,10 +185,10 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningServer {
     fn drop(&mut self) {
-        let _stopped = proc::stop(&mut self.child, Signal::TERM, STOP_LIMIT);
-        let _gone = fs::remove_file(&self.pid_file);
+        let _result = proc::stop(&mut self.child, Signal::TERM, STOP_TIMEOUT);
+        let _result = fs::remove_file(&self.pid_file);
     }
 }
 
@@ -192,10 +201,10 @@ pub fn stop_leftover(pid_file: &Path) -> Result<()> {
         return Ok(());
     };
     let is_server = proc::command_line(pid).is_some_and(|line| line.contains("platform-server"));
-    if is_server && !proc::stop_non_child(pid, Signal::TERM, STOP_LIMIT) {
+    if is_server && !proc::stop_non_child(pid, Signal::TERM, STOP_TIMEOUT) {
         bail!("the server of an earlier run (process {pid}) does not stop: stop it, then try again");
     }
-    let _gone = fs::remove_file(pid_file);
+    let _result = fs::remove_file(pid_file);
     Ok(())
 }
 

@@ -25,8 +25,8 @@ pub struct Args {
 /// If the platform cannot be reached.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let platform = Platform::attach(&args.selector, "server", interrupt)?;
-    let words: Vec<_> = args.command.iter().map(String::as_str).collect();
-    let status = proc::run(&mut platform.server.command(&words), interrupt)?;
+    let arguments: Vec<_> = args.command.iter().map(String::as_str).collect();
+    let status = proc::run(&mut platform.server.command(&arguments), interrupt)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 
-const FILE: &str = "state.json";
+const FILE_NAME: &str = "state.json";
 
 /// The contents of `state.json` (mode 0600).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl State {
     /// # Errors
     /// If the file cannot be read, parsed or written.
     pub fn load_or_create(data_dir: &Path) -> Result<Self> {
-        let path = data_dir.join(FILE);
+        let path = data_dir.join(FILE_NAME);
         match fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text).with_context(|| {
                 format!("{} is damaged: restore it, or start over in an empty --data-dir", path.display())
@@ -57,7 +57,7 @@ impl State {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, data_dir: &Path) -> Result<()> {
-        files::write_private(&data_dir.join(FILE), &serde_json::to_string_pretty(self)?)
+        files::write_private(&data_dir.join(FILE_NAME), &serde_json::to_string_pretty(self)?)
     }
 
     fn new() -> Result<Self> {
@@ -93,9 +93,9 @@ mod tests {
     #[test]
     fn a_damaged_file_is_an_error_that_names_it_and_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(FILE), "{").unwrap();
+        fs::write(dir.path().join(FILE_NAME), "{").unwrap();
         let error = format!("{:#}", State::load_or_create(dir.path()).unwrap_err());
         assert!(error.contains("state.json is damaged"), "{error}");
-        assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), "{");
+        assert_eq!(fs::read_to_string(dir.path().join(FILE_NAME)).unwrap(), "{");
     }
 }

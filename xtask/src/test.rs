@@ -6,16 +6,16 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Parser;
 
-use crate::pg::{Programs, Purpose, TemporaryCluster};
+use crate::pg::{ClusterPurpose, PostgresPrograms, TemporaryCluster};
 use crate::proc::{self, Interrupt};
 use crate::{model, oidc, openai_sdk, project, redis};
 
 /// Variable with a superuser's URL of the test database server. If the user sets it, no temporary server is started.
-const DATABASE: &str = "PLATFORM_TEST_DATABASE_URL";
+const DATABASE_URL_VARIABLE: &str = "PLATFORM_TEST_DATABASE_URL";
 /// Variable with the directory of the embedded model.
-const MODEL: &str = "PLATFORM_TEST_MODEL_DIR";
+const MODEL_DIR_VARIABLE: &str = "PLATFORM_TEST_MODEL_DIR";
 /// Variable with the path of `redis-server`; tests start, stop and pause their own servers.
-const REDIS: &str = "PLATFORM_TEST_REDIS_SERVER";
+const REDIS_PROGRAM_VARIABLE: &str = "PLATFORM_TEST_REDIS_SERVER";
 
 /// Arguments of `test`.
 #[derive(Parser)]
@@ -30,22 +30,26 @@ pub struct Args {
 /// # Errors
 /// If the database or the model cannot be provisioned.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    run_with(&args.cargo_test, &[], interrupt)
+    run_with_variables(&args.cargo_test, &[], interrupt)
 }
 
 /// Runs tests with additional variables, and returns cargo's exit code.
 ///
 /// # Errors
 /// If the database or the model cannot be provisioned.
-pub fn run_with(cargo_test: &[String], variables: &[(&str, PathBuf)], interrupt: &Interrupt) -> Result<ExitCode> {
+pub fn run_with_variables(
+    cargo_test: &[String],
+    variables: &[(&str, PathBuf)],
+    interrupt: &Interrupt,
+) -> Result<ExitCode> {
     let mut cargo = project::cargo()?;
     cargo.args(cargo_arguments(cargo_test)).envs(variables.iter().map(|(name, value)| (name, value)));
-    let _database = provide(&mut cargo, Purpose::Temporary, interrupt)?;
-    if project::setting(REDIS).is_none() {
-        cargo.env(REDIS, redis::provision(interrupt)?);
+    let _database = provide_test_environment(&mut cargo, ClusterPurpose::Temporary, interrupt)?;
+    if project::env_var(REDIS_PROGRAM_VARIABLE).is_none() {
+        cargo.env(REDIS_PROGRAM_VARIABLE, redis::provision(interrupt)?);
     }
-    oidc::provide(&mut cargo, interrupt)?;
-    openai_sdk::provide(&mut cargo, interrupt)?;
+    oidc::set_variables(&mut cargo, interrupt)?;
+    openai_sdk::set_variables(&mut cargo, interrupt)?;
     // The database stops silently, so that cargo's summary stays the last output.
     let status = proc::run(&mut cargo, interrupt)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
@@ -56,26 +60,30 @@ pub fn run_with(cargo_test: &[String], variables: &[(&str, PathBuf)], interrupt:
 ///
 /// # Errors
 /// If the database or the model cannot be provisioned.
-pub fn provide(command: &mut Command, purpose: Purpose, interrupt: &Interrupt) -> Result<Option<TemporaryCluster>> {
-    if project::setting(MODEL).is_none() {
-        command.env(MODEL, model::provision(interrupt)?);
+pub fn provide_test_environment(
+    command: &mut Command,
+    purpose: ClusterPurpose,
+    interrupt: &Interrupt,
+) -> Result<Option<TemporaryCluster>> {
+    if project::env_var(MODEL_DIR_VARIABLE).is_none() {
+        command.env(MODEL_DIR_VARIABLE, model::provision(interrupt)?);
     }
-    if project::setting(DATABASE).is_some() {
+    if project::env_var(DATABASE_URL_VARIABLE).is_some() {
         return Ok(None);
     }
-    let database = TemporaryCluster::start(&Programs::provision(interrupt)?, purpose, interrupt)?;
-    command.env(DATABASE, database.url());
+    let database = TemporaryCluster::start(&PostgresPrograms::provision(interrupt)?, purpose, interrupt)?;
+    command.env(DATABASE_URL_VARIABLE, database.url());
     Ok(Some(database))
 }
 
 /// Arguments of cargo: the whole workspace, unless `extra` selects packages.
 fn cargo_arguments(extra: &[String]) -> Vec<&str> {
-    let chosen = extra
+    let has_package = extra
         .iter()
         .take_while(|word| *word != "--")
         .any(|word| word == "-p" || word == "--package" || word.starts_with("--package=") || word.starts_with("-p="));
     let mut arguments = vec!["test", "--all-features"];
-    if !chosen {
+    if !has_package {
         arguments.push("--workspace");
     }
     arguments.extend(extra.iter().map(String::as_str));
@@ -93,9 +101,9 @@ mod tests {
     #[test]
     fn everything_is_tested_unless_packages_are_chosen() {
         assert_eq!(cargo_arguments(&[]).join(" "), "test --all-features --workspace");
-        let chosen = words("-p data isolation");
-        assert_eq!(cargo_arguments(&chosen).join(" "), "test --all-features -p data isolation");
-        let harness = words("-- -p");
-        assert_eq!(cargo_arguments(&harness).join(" "), "test --all-features --workspace -- -p");
+        let package_arguments = words("-p data isolation");
+        assert_eq!(cargo_arguments(&package_arguments).join(" "), "test --all-features -p data isolation");
+        let harness_arguments = words("-- -p");
+        assert_eq!(cargo_arguments(&harness_arguments).join(" "), "test --all-features --workspace -- -p");
     }
 }

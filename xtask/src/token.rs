@@ -52,7 +52,7 @@ impl Role {
 
 /// The user for whom a token is issued, and the token's lifetime.
 #[derive(Clone, Copy, Debug)]
-pub struct Bearer<'a> {
+pub struct TokenRequest<'a> {
     /// Slug of the tenant.
     pub tenant: &'a str,
     /// The user's name.
@@ -69,8 +69,8 @@ pub struct Bearer<'a> {
 /// If the database cannot be reached, or the server rejects an argument.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let platform = Platform::attach(&args.selector, "token", interrupt)?;
-    let bearer = Bearer { tenant: &args.tenant, user: &args.user, role: args.role, ttl: &args.ttl };
-    println!("{}", issue(&platform.server, bearer, interrupt)?);
+    let request = TokenRequest { tenant: &args.tenant, user: &args.user, role: args.role, ttl: &args.ttl };
+    println!("{}", issue(&platform.server, request, interrupt)?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -78,18 +78,18 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
 ///
 /// # Errors
 /// If the server rejects an argument, or fails.
-pub fn issue(server: &Server, bearer: Bearer<'_>, interrupt: &Interrupt) -> Result<String> {
+pub fn issue(server: &Server, request: TokenRequest<'_>, interrupt: &Interrupt) -> Result<String> {
     let arguments = [
         "dev",
         "token",
         "--tenant",
-        bearer.tenant,
+        request.tenant,
         "--user",
-        bearer.user,
+        request.user,
         "--role",
-        bearer.role.name(),
+        request.role.name(),
         "--ttl",
-        bearer.ttl,
+        request.ttl,
     ];
     let output = proc::capture(&mut server.command(&arguments), interrupt, "issuing the token")?;
     Ok(output.trim().to_owned())

@@ -8,11 +8,11 @@ use anyhow::{Result, bail};
 use clap::Parser;
 
 use crate::data_dir::DataDir;
-use crate::database::{Database, Urls};
+use crate::database::{Database, DatabaseUrls};
 use crate::platform::{self, ListenSettings, Platform, PlatformSelector};
 use crate::proc::Interrupt;
 use crate::progress::print_status;
-use crate::server::{self, Build, Running};
+use crate::server::{self, BuildProfile, RunningServer};
 use crate::state::State;
 use crate::{demo, pg};
 
@@ -35,24 +35,24 @@ pub struct Args {
 /// If a dependency is missing, in use, or does not start, or if the server stops unexpectedly.
 pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let data = DataDir::open(args.selector.data_dir.as_deref())?;
-    let _claim = data.claim_for_up(interrupt)?;
+    let _lock = data.lock_for_up(interrupt)?;
     server::stop_leftover(&pid_file(&data))?;
     platform::remove_env_file(&data)?;
     let port = choose_port(args.port)?;
-    let given = Urls::given()?;
-    if let Some(urls) = &given {
+    let user_urls = DatabaseUrls::from_env()?;
+    if let Some(urls) = &user_urls {
         urls.require_migration()?;
     }
 
     let mut state = State::load_or_create(data.path())?;
-    state.dev_build = args.selector.build_for_up() == Build::Dev;
+    state.dev_build = args.selector.build_profile_for_up() == BuildProfile::Dev;
     state.save(data.path())?;
-    let database = match given {
-        Some(urls) => Database::given(urls),
+    let database = match user_urls {
+        Some(urls) => Database::external(urls),
         None => Database::start(&data, &mut state, interrupt)?,
     };
-    let listen = ListenSettings::on(port, interrupt)?;
-    let program = server::build(args.selector.build_for_up(), interrupt)?;
+    let listen = ListenSettings::for_port(port, interrupt)?;
+    let program = server::build(args.selector.build_profile_for_up(), interrupt)?;
     state.program = Some(program.clone());
     state.save(data.path())?;
     let server = platform::server_for(program, &data, &state, &database.urls, Some(&listen))?;
@@ -62,19 +62,19 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let address = format!("http://127.0.0.1:{port}");
     platform::write_env_file(&data, &address, &platform.database.urls)?;
     print_status("starting the server …");
-    let mut running = platform.server.start(&log(&data), &pid_file(&data))?;
+    let mut running = platform.server.start(&log_path(&data), &pid_file(&data))?;
     platform.server.wait_until_ready(&mut running, interrupt)?;
     if args.no_demo {
-        empty_platform(&address);
+        print_empty_platform_hint(&address);
     } else {
-        demo::present(&platform.server, &address, interrupt)?;
+        demo::run(&platform.server, &address, interrupt)?;
     }
-    println!("\nServing on {address} until Ctrl-C; the log is {}", log(&data).display());
+    println!("\nServing on {address} until Ctrl-C; the log is {}", log_path(&data).display());
     serve(&mut running, &mut platform.database, interrupt)
 }
 
-fn serve(running: &mut Running, database: &mut Database, interrupt: &Interrupt) -> Result<ExitCode> {
-    while interrupt.pause(Duration::from_millis(200)).is_ok() {
+fn serve(running: &mut RunningServer, database: &mut Database, interrupt: &Interrupt) -> Result<ExitCode> {
+    while interrupt.sleep(Duration::from_millis(200)).is_ok() {
         running.check()?;
         if database.has_stopped() {
             bail!("the embedded database has stopped: see logs/postgres.log in the data directory");
@@ -85,23 +85,23 @@ fn serve(running: &mut Running, database: &mut Database, interrupt: &Interrupt) 
     Ok(ExitCode::SUCCESS)
 }
 
-fn choose_port(wanted: u16) -> Result<u16> {
-    if wanted == 0 {
+fn choose_port(requested: u16) -> Result<u16> {
+    if requested == 0 {
         return pg::free_port();
     }
-    if !pg::is_free(wanted) {
-        bail!("port {wanted} is in use: stop what listens there, or choose another one with --port");
+    if !pg::is_free(requested) {
+        bail!("port {requested} is in use: stop what listens there, or choose another one with --port");
     }
-    Ok(wanted)
+    Ok(requested)
 }
 
-fn empty_platform(address: &str) {
+fn print_empty_platform_hint(address: &str) {
     println!("The platform is empty. Create a tenant and a token for its first user:");
     println!("  cargo xtask token --tenant acme --user eva --role admin");
     println!("API documentation: {address}/docs");
 }
 
-fn log(data: &DataDir) -> PathBuf {
+fn log_path(data: &DataDir) -> PathBuf {
     data.join("logs").join("server.log")
 }
 

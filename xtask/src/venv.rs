@@ -12,11 +12,11 @@ use crate::{cache, wheel};
 
 /// Which package formats pip may install.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Packages {
+pub enum PackageFormats {
     /// Prebuilt wheels only.
-    Built,
+    WheelsOnly,
     /// Built on this machine if there is no prebuilt wheel.
-    BuiltHere,
+    SourceAllowed,
 }
 
 /// The virtual environment with the packages that `requirements` pins, created if it does not exist yet. `variable` is
@@ -27,31 +27,32 @@ pub enum Packages {
 pub fn provision(
     title: &str,
     requirements: &Path,
-    packages: Packages,
+    packages: PackageFormats,
     variable: &str,
     interrupt: &Interrupt,
 ) -> Result<PathBuf> {
     let cache = cache::dir(None)?;
     let name = format!("{title}-{}", wheel::sha256(requirements)?.get(..8).unwrap_or_default());
-    let home = cache.join(&name);
-    let done = home.join("complete");
+    let venv_dir = cache.join(&name);
+    let completion_marker = venv_dir.join("complete");
     let _lock = cache::lock(&cache, &name)?;
-    if done.is_file() {
-        return Ok(home);
+    if completion_marker.is_file() {
+        return Ok(venv_dir);
     }
     print_status(&format!("installing {title} …"));
     let remedy = format!("install Python 3.11 or newer with venv and pip, or set {variable}");
-    let _left = fs::remove_dir_all(&home);
+    let _result = fs::remove_dir_all(&venv_dir);
     let mut venv = Command::new("python3");
-    proc::run_checked(venv.args(["-m", "venv"]).arg(&home), interrupt, "python3 -m venv").context(remedy.clone())?;
-    let mut pip = Command::new(home.join("bin").join("pip"));
+    proc::run_checked(venv.args(["-m", "venv"]).arg(&venv_dir), interrupt, "python3 -m venv")
+        .context(remedy.clone())?;
+    let mut pip = Command::new(venv_dir.join("bin").join("pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
-    if packages == Packages::Built {
+    if packages == PackageFormats::WheelsOnly {
         pip.arg("--only-binary=:all:");
     }
     proc::run_checked(pip.arg("-r").arg(requirements), interrupt, "pip install").context(remedy)?;
-    fs::write(&done, "")?;
-    Ok(home)
+    fs::write(&completion_marker, "")?;
+    Ok(venv_dir)
 }
 
 /// Panics if a requirement is not pinned by hash, or if the file names a package index.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::files::{self, Log};
+use crate::files::{self, LogFile};
 use crate::proc::{self, Interrupt};
 use crate::progress::Progress;
 use crate::{cache, project};
@@ -30,15 +30,15 @@ pub struct Wheel {
     /// SHA-256 of the wheel file, hexadecimal.
     pub sha256: &'static str,
     /// Size of the wheel file in bytes, for the progress bar.
-    pub bytes: u64,
+    pub size_bytes: u64,
     /// Environment variable with the path of a manually downloaded wheel file.
     pub variable: &'static str,
     /// What the user can do instead, for error messages.
     pub alternative: &'static str,
     /// Directories of the wheel to unpack; all others are skipped.
-    pub keep: &'static [&'static str],
+    pub directories: &'static [&'static str],
     /// A file that exists in a completely unpacked wheel.
-    pub probe: &'static str,
+    pub expected_file: &'static str,
 }
 
 impl Wheel {
@@ -49,29 +49,31 @@ impl Wheel {
     /// If it cannot be downloaded or unpacked, or its SHA-256 is not the pinned one.
     pub fn provision(&self, cache: &Path, interrupt: &Interrupt) -> Result<PathBuf> {
         let name = format!("{}-{}-{}", self.package, self.version, self.sha256.get(..8).unwrap_or_default());
-        let home = cache.join(&name);
-        if home.join(self.probe).is_file() {
-            return Ok(home);
+        let install_dir = cache.join(&name);
+        if install_dir.join(self.expected_file).is_file() {
+            return Ok(install_dir);
         }
         let _lock = cache::lock(cache, &name)?;
-        if home.join(self.probe).is_file() {
-            return Ok(home);
+        if install_dir.join(self.expected_file).is_file() {
+            return Ok(install_dir);
         }
         let staging =
             tempfile::Builder::new().prefix(".part-").tempdir_in(cache).context("cannot write to the cache")?;
-        let file = match project::setting(self.variable) {
+        let file = match project::env_var(self.variable) {
             Some(path) if Path::new(&path).is_file() => PathBuf::from(path),
             Some(path) => bail!("{} names no file: {path}", self.variable),
             None => self.download(staging.path(), interrupt)?,
         };
         self.verify(&file)?;
         let unpacked = staging.path().join("unpacked");
-        unpack(&file, &unpacked, self.keep).with_context(|| format!("cannot unpack {}", file.display()))?;
-        if home.exists() {
-            fs::remove_dir_all(&home).with_context(|| format!("cannot replace the damaged {}", home.display()))?;
+        unpack(&file, &unpacked, self.directories).with_context(|| format!("cannot unpack {}", file.display()))?;
+        if install_dir.exists() {
+            fs::remove_dir_all(&install_dir)
+                .with_context(|| format!("cannot replace the damaged {}", install_dir.display()))?;
         }
-        fs::rename(&unpacked, &home).with_context(|| format!("cannot move the wheel to {}", home.display()))?;
-        Ok(home)
+        fs::rename(&unpacked, &install_dir)
+            .with_context(|| format!("cannot move the wheel to {}", install_dir.display()))?;
+        Ok(install_dir)
     }
 
     fn verify(&self, file: &Path) -> Result<()> {
@@ -97,20 +99,20 @@ impl Wheel {
                 self.remedy()
             );
         };
-        let into = staging.join("download");
-        files::create_dir(&into, 0o755)?;
+        let destination = staging.join("download");
+        files::create_dir(&destination, 0o755)?;
         let log = staging.join("pip.log");
-        let (log, output) = Log::open(&log)?;
-        pip.args(self.pip_arguments()).arg("--dest").arg(&into).env("TMPDIR", staging);
+        let (log, output) = LogFile::open(&log)?;
+        pip.args(self.pip_arguments()).arg("--dest").arg(&destination).env("TMPDIR", staging);
         pip.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let progress = Progress::bytes(&format!("downloading the {}", self.title), self.bytes);
+        let progress = Progress::bytes(&format!("downloading the {}", self.title), self.size_bytes);
         let mut child = proc::spawn(&mut pip)?;
         let status = loop {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
             progress.set(wheel_bytes(staging));
-            if let Err(interrupted) = interrupt.pause(Duration::from_millis(50)) {
+            if let Err(interrupted) = interrupt.sleep(Duration::from_millis(50)) {
                 child.kill()?;
                 child.wait()?;
                 return Err(interrupted);
@@ -125,8 +127,8 @@ impl Wheel {
                 self.remedy()
             );
         }
-        progress.done();
-        find_wheel(&into).with_context(|| format!("pip reported success but left no wheel of {}", self.package))
+        progress.finish();
+        find_wheel(&destination).with_context(|| format!("pip reported success but left no wheel of {}", self.package))
     }
 
     fn pip_arguments(&self) -> Vec<String> {
@@ -176,27 +178,27 @@ fn find_wheel(dir: &Path) -> Option<PathBuf> {
 /// Number of bytes of the wheel that are on disk: pip downloads into a subdirectory of `staging`.
 fn wheel_bytes(staging: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(staging) else { return 0 };
-    let of = |entry: fs::DirEntry| match entry.metadata() {
+    let wheel_file_bytes = |entry: fs::DirEntry| match entry.metadata() {
         Ok(meta) if meta.is_dir() => wheel_bytes(&entry.path()),
         Ok(meta) if entry.path().extension().is_some_and(|extension| extension == "whl") => meta.len(),
         _ => 0,
     };
-    entries.filter_map(Result::ok).map(of).max().unwrap_or_default()
+    entries.filter_map(Result::ok).map(wheel_file_bytes).max().unwrap_or_default()
 }
 
-/// Unpacks the directories in `keep`, and makes those files executable that the wheel marks as executable.
-fn unpack(wheel: &Path, into: &Path, keep: &[&str]) -> Result<()> {
+/// Unpacks the directories in `directories`, and makes those files executable that the wheel marks as executable.
+fn unpack(wheel: &Path, destination: &Path, directories: &[&str]) -> Result<()> {
     let mut archive = zip::ZipArchive::new(io::BufReader::new(File::open(wheel)?))?;
-    files::create_dir(into, 0o755)?;
+    files::create_dir(destination, 0o755)?;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
         let Some(name) = entry.enclosed_name() else {
             bail!("the path of archive entry {index} is outside of the archive")
         };
-        if entry.is_dir() || !keep.iter().any(|prefix| name.starts_with(prefix)) {
+        if entry.is_dir() || !directories.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
-        let path = into.join(&name);
+        let path = destination.join(&name);
         if let Some(parent) = path.parent() {
             files::create_dir(parent, 0o755)?;
         }
@@ -219,11 +221,11 @@ mod tests {
         version: "1.2.3",
         platform: "any",
         sha256: "0000000000000000000000000000000000000000000000000000000000000000",
-        bytes: 1,
+        size_bytes: 1,
         variable: "XTASK_TEST_UNSET_WHEEL",
         alternative: "do without",
-        keep: &["sample/bin"],
-        probe: "sample/bin/run",
+        directories: &["sample/bin"],
+        expected_file: "sample/bin/run",
     };
 
     fn write_wheel(dir: &Path) -> PathBuf {
@@ -245,7 +247,7 @@ mod tests {
     fn unpacking_restores_modes_and_keeps_only_what_is_used() {
         let dir = tempfile::tempdir().unwrap();
         let into = dir.path().join("out");
-        unpack(&write_wheel(dir.path()), &into, SAMPLE.keep).unwrap();
+        unpack(&write_wheel(dir.path()), &into, SAMPLE.directories).unwrap();
         let mode = |name: &str| fs::metadata(into.join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("sample/bin/run"), 0o755);
         assert_eq!(mode("sample/bin/data.txt"), 0o644);

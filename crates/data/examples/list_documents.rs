@@ -14,7 +14,7 @@ use data::{Database, PgDirectory, PgStore, PoolSettings};
 use domain::document::DocumentFilter;
 use domain::ids::RequestId;
 use domain::page::PageRequest;
-use domain::ports::{Directory, Store};
+use domain::ports::{Store, TenantDirectory};
 use domain::role::Classification;
 use domain::scope::{Actor, TenantScope};
 

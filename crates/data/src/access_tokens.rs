@@ -1,6 +1,6 @@
 //! Personal access tokens of the current tenant: credentials that let a program act as a user, limited to scopes.
 
-use crate::rows::{KeysetStart, count};
+use crate::rows::{KeysetParams, to_u64};
 use crate::statement::{Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -98,20 +98,23 @@ impl AccessTokenRepo for PgTenantTx {
     }
 
     async fn list(&mut self, user: Option<UserId>, page: &PageRequest) -> Result<Page<AccessToken>, StoreError> {
-        let start = KeysetStart::of(page);
+        let keyset = KeysetParams::new(page);
         let rows = LIST
             .query()
             .bind(user.map(|user| user.as_uuid()))
-            .bind(start.at)
-            .bind(start.id)
-            .bind(start.fetch)
+            .bind(keyset.created_at)
+            .bind(keyset.id)
+            .bind(keyset.limit)
             .fetch_all(self.connection())
             .await?;
-        Ok(Page::from_rows(rows, page, |row: &AccessToken| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        Ok(Page::from_rows(rows, page, |row: &AccessToken| PageKey {
+            created_at: row.created_at,
+            id: row.id.as_uuid(),
+        }))
     }
 
     async fn count_usable(&mut self, user: UserId, now: Timestamp) -> Result<u64, StoreError> {
-        COUNT_USABLE.query().bind(user.as_uuid()).bind(now).scalar(self.connection()).await.map(count)
+        COUNT_USABLE.query().bind(user.as_uuid()).bind(now).scalar(self.connection()).await.map(to_u64)
     }
 
     async fn revoke(&mut self, id: AccessTokenId, now: Timestamp) -> Result<Option<AccessToken>, StoreError> {

@@ -4,31 +4,31 @@
 //! [`signature`] signs checkpoints of the chain, [`verify`] and [`chain_verifier`] check it, [`export`] exports it, and
 //! [`mod@purge`] deletes rows past their retention period.
 
+mod chain_rows;
+mod chain_verifier;
 pub(crate) mod export;
-pub(crate) mod instance;
-pub(crate) mod keep;
-pub(crate) mod retire;
-mod sealed_rows;
+pub(crate) mod liveness_lock;
+pub(crate) mod maintenance;
+pub(crate) mod purge;
 mod signature;
 pub(crate) mod verify;
-mod walk;
 
+pub use chain_verifier::{ChainEntry, ChainReport, ChainVerifier, Finding};
 pub use export::AuditExport;
-pub use instance::Instance;
-pub use keep::{AuditKeeper, Head};
-pub use retire::{RetireError, retire};
+pub use liveness_lock::LivenessLock;
+pub use maintenance::{AuditMaintenance, ChainHead};
+pub use purge::{PurgeError, purge};
 pub use signature::{InvalidKey, SigningKey, TrustedKeys};
 pub use verify::AuditVerifier;
-pub use walk::{ChainEntry, Finding, StreamReport, Walk};
 
-use crate::error::failed;
+use crate::error::store_error;
 use crate::pool::Database;
-use crate::rows::KeysetStart;
-use crate::statement::{Login, Statement, row, statements};
+use crate::rows::KeysetParams;
+use crate::statement::{DbRole, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::audit::sealed::SealedPage;
-use domain::audit::{AuditFilter, AuditRecord, AuditSubject, Outcome, ResultStatus};
+use domain::audit::chain::ChainPage;
+use domain::audit::{AuditFilter, AuditRecord, AuditedOperation, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
 use domain::ids::{AuditId, ConversationId, RequestId, UserId};
 use domain::page::{Page, PageKey, PageRequest};
@@ -90,111 +90,111 @@ statements! {
              ORDER BY created_at DESC, id DESC LIMIT $3"
         ),
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
     GET: AuditRow = Statement::select(
         "audit_logs",
         "reading a row of the audit log",
         concat!("SELECT ", audit_columns!(), " FROM audit_logs WHERE tenant_id = app_tenant() AND id = $1"),
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
 }
 
-/// The columns of a new row that are not taken from the [`AuditSubject`].
-struct Entry<'a> {
+/// The columns of a new row that are not taken from the [`AuditedOperation`].
+struct NewAuditRow<'a> {
     id: AuditId,
     phase: &'static str,
-    event: &'static str,
-    status: ResultStatus,
+    event_type: &'static str,
+    result_status: ResultStatus,
     model: Option<&'a str>,
     tools_used: &'a [String],
     latency_ms: Option<i32>,
-    correlation: Uuid,
-    at: Timestamp,
+    correlation_id: Uuid,
+    created_at: Timestamp,
 }
 
 #[async_trait]
 impl AuditRepo for PgTenantTx {
-    async fn intent(
+    async fn record_intent(
         &mut self,
         id: AuditId,
-        subject: &AuditSubject,
+        operation: &AuditedOperation,
         now: Timestamp,
     ) -> Result<AuditReceipt, StoreError> {
-        let entry = Entry {
+        let row = NewAuditRow {
             id,
             phase: "intent",
-            event: subject.event.as_str(),
-            status: ResultStatus::Pending,
+            event_type: operation.event.as_str(),
+            result_status: ResultStatus::Pending,
             model: None,
             tools_used: &[],
             latency_ms: None,
-            correlation: id.as_uuid(),
-            at: now,
+            correlation_id: id.as_uuid(),
+            created_at: now,
         };
-        append(self, &entry, subject).await?;
+        append(self, &row, operation).await?;
         #[expect(clippy::disallowed_methods, reason = "the row is inserted: only this place may mint the receipt")]
         Ok(AuditReceipt::mint(id, now))
     }
 
-    async fn outcome(
+    async fn record_outcome(
         &mut self,
         id: AuditId,
         receipt: AuditReceipt,
         outcome: &Outcome,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let elapsed = (now - receipt.at()).num_milliseconds();
-        let entry = Entry {
+        let elapsed = (now - receipt.recorded_at()).num_milliseconds();
+        let row = NewAuditRow {
             id,
             phase: "outcome",
-            event: outcome.subject.event.as_str(),
-            status: outcome.status,
+            event_type: outcome.operation.event.as_str(),
+            result_status: outcome.status,
             model: outcome.model.as_deref(),
             tools_used: &outcome.tools_used,
             latency_ms: Some(i32::try_from(elapsed).unwrap_or(i32::MAX)),
-            correlation: receipt.intent().as_uuid(),
-            at: now,
+            correlation_id: receipt.intent_id().as_uuid(),
+            created_at: now,
         };
-        append(self, &entry, &outcome.subject).await
+        append(self, &row, &outcome.operation).await
     }
 
-    async fn event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
-        let entry = Entry {
+    async fn record_event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
+        let row = NewAuditRow {
             id,
             phase: "event",
-            event: outcome.subject.event.as_str(),
-            status: outcome.status,
+            event_type: outcome.operation.event.as_str(),
+            result_status: outcome.status,
             model: outcome.model.as_deref(),
             tools_used: &outcome.tools_used,
             latency_ms: None,
-            correlation: id.as_uuid(),
-            at: now,
+            correlation_id: id.as_uuid(),
+            created_at: now,
         };
-        append(self, &entry, &outcome.subject).await
+        append(self, &row, &outcome.operation).await
     }
 }
 
-async fn append(tx: &mut PgTenantTx, entry: &Entry<'_>, subject: &AuditSubject) -> Result<(), StoreError> {
+async fn append(tx: &mut PgTenantTx, row: &NewAuditRow<'_>, operation: &AuditedOperation) -> Result<(), StoreError> {
     let user = tx.scope().user().map(|id| id.as_uuid());
     let request = tx.scope().request().as_str().to_owned();
     APPEND
         .query()
-        .bind(entry.id.as_uuid())
+        .bind(row.id.as_uuid())
         .bind(user)
-        .bind(subject.session.map(|id| id.as_uuid()))
-        .bind(entry.event)
-        .bind(subject.resource.map(|resource| resource.as_str()))
-        .bind(subject.resource_id)
-        .bind(entry.model)
-        .bind(entry.tools_used)
-        .bind(&subject.request_hash)
-        .bind(entry.status.as_str())
-        .bind(entry.latency_ms)
-        .bind(&subject.metadata)
-        .bind(entry.at)
-        .bind(entry.correlation)
+        .bind(operation.conversation_id.map(|id| id.as_uuid()))
+        .bind(row.event_type)
+        .bind(operation.resource.map(|resource| resource.as_str()))
+        .bind(operation.resource_id)
+        .bind(row.model)
+        .bind(row.tools_used)
+        .bind(&operation.request_hash)
+        .bind(row.result_status.as_str())
+        .bind(row.latency_ms)
+        .bind(&operation.metadata)
+        .bind(row.created_at)
+        .bind(row.correlation_id)
         .bind(request)
-        .bind(entry.phase)
+        .bind(row.phase)
         .execute(tx.connection())
         .await
 }
@@ -222,35 +222,38 @@ impl AuditReader for PgAuditReader {
         page: &PageRequest,
     ) -> Result<Page<AuditRecord>, StoreError> {
         let mut transaction = self.database.begin(scope.into()).await?;
-        let start = KeysetStart::of(page);
+        let keyset = KeysetParams::new(page);
         let rows = LIST
             .query()
-            .bind(start.at)
-            .bind(start.id)
-            .bind(start.fetch)
+            .bind(keyset.created_at)
+            .bind(keyset.id)
+            .bind(keyset.limit)
             .bind(&filter.event_type)
             .bind(filter.user_id.map(|id| id.as_uuid()))
             .bind(filter.resource_id)
             .bind(filter.from)
             .bind(filter.to)
             .bind(filter.result_status.map(ResultStatus::as_str))
-            .bind(filter.session_id.map(|id| id.as_uuid()))
+            .bind(filter.conversation_id.map(|id| id.as_uuid()))
             .bind(filter.correlation_id)
             .bind(&filter.request_id)
             .fetch_all(&mut transaction)
             .await?;
-        transaction.commit().await.map_err(failed("reading the audit log"))?;
-        Ok(Page::from_rows(rows, page, |row: &AuditRecord| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        transaction.commit().await.map_err(store_error("reading the audit log"))?;
+        Ok(Page::from_rows(rows, page, |row: &AuditRecord| PageKey {
+            created_at: row.created_at,
+            id: row.id.as_uuid(),
+        }))
     }
 
-    async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
+    async fn chain_page(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<ChainPage, StoreError> {
         export::page(&self.database, scope.tenant().as_uuid(), after, limit).await
     }
 
     async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
         let mut transaction = self.database.begin(scope.into()).await?;
         let record = GET.query().bind(id.as_uuid()).fetch_optional(&mut transaction).await?;
-        transaction.commit().await.map_err(failed("reading a row of the audit log"))?;
+        transaction.commit().await.map_err(store_error("reading a row of the audit log"))?;
         Ok(record)
     }
 }
@@ -261,7 +264,7 @@ impl From<AuditRow> for AuditRecord {
             id: row.id.into(),
             tenant_id: row.tenant_id.into(),
             user_id: row.user_id.map(UserId::from_uuid),
-            session_id: row.session_id.map(ConversationId::from_uuid),
+            conversation_id: row.session_id.map(ConversationId::from_uuid),
             event_type: row.event_type,
             resource_type: row.resource_type,
             resource_id: row.resource_id,

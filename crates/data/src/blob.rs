@@ -33,36 +33,36 @@ impl FsBlobStore {
         Self { root: root.into(), ids }
     }
 
-    fn folder(&self, tenant: TenantId) -> PathBuf {
+    fn tenant_dir(&self, tenant: TenantId) -> PathBuf {
         self.root.join(tenant.to_string())
     }
 
     /// The path of a blob. Keys are UUIDs generated here; any other key is reported as a missing blob, which also rules
     /// out path traversal.
-    fn file(&self, tenant: TenantId, key: &str) -> Result<PathBuf, BlobError> {
+    fn blob_path(&self, tenant: TenantId, key: &str) -> Result<PathBuf, BlobError> {
         let id = Uuid::try_parse(key).map_err(|_| BlobError::Missing { key: key.to_owned() })?;
-        Ok(self.folder(tenant).join(id.to_string()))
+        Ok(self.tenant_dir(tenant).join(id.to_string()))
     }
 }
 
 #[async_trait]
 impl BlobStore for FsBlobStore {
-    async fn put(&self, tenant: TenantId, bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError> {
-        let folder = self.folder(tenant);
-        create_folder(&self.root).await?;
-        create_folder(&folder).await?;
+    async fn put(&self, tenant: TenantId, content: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError> {
+        let tenant_dir = self.tenant_dir(tenant);
+        create_dir(&self.root).await?;
+        create_dir(&tenant_dir).await?;
         let key = self.ids.uuid().to_string();
-        let part = PartialFile(folder.join(format!("{key}.part")));
-        let mut file = create(&part.0).await?;
-        let (size, sha256) = receive(&mut file, bytes, max_bytes).await?;
+        let partial_file = PartialFile(tenant_dir.join(format!("{key}.part")));
+        let mut file = create_file(&partial_file.0).await?;
+        let (size, sha256) = write_stream(&mut file, content, max_bytes).await?;
         file.sync_all().await.map_err(storage_error("syncing a blob"))?;
-        tokio::fs::rename(&part.0, folder.join(&key)).await.map_err(storage_error("naming a blob"))?;
-        sync_folder(&folder).await?;
+        tokio::fs::rename(&partial_file.0, tenant_dir.join(&key)).await.map_err(storage_error("naming a blob"))?;
+        sync_dir(&tenant_dir).await?;
         Ok(StoredBlob { key, size, sha256 })
     }
 
     async fn open(&self, tenant: TenantId, key: &str, range: Option<ByteRange>) -> Result<ByteStream, BlobError> {
-        let path = self.file(tenant, key)?;
+        let path = self.blob_path(tenant, key)?;
         let mut file = File::open(path).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => BlobError::Missing { key: key.to_owned() },
             _ => storage_error("opening a blob")(error),
@@ -72,12 +72,12 @@ impl BlobStore for FsBlobStore {
             file.seek(SeekFrom::Start(range.start)).await.map_err(storage_error("seeking in a blob"))?;
             len = range.len;
         }
-        let pieces = ReaderStream::with_capacity(file.take(len), READ_SIZE);
-        Ok(pieces.map_err(storage_error("reading a blob")).boxed())
+        let chunks = ReaderStream::with_capacity(file.take(len), READ_SIZE);
+        Ok(chunks.map_err(storage_error("reading a blob")).boxed())
     }
 
     async fn delete(&self, tenant: TenantId, key: &str) -> Result<(), BlobError> {
-        let Ok(path) = self.file(tenant, key) else { return Ok(()) };
+        let Ok(path) = self.blob_path(tenant, key) else { return Ok(()) };
         match tokio::fs::remove_file(path).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(storage_error("deleting a blob")(error)),
             _ => Ok(()),
@@ -85,9 +85,9 @@ impl BlobStore for FsBlobStore {
     }
 
     async fn check(&self) -> Result<(), BlobError> {
-        create_folder(&self.root).await?;
+        create_dir(&self.root).await?;
         let probe = PartialFile(self.root.join(format!("{}.part", self.ids.uuid())));
-        create(&probe.0).await.map(drop)
+        create_file(&probe.0).await.map(drop)
     }
 }
 
@@ -101,47 +101,47 @@ impl Drop for PartialFile {
     }
 }
 
-async fn receive(file: &mut File, mut bytes: ByteStream, max_bytes: u64) -> Result<(u64, String), BlobError> {
+async fn write_stream(file: &mut File, mut content: ByteStream, max_bytes: u64) -> Result<(u64, String), BlobError> {
     let mut size: u64 = 0;
     let mut hash = Sha256::new();
-    while let Some(piece) = bytes.next().await {
-        let piece: Bytes = piece?;
-        size = size.saturating_add(piece.len() as u64);
+    while let Some(chunk) = content.next().await {
+        let chunk: Bytes = chunk?;
+        size = size.saturating_add(chunk.len() as u64);
         if size > max_bytes {
             return Err(BlobError::TooLarge { limit: max_bytes });
         }
-        hash.update(&piece);
-        file.write_all(&piece).await.map_err(storage_error("writing a blob"))?;
+        hash.update(&chunk);
+        file.write_all(&chunk).await.map_err(storage_error("writing a blob"))?;
     }
     file.flush().await.map_err(storage_error("writing a blob"))?;
     Ok((size, hex::encode(hash.finalize())))
 }
 
-async fn create(path: &Path) -> Result<File, BlobError> {
+async fn create_file(path: &Path) -> Result<File, BlobError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     options.open(path).await.map_err(storage_error("creating a blob"))
 }
 
 /// Creates a folder with mode 0700 unless it exists, and syncs its parent so that the new entry survives a crash.
-async fn create_folder(folder: &Path) -> Result<(), BlobError> {
-    if tokio::fs::try_exists(folder).await.map_err(storage_error("looking for a folder"))? {
+async fn create_dir(dir: &Path) -> Result<(), BlobError> {
+    if tokio::fs::try_exists(dir).await.map_err(storage_error("looking for a folder"))? {
         return Ok(());
     }
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
-    builder.create(folder).await.map_err(storage_error("creating a folder"))?;
-    match folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => sync_folder(parent).await,
+    builder.create(dir).await.map_err(storage_error("creating a folder"))?;
+    match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => sync_dir(parent).await,
         None => Ok(()),
     }
 }
 
-async fn sync_folder(folder: &Path) -> Result<(), BlobError> {
-    let handle = File::open(folder).await.map_err(storage_error("opening a folder"))?;
+async fn sync_dir(dir: &Path) -> Result<(), BlobError> {
+    let handle = File::open(dir).await.map_err(storage_error("opening a folder"))?;
     handle.sync_all().await.map_err(storage_error("syncing a folder"))
 }
 
-fn storage_error(doing: &'static str) -> impl Fn(io::Error) -> BlobError {
-    move |source| BlobError::Storage { doing, source }
+fn storage_error(activity: &'static str) -> impl Fn(io::Error) -> BlobError {
+    move |source| BlobError::Storage { activity, source }
 }

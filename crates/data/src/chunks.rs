@@ -5,7 +5,7 @@
 //! all other partitions. That is for speed only: row-level security decides what is visible. The reasons are in
 //! `docs/adr/0018-a-partition-and-an-index-per-tenant.md`.
 
-pub(crate) mod generations;
+pub(crate) mod model_switch;
 pub(crate) mod nearest;
 pub(crate) mod publish;
 mod sql;
@@ -19,7 +19,7 @@ use domain::document::NewChunk;
 use domain::ids::{ChunkId, DocumentId};
 use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
-use domain::search::{Candidate, Passage, PassageTerms, PassageWords, RankedCandidate, SearchScope, SectionKey};
+use domain::search::{Candidate, Passage, PassageTerms, RankedCandidate, SearchScope, SectionKey, TermSource};
 use domain::time::Timestamp;
 use sql::{candidate_columns, passage_columns, published, searched_generation};
 use std::collections::HashMap;
@@ -89,7 +89,7 @@ statements! {
             " OFFSET 0) AS hit"
         ),
     );
-    OF_DOCUMENT: PassageRow = Statement::select(
+    BY_DOCUMENT: PassageRow = Statement::select(
         "document_chunks",
         "reading a document's passages",
         concat!(
@@ -154,24 +154,24 @@ impl ChunkRepo for PgTenantTx {
         publish::stage(self, document, model, chunks, now).await
     }
 
-    async fn unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError> {
-        generations::unstaged(self, model, limit).await
+    async fn list_unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError> {
+        model_switch::find_unstaged_documents(self, model, limit).await
     }
 
-    async fn switch_to(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError> {
-        generations::switch_to(self, model, now).await
+    async fn switch_model(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError> {
+        model_switch::switch_to(self, model, now).await
     }
 
     async fn model_in_use(&mut self) -> Result<Option<String>, StoreError> {
-        generations::model_in_use(self).await
+        model_switch::model_in_use(self).await
     }
 
     async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
-        publish::share_generations_lock(self).await?;
-        generations::model_in_use(self).await
+        publish::lock_embedding_model_shared(self).await?;
+        model_switch::model_in_use(self).await
     }
 
-    async fn nearest(
+    async fn search_vector(
         &mut self,
         embedding: &[f32],
         model: &str,
@@ -181,7 +181,7 @@ impl ChunkRepo for PgTenantTx {
         nearest::nearest(self, embedding, model, scope, limit).await
     }
 
-    async fn lexical(
+    async fn search_lexical(
         &mut self,
         query: &str,
         scope: &SearchScope,
@@ -203,14 +203,14 @@ impl ChunkRepo for PgTenantTx {
         self.lexical_candidates(hits, scope.clearance).await
     }
 
-    async fn of_document(
+    async fn list_by_document(
         &mut self,
         document: DocumentId,
         clearance: Classification,
         from_index: i32,
         limit: u32,
     ) -> Result<Vec<Passage>, StoreError> {
-        OF_DOCUMENT
+        BY_DOCUMENT
             .query()
             .bind(self.tenant())
             .bind(document.as_uuid())
@@ -221,7 +221,7 @@ impl ChunkRepo for PgTenantTx {
             .await
     }
 
-    async fn at_positions(
+    async fn get_by_positions(
         &mut self,
         positions: &[(DocumentId, i32)],
         clearance: Classification,
@@ -236,7 +236,7 @@ impl ChunkRepo for PgTenantTx {
             .await
     }
 
-    async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError> {
+    async fn get_by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError> {
         BY_IDS
             .query()
             .bind(self.tenant())
@@ -277,7 +277,7 @@ impl PgTenantTx {
             .collect();
         let ranked = |LexicalHitRow { document_id, chunk_index, score, highest }| {
             let candidate = at_position.remove(&(document_id, chunk_index))?;
-            Some(RankedCandidate { candidate, score, share: (score / highest).clamp(0.0, 1.0) })
+            Some(RankedCandidate { candidate, score, normalized_score: (score / highest).clamp(0.0, 1.0) })
         };
         Ok(hits.into_iter().filter_map(ranked).collect())
     }
@@ -312,9 +312,9 @@ impl From<CandidateRow> for Candidate {
             page: row.page.and_then(|page| u32::try_from(page).ok()),
             section: row.section.map(SectionKey),
             classification: row.classification.0,
-            words: match row.terms {
-                Some(terms) => PassageWords::Terms(PassageTerms::from_bytes(terms)),
-                None => PassageWords::Text(row.text.unwrap_or_default()),
+            term_source: match row.terms {
+                Some(terms) => TermSource::Terms(PassageTerms::from_bytes(terms)),
+                None => TermSource::Text(row.text.unwrap_or_default()),
             },
         }
     }

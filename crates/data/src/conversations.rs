@@ -1,6 +1,6 @@
 //! Conversations of the current user. Row-level security hides those of other users.
 
-use crate::rows::{KeysetStart, TextEnum};
+use crate::rows::{KeysetParams, TextEnum};
 use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -91,10 +91,13 @@ impl ConversationRepo for PgTenantTx {
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError> {
-        let start = KeysetStart::of(page);
-        let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
+        let keyset = KeysetParams::new(page);
+        let query = LIST.query().bind(keyset.created_at).bind(keyset.id).bind(keyset.limit);
         let rows = query.fetch_all(self.connection()).await?;
-        Ok(Page::from_rows(rows, page, |row: &Conversation| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        Ok(Page::from_rows(rows, page, |row: &Conversation| PageKey {
+            created_at: row.created_at,
+            id: row.id.as_uuid(),
+        }))
     }
 
     async fn update(

@@ -2,17 +2,17 @@
 //! database function.
 
 use crate::access_tokens::{AccessTokenRow, access_token_columns};
-use crate::error::failed;
+use crate::error::store_error;
 use crate::pool::{Database, RowScope};
-use crate::rows::KeysetStart;
+use crate::rows::KeysetParams;
 use crate::statement::{Statement, row, statements};
 use async_trait::async_trait;
 use domain::access_token::TenantAccessToken;
-use domain::audit::{Changed, ResultStatus};
+use domain::audit::{Change, ResultStatus};
 use domain::ids::{MappingId, TenantId, UserId};
 use domain::mapping::{NewMapping, TenantMapping};
 use domain::page::{Page, PageKey, PageRequest};
-use domain::ports::{Directory, NewTenant, StoreError, TenantPatch};
+use domain::ports::{NewTenant, StoreError, TenantDirectory, TenantPatch};
 use domain::role::Resource;
 use domain::tenant::{SettingsVersion, Tenant, TenantSettings};
 use domain::tenant_change::{self, ChangedBy};
@@ -118,7 +118,7 @@ statements! {
     );
 }
 
-/// The [`Directory`] implementation for PostgreSQL.
+/// The [`TenantDirectory`] implementation for PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct PgDirectory {
     database: Database,
@@ -133,7 +133,7 @@ impl PgDirectory {
 }
 
 #[async_trait]
-impl Directory for PgDirectory {
+impl TenantDirectory for PgDirectory {
     async fn tenant(&self, id_or_slug: &str) -> Result<Option<Tenant>, StoreError> {
         if id_or_slug.contains('\0') {
             return Ok(None);
@@ -143,11 +143,11 @@ impl Directory for PgDirectory {
     }
 
     async fn list_tenants(&self, page: &PageRequest) -> Result<Page<Tenant>, StoreError> {
-        let start = KeysetStart::of(page);
+        let keyset = KeysetParams::new(page);
         let mut connection = self.database.acquire("listing tenants").await?;
-        let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
+        let query = LIST.query().bind(keyset.created_at).bind(keyset.id).bind(keyset.limit);
         let rows = query.fetch_all(&mut connection).await?;
-        Ok(Page::from_rows(rows, page, |row: &Tenant| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        Ok(Page::from_rows(rows, page, |row: &Tenant| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn create_tenant(&self, tenant: NewTenant) -> Result<Tenant, StoreError> {
@@ -160,34 +160,34 @@ impl Directory for PgDirectory {
         &self,
         id: TenantId,
         patch: TenantPatch,
-        by: &ChangedBy,
+        changed_by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError> {
         let mut tx = self.database.begin(RowScope::tenant(id.as_uuid())).await?;
-        let before = find(&mut tx, id).await?;
+        let before = find_tenant(&mut tx, id).await?;
         let update = UPDATE.query().bind(id.as_uuid()).bind(&patch.name).bind(patch.is_active);
         let after = update.fetch_optional(&mut tx).await?;
-        commit_tenant_change(tx, by, Resource::Tenants, before.zip(after)).await
+        commit_tenant_change(tx, changed_by, Resource::Tenants, before.zip(after)).await
     }
 
-    async fn configure(
+    async fn replace_settings(
         &self,
         id: TenantId,
         settings: &TenantSettings,
-        expected: i64,
-        by: &ChangedBy,
+        expected_version: i64,
+        changed_by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError> {
         let mut tx = self.database.begin(RowScope::tenant(id.as_uuid())).await?;
-        let before = find(&mut tx, id).await?;
+        let before = find_tenant(&mut tx, id).await?;
         let after = CONFIGURE
             .query()
             .bind(id.as_uuid())
             .bind(TenantSettings::KEYS)
             .bind(Json(settings))
-            .bind(expected)
-            .bind(by.user.map(|id| id.as_uuid()))
+            .bind(expected_version)
+            .bind(changed_by.user.map(|id| id.as_uuid()))
             .fetch_optional(&mut tx)
             .await?;
-        commit_tenant_change(tx, by, Resource::TenantSettings, before.zip(after)).await
+        commit_tenant_change(tx, changed_by, Resource::TenantSettings, before.zip(after)).await
     }
 
     async fn mapped_tenant(&self, issuer: &str, claim: &str) -> Result<Option<Tenant>, StoreError> {
@@ -199,45 +199,54 @@ impl Directory for PgDirectory {
     }
 
     async fn settings_versions(&self, id: TenantId, page: &PageRequest) -> Result<Page<SettingsVersion>, StoreError> {
-        let older_than = page.after.map(|key| i64::try_from(key.id.as_u128()).unwrap_or(i64::MAX));
+        let before_version = page.after.map(|key| i64::try_from(key.id.as_u128()).unwrap_or(i64::MAX));
         let mut connection = self.database.acquire("reading a tenant's earlier settings").await?;
-        let query = SETTINGS_VERSIONS.query().bind(id.as_uuid()).bind(older_than).bind(KeysetStart::of(page).fetch);
+        let query =
+            SETTINGS_VERSIONS.query().bind(id.as_uuid()).bind(before_version).bind(KeysetParams::new(page).limit);
         let rows = query.fetch_all(&mut connection).await?;
-        Ok(Page::from_rows(rows, page, key_of_version))
+        Ok(Page::from_rows(rows, page, settings_version_key))
     }
 
     async fn list_mappings(&self, tenant: TenantId, page: &PageRequest) -> Result<Page<TenantMapping>, StoreError> {
-        let start = KeysetStart::of(page);
+        let keyset = KeysetParams::new(page);
         let mut connection = self.database.acquire("listing mappings").await?;
-        let query = LIST_MAPPINGS.query().bind(tenant.as_uuid()).bind(start.at).bind(start.id).bind(start.fetch);
+        let query =
+            LIST_MAPPINGS.query().bind(tenant.as_uuid()).bind(keyset.created_at).bind(keyset.id).bind(keyset.limit);
         let rows = query.fetch_all(&mut connection).await?;
-        Ok(Page::from_rows(rows, page, |row: &TenantMapping| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        Ok(Page::from_rows(rows, page, |row: &TenantMapping| PageKey {
+            created_at: row.created_at,
+            id: row.id.as_uuid(),
+        }))
     }
 
-    async fn create_mapping(&self, mapping: NewMapping, by: &ChangedBy) -> Result<Option<TenantMapping>, StoreError> {
+    async fn create_mapping(
+        &self,
+        mapping: NewMapping,
+        changed_by: &ChangedBy,
+    ) -> Result<Option<TenantMapping>, StoreError> {
         let mut tx = self.database.begin(RowScope::tenant(mapping.tenant.as_uuid())).await?;
-        let created = CREATE_MAPPING
+        let created_mapping = CREATE_MAPPING
             .query()
             .bind(mapping.id.as_uuid())
             .bind(mapping.tenant.as_uuid())
             .bind(&mapping.issuer)
             .bind(&mapping.claim)
-            .bind(by.user.map(|user| user.as_uuid()))
+            .bind(changed_by.user.map(|user| user.as_uuid()))
             .fetch_optional(&mut tx)
             .await?;
-        commit_mapping_change(tx, by, created, tenant_change::of_new_mapping).await
+        commit_mapping_change(tx, changed_by, created_mapping, tenant_change::new_mapping_metadata).await
     }
 
     async fn delete_mapping(
         &self,
         tenant: TenantId,
         id: MappingId,
-        by: &ChangedBy,
+        changed_by: &ChangedBy,
     ) -> Result<Option<TenantMapping>, StoreError> {
         let mut tx = self.database.begin(RowScope::tenant(tenant.as_uuid())).await?;
         let delete = DELETE_MAPPING.query().bind(tenant.as_uuid()).bind(id.as_uuid());
-        let deleted = delete.fetch_optional(&mut tx).await?;
-        commit_mapping_change(tx, by, deleted, tenant_change::of_deleted_mapping).await
+        let deleted_mapping = delete.fetch_optional(&mut tx).await?;
+        commit_mapping_change(tx, changed_by, deleted_mapping, tenant_change::deleted_mapping_metadata).await
     }
 
     async fn access_token(&self, hash: &str) -> Result<Option<TenantAccessToken>, StoreError> {
@@ -246,7 +255,7 @@ impl Directory for PgDirectory {
     }
 }
 
-async fn find(connection: &mut PgConnection, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+async fn find_tenant(connection: &mut PgConnection, id: TenantId) -> Result<Option<Tenant>, StoreError> {
     TENANT.query().bind(id.to_string()).fetch_optional(connection).await
 }
 
@@ -254,14 +263,14 @@ async fn find(connection: &mut PgConnection, id: TenantId) -> Result<Option<Tena
 /// and after the change; `None` (there is no such tenant) rolls back.
 async fn commit_tenant_change(
     mut tx: Transaction<'static, Postgres>,
-    by: &ChangedBy,
+    changed_by: &ChangedBy,
     resource: Resource,
-    states: Option<(Tenant, Tenant)>,
+    before_and_after: Option<(Tenant, Tenant)>,
 ) -> Result<Option<Tenant>, StoreError> {
-    let Some((before, after)) = states else { return Ok(None) };
-    let facts = tenant_change::of_tenant(&Changed { before, after: after.clone() });
-    record_change(&mut tx, by, Target { resource, id: after.id.as_uuid() }, facts).await?;
-    tx.commit().await.map_err(failed("committing"))?;
+    let Some((before, after)) = before_and_after else { return Ok(None) };
+    let facts = tenant_change::tenant_change_metadata(&Change { before, after: after.clone() });
+    record_change(&mut tx, changed_by, ChangeTarget { resource, id: after.id.as_uuid() }, facts).await?;
+    tx.commit().await.map_err(store_error("committing"))?;
     Ok(Some(after))
 }
 
@@ -269,19 +278,19 @@ async fn commit_tenant_change(
 /// back.
 async fn commit_mapping_change(
     mut tx: Transaction<'static, Postgres>,
-    by: &ChangedBy,
+    changed_by: &ChangedBy,
     mapping: Option<TenantMapping>,
     facts: fn(&TenantMapping) -> Value,
 ) -> Result<Option<TenantMapping>, StoreError> {
     let Some(mapping) = mapping else { return Ok(None) };
-    let target = Target { resource: Resource::TenantMappings, id: mapping.id.as_uuid() };
-    record_change(&mut tx, by, target, facts(&mapping)).await?;
-    tx.commit().await.map_err(failed("committing"))?;
+    let target = ChangeTarget { resource: Resource::TenantMappings, id: mapping.id.as_uuid() };
+    record_change(&mut tx, changed_by, target, facts(&mapping)).await?;
+    tx.commit().await.map_err(store_error("committing"))?;
     Ok(Some(mapping))
 }
 
 /// The resource that a change applies to.
-struct Target {
+struct ChangeTarget {
     resource: Resource,
     id: Uuid,
 }
@@ -289,30 +298,30 @@ struct Target {
 /// Appends a change made by someone outside the tenant to the audit log of the transaction's tenant.
 async fn record_change(
     connection: &mut PgConnection,
-    by: &ChangedBy,
-    target: Target,
+    changed_by: &ChangedBy,
+    target: ChangeTarget,
     facts: Value,
 ) -> Result<(), StoreError> {
-    let Some(row) = &by.row else { return Ok(()) };
+    let Some(row) = &changed_by.audit_row else { return Ok(()) };
     RECORD_CHANGE
         .query()
         .bind(row.id.as_uuid())
-        .bind(by.user.map(|user| user.as_uuid()))
+        .bind(changed_by.user.map(|user| user.as_uuid()))
         .bind(row.event.as_str())
         .bind(target.resource.as_str())
         .bind(target.id)
         .bind(ResultStatus::Success.as_str())
-        .bind(tenant_change::from_outside(facts))
+        .bind(tenant_change::mark_as_platform_admin_change(facts))
         .bind(row.at)
-        .bind(row.correlation.as_uuid())
-        .bind(row.request.as_str())
+        .bind(row.correlation_id.as_uuid())
+        .bind(row.request_id.as_str())
         .execute(connection)
         .await
 }
 
 /// The page key of a settings version. Versions have a number and no id, so the number is stored in the id's place.
-fn key_of_version(version: &SettingsVersion) -> PageKey {
-    PageKey { at: version.changed_at, id: Uuid::from_u128(version.version.unsigned_abs().into()) }
+fn settings_version_key(version: &SettingsVersion) -> PageKey {
+    PageKey { created_at: version.changed_at, id: Uuid::from_u128(version.version.unsigned_abs().into()) }
 }
 
 impl From<SettingsVersionRow> for SettingsVersion {

@@ -2,14 +2,14 @@
 
 mod row;
 
-use crate::rows::{KeysetStart, TextEnum, visible_classifications};
+use crate::rows::{KeysetParams, TextEnum, visible_classifications};
 use crate::statement::{Query, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::document::{Document, DocumentFilter, DocumentPatch, IngestionProgress, NewDocument, StatusChange};
 use domain::ids::DocumentId;
 use domain::page::{Page, PageKey, PageRequest};
-use domain::ports::{DocumentRepo, InsertedDocument, StoreError};
+use domain::ports::{DocumentRepo, InsertDocumentOutcome, StoreError};
 use domain::role::Classification;
 use domain::time::Timestamp;
 use row::{DocumentRow, document_columns};
@@ -157,7 +157,7 @@ statements! {
         "locking a document's bytes",
         "SELECT pg_advisory_xact_lock(hashtextextended('copy ' || app_tenant()::text || $1, 0))",
     );
-    INSERT_FIRST: DocumentRow = Statement::insert(
+    INSERT_ORIGINAL: DocumentRow = Statement::insert(
         "documents",
         "storing a document",
         insert!("ON CONFLICT (tenant_id, sha256) WHERE NOT copy DO NOTHING"),
@@ -172,23 +172,24 @@ impl DocumentRepo for PgTenantTx {
         document: &NewDocument,
         clearance: Classification,
         now: Timestamp,
-    ) -> Result<InsertedDocument, StoreError> {
-        if let Some(known) = find_by_sha256(self, &document.sha256, clearance).await? {
-            return Ok(InsertedDocument::Duplicate(known));
+    ) -> Result<InsertDocumentOutcome, StoreError> {
+        if let Some(existing) = find_by_sha256(self, &document.sha256, clearance).await? {
+            return Ok(InsertDocumentOutcome::Duplicate(existing));
         }
-        let first = bind_insert(INSERT_FIRST, document, now).bind(false).fetch_optional(self.connection()).await?;
-        if let Some(first) = first {
-            return Ok(InsertedDocument::New(first));
+        let original =
+            bind_insert(INSERT_ORIGINAL, document, now).bind(false).fetch_optional(self.connection()).await?;
+        if let Some(original) = original {
+            return Ok(InsertDocumentOutcome::New(original));
         }
         // The content already exists: either another transaction has just stored it, or the existing document is above
         // the caller's clearance. Copies are stored under a lock, so that all callers who cannot see the original share
         // one copy.
         LOCK_SHA256.query().bind(&document.sha256).execute(self.connection()).await?;
-        if let Some(known) = find_by_sha256(self, &document.sha256, clearance).await? {
-            return Ok(InsertedDocument::Duplicate(known));
+        if let Some(existing) = find_by_sha256(self, &document.sha256, clearance).await? {
+            return Ok(InsertDocumentOutcome::Duplicate(existing));
         }
-        let copy = bind_insert(INSERT_COPY, document, now).bind(true);
-        copy.fetch_one(self.connection()).await.map(InsertedDocument::New)
+        let insert_copy = bind_insert(INSERT_COPY, document, now).bind(true);
+        insert_copy.fetch_one(self.connection()).await.map(InsertDocumentOutcome::New)
     }
 
     async fn get(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
@@ -202,19 +203,19 @@ impl DocumentRepo for PgTenantTx {
         clearance: Classification,
         page: &PageRequest,
     ) -> Result<Page<Document>, StoreError> {
-        let start = KeysetStart::of(page);
+        let keyset = KeysetParams::new(page);
         let rows = LIST
             .query()
-            .bind(start.at)
-            .bind(start.id)
-            .bind(start.fetch)
+            .bind(keyset.created_at)
+            .bind(keyset.id)
+            .bind(keyset.limit)
             .bind(visible_classifications(clearance))
             .bind(filter.status.map(|status| status.as_str()))
             .bind(&filter.tag)
             .bind(&filter.doc_type)
             .fetch_all(self.connection())
             .await?;
-        Ok(Page::from_rows(rows, page, |row: &Document| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        Ok(Page::from_rows(rows, page, |row: &Document| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn lock(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
@@ -250,7 +251,7 @@ impl DocumentRepo for PgTenantTx {
         Ok(rows.into_iter().map(|row| (row.id.into(), row.classification.0)).collect())
     }
 
-    async fn advance(&mut self, id: DocumentId, change: &StatusChange, now: Timestamp) -> Result<bool, StoreError> {
+    async fn set_status(&mut self, id: DocumentId, change: &StatusChange, now: Timestamp) -> Result<bool, StoreError> {
         let bind_id_and_time = |statement: Statement<()>| statement.query().bind(id.as_uuid()).bind(now);
         let update = match change {
             StatusChange::Queued => bind_id_and_time(SET_PENDING_OR_PROCESSING).bind("pending"),
@@ -263,7 +264,7 @@ impl DocumentRepo for PgTenantTx {
         Ok(update.rows_affected(self.connection()).await? > 0)
     }
 
-    async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError> {
+    async fn update_progress(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError> {
         let update = SET_PROGRESS.query().bind(id.as_uuid()).bind(Json(progress));
         Ok(update.rows_affected(self.connection()).await? > 0)
     }

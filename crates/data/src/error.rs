@@ -9,10 +9,10 @@ pub enum SetupError {
     #[error("the database URL is not valid")]
     Url(#[source] sqlx::Error),
     /// The connection or a statement failed.
-    #[error("the database failed while {doing}")]
+    #[error("the database failed while {activity}")]
     Database {
         /// The activity that failed; completes "the database failed while …".
-        doing: &'static str,
+        activity: &'static str,
         /// The error of the driver. It contains no tenant data.
         #[source]
         source: sqlx::Error,
@@ -22,7 +22,7 @@ pub enum SetupError {
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// The server, the schema or the rights of a role do not meet the requirements.
     #[error("the database is not fit for use: {}", problems.join(" "))]
-    Unfit {
+    Unsupported {
         /// The problems found, each as a full sentence.
         problems: Vec<String>,
     },
@@ -38,14 +38,14 @@ impl SetupError {
 
 /// Converts a `sqlx` error into a [`StoreError`] that names the activity:
 /// `.map_err(store_error("reading a document"))`.
-pub(crate) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+pub(crate) fn store_error(activity: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| {
         if is_unavailable(&error) {
-            return StoreError::Unavailable { doing, source: Box::new(error) };
+            return StoreError::Unavailable { activity, source: Box::new(error) };
         }
         match conflicting_object(&error) {
             Some(what) => StoreError::Conflict { what },
-            None => StoreError::Failed { doing, source: Box::new(error) },
+            None => StoreError::Failed { activity, source: Box::new(error) },
         }
     }
 }

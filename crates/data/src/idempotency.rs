@@ -37,7 +37,7 @@ statements! {
         "reading an idempotency key",
         concat!("SELECT ", idempotency_columns!(), " FROM idempotency_keys WHERE key_hash = $1"),
     );
-    SETTLE: () = Statement::update(
+    STORE_RESPONSE: () = Statement::update(
         "idempotency_keys",
         "storing a response",
         "UPDATE idempotency_keys
@@ -64,17 +64,17 @@ impl IdempotencyRepo for PgTenantTx {
         if claim.rows_affected(self.connection()).await? > 0 {
             return Ok(None);
         }
-        let earlier = GET.query().bind(key_hash).fetch_optional(self.connection()).await?;
+        let existing = GET.query().bind(key_hash).fetch_optional(self.connection()).await?;
         // No row means that the key was released between the two statements. Report the other request as still running.
-        Ok(Some(earlier.unwrap_or(IdempotencyRecord { fingerprint: None, kept: None, since: now })))
+        Ok(Some(existing.unwrap_or(IdempotencyRecord { fingerprint: None, outcome: None, claimed_at: now })))
     }
 
-    async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &StoredOutcome) -> Result<(), StoreError> {
-        let (state, response) = match kept {
+    async fn complete(&mut self, key_hash: &str, fingerprint: &str, outcome: &StoredOutcome) -> Result<(), StoreError> {
+        let (state, response) = match outcome {
             StoredOutcome::Response(response) => ("done", Some(response)),
-            StoredOutcome::SecretShown => ("spent", None),
+            StoredOutcome::ResponseNotStored => ("spent", None),
         };
-        SETTLE
+        STORE_RESPONSE
             .query()
             .bind(key_hash)
             .bind(fingerprint)
@@ -93,14 +93,14 @@ impl IdempotencyRepo for PgTenantTx {
 
 impl From<IdempotencyRow> for IdempotencyRecord {
     fn from(row: IdempotencyRow) -> Self {
-        let kept = match (row.state.as_str(), row.status, row.body) {
+        let outcome = match (row.state.as_str(), row.status, row.body) {
             ("done", Some(status), Some(body)) => {
                 let Json(headers) = row.headers;
                 Some(StoredOutcome::Response(StoredResponse { status: status.unsigned_abs(), headers, body }))
             }
-            ("spent", ..) => Some(StoredOutcome::SecretShown),
+            ("spent", ..) => Some(StoredOutcome::ResponseNotStored),
             _ => None,
         };
-        Self { fingerprint: row.fingerprint, kept, since: row.created_at }
+        Self { fingerprint: row.fingerprint, outcome, claimed_at: row.created_at }
     }
 }

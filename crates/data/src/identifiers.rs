@@ -26,15 +26,15 @@ pub(crate) enum TextKind {
 pub(crate) fn normalize_identifiers(text: &str, kind: TextKind) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut normalized = Vec::new();
-    let mut at = 0;
-    while at < chars.len() {
-        let is_start = chars[at].is_ascii_alphanumeric() && (at == 0 || !chars[at - 1].is_alphanumeric());
-        let parsed = if is_start { terms_at(&chars, at, kind) } else { None };
+    let mut index = 0;
+    while index < chars.len() {
+        let is_start = chars[index].is_ascii_alphanumeric() && (index == 0 || !chars[index - 1].is_alphanumeric());
+        let parsed = if is_start { terms_at(&chars, index, kind) } else { None };
         if let Some((terms, end)) = parsed {
-            at = end;
+            index = end;
             normalized.extend(terms);
         } else {
-            at += 1;
+            index += 1;
         }
     }
     normalized.join(" ")
@@ -51,7 +51,7 @@ fn terms_at(chars: &[char], start: usize, kind: TextKind) -> Option<(Vec<String>
     let first = identifier(chars, start, kind)?;
     let (mut terms, mut end) = (first.terms(kind), first.end);
     // In `P-101A/B` and `P-101/102`, the text after the slash replaces the last part of the first identifier.
-    while let Some((next, next_end)) = first.sibling(chars, end) {
+    while let Some((next, next_end)) = first.next_in_list(chars, end) {
         terms.push(next);
         end = next_end;
     }
@@ -63,14 +63,14 @@ fn terms_at(chars: &[char], start: usize, kind: TextKind) -> Option<(Vec<String>
 fn part_number(chars: &[char], start: usize) -> Option<(Vec<String>, usize)> {
     let group = |at| scan_while(chars, at, 12, |c| c.is_ascii_digit()).filter(|end| end - at >= 3);
     let mut end = group(start)?;
-    let mut number = lower(&chars[start..end]);
+    let mut number = to_lowercase(&chars[start..end]);
     while let Some(next) = chars.get(end).filter(|c| **c == '-').and_then(|_| group(end + 1)) {
-        number += &lower(&chars[end + 1..next]);
+        number += &to_lowercase(&chars[end + 1..next]);
         end = next;
     }
-    let single = number.len() == end - start;
-    let continues = chars.get(end).is_some_and(|c| c.is_alphanumeric());
-    (!single && !continues).then(|| (vec![number], end))
+    let is_single_group = number.len() == end - start;
+    let is_continued = chars.get(end).is_some_and(|c| c.is_alphanumeric());
+    (!is_single_group && !is_continued).then(|| (vec![number], end))
 }
 
 /// A parsed identifier; texts are in lower case. For `P-101A`, `letters` is `p`, `base` is `p101` and `suffix` is `a`.
@@ -84,14 +84,14 @@ struct Identifier {
 
 impl Identifier {
     fn terms(&self, kind: TextKind) -> Vec<String> {
-        let whole = format!("{}{}", self.base, self.suffix);
-        let also_base = kind == TextKind::Passage || self.is_ambiguous;
-        if self.suffix.is_empty() || !also_base { vec![whole] } else { vec![whole, self.base.clone()] }
+        let full_term = format!("{}{}", self.base, self.suffix);
+        let includes_base = kind == TextKind::Passage || self.is_ambiguous;
+        if self.suffix.is_empty() || !includes_base { vec![full_term] } else { vec![full_term, self.base.clone()] }
     }
 
     /// Parses the next identifier of a list such as `P-101A/B`, if there is a slash at `at`. Returns its term and the
     /// index after it.
-    fn sibling(&self, chars: &[char], at: usize) -> Option<(String, usize)> {
+    fn next_in_list(&self, chars: &[char], at: usize) -> Option<(String, usize)> {
         let start = chars.get(at).filter(|c| **c == '/').map(|_| at + 1)?;
         let (stem, end) = if self.suffix.is_empty() {
             let digits = self.base.len() - self.letters.len();
@@ -100,8 +100,8 @@ impl Identifier {
         } else {
             (&self.base, scan_while(chars, start, 1, |c| c.is_ascii_alphabetic())?)
         };
-        let ends = !chars.get(end).is_some_and(|c| c.is_alphanumeric());
-        ends.then(|| (format!("{stem}{}", lower(&chars[start..end])), end))
+        let is_complete = !chars.get(end).is_some_and(|c| c.is_alphanumeric());
+        is_complete.then(|| (format!("{stem}{}", to_lowercase(&chars[start..end])), end))
     }
 }
 
@@ -113,9 +113,9 @@ fn identifier(chars: &[char], start: usize, kind: TextKind) -> Option<Identifier
     if is_separated && kind == TextKind::Passage && chars[start..letters_end].iter().any(char::is_ascii_lowercase) {
         return None;
     }
-    let letters = lower(&chars[start..letters_end]);
-    let base = format!("{letters}{}", lower(&chars[digits_start..digits_end]));
-    let plain = Identifier { letters, base, suffix: String::new(), is_ambiguous: false, end: digits_end };
+    let letters = to_lowercase(&chars[start..letters_end]);
+    let base = format!("{letters}{}", to_lowercase(&chars[digits_start..digits_end]));
+    let without_suffix = Identifier { letters, base, suffix: String::new(), is_ambiguous: false, end: digits_end };
     let suffix_start = skip_separator(chars, digits_end);
     let suffix_is_separated = chars.get(digits_end) == Some(&' ');
     let max_length = if suffix_is_separated { 1 } else { 2 };
@@ -125,9 +125,11 @@ fn identifier(chars: &[char], start: usize, kind: TextKind) -> Option<Identifier
     // In `is P-101 a pump`, the `a` may be the suffix or an ordinary word.
     let is_ambiguous = suffix_is_separated && chars.get(suffix_start).is_some_and(char::is_ascii_lowercase);
     match suffix_end {
-        Some(end) => Some(Identifier { suffix: lower(&chars[suffix_start..end]), is_ambiguous, end, ..plain }),
+        Some(end) => {
+            Some(Identifier { suffix: to_lowercase(&chars[suffix_start..end]), is_ambiguous, end, ..without_suffix })
+        }
         None if chars.get(digits_end).is_some_and(|c| c.is_alphanumeric()) => None,
-        None => Some(plain),
+        None => Some(without_suffix),
     }
 }
 
@@ -144,7 +146,7 @@ fn skip_separator(chars: &[char], at: usize) -> usize {
     at + usize::from(chars.get(at).is_some_and(is_separator))
 }
 
-fn lower(chars: &[char]) -> String {
+fn to_lowercase(chars: &[char]) -> String {
     chars.iter().map(char::to_ascii_lowercase).collect()
 }
 
@@ -154,7 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn spellings_of_one_identifier_are_one_word() {
+    fn spellings_of_one_identifier_yield_one_term() {
         for spelling in ["P-101A", "P101A", "P 101 A", "P 101A", "P-101-A", "P\u{2011}101A", "20-P-101A"] {
             assert_eq!(normalize_identifiers(spelling, TextKind::Query).split(' ').next(), Some("p101a"), "{spelling}");
             assert_eq!(normalize_identifiers(spelling, TextKind::Passage), "p101a p101", "{spelling}");
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_with_its_unit_is_one_word_in_any_spelling() {
+    fn a_plant_code_with_its_unit_yields_one_term_in_any_spelling() {
         let spellings = ["10LAB20AA001", "10 LAB20 AA001", "10-LAB-20-AA-001", "10LAB20 AA001", "10lab20-aa001"];
         for spelling in spellings {
             assert_eq!(normalize_identifiers(spelling, TextKind::Query), "10lab20aa001 lab20aa001", "{spelling}");
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_names_each_of_its_identifiers() {
+    fn every_identifier_in_a_list_is_found() {
         assert_eq!(normalize_identifiers("P-101A/B", TextKind::Query), "p101a p101b");
         assert_eq!(normalize_identifiers("pumps P-101A/B/C.", TextKind::Passage), "p101a p101 p101b p101c");
         assert_eq!(normalize_identifiers("P-101/102", TextKind::Query), "p101 p102");
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn part_numbers_and_materials_are_one_word() {
+    fn part_numbers_and_materials_yield_one_term() {
         assert_eq!(normalize_identifiers("seal 4711-0815, spare", TextKind::Passage), "47110815");
         assert_eq!(normalize_identifiers("4711-0815", TextKind::Query), "47110815");
         assert_eq!(
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn running_text_makes_no_identifiers() {
+    fn prose_contains_no_identifiers() {
         for text in ["close the 4 valves", "see section 12", "valve", "1001", "10th", "a1b2c3d4", "straße12", ""] {
             assert_eq!(normalize_identifiers(text, TextKind::Passage), "", "{text}");
         }
@@ -224,11 +226,11 @@ mod tests {
         assert_eq!(normalize_identifiers("P-101 tripped", TextKind::Passage), "p101");
     }
 
-    const TEXTS: &str = "(.{0,20}|[A-Za-z]{0,7}[- /]?[0-9]{0,9}[- ]?[A-Za-z]{0,3}[- ]?){0,4}";
+    const TEXT_PATTERN: &str = "(.{0,20}|[A-Za-z]{0,7}[- /]?[0-9]{0,9}[- ]?[A-Za-z]{0,3}[- ]?){0,4}";
 
     proptest! {
         #[test]
-        fn any_text_yields_terms_of_letters_and_digits_only(text in TEXTS) {
+        fn any_text_yields_terms_of_letters_and_digits_only(text in TEXT_PATTERN) {
             for word in normalize_identifiers(&text, TextKind::Query).split_whitespace() {
                 prop_assert!(word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
             }

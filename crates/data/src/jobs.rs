@@ -1,14 +1,15 @@
 //! The job queue. Jobs are enqueued in a tenant's transaction, and claimed across all tenants with the worker's role.
 
-use crate::error::failed;
+use crate::error::store_error;
 use crate::pool::{Database, RowScope};
-use crate::rows::{TextEnum, count};
-use crate::statement::{Login, Scalar, Statement, row, statements};
+use crate::rows::{TextEnum, to_u64};
+use crate::statement::{DbRole, Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
 use domain::ids::{DocumentId, JobId, RequestId, TenantId};
 use domain::ports::{
-    JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, StoreError, Work,
+    JobCounts, JobFilter, JobKind, JobPayload, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, RequeueOptions,
+    StoreError,
 };
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
@@ -95,68 +96,68 @@ statements! {
         "claiming a job",
         concat!("SELECT ", leased_job_columns!(), " FROM claim_job(make_interval(secs => $1), $2, $3)"),
     )
-    .run_by(Login::Worker);
+    .run_by(DbRole::Worker);
     HEARTBEAT: Scalar<bool> = Statement::call(
         "heartbeat_job",
         "extending a lease",
         "SELECT heartbeat_job($1, $2, make_interval(secs => $3))",
     )
-    .run_by(Login::Worker);
+    .run_by(DbRole::Worker);
     REQUEUE: () = Statement::call(
         "put_back_job",
         "requeueing a job",
         "SELECT put_back_job($1, $2, make_interval(secs => $3), $4, $5)",
     )
-    .run_by(Login::Worker);
+    .run_by(DbRole::Worker);
     BUILD_VECTOR_INDEX: Scalar<bool> = Statement::call(
         "build_vector_index",
         "building a vector index",
         "SELECT build_vector_index($1, $2) AND finish_vector_index($1, $2)",
     )
-    .run_by(Login::Worker);
+    .run_by(DbRole::Worker);
     DEPTH: QueueDepthRow = Statement::call(
         "job_queue_depth",
         "counting jobs",
         concat!("SELECT ", queue_depth_columns!(), " FROM job_queue_depth()"),
     )
-    .run_by(Login::Worker);
+    .run_by(DbRole::Worker);
     JOB_COUNTS: JobCountsRow = Statement::call(
         "jobs_left",
         "counting jobs of a kind",
         concat!("SELECT ", job_counts_columns!(), " FROM jobs_left($1)"),
     )
-    .run_by(Login::Worker);
+    .run_by(DbRole::Worker);
     SWEEP_EXPIRED: Scalar<i64> = Statement::call(
         "sweep_idempotency_keys",
         "sweeping idempotency keys",
         "SELECT sweep_idempotency_keys()",
     )
-    .run_by(Login::Worker);
+    .run_by(DbRole::Worker);
     ENQUEUE_REINDEX: Scalar<i64> = Statement::call(
         "enqueue_reindex",
         "queueing the reindexing",
         "SELECT enqueue_reindex()",
     )
-    .run_by(Login::Worker);
+    .run_by(DbRole::Worker);
     REQUEUE_DOCUMENTS_OF_OTHER_MODELS: Scalar<i64> = Statement::call(
         "requeue_documents_of_other_models",
         "queueing documents of other models",
         "SELECT requeue_documents_of_other_models($1)",
     )
-    .run_by(Login::Worker);
+    .run_by(DbRole::Worker);
 }
 
 #[async_trait]
 impl JobRepo for PgTenantTx {
     async fn enqueue_ingestion(&mut self, id: JobId, document: DocumentId, now: Timestamp) -> Result<(), StoreError> {
-        enqueue(self, Some(id), Work::Ingest(document), now).await
+        enqueue(self, Some(id), JobPayload::Ingest(document), now).await
     }
 
     async fn enqueue_vector_index(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError> {
-        enqueue(self, Some(id), Work::BuildVectorIndex, now).await
+        enqueue(self, Some(id), JobPayload::BuildVectorIndex, now).await
     }
 
-    async fn holds(&mut self, lease: Lease) -> Result<bool, StoreError> {
+    async fn holds_lease(&mut self, lease: Lease) -> Result<bool, StoreError> {
         let query = LOCK_LEASE.query().bind(lease.job.as_uuid()).bind(lease.token);
         Ok(query.optional_scalar(self.connection()).await?.is_some())
     }
@@ -176,7 +177,7 @@ impl JobRepo for PgTenantTx {
 pub(crate) async fn enqueue(
     tx: &mut PgTenantTx,
     id: Option<JobId>,
-    work: Work,
+    work: JobPayload,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     ENQUEUE
@@ -195,14 +196,14 @@ pub(crate) async fn enqueue(
 pub struct PgJobQueue {
     database: Database,
     listener: Arc<Mutex<Option<PgListener>>>,
-    notified: Arc<Notify>,
+    notify: Arc<Notify>,
 }
 
 impl PgJobQueue {
     /// Creates a queue from a connection pool of the worker's role. One more connection listens for new jobs.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, listener: Arc::default(), notified: Arc::default() }
+        Self { database, listener: Arc::default(), notify: Arc::default() }
     }
 
     /// Waits for a notification. The first call starts listening and returns at once, because a job may have been
@@ -212,20 +213,20 @@ impl PgJobQueue {
         match listener.as_mut() {
             None => *listener = Some(self.database.listen(CHANNEL).await?),
             // `try_recv` returns `None` after a lost connection. Notifications may have been lost, too, so return.
-            Some(connected) => drop(connected.try_recv().await?),
+            Some(open_listener) => drop(open_listener.try_recv().await?),
         }
         Ok(())
     }
 
     /// Waits for a notification until `deadline`, and then wakes all other waiters, which may want another kind of job.
     /// If listening fails, sleeps until `deadline`, so that the caller polls.
-    async fn listen_until(&self, end: Instant) {
-        match timeout_at(end, self.next_notification()).await {
-            Ok(Ok(())) => self.notified.notify_waiters(),
+    async fn listen_until(&self, deadline: Instant) {
+        match timeout_at(deadline, self.next_notification()).await {
+            Ok(Ok(())) => self.notify.notify_waiters(),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "cannot listen for jobs, polling instead");
                 self.listener.lock().await.take();
-                sleep_until(end).await;
+                sleep_until(deadline).await;
             }
             Err(_elapsed) => {}
         }
@@ -234,11 +235,11 @@ impl PgJobQueue {
 
 #[async_trait]
 impl JobQueue for PgJobQueue {
-    async fn claim(&self, filter: &JobFilter, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError> {
+    async fn claim(&self, filter: &JobFilter, lease_duration: Duration) -> Result<Option<LeasedJob>, StoreError> {
         let mut connection = self.database.acquire("claiming a job").await?;
         let row: Option<LeasedJobRow> = CLAIM
             .query()
-            .bind(lease_for.as_secs_f64())
+            .bind(lease_duration.as_secs_f64())
             .bind(filter.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>())
             .bind(filter.max_document_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
             .fetch_optional(&mut connection)
@@ -246,47 +247,47 @@ impl JobQueue for PgJobQueue {
         row.map(LeasedJobRow::into_job).transpose()
     }
 
-    async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError> {
+    async fn heartbeat(&self, lease: Lease, lease_duration: Duration) -> Result<bool, StoreError> {
         let mut connection = self.database.acquire("extending a lease").await?;
-        let query = HEARTBEAT.query().bind(lease.job.as_uuid()).bind(lease.token).bind(lease_for.as_secs_f64());
+        let query = HEARTBEAT.query().bind(lease.job.as_uuid()).bind(lease.token).bind(lease_duration.as_secs_f64());
         query.scalar(&mut connection).await
     }
 
-    async fn requeue(&self, lease: Lease, how: &Requeue) -> Result<(), StoreError> {
+    async fn requeue(&self, lease: Lease, requeue: &RequeueOptions) -> Result<(), StoreError> {
         let mut connection = self.database.acquire("requeueing a job").await?;
         REQUEUE
             .query()
             .bind(lease.job.as_uuid())
             .bind(lease.token)
-            .bind(how.delay.as_secs_f64())
-            .bind(how.counts)
-            .bind(&how.reason)
+            .bind(requeue.delay.as_secs_f64())
+            .bind(requeue.counts_as_attempt)
+            .bind(&requeue.reason)
             .execute(&mut connection)
             .await
     }
 
     async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError> {
-        let failed = failed("building a vector index");
+        let to_store_error = store_error("building a vector index");
         // No tenant is set, because the function reads it from the job.
         let mut transaction = self.database.begin(RowScope::default()).await?;
         // No statement timeout, but the server cancels the statement if this process disconnects.
         sqlx::raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL client_connection_check_interval = '5s'")
             .execute(&mut *transaction)
             .await
-            .map_err(&failed)?;
-        let build = BUILD_VECTOR_INDEX.query().bind(lease.job.as_uuid()).bind(lease.token);
-        let is_done = build.scalar(&mut transaction).await?;
+            .map_err(&to_store_error)?;
+        let build_query = BUILD_VECTOR_INDEX.query().bind(lease.job.as_uuid()).bind(lease.token);
+        let is_done = build_query.scalar(&mut transaction).await?;
         if is_done {
-            transaction.commit().await.map_err(&failed)?;
+            transaction.commit().await.map_err(&to_store_error)?;
         }
         Ok(is_done)
     }
 
-    async fn wait(&self, at_most: Duration) {
-        let notified = self.notified.notified();
+    async fn wait_for_job(&self, max_wait: Duration) {
+        let notified = self.notify.notified();
         tokio::select! {
             () = notified => {}
-            () = self.listen_until(Instant::now() + at_most) => {}
+            () = self.listen_until(Instant::now() + max_wait) => {}
         }
     }
 
@@ -302,45 +303,45 @@ impl JobQueue for PgJobQueue {
 
     async fn sweep_expired(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("sweeping idempotency keys").await?;
-        SWEEP_EXPIRED.query().scalar(&mut connection).await.map(count)
+        SWEEP_EXPIRED.query().scalar(&mut connection).await.map(to_u64)
     }
 
     async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("queueing the reindexing").await?;
-        ENQUEUE_REINDEX.query().scalar(&mut connection).await.map(count)
+        ENQUEUE_REINDEX.query().scalar(&mut connection).await.map(to_u64)
     }
 
     async fn requeue_documents_of_other_models(&self, models: &[String]) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("queueing documents of other models").await?;
-        REQUEUE_DOCUMENTS_OF_OTHER_MODELS.query().bind(models).scalar(&mut connection).await.map(count)
+        REQUEUE_DOCUMENTS_OF_OTHER_MODELS.query().bind(models).scalar(&mut connection).await.map(to_u64)
     }
 }
 
 impl LeasedJobRow {
     fn into_job(self) -> Result<LeasedJob, StoreError> {
         let (job, tenant) = (JobId::from_uuid(self.job_id), TenantId::from_uuid(self.tenant_id));
-        let count = |number: i32| u32::try_from(number).unwrap_or(0);
+        let to_u32 = |number: i32| u32::try_from(number).unwrap_or(0);
         #[expect(
             clippy::disallowed_methods,
             reason = "a claimed job names its tenant; only this place may mint from it"
         )]
         let scope = TenantScope::mint(tenant, Actor::Worker, RequestId::from_uuid(job.as_uuid()));
         let work = match (self.kind.0, self.document_id) {
-            (JobKind::Ingestion, Some(document)) => Work::Ingest(document.into()),
+            (JobKind::Ingestion, Some(document)) => JobPayload::Ingest(document.into()),
             (JobKind::Ingestion, None) => {
                 let source = "the ingestion job names no document".into();
-                return Err(StoreError::Failed { doing: "claiming a job", source });
+                return Err(StoreError::Failed { activity: "claiming a job", source });
             }
-            (JobKind::VectorIndex, _) => Work::BuildVectorIndex,
-            (JobKind::Reindex, _) => Work::Reindex,
+            (JobKind::VectorIndex, _) => JobPayload::BuildVectorIndex,
+            (JobKind::Reindex, _) => JobPayload::Reindex,
         };
         Ok(LeasedJob {
             lease: Lease { job, token: self.lease_token },
             scope,
-            work,
-            attempt: count(self.attempt),
-            max_attempts: count(self.max_attempts),
-            failures: count(self.failures),
+            payload: work,
+            attempt: to_u32(self.attempt),
+            max_attempts: to_u32(self.max_attempts),
+            failures: to_u32(self.failures),
         })
     }
 }
@@ -348,16 +349,16 @@ impl LeasedJobRow {
 impl From<QueueDepthRow> for QueueDepth {
     fn from(row: QueueDepthRow) -> Self {
         Self {
-            due: count(row.due),
-            leased: count(row.leased),
-            dead: count(row.dead),
-            oldest_due_s: count(row.oldest_due_s),
+            due: to_u64(row.due),
+            leased: to_u64(row.leased),
+            dead: to_u64(row.dead),
+            oldest_due_s: to_u64(row.oldest_due_s),
         }
     }
 }
 
 impl From<JobCountsRow> for JobCounts {
     fn from(row: JobCountsRow) -> Self {
-        Self { pending: count(row.pending), dead: count(row.dead) }
+        Self { pending: to_u64(row.pending), dead: to_u64(row.dead) }
     }
 }

@@ -1,6 +1,6 @@
 //! The ledger of model calls: an insert-only table with one row per call, and the sums for usage reports.
 
-use crate::rows::count;
+use crate::rows::to_u64;
 use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use domain::ledger::{GroupUsage, LedgerEntry, LedgerSums, UsageQuery, UsageSums};
@@ -13,14 +13,14 @@ use std::time::Duration;
 
 /// Maximum stored length of a backend or model name, in characters. Model names are reported by the inference server,
 /// so they can be of any length.
-const MAX_NAME: usize = 128;
+const MAX_NAME_CHARS: usize = 128;
 /// Maximum number of failed attempts stored per call.
 const MAX_ATTEMPTS: usize = 16;
 /// Maximum stored length of an error code, in characters.
-const MAX_ERROR: usize = 64;
+const MAX_ERROR_CHARS: usize = 64;
 /// Maximum stored cost of one call, in millionths of the currency unit. The inference server may report the cost, so it
 /// can be any number.
-const MAX_COST: u64 = 1_000_000_000_000;
+const MAX_COST_MICROS: u64 = 1_000_000_000_000;
 
 row! {
     struct SumsRow {
@@ -89,22 +89,22 @@ impl PgTenantTx {
             .bind(request)
             .bind(entry.call.operation.as_str())
             .bind(entry.tier.map(ModelTier::as_str))
-            .bind(truncate(&served_by.backend, MAX_NAME))
-            .bind(truncate(&served_by.requested, MAX_NAME))
-            .bind(truncate(&served_by.model, MAX_NAME))
+            .bind(truncate(&served_by.backend, MAX_NAME_CHARS))
+            .bind(truncate(&served_by.requested_model, MAX_NAME_CHARS))
+            .bind(truncate(&served_by.model, MAX_NAME_CHARS))
             .bind(served_by.fallback)
-            .bind(Json(attempts(&served_by.failed)))
+            .bind(Json(truncated_attempts(&served_by.failed_attempts)))
             .bind(entry.call.status.as_str())
-            .bind(entry.call.error.as_deref().map(|code| truncate(code, MAX_ERROR)))
+            .bind(entry.call.error.as_deref().map(|code| truncate(code, MAX_ERROR_CHARS)))
             .bind(entry.call.finish_reason.map(FinishReason::as_str))
             .bind(i64::from(usage.input_tokens))
             .bind(i64::from(usage.output_tokens))
-            .bind(entry.call.estimated)
+            .bind(entry.call.tokens_estimated)
             .bind(entry.metered)
-            .bind(i64::try_from(entry.call.cost.0.min(MAX_COST)).unwrap_or(i64::MAX))
-            .bind(millis(entry.call.took))
-            .bind(entry.call.first_token.map(millis))
-            .bind(entry.at)
+            .bind(i64::try_from(entry.call.cost.0.min(MAX_COST_MICROS)).unwrap_or(i64::MAX))
+            .bind(millis(entry.call.duration))
+            .bind(entry.call.time_to_first_token.map(millis))
+            .bind(entry.ended_at)
             .execute(self.connection())
             .await
     }
@@ -123,35 +123,35 @@ impl PgTenantTx {
             .await?;
         let mut rows = rows.into_iter();
         let totals = rows.next().map(|total| total.sums).unwrap_or_default();
-        Ok(LedgerSums::of(totals, rows.collect(), query.group_by))
+        Ok(LedgerSums::from_groups(totals, rows.collect(), query.group_by))
     }
 }
 
 impl From<SumsRow> for GroupUsage {
     fn from(row: SumsRow) -> Self {
         let sums = UsageSums {
-            calls: count(row.calls),
-            input_tokens: count(row.input_tokens),
-            output_tokens: count(row.output_tokens),
-            cost: MicroCost(count(row.cost)),
-            errors: count(row.errors),
-            fallbacks: count(row.fallbacks),
-            p50_ms: row.p50_ms,
-            first_token_ms: row.first_token_ms,
+            calls: to_u64(row.calls),
+            input_tokens: to_u64(row.input_tokens),
+            output_tokens: to_u64(row.output_tokens),
+            cost: MicroCost(to_u64(row.cost)),
+            errors: to_u64(row.errors),
+            fallbacks: to_u64(row.fallbacks),
+            median_duration_ms: row.p50_ms,
+            time_to_first_token_ms: row.first_token_ms,
         };
         Self { key: row.key, sums }
     }
 }
 
 /// Truncates to `max_chars` characters and removes U+0000, which PostgreSQL cannot store.
-fn truncate(text: &str, max: usize) -> String {
-    text.chars().filter(|c| *c != '\0').take(max).collect()
+fn truncate(text: &str, max_chars: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(max_chars).collect()
 }
 
-fn attempts(failed: &[FailedAttempt]) -> Vec<FailedAttempt> {
+fn truncated_attempts(failed: &[FailedAttempt]) -> Vec<FailedAttempt> {
     let truncated = |attempt: &FailedAttempt| FailedAttempt {
-        backend: truncate(&attempt.backend, MAX_NAME),
-        error: truncate(&attempt.error, MAX_ERROR),
+        backend: truncate(&attempt.backend, MAX_NAME_CHARS),
+        error: truncate(&attempt.error, MAX_ERROR_CHARS),
     };
     failed.iter().take(MAX_ATTEMPTS).map(truncated).collect()
 }
@@ -168,7 +168,7 @@ mod tests {
     fn reported_values_are_truncated_to_the_limits_of_the_table() {
         assert_eq!(truncate("a\0b\u{e4}c", 3), "ab\u{e4}");
         let attempt = FailedAttempt { backend: "\u{1f600}".repeat(500), error: "e".repeat(500) };
-        let stored = serde_json::to_string(&attempts(&vec![attempt; 40])).expect("JSON");
-        assert!(stored.chars().count() <= 8_192, "{}", stored.chars().count());
+        let json = serde_json::to_string(&truncated_attempts(&vec![attempt; 40])).expect("JSON");
+        assert!(json.chars().count() <= 8_192, "{}", json.chars().count());
     }
 }

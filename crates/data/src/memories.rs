@@ -1,6 +1,6 @@
 //! Memories of the current user: facts that the user asked the platform to remember, which go into later prompts.
 
-use crate::rows::{KeysetStart, TextEnum, visible_classifications};
+use crate::rows::{KeysetParams, TextEnum, visible_classifications};
 use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -82,10 +82,10 @@ impl MemoryRepo for PgTenantTx {
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError> {
-        let start = KeysetStart::of(page);
-        let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
+        let keyset = KeysetParams::new(page);
+        let query = LIST.query().bind(keyset.created_at).bind(keyset.id).bind(keyset.limit);
         let rows = query.fetch_all(self.connection()).await?;
-        Ok(Page::from_rows(rows, page, |row: &Memory| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        Ok(Page::from_rows(rows, page, |row: &Memory| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn most_important(

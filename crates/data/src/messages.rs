@@ -98,9 +98,9 @@ impl MessageRepo for PgTenantTx {
             .bind(messages.iter().map(|m| m.status.as_str()).collect::<Vec<_>>())
             .bind(messages.iter().map(|m| m.token_count).collect::<Vec<_>>())
             .bind(messages.iter().map(|m| m.classification.as_str()).collect::<Vec<_>>());
-        let numbers: Vec<i64> = append.scalars(self.connection()).await?;
-        let Some(first) = numbers.into_iter().min() else { return Ok(None) };
-        Ok(Some((first..).zip(messages).map(|(seq, new)| appended(conversation, seq, new, now)).collect()))
+        let seqs: Vec<i64> = append.scalars(self.connection()).await?;
+        let Some(first) = seqs.into_iter().min() else { return Ok(None) };
+        Ok(Some((first..).zip(messages).map(|(seq, new)| to_message(conversation, seq, new, now)).collect()))
     }
 
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError> {
@@ -130,7 +130,7 @@ impl MessageRepo for PgTenantTx {
     }
 }
 
-fn appended(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Timestamp) -> Message {
+fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Timestamp) -> Message {
     Message {
         id: new.id,
         conversation_id,

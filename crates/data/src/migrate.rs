@@ -49,17 +49,17 @@ pub async fn run(url: &str) -> Result<(), SetupError> {
 ///
 /// # Errors
 /// If the database is not reachable or rejects the change.
-pub async fn set_login(url: &str, role: LoginRole, password: &str) -> Result<(), SetupError> {
-    let refused = |source| SetupError::Database { doing: "setting a password", source };
+pub async fn enable_login(url: &str, role: LoginRole, password: &str) -> Result<(), SetupError> {
+    let database_error = |source| SetupError::Database { activity: "setting a password", source };
     let mut connection = connect(url).await?;
-    let mut transaction = connection.begin().await.map_err(refused)?;
+    let mut transaction = connection.begin().await.map_err(database_error)?;
     // ALTER ROLE takes no parameters, so the values are passed as transaction-local settings and quoted by format().
     sqlx::query("SELECT set_config('platform.role', $1, true), set_config('platform.password', $2, true)")
         .bind(role.name())
         .bind(password)
         .execute(&mut *transaction)
         .await
-        .map_err(refused)?;
+        .map_err(database_error)?;
     // Roles are shared by all databases of the cluster: without the lock, concurrent changes (parallel tests) fail
     // with "tuple concurrently updated".
     sqlx::raw_sql(
@@ -73,8 +73,8 @@ pub async fn set_login(url: &str, role: LoginRole, password: &str) -> Result<(),
     )
     .execute(&mut *transaction)
     .await
-    .map_err(refused)?;
-    transaction.commit().await.map_err(refused)?;
+    .map_err(database_error)?;
+    transaction.commit().await.map_err(database_error)?;
     close(connection).await
 }
 
@@ -89,20 +89,21 @@ pub(crate) fn fingerprint() -> String {
 
 /// Compares the applied migrations with those of this program; returns each difference as a full sentence.
 pub(crate) async fn check(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    let recorded: Option<bool> = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await?;
-    if recorded != Some(true) {
+    let has_migrations_table: Option<bool> =
+        sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
+            .fetch_one(&mut *connection)
+            .await?;
+    if has_migrations_table != Some(true) {
         return Ok(vec!["No migration has been applied: run `platform-server migrate`.".to_owned()]);
     }
     let rows: Vec<(i64, Vec<u8>, bool)> =
         sqlx::query_as("SELECT version, checksum, success FROM public._sqlx_migrations").fetch_all(connection).await?;
-    let mut applied: BTreeMap<i64, (Vec<u8>, bool)> =
+    let mut applied_migrations: BTreeMap<i64, (Vec<u8>, bool)> =
         rows.into_iter().map(|(version, checksum, success)| (version, (checksum, success))).collect();
     let mut problems = Vec::new();
     for migration in MIGRATIONS.iter() {
         let version = migration.version;
-        match applied.remove(&version) {
+        match applied_migrations.remove(&version) {
             None => problems.push(format!("Migration {version} has not been applied: run `platform-server migrate`.")),
             Some((_, false)) => problems.push(format!("Migration {version} was interrupted.")),
             Some((checksum, true)) if *checksum != *migration.checksum => {
@@ -118,12 +119,12 @@ pub(crate) async fn check(connection: &mut PgConnection) -> Result<Vec<String>, 
 async fn connect(url: &str) -> Result<PgConnection, SetupError> {
     PgConnection::connect(url).await.map_err(|error| match error {
         sqlx::Error::Configuration(_) => SetupError::Url(error),
-        source => SetupError::Database { doing: "connecting", source },
+        source => SetupError::Database { activity: "connecting", source },
     })
 }
 
 async fn close(connection: PgConnection) -> Result<(), SetupError> {
-    connection.close().await.map_err(|source| SetupError::Database { doing: "disconnecting", source })
+    connection.close().await.map_err(|source| SetupError::Database { activity: "disconnecting", source })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Connection pools. No other file uses a pool directly: code that needs SQL gets a new repository method.
 
-use crate::error::{SetupError, failed};
+use crate::error::{SetupError, store_error};
 use domain::ports::StoreError;
 use domain::scope::TenantScope;
 use sqlx::pool::PoolConnection;
@@ -46,7 +46,7 @@ pub struct PoolSettings {
     /// The server cancels a statement that runs for longer than this.
     pub statement_timeout: Duration,
     /// Id of this process; stored with each audit row that it writes. See [`crate::audit::LivenessLock`].
-    pub instance: Option<Uuid>,
+    pub instance_id: Option<Uuid>,
 }
 
 impl Default for PoolSettings {
@@ -56,7 +56,7 @@ impl Default for PoolSettings {
             max_connections: 16,
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
-            instance: None,
+            instance_id: None,
         }
     }
 }
@@ -66,7 +66,7 @@ impl Default for PoolSettings {
 pub struct Database {
     pool: PgPool,
     /// The tasks that begin transactions; see [`Self::begin`].
-    open_tasks: TaskTracker,
+    begin_tasks: TaskTracker,
 }
 
 impl Database {
@@ -77,14 +77,14 @@ impl Database {
     /// If the URL is not valid.
     pub fn new(url: &str, settings: &PoolSettings) -> Result<Self, SetupError> {
         let timeout = format!("{}ms", settings.statement_timeout.as_millis());
-        let instance = settings.instance.map(|id| id.to_string()).unwrap_or_default();
+        let instance_id = settings.instance_id.map(|id| id.to_string()).unwrap_or_default();
         let options = PgConnectOptions::from_str(url).map_err(SetupError::Url)?.application_name("platform").options([
             ("statement_timeout", timeout.as_str()),
             // JIT compilation takes longer than any query of this crate runs.
             ("jit", "off"),
             // Lets the lexical search of a large tenant aggregate in memory.
             ("work_mem", "16MB"),
-            ("app.instance", instance.as_str()),
+            ("app.instance", instance_id.as_str()),
         ]);
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
@@ -101,20 +101,20 @@ impl Database {
                 })
             })
             .connect_lazy_with(options);
-        Ok(Self { pool, open_tasks: TaskTracker::new() })
+        Ok(Self { pool, begin_tasks: TaskTracker::new() })
     }
 
     /// Waits until running transactions have ended, then closes all connections.
     pub async fn close(&self) {
-        self.open_tasks.close();
-        self.open_tasks.wait().await;
+        self.begin_tasks.close();
+        self.begin_tasks.wait().await;
         self.pool.close().await;
     }
 
     /// Acquires a connection for a single statement outside a transaction. `activity` completes "the database is not
     /// available while …".
-    pub(crate) async fn acquire(&self, doing: &'static str) -> Result<PoolConnection<Postgres>, StoreError> {
-        self.pool.acquire().await.map_err(failed(doing))
+    pub(crate) async fn acquire(&self, activity: &'static str) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.pool.acquire().await.map_err(store_error(activity))
     }
 
     /// Acquires a connection for the preflight checks, which report errors as [`SetupError`].
@@ -128,30 +128,30 @@ impl Database {
     /// would get back a connection with an open transaction that sqlx does not know about, and the next user of that
     /// connection would run inside it.
     pub(crate) async fn begin(&self, scope: RowScope) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.open("BEGIN", scope).await
+        self.begin_with("BEGIN", scope).await
     }
 
     /// Begins a read-only transaction (REPEATABLE READ, so a single snapshot) for a tenant, without a user.
     pub(crate) async fn begin_snapshot(&self, tenant: Uuid) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.open("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", RowScope::tenant(tenant)).await
+        self.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", RowScope::tenant(tenant)).await
     }
 
-    async fn open(&self, begin: &str, scope: RowScope) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let doing = "opening a transaction";
-        let connection = self.pool.acquire().await.map_err(failed(doing))?;
-        let sql = begin_in(begin, scope);
-        let task = self.open_tasks.spawn(async move {
-            Transaction::begin(connection, Some(AssertSqlSafe(sql).into_sql_str())).await.map_err(failed(doing))
+    async fn begin_with(&self, begin: &str, scope: RowScope) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let activity = "opening a transaction";
+        let connection = self.pool.acquire().await.map_err(store_error(activity))?;
+        let sql = begin_statements(begin, scope);
+        let task = self.begin_tasks.spawn(async move {
+            Transaction::begin(connection, Some(AssertSqlSafe(sql).into_sql_str())).await.map_err(store_error(activity))
         });
         match task.await {
-            Ok(opened) => opened,
-            Err(error) => Err(StoreError::Unavailable { doing, source: Box::new(error) }),
+            Ok(result) => result,
+            Err(error) => Err(StoreError::Unavailable { activity, source: Box::new(error) }),
         }
     }
 
     /// Takes a connection out of the pool for good, for as long as the caller keeps it.
-    pub(crate) async fn detached_connection(&self, doing: &'static str) -> Result<PgConnection, StoreError> {
-        Ok(self.acquire(doing).await?.detach())
+    pub(crate) async fn detached_connection(&self, activity: &'static str) -> Result<PgConnection, StoreError> {
+        Ok(self.acquire(activity).await?.detach())
     }
 
     /// Opens a connection that listens for notifications on `channel`. It reconnects automatically.
@@ -165,7 +165,7 @@ impl Database {
 /// The statements that begin a transaction and set its scope, for the simple query protocol: the server executes all of
 /// them in one round trip. They have no parameters there; a scope consists of UUIDs, so their text cannot inject SQL.
 /// Setting an empty id clears what an earlier transaction of the connection has set.
-fn begin_in(begin: &str, scope: RowScope) -> String {
+fn begin_statements(begin: &str, scope: RowScope) -> String {
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let (tenant, user) = (text(scope.tenant), text(scope.user));
     format!("{begin}; SET LOCAL app.current_tenant_id = '{tenant}'; SET LOCAL app.current_user_id = '{user}'")

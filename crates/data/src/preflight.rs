@@ -15,7 +15,7 @@ const AUDITOR_TABLES: [&str; 5] =
 
 /// The connection pools to check, one per role.
 #[derive(Clone, Copy, Debug)]
-pub struct Roles<'a> {
+pub struct RolePools<'a> {
     /// Connections of the application's role.
     pub app: &'a Database,
     /// Connections of the worker's role.
@@ -29,22 +29,22 @@ pub struct Roles<'a> {
 /// # Errors
 /// [`SetupError::Unsupported`] with all problems found, each as a full sentence; [`SetupError::Database`] if a query
 /// fails.
-pub async fn check(roles: Roles<'_>) -> Result<(), SetupError> {
+pub async fn check(roles: RolePools<'_>) -> Result<(), SetupError> {
     let mut problems = Vec::new();
-    for (database, part) in
+    for (database, pool_user) in
         [(roles.app, PoolUser::App), (roles.worker, PoolUser::Worker), (roles.auditor, PoolUser::Auditor)]
     {
-        let failed = |source| SetupError::Database { doing: part.doing(), source };
-        let mut connection = database.acquire_for_setup().await.map_err(failed)?;
-        if part == PoolUser::App {
-            problems.extend(server_problems(&mut connection).await.map_err(failed)?);
-            problems.extend(migrate::check(&mut connection).await.map_err(failed)?);
-            problems.extend(unprotected_tables(&mut connection).await.map_err(failed)?);
+        let database_error = |source| SetupError::Database { activity: pool_user.activity(), source };
+        let mut connection = database.acquire_for_setup().await.map_err(database_error)?;
+        if pool_user == PoolUser::App {
+            problems.extend(server_problems(&mut connection).await.map_err(database_error)?);
+            problems.extend(migrate::check(&mut connection).await.map_err(database_error)?);
+            problems.extend(unprotected_tables(&mut connection).await.map_err(database_error)?);
         }
-        problems.extend(row_security_bypasses(&mut connection).await.map_err(failed)?);
-        problems.extend(rights_problems(&mut connection, part).await.map_err(failed)?);
+        problems.extend(row_security_bypasses(&mut connection).await.map_err(database_error)?);
+        problems.extend(rights_problems(&mut connection, pool_user).await.map_err(database_error)?);
     }
-    if problems.is_empty() { Ok(()) } else { Err(SetupError::Unfit { problems }) }
+    if problems.is_empty() { Ok(()) } else { Err(SetupError::Unsupported { problems }) }
 }
 
 /// The part of the platform that uses a connection pool.
@@ -56,7 +56,7 @@ enum PoolUser {
 }
 
 impl PoolUser {
-    const fn doing(self) -> &'static str {
+    const fn activity(self) -> &'static str {
         match self {
             Self::App => "checking the application's role",
             Self::Worker => "checking the worker's role",
@@ -85,7 +85,7 @@ impl PoolUser {
 }
 
 async fn server_problems(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    let (version, vector): (i32, bool) = sqlx::query_as(
+    let (version, has_pgvector): (i32, bool) = sqlx::query_as(
         "SELECT current_setting('server_version_num')::integer,
                 EXISTS (SELECT FROM pg_extension WHERE extname = 'vector')",
     )
@@ -95,14 +95,14 @@ async fn server_problems(connection: &mut PgConnection) -> Result<Vec<String>, s
     if version < MIN_SERVER_VERSION {
         problems.push(format!("The server is PostgreSQL {}; 16 or newer is needed.", version / 10_000));
     }
-    if !vector {
+    if !has_pgvector {
         problems.push("The extension vector (pgvector) is not installed in the database.".to_owned());
     }
     Ok(problems)
 }
 
 async fn unprotected_tables(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    let unprotected: Vec<String> = sqlx::query_scalar(
+    let tables: Vec<String> = sqlx::query_scalar(
         "SELECT c.relname::text FROM pg_class c
          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
            AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
@@ -112,12 +112,12 @@ async fn unprotected_tables(connection: &mut PgConnection) -> Result<Vec<String>
     )
     .fetch_all(connection)
     .await?;
-    Ok(unprotected.into_iter().map(|table| format!("Row security is not forced on table \"{table}\".")).collect())
+    Ok(tables.into_iter().map(|table| format!("Row security is not forced on table \"{table}\".")).collect())
 }
 
 /// Finds the ways in which the connected role could bypass row-level security, itself or as a member of another role.
 async fn row_security_bypasses(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    let found: Vec<(String, String, String)> = sqlx::query_as(
+    let bypasses: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, r.rolname::text, power.name
          FROM pg_roles r
          CROSS JOIN LATERAL (
@@ -145,12 +145,12 @@ async fn row_security_bypasses(connection: &mut PgConnection) -> Result<Vec<Stri
             format!("The role \"{user}\" is a member of \"{role}\", which {power}.")
         }
     };
-    Ok(found.into_iter().map(sentence).collect())
+    Ok(bypasses.into_iter().map(sentence).collect())
 }
 
 /// Finds the table rights that the connected role must not have, and reports if it lacks those that it needs.
-async fn rights_problems(connection: &mut PgConnection, part: PoolUser) -> Result<Vec<String>, sqlx::Error> {
-    let held: Vec<(String, String, String)> = sqlx::query_as(
+async fn rights_problems(connection: &mut PgConnection, pool_user: PoolUser) -> Result<Vec<String>, sqlx::Error> {
+    let granted: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT current_user::text, c.relname::text, wanted.name
          FROM pg_class c
          CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS wanted (name)
@@ -161,26 +161,26 @@ async fn rights_problems(connection: &mut PgConnection, part: PoolUser) -> Resul
     )
     .fetch_all(&mut *connection)
     .await?;
-    let excess = held.iter().filter(|(_, table, right)| !part.is_allowed(table, right));
-    let mut problems: Vec<String> = excess
-        .map(|(user, table, right)| format!("The {} role \"{user}\" has {right} on \"{table}\".", part.name()))
+    let excess_rights = granted.iter().filter(|(_, table, right)| !pool_user.is_allowed(table, right));
+    let mut problems: Vec<String> = excess_rights
+        .map(|(user, table, right)| format!("The {} role \"{user}\" has {right} on \"{table}\".", pool_user.name()))
         .collect();
-    let has = |table: &str, right: &str| held.iter().any(|(_, t, r)| t == table && r == right);
-    let has_required_rights = match part {
-        PoolUser::App => has("audit_logs", "INSERT") && has("conversations", "SELECT"),
-        PoolUser::Auditor => has("audit_logs", "SELECT"),
+    let has_right = |table: &str, right: &str| granted.iter().any(|(_, t, r)| t == table && r == right);
+    let has_required_rights = match pool_user {
+        PoolUser::App => has_right("audit_logs", "INSERT") && has_right("conversations", "SELECT"),
+        PoolUser::Auditor => has_right("audit_logs", "SELECT"),
         PoolUser::Worker => {
             // to_regprocedure returns NULL where the function does not exist (a database that was never migrated).
-            let claims: Option<bool> = sqlx::query_scalar(
+            let may_claim: Option<bool> = sqlx::query_scalar(
                 "SELECT has_function_privilege(to_regprocedure('claim_job(interval, text[], bigint)'), 'EXECUTE')",
             )
             .fetch_one(connection)
             .await?;
-            claims == Some(true)
+            may_claim == Some(true)
         }
     };
     if !has_required_rights {
-        problems.push(format!("The {} connection's role lacks its rights.", part.name()));
+        problems.push(format!("The {} connection's role lacks its rights.", pool_user.name()));
     }
     Ok(problems)
 }

@@ -1,6 +1,6 @@
 //! Column types for domain values, and the bind parameters of keyset pagination.
 
-use domain::audit::sealed::ChainHash;
+use domain::audit::chain::ChainHash;
 use domain::page::{PageKey, PageRequest};
 use domain::role::Classification;
 use domain::time::Timestamp;
@@ -35,15 +35,15 @@ where
 }
 
 /// A `bytea` column that holds a SHA-256 digest (32 bytes).
-pub(crate) struct Hash(pub(crate) ChainHash);
+pub(crate) struct Sha256Column(pub(crate) ChainHash);
 
-impl Type<Postgres> for Hash {
+impl Type<Postgres> for Sha256Column {
     fn type_info() -> PgTypeInfo {
         <[u8] as Type<Postgres>>::type_info()
     }
 }
 
-impl Decode<'_, Postgres> for Hash {
+impl Decode<'_, Postgres> for Sha256Column {
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
         let bytes = <&[u8] as Decode<'_, Postgres>>::decode(value)?;
         ChainHash::from_slice(bytes).map(Self).ok_or_else(|| "not a SHA-256".into())
@@ -71,19 +71,23 @@ impl Decode<'_, Postgres> for JsonText {
 }
 
 /// The bind parameters of a statement that lists one page, newest rows first (keyset pagination).
-pub(crate) struct KeysetStart {
+pub(crate) struct KeysetParams {
     /// Creation time of the last row of the previous page; `None` for the first page.
-    pub(crate) at: Option<Timestamp>,
+    pub(crate) created_at: Option<Timestamp>,
     /// Id of that row, which orders rows of the same creation time.
     pub(crate) id: Option<Uuid>,
     /// Number of rows to fetch: the page size plus one row, which shows whether there is a next page.
-    pub(crate) fetch: i64,
+    pub(crate) limit: i64,
 }
 
-impl KeysetStart {
-    pub(crate) fn of(page: &PageRequest) -> Self {
+impl KeysetParams {
+    pub(crate) fn new(page: &PageRequest) -> Self {
         let after: Option<PageKey> = page.after;
-        Self { at: after.map(|key| key.at), id: after.map(|key| key.id), fetch: i64::from(page.limit()) + 1 }
+        Self {
+            created_at: after.map(|key| key.created_at),
+            id: after.map(|key| key.id),
+            limit: i64::from(page.limit()) + 1,
+        }
     }
 }
 
@@ -94,6 +98,6 @@ pub(crate) fn visible_classifications(clearance: Classification) -> Vec<&'static
 }
 
 /// Converts a count or sum from the database. Those are never negative; if one were, this returns 0.
-pub(crate) fn count(number: i64) -> u64 {
+pub(crate) fn to_u64(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }

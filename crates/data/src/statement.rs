@@ -4,7 +4,7 @@
 //! column list from the struct. The test `statements` prepares every statement against a migrated database, as the role
 //! that runs it, and compares the result columns with the struct. A query that does not match the schema fails there.
 
-use crate::error::failed;
+use crate::error::store_error;
 use domain::ports::StoreError;
 use futures::TryStreamExt as _;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -14,7 +14,7 @@ use tracing::{Instrument as _, Span, field};
 
 /// The database role that runs a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Login {
+pub enum DbRole {
     /// The API server's role.
     App,
     /// The background worker's role.
@@ -87,9 +87,9 @@ pub(crate) struct Statement<R> {
     /// Name of the table, or of the function if `is_function` is set. Empty for statements that use neither.
     target: &'static str,
     is_function: bool,
-    doing: &'static str,
+    activity: &'static str,
     #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "read by the test that prepares the statements"))]
-    login: Login,
+    role: DbRole,
     record: PhantomData<fn() -> R>,
 }
 
@@ -103,34 +103,34 @@ impl<R> Copy for Statement<R> {}
 
 impl<R> Statement<R> {
     /// Declares a statement on `table`. `activity` completes "the database failed while …".
-    const fn new(operation: &'static str, table: &'static str, doing: &'static str, sql: &'static str) -> Self {
-        Self { sql, operation, target: table, is_function: false, doing, login: Login::App, record: PhantomData }
+    const fn new(operation: &'static str, table: &'static str, activity: &'static str, sql: &'static str) -> Self {
+        Self { sql, operation, target: table, is_function: false, activity, role: DbRole::App, record: PhantomData }
     }
 
-    pub(crate) const fn select(table: &'static str, doing: &'static str, sql: &'static str) -> Self {
-        Self::new("SELECT", table, doing, sql)
+    pub(crate) const fn select(table: &'static str, activity: &'static str, sql: &'static str) -> Self {
+        Self::new("SELECT", table, activity, sql)
     }
 
-    pub(crate) const fn insert(table: &'static str, doing: &'static str, sql: &'static str) -> Self {
-        Self::new("INSERT", table, doing, sql)
+    pub(crate) const fn insert(table: &'static str, activity: &'static str, sql: &'static str) -> Self {
+        Self::new("INSERT", table, activity, sql)
     }
 
-    pub(crate) const fn update(table: &'static str, doing: &'static str, sql: &'static str) -> Self {
-        Self::new("UPDATE", table, doing, sql)
+    pub(crate) const fn update(table: &'static str, activity: &'static str, sql: &'static str) -> Self {
+        Self::new("UPDATE", table, activity, sql)
     }
 
-    pub(crate) const fn delete(table: &'static str, doing: &'static str, sql: &'static str) -> Self {
-        Self::new("DELETE", table, doing, sql)
+    pub(crate) const fn delete(table: &'static str, activity: &'static str, sql: &'static str) -> Self {
+        Self::new("DELETE", table, activity, sql)
     }
 
     /// Declares a statement that calls a function and accesses no table itself.
-    pub(crate) const fn call(function: &'static str, doing: &'static str, sql: &'static str) -> Self {
-        Self { is_function: true, ..Self::new("SELECT", function, doing, sql) }
+    pub(crate) const fn call(function: &'static str, activity: &'static str, sql: &'static str) -> Self {
+        Self { is_function: true, ..Self::new("SELECT", function, activity, sql) }
     }
 
     /// Sets the role that runs the statement. The default is [`DbRole::App`].
-    pub(crate) const fn run_by(self, login: Login) -> Self {
-        Self { login, ..self }
+    pub(crate) const fn run_by(self, role: DbRole) -> Self {
+        Self { role, ..self }
     }
 
     /// Describes the statement without its row type, for the test that prepares it.
@@ -139,7 +139,7 @@ impl<R> Statement<R> {
     where
         R: Record,
     {
-        StatementInfo { sql: self.sql, doing: self.doing, login: self.login, fields: R::fields }
+        StatementInfo { sql: self.sql, activity: self.activity, role: self.role, fields: R::fields }
     }
 
     /// Starts a query, to which the caller binds the parameters in order.
@@ -181,9 +181,9 @@ pub struct StatementInfo {
     /// The SQL text, with `$n` parameters.
     pub sql: &'static str,
     /// What the statement does, as used in error messages: completes "the database failed while …".
-    pub doing: &'static str,
+    pub activity: &'static str,
     /// The role that runs the statement.
-    pub login: Login,
+    pub role: DbRole,
     /// Returns the result columns that are read.
     pub fields: fn() -> Vec<Field>,
 }
@@ -210,8 +210,8 @@ impl<'q, R> Query<'q, R> {
 
     /// Runs the statement and returns the number of affected rows.
     pub(crate) async fn rows_affected(self, connection: &mut PgConnection) -> Result<u64, StoreError> {
-        let done = self.inner.execute(connection).instrument(self.statement.span()).await;
-        done.map(|done| done.rows_affected()).map_err(failed(self.statement.doing))
+        let result = self.inner.execute(connection).instrument(self.statement.span()).await;
+        result.map(|done| done.rows_affected()).map_err(store_error(self.statement.activity))
     }
 
     /// Fetches all rows of the result.
@@ -221,8 +221,8 @@ impl<'q, R> Query<'q, R> {
         T: From<R>,
     {
         let rows = self.inner.fetch_all(connection).instrument(self.statement.span()).await;
-        let decoded = rows.and_then(|rows| rows.iter().map(|row| R::from_row(row).map(T::from)).collect());
-        decoded.map_err(failed(self.statement.doing))
+        let records = rows.and_then(|rows| rows.iter().map(|row| R::from_row(row).map(T::from)).collect());
+        records.map_err(store_error(self.statement.activity))
     }
 
     /// Fetches the first row, or `None` if the result is empty.
@@ -232,8 +232,8 @@ impl<'q, R> Query<'q, R> {
         T: From<R>,
     {
         let row = self.inner.fetch_optional(connection).instrument(self.statement.span()).await;
-        let decoded = row.and_then(|row| row.map(|row| R::from_row(&row).map(T::from)).transpose());
-        decoded.map_err(failed(self.statement.doing))
+        let records = row.and_then(|row| row.map(|row| R::from_row(&row).map(T::from)).transpose());
+        records.map_err(store_error(self.statement.activity))
     }
 
     /// Fetches the first row. An empty result is an error.
@@ -243,7 +243,7 @@ impl<'q, R> Query<'q, R> {
         T: From<R>,
     {
         let row = self.inner.fetch_one(connection).instrument(self.statement.span()).await;
-        row.and_then(|row| R::from_row(&row).map(T::from)).map_err(failed(self.statement.doing))
+        row.and_then(|row| R::from_row(&row).map(T::from)).map_err(store_error(self.statement.activity))
     }
 
     /// Calls `handle` for each row as it arrives from the server. For results that are too large for memory.
@@ -256,14 +256,14 @@ impl<'q, R> Query<'q, R> {
         R: Record,
     {
         let Self { statement, inner } = self;
-        let read = async {
+        let read_rows = async {
             let mut rows = inner.fetch(connection);
             while let Some(row) = rows.try_next().await? {
                 handle(R::from_row(&row)?);
             }
             Ok(())
         };
-        read.instrument(statement.span()).await.map_err(failed(statement.doing))
+        read_rows.instrument(statement.span()).await.map_err(store_error(statement.activity))
     }
 }
 

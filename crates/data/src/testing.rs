@@ -5,7 +5,7 @@
 
 use crate::migrate::{self, LoginRole};
 use crate::pool::{Database, PoolSettings};
-pub use crate::statement::{Field, Login, StatementInfo};
+pub use crate::statement::{DbRole, Field, StatementInfo};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::time::Duration;
 use uuid::Uuid;
@@ -32,8 +32,8 @@ impl TestDb {
     /// If `PLATFORM_TEST_DATABASE_URL` is not set, or does not name a superuser of a running server.
     pub async fn create() -> Result<Self, TestError> {
         let server = Server::from_environment()?;
-        let name = format!("test_{}", random().simple());
-        let template = server.template().await?;
+        let name = format!("test_{}", random_uuid().simple());
+        let template = server.ensure_template().await?;
         server.execute(format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
         // A copy does not include the privileges on the database object itself, which migration 1 sets.
         let roles = LoginRole::ALL.map(LoginRole::name).join(", ");
@@ -48,7 +48,7 @@ impl TestDb {
     /// As [`Self::create`].
     pub async fn create_empty() -> Result<Self, TestError> {
         let server = Server::from_environment()?;
-        let name = format!("test_{}", random().simple());
+        let name = format!("test_{}", random_uuid().simple());
         server.execute(format!("CREATE DATABASE {name}")).await?;
         Ok(Self { name, server })
     }
@@ -74,31 +74,31 @@ impl TestDb {
     /// Connection URL of the cluster's superuser.
     #[must_use]
     pub fn superuser_url(&self) -> String {
-        self.server.url(&self.name, &self.server.login)
+        self.server.url(&self.name, &self.server.user_info)
     }
 
     /// Creates a connection pool of the application's role.
     ///
     /// # Errors
     /// None in practice, since the URL is built here.
-    pub fn app(&self) -> Result<Database, TestError> {
-        connections(&self.app_url())
+    pub fn app_pool(&self) -> Result<Database, TestError> {
+        small_pool(&self.app_url())
     }
 
     /// Creates a connection pool of the worker's role.
     ///
     /// # Errors
     /// As [`Self::app_pool`].
-    pub fn worker(&self) -> Result<Database, TestError> {
-        connections(&self.worker_url())
+    pub fn worker_pool(&self) -> Result<Database, TestError> {
+        small_pool(&self.worker_url())
     }
 
     /// Creates a connection pool of the auditor's role.
     ///
     /// # Errors
     /// As [`Self::app_pool`].
-    pub fn auditor(&self) -> Result<Database, TestError> {
-        connections(&self.auditor_url())
+    pub fn auditor_pool(&self) -> Result<Database, TestError> {
+        small_pool(&self.auditor_url())
     }
 
     fn url(&self, role: LoginRole) -> String {
@@ -126,12 +126,12 @@ pub fn statements() -> Vec<StatementInfo> {
         crate::access_tokens::STATEMENTS,
         crate::audit::STATEMENTS,
         crate::audit::export::STATEMENTS,
-        crate::audit::instance::STATEMENTS,
-        crate::audit::keep::STATEMENTS,
-        crate::audit::retire::STATEMENTS,
+        crate::audit::liveness_lock::STATEMENTS,
+        crate::audit::maintenance::STATEMENTS,
+        crate::audit::purge::STATEMENTS,
         crate::audit::verify::STATEMENTS,
         crate::chunks::STATEMENTS,
-        crate::chunks::generations::STATEMENTS,
+        crate::chunks::model_switch::STATEMENTS,
         crate::chunks::nearest::STATEMENTS,
         crate::chunks::publish::STATEMENTS,
         crate::conversations::STATEMENTS,
@@ -150,7 +150,7 @@ pub fn statements() -> Vec<StatementInfo> {
 }
 
 /// Creates a small connection pool, because many tests run in parallel.
-fn connections(url: &str) -> Result<Database, TestError> {
+fn small_pool(url: &str) -> Result<Database, TestError> {
     let settings =
         PoolSettings { max_connections: 6, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
     Ok(Database::new(url, &settings)?)
@@ -162,7 +162,7 @@ struct Server {
     /// The scheme of the URL, without `://`.
     scheme: String,
     /// `user` or `user:password` of the superuser.
-    login: String,
+    user_info: String,
     /// `host:port` of the PostgreSQL server.
     address: String,
 }
@@ -172,19 +172,19 @@ impl Server {
     fn from_environment() -> Result<Self, TestError> {
         let url = std::env::var("PLATFORM_TEST_DATABASE_URL")
             .map_err(|_| "PLATFORM_TEST_DATABASE_URL is not set: run the tests with `cargo xtask test`")?;
-        let unusable = "PLATFORM_TEST_DATABASE_URL is not of the form postgres://user[:password]@host:port/database";
-        let (scheme, rest) = url.split_once("://").ok_or(unusable)?;
-        let (login, rest) = rest.rsplit_once('@').ok_or(unusable)?;
+        let invalid_url = "PLATFORM_TEST_DATABASE_URL is not of the form postgres://user[:password]@host:port/database";
+        let (scheme, rest) = url.split_once("://").ok_or(invalid_url)?;
+        let (user_info, rest) = rest.rsplit_once('@').ok_or(invalid_url)?;
         let address = rest.split('/').next().unwrap_or(rest);
-        Ok(Self { scheme: scheme.to_owned(), login: login.to_owned(), address: address.to_owned() })
+        Ok(Self { scheme: scheme.to_owned(), user_info: user_info.to_owned(), address: address.to_owned() })
     }
 
-    fn url(&self, database: &str, login: &str) -> String {
-        format!("{}://{login}@{}/{database}", self.scheme, self.address)
+    fn url(&self, database: &str, user_info: &str) -> String {
+        format!("{}://{user_info}@{}/{database}", self.scheme, self.address)
     }
 
     async fn connect(&self) -> Result<PgConnection, TestError> {
-        Ok(PgConnection::connect(&self.url("postgres", &self.login)).await?)
+        Ok(PgConnection::connect(&self.url("postgres", &self.user_info)).await?)
     }
 
     /// Runs a statement as the superuser. Callers must only insert names generated here, since nothing is escaped.
@@ -196,16 +196,16 @@ impl Server {
 
     /// Returns the name of the migrated template, and creates the template if it does not exist. The name contains a
     /// checksum of the migrations, so a cluster that is reused after a schema change gets a new template.
-    async fn template(&self) -> Result<String, TestError> {
+    async fn ensure_template(&self) -> Result<String, TestError> {
         let name = format!("template_{}", migrate::fingerprint());
         let mut connection = self.connect().await?;
         sqlx::query("SELECT pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut connection).await?;
-        let ready: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
             .bind(&name)
             .fetch_one(&mut connection)
             .await?;
-        if !ready {
-            self.make_template(&name).await?;
+        if !exists {
+            self.create_template(&name).await?;
         }
         // Closing the connection releases the advisory lock.
         connection.close().await?;
@@ -213,19 +213,19 @@ impl Server {
     }
 
     /// Creates the template under a temporary name and renames it when it is complete.
-    async fn make_template(&self, name: &str) -> Result<(), TestError> {
-        let draft = format!("draft_{}", random().simple());
-        self.execute(format!("CREATE DATABASE {draft}")).await?;
-        let url = self.url(&draft, &self.login);
+    async fn create_template(&self, name: &str) -> Result<(), TestError> {
+        let temporary_name = format!("draft_{}", random_uuid().simple());
+        self.execute(format!("CREATE DATABASE {temporary_name}")).await?;
+        let url = self.url(&temporary_name, &self.user_info);
         migrate::run(&url).await?;
         for role in LoginRole::ALL {
-            migrate::set_login(&url, role, PASSWORD).await?;
+            migrate::enable_login(&url, role, PASSWORD).await?;
         }
-        self.execute(format!("ALTER DATABASE {draft} RENAME TO {name}")).await
+        self.execute(format!("ALTER DATABASE {temporary_name} RENAME TO {name}")).await
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "databases of parallel tests need names that differ, nothing more")]
-fn random() -> Uuid {
+fn random_uuid() -> Uuid {
     Uuid::new_v4()
 }

@@ -4,7 +4,7 @@
 //! the tenant and the user as transaction-local settings, which the row-level security policies read. A statement
 //! without a tenant condition therefore still returns only rows of the current tenant.
 
-use crate::error::failed;
+use crate::error::store_error;
 use crate::pool::Database;
 use crate::statement::{Statement, statements};
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 statements! {
     PING: () = Statement::call("", "answering a ping", "SELECT 1");
-    PLAN_WITH_VALUES: () =
+    FORCE_CUSTOM_PLANS: () =
         Statement::call("set_config", "planning", "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)");
 }
 
@@ -39,7 +39,7 @@ impl PgStore {
 impl Store for PgStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
         let transaction = self.database.begin(scope.into()).await?;
-        Ok(Box::new(PgTenantTx { transaction, scope: scope.clone(), plans_with_values: false }))
+        Ok(Box::new(PgTenantTx { transaction, scope: scope.clone(), uses_custom_plans: false }))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -53,7 +53,7 @@ pub(crate) struct PgTenantTx {
     transaction: Transaction<'static, Postgres>,
     scope: TenantScope,
     /// Whether the transaction plans its statements with their values.
-    plans_with_values: bool,
+    uses_custom_plans: bool,
 }
 
 impl PgTenantTx {
@@ -70,9 +70,9 @@ impl PgTenantTx {
     /// # Errors
     /// If the database fails.
     pub(crate) async fn passage_connection(&mut self) -> Result<&mut PgConnection, StoreError> {
-        if !self.plans_with_values {
-            PLAN_WITH_VALUES.query().execute(self.connection()).await?;
-            self.plans_with_values = true;
+        if !self.uses_custom_plans {
+            FORCE_CUSTOM_PLANS.query().execute(self.connection()).await?;
+            self.uses_custom_plans = true;
         }
         Ok(self.connection())
     }
@@ -120,6 +120,6 @@ impl TenantTx for PgTenantTx {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.transaction.commit().await.map_err(failed("committing"))
+        self.transaction.commit().await.map_err(store_error("committing"))
     }
 }

@@ -1,10 +1,12 @@
 //! Usage of the current tenant: document storage, tokens and cost of model calls, and budget reservations.
 
-use crate::rows::count;
+use crate::rows::to_u64;
 use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::budget::{Amount, Budgets, PeriodSpending, Reservation, ReserveOutcome, Spending, first_of_month};
+use domain::budget::{
+    BudgetAmount, Budgets, PeriodSpending, ReservationOutcome, ReservationRequest, Spending, first_of_month,
+};
 use domain::ids::ReservationId;
 use domain::ledger::{LedgerEntry, LedgerSums, UsageQuery};
 use domain::model_call::MicroCost;
@@ -25,10 +27,10 @@ row! {
         cost: i64,
         user_tokens: i64,
         user_cost: i64,
-        held_tokens: i64,
-        held_cost: i64,
-        user_held_tokens: i64,
-        user_held_cost: i64,
+        reserved_tokens: i64,
+        reserved_cost: i64,
+        user_reserved_tokens: i64,
+        user_reserved_cost: i64,
     }
 }
 
@@ -85,7 +87,7 @@ statements! {
 
 impl PgTenantTx {
     /// Tokens used on the UTC day of `now`, cost since `since`, and the unexpired reservations.
-    async fn spent_since(&mut self, since: Date, now: Timestamp) -> Result<Spending, StoreError> {
+    async fn load_spending(&mut self, since: Date, now: Timestamp) -> Result<Spending, StoreError> {
         SPENDING.query().bind(now.date_naive()).bind(since).bind(now).fetch_one(self.connection()).await
     }
 
@@ -98,15 +100,15 @@ impl PgTenantTx {
 
     async fn insert_reservation(
         &mut self,
-        requested: &Reservation,
-        amount: Amount,
+        requested: &ReservationRequest,
+        amount: BudgetAmount,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         RESERVE
             .query()
             .bind(requested.id.as_uuid())
-            .bind(column_value(amount.tokens))
-            .bind(column_value(amount.cost.0))
+            .bind(to_bigint(amount.tokens))
+            .bind(to_bigint(amount.cost.0))
             .bind(now)
             .bind(requested.expires_at)
             .execute(self.connection())
@@ -116,12 +118,12 @@ impl PgTenantTx {
 
 #[async_trait]
 impl UsageRepo for PgTenantTx {
-    async fn storage(&mut self) -> Result<StorageUsage, StoreError> {
+    async fn storage_usage(&mut self) -> Result<StorageUsage, StoreError> {
         let usage = STORAGE.query().fetch_optional(self.connection()).await?;
         Ok(usage.unwrap_or_default())
     }
 
-    async fn record(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError> {
+    async fn record_calls(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError> {
         for call in calls {
             self.insert_call(call).await?;
         }
@@ -129,54 +131,58 @@ impl UsageRepo for PgTenantTx {
     }
 
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError> {
-        self.spent_since(first_of_month(now.date_naive()), now).await
+        self.load_spending(first_of_month(now.date_naive()), now).await
     }
 
     async fn reserve(
         &mut self,
-        requested: &Reservation,
+        requested: &ReservationRequest,
         budgets: &Budgets,
         now: Timestamp,
-    ) -> Result<ReserveOutcome, StoreError> {
+    ) -> Result<ReservationOutcome, StoreError> {
         self.lock_budgets(now).await?;
         let day = now.date_naive();
         // Cost budgets are per month, token budgets per day: sum the whole month only if there is a cost budget.
         let since = if budgets.limits_cost() { first_of_month(day) } else { day };
         // Must be a separate statement, so that it sees what was committed while this transaction waited for the lock.
-        let outcome = budgets.grant(requested, self.spent_since(since, now).await?);
-        if let ReserveOutcome::Reserved { amount, .. } = outcome {
+        let outcome = budgets.evaluate(requested, self.load_spending(since, now).await?);
+        if let ReservationOutcome::Reserved { amount, .. } = outcome {
             self.insert_reservation(requested, amount, now).await?;
         }
         Ok(outcome)
     }
 
-    async fn release(&mut self, id: ReservationId) -> Result<(), StoreError> {
+    async fn release_reservation(&mut self, id: ReservationId) -> Result<(), StoreError> {
         RELEASE.query().bind(id.as_uuid()).execute(self.connection()).await
     }
 
-    async fn sums(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
+    async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
         self.sum_calls(query).await
     }
 }
 
 impl From<StorageRow> for StorageUsage {
     fn from(row: StorageRow) -> Self {
-        Self { documents: count(row.documents), bytes: count(row.bytes) }
+        Self { documents: to_u64(row.documents), bytes: to_u64(row.bytes) }
     }
 }
 
 impl From<SpendingRow> for Spending {
     fn from(row: SpendingRow) -> Self {
-        let amount = |tokens, cost| Amount { tokens: count(tokens), cost: MicroCost(count(cost)) };
-        let period = |spent: Amount, reserved| PeriodSpending { tokens: spent.tokens, cost: spent.cost, reserved };
+        let amount = |tokens, cost| BudgetAmount { tokens: to_u64(tokens), cost: MicroCost(to_u64(cost)) };
+        let period =
+            |spent: BudgetAmount, reserved| PeriodSpending { tokens: spent.tokens, cost: spent.cost, reserved };
         Self {
-            tenant: period(amount(row.tokens, row.cost), amount(row.held_tokens, row.held_cost)),
-            user: period(amount(row.user_tokens, row.user_cost), amount(row.user_held_tokens, row.user_held_cost)),
+            tenant: period(amount(row.tokens, row.cost), amount(row.reserved_tokens, row.reserved_cost)),
+            user: period(
+                amount(row.user_tokens, row.user_cost),
+                amount(row.user_reserved_tokens, row.user_reserved_cost),
+            ),
         }
     }
 }
 
 /// Converts an amount for a `bigint` column. The cap of 2^50 keeps sums over many rows from overflowing.
-fn column_value(number: u64) -> i64 {
+fn to_bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX).min(1 << 50)
 }

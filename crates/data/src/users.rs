@@ -1,6 +1,6 @@
 //! Users of the current tenant: sign-in, roles and grants, and the tokens that they signed in with.
 
-use crate::rows::{KeysetStart, TextEnum};
+use crate::rows::{KeysetParams, TextEnum};
 use crate::statement::{Joined, Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
@@ -180,16 +180,16 @@ impl UserRepo for PgTenantTx {
     }
 
     async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
-        let known = LOCK_LOGIN.query().bind(user.as_uuid()).optional_scalar(self.connection()).await?;
-        if known.flatten().and_then(decode_login).is_some_and(|known| login.is_older_than(&known)) {
+        let current_login = LOCK_LOGIN.query().bind(user.as_uuid()).optional_scalar(self.connection()).await?;
+        if current_login.flatten().and_then(decode_login).is_some_and(|known| login.is_older_than(&known)) {
             return Ok(());
         }
         RECORD_LOGIN.query().bind(user.as_uuid()).bind(Json(login)).execute(self.connection()).await
     }
 
     async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError> {
-        let facts = GET_LOGIN.query().bind(user.as_uuid()).optional_scalar(self.connection()).await?;
-        Ok(facts.flatten().and_then(decode_login))
+        let stored_login = GET_LOGIN.query().bind(user.as_uuid()).optional_scalar(self.connection()).await?;
+        Ok(stored_login.flatten().and_then(decode_login))
     }
 
     async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
@@ -204,15 +204,15 @@ impl UserRepo for PgTenantTx {
         expires_at: Timestamp,
     ) -> Result<bool, StoreError> {
         let record = RECORD_TOKEN.query().bind(token_hash).bind(user.as_uuid()).bind(expires_at);
-        let is_first = record.rows_affected(self.connection()).await? > 0;
-        if is_first {
+        let is_new = record.rows_affected(self.connection()).await? > 0;
+        if is_new {
             let delete = DELETE_EXPIRED_TOKENS.query().bind(user.as_uuid()).bind(token_hash);
             delete.execute(self.connection()).await?;
         }
-        Ok(is_first)
+        Ok(is_new)
     }
 
-    async fn settings(&mut self) -> Result<TenantSettings, StoreError> {
+    async fn tenant_settings(&mut self) -> Result<TenantSettings, StoreError> {
         let settings = SETTINGS.query().optional_scalar(self.connection()).await?;
         Ok(settings.map(|Json(settings)| settings).unwrap_or_default())
     }
@@ -226,10 +226,10 @@ impl UserRepo for PgTenantTx {
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError> {
-        let start = KeysetStart::of(page);
-        let query = LIST.query().bind(start.at).bind(start.id).bind(start.fetch);
+        let keyset = KeysetParams::new(page);
+        let query = LIST.query().bind(keyset.created_at).bind(keyset.id).bind(keyset.limit);
         let rows = query.fetch_all(self.connection()).await?;
-        Ok(Page::from_rows(rows, page, |row: &User| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        Ok(Page::from_rows(rows, page, |row: &User| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError> {
@@ -249,14 +249,14 @@ impl UserRepo for PgTenantTx {
     async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError> {
         let before = LOCK.query().bind(id.as_uuid()).fetch_optional::<User>(self.connection()).await?;
         let Some(before) = before else { return Ok(None) };
-        let assigned = before.assigned_role().with_admin_change(patch.role, patch.role_pinned, now);
+        let assigned_role = before.assigned_role().with_admin_change(patch.role, patch.role_pinned, now);
         UPDATE
             .query()
             .bind(id.as_uuid())
-            .bind(assigned.role.as_str())
-            .bind(assigned.from_token)
-            .bind(assigned.pinned)
-            .bind(assigned.set_at)
+            .bind(assigned_role.role.as_str())
+            .bind(assigned_role.from_token)
+            .bind(assigned_role.pinned)
+            .bind(assigned_role.set_at)
             .bind(patch.is_active)
             .bind(patch.grants.map(|grants| grants.iter().map(|grant| grant.as_str()).collect::<Vec<_>>()))
             .fetch_optional(self.connection())
@@ -276,7 +276,7 @@ async fn provision(
     identity: &Identity,
     now: Timestamp,
 ) -> Result<Option<User>, StoreError> {
-    let assigned = AssignedRole::initial(Role::Viewer).with_role_claim(identity.role_claim());
+    let assigned_role = AssignedRole::initial(Role::Viewer).with_role_claim(identity.role_claim());
     PROVISION
         .query()
         .bind(id.as_uuid())
@@ -284,9 +284,9 @@ async fn provision(
         .bind(&identity.subject)
         .bind(&identity.email)
         .bind(&identity.name)
-        .bind(assigned.role.as_str())
-        .bind(assigned.from_token)
-        .bind(assigned.set_at)
+        .bind(assigned_role.role.as_str())
+        .bind(assigned_role.from_token)
+        .bind(assigned_role.set_at)
         .bind(now)
         .fetch_optional(tx.connection())
         .await
@@ -294,24 +294,24 @@ async fn provision(
 
 async fn update_from_token(tx: &mut PgTenantTx, identity: &Identity, now: Timestamp) -> Result<User, StoreError> {
     let lock = LOCK_BY_IDENTITY.query().bind(&identity.issuer).bind(&identity.subject);
-    let known: User = lock.fetch_one(tx.connection()).await?;
-    let assigned = known.assigned_role().with_role_claim(identity.role_claim());
+    let existing_user: User = lock.fetch_one(tx.connection()).await?;
+    let assigned_role = existing_user.assigned_role().with_role_claim(identity.role_claim());
     UPDATE_FROM_TOKEN
         .query()
-        .bind(known.id.as_uuid())
+        .bind(existing_user.id.as_uuid())
         .bind(&identity.email)
         .bind(&identity.name)
-        .bind(assigned.role.as_str())
-        .bind(assigned.from_token)
-        .bind(assigned.set_at)
+        .bind(assigned_role.role.as_str())
+        .bind(assigned_role.from_token)
+        .bind(assigned_role.set_at)
         .bind(now)
         .fetch_one(tx.connection())
         .await
 }
 
 /// Decodes the stored data of a login; `None` if it was stored in a form that this version cannot read.
-fn decode_login(Json(facts): Json<Value>) -> Option<Login> {
-    serde_json::from_value(facts).ok()
+fn decode_login(Json(stored_login): Json<Value>) -> Option<Login> {
+    serde_json::from_value(stored_login).ok()
 }
 
 impl From<UserRow> for User {

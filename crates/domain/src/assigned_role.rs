@@ -31,7 +31,7 @@ pub struct RoleClaim {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RoleClaimRejection {
     /// The token was issued before the role was set.
-    IssuedBefore,
+    IssuedBeforeRoleChange,
     /// The token has no `iat`.
     NoIssueTime,
     /// The claim would raise a role that an admin has pinned.
@@ -43,7 +43,7 @@ impl RoleClaimRejection {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
-            Self::IssuedBefore => "issued_before_role_was_set",
+            Self::IssuedBeforeRoleChange => "issued_before_role_was_set",
             Self::NoIssueTime => "no_issue_time",
             Self::Pinned => "role_pinned",
         }
@@ -66,7 +66,7 @@ impl AssignedRole {
     pub fn rejection_of(&self, claim: RoleClaim) -> Option<RoleClaimRejection> {
         let Some(issued_at) = claim.issued_at else { return claim.role.map(|_| RoleClaimRejection::NoIssueTime) };
         if self.set_at.is_some_and(|set_at| issued_at < set_at.trunc_subsecs(0)) {
-            return Some(RoleClaimRejection::IssuedBefore);
+            return Some(RoleClaimRejection::IssuedBeforeRoleChange);
         }
         let raises = self.pinned && claim.role.is_some_and(|role| role > self.role);
         raises.then_some(RoleClaimRejection::Pinned)
@@ -79,7 +79,7 @@ impl AssignedRole {
     #[must_use]
     pub fn with_role_claim(self, claim: RoleClaim) -> Self {
         match self.rejection_of(claim) {
-            Some(RoleClaimRejection::IssuedBefore | RoleClaimRejection::Pinned) => return self,
+            Some(RoleClaimRejection::IssuedBeforeRoleChange | RoleClaimRejection::Pinned) => return self,
             Some(RoleClaimRejection::NoIssueTime) | None => {}
         }
         match claim.role.filter(|_| claim.issued_at.is_some()) {
@@ -94,9 +94,9 @@ impl AssignedRole {
     /// alone. After unpinning, the next token that was issued after the role was set decides.
     #[must_use]
     pub fn with_admin_change(self, role: Option<Role>, pinned: Option<bool>, now: Timestamp) -> Self {
-        let is_set = role.is_some() || pinned == Some(true);
+        let sets_role = role.is_some() || pinned == Some(true);
         let pinned = pinned.unwrap_or(self.pinned || role.is_some());
-        if !is_set {
+        if !sets_role {
             return Self { pinned, ..self };
         }
         Self { role: role.unwrap_or(self.role), from_token: false, pinned, set_at: Some(now) }
@@ -119,10 +119,10 @@ mod tests {
     fn role_claims_apply_in_the_order_of_their_issue_times() {
         let current = AssignedRole::initial(Role::Viewer).with_role_claim(claim(Role::Admin, 100));
         let current = current.with_role_claim(claim(Role::User, 200));
-        let late = claim(Role::Admin, 150);
+        let late_claim = claim(Role::Admin, 150);
         assert_eq!(
-            (current.with_role_claim(late), current.rejection_of(late)),
-            (current, Some(RoleClaimRejection::IssuedBefore))
+            (current.with_role_claim(late_claim), current.rejection_of(late_claim)),
+            (current, Some(RoleClaimRejection::IssuedBeforeRoleChange))
         );
         let confirmed = current.with_role_claim(claim(Role::User, 300));
         assert_eq!(confirmed.with_role_claim(claim(Role::Admin, 250)).role, Role::User);
@@ -134,21 +134,21 @@ mod tests {
     fn a_pinned_role_is_lowered_and_not_raised_until_it_is_unpinned() {
         let current = AssignedRole::initial(Role::Admin).with_admin_change(Some(Role::User), None, at(100));
         assert!(current.pinned);
-        let raises = claim(Role::Admin, 200);
+        let raising_claim = claim(Role::Admin, 200);
         assert_eq!(
-            (current.with_role_claim(raises), current.rejection_of(raises)),
+            (current.with_role_claim(raising_claim), current.rejection_of(raising_claim)),
             (current, Some(RoleClaimRejection::Pinned))
         );
-        let lowers = claim(Role::Viewer, 200);
-        let lowered = current.with_role_claim(lowers);
-        assert_eq!((lowered.role, lowered.pinned, current.rejection_of(lowers)), (Role::Viewer, true, None));
-        let free = lowered.with_admin_change(None, Some(false), at(300));
-        assert_eq!(free.with_role_claim(claim(Role::Admin, 150)).role, Role::Viewer, "issued before");
-        assert_eq!(free.with_role_claim(claim(Role::Admin, 250)).role, Role::Admin);
+        let lowering_claim = claim(Role::Viewer, 200);
+        let lowered = current.with_role_claim(lowering_claim);
+        assert_eq!((lowered.role, lowered.pinned, current.rejection_of(lowering_claim)), (Role::Viewer, true, None));
+        let unpinned = lowered.with_admin_change(None, Some(false), at(300));
+        assert_eq!(unpinned.with_role_claim(claim(Role::Admin, 150)).role, Role::Viewer, "issued before");
+        assert_eq!(unpinned.with_role_claim(claim(Role::Admin, 250)).role, Role::Admin);
     }
 
     #[test]
-    fn an_admin_who_sets_the_present_role_pins_it_at_that_time() {
+    fn setting_the_current_role_pins_it_at_that_time() {
         let current = AssignedRole::initial(Role::Viewer).with_role_claim(claim(Role::User, 100));
         let confirmed = current.with_admin_change(Some(Role::User), None, at(200));
         assert_eq!(
@@ -163,14 +163,14 @@ mod tests {
     #[test]
     fn a_token_without_iat_grants_no_role() {
         let without_iat = RoleClaim { role: Some(Role::Admin), issued_at: None };
-        let new = AssignedRole::initial(Role::Viewer);
+        let initial = AssignedRole::initial(Role::Viewer);
         assert_eq!(
-            (new.with_role_claim(without_iat), new.rejection_of(without_iat)),
-            (new, Some(RoleClaimRejection::NoIssueTime))
+            (initial.with_role_claim(without_iat), initial.rejection_of(without_iat)),
+            (initial, Some(RoleClaimRejection::NoIssueTime))
         );
-        let current = new.with_role_claim(claim(Role::User, 100));
+        let current = initial.with_role_claim(claim(Role::User, 100));
         assert_eq!(current.with_role_claim(without_iat).role, Role::Viewer);
-        let by_admin = new.with_admin_change(Some(Role::User), None, at(100));
-        assert_eq!(by_admin.with_role_claim(without_iat), by_admin);
+        let set_by_admin = initial.with_admin_change(Some(Role::User), None, at(100));
+        assert_eq!(set_by_admin.with_role_claim(without_iat), set_by_admin);
     }
 }

@@ -1,9 +1,9 @@
 //! The audit log: event types, intents, outcomes and rows. No row contains a prompt, a title or document text.
 
 mod canonical;
-pub mod lines;
+pub mod chain;
+pub mod export;
 pub mod ocsf;
-pub mod sealed;
 
 use crate::ids::{AuditId, ConversationId, RequestId, TenantId, UserId};
 use crate::role::{Resource, string_enum};
@@ -32,19 +32,19 @@ impl EventType {
     /// A document was ingested.
     pub const DOC_INGESTION: Self = Self("doc.ingestion");
     /// The operator purged old rows from the audit log.
-    pub const AUDIT_RETIRED: Self = Self("audit.retired");
+    pub const AUDIT_PURGED: Self = Self("audit.retired");
     /// A process of the platform started. The row's metadata contains a keyed hash of the configuration, so that
     /// configuration changes are visible.
     pub const PLATFORM_STARTED: Self = Self("platform.started");
 
     /// All events that are not caused by a command.
-    pub const WITHOUT_COMMAND: &'static [Self] = &[
+    pub const NOT_FROM_COMMANDS: &'static [Self] = &[
         Self::AUTH_LOGIN,
         Self::AUTH_DENIED,
         Self::POLICY_DENIED,
         Self::TOOL_INVOCATION,
         Self::DOC_INGESTION,
-        Self::AUDIT_RETIRED,
+        Self::AUDIT_PURGED,
         Self::PLATFORM_STARTED,
     ];
 
@@ -81,7 +81,7 @@ string_enum! {
 
 /// The operation that a row is about; part of intent and outcome rows.
 #[derive(Clone, PartialEq, Debug)]
-pub struct AuditSubject {
+pub struct AuditedOperation {
     /// Event of the intent, or of the outcome.
     pub event: EventType,
     /// Kind of the resource that the operation acts on.
@@ -89,7 +89,7 @@ pub struct AuditSubject {
     /// Id of the resource; `None` for operations on several.
     pub resource_id: Option<Uuid>,
     /// Conversation that the operation belongs to.
-    pub session: Option<ConversationId>,
+    pub conversation_id: Option<ConversationId>,
     /// Keyed hash (HMAC-SHA-256, hex) of the request's content; the key is not in the database.
     pub request_hash: Option<String>,
     /// Facts about the operation: a JSON object, never content.
@@ -98,7 +98,7 @@ pub struct AuditSubject {
 
 /// A resource before and after a change; the audit row records both.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Changed<T> {
+pub struct Change<T> {
     /// State before the change.
     pub before: T,
     /// State after the change.
@@ -109,7 +109,7 @@ pub struct Changed<T> {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
     /// As in the intent row, but with the event and metadata of the outcome.
-    pub subject: AuditSubject,
+    pub operation: AuditedOperation,
     /// State in which the operation ended.
     pub status: ResultStatus,
     /// Model that answered, if one was called.
@@ -128,7 +128,7 @@ pub struct AuditRecord {
     /// The acting user; `None` for the worker, the system and refused tokens.
     pub user_id: Option<UserId>,
     /// Conversation that the operation belongs to.
-    pub session_id: Option<ConversationId>,
+    pub conversation_id: Option<ConversationId>,
     /// Name of the event.
     pub event_type: String,
     /// Kind of resource that the operation is about.
@@ -173,7 +173,7 @@ pub struct AuditFilter {
     /// Recorded result of the operation.
     pub result_status: Option<ResultStatus>,
     /// Conversation that the row belongs to.
-    pub session_id: Option<ConversationId>,
+    pub conversation_id: Option<ConversationId>,
     /// One operation: matches its intent and its outcome.
     pub correlation_id: Option<Uuid>,
     /// HTTP request that caused the rows.

@@ -8,43 +8,43 @@ use crate::rights::{Permission, Reach, Rights};
 use crate::role::Classification;
 use crate::scope::TenantScope;
 use crate::tenant::TenantSettings;
-use crate::tenant_change::{ChangeRow, ChangedBy};
+use crate::tenant_change::{ChangeAuditRow, ChangedBy};
 use crate::time::Timestamp;
-use crate::transaction::{SharedTransaction, WorkTransaction};
+use crate::transaction::{SharedTransaction, UseCaseTransaction};
 use std::sync::Arc;
 
 /// Proof that the intent row is in the audit log. `data::audit` mints it by inserting the row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AuditReceipt {
-    intent: AuditId,
-    at: Timestamp,
+    intent_id: AuditId,
+    recorded_at: Timestamp,
 }
 
 impl AuditReceipt {
     /// Mints a receipt. Banned by clippy outside `data::audit` and the in-memory fake.
     #[must_use]
-    pub fn mint(intent: AuditId, at: Timestamp) -> Self {
-        Self { intent, at }
+    pub fn mint(intent_id: AuditId, recorded_at: Timestamp) -> Self {
+        Self { intent_id, recorded_at }
     }
 
     /// The intent row's id: the correlation id of its outcome.
     #[must_use]
-    pub fn intent(&self) -> AuditId {
-        self.intent
+    pub fn intent_id(&self) -> AuditId {
+        self.intent_id
     }
 
     /// When the intent was recorded.
     #[must_use]
-    pub fn at(&self) -> Timestamp {
-        self.at
+    pub fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
     }
 }
 
 /// The data area within the tenant that work reads and writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Space {
+pub enum DataSpace {
     /// The user's own tenant.
-    Home,
+    OwnTenant,
 }
 
 /// What the gate granted: scope, rights, credential and space, with the receipt of the audit row.
@@ -56,7 +56,7 @@ pub struct Permit {
     permission: Permission,
     rights: Rights,
     credential: Arc<Credential>,
-    space: Space,
+    space: DataSpace,
     tenant: Arc<TenantProfile>,
     receipt: AuditReceipt,
 }
@@ -73,8 +73,8 @@ pub struct TenantProfile {
 impl Permit {
     /// Mints a permit. Banned by clippy outside `policy::gate` and the fakes.
     #[must_use]
-    pub fn mint(scope: TenantScope, permission: Permission, granted: AccessGrant, receipt: AuditReceipt) -> Self {
-        let AccessGrant { rights, credential, space, tenant } = granted;
+    pub fn mint(scope: TenantScope, permission: Permission, access: GrantedAccess, receipt: AuditReceipt) -> Self {
+        let GrantedAccess { rights, credential, space, tenant } = access;
         Self { scope, permission, rights, credential, space, tenant, receipt }
     }
 
@@ -98,8 +98,8 @@ impl Permit {
 
     /// Whether that permission covers all resources of the tenant instead of only the user's own.
     #[must_use]
-    pub fn reaches_tenant(&self) -> bool {
-        self.rights.reach_tenant(self.permission)
+    pub fn covers_tenant(&self) -> bool {
+        self.rights.covers_tenant(self.permission)
     }
 
     /// All rights of the user with this credential, at the time of the decision.
@@ -122,7 +122,7 @@ impl Permit {
 
     /// Space in which the permit is valid.
     #[must_use]
-    pub fn space(&self) -> Space {
+    pub fn space(&self) -> DataSpace {
         self.space
     }
 
@@ -136,8 +136,11 @@ impl Permit {
     /// under `id`.
     #[must_use]
     pub fn tenant_changed_by(&self, event: EventType, id: AuditId, at: Timestamp) -> ChangedBy {
-        let (correlation, request) = (self.receipt.intent(), self.scope.request().clone());
-        ChangedBy { user: self.scope.user(), row: Some(ChangeRow { id, correlation, request, event, at }) }
+        let (correlation_id, request_id) = (self.receipt.intent_id(), self.scope.request().clone());
+        ChangedBy {
+            user: self.scope.user(),
+            audit_row: Some(ChangeAuditRow { id, correlation_id, request_id, event, at }),
+        }
     }
 
     /// Proof of the intent row under which the work runs.
@@ -149,13 +152,13 @@ impl Permit {
 
 /// The part of a permit that the decision determines.
 #[derive(Clone, Debug)]
-pub struct AccessGrant {
+pub struct GrantedAccess {
     /// What the user may do with this credential.
     pub rights: Rights,
     /// How the caller authenticated.
     pub credential: Arc<Credential>,
     /// Space in which the permit is valid.
-    pub space: Space,
+    pub space: DataSpace,
     /// Name and settings of the tenant.
     pub tenant: Arc<TenantProfile>,
 }
@@ -180,7 +183,7 @@ impl<C> Authorized<C> {
     ///
     /// # Errors
     /// If the database is not available; or if the gate's transaction is in use, or was rolled back.
-    pub async fn begin(&self, store: &dyn Store) -> Result<WorkTransaction, StoreError> {
+    pub async fn begin(&self, store: &dyn Store) -> Result<UseCaseTransaction, StoreError> {
         self.transaction.begin(store, self.scope()).await
     }
 

@@ -34,7 +34,7 @@ impl BudgetLimit {
 
     /// First day of the limit's period (day or month, UTC) that contains `now`.
     #[must_use]
-    pub fn period_begins(self, now: Timestamp) -> Date {
+    pub fn period_start(self, now: Timestamp) -> Date {
         match self {
             Self::TenantTokens | Self::UserTokens => now.date_naive(),
             Self::TenantCost | Self::UserCost => first_of_month(now.date_naive()),
@@ -43,12 +43,12 @@ impl BudgetLimit {
 
     /// End of the limit's period (day or month, UTC) that contains `now`; exclusive.
     #[must_use]
-    pub fn period_ends(self, now: Timestamp) -> Timestamp {
+    pub fn period_end(self, now: Timestamp) -> Timestamp {
         match self {
             Self::TenantTokens | Self::UserTokens => end_of_day(now),
             Self::TenantCost | Self::UserCost => {
-                let begins = first_of_month(now.date_naive());
-                start_of_day(begins.checked_add_months(Months::new(1)).unwrap_or(begins))
+                let month_start = first_of_month(now.date_naive());
+                start_of_day(month_start.checked_add_months(Months::new(1)).unwrap_or(month_start))
             }
         }
     }
@@ -81,7 +81,7 @@ pub struct Money(pub MicroCost);
 impl Money {
     /// The largest accepted amount, in currency units.
     pub const MAX_UNITS: f64 = 1_000_000_000.0;
-    const MICROS: u32 = 1_000_000;
+    const MICROS_PER_UNIT: u32 = 1_000_000;
 
     /// The amount of `units` currency units, rounded to a millionth; `None` unless it is between 0 and
     /// [`Self::MAX_UNITS`].
@@ -95,7 +95,7 @@ impl Money {
             clippy::cast_sign_loss,
             reason = "from 0 to 10^15, which is exact in both types"
         )]
-        let micros = (units * f64::from(Self::MICROS)).round() as u64;
+        let micros = (units * f64::from(Self::MICROS_PER_UNIT)).round() as u64;
         Some(Self(MicroCost(micros)))
     }
 
@@ -104,7 +104,7 @@ impl Money {
     pub fn units(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "amounts above 2^53 millionths do not occur in practice")]
         let micros = self.0.0 as f64;
-        micros / f64::from(Self::MICROS)
+        micros / f64::from(Self::MICROS_PER_UNIT)
     }
 }
 
@@ -123,14 +123,14 @@ impl<'de> Deserialize<'de> for Money {
 
 /// A number of tokens and their cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Amount {
+pub struct BudgetAmount {
     /// Input and output tokens, added up.
     pub tokens: u64,
     /// Cost in millionths of the currency.
     pub cost: MicroCost,
 }
 
-impl std::ops::AddAssign for Amount {
+impl std::ops::AddAssign for BudgetAmount {
     fn add_assign(&mut self, other: Self) {
         self.tokens = self.tokens.saturating_add(other.tokens);
         self.cost += other.cost;
@@ -145,7 +145,7 @@ pub struct PeriodSpending {
     /// Cost since the start of the month (UTC).
     pub cost: MicroCost,
     /// Amount reserved by turns in progress.
-    pub reserved: Amount,
+    pub reserved: BudgetAmount,
 }
 
 /// Spending of a tenant and of one of its users.
@@ -174,24 +174,24 @@ pub struct Budgets {
 
 /// A request to reserve a part of the budgets, or to extend a reservation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reservation {
+pub struct ReservationRequest {
     /// Id of the reservation; if it exists already, that reservation is extended.
     pub id: ReservationId,
     /// Minimum useful amount; the request is refused if less is left.
-    pub least: Amount,
+    pub minimum: BudgetAmount,
     /// Amount to reserve, or as much of it as the limits leave.
-    pub wanted: Amount,
+    pub requested: BudgetAmount,
     /// When the reservation expires unless it was settled before.
     pub expires_at: Timestamp,
 }
 
 /// Result of a reservation request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ReserveOutcome {
+pub enum ReservationOutcome {
     /// Reserved: the requested amount, or as much of it as is left.
     Reserved {
         /// Amount that the run may use.
-        amount: Amount,
+        amount: BudgetAmount,
         /// Spending before this reservation.
         spending: Spending,
     },
@@ -200,7 +200,7 @@ pub enum ReserveOutcome {
         /// The limit that is exhausted.
         limit: BudgetLimit,
         /// Whether the request would succeed without the reservations of other turns.
-        held: bool,
+        blocked_by_reservations: bool,
     },
 }
 
@@ -236,22 +236,25 @@ impl Budgets {
 
     /// Computes how much of the requested amount the limits allow. Does not store anything.
     #[must_use]
-    pub fn grant(&self, asked: &Reservation, spending: Spending) -> ReserveOutcome {
-        let mut amount = asked.wanted;
+    pub fn evaluate(&self, request: &ReservationRequest, spending: Spending) -> ReservationOutcome {
+        let mut amount = request.requested;
         for limit in BudgetLimit::ALL {
             let Some(max) = self.limit(*limit) else { continue };
             let used = spending.usage_of(*limit);
-            let left = max.saturating_sub(used.spent.saturating_add(used.reserved));
-            let (least, granted) = match limit {
-                BudgetLimit::TenantTokens | BudgetLimit::UserTokens => (asked.least.tokens, &mut amount.tokens),
-                BudgetLimit::TenantCost | BudgetLimit::UserCost => (asked.least.cost.0, &mut amount.cost.0),
+            let remaining = max.saturating_sub(used.spent.saturating_add(used.reserved));
+            let (minimum, granted) = match limit {
+                BudgetLimit::TenantTokens | BudgetLimit::UserTokens => (request.minimum.tokens, &mut amount.tokens),
+                BudgetLimit::TenantCost | BudgetLimit::UserCost => (request.minimum.cost.0, &mut amount.cost.0),
             };
-            if left < least {
-                return ReserveOutcome::Refused { limit: *limit, held: max.saturating_sub(used.spent) >= least };
+            if remaining < minimum {
+                return ReservationOutcome::Refused {
+                    limit: *limit,
+                    blocked_by_reservations: max.saturating_sub(used.spent) >= minimum,
+                };
             }
-            *granted = left.min(*granted);
+            *granted = remaining.min(*granted);
         }
-        ReserveOutcome::Reserved { amount, spending }
+        ReservationOutcome::Reserved { amount, spending }
     }
 
     /// Whether spending, without reservations, has reached [`Self::soft_percent`] of a limit. `false` if it is not set.
@@ -277,13 +280,13 @@ impl Spending {
     /// How much of `limit` is used and reserved.
     #[must_use]
     pub fn usage_of(&self, limit: BudgetLimit) -> LimitUsage {
-        let spent = if limit.is_per_user() { &self.user } else { &self.tenant };
+        let period = if limit.is_per_user() { &self.user } else { &self.tenant };
         match limit {
             BudgetLimit::TenantTokens | BudgetLimit::UserTokens => {
-                LimitUsage { spent: spent.tokens, reserved: spent.reserved.tokens }
+                LimitUsage { spent: period.tokens, reserved: period.reserved.tokens }
             }
             BudgetLimit::TenantCost | BudgetLimit::UserCost => {
-                LimitUsage { spent: spent.cost.0, reserved: spent.reserved.cost.0 }
+                LimitUsage { spent: period.cost.0, reserved: period.reserved.cost.0 }
             }
         }
     }
@@ -294,7 +297,7 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    const LIMITED: Budgets = Budgets {
+    const BUDGETS: Budgets = Budgets {
         tokens_per_day: Some(1_000),
         user_tokens_per_day: Some(400),
         cost_per_month: Some(MicroCost(500)),
@@ -302,80 +305,84 @@ mod tests {
         soft_percent: 80,
     };
 
-    fn amount(tokens: u64, cost: u64) -> Amount {
-        Amount { tokens, cost: MicroCost(cost) }
+    fn amount(tokens: u64, cost: u64) -> BudgetAmount {
+        BudgetAmount { tokens, cost: MicroCost(cost) }
     }
 
-    fn reservation(least: Amount, wanted: Amount) -> Reservation {
+    fn reservation(minimum: BudgetAmount, requested: BudgetAmount) -> ReservationRequest {
         let id = ReservationId::from_uuid(Uuid::nil());
-        Reservation { id, least, wanted, expires_at: Timestamp::UNIX_EPOCH }
+        ReservationRequest { id, minimum, requested, expires_at: Timestamp::UNIX_EPOCH }
     }
 
-    fn spent(tokens: u64, cost: u64, reserved: u64) -> PeriodSpending {
-        PeriodSpending { tokens, cost: MicroCost(cost), reserved: Amount { tokens: reserved, cost: MicroCost(0) } }
+    fn period_spending(tokens: u64, cost: u64, reserved: u64) -> PeriodSpending {
+        PeriodSpending {
+            tokens,
+            cost: MicroCost(cost),
+            reserved: BudgetAmount { tokens: reserved, cost: MicroCost(0) },
+        }
     }
 
     #[test]
     fn a_grant_is_capped_by_each_limit() {
-        let spending = Spending { tenant: spent(500, 450, 200), user: spent(100, 0, 50) };
-        let ReserveOutcome::Reserved { amount, .. } =
-            LIMITED.grant(&reservation(amount(10, 1), amount(600, 90)), spending)
+        let spending = Spending { tenant: period_spending(500, 450, 200), user: period_spending(100, 0, 50) };
+        let ReservationOutcome::Reserved { amount, .. } =
+            BUDGETS.evaluate(&reservation(amount(10, 1), amount(600, 90)), spending)
         else {
             panic!("the budget is not exhausted")
         };
-        assert_eq!(amount, Amount { tokens: 250, cost: MicroCost(50) });
+        assert_eq!(amount, BudgetAmount { tokens: 250, cost: MicroCost(50) });
     }
 
     #[test]
     fn a_refusal_names_the_limit_and_whether_reservations_caused_it() {
-        let spending = Spending { tenant: spent(500, 0, 0), user: spent(100, 0, 250) };
-        let refused = |least, wanted| LIMITED.grant(&reservation(least, wanted), spending);
+        let spending = Spending { tenant: period_spending(500, 0, 0), user: period_spending(100, 0, 250) };
+        let outcome = |minimum, requested| BUDGETS.evaluate(&reservation(minimum, requested), spending);
         assert_eq!(
-            refused(amount(51, 0), amount(51, 0)),
-            ReserveOutcome::Refused { limit: BudgetLimit::UserTokens, held: true }
+            outcome(amount(51, 0), amount(51, 0)),
+            ReservationOutcome::Refused { limit: BudgetLimit::UserTokens, blocked_by_reservations: true }
         );
         assert_eq!(
-            refused(amount(301, 0), amount(400, 0)),
-            ReserveOutcome::Refused { limit: BudgetLimit::UserTokens, held: false }
+            outcome(amount(301, 0), amount(400, 0)),
+            ReservationOutcome::Refused { limit: BudgetLimit::UserTokens, blocked_by_reservations: false }
         );
         assert_eq!(
-            refused(amount(0, 501), amount(0, 501)),
-            ReserveOutcome::Refused { limit: BudgetLimit::TenantCost, held: false }
+            outcome(amount(0, 501), amount(0, 501)),
+            ReservationOutcome::Refused { limit: BudgetLimit::TenantCost, blocked_by_reservations: false }
         );
     }
 
     #[test]
     fn the_soft_limit_is_reached_at_its_percentage() {
-        let passed = |tokens| {
-            let spending = Spending { tenant: spent(tokens, 0, 900), user: PeriodSpending::default() };
-            LIMITED.exceeds_soft_limit(BudgetLimit::TenantTokens, &spending)
+        let is_exceeded = |tokens| {
+            let spending = Spending { tenant: period_spending(tokens, 0, 900), user: PeriodSpending::default() };
+            BUDGETS.exceeds_soft_limit(BudgetLimit::TenantTokens, &spending)
         };
-        assert!(!passed(799) && passed(800));
-        assert!(!LIMITED.exceeds_soft_limit(BudgetLimit::UserCost, &Spending::default()), "no limit is set");
+        assert!(!is_exceeded(799) && is_exceeded(800));
+        assert!(!BUDGETS.exceeds_soft_limit(BudgetLimit::UserCost, &Spending::default()), "no limit is set");
     }
 
     #[test]
     fn periods_end_with_the_day_and_the_month() {
         let now: Timestamp = "2026-12-31T23:59:59Z".parse().expect("a timestamp");
         let next: Timestamp = "2027-01-01T00:00:00Z".parse().expect("a timestamp");
-        assert_eq!(BudgetLimit::UserTokens.period_ends(now), next);
-        assert_eq!(BudgetLimit::TenantCost.period_ends(now), next);
-        assert_eq!(BudgetLimit::TenantCost.period_begins(now).to_string(), "2026-12-01");
+        assert_eq!(BudgetLimit::UserTokens.period_end(now), next);
+        assert_eq!(BudgetLimit::TenantCost.period_end(now), next);
+        assert_eq!(BudgetLimit::TenantCost.period_start(now).to_string(), "2026-12-01");
         let now: Timestamp = "2028-02-29T00:00:00Z".parse().expect("a timestamp");
-        assert_eq!(BudgetLimit::UserCost.period_ends(now).to_string(), "2028-03-01 00:00:00 UTC");
+        assert_eq!(BudgetLimit::UserCost.period_end(now).to_string(), "2028-03-01 00:00:00 UTC");
     }
 
     #[test]
-    fn money_is_written_in_units_and_kept_to_a_millionth() {
-        let read = |text: &str| serde_json::from_str::<Money>(text).ok();
-        assert_eq!(read("250.5"), Some(Money(MicroCost(250_500_000))));
-        assert_eq!(read("0.000001"), Some(Money(MicroCost(1))));
-        assert_eq!(read("1e9").map(|m| m.0.0), Some(1_000_000_000_000_000));
-        assert_eq!((read("-1"), read("1000000001"), read("\"5\"")), (None, None, None));
+    fn money_round_trips_in_currency_units_to_a_millionth() {
+        let parse = |text: &str| serde_json::from_str::<Money>(text).ok();
+        assert_eq!(parse("250.5"), Some(Money(MicroCost(250_500_000))));
+        assert_eq!(parse("0.000001"), Some(Money(MicroCost(1))));
+        assert_eq!(parse("1e9").map(|m| m.0.0), Some(1_000_000_000_000_000));
+        assert_eq!((parse("-1"), parse("1000000001"), parse("\"5\"")), (None, None, None));
         for micros in [0, 1, 250_500_000, 999_999_999_999_999] {
             let money = Money(MicroCost(micros));
-            let written = serde_json::to_string(&money).expect("a number");
-            assert_eq!(read(&written), Some(money), "{written}");
+            let json = serde_json::to_string(&money).expect("a number");
+            assert_eq!(parse(&json), Some(money), "{json}");
         }
     }
 }

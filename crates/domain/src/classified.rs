@@ -50,14 +50,14 @@ impl<T> Classified<T> {
 
     /// Transforms the content and keeps the class. `make` must not add content of a higher class.
     #[must_use]
-    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Classified<U> {
-        Classified { content: make(self.content), class: self.class }
+    pub fn map<U>(self, transform: impl FnOnce(T) -> U) -> Classified<U> {
+        Classified { content: transform(self.content), class: self.class }
     }
 
     /// Combines two contents; the result has the higher of the two classes.
     #[must_use]
-    pub fn combine<U, V>(self, other: Classified<U>, make: impl FnOnce(T, U) -> V) -> Classified<V> {
-        Classified { class: self.class.max(other.class), content: make(self.content, other.content) }
+    pub fn combine<U, V>(self, other: Classified<U>, merge: impl FnOnce(T, U) -> V) -> Classified<V> {
+        Classified { class: self.class.max(other.class), content: merge(self.content, other.content) }
     }
 
     /// Takes the content and its class apart.
@@ -117,13 +117,13 @@ mod tests {
             public.combine(restricted, |a, b| format!("{a}{b}")).into_parts(),
             ("ab".to_owned(), Classification::Restricted)
         );
-        let mut all = Classified::empty();
-        assert_eq!(all.class(), Classification::Public);
-        all.push(restricted);
-        all.push(public);
-        assert_eq!((all.class(), all.content().len()), (Classification::Restricted, 2));
-        let mut more = Classified::empty();
-        more.extend(all);
-        assert_eq!(more.map(|items| items.len()).into_parts(), (2, Classification::Restricted));
+        let mut list = Classified::empty();
+        assert_eq!(list.class(), Classification::Public);
+        list.push(restricted);
+        list.push(public);
+        assert_eq!((list.class(), list.content().len()), (Classification::Restricted, 2));
+        let mut extended = Classified::empty();
+        extended.extend(list);
+        assert_eq!(extended.map(|items| items.len()).into_parts(), (2, Classification::Restricted));
     }
 }

@@ -147,12 +147,12 @@ pub struct Sources(BTreeMap<DocumentId, Classification>);
 impl Sources {
     /// Adds a document. If it is already present, the higher of the two classes is kept.
     pub fn add(&mut self, document: DocumentId, class: Classification) {
-        let known = self.0.entry(document).or_insert(class);
-        *known = class.max(*known);
+        let recorded = self.0.entry(document).or_insert(class);
+        *recorded = class.max(*recorded);
     }
 
     /// Adds all sources of another text that this one is derived from.
-    pub fn extend(&mut self, others: &Self) {
+    pub fn merge(&mut self, others: &Self) {
         for (document, class) in &others.0 {
             self.add(*document, *class);
         }
@@ -169,11 +169,12 @@ impl Sources {
         self.0.is_empty()
     }
 
-    /// The highest class of these documents according to `now`, their current classes. A document that is missing there
+    /// The highest class of these documents according to `current_classes`, their current classes. A document that is missing there
     /// counts with its recorded class; without documents the class is `public`.
     #[must_use]
-    pub fn class_by(&self, now: &BTreeMap<DocumentId, Classification>) -> Classification {
-        let classes = self.0.iter().map(|(document, then)| now.get(document).unwrap_or(then));
+    pub fn current_class(&self, current_classes: &BTreeMap<DocumentId, Classification>) -> Classification {
+        let classes =
+            self.0.iter().map(|(document, recorded_class)| current_classes.get(document).unwrap_or(recorded_class));
         classes.copied().max().unwrap_or(Classification::Public)
     }
 }

@@ -34,7 +34,7 @@ string_enum! {
 
 /// The result of one rule.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Step {
+pub struct RuleResult {
     /// Rule that was evaluated.
     pub rule: Rule,
     /// Whether the rule allows the request.
@@ -49,12 +49,12 @@ pub enum Verdict {
     /// The request may proceed.
     Allowed,
     /// The caller is not admitted at all: the token is not accepted, or the user or the tenant is deactivated.
-    Refused {
+    CallerRefused {
         /// The stable code that is returned to the caller.
         code: RefusalCode,
     },
     /// The target is visible to the caller, but the operation is not allowed.
-    Denied {
+    OperationDenied {
         /// The reason, for log and audit.
         reason: RefusalCode,
     },
@@ -68,8 +68,8 @@ impl Verdict {
     pub const fn reason(self) -> Option<RefusalCode> {
         match self {
             Self::Allowed => None,
-            Self::Refused { code } => Some(code),
-            Self::Denied { reason } => Some(reason),
+            Self::CallerRefused { code } => Some(code),
+            Self::OperationDenied { reason } => Some(reason),
             Self::NotFound => Some(RefusalCode::NotFound),
         }
     }
@@ -81,7 +81,7 @@ pub struct Decision {
     /// Whether the request is allowed.
     pub verdict: Verdict,
     /// Results of the rules, in order, up to the one that decided.
-    pub steps: Vec<Step>,
+    pub rule_results: Vec<RuleResult>,
     /// Role, grants and clearance at the time of the decision; `None` if the user does not exist.
     pub entitlements: Option<Entitlements>,
 }
@@ -90,6 +90,6 @@ impl Decision {
     /// The rule that refused the request; `None` if all passed.
     #[must_use]
     pub fn rule(&self) -> Option<Rule> {
-        self.steps.iter().find(|step| !step.passed).map(|step| step.rule)
+        self.rule_results.iter().find(|step| !step.passed).map(|step| step.rule)
     }
 }

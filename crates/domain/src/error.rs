@@ -83,13 +83,13 @@ pub struct Problem {
     /// A sentence for the caller; `None` uses the kind's default sentence.
     pub detail: Option<String>,
     /// Audit row with the reasons, for a refusal that has one.
-    pub decision: Option<AuditId>,
+    pub decision_id: Option<AuditId>,
 }
 
 impl Problem {
     /// The part of `error` that a caller may see.
     #[must_use]
-    pub fn of(error: &dyn Classify) -> Self {
-        Self { kind: error.kind(), code: error.code(), detail: error.public_detail(), decision: None }
+    pub fn from_error(error: &dyn Classify) -> Self {
+        Self { kind: error.kind(), code: error.code(), detail: error.public_detail(), decision_id: None }
     }
 }

@@ -19,7 +19,7 @@ pub enum StoredOutcome {
     /// The response, which is replayed.
     Response(StoredResponse),
     /// Success, but without the response: it contained a secret, which is never stored.
-    SecretShown,
+    ResponseNotStored,
 }
 
 /// The earlier request that used a key.
@@ -28,7 +28,7 @@ pub struct IdempotencyRecord {
     /// Keyed hash of the request; `None` while its body is still being read.
     pub fingerprint: Option<String>,
     /// Its outcome; `None` while it is running, or if the process died before it ended.
-    pub kept: Option<StoredOutcome>,
+    pub outcome: Option<StoredOutcome>,
     /// When the key was claimed.
-    pub since: Timestamp,
+    pub claimed_at: Timestamp,
 }

@@ -105,9 +105,9 @@ impl RequestId {
     /// caller of this function then generates one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = (1..=Self::MAX_LEN).contains(&text.len());
-        let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        (fits && clean).then(|| Self(text.to_owned()))
+        let is_length_valid = (1..=Self::MAX_LEN).contains(&text.len());
+        let are_bytes_valid = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        (is_length_valid && are_bytes_valid).then(|| Self(text.to_owned()))
     }
 
     /// A new id from a UUID.

@@ -22,7 +22,7 @@ pub struct LedgerEntry {
     /// Id of the entry; an entry that is recorded already is not recorded again.
     pub id: ModelCallId,
     /// Approximate end of the call: when the first attempt to record it was made.
-    pub at: Timestamp,
+    pub ended_at: Timestamp,
     /// Conversation and run that the call belongs to.
     pub context: CallContext,
     /// The requested model tier, if any.
@@ -35,7 +35,7 @@ pub struct LedgerEntry {
 
 string_enum! {
     /// Dimension by which calls are grouped.
-    UsageGroup {
+    UsageDimension {
         /// Day of the call (UTC).
         Day = "day",
         /// User on whose behalf the model was called.
@@ -63,7 +63,7 @@ pub struct UsageQuery {
     /// Only calls of this user; `None` for all users.
     pub user: Option<UserId>,
     /// Dimension of the groups.
-    pub group_by: UsageGroup,
+    pub group_by: UsageDimension,
 }
 
 impl UsageQuery {
@@ -89,9 +89,9 @@ pub struct UsageSums {
     /// Number of calls served by a backend other than the first choice.
     pub fallbacks: u64,
     /// Median duration in milliseconds; `None` without calls.
-    pub p50_ms: Option<f64>,
+    pub median_duration_ms: Option<f64>,
     /// Mean time to the first piece of a streamed answer, in milliseconds; `None` without streamed calls.
-    pub first_token_ms: Option<f64>,
+    pub time_to_first_token_ms: Option<f64>,
 }
 
 /// Sums over the calls of one group.
@@ -118,10 +118,10 @@ impl LedgerSums {
     /// Builds the sums from groups in descending order of calls. The caller fetches one group more than
     /// [`UsageQuery::MAX_GROUPS`], so that a surplus shows that there are more.
     #[must_use]
-    pub fn of(totals: UsageSums, mut groups: Vec<GroupUsage>, group_by: UsageGroup) -> Self {
+    pub fn from_groups(totals: UsageSums, mut groups: Vec<GroupUsage>, group_by: UsageDimension) -> Self {
         let truncated = groups.len() > UsageQuery::MAX_GROUPS;
         groups.truncate(UsageQuery::MAX_GROUPS);
-        if group_by == UsageGroup::Day {
+        if group_by == UsageDimension::Day {
             groups.sort_by(|a, b| a.key.cmp(&b.key));
         }
         Self { totals, groups, truncated }
@@ -136,7 +136,7 @@ pub struct UsageReport {
     /// End of the period, exclusive.
     pub to: Timestamp,
     /// Dimension of the groups.
-    pub group_by: UsageGroup,
+    pub group_by: UsageDimension,
     /// Totals and sums per group.
     pub sums: LedgerSums,
     /// Budgets of the tenant and its users.
@@ -146,5 +146,5 @@ pub struct UsageReport {
     /// Time of the report.
     pub now: Timestamp,
     /// Whether the reader may see the tenant's totals, not only their own.
-    pub of_tenant: bool,
+    pub is_tenant_wide: bool,
 }

@@ -36,7 +36,7 @@ impl Login {
     /// Best known time of the login: when the user authenticated, else when the token was issued, else when it was
     /// first seen. Never later than `seen_at`.
     #[must_use]
-    pub fn at(&self) -> Timestamp {
+    pub fn logged_in_at(&self) -> Timestamp {
         self.authenticated_at.or(self.issued_at).unwrap_or(self.seen_at).min(self.seen_at)
     }
 

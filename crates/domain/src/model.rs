@@ -7,7 +7,7 @@ pub use crate::served_by::CallUsage;
 use crate::classified::{Classified, HasClass};
 use crate::error::{Classify, ErrorKind};
 use crate::role::Classification;
-use crate::search::{Passage, Surroundings};
+use crate::search::{Passage, SurroundingText};
 use crate::served_by::{FailedAttempt, MicroCost, ModelCaller, ServedBy};
 use crate::token_usage::{FinishReason, TokenUsage};
 use futures::stream::BoxStream;
@@ -70,7 +70,7 @@ pub struct NumberedPassage {
     /// Relevance to the question, 0 to 1.
     pub score: f32,
     /// Text around the passage, for context only; it is not cited.
-    pub surroundings: Surroundings,
+    pub surrounding_text: SurroundingText,
 }
 
 impl HasClass for NumberedPassage {
@@ -116,7 +116,7 @@ pub enum ChatDelta {
         /// Token counts, reported by the server or estimated.
         usage: TokenUsage,
         /// Whether the token counts are estimates, because the server reported none.
-        estimated: bool,
+        tokens_estimated: bool,
         /// Cost of the call: as reported by the server, else computed from the backend's price.
         cost: MicroCost,
     },
@@ -158,16 +158,16 @@ pub struct EmbedResponse {
     /// One vector of unit length per text, in order.
     pub vectors: Vec<Vec<f32>>,
     /// Backend, model, tokens and cost of the call.
-    pub spent: CallUsage,
+    pub usage: CallUsage,
 }
 
 /// Scores from a reranker, and the usage of the call.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Reranked {
+pub struct RerankScores {
     /// Relevance of each passage to the query, 0 to 1, in the order of the request.
     pub scores: Vec<f32>,
     /// Backend, model, tokens and cost of the call.
-    pub spent: CallUsage,
+    pub usage: CallUsage,
 }
 
 /// The embedding model in use.
@@ -262,19 +262,19 @@ pub enum ModelError {
         backend: String,
     },
     /// Several backends were tried and all failed.
-    #[error("all {} model backends that were tried failed", tried.len())]
+    #[error("all {} model backends that were tried failed", attempts.len())]
     Exhausted {
         /// All backends that were tried, in order.
-        tried: Vec<FailedAttempt>,
+        attempts: Vec<FailedAttempt>,
         /// Error of the last backend.
         #[source]
         last: Box<Self>,
     },
     /// No backend is configured for this tier and classification.
-    #[error("no model backend is configured for {wanted}")]
+    #[error("no model backend is configured for {requested}")]
     NotConfigured {
         /// The tier and classification that were requested.
-        wanted: String,
+        requested: String,
     },
 }
 
@@ -315,9 +315,9 @@ impl ModelError {
 
     /// The backends that failed before the last one.
     #[must_use]
-    pub fn failed_before(&self) -> &[FailedAttempt] {
+    pub fn earlier_attempts(&self) -> &[FailedAttempt] {
         match self {
-            Self::Exhausted { tried, .. } => tried.split_last().map_or(&[], |(_, before)| before),
+            Self::Exhausted { attempts: tried, .. } => tried.split_last().map_or(&[], |(_, before)| before),
             _ => &[],
         }
     }

@@ -49,46 +49,46 @@ pub struct ModelCall {
     /// Input and output tokens.
     pub usage: TokenUsage,
     /// Whether the token counts are estimates, because the server reported none.
-    pub estimated: bool,
+    pub tokens_estimated: bool,
     /// Cost as reported by the server, else computed from the backend's price.
     pub cost: MicroCost,
     /// Duration of the call.
-    pub took: Duration,
+    pub duration: Duration,
     /// Time to the first piece of a streamed answer.
-    pub first_token: Option<Duration>,
+    pub time_to_first_token: Option<Duration>,
 }
 
 impl ModelCall {
     /// A successful call that was not streamed.
     #[must_use]
-    pub fn answered(operation: ModelOperation, spent: &CallUsage, took: Duration) -> Self {
+    pub fn succeeded(operation: ModelOperation, usage: &CallUsage, duration: Duration) -> Self {
         Self {
-            served_by: spent.served_by.clone(),
-            usage: spent.usage,
-            estimated: spent.estimated,
-            cost: spent.cost,
-            ..Self::new(operation, CallStatus::Ok, took)
+            served_by: usage.served_by.clone(),
+            usage: usage.token_usage,
+            tokens_estimated: usage.tokens_estimated,
+            cost: usage.cost,
+            ..Self::new(operation, CallStatus::Ok, duration)
         }
     }
 
     /// A call that failed.
     #[must_use]
-    pub fn failed(operation: ModelOperation, error: &ModelError, took: Duration) -> Self {
-        let (backend, failed) = (error.backend().to_owned(), error.failed_before().to_vec());
+    pub fn failed(operation: ModelOperation, error: &ModelError, duration: Duration) -> Self {
+        let (backend, failed_attempts) = (error.backend().to_owned(), error.earlier_attempts().to_vec());
         Self {
-            served_by: ServedBy { backend, failed, ..ServedBy::default() },
+            served_by: ServedBy { backend, failed_attempts, ..ServedBy::default() },
             error: Some(error.error_type().to_owned()),
-            ..Self::new(operation, CallStatus::Error, took)
+            ..Self::new(operation, CallStatus::Error, duration)
         }
     }
 
     /// A call that was cancelled before the first piece of an answer.
     #[must_use]
-    pub fn cancelled(operation: ModelOperation, took: Duration) -> Self {
-        Self::new(operation, CallStatus::Cancelled, took)
+    pub fn cancelled(operation: ModelOperation, duration: Duration) -> Self {
+        Self::new(operation, CallStatus::Cancelled, duration)
     }
 
-    fn new(operation: ModelOperation, status: CallStatus, took: Duration) -> Self {
+    fn new(operation: ModelOperation, status: CallStatus, duration: Duration) -> Self {
         Self {
             operation,
             served_by: ServedBy::default(),
@@ -96,10 +96,10 @@ impl ModelCall {
             error: None,
             finish_reason: None,
             usage: TokenUsage::default(),
-            estimated: false,
+            tokens_estimated: false,
             cost: MicroCost::default(),
-            took,
-            first_token: None,
+            duration,
+            time_to_first_token: None,
         }
     }
 }

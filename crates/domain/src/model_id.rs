@@ -25,7 +25,7 @@ impl ModelId {
     /// The permission that its use requires: `auto`, `fast` and `heavy` create a conversation, the others use a model
     /// directly.
     #[must_use]
-    pub const fn needs(self) -> (Resource, Operation) {
+    pub const fn required_permission(self) -> (Resource, Operation) {
         match self {
             Self::Auto | Self::Fast | Self::Heavy => (Resource::Conversations, Operation::Create),
             Self::FastDirect | Self::HeavyDirect | Self::Embed => (Resource::Models, Operation::Create),
@@ -50,7 +50,7 @@ impl ModelId {
 
     /// The tier choice that it stands for; `None` for the embedding model, which does not chat.
     #[must_use]
-    pub const fn choice(self) -> Option<ModelChoice> {
+    pub const fn model_choice(self) -> Option<ModelChoice> {
         match self {
             Self::Auto => Some(ModelChoice::Auto),
             Self::Fast | Self::FastDirect => Some(ModelChoice::Fast),

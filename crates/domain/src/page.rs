@@ -7,7 +7,7 @@ use uuid::Uuid;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PageKey {
     /// Creation time of the item.
-    pub at: Timestamp,
+    pub created_at: Timestamp,
     /// Id of the item; orders items with the same creation time.
     pub id: Uuid,
 }
@@ -59,9 +59,9 @@ impl<T> Page<T> {
     #[must_use]
     pub fn from_rows(mut rows: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> PageKey) -> Self {
         let limit = request.limit as usize;
-        let more = rows.len() > limit;
+        let has_more = rows.len() > limit;
         rows.truncate(limit);
-        let next = if more { rows.last().map(key) } else { None };
+        let next = if has_more { rows.last().map(key) } else { None };
         Self { items: rows, next }
     }
 }

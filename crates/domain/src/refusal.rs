@@ -25,11 +25,11 @@ string_enum! {
         /// The resource belongs to another user, and the operation is limited to the user's own.
         NotOwner = "not_owner",
         /// The requested class is above the user's own clearance.
-        AboveOwnClearance = "above_own_clearance",
+        RequestedClassAboveClearance = "above_own_clearance",
         /// The request would lower a class, which only an admin may do.
         Declassification = "declassification",
         /// The content is derived from something above the reader's clearance.
-        AboveClearance = "above_clearance",
+        ContentAboveClearance = "above_clearance",
         /// The resource does not exist, or is hidden from this user.
         NotFound = "not_found",
         /// No tool of that name is registered.
@@ -37,6 +37,6 @@ string_enum! {
         /// A tool was called without a user; tools run on behalf of users only.
         NoUser = "no_user",
         /// The tool writes to a plant system.
-        Writes = "writes",
+        ToolWrites = "writes",
     }
 }

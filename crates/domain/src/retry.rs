@@ -23,15 +23,15 @@ where
     A: Future<Output = Result<(), StoreError>>,
     S: Future<Output = ()>,
 {
-    let mut wait = Duration::from_millis(200);
+    let mut delay = Duration::from_millis(200);
     let mut result = attempt().await;
     for _ in 0..MAX_RETRIES {
         match &result {
             Err(error) if error.kind() == ErrorKind::Unavailable => {}
             _ => return result,
         }
-        sleep(wait).await;
-        wait = (wait * 2).min(MAX_WAIT);
+        sleep(delay).await;
+        delay = (delay * 2).min(MAX_WAIT);
         result = match attempt().await {
             Err(StoreError::Conflict { .. }) => Ok(()),
             result => result,
@@ -46,24 +46,24 @@ mod tests {
     use std::cell::Cell;
 
     fn unavailable() -> StoreError {
-        StoreError::Unavailable { doing: "testing", source: "down".into() }
+        StoreError::Unavailable { activity: "testing", source: "down".into() }
     }
 
-    async fn run_with(answers: &[fn() -> Result<(), StoreError>]) -> (Result<(), StoreError>, usize, Duration) {
-        let (calls, waited) = (Cell::new(0), Cell::new(Duration::ZERO));
+    async fn run_with(results: &[fn() -> Result<(), StoreError>]) -> (Result<(), StoreError>, usize, Duration) {
+        let (calls, total_wait) = (Cell::new(0), Cell::new(Duration::ZERO));
         let result = with_backoff(
             || {
                 let call = calls.replace(calls.get() + 1);
-                let answer = answers[call.min(answers.len() - 1)];
-                async move { answer() }
+                let next_result = results[call.min(results.len() - 1)];
+                async move { next_result() }
             },
             |wait| {
-                waited.set(waited.get() + wait);
+                total_wait.set(total_wait.get() + wait);
                 async {}
             },
         )
         .await;
-        (result, calls.get(), waited.get())
+        (result, calls.get(), total_wait.get())
     }
 
     #[tokio::test]

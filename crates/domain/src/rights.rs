@@ -50,9 +50,9 @@ impl Permission {
 
     /// Every combination of resource and operation, including those that no role has.
     pub fn all() -> impl Iterator<Item = Self> {
-        let of_resource =
+        let permissions_of =
             |resource: &'static Resource| Operation::ALL.iter().map(move |operation| Self::new(*resource, *operation));
-        Resource::ALL.iter().flat_map(of_resource)
+        Resource::ALL.iter().flat_map(permissions_of)
     }
 }
 
@@ -99,13 +99,13 @@ impl Rights {
 
     /// Whether the user has `permission`, with any reach.
     #[must_use]
-    pub const fn allow(&self, permission: Permission) -> bool {
+    pub const fn allows(&self, permission: Permission) -> bool {
         self.reach(permission).is_some()
     }
 
     /// Whether `permission` covers the resources of all users of the tenant, not only the user's own.
     #[must_use]
-    pub fn reach_tenant(&self, permission: Permission) -> bool {
+    pub fn covers_tenant(&self, permission: Permission) -> bool {
         self.reach(permission) >= Some(Reach::Tenant)
     }
 
@@ -117,7 +117,7 @@ impl Rights {
 
     /// The class of the user's own messages: `internal`, or the user's clearance if that is lower.
     #[must_use]
-    pub fn class_of_own_words(&self) -> Classification {
+    pub fn own_message_class(&self) -> Classification {
         Classification::Internal.min(self.clearance)
     }
 
@@ -153,17 +153,17 @@ mod tests {
     fn an_intersection_allows_what_both_allow_and_reaches_no_further_than_either() {
         let reader = Rights::from_fn(Classification::Restricted, |p| (p == READ).then_some(Reach::Tenant));
         let owner = Rights::from_fn(Classification::Internal, |p| [READ, UPDATE].contains(&p).then_some(Reach::Own));
-        let both = reader.intersection(&owner);
-        assert_eq!(both, owner.intersection(&reader));
-        assert_eq!((both.reach(READ), both.reach(UPDATE)), (Some(Reach::Own), None));
-        assert_eq!(both.clearance(), Classification::Internal);
-        assert!(reader.reach_tenant(READ) && !both.reach_tenant(READ));
+        let intersection = reader.intersection(&owner);
+        assert_eq!(intersection, owner.intersection(&reader));
+        assert_eq!((intersection.reach(READ), intersection.reach(UPDATE)), (Some(Reach::Own), None));
+        assert_eq!(intersection.clearance(), Classification::Internal);
+        assert!(reader.covers_tenant(READ) && !intersection.covers_tenant(READ));
     }
 
     #[test]
     fn own_messages_are_never_above_the_clearance() {
         for clearance in Classification::ALL {
-            let class = Rights::none(*clearance).class_of_own_words();
+            let class = Rights::none(*clearance).own_message_class();
             assert!(class <= *clearance && class <= Classification::Internal);
         }
     }

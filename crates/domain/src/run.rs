@@ -14,7 +14,7 @@ string_enum! {
     /// Why the platform chose the model for hard questions.
     Escalation {
         /// The user's message asks for it.
-        Wish = "wish",
+        UserRequest = "wish",
         /// The question is long.
         Length = "length",
         /// The question requires more than a lookup.
@@ -50,7 +50,7 @@ pub enum RunEvent {
         /// The tier that answers.
         model: ModelTier,
         /// Why the platform chose the heavy tier; `None` if it did not.
-        escalated: Option<Escalation>,
+        escalation: Option<Escalation>,
     },
     /// The next piece of the model's reasoning; sent only to users who may see it.
     Reasoning {
@@ -79,7 +79,7 @@ pub enum RunEvent {
         status: ToolStatus,
     },
     /// The model requests a tool of the client, which the client runs itself.
-    ToolWanted(ModelToolCall),
+    ClientToolRequested(ModelToolCall),
     /// The answer cites this passage.
     Cited(Citation),
     /// The run ended with an answer, complete or partial.
@@ -111,7 +111,7 @@ pub struct RunSummary {
     pub fallback: bool,
     /// Number of passages, documents and earlier answers that were left out because the model may not process their
     /// class.
-    pub left_out: u32,
+    pub omitted_count: u32,
     /// Id of the answer's message.
     pub message_id: MessageId,
 }

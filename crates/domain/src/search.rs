@@ -68,7 +68,7 @@ pub struct Candidate {
     /// Class of the content.
     pub classification: Classification,
     /// The words of the passage.
-    pub words: PassageWords,
+    pub term_source: TermSource,
 }
 
 /// A hash of the headings above a passage. Keys from one store are equal if the headings are; keys of different stores
@@ -78,7 +78,7 @@ pub struct SectionKey(pub i64);
 
 /// The words of a candidate.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum PassageWords {
+pub enum TermSource {
     /// The terms that were stored with the passage.
     Terms(PassageTerms),
     /// File name, title, section and content on separate lines, for a passage that was stored without terms.
@@ -129,7 +129,7 @@ pub struct RankedCandidate {
     pub score: f32,
     /// The score divided by the highest score that any passage could have for this query, 0 to 1, which makes it
     /// comparable between queries. Query words that occur in no document lower it.
-    pub share: f32,
+    pub normalized_score: f32,
 }
 
 /// A passage in the fused ranking of both searches.
@@ -144,15 +144,15 @@ pub struct Hit {
     /// BM25 score, if the lexical search found it.
     pub bm25: Option<f32>,
     /// The reranker's score, 0 to 1, if it was reranked.
-    pub rerank: Option<f32>,
+    pub rerank_score: Option<f32>,
     /// The text around it, if requested.
-    pub surroundings: Surroundings,
+    pub surrounding_text: SurroundingText,
 }
 
 /// The text around a passage in its document: at most one passage in each direction, without the part that overlaps
 /// with it. It is never classified higher than the passage itself, and is never cited.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Surroundings {
+pub struct SurroundingText {
     /// Text before the passage.
     pub before: Option<String>,
     /// Text after the passage.

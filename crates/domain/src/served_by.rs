@@ -14,7 +14,7 @@ pub struct ModelCaller {
     /// User who waits for the result; `None` for background work.
     pub user: Option<UserId>,
     /// The highest class of this tenant's content that may be sent to a backend outside the site.
-    pub cloud_limit: Classification,
+    pub max_cloud_classification: Classification,
 }
 
 /// An amount of money, in millionths of the currency of the configured prices.
@@ -40,10 +40,10 @@ pub struct Price {
 impl Price {
     /// The cost of `usage`, rounded up to a millionth.
     #[must_use]
-    pub fn of(self, usage: TokenUsage) -> MicroCost {
-        let part = |tokens: u32, price: MicroCost| u128::from(tokens) * u128::from(price.0);
-        let millions = part(usage.input_tokens, self.input) + part(usage.output_tokens, self.output);
-        MicroCost(u64::try_from(millions.div_ceil(1_000_000)).unwrap_or(u64::MAX))
+    pub fn cost(self, usage: TokenUsage) -> MicroCost {
+        let scaled_cost = |tokens: u32, price: MicroCost| u128::from(tokens) * u128::from(price.0);
+        let scaled_total = scaled_cost(usage.input_tokens, self.input) + scaled_cost(usage.output_tokens, self.output);
+        MicroCost(u64::try_from(scaled_total.div_ceil(1_000_000)).unwrap_or(u64::MAX))
     }
 }
 
@@ -62,13 +62,13 @@ pub struct ServedBy {
     /// Name of the backend in the configuration.
     pub backend: String,
     /// The requested model, by the backend's name for it.
-    pub requested: String,
+    pub requested_model: String,
     /// The model that answered, as named by the server.
     pub model: String,
     /// Whether a backend other than the first choice served the call.
     pub fallback: bool,
     /// The backends that failed before this one, in order.
-    pub failed: Vec<FailedAttempt>,
+    pub failed_attempts: Vec<FailedAttempt>,
     /// Price of the backend.
     pub price: Price,
 }
@@ -78,7 +78,7 @@ impl ServedBy {
     #[must_use]
     pub fn embedded(backend: &str, model: &str) -> Self {
         let (backend, model) = (backend.to_owned(), model.to_owned());
-        Self { backend, requested: model.clone(), model, ..Self::default() }
+        Self { backend, requested_model: model.clone(), model, ..Self::default() }
     }
 }
 
@@ -88,9 +88,9 @@ pub struct CallUsage {
     /// Backend and model that served the call.
     pub served_by: ServedBy,
     /// Token counts, reported by the server or estimated.
-    pub usage: TokenUsage,
+    pub token_usage: TokenUsage,
     /// Whether the token counts are estimates, because the server reported none.
-    pub estimated: bool,
+    pub tokens_estimated: bool,
     /// Cost as reported by the server, else computed from the backend's price.
     pub cost: MicroCost,
 }
@@ -102,11 +102,11 @@ mod tests {
     #[test]
     fn a_price_is_per_million_tokens_and_the_cost_is_rounded_up() {
         let price = Price { input: MicroCost(150_000), output: MicroCost(600_000) };
-        let cost = |input_tokens, output_tokens| price.of(TokenUsage { input_tokens, output_tokens });
+        let cost = |input_tokens, output_tokens| price.cost(TokenUsage { input_tokens, output_tokens });
         assert_eq!(cost(1_000_000, 1_000_000), MicroCost(750_000));
         assert_eq!(cost(1, 0), MicroCost(1));
         assert_eq!(cost(0, 0), MicroCost(0));
         let max_price = Price { input: MicroCost(u64::MAX), output: MicroCost(u64::MAX) };
-        assert_eq!(max_price.of(TokenUsage { input_tokens: u32::MAX, output_tokens: u32::MAX }), MicroCost(u64::MAX));
+        assert_eq!(max_price.cost(TokenUsage { input_tokens: u32::MAX, output_tokens: u32::MAX }), MicroCost(u64::MAX));
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached, or no pooled connection became free in time.
-    #[error("the database is not available while {doing}")]
+    #[error("the database is not available while {activity}")]
     Unavailable {
         /// The operation, as a participle clause.
-        doing: &'static str,
+        activity: &'static str,
         /// The underlying error, without content.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -22,10 +22,10 @@ pub enum StoreError {
         what: &'static str,
     },
     /// The database rejected the statement, which is a bug.
-    #[error("the database rejected a statement while {doing}")]
+    #[error("the database rejected a statement while {activity}")]
     Failed {
         /// The operation, as a participle clause.
-        doing: &'static str,
+        activity: &'static str,
         /// The underlying error, without content.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,

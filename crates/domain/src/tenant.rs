@@ -54,7 +54,7 @@ settings! {
     #[serde(default)]
     pub struct TenantSettings {
         /// Request limits that replace the platform's.
-        pub rate_limits: RoleLimits,
+        pub rate_limits: RoleRateLimits,
         /// Highest classification that each role may see, where it is lower than the platform's.
         pub clearance: ClearanceLimits,
         /// Highest classification that models may see, where it is lower than the platform's.
@@ -83,15 +83,15 @@ impl TenantSettings {
     ///
     /// # Errors
     /// If the result does not deserialize as settings.
-    pub fn merged(&self, patch: &Value) -> Result<Self, serde_json::Error> {
+    pub fn with_patch(&self, patch: &Value) -> Result<Self, serde_json::Error> {
         let mut merged = serde_json::to_value(self)?;
-        merge(&mut merged, patch);
+        apply_merge_patch(&mut merged, patch);
         serde_json::from_value(merged)
     }
 
     /// Highest classification that may be sent to a model outside the site.
     #[must_use]
-    pub fn cloud_limit(&self) -> Classification {
+    pub fn max_cloud_classification(&self) -> Classification {
         self.cloud_classification.unwrap_or(Classification::Internal)
     }
 
@@ -108,7 +108,7 @@ impl TenantSettings {
 }
 
 /// The MergePatch algorithm of RFC 7396, section 2.
-fn merge(target: &mut Value, patch: &Value) {
+fn apply_merge_patch(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;
@@ -117,11 +117,11 @@ fn merge(target: &mut Value, patch: &Value) {
         *target = Value::Object(Map::new());
     }
     if let Value::Object(fields) = target {
-        for (name, change) in patch {
-            if change.is_null() {
+        for (name, value) in patch {
+            if value.is_null() {
                 fields.remove(name);
             } else {
-                merge(fields.entry(name).or_insert(Value::Null), change);
+                apply_merge_patch(fields.entry(name).or_insert(Value::Null), value);
             }
         }
     }
@@ -168,7 +168,7 @@ pub struct StorageUsage {
 
 impl Quotas {
     /// Default of `soft_percent`.
-    pub const SOFT_PERCENT: u8 = 80;
+    pub const DEFAULT_SOFT_PERCENT: u8 = 80;
 
     /// The quotas on tokens and cost of models.
     #[must_use]
@@ -178,23 +178,23 @@ impl Quotas {
             user_tokens_per_day: self.user_tokens_per_day,
             cost_per_month: self.cost_per_month.map(|money| money.0),
             user_cost_per_month: self.user_cost_per_month.map(|money| money.0),
-            soft_percent: self.soft_percent.unwrap_or(Self::SOFT_PERCENT),
+            soft_percent: self.soft_percent.unwrap_or(Self::DEFAULT_SOFT_PERCENT),
         }
     }
 
     /// Maximum size in bytes of one more document beside `kept`; 0 if no further document is allowed.
     #[must_use]
-    pub fn room(&self, kept: StorageUsage) -> u64 {
-        if self.documents.is_some_and(|max| kept.documents >= max) {
+    pub fn max_new_document_bytes(&self, usage: StorageUsage) -> u64 {
+        if self.documents.is_some_and(|max| usage.documents >= max) {
             return 0;
         }
-        self.bytes.map_or(u64::MAX, |max| max.saturating_sub(kept.bytes))
+        self.bytes.map_or(u64::MAX, |max| max.saturating_sub(usage.bytes))
     }
 
     /// Whether `kept` exceeds a quota.
     #[must_use]
-    pub fn exceeded_by(&self, kept: StorageUsage) -> bool {
-        self.documents.is_some_and(|max| kept.documents > max) || self.bytes.is_some_and(|max| kept.bytes > max)
+    pub fn exceeded_by(&self, usage: StorageUsage) -> bool {
+        self.documents.is_some_and(|max| usage.documents > max) || self.bytes.is_some_and(|max| usage.bytes > max)
     }
 }
 
@@ -202,11 +202,11 @@ impl Quotas {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TenantUsage {
     /// Stored documents and bytes.
-    pub kept: StorageUsage,
+    pub storage: StorageUsage,
     /// Tokens since the start of the day and cost since the start of the month (UTC).
-    pub spent: PeriodSpending,
+    pub spending: PeriodSpending,
     /// When the daily counts start again at zero.
-    pub day_ends: Timestamp,
+    pub day_ends_at: Timestamp,
     /// The tenant's quotas.
     pub quotas: Quotas,
 }
@@ -236,19 +236,19 @@ pub struct SettingsVersion {
 /// Request limits per role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct RoleLimits {
+pub struct RoleRateLimits {
     /// Limit of each viewer.
-    pub viewer: Option<RateTier>,
+    pub viewer: Option<RateLimit>,
     /// Limit of each user.
-    pub user: Option<RateTier>,
+    pub user: Option<RateLimit>,
     /// Limit of each admin.
-    pub admin: Option<RateTier>,
+    pub admin: Option<RateLimit>,
 }
 
-impl RoleLimits {
+impl RoleRateLimits {
     /// The limit of `role`; `None` if the platform's default applies.
     #[must_use]
-    pub fn of(&self, role: Role) -> Option<RateTier> {
+    pub fn for_role(&self, role: Role) -> Option<RateLimit> {
         match role {
             Role::Viewer => self.viewer,
             Role::User => self.user,
@@ -259,17 +259,17 @@ impl RoleLimits {
 
 /// Request limit of one user.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct RateTier {
+pub struct RateLimit {
     /// Maximum requests per minute.
     pub per_minute: u32,
     /// Maximum requests per hour.
     pub per_hour: u32,
 }
 
-impl RateTier {
+impl RateLimit {
     /// The platform's default for `role`.
     #[must_use]
-    pub const fn default_of(role: Role) -> Self {
+    pub const fn default_for(role: Role) -> Self {
         match role {
             Role::Viewer => Self { per_minute: 10, per_hour: 50 },
             Role::User => Self { per_minute: 30, per_hour: 200 },
@@ -303,12 +303,12 @@ mod tests {
             "language": null, "quotas": {"documents": 7}, "role_mappings": {"g:ops": null, "g:eng": "admin"},
             "rate_limits": {"user": {"per_minute": 3}},
         });
-        let after = before.merged(&patch).expect("settings");
+        let after = before.with_patch(&patch).expect("settings");
         assert_eq!(after.language, None);
         assert_eq!((after.quotas.documents, after.quotas.bytes), (Some(7), Some(9)));
         assert_eq!(after.role_mappings, BTreeMap::from([("g:eng".to_owned(), Role::Admin)]));
-        assert_eq!(after.rate_limits.user, Some(RateTier { per_minute: 3, per_hour: 2 }));
-        assert_eq!(TenantSettings::default().merged(&serde_json::json!({"clearance": {"user": "top"}})).ok(), None);
+        assert_eq!(after.rate_limits.user, Some(RateLimit { per_minute: 3, per_hour: 2 }));
+        assert_eq!(TenantSettings::default().with_patch(&serde_json::json!({"clearance": {"user": "top"}})).ok(), None);
     }
 
     #[test]

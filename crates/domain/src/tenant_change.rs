@@ -1,7 +1,7 @@
 //! Audit metadata for changes to a tenant. Changes by the platform's administrators are recorded in two logs: that of
 //! the acting administrator and the tenant's own.
 
-use crate::audit::{Changed, EventType};
+use crate::audit::{Change, EventType};
 use crate::ids::{AuditId, RequestId, UserId};
 use crate::mapping::TenantMapping;
 use crate::tenant::{Tenant, TenantSettings};
@@ -15,18 +15,18 @@ pub struct ChangedBy {
     pub user: Option<UserId>,
     /// The row to insert into the tenant's own audit log, in the same transaction. `None` if the tenant's own users
     /// make the change, because it is in that log already.
-    pub row: Option<ChangeRow>,
+    pub audit_row: Option<ChangeAuditRow>,
 }
 
 /// A row of a tenant's own audit log about a change that was made from outside the tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ChangeRow {
+pub struct ChangeAuditRow {
     /// UUIDv7, chosen by the application.
     pub id: AuditId,
     /// Id of the intent row in the administrator's log; correlates both logs.
-    pub correlation: AuditId,
+    pub correlation_id: AuditId,
     /// Request that made the change.
-    pub request: RequestId,
+    pub request_id: RequestId,
     /// Event that the row records.
     pub event: EventType,
     /// Time of the event.
@@ -36,21 +36,21 @@ pub struct ChangeRow {
 /// The settings that differ, and whether the tenant is active, before and after. The tenant's name is not included,
 /// only whether it changed.
 #[must_use]
-pub fn of_tenant(changed: &Changed<Tenant>) -> Value {
-    let Changed { before, after } = changed;
+pub fn tenant_change_metadata(change: &Change<Tenant>) -> Value {
+    let Change { before, after } = change;
     let (old, new) = (settings_fields(&before.settings), settings_fields(&after.settings));
     let differs = |key: &&&str| old.get(**key) != new.get(**key);
-    let facts_of = |settings: &Map<String, Value>, tenant: &Tenant| {
-        let mut facts: Map<String, Value> = TenantSettings::KEYS
+    let metadata_of = |settings: &Map<String, Value>, tenant: &Tenant| {
+        let mut metadata: Map<String, Value> = TenantSettings::KEYS
             .iter()
             .filter(differs)
             .map(|key| ((*key).to_owned(), settings.get(*key).cloned().unwrap_or_default()))
             .collect();
-        facts.insert("is_active".to_owned(), tenant.is_active.into());
-        facts.insert("version".to_owned(), tenant.settings_version.into());
-        Value::Object(facts)
+        metadata.insert("is_active".to_owned(), tenant.is_active.into());
+        metadata.insert("version".to_owned(), tenant.settings_version.into());
+        Value::Object(metadata)
     };
-    json!({ "before": facts_of(&old, before), "after": facts_of(&new, after), "renamed": before.name != after.name })
+    json!({ "before": metadata_of(&old, before), "after": metadata_of(&new, after), "renamed": before.name != after.name })
 }
 
 fn settings_fields(settings: &TenantSettings) -> Map<String, Value> {
@@ -62,23 +62,23 @@ fn settings_fields(settings: &TenantSettings) -> Map<String, Value> {
 
 /// Audit metadata for a new mapping.
 #[must_use]
-pub fn of_new_mapping(made: &TenantMapping) -> Value {
-    json!({ "before": null, "after": mapping_facts(made) })
+pub fn new_mapping_metadata(mapping: &TenantMapping) -> Value {
+    json!({ "before": null, "after": mapping_metadata(mapping) })
 }
 
 /// Audit metadata for a deleted mapping.
 #[must_use]
-pub fn of_deleted_mapping(deleted: &TenantMapping) -> Value {
-    json!({ "before": mapping_facts(deleted), "after": null })
+pub fn deleted_mapping_metadata(mapping: &TenantMapping) -> Value {
+    json!({ "before": mapping_metadata(mapping), "after": null })
 }
 
-fn mapping_facts(mapping: &TenantMapping) -> Value {
+fn mapping_metadata(mapping: &TenantMapping) -> Value {
     json!({ "id": mapping.id, "issuer": mapping.issuer, "claim": mapping.claim })
 }
 
 /// Marks audit metadata as a change by a platform administrator, for the tenant's own log.
 #[must_use]
-pub fn from_outside(mut facts: Value) -> Value {
-    facts["by"] = "platform_admin".into();
-    facts
+pub fn mark_as_platform_admin_change(mut metadata: Value) -> Value {
+    metadata["by"] = "platform_admin".into();
+    metadata
 }

@@ -70,7 +70,7 @@ pub type RevisionLabel = BoundedText<64>;
 /// A token issuer, or the value of a claim.
 pub type ClaimText = BoundedText<255>;
 /// A short text: a tag, a document type, a name.
-pub type Label = BoundedText<128>;
+pub type ShortText = BoundedText<128>;
 /// The text of a memory.
 pub type MemoryText = BoundedText<4_000>;
 

@@ -31,9 +31,9 @@ pub struct ToolSpec {
     /// Description of the tool for the model.
     pub description: &'static str,
     /// Permission that the caller needs.
-    pub requires: Permission,
+    pub required_permission: Permission,
     /// Whether it writes to a plant system. In this version the registry rejects such tools, regardless of the role.
-    pub writes: bool,
+    pub writes_to_plant: bool,
     /// JSON Schema of the arguments; unknown arguments are rejected.
     pub parameters: Value,
 }
@@ -57,7 +57,7 @@ pub enum ToolResult {
     /// Passages that a search found.
     Retrieval(Retrieval),
     /// Passages of one document, in order.
-    Text {
+    DocumentText {
         /// Document that contains the passages.
         document: Box<Document>,
         /// Passages of the document, in order.
@@ -75,7 +75,7 @@ impl HasClass for ToolResult {
     fn class(&self) -> Classification {
         match self {
             Self::Retrieval(found) => found.hits.class(),
-            Self::Text { document, passages, .. } => document.class().max(passages.class()),
+            Self::DocumentText { document, passages, .. } => document.class().max(passages.class()),
             Self::Documents(documents) => documents.class(),
             Self::Memories(memories) => memories.class(),
         }

@@ -17,7 +17,7 @@ pub struct SharedTransaction(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    open: Option<Box<dyn TenantTx>>,
+    tx: Option<Box<dyn TenantTx>>,
     /// Whether the transaction with the intent was committed.
     is_committed: bool,
 }
@@ -26,19 +26,19 @@ impl SharedTransaction {
     /// Shares a transaction that contains the intent.
     #[must_use]
     pub fn open(tx: Box<dyn TenantTx>) -> Self {
-        Self(Arc::new(Mutex::new(State { open: Some(tx), is_committed: false })))
+        Self(Arc::new(Mutex::new(State { tx: Some(tx), is_committed: false })))
     }
 
     /// The intent is committed; every transaction of the use case is a new one.
     #[must_use]
     pub fn committed() -> Self {
-        Self(Arc::new(Mutex::new(State { open: None, is_committed: true })))
+        Self(Arc::new(Mutex::new(State { tx: None, is_committed: true })))
     }
 
     /// Takes the transaction; `None` if it is in use, or was rolled back or committed.
     #[must_use]
     pub fn take(&self) -> Option<Box<dyn TenantTx>> {
-        self.lock().open.take()
+        self.lock().tx.take()
     }
 
     /// Whether the transaction with the intent was committed.
@@ -52,17 +52,17 @@ impl SharedTransaction {
     /// # Errors
     /// If the database is not available; or if the transaction with the intent is in use or was rolled back, since a
     /// new one could be committed without the intent.
-    pub(crate) async fn begin(&self, store: &dyn Store, scope: &TenantScope) -> Result<WorkTransaction, StoreError> {
-        let (open, is_committed) = (self.take(), self.is_committed());
-        let tx = match open {
+    pub(crate) async fn begin(&self, store: &dyn Store, scope: &TenantScope) -> Result<UseCaseTransaction, StoreError> {
+        let (tx, is_committed) = (self.take(), self.is_committed());
+        let tx = match tx {
             Some(tx) => tx,
             None if is_committed => store.begin(scope).await?,
             None => {
                 let source = "the transaction with the intent is in use, or was rolled back".into();
-                return Err(StoreError::Failed { doing: "beginning a second transaction", source });
+                return Err(StoreError::Failed { activity: "beginning a second transaction", source });
             }
         };
-        Ok(WorkTransaction { tx, shared: self.clone() })
+        Ok(UseCaseTransaction { tx, shared: self.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -80,15 +80,15 @@ impl fmt::Debug for SharedTransaction {
 ///
 /// While the one with the intent is open, the use case cannot begin another: with every connection of the pool held by
 /// such a use case, each would wait for the others.
-pub struct WorkTransaction {
+pub struct UseCaseTransaction {
     tx: Box<dyn TenantTx>,
     shared: SharedTransaction,
 }
 
-impl WorkTransaction {
+impl UseCaseTransaction {
     /// Ends the work successfully: the gate adds the outcome and commits before it returns the result to the caller.
     pub fn finish(self) {
-        self.shared.lock().open = Some(self.tx);
+        self.shared.lock().tx = Some(self.tx);
     }
 
     /// Commits now. Required before anything outside the database happens, such as a model call.
@@ -102,7 +102,7 @@ impl WorkTransaction {
     }
 }
 
-impl Deref for WorkTransaction {
+impl Deref for UseCaseTransaction {
     type Target = dyn TenantTx;
 
     fn deref(&self) -> &Self::Target {
@@ -110,7 +110,7 @@ impl Deref for WorkTransaction {
     }
 }
 
-impl DerefMut for WorkTransaction {
+impl DerefMut for UseCaseTransaction {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut *self.tx
     }

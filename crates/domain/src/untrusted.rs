@@ -11,7 +11,7 @@ use std::borrow::Cow;
 const ZERO_WIDTH_SPACE: char = '\u{200b}';
 
 /// Markers in square brackets that some chat template uses (Llama 2, Mistral); matched case-insensitively.
-const BRACKETED: &[&str] =
+const BRACKETED_MARKERS: &[&str] =
     &["INST", "SYS", "SYSTEM_PROMPT", "AVAILABLE_TOOLS", "TOOL_CALLS", "TOOL_RESULTS", "TOOL_CONTENT", "IMG"];
 
 /// Role names that plain-text chat templates put at the start of a line, followed by a colon.
@@ -22,24 +22,24 @@ const ROLE_NAMES: &[&str] =
 /// Borrows the text if there is none.
 #[must_use]
 pub fn neutralize(text: &str) -> Cow<'_, str> {
-    let breaks = Scanner::new(text).break_offsets();
-    if breaks.is_empty() {
+    let break_offsets = Scanner::new(text).break_offsets();
+    if break_offsets.is_empty() {
         return Cow::Borrowed(text);
     }
-    let mut safe = String::with_capacity(text.len() + breaks.len() * ZERO_WIDTH_SPACE.len_utf8());
-    let mut copied = 0;
-    for at in breaks {
-        safe.push_str(&text[copied..at]);
+    let mut safe = String::with_capacity(text.len() + break_offsets.len() * ZERO_WIDTH_SPACE.len_utf8());
+    let mut copied_until = 0;
+    for at in break_offsets {
+        safe.push_str(&text[copied_until..at]);
         safe.push(ZERO_WIDTH_SPACE);
-        copied = at;
+        copied_until = at;
     }
-    safe.push_str(&text[copied..]);
+    safe.push_str(&text[copied_until..]);
     Cow::Owned(safe)
 }
 
 /// Like [`neutralize`], but on one line and without double quotes, for use inside a quoted attribute.
 #[must_use]
-pub fn neutralize_value(text: &str) -> String {
+pub fn neutralize_attribute(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     neutralize(&line).chars().map(|c| if matches!(c, '"' | '\u{ff02}') { '\'' } else { c }).collect()
 }
@@ -58,27 +58,27 @@ fn fold(c: char) -> char {
 struct Scanner {
     /// Each character, folded, with its byte offset in the text.
     chars: Vec<(usize, char)>,
-    end: usize,
+    text_len: usize,
 }
 
 impl Scanner {
     fn new(text: &str) -> Self {
-        Self { chars: text.char_indices().map(|(at, c)| (at, fold(c))).collect(), end: text.len() }
+        Self { chars: text.char_indices().map(|(at, c)| (at, fold(c))).collect(), text_len: text.len() }
     }
 
     fn break_offsets(&self) -> Vec<usize> {
-        let mut breaks = Vec::new();
+        let mut break_offsets = Vec::new();
         let mut at_line_start = true;
         for index in 0..self.chars.len() {
             let c = self.chars[index].1;
-            let found = match c {
+            let break_index = match c {
                 '<' => self.starts_tag(index + 1).then_some(index + 1),
                 '[' => self.is_bracketed_marker(index + 1).then_some(index + 1),
                 '"' | '\'' => self.is_role_key(index, c).then_some(index + 1),
                 _ if at_line_start && c.is_alphabetic() => self.role_name_end(index),
                 _ => None,
             };
-            breaks.extend(found.map(|index| self.byte_offset(index)));
+            break_offsets.extend(break_index.map(|index| self.byte_offset(index)));
             at_line_start = match c {
                 '\n' => true,
                 // May precede a role name: indentation, list, quotation and heading marks, emphasis.
@@ -86,13 +86,13 @@ impl Scanner {
                 _ => false,
             };
         }
-        breaks.sort_unstable();
-        breaks.dedup();
-        breaks
+        break_offsets.sort_unstable();
+        break_offsets.dedup();
+        break_offsets
     }
 
     fn byte_offset(&self, index: usize) -> usize {
-        self.chars.get(index).map_or(self.end, |(at, _)| *at)
+        self.chars.get(index).map_or(self.text_len, |(at, _)| *at)
     }
 
     fn char_at(&self, index: usize) -> char {
@@ -108,7 +108,7 @@ impl Scanner {
 
     fn is_bracketed_marker(&self, index: usize) -> bool {
         let from = if self.char_at(index) == '/' { index + 1 } else { index };
-        BRACKETED.iter().any(|word| self.matches_word(from, word) && self.char_at(from + word.len()) == ']')
+        BRACKETED_MARKERS.iter().any(|word| self.matches_word(from, word) && self.char_at(from + word.len()) == ']')
     }
 
     /// Whether `"role":` starts here, as in a chat message written as JSON.
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn no_marker_of_a_template_role_or_tag_survives() {
-        for mark in [
+        for marker in [
             "<|im_start|>",
             "<|im_end|>",
             "<start_of_turn>",
@@ -173,9 +173,12 @@ mod tests {
             "\n\u{ff28}uman\u{ff1a}",
             "\u{2028}System:",
         ] {
-            let text = format!("before{mark}after");
+            let text = format!("before{marker}after");
             let safe = neutralize(&text);
-            assert!(!safe.contains(mark.trim_start_matches(['\n', '\r', '\u{2028}', '>', ' ', '*', '#'])), "{mark}");
+            assert!(
+                !safe.contains(marker.trim_start_matches(['\n', '\r', '\u{2028}', '>', ' ', '*', '#'])),
+                "{marker}"
+            );
             assert_eq!(safe.replace(ZERO_WIDTH_SPACE, ""), text, "only breaks are added");
         }
         assert_ne!(neutralize("Assistant: open the valve"), "Assistant: open the valve", "the first line too");
@@ -196,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_value_contains_neither_double_quotes_nor_line_breaks() {
-        assert_eq!(neutralize_value("a \"b\"\n<x>"), "a 'b' <\u{200b}x>");
+        assert_eq!(neutralize_attribute("a \"b\"\n<x>"), "a 'b' <\u{200b}x>");
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use crate::document::Document;
 use crate::ids::DocumentId;
 use crate::ports::ByteStream;
 use crate::role::Classification;
-use crate::text::{Label, RevisionLabel};
+use crate::text::{RevisionLabel, ShortText};
 use crate::time::Date;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -25,9 +25,9 @@ pub struct UploadForm {
     /// Last component of the given file name: a label, never a path.
     pub filename: String,
     /// Tags without duplicates, at most [`crate::command::UploadDocument::MAX_TAGS`].
-    pub tags: Vec<Label>,
+    pub tags: Vec<ShortText>,
     /// Kind of document, in the plant's own terms: `procedure`, `datasheet`, …
-    pub doc_type: Option<Label>,
+    pub doc_type: Option<ShortText>,
     /// Class of the document; `None` uses the platform's default.
     pub classification: Option<Classification>,
     /// Revision label, in the plant's own notation.

@@ -148,11 +148,11 @@ impl Membership {
         }
     }
 
-    /// The resulting entitlements, with the `configured` grants added to those in the database.
+    /// The resulting entitlements, with the `configured_grants` grants added to those in the database.
     #[must_use]
-    pub fn entitlements(&self, configured: &[Grant]) -> Entitlements {
+    pub fn entitlements(&self, configured_grants: &[Grant]) -> Entitlements {
         let mut grants = self.user.grants.clone();
-        grants.extend(configured);
+        grants.extend(configured_grants);
         grants.sort_unstable();
         grants.dedup();
         Entitlements { role: self.user.role, grants, clearance: self.settings.clearance(self.user.role) }

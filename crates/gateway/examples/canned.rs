@@ -87,7 +87,7 @@ fn canned_answer() -> EventStream {
             run_id: RunId::from_uuid(Uuid::from_u128(3)),
             message_id,
             model: ModelTier::Fast,
-            escalated: None,
+            escalation: None,
         },
         RunEvent::Delta { text: "Close the suction valve first.".to_owned() },
         RunEvent::Finished(RunSummary {
@@ -96,7 +96,7 @@ fn canned_answer() -> EventStream {
             usage: TokenUsage::default(),
             model: "canned".to_owned(),
             degraded: false,
-            left_out: 0,
+            omitted_count: 0,
             message_id,
         }),
     ];

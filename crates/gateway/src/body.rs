@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 /// Maximum length of a field error's detail, in characters. serde's messages repeat the invalid value, which can be
 /// long.
-const MAX_DETAIL: usize = 300;
+const MAX_DETAIL_CHARS: usize = 300;
 /// Maximum absolute value of a number in client data. PostgreSQL's `jsonb` returns larger numbers in a form that
 /// serde_json cannot parse.
 pub(crate) const MAX_NUMBER: f64 = 1e300;
@@ -49,7 +49,7 @@ where
         let bytes = read_to_limit(body, &parts.headers, Arc::<GatewaySettings>::from_ref(state).max_json_bytes).await?;
         let value = parse_json(&bytes)?;
         check_storable(&value)?;
-        let Object(body) = deserialize(normalize_integers(value))?;
+        let JsonObject(body) = deserialize(normalize_integers(value))?;
         Ok(Self(body))
     }
 }
@@ -104,7 +104,7 @@ pub(crate) fn parse_json(bytes: &[u8]) -> Result<Value, ApiError> {
 
 /// Returns the maximum nesting depth of brackets outside of strings. Meaningless for invalid JSON.
 fn nesting_depth(bytes: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    let (mut depth, mut max_depth, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in bytes {
         match byte {
             _ if escaped => escaped = false,
@@ -112,13 +112,13 @@ fn nesting_depth(bytes: &[u8]) -> usize {
             b'"' => in_string = !in_string,
             b'{' | b'[' if !in_string => {
                 depth += 1;
-                deepest = deepest.max(depth);
+                max_depth = max_depth.max(depth);
             }
             b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
-    deepest
+    max_depth
 }
 
 /// Converts numbers such as `17.0`, which are integers in JSON Schema, to integers. Client data (`metadata`) is not
@@ -126,8 +126,8 @@ fn nesting_depth(bytes: &[u8]) -> usize {
 fn normalize_integers(value: Value) -> Value {
     match value {
         Value::Number(number) => {
-            let whole = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15);
-            match whole {
+            let whole_number = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15);
+            match whole_number {
                 #[expect(clippy::cast_possible_truncation, reason = "an integer below 9e15 fits exactly")]
                 Some(float) if number.is_f64() => Value::from(float as i64),
                 _ => Value::Number(number),
@@ -177,8 +177,9 @@ fn escape_pointer(name: &str) -> String {
 }
 
 fn deserialize<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
-    serde_path_to_error::deserialize(value)
-        .map_err(|error| ApiError::field(json_pointer(error.path()), truncate_detail(&error.inner().to_string())))
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        ApiError::invalid_field(json_pointer(error.path()), truncate_detail(&error.inner().to_string()))
+    })
 }
 
 /// Converts a path of serde_path_to_error to a JSON pointer (RFC 6901).
@@ -193,21 +194,21 @@ pub(crate) fn json_pointer(path: &SerdePath) -> String {
         .collect()
 }
 
-/// Truncates an error message to [`MAX_DETAIL`] characters.
+/// Truncates an error message to [`MAX_DETAIL_CHARS`] characters.
 pub(crate) fn truncate_detail(detail: &str) -> String {
-    detail.chars().take(MAX_DETAIL).collect()
+    detail.chars().take(MAX_DETAIL_CHARS).collect()
 }
 
 /// Deserializes a struct from a JSON object only. By default, serde also accepts an array.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Object<T>(pub(crate) T);
+pub(crate) struct JsonObject<T>(pub(crate) T);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields<T>(PhantomData<T>);
+        struct ObjectVisitor<T>(PhantomData<T>);
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
             type Value = T;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,15 +219,15 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
                 T::deserialize(MapAccessDeserializer::new(map))
             }
         }
-        deserializer.deserialize_any(Fields(PhantomData)).map(Self)
+        deserializer.deserialize_any(ObjectVisitor(PhantomData)).map(Self)
     }
 }
 
 /// Extractor of the id in a path. Text that is not a UUID becomes the maximum UUID, which no object has, so that
 /// response, timing and audit row are the same as for an unknown id.
-pub(crate) struct Id<T>(pub(crate) T);
+pub(crate) struct PathId<T>(pub(crate) T);
 
-impl<T: From<Uuid>, S: Send + Sync> FromRequestParts<S> for Id<T> {
+impl<T: From<Uuid>, S: Send + Sync> FromRequestParts<S> for PathId<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -238,10 +239,10 @@ impl<T: From<Uuid>, S: Send + Sync> FromRequestParts<S> for Id<T> {
     }
 }
 
-/// Extractor of the two ids in a path; see [`Id`].
-pub(crate) struct IdPair<A, B>(pub(crate) A, pub(crate) B);
+/// Extractor of the two ids in a path; see [`PathId`].
+pub(crate) struct PathIdPair<A, B>(pub(crate) A, pub(crate) B);
 
-impl<A: From<Uuid>, B: From<Uuid>, S: Send + Sync> FromRequestParts<S> for IdPair<A, B> {
+impl<A: From<Uuid>, B: From<Uuid>, S: Send + Sync> FromRequestParts<S> for PathIdPair<A, B> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -299,9 +300,9 @@ mod tests {
             a: u8,
         }
         assert!(deserialize::<Pair>(json!([1])).is_ok());
-        assert!(deserialize::<Object<Pair>>(json!([1])).is_err());
-        assert!(deserialize::<Object<Pair>>(json!({"a": 1})).is_ok());
-        let error = deserialize::<Object<Pair>>(json!({"a": "x"})).expect_err("wrong type");
+        assert!(deserialize::<JsonObject<Pair>>(json!([1])).is_err());
+        assert!(deserialize::<JsonObject<Pair>>(json!({"a": 1})).is_ok());
+        let error = deserialize::<JsonObject<Pair>>(json!({"a": "x"})).expect_err("wrong type");
         assert_eq!(error.fields[0].pointer, "/a");
     }
 }

@@ -20,14 +20,14 @@ use policy::gate::{Execute, Gate};
 use std::sync::Arc;
 
 /// Extractor for handlers behind authentication. Provides the caller, the gate, and the request's id and path.
-pub(crate) struct Call {
+pub(crate) struct ApiCall {
     gate: Arc<dyn Gate>,
     pub(crate) caller: Caller,
     pub(crate) info: RequestInfo,
     in_flight: Option<InFlightGuard>,
 }
 
-impl Call {
+impl ApiCall {
     /// Executes a command on the caller's behalf. The gate authorizes, audits and runs it.
     pub(crate) async fn execute<C>(&self, command: C) -> Result<C::Output, ApiError>
     where
@@ -45,7 +45,7 @@ impl Call {
     }
 }
 
-impl<S> FromRequestParts<S> for Call
+impl<S> FromRequestParts<S> for ApiCall
 where
     S: Sync,
     Arc<dyn Gate>: FromRef<S>,
@@ -55,7 +55,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         // `authenticate` inserts the caller. A route without that layer fails closed.
         let caller =
-            parts.extensions.get::<Caller>().cloned().ok_or_else(|| ApiError::of(ErrorKind::Unauthenticated))?;
+            parts.extensions.get::<Caller>().cloned().ok_or_else(|| ApiError::from_kind(ErrorKind::Unauthenticated))?;
         let info = RequestInfo::from_request_parts(parts, state).await?;
         let in_flight = parts.extensions.get::<InFlightGuard>().cloned();
         Ok(Self { gate: Arc::from_ref(state), caller, info, in_flight })
@@ -72,12 +72,12 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Response {
     let token = bearer_token(request.headers());
-    let without_token = token.is_none();
-    let peer = peer_limit::peer_address(&request, settings.behind_proxy).map(peer_limit::network);
+    let is_token_missing = token.is_none();
+    let peer = peer_limit::peer_address(&request, settings.behind_proxy).map(peer_limit::peer_network);
     let caller = match gate.authenticate(token, RequestOrigin { request: info.request_id, peer }).await {
         Ok(caller) => caller,
         Err(error) => {
-            return ApiError { without_token, ..error.into() }.into_response();
+            return ApiError { is_token_missing, ..error.into() }.into_response();
         }
     };
     record_tenant(caller.tenant().id);
@@ -98,7 +98,7 @@ pub(crate) async fn authenticate(
 /// Returns the quota policies that the caller's requests count against.
 fn quota_policies(caller: &Caller) -> Vec<QuotaPolicy> {
     let tenant = caller.tenant();
-    let mut policies = Vec::from(QuotaPolicy::for_user(tenant.id, caller.user().id, caller.rate_tier()));
+    let mut policies = Vec::from(QuotaPolicy::for_user(tenant.id, caller.user().id, caller.rate_limit()));
     policies.extend(tenant.settings.quotas.requests_per_day.map(|per_day| QuotaPolicy::for_tenant(tenant.id, per_day)));
     policies
 }

@@ -30,9 +30,9 @@ pub(crate) struct ApiError {
     /// Cause, for the log only.
     pub(crate) cause: Option<Box<str>>,
     /// Audit row of the decision, if the gate refused the request.
-    pub(crate) decision: Option<AuditId>,
+    pub(crate) decision_id: Option<AuditId>,
     /// Whether the request had no token. The challenge then has no error code (RFC 6750, section 3.1).
-    pub(crate) without_token: bool,
+    pub(crate) is_token_missing: bool,
     /// Maximum age of the user's authentication, in seconds, if the caller's is too old (RFC 9470).
     pub(crate) max_age_s: Option<NonZeroU32>,
 }
@@ -40,11 +40,11 @@ pub(crate) struct ApiError {
 impl ApiError {
     /// Creates an error with a detail for the caller.
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { detail: Some(detail.into()), ..Self::of(kind) }
+        Self { detail: Some(detail.into()), ..Self::from_kind(kind) }
     }
 
     /// Creates an error with the default detail of its kind.
-    pub(crate) fn of(kind: ErrorKind) -> Self {
+    pub(crate) fn from_kind(kind: ErrorKind) -> Self {
         Self {
             kind,
             code: kind.code(),
@@ -52,15 +52,15 @@ impl ApiError {
             fields: Vec::new(),
             retry_after: None,
             cause: None,
-            decision: None,
-            without_token: false,
+            decision_id: None,
+            is_token_missing: false,
             max_age_s: None,
         }
     }
 
     /// Creates the error for an invalid field. `pointer` is a JSON pointer (RFC 6901), or `/name` of a parameter,
     /// header or form field.
-    pub(crate) fn field(pointer: impl Into<String>, detail: impl ToString) -> Self {
+    pub(crate) fn invalid_field(pointer: impl Into<String>, detail: impl ToString) -> Self {
         FieldError { pointer: pointer.into(), detail: detail.to_string() }.into()
     }
 
@@ -71,7 +71,7 @@ impl ApiError {
     /// Returns the `WWW-Authenticate` challenge of a 401 (RFC 6750, section 3; RFC 9470, section 3).
     fn challenge(&self) -> HeaderValue {
         match self.max_age_s {
-            None if self.without_token => HeaderValue::from_static("Bearer"),
+            None if self.is_token_missing => HeaderValue::from_static("Bearer"),
             None => HeaderValue::from_static(r#"Bearer error="invalid_token""#),
             Some(seconds) => {
                 let challenge = format!(
@@ -111,13 +111,18 @@ pub(crate) const fn status(kind: ErrorKind) -> StatusCode {
 
 impl From<FieldError> for ApiError {
     fn from(field: FieldError) -> Self {
-        Self { fields: vec![field], ..Self::of(ErrorKind::InvalidField) }
+        Self { fields: vec![field], ..Self::from_kind(ErrorKind::InvalidField) }
     }
 }
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
-        Self { code: problem.code, detail: problem.detail, decision: problem.decision, ..Self::of(problem.kind) }
+        Self {
+            code: problem.code,
+            detail: problem.detail,
+            decision_id: problem.decision_id,
+            ..Self::from_kind(problem.kind)
+        }
     }
 }
 
@@ -126,10 +131,10 @@ impl From<GateError> for ApiError {
         Self {
             fields: find_field_error(&error).into_iter().cloned().collect(),
             retry_after: error.retry_after(),
-            decision: error.decision(),
+            decision_id: error.decision_id(),
             max_age_s: error.max_age_s().and_then(NonZeroU32::new),
             cause: Some(error_chain(&error).into()),
-            ..Problem::of(&error).into()
+            ..Problem::from_error(&error).into()
         }
     }
 }
@@ -138,8 +143,8 @@ impl IntoResponse for ApiError {
     /// Sets status and headers. The trace middleware writes the body, since it knows the request's id and path.
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
-        if let Some(after) = self.retry_after() {
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        if let Some(delay) = self.retry_after() {
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if self.kind == ErrorKind::Unauthenticated {

@@ -6,16 +6,16 @@ use domain::command::UploadDocument;
 ///
 /// # Errors
 /// If the result is empty or too long. The error is the detail of a field error.
-pub(crate) fn clean(name: &str) -> Result<String, String> {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let printable: String = last.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
+pub(crate) fn sanitize(name: &str) -> Result<String, String> {
+    let base_name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let printable: String = base_name.chars().filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
     let name = printable.trim();
     if matches!(name, "" | "." | "..") {
         return Err("must have a file name".to_owned());
     }
     let length = name.chars().count();
-    if length > UploadDocument::MAX_FILENAME {
-        let max = UploadDocument::MAX_FILENAME;
+    if length > UploadDocument::MAX_FILENAME_CHARS {
+        let max = UploadDocument::MAX_FILENAME_CHARS;
         return Err(format!("must have a file name of at most {max} characters, not {length}"));
     }
     Ok(name.to_owned())
@@ -28,7 +28,7 @@ fn is_bidi_control(c: char) -> bool {
 
 /// Returns the `Content-Disposition` value of a download (RFC 6266), with `filename` in ASCII for old clients and
 /// `filename*` in UTF-8.
-pub(crate) fn attachment(name: &str) -> String {
+pub(crate) fn attachment_disposition(name: &str) -> String {
     let ascii: String = name
         .chars()
         .map(|c| match c {
@@ -62,19 +62,19 @@ mod tests {
             ("fdp\u{202e}exe.pdf", "fdpexe.pdf"),
             (" Prüfung.md ", "Prüfung.md"),
         ] {
-            assert_eq!(clean(name).as_deref(), Ok(expected));
+            assert_eq!(sanitize(name).as_deref(), Ok(expected));
         }
         for empty in ["", "/", "a/", "..", " ", "\u{1}"] {
-            assert!(clean(empty).is_err(), "{empty:?}");
+            assert!(sanitize(empty).is_err(), "{empty:?}");
         }
-        assert!(clean(&"ä".repeat(255)).is_ok());
-        assert!(clean(&"ä".repeat(256)).is_err());
+        assert!(sanitize(&"ä".repeat(255)).is_ok());
+        assert!(sanitize(&"ä".repeat(256)).is_err());
     }
 
     #[test]
     fn a_name_cannot_leave_its_header_parameter() {
         assert_eq!(
-            attachment("a\"; x=\"ü%.pdf"),
+            attachment_disposition("a\"; x=\"ü%.pdf"),
             "attachment; filename=\"a_; x=___.pdf\"; filename*=UTF-8''a%22%3B%20x%3D%22%C3%BC%25.pdf"
         );
     }

@@ -18,10 +18,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 /// Maximum number of bytes that are read and discarded for an unauthenticated client.
-const MAX_UNAUTHENTICATED: u64 = 16 << 20;
+const MAX_UNAUTHENTICATED_BYTES: u64 = 16 << 20;
 /// Maximum number of bytes that are read and discarded for an authenticated client, in multiples of the maximum upload
 /// size.
-const MAX_UPLOADS: u64 = 8;
+const MAX_DISCARDED_UPLOADS: u64 = 8;
 
 /// Receives the unread rest of a body when the body is dropped.
 type UnreadBody = Arc<Mutex<Option<Body>>>;
@@ -75,20 +75,20 @@ pub(crate) async fn lingering_close(
         return next.run(request).await;
     }
     let unread = UnreadBody::default();
-    let body_rest = Arc::clone(&unread);
-    let request = request.map(|body| Body::new(ReclaimedBody { body: Some(body), unread: body_rest }));
+    let unread_slot = Arc::clone(&unread);
+    let request = request.map(|body| Body::new(ReclaimedBody { body: Some(body), unread: unread_slot }));
     let response = next.run(request).await;
     let unread = unread.lock().unwrap_or_else(PoisonError::into_inner).take();
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     if let (true, Some(body)) = (is_error, unread) {
         let max_bytes = match response.status() {
             StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                MAX_UNAUTHENTICATED
+                MAX_UNAUTHENTICATED_BYTES
             }
-            _ => settings.max_upload_bytes.saturating_mul(MAX_UPLOADS),
+            _ => settings.max_upload_bytes.saturating_mul(MAX_DISCARDED_UPLOADS),
         };
         // The response is the same whether or not the rest arrives in time.
-        let _ = tokio::time::timeout(settings.linger, discard(body, max_bytes)).await;
+        let _ = tokio::time::timeout(settings.lingering_close_timeout, discard(body, max_bytes)).await;
     }
     response
 }

@@ -19,10 +19,10 @@ use tokio::time::{Instant, Sleep};
 
 /// `Retry-After` of a rejected request.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Time during which a body may be slower than [`MIN_RATE`].
+/// Time during which a body may be slower than [`MIN_BYTES_PER_SECOND`].
 const GRACE_PERIOD: Duration = Duration::from_secs(30);
 /// Minimum average rate of a body after the grace period, in bytes per second.
-const MIN_RATE: u64 = 1 << 10;
+const MIN_BYTES_PER_SECOND: u64 = 1 << 10;
 
 /// Counts requests in flight, up to a limit.
 #[derive(Clone, Debug)]
@@ -46,21 +46,21 @@ impl LoadLimit {
     /// Counts a request as in flight until the returned guard is dropped.
     fn enter(&self) -> InFlightGuard {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let counted = CountedRequest { in_flight: Arc::clone(&self.in_flight), counts: true };
+        let counted = CountedRequest { in_flight: Arc::clone(&self.in_flight), is_counted: true };
         InFlightGuard(Arc::new(Mutex::new(counted)))
     }
 }
 
 struct CountedRequest {
     in_flight: Arc<AtomicUsize>,
-    counts: bool,
+    is_counted: bool,
 }
 
 impl CountedRequest {
-    fn set(&mut self, counts: bool) {
-        if self.counts != counts {
-            self.counts = counts;
-            if counts {
+    fn set_counted(&mut self, is_counted: bool) {
+        if self.is_counted != is_counted {
+            self.is_counted = is_counted;
+            if is_counted {
                 self.in_flight.fetch_add(1, Ordering::Relaxed);
             } else {
                 self.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -71,7 +71,7 @@ impl CountedRequest {
 
 impl Drop for CountedRequest {
     fn drop(&mut self) {
-        self.set(false);
+        self.set_counted(false);
     }
 }
 
@@ -82,24 +82,24 @@ pub(crate) struct InFlightGuard(Arc<Mutex<CountedRequest>>);
 impl InFlightGuard {
     /// Stops counting the request. For handlers that then wait for work that has its own limit.
     pub(crate) fn release(&self) {
-        self.set(false);
+        self.set_counted(false);
     }
 
-    fn set(&self, counts: bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).set(counts);
+    fn set_counted(&self, is_counted: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).set_counted(is_counted);
     }
 }
 
 /// Middleware for load shedding. A request counts until its response starts. A chat turn counts only until its run
 /// starts, since concurrent runs have their own limit.
-pub(crate) async fn shed_load(State(load): State<LoadLimit>, request: Request, next: Next) -> Response {
-    if load.in_flight() >= load.max_in_flight {
+pub(crate) async fn shed_load(State(limit): State<LoadLimit>, request: Request, next: Next) -> Response {
+    if limit.in_flight() >= limit.max_in_flight {
         let detail = "The server is processing as many requests as it can answer in time.";
         let error = ApiError::new(ErrorKind::Unavailable, detail);
         return ApiError { code: "overloaded", retry_after: Some(RETRY_AFTER), ..error }.into_response();
     }
-    let guard = load.enter();
-    let (body_guard, timeout) = (guard.clone(), load.body_timeout);
+    let guard = limit.enter();
+    let (body_guard, timeout) = (guard.clone(), limit.body_timeout);
     let mut request = request.map(|body| Body::new(TimeoutBody::new(body, body_guard, timeout)));
     request.extensions_mut().insert(guard);
     next.run(request).await
@@ -109,7 +109,7 @@ pub(crate) async fn shed_load(State(load): State<LoadLimit>, request: Request, n
 struct TimeoutBody {
     body: Body,
     guard: InFlightGuard,
-    started: Instant,
+    started_at: Instant,
     received_bytes: u64,
     /// Maximum pause between two frames.
     timeout: Duration,
@@ -118,14 +118,14 @@ struct TimeoutBody {
 
 impl TimeoutBody {
     fn new(body: Body, guard: InFlightGuard, timeout: Duration) -> Self {
-        Self { body, guard, started: Instant::now(), received_bytes: 0, timeout, timer: None }
+        Self { body, guard, started_at: Instant::now(), received_bytes: 0, timeout, timer: None }
     }
 
     /// Returns the time by which the next frame must arrive: within the maximum pause, and before the average rate
-    /// falls below [`MIN_RATE`].
+    /// falls below [`MIN_BYTES_PER_SECOND`].
     fn deadline(&self) -> Instant {
-        let allowed = GRACE_PERIOD + Duration::from_secs(self.received_bytes / MIN_RATE);
-        (Instant::now() + self.timeout).min(self.started + allowed)
+        let max_duration = GRACE_PERIOD + Duration::from_secs(self.received_bytes / MIN_BYTES_PER_SECOND);
+        (Instant::now() + self.timeout).min(self.started_at + max_duration)
     }
 }
 
@@ -140,19 +140,19 @@ impl HttpBody for TimeoutBody {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(frame) = polled {
             self.timer = None;
-            self.guard.set(true);
+            self.guard.set_counted(true);
             if let Some(Ok(frame)) = &frame {
                 self.received_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
             }
             return Poll::Ready(frame);
         }
-        self.guard.set(false);
+        self.guard.set_counted(false);
         let deadline = self.deadline();
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
-        self.guard.set(true);
+        self.guard.set_counted(true);
         Poll::Ready(Some(Err(axum::Error::new("the body is sent too slowly"))))
     }
 
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_pauses_or_is_too_slow_is_given_up() {
+    async fn a_body_that_pauses_or_is_too_slow_is_aborted() {
         let steady = read_to_end(slow_body(Duration::from_millis(100), 100)).await;
         assert_eq!((steady.frames, steady.complete, steady.in_flight), (100, true, 1), "{:?}", steady.elapsed);
         let paused = read_to_end(slow_body(Duration::from_secs(60), 1)).await;

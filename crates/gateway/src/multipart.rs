@@ -14,7 +14,7 @@ use domain::error::ErrorKind;
 use domain::ids::DocumentId;
 use domain::ports::{BlobError, ByteStream};
 use domain::role::Classification;
-use domain::text::{Label, RevisionLabel};
+use domain::text::{RevisionLabel, ShortText};
 use domain::time::{Date, Timestamp};
 use domain::upload::{FieldError, Upload, UploadForm};
 use futures::FutureExt;
@@ -41,38 +41,38 @@ pub(crate) struct FormReader {
 /// Digest and number of bytes read so far.
 struct ReadProgress {
     /// Number of bytes that the parser has returned; limits how far it reads ahead.
-    consumed: ConsumedBytes,
+    consumed_bytes: ConsumedBytes,
     digest: Option<FormDigest>,
 }
 
 /// Opens the form of a request. `digest` is finished once the form was read to its end.
 pub(crate) async fn open(request: Request, digest: Option<FormDigest>) -> Result<FormReader, ApiError> {
     let (parts, body) = request.into_parts();
-    let (throttled, consumed) = ThrottledBody::new(body);
+    let (throttled, consumed_bytes) = ThrottledBody::new(body);
     let request = Request::from_parts(parts, Body::from_stream(throttled));
     let multipart = Multipart::from_request(request, &()).await.map_err(|_| {
         let detail = "The request needs a form of type multipart/form-data with the field `file`.";
         ApiError::new(ErrorKind::UnsupportedType, detail)
     })?;
-    Ok(FormReader { multipart, progress: ReadProgress { consumed, digest } })
+    Ok(FormReader { multipart, progress: ReadProgress { consumed_bytes, digest } })
 }
 
 /// Converts a form to an upload. The body is read only as the consumer reads the upload's bytes.
 ///
 /// An invalid field ends the byte stream; `Upload::form` then returns the error.
-pub(crate) fn upload(reader: FormReader, max_bytes: u64) -> Upload {
+pub(crate) fn into_upload(reader: FormReader, max_bytes: u64) -> Upload {
     let (sender, receiver) = oneshot::channel();
-    Upload { bytes: file_bytes(reader, max_bytes, sender), form: form_result(receiver) }
+    Upload { bytes: file_bytes(reader, max_bytes, sender), form: receive_form(receiver) }
 }
 
 /// Reads a form only to compute its digest. Returns `None` if the body is interrupted, or larger than an upload may be.
-pub(crate) async fn digest(reader: FormReader, max_bytes: u64) -> Option<[u8; 32]> {
+pub(crate) async fn compute_digest(reader: FormReader, max_bytes: u64) -> Option<[u8; 32]> {
     let FormReader { mut multipart, mut progress } = reader;
-    let mut left = max_bytes.saturating_add((MAX_FIELD_BYTES * MAX_FIELDS) as u64);
+    let mut remaining_bytes = max_bytes.saturating_add((MAX_FIELD_BYTES * MAX_FIELDS) as u64);
     while let Some(mut part) = multipart.next_field().await.ok()? {
         progress.open_part(&part);
         while let Some(chunk) = next_chunk(&mut part, &mut progress).await.ok()? {
-            left = left.checked_sub(chunk.len() as u64)?;
+            remaining_bytes = remaining_bytes.checked_sub(chunk.len() as u64)?;
         }
     }
     progress.finish()
@@ -81,7 +81,7 @@ pub(crate) async fn digest(reader: FormReader, max_bytes: u64) -> Option<[u8; 32
 type FormSender = oneshot::Sender<Result<UploadForm, FieldError>>;
 type FormReceiver = oneshot::Receiver<Result<UploadForm, FieldError>>;
 
-fn form_result(receiver: FormReceiver) -> BoxFuture<'static, Result<UploadForm, FieldError>> {
+fn receive_form(receiver: FormReceiver) -> BoxFuture<'static, Result<UploadForm, FieldError>> {
     receiver.map(|form| form.unwrap_or_else(|_| Err(field_error("/file", "was not received completely")))).boxed()
 }
 
@@ -93,7 +93,7 @@ impl ReadProgress {
     }
 
     fn add(&mut self, chunk: &Bytes) {
-        self.consumed.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        self.consumed_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         if let Some(digest) = &mut self.digest {
             digest.update(chunk);
         }
@@ -109,7 +109,7 @@ fn file_bytes(reader: FormReader, max_bytes: u64, sender: FormSender) -> ByteStr
     let FormReader { mut multipart, mut progress } = reader;
     Box::pin(async_stream::stream! {
         let mut form = PartialForm::default();
-        let mut left = max_bytes;
+        let mut remaining_bytes = max_bytes;
         let result = loop {
             let mut part = match multipart.next_field().await {
                 Ok(Some(part)) => part,
@@ -129,20 +129,20 @@ fn file_bytes(reader: FormReader, max_bytes: u64, sender: FormSender) -> ByteStr
             if let Err(error) = form.set_file_name(part.file_name()) {
                 break Err(error.into());
             }
-            let file = loop {
+            let file_result = loop {
                 match next_chunk(&mut part, &mut progress).await {
-                    Ok(Some(chunk)) if chunk.len() as u64 > left => {
+                    Ok(Some(chunk)) if chunk.len() as u64 > remaining_bytes => {
                         break Err(FormError::Body(BlobError::TooLarge { limit: max_bytes }));
                     }
                     Ok(Some(chunk)) => {
-                        left -= chunk.len() as u64;
+                        remaining_bytes -= chunk.len() as u64;
                         yield Ok(chunk);
                     }
                     Ok(None) => break Ok(()),
                     Err(error) => break Err(error),
                 }
             };
-            if let Err(error) = file {
+            if let Err(error) = file_result {
                 break Err(error);
             }
         };
@@ -172,10 +172,10 @@ impl From<FieldError> for FormError {
 /// Fields that were read so far.
 #[derive(Default)]
 struct PartialForm {
-    fields: usize,
+    field_count: usize,
     filename: Option<String>,
-    tags: Vec<Label>,
-    doc_type: Option<Label>,
+    tags: Vec<ShortText>,
+    doc_type: Option<ShortText>,
     classification: Option<Classification>,
     revision: Option<RevisionLabel>,
     effective_from: Option<Date>,
@@ -189,14 +189,14 @@ impl PartialForm {
             return Err(field_error("/file", "must be given once: one upload is one document"));
         }
         let name = name.ok_or_else(|| field_error("/file", "must be a file with a file name"))?;
-        self.filename = Some(file_name::clean(name).map_err(|detail| field_error("/file", detail))?);
+        self.filename = Some(file_name::sanitize(name).map_err(|detail| field_error("/file", detail))?);
         Ok(())
     }
 
     async fn read_field(&mut self, mut part: Field<'_>, progress: &mut ReadProgress) -> Result<(), FormError> {
         let name = part.name().unwrap_or_default().to_owned();
-        self.fields += 1;
-        if self.fields > MAX_FIELDS {
+        self.field_count += 1;
+        if self.field_count > MAX_FIELDS {
             return Err(field_error("", format!("must have at most {MAX_FIELDS} fields")).into());
         }
         if !FIELD_NAMES.contains(&name.as_str()) {
@@ -212,19 +212,19 @@ impl PartialForm {
         match name {
             "tags" => {
                 let tags = parse_tags(text)?;
-                self.tags.extend(to_field_error(wire::tags("/tags", &tags))?);
+                self.tags.extend(to_field_error(wire::parse_tags("/tags", &tags))?);
                 if self.tags.len() > wire::MAX_TAGS {
                     return Err(field_error("/tags", format!("must be at most {} tags", wire::MAX_TAGS)));
                 }
                 Ok(())
             }
-            "doc_type" => set_once(&mut self.doc_type, name, to_field_error(wire::text("/doc_type", text))?),
+            "doc_type" => set_once(&mut self.doc_type, name, to_field_error(wire::parse_text("/doc_type", text))?),
             "classification" => {
                 let parsed = text.trim().parse::<Classification>();
                 let class = parsed.map_err(|error| field_error("/classification", truncate(&error.to_string())))?;
                 set_once(&mut self.classification, name, class)
             }
-            "revision" => set_once(&mut self.revision, name, to_field_error(wire::text("/revision", text))?),
+            "revision" => set_once(&mut self.revision, name, to_field_error(wire::parse_text("/revision", text))?),
             "effective_from" => set_once(&mut self.effective_from, name, parse_date(text)?),
             "supersedes" => {
                 let id = text.trim().parse::<Uuid>();
@@ -293,7 +293,7 @@ fn parse_metadata(text: &str) -> Result<Value, FieldError> {
     let Ok(Value::Object(fields)) = parse_json(text.as_bytes()) else {
         return Err(field_error("/metadata", "must be a JSON object"));
     };
-    let value = to_field_error(wire::metadata("/metadata", fields))?;
+    let value = to_field_error(wire::parse_metadata("/metadata", fields))?;
     check_storable(&value).map_err(|error| prefix_pointer("metadata", error))?;
     Ok(value)
 }

@@ -14,9 +14,9 @@ use uuid::Uuid;
 const CURSOR_BYTES: usize = 8 + 16;
 
 /// Start of the year 1, in microseconds since 1970: the earliest timestamp that is passed to the database.
-const EARLIEST: i64 = -62_135_596_800_000_000;
+const MIN_TIMESTAMP_MICROS: i64 = -62_135_596_800_000_000;
 /// End of the year 9999, in microseconds since 1970: the latest timestamp that is passed to the database.
-const LATEST: i64 = 253_402_300_799_999_999;
+const MAX_TIMESTAMP_MICROS: i64 = 253_402_300_799_999_999;
 
 /// One page of a list, newest first.
 #[derive(Serialize, ToSchema, Debug)]
@@ -30,12 +30,12 @@ pub(crate) struct Listing<T> {
 }
 
 impl<T> Listing<T> {
-    /// Converts a page of domain objects with `item`.
-    pub(crate) fn of<D>(page: Page<D>, item: impl Fn(D) -> T) -> Self {
+    /// Converts a page of domain objects with `convert`.
+    pub(crate) fn from_page<D>(page: Page<D>, convert: impl Fn(D) -> T) -> Self {
         Self {
             has_more: page.next.is_some(),
             next_cursor: page.next.map(encode),
-            data: page.items.into_iter().map(item).collect(),
+            data: page.items.into_iter().map(convert).collect(),
         }
     }
 }
@@ -44,17 +44,17 @@ impl<T> Listing<T> {
 pub(crate) fn parse(limit: Option<u32>, cursor: Option<&str>) -> Result<PageRequest, ApiError> {
     let after = match cursor {
         Some(text) => Some(decode(text).ok_or_else(|| {
-            ApiError::field("/cursor", "is not a valid cursor; leave it out to start at the first page")
+            ApiError::invalid_field("/cursor", "is not a valid cursor; leave it out to start at the first page")
         })?),
         None => None,
     };
     PageRequest::new(limit.unwrap_or(PageRequest::DEFAULT_LIMIT), after)
-        .ok_or_else(|| ApiError::field("/limit", format!("must be from 1 to {}", PageRequest::MAX_LIMIT)))
+        .ok_or_else(|| ApiError::invalid_field("/limit", format!("must be from 1 to {}", PageRequest::MAX_LIMIT)))
 }
 
 fn encode(key: PageKey) -> String {
     let mut bytes = [0; CURSOR_BYTES];
-    bytes[..8].copy_from_slice(&key.at.timestamp_micros().to_be_bytes());
+    bytes[..8].copy_from_slice(&key.created_at.timestamp_micros().to_be_bytes());
     bytes[8..].copy_from_slice(key.id.as_bytes());
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -64,14 +64,14 @@ fn decode(text: &str) -> Option<PageKey> {
     let bytes: [u8; CURSOR_BYTES] = bytes.try_into().ok()?;
     let (at, id) = bytes.split_first_chunk::<8>()?;
     // A timestamp outside of the range is valid, since it is before or after all rows.
-    let at = i64::from_be_bytes(*at).clamp(EARLIEST, LATEST);
-    Some(PageKey { at: DateTime::from_timestamp_micros(at)?, id: Uuid::from_slice(id).ok()? })
+    let at = i64::from_be_bytes(*at).clamp(MIN_TIMESTAMP_MICROS, MAX_TIMESTAMP_MICROS);
+    Some(PageKey { created_at: DateTime::from_timestamp_micros(at)?, id: Uuid::from_slice(id).ok()? })
 }
 
 /// Checks that a timestamp in a filter is within the range that the database supports.
 pub(crate) fn check_timestamp(pointer: &str, time: Option<Timestamp>) -> Result<Option<Timestamp>, ApiError> {
     match time {
-        Some(at) if !in_range(at) => Err(ApiError::field(pointer, "must be between the years 1 and 9999")),
+        Some(at) if !in_range(at) => Err(ApiError::invalid_field(pointer, "must be between the years 1 and 9999")),
         other => Ok(other),
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn a_cursor_decodes_to_its_key() {
         let key = PageKey {
-            at: DateTime::from_timestamp_micros(1_767_225_600_123_456).expect("a valid time"),
+            created_at: DateTime::from_timestamp_micros(1_767_225_600_123_456).expect("a valid time"),
             id: Uuid::from_u128(7),
         };
         assert_eq!(decode(&encode(key)), Some(key));
@@ -95,16 +95,16 @@ mod tests {
 
     #[test]
     fn invalid_cursors_and_limits_are_refused_with_their_pointer() {
-        for bad in ["", "x", "AAAA", "!!!", &"A".repeat(33), &"f".repeat(31)] {
-            let error = parse(None, Some(bad)).expect_err(bad);
-            assert_eq!(error.fields[0].pointer, "/cursor", "{bad}");
+        for invalid in ["", "x", "AAAA", "!!!", &"A".repeat(33), &"f".repeat(31)] {
+            let error = parse(None, Some(invalid)).expect_err(invalid);
+            assert_eq!(error.fields[0].pointer, "/cursor", "{invalid}");
         }
         for out_of_range in ["f".repeat(32), "_".repeat(32), "A".repeat(32)] {
-            let at = decode(&out_of_range).expect("a valid cursor").at;
+            let at = decode(&out_of_range).expect("a valid cursor").created_at;
             assert!(in_range(at), "{out_of_range}: {at}");
         }
-        for bad in [0, 201, u32::MAX] {
-            let error = parse(Some(bad), None).expect_err("out of range");
+        for invalid in [0, 201, u32::MAX] {
+            let error = parse(Some(invalid), None).expect_err("out of range");
             assert_eq!(error.fields[0].pointer, "/limit");
         }
         assert_eq!(parse(Some(200), None).map(|page| page.limit()), Ok(200));

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Number of requests after which the entries of peers whose burst is fully available again are removed.
-const SWEEP_EVERY: u64 = 8192;
+const CHECKS_PER_SWEEP: u64 = 8192;
 
 /// The rate limit per peer address, if the settings enable it.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ struct Counters {
 
 impl PeerLimit {
     pub(crate) fn new(settings: &GatewaySettings) -> Self {
-        let rate = NonZeroU32::new(settings.peer_per_second).filter(|_| settings.rate_limit_enabled);
+        let rate = NonZeroU32::new(settings.peer_requests_per_second).filter(|_| settings.rate_limit_enabled);
         let quota = rate.zip(NonZeroU32::new(settings.peer_burst));
         let counters = quota.map(|(rate, burst)| {
             let limiter = RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst));
@@ -43,12 +43,12 @@ impl PeerLimit {
     /// Counts a request. Returns how long the peer has to wait if the request is refused, otherwise `None`.
     fn check(&self, peer: IpAddr) -> Option<Duration> {
         let Counters { limiter, clock, checks } = &**self.counters.as_ref()?;
-        if checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
+        if checks.fetch_add(1, Ordering::Relaxed) % CHECKS_PER_SWEEP == CHECKS_PER_SWEEP - 1 {
             limiter.retain_recent();
             limiter.shrink_to_fit();
         }
-        let refused = limiter.check_key(&network(peer)).err()?;
-        Some(refused.wait_time_from(clock.now()))
+        let not_until = limiter.check_key(&peer_network(peer)).err()?;
+        Some(not_until.wait_time_from(clock.now()))
     }
 }
 
@@ -63,20 +63,20 @@ pub(crate) async fn limit_peers(State(limit): State<PeerLimit>, request: Request
 /// Returns the address of the client. Behind a reverse proxy, it is the last entry of `X-Forwarded-For`, which the
 /// proxy has added.
 pub(crate) fn peer_address(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
-    let forwarded = || {
+    let forwarded_address = || {
         let last = request.headers().get_all("x-forwarded-for").iter().next_back()?;
         last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
     };
-    let connected = || {
+    let connection_address = || {
         let ConnectInfo(address) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
         Some(address.ip())
     };
-    behind_proxy.then(forwarded).flatten().or_else(connected)
+    behind_proxy.then(forwarded_address).flatten().or_else(connection_address)
 }
 
 /// Returns the network that counts as one peer: a single IPv4 address, or an IPv6 /64, since that is the smallest
 /// network that a provider assigns to a customer.
-pub(crate) fn network(peer: IpAddr) -> IpAddr {
+pub(crate) fn peer_network(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V4(_) => peer,
         IpAddr::V6(v6) => {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_shares_one_burst() {
-        let settings = GatewaySettings { peer_per_second: 1, peer_burst: 2, ..GatewaySettings::default() };
+        let settings = GatewaySettings { peer_requests_per_second: 1, peer_burst: 2, ..GatewaySettings::default() };
         let limit = PeerLimit::new(&settings);
         let peer = |text: &str| text.parse::<IpAddr>().expect("an address");
         assert_eq!(limit.check(peer("2001:db8::1")), None);

@@ -3,7 +3,7 @@
 use crate::error::{ApiError, status};
 use crate::openai;
 use crate::openai::error::ErrorBody;
-use crate::problem_kind::{KINDS, METHOD_NOT_ALLOWED, METHOD_NOT_ALLOWED_TITLE, default_detail, slug, title};
+use crate::problem_kind::{KINDS, METHOD_NOT_ALLOWED_DETAIL, METHOD_NOT_ALLOWED_TITLE, default_detail, slug, title};
 use crate::request_info::RequestInfo;
 use axum::Json;
 use axum::body::Body;
@@ -69,7 +69,7 @@ impl ProblemDocument {
             instance: info.path.clone(),
             code: error.code,
             request_id: info.request_id.to_string(),
-            decision_id: error.decision.map(|id| id.to_string()),
+            decision_id: error.decision_id.map(|id| id.to_string()),
             errors: error
                 .fields
                 .iter()
@@ -84,19 +84,19 @@ impl ProblemDocument {
 pub(crate) fn render(response: Response, info: &RequestInfo) -> (Response, Option<ApiError>) {
     let error = match response.extensions().get::<ApiError>() {
         Some(error) => error.clone(),
-        None if needs_problem_document(&response) => ApiError::of(kind_of(response.status())),
+        None if needs_problem_document(&response) => ApiError::from_kind(kind_for_status(response.status())),
         None => return (response, None),
     };
     let (mut parts, _) = response.into_parts();
     parts.extensions.remove::<ApiError>();
     if openai::is_openai_path(&info.path) {
-        return (in_openai_format(parts, &error), Some(error));
+        return (openai_error_response(parts, &error), Some(error));
     }
     let mut document = ProblemDocument::new(&error, info);
     if parts.status == StatusCode::METHOD_NOT_ALLOWED {
         document.kind = "/problems/method-not-allowed".to_owned();
         document.title = METHOD_NOT_ALLOWED_TITLE;
-        document.detail = METHOD_NOT_ALLOWED.to_owned();
+        document.detail = METHOD_NOT_ALLOWED_DETAIL.to_owned();
         document.code = "method_not_allowed";
     }
     document.status = parts.status.as_u16();
@@ -108,7 +108,7 @@ pub(crate) fn render(response: Response, info: &RequestInfo) -> (Response, Optio
 }
 
 /// Writes the error in OpenAI's format. OpenAI's client libraries retry a 409 unless [`X_SHOULD_RETRY`] is `false`.
-fn in_openai_format(mut parts: Parts, error: &ApiError) -> Response {
+fn openai_error_response(mut parts: Parts, error: &ApiError) -> Response {
     let body = if parts.status == StatusCode::METHOD_NOT_ALLOWED {
         ErrorBody::method_not_allowed()
     } else {
@@ -132,7 +132,7 @@ fn needs_problem_document(response: &Response<Body>) -> bool {
     is_error && !is_json
 }
 
-fn kind_of(status_code: StatusCode) -> ErrorKind {
+fn kind_for_status(status_code: StatusCode) -> ErrorKind {
     KINDS.iter().copied().find(|kind| status(*kind) == status_code).unwrap_or(if status_code.is_client_error() {
         ErrorKind::Malformed
     } else {

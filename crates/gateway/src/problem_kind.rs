@@ -5,7 +5,7 @@ use domain::error::ErrorKind;
 /// Title of a 405. It has no error kind, since axum returns it.
 pub(crate) const METHOD_NOT_ALLOWED_TITLE: &str = "The method is not allowed";
 /// Detail of a 405.
-pub(crate) const METHOD_NOT_ALLOWED: &str =
+pub(crate) const METHOD_NOT_ALLOWED_DETAIL: &str =
     "This address does not support the method; the Allow header lists the methods that it supports.";
 
 /// All kinds, for the pages under `/problems/`.

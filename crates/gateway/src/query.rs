@@ -16,12 +16,12 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ApiQuery<T> {
         let query = parts.uri.query().unwrap_or_default().as_bytes();
         for (name, value) in form_urlencoded::parse(query) {
             if name.contains('\0') || value.contains('\0') {
-                return Err(ApiError::field(format!("/{name}"), "must not contain U+0000"));
+                return Err(ApiError::invalid_field(format!("/{name}"), "must not contain U+0000"));
             }
         }
         let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query));
-        serde_path_to_error::deserialize(deserializer)
-            .map(Self)
-            .map_err(|error| ApiError::field(json_pointer(error.path()), truncate_detail(&error.inner().to_string())))
+        serde_path_to_error::deserialize(deserializer).map(Self).map_err(|error| {
+            ApiError::invalid_field(json_pointer(error.path()), truncate_detail(&error.inner().to_string()))
+        })
     }
 }

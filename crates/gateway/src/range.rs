@@ -18,20 +18,22 @@ pub(crate) fn parse_range(header: &str, size: u64) -> RequestedRange {
     let Some((first, last)) = header.trim().strip_prefix("bytes=").and_then(|spec| spec.split_once('-')) else {
         return RequestedRange::Whole;
     };
-    let number = |text: &str| {
+    let parse_number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         digits.then(|| text.parse::<u64>().unwrap_or(u64::MAX))
     };
-    match (number(first.trim()), number(last.trim())) {
+    match (parse_number(first.trim()), parse_number(last.trim())) {
         (Some(start), Some(end)) if start > end => RequestedRange::Whole,
-        (Some(start), end) if end.is_some() || last.trim().is_empty() => part(start, end.unwrap_or(u64::MAX), size),
+        (Some(start), end) if end.is_some() || last.trim().is_empty() => {
+            clip_range(start, end.unwrap_or(u64::MAX), size)
+        }
         (None, Some(0)) if first.trim().is_empty() => RequestedRange::Unsatisfiable,
-        (None, Some(suffix)) if first.trim().is_empty() => part(size.saturating_sub(suffix), u64::MAX, size),
+        (None, Some(suffix)) if first.trim().is_empty() => clip_range(size.saturating_sub(suffix), u64::MAX, size),
         _ => RequestedRange::Whole,
     }
 }
 
-fn part(start: u64, end: u64, size: u64) -> RequestedRange {
+fn clip_range(start: u64, end: u64, size: u64) -> RequestedRange {
     if start >= size {
         return RequestedRange::Unsatisfiable;
     }

@@ -8,7 +8,7 @@ pub struct Component {
     /// Name of the component: `database`, `storage`, `model:fast`, …
     pub name: String,
     /// Whether the component works.
-    pub ok: bool,
+    pub is_up: bool,
     /// Whether the server is unavailable without the component.
     pub required: bool,
     /// Short description of the health. Public, so it must not contain addresses or secrets.

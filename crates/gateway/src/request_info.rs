@@ -20,6 +20,6 @@ impl<S: Sync> FromRequestParts<S> for RequestInfo {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| ApiError::of(ErrorKind::Internal))
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| ApiError::from_kind(ErrorKind::Internal))
     }
 }

@@ -4,7 +4,7 @@ use crate::caller::authenticate;
 use crate::error::ApiError;
 use crate::header_size::limit_header_size;
 use crate::headers::security_headers;
-use crate::idempotency::idempotent;
+use crate::idempotency::handle_idempotency_key;
 use crate::lingering_close::lingering_close;
 use crate::load_shedding::{LoadLimit, shed_load};
 use crate::metrics::HttpMetrics;
@@ -46,28 +46,28 @@ pub struct Ports {
 /// Serve it with [`crate::serve::serve`]. Another server must set `ConnectInfo<SocketAddr>`, which the limit per peer
 /// needs, and a timeout for reading headers ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
 pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
-    let tracer = trace::TraceState { ids: ports.ids, metrics: ports.metrics };
+    let trace_state = trace::TraceState { ids: ports.ids, metrics: ports.metrics };
     let state = AppState {
         gate,
         readiness: ports.readiness,
         limiter: ports.limiter,
-        peers: PeerLimit::new(&settings),
-        load: LoadLimit::new(&settings),
+        peer_limit: PeerLimit::new(&settings),
+        load_limit: LoadLimit::new(&settings),
         settings: Arc::new(settings),
         tasks: ports.tasks,
     };
-    let idempotent = from_fn_with_state(state.clone(), idempotent);
-    let authenticate = from_fn_with_state(state.clone(), authenticate);
+    let idempotency_layer = from_fn_with_state(state.clone(), handle_idempotency_key);
+    let authentication_layer = from_fn_with_state(state.clone(), authenticate);
     let (idempotent_routes, _) = routes::idempotent_routes().split_for_parts();
     let (read_only_routes, _) = routes::read_only_routes().split_for_parts();
     let (pages, _) = routes::pages().split_for_parts();
     let (probes, _) = routes::probes().split_for_parts();
     // The layer that is added last runs first. The fallback is added before the layers, so that they also apply to
     // unknown paths.
-    let limited = idempotent_routes
-        .route_layer(idempotent)
+    let limited_routes = idempotent_routes
+        .route_layer(idempotency_layer)
         .merge(read_only_routes)
-        .route_layer(authenticate)
+        .route_layer(authentication_layer)
         .merge(pages)
         .merge(openapi::pages())
         .fallback(unknown_path)
@@ -77,30 +77,31 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
         .layer(from_fn_with_state(state.clone(), limit_peers));
     probes
         .layer(from_fn(trace::log_at_debug))
-        .merge(limited)
+        .merge(limited_routes)
         .layer(from_fn(limit_header_size))
         .layer(CatchPanicLayer::custom(panic_response))
         .layer(from_fn(security_headers))
-        .layer(from_fn_with_state(tracer, trace::trace))
+        .layer(from_fn_with_state(trace_state, trace::trace))
         .with_state(state)
 }
 
 /// Builds the router of a server that is starting. It answers liveness and readiness probes, and responds to everything
 /// else with 503.
-pub(crate) fn starting_router(readiness: Arc<dyn Readiness>, ids: Arc<dyn IdGen>) -> Router {
-    let starting = || async { ApiError::new(ErrorKind::Unavailable, "The server is starting; try again in a moment.") };
+pub(crate) fn startup_router(readiness: Arc<dyn Readiness>, ids: Arc<dyn IdGen>) -> Router {
+    let starting_error =
+        || async { ApiError::new(ErrorKind::Unavailable, "The server is starting; try again in a moment.") };
     routes::starting_probes(readiness)
         .layer(from_fn(trace::log_at_debug))
-        .fallback(starting)
+        .fallback(starting_error)
         .layer(from_fn(security_headers))
         .layer(from_fn_with_state(trace::TraceState { ids, metrics: None }, trace::trace))
 }
 
 async fn unknown_path() -> ApiError {
-    ApiError::of(ErrorKind::NotFound)
+    ApiError::from_kind(ErrorKind::NotFound)
 }
 
 /// The panic message is not logged, since it may contain text of a document. The panic hook logs the location.
 fn panic_response(_: Box<dyn Any + Send>) -> Response {
-    ApiError { cause: Some("a handler panicked".into()), ..ApiError::of(ErrorKind::Internal) }.into_response()
+    ApiError { cause: Some("a handler panicked".into()), ..ApiError::from_kind(ErrorKind::Internal) }.into_response()
 }

@@ -49,7 +49,7 @@ struct RunEnd {
 
 impl RunReference {
     /// Creates the reference of a streamed turn.
-    pub(crate) fn streamed(conversation: ConversationId, start: RunStart) -> Self {
+    pub(crate) fn for_stream(conversation: ConversationId, start: RunStart) -> Self {
         Self {
             conversation,
             run: start.run_id,
@@ -63,39 +63,39 @@ impl RunReference {
     }
 
     /// Converts the reference to one of a turn in OpenAI's format.
-    pub(crate) fn in_openai_format(self, options: ReplyOptions) -> Self {
+    pub(crate) fn with_openai_options(self, options: ReplyOptions) -> Self {
         Self { openai: Some(options), ..self }
     }
 
     /// Converts the reference to one of a turn that was answered with one document. `end` is `None` if the run failed.
-    pub(crate) fn into_document(self, end: Option<RunSummary>) -> Self {
-        let end = end.map(|end| RunEnd {
+    pub(crate) fn with_document_outcome(self, summary: Option<RunSummary>) -> Self {
+        let end = summary.map(|end| RunEnd {
             finish_reason: end.finish_reason,
             usage: end.usage,
             model: end.model,
             degraded: end.degraded,
-            left_out: end.left_out,
+            left_out: end.omitted_count,
             fallback: end.fallback,
         });
         Self { whole: true, end, ..self }
     }
 
     /// Converts the reference to a response that is stored instead of the turn's response.
-    pub(crate) fn to_stored(&self) -> Option<StoredResponse> {
+    pub(crate) fn to_stored_response(&self) -> Option<StoredResponse> {
         let headers = vec![(CONTENT_TYPE.to_string(), CONTENT_TYPE_REFERENCE.to_owned())];
         Some(StoredResponse { status: 200, headers, body: serde_json::to_vec(self).ok()? })
     }
 
-    /// Parses the output of [`Self::to_stored`]. Returns `None` if the stored response is not a reference.
-    pub(crate) fn from_stored(stored: &StoredResponse) -> Option<Self> {
+    /// Parses the output of [`Self::to_stored_response`]. Returns `None` if the stored response is not a reference.
+    pub(crate) fn from_stored_response(stored: &StoredResponse) -> Option<Self> {
         let is_reference = stored.headers.iter().any(|(_, value)| value == CONTENT_TYPE_REFERENCE);
         is_reference.then(|| serde_json::from_slice(&stored.body).ok()).flatten()
     }
 
     /// Rebuilds the events of a turn from its stored message. The whole text is one delta.
-    pub(crate) fn events_of(&self, message: Message) -> EventStream {
+    pub(crate) fn replay_events(&self, message: Message) -> EventStream {
         let (run_id, message_id) = (self.run, message.id);
-        let started = RunEvent::Started { run_id, message_id, model: self.tier, escalated: self.escalated };
+        let started = RunEvent::Started { run_id, message_id, model: self.tier, escalation: self.escalated };
         let summary = self.summary(&message);
         let citations = message.citations.into_iter().map(RunEvent::Cited);
         let events = std::iter::once(started)
@@ -127,7 +127,7 @@ impl RunReference {
             usage: end.usage,
             model: end.model,
             degraded: end.degraded,
-            left_out: end.left_out,
+            omitted_count: end.left_out,
             fallback: end.fallback,
             message_id: message.id,
         }

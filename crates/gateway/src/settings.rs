@@ -8,7 +8,7 @@ pub struct GatewaySettings {
     /// Enables the rate limits per user, tenant and peer address. Off in tests and benchmarks only.
     pub rate_limit_enabled: bool,
     /// Maximum requests per second of one peer address, counted before authentication; 0 disables this limit.
-    pub peer_per_second: u32,
+    pub peer_requests_per_second: u32,
     /// Maximum size of a burst of requests from one peer address.
     pub peer_burst: u32,
     /// Whether the server is behind a reverse proxy. If so, the peer address is the last entry of `X-Forwarded-For`.
@@ -25,10 +25,10 @@ pub struct GatewaySettings {
     pub body_read_timeout: Duration,
     /// Time without an event after which an event stream sends a keep-alive comment, so that proxies keep the
     /// connection open.
-    pub keep_alive: Duration,
+    pub keep_alive_interval: Duration,
     /// Maximum time to read and discard the rest of a rejected request's body, so that the client receives the
     /// response.
-    pub linger: Duration,
+    pub lingering_close_timeout: Duration,
 }
 
 impl GatewaySettings {
@@ -42,7 +42,7 @@ impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
             rate_limit_enabled: true,
-            peer_per_second: 200,
+            peer_requests_per_second: 200,
             peer_burst: 400,
             behind_proxy: false,
             max_json_bytes: 1 << 20,
@@ -50,8 +50,8 @@ impl Default for GatewaySettings {
             form_digest_timeout: Duration::from_secs(15 * 60),
             max_in_flight: 128,
             body_read_timeout: Duration::from_secs(20),
-            keep_alive: Duration::from_secs(15),
-            linger: Duration::from_secs(10),
+            keep_alive_interval: Duration::from_secs(15),
+            lingering_close_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::wire;
 use domain::error::ErrorKind;
 use domain::model::ModelChoice;
 use domain::role::{Classification, Role};
-use domain::tenant::{ClearanceLimits, Quotas, RoleLimits, SettingsChange, TenantSettings};
+use domain::tenant::{ClearanceLimits, Quotas, RoleRateLimits, SettingsChange, TenantSettings};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -16,7 +16,7 @@ use utoipa::openapi::{RefOr, Schema};
 /// Maximum number of role mappings.
 const MAX_MAPPINGS: usize = 500;
 /// Maximum length of a mapped claim value or group, in characters.
-const MAX_MAPPED: usize = 256;
+const MAX_MAPPED_NAME_CHARS: usize = 256;
 /// Text search configurations that PostgreSQL 16 ships.
 const LANGUAGES: &[&str] = &[
     "arabic",
@@ -51,10 +51,12 @@ const LANGUAGES: &[&str] = &[
 ];
 
 /// A field of a merge patch: missing, `null` (removes the override), or a new value.
-type Field<T> = Option<Option<T>>;
+type PatchField<T> = Option<Option<T>>;
 
 /// Deserializes a field that is present, possibly as `null`.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Field<T>, D::Error> {
+fn deserialize_present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<PatchField<T>, D::Error> {
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
@@ -80,7 +82,7 @@ fn check_range<T: PartialOrd + Display>(value: &T, min: T, max: T, pointer: &str
     if (&min..=&max).contains(&value) {
         return Ok(());
     }
-    Err(ApiError::field(pointer, format!("must be from {min} to {max}")))
+    Err(ApiError::invalid_field(pointer, format!("must be from {min} to {max}")))
 }
 
 /// Declares a merge patch. Each field has a type, or a number type with its minimum and maximum.
@@ -94,8 +96,8 @@ macro_rules! patch {
         pub(crate) struct $name {
             $($(#[$field_meta])*
             $(#[schema(value_type = Option<$type>, minimum = $min, maximum = $max)])?
-            #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-            $field: Field<$type>,)+
+            #[serde(default, deserialize_with = "deserialize_present", skip_serializing_if = "Option::is_none")]
+            $field: PatchField<$type>,)+
         }
 
         impl Validate for $name {
@@ -204,7 +206,7 @@ settings! {
             view:
                 /// Requests per minute and hour by role, where they differ from the platform's.
                 #[schema(value_type = Object)]
-                RoleLimits,
+                RoleRateLimits,
         }
         quotas {
             change: #[schema(value_type = Option<QuotasChange>)] QuotasChange,
@@ -275,28 +277,31 @@ patch! {
 
 impl OwnSettingsChange {
     /// Validates the values. `expected` is the version of `If-Match`.
-    pub(crate) fn parse(self, expected: Option<i64>) -> Result<SettingsChange, ApiError> {
-        validated(&self, expected)
+    pub(crate) fn parse(self, expected_version: Option<i64>) -> Result<SettingsChange, ApiError> {
+        to_settings_change(&self, expected_version)
     }
 }
 
 impl TenantSettingsChange {
     /// Validates the values. `expected` is the version of `If-Match`.
-    pub(crate) fn parse(self, expected: Option<i64>) -> Result<SettingsChange, ApiError> {
-        validated(&self, expected)
+    pub(crate) fn parse(self, expected_version: Option<i64>) -> Result<SettingsChange, ApiError> {
+        to_settings_change(&self, expected_version)
     }
 }
 
-fn validated(change: &(impl Validate + Serialize), expected: Option<i64>) -> Result<SettingsChange, ApiError> {
+fn to_settings_change(
+    change: &(impl Validate + Serialize),
+    expected_version: Option<i64>,
+) -> Result<SettingsChange, ApiError> {
     change.validate("")?;
-    let patch = serde_json::to_value(change).map_err(|_| ApiError::of(ErrorKind::Internal))?;
-    Ok(SettingsChange { patch, expected })
+    let patch = serde_json::to_value(change).map_err(|_| ApiError::from_kind(ErrorKind::Internal))?;
+    Ok(SettingsChange { patch, expected: expected_version })
 }
 
 impl Validate for RateTierChange {
     fn validate(&self, pointer: &str) -> Result<(), ApiError> {
         if self.per_minute == 0 || self.per_hour == 0 {
-            return Err(ApiError::field(pointer, "must be at least one request"));
+            return Err(ApiError::invalid_field(pointer, "must be at least one request"));
         }
         Ok(())
     }
@@ -309,7 +314,7 @@ struct ViewerClearance(Classification);
 impl Validate for ViewerClearance {
     fn validate(&self, pointer: &str) -> Result<(), ApiError> {
         if self.0 > Classification::Internal {
-            return Err(ApiError::field(pointer, "must be public or internal"));
+            return Err(ApiError::invalid_field(pointer, "must be public or internal"));
         }
         Ok(())
     }
@@ -327,7 +332,7 @@ struct Language(String);
 impl Validate for Language {
     fn validate(&self, pointer: &str) -> Result<(), ApiError> {
         if !LANGUAGES.contains(&self.0.as_str()) {
-            return Err(ApiError::field(pointer, format!("must be one of {}", LANGUAGES.join(", "))));
+            return Err(ApiError::invalid_field(pointer, format!("must be one of {}", LANGUAGES.join(", "))));
         }
         Ok(())
     }
@@ -343,11 +348,12 @@ struct RoleMappings(BTreeMap<String, Option<Role>>);
 
 impl Validate for RoleMappings {
     fn validate(&self, pointer: &str) -> Result<(), ApiError> {
-        let is_valid =
-            |name: &String| !name.trim().is_empty() && !name.contains('\0') && name.chars().nth(MAX_MAPPED).is_none();
+        let is_valid = |name: &String| {
+            !name.trim().is_empty() && !name.contains('\0') && name.chars().nth(MAX_MAPPED_NAME_CHARS).is_none()
+        };
         if self.0.len() > MAX_MAPPINGS || !self.0.keys().all(is_valid) {
-            let detail = format!("must be at most {MAX_MAPPINGS} names of 1 to {MAX_MAPPED} characters");
-            return Err(ApiError::field(pointer, detail));
+            let detail = format!("must be at most {MAX_MAPPINGS} names of 1 to {MAX_MAPPED_NAME_CHARS} characters");
+            return Err(ApiError::invalid_field(pointer, detail));
         }
         Ok(())
     }
@@ -357,7 +363,7 @@ fn role_mappings() -> RefOr<Schema> {
     let name = ObjectBuilder::new()
         .schema_type(Type::String)
         .pattern(Some(wire::NOT_BLANK))
-        .max_length(Some(MAX_MAPPED))
+        .max_length(Some(MAX_MAPPED_NAME_CHARS))
         .build();
     let mut mappings = ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))

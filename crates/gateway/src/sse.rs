@@ -154,18 +154,18 @@ pub(crate) struct Answer {
 
 /// Builds the response that streams a run. When the client disconnects, the response and with it `events` is dropped,
 /// which tells the runtime that the reader is gone.
-pub(crate) fn run_response(events: EventStream, info: RequestInfo, keep_alive: Duration) -> Response {
-    response(events.map(move |event| to_sse(event, &info)), keep_alive)
+pub(crate) fn run_response(events: EventStream, info: RequestInfo, keep_alive_interval: Duration) -> Response {
+    response(events.map(move |event| to_sse(event, &info)), keep_alive_interval)
 }
 
 /// Builds a response of server-sent events. It sends a comment after each `keep_alive` without an event, and has
 /// headers that prevent proxies from buffering it.
 pub(crate) fn response(
     events: impl Stream<Item = Result<Event, axum::Error>> + Send + 'static,
-    keep_alive: Duration,
+    keep_alive_interval: Duration,
 ) -> Response {
     let mut response =
-        Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive).text("keep-alive")).into_response();
+        Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive_interval).text("keep-alive")).into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
@@ -189,7 +189,7 @@ pub(crate) struct RunStart {
 pub(crate) async fn wait_for_start(mut events: EventStream) -> Result<(RunStart, EventStream), ApiError> {
     let first = events.next().await.ok_or_else(missing_last_event)?;
     match first.event.clone() {
-        RunEvent::Started { run_id, message_id, model, escalated } => {
+        RunEvent::Started { run_id, message_id, model, escalation: escalated } => {
             let events = futures::stream::iter([first]).chain(events).boxed();
             Ok((RunStart { run_id, message_id, model, escalated }, events))
         }
@@ -199,7 +199,7 @@ pub(crate) async fn wait_for_start(mut events: EventStream) -> Result<(RunStart,
 }
 
 /// Reads all events of a run and combines them into one answer.
-pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSummary), ApiError> {
+pub(crate) async fn collect_answer(mut events: EventStream) -> Result<(Answer, RunSummary), ApiError> {
     let (mut run_id, mut content, mut citations) = (None, String::new(), Vec::new());
     while let Some(NumberedEvent { event, .. }) = events.next().await {
         match event {
@@ -209,22 +209,22 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSumma
             RunEvent::Reasoning { .. }
             | RunEvent::ToolStarted { .. }
             | RunEvent::ToolFinished { .. }
-            | RunEvent::ToolWanted(_) => {}
+            | RunEvent::ClientToolRequested(_) => {}
             RunEvent::Failed(problem) => return Err(problem.into()),
-            RunEvent::Finished(end) => {
+            RunEvent::Finished(summary) => {
                 let answer = Answer {
-                    message_id: end.message_id.as_uuid(),
+                    message_id: summary.message_id.as_uuid(),
                     run_id: run_id.ok_or_else(missing_last_event)?.as_uuid(),
                     content,
                     citations,
-                    model: end.model.clone(),
-                    usage: end.usage.into(),
-                    finish_reason: end.finish_reason.as_str(),
-                    degraded: end.degraded,
-                    fallback: end.fallback,
-                    left_out: end.left_out,
+                    model: summary.model.clone(),
+                    usage: summary.usage.into(),
+                    finish_reason: summary.finish_reason.as_str(),
+                    degraded: summary.degraded,
+                    fallback: summary.fallback,
+                    left_out: summary.omitted_count,
                 };
-                return Ok((answer, end));
+                return Ok((answer, summary));
             }
         }
     }
@@ -235,14 +235,14 @@ pub(crate) async fn collect(mut events: EventStream) -> Result<(Answer, RunSumma
 pub(crate) fn missing_last_event() -> ApiError {
     ApiError {
         cause: Some("a run's event stream ended without its last event".into()),
-        ..ApiError::of(domain::error::ErrorKind::Internal)
+        ..ApiError::from_kind(domain::error::ErrorKind::Internal)
     }
 }
 
 fn to_sse(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Error> {
     let event = Event::default().id(numbered.seq.to_string());
     match numbered.event {
-        RunEvent::Started { run_id, message_id, model, escalated } => {
+        RunEvent::Started { run_id, message_id, model, escalation: escalated } => {
             event.event("run.started").json_data(RunStarted {
                 run_id: run_id.as_uuid(),
                 message_id: message_id.as_uuid(),
@@ -257,16 +257,16 @@ fn to_sse(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Er
             event.event("tool.finished").json_data(ToolFinished { call_id, name, status: status.as_str() })
         }
         // Only direct requests in OpenAI's format can have client tools, and their events are not written here.
-        RunEvent::ToolWanted(_) => Ok(event.comment("call of a client tool")),
+        RunEvent::ClientToolRequested(_) => Ok(event.comment("call of a client tool")),
         RunEvent::Cited(citation) => event.event("citation").json_data(CitationBody::from(citation)),
-        RunEvent::Finished(end) => event.event("run.finished").json_data(RunFinished {
-            finish_reason: end.finish_reason.as_str(),
-            usage: end.usage.into(),
-            model: end.model,
-            degraded: end.degraded,
-            fallback: end.fallback,
-            left_out: end.left_out,
-            message_id: end.message_id.as_uuid(),
+        RunEvent::Finished(summary) => event.event("run.finished").json_data(RunFinished {
+            finish_reason: summary.finish_reason.as_str(),
+            usage: summary.usage.into(),
+            model: summary.model,
+            degraded: summary.degraded,
+            fallback: summary.fallback,
+            left_out: summary.omitted_count,
+            message_id: summary.message_id.as_uuid(),
         }),
         RunEvent::Failed(problem) => {
             event.event("error").json_data(RunFailed { problem: ProblemDocument::new(&problem.into(), info) })

@@ -16,9 +16,9 @@ pub(crate) struct AppState {
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) readiness: Arc<dyn Readiness>,
     pub(crate) limiter: Arc<dyn RateLimiter>,
-    pub(crate) peers: PeerLimit,
+    pub(crate) peer_limit: PeerLimit,
     pub(crate) settings: Arc<GatewaySettings>,
     /// Tracks requests that continue after their client has disconnected; shutdown waits for them.
     pub(crate) tasks: TaskTracker,
-    pub(crate) load: LoadLimit,
+    pub(crate) load_limit: LoadLimit,
 }

@@ -29,9 +29,9 @@ pub(crate) struct TraceState {
 
 /// Middleware: assigns the request id, measures the duration, writes the body of an error response, and logs the
 /// request once.
-pub(crate) async fn trace(State(tracer): State<TraceState>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn trace(State(state): State<TraceState>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let info = RequestInfo { request_id: request_id(&tracer, &request), path: request.uri().path().to_owned() };
+    let info = RequestInfo { request_id: request_id(&state, &request), path: request.uri().path().to_owned() };
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!(
@@ -53,7 +53,7 @@ pub(crate) async fn trace(State(tracer): State<TraceState>, mut request: Request
     let elapsed = started.elapsed();
     span.record("status", response.status().as_u16());
     span.record("latency_ms", u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
-    if let Some(metrics) = &tracer.metrics {
+    if let Some(metrics) = &state.metrics {
         metrics.observe(&method, &route, response.status(), elapsed);
     }
     span.in_scope(|| log(is_probe, error.as_ref()));
@@ -71,13 +71,13 @@ pub(crate) async fn log_at_debug(request: Request, next: Next) -> Response {
     response
 }
 
-fn request_id(tracer: &TraceState, request: &Request) -> RequestId {
+fn request_id(state: &TraceState, request: &Request) -> RequestId {
     request
         .headers()
         .get(X_REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .and_then(RequestId::parse)
-        .unwrap_or_else(|| RequestId::from_uuid(tracer.ids.uuid()))
+        .unwrap_or_else(|| RequestId::from_uuid(state.ids.uuid()))
 }
 
 /// Logs the outcome. Status and latency are fields of the span.
@@ -91,7 +91,7 @@ fn log(is_probe: bool, error: Option<&ApiError>) {
                     tracing::warn!(code = error.code, cause, "request refused");
                 }
                 _ => {
-                    let decision_id = error.decision.map(field::display);
+                    let decision_id = error.decision_id.map(field::display);
                     tracing::info!(code = error.code, cause, decision_id, "request refused");
                 }
             }

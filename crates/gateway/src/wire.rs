@@ -7,11 +7,11 @@ use domain::conversation::{Citation, MessageRole, MessageStatus};
 use domain::decision::Rule;
 use domain::document::{DocumentStatus, FailureCode};
 use domain::ids::DocumentId;
-use domain::ledger::UsageGroup;
+use domain::ledger::UsageDimension;
 use domain::model::ModelChoice;
 use domain::role::{Classification, Grant, Operation, Resource, Role};
 use domain::run::{Escalation, FinishReason, ToolStatus};
-use domain::text::{BoundedText, Label};
+use domain::text::{BoundedText, ShortText};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// Pattern of text that has a character other than white space, and no U+0000, which PostgreSQL cannot store.
 pub(crate) const NOT_BLANK: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 
-/// Maximum size of client data (`metadata`), in bytes of JSON.
+/// Maximum size of client data (`parse_metadata`), in bytes of JSON.
 pub(crate) const MAX_METADATA_BYTES: usize = 16 << 10;
 /// Maximum number of tags of one object or in one filter.
 pub(crate) const MAX_TAGS: usize = 32;
@@ -55,7 +55,7 @@ enum_schemas! {
     result_status => ResultStatus, false;
     resource => Resource, false;
     operation => Operation, false;
-    usage_group => UsageGroup, false;
+    usage_group => UsageDimension, false;
     rule => Rule, false;
     rule_or_null => Rule, true;
 }
@@ -115,48 +115,51 @@ impl From<Citation> for CitationBody {
 }
 
 /// Parses a text; `pointer` names the field in the error.
-pub(crate) fn text<const MAX: usize>(pointer: &str, text: &str) -> Result<BoundedText<MAX>, ApiError> {
-    BoundedText::parse(text).map_err(|error| ApiError::field(pointer, error))
+pub(crate) fn parse_text<const MAX: usize>(pointer: &str, text: &str) -> Result<BoundedText<MAX>, ApiError> {
+    BoundedText::parse(text).map_err(|error| ApiError::invalid_field(pointer, error))
 }
 
 /// Parses an optional text.
-pub(crate) fn optional_text<const MAX: usize>(
+pub(crate) fn parse_optional_text<const MAX: usize>(
     pointer: &str,
     value: Option<&str>,
 ) -> Result<Option<BoundedText<MAX>>, ApiError> {
-    value.map(|value| text(pointer, value)).transpose()
+    value.map(|value| parse_text(pointer, value)).transpose()
 }
 
 /// Parses tags and drops duplicates.
-pub(crate) fn tags<'a>(pointer: &str, values: impl IntoIterator<Item = &'a String>) -> Result<Vec<Label>, ApiError> {
+pub(crate) fn parse_tags<'a>(
+    pointer: &str,
+    values: impl IntoIterator<Item = &'a String>,
+) -> Result<Vec<ShortText>, ApiError> {
     let mut tags = Vec::new();
     for (index, tag) in values.into_iter().enumerate() {
-        let tag = text(&format!("{pointer}/{index}"), tag)?;
+        let tag = parse_text(&format!("{pointer}/{index}"), tag)?;
         if !tags.contains(&tag) {
             tags.push(tag);
         }
     }
     if tags.len() > MAX_TAGS {
-        return Err(ApiError::field(pointer, format!("must be at most {MAX_TAGS} tags")));
+        return Err(ApiError::invalid_field(pointer, format!("must be at most {MAX_TAGS} tags")));
     }
     Ok(tags)
 }
 
 /// Checks the number of document ids in a filter.
-pub(crate) fn document_ids(pointer: &str, ids: Vec<Uuid>) -> Result<Vec<DocumentId>, ApiError> {
+pub(crate) fn parse_document_ids(pointer: &str, ids: Vec<Uuid>) -> Result<Vec<DocumentId>, ApiError> {
     if ids.len() > MAX_DOCUMENT_IDS {
         let detail = format!("must be at most {MAX_DOCUMENT_IDS} documents");
-        return Err(ApiError::field(pointer, detail));
+        return Err(ApiError::invalid_field(pointer, detail));
     }
     Ok(ids.into_iter().map(DocumentId::from).collect())
 }
 
 /// Checks the size of client data.
-pub(crate) fn metadata(pointer: &str, fields: Map<String, Value>) -> Result<Value, ApiError> {
+pub(crate) fn parse_metadata(pointer: &str, fields: Map<String, Value>) -> Result<Value, ApiError> {
     let value = Value::Object(fields);
     if value.to_string().len() > MAX_METADATA_BYTES {
         let detail = format!("must be at most {} KiB of JSON", MAX_METADATA_BYTES >> 10);
-        return Err(ApiError::field(pointer, detail));
+        return Err(ApiError::invalid_field(pointer, detail));
     }
     Ok(value)
 }

@@ -14,7 +14,7 @@ use domain::{
     model::{ChatDelta, ChatOptions, ChatRequest, ModelTier, NumberedPassage},
     model_call::ModelCaller,
     role::Classification,
-    search::{Passage, Surroundings},
+    search::{Passage, SurroundingText},
 };
 use futures::TryStreamExt;
 use model_client::{config::ModelSettings, metrics::ModelMetrics, models, router::Router};
@@ -62,9 +62,13 @@ fn passage(n: u32, content: &str) -> NumberedPassage {
         content: content.to_owned(),
         classification: Classification::Internal,
     };
-    NumberedPassage { n, passage, score: 0.8, surroundings: Surroundings::default() }
+    NumberedPassage { n, passage, score: 0.8, surrounding_text: SurroundingText::default() }
 }
 
 fn caller() -> ModelCaller {
-    ModelCaller { tenant: TenantId::from_uuid(Uuid::nil()), user: None, cloud_limit: Classification::Internal }
+    ModelCaller {
+        tenant: TenantId::from_uuid(Uuid::nil()),
+        user: None,
+        max_cloud_classification: Classification::Internal,
+    }
 }

@@ -23,14 +23,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "Visitors report to the gate house.",
     ];
     let passages = sentences.map(str::to_owned).to_vec();
-    let (asked, found) = tokio::try_join!(
+    let (question_vectors, sentence_vectors) = tokio::try_join!(
         embedder.embed(EmbedPurpose::Query, vec![question.to_owned()]),
         embedder.embed(EmbedPurpose::Document, passages),
     )?;
     println!("{question}");
-    for (sentence, vector) in sentences.iter().zip(&found) {
+    for (sentence, vector) in sentences.iter().zip(&sentence_vectors) {
         // The vectors have length 1, so their dot product is the cosine similarity.
-        let cosine: f32 = asked.iter().flatten().zip(vector).map(|(a, b)| a * b).sum();
+        let cosine: f32 = question_vectors.iter().flatten().zip(vector).map(|(a, b)| a * b).sum();
         println!("{cosine:.3}  {:2} tokens  {sentence}", embedder.count_tokens(sentence));
     }
     Ok(())

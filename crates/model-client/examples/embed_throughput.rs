@@ -35,11 +35,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     embedder.embed(EmbedPurpose::Document, vec![chunk.clone(); chunks]).await?;
     println!("documents: {:.1} chunks/s on {threads} threads", chunks as f64 / start.elapsed().as_secs_f64());
 
-    report("query, idle", &mut latencies(&embedder).await?);
+    print_latencies("query, idle", &mut latencies(&embedder).await?);
     let mut load = std::pin::pin!(embedder.embed(EmbedPurpose::Document, vec![chunk; chunks]));
     tokio::select! {
         finished = &mut load => { finished?; println!("the load ended before the queries did: name more chunks"); }
-        times = latencies(&embedder) => report("query, under load", &mut times?),
+        times = latencies(&embedder) => print_latencies("query, under load", &mut times?),
     }
     Ok(())
 }
@@ -56,10 +56,10 @@ async fn latencies(embedder: &LocalEmbedder) -> Result<Vec<Duration>, EmbedError
     Ok(times)
 }
 
-fn report(what: &str, times: &mut [Duration]) {
+fn print_latencies(label: &str, times: &mut [Duration]) {
     times.sort_unstable();
-    let at = |part: usize| milliseconds(times[(times.len() - 1) * part / 100]);
-    println!("{what}: median {:.1} ms, p95 {:.1} ms", at(50), at(95));
+    let percentile = |percent: usize| milliseconds(times[(times.len() - 1) * percent / 100]);
+    println!("{label}: median {:.1} ms, p95 {:.1} ms", percentile(50), percentile(95));
 }
 
 fn milliseconds(time: Duration) -> f64 {

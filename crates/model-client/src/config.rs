@@ -94,7 +94,7 @@ pub struct BackendSettings {
     pub highest_classification: Classification,
     /// Highest classification for which a LiteLLM proxy may use its own fallbacks; requests with a higher one disable
     /// them.
-    pub own_fallbacks: Classification,
+    pub max_proxy_fallback_classification: Classification,
     /// Maximum number of concurrent requests to this backend.
     pub concurrency: usize,
     /// Connect and response timeouts.
@@ -104,7 +104,7 @@ pub struct BackendSettings {
 impl BackendSettings {
     /// An on-premises server at `base_url` with default limits.
     #[must_use]
-    pub fn at(name: &str, base_url: Url) -> Self {
+    pub fn new(name: &str, base_url: Url) -> Self {
         Self {
             name: name.to_owned(),
             dialect: Dialect::default(),
@@ -114,7 +114,7 @@ impl BackendSettings {
             api_version: None,
             location: Location::default(),
             highest_classification: Classification::Restricted,
-            own_fallbacks: Classification::Internal,
+            max_proxy_fallback_classification: Classification::Internal,
             concurrency: 64,
             timeouts: Timeouts::default(),
         }
@@ -139,7 +139,7 @@ pub struct RouteSettings {
 impl RouteSettings {
     /// A route of priority 1 and weight 1, without a price.
     #[must_use]
-    pub fn to(backend: &str, model: &str) -> Self {
+    pub fn new(backend: &str, model: &str) -> Self {
         let (backend, model) = (backend.to_owned(), model.to_owned());
         Self { backend, model, priority: 1, weight: 1, price: Price::default() }
     }
@@ -162,14 +162,14 @@ pub struct TierSettings {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct QueueSettings {
     /// Maximum number of queued requests of one tenant; further requests are rejected immediately.
-    pub per_tenant: usize,
+    pub max_waiting_per_tenant: usize,
     /// How long a request waits in the queue before it is rejected.
-    pub wait: Duration,
+    pub max_wait: Duration,
 }
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        Self { per_tenant: 32, wait: Duration::from_secs(5) }
+        Self { max_waiting_per_tenant: 32, max_wait: Duration::from_secs(5) }
     }
 }
 
@@ -177,22 +177,22 @@ impl Default for QueueSettings {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BreakerSettings {
     /// Consecutive failures that open the breaker.
-    pub failures: u32,
+    pub failure_threshold: u32,
     /// How long the breaker stays open at first; doubles each time the half-open probe fails.
-    pub pause: Duration,
+    pub initial_pause: Duration,
     /// Maximum time that the breaker stays open.
-    pub longest_pause: Duration,
+    pub max_pause: Duration,
     /// Interval of the health checks.
-    pub probe_every: Duration,
+    pub health_check_interval: Duration,
 }
 
 impl Default for BreakerSettings {
     fn default() -> Self {
         Self {
-            failures: 5,
-            pause: Duration::from_secs(5),
-            longest_pause: Duration::from_secs(60),
-            probe_every: Duration::from_secs(10),
+            failure_threshold: 5,
+            initial_pause: Duration::from_secs(5),
+            max_pause: Duration::from_secs(60),
+            health_check_interval: Duration::from_secs(10),
         }
     }
 }
@@ -223,7 +223,7 @@ impl ModelSettings {
     /// LiteLLM proxy.
     #[must_use]
     pub fn single(backend: BackendSettings) -> Self {
-        let route = |model| vec![RouteSettings::to(&backend.name, model)];
+        let route = |model| vec![RouteSettings::new(&backend.name, model)];
         let tiers =
             TierSettings { fast: route("fast"), heavy: route("heavy"), embed: route("embed"), rerank: Vec::new() };
         Self { tiers, backends: vec![backend], ..Self::default() }
@@ -244,7 +244,7 @@ pub struct EmbeddingSettings {
     /// Input limit of the model in tokens; longer texts are truncated.
     pub max_tokens: usize,
     /// Maximum number of texts per request.
-    pub batch: usize,
+    pub max_batch_size: usize,
     /// Prepended to a query (nomic-embed-text: `search_query: `).
     pub query_prefix: String,
     /// Prepended to a document's text (nomic-embed-text: `search_document: `).
@@ -266,7 +266,7 @@ impl Default for EmbeddingSettings {
             name: String::new(),
             dimension: None,
             max_tokens: 512,
-            batch: 32,
+            max_batch_size: 32,
             query_prefix: String::new(),
             document_prefix: String::new(),
             embedded_dir: PathBuf::new(),

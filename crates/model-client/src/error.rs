@@ -19,7 +19,7 @@ pub enum SetupError {
     Metrics(#[source] prometheus::Error),
     /// The settings ask for remote embeddings, but no route serves the `embed` tier.
     #[error("embeddings are configured as remote, but no backend serves them (models.base_url or models.tiers.embed)")]
-    NoServer,
+    NoEmbeddingRoute,
     /// A route refers to a backend that is not configured.
     #[error("unknown backend {name:?}: a tier refers to it, but models.backends does not contain it")]
     UnknownBackend {
@@ -28,8 +28,8 @@ pub enum SetupError {
     },
     /// The embedded model could not be loaded.
     #[error("the embedded embedding model cannot be loaded")]
-    Embedded(#[source] EmbedError),
+    LoadEmbeddedModel(#[source] EmbedError),
     /// The task that loads the embedded model panicked or was cancelled.
     #[error("loading the embedded embedding model was interrupted")]
-    Interrupted(#[source] tokio::task::JoinError),
+    LoadTaskFailed(#[source] tokio::task::JoinError),
 }

@@ -4,30 +4,30 @@
 /// ASCII letters, per digit and per punctuation mark, and one per byte of other characters, because byte-level
 /// vocabularies split unknown text into bytes.
 pub(crate) fn tokens(text: &str) -> usize {
-    let mut run = 0;
-    text.chars().map(|c| token_cost(c, &mut run)).sum()
+    let mut letter_run = 0;
+    text.chars().map(|c| token_cost(c, &mut letter_run)).sum()
 }
 
 /// Returns the longest prefix of `text` that has at most `max_tokens` tokens according to [`tokens`].
-pub(crate) fn truncate(text: &str, limit: usize) -> &str {
-    let (mut run, mut total) = (0, 0);
-    for (at, c) in text.char_indices() {
-        total += token_cost(c, &mut run);
-        if total > limit {
-            return &text[..at];
+pub(crate) fn truncate(text: &str, max_tokens: usize) -> &str {
+    let (mut letter_run, mut total) = (0, 0);
+    for (end, c) in text.char_indices() {
+        total += token_cost(c, &mut letter_run);
+        if total > max_tokens {
+            return &text[..end];
         }
     }
     text
 }
 
 /// Number of tokens that `c` adds; `letter_run` is the number of consecutive letters so far and is updated.
-fn token_cost(c: char, run: &mut usize) -> usize {
+fn token_cost(c: char, letter_run: &mut usize) -> usize {
     if !c.is_ascii_alphabetic() {
-        *run = 0;
+        *letter_run = 0;
         return if c.is_whitespace() { 0 } else { c.len_utf8() };
     }
-    *run += 1;
-    usize::from(*run % 3 == 1)
+    *letter_run += 1;
+    usize::from(*letter_run % 3 == 1)
 }
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_letters_by_threes_and_everything_else_singly() {
+    fn three_letters_or_one_other_byte_count_as_one_token() {
         assert_eq!(tokens(""), 0);
         assert_eq!(tokens("pump"), 2);
         assert_eq!(tokens("P-101A"), 6);

@@ -47,15 +47,15 @@ const PER_CHUNK_BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.
 pub struct ModelMetrics {
     tokens: HistogramVec,
     duration: HistogramVec,
-    first_chunk: HistogramVec,
-    per_chunk: HistogramVec,
-    served: IntCounterVec,
-    failed: IntCounterVec,
-    refused: IntCounterVec,
+    time_to_first_chunk: HistogramVec,
+    time_per_chunk: HistogramVec,
+    served_requests: IntCounterVec,
+    failed_attempts: IntCounterVec,
+    rejected_requests: IntCounterVec,
     in_flight: IntGaugeVec,
-    breaker: IntGaugeVec,
+    breaker_state: IntGaugeVec,
     up: IntGaugeVec,
-    waiting: IntGauge,
+    waiting_requests: IntGauge,
 }
 
 /// Labels of a model call.
@@ -64,6 +64,14 @@ pub(crate) struct CallLabels<'a> {
     pub(crate) operation: ModelOperation,
     pub(crate) provider: &'static str,
     pub(crate) model: &'a str,
+}
+
+const REJECTED_REQUESTS_HELP: &str = "Requests rejected: queue full or timeout.";
+
+fn register_backend_gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
+    let metric = IntGaugeVec::new(Opts::new(name, help), &["backend"])?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }
 
 impl ModelMetrics {
@@ -82,11 +90,7 @@ impl ModelMetrics {
             registry.register(Box::new(metric.clone()))?;
             Ok::<_, prometheus::Error>(metric)
         };
-        let gauge = |name: &str, help: &str| {
-            let metric = IntGaugeVec::new(Opts::new(name, help), &["backend"])?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
+        let gauge = |name: &str, help: &str| register_backend_gauge(registry, name, help);
         let waiting = IntGauge::new("model_queue_waiting", "Requests queued because all model backends are busy.")?;
         registry.register(Box::new(waiting.clone()))?;
         Ok(Self {
@@ -102,33 +106,36 @@ impl ModelMetrics {
                 DURATION_BUCKETS,
                 CALL_ERROR_LABELS,
             )?,
-            first_chunk: histogram(
+            time_to_first_chunk: histogram(
                 "gen_ai_client_operation_time_to_first_chunk_seconds",
                 "Seconds until the first chunk of an answer.",
                 FIRST_CHUNK_BUCKETS,
                 CALL_LABELS,
             )?,
-            per_chunk: histogram(
+            time_per_chunk: histogram(
                 "gen_ai_client_operation_time_per_output_chunk_seconds",
                 "Average seconds per chunk of an answer, after the first chunk.",
                 PER_CHUNK_BUCKETS,
                 CALL_LABELS,
             )?,
-            served: counter(
+            served_requests: counter(
                 "model_requests_served_total",
                 "Requests served, by tier, backend and whether it was a fallback.",
                 &["tier", "backend", "fallback"],
             )?,
-            failed: counter(
+            failed_attempts: counter(
                 "model_attempts_failed_total",
                 "Attempts at a backend that failed before the first chunk of an answer.",
                 &["backend", "error_type"],
             )?,
-            refused: counter("model_requests_refused_total", "Requests rejected: queue full or timeout.", &["reason"])?,
+            rejected_requests: counter("model_requests_refused_total", REJECTED_REQUESTS_HELP, &["reason"])?,
             in_flight: gauge("model_backend_in_flight", "Requests in progress at a backend.")?,
-            breaker: gauge("model_backend_breaker", "State of the circuit breaker: 0 closed, 1 half-open, 2 open.")?,
+            breaker_state: gauge(
+                "model_backend_breaker",
+                "State of the circuit breaker: 0 closed, 1 half-open, 2 open.",
+            )?,
             up: gauge("model_backend_up", "Whether the last health check of the backend succeeded: 1 yes, 0 no.")?,
-            waiting,
+            waiting_requests: waiting,
         })
     }
 
@@ -140,45 +147,45 @@ impl ModelMetrics {
         Self::register(&Registry::new())
     }
 
-    pub(crate) fn served(&self, tier: &str, by: &ServedBy) {
-        let fallback = if by.fallback { "true" } else { "false" };
-        self.served.with_label_values(&[tier, &by.backend, fallback]).inc();
+    pub(crate) fn record_served(&self, tier: &str, served_by: &ServedBy) {
+        let fallback = if served_by.fallback { "true" } else { "false" };
+        self.served_requests.with_label_values(&[tier, &served_by.backend, fallback]).inc();
     }
 
-    pub(crate) fn attempt_failed(&self, backend: &str, error: &str) {
-        self.failed.with_label_values(&[backend, error]).inc();
+    pub(crate) fn record_failed_attempt(&self, backend: &str, error: &str) {
+        self.failed_attempts.with_label_values(&[backend, error]).inc();
     }
 
-    pub(crate) fn refused(&self, reason: &str) {
-        self.refused.with_label_values(&[reason]).inc();
+    pub(crate) fn record_rejected(&self, reason: &str) {
+        self.rejected_requests.with_label_values(&[reason]).inc();
     }
 
-    pub(crate) fn backend(&self, name: &str, breaker: BreakerState, in_flight: usize) {
+    pub(crate) fn set_backend_state(&self, name: &str, breaker: BreakerState, in_flight: usize) {
         let breaker = match breaker {
             BreakerState::Closed => 0,
             BreakerState::HalfOpen => 1,
             BreakerState::Open => 2,
         };
-        self.breaker.with_label_values(&[name]).set(breaker);
+        self.breaker_state.with_label_values(&[name]).set(breaker);
         self.in_flight.with_label_values(&[name]).set(gauge(in_flight));
     }
 
-    pub(crate) fn waiting(&self, requests: usize) {
-        self.waiting.set(gauge(requests));
+    pub(crate) fn set_waiting(&self, requests: usize) {
+        self.waiting_requests.set(gauge(requests));
     }
 
-    pub(crate) fn health_checked(&self, backend: &str, up: bool) {
+    pub(crate) fn record_health_check(&self, backend: &str, up: bool) {
         self.up.with_label_values(&[backend]).set(i64::from(up));
     }
 
     /// Records the duration of a call; `error` is set if it failed.
-    pub(crate) fn ended(&self, call: CallLabels<'_>, took: Duration, error: Option<&ModelError>) {
+    pub(crate) fn record_duration(&self, call: CallLabels<'_>, duration: Duration, error: Option<&ModelError>) {
         let CallLabels { operation, provider, model } = call;
         let error = error.map_or("", ModelError::error_type);
-        self.duration.with_label_values(&[operation.as_str(), provider, model, error]).observe(took.as_secs_f64());
+        self.duration.with_label_values(&[operation.as_str(), provider, model, error]).observe(duration.as_secs_f64());
     }
 
-    pub(crate) fn tokens(&self, call: CallLabels<'_>, usage: TokenUsage) {
+    pub(crate) fn record_tokens(&self, call: CallLabels<'_>, usage: TokenUsage) {
         let CallLabels { operation, provider, model } = call;
         for (kind, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
             if tokens > 0 {
@@ -188,16 +195,16 @@ impl ModelMetrics {
         }
     }
 
-    pub(crate) fn first_chunk(&self, call: CallLabels<'_>, took: Duration) {
+    pub(crate) fn record_time_to_first_chunk(&self, call: CallLabels<'_>, duration: Duration) {
         let labels = [call.operation.as_str(), call.provider, call.model];
-        self.first_chunk.with_label_values(&labels).observe(took.as_secs_f64());
+        self.time_to_first_chunk.with_label_values(&labels).observe(duration.as_secs_f64());
     }
 
     /// Records the average time per chunk; `duration` is the total time of the `chunks` chunks after the first.
-    pub(crate) fn further_chunks(&self, call: CallLabels<'_>, took: Duration, chunks: u32) {
+    pub(crate) fn record_time_per_chunk(&self, call: CallLabels<'_>, duration: Duration, chunks: u32) {
         if chunks > 0 {
             let labels = [call.operation.as_str(), call.provider, call.model];
-            self.per_chunk.with_label_values(&labels).observe(took.as_secs_f64() / f64::from(chunks));
+            self.time_per_chunk.with_label_values(&labels).observe(duration.as_secs_f64() / f64::from(chunks));
         }
     }
 }

@@ -30,14 +30,15 @@ pub fn chat_model(router: &Arc<Router>, settings: &ModelSettings) -> Result<Arc<
 /// # Errors
 /// If embeddings are remote but the tier has no routes, or if the embedded model cannot be loaded.
 pub async fn embedder(router: &Arc<Router>, settings: &ModelSettings) -> Result<Arc<dyn Embedder>, SetupError> {
-    let default = if settings.tiers.embed.is_empty() { EmbedSource::Embedded } else { EmbedSource::Remote };
-    match settings.embedding.source.unwrap_or(default) {
+    let default_source = if settings.tiers.embed.is_empty() { EmbedSource::Embedded } else { EmbedSource::Remote };
+    match settings.embedding.source.unwrap_or(default_source) {
         EmbedSource::Remote => Ok(Arc::new(OpenAiEmbedder::connect(router, settings).await?)),
         EmbedSource::Embedded => {
             let (dir, threads) = (settings.embedding.embedded_dir.clone(), settings.embedding.threads);
             // Reads 90 MB from disk, so it must not block a thread of the async runtime.
-            let loaded = tokio::task::spawn_blocking(move || LocalEmbedder::load(&dir, threads));
-            let embedder = loaded.await.map_err(SetupError::Interrupted)?.map_err(SetupError::Embedded)?;
+            let load_task = tokio::task::spawn_blocking(move || LocalEmbedder::load(&dir, threads));
+            let embedder =
+                load_task.await.map_err(SetupError::LoadTaskFailed)?.map_err(SetupError::LoadEmbeddedModel)?;
             Ok(Arc::new(embedder))
         }
     }

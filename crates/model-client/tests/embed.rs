@@ -123,13 +123,13 @@ async fn the_embedder_port_names_the_model_and_returns_the_same_vectors() {
     let model = port.model();
     assert_eq!((model.name.as_str(), model.dimension, model.max_tokens), ("all-MiniLM-L6-v2", 384, 256));
     let text = vec!["pump".to_owned()];
-    let (tenant, cloud_limit) = (TenantId::from_uuid(Uuid::nil()), Classification::Internal);
-    let caller = ModelCaller { tenant, user: None, cloud_limit };
+    let (tenant, max_cloud_classification) = (TenantId::from_uuid(Uuid::nil()), Classification::Internal);
+    let caller = ModelCaller { tenant, user: None, max_cloud_classification };
     let (purpose, classification) = (EmbedPurpose::Document, Classification::Restricted);
     let request = EmbedRequest { caller, purpose, texts: text.clone(), classification };
     let embedded = port.embed(request).await.expect("embeds");
     assert_eq!(embedded.vectors, embedder.embed(EmbedPurpose::Query, text).await.expect("embeds"));
-    assert_eq!((embedded.spent.usage.input_tokens, embedded.spent.served_by.backend.as_str()), (1, "embedded"));
+    assert_eq!((embedded.usage.token_usage.input_tokens, embedded.usage.served_by.backend.as_str()), (1, "embedded"));
     assert_eq!(port.count_tokens("pump"), 1);
 }
 

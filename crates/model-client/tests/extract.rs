@@ -11,7 +11,7 @@ use domain::{
     ports::ChatModel,
     role::Classification,
     run::FinishReason,
-    search::{Passage, Surroundings},
+    search::{Passage, SurroundingText},
 };
 use futures::TryStreamExt;
 use model_client::local::extract::ExtractiveAnswerer;
@@ -63,12 +63,16 @@ fn numbered(n: usize, passage: &DemoPassage, score: f32) -> NumberedPassage {
             classification: Classification::Internal,
         },
         score,
-        surroundings: Surroundings::default(),
+        surrounding_text: SurroundingText::default(),
     }
 }
 
 fn caller() -> ModelCaller {
-    ModelCaller { tenant: TenantId::from_uuid(Uuid::nil()), user: None, cloud_limit: Classification::Internal }
+    ModelCaller {
+        tenant: TenantId::from_uuid(Uuid::nil()),
+        user: None,
+        max_cloud_classification: Classification::Internal,
+    }
 }
 
 fn request(question: &str, passages: Vec<NumberedPassage>) -> ChatRequest {
@@ -99,13 +103,13 @@ async fn answer(request: ChatRequest) -> String {
 }
 
 async fn ask(demo: &Demo, case: &Case) -> String {
-    let found = case.passages.iter().zip(&case.scores).enumerate();
-    let passages = found.map(|(at, (i, score))| numbered(at + 1, &demo.passages[*i], *score)).collect();
+    let scored_passages = case.passages.iter().zip(&case.scores).enumerate();
+    let passages = scored_passages.map(|(index, (i, score))| numbered(index + 1, &demo.passages[*i], *score)).collect();
     answer(request(&case.question, passages)).await
 }
 
 /// Parses the quoted lines of an answer, each with its citation number.
-fn quoted(answer: &str) -> Vec<(usize, String)> {
+fn parse_quotes(answer: &str) -> Vec<(usize, String)> {
     let mut quotes = Vec::new();
     for quote in answer.split("\n\n").filter(|part| part.starts_with("> ")) {
         let (lines, marker) = quote.rsplit_once("\" [").expect("a marker behind the quote");
@@ -116,37 +120,37 @@ fn quoted(answer: &str) -> Vec<(usize, String)> {
     quotes
 }
 
-fn squeezed(text: &str) -> String {
+fn collapse_white_space(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test]
 async fn most_questions_are_answered_by_a_quote_that_contains_the_answer() {
     let demo = demo();
-    let (mut right, mut asked) = (0, 0);
+    let (mut answered_count, mut question_count) = (0, 0);
     for case in demo.cases.iter().filter(|case| case.answerable) {
         let answer = ask(&demo, case).await.to_lowercase();
-        asked += 1;
+        question_count += 1;
         if case.answer_contains.iter().all(|part| answer.contains(&part.to_lowercase())) {
-            right += 1;
+            answered_count += 1;
         } else {
             println!("not answered: {} {}\n{answer}\n", case.id, case.question);
         }
     }
-    assert_eq!(asked, 35);
+    assert_eq!(question_count, 35);
     // 30 is the measured value. The other questions use synonyms (stones for gravel), which word matching cannot find.
-    assert!(right >= 30, "{right} of {asked}");
+    assert!(answered_count >= 30, "{answered_count} of {question_count}");
 }
 
 #[tokio::test]
 async fn quotes_occur_word_for_word_in_the_cited_passage() {
     let demo = demo();
     for case in &demo.cases {
-        let quotes = quoted(&ask(&demo, case).await);
+        let quotes = parse_quotes(&ask(&demo, case).await);
         assert!(quotes.len() <= 9, "{}", case.id);
         for (n, line) in quotes {
             let passage = &demo.passages[case.passages[n - 1]];
-            assert!(squeezed(&passage.content).contains(&line), "{}: {line}", case.id);
+            assert!(collapse_white_space(&passage.content).contains(&line), "{}: {line}", case.id);
         }
     }
 }
@@ -165,14 +169,14 @@ async fn a_question_about_missing_equipment_is_not_answered_with_other_equipment
 
 #[tokio::test]
 async fn without_relevant_passages_the_answer_says_so_and_names_the_missing_model() {
-    let foreign = DemoPassage {
+    let irrelevant_passage = DemoPassage {
         doc: "canteen.txt".to_owned(),
         title: "Canteen".to_owned(),
         page: None,
         section: None,
         content: "Soup is served at noon.".to_owned(),
     };
-    for passages in [Vec::new(), vec![numbered(1, &foreign, 1.0)]] {
+    for passages in [Vec::new(), vec![numbered(1, &irrelevant_passage, 1.0)]] {
         let answer = answer(request("What torque do the tie bolts of P-101A get?", passages)).await;
         assert!(answer.contains("hold no answer") && answer.contains("No language model"), "{answer}");
         assert!(!answer.contains('['), "{answer}");

@@ -13,11 +13,12 @@ use std::fmt::Write as _;
 pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
     let issuers = settings.issuers()?;
     Databases::new(settings)?;
-    settings.secret()?;
+    settings.secret_key_bytes()?;
     let models = settings.models.settings()?;
     settings.models.next_settings()?;
-    let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();
-    crate::print(&format!("the configuration is valid; issuers: {}", names.join(", "))).context("cannot print")?;
+    let issuer_names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();
+    crate::print(&format!("the configuration is valid; issuers: {}", issuer_names.join(", ")))
+        .context("cannot print")?;
     if !with_probe {
         return Ok(());
     }
@@ -35,15 +36,15 @@ pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
 
 /// Formats each finding as one line: severity, subject, explanation.
 fn report(findings: &[Finding]) -> String {
-    let width = findings.iter().map(|finding| finding.about.chars().count()).max().unwrap_or(0);
+    let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0);
     let mut report = String::new();
-    for Finding { about, severity, sentence } in findings {
-        let word = match severity {
+    for Finding { subject: about, severity, message: sentence } in findings {
+        let label = match severity {
             Severity::Ok => "ok     ",
             Severity::Warning => "warning",
             Severity::Error => "ERROR  ",
         };
-        let _ = writeln!(report, "{word}  {about:<width$}  {sentence}");
+        let _ = writeln!(report, "{label}  {about:<width$}  {sentence}");
     }
     report
 }

@@ -62,7 +62,7 @@ enum Command {
 /// # Errors
 /// If the command fails; the error is printed by the caller.
 pub async fn run(cli: Cli) -> Result<()> {
-    let environment = Environment::of_process();
+    let environment = Environment::from_process();
     if let Some(Command::Dev(DevCommand::Generate { check })) = cli.command {
         return dev::generate::run(check);
     }
@@ -102,14 +102,14 @@ async fn migrate(settings: &Settings) -> Result<()> {
     let database = &settings.database;
     let url = required(database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?.expose_secret();
     migrate::run(url).await?;
-    let logins = [
+    let role_urls = [
         (LoginRole::App, &database.url),
         (LoginRole::Worker, &database.worker_url),
         (LoginRole::Auditor, &database.audit_url),
     ];
-    for (role, login) in logins {
-        if let Some(password) = login.as_ref().and_then(password) {
-            migrate::set_login(url, role, password.expose_secret()).await?;
+    for (role, role_url) in role_urls {
+        if let Some(password) = role_url.as_ref().and_then(password) {
+            migrate::enable_login(url, role, password.expose_secret()).await?;
         }
     }
     Ok(())
@@ -118,12 +118,12 @@ async fn migrate(settings: &Settings) -> Result<()> {
 /// The password of a database URL, if it has one.
 fn password(url: &SecretString) -> Option<SecretString> {
     let authority = url.expose_secret().split_once("://")?.1.split(['/', '?']).next()?;
-    let (login, _) = authority.rsplit_once('@')?;
-    let (_, password) = login.split_once(':')?;
-    percent_decoded(password).map(SecretString::from)
+    let (userinfo, _) = authority.rsplit_once('@')?;
+    let (_, password) = userinfo.split_once(':')?;
+    percent_decode(password).map(SecretString::from)
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -3,19 +3,19 @@
 use crate::config::Settings;
 use crate::databases::Databases;
 use crate::identity;
+use crate::ingest_settings;
 use crate::instance_heartbeat::InstanceHeartbeat;
 use crate::models::Models;
 use crate::ports::SharedPorts;
 use crate::readiness::ServerReadiness;
-use crate::service_settings;
 use anyhow::{Context as _, Result};
 use data::{FsBlobStore, PgAuditReader, PgJobQueue};
 use domain::model::EmbeddingModel;
-use domain::ports::{BlobStore, Directory, Embedders, IdGen, JobKind, JobQueue, Store};
+use domain::ports::{BlobStore, Embedders, IdGen, JobKind, JobQueue, Store, TenantDirectory};
 use gateway::serve::Router;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::Authenticator;
-use policy::gate::{AccessQueries, Gate, GateKeys, GateParts, PolicyGate, UseCases};
+use policy::gate::{AccessQueries, Gate, GateDependencies, GateKeys, PolicyGate, UseCases};
 use policy::operations::AuditTrail;
 use policy::rules::MatrixRules;
 use prometheus::Registry as MetricsRegistry;
@@ -33,8 +33,8 @@ use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
-use tools::gateway::{RecordedTools, ToolGateway, ToolParts};
-use tools::ingest::accept::Ingest;
+use tools::gateway::{AuditedToolGateway, ToolGateway, ToolParts};
+use tools::ingest::interface::Ingest;
 use tools::ingest::{DocumentIngest, IngestPorts};
 use tools::registry::Registry;
 use tools::retrieval::{HybridSearch, Reranking, RetrievalParams};
@@ -46,7 +46,7 @@ pub struct Platform {
     /// Verifies tokens, and keeps the issuers' keys fresh while the API is served.
     pub authn: Arc<Authenticator>,
     /// Cross-tenant methods, for the commands that create tenants.
-    pub directory: Arc<dyn Directory>,
+    pub directory: Arc<dyn TenantDirectory>,
     /// The chat service; on shutdown its running answers are stopped last.
     pub chat: ChatService,
     /// The search without the policy gate, for `eval`, which compares rankings.
@@ -71,7 +71,7 @@ impl Platform {
     /// # Errors
     /// If a setting is missing or not valid, or the database does not respond.
     pub async fn new(settings: &Settings, databases: Databases, models: Models) -> Result<Self> {
-        let heartbeat = InstanceHeartbeat::start(databases.instance, databases.app.clone()).await;
+        let heartbeat = InstanceHeartbeat::start(databases.instance_id, databases.app.clone()).await;
         let heartbeat = heartbeat.context("the database does not respond")?;
         let ports = SharedPorts::new(&databases);
         let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobStore::new(&settings.storage.dir, Arc::clone(&ports.ids)));
@@ -116,7 +116,7 @@ impl Platform {
     ///
     /// # Errors
     /// If the metrics cannot be registered, or `REDIS_URL` is not valid.
-    pub async fn edge(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Router> {
+    pub async fn http_router(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Router> {
         let ports = Ports {
             ids: Arc::clone(&self.ids),
             readiness: Arc::new(self.readiness.clone()),
@@ -124,7 +124,7 @@ impl Platform {
             metrics: Some(HttpMetrics::register(metrics)?),
             tasks: self.tasks.clone(),
         };
-        let edge = GatewaySettings {
+        let gateway_settings = GatewaySettings {
             rate_limit_enabled: settings.rate_limit.enabled,
             behind_proxy: settings.server.behind_proxy,
             max_in_flight: settings.server.max_in_flight,
@@ -132,7 +132,7 @@ impl Platform {
             form_digest_timeout: settings.storage.upload_limit(),
             ..GatewaySettings::default()
         };
-        Ok(gateway::router(Arc::clone(&self.gate), ports, edge))
+        Ok(gateway::router(Arc::clone(&self.gate), ports, gateway_settings))
     }
 
     /// The configured number of workers. Without `models.next_embed` they do not claim reindex jobs.
@@ -141,7 +141,7 @@ impl Platform {
         let mut workers =
             Worker::pool(settings.worker.concurrency, &self.queue, &self.ingest, worker_settings(settings));
         if self.embedders.next.is_none() {
-            workers = workers.into_iter().map(|worker| worker.without(JobKind::Reindex)).collect();
+            workers = workers.into_iter().map(|worker| worker.without_kind(JobKind::Reindex)).collect();
         }
         workers
     }
@@ -149,10 +149,10 @@ impl Platform {
     /// A worker that claims reindex jobs only, and the embedding model it moves tenants to; `None` without
     /// `models.next_embed`.
     #[must_use]
-    pub fn reindexer(&self, settings: &Settings) -> Option<(Worker, EmbeddingModel)> {
+    pub fn reindex_worker(&self, settings: &Settings) -> Option<(Worker, EmbeddingModel)> {
         let next = self.embedders.next.as_ref()?;
         let worker = Worker::new(Arc::clone(&self.queue), Arc::clone(&self.ingest), worker_settings(settings));
-        Some((worker.only(vec![JobKind::Reindex]), next.model()))
+        Some((worker.only_kinds(vec![JobKind::Reindex]), next.model()))
     }
 
     /// Queues documents for ingestion again if their vectors come from a model that is no longer configured. Until they
@@ -182,10 +182,10 @@ impl Platform {
     }
 
     /// Waits for the background tasks, then for `final_task`, and closes the connection pools.
-    pub async fn close_after(self, last: impl Future<Output = ()>) {
+    pub async fn close_after(self, final_task: impl Future<Output = ()>) {
         self.tasks.close();
         self.tasks.wait().await;
-        last.await;
+        final_task.await;
         drop(self.heartbeat);
         // The queue's listener holds a connection, and closing a pool waits until all connections are returned.
         drop(self.queue);
@@ -236,7 +236,7 @@ async fn limiter(settings: &Settings, metrics: &MetricsRegistry) -> Result<Arc<d
 }
 
 fn worker_settings(settings: &Settings) -> WorkerSettings {
-    WorkerSettings { lease: Duration::from_secs(settings.worker.lease_s), ..WorkerSettings::default() }
+    WorkerSettings { lease_duration: Duration::from_secs(settings.worker.lease_s), ..WorkerSettings::default() }
 }
 
 fn ingest(
@@ -253,7 +253,7 @@ fn ingest(
         clock: Arc::clone(&ports.clock),
         ids: Arc::clone(&ports.ids),
     };
-    let ingest_settings = service_settings::ingestion(settings)?;
+    let ingest_settings = ingest_settings::from_settings(settings)?;
     Ok(Arc::new(DocumentIngest::new(ingest_ports, ingest_settings, ports.tasks.clone())))
 }
 
@@ -261,9 +261,9 @@ fn gate(
     settings: &Settings,
     authn: &Arc<Authenticator>,
     use_cases: UseCases,
-    parts: GateParts,
+    parts: GateDependencies,
 ) -> Result<Arc<dyn Gate>> {
-    let keys = GateKeys::derive(settings.secret()?);
+    let keys = GateKeys::derive(settings.secret_key_bytes()?);
     Ok(Arc::new(PolicyGate::new(Arc::clone(authn), use_cases, keys, parts)))
 }
 
@@ -276,7 +276,7 @@ fn tools(ports: &SharedPorts, search: HybridSearch) -> Result<Arc<dyn ToolGatewa
         ids: Arc::clone(&ports.ids),
         tracker: ports.tasks.clone(),
     };
-    Ok(Arc::new(RecordedTools::new(registry, parts)))
+    Ok(Arc::new(AuditedToolGateway::new(registry, parts)))
 }
 
 fn retrieval(store: &Arc<dyn Store>, embedders: &Embedders, reranking: Option<Reranking>) -> HybridSearch {

@@ -3,7 +3,7 @@
 use crate::config::{Settings, required};
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result};
-use data::preflight::{self, Roles};
+use data::preflight::{self, RolePools};
 use data::{Database, PgDirectory, PoolSettings, SetupError};
 use domain::ports::IdGen as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -24,7 +24,7 @@ pub struct Databases {
     /// Connections as the role `platform_auditor`.
     pub auditor: Database,
     /// Id of this process, recorded in the audit log's intents so that a crash can be attributed to it.
-    pub instance: Uuid,
+    pub instance_id: Uuid,
 }
 
 impl Databases {
@@ -34,15 +34,19 @@ impl Databases {
     /// If a URL is missing or not valid.
     pub fn new(settings: &Settings) -> Result<Self> {
         let urls = &settings.database;
-        let instance = TimeOrderedIds.uuid();
+        let instance_id = TimeOrderedIds.uuid();
         let pool = |url, variable, max_connections| {
-            pool(url, variable, PoolSettings { max_connections, instance: Some(instance), ..PoolSettings::default() })
+            pool(
+                url,
+                variable,
+                PoolSettings { max_connections, instance_id: Some(instance_id), ..PoolSettings::default() },
+            )
         };
         Ok(Self {
             app: pool(urls.url.as_ref(), "DATABASE_URL", urls.max_connections)?,
             worker: pool(urls.worker_url.as_ref(), "DATABASE_WORKER_URL", worker_connections(settings))?,
             auditor: pool(urls.audit_url.as_ref(), "DATABASE_AUDIT_URL", AUDITOR_CONNECTIONS)?,
-            instance,
+            instance_id,
         })
     }
 
@@ -51,7 +55,7 @@ impl Databases {
     /// # Errors
     /// See [`preflight::check`].
     pub async fn preflight(&self) -> Result<(), SetupError> {
-        preflight::check(Roles { app: &self.app, worker: &self.worker, auditor: &self.auditor }).await
+        preflight::check(RolePools { app: &self.app, worker: &self.worker, auditor: &self.auditor }).await
     }
 
     /// Closes all pools; waits for connections in use.
@@ -67,7 +71,7 @@ impl Databases {
 /// # Errors
 /// If the URL is missing or not valid.
 pub fn auditor(settings: &Settings) -> Result<Database> {
-    pool(settings.database.audit_url.as_ref(), "DATABASE_AUDIT_URL", command_pool())
+    pool(settings.database.audit_url.as_ref(), "DATABASE_AUDIT_URL", command_pool_settings())
 }
 
 /// A directory with a small pool of its own, for commands that look up tenants or users.
@@ -75,10 +79,10 @@ pub fn auditor(settings: &Settings) -> Result<Database> {
 /// # Errors
 /// If the URL is missing or not valid.
 pub fn directory(settings: &Settings) -> Result<PgDirectory> {
-    Ok(PgDirectory::new(pool(settings.database.url.as_ref(), "DATABASE_URL", command_pool())?))
+    Ok(PgDirectory::new(pool(settings.database.url.as_ref(), "DATABASE_URL", command_pool_settings())?))
 }
 
-fn command_pool() -> PoolSettings {
+fn command_pool_settings() -> PoolSettings {
     PoolSettings { max_connections: COMMAND_CONNECTIONS, ..PoolSettings::default() }
 }
 

@@ -8,17 +8,17 @@ use tools::ingest::isolate::launch::{self, Launcher};
 use tools::ingest::isolate::{ChildLimits, ParserProgram, child};
 
 /// Argument that selects the document parser.
-const PARSE: &str = "parse-document";
+const PARSE_COMMAND: &str = "parse-document";
 /// Argument that selects the launcher of the OCR program.
-const RECOGNIZE: &str = "recognize-text";
+const RECOGNIZE_COMMAND: &str = "recognize-text";
 
 /// Runs the internal command if the command line names one, and returns its exit code; otherwise returns `None`.
 #[must_use]
 pub fn run_if_child() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     match args.next()?.to_str()? {
-        PARSE => Some(child::run(args)),
-        RECOGNIZE => Some(launch::run(args)),
+        PARSE_COMMAND => Some(child::run(args)),
+        RECOGNIZE_COMMAND => Some(launch::run(args)),
         _ => None,
     }
 }
@@ -28,7 +28,7 @@ pub fn run_if_child() -> Option<ExitCode> {
 /// # Errors
 /// If the system does not tell the path of this program.
 pub fn parser_program() -> Result<ParserProgram> {
-    Ok(ParserProgram { program: own_path()?, args: vec![PARSE.to_owned()], limits: ChildLimits::default() })
+    Ok(ParserProgram { program: own_path()?, args: vec![PARSE_COMMAND.to_owned()], limits: ChildLimits::default() })
 }
 
 /// How to start this executable as the launcher of the OCR program.
@@ -36,14 +36,14 @@ pub fn parser_program() -> Result<ParserProgram> {
 /// # Errors
 /// If the system does not tell the path of this program.
 pub fn launcher() -> Result<Launcher> {
-    Ok(Launcher { program: own_path()?, args: vec![RECOGNIZE.to_owned()] })
+    Ok(Launcher { program: own_path()?, args: vec![RECOGNIZE_COMMAND.to_owned()] })
 }
 
 fn own_path() -> Result<PathBuf> {
     // This link refers to the running executable even after an update has replaced the file.
-    const SELF: &str = "/proc/self/exe";
-    if cfg!(target_os = "linux") && Path::new(SELF).exists() {
-        return Ok(PathBuf::from(SELF));
+    const SELF_EXE: &str = "/proc/self/exe";
+    if cfg!(target_os = "linux") && Path::new(SELF_EXE).exists() {
+        return Ok(PathBuf::from(SELF_EXE));
     }
     std::env::current_exe().context("the path of this program is unknown")
 }

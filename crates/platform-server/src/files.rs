@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use domain::command::UploadDocument;
 use domain::role::Classification;
-use domain::text::Label;
+use domain::text::ShortText;
 use domain::upload::{Upload, UploadForm, UploadOutcome};
 use futures::FutureExt as _;
 use policy::caller::Caller;
@@ -30,8 +30,8 @@ pub struct DocumentFile {
     pub path: PathBuf,
     /// File name that the platform shows for the document.
     pub name: String,
-    tags: Vec<Label>,
-    doc_type: Option<Label>,
+    tags: Vec<ShortText>,
+    doc_type: Option<ShortText>,
     classification: Option<Classification>,
 }
 
@@ -40,18 +40,23 @@ impl FileEntry {
     ///
     /// # Errors
     /// If the path has no file name, or a tag or the type is not valid; the message names the document.
-    pub fn in_dir(&self, base: &Path) -> Result<DocumentFile> {
+    pub fn resolve(&self, base: &Path) -> Result<DocumentFile> {
         let path = base.join(&self.path);
-        let subject = || format!("the document {}", self.path.display());
+        let description = || format!("the document {}", self.path.display());
         let name = path
             .file_name()
             .and_then(|name| name.to_str())
-            .with_context(|| format!("{} has no file name", subject()))?;
-        ensure!(self.tags.len() <= UploadDocument::MAX_TAGS, "{} has too many tags", subject());
+            .with_context(|| format!("{} has no file name", description()))?;
+        ensure!(self.tags.len() <= UploadDocument::MAX_TAGS, "{} has too many tags", description());
         Ok(DocumentFile {
             name: name.to_owned(),
-            tags: self.tags.iter().map(|tag| Label::parse(tag)).collect::<Result<_, _>>().with_context(subject)?,
-            doc_type: self.doc_type.as_deref().map(Label::parse).transpose().with_context(subject)?,
+            tags: self
+                .tags
+                .iter()
+                .map(|tag| ShortText::parse(tag))
+                .collect::<Result<_, _>>()
+                .with_context(description)?,
+            doc_type: self.doc_type.as_deref().map(ShortText::parse).transpose().with_context(description)?,
             classification: self.classification,
             path,
         })
@@ -63,7 +68,7 @@ impl DocumentFile {
     ///
     /// # Errors
     /// If the file cannot be read, or the gate refuses it.
-    pub async fn upload(&self, gate: &dyn Gate, by: &Caller) -> Result<UploadOutcome> {
+    pub async fn upload(&self, gate: &dyn Gate, caller: &Caller) -> Result<UploadOutcome> {
         let bytes = tokio::fs::read(&self.path).await;
         let bytes = bytes.with_context(|| format!("{} cannot be read", self.path.display()))?;
         let announced_bytes = Some(bytes.len() as u64);
@@ -79,7 +84,7 @@ impl DocumentFile {
         };
         let bytes = Box::pin(futures::stream::iter([Ok(bytes.into())]));
         let upload = Upload { bytes, form: async move { Ok(form) }.boxed() };
-        let accepted = gate.execute(by, UploadDocument { announced_bytes, upload }).await;
-        accepted.with_context(|| format!("{} was refused", self.name))
+        let outcome = gate.execute(caller, UploadDocument { announced_bytes, upload }).await;
+        outcome.with_context(|| format!("{} was refused", self.name))
     }
 }

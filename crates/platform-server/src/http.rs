@@ -50,7 +50,7 @@ pub async fn send(
 ///
 /// # Errors
 /// If the status is not 2xx or the body is not JSON; the message contains the `detail` of a problem response.
-pub async fn json(response: Response<Incoming>) -> Result<serde_json::Value> {
+pub async fn json_body(response: Response<Incoming>) -> Result<serde_json::Value> {
     let status = response.status();
     let bytes = response.into_body().collect().await.context("the response was interrupted")?.to_bytes();
     let body: serde_json::Value = serde_json::from_slice(&bytes).context("the response is not JSON")?;

@@ -43,7 +43,7 @@ pub(crate) fn authenticator(settings: &Settings, ports: &SharedPorts) -> Result<
     let authn = AuthnSettings {
         issuers: settings.issuers()?,
         platform_admins: admins.map(|admin| (admin.issuer.clone(), admin.subject.clone())).collect(),
-        token_key: HashKey::derive(settings.secret()?, "token"),
+        token_key: HashKey::derive(settings.secret_key_bytes()?, "token"),
         key_cache_dir: Some(settings.key_cache_dir()),
         login_max_age_days: settings.auth.access_token_login_max_age_days,
         refusals_per_minute: if settings.rate_limit.enabled { REFUSALS_PER_MINUTE } else { u32::MAX },

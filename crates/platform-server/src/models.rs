@@ -37,7 +37,7 @@ impl Models {
         let next = settings.models.next_settings()?;
         let record_content = settings.telemetry.record_content;
         let cache_salts =
-            Some(CacheSalts::new(HashKey::derive(settings.secret()?, "cache-salt").hash(b"key").as_bytes()));
+            Some(CacheSalts::new(HashKey::derive(settings.secret_key_bytes()?, "cache-salt").hash(b"key").as_bytes()));
         let settings = ModelSettings { record_content, cache_salts, ..settings.models.settings()? };
         let router = Router::new(&settings, ModelMetrics::register(metrics)?);
         let router = router.context("the model backends cannot be set up")?;
@@ -62,22 +62,27 @@ impl Models {
 
     /// Models that fail every call, for commands that use no model.
     #[must_use]
-    pub fn none() -> Self {
-        Self { chat: Arc::new(NoModel), embedders: Embedders::only(Arc::new(NoModel)), reranking: None, router: None }
+    pub fn unconfigured() -> Self {
+        Self {
+            chat: Arc::new(UnconfiguredModel),
+            embedders: Embedders::single(Arc::new(UnconfiguredModel)),
+            reranking: None,
+            router: None,
+        }
     }
 }
 
 /// Fails every call with [`ModelError::NotConfigured`].
-struct NoModel;
+struct UnconfiguredModel;
 
-fn not_configured() -> ModelError {
-    ModelError::NotConfigured { wanted: "this command".to_owned() }
+fn not_configured_error() -> ModelError {
+    ModelError::NotConfigured { requested: "this command".to_owned() }
 }
 
 #[async_trait]
-impl ChatModel for NoModel {
+impl ChatModel for UnconfiguredModel {
     async fn stream(&self, _: ChatRequest) -> Result<ChatStream, ModelError> {
-        Err(not_configured())
+        Err(not_configured_error())
     }
 
     fn is_generative(&self) -> bool {
@@ -86,13 +91,13 @@ impl ChatModel for NoModel {
 }
 
 #[async_trait]
-impl Embedder for NoModel {
+impl Embedder for UnconfiguredModel {
     fn model(&self) -> EmbeddingModel {
         EmbeddingModel { name: "none".to_owned(), dimension: 0, max_tokens: 0 }
     }
 
     async fn embed(&self, _: EmbedRequest) -> Result<EmbedResponse, ModelError> {
-        Err(not_configured())
+        Err(not_configured_error())
     }
 
     fn count_tokens(&self, text: &str) -> usize {

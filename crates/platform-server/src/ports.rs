@@ -3,8 +3,8 @@
 use crate::databases::Databases;
 use crate::system::{SystemClock, TimeOrderedIds};
 use data::{PgDirectory, PgStore};
-use domain::ports::{Clock, Directory, IdGen, Store};
-use policy::gate::GateParts;
+use domain::ports::{Clock, IdGen, Store, TenantDirectory};
+use policy::gate::GateDependencies;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone)]
 pub(crate) struct SharedPorts {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) directory: Arc<dyn TenantDirectory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGen>,
     /// Tracks background tasks that shutdown waits for.
@@ -30,8 +30,8 @@ impl SharedPorts {
         }
     }
 
-    pub(crate) fn gate_parts(&self) -> GateParts {
+    pub(crate) fn gate_parts(&self) -> GateDependencies {
         let Self { store, clock, ids, tasks, .. } = self.clone();
-        GateParts { store, clock, ids, tasks }
+        GateDependencies { store, clock, ids, tasks }
     }
 }

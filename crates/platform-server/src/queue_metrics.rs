@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Interval at which the queue is counted.
-const INTERVAL: Duration = Duration::from_secs(15);
+const UPDATE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Gauges of the whole queue; every process reports the same values, so do not add them up.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl QueueMetrics {
                 Ok(depth) => self.set(depth),
                 Err(error) => tracing::debug!(%error, "the queue could not be counted"),
             }
-            if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(UPDATE_INTERVAL)).await.is_none() {
                 return;
             }
         }
@@ -58,17 +58,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_depth_is_shown_by_state() -> Result<(), prometheus::Error> {
+    fn the_queue_depth_is_reported_by_state() -> Result<(), prometheus::Error> {
         let registry = Registry::new();
         QueueMetrics::register(&registry)?.set(QueueDepth { due: 3, leased: 2, dead: 1, oldest_due_s: 40 });
-        let shown = prometheus::TextEncoder::new().encode_to_string(&registry.gather())?;
+        let encoded = prometheus::TextEncoder::new().encode_to_string(&registry.gather())?;
         for line in [
             "jobs{state=\"due\"} 3",
             "jobs{state=\"leased\"} 2",
             "jobs{state=\"dead\"} 1",
             "jobs_oldest_due_seconds 40",
         ] {
-            assert!(shown.lines().any(|found| found == line), "{line} in {shown}");
+            assert!(encoded.lines().any(|found| found == line), "{line} in {encoded}");
         }
         Ok(())
     }

@@ -8,35 +8,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Timeout of each check.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Checks the database and the storage, and reports a shutdown.
 #[derive(Clone)]
 pub struct ServerReadiness {
     store: Arc<dyn Store>,
     blobs: Arc<dyn BlobStore>,
-    draining: Arc<AtomicBool>,
+    is_draining: Arc<AtomicBool>,
 }
 
 impl ServerReadiness {
     /// Readiness that checks the given store and blob store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> Self {
-        Self { store, blobs, draining: Arc::default() }
+        Self { store, blobs, is_draining: Arc::default() }
     }
 
     /// From now on, reports that the server is shutting down.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.is_draining.store(true, Ordering::Relaxed);
     }
 }
 
 #[async_trait]
 impl Readiness for ServerReadiness {
     async fn check(&self) -> Vec<Component> {
-        let database = tokio::time::timeout(TIMEOUT, self.store.ping()).await.is_ok_and(|answer| answer.is_ok());
-        let storage = tokio::time::timeout(TIMEOUT, self.blobs.check()).await.is_ok_and(|answer| answer.is_ok());
-        let draining = self.draining.load(Ordering::Relaxed);
+        let database = tokio::time::timeout(CHECK_TIMEOUT, self.store.ping()).await.is_ok_and(|answer| answer.is_ok());
+        let storage = tokio::time::timeout(CHECK_TIMEOUT, self.blobs.check()).await.is_ok_and(|answer| answer.is_ok());
+        let draining = self.is_draining.load(Ordering::Relaxed);
         vec![
             component("database", database, "does not respond"),
             component("storage", storage, "cannot be written to"),
@@ -46,7 +46,7 @@ impl Readiness for ServerReadiness {
 }
 
 fn component(name: &str, ok: bool, detail: &str) -> Component {
-    Component { name: name.to_owned(), ok, required: true, detail: (!ok).then(|| detail.to_owned()) }
+    Component { name: name.to_owned(), is_up: ok, required: true, detail: (!ok).then(|| detail.to_owned()) }
 }
 
 /// Readiness until the database has passed the preflight: always not ready.

@@ -30,7 +30,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let databases = Databases::new(&settings)?;
     databases.preflight().await?;
     let platform = Platform::new(&settings, databases, Models::configured(&settings, &Registry::new()).await?).await?;
-    let (worker, model) = platform.reindexer(&settings).context("models.next_embed is not set")?;
+    let (worker, model) = platform.reindex_worker(&settings).context("models.next_embed is not set")?;
     if model.dimension == 0 {
         bail!("the next embedding model does not respond, so its dimension is unknown");
     }
@@ -38,41 +38,41 @@ pub async fn run(settings: Settings) -> Result<()> {
     crate::print(&format!("{queued} tenants queued to be embedded with {}", model.name))?;
     let signals = TaskTracker::new();
     let stop = shutdown::on_signal(&signals)?;
-    let working = TaskTracker::new();
+    let worker_tasks = TaskTracker::new();
     let worker_stop = stop.clone();
-    working.spawn(async move { worker.run(worker_stop).await });
-    working.close();
-    let left = wait(&platform, &stop).await;
+    worker_tasks.spawn(async move { worker.run(worker_stop).await });
+    worker_tasks.close();
+    let job_counts = wait_for_jobs(&platform, &stop).await;
     stop.cancel();
-    working.wait().await;
+    worker_tasks.wait().await;
     platform.close().await;
-    report(left?, &model.name)
+    report(job_counts?, &model.name)
 }
 
 /// Waits until no job is pending or a signal arrives, and returns the last counts.
-async fn wait(platform: &Platform, stop: &CancellationToken) -> Result<JobCounts> {
+async fn wait_for_jobs(platform: &Platform, stop: &CancellationToken) -> Result<JobCounts> {
     let mut printed = None;
     loop {
-        let left = platform.queue.job_counts(JobKind::Reindex).await.context("the queue cannot be counted")?;
-        if printed != Some(left.pending) {
-            crate::print(&format!("{} tenants left", left.pending))?;
-            printed = Some(left.pending);
+        let job_counts = platform.queue.job_counts(JobKind::Reindex).await.context("the queue cannot be counted")?;
+        if printed != Some(job_counts.pending) {
+            crate::print(&format!("{} tenants left", job_counts.pending))?;
+            printed = Some(job_counts.pending);
         }
-        if left.pending == 0 || stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_none() {
-            return Ok(left);
+        if job_counts.pending == 0 || stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_none() {
+            return Ok(job_counts);
         }
     }
 }
 
-fn report(left: JobCounts, model: &str) -> Result<()> {
-    if left.pending > 0 {
-        bail!("stopped with {} tenants left; run the command again to continue", left.pending);
+fn report(job_counts: JobCounts, model: &str) -> Result<()> {
+    if job_counts.pending > 0 {
+        bail!("stopped with {} tenants left; run the command again to continue", job_counts.pending);
     }
-    if left.dead > 0 {
+    if job_counts.dead > 0 {
         bail!(
             "{} tenants keep the current model because they have documents that cannot be read any more (see events \
              doc.ingestion with result error in their audit logs); delete these and run the command again",
-            left.dead
+            job_counts.dead
         );
     }
     crate::print(&format!(

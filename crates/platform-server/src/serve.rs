@@ -11,7 +11,7 @@ use crate::readiness::StartingReadiness;
 use crate::sweep::sweep_periodically;
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result};
-use gateway::serve::{Limits, serve, serve_metrics, serve_starting};
+use gateway::serve::{Limits, serve, serve_during_startup, serve_metrics};
 use model_client::router::Router;
 use policy::keyed_hash::HashKey;
 use prometheus::Registry;
@@ -34,7 +34,7 @@ const FINAL_GRACE: Duration = Duration::from_secs(5);
 /// If a port is in use, a setting is not valid, or the database fails the preflight.
 pub async fn run(settings: Settings, service: ServiceType, stop: CancellationToken) -> Result<()> {
     let databases = Databases::new(&settings)?;
-    let listeners = match service {
+    let listener = match service {
         ServiceType::Worker => None,
         ServiceType::Api | ServiceType::All => Some(Arc::new(listen(&settings, settings.server.port).await?)),
     };
@@ -42,52 +42,53 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         0 => None,
         port => Some(listen(&settings, port).await?),
     };
-    if !wait_for_database(&databases, listeners.as_ref(), &stop).await? {
+    if !wait_for_database(&databases, listener.as_ref(), &stop).await? {
         return Ok(());
     }
     let metrics = Registry::new();
-    let mut keeper = audit::keeper(&settings, &databases, &metrics)?;
-    keeper.begin().await.context("the audit log cannot be maintained")?;
+    let mut audit_maintenance = audit::maintenance_task(&settings, &databases, &metrics)?;
+    audit_maintenance.prepare().await.context("the audit log cannot be maintained")?;
     let models = Models::configured(&settings, &metrics).await?;
     let backends = models.router.clone();
     let platform = Platform::new(&settings, databases, models).await?;
-    platform.authn.record_start(start_record(&settings, service)?).await.context("the audit log cannot be written")?;
-    let router = platform.edge(&settings, &metrics).await?;
+    let start_event = start_event_details(&settings, service)?;
+    platform.authn.record_start(start_event).await.context("the audit log cannot be written")?;
+    let router = platform.http_router(&settings, &metrics).await?;
     let queue_metrics = QueueMetrics::register(&metrics)?;
-    let serving = TaskTracker::new();
+    let server_tasks = TaskTracker::new();
     // Audit maintenance stops last, so that it seals the rows that the other tasks write while they shut down.
-    let (keeper_tasks, stop_keeper) = (TaskTracker::new(), CancellationToken::new());
-    keeper_tasks.spawn(keeper.run(stop_keeper.clone()));
-    watch_backends(backends, &serving, &stop);
-    keeper_tasks.close();
+    let (audit_tasks, stop_audit) = (TaskTracker::new(), CancellationToken::new());
+    audit_tasks.spawn(audit_maintenance.run(stop_audit.clone()));
+    watch_backends(backends, &server_tasks, &stop);
+    audit_tasks.close();
     if let Some(listener) = metrics_listener {
-        serving.spawn(serve_metrics(listener, metrics, stop.clone()));
+        server_tasks.spawn(serve_metrics(listener, metrics, stop.clone()));
     }
-    if let Some(listener) = listeners {
+    if let Some(listener) = listener {
         tracing::info!(address = %listener.local_addr()?, "serving");
-        serving.spawn(serve(listener, router, connection_limits(&settings.server), stop.clone()));
+        server_tasks.spawn(serve(listener, router, connection_limits(&settings.server), stop.clone()));
         let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
-        serving.spawn(async move {
+        server_tasks.spawn(async move {
             let background = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
             stop.run_until_cancelled(background).await
         });
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
         platform.requeue_documents_of_other_models().await;
-        serving.spawn(sweep_periodically(Arc::clone(&platform.queue), stop.clone()));
-        serving.spawn(queue_metrics.run(Arc::clone(&platform.queue), stop.clone()));
+        server_tasks.spawn(sweep_periodically(Arc::clone(&platform.queue), stop.clone()));
+        server_tasks.spawn(queue_metrics.run(Arc::clone(&platform.queue), stop.clone()));
         for worker in platform.workers(&settings) {
             let stop = stop.clone();
-            serving.spawn(async move { worker.run(stop).await });
+            server_tasks.spawn(async move { worker.run(stop).await });
         }
     }
-    serving.close();
+    server_tasks.close();
     stop.cancelled().await;
-    let last_seal = async {
-        stop_keeper.cancel();
-        keeper_tasks.wait().await;
+    let final_seal = async {
+        stop_audit.cancel();
+        audit_tasks.wait().await;
     };
-    drain(platform, &serving, Duration::from_secs(settings.server.shutdown_grace_s), last_seal).await;
+    drain(platform, &server_tasks, Duration::from_secs(settings.server.shutdown_grace_s), final_seal).await;
     Ok(())
 }
 
@@ -106,34 +107,35 @@ fn connection_limits(server: &Server) -> Limits {
 }
 
 /// Starts the health checks of the model backends, if there are any.
-fn watch_backends(backends: Option<Arc<Router>>, serving: &TaskTracker, stop: &CancellationToken) {
+fn watch_backends(backends: Option<Arc<Router>>, server_tasks: &TaskTracker, stop: &CancellationToken) {
     if let Some(backends) = backends {
         let stop = stop.clone();
-        serving.spawn(async move { stop.run_until_cancelled(backends.run_health_checks()).await });
+        server_tasks.spawn(async move { stop.run_until_cancelled(backends.run_health_checks()).await });
     }
 }
 
 /// Details of the audit event that records the start of this process.
-fn start_record(settings: &Settings, service: ServiceType) -> Result<serde_json::Value> {
+fn start_event_details(settings: &Settings, service: ServiceType) -> Result<serde_json::Value> {
     // Debug output redacts secrets. The hash is keyed, so that nobody can find out settings by hashing guesses.
-    let configuration = HashKey::derive(settings.secret()?, "configuration").hash(format!("{settings:?}").as_bytes());
+    let configuration =
+        HashKey::derive(settings.secret_key_bytes()?, "configuration").hash(format!("{settings:?}").as_bytes());
     let (version, service) = (env!("CARGO_PKG_VERSION"), format!("{service:?}").to_lowercase());
     Ok(json!({ "version": version, "service": service, "configuration": configuration }))
 }
 
 /// Shuts down. Runs `final_seal` after the last audit record is written and before the database connections close.
-async fn drain(platform: Platform, serving: &TaskTracker, grace: Duration, last_seal: impl Future<Output = ()>) {
+async fn drain(platform: Platform, server_tasks: &TaskTracker, grace: Duration, final_seal: impl Future<Output = ()>) {
     tracing::info!(grace_s = grace.as_secs(), "draining");
     platform.readiness.drain();
-    if tokio::time::timeout(grace, serving.wait()).await.is_err() {
+    if tokio::time::timeout(grace, server_tasks.wait()).await.is_err() {
         platform.chat.cancel_all();
-        let _ = tokio::time::timeout(FINAL_GRACE, serving.wait()).await;
+        let _ = tokio::time::timeout(FINAL_GRACE, server_tasks.wait()).await;
     }
     platform.chat.cancel_all();
     if tokio::time::timeout(FINAL_GRACE, platform.authn.record_counted_refusals(true)).await.is_err() {
         tracing::warn!("counted refusals could not be recorded in time");
     }
-    if tokio::time::timeout(FINAL_GRACE, platform.close_after(last_seal)).await.is_err() {
+    if tokio::time::timeout(FINAL_GRACE, platform.close_after(final_seal)).await.is_err() {
         tracing::warn!("some tasks did not finish in time");
     }
     tracing::info!("stopped");
@@ -155,7 +157,7 @@ async fn wait_for_database(
     let starting = async {
         if let Some(listener) = listener {
             let (readiness, ids) = (Arc::new(StartingReadiness), Arc::new(TimeOrderedIds));
-            serve_starting(Arc::clone(listener), readiness, ids, reachable.clone()).await;
+            serve_during_startup(Arc::clone(listener), readiness, ids, reachable.clone()).await;
         }
     };
     let waiting = async {

@@ -13,17 +13,17 @@ pub fn on_signal(tasks: &tokio_util::task::TaskTracker) -> Result<CancellationTo
     let mut terminate = signal(SignalKind::terminate()).context("the handler for SIGTERM cannot be installed")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("the handler for SIGINT cannot be installed")?;
     let stop = CancellationToken::new();
-    let stopped = stop.clone();
+    let stop_token = stop.clone();
     tasks.spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if stopped.is_cancelled() {
+            if stop_token.is_cancelled() {
                 std::process::exit(130);
             }
-            stopped.cancel();
+            stop_token.cancel();
         }
     });
     Ok(stop)

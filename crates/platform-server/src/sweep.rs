@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Interval between two sweeps.
-const INTERVAL: Duration = Duration::from_secs(600);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Deletes expired idempotency keys at each interval until `stop`.
 pub async fn sweep_periodically(queue: Arc<dyn JobQueue>, stop: CancellationToken) {
@@ -16,7 +16,7 @@ pub async fn sweep_periodically(queue: Arc<dyn JobQueue>, stop: CancellationToke
             Ok(rows) => tracing::info!(rows, "deleted expired idempotency keys"),
             Err(error) => tracing::debug!(%error, "expired idempotency keys could not be deleted"),
         }
-        if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
+        if stop.run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL)).await.is_none() {
             return;
         }
     }

@@ -19,7 +19,7 @@ pub struct TelemetryGuard(Option<SdkTracerProvider>);
 pub fn start(settings: &Telemetry) -> Result<TelemetryGuard> {
     let filter = settings.log_level.as_deref().unwrap_or("info");
     let filter = EnvFilter::try_new(filter).context("LOG_LEVEL is not a valid filter")?;
-    let provider = settings.otlp_endpoint.as_deref().map(exporter).transpose()?;
+    let provider = settings.otlp_endpoint.as_deref().map(tracer_provider).transpose()?;
     let traces = provider.as_ref().map(|p| tracing_opentelemetry::layer().with_tracer(p.tracer("platform-server")));
     tracing_subscriber::registry()
         .with(filter)
@@ -37,7 +37,7 @@ pub fn start(settings: &Telemetry) -> Result<TelemetryGuard> {
     Ok(TelemetryGuard(provider))
 }
 
-fn exporter(endpoint: &str) -> Result<SdkTracerProvider> {
+fn tracer_provider(endpoint: &str) -> Result<SdkTracerProvider> {
     let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use platform_server::audit::{self, AuditCommand};
 use platform_server::config::{Environment, Settings};
 use platform_server::dev::DevelopmentPlatform;
-use platform_server::dev::issuer::Person;
+use platform_server::dev::issuer::TokenSubject;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
@@ -27,7 +27,7 @@ const CLIENTS: usize = 6;
 struct Deployment {
     variables: Vec<(String, String)>,
     settings: Settings,
-    base: String,
+    base_url: String,
     http: reqwest::Client,
     db: TestDb,
     _dir: tempfile::TempDir,
@@ -56,10 +56,10 @@ impl Deployment {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec();
-        let borrowed: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let settings = Settings::load(None, &Environment::of(&borrowed)).expect("valid settings");
+        let variable_refs: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let settings = Settings::load(None, &Environment::from_pairs(&variable_refs)).expect("valid settings");
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().expect("a client");
-        Self { variables, settings, base: format!("http://127.0.0.1:{port}"), http, db, _dir: dir }
+        Self { variables, settings, base_url: format!("http://127.0.0.1:{port}"), http, db, _dir: dir }
     }
 
     async fn start(&self) -> Server {
@@ -68,7 +68,7 @@ impl Deployment {
         let server = Server(command.envs(self.variables.iter().cloned()).spawn().expect("the program starts"));
         let started = Instant::now();
         loop {
-            let ready = self.http.get(format!("{}/ready", self.base)).send().await;
+            let ready = self.http.get(format!("{}/ready", self.base_url)).send().await;
             if ready.is_ok_and(|answer| answer.status() == 200) {
                 return server;
             }
@@ -78,26 +78,28 @@ impl Deployment {
     }
 
     /// Sends requests until the server is gone; returns what was answered with 2xx.
-    async fn work(&self, token: &str, client: usize) -> Confirmed {
-        let mut done = Confirmed::default();
+    async fn send_requests_until_killed(&self, token: &str, client: usize) -> ConfirmedData {
+        let mut confirmed = ConfirmedData::default();
         for turn in 0.. {
             let name = format!("{client}-{turn}");
-            let Some(created) = self.ask(token, "/v1/conversations", &json!({ "title": name })).await else { break };
+            let Some(created) = self.post(token, "/v1/conversations", &json!({ "title": name })).await else { break };
             let id = created["id"].as_str().expect("an id").to_owned();
-            done.conversations.push(id.clone());
-            if self.ask(token, "/v1/memories", &json!({ "content": name })).await.is_none() {
+            confirmed.conversations.push(id.clone());
+            if self.post(token, "/v1/memories", &json!({ "content": name })).await.is_none() {
                 break;
             }
-            done.memories += 1;
+            confirmed.memories += 1;
             let question = json!({ "message": "What is the torque of the tie bolts?", "stream": false });
-            let Some(answer) = self.ask(token, &format!("/v1/conversations/{id}/chat"), &question).await else { break };
-            done.answers.push(answer["message_id"].as_str().expect("an id").to_owned());
+            let Some(answer) = self.post(token, &format!("/v1/conversations/{id}/chat"), &question).await else {
+                break;
+            };
+            confirmed.answers.push(answer["message_id"].as_str().expect("an id").to_owned());
         }
-        done
+        confirmed
     }
 
-    async fn ask(&self, token: &str, path: &str, body: &Value) -> Option<Value> {
-        let request = self.http.request(Method::POST, format!("{}{path}", self.base)).bearer_auth(token).json(body);
+    async fn post(&self, token: &str, path: &str, body: &Value) -> Option<Value> {
+        let request = self.http.request(Method::POST, format!("{}{path}", self.base_url)).bearer_auth(token).json(body);
         let answer = request.send().await.ok()?;
         let status = answer.status();
         assert!(status.is_success() || status == 503, "{path}: {status}");
@@ -123,7 +125,7 @@ impl Drop for Server {
 }
 
 #[derive(Default)]
-struct Confirmed {
+struct ConfirmedData {
     conversations: Vec<String>,
     memories: i64,
     answers: Vec<String>,
@@ -140,20 +142,23 @@ fn kill_delay(round: u64) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_program_killed_at_any_moment_leaves_no_operation_open_and_loses_nothing() {
+async fn a_killed_server_leaves_no_operation_open_and_loses_no_confirmed_data() {
     let deployment = Deployment::new().await;
     let development = DevelopmentPlatform::open(deployment.settings.clone()).await.expect("the platform opens");
     let ttl = Duration::from_secs(3_600);
-    let token = development.token("plant-a", &Person::named("uma", Role::User), ttl).await.expect("a token");
+    let token = development.token("plant-a", &TokenSubject::new("uma", Role::User), ttl).await.expect("a token");
     development.into_platform().close().await;
     let mut all = Vec::new();
     for round in 0..ROUNDS {
         let mut server = deployment.start().await;
-        let (done, ()) = tokio::join!(join_all((0..CLIENTS).map(|client| deployment.work(&token, client))), async {
-            tokio::time::sleep(kill_delay(round)).await;
-            server.kill();
-        });
-        all.extend(done);
+        let (confirmed, ()) = tokio::join!(
+            join_all((0..CLIENTS).map(|client| deployment.send_requests_until_killed(&token, client))),
+            async {
+                tokio::time::sleep(kill_delay(round)).await;
+                server.kill();
+            }
+        );
+        all.extend(confirmed);
     }
     let mut server = deployment.start().await;
     let mut connection = PgConnection::connect(&deployment.db.superuser_url()).await.expect("the database");
@@ -178,7 +183,7 @@ async fn wait_until_all_closed(connection: &mut PgConnection) {
     }
 }
 
-async fn assert_confirmed_rows_exist(connection: &mut PgConnection, all: &[Confirmed]) {
+async fn assert_confirmed_rows_exist(connection: &mut PgConnection, all: &[ConfirmedData]) {
     let conversations: Vec<&String> = all.iter().flat_map(|done| &done.conversations).collect();
     let answers: Vec<&String> = all.iter().flat_map(|done| &done.answers).collect();
     assert!(conversations.len() > 10 && !answers.is_empty(), "{} and {}", conversations.len(), answers.len());
@@ -204,10 +209,14 @@ async fn assert_confirmed_rows_exist(connection: &mut PgConnection, all: &[Confi
 }
 
 async fn assert_one_outcome_per_intent(connection: &mut PgConnection) {
-    let wrong = "SELECT count(*) FROM (
+    let unpaired_operations = "SELECT count(*) FROM (
         SELECT tenant_id, correlation_id FROM audit_logs WHERE phase <> 'event' GROUP BY 1, 2
         HAVING count(*) FILTER (WHERE phase = 'intent') <> 1 OR count(*) FILTER (WHERE phase = 'outcome') <> 1) AS odd";
-    assert_eq!(count(connection, wrong).await, 0, "operations without exactly one intent and one outcome");
+    assert_eq!(
+        count(connection, unpaired_operations).await,
+        0,
+        "operations without exactly one intent and one outcome"
+    );
     let without_intent = "SELECT count(*) FROM conversations c WHERE NOT EXISTS (
         SELECT FROM audit_logs l WHERE l.tenant_id = c.tenant_id AND l.event_type = 'conversation.create'
                                    AND l.phase = 'intent' AND l.created_at <= c.created_at)";

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use std::process::Command;
 use std::time::Duration;
-use tools::ingest::isolate::{ChildParser, PagesRead, Parser as _, ParserProgram, SourceFile};
+use tools::ingest::isolate::{ChildParser, PagesReadSender, Parser as _, ParserProgram, SourceFile};
 use tools::ingest::readers::Limits;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_platform-server");
@@ -17,7 +17,7 @@ async fn the_program_parses_a_document_in_a_child_process() {
     let bytes = Bytes::from_static(b"Check the level twice in each shift.");
     let file =
         SourceFile { name: "notes.txt".into(), size: bytes.len() as u64, bytes: stream::iter([Ok(bytes)]).boxed() };
-    let document = parser.parse(file, &PagesRead::default()).await.expect("it is parsed");
+    let document = parser.parse(file, &PagesReadSender::default()).await.expect("it is parsed");
     assert_eq!(document.pages[0].blocks[0].text, "Check the level twice in each shift.");
 }
 

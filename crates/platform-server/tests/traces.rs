@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use platform_server::config::{Environment, Settings};
 use platform_server::dev::DevelopmentPlatform;
-use platform_server::dev::issuer::Person;
+use platform_server::dev::issuer::TokenSubject;
 use prost::Message as _;
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -55,7 +55,7 @@ async fn start_mock_server() -> MockServer {
 }
 
 /// Telemetry of a chat turn over HTTP.
-struct Observed {
+struct ObservedTurn {
     spans: Vec<Span>,
     /// Everything that the server wrote to stdout and stderr.
     log: String,
@@ -63,7 +63,7 @@ struct Observed {
 }
 
 /// Runs a chat turn over HTTP with these additional settings.
-async fn observe(more: &[(&str, &str)]) -> Observed {
+async fn observe_turn(extra_variables: &[(&str, &str)]) -> ObservedTurn {
     platform_server::install_tls();
     let (db, mock) = (TestDb::create().await.expect("a database"), start_mock_server().await);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
@@ -87,11 +87,13 @@ async fn observe(more: &[(&str, &str)]) -> Observed {
         ("PLATFORM__MODELS__EMBEDDED_DIR", &model),
         ("PLATFORM__MODELS__EMBED_SOURCE", "embedded"),
     ];
-    variables.extend_from_slice(more);
-    let settings = Settings::load(None, &Environment::of(&variables)).expect("valid settings");
+    variables.extend_from_slice(extra_variables);
+    let settings = Settings::load(None, &Environment::from_pairs(&variables)).expect("valid settings");
     let development = DevelopmentPlatform::open(settings).await.expect("the platform opens");
-    let token =
-        development.token("plant", &Person::named("uma", Role::User), Duration::from_secs(600)).await.expect("a token");
+    let token = development
+        .token("plant", &TokenSubject::new("uma", Role::User), Duration::from_secs(600))
+        .await
+        .expect("a token");
     let mut program = Command::new(PROGRAM);
     let log_path = dir.path().join("log");
     let log = std::fs::File::create(&log_path).expect("a file");
@@ -100,7 +102,7 @@ async fn observe(more: &[(&str, &str)]) -> Observed {
     chat(&format!("http://127.0.0.1:{port}"), &token).await;
     let spans = received_spans(&mock).await;
     let log = std::fs::read_to_string(&log_path).expect("a readable log");
-    Observed { spans, log, token }
+    ObservedTurn { spans, log, token }
 }
 
 async fn chat(base: &str, token: &str) {
@@ -128,8 +130,8 @@ async fn received_spans(collector: &MockServer) -> Vec<Span> {
         let requests = collector.received_requests().await.unwrap_or_default();
         let exports = requests.iter().filter(|request| request.url.path() == "/v1/traces");
         let decoded = exports.map(|request| ExportTraceServiceRequest::decode(request.body.as_slice()).expect("OTLP"));
-        let of_resources = decoded.flat_map(|export| export.resource_spans).flat_map(|resource| resource.scope_spans);
-        let spans: Vec<Span> = of_resources.flat_map(|scope| scope.spans).collect();
+        let scope_spans = decoded.flat_map(|export| export.resource_spans).flat_map(|resource| resource.scope_spans);
+        let spans: Vec<Span> = scope_spans.flat_map(|scope| scope.spans).collect();
         if spans.iter().any(|span| span.name == "chat fast") {
             return spans;
         }
@@ -145,7 +147,7 @@ fn attribute(span: &Span, key: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_span_of_a_model_call_is_a_child_of_its_request_and_has_no_content() {
-    let Observed { spans, .. } = observe(&[]).await;
+    let ObservedTurn { spans, .. } = observe_turn(&[]).await;
     let call = spans.iter().find(|span| span.name == "chat fast").expect("it is there");
     let parent = spans.iter().find(|span| span.span_id == call.parent_span_id);
     let request = parent.expect("the parent span was exported, too");
@@ -168,7 +170,7 @@ async fn the_span_of_a_model_call_is_a_child_of_its_request_and_has_no_content()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn traces_have_content_if_record_content_is_set() {
-    let Observed { spans, .. } = observe(&[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]).await;
+    let ObservedTurn { spans, .. } = observe_turn(&[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]).await;
     let call = spans.iter().find(|span| span.name == "chat fast").expect("it is there");
     assert!(attribute(call, "gen_ai.input.messages").contains("secret-question"), "{call:?}");
     assert!(attribute(call, "gen_ai.output.messages").contains("secret-answer"), "{call:?}");
@@ -176,11 +178,11 @@ async fn traces_have_content_if_record_content_is_set() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_has_requests_but_neither_content_nor_secrets() {
-    for more in [&[][..], &[("RUST_LOG", "debug")], &[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]] {
-        let Observed { log, token, .. } = observe(more).await;
+    for extra_variables in [&[][..], &[("RUST_LOG", "debug")], &[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]] {
+        let ObservedTurn { log, token, .. } = observe_turn(extra_variables).await;
         assert!(log.contains("request served") && log.contains("/v1/conversations/{id}/chat"), "control: {log}");
         for hidden in ["secret-question", "secret-answer", SECRET_KEY, token.as_str()] {
-            assert!(!log.contains(hidden), "{hidden} is in the log with {more:?}");
+            assert!(!log.contains(hidden), "{hidden} is in the log with {extra_variables:?}");
         }
     }
 }

@@ -5,14 +5,14 @@
 use domain::audit::AuditFilter;
 use domain::command::{ListConversations, ListUsers};
 use domain::page::{Page, PageRequest};
-use domain::ports::{AuditReader as _, Clock as _, Directory as _, IdGen as _, NewTenant, Store as _};
+use domain::ports::{AuditReader as _, Clock as _, IdGen as _, NewTenant, Store as _, TenantDirectory as _};
 use domain::role::Role;
 use domain::scope::Actor;
 use fakes::suite::{identity, scope};
 use fakes::{ManualClock, MemoryStore, SequentialIds};
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
-use policy::gate::{Execute as _, GateKeys, GateParts, PolicyGate, UseCases};
+use policy::gate::{Execute as _, GateDependencies, GateKeys, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::use_case::MockUseCases;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ async fn main() -> Result<()> {
     let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
     let store = MemoryStore::new(clock.clone());
     let ada = create_user(&store, &ids, &clock).await?;
-    let shared = Arc::new(store.clone());
+    let shared_store = Arc::new(store.clone());
     // No issuer is trusted: the example creates the caller directly instead of authenticating a token.
     let settings = AuthnSettings {
         issuers: Vec::new(),
@@ -35,15 +35,15 @@ async fn main() -> Result<()> {
         login_max_age_days: 30,
         refusals_per_minute: 60,
     };
-    let authn = Authenticator::new(settings, shared.clone(), shared.clone(), clock.clone(), ids.clone())?;
-    let parts = GateParts { store: shared, clock, ids, tasks: TaskTracker::new() };
-    let gate = PolicyGate::new(authn, use_cases(), GateKeys::derive(b"an example's secret"), parts);
+    let authn = Authenticator::new(settings, shared_store.clone(), shared_store.clone(), clock.clone(), ids.clone())?;
+    let dependencies = GateDependencies { store: shared_store, clock, ids, tasks: TaskTracker::new() };
+    let gate = PolicyGate::new(authn, use_cases(), GateKeys::derive(b"an example's secret"), dependencies);
 
     let page = PageRequest::default();
-    let allowed = gate.execute(&ada, ListConversations { page }).await;
-    println!("her conversations: {:?}", allowed.map(|page| page.items.len()));
-    let refused = gate.execute(&ada, ListUsers { page }).await;
-    println!("the tenant's users: {:?}", refused.map(|page| page.items.len()));
+    let allowed_result = gate.execute(&ada, ListConversations { page }).await;
+    println!("her conversations: {:?}", allowed_result.map(|page| page.items.len()));
+    let refused_result = gate.execute(&ada, ListUsers { page }).await;
+    println!("the tenant's users: {:?}", refused_result.map(|page| page.items.len()));
     for row in store.read(ada.scope(), &AuditFilter::default(), &page).await?.items.iter().rev() {
         println!("audit {} {:?} {}", row.event_type, row.result_status, row.metadata);
     }
@@ -52,8 +52,8 @@ async fn main() -> Result<()> {
 
 /// Creates Ada, a user without admin rights.
 async fn create_user(store: &MemoryStore, ids: &SequentialIds, clock: &ManualClock) -> Result<Caller> {
-    let new = NewTenant { id: ids.uuid().into(), name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
-    let tenant = store.create_tenant(new).await?;
+    let new_tenant = NewTenant { id: ids.uuid().into(), name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
+    let tenant = store.create_tenant(new_tenant).await?;
     let mut tx = store.begin(&scope(tenant.id, Actor::System)).await?;
     let user = tx.users().sign_in(ids.uuid().into(), &identity("ada", Some(Role::User)), clock.now()).await?;
     let member = tx.users().membership(user.id).await?.ok_or("the new user has no membership")?;
@@ -65,5 +65,5 @@ async fn create_user(store: &MemoryStore, ids: &SequentialIds, clock: &ManualClo
 fn use_cases() -> UseCases {
     let mut use_cases = MockUseCases::new();
     use_cases.on::<ListConversations>(|_| Ok(Page { items: Vec::new(), next: None }));
-    UseCases::of(use_cases)
+    UseCases::new(use_cases)
 }

@@ -3,7 +3,7 @@
 use domain::credential::Credential;
 use domain::ids::RequestId;
 use domain::scope::TenantScope;
-use domain::tenant::{Quotas, RateTier, Tenant};
+use domain::tenant::{Quotas, RateLimit, Tenant};
 use domain::user::{Entitlements, User};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -89,8 +89,8 @@ impl Caller {
 
     /// Rate limit of the caller: the tenant's setting for the role, or the platform's default.
     #[must_use]
-    pub fn rate_tier(&self) -> RateTier {
+    pub fn rate_limit(&self) -> RateLimit {
         let role = self.entitlements.role;
-        self.tenant.settings.rate_limits.of(role).unwrap_or(RateTier::default_of(role))
+        self.tenant.settings.rate_limits.for_role(role).unwrap_or(RateLimit::default_for(role))
     }
 }

@@ -2,10 +2,10 @@
 //! the same function.
 
 use crate::matrix;
-use crate::ownership::{self, AccessRequest};
+use crate::ownership::{self, TargetCheck};
 use domain::command::{Command, Target};
 use domain::credential::Credential;
-use domain::decision::{Decision, RefusalCode, Rule, Step, Verdict};
+use domain::decision::{Decision, RefusalCode, Rule, RuleResult, Verdict};
 use domain::ids::DocumentId;
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Reach;
@@ -15,25 +15,25 @@ use serde_json::{Value, json};
 
 /// An access question, asked for a command or in a simulation: may this credential do this operation on this target?
 #[derive(Clone, Debug)]
-pub(crate) struct Question<'a> {
+pub(crate) struct AuthzRequest<'a> {
     pub(crate) resource: Resource,
     pub(crate) operation: Operation,
     pub(crate) target: Option<Target>,
     /// New classification of the target document, if the command changes it.
-    pub(crate) reclassify: Option<Classification>,
+    pub(crate) new_classification: Option<Classification>,
     /// Further documents that the command references.
     pub(crate) documents: Vec<DocumentId>,
     pub(crate) credential: &'a Credential,
 }
 
-impl<'a> Question<'a> {
+impl<'a> AuthzRequest<'a> {
     pub(crate) fn for_command<C: Command>(command: &C, credential: &'a Credential) -> Self {
         Self {
             resource: C::RESOURCE,
             operation: C::OPERATION,
             target: command.target(),
-            reclassify: command.reclassifies(),
-            documents: command.documents().to_vec(),
+            new_classification: command.new_classification(),
+            documents: command.referenced_documents().to_vec(),
             credential,
         }
     }
@@ -41,12 +41,12 @@ impl<'a> Question<'a> {
 
 /// The rules that were evaluated so far, with their results.
 #[derive(Default)]
-pub(crate) struct DecisionTrace(Vec<Step>);
+pub(crate) struct DecisionTrace(Vec<RuleResult>);
 
 impl DecisionTrace {
     /// Records the result of a rule and returns `passed`.
     pub(crate) fn record(&mut self, rule: Rule, passed: bool, detail: impl Into<String>) -> bool {
-        self.0.push(Step { rule, passed, detail: detail.into() });
+        self.0.push(RuleResult { rule, passed, detail: detail.into() });
         passed
     }
 
@@ -60,15 +60,15 @@ impl DecisionTrace {
         };
         let mut trace = Self::default();
         trace.record(rule, false, crate::error::refusal_message(code));
-        trace.finish(Verdict::Refused { code }, None)
+        trace.finish(Verdict::CallerRefused { code }, None)
     }
 
     fn finish(self, verdict: Verdict, entitlements: Option<Entitlements>) -> Decision {
-        Decision { verdict, steps: self.0, entitlements }
+        Decision { verdict, rule_results: self.0, entitlements }
     }
 }
 
-/// Decides whether a user may do what `question` asks, in a transaction with that user's scope. `member` is the user's
+/// Decides whether a user may do what `authz_request` asks, in a transaction with that user's scope. `member` is the user's
 /// current membership; without one, the user does not exist. `configured_grants` returns the grants that the
 /// configuration gives to the user.
 ///
@@ -78,34 +78,35 @@ pub(crate) async fn decide(
     tx: &mut dyn TenantTx,
     member: Option<&Membership>,
     configured_grants: impl FnOnce(&User) -> Vec<Grant>,
-    question: &Question<'_>,
+    authz_request: &AuthzRequest<'_>,
 ) -> Result<Decision, StoreError> {
     let mut trace = DecisionTrace::default();
     let Some(member) = member else {
         trace.record(Rule::UserActive, false, "The user does not exist.");
-        return Ok(trace.finish(Verdict::Refused { code: RefusalCode::UserDisabled }, None));
+        return Ok(trace.finish(Verdict::CallerRefused { code: RefusalCode::UserDisabled }, None));
     };
     let entitlements = member.entitlements(&configured_grants(&member.user));
     if !trace.record(Rule::TenantActive, member.tenant_active, active_detail("tenant", member.tenant_active)) {
-        return Ok(trace.finish(Verdict::Refused { code: RefusalCode::TenantSuspended }, Some(entitlements)));
+        return Ok(trace.finish(Verdict::CallerRefused { code: RefusalCode::TenantSuspended }, Some(entitlements)));
     }
     if !trace.record(Rule::UserActive, member.user.is_active, active_detail("user", member.user.is_active)) {
-        return Ok(trace.finish(Verdict::Refused { code: RefusalCode::UserDisabled }, Some(entitlements)));
+        return Ok(trace.finish(Verdict::CallerRefused { code: RefusalCode::UserDisabled }, Some(entitlements)));
     }
-    if question.credential.scopes().is_some() {
-        let covered = question.credential.covers(question.resource, question.operation);
-        let have = if covered { "have" } else { "lack" };
-        let detail = format!("The access token's scopes {have} {}:{}.", question.resource, question.operation);
+    if authz_request.credential.scopes().is_some() {
+        let covered = authz_request.credential.covers(authz_request.resource, authz_request.operation);
+        let verb = if covered { "have" } else { "lack" };
+        let detail =
+            format!("The access token's scopes {verb} {}:{}.", authz_request.resource, authz_request.operation);
         if !trace.record(Rule::Token, covered, detail) {
-            return Ok(trace.finish(Verdict::Denied { reason: RefusalCode::TokenScope }, Some(entitlements)));
+            return Ok(trace.finish(Verdict::OperationDenied { reason: RefusalCode::TokenScope }, Some(entitlements)));
         }
     }
-    let reach = matrix::allowed(&entitlements, question.resource, question.operation);
-    trace.record(Rule::Matrix, reach.is_some(), matrix_detail(&entitlements, question, reach));
+    let reach = matrix::effective_reach(&entitlements, authz_request.resource, authz_request.operation);
+    trace.record(Rule::Matrix, reach.is_some(), matrix_detail(&entitlements, authz_request, reach));
     let Some(reach) = reach else {
-        return Ok(trace.finish(Verdict::Denied { reason: RefusalCode::Matrix }, Some(entitlements)));
+        return Ok(trace.finish(Verdict::OperationDenied { reason: RefusalCode::Matrix }, Some(entitlements)));
     };
-    let request = AccessRequest { user: member.user.id, entitlements: &entitlements, question, reach };
+    let request = TargetCheck { user: member.user.id, entitlements: &entitlements, authz_request, reach };
     let verdict = ownership::check_target(tx, &mut trace, request).await?;
     Ok(trace.finish(verdict, Some(entitlements)))
 }
@@ -115,11 +116,11 @@ fn active_detail(subject: &str, is_active: bool) -> String {
 }
 
 /// Describes the result of the matrix lookup, for the trace.
-fn matrix_detail(entitlements: &Entitlements, question: &Question<'_>, reach: Option<Reach>) -> String {
+fn matrix_detail(entitlements: &Entitlements, authz_request: &AuthzRequest<'_>, reach: Option<Reach>) -> String {
     let grants: Vec<_> = entitlements.grants.iter().map(|grant| grant.as_str()).collect();
     let grants = if grants.is_empty() { String::new() } else { format!(" with {}", grants.join(", ")) };
     let reach = reach.map_or_else(|| "no".to_owned(), |reach| reach.to_string());
-    format!("Role {}{grants} on {}.{}: {reach}.", entitlements.role, question.resource, question.operation)
+    format!("Role {}{grants} on {}.{}: {reach}.", entitlements.role, authz_request.resource, authz_request.operation)
 }
 
 /// Metadata of a refusal's audit row. For a not-found verdict, it does not reveal whether the target is absent, belongs
@@ -127,13 +128,13 @@ fn matrix_detail(entitlements: &Entitlements, question: &Question<'_>, reach: Op
 pub(crate) fn audit_metadata(decision: &Decision) -> Value {
     let (rule, steps) = match decision.verdict {
         Verdict::NotFound => {
-            let before_target = |step: &&Step| step.rule < Rule::Target;
-            let mut steps: Vec<Step> = decision.steps.iter().filter(before_target).cloned().collect();
+            let before_target = |step: &&RuleResult| step.rule < Rule::Target;
+            let mut steps: Vec<RuleResult> = decision.rule_results.iter().filter(before_target).cloned().collect();
             let detail = "The target does not exist, or the user must not learn that it exists.".to_owned();
-            steps.push(Step { rule: Rule::Target, passed: false, detail });
+            steps.push(RuleResult { rule: Rule::Target, passed: false, detail });
             (Some(Rule::Target), steps)
         }
-        _ => (decision.rule(), decision.steps.clone()),
+        _ => (decision.rule(), decision.rule_results.clone()),
     };
     json!({
         "reason": decision.verdict.reason(), "rule": rule, "steps": steps, "standing": decision.entitlements,

@@ -29,7 +29,7 @@ pub trait Execute<C: Command>: Send + Sync {
 }
 
 /// Maps a command type to its use case.
-pub(crate) trait Provides<C: Command> {
+pub(crate) trait HasUseCase<C: Command> {
     /// Use case that executes the command.
     fn use_case(&self) -> Arc<dyn UseCase<C>>;
 }
@@ -58,14 +58,14 @@ macro_rules! operations {
         impl UseCases {
             /// Creates the struct with `all` as the implementation of every group.
             #[must_use]
-            pub fn of<T: $($group +)+ 'static>(all: T) -> Self {
+            pub fn new<T: $($group +)+ 'static>(all: T) -> Self {
                 let all = Arc::new(all);
                 Self { $($field: Arc::clone(&all) as Arc<dyn $group>,)+ }
             }
         }
 
         $($(
-            impl Provides<$command> for UseCases {
+            impl HasUseCase<$command> for UseCases {
                 fn use_case(&self) -> Arc<dyn UseCase<$command>> {
                     Arc::clone(&self.$field) as Arc<dyn UseCase<$command>>
                 }

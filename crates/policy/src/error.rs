@@ -21,18 +21,18 @@ pub enum GateError {
     TokenMissing,
     /// The token is valid, but the user authenticated too long ago (RFC 9470).
     #[error("the user must sign in again")]
-    StepUp {
+    StepUpRequired {
         /// Maximum age of the authentication, in seconds.
         max_age_s: u32,
     },
     /// The token is valid, but the caller is not admitted: the tenant is not mapped, the tenant or the user is
     /// inactive, or a scope is missing.
     #[error("the caller was refused: {code}")]
-    Refused {
+    CallerRefused {
         /// Stable code that the caller can read.
         code: RefusalCode,
         /// Audit row of the refusal, if it could be written.
-        decision: Option<AuditId>,
+        decision_id: Option<AuditId>,
     },
     /// The caller was refused too often within a minute.
     #[error("too many refusals of this caller")]
@@ -42,11 +42,11 @@ pub enum GateError {
     },
     /// The matrix, the ownership or the clearance does not allow the operation.
     #[error("the operation was denied: {reason}")]
-    Denied {
+    OperationDenied {
         /// Reason for the log and the audit row.
         reason: RefusalCode,
         /// Audit row of the refusal, if it could be written.
-        decision: Option<AuditId>,
+        decision_id: Option<AuditId>,
     },
     /// The target of the command does not exist, or the caller must not learn that it exists.
     #[error("the target of the command was not found")]
@@ -64,7 +64,7 @@ pub enum GateError {
     #[error("the use case refused the command")]
     RefusedByUseCase {
         /// Audit row of the outcome.
-        decision: AuditId,
+        decision_id: AuditId,
         /// Error of the use case.
         #[source]
         source: RuntimeError,
@@ -77,10 +77,12 @@ pub enum GateError {
 impl GateError {
     /// Audit row of the refusal, if it has one.
     #[must_use]
-    pub fn decision(&self) -> Option<AuditId> {
+    pub fn decision_id(&self) -> Option<AuditId> {
         match self {
-            Self::Refused { decision, .. } | Self::Denied { decision, .. } => *decision,
-            Self::RefusedByUseCase { decision, .. } => Some(*decision),
+            Self::CallerRefused { decision_id: decision, .. } | Self::OperationDenied { decision_id: decision, .. } => {
+                *decision
+            }
+            Self::RefusedByUseCase { decision_id: decision, .. } => Some(*decision),
             _ => None,
         }
     }
@@ -89,7 +91,7 @@ impl GateError {
     #[must_use]
     pub fn max_age_s(&self) -> Option<u32> {
         match self {
-            Self::StepUp { max_age_s } => Some(*max_age_s),
+            Self::StepUpRequired { max_age_s } => Some(*max_age_s),
             _ => None,
         }
     }
@@ -98,8 +100,10 @@ impl GateError {
 impl Classify for GateError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unauthenticated { .. } | Self::TokenMissing | Self::StepUp { .. } => ErrorKind::Unauthenticated,
-            Self::Refused { .. } | Self::Denied { .. } => ErrorKind::Forbidden,
+            Self::Unauthenticated { .. } | Self::TokenMissing | Self::StepUpRequired { .. } => {
+                ErrorKind::Unauthenticated
+            }
+            Self::CallerRefused { .. } | Self::OperationDenied { .. } => ErrorKind::Forbidden,
             Self::RefusedTooOften { .. } => ErrorKind::RateLimited,
             Self::NotFound => ErrorKind::NotFound,
             Self::KeysUnavailable | Self::Audit(_) => ErrorKind::Unavailable,
@@ -110,8 +114,8 @@ impl Classify for GateError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Refused { code, .. } => code.as_str(),
-            Self::StepUp { .. } => "insufficient_user_authentication",
+            Self::CallerRefused { code, .. } => code.as_str(),
+            Self::StepUpRequired { .. } => "insufficient_user_authentication",
             Self::Audit(_) => "audit_unavailable",
             Self::KeysUnavailable => "identity_unavailable",
             Self::Store(source) => source.code(),
@@ -122,16 +126,16 @@ impl Classify for GateError {
 
     fn public_detail(&self) -> Option<String> {
         match self {
-            Self::Refused { code, .. } => Some(refusal_message(*code).to_owned()),
+            Self::CallerRefused { code, .. } => Some(refusal_message(*code).to_owned()),
             Self::Audit(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
             Self::KeysUnavailable => Some("The identity provider's keys are not available at the moment.".to_owned()),
             Self::Store(source) => source.public_detail(),
             Self::Runtime(source) | Self::RefusedByUseCase { source, .. } => source.public_detail(),
-            Self::StepUp { .. } => Some("The sign-in was too long ago; sign in again.".to_owned()),
+            Self::StepUpRequired { .. } => Some("The sign-in was too long ago; sign in again.".to_owned()),
             Self::Unauthenticated { .. }
             | Self::TokenMissing
             | Self::RefusedTooOften { .. }
-            | Self::Denied { .. }
+            | Self::OperationDenied { .. }
             | Self::NotFound => None,
         }
     }

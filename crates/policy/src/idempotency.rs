@@ -13,9 +13,9 @@ pub struct KeyedRequest {
     /// HTTP method, in upper case.
     pub method: String,
     /// Path and query.
-    pub target: String,
+    pub path_and_query: String,
     /// SHA-256 digest of the body; `None` if the body has not been read yet.
-    pub content: Option<[u8; 32]>,
+    pub body_sha256: Option<[u8; 32]>,
 }
 
 /// State of a key, as seen by a request.
@@ -31,7 +31,7 @@ pub enum KeyStatus {
     OtherRequest,
     /// A request with the key succeeded. The caller must read the body and claim again, to find out whether this is the
     /// same request.
-    BodyNeeded,
+    BodyRequired,
     /// The same request succeeded before.
     Completed(StoredOutcome),
 }
@@ -42,7 +42,7 @@ pub trait Idempotency: Send + Sync {
     /// Claims a key, or returns the state of a used one.
     async fn claim(&self, caller: &Caller, request: &KeyedRequest) -> Result<KeyStatus, GateError>;
     /// Stores the outcome of the request that claimed the key. Its body must have been read.
-    async fn settle(&self, caller: &Caller, request: &KeyedRequest, outcome: StoredOutcome) -> Result<(), GateError>;
+    async fn complete(&self, caller: &Caller, request: &KeyedRequest, outcome: StoredOutcome) -> Result<(), GateError>;
     /// Releases the key after the request that claimed it had no effect.
     async fn release(&self, caller: &Caller, request: &KeyedRequest) -> Result<(), GateError>;
 }

@@ -40,10 +40,10 @@ mod tests {
 
     #[test]
     fn purposes_and_secrets_separate_hashes() {
-        let a = HashKey::derive(b"secret", "audit").hash(b"x");
-        assert_eq!(a, HashKey::derive(b"secret", "audit").hash(b"x"));
-        assert_eq!(a.len(), 64);
-        assert_ne!(a, HashKey::derive(b"secret", "token").hash(b"x"));
-        assert_ne!(a, HashKey::derive(b"other", "audit").hash(b"x"));
+        let hash = HashKey::derive(b"secret", "audit").hash(b"x");
+        assert_eq!(hash, HashKey::derive(b"secret", "audit").hash(b"x"));
+        assert_eq!(hash.len(), 64);
+        assert_ne!(hash, HashKey::derive(b"secret", "token").hash(b"x"));
+        assert_ne!(hash, HashKey::derive(b"other", "audit").hash(b"x"));
     }
 }

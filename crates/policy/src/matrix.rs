@@ -1,7 +1,7 @@
 //! The authorization matrix (role × resource × operation). The gate uses it for decisions; [`render`] writes it as a
 //! text table for people.
 
-use crate::operations::{granted, reach};
+use crate::operations::{grant_reach, role_reach};
 use domain::credential::Credential;
 use domain::rights::{Permission, Reach, Rights};
 use domain::role::{Grant, Operation, Resource, Role};
@@ -10,16 +10,16 @@ use std::fmt::Write as _;
 
 /// Returns the wider reach of a user's role and grants; `None` if neither allows the operation.
 #[must_use]
-pub fn allowed(entitlements: &Entitlements, resource: Resource, operation: Operation) -> Option<Reach> {
-    let by_grant = entitlements.grants.iter().filter_map(|grant| granted(*grant, resource, operation));
-    by_grant.chain(reach(entitlements.role, resource, operation)).max()
+pub fn effective_reach(entitlements: &Entitlements, resource: Resource, operation: Operation) -> Option<Reach> {
+    let by_grant = entitlements.grants.iter().filter_map(|grant| grant_reach(*grant, resource, operation));
+    by_grant.chain(role_reach(entitlements.role, resource, operation)).max()
 }
 
 /// Effective rights of a user with a credential: the matrix, limited by the credential's scopes.
 #[must_use]
 pub fn rights(entitlements: &Entitlements, credential: &Credential) -> Rights {
     Rights::from_fn(entitlements.clearance, |Permission { resource, operation }| {
-        allowed(entitlements, resource, operation).filter(|_| credential.covers(resource, operation))
+        effective_reach(entitlements, resource, operation).filter(|_| credential.covers(resource, operation))
     })
 }
 
@@ -37,8 +37,8 @@ pub fn render() -> String {
     );
     for resource in Resource::ALL {
         for operation in Operation::ALL {
-            let by_role = Role::ALL.iter().map(|role| reach(*role, *resource, *operation));
-            let by_grant = grants.iter().map(|grant| granted(*grant, *resource, *operation));
+            let by_role = Role::ALL.iter().map(|role| role_reach(*role, *resource, *operation));
+            let by_grant = grants.iter().map(|grant| grant_reach(*grant, *resource, *operation));
             let cells: Vec<_> = by_role.chain(by_grant).map(|reach| reach.map_or("-", Reach::as_str)).collect();
             let name = format!("{resource}.{operation}");
             let row: String = cells.iter().map(|cell| format!("{cell:<16}")).collect();
@@ -62,7 +62,7 @@ mod tests {
     fn a_stronger_role_reaches_at_least_as_far() {
         for resource in Resource::ALL {
             for operation in Operation::ALL {
-                let by_role: Vec<_> = Role::ALL.iter().map(|role| reach(*role, *resource, *operation)).collect();
+                let by_role: Vec<_> = Role::ALL.iter().map(|role| role_reach(*role, *resource, *operation)).collect();
                 assert!(by_role.is_sorted(), "{resource}.{operation}: {by_role:?}");
             }
         }
@@ -72,7 +72,7 @@ mod tests {
     fn no_role_reaches_across_tenants() {
         for role in Role::ALL {
             for operation in Operation::ALL {
-                assert_eq!(reach(*role, Resource::Tenants, *operation), None);
+                assert_eq!(role_reach(*role, Resource::Tenants, *operation), None);
             }
         }
         let platform_admin = Entitlements {
@@ -80,8 +80,8 @@ mod tests {
             grants: vec![Grant::PlatformAdmin],
             clearance: Classification::Internal,
         };
-        assert_eq!(allowed(&platform_admin, Resource::Tenants, Operation::Create), Some(Reach::Platform));
-        assert_eq!(allowed(&platform_admin, Resource::Users, Operation::List), None);
+        assert_eq!(effective_reach(&platform_admin, Resource::Tenants, Operation::Create), Some(Reach::Platform));
+        assert_eq!(effective_reach(&platform_admin, Resource::Users, Operation::List), None);
     }
 
     /// The layers below `policy` use a fake of these rules in their tests; it must give the same rights.
@@ -114,9 +114,9 @@ mod tests {
 
     #[test]
     fn viewers_cannot_upload_and_auditors_read_the_tenants_log() {
-        assert_eq!(reach(Role::Viewer, Resource::Documents, Operation::Create), None);
+        assert_eq!(role_reach(Role::Viewer, Resource::Documents, Operation::Create), None);
         let auditor =
             Entitlements { role: Role::Viewer, grants: vec![Grant::Auditor], clearance: Classification::Public };
-        assert_eq!(allowed(&auditor, Resource::AuditLogs, Operation::List), Some(Reach::Tenant));
+        assert_eq!(effective_reach(&auditor, Resource::AuditLogs, Operation::List), Some(Reach::Tenant));
     }
 }

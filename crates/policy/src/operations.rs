@@ -1,6 +1,6 @@
 //! All operations and who may execute them. A new endpoint touches no other file of this crate.
 
-use crate::dispatch::{Authenticate, Execute, Provides, operations};
+use crate::dispatch::{Authenticate, Execute, HasUseCase, operations};
 use crate::idempotency::Idempotency;
 use domain::audit::EventType;
 use domain::command::{
@@ -8,8 +8,8 @@ use domain::command::{
     CreateTenant, CreateUser, DeleteConversation, DeleteDocument, DeleteMapping, DeleteMemory, DownloadDocument,
     ExportAudit, GetConversation, GetDocument, GetModel, GetUser, IssueAccessToken, ListAccessTokens, ListAudit,
     ListConversations, ListDocuments, ListMappings, ListMemories, ListModels, ListSettingsVersions,
-    ListTenantSettingsVersions, ListTenants, ListUsers, ReadAccount, ReadCalls, ReadDecision, ReadSettings,
-    ReadTenantSettings, ReadUsage, ReprocessDocument, ResumeRun, RevokeAccessToken, SearchDocuments, SendMessage,
+    ListTenantSettingsVersions, ListTenants, ListUsers, ReadAccount, ReadDecision, ReadModelUsage, ReadQuotaUsage,
+    ReadSettings, ReadTenantSettings, ReprocessDocument, ResumeRun, RevokeAccessToken, SearchDocuments, SendMessage,
     SimulateDecision, UpdateConversation, UpdateDocument, UpdateSettings, UpdateTenant, UpdateTenantSettings,
     UpdateUser, UploadDocument,
 };
@@ -46,7 +46,7 @@ operations! {
     /// Settings and usage of tenants.
     configuration: Configuration {
         ReadSettings, UpdateSettings, ListSettingsVersions, ReadTenantSettings, UpdateTenantSettings,
-        ListTenantSettingsVersions, ReadUsage, ReadCalls
+        ListTenantSettingsVersions, ReadQuotaUsage, ReadModelUsage
     }
     /// Personal access tokens.
     access_tokens: AccessTokens { IssueAccessToken, ListAccessTokens, RevokeAccessToken }
@@ -58,7 +58,7 @@ operations! {
 
 /// Returns how far `role` may execute `operation` on `resource`, without grants; `None` if it may not.
 #[must_use]
-pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Reach> {
+pub fn role_reach(role: Role, resource: Resource, operation: Operation) -> Option<Reach> {
     use Operation::{Create, Declassify, Delete, Export, List, Read, Share, Update};
     use Resource::{
         AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Memories, Models, Reasoning, Search,
@@ -97,7 +97,7 @@ pub fn reach(role: Role, resource: Resource, operation: Operation) -> Option<Rea
 
 /// Returns how far `grant` reaches in addition to the role; `None` if it does not allow the operation.
 #[must_use]
-pub fn granted(grant: Grant, resource: Resource, operation: Operation) -> Option<Reach> {
+pub fn grant_reach(grant: Grant, resource: Resource, operation: Operation) -> Option<Reach> {
     use Operation::{Create, Delete, Export, List, Read, Update};
     match (grant, resource, operation) {
         (Grant::PlatformAdmin, Resource::Tenants, List | Read | Create | Update) => Some(Reach::Platform),

@@ -1,6 +1,6 @@
 //! Checks that the target of a command exists and that the caller may access it.
 
-use crate::decision::{DecisionTrace, Question};
+use crate::decision::{AuthzRequest, DecisionTrace};
 use crate::matrix;
 use domain::command::Target;
 use domain::decision::{RefusalCode, Rule, Verdict};
@@ -13,10 +13,10 @@ use domain::user::Entitlements;
 
 /// A question, with the results of the rules that precede those about the target.
 #[derive(Clone, Copy)]
-pub(crate) struct AccessRequest<'a> {
+pub(crate) struct TargetCheck<'a> {
     pub(crate) user: UserId,
     pub(crate) entitlements: &'a Entitlements,
-    pub(crate) question: &'a Question<'a>,
+    pub(crate) authz_request: &'a AuthzRequest<'a>,
     /// How far the matrix allows the operation for this user.
     pub(crate) reach: Reach,
 }
@@ -28,33 +28,37 @@ pub(crate) struct AccessRequest<'a> {
 pub(crate) async fn check_target(
     tx: &mut dyn TenantTx,
     trace: &mut DecisionTrace,
-    request: AccessRequest<'_>,
+    check: TargetCheck<'_>,
 ) -> Result<Verdict, StoreError> {
-    let AccessRequest { user, entitlements, question, reach } = request;
-    let verdict = match question.target {
+    let TargetCheck { user, entitlements, authz_request, reach } = check;
+    let verdict = match authz_request.target {
         None => Verdict::Allowed,
         Some(Target::Document(id)) => match find_document(tx, trace, id, entitlements).await? {
             None => Verdict::NotFound,
-            Some(document) => check_document(trace, &document, request),
+            Some(document) => check_document(trace, &document, check),
         },
         Some(Target::AccessToken(id)) => {
             let token = tx.access_tokens().get(id).await?;
-            let found = token.is_some_and(|token| reach >= Reach::Tenant || token.user_id == user);
+            let is_found = token.is_some_and(|token| reach >= Reach::Tenant || token.user_id == user);
             let detail =
-                if found { "The target exists." } else { "The target does not exist, or belongs to another user." };
-            if trace.record(Rule::Target, found, detail) { Verdict::Allowed } else { Verdict::NotFound }
+                if is_found { "The target exists." } else { "The target does not exist, or belongs to another user." };
+            if trace.record(Rule::Target, is_found, detail) { Verdict::Allowed } else { Verdict::NotFound }
         }
-        Some(target) => look_up(tx, trace, target).await?,
+        Some(target) => check_existence(tx, trace, target).await?,
     };
     if verdict != Verdict::Allowed {
         return Ok(verdict);
     }
-    check_named_documents(tx, trace, &question.documents, entitlements).await
+    check_named_documents(tx, trace, &authz_request.documents, entitlements).await
 }
 
 /// Looks up a target in the tenant. Conversations and memories are only found if they belong to the user.
-async fn look_up(tx: &mut dyn TenantTx, trace: &mut DecisionTrace, target: Target) -> Result<Verdict, StoreError> {
-    let found = match target {
+async fn check_existence(
+    tx: &mut dyn TenantTx,
+    trace: &mut DecisionTrace,
+    target: Target,
+) -> Result<Verdict, StoreError> {
+    let exists = match target {
         Target::Conversation(id) => tx.conversations().get(id).await?.is_some(),
         Target::Memory(id) => tx.memories().get(id).await?.is_some(),
         Target::User(id) => tx.users().get(id).await?.is_some(),
@@ -64,8 +68,8 @@ async fn look_up(tx: &mut dyn TenantTx, trace: &mut DecisionTrace, target: Targe
         // not-found themselves.
         Target::Run(_) | Target::Tenant(_) | Target::Decision(_) => return Ok(Verdict::Allowed),
     };
-    let detail = if found { "The target exists." } else { "The target does not exist, or belongs to another user." };
-    Ok(if trace.record(Rule::Target, found, detail) { Verdict::Allowed } else { Verdict::NotFound })
+    let detail = if exists { "The target exists." } else { "The target does not exist, or belongs to another user." };
+    Ok(if trace.record(Rule::Target, exists, detail) { Verdict::Allowed } else { Verdict::NotFound })
 }
 
 /// Returns a document if it exists and is within the clearance. Absent and hidden documents both take two queries, so
@@ -91,33 +95,34 @@ async fn find_document(
 }
 
 /// Decides whether the user may change a document as requested. The user can see the document.
-fn check_document(trace: &mut DecisionTrace, document: &Document, request: AccessRequest<'_>) -> Verdict {
-    let AccessRequest { user, entitlements, question, reach } = request;
-    let is_change = matches!(question.operation, Operation::Update | Operation::Delete);
+fn check_document(trace: &mut DecisionTrace, document: &Document, check: TargetCheck<'_>) -> Verdict {
+    let TargetCheck { user, entitlements, authz_request, reach } = check;
+    let is_change = matches!(authz_request.operation, Operation::Update | Operation::Delete);
     if is_change && reach == Reach::Own {
         let is_owner = document.uploaded_by == user;
         let detail = if is_owner { "The user uploaded the document." } else { "Another user uploaded the document." };
         if !trace.record(Rule::Ownership, is_owner, detail) {
-            return Verdict::Denied { reason: RefusalCode::NotOwner };
+            return Verdict::OperationDenied { reason: RefusalCode::NotOwner };
         }
     }
-    let Some(requested) = question.reclassify.filter(|requested| *requested != document.classification) else {
+    let Some(requested) = authz_request.new_classification.filter(|requested| *requested != document.classification)
+    else {
         return Verdict::Allowed;
     };
     let detail = format!(
         "From {} to {requested}; the user has the role {} and the clearance {}.",
         document.classification, entitlements.role, entitlements.clearance
     );
-    let may_declassify = matrix::allowed(entitlements, Resource::Documents, Operation::Declassify).is_some();
+    let may_declassify = matrix::effective_reach(entitlements, Resource::Documents, Operation::Declassify).is_some();
     let refusal = if requested > entitlements.clearance {
-        Some(RefusalCode::AboveOwnClearance)
+        Some(RefusalCode::RequestedClassAboveClearance)
     } else if requested < document.classification && !may_declassify {
         Some(RefusalCode::Declassification)
     } else {
         None
     };
     trace.record(Rule::Reclassification, refusal.is_none(), detail);
-    refusal.map_or(Verdict::Allowed, |reason| Verdict::Denied { reason })
+    refusal.map_or(Verdict::Allowed, |reason| Verdict::OperationDenied { reason })
 }
 
 /// Checks that all referenced documents exist and are within the clearance.

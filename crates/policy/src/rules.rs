@@ -14,7 +14,7 @@ use domain::user::Membership;
 pub struct MatrixRules;
 
 impl AccessRules for MatrixRules {
-    fn remaining(&self, permit: &Permit, membership: Option<&Membership>) -> Result<Rights, RefusalCode> {
+    fn remaining_rights(&self, permit: &Permit, membership: Option<&Membership>) -> Result<Rights, RefusalCode> {
         let member = membership.ok_or(RefusalCode::UserDisabled)?;
         if let Some(code) = member.refusal() {
             return Err(code);

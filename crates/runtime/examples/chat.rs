@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use async_trait::async_trait;
-use domain::audit::{AuditFilter, AuditSubject};
+use domain::audit::{AuditFilter, AuditedOperation};
 use domain::authorized::{Authorized, Permit};
 use domain::classified::Classified;
 use domain::command::{Command as _, RetrievalMode, SendMessage};
@@ -12,13 +12,14 @@ use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError};
 use domain::model_call::{MicroCost, ServedBy};
 use domain::page::PageRequest;
 use domain::ports::{
-    AuditReader as _, ChatModel, Clock as _, Directory as _, IdGen as _, NewTenant, Store as _, StoreError, TenantTx,
+    AuditReader as _, ChatModel, Clock as _, IdGen as _, NewTenant, Store as _, StoreError, TenantDirectory as _,
+    TenantTx,
 };
 use domain::rights::Rights;
 use domain::role::{Classification, Role};
 use domain::run::{FinishReason, TokenUsage};
 use domain::scope::{Actor, TenantScope};
-use domain::search::{Hit, Passage, Retrieval, SearchFilters, Surroundings};
+use domain::search::{Hit, Passage, Retrieval, SearchFilters, SurroundingText};
 use domain::text::MessageText;
 use domain::tool::{ToolCall, ToolResult, ToolSpec};
 use fakes::access;
@@ -37,15 +38,16 @@ use uuid::Uuid;
 
 type ExampleResult<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-struct Script;
+struct ScriptedBackend;
 
 #[async_trait]
-impl ChatModel for Script {
+impl ChatModel for ScriptedBackend {
     async fn stream(&self, _request: ChatRequest) -> Result<ChatStream, ModelError> {
         let words = ["Close FV-2003 ", "before the pump stops ", "[1]."];
         let usage = TokenUsage { input_tokens: 200, output_tokens: 9 };
-        let end = ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: false, cost: MicroCost(9) };
-        let deltas = words.map(|text| ChatDelta::Text(text.to_owned())).into_iter().chain([end]).map(Ok);
+        let finished =
+            ChatDelta::Finished { reason: FinishReason::Stop, usage, tokens_estimated: false, cost: MicroCost(9) };
+        let deltas = words.map(|text| ChatDelta::Text(text.to_owned())).into_iter().chain([finished]).map(Ok);
         let served_by = ServedBy::embedded("script", "script-1");
         Ok(ChatStream { served_by, deltas: stream::iter(deltas.collect::<Vec<_>>()).boxed() })
     }
@@ -56,7 +58,7 @@ impl ChatModel for Script {
 }
 
 #[async_trait]
-impl ToolGateway for Script {
+impl ToolGateway for ScriptedBackend {
     fn manifest(&self, _rights: &Rights) -> Vec<ToolSpec> {
         Vec::new()
     }
@@ -71,7 +73,7 @@ impl ToolGateway for Script {
 }
 
 #[async_trait]
-impl AdmittedCall for Script {
+impl AdmittedCall for ScriptedBackend {
     async fn run(&self) -> Result<Classified<ToolResult>, ToolError> {
         let passage = Passage {
             chunk_id: Uuid::from_u128(101).into(),
@@ -84,10 +86,10 @@ impl AdmittedCall for Script {
             content: "Close FV-2003 before the pump stops.".to_owned(),
             classification: Classification::Internal,
         };
-        let surroundings = Surroundings::default();
-        let hit = Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None, rerank: None, surroundings };
-        let found = Retrieval { hits: vec![hit], confidence: 0.9, answerable: true, ..Retrieval::default() };
-        Ok(Classified::from_content(ToolResult::Retrieval(found)))
+        let surrounding_text = SurroundingText::default();
+        let hit = Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None, rerank_score: None, surrounding_text };
+        let retrieval = Retrieval { hits: vec![hit], confidence: 0.9, answerable: true, ..Retrieval::default() };
+        Ok(Classified::from_content(ToolResult::Retrieval(retrieval)))
     }
 
     async fn record(&self, _: &mut dyn TenantTx) -> Result<(), StoreError> {
@@ -103,13 +105,13 @@ impl AdmittedCall for Script {
 async fn main() -> ExampleResult<()> {
     let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
     let store = MemoryStore::new(clock.clone());
-    let (ada, command) = a_user_with_a_question(&store, &ids, &clock).await?;
-    let granted = grant(&store, &ids, &clock, &ada, command).await?;
+    let (ada, command) = create_user_and_question(&store, &ids, &clock).await?;
+    let authorized = authorize(&store, &ids, &clock, &ada, command).await?;
     let chat = ChatService::new(
         ChatParts {
             store: Arc::new(store.clone()),
-            tools: Arc::new(Script),
-            model: Arc::new(Script),
+            tools: Arc::new(ScriptedBackend),
+            model: Arc::new(ScriptedBackend),
             rules: Arc::new(FakeAccessRules),
             clock,
             ids,
@@ -118,7 +120,7 @@ async fn main() -> ExampleResult<()> {
         ChatSettings::default(),
     );
 
-    let mut events = chat.execute(granted).await?;
+    let mut events = chat.execute(authorized).await?;
     while let Some(numbered) = events.next().await {
         println!("{:>2} {:?}", numbered.seq, numbered.event);
     }
@@ -128,13 +130,13 @@ async fn main() -> ExampleResult<()> {
     Ok(())
 }
 
-async fn a_user_with_a_question(
+async fn create_user_and_question(
     store: &MemoryStore,
     ids: &SequentialIds,
     clock: &ManualClock,
 ) -> ExampleResult<(TenantScope, SendMessage)> {
-    let new = NewTenant { id: ids.uuid().into(), name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
-    let tenant = store.create_tenant(new).await?.id;
+    let new_tenant = NewTenant { id: ids.uuid().into(), name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
+    let tenant = store.create_tenant(new_tenant).await?.id;
     let now = clock.now();
     let mut tx = store.begin(&scope(tenant, Actor::System)).await?;
     let user = tx.users().sign_in(ids.uuid().into(), &identity("ada", Some(Role::User)), now).await?;
@@ -165,24 +167,24 @@ async fn a_user_with_a_question(
 }
 
 /// Stands in for the policy gate: inserts the intent row and then authorizes the command.
-async fn grant(
+async fn authorize(
     store: &MemoryStore,
     ids: &SequentialIds,
     clock: &ManualClock,
-    by: &TenantScope,
+    user_scope: &TenantScope,
     command: SendMessage,
 ) -> ExampleResult<Authorized<SendMessage>> {
-    let subject = AuditSubject {
+    let operation = AuditedOperation {
         event: SendMessage::EVENT,
         resource: Some(SendMessage::RESOURCE),
         resource_id: Some(command.conversation.as_uuid()),
-        session: Some(command.conversation),
+        conversation_id: Some(command.conversation),
         request_hash: None,
         metadata: json!({}),
     };
-    let mut tx = store.begin(by).await?;
-    let receipt = tx.audit().intent(ids.uuid().into(), &subject, clock.now()).await?;
+    let mut tx = store.begin(user_scope).await?;
+    let receipt = tx.audit().record_intent(ids.uuid().into(), &operation, clock.now()).await?;
     tx.commit().await?;
-    let granted = access::granted(access::rights(Role::User, Classification::Restricted));
-    Ok(access::authorized(by.clone(), granted, receipt, command))
+    let access_grant = access::access_grant(access::rights(Role::User, Classification::Restricted));
+    Ok(access::authorized(user_scope.clone(), access_grant, receipt, command))
 }

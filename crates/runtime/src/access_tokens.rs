@@ -14,9 +14,9 @@ use domain::upload::FieldError;
 use std::sync::Arc;
 
 /// Maximum number of tokens of one user that are neither expired nor revoked.
-const MAX_PER_USER: u64 = 50;
+const MAX_TOKENS_PER_USER: u64 = 50;
 /// Default lifetime of a token, in days. Capped by the maximum of the platform and of the tenant.
-const DEFAULT_DAYS: u32 = 90;
+const DEFAULT_LIFETIME_DAYS: u32 = 90;
 
 /// Use cases for personal access tokens.
 pub struct AccessTokenService {
@@ -43,7 +43,7 @@ impl AccessTokenService {
     /// Lifetime of a token in days; `tenant_max` is the maximum of the tenant, if it has one.
     fn lifetime_days(&self, requested: Option<u32>, tenant_max: Option<u32>) -> Result<u32, FieldError> {
         let max = tenant_max.map_or(self.max_days, |days| days.min(self.max_days));
-        let days = requested.unwrap_or(DEFAULT_DAYS.min(max));
+        let days = requested.unwrap_or(DEFAULT_LIFETIME_DAYS.min(max));
         if (1..=max).contains(&days) {
             return Ok(days);
         }
@@ -56,13 +56,13 @@ impl UseCase<IssueAccessToken> for AccessTokenService {
     async fn execute(&self, command: Authorized<IssueAccessToken>) -> Result<IssuedAccessToken, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
         let (permit, IssueAccessToken { name, scopes, days }) = command.into_parts();
-        let user_id = permit.scope().user().ok_or(RuntimeError::NotFound { what: "the user" })?;
+        let user_id = permit.scope().user().ok_or(RuntimeError::NotFound { target: "the user" })?;
         let now = self.clock.now();
         let id = AccessTokenId::from_uuid(self.ids.uuid());
-        let member = tx.users().membership(user_id).await?.ok_or(RuntimeError::NotFound { what: "the user" })?;
+        let member = tx.users().membership(user_id).await?.ok_or(RuntimeError::NotFound { target: "the user" })?;
         let days = self.lifetime_days(days, member.settings.access_token_max_days)?;
         let expires_at = now + TimeDelta::days(i64::from(days));
-        if tx.access_tokens().count_usable(user_id, now).await? >= MAX_PER_USER {
+        if tx.access_tokens().count_usable(user_id, now).await? >= MAX_TOKENS_PER_USER {
             return Err(RuntimeError::Conflict { detail: "You already have 50 access tokens; revoke one first." });
         }
         let TokenSecret { secret, hash } = self.secrets.generate()?;
@@ -78,13 +78,13 @@ impl UseCase<ListAccessTokens> for AccessTokenService {
     async fn execute(&self, command: Authorized<ListAccessTokens>) -> Result<Page<AccessToken>, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
         let (permit, ListAccessTokens { mut user, page }) = command.into_parts();
-        if !permit.reaches_tenant() {
-            let own = permit.scope().user();
-            if user.is_some() && user != own {
+        if !permit.covers_tenant() {
+            let caller = permit.scope().user();
+            if user.is_some() && user != caller {
                 tx.finish();
                 return Ok(Page { items: Vec::new(), next: None });
             }
-            user = own;
+            user = caller;
         }
         let page = tx.access_tokens().list(user, &page).await?;
         tx.finish();
@@ -97,7 +97,7 @@ impl UseCase<RevokeAccessToken> for AccessTokenService {
     async fn execute(&self, command: Authorized<RevokeAccessToken>) -> Result<(), RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
         let revoked = tx.access_tokens().revoke(command.command().id, self.clock.now()).await?;
-        revoked.ok_or(RuntimeError::NotFound { what: "the access token" })?;
+        revoked.ok_or(RuntimeError::NotFound { target: "the access token" })?;
         tx.finish();
         Ok(())
     }

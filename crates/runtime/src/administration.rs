@@ -3,23 +3,23 @@
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
 use async_trait::async_trait;
-use domain::audit::Changed;
+use domain::audit::Change;
 use domain::authorized::Authorized;
 use domain::command::{
     Command as _, CreateTenant, CreateUser, GetUser, ListTenants, ListUsers, UpdateTenant, UpdateUser,
 };
 use domain::ids::{AuditId, TenantId, UserId};
 use domain::page::Page;
-use domain::ports::{Clock, Directory, IdGen, NewTenant, Store, TenantPatch};
+use domain::ports::{Clock, IdGen, NewTenant, Store, TenantDirectory, TenantPatch};
 use domain::tenant::Tenant;
-use domain::text::{Label, Title};
+use domain::text::{ShortText, Title};
 use domain::user::{NewUser, User, UserPatch};
 use std::sync::Arc;
 
 /// Use cases for users and tenants.
 pub struct AdministrationService {
     store: Arc<dyn Store>,
-    directory: Arc<dyn Directory>,
+    directory: Arc<dyn TenantDirectory>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
     default_issuer: String,
@@ -30,7 +30,7 @@ impl AdministrationService {
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
-        directory: Arc<dyn Directory>,
+        directory: Arc<dyn TenantDirectory>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGen>,
         default_issuer: String,
@@ -59,7 +59,7 @@ impl UseCase<CreateUser> for AdministrationService {
             issuer: command.issuer.unwrap_or_else(|| self.default_issuer.clone()),
             external_id: command.external_id.into_string(),
             email: command.email.into_string(),
-            display_name: command.display_name.map(Label::into_string),
+            display_name: command.display_name.map(ShortText::into_string),
             role: command.role,
         };
         let user = tx.users().insert(&user, self.clock.now()).await?;
@@ -72,7 +72,7 @@ impl UseCase<CreateUser> for AdministrationService {
 impl UseCase<GetUser> for AdministrationService {
     async fn execute(&self, command: Authorized<GetUser>) -> Result<User, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
-        let user = tx.users().get(command.command().id).await?.ok_or(RuntimeError::NotFound { what: "the user" })?;
+        let user = tx.users().get(command.command().id).await?.ok_or(RuntimeError::NotFound { target: "the user" })?;
         tx.finish();
         Ok(user)
     }
@@ -80,7 +80,7 @@ impl UseCase<GetUser> for AdministrationService {
 
 #[async_trait]
 impl UseCase<UpdateUser> for AdministrationService {
-    async fn execute(&self, command: Authorized<UpdateUser>) -> Result<Changed<User>, RuntimeError> {
+    async fn execute(&self, command: Authorized<UpdateUser>) -> Result<Change<User>, RuntimeError> {
         let UpdateUser { id, role, role_pinned, grants, is_active } = command.command();
         if command.scope().user() == Some(*id) {
             return Err(RuntimeError::Conflict {
@@ -88,7 +88,7 @@ impl UseCase<UpdateUser> for AdministrationService {
             });
         }
         let mut tx = command.begin(&*self.store).await?;
-        let not_found = || RuntimeError::NotFound { what: "the user" };
+        let not_found = || RuntimeError::NotFound { target: "the user" };
         // The lock serializes two admins who demote each other at the same time: when the second one gets it, that user
         // is no longer an admin.
         let admins = tx.users().lock_admins().await?;
@@ -102,7 +102,7 @@ impl UseCase<UpdateUser> for AdministrationService {
             });
         }
         tx.finish();
-        Ok(Changed { before, after })
+        Ok(Change { before, after })
     }
 }
 
@@ -125,14 +125,14 @@ impl UseCase<CreateTenant> for AdministrationService {
 
 #[async_trait]
 impl UseCase<UpdateTenant> for AdministrationService {
-    async fn execute(&self, command: Authorized<UpdateTenant>) -> Result<Changed<Tenant>, RuntimeError> {
+    async fn execute(&self, command: Authorized<UpdateTenant>) -> Result<Change<Tenant>, RuntimeError> {
         let (permit, command) = command.into_parts();
-        let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
-        let by = permit.tenant_changed_by(UpdateTenant::EVENT, row, now);
-        let not_found = || RuntimeError::NotFound { what: "the tenant" };
+        let (audit_id, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
+        let changed_by = permit.tenant_changed_by(UpdateTenant::EVENT, audit_id, now);
+        let not_found = || RuntimeError::NotFound { target: "the tenant" };
         let before = self.directory.tenant(&command.id.to_string()).await?.ok_or_else(not_found)?;
         let patch = TenantPatch { name: command.name.map(Title::into_string), is_active: command.is_active };
-        let after = self.directory.update_tenant(command.id, patch, &by).await?.ok_or_else(not_found)?;
-        Ok(Changed { before, after })
+        let after = self.directory.update_tenant(command.id, patch, &changed_by).await?.ok_or_else(not_found)?;
+        Ok(Change { before, after })
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
 use async_trait::async_trait;
-use domain::audit::sealed::{SealedEntry, SealedPage, SealedPages};
+use domain::audit::chain::{ChainPage, ChainPageEntry, ChainPages};
 use domain::audit::{AuditRecord, ResultStatus};
 use domain::authorized::Authorized;
 use domain::command::{ExportAudit, ListAudit, ReadDecision};
@@ -29,20 +29,20 @@ impl AuditTrailService {
 }
 
 /// Returns the cursor of the next page, or `None` after the last page.
-fn next_cursor(page: &SealedPage) -> Option<i64> {
-    page.entries.last().filter(|_| page.more).map(SealedEntry::seq)
+fn next_cursor(page: &ChainPage) -> Option<i64> {
+    page.entries.last().filter(|_| page.has_more).map(ChainPageEntry::seq)
 }
 
 #[async_trait]
 impl UseCase<ListAudit> for AuditTrailService {
     async fn execute(&self, command: Authorized<ListAudit>) -> Result<Page<AuditRecord>, RuntimeError> {
         let (permit, ListAudit { mut filter, page }) = command.into_parts();
-        if !permit.reaches_tenant() {
-            let own = permit.scope().user();
-            if filter.user_id.is_some() && filter.user_id != own {
+        if !permit.covers_tenant() {
+            let caller = permit.scope().user();
+            if filter.user_id.is_some() && filter.user_id != caller {
                 return Ok(Page { items: Vec::new(), next: None });
             }
-            filter.user_id = own;
+            filter.user_id = caller;
         }
         Ok(self.reader.read(permit.scope(), &filter, &page).await?)
     }
@@ -50,21 +50,21 @@ impl UseCase<ListAudit> for AuditTrailService {
 
 #[async_trait]
 impl UseCase<ExportAudit> for AuditTrailService {
-    async fn execute(&self, command: Authorized<ExportAudit>) -> Result<SealedPages, RuntimeError> {
+    async fn execute(&self, command: Authorized<ExportAudit>) -> Result<ChainPages, RuntimeError> {
         let (permit, ExportAudit { after }) = command.into_parts();
         let (reader, scope) = (Arc::clone(&self.reader), permit.scope().clone());
         // The first page is read here, so that an early failure becomes a response and not an interrupted stream.
-        let first = reader.sealed(&scope, after, PAGE_SIZE).await?;
-        let rest = futures::stream::try_unfold(next_cursor(&first), move |from| {
+        let first_page = reader.chain_page(&scope, after, PAGE_SIZE).await?;
+        let later_pages = futures::stream::try_unfold(next_cursor(&first_page), move |cursor| {
             let (reader, scope) = (Arc::clone(&reader), scope.clone());
             async move {
-                let Some(from) = from else { return Ok(None) };
-                let page = reader.sealed(&scope, from, PAGE_SIZE).await?;
+                let Some(cursor) = cursor else { return Ok(None) };
+                let page = reader.chain_page(&scope, cursor, PAGE_SIZE).await?;
                 let next = next_cursor(&page);
                 Ok(Some((page, next)))
             }
         });
-        Ok(futures::stream::iter([Ok(first)]).chain(rest).boxed())
+        Ok(futures::stream::iter([Ok(first_page)]).chain(later_pages).boxed())
     }
 }
 
@@ -73,6 +73,6 @@ impl UseCase<ReadDecision> for AuditTrailService {
     async fn execute(&self, command: Authorized<ReadDecision>) -> Result<AuditRecord, RuntimeError> {
         let found = self.reader.get(command.scope(), command.command().id).await?;
         let refusal = found.filter(|row| row.result_status.as_deref() == Some(ResultStatus::Denied.as_str()));
-        refusal.ok_or(RuntimeError::NotFound { what: "the decision" })
+        refusal.ok_or(RuntimeError::NotFound { target: "the decision" })
     }
 }

@@ -4,17 +4,17 @@ use crate::error::RuntimeError;
 use crate::use_case::UseCase;
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::audit::Changed;
+use domain::audit::Change;
 use domain::authorized::Authorized;
 use domain::budget::{end_of_day, first_of_month, start_of_day};
 use domain::command::{
-    Command as _, ListSettingsVersions, ListTenantSettingsVersions, ReadCalls, ReadSettings, ReadTenantSettings,
-    ReadUsage, UpdateSettings, UpdateTenantSettings,
+    Command as _, ListSettingsVersions, ListTenantSettingsVersions, ReadModelUsage, ReadQuotaUsage, ReadSettings,
+    ReadTenantSettings, UpdateSettings, UpdateTenantSettings,
 };
 use domain::ids::{AuditId, TenantId};
 use domain::ledger::{UsageQuery, UsageReport};
 use domain::page::Page;
-use domain::ports::{Clock, Directory, IdGen, Store};
+use domain::ports::{Clock, IdGen, Store, TenantDirectory};
 use domain::tenant::{SettingsChange, SettingsVersion, Tenant, TenantUsage};
 use domain::tenant_change::ChangedBy;
 use domain::upload::FieldError;
@@ -22,12 +22,12 @@ use std::sync::Arc;
 
 /// Maximum number of attempts at a change without an expected version, if concurrent changes conflict.
 const MAX_ATTEMPTS: usize = 5;
-const NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
+const NOT_FOUND: RuntimeError = RuntimeError::NotFound { target: "the tenant" };
 
 /// Use cases for settings and usage.
 pub struct ConfigurationService {
     store: Arc<dyn Store>,
-    directory: Arc<dyn Directory>,
+    directory: Arc<dyn TenantDirectory>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
 }
@@ -37,7 +37,7 @@ impl ConfigurationService {
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
-        directory: Arc<dyn Directory>,
+        directory: Arc<dyn TenantDirectory>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGen>,
     ) -> Self {
@@ -48,12 +48,12 @@ impl ConfigurationService {
         self.directory.tenant(&id.to_string()).await?.ok_or(NOT_FOUND)
     }
 
-    async fn change(
+    async fn apply_change(
         &self,
         id: TenantId,
         change: &SettingsChange,
-        by: &ChangedBy,
-    ) -> Result<Changed<Tenant>, RuntimeError> {
+        changed_by: &ChangedBy,
+    ) -> Result<Change<Tenant>, RuntimeError> {
         for _ in 0..MAX_ATTEMPTS {
             let before = self.tenant(id).await?;
             let current = before.settings_version;
@@ -62,13 +62,13 @@ impl ConfigurationService {
             }
             let settings = before
                 .settings
-                .merged(&change.patch)
+                .with_patch(&change.patch)
                 .map_err(|_| RuntimeError::Conflict { detail: "This change would make the settings invalid." })?;
-            if let Some(after) = self.directory.configure(id, &settings, current, by).await? {
-                return Ok(Changed { before, after });
+            if let Some(after) = self.directory.replace_settings(id, &settings, current, changed_by).await? {
+                return Ok(Change { before, after });
             }
         }
-        Err(RuntimeError::Stale)
+        Err(RuntimeError::StaleVersion)
     }
 }
 
@@ -81,10 +81,10 @@ impl UseCase<ReadSettings> for ConfigurationService {
 
 #[async_trait]
 impl UseCase<UpdateSettings> for ConfigurationService {
-    async fn execute(&self, command: Authorized<UpdateSettings>) -> Result<Changed<Tenant>, RuntimeError> {
+    async fn execute(&self, command: Authorized<UpdateSettings>) -> Result<Change<Tenant>, RuntimeError> {
         let scope = command.scope();
-        let by = ChangedBy { user: scope.user(), row: None };
-        self.change(scope.tenant(), &command.command().change, &by).await
+        let changed_by = ChangedBy { user: scope.user(), audit_row: None };
+        self.apply_change(scope.tenant(), &command.command().change, &changed_by).await
     }
 }
 
@@ -104,11 +104,11 @@ impl UseCase<ReadTenantSettings> for ConfigurationService {
 
 #[async_trait]
 impl UseCase<UpdateTenantSettings> for ConfigurationService {
-    async fn execute(&self, command: Authorized<UpdateTenantSettings>) -> Result<Changed<Tenant>, RuntimeError> {
+    async fn execute(&self, command: Authorized<UpdateTenantSettings>) -> Result<Change<Tenant>, RuntimeError> {
         let UpdateTenantSettings { id, change } = command.command();
-        let (row, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
-        let by = command.permit().tenant_changed_by(UpdateTenantSettings::EVENT, row, now);
-        self.change(*id, change, &by).await
+        let (audit_id, now) = (AuditId::from_uuid(self.ids.uuid()), self.clock.now());
+        let changed_by = command.permit().tenant_changed_by(UpdateTenantSettings::EVENT, audit_id, now);
+        self.apply_change(*id, change, &changed_by).await
     }
 }
 
@@ -125,20 +125,20 @@ impl UseCase<ListTenantSettingsVersions> for ConfigurationService {
 }
 
 #[async_trait]
-impl UseCase<ReadUsage> for ConfigurationService {
-    async fn execute(&self, command: Authorized<ReadUsage>) -> Result<TenantUsage, RuntimeError> {
+impl UseCase<ReadQuotaUsage> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ReadQuotaUsage>) -> Result<TenantUsage, RuntimeError> {
         let now = self.clock.now();
         let quotas = self.tenant(command.scope().tenant()).await?.settings.quotas;
         let mut tx = self.store.begin(command.scope()).await?;
-        let (kept, spending) = (tx.usage().storage().await?, tx.usage().spending(now).await?);
-        Ok(TenantUsage { kept, spent: spending.tenant, day_ends: end_of_day(now), quotas })
+        let (storage_usage, spending) = (tx.usage().storage_usage().await?, tx.usage().spending(now).await?);
+        Ok(TenantUsage { storage: storage_usage, spending: spending.tenant, day_ends_at: end_of_day(now), quotas })
     }
 }
 
 #[async_trait]
-impl UseCase<ReadCalls> for ConfigurationService {
-    async fn execute(&self, command: Authorized<ReadCalls>) -> Result<UsageReport, RuntimeError> {
-        let (permit, ReadCalls { from, to, group_by }) = command.into_parts();
+impl UseCase<ReadModelUsage> for ConfigurationService {
+    async fn execute(&self, command: Authorized<ReadModelUsage>) -> Result<UsageReport, RuntimeError> {
+        let (permit, ReadModelUsage { from, to, group_by }) = command.into_parts();
         let now = self.clock.now();
         let to = to.unwrap_or(now);
         let from = from.unwrap_or_else(|| start_of_day(first_of_month((to - TimeDelta::microseconds(1)).date_naive())));
@@ -146,13 +146,16 @@ impl UseCase<ReadCalls> for ConfigurationService {
             let detail = format!("must be before /to, by at most {} days", UsageQuery::MAX_DAYS);
             return Err(FieldError { pointer: "/from".to_owned(), detail }.into());
         }
-        let (scope, of_tenant) = (permit.scope(), permit.reaches_tenant());
-        let user =
-            if of_tenant { None } else { Some(scope.user().ok_or(RuntimeError::NotFound { what: "the user" })?) };
+        let (scope, is_tenant_wide) = (permit.scope(), permit.covers_tenant());
+        let user = if is_tenant_wide {
+            None
+        } else {
+            Some(scope.user().ok_or(RuntimeError::NotFound { target: "the user" })?)
+        };
         let budgets = self.tenant(scope.tenant()).await?.settings.quotas.budgets();
         let mut tx = self.store.begin(scope).await?;
-        let sums = tx.usage().sums(&UsageQuery { from, to, user, group_by }).await?;
+        let sums = tx.usage().sum_calls(&UsageQuery { from, to, user, group_by }).await?;
         let spending = tx.usage().spending(now).await?;
-        Ok(UsageReport { from, to, group_by, sums, budgets, spending, now, of_tenant })
+        Ok(UsageReport { from, to, group_by, sums, budgets, spending, now, is_tenant_wide })
     }
 }

@@ -36,7 +36,7 @@ impl ConversationService {
     }
 }
 
-const NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the conversation" };
+const NOT_FOUND: RuntimeError = RuntimeError::NotFound { target: "the conversation" };
 
 #[async_trait]
 impl UseCase<CreateConversation> for ConversationService {
@@ -122,7 +122,7 @@ async fn retain_visible_citations(
         return Ok(());
     }
     let visible: HashSet<ChunkId> =
-        tx.chunks().by_ids(&cited, clearance).await?.into_iter().map(|passage| passage.chunk_id).collect();
+        tx.chunks().get_by_ids(&cited, clearance).await?.into_iter().map(|passage| passage.chunk_id).collect();
     for message in messages {
         message.citations.retain(|citation| visible.contains(&citation.chunk_id));
     }

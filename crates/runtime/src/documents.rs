@@ -3,7 +3,7 @@
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
 use async_trait::async_trait;
-use domain::audit::Changed;
+use domain::audit::Change;
 use domain::authorized::{Authorized, Permit};
 use domain::command::{
     DeleteDocument, DownloadDocument, GetDocument, ListDocuments, ReprocessDocument, UpdateDocument, UploadDocument,
@@ -17,7 +17,7 @@ use domain::role::{Operation, Resource};
 use domain::scope::TenantScope;
 use domain::upload::{Download, UploadOutcome};
 use std::sync::Arc;
-use tools::ingest::accept::Ingest;
+use tools::ingest::interface::Ingest;
 
 /// Use cases for documents.
 pub struct DocumentService {
@@ -35,7 +35,7 @@ impl DocumentService {
 
     /// Deletes the row. A worker that is ingesting the document locks job and document in the opposite order. If the
     /// database resolves such a deadlock by aborting the deletion, the deletion is retried.
-    async fn remove(&self, scope: &TenantScope, id: DocumentId) -> Result<Document, RuntimeError> {
+    async fn delete_row(&self, scope: &TenantScope, id: DocumentId) -> Result<Document, RuntimeError> {
         let mut retries = 0;
         loop {
             let mut tx = self.store.begin(scope).await?;
@@ -52,14 +52,14 @@ impl DocumentService {
     }
 }
 
-async fn find(tx: &mut dyn TenantTx, permit: &Permit, id: DocumentId) -> Result<Document, RuntimeError> {
+async fn find_document(tx: &mut dyn TenantTx, permit: &Permit, id: DocumentId) -> Result<Document, RuntimeError> {
     tx.documents().get(id, permit.clearance()).await?.ok_or(NOT_FOUND)
 }
 
 const DECLASSIFY: Permission = Permission::new(Resource::Documents, Operation::Declassify);
 /// Maximum number of retries of a deletion after a deadlock with a worker.
 const MAX_RETRIES: u32 = 3;
-const NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the document" };
+const NOT_FOUND: RuntimeError = RuntimeError::NotFound { target: "the document" };
 
 #[async_trait]
 impl UseCase<UploadDocument> for DocumentService {
@@ -84,7 +84,7 @@ impl UseCase<ListDocuments> for DocumentService {
 impl UseCase<GetDocument> for DocumentService {
     async fn execute(&self, command: Authorized<GetDocument>) -> Result<Document, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
-        let document = find(&mut *tx, command.permit(), command.command().id).await?;
+        let document = find_document(&mut *tx, command.permit(), command.command().id).await?;
         tx.finish();
         Ok(document)
     }
@@ -92,19 +92,19 @@ impl UseCase<GetDocument> for DocumentService {
 
 #[async_trait]
 impl UseCase<UpdateDocument> for DocumentService {
-    async fn execute(&self, command: Authorized<UpdateDocument>) -> Result<Changed<Document>, RuntimeError> {
+    async fn execute(&self, command: Authorized<UpdateDocument>) -> Result<Change<Document>, RuntimeError> {
         let UpdateDocument { id, patch } = command.command();
         let permit = command.permit();
         let mut tx = command.begin(&*self.store).await?;
         let before = tx.documents().lock(*id, permit.clearance()).await?.ok_or(NOT_FOUND)?;
         // The gate's decision was based on the classification at that time, which may have changed since.
-        let lowers = patch.classification.is_some_and(|wanted| wanted < before.classification);
-        if lowers && !permit.rights().allow(DECLASSIFY) {
+        let lowers_classification = patch.classification.is_some_and(|requested| requested < before.classification);
+        if lowers_classification && !permit.rights().allows(DECLASSIFY) {
             return Err(RuntimeError::Conflict { detail: "The document's classification was raised in the meantime." });
         }
         let after = tx.documents().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
         tx.finish();
-        Ok(Changed { before, after })
+        Ok(Change { before, after })
     }
 }
 
@@ -113,7 +113,7 @@ impl UseCase<DownloadDocument> for DocumentService {
     async fn execute(&self, command: Authorized<DownloadDocument>) -> Result<Download, RuntimeError> {
         let DownloadDocument { id, range } = *command.command();
         let mut tx = command.begin(&*self.store).await?;
-        let document = find(&mut *tx, command.permit(), id).await?;
+        let document = find_document(&mut *tx, command.permit(), id).await?;
         tx.commit().await?;
         let content = self.ingest.open(command.permit(), &document, range).await?;
         Ok(Download { document, content })
@@ -130,7 +130,7 @@ impl UseCase<ReprocessDocument> for DocumentService {
 #[async_trait]
 impl UseCase<DeleteDocument> for DocumentService {
     async fn execute(&self, command: Authorized<DeleteDocument>) -> Result<(), RuntimeError> {
-        let document = self.remove(command.scope(), command.command().id).await?;
+        let document = self.delete_row(command.scope(), command.command().id).await?;
         // Without the row nobody can reach the file, so a file that could not be removed only wastes space.
         if let Err(error) = self.ingest.discard(command.permit(), &document).await {
             tracing::warn!(document_id = %document.id, %error, "failed to remove the file of a deleted document");

@@ -12,10 +12,10 @@ use tools::error::{IngestError, ToolError};
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// The target of the command does not exist, or the caller must not learn that it exists.
-    #[error("{what} was not found")]
+    #[error("{target} was not found")]
     NotFound {
         /// Name of the target with its article, such as `the document`.
-        what: &'static str,
+        target: &'static str,
     },
     /// The command conflicts with the current state.
     #[error("{detail}")]
@@ -25,7 +25,7 @@ pub enum RuntimeError {
     },
     /// The target was changed since the caller read it.
     #[error("the version is stale")]
-    Stale,
+    StaleVersion,
     /// The remaining model budget is too small.
     #[error("the remaining budget is too small: {limit}")]
     BudgetExceeded {
@@ -73,7 +73,7 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
-    fn inner(&self) -> Option<&dyn Classify> {
+    fn classified_source(&self) -> Option<&dyn Classify> {
         match self {
             Self::Store(source) => Some(source),
             Self::Tool(source) => Some(source),
@@ -82,7 +82,7 @@ impl RuntimeError {
             Self::NotFound { .. }
             | Self::Conflict { .. }
             | Self::Invalid(_)
-            | Self::Stale
+            | Self::StaleVersion
             | Self::BudgetExceeded { .. }
             | Self::AboveClearance
             | Self::ModelNotFound
@@ -99,31 +99,31 @@ impl Classify for RuntimeError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } | Self::ModelNotFound => ErrorKind::NotFound,
-            Self::Conflict { .. } | Self::Stale => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::StaleVersion => ErrorKind::Conflict,
             Self::BudgetExceeded { .. } => ErrorKind::RateLimited,
             Self::AboveClearance | Self::AboveModelClassification => ErrorKind::Forbidden,
             Self::Invalid(_) => ErrorKind::InvalidField,
             Self::Busy | Self::TimeLimit | Self::NoRandomness(_) => ErrorKind::Unavailable,
-            other => other.inner().map_or(ErrorKind::Internal, Classify::kind),
+            other => other.classified_source().map_or(ErrorKind::Internal, Classify::kind),
         }
     }
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Stale => "stale_version",
+            Self::StaleVersion => "stale_version",
             Self::BudgetExceeded { .. } => "quota_exceeded",
             Self::AboveClearance => "above_clearance",
             Self::ModelNotFound => "model_not_found",
             Self::AboveModelClassification => "model_classification",
             Self::TimeLimit => "upstream_timeout",
-            other => other.inner().map_or_else(|| other.kind().code(), Classify::code),
+            other => other.classified_source().map_or_else(|| other.kind().code(), Classify::code),
         }
     }
 
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Conflict { detail } => Some((*detail).to_owned()),
-            Self::Stale => Some("The resource was changed since you read it; read it again.".to_owned()),
+            Self::StaleVersion => Some("The resource was changed since you read it; read it again.".to_owned()),
             Self::BudgetExceeded { limit, .. } => Some(budget_detail(*limit)),
             Self::AboveClearance => Some("The answer is based on content above your clearance.".to_owned()),
             Self::ModelNotFound => Some("The model does not exist, or you may not use it.".to_owned()),
@@ -136,7 +136,7 @@ impl Classify for RuntimeError {
             Self::TimeLimit => {
                 Some("The answer exceeded its time limit; the part that was written is kept.".to_owned())
             }
-            other => other.inner().and_then(Classify::public_detail),
+            other => other.classified_source().and_then(Classify::public_detail),
         }
     }
 
@@ -144,17 +144,17 @@ impl Classify for RuntimeError {
         match self {
             Self::Busy => Some(Duration::from_secs(2)),
             Self::BudgetExceeded { retry_after, .. } => Some(*retry_after),
-            other => other.inner().and_then(Classify::retry_after),
+            other => other.classified_source().and_then(Classify::retry_after),
         }
     }
 }
 
 fn budget_detail(limit: BudgetLimit) -> String {
-    let what = match limit {
+    let reason = match limit {
         BudgetLimit::TenantTokens => "The tenant's tokens for this day are used up",
         BudgetLimit::UserTokens => "Your tokens for this day are used up",
         BudgetLimit::TenantCost => "The tenant's model budget for this month is used up",
         BudgetLimit::UserCost => "Your model budget for this month is used up",
     };
-    format!("{what}, or reserved for answers in progress ({limit}).")
+    format!("{reason}, or reserved for answers in progress ({limit}).")
 }

@@ -10,7 +10,7 @@ use domain::ids::MemoryId;
 use domain::memory::Memory;
 use domain::page::Page;
 use domain::ports::{Clock, IdGen, Store};
-use domain::text::Label;
+use domain::text::ShortText;
 use std::sync::Arc;
 
 /// Use cases for memories.
@@ -47,8 +47,8 @@ impl UseCase<CreateMemory> for MemoryService {
             id: MemoryId::from_uuid(self.ids.uuid()),
             content: command.content.into_string(),
             importance: command.importance,
-            tags: command.tags.into_iter().map(Label::into_string).collect(),
-            classification: permit.rights().class_of_own_words(),
+            tags: command.tags.into_iter().map(ShortText::into_string).collect(),
+            classification: permit.rights().own_message_class(),
             created_at: self.clock.now(),
         };
         tx.memories().insert(&memory).await?;
@@ -62,7 +62,7 @@ impl UseCase<DeleteMemory> for MemoryService {
     async fn execute(&self, command: Authorized<DeleteMemory>) -> Result<(), RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
         if !tx.memories().delete(command.command().id).await? {
-            return Err(RuntimeError::NotFound { what: "the memory" });
+            return Err(RuntimeError::NotFound { target: "the memory" });
         }
         tx.finish();
         Ok(())

@@ -1,4 +1,4 @@
-//! Document search without a model: calls the `rag_search` tool directly.
+//! Document search without a model: calls the `rag_search_call` tool directly.
 //!
 //! The intents of the request and of the tool call are committed together, and so are their outcomes.
 
@@ -30,7 +30,11 @@ impl SearchService {
     }
 
     /// Records the outcome of the call in the transaction in which the gate records that of the request.
-    async fn record(&self, command: &Authorized<SearchDocuments>, call: &dyn AdmittedCall) -> Result<(), StoreError> {
+    async fn record_outcome(
+        &self,
+        command: &Authorized<SearchDocuments>,
+        call: &dyn AdmittedCall,
+    ) -> Result<(), StoreError> {
         let mut tx = command.begin(&*self.store).await?;
         call.record(&mut *tx).await?;
         tx.finish();
@@ -42,7 +46,7 @@ impl SearchService {
 impl UseCase<SearchDocuments> for SearchService {
     async fn execute(&self, command: Authorized<SearchDocuments>) -> Result<Retrieval, RuntimeError> {
         let SearchDocuments { query, top_k, filters } = command.command();
-        let call = rag_search("search", query.as_str(), *top_k, filters);
+        let call = rag_search_call("search", query.as_str(), *top_k, filters);
         let mut tx = command.begin(&*self.store).await?;
         let admission = self.tools.admit(&mut *tx, command.permit(), call).await?;
         tx.commit().await?;
@@ -50,17 +54,17 @@ impl UseCase<SearchDocuments> for SearchService {
             CallAdmission::Admitted(call) => call,
             CallAdmission::Refused(reason) => return Err(ToolError::Denied { reason }.into()),
         };
-        let found = retrieve(&*call).await;
+        let found = run_search(&*call).await;
         // If the search failed, the gate has no transaction to continue in.
-        if found.is_err() || self.record(&command, &*call).await.is_err() {
+        if found.is_err() || self.record_outcome(&command, &*call).await.is_err() {
             call.record_in_own_transaction().await?;
         }
         Ok(found?)
     }
 }
 
-/// Builds a call of `rag_search`.
-pub(crate) fn rag_search(call_id: &str, query: &str, top_k: u32, filters: &SearchFilters) -> ToolCall {
+/// Builds a call of `rag_search_call`.
+pub(crate) fn rag_search_call(call_id: &str, query: &str, top_k: u32, filters: &SearchFilters) -> ToolCall {
     let mut arguments = json!({ "query": query, "top_k": top_k });
     if !filters.document_ids.is_empty() {
         arguments["document_ids"] = json!(filters.document_ids);
@@ -78,10 +82,12 @@ pub(crate) fn rag_search(call_id: &str, query: &str, top_k: u32, filters: &Searc
     ToolCall { call_id, name, arguments, context: CallContext::default() }
 }
 
-/// Runs a call of `rag_search` and returns its passages.
-pub(crate) async fn retrieve(call: &dyn AdmittedCall) -> Result<Retrieval, ToolError> {
+/// Runs a call of `rag_search_call` and returns its passages.
+pub(crate) async fn run_search(call: &dyn AdmittedCall) -> Result<Retrieval, ToolError> {
     match call.run().await?.into_parts().0 {
         ToolResult::Retrieval(retrieval) => Ok(retrieval),
-        ToolResult::Text { .. } | ToolResult::Documents(_) | ToolResult::Memories(_) => Err(ToolError::Unknown),
+        ToolResult::DocumentText { .. } | ToolResult::Documents(_) | ToolResult::Memories(_) => {
+            Err(ToolError::UnknownTool)
+        }
     }
 }

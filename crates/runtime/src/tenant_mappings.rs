@@ -9,14 +9,14 @@ use domain::command::{Command as _, CreateMapping, DeleteMapping, ListMappings};
 use domain::ids::{AuditId, MappingId, TenantId};
 use domain::mapping::{NewMapping, TenantMapping};
 use domain::page::Page;
-use domain::ports::{Clock, Directory, IdGen};
+use domain::ports::{Clock, IdGen, TenantDirectory};
 use domain::tenant_change::ChangedBy;
 use domain::upload::FieldError;
 use std::sync::Arc;
 
 /// Use cases for tenant mappings.
 pub struct TenantMappingService {
-    directory: Arc<dyn Directory>,
+    directory: Arc<dyn TenantDirectory>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
     issuers: Vec<String>,
@@ -26,7 +26,7 @@ impl TenantMappingService {
     /// Creates the service. `issuers` are the issuers that the platform trusts.
     #[must_use]
     pub fn new(
-        directory: Arc<dyn Directory>,
+        directory: Arc<dyn TenantDirectory>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGen>,
         issuers: Vec<String>,
@@ -39,7 +39,7 @@ impl TenantMappingService {
     }
 }
 
-const TENANT_NOT_FOUND: RuntimeError = RuntimeError::NotFound { what: "the tenant" };
+const TENANT_NOT_FOUND: RuntimeError = RuntimeError::NotFound { target: "the tenant" };
 
 #[async_trait]
 impl UseCase<ListMappings> for TenantMappingService {
@@ -67,8 +67,8 @@ impl UseCase<CreateMapping> for TenantMappingService {
             issuer: issuer.into_string(),
             claim: claim.into_string(),
         };
-        let by = self.changed_by(&permit, CreateMapping::EVENT);
-        self.directory.create_mapping(mapping, &by).await?.ok_or(TENANT_NOT_FOUND)
+        let changed_by = self.changed_by(&permit, CreateMapping::EVENT);
+        self.directory.create_mapping(mapping, &changed_by).await?.ok_or(TENANT_NOT_FOUND)
     }
 }
 
@@ -76,8 +76,8 @@ impl UseCase<CreateMapping> for TenantMappingService {
 impl UseCase<DeleteMapping> for TenantMappingService {
     async fn execute(&self, command: Authorized<DeleteMapping>) -> Result<TenantMapping, RuntimeError> {
         let DeleteMapping { tenant, id } = command.command();
-        let by = self.changed_by(command.permit(), DeleteMapping::EVENT);
-        let deleted = self.directory.delete_mapping(*tenant, *id, &by).await?;
-        deleted.ok_or(RuntimeError::NotFound { what: "the mapping" })
+        let changed_by = self.changed_by(command.permit(), DeleteMapping::EVENT);
+        let deleted = self.directory.delete_mapping(*tenant, *id, &changed_by).await?;
+        deleted.ok_or(RuntimeError::NotFound { target: "the mapping" })
     }
 }

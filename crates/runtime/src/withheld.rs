@@ -18,9 +18,10 @@ pub(crate) async fn withhold(
     messages: &mut [Message],
     clearance: Classification,
 ) -> Result<(), StoreError> {
-    let now = current_classes(tx, messages.iter().flat_map(|message| message.sources.documents())).await?;
+    let classifications =
+        current_classifications(tx, messages.iter().flat_map(|message| message.sources.documents())).await?;
     for message in messages.iter_mut().filter(|message| message.role != MessageRole::User) {
-        message.classification = message.classification.max(message.sources.class_by(&now));
+        message.classification = message.classification.max(message.sources.current_class(&classifications));
         if message.classification > clearance {
             message.content.clear();
             message.citations.clear();
@@ -34,7 +35,7 @@ pub(crate) async fn withhold(
 ///
 /// # Errors
 /// If the database fails.
-pub(crate) async fn current_classes(
+pub(crate) async fn current_classifications(
     tx: &mut dyn TenantTx,
     documents: impl Iterator<Item = DocumentId>,
 ) -> Result<BTreeMap<DocumentId, Classification>, StoreError> {

@@ -1,13 +1,13 @@
 //! Processes the job queue: claims a job, processes it while a heartbeat extends its lease, and requeues jobs that
 //! should be retried.
 
-use domain::ports::{JobFilter, JobKind, JobQueue, Lease, LeasedJob, Requeue, Work};
+use domain::ports::{JobFilter, JobKind, JobPayload, JobQueue, Lease, LeasedJob, RequeueOptions};
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tools::ingest::accept::{Ingest, JobEnd, RetryLater};
+use tools::ingest::interface::{Ingest, JobOutcome, RetryLater};
 
 /// Maximum size of a document that a worker for small documents takes, in bytes.
 const MAX_SMALL_BYTES: u64 = 2 << 20;
@@ -22,17 +22,21 @@ const YIELD_DELAY: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WorkerSettings {
     /// Duration of a lease without a heartbeat.
-    pub lease: Duration,
+    pub lease_duration: Duration,
     /// How long to wait for a notification before polling the queue.
-    pub poll: Duration,
+    pub poll_interval: Duration,
     /// Delay before the first retry, plus or minus 25 %. It doubles with each further retry, up to 64 times the first
     /// delay, or up to one minute if the attempt does not count.
-    pub retry: Duration,
+    pub retry_delay: Duration,
 }
 
 impl Default for WorkerSettings {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(60), poll: Duration::from_secs(5), retry: Duration::from_secs(5) }
+        Self {
+            lease_duration: Duration::from_secs(60),
+            poll_interval: Duration::from_secs(5),
+            retry_delay: Duration::from_secs(5),
+        }
     }
 }
 
@@ -54,15 +58,15 @@ impl Worker {
 
     /// Limits the worker to jobs of these kinds.
     #[must_use]
-    pub fn only(self, kinds: Vec<JobKind>) -> Self {
+    pub fn only_kinds(self, kinds: Vec<JobKind>) -> Self {
         Self { filter: JobFilter { kinds, ..self.filter }, ..self }
     }
 
     /// Excludes jobs of this kind.
     #[must_use]
-    pub fn without(self, kind: JobKind) -> Self {
+    pub fn without_kind(self, kind: JobKind) -> Self {
         let kinds = self.filter.kinds.iter().copied().filter(|other| *other != kind).collect();
-        self.only(kinds)
+        self.only_kinds(kinds)
     }
 
     /// Limits the worker to ingestion of documents of up to 2 MiB. It takes no jobs that concern a whole tenant.
@@ -84,46 +88,46 @@ impl Worker {
         settings: WorkerSettings,
     ) -> Vec<Self> {
         let worker = || Self::new(Arc::clone(queue), Arc::clone(ingest), settings);
-        let small = (size >= 2).then(|| worker().for_small_documents());
-        small.into_iter().chain(std::iter::repeat_with(worker)).take(size).collect()
+        let small_worker = (size >= 2).then(|| worker().for_small_documents());
+        small_worker.into_iter().chain(std::iter::repeat_with(worker)).take(size).collect()
     }
 
     /// Processes jobs until `shutdown` is cancelled. The current job is then requeued without counting as an attempt.
     pub async fn run(&self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
-            match self.queue.claim(&self.filter, self.settings.lease).await {
-                Ok(Some(job)) => self.work(job, &shutdown).await,
-                Ok(None) => self.idle(&shutdown).await,
+            match self.queue.claim(&self.filter, self.settings.lease_duration).await {
+                Ok(Some(job)) => self.run_job(job, &shutdown).await,
+                Ok(None) => self.wait_for_job(&shutdown).await,
                 Err(error) => {
                     tracing::warn!(error = %error, "failed to claim a job");
-                    let _ = shutdown.run_until_cancelled(tokio::time::sleep(self.settings.retry)).await;
+                    let _ = shutdown.run_until_cancelled(tokio::time::sleep(self.settings.retry_delay)).await;
                 }
             }
         }
     }
 
-    async fn idle(&self, shutdown: &CancellationToken) {
-        let _ = shutdown.run_until_cancelled(self.queue.wait(self.settings.poll)).await;
+    async fn wait_for_job(&self, shutdown: &CancellationToken) {
+        let _ = shutdown.run_until_cancelled(self.queue.wait_for_job(self.settings.poll_interval)).await;
     }
 
-    async fn work(&self, job: LeasedJob, shutdown: &CancellationToken) {
+    async fn run_job(&self, job: LeasedJob, shutdown: &CancellationToken) {
         let lease = job.lease;
-        let ended = tokio::select! {
+        let outcome = tokio::select! {
             // A panic in a document reader counts as a failed attempt and does not end the worker.
             ended = AssertUnwindSafe(self.process(&job)).catch_unwind() => Some(ended.unwrap_or_else(|_| {
-                Err(RetryLater { reason: "ingestion panicked".to_owned(), counts: true })
+                Err(RetryLater { reason: "ingestion panicked".to_owned(), counts_as_attempt: true })
             })),
             () = self.keep_alive(lease) => None,
             () = shutdown.cancelled() => {
-                self.requeue(lease, Requeue::default()).await;
+                self.requeue(lease, RequeueOptions::default()).await;
                 return;
             }
         };
-        let (kind, attempt) = (job.work.kind(), job.attempt);
-        let document = job.work.document().map(tracing::field::display);
-        match ended {
-            Some(Ok(JobEnd::Unfinished)) => {
-                self.requeue(lease, Requeue { delay: YIELD_DELAY, ..Requeue::default() }).await
+        let (kind, attempt) = (job.payload.kind(), job.attempt);
+        let document = job.payload.document().map(tracing::field::display);
+        match outcome {
+            Some(Ok(JobOutcome::Unfinished)) => {
+                self.requeue(lease, RequeueOptions { delay: YIELD_DELAY, ..RequeueOptions::default() }).await
             }
             Some(Ok(end)) => tracing::info!(%kind, document_id = document, attempt, ?end, "job ended"),
             Some(Err(retry)) => self.retry(&job, retry).await,
@@ -133,40 +137,45 @@ impl Worker {
         }
     }
 
-    async fn process(&self, job: &LeasedJob) -> Result<JobEnd, RetryLater> {
+    async fn process(&self, job: &LeasedJob) -> Result<JobOutcome, RetryLater> {
         let exhausted = job.attempt > job.max_attempts;
-        match job.work {
-            Work::Ingest(_) => self.ingest.process(job).await,
+        match job.payload {
+            JobPayload::Ingest(_) => self.ingest.process(job).await,
             // Requeueing a tenant's job beyond its maximum attempts makes the queue fail it permanently.
-            _ if exhausted => {
-                Err(RetryLater { reason: "the workers stopped before the job was done".to_owned(), counts: true })
-            }
-            Work::Reindex => self.ingest.process(job).await,
-            Work::BuildVectorIndex => {
-                let built = self.queue.build_vector_index(job.lease).await?;
-                Ok(if built { JobEnd::Done } else { JobEnd::Superseded })
+            _ if exhausted => Err(RetryLater {
+                reason: "the workers stopped before the job was done".to_owned(),
+                counts_as_attempt: true,
+            }),
+            JobPayload::Reindex => self.ingest.process(job).await,
+            JobPayload::BuildVectorIndex => {
+                let was_built = self.queue.build_vector_index(job.lease).await?;
+                Ok(if was_built { JobOutcome::Done } else { JobOutcome::Superseded })
             }
         }
     }
 
     async fn retry(&self, job: &LeasedJob, retry: RetryLater) {
-        let delay = self.delay(job, retry.counts);
+        let delay = self.delay(job, retry.counts_as_attempt);
         tracing::warn!(
-            kind = %job.work.kind(), document_id = job.work.document().map(tracing::field::display),
+            kind = %job.payload.kind(), document_id = job.payload.document().map(tracing::field::display),
             attempt = job.attempt, delay_s = delay.as_secs(), reason = %retry.reason, "job requeued"
         );
-        self.requeue(job.lease, Requeue { delay, counts: retry.counts, reason: Some(retry.reason) }).await;
+        self.requeue(
+            job.lease,
+            RequeueOptions { delay, counts_as_attempt: retry.counts_as_attempt, reason: Some(retry.reason) },
+        )
+        .await;
     }
 
     /// Returns the delay before a retry. It doubles with each consecutive failure and has a jitter of 25 %, so that
     /// jobs that failed together are not retried together.
-    fn delay(&self, job: &LeasedJob, counts: bool) -> Duration {
-        let doubled = self.settings.retry * 2u32.pow(job.failures.min(MAX_DOUBLINGS));
-        let delay = if counts { doubled } else { doubled.min(MAX_OUTAGE_DELAY) };
+    fn delay(&self, job: &LeasedJob, counts_as_attempt: bool) -> Duration {
+        let backoff = self.settings.retry_delay * 2u32.pow(job.failures.min(MAX_DOUBLINGS));
+        let delay = if counts_as_attempt { backoff } else { backoff.min(MAX_OUTAGE_DELAY) };
         delay.mul_f64(0.75 + 0.5 * jitter(job.lease))
     }
 
-    async fn requeue(&self, lease: Lease, requeue: Requeue) {
+    async fn requeue(&self, lease: Lease, requeue: RequeueOptions) {
         if let Err(error) = self.queue.requeue(lease, &requeue).await {
             tracing::warn!(error = %error, "failed to requeue a job; its lease will expire");
         }
@@ -176,8 +185,8 @@ impl Worker {
     /// alone does not end it, since the database may only be unavailable for a while.
     async fn keep_alive(&self, lease: Lease) {
         loop {
-            tokio::time::sleep(self.settings.lease / 3).await;
-            if let Ok(false) = self.queue.heartbeat(lease, self.settings.lease).await {
+            tokio::time::sleep(self.settings.lease_duration / 3).await;
+            if let Ok(false) = self.queue.heartbeat(lease, self.settings.lease_duration).await {
                 return;
             }
         }
@@ -186,6 +195,6 @@ impl Worker {
 
 /// Returns a number from 0 to 1 that differs between jobs, and between the claims of one job.
 fn jitter(lease: Lease) -> f64 {
-    let mixed = (lease.job.as_uuid().as_u64_pair().1 ^ lease.token.unsigned_abs()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    f64::from((mixed >> 48) as u16) / f64::from(u16::MAX)
+    let hash = (lease.job.as_uuid().as_u64_pair().1 ^ lease.token.unsigned_abs()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    f64::from((hash >> 48) as u16) / f64::from(u16::MAX)
 }

@@ -17,7 +17,7 @@ use domain::ids::{AuditId, RequestId, TenantId};
 use domain::ledger::CallContext;
 use domain::model::{CallUsage, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError};
 use domain::page::PageRequest;
-use domain::ports::{AuditReader, Clock, Directory, Embedder, Embedders, IdGen, JobFilter, JobQueue, NewTenant};
+use domain::ports::{AuditReader, Clock, Embedder, Embedders, IdGen, JobFilter, JobQueue, NewTenant, TenantDirectory};
 use domain::role::Role;
 use domain::scope::{Actor, TenantScope};
 use domain::tool::{ToolCall, ToolResult};
@@ -32,55 +32,55 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
-use tools::gateway::{RecordedTools, ToolGateway, ToolParts};
-use tools::ingest::accept::Ingest;
+use tools::gateway::{AuditedToolGateway, ToolGateway, ToolParts};
+use tools::ingest::interface::Ingest;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::registry::Registry;
 use tools::retrieval::{HybridSearch, RetrievalParams};
 
-type Outcome = Result<(), Box<dyn Error>>;
+type ExampleResult = Result<(), Box<dyn Error>>;
 
 /// In-memory versions of the services that the platform composes at startup.
-struct Parts {
-    memory: MemoryStore,
+struct Services {
+    store: MemoryStore,
     ports: IngestPorts,
     tracker: TaskTracker,
 }
 
 #[tokio::main]
-async fn main() -> Outcome {
+async fn main() -> ExampleResult {
     let mut arguments = std::env::args().skip(1);
     let question = arguments.next().ok_or("ask something, and name files")?;
-    let parts = parts();
-    let permit = sign_in(&parts).await?;
+    let platform = in_memory_services();
+    let permit = sign_in(&platform).await?;
     for path in arguments {
-        take_in(&parts, &permit, Path::new(&path)).await?;
+        ingest_file(&platform, &permit, Path::new(&path)).await?;
     }
-    ask(&parts, &permit, &question).await?;
-    show_audit(&parts, &permit).await
+    ask(&platform, &permit, &question).await?;
+    print_audit(&platform, &permit).await
 }
 
-fn parts() -> Parts {
+fn in_memory_services() -> Services {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
     let ids: Arc<dyn IdGen> = Arc::new(SequentialIds::default());
-    let memory = MemoryStore::new(Arc::clone(&clock));
+    let store = MemoryStore::new(Arc::clone(&clock));
     let ports = IngestPorts {
-        store: Arc::new(memory.clone()),
+        store: Arc::new(store.clone()),
         blobs: Arc::new(MemoryBlobStore::new(Arc::clone(&ids))),
         rules: Arc::new(FakeAccessRules),
-        embedders: Embedders::only(Arc::new(SharedWords)),
+        embedders: Embedders::single(Arc::new(BagOfWordsEmbedder)),
         clock,
         ids,
     };
-    Parts { memory, ports, tracker: TaskTracker::new() }
+    Services { store, ports, tracker: TaskTracker::new() }
 }
 
 /// Stands in for the policy gate: creates a tenant and a user, and returns a permit.
 #[expect(clippy::disallowed_methods, reason = "the example plays the gate")]
-async fn sign_in(parts: &Parts) -> Result<Permit, Box<dyn Error>> {
-    let IngestPorts { store, clock, ids, .. } = &parts.ports;
+async fn sign_in(platform: &Services) -> Result<Permit, Box<dyn Error>> {
+    let IngestPorts { store, clock, ids, .. } = &platform.ports;
     let tenant = TenantId::from_uuid(ids.uuid());
-    parts.memory.create_tenant(NewTenant { id: tenant, name: "Plant".into(), slug: "plant".into() }).await?;
+    platform.store.create_tenant(NewTenant { id: tenant, name: "Plant".into(), slug: "plant".into() }).await?;
     let scope = |actor| TenantScope::mint(tenant, actor, RequestId::from_uuid(ids.uuid()));
     let identity = Identity {
         issuer: "https://issuer.example".into(),
@@ -97,12 +97,12 @@ async fn sign_in(parts: &Parts) -> Result<Permit, Box<dyn Error>> {
     let receipt = AuditReceipt::mint(AuditId::from_uuid(ids.uuid()), clock.now());
     let command = ListMemories { page: PageRequest::default() };
     let role = member.user.role;
-    let granted = access::granted(access::rights(role, member.settings.clearance(role)));
-    Ok(access::authorized(scope(Actor::User(user.id)), granted, receipt, command).into_parts().0)
+    let access_grant = access::access_grant(access::rights(role, member.settings.clearance(role)));
+    Ok(access::authorized(scope(Actor::User(user.id)), access_grant, receipt, command).into_parts().0)
 }
 
 /// Uploads a file and processes its job, like the API and the worker do.
-async fn take_in(parts: &Parts, permit: &Permit, path: &Path) -> Outcome {
+async fn ingest_file(platform: &Services, permit: &Permit, path: &Path) -> ExampleResult {
     let filename = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let bytes = Bytes::from(std::fs::read(path)?);
     let form = UploadForm {
@@ -116,21 +116,21 @@ async fn take_in(parts: &Parts, permit: &Permit, path: &Path) -> Outcome {
         metadata: json!({}),
     };
     let upload = Upload { bytes: stream::iter([Ok(bytes)]).boxed(), form: async { Ok(form) }.boxed() };
-    let ingest = DocumentIngest::new(parts.ports.clone(), IngestSettings::default(), parts.tracker.clone());
+    let ingest = DocumentIngest::new(platform.ports.clone(), IngestSettings::default(), platform.tracker.clone());
     ingest.accept(permit, upload).await?;
-    if let Some(job) = parts.memory.claim(&JobFilter::any(), Duration::from_secs(60)).await? {
+    if let Some(job) = platform.store.claim(&JobFilter::any(), Duration::from_secs(60)).await? {
         println!("{filename}: {:?}", ingest.process(&job).await?);
     }
     Ok(())
 }
 
-async fn ask(parts: &Parts, permit: &Permit, question: &str) -> Outcome {
-    let IngestPorts { store, embedders, clock, ids, .. } = parts.ports.clone();
+async fn ask(platform: &Services, permit: &Permit, question: &str) -> ExampleResult {
+    let IngestPorts { store, embedders, clock, ids, .. } = platform.ports.clone();
     let search = HybridSearch::new(Arc::clone(&store), embedders, RetrievalParams::default());
     let registry = Registry::builtin(&store, search)?;
-    let tracker = parts.tracker.clone();
+    let tracker = platform.tracker.clone();
     let rules = Arc::new(FakeAccessRules);
-    let tools = RecordedTools::new(registry, ToolParts { store, rules, clock, ids, tracker });
+    let tools = AuditedToolGateway::new(registry, ToolParts { store, rules, clock, ids, tracker });
     let arguments = json!({"query": question, "top_k": 3});
     let call = ToolCall { call_id: "1".into(), name: "rag_search".into(), arguments, context: CallContext::default() };
     let ToolResult::Retrieval(found) = tools.invoke(permit, call).await?.into_parts().0 else {
@@ -147,8 +147,8 @@ async fn ask(parts: &Parts, permit: &Permit, question: &str) -> Outcome {
     Ok(())
 }
 
-async fn show_audit(parts: &Parts, permit: &Permit) -> Outcome {
-    let rows = parts.memory.read(permit.scope(), &AuditFilter::default(), &PageRequest::default()).await?;
+async fn print_audit(platform: &Services, permit: &Permit) -> ExampleResult {
+    let rows = platform.store.read(permit.scope(), &AuditFilter::default(), &PageRequest::default()).await?;
     for row in rows.items.iter().rev() {
         println!("{} {} {}", row.event_type, row.result_status.as_deref().unwrap_or("pending"), row.metadata);
     }
@@ -156,17 +156,17 @@ async fn show_audit(parts: &Parts, permit: &Permit) -> Outcome {
 }
 
 /// A stand-in embedder with bag-of-words vectors: each word adds to one component.
-struct SharedWords;
+struct BagOfWordsEmbedder;
 
 #[async_trait]
-impl Embedder for SharedWords {
+impl Embedder for BagOfWordsEmbedder {
     fn model(&self) -> EmbeddingModel {
         EmbeddingModel { name: "shared words".into(), dimension: 256, max_tokens: 256 }
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let vectors = request.texts.iter().map(|text| vector(text)).collect();
-        Ok(EmbedResponse { vectors, spent: CallUsage::default() })
+        Ok(EmbedResponse { vectors, usage: CallUsage::default() })
     }
 
     fn count_tokens(&self, text: &str) -> usize {

@@ -14,7 +14,7 @@ use std::time::Instant;
 use tools::ingest::chunk::{ChunkParams, chunk};
 use tools::ingest::isolate::launch::Launcher;
 use tools::ingest::ocr::{OcrSettings, recognize};
-use tools::ingest::readers::{BlockKind, Limits, Page, ReadDocument, ScanLimits, read, sniff};
+use tools::ingest::readers::{BlockKind, Limits, Page, ParsedDocument, ScanLimits, read, sniff};
 
 /// How much to print of each file.
 #[derive(Clone, Copy, PartialEq)]
@@ -27,14 +27,14 @@ enum Output {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut output = Output::Blocks;
-    let mut scans = None;
+    let mut scan_limits = None;
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--text" => output = Output::Text,
             "--chunks" => output = Output::Chunks,
             "--quiet" => output = Output::Quiet,
-            "--ocr" => scans = Some(ScanLimits::default()),
-            path => print_file(Path::new(path), output, scans.clone())?,
+            "--ocr" => scan_limits = Some(ScanLimits::default()),
+            path => print_file(Path::new(path), output, scan_limits.clone())?,
         }
     }
     Ok(())
@@ -77,7 +77,7 @@ fn print_file(path: &Path, output: Output, scans: Option<ScanLimits>) -> Result<
     Ok(())
 }
 
-fn print_summary(name: &str, document: &ReadDocument, seconds: f64) {
+fn print_summary(name: &str, document: &ParsedDocument, seconds: f64) {
     let blocks: usize = document.pages.iter().map(|page| page.blocks.len()).sum();
     let pages = document.page_count.unwrap_or(document.pages.len() as u32);
     let title = document.title.as_deref().unwrap_or("-");
@@ -94,7 +94,7 @@ fn print_page(page: &Page) {
     let number = page.number.map_or("-".to_owned(), |number| number.to_string());
     println!("\n=== page {number} {}", page.label.as_deref().unwrap_or_default());
     for block in &page.blocks {
-        let mark = match block.kind {
+        let prefix = match block.kind {
             BlockKind::Heading { level } => format!("H{level}"),
             BlockKind::Paragraph => "P ".into(),
             BlockKind::ListItem => "L ".into(),
@@ -102,18 +102,18 @@ fn print_page(page: &Page) {
             BlockKind::TableRow { header: false } => "T ".into(),
             BlockKind::Code => "C ".into(),
         };
-        println!("{mark} {}", block.text);
+        println!("{prefix} {}", block.text);
     }
 }
 
 /// Estimates the number of tokens as 1.4 per word, which is about right for English manuals.
-fn tokens(text: &str) -> usize {
+fn estimate_tokens(text: &str) -> usize {
     text.split_whitespace().count() * 7 / 5
 }
 
-fn print_chunks(document: &ReadDocument) {
+fn print_chunks(document: &ParsedDocument) {
     let start = Instant::now();
-    let chunks = chunk(document, &ChunkParams::default(), &tokens);
+    let chunks = chunk(document, &ChunkParams::default(), &estimate_tokens);
     println!("{} chunks, {:.3} s", chunks.len(), start.elapsed().as_secs_f64());
     for chunk in &chunks {
         let page = chunk.page.map_or("-".to_owned(), |page| page.to_string());
@@ -126,7 +126,7 @@ fn print_chunks(document: &ReadDocument) {
     }
 }
 
-fn print_text(document: &ReadDocument) {
+fn print_text(document: &ParsedDocument) {
     let mut next = 1;
     for page in &document.pages {
         let number = page.number.unwrap_or(next);

@@ -20,34 +20,36 @@ const ROUNDS: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut next = |what: &str| arguments.next().ok_or_else(|| format!("name {what}"));
-    let (pdf, pages, volume) = (next("a PDF file")?, next("how many pages")?, next("the file to write")?);
-    let (pdf, volume) = (PathBuf::from(pdf), PathBuf::from(volume));
-    write_volume(&pdf, pages.parse()?, &volume)?;
-    for file in [&pdf, &volume] {
-        println!("{}", compare(file)?);
+    let mut next_argument = |description: &str| arguments.next().ok_or_else(|| format!("name {description}"));
+    let (pdf, pages, output) =
+        (next_argument("a PDF file")?, next_argument("how many pages")?, next_argument("the file to write")?);
+    let (pdf, output) = (PathBuf::from(pdf), PathBuf::from(output));
+    write_repeated_pages(&pdf, pages.parse()?, &output)?;
+    for file in [&pdf, &output] {
+        println!("{}", benchmark(file)?);
     }
     Ok(())
 }
 
-fn compare(file: &Path) -> Result<serde_json::Value, Box<dyn Error>> {
+fn benchmark(file: &Path) -> Result<serde_json::Value, Box<dyn Error>> {
     let bytes = std::fs::read(file)?;
-    let (mut ours, mut theirs, mut pages) = (Vec::new(), Vec::new(), 0);
+    let (mut reader_seconds, mut pdftotext_seconds, mut pages) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
-        let begun = Instant::now();
+        let started = Instant::now();
         let format = sniff(&bytes, "").ok_or("no reader for this file")?;
         pages = read(format, &bytes, "volume.pdf", &Limits::default())?.page_count.unwrap_or_default();
-        ours.push(begun.elapsed().as_secs_f64());
-        theirs.extend(pdftotext(file)?);
+        reader_seconds.push(started.elapsed().as_secs_f64());
+        pdftotext_seconds.extend(pdftotext(file)?);
     }
     let rate = |seconds: f64| f64::from(pages) / seconds;
-    let (ours, theirs) = (rate(median(ours).ok_or("no round")?), median(theirs).map(rate));
+    let (reader_rate, pdftotext_rate) =
+        (rate(median(reader_seconds).ok_or("no round")?), median(pdftotext_seconds).map(rate));
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let mut result = json!({ "file": name, "pages": pages, "pages_per_second": round(ours) });
-    match theirs {
-        Some(theirs) => {
-            result["pdftotext_pages_per_second"] = json!(round(theirs));
-            result["times_pdftotext"] = json!(round(ours / theirs));
+    let mut result = json!({ "file": name, "pages": pages, "pages_per_second": round(reader_rate) });
+    match pdftotext_rate {
+        Some(pdftotext_rate) => {
+            result["pdftotext_pages_per_second"] = json!(round(pdftotext_rate));
+            result["times_pdftotext"] = json!(round(reader_rate / pdftotext_rate));
         }
         None => result["pdftotext"] = json!("not found on PATH: install poppler-utils to compare with it"),
     }
@@ -56,10 +58,10 @@ fn compare(file: &Path) -> Result<serde_json::Value, Box<dyn Error>> {
 
 /// Measures the seconds that pdftotext takes; `None` if it is not installed.
 fn pdftotext(file: &Path) -> Result<Option<f64>, Box<dyn Error>> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let status = Command::new("pdftotext").arg(file).arg("-").stdout(Stdio::null()).stderr(Stdio::null()).status();
     match status {
-        Ok(status) if status.success() => Ok(Some(begun.elapsed().as_secs_f64())),
+        Ok(status) if status.success() => Ok(Some(started.elapsed().as_secs_f64())),
         Ok(status) => Err(format!("pdftotext failed on {} ({status})", file.display()).into()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
@@ -77,14 +79,14 @@ fn round(value: f64) -> f64 {
 
 /// Writes a PDF that repeats the pages of another, each with its own copy of the content streams, until it has at least
 /// `pages` pages.
-fn write_volume(from: &Path, pages: usize, to: &Path) -> Result<(), Box<dyn Error>> {
+fn write_repeated_pages(from: &Path, pages: usize, to: &Path) -> Result<(), Box<dyn Error>> {
     let mut pdf = Document::load(from)?;
     let originals: Vec<ObjectId> = pdf.get_pages().into_values().collect();
     let root = pdf.catalog()?.get(b"Pages")?.as_reference()?;
     let mut kids = Vec::with_capacity(pages + originals.len());
     while kids.len() < pages && !originals.is_empty() {
         for page in &originals {
-            kids.push(Object::Reference(copy(&mut pdf, *page, root)?));
+            kids.push(Object::Reference(copy_page(&mut pdf, *page, root)?));
         }
     }
     let count = i64::try_from(kids.len())?;
@@ -98,14 +100,14 @@ fn write_volume(from: &Path, pages: usize, to: &Path) -> Result<(), Box<dyn Erro
     Ok(())
 }
 
-fn copy(pdf: &mut Document, page: ObjectId, root: ObjectId) -> Result<ObjectId, Box<dyn Error>> {
-    let mut new: Dictionary = pdf.get_dictionary(page)?.clone();
+fn copy_page(pdf: &mut Document, page: ObjectId, root: ObjectId) -> Result<ObjectId, Box<dyn Error>> {
+    let mut page_dictionary: Dictionary = pdf.get_dictionary(page)?.clone();
     let mut contents = Vec::new();
     for id in pdf.get_page_contents(page) {
         let content = pdf.get_object(id)?.clone();
         contents.push(Object::Reference(pdf.add_object(content)));
     }
-    new.set("Contents", contents);
-    new.set("Parent", root);
-    Ok(pdf.add_object(new))
+    page_dictionary.set("Contents", contents);
+    page_dictionary.set("Parent", root);
+    Ok(pdf.add_object(page_dictionary))
 }

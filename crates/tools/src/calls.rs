@@ -3,7 +3,7 @@
 
 use domain::ids::ModelCallId;
 use domain::ledger::{CallContext, LedgerEntry};
-use domain::model::{CallUsage, EmbedRequest, EmbedResponse, ModelError, RerankRequest, Reranked};
+use domain::model::{CallUsage, EmbedRequest, EmbedResponse, ModelError, RerankRequest, RerankScores};
 use domain::model_call::{CallStatus, ModelCall, ModelOperation, ServedBy};
 use domain::ports::{Embedder, IdGen, Reranker};
 use domain::time::Timestamp;
@@ -27,34 +27,34 @@ impl CallRecorder {
     /// Those of the model.
     pub async fn embed(&self, embedder: &dyn Embedder, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let call = self.begin(ModelOperation::Embeddings);
-        let embedded = embedder.embed(request).await;
-        call.end(embedded.as_ref().map(|embedded| &embedded.spent));
-        embedded
+        let result = embedder.embed(request).await;
+        call.end(result.as_ref().map(|embedded| &embedded.usage));
+        result
     }
 
     /// Reranks and records the call.
     ///
     /// # Errors
     /// Those of the model.
-    pub async fn rerank(&self, reranker: &dyn Reranker, request: RerankRequest) -> Result<Reranked, ModelError> {
+    pub async fn rerank(&self, reranker: &dyn Reranker, request: RerankRequest) -> Result<RerankScores, ModelError> {
         let call = self.begin(ModelOperation::Rerank);
-        let reranked = reranker.rerank(request).await;
-        call.end(reranked.as_ref().map(|reranked| &reranked.spent));
-        reranked
+        let result = reranker.rerank(request).await;
+        call.end(result.as_ref().map(|reranked| &reranked.usage));
+        result
     }
 
-    fn begin(&self, operation: ModelOperation) -> PendingCall {
-        PendingCall { recorder: self.clone(), operation, started: Instant::now(), ended: false }
+    fn begin(&self, operation: ModelOperation) -> CallInProgress {
+        CallInProgress { recorder: self.clone(), operation, started: Instant::now(), ended: false }
     }
 
     /// Drains the calls recorded so far and returns them as ledger entries with new ids. Each call is returned only
     /// once.
     #[must_use]
-    pub fn take(&self, ids: &dyn IdGen, context: CallContext, at: Timestamp) -> Vec<LedgerEntry> {
+    pub fn drain_ledger_entries(&self, ids: &dyn IdGen, context: CallContext, at: Timestamp) -> Vec<LedgerEntry> {
         let calls = std::mem::take(&mut *self.calls());
         let entry = |call| LedgerEntry {
             id: ModelCallId::from_uuid(ids.uuid()),
-            at,
+            ended_at: at,
             context,
             tier: None,
             // Token budgets apply to generated answers only; costs are counted in any case.
@@ -73,16 +73,16 @@ impl CallRecorder {
         for call in calls.iter().skip(1) {
             sum.usage += call.usage;
             sum.cost += call.cost;
-            sum.took += call.took;
-            sum.estimated |= call.estimated;
+            sum.duration += call.duration;
+            sum.tokens_estimated |= call.tokens_estimated;
             let fallback = sum.served_by.fallback | call.served_by.fallback;
-            let mut failed = std::mem::take(&mut sum.served_by.failed);
-            for attempt in &call.served_by.failed {
+            let mut failed = std::mem::take(&mut sum.served_by.failed_attempts);
+            for attempt in &call.served_by.failed_attempts {
                 if !failed.contains(attempt) {
                     failed.push(attempt.clone());
                 }
             }
-            sum.served_by = ServedBy { fallback, failed, ..call.served_by.clone() };
+            sum.served_by = ServedBy { fallback, failed_attempts: failed, ..call.served_by.clone() };
             if call.status != CallStatus::Ok {
                 sum.status = call.status;
                 sum.error.clone_from(&call.error);
@@ -93,28 +93,28 @@ impl CallRecorder {
 }
 
 /// A call in progress. Dropping it records the call as cancelled.
-struct PendingCall {
+struct CallInProgress {
     recorder: CallRecorder,
     operation: ModelOperation,
     started: Instant,
     ended: bool,
 }
 
-impl PendingCall {
+impl CallInProgress {
     fn end(mut self, result: Result<&CallUsage, &ModelError>) {
         self.ended = true;
-        let took = self.started.elapsed();
+        let duration = self.started.elapsed();
         let call = match result {
-            Ok(spent) => ModelCall::answered(self.operation, spent, took),
+            Ok(spent) => ModelCall::succeeded(self.operation, spent, duration),
             // No request was sent to any model, so there is nothing to record.
             Err(ModelError::NotConfigured { .. }) => return,
-            Err(error) => ModelCall::failed(self.operation, error, took),
+            Err(error) => ModelCall::failed(self.operation, error, duration),
         };
         self.recorder.calls().push(call);
     }
 }
 
-impl Drop for PendingCall {
+impl Drop for CallInProgress {
     fn drop(&mut self) {
         if !self.ended {
             self.recorder.calls().push(ModelCall::cancelled(self.operation, self.started.elapsed()));
@@ -134,27 +134,27 @@ mod tests {
     use std::time::Duration;
 
     /// An embedder that answers, fails or hangs, depending on the text.
-    struct Model;
+    struct ScriptedEmbedder;
 
     #[async_trait::async_trait]
-    impl Embedder for Model {
+    impl Embedder for ScriptedEmbedder {
         fn model(&self) -> EmbeddingModel {
             EmbeddingModel { name: "m".into(), dimension: 1, max_tokens: 256 }
         }
 
         async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            let backend = "there".to_owned();
+            let backend = "gpu".to_owned();
             match request.texts[0].as_str() {
                 "fails" => Err(ModelError::Timeout { backend, waited_s: 1 }),
-                "nobody" => Err(ModelError::NotConfigured { wanted: "all".to_owned() }),
+                "nobody" => Err(ModelError::NotConfigured { requested: "all".to_owned() }),
                 "hangs" => std::future::pending().await,
                 text => {
-                    let failed = vec![FailedAttempt { backend: "first".to_owned(), error: text.to_owned() }];
-                    let served_by = ServedBy { backend, failed, ..ServedBy::default() };
-                    let usage = TokenUsage { input_tokens: 3, output_tokens: 0 };
-                    let spent = CallUsage { served_by, usage, estimated: false, cost: MicroCost(2) };
-                    Ok(EmbedResponse { vectors: vec![vec![1.0]], spent })
+                    let failed_attempts = vec![FailedAttempt { backend: "first".to_owned(), error: text.to_owned() }];
+                    let served_by = ServedBy { backend, failed_attempts, ..ServedBy::default() };
+                    let token_usage = TokenUsage { input_tokens: 3, output_tokens: 0 };
+                    let usage = CallUsage { served_by, token_usage, tokens_estimated: false, cost: MicroCost(2) };
+                    Ok(EmbedResponse { vectors: vec![vec![1.0]], usage })
                 }
             }
         }
@@ -165,10 +165,11 @@ mod tests {
     }
 
     async fn embed(recorder: &CallRecorder, text: &str) -> bool {
-        let caller = ModelCaller { tenant: TenantId::PLATFORM, user: None, cloud_limit: Classification::Public };
+        let caller =
+            ModelCaller { tenant: TenantId::PLATFORM, user: None, max_cloud_classification: Classification::Public };
         let (purpose, classification) = (EmbedPurpose::Query, Classification::Public);
         let request = EmbedRequest { caller, purpose, texts: vec![text.to_owned()], classification };
-        recorder.embed(&Model, request).await.is_ok()
+        recorder.embed(&ScriptedEmbedder, request).await.is_ok()
     }
 
     #[tokio::test(start_paused = true)]
@@ -178,12 +179,18 @@ mod tests {
         assert!(!embed(&recorder, "fails").await && !embed(&recorder, "nobody").await);
         assert!(tokio::time::timeout(Duration::from_secs(1), embed(&recorder, "hangs")).await.is_err());
         let ids = SequentialIds::default();
-        let recorded = recorder.take(&ids, CallContext::default(), Timestamp::UNIX_EPOCH);
-        let ends: Vec<_> = recorded.iter().map(|entry| (entry.call.status, entry.call.error.as_deref())).collect();
-        assert_eq!(ends, [(CallStatus::Ok, None), (CallStatus::Error, Some("timeout")), (CallStatus::Cancelled, None)]);
-        assert_eq!(recorded[0].call.took, Duration::from_millis(20));
+        let recorded = recorder.drain_ledger_entries(&ids, CallContext::default(), Timestamp::UNIX_EPOCH);
+        let statuses: Vec<_> = recorded.iter().map(|entry| (entry.call.status, entry.call.error.as_deref())).collect();
+        assert_eq!(
+            statuses,
+            [(CallStatus::Ok, None), (CallStatus::Error, Some("timeout")), (CallStatus::Cancelled, None)]
+        );
+        assert_eq!(recorded[0].call.duration, Duration::from_millis(20));
         assert!(recorded.iter().all(|entry| !entry.metered) && recorded[0].id != recorded[1].id);
-        assert!(recorder.take(&ids, CallContext::default(), Timestamp::UNIX_EPOCH).is_empty(), "taken once");
+        assert!(
+            recorder.drain_ledger_entries(&ids, CallContext::default(), Timestamp::UNIX_EPOCH).is_empty(),
+            "taken once"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -194,9 +201,10 @@ mod tests {
             embed(&recorder, text).await;
         }
         let sum = recorder.total().expect("calls");
-        assert_eq!((sum.usage.input_tokens, sum.cost, sum.took), (9, MicroCost(6), Duration::from_millis(80)));
+        assert_eq!((sum.usage.input_tokens, sum.cost, sum.duration), (9, MicroCost(6), Duration::from_millis(80)));
         assert_eq!((sum.status, sum.error.as_deref()), (CallStatus::Error, Some("timeout")));
-        let tried: Vec<_> = sum.served_by.failed.iter().map(|attempt| attempt.error.as_str()).collect();
-        assert_eq!((sum.served_by.backend.as_str(), tried), ("there", vec!["a", "b"]));
+        let failed_errors: Vec<_> =
+            sum.served_by.failed_attempts.iter().map(|attempt| attempt.error.as_str()).collect();
+        assert_eq!((sum.served_by.backend.as_str(), failed_errors), ("gpu", vec!["a", "b"]));
     }
 }

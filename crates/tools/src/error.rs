@@ -12,7 +12,7 @@ use std::time::Duration;
 pub enum ToolError {
     /// The registry has no tool of this name.
     #[error("unknown tool")]
-    Unknown,
+    UnknownTool,
     /// The caller may not use the tool, the user or tenant is suspended, or the tool writes.
     #[error("the tool call was refused: {reason}")]
     Denied {
@@ -21,7 +21,7 @@ pub enum ToolError {
     },
     /// The arguments do not match the tool's schema.
     #[error("invalid tool arguments: {detail}")]
-    Arguments {
+    InvalidArguments {
         /// What is wrong with the arguments; may be shown to the model.
         detail: String,
     },
@@ -30,7 +30,7 @@ pub enum ToolError {
     NotFound,
     /// The audit log could not be written: either the tool was not run, or its result is withheld.
     #[error("the tool call could not be recorded")]
-    Audit(#[source] StoreError),
+    AuditUnavailable(#[source] StoreError),
     /// The tool exceeded its time limit.
     #[error("tool {tool} timed out")]
     TimedOut {
@@ -45,7 +45,7 @@ pub enum ToolError {
     },
     /// The caller disconnected, or the process is shutting down.
     #[error("the tool call was cancelled")]
-    Stopped,
+    Cancelled,
     /// The database failed.
     #[error("tool {tool} could not use the store")]
     Store {
@@ -66,10 +66,10 @@ impl ToolError {
 impl Classify for ToolError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unknown | Self::Arguments { .. } => ErrorKind::InvalidField,
+            Self::UnknownTool | Self::InvalidArguments { .. } => ErrorKind::InvalidField,
             Self::Denied { .. } => ErrorKind::Forbidden,
             Self::NotFound => ErrorKind::NotFound,
-            Self::Audit(_) | Self::TimedOut { .. } | Self::Stopped => ErrorKind::Unavailable,
+            Self::AuditUnavailable(_) | Self::TimedOut { .. } | Self::Cancelled => ErrorKind::Unavailable,
             Self::Panicked { .. } => ErrorKind::Internal,
             Self::Store { source, .. } => source.kind(),
         }
@@ -78,7 +78,7 @@ impl Classify for ToolError {
     fn code(&self) -> &'static str {
         match self {
             Self::Denied { .. } => "forbidden_tool",
-            Self::Audit(_) => "audit_unavailable",
+            Self::AuditUnavailable(_) => "audit_unavailable",
             other => other.kind().code(),
         }
     }
@@ -86,17 +86,17 @@ impl Classify for ToolError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Store { source, .. } => source.public_detail(),
-            Self::Arguments { detail } => Some(detail.clone()),
-            Self::Audit(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
+            Self::InvalidArguments { detail } => Some(detail.clone()),
+            Self::AuditUnavailable(_) => Some("The audit log cannot be written, so nothing was done.".to_owned()),
             Self::TimedOut { .. } => Some("The tool exceeded its time limit.".to_owned()),
-            Self::Unknown | Self::Denied { .. } | Self::NotFound | Self::Panicked { .. } | Self::Stopped => None,
+            Self::UnknownTool | Self::Denied { .. } | Self::NotFound | Self::Panicked { .. } | Self::Cancelled => None,
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Store { source, .. } => source.retry_after(),
-            Self::Audit(_) => Some(Duration::from_secs(5)),
+            Self::AuditUnavailable(_) => Some(Duration::from_secs(5)),
             _ => None,
         }
     }
@@ -107,7 +107,7 @@ impl Classify for ToolError {
 pub enum IngestError {
     /// A form field is invalid, or the file is missing or empty.
     #[error("invalid upload form")]
-    Form(#[from] FieldError),
+    InvalidForm(#[from] FieldError),
     /// No reader supports the content. The type is detected from the bytes, not from the file name.
     #[error("unsupported content type")]
     UnsupportedType,
@@ -119,7 +119,7 @@ pub enum IngestError {
     Store(#[from] StoreError),
     /// The upload exceeded its time limit.
     #[error("the upload took longer than {} s", limit.as_secs())]
-    TookTooLong {
+    TimedOut {
         /// The time limit.
         limit: Duration,
     },
@@ -131,13 +131,13 @@ pub enum IngestError {
     },
     /// The user lost the right to upload after the upload had started.
     #[error("the user lost the right to upload")]
-    NoLongerAllowed,
+    PermissionLost,
     /// The tenant has reached its quota of documents or bytes.
     #[error("the tenant's storage quota is exhausted")]
     QuotaExceeded,
     /// The document to be superseded was uploaded by another user, and the caller is no admin.
     #[error("only its uploader or an admin may supersede a document")]
-    NotYours,
+    NotUploader,
     /// Only users can upload; the worker and the system cannot.
     #[error("an upload needs a user")]
     NoUser,
@@ -146,12 +146,12 @@ pub enum IngestError {
 impl Classify for IngestError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Form(_) => ErrorKind::InvalidField,
+            Self::InvalidForm(_) => ErrorKind::InvalidField,
             Self::UnsupportedType => ErrorKind::UnsupportedType,
             Self::Blob(source) => source.kind(),
             Self::Store(source) => source.kind(),
-            Self::TookTooLong { .. } => ErrorKind::Malformed,
-            Self::Refused { .. } | Self::NoLongerAllowed | Self::NotYours => ErrorKind::Forbidden,
+            Self::TimedOut { .. } => ErrorKind::Malformed,
+            Self::Refused { .. } | Self::PermissionLost | Self::NotUploader => ErrorKind::Forbidden,
             Self::QuotaExceeded => ErrorKind::Conflict,
             Self::NoUser => ErrorKind::Internal,
         }
@@ -160,7 +160,7 @@ impl Classify for IngestError {
     fn code(&self) -> &'static str {
         match self {
             Self::QuotaExceeded => "quota_exceeded",
-            Self::TookTooLong { .. } => "upload_timeout",
+            Self::TimedOut { .. } => "upload_timeout",
             Self::Refused { code } => code.as_str(),
             other => other.kind().code(),
         }
@@ -175,20 +175,20 @@ impl Classify for IngestError {
             ),
             Self::Blob(source) => source.public_detail(),
             Self::Store(source) => source.public_detail(),
-            Self::TookTooLong { limit } => Some(format!(
+            Self::TimedOut { limit } => Some(format!(
                 "The upload took longer than the allowed {} s; nothing of it was stored.",
                 limit.as_secs()
             )),
             Self::Refused { code: RefusalCode::TenantSuspended } => Some("The tenant was switched off.".to_owned()),
             Self::Refused { .. } => Some("The user was switched off.".to_owned()),
-            Self::NoLongerAllowed => Some("You are no longer allowed to upload documents.".to_owned()),
+            Self::PermissionLost => Some("You are no longer allowed to upload documents.".to_owned()),
             Self::QuotaExceeded => Some(
                 "The tenant has reached its quota of documents or bytes; delete some, or ask for a higher quota."
                     .to_owned(),
             ),
-            Self::NotYours => Some("Only its uploader or an admin may supersede a document.".to_owned()),
+            Self::NotUploader => Some("Only its uploader or an admin may supersede a document.".to_owned()),
             // The HTTP layer reports a field error with its JSON pointer, so it needs no detail sentence.
-            Self::Form(_) | Self::NoUser => None,
+            Self::InvalidForm(_) | Self::NoUser => None,
         }
     }
 

@@ -1,14 +1,13 @@
 //! The only way to call a tool: every call is checked, its intent is recorded, it runs, and its outcome is recorded.
 
 mod admission;
-mod admitted;
-mod facts;
+mod outcome_facts;
+mod pending_call;
 
 use crate::error::ToolError;
-use crate::registry::{Registered, Registry};
-use crate::tool::{CallScope, Prepared};
+use crate::registry::{RegisteredTool, Registry};
+use crate::tool::{CallScope, PreparedCall};
 use admission::{Admission, EffectiveRights, Invocation, RecordedIntent};
-use admitted::PendingCall;
 use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::classified::Classified;
@@ -17,6 +16,7 @@ use domain::ports::{AccessRules, Clock, IdGen, Store, StoreError, TenantTx};
 use domain::rights::Rights;
 use domain::tool::{ToolCall, ToolName, ToolResult, ToolSpec};
 use futures::FutureExt;
+use pending_call::PendingCall;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,12 +82,12 @@ pub trait AdmittedCall: Send + Sync {
 /// A refused call leaves one `policy.denied` row. Any other call leaves an intent and one outcome: `success`, `error`,
 /// `denied` if the tool found nothing that the user may see, or `cancelled` if the caller disconnected. If the process
 /// dies before it records the outcome, another process records `unknown`.
-pub struct RecordedTools {
+pub struct AuditedToolGateway {
     inner: Arc<GatewayInner>,
     tracker: TaskTracker,
 }
 
-/// The dependencies of [`RecordedTools`].
+/// The dependencies of [`AuditedToolGateway`].
 pub struct ToolParts {
     /// Opens transactions that are restricted to one tenant.
     pub store: Arc<dyn Store>,
@@ -105,12 +105,12 @@ pub struct ToolParts {
 struct GatewayInner {
     registry: Registry,
     admission: Arc<Admission>,
-    limit: Duration,
+    time_limit: Duration,
 }
 
-impl RecordedTools {
+impl AuditedToolGateway {
     /// Time limit for running a tool; checks and audit writes are not included.
-    pub const LIMIT: Duration = Duration::from_secs(30);
+    pub const TIME_LIMIT: Duration = Duration::from_secs(30);
 
     /// Creates a gateway for the tools of `registry`. Each call runs as a task of `parts.tracker`, so that its outcome
     /// is recorded even if the caller disconnects; shutdown must wait for the tracker.
@@ -118,33 +118,33 @@ impl RecordedTools {
     pub fn new(registry: Registry, parts: ToolParts) -> Self {
         let ToolParts { store, rules, clock, ids, tracker } = parts;
         let admission = Arc::new(Admission { store, rules, clock, ids, tracker: tracker.clone() });
-        Self { inner: Arc::new(GatewayInner { registry, admission, limit: Self::LIMIT }), tracker }
+        Self { inner: Arc::new(GatewayInner { registry, admission, time_limit: Self::TIME_LIMIT }), tracker }
     }
 }
 
 #[async_trait]
-impl ToolGateway for RecordedTools {
+impl ToolGateway for AuditedToolGateway {
     fn manifest(&self, rights: &Rights) -> Vec<ToolSpec> {
         self.inner.registry.manifest(rights)
     }
 
     async fn invoke(&self, permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
         let caller_disconnected = CancellationToken::new();
-        let _on_drop = caller_disconnected.clone().drop_guard();
+        let _cancel_on_drop = caller_disconnected.clone().drop_guard();
         let (inner, permit) = (Arc::clone(&self.inner), permit.clone());
         let task = async move { inner.execute(&permit, call, &caller_disconnected).await };
         let task = self.tracker.spawn(task.in_current_span());
-        task.await.unwrap_or(Err(ToolError::Stopped))
+        task.await.unwrap_or(Err(ToolError::Cancelled))
     }
 
     async fn admit(&self, tx: &mut dyn TenantTx, permit: &Permit, call: ToolCall) -> Result<CallAdmission, StoreError> {
         let mut invocation = Invocation::new(permit, &call);
         let admission = &self.inner.admission;
-        let Some(Registered { spec, tool }) = self.inner.registry.find(&call.name) else {
+        let Some(RegisteredTool { spec, tool }) = self.inner.registry.find(&call.name) else {
             admission.refuse_in(tx, &invocation, RefusalCode::UnknownTool).await?;
             return Ok(CallAdmission::Refused(RefusalCode::UnknownTool));
         };
-        invocation.resource = Some(spec.requires.resource);
+        invocation.resource = Some(spec.required_permission.resource);
         invocation.target = tool.prepare(call.arguments.clone()).ok().and_then(|prepared| prepared.target);
         let effective = EffectiveRights { rights: permit.rights(), settings: &permit.tenant().settings };
         Ok(match admission.admit_in(tx, permit, &effective, spec, &invocation).await? {
@@ -165,26 +165,26 @@ impl GatewayInner {
         caller_disconnected: &CancellationToken,
     ) -> Result<Classified<ToolResult>, ToolError> {
         let mut invocation = Invocation::new(permit, &call);
-        let Some(Registered { spec, tool }) = self.registry.find(&call.name) else {
-            self.admission.record_unknown_tool(&invocation).await.map_err(ToolError::Audit)?;
-            return Err(ToolError::Unknown);
+        let Some(RegisteredTool { spec, tool }) = self.registry.find(&call.name) else {
+            self.admission.record_unknown_tool(&invocation).await.map_err(ToolError::AuditUnavailable)?;
+            return Err(ToolError::UnknownTool);
         };
-        invocation.resource = Some(spec.requires.resource);
+        invocation.resource = Some(spec.required_permission.resource);
         let prepared = tool.prepare(call.arguments);
         if let Ok(prepared) = &prepared {
             invocation.target = prepared.target;
         }
-        let admitted = self.admission.admit(permit, spec, &invocation).await.map_err(ToolError::Audit)?;
+        let admitted = self.admission.admit(permit, spec, &invocation).await.map_err(ToolError::AuditUnavailable)?;
         let RecordedIntent { receipt, scope } = admitted.map_err(|reason| ToolError::Denied { reason })?;
         let result = match prepared {
             Ok(prepared) => {
                 let run = self.run(spec.name, prepared, scope);
-                caller_disconnected.run_until_cancelled(run).await.unwrap_or(Err(ToolError::Stopped))
+                caller_disconnected.run_until_cancelled(run).await.unwrap_or(Err(ToolError::Cancelled))
             }
             Err(error) => Err(error),
         };
         let outcome = self.admission.outcome(&invocation, receipt, &result);
-        self.admission.record_outcome(&outcome).await.map_err(ToolError::Audit)?;
+        self.admission.record_outcome(&outcome).await.map_err(ToolError::AuditUnavailable)?;
         result
     }
 
@@ -192,12 +192,12 @@ impl GatewayInner {
     async fn run(
         &self,
         name: ToolName,
-        call: Prepared<'_>,
+        call: PreparedCall<'_>,
         scope: CallScope,
     ) -> Result<Classified<ToolResult>, ToolError> {
         let name = name.as_str();
         let guarded = AssertUnwindSafe(call.run(scope)).catch_unwind();
-        match tokio::time::timeout(self.limit, guarded).await {
+        match tokio::time::timeout(self.time_limit, guarded).await {
             Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(ToolError::Panicked { tool: name }),
             Err(_elapsed) => Err(ToolError::TimedOut { tool: name }),

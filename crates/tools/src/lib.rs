@@ -1,6 +1,6 @@
 //! Tools, retrieval and ingestion: how agents reach documents, and how documents are added.
 //!
-//! [`gateway::RecordedTools`] is the only way to call a tool: it checks the caller, records the intent, runs the tool
+//! [`gateway::AuditedToolGateway`] is the only way to call a tool: it checks the caller, records the intent, runs the tool
 //! and records the outcome. [`registry::Registry`] lists the tools; none of them writes. [`retrieval::HybridSearch`]
 //! finds passages by vector similarity and BM25, and estimates whether they answer the question.
 //! [`ingest::DocumentIngest`] accepts uploads and processes ingestion jobs.
@@ -22,10 +22,10 @@
 
 pub mod builtin;
 pub mod calls;
-pub mod describe;
 pub mod error;
 pub mod gateway;
 pub mod ingest;
 pub mod registry;
+pub mod render;
 pub mod retrieval;
 pub mod tool;

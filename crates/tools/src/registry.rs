@@ -2,7 +2,7 @@
 
 use crate::builtin::{DocumentList, DocumentRead, MemoryRead, RagSearch};
 use crate::retrieval::HybridSearch;
-use crate::tool::{AnyTool, Tool};
+use crate::tool::{ErasedTool, Tool};
 use domain::ports::Store;
 use domain::rights::Rights;
 use domain::tool::{ToolName, ToolSpec};
@@ -10,20 +10,20 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// Argument names that no tool may declare, because identity and rights must come from the permit.
-const RESERVED: [&str; 7] = ["tenant", "tenant_id", "user", "user_id", "role", "clearance", "scope"];
+const RESERVED_ARGUMENTS: [&str; 7] = ["tenant", "tenant_id", "user", "user_id", "role", "clearance", "scope"];
 
 /// Why a tool cannot be registered; a programming error found at startup.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RegistryError {
     /// Tools must be read-only in this version.
     #[error("tool {name} writes, but tools must be read-only")]
-    Writes {
+    NotReadOnly {
         /// Name of the tool.
         name: ToolName,
     },
     /// A tool with this name is already registered.
     #[error("tool {name} is registered twice")]
-    Twice {
+    DuplicateName {
         /// Name of the tool.
         name: ToolName,
     },
@@ -46,13 +46,13 @@ pub enum RegistryError {
 /// The registered tools.
 #[derive(Default)]
 pub struct Registry {
-    tools: Vec<Registered>,
+    tools: Vec<RegisteredTool>,
 }
 
 /// A tool with its manifest entry.
-pub(crate) struct Registered {
+pub(crate) struct RegisteredTool {
     pub(crate) spec: ToolSpec,
-    pub(crate) tool: Box<dyn AnyTool>,
+    pub(crate) tool: Box<dyn ErasedTool>,
 }
 
 impl Registry {
@@ -76,15 +76,15 @@ impl Registry {
     pub fn register(&mut self, tool: impl Tool) -> Result<(), RegistryError> {
         let spec = tool.spec();
         let name = spec.name;
-        if spec.writes {
-            return Err(RegistryError::Writes { name });
+        if spec.writes_to_plant {
+            return Err(RegistryError::NotReadOnly { name });
         }
         if self.find(name.as_str()).is_some() {
-            return Err(RegistryError::Twice { name });
+            return Err(RegistryError::DuplicateName { name });
         }
         check_schema(name, &spec.parameters)?;
         let tool = Box::new(tool);
-        self.tools.push(Registered { spec, tool });
+        self.tools.push(RegisteredTool { spec, tool });
         Ok(())
     }
 
@@ -92,11 +92,11 @@ impl Registry {
     #[must_use]
     pub fn manifest(&self, rights: &Rights) -> Vec<ToolSpec> {
         let specs = self.tools.iter().map(|registered| &registered.spec);
-        specs.filter(|spec| rights.allow(spec.requires)).cloned().collect()
+        specs.filter(|spec| rights.allows(spec.required_permission)).cloned().collect()
     }
 
     /// Finds a tool by name.
-    pub(crate) fn find(&self, name: &str) -> Option<&Registered> {
+    pub(crate) fn find(&self, name: &str) -> Option<&RegisteredTool> {
         self.tools.iter().find(|registered| registered.spec.name.as_str() == name)
     }
 }
@@ -106,7 +106,7 @@ fn check_schema(name: ToolName, schema: &Value) -> Result<(), RegistryError> {
     let Some(properties) = schema["properties"].as_object().filter(|_| closed) else {
         return Err(RegistryError::OpenSchema { name });
     };
-    match RESERVED.into_iter().find(|argument| properties.contains_key(*argument)) {
+    match RESERVED_ARGUMENTS.into_iter().find(|argument| properties.contains_key(*argument)) {
         Some(argument) => Err(RegistryError::ReservedArgument { name, argument }),
         None => Ok(()),
     }

@@ -27,7 +27,7 @@ pub struct CallScope {
     /// Time at which the call was admitted.
     pub now: Timestamp,
     /// Records the tool's model calls; the gateway writes them to the usage ledger even if the tool fails.
-    pub models: CallRecorder,
+    pub call_recorder: CallRecorder,
 }
 
 /// A tool. It is registered once and called concurrently, always through the tool gateway.
@@ -52,38 +52,41 @@ pub trait Tool: Send + Sync + 'static {
 }
 
 /// The future of a running tool call.
-pub(crate) type Running<'t> = BoxFuture<'t, Result<Classified<ToolResult>, ToolError>>;
+pub(crate) type ToolFuture<'t> = BoxFuture<'t, Result<Classified<ToolResult>, ToolError>>;
 
 /// A call with parsed arguments, ready to run.
-pub(crate) struct Prepared<'t> {
+pub(crate) struct PreparedCall<'t> {
     /// Id of the object that the call operates on, for the audit log.
     pub(crate) target: Option<Uuid>,
-    run: Box<dyn FnOnce(CallScope) -> Running<'t> + Send + 't>,
+    run: Box<dyn FnOnce(CallScope) -> ToolFuture<'t> + Send + 't>,
 }
 
-impl<'t> Prepared<'t> {
+impl<'t> PreparedCall<'t> {
     /// Runs the call.
-    pub(crate) fn run(self, call: CallScope) -> Running<'t> {
+    pub(crate) fn run(self, call: CallScope) -> ToolFuture<'t> {
         (self.run)(call)
     }
 }
 
 /// A tool with its argument type erased, so that the registry can hold tools of different types.
-pub(crate) trait AnyTool: Send + Sync {
+pub(crate) trait ErasedTool: Send + Sync {
     /// Parses the arguments; `null` is treated as an empty object.
-    fn prepare(&self, arguments: Value) -> Result<Prepared<'_>, ToolError>;
+    fn prepare(&self, arguments: Value) -> Result<PreparedCall<'_>, ToolError>;
 }
 
-impl<T: Tool> AnyTool for T {
-    fn prepare(&self, arguments: Value) -> Result<Prepared<'_>, ToolError> {
+impl<T: Tool> ErasedTool for T {
+    fn prepare(&self, arguments: Value) -> Result<PreparedCall<'_>, ToolError> {
         let arguments = match arguments {
             Value::Null => Value::Object(serde_json::Map::new()),
             object @ Value::Object(_) => object,
             // Serde would also accept an array and assign its items to the fields in order.
-            _ => return Err(ToolError::Arguments { detail: "the arguments are not a JSON object".to_owned() }),
+            _ => return Err(ToolError::InvalidArguments { detail: "the arguments are not a JSON object".to_owned() }),
         };
-        let arguments: T::Arguments =
-            serde_json::from_value(arguments).map_err(|error| ToolError::Arguments { detail: error.to_string() })?;
-        Ok(Prepared { target: self.target(&arguments), run: Box::new(move |call| Tool::run(self, call, arguments)) })
+        let arguments: T::Arguments = serde_json::from_value(arguments)
+            .map_err(|error| ToolError::InvalidArguments { detail: error.to_string() })?;
+        Ok(PreparedCall {
+            target: self.target(&arguments),
+            run: Box::new(move |call| Tool::run(self, call, arguments)),
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! A chat turn with two commits: one with the audit intent before the model is called, and one after the answer.
 
-use super::connections::Step;
-use super::identity::active_user;
-use super::{Failure, Floor};
+use super::connections::BoundStatement;
+use super::identity::active_user_id;
+use super::{Floor, FloorError};
 use anyhow::{Context as _, Result};
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -22,138 +22,155 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 #[derive(Deserialize)]
-pub struct Message {
+pub struct ChatRequest {
     message: String,
 }
 
 /// A turn that has been recorded.
 struct Turn {
-    tenant: Uuid,
-    user: Uuid,
-    conversation: Uuid,
-    intent: Uuid,
+    tenant_id: Uuid,
+    user_id: Uuid,
+    conversation_id: Uuid,
+    intent_id: Uuid,
     /// Sequence number of the question in the conversation.
     seq: i64,
-    began: Instant,
+    start: Instant,
 }
 
 /// Answers as server-sent events.
 pub async fn chat(
     State(floor): State<Arc<Floor>>,
-    Path(conversation): Path<Uuid>,
+    Path(conversation_id): Path<Uuid>,
     headers: HeaderMap,
-    Json(Message { message }): Json<Message>,
-) -> Result<Response, Failure> {
+    Json(ChatRequest { message }): Json<ChatRequest>,
+) -> Result<Response, FloorError> {
     let (recorded, vector) =
-        futures::try_join!(record(&floor, conversation, &headers, &message), floor.embed(&message))?;
-    let passages = passages(&floor, &recorded.turn, &vector).await?;
-    let prompt = prompt(&recorded, &passages, &message);
-    let body = json!({ "model": "m", "messages": prompt, "stream": true, "max_tokens": 1024,
+        futures::try_join!(record_turn(&floor, conversation_id, &headers, &message), floor.embed(&message))?;
+    let nearest = nearest_passages(&floor, &recorded.turn, &vector).await?;
+    let messages = assemble_prompt(&recorded, &nearest, &message);
+    let body = json!({ "model": "m", "messages": messages, "stream": true, "max_tokens": 1024,
         "stream_options": { "include_usage": true } });
-    let answer = floor.http.post(format!("{}/v1/chat/completions", floor.models)).json(&body).send().await?;
-    let events = events(floor, recorded.turn, answer.error_for_status()?);
-    Ok(([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response())
+    let model_response =
+        floor.http.post(format!("{}/v1/chat/completions", floor.model_server_url)).json(&body).send().await?;
+    let event_stream = answer_events(floor, recorded.turn, model_response.error_for_status()?);
+    Ok(([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(event_stream)).into_response())
 }
 
 /// The result of the first transaction.
-struct Recorded {
+struct RecordedTurn {
     turn: Turn,
     history: Vec<Row>,
     memories: Vec<Row>,
 }
 
 /// The first transaction: checks the user, inserts audit intent and message, and reads history and memories.
-async fn record(floor: &Floor, conversation: Uuid, headers: &HeaderMap, message: &str) -> Result<Recorded> {
-    let began = Instant::now();
-    let who = floor.verifier.verify(headers)?;
-    let taken = floor.connections.take().await?;
-    let connection = taken.get()?;
-    let run = &connection.statements;
-    let (tenant, intent) = (who.tenant.to_string(), TimeOrderedIds.uuid());
-    let (request, id) = (intent.to_string(), TimeOrderedIds.uuid());
-    let session = Some(conversation);
+async fn record_turn(floor: &Floor, conversation_id: Uuid, headers: &HeaderMap, message: &str) -> Result<RecordedTurn> {
+    let start = Instant::now();
+    let identity = floor.verifier.verify(headers)?;
+    let pooled_connection = floor.connections.acquire().await?;
+    let connection = pooled_connection.get()?;
+    let statements = &connection.statements;
+    let (tenant_id, intent_id) = (identity.tenant_id.to_string(), TimeOrderedIds.uuid());
+    let (request_id, message_id) = (intent_id.to_string(), TimeOrderedIds.uuid());
+    let audited_conversation = Some(conversation_id);
     let [_, members, _, history, memories, appended] = connection
         .transaction([
-            Step { run: &run.set_tenant, with: &[&tenant] },
-            Step { run: &run.member, with: &[&who.tenant, &who.issuer, &who.subject] },
-            Step {
-                run: &run.audit,
-                with: &[
-                    &intent,
-                    &session,
+            BoundStatement { statement: &statements.set_tenant, parameters: &[&tenant_id] },
+            BoundStatement {
+                statement: &statements.membership,
+                parameters: &[&identity.tenant_id, &identity.issuer, &identity.subject],
+            },
+            BoundStatement {
+                statement: &statements.insert_audit_row,
+                parameters: &[
+                    &intent_id,
+                    &audited_conversation,
                     &"chat.request",
                     &"conversation",
                     &"pending",
                     &None::<i32>,
-                    &intent,
-                    &request,
+                    &intent_id,
+                    &request_id,
                     &"intent",
                 ],
             },
-            Step { run: &run.newest, with: &[&who.tenant, &conversation] },
-            Step { run: &run.memories, with: &[&who.tenant] },
-            Step { run: &run.append, with: &[&who.tenant, &conversation, &id, &message] },
+            BoundStatement {
+                statement: &statements.newest_messages,
+                parameters: &[&identity.tenant_id, &conversation_id],
+            },
+            BoundStatement { statement: &statements.memories, parameters: &[&identity.tenant_id] },
+            BoundStatement {
+                statement: &statements.append_message,
+                parameters: &[&identity.tenant_id, &conversation_id, &message_id, &message],
+            },
         ])
         .await?;
     let seq = appended.first().context("no such conversation")?.get(0);
-    let turn = Turn { tenant: who.tenant, user: active_user(&members)?, conversation, intent, seq, began };
-    Ok(Recorded { turn, history, memories })
+    let turn = Turn {
+        tenant_id: identity.tenant_id,
+        user_id: active_user_id(&members)?,
+        conversation_id,
+        intent_id,
+        seq,
+        start,
+    };
+    Ok(RecordedTurn { turn, history, memories })
 }
 
-async fn passages(floor: &Floor, turn: &Turn, vector: &Vec<f32>) -> Result<Vec<Row>> {
-    let taken = floor.connections.take().await?;
-    let connection = taken.get()?;
-    let run = &connection.statements;
-    let (tenant, user) = (turn.tenant.to_string(), turn.user.to_string());
-    let [_, found] = connection
+async fn nearest_passages(floor: &Floor, turn: &Turn, vector: &Vec<f32>) -> Result<Vec<Row>> {
+    let pooled_connection = floor.connections.acquire().await?;
+    let connection = pooled_connection.get()?;
+    let statements = &connection.statements;
+    let (tenant_id, user_id) = (turn.tenant_id.to_string(), turn.user_id.to_string());
+    let [_, passages] = connection
         .transaction([
-            Step { run: &run.set_scope, with: &[&tenant, &user] },
-            Step { run: &run.nearest, with: &[&turn.tenant, vector] },
+            BoundStatement { statement: &statements.set_scope, parameters: &[&tenant_id, &user_id] },
+            BoundStatement { statement: &statements.nearest_passages, parameters: &[&turn.tenant_id, vector] },
         ])
         .await?;
-    Ok(found)
+    Ok(passages)
 }
 
-fn prompt(recorded: &Recorded, passages: &[Row], message: &str) -> Vec<Value> {
-    let mut prompt = vec![json!({ "role": "system", "content": "Answer from the passages and cite them as [n]." })];
+fn assemble_prompt(recorded: &RecordedTurn, passages: &[Row], message: &str) -> Vec<Value> {
+    let mut messages = vec![json!({ "role": "system", "content": "Answer from the passages and cite them as [n]." })];
     for row in recorded.history.iter().rev() {
-        prompt.push(json!({ "role": row.get::<_, &str>("role"), "content": row.get::<_, &str>("content") }));
+        messages.push(json!({ "role": row.get::<_, &str>("role"), "content": row.get::<_, &str>("content") }));
     }
-    let mut material = String::new();
+    let mut context = String::new();
     for row in &recorded.memories {
-        let _ = writeln!(material, "- {}", row.get::<_, &str>("content"));
+        let _ = writeln!(context, "- {}", row.get::<_, &str>("content"));
     }
     for (number, row) in passages.iter().enumerate() {
         let _ =
-            writeln!(material, "[{}] {}: {}", number + 1, row.get::<_, &str>("title"), row.get::<_, &str>("content"));
+            writeln!(context, "[{}] {}: {}", number + 1, row.get::<_, &str>("title"), row.get::<_, &str>("content"));
     }
-    prompt.push(json!({ "role": "user", "content": material }));
-    prompt.push(json!({ "role": "user", "content": message }));
-    prompt
+    messages.push(json!({ "role": "user", "content": context }));
+    messages.push(json!({ "role": "user", "content": message }));
+    messages
 }
 
 /// Forwards the tokens, one write per frame of the model server, and stores the answer before the last event.
-fn events(
+fn answer_events(
     floor: Arc<Floor>,
     turn: Turn,
-    mut answer: reqwest::Response,
+    mut model_response: reqwest::Response,
 ) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> {
     async_stream::try_stream! {
-        yield Bytes::from(format!("event: run.started\ndata: {{\"run_id\":\"{}\"}}\n\n", turn.intent));
-        let (mut pending, mut text, mut tokens) = (Vec::new(), String::new(), 0);
-        while let Some(bytes) = answer.chunk().await.map_err(std::io::Error::other)? {
-            pending.extend_from_slice(&bytes);
-            let mut out = String::new();
-            while let Some(end) = pending.windows(2).position(|two| two == b"\n\n") {
-                if let Some(delta) = delta(&pending[..end]) {
+        yield Bytes::from(format!("event: run.started\ndata: {{\"run_id\":\"{}\"}}\n\n", turn.intent_id));
+        let (mut buffer, mut text, mut tokens) = (Vec::new(), String::new(), 0);
+        while let Some(bytes) = model_response.chunk().await.map_err(std::io::Error::other)? {
+            buffer.extend_from_slice(&bytes);
+            let mut events = String::new();
+            while let Some(end) = buffer.windows(2).position(|two| two == b"\n\n") {
+                if let Some(delta) = content_delta(&buffer[..end]) {
                     text.push_str(&delta);
                     tokens += 1;
-                    let _ = write!(out, "event: message.delta\ndata: {}\n\n", json!({ "text": delta }));
+                    let _ = write!(events, "event: message.delta\ndata: {}\n\n", json!({ "text": delta }));
                 }
-                pending.drain(..end + 2);
+                buffer.drain(..end + 2);
             }
-            if !out.is_empty() {
-                yield Bytes::from(out);
+            if !events.is_empty() {
+                yield Bytes::from(events);
             }
         }
         finish(&floor, &turn, &text, tokens).await.map_err(std::io::Error::other)?;
@@ -180,41 +197,44 @@ struct Delta<'a> {
 }
 
 /// Returns the piece of the answer in a frame, if it has one.
-fn delta(frame: &[u8]) -> Option<String> {
+fn content_delta(frame: &[u8]) -> Option<String> {
     let frame: Frame<'_> = serde_json::from_slice(frame.strip_prefix(b"data: ")?).ok()?;
     Some(frame.choices.into_iter().next()?.delta.content?.into_owned())
 }
 
 /// The second transaction: inserts the answer, the audit outcome and the ledger row.
 async fn finish(floor: &Floor, turn: &Turn, text: &str, tokens: i32) -> Result<()> {
-    let taken = floor.connections.take().await?;
-    let connection = taken.get()?;
-    let run = &connection.statements;
-    let (tenant, user) = (turn.tenant.to_string(), turn.user.to_string());
-    let (message, outcome, call) = (TimeOrderedIds.uuid(), TimeOrderedIds.uuid(), TimeOrderedIds.uuid());
-    let (session, request) = (Some(turn.conversation), turn.intent.to_string());
-    let took = i32::try_from(turn.began.elapsed().as_millis())?;
+    let pooled_connection = floor.connections.acquire().await?;
+    let connection = pooled_connection.get()?;
+    let statements = &connection.statements;
+    let (tenant_id, user_id) = (turn.tenant_id.to_string(), turn.user_id.to_string());
+    let (message_id, outcome_id, call_id) = (TimeOrderedIds.uuid(), TimeOrderedIds.uuid(), TimeOrderedIds.uuid());
+    let (conversation_id, request_id) = (Some(turn.conversation_id), turn.intent_id.to_string());
+    let elapsed_ms = i32::try_from(turn.start.elapsed().as_millis())?;
     connection
         .transaction([
-            Step { run: &run.set_scope, with: &[&tenant, &user] },
-            Step { run: &run.answer, with: &[&message, &turn.conversation, &(turn.seq + 1), &text, &tokens] },
-            Step {
-                run: &run.audit,
-                with: &[
-                    &outcome,
-                    &session,
+            BoundStatement { statement: &statements.set_scope, parameters: &[&tenant_id, &user_id] },
+            BoundStatement {
+                statement: &statements.insert_answer,
+                parameters: &[&message_id, &turn.conversation_id, &(turn.seq + 1), &text, &tokens],
+            },
+            BoundStatement {
+                statement: &statements.insert_audit_row,
+                parameters: &[
+                    &outcome_id,
+                    &conversation_id,
                     &"chat.response",
                     &"conversation",
                     &"success",
-                    &Some(took),
-                    &turn.intent,
-                    &request,
+                    &Some(elapsed_ms),
+                    &turn.intent_id,
+                    &request_id,
                     &"outcome",
                 ],
             },
-            Step {
-                run: &run.ledger,
-                with: &[&call, &turn.conversation, &request, &i64::from(tokens), &i64::from(took)],
+            BoundStatement {
+                statement: &statements.insert_ledger_row,
+                parameters: &[&call_id, &turn.conversation_id, &request_id, &i64::from(tokens), &i64::from(elapsed_ms)],
             },
         ])
         .await?;

@@ -13,8 +13,8 @@ use tokio_util::task::TaskTracker;
 const CONNECTIONS: usize = 16;
 
 /// The idle connections, and a permit for each connection.
-pub struct Connections {
-    free: Mutex<Vec<Connection>>,
+pub struct ConnectionPool {
+    idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
     _tasks: TaskTracker,
 }
@@ -26,16 +26,16 @@ pub struct Connection {
 }
 
 /// A statement of a transaction, with its parameters.
-pub struct Step<'a> {
-    pub run: &'a Statement,
-    pub with: &'a [&'a (dyn ToSql + Sync)],
+pub struct BoundStatement<'a> {
+    pub statement: &'a Statement,
+    pub parameters: &'a [&'a (dyn ToSql + Sync)],
 }
 
 impl Connection {
     /// Runs a transaction in one round trip; returns the rows of each statement.
-    pub async fn transaction<const N: usize>(&self, steps: [Step<'_>; N]) -> Result<[Vec<Row>; N]> {
+    pub async fn transaction<const N: usize>(&self, statements: [BoundStatement<'_>; N]) -> Result<[Vec<Row>; N]> {
         // Requests are sent in the order in which their futures are polled first.
-        let queries = steps.iter().map(|step| self.client.query(step.run, step.with));
+        let queries = statements.iter().map(|bound| self.client.query(bound.statement, bound.parameters));
         let (_, rows, _) = futures::try_join!(
             self.client.batch_execute("BEGIN"),
             try_join_all(queries),
@@ -45,7 +45,7 @@ impl Connection {
     }
 }
 
-impl Connections {
+impl ConnectionPool {
     /// Opens all connections.
     pub async fn open(url: &str) -> Result<Self> {
         let tasks = TaskTracker::new();
@@ -56,36 +56,36 @@ impl Connections {
             let statements = Statements::prepare(&client).await?;
             Ok::<_, tokio_postgres::Error>(Connection { client, statements })
         };
-        let free = try_join_all((0..CONNECTIONS).map(|_| open())).await?;
-        Ok(Self { free: Mutex::new(free), permits: Semaphore::new(CONNECTIONS), _tasks: tasks })
+        let idle = try_join_all((0..CONNECTIONS).map(|_| open())).await?;
+        Ok(Self { idle: Mutex::new(idle), permits: Semaphore::new(CONNECTIONS), _tasks: tasks })
     }
 
     /// Waits for an idle connection.
-    pub async fn take(&self) -> Result<Taken<'_>> {
+    pub async fn acquire(&self) -> Result<PooledConnection<'_>> {
         let permit = self.permits.acquire().await?;
-        let connection = self.free.lock().ok().and_then(|mut free| free.pop()).context("no free connection")?;
-        Ok(Taken { connection: Some(connection), home: self, _permit: permit })
+        let connection = self.idle.lock().ok().and_then(|mut free| free.pop()).context("no free connection")?;
+        Ok(PooledConnection { connection: Some(connection), pool: self, _permit: permit })
     }
 }
 
 /// A connection that returns to the pool when it is dropped.
-pub struct Taken<'a> {
+pub struct PooledConnection<'a> {
     connection: Option<Connection>,
-    home: &'a Connections,
+    pool: &'a ConnectionPool,
     _permit: SemaphorePermit<'a>,
 }
 
-impl Taken<'_> {
+impl PooledConnection<'_> {
     /// The connection, which is there until the drop.
     pub fn get(&self) -> Result<&Connection> {
         self.connection.as_ref().context("the connection went back")
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
-        if let (Some(connection), Ok(mut free)) = (self.connection.take(), self.home.free.lock()) {
-            free.push(connection);
+        if let (Some(connection), Ok(mut idle)) = (self.connection.take(), self.pool.idle.lock()) {
+            idle.push(connection);
         }
     }
 }

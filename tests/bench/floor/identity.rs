@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// Verifies tokens and maps their tenant claim to a tenant.
-pub struct Verifier {
+pub struct TokenVerifier {
     key: DecodingKey,
     validation: Validation,
     issuer: String,
@@ -20,7 +20,7 @@ pub struct Verifier {
 
 /// The identity in a verified token.
 pub struct Identity<'a> {
-    pub tenant: Uuid,
+    pub tenant_id: Uuid,
     pub issuer: &'a str,
     pub subject: String,
 }
@@ -32,7 +32,7 @@ struct Claims {
     tenant: String,
 }
 
-impl Verifier {
+impl TokenVerifier {
     pub fn new(args: &FloorArgs) -> Result<Self> {
         let key = DecodingKey::from_rsa_components(&args.modulus, &args.exponent)?;
         let mut validation = Validation::new(Algorithm::RS256);
@@ -52,12 +52,12 @@ impl Verifier {
         let token = header.strip_prefix("Bearer ").context("no bearer token")?;
         let claims = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)?.claims;
         let tenant = *self.tenants.get(&claims.tenant).context("an unknown tenant")?;
-        Ok(Identity { tenant, issuer: &self.issuer, subject: claims.sub })
+        Ok(Identity { tenant_id: tenant, issuer: &self.issuer, subject: claims.sub })
     }
 }
 
 /// Returns the user's id from the row of the statement `membership`; an error if user or tenant is not active.
-pub fn active_user(rows: &[Row]) -> Result<Uuid> {
+pub fn active_user_id(rows: &[Row]) -> Result<Uuid> {
     let row = rows.first().context("no such user")?;
     if !row.get::<_, bool>("active") {
         bail!("the user or the tenant is not active");

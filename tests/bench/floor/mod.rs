@@ -18,8 +18,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::Args;
-pub use connections::{Connections, Step};
-use identity::Verifier;
+pub use connections::{BoundStatement, ConnectionPool};
+use identity::TokenVerifier;
 use std::sync::Arc;
 
 /// Options of the floor.
@@ -50,19 +50,19 @@ pub struct FloorArgs {
 
 /// The state that the handlers share.
 pub struct Floor {
-    connections: Connections,
-    verifier: Verifier,
+    connections: ConnectionPool,
+    verifier: TokenVerifier,
     http: reqwest::Client,
-    models: String,
+    model_server_url: String,
 }
 
 /// The floor's routes.
 pub async fn app(args: &FloorArgs) -> Result<Router> {
     let floor = Floor {
-        connections: Connections::open(&args.database).await.context("the database")?,
-        verifier: Verifier::new(args)?,
+        connections: ConnectionPool::open(&args.database).await.context("the database")?,
+        verifier: TokenVerifier::new(args)?,
         http: reqwest::Client::builder().no_proxy().pool_max_idle_per_host(usize::MAX).build()?,
-        models: args.models.clone(),
+        model_server_url: args.models.clone(),
     };
     Ok(Router::new()
         .route("/v1/conversations/{id}/chat", post(chat::chat))
@@ -74,15 +74,15 @@ pub async fn app(args: &FloorArgs) -> Result<Router> {
 }
 
 /// An error of the floor, sent as status 500; the benchmark prints it and stops.
-pub struct Failure(anyhow::Error);
+pub struct FloorError(anyhow::Error);
 
-impl<E: Into<anyhow::Error>> From<E> for Failure {
+impl<E: Into<anyhow::Error>> From<E> for FloorError {
     fn from(error: E) -> Self {
         Self(error.into())
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for FloorError {
     fn into_response(self) -> Response {
         (StatusCode::INTERNAL_SERVER_ERROR, format!("{:#}", self.0)).into_response()
     }

@@ -1,9 +1,9 @@
 //! A search: embeds the query, then runs one transaction that checks the user, inserts the audit row and finds the
 //! nearest passages.
 
-use super::connections::Step;
-use super::identity::active_user;
-use super::{Failure, Floor};
+use super::connections::BoundStatement;
+use super::identity::active_user_id;
+use super::{Floor, FloorError};
 use anyhow::{Context as _, Result};
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 #[derive(Deserialize)]
-pub struct Body {
+pub struct SearchRequest {
     query: String,
 }
 
@@ -36,9 +36,9 @@ impl Floor {
     pub async fn embed(&self, text: &str) -> Result<Vec<f32>> {
         use base64::Engine as _;
         let body = json!({ "model": "embed", "input": [text], "encoding_format": "base64" });
-        let answer = self.http.post(format!("{}/v1/embeddings", self.models)).json(&body).send().await?;
-        let answer: Embeddings = serde_json::from_slice(&answer.error_for_status()?.bytes().await?)?;
-        let first = answer.data.into_iter().next().context("no vector")?;
+        let response = self.http.post(format!("{}/v1/embeddings", self.model_server_url)).json(&body).send().await?;
+        let embeddings: Embeddings = serde_json::from_slice(&response.error_for_status()?.bytes().await?)?;
+        let first = embeddings.data.into_iter().next().context("no vector")?;
         let bytes = base64::engine::general_purpose::STANDARD.decode(first.embedding)?;
         Ok(bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect())
     }
@@ -48,28 +48,41 @@ impl Floor {
 pub async fn search(
     State(floor): State<Arc<Floor>>,
     headers: HeaderMap,
-    Json(body): Json<Body>,
-) -> Result<Json<Value>, Failure> {
-    let who = floor.verifier.verify(&headers)?;
+    Json(body): Json<SearchRequest>,
+) -> Result<Json<Value>, FloorError> {
+    let identity = floor.verifier.verify(&headers)?;
     let vector = floor.embed(&body.query).await?;
-    let taken = floor.connections.take().await?;
-    let connection = taken.get()?;
-    let run = &connection.statements;
-    let (tenant, id) = (who.tenant.to_string(), TimeOrderedIds.uuid());
-    let request = id.to_string();
-    let [_, members, _, found] = connection
+    let pooled_connection = floor.connections.acquire().await?;
+    let connection = pooled_connection.get()?;
+    let statements = &connection.statements;
+    let (tenant_id, audit_id) = (identity.tenant_id.to_string(), TimeOrderedIds.uuid());
+    let request_id = audit_id.to_string();
+    let [_, memberships, _, passages] = connection
         .transaction([
-            Step { run: &run.set_tenant, with: &[&tenant] },
-            Step { run: &run.member, with: &[&who.tenant, &who.issuer, &who.subject] },
-            Step {
-                run: &run.audit,
-                with: &[&id, &None::<Uuid>, &"search", &"document", &"success", &None::<i32>, &id, &request, &"event"],
+            BoundStatement { statement: &statements.set_tenant, parameters: &[&tenant_id] },
+            BoundStatement {
+                statement: &statements.membership,
+                parameters: &[&identity.tenant_id, &identity.issuer, &identity.subject],
             },
-            Step { run: &run.nearest, with: &[&who.tenant, &vector] },
+            BoundStatement {
+                statement: &statements.insert_audit_row,
+                parameters: &[
+                    &audit_id,
+                    &None::<Uuid>,
+                    &"search",
+                    &"document",
+                    &"success",
+                    &None::<i32>,
+                    &audit_id,
+                    &request_id,
+                    &"event",
+                ],
+            },
+            BoundStatement { statement: &statements.nearest_passages, parameters: &[&identity.tenant_id, &vector] },
         ])
         .await?;
-    active_user(&members)?;
-    Ok(Json(json!({ "results": found.iter().map(hit).collect::<Vec<_>>() })))
+    active_user_id(&memberships)?;
+    Ok(Json(json!({ "results": passages.iter().map(hit).collect::<Vec<_>>() })))
 }
 
 fn hit(row: &Row) -> Value {

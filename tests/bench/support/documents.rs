@@ -1,6 +1,6 @@
 //! Generated documents of several formats, all with the same text. Each page has a heading and three passages.
 
-use super::text::Author;
+use super::text_generator::TextGenerator;
 use anyhow::Result;
 use std::fmt::Write as _;
 use std::io::{Cursor, Write as _};
@@ -8,9 +8,9 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 /// Number of passages per page: about 350 words, as on a printed page.
-const PAGE_PASSAGES: usize = 3;
+const PASSAGES_PER_PAGE: usize = 3;
 /// Maximum number of characters in a line of a PDF.
-const LINE: usize = 90;
+const MAX_LINE_LENGTH: usize = 90;
 
 /// A format that the platform reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +34,7 @@ impl Format {
 }
 
 /// A generated document as a file.
-pub struct Sample {
+pub struct SampleDocument {
     pub name: String,
     pub bytes: Vec<u8>,
 }
@@ -45,34 +45,34 @@ struct Page {
     passages: Vec<String>,
 }
 
-impl Sample {
+impl SampleDocument {
     /// Generates a document; each number yields a different text.
-    pub fn write(format: Format, pages: usize, number: usize) -> Result<Self> {
-        let author = Author::new();
-        let document = 1_000 + number as u64;
-        let page = |at: usize| Page {
-            heading: format!("Section {}", at + 1),
-            passages: (0..PAGE_PASSAGES)
-                .map(|passage| author.passage(document, (at * PAGE_PASSAGES + passage) as u64))
+    pub fn generate(format: Format, pages: usize, number: usize) -> Result<Self> {
+        let generator = TextGenerator::new();
+        let document_number = 1_000 + number as u64;
+        let page = |index: usize| Page {
+            heading: format!("Section {}", index + 1),
+            passages: (0..PASSAGES_PER_PAGE)
+                .map(|passage| generator.passage(document_number, (index * PASSAGES_PER_PAGE + passage) as u64))
                 .collect(),
         };
         let pages: Vec<Page> = (0..pages).map(page).collect();
         let bytes = match format {
-            Format::Pdf => pdf(&pages)?,
-            Format::Docx => docx(&pages)?,
-            Format::Markdown => text(&pages, "## ").into_bytes(),
-            Format::Text => text(&pages, "").into_bytes(),
+            Format::Pdf => render_pdf(&pages)?,
+            Format::Docx => render_docx(&pages)?,
+            Format::Markdown => render_text(&pages, "## ").into_bytes(),
+            Format::Text => render_text(&pages, "").into_bytes(),
         };
         Ok(Self { name: format!("manual-{number}.{}", format.name()), bytes })
     }
 }
 
-fn text(pages: &[Page], mark: &str) -> String {
-    let page = |page: &Page| format!("{mark}{}\n\n{}\n", page.heading, page.passages.join("\n\n"));
+fn render_text(pages: &[Page], heading_prefix: &str) -> String {
+    let page = |page: &Page| format!("{heading_prefix}{}\n\n{}\n", page.heading, page.passages.join("\n\n"));
     pages.iter().map(page).collect::<Vec<_>>().join("\n")
 }
 
-fn docx(pages: &[Page]) -> Result<Vec<u8>> {
+fn render_docx(pages: &[Page]) -> Result<Vec<u8>> {
     let mut body = String::new();
     for page in pages {
         write!(body, "<w:p><w:pPr><w:pStyle w:val='Heading1'/></w:pPr><w:r><w:t>{}</w:t></w:r></w:p>", page.heading)?;
@@ -91,41 +91,41 @@ fn docx(pages: &[Page]) -> Result<Vec<u8>> {
 }
 
 /// A minimal PDF: one font, one content stream per page, lines of text.
-fn pdf(pages: &[Page]) -> Result<Vec<u8>> {
+fn render_pdf(pages: &[Page]) -> Result<Vec<u8>> {
     let (mut out, mut offsets) = (String::from("%PDF-1.4\n"), Vec::new());
     let mut object = |out: &mut String, content: &str| -> Result<()> {
         offsets.push(out.len());
         Ok(write!(out, "{} 0 obj\n{content}\nendobj\n", offsets.len())?)
     };
-    let kids: Vec<String> = (0..pages.len()).map(|at| format!("{} 0 R", 4 + 2 * at)).collect();
+    let kids: Vec<String> = (0..pages.len()).map(|index| format!("{} 0 R", 4 + 2 * index)).collect();
     object(&mut out, "<</Type/Catalog/Pages 2 0 R>>")?;
     object(&mut out, &format!("<</Type/Pages/Count {}/Kids[{}]>>", pages.len(), kids.join(" ")))?;
     object(&mut out, "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>")?;
-    for (at, page) in pages.iter().enumerate() {
-        let contents = 5 + 2 * at;
+    for (index, page) in pages.iter().enumerate() {
+        let contents_number = 5 + 2 * index;
         let resources = "/MediaBox[0 0 595 842]/Resources<</Font<</F1 3 0 R>>>>";
-        object(&mut out, &format!("<</Type/Page/Parent 2 0 R{resources}/Contents {contents} 0 R>>"))?;
-        let stream = content(page)?;
+        object(&mut out, &format!("<</Type/Page/Parent 2 0 R{resources}/Contents {contents_number} 0 R>>"))?;
+        let stream = content_stream(page)?;
         object(&mut out, &format!("<</Length {}>>\nstream\n{stream}\nendstream", stream.len()))?;
     }
-    let start = out.len();
+    let xref_offset = out.len();
     write!(out, "xref\n0 {}\n0000000000 65535 f \n", offsets.len() + 1)?;
     for offset in &offsets {
         writeln!(out, "{offset:010} 00000 n ")?;
     }
     let size = offsets.len() + 1;
-    write!(out, "trailer\n<</Size {size}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n")?;
+    write!(out, "trailer\n<</Size {size}/Root 1 0 R>>\nstartxref\n{xref_offset}\n%%EOF\n")?;
     Ok(out.into_bytes())
 }
 
 /// The content stream of a page.
-fn content(page: &Page) -> Result<String> {
+fn content_stream(page: &Page) -> Result<String> {
     let mut stream = format!("BT /F1 16 Tf 50 790 Td ({}) Tj /F1 10 Tf 13 TL", page.heading);
     for passage in &page.passages {
         stream.push_str(" T* T*");
         let mut line = String::new();
         for word in passage.split(' ') {
-            if line.len() + word.len() > LINE {
+            if line.len() + word.len() > MAX_LINE_LENGTH {
                 write!(stream, " ({line}) Tj T*")?;
                 line.clear();
             }

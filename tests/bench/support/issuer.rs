@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 pub const AUDIENCE: &str = "api://plant-agent-platform";
 const KEY_ID: &str = "rsa-1";
 /// Lifetime of a token in seconds.
-const LIFETIME: i64 = 12 * 3_600;
+const TOKEN_LIFETIME_S: i64 = 12 * 3_600;
 
 /// A token issuer with its key endpoint, which stops when the issuer is dropped.
 pub struct Issuer {
@@ -36,10 +36,10 @@ pub struct Issuer {
 impl Issuer {
     /// Starts an issuer with a new key.
     pub async fn start() -> Result<Self> {
-        let pair = KeyPair::generate(KeySize::Rsa2048)?;
-        let public = pair.public_key();
-        let modulus = URL_SAFE_NO_PAD.encode(public.modulus().big_endian_without_leading_zero());
-        let exponent = URL_SAFE_NO_PAD.encode(public.exponent().big_endian_without_leading_zero());
+        let key_pair = KeyPair::generate(KeySize::Rsa2048)?;
+        let public_key = key_pair.public_key();
+        let modulus = URL_SAFE_NO_PAD.encode(public_key.modulus().big_endian_without_leading_zero());
+        let exponent = URL_SAFE_NO_PAD.encode(public_key.exponent().big_endian_without_leading_zero());
         let keys = json!({ "keys": [{ "kty": "RSA", "use": "sig", "kid": KEY_ID, "n": modulus, "e": exponent }] });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}/realms/plant", listener.local_addr()?);
@@ -51,7 +51,7 @@ impl Issuer {
         tasks.spawn(async move {
             let _stopped = axum::serve(listener, app).await;
         });
-        let der = pair.as_der()?;
+        let der = key_pair.as_der()?;
         let pem =
             format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
         Ok(Self { url, modulus, exponent, key: EncodingKey::from_rsa_pem(pem.as_bytes())?, _tasks: tasks })
@@ -62,7 +62,7 @@ impl Issuer {
         let now = SystemClock.now().timestamp();
         let claims = json!({
             "iss": self.url, "aud": AUDIENCE, "sub": subject, "name": subject, "roles": ["PlatformUser"],
-            "extension_PlatformTenantId": tenant, "iat": now, "nbf": now, "exp": now + LIFETIME,
+            "extension_PlatformTenantId": tenant, "iat": now, "nbf": now, "exp": now + TOKEN_LIFETIME_S,
         });
         let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::RS256) };
         Ok(jsonwebtoken::encode(&header, &claims, &self.key)?)

@@ -1,6 +1,9 @@
 //! Shared by the benchmarks: the measured processes, the data, the model server, the load and the report.
 
 pub mod documents;
+pub mod embedder;
+pub mod environment;
+pub mod fixtures;
 pub mod issuer;
 pub mod load;
 pub mod model_server;
@@ -10,7 +13,4 @@ pub mod postgres;
 pub mod process;
 pub mod report;
 pub mod round;
-pub mod site;
-pub mod text;
-pub mod vectors;
-pub mod world;
+pub mod text_generator;

@@ -2,7 +2,7 @@
 //!
 //! Each token is a word that encodes when it was sent, so that the platform's client can compute its delay.
 
-use super::vectors::{MODEL, Vectors};
+use super::embedder::{MODEL_NAME, WordEmbedder};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -23,11 +23,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 /// Start of each token's word. No generated text contains it.
 pub const TOKEN_MARK: &str = "qz";
 /// Number of letters after the mark of a token; each encodes four bits of the time.
-const TIME_LETTERS: usize = 13;
+const TIMESTAMP_LETTERS: usize = 13;
 
 /// Length and speed of the answers.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct AnswerProfile {
     /// Number of tokens per answer; 0 for as many as the request allows.
     pub tokens: usize,
     /// Time between two tokens.
@@ -35,24 +35,24 @@ pub struct Pace {
 }
 
 /// The server's routes.
-pub fn app(pace: Pace) -> Router {
+pub fn app(profile: AnswerProfile) -> Router {
     Router::new()
-        .route("/v1/chat/completions", post(complete))
+        .route("/v1/chat/completions", post(chat_completions))
         .route(
             "/v1/models",
-            get(|| async { Json(json!({ "object": "list", "data": [{ "id": "m" }, { "id": MODEL }] })) }),
+            get(|| async { Json(json!({ "object": "list", "data": [{ "id": "m" }, { "id": MODEL_NAME }] })) }),
         )
         .route("/health", get(|| async {}))
-        .with_state(pace)
-        .merge(Router::new().route("/v1/embeddings", post(embed)).with_state(Arc::new(Vectors::default())))
+        .with_state(profile)
+        .merge(Router::new().route("/v1/embeddings", post(embeddings)).with_state(Arc::new(WordEmbedder::default())))
 }
 
-async fn complete(State(pace): State<Pace>, Json(request): Json<Value>) -> Response {
-    let asked = request["max_tokens"].as_u64().unwrap_or(1) as usize;
-    let tokens = if pace.tokens == 0 { asked } else { pace.tokens };
+async fn chat_completions(State(profile): State<AnswerProfile>, Json(request): Json<Value>) -> Response {
+    let max_tokens = request["max_tokens"].as_u64().unwrap_or(1) as usize;
+    let tokens = if profile.tokens == 0 { max_tokens } else { profile.tokens };
     let usage = json!({ "prompt_tokens": 900, "completion_tokens": tokens, "total_tokens": 900 + tokens });
     if request["stream"] != true {
-        let message = json!({ "role": "assistant", "content": token().repeat(tokens) });
+        let message = json!({ "role": "assistant", "content": timestamp_token().repeat(tokens) });
         return Json(json!({ "id": "c", "object": "chat.completion", "model": "m", "usage": usage,
             "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] }))
         .into_response();
@@ -60,37 +60,37 @@ async fn complete(State(pace): State<Pace>, Json(request): Json<Value>) -> Respo
     let stop = json!({ "id": "c", "object": "chat.completion.chunk", "model": "m",
         "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
     let usage = json!({ "id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [], "usage": usage });
-    let end = format!("data: {stop}\n\ndata: {usage}\n\ndata: [DONE]\n\n");
-    let frames = frames(tokens, pace.interval).chain(futures::stream::iter([Bytes::from(end)]));
-    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(frames.map(Ok::<_, Infallible>))).into_response()
+    let final_frames = format!("data: {stop}\n\ndata: {usage}\n\ndata: [DONE]\n\n");
+    let body_frames = token_frames(tokens, profile.interval).chain(futures::stream::iter([Bytes::from(final_frames)]));
+    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(body_frames.map(Ok::<_, Infallible>))).into_response()
 }
 
 /// One frame for each token.
-fn frames(tokens: usize, interval: Duration) -> impl futures::Stream<Item = Bytes> {
+fn token_frames(tokens: usize, interval: Duration) -> impl futures::Stream<Item = Bytes> {
     let ticks = (!interval.is_zero()).then(|| {
         let mut ticks = tokio::time::interval_at(Instant::now(), interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         ticks
     });
-    futures::stream::unfold(Frames { left: tokens, ticks }, |mut frames| async move {
-        frames.left = frames.left.checked_sub(1)?;
+    futures::stream::unfold(FrameState { remaining: tokens, ticks }, |mut frames| async move {
+        frames.remaining = frames.remaining.checked_sub(1)?;
         match &mut frames.ticks {
             Some(ticks) => drop(ticks.tick().await),
             // Without it, the server would send several tokens in one frame.
             None => tokio::task::yield_now().await,
         }
-        Some((Bytes::from(frame()), frames))
+        Some((Bytes::from(token_frame()), frames))
     })
 }
 
 /// The number of tokens still to be sent, and the ticks at which they are sent.
-struct Frames {
-    left: usize,
+struct FrameState {
+    remaining: usize,
     ticks: Option<tokio::time::Interval>,
 }
 
-fn frame() -> String {
-    let token = token();
+fn token_frame() -> String {
+    let token = timestamp_token();
     format!(
         "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
          \"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{token}\"}},\"finish_reason\":null}}]}}\n\n"
@@ -98,23 +98,23 @@ fn frame() -> String {
 }
 
 /// A token that encodes the current time, in microseconds.
-fn token() -> String {
+fn timestamp_token() -> String {
     let now = SystemClock.now().timestamp_micros();
-    let letters = (0..TIME_LETTERS).rev().map(|at| char::from(b'a' + (now >> (4 * at) & 15) as u8));
+    let letters = (0..TIMESTAMP_LETTERS).rev().map(|position| char::from(b'a' + (now >> (4 * position) & 15) as u8));
     std::iter::once(' ').chain(TOKEN_MARK.chars()).chain(letters).collect()
 }
 
 /// Returns the times that the tokens in a text encode, in microseconds.
 pub fn token_times(text: &str) -> impl Iterator<Item = i64> {
-    text.match_indices(TOKEN_MARK).filter_map(move |(at, mark)| {
-        let letters = text.get(at + mark.len()..at + mark.len() + TIME_LETTERS)?;
+    text.match_indices(TOKEN_MARK).filter_map(move |(position, mark)| {
+        let letters = text.get(position + mark.len()..position + mark.len() + TIMESTAMP_LETTERS)?;
         letters.bytes().try_fold(0, |time, letter| {
             letter.is_ascii_lowercase().then_some(time << 4 | i64::from(letter.saturating_sub(b'a')))
         })
     })
 }
 
-async fn embed(State(vectors): State<Arc<Vectors>>, Json(request): Json<Value>) -> Json<Value> {
+async fn embeddings(State(embedder): State<Arc<WordEmbedder>>, Json(request): Json<Value>) -> Json<Value> {
     let texts: Vec<&str> = match &request["input"] {
         Value::String(text) => vec![text],
         Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
@@ -126,11 +126,11 @@ async fn embed(State(vectors): State<Arc<Vectors>>, Json(request): Json<Value>) 
         }
         _ => json!(vector),
     };
-    let embedded = |(index, text): (usize, &&str)| {
-        let vector = encode(vectors.embed(text));
+    let embedding_object = |(index, text): (usize, &&str)| {
+        let vector = encode(embedder.embed(text));
         json!({ "object": "embedding", "index": index, "embedding": vector })
     };
-    let data: Vec<Value> = texts.iter().enumerate().map(embedded).collect();
+    let data: Vec<Value> = texts.iter().enumerate().map(embedding_object).collect();
     let usage = json!({ "prompt_tokens": 20, "total_tokens": 20 });
-    Json(json!({ "object": "list", "model": MODEL, "data": data, "usage": usage }))
+    Json(json!({ "object": "list", "model": MODEL_NAME, "data": data, "usage": usage }))
 }

@@ -59,7 +59,7 @@ impl Options {
     }
 
     /// Time that each side is measured in a round.
-    pub fn round_time(&self, quick: f64, full: f64) -> Duration {
+    pub fn round_duration(&self, quick: f64, full: f64) -> Duration {
         Duration::from_secs_f64(self.seconds.unwrap_or(if self.quick { quick } else { full }))
     }
 

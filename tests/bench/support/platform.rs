@@ -1,9 +1,9 @@
 //! Starts the platform, the floor and the model server as processes.
 
+use super::embedder::{DIMENSION, MODEL_NAME};
+use super::fixtures::TenantFixture;
 use super::issuer::{AUDIENCE, Issuer};
-use super::process::{Part, free_port};
-use super::vectors::{DIMENSION, MODEL};
-use super::world::TenantWorld;
+use super::process::{ServerProcess, free_port};
 use anyhow::Result;
 use data::testing::TestDb;
 use std::path::Path;
@@ -15,23 +15,28 @@ const NO_LIMIT: &str = "4096";
 
 /// The services that a measured server uses, besides its database.
 #[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
+pub struct ServerDependencies<'a> {
     /// Issuer of the users' tokens.
     pub issuer: &'a Issuer,
     /// URL of the model server.
-    pub models: &'a str,
+    pub model_server_url: &'a str,
     /// Directory for the logs of the processes.
-    pub dir: &'a Path,
+    pub log_dir: &'a Path,
 }
 
 /// A server process, and the time that it took to become ready.
-pub struct Started {
-    pub part: Part,
-    pub ready_after: Duration,
+pub struct StartedServer {
+    pub process: ServerProcess,
+    pub time_to_ready: Duration,
 }
 
 /// Starts `platform-server`, with the API and a worker.
-pub async fn start_platform(program: &Path, db: &TestDb, storage: &Path, around: Surroundings<'_>) -> Result<Started> {
+pub async fn start_platform(
+    program: &Path,
+    db: &TestDb,
+    storage_dir: &Path,
+    dependencies: ServerDependencies<'_>,
+) -> Result<StartedServer> {
     let port = free_port()?;
     let mut command = Command::new(program);
     command
@@ -40,9 +45,9 @@ pub async fn start_platform(program: &Path, db: &TestDb, storage: &Path, around:
         .env("DATABASE_WORKER_URL", db.worker_url())
         .env("DATABASE_AUDIT_URL", db.auditor_url())
         .env("SECRET_KEY", "a secret of the benchmark")
-        .env("OIDC_ISSUER", &around.issuer.url)
+        .env("OIDC_ISSUER", &dependencies.issuer.url)
         .env("OIDC_AUDIENCE", AUDIENCE)
-        .env("LITELLM_BASE_URL", around.models)
+        .env("LITELLM_BASE_URL", dependencies.model_server_url)
         .env("LOG_LEVEL", "warn")
         // Development mode trusts the issuer for every tenant.
         .env("PLATFORM__MODE", "development")
@@ -56,42 +61,53 @@ pub async fn start_platform(program: &Path, db: &TestDb, storage: &Path, around:
         .env("PLATFORM__MODELS__LOCATION", "on-premises")
         .env("PLATFORM__MODELS__CONCURRENCY", NO_LIMIT)
         .env("PLATFORM__MODELS__QUEUE__PER_TENANT", NO_LIMIT)
-        .env("PLATFORM__MODELS__EMBED", MODEL)
+        .env("PLATFORM__MODELS__EMBED", MODEL_NAME)
         .env("PLATFORM__MODELS__EMBED_SOURCE", "remote")
         .env("PLATFORM__MODELS__EMBED_DIMENSION", DIMENSION.to_string())
-        .env("PLATFORM__STORAGE__DIR", storage.join("blobs"));
-    started(command, port, &around.dir.join("platform.log")).await
+        .env("PLATFORM__STORAGE__DIR", storage_dir.join("blobs"));
+    start_server(command, port, &dependencies.log_dir.join("platform.log")).await
 }
 
 /// Starts the floor.
-pub async fn start_floor(db: &TestDb, tenants: &[TenantWorld], around: Surroundings<'_>) -> Result<Started> {
+pub async fn start_floor(
+    db: &TestDb,
+    tenants: &[TenantFixture],
+    dependencies: ServerDependencies<'_>,
+) -> Result<StartedServer> {
     let port = free_port()?;
-    let ids: Vec<String> = tenants.iter().map(|tenant| format!("{}={}", tenant.slug, tenant.id)).collect();
+    let tenant_arguments: Vec<String> = tenants.iter().map(|tenant| format!("{}={}", tenant.slug, tenant.id)).collect();
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["floor", "--port", &port.to_string()]);
-    command.args(["--database", &db.app_url(), "--models", around.models, "--tenants", &ids.join(",")]);
-    command.args(["--issuer", &around.issuer.url, "--audience", AUDIENCE]);
-    command.args(["--modulus", &around.issuer.modulus, "--exponent", &around.issuer.exponent]);
-    started(command, port, &around.dir.join("floor.log")).await
+    command.args([
+        "--database",
+        &db.app_url(),
+        "--models",
+        dependencies.model_server_url,
+        "--tenants",
+        &tenant_arguments.join(","),
+    ]);
+    command.args(["--issuer", &dependencies.issuer.url, "--audience", AUDIENCE]);
+    command.args(["--modulus", &dependencies.issuer.modulus, "--exponent", &dependencies.issuer.exponent]);
+    start_server(command, port, &dependencies.log_dir.join("floor.log")).await
 }
 
 /// Starts the model server, whose answers have `tokens` tokens.
-pub async fn start_models(tokens: usize, interval: Duration, dir: &Path) -> Result<Part> {
+pub async fn start_model_server(tokens: usize, interval: Duration, log_dir: &Path) -> Result<ServerProcess> {
     let port = free_port()?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["models", "--port", &port.to_string(), "--tokens", &tokens.to_string()]);
     command.args(["--interval-us", &interval.as_micros().to_string()]);
-    Ok(started_on(command, port, &dir.join("models.log"), "/health").await?.part)
+    Ok(start_process(command, port, &log_dir.join("models.log"), "/health").await?.process)
 }
 
-async fn started(command: Command, port: u16, log: &Path) -> Result<Started> {
-    started_on(command, port, log, "/ready").await
+async fn start_server(command: Command, port: u16, log: &Path) -> Result<StartedServer> {
+    start_process(command, port, log, "/ready").await
 }
 
 /// Starts a program and waits until `path` responds with success.
-pub async fn started_on(command: Command, port: u16, log: &Path, path: &str) -> Result<Started> {
-    let began = std::time::Instant::now();
-    let mut part = Part::start(command, port, log)?;
-    let ready_after = part.wait_until_ready(path, began).await?;
-    Ok(Started { part, ready_after })
+pub async fn start_process(command: Command, port: u16, log: &Path, path: &str) -> Result<StartedServer> {
+    let start = std::time::Instant::now();
+    let mut process = ServerProcess::start(command, port, log)?;
+    let time_to_ready = process.wait_until_ready(path, start).await?;
+    Ok(StartedServer { process, time_to_ready })
 }

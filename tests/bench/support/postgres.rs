@@ -1,13 +1,13 @@
 //! The database server as a whole: its CPU time, and whether its commits are durable.
 
-use super::process::Times;
+use super::process::ProcessStat;
 use anyhow::{Result, bail};
 use data::testing::TestDb;
 use sqlx::{Connection as _, PgConnection};
 
 /// The server of the benchmark's databases.
 pub struct PostgresServer {
-    postmaster: u32,
+    postmaster_pid: u32,
 }
 
 impl PostgresServer {
@@ -15,7 +15,7 @@ impl PostgresServer {
     ///
     /// # Errors
     /// If the server does not flush commits to disk, or runs on another machine.
-    pub async fn of(db: &TestDb) -> Result<Self> {
+    pub async fn of_database(db: &TestDb) -> Result<Self> {
         let mut connection = PgConnection::connect(&db.superuser_url()).await?;
         for setting in ["fsync", "synchronous_commit"] {
             let value: String =
@@ -24,13 +24,13 @@ impl PostgresServer {
                 bail!("the database server runs with {setting}={value}; commits would cost nothing");
             }
         }
-        let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await?;
-        Ok(Self { postmaster: Times::of(u32::try_from(backend)?)?.parent })
+        let backend_pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await?;
+        Ok(Self { postmaster_pid: ProcessStat::read(u32::try_from(backend_pid)?)?.parent_pid })
     }
 
     /// CPU time of the postmaster and all its children so far, in seconds, including those that have ended.
-    pub fn cpu(&self) -> Result<f64> {
-        Times::with_children(self.postmaster)
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        ProcessStat::cpu_seconds_with_children(self.postmaster_pid)
     }
 }
 
@@ -39,9 +39,9 @@ impl PostgresServer {
 pub async fn wait_until_sealed(db: &TestDb) -> Result<()> {
     let mut connection = PgConnection::connect(&db.superuser_url()).await?;
     for _ in 0..50 {
-        let is_open: bool =
+        let has_unsealed: bool =
             sqlx::query_scalar("SELECT EXISTS (SELECT FROM audit_unsealed)").fetch_one(&mut connection).await?;
-        if !is_open {
+        if !has_unsealed {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;

@@ -24,7 +24,7 @@ struct Series {
 
 /// A line of the report.
 #[derive(Serialize)]
-struct Row<'a> {
+struct ReportRow<'a> {
     case: &'a str,
     metric: &'static str,
     /// Median over the rounds; of errors the sum.
@@ -46,12 +46,12 @@ struct Spread {
 impl Report {
     /// Adds the value of one round.
     pub fn add(&mut self, case: &str, metric: &'static str, side: Side, value: f64) {
-        let at = self.series.iter().position(|series| series.case == case && series.metric == metric);
-        let at = at.unwrap_or_else(|| {
+        let position = self.series.iter().position(|series| series.case == case && series.metric == metric);
+        let index = position.unwrap_or_else(|| {
             self.series.push(Series { case: case.to_owned(), metric, platform: Vec::new(), floor: Vec::new() });
             self.series.len() - 1
         });
-        let series = &mut self.series[at];
+        let series = &mut self.series[index];
         match side {
             Side::Platform => series.platform.push(value),
             Side::Floor => series.floor.push(value),
@@ -60,29 +60,32 @@ impl Report {
 
     /// Prints one JSON object to standard output.
     pub fn print(&self) -> Result<()> {
-        let rows: Vec<Row<'_>> = self.series.iter().map(Series::row).collect();
+        let rows: Vec<ReportRow<'_>> = self.series.iter().map(Series::row).collect();
         let line = serde_json::json!({ "rows": rows });
         Ok(writeln!(std::io::stdout().lock(), "{line}")?)
     }
 }
 
 impl Series {
-    fn row(&self) -> Row<'_> {
+    fn row(&self) -> ReportRow<'_> {
         let ratios: Vec<f64> = self
             .platform
             .iter()
             .zip(&self.floor)
             .filter(|(_, floor)| **floor > 0.0)
-            .map(|(ours, floor)| ours / floor)
+            .map(|(platform, floor)| platform / floor)
             .collect();
-        let spread =
-            |median| Spread { min: rounded(quantile(&ratios, 0.0)), median, max: rounded(quantile(&ratios, 1.0)) };
-        let median_of = |values: &[f64]| (!values.is_empty()).then(|| rounded(median(values)));
+        let spread = |median| Spread {
+            min: round_to_four_digits(quantile(&ratios, 0.0)),
+            median,
+            max: round_to_four_digits(quantile(&ratios, 1.0)),
+        };
+        let median_of = |values: &[f64]| (!values.is_empty()).then(|| round_to_four_digits(median(values)));
         let value_of = |values: &[f64]| match self.metric {
             ERRORS => (!values.is_empty()).then(|| values.iter().sum::<f64>()),
             _ => median_of(values),
         };
-        Row {
+        ReportRow {
             case: &self.case,
             metric: self.metric,
             platform: value_of(&self.platform),
@@ -93,11 +96,11 @@ impl Series {
 }
 
 /// The value below which the given fraction of the values lies; 0 if there are no values.
-pub fn quantile(values: &[f64], share: f64) -> f64 {
+pub fn quantile(values: &[f64], fraction: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let at = ((sorted.len().saturating_sub(1)) as f64 * share).round() as usize;
-    sorted.get(at).copied().unwrap_or_default()
+    let index = ((sorted.len().saturating_sub(1)) as f64 * fraction).round() as usize;
+    sorted.get(index).copied().unwrap_or_default()
 }
 
 /// The middle value, or the mean of the two in the middle.
@@ -109,7 +112,7 @@ fn median(values: &[f64]) -> f64 {
 }
 
 /// Rounds to four significant digits.
-fn rounded(value: f64) -> f64 {
+fn round_to_four_digits(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
     }
@@ -118,6 +121,6 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// Prints a line of progress to standard error.
-pub fn progress(text: &str) {
+pub fn print_progress(text: &str) {
     let _best_effort = writeln!(std::io::stderr().lock(), "  {text}");
 }

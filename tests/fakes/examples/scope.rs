@@ -16,8 +16,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (clock, ids) = (Arc::new(ManualClock::default()), SequentialIds::default());
     let store = MemoryStore::new(clock.clone());
     let user = UserId::from_uuid(ids.uuid());
-    let here = scope(TenantId::from_uuid(ids.uuid()), Actor::User(user));
-    let elsewhere = scope(TenantId::from_uuid(ids.uuid()), Actor::User(user));
+    let scope_a = scope(TenantId::from_uuid(ids.uuid()), Actor::User(user));
+    let scope_b = scope(TenantId::from_uuid(ids.uuid()), Actor::User(user));
 
     let conversation = Conversation {
         id: ids.uuid().into(),
@@ -29,11 +29,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         created_at: clock.now(),
         updated_at: clock.now(),
     };
-    let mut tx = store.begin(&here).await?;
+    let mut tx = store.begin(&scope_a).await?;
     tx.conversations().insert(&conversation).await?;
     tx.commit().await?;
 
-    for (name, scope) in [("here", here), ("elsewhere", elsewhere)] {
+    for (name, scope) in [("here", scope_a), ("elsewhere", scope_b)] {
         let mut tx = store.begin(&scope).await?;
         println!("{name}: {} conversation(s)", tx.conversations().list(&PageRequest::default()).await?.items.len());
     }

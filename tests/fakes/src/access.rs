@@ -1,6 +1,6 @@
 //! Access rules and permits for tests of the layers below policy.
 
-use domain::authorized::{AccessGrant, AuditReceipt, Authorized, Permit, Space};
+use domain::authorized::{AuditReceipt, Authorized, DataSpace, GrantedAccess, Permit};
 use domain::command::Command;
 use domain::credential::Credential;
 use domain::decision::RefusalCode;
@@ -36,7 +36,7 @@ pub const CHECKED_BELOW_POLICY: &[Permission] = &[
 #[must_use]
 pub fn rights(role: Role, clearance: Classification) -> Rights {
     let is_admin = role == Role::Admin;
-    let tenant_if = |yes: bool| yes.then_some(Reach::Tenant);
+    let tenant_reach_if = |yes: bool| yes.then_some(Reach::Tenant);
     let tenant_or_own = Some(if is_admin { Reach::Tenant } else { Reach::Own });
     Rights::from_fn(clearance, |permission| {
         if !CHECKED_BELOW_POLICY.contains(&permission) {
@@ -46,20 +46,20 @@ pub fn rights(role: Role, clearance: Classification) -> Rights {
             (Resource::Search | Resource::Models, _) | (Resource::Documents, Operation::List | Operation::Read) => {
                 Some(Reach::Tenant)
             }
-            (Resource::Documents, Operation::Create) => tenant_if(role >= Role::User),
+            (Resource::Documents, Operation::Create) => tenant_reach_if(role >= Role::User),
             (Resource::Documents, Operation::Update) => tenant_or_own.filter(|_| role >= Role::User),
             (Resource::Memories | Resource::Conversations, _) => Some(Reach::Own),
             (Resource::AuditLogs, Operation::List) | (Resource::AccessTokens | Resource::Usage, _) => tenant_or_own,
-            _ => tenant_if(is_admin),
+            _ => tenant_reach_if(is_admin),
         }
     })
 }
 
 /// The access grant that the gate would issue to an interactive user with these rights, in the home space.
 #[must_use]
-pub fn granted(rights: Rights) -> AccessGrant {
+pub fn access_grant(rights: Rights) -> GrantedAccess {
     let (credential, tenant) = (Arc::new(Credential::interactive()), Arc::default());
-    AccessGrant { rights, credential, space: Space::Home, tenant }
+    GrantedAccess { rights, credential, space: DataSpace::OwnTenant, tenant }
 }
 
 /// A command as the gate would authorize it.
@@ -67,12 +67,12 @@ pub fn granted(rights: Rights) -> AccessGrant {
 #[expect(clippy::disallowed_methods, reason = "a fake of the gate")]
 pub fn authorized<C: Command>(
     scope: TenantScope,
-    granted: AccessGrant,
+    access_grant: GrantedAccess,
     receipt: AuditReceipt,
     command: C,
 ) -> Authorized<C> {
     let permission = Permission::new(C::RESOURCE, C::OPERATION);
-    Authorized::mint(Permit::mint(scope, permission, granted, receipt), command, SharedTransaction::committed())
+    Authorized::mint(Permit::mint(scope, permission, access_grant, receipt), command, SharedTransaction::committed())
 }
 
 /// [`AccessRules`] that evaluates [`rights`] for the user's current role.
@@ -80,7 +80,7 @@ pub fn authorized<C: Command>(
 pub struct FakeAccessRules;
 
 impl AccessRules for FakeAccessRules {
-    fn remaining(&self, permit: &Permit, membership: Option<&Membership>) -> Result<Rights, RefusalCode> {
+    fn remaining_rights(&self, permit: &Permit, membership: Option<&Membership>) -> Result<Rights, RefusalCode> {
         let member = membership.ok_or(RefusalCode::UserDisabled)?;
         if let Some(code) = member.refusal() {
             return Err(code);

@@ -36,31 +36,31 @@ impl MemoryBlobStore {
 #[async_trait]
 impl BlobStore for MemoryBlobStore {
     async fn put(&self, tenant: TenantId, mut bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError> {
-        let mut whole = Vec::new();
-        while let Some(piece) = bytes.next().await {
-            whole.extend_from_slice(&piece?);
-            if whole.len() as u64 > max_bytes {
+        let mut content = Vec::new();
+        while let Some(chunk) = bytes.next().await {
+            content.extend_from_slice(&chunk?);
+            if content.len() as u64 > max_bytes {
                 return Err(BlobError::TooLarge { limit: max_bytes });
             }
         }
         let key = self.ids.uuid().to_string();
-        let sha256 = Sha256::digest(&whole).iter().map(|byte| format!("{byte:02x}")).collect();
-        let stored = StoredBlob { key: key.clone(), size: whole.len() as u64, sha256 };
-        self.blobs().insert((tenant, key), whole.into());
-        Ok(stored)
+        let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let stored_blob = StoredBlob { key: key.clone(), size: content.len() as u64, sha256 };
+        self.blobs().insert((tenant, key), content.into());
+        Ok(stored_blob)
     }
 
     async fn open(&self, tenant: TenantId, key: &str, range: Option<ByteRange>) -> Result<ByteStream, BlobError> {
         let found = self.blobs().get(&(tenant, key.to_owned())).cloned();
-        let whole = found.ok_or_else(|| BlobError::Missing { key: key.to_owned() })?;
-        let part = match range {
-            None => whole,
+        let content = found.ok_or_else(|| BlobError::Missing { key: key.to_owned() })?;
+        let selected = match range {
+            None => content,
             Some(ByteRange { start, len }) => {
-                let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
-                whole.slice(within(start)..within(start.saturating_add(len)))
+                let clamp = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+                content.slice(clamp(start)..clamp(start.saturating_add(len)))
             }
         };
-        Ok(stream::iter([Ok(part)]).boxed())
+        Ok(stream::iter([Ok(selected)]).boxed())
     }
 
     async fn delete(&self, tenant: TenantId, key: &str) -> Result<(), BlobError> {

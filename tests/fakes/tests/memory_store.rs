@@ -1,13 +1,13 @@
 //! Runs the store suite on the in-memory store.
 
-use fakes::suite::{CaseError, World};
+use fakes::suite::{CaseError, TestContext};
 use fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
 use std::sync::Arc;
 
-async fn world() -> Result<(World, ()), CaseError> {
+async fn context() -> Result<(TestContext, ()), CaseError> {
     let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
     let store = Arc::new(MemoryStore::new(clock.clone()));
-    let world = World {
+    let context = TestContext {
         store: store.clone(),
         directory: store.clone(),
         queue: store.clone(),
@@ -16,7 +16,7 @@ async fn world() -> Result<(World, ()), CaseError> {
         clock,
         ids,
     };
-    Ok((world, ()))
+    Ok((context, ()))
 }
 
-fakes::store_suite!(world);
+fakes::store_suite!(context);

@@ -7,7 +7,7 @@ use domain::role::Role;
 use fakes::eventually_within;
 use platform_server::config::{Environment, PlatformAdmin, ServiceType, Settings};
 use platform_server::dev::DevelopmentPlatform;
-use platform_server::dev::issuer::{DevelopmentIssuer, Person};
+use platform_server::dev::issuer::{DevelopmentIssuer, TokenSubject};
 use platform_server::system::SystemClock;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -19,22 +19,22 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 /// The first of two tenants that every app has.
-pub const A: &str = "plant-a";
+pub const TENANT_A: &str = "plant-a";
 /// The second of two tenants that every app has.
-pub const B: &str = "plant-b";
+pub const TENANT_B: &str = "plant-b";
 
 /// Name of the platform administrator, who is appointed by the configuration.
-const ROOT: &str = "root-of-the-platform";
+const PLATFORM_ADMIN: &str = "root-of-the-platform";
 
 /// Lifetime of the tokens in tests.
-const TTL: Duration = Duration::from_secs(3_600);
+const TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
 
-static SHARED: OnceCell<App> = OnceCell::const_new();
+static SHARED: OnceCell<TestApp> = OnceCell::const_new();
 
 /// A running platform. Dropping it stops the server and removes database and files.
-pub struct App {
+pub struct TestApp {
     /// URL of the server, such as `http://127.0.0.1:8000`.
-    pub base: String,
+    pub base_url: String,
     /// The HTTP client. It keeps no idle connections, because each test has its own runtime.
     pub http: reqwest::Client,
     /// The settings of the server.
@@ -42,14 +42,14 @@ pub struct App {
     /// The database of this app.
     pub db: Arc<TestDb>,
     /// The directory of the blob store.
-    pub storage: PathBuf,
+    pub storage_dir: PathBuf,
     issuer: DevelopmentIssuer,
-    stop: CancellationToken,
+    shutdown: CancellationToken,
     server: Option<JoinHandle<()>>,
     dir: Arc<TempDir>,
 }
 
-impl App {
+impl TestApp {
     /// The app that most tests share, because loading the model takes longer than most tests. Its data is removed with
     /// the throw-away cluster and `target/tmp`.
     pub async fn shared() -> &'static Self {
@@ -57,43 +57,44 @@ impl App {
     }
 
     /// Starts an app with additional settings, as environment variables.
-    pub async fn start(more: &[(&str, &str)]) -> Self {
+    pub async fn start(extra_settings: &[(&str, &str)]) -> Self {
         platform_server::install_tls();
         let db = Arc::new(TestDb::create().await.unwrap_or_else(|error| panic!("{error}")));
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
-        let app = Self::serve(db, Arc::new(dir), more).await;
-        for tenant in [A, B] {
-            app.make_tenant(tenant).await;
+        let app = Self::start_server(db, Arc::new(dir), extra_settings).await;
+        for tenant in [TENANT_A, TENANT_B] {
+            app.create_tenant(tenant).await;
         }
         app
     }
 
     /// Starts another server with the same database and files.
-    pub async fn replica(&self, more: &[(&str, &str)]) -> Self {
-        Self::serve(Arc::clone(&self.db), Arc::clone(&self.dir), more).await
+    pub async fn start_replica(&self, extra_settings: &[(&str, &str)]) -> Self {
+        Self::start_server(Arc::clone(&self.db), Arc::clone(&self.dir), extra_settings).await
     }
 
-    async fn serve(db: Arc<TestDb>, dir: Arc<TempDir>, more: &[(&str, &str)]) -> Self {
+    async fn start_server(db: Arc<TestDb>, dir: Arc<TempDir>, extra_settings: &[(&str, &str)]) -> Self {
         let (issuer_dir, storage) = (dir.path().join("dev-issuer"), dir.path().join("blobs"));
         let issuer = DevelopmentIssuer::load_or_create(&issuer_dir).expect("the development issuer");
         let port = free_port();
-        let mut settings = settings(&db, &[("issuer", &issuer_dir), ("storage", &storage)], port, more);
+        let mut settings = load_settings(&db, &[("issuer", &issuer_dir), ("storage", &storage)], port, extra_settings);
         let issuers = settings.issuers().expect("issuers");
         let issuer_name = issuers.first().map(|issuer| issuer.issuer.clone()).expect("the development issuer");
-        settings.auth.platform_admins.push(PlatformAdmin { issuer: issuer_name, subject: ROOT.to_owned() });
-        let stop = CancellationToken::new();
-        let server = serve(settings.clone(), stop.clone());
+        settings.auth.platform_admins.push(PlatformAdmin { issuer: issuer_name, subject: PLATFORM_ADMIN.to_owned() });
+        let shutdown = CancellationToken::new();
+        let server = spawn_server(settings.clone(), shutdown.clone());
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("a client");
-        let base = format!("http://127.0.0.1:{port}");
-        let app = Self { base, http, settings, db, storage, issuer, stop, server: Some(server), dir };
-        app.until_ready().await;
+        let base_url = format!("http://127.0.0.1:{port}");
+        let app =
+            Self { base_url, http, settings, db, storage_dir: storage, issuer, shutdown, server: Some(server), dir };
+        app.wait_until_ready().await;
         app
     }
 
     /// Creates a tenant in the same way as the `dev` commands.
-    pub async fn make_tenant(&self, slug: &str) {
+    pub async fn create_tenant(&self, slug: &str) {
         let development = DevelopmentPlatform::open(self.settings.clone()).await.expect("the platform");
-        development.token(slug, &Person::named("founder", Role::Admin), TTL).await.expect("a tenant");
+        development.token(slug, &TokenSubject::new("founder", Role::Admin), TOKEN_LIFETIME).await.expect("a tenant");
     }
 
     /// A user with this name and role in a tenant, provisioned at the first request.
@@ -118,11 +119,11 @@ impl App {
 
     /// The platform administrator, who is a viewer of the first tenant.
     pub fn as_platform_admin(&self) -> Caller<'_> {
-        self.caller(A, ROOT, Role::Viewer)
+        self.caller(TENANT_A, PLATFORM_ADMIN, Role::Viewer)
     }
 
     /// A caller without a token.
-    pub fn as_nobody(&self) -> Caller<'_> {
+    pub fn without_token(&self) -> Caller<'_> {
         Caller::new(self, None)
     }
 
@@ -133,28 +134,28 @@ impl App {
 
     /// Issues a new token, different from all others.
     pub fn token(&self, tenant: &str, name: &str, role: Role) -> String {
-        self.issuer.token(tenant, &Person::named(name, role), SystemClock.now(), TTL).expect("a token")
+        self.issuer.token(tenant, &TokenSubject::new(name, role), SystemClock.now(), TOKEN_LIFETIME).expect("a token")
     }
 
     /// Stops the server as SIGTERM does, without removing database and files; returns how long it took.
     pub fn stop(&mut self) -> Duration {
-        let begun = Instant::now();
-        self.stop.cancel();
+        let start = Instant::now();
+        self.shutdown.cancel();
         if let Some(server) = self.server.take() {
             assert!(server.join().is_ok(), "the server panicked");
         }
-        begun.elapsed()
+        start.elapsed()
     }
 
     /// Starts the server again with the same settings, database and files.
-    pub async fn start_again(&mut self) {
-        self.stop = CancellationToken::new();
-        self.server = Some(serve(self.settings.clone(), self.stop.clone()));
-        self.until_ready().await;
+    pub async fn restart(&mut self) {
+        self.shutdown = CancellationToken::new();
+        self.server = Some(spawn_server(self.settings.clone(), self.shutdown.clone()));
+        self.wait_until_ready().await;
     }
 
-    async fn until_ready(&self) {
-        let url = format!("{}/ready", self.base);
+    async fn wait_until_ready(&self) {
+        let url = format!("{}/ready", self.base_url);
         eventually_within(Duration::from_secs(30), "the server is ready", || async {
             assert!(!self.server.as_ref().is_some_and(JoinHandle::is_finished), "the server ended while it started");
             self.http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200).then_some(())
@@ -163,9 +164,9 @@ impl App {
     }
 }
 
-impl Drop for App {
+impl Drop for TestApp {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.shutdown.cancel();
         if let Some(server) = self.server.take() {
             let _ended = server.join();
         }
@@ -173,19 +174,19 @@ impl Drop for App {
 }
 
 /// Runs the server on its own thread and runtime, because it outlives the test that started it.
-fn serve(settings: Settings, stop: CancellationToken) -> JoinHandle<()> {
+fn spawn_server(settings: Settings, shutdown: CancellationToken) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let service = settings.service_type.unwrap_or(ServiceType::All);
-        let served = platform_server::serve::run(settings, service, stop);
-        runtime.expect("a runtime").block_on(served).expect("the server runs until it is stopped");
+        let server = platform_server::serve::run(settings, service, shutdown);
+        runtime.expect("a runtime").block_on(server).expect("the server runs until it is stopped");
     })
 }
 
-fn settings(db: &TestDb, dirs: &[(&str, &PathBuf)], port: u16, more: &[(&str, &str)]) -> Settings {
+fn load_settings(db: &TestDb, dirs: &[(&str, &PathBuf)], port: u16, extra_settings: &[(&str, &str)]) -> Settings {
     let path =
         |name: &str| dirs.iter().find(|(key, _)| *key == name).and_then(|(_, path)| path.to_str()).expect("UTF-8");
-    let (port, model) = (port.to_string(), model_dir());
+    let (port, model) = (port.to_string(), embedding_model_dir());
     let (app, worker, auditor) = (db.app_url(), db.worker_url(), db.auditor_url());
     let mut variables = vec![
         ("DATABASE_URL", app.as_str()),
@@ -202,8 +203,8 @@ fn settings(db: &TestDb, dirs: &[(&str, &PathBuf)], port: u16, more: &[(&str, &s
         ("PLATFORM__MODELS__EMBED_SOURCE", "embedded"),
         ("PLATFORM__RATE_LIMIT__ENABLED", "false"),
     ];
-    variables.extend_from_slice(more);
-    Settings::load(None, &Environment::of(&variables)).expect("valid settings")
+    variables.extend_from_slice(extra_settings);
+    Settings::load(None, &Environment::from_pairs(&variables)).expect("valid settings")
 }
 
 /// A port that was free a moment ago.
@@ -212,7 +213,7 @@ pub fn free_port() -> u16 {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
-fn model_dir() -> String {
+fn embedding_model_dir() -> String {
     std::env::var("PLATFORM_TEST_MODEL_DIR")
         .expect("PLATFORM_TEST_MODEL_DIR is not set: run the tests with `cargo xtask test`")
 }

@@ -1,6 +1,6 @@
 //! A client of the platform's HTTP API.
 
-use super::app::App;
+use super::app::TestApp;
 use bytes::Bytes;
 use fakes::eventually_within;
 use futures::StreamExt as _;
@@ -13,18 +13,18 @@ use std::time::Duration;
 /// The multipart boundary of uploads.
 pub const BOUNDARY: &str = "part-of-a-test-4f1c";
 /// How long ingestion and answers may take before a test gives up.
-const INGESTION_TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A client of the API, with or without a token.
 #[derive(Clone)]
 pub struct Caller<'a> {
-    app: &'a App,
+    app: &'a TestApp,
     token: Option<String>,
 }
 
 /// A response of the server, read completely.
 #[derive(Clone, PartialEq)]
-pub struct Answer {
+pub struct ApiResponse {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -32,109 +32,110 @@ pub struct Answer {
 
 /// One server-sent event.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Event {
+pub struct SseEvent {
     pub id: u64,
     pub name: String,
     pub data: Value,
 }
 
 impl<'a> Caller<'a> {
-    pub fn new(app: &'a App, token: Option<String>) -> Self {
+    pub fn new(app: &'a TestApp, token: Option<String>) -> Self {
         Self { app, token }
     }
 
     /// A request with the caller's token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.app.http.request(method, format!("{}{path}", self.app.base));
+        let request = self.app.http.request(method, format!("{}{path}", self.app.base_url));
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.request(Method::GET, path)).await
+    pub async fn get(&self, path: &str) -> ApiResponse {
+        ApiResponse::send(self.request(Method::GET, path)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
-        Answer::of(self.request(Method::DELETE, path)).await
+    pub async fn delete(&self, path: &str) -> ApiResponse {
+        ApiResponse::send(self.request(Method::DELETE, path)).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        Answer::of(self.request(Method::POST, path).json(body)).await
+    pub async fn post(&self, path: &str, body: &Value) -> ApiResponse {
+        ApiResponse::send(self.request(Method::POST, path).json(body)).await
     }
 
-    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
-        Answer::of(self.request(Method::PATCH, path).json(body)).await
+    pub async fn patch(&self, path: &str, body: &Value) -> ApiResponse {
+        ApiResponse::send(self.request(Method::PATCH, path).json(body)).await
     }
 
     /// Sends any bytes with a JSON content type.
-    pub async fn post_raw(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+    pub async fn post_raw(&self, path: &str, body: impl Into<Bytes>) -> ApiResponse {
         let request = self.request(Method::POST, path).header("content-type", "application/json");
-        Answer::of(request.body(body.into())).await
+        ApiResponse::send(request.body(body.into())).await
     }
 
     /// Uploads a file with form fields.
-    pub async fn upload(&self, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Answer {
-        let request = self.request(Method::POST, "/v1/documents/upload").header("content-type", form_type());
-        Answer::of(request.body(form(name, bytes, fields))).await
+    pub async fn upload(&self, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> ApiResponse {
+        let request =
+            self.request(Method::POST, "/v1/documents/upload").header("content-type", multipart_content_type());
+        ApiResponse::send(request.body(multipart_body(name, bytes, fields))).await
     }
 
     /// Uploads a file and waits until it is ingested; returns its metadata, whether it is `ready` or `failed`.
     pub async fn ingest(&self, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Value {
         let answer = self.upload(name, bytes, fields).await;
         assert_eq!(answer.status, 202, "{answer:?}");
-        self.until_ingested(answer.json()["document_id"].as_str().expect("an id")).await
+        self.wait_until_ingested(answer.json()["document_id"].as_str().expect("an id")).await
     }
 
     /// Waits until a document is `ready` or `failed`.
-    pub async fn until_ingested(&self, id: &str) -> Value {
-        eventually_within(INGESTION_TIMEOUT, &format!("document {id} is ingested"), || async {
-            let document = self.get(&format!("/v1/documents/{id}")).await.expect(200);
+    pub async fn wait_until_ingested(&self, id: &str) -> Value {
+        eventually_within(TIMEOUT, &format!("document {id} is ingested"), || async {
+            let document = self.get(&format!("/v1/documents/{id}")).await.expect_json(200);
             (document["status"] == "ready" || document["status"] == "failed").then_some(document)
         })
         .await
     }
 
     /// Creates a conversation; returns its id.
-    pub async fn conversation(&self) -> String {
-        let made = self.post("/v1/conversations", &json!({})).await.expect(201);
-        made["id"].as_str().expect("an id").to_owned()
+    pub async fn create_conversation(&self) -> String {
+        let conversation = self.post("/v1/conversations", &json!({})).await.expect_json(201);
+        conversation["id"].as_str().expect("an id").to_owned()
     }
 
     /// Sends a message and returns the answer, which is not streamed.
     pub async fn chat(&self, conversation: &str, message: &str) -> Value {
         let body = json!({ "message": message, "stream": false });
-        self.post(&format!("/v1/conversations/{conversation}/chat"), &body).await.expect(200)
+        self.post(&format!("/v1/conversations/{conversation}/chat"), &body).await.expect_json(200)
     }
 
     /// Sends a chat request and returns the stream of events.
-    pub async fn begin_stream(&self, conversation: &str, body: &Value) -> Events {
+    pub async fn start_stream(&self, conversation: &str, body: &Value) -> SseStream {
         let path = format!("/v1/conversations/{conversation}/chat");
         let response = self.request(Method::POST, &path).json(body).send().await.expect("an answer");
-        Events::of(response)
+        SseStream::from_response(response)
     }
 
     /// Sends a message and returns all events of the streamed answer.
-    pub async fn stream(&self, conversation: &str, message: &str) -> Vec<Event> {
-        self.begin_stream(conversation, &json!({ "message": message })).await.rest().await
+    pub async fn chat_events(&self, conversation: &str, message: &str) -> Vec<SseEvent> {
+        self.start_stream(conversation, &json!({ "message": message })).await.read_to_end().await
     }
 
     /// Resumes the events of a run after the event with the id `after`.
-    pub async fn resume(&self, run: &str, after: u64) -> Events {
+    pub async fn resume_run(&self, run: &str, after: u64) -> SseStream {
         let request = self.request(Method::GET, &format!("/v1/runs/{run}/events"));
-        Events::of(request.header("last-event-id", after).send().await.expect("an answer"))
+        SseStream::from_response(request.header("last-event-id", after).send().await.expect("an answer"))
     }
 }
 
-impl Answer {
+impl ApiResponse {
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).expect("UTF-8")
     }
 
     /// Sends a request and reads the whole response.
-    pub async fn of(request: RequestBuilder) -> Self {
+    pub async fn send(request: RequestBuilder) -> Self {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, body: response.bytes().await.expect("a whole answer") }
@@ -146,7 +147,7 @@ impl Answer {
     }
 
     /// Asserts the status and returns the body as JSON.
-    pub fn expect(&self, status: u16) -> Value {
+    pub fn expect_json(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         self.json()
     }
@@ -157,7 +158,7 @@ impl Answer {
     }
 
     /// Asserts a problem document with this status, this code and a helpful detail; returns it.
-    pub fn problem(&self, status: u16, code: &str) -> Value {
+    pub fn expect_problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let problem = self.json();
@@ -168,7 +169,7 @@ impl Answer {
     }
 
     /// Status and body without the ids of the request, to compare responses that must be indistinguishable.
-    pub fn distinguishable(&self) -> (u16, Value) {
+    pub fn without_request_ids(&self) -> (u16, Value) {
         let mut body = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
         if let Some(fields) = body.as_object_mut() {
             fields.remove("request_id");
@@ -179,69 +180,68 @@ impl Answer {
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for ApiResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.body[..self.body.len().min(2_000)]))
     }
 }
 
 /// A stream of server-sent events.
-pub struct Events {
-    response: futures::stream::BoxStream<'static, reqwest::Result<Bytes>>,
+pub struct SseStream {
+    bytes: futures::stream::BoxStream<'static, reqwest::Result<Bytes>>,
     pub status: u16,
     pub headers: HeaderMap,
     buffer: Vec<u8>,
 }
 
-impl Events {
-    fn of(response: Response) -> Self {
+impl SseStream {
+    fn from_response(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { response: response.bytes_stream().boxed(), status, headers, buffer: Vec::new() }
+        Self { bytes: response.bytes_stream().boxed(), status, headers, buffer: Vec::new() }
     }
 
     /// Returns the next event, or `None` at the end of the stream.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub async fn next_event(&mut self) -> Option<SseEvent> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
                 let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
-                match parse(&String::from_utf8(block).expect("UTF-8")) {
+                match parse_event(&String::from_utf8(block).expect("UTF-8")) {
                     Some(event) => return Some(event),
                     None => continue,
                 }
             }
-            let piece =
-                tokio::time::timeout(INGESTION_TIMEOUT, self.response.next()).await.expect("an event in time")?;
-            self.buffer.extend_from_slice(&piece.expect("an event stream that does not break off"));
+            let chunk = tokio::time::timeout(TIMEOUT, self.bytes.next()).await.expect("an event in time")?;
+            self.buffer.extend_from_slice(&chunk.expect("an event stream that does not break off"));
         }
     }
 
     /// Reads up to and including the first event with this name.
-    pub async fn until(&mut self, name: &str) -> Vec<Event> {
-        let mut seen = Vec::new();
-        while let Some(event) = self.next().await {
-            let found = event.name == name;
-            seen.push(event);
-            if found {
-                return seen;
+    pub async fn read_until(&mut self, name: &str) -> Vec<SseEvent> {
+        let mut events = Vec::new();
+        while let Some(event) = self.next_event().await {
+            let is_last = event.name == name;
+            events.push(event);
+            if is_last {
+                return events;
             }
         }
-        panic!("the stream ended without {name}: {seen:?}");
+        panic!("the stream ended without {name}: {events:?}");
     }
 
     /// Reads to the end.
-    pub async fn rest(mut self) -> Vec<Event> {
-        let mut seen = Vec::new();
-        while let Some(event) = self.next().await {
-            seen.push(event);
+    pub async fn read_to_end(mut self) -> Vec<SseEvent> {
+        let mut events = Vec::new();
+        while let Some(event) = self.next_event().await {
+            events.push(event);
         }
-        seen
+        events
     }
 }
 
 /// Parses an event; `None` for a comment.
-fn parse(block: &str) -> Option<Event> {
+fn parse_event(block: &str) -> Option<SseEvent> {
     let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    Some(Event {
+    Some(SseEvent {
         id: field("id:")?.parse().expect("a number"),
         name: field("event:")?.to_owned(),
         data: serde_json::from_str(field("data:")?).expect("JSON"),
@@ -249,7 +249,7 @@ fn parse(block: &str) -> Option<Event> {
 }
 
 /// The text of an answer's events.
-pub fn text(events: &[Event]) -> String {
+pub fn answer_text(events: &[SseEvent]) -> String {
     events
         .iter()
         .filter(|event| event.name == "message.delta")
@@ -258,20 +258,20 @@ pub fn text(events: &[Event]) -> String {
 }
 
 /// `Content-Type` of an upload.
-pub fn form_type() -> String {
+pub fn multipart_content_type() -> String {
     format!("multipart/form-data; boundary={BOUNDARY}")
 }
 
 /// The body of an upload.
-pub fn form(name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut body = form_head(name, fields).into_bytes();
+pub fn multipart_body(name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = multipart_head(name, fields).into_bytes();
     body.extend_from_slice(bytes);
     body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
     body
 }
 
 /// The body of an upload up to the bytes of the file.
-pub fn form_head(name: &str, fields: &[(&str, &str)]) -> String {
+pub fn multipart_head(name: &str, fields: &[(&str, &str)]) -> String {
     let mut head = String::new();
     for (field, value) in fields {
         head += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");

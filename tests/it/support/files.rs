@@ -3,22 +3,22 @@
 use std::path::{Path, PathBuf};
 
 /// A file of the demo plant.
-pub fn demo(name: &str) -> Vec<u8> {
+pub fn demo_document(name: &str) -> Vec<u8> {
     read(&demo_dir().join("documents").join(name))
 }
 
 /// The demo plant: `plant.json`, `questions.json` and `documents/`.
 pub fn demo_dir() -> PathBuf {
-    root().join("xtask/demo")
+    repository_root().join("xtask/demo")
 }
 
 /// A file from the readers' test data.
-pub fn fixture(name: &str) -> Vec<u8> {
-    read(&root().join("crates/tools/testdata").join(name))
+pub fn reader_fixture(name: &str) -> Vec<u8> {
+    read(&repository_root().join("crates/tools/testdata").join(name))
 }
 
 /// The root directory of the repository.
-pub fn root() -> &'static Path {
+pub fn repository_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout")
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// The model name in the server's responses.
-pub const SERVED: &str = "scripted-7b";
+pub const MODEL_NAME: &str = "scripted-7b";
 
 /// How the server answers one request.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub enum Reply {
     /// Calls this tool with these arguments.
     ToolCall(&'static str, &'static str),
     /// Responds with this status.
-    Fail(u16),
+    Status(u16),
     /// Waits for the duration before each of the pieces, then finishes.
     Delayed(Duration, Vec<&'static str>),
 }
@@ -51,9 +51,9 @@ pub struct ModelServer {
 struct Script {
     replies: Mutex<VecDeque<Reply>>,
     /// The reply once the queue is empty.
-    always: Option<Reply>,
-    asked: Mutex<Vec<Value>>,
-    resume_replies: Notify,
+    default_reply: Option<Reply>,
+    requests: Mutex<Vec<Value>>,
+    resumed: Notify,
 }
 
 impl ModelServer {
@@ -63,20 +63,20 @@ impl ModelServer {
     }
 
     /// Starts a server with the same reply to all requests.
-    pub async fn always(reply: Reply) -> Self {
-        Self::serve(Script { always: Some(reply), ..Script::default() }).await
+    pub async fn start_with_default(reply: Reply) -> Self {
+        Self::serve(Script { default_reply: Some(reply), ..Script::default() }).await
     }
 
     /// Queues replies to the next requests.
-    pub fn next(&self, replies: impl IntoIterator<Item = Reply>) {
+    pub fn queue_replies(&self, replies: impl IntoIterator<Item = Reply>) {
         self.script.replies.lock().expect("not poisoned").extend(replies);
     }
 
     async fn serve(script: Script) -> Self {
         let script = Arc::new(script);
         let app = Router::new()
-            .route("/v1/chat/completions", post(complete))
-            .route("/v1/embeddings", post(embed))
+            .route("/v1/chat/completions", post(chat_completions))
+            .route("/v1/embeddings", post(embeddings))
             .with_state(Arc::clone(&script));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -87,72 +87,72 @@ impl ModelServer {
 
     /// Lets a waiting reply go on.
     pub fn resume_replies(&self) {
-        self.script.resume_replies.notify_one();
+        self.script.resumed.notify_one();
     }
 
     /// The bodies of the requests so far.
-    pub fn asked(&self) -> Vec<Value> {
-        self.script.asked.lock().expect("not poisoned").clone()
+    pub fn requests(&self) -> Vec<Value> {
+        self.script.requests.lock().expect("not poisoned").clone()
     }
 }
 
-async fn complete(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
-    let spent = max_usage(&request);
-    script.asked.lock().expect("not poisoned").push(request);
-    let reply = script.replies.lock().expect("not poisoned").pop_front().or_else(|| script.always.clone());
-    let (mut each, usual) = (Duration::ZERO, Usage { prompt_tokens: 21, completion_tokens: 7 });
-    let (pieces, pause, end) = match reply.expect("a reply for each request") {
-        Reply::Text(pieces) => (pieces, false, end(usual)),
-        Reply::Pause(first, second) => (vec![first, second], true, end(usual)),
-        Reply::UseWholeBudget(piece) => (vec![piece], true, end(spent)),
+async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
+    let full_usage = max_usage(&request);
+    script.requests.lock().expect("not poisoned").push(request);
+    let reply = script.replies.lock().expect("not poisoned").pop_front().or_else(|| script.default_reply.clone());
+    let (mut delay, usage) = (Duration::ZERO, Usage { prompt_tokens: 21, completion_tokens: 7 });
+    let (pieces, pauses, final_lines) = match reply.expect("a reply for each request") {
+        Reply::Text(pieces) => (pieces, false, final_sse_lines(usage)),
+        Reply::Pause(first, second) => (vec![first, second], true, final_sse_lines(usage)),
+        Reply::UseWholeBudget(piece) => (vec![piece], true, final_sse_lines(full_usage)),
         Reply::Interrupt(piece) => (vec![piece], false, Vec::new()),
-        Reply::ToolCall(name, arguments) => return call(name, arguments),
-        Reply::Fail(status) => return refusal(status),
-        Reply::Delayed(wait, pieces) => {
-            each = wait;
-            (pieces, false, end(usual))
+        Reply::ToolCall(name, arguments) => return tool_call_response(name, arguments),
+        Reply::Status(status) => return error_response(status),
+        Reply::Delayed(reply_delay, pieces) => {
+            delay = reply_delay;
+            (pieces, false, final_sse_lines(usage))
         }
     };
-    let last = pieces.len().saturating_sub(1);
-    let pieces = futures::stream::iter(pieces.into_iter().enumerate()).then(move |(at, piece)| {
+    let last_index = pieces.len().saturating_sub(1);
+    let pieces = futures::stream::iter(pieces.into_iter().enumerate()).then(move |(index, piece)| {
         let script = Arc::clone(&script);
         async move {
-            if pause && at == last {
-                script.resume_replies.notified().await;
+            if pauses && index == last_index {
+                script.resumed.notified().await;
             }
             // The delay of a slow model, as scripted.
-            tokio::time::sleep(each).await;
-            line(&json!({
-                "id": "c", "object": "chat.completion.chunk", "model": SERVED,
+            tokio::time::sleep(delay).await;
+            sse_line(&json!({
+                "id": "c", "object": "chat.completion.chunk", "model": MODEL_NAME,
                 "choices": [{ "index": 0, "delta": { "content": piece }, "finish_reason": null }],
             }))
         }
     });
-    let body = pieces.chain(futures::stream::iter(end)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
+    let body = pieces.chain(futures::stream::iter(final_lines)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
 }
 
-fn call(name: &str, arguments: &str) -> Response {
-    let call =
+fn tool_call_response(name: &str, arguments: &str) -> Response {
+    let tool_call =
         json!({ "index": 0, "id": "call_1", "type": "function", "function": { "name": name, "arguments": arguments } });
     let delta = |delta: Value, reason: Value| {
-        line(&json!({
-            "id": "c", "object": "chat.completion.chunk", "model": SERVED,
+        sse_line(&json!({
+            "id": "c", "object": "chat.completion.chunk", "model": MODEL_NAME,
             "choices": [{ "index": 0, "delta": delta, "finish_reason": reason }],
         }))
     };
-    let body = delta(json!({ "tool_calls": [call] }), Value::Null) + &delta(json!({}), json!("tool_calls"));
+    let body = delta(json!({ "tool_calls": [tool_call] }), Value::Null) + &delta(json!({}), json!("tool_calls"));
     ([("content-type", "text/event-stream")], body + "data: [DONE]\n\n").into_response()
 }
 
 /// Returns the same two-dimensional vector for every text.
-async fn embed(Json(request): Json<Value>) -> Json<Value> {
+async fn embeddings(Json(request): Json<Value>) -> Json<Value> {
     let texts = request["input"].as_array().map_or(1, Vec::len);
     let data: Vec<_> = (0..texts).map(|index| json!({ "index": index, "embedding": [0.6, 0.8] })).collect();
     Json(json!({ "object": "list", "model": "scripted-embed", "data": data, "usage": { "prompt_tokens": 3 } }))
 }
 
-fn refusal(status: u16) -> Response {
+fn error_response(status: u16) -> Response {
     let body =
         json!({ "error": { "message": "the model is not loaded: secret-upstream-words", "type": "server_error" } });
     (StatusCode::from_u16(status).expect("a status"), Json(body)).into_response()
@@ -169,16 +169,17 @@ struct Usage {
 fn max_usage(request: &Value) -> Usage {
     let texts = request["messages"].as_array().into_iter().flatten().map(|message| message["content"].to_string());
     let bytes = texts.map(|text| text.len()).sum::<usize>() + request["tools"].to_string().len();
-    let most = request["max_tokens"].as_u64().or(request["max_completion_tokens"].as_u64());
-    Usage { prompt_tokens: bytes as u64 / 4, completion_tokens: most.unwrap_or_default() }
+    let output_limit = request["max_tokens"].as_u64().or(request["max_completion_tokens"].as_u64());
+    Usage { prompt_tokens: bytes as u64 / 4, completion_tokens: output_limit.unwrap_or_default() }
 }
 
-fn end(usage: Usage) -> Vec<String> {
-    let stop = json!({ "id": "c", "model": SERVED, "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
-    let usage = json!({ "id": "c", "model": SERVED, "choices": [], "usage": usage });
-    vec![line(&stop), line(&usage), "data: [DONE]\n\n".to_owned()]
+fn final_sse_lines(usage: Usage) -> Vec<String> {
+    let stop =
+        json!({ "id": "c", "model": MODEL_NAME, "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
+    let usage = json!({ "id": "c", "model": MODEL_NAME, "choices": [], "usage": usage });
+    vec![sse_line(&stop), sse_line(&usage), "data: [DONE]\n\n".to_owned()]
 }
 
-fn line(chunk: &Value) -> String {
+fn sse_line(chunk: &Value) -> String {
     format!("data: {chunk}\n\n")
 }

@@ -34,10 +34,10 @@ pub struct Issuer {
 impl Issuer {
     /// Starts an issuer with a new key.
     pub async fn start() -> Self {
-        let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
-        let public = pair.public_key();
-        let modulus = public.modulus().big_endian_without_leading_zero().to_vec();
-        let exponent = public.exponent().big_endian_without_leading_zero();
+        let key_pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
+        let public_key = key_pair.public_key();
+        let modulus = public_key.modulus().big_endian_without_leading_zero().to_vec();
+        let exponent = public_key.exponent().big_endian_without_leading_zero();
         let keys = json!({ "keys": [{
             "kty": "RSA", "use": "sig", "kid": KEY_ID,
             "n": URL_SAFE_NO_PAD.encode(&modulus), "e": URL_SAFE_NO_PAD.encode(exponent),
@@ -58,11 +58,11 @@ impl Issuer {
             );
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, app).await.expect("serves") });
-        Self { url, key: encoding_key(&pair), modulus, fetches, _tasks: tasks }
+        Self { url, key: encoding_key(&key_pair), modulus, fetches, _tasks: tasks }
     }
 
     /// How often the keys were fetched.
-    pub fn fetches(&self) -> usize {
+    pub fn key_fetches(&self) -> usize {
         self.fetches.load(Ordering::Relaxed)
     }
 
@@ -84,26 +84,30 @@ impl Issuer {
 
     /// Signs claims with the issuer's key.
     pub fn sign(&self, claims: &Value) -> String {
-        signed(&Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::RS256) }, claims, &self.key)
+        encode_token(&Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::RS256) }, claims, &self.key)
     }
 
     /// Signs claims with another key, under a key id that the issuer does not have.
     pub fn sign_with_unknown_key(&self, claims: &Value) -> String {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
         let header = Header { kid: Some("rsa-2".to_owned()), ..Header::new(Algorithm::RS256) };
-        signed(&header, claims, &encoding_key(&pair))
+        encode_token(&header, claims, &encoding_key(&pair))
     }
 
     /// Signs claims with another key, under the issuer's key id.
-    pub fn forge(&self, claims: &Value) -> String {
+    pub fn sign_with_another_key(&self, claims: &Value) -> String {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
-        signed(&Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::RS256) }, claims, &encoding_key(&pair))
+        encode_token(
+            &Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::RS256) },
+            claims,
+            &encoding_key(&pair),
+        )
     }
 
     /// Signs claims with the public key as HMAC secret (algorithm confusion).
-    pub fn confuse(&self, claims: &Value) -> String {
+    pub fn sign_with_public_key_as_hmac(&self, claims: &Value) -> String {
         let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::HS256) };
-        signed(&header, claims, &EncodingKey::from_secret(&self.modulus))
+        encode_token(&header, claims, &EncodingKey::from_secret(&self.modulus))
     }
 
     /// A token with these claims and without a signature.
@@ -122,6 +126,6 @@ fn encoding_key(pair: &KeyPair) -> EncodingKey {
     EncodingKey::from_rsa_pem(pem.as_bytes()).expect("a PEM key")
 }
 
-fn signed(header: &Header, claims: &Value, key: &EncodingKey) -> String {
+fn encode_token(header: &Header, claims: &Value, key: &EncodingKey) -> String {
     jsonwebtoken::encode(header, claims, key).expect("signed")
 }

@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdout};
 pub const AUDIENCE: &str = "api://plant-agent-platform";
 
 /// A provider process, which is killed when it is dropped.
-pub struct Provider {
+pub struct OidcProvider {
     /// Identifier and address of the provider, for `OIDC_ISSUER`.
     pub issuer: String,
     child: Child,
@@ -21,16 +21,16 @@ pub struct Provider {
 /// The tokens that a user gets by signing in.
 pub struct Tokens {
     /// The access token, for the API.
-    pub access: String,
+    pub access_token: String,
     /// The ID token, which is only for the client.
-    pub id: String,
+    pub id_token: String,
 }
 
-impl Provider {
+impl OidcProvider {
     /// Starts a provider with a new key.
     pub async fn start() -> Self {
-        let mut command = tokio::process::Command::from(node("provider.mjs"));
-        command.arg(variable("PLATFORM_TEST_OIDC_PACKAGES")).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut command = tokio::process::Command::from(node_command("provider.mjs"));
+        command.arg(required_variable("PLATFORM_TEST_OIDC_PACKAGES")).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.kill_on_drop(true).spawn().expect("node starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let line = lines.next_line().await.expect("readable").expect("the provider ended before it served");
@@ -40,16 +40,16 @@ impl Provider {
 
     /// Signs a user in with the authorization code flow and PKCE, without a browser.
     pub async fn sign_in(&self, user: &str) -> Tokens {
-        let output = tokio::process::Command::from(node("login.mjs")).args([&self.issuer, user]).output().await;
+        let output = tokio::process::Command::from(node_command("login.mjs")).args([&self.issuer, user]).output().await;
         let output = output.expect("node starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let tokens: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let token = |name: &str| tokens[name].as_str().unwrap_or_else(|| panic!("no {name}: {tokens}")).to_owned();
-        Tokens { access: token("access_token"), id: token("id_token") }
+        Tokens { access_token: token("access_token"), id_token: token("id_token") }
     }
 
     /// Replaces the provider's signing key.
-    pub async fn rotate(&self, http: &reqwest::Client) {
+    pub async fn rotate_key(&self, http: &reqwest::Client) {
         let answer = http.post(format!("{}/control/rotate", self.issuer)).send().await;
         assert_eq!(answer.expect("it serves").status(), 200);
     }
@@ -60,14 +60,14 @@ impl Provider {
     }
 }
 
-fn node(script: &str) -> Command {
+fn node_command(script: &str) -> Command {
     let scripts: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("oidc-provider");
-    let mut command = Command::new(variable("PLATFORM_TEST_NODE"));
+    let mut command = Command::new(required_variable("PLATFORM_TEST_NODE"));
     command.arg(scripts.join(script));
     command
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
-fn variable(name: &str) -> String {
+fn required_variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with `cargo xtask test`"))
 }

@@ -14,14 +14,14 @@ const SSL_REQUEST: u32 = 80_877_103;
 #[derive(Clone)]
 pub struct StatementRecorder {
     port: u16,
-    recorded: Arc<Mutex<Recorded>>,
+    recorded: Arc<Mutex<RecordedStatements>>,
 }
 
 #[derive(Default)]
-struct Recorded {
+struct RecordedStatements {
     statements: Vec<Statement>,
     /// The connections with an open transaction.
-    open: BTreeSet<usize>,
+    open_transactions: BTreeSet<usize>,
 }
 
 /// One statement, which is one round trip.
@@ -32,12 +32,12 @@ pub struct Statement {
     /// The SQL text, on one line.
     pub sql: String,
     /// Whether the statement was only prepared, not executed.
-    pub prepared: bool,
+    pub is_prepare: bool,
 }
 
 impl StatementRecorder {
     /// Forwards connections to the server at `upstream`, such as `127.0.0.1:5432`, until the process ends.
-    pub fn before(upstream: &str) -> Self {
+    pub fn start_proxy(upstream: &str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let recorder = Self { port, recorded: Arc::default() };
@@ -61,25 +61,25 @@ impl StatementRecorder {
     pub async fn take(&self) -> Vec<Statement> {
         eventually_within(Duration::from_secs(10), "no transaction is open", || async {
             let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-            recorded.open.is_empty().then(|| std::mem::take(&mut recorded.statements))
+            recorded.open_transactions.is_empty().then(|| std::mem::take(&mut recorded.statements))
         })
         .await
     }
 }
 
-impl Recorded {
+impl RecordedStatements {
     fn push(&mut self, statement: Statement) {
         if statement.sql.starts_with("BEGIN") {
-            self.open.insert(statement.connection);
+            self.open_transactions.insert(statement.connection);
         } else if ["COMMIT", "ROLLBACK"].contains(&statement.sql.as_str()) {
-            self.open.remove(&statement.connection);
+            self.open_transactions.remove(&statement.connection);
         }
         self.statements.push(statement);
     }
 }
 
 /// Copies both directions on their own threads, and records the statements of the client.
-fn forward(client: TcpStream, server: TcpStream, connection: usize, recorded: Arc<Mutex<Recorded>>) {
+fn forward(client: TcpStream, server: TcpStream, connection: usize, recorded: Arc<Mutex<RecordedStatements>>) {
     for stream in [&client, &server] {
         stream.set_nodelay(true).expect("a TCP stream");
     }
@@ -91,7 +91,7 @@ fn forward(client: TcpStream, server: TcpStream, connection: usize, recorded: Ar
         let mut reader = MessageReader::default();
         let mut chunk = [0; 16_384];
         while let Ok(read @ 1..) = client.read(&mut chunk) {
-            for mut statement in reader.push(&chunk[..read]) {
+            for mut statement in reader.read_statements(&chunk[..read]) {
                 statement.connection = connection;
                 recorded.lock().unwrap_or_else(PoisonError::into_inner).push(statement);
             }
@@ -108,61 +108,61 @@ fn forward(client: TcpStream, server: TcpStream, connection: usize, recorded: Ar
 #[derive(Default)]
 struct MessageReader {
     buffer: Vec<u8>,
-    started: bool,
+    is_started: bool,
     /// Texts of the prepared statements, by name.
-    prepared: HashMap<String, String>,
+    prepared_statements: HashMap<String, String>,
     /// The SQL of a statement that was parsed and has not been bound since.
-    parsed: Option<String>,
+    unbound_statement: Option<String>,
 }
 
 impl MessageReader {
-    fn push(&mut self, bytes: &[u8]) -> Vec<Statement> {
+    fn read_statements(&mut self, bytes: &[u8]) -> Vec<Statement> {
         self.buffer.extend_from_slice(bytes);
         let mut statements = Vec::new();
-        while let Some(message) = self.next() {
-            statements.extend(self.statement(&message));
+        while let Some(message) = self.next_message() {
+            statements.extend(self.statement_of_message(&message));
         }
         statements
     }
 
     /// The next complete message: its type (0 for untyped startup messages), then its body.
-    fn next(&mut self) -> Option<Vec<u8>> {
-        let header = usize::from(self.started);
-        let length = self.buffer.get(header..header + 4)?;
+    fn next_message(&mut self) -> Option<Vec<u8>> {
+        let type_length = usize::from(self.is_started);
+        let length = self.buffer.get(type_length..type_length + 4)?;
         let length = u32::from_be_bytes(length.try_into().ok()?) as usize;
-        if self.buffer.len() < header + length {
+        if self.buffer.len() < type_length + length {
             return None;
         }
-        let message: Vec<u8> = self.buffer.drain(..header + length).collect();
-        let kind = if self.started { message[0] } else { 0 };
-        let body = &message[header + 4..];
+        let message: Vec<u8> = self.buffer.drain(..type_length + length).collect();
+        let kind = if self.is_started { message[0] } else { 0 };
+        let body = &message[type_length + 4..];
         if kind == 0 {
-            self.started = body.get(..4) != Some(&SSL_REQUEST.to_be_bytes());
+            self.is_started = body.get(..4) != Some(&SSL_REQUEST.to_be_bytes());
         }
         Some([&[kind], body].concat())
     }
 
-    fn statement(&mut self, message: &[u8]) -> Option<Statement> {
-        let statement = |sql: &str, prepared| {
+    fn statement_of_message(&mut self, message: &[u8]) -> Option<Statement> {
+        let new_statement = |sql: &str, is_prepare| {
             let sql = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-            Some(Statement { connection: 0, sql, prepared })
+            Some(Statement { connection: 0, sql, is_prepare })
         };
         let (kind, body) = message.split_first()?;
-        let mut texts = body.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
+        let mut strings = body.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
         match kind {
-            b'Q' => statement(&texts.next()?, false),
+            b'Q' => new_statement(&strings.next()?, false),
             b'P' => {
-                let (name, sql) = (texts.next()?, texts.next()?);
-                self.prepared.insert(name, sql.clone());
-                self.parsed = Some(sql);
+                let (name, sql) = (strings.next()?, strings.next()?);
+                self.prepared_statements.insert(name, sql.clone());
+                self.unbound_statement = Some(sql);
                 None
             }
             b'B' => {
-                let (_portal, name) = (texts.next()?, texts.next()?);
-                self.parsed = None;
-                statement(self.prepared.get(&name)?, false)
+                let (_portal, name) = (strings.next()?, strings.next()?);
+                self.unbound_statement = None;
+                new_statement(self.prepared_statements.get(&name)?, false)
             }
-            b'S' => statement(&self.parsed.take()?, true),
+            b'S' => new_statement(&self.unbound_statement.take()?, true),
             _ => None,
         }
     }

@@ -8,12 +8,12 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 /// File name of the set in the working directory.
-pub const FILE: &str = "set.json";
+pub const SET_FILE_NAME: &str = "set.json";
 
 /// Number of files of the search set.
-const LOGBOOKS: usize = 15;
+const LOGBOOK_COUNT: usize = 15;
 /// Number of sections of each file; each becomes one passage.
-const SECTIONS: usize = 1_000;
+const SECTIONS_PER_LOGBOOK: usize = 1_000;
 /// Number of sections per question: every 75th section has one.
 const QUESTION_INTERVAL: usize = 75;
 
@@ -21,40 +21,40 @@ const QUESTION_INTERVAL: usize = 75;
 ///
 /// # Errors
 /// If the set cannot be written.
-pub fn volume(work: &Path) -> Result<()> {
+pub fn write_large_pdf_set(work_dir: &Path) -> Result<()> {
     let questions = json!([{
         "id": "torque", "question": "What torque do the casing tie bolts of P-101A get?",
         "expected": [{ "doc": "volume.pdf" }],
     }]);
-    write(work, &json!([{ "path": "volume.pdf" }]), &questions)
+    write(work_dir, &json!([{ "path": "volume.pdf" }]), &questions)
 }
 
 /// Writes a set of 15 log books with 1,000 entries each, and 200 questions.
 ///
 /// # Errors
 /// If the files cannot be written.
-pub fn logbooks(work: &Path) -> Result<()> {
+pub fn write_logbook_set(work_dir: &Path) -> Result<()> {
     let (mut documents, mut questions) = (Vec::new(), Vec::new());
-    for book in 0..LOGBOOKS {
+    for book in 0..LOGBOOK_COUNT {
         let name = format!("logbook-{book:02}.md");
         let mut text = format!("# Log book of area {book}00\n");
-        for number in (0..SECTIONS).map(|section| book * SECTIONS + section) {
-            let entry = Entry::of(number);
+        for number in (0..SECTIONS_PER_LOGBOOK).map(|section| book * SECTIONS_PER_LOGBOOK + section) {
+            let entry = Entry::new(number);
             let _ = write!(text, "\n## {}\n\n{}\n", entry.heading(), entry.text());
             if number % QUESTION_INTERVAL == 0 {
                 let expected = json!([{ "doc": name, "section": entry.heading() }]);
                 questions.push(json!({ "id": number.to_string(), "question": entry.question(), "expected": expected }));
             }
         }
-        let path = work.join(&name);
+        let path = work_dir.join(&name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         documents.push(json!({ "path": name }));
     }
-    write(work, &Value::from(documents), &Value::from(questions))
+    write(work_dir, &Value::from(documents), &Value::from(questions))
 }
 
-fn write(work: &Path, documents: &Value, questions: &Value) -> Result<()> {
-    let path = work.join(FILE);
+fn write(work_dir: &Path, documents: &Value, questions: &Value) -> Result<()> {
+    let path = work_dir.join(SET_FILE_NAME);
     let set = json!({ "documents": documents, "questions": questions });
     fs::write(&path, format!("{set:#}\n")).with_context(|| format!("cannot write {}", path.display()))
 }
@@ -122,7 +122,7 @@ const ACTIONS: [&str; 17] = [
 ];
 
 impl Entry {
-    fn of(number: usize) -> Self {
+    fn new(number: usize) -> Self {
         Self { number }
     }
 
@@ -178,15 +178,19 @@ mod tests {
     fn the_log_books_are_the_same_in_each_run_and_no_two_entries_are_alike() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for dir in [&first, &second] {
-            logbooks(dir.path()).unwrap();
+            write_logbook_set(dir.path()).unwrap();
         }
         let read = |dir: &Path, name: &str| fs::read_to_string(dir.join(name)).unwrap();
-        for name in [FILE, "logbook-07.md"] {
+        for name in [SET_FILE_NAME, "logbook-07.md"] {
             assert_eq!(read(first.path(), name), read(second.path(), name));
         }
-        let set: Value = serde_json::from_str(&read(first.path(), FILE)).unwrap();
-        assert_eq!(set["questions"].as_array().unwrap().len(), LOGBOOKS * SECTIONS / QUESTION_INTERVAL);
-        let texts: HashSet<String> = (0..LOGBOOKS * SECTIONS).map(|number| Entry::of(number).text()).collect();
-        assert_eq!(texts.len(), LOGBOOKS * SECTIONS);
+        let set: Value = serde_json::from_str(&read(first.path(), SET_FILE_NAME)).unwrap();
+        assert_eq!(
+            set["questions"].as_array().unwrap().len(),
+            LOGBOOK_COUNT * SECTIONS_PER_LOGBOOK / QUESTION_INTERVAL
+        );
+        let texts: HashSet<String> =
+            (0..LOGBOOK_COUNT * SECTIONS_PER_LOGBOOK).map(|number| Entry::new(number).text()).collect();
+        assert_eq!(texts.len(), LOGBOOK_COUNT * SECTIONS_PER_LOGBOOK);
     }
 }

@@ -1,54 +1,55 @@
 //! The table of invariants in docs/ARCHITECTURE.md names a check for each row, and the named files and tests exist.
 
-use super::workspace::Text;
+use super::workspace::TextFile;
 use std::collections::HashSet;
 
 /// Heading of the section with the table.
-const TABLE: &str = "## What never happens";
+const TABLE_HEADING: &str = "## What never happens";
 /// Words that name a check that is not a test file.
 const OTHER_CHECKS: &[&str] = &["clippy", "visibility", "cargo xtask", "the store suite", "preflight", "a trigger"];
 /// A code span with at least this many underscores is taken for the name of a test.
-const TEST_UNDERSCORES: usize = 3;
+const MIN_TEST_UNDERSCORES: usize = 3;
 
 /// A message for each named file or test that does not exist, and for each row of the table without a check.
-pub fn violations(page: &str, sources: &[Text]) -> Vec<String> {
-    let functions: HashSet<&str> = sources.iter().flat_map(|source| functions(&source.content)).collect();
-    let mut found: Vec<String> = code_spans(page).filter_map(|span| unknown(span, sources, &functions)).collect();
-    found.extend(rows(page).filter_map(unchecked));
+pub fn violations(page: &str, sources: &[TextFile]) -> Vec<String> {
+    let function_names: HashSet<&str> = sources.iter().flat_map(|source| function_names(&source.content)).collect();
+    let mut found: Vec<String> =
+        code_spans(page).filter_map(|span| unknown_reference(span, sources, &function_names)).collect();
+    found.extend(rows(page).filter_map(row_without_check));
     found
 }
 
-fn unknown(span: &str, sources: &[Text], functions: &HashSet<&str>) -> Option<String> {
+fn unknown_reference(span: &str, sources: &[TextFile], function_names: &HashSet<&str>) -> Option<String> {
     let is_file = span.contains('/') && span.ends_with(".rs");
     if is_file {
         let exists = sources.iter().any(|source| source.path == span || source.path.ends_with(&format!("/{span}")));
         return (!exists).then(|| format!("docs/ARCHITECTURE.md names {span}, which does not exist"));
     }
     let is_name = span.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    let is_test = is_name && span.matches('_').count() >= TEST_UNDERSCORES;
-    let exists = !is_test || functions.contains(span) || functions.iter().any(|name| name.starts_with(span));
+    let is_test = is_name && span.matches('_').count() >= MIN_TEST_UNDERSCORES;
+    let exists = !is_test || function_names.contains(span) || function_names.iter().any(|name| name.starts_with(span));
     (!exists).then(|| format!("docs/ARCHITECTURE.md names the test {span}, which does not exist"))
 }
 
 /// The rows of the table, without its header.
 fn rows(page: &str) -> impl Iterator<Item = &str> {
-    let table = page.split_once(TABLE).map_or("", |(_, table)| table);
+    let table = page.split_once(TABLE_HEADING).map_or("", |(_, table)| table);
     let section = table.split("\n## ").next().unwrap_or_default();
     section.lines().filter(|line| line.starts_with("| ")).skip(1)
 }
 
-fn unchecked(row: &str) -> Option<String> {
+fn row_without_check(row: &str) -> Option<String> {
     let check = row.trim_end_matches('|').rsplit(" | ").next().unwrap_or_default();
     let is_named = check.contains(".rs`") || OTHER_CHECKS.iter().any(|word| check.contains(word));
-    let is_denied = check.contains("not yet");
-    (!is_named || is_denied).then(|| format!("docs/ARCHITECTURE.md: no check is named for {row:?}"))
+    let is_pending = check.contains("not yet");
+    (!is_named || is_pending).then(|| format!("docs/ARCHITECTURE.md: no check is named for {row:?}"))
 }
 
 fn code_spans(page: &str) -> impl Iterator<Item = &str> {
     page.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
-fn functions(content: &str) -> impl Iterator<Item = &str> {
+fn function_names(content: &str) -> impl Iterator<Item = &str> {
     content.split("fn ").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(""))
 }
 
@@ -59,7 +60,7 @@ mod tests {
     fn found(row: &str) -> Vec<String> {
         let head = "Text.\n\n## What never happens\n\n| invariant | held up by |\n|---|---|";
         let page = format!("{head}\n{row}\n\n## Next\n| a | b |\n");
-        let source = Text { path: "tests/it/a.rs".into(), content: "async fn it_is_so_in_the_end() {}".into() };
+        let source = TextFile { path: "tests/it/a.rs".into(), content: "async fn it_is_so_in_the_end() {}".into() };
         violations(&page, &[source])
     }
 

@@ -10,16 +10,16 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens as _;
 
 use super::modules::{Module, Modules};
-use super::syntax::Source;
+use super::syntax::ParsedFile;
 
 /// For each file, the files that it imports from, with the imported names.
 type Imports<'a> = BTreeMap<&'a str, BTreeMap<&'a str, BTreeSet<String>>>;
 
 /// A message for each cycle, with the imports that connect its folders.
-pub fn violations(sources: &[Source]) -> Vec<String> {
+pub fn violations(sources: &[ParsedFile]) -> Vec<String> {
     let by_path: BTreeMap<_, _> = sources.iter().map(|source| (source.path.as_str(), source)).collect();
-    let is_root = |source: &&Source| source.path.ends_with("src/lib.rs") || source.path.ends_with("src/main.rs");
-    let cycles = |root: &Source| {
+    let is_root = |source: &&ParsedFile| source.path.ends_with("src/lib.rs") || source.path.ends_with("src/main.rs");
+    let cycles = |root: &ParsedFile| {
         let modules = Modules::of_crate(root, &by_path);
         let folders: BTreeSet<_> = modules.0.values().filter_map(|module| parent(module.file)).collect();
         let imports = imports(&modules);
@@ -31,11 +31,11 @@ pub fn violations(sources: &[Source]) -> Vec<String> {
 
 fn message(cycle: &BTreeSet<&str>, imports: &Imports<'_>, folders: &BTreeSet<&str>) -> Option<String> {
     let folder_of = |file| folder(file, folders);
-    let inside: BTreeSet<_> = cycle.iter().copied().map(folder_of).collect();
-    if inside.len() < 2 {
+    let cycle_folders: BTreeSet<_> = cycle.iter().copied().map(folder_of).collect();
+    if cycle_folders.len() < 2 {
         return None;
     }
-    let mut text = format!("{} files of {} folders import each other:", cycle.len(), inside.len());
+    let mut text = format!("{} files of {} folders import each other:", cycle.len(), cycle_folders.len());
     for from in cycle {
         let to = imports.get(from).into_iter().flatten().filter(|(to, _)| cycle.contains(*to));
         for (to, names) in to.filter(|(to, _)| folder_of(from) != folder_of(to)) {
@@ -67,18 +67,18 @@ fn imports<'a>(modules: &Modules<'a>) -> Imports<'a> {
             let name = target.name.or_else(|| segments.last().cloned()).unwrap_or_default();
             of_file.entry(target.file).or_default().insert(name);
         };
-        let mut paths = Paths { modules, module, path, found: BTreeSet::new() };
+        let mut paths = PathCollector { modules, module, path, found: BTreeSet::new() };
         module.items.iter().for_each(|item| paths.search(item.to_token_stream()));
-        let private = module.imports.values().chain(&module.globs).filter(|import| !import.is_reexport);
+        let private_imports = module.imports.values().chain(&module.globs).filter(|import| !import.is_reexport);
         // If code uses paths through an imported module, those paths count instead of the import of the module.
-        private.filter(|import| !paths.begins_with(&import.target)).for_each(|import| add(&import.target));
+        private_imports.filter(|import| !paths.begins_with(&import.target)).for_each(|import| add(&import.target));
         paths.found.iter().for_each(|segments| add(segments));
     }
     all
 }
 
 /// Collects the paths in the code of a module, including macros and attributes.
-struct Paths<'m, 'a> {
+struct PathCollector<'m, 'a> {
     modules: &'m Modules<'a>,
     module: &'m Module<'a>,
     path: &'m [String],
@@ -86,26 +86,26 @@ struct Paths<'m, 'a> {
     found: BTreeSet<Vec<String>>,
 }
 
-impl Paths<'_, '_> {
+impl PathCollector<'_, '_> {
     fn search(&mut self, tokens: TokenStream) {
         let tokens: Vec<_> = tokens.into_iter().collect();
-        let mut at = 0;
-        while let Some(token) = tokens.get(at) {
-            at += 1;
+        let mut position = 0;
+        while let Some(token) = tokens.get(position) {
+            position += 1;
             match token {
                 TokenTree::Group(group) => self.search(group.stream()),
                 TokenTree::Ident(first) => {
                     let mut segments = vec![first.to_string()];
-                    while let Some(next) = segment(&tokens[at..]) {
+                    while let Some(next) = next_segment(&tokens[position..]) {
                         segments.push(next);
-                        at += 3;
+                        position += 3;
                     }
                     self.add(&segments);
                 }
                 // A name after a single dot is a field or method and not a path.
                 TokenTree::Punct(dot) if dot.as_char() == '.' => {
-                    let is_range = at > 1 && is_dot(&tokens[at - 2]);
-                    at += usize::from(!is_range && matches!(tokens.get(at), Some(TokenTree::Ident(_))));
+                    let is_range = position > 1 && is_dot(&tokens[position - 2]);
+                    position += usize::from(!is_range && matches!(tokens.get(position), Some(TokenTree::Ident(_))));
                 }
                 TokenTree::Punct(_) | TokenTree::Literal(_) => {}
             }
@@ -138,7 +138,7 @@ fn is_dot(token: &TokenTree) -> bool {
 }
 
 /// The identifier after `::`, if the tokens start with `::` and an identifier.
-fn segment(tokens: &[TokenTree]) -> Option<String> {
+fn next_segment(tokens: &[TokenTree]) -> Option<String> {
     match tokens {
         [TokenTree::Punct(first), TokenTree::Punct(second), TokenTree::Ident(next), ..]
             if first.as_char() == ':' && second.as_char() == ':' =>
@@ -151,27 +151,27 @@ fn segment(tokens: &[TokenTree]) -> Option<String> {
 
 /// The sets of files that reach each other through imports (strongly connected components).
 fn cycles<'a>(imports: &Imports<'a>) -> Vec<BTreeSet<&'a str>> {
-    let reached: BTreeMap<_, _> = imports.keys().map(|file| (*file, reached_from(file, imports))).collect();
+    let reachable: BTreeMap<_, _> = imports.keys().map(|file| (*file, reachable_from(file, imports))).collect();
     let mut cycles: Vec<BTreeSet<_>> = Vec::new();
-    for (file, to) in &reached {
+    for (file, to) in &reachable {
         if to.contains(file) && !cycles.iter().any(|cycle| cycle.contains(file)) {
-            cycles.push(to.iter().copied().filter(|other| reached[other].contains(file)).collect());
+            cycles.push(to.iter().copied().filter(|other| reachable[other].contains(file)).collect());
         }
     }
     cycles
 }
 
-fn reached_from<'a>(file: &str, imports: &Imports<'a>) -> BTreeSet<&'a str> {
-    let mut reached = BTreeSet::new();
-    let mut next = vec![file];
-    while let Some(file) = next.pop() {
+fn reachable_from<'a>(file: &str, imports: &Imports<'a>) -> BTreeSet<&'a str> {
+    let mut reachable = BTreeSet::new();
+    let mut pending = vec![file];
+    while let Some(file) = pending.pop() {
         for to in imports.get(file).into_iter().flat_map(BTreeMap::keys) {
-            if reached.insert(*to) {
-                next.push(to);
+            if reachable.insert(*to) {
+                pending.push(to);
             }
         }
     }
-    reached
+    reachable
 }
 
 #[cfg(test)]
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_cycle_through_paths_in_code_and_macros_is_found() {
-        let y = |body: &str| {
+        let cycles_with_body = |body: &str| {
             let body = format!("pub fn g() {{ {body} }}");
             let files = [
                 ("c/src/lib.rs", "mod a; mod b;"),
@@ -209,11 +209,11 @@ mod tests {
             ];
             found(&files).len()
         };
-        assert_eq!(y("crate::a::f();"), 1);
-        assert_eq!(y("println!(\"{:?}\", super::a::f());"), 1);
-        assert_eq!(y("#[x(with = crate::a::f)] struct S;"), 1);
-        assert_eq!(y("let _ = S { ..crate::a::f() };"), 1);
-        assert_eq!(y("self.a.f(); a.f(); let s = \"crate::a::f\"; // crate::a::f\n"), 0);
+        assert_eq!(cycles_with_body("crate::a::f();"), 1);
+        assert_eq!(cycles_with_body("println!(\"{:?}\", super::a::f());"), 1);
+        assert_eq!(cycles_with_body("#[x(with = crate::a::f)] struct S;"), 1);
+        assert_eq!(cycles_with_body("let _ = S { ..crate::a::f() };"), 1);
+        assert_eq!(cycles_with_body("self.a.f(); a.f(); let s = \"crate::a::f\"; // crate::a::f\n"), 0);
     }
 
     #[test]

@@ -2,33 +2,33 @@
 //! syntax trees, so that it covers items inside macros. Exempt are comments that consist of one code span (a value in a
 //! protocol), and the gateway's wire types, whose comments are descriptions in the OpenAPI document.
 
-use super::workspace::Text;
+use super::workspace::TextFile;
 
 /// Minimum number of words of a doc comment.
 const MIN_WORDS: usize = 3;
 
 /// A message for each doc comment that is too short.
-pub fn violations(sources: &[Text]) -> Vec<String> {
-    sources.iter().flat_map(of_source).collect()
+pub fn violations(sources: &[TextFile]) -> Vec<String> {
+    sources.iter().flat_map(check_source).collect()
 }
 
-fn of_source(source: &Text) -> Vec<String> {
+fn check_source(source: &TextFile) -> Vec<String> {
     if is_wire_type(source) {
         return Vec::new();
     }
-    let lines: Vec<_> = source.content.lines().map(doc).collect();
+    let lines: Vec<_> = source.content.lines().map(doc_comment).collect();
     let is_doc = |index: Option<usize>| index.and_then(|index| lines.get(index)).is_some_and(Option::is_some);
-    let alone = |index: usize| !is_doc(index.checked_sub(1)) && !is_doc(Some(index + 1));
-    let short = |(index, doc): (usize, &Option<&str>)| {
+    let is_single_line = |index: usize| !is_doc(index.checked_sub(1)) && !is_doc(Some(index + 1));
+    let violation = |(index, doc): (usize, &Option<&str>)| {
         let is_short = |doc: &&str| doc.split_whitespace().count() < MIN_WORDS && !is_code_span(doc);
-        let doc = (*doc).filter(|doc| alone(index) && is_short(doc))?;
+        let doc = (*doc).filter(|doc| is_single_line(index) && is_short(doc))?;
         Some(format!("{}:{}: the comment {doc:?} only repeats the name", source.path, index + 1))
     };
-    lines.iter().enumerate().filter_map(short).collect()
+    lines.iter().enumerate().filter_map(violation).collect()
 }
 
 /// Whether the file defines types or handlers that the OpenAPI document describes.
-fn is_wire_type(source: &Text) -> bool {
+fn is_wire_type(source: &TextFile) -> bool {
     source.path.starts_with("crates/gateway/src/")
         && ["ToSchema", "utoipa::path"].iter().any(|name| source.content.contains(name))
 }
@@ -38,7 +38,7 @@ fn is_code_span(doc: &str) -> bool {
 }
 
 /// The text of a line that is an outer doc comment.
-fn doc(line: &str) -> Option<&str> {
+fn doc_comment(line: &str) -> Option<&str> {
     let doc = line.trim_start().strip_prefix("///")?;
     (!doc.starts_with('/')).then(|| doc.trim())
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     fn found(content: &str) -> Vec<String> {
-        violations(&[Text { path: "x.rs".into(), content: content.into() }])
+        violations(&[TextFile { path: "x.rs".into(), content: content.into() }])
     }
 
     #[test]
@@ -72,9 +72,9 @@ mod tests {
     fn code_spans_and_openapi_descriptions_are_allowed() {
         assert!(found("/// `chat.completion`\nobject: &'static str,\n").is_empty());
         let content = "use utoipa::ToSchema;\n/// Which page.\npage: u32,\n".to_owned();
-        let gateway = Text { path: "crates/gateway/src/routes/x.rs".into(), content: content.clone() };
+        let gateway = TextFile { path: "crates/gateway/src/routes/x.rs".into(), content: content.clone() };
         assert!(violations(&[gateway]).is_empty());
-        assert_eq!(violations(&[Text { path: "crates/policy/src/x.rs".into(), content }]).len(), 1);
+        assert_eq!(violations(&[TextFile { path: "crates/policy/src/x.rs".into(), content }]).len(), 1);
     }
 
     #[test]

@@ -16,30 +16,35 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Packages outside the layers that only tests and examples depend on.
-const SUPPORT: &[(&str, &[&str])] = &[("fakes", &["domain"])];
+const TEST_SUPPORT: &[(&str, &[&str])] = &[("fakes", &["domain"])];
 
 /// Packages that compose the layers and may depend on all of them.
-const COMPOSERS: &[&str] = &["platform-server", "tests"];
+const COMPOSITION_ROOTS: &[&str] = &["platform-server", "tests"];
 
 /// A message for each dependency that breaks the rule.
 pub fn violations(packages: &[Package]) -> Vec<String> {
-    packages.iter().flat_map(of_package).collect()
+    packages.iter().flat_map(check_package).collect()
 }
 
-fn of_package(package: &Package) -> Vec<String> {
+fn check_package(package: &Package) -> Vec<String> {
     let name = package.name.as_str();
-    if COMPOSERS.contains(&name) {
+    if COMPOSITION_ROOTS.contains(&name) {
         return Vec::new();
     }
     let allowed =
-        LAYERS.iter().chain(SUPPORT).find(|(layer, _)| *layer == name).map_or(&[][..], |(_, allowed)| allowed);
-    let inner =
+        LAYERS.iter().chain(TEST_SUPPORT).find(|(layer, _)| *layer == name).map_or(&[][..], |(_, allowed)| allowed);
+    let is_layer =
         |dependency: &&str| *dependency == "platform-server" || LAYERS.iter().any(|(layer, _)| layer == dependency);
     let message = |dependency: &str| match allowed {
         [] => format!("{name} must not depend on {dependency}: it may depend on no layer"),
         allowed => format!("{name} must not depend on {dependency}: it may only depend on {}", allowed.join(" and ")),
     };
-    package.shipped().filter(inner).filter(|dependency| !allowed.contains(dependency)).map(message).collect()
+    package
+        .shipped_dependencies()
+        .filter(is_layer)
+        .filter(|dependency| !allowed.contains(dependency))
+        .map(message)
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! No line of Rust exceeds the maximum width. rustfmt wraps code, but leaves comments and strings as they are.
 
-use super::workspace::Text;
+use super::workspace::TextFile;
 
 /// Maximum width of a line, in characters.
 const MAX_COLUMNS: usize = 120;
 
 /// A message for each line that is too wide.
-pub fn violations(sources: &[Text]) -> Vec<String> {
-    sources.iter().filter(|source| !is_fixture(&source.path)).flat_map(of_source).collect()
+pub fn violations(sources: &[TextFile]) -> Vec<String> {
+    sources.iter().filter(|source| !is_fixture(&source.path)).flat_map(check_source).collect()
 }
 
 /// Whether the file is a fixture or generated, and therefore exempt.
@@ -15,7 +15,7 @@ fn is_fixture(path: &str) -> bool {
     path.split('/').any(|part| matches!(part, "fixtures" | "snapshots" | "generated"))
 }
 
-fn of_source(source: &Text) -> impl Iterator<Item = String> {
+fn check_source(source: &TextFile) -> impl Iterator<Item = String> {
     source.content.lines().enumerate().filter_map(|(index, line)| {
         let columns = line.chars().count();
         (columns > MAX_COLUMNS)
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str, content: String) -> Vec<String> {
-        violations(&[Text { path: path.into(), content }])
+        violations(&[TextFile { path: path.into(), content }])
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Every Cargo.toml inherits the workspace's lints.
 
-use super::workspace::Text;
+use super::workspace::TextFile;
 
 /// A message if the manifest is not valid or does not inherit the workspace's lints.
-pub fn violation(manifest: &Text) -> Option<String> {
+pub fn violation(manifest: &TextFile) -> Option<String> {
     let parsed: toml::Table = match manifest.content.parse() {
         Ok(table) => table,
         Err(error) => return Some(format!("{}: {error}", manifest.path)),
@@ -17,8 +17,8 @@ pub fn violation(manifest: &Text) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn manifest(content: &str) -> Text {
-        Text { path: "crates/x/Cargo.toml".into(), content: content.into() }
+    fn manifest(content: &str) -> TextFile {
+        TextFile { path: "crates/x/Cargo.toml".into(), content: content.into() }
     }
 
     #[test]

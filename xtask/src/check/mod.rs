@@ -54,7 +54,7 @@ pub struct Args {
 
 impl Args {
     fn selects(&self, name: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|given| given == name)
+        self.names.is_empty() || self.names.iter().any(|selected| selected == name)
     }
 }
 
@@ -66,9 +66,9 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let mut failed = Vec::new();
     let workspace = Workspace::load(interrupt)?;
     let parsed = syntax::parse(&workspace.sources)?;
-    let page = std::fs::read_to_string(project::root()?.join("docs/ARCHITECTURE.md"))?;
-    let own = [
-        ("architecture", architecture::violations(&page, &workspace.sources)),
+    let architecture_page = std::fs::read_to_string(project::root()?.join("docs/ARCHITECTURE.md"))?;
+    let own_checks = [
+        ("architecture", architecture::violations(&architecture_page, &workspace.sources)),
         ("layers", layers::violations(&workspace.packages)),
         ("owners", owners::violations(&workspace.packages)),
         ("roles", roles::violations(&workspace.sources)),
@@ -79,7 +79,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
         ("docs", docs::violations(&workspace.sources)),
         ("tidy", tidy::violations(&workspace.sources, &workspace.manifests)),
     ];
-    for (name, violations) in own.iter().filter(|(name, _)| args.selects(name)) {
+    for (name, violations) in own_checks.iter().filter(|(name, _)| args.selects(name)) {
         for violation in violations {
             println!("{name}: {violation}");
         }

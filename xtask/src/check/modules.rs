@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syn::{Attribute, Item, ItemUse, UseTree, Visibility};
 
-use super::syntax::{self, Source};
+use super::syntax::{self, ParsedFile};
 
 /// Segments of a path from the crate's root, without `crate`.
 pub type ModulePath = Vec<String>;
@@ -24,7 +24,7 @@ pub struct Module<'a> {
     /// Glob imports (`use x::*`) from this crate.
     pub globs: Vec<Import>,
     uses: Vec<&'a ItemUse>,
-    names: BTreeSet<String>,
+    item_names: BTreeSet<String>,
     children: BTreeSet<String>,
 }
 
@@ -52,7 +52,7 @@ pub struct Modules<'a>(pub BTreeMap<ModulePath, Module<'a>>);
 impl<'a> Modules<'a> {
     /// Collects the modules, starting at the crate's root file (`…/src/lib.rs` or `…/src/main.rs`). Test modules are
     /// ignored.
-    pub fn of_crate(root: &'a Source, files: &BTreeMap<&str, &'a Source>) -> Self {
+    pub fn of_crate(root: &'a ParsedFile, files: &BTreeMap<&str, &'a ParsedFile>) -> Self {
         let mut modules = Self(BTreeMap::new());
         let dir = root.path.rsplit_once('/').map_or("", |(dir, _)| dir);
         modules.add(&Vec::new(), root, &root.file.items, &Dir { path: dir.to_owned(), files });
@@ -60,14 +60,14 @@ impl<'a> Modules<'a> {
         modules
     }
 
-    fn add(&mut self, path: &ModulePath, source: &'a Source, items: &'a [Item], dir: &Dir<'_, 'a>) {
+    fn add(&mut self, path: &ModulePath, source: &'a ParsedFile, items: &'a [Item], dir: &Dir<'_, 'a>) {
         let mut module = Module {
             file: &source.path,
             items: Vec::new(),
             imports: BTreeMap::new(),
             globs: Vec::new(),
             uses: Vec::new(),
-            names: BTreeSet::new(),
+            item_names: BTreeSet::new(),
             children: BTreeSet::new(),
         };
         for item in items.iter().filter(|item| !attributes(item).is_some_and(syntax::is_cfg_test)) {
@@ -75,18 +75,18 @@ impl<'a> Modules<'a> {
                 Item::Use(import) => module.uses.push(import),
                 Item::Mod(child) => {
                     let name = child.ident.to_string();
-                    let inner = dir.inner(&name);
+                    let child_dir = dir.child(&name);
                     match &child.content {
-                        Some((_, items)) => self.add(&joined(path, &name), source, items, &inner),
+                        Some((_, items)) => self.add(&join_path(path, &name), source, items, &child_dir),
                         None => match dir.file_of(&name) {
-                            Some(file) => self.add(&joined(path, &name), file, &file.file.items, &inner),
+                            Some(file) => self.add(&join_path(path, &name), file, &file.file.items, &child_dir),
                             None => continue,
                         },
                     }
                     module.children.insert(name);
                 }
                 other => {
-                    module.names.extend(name_of(other));
+                    module.item_names.extend(name_of(other));
                     module.items.push(other);
                 }
             }
@@ -100,7 +100,7 @@ impl<'a> Modules<'a> {
             for item in &module.uses {
                 if item.leading_colon.is_none() {
                     let is_reexport = !matches!(item.vis, Visibility::Inherited);
-                    flatten(&item.tree, &mut Vec::new(), &mut |segments, name| {
+                    for_each_import(&item.tree, &mut Vec::new(), &mut |segments, name| {
                         imports.push((path.clone(), segments.to_vec(), name.to_owned(), is_reexport));
                     });
                 }
@@ -130,8 +130,12 @@ impl<'a> Modules<'a> {
             "self" => module.to_vec(),
             "super" => module.split_last()?.1.to_vec(),
             name => {
-                let here = self.0.get(module)?;
-                if here.children.contains(name) { joined(module, name) } else { here.imports.get(name)?.target.clone() }
+                let current = self.0.get(module)?;
+                if current.children.contains(name) {
+                    join_path(module, name)
+                } else {
+                    current.imports.get(name)?.target.clone()
+                }
             }
         };
         for segment in rest {
@@ -153,9 +157,9 @@ impl<'a> Modules<'a> {
             let module = self.0.get(&path[..depth])?;
             let Some(name) = path.get(depth) else { return Some(Target { file: module.file, name: None }) };
             let next = match module.imports.get(name) {
-                _ if module.names.contains(name) => None,
+                _ if module.item_names.contains(name) => None,
                 Some(import) => Some(import.target.clone()),
-                None => self.glob_of(module, name, MAX_REEXPORTS),
+                None => self.resolve_glob(module, name, MAX_REEXPORTS),
             };
             let Some(mut next) = next else { return Some(Target { file: module.file, name: Some(name.clone()) }) };
             next.extend_from_slice(&path[depth + 1..]);
@@ -165,13 +169,13 @@ impl<'a> Modules<'a> {
     }
 
     /// The path of a name that a module imports through a glob.
-    fn glob_of(&self, module: &Module<'a>, name: &str, depth: usize) -> Option<ModulePath> {
+    fn resolve_glob(&self, module: &Module<'a>, name: &str, depth: usize) -> Option<ModulePath> {
         let depth = depth.checked_sub(1)?;
         module.globs.iter().find_map(|glob| {
             let target = self.0.get(&glob.target)?;
-            let has =
-                target.names.contains(name) || target.children.contains(name) || target.imports.contains_key(name);
-            if has { Some(joined(&glob.target, name)) } else { self.glob_of(target, name, depth) }
+            let has_name =
+                target.item_names.contains(name) || target.children.contains(name) || target.imports.contains_key(name);
+            if has_name { Some(join_path(&glob.target, name)) } else { self.resolve_glob(target, name, depth) }
         })
     }
 }
@@ -179,47 +183,47 @@ impl<'a> Modules<'a> {
 /// A directory that contains the files of child modules.
 struct Dir<'s, 'a> {
     path: String,
-    files: &'s BTreeMap<&'s str, &'a Source>,
+    files: &'s BTreeMap<&'s str, &'a ParsedFile>,
 }
 
 impl<'a> Dir<'_, 'a> {
-    fn file_of(&self, name: &str) -> Option<&'a Source> {
+    fn file_of(&self, name: &str) -> Option<&'a ParsedFile> {
         let candidates = [format!("{}/{name}.rs", self.path), format!("{}/{name}/mod.rs", self.path)];
         candidates.iter().find_map(|path| self.files.get(path.as_str()).copied())
     }
 
-    fn inner(&self, name: &str) -> Self {
+    fn child(&self, name: &str) -> Self {
         Self { path: format!("{}/{name}", self.path), files: self.files }
     }
 }
 
-fn joined(path: &[String], name: &str) -> ModulePath {
+fn join_path(path: &[String], name: &str) -> ModulePath {
     path.iter().cloned().chain([name.to_owned()]).collect()
 }
 
-/// Calls `found` with the path and the local name of each import of a tree.
-fn flatten(tree: &UseTree, prefix: &mut Vec<String>, found: &mut impl FnMut(&[String], &str)) {
+/// Calls `on_import` with the path and the local name of each import of a tree.
+fn for_each_import(tree: &UseTree, prefix: &mut Vec<String>, on_import: &mut impl FnMut(&[String], &str)) {
     match tree {
         UseTree::Path(path) => {
             prefix.push(path.ident.to_string());
-            flatten(&path.tree, prefix, found);
+            for_each_import(&path.tree, prefix, on_import);
             prefix.pop();
         }
         UseTree::Name(name) if name.ident == "self" => {
             let local = prefix.last().cloned().unwrap_or_default();
-            found(prefix, &local);
+            on_import(prefix, &local);
         }
         UseTree::Name(name) => {
             let name = name.ident.to_string();
-            found(&joined(prefix, &name), &name);
+            on_import(&join_path(prefix, &name), &name);
         }
         UseTree::Rename(rename) => {
             let target = rename.ident.to_string();
-            let path = if target == "self" { prefix.clone() } else { joined(prefix, &target) };
-            found(&path, &rename.rename.to_string());
+            let path = if target == "self" { prefix.clone() } else { join_path(prefix, &target) };
+            on_import(&path, &rename.rename.to_string());
         }
-        UseTree::Glob(_) => found(prefix, "*"),
-        UseTree::Group(group) => group.items.iter().for_each(|tree| flatten(tree, prefix, found)),
+        UseTree::Glob(_) => on_import(prefix, "*"),
+        UseTree::Group(group) => group.items.iter().for_each(|tree| for_each_import(tree, prefix, on_import)),
     }
 }
 

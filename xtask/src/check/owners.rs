@@ -15,18 +15,18 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["platform-server", "xtask"]),
 ];
 
-const TESTS: &str = "tests";
+const TESTS_PACKAGE: &str = "tests";
 
 /// A message for each dependency on a library that the package does not own.
 pub fn violations(packages: &[Package]) -> Vec<String> {
-    packages.iter().filter(|package| package.name != TESTS).flat_map(of_package).collect()
+    packages.iter().filter(|package| package.name != TESTS_PACKAGE).flat_map(check_package).collect()
 }
 
-fn of_package(package: &Package) -> impl Iterator<Item = String> {
+fn check_package(package: &Package) -> impl Iterator<Item = String> {
     let name = package.name.as_str();
-    let foreign =
+    let unowned_library =
         move |library: &&str| OWNERS.iter().find(|(owned, owners)| owned == library && !owners.contains(&name));
-    package.shipped().filter_map(move |library| foreign(&library)).map(move |(library, owners)| {
+    package.shipped_dependencies().filter_map(move |library| unowned_library(&library)).map(move |(library, owners)| {
         format!("{name} must not depend on {library}: only these may: {}", owners.join(", "))
     })
 }

@@ -2,7 +2,7 @@
 //! policy matrix therefore takes effect in all layers.
 
 use super::tidy;
-use super::workspace::Text;
+use super::workspace::TextFile;
 
 /// The layers below policy.
 const LOWER_LAYERS: &[&str] =
@@ -13,20 +13,20 @@ const EXCEPTIONS: &[&str] = &["crates/data/src/users.rs"];
 const FORBIDDEN_TYPES: &[&str] = &["Role", "Grant", "Entitlements"];
 
 /// A message for each line outside of tests in which a layer below policy names a role.
-pub fn violations(sources: &[Text]) -> Vec<String> {
-    sources.iter().filter(|source| is_below(&source.path)).flat_map(of_source).collect()
+pub fn violations(sources: &[TextFile]) -> Vec<String> {
+    sources.iter().filter(|source| is_below_policy(&source.path)).flat_map(check_source).collect()
 }
 
-fn is_below(path: &str) -> bool {
+fn is_below_policy(path: &str) -> bool {
     LOWER_LAYERS.iter().any(|layer| path.starts_with(layer)) && !EXCEPTIONS.contains(&path)
 }
 
-fn of_source(source: &Text) -> impl Iterator<Item = String> {
-    let shipped = source.content.lines().take(tidy::length(&source.content));
+fn check_source(source: &TextFile) -> impl Iterator<Item = String> {
+    let shipped = source.content.lines().take(tidy::lines_without_tests(&source.content));
     let code = shipped.enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
     code.filter_map(|(at, line)| {
-        let named = words(line).find(|word| FORBIDDEN_TYPES.contains(word))?;
-        Some(format!("{}:{} names {named}: use the permit's rights instead", source.path, at + 1))
+        let forbidden = words(line).find(|word| FORBIDDEN_TYPES.contains(word))?;
+        Some(format!("{}:{} names {forbidden}: use the permit's rights instead", source.path, at + 1))
     })
 }
 
@@ -38,28 +38,28 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    fn source(path: &str, content: &str) -> Text {
-        Text { path: path.to_owned(), content: content.to_owned() }
+    fn source(path: &str, content: &str) -> TextFile {
+        TextFile { path: path.to_owned(), content: content.to_owned() }
     }
 
     #[test]
     fn a_role_in_a_layer_below_policy_is_found() {
-        let asks = "//! Why.\n\nfn f(user: &User) -> bool {\n    user.role == Role::Admin\n}\n";
-        let found = violations(&[source("crates/runtime/src/documents.rs", asks)]);
+        let with_role = "//! Why.\n\nfn f(user: &User) -> bool {\n    user.role == Role::Admin\n}\n";
+        let found = violations(&[source("crates/runtime/src/documents.rs", with_role)]);
         assert_eq!(found, ["crates/runtime/src/documents.rs:4 names Role: use the permit's rights instead"]);
-        let imports = "//! Why.\nuse domain::user::Entitlements;\n";
-        assert_eq!(violations(&[source("crates/tools/src/gateway.rs", imports)]).len(), 1);
+        let with_import = "//! Why.\nuse domain::user::Entitlements;\n";
+        assert_eq!(violations(&[source("crates/tools/src/gateway.rs", with_import)]).len(), 1);
     }
 
     #[test]
     fn policy_tests_comments_and_other_roles_are_allowed() {
-        let asks = "//! Why.\nuse domain::role::Role;\n";
+        let with_role = "//! Why.\nuse domain::role::Role;\n";
         for path in ["crates/policy/src/matrix.rs", "crates/runtime/tests/it/chat.rs", "crates/data/src/users.rs"] {
-            assert_eq!(violations(&[source(path, asks)]), Vec::<String>::new(), "{path}");
+            assert_eq!(violations(&[source(path, with_role)]), Vec::<String>::new(), "{path}");
         }
-        let tested = "//! Why.\n\n#[cfg(test)]\nmod tests {\n    use domain::role::Role;\n}\n";
-        let spoken = "//! Why.\n// The Role of the user.\nuse domain::conversation::MessageRole;\n";
-        for content in [tested, spoken] {
+        let with_test_module = "//! Why.\n\n#[cfg(test)]\nmod tests {\n    use domain::role::Role;\n}\n";
+        let with_comment = "//! Why.\n// The Role of the user.\nuse domain::conversation::MessageRole;\n";
+        for content in [with_test_module, with_comment] {
             assert_eq!(violations(&[source("crates/tools/src/gateway.rs", content)]), Vec::<String>::new());
         }
     }

@@ -1,7 +1,7 @@
 //! SQL is static text with bound parameters. sqlx accepts SQL that is built at run time only through `AssertSqlSafe`,
 //! and only the files below may use it.
 
-use super::workspace::Text;
+use super::workspace::TextFile;
 
 /// Files that may use `AssertSqlSafe`, with the reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -12,15 +12,16 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 const MARKER: &str = "AssertSqlSafe(";
 
 /// A message for each file outside of tests that uses `AssertSqlSafe`, and for each unnecessary exception.
-pub fn violations(sources: &[Text]) -> Vec<String> {
-    let shipped = sources.iter().filter(|source| source.path.starts_with("crates/") && source.path.contains("/src/"));
-    let is_exception = |source: &Text| EXCEPTIONS.iter().any(|(path, _)| *path == source.path);
-    let wrong = |source: &Text| match (source.content.contains(MARKER), is_exception(source)) {
+pub fn violations(sources: &[TextFile]) -> Vec<String> {
+    let shipped_sources =
+        sources.iter().filter(|source| source.path.starts_with("crates/") && source.path.contains("/src/"));
+    let is_exception = |source: &TextFile| EXCEPTIONS.iter().any(|(path, _)| *path == source.path);
+    let violation = |source: &TextFile| match (source.content.contains(MARKER), is_exception(source)) {
         (true, false) => Some(format!("{} builds SQL at run time: use static text with parameters", source.path)),
         (false, true) => Some(format!("{} no longer needs an exception", source.path)),
         _ => None,
     };
-    shipped.filter_map(wrong).collect()
+    shipped_sources.filter_map(violation).collect()
 }
 
 #[cfg(test)]
@@ -28,7 +29,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str, content: &str) -> Vec<String> {
-        violations(&[Text { path: path.into(), content: content.into() }])
+        violations(&[TextFile { path: path.into(), content: content.into() }])
     }
 
     #[test]

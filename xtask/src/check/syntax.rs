@@ -3,10 +3,10 @@
 use anyhow::{Context as _, Result};
 use syn::{Attribute, Meta};
 
-use super::workspace::Text;
+use super::workspace::TextFile;
 
 /// A parsed source file.
-pub struct Source {
+pub struct ParsedFile {
     /// Path from the root of the checkout.
     pub path: String,
     /// Syntax tree of the file.
@@ -17,10 +17,10 @@ pub struct Source {
 ///
 /// # Errors
 /// If a source is not valid Rust.
-pub fn parse(sources: &[Text]) -> Result<Vec<Source>> {
-    let parse = |source: &Text| {
+pub fn parse(sources: &[TextFile]) -> Result<Vec<ParsedFile>> {
+    let parse = |source: &TextFile| {
         let file = syn::parse_file(&source.content).with_context(|| format!("cannot parse {}", source.path))?;
-        Ok(Source { path: source.path.clone(), file })
+        Ok(ParsedFile { path: source.path.clone(), file })
     };
     sources.iter().map(parse).collect()
 }
@@ -38,8 +38,8 @@ pub mod samples {
     use super::*;
 
     /// A source with this content.
-    pub fn source(path: &str, content: &str) -> Source {
-        Source { path: path.to_owned(), file: syn::parse_file(content).expect("valid Rust") }
+    pub fn source(path: &str, content: &str) -> ParsedFile {
+        ParsedFile { path: path.to_owned(), file: syn::parse_file(content).expect("valid Rust") }
     }
 
     #[test]

@@ -2,45 +2,52 @@
 //! length and the number of arguments of functions, with the thresholds in clippy.toml.)
 
 use super::manifest;
-use super::workspace::Text;
+use super::workspace::TextFile;
 
 /// Maximum number of lines of a file, not counting its tests.
 const MAX_LINES: usize = 400;
 
 /// A message for each violation.
-pub fn violations(sources: &[Text], manifests: &[Text]) -> Vec<String> {
-    let of_sources = sources.iter().flat_map(|source| [too_long(source), undocumented(source)]).flatten();
+pub fn violations(sources: &[TextFile], manifests: &[TextFile]) -> Vec<String> {
+    let of_sources = sources.iter().flat_map(|source| [check_length(source), check_module_comment(source)]).flatten();
     of_sources.chain(manifests.iter().filter_map(manifest::violation)).collect()
 }
 
 /// The distribution of file lengths in lines, without tests. The targets are a median of 130 and a 90th percentile of
 /// 300.
-pub fn sizes(sources: &[Text]) -> String {
-    let mut lengths: Vec<_> = sources.iter().filter(|source| !is_test(source)).map(|s| length(&s.content)).collect();
+pub fn sizes(sources: &[TextFile]) -> String {
+    let mut lengths: Vec<_> =
+        sources.iter().filter(|source| !is_test(source)).map(|s| lines_without_tests(&s.content)).collect();
     lengths.sort_unstable();
-    let at =
+    let percentile =
         |percent: usize| lengths.get((lengths.len().saturating_sub(1)) * percent / 100).copied().unwrap_or_default();
-    format!("{} files, median {} lines, p90 {}, longest {}", lengths.len(), at(50), at(90), at(100))
+    format!(
+        "{} files, median {} lines, p90 {}, longest {}",
+        lengths.len(),
+        percentile(50),
+        percentile(90),
+        percentile(100)
+    )
 }
 
-fn too_long(source: &Text) -> Option<String> {
-    let length = length(&source.content);
+fn check_length(source: &TextFile) -> Option<String> {
+    let length = lines_without_tests(&source.content);
     (!is_test(source) && length > MAX_LINES)
         .then(|| format!("{} has {length} lines without its tests: split it, {MAX_LINES} is the limit", source.path))
 }
 
-fn undocumented(source: &Text) -> Option<String> {
+fn check_module_comment(source: &TextFile) -> Option<String> {
     (!source.content.starts_with("//!"))
         .then(|| format!("{} does not begin with a //! line that says why it exists", source.path))
 }
 
 /// Whether the file contains only tests: it is below a `tests` directory or is called `tests.rs`.
-fn is_test(source: &Text) -> bool {
+fn is_test(source: &TextFile) -> bool {
     source.path.split('/').any(|part| part == "tests" || part == "tests.rs")
 }
 
 /// Number of lines of a file, not counting a test module at its end.
-pub(super) fn length(content: &str) -> usize {
+pub(super) fn lines_without_tests(content: &str) -> usize {
     let lines: Vec<_> = content.lines().collect();
     let Some(start) = lines.iter().rposition(|line| *line == "#[cfg(test)]") else {
         return lines.len();
@@ -62,8 +69,8 @@ mod tests {
 
     const GOOD_MANIFEST: &str = "[lints]\nworkspace = true\n";
 
-    fn source(path: &str, content: String) -> Text {
-        Text { path: path.into(), content }
+    fn source(path: &str, content: String) -> TextFile {
+        TextFile { path: path.into(), content }
     }
 
     fn lines(count: usize) -> String {
@@ -71,7 +78,7 @@ mod tests {
     }
 
     fn untidy(path: &str, content: String) -> Vec<String> {
-        let manifest = Text { path: "Cargo.toml".into(), content: GOOD_MANIFEST.into() };
+        let manifest = TextFile { path: "Cargo.toml".into(), content: GOOD_MANIFEST.into() };
         violations(&[source(path, content)], &[manifest])
     }
 
@@ -86,7 +93,7 @@ mod tests {
     fn tests_at_the_end_do_not_count() {
         let tests = "\n#[cfg(test)]\nmod tests {\n".to_owned() + &"    fn t() {}\n".repeat(300) + "}\n";
         assert!(untidy("crates/a/src/x.rs", lines(390) + &tests).is_empty());
-        assert_eq!(length(&(lines(390) + &tests)), 391);
+        assert_eq!(lines_without_tests(&(lines(390) + &tests)), 391);
     }
 
     #[test]
@@ -94,7 +101,7 @@ mod tests {
         let tests = "#[cfg(test)]\nmod tests {\n}\n".to_owned() + &"fn g() {}\n".repeat(20);
         assert_eq!(untidy("crates/a/src/x.rs", lines(390) + &tests).len(), 1);
         let only_an_item = "#[cfg(test)]\nfn helper() {\n}\n";
-        assert_eq!(length(&(lines(10) + only_an_item)), 13);
+        assert_eq!(lines_without_tests(&(lines(10) + only_an_item)), 13);
     }
 
     #[test]
@@ -111,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_manifest_without_the_lints_is_found() {
-        let manifest = Text { path: "crates/a/Cargo.toml".into(), content: "[package]\n".into() };
+        let manifest = TextFile { path: "crates/a/Cargo.toml".into(), content: "[package]\n".into() };
         assert_eq!(violations(&[], &[manifest]).len(), 1);
     }
 

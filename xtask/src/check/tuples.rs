@@ -1,28 +1,28 @@
 //! No function takes a tuple: values that belong together should be a struct with named fields, all others separate
 //! arguments. Closures may, because iterators over pairs require it.
 
-use super::syntax::Source;
+use super::syntax::ParsedFile;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::{FnArg, Signature, Type};
 
 /// A message for each parameter that is a tuple.
-pub fn violations(sources: &[Source]) -> Vec<String> {
-    sources.iter().flat_map(of_source).collect()
+pub fn violations(sources: &[ParsedFile]) -> Vec<String> {
+    sources.iter().flat_map(check_source).collect()
 }
 
-fn of_source(source: &Source) -> Vec<String> {
-    let mut search = Search { path: &source.path, found: Vec::new() };
-    search.visit_file(&source.file);
-    search.found
+fn check_source(source: &ParsedFile) -> Vec<String> {
+    let mut visitor = TupleVisitor { path: &source.path, found: Vec::new() };
+    visitor.visit_file(&source.file);
+    visitor.found
 }
 
-struct Search<'a> {
+struct TupleVisitor<'a> {
     path: &'a str,
     found: Vec<String>,
 }
 
-impl<'ast> Visit<'ast> for Search<'_> {
+impl<'ast> Visit<'ast> for TupleVisitor<'_> {
     /// Called for functions, methods, trait methods and nested functions alike.
     fn visit_signature(&mut self, signature: &'ast Signature) {
         for input in &signature.inputs {
@@ -42,8 +42,8 @@ impl<'ast> Visit<'ast> for Search<'_> {
 }
 
 /// Whether a type is a tuple of at least one element, looking through references and parentheses.
-fn is_tuple(given: &Type) -> bool {
-    match given {
+fn is_tuple(ty: &Type) -> bool {
+    match ty {
         Type::Tuple(tuple) => !tuple.elems.is_empty(),
         Type::Reference(reference) => is_tuple(&reference.elem),
         Type::Paren(inner) => is_tuple(&inner.elem),

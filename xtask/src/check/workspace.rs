@@ -31,14 +31,14 @@ pub struct Dependency {
 
 impl Package {
     /// Names of the normal and build dependencies, which are part of what is shipped.
-    pub fn shipped(&self) -> impl Iterator<Item = &str> {
+    pub fn shipped_dependencies(&self) -> impl Iterator<Item = &str> {
         self.dependencies.iter().filter(|dependency| dependency.kind.as_deref() != Some("dev")).map(|d| d.name.as_str())
     }
 }
 
 /// A text file of the checkout.
 #[derive(Clone, Debug)]
-pub struct Text {
+pub struct TextFile {
     /// Path from the root of the checkout.
     pub path: String,
     /// Content of the file.
@@ -50,9 +50,9 @@ pub struct Workspace {
     /// The packages with their dependencies.
     pub packages: Vec<Package>,
     /// The packages' Cargo.toml files.
-    pub manifests: Vec<Text>,
+    pub manifests: Vec<TextFile>,
     /// The packages' Rust source files.
-    pub sources: Vec<Text>,
+    pub sources: Vec<TextFile>,
 }
 
 #[derive(Deserialize)]
@@ -76,20 +76,20 @@ impl Workspace {
         let mut sources = Vec::new();
         for package in &packages {
             manifests.push(read(&root, &package.manifest_path)?);
-            let home = package.manifest_path.parent().context("a manifest has no directory")?;
-            collect(&root, home, &mut sources)?;
+            let package_dir = package.manifest_path.parent().context("a manifest has no directory")?;
+            collect_sources(&root, package_dir, &mut sources)?;
         }
         Ok(Self { packages, manifests, sources })
     }
 }
 
-fn collect(root: &Path, dir: &Path, sources: &mut Vec<Text>) -> Result<()> {
+fn collect_sources(root: &Path, dir: &Path, sources: &mut Vec<TextFile>) -> Result<()> {
     let mut entries = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
         if path.is_dir() && entry.file_name() != "target" {
-            collect(root, &path, sources)?;
+            collect_sources(root, &path, sources)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             sources.push(read(root, &path)?);
         }
@@ -97,10 +97,10 @@ fn collect(root: &Path, dir: &Path, sources: &mut Vec<Text>) -> Result<()> {
     Ok(())
 }
 
-fn read(root: &Path, path: &Path) -> Result<Text> {
+fn read(root: &Path, path: &Path) -> Result<TextFile> {
     let content = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let path = path.strip_prefix(root).unwrap_or(path).display().to_string();
-    Ok(Text { path, content })
+    Ok(TextFile { path, content })
 }
 
 #[cfg(test)]
@@ -126,7 +126,7 @@ pub mod samples {
 
     #[test]
     fn tests_are_not_shipped_but_build_scripts_are() {
-        assert_eq!(package_with("a", "sqlx", "dev").shipped().count(), 0);
-        assert_eq!(package_with("a", "sqlx", "build").shipped().count(), 1);
+        assert_eq!(package_with("a", "sqlx", "dev").shipped_dependencies().count(), 0);
+        assert_eq!(package_with("a", "sqlx", "build").shipped_dependencies().count(), 1);
     }
 }

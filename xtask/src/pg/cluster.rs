@@ -11,17 +11,17 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
 use super::postmaster::{self, Postmaster};
-use super::{Programs, init};
-use crate::files::Log;
+use super::{PostgresPrograms, init_cluster};
+use crate::files::LogFile;
 use crate::proc::{self, Interrupt};
 use crate::progress;
 
 /// Timeout of starting the server; after a crash, recovery replays the write-ahead log.
-const START_LIMIT: Duration = Duration::from_secs(300);
+const START_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Purpose of the cluster, which determines its durability settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum ClusterPurpose {
     /// Persistent data, with PostgreSQL's default durability.
     Persistent,
     /// Tests: no syncing to disk, because the data is discarded, and more connections.
@@ -30,7 +30,7 @@ pub enum Purpose {
     Benchmark,
 }
 
-impl Purpose {
+impl ClusterPurpose {
     /// Settings that differ from PostgreSQL's defaults.
     fn settings(self) -> &'static [&'static str] {
         match self {
@@ -54,9 +54,9 @@ pub struct ClusterPaths<'a> {
 
 /// A running server. Dropping it stops it.
 pub struct Cluster {
-    programs: Programs,
+    programs: PostgresPrograms,
     child: Child,
-    log: Log,
+    log: LogFile,
     password: String,
     port: u16,
 }
@@ -68,22 +68,22 @@ impl Cluster {
     /// # Errors
     /// If it cannot be created or started; the message ends with the last lines of the server's log.
     pub fn start(
-        programs: &Programs,
+        programs: &PostgresPrograms,
         paths: ClusterPaths<'_>,
-        purpose: Purpose,
+        purpose: ClusterPurpose,
         port: Option<u16>,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        init(programs, paths.pgdata, paths.password)?;
+        init_cluster(programs, paths.pgdata, paths.password)?;
         postmaster::clear_leftovers(paths.pgdata)?;
-        let mut wanted = port;
+        let mut preferred_port = port;
         for _attempt in 0..5 {
-            let port = match wanted.take().filter(|port| is_free(*port)) {
+            let port = match preferred_port.take().filter(|port| is_free(*port)) {
                 Some(port) => port,
                 None => free_port()?,
             };
-            let (log, output) = Log::open(paths.log)?;
-            let child = spawn(&mut arguments(programs, paths.pgdata, purpose, port), output)?;
+            let (log, output) = LogFile::open(paths.log)?;
+            let child = spawn(&mut postgres_command(programs, paths.pgdata, purpose, port), output)?;
             let mut cluster =
                 Self { programs: programs.clone(), child, log, password: paths.password.to_owned(), port };
             if cluster.wait_until_ready(paths.pgdata, interrupt)? {
@@ -97,13 +97,13 @@ impl Cluster {
     fn wait_until_ready(&mut self, pgdata: &Path, interrupt: &Interrupt) -> Result<bool> {
         let started = Instant::now();
         let mut notified = false;
-        while started.elapsed() < START_LIMIT {
+        while started.elapsed() < START_TIMEOUT {
             if let Some(status) = self.child.try_wait()? {
-                let said = self.log.tail(4);
-                if said.contains("Address already in use") {
+                let log_tail = self.log.tail(4);
+                if log_tail.contains("Address already in use") {
                     return Ok(false);
                 }
-                bail!("the database did not start ({status}); {} ends with:\n{said}", self.log.path().display());
+                bail!("the database did not start ({status}); {} ends with:\n{log_tail}", self.log.path().display());
             }
             if Postmaster::find(pgdata).is_some_and(|found| found.ready && found.pid == self.child.id()) {
                 return Ok(true);
@@ -112,9 +112,9 @@ impl Cluster {
                 progress::print_status("the database is still starting (recovery after a crash takes a while) …");
                 notified = true;
             }
-            interrupt.pause(Duration::from_millis(5))?;
+            interrupt.sleep(Duration::from_millis(5))?;
         }
-        bail!("the database was not ready within {} s; see {}", START_LIMIT.as_secs(), self.log.path().display())
+        bail!("the database was not ready within {} s; see {}", START_TIMEOUT.as_secs(), self.log.path().display())
     }
 
     /// The TCP port on 127.0.0.1.
@@ -160,17 +160,17 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         // SIGINT requests PostgreSQL's fast shutdown: it ends sessions and loses no committed data.
-        let _stopped = proc::stop(&mut self.child, Signal::INT, Duration::from_secs(30));
+        let _result = proc::stop(&mut self.child, Signal::INT, Duration::from_secs(30));
     }
 }
 
-fn arguments(programs: &Programs, pgdata: &Path, purpose: Purpose, port: u16) -> Command {
+fn postgres_command(programs: &PostgresPrograms, pgdata: &Path, purpose: ClusterPurpose, port: u16) -> Command {
     let mut postgres = programs.command("postgres");
     postgres.arg("-D").arg(pgdata).arg("-p").arg(port.to_string());
     // No Unix socket, because the data directory may exceed the length limit of its path.
     let settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "timezone=UTC", "log_timezone=UTC"];
-    configure(&mut postgres, &settings);
-    configure(&mut postgres, purpose.settings());
+    add_settings(&mut postgres, &settings);
+    add_settings(&mut postgres, purpose.settings());
     postgres
 }
 
@@ -179,7 +179,7 @@ fn spawn(postgres: &mut Command, output: File) -> Result<Child> {
     proc::spawn(postgres)
 }
 
-fn configure(postgres: &mut Command, settings: &[&str]) {
+fn add_settings(postgres: &mut Command, settings: &[&str]) {
     for setting in settings {
         postgres.arg("-c").arg(setting);
     }

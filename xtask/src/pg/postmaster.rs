@@ -27,7 +27,8 @@ impl Postmaster {
     /// process id now belongs to another program, is not a live server.
     pub fn find(pgdata: &Path) -> Option<Self> {
         let postmaster = Self::parse(&fs::read_to_string(lock_file(pgdata)).ok()?)?;
-        (proc::is_alive(postmaster.pid) && serves(&proc::command_line(postmaster.pid)?, pgdata)).then_some(postmaster)
+        (proc::is_alive(postmaster.pid) && is_postgres_of(&proc::command_line(postmaster.pid)?, pgdata))
+            .then_some(postmaster)
     }
 
     /// Line 1 is the process id, line 4 the port, line 8 the state.
@@ -54,13 +55,13 @@ pub fn clear_leftovers(pgdata: &Path) -> Result<()> {
         return Ok(());
     }
     let text = fs::read_to_string(lock_file(pgdata)).unwrap_or_default();
-    if Postmaster::parse(&text).is_some_and(|claimed| proc::is_alive(claimed.pid)) {
+    if Postmaster::parse(&text).is_some_and(|lock_owner| proc::is_alive(lock_owner.pid)) {
         fs::remove_file(lock_file(pgdata))?;
     }
     Ok(())
 }
 
-fn serves(command_line: &str, pgdata: &Path) -> bool {
+fn is_postgres_of(command_line: &str, pgdata: &Path) -> bool {
     command_line.contains("postgres") && command_line.contains(&*pgdata.to_string_lossy())
 }
 
@@ -72,28 +73,28 @@ fn lock_file(pgdata: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    const READY: &str = "4711\n/data/pg\n1763800000\n54321\n\n127.0.0.1\n  123456    7\nready   \n";
+    const READY_LOCK_FILE: &str = "4711\n/data/pg\n1763800000\n54321\n\n127.0.0.1\n  123456    7\nready   \n";
 
     #[test]
     fn the_fields_of_the_lock_file_are_parsed() {
-        assert_eq!(Postmaster::parse(READY), Some(Postmaster { pid: 4711, port: Some(54321), ready: true }));
-        let starting = READY.replace("ready   ", "starting");
-        assert_eq!(Postmaster::parse(&starting).map(|p| p.ready), Some(false));
+        assert_eq!(Postmaster::parse(READY_LOCK_FILE), Some(Postmaster { pid: 4711, port: Some(54321), ready: true }));
+        let starting_lock_file = READY_LOCK_FILE.replace("ready   ", "starting");
+        assert_eq!(Postmaster::parse(&starting_lock_file).map(|p| p.ready), Some(false));
         assert_eq!(Postmaster::parse(""), None);
     }
 
     #[test]
     fn the_server_of_another_cluster_is_ignored() {
         let line = "/cache/bin/postgres -D /data/one/pg -p 5";
-        assert!(serves(line, Path::new("/data/one/pg")));
-        assert!(!serves(line, Path::new("/data/two/pg")));
-        assert!(!serves("vim /data/one/pg/notes", Path::new("/data/one/pg")));
+        assert!(is_postgres_of(line, Path::new("/data/one/pg")));
+        assert!(!is_postgres_of(line, Path::new("/data/two/pg")));
+        assert!(!is_postgres_of("vim /data/one/pg/notes", Path::new("/data/one/pg")));
     }
 
     #[test]
     fn a_lock_file_that_names_an_unrelated_process_is_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let own_process = READY.replace("4711", &std::process::id().to_string());
+        let own_process = READY_LOCK_FILE.replace("4711", &std::process::id().to_string());
         fs::write(lock_file(dir.path()), own_process).unwrap();
         assert_eq!(Postmaster::find(dir.path()), None);
         clear_leftovers(dir.path()).unwrap();

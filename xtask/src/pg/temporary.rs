@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Cluster, ClusterPaths, Postmaster, Programs, Purpose};
+use super::{Cluster, ClusterPaths, ClusterPurpose, PostgresPrograms, Postmaster};
 use crate::proc::{self, Interrupt};
 use crate::{files, run_as};
 
@@ -27,9 +27,9 @@ impl TemporaryCluster {
     ///
     /// # Errors
     /// If the cluster cannot be created or started.
-    pub fn start(programs: &Programs, purpose: Purpose, interrupt: &Interrupt) -> Result<Self> {
+    pub fn start(programs: &PostgresPrograms, purpose: ClusterPurpose, interrupt: &Interrupt) -> Result<Self> {
         let dir = temporary_dir(programs)?;
-        let lock = claim(dir.path())?;
+        let lock = create_locked_file(dir.path())?;
         let (pgdata, log, password) = (dir.path().join("pg"), dir.path().join("log"), files::random_secret()?);
         let paths = ClusterPaths { pgdata: &pgdata, log: &log, password: &password };
         let cluster = Cluster::start(programs, paths, purpose, None, interrupt)?;
@@ -47,7 +47,7 @@ impl TemporaryCluster {
 ///
 /// # Errors
 /// If the directory cannot be created.
-pub fn temporary_dir(programs: &Programs) -> Result<TempDir> {
+pub fn temporary_dir(programs: &PostgresPrograms) -> Result<TempDir> {
     let parent = temporary_parent(programs.run_as());
     sweep(&parent);
     let dir = tempfile::Builder::new()
@@ -59,18 +59,18 @@ pub fn temporary_dir(programs: &Programs) -> Result<TempDir> {
 }
 
 /// `TMPDIR`, or `/tmp` if the database's user cannot access that.
-fn temporary_parent(reader: Option<&run_as::RunAs>) -> PathBuf {
+fn temporary_parent(reader: Option<&run_as::RunAsUser>) -> PathBuf {
     let parent = std::env::temp_dir();
     if reader.is_some_and(|user| !user.can_access(&parent)) { PathBuf::from("/tmp") } else { parent }
 }
 
 /// Creates and takes the lock. The file gets its name only once it is locked, so that [`sweep`] never deletes a new
 /// directory.
-fn claim(dir: &Path) -> Result<File> {
-    let part = dir.join("lock.part");
-    let lock = File::create(&part)?;
+fn create_locked_file(dir: &Path) -> Result<File> {
+    let partial_path = dir.join("lock.part");
+    let lock = File::create(&partial_path)?;
     lock.lock()?;
-    fs::rename(&part, dir.join("lock"))?;
+    fs::rename(&partial_path, dir.join("lock"))?;
     Ok(lock)
 }
 
@@ -85,10 +85,10 @@ fn sweep(parent: &Path) {
         if lock.try_lock().is_err() {
             continue;
         }
-        if let Some(left) = Postmaster::find(&dir.join("pg")) {
-            proc::stop_non_child(left.pid, Signal::INT, Duration::from_secs(10));
+        if let Some(postmaster) = Postmaster::find(&dir.join("pg")) {
+            proc::stop_non_child(postmaster.pid, Signal::INT, Duration::from_secs(10));
         }
-        let _kept = fs::remove_dir_all(&dir);
+        let _result = fs::remove_dir_all(&dir);
     }
 }
 
@@ -99,16 +99,20 @@ mod tests {
     #[test]
     fn only_directories_of_dead_runs_are_swept() {
         let parent = tempfile::tempdir().unwrap();
-        let make = |name: &str| {
+        let create_dir = |name: &str| {
             let dir = parent.path().join(name);
             fs::create_dir(&dir).unwrap();
             dir
         };
-        let (dead, live, new, foreign) =
-            (make("plant-agent-test-dead"), make("plant-agent-test-live"), make("plant-agent-test-new"), make("else"));
-        drop(claim(&dead).unwrap());
-        let _held = claim(&live).unwrap();
-        drop(claim(&foreign).unwrap());
+        let (dead, live, new, foreign) = (
+            create_dir("plant-agent-test-dead"),
+            create_dir("plant-agent-test-live"),
+            create_dir("plant-agent-test-new"),
+            create_dir("else"),
+        );
+        drop(create_locked_file(&dead).unwrap());
+        let _lock = create_locked_file(&live).unwrap();
+        drop(create_locked_file(&foreign).unwrap());
         sweep(parent.path());
         assert!(!dead.exists());
         assert!(live.exists() && new.exists() && foreign.exists());

@@ -1,25 +1,25 @@
 //! Reads the audit log in chain order, with the auditor's role.
 
-use super::sealed_rows::{CheckpointRow, RetirementRow, SealedEntryRow, checkpoint_columns, retirement_columns};
+use super::chain_rows::{CheckpointRow, RetirementRow, SealedEntryRow, checkpoint_columns, retirement_columns};
 use super::verify::lift_limits;
 use crate::pool::Database;
-use crate::rows::Hash;
-use crate::statement::{Login, Scalar, Statement, statements};
-use domain::audit::sealed::{ChainHash, SealedEntry, SealedPage};
+use crate::rows::Sha256Column;
+use crate::statement::{DbRole, Scalar, Statement, statements};
+use domain::audit::chain::{ChainHash, ChainPage, ChainPageEntry};
 use domain::ports::StoreError;
 use uuid::Uuid;
 
 const ACTIVITY: &str = "reading the sealed audit log";
 
 statements! {
-    STREAMS: Scalar<Uuid> = Statement::call("audit_streams", ACTIVITY, "SELECT * FROM audit_streams() ORDER BY 1")
-        .run_by(Login::Auditor);
-    HASH_BEFORE: Scalar<Hash> = Statement::select(
+    CHAINS: Scalar<Uuid> = Statement::call("audit_streams", ACTIVITY, "SELECT * FROM audit_streams() ORDER BY 1")
+        .run_by(DbRole::Auditor);
+    PREVIOUS_HASH: Scalar<Sha256Column> = Statement::select(
         "audit_chain",
         ACTIVITY,
         "SELECT chain_hash FROM audit_chain WHERE tenant_id = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1",
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
     ENTRIES: SealedEntryRow = Statement::select(
         "audit_chain",
         ACTIVITY,
@@ -31,7 +31,7 @@ statements! {
          LEFT JOIN audit_logs l ON l.tenant_id = c.tenant_id AND l.id = c.audit_id AND l.created_at = c.at
          WHERE c.tenant_id = $1 AND c.seq > $2 ORDER BY c.seq LIMIT $3",
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
     CHECKPOINTS: CheckpointRow = Statement::select(
         "audit_checkpoints",
         ACTIVITY,
@@ -41,7 +41,7 @@ statements! {
             " FROM audit_checkpoints WHERE tenant_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq"
         ),
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
     RETIREMENTS: RetirementRow = Statement::select(
         "audit_retirements",
         ACTIVITY,
@@ -51,7 +51,7 @@ statements! {
             " FROM audit_retirements WHERE tenant_id = $1 AND $2 = 0 ORDER BY before"
         ),
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
 }
 
 /// Exports the log, tenant by tenant, for the operator's command line. API requests use [`super::PgAuditReader`]
@@ -73,35 +73,40 @@ impl AuditExport {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn streams(&self) -> Result<Vec<Uuid>, StoreError> {
+    pub async fn chains(&self) -> Result<Vec<Uuid>, StoreError> {
         let mut transaction = self.database.begin_snapshot(Uuid::nil()).await?;
         lift_limits(&mut transaction).await?;
-        STREAMS.query().scalars(&mut transaction).await
+        CHAINS.query().scalars(&mut transaction).await
     }
 
     /// Reads up to `limit` entries of a tenant's chain whose `seq` is greater than `after_seq`.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn page(&self, tenant: Uuid, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
-        page(&self.database, tenant, after, limit).await
+    pub async fn page(&self, tenant: Uuid, after_seq: i64, limit: u32) -> Result<ChainPage, StoreError> {
+        page(&self.database, tenant, after_seq, limit).await
     }
 }
 
 /// Reads up to `limit` entries of a tenant's chain whose `seq` is greater than `after_seq`, in a single snapshot.
-pub(super) async fn page(database: &Database, tenant: Uuid, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
+pub(super) async fn page(
+    database: &Database,
+    tenant: Uuid,
+    after_seq: i64,
+    limit: u32,
+) -> Result<ChainPage, StoreError> {
     let mut transaction = database.begin_snapshot(tenant).await?;
-    let before = HASH_BEFORE.query().bind(tenant).bind(after).optional_scalar(&mut transaction).await?;
-    let query = ENTRIES.query().bind(tenant).bind(after).bind(i64::from(limit) + 1);
-    let mut entries: Vec<SealedEntry> = query.fetch_all(&mut transaction).await?;
-    let more = entries.len() > limit as usize;
+    let stored_hash = PREVIOUS_HASH.query().bind(tenant).bind(after_seq).optional_scalar(&mut transaction).await?;
+    let query = ENTRIES.query().bind(tenant).bind(after_seq).bind(i64::from(limit) + 1);
+    let mut entries: Vec<ChainPageEntry> = query.fetch_all(&mut transaction).await?;
+    let has_more = entries.len() > limit as usize;
     entries.truncate(limit as usize);
     // The checkpoints of this page's entries. The last page also gets those beyond the end of the chain, which prove
     // that entries are missing.
-    let last = if more { entries.last().map(SealedEntry::seq) } else { None };
-    let query = CHECKPOINTS.query().bind(tenant).bind(after).bind(last.unwrap_or(i64::MAX));
+    let last_seq = if has_more { entries.last().map(ChainPageEntry::seq) } else { None };
+    let query = CHECKPOINTS.query().bind(tenant).bind(after_seq).bind(last_seq.unwrap_or(i64::MAX));
     let checkpoints = query.fetch_all(&mut transaction).await?;
-    let retirements = RETIREMENTS.query().bind(tenant).bind(after).fetch_all(&mut transaction).await?;
-    let anchor = before.map_or_else(|| ChainHash::genesis(tenant), |Hash(hash)| hash);
-    Ok(SealedPage { anchor, entries, checkpoints, retirements, more })
+    let retirements = RETIREMENTS.query().bind(tenant).bind(after_seq).fetch_all(&mut transaction).await?;
+    let previous_hash = stored_hash.map_or_else(|| ChainHash::genesis(tenant), |Sha256Column(hash)| hash);
+    Ok(ChainPage { previous_hash, entries, checkpoints, purges: retirements, has_more })
 }

@@ -2,7 +2,7 @@
 //! with the public key can verify.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
-use domain::audit::sealed::{ChainHash, Checkpoint, Retirement, decode_hex};
+use domain::audit::chain::{ChainHash, Checkpoint, PurgeRecord, decode_hex};
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// The platform's private signing key.
 #[derive(Clone)]
 pub struct SigningKey {
-    pair: Arc<Ed25519KeyPair>,
+    key_pair: Arc<Ed25519KeyPair>,
     id: String,
 }
 
@@ -26,35 +26,35 @@ impl SigningKey {
     /// # Errors
     /// If the cryptographic library rejects the seed.
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, InvalidKey> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| InvalidKey)?;
-        let id = key_id(pair.public_key().as_ref());
-        Ok(Self { pair: Arc::new(pair), id })
+        let key_pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| InvalidKey)?;
+        let id = key_id(key_pair.public_key().as_ref());
+        Ok(Self { key_pair: Arc::new(key_pair), id })
     }
 
     /// The public key in hex. An auditor needs it to verify signatures independently of the platform.
     #[must_use]
     pub fn public_key(&self) -> String {
-        hex::encode(self.pair.public_key().as_ref())
+        hex::encode(self.key_pair.public_key().as_ref())
     }
 
     /// Creates a checkpoint: a signed statement that the tenant's chain had this hash at entry `seq`, at time `at`.
     #[must_use]
-    pub fn checkpoint(&self, tenant_id: Uuid, seq: i64, chain_hash: ChainHash, at: Timestamp) -> Checkpoint {
+    pub fn sign_checkpoint(&self, tenant_id: Uuid, seq: i64, chain_hash: ChainHash, at: Timestamp) -> Checkpoint {
         let (key_id, signature) = (self.id.clone(), String::new());
-        let unsigned = Checkpoint { tenant_id, seq, chain_hash, at, key_id, signature };
-        let signature = self.sign(&unsigned.message());
-        Checkpoint { signature, ..unsigned }
+        let unsigned_checkpoint = Checkpoint { tenant_id, seq, chain_hash, at, key_id, signature };
+        let signature = self.sign(&unsigned_checkpoint.message());
+        Checkpoint { signature, ..unsigned_checkpoint }
     }
 
     /// Signs a retirement. Replaces the key id and the signature of `unsigned`.
     #[must_use]
-    pub fn retirement(&self, unsigned: Retirement) -> Retirement {
+    pub fn sign_retirement(&self, unsigned: PurgeRecord) -> PurgeRecord {
         let signature = self.sign(&unsigned.message());
-        Retirement { signature, key_id: self.id.clone(), ..unsigned }
+        PurgeRecord { signature, key_id: self.id.clone(), ..unsigned }
     }
 
     fn sign(&self, message: &[u8]) -> String {
-        hex::encode(self.pair.sign(message).as_ref())
+        hex::encode(self.key_pair.sign(message).as_ref())
     }
 }
 
@@ -84,23 +84,23 @@ impl TrustedKeys {
     ///
     /// # Errors
     /// If one of them is not 32 bytes in hex.
-    pub fn new<'a>(public: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidKey> {
+    pub fn new<'a>(public_keys: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidKey> {
         let key = |text: &str| {
             let bytes = decode_hex(text.trim()).filter(|bytes| bytes.len() == 32).ok_or(InvalidKey)?;
             Ok((key_id(&bytes), bytes))
         };
-        public.into_iter().map(key).collect::<Result<_, _>>().map(Self)
+        public_keys.into_iter().map(key).collect::<Result<_, _>>().map(Self)
     }
 
-    pub(super) fn checkpoint(&self, signed: &Checkpoint) -> Verification {
-        self.check(&signed.key_id, &signed.message(), &signed.signature)
+    pub(super) fn verify_checkpoint(&self, checkpoint: &Checkpoint) -> Verification {
+        self.verify(&checkpoint.key_id, &checkpoint.message(), &checkpoint.signature)
     }
 
-    pub(super) fn retirement(&self, signed: &Retirement) -> Verification {
-        self.check(&signed.key_id, &signed.message(), &signed.signature)
+    pub(super) fn verify_retirement(&self, retirement: &PurgeRecord) -> Verification {
+        self.verify(&retirement.key_id, &retirement.message(), &retirement.signature)
     }
 
-    fn check(&self, id: &str, message: &[u8], signature: &str) -> Verification {
+    fn verify(&self, id: &str, message: &[u8], signature: &str) -> Verification {
         let Some(key) = self.0.get(id) else { return Verification::UnknownKey };
         let signature = decode_hex(signature).unwrap_or_default();
         match UnparsedPublicKey::new(&ED25519, key).verify(message, &signature) {
@@ -111,8 +111,8 @@ impl TrustedKeys {
 }
 
 /// The key id: the first 16 hexadecimal digits of the SHA-256 of the public key.
-fn key_id(public: &[u8]) -> String {
-    let mut id = ChainHash::of(public).to_string();
+fn key_id(public_key: &[u8]) -> String {
+    let mut id = ChainHash::digest(public_key).to_string();
     id.truncate(16);
     id
 }
@@ -124,23 +124,27 @@ mod tests {
     #[test]
     fn changing_any_signed_field_invalidates_the_signature() {
         let key = SigningKey::from_seed(&[7; 32]).expect("a seed");
-        let trusted = TrustedKeys::new([key.public_key().as_str()]).expect("a key");
+        let trusted_keys = TrustedKeys::new([key.public_key().as_str()]).expect("a key");
         let at = Timestamp::from_timestamp(1_000, 0).expect("a moment");
-        let signed = key.checkpoint(Uuid::from_u128(1), 5, ChainHash::of(b"x"), at);
-        assert_eq!(trusted.checkpoint(&signed), Verification::Valid);
-        for changed in [
-            Checkpoint { seq: 6, ..signed.clone() },
-            Checkpoint { tenant_id: Uuid::from_u128(2), ..signed.clone() },
-            Checkpoint { chain_hash: ChainHash::of(b"y"), ..signed.clone() },
-            Checkpoint { at: Timestamp::from_timestamp(1_001, 0).expect("a moment"), ..signed.clone() },
-            Checkpoint { signature: "00".repeat(64), ..signed.clone() },
-            Checkpoint { signature: "no hex".to_owned(), ..signed.clone() },
+        let checkpoint = key.sign_checkpoint(Uuid::from_u128(1), 5, ChainHash::digest(b"x"), at);
+        assert_eq!(trusted_keys.verify_checkpoint(&checkpoint), Verification::Valid);
+        for modified_checkpoint in [
+            Checkpoint { seq: 6, ..checkpoint.clone() },
+            Checkpoint { tenant_id: Uuid::from_u128(2), ..checkpoint.clone() },
+            Checkpoint { chain_hash: ChainHash::digest(b"y"), ..checkpoint.clone() },
+            Checkpoint { at: Timestamp::from_timestamp(1_001, 0).expect("a moment"), ..checkpoint.clone() },
+            Checkpoint { signature: "00".repeat(64), ..checkpoint.clone() },
+            Checkpoint { signature: "no hex".to_owned(), ..checkpoint.clone() },
         ] {
-            assert_eq!(trusted.checkpoint(&changed), Verification::Invalid, "{changed:?}");
+            assert_eq!(
+                trusted_keys.verify_checkpoint(&modified_checkpoint),
+                Verification::Invalid,
+                "{modified_checkpoint:?}"
+            );
         }
-        let other = SigningKey::from_seed(&[8; 32]).expect("a seed");
-        let unknown = other.checkpoint(Uuid::from_u128(1), 5, ChainHash::of(b"x"), at);
-        assert_eq!(trusted.checkpoint(&unknown), Verification::UnknownKey);
+        let other_key = SigningKey::from_seed(&[8; 32]).expect("a seed");
+        let unknown_checkpoint = other_key.sign_checkpoint(Uuid::from_u128(1), 5, ChainHash::digest(b"x"), at);
+        assert_eq!(trusted_keys.verify_checkpoint(&unknown_checkpoint), Verification::UnknownKey);
         assert!(TrustedKeys::new(["00ff"]).is_err());
     }
 }

@@ -5,13 +5,13 @@
 //! Does not rely on user-defined database functions, which an attacker could replace: rows are converted to text with
 //! built-in functions only, and the text is hashed here.
 
-use super::sealed_rows::{CheckpointRow, RetirementRow, checkpoint_columns, retirement_columns};
+use super::chain_rows::{CheckpointRow, RetirementRow, checkpoint_columns, retirement_columns};
+use super::chain_verifier::{ChainEntry, ChainReport, ChainVerifier};
 use super::signature::TrustedKeys;
-use super::walk::{ChainEntry, StreamReport, Walk};
 use crate::pool::Database;
-use crate::rows::{Hash, count};
-use crate::statement::{Login, Scalar, Statement, row, statements};
-use domain::audit::sealed::{ChainHash, Checkpoint, Retirement};
+use crate::rows::{Sha256Column, to_u64};
+use crate::statement::{DbRole, Scalar, Statement, row, statements};
+use domain::audit::chain::{ChainHash, Checkpoint, PurgeRecord};
 use domain::ports::StoreError;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
@@ -35,8 +35,8 @@ row! {
         seq: i64,
         audit_id: Uuid,
         at_micros: i64,
-        row_hash: Hash,
-        chain_hash: Hash,
+        row_hash: Sha256Column,
+        chain_hash: Sha256Column,
         canonical: Option<String>,
     }
 }
@@ -50,20 +50,20 @@ row! {
 }
 
 statements! {
-    STREAMS: Scalar<Uuid> = Statement::call("audit_streams", ACTIVITY, "SELECT * FROM audit_streams()")
-        .run_by(Login::Auditor);
+    CHAINS: Scalar<Uuid> = Statement::call("audit_streams", ACTIVITY, "SELECT * FROM audit_streams()")
+        .run_by(DbRole::Auditor);
     CHECKPOINTS: CheckpointRow = Statement::select(
         "audit_checkpoints",
         ACTIVITY,
         concat!("SELECT ", checkpoint_columns!(), " FROM audit_checkpoints WHERE tenant_id = $1 ORDER BY seq"),
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
     RETIREMENTS: RetirementRow = Statement::select(
         "audit_retirements",
         ACTIVITY,
         concat!("SELECT ", retirement_columns!(), " FROM audit_retirements WHERE tenant_id = $1"),
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
     ENTRIES: EntryRow = Statement::select(
         "audit_chain",
         ACTIVITY,
@@ -80,7 +80,7 @@ statements! {
             ORDER BY c.seq"
         ),
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
     /// Finds rows that are neither in the chain nor queued for sealing, and queued rows that have been changed or
     /// deleted since they were written. At most 100.
     UNACCOUNTED_ROWS: UnaccountedRow = Statement::select(
@@ -105,19 +105,19 @@ statements! {
             ORDER BY 1 LIMIT 100"
         ),
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
     COUNT_UNSEALED: Scalar<i64> = Statement::select(
         "audit_unsealed",
         ACTIVITY,
         "SELECT count(*) FROM audit_unsealed WHERE tenant_id = $1",
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
     LIFT_LIMITS: () = Statement::call(
         "set_config",
         ACTIVITY,
         "SELECT set_config('statement_timeout', '0', true), set_config('work_mem', '128MB', true)",
     )
-    .run_by(Login::Auditor);
+    .run_by(DbRole::Auditor);
 }
 
 /// Verifies the audit log in a database. Connects as the auditor's role.
@@ -139,12 +139,13 @@ impl AuditVerifier {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn streams(&self, outside: &[Checkpoint]) -> Result<Vec<Uuid>, StoreError> {
+    pub async fn chains(&self, external_checkpoints: &[Checkpoint]) -> Result<Vec<Uuid>, StoreError> {
         let mut transaction = self.database.begin_snapshot(Uuid::nil()).await?;
         lift_limits(&mut transaction).await?;
-        let known = STREAMS.query().scalars(&mut transaction).await?;
-        let all: BTreeSet<Uuid> = known.into_iter().chain(outside.iter().map(|signed| signed.tenant_id)).collect();
-        Ok(all.into_iter().collect())
+        let logged_tenants = CHAINS.query().scalars(&mut transaction).await?;
+        let tenants: BTreeSet<Uuid> =
+            logged_tenants.into_iter().chain(external_checkpoints.iter().map(|signed| signed.tenant_id)).collect();
+        Ok(tenants.into_iter().collect())
     }
 
     /// Verifies the log of one tenant in a single snapshot. `external_checkpoints` are checkpoints that were kept
@@ -153,11 +154,11 @@ impl AuditVerifier {
     ///
     /// # Errors
     /// If the database fails. Evidence of tampering is not an error; it is listed in the report.
-    pub async fn verify(&self, tenant: Uuid, outside: &[Checkpoint]) -> Result<StreamReport, StoreError> {
+    pub async fn verify(&self, tenant: Uuid, external_checkpoints: &[Checkpoint]) -> Result<ChainReport, StoreError> {
         let mut transaction = self.database.begin_snapshot(tenant).await?;
         lift_limits(&mut transaction).await?;
         let mut checkpoints: Vec<Checkpoint> = CHECKPOINTS.query().bind(tenant).fetch_all(&mut transaction).await?;
-        let removed = outside
+        let missing_checkpoints = external_checkpoints
             .iter()
             .filter(|kept| kept.tenant_id == tenant)
             // Compare without the signature: if two processes sign the same head, the database keeps only one of the
@@ -165,14 +166,18 @@ impl AuditVerifier {
             .filter(|kept| !checkpoints.iter().any(|c| (c.seq, c.chain_hash) == (kept.seq, kept.chain_hash)))
             .cloned()
             .collect::<Vec<_>>();
-        checkpoints.extend(removed.iter().cloned());
-        let retirements: Vec<Retirement> = RETIREMENTS.query().bind(tenant).fetch_all(&mut transaction).await?;
-        let mut walk = Walk::new(tenant, &checkpoints, &retirements, &self.keys);
+        checkpoints.extend(missing_checkpoints.iter().cloned());
+        let retirements: Vec<PurgeRecord> = RETIREMENTS.query().bind(tenant).fetch_all(&mut transaction).await?;
+        let mut chain_verifier = ChainVerifier::new(tenant, &checkpoints, &retirements, &self.keys);
         let entries = ENTRIES.query().bind(tenant);
-        entries.for_each(&mut transaction, |row| walk.entry(&row.into())).await?;
-        let mut report = walk.finish();
-        for missing in &removed {
-            report.add(Some(missing.seq), None, "a checkpoint that was kept elsewhere is not in the database");
+        entries.for_each(&mut transaction, |row| chain_verifier.verify_entry(&row.into())).await?;
+        let mut report = chain_verifier.finish();
+        for checkpoint in &missing_checkpoints {
+            report.add_finding(
+                Some(checkpoint.seq),
+                None,
+                "a checkpoint that was kept elsewhere is not in the database",
+            );
         }
         add_unaccounted_rows(&mut transaction, tenant, &mut report).await?;
         Ok(report)
@@ -187,7 +192,7 @@ impl From<EntryRow> for ChainEntry {
             at_micros: row.at_micros,
             row_hash: row.row_hash.0,
             chain_hash: row.chain_hash.0,
-            computed: row.canonical.map(|text| ChainHash::of(text.as_bytes())),
+            computed_hash: row.canonical.map(|text| ChainHash::digest(text.as_bytes())),
         }
     }
 }
@@ -196,13 +201,13 @@ impl From<EntryRow> for ChainEntry {
 async fn add_unaccounted_rows(
     connection: &mut PgConnection,
     tenant: Uuid,
-    report: &mut StreamReport,
+    report: &mut ChainReport,
 ) -> Result<(), StoreError> {
-    let unaccounted: Vec<UnaccountedRow> = UNACCOUNTED_ROWS.query().bind(tenant).fetch_all(connection).await?;
-    for UnaccountedRow { id, what } in unaccounted {
-        report.add(None, Some(id), what);
+    let unaccounted_rows: Vec<UnaccountedRow> = UNACCOUNTED_ROWS.query().bind(tenant).fetch_all(connection).await?;
+    for UnaccountedRow { id, what } in unaccounted_rows {
+        report.add_finding(None, Some(id), what);
     }
-    report.unsealed = COUNT_UNSEALED.query().bind(tenant).scalar(connection).await.map(count)?;
+    report.unsealed_rows = COUNT_UNSEALED.query().bind(tenant).scalar(connection).await.map(to_u64)?;
     Ok(())
 }
 

@@ -25,11 +25,11 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 /// `hnsw.ef_search` per requested passage.
-const CANDIDATES_PER_PASSAGE: u32 = 4;
+const EF_SEARCH_PER_PASSAGE: u32 = 4;
 /// Minimum `hnsw.ef_search`; keeps recall high for small limits.
-const MIN_CANDIDATES: u32 = 400;
+const MIN_EF_SEARCH: u32 = 400;
 /// Maximum `hnsw.ef_search` that pgvector accepts.
-const MAX_CANDIDATES: u32 = 1000;
+const MAX_EF_SEARCH: u32 = 1000;
 /// `hnsw.max_scan_tuples`: the index scan stops after this many passages, since an exact scan is faster beyond that.
 const MAX_SCAN_TUPLES: &str = "20000";
 /// The vector type in the text of [`NEAREST_BY_INDEX`], which is replaced by the type with the actual number of
@@ -105,7 +105,7 @@ statements! {
     /// `$1` to `$7` are the parameters of `in_scope!`, `$8` is `hnsw.ef_search`, `$9` `hnsw.max_scan_tuples`. If the
     /// index is preferred, this also sets what its scan needs, until the transaction ends. Sorting is disabled as well,
     /// so that the planner reads in index order however small it estimates the table to be.
-    PREPARE: PreparedRow = Statement::select(
+    PREPARE_INDEX_SCAN: PreparedRow = Statement::select(
         "documents",
         "preparing a vector search",
         concat!(
@@ -124,7 +124,7 @@ statements! {
 }
 
 /// The query vector and the scope of a search.
-struct Search<'a> {
+struct VectorSearch<'a> {
     tenant: Uuid,
     model: &'a str,
     scope: &'a SearchScope,
@@ -132,7 +132,7 @@ struct Search<'a> {
     limit: i64,
 }
 
-impl Search<'_> {
+impl VectorSearch<'_> {
     /// Binds `$1` to `$7`, the parameters of `in_scope!`.
     fn bind_scope<'q, R>(&'q self, query: Query<'q, R>) -> Query<'q, R> {
         query
@@ -154,33 +154,41 @@ pub(super) async fn nearest(
     limit: u32,
 ) -> Result<Vec<RankedCandidate>, StoreError> {
     let vector = Vector::from(embedding.to_vec());
-    let search = Search { tenant: tx.tenant(), model, scope, vector, limit: i64::from(limit) };
-    let found = scan(tx, &search, false).await?;
-    if !found.is_empty() {
-        return Ok(found);
+    let search = VectorSearch { tenant: tx.tenant(), model, scope, vector, limit: i64::from(limit) };
+    let hits = exact_scan(tx, &search, false).await?;
+    if !hits.is_empty() {
+        return Ok(hits);
     }
     // Either nothing matches, or the index is preferred.
-    let candidates = limit.saturating_mul(CANDIDATES_PER_PASSAGE).clamp(MIN_CANDIDATES, MAX_CANDIDATES);
-    let prepare = search.bind_scope(PREPARE.query()).bind(candidates.to_string()).bind(MAX_SCAN_TUPLES);
-    let prepared: PreparedRow = prepare.fetch_one(tx.passage_connection().await?).await?;
-    if !prepared.prefers_index {
-        return Ok(found);
+    let ef_search = limit.saturating_mul(EF_SEARCH_PER_PASSAGE).clamp(MIN_EF_SEARCH, MAX_EF_SEARCH);
+    let prepare_query = search.bind_scope(PREPARE_INDEX_SCAN.query()).bind(ef_search.to_string()).bind(MAX_SCAN_TUPLES);
+    let plan: PreparedRow = prepare_query.fetch_one(tx.passage_connection().await?).await?;
+    if !plan.prefers_index {
+        return Ok(hits);
     }
-    let found = search_index(tx, &search, embedding.len()).await?;
-    if i64::try_from(found.len()).is_ok_and(|count| count >= prepared.allowed.min(search.limit)) {
-        return Ok(found);
+    let hits = index_scan(tx, &search, embedding.len()).await?;
+    if i64::try_from(hits.len()).is_ok_and(|count| count >= plan.allowed.min(search.limit)) {
+        return Ok(hits);
     }
-    scan(tx, &search, true).await
+    exact_scan(tx, &search, true).await
 }
 
-async fn scan(tx: &mut PgTenantTx, search: &Search<'_>, always: bool) -> Result<Vec<RankedCandidate>, StoreError> {
-    let scan = search.bind_scope(NEAREST_BY_SCAN.query()).bind(&search.vector).bind(search.limit).bind(always);
-    scan.fetch_all(tx.passage_connection().await?).await
-}
-
-async fn search_index(
+async fn exact_scan(
     tx: &mut PgTenantTx,
-    search: &Search<'_>,
+    search: &VectorSearch<'_>,
+    even_if_index_preferred: bool,
+) -> Result<Vec<RankedCandidate>, StoreError> {
+    let query = search
+        .bind_scope(NEAREST_BY_SCAN.query())
+        .bind(&search.vector)
+        .bind(search.limit)
+        .bind(even_if_index_preferred);
+    query.fetch_all(tx.passage_connection().await?).await
+}
+
+async fn index_scan(
+    tx: &mut PgTenantTx,
+    search: &VectorSearch<'_>,
     dimensions: usize,
 ) -> Result<Vec<RankedCandidate>, StoreError> {
     let sql = NEAREST_BY_INDEX.sql().replace(VECTOR_TYPE, &format!("halfvec({dimensions})"));
@@ -191,6 +199,6 @@ async fn search_index(
 
 impl From<Joined<CandidateRow, ScoreRow>> for RankedCandidate {
     fn from(Joined(candidate, ScoreRow { score }): Joined<CandidateRow, ScoreRow>) -> Self {
-        Self { candidate: candidate.into(), score, share: score.clamp(0.0, 1.0) }
+        Self { candidate: candidate.into(), score, normalized_score: score.clamp(0.0, 1.0) }
     }
 }

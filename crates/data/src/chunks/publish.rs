@@ -10,7 +10,7 @@ use crate::statement::{Scalar, Statement, statements};
 use crate::tx::PgTenantTx;
 use domain::document::NewChunk;
 use domain::ids::DocumentId;
-use domain::ports::{StoreError, Work};
+use domain::ports::{JobPayload, StoreError};
 use domain::search::PassageTerms;
 use domain::time::Timestamp;
 use pgvector::Vector;
@@ -45,7 +45,7 @@ statements! {
         "locking a document",
         "SELECT embedding_model FROM documents WHERE id = $1 FOR UPDATE",
     );
-    SHARE_GENERATIONS_LOCK: () = Statement::call(
+    LOCK_EMBEDDING_MODEL_SHARED: () = Statement::call(
         "pg_advisory_xact_lock_shared",
         "locking the model in use",
         "SELECT pg_advisory_xact_lock_shared(hashtextextended('generations of ' || app_tenant(), 0))",
@@ -107,21 +107,21 @@ pub(super) async fn replace(
     chunks: &[NewChunk],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    lock(tx, document).await?;
+    lock_document(tx, document).await?;
     // Also removes staged passages, because they were made from the content that is being replaced.
-    remove(tx, document, None).await?;
+    delete_passages(tx, document, None).await?;
     insert_passages(tx, document, model, chunks, now).await?;
-    let words = insert_terms(tx, document, model, chunks).await?;
+    let term_count = insert_terms(tx, document, model, chunks).await?;
     PUBLISH
         .query()
         .bind(document.as_uuid())
         .bind(model)
         .bind(i32::try_from(chunks.len()).unwrap_or(i32::MAX))
-        .bind(words)
+        .bind(term_count)
         .execute(tx.passage_connection().await?)
         .await?;
     SET_MODEL_IN_USE.query().bind(model).execute(tx.passage_connection().await?).await?;
-    enqueue_index(tx, model, chunks, now).await
+    enqueue_index_build(tx, model, chunks, now).await
 }
 
 pub(super) async fn stage(
@@ -131,33 +131,34 @@ pub(super) async fn stage(
     chunks: &[NewChunk],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if lock(tx, document).await?.as_deref() == Some(model) {
+    if lock_document(tx, document).await?.as_deref() == Some(model) {
         // The document has been published with this model since the job started; the published passages are newer.
         return Ok(());
     }
-    remove(tx, document, Some(model)).await?;
+    delete_passages(tx, document, Some(model)).await?;
     insert_passages(tx, document, model, chunks, now).await?;
     insert_terms(tx, document, model, chunks).await?;
     SET_STAGED_MODEL.query().bind(model).execute(tx.passage_connection().await?).await?;
-    enqueue_index(tx, model, chunks, now).await
+    enqueue_index_build(tx, model, chunks, now).await
 }
 
 /// Takes the locks and returns the model that the document is published with, if any. The row lock keeps two workers
 /// from writing passages of the same document at the same time: the second one waits, and then loses its lease.
-async fn lock(tx: &mut PgTenantTx, document: DocumentId) -> Result<Option<String>, StoreError> {
-    let found = LOCK_DOCUMENT.query().bind(document.as_uuid()).optional_scalar(tx.passage_connection().await?).await?;
-    let published = found.ok_or(StoreError::Conflict { what: "the document" })?;
-    share_generations_lock(tx).await?;
-    Ok(published)
+async fn lock_document(tx: &mut PgTenantTx, document: DocumentId) -> Result<Option<String>, StoreError> {
+    let locked_model =
+        LOCK_DOCUMENT.query().bind(document.as_uuid()).optional_scalar(tx.passage_connection().await?).await?;
+    let published_model = locked_model.ok_or(StoreError::Conflict { what: "the document" })?;
+    lock_embedding_model_shared(tx).await?;
+    Ok(published_model)
 }
 
 /// Takes the shared lock that keeps the tenant's model in use from being switched until the transaction ends.
-pub(super) async fn share_generations_lock(tx: &mut PgTenantTx) -> Result<(), StoreError> {
-    SHARE_GENERATIONS_LOCK.query().execute(tx.connection()).await
+pub(super) async fn lock_embedding_model_shared(tx: &mut PgTenantTx) -> Result<(), StoreError> {
+    LOCK_EMBEDDING_MODEL_SHARED.query().execute(tx.connection()).await
 }
 
 /// Deletes a document's passages and index terms: those of `model`, or of all models for `None`.
-async fn remove(tx: &mut PgTenantTx, document: DocumentId, model: Option<&str>) -> Result<(), StoreError> {
+async fn delete_passages(tx: &mut PgTenantTx, document: DocumentId, model: Option<&str>) -> Result<(), StoreError> {
     for statement in [DELETE_PASSAGES, DELETE_TERMS] {
         let delete = statement.query().bind(tx.tenant()).bind(document.as_uuid()).bind(model);
         delete.execute(tx.passage_connection().await?).await?;
@@ -213,14 +214,14 @@ async fn insert_terms(
 }
 
 /// Enqueues a job that builds the tenant's vector index, if the tenant now has enough passages and no index yet.
-async fn enqueue_index(
+async fn enqueue_index_build(
     tx: &mut PgTenantTx,
     model: &str,
     chunks: &[NewChunk],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(first) = chunks.first() else { return Ok(()) };
-    let dimensions = i32::try_from(first.embedding.len()).unwrap_or(i32::MAX);
+    let Some(first_chunk) = chunks.first() else { return Ok(()) };
+    let dimensions = i32::try_from(first_chunk.embedding.len()).unwrap_or(i32::MAX);
     let is_due = VECTOR_INDEX_DUE.query().bind(model).bind(dimensions).scalar(tx.passage_connection().await?).await?;
-    if is_due { enqueue(tx, None, Work::BuildVectorIndex, now).await } else { Ok(()) }
+    if is_due { enqueue(tx, None, JobPayload::BuildVectorIndex, now).await } else { Ok(()) }
 }

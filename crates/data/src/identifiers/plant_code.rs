@@ -1,16 +1,16 @@
 //! Plant codes of unit, system, equipment and component, as in the designation systems KKS and RDS-PP: `10LAB20AA001`,
 //! `10 LAB20 AA001`, `LAB20 AA001`.
 
-use super::{TextKind, lower, scan_while, skip_separator};
+use super::{TextKind, scan_while, skip_separator, to_lowercase};
 
 /// Returns the search terms of the plant code that begins at `start`, and the index after it. A passage is indexed
 /// under the code with and without the unit, without the component, and under the system alone. A query searches for
 /// the code with and without the unit.
 pub(super) fn plant_code(chars: &[char], start: usize, kind: TextKind) -> Option<(Vec<String>, usize)> {
     let unit_end = scan_while(chars, start, 2, |c| c.is_ascii_digit()).unwrap_or(start);
-    let (unit, from) =
-        (lower(&chars[start..unit_end]), if unit_end > start { skip_separator(chars, unit_end) } else { start });
-    let (system, system_end) = letters_and_digits(chars, from, 3, 2)?;
+    let (unit, system_start) =
+        (to_lowercase(&chars[start..unit_end]), if unit_end > start { skip_separator(chars, unit_end) } else { start });
+    let (system, system_end) = letters_and_digits(chars, system_start, 3, 2)?;
     let equipment = letters_and_digits(chars, skip_separator(chars, system_end), 2, 3);
     if unit.is_empty() && equipment.is_none() {
         return None;
@@ -46,5 +46,5 @@ fn letters_and_digits(chars: &[char], start: usize, letters: usize, digits: usiz
     }
     let end =
         scan_while(chars, digits_start, digits, |c| c.is_ascii_digit()).filter(|end| end - digits_start == digits)?;
-    Some((lower(&chars[start..letters_end]) + &lower(&chars[digits_start..end]), end))
+    Some((to_lowercase(&chars[start..letters_end]) + &to_lowercase(&chars[digits_start..end]), end))
 }

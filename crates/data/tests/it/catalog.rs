@@ -11,7 +11,7 @@ pub(crate) const TENANT_B: Uuid = Uuid::from_u128(0xb);
 
 /// Connects as the application's role. Asserts that the role cannot bypass row-level security, since the tests would
 /// otherwise prove nothing.
-pub(crate) async fn as_app(db: &TestDb) -> Result<PgConnection, TestError> {
+pub(crate) async fn connect_as_app(db: &TestDb) -> Result<PgConnection, TestError> {
     let mut connection = PgConnection::connect(&db.app_url()).await?;
     let role: (String, bool, bool) =
         sqlx::query_as("SELECT rolname::text, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
@@ -22,21 +22,21 @@ pub(crate) async fn as_app(db: &TestDb) -> Result<PgConnection, TestError> {
 }
 
 /// Connects as the cluster's superuser, to whom no policy applies.
-pub(crate) async fn as_superuser(db: &TestDb) -> Result<PgConnection, TestError> {
+pub(crate) async fn connect_as_superuser(db: &TestDb) -> Result<PgConnection, TestError> {
     Ok(PgConnection::connect(&db.superuser_url()).await?)
 }
 
 /// Checks the tenant isolation of the schema against the [`VIOLATION_QUERIES`]; returns each violation as text.
-pub(crate) async fn leaks(connection: &mut PgConnection) -> Result<Vec<String>, TestError> {
-    let mut found: Vec<String> = Vec::new();
-    for rule in RULES {
-        found.extend(sqlx::query_scalar::<_, String>(*rule).fetch_all(&mut *connection).await?);
+pub(crate) async fn isolation_violations(connection: &mut PgConnection) -> Result<Vec<String>, TestError> {
+    let mut violations: Vec<String> = Vec::new();
+    for rule in VIOLATION_QUERIES {
+        violations.extend(sqlx::query_scalar::<_, String>(*rule).fetch_all(&mut *connection).await?);
     }
-    Ok(found)
+    Ok(violations)
 }
 
 /// Queries on the system catalog that return one line of text per violation.
-const RULES: &[&str] = &[
+const VIOLATION_QUERIES: &[&str] = &[
     // Row-level security is forced on every table, and every table has a tenant_id, except that of the migrations.
     "SELECT format('%s: row security is not forced', c.relname) FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> '_sqlx_migrations'

@@ -1,11 +1,11 @@
 //! A connection never returns to the pool inside a transaction or with a tenant set, even if its user was cancelled.
 
-use crate::catalog::as_superuser;
+use crate::catalog::connect_as_superuser;
 use data::testing::{TestDb, TestError};
 use data::{Database, PgDirectory, PgStore, PoolSettings};
 use domain::ids::TenantId;
 use domain::page::PageRequest;
-use domain::ports::{Directory, NewTenant, Store};
+use domain::ports::{NewTenant, Store, TenantDirectory};
 use domain::scope::Actor;
 use fakes::suite::scope;
 use std::future::poll_fn;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Creates a pool with a single connection, so that each user gets the connection that the previous one left behind.
-fn one_connection(db: &TestDb) -> Result<Database, TestError> {
+fn single_connection_pool(db: &TestDb) -> Result<Database, TestError> {
     let settings =
         PoolSettings { max_connections: 1, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
     Ok(Database::new(&db.app_url(), &settings)?)
@@ -29,14 +29,14 @@ fn new_tenant(number: u128) -> NewTenant {
 
 /// Polls a future up to `polls` times and then drops it, wherever it is waiting. Returns whether it had completed.
 async fn poll_and_drop<F: Future>(polls: usize, future: F) -> bool {
-    let (mut future, mut left) = (pin!(future), polls);
+    let (mut future, mut remaining_polls) = (pin!(future), polls);
     poll_fn(|context| {
-        if left == 0 {
+        if remaining_polls == 0 {
             return Poll::Ready(false);
         }
-        left -= 1;
+        remaining_polls -= 1;
         match future.as_mut().poll(context) {
-            Poll::Pending if left == 0 => Poll::Ready(false),
+            Poll::Pending if remaining_polls == 0 => Poll::Ready(false),
             other => other.map(|_| true),
         }
     })
@@ -46,69 +46,70 @@ async fn poll_and_drop<F: Future>(polls: usize, future: F) -> bool {
 #[tokio::test]
 async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Result<(), TestError> {
     let db = TestDb::create().await?;
-    let database = one_connection(&db)?;
+    let database = single_connection_pool(&db)?;
     let (store, directory) = (PgStore::new(database.clone()), PgDirectory::new(database.clone()));
-    let here = directory.create_tenant(new_tenant(1)).await?.id;
-    let (mut gave_up, mut ended) = (0, 0);
+    let tenant = directory.create_tenant(new_tenant(1)).await?.id;
+    let (mut dropped_count, mut completed_count) = (0, 0);
     for round in 0..60 {
-        let scope = scope(here, Actor::System);
+        let scope = scope(tenant, Actor::System);
         let work = async {
             let mut tx = store.begin(&scope).await?;
             tx.users().list(&PageRequest::default()).await?;
             tx.commit().await
         };
         if poll_and_drop(round % 10, work).await {
-            ended += 1
+            completed_count += 1
         } else {
-            gave_up += 1
+            dropped_count += 1
         }
         // The next user of the connection runs a statement outside a transaction, which must take effect without a
         // commit, …
         let number = 100 + round as u128;
         directory.create_tenant(new_tenant(number)).await?;
-        let mut elsewhere = as_superuser(&db).await?;
-        let kept: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM tenants WHERE id = $1)")
+        let mut superuser = connect_as_superuser(&db).await?;
+        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM tenants WHERE id = $1)")
             .bind(Uuid::from_u128(number))
-            .fetch_one(&mut elsewhere)
+            .fetch_one(&mut superuser)
             .await?;
-        assert!(kept, "round {round}: the statement ran inside somebody's open transaction");
+        assert!(exists, "round {round}: the statement ran inside somebody's open transaction");
         // … and no transaction may be open.
-        let open: i64 = sqlx::query_scalar(
+        let open_transactions: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'",
         )
-        .fetch_one(&mut elsewhere)
+        .fetch_one(&mut superuser)
         .await?;
-        assert_eq!(open, 0, "round {round}");
+        assert_eq!(open_transactions, 0, "round {round}");
     }
-    assert!(gave_up >= 10 && ended >= 1, "{gave_up} gave up, {ended} ended");
+    assert!(dropped_count >= 10 && completed_count >= 1, "{dropped_count} gave up, {completed_count} ended");
     Ok(())
 }
 
 #[tokio::test]
 async fn the_next_transaction_never_sees_the_previous_tenant() -> Result<(), TestError> {
     let db = TestDb::create().await?;
-    let database = one_connection(&db)?;
+    let database = single_connection_pool(&db)?;
     let (store, directory) = (Arc::new(PgStore::new(database.clone())), PgDirectory::new(database));
-    let (here, there) =
+    let (first_tenant, second_tenant) =
         (directory.create_tenant(new_tenant(1)).await?.id, directory.create_tenant(new_tenant(2)).await?.id);
-    for tenant in [here, there] {
+    for tenant in [first_tenant, second_tenant] {
         let mut tx = store.begin(&scope(tenant, Actor::System)).await?;
         let identity = fakes::suite::identity(&tenant.to_string(), None);
         tx.users().sign_in(tenant.as_uuid().into(), &identity, Default::default()).await?;
         tx.commit().await?;
     }
     for round in 0..40 {
-        let (before, after) = if round % 2 == 0 { (here, there) } else { (there, here) };
-        let (given_up, next) = (scope(before, Actor::System), scope(after, Actor::System));
+        let (previous_tenant, next_tenant) =
+            if round % 2 == 0 { (first_tenant, second_tenant) } else { (second_tenant, first_tenant) };
+        let (previous_scope, next_scope) = (scope(previous_tenant, Actor::System), scope(next_tenant, Actor::System));
         let work = async {
-            let mut tx = store.begin(&given_up).await?;
+            let mut tx = store.begin(&previous_scope).await?;
             tx.users().list(&PageRequest::default()).await
         };
         poll_and_drop(round % 8, work).await;
-        let mut tx = store.begin(&next).await?;
-        let seen: Vec<_> =
+        let mut tx = store.begin(&next_scope).await?;
+        let user_ids: Vec<_> =
             tx.users().list(&PageRequest::default()).await?.items.iter().map(|u| u.id.as_uuid()).collect();
-        assert_eq!(seen, [after.as_uuid()], "round {round}");
+        assert_eq!(user_ids, [next_tenant.as_uuid()], "round {round}");
         // The transaction is dropped without a commit; the next round must get a clean connection.
     }
     Ok(())
@@ -120,9 +121,10 @@ async fn an_unreachable_database_is_reported_as_unavailable_without_delay() -> R
     let settings = PoolSettings { acquire_timeout: Duration::from_millis(300), ..PoolSettings::default() };
     // Nothing listens on port 1 of this machine.
     let store = PgStore::new(Database::new("postgres://platform_app@127.0.0.1:1/none", &settings)?);
-    let down = store.ping().await.map_err(|error| error.kind());
-    assert_eq!(down, Err(ErrorKind::Unavailable));
-    let down = store.begin(&scope(TenantId::PLATFORM, Actor::System)).await.map(drop).map_err(|error| error.kind());
-    assert_eq!(down, Err(ErrorKind::Unavailable));
+    let error_kind = store.ping().await.map_err(|error| error.kind());
+    assert_eq!(error_kind, Err(ErrorKind::Unavailable));
+    let error_kind =
+        store.begin(&scope(TenantId::PLATFORM, Actor::System)).await.map(drop).map_err(|error| error.kind());
+    assert_eq!(error_kind, Err(ErrorKind::Unavailable));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Lexical search, as far as it depends on PostgreSQL: stemming, plant identifiers, BM25 scores and query plans.
 
-use crate::catalog::{as_app, as_superuser};
-use crate::store::world;
+use crate::catalog::{connect_as_app, connect_as_superuser};
+use crate::store::test_context;
 use data::testing::TestError;
 use domain::document::{NewChunk, NewDocument, StatusChange};
 use domain::ids::{ChunkId, DocumentId, TenantId};
@@ -9,47 +9,46 @@ use domain::ports::{Clock, IdGen, NewTenant};
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::search::{RankedCandidate, SearchFilters, SearchScope};
-use fakes::suite::{World, identity, scope};
+use fakes::suite::{TestContext, identity, scope};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::HashMap;
 
-async fn create_tenant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
-    let tenant = NewTenant { id: world.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
-    let tenant: TenantId = world.directory.create_tenant(tenant).await?.id;
-    let mut tx = world.store.begin(&scope(tenant, Actor::System)).await?;
-    let user =
-        tx.users().sign_in(world.ids.uuid().into(), &identity("ada", Some(Role::User)), world.clock.now()).await?;
+async fn create_tenant(ctx: &TestContext, slug: &str) -> Result<TenantScope, TestError> {
+    let tenant = NewTenant { id: ctx.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
+    let tenant: TenantId = ctx.directory.create_tenant(tenant).await?.id;
+    let mut tx = ctx.store.begin(&scope(tenant, Actor::System)).await?;
+    let user = tx.users().sign_in(ctx.ids.uuid().into(), &identity("ada", Some(Role::User)), ctx.clock.now()).await?;
     tx.commit().await?;
     Ok(scope(tenant, Actor::User(user.id)))
 }
 
 /// Stores and publishes a document with these passages, which all have the same context (title and headings).
 async fn ingest(
-    world: &World,
+    ctx: &TestContext,
     scope: &TenantScope,
-    sha: char,
+    sha256_digit: char,
     context: &str,
     passages: &[&str],
 ) -> Result<(), TestError> {
-    ingest_as(world, scope, sha, Classification::Internal, context, passages).await
+    ingest_as(ctx, scope, sha256_digit, Classification::Internal, context, passages).await
 }
 
 async fn ingest_as(
-    world: &World,
+    ctx: &TestContext,
     scope: &TenantScope,
-    sha: char,
+    sha256_digit: char,
     classification: Classification,
     context: &str,
     passages: &[&str],
 ) -> Result<(), TestError> {
-    let id = DocumentId::from_uuid(world.ids.uuid());
+    let id = DocumentId::from_uuid(ctx.ids.uuid());
     let document = NewDocument {
         id,
-        filename: format!("{sha}.md"),
+        filename: format!("{sha256_digit}.md"),
         title: context.to_owned(),
         mime_type: "text/markdown".to_owned(),
         file_size_bytes: 1,
-        sha256: sha.to_string().repeat(64),
+        sha256: sha256_digit.to_string().repeat(64),
         storage_path: String::new(),
         doc_type: None,
         tags: Vec::new(),
@@ -59,7 +58,7 @@ async fn ingest_as(
         uploaded_by: scope.user().ok_or("a user")?,
     };
     let chunks = (0..).zip(passages).map(|(chunk_index, content)| NewChunk {
-        id: world.ids.uuid().into(),
+        id: ctx.ids.uuid().into(),
         chunk_index,
         content: (*content).to_owned(),
         context: context.to_owned(),
@@ -69,26 +68,26 @@ async fn ingest_as(
         embedding: vec![1.0],
         terms: None,
     });
-    let mut tx = world.store.begin(scope).await?;
-    tx.documents().insert(&document, Classification::Restricted, world.clock.now()).await?;
-    tx.chunks().replace(id, "one", &chunks.collect::<Vec<_>>(), world.clock.now()).await?;
+    let mut tx = ctx.store.begin(scope).await?;
+    tx.documents().insert(&document, Classification::Restricted, ctx.clock.now()).await?;
+    tx.chunks().replace(id, "one", &chunks.collect::<Vec<_>>(), ctx.clock.now()).await?;
     let chunk_count = i32::try_from(passages.len())?;
     tx.documents()
-        .advance(
+        .set_status(
             id,
             &StatusChange::Ready { title: None, page_count: None, chunk_count, warnings: Vec::new() },
-            world.clock.now(),
+            ctx.clock.now(),
         )
         .await?;
     Ok(tx.commit().await?)
 }
 
-async fn search(world: &World, scope: &TenantScope, query: &str) -> Result<Vec<(String, f32)>, TestError> {
-    let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
-    let mut tx = world.store.begin(scope).await?;
-    let hits = tx.chunks().lexical(query, &within, 10).await?;
+async fn search(ctx: &TestContext, scope: &TenantScope, query: &str) -> Result<Vec<(String, f32)>, TestError> {
+    let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
+    let mut tx = ctx.store.begin(scope).await?;
+    let hits = tx.chunks().search_lexical(query, &search_scope, 10).await?;
     let ids: Vec<ChunkId> = hits.iter().map(|hit| hit.candidate.chunk_id).collect();
-    let passages = tx.chunks().by_ids(&ids, Classification::Internal).await?;
+    let passages = tx.chunks().get_by_ids(&ids, Classification::Internal).await?;
     let mut texts: HashMap<ChunkId, String> =
         passages.into_iter().map(|passage| (passage.chunk_id, passage.content)).collect();
     let text = |hit: RankedCandidate| Some((texts.remove(&hit.candidate.chunk_id)?, hit.score));
@@ -96,9 +95,9 @@ async fn search(world: &World, scope: &TenantScope, query: &str) -> Result<Vec<(
 }
 
 #[tokio::test]
-async fn an_identifier_is_found_in_any_spelling_and_not_its_neighbour() -> Result<(), TestError> {
-    let (world, _alive) = world().await?;
-    let ada = create_tenant(&world, "a").await?;
+async fn an_identifier_is_found_in_any_spelling_and_similar_ones_are_not() -> Result<(), TestError> {
+    let (ctx, _guard) = test_context().await?;
+    let user_scope = create_tenant(&ctx, "a").await?;
     let passages = [
         "Isolate P-101A before work.",
         "Isolate P101B before work.",
@@ -106,7 +105,7 @@ async fn an_identifier_is_found_in_any_spelling_and_not_its_neighbour() -> Resul
         "Alarm ERR-88: reset.",
         "Alarm ERR-89.",
     ];
-    ingest(&world, &ada, 'a', "Notes", &passages).await?;
+    ingest(&ctx, &user_scope, 'a', "Notes", &passages).await?;
     for (queries, passage) in [
         (["P-101A", "p101a", "P 101 A", "the P-101-A", "p\u{2011}101a?"], passages[0]),
         (["P-101B", "p101b", "P 101 B", "P-101-B", "P_101B"], passages[1]),
@@ -114,20 +113,20 @@ async fn an_identifier_is_found_in_any_spelling_and_not_its_neighbour() -> Resul
         (["ERR-88", "err88", "ERR 88", "err-88", "(ERR88)"], passages[3]),
     ] {
         for query in queries {
-            let hits = search(&world, &ada, query).await?;
+            let hits = search(&ctx, &user_scope, query).await?;
             assert_eq!(hits.first().map(|hit| hit.0.as_str()), Some(passage), "{query}: {hits:?}");
             assert!(hits.len() == 1 || hits[0].1 > 1.5 * hits[1].1, "{query}: {hits:?}");
         }
     }
-    let both: Vec<_> = search(&world, &ada, "P-101").await?.into_iter().map(|hit| hit.0).collect();
-    assert!(both.contains(&passages[0].to_owned()) && both.contains(&passages[1].to_owned()), "{both:?}");
+    let contents: Vec<_> = search(&ctx, &user_scope, "P-101").await?.into_iter().map(|hit| hit.0).collect();
+    assert!(contents.contains(&passages[0].to_owned()) && contents.contains(&passages[1].to_owned()), "{contents:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn words_match_by_their_stems_and_rare_ones_weigh_more() -> Result<(), TestError> {
-    let (world, _alive) = world().await?;
-    let ada = create_tenant(&world, "a").await?;
+async fn words_match_by_stem_and_rare_words_score_higher() -> Result<(), TestError> {
+    let (ctx, _guard) = test_context().await?;
+    let user_scope = create_tenant(&ctx, "a").await?;
     let passages = [
         "Lubricating the bearings.",
         "The pump runs.",
@@ -135,11 +134,11 @@ async fn words_match_by_their_stems_and_rare_ones_weigh_more() -> Result<(), Tes
         "The pump starts.",
         "A gasket for the pump.",
     ];
-    ingest(&world, &ada, 'a', "Notes", &passages).await?;
-    assert_eq!(search(&world, &ada, "how is a bearing lubricated?").await?[0].0, passages[0]);
+    ingest(&ctx, &user_scope, 'a', "Notes", &passages).await?;
+    assert_eq!(search(&ctx, &user_scope, "how is a bearing lubricated?").await?[0].0, passages[0]);
     // The context (title and headings) is searched beside the content.
-    assert_eq!(search(&world, &ada, "note").await?.len(), passages.len());
-    let hits = search(&world, &ada, "pump gasket").await?;
+    assert_eq!(search(&ctx, &user_scope, "note").await?.len(), passages.len());
+    let hits = search(&ctx, &user_scope, "pump gasket").await?;
     assert_eq!((hits.len(), hits[0].0.as_str()), (4, passages[4]));
     assert!(hits[0].1 > 3.0 * hits[1].1, "{hits:?}");
     Ok(())
@@ -149,11 +148,11 @@ async fn words_match_by_their_stems_and_rare_ones_weigh_more() -> Result<(), Tes
 /// contains `pump` once.
 #[tokio::test]
 async fn the_score_is_bm25() -> Result<(), TestError> {
-    let (world, _alive) = world().await?;
-    let ada = create_tenant(&world, "a").await?;
-    ingest(&world, &ada, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
+    let (ctx, _guard) = test_context().await?;
+    let user_scope = create_tenant(&ctx, "a").await?;
+    ingest(&ctx, &user_scope, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
         .await?;
-    let hits = search(&world, &ada, "pump").await?;
+    let hits = search(&ctx, &user_scope, "pump").await?;
     let weight = (1.0_f32 + (5.0 - 1.0 + 0.5) / (1.0 + 0.5)).ln();
     // For frequency 1 in a passage of mean length, the term factor is 2.2 / (1 + 1.2) = 1.
     assert_eq!(hits.len(), 1);
@@ -163,70 +162,72 @@ async fn the_score_is_bm25() -> Result<(), TestError> {
 
 /// The share of the highest possible score makes the results of different queries comparable.
 #[tokio::test]
-async fn an_unknown_word_lowers_the_share_and_not_the_score() -> Result<(), TestError> {
-    let (world, _alive) = world().await?;
-    let ada = create_tenant(&world, "a").await?;
-    ingest(&world, &ada, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
+async fn an_unknown_word_lowers_the_normalized_score_but_not_the_score() -> Result<(), TestError> {
+    let (ctx, _guard) = test_context().await?;
+    let user_scope = create_tenant(&ctx, "a").await?;
+    ingest(&ctx, &user_scope, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
         .await?;
-    let mut tx = world.store.begin(&ada).await?;
+    let mut tx = ctx.store.begin(&user_scope).await?;
     let scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
-    let found = tx.chunks().lexical("pump", &scope, 5).await?;
-    let with_unknown_word = tx.chunks().lexical("pump turbine", &scope, 5).await?;
+    let hits = tx.chunks().search_lexical("pump", &scope, 5).await?;
+    let with_unknown_word = tx.chunks().search_lexical("pump turbine", &scope, 5).await?;
     // A single occurrence in a passage of mean length scores 1 times the weight; the upper bound is 2.2 times.
-    assert!((found[0].share - 1.0 / 2.2).abs() < 1e-5, "{found:?}");
-    assert_eq!(found[0].score, with_unknown_word[0].score);
-    assert!(with_unknown_word[0].share < 0.5 * found[0].share, "{with_unknown_word:?}");
+    assert!((hits[0].normalized_score - 1.0 / 2.2).abs() < 1e-5, "{hits:?}");
+    assert_eq!(hits[0].score, with_unknown_word[0].score);
+    assert!(with_unknown_word[0].normalized_score < 0.5 * hits[0].normalized_score, "{with_unknown_word:?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn common_words_are_ignored_if_three_rarer_ones_remain() -> Result<(), TestError> {
-    let (world, _alive) = world().await?;
-    let ada = create_tenant(&world, "a").await?;
+    let (ctx, _guard) = test_context().await?;
+    let user_scope = create_tenant(&ctx, "a").await?;
     let passages = ["valve alpha", "valve beta", "valve gamma", "valve delta", "valve epsilon", "valve zeta"];
-    ingest(&world, &ada, 'a', "Notes", &passages).await?;
-    assert_eq!(search(&world, &ada, "valve alpha beta").await?.len(), 6, "two rarer words: the common one counts");
-    assert_eq!(search(&world, &ada, "valve alpha beta gamma").await?.len(), 3, "three: it does not");
+    ingest(&ctx, &user_scope, 'a', "Notes", &passages).await?;
+    assert_eq!(search(&ctx, &user_scope, "valve alpha beta").await?.len(), 6, "two rarer words: the common one counts");
+    assert_eq!(search(&ctx, &user_scope, "valve alpha beta gamma").await?.len(), 3, "three: it does not");
     Ok(())
 }
 
 #[tokio::test]
 async fn one_tenants_words_do_not_affect_the_scores_of_another() -> Result<(), TestError> {
-    let (world, _alive) = world().await?;
-    let (here, there) = (create_tenant(&world, "a").await?, create_tenant(&world, "b").await?);
-    ingest(&world, &here, 'a', "Notes", &["pump seal", "gauge", "rotor"]).await?;
-    let alone = search(&world, &here, "pump").await?;
-    ingest(&world, &there, 'a', "Notes", &["pump", "pump pump", "pump motor", "pump again"]).await?;
-    assert_eq!(search(&world, &here, "pump").await?, alone);
+    let (ctx, _guard) = test_context().await?;
+    let (tenant, other_tenant) = (create_tenant(&ctx, "a").await?, create_tenant(&ctx, "b").await?);
+    ingest(&ctx, &tenant, 'a', "Notes", &["pump seal", "gauge", "rotor"]).await?;
+    let hits_before = search(&ctx, &tenant, "pump").await?;
+    ingest(&ctx, &other_tenant, 'a', "Notes", &["pump", "pump pump", "pump motor", "pump again"]).await?;
+    assert_eq!(search(&ctx, &tenant, "pump").await?, hits_before);
     Ok(())
 }
 
 /// Otherwise a viewer could infer how many hidden passages contain a word: from the score of a visible passage with
 /// that word, from the word being ignored as too common, or from the share.
 #[tokio::test]
-async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), TestError> {
-    let (world, _alive) = world().await?;
-    let ada = create_tenant(&world, "a").await?;
-    let seen = ["pump seal", "pump gauge", "rotor", "valve alpha", "valve beta", "motor gamma", "motor delta"];
-    ingest(&world, &ada, 'a', "Notes", &seen).await?;
+async fn hidden_passages_do_not_affect_a_readers_scores() -> Result<(), TestError> {
+    let (ctx, _guard) = test_context().await?;
+    let user_scope = create_tenant(&ctx, "a").await?;
+    let visible_passages =
+        ["pump seal", "pump gauge", "rotor", "valve alpha", "valve beta", "motor gamma", "motor delta"];
+    ingest(&ctx, &user_scope, 'a', "Notes", &visible_passages).await?;
     let queries = ["pump", "pump rotor", "valve alpha beta rotor", "turbine pump", "notes"];
-    let within = |clearance| SearchScope { filters: SearchFilters::default(), clearance };
+    let search_scope = |clearance| SearchScope { filters: SearchFilters::default(), clearance };
     let mut before = Vec::new();
     for query in queries {
-        let mut tx = world.store.begin(&ada).await?;
-        before.push(tx.chunks().lexical(query, &within(Classification::Internal), 10).await?);
+        let mut tx = ctx.store.begin(&user_scope).await?;
+        before.push(tx.chunks().search_lexical(query, &search_scope(Classification::Internal), 10).await?);
     }
-    let hidden =
+    let hidden_passages =
         ["pump turbine", "pump turbine", "valve pump", "a valve of great length, with many more words", "rotor"];
-    ingest_as(&world, &ada, 'b', Classification::Restricted, "Secret notes", &hidden).await?;
+    ingest_as(&ctx, &user_scope, 'b', Classification::Restricted, "Secret notes", &hidden_passages).await?;
     for (query, before) in queries.into_iter().zip(before) {
-        let mut tx = world.store.begin(&ada).await?;
-        let after = tx.chunks().lexical(query, &within(Classification::Internal), 10).await?;
+        let mut tx = ctx.store.begin(&user_scope).await?;
+        let after = tx.chunks().search_lexical(query, &search_scope(Classification::Internal), 10).await?;
         assert!(!after.is_empty(), "{query}");
         assert_eq!(after, before, "{query}: hidden passages changed the result");
-        let cleared = tx.chunks().lexical(query, &within(Classification::Restricted), 20).await?;
-        assert!(cleared.len() > before.len(), "{query}: a reader with clearance finds more");
-        assert_ne!(cleared[0].score, before[0].score, "{query}: and the scores include those passages");
+        let hits_with_clearance =
+            tx.chunks().search_lexical(query, &search_scope(Classification::Restricted), 20).await?;
+        assert!(hits_with_clearance.len() > before.len(), "{query}: a reader with clearance finds more");
+        assert_ne!(hits_with_clearance[0].score, before[0].score, "{query}: and the scores include those passages");
     }
     Ok(())
 }
@@ -235,9 +236,9 @@ async fn hidden_passages_do_not_weigh_in_what_a_reader_sees() -> Result<(), Test
 /// conditions before the policy is checked.
 #[tokio::test]
 async fn lexemes_are_an_index_condition_under_row_security() -> Result<(), TestError> {
-    let (world, (db, _files)) = world().await?;
-    let here = create_tenant(&world, "a").await?;
-    let mut app = as_app(&db).await?;
+    let (ctx, (db, _files)) = test_context().await?;
+    let here = create_tenant(&ctx, "a").await?;
+    let mut app = connect_as_app(&db).await?;
     let prepare = concat!(
         "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;
          PREPARE search (uuid, text, text[], uuid[], text[], text, boolean, text, bigint) AS ",
@@ -250,57 +251,60 @@ async fn lexemes_are_an_index_condition_under_row_security() -> Result<(), TestE
     );
     let plan = sqlx::raw_sql(AssertSqlSafe(explain));
     let lines: Vec<String> = plan.fetch_all(&mut app).await?.iter().map(|row| row.get(0)).collect();
-    let conditions = |line: &String| line.contains("Index Cond: ((tenant_id = ") && line.contains("(lexeme = ANY");
-    assert!(lines.iter().any(conditions), "{lines:#?}");
+    let is_lexeme_condition =
+        |line: &String| line.contains("Index Cond: ((tenant_id = ") && line.contains("(lexeme = ANY");
+    assert!(lines.iter().any(is_lexeme_condition), "{lines:#?}");
     assert!(!lines.iter().any(|line| line.contains("document_chunks")), "no partition is read: {lines:#?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_plant_code_is_found_in_any_spelling_and_without_the_unit() -> Result<(), TestError> {
-    let (world, _alive) = world().await?;
-    let ada = create_tenant(&world, "a").await?;
+    let (ctx, _guard) = test_context().await?;
+    let user_scope = create_tenant(&ctx, "a").await?;
     let passages = [
         "Isolate 10LAB20AA001 before work.",
         "Isolate 10 LAB20 AA002 before work.",
         "Lift pumps P-101A/B from their beds.",
         "Spare seal 4711-0815 of HNBR-70, bolts M12x1.75.",
     ];
-    ingest(&world, &ada, 'a', "Notes", &passages).await?;
-    let valve = ["10LAB20AA001", "10 LAB20 AA001", "10-LAB-20-AA-001", "10LAB20 AA001", "LAB20AA001", "lab20aa001"];
-    let found = valve.iter().map(|query| (*query, 0));
-    let others = [("LAB20 AA002", 1), ("P-101A", 2), ("P101B", 2), ("4711-0815", 3), ("HNBR 70", 3), ("M12X1.75", 3)];
-    for (query, at) in found.chain(others) {
-        let hits = search(&world, &ada, query).await?;
-        assert_eq!(hits.first().map(|hit| hit.0.as_str()), Some(passages[at]), "{query}: {hits:?}");
+    ingest(&ctx, &user_scope, 'a', "Notes", &passages).await?;
+    let valve_queries =
+        ["10LAB20AA001", "10 LAB20 AA001", "10-LAB-20-AA-001", "10LAB20 AA001", "LAB20AA001", "lab20aa001"];
+    let valve_cases = valve_queries.iter().map(|query| (*query, 0));
+    let other_cases =
+        [("LAB20 AA002", 1), ("P-101A", 2), ("P101B", 2), ("4711-0815", 3), ("HNBR 70", 3), ("M12X1.75", 3)];
+    for (query, index) in valve_cases.chain(other_cases) {
+        let hits = search(&ctx, &user_scope, query).await?;
+        assert_eq!(hits.first().map(|hit| hit.0.as_str()), Some(passages[index]), "{query}: {hits:?}");
         assert!(hits.len() == 1 || hits[0].1 > 1.5 * hits[1].1, "{query}: {hits:?}");
     }
-    assert_eq!(search(&world, &ada, "LAB20").await?.len(), 2, "both are found by the code of their system");
+    assert_eq!(search(&ctx, &user_scope, "LAB20").await?.len(), 2, "both are found by the code of their system");
     Ok(())
 }
 
 /// The language comes from the tenant's settings. Unknown languages fall back to English.
 #[tokio::test]
 async fn words_are_stemmed_in_the_tenants_language() -> Result<(), TestError> {
-    let (world, (db, _files)) = world().await?;
-    for (slug, language, recorded, stems) in
+    let (ctx, (db, _files)) = test_context().await?;
+    for (slug, language, expected_language, is_stemmed) in
         [("de", "German", "german", true), ("en", "english", "english", false), ("no", "public.x", "english", false)]
     {
-        let ada = create_tenant(&world, slug).await?;
-        let mut superuser = as_superuser(&db).await?;
+        let user_scope = create_tenant(&ctx, slug).await?;
+        let mut superuser = connect_as_superuser(&db).await?;
         sqlx::query("UPDATE tenants SET config = jsonb_build_object('language', $1::text) WHERE slug = $2")
             .bind(language)
             .bind(slug)
             .execute(&mut superuser)
             .await?;
-        ingest(&world, &ada, 'a', "Notizen", &["Die Pumpen werden geprüft.", "Der Deckel schließt."]).await?;
-        let hits = search(&world, &ada, "Pumpe prüfen").await?;
-        assert_eq!(hits.len(), usize::from(stems), "{language}: {hits:?}");
-        let noted: String = sqlx::query_scalar("SELECT language FROM documents WHERE tenant_id = $1")
-            .bind(ada.tenant().as_uuid())
+        ingest(&ctx, &user_scope, 'a', "Notizen", &["Die Pumpen werden geprüft.", "Der Deckel schließt."]).await?;
+        let hits = search(&ctx, &user_scope, "Pumpe prüfen").await?;
+        assert_eq!(hits.len(), usize::from(is_stemmed), "{language}: {hits:?}");
+        let stored_language: String = sqlx::query_scalar("SELECT language FROM documents WHERE tenant_id = $1")
+            .bind(user_scope.tenant().as_uuid())
             .fetch_one(&mut superuser)
             .await?;
-        assert_eq!(noted, recorded, "{language}");
+        assert_eq!(stored_language, expected_language, "{language}");
     }
     Ok(())
 }

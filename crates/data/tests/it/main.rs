@@ -7,7 +7,7 @@ mod connections;
 mod lexical;
 mod locks;
 mod mutations;
-mod pool_bleed;
+mod pool_isolation;
 mod preflight;
 mod queue;
 mod rls_coverage;

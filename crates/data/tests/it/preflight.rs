@@ -1,8 +1,8 @@
 //! The preflight checks reject a database that could show a tenant the rows of another one.
 
-use crate::catalog::as_superuser;
+use crate::catalog::connect_as_superuser;
 use data::migrate::{self, LoginRole};
-use data::preflight::{self, Roles};
+use data::preflight::{self, RolePools};
 use data::testing::{TestDb, TestError};
 use data::{Database, PoolSettings, SetupError};
 use sqlx::AssertSqlSafe;
@@ -13,9 +13,9 @@ fn connect_pool(url: &str) -> Result<Database, TestError> {
 
 async fn check(app: &str, worker: &str, auditor: &str) -> Result<Vec<String>, TestError> {
     let (app, worker, auditor) = (connect_pool(app)?, connect_pool(worker)?, connect_pool(auditor)?);
-    match preflight::check(Roles { app: &app, worker: &worker, auditor: &auditor }).await {
+    match preflight::check(RolePools { app: &app, worker: &worker, auditor: &auditor }).await {
         Ok(()) => Ok(Vec::new()),
-        Err(SetupError::Unfit { problems }) => Ok(problems),
+        Err(SetupError::Unsupported { problems }) => Ok(problems),
         Err(error) => Err(error.into()),
     }
 }
@@ -35,7 +35,7 @@ async fn a_sound_database_passes() -> Result<(), TestError> {
 async fn the_superuser_is_refused_in_every_place() -> Result<(), TestError> {
     let db = TestDb::create().await?;
     let superuser = db.superuser_url();
-    let user = as_superuser(&db).await.map(drop).map(|()| "postgres")?;
+    let user = connect_as_superuser(&db).await.map(drop).map(|()| "postgres")?;
     for (app, worker, auditor) in [
         (superuser.clone(), db.worker_url(), db.auditor_url()),
         (db.app_url(), superuser.clone(), db.auditor_url()),
@@ -91,7 +91,7 @@ async fn each_weakness_is_reported_as_a_sentence() -> Result<(), TestError> {
         ("UPDATE _sqlx_migrations SET success = false WHERE version = 3", "Migration 3 was interrupted."),
     ] {
         let db = TestDb::create().await?;
-        let mut superuser = as_superuser(&db).await?;
+        let mut superuser = connect_as_superuser(&db).await?;
         // Safe from injection: the statement is one of the literals above.
         sqlx::raw_sql(AssertSqlSafe(weakness)).execute(&mut superuser).await?;
         assert_reported(&check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?, sentence);
@@ -113,12 +113,12 @@ async fn the_problem_of_an_unmigrated_database_names_the_command() -> Result<(),
 async fn two_programs_that_migrate_at_once_apply_each_migration_once() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;
     let url = db.superuser_url();
-    let (one, other) = futures::join!(migrate::run(&url), migrate::run(&url));
-    one?;
-    other?;
+    let (first_result, second_result) = futures::join!(migrate::run(&url), migrate::run(&url));
+    first_result?;
+    second_result?;
     migrate::run(&url).await?;
-    let logins = LoginRole::ALL.map(|role| migrate::set_login(&url, role, "test"));
-    futures::future::try_join_all(logins).await?;
+    let enable_logins = LoginRole::ALL.map(|role| migrate::enable_login(&url, role, "test"));
+    futures::future::try_join_all(enable_logins).await?;
     assert_eq!(check(&db.app_url(), &db.worker_url(), &db.auditor_url()).await?, Vec::<String>::new());
     Ok(())
 }

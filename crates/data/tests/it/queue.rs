@@ -1,15 +1,15 @@
 //! Tests of the job queue that the shared store suite cannot contain, because they change timestamps in the database or
 //! read its statistics.
 
-use crate::catalog::{TENANT_A, TENANT_B, as_superuser};
+use crate::catalog::{TENANT_A, TENANT_B, connect_as_superuser};
 use data::PgJobQueue;
 use data::testing::{TestDb, TestError};
-use domain::ports::{JobFilter, JobQueue, Work};
+use domain::ports::{JobFilter, JobPayload, JobQueue};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::time::Duration;
 use uuid::Uuid;
 
-const LONG: Duration = Duration::from_secs(3600);
+const LEASE_DURATION: Duration = Duration::from_secs(3600);
 
 /// Creates a tenant with this many queued documents of 1 byte to 50 MB.
 async fn create_tenant_with_jobs(superuser: &mut PgConnection, tenant: Uuid, documents: u32) -> Result<(), TestError> {
@@ -30,14 +30,14 @@ async fn create_tenant_with_jobs(superuser: &mut PgConnection, tenant: Uuid, doc
 }
 
 /// Moves the queue position of the jobs that match `condition` back in time by `interval`.
-async fn backdate(superuser: &mut PgConnection, which: &str, by: &str) -> Result<(), TestError> {
-    let script = format!("UPDATE jobs SET turn_at = turn_at - interval '{by}' WHERE {which}");
+async fn backdate(superuser: &mut PgConnection, condition: &str, interval: &str) -> Result<(), TestError> {
+    let script = format!("UPDATE jobs SET turn_at = turn_at - interval '{interval}' WHERE {condition}");
     sqlx::raw_sql(AssertSqlSafe(script)).execute(superuser).await?;
     Ok(())
 }
 
 /// Creates and queues a document of `size` bytes; returns its id.
-async fn queue(superuser: &mut PgConnection, tenant: Uuid, size: i64) -> Result<Uuid, TestError> {
+async fn queue_document(superuser: &mut PgConnection, tenant: Uuid, size: i64) -> Result<Uuid, TestError> {
     Ok(sqlx::query_scalar(
         "WITH document AS (
              INSERT INTO documents
@@ -54,23 +54,27 @@ async fn queue(superuser: &mut PgConnection, tenant: Uuid, size: i64) -> Result<
 }
 
 async fn claim_document(queue: &PgJobQueue) -> Result<Option<Uuid>, TestError> {
-    let job = queue.claim(&JobFilter::any(), LONG).await?;
-    Ok(job.and_then(|job| job.work.document()).map(|document| document.as_uuid()))
+    let job = queue.claim(&JobFilter::any(), LEASE_DURATION).await?;
+    Ok(job.and_then(|job| job.payload.document()).map(|document| document.as_uuid()))
 }
 
 #[tokio::test]
 async fn a_large_document_yields_to_small_ones_for_ten_minutes_at_most() -> Result<(), TestError> {
     let db = TestDb::create().await?;
-    let mut superuser = as_superuser(&db).await?;
+    let mut superuser = connect_as_superuser(&db).await?;
     create_tenant_with_jobs(&mut superuser, TENANT_A, 0).await?;
-    let jobs = PgJobQueue::new(db.worker()?);
-    let large = queue(&mut superuser, TENANT_A, 90 << 20).await?;
+    let job_queue = PgJobQueue::new(db.worker_pool()?);
+    let large = queue_document(&mut superuser, TENANT_A, 90 << 20).await?;
     backdate(&mut superuser, "true", "9 minutes").await?;
-    let small = queue(&mut superuser, TENANT_A, 1).await?;
-    assert_eq!(claim_document(&jobs).await?, Some(small), "queued nine minutes after the large one");
+    let small = queue_document(&mut superuser, TENANT_A, 1).await?;
+    assert_eq!(claim_document(&job_queue).await?, Some(small), "queued nine minutes after the large one");
     backdate(&mut superuser, "NOT leased", "2 minutes").await?;
-    queue(&mut superuser, TENANT_A, 1).await?;
-    assert_eq!(claim_document(&jobs).await?, Some(large), "the second small one was queued eleven minutes after it");
+    queue_document(&mut superuser, TENANT_A, 1).await?;
+    assert_eq!(
+        claim_document(&job_queue).await?,
+        Some(large),
+        "the second small one was queued eleven minutes after it"
+    );
     Ok(())
 }
 
@@ -78,22 +82,22 @@ async fn a_large_document_yields_to_small_ones_for_ten_minutes_at_most() -> Resu
 #[tokio::test]
 async fn a_claim_among_ten_thousand_jobs_reads_a_few_of_them() -> Result<(), TestError> {
     let db = TestDb::create().await?;
-    let mut superuser = as_superuser(&db).await?;
+    let mut superuser = connect_as_superuser(&db).await?;
     for (tenant, documents) in [(TENANT_A, 5000), (TENANT_B, 4000), (Uuid::from_u128(0xc), 1000)] {
         create_tenant_with_jobs(&mut superuser, tenant, documents).await?;
     }
-    let jobs = PgJobQueue::new(db.worker()?);
+    let job_queue = PgJobQueue::new(db.worker_pool()?);
     for _ in 0..30 {
-        assert!(claim_document(&jobs).await?.is_some());
+        assert!(claim_document(&job_queue).await?.is_some());
     }
     let mut transaction = superuser.begin().await?;
-    let counted = "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint
+    let rows_read_sql = "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint
                    FROM pg_stat_xact_user_tables WHERE relname = 'jobs'";
     let tenant: Uuid = sqlx::query_scalar("SELECT tenant_id FROM claim_job('1 hour', ARRAY ['ingestion'], 2097152)")
         .fetch_one(&mut *transaction)
         .await?;
-    let read: i64 = sqlx::query_scalar(counted).fetch_one(&mut *transaction).await?;
-    assert!(read > 0 && read < 500, "{read} rows read to serve {tenant}");
+    let rows_read: i64 = sqlx::query_scalar(rows_read_sql).fetch_one(&mut *transaction).await?;
+    assert!(rows_read > 0 && rows_read < 500, "{rows_read} rows read to serve {tenant}");
     Ok(())
 }
 
@@ -101,25 +105,28 @@ async fn a_claim_among_ten_thousand_jobs_reads_a_few_of_them() -> Result<(), Tes
 #[tokio::test]
 async fn the_previous_version_still_processes_ingestion_jobs() -> Result<(), TestError> {
     let db = TestDb::create().await?;
-    let mut superuser = as_superuser(&db).await?;
+    let mut superuser = connect_as_superuser(&db).await?;
     create_tenant_with_jobs(&mut superuser, TENANT_A, 1).await?;
-    let jobs = PgJobQueue::new(db.worker()?);
-    assert_eq!(jobs.enqueue_reindex().await?, 1);
+    let job_queue = PgJobQueue::new(db.worker_pool()?);
+    assert_eq!(job_queue.enqueue_reindex().await?, 1);
     let mut worker = PgConnection::connect(&db.worker_url()).await?;
     let claim = "SELECT job_id, lease_token FROM claim_job('1 hour')";
     let (job, token): (Uuid, i64) = sqlx::query_as(claim).fetch_one(&mut worker).await?;
-    let none: Option<(Uuid, i64)> = sqlx::query_as(claim).fetch_optional(&mut worker).await?;
-    assert_eq!(none, None, "the previous version does not know reindexing jobs");
+    let second_claim: Option<(Uuid, i64)> = sqlx::query_as(claim).fetch_optional(&mut worker).await?;
+    assert_eq!(second_claim, None, "the previous version does not know reindexing jobs");
     for (sql, expected) in [
         ("SELECT heartbeat_job($1, $2, '1 hour')", true),
         ("SELECT put_back_job($1, $2, '0 s', true)", true),
         ("SELECT heartbeat_job($1, $2, '1 hour')", false),
     ] {
-        let done: bool = sqlx::query_scalar(sql).bind(job).bind(token).fetch_one(&mut worker).await?;
-        assert_eq!(done, expected, "{sql}");
+        let result: bool = sqlx::query_scalar(sql).bind(job).bind(token).fetch_one(&mut worker).await?;
+        assert_eq!(result, expected, "{sql}");
     }
-    let next = jobs.claim(&JobFilter::any(), LONG).await?.ok_or("the job that was put back, or the reindexing")?;
-    assert!(matches!(next.work, Work::Ingest(_) | Work::Reindex));
+    let next_job = job_queue
+        .claim(&JobFilter::any(), LEASE_DURATION)
+        .await?
+        .ok_or("the job that was put back, or the reindexing")?;
+    assert!(matches!(next_job.payload, JobPayload::Ingest(_) | JobPayload::Reindex));
     Ok(())
 }
 
@@ -128,16 +135,16 @@ async fn the_previous_version_still_processes_ingestion_jobs() -> Result<(), Tes
 #[tokio::test]
 async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -> Result<(), TestError> {
     let db = TestDb::create().await?;
-    let mut superuser = as_superuser(&db).await?;
+    let mut superuser = connect_as_superuser(&db).await?;
     create_tenant_with_jobs(&mut superuser, TENANT_A, 1).await?;
-    let jobs = PgJobQueue::new(db.worker()?);
-    let job = jobs.claim(&JobFilter::any(), LONG).await?.ok_or("a job")?;
-    let mut finishing = superuser.begin().await?;
-    sqlx::query("DELETE FROM jobs WHERE id = $1").bind(job.lease.job.as_uuid()).execute(&mut *finishing).await?;
-    let beat = tokio::time::timeout(Duration::from_secs(20), jobs.heartbeat(job.lease, LONG));
-    assert!(beat.await??);
-    finishing.commit().await?;
-    assert!(!jobs.heartbeat(job.lease, LONG).await?);
+    let job_queue = PgJobQueue::new(db.worker_pool()?);
+    let job = job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?.ok_or("a job")?;
+    let mut transaction = superuser.begin().await?;
+    sqlx::query("DELETE FROM jobs WHERE id = $1").bind(job.lease.job.as_uuid()).execute(&mut *transaction).await?;
+    let heartbeat = tokio::time::timeout(Duration::from_secs(20), job_queue.heartbeat(job.lease, LEASE_DURATION));
+    assert!(heartbeat.await??);
+    transaction.commit().await?;
+    assert!(!job_queue.heartbeat(job.lease, LEASE_DURATION).await?);
     Ok(())
 }
 
@@ -145,20 +152,25 @@ async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -
 #[tokio::test]
 async fn the_last_error_stays_with_the_job() -> Result<(), TestError> {
     let db = TestDb::create().await?;
-    let mut superuser = as_superuser(&db).await?;
+    let mut superuser = connect_as_superuser(&db).await?;
     create_tenant_with_jobs(&mut superuser, TENANT_A, 0).await?;
-    let jobs = PgJobQueue::new(db.worker()?);
-    jobs.enqueue_reindex().await?;
+    let job_queue = PgJobQueue::new(db.worker_pool()?);
+    job_queue.enqueue_reindex().await?;
     for attempt in 1..=5 {
-        let job = jobs.claim(&JobFilter::any(), LONG).await?.ok_or("a job")?;
+        let job = job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?.ok_or("a job")?;
         assert_eq!(job.attempt, attempt);
         let reason = Some(format!("{attempt}: the model is gone {}", "…".repeat(600)));
-        jobs.requeue(job.lease, &domain::ports::Requeue { delay: Duration::ZERO, counts: true, reason }).await?;
+        job_queue
+            .requeue(
+                job.lease,
+                &domain::ports::RequeueOptions { delay: Duration::ZERO, counts_as_attempt: true, reason },
+            )
+            .await?;
     }
-    assert_eq!(jobs.claim(&JobFilter::any(), LONG).await?, None, "given up after five attempts");
-    let (dead, error): (bool, String) =
+    assert_eq!(job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?, None, "given up after five attempts");
+    let (is_dead, error): (bool, String) =
         sqlx::query_as("SELECT dead_at IS NOT NULL, last_error FROM jobs").fetch_one(&mut superuser).await?;
-    assert!(dead && error.starts_with("5: the model is gone") && error.chars().count() == 500, "{error}");
-    assert_eq!(jobs.enqueue_reindex().await?, 1, "and revived when it is queued again");
+    assert!(is_dead && error.starts_with("5: the model is gone") && error.chars().count() == 500, "{error}");
+    assert_eq!(job_queue.enqueue_reindex().await?, 1, "and revived when it is queued again");
     Ok(())
 }

@@ -1,15 +1,15 @@
 //! Checks the system catalog for row-level security on every tenant table, so that a new table cannot be forgotten.
 
-use crate::catalog::{TENANT_A, as_superuser, leaks};
+use crate::catalog::{TENANT_A, connect_as_superuser, isolation_violations};
 use data::testing::{TestDb, TestError};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 #[tokio::test]
 async fn every_tenant_table_is_isolated() -> Result<(), TestError> {
     let db = TestDb::create().await?;
-    let mut connection = as_superuser(&db).await?;
+    let mut connection = connect_as_superuser(&db).await?;
     add_tenant(&mut connection).await?;
-    assert_eq!(leaks(&mut connection).await?, Vec::<String>::new());
+    assert_eq!(isolation_violations(&mut connection).await?, Vec::<String>::new());
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_policies WHERE 'platform_app' = ANY(roles)")
         .fetch_one(&mut connection)
         .await?;
@@ -78,18 +78,18 @@ const MISTAKES: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn each_gap_is_noticed() -> Result<(), TestError> {
+async fn each_gap_is_detected() -> Result<(), TestError> {
     let db = TestDb::create().await?;
-    let mut connection = as_superuser(&db).await?;
+    let mut connection = connect_as_superuser(&db).await?;
     add_tenant(&mut connection).await?;
-    for (mistake, noticed) in MISTAKES {
+    for (mistake, expected) in MISTAKES {
         // Safe from injection: the statements are the literals above. The rollback undoes them.
         let script = AssertSqlSafe(format!("BEGIN; {mistake}"));
         sqlx::raw_sql(script).execute(&mut connection).await?;
-        let found = leaks(&mut connection).await?;
-        assert!(found.iter().any(|leak| leak.starts_with(noticed)), "{mistake}: {found:?}");
+        let violations = isolation_violations(&mut connection).await?;
+        assert!(violations.iter().any(|leak| leak.starts_with(expected)), "{mistake}: {violations:?}");
         sqlx::raw_sql("ROLLBACK").execute(&mut connection).await?;
     }
-    assert_eq!(leaks(&mut connection).await?, Vec::<String>::new());
+    assert_eq!(isolation_violations(&mut connection).await?, Vec::<String>::new());
     Ok(())
 }

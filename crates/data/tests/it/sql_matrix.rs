@@ -2,7 +2,7 @@
 //! tenant is read, changed, deleted or inserted. Each statement has a positive control, which shows that the policy
 //! blocks it and not an error in the statement.
 
-use crate::catalog::{TENANT_A, TENANT_B, as_app, as_superuser};
+use crate::catalog::{TENANT_A, TENANT_B, connect_as_app, connect_as_superuser};
 use data::testing::{TestDb, TestError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
@@ -32,7 +32,7 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
 ];
 
 /// Inserts one row into each table. `$1` is the tenant id, which is also the id of every other row.
-const ROWS: &str = "
+const INSERT_ROW_IN_EACH_TABLE: &str = "
     INSERT INTO tenants (id, name, slug) VALUES ($1, $1::text, 'tenant-' || right($1::text, 1));
     INSERT INTO users (id, tenant_id, issuer, external_id) VALUES ($1, $1, 'issuer', 'subject');
     INSERT INTO sign_in_tokens VALUES ($1, 'hash', $1, now());
@@ -64,24 +64,24 @@ const ROWS: &str = "
     INSERT INTO audit_logs (id, tenant_id, event_type) VALUES ($1, $1, 'doc.read')";
 
 /// Creates a database with two tenants that have one row in each table, and connects as the application.
-pub(crate) async fn two_tenants() -> Result<(TestDb, PgConnection), TestError> {
+pub(crate) async fn database_with_two_tenants() -> Result<(TestDb, PgConnection), TestError> {
     let db = TestDb::create().await?;
-    let mut superuser = as_superuser(&db).await?;
+    let mut superuser = connect_as_superuser(&db).await?;
     for tenant in [TENANT_A, TENANT_B] {
-        run(&mut superuser, &ROWS.replace("$1", &format!("'{tenant}'::uuid"))).await?;
+        execute_sql(&mut superuser, &INSERT_ROW_IN_EACH_TABLE.replace("$1", &format!("'{tenant}'::uuid"))).await?;
     }
-    let app = as_app(&db).await?;
+    let app = connect_as_app(&db).await?;
     Ok((db, app))
 }
 
 /// Runs statements that the tests build from constants; nothing is escaped.
-pub(crate) async fn run(connection: &mut PgConnection, sql: &str) -> Result<u64, sqlx::Error> {
+pub(crate) async fn execute_sql(connection: &mut PgConnection, sql: &str) -> Result<u64, sqlx::Error> {
     Ok(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await?.rows_affected())
 }
 
 /// Runs a statement with the given tenant (also used as the user id) in a transaction that is rolled back. Returns the
 /// number of affected rows, or the SQLSTATE of the error.
-pub(crate) async fn attempt(
+pub(crate) async fn execute_as_tenant(
     app: &mut PgConnection,
     tenant: Option<&str>,
     sql: &str,
@@ -95,7 +95,7 @@ pub(crate) async fn attempt(
         .execute(&mut *transaction)
         .await?;
     }
-    let outcome = run(&mut transaction, sql).await;
+    let outcome = execute_sql(&mut transaction, sql).await;
     transaction.rollback().await?;
     Ok(outcome.map_err(|error| {
         error.as_database_error().and_then(|e| e.code().map(|code| code.into_owned())).unwrap_or_default()
@@ -103,7 +103,7 @@ pub(crate) async fn attempt(
 }
 
 /// Settings of the current tenant that are no id of an existing tenant.
-const NO_TENANT: [Option<&str>; 6] = [
+const INVALID_TENANT_SETTINGS: [Option<&str>; 6] = [
     None,
     Some(""),
     Some("garbage"),
@@ -114,11 +114,11 @@ const NO_TENANT: [Option<&str>; 6] = [
 
 #[tokio::test]
 async fn without_a_tenant_there_are_no_rows_and_no_errors() -> Result<(), TestError> {
-    let (_db, mut app) = two_tenants().await?;
-    for setting in NO_TENANT {
+    let (_db, mut app) = database_with_two_tenants().await?;
+    for setting in INVALID_TENANT_SETTINGS {
         for (table, _, _) in TABLES.iter().chain(&[("tenants", None, false)]) {
-            let read = attempt(&mut app, setting, &format!("SELECT * FROM {table}")).await?;
-            assert_eq!(read, Ok(0), "{table} with {setting:?}");
+            let result = execute_as_tenant(&mut app, setting, &format!("SELECT * FROM {table}")).await?;
+            assert_eq!(result, Ok(0), "{table} with {setting:?}");
         }
     }
     Ok(())
@@ -126,19 +126,19 @@ async fn without_a_tenant_there_are_no_rows_and_no_errors() -> Result<(), TestEr
 
 #[tokio::test]
 async fn a_statement_without_a_filter_touches_the_tenants_own_row_only() -> Result<(), TestError> {
-    let (_db, mut app) = two_tenants().await?;
-    let (here, mut there) = (TENANT_A.to_string(), NO_TENANT.to_vec());
-    let stranger = Uuid::from_u128(0xc).to_string();
-    there.push(Some(&stranger));
-    for (table, column, deletable) in TABLES {
+    let (_db, mut app) = database_with_two_tenants().await?;
+    let (own_tenant, mut other_settings) = (TENANT_A.to_string(), INVALID_TENANT_SETTINGS.to_vec());
+    let unknown_tenant = Uuid::from_u128(0xc).to_string();
+    other_settings.push(Some(&unknown_tenant));
+    for (table, column, can_delete) in TABLES {
         let mut statements = vec![format!("SELECT * FROM {table}")];
         statements.extend(column.map(|column| format!("UPDATE {table} SET {column} = {column}")));
         // Not for tables where the application may not delete rows or a foreign key would prevent the deletion.
-        statements.extend(deletable.then(|| format!("DELETE FROM {table}")));
+        statements.extend(can_delete.then(|| format!("DELETE FROM {table}")));
         for sql in statements {
-            assert_eq!(attempt(&mut app, Some(&here), &sql).await?, Ok(1), "control: {sql}");
-            for setting in &there {
-                assert_eq!(attempt(&mut app, *setting, &sql).await?, Ok(0), "{sql} with {setting:?}");
+            assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), &sql).await?, Ok(1), "control: {sql}");
+            for setting in &other_settings {
+                assert_eq!(execute_as_tenant(&mut app, *setting, &sql).await?, Ok(0), "{sql} with {setting:?}");
             }
         }
     }
@@ -147,15 +147,16 @@ async fn a_statement_without_a_filter_touches_the_tenants_own_row_only() -> Resu
 
 #[tokio::test]
 async fn a_row_by_its_id_is_absent_to_another_tenant() -> Result<(), TestError> {
-    let (_db, mut app) = two_tenants().await?;
-    let (here, foreign, absent) = (TENANT_A.to_string(), TENANT_B.to_string(), Uuid::from_u128(0xc).to_string());
-    for (table, column, deletable) in TABLES {
-        for id in [&foreign, &absent] {
+    let (_db, mut app) = database_with_two_tenants().await?;
+    let (own_tenant, other_tenant, unknown_tenant) =
+        (TENANT_A.to_string(), TENANT_B.to_string(), Uuid::from_u128(0xc).to_string());
+    for (table, column, can_delete) in TABLES {
+        for id in [&other_tenant, &unknown_tenant] {
             let mut statements = vec![format!("SELECT * FROM {table} WHERE tenant_id = '{id}'")];
             statements.extend(column.map(|c| format!("UPDATE {table} SET {c} = {c} WHERE tenant_id = '{id}'")));
-            statements.extend(deletable.then(|| format!("DELETE FROM {table} WHERE tenant_id = '{id}'")));
+            statements.extend(can_delete.then(|| format!("DELETE FROM {table} WHERE tenant_id = '{id}'")));
             for sql in statements {
-                assert_eq!(attempt(&mut app, Some(&here), &sql).await?, Ok(0), "{sql}");
+                assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), &sql).await?, Ok(0), "{sql}");
             }
         }
     }
@@ -225,7 +226,7 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
 ];
 
 /// Replaces the placeholders of one of the [`INSERTS`].
-pub(crate) fn fill(sql: &str, tenant: &str, parent: &str) -> String {
+pub(crate) fn substitute(sql: &str, tenant: &str, parent: &str) -> String {
     sql.replace("(T", &format!("('{tenant}'"))
         .replace("SELECT T", &format!("SELECT '{tenant}'"))
         .replace("= T", &format!("= '{tenant}'"))
@@ -234,28 +235,35 @@ pub(crate) fn fill(sql: &str, tenant: &str, parent: &str) -> String {
 
 #[tokio::test]
 async fn no_row_is_inserted_for_another_tenant_or_under_its_parents() -> Result<(), TestError> {
-    let (_db, mut app) = two_tenants().await?;
-    let (here, foreign, absent) = (TENANT_A.to_string(), TENANT_B.to_string(), Uuid::from_u128(0xc).to_string());
-    let refused = Err("42501".to_owned());
+    let (_db, mut app) = database_with_two_tenants().await?;
+    let (own_tenant, other_tenant, unknown_tenant) =
+        (TENANT_A.to_string(), TENANT_B.to_string(), Uuid::from_u128(0xc).to_string());
+    let permission_denied = Err("42501".to_owned());
     for (table, sql) in INSERTS {
-        let control = attempt(&mut app, Some(&here), &fill(sql, &here, &here)).await?;
+        let control =
+            execute_as_tenant(&mut app, Some(&own_tenant), &substitute(sql, &own_tenant, &own_tenant)).await?;
         assert_eq!(control, if *table == "team_memberships" { Ok(0) } else { Ok(1) }, "control: {table}");
         // A tenant that does not exist causes the same error as one that does, so the error reveals nothing.
-        for other in [&foreign, &absent] {
-            assert_eq!(attempt(&mut app, Some(&here), &fill(sql, other, other)).await?, refused, "{table}: {other}");
-        }
-        for setting in NO_TENANT {
+        for other in [&other_tenant, &unknown_tenant] {
             assert_eq!(
-                attempt(&mut app, setting, &fill(sql, &here, &here)).await?,
-                refused,
+                execute_as_tenant(&mut app, Some(&own_tenant), &substitute(sql, other, other)).await?,
+                permission_denied,
+                "{table}: {other}"
+            );
+        }
+        for setting in INVALID_TENANT_SETTINGS {
+            assert_eq!(
+                execute_as_tenant(&mut app, setting, &substitute(sql, &own_tenant, &own_tenant)).await?,
+                permission_denied,
                 "{table} with {setting:?}"
             );
         }
         if sql.contains(" P") {
             // Own tenant id, parent of another tenant: rejected by row-level security (for tables with a user
             // condition) or by the composite foreign key.
-            let planted = attempt(&mut app, Some(&here), &fill(sql, &here, &foreign)).await?;
-            assert!(matches!(planted.as_ref().map_err(String::as_str), Err("42501" | "23503")), "{table}: {planted:?}");
+            let result =
+                execute_as_tenant(&mut app, Some(&own_tenant), &substitute(sql, &own_tenant, &other_tenant)).await?;
+            assert!(matches!(result.as_ref().map_err(String::as_str), Err("42501" | "23503")), "{table}: {result:?}");
         }
     }
     Ok(())
@@ -263,31 +271,37 @@ async fn no_row_is_inserted_for_another_tenant_or_under_its_parents() -> Result<
 
 #[tokio::test]
 async fn no_row_moves_to_another_tenant() -> Result<(), TestError> {
-    let (_db, mut app) = two_tenants().await?;
-    let here = TENANT_A.to_string();
+    let (_db, mut app) = database_with_two_tenants().await?;
+    let own_tenant = TENANT_A.to_string();
     for (table, _, _) in TABLES.iter().chain(&[("tenants", None, false), ("audit_logs", None, false)]) {
         let column = if *table == "tenants" { "id" } else { "tenant_id" };
-        let moved = attempt(&mut app, Some(&here), &format!("UPDATE {table} SET {column} = '{TENANT_B}'")).await?;
-        assert_eq!(moved, Err("42501".to_owned()), "{table}");
+        let result =
+            execute_as_tenant(&mut app, Some(&own_tenant), &format!("UPDATE {table} SET {column} = '{TENANT_B}'"))
+                .await?;
+        assert_eq!(result, Err("42501".to_owned()), "{table}");
     }
     Ok(())
 }
 
 /// ON CONFLICT must neither reveal whether another tenant has the key nor change that tenant's row.
 #[tokio::test]
-async fn a_conflict_never_reaches_another_tenants_row() -> Result<(), TestError> {
-    let (_db, mut app) = two_tenants().await?;
-    let (here, foreign) = (TENANT_A.to_string(), TENANT_B.to_string());
+async fn on_conflict_never_affects_another_tenants_row() -> Result<(), TestError> {
+    let (_db, mut app) = database_with_two_tenants().await?;
+    let (own_tenant, other_tenant) = (TENANT_A.to_string(), TENANT_B.to_string());
     let upsert = |tenant: &str, subject: &str| {
         format!(
             "INSERT INTO users (tenant_id, issuer, external_id) VALUES ('{tenant}', 'issuer', '{subject}')
              ON CONFLICT (tenant_id, issuer, external_id) DO UPDATE SET email = 'taken over'"
         )
     };
-    assert_eq!(attempt(&mut app, Some(&here), &upsert(&here, "subject")).await?, Ok(1), "control");
+    assert_eq!(
+        execute_as_tenant(&mut app, Some(&own_tenant), &upsert(&own_tenant, "subject")).await?,
+        Ok(1),
+        "control"
+    );
     for subject in ["subject", "nobody"] {
-        let foreign = attempt(&mut app, Some(&here), &upsert(&foreign, subject)).await?;
-        assert_eq!(foreign, Err("42501".to_owned()), "{subject}");
+        let result = execute_as_tenant(&mut app, Some(&own_tenant), &upsert(&other_tenant, subject)).await?;
+        assert_eq!(result, Err("42501".to_owned()), "{subject}");
     }
     let own_id = |id: Uuid| {
         format!(
@@ -295,8 +309,16 @@ async fn a_conflict_never_reaches_another_tenants_row() -> Result<(), TestError>
                 VALUES ('{id}', '{TENANT_A}', 'x', 'x') ON CONFLICT DO NOTHING"
         )
     };
-    assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_A)).await?, Ok(0), "control: the id is in use");
-    assert_eq!(attempt(&mut app, Some(&here), &own_id(TENANT_B)).await?, Ok(1), "the id of another tenant");
+    assert_eq!(
+        execute_as_tenant(&mut app, Some(&own_tenant), &own_id(TENANT_A)).await?,
+        Ok(0),
+        "control: the id is in use"
+    );
+    assert_eq!(
+        execute_as_tenant(&mut app, Some(&own_tenant), &own_id(TENANT_B)).await?,
+        Ok(1),
+        "the id of another tenant"
+    );
     Ok(())
 }
 
@@ -304,9 +326,9 @@ async fn a_conflict_never_reaches_another_tenants_row() -> Result<(), TestError>
 /// mappings in any other way, and cannot change the owner, hash, scopes or expiry of a token.
 #[tokio::test]
 async fn tokens_and_mappings_are_found_by_their_value_only() -> Result<(), TestError> {
-    let (_db, mut app) = two_tenants().await?;
-    let here = TENANT_A.to_string();
-    for setting in [None, Some(here.as_str())] {
+    let (_db, mut app) = database_with_two_tenants().await?;
+    let own_tenant = TENANT_A.to_string();
+    for setting in [None, Some(own_tenant.as_str())] {
         for (sql, rows) in [
             ("SELECT * FROM directory_access_token('hash')", 1),
             ("SELECT * FROM directory_access_token('other')", 0),
@@ -315,7 +337,7 @@ async fn tokens_and_mappings_are_found_by_their_value_only() -> Result<(), TestE
             ("SELECT * FROM directory_mapped_tenant('issuer', 'other')", 0),
             ("SELECT * FROM directory_mapped_tenant('other', '00000000-0000-0000-0000-00000000000b')", 0),
         ] {
-            assert_eq!(attempt(&mut app, setting, sql).await?, Ok(rows), "{sql}");
+            assert_eq!(execute_as_tenant(&mut app, setting, sql).await?, Ok(rows), "{sql}");
         }
     }
     for sql in [
@@ -328,7 +350,7 @@ async fn tokens_and_mappings_are_found_by_their_value_only() -> Result<(), TestE
         "UPDATE access_tokens SET scopes = scopes",
         "UPDATE access_tokens SET expires_at = now()",
     ] {
-        assert_eq!(attempt(&mut app, Some(&here), sql).await?, Err("42501".to_owned()), "{sql}");
+        assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), sql).await?, Err("42501".to_owned()), "{sql}");
     }
     Ok(())
 }
@@ -336,9 +358,13 @@ async fn tokens_and_mappings_are_found_by_their_value_only() -> Result<(), TestE
 /// No login role may access the partition of a tenant's passages directly, only through the parent table.
 #[tokio::test]
 async fn a_partition_is_reached_through_its_parent_only() -> Result<(), TestError> {
-    let (_db, mut app) = two_tenants().await?;
-    let here = TENANT_A.to_string();
-    assert_eq!(attempt(&mut app, Some(&here), "SELECT * FROM document_chunks").await?, Ok(1), "control");
+    let (_db, mut app) = database_with_two_tenants().await?;
+    let own_tenant = TENANT_A.to_string();
+    assert_eq!(
+        execute_as_tenant(&mut app, Some(&own_tenant), "SELECT * FROM document_chunks").await?,
+        Ok(1),
+        "control"
+    );
     for tenant in [TENANT_A, TENANT_B] {
         let partition = format!("document_chunks_{}", tenant.simple());
         for sql in [
@@ -351,7 +377,7 @@ async fn a_partition_is_reached_through_its_parent_only() -> Result<(), TestErro
             ),
             format!("ALTER TABLE document_chunks DETACH PARTITION {partition}"),
         ] {
-            assert_eq!(attempt(&mut app, Some(&here), &sql).await?, Err("42501".to_owned()), "{sql}");
+            assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), &sql).await?, Err("42501".to_owned()), "{sql}");
         }
     }
     Ok(())
@@ -360,21 +386,25 @@ async fn a_partition_is_reached_through_its_parent_only() -> Result<(), TestErro
 /// In the tenant's row, the application may change the embedding model of the current tenant, but nothing else.
 #[tokio::test]
 async fn the_application_changes_only_the_models_of_a_tenant() -> Result<(), TestError> {
-    let (_db, mut app) = two_tenants().await?;
-    let here = TENANT_A.to_string();
-    assert_eq!(attempt(&mut app, Some(&here), "UPDATE tenants SET embedding_model = 'm'").await?, Ok(1), "control");
-    let foreign = format!("UPDATE tenants SET embedding_model = 'm' WHERE id = '{TENANT_B}'");
-    assert_eq!(attempt(&mut app, Some(&here), &foreign).await?, Ok(0));
+    let (_db, mut app) = database_with_two_tenants().await?;
+    let own_tenant = TENANT_A.to_string();
+    assert_eq!(
+        execute_as_tenant(&mut app, Some(&own_tenant), "UPDATE tenants SET embedding_model = 'm'").await?,
+        Ok(1),
+        "control"
+    );
+    let foreign_update = format!("UPDATE tenants SET embedding_model = 'm' WHERE id = '{TENANT_B}'");
+    assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), &foreign_update).await?, Ok(0));
     for column in ["is_active = true", "config = '{}'", "name = 'x'"] {
-        let refused = attempt(&mut app, Some(&here), &format!("UPDATE tenants SET {column}")).await?;
-        assert_eq!(refused, Err("42501".to_owned()), "{column}");
+        let result = execute_as_tenant(&mut app, Some(&own_tenant), &format!("UPDATE tenants SET {column}")).await?;
+        assert_eq!(result, Err("42501".to_owned()), "{column}");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn a_colleagues_rows_are_absent() -> Result<(), TestError> {
-    let (_db, mut app) = two_tenants().await?;
+    let (_db, mut app) = database_with_two_tenants().await?;
     for table in ["conversations", "messages", "memories", "idempotency_keys"] {
         let sql = format!(
             "SELECT set_config('app.current_tenant_id', '{TENANT_A}', true), set_config('app.current_user_id',
@@ -383,15 +413,15 @@ async fn a_colleagues_rows_are_absent() -> Result<(), TestError> {
         );
         let sql = if table == "messages" { sql.replace("DELETE FROM messages WHERE false;", "") } else { sql };
         // The one row is the result of set_config.
-        assert_eq!(attempt(&mut app, None, &sql).await?, Ok(1), "{table}");
+        assert_eq!(execute_as_tenant(&mut app, None, &sql).await?, Ok(1), "{table}");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn the_log_is_append_only_and_read_by_its_tenants_auditor() -> Result<(), TestError> {
-    let (db, mut app) = two_tenants().await?;
-    let here = TENANT_A.to_string();
+    let (db, mut app) = database_with_two_tenants().await?;
+    let own_tenant = TENANT_A.to_string();
     for sql in [
         "SELECT * FROM audit_logs",
         "UPDATE audit_logs SET event_type = ''",
@@ -399,17 +429,17 @@ async fn the_log_is_append_only_and_read_by_its_tenants_auditor() -> Result<(), 
         "TRUNCATE audit_logs",
         "INSERT INTO audit_logs (tenant_id, event_type) VALUES (app_tenant(), 'x') RETURNING id",
     ] {
-        assert_eq!(attempt(&mut app, Some(&here), sql).await?, Err("42501".to_owned()), "{sql}");
+        assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), sql).await?, Err("42501".to_owned()), "{sql}");
     }
     let mut auditor = PgConnection::connect(&db.auditor_url()).await?;
-    assert_eq!(attempt(&mut auditor, Some(&here), "SELECT * FROM audit_logs").await?, Ok(1));
-    assert_eq!(attempt(&mut auditor, None, "SELECT * FROM audit_logs").await?, Ok(0));
+    assert_eq!(execute_as_tenant(&mut auditor, Some(&own_tenant), "SELECT * FROM audit_logs").await?, Ok(1));
+    assert_eq!(execute_as_tenant(&mut auditor, None, "SELECT * FROM audit_logs").await?, Ok(0));
     for sql in [
         "DELETE FROM audit_logs",
         "SELECT * FROM users",
         "INSERT INTO audit_logs (tenant_id, event_type) VALUES (app_tenant(), '')",
     ] {
-        assert_eq!(attempt(&mut auditor, Some(&here), sql).await?, Err("42501".to_owned()), "{sql}");
+        assert_eq!(execute_as_tenant(&mut auditor, Some(&own_tenant), sql).await?, Err("42501".to_owned()), "{sql}");
     }
     Ok(())
 }
@@ -417,9 +447,9 @@ async fn the_log_is_append_only_and_read_by_its_tenants_auditor() -> Result<(), 
 /// The application may only insert into the ledger; the sums are maintained by the database.
 #[tokio::test]
 async fn the_ledger_and_its_sums_are_not_changed() -> Result<(), TestError> {
-    let (db, mut app) = two_tenants().await?;
-    let here = TENANT_A.to_string();
-    let refused = Err("42501".to_owned());
+    let (db, mut app) = database_with_two_tenants().await?;
+    let own_tenant = TENANT_A.to_string();
+    let permission_denied = Err("42501".to_owned());
     for sql in [
         "UPDATE model_calls SET cost_micros = 0",
         "UPDATE model_calls SET user_id = NULL",
@@ -431,19 +461,23 @@ async fn the_ledger_and_its_sums_are_not_changed() -> Result<(), TestError> {
         "UPDATE budget_reservations SET user_id = NULL",
         "SELECT count_model_call()",
     ] {
-        assert_eq!(attempt(&mut app, Some(&here), sql).await?, refused, "{sql}");
+        assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), sql).await?, permission_denied, "{sql}");
     }
-    let mut superuser = as_superuser(&db).await?;
-    run(&mut superuser, "DELETE FROM conversations; DELETE FROM users WHERE false").await?;
-    assert_eq!(attempt(&mut app, Some(&here), "SELECT * FROM model_calls").await?, Ok(1), "outlives its conversation");
+    let mut superuser = connect_as_superuser(&db).await?;
+    execute_sql(&mut superuser, "DELETE FROM conversations; DELETE FROM users WHERE false").await?;
+    assert_eq!(
+        execute_as_tenant(&mut app, Some(&own_tenant), "SELECT * FROM model_calls").await?,
+        Ok(1),
+        "outlives its conversation"
+    );
     Ok(())
 }
 
 #[tokio::test]
 async fn the_worker_gets_ids_and_nothing_else() -> Result<(), TestError> {
-    let (db, _app) = two_tenants().await?;
+    let (db, _app) = database_with_two_tenants().await?;
     let mut worker = PgConnection::connect(&db.worker_url()).await?;
-    let here = TENANT_A.to_string();
+    let own_tenant = TENANT_A.to_string();
     for table in [
         "jobs",
         "documents",
@@ -456,25 +490,25 @@ async fn the_worker_gets_ids_and_nothing_else() -> Result<(), TestError> {
         "usage_days",
         "budget_reservations",
     ] {
-        let read = attempt(&mut worker, Some(&here), &format!("SELECT * FROM {table}")).await?;
-        assert_eq!(read, Err("42501".to_owned()), "{table}");
+        let result = execute_as_tenant(&mut worker, Some(&own_tenant), &format!("SELECT * FROM {table}")).await?;
+        assert_eq!(result, Err("42501".to_owned()), "{table}");
     }
-    let directory = attempt(&mut worker, None, "SELECT * FROM directory_list(NULL, NULL, 9)").await?;
+    let directory = execute_as_tenant(&mut worker, None, "SELECT * FROM directory_list(NULL, NULL, 9)").await?;
     assert_eq!(directory, Err("42501".to_owned()));
-    assert_eq!(attempt(&mut worker, None, "SELECT * FROM claim_job('1 hour')").await?, Ok(1), "control");
+    assert_eq!(execute_as_tenant(&mut worker, None, "SELECT * FROM claim_job('1 hour')").await?, Ok(1), "control");
     Ok(())
 }
 
 /// The policies apply to COPY and MERGE, as they do to SELECT, INSERT and UPDATE.
 #[tokio::test]
 async fn copy_and_merge_see_and_change_the_tenants_own_rows_only() -> Result<(), TestError> {
-    let (_db, mut app) = two_tenants().await?;
-    let (here, foreign) = (TENANT_A.to_string(), TENANT_B.to_string());
+    let (_db, mut app) = database_with_two_tenants().await?;
+    let (own_tenant, other_tenant) = (TENANT_A.to_string(), TENANT_B.to_string());
     for (table, _, _) in TABLES {
-        for (setting, expected) in [(Some(here.as_str()), 1), (Some(""), 0), (None, 0)] {
-            let copied = copied(&mut app, setting, table).await?;
-            assert_eq!(copied.len(), expected, "{table} with {setting:?}");
-            assert!(copied.iter().all(|line| !line.contains(&foreign)), "{table}: {copied:?}");
+        for (setting, expected) in [(Some(own_tenant.as_str()), 1), (Some(""), 0), (None, 0)] {
+            let lines = copy_to_stdout(&mut app, setting, table).await?;
+            assert_eq!(lines.len(), expected, "{table} with {setting:?}");
+            assert!(lines.iter().all(|line| !line.contains(&other_tenant)), "{table}: {lines:?}");
         }
     }
     let merge = |tenant: &str| {
@@ -484,14 +518,14 @@ async fn copy_and_merge_see_and_change_the_tenants_own_rows_only() -> Result<(),
              WHEN NOT MATCHED THEN INSERT (tenant_id, name, slug) VALUES (s.tenant_id, 'x', 'x')"
         )
     };
-    assert_eq!(attempt(&mut app, Some(&here), &merge(&here)).await?, Ok(1), "control");
-    assert_eq!(attempt(&mut app, Some(&here), &merge(&foreign)).await?, Err("42501".to_owned()));
-    assert_eq!(attempt(&mut app, None, &merge(&foreign)).await?, Err("42501".to_owned()));
+    assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), &merge(&own_tenant)).await?, Ok(1), "control");
+    assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), &merge(&other_tenant)).await?, Err("42501".to_owned()));
+    assert_eq!(execute_as_tenant(&mut app, None, &merge(&other_tenant)).await?, Err("42501".to_owned()));
     Ok(())
 }
 
 /// Returns the lines of `COPY … TO STDOUT`.
-async fn copied(app: &mut PgConnection, tenant: Option<&str>, table: &str) -> Result<Vec<String>, TestError> {
+async fn copy_to_stdout(app: &mut PgConnection, tenant: Option<&str>, table: &str) -> Result<Vec<String>, TestError> {
     use futures::TryStreamExt as _;
     let mut transaction = app.begin().await?;
     sqlx::query("SELECT set_config('app.current_tenant_id', $1, true), set_config('app.current_user_id', $1, true)")

@@ -2,27 +2,27 @@
 
 use data::testing::TestDb;
 use data::{FsBlobStore, PgAuditReader, PgDirectory, PgJobQueue, PgStore};
-use fakes::suite::{CaseError, World};
+use fakes::suite::{CaseError, TestContext};
 use fakes::{ManualClock, SequentialIds};
 use std::sync::Arc;
 
 /// Owns the database and the files of a [`TestContext`]; dropping it removes both.
-pub(crate) type WorldGuard = (TestDb, tempfile::TempDir);
+pub(crate) type TestContextGuard = (TestDb, tempfile::TempDir);
 
-pub(crate) async fn world() -> Result<(World, WorldGuard), CaseError> {
+pub(crate) async fn test_context() -> Result<(TestContext, TestContextGuard), CaseError> {
     let db = TestDb::create().await?;
     let files = tempfile::tempdir()?;
-    let (app, ids) = (db.app()?, Arc::new(SequentialIds::default()));
-    let world = World {
+    let (app, ids) = (db.app_pool()?, Arc::new(SequentialIds::default()));
+    let ctx = TestContext {
         store: Arc::new(PgStore::new(app.clone())),
         directory: Arc::new(PgDirectory::new(app)),
-        queue: Arc::new(PgJobQueue::new(db.worker()?)),
-        audit: Arc::new(PgAuditReader::new(db.auditor()?)),
+        queue: Arc::new(PgJobQueue::new(db.worker_pool()?)),
+        audit: Arc::new(PgAuditReader::new(db.auditor_pool()?)),
         blobs: Arc::new(FsBlobStore::new(files.path(), ids.clone())),
         clock: Arc::new(ManualClock::default()),
         ids,
     };
-    Ok((world, (db, files)))
+    Ok((ctx, (db, files)))
 }
 
-fakes::store_suite!(world);
+fakes::store_suite!(test_context);

@@ -1,6 +1,6 @@
 //! Tests migrations on existing data: rows that an earlier version has stored are still there afterwards.
 
-use crate::catalog::{TENANT_A, TENANT_B, as_superuser, leaks};
+use crate::catalog::{TENANT_A, TENANT_B, connect_as_superuser, isolation_violations};
 use data::testing::{TestDb, TestError};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use uuid::Uuid;
@@ -31,7 +31,7 @@ async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), TestError> 
 #[tokio::test]
 async fn passages_and_terms_move_into_their_tenants_partitions() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;
-    let mut superuser = as_superuser(&db).await?;
+    let mut superuser = connect_as_superuser(&db).await?;
     for migration in MIGRATIONS_BEFORE_PARTITIONS {
         run(&mut superuser, migration).await?;
     }
@@ -49,7 +49,7 @@ async fn passages_and_terms_move_into_their_tenants_partitions() -> Result<(), T
         run(&mut superuser, &rows.replace("$1", &format!("'{tenant}'::uuid"))).await?;
     }
     run(&mut superuser, migration!("0009_passage_index")).await?;
-    let moved: Vec<(Uuid, String, i64)> = sqlx::query_as(
+    let migrated: Vec<(Uuid, String, i64)> = sqlx::query_as(
         "SELECT c.tenant_id, d.embedding_model || ' ' || t.embedding_model || ' ' || w.embedding_model || ' '
             || d.language,
                 count(*)
@@ -63,9 +63,9 @@ async fn passages_and_terms_move_into_their_tenants_partitions() -> Result<(), T
     )
     .fetch_all(&mut superuser)
     .await?;
-    let expected = "model model model english".to_owned();
-    assert_eq!(moved, [(TENANT_A, expected.clone(), 2), (TENANT_B, expected, 2)]);
-    assert_eq!(leaks(&mut superuser).await?, Vec::<String>::new());
+    let expected_models = "model model model english".to_owned();
+    assert_eq!(migrated, [(TENANT_A, expected_models.clone(), 2), (TENANT_B, expected_models, 2)]);
+    assert_eq!(isolation_violations(&mut superuser).await?, Vec::<String>::new());
     Ok(())
 }
 
@@ -74,7 +74,7 @@ async fn passages_and_terms_move_into_their_tenants_partitions() -> Result<(), T
 #[tokio::test]
 async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;
-    let mut superuser = as_superuser(&db).await?;
+    let mut superuser = connect_as_superuser(&db).await?;
     for migration in
         MIGRATIONS_BEFORE_PARTITIONS.into_iter().chain([migration!("0009_passage_index"), migration!("0010_queue")])
     {
@@ -87,21 +87,25 @@ async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), 
                    (gen_random_uuid(), $1, 'doc.read', 'outcome', 'success', $2, now() - interval '40 days', '{}'),
                    ($3, $1, 'chat.request', 'intent', 'pending', $3, now() - interval '1 day', '{}')";
     let ids = ["$1", "$2", "$3"].into_iter().zip([TENANT_A, TENANT_B, Uuid::from_u128(0xc)]);
-    run(&mut superuser, &ids.fold(rows.to_owned(), |sql, (at, id)| sql.replace(at, &format!("'{id}'")))).await?;
+    run(
+        &mut superuser,
+        &ids.fold(rows.to_owned(), |sql, (placeholder, id)| sql.replace(placeholder, &format!("'{id}'"))),
+    )
+    .await?;
     run(&mut superuser, migration!("0011_audit_chain")).await?;
     let recover = "SELECT recovered FROM audit_recover(NULL) AS recovered";
-    let recovered: i64 = sqlx::query_scalar(recover).fetch_one(&mut superuser).await?;
-    assert_eq!(recovered, 1, "the chat turn that was never closed");
+    let closed_count: i64 = sqlx::query_scalar(recover).fetch_one(&mut superuser).await?;
+    assert_eq!(closed_count, 1, "the chat turn that was never closed");
     sqlx::query("SELECT * FROM audit_seal(100)").execute(&mut superuser).await?;
-    let found: (i64, i64, i64) = sqlx::query_as(
+    let counts: (i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM audit_logs), (SELECT count(*) FROM audit_open),
                 (SELECT count(*) FROM audit_chain c JOIN audit_logs l ON l.tenant_id = c.tenant_id AND l.id = c.audit_id
                  WHERE c.row_hash = sha256(convert_to(audit_canonical(l), 'UTF8')))",
     )
     .fetch_one(&mut superuser)
     .await?;
-    assert_eq!(found, (4, 0, 4));
-    assert_eq!(leaks(&mut superuser).await?, Vec::<String>::new());
+    assert_eq!(counts, (4, 0, 4));
+    assert_eq!(isolation_violations(&mut superuser).await?, Vec::<String>::new());
     Ok(())
 }
 
@@ -109,8 +113,8 @@ async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), 
 #[tokio::test]
 async fn token_counts_are_carried_over() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;
-    let mut superuser = as_superuser(&db).await?;
-    let later = [
+    let mut superuser = connect_as_superuser(&db).await?;
+    let later_migrations = [
         migration!("0009_passage_index"),
         migration!("0010_queue"),
         migration!("0011_audit_chain"),
@@ -118,7 +122,7 @@ async fn token_counts_are_carried_over() -> Result<(), TestError> {
         migration!("0013_idempotency"),
         migration!("0014_settings_and_classification"),
     ];
-    for migration in MIGRATIONS_BEFORE_PARTITIONS.into_iter().chain(later) {
+    for migration in MIGRATIONS_BEFORE_PARTITIONS.into_iter().chain(later_migrations) {
         run(&mut superuser, migration).await?;
     }
     for tenant in [TENANT_A, TENANT_B] {
@@ -127,26 +131,26 @@ async fn token_counts_are_carried_over() -> Result<(), TestError> {
         run(&mut superuser, &rows.replace("$1", &format!("'{tenant}'::uuid"))).await?;
     }
     run(&mut superuser, migration!("0015_model_calls_and_budgets")).await?;
-    let moved: Vec<(Uuid, String, Option<Uuid>, i64, i64, i64)> = sqlx::query_as(
+    let migrated: Vec<(Uuid, String, Option<Uuid>, i64, i64, i64)> = sqlx::query_as(
         "SELECT tenant_id, day::text, user_id, input_tokens, output_tokens, cost_micros FROM usage_days ORDER BY 1",
     )
     .fetch_all(&mut superuser)
     .await?;
     let row = |tenant| (tenant, "2026-01-01".to_owned(), None, 5, 7, 0);
-    assert_eq!(moved, [row(TENANT_A), row(TENANT_B)]);
-    old_server_counts(&db, &mut superuser).await?;
-    assert_eq!(leaks(&mut superuser).await?, Vec::<String>::new());
+    assert_eq!(migrated, [row(TENANT_A), row(TENANT_B)]);
+    assert_previous_version_counts_tokens(&db, &mut superuser).await?;
+    assert_eq!(isolation_violations(&mut superuser).await?, Vec::<String>::new());
     Ok(())
 }
 
 /// A server of the previous version, which still runs during an upgrade, counts tokens in the old table with each
 /// answer. The new sums must include them.
-async fn old_server_counts(db: &TestDb, superuser: &mut PgConnection) -> Result<(), TestError> {
-    let mut old = PgConnection::connect(&db.app_url()).await?;
-    let mut counting = old.begin().await?;
+async fn assert_previous_version_counts_tokens(db: &TestDb, superuser: &mut PgConnection) -> Result<(), TestError> {
+    let mut previous_version = PgConnection::connect(&db.app_url()).await?;
+    let mut transaction = previous_version.begin().await?;
     sqlx::query("SELECT set_config('app.current_tenant_id', $1, true)")
         .bind(TENANT_A.to_string())
-        .execute(&mut *counting)
+        .execute(&mut *transaction)
         .await?;
     for day in ["2026-01-01", "2026-01-02"] {
         sqlx::query(
@@ -157,27 +161,27 @@ async fn old_server_counts(db: &TestDb, superuser: &mut PgConnection) -> Result<
                  output_tokens = known.output_tokens + excluded.output_tokens",
         )
         .bind(day)
-        .execute(&mut *counting)
+        .execute(&mut *transaction)
         .await?;
     }
-    counting.commit().await?;
-    let counted: Vec<(String, i64, i64)> = sqlx::query_as(
+    transaction.commit().await?;
+    let usage_rows: Vec<(String, i64, i64)> = sqlx::query_as(
         "SELECT day::text, input_tokens, output_tokens FROM usage_days WHERE tenant_id = $1 ORDER BY day",
     )
     .bind(TENANT_A)
     .fetch_all(superuser)
     .await?;
-    assert_eq!(counted, [("2026-01-01".to_owned(), 15, 27), ("2026-01-02".to_owned(), 10, 20)]);
+    assert_eq!(usage_rows, [("2026-01-01".to_owned(), 15, 27), ("2026-01-02".to_owned(), 10, 20)]);
     Ok(())
 }
 
 /// Vectors keep their values at two bytes per dimension, in partitions that exist and in new ones; passages have no
 /// terms until they are ingested again. A tenant that had a vector index gets a job that builds the new one.
 #[tokio::test]
-async fn vectors_are_halved_and_their_indexes_queued() -> Result<(), TestError> {
+async fn vectors_become_half_precision_and_their_index_builds_are_queued() -> Result<(), TestError> {
     let db = TestDb::create_empty().await?;
-    let mut superuser = as_superuser(&db).await?;
-    let later = [
+    let mut superuser = connect_as_superuser(&db).await?;
+    let later_migrations = [
         migration!("0009_passage_index"),
         migration!("0010_queue"),
         migration!("0011_audit_chain"),
@@ -189,20 +193,20 @@ async fn vectors_are_halved_and_their_indexes_queued() -> Result<(), TestError> 
         migration!("0017_uploads"),
         migration!("0018_sources_and_classes"),
     ];
-    for migration in MIGRATIONS_BEFORE_PARTITIONS.into_iter().chain(later) {
+    for migration in MIGRATIONS_BEFORE_PARTITIONS.into_iter().chain(later_migrations) {
         run(&mut superuser, migration).await?;
     }
     store_passages_with_an_index(&mut superuser).await?;
     run(&mut superuser, migration!("0019_light_candidates")).await?;
     run(&mut superuser, &format!("INSERT INTO tenants (id, name, slug) VALUES ('{}', 'c', 'c')", Uuid::from_u128(0xc)))
         .await?;
-    let kept: Vec<(Uuid, i64)> = sqlx::query_as(
+    let unchanged_vectors: Vec<(Uuid, i64)> = sqlx::query_as(
         "SELECT tenant_id, count(*) FROM document_chunks
          WHERE embedding = '[0.6, -0.8]'::halfvec AND terms IS NULL GROUP BY 1 ORDER BY 1",
     )
     .fetch_all(&mut superuser)
     .await?;
-    assert_eq!(kept, [(TENANT_A, 2), (TENANT_B, 2)]);
+    assert_eq!(unchanged_vectors, [(TENANT_A, 2), (TENANT_B, 2)]);
     let columns: Vec<(String, i64)> = sqlx::query_as(
         "SELECT format_type(a.atttypid, NULL) || ' ' || a.attstorage::text, count(*)
          FROM pg_attribute a
@@ -213,14 +217,14 @@ async fn vectors_are_halved_and_their_indexes_queued() -> Result<(), TestError> 
     .await?;
     // The parent, the partition for nobody, and those of three tenants.
     assert_eq!(columns, [("bytea m".to_owned(), 5), ("halfvec m".to_owned(), 5)]);
-    let queued: Vec<(Uuid, String)> =
+    let queued_jobs: Vec<(Uuid, String)> =
         sqlx::query_as("SELECT tenant_id, kind::text FROM jobs").fetch_all(&mut superuser).await?;
-    assert_eq!(queued, [(TENANT_A, "vector_index".to_owned())]);
+    assert_eq!(queued_jobs, [(TENANT_A, "vector_index".to_owned())]);
     let indexes: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%hnsw%'")
         .fetch_one(&mut superuser)
         .await?;
     assert_eq!(indexes, 0);
-    assert_eq!(leaks(&mut superuser).await?, Vec::<String>::new());
+    assert_eq!(isolation_violations(&mut superuser).await?, Vec::<String>::new());
     Ok(())
 }
 

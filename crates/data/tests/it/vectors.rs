@@ -1,17 +1,17 @@
 //! Vector search on larger numbers of passages: the tenant's own index, its recall with filters, when it is created and
 //! dropped, and that one tenant's passages do not affect the results of another.
 
-use crate::catalog::as_superuser;
-use crate::store::world;
+use crate::catalog::connect_as_superuser;
+use crate::store::test_context;
 use data::testing::{TestDb, TestError};
 use data::{Database, PgDirectory, PgStore};
 use domain::document::{NewChunk, NewDocument, Revision, StatusChange};
 use domain::ids::{DocumentId, TenantId};
-use domain::ports::{Clock, IdGen, JobFilter, NewTenant, Store, Work};
+use domain::ports::{Clock, IdGen, JobFilter, JobPayload, NewTenant, Store};
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::search::{RankedCandidate, SearchFilters, SearchScope};
-use fakes::suite::{World, identity, scope};
+use fakes::suite::{TestContext, identity, scope};
 use futures::future::try_join_all;
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 const MODEL: &str = "test-12d";
 /// Number of passages per document.
-const PER_DOCUMENT: i32 = 25;
+const PASSAGES_PER_DOCUMENT: i32 = 25;
 
 /// Pseudo-random numbers that are the same in each run (a linear congruential generator).
 struct PseudoRandom(u64);
@@ -33,8 +33,8 @@ impl PseudoRandom {
     }
 
     /// Returns a random unit vector; near `center`, if given.
-    fn vector(&mut self, to: Option<&[f32]>) -> Vec<f32> {
-        let raw: Vec<f32> = (0..12).map(|at| self.next() + to.map_or(0.0, |to| 1.5 * to[at])).collect();
+    fn vector(&mut self, center: Option<&[f32]>) -> Vec<f32> {
+        let raw: Vec<f32> = (0..12).map(|index| self.next() + center.map_or(0.0, |to| 1.5 * to[index])).collect();
         let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
         raw.into_iter().map(|x| x / length).collect()
     }
@@ -43,49 +43,48 @@ impl PseudoRandom {
 /// Sets the number of passages above which a tenant gets a vector index, for connections opened from now on. Returns a
 /// superuser connection.
 async fn set_index_threshold(db: &TestDb, limit: u32) -> Result<PgConnection, TestError> {
-    let mut superuser = as_superuser(db).await?;
+    let mut superuser = connect_as_superuser(db).await?;
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut superuser).await?;
     let statement = format!("ALTER DATABASE {name} SET platform.vector_index_above = '{limit}'");
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut superuser).await?;
     Ok(superuser)
 }
 
-async fn create_tenant(world: &World, slug: &str) -> Result<TenantScope, TestError> {
-    let tenant = NewTenant { id: world.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
-    let tenant: TenantId = world.directory.create_tenant(tenant).await?.id;
-    let mut tx = world.store.begin(&scope(tenant, Actor::System)).await?;
-    let user =
-        tx.users().sign_in(world.ids.uuid().into(), &identity("ada", Some(Role::User)), world.clock.now()).await?;
+async fn create_tenant(ctx: &TestContext, slug: &str) -> Result<TenantScope, TestError> {
+    let tenant = NewTenant { id: ctx.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
+    let tenant: TenantId = ctx.directory.create_tenant(tenant).await?.id;
+    let mut tx = ctx.store.begin(&scope(tenant, Actor::System)).await?;
+    let user = tx.users().sign_in(ctx.ids.uuid().into(), &identity("ada", Some(Role::User)), ctx.clock.now()).await?;
     tx.commit().await?;
     Ok(scope(tenant, Actor::User(user.id)))
 }
 
-fn chunks(world: &World, numbers: &mut PseudoRandom) -> Vec<NewChunk> {
-    let centre = numbers.vector(None);
+fn chunks(ctx: &TestContext, numbers: &mut PseudoRandom) -> Vec<NewChunk> {
+    let center = numbers.vector(None);
     let passage = |chunk_index| NewChunk {
-        id: world.ids.uuid().into(),
+        id: ctx.ids.uuid().into(),
         chunk_index,
         content: format!("valve {chunk_index}"),
         context: String::new(),
         token_count: 2,
         page: None,
         section: None,
-        embedding: numbers.vector(Some(&centre)),
+        embedding: numbers.vector(Some(&center)),
         terms: None,
     };
-    (0..PER_DOCUMENT).map(passage).collect()
+    (0..PASSAGES_PER_DOCUMENT).map(passage).collect()
 }
 
 /// Publishes documents. Of every ten, the first is public, the next four are internal and the other five restricted.
 async fn publish(
-    world: &World,
+    ctx: &TestContext,
     scope: &TenantScope,
     documents: u64,
     numbers: &mut PseudoRandom,
 ) -> Result<Vec<DocumentId>, TestError> {
     let mut ids = Vec::new();
     for number in 0..documents {
-        let id = DocumentId::from_uuid(world.ids.uuid());
+        let id = DocumentId::from_uuid(ctx.ids.uuid());
         let document = NewDocument {
             id,
             filename: String::new(),
@@ -105,12 +104,16 @@ async fn publish(
             metadata: serde_json::json!({}),
             uploaded_by: scope.user().ok_or("a user")?,
         };
-        let mut tx = world.store.begin(scope).await?;
-        tx.documents().insert(&document, Classification::Restricted, world.clock.now()).await?;
-        let ready =
-            StatusChange::Ready { title: None, page_count: None, chunk_count: PER_DOCUMENT, warnings: Vec::new() };
-        tx.documents().advance(id, &ready, world.clock.now()).await?;
-        tx.chunks().replace(id, MODEL, &chunks(world, numbers), world.clock.now()).await?;
+        let mut tx = ctx.store.begin(scope).await?;
+        tx.documents().insert(&document, Classification::Restricted, ctx.clock.now()).await?;
+        let ready = StatusChange::Ready {
+            title: None,
+            page_count: None,
+            chunk_count: PASSAGES_PER_DOCUMENT,
+            warnings: Vec::new(),
+        };
+        tx.documents().set_status(id, &ready, ctx.clock.now()).await?;
+        tx.chunks().replace(id, MODEL, &chunks(ctx, numbers), ctx.clock.now()).await?;
         tx.commit().await?;
         ids.push(id);
     }
@@ -118,17 +121,17 @@ async fn publish(
 }
 
 /// Runs all queued jobs, which must be index builds; returns their number.
-async fn build_indexes(world: &World) -> Result<usize, TestError> {
-    let mut built = 0;
-    while let Some(job) = world.queue.claim(&JobFilter::any(), Duration::from_secs(600)).await? {
-        assert_eq!(job.work, Work::BuildVectorIndex);
-        assert!(world.queue.build_vector_index(job.lease).await?);
-        built += 1;
+async fn build_indexes(ctx: &TestContext) -> Result<usize, TestError> {
+    let mut built_count = 0;
+    while let Some(job) = ctx.queue.claim(&JobFilter::any(), Duration::from_secs(600)).await? {
+        assert_eq!(job.payload, JobPayload::BuildVectorIndex);
+        assert!(ctx.queue.build_vector_index(job.lease).await?);
+        built_count += 1;
     }
-    Ok(built)
+    Ok(built_count)
 }
 
-async fn indexes(superuser: &mut PgConnection, tenant: TenantId) -> Result<Vec<String>, TestError> {
+async fn vector_indexes(superuser: &mut PgConnection, tenant: TenantId) -> Result<Vec<String>, TestError> {
     let names = sqlx::query_scalar(
         "SELECT indexname::text FROM pg_indexes WHERE tablename = passage_partition($1) AND indexdef LIKE '%hnsw%'",
     );
@@ -142,11 +145,11 @@ async fn nearest(
     clearance: Classification,
     limit: u32,
 ) -> Result<Vec<RankedCandidate>, TestError> {
-    let within = SearchScope { filters: SearchFilters::default(), clearance };
+    let search_scope = SearchScope { filters: SearchFilters::default(), clearance };
     let mut tx = store.begin(scope).await?;
-    let found = tx.chunks().nearest(vector, MODEL, &within, limit).await?;
+    let hits = tx.chunks().search_vector(vector, MODEL, &search_scope, limit).await?;
     tx.commit().await?;
-    Ok(found)
+    Ok(hits)
 }
 
 fn ids(hits: &[RankedCandidate]) -> BTreeSet<Uuid> {
@@ -157,12 +160,12 @@ fn ids(hits: &[RankedCandidate]) -> BTreeSet<Uuid> {
 /// until all connections of the application are closed.
 async fn index_scans(superuser: &mut PgConnection, index: &str) -> Result<i64, TestError> {
     for _ in 0..10_000 {
-        let open: i64 = sqlx::query_scalar(
+        let open_connections: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE usename = 'platform_app' AND datname = current_database()",
         )
         .fetch_one(&mut *superuser)
         .await?;
-        if open == 0 {
+        if open_connections == 0 {
             let scans = sqlx::query_scalar("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = $1");
             return Ok(scans.bind(index).fetch_one(superuser).await?);
         }
@@ -174,43 +177,43 @@ async fn index_scans(superuser: &mut PgConnection, index: &str) -> Result<i64, T
 /// the index would have poor recall, by an exact scan. A limit above the number of visible passages returns all of
 /// them.
 #[tokio::test]
-async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
-    let (world, (db, _files)) = world().await?;
+async fn recall_is_high_for_every_clearance() -> Result<(), TestError> {
+    let (ctx, (db, _files)) = test_context().await?;
     let mut superuser = set_index_threshold(&db, 200).await?;
     // New connections, which use the threshold that was just set, and which this test can close.
-    let app: Database = db.app()?;
-    let world = World {
+    let app: Database = db.app_pool()?;
+    let ctx = TestContext {
         store: Arc::new(PgStore::new(app.clone())),
         directory: Arc::new(PgDirectory::new(app.clone())),
-        ..world
+        ..ctx
     };
-    let (ada, mut numbers) = (create_tenant(&world, "a").await?, PseudoRandom(7));
-    publish(&world, &ada, 40, &mut numbers).await?;
+    let (user_scope, mut numbers) = (create_tenant(&ctx, "a").await?, PseudoRandom(7));
+    publish(&ctx, &user_scope, 40, &mut numbers).await?;
     let queries: Vec<Vec<f32>> = (0..20).map(|_| numbers.vector(None)).collect();
     let mut exact = Vec::new();
     for clearance in [Classification::Public, Classification::Internal, Classification::Restricted] {
         for query in &queries {
-            exact.push((clearance, query, nearest(&*world.store, &ada, query, clearance, 50).await?));
+            exact.push((clearance, query, nearest(&*ctx.store, &user_scope, query, clearance, 50).await?));
         }
     }
-    assert_eq!(build_indexes(&world).await?, 1);
-    let index = indexes(&mut superuser, ada.tenant()).await?;
+    assert_eq!(build_indexes(&ctx).await?, 1);
+    let index = vector_indexes(&mut superuser, user_scope.tenant()).await?;
     assert_eq!(index.len(), 1);
-    let (mut found, mut wanted) = (0, 0);
+    let (mut found_count, mut expected_count) = (0, 0);
     for (clearance, query, exact) in &exact {
-        let hits = nearest(&*world.store, &ada, query, *clearance, 50).await?;
+        let hits = nearest(&*ctx.store, &user_scope, query, *clearance, 50).await?;
         assert_eq!(hits.len(), 50);
         assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score), "best first");
         assert!(hits.iter().all(|hit| hit.candidate.classification <= *clearance));
         if *clearance == Classification::Public {
             assert_eq!(ids(&hits), ids(exact), "a search over a tenth is an exact scan");
         }
-        found += ids(&hits).intersection(&ids(exact)).count();
-        wanted += exact.len();
+        found_count += ids(&hits).intersection(&ids(exact)).count();
+        expected_count += exact.len();
     }
-    assert!(found * 100 >= wanted * 97, "{found} of {wanted}");
+    assert!(found_count * 100 >= expected_count * 97, "{found_count} of {expected_count}");
     for (clearance, all) in [(Classification::Public, 100), (Classification::Internal, 500)] {
-        assert_eq!(nearest(&*world.store, &ada, &queries[0], clearance, 2000).await?.len(), all);
+        assert_eq!(nearest(&*ctx.store, &user_scope, &queries[0], clearance, 2000).await?.len(), all);
     }
     app.close().await;
     // 20 searches over half of the passages, 20 over all, and the one with a limit of 2000; none over a tenth.
@@ -221,25 +224,26 @@ async fn recall_holds_whatever_the_reader_may_see() -> Result<(), TestError> {
 /// Neither the passages nor the index of one tenant change the ranks and scores of another tenant's searches at all.
 #[tokio::test]
 async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), TestError> {
-    let (world, (db, _files)) = world().await?;
+    let (ctx, (db, _files)) = test_context().await?;
     let mut superuser = set_index_threshold(&db, 60).await?;
     let (small, large, mut numbers) =
-        (create_tenant(&world, "a").await?, create_tenant(&world, "b").await?, PseudoRandom(3));
-    publish(&world, &small, 2, &mut numbers).await?;
+        (create_tenant(&ctx, "a").await?, create_tenant(&ctx, "b").await?, PseudoRandom(3));
+    publish(&ctx, &small, 2, &mut numbers).await?;
     let query = numbers.vector(None);
     let results = async || -> Result<_, TestError> {
-        let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
-        let near = nearest(&*world.store, &small, &query, Classification::Restricted, 200).await?;
-        let lexical = world.store.begin(&small).await?.chunks().lexical("valve 3", &within, 200).await?;
-        Ok((near, lexical))
+        let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
+        let vector_hits = nearest(&*ctx.store, &small, &query, Classification::Restricted, 200).await?;
+        let lexical_hits =
+            ctx.store.begin(&small).await?.chunks().search_lexical("valve 3", &search_scope, 200).await?;
+        Ok((vector_hits, lexical_hits))
     };
     let before = results().await?;
     assert_eq!((before.0.len(), before.1.len()), (50, 50));
-    assert_eq!(build_indexes(&world).await?, 0, "the small tenant is below the threshold");
-    publish(&world, &large, 12, &mut numbers).await?;
-    assert_eq!(build_indexes(&world).await?, 1);
-    assert_eq!(indexes(&mut superuser, small.tenant()).await?, Vec::<String>::new());
-    assert_eq!(indexes(&mut superuser, large.tenant()).await?.len(), 1);
+    assert_eq!(build_indexes(&ctx).await?, 0, "the small tenant is below the threshold");
+    publish(&ctx, &large, 12, &mut numbers).await?;
+    assert_eq!(build_indexes(&ctx).await?, 1);
+    assert_eq!(vector_indexes(&mut superuser, small.tenant()).await?, Vec::<String>::new());
+    assert_eq!(vector_indexes(&mut superuser, large.tenant()).await?.len(), 1);
     assert_eq!(results().await?, before);
     Ok(())
 }
@@ -248,61 +252,62 @@ async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), Tes
 /// model.
 #[tokio::test]
 async fn an_index_is_created_and_dropped_with_its_model() -> Result<(), TestError> {
-    let (world, (db, _files)) = world().await?;
+    let (ctx, (db, _files)) = test_context().await?;
     let mut superuser = set_index_threshold(&db, 60).await?;
-    let (ada, mut numbers) = (create_tenant(&world, "a").await?, PseudoRandom(5));
-    let documents = publish(&world, &ada, 3, &mut numbers).await?;
-    assert_eq!(build_indexes(&world).await?, 1);
-    let old = indexes(&mut superuser, ada.tenant()).await?;
+    let (user_scope, mut numbers) = (create_tenant(&ctx, "a").await?, PseudoRandom(5));
+    let documents = publish(&ctx, &user_scope, 3, &mut numbers).await?;
+    assert_eq!(build_indexes(&ctx).await?, 1);
+    let old_indexes = vector_indexes(&mut superuser, user_scope.tenant()).await?;
     for document in &documents {
-        let mut tx = world.store.begin(&ada).await?;
-        tx.chunks().stage(*document, "next", &chunks(&world, &mut numbers), world.clock.now()).await?;
+        let mut tx = ctx.store.begin(&user_scope).await?;
+        tx.chunks().stage(*document, "next", &chunks(&ctx, &mut numbers), ctx.clock.now()).await?;
         tx.commit().await?;
-        build_indexes(&world).await?;
+        build_indexes(&ctx).await?;
     }
-    assert_eq!(indexes(&mut superuser, ada.tenant()).await?.len(), 2);
-    let mut tx = world.store.begin(&ada).await?;
-    assert_eq!(tx.chunks().switch_to("next", world.clock.now()).await?, 0);
+    assert_eq!(vector_indexes(&mut superuser, user_scope.tenant()).await?.len(), 2);
+    let mut tx = ctx.store.begin(&user_scope).await?;
+    assert_eq!(tx.chunks().switch_model("next", ctx.clock.now()).await?, 0);
     tx.commit().await?;
-    assert_eq!(build_indexes(&world).await?, 1);
-    let new = indexes(&mut superuser, ada.tenant()).await?;
-    assert!(new.len() == 1 && new != old, "{old:?} {new:?}");
+    assert_eq!(build_indexes(&ctx).await?, 1);
+    let new_indexes = vector_indexes(&mut superuser, user_scope.tenant()).await?;
+    assert!(new_indexes.len() == 1 && new_indexes != old_indexes, "{old_indexes:?} {new_indexes:?}");
     Ok(())
 }
 
 /// Tenants that are created concurrently each get a partition. Deleting a document deletes its passages.
 #[tokio::test]
 async fn each_tenant_has_a_partition_of_its_own() -> Result<(), TestError> {
-    let (world, (db, _files)) = world().await?;
+    let (ctx, (db, _files)) = test_context().await?;
     let tenants: Vec<TenantScope> = try_join_all((0..24).map(|number| {
         let slug = format!("plant-{number}");
-        let world = &world;
-        async move { create_tenant(world, &slug).await }
+        let ctx = &ctx;
+        async move { create_tenant(ctx, &slug).await }
     }))
     .await?;
-    let mut superuser = as_superuser(&db).await?;
+    let mut superuser = connect_as_superuser(&db).await?;
     for tenant in &tenants {
-        let attached: bool = sqlx::query_scalar(
+        let is_attached: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'document_chunks'::regclass
                               AND inhrelid = to_regclass(passage_partition($1)))",
         )
         .bind(tenant.tenant().as_uuid())
         .fetch_one(&mut superuser)
         .await?;
-        assert!(attached);
+        assert!(is_attached);
     }
     let count = "SELECT count(*) FROM document_chunks";
-    let documents = publish(&world, &tenants[3], 2, &mut PseudoRandom(1)).await?;
+    let documents = publish(&ctx, &tenants[3], 2, &mut PseudoRandom(1)).await?;
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut superuser).await?, 50);
-    let mut tx = world.store.begin(&tenants[3]).await?;
+    let mut tx = ctx.store.begin(&tenants[3]).await?;
     assert!(tx.documents().delete(documents[0]).await?.is_some());
     tx.commit().await?;
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut superuser).await?, 25);
     // Changing the classification of a document changes that of its passages.
     sqlx::query("UPDATE documents SET classification = 'restricted'").execute(&mut superuser).await?;
-    let moved: i64 = sqlx::query_scalar("SELECT count(*) FROM document_chunks WHERE classification = 'restricted'")
-        .fetch_one(&mut superuser)
-        .await?;
-    assert_eq!(moved, 25);
+    let restricted_passages: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM document_chunks WHERE classification = 'restricted'")
+            .fetch_one(&mut superuser)
+            .await?;
+    assert_eq!(restricted_passages, 25);
     Ok(())
 }

@@ -10,52 +10,52 @@ use uuid::Uuid;
 
 /// A JSON array under construction.
 #[derive(Debug)]
-pub(super) struct Array(String);
+pub(super) struct ArrayBuilder(String);
 
-impl Array {
+impl ArrayBuilder {
     pub(super) fn new() -> Self {
         Self("[".to_owned())
     }
 
-    fn separate(&mut self) {
+    fn write_separator(&mut self) {
         if self.0.len() > 1 {
             self.0.push_str(", ");
         }
     }
 
     pub(super) fn null(&mut self) {
-        self.separate();
+        self.write_separator();
         self.0.push_str("null");
     }
 
     pub(super) fn number(&mut self, number: i64) {
-        self.separate();
+        self.write_separator();
         let _ = write!(self.0, "{number}");
     }
 
     pub(super) fn text(&mut self, text: Option<&str>) {
         let Some(text) = text else { return self.null() };
-        self.separate();
+        self.write_separator();
         write_string(&mut self.0, text);
     }
 
     pub(super) fn uuid(&mut self, id: Option<Uuid>) {
         let Some(id) = id else { return self.null() };
-        self.separate();
+        self.write_separator();
         let _ = write!(self.0, "\"{id}\"");
     }
 
     pub(super) fn texts(&mut self, texts: &[String]) {
-        let mut inner = Self::new();
+        let mut nested = Self::new();
         for text in texts {
-            inner.text(Some(text));
+            nested.text(Some(text));
         }
-        self.separate();
-        self.0.push_str(&inner.finish());
+        self.write_separator();
+        self.0.push_str(&nested.finish());
     }
 
     pub(super) fn json(&mut self, json: &RawValue) {
-        self.separate();
+        self.write_separator();
         write_value(&mut self.0, json);
     }
 
@@ -161,8 +161,8 @@ fn write_string(out: &mut String, text: &str) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            low if low < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(low));
+            control if control < ' ' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(control));
             }
             other => out.push(other),
         }
@@ -174,8 +174,8 @@ fn write_string(out: &mut String, text: &str) {
 mod tests {
     use super::*;
 
-    fn printed(json: &str) -> String {
-        let mut array = Array::new();
+    fn canonicalize(json: &str) -> String {
+        let mut array = ArrayBuilder::new();
         array.json(serde_json::from_str::<&RawValue>(json).expect("JSON"));
         array.finish()
     }
@@ -183,12 +183,12 @@ mod tests {
     #[test]
     fn members_are_ordered_as_jsonb_orders_them_and_numbers_keep_their_digits() {
         let shuffled = r#" {"long":1.50,"b":[ ],"a":{"y":null,"x":"\u00e9\n\u0001/"},"b":[true, 2]} "#;
-        assert_eq!(printed(shuffled), r#"[{"a": {"x": "é\n\u0001/", "y": null}, "b": [true, 2], "long": 1.50}]"#);
+        assert_eq!(canonicalize(shuffled), r#"[{"a": {"x": "é\n\u0001/", "y": null}, "b": [true, 2], "long": 1.50}]"#);
     }
 
     #[test]
     fn exponents_are_written_out() {
-        for (given, expected) in [
+        for (input, expected) in [
             ("1e-6", "0.000001"),
             ("1.5E3", "1500"),
             ("-1.25e1", "-12.5"),
@@ -197,13 +197,13 @@ mod tests {
             ("1e21", "1000000000000000000000"),
             ("2.0", "2.0"),
         ] {
-            assert_eq!(printed(given), format!("[{expected}]"));
+            assert_eq!(canonicalize(input), format!("[{expected}]"));
         }
     }
 
     #[test]
     fn an_array_separates_its_items() {
-        let mut array = Array::new();
+        let mut array = ArrayBuilder::new();
         array.number(-3);
         array.text(None);
         array.texts(&["a\"b".to_owned(), "\\".to_owned()]);

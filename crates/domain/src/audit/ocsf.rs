@@ -1,28 +1,28 @@
 //! Maps events to the Open Cybersecurity Schema Framework (OCSF 1.3) for a SIEM: sign-ins to Authentication (3002),
 //! changes of users to Account Change (3001), everything else to API Activity (6003).
 
-use super::sealed::SealedEvent;
+use super::chain::ChainedEvent;
 use serde_json::{Value, json};
 
-const VERSION: &str = "1.3.0";
+const OCSF_VERSION: &str = "1.3.0";
 
 /// OCSF class, category and activity of an event type.
 struct OcsfClass {
-    category: u32,
-    class: u32,
+    category_uid: u32,
+    class_uid: u32,
     class_name: &'static str,
-    activity: u32,
+    activity_id: u32,
     activity_name: &'static str,
 }
 
 /// The event as an OCSF object.
 #[must_use]
-pub fn event(event: &SealedEvent) -> Value {
-    let class = class(&event.event_type);
-    let (status_id, status, severity) = status(event.result_status.as_deref());
+pub fn to_ocsf(event: &ChainedEvent) -> Value {
+    let class = ocsf_class(&event.event_type);
+    let (status_id, status, severity) = ocsf_status(event.result_status.as_deref());
     let mut object = json!({
         "metadata": {
-            "version": VERSION,
+            "version": OCSF_VERSION,
             "product": { "name": "Plant agent platform", "vendor_name": "Plant agent platform" },
             "uid": event.id,
             "correlation_uid": event.correlation_id,
@@ -32,12 +32,12 @@ pub fn event(event: &SealedEvent) -> Value {
             "log_provider": "platform",
         },
         "time": event.created_at.timestamp_millis(),
-        "category_uid": class.category,
-        "class_uid": class.class,
+        "category_uid": class.category_uid,
+        "class_uid": class.class_uid,
         "class_name": class.class_name,
-        "activity_id": class.activity,
+        "activity_id": class.activity_id,
         "activity_name": class.activity_name,
-        "type_uid": class.class * 100 + class.activity,
+        "type_uid": class.class_uid * 100 + class.activity_id,
         "severity_id": severity,
         "status_id": status_id,
         "status": status,
@@ -47,7 +47,7 @@ pub fn event(event: &SealedEvent) -> Value {
         "duration": event.latency_ms,
         "unmapped": {
             "phase": event.phase,
-            "session_id": event.session_id,
+            "session_id": event.conversation_id,
             "model": event.model,
             "tools_used": event.tools_used,
             "request_hash": event.request_hash,
@@ -56,37 +56,52 @@ pub fn event(event: &SealedEvent) -> Value {
             "chain_hash": event.chain_hash,
         },
     });
-    if class.class != 6003 {
+    if class.class_uid != 6003 {
         // Both classes require the affected user.
-        let about = if event.resource_type.as_deref() == Some("users") { event.resource_id } else { event.user_id };
-        object["user"] = json!({ "uid": about });
+        let affected_user =
+            if event.resource_type.as_deref() == Some("users") { event.resource_id } else { event.user_id };
+        object["user"] = json!({ "uid": affected_user });
     }
     without_nulls(&mut object);
     object
 }
 
-fn class(event_type: &str) -> OcsfClass {
-    let (activity, activity_name) = activity(event_type);
+fn ocsf_class(event_type: &str) -> OcsfClass {
+    let (activity, activity_name) = ocsf_activity(event_type);
     match event_type {
-        "auth.login" | "auth.denied" => {
-            OcsfClass { category: 3, class: 3002, class_name: "Authentication", activity: 1, activity_name: "Logon" }
-        }
-        "admin.user_created" => {
-            OcsfClass { category: 3, class: 3001, class_name: "Account Change", activity: 1, activity_name: "Create" }
-        }
-        "admin.role_changed" => OcsfClass {
-            category: 3,
-            class: 3001,
+        "auth.login" | "auth.denied" => OcsfClass {
+            category_uid: 3,
+            class_uid: 3002,
+            class_name: "Authentication",
+            activity_id: 1,
+            activity_name: "Logon",
+        },
+        "admin.user_created" => OcsfClass {
+            category_uid: 3,
+            class_uid: 3001,
             class_name: "Account Change",
-            activity: 99,
+            activity_id: 1,
+            activity_name: "Create",
+        },
+        "admin.role_changed" => OcsfClass {
+            category_uid: 3,
+            class_uid: 3001,
+            class_name: "Account Change",
+            activity_id: 99,
             activity_name: "Role changed",
         },
-        _ => OcsfClass { category: 6, class: 6003, class_name: "API Activity", activity, activity_name },
+        _ => OcsfClass {
+            category_uid: 6,
+            class_uid: 6003,
+            class_name: "API Activity",
+            activity_id: activity,
+            activity_name,
+        },
     }
 }
 
 /// Activity id and name (create, read, update or delete), from the last word of the event type.
-fn activity(event_type: &str) -> (u32, &'static str) {
+fn ocsf_activity(event_type: &str) -> (u32, &'static str) {
     let verb = event_type.rsplit(['.', '_']).next().unwrap_or_default();
     match verb {
         "create" | "created" | "upload" | "issued" | "request" | "requested" => (1, "Create"),
@@ -98,7 +113,7 @@ fn activity(event_type: &str) -> (u32, &'static str) {
 }
 
 /// Status id, status and severity. Refusals and failures have a higher severity; an intent has no result yet.
-fn status(result: Option<&str>) -> (u32, &str, u32) {
+fn ocsf_status(result: Option<&str>) -> (u32, &str, u32) {
     match result {
         Some("success") => (1, "success", 1),
         Some(failed @ ("error" | "denied")) => (2, failed, 3),
@@ -125,16 +140,16 @@ fn without_nulls(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::super::EventType;
-    use super::super::lines::Line;
-    use super::super::sealed::ChainHash;
+    use super::super::chain::ChainHash;
+    use super::super::export::ExportLine;
     use super::*;
     use crate::time::Timestamp;
     use serde_json::value::RawValue;
     use uuid::Uuid;
 
-    fn sample(event_type: &str, status: &str) -> SealedEvent {
-        let hash = ChainHash::of(b"");
-        SealedEvent {
+    fn sample_event(event_type: &str, status: &str) -> ChainedEvent {
+        let hash = ChainHash::digest(b"");
+        ChainedEvent {
             tenant_id: Uuid::from_u128(1),
             seq: 7,
             id: Uuid::from_u128(2),
@@ -143,7 +158,7 @@ mod tests {
             phase: "outcome".to_owned(),
             result_status: Some(status.to_owned()),
             user_id: Some(Uuid::from_u128(3)),
-            session_id: None,
+            conversation_id: None,
             resource_type: Some("users".to_owned()),
             resource_id: Some(Uuid::from_u128(4)),
             model: None,
@@ -159,31 +174,31 @@ mod tests {
     }
 
     #[test]
-    fn classes_follow_the_event_and_every_type_has_one() {
-        let ids = |kind: &str| {
-            let object = event(&sample(kind, "denied"));
+    fn each_event_type_has_an_ocsf_class() {
+        let ids = |event_type: &str| {
+            let object = to_ocsf(&sample_event(event_type, "denied"));
             (object["class_uid"].as_u64(), object["type_uid"].as_u64(), object["status_id"].as_u64())
         };
         assert_eq!(ids("auth.denied"), (Some(3002), Some(300_201), Some(2)));
         assert_eq!(ids("admin.role_changed"), (Some(3001), Some(300_199), Some(2)));
         assert_eq!(ids("doc.delete"), (Some(6003), Some(600_304), Some(2)));
         assert_eq!(ids("tool.invocation").0, Some(6003));
-        for kind in EventType::WITHOUT_COMMAND {
-            let object = event(&sample(kind.as_str(), "success"));
-            assert_eq!(object["api"]["operation"], kind.as_str());
+        for event_type in EventType::NOT_FROM_COMMANDS {
+            let object = to_ocsf(&sample_event(event_type.as_str(), "success"));
+            assert_eq!(object["api"]["operation"], event_type.as_str());
             assert!(!object.to_string().contains("null"), "{object}");
         }
-        assert_eq!(event(&sample("admin.user_created", "success"))["user"]["uid"], json!(Uuid::from_u128(4)));
+        assert_eq!(to_ocsf(&sample_event("admin.user_created", "success"))["user"]["uid"], json!(Uuid::from_u128(4)));
     }
 
     #[test]
-    fn a_line_round_trips() {
-        let line = Line::Event(Box::new(sample("doc.read", "success")));
+    fn an_export_line_round_trips() {
+        let line = ExportLine::Event(Box::new(sample_event("doc.read", "success")));
         let text = line.to_json().expect("JSON");
         assert!(text.starts_with("{\"type\":\"event\",\"tenant_id\""), "{text}");
-        let Ok(Line::Event(read)) = Line::parse(&text) else { panic!("an event") };
-        assert_eq!(read.canonical(), sample("doc.read", "success").canonical());
-        assert!(read.canonical().contains("\"n\": 1.50"), "{}", read.canonical());
-        assert!(Line::parse("{\"type\":\"other\"}").is_err() && Line::parse("nonsense").is_err());
+        let Ok(ExportLine::Event(parsed)) = ExportLine::parse(&text) else { panic!("an event") };
+        assert_eq!(parsed.canonical_json(), sample_event("doc.read", "success").canonical_json());
+        assert!(parsed.canonical_json().contains("\"n\": 1.50"), "{}", parsed.canonical_json());
+        assert!(ExportLine::parse("{\"type\":\"other\"}").is_err() && ExportLine::parse("nonsense").is_err());
     }
 }

@@ -1,15 +1,15 @@
 //! Commands on accounts, users, tenants and the audit log.
 
 use super::command;
-use crate::audit::sealed::SealedPages;
-use crate::audit::{AuditFilter, AuditRecord, Changed};
+use crate::audit::chain::ChainPages;
+use crate::audit::{AuditFilter, AuditRecord, Change};
 use crate::decision::{Decision, Verdict};
 use crate::ids::{AuditId, TenantId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::role::{Grant, Operation, Resource, Role};
 use crate::tenant::{SettingsChange, SettingsVersion, Tenant, TenantUsage};
 use crate::tenant_change;
-use crate::text::{Label, Title};
+use crate::text::{ShortText, Title};
 use crate::user::{Account, User};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub struct ExportAudit {
     /// Sequence number after which the export starts; 0 exports the whole chain.
     pub after: i64,
 }
-command!(ExportAudit: Export AuditLogs as "audit.export" -> SealedPages);
+command!(ExportAudit: Export AuditLogs as "audit.export" -> ChainPages);
 
 /// List the tenant's users.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -62,11 +62,11 @@ pub struct CreateUser {
     /// Token issuer of the user; `None` takes the first configured one.
     pub issuer: Option<String>,
     /// The issuer's stable id of the user (Entra ID: `oid`).
-    pub external_id: Label,
+    pub external_id: ShortText,
     /// For display only; never used for authorization.
-    pub email: Label,
+    pub email: ShortText,
     /// For display; the user's tokens may change it.
-    pub display_name: Option<Label>,
+    pub display_name: Option<ShortText>,
     /// Role within the tenant.
     pub role: Role,
 }
@@ -87,19 +87,19 @@ pub struct UpdateUser {
     pub is_active: Option<bool>,
 }
 command! {
-    UpdateUser: Update Users as "admin.role_changed" -> Changed<User>,
+    UpdateUser: Update Users as "admin.role_changed" -> Change<User>,
     target User(id),
     transaction Shared,
-    outcome(changed => user_change(changed))
+    outcome(changed => user_change_metadata(changed))
 }
 
-fn user_change(changed: &Changed<User>) -> Value {
-    let facts = |user: &User| {
+fn user_change_metadata(change: &Change<User>) -> Value {
+    let user_fields = |user: &User| {
         json!({
             "role": user.role, "role_pinned": user.role_pinned, "grants": user.grants, "is_active": user.is_active,
         })
     };
-    json!({ "before": facts(&changed.before), "after": facts(&changed.after) })
+    json!({ "before": user_fields(&change.before), "after": user_fields(&change.after) })
 }
 
 /// List the tenants. For `platform_admin` only.
@@ -132,9 +132,9 @@ pub struct UpdateTenant {
     pub is_active: Option<bool>,
 }
 command! {
-    UpdateTenant: Update Tenants as "admin.tenant_changed" -> Changed<Tenant>,
+    UpdateTenant: Update Tenants as "admin.tenant_changed" -> Change<Tenant>,
     target Tenant(id),
-    outcome(changed => tenant_change::of_tenant(changed))
+    outcome(changed => tenant_change::tenant_change_metadata(changed))
 }
 
 /// Read the reasons of a recorded refusal.
@@ -160,10 +160,10 @@ pub struct SimulateDecision {
 command! {
     SimulateDecision: Read Decisions as "admin.decision_simulated" -> Decision,
     target User(user),
-    outcome(decision => decision_facts(decision))
+    outcome(decision => decision_metadata(decision))
 }
 
-fn decision_facts(decision: &Decision) -> Value {
+fn decision_metadata(decision: &Decision) -> Value {
     json!({
         "allowed": decision.verdict == Verdict::Allowed, "rule": decision.rule(), "reason": decision.verdict.reason(),
     })
@@ -181,9 +181,9 @@ pub struct UpdateSettings {
     pub change: SettingsChange,
 }
 command! {
-    UpdateSettings: Update TenantSettings as "admin.settings_changed" -> Changed<Tenant>,
+    UpdateSettings: Update TenantSettings as "admin.settings_changed" -> Change<Tenant>,
     id(changed => changed.after.id),
-    outcome(changed => tenant_change::of_tenant(changed))
+    outcome(changed => tenant_change::tenant_change_metadata(changed))
 }
 
 /// List the earlier versions of the tenant's settings.
@@ -197,8 +197,8 @@ command!(ListSettingsVersions: List TenantSettings as "admin.settings_read" -> P
 
 /// Read the tenant's quotas and their usage.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
-pub struct ReadUsage;
-command!(ReadUsage: Read TenantSettings as "admin.usage_read" -> TenantUsage);
+pub struct ReadQuotaUsage;
+command!(ReadQuotaUsage: Read TenantSettings as "admin.usage_read" -> TenantUsage);
 
 /// Read any tenant's settings. For `platform_admin` only.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -217,9 +217,9 @@ pub struct UpdateTenantSettings {
     pub change: SettingsChange,
 }
 command! {
-    UpdateTenantSettings: Update Tenants as "admin.settings_changed" -> Changed<Tenant>,
+    UpdateTenantSettings: Update Tenants as "admin.settings_changed" -> Change<Tenant>,
     target Tenant(id),
-    outcome(changed => tenant_change::of_tenant(changed))
+    outcome(changed => tenant_change::tenant_change_metadata(changed))
 }
 
 /// List the earlier versions of any tenant's settings. For `platform_admin` only.

@@ -59,11 +59,11 @@ impl Command for AskAssistant {
         self.conversation.map(Target::Conversation)
     }
 
-    fn documents(&self) -> &[DocumentId] {
+    fn referenced_documents(&self) -> &[DocumentId] {
         &self.filters.document_ids
     }
 
-    fn facts(&self) -> Option<Value> {
+    fn intent_metadata(&self) -> Option<Value> {
         Some(json!({ "mode": "assistant", "history": "client" }))
     }
 }
@@ -87,8 +87,8 @@ pub struct AskModel {
 command! {
     AskModel: Create Models as "chat.request" -> EventStream,
     transaction Shared,
-    closed_by_use_case "chat.response",
-    facts(command => json!({ "mode": "direct", "client_tools": command.tools.len() }))
+    outcome_recorded_by_use_case "chat.response",
+    metadata(command => json!({ "mode": "direct", "client_tools": command.tools.len() }))
 }
 
 /// List the models that the caller may use.
@@ -119,14 +119,14 @@ pub struct CreateEmbeddings {
 command! {
     CreateEmbeddings: Create Models as "model.embed" -> EmbedResponse,
     transaction Shared,
-    facts(command => json!({ "texts": command.texts.len() })),
-    outcome(embedded => embedding_facts(embedded))
+    metadata(command => json!({ "texts": command.texts.len() })),
+    outcome(embedded => embedding_metadata(embedded))
 }
 
-fn embedding_facts(embedded: &EmbedResponse) -> Value {
-    let spent = &embedded.spent;
+fn embedding_metadata(response: &EmbedResponse) -> Value {
+    let usage = &response.usage;
     json!({
-        "texts": embedded.vectors.len(), "backend": spent.served_by.backend, "model": spent.served_by.model,
-        "fallback": spent.served_by.fallback, "input_tokens": spent.usage.input_tokens,
+        "texts": response.vectors.len(), "backend": usage.served_by.backend, "model": usage.served_by.model,
+        "fallback": usage.served_by.fallback, "input_tokens": usage.token_usage.input_tokens,
     })
 }

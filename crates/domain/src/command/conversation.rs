@@ -109,7 +109,7 @@ command! {
     target Conversation(conversation),
     documents filters.document_ids,
     transaction Shared,
-    closed_by_use_case "chat.response"
+    outcome_recorded_by_use_case "chat.response"
 }
 
 /// Read the events of a run, from the beginning or after a given one.

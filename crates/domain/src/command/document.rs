@@ -1,7 +1,7 @@
 //! Commands on documents.
 
 use super::command;
-use crate::audit::Changed;
+use crate::audit::Change;
 use crate::document::{Document, DocumentFilter, DocumentPatch};
 use crate::ids::DocumentId;
 use crate::page::{Page, PageRequest};
@@ -23,7 +23,7 @@ command!(UploadDocument: Create Documents as "doc.upload" -> UploadOutcome, id(o
 
 impl UploadDocument {
     /// Maximum length of a file name, in characters.
-    pub const MAX_FILENAME: usize = 255;
+    pub const MAX_FILENAME_CHARS: usize = 255;
     /// Maximum number of tags of one document.
     pub const MAX_TAGS: usize = 32;
 }
@@ -56,16 +56,16 @@ pub struct UpdateDocument {
     pub patch: DocumentPatch,
 }
 command! {
-    UpdateDocument: Update Documents as "doc.update" -> Changed<Document>,
+    UpdateDocument: Update Documents as "doc.update" -> Change<Document>,
     target Document(id),
     class patch.classification,
     transaction Shared,
-    outcome(changed => document_change(changed))
+    outcome(changed => document_change_metadata(changed))
 }
 
 /// Titles, tags and client data are content, so the audit log records only that they changed.
-fn document_change(changed: &Changed<Document>) -> Value {
-    let Changed { before, after } = changed;
+fn document_change_metadata(change: &Change<Document>) -> Value {
+    let Change { before, after } = change;
     let fields = [
         ("title", before.title != after.title),
         ("doc_type", before.doc_type != after.doc_type),
@@ -73,11 +73,11 @@ fn document_change(changed: &Changed<Document>) -> Value {
         ("classification", before.classification != after.classification),
         ("metadata", before.metadata != after.metadata),
     ];
-    let changed: Vec<_> = fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
+    let changed_fields: Vec<_> = fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
     json!({
         "before": { "classification": before.classification },
         "after": { "classification": after.classification },
-        "changed": changed,
+        "changed": changed_fields,
     })
 }
 

@@ -6,7 +6,7 @@ use crate::ids::{AccessTokenId, MappingId, TenantId, UserId};
 use crate::mapping::TenantMapping;
 use crate::page::{Page, PageRequest};
 use crate::tenant_change;
-use crate::text::{ClaimText, Label};
+use crate::text::{ClaimText, ShortText};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct IssueAccessToken {
     /// Name chosen by the owner; need not be unique.
-    pub name: Label,
+    pub name: ShortText,
     /// Operations that the token permits; must not be empty.
     pub scopes: Vec<TokenScope>,
     /// Lifetime in days; `None` uses the platform's default.
@@ -24,10 +24,10 @@ command! {
     IssueAccessToken: Create AccessTokens as "token.issued" -> IssuedAccessToken,
     transaction Shared,
     id(issued => issued.token.id),
-    outcome(issued => token_facts(issued))
+    outcome(issued => token_metadata(issued))
 }
 
-fn token_facts(issued: &IssuedAccessToken) -> Value {
+fn token_metadata(issued: &IssuedAccessToken) -> Value {
     json!({ "scopes": issued.token.scopes, "expires_at": issued.token.expires_at })
 }
 
@@ -74,7 +74,7 @@ pub struct CreateMapping {
 command! {
     CreateMapping: Create TenantMappings as "admin.mapping_created" -> TenantMapping,
     target Tenant(tenant),
-    outcome(mapping => tenant_change::of_new_mapping(mapping))
+    outcome(mapping => tenant_change::new_mapping_metadata(mapping))
 }
 
 /// Delete a mapping; tokens with that claim value are refused from then on. For `platform_admin` only.
@@ -88,5 +88,5 @@ pub struct DeleteMapping {
 command! {
     DeleteMapping: Delete TenantMappings as "admin.mapping_deleted" -> TenantMapping,
     target Tenant(tenant),
-    outcome(mapping => tenant_change::of_deleted_mapping(mapping))
+    outcome(mapping => tenant_change::deleted_mapping_metadata(mapping))
 }

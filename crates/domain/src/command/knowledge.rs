@@ -5,7 +5,7 @@ use crate::ids::MemoryId;
 use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
 use crate::search::{Retrieval, SearchFilters};
-use crate::text::{Label, MemoryText, QueryText};
+use crate::text::{MemoryText, QueryText, ShortText};
 use serde::Serialize;
 
 /// Search the documents.
@@ -48,7 +48,7 @@ pub struct CreateMemory {
     /// Importance, 0 to 1; prompts contain the most important memories first.
     pub importance: f64,
     /// Labels for the user's own use.
-    pub tags: Vec<Label>,
+    pub tags: Vec<ShortText>,
 }
 command! {
     CreateMemory: Create Memories as "memory.create" -> Memory,

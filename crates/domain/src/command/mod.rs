@@ -67,7 +67,7 @@ impl Target {
 
     /// The resource of this kind with this id; `None` for kinds whose resources have no id.
     #[must_use]
-    pub fn of(resource: Resource, id: Uuid) -> Option<Self> {
+    pub fn from_resource(resource: Resource, id: Uuid) -> Option<Self> {
         match resource {
             Resource::Conversations => Some(Self::Conversation(id.into())),
             Resource::Documents => Some(Self::Document(id.into())),
@@ -105,17 +105,17 @@ pub trait Command: Serialize + Send + 'static {
     }
 
     /// The class that the command assigns to its target document, if any.
-    fn reclassifies(&self) -> Option<Classification> {
+    fn new_classification(&self) -> Option<Classification> {
         None
     }
 
     /// Other documents that the command refers to; each must exist and be within the caller's clearance.
-    fn documents(&self) -> &[DocumentId] {
+    fn referenced_documents(&self) -> &[DocumentId] {
         &[]
     }
 
     /// Metadata of the intent row: a JSON object without content.
-    fn facts(&self) -> Option<Value> {
+    fn intent_metadata(&self) -> Option<Value> {
         None
     }
 
@@ -125,7 +125,7 @@ pub trait Command: Serialize + Send + 'static {
     }
 
     /// Metadata of the outcome row: a JSON object without content. Administrative changes include `before` and `after`.
-    fn outcome_facts(_output: &Self::Output) -> Option<Value> {
+    fn outcome_metadata(_output: &Self::Output) -> Option<Value> {
         None
     }
 }
@@ -151,8 +151,8 @@ pub enum Recorder {
 
 /// Implements [`Command`] for a type:
 /// `command!(Type: Operation Resource as "audit.event" -> Output, clause, …)`. The clauses, in this order:
-/// `target Kind(field)`, `class field`, `documents field`, `transaction Shared`, `closed_by_use_case "outcome.event"`,
-/// `facts(command => …)`, `id(output => …)`, `outcome(output => …)`.
+/// `target Kind(field)`, `class field`, `documents field`, `transaction Shared`, `outcome_recorded_by_use_case "outcome.event"`,
+/// `metadata(command => …)`, `id(output => …)`, `outcome(output => …)`.
 macro_rules! command {
     (
         $type:ty: $operation:ident $resource:ident as $event:literal -> $output:ty
@@ -160,10 +160,10 @@ macro_rules! command {
         $(, class $($class:ident).+)?
         $(, documents $($docs:ident).+)?
         $(, transaction $transaction:ident)?
-        $(, closed_by_use_case $outcome_event:literal)?
-        $(, facts($command:ident => $facts:expr))?
-        $(, id($made:ident => $id:expr))?
-        $(, outcome($result:ident => $outcome_facts:expr))?
+        $(, outcome_recorded_by_use_case $outcome_event:literal)?
+        $(, metadata($command:ident => $metadata:expr))?
+        $(, id($created:ident => $id:expr))?
+        $(, outcome($result:ident => $outcome_metadata:expr))?
     ) => {
         impl $crate::command::Command for $type {
             const RESOURCE: $crate::role::Resource = $crate::role::Resource::$resource;
@@ -180,21 +180,21 @@ macro_rules! command {
             $(fn target(&self) -> Option<$crate::command::Target> {
                 Some($crate::command::Target::$target(self.$field))
             })?
-            $(fn reclassifies(&self) -> Option<$crate::role::Classification> {
+            $(fn new_classification(&self) -> Option<$crate::role::Classification> {
                 self.$($class).+
             })?
-            $(fn documents(&self) -> &[$crate::ids::DocumentId] {
+            $(fn referenced_documents(&self) -> &[$crate::ids::DocumentId] {
                 &self.$($docs).+
             })?
-            $(fn facts(&self) -> Option<serde_json::Value> {
+            $(fn intent_metadata(&self) -> Option<serde_json::Value> {
                 let $command = self;
-                Some($facts)
+                Some($metadata)
             })?
-            $(fn resource_id($made: &Self::Output) -> Option<uuid::Uuid> {
+            $(fn resource_id($created: &Self::Output) -> Option<uuid::Uuid> {
                 Some($id.as_uuid())
             })?
-            $(fn outcome_facts($result: &Self::Output) -> Option<serde_json::Value> {
-                Some($outcome_facts)
+            $(fn outcome_metadata($result: &Self::Output) -> Option<serde_json::Value> {
+                Some($outcome_metadata)
             })?
         }
     };

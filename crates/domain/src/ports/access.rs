@@ -16,7 +16,7 @@ pub trait AccessRules: Send + Sync {
     ///
     /// # Errors
     /// If the user or the tenant is deactivated.
-    fn remaining(&self, permit: &Permit, membership: Option<&Membership>) -> Result<Rights, RefusalCode>;
+    fn remaining_rights(&self, permit: &Permit, membership: Option<&Membership>) -> Result<Rights, RefusalCode>;
 }
 
 /// A new secret of a personal access token. Deliberately not `Debug`, so that it cannot end up in a log.

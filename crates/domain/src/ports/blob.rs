@@ -51,10 +51,10 @@ pub enum BlobError {
         key: String,
     },
     /// An I/O error of the storage.
-    #[error("blob storage failed while {doing}")]
+    #[error("blob storage failed while {activity}")]
     Storage {
         /// The operation, as a participle clause.
-        doing: &'static str,
+        activity: &'static str,
         /// The underlying I/O error.
         source: std::io::Error,
     },

@@ -2,7 +2,7 @@
 
 use crate::model::{
     ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError, ModelTier, RerankRequest,
-    Reranked,
+    RerankScores,
 };
 use crate::model_call::{ModelCaller, Price};
 use crate::role::Classification;
@@ -35,7 +35,7 @@ pub trait ChatModel: Send + Sync {
     }
 
     /// Whether a backend is configured for this tier.
-    fn has(&self, _tier: ModelTier) -> bool {
+    fn is_configured(&self, _tier: ModelTier) -> bool {
         true
     }
 }
@@ -73,7 +73,7 @@ pub trait Reranker: Send + Sync {
     ///
     /// # Errors
     /// If the model does not answer in time, returns an invalid response, or may not process content of this class.
-    async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError>;
+    async fn rerank(&self, request: RerankRequest) -> Result<RerankScores, ModelError>;
 }
 
 /// The embedding models: the current one, and the next one if tenants are being migrated.
@@ -88,7 +88,7 @@ pub struct Embedders {
 impl Embedders {
     /// A single model, without a migration.
     #[must_use]
-    pub fn only(current: Arc<dyn Embedder>) -> Self {
+    pub fn single(current: Arc<dyn Embedder>) -> Self {
         Self { current, next: None }
     }
 
@@ -97,10 +97,10 @@ impl Embedders {
         std::iter::once(&self.current).chain(&self.next)
     }
 
-    /// The model for a tenant whose searched passages were embedded by `in_use`: the next model if the tenant has been
+    /// The model for a tenant whose searched passages were embedded by `model_in_use`: the next model if the tenant has been
     /// migrated to it, else the current one.
     #[must_use]
-    pub fn for_tenant(&self, in_use: Option<&str>) -> &Arc<dyn Embedder> {
-        self.next.as_ref().filter(|next| in_use == Some(&next.model().name)).unwrap_or(&self.current)
+    pub fn for_tenant(&self, model_in_use: Option<&str>) -> &Arc<dyn Embedder> {
+        self.next.as_ref().filter(|next| model_in_use == Some(&next.model().name)).unwrap_or(&self.current)
     }
 }

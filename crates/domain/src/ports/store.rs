@@ -7,7 +7,7 @@ pub use jobs::*;
 pub use repos::*;
 
 use crate::access_token::TenantAccessToken;
-use crate::audit::sealed::SealedPage;
+use crate::audit::chain::ChainPage;
 use crate::audit::{AuditFilter, AuditRecord};
 use crate::ids::{AuditId, MappingId, TenantId};
 use crate::mapping::{NewMapping, TenantMapping};
@@ -89,7 +89,7 @@ pub trait AuditReader: Send + Sync {
     ///
     /// # Errors
     /// If the database is not available.
-    async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError>;
+    async fn chain_page(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<ChainPage, StoreError>;
 
     /// One row of the scope's tenant; `None` if it does not exist.
     ///
@@ -122,7 +122,7 @@ pub struct TenantPatch {
 /// row into the tenant's own audit log ([`ChangedBy::row`]) in the same transaction.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
-pub trait Directory: Send + Sync {
+pub trait TenantDirectory: Send + Sync {
     /// The tenant with this id or slug; never more than one.
     ///
     /// # Errors
@@ -152,16 +152,16 @@ pub trait Directory: Send + Sync {
         by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError>;
 
-    /// Replaces the settings if their version is `expected`; other keys of the tenant's configuration are kept. `None`
+    /// Replaces the settings if their version is `expected_version`; other keys of the tenant's configuration are kept. `None`
     /// if the tenant does not exist or its settings have another version.
     ///
     /// # Errors
     /// If the database is not available.
-    async fn configure(
+    async fn replace_settings(
         &self,
         id: TenantId,
         settings: &TenantSettings,
-        expected: i64,
+        expected_version: i64,
         by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError>;
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 /// `Retry-After` while the first request is being processed.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-pub(super) fn conflict(code: &'static str, detail: &'static str) -> ApiError {
+pub(super) fn conflict_error(code: &'static str, detail: &'static str) -> ApiError {
     ApiError { code, ..ApiError::new(ErrorKind::Conflict, detail) }
 }
 
 /// Creates the error for a repeated request if the first one, or the run that it started, has not finished yet.
-pub(super) fn in_progress(detail: &'static str) -> ApiError {
-    ApiError { retry_after: Some(RETRY_AFTER), ..conflict("idempotency_in_progress", detail) }
+pub(super) fn in_progress_error(detail: &'static str) -> ApiError {
+    ApiError { retry_after: Some(RETRY_AFTER), ..conflict_error("idempotency_in_progress", detail) }
 }

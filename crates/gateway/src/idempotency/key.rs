@@ -10,21 +10,21 @@ const MAX_LENGTH: usize = 255;
 /// Parses the key of a request: a quoted string of RFC 8941 (`"8e03…"`), as the draft requires, or the same without
 /// quotes, as most clients send it. Both forms give the same key.
 pub(crate) fn parse(headers: &HeaderMap) -> Result<String, ApiError> {
-    let refused = |detail: &str| ApiError::field("/Idempotency-Key", detail);
+    let invalid_key = |detail: &str| ApiError::invalid_field("/Idempotency-Key", detail);
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(refused("must be given once"));
+        return Err(invalid_key("must be given once"));
     };
-    let text = value.to_str().map(str::trim).map_err(|_| refused("must be printable ASCII"))?;
+    let text = value.to_str().map(str::trim).map_err(|_| invalid_key("must be printable ASCII"))?;
     let key = match text.strip_prefix('"') {
-        Some(quoted) => unquote(quoted).ok_or_else(|| refused("must be a valid quoted string"))?,
+        Some(quoted) => unquote(quoted).ok_or_else(|| invalid_key("must be a valid quoted string"))?,
         None => text.to_owned(),
     };
     match key.len() {
-        0 => Err(refused("must not be empty")),
+        0 => Err(invalid_key("must not be empty")),
         1..=MAX_LENGTH if key.bytes().all(|byte| matches!(byte, b' '..=b'~')) => Ok(key),
-        1..=MAX_LENGTH => Err(refused("must be printable ASCII")),
-        _ => Err(refused("must be at most 255 characters long")),
+        1..=MAX_LENGTH => Err(invalid_key("must be printable ASCII")),
+        _ => Err(invalid_key("must be at most 255 characters long")),
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
-    fn key(values: &[&[u8]]) -> Option<String> {
+    fn parse_key(values: &[&[u8]]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(value).expect("a header value"));
@@ -64,9 +64,9 @@ mod tests {
 
     #[test]
     fn quoted_and_bare_keys_are_the_same_and_anything_else_is_refused() {
-        assert_eq!(key(&[b"8e03978e-40d5"]).as_deref(), Some("8e03978e-40d5"));
-        assert_eq!(key(&[b"\"8e03978e-40d5\""]).as_deref(), Some("8e03978e-40d5"));
-        assert_eq!(key(&[br#""a\"b\\c""#]).as_deref(), Some(r#"a"b\c"#));
+        assert_eq!(parse_key(&[b"8e03978e-40d5"]).as_deref(), Some("8e03978e-40d5"));
+        assert_eq!(parse_key(&[b"\"8e03978e-40d5\""]).as_deref(), Some("8e03978e-40d5"));
+        assert_eq!(parse_key(&[br#""a\"b\\c""#]).as_deref(), Some(r#"a"b\c"#));
         let long = [b'k'; 256];
         let refused: [&[&[u8]]; 10] = [
             &[b""],
@@ -81,8 +81,8 @@ mod tests {
             &[b"a", b"a"],
         ];
         for values in refused {
-            assert_eq!(key(values), None, "{values:?}");
+            assert_eq!(parse_key(values), None, "{values:?}");
         }
-        assert!(key(&[&long[..255]]).is_some());
+        assert!(parse_key(&[&long[..255]]).is_some());
     }
 }

@@ -21,7 +21,7 @@ use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use conflict::{conflict, in_progress};
+use conflict::{conflict_error, in_progress_error};
 use domain::error::ErrorKind;
 use domain::idempotency::{StoredOutcome, StoredResponse};
 use policy::caller::Caller;
@@ -38,7 +38,7 @@ const MAX_RESPONSE_BYTES: usize = 4 << 20;
 /// Response extension: the response contains a secret that is shown only once. Only the fact that the request succeeded
 /// is stored.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ShownOnce;
+pub(crate) struct ContainsSecret;
 
 /// Response extension: the request changed nothing and can be executed again. No response is stored; the key only makes
 /// a second request fail while the first is being processed.
@@ -46,7 +46,7 @@ pub(crate) struct ShownOnce;
 pub(crate) struct Repeatable;
 
 /// Middleware for idempotency keys. Must run after authentication.
-pub(crate) async fn idempotent(
+pub(crate) async fn handle_idempotency_key(
     State(gate): State<Arc<dyn Gate>>,
     State(settings): State<Arc<GatewaySettings>>,
     State(tasks): State<TaskTracker>,
@@ -58,7 +58,7 @@ pub(crate) async fn idempotent(
         return next.run(request).await;
     }
     let Some(caller) = request.extensions().get::<Caller>().cloned() else {
-        return ApiError::of(ErrorKind::Unauthenticated).into_response();
+        return ApiError::from_kind(ErrorKind::Unauthenticated).into_response();
     };
     let handler = KeyedRequestHandler { gate, caller, settings, tasks };
     handler.run(info, request, next).await.unwrap_or_else(IntoResponse::into_response)
@@ -77,42 +77,43 @@ impl KeyedRequestHandler {
         let key = key::parse(request.headers())?;
         let (content, request) = body_digest(request, self.settings.max_json_bytes).await?;
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        let mut keyed = KeyedRequest { key, method: request.method().to_string(), target, content };
-        let (status, request) = match self.gate.claim(&self.caller, &keyed).await? {
-            KeyStatus::BodyNeeded => {
-                keyed.content = Some(self.form_digest(request).await?);
-                (self.gate.claim(&self.caller, &keyed).await?, None)
+        let mut keyed_request =
+            KeyedRequest { key, method: request.method().to_string(), path_and_query: target, body_sha256: content };
+        let (status, request) = match self.gate.claim(&self.caller, &keyed_request).await? {
+            KeyStatus::BodyRequired => {
+                keyed_request.body_sha256 = Some(self.form_digest(request).await?);
+                (self.gate.claim(&self.caller, &keyed_request).await?, None)
             }
             status => (status, Some(request)),
         };
         match (status, request) {
-            (KeyStatus::New, Some(request)) => {
-                Ok(FirstRequest { gate: self.gate, caller: self.caller, keyed }.run(request, next, &self.tasks).await)
-            }
+            (KeyStatus::New, Some(request)) => Ok(FirstRequest { gate: self.gate, caller: self.caller, keyed_request }
+                .run(request, next, &self.tasks)
+                .await),
             (KeyStatus::New, None) => {
                 // The stored outcome expired while the form was read again.
-                self.gate.release(&self.caller, &keyed).await?;
-                Err(conflict("idempotency_in_progress", "The key has just expired; send the request again."))
+                self.gate.release(&self.caller, &keyed_request).await?;
+                Err(conflict_error("idempotency_in_progress", "The key has just expired; send the request again."))
             }
             (KeyStatus::Completed(StoredOutcome::Response(stored)), _) => {
-                let keep_alive = self.settings.keep_alive;
-                Replay { gate: &*self.gate, caller: &self.caller, info, keep_alive }.respond(stored).await
+                let keep_alive_interval = self.settings.keep_alive_interval;
+                Replay { gate: &*self.gate, caller: &self.caller, info, keep_alive_interval }.respond(stored).await
             }
-            (KeyStatus::Completed(StoredOutcome::SecretShown), _) => Err(conflict(
+            (KeyStatus::Completed(StoredOutcome::ResponseNotStored), _) => Err(conflict_error(
                 "idempotency_not_repeatable",
                 "The request succeeded; its secret was shown only once. Use a new key to create another.",
             )),
             (KeyStatus::OtherRequest, _) => Err(ApiError {
                 code: "idempotency_key_reused",
-                ..ApiError::field(
+                ..ApiError::invalid_field(
                     "/Idempotency-Key",
                     "was used with a different request; each request needs its own key",
                 )
             }),
-            (KeyStatus::InProgress | KeyStatus::BodyNeeded, _) => {
-                Err(in_progress("The first request with this key is still being processed."))
+            (KeyStatus::InProgress | KeyStatus::BodyRequired, _) => {
+                Err(in_progress_error("The first request with this key is still being processed."))
             }
-            (KeyStatus::OutcomeUnknown, _) => Err(conflict(
+            (KeyStatus::OutcomeUnknown, _) => Err(conflict_error(
                 "idempotency_outcome_unknown",
                 "The server stopped while it processed the first request with this key. Check whether the request took \
                  effect; if not, send it with a new key.",
@@ -122,7 +123,7 @@ impl KeyedRequestHandler {
 
     async fn form_digest(&self, request: Request) -> Result<[u8; 32], ApiError> {
         let form = multipart::open(request, Some(FormDigest::default())).await?;
-        let digest = multipart::digest(form, self.settings.max_upload_bytes);
+        let digest = multipart::compute_digest(form, self.settings.max_upload_bytes);
         let digest = tokio::time::timeout(self.settings.form_digest_timeout, digest).await.unwrap_or_default();
         digest.ok_or_else(|| {
             ApiError::new(ErrorKind::Malformed, "The form was interrupted, sent too slowly, or is too large.")
@@ -151,37 +152,38 @@ fn is_form(headers: &HeaderMap) -> bool {
 struct FirstRequest {
     gate: Arc<dyn Gate>,
     caller: Caller,
-    keyed: KeyedRequest,
+    keyed_request: KeyedRequest,
 }
 
 impl FirstRequest {
     /// Processes the request in a separate task, so that it is completed and its response stored even if the client
     /// disconnects.
     async fn run(self, mut request: Request, next: Next, tasks: &TaskTracker) -> Response {
-        let form = FormDigest::default();
-        if self.keyed.content.is_none() {
-            request.extensions_mut().insert(form.clone());
+        let form_digest = FormDigest::default();
+        if self.keyed_request.body_sha256.is_none() {
+            request.extensions_mut().insert(form_digest.clone());
         }
-        let work = async move {
+        let task = async move {
             let response = next.run(request).await;
-            self.settle(response, &form).await
+            self.store_outcome(response, &form_digest).await
         };
-        tasks.spawn(work.instrument(Span::current())).await.unwrap_or_else(|_| {
-            ApiError { cause: Some("a handler panicked".into()), ..ApiError::of(ErrorKind::Internal) }.into_response()
+        tasks.spawn(task.instrument(Span::current())).await.unwrap_or_else(|_| {
+            ApiError { cause: Some("a handler panicked".into()), ..ApiError::from_kind(ErrorKind::Internal) }
+                .into_response()
         })
     }
 
-    async fn settle(mut self, response: Response, form: &FormDigest) -> Response {
+    async fn store_outcome(mut self, response: Response, form_digest: &FormDigest) -> Response {
         let extensions = response.extensions();
         let succeeded = response.status().is_success() || extensions.get::<RunReference>().is_some();
         let had_effect = succeeded && extensions.get::<Repeatable>().is_none();
-        let (outcome, response) = if had_effect { stored_outcome(response).await } else { (None, response) };
-        self.keyed.content = self.keyed.content.or(form.result());
-        let settled = match outcome {
-            Some(outcome) => self.gate.settle(&self.caller, &self.keyed, outcome).await,
-            None => self.gate.release(&self.caller, &self.keyed).await,
+        let (outcome, response) = if had_effect { outcome_to_store(response).await } else { (None, response) };
+        self.keyed_request.body_sha256 = self.keyed_request.body_sha256.or(form_digest.result());
+        let result = match outcome {
+            Some(outcome) => self.gate.complete(&self.caller, &self.keyed_request, outcome).await,
+            None => self.gate.release(&self.caller, &self.keyed_request).await,
         };
-        if let Err(error) = settled {
+        if let Err(error) = result {
             // The key stays claimed: a repeated request gets the error that the outcome is unknown.
             tracing::error!(%error, "failed to store the outcome of a request with an idempotency key");
         }
@@ -190,19 +192,19 @@ impl FirstRequest {
 }
 
 /// Returns the outcome to store for a successful response, and the response with its body restored.
-async fn stored_outcome(response: Response) -> (Option<StoredOutcome>, Response) {
-    if response.extensions().get::<ShownOnce>().is_some() {
-        return (Some(StoredOutcome::SecretShown), response);
+async fn outcome_to_store(response: Response) -> (Option<StoredOutcome>, Response) {
+    if response.extensions().get::<ContainsSecret>().is_some() {
+        return (Some(StoredOutcome::ResponseNotStored), response);
     }
-    if let Some(reference) = response.extensions().get::<RunReference>().and_then(RunReference::to_stored) {
+    if let Some(reference) = response.extensions().get::<RunReference>().and_then(RunReference::to_stored_response) {
         return (Some(StoredOutcome::Response(reference)), response);
     }
     let (parts, body) = response.into_parts();
     let Ok(bytes) = to_bytes(body, MAX_RESPONSE_BYTES).await else {
         // The request took effect, but its response cannot be replayed.
         let cause = Some("the response is too large to be stored".into());
-        let error = ApiError { cause, ..ApiError::of(ErrorKind::Internal) };
-        return (Some(StoredOutcome::SecretShown), error.into_response());
+        let error = ApiError { cause, ..ApiError::from_kind(ErrorKind::Internal) };
+        return (Some(StoredOutcome::ResponseNotStored), error.into_response());
     };
     let headers = [CONTENT_TYPE, LOCATION].into_iter().filter_map(|name| {
         let value = parts.headers.get(&name)?.to_str().ok()?.to_owned();
@@ -220,16 +222,16 @@ mod tests {
     #[tokio::test]
     async fn a_secret_is_not_stored() {
         let mut response = (StatusCode::CREATED, "the token").into_response();
-        response.extensions_mut().insert(ShownOnce);
-        let (outcome, response) = stored_outcome(response).await;
-        assert_eq!(outcome, Some(StoredOutcome::SecretShown));
+        response.extensions_mut().insert(ContainsSecret);
+        let (outcome, response) = outcome_to_store(response).await;
+        assert_eq!(outcome, Some(StoredOutcome::ResponseNotStored));
         assert_eq!(to_bytes(response.into_body(), 99).await.expect("a body"), "the token");
     }
 
     #[tokio::test]
     async fn a_response_is_stored_with_its_location() {
         let created = (StatusCode::CREATED, [(LOCATION, "/v1/things/1")], "{}").into_response();
-        let (outcome, response) = stored_outcome(created).await;
+        let (outcome, response) = outcome_to_store(created).await;
         let Some(StoredOutcome::Response(stored)) = outcome else { panic!("{outcome:?}") };
         assert_eq!((stored.status, stored.body.as_slice()), (201, b"{}".as_slice()));
         assert!(stored.headers.contains(&("location".to_owned(), "/v1/things/1".to_owned())));

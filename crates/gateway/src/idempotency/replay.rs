@@ -3,7 +3,7 @@
 //! For a chat turn, only a reference is stored. Its events are read from the run's log while the log exists, and from
 //! the conversation afterwards. Both reads pass the gate, so content that the caller may no longer see is not replayed.
 
-use super::conflict::in_progress;
+use super::conflict::in_progress_error;
 use crate::error::ApiError;
 use crate::openai::reply::ChatReply;
 use crate::request_info::RequestInfo;
@@ -30,13 +30,13 @@ pub(super) struct Replay<'a> {
     pub(super) caller: &'a Caller,
     pub(super) info: RequestInfo,
     /// Time without an event after which a stream sends a keep-alive comment.
-    pub(super) keep_alive: Duration,
+    pub(super) keep_alive_interval: Duration,
 }
 
 impl Replay<'_> {
     /// Returns the stored response with the header `Idempotency-Replayed: true`.
     pub(super) async fn respond(self, stored: StoredResponse) -> Result<Response, ApiError> {
-        let mut response = match RunReference::from_stored(&stored) {
+        let mut response = match RunReference::from_stored_response(&stored) {
             Some(reference) => self.replay_turn(reference).await?,
             None => rebuild_response(stored),
         };
@@ -49,10 +49,10 @@ impl Replay<'_> {
         let RunReference { conversation, whole: as_document, openai, .. } = reference;
         let Some(options) = openai else {
             return Ok(if as_document {
-                let collected = sse::collect(events).await;
+                let collected = sse::collect_answer(events).await;
                 collected.map_or_else(ApiError::into_response, |(answer, _)| Json(answer).into_response())
             } else {
-                sse::run_response(events, self.info, self.keep_alive)
+                sse::run_response(events, self.info, self.keep_alive_interval)
             });
         };
         let (start, events) = sse::wait_for_start(events).await?;
@@ -60,7 +60,7 @@ impl Replay<'_> {
         if as_document {
             Ok(reply.into_document().await.map_or_else(ApiError::into_response, |(response, _)| response))
         } else {
-            reply.into_stream(self.keep_alive).await
+            reply.into_stream(self.keep_alive_interval).await
         }
     }
 
@@ -74,15 +74,15 @@ impl Replay<'_> {
         let command = GetConversation { id: reference.conversation };
         let Transcript { messages, .. } = self.gate.execute(self.caller, command).await?;
         let message = messages.into_iter().find(|message| message.id == reference.message);
-        let message = message.ok_or_else(|| ApiError::of(ErrorKind::NotFound))?;
+        let message = message.ok_or_else(|| ApiError::from_kind(ErrorKind::NotFound))?;
         if message.withheld {
             let detail = "The answer is based on content above your clearance.";
             return Err(ApiError { code: "above_clearance", ..ApiError::new(ErrorKind::Forbidden, detail) });
         }
         if message.status == MessageStatus::Streaming {
-            return Err(in_progress("The answer is still being written, by another server."));
+            return Err(in_progress_error("The answer is still being written, by another server."));
         }
-        Ok(reference.events_of(message))
+        Ok(reference.replay_events(message))
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 /// Maximum length of a marker, in bytes. Longer text in brackets is not a marker.
-const MAX_MARKER: usize = 32;
+const MAX_MARKER_BYTES: usize = 32;
 
 /// A citation.
 #[derive(Serialize, ToSchema, Clone, Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct UrlCitation {
 
 /// Returns the annotation of a citation. `text` is the answer so far; if it has no marker for the citation, the
 /// annotation points to its end.
-pub(crate) fn annotation(citation: &Citation, text: &str) -> Annotation {
+pub(crate) fn to_annotation(citation: &Citation, text: &str) -> Annotation {
     let (start_index, end_index) = find_marker(text, citation.n).unwrap_or_else(|| {
         let end = text.chars().count();
         (end, end)
@@ -67,14 +67,14 @@ fn url(citation: &Citation) -> String {
 /// Returns start and end, in characters, of the first marker that contains the number `n`. The marker is `[2]`, or the
 /// whole of `[1, 2]`.
 fn find_marker(text: &str, n: u32) -> Option<(usize, usize)> {
-    let mut from = 0;
-    while let Some(open) = text[from..].find('[').map(|offset| offset + from) {
-        from = open + 1;
-        let Some(close) = text[from..].find(']').map(|offset| offset + from) else { continue };
-        if close - open > MAX_MARKER {
+    let mut search_start = 0;
+    while let Some(open) = text[search_start..].find('[').map(|offset| offset + search_start) {
+        search_start = open + 1;
+        let Some(close) = text[search_start..].find(']').map(|offset| offset + search_start) else { continue };
+        if close - open > MAX_MARKER_BYTES {
             continue;
         }
-        let mut numbers = text[from..close].split([',', ';']).map(str::trim);
+        let mut numbers = text[search_start..close].split([',', ';']).map(str::trim);
         if numbers.any(|number| number.parse() == Ok(n)) {
             let start = text[..open].chars().count();
             return Some((start, start + text[open..=close].chars().count()));

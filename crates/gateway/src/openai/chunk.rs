@@ -138,7 +138,7 @@ pub(crate) struct PlatformNote {
 
 /// The metadata of an answer, the same in all of its chunks.
 #[derive(Clone, Debug)]
-pub(crate) struct CompletionHead {
+pub(crate) struct CompletionMetadata {
     pub(crate) id: String,
     pub(crate) created: u64,
     pub(crate) model: String,
@@ -146,7 +146,7 @@ pub(crate) struct CompletionHead {
     conversation: Option<ConversationId>,
 }
 
-impl CompletionHead {
+impl CompletionMetadata {
     /// `created` is set to the time in the run's UUIDv7, so that a replayed answer has the same value. `conversation`
     /// is `None` for a direct request.
     pub(crate) fn new(start: RunStart, model: String, conversation: Option<ConversationId>) -> Self {
@@ -155,17 +155,17 @@ impl CompletionHead {
     }
 
     /// Returns the field `platform` of a finished answer.
-    pub(crate) fn platform_note(&self, end: &RunSummary) -> PlatformNote {
+    pub(crate) fn platform_note(&self, summary: &RunSummary) -> PlatformNote {
         PlatformNote {
             run_id: self.start.run_id.as_uuid(),
-            message_id: self.conversation.map(|_| end.message_id.as_uuid()),
+            message_id: self.conversation.map(|_| summary.message_id.as_uuid()),
             conversation_id: self.conversation.map(|id| id.as_uuid()),
-            degraded: end.degraded,
-            fallback: end.fallback,
-            left_out: end.left_out,
-            served_model: end.model.clone(),
+            degraded: summary.degraded,
+            fallback: summary.fallback,
+            left_out: summary.omitted_count,
+            served_model: summary.model.clone(),
             escalated: self.start.escalated.map(Escalation::as_str),
-            cancelled: end.finish_reason == FinishReason::Cancelled,
+            cancelled: summary.finish_reason == FinishReason::Cancelled,
         }
     }
 }
@@ -193,16 +193,16 @@ pub(crate) enum StreamItem {
 
 /// Encodes the events of one run, in order.
 pub(crate) struct ChunkEncoder {
-    head: CompletionHead,
+    metadata: CompletionMetadata,
     include_usage: bool,
     /// The answer so far, needed to find the markers of citations.
     text: String,
-    tool_calls: u32,
+    tool_call_count: u32,
 }
 
 impl ChunkEncoder {
-    pub(crate) fn new(head: CompletionHead, include_usage: bool) -> Self {
-        Self { head, include_usage, text: String::new(), tool_calls: 0 }
+    pub(crate) fn new(metadata: CompletionMetadata, include_usage: bool) -> Self {
+        Self { metadata, include_usage, text: String::new(), tool_call_count: 0 }
     }
 
     pub(crate) fn encode(&mut self, event: RunEvent) -> Vec<StreamItem> {
@@ -213,19 +213,19 @@ impl ChunkEncoder {
             RunEvent::Delta { text } => {
                 // Only answers of the assistant have citations. These are stored in a conversation, unlike direct
                 // requests.
-                if self.head.conversation.is_some() {
+                if self.metadata.conversation.is_some() {
                     self.text.push_str(&text);
                 }
                 ChunkDelta { content: Some(text), ..ChunkDelta::default() }
             }
             RunEvent::Reasoning { text } => ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() },
-            RunEvent::ToolWanted(call) => {
-                let call = ToolCallBody { index: Some(self.tool_calls), ..call.into() };
-                self.tool_calls += 1;
+            RunEvent::ClientToolRequested(call) => {
+                let call = ToolCallBody { index: Some(self.tool_call_count), ..call.into() };
+                self.tool_call_count += 1;
                 ChunkDelta { tool_calls: Some(vec![call]), ..ChunkDelta::default() }
             }
             RunEvent::Cited(citation) => {
-                let annotations = Some(vec![annotation::annotation(&citation, &self.text)]);
+                let annotations = Some(vec![annotation::to_annotation(&citation, &self.text)]);
                 let mut chunk = self.chunk(ChunkDelta { annotations, ..ChunkDelta::default() }, None);
                 chunk.event = Some(annotation::source_event(&citation));
                 return vec![StreamItem::Chunk(Box::new(chunk))];
@@ -238,14 +238,14 @@ impl ChunkEncoder {
     }
 
     fn finish(&self, summary: &RunSummary) -> Vec<StreamItem> {
-        let mut last = self.chunk(ChunkDelta::default(), Some(finish_reason(summary.finish_reason)));
-        last.platform = Some(self.head.platform_note(summary));
-        let mut items = vec![StreamItem::Chunk(Box::new(last))];
+        let mut last_chunk = self.chunk(ChunkDelta::default(), Some(finish_reason(summary.finish_reason)));
+        last_chunk.platform = Some(self.metadata.platform_note(summary));
+        let mut items = vec![StreamItem::Chunk(Box::new(last_chunk))];
         if self.include_usage {
-            let mut usage = self.chunk(ChunkDelta::default(), None);
-            usage.choices.clear();
-            usage.usage = Some(summary.usage.into());
-            items.push(StreamItem::Chunk(Box::new(usage)));
+            let mut usage_chunk = self.chunk(ChunkDelta::default(), None);
+            usage_chunk.choices.clear();
+            usage_chunk.usage = Some(summary.usage.into());
+            items.push(StreamItem::Chunk(Box::new(usage_chunk)));
         }
         items.push(StreamItem::Done);
         items
@@ -253,10 +253,10 @@ impl ChunkEncoder {
 
     fn chunk(&self, delta: ChunkDelta, finish_reason: Option<&'static str>) -> ChatCompletionChunk {
         ChatCompletionChunk {
-            id: self.head.id.clone(),
+            id: self.metadata.id.clone(),
             object: "chat.completion.chunk",
-            created: self.head.created,
-            model: self.head.model.clone(),
+            created: self.metadata.created,
+            model: self.metadata.model.clone(),
             system_fingerprint: None,
             choices: vec![ChunkChoice { index: 0, delta, finish_reason }],
             usage: None,

@@ -1,7 +1,7 @@
 //! Answers as one JSON document in OpenAI's format.
 
 use super::annotation::{self, Annotation};
-use super::chunk::{CompletionHead, CompletionUsage, PlatformNote, ToolCallBody, finish_reason};
+use super::chunk::{CompletionMetadata, CompletionUsage, PlatformNote, ToolCallBody, finish_reason};
 use crate::error::ApiError;
 use crate::sse;
 use domain::conversation::Citation;
@@ -64,28 +64,28 @@ struct CollectedOutput {
 }
 
 /// Reads all events of a run and combines them into one document.
-pub(crate) async fn collect(
+pub(crate) async fn collect_completion(
     mut events: EventStream,
-    head: CompletionHead,
+    metadata: CompletionMetadata,
 ) -> Result<(ChatCompletion, RunSummary), ApiError> {
     let mut output = CollectedOutput::default();
     while let Some(NumberedEvent { event, .. }) = events.next().await {
         match event {
             RunEvent::Delta { text } => output.text.push_str(&text),
             RunEvent::Reasoning { text } => output.reasoning.push_str(&text),
-            RunEvent::ToolWanted(call) => output.tool_calls.push(call.into()),
+            RunEvent::ClientToolRequested(call) => output.tool_calls.push(call.into()),
             RunEvent::Cited(citation) => output.citations.push(citation),
             RunEvent::Started { .. } | RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. } => {}
             RunEvent::Failed(problem) => return Err(problem.into()),
-            RunEvent::Finished(summary) => return Ok((completion(output, head, &summary), summary)),
+            RunEvent::Finished(summary) => return Ok((build_completion(output, metadata, &summary), summary)),
         }
     }
     Err(sse::missing_last_event())
 }
 
-fn completion(output: CollectedOutput, head: CompletionHead, summary: &RunSummary) -> ChatCompletion {
+fn build_completion(output: CollectedOutput, metadata: CompletionMetadata, summary: &RunSummary) -> ChatCompletion {
     let citations = output.citations.iter();
-    let annotations = citations.map(|citation| annotation::annotation(citation, &output.text)).collect();
+    let annotations = citations.map(|citation| annotation::to_annotation(citation, &output.text)).collect();
     let only_tool_calls = output.text.is_empty() && !output.tool_calls.is_empty();
     let message = AnswerMessage {
         role: "assistant",
@@ -96,12 +96,12 @@ fn completion(output: CollectedOutput, head: CompletionHead, summary: &RunSummar
         tool_calls: (!output.tool_calls.is_empty()).then_some(output.tool_calls),
     };
     let finish_reason = finish_reason(summary.finish_reason);
-    let platform = head.platform_note(summary);
+    let platform = metadata.platform_note(summary);
     ChatCompletion {
-        id: head.id,
+        id: metadata.id,
         object: "chat.completion",
-        created: head.created,
-        model: head.model,
+        created: metadata.created,
+        model: metadata.model,
         system_fingerprint: None,
         choices: vec![Choice { index: 0, message, logprobs: None, finish_reason }],
         usage: summary.usage.into(),

@@ -2,7 +2,7 @@
 //! `param`.
 
 use crate::error::ApiError;
-use crate::problem_kind::{METHOD_NOT_ALLOWED, default_detail};
+use crate::problem_kind::{METHOD_NOT_ALLOWED_DETAIL, default_detail};
 use axum::http::StatusCode;
 use domain::error::ErrorKind;
 use serde::Serialize;
@@ -39,7 +39,7 @@ pub(crate) struct ErrorObject {
 
 impl ErrorBody {
     pub(crate) fn new(error: &ApiError) -> Self {
-        let param = error.fields.first().map(|field| param(&field.pointer));
+        let param = error.fields.first().map(|field| to_openai_param(&field.pointer));
         let message = match (error.fields.first(), &param) {
             (Some(field), Some(param)) if error.kind == ErrorKind::InvalidField => {
                 format!("Invalid '{param}': {}", field.detail)
@@ -47,13 +47,21 @@ impl ErrorBody {
             (Some(field), _) => field.detail.clone(),
             (None, _) => error.detail.clone().unwrap_or_else(|| default_detail(error.kind).to_owned()),
         };
-        let decision_id = error.decision.map(|id| id.to_string());
-        Self { error: ErrorObject { message, kind: kind(error), param, code: code(error.code), decision_id } }
+        let decision_id = error.decision_id.map(|id| id.to_string());
+        Self {
+            error: ErrorObject {
+                message,
+                kind: error_type(error),
+                param,
+                code: to_openai_code(error.code),
+                decision_id,
+            },
+        }
     }
 
     /// Returns the body of a 405.
     pub(crate) fn method_not_allowed() -> Self {
-        let message = METHOD_NOT_ALLOWED.to_owned();
+        let message = METHOD_NOT_ALLOWED_DETAIL.to_owned();
         let kind = "invalid_request_error";
         Self { error: ErrorObject { message, kind, param: None, code: "method_not_allowed", decision_id: None } }
     }
@@ -68,7 +76,7 @@ pub(crate) fn status(error: &ApiError, default: StatusCode) -> StatusCode {
     }
 }
 
-fn kind(error: &ApiError) -> &'static str {
+fn error_type(error: &ApiError) -> &'static str {
     match error.kind {
         ErrorKind::Unauthenticated => "authentication_error",
         ErrorKind::Forbidden => "permission_error",
@@ -85,7 +93,7 @@ fn kind(error: &ApiError) -> &'static str {
 }
 
 /// Translates the codes that clients check to OpenAI's; other codes are not changed.
-fn code(code: &'static str) -> &'static str {
+fn to_openai_code(code: &'static str) -> &'static str {
     match code {
         "invalid_token" => "invalid_api_key",
         "rate_limited" => "rate_limit_exceeded",
@@ -96,7 +104,7 @@ fn code(code: &'static str) -> &'static str {
 }
 
 /// Translates a JSON pointer into OpenAI's notation: `messages[0].content`.
-fn param(pointer: &str) -> String {
+fn to_openai_param(pointer: &str) -> String {
     let mut path = String::new();
     for part in pointer.split('/').skip(1) {
         if part.bytes().all(|byte| byte.is_ascii_digit()) && !part.is_empty() {
@@ -117,18 +125,18 @@ mod tests {
 
     #[test]
     fn a_json_pointer_becomes_an_openai_param() {
-        assert_eq!(param("/messages/0/content/1/type"), "messages[0].content[1].type");
-        assert_eq!(param("/temperature"), "temperature");
-        assert_eq!(param(""), "");
+        assert_eq!(to_openai_param("/messages/0/content/1/type"), "messages[0].content[1].type");
+        assert_eq!(to_openai_param("/temperature"), "temperature");
+        assert_eq!(to_openai_param(""), "");
     }
 
     #[test]
     fn an_invalid_field_and_a_prompt_that_is_too_long_are_bad_requests() {
-        let field = ApiError::field("/n", "must be 1");
+        let field = ApiError::invalid_field("/n", "must be 1");
         assert_eq!(status(&field, field.status()), StatusCode::BAD_REQUEST);
-        let long = ApiError { code: "context_too_long", ..ApiError::of(ErrorKind::TooLarge) };
+        let long = ApiError { code: "context_too_long", ..ApiError::from_kind(ErrorKind::TooLarge) };
         assert_eq!(status(&long, long.status()), StatusCode::BAD_REQUEST);
-        let large = ApiError::of(ErrorKind::TooLarge);
+        let large = ApiError::from_kind(ErrorKind::TooLarge);
         assert_eq!(status(&large, large.status()), StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

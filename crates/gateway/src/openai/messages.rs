@@ -12,7 +12,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 /// Maximum total length of system and developer messages, in characters, so that the prompt has room for passages.
-const MAX_INSTRUCTIONS: usize = 16_000;
+const MAX_INSTRUCTIONS_CHARS: usize = 16_000;
 /// Prefix of the messages that Open WebUI sends in the background to generate titles, tags and suggestions.
 const BACKGROUND_TASK_PREFIX: &str = "### Task:";
 
@@ -59,7 +59,7 @@ pub(super) struct Question {
 impl ParsedMessages {
     pub(super) fn parse(messages: Vec<ChatMessage>) -> Result<Self, ApiError> {
         if messages.is_empty() {
-            return Err(ApiError::field("/messages", "must not be empty"));
+            return Err(ApiError::invalid_field("/messages", "must not be empty"));
         }
         let parsed = messages.into_iter().enumerate().map(|(index, message)| parse_message(index, message));
         parsed.collect::<Result<_, ApiError>>().map(Self)
@@ -78,7 +78,7 @@ impl ParsedMessages {
     /// Returns the messages unchanged, for a direct request.
     pub(super) fn into_prompt(self) -> Result<Vec<PromptMessage>, ApiError> {
         if self.0.iter().all(|message| matches!(message, PromptMessage::System(_))) {
-            return Err(ApiError::field("/messages", "must have a message that is not an instruction"));
+            return Err(ApiError::invalid_field("/messages", "must have a message that is not an instruction"));
         }
         Ok(self.0)
     }
@@ -87,14 +87,14 @@ impl ParsedMessages {
     /// history.
     pub(super) fn into_question(self) -> Result<Question, ApiError> {
         let Some((index, text)) = self.last_user_message().filter(|(index, _)| index + 1 == self.0.len()) else {
-            let last = self.0.len() - 1;
-            return Err(ApiError::field(
-                format!("/messages/{last}/role"),
+            let last_index = self.0.len() - 1;
+            return Err(ApiError::invalid_field(
+                format!("/messages/{last_index}/role"),
                 "must be user: the last message is the question",
             ));
         };
         let message = MessageText::parse(text);
-        let message = message.map_err(|error| ApiError::field(format!("/messages/{index}/content"), error))?;
+        let message = message.map_err(|error| ApiError::invalid_field(format!("/messages/{index}/content"), error))?;
         let (mut history, mut instructions) = (Vec::new(), Vec::new());
         for message in self.0.into_iter().take(index) {
             let (role, content) = match message {
@@ -111,9 +111,10 @@ impl ParsedMessages {
             }
         }
         let instructions = instructions.join("\n\n");
-        if instructions.chars().count() > MAX_INSTRUCTIONS {
-            let detail = format!("must have at most {MAX_INSTRUCTIONS} characters of system and developer messages");
-            return Err(ApiError::field("/messages", detail));
+        if instructions.chars().count() > MAX_INSTRUCTIONS_CHARS {
+            let detail =
+                format!("must have at most {MAX_INSTRUCTIONS_CHARS} characters of system and developer messages");
+            return Err(ApiError::invalid_field("/messages", detail));
         }
         let instructions = (!instructions.trim().is_empty()).then_some(instructions);
         Ok(Question { message, history, instructions })
@@ -130,28 +131,31 @@ impl ParsedMessages {
 fn parse_message(index: usize, message: ChatMessage) -> Result<PromptMessage, ApiError> {
     let pointer = |name: &str| format!("/messages/{index}/{name}");
     let content = parse_content(&message.content, &pointer("content"))?;
-    let required = |content: Option<String>| {
-        content.ok_or_else(|| ApiError::field(pointer("content"), "must be a text or a list of texts"))
+    let require_content = |content: Option<String>| {
+        content.ok_or_else(|| ApiError::invalid_field(pointer("content"), "must be a text or a list of texts"))
     };
     match message.role.as_str() {
-        "system" | "developer" => Ok(PromptMessage::System(required(content)?)),
-        "user" => Ok(PromptMessage::User(required(content)?)),
+        "system" | "developer" => Ok(PromptMessage::System(require_content(content)?)),
+        "user" => Ok(PromptMessage::User(require_content(content)?)),
         "assistant" => {
-            let calls = message.tool_calls.unwrap_or_default().into_iter().map(|call| ModelToolCall {
+            let tool_calls = message.tool_calls.unwrap_or_default().into_iter().map(|call| ModelToolCall {
                 id: call.id,
                 name: call.function.name,
                 arguments: call.function.arguments,
             });
-            Ok(PromptMessage::Assistant { content: content.unwrap_or_default(), tool_calls: calls.collect() })
+            Ok(PromptMessage::Assistant { content: content.unwrap_or_default(), tool_calls: tool_calls.collect() })
         }
         "tool" => {
             let call_id = message.tool_call_id.filter(|id| !id.is_empty());
             let call_id = call_id.ok_or_else(|| {
-                ApiError::field(pointer("tool_call_id"), "must be the id of the tool call that this message answers")
+                ApiError::invalid_field(
+                    pointer("tool_call_id"),
+                    "must be the id of the tool call that this message answers",
+                )
             })?;
-            Ok(PromptMessage::Tool { call_id, content: required(content)? })
+            Ok(PromptMessage::Tool { call_id, content: require_content(content)? })
         }
-        _ => Err(ApiError::field(pointer("role"), "must be one of system, developer, user, assistant, tool")),
+        _ => Err(ApiError::invalid_field(pointer("role"), "must be one of system, developer, user, assistant, tool")),
     }
 }
 
@@ -161,7 +165,7 @@ fn parse_content(content: &Value, pointer: &str) -> Result<Option<String>, ApiEr
         Value::Null => return Ok(None),
         Value::String(text) => return Ok(Some(text.clone())),
         Value::Array(parts) => parts,
-        _ => return Err(ApiError::field(pointer, "must be a text or a list of texts")),
+        _ => return Err(ApiError::invalid_field(pointer, "must be a text or a list of texts")),
     };
     let texts = parts.iter().enumerate().map(|(index, part)| part_text(part, &format!("{pointer}/{index}")));
     Ok(Some(texts.collect::<Result<Vec<_>, ApiError>>()?.join("\n")))
@@ -171,10 +175,12 @@ fn part_text<'a>(part: &'a Value, pointer: &str) -> Result<&'a str, ApiError> {
     match (part["type"].as_str(), part["text"].as_str()) {
         (Some("text"), Some(text)) => Ok(text),
         (Some("refusal"), _) => Ok(part["refusal"].as_str().unwrap_or_default()),
-        (Some("text"), None) | (None, _) => Err(ApiError::field(pointer, "must be a part of type text, with a text")),
+        (Some("text"), None) | (None, _) => {
+            Err(ApiError::invalid_field(pointer, "must be a part of type text, with a text"))
+        }
         (Some(_), _) => {
             let detail = "must be text: images, audio and files are not supported";
-            let error = ApiError::field(format!("{pointer}/type"), detail);
+            let error = ApiError::invalid_field(format!("{pointer}/type"), detail);
             Err(ApiError { code: "unsupported_content", ..error })
         }
     }

@@ -17,14 +17,14 @@ use domain::model_id::ModelId;
 use domain::upload::FieldError;
 
 /// Path prefix of all OpenAI-compatible routes.
-pub(crate) const PREFIX: &str = "/openai/v1";
+pub(crate) const PATH_PREFIX: &str = "/openai/v1";
 /// In a request, the id of the conversation to continue. In a response, the id of the conversation in which the answer
 /// is stored.
 pub(crate) const X_CONVERSATION_ID: HeaderName = HeaderName::from_static("x-conversation-id");
 
 /// Returns whether errors on this path are written in OpenAI's format.
 pub(crate) fn is_openai_path(path: &str) -> bool {
-    path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(PATH_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Parses the id of a model; an unknown one is a 404.
@@ -38,7 +38,7 @@ pub(crate) fn parse_model_id(id: &str) -> Result<ModelId, ApiError> {
 /// OpenAI's error for an unknown model: 404 with `param` set to `model`.
 pub(crate) fn model_not_found(detail: String) -> ApiError {
     let field = FieldError { pointer: "/model".to_owned(), detail };
-    ApiError { code: "model_not_found", fields: vec![field], ..ApiError::of(ErrorKind::NotFound) }
+    ApiError { code: "model_not_found", fields: vec![field], ..ApiError::from_kind(ErrorKind::NotFound) }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Responds to a chat request in OpenAI's format, with a stream of chunks or with one document.
 
 use super::X_CONVERSATION_ID;
-use super::chunk::{ChunkEncoder, CompletionHead, ReplyOptions, StreamItem};
+use super::chunk::{ChunkEncoder, CompletionMetadata, ReplyOptions, StreamItem};
 use super::completion;
 use crate::error::ApiError;
 use crate::run_reference::RunReference;
@@ -25,32 +25,32 @@ pub(crate) struct ChatReply {
 }
 
 impl ChatReply {
-    /// Streams the answer. If the run fails before its first output and within `keep_alive`, the response has an error
+    /// Streams the answer. If the run fails before its first output and within `keep_alive_interval`, the response has an error
     /// status, so that clients retry. If the first output takes longer, the stream starts without it and is kept open.
-    pub(crate) async fn into_stream(self, keep_alive: Duration) -> Result<Response, ApiError> {
-        let (head, conversation, include_usage) = (self.head(), self.conversation, self.options.include_usage);
-        let events = wait_for_output(self.events, keep_alive).await?;
-        let mut encoder = ChunkEncoder::new(head, include_usage);
+    pub(crate) async fn into_stream(self, keep_alive_interval: Duration) -> Result<Response, ApiError> {
+        let (metadata, conversation, include_usage) = (self.metadata(), self.conversation, self.options.include_usage);
+        let events = wait_for_output(self.events, keep_alive_interval).await?;
+        let mut encoder = ChunkEncoder::new(metadata, include_usage);
         let items = events.flat_map(move |numbered| futures::stream::iter(encoder.encode(numbered.event)));
-        let response = sse::response(items.map(to_sse), keep_alive);
+        let response = sse::response(items.map(to_sse), keep_alive_interval);
         Ok(with_conversation_id(response, conversation))
     }
 
     /// Waits for the end of the run, and returns the answer as one document together with the run's summary.
     pub(crate) async fn into_document(self) -> Result<(Response, RunSummary), ApiError> {
-        let (head, conversation) = (self.head(), self.conversation);
-        let (document, summary) = completion::collect(self.events, head).await?;
+        let (metadata, conversation) = (self.metadata(), self.conversation);
+        let (document, summary) = completion::collect_completion(self.events, metadata).await?;
         Ok((with_conversation_id(Json(document).into_response(), conversation), summary))
     }
 
     /// Returns the reference to the stored answer; `None` for a direct request.
     pub(crate) fn reference(&self) -> Option<RunReference> {
-        let reference = RunReference::streamed(self.conversation?, self.start.clone());
-        Some(reference.in_openai_format(self.options.clone()))
+        let reference = RunReference::for_stream(self.conversation?, self.start.clone());
+        Some(reference.with_openai_options(self.options.clone()))
     }
 
-    fn head(&self) -> CompletionHead {
-        CompletionHead::new(self.start.clone(), self.options.model.clone(), self.conversation)
+    fn metadata(&self) -> CompletionMetadata {
+        CompletionMetadata::new(self.start.clone(), self.options.model.clone(), self.conversation)
     }
 }
 
@@ -73,14 +73,14 @@ fn to_sse(item: StreamItem) -> Result<Event, axum::Error> {
 
 /// Waits up to `timeout` for the first event that is visible to the client. The returned stream contains all events.
 async fn wait_for_output(mut events: EventStream, timeout: Duration) -> Result<EventStream, ApiError> {
-    let mut received = Vec::new();
+    let mut received_events = Vec::new();
     let reading = async {
         while let Some(numbered) = events.next().await {
             let is_output = !matches!(
                 numbered.event,
                 RunEvent::Started { .. } | RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. }
             );
-            received.push(numbered);
+            received_events.push(numbered);
             if is_output {
                 break;
             }
@@ -88,8 +88,8 @@ async fn wait_for_output(mut events: EventStream, timeout: Duration) -> Result<E
     };
     // After the timeout the stream starts without output.
     let _ = tokio::time::timeout(timeout, reading).await;
-    match received.last().map(|numbered| &numbered.event) {
+    match received_events.last().map(|numbered| &numbered.event) {
         Some(RunEvent::Failed(problem)) => Err(problem.clone().into()),
-        _ => Ok(futures::stream::iter(received).chain(events).boxed()),
+        _ => Ok(futures::stream::iter(received_events).chain(events).boxed()),
     }
 }

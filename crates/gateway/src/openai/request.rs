@@ -11,7 +11,7 @@ use domain::ids::ConversationId;
 use domain::model::{ChatOptions, ModelChoice, OfferedTool};
 use domain::model_id::ModelId;
 use domain::search::SearchFilters;
-use domain::text::Label;
+use domain::text::ShortText;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
@@ -33,7 +33,7 @@ const MAX_TOOLS_BYTES: usize = 128 << 10;
 /// Maximum length of a tool's description, in bytes.
 const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
 /// Maximum length of a tool's name, in bytes.
-const MAX_TOOL_NAME: usize = 64;
+const MAX_TOOL_NAME_BYTES: usize = 64;
 
 /// A chat, in OpenAI's words. Fields that are not named here are ignored.
 #[derive(Deserialize, ToSchema)]
@@ -145,13 +145,13 @@ impl ChatCompletionRequest {
     /// has client tools, or if it is a background task of Open WebUI.
     pub(crate) fn parse(self, conversation: Option<ConversationId>) -> Result<ChatCommand, ApiError> {
         let id = self.model_id()?;
-        let choice = id.choice().ok_or_else(|| {
+        let choice = id.model_choice().ok_or_else(|| {
             super::model_not_found("embed is not a chat model; use it at /openai/v1/embeddings".to_owned())
         })?;
         let options = self.options()?;
         let max_output_tokens = self.max_completion_tokens.or(self.max_tokens);
         if max_output_tokens == Some(0) {
-            return Err(ApiError::field("/max_completion_tokens", "must be at least 1"));
+            return Err(ApiError::invalid_field("/max_completion_tokens", "must be at least 1"));
         }
         let tools = parse_tools(self.tools.unwrap_or_default())?;
         let messages = ParsedMessages::parse(self.messages)?;
@@ -160,17 +160,17 @@ impl ChatCompletionRequest {
             if self.retrieval == Some(RetrievalMode::Always) {
                 let detail = "must not be always for a request that goes directly to a model: one that names a direct \
                               model, or brings tools of its own";
-                return Err(ApiError::field("/retrieval", detail));
+                return Err(ApiError::invalid_field("/retrieval", detail));
             }
             let model = if is_background && !id.is_direct() { ModelChoice::Fast } else { choice };
             let options = ChatOptions { tool_choice: parse_tool_choice(self.tool_choice, &tools)?, ..options };
             let messages = messages.into_prompt()?;
             return Ok(ChatCommand::Model(Box::new(AskModel { messages, model, tools, options, max_output_tokens })));
         }
-        let tags = wire::tags("/tags", self.tags.iter().flatten())?;
+        let tags = wire::parse_tags("/tags", self.tags.iter().flatten())?;
         let filters = SearchFilters {
-            document_ids: wire::document_ids("/document_ids", self.document_ids.unwrap_or_default())?,
-            tags: tags.into_iter().map(Label::into_string).collect(),
+            document_ids: wire::parse_document_ids("/document_ids", self.document_ids.unwrap_or_default())?,
+            tags: tags.into_iter().map(ShortText::into_string).collect(),
             ..SearchFilters::default()
         };
         let Question { message, history, instructions } = messages.into_question()?;
@@ -190,7 +190,7 @@ impl ChatCompletionRequest {
 
     fn options(&self) -> Result<ChatOptions, ApiError> {
         if self.n.is_some_and(|n| n != 1) {
-            return Err(ApiError::field("/n", "must be 1: only one choice is generated"));
+            return Err(ApiError::invalid_field("/n", "must be 1: only one choice is generated"));
         }
         Ok(ChatOptions {
             temperature: in_range("/temperature", self.temperature, 0.0..=2.0)?,
@@ -210,7 +210,7 @@ fn in_range(pointer: &str, value: Option<f32>, range: RangeInclusive<f32>) -> Re
     match value {
         Some(value) if !range.contains(&value) => {
             let detail = format!("must be between {} and {}", range.start(), range.end());
-            Err(ApiError::field(pointer, detail))
+            Err(ApiError::invalid_field(pointer, detail))
         }
         value => Ok(value),
     }
@@ -219,7 +219,7 @@ fn in_range(pointer: &str, value: Option<f32>, range: RangeInclusive<f32>) -> Re
 fn parse_stop(stop: &Value) -> Result<Vec<String>, ApiError> {
     let invalid = || {
         let detail = format!("must be a text, or a list of up to {MAX_STOP_SEQUENCES} texts that are not empty");
-        ApiError::field("/stop", detail)
+        ApiError::invalid_field("/stop", detail)
     };
     let texts: Vec<String> = match stop {
         Value::Null => Vec::new(),
@@ -240,31 +240,31 @@ fn parse_response_format(format: &Value) -> Result<Option<Value>, ApiError> {
             check_schema_size("/response_format", format)?;
             Ok(Some(format.clone()))
         }
-        _ => Err(ApiError::field("/response_format/type", "must be one of text, json_object, json_schema")),
+        _ => Err(ApiError::invalid_field("/response_format/type", "must be one of text, json_object, json_schema")),
     }
 }
 
 /// Rejects a JSON Schema that would take a model server too long to compile, or that would fill the prompt. Returns its
 /// size in bytes of JSON.
 fn check_schema_size(pointer: &str, schema: &Value) -> Result<usize, ApiError> {
-    let refused = |detail: String| Err(ApiError::field(pointer, detail));
-    let (mut values, mut level) = (0, vec![schema]);
+    let reject = |detail: String| Err(ApiError::invalid_field(pointer, detail));
+    let (mut value_count, mut level) = (0, vec![schema]);
     for depth in 0.. {
         if level.is_empty() {
             break;
         }
         if depth > MAX_SCHEMA_DEPTH {
-            return refused(format!("must not be nested deeper than {MAX_SCHEMA_DEPTH} levels"));
+            return reject(format!("must not be nested deeper than {MAX_SCHEMA_DEPTH} levels"));
         }
-        values += level.len();
-        if values > MAX_SCHEMA_VALUES {
-            return refused(format!("must have at most {MAX_SCHEMA_VALUES} values"));
+        value_count += level.len();
+        if value_count > MAX_SCHEMA_VALUES {
+            return reject(format!("must have at most {MAX_SCHEMA_VALUES} values"));
         }
         level = level.into_iter().flat_map(children).collect();
     }
     let bytes = schema.to_string().len();
     if bytes > MAX_SCHEMA_BYTES {
-        return refused(format!("must be at most {} KiB of JSON", MAX_SCHEMA_BYTES >> 10));
+        return reject(format!("must be at most {} KiB of JSON", MAX_SCHEMA_BYTES >> 10));
     }
     Ok(bytes)
 }
@@ -279,7 +279,7 @@ fn children(value: &Value) -> Vec<&Value> {
 
 fn parse_tools(tools: Vec<ClientTool>) -> Result<Vec<OfferedTool>, ApiError> {
     if tools.len() > MAX_TOOLS {
-        return Err(ApiError::field("/tools", format!("must be at most {MAX_TOOLS} tools")));
+        return Err(ApiError::invalid_field("/tools", format!("must be at most {MAX_TOOLS} tools")));
     }
     let mut total_bytes = 0;
     let mut offered = Vec::with_capacity(tools.len());
@@ -290,7 +290,7 @@ fn parse_tools(tools: Vec<ClientTool>) -> Result<Vec<OfferedTool>, ApiError> {
     }
     if total_bytes > MAX_TOOLS_BYTES {
         let detail = format!("must be at most {} KiB of descriptions and schemas", MAX_TOOLS_BYTES >> 10);
-        return Err(ApiError::field("/tools", detail));
+        return Err(ApiError::invalid_field("/tools", detail));
     }
     Ok(offered)
 }
@@ -298,23 +298,23 @@ fn parse_tools(tools: Vec<ClientTool>) -> Result<Vec<OfferedTool>, ApiError> {
 fn parse_tool(index: usize, tool: ClientTool) -> Result<OfferedTool, ApiError> {
     let pointer = |field: &str| format!("/tools/{index}/{field}");
     if tool.kind != "function" {
-        return Err(ApiError::field(pointer("type"), "must be function: no other type of tool is supported"));
+        return Err(ApiError::invalid_field(pointer("type"), "must be function: no other type of tool is supported"));
     }
     let ClientFunction { name, description, parameters } = tool.function;
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if name.is_empty() || name.len() > MAX_TOOL_NAME || !name.bytes().all(is_allowed) {
+    if name.is_empty() || name.len() > MAX_TOOL_NAME_BYTES || !name.bytes().all(is_allowed) {
         let detail = "must be 1 to 64 letters, digits, periods, hyphens or underscores";
-        return Err(ApiError::field(pointer("function/name"), detail));
+        return Err(ApiError::invalid_field(pointer("function/name"), detail));
     }
     let parameters = match parameters {
         Value::Null => json!({ "type": "object", "properties": {} }),
         Value::Object(_) => parameters,
-        _ => return Err(ApiError::field(parameters_pointer(index), "must be a JSON Schema: an object")),
+        _ => return Err(ApiError::invalid_field(parameters_pointer(index), "must be a JSON Schema: an object")),
     };
     let description = description.unwrap_or_default();
     if description.len() > MAX_DESCRIPTION_BYTES {
         let detail = format!("must be at most {} KiB long", MAX_DESCRIPTION_BYTES >> 10);
-        return Err(ApiError::field(pointer("function/description"), detail));
+        return Err(ApiError::invalid_field(pointer("function/description"), detail));
     }
     Ok(OfferedTool { name, description, parameters })
 }
@@ -333,12 +333,12 @@ fn parse_tool_choice(choice: Value, tools: &[OfferedTool]) -> Result<Option<Valu
         Value::Object(object) if object.get("type").is_some_and(|kind| kind == "function") => {
             match choice["function"]["name"].as_str() {
                 Some(name) if is_offered(name) => Ok(Some(choice)),
-                _ => Err(ApiError::field("/tool_choice/function/name", "must be the name of one of the tools")),
+                _ => Err(ApiError::invalid_field("/tool_choice/function/name", "must be the name of one of the tools")),
             }
         }
         _ => {
             let detail = "must be none, auto, required or one of the tools; required needs at least one tool";
-            Err(ApiError::field("/tool_choice", detail))
+            Err(ApiError::invalid_field("/tool_choice", detail))
         }
     }
 }

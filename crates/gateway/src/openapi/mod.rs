@@ -49,7 +49,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "health", description = "Whether the server lives and can work; no token needed"),
     ),
 )]
-struct DocumentHead;
+struct ApiDoc;
 
 /// Name of the security scheme.
 const BEARER: &str = "bearer";
@@ -57,8 +57,8 @@ const BEARER: &str = "bearer";
 /// Builds the OpenAPI 3.1 document of all routes.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut document = DocumentHead::openapi();
-    let (_, open) = routes::probes().merge(routes::pages()).split_for_parts();
+    let mut document = ApiDoc::openapi();
+    let (_, public) = routes::probes().merge(routes::pages()).split_for_parts();
     let (_, mut protected) = routes::idempotent_routes().merge(routes::read_only_routes()).split_for_parts();
     for (path, item) in &mut protected.paths.paths {
         for operation in operations(item) {
@@ -71,7 +71,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
             requests::complete_body(operation, components);
         }
     }
-    document.merge(open);
+    document.merge(public);
     document.merge(protected);
     let scheme = Http::builder()
         .scheme(HttpAuthScheme::Bearer)

@@ -18,7 +18,7 @@ const CURSOR: &str = r"^[A-Za-z0-9_-]{32}$";
 /// Pattern of `If-Match`: the entity tag of a version, or `*`.
 const IF_MATCH: &str = r#"^("[0-9]{1,18}"|\*)$"#;
 /// Maximum length of a tag, in characters.
-const MAX_TAG: usize = 128;
+const MAX_TAG_CHARS: usize = 128;
 
 /// The schema of a value in client data.
 pub(super) struct ClientValue;
@@ -37,13 +37,13 @@ impl PartialSchema for ClientValue {
         let other = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]));
         let list = ArrayBuilder::new().items(Ref::from_schema_name("ClientValue"));
         let mut fields = ObjectBuilder::new().schema_type(Type::Object).build();
-        set_client_fields(&mut fields);
-        let any = AnyOfBuilder::new().item(text).item(number).item(other).item(list).item(Schema::Object(fields));
-        Schema::AnyOf(any.description(Some("A JSON value without U+0000")).build()).into()
+        set_client_value_schemas(&mut fields);
+        let any_of = AnyOfBuilder::new().item(text).item(number).item(other).item(list).item(Schema::Object(fields));
+        Schema::AnyOf(any_of.description(Some("A JSON value without U+0000")).build()).into()
     }
 }
 
-fn set_client_fields(object: &mut Object) {
+fn set_client_value_schemas(object: &mut Object) {
     let value = AdditionalProperties::RefOr(Ref::from_schema_name("ClientValue").into());
     object.additional_properties = Some(Box::new(value));
     let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(NO_NUL)).build();
@@ -61,9 +61,9 @@ pub(super) fn complete_parameters(operation: &mut Operation) {
 fn complete_parameter(parameter: &mut Parameter) {
     let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema else { return };
     if let SchemaType::Array(types) = &schema.schema_type
-        && let Some(only) = types.iter().find(|kind| **kind != Type::Null)
+        && let Some(non_null) = types.iter().find(|kind| **kind != Type::Null)
     {
-        schema.schema_type = SchemaType::Type(only.clone());
+        schema.schema_type = SchemaType::Type(non_null.clone());
         parameter.required = Required::False;
     }
     let pattern = match parameter.name.as_str() {
@@ -74,7 +74,7 @@ fn complete_parameter(parameter: &mut Parameter) {
     if let Some(pattern) = pattern {
         schema.pattern = Some(pattern.to_owned());
     }
-    complete_text(schema);
+    set_text_pattern(schema);
 }
 
 /// Completes the schema of an operation's body, and the schemas that it references.
@@ -84,7 +84,7 @@ pub(super) fn complete_body(operation: &Operation, components: &mut Components) 
     for (media_type, content) in &body.content {
         let RefOr::T(content) = content else { continue };
         let Some(RefOr::Ref(reference)) = &content.schema else { continue };
-        complete_named(&reference.ref_location, components);
+        complete_component(&reference.ref_location, components);
         if media_type == "multipart/form-data" {
             forbid_unknown_fields(&reference.ref_location, components);
         }
@@ -99,7 +99,7 @@ fn forbid_unknown_fields(location: &str, components: &mut Components) {
     }
 }
 
-fn complete_named(location: &str, components: &mut Components) {
+fn complete_component(location: &str, components: &mut Components) {
     let Some(name) = location.rsplit('/').next() else { return };
     let Some(mut schema) = components.schemas.get(name).cloned() else { return };
     let mut references = Vec::new();
@@ -108,11 +108,11 @@ fn complete_named(location: &str, components: &mut Components) {
     }
     components.schemas.insert(name.to_owned(), schema);
     for location in references {
-        complete_named(&location, components);
+        complete_component(&location, components);
     }
 }
 
-fn complete(name: &str, schema: &mut RefOr<Schema>, references: &mut Vec<String>) {
+fn complete_ref_or_schema(name: &str, schema: &mut RefOr<Schema>, references: &mut Vec<String>) {
     match schema {
         RefOr::Ref(reference) => references.push(reference.ref_location.clone()),
         RefOr::T(schema) => complete_schema(name, schema, references),
@@ -128,41 +128,47 @@ fn complete_schema(name: &str, schema: &mut Schema, references: &mut Vec<String>
                     && name == "tags"
                 {
                     item.min_length = Some(1);
-                    item.max_length = Some(MAX_TAG);
+                    item.max_length = Some(MAX_TAG_CHARS);
                 }
-                complete("", items, references);
+                complete_ref_or_schema("", items, references);
             }
         }
-        Schema::OneOf(one) => one.items.iter_mut().for_each(|item| complete(name, item, references)),
-        Schema::AnyOf(any) => any.items.iter_mut().for_each(|item| complete(name, item, references)),
-        Schema::AllOf(all) => all.items.iter_mut().for_each(|item| complete(name, item, references)),
+        Schema::OneOf(one_of) => {
+            one_of.items.iter_mut().for_each(|item| complete_ref_or_schema(name, item, references))
+        }
+        Schema::AnyOf(any_of) => {
+            any_of.items.iter_mut().for_each(|item| complete_ref_or_schema(name, item, references))
+        }
+        Schema::AllOf(all_of) => {
+            all_of.items.iter_mut().for_each(|item| complete_ref_or_schema(name, item, references))
+        }
         _ => {}
     }
 }
 
 fn complete_object(name: &str, object: &mut Object, references: &mut Vec<String>) {
-    if name == "metadata" && accepts(object, &Type::Object) {
-        set_client_fields(object);
+    if name == "metadata" && accepts_type(object, &Type::Object) {
+        set_client_value_schemas(object);
         return;
     }
-    complete_text(object);
+    set_text_pattern(object);
     for (name, property) in &mut object.properties {
-        complete(name, property, references);
+        complete_ref_or_schema(name, property, references);
     }
 }
 
 /// Sets the pattern of free text, that is, of a string without enum values, format or pattern.
-fn complete_text(object: &mut Object) {
-    let is_free = object.enum_values.is_none() && object.format.is_none() && object.pattern.is_none();
-    if is_free && accepts(object, &Type::String) {
+fn set_text_pattern(object: &mut Object) {
+    let is_free_text = object.enum_values.is_none() && object.format.is_none() && object.pattern.is_none();
+    if is_free_text && accepts_type(object, &Type::String) {
         let pattern = if object.min_length.unwrap_or(0) > 0 { NOT_BLANK } else { NO_NUL };
         object.pattern = Some(pattern.to_owned());
     }
 }
 
-fn accepts(object: &Object, kind: &Type) -> bool {
+fn accepts_type(object: &Object, kind: &Type) -> bool {
     match &object.schema_type {
-        SchemaType::Type(only) => only == kind,
+        SchemaType::Type(single_type) => single_type == kind,
         SchemaType::Array(types) => types.contains(kind),
         SchemaType::AnyValue => false,
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Number of checks after which entries whose quota is fully available again are removed.
-const SWEEP_EVERY: u64 = 4_096;
+const CHECKS_PER_SWEEP: u64 = 4_096;
 
 /// The theoretical arrival time (TAT) of each policy, in microseconds since the limiter was created.
 type ArrivalTimes = HashMap<(PartitionKey, &'static str), u64>;
@@ -67,7 +67,7 @@ fn backlog(arrival_times: &ArrivalTimes, policy: &QuotaPolicy, now: u64) -> u64 
 impl Counters {
     fn sweep(&mut self, now: u64) {
         self.checks += 1;
-        if self.checks.is_multiple_of(SWEEP_EVERY) {
+        if self.checks.is_multiple_of(CHECKS_PER_SWEEP) {
             self.arrival_times.retain(|_, arrival| *arrival > now);
             self.arrival_times.shrink_to_fit();
         }
@@ -89,12 +89,12 @@ where
 mod tests {
     use super::*;
     use domain::ids::{TenantId, UserId};
-    use domain::tenant::RateTier;
+    use domain::tenant::RateLimit;
     use governor::clock::FakeRelativeClock;
     use std::time::Duration;
     use uuid::Uuid;
 
-    const TIER: RateTier = RateTier { per_minute: 10, per_hour: 50 };
+    const LIMIT: RateLimit = RateLimit { per_minute: 10, per_hour: 50 };
 
     fn tenant(id: u128) -> TenantId {
         TenantId::from_uuid(Uuid::from_u128(id))
@@ -105,7 +105,7 @@ mod tests {
     }
 
     fn user_policies(id: u128) -> [QuotaPolicy; 2] {
-        QuotaPolicy::for_user(tenant(1), user(id), TIER)
+        QuotaPolicy::for_user(tenant(1), user(id), LIMIT)
     }
 
     fn allows(limiter: &InProcessLimiter<FakeRelativeClock>, user: u128) -> bool {
@@ -116,9 +116,9 @@ mod tests {
     fn the_eleventh_request_of_a_burst_is_refused_and_other_users_are_not() {
         let clock = FakeRelativeClock::default();
         let limiter = InProcessLimiter::with_clock(clock.clone());
-        for left in (0..10).rev() {
+        for remaining in (0..10).rev() {
             let decision = limiter.count(&user_policies(1));
-            assert_eq!((decision.retry_after, decision.quotas[0].remaining), (None, left));
+            assert_eq!((decision.retry_after, decision.quotas[0].remaining), (None, remaining));
         }
         let refused = limiter.count(&user_policies(1));
         assert_eq!(refused.retry_after, Some(Duration::from_secs(6)));
@@ -148,7 +148,7 @@ mod tests {
     fn a_tenant_over_its_quota_affects_neither_other_tenants_nor_its_users_quotas() {
         let limiter = InProcessLimiter::with_clock(FakeRelativeClock::default());
         let policies = |tenant_id: u128, user_id: u128| {
-            let [minute, hour] = QuotaPolicy::for_user(tenant(tenant_id), user(user_id), TIER);
+            let [minute, hour] = QuotaPolicy::for_user(tenant(tenant_id), user(user_id), LIMIT);
             [minute, hour, QuotaPolicy::for_tenant(tenant(tenant_id), 5)]
         };
         // Fifty users send twenty times the tenant's quota.
@@ -164,7 +164,7 @@ mod tests {
     fn entries_with_a_full_quota_are_removed() {
         let clock = FakeRelativeClock::default();
         let limiter = InProcessLimiter::with_clock(clock.clone());
-        for user in 0..SWEEP_EVERY - 1 {
+        for user in 0..CHECKS_PER_SWEEP - 1 {
             assert!(allows(&limiter, u128::from(user)));
         }
         clock.advance(Duration::from_secs(7_200));
@@ -175,8 +175,8 @@ mod tests {
     #[test]
     fn a_quota_of_zero_refuses_every_request() {
         let limiter = InProcessLimiter::with_clock(FakeRelativeClock::default());
-        let none = RateTier { per_minute: 0, per_hour: 5 };
-        let policies = QuotaPolicy::for_user(tenant(1), user(0), none);
+        let zero_limit = RateLimit { per_minute: 0, per_hour: 5 };
+        let policies = QuotaPolicy::for_user(tenant(1), user(0), zero_limit);
         assert_eq!(limiter.count(&policies).retry_after, Some(Duration::from_secs(60)));
     }
 

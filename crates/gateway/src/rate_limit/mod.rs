@@ -24,18 +24,19 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 /// Creates the error of a request above the limit: 429 with `Retry-After`.
 pub(crate) fn rate_limited(retry_after: Duration) -> ApiError {
-    ApiError { retry_after: Some(retry_after), ..ApiError::of(ErrorKind::RateLimited) }
+    ApiError { retry_after: Some(retry_after), ..ApiError::from_kind(ErrorKind::RateLimited) }
 }
 
 /// Writes `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers).
 pub(crate) fn write_headers(decision: &RateLimitDecision, headers: &mut HeaderMap) {
-    let list = |item: fn(&RemainingQuota) -> String| {
+    let header_value = |item: fn(&RemainingQuota) -> String| {
         let items: Vec<_> = decision.quotas.iter().map(item).collect();
         HeaderValue::try_from(items.join(", "))
     };
-    let policies = list(|quota| format!(r#""{}";q={};w={}"#, quota.name, quota.quota, quota.window.as_secs()));
-    let remaining =
-        list(|quota| format!(r#""{}";r={};t={}"#, quota.name, quota.remaining, seconds_rounded_up(quota.reset)));
+    let policies = header_value(|quota| format!(r#""{}";q={};w={}"#, quota.name, quota.quota, quota.window.as_secs()));
+    let remaining = header_value(|quota| {
+        format!(r#""{}";r={};t={}"#, quota.name, quota.remaining, seconds_rounded_up(quota.reset))
+    });
     if let (Ok(policies), Ok(remaining)) = (policies, remaining) {
         headers.insert(RATE_LIMIT_POLICY, policies);
         headers.insert(RATE_LIMIT, remaining);

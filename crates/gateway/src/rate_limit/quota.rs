@@ -2,7 +2,7 @@
 //! decisions.
 
 use domain::ids::{TenantId, UserId};
-use domain::tenant::RateTier;
+use domain::tenant::RateLimit;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -39,11 +39,11 @@ pub struct QuotaPolicy {
 impl QuotaPolicy {
     /// Returns the policies of one user, per minute and per hour.
     #[must_use]
-    pub fn for_user(tenant: TenantId, user: UserId, tier: RateTier) -> [Self; 2] {
+    pub fn for_user(tenant: TenantId, user: UserId, limit: RateLimit) -> [Self; 2] {
         let partition = PartitionKey::User { tenant, user };
         [
-            Self { partition, name: "minute", quota: tier.per_minute, window: MINUTE },
-            Self { partition, name: "hour", quota: tier.per_hour, window: HOUR },
+            Self { partition, name: "minute", quota: limit.per_minute, window: MINUTE },
+            Self { partition, name: "hour", quota: limit.per_hour, window: HOUR },
         ]
     }
 

@@ -30,7 +30,7 @@ pub struct SharedLimiterError(#[source] RedisError);
 #[derive(Clone, Debug)]
 pub struct LimiterMetrics {
     shared: IntGauge,
-    counted_alone: IntCounter,
+    fallback_checks: IntCounter,
 }
 
 impl LimiterMetrics {
@@ -40,13 +40,13 @@ impl LimiterMetrics {
     /// If the registry has a metric of that name already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let shared = IntGauge::new("rate_limit_shared", "1 while limits are counted in Redis, 0 while it fails.")?;
-        let counted_alone = IntCounter::new(
+        let fallback_checks = IntCounter::new(
             "rate_limit_counted_alone_total",
             "Requests that this process counted alone because Redis failed.",
         )?;
         registry.register(Box::new(shared.clone()))?;
-        registry.register(Box::new(counted_alone.clone()))?;
-        Ok(Self { shared, counted_alone })
+        registry.register(Box::new(fallback_checks.clone()))?;
+        Ok(Self { shared, fallback_checks })
     }
 }
 
@@ -104,7 +104,7 @@ impl RateLimiter for SharedLimiter {
                 Err(error) => self.redis.set_disconnected(generation, &error),
             }
         }
-        self.redis.metrics.counted_alone.inc();
+        self.redis.metrics.fallback_checks.inc();
         self.fallback.count(policies)
     }
 }
@@ -121,13 +121,13 @@ enum CountError {
 }
 
 impl RedisCounter {
-    fn slot(&self) -> MutexGuard<'_, ConnectionSlot> {
+    fn lock_slot(&self) -> MutexGuard<'_, ConnectionSlot> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The current connection and its generation.
     fn connection(&self) -> Option<(MultiplexedConnection, u64)> {
-        let slot = self.slot();
+        let slot = self.lock_slot();
         slot.connection.clone().map(|connection| (connection, slot.generation))
     }
 
@@ -165,7 +165,7 @@ impl RedisCounter {
     }
 
     fn set_connected(&self, connection: MultiplexedConnection) {
-        let mut slot = self.slot();
+        let mut slot = self.lock_slot();
         slot.generation += 1;
         slot.connection = Some(connection);
         drop(slot);
@@ -176,7 +176,7 @@ impl RedisCounter {
     /// Drops the connection of this generation, logs the error and starts to reconnect. If many requests fail at once,
     /// only the first one does this.
     fn set_disconnected(self: &Arc<Self>, generation: u64, error: &CountError) {
-        let mut slot = self.slot();
+        let mut slot = self.lock_slot();
         if slot.generation != generation {
             return;
         }

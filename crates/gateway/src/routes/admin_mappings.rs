@@ -1,7 +1,7 @@
 //! Routes of tenant mappings (claim values that map to a tenant), for platform admins.
 
-use crate::body::{ApiJson, Id, IdPair};
-use crate::caller::Call;
+use crate::body::{ApiJson, PathId, PathIdPair};
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
@@ -78,13 +78,13 @@ impl From<TenantMapping> for MappingBody {
     responses((status = 200, body = Listing<MappingBody>))
 )]
 async fn list(
-    call: Call,
-    Id(tenant): Id<TenantId>,
+    call: ApiCall,
+    PathId(tenant): PathId<TenantId>,
     ApiQuery(query): ApiQuery<MappingQuery>,
 ) -> Result<Json<Listing<MappingBody>>, ApiError> {
     let command = ListMappings { tenant, page: page::parse(query.limit, query.cursor.as_deref())? };
     let mappings = call.execute(command).await?;
-    Ok(Json(Listing::of(mappings, Into::into)))
+    Ok(Json(Listing::from_page(mappings, Into::into)))
 }
 
 /// Lets a claim stand for a tenant. A claim stands for one tenant only. Needs the grant `platform_admin`.
@@ -93,17 +93,17 @@ async fn list(
     request_body = NewMapping, responses((status = 201, body = MappingBody))
 )]
 async fn create(
-    call: Call,
-    Id(tenant): Id<TenantId>,
+    call: ApiCall,
+    PathId(tenant): PathId<TenantId>,
     ApiJson(body): ApiJson<NewMapping>,
 ) -> Result<(StatusCode, Json<MappingBody>), ApiError> {
     let command = CreateMapping {
         tenant,
-        issuer: wire::text("/issuer", &body.issuer)?,
-        claim: wire::text("/claim", &body.claim)?,
+        issuer: wire::parse_text("/issuer", &body.issuer)?,
+        claim: wire::parse_text("/claim", &body.claim)?,
     };
-    let created = call.execute(command).await?;
-    Ok((StatusCode::CREATED, Json(created.into())))
+    let mapping = call.execute(command).await?;
+    Ok((StatusCode::CREATED, Json(mapping.into())))
 }
 
 /// Lets a claim stand for a tenant no longer; its users are refused within seconds. Needs the grant `platform_admin`.
@@ -111,7 +111,10 @@ async fn create(
     delete, path = "/v1/admin/tenants/{id}/mappings/{mapping}", tag = "admin",
     params(("id" = Uuid, Path), ("mapping" = Uuid, Path)), responses((status = 204))
 )]
-async fn delete(call: Call, IdPair(tenant, id): IdPair<TenantId, MappingId>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    call: ApiCall,
+    PathIdPair(tenant, id): PathIdPair<TenantId, MappingId>,
+) -> Result<StatusCode, ApiError> {
     call.execute(DeleteMapping { tenant, id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

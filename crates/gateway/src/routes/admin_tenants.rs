@@ -1,7 +1,7 @@
 //! Routes of tenants, for platform admins.
 
-use crate::body::{ApiJson, Id};
-use crate::caller::Call;
+use crate::body::{ApiJson, PathId};
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 /// Maximum length of a slug, in bytes.
-const MAX_SLUG: usize = 64;
+const MAX_SLUG_BYTES: usize = 64;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(update))
@@ -88,11 +88,11 @@ impl From<Tenant> for TenantBody {
 
 fn parse_slug(slug: String) -> Result<String, ApiError> {
     let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if (1..=MAX_SLUG).contains(&slug.len()) && !slug.starts_with('-') && slug.bytes().all(is_allowed) {
+    if (1..=MAX_SLUG_BYTES).contains(&slug.len()) && !slug.starts_with('-') && slug.bytes().all(is_allowed) {
         return Ok(slug);
     }
     let detail = "must be 1 to 64 characters of a–z, 0–9 and -, and start with a letter or digit";
-    Err(ApiError::field("/slug", detail))
+    Err(ApiError::invalid_field("/slug", detail))
 }
 
 /// Lists the tenants, the newest first. Needs the grant `platform_admin`.
@@ -100,10 +100,10 @@ fn parse_slug(slug: String) -> Result<String, ApiError> {
     get, path = "/v1/admin/tenants", tag = "admin", params(TenantQuery),
     responses((status = 200, body = Listing<TenantBody>))
 )]
-async fn list(call: Call, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<Json<Listing<TenantBody>>, ApiError> {
+async fn list(call: ApiCall, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<Json<Listing<TenantBody>>, ApiError> {
     let command = ListTenants { page: page::parse(query.limit, query.cursor.as_deref())? };
     let tenants = call.execute(command).await?;
-    Ok(Json(Listing::of(tenants, Into::into)))
+    Ok(Json(Listing::from_page(tenants, Into::into)))
 }
 
 /// Makes a tenant. Needs the grant `platform_admin`.
@@ -111,10 +111,10 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<TenantQuery>) -> Result<Json
     post, path = "/v1/admin/tenants", tag = "admin", request_body = NewTenant,
     responses((status = 201, body = TenantBody))
 )]
-async fn create(call: Call, ApiJson(body): ApiJson<NewTenant>) -> Result<(StatusCode, Json<TenantBody>), ApiError> {
-    let command = CreateTenant { name: wire::text("/name", &body.name)?, slug: parse_slug(body.slug)? };
-    let created = call.execute(command).await?;
-    Ok((StatusCode::CREATED, Json(created.into())))
+async fn create(call: ApiCall, ApiJson(body): ApiJson<NewTenant>) -> Result<(StatusCode, Json<TenantBody>), ApiError> {
+    let command = CreateTenant { name: wire::parse_text("/name", &body.name)?, slug: parse_slug(body.slug)? };
+    let tenant = call.execute(command).await?;
+    Ok((StatusCode::CREATED, Json(tenant.into())))
 }
 
 /// Renames a tenant, or switches it on or off. Needs the grant `platform_admin`.
@@ -123,12 +123,12 @@ async fn create(call: Call, ApiJson(body): ApiJson<NewTenant>) -> Result<(Status
     responses((status = 200, body = TenantBody))
 )]
 async fn update(
-    call: Call,
-    Id(id): Id<TenantId>,
+    call: ApiCall,
+    PathId(id): PathId<TenantId>,
     ApiJson(body): ApiJson<TenantChange>,
 ) -> Result<Json<TenantBody>, ApiError> {
     let command =
-        UpdateTenant { id, name: wire::optional_text("/name", body.name.as_deref())?, is_active: body.is_active };
-    let changed = call.execute(command).await?;
-    Ok(Json(changed.after.into()))
+        UpdateTenant { id, name: wire::parse_optional_text("/name", body.name.as_deref())?, is_active: body.is_active };
+    let change = call.execute(command).await?;
+    Ok(Json(change.after.into()))
 }

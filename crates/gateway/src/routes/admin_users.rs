@@ -1,7 +1,7 @@
 //! Routes of a tenant's users, for its admins.
 
-use crate::body::{ApiJson, Id};
-use crate::caller::Call;
+use crate::body::{ApiJson, PathId};
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
@@ -129,10 +129,10 @@ impl From<User> for UserBody {
     get, path = "/v1/admin/users", tag = "admin", params(UserQuery),
     responses((status = 200, body = Listing<UserBody>))
 )]
-async fn list(call: Call, ApiQuery(query): ApiQuery<UserQuery>) -> Result<Json<Listing<UserBody>>, ApiError> {
+async fn list(call: ApiCall, ApiQuery(query): ApiQuery<UserQuery>) -> Result<Json<Listing<UserBody>>, ApiError> {
     let command = ListUsers { page: page::parse(query.limit, query.cursor.as_deref())? };
     let users = call.execute(command).await?;
-    Ok(Json(Listing::of(users, Into::into)))
+    Ok(Json(Listing::from_page(users, Into::into)))
 }
 
 /// Makes a user before the first login.
@@ -140,17 +140,17 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<UserQuery>) -> Result<Json<L
     post, path = "/v1/admin/users", tag = "admin", request_body = NewUser,
     responses((status = 201, body = UserBody))
 )]
-async fn create(call: Call, ApiJson(body): ApiJson<NewUser>) -> Result<(StatusCode, Json<UserBody>), ApiError> {
-    let issuer: Option<Title> = wire::optional_text("/issuer", body.issuer.as_deref())?;
+async fn create(call: ApiCall, ApiJson(body): ApiJson<NewUser>) -> Result<(StatusCode, Json<UserBody>), ApiError> {
+    let issuer: Option<Title> = wire::parse_optional_text("/issuer", body.issuer.as_deref())?;
     let command = CreateUser {
         issuer: issuer.map(Title::into_string),
-        external_id: wire::text("/external_id", &body.external_id)?,
-        email: wire::text("/email", &body.email)?,
-        display_name: wire::optional_text("/name", body.name.as_deref())?,
+        external_id: wire::parse_text("/external_id", &body.external_id)?,
+        email: wire::parse_text("/email", &body.email)?,
+        display_name: wire::parse_optional_text("/name", body.name.as_deref())?,
         role: body.role.unwrap_or(Role::Viewer),
     };
-    let created = call.execute(command).await?;
-    Ok((StatusCode::CREATED, Json(created.into())))
+    let user = call.execute(command).await?;
+    Ok((StatusCode::CREATED, Json(user.into())))
 }
 
 /// Checks that an admin of a tenant may give the grants, and removes duplicates.
@@ -158,7 +158,7 @@ fn check_grants(grants: Option<Vec<Grant>>) -> Result<Option<Vec<Grant>>, ApiErr
     let Some(mut grants) = grants else { return Ok(None) };
     if let Some(index) = grants.iter().position(|grant| *grant == Grant::PlatformAdmin) {
         let detail = "can only be given by the platform's configuration";
-        return Err(ApiError::field(format!("/grants/{index}"), detail));
+        return Err(ApiError::invalid_field(format!("/grants/{index}"), detail));
     }
     grants.sort_unstable();
     grants.dedup();
@@ -170,7 +170,7 @@ fn check_grants(grants: Option<Vec<Grant>>) -> Result<Option<Vec<Grant>>, ApiErr
     get, path = "/v1/admin/users/{id}", tag = "admin", params(("id" = Uuid, Path)),
     responses((status = 200, body = UserBody))
 )]
-async fn get(call: Call, Id(id): Id<UserId>) -> Result<Json<UserBody>, ApiError> {
+async fn get(call: ApiCall, PathId(id): PathId<UserId>) -> Result<Json<UserBody>, ApiError> {
     let user = call.execute(GetUser { id }).await?;
     Ok(Json(user.into()))
 }
@@ -184,12 +184,12 @@ async fn get(call: Call, Id(id): Id<UserId>) -> Result<Json<UserBody>, ApiError>
     responses((status = 200, body = UserBody))
 )]
 async fn update(
-    call: Call,
-    Id(id): Id<UserId>,
+    call: ApiCall,
+    PathId(id): PathId<UserId>,
     ApiJson(body): ApiJson<UserChange>,
 ) -> Result<Json<UserBody>, ApiError> {
     let UserChange { role, role_pinned, grants, is_active } = body;
     let command = UpdateUser { id, role, role_pinned, grants: check_grants(grants)?, is_active };
-    let changed = call.execute(command).await?;
-    Ok(Json(changed.after.into()))
+    let change = call.execute(command).await?;
+    Ok(Json(change.after.into()))
 }

@@ -1,6 +1,6 @@
 //! Routes of the audit log.
 
-use crate::caller::Call;
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
@@ -11,13 +11,13 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use domain::audit::lines::Line;
+use domain::audit::chain::ChainPage;
+use domain::audit::export::ExportLine;
 use domain::audit::ocsf;
-use domain::audit::sealed::SealedPage;
 use domain::audit::{AuditFilter, AuditRecord, ResultStatus};
 use domain::command::{ExportAudit, ListAudit};
 use domain::ids::UserId;
-use domain::text::{BoundedText, Label};
+use domain::text::{BoundedText, ShortText};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -101,7 +101,7 @@ impl From<AuditRecord> for AuditEvent {
             id: record.id.as_uuid(),
             tenant_id: record.tenant_id.as_uuid(),
             user_id: record.user_id.map(|id| id.as_uuid()),
-            session_id: record.session_id.map(|id| id.as_uuid()),
+            session_id: record.conversation_id.map(|id| id.as_uuid()),
             event_type: record.event_type,
             resource_type: record.resource_type,
             resource_id: record.resource_id,
@@ -124,25 +124,25 @@ impl From<AuditRecord> for AuditEvent {
     get, path = "/v1/audit", tag = "audit", params(AuditQuery),
     responses((status = 200, body = Listing<AuditEvent>))
 )]
-async fn list(call: Call, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Json<Listing<AuditEvent>>, ApiError> {
-    let event_type: Option<Label> = wire::optional_text("/event_type", query.event_type.as_deref())?;
-    let request_id: Option<BoundedText<64>> = wire::optional_text("/request_id", query.request_id.as_deref())?;
+async fn list(call: ApiCall, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Json<Listing<AuditEvent>>, ApiError> {
+    let event_type: Option<ShortText> = wire::parse_optional_text("/event_type", query.event_type.as_deref())?;
+    let request_id: Option<BoundedText<64>> = wire::parse_optional_text("/request_id", query.request_id.as_deref())?;
     let command = ListAudit {
         filter: AuditFilter {
-            event_type: event_type.map(Label::into_string),
+            event_type: event_type.map(ShortText::into_string),
             user_id: query.user_id.map(UserId::from),
             resource_id: query.resource_id,
             from: page::check_timestamp("/from", query.from)?,
             to: page::check_timestamp("/to", query.to)?,
             result_status: query.result_status,
-            session_id: query.session_id.map(Into::into),
+            conversation_id: query.session_id.map(Into::into),
             correlation_id: query.correlation_id,
             request_id: request_id.map(BoundedText::into_string),
         },
         page: page::parse(query.limit, query.cursor.as_deref())?,
     };
     let rows = call.execute(command).await?;
-    Ok(Json(Listing::of(rows, Into::into)))
+    Ok(Json(Listing::from_page(rows, Into::into)))
 }
 
 /// How an export is written.
@@ -176,10 +176,10 @@ struct ExportQuery {
     get, path = "/v1/audit/export", tag = "audit", params(ExportQuery),
     responses((status = 200, body = String, content_type = "application/x-ndjson"))
 )]
-async fn export(call: Call, ApiQuery(query): ApiQuery<ExportQuery>) -> Result<Response, ApiError> {
+async fn export(call: ApiCall, ApiQuery(query): ApiQuery<ExportQuery>) -> Result<Response, ApiError> {
     let after = query.after.unwrap_or(0);
     if after < 0 {
-        return Err(ApiError::field("/after", "must not be negative"));
+        return Err(ApiError::invalid_field("/after", "must not be negative"));
     }
     let (tenant, format) = (call.caller.tenant().id.as_uuid(), query.format.unwrap_or_default());
     let pages = call.execute(ExportAudit { after }).await?;
@@ -198,12 +198,12 @@ async fn export(call: Call, ApiQuery(query): ApiQuery<ExportQuery>) -> Result<Re
 }
 
 /// Writes the lines of one page. On the first page, `after` is the start of a resumed export; on the others it is 0.
-fn write_page(tenant: Uuid, after: i64, page: SealedPage, format: ExportFormat) -> io::Result<String> {
+fn write_page(tenant: Uuid, after: i64, page: ChainPage, format: ExportFormat) -> io::Result<String> {
     let mut text = String::new();
-    for line in Line::of_page(tenant, after, page) {
+    for line in ExportLine::from_page(tenant, after, page) {
         let json = match (format, &line) {
             (ExportFormat::Ndjson, line) => line.to_json()?,
-            (ExportFormat::Ocsf, Line::Event(event)) => ocsf::event(event).to_string(),
+            (ExportFormat::Ocsf, ExportLine::Event(event)) => ocsf::to_ocsf(event).to_string(),
             (ExportFormat::Ocsf, _) => continue,
         };
         text.push_str(&json);

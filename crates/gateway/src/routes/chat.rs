@@ -1,7 +1,7 @@
 //! The route of chat turns.
 
-use crate::body::{ApiJson, Id};
-use crate::caller::Call;
+use crate::body::{ApiJson, PathId};
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::run_reference::RunReference;
 use crate::settings::GatewaySettings;
@@ -17,7 +17,7 @@ use domain::command::{RetrievalMode, SendMessage};
 use domain::ids::ConversationId;
 use domain::model::ModelChoice;
 use domain::search::SearchFilters;
-use domain::text::Label;
+use domain::text::ShortText;
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -58,15 +58,15 @@ struct ChatMessage {
 
 impl ChatMessage {
     fn parse(self, conversation: ConversationId) -> Result<SendMessage, ApiError> {
-        let tags = wire::tags("/tags", self.tags.iter().flatten())?;
+        let tags = wire::parse_tags("/tags", self.tags.iter().flatten())?;
         Ok(SendMessage {
             conversation,
-            message: wire::text("/message", &self.message)?,
+            message: wire::parse_text("/message", &self.message)?,
             model: self.model,
             retrieval: self.retrieval.unwrap_or(RetrievalMode::Auto),
             filters: SearchFilters {
-                document_ids: wire::document_ids("/document_ids", self.document_ids.unwrap_or_default())?,
-                tags: tags.into_iter().map(Label::into_string).collect(),
+                document_ids: wire::parse_document_ids("/document_ids", self.document_ids.unwrap_or_default())?,
+                tags: tags.into_iter().map(ShortText::into_string).collect(),
                 doc_type: None,
                 include_superseded: self.include_superseded.unwrap_or(false),
             },
@@ -86,8 +86,8 @@ impl ChatMessage {
     )))
 )]
 async fn chat(
-    call: Call,
-    Id(conversation): Id<ConversationId>,
+    call: ApiCall,
+    PathId(conversation): PathId<ConversationId>,
     State(settings): State<Arc<GatewaySettings>>,
     headers: HeaderMap,
     ApiJson(body): ApiJson<ChatMessage>,
@@ -98,14 +98,14 @@ async fn chat(
     // Concurrent runs have their own limit.
     call.release_in_flight();
     let (start, events) = sse::wait_for_start(events).await?;
-    let reference = RunReference::streamed(conversation, start);
+    let reference = RunReference::for_stream(conversation, start);
     let (mut response, reference) = if as_stream {
-        (sse::run_response(events, call.info, settings.keep_alive), reference)
+        (sse::run_response(events, call.info, settings.keep_alive_interval), reference)
     } else {
         // A turn that fails after its start had an effect, because its message is stored.
-        match sse::collect(events).await {
-            Ok((answer, end)) => (Json(answer).into_response(), reference.into_document(Some(end))),
-            Err(error) => (error.into_response(), reference.into_document(None)),
+        match sse::collect_answer(events).await {
+            Ok((answer, summary)) => (Json(answer).into_response(), reference.with_document_outcome(Some(summary))),
+            Err(error) => (error.into_response(), reference.with_document_outcome(None)),
         }
     };
     response.extensions_mut().insert(reference);

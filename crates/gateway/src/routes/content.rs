@@ -1,9 +1,9 @@
 //! The route that downloads a document's file.
 
-use crate::body::Id;
-use crate::caller::Call;
+use crate::body::PathId;
+use crate::caller::ApiCall;
 use crate::error::ApiError;
-use crate::file_name::attachment;
+use crate::file_name::attachment_disposition;
 use crate::problem::ProblemDocument;
 use crate::range::{RequestedRange, parse_range};
 use crate::state::AppState;
@@ -52,7 +52,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
             content_type = "application/problem+json"),
     )
 )]
-async fn content(call: Call, Id(id): Id<DocumentId>, headers: HeaderMap) -> Result<Response, ApiError> {
+async fn content(call: ApiCall, PathId(id): PathId<DocumentId>, headers: HeaderMap) -> Result<Response, ApiError> {
     // A range depends on the file size, so the document's metadata is read first. A request without a range does not
     // need it.
     let range = match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
@@ -108,7 +108,7 @@ fn file_response(document: &Document, range: Option<ByteRange>, bytes: ByteStrea
     let mut headers = vec![
         (CONTENT_TYPE, document.mime_type.clone()),
         (CONTENT_LENGTH, length.to_string()),
-        (CONTENT_DISPOSITION, attachment(&document.filename)),
+        (CONTENT_DISPOSITION, attachment_disposition(&document.filename)),
         (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
         (CACHE_CONTROL, "private, no-cache".to_owned()),
         (ACCEPT_RANGES, "bytes".to_owned()),

@@ -1,7 +1,7 @@
 //! Routes of the conversations.
 
-use crate::body::{ApiJson, Id};
-use crate::caller::Call;
+use crate::body::{ApiJson, PathId};
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
@@ -161,17 +161,17 @@ impl From<Message> for MessageBody {
     responses((status = 201, body = ConversationBody, headers(("location" = String))))
 )]
 async fn create(
-    call: Call,
+    call: ApiCall,
     ApiJson(body): ApiJson<NewConversation>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ConversationBody>), ApiError> {
     let command = CreateConversation {
-        title: wire::optional_text("/title", body.title.as_deref())?,
+        title: wire::parse_optional_text("/title", body.title.as_deref())?,
         model: body.model,
-        metadata: wire::metadata("/metadata", body.metadata.unwrap_or_default())?,
+        metadata: wire::parse_metadata("/metadata", body.metadata.unwrap_or_default())?,
     };
-    let created = call.execute(command).await?;
-    let location = format!("/v1/conversations/{}", created.id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(created.into())))
+    let conversation = call.execute(command).await?;
+    let location = format!("/v1/conversations/{}", conversation.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(conversation.into())))
 }
 
 /// Lists your conversations, the newest first.
@@ -180,12 +180,12 @@ async fn create(
     responses((status = 200, body = Listing<ConversationBody>))
 )]
 async fn list(
-    call: Call,
+    call: ApiCall,
     ApiQuery(query): ApiQuery<ConversationQuery>,
 ) -> Result<Json<Listing<ConversationBody>>, ApiError> {
     let command = ListConversations { page: page::parse(query.limit, query.cursor.as_deref())? };
     let conversations = call.execute(command).await?;
-    Ok(Json(Listing::of(conversations, Into::into)))
+    Ok(Json(Listing::from_page(conversations, Into::into)))
 }
 
 /// Reads a conversation with its messages.
@@ -193,7 +193,7 @@ async fn list(
     get, path = "/v1/conversations/{id}", tag = "conversations", params(("id" = Uuid, Path)),
     responses((status = 200, body = ConversationWithMessages))
 )]
-async fn get(call: Call, Id(id): Id<ConversationId>) -> Result<Json<ConversationWithMessages>, ApiError> {
+async fn get(call: ApiCall, PathId(id): PathId<ConversationId>) -> Result<Json<ConversationWithMessages>, ApiError> {
     let Transcript { conversation, messages } = call.execute(GetConversation { id }).await?;
     Ok(Json(ConversationWithMessages {
         conversation: conversation.into(),
@@ -207,16 +207,16 @@ async fn get(call: Call, Id(id): Id<ConversationId>) -> Result<Json<Conversation
     request_body = ConversationChange, responses((status = 200, body = ConversationBody))
 )]
 async fn update(
-    call: Call,
-    Id(id): Id<ConversationId>,
+    call: ApiCall,
+    PathId(id): PathId<ConversationId>,
     ApiJson(body): ApiJson<ConversationChange>,
 ) -> Result<Json<ConversationBody>, ApiError> {
-    let title: Option<Title> = wire::optional_text("/title", body.title.as_deref())?;
-    let metadata = body.metadata.map(|metadata| wire::metadata("/metadata", metadata));
+    let title: Option<Title> = wire::parse_optional_text("/title", body.title.as_deref())?;
+    let metadata = body.metadata.map(|metadata| wire::parse_metadata("/metadata", metadata));
     let patch =
         ConversationPatch { title: title.map(Title::into_string), model: body.model, metadata: metadata.transpose()? };
-    let updated = call.execute(UpdateConversation { id, patch }).await?;
-    Ok(Json(updated.into()))
+    let conversation = call.execute(UpdateConversation { id, patch }).await?;
+    Ok(Json(conversation.into()))
 }
 
 /// Deletes a conversation with its messages.
@@ -224,7 +224,7 @@ async fn update(
     delete, path = "/v1/conversations/{id}", tag = "conversations", params(("id" = Uuid, Path)),
     responses((status = 204))
 )]
-async fn delete(call: Call, Id(id): Id<ConversationId>) -> Result<StatusCode, ApiError> {
+async fn delete(call: ApiCall, PathId(id): PathId<ConversationId>) -> Result<StatusCode, ApiError> {
     call.execute(DeleteConversation { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

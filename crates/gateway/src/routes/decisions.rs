@@ -1,7 +1,7 @@
 //! Routes that explain a refusal and that simulate a decision.
 
-use crate::body::{ApiJson, Id};
-use crate::caller::Call;
+use crate::body::{ApiJson, PathId};
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::wire;
@@ -9,7 +9,7 @@ use axum::Json;
 use chrono::{DateTime, Utc};
 use domain::audit::AuditRecord;
 use domain::command::{ReadDecision, SimulateDecision, Target};
-use domain::decision::{Decision, RefusalCode, Rule, Step, Verdict};
+use domain::decision::{Decision, RefusalCode, Rule, RuleResult, Verdict};
 use domain::ids::AuditId;
 use domain::role::{Grant, Operation, Resource};
 use domain::user::Entitlements;
@@ -112,8 +112,8 @@ struct DecisionBody {
     request_id: Option<String>,
 }
 
-impl From<Step> for StepBody {
-    fn from(step: Step) -> Self {
+impl From<RuleResult> for StepBody {
+    fn from(step: RuleResult) -> Self {
         Self { rule: step.rule.as_str(), passed: step.passed, detail: step.detail }
     }
 }
@@ -132,8 +132,8 @@ impl From<Decision> for SimulatedBody {
     fn from(decision: Decision) -> Self {
         let code = match decision.verdict {
             Verdict::Allowed => None,
-            Verdict::Refused { code } => Some(code.as_str()),
-            Verdict::Denied { .. } => Some("policy_denied"),
+            Verdict::CallerRefused { code } => Some(code.as_str()),
+            Verdict::OperationDenied { .. } => Some("policy_denied"),
             Verdict::NotFound => Some("not_found"),
         };
         Self {
@@ -141,7 +141,7 @@ impl From<Decision> for SimulatedBody {
             rule: decision.rule().map(Rule::as_str),
             reason: decision.verdict.reason().map(RefusalCode::as_str),
             code,
-            steps: decision.steps.into_iter().map(Into::into).collect(),
+            steps: decision.rule_results.into_iter().map(Into::into).collect(),
             standing: decision.entitlements.map(Into::into),
         }
     }
@@ -150,7 +150,7 @@ impl From<Decision> for SimulatedBody {
 impl From<AuditRecord> for DecisionBody {
     fn from(row: AuditRecord) -> Self {
         let text = |name: &str| row.metadata[name].as_str().map(str::to_owned);
-        let steps: Vec<Step> = parse(&row.metadata["steps"]).unwrap_or_default();
+        let steps: Vec<RuleResult> = parse(&row.metadata["steps"]).unwrap_or_default();
         let entitlements: Option<Entitlements> = parse(&row.metadata["standing"]);
         Self {
             decision_id: row.id.as_uuid(),
@@ -181,7 +181,7 @@ fn parse<T: for<'a> Deserialize<'a>>(value: &Value) -> Option<T> {
     get, path = "/v1/admin/decisions/{id}", tag = "admin", params(("id" = Uuid, Path)),
     responses((status = 200, body = DecisionBody))
 )]
-async fn read_decision(call: Call, Id(id): Id<AuditId>) -> Result<Json<DecisionBody>, ApiError> {
+async fn read_decision(call: ApiCall, PathId(id): PathId<AuditId>) -> Result<Json<DecisionBody>, ApiError> {
     let row = call.execute(ReadDecision { id }).await?;
     Ok(Json(row.into()))
 }
@@ -191,10 +191,10 @@ async fn read_decision(call: Call, Id(id): Id<AuditId>) -> Result<Json<DecisionB
     post, path = "/v1/admin/decisions/simulate", tag = "admin", request_body = Simulation,
     responses((status = 200, body = SimulatedBody))
 )]
-async fn simulate(call: Call, ApiJson(body): ApiJson<Simulation>) -> Result<Json<SimulatedBody>, ApiError> {
+async fn simulate(call: ApiCall, ApiJson(body): ApiJson<Simulation>) -> Result<Json<SimulatedBody>, ApiError> {
     let Simulation { user_id, resource, operation, resource_id } = body;
-    if resource_id.is_some_and(|id| Target::of(resource, id).is_none()) {
-        return Err(ApiError::field(
+    if resource_id.is_some_and(|id| Target::from_resource(resource, id).is_none()) {
+        return Err(ApiError::invalid_field(
             "/resource_id",
             format!("must be left out: decisions on {resource} do not depend on an id"),
         ));

@@ -1,8 +1,8 @@
 //! Routes of documents and their metadata.
 
 use super::upload::Uploaded;
-use crate::body::{ApiJson, Id};
-use crate::caller::Call;
+use crate::body::{ApiJson, PathId};
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
@@ -15,7 +15,7 @@ use domain::command::{DeleteDocument, GetDocument, ListDocuments, ReprocessDocum
 use domain::document::{Document, DocumentFailure, DocumentFilter, DocumentPatch, DocumentStatus, IngestionProgress};
 use domain::ids::DocumentId;
 use domain::role::Classification;
-use domain::text::{Label, Title};
+use domain::text::{ShortText, Title};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -97,15 +97,15 @@ struct DocumentChange {
 
 impl DocumentChange {
     fn parse(self) -> Result<DocumentPatch, ApiError> {
-        let title: Option<Title> = wire::optional_text("/title", self.title.as_deref())?;
-        let doc_type: Option<Label> = wire::optional_text("/doc_type", self.doc_type.as_deref())?;
-        let tags = self.tags.map(|tags| wire::tags("/tags", &tags)).transpose()?;
+        let title: Option<Title> = wire::parse_optional_text("/title", self.title.as_deref())?;
+        let doc_type: Option<ShortText> = wire::parse_optional_text("/doc_type", self.doc_type.as_deref())?;
+        let tags = self.tags.map(|tags| wire::parse_tags("/tags", &tags)).transpose()?;
         Ok(DocumentPatch {
             title: title.map(Title::into_string),
-            doc_type: doc_type.map(Label::into_string),
-            tags: tags.map(|tags| tags.into_iter().map(Label::into_string).collect()),
+            doc_type: doc_type.map(ShortText::into_string),
+            tags: tags.map(|tags| tags.into_iter().map(ShortText::into_string).collect()),
             classification: self.classification,
-            metadata: self.metadata.map(|metadata| wire::metadata("/metadata", metadata)).transpose()?,
+            metadata: self.metadata.map(|metadata| wire::parse_metadata("/metadata", metadata)).transpose()?,
         })
     }
 }
@@ -200,19 +200,22 @@ impl From<DocumentFailure> for DocumentError {
     get, path = "/v1/documents", tag = "documents", params(DocumentQuery),
     responses((status = 200, body = Listing<DocumentBody>))
 )]
-async fn list(call: Call, ApiQuery(query): ApiQuery<DocumentQuery>) -> Result<Json<Listing<DocumentBody>>, ApiError> {
-    let tag: Option<Label> = wire::optional_text("/tag", query.tag.as_deref())?;
-    let doc_type: Option<Label> = wire::optional_text("/doc_type", query.doc_type.as_deref())?;
+async fn list(
+    call: ApiCall,
+    ApiQuery(query): ApiQuery<DocumentQuery>,
+) -> Result<Json<Listing<DocumentBody>>, ApiError> {
+    let tag: Option<ShortText> = wire::parse_optional_text("/tag", query.tag.as_deref())?;
+    let doc_type: Option<ShortText> = wire::parse_optional_text("/doc_type", query.doc_type.as_deref())?;
     let command = ListDocuments {
         filter: DocumentFilter {
             status: query.status,
-            tag: tag.map(Label::into_string),
-            doc_type: doc_type.map(Label::into_string),
+            tag: tag.map(ShortText::into_string),
+            doc_type: doc_type.map(ShortText::into_string),
         },
         page: page::parse(query.limit, query.cursor.as_deref())?,
     };
     let documents = call.execute(command).await?;
-    Ok(Json(Listing::of(documents, Into::into)))
+    Ok(Json(Listing::from_page(documents, Into::into)))
 }
 
 /// Reads a document's metadata.
@@ -220,7 +223,7 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<DocumentQuery>) -> Result<Js
     get, path = "/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 200, body = DocumentBody))
 )]
-async fn get(call: Call, Id(id): Id<DocumentId>) -> Result<Json<DocumentBody>, ApiError> {
+async fn get(call: ApiCall, PathId(id): PathId<DocumentId>) -> Result<Json<DocumentBody>, ApiError> {
     let document = call.execute(GetDocument { id }).await?;
     Ok(Json(document.into()))
 }
@@ -232,13 +235,13 @@ async fn get(call: Call, Id(id): Id<DocumentId>) -> Result<Json<DocumentBody>, A
     responses((status = 200, body = DocumentBody))
 )]
 async fn update(
-    call: Call,
-    Id(id): Id<DocumentId>,
+    call: ApiCall,
+    PathId(id): PathId<DocumentId>,
     ApiJson(body): ApiJson<DocumentChange>,
 ) -> Result<Json<DocumentBody>, ApiError> {
     let command = UpdateDocument { id, patch: body.parse()? };
-    let changed = call.execute(command).await?;
-    Ok(Json(changed.after.into()))
+    let change = call.execute(command).await?;
+    Ok(Json(change.after.into()))
 }
 
 /// Reads, cuts and embeds a document again. What was found in it before is found until that is done.
@@ -247,8 +250,8 @@ async fn update(
     responses((status = 202, description = "Queued", body = Uploaded, headers(("location" = String))))
 )]
 async fn reprocess(
-    call: Call,
-    Id(id): Id<DocumentId>,
+    call: ApiCall,
+    PathId(id): PathId<DocumentId>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Uploaded>), ApiError> {
     let document = call.execute(ReprocessDocument { id }).await?;
     Ok(Uploaded::response(StatusCode::ACCEPTED, &document))
@@ -258,7 +261,7 @@ async fn reprocess(
 #[utoipa::path(
     delete, path = "/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)), responses((status = 204))
 )]
-async fn delete(call: Call, Id(id): Id<DocumentId>) -> Result<StatusCode, ApiError> {
+async fn delete(call: ApiCall, PathId(id): PathId<DocumentId>) -> Result<StatusCode, ApiError> {
     call.execute(DeleteDocument { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 pub(super) fn starting_probes(readiness: Arc<dyn Readiness>) -> Router {
     let ready = move || {
         let readiness = Arc::clone(&readiness);
-        async move { report(readiness.check().await) }
+        async move { readiness_response(readiness.check().await) }
     };
     Router::new().route("/health", get(health)).route("/v1/health", get(health)).route("/ready", get(ready))
 }
@@ -77,18 +77,18 @@ async fn health_v1() -> Json<Health> {
     )
 )]
 async fn ready(State(readiness): State<Arc<dyn Readiness>>) -> (StatusCode, Json<ReadinessReport>) {
-    report(readiness.check().await)
+    readiness_response(readiness.check().await)
 }
 
-fn report(components: Vec<Component>) -> (StatusCode, Json<ReadinessReport>) {
-    let is_unavailable = components.iter().any(|component| component.required && !component.ok);
+fn readiness_response(components: Vec<Component>) -> (StatusCode, Json<ReadinessReport>) {
+    let is_unavailable = components.iter().any(|component| component.required && !component.is_up);
     let (code, status) =
         if is_unavailable { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") } else { (StatusCode::OK, "ready") };
     let components = components
         .into_iter()
         .map(|component| ComponentReport {
             name: component.name,
-            status: if component.ok { "up" } else { "down" },
+            status: if component.is_up { "up" } else { "down" },
             required: component.required,
             detail: component.detail,
         })

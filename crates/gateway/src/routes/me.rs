@@ -1,6 +1,6 @@
 //! The route of the caller's own account.
 
-use crate::caller::Call;
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::settings::GatewaySettings;
 use crate::state::AppState;
@@ -10,7 +10,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::command::ReadAccount;
 use domain::role::Grant;
-use domain::tenant::RateTier;
+use domain::tenant::RateLimit;
 use domain::user::Account;
 use serde::Serialize;
 use std::sync::Arc;
@@ -64,9 +64,10 @@ struct Limits {
 
 /// Reads your own account.
 #[utoipa::path(get, path = "/v1/me", tag = "account", responses((status = 200, body = AccountBody)))]
-async fn me(call: Call, State(settings): State<Arc<GatewaySettings>>) -> Result<Json<AccountBody>, ApiError> {
+async fn me(call: ApiCall, State(settings): State<Arc<GatewaySettings>>) -> Result<Json<AccountBody>, ApiError> {
     let Account { user, entitlements, settings: tenant_settings } = call.execute(ReadAccount).await?;
-    let tier = tenant_settings.rate_limits.of(entitlements.role).unwrap_or(RateTier::default_of(entitlements.role));
+    let rate_limit =
+        tenant_settings.rate_limits.for_role(entitlements.role).unwrap_or(RateLimit::default_for(entitlements.role));
     let tenant = call.caller.tenant();
     Ok(Json(AccountBody {
         id: user.id.as_uuid(),
@@ -79,8 +80,8 @@ async fn me(call: Call, State(settings): State<Arc<GatewaySettings>>) -> Result<
         grants: entitlements.grants.iter().copied().map(Grant::as_str).collect(),
         clearance: entitlements.clearance.as_str(),
         limits: Limits {
-            requests_per_minute: tier.per_minute,
-            requests_per_hour: tier.per_hour,
+            requests_per_minute: rate_limit.per_minute,
+            requests_per_hour: rate_limit.per_hour,
             max_upload_bytes: settings.max_upload_bytes,
         },
     }))

@@ -1,7 +1,7 @@
 //! Routes of the memories: what a user asked the platform to remember.
 
-use crate::body::{ApiJson, Id};
-use crate::caller::Call;
+use crate::body::{ApiJson, PathId};
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
@@ -84,10 +84,10 @@ impl From<Memory> for MemoryBody {
     get, path = "/v1/memories", tag = "memories", params(MemoryQuery),
     responses((status = 200, body = Listing<MemoryBody>))
 )]
-async fn list(call: Call, ApiQuery(query): ApiQuery<MemoryQuery>) -> Result<Json<Listing<MemoryBody>>, ApiError> {
+async fn list(call: ApiCall, ApiQuery(query): ApiQuery<MemoryQuery>) -> Result<Json<Listing<MemoryBody>>, ApiError> {
     let command = ListMemories { page: page::parse(query.limit, query.cursor.as_deref())? };
     let memories = call.execute(command).await?;
-    Ok(Json(Listing::of(memories, Into::into)))
+    Ok(Json(Listing::from_page(memories, Into::into)))
 }
 
 /// Remembers something.
@@ -95,25 +95,25 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<MemoryQuery>) -> Result<Json
     post, path = "/v1/memories", tag = "memories", request_body = NewMemory,
     responses((status = 201, body = MemoryBody))
 )]
-async fn create(call: Call, ApiJson(body): ApiJson<NewMemory>) -> Result<(StatusCode, Json<MemoryBody>), ApiError> {
+async fn create(call: ApiCall, ApiJson(body): ApiJson<NewMemory>) -> Result<(StatusCode, Json<MemoryBody>), ApiError> {
     let importance = body.importance.unwrap_or(DEFAULT_IMPORTANCE);
     if !(0.0..=1.0).contains(&importance) {
-        return Err(ApiError::field("/importance", "must be from 0 to 1"));
+        return Err(ApiError::invalid_field("/importance", "must be from 0 to 1"));
     }
     let command = CreateMemory {
-        content: wire::text("/content", &body.content)?,
+        content: wire::parse_text("/content", &body.content)?,
         importance,
-        tags: wire::tags("/tags", body.tags.iter().flatten())?,
+        tags: wire::parse_tags("/tags", body.tags.iter().flatten())?,
     };
-    let created = call.execute(command).await?;
-    Ok((StatusCode::CREATED, Json(created.into())))
+    let memory = call.execute(command).await?;
+    Ok((StatusCode::CREATED, Json(memory.into())))
 }
 
 /// Forgets something.
 #[utoipa::path(
     delete, path = "/v1/memories/{id}", tag = "memories", params(("id" = Uuid, Path)), responses((status = 204))
 )]
-async fn delete(call: Call, Id(id): Id<MemoryId>) -> Result<StatusCode, ApiError> {
+async fn delete(call: ApiCall, PathId(id): PathId<MemoryId>) -> Result<StatusCode, ApiError> {
     call.execute(DeleteMemory { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,7 +1,7 @@
 //! The route of OpenAI-compatible chat.
 
 use crate::body::ApiJson;
-use crate::caller::Call;
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::idempotency::Repeatable;
 use crate::openai::X_CONVERSATION_ID;
@@ -40,7 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     )))
 )]
 async fn complete(
-    call: Call,
+    call: ApiCall,
     State(settings): State<Arc<GatewaySettings>>,
     headers: HeaderMap,
     ApiJson(body): ApiJson<ChatCompletionRequest>,
@@ -69,14 +69,16 @@ async fn complete(
     // A turn of the assistant that fails after its start had an effect, because its message is stored. A direct request
     // is not stored, so it can be executed again.
     let (mut response, reference) = if as_stream {
-        match reply.into_stream(settings.keep_alive).await {
+        match reply.into_stream(settings.keep_alive_interval).await {
             Ok(response) => (response, reference),
-            Err(error) => (error.into_response(), reference.map(|reference| reference.into_document(None))),
+            Err(error) => (error.into_response(), reference.map(|reference| reference.with_document_outcome(None))),
         }
     } else {
         match reply.into_document().await {
-            Ok((response, end)) => (response, reference.map(|reference| reference.into_document(Some(end)))),
-            Err(error) => (error.into_response(), reference.map(|reference| reference.into_document(None))),
+            Ok((response, summary)) => {
+                (response, reference.map(|reference| reference.with_document_outcome(Some(summary))))
+            }
+            Err(error) => (error.into_response(), reference.map(|reference| reference.with_document_outcome(None))),
         }
     };
     match reference {

@@ -1,7 +1,7 @@
 //! The route of OpenAI-compatible embeddings.
 
 use crate::body::ApiJson;
-use crate::caller::Call;
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::openai;
 use crate::openai::request::explain_not_found;
@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Maximum number of texts in a request.
 const MAX_TEXTS: usize = 256;
 /// Maximum length of a text, in characters.
-const MAX_TEXT: usize = 32_000;
+const MAX_TEXT_CHARS: usize = 32_000;
 
 /// Texts to be turned into vectors. Fields that are not named here are ignored.
 #[derive(Deserialize, ToSchema)]
@@ -116,7 +116,7 @@ impl Vector {
     post, path = "/openai/v1/embeddings", tag = "openai", request_body = EmbeddingRequest,
     responses((status = 200, description = "The vectors", body = EmbeddingList))
 )]
-async fn embed(call: Call, ApiJson(body): ApiJson<EmbeddingRequest>) -> Result<Json<EmbeddingList>, ApiError> {
+async fn embed(call: ApiCall, ApiJson(body): ApiJson<EmbeddingRequest>) -> Result<Json<EmbeddingList>, ApiError> {
     if openai::parse_model_id(&body.model)? != ModelId::Embed {
         return Err(openai::model_not_found("not an embedding model; the embedding model is embed".to_owned()));
     }
@@ -127,15 +127,15 @@ async fn embed(call: Call, ApiJson(body): ApiJson<EmbeddingRequest>) -> Result<J
     };
     let format = body.encoding_format.unwrap_or(EncodingFormat::Float);
     let command = CreateEmbeddings { texts, purpose, dimensions: body.dimensions };
-    let embedded = call.execute(command).await;
-    let embedded = embedded.map_err(|error| explain_not_found(error, ModelId::Embed.as_str()))?;
-    let vectors = embedded.vectors.into_iter().enumerate();
+    let response = call.execute(command).await;
+    let response = response.map_err(|error| explain_not_found(error, ModelId::Embed.as_str()))?;
+    let vectors = response.vectors.into_iter().enumerate();
     let data = vectors.map(|(index, numbers)| EmbeddingBody {
         object: "embedding",
         index,
         embedding: Vector::encode(numbers, format),
     });
-    let prompt_tokens = embedded.spent.usage.input_tokens;
+    let prompt_tokens = response.usage.token_usage.input_tokens;
     Ok(Json(EmbeddingList {
         object: "list",
         data: data.collect(),
@@ -147,26 +147,26 @@ async fn embed(call: Call, ApiJson(body): ApiJson<EmbeddingRequest>) -> Result<J
 fn parse_input(input: Value) -> Result<Vec<String>, ApiError> {
     let texts = match input {
         Value::Array(texts) if (1..=MAX_TEXTS).contains(&texts.len()) => texts,
-        Value::Array(_) => return Err(ApiError::field("/input", format!("must be 1 to {MAX_TEXTS} texts"))),
+        Value::Array(_) => return Err(ApiError::invalid_field("/input", format!("must be 1 to {MAX_TEXTS} texts"))),
         text @ Value::String(_) => return Ok(vec![parse_text("/input", text)?]),
-        _ => return Err(ApiError::field("/input", "must be a text or a list of texts")),
+        _ => return Err(ApiError::invalid_field("/input", "must be a text or a list of texts")),
     };
     texts.into_iter().enumerate().map(|(index, text)| parse_text(&format!("/input/{index}"), text)).collect()
 }
 
 fn parse_text(pointer: &str, text: Value) -> Result<String, ApiError> {
     match text {
-        Value::String(text) if text.trim().is_empty() => Err(ApiError::field(pointer, "must not be empty")),
-        Value::String(text) if text.chars().count() > MAX_TEXT => {
-            Err(ApiError::field(pointer, format!("must be at most {MAX_TEXT} characters long")))
+        Value::String(text) if text.trim().is_empty() => Err(ApiError::invalid_field(pointer, "must not be empty")),
+        Value::String(text) if text.chars().count() > MAX_TEXT_CHARS => {
+            Err(ApiError::invalid_field(pointer, format!("must be at most {MAX_TEXT_CHARS} characters long")))
         }
         Value::String(text) => Ok(text),
         Value::Number(_) | Value::Array(_) => {
             let detail = "must be a text: the tokens of another model's tokenizer are not supported (in LangChain, set \
                           check_embedding_ctx_length to false)";
-            Err(ApiError { code: "unsupported_content", ..ApiError::field(pointer, detail) })
+            Err(ApiError { code: "unsupported_content", ..ApiError::invalid_field(pointer, detail) })
         }
-        _ => Err(ApiError::field(pointer, "must be a text")),
+        _ => Err(ApiError::invalid_field(pointer, "must be a text")),
     }
 }
 
@@ -183,8 +183,8 @@ mod tests {
             assert!(error.fields[0].detail.contains("tokens"));
         }
         assert_eq!(parse_input(json!(["a", "b"])), Ok(vec!["a".to_owned(), "b".to_owned()]));
-        for bad in [json!([]), json!(""), json!(["a", " "]), json!(5), json!(null), json!([true])] {
-            assert!(parse_input(bad.clone()).is_err(), "{bad}");
+        for invalid in [json!([]), json!(""), json!(["a", " "]), json!(5), json!(null), json!([true])] {
+            assert!(parse_input(invalid.clone()).is_err(), "{invalid}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Routes that list the models of the OpenAI-compatible API.
 
-use crate::caller::Call;
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::openai;
 use crate::openai::request::explain_not_found;
@@ -52,7 +52,7 @@ impl From<ModelId> for ModelBody {
     get, path = "/openai/v1/models", tag = "openai",
     responses((status = 200, description = "The models", body = ModelList))
 )]
-async fn list(call: Call) -> Result<Json<ModelList>, ApiError> {
+async fn list(call: ApiCall) -> Result<Json<ModelList>, ApiError> {
     let models = call.execute(ListModels).await?;
     Ok(Json(ModelList { object: "list", data: models.into_iter().map(ModelBody::from).collect() }))
 }
@@ -62,7 +62,7 @@ async fn list(call: Call) -> Result<Json<ModelList>, ApiError> {
     get, path = "/openai/v1/models/{model}", tag = "openai", params(("model" = String, Path)),
     responses((status = 200, description = "The model", body = ModelBody))
 )]
-async fn read(call: Call, Path(model): Path<String>) -> Result<Json<ModelBody>, ApiError> {
+async fn read(call: ApiCall, Path(model): Path<String>) -> Result<Json<ModelBody>, ApiError> {
     let id = openai::parse_model_id(&model)?;
     let found = call.execute(GetModel { id }).await;
     let found = found.map_err(|error| explain_not_found(error, id.as_str()))?;

@@ -1,7 +1,7 @@
 //! Routes that replay and cancel a run.
 
-use crate::body::Id;
-use crate::caller::Call;
+use crate::body::PathId;
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::query::ApiQuery;
 use crate::settings::GatewaySettings;
@@ -51,15 +51,15 @@ struct Cancelling {
     responses((status = 200, description = "The events", body = StreamEvent, content_type = "text/event-stream"))
 )]
 async fn events(
-    call: Call,
-    Id(run): Id<RunId>,
+    call: ApiCall,
+    PathId(run): PathId<RunId>,
     State(settings): State<Arc<GatewaySettings>>,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let after = last_event_id(&headers)?.or(query.after).unwrap_or(0);
     let events = call.execute(ResumeRun { run, after }).await?;
-    Ok(sse::run_response(events, call.info, settings.keep_alive))
+    Ok(sse::run_response(events, call.info, settings.keep_alive_interval))
 }
 
 /// Stops a run. What was generated is kept; the run's events end with `finish_reason: "cancelled"`.
@@ -67,7 +67,7 @@ async fn events(
     post, path = "/v1/runs/{id}/cancel", tag = "chat", params(("id" = Uuid, Path)),
     responses((status = 202, description = "It is being stopped, or had ended already", body = Cancelling))
 )]
-async fn cancel(call: Call, Id(run): Id<RunId>) -> Result<(StatusCode, Json<Cancelling>), ApiError> {
+async fn cancel(call: ApiCall, PathId(run): PathId<RunId>) -> Result<(StatusCode, Json<Cancelling>), ApiError> {
     call.execute(CancelRun { run }).await?;
     let body = Cancelling { run_id: run.as_uuid(), status: "cancelling" };
     Ok((StatusCode::ACCEPTED, Json(body)))
@@ -81,5 +81,5 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     digits
         .and_then(|text| text.parse().ok())
         .map(Some)
-        .ok_or_else(|| ApiError::field("/Last-Event-ID", "must be the id of an event: an integer"))
+        .ok_or_else(|| ApiError::invalid_field("/Last-Event-ID", "must be the id of an event: an integer"))
 }

@@ -1,14 +1,14 @@
 //! The route of document search.
 
-use crate::body::{ApiJson, Object};
-use crate::caller::Call;
+use crate::body::{ApiJson, JsonObject};
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::wire;
 use axum::Json;
 use domain::command::SearchDocuments;
 use domain::search::{Hit, SearchFilters};
-use domain::text::Label;
+use domain::text::ShortText;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use utoipa::ToSchema;
@@ -31,7 +31,7 @@ struct SearchRequest {
     #[schema(minimum = 1, maximum = 50, default = 5)]
     top_k: Option<u32>,
     #[schema(value_type = Option<Filters>)]
-    filters: Option<Object<Filters>>,
+    filters: Option<JsonObject<Filters>>,
 }
 
 /// Where to search. What is missing or empty limits nothing.
@@ -96,10 +96,10 @@ impl SearchRequest {
         let top_k = self.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K);
         if !(1..=SearchDocuments::MAX_TOP_K).contains(&top_k) {
             let detail = format!("must be from 1 to {}", SearchDocuments::MAX_TOP_K);
-            return Err(ApiError::field("/top_k", detail));
+            return Err(ApiError::invalid_field("/top_k", detail));
         }
         Ok(SearchDocuments {
-            query: wire::text("/query", &self.query)?,
+            query: wire::parse_text("/query", &self.query)?,
             top_k,
             filters: self.filters.unwrap_or_default().0.parse()?,
         })
@@ -108,12 +108,12 @@ impl SearchRequest {
 
 impl Filters {
     fn parse(self) -> Result<SearchFilters, ApiError> {
-        let tags = wire::tags("/filters/tags", self.tags.iter().flatten())?;
-        let doc_type: Option<Label> = wire::optional_text("/filters/doc_type", self.doc_type.as_deref())?;
+        let tags = wire::parse_tags("/filters/tags", self.tags.iter().flatten())?;
+        let doc_type: Option<ShortText> = wire::parse_optional_text("/filters/doc_type", self.doc_type.as_deref())?;
         Ok(SearchFilters {
-            document_ids: wire::document_ids("/filters/document_ids", self.document_ids.unwrap_or_default())?,
-            tags: tags.into_iter().map(Label::into_string).collect(),
-            doc_type: doc_type.map(Label::into_string),
+            document_ids: wire::parse_document_ids("/filters/document_ids", self.document_ids.unwrap_or_default())?,
+            tags: tags.into_iter().map(ShortText::into_string).collect(),
+            doc_type: doc_type.map(ShortText::into_string),
             include_superseded: self.include_superseded.unwrap_or(false),
         })
     }
@@ -132,7 +132,7 @@ impl From<Hit> for SearchResult {
             score: hit.score,
             similarity: hit.similarity,
             bm25: hit.bm25,
-            rerank: hit.rerank,
+            rerank: hit.rerank_score,
         }
     }
 }
@@ -142,7 +142,7 @@ impl From<Hit> for SearchResult {
     post, path = "/v1/search", tag = "search", request_body = SearchRequest,
     responses((status = 200, body = SearchAnswer))
 )]
-async fn search(call: Call, ApiJson(body): ApiJson<SearchRequest>) -> Result<Json<SearchAnswer>, ApiError> {
+async fn search(call: ApiCall, ApiJson(body): ApiJson<SearchRequest>) -> Result<Json<SearchAnswer>, ApiError> {
     let started = Instant::now();
     let retrieval = call.execute(body.parse()?).await?;
     Ok(Json(SearchAnswer {

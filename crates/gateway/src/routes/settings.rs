@@ -1,7 +1,7 @@
 //! Routes of a tenant's versioned settings, and of its usage and quotas.
 
-use crate::body::{ApiJson, Id};
-use crate::caller::Call;
+use crate::body::{ApiJson, PathId};
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
@@ -12,7 +12,7 @@ use axum::http::header::{ETAG, IF_MATCH};
 use axum::http::{HeaderMap, HeaderName};
 use chrono::{DateTime, Utc};
 use domain::command::{
-    ListSettingsVersions, ListTenantSettingsVersions, ReadSettings, ReadTenantSettings, ReadUsage, UpdateSettings,
+    ListSettingsVersions, ListTenantSettingsVersions, ReadQuotaUsage, ReadSettings, ReadTenantSettings, UpdateSettings,
     UpdateTenantSettings,
 };
 use domain::ids::TenantId;
@@ -111,7 +111,7 @@ impl From<SettingsVersion> for VersionBody {
 
 impl From<TenantUsage> for UsageOfTenant {
     fn from(usage: TenantUsage) -> Self {
-        let TenantUsage { kept, spent, day_ends, quotas } = usage;
+        let TenantUsage { storage: kept, spending: spent, day_ends_at: day_ends, quotas } = usage;
         let amount = |used, allowed| Amount { used, allowed };
         Self {
             documents: amount(Some(kept.documents), quotas.documents),
@@ -134,7 +134,7 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     // Many clients remove the quotation marks.
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
     let version = digits.parse().ok();
-    version.map(Some).ok_or_else(|| ApiError::field("/If-Match", "must be an ETag of these settings, or *"))
+    version.map(Some).ok_or_else(|| ApiError::invalid_field("/If-Match", "must be an ETag of these settings, or *"))
 }
 
 /// Reads your tenant's settings.
@@ -142,7 +142,7 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<i64>, ApiError> {
     get, path = "/v1/admin/settings", tag = "admin",
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
-async fn own(call: Call) -> Result<SettingsWithEtag, ApiError> {
+async fn own(call: ApiCall) -> Result<SettingsWithEtag, ApiError> {
     Ok(SettingsBody::response(call.execute(ReadSettings).await?))
 }
 
@@ -154,7 +154,7 @@ async fn own(call: Call) -> Result<SettingsWithEtag, ApiError> {
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
 async fn change_own(
-    call: Call,
+    call: ApiCall,
     headers: HeaderMap,
     ApiJson(body): ApiJson<OwnSettingsChange>,
 ) -> Result<SettingsWithEtag, ApiError> {
@@ -168,12 +168,12 @@ async fn change_own(
     responses((status = 200, body = Listing<VersionBody>))
 )]
 async fn own_versions(
-    call: Call,
+    call: ApiCall,
     ApiQuery(query): ApiQuery<VersionQuery>,
 ) -> Result<Json<Listing<VersionBody>>, ApiError> {
     let command = ListSettingsVersions { page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.execute(command).await?;
-    Ok(Json(Listing::of(found, Into::into)))
+    let versions = call.execute(command).await?;
+    Ok(Json(Listing::from_page(versions, Into::into)))
 }
 
 /// Reads any tenant's settings. Needs the grant `platform_admin`.
@@ -181,7 +181,7 @@ async fn own_versions(
     get, path = "/v1/admin/tenants/{id}/settings", tag = "admin", params(("id" = Uuid, Path)),
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
-async fn of_tenant(call: Call, Id(id): Id<TenantId>) -> Result<SettingsWithEtag, ApiError> {
+async fn of_tenant(call: ApiCall, PathId(id): PathId<TenantId>) -> Result<SettingsWithEtag, ApiError> {
     Ok(SettingsBody::response(call.execute(ReadTenantSettings { id }).await?))
 }
 
@@ -192,8 +192,8 @@ async fn of_tenant(call: Call, Id(id): Id<TenantId>) -> Result<SettingsWithEtag,
     responses((status = 200, body = SettingsBody, headers(("etag" = String))))
 )]
 async fn change_of_tenant(
-    call: Call,
-    Id(id): Id<TenantId>,
+    call: ApiCall,
+    PathId(id): PathId<TenantId>,
     headers: HeaderMap,
     ApiJson(body): ApiJson<TenantSettingsChange>,
 ) -> Result<SettingsWithEtag, ApiError> {
@@ -207,19 +207,19 @@ async fn change_of_tenant(
     params(("id" = Uuid, Path), VersionQuery), responses((status = 200, body = Listing<VersionBody>))
 )]
 async fn versions_of_tenant(
-    call: Call,
-    Id(id): Id<TenantId>,
+    call: ApiCall,
+    PathId(id): PathId<TenantId>,
     ApiQuery(query): ApiQuery<VersionQuery>,
 ) -> Result<Json<Listing<VersionBody>>, ApiError> {
     let command = ListTenantSettingsVersions { id, page: page::parse(query.limit, query.cursor.as_deref())? };
-    let found = call.execute(command).await?;
-    Ok(Json(Listing::of(found, Into::into)))
+    let versions = call.execute(command).await?;
+    Ok(Json(Listing::from_page(versions, Into::into)))
 }
 
 /// Reads what your tenant uses of what it may.
 #[utoipa::path(
     get, path = "/v1/admin/usage", tag = "admin", responses((status = 200, body = UsageOfTenant))
 )]
-async fn usage(call: Call) -> Result<Json<UsageOfTenant>, ApiError> {
-    Ok(Json(call.execute(ReadUsage).await?.into()))
+async fn usage(call: ApiCall) -> Result<Json<UsageOfTenant>, ApiError> {
+    Ok(Json(call.execute(ReadQuotaUsage).await?.into()))
 }

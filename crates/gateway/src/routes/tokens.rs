@@ -1,9 +1,9 @@
 //! Routes of the personal access tokens, for machine clients.
 
-use crate::body::{ApiJson, Id};
-use crate::caller::Call;
+use crate::body::{ApiJson, PathId};
+use crate::caller::ApiCall;
 use crate::error::ApiError;
-use crate::idempotency::ShownOnce;
+use crate::idempotency::ContainsSecret;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
@@ -109,11 +109,14 @@ fn scopes_schema() -> RefOr<Schema> {
 
 fn parse_scopes(scopes: &[String]) -> Result<Vec<TokenScope>, ApiError> {
     if scopes.is_empty() || scopes.len() > TokenScope::all().count() {
-        return Err(ApiError::field("/scopes", format!("must be from 1 to {} scopes", TokenScope::all().count())));
+        return Err(ApiError::invalid_field(
+            "/scopes",
+            format!("must be from 1 to {} scopes", TokenScope::all().count()),
+        ));
     }
     let mut parsed = Vec::with_capacity(scopes.len());
     for (index, scope) in scopes.iter().enumerate() {
-        parsed.push(scope.parse().map_err(|error| ApiError::field(format!("/scopes/{index}"), error))?);
+        parsed.push(scope.parse().map_err(|error| ApiError::invalid_field(format!("/scopes/{index}"), error))?);
     }
     parsed.sort_unstable();
     parsed.dedup();
@@ -126,11 +129,11 @@ fn parse_scopes(scopes: &[String]) -> Result<Vec<TokenScope>, ApiError> {
     get, path = "/v1/tokens", tag = "tokens", params(TokenQuery),
     responses((status = 200, body = Listing<TokenBody>))
 )]
-async fn list(call: Call, ApiQuery(query): ApiQuery<TokenQuery>) -> Result<Json<Listing<TokenBody>>, ApiError> {
+async fn list(call: ApiCall, ApiQuery(query): ApiQuery<TokenQuery>) -> Result<Json<Listing<TokenBody>>, ApiError> {
     let page = page::parse(query.limit, query.cursor.as_deref())?;
     let command = ListAccessTokens { user: query.user_id.map(Into::into), page };
     let tokens = call.execute(command).await?;
-    Ok(Json(Listing::of(tokens, Into::into)))
+    Ok(Json(Listing::from_page(tokens, Into::into)))
 }
 
 /// Makes a personal access token of your own. Its secret is in this answer and nowhere else.
@@ -139,23 +142,23 @@ async fn list(call: Call, ApiQuery(query): ApiQuery<TokenQuery>) -> Result<Json<
     responses((status = 201, body = IssuedBody))
 )]
 async fn create(
-    call: Call,
+    call: ApiCall,
     ApiJson(body): ApiJson<NewToken>,
-) -> Result<(StatusCode, Extension<ShownOnce>, Json<IssuedBody>), ApiError> {
+) -> Result<(StatusCode, Extension<ContainsSecret>, Json<IssuedBody>), ApiError> {
     let command = IssueAccessToken {
-        name: wire::text("/name", &body.name)?,
+        name: wire::parse_text("/name", &body.name)?,
         scopes: parse_scopes(&body.scopes)?,
         days: body.expires_in_days,
     };
     let IssuedAccessToken { token, secret } = call.execute(command).await?;
-    Ok((StatusCode::CREATED, Extension(ShownOnce), Json(IssuedBody { token: token.into(), secret })))
+    Ok((StatusCode::CREATED, Extension(ContainsSecret), Json(IssuedBody { token: token.into(), secret })))
 }
 
 /// Revokes a personal access token: your own, or as an admin any of the tenant's. It is refused within seconds.
 #[utoipa::path(
     delete, path = "/v1/tokens/{id}", tag = "tokens", params(("id" = Uuid, Path)), responses((status = 204))
 )]
-async fn revoke(call: Call, Id(id): Id<AccessTokenId>) -> Result<StatusCode, ApiError> {
+async fn revoke(call: ApiCall, PathId(id): PathId<AccessTokenId>) -> Result<StatusCode, ApiError> {
     call.execute(RevokeAccessToken { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,7 +1,7 @@
 //! The route of uploads.
 
 use crate::body::content_length;
-use crate::caller::Call;
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::form_digest::FormDigest;
 use crate::multipart;
@@ -24,7 +24,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 /// Maximum size of a form without its file, in bytes: fields and boundaries.
-const MAX_FORM_OVERHEAD: u64 = 1 << 20;
+const MAX_FORM_OVERHEAD_BYTES: u64 = 1 << 20;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(upload))
@@ -96,19 +96,19 @@ impl Uploaded {
     )
 )]
 async fn upload(
-    call: Call,
+    call: ApiCall,
     State(settings): State<Arc<GatewaySettings>>,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Uploaded>), ApiError> {
     let limit = settings.max_upload_bytes;
     let announced_bytes = content_length(request.headers());
-    if announced_bytes.is_some_and(|size| size > limit.saturating_add(MAX_FORM_OVERHEAD)) {
+    if announced_bytes.is_some_and(|size| size > limit.saturating_add(MAX_FORM_OVERHEAD_BYTES)) {
         let detail = format!("The file is larger than {} MiB.", limit >> 20);
         return Err(ApiError::new(ErrorKind::TooLarge, detail));
     }
     let digest = request.extensions().get::<FormDigest>().cloned();
     let form = multipart::open(request, digest).await?;
-    let command = UploadDocument { announced_bytes, upload: multipart::upload(form, limit) };
+    let command = UploadDocument { announced_bytes, upload: multipart::into_upload(form, limit) };
     let outcome = call.execute(command).await?;
     let (code, document) = match outcome {
         UploadOutcome::Created(document) => (StatusCode::ACCEPTED, document),

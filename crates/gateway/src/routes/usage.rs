@@ -1,6 +1,6 @@
 //! The route of the usage report: calls to models, and budgets.
 
-use crate::caller::Call;
+use crate::caller::ApiCall;
 use crate::error::ApiError;
 use crate::page;
 use crate::query::ApiQuery;
@@ -9,8 +9,8 @@ use crate::wire;
 use axum::Json;
 use chrono::{DateTime, Utc};
 use domain::budget::{BudgetLimit, Money, end_of_day, start_of_day};
-use domain::command::ReadCalls;
-use domain::ledger::{GroupUsage, UsageGroup, UsageReport, UsageSums};
+use domain::command::ReadModelUsage;
+use domain::ledger::{GroupUsage, UsageDimension, UsageReport, UsageSums};
 use domain::model_call::MicroCost;
 use domain::time::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ struct UsageQuery {
     to: Option<String>,
     /// By what they are put together; by day unless given.
     #[param(schema_with = wire::usage_group)]
-    group_by: Option<UsageGroup>,
+    group_by: Option<UsageDimension>,
 }
 
 /// What calls to models came to, and how much of the budgets is left.
@@ -140,8 +140,8 @@ impl From<UsageSums> for SumsBody {
             cost: Money(sums.cost).units(),
             errors: sums.errors,
             fallbacks: sums.fallbacks,
-            p50_ms: sums.p50_ms,
-            first_token_ms_avg: sums.first_token_ms,
+            p50_ms: sums.median_duration_ms,
+            first_token_ms_avg: sums.time_to_first_token_ms,
         }
     }
 }
@@ -154,13 +154,13 @@ impl From<GroupUsage> for GroupBody {
 
 impl From<UsageReport> for ReportBody {
     fn from(report: UsageReport) -> Self {
-        let tenant = || BudgetsOf::new(&report, BudgetLimit::TenantTokens, BudgetLimit::TenantCost);
+        let tenant_budgets = || BudgetsOf::new(&report, BudgetLimit::TenantTokens, BudgetLimit::TenantCost);
         Self {
             from: report.from,
             to: report.to,
             group_by: report.group_by.as_str(),
             budgets: BudgetsBody {
-                tenant: report.of_tenant.then(tenant),
+                tenant: report.is_tenant_wide.then(tenant_budgets),
                 user: BudgetsOf::new(&report, BudgetLimit::UserTokens, BudgetLimit::UserCost),
             },
             totals: report.sums.totals.into(),
@@ -182,7 +182,7 @@ impl BudgetsOf {
                 reserved: used_tokens.reserved,
                 soft_percent: budgets.soft_percent,
                 soft_exceeded: budgets.exceeds_soft_limit(tokens, spending),
-                period_ends: tokens.period_ends(*now),
+                period_ends: tokens.period_end(*now),
             },
             cost_per_month: CostBudget {
                 limit: budgets.limit(cost).map(units),
@@ -190,7 +190,7 @@ impl BudgetsOf {
                 reserved: units(used_cost.reserved),
                 soft_percent: budgets.soft_percent,
                 soft_exceeded: budgets.exceeds_soft_limit(cost, spending),
-                period_ends: cost.period_ends(*now),
+                period_ends: cost.period_end(*now),
             },
         }
     }
@@ -213,13 +213,13 @@ enum DayBoundary {
 /// Parses a timestamp, or a date, which means the start or end of that day in UTC.
 fn parse_time(pointer: &str, text: Option<&str>, boundary: DayBoundary) -> Result<Option<Timestamp>, ApiError> {
     let Some(text) = text else { return Ok(None) };
-    let of_date = |date: Date| match boundary {
+    let day_boundary = |date: Date| match boundary {
         DayBoundary::Start => start_of_day(date),
         DayBoundary::End => end_of_day(start_of_day(date)),
     };
-    let parsed = text.parse::<Date>().map(of_date).or_else(|_| text.parse::<Timestamp>());
+    let parsed = text.parse::<Date>().map(day_boundary).or_else(|_| text.parse::<Timestamp>());
     let detail = "must be a timestamp (RFC 3339), or a date such as 2026-01-31";
-    let at = parsed.map_err(|_| ApiError::field(pointer, detail))?;
+    let at = parsed.map_err(|_| ApiError::invalid_field(pointer, detail))?;
     page::check_timestamp(pointer, Some(at))
 }
 
@@ -229,11 +229,11 @@ fn parse_time(pointer: &str, text: Option<&str>, boundary: DayBoundary) -> Resul
 #[utoipa::path(
     get, path = "/v1/usage", tag = "usage", params(UsageQuery), responses((status = 200, body = ReportBody))
 )]
-async fn usage(call: Call, ApiQuery(query): ApiQuery<UsageQuery>) -> Result<Json<ReportBody>, ApiError> {
-    let command = ReadCalls {
+async fn usage(call: ApiCall, ApiQuery(query): ApiQuery<UsageQuery>) -> Result<Json<ReportBody>, ApiError> {
+    let command = ReadModelUsage {
         from: parse_time("/from", query.from.as_deref(), DayBoundary::Start)?,
         to: parse_time("/to", query.to.as_deref(), DayBoundary::End)?,
-        group_by: query.group_by.unwrap_or(UsageGroup::Day),
+        group_by: query.group_by.unwrap_or(UsageDimension::Day),
     };
     Ok(Json(call.execute(command).await?.into()))
 }

@@ -4,7 +4,7 @@
 //! that have sent one are never evicted.
 
 use super::in_flight::InFlightRequests;
-use crate::peer_limit::network;
+use crate::peer_limit::peer_network;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct ConnectionLimiter {
     max_connections: usize,
     max_per_peer: usize,
-    open: Mutex<OpenConnections>,
-    released: Notify,
+    connections: Mutex<OpenConnections>,
+    permit_released: Notify,
 }
 
 #[derive(Default)]
@@ -31,7 +31,7 @@ struct OpenConnections {
 
 struct PendingConnection {
     peer: IpAddr,
-    evicted: CancellationToken,
+    close_token: CancellationToken,
 }
 
 /// Counts one connection as open until it is dropped.
@@ -42,57 +42,57 @@ pub(super) struct ConnectionPermit {
     request_received: AtomicBool,
     pub(super) in_flight: InFlightRequests,
     /// Cancelled when the connection is evicted and must close.
-    pub(super) evicted: CancellationToken,
+    pub(super) close_token: CancellationToken,
 }
 
 impl ConnectionLimiter {
     pub(super) fn new(max_connections: usize, max_per_peer: usize) -> Arc<Self> {
-        Arc::new(Self { max_connections, max_per_peer, open: Mutex::default(), released: Notify::new() })
+        Arc::new(Self { max_connections, max_per_peer, connections: Mutex::default(), permit_released: Notify::new() })
     }
 
-    fn open(&self) -> MutexGuard<'_, OpenConnections> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_connections(&self) -> MutexGuard<'_, OpenConnections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until a new connection can be accepted. If necessary, evicts one that has not sent a request.
     pub(super) async fn ready(&self) {
         loop {
-            let released = self.released.notified();
+            let permit_released = self.permit_released.notified();
             if self.has_capacity() {
                 return;
             }
-            released.await;
+            permit_released.await;
         }
     }
 
     fn has_capacity(&self) -> bool {
-        let open = self.open();
-        open.total < self.max_connections || !open.pending.is_empty()
+        let connections = self.lock_connections();
+        connections.total < self.max_connections || !connections.pending.is_empty()
     }
 
     /// Counts a new connection of `peer`, and evicts a pending one if a limit is reached. Returns `None` if the peer is
     /// at its limit and all of its connections have sent a request.
     pub(super) fn try_acquire(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionPermit> {
-        let peer = network(peer);
-        let mut open = self.open();
-        if open.per_peer.get(&peer).is_some_and(|count| *count >= self.max_per_peer) {
-            open.evict_oldest(|other| other == peer).then_some(())?;
-        } else if open.total >= self.max_connections {
-            open.evict_oldest(|_| true);
+        let peer = peer_network(peer);
+        let mut connections = self.lock_connections();
+        if connections.per_peer.get(&peer).is_some_and(|count| *count >= self.max_per_peer) {
+            connections.evict_oldest(|other| other == peer).then_some(())?;
+        } else if connections.total >= self.max_connections {
+            connections.evict_oldest(|_| true);
         }
-        let (id, evicted) = (open.next_id, CancellationToken::new());
-        open.next_id += 1;
-        open.total += 1;
-        *open.per_peer.entry(peer).or_default() += 1;
-        open.pending.insert(id, PendingConnection { peer, evicted: evicted.clone() });
-        drop(open);
+        let (id, close_token) = (connections.next_id, CancellationToken::new());
+        connections.next_id += 1;
+        connections.total += 1;
+        *connections.per_peer.entry(peer).or_default() += 1;
+        connections.pending.insert(id, PendingConnection { peer, close_token: close_token.clone() });
+        drop(connections);
         Some(ConnectionPermit {
             limiter: Arc::clone(self),
             id,
             peer,
             request_received: AtomicBool::new(false),
             in_flight: InFlightRequests::default(),
-            evicted,
+            close_token,
         })
     }
 }
@@ -102,7 +102,7 @@ impl OpenConnections {
     fn evict_oldest(&mut self, matches: impl Fn(IpAddr) -> bool) -> bool {
         let oldest = self.pending.iter().find(|(_, pending)| matches(pending.peer)).map(|(id, _)| *id);
         let evicted = oldest.and_then(|id| self.pending.remove(&id));
-        evicted.inspect(|pending| pending.evicted.cancel()).is_some()
+        evicted.inspect(|pending| pending.close_token.cancel()).is_some()
     }
 }
 
@@ -110,7 +110,7 @@ impl ConnectionPermit {
     /// Records that the connection has sent a request, so that it is no longer evicted.
     pub(super) fn mark_request_received(&self) {
         if !self.request_received.swap(true, Ordering::Relaxed) {
-            self.limiter.open().pending.remove(&self.id);
+            self.limiter.lock_connections().pending.remove(&self.id);
         }
     }
 
@@ -121,17 +121,17 @@ impl ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut open = self.limiter.open();
-        open.total -= 1;
-        open.pending.remove(&self.id);
-        if let Some(count) = open.per_peer.get_mut(&self.peer) {
+        let mut connections = self.limiter.lock_connections();
+        connections.total -= 1;
+        connections.pending.remove(&self.id);
+        if let Some(count) = connections.per_peer.get_mut(&self.peer) {
             *count -= 1;
             if *count == 0 {
-                open.per_peer.remove(&self.peer);
+                connections.per_peer.remove(&self.peer);
             }
         }
-        drop(open);
-        self.limiter.released.notify_one();
+        drop(connections);
+        self.limiter.permit_released.notify_one();
     }
 }
 
@@ -140,8 +140,8 @@ mod tests {
     use super::*;
     use futures::FutureExt;
 
-    fn peer(last: u8) -> IpAddr {
-        IpAddr::from([10, 0, 0, last])
+    fn peer(last_octet: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last_octet])
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
         first.mark_request_received();
         assert!(limiter.ready().now_or_never().is_some());
         let third = limiter.try_acquire(peer(3)).expect("the permit of the evicted connection");
-        assert!(second.evicted.is_cancelled() && !first.evicted.is_cancelled());
+        assert!(second.close_token.is_cancelled() && !first.close_token.is_cancelled());
         drop(second);
         third.mark_request_received();
         assert!(limiter.ready().now_or_never().is_none(), "two connections are active");
@@ -167,7 +167,7 @@ mod tests {
         let second = limiter.try_acquire(peer(1)).expect("a permit");
         first.mark_request_received();
         let third = limiter.try_acquire(peer(1)).expect("the permit of the peer's own pending connection");
-        assert!(second.evicted.is_cancelled());
+        assert!(second.close_token.is_cancelled());
         drop(second);
         third.mark_request_received();
         assert!(limiter.try_acquire(peer(1)).is_none());

@@ -73,11 +73,11 @@ impl Default for Limits {
 
 /// Maximum number of buffered bytes of a request's header. The router has a lower limit, above which it responds with a
 /// problem document.
-const MAX_HEADER_BUFFER: usize = 128 << 10;
+const MAX_HEADER_BUFFER_BYTES: usize = 128 << 10;
 /// Maximum number of header lines that are parsed.
 const MAX_HEADER_LINES: usize = 256;
 /// Pause after a failed `accept`, for instance because too many files are open.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Serves `router` on `listener` until `stop` is cancelled. Then it stops accepting connections, and returns when all
 /// requests in flight, including streams, are answered.
@@ -90,7 +90,7 @@ pub async fn serve(listener: Arc<TcpListener>, router: Router, limits: Limits, s
             () = stop.cancelled() => break,
             accepted = accept(&listener, &limiter) => accepted,
         };
-        let Some(Accepted { stream, peer, permit }) = accepted else { continue };
+        let Some(AcceptedConnection { stream, peer, permit }) = accepted else { continue };
         let permit = Arc::new(permit);
         let (service_permit, router) = (Arc::clone(&permit), router.clone());
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -106,7 +106,7 @@ pub async fn serve(listener: Arc<TcpListener>, router: Router, limits: Limits, s
             // Errors of a connection, such as a reset by the client, are not logged.
             tokio::select! {
                 _ = connection.as_mut() => return,
-                () = permit.evicted.cancelled() => return,
+                () = permit.close_token.cancelled() => return,
                 () = first_request_timeout(&permit, limits.header_read_timeout) => return,
                 () = stop.cancelled() => {}
                 () = permit.in_flight.idle_for(limits.idle_timeout) => {}
@@ -131,14 +131,14 @@ fn connection_builder(limits: Limits) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
-        .max_buf_size(MAX_HEADER_BUFFER)
+        .max_buf_size(MAX_HEADER_BUFFER_BYTES)
         .max_headers(MAX_HEADER_LINES);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20))
-        .max_header_list_size(u32::try_from(MAX_HEADER_BUFFER).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(MAX_HEADER_BUFFER_BYTES).unwrap_or(u32::MAX))
         .max_concurrent_streams(limits.max_concurrent_streams);
     builder
 }
@@ -152,7 +152,7 @@ async fn first_request_timeout(permit: &ConnectionPermit, timeout: Duration) {
     }
 }
 
-struct Accepted {
+struct AcceptedConnection {
     stream: TcpStream,
     peer: SocketAddr,
     permit: ConnectionPermit,
@@ -160,16 +160,16 @@ struct Accepted {
 
 /// Accepts the next connection. Returns `None` if its peer has too many connections, or, after a pause, if `accept`
 /// failed.
-async fn accept(listener: &TcpListener, limiter: &Arc<ConnectionLimiter>) -> Option<Accepted> {
+async fn accept(listener: &TcpListener, limiter: &Arc<ConnectionLimiter>) -> Option<AcceptedConnection> {
     limiter.ready().await;
     match listener.accept().await {
         Ok((stream, peer)) => {
             let _ = stream.set_nodelay(true);
-            Some(Accepted { stream, peer, permit: limiter.try_acquire(peer.ip())? })
+            Some(AcceptedConnection { stream, peer, permit: limiter.try_acquire(peer.ip())? })
         }
         Err(error) => {
             tracing::warn!(error = %error, "failed to accept a connection");
-            tokio::time::sleep(ACCEPT_RETRY).await;
+            tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             None
         }
     }
@@ -190,12 +190,12 @@ async fn metrics(State(registry): State<Registry>) -> Response {
 
 /// Serves a starting server until `stop` is cancelled. It answers health checks, and responds to everything else with
 /// 503.
-pub async fn serve_starting(
+pub async fn serve_during_startup(
     listener: Arc<TcpListener>,
     readiness: Arc<dyn Readiness>,
     ids: Arc<dyn IdGen>,
     stop: CancellationToken,
 ) {
-    let router = crate::router::starting_router(readiness, ids);
+    let router = crate::router::startup_router(readiness, ids);
     serve(listener, router, Limits::new(64), stop).await;
 }

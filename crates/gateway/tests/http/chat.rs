@@ -17,25 +17,25 @@ const CHAT: &str = "/v1/conversations/00000000-0000-0000-0000-00000000f003/chat"
 
 fn gate_with_run(run: fn() -> Vec<RunEvent>) -> MockGate {
     let mut gate = gate_for(Role::User);
-    gate.on::<SendMessage>(move |_, _| Ok(events(run())));
+    gate.on::<SendMessage>(move |_, _| Ok(event_stream(run())));
     gate
 }
 
 fn complete_run() -> Vec<RunEvent> {
     vec![
-        started(),
+        started_event(),
         RunEvent::ToolStarted { call_id: "c1".into(), name: "rag_search".into() },
         RunEvent::ToolFinished { call_id: "c1".into(), name: "rag_search".into(), status: ToolStatus::Success },
         RunEvent::Delta { text: "Close V-1 ".into() },
         RunEvent::Delta { text: "[1].\n\n\"Ü\"".into() },
         RunEvent::Cited(citation()),
-        finished(),
+        finished_event(),
     ]
 }
 
-fn failed() -> RunEvent {
+fn failed_event() -> RunEvent {
     RunEvent::Failed(Problem {
-        decision: None,
+        decision_id: None,
         kind: ErrorKind::Unavailable,
         code: "model_unavailable",
         detail: Some("The language model stopped responding.".into()),
@@ -43,7 +43,7 @@ fn failed() -> RunEvent {
 }
 
 fn post_chat(body: &str) -> Request<Body> {
-    with_header(json("POST", CHAT, body), "x-request-id", "req-1")
+    with_header(json_request("POST", CHAT, body), "x-request-id", "req-1")
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn without_streaming_the_answer_is_one_document() {
 #[tokio::test]
 async fn a_failure_before_the_first_event_is_an_error_response() {
     for body in [r#"{"message":"How?"}"#, r#"{"message":"How?","stream":false}"#] {
-        let reply = send(&router(gate_with_run(|| vec![failed()]), settings()), post_chat(body)).await;
+        let reply = send(&router(gate_with_run(|| vec![failed_event()]), settings()), post_chat(body)).await;
         assert_eq!(reply.problem(), (503, "model_unavailable".into(), None));
         assert_eq!(reply.header("retry-after"), Some("5"));
     }
@@ -84,7 +84,7 @@ async fn a_failure_before_the_first_event_is_an_error_response() {
 
 #[tokio::test]
 async fn a_failure_after_the_first_event_is_the_last_event() {
-    let interrupted_run = || vec![started(), RunEvent::Delta { text: "Cl".into() }, failed()];
+    let interrupted_run = || vec![started_event(), RunEvent::Delta { text: "Cl".into() }, failed_event()];
     let reply = send(&router(gate_with_run(interrupted_run), settings()), post_chat(r#"{"message":"How?"}"#)).await;
     assert_eq!(reply.status, 200);
     let last = reply.text.split("\n\n").nth(2).expect("a third event").to_owned();
@@ -105,7 +105,7 @@ async fn the_body_becomes_a_command() {
                 && command.filters.tags == ["valve"]
                 && command.filters.document_ids.len() == 1
         });
-        Ok(events(complete_run()))
+        Ok(event_stream(complete_run()))
     });
     let body = r#"{"message":" How? ","retrieval":"always","model":"heavy","tags":["valve","valve"],
         "document_ids":["00000000-0000-0000-0000-00000000f004"]}"#;
@@ -143,7 +143,7 @@ async fn a_client_that_disconnects_drops_the_stream() {
     let mut gate = gate_for(Role::User);
     gate.on::<SendMessage>(move |_, _| {
         let flag = DropFlag(Arc::clone(&flag));
-        let endless: EventStream = events(vec![started()])
+        let endless: EventStream = event_stream(vec![started_event()])
             .chain(futures::stream::pending())
             .inspect(move |_| assert!(!flag.0.load(Ordering::SeqCst)))
             .boxed();
@@ -166,7 +166,7 @@ async fn a_run_is_replayed_from_the_last_event_id() {
         let mut gate = gate_for(Role::User);
         gate.on::<ResumeRun>(move |_, command| {
             assert_eq!(command.after, after);
-            Ok(events(vec![failed()]))
+            Ok(event_stream(vec![failed_event()]))
         });
         let mut request = get(&path);
         if let Some(id) = header {
@@ -178,18 +178,18 @@ async fn a_run_is_replayed_from_the_last_event_id() {
         assert!(reply.text.starts_with("id: 1\nevent: error\n"), "{}", reply.text);
     }
     let router = router(gate_for(Role::User), settings());
-    for bad in ["-1", "x", "1.5", "99999999999999999999"] {
-        let reply = send(&router, with_header(get(RUN), "last-event-id", bad)).await;
-        assert_eq!(reply.problem().2.as_deref(), Some("/Last-Event-ID"), "{bad}");
-        let reply = send(&router, get(&format!("{RUN}?after={bad}"))).await;
-        assert_eq!(reply.problem(), (422, "validation".into(), Some("/after".into())), "{bad}");
+    for invalid in ["-1", "x", "1.5", "99999999999999999999"] {
+        let reply = send(&router, with_header(get(RUN), "last-event-id", invalid)).await;
+        assert_eq!(reply.problem().2.as_deref(), Some("/Last-Event-ID"), "{invalid}");
+        let reply = send(&router, get(&format!("{RUN}?after={invalid}"))).await;
+        assert_eq!(reply.problem(), (422, "validation".into(), Some("/after".into())), "{invalid}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_without_events_sends_comments() {
     let mut gate = gate_for(Role::User);
-    gate.on::<SendMessage>(|_, _| Ok(events(vec![started()]).chain(futures::stream::pending()).boxed()));
+    gate.on::<SendMessage>(|_, _| Ok(event_stream(vec![started_event()]).chain(futures::stream::pending()).boxed()));
     let response = router(gate, settings()).oneshot(post_chat(r#"{"message":"How?"}"#)).await.expect("infallible");
     let mut body = response.into_body().into_data_stream();
     body.next().await;

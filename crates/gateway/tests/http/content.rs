@@ -41,16 +41,16 @@ async fn a_download_is_an_attachment_in_a_sandbox() {
 }
 
 #[tokio::test]
-async fn a_range_is_served_and_one_behind_the_end_is_refused() {
+async fn a_range_is_served_and_one_beyond_the_end_is_refused() {
     let router = router(gate(), settings());
-    for (range, text, part) in [
+    for (range, text, content_range) in [
         ("bytes=2-4", "234", "bytes 2-4/10"),
         ("bytes=-3", "789", "bytes 7-9/10"),
         ("bytes=8-99", "89", "bytes 8-9/10"),
     ] {
         let reply = send(&router, with_header(get(PATH), "range", range)).await;
         assert_eq!((reply.status.as_u16(), reply.text.as_str()), (206, text));
-        assert_eq!(reply.header("content-range"), Some(part));
+        assert_eq!(reply.header("content-range"), Some(content_range));
         assert_eq!(reply.header("content-length"), Some(text.len().to_string().as_str()));
     }
     let reply = send(&router, with_header(get(PATH), "range", "bytes=10-")).await;

@@ -25,8 +25,12 @@ const CONVERSATION: &str = "/v1/conversations/00000000-0000-0000-0000-00000000f0
 async fn errors_of_the_gate_have_their_status_and_code() {
     for (error, status, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "not_found"),
-        (|| GateError::Denied { reason: RefusalCode::Matrix, decision: None }, 403, "policy_denied"),
-        (|| GateError::Refused { code: RefusalCode::TenantSuspended, decision: None }, 403, "tenant_suspended"),
+        (|| GateError::OperationDenied { reason: RefusalCode::Matrix, decision_id: None }, 403, "policy_denied"),
+        (
+            || GateError::CallerRefused { code: RefusalCode::TenantSuspended, decision_id: None },
+            403,
+            "tenant_suspended",
+        ),
         (|| RuntimeError::Conflict { detail: "Busy." }.into(), 409, "conflict"),
         (|| RuntimeError::Busy.into(), 503, "unavailable"),
     ] {
@@ -49,7 +53,7 @@ async fn a_problem_document_has_path_and_request_id() {
 async fn an_outage_reveals_no_internals() {
     let database_down = || {
         GateError::Audit(StoreError::Unavailable {
-            doing: "beginning",
+            activity: "beginning",
             source: "connection to 10.0.0.7 as platform_app refused".into(),
         })
     };
@@ -84,26 +88,26 @@ async fn invalid_bodies_and_parameters_are_refused() {
     let large = format!(r#"{{"title":"{}"}}"#, "x".repeat(1 << 20));
     let deep = format!(r#"{{"metadata":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     for (request, status, pointer) in [
-        (json("POST", path, "{"), 400, None),
-        (json("POST", path, ""), 400, None),
-        (json("POST", path, "\u{feff}{}"), 400, None),
-        (json("POST", path, r#"{"title":"\ud800"}"#), 400, None),
-        (json("POST", path, &deep), 400, None),
+        (json_request("POST", path, "{"), 400, None),
+        (json_request("POST", path, ""), 400, None),
+        (json_request("POST", path, "\u{feff}{}"), 400, None),
+        (json_request("POST", path, r#"{"title":"\ud800"}"#), 400, None),
+        (json_request("POST", path, &deep), 400, None),
         (plain, 415, None),
         (request("POST", path, Body::from("{}")), 415, None),
-        (json("POST", path, &large), 413, None),
-        (json("POST", path, "[]"), 422, Some("")),
-        (json("POST", path, r#"{"titel":"x"}"#), 422, Some("/titel")),
-        (json("POST", path, r#"{"title":""}"#), 422, Some("/title")),
-        (json("POST", path, r#"{"metadata":[1]}"#), 422, Some("/metadata")),
-        (json("POST", path, r#"{"metadata":{"a":["\u0000"]}}"#), 422, Some("/metadata/a/0")),
-        (json("POST", "/v1/search", r#"{"query":"x","top_k":51}"#), 422, Some("/top_k")),
-        (json("POST", "/v1/search", r#"{"query":"x","filters":[]}"#), 422, Some("/filters")),
-        (json("POST", "/v1/search", r#"{"query":"x","filters":{"tag":"x"}}"#), 422, Some("/filters/tag")),
-        (json("POST", "/v1/search", r#"{}"#), 422, Some("")),
-        (json("POST", "/v1/memories", r#"{"content":"x","importance":2}"#), 422, Some("/importance")),
-        (json("POST", "/v1/admin/tenants", r#"{"name":"x","slug":"-x"}"#), 422, Some("/slug")),
-        (json("PATCH", "/v1/admin/users/x", r#"{"role":"root"}"#), 422, Some("/role")),
+        (json_request("POST", path, &large), 413, None),
+        (json_request("POST", path, "[]"), 422, Some("")),
+        (json_request("POST", path, r#"{"titel":"x"}"#), 422, Some("/titel")),
+        (json_request("POST", path, r#"{"title":""}"#), 422, Some("/title")),
+        (json_request("POST", path, r#"{"metadata":[1]}"#), 422, Some("/metadata")),
+        (json_request("POST", path, r#"{"metadata":{"a":["\u0000"]}}"#), 422, Some("/metadata/a/0")),
+        (json_request("POST", "/v1/search", r#"{"query":"x","top_k":51}"#), 422, Some("/top_k")),
+        (json_request("POST", "/v1/search", r#"{"query":"x","filters":[]}"#), 422, Some("/filters")),
+        (json_request("POST", "/v1/search", r#"{"query":"x","filters":{"tag":"x"}}"#), 422, Some("/filters/tag")),
+        (json_request("POST", "/v1/search", r#"{}"#), 422, Some("")),
+        (json_request("POST", "/v1/memories", r#"{"content":"x","importance":2}"#), 422, Some("/importance")),
+        (json_request("POST", "/v1/admin/tenants", r#"{"name":"x","slug":"-x"}"#), 422, Some("/slug")),
+        (json_request("PATCH", "/v1/admin/users/x", r#"{"role":"root"}"#), 422, Some("/role")),
         (get("/v1/documents?limit=0"), 422, Some("/limit")),
         (get("/v1/documents?limit=x"), 422, Some("/limit")),
         (get("/v1/documents?cursor=x"), 422, Some("/cursor")),
@@ -124,10 +128,10 @@ async fn invalid_bodies_and_parameters_are_refused() {
 async fn an_invalid_id_is_looked_up_like_an_unknown_one() {
     let mut gate = gate_for(Role::User);
     let lookups = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&lookups);
+    let counter = Arc::clone(&lookups);
     gate.on::<GetDocument>(move |_, command| {
         assert_eq!(command.id.as_uuid(), uuid::Uuid::max());
-        counted.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(1, Ordering::Relaxed);
         Err(GateError::NotFound)
     });
     let router = router(gate, settings());
@@ -149,7 +153,7 @@ async fn unknown_paths_and_methods_are_problem_documents() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_500_and_the_router_goes_on() {
+async fn a_panic_is_a_500_and_the_router_keeps_serving() {
     let mut gate = gate_for(Role::User);
     gate.on::<GetConversation>(|_, _| panic!("secret"));
     let router = router(gate, settings());
@@ -162,9 +166,9 @@ async fn a_panic_is_a_500_and_the_router_goes_on() {
 #[tokio::test]
 async fn an_unsafe_request_id_is_replaced() {
     let router = router(MockGate::new(), settings());
-    for (given, echoed) in [("a.b-1", true), ("a b", false), (&*"x".repeat(65), false)] {
-        let reply = send(&router, with_header(get("/health"), "x-request-id", given)).await;
-        assert_eq!(reply.header("x-request-id") == Some(given), echoed, "{given}");
+    for (request_id, is_echoed) in [("a.b-1", true), ("a b", false), (&*"x".repeat(65), false)] {
+        let reply = send(&router, with_header(get("/health"), "x-request-id", request_id)).await;
+        assert_eq!(reply.header("x-request-id") == Some(request_id), is_echoed, "{request_id}");
         assert!(reply.header("x-request-id").is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! HTTP/2 connections: idle timeout, maximum age and limit of streams, over real connections and real time.
 
-use crate::sockets::{SHORT, Server, endless_run, gate, limits};
+use crate::sockets::{SERVER_TIMEOUT, Server, endless_run, gate, limits};
 use crate::support::{router, settings};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -27,7 +27,7 @@ fn get_me() -> Request<Body> {
     request.body(Body::empty()).expect("a request")
 }
 
-fn chat() -> Request<Body> {
+fn chat_request() -> Request<Body> {
     let path = "http://x/v1/conversations/00000000-0000-0000-0000-000000000001/chat";
     let request =
         Request::post(path).header("authorization", "Bearer token").header("content-type", "application/json");
@@ -46,33 +46,36 @@ fn gate_with_endless_run() -> policy::gate::MockGate {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let server = Server::start(router(gate(), settings()), Limits { idle_timeout: SHORT, ..limits() }).await;
+    let server = Server::start(router(gate(), settings()), Limits { idle_timeout: SERVER_TIMEOUT, ..limits() }).await;
     let (mut sender, connection) = connect(&server).await;
     let response = sender.send_request(get_me()).await.expect("a response");
     assert_eq!(response.status(), StatusCode::OK);
     drop(response);
     let started = Instant::now();
-    let closed = tokio::time::timeout(SHORT * 8, connection).await;
+    let closed = tokio::time::timeout(SERVER_TIMEOUT * 8, connection).await;
     assert!(closed.is_ok(), "still open after {:?}", started.elapsed());
 }
 
 #[tokio::test]
 async fn an_event_stream_is_not_idle_and_outlives_the_maximum_age() {
-    let limits = Limits { idle_timeout: SHORT, max_connection_age: SHORT, ..limits() };
-    let keep_alive = Duration::from_millis(100);
-    let server_router = router(gate_with_endless_run(), gateway::GatewaySettings { keep_alive, ..settings() });
+    let limits = Limits { idle_timeout: SERVER_TIMEOUT, max_connection_age: SERVER_TIMEOUT, ..limits() };
+    let keep_alive_interval = Duration::from_millis(100);
+    let server_router = router(gate_with_endless_run(), gateway::GatewaySettings { keep_alive_interval, ..settings() });
     let server = Server::start(server_router, limits).await;
     let (mut sender, connection) = connect(&server).await;
-    let response = sender.send_request(chat()).await.expect("a response");
+    let response = sender.send_request(chat_request()).await.expect("a response");
     assert_eq!(response.status(), StatusCode::OK);
     let mut body = response.into_body();
     let started = Instant::now();
-    while started.elapsed() < SHORT * 3 {
+    while started.elapsed() < SERVER_TIMEOUT * 3 {
         assert!(has_next_frame(&mut body).await, "cut off after {:?}", started.elapsed());
     }
     assert!(sender.send_request(get_me()).await.is_err(), "the connection is too old for a new request");
     drop(body);
-    assert!(tokio::time::timeout(SHORT * 8, connection).await.is_ok(), "the connection closes after its last request");
+    assert!(
+        tokio::time::timeout(SERVER_TIMEOUT * 8, connection).await.is_ok(),
+        "the connection closes after its last request"
+    );
 }
 
 #[tokio::test]
@@ -84,13 +87,13 @@ async fn a_connection_has_a_limited_number_of_concurrent_streams() {
     sender.send_request(get_me()).await.expect("a response, and with it the server's settings");
     let mut streams = Vec::new();
     for _ in 0..2 {
-        let mut body = sender.send_request(chat()).await.expect("a response").into_body();
+        let mut body = sender.send_request(chat_request()).await.expect("a response").into_body();
         assert!(has_next_frame(&mut body).await);
         streams.push(body);
     }
     let mut third = Box::pin(sender.send_request(get_me()));
-    assert!(tokio::time::timeout(SHORT, &mut third).await.is_err(), "the third request waits");
+    assert!(tokio::time::timeout(SERVER_TIMEOUT, &mut third).await.is_err(), "the third request waits");
     streams.pop();
-    let response = tokio::time::timeout(SHORT * 8, third).await.expect("in time").expect("a response");
+    let response = tokio::time::timeout(SERVER_TIMEOUT * 8, third).await.expect("in time").expect("a response");
     assert_eq!(response.status(), StatusCode::OK);
 }

@@ -21,12 +21,12 @@ fn gate(role: Role) -> MockGate {
 #[tokio::test]
 async fn a_viewer_has_a_burst_of_ten_requests() {
     let router = router(gate(Role::Viewer), GatewaySettings::default());
-    for left in (0..10).rev() {
+    for remaining in (0..10).rev() {
         let reply = send(&router, get("/v1/me")).await;
         assert_eq!(reply.status, 200);
         assert_eq!(reply.header("ratelimit-policy"), Some(r#""minute";q=10;w=60, "hour";q=50;w=3600"#));
         let state = reply.header("ratelimit").unwrap_or_default();
-        assert!(state.starts_with(&format!(r#""minute";r={left};t="#)), "{state}");
+        assert!(state.starts_with(&format!(r#""minute";r={remaining};t="#)), "{state}");
     }
     let refused = send(&router, get("/v1/me")).await;
     assert_eq!(refused.problem(), (429, "rate_limited".into(), None));
@@ -43,7 +43,7 @@ async fn a_viewer_has_a_burst_of_ten_requests() {
 #[tokio::test]
 async fn error_responses_count_and_have_the_headers() {
     let router = router(gate(Role::Admin), GatewaySettings::default());
-    let reply = send(&router, json("POST", "/v1/search", "{")).await;
+    let reply = send(&router, json_request("POST", "/v1/search", "{")).await;
     assert_eq!(reply.status, 400);
     assert!(reply.header("ratelimit").is_some_and(|state| state.starts_with(r#""minute";r=59;"#)));
 }
@@ -61,13 +61,13 @@ async fn with_rate_limits_off_no_request_counts() {
 async fn a_peer_is_limited_before_authentication() {
     let mut gate = MockGate::new();
     let logins = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&logins);
+    let counter = Arc::clone(&logins);
     gate.on_login(move |_, _| {
-        counted.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(1, Ordering::Relaxed);
         Ok(caller(Role::Admin))
     });
     gate.on::<ReadAccount>(|_, _| Ok(account(Role::Admin)));
-    let settings = GatewaySettings { peer_per_second: 1, peer_burst: 2, ..GatewaySettings::default() };
+    let settings = GatewaySettings { peer_requests_per_second: 1, peer_burst: 2, ..GatewaySettings::default() };
     let router = router(gate, settings);
     let request_from_peer = |path| -> Request<Body> {
         let mut request = get(path);

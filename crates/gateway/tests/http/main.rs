@@ -11,7 +11,7 @@ mod content;
 mod errors;
 mod http2;
 mod limits;
-mod linger;
+mod lingering_close;
 mod openai;
 mod openai_errors;
 mod openapi;

@@ -21,7 +21,7 @@ use tower::ServiceExt;
 const CHAT: &str = "/openai/v1/chat/completions";
 
 fn post(body: &Value) -> Request<Body> {
-    with_header(json("POST", CHAT, &body.to_string()), "x-request-id", "req-1")
+    with_header(json_request("POST", CHAT, &body.to_string()), "x-request-id", "req-1")
 }
 
 fn post_question(fields: Value) -> Request<Body> {
@@ -31,9 +31,9 @@ fn post_question(fields: Value) -> Request<Body> {
 }
 
 fn assistant_run() -> Vec<RunEvent> {
-    let mut started = started();
-    if let RunEvent::Started { escalated, .. } = &mut started {
-        *escalated = Some(Escalation::Wish);
+    let mut started = started_event();
+    if let RunEvent::Started { escalation: escalated, .. } = &mut started {
+        *escalated = Some(Escalation::UserRequest);
     }
     vec![
         started,
@@ -43,50 +43,55 @@ fn assistant_run() -> Vec<RunEvent> {
         RunEvent::Delta { text: "Größe: V-1 ".into() },
         RunEvent::Delta { text: "[1].\n".into() },
         RunEvent::Cited(citation()),
-        finished(),
+        finished_event(),
     ]
 }
 
 fn tool_call(id: &str, name: &str) -> RunEvent {
     let arguments = r#"{"tag":"P-101"}"#.to_owned();
-    RunEvent::ToolWanted(ModelToolCall { id: id.into(), name: name.into(), arguments })
+    RunEvent::ClientToolRequested(ModelToolCall { id: id.into(), name: name.into(), arguments })
 }
 
 fn tool_calling_run() -> Vec<RunEvent> {
-    let end = RunSummary {
+    let summary = RunSummary {
         fallback: false,
         finish_reason: FinishReason::ToolCalls,
         usage: TokenUsage { input_tokens: 12, output_tokens: 4 },
         model: "qwen".into(),
         degraded: false,
-        left_out: 0,
+        omitted_count: 0,
         message_id: MessageId::from_uuid(uuid(6)),
     };
-    vec![started(), tool_call("call_1", "read_tag"), tool_call("call_2", "read_trend"), RunEvent::Finished(end)]
+    vec![
+        started_event(),
+        tool_call("call_1", "read_tag"),
+        tool_call("call_2", "read_trend"),
+        RunEvent::Finished(summary),
+    ]
 }
 
-fn failed() -> RunEvent {
+fn failed_event() -> RunEvent {
     RunEvent::Failed(Problem {
-        decision: None,
+        decision_id: None,
         kind: ErrorKind::Unavailable,
         code: "model_unavailable",
         detail: Some("The language model stopped responding.".into()),
     })
 }
 
-fn started_run(run: Vec<RunEvent>) -> AssistantRun {
-    AssistantRun { conversation: ConversationId::from_uuid(uuid(3)), events: events(run) }
+fn to_assistant_run(run: Vec<RunEvent>) -> AssistantRun {
+    AssistantRun { conversation: ConversationId::from_uuid(uuid(3)), events: event_stream(run) }
 }
 
 fn gate_with_assistant(run: fn() -> Vec<RunEvent>) -> MockGate {
     let mut gate = gate_for(Role::User);
-    gate.on::<AskAssistant>(move |_, _| Ok(started_run(run())));
+    gate.on::<AskAssistant>(move |_, _| Ok(to_assistant_run(run())));
     gate
 }
 
 fn gate_with_model(run: fn() -> Vec<RunEvent>) -> MockGate {
     let mut gate = gate_for(Role::User);
-    gate.on::<AskModel>(move |_, _| Ok(events(run())));
+    gate.on::<AskModel>(move |_, _| Ok(event_stream(run())));
     gate
 }
 
@@ -156,7 +161,7 @@ async fn a_question_to_the_assistant_becomes_a_command() {
                 && command.options.stop == ["END"]
                 && command.max_output_tokens == Some(64)
         });
-        Ok(started_run(assistant_run()))
+        Ok(to_assistant_run(assistant_run()))
     });
     let request = post(&json!({
         "model": "heavy", "temperature": 0.5, "stop": "END", "max_tokens": 9, "max_completion_tokens": 64,
@@ -200,7 +205,7 @@ async fn a_direct_model_gets_all_messages_and_answers_tool_results_and_backgroun
         let mut gate = gate_for(Role::User);
         gate.on::<AskModel>(move |_, command| {
             assert!(command.messages[0] == first && command.model == model);
-            Ok(events(tool_calling_run()))
+            Ok(event_stream(tool_calling_run()))
         });
         assert_eq!(reply(gate, post(&body)).await.status, 200, "{body}");
     }
@@ -208,13 +213,13 @@ async fn a_direct_model_gets_all_messages_and_answers_tool_results_and_backgroun
 
 #[tokio::test]
 async fn a_failure_before_the_first_output_is_an_error_response_and_after_it_the_last_chunk() {
-    let fails_at_once = || vec![started(), failed()];
+    let fails_at_once = || vec![started_event(), failed_event()];
     for stream in [true, false] {
         let failed = reply(gate_with_assistant(fails_at_once), post_question(json!({ "stream": stream }))).await;
         assert_eq!((failed.status.as_u16(), failed.header("retry-after")), (503, Some("5")));
         assert_eq!(failed.json()["error"]["code"], "model_unavailable");
     }
-    let fails_later = || vec![started(), RunEvent::Delta { text: "Cl".into() }, failed()];
+    let fails_later = || vec![started_event(), RunEvent::Delta { text: "Cl".into() }, failed_event()];
     let failed = reply(gate_with_assistant(fails_later), post_question(json!({ "stream": true }))).await;
     assert_eq!(failed.status, 200);
     insta::assert_snapshot!(failed.text.trim_end().rsplit("\n\n").next().expect("a last line"));
@@ -230,18 +235,18 @@ async fn a_slow_answer_is_a_stream_that_is_kept_open() {
             tokio::time::sleep(Duration::from_secs(40)).await;
             domain::run::NumberedEvent { seq: 2, event: RunEvent::Delta { text: "Late.".into() } }
         });
-        Ok(events(vec![started()]).chain(late_events).boxed())
+        Ok(event_stream(vec![started_event()]).chain(late_events).boxed())
     });
     let request = post_question(json!({ "model": "fast-direct", "stream": true }));
     let response = router(gate, settings()).oneshot(request).await.expect("infallible");
     assert_eq!(response.status(), 200);
     let mut body = response.into_body().into_data_stream();
-    let mut seen = String::new();
+    let mut body_text = String::new();
     while let Some(chunk) = body.next().await {
-        seen.push_str(std::str::from_utf8(&chunk.expect("bytes")).expect("UTF-8"));
+        body_text.push_str(std::str::from_utf8(&chunk.expect("bytes")).expect("UTF-8"));
     }
-    assert_eq!(seen.matches(": keep-alive").count(), 1, "{seen}");
-    assert!(seen.contains(r#""role":"assistant""#) && seen.contains("Late."), "{seen}");
+    assert_eq!(body_text.matches(": keep-alive").count(), 1, "{body_text}");
+    assert!(body_text.contains(r#""role":"assistant""#) && body_text.contains("Late."), "{body_text}");
 }
 
 #[tokio::test]
@@ -254,8 +259,11 @@ async fn models_are_listed_and_read() {
     });
     let router = router(gate, settings());
     insta::assert_snapshot!(send(&router, get("/openai/v1/models")).await.text);
-    let one = send(&router, get("/openai/v1/models/fast")).await.json();
-    assert_eq!((&one["id"], &one["object"], &one["owned_by"]), (&json!("fast"), &json!("model"), &json!("platform")));
+    let model = send(&router, get("/openai/v1/models/fast")).await.json();
+    assert_eq!(
+        (&model["id"], &model["object"], &model["owned_by"]),
+        (&json!("fast"), &json!("model"), &json!("platform"))
+    );
 }
 
 #[tokio::test]
@@ -264,10 +272,10 @@ async fn embeddings_are_floats_or_base64() {
         let mut gate = gate_for(Role::User);
         gate.on::<CreateEmbeddings>(|_, command| {
             let vectors = command.texts.iter().map(|_| vec![0.5_f32, -0.25]).collect();
-            let usage = TokenUsage { input_tokens: 3, output_tokens: 0 };
-            Ok(EmbedResponse { vectors, spent: CallUsage { usage, ..CallUsage::default() } })
+            let token_usage = TokenUsage { input_tokens: 3, output_tokens: 0 };
+            Ok(EmbedResponse { vectors, usage: CallUsage { token_usage, ..CallUsage::default() } })
         });
-        reply(gate, json("POST", "/openai/v1/embeddings", &body.to_string())).await
+        reply(gate, json_request("POST", "/openai/v1/embeddings", &body.to_string())).await
     };
     let floats = embed(json!({ "model": "embed", "input": ["a", "b"], "user": "x" })).await;
     insta::assert_snapshot!(floats.text);

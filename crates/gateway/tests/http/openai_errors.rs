@@ -46,7 +46,7 @@ fn gate_with_error(error: fn() -> GateError) -> MockGate {
 }
 
 fn post_hello() -> Request<Body> {
-    json("POST", CHAT, r#"{"model":"auto","messages":[{"role":"user","content":"Hi"}]}"#)
+    json_request("POST", CHAT, r#"{"model":"auto","messages":[{"role":"user","content":"Hi"}]}"#)
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn errors_of_the_gate_have_openais_status_and_codes() {
     for (error, status, kind, code) in [
         ((|| GateError::NotFound) as fn() -> GateError, 404, "invalid_request_error", "not_found"),
         (
-            || GateError::Denied { reason: RefusalCode::Matrix, decision: None },
+            || GateError::OperationDenied { reason: RefusalCode::Matrix, decision_id: None },
             403,
             "permission_error",
             "policy_denied",
@@ -78,7 +78,7 @@ async fn errors_of_the_gate_have_openais_status_and_codes() {
 }
 
 #[tokio::test]
-async fn errors_of_layers_have_the_same_format() {
+async fn errors_of_middleware_have_the_same_format() {
     let mut gate = MockGate::new();
     gate.on_login(|_, _| Err(GateError::Unauthenticated { reason: "expired" }));
     let reply = send(&router(gate, settings()), post_hello()).await;
@@ -96,9 +96,9 @@ async fn errors_of_layers_have_the_same_format() {
         (get("/openai/v1"), 404, "not_found"),
         (get("/openai/v1/files"), 404, "not_found"),
         (get(CHAT), 405, "method_not_allowed"),
-        (json("POST", CHAT, &large), 413, "payload_too_large"),
+        (json_request("POST", CHAT, &large), 413, "payload_too_large"),
         (plain, 415, "unsupported_media"),
-        (json("POST", CHAT, "{"), 400, "malformed"),
+        (json_request("POST", CHAT, "{"), 400, "malformed"),
         (get("/openai/v1/models/gpt-4o"), 404, "model_not_found"),
     ] {
         let target = format!("{} {}", request.method(), request.uri());
@@ -106,8 +106,11 @@ async fn errors_of_layers_have_the_same_format() {
         assert_eq!((error.status, error.code.as_str()), (status, code), "{target}");
     }
     let no_capacity = GatewaySettings { max_in_flight: 0, ..settings() };
-    let reply =
-        send(&router_with(MockGate::new(), no_capacity, std::sync::Arc::new(gateway::AlwaysReady)), post_hello()).await;
+    let reply = send(
+        &router_with_readiness(MockGate::new(), no_capacity, std::sync::Arc::new(gateway::AlwaysReady)),
+        post_hello(),
+    )
+    .await;
     assert_eq!((parse_error(&reply).status, reply.header("retry-after")), (503, Some("1")));
     // Other paths still have problem documents.
     assert_eq!(send(&router, get("/v1/files")).await.problem().0, 404);
@@ -127,7 +130,7 @@ async fn a_panic_reveals_no_internals() {
 async fn rate_limited_requests_have_retry_after() {
     let mut gate = gate_for(Role::Viewer);
     gate.on::<ListModels>(|_, _| Ok(Vec::new()));
-    let router = router(gate, GatewaySettings { rate_limit_enabled: true, peer_per_second: 0, ..settings() });
+    let router = router(gate, GatewaySettings { rate_limit_enabled: true, peer_requests_per_second: 0, ..settings() });
     for _ in 0..10_000 {
         let reply = send(&router, get("/openai/v1/models")).await;
         if reply.status == 200 {
@@ -181,7 +184,7 @@ async fn an_invalid_field_is_named() {
         (chat(json!({ "model": "fast-direct", "retrieval": "always" })), "retrieval", "validation"),
         (chat(json!({ "model": "fast-direct", "tool_choice": "required" })), "tool_choice", "validation"),
     ] {
-        let reply = send(&router, json("POST", CHAT, &body.to_string())).await;
+        let reply = send(&router, json_request("POST", CHAT, &body.to_string())).await;
         let error = parse_error(&reply);
         assert_eq!(
             (error.status, error.code.as_str(), error.param.as_deref()),
@@ -196,12 +199,12 @@ async fn an_invalid_field_is_named() {
         (json!({ "model": "embed", "input": "a", "encoding_format": "hex" }), "encoding_format"),
         (json!({ "model": "embed", "input": vec!["a"; 257] }), "input"),
     ] {
-        let error = parse_error(&send(&router, json("POST", EMBED, &body.to_string())).await);
+        let error = parse_error(&send(&router, json_request("POST", EMBED, &body.to_string())).await);
         assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{body}");
     }
     for model in ["gpt-4o", "embed"] {
         let body = chat(json!({ "model": model }));
-        let error = parse_error(&send(&router, json("POST", CHAT, &body.to_string())).await);
+        let error = parse_error(&send(&router, json_request("POST", CHAT, &body.to_string())).await);
         let found = (error.status, error.code.as_str(), error.param.as_deref());
         assert_eq!(found, (404, "model_not_found", Some("model")), "{body}");
     }
@@ -217,7 +220,7 @@ async fn client_schemas_have_a_limited_size() {
         format!(r#"{{"type":"function","function":{{"name":"f","description":"d","parameters":{parameters}}}}}"#)
     };
     let post = |fields: String| {
-        json(
+        json_request(
             "POST",
             CHAT,
             &format!(r#"{{"model":"fast-direct","messages":[{{"role":"user","content":"x"}}],{fields}}}"#),

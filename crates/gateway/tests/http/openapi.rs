@@ -29,12 +29,12 @@ fn routes_behind_authentication_have_the_scheme_and_the_errors() {
             let is_public = ["/health", "/ready", "/v1/health", "/problems/{type}"].contains(&path.as_str());
             assert_eq!(operation["security"].is_null(), is_public, "{method} {path}");
             if !is_public {
-                let (kind, schema) = match path.starts_with("/openai/v1/") {
+                let (media_type, schema) = match path.starts_with("/openai/v1/") {
                     true => ("application/json", "#/components/schemas/OpenAiError"),
                     false => ("application/problem+json", "#/components/schemas/Problem"),
                 };
                 for status in ["401", "403", "429", "503"] {
-                    let content = &operation["responses"][status]["content"][kind];
+                    let content = &operation["responses"][status]["content"][media_type];
                     assert_eq!(content["schema"]["$ref"], schema, "{method} {path} {status}");
                 }
             }

@@ -3,23 +3,23 @@
 use crate::support::*;
 use async_trait::async_trait;
 use axum::body::Body;
-use domain::audit::{AuditRecord, Changed};
-use domain::budget::{Amount, Money, PeriodSpending, Spending};
+use domain::audit::{AuditRecord, Change};
+use domain::budget::{BudgetAmount, Money, PeriodSpending, Spending};
 use domain::command::{
     CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
     DeleteMemory, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments, ListMemories, ListTenants,
-    ListUsers, ReadAccount, ReadCalls, ReprocessDocument, SearchDocuments, UpdateConversation, UpdateTenant,
+    ListUsers, ReadAccount, ReadModelUsage, ReprocessDocument, SearchDocuments, UpdateConversation, UpdateTenant,
     UpdateTenantSettings, UpdateUser,
 };
 use domain::conversation::{Message, MessageRole, MessageStatus, Transcript};
 use domain::document::{DocumentFailure, DocumentStatus, FailureCode};
 use domain::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, TenantId, UserId};
-use domain::ledger::{GroupUsage, LedgerSums, UsageGroup, UsageReport, UsageSums};
+use domain::ledger::{GroupUsage, LedgerSums, UsageDimension, UsageReport, UsageSums};
 use domain::memory::Memory;
 use domain::model_call::MicroCost;
 use domain::page::{Page, PageKey};
 use domain::role::{Classification, Role};
-use domain::search::{Hit, Passage, Retrieval, Surroundings};
+use domain::search::{Hit, Passage, Retrieval, SurroundingText};
 use domain::tenant::Quotas;
 use gateway::{Component, Readiness};
 use policy::gate::MockGate;
@@ -32,8 +32,8 @@ fn page_of<T>(item: T) -> Page<T> {
     Page { items: vec![item], next: None }
 }
 
-fn unchanged<T: Clone>(value: T) -> Changed<T> {
-    Changed { before: value.clone(), after: value }
+fn unchanged<T: Clone>(value: T) -> Change<T> {
+    Change { before: value.clone(), after: value }
 }
 
 #[tokio::test]
@@ -63,26 +63,26 @@ async fn a_conversation_is_created_read_updated_and_deleted() {
             sources: domain::conversation::Sources::default(),
             withheld: false,
             degraded: false,
-            created_at: at(),
+            created_at: fixed_time(),
         };
         Ok(Transcript { conversation: conversation(), messages: vec![message] })
     });
     let router = router(gate, settings());
-    let created = send(&router, json("POST", "/v1/conversations", r#"{"title":" Pump "}"#)).await;
+    let created = send(&router, json_request("POST", "/v1/conversations", r#"{"title":" Pump "}"#)).await;
     assert_eq!(created.status, 201);
     assert_eq!(created.header("location"), Some(&*format!("/v1/conversations/{ID}")));
     insta::assert_snapshot!(created.text);
     let read = send(&router, get(&format!("/v1/conversations/{ID}"))).await;
     insta::assert_snapshot!(read.text);
     let path = format!("/v1/conversations/{ID}");
-    assert_eq!(send(&router, json("PATCH", &path, r#"{"title":"New"}"#)).await.text, created.text);
+    assert_eq!(send(&router, json_request("PATCH", &path, r#"{"title":"New"}"#)).await.text, created.text);
     let deleted = send(&router, request("DELETE", &path, Body::empty())).await;
     assert_eq!((deleted.status.as_u16(), deleted.text.as_str()), (204, ""));
 }
 
 #[tokio::test]
 async fn a_cursor_returns_the_next_page() {
-    let key = PageKey { at: at(), id: uuid(3) };
+    let key = PageKey { created_at: fixed_time(), id: uuid(3) };
     let mut gate = gate_for(Role::User);
     gate.on::<ListConversations>(move |_, command| {
         let next = command.page.after.is_none().then_some(key);
@@ -150,8 +150,8 @@ async fn a_search_returns_passages() {
                     score: 0.5,
                     similarity: None,
                     bm25: Some(7.25),
-                    rerank: Some(0.75),
-                    surroundings: Surroundings::default(),
+                    rerank_score: Some(0.75),
+                    surrounding_text: SurroundingText::default(),
                 }],
                 confidence: 0.5,
                 reranked_by: Some("reranker".into()),
@@ -161,7 +161,7 @@ async fn a_search_returns_passages() {
         }
     });
     let body = r#"{"query":"seal","filters":{"tags":["pump"]}}"#;
-    let mut found = send(&router(gate, settings()), json("POST", "/v1/search", body)).await.json();
+    let mut found = send(&router(gate, settings()), json_request("POST", "/v1/search", body)).await.json();
     assert!(found["took_ms"].is_u64());
     found["took_ms"] = value!(0);
     insta::assert_snapshot!(found);
@@ -175,7 +175,7 @@ async fn memories_audit_account_and_runs_have_the_documented_format() {
         importance: 0.5,
         tags: vec![],
         classification: Classification::Internal,
-        created_at: at(),
+        created_at: fixed_time(),
     };
     let mut gate = gate_for(Role::User);
     gate.on::<CreateMemory>(move |_, _| Ok(memory()));
@@ -184,13 +184,13 @@ async fn memories_audit_account_and_runs_have_the_documented_format() {
     gate.on::<CancelRun>(|_, _| Ok(()));
     gate.on::<ReadAccount>(|_, _| Ok(account(Role::User)));
     gate.on::<ListAudit>(|_, c| {
-        assert!(c.filter.from == Some(at()) && c.filter.event_type.as_deref() == Some("chat.request"));
+        assert!(c.filter.from == Some(fixed_time()) && c.filter.event_type.as_deref() == Some("chat.request"));
         {
             Ok(page_of(AuditRecord {
                 id: AuditId::from_uuid(uuid(9)),
                 tenant_id: TenantId::from_uuid(uuid(1)),
                 user_id: Some(UserId::from_uuid(uuid(2))),
-                session_id: None,
+                conversation_id: None,
                 event_type: "chat.request".into(),
                 resource_type: Some("conversations".into()),
                 resource_id: Some(uuid(3)),
@@ -203,12 +203,12 @@ async fn memories_audit_account_and_runs_have_the_documented_format() {
                 request_id: RequestId::parse("r-1"),
                 phase: "intent".into(),
                 metadata: value!({}),
-                created_at: at(),
+                created_at: fixed_time(),
             }))
         }
     });
     let router = router(gate, settings());
-    let created = send(&router, json("POST", "/v1/memories", r#"{"content":"Night shift."}"#)).await;
+    let created = send(&router, json_request("POST", "/v1/memories", r#"{"content":"Night shift."}"#)).await;
     assert_eq!(created.status, 201);
     insta::assert_snapshot!(created.text);
     assert_eq!(send(&router, get("/v1/memories")).await.json()["data"][0], created.json());
@@ -243,14 +243,14 @@ async fn users_and_tenants_are_administered() {
     let router = router(gate, settings());
     insta::assert_snapshot!(send(&router, get("/v1/admin/users")).await.text);
     let body = r#"{"external_id":"anna","email":"anna@plant-a.example","display_name":"Anna"}"#;
-    assert_eq!(send(&router, json("POST", "/v1/admin/users", body)).await.status, 201);
-    let changed = send(&router, json("PATCH", &format!("/v1/admin/users/{ID}"), r#"{"role":"admin"}"#)).await;
+    assert_eq!(send(&router, json_request("POST", "/v1/admin/users", body)).await.status, 201);
+    let changed = send(&router, json_request("PATCH", &format!("/v1/admin/users/{ID}"), r#"{"role":"admin"}"#)).await;
     assert_eq!((changed.status.as_u16(), &changed.json()["role"]), (200, &value!("admin")));
     insta::assert_snapshot!(send(&router, get("/v1/admin/tenants")).await.text);
     let body = r#"{"name":"Plant A","slug":"plant-a"}"#;
-    assert_eq!(send(&router, json("POST", "/v1/admin/tenants", body)).await.status, 201);
+    assert_eq!(send(&router, json_request("POST", "/v1/admin/tenants", body)).await.status, 201);
     let path = format!("/v1/admin/tenants/{ID}");
-    assert_eq!(send(&router, json("PATCH", &path, r#"{"is_active":false}"#)).await.status, 200);
+    assert_eq!(send(&router, json_request("PATCH", &path, r#"{"is_active":false}"#)).await.status, 200);
 }
 
 /// Two components: a required one that is up or down, and an optional one that is down.
@@ -262,8 +262,13 @@ struct TwoComponents {
 impl Readiness for TwoComponents {
     async fn check(&self) -> Vec<Component> {
         vec![
-            Component { name: "database".into(), ok: self.database_up, required: true, detail: None },
-            Component { name: "model:fast".into(), ok: false, required: false, detail: Some("no connection".into()) },
+            Component { name: "database".into(), is_up: self.database_up, required: true, detail: None },
+            Component {
+                name: "model:fast".into(),
+                is_up: false,
+                required: false,
+                detail: Some("no connection".into()),
+            },
         ]
     }
 }
@@ -271,7 +276,7 @@ impl Readiness for TwoComponents {
 #[tokio::test]
 async fn a_required_component_that_is_down_fails_readiness_and_not_liveness() {
     for (database_up, status, word) in [(true, 200, "ready"), (false, 503, "unavailable")] {
-        let router = router_with(MockGate::new(), settings(), Arc::new(TwoComponents { database_up }));
+        let router = router_with_readiness(MockGate::new(), settings(), Arc::new(TwoComponents { database_up }));
         let ready = send(&router, get("/ready")).await;
         assert_eq!((ready.status.as_u16(), ready.header("content-type")), (status, Some("application/json")));
         assert_eq!(ready.json()["status"], word);
@@ -303,8 +308,8 @@ async fn the_usage_report_has_budgets() {
         cost: MicroCost(cost),
         errors: 1,
         fallbacks: 1,
-        p50_ms: Some(820.5),
-        first_token_ms: Some(310.0),
+        median_duration_ms: Some(820.5),
+        time_to_first_token_ms: Some(310.0),
     };
     let groups = vec![
         GroupUsage { key: Some("cloud".into()), sums: sums(2, 1_250_000) },
@@ -316,22 +321,24 @@ async fn the_usage_report_has_budgets() {
         soft_percent: Some(50),
         ..Quotas::default()
     };
-    let reserved = Amount { tokens: 7, cost: MicroCost(500_000) };
+    let reserved = BudgetAmount { tokens: 7, cost: MicroCost(500_000) };
     let spent = PeriodSpending { tokens: 500, cost: MicroCost(1_000_000), reserved };
     let report = UsageReport {
-        from: at(),
-        to: at(),
-        group_by: UsageGroup::Backend,
+        from: fixed_time(),
+        to: fixed_time(),
+        group_by: UsageDimension::Backend,
         sums: LedgerSums { totals: sums(3, 1_250_000), groups, truncated: false },
         budgets: quotas.budgets(),
         spending: Spending { tenant: spent, user: spent },
-        now: at(),
-        of_tenant: true,
+        now: fixed_time(),
+        is_tenant_wide: true,
     };
     let mut gate = gate_for(Role::Admin);
-    let of_tenant = report.clone();
-    let own = UsageReport { of_tenant: false, ..report };
-    gate.on::<ReadCalls>(move |_, command| Ok(if command.from.is_some() { of_tenant.clone() } else { own.clone() }));
+    let tenant_report = report.clone();
+    let own_report = UsageReport { is_tenant_wide: false, ..report };
+    gate.on::<ReadModelUsage>(move |_, command| {
+        Ok(if command.from.is_some() { tenant_report.clone() } else { own_report.clone() })
+    });
     let router = router(gate, settings());
     let path = "/v1/usage?from=2026-01-01&to=2026-01-31T12:00:00Z&group_by=backend";
     insta::assert_snapshot!(send(&router, get(path)).await.text);
@@ -361,7 +368,7 @@ async fn invalid_quotas_are_refused() {
     let path = format!("/v1/admin/tenants/{ID}/settings");
     let valid =
         r#"{"quotas":{"user_tokens_per_day":5,"cost_per_month":250.5,"user_cost_per_month":null,"soft_percent":90}}"#;
-    assert_eq!(send(&router, json("PATCH", &path, valid)).await.status, 200);
+    assert_eq!(send(&router, json_request("PATCH", &path, valid)).await.status, 200);
     for (field, invalid) in [
         ("user_tokens_per_day", "9007199254740992"),
         ("user_tokens_per_day", "1.5"),
@@ -373,7 +380,7 @@ async fn invalid_quotas_are_refused() {
         ("soft_percent", "101"),
     ] {
         let body = format!(r#"{{"quotas":{{"{field}":{invalid}}}}}"#);
-        let refused = send(&router, json("PATCH", &path, &body)).await.problem();
+        let refused = send(&router, json_request("PATCH", &path, &body)).await.problem();
         assert_eq!((refused.0, refused.2), (422, Some(format!("/quotas/{field}"))), "{invalid}");
     }
 }

@@ -1,7 +1,7 @@
 //! Hostile and slow clients over real sockets: they are disconnected, and other clients are served meanwhile. The
 //! timeouts of connections run in real time.
 
-use crate::support::{account, caller, events, router, settings, started};
+use crate::support::{account, caller, event_stream, router, settings, started_event};
 use axum::Router;
 use domain::command::{ListMemories, ReadAccount, SendMessage};
 use domain::page::Page;
@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Timeouts of the server under test.
-pub const SHORT: Duration = Duration::from_millis(400);
+pub const SERVER_TIMEOUT: Duration = Duration::from_millis(400);
 /// Maximum time that a client waits. Only a failing test waits this long.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -44,9 +44,9 @@ impl Server {
         TcpStream::connect(self.address).await.expect("a connection")
     }
 
-    async fn connect_from(&self, from: [u8; 4]) -> TcpStream {
+    async fn connect_from(&self, source_address: [u8; 4]) -> TcpStream {
         let socket = TcpSocket::new_v4().expect("a socket");
-        socket.bind((IpAddr::from(from), 0).into()).expect("an address of the loopback network");
+        socket.bind((IpAddr::from(source_address), 0).into()).expect("an address of the loopback network");
         socket.connect(self.address).await.expect("a connection")
     }
 
@@ -56,7 +56,7 @@ impl Server {
     }
 
     /// Opens a connection, sends these bytes and leaves it open.
-    async fn open(&self, bytes: &str) -> TcpStream {
+    async fn connect_and_send(&self, bytes: &str) -> TcpStream {
         let mut connection = self.connect().await;
         connection.write_all(bytes.as_bytes()).await.expect("the bytes are sent");
         connection
@@ -91,7 +91,7 @@ async fn time_until_closed(mut connection: TcpStream) -> Duration {
 }
 
 pub fn limits() -> Limits {
-    Limits { header_read_timeout: SHORT, ..Limits::new(8) }
+    Limits { header_read_timeout: SERVER_TIMEOUT, ..Limits::new(8) }
 }
 
 fn get(path: &str, headers: &str) -> String {
@@ -108,10 +108,10 @@ pub fn gate() -> MockGate {
 #[tokio::test]
 async fn silent_connections_do_not_keep_others_out() {
     let server = Server::start(router(gate(), settings()), limits()).await;
-    let mut silent = Vec::new();
+    let mut silent_connections = Vec::new();
     for _ in 0..60 {
-        silent.push(server.connect().await);
-        if silent.len() % 10 == 0 {
+        silent_connections.push(server.connect().await);
+        if silent_connections.len() % 10 == 0 {
             let started_at = Instant::now();
             let response = server.send(&get("/v1/me", "")).await;
             assert!(response.starts_with("HTTP/1.1 200"), "{response}");
@@ -119,12 +119,12 @@ async fn silent_connections_do_not_keep_others_out() {
                 started_at.elapsed() < Duration::from_millis(300),
                 "{:?} with {} silent connections open",
                 started_at.elapsed(),
-                silent.len()
+                silent_connections.len()
             );
         }
     }
-    for connection in silent {
-        assert!(time_until_closed(connection).await < SHORT * 4);
+    for connection in silent_connections {
+        assert!(time_until_closed(connection).await < SERVER_TIMEOUT * 4);
     }
 }
 
@@ -140,7 +140,7 @@ async fn a_header_that_is_sent_too_slowly_ends_the_connection_in_both_protocols(
         while started_at.elapsed() < CLIENT_TIMEOUT && connection.write_all(b"a").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert!(started_at.elapsed() < SHORT * 4, "{start:?}: {:?}", started_at.elapsed());
+        assert!(started_at.elapsed() < SERVER_TIMEOUT * 4, "{start:?}: {:?}", started_at.elapsed());
     }
 }
 
@@ -151,12 +151,15 @@ async fn one_peer_cannot_take_all_connections() {
     let server = Server::start(router(gate, settings()), Limits { max_connections_per_peer: 3, ..limits() }).await;
     let mut streams = Vec::new();
     for _ in 0..3 {
-        let mut stream = server.open(&chat()).await;
+        let mut stream = server.connect_and_send(&chat_request()).await;
         let mut first = [0; 64];
         stream.read_exact(&mut first).await.expect("the start of the stream");
         streams.push(stream);
     }
-    assert!(time_until_closed(server.connect().await).await < SHORT, "the fourth connection is closed at once");
+    assert!(
+        time_until_closed(server.connect().await).await < SERVER_TIMEOUT,
+        "the fourth connection is closed at once"
+    );
     let response = send(server.connect_from([127, 0, 0, 2]).await, &get("/v1/me", "")).await;
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     drop(streams);
@@ -164,10 +167,10 @@ async fn one_peer_cannot_take_all_connections() {
 
 /// Returns the events of a run that starts and never ends.
 pub fn endless_run() -> EventStream {
-    events(vec![started()]).chain(futures::stream::pending()).boxed()
+    event_stream(vec![started_event()]).chain(futures::stream::pending()).boxed()
 }
 
-fn chat() -> String {
+fn chat_request() -> String {
     let body = r#"{"message":"m"}"#;
     format!(
         "POST /v1/conversations/00000000-0000-0000-0000-000000000001/chat HTTP/1.1\r\n\
@@ -197,11 +200,11 @@ async fn a_client_that_does_not_read_is_disconnected_and_buffers_little() {
             count.fetch_add(1, Ordering::SeqCst);
             NumberedEvent { seq, event: RunEvent::Delta { text: "x".repeat(10_000) } }
         });
-        Ok(events(vec![started()]).chain(endless).boxed())
+        Ok(event_stream(vec![started_event()]).chain(endless).boxed())
     });
-    let limits = Limits { write_timeout: SHORT, ..limits() };
+    let limits = Limits { write_timeout: SERVER_TIMEOUT, ..limits() };
     let server = Server::start(router(gate, settings()), limits).await;
-    let _client = server.open(&chat()).await;
+    let _client = server.connect_and_send(&chat_request()).await;
     eventually("the server drops the stream", || async { dropped.load(Ordering::SeqCst).then_some(()) }).await;
     // The limit covers the socket buffers of both ends and a few hundred KiB in the server.
     let bytes = produced.load(Ordering::SeqCst) * 10_000;
@@ -230,11 +233,11 @@ async fn headers_and_targets_have_a_limited_size_and_a_large_token_fits() {
 }
 
 /// A gate that counts and blocks requests for memories until `lock` is free, and whose runs never end.
-fn blocking_gate(lock: &Arc<Mutex<()>>, entered: &Arc<AtomicUsize>) -> MockGate {
+fn blocking_gate(lock: &Arc<Mutex<()>>, request_count: &Arc<AtomicUsize>) -> MockGate {
     let mut gate = gate();
-    let (lock, entered) = (Arc::clone(lock), Arc::clone(entered));
+    let (lock, request_count) = (Arc::clone(lock), Arc::clone(request_count));
     gate.on::<ListMemories>(move |_, _| {
-        entered.fetch_add(1, Ordering::SeqCst);
+        request_count.fetch_add(1, Ordering::SeqCst);
         tokio::task::block_in_place(|| drop(lock.lock()));
         Ok(Page { items: Vec::new(), next: None })
     });
@@ -244,18 +247,19 @@ fn blocking_gate(lock: &Arc<Mutex<()>>, entered: &Arc<AtomicUsize>) -> MockGate 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn requests_above_the_limit_are_refused_at_once_and_the_others_are_answered() {
-    let (lock, entered) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
+    let (lock, request_count) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
     // One request at a time: the mock handles calls sequentially, and a second call would block its thread.
     let settings = GatewaySettings { max_in_flight: 1, ..settings() };
-    let server = Server::start(router(blocking_gate(&lock, &entered), settings), Limits::new(64)).await;
+    let server = Server::start(router(blocking_gate(&lock, &request_count), settings), Limits::new(64)).await;
     let mut turns = Vec::new();
     for _ in 0..4 {
-        turns.push(server.open(&chat()).await);
+        turns.push(server.connect_and_send(&chat_request()).await);
         server.wait_until_idle().await;
     }
-    let locked = lock.lock();
-    let in_flight = server.open(&get("/v1/memories", "")).await;
-    eventually("the request is in flight", || async { (entered.load(Ordering::SeqCst) == 1).then_some(()) }).await;
+    let lock_guard = lock.lock();
+    let in_flight = server.connect_and_send(&get("/v1/memories", "")).await;
+    eventually("the request is in flight", || async { (request_count.load(Ordering::SeqCst) == 1).then_some(()) })
+        .await;
     for _ in 0..10 {
         let started_at = Instant::now();
         let response = server.send(&get("/v1/me", "")).await;
@@ -264,14 +268,14 @@ async fn requests_above_the_limit_are_refused_at_once_and_the_others_are_answere
         assert!(response.contains("retry-after: 1\r\n") && response.contains("\"code\":\"overloaded\""), "{response}");
         assert!(server.send(&get("/health", "")).await.starts_with("HTTP/1.1 200"));
     }
-    drop(locked);
+    drop(lock_guard);
     assert!(send(in_flight, "").await.starts_with("HTTP/1.1 200"));
     let response = server.send(&get("/v1/me", "")).await;
     assert!(response.starts_with("HTTP/1.1 200"), "turns that wait for a model do not count: {response}");
 }
 
 #[tokio::test]
-async fn bodies_that_are_sent_too_slowly_do_not_count_and_are_given_up() {
+async fn bodies_that_are_sent_too_slowly_do_not_count_and_are_aborted() {
     let logins = Arc::new(AtomicUsize::new(0));
     let mut gate = gate();
     let counter = Arc::clone(&logins);
@@ -279,13 +283,13 @@ async fn bodies_that_are_sent_too_slowly_do_not_count_and_are_given_up() {
         counter.fetch_add(1, Ordering::SeqCst);
         Ok(caller(Role::User))
     });
-    let settings = GatewaySettings { max_in_flight: 1, body_read_timeout: SHORT * 2, ..settings() };
+    let settings = GatewaySettings { max_in_flight: 1, body_read_timeout: SERVER_TIMEOUT * 2, ..settings() };
     let server = Server::start(router(gate, settings), Limits::new(64)).await;
     let head = "POST /v1/memories HTTP/1.1\r\nhost: x\r\nauthorization: Bearer t\r\ncontent-type: application/json\r\n\
                 content-length: 900\r\nconnection: close\r\n\r\n{";
-    let mut slow = Vec::new();
+    let mut slow_connections = Vec::new();
     for n in 1..=20 {
-        slow.push(server.open(head).await);
+        slow_connections.push(server.connect_and_send(head).await);
         eventually("the request passed authentication", || async {
             (logins.load(Ordering::SeqCst) == n).then_some(())
         })
@@ -293,7 +297,7 @@ async fn bodies_that_are_sent_too_slowly_do_not_count_and_are_given_up() {
     }
     let response = server.send(&get("/v1/me", "")).await;
     assert!(response.starts_with("HTTP/1.1 200"), "requests that wait for their body do not count: {response}");
-    for connection in slow {
+    for connection in slow_connections {
         let response = send(connection, "").await;
         assert!(response.starts_with("HTTP/1.1 400"), "{response}");
     }

@@ -59,10 +59,10 @@ pub fn settings() -> GatewaySettings {
 }
 
 pub fn router(gate: MockGate, settings: GatewaySettings) -> Router {
-    router_with(gate, settings, Arc::new(AlwaysReady))
+    router_with_readiness(gate, settings, Arc::new(AlwaysReady))
 }
 
-pub fn router_with(gate: MockGate, settings: GatewaySettings, readiness: Arc<dyn Readiness>) -> Router {
+pub fn router_with_readiness(gate: MockGate, settings: GatewaySettings, readiness: Arc<dyn Readiness>) -> Router {
     let ports = Ports {
         ids: Arc::new(SequentialIds::default()),
         readiness,
@@ -95,7 +95,7 @@ pub fn request(method: &str, path: &str, body: Body) -> Request<Body> {
     Request::builder().method(method).uri(path).header("authorization", "Bearer token").body(body).expect("a request")
 }
 
-pub fn json(method: &str, path: &str, body: &str) -> Request<Body> {
+pub fn json_request(method: &str, path: &str, body: &str) -> Request<Body> {
     let mut request = request(method, path, Body::from(body.to_owned()));
     request.headers_mut().insert("content-type", "application/json".parse().expect("a value"));
     request
@@ -110,7 +110,7 @@ pub fn uuid(n: u128) -> Uuid {
     Uuid::from_u128(0xf000 + n)
 }
 
-pub fn at() -> DateTime<Utc> {
+pub fn fixed_time() -> DateTime<Utc> {
     DateTime::from_timestamp_micros(1_767_225_600_123_456).expect("a moment")
 }
 
@@ -123,8 +123,8 @@ pub fn caller(role: Role) -> Caller {
         settings: TenantSettings::default(),
         settings_version: 1,
         is_active: true,
-        created_at: at(),
-        updated_at: at(),
+        created_at: fixed_time(),
+        updated_at: fixed_time(),
     };
     let user = user(role);
     let request = domain::ids::RequestId::parse("r").expect("an id");
@@ -156,7 +156,7 @@ pub fn user(role: Role) -> User {
         grants: vec![],
         is_active: true,
         last_login: None,
-        created_at: at(),
+        created_at: fixed_time(),
     }
 }
 
@@ -168,8 +168,8 @@ pub fn conversation() -> Conversation {
         model: Some(ModelChoice::Fast),
         metadata: serde_json::json!({"unit": "U100"}),
         classification: Classification::Public,
-        created_at: at(),
-        updated_at: at(),
+        created_at: fixed_time(),
+        updated_at: fixed_time(),
     }
 }
 
@@ -195,8 +195,8 @@ pub fn document() -> Document {
         chunk_count: 7,
         metadata: serde_json::json!({}),
         uploaded_by: UserId::from_uuid(uuid(2)),
-        created_at: at(),
-        updated_at: at(),
+        created_at: fixed_time(),
+        updated_at: fixed_time(),
     }
 }
 
@@ -214,28 +214,28 @@ pub fn citation() -> Citation {
     }
 }
 
-pub fn started() -> RunEvent {
+pub fn started_event() -> RunEvent {
     RunEvent::Started {
         run_id: RunId::from_uuid(uuid(6)),
         message_id: MessageId::from_uuid(uuid(7)),
         model: ModelTier::Fast,
-        escalated: None,
+        escalation: None,
     }
 }
 
-pub fn finished() -> RunEvent {
+pub fn finished_event() -> RunEvent {
     RunEvent::Finished(RunSummary {
         fallback: false,
         finish_reason: FinishReason::Stop,
         usage: TokenUsage { input_tokens: 12, output_tokens: 4 },
         model: "extractive".into(),
         degraded: false,
-        left_out: 0,
+        omitted_count: 0,
         message_id: MessageId::from_uuid(uuid(7)),
     })
 }
 
-pub fn events(events: Vec<RunEvent>) -> EventStream {
+pub fn event_stream(events: Vec<RunEvent>) -> EventStream {
     let numbered = (1..).zip(events).map(|(seq, event)| NumberedEvent { seq, event });
     futures::stream::iter(numbered.collect::<Vec<_>>()).boxed()
 }

@@ -36,26 +36,26 @@ fn post(body: impl Into<Body>) -> Request<Body> {
 }
 
 /// Runs a future to completion on another thread, because the mock's handlers are synchronous.
-fn block_on<T: Send>(work: impl Future<Output = T> + Send) -> T {
-    std::thread::scope(|threads| {
+fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        threads.spawn(move || runtime.block_on(work)).join().expect("no panic")
+        scope.spawn(move || runtime.block_on(future)).join().expect("no panic")
     })
 }
 
-/// A gate that reads the upload like the layers below, and stores a description of it in `seen`.
-fn reading_gate(seen: &Arc<Mutex<String>>) -> MockGate {
-    let seen = Arc::clone(seen);
+/// A gate that reads the upload like the layers below, and stores a description of it in `description`.
+fn reading_gate(description: &Arc<Mutex<String>>) -> MockGate {
+    let description = Arc::clone(description);
     let mut gate = gate_for(Role::User);
     gate.on::<UploadDocument>(move |_, UploadDocument { upload, .. }| {
-        let read = async {
+        let read_upload = async {
             let bytes: Vec<Bytes> = upload.bytes.try_collect().await.map_err(IngestError::from)?;
             let form = upload.form.await.map_err(IngestError::from)?;
             Ok::<_, IngestError>(format!("{:?} {form:?}", String::from_utf8_lossy(&bytes.concat())))
         };
-        match block_on(read) {
+        match block_on(read_upload) {
             Ok(text) => {
-                *seen.lock().expect("a lock") = text;
+                *description.lock().expect("a lock") = text;
                 let mut document = document();
                 document.status = DocumentStatus::Pending;
                 Ok(UploadOutcome::Created(document))
@@ -81,14 +81,14 @@ async fn fields_may_come_before_or_after_the_file() {
     before.push(FILE);
     after.extend(fields);
     for parts in [before, after] {
-        let seen = Arc::default();
-        let reply = send(&router(reading_gate(&seen), settings()), post(form(&parts))).await;
+        let description = Arc::default();
+        let reply = send(&router(reading_gate(&description), settings()), post(form(&parts))).await;
         assert_eq!(reply.status, 202, "{}", reply.text);
         assert_eq!(reply.text, r#"{"document_id":"00000000-0000-0000-0000-00000000f004","status":"processing"}"#);
         let location = "/v1/documents/00000000-0000-0000-0000-00000000f004";
         assert_eq!(reply.header("location"), Some(location));
         insta::allow_duplicates! {
-            insta::assert_snapshot!("form", *seen.lock().expect("a lock"));
+            insta::assert_snapshot!("form", *description.lock().expect("a lock"));
         }
     }
 }
@@ -103,12 +103,12 @@ async fn a_duplicate_is_a_200_with_the_status_of_the_document() {
 
 #[tokio::test]
 async fn tags_are_a_json_array_or_separated_by_commas() {
-    for (given, expected) in [("a, b ,,a", r#"[BoundedText("a"), BoundedText("b")]"#), ("", "[]"), ("[]", "[]")] {
-        let seen = Arc::default();
-        let body = form(&[("tags", None, given), FILE]);
-        assert_eq!(send(&router(reading_gate(&seen), settings()), post(body)).await.status, 202);
-        let seen = seen.lock().expect("a lock");
-        assert!(seen.contains(&format!("tags: {expected}")), "{seen}");
+    for (input, expected) in [("a, b ,,a", r#"[BoundedText("a"), BoundedText("b")]"#), ("", "[]"), ("[]", "[]")] {
+        let description = Arc::default();
+        let body = form(&[("tags", None, input), FILE]);
+        assert_eq!(send(&router(reading_gate(&description), settings()), post(body)).await.status, 202);
+        let description = description.lock().expect("a lock");
+        assert!(description.contains(&format!("tags: {expected}")), "{description}");
     }
 }
 
@@ -157,10 +157,10 @@ async fn a_body_that_is_not_a_complete_form_is_refused() {
 async fn a_file_above_the_limit_is_refused_with_or_without_content_length() {
     let settings = GatewaySettings { max_upload_bytes: 8, ..settings() };
     let router = router(reading_gate(&Arc::default()), settings);
-    let fits = send(&router, post(form(&[("file", Some("a"), "12345678")]))).await;
-    assert_eq!(fits.status, 202);
-    let over = send(&router, post(form(&[("file", Some("a"), "123456789")]))).await;
-    assert_eq!(over.problem(), (413, "payload_too_large".into(), None));
+    let reply_at_limit = send(&router, post(form(&[("file", Some("a"), "12345678")]))).await;
+    assert_eq!(reply_at_limit.status, 202);
+    let reply_above_limit = send(&router, post(form(&[("file", Some("a"), "123456789")]))).await;
+    assert_eq!(reply_above_limit.problem(), (413, "payload_too_large".into(), None));
     let announced = with_header(post(Body::empty()), "content-length", "2000000");
     assert_eq!(send(&router, announced).await.problem().0, 413);
 }
@@ -176,12 +176,12 @@ async fn an_endless_part_header_is_refused() {
 
 #[tokio::test]
 async fn the_body_is_read_after_authorization_and_discarded_after_a_refusal() {
-    let read = Arc::new(Mutex::new(0_usize));
-    let (at_decision, counter) = (Arc::clone(&read), Arc::clone(&read));
+    let chunks_read = Arc::new(Mutex::new(0_usize));
+    let (chunks_read_at_decision, counter) = (Arc::clone(&chunks_read), Arc::clone(&chunks_read));
     let mut gate = gate_for(Role::Viewer);
     gate.on::<UploadDocument>(move |_, _| {
-        assert_eq!(*at_decision.lock().expect("a lock"), 0);
-        Err(GateError::Denied { reason: RefusalCode::Matrix, decision: None })
+        assert_eq!(*chunks_read_at_decision.lock().expect("a lock"), 0);
+        Err(GateError::OperationDenied { reason: RefusalCode::Matrix, decision_id: None })
     });
     let chunks = futures::stream::iter(vec![Bytes::from_static(b"--B\r\n"); 3]).map(move |chunk| {
         *counter.lock().expect("a lock") += 1;
@@ -190,5 +190,5 @@ async fn the_body_is_read_after_authorization_and_discarded_after_a_refusal() {
     let reply = send(&router(gate, settings()), post(Body::from_stream(chunks))).await;
     assert_eq!(reply.problem(), (403, "policy_denied".into(), None));
     // If the server did not read the rest of the body, the client would not receive the refusal.
-    assert_eq!(*read.lock().expect("a lock"), 3);
+    assert_eq!(*chunks_read.lock().expect("a lock"), 3);
 }

@@ -24,8 +24,8 @@ pub(super) fn repair(arguments: String) -> String {
     if text.len() > MAX_BYTES {
         return arguments;
     }
-    let quoted = serde_json::from_str::<String>(text).ok();
-    let text = from_first_brace(quoted.as_deref().unwrap_or(text));
+    let unquoted = serde_json::from_str::<String>(text).ok();
+    let text = from_first_brace(unquoted.as_deref().unwrap_or(text));
     let candidates = [text.map(str::to_owned), text.and_then(repair_syntax)];
     candidates.into_iter().flatten().find(|candidate| is_object(candidate)).unwrap_or(arguments)
 }
@@ -44,12 +44,13 @@ fn from_first_brace(text: &str) -> Option<&str> {
 /// Converts Python's quotes and constants to JSON, removes trailing commas, and closes open strings and brackets. Text
 /// after the object is dropped. `None` if the text cannot be repaired.
 fn repair_syntax(text: &str) -> Option<String> {
-    let mut repair = Repair { out: String::with_capacity(text.len() + 8), open: Vec::new(), quote: None };
+    let mut repair =
+        SyntaxRepair { out: String::with_capacity(text.len() + 8), missing_brackets: Vec::new(), quote: None };
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
         match repair.quote {
-            Some(quote) => repair.in_string(quote, c, &mut rest),
-            None => rest = repair.outside_string(c, rest)?,
+            Some(quote) => repair.push_in_string(quote, c, &mut rest),
+            None => rest = repair.push_outside_string(c, rest)?,
         }
         if repair.is_complete() {
             break;
@@ -58,16 +59,16 @@ fn repair_syntax(text: &str) -> Option<String> {
     Some(repair.finish())
 }
 
-struct Repair {
+struct SyntaxRepair {
     out: String,
     /// The closing brackets that are still missing, innermost last.
-    open: Vec<char>,
+    missing_brackets: Vec<char>,
     /// The quote that ends the current string; `None` outside of strings.
     quote: Option<char>,
 }
 
-impl Repair {
-    fn in_string(&mut self, quote: char, c: char, rest: &mut std::str::Chars<'_>) {
+impl SyntaxRepair {
+    fn push_in_string(&mut self, quote: char, c: char, rest: &mut std::str::Chars<'_>) {
         match c {
             '\\' => {
                 // Python allows an escaped single quote, JSON does not.
@@ -90,44 +91,44 @@ impl Repair {
 
     /// Processes a character outside of strings; returns the remaining characters. `None` if the text is nested too
     /// deeply or closes a bracket that is not open.
-    fn outside_string<'t>(&mut self, c: char, rest: std::str::Chars<'t>) -> Option<std::str::Chars<'t>> {
+    fn push_outside_string<'t>(&mut self, c: char, rest: std::str::Chars<'t>) -> Option<std::str::Chars<'t>> {
         match c {
             '"' | '\'' => {
                 self.quote = Some(c);
                 self.out.push('"');
             }
             '{' | '[' => {
-                self.open.push(if c == '{' { '}' } else { ']' });
+                self.missing_brackets.push(if c == '{' { '}' } else { ']' });
                 self.out.push(c);
-                if self.open.len() > MAX_DEPTH {
+                if self.missing_brackets.len() > MAX_DEPTH {
                     return None;
                 }
             }
             '}' | ']' => {
-                if self.open.pop() != Some(c) {
+                if self.missing_brackets.pop() != Some(c) {
                     return None;
                 }
-                self.drop_comma();
+                self.remove_trailing_comma();
                 self.out.push(c);
             }
             c if c.is_ascii_alphabetic() => {
-                let all = rest.as_str();
-                let end = all.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(all.len());
-                let word = format!("{c}{}", &all[..end]);
+                let remaining = rest.as_str();
+                let end = remaining.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(remaining.len());
+                let word = format!("{c}{}", &remaining[..end]);
                 self.out.push_str(match word.as_str() {
                     "True" => "true",
                     "False" => "false",
                     "None" => "null",
                     word => word,
                 });
-                return Some(all[end..].chars());
+                return Some(remaining[end..].chars());
             }
             c => self.out.push(c),
         }
         Some(rest)
     }
 
-    fn drop_comma(&mut self) {
+    fn remove_trailing_comma(&mut self) {
         self.out.truncate(self.out.trim_end().len());
         if self.out.ends_with(',') {
             self.out.pop();
@@ -135,18 +136,18 @@ impl Repair {
     }
 
     fn is_complete(&self) -> bool {
-        self.open.is_empty() && self.quote.is_none()
+        self.missing_brackets.is_empty() && self.quote.is_none()
     }
 
     fn finish(mut self) -> String {
         if self.quote.is_some() {
             self.out.push('"');
         }
-        if !self.open.is_empty() {
-            self.drop_comma();
+        if !self.missing_brackets.is_empty() {
+            self.remove_trailing_comma();
         }
-        while let Some(mark) = self.open.pop() {
-            self.out.push(mark);
+        while let Some(bracket) = self.missing_brackets.pop() {
+            self.out.push(bracket);
         }
         self.out
     }
@@ -158,13 +159,13 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn read(text: &str) -> Value {
+    fn parse_repaired(text: &str) -> Value {
         serde_json::from_str(&repair(text.to_owned())).unwrap_or(Value::Null)
     }
 
     #[test]
     fn common_malformed_arguments_are_repaired() {
-        let wanted = json!({"query": "seal of P-101A", "top_k": 3});
+        let expected = json!({"query": "seal of P-101A", "top_k": 3});
         for text in [
             r#"{"query": "seal of P-101A", "top_k": 3}"#,
             "```json\n{\"query\": \"seal of P-101A\", \"top_k\": 3}\n```",
@@ -174,20 +175,20 @@ mod tests {
             r#"{'query': 'seal of P-101A', 'top_k': 3}"#,
             r#""{\"query\": \"seal of P-101A\", \"top_k\": 3}""#,
         ] {
-            assert_eq!(read(text), wanted, "{text}");
+            assert_eq!(parse_repaired(text), expected, "{text}");
         }
     }
 
     #[test]
     fn open_strings_and_lists_are_closed_and_constants_converted() {
-        assert_eq!(read(r#"{"a": [1, 2, {"b": "half"#), json!({"a": [1, 2, {"b": "half"}]}));
+        assert_eq!(parse_repaired(r#"{"a": [1, 2, {"b": "half"#), json!({"a": [1, 2, {"b": "half"}]}));
         assert_eq!(
-            read(r#"{"a": True, "b": None, "c": ["Trueman",]}"#),
+            parse_repaired(r#"{"a": True, "b": None, "c": ["Trueman",]}"#),
             json!({"a": true, "b": null, "c": ["Trueman"]})
         );
-        assert_eq!(read(r#"{'a': 'it\'s "so"'}"#), json!({"a": "it's \"so\""}));
-        assert_eq!(read("{\"a\": \"two\nlines\"}"), json!({"a": "two\nlines"}));
-        assert_eq!(read(""), json!({}));
+        assert_eq!(parse_repaired(r#"{'a': 'it\'s "so"'}"#), json!({"a": "it's \"so\""}));
+        assert_eq!(parse_repaired("{\"a\": \"two\nlines\"}"), json!({"a": "two\nlines"}));
+        assert_eq!(parse_repaired(""), json!({}));
     }
 
     #[test]
@@ -200,7 +201,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_beginning_of_an_object_is_repaired_or_left(cut in 0_usize..200, value in "\\PC{0,40}") {
+        fn any_prefix_of_an_object_is_repaired_or_unchanged(cut in 0_usize..200, value in "\\PC{0,40}") {
             let whole = json!({"query": value, "list": [1, {"x": value}], "flag": true}).to_string();
             let cut = &whole[..whole.floor_char_boundary(cut)];
             let got = repair(cut.to_owned());

@@ -1,13 +1,13 @@
 //! Chat completions through OpenAI-compatible servers.
 
 use super::http::{Endpoint, Failure, ProxyHeaders, RequestContext, Server};
-use super::request::{ChatBody, LimitField, recorded_prompt};
+use super::request::{ChatBody, TokenLimitField, recorded_prompt};
 use super::sse::{self, Events};
-use super::stream::AnswerReader;
+use super::stream::AnswerAssembler;
 use crate::config::ModelSettings;
 use crate::error::SetupError;
 use crate::metrics::{CallLabels, ModelMetrics};
-use crate::router::{Attempt, Route, Routed, Router, RoutingRequest, Tier};
+use crate::router::{Attempt, Route, RoutedResponse, Router, RoutingRequest, Tier};
 use async_trait::async_trait;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier, PromptMessage};
 use domain::model_call::{MicroCost, ModelCaller, ModelOperation, Price};
@@ -51,10 +51,10 @@ impl OpenAiChat {
     }
 
     /// Sends the request to one backend within a new span, and reads until the model starts to answer.
-    async fn begin(&self, attempt: Attempt, request: &ChatRequest) -> Result<AnswerStream, ModelError> {
+    async fn start_in_span(&self, attempt: Attempt, request: &ChatRequest) -> Result<AnswerStream, ModelError> {
         let span = self.span(&attempt, request);
-        let begun = self.start(attempt, request, &span).instrument(span.clone()).await;
-        begun.inspect_err(|error| {
+        let result = self.start_answer(attempt, request, &span).instrument(span.clone()).await;
+        result.inspect_err(|error| {
             span.record("error.type", error.error_type());
         })
     }
@@ -93,13 +93,13 @@ impl ChatModel for OpenAiChat {
         let context = RequestContext { caller: request.caller, classification: request.prompt.class() };
         let tier = Tier { name: request.tier.as_str(), routes: self.routes(request.tier) };
         let routing = RoutingRequest { context, deadline: None };
-        let Routed { value: answer, mut served_by } =
-            self.router.serve(tier, routing, |attempt| self.begin(attempt, &request)).await?;
-        let served = answer.proxy.model.as_ref().unwrap_or(&answer.reader.model);
-        if !served.is_empty() {
-            served_by.model.clone_from(served);
+        let RoutedResponse { value: answer, mut served_by } =
+            self.router.serve(tier, routing, |attempt| self.start_in_span(attempt, &request)).await?;
+        let reported_model = answer.proxy_headers.model.as_ref().unwrap_or(&answer.reader.model);
+        if !reported_model.is_empty() {
+            served_by.model.clone_from(reported_model);
         }
-        served_by.fallback |= answer.proxy.fallback;
+        served_by.fallback |= answer.proxy_headers.fallback;
         let deltas = stream::unfold(answer, |mut answer| async {
             let next = answer.next().await?;
             Some((next, answer))
@@ -120,7 +120,7 @@ impl ChatModel for OpenAiChat {
         self.router.highest_price(self.routes(tier), caller)
     }
 
-    fn has(&self, tier: ModelTier) -> bool {
+    fn is_configured(&self, tier: ModelTier) -> bool {
         !self.routes(tier).is_empty()
     }
 }
@@ -128,56 +128,56 @@ impl ChatModel for OpenAiChat {
 /// An answer being streamed. Dropping it closes the connection, releases the concurrency permit and ends the span.
 struct AnswerStream {
     events: Events,
-    reader: AnswerReader,
+    reader: AnswerAssembler,
     attempt: Attempt,
     price: Price,
-    proxy: ProxyHeaders,
+    proxy_headers: ProxyHeaders,
     prompt_bytes: usize,
     started: Instant,
     /// When the first chunk arrived.
     first_chunk_at: Instant,
-    chunks: u32,
+    chunk_count: u32,
     /// Deadline of the whole answer.
     deadline: Instant,
-    ended: bool,
+    is_ended: bool,
     metrics: ModelMetrics,
     record_content: bool,
-    answer: String,
+    recorded_answer: String,
     span: Span,
 }
 
 impl OpenAiChat {
-    async fn start(
+    async fn start_answer(
         &self,
         mut attempt: Attempt,
         request: &ChatRequest,
         span: &Span,
     ) -> Result<AnswerStream, ModelError> {
         let (started, metrics) = (Instant::now(), &self.router.metrics);
-        let opened = open(&attempt, request, started).await;
-        let OpenedAnswer { events, reader, proxy } = opened.inspect_err(|error| {
-            attempt.failed(error);
-            metrics.ended(labels(&attempt), started.elapsed(), Some(error));
+        let result = open_answer(&attempt, request, started).await;
+        let StartedAnswer { events, reader, proxy_headers: proxy } = result.inspect_err(|error| {
+            attempt.record_failure(error);
+            metrics.record_duration(labels(&attempt), started.elapsed(), Some(error));
         })?;
-        attempt.started();
+        attempt.record_start();
         let first_chunk_at = Instant::now();
-        metrics.first_chunk(labels(&attempt), first_chunk_at - started);
+        metrics.record_time_to_first_chunk(labels(&attempt), first_chunk_at - started);
         span.record("gen_ai.response.model", proxy.model.as_ref().unwrap_or(&reader.model).as_str());
         span.record("gen_ai.response.time_to_first_chunk", (first_chunk_at - started).as_secs_f64());
         Ok(AnswerStream {
             events,
             reader,
             price: attempt.price(),
-            proxy,
+            proxy_headers: proxy,
             prompt_bytes: prompt_bytes(request),
             started,
             first_chunk_at,
-            chunks: 0,
+            chunk_count: 0,
             deadline: started + attempt.backend.server.timeouts.total,
-            ended: false,
+            is_ended: false,
             metrics: metrics.clone(),
             record_content: self.record_content,
-            answer: String::new(),
+            recorded_answer: String::new(),
             span: span.clone(),
             attempt,
         })
@@ -187,40 +187,46 @@ impl OpenAiChat {
 impl AnswerStream {
     async fn next(&mut self) -> Option<Result<ChatDelta, ModelError>> {
         loop {
-            if let Some(delta) = self.reader.next_ready() {
-                return Some(Ok(self.deliver(delta)));
+            if let Some(delta) = self.reader.pop_delta() {
+                return Some(Ok(self.record_delta(delta)));
             }
-            if self.ended || self.reader.has_ended() {
+            if self.is_ended || self.reader.has_ended() {
                 return None;
             }
             let server = &self.attempt.backend.server;
             let now = Instant::now();
-            let wait = EventWait { since: now, deadline: (now + server.timeouts.between_tokens).min(self.deadline) };
-            if let Err(error) = read_event(&mut self.events, &mut self.reader, server, wait).await {
-                self.attempt.interrupted();
-                self.end(Some(&error));
+            let event_wait =
+                EventWait { wait_started: now, deadline: (now + server.timeouts.between_tokens).min(self.deadline) };
+            if let Err(error) = read_event(&mut self.events, &mut self.reader, server, event_wait).await {
+                self.attempt.record_interruption();
+                self.record_end(Some(&error));
                 return Some(Err(error));
             }
-            self.chunks += 1;
+            self.chunk_count += 1;
         }
     }
 
     /// Records a delta in metrics and span before the caller gets it; completes the usage and cost of the last one.
-    fn deliver(&mut self, delta: ChatDelta) -> ChatDelta {
+    fn record_delta(&mut self, delta: ChatDelta) -> ChatDelta {
         match delta {
-            ChatDelta::Finished { reason, usage, estimated, cost } => {
-                let usage = if estimated { self.estimated(usage) } else { usage };
+            ChatDelta::Finished { reason, usage, tokens_estimated: estimated, cost } => {
+                let usage = if estimated { self.with_estimated_input(usage) } else { usage };
                 self.span.record("gen_ai.usage.input_tokens", usage.input_tokens);
                 self.span.record("gen_ai.usage.output_tokens", usage.output_tokens);
                 self.span.record("gen_ai.response.finish_reasons", reason.as_str());
-                self.metrics.tokens(labels(&self.attempt), usage);
-                self.attempt.succeeded();
-                self.end(None);
-                ChatDelta::Finished { reason, usage, estimated, cost: call_cost(self.price, usage, cost) }
+                self.metrics.record_tokens(labels(&self.attempt), usage);
+                self.attempt.record_success();
+                self.record_end(None);
+                ChatDelta::Finished {
+                    reason,
+                    usage,
+                    tokens_estimated: estimated,
+                    cost: call_cost(self.price, usage, cost),
+                }
             }
             ChatDelta::Text(text) => {
                 if self.record_content {
-                    self.answer.push_str(&text);
+                    self.recorded_answer.push_str(&text);
                 }
                 ChatDelta::Text(text)
             }
@@ -230,24 +236,24 @@ impl AnswerStream {
 
     /// Adds an estimate of the prompt tokens if the server does not report them: one token per three bytes, as for
     /// budgets.
-    fn estimated(&self, usage: TokenUsage) -> TokenUsage {
+    fn with_estimated_input(&self, usage: TokenUsage) -> TokenUsage {
         let input_tokens = u32::try_from(self.prompt_bytes.div_ceil(3)).unwrap_or(u32::MAX);
         TokenUsage { input_tokens, ..usage }
     }
 
-    fn end(&mut self, error: Option<&ModelError>) {
-        if self.ended {
+    fn record_end(&mut self, error: Option<&ModelError>) {
+        if self.is_ended {
             return;
         }
-        self.ended = true;
+        self.is_ended = true;
         let call = labels(&self.attempt);
-        self.metrics.ended(call, self.started.elapsed(), error);
-        self.metrics.further_chunks(call, self.first_chunk_at.elapsed(), self.chunks);
+        self.metrics.record_duration(call, self.started.elapsed(), error);
+        self.metrics.record_time_per_chunk(call, self.first_chunk_at.elapsed(), self.chunk_count);
         if let Some(error) = error {
             self.span.record("error.type", error.error_type());
         }
         if self.record_content {
-            self.span.record("gen_ai.output.messages", self.answer.as_str());
+            self.span.record("gen_ai.output.messages", self.recorded_answer.as_str());
         }
     }
 }
@@ -255,13 +261,13 @@ impl AnswerStream {
 impl Drop for AnswerStream {
     fn drop(&mut self) {
         // Has an effect only if the caller dropped the stream before its end.
-        self.end(None);
+        self.record_end(None);
     }
 }
 
 /// Cost of a call: computed from the configured price, or as reported by the server if no price is configured.
 pub(super) fn call_cost(price: Price, usage: TokenUsage, reported: MicroCost) -> MicroCost {
-    if price == Price::default() { reported } else { price.of(usage) }
+    if price == Price::default() { reported } else { price.cost(usage) }
 }
 
 fn labels(attempt: &Attempt) -> CallLabels<'_> {
@@ -282,36 +288,36 @@ fn prompt_bytes(request: &ChatRequest) -> usize {
 }
 
 /// A response that contains the start of the model's answer.
-struct OpenedAnswer {
+struct StartedAnswer {
     events: Events,
-    reader: AnswerReader,
-    proxy: ProxyHeaders,
+    reader: AnswerAssembler,
+    proxy_headers: ProxyHeaders,
 }
 
 /// Sends the request and reads until the model starts to answer.
-async fn open(attempt: &Attempt, request: &ChatRequest, started: Instant) -> Result<OpenedAnswer, ModelError> {
+async fn open_answer(attempt: &Attempt, request: &ChatRequest, started: Instant) -> Result<StartedAnswer, ModelError> {
     let server = &attempt.backend.server;
     let deadline = started + server.timeouts.first_token;
     let response = post(server, &attempt.model, request, deadline).await?;
-    let proxy = ProxyHeaders::of(&response);
-    let opened = timeout_at(deadline, sse::events(server, response)).await;
-    let mut events = opened.map_err(|_| server.timed_out(started))??;
-    let mut reader = AnswerReader::new(server.name());
+    let proxy = ProxyHeaders::from_response(&response);
+    let result = timeout_at(deadline, sse::events(server, response)).await;
+    let mut events = result.map_err(|_| server.timed_out(started))??;
+    let mut reader = AnswerAssembler::new(server.name());
     while !reader.has_begun() && !reader.has_ended() {
-        read_event(&mut events, &mut reader, server, EventWait { since: started, deadline }).await?;
+        read_event(&mut events, &mut reader, server, EventWait { wait_started: started, deadline }).await?;
     }
-    Ok(OpenedAnswer { events, reader, proxy })
+    Ok(StartedAnswer { events, reader, proxy_headers: proxy })
 }
 
 async fn post(server: &Server, model: &str, request: &ChatRequest, deadline: Instant) -> Result<Response, ModelError> {
     let context = RequestContext { caller: request.caller, classification: request.prompt.class() };
-    let newer = server.wants_max_completion_tokens.load(Ordering::Relaxed);
-    let field = if newer { LimitField::MaxCompletionTokens } else { LimitField::MaxTokens };
+    let uses_newer_field = server.wants_max_completion_tokens.load(Ordering::Relaxed);
+    let field = if uses_newer_field { TokenLimitField::MaxCompletionTokens } else { TokenLimitField::MaxTokens };
     let body = ChatBody::new(server, model, request, field);
     match server.post(Endpoint::Chat, model, &body, context, deadline).await {
-        Err(Failure { param, .. }) if !newer && param == "max_tokens" => {
+        Err(Failure { param, .. }) if !uses_newer_field && param == "max_tokens" => {
             server.wants_max_completion_tokens.store(true, Ordering::Relaxed);
-            let body = ChatBody::new(server, model, request, LimitField::MaxCompletionTokens);
+            let body = ChatBody::new(server, model, request, TokenLimitField::MaxCompletionTokens);
             server.post(Endpoint::Chat, model, &body, context, deadline).await
         }
         other => other,
@@ -321,23 +327,23 @@ async fn post(server: &Server, model: &str, request: &ChatRequest, deadline: Ins
 
 /// Deadline for the next event, and the start of the wait for the timeout error.
 struct EventWait {
-    since: Instant,
+    wait_started: Instant,
     deadline: Instant,
 }
 
 /// Reads and processes one event or the end of the stream.
 async fn read_event(
     events: &mut Events,
-    reader: &mut AnswerReader,
+    reader: &mut AnswerAssembler,
     server: &Server,
-    wait: EventWait,
+    event_wait: EventWait,
 ) -> Result<(), ModelError> {
-    match timeout_at(wait.deadline, events.next()).await {
+    match timeout_at(event_wait.deadline, events.next()).await {
         // If the finish reason has arrived, the answer is complete even if the connection stays open.
-        Err(_) => reader.end().map_err(|_| server.timed_out(wait.since)),
-        Ok(None) => reader.end(),
-        Ok(Some(Ok(data))) => reader.event(&data),
+        Err(_) => reader.finish().map_err(|_| server.timed_out(event_wait.wait_started)),
+        Ok(None) => reader.finish(),
+        Ok(Some(Ok(data))) => reader.push_event(&data),
         // If the finish reason has arrived, the answer is complete even if the connection fails afterwards.
-        Ok(Some(Err(error))) => reader.end().map_err(|_| error),
+        Ok(Some(Err(error))) => reader.finish().map_err(|_| error),
     }
 }

@@ -34,7 +34,7 @@ pub struct OpenAiEmbedder {
     routes: Vec<Route>,
     settings: EmbeddingSettings,
     dimension: OnceLock<usize>,
-    documents: Semaphore,
+    document_permits: Semaphore,
 }
 
 impl OpenAiEmbedder {
@@ -54,14 +54,14 @@ impl OpenAiEmbedder {
     /// Like [`connect`](Self::connect), but sends no request to determine the dimension.
     pub(crate) fn new(router: &Arc<Router>, settings: &ModelSettings) -> Result<Self, SetupError> {
         let routes = router.routes(&settings.tiers.embed)?;
-        let first = routes.first().ok_or(SetupError::NoServer)?.model.clone();
-        let name = Some(settings.embedding.name.clone()).filter(|name| !name.is_empty()).unwrap_or(first);
+        let default_name = routes.first().ok_or(SetupError::NoEmbeddingRoute)?.model.clone();
+        let name = Some(settings.embedding.name.clone()).filter(|name| !name.is_empty()).unwrap_or(default_name);
         Ok(Self {
             router: Arc::clone(router),
             routes,
             settings: EmbeddingSettings { name, ..settings.embedding.clone() },
             dimension: settings.embedding.dimension.map(OnceLock::from).unwrap_or_default(),
-            documents: Semaphore::new(MAX_DOCUMENT_BATCHES),
+            document_permits: Semaphore::new(MAX_DOCUMENT_BATCHES),
         })
     }
 
@@ -69,7 +69,7 @@ impl OpenAiEmbedder {
         // The text is the platform's own and public; no tenant's data is sent.
         let (tenant, cloud_limit) = (TenantId::from_uuid(Uuid::nil()), Classification::Public);
         let request = EmbedRequest {
-            caller: ModelCaller { tenant, user: None, cloud_limit },
+            caller: ModelCaller { tenant, user: None, max_cloud_classification: cloud_limit },
             purpose: EmbedPurpose::Query,
             texts: vec!["dimension".to_owned()],
             classification: Classification::Public,
@@ -86,8 +86,8 @@ impl OpenAiEmbedder {
             EmbedPurpose::Query => &self.settings.query_prefix,
             EmbedPurpose::Document => &self.settings.document_prefix,
         };
-        let room = self.settings.max_tokens.saturating_sub(SPECIAL_TOKENS + estimate::tokens(prefix));
-        format!("{prefix}{}", estimate::truncate(text, room))
+        let max_text_tokens = self.settings.max_tokens.saturating_sub(SPECIAL_TOKENS + estimate::tokens(prefix));
+        format!("{prefix}{}", estimate::truncate(text, max_text_tokens))
     }
 
     async fn embed_batch(
@@ -96,26 +96,26 @@ impl OpenAiEmbedder {
         context: RequestContext,
         inputs: &[String],
     ) -> Result<(Vec<Vec<f32>>, CallUsage), ModelError> {
-        let (_permit, limit) = match purpose {
-            EmbedPurpose::Document => (self.documents.acquire().await.ok(), self.settings.documents_timeout),
+        let (_permit, timeout) = match purpose {
+            EmbedPurpose::Document => (self.document_permits.acquire().await.ok(), self.settings.documents_timeout),
             EmbedPurpose::Query => (None, self.settings.query_timeout),
         };
-        let estimated = inputs.iter().map(|input| estimate::tokens(input)).sum::<usize>();
+        let estimated_tokens = inputs.iter().map(|input| estimate::tokens(input)).sum::<usize>();
         let call = UnaryCall {
             operation: ModelOperation::Embeddings,
             tier: "embed",
             context,
-            deadline: Instant::now() + limit,
-            estimated: u32::try_from(estimated).unwrap_or(u32::MAX),
+            deadline: Instant::now() + timeout,
+            estimated_input_tokens: u32::try_from(estimated_tokens).unwrap_or(u32::MAX),
         };
         call.serve(&self.router, &self.routes, |attempt| async move {
-            let response = self.request(&attempt, call, inputs).await;
+            let response = self.send_request(&attempt, call, inputs).await;
             (attempt, response)
         })
         .await
     }
 
-    async fn request(
+    async fn send_request(
         &self,
         attempt: &Attempt,
         UnaryCall { context, deadline, .. }: UnaryCall,
@@ -130,28 +130,38 @@ impl OpenAiEmbedder {
         };
         let response = server.post(Endpoint::Embeddings, &attempt.model, &body, context, deadline).await;
         let response = response.map_err(|failure| failure.error)?;
-        let proxy = ProxyHeaders::of(&response);
+        let proxy = ProxyHeaders::from_response(&response);
         let body = timeout_at(deadline, read_limited(server, response, MAX_RESPONSE_BYTES)).await;
         let body = body.map_err(|_| server.timed_out(started))??;
-        Ok(ParsedResponse { proxy, ..self.parse(server, &body, inputs.len())? })
+        Ok(ParsedResponse { proxy_headers: proxy, ..self.parse(server, &body, inputs.len())? })
     }
 
     /// Parses a response with `text_count` vectors and returns them in the order of the texts, scaled to length 1. All
     /// must have the same dimension.
-    fn parse(&self, server: &Server, body: &[u8], count: usize) -> Result<ParsedResponse<Vec<Vec<f32>>>, ModelError> {
-        let answer: EmbeddingsResponse = serde_json::from_slice(body)
+    fn parse(
+        &self,
+        server: &Server,
+        body: &[u8],
+        text_count: usize,
+    ) -> Result<ParsedResponse<Vec<Vec<f32>>>, ModelError> {
+        let parsed_body: EmbeddingsResponse = serde_json::from_slice(body)
             .map_err(|_| server.invalid_response("the body is not an embeddings object"))?;
-        if let Some(error) = answer.error.as_ref().filter(|error| !error.is_null()) {
+        if let Some(error) = parsed_body.error.as_ref().filter(|error| !error.is_null()) {
             return Err(ServerError::from_value(error).into_model_error(server.name()));
         }
-        let mut vectors = vec![Vec::new(); count];
-        for (at, embedded) in answer.data.into_iter().enumerate() {
-            let slot = vectors.get_mut(embedded.index.unwrap_or(at));
+        let mut vectors = vec![Vec::new(); text_count];
+        for (position, item) in parsed_body.data.into_iter().enumerate() {
+            let slot = vectors.get_mut(item.index.unwrap_or(position));
             *slot.ok_or_else(|| server.invalid_response("there are more vectors than texts"))? =
-                vector(server, embedded)?;
+                decode_vector(server, item)?;
         }
         let value = self.check_dimension(server, vectors)?;
-        Ok(ParsedResponse { value, model: answer.model, usage: answer.usage, proxy: ProxyHeaders::default() })
+        Ok(ParsedResponse {
+            value,
+            model: parsed_body.model,
+            usage: parsed_body.usage,
+            proxy_headers: ProxyHeaders::default(),
+        })
     }
 
     /// Fails unless all vectors have the known dimension; if it is not known yet, the first vector determines it.
@@ -159,10 +169,10 @@ impl OpenAiEmbedder {
         if vectors.iter().any(Vec::is_empty) {
             return Err(server.invalid_response("there are fewer vectors than texts"));
         }
-        let Some(first) = vectors.first().map(Vec::len) else { return Ok(vectors) };
-        let dimension = self.dimension.get().copied().unwrap_or(first);
-        if let Some(other) = vectors.iter().find(|vector| vector.len() != dimension) {
-            let reason = format!("a vector has {} numbers, not {dimension}", other.len());
+        let Some(first_len) = vectors.first().map(Vec::len) else { return Ok(vectors) };
+        let dimension = self.dimension.get().copied().unwrap_or(first_len);
+        if let Some(mismatched_vector) = vectors.iter().find(|vector| vector.len() != dimension) {
+            let reason = format!("a vector has {} numbers, not {dimension}", mismatched_vector.len());
             return Err(server.invalid_response(&reason));
         }
         self.dimension.get_or_init(|| dimension);
@@ -170,8 +180,8 @@ impl OpenAiEmbedder {
     }
 }
 
-fn vector(server: &Server, embedded: super::response::Embedded) -> Result<Vec<f32>, ModelError> {
-    let numbers = match embedded.embedding {
+fn decode_vector(server: &Server, item: super::response::Embedded) -> Result<Vec<f32>, ModelError> {
+    let numbers = match item.embedding {
         Some(Vector::Numbers(numbers)) => numbers,
         Some(Vector::Base64(text)) => {
             let bytes = STANDARD.decode(text).map_err(|_| server.invalid_response("a vector is not base64"))?;
@@ -179,7 +189,7 @@ fn vector(server: &Server, embedded: super::response::Embedded) -> Result<Vec<f3
         }
         None => return Err(server.invalid_response("a vector is missing")),
     };
-    normalized(numbers).ok_or_else(|| server.invalid_response("a vector has no direction"))
+    normalize(numbers).ok_or_else(|| server.invalid_response("a vector has no direction"))
 }
 
 #[async_trait]
@@ -200,13 +210,13 @@ impl Embedder for OpenAiEmbedder {
         let EmbedRequest { caller, purpose, texts, classification } = request;
         let context = RequestContext { caller, classification };
         let inputs: Vec<String> = texts.iter().map(|text| self.input(purpose, text)).collect();
-        let mut all = EmbedResponse { vectors: Vec::with_capacity(inputs.len()), spent: CallUsage::default() };
-        for batch in inputs.chunks(self.settings.batch.max(1)) {
+        let mut response = EmbedResponse { vectors: Vec::with_capacity(inputs.len()), usage: CallUsage::default() };
+        for batch in inputs.chunks(self.settings.max_batch_size.max(1)) {
             let (vectors, spent) = self.embed_batch(purpose, context, batch).await?;
-            all.vectors.extend(vectors);
-            all.spent = sum(all.spent, spent);
+            response.vectors.extend(vectors);
+            response.usage = add_usage(response.usage, spent);
         }
-        Ok(all)
+        Ok(response)
     }
 
     fn count_tokens(&self, text: &str) -> usize {
@@ -215,23 +225,23 @@ impl Embedder for OpenAiEmbedder {
 }
 
 /// Sums the usage of two batches; `served_by` is that of the later one, with the failed attempts of both.
-fn sum(earlier: CallUsage, later: CallUsage) -> CallUsage {
-    let (mut usage, mut cost, mut served_by) = (later.usage, later.cost, later.served_by);
-    usage += earlier.usage;
-    cost += earlier.cost;
-    served_by.fallback |= earlier.served_by.fallback;
-    let mut failed = earlier.served_by.failed;
-    failed.append(&mut served_by.failed);
+fn add_usage(first_batch: CallUsage, second_batch: CallUsage) -> CallUsage {
+    let (mut usage, mut cost, mut served_by) = (second_batch.token_usage, second_batch.cost, second_batch.served_by);
+    usage += first_batch.token_usage;
+    cost += first_batch.cost;
+    served_by.fallback |= first_batch.served_by.fallback;
+    let mut failed = first_batch.served_by.failed_attempts;
+    failed.append(&mut served_by.failed_attempts);
     CallUsage {
-        served_by: ServedBy { failed, ..served_by },
-        usage,
-        estimated: earlier.estimated || later.estimated,
+        served_by: ServedBy { failed_attempts: failed, ..served_by },
+        token_usage: usage,
+        tokens_estimated: first_batch.tokens_estimated || second_batch.tokens_estimated,
         cost,
     }
 }
 
 /// Scales `vector` to length 1; `None` for a zero vector, or one with NaN or infinite components.
-fn normalized(mut vector: Vec<f32>) -> Option<Vec<f32>> {
+fn normalize(mut vector: Vec<f32>) -> Option<Vec<f32>> {
     let length = vector.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
     if !length.is_finite() || length == 0.0 {
         return None;

@@ -1,7 +1,7 @@
 //! The HTTP client for one server: URLs, authentication, limits, and classification of failures. Retries and fallbacks
 //! are done by the router.
 
-use super::response::{ServerError, micros};
+use super::response::{ServerError, to_micros};
 use super::stream::sanitized_name;
 use crate::cache_salt::CacheSalts;
 use crate::config::{BackendSettings, Dialect, KeyHeader, Timeouts};
@@ -47,11 +47,11 @@ pub(crate) struct Server {
     name: String,
     dialect: Dialect,
     client: Client,
-    base: String,
-    key: Option<SecretString>,
+    base_url: String,
+    api_key: Option<SecretString>,
     key_header: KeyHeader,
     api_version: Option<String>,
-    proxy_fallbacks: Classification,
+    max_proxy_fallback: Classification,
     cache_salts: Option<CacheSalts>,
     /// Set once the server has rejected `max_tokens`, because it expects `max_completion_tokens`.
     pub(crate) wants_max_completion_tokens: AtomicBool,
@@ -91,11 +91,11 @@ impl Server {
             name: settings.name.clone(),
             dialect: settings.dialect,
             client: builder.build().map_err(SetupError::Client)?,
-            base: base_url(url)?,
-            key: settings.api_key.clone(),
+            base_url: base_url(url)?,
+            api_key: settings.api_key.clone(),
             key_header: settings.key_header,
             api_version: settings.api_version.clone().filter(|_| settings.dialect == Dialect::Azure),
-            proxy_fallbacks: settings.own_fallbacks,
+            max_proxy_fallback: settings.max_proxy_fallback_classification,
             cache_salts: None,
             wants_max_completion_tokens: AtomicBool::new(false),
             has_bare_rerank_only: AtomicBool::new(false),
@@ -125,7 +125,7 @@ impl Server {
 
     /// Whether the request must tell a LiteLLM proxy not to use its own fallbacks.
     pub(crate) fn forbids_fallbacks(&self, context: RequestContext) -> bool {
-        let limit = self.proxy_fallbacks.min(context.caller.cloud_limit);
+        let limit = self.max_proxy_fallback.min(context.caller.max_cloud_classification);
         self.dialect == Dialect::LiteLlm && context.classification > limit
     }
 
@@ -156,7 +156,7 @@ impl Server {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let request = match (&self.key, self.key_header) {
+        let request = match (&self.api_key, self.key_header) {
             (Some(key), KeyHeader::Bearer) => request.bearer_auth(key.expose_secret()),
             (Some(key), KeyHeader::ApiKey) => request.header("api-key", key.expose_secret()),
             (None, _) => request,
@@ -176,7 +176,7 @@ impl Server {
     /// URL of `endpoint`; `model` is used only in Azure's URLs that contain the deployment.
     fn url(&self, endpoint: Endpoint, model: &str) -> String {
         if let Some(version) = &self.api_version {
-            return deployment_url(&self.base, endpoint, model, version);
+            return deployment_url(&self.base_url, endpoint, model, version);
         }
         let path = match (endpoint, self.dialect) {
             (Endpoint::Chat, _) => "/v1/chat/completions",
@@ -188,7 +188,7 @@ impl Server {
             (Endpoint::Health, Dialect::Ollama) => "/api/version",
             (Endpoint::Models | Endpoint::Health, _) => "/v1/models",
         };
-        format!("{}{path}", self.base)
+        format!("{}{path}", self.base_url)
     }
 
     pub(crate) fn unavailable(&self, reason: &str, retry_after: Option<Duration>) -> ModelError {
@@ -222,13 +222,13 @@ pub(crate) struct ProxyHeaders {
 }
 
 impl ProxyHeaders {
-    pub(crate) fn of(response: &Response) -> Self {
-        let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let number = |name: &str| text(name).and_then(|number| number.parse::<f64>().ok()).unwrap_or(0.0);
+    pub(crate) fn from_response(response: &Response) -> Self {
+        let header_text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let header_number = |name: &str| header_text(name).and_then(|number| number.parse::<f64>().ok()).unwrap_or(0.0);
         Self {
-            cost: micros(number("x-litellm-response-cost")),
-            fallback: number("x-litellm-attempted-fallbacks") > 0.0,
-            model: text("x-litellm-model-name").map(sanitized_name).filter(|name| !name.is_empty()),
+            cost: to_micros(header_number("x-litellm-response-cost")),
+            fallback: header_number("x-litellm-attempted-fallbacks") > 0.0,
+            model: header_text("x-litellm-model-name").map(sanitized_name).filter(|name| !name.is_empty()),
         }
     }
 }
@@ -293,8 +293,9 @@ fn is_loopback(url: &Url) -> bool {
 
 /// The delay from `Retry-After` (seconds) or Azure's `retry-after-ms`. HTTP dates are ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number(RETRY_AFTER.as_str()))?;
+    let header_number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let seconds =
+        header_number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| header_number(RETRY_AFTER.as_str()))?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
@@ -306,21 +307,21 @@ mod tests {
         let settings = BackendSettings {
             dialect,
             api_version: api_version.map(str::to_owned),
-            ..BackendSettings::at("models", base.parse().unwrap())
+            ..BackendSettings::new("models", base.parse().unwrap())
         };
         Server::new(&settings).unwrap().url(endpoint, "gpt 5")
     }
 
     #[test]
     fn the_base_url_may_end_with_v1() {
-        for (given, wanted) in [
+        for (configured, expected) in [
             ("http://litellm:4000", "http://litellm:4000"),
             ("http://litellm:4000/", "http://litellm:4000"),
             ("http://ollama:11434/v1", "http://ollama:11434"),
             ("http://ollama:11434/v1/", "http://ollama:11434"),
             ("https://plant.openai.azure.com/openai/v1/", "https://plant.openai.azure.com/openai"),
         ] {
-            assert_eq!(base_url(&given.parse().unwrap()).unwrap(), wanted, "{given}");
+            assert_eq!(base_url(&configured.parse().unwrap()).unwrap(), expected, "{configured}");
         }
     }
 
@@ -343,13 +344,13 @@ mod tests {
 
     #[test]
     fn each_dialect_has_its_health_endpoint() {
-        for (dialect, wanted) in [
+        for (dialect, expected) in [
             (Dialect::Vllm, "/health"),
             (Dialect::LiteLlm, "/health/liveliness"),
             (Dialect::Ollama, "/api/version"),
             (Dialect::OpenAi, "/v1/models"),
         ] {
-            assert_eq!(url("http://m:1/v1", dialect, None, Endpoint::Health), format!("http://m:1{wanted}"));
+            assert_eq!(url("http://m:1/v1", dialect, None, Endpoint::Health), format!("http://m:1{expected}"));
         }
     }
 

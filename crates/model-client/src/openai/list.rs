@@ -21,15 +21,15 @@ struct Model {
 }
 
 /// Requests the names of the server's models; returns them sorted.
-pub(crate) async fn models(server: &Server, deadline: Instant) -> Result<Vec<String>, Failure> {
+pub(crate) async fn list_models(server: &Server, deadline: Instant) -> Result<Vec<String>, Failure> {
     let started = Instant::now();
     let response = server.get(Endpoint::Models, deadline).await?;
     let body = timeout_at(deadline, read_limited(server, response, MAX_RESPONSE_BYTES)).await;
     let body = body.map_err(|_| server.timed_out(started))??;
     let invalid =
         |_| Failure { status: Some(200), ..server.invalid_response("the body is not a list of models").into() };
-    let list: Models = serde_json::from_slice(&body).map_err(invalid)?;
-    let names = list.data.unwrap_or_default().into_iter().map(|model| super::stream::sanitized_name(&model.id));
+    let parsed_body: Models = serde_json::from_slice(&body).map_err(invalid)?;
+    let names = parsed_body.data.unwrap_or_default().into_iter().map(|model| super::stream::sanitized_name(&model.id));
     let mut names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
     names.sort_unstable();
     Ok(names)

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 /// Name of the request field that limits the output tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum LimitField {
+pub(super) enum TokenLimitField {
     /// `max_tokens`, which nearly every server understands.
     MaxTokens,
     /// `max_completion_tokens`, required by newer models of OpenAI and Azure, which reject `max_tokens`.
@@ -30,7 +30,7 @@ pub(super) struct ChatBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u32>,
     #[serde(flatten)]
-    options: Options<'a>,
+    options: WireOptions<'a>,
     /// LiteLLM only: forbids the proxy's own fallbacks.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     disable_fallbacks: bool,
@@ -41,7 +41,7 @@ pub(super) struct ChatBody<'a> {
 
 /// The [`ChatOptions`] on the wire. Unset options are omitted, because some servers reject null.
 #[derive(Serialize)]
-struct Options<'a> {
+struct WireOptions<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +62,7 @@ struct Options<'a> {
     parallel_tool_calls: Option<bool>,
 }
 
-impl<'a> Options<'a> {
+impl<'a> WireOptions<'a> {
     /// Omits the tool options if the request has no tools, because OpenAI then rejects them, and for Ollama, which does
     /// not support them.
     fn new(options: &'a ChatOptions, dialect: Dialect, has_tools: bool) -> Self {
@@ -83,19 +83,20 @@ impl<'a> Options<'a> {
 
 impl<'a> ChatBody<'a> {
     /// The body of a streaming chat request for the server's `model`.
-    pub(super) fn new(server: &Server, model: &'a str, request: &'a ChatRequest, limit: LimitField) -> Self {
-        let max_tokens = |field| (limit == field).then_some(request.max_output_tokens);
-        let ids = if server.dialect() == Dialect::Vllm { CallIds::Short } else { CallIds::Unchanged };
+    pub(super) fn new(server: &Server, model: &'a str, request: &'a ChatRequest, limit_field: TokenLimitField) -> Self {
+        let max_tokens = |field| (limit_field == field).then_some(request.max_output_tokens);
+        let id_encoding =
+            if server.dialect() == Dialect::Vllm { CallIdEncoding::Short } else { CallIdEncoding::Unchanged };
         let context = RequestContext { caller: request.caller, classification: request.prompt.class() };
         Self {
             model,
-            messages: wire_messages(request.prompt.content(), ids),
-            tools: request.tools.iter().map(tool).collect(),
+            messages: wire_messages(request.prompt.content(), id_encoding),
+            tools: request.tools.iter().map(wire_tool).collect(),
             stream: true,
             stream_options: json!({ "include_usage": true }),
-            max_tokens: max_tokens(LimitField::MaxTokens),
-            max_completion_tokens: max_tokens(LimitField::MaxCompletionTokens),
-            options: Options::new(&request.options, server.dialect(), !request.tools.is_empty()),
+            max_tokens: max_tokens(TokenLimitField::MaxTokens),
+            max_completion_tokens: max_tokens(TokenLimitField::MaxCompletionTokens),
+            options: WireOptions::new(&request.options, server.dialect(), !request.tools.is_empty()),
             disable_fallbacks: server.forbids_fallbacks(context),
             cache_salt: server.cache_salt(&request.caller),
         }
@@ -104,50 +105,51 @@ impl<'a> ChatBody<'a> {
 
 /// The prompt as JSON, for the span attribute `gen_ai.input.messages`.
 pub(super) fn recorded_prompt(request: &ChatRequest) -> String {
-    let messages: Vec<Value> = request.prompt.content().iter().map(|m| wire_message(m, CallIds::Unchanged)).collect();
+    let messages: Vec<Value> =
+        request.prompt.content().iter().map(|m| wire_message(m, CallIdEncoding::Unchanged)).collect();
     Value::Array(messages).to_string()
 }
 
 /// How the ids of tool calls are encoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum CallIds {
+enum CallIdEncoding {
     Unchanged,
     /// Hashed to nine hexadecimal digits, unless the id already consists of nine letters and digits. Mistral's chat
     /// templates, which vLLM applies, reject other ids, and ids may come from another server in the same conversation.
     Short,
 }
 
-impl CallIds {
+impl CallIdEncoding {
     fn encode(self, id: &str) -> Cow<'_, str> {
         let is_short = id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if self == Self::Unchanged || is_short {
             return Cow::Borrowed(id);
         }
-        let mut short = hex::encode(digest(&SHA256, id.as_bytes()));
-        short.truncate(9);
-        Cow::Owned(short)
+        let mut short_id = hex::encode(digest(&SHA256, id.as_bytes()));
+        short_id.truncate(9);
+        Cow::Owned(short_id)
     }
 }
 
 /// Converts the prompt to messages on the wire. Consecutive user messages are joined, because the chat templates of
 /// Mistral and Gemma reject them, and any server may serve such a model.
-fn wire_messages(prompt: &[PromptMessage], ids: CallIds) -> Vec<Value> {
+fn wire_messages(prompt: &[PromptMessage], id_encoding: CallIdEncoding) -> Vec<Value> {
     let mut messages: Vec<Value> = Vec::with_capacity(prompt.len());
     for message in prompt {
         if let PromptMessage::User(text) = message
-            && let Some(Value::String(before)) =
+            && let Some(Value::String(previous_content)) =
                 messages.last_mut().filter(|last| last["role"] == "user").map(|last| &mut last["content"])
         {
-            before.push_str("\n\n");
-            before.push_str(text);
+            previous_content.push_str("\n\n");
+            previous_content.push_str(text);
             continue;
         }
-        messages.push(wire_message(message, ids));
+        messages.push(wire_message(message, id_encoding));
     }
     messages
 }
 
-fn wire_message(message: &PromptMessage, ids: CallIds) -> Value {
+fn wire_message(message: &PromptMessage, id_encoding: CallIdEncoding) -> Value {
     match message {
         PromptMessage::System(content) => json!({ "role": "system", "content": content }),
         PromptMessage::User(content) => json!({ "role": "user", "content": content }),
@@ -155,21 +157,21 @@ fn wire_message(message: &PromptMessage, ids: CallIds) -> Value {
             json!({ "role": "assistant", "content": content })
         }
         PromptMessage::Assistant { content, tool_calls } => {
-            let calls: Vec<Value> = tool_calls.iter().map(|call| wire_call(call, ids)).collect();
+            let calls: Vec<Value> = tool_calls.iter().map(|call| wire_call(call, id_encoding)).collect();
             json!({ "role": "assistant", "content": content, "tool_calls": calls })
         }
         PromptMessage::Tool { call_id, content } => {
-            json!({ "role": "tool", "tool_call_id": ids.encode(call_id), "content": content })
+            json!({ "role": "tool", "tool_call_id": id_encoding.encode(call_id), "content": content })
         }
     }
 }
 
-fn wire_call(call: &ModelToolCall, ids: CallIds) -> Value {
+fn wire_call(call: &ModelToolCall, id_encoding: CallIdEncoding) -> Value {
     let function = json!({ "name": call.name, "arguments": call.arguments });
-    json!({ "id": ids.encode(&call.id), "type": "function", "function": function })
+    json!({ "id": id_encoding.encode(&call.id), "type": "function", "function": function })
 }
 
-fn tool(tool: &OfferedTool) -> Value {
+fn wire_tool(tool: &OfferedTool) -> Value {
     let function = json!({ "name": tool.name, "description": tool.description, "parameters": tool.parameters });
     json!({ "type": "function", "function": function })
 }

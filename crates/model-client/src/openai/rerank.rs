@@ -9,7 +9,7 @@ use crate::error::SetupError;
 use crate::estimate;
 use crate::router::{Attempt, Route, Router};
 use async_trait::async_trait;
-use domain::model::{CallUsage, ModelError, RerankRequest, Reranked};
+use domain::model::{CallUsage, ModelError, RerankRequest, RerankScores};
 use domain::model_call::ModelOperation;
 use domain::ports::Reranker;
 use std::sync::Arc;
@@ -42,26 +42,27 @@ impl OpenAiReranker {
         Ok(Some(reranker).filter(|reranker| !reranker.routes.is_empty()))
     }
 
-    async fn scores(&self, request: &RerankRequest) -> Result<(Vec<f32>, CallUsage), ModelError> {
+    async fn request_scores(&self, request: &RerankRequest) -> Result<(Vec<f32>, CallUsage), ModelError> {
         let started = Instant::now();
-        let texts = request.passages.iter().map(|passage| estimate::tokens(passage) + estimate::tokens(&request.query));
+        let token_counts =
+            request.passages.iter().map(|passage| estimate::tokens(passage) + estimate::tokens(&request.query));
         let call = UnaryCall {
             operation: ModelOperation::Rerank,
             tier: "rerank",
             context: RequestContext { caller: request.caller, classification: request.classification },
             deadline: started + self.settings.timeout,
-            estimated: u32::try_from(texts.sum::<usize>()).unwrap_or(u32::MAX),
+            estimated_input_tokens: u32::try_from(token_counts.sum::<usize>()).unwrap_or(u32::MAX),
         };
-        let served = call.serve(&self.router, &self.routes, |attempt| async move {
-            let response = self.request(&attempt, request, call).await;
+        let call_result = call.serve(&self.router, &self.routes, |attempt| async move {
+            let response = self.send_request(&attempt, request, call).await;
             (attempt, response)
         });
         // This timeout also covers the time in the queue, which `serve` does not limit by itself.
         let timed_out = |_| ModelError::Timeout { backend: self.name(), waited_s: started.elapsed().as_secs() };
-        timeout_at(call.deadline, served).await.map_err(timed_out)?
+        timeout_at(call.deadline, call_result).await.map_err(timed_out)?
     }
 
-    async fn request(
+    async fn send_request(
         &self,
         attempt: &Attempt,
         request: &RerankRequest,
@@ -69,29 +70,29 @@ impl OpenAiReranker {
     ) -> Result<ParsedResponse<Vec<f32>>, ModelError> {
         let (server, model) = (&attempt.backend.server, attempt.model.as_str());
         let query = estimate::truncate(&request.query, self.settings.max_tokens / QUERY_LIMIT_DIVISOR);
-        let room = self.settings.max_tokens.saturating_sub(estimate::tokens(query) + SPECIAL_TOKENS);
+        let max_passage_tokens = self.settings.max_tokens.saturating_sub(estimate::tokens(query) + SPECIAL_TOKENS);
         let body = RerankBody {
             model,
             query,
-            documents: request.passages.iter().map(|passage| estimate::truncate(passage, room)).collect(),
+            documents: request.passages.iter().map(|passage| estimate::truncate(passage, max_passage_tokens)).collect(),
             top_n: request.passages.len(),
             disable_fallbacks: server.forbids_fallbacks(context),
         };
-        let bare = server.has_bare_rerank_only.load(Ordering::Relaxed);
-        let endpoint = if bare { Endpoint::BareRerank } else { Endpoint::Rerank };
+        let uses_bare_path = server.has_bare_rerank_only.load(Ordering::Relaxed);
+        let endpoint = if uses_bare_path { Endpoint::BareRerank } else { Endpoint::Rerank };
         let response = match server.post(endpoint, model, &body, context, deadline).await {
-            Err(not_found) if not_found.status == Some(404) && !bare => {
+            Err(first_failure) if first_failure.status == Some(404) && !uses_bare_path => {
                 // If both paths return 404, the model is unknown, which the error of the first path describes.
                 let response = server.post(Endpoint::BareRerank, model, &body, context, deadline).await;
-                let response = response.map_err(|_| not_found.error)?;
+                let response = response.map_err(|_| first_failure.error)?;
                 server.has_bare_rerank_only.store(true, Ordering::Relaxed);
                 response
             }
             other => other.map_err(|failure| failure.error)?,
         };
-        let proxy = ProxyHeaders::of(&response);
+        let proxy = ProxyHeaders::from_response(&response);
         let body = read_limited(server, response, MAX_RESPONSE_BYTES).await?;
-        Ok(ParsedResponse { proxy, ..parse(server, &body, request.passages.len())? })
+        Ok(ParsedResponse { proxy_headers: proxy, ..parse(server, &body, request.passages.len())? })
     }
 }
 
@@ -99,30 +100,30 @@ impl OpenAiReranker {
 ///
 /// A server may omit up to half of the passages, which then get 0. If a passage has two scores, the first one counts;
 /// scores without a valid index or value are ignored.
-fn parse(server: &Server, body: &[u8], count: usize) -> Result<ParsedResponse<Vec<f32>>, ModelError> {
-    let answer: RerankResponse =
+fn parse(server: &Server, body: &[u8], passage_count: usize) -> Result<ParsedResponse<Vec<f32>>, ModelError> {
+    let parsed_body: RerankResponse =
         serde_json::from_slice(body).map_err(|_| server.invalid_response("the body is not a ranking"))?;
-    if let Some(error) = answer.error() {
+    if let Some(error) = parsed_body.error() {
         return Err(ServerError::from_value(error).into_model_error(server.name()));
     }
-    let mut scores: Vec<Option<f32>> = vec![None; count];
-    for (index, score) in answer.results().iter().filter_map(ScoredPassage::score) {
+    let mut scores: Vec<Option<f32>> = vec![None; passage_count];
+    for (index, score) in parsed_body.results().iter().filter_map(ScoredPassage::score) {
         if let Some(slot @ None) = scores.get_mut(index) {
             *slot = Some(score);
         }
     }
-    if scores.iter().flatten().count() * 2 < count {
+    if scores.iter().flatten().count() * 2 < passage_count {
         return Err(server.invalid_response("most passages have no score"));
     }
-    let (value, model) = (probabilities(&scores), answer.model().to_owned());
-    Ok(ParsedResponse { value, model, usage: answer.usage(), proxy: ProxyHeaders::default() })
+    let (value, model) = (probabilities(&scores), parsed_body.model().to_owned());
+    Ok(ParsedResponse { value, model, usage: parsed_body.usage(), proxy_headers: ProxyHeaders::default() })
 }
 
 /// Maps the scores to 0..=1 without changing their order. Models return either probabilities or logits without
 /// indicating which: if any score is outside 0..=1, all are treated as logits.
 fn probabilities(scores: &[Option<f32>]) -> Vec<f32> {
-    let logits = scores.iter().flatten().any(|score| !(0.0..=1.0).contains(score));
-    let probability = |score: f32| if logits { 1.0 / (1.0 + (-score).exp()) } else { score };
+    let are_logits = scores.iter().flatten().any(|score| !(0.0..=1.0).contains(score));
+    let probability = |score: f32| if are_logits { 1.0 / (1.0 + (-score).exp()) } else { score };
     scores.iter().map(|score| score.map_or(0.0, probability)).collect()
 }
 
@@ -132,11 +133,11 @@ impl Reranker for OpenAiReranker {
         self.routes.first().map(|route| route.model.clone()).unwrap_or_default()
     }
 
-    async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError> {
+    async fn rerank(&self, request: RerankRequest) -> Result<RerankScores, ModelError> {
         if request.passages.is_empty() {
-            return Ok(Reranked { scores: Vec::new(), spent: CallUsage::default() });
+            return Ok(RerankScores { scores: Vec::new(), usage: CallUsage::default() });
         }
-        let (scores, spent) = self.scores(&request).await?;
-        Ok(Reranked { scores, spent })
+        let (scores, usage) = self.request_scores(&request).await?;
+        Ok(RerankScores { scores, usage })
     }
 }

@@ -79,12 +79,12 @@ impl WireUsage {
 
     /// Cost reported by the server; 0 if absent or invalid.
     pub(super) fn cost(self) -> MicroCost {
-        micros(self.cost)
+        to_micros(self.cost)
     }
 }
 
 /// Converts an amount to millionths, rounded up; 0 for negative, huge or NaN amounts.
-pub(super) fn micros(amount: f64) -> MicroCost {
+pub(super) fn to_micros(amount: f64) -> MicroCost {
     let micros = (amount * 1e6).ceil();
     MicroCost(if (0.0..1e15).contains(&micros) { micros as u64 } else { 0 })
 }
@@ -218,8 +218,8 @@ pub(super) struct ServerError {
     codes: String,
     /// The rejected parameter; empty if none is named.
     pub param: String,
-    context_too_long: bool,
-    filtered: bool,
+    is_context_too_long: bool,
+    is_filtered: bool,
     /// Whether the backend itself is misconfigured or out of budget, although the status may blame the request.
     is_backend_problem: bool,
     retry_after: Option<Duration>,
@@ -236,21 +236,23 @@ impl ServerError {
     /// Parses an `error` object, whose `code` may be an HTTP status.
     pub(super) fn from_value(error: &Value) -> Self {
         let field = |name: &str| match error.get(name) {
-            Some(Value::String(text)) => error_code(text),
+            Some(Value::String(text)) => error_code_or_empty(text),
             Some(Value::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        let (kind, code) = (field("type"), field("code"));
+        let (error_type, code) = (field("type"), field("code"));
         let message = error.get("message").or(Some(error)).and_then(Value::as_str).unwrap_or_default();
         Self {
             status: code.parse().ok().filter(|status| (400..600).contains(status)),
-            context_too_long: says_too_long(&code) || says_too_long(&kind) || says_too_long(message),
-            filtered: code == "content_filter" || code == "content_policy_violation",
-            is_backend_problem: BACKEND_PROBLEMS.contains(&kind.as_str())
+            is_context_too_long: mentions_context_limit(&code)
+                || mentions_context_limit(&error_type)
+                || mentions_context_limit(message),
+            is_filtered: code == "content_filter" || code == "content_policy_violation",
+            is_backend_problem: BACKEND_PROBLEMS.contains(&error_type.as_str())
                 || BACKEND_PROBLEMS.contains(&code.as_str())
                 || message.contains("Invalid model name"),
             param: field("param"),
-            codes: [kind, code].into_iter().filter(|code| !code.is_empty()).collect::<Vec<_>>().join(" "),
+            codes: [error_type, code].into_iter().filter(|code| !code.is_empty()).collect::<Vec<_>>().join(" "),
             retry_after: None,
         }
     }
@@ -261,8 +263,8 @@ impl ServerError {
         let status = self.status.map(|status| format!("status {status}")).unwrap_or_default();
         let reason = [status, self.codes].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
         match self.status {
-            Some(400) | None if self.filtered => ModelError::Filtered { backend },
-            Some(400 | 413 | 422) | None if self.context_too_long => ModelError::ContextTooLong { backend },
+            Some(400) | None if self.is_filtered => ModelError::Filtered { backend },
+            Some(400 | 413 | 422) | None if self.is_context_too_long => ModelError::ContextTooLong { backend },
             _ if self.is_backend_problem => ModelError::Misconfigured { backend, reason },
             Some(408 | 425 | 429 | 500..) => ModelError::Unavailable { backend, reason, retry_after: self.retry_after },
             Some(401 | 403) => {
@@ -279,14 +281,14 @@ impl ServerError {
 
 /// Returns `text` if it looks like an error code (at most 48 letters, digits, `_`, `-` and `.`), otherwise an empty
 /// string, because it could contain parts of the prompt.
-fn error_code(text: &str) -> String {
+fn error_code_or_empty(text: &str) -> String {
     let is_code = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if text.len() <= 48 && text.chars().all(is_code) { text.to_owned() } else { String::new() }
 }
 
 /// Whether an error text says that the prompt exceeds the context window, in the words of OpenAI, Azure, vLLM,
 /// llama.cpp, Ollama or LiteLLM.
-fn says_too_long(text: &str) -> bool {
+fn mentions_context_limit(text: &str) -> bool {
     let text = text.to_lowercase();
     [
         "context_length",

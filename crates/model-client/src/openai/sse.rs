@@ -29,46 +29,47 @@ pub(super) type Events = BoxStream<'static, Result<String, ModelError>>;
 /// # Errors
 /// If the response is an HTML page, or a JSON document that is too long or not UTF-8.
 pub(super) async fn events(server: &Server, response: Response) -> Result<Events, ModelError> {
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
-    if kind.starts_with("text/html") {
+    let content_type =
+        response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
+    if content_type.starts_with("text/html") {
         return Err(server.invalid_response("the response is an HTML page"));
     }
-    if kind.starts_with("application/json") {
+    if content_type.starts_with("application/json") {
         let body = read_limited(server, response, MAX_ANSWER_BYTES).await?;
         let body = String::from_utf8(body).map_err(|_| server.invalid_response("the answer is not UTF-8"))?;
         return Ok(stream::iter([Ok(body), Ok("[DONE]".to_owned())]).boxed());
     }
     let backend = server.name().to_owned();
-    let mut guard = LengthGuard::default();
+    let mut validator = ChunkValidator::default();
     // Some servers omit the empty line after the last event.
-    let end = stream::iter([Ok(Bytes::from_static(b"\n\n"))]);
-    let bytes = response.bytes_stream().map_err(|_| Fault::Transport).chain(end);
-    let checked = bytes.map(move |chunk| chunk.and_then(|chunk| guard.check(chunk)));
-    Ok(checked
+    let final_empty_line = stream::iter([Ok(Bytes::from_static(b"\n\n"))]);
+    let bytes = response.bytes_stream().map_err(|_| StreamError::Transport).chain(final_empty_line);
+    let validated = bytes.map(move |chunk| chunk.and_then(|chunk| validator.validate(chunk)));
+    Ok(validated
         .eventsource()
-        .map(move |event| event.map(|event| event.data).map_err(|error| fault(&backend, error)))
+        .map(move |event| event.map(|event| event.data).map_err(|error| to_model_error(&backend, error)))
         .boxed())
 }
 
 /// Why an event stream is rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Fault {
+enum StreamError {
     Transport,
     TooLong,
     NotUtf8,
 }
 
-fn fault(backend: &str, error: EventStreamError<Fault>) -> ModelError {
+fn to_model_error(backend: &str, error: EventStreamError<StreamError>) -> ModelError {
     let backend = backend.to_owned();
     match error {
-        EventStreamError::Transport(Fault::Transport) => {
+        EventStreamError::Transport(StreamError::Transport) => {
             ModelError::Interrupted { backend, reason: "the connection was closed early".to_owned() }
         }
-        EventStreamError::Transport(Fault::TooLong) => ModelError::InvalidResponse {
+        EventStreamError::Transport(StreamError::TooLong) => ModelError::InvalidResponse {
             backend,
             reason: "a line is longer than 256 KiB, or an event than 1 MiB".to_owned(),
         },
-        EventStreamError::Transport(Fault::NotUtf8) | EventStreamError::Utf8(_) => {
+        EventStreamError::Transport(StreamError::NotUtf8) | EventStreamError::Utf8(_) => {
             ModelError::InvalidResponse { backend, reason: "the stream is not UTF-8".to_owned() }
         }
         EventStreamError::Parser(_) => {
@@ -79,37 +80,37 @@ fn fault(backend: &str, error: EventStreamError<Fault>) -> ModelError {
 
 /// Rejects what the parser would silently accept: overlong lines and events, and invalid UTF-8.
 #[derive(Default)]
-struct LengthGuard {
+struct ChunkValidator {
     /// Bytes of the current line.
-    line: usize,
+    line_bytes: usize,
     /// Bytes since the last empty line.
-    event: usize,
+    event_bytes: usize,
     /// Incomplete UTF-8 sequence at the end of the previous chunk.
     incomplete: Vec<u8>,
 }
 
-impl LengthGuard {
-    fn check(&mut self, chunk: Bytes) -> Result<Bytes, Fault> {
+impl ChunkValidator {
+    fn validate(&mut self, chunk: Bytes) -> Result<Bytes, StreamError> {
         for part in chunk.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
-            self.line += part.len();
-            self.event += part.len();
-            if self.line > MAX_LINE_BYTES || self.event > MAX_EVENT_BYTES {
-                return Err(Fault::TooLong);
+            self.line_bytes += part.len();
+            self.event_bytes += part.len();
+            if self.line_bytes > MAX_LINE_BYTES || self.event_bytes > MAX_EVENT_BYTES {
+                return Err(StreamError::TooLong);
             }
-            if matches!(part, b"\n" | b"\r") && self.line == part.len() {
-                self.event = 0;
+            if matches!(part, b"\n" | b"\r") && self.line_bytes == part.len() {
+                self.event_bytes = 0;
             }
             if part.ends_with(b"\n") || part.ends_with(b"\r") {
-                self.line = 0;
+                self.line_bytes = 0;
             }
         }
-        let mut joined = std::mem::take(&mut self.incomplete);
-        joined.extend_from_slice(&chunk);
-        if let Err(error) = std::str::from_utf8(&joined) {
+        let mut unchecked = std::mem::take(&mut self.incomplete);
+        unchecked.extend_from_slice(&chunk);
+        if let Err(error) = std::str::from_utf8(&unchecked) {
             if error.error_len().is_some() {
-                return Err(Fault::NotUtf8);
+                return Err(StreamError::NotUtf8);
             }
-            self.incomplete = joined.split_off(error.valid_up_to());
+            self.incomplete = unchecked.split_off(error.valid_up_to());
         }
         Ok(chunk)
     }
@@ -119,34 +120,34 @@ impl LengthGuard {
 mod tests {
     use super::*;
 
-    fn check(chunks: &[&[u8]]) -> Result<(), Fault> {
-        let mut guard = LengthGuard::default();
-        chunks.iter().try_for_each(|chunk| guard.check(Bytes::copy_from_slice(chunk)).map(drop))
+    fn validate_all(chunks: &[&[u8]]) -> Result<(), StreamError> {
+        let mut validator = ChunkValidator::default();
+        chunks.iter().try_for_each(|chunk| validator.validate(Bytes::copy_from_slice(chunk)).map(drop))
     }
 
     #[test]
     fn a_character_may_be_split_over_chunks_but_must_be_complete() {
-        assert_eq!(check(&[b"95 \xc2", b"\xb0C"]), Ok(()));
-        assert_eq!(check(&[b"\xf0", b"\x9f", b"\x94", b"\xa5"]), Ok(()));
-        assert_eq!(check(&[b"95 \xc2", b"C"]), Err(Fault::NotUtf8));
-        assert_eq!(check(&[b"\xff"]), Err(Fault::NotUtf8));
+        assert_eq!(validate_all(&[b"95 \xc2", b"\xb0C"]), Ok(()));
+        assert_eq!(validate_all(&[b"\xf0", b"\x9f", b"\x94", b"\xa5"]), Ok(()));
+        assert_eq!(validate_all(&[b"95 \xc2", b"C"]), Err(StreamError::NotUtf8));
+        assert_eq!(validate_all(&[b"\xff"]), Err(StreamError::NotUtf8));
     }
 
     #[test]
     fn the_length_of_an_event_is_limited_across_lines() {
         let line = [&[b'a'; 1_000][..], b"\n"].concat();
-        let many: Vec<&[u8]> = vec![&line; 1_100];
-        assert_eq!(check(&many), Err(Fault::TooLong));
-        let ended: Vec<&[u8]> = many.iter().flat_map(|line| [*line, b"\n"]).collect();
-        assert_eq!(check(&ended), Ok(()));
-        let windows: Vec<&[u8]> = vec![b"data: x\r\n\r\n"; 200_000];
-        assert_eq!(check(&windows), Ok(()));
+        let long_event: Vec<&[u8]> = vec![&line; 1_100];
+        assert_eq!(validate_all(&long_event), Err(StreamError::TooLong));
+        let ended_events: Vec<&[u8]> = long_event.iter().flat_map(|line| [*line, b"\n"]).collect();
+        assert_eq!(validate_all(&ended_events), Ok(()));
+        let crlf_events: Vec<&[u8]> = vec![b"data: x\r\n\r\n"; 200_000];
+        assert_eq!(validate_all(&crlf_events), Ok(()));
     }
 
     #[test]
     fn the_length_of_a_line_is_limited_across_chunks() {
         let incomplete = vec![b'a'; MAX_LINE_BYTES / 2 + 1];
-        assert_eq!(check(&[&incomplete, b"\n", &incomplete, b"\r", &incomplete]), Ok(()));
-        assert_eq!(check(&[&incomplete, &incomplete]), Err(Fault::TooLong));
+        assert_eq!(validate_all(&[&incomplete, b"\n", &incomplete, b"\r", &incomplete]), Ok(()));
+        assert_eq!(validate_all(&[&incomplete, &incomplete]), Err(StreamError::TooLong));
     }
 }

@@ -17,58 +17,58 @@ const MAX_NAME_CHARS: usize = 200;
 
 /// Assembles one answer: takes events and yields deltas.
 #[derive(Debug, Default)]
-pub(super) struct AnswerReader {
+pub(super) struct AnswerAssembler {
     backend: String,
     /// The model name reported by the server; empty until it arrives.
     pub model: String,
-    ready: VecDeque<ChatDelta>,
-    calls: Vec<(u32, ModelToolCall)>,
-    think: ThinkFilter,
-    reason: Option<FinishReason>,
+    ready_deltas: VecDeque<ChatDelta>,
+    tool_calls: Vec<(u32, ModelToolCall)>,
+    think_filter: ThinkFilter,
+    finish_reason: Option<FinishReason>,
     usage: Option<WireUsage>,
-    bytes: usize,
+    event_bytes: usize,
     answer_bytes: usize,
     reasoning_bytes: usize,
-    begun: bool,
+    has_begun: bool,
     /// Whether any text other than white space was emitted.
     has_text: bool,
-    ended: bool,
+    has_ended: bool,
 }
 
-impl AnswerReader {
+impl AnswerAssembler {
     pub(super) fn new(backend: &str) -> Self {
         Self { backend: backend.to_owned(), ..Self::default() }
     }
 
     /// Removes and returns the next delta that is ready.
-    pub(super) fn next_ready(&mut self) -> Option<ChatDelta> {
-        self.ready.pop_front()
+    pub(super) fn pop_delta(&mut self) -> Option<ChatDelta> {
+        self.ready_deltas.pop_front()
     }
 
     /// Whether the model has started to answer: text, reasoning or a tool call has arrived.
     pub(super) fn has_begun(&self) -> bool {
-        self.begun
+        self.has_begun
     }
 
     /// Whether the answer is complete, so that all its deltas are ready.
     pub(super) fn has_ended(&self) -> bool {
-        self.ended
+        self.has_ended
     }
 
     /// Processes the data of one event.
     ///
     /// # Errors
     /// If the server reports an error, the data is not a JSON chunk, or the answer is too long.
-    pub(super) fn event(&mut self, data: &str) -> Result<(), ModelError> {
+    pub(super) fn push_event(&mut self, data: &str) -> Result<(), ModelError> {
         let data = data.trim();
         if data == "[DONE]" {
-            return self.end();
+            return self.finish();
         }
         if data.is_empty() {
             return Ok(());
         }
-        self.bytes += data.len();
-        if self.bytes > 8 * MAX_ANSWER_BYTES {
+        self.event_bytes += data.len();
+        if self.event_bytes > 8 * MAX_ANSWER_BYTES {
             return Err(self.invalid_response("the answer does not end"));
         }
         let chunk: Chunk =
@@ -76,7 +76,7 @@ impl AnswerReader {
         if let Some(error) = chunk.error.as_ref().filter(|error| !error.is_null()) {
             return Err(self.server_error(error));
         }
-        self.chunk(chunk)
+        self.push_chunk(chunk)
     }
 
     /// Ends the answer. It is complete if a finish reason has arrived, even without `[DONE]`.
@@ -84,42 +84,47 @@ impl AnswerReader {
     /// # Errors
     /// [`ModelError::Interrupted`] if no finish reason has arrived, or a complete answer has neither text nor tool
     /// calls.
-    pub(super) fn end(&mut self) -> Result<(), ModelError> {
-        if self.ended {
+    pub(super) fn finish(&mut self) -> Result<(), ModelError> {
+        if self.has_ended {
             return Ok(());
         }
-        let Some(mut reason) = self.reason else {
+        let Some(mut reason) = self.finish_reason else {
             return Err(ModelError::Interrupted {
                 backend: self.backend.clone(),
                 reason: "the stream ended without a finish reason".to_owned(),
             });
         };
-        let rest = self.think.finish();
-        self.push_split(rest);
+        let buffered = self.think_filter.finish();
+        self.push_split(buffered);
         let is_complete = matches!(reason, FinishReason::Stop | FinishReason::ToolCalls);
-        if is_complete && !self.has_text && self.calls.is_empty() {
+        if is_complete && !self.has_text && self.tool_calls.is_empty() {
             return Err(ModelError::Interrupted {
                 backend: self.backend.clone(),
                 reason: "the answer is empty".to_owned(),
             });
         }
         // Some servers report "stop" together with tool calls.
-        if !self.calls.is_empty() && reason == FinishReason::Stop {
+        if !self.tool_calls.is_empty() && reason == FinishReason::Stop {
             reason = FinishReason::ToolCalls;
         }
-        let calls = std::mem::take(&mut self.calls)
+        let calls = std::mem::take(&mut self.tool_calls)
             .into_iter()
             .enumerate()
-            .map(|(at, (_, call))| finished_call(at, call, reason));
-        self.ready.extend(calls.map(ChatDelta::ToolCall));
-        let usage = self.usage.map_or_else(|| self.estimated(), WireUsage::usage);
+            .map(|(at, (_, call))| complete_call(at, call, reason));
+        self.ready_deltas.extend(calls.map(ChatDelta::ToolCall));
+        let usage = self.usage.map_or_else(|| self.estimated_usage(), WireUsage::usage);
         let cost = self.usage.map(WireUsage::cost).unwrap_or_default();
-        self.ready.push_back(ChatDelta::Finished { reason, usage, estimated: self.usage.is_none(), cost });
-        self.ended = true;
+        self.ready_deltas.push_back(ChatDelta::Finished {
+            reason,
+            usage,
+            tokens_estimated: self.usage.is_none(),
+            cost,
+        });
+        self.has_ended = true;
         Ok(())
     }
 
-    fn chunk(&mut self, chunk: Chunk) -> Result<(), ModelError> {
+    fn push_chunk(&mut self, chunk: Chunk) -> Result<(), ModelError> {
         if !chunk.model.is_empty() {
             self.model = sanitized_name(&chunk.model);
         }
@@ -129,30 +134,30 @@ impl AnswerReader {
         }
         // The request asks for one choice, so others are ignored.
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(()) };
-        self.delta(choice.delta)?;
+        self.push_delta(choice.delta)?;
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-            self.reason = Some(finish_reason(&reason));
+            self.finish_reason = Some(finish_reason(&reason));
         }
         Ok(())
     }
 
-    fn delta(&mut self, delta: Delta) -> Result<(), ModelError> {
-        for thought in [delta.reasoning, delta.reasoning_content].into_iter().flatten() {
-            self.begun |= !thought.is_null() && thought != "";
-            if let Value::String(text) = thought {
+    fn push_delta(&mut self, delta: Delta) -> Result<(), ModelError> {
+        for reasoning in [delta.reasoning, delta.reasoning_content].into_iter().flatten() {
+            self.has_begun |= !reasoning.is_null() && reasoning != "";
+            if let Value::String(text) = reasoning {
                 self.push_reasoning(text);
                 // If a server sends both fields, they contain the same text.
                 break;
             }
         }
         if let Some(content) = delta.content.filter(|content| !content.is_empty()) {
-            self.begun |= !content.trim().is_empty();
-            let split = self.think.push(&content);
+            self.has_begun |= !content.trim().is_empty();
+            let split = self.think_filter.push(&content);
             self.push_split(split);
         }
-        for piece in delta.tool_calls {
-            self.begun = true;
-            self.append_call_fragment(piece)?;
+        for fragment in delta.tool_calls {
+            self.has_begun = true;
+            self.append_call_fragment(fragment)?;
         }
         if self.answer_bytes > MAX_ANSWER_BYTES {
             return Err(self.invalid_response("the answer is longer than 4 MiB"));
@@ -168,7 +173,7 @@ impl AnswerReader {
     fn push_reasoning(&mut self, text: String) {
         if !text.is_empty() {
             self.reasoning_bytes += text.len();
-            self.ready.push_back(ChatDelta::Reasoning(text));
+            self.ready_deltas.push_back(ChatDelta::Reasoning(text));
         }
     }
 
@@ -176,47 +181,47 @@ impl AnswerReader {
         self.answer_bytes += text.len();
         self.has_text |= !text.trim().is_empty();
         if !text.is_empty() {
-            self.ready.push_back(ChatDelta::Text(text));
+            self.ready_deltas.push_back(ChatDelta::Text(text));
         }
     }
 
     /// Appends a fragment to the tool call with its index. Without an index, a new id starts a new call, and a fragment
     /// without an id belongs to the last call.
-    fn append_call_fragment(&mut self, piece: ToolCallFragment) -> Result<(), ModelError> {
-        let id = piece.id.filter(|id| !id.is_empty());
-        let index = piece.index.unwrap_or_else(|| match (&id, self.calls.last()) {
+    fn append_call_fragment(&mut self, fragment: ToolCallFragment) -> Result<(), ModelError> {
+        let id = fragment.id.filter(|id| !id.is_empty());
+        let index = fragment.index.unwrap_or_else(|| match (&id, self.tool_calls.last()) {
             (Some(id), Some((last, call))) if call.id != *id => last + 1,
             (_, last) => last.map_or(0, |(index, _)| *index),
         });
-        let at = match self.calls.iter().position(|(known, _)| *known == index) {
+        let at = match self.tool_calls.iter().position(|(call_index, _)| *call_index == index) {
             Some(at) => at,
-            None if self.calls.len() == MAX_CALLS => return Err(self.invalid_response("more than 64 tool calls")),
+            None if self.tool_calls.len() == MAX_CALLS => return Err(self.invalid_response("more than 64 tool calls")),
             None => {
                 let call = ModelToolCall { id: String::new(), name: String::new(), arguments: String::new() };
-                self.calls.push((index, call));
-                self.calls.len() - 1
+                self.tool_calls.push((index, call));
+                self.tool_calls.len() - 1
             }
         };
-        let call = &mut self.calls[at].1;
+        let call = &mut self.tool_calls[at].1;
         if call.id.is_empty() {
             call.id = id.unwrap_or_default();
         }
         if call.name.is_empty() {
-            call.name = piece.function.name.unwrap_or_default();
+            call.name = fragment.function.name.unwrap_or_default();
         }
-        let arguments = match piece.function.arguments {
+        let arguments = match fragment.function.arguments {
             Some(Value::String(text)) => text,
             Some(Value::Null) | None => String::new(),
             Some(object) => object.to_string(),
         };
         self.answer_bytes += arguments.len();
-        self.calls[at].1.arguments.push_str(&arguments);
+        self.tool_calls[at].1.arguments.push_str(&arguments);
         Ok(())
     }
 
     fn server_error(&self, error: &Value) -> ModelError {
         let error = ServerError::from_value(error).into_model_error(&self.backend);
-        if !self.begun {
+        if !self.has_begun {
             return error;
         }
         let reason = format!("the server reported an error: {error}");
@@ -229,15 +234,15 @@ impl AnswerReader {
 
     /// Estimated output tokens including reasoning, for servers that report none: one token per three bytes, as for
     /// budgets.
-    fn estimated(&self) -> TokenUsage {
-        let written = (self.answer_bytes + self.reasoning_bytes).div_ceil(3);
-        TokenUsage { input_tokens: 0, output_tokens: u32::try_from(written).unwrap_or(u32::MAX) }
+    fn estimated_usage(&self) -> TokenUsage {
+        let output_tokens = (self.answer_bytes + self.reasoning_bytes).div_ceil(3);
+        TokenUsage { input_tokens: 0, output_tokens: u32::try_from(output_tokens).unwrap_or(u32::MAX) }
     }
 }
 
 /// Adds a missing id and repairs the arguments. Arguments truncated by the token limit are not repaired, because they
 /// would then look complete. A generated id has nine letters and digits, as Mistral's chat templates require.
-fn finished_call(at: usize, mut call: ModelToolCall, reason: FinishReason) -> ModelToolCall {
+fn complete_call(at: usize, mut call: ModelToolCall, reason: FinishReason) -> ModelToolCall {
     if call.id.is_empty() {
         call.id = format!("call{at:05}");
     }

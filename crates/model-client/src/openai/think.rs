@@ -1,7 +1,7 @@
 //! Separates reasoning, which some models put between `<think>` and `</think>` at the start, from the answer.
 
-const OPEN: &str = "<think>";
-const CLOSE: &str = "</think>";
+const OPENING_TAG: &str = "<think>";
+const CLOSING_TAG: &str = "</think>";
 
 /// Parser state: the current position in the model's output.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,17 +38,17 @@ pub(super) struct ThinkFilter {
 
 impl ThinkFilter {
     /// Adds a piece; returns the text that can now be assigned to reasoning or answer.
-    pub(super) fn push(&mut self, piece: &str) -> SplitText {
+    pub(super) fn push(&mut self, chunk: &str) -> SplitText {
         if self.position == Position::Answer {
-            return SplitText::answer(piece.to_owned());
+            return SplitText::answer(chunk.to_owned());
         }
-        self.buffer.push_str(piece);
+        self.buffer.push_str(chunk);
         if self.position == Position::Start {
             let start = self.buffer.trim_start();
-            if OPEN.starts_with(start) {
+            if OPENING_TAG.starts_with(start) {
                 return SplitText::default();
             }
-            let Some(reasoning) = start.strip_prefix(OPEN) else {
+            let Some(reasoning) = start.strip_prefix(OPENING_TAG) else {
                 self.position = Position::Answer;
                 return SplitText::answer(std::mem::take(&mut self.buffer));
             };
@@ -68,7 +68,7 @@ impl ThinkFilter {
     }
 
     fn split_reasoning(&mut self) -> SplitText {
-        if let Some((reasoning, answer)) = self.buffer.split_once(CLOSE) {
+        if let Some((reasoning, answer)) = self.buffer.split_once(CLOSING_TAG) {
             let split = SplitText { reasoning: reasoning.to_owned(), answer: answer.trim_start().to_owned() };
             self.buffer.clear();
             // White space after the tag may arrive in the next piece; it does no harm.
@@ -76,9 +76,9 @@ impl ThinkFilter {
             return split;
         }
         // Keep only what may turn out to be the start of the closing tag.
-        let keep = self.buffer.len().saturating_sub(CLOSE.len() - 1);
-        let keep = (keep..=self.buffer.len()).find(|at| self.buffer.is_char_boundary(*at)).unwrap_or(0);
-        SplitText { reasoning: self.buffer.drain(..keep).collect(), answer: String::new() }
+        let flushed_len = self.buffer.len().saturating_sub(CLOSING_TAG.len() - 1);
+        let flushed_len = (flushed_len..=self.buffer.len()).find(|at| self.buffer.is_char_boundary(*at)).unwrap_or(0);
+        SplitText { reasoning: self.buffer.drain(..flushed_len).collect(), answer: String::new() }
     }
 }
 
@@ -104,9 +104,9 @@ mod tests {
 
     #[test]
     fn reasoning_at_the_start_is_removed_however_it_is_split() {
-        let whole = "\n<think>Überlegen: the valve…</think>\n\nClose HV-1003.";
-        let chars: Vec<String> = whole.chars().map(String::from).collect();
-        assert_eq!(answer(&[whole]), "Close HV-1003.");
+        let output = "\n<think>Überlegen: the valve…</think>\n\nClose HV-1003.";
+        let chars: Vec<String> = output.chars().map(String::from).collect();
+        assert_eq!(answer(&[output]), "Close HV-1003.");
         assert_eq!(answer(&chars.iter().map(String::as_str).collect::<Vec<_>>()).trim_start(), "Close HV-1003.");
     }
 
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_only_resembles_reasoning_is_kept() {
+    fn an_answer_that_resembles_reasoning_is_not_changed() {
         assert_eq!(answer(&["<", "th", "e valve"]), "<the valve");
         assert_eq!(answer(&["a <think> b </think>"]), "a <think> b </think>");
         assert_eq!(answer(&["<thi"]), "<thi");

@@ -3,7 +3,7 @@
 use super::chat::call_cost;
 use super::http::{ProxyHeaders, RequestContext};
 use super::response::WireUsage;
-use crate::router::{Attempt, Route, Routed, Router, RoutingRequest, Tier};
+use crate::router::{Attempt, Route, RoutedResponse, Router, RoutingRequest, Tier};
 use domain::model::{CallUsage, ModelError};
 use domain::model_call::ModelOperation;
 use domain::run::TokenUsage;
@@ -17,7 +17,7 @@ pub(super) struct ParsedResponse<T> {
     pub(super) model: String,
     pub(super) usage: Option<WireUsage>,
     /// What LiteLLM reports in response headers.
-    pub(super) proxy: ProxyHeaders,
+    pub(super) proxy_headers: ProxyHeaders,
 }
 
 /// A call's operation, routing information and deadline.
@@ -28,7 +28,7 @@ pub(super) struct UnaryCall {
     pub(super) context: RequestContext,
     pub(super) deadline: Instant,
     /// Estimated input tokens, used if the server reports no usage.
-    pub(super) estimated: u32,
+    pub(super) estimated_input_tokens: u32,
 }
 
 impl UnaryCall {
@@ -48,42 +48,43 @@ impl UnaryCall {
             async move {
                 let (mut attempt, response) = response.instrument(span.clone()).await;
                 let labels = attempt.labels(self.operation);
-                router.metrics.ended(labels, started.elapsed(), response.as_ref().err());
+                router.metrics.record_duration(labels, started.elapsed(), response.as_ref().err());
                 match &response {
                     Ok(parsed) => {
                         let (usage, _) = self.usage(parsed.usage);
-                        router.metrics.tokens(labels, usage);
+                        router.metrics.record_tokens(labels, usage);
                         span.record("gen_ai.response.model", parsed.model.as_str());
                         span.record("gen_ai.usage.input_tokens", usage.input_tokens);
-                        attempt.succeeded();
+                        attempt.record_success();
                     }
                     Err(error) => {
                         span.record("error.type", error.error_type());
-                        attempt.failed(error);
+                        attempt.record_failure(error);
                     }
                 }
                 response
             }
         };
         let routing = RoutingRequest { context: self.context, deadline: Some(self.deadline) };
-        let Routed { value: parsed, mut served_by } =
+        let RoutedResponse { value: parsed, mut served_by } =
             router.serve(Tier { name: self.tier, routes }, routing, call).await?;
-        let model = parsed.proxy.model.unwrap_or_else(|| super::stream::sanitized_name(&parsed.model));
-        if !model.is_empty() {
-            served_by.model = model;
+        let served_model = parsed.proxy_headers.model.unwrap_or_else(|| super::stream::sanitized_name(&parsed.model));
+        if !served_model.is_empty() {
+            served_by.model = served_model;
         }
-        served_by.fallback |= parsed.proxy.fallback;
+        served_by.fallback |= parsed.proxy_headers.fallback;
         let (usage, estimated) = self.usage(parsed.usage);
-        let reported = parsed.usage.map_or(parsed.proxy.cost, |usage| usage.cost().max(parsed.proxy.cost));
+        let reported =
+            parsed.usage.map_or(parsed.proxy_headers.cost, |usage| usage.cost().max(parsed.proxy_headers.cost));
         let cost = call_cost(served_by.price, usage, reported);
-        Ok((parsed.value, CallUsage { served_by, usage, estimated, cost }))
+        Ok((parsed.value, CallUsage { served_by, token_usage: usage, tokens_estimated: estimated, cost }))
     }
 
     /// The token counts, as reported or else estimated, and whether they are estimated.
     fn usage(self, reported: Option<WireUsage>) -> (TokenUsage, bool) {
         match reported {
             Some(reported) => (TokenUsage { output_tokens: 0, ..reported.usage() }, false),
-            None => (TokenUsage { input_tokens: self.estimated, output_tokens: 0 }, true),
+            None => (TokenUsage { input_tokens: self.estimated_input_tokens, output_tokens: 0 }, true),
         }
     }
 

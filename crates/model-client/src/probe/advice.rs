@@ -31,16 +31,16 @@ fn port(url: &url::Url) -> String {
 
 /// A hint if the backend's host is `localhost`, which means the container itself inside a container.
 fn container_hint(backend: &BackendSettings) -> &'static str {
-    let local = matches!(backend.base_url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    if local { " In a container, localhost is the container itself." } else { "" }
+    let is_localhost = matches!(backend.base_url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    if is_localhost { " In a container, localhost is the container itself." } else { "" }
 }
 
 /// Advice for a failed call whose cause does not depend on the model.
 pub(super) fn for_backend(backend: &BackendSettings, error: &ModelError) -> String {
     match error {
         ModelError::Misconfigured { reason, .. } if reason.contains("key") => {
-            let set = if backend.api_key.is_some() { "is wrong" } else { "is not set" };
-            format!("{reason}; models.backends.{}.api_key {set}{}", backend.name, entra_hint(backend))
+            let key_state = if backend.api_key.is_some() { "is wrong" } else { "is not set" };
+            format!("{reason}; models.backends.{}.api_key {key_state}{}", backend.name, entra_hint(backend))
         }
         other => other.to_string(),
     }

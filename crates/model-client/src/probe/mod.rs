@@ -50,16 +50,16 @@ pub enum Severity {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
     /// The subject: a backend or a tier of a backend (`gpu-1`, `fast on gpu-1`).
-    pub about: String,
+    pub subject: String,
     /// Whether the subject works.
     pub severity: Severity,
     /// What was found and, for a warning or an error, what to change.
-    pub sentence: String,
+    pub message: String,
 }
 
 impl Finding {
-    fn new(about: &str, severity: Severity, sentence: impl Into<String>) -> Self {
-        Self { about: about.to_owned(), severity, sentence: sentence.into() }
+    fn new(subject: &str, severity: Severity, message: impl Into<String>) -> Self {
+        Self { subject: subject.to_owned(), severity, message: message.into() }
     }
 }
 
@@ -78,7 +78,7 @@ pub async fn probe(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError>
 
 async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> Result<Vec<Finding>, SetupError> {
     let server = Server::new(backend)?;
-    let (mut findings, names) = match list::models(&server, Instant::now() + LIST_TIMEOUT).await {
+    let (mut findings, listed_models) = match list::list_models(&server, Instant::now() + LIST_TIMEOUT).await {
         Ok(names) => (vec![Finding::new(&backend.name, Severity::Ok, describe_models(&names))], names),
         Err(failure) if failure.status.is_none() => {
             let sentence = advice::unreachable(backend, &failure.error);
@@ -107,8 +107,12 @@ async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> R
                 _ => probe.chat().await?,
             };
             // If the route does not work at all, do not also report that the model is not listed.
-            let works = route_findings.iter().all(|finding| finding.severity != Severity::Error);
-            findings.extend(unlisted(backend, route, &names).filter(|_| works).map(|sentence| probe.warning(sentence)));
+            let route_works = route_findings.iter().all(|finding| finding.severity != Severity::Error);
+            findings.extend(
+                unlisted_model_message(backend, route, &listed_models)
+                    .filter(|_| route_works)
+                    .map(|sentence| probe.warning(sentence)),
+            );
             findings.extend(route_findings);
         }
     }
@@ -133,11 +137,11 @@ fn first_names(names: &[String]) -> String {
 
 /// Returns a finding's text if the backend lists models but not this one. Does not apply to Azure, which lists
 /// deployable models instead of deployed ones.
-fn unlisted(backend: &BackendSettings, route: &RouteSettings, names: &[String]) -> Option<String> {
-    let listed = |name: &String| {
+fn unlisted_model_message(backend: &BackendSettings, route: &RouteSettings, names: &[String]) -> Option<String> {
+    let is_listed = |name: &String| {
         *name == route.model || (backend.dialect == Dialect::Ollama && *name == format!("{}:latest", route.model))
     };
-    if names.is_empty() || names.iter().any(listed) || backend.dialect == Dialect::Azure {
+    if names.is_empty() || names.iter().any(is_listed) || backend.dialect == Dialect::Azure {
         return None;
     }
     Some(format!("it does not list {:?} among its models ({})", route.model, first_names(names)))
@@ -152,30 +156,30 @@ struct RouteProbe<'a> {
 }
 
 impl RouteProbe<'_> {
-    fn settings(&self, tiers: TierSettings) -> ModelSettings {
+    fn route_settings(&self, tiers: TierSettings) -> ModelSettings {
         let backend = BackendSettings { highest_classification: Classification::Restricted, ..self.backend.clone() };
         ModelSettings { backends: vec![backend], tiers, ..self.settings.clone() }
     }
 
-    fn ok(&self, sentence: impl Into<String>) -> Finding {
-        Finding::new(&self.about, Severity::Ok, sentence)
+    fn ok(&self, message: impl Into<String>) -> Finding {
+        Finding::new(&self.about, Severity::Ok, message)
     }
 
-    fn warning(&self, sentence: impl Into<String>) -> Finding {
-        Finding::new(&self.about, Severity::Warning, sentence)
+    fn warning(&self, message: impl Into<String>) -> Finding {
+        Finding::new(&self.about, Severity::Warning, message)
     }
 
-    fn failed(&self, error: &ModelError) -> Finding {
+    fn error(&self, error: &ModelError) -> Finding {
         Finding::new(&self.about, Severity::Error, advice::for_model(self.backend, &self.route.model, error))
     }
 
     async fn chat(&self) -> Result<Vec<Finding>, SetupError> {
         let tiers = TierSettings { fast: vec![self.route.clone()], ..TierSettings::default() };
-        let settings = self.settings(tiers);
+        let settings = self.route_settings(tiers);
         let chat = OpenAiChat::new(&router(&settings)?, &settings)?;
         let mut findings = match answer(&chat, plain_request()).await {
             Ok(answer) => self.answer_findings(&answer),
-            Err(error) => return Ok(vec![self.failed(&error)]),
+            Err(error) => return Ok(vec![self.error(&error)]),
         };
         findings.push(match answer(&chat, tool_request()).await {
             Ok(answer) => self.tool_finding(&answer),
@@ -202,7 +206,7 @@ impl RouteProbe<'_> {
             ));
         }
         if answer.text.trim().is_empty() {
-            findings.push(self.warning(match answer.reason {
+            findings.push(self.warning(match answer.finish_reason {
                 Some(FinishReason::Length) => {
                     "it used up its tokens for reasoning and gave no answer; raise the limit (chat.max_output_tokens)"
                 }
@@ -235,7 +239,7 @@ impl RouteProbe<'_> {
                 let hint = "models.embed_dimension must match the model and the passages that tenants have stored";
                 Finding::new(&self.about, Severity::Error, format!("{reason}; {hint}"))
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.error(&error),
         }])
     }
 
@@ -245,13 +249,13 @@ impl RouteProbe<'_> {
             return Ok(None);
         }
         let tiers = TierSettings { embed: vec![self.route.clone()], ..TierSettings::default() };
-        let settings = self.settings(tiers);
+        let settings = self.route_settings(tiers);
         Ok(Some(OpenAiEmbedder::new(&router(&settings)?, &settings)?))
     }
 
     async fn reranking(&self) -> Result<Vec<Finding>, SetupError> {
         let tiers = TierSettings { rerank: vec![self.route.clone()], ..TierSettings::default() };
-        let mut settings = self.settings(tiers);
+        let mut settings = self.route_settings(tiers);
         // The configured timeout is for searches; loading the model may take longer.
         settings.rerank.timeout = self.backend.timeouts.first_token;
         let Some(reranker) = OpenAiReranker::new(&router(&settings)?, &settings)? else { return Ok(Vec::new()) };
@@ -265,25 +269,25 @@ impl RouteProbe<'_> {
         let started = Instant::now();
         Ok(vec![match reranker.rerank(request).await.map(|reranked| reranked.scores) {
             Ok(scores) if scores[1] > scores[0] => {
-                let (took, limit) = (started.elapsed(), self.settings.rerank.timeout);
-                match took > limit {
+                let (elapsed, limit) = (started.elapsed(), self.settings.rerank.timeout);
+                match elapsed > limit {
                     false => self.ok(format!("{} ranks passages", self.route.model)),
                     true => self.warning(format!(
                         "it took {} ms, but a search waits for {} (models.rerank_timeout_ms); it may have been loading",
-                        took.as_millis(),
+                        elapsed.as_millis(),
                         limit.as_millis()
                     )),
                 }
             }
             Ok(_) => self.warning("it ranks the wrong passage first; is it a reranking model?"),
-            Err(error) => self.failed(&error),
+            Err(error) => self.error(&error),
         }])
     }
 }
 
 /// Checks that all routes of the embedding tier serve the same model.
 async fn check_same_embedding_model(settings: &ModelSettings) -> Result<Vec<Finding>, SetupError> {
-    let mut first: Option<(&str, Vec<f32>)> = None;
+    let mut first_vector: Option<(&str, Vec<f32>)> = None;
     let mut findings = Vec::new();
     for route in &settings.tiers.embed {
         let Some(backend) = settings.backends.iter().find(|backend| backend.name == route.backend) else { continue };
@@ -291,8 +295,8 @@ async fn check_same_embedding_model(settings: &ModelSettings) -> Result<Vec<Find
         let Some(embedder) = probe.embedder()? else { return Ok(findings) };
         let Ok(embedded) = embedder.embed(embed_request()).await else { continue };
         let Some(vector) = embedded.vectors.into_iter().next() else { continue };
-        match &first {
-            None => first = Some((&backend.name, vector)),
+        match &first_vector {
+            None => first_vector = Some((&backend.name, vector)),
             Some((other, expected)) => {
                 let similarity = expected.iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
                 if vector.len() != expected.len() || similarity < MIN_SAME_MODEL_SIMILARITY {
@@ -320,7 +324,7 @@ struct Answer {
     text: String,
     chunks: usize,
     calls: Vec<ModelToolCall>,
-    reason: Option<FinishReason>,
+    finish_reason: Option<FinishReason>,
     estimated: bool,
 }
 
@@ -333,7 +337,7 @@ async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answer, Model
         text: String::new(),
         chunks: 0,
         calls: Vec::new(),
-        reason: None,
+        finish_reason: None,
         estimated: false,
     };
     while let Some(delta) = stream.deltas.next().await {
@@ -344,8 +348,8 @@ async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answer, Model
             }
             ChatDelta::Reasoning(_) => answer.chunks += 1,
             ChatDelta::ToolCall(call) => answer.calls.push(call),
-            ChatDelta::Finished { reason, estimated, .. } => {
-                (answer.reason, answer.estimated) = (Some(reason), estimated);
+            ChatDelta::Finished { reason, tokens_estimated: estimated, .. } => {
+                (answer.finish_reason, answer.estimated) = (Some(reason), estimated);
             }
         }
     }
@@ -354,7 +358,11 @@ async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answer, Model
 
 /// The platform itself as the caller; its texts are public and may be sent anywhere.
 fn platform_caller() -> ModelCaller {
-    ModelCaller { tenant: TenantId::from_uuid(Uuid::nil()), user: None, cloud_limit: Classification::Public }
+    ModelCaller {
+        tenant: TenantId::from_uuid(Uuid::nil()),
+        user: None,
+        max_cloud_classification: Classification::Public,
+    }
 }
 
 fn plain_request() -> ChatRequest {

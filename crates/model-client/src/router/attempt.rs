@@ -20,60 +20,60 @@ pub(crate) struct Attempt {
     breaker: Arc<Breaker>,
     pub(crate) model: String,
     price: Price,
-    fallback: bool,
+    is_fallback: bool,
     outcome_reported: bool,
     _permit: Permit,
 }
 
 impl Attempt {
-    pub(super) fn new(backend: Arc<Backend>, route: &Route, fallback: bool, permit: Permit) -> Self {
+    pub(super) fn new(backend: Arc<Backend>, route: &Route, is_fallback: bool, permit: Permit) -> Self {
         let (model, price) = (route.model.clone(), route.price);
         Self {
             backend,
             breaker: Arc::clone(&route.breaker),
             model,
             price,
-            fallback,
+            is_fallback,
             outcome_reported: false,
             _permit: permit,
         }
     }
 
     /// Reports that the backend has started to answer.
-    pub(crate) fn started(&mut self) {
+    pub(crate) fn record_start(&mut self) {
         self.outcome_reported = true;
         self.backend.mark_answered();
-        self.breaker.started();
+        self.breaker.record_start();
     }
 
     /// Reports that the answer is complete.
-    pub(crate) fn succeeded(&mut self) {
+    pub(crate) fn record_success(&mut self) {
         self.outcome_reported = true;
         self.backend.mark_answered();
-        self.breaker.succeeded();
+        self.breaker.record_success();
     }
 
     /// Reports that an answer was interrupted after it had started.
-    pub(crate) fn interrupted(&self) {
-        self.breaker.failed(Instant::now(), false);
+    pub(crate) fn record_interruption(&self) {
+        self.breaker.record_failure(Instant::now(), false);
     }
 
     /// Reports that the attempt failed before an answer started. Errors that the request itself caused do not count as
     /// failures of the backend.
-    pub(crate) fn failed(&mut self, error: &ModelError) {
+    pub(crate) fn record_failure(&mut self, error: &ModelError) {
         self.outcome_reported = true;
         let (breaker, now) = (&self.breaker, Instant::now());
         match error {
-            ModelError::Unavailable { retry_after: Some(pause), .. } => {
-                breaker.pause_until(now + (*pause).min(Duration::from_secs(60)));
+            ModelError::Unavailable { retry_after: Some(retry_after), .. } => {
+                breaker.pause_until(now + (*retry_after).min(Duration::from_secs(60)));
             }
-            ModelError::Unavailable { reason, .. } => breaker.failed(now, reason == NO_CONNECTION),
+            ModelError::Unavailable { reason, .. } => breaker.record_failure(now, reason == NO_CONNECTION),
             ModelError::Timeout { .. } | ModelError::Interrupted { .. } | ModelError::InvalidResponse { .. } => {
-                breaker.failed(now, false);
+                breaker.record_failure(now, false);
             }
-            ModelError::Misconfigured { .. } => breaker.failed(now, false),
+            ModelError::Misconfigured { .. } => breaker.record_failure(now, false),
             // The backend works; the request itself caused the error.
-            _ => breaker.succeeded(),
+            _ => breaker.record_success(),
         }
     }
 
@@ -90,10 +90,10 @@ impl Attempt {
     pub(super) fn served_by(&self, failures: &Failures) -> ServedBy {
         ServedBy {
             backend: self.backend.server.name().to_owned(),
-            requested: self.model.clone(),
+            requested_model: self.model.clone(),
             model: self.model.clone(),
-            fallback: self.fallback,
-            failed: failures.attempts.clone(),
+            fallback: self.is_fallback,
+            failed_attempts: failures.attempts.clone(),
             price: self.price,
         }
     }
@@ -102,7 +102,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.outcome_reported {
-            self.breaker.abandon(Instant::now());
+            self.breaker.record_abandoned(Instant::now());
         }
     }
 }

@@ -19,14 +19,14 @@ pub(crate) struct Backend {
     /// Breakers by model name, because a proxy may be able to serve one model but not another.
     breakers: Mutex<BTreeMap<String, Arc<Breaker>>>,
     breaker_settings: BreakerSettings,
-    highest: Classification,
+    highest_classification: Classification,
     location: Location,
     /// Result of the last health check.
     pub(super) is_up: AtomicBool,
     /// Whether the backend answered a request since the last health check.
     answered_request: AtomicBool,
     /// Consecutive failed health checks.
-    failed_checks: AtomicU32,
+    consecutive_failed_checks: AtomicU32,
 }
 
 impl Backend {
@@ -39,11 +39,11 @@ impl Backend {
             server: Server::new(settings)?.with_cache_salts(salts),
             breakers: Mutex::default(),
             breaker_settings: breaker,
-            highest: settings.highest_classification,
+            highest_classification: settings.highest_classification,
             location: settings.location,
             is_up: AtomicBool::new(true),
             answered_request: AtomicBool::new(false),
-            failed_checks: AtomicU32::new(0),
+            consecutive_failed_checks: AtomicU32::new(0),
         })
     }
 
@@ -55,21 +55,22 @@ impl Backend {
     /// Updates the health state with the result of a check, and returns whether the backend counts as up. A failed
     /// connection means down. A timeout or a 5xx status may only mean that the backend is busy, so it means down only
     /// if it is the second in a row and no request was answered since the last check.
-    pub(super) fn is_up_after(&self, check: Result<(), &Failure>) -> bool {
+    pub(super) fn update_health(&self, result: Result<(), &Failure>) -> bool {
         let answered_request = self.answered_request.swap(false, Ordering::Relaxed);
-        let responded = check.is_ok() || check.is_err_and(|failure| failure.status.is_some_and(|status| status < 500));
-        if responded || answered_request && !is_unreachable(check) {
-            self.failed_checks.store(0, Ordering::Relaxed);
+        let has_responded =
+            result.is_ok() || result.is_err_and(|failure| failure.status.is_some_and(|status| status < 500));
+        if has_responded || answered_request && !is_unreachable(result) {
+            self.consecutive_failed_checks.store(0, Ordering::Relaxed);
             return true;
         }
-        !is_unreachable(check) && self.failed_checks.fetch_add(1, Ordering::Relaxed) == 0
+        !is_unreachable(result) && self.consecutive_failed_checks.fetch_add(1, Ordering::Relaxed) == 0
     }
 
     /// The highest classification that may be sent to this backend on behalf of the caller.
     pub(super) fn allowed_classification(&self, caller: &ModelCaller) -> Classification {
         match self.location {
-            Location::OnPremises => self.highest,
-            Location::Cloud => self.highest.min(caller.cloud_limit),
+            Location::OnPremises => self.highest_classification,
+            Location::Cloud => self.highest_classification.min(caller.max_cloud_classification),
         }
     }
 
@@ -90,8 +91,8 @@ impl Backend {
 }
 
 /// Whether no connection could be established.
-fn is_unreachable(check: Result<(), &Failure>) -> bool {
-    let error = check.err().map(|failure| &failure.error);
+fn is_unreachable(result: Result<(), &Failure>) -> bool {
+    let error = result.err().map(|failure| &failure.error);
     matches!(error, Some(ModelError::Unavailable { reason, .. }) if reason == NO_CONNECTION)
 }
 
@@ -107,17 +108,17 @@ mod tests {
     #[test]
     fn a_slow_health_check_does_not_count_while_requests_are_answered() {
         let url = "http://gpu:8000".parse().unwrap();
-        let backend = Backend::new(&BackendSettings::at("gpu", url), BreakerSettings::default(), None).unwrap();
-        let late = Failure::from(ModelError::Timeout { backend: "gpu".to_owned(), waited_s: 5 });
-        assert!(backend.is_up_after(Err(&late)), "the first timeout");
-        assert!(!backend.is_up_after(Err(&late)));
+        let backend = Backend::new(&BackendSettings::new("gpu", url), BreakerSettings::default(), None).unwrap();
+        let timeout = Failure::from(ModelError::Timeout { backend: "gpu".to_owned(), waited_s: 5 });
+        assert!(backend.update_health(Err(&timeout)), "the first timeout");
+        assert!(!backend.update_health(Err(&timeout)));
         for _ in 0..3 {
             backend.mark_answered();
-            assert!(backend.is_up_after(Err(&late)));
+            assert!(backend.update_health(Err(&timeout)));
         }
-        assert!(backend.is_up_after(Err(&failure("status 401", Some(401)))), "any response below 500 means up");
+        assert!(backend.update_health(Err(&failure("status 401", Some(401)))), "any response below 500 means up");
         backend.mark_answered();
-        assert!(!backend.is_up_after(Err(&failure(NO_CONNECTION, None))), "connection refused");
-        assert!(backend.is_up_after(Ok(())));
+        assert!(!backend.update_health(Err(&failure(NO_CONNECTION, None))), "connection refused");
+        assert!(backend.update_health(Ok(())));
     }
 }

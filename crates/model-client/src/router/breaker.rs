@@ -31,18 +31,18 @@ impl Breaker {
     }
 
     /// Returns `Ok` if a request would be admitted now, otherwise the earliest time to try again.
-    pub(crate) fn ready_at(&self, now: Instant) -> Result<(), Instant> {
+    pub(crate) fn check_ready(&self, now: Instant) -> Result<(), Instant> {
         match *self.lock() {
             CircuitState::Closed { .. } => Ok(()),
             CircuitState::Open { until, .. } if until <= now => Ok(()),
             CircuitState::Open { until, .. } => Err(until),
-            CircuitState::HalfOpen { .. } => Err(now + self.settings.pause),
+            CircuitState::HalfOpen { .. } => Err(now + self.settings.initial_pause),
         }
     }
 
     /// Returns whether a request may be sent now. The first request after the pause is the probe; no other request is
     /// admitted until it ends.
-    pub(crate) fn admit(&self, now: Instant) -> bool {
+    pub(crate) fn try_admit(&self, now: Instant) -> bool {
         let mut state = self.lock();
         match *state {
             CircuitState::Closed { .. } => true,
@@ -61,23 +61,23 @@ impl Breaker {
 
     /// Reports that the answer to an admitted request has started. Closes a half-open breaker, but such that one more
     /// failure opens it again, since the answer may still be interrupted.
-    pub(crate) fn started(&self) {
+    pub(crate) fn record_start(&self) {
         let mut state = self.lock();
         if let CircuitState::HalfOpen { .. } = *state {
-            *state = CircuitState::Closed { failures: self.settings.failures.saturating_sub(1) };
+            *state = CircuitState::Closed { failures: self.settings.failure_threshold.saturating_sub(1) };
         }
     }
 
     /// Reports that an admitted request was answered completely.
-    pub(crate) fn succeeded(&self) {
+    pub(crate) fn record_success(&self) {
         *self.lock() = CircuitState::Closed { failures: 0 };
     }
 
     /// Reports that an admitted request failed; `unreachable` if no connection could be established.
-    pub(crate) fn failed(&self, now: Instant, unreachable: bool) {
+    pub(crate) fn record_failure(&self, now: Instant, unreachable: bool) {
         let mut state = self.lock();
         *state = match *state {
-            CircuitState::Closed { failures } if failures + 1 < self.settings.failures => {
+            CircuitState::Closed { failures } if failures + 1 < self.settings.failure_threshold => {
                 CircuitState::Closed { failures: failures + 1 }
             }
             CircuitState::Closed { .. } => self.open(now, 1, unreachable),
@@ -88,7 +88,7 @@ impl Breaker {
     }
 
     /// Reports that an admitted request ended without an outcome, for example because the caller cancelled it.
-    pub(crate) fn abandon(&self, now: Instant) {
+    pub(crate) fn record_abandoned(&self, now: Instant) {
         let mut state = self.lock();
         if let CircuitState::HalfOpen { openings, unreachable } = *state {
             *state = CircuitState::Open { until: now, openings, unreachable };
@@ -99,7 +99,7 @@ impl Breaker {
     pub(crate) fn pause_until(&self, until: Instant) {
         let mut state = self.lock();
         match *state {
-            CircuitState::Open { until: known, .. } if known >= until => {}
+            CircuitState::Open { until: current, .. } if current >= until => {}
             CircuitState::Open { openings, unreachable, .. } => {
                 *state = CircuitState::Open { until, openings, unreachable }
             }
@@ -110,7 +110,7 @@ impl Breaker {
     }
 
     /// Reports a failed health check. Opens a closed breaker before requests fail.
-    pub(crate) fn health_check_failed(&self, now: Instant) {
+    pub(crate) fn record_failed_health_check(&self, now: Instant) {
         let mut state = self.lock();
         if let CircuitState::Closed { .. } = *state {
             *state = self.open(now, 1, true);
@@ -119,7 +119,7 @@ impl Breaker {
 
     /// Reports a successful health check. If the backend was unreachable, ends the pause, so that the next request is
     /// the probe.
-    pub(crate) fn health_check_succeeded(&self, now: Instant) {
+    pub(crate) fn record_successful_health_check(&self, now: Instant) {
         let mut state = self.lock();
         if let CircuitState::Open { until, openings, unreachable: true } = *state
             && until > now
@@ -137,11 +137,11 @@ impl Breaker {
     }
 
     fn open(&self, now: Instant, openings: u32, unreachable: bool) -> CircuitState {
-        let doubled = 2_u32.saturating_pow(openings.saturating_sub(1));
-        let pause = self.settings.pause.saturating_mul(doubled).min(self.settings.longest_pause);
+        let factor = 2_u32.saturating_pow(openings.saturating_sub(1));
+        let pause = self.settings.initial_pause.saturating_mul(factor).min(self.settings.max_pause);
         // Up to 10 % jitter, so that several instances do not probe at the same time.
-        let spread = Duration::from_millis(fastrand::u64(..=u64::try_from(pause.as_millis() / 10).unwrap_or(0)));
-        CircuitState::Open { until: now + pause + spread, openings, unreachable }
+        let jitter = Duration::from_millis(fastrand::u64(..=u64::try_from(pause.as_millis() / 10).unwrap_or(0)));
+        CircuitState::Open { until: now + pause + jitter, openings, unreachable }
     }
 
     fn lock(&self) -> MutexGuard<'_, CircuitState> {
@@ -156,14 +156,19 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn breaker() -> (Breaker, Instant) {
-        let settings = BreakerSettings { failures: 3, pause: SECOND, longest_pause: 5 * SECOND, probe_every: SECOND };
+        let settings = BreakerSettings {
+            failure_threshold: 3,
+            initial_pause: SECOND,
+            max_pause: 5 * SECOND,
+            health_check_interval: SECOND,
+        };
         (Breaker::new(settings), Instant::now())
     }
 
-    fn open(breaker: &Breaker, now: Instant) {
+    fn trip(breaker: &Breaker, now: Instant) {
         for _ in 0..3 {
-            assert!(breaker.admit(now));
-            breaker.failed(now, false);
+            assert!(breaker.try_admit(now));
+            breaker.record_failure(now, false);
         }
     }
 
@@ -171,89 +176,89 @@ mod tests {
     fn consecutive_failures_open_the_breaker_but_not_failures_between_successes() {
         let (breaker, now) = breaker();
         for _ in 0..9 {
-            breaker.failed(now, false);
-            breaker.failed(now, false);
-            breaker.succeeded();
+            breaker.record_failure(now, false);
+            breaker.record_failure(now, false);
+            breaker.record_success();
         }
-        assert!(breaker.admit(now));
-        open(&breaker, now);
-        assert!(!breaker.admit(now) && breaker.ready_at(now).is_err());
+        assert!(breaker.try_admit(now));
+        trip(&breaker, now);
+        assert!(!breaker.try_admit(now) && breaker.check_ready(now).is_err());
         assert_eq!(breaker.state(), BreakerState::Open);
     }
 
     #[test]
     fn after_the_pause_only_one_request_is_admitted_as_a_probe() {
         let (breaker, now) = breaker();
-        open(&breaker, now);
-        let later = now + 2 * SECOND;
-        assert!(breaker.ready_at(later).is_ok());
-        assert!(breaker.admit(later));
-        assert!(!breaker.admit(later), "one probe at a time");
-        breaker.succeeded();
-        assert!(breaker.admit(later) && breaker.admit(later));
+        trip(&breaker, now);
+        let after_pause = now + 2 * SECOND;
+        assert!(breaker.check_ready(after_pause).is_ok());
+        assert!(breaker.try_admit(after_pause));
+        assert!(!breaker.try_admit(after_pause), "one probe at a time");
+        breaker.record_success();
+        assert!(breaker.try_admit(after_pause) && breaker.try_admit(after_pause));
     }
 
     #[test]
     fn a_failed_probe_doubles_the_pause_up_to_the_maximum() {
         let (breaker, mut now) = breaker();
-        open(&breaker, now);
+        trip(&breaker, now);
         for expected in [2, 4, 5, 5] {
             now += 10 * SECOND;
-            assert!(breaker.admit(now));
-            breaker.failed(now, false);
-            let until = breaker.ready_at(now).expect_err("open");
+            assert!(breaker.try_admit(now));
+            breaker.record_failure(now, false);
+            let until = breaker.check_ready(now).expect_err("open");
             let pause = until - now;
             assert!(pause >= expected * SECOND && pause <= expected * SECOND * 11 / 10, "{expected}: {pause:?}");
         }
     }
 
     #[test]
-    fn an_abandoned_probe_admits_the_next() {
+    fn after_an_abandoned_probe_the_next_request_is_admitted() {
         let (breaker, now) = breaker();
-        open(&breaker, now);
-        let later = now + 2 * SECOND;
-        assert!(breaker.admit(later));
-        breaker.abandon(later);
-        assert!(breaker.admit(later));
+        trip(&breaker, now);
+        let after_pause = now + 2 * SECOND;
+        assert!(breaker.try_admit(after_pause));
+        breaker.record_abandoned(after_pause);
+        assert!(breaker.try_admit(after_pause));
     }
 
     #[test]
     fn health_checks_open_the_breaker_and_permit_a_probe() {
         let (breaker, now) = breaker();
-        breaker.health_check_failed(now);
-        assert!(!breaker.admit(now));
-        breaker.health_check_succeeded(now);
-        assert!(breaker.admit(now), "the probe");
-        breaker.failed(now, false);
-        breaker.health_check_succeeded(now);
-        assert!(!breaker.admit(now), "a reachable backend that fails stays excluded");
+        breaker.record_failed_health_check(now);
+        assert!(!breaker.try_admit(now));
+        breaker.record_successful_health_check(now);
+        assert!(breaker.try_admit(now), "the probe");
+        breaker.record_failure(now, false);
+        breaker.record_successful_health_check(now);
+        assert!(!breaker.try_admit(now), "a reachable backend that fails stays excluded");
     }
 
     #[test]
     fn a_requested_pause_is_respected() {
         let (breaker, now) = breaker();
         breaker.pause_until(now + 3 * SECOND);
-        assert_eq!(breaker.ready_at(now), Err(now + 3 * SECOND));
+        assert_eq!(breaker.check_ready(now), Err(now + 3 * SECOND));
         breaker.pause_until(now + SECOND);
-        assert_eq!(breaker.ready_at(now), Err(now + 3 * SECOND), "a shorter pause does not replace it");
-        let later = now + 3 * SECOND;
-        assert!(breaker.admit(later) && breaker.admit(later), "all waiting requests are admitted");
+        assert_eq!(breaker.check_ready(now), Err(now + 3 * SECOND), "a shorter pause does not replace it");
+        let after_pause = now + 3 * SECOND;
+        assert!(breaker.try_admit(after_pause) && breaker.try_admit(after_pause), "all waiting requests are admitted");
     }
 
     #[test]
     fn interrupted_answers_open_the_breaker_too() {
         let (breaker, now) = breaker();
         for _ in 0..3 {
-            assert!(breaker.admit(now));
-            breaker.started();
-            breaker.failed(now, false);
+            assert!(breaker.try_admit(now));
+            breaker.record_start();
+            breaker.record_failure(now, false);
         }
-        assert!(!breaker.admit(now));
-        let later = now + 2 * SECOND;
-        assert!(breaker.admit(later));
-        breaker.started();
-        assert!(breaker.admit(later), "the pause is over");
-        breaker.failed(later, false);
-        assert!(!breaker.admit(later), "one more interrupted answer opens it again");
+        assert!(!breaker.try_admit(now));
+        let after_pause = now + 2 * SECOND;
+        assert!(breaker.try_admit(after_pause));
+        breaker.record_start();
+        assert!(breaker.try_admit(after_pause), "the pause is over");
+        breaker.record_failure(after_pause, false);
+        assert!(!breaker.try_admit(after_pause), "one more interrupted answer opens it again");
     }
 }

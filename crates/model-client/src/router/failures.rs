@@ -35,7 +35,7 @@ impl Failures {
     }
 
     /// The error of a request whose last attempt failed with the final error `error` (see [`is_final`]).
-    pub(super) fn into_error_with(mut self, error: ModelError) -> ModelError {
+    pub(super) fn into_final_error(mut self, error: ModelError) -> ModelError {
         let backend = error.backend().to_owned();
         if self.is_empty() {
             return error;
@@ -49,8 +49,10 @@ impl Failures {
     pub(super) fn into_error(self, earliest_retry: Option<Duration>) -> ModelError {
         match self.last_error {
             // All attempts were at one backend.
-            Some(last) if self.attempts.iter().all(|attempt| attempt.backend == self.attempts[0].backend) => last,
-            Some(last) => ModelError::Exhausted { tried: self.attempts, last: Box::new(last) },
+            Some(last_error) if self.attempts.iter().all(|attempt| attempt.backend == self.attempts[0].backend) => {
+                last_error
+            }
+            Some(last) => ModelError::Exhausted { attempts: self.attempts, last: Box::new(last) },
             None => ModelError::Unavailable {
                 backend: "any".to_owned(),
                 reason: "no backend is available at the moment".to_owned(),

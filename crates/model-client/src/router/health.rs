@@ -18,31 +18,31 @@ impl Router {
         while !self.backends.is_empty() {
             futures::future::join_all(self.backends.iter().map(|backend| self.check_health(backend))).await;
             self.update_gauges();
-            tokio::time::sleep(self.probe_every).await;
+            tokio::time::sleep(self.health_check_interval).await;
         }
     }
 
     /// Checks one backend. Any response below status 500 means that it is up, because some servers require a key for
     /// this endpoint that the platform may not have.
     async fn check_health(&self, backend: &Backend) {
-        let check = backend.server.get(Endpoint::Health, Instant::now() + CHECK_TIMEOUT).await;
-        let is_up = backend.is_up_after(check.as_ref().map(|_| ()));
+        let result = backend.server.get(Endpoint::Health, Instant::now() + CHECK_TIMEOUT).await;
+        let is_up = backend.update_health(result.as_ref().map(|_| ()));
         let name = backend.server.name();
-        let changed = backend.is_up.swap(is_up, Ordering::Relaxed) != is_up;
-        match &check {
-            Err(failure) if changed && !is_up => {
+        let has_changed = backend.is_up.swap(is_up, Ordering::Relaxed) != is_up;
+        match &result {
+            Err(failure) if has_changed && !is_up => {
                 tracing::warn!(backend = name, error = %failure.error, "a model backend is down");
             }
-            _ if changed => tracing::info!(backend = name, "a model backend is up again"),
+            _ if has_changed => tracing::info!(backend = name, "a model backend is up again"),
             _ => {}
         }
         for breaker in backend.breakers().values() {
             if is_up {
-                breaker.health_check_succeeded(Instant::now());
+                breaker.record_successful_health_check(Instant::now());
             } else {
-                breaker.health_check_failed(Instant::now());
+                breaker.record_failed_health_check(Instant::now());
             }
         }
-        self.metrics.health_checked(name, is_up);
+        self.metrics.record_health_check(name, is_up);
     }
 }

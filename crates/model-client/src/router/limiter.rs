@@ -11,15 +11,15 @@ use tokio::time::timeout;
 /// Concurrency limits of all backends, with fair queueing across tenants.
 pub(crate) struct ConcurrencyLimiter {
     max_waiting_per_tenant: usize,
-    queue: Mutex<Queue>,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct Queue {
+struct State {
     backends: Vec<BackendLoad>,
-    waiting: HashMap<TenantId, VecDeque<Waiter>>,
+    waiters_by_tenant: HashMap<TenantId, VecDeque<Waiter>>,
     /// Tenants with waiting requests, in round-robin order.
-    turns: VecDeque<TenantId>,
+    tenant_order: VecDeque<TenantId>,
     last_waiter_id: u64,
 }
 
@@ -33,7 +33,7 @@ struct Waiter {
     id: u64,
     /// Indexes of the backends whose permit the waiter accepts.
     backends: Vec<usize>,
-    permit: oneshot::Sender<Permit>,
+    permit_sender: oneshot::Sender<Permit>,
 }
 
 /// Permission for one concurrent request at a backend. Dropping it passes it to the next waiter.
@@ -65,7 +65,7 @@ impl ConcurrencyLimiter {
     /// at most `max_waiting_per_tenant` waiting requests.
     pub(crate) fn new(limits: impl IntoIterator<Item = usize>, max_waiting_per_tenant: usize) -> Arc<Self> {
         let backends = limits.into_iter().map(|limit| BackendLoad { limit: limit.max(1), in_flight: 0 }).collect();
-        Arc::new(Self { max_waiting_per_tenant, queue: Mutex::new(Queue { backends, ..Queue::default() }) })
+        Arc::new(Self { max_waiting_per_tenant, state: Mutex::new(State { backends, ..State::default() }) })
     }
 
     /// Acquires a permit for the least busy of `choices`; if none is free, waits at most `wait`.
@@ -76,13 +76,13 @@ impl ConcurrencyLimiter {
         wait: Duration,
     ) -> Result<Permit, AcquireError> {
         let (waiter_id, permit) = {
-            let mut queue = self.lock();
+            let mut state = self.lock();
             // A released permit goes to a waiter at once, so if one is free here, nobody is waiting for it.
-            if let Some(backend) = queue.least_busy(choices) {
-                queue.backends[backend].in_flight += 1;
+            if let Some(backend) = state.least_busy(choices) {
+                state.backends[backend].in_flight += 1;
                 return Ok(Permit { limiter: Arc::clone(self), backend, release_on_drop: true });
             }
-            queue.enqueue(tenant, choices, self.max_waiting_per_tenant)?
+            state.enqueue(tenant, choices, self.max_waiting_per_tenant)?
         };
         let dequeue = DequeueOnDrop { limiter: self, tenant, waiter_id };
         let permit = timeout(wait, permit).await;
@@ -100,15 +100,15 @@ impl ConcurrencyLimiter {
 
     /// Number of waiting requests of all tenants.
     pub(crate) fn waiting(&self) -> usize {
-        self.lock().waiting.values().map(VecDeque::len).sum()
+        self.lock().waiters_by_tenant.values().map(VecDeque::len).sum()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Queue {
+impl State {
     /// The backend with a free permit and the fewest requests relative to its weight; ties are broken randomly.
     fn least_busy(&self, choices: &[BackendChoice]) -> Option<usize> {
         let is_free =
@@ -116,9 +116,9 @@ impl Queue {
         // Integer arithmetic: equal fractions must compare equal.
         let load =
             |choice: &BackendChoice| self.backends[choice.backend].in_flight * 1_000 / choice.weight.max(1) as usize;
-        let least = choices.iter().filter(is_free).map(load).min()?;
-        let equals: Vec<_> = choices.iter().filter(is_free).filter(|choice| load(choice) == least).collect();
-        equals.get(fastrand::usize(..equals.len())).map(|choice| choice.backend)
+        let min_load = choices.iter().filter(is_free).map(load).min()?;
+        let least_busy: Vec<_> = choices.iter().filter(is_free).filter(|choice| load(choice) == min_load).collect();
+        least_busy.get(fastrand::usize(..least_busy.len())).map(|choice| choice.backend)
     }
 
     fn enqueue(
@@ -127,34 +127,34 @@ impl Queue {
         choices: &[BackendChoice],
         max_waiting: usize,
     ) -> Result<(u64, oneshot::Receiver<Permit>), AcquireError> {
-        let waiters = self.waiting.entry(tenant).or_default();
+        let waiters = self.waiters_by_tenant.entry(tenant).or_default();
         if waiters.len() >= max_waiting {
             return Err(AcquireError::QueueFull);
         }
         if waiters.is_empty() {
-            self.turns.push_back(tenant);
+            self.tenant_order.push_back(tenant);
         }
         self.last_waiter_id += 1;
         let (sender, receiver) = oneshot::channel();
         let backends = choices.iter().map(|choice| choice.backend).collect();
-        waiters.push_back(Waiter { id: self.last_waiter_id, backends, permit: sender });
+        waiters.push_back(Waiter { id: self.last_waiter_id, backends, permit_sender: sender });
         Ok((self.last_waiter_id, receiver))
     }
 
     /// Removes and returns the next waiter for `backend`: in round-robin order of the tenants, the oldest waiter that
     /// accepts it. The tenant then moves to the end.
-    fn next(&mut self, backend: usize) -> Option<Waiter> {
-        for turn in 0..self.turns.len() {
-            let tenant = self.turns[turn];
-            let Some(waiters) = self.waiting.get_mut(&tenant) else { continue };
-            let Some(at) = waiters.iter().position(|waiter| waiter.backends.contains(&backend)) else { continue };
-            let waiter = waiters.remove(at);
-            let has_more = !waiters.is_empty();
-            self.turns.remove(turn);
-            if has_more {
-                self.turns.push_back(tenant);
+    fn next_waiter(&mut self, backend: usize) -> Option<Waiter> {
+        for position in 0..self.tenant_order.len() {
+            let tenant = self.tenant_order[position];
+            let Some(waiters) = self.waiters_by_tenant.get_mut(&tenant) else { continue };
+            let Some(index) = waiters.iter().position(|waiter| waiter.backends.contains(&backend)) else { continue };
+            let waiter = waiters.remove(index);
+            let has_more_waiters = !waiters.is_empty();
+            self.tenant_order.remove(position);
+            if has_more_waiters {
+                self.tenant_order.push_back(tenant);
             } else {
-                self.waiting.remove(&tenant);
+                self.waiters_by_tenant.remove(&tenant);
             }
             return waiter;
         }
@@ -163,7 +163,7 @@ impl Queue {
 
     /// Removes and returns the next waiter for `backend`; frees the permit if there is none.
     fn next_or_release(&mut self, backend: usize) -> Option<Waiter> {
-        let next = self.next(backend);
+        let next = self.next_waiter(backend);
         if next.is_none()
             && let Some(load) = self.backends.get_mut(backend)
         {
@@ -173,11 +173,11 @@ impl Queue {
     }
 
     fn remove(&mut self, tenant: TenantId, waiter_id: u64) {
-        let Some(waiters) = self.waiting.get_mut(&tenant) else { return };
+        let Some(waiters) = self.waiters_by_tenant.get_mut(&tenant) else { return };
         waiters.retain(|waiter| waiter.id != waiter_id);
         if waiters.is_empty() {
-            self.waiting.remove(&tenant);
-            self.turns.retain(|waiting| *waiting != tenant);
+            self.waiters_by_tenant.remove(&tenant);
+            self.tenant_order.retain(|waiting| *waiting != tenant);
         }
     }
 }
@@ -213,9 +213,9 @@ impl Drop for Permit {
             let next = self.limiter.lock().next_or_release(self.backend);
             let Some(waiter) = next else { return };
             let permit = Self { limiter: Arc::clone(&self.limiter), backend: self.backend, release_on_drop: true };
-            let Err(mut returned) = waiter.permit.send(permit) else { return };
+            let Err(mut rejected_permit) = waiter.permit_sender.send(permit) else { return };
             // The receiver was dropped in the meantime; try the next waiter.
-            returned.release_on_drop = false;
+            rejected_permit.release_on_drop = false;
         }
     }
 }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     /// Enqueues a request of the tenant.
-    fn wait(limiter: &Arc<ConcurrencyLimiter>, number: u128, backends: &[usize]) -> PendingPermit {
+    fn enqueue_request(limiter: &Arc<ConcurrencyLimiter>, number: u128, backends: &[usize]) -> PendingPermit {
         let (limiter, choices) = (Arc::clone(limiter), choices(backends));
         let mut pending: PendingPermit =
             async move { limiter.acquire(tenant(number), &choices, Duration::from_secs(60)).await }.boxed();
@@ -246,7 +246,7 @@ mod tests {
         pending
     }
 
-    fn ready(pending: &mut PendingPermit) -> Option<Permit> {
+    fn poll_permit(pending: &mut PendingPermit) -> Option<Permit> {
         pending.now_or_never().map(|permit| permit.expect("a permit"))
     }
 
@@ -271,37 +271,37 @@ mod tests {
     async fn tenants_are_served_in_turns_however_many_requests_one_of_them_has() {
         let limiter = ConcurrencyLimiter::new([1], 8);
         let permit = acquire(&limiter, &[0]).await;
-        let mut greedy: Vec<_> = (0..5).map(|_| wait(&limiter, 1, &[0])).collect();
-        let mut modest = wait(&limiter, 2, &[0]);
+        let mut greedy: Vec<_> = (0..5).map(|_| enqueue_request(&limiter, 1, &[0])).collect();
+        let mut modest = enqueue_request(&limiter, 2, &[0]);
         drop(permit);
-        let first = ready(&mut greedy[0]).expect("the oldest request is next");
-        assert!(ready(&mut modest).is_none());
+        let first = poll_permit(&mut greedy[0]).expect("the oldest request is next");
+        assert!(poll_permit(&mut modest).is_none());
         drop(first);
-        assert!(ready(&mut greedy[1]).is_none(), "it is the other tenant's turn");
-        drop(ready(&mut modest).expect("it is served second, before four older requests"));
-        assert!(ready(&mut greedy[1]).is_some());
+        assert!(poll_permit(&mut greedy[1]).is_none(), "it is the other tenant's turn");
+        drop(poll_permit(&mut modest).expect("it is served second, before four older requests"));
+        assert!(poll_permit(&mut greedy[1]).is_some());
     }
 
     #[tokio::test]
     async fn a_permit_goes_to_a_waiter_that_accepts_its_backend() {
         let limiter = ConcurrencyLimiter::new([1, 1], 8);
         let (_permit_0, permit_1) = (acquire(&limiter, &[0]).await, acquire(&limiter, &[1]).await);
-        let (mut for_0, mut for_1) = (wait(&limiter, 1, &[0]), wait(&limiter, 2, &[1]));
+        let (mut for_0, mut for_1) = (enqueue_request(&limiter, 1, &[0]), enqueue_request(&limiter, 2, &[1]));
         drop(permit_1);
-        assert!(ready(&mut for_0).is_none());
-        assert_eq!(ready(&mut for_1).map(|permit| permit.backend()), Some(1));
+        assert!(poll_permit(&mut for_0).is_none());
+        assert_eq!(poll_permit(&mut for_1).map(|permit| permit.backend()), Some(1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_rejects_at_once_and_a_waiter_times_out() {
         let limiter = ConcurrencyLimiter::new([1], 1);
         let permit = acquire(&limiter, &[0]).await;
-        let waiting = wait(&limiter, 1, &[0]);
-        let rejected = limiter.acquire(tenant(1), &choices(&[0]), Duration::from_secs(60)).await;
-        assert_eq!(rejected.err(), Some(AcquireError::QueueFull));
-        let late = limiter.acquire(tenant(2), &choices(&[0]), Duration::from_secs(60)).await;
-        assert_eq!(late.err(), Some(AcquireError::Timeout));
-        drop(waiting);
+        let waiting_request = enqueue_request(&limiter, 1, &[0]);
+        let rejection = limiter.acquire(tenant(1), &choices(&[0]), Duration::from_secs(60)).await;
+        assert_eq!(rejection.err(), Some(AcquireError::QueueFull));
+        let timed_out = limiter.acquire(tenant(2), &choices(&[0]), Duration::from_secs(60)).await;
+        assert_eq!(timed_out.err(), Some(AcquireError::Timeout));
+        drop(waiting_request);
         assert_eq!(limiter.waiting(), 0, "a dropped waiter leaves the queue");
         drop(permit);
         assert_eq!(limiter.in_flight(0), 0);
@@ -311,10 +311,11 @@ mod tests {
     async fn a_permit_sent_to_a_dropped_waiter_goes_to_the_next() {
         let limiter = ConcurrencyLimiter::new([1], 8);
         let permit = acquire(&limiter, &[0]).await;
-        let (dropped, mut next) = (wait(&limiter, 1, &[0]), wait(&limiter, 2, &[0]));
+        let (dropped_waiter, mut next_waiter) =
+            (enqueue_request(&limiter, 1, &[0]), enqueue_request(&limiter, 2, &[0]));
         drop(permit);
         // It was sent the permit and never polls again.
-        drop(dropped);
-        assert!(ready(&mut next).is_some());
+        drop(dropped_waiter);
+        assert!(poll_permit(&mut next_waiter).is_some());
     }
 }

@@ -39,7 +39,7 @@ pub struct Router {
     limiter: Arc<ConcurrencyLimiter>,
     queue: QueueSettings,
     pub(crate) metrics: ModelMetrics,
-    probe_every: Duration,
+    health_check_interval: Duration,
 }
 
 /// A resolved route of a tier: a model at a backend.
@@ -69,7 +69,7 @@ pub(crate) struct RoutingRequest {
 }
 
 /// The result of the successful attempt, and the backend that served it.
-pub(crate) struct Routed<T> {
+pub(crate) struct RoutedResponse<T> {
     pub(crate) value: T,
     pub(crate) served_by: ServedBy,
 }
@@ -86,10 +86,10 @@ impl Router {
         let limits = settings.backends.iter().map(|backend| backend.concurrency);
         Ok(Arc::new(Self {
             backends: settings.backends.iter().map(backend).collect::<Result<_, SetupError>>()?,
-            limiter: ConcurrencyLimiter::new(limits, settings.queue.per_tenant),
+            limiter: ConcurrencyLimiter::new(limits, settings.queue.max_waiting_per_tenant),
             queue: settings.queue,
             metrics,
-            probe_every: settings.breaker.probe_every,
+            health_check_interval: settings.breaker.health_check_interval,
         }))
     }
 
@@ -99,8 +99,8 @@ impl Router {
     /// If a route refers to an unknown backend.
     pub(crate) fn routes(&self, settings: &[RouteSettings]) -> Result<Vec<Route>, SetupError> {
         let resolve = |route: &RouteSettings| {
-            let known = self.backends.iter().position(|backend| backend.server.name() == route.backend);
-            let backend = known.ok_or_else(|| SetupError::UnknownBackend { name: route.backend.clone() })?;
+            let position = self.backends.iter().position(|backend| backend.server.name() == route.backend);
+            let backend = position.ok_or_else(|| SetupError::UnknownBackend { name: route.backend.clone() })?;
             Ok(Route {
                 backend,
                 breaker: self.backends[backend].breaker(&route.model),
@@ -123,9 +123,9 @@ impl Router {
     pub(crate) fn highest_price(&self, routes: &[Route], caller: &ModelCaller) -> Option<Price> {
         let may_see_internal =
             |route: &&Route| self.backends[route.backend].allowed_classification(caller) >= Classification::Internal;
-        let highest = |most: Price, route: &Route| Price {
-            input: most.input.max(route.price.input),
-            output: most.output.max(route.price.output),
+        let highest = |highest_so_far: Price, route: &Route| Price {
+            input: highest_so_far.input.max(route.price.input),
+            output: highest_so_far.output.max(route.price.output),
         };
         let highest = routes.iter().filter(may_see_internal).fold(Price::default(), highest);
         Some(highest).filter(|price| *price != Price::default())
@@ -141,33 +141,34 @@ impl Router {
         tier: Tier<'_>,
         routing: RoutingRequest,
         mut call: impl FnMut(Attempt) -> F,
-    ) -> Result<Routed<T>, ModelError>
+    ) -> Result<RoutedResponse<T>, ModelError>
     where
         F: Future<Output = Result<T, ModelError>>,
     {
-        let allowed: Vec<&Route> = tier.routes.iter().filter(|route| self.may_see(route, routing.context)).collect();
-        let Some(best_priority) = allowed.iter().map(|route| route.priority).min() else {
-            let wanted = format!("{} content in the tier {}", routing.context.classification, tier.name);
-            return Err(ModelError::NotConfigured { wanted });
+        let allowed_routes: Vec<&Route> =
+            tier.routes.iter().filter(|route| self.may_see(route, routing.context)).collect();
+        let Some(best_priority) = allowed_routes.iter().map(|route| route.priority).min() else {
+            let unserved = format!("{} content in the tier {}", routing.context.classification, tier.name);
+            return Err(ModelError::NotConfigured { requested: unserved });
         };
         let mut failures = Failures::default();
         for round in 0..=MAX_RETRIES {
-            let (mut candidates, failed_before) = (allowed.clone(), failures.attempts.len());
+            let (mut candidates, attempts_before) = (allowed_routes.clone(), failures.attempts.len());
             while let Some(attempt) = self.next_attempt(&mut candidates, best_priority, routing, &failures).await? {
                 let served_by = attempt.served_by(&failures);
                 match call(attempt).await {
                     Ok(value) => {
-                        self.metrics.served(tier.name, &served_by);
-                        return Ok(Routed { value, served_by });
+                        self.metrics.record_served(tier.name, &served_by);
+                        return Ok(RoutedResponse { value, served_by });
                     }
-                    Err(error) if is_final(&error) => return Err(failures.into_error_with(error)),
+                    Err(error) if is_final(&error) => return Err(failures.into_final_error(error)),
                     Err(error) => {
-                        self.metrics.attempt_failed(&served_by.backend, error.error_type());
+                        self.metrics.record_failed_attempt(&served_by.backend, error.error_type());
                         failures.push(&served_by.backend, error);
                     }
                 }
             }
-            if failures.attempts.len() == failed_before {
+            if failures.attempts.len() == attempts_before {
                 break;
             }
             let Some(delay) = failures.retry_delay(round).filter(|delay| ends_before(*delay, routing.deadline)) else {
@@ -175,7 +176,7 @@ impl Router {
             };
             sleep(delay).await;
         }
-        Err(failures.into_error(self.earliest_retry(&allowed)))
+        Err(failures.into_error(self.earliest_retry(&allowed_routes)))
     }
 
     /// Waits for a permit and returns an attempt at the best available candidate, which is removed from `candidates`;
@@ -187,28 +188,28 @@ impl Router {
         routing: RoutingRequest,
         failures: &Failures,
     ) -> Result<Option<Attempt>, ModelError> {
-        let mut wait = self.queue.wait;
+        let mut remaining_wait = self.queue.max_wait;
         if let Some(deadline) = routing.deadline {
-            wait = wait.min(deadline.saturating_duration_since(Instant::now()));
+            remaining_wait = remaining_wait.min(deadline.saturating_duration_since(Instant::now()));
         }
-        let mut rejected = None;
+        let mut last_rejection = None;
         while !candidates.is_empty() {
             let now = Instant::now();
-            let ready = |route: &&&Route| route.breaker.ready_at(now).is_ok();
-            let Some(priority) = candidates.iter().filter(ready).map(|route| route.priority).min() else { break };
+            let is_ready = |route: &&&Route| route.breaker.check_ready(now).is_ok();
+            let Some(priority) = candidates.iter().filter(is_ready).map(|route| route.priority).min() else { break };
             let group: Vec<&Route> =
-                candidates.iter().filter(ready).filter(|route| route.priority == priority).copied().collect();
+                candidates.iter().filter(is_ready).filter(|route| route.priority == priority).copied().collect();
             let choices: Vec<_> =
                 group.iter().map(|route| BackendChoice { backend: route.backend, weight: route.weight }).collect();
             // Wait for this priority at most half of the remaining time, to leave time for the next ones.
-            let is_last = candidates.iter().filter(ready).all(|route| route.priority == priority);
-            let share = if is_last { wait } else { wait / 2 };
-            match self.limiter.acquire(routing.context.caller.tenant, &choices, share).await {
+            let is_last = candidates.iter().filter(is_ready).all(|route| route.priority == priority);
+            let max_wait = if is_last { remaining_wait } else { remaining_wait / 2 };
+            match self.limiter.acquire(routing.context.caller.tenant, &choices, max_wait).await {
                 Ok(permit) => {
                     let Some(route) = choose_route(&group, permit.backend()) else { continue };
                     candidates.retain(|other| !std::ptr::eq(*other, route));
                     let backend = &self.backends[route.backend];
-                    if route.breaker.admit(Instant::now()) {
+                    if route.breaker.try_admit(Instant::now()) {
                         return Ok(Some(Attempt::new(
                             Arc::clone(backend),
                             route,
@@ -218,26 +219,26 @@ impl Router {
                     }
                 }
                 Err(error) => {
-                    rejected = Some(error);
-                    wait = wait.saturating_sub(now.elapsed());
+                    last_rejection = Some(error);
+                    remaining_wait = remaining_wait.saturating_sub(now.elapsed());
                     candidates.retain(|other| !choices.iter().any(|choice| choice.backend == other.backend));
                 }
             }
         }
-        match rejected {
-            Some(error) if failures.is_empty() => Err(self.rejected(error)),
+        match last_rejection {
+            Some(error) if failures.is_empty() => Err(self.rejection_error(error)),
             _ => Ok(None),
         }
     }
 
-    fn rejected(&self, error: AcquireError) -> ModelError {
+    fn rejection_error(&self, error: AcquireError) -> ModelError {
         let (label, reason) = match error {
             AcquireError::QueueFull => ("queue_full", "too many requests of this tenant are waiting"),
             AcquireError::Timeout => ("no_place", "all backends are at their concurrency limit"),
         };
-        self.metrics.refused(label);
+        self.metrics.record_rejected(label);
         let (backend, reason) = ("any".to_owned(), reason.to_owned());
-        ModelError::Unavailable { backend, reason, retry_after: Some(self.queue.wait.max(Duration::from_secs(1))) }
+        ModelError::Unavailable { backend, reason, retry_after: Some(self.queue.max_wait.max(Duration::from_secs(1))) }
     }
 
     fn may_see(&self, route: &Route, context: RequestContext) -> bool {
@@ -247,17 +248,17 @@ impl Router {
     /// Time until the first of the routes' open breakers admits a request again; `None` if no breaker is open.
     fn earliest_retry(&self, routes: &[&Route]) -> Option<Duration> {
         let now = Instant::now();
-        let opens_at = |route: &&Route| route.breaker.ready_at(now).err();
-        routes.iter().filter_map(opens_at).min().map(|at| at.saturating_duration_since(now))
+        let ready_at = |route: &&Route| route.breaker.check_ready(now).err();
+        routes.iter().filter_map(ready_at).min().map(|at| at.saturating_duration_since(now))
     }
 
     /// Updates the gauges of breaker states, requests in flight and queue length.
     pub fn update_gauges(&self) {
-        for (at, backend) in self.backends.iter().enumerate() {
-            let in_flight = self.limiter.in_flight(at);
-            self.metrics.backend(backend.server.name(), backend.worst_breaker_state(), in_flight);
+        for (index, backend) in self.backends.iter().enumerate() {
+            let in_flight = self.limiter.in_flight(index);
+            self.metrics.set_backend_state(backend.server.name(), backend.worst_breaker_state(), in_flight);
         }
-        self.metrics.waiting(self.limiter.waiting());
+        self.metrics.set_waiting(self.limiter.waiting());
     }
 }
 
@@ -265,10 +266,10 @@ impl Router {
 fn choose_route<'r>(routes: &[&'r Route], backend: usize) -> Option<&'r Route> {
     let routes: Vec<&'r Route> = routes.iter().copied().filter(|route| route.backend == backend).collect();
     let total: u32 = routes.iter().map(|route| route.weight).sum();
-    let mut at = fastrand::u32(..total.max(1));
+    let mut remaining_weight = fastrand::u32(..total.max(1));
     let chosen = routes.iter().find(|route| {
-        let is_chosen = at < route.weight;
-        at = at.saturating_sub(route.weight);
+        let is_chosen = remaining_weight < route.weight;
+        remaining_weight = remaining_weight.saturating_sub(route.weight);
         is_chosen
     });
     chosen.or(routes.first()).copied()

@@ -16,7 +16,7 @@ fn events(events: &[Value]) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_raw(body, SSE)
 }
 
-fn words() -> ResponseTemplate {
+fn text_answer() -> ResponseTemplate {
     events(&[
         json!({"model": "m-7b", "choices": [{"delta": {"content": "one "}}]}),
         json!({"choices": [{"delta": {"content": "two"}, "finish_reason": "stop"}]}),
@@ -24,7 +24,7 @@ fn words() -> ResponseTemplate {
     ])
 }
 
-fn call() -> ResponseTemplate {
+fn tool_call_answer() -> ResponseTemplate {
     let function = json!({"name": "read_level", "arguments": "{\"tank\": \"T-1\"}"});
     events(&[
         json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "c1", "function": function}]}}]}),
@@ -32,62 +32,62 @@ fn call() -> ResponseTemplate {
     ])
 }
 
-fn vectors(vector: &[f32]) -> ResponseTemplate {
+fn embeddings_response(vector: &[f32]) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(json!({"data": [{"index": 0, "embedding": vector}]}))
 }
 
-async fn lists(server: &MockServer, models: &[&str]) {
+async fn mount_model_list(server: &MockServer, models: &[&str]) {
     let list: Vec<_> = models.iter().map(|id| json!({"id": id, "object": "model"})).collect();
     let answer = ResponseTemplate::new(200).set_body_json(json!({"object": "list", "data": list}));
     Mock::given(method("GET")).and(path("/v1/models")).respond_with(answer).mount(server).await;
 }
 
-async fn answers(server: &MockServer, endpoint: &str, answer: ResponseTemplate) {
+async fn mount_response(server: &MockServer, endpoint: &str, answer: ResponseTemplate) {
     Mock::given(method("POST")).and(path(endpoint)).respond_with(answer).mount(server).await;
 }
 
 /// A server whose models support everything that their tiers need.
 async fn working_server(vector: &[f32]) -> MockServer {
     let server = MockServer::start().await;
-    lists(&server, &["fast", "heavy", "embed", "bge"]).await;
+    mount_model_list(&server, &["fast", "heavy", "embed", "bge"]).await;
     let with_tools = body_partial_json(json!({"tools": [{"type": "function"}]}));
     Mock::given(method("POST"))
         .and(path("/v1/chat/completions"))
         .and(with_tools)
-        .respond_with(call())
+        .respond_with(tool_call_answer())
         .mount(&server)
         .await;
-    answers(&server, "/v1/chat/completions", words()).await;
-    answers(&server, "/v1/embeddings", vectors(vector)).await;
+    mount_response(&server, "/v1/chat/completions", text_answer()).await;
+    mount_response(&server, "/v1/embeddings", embeddings_response(vector)).await;
     let scores = json!({"results": [{"index": 0, "relevance_score": 0.1}, {"index": 1, "relevance_score": 0.9}]});
-    answers(&server, "/v1/rerank", ResponseTemplate::new(200).set_body_json(scores)).await;
+    mount_response(&server, "/v1/rerank", ResponseTemplate::new(200).set_body_json(scores)).await;
     server
 }
 
-fn settings_of(server: &MockServer) -> ModelSettings {
+fn server_settings(server: &MockServer) -> ModelSettings {
     settings(server.uri().parse().expect("a URL"))
 }
 
-async fn findings_of(settings: &ModelSettings) -> Vec<Finding> {
+async fn probe_findings(settings: &ModelSettings) -> Vec<Finding> {
     probe(settings).await.expect("valid settings")
 }
 
 /// The findings of this severity as text, with their subjects.
-fn sentences(findings: &[Finding], severity: Severity) -> Vec<String> {
+fn messages_of_severity(findings: &[Finding], severity: Severity) -> Vec<String> {
     let matching = findings.iter().filter(|finding| finding.severity == severity);
-    matching.map(|finding| format!("{}: {}", finding.about, finding.sentence)).collect()
+    matching.map(|finding| format!("{}: {}", finding.subject, finding.message)).collect()
 }
 
 #[tokio::test]
 async fn a_working_server_has_only_good_findings() {
     let server = working_server(&[3.0, 4.0]).await;
-    let findings = findings_of(&settings_of(&server)).await;
-    let good = sentences(&findings, Severity::Ok);
-    assert_eq!(good.len(), findings.len(), "{findings:?}");
-    for wanted in
+    let findings = probe_findings(&server_settings(&server)).await;
+    let ok_messages = messages_of_severity(&findings, Severity::Ok);
+    assert_eq!(ok_messages.len(), findings.len(), "{findings:?}");
+    for expected in
         ["4 models: bge, embed, fast, heavy", "m-7b answers", "it calls tools", "2 numbers per vector", "bge ranks"]
     {
-        assert!(good.iter().any(|sentence| sentence.contains(wanted)), "{wanted}: {good:?}");
+        assert!(ok_messages.iter().any(|sentence| sentence.contains(expected)), "{expected}: {ok_messages:?}");
     }
 }
 
@@ -97,10 +97,10 @@ async fn an_unreachable_server_is_reported_once() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("an address").port()
     };
-    let findings = findings_of(&settings(format!("http://127.0.0.1:{port}").parse().expect("a URL"))).await;
+    let findings = probe_findings(&settings(format!("http://127.0.0.1:{port}").parse().expect("a URL"))).await;
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert_eq!(finding.severity, Severity::Error);
-    assert!(finding.sentence.contains("nothing listens at http://127.0.0.1:"), "{finding:?}");
+    assert!(finding.message.contains("nothing listens at http://127.0.0.1:"), "{finding:?}");
 }
 
 #[tokio::test]
@@ -108,82 +108,83 @@ async fn a_rejected_key_and_an_unknown_model_name_the_remedy() {
     let server = MockServer::start().await;
     Mock::given(method("GET")).respond_with(ResponseTemplate::new(401)).mount(&server).await;
     Mock::given(method("POST")).respond_with(ResponseTemplate::new(401)).mount(&server).await;
-    let wrong = sentences(&findings_of(&settings_of(&server)).await, Severity::Error);
-    assert!(wrong.iter().all(|sentence| sentence.contains("api_key is not set")), "{wrong:?}");
+    let errors = messages_of_severity(&probe_findings(&server_settings(&server)).await, Severity::Error);
+    assert!(errors.iter().all(|sentence| sentence.contains("api_key is not set")), "{errors:?}");
 
     let server = MockServer::start().await;
-    lists(&server, &["llama3:latest"]).await;
+    mount_model_list(&server, &["llama3:latest"]).await;
     Mock::given(method("POST")).respond_with(ResponseTemplate::new(404)).mount(&server).await;
-    let mut settings = settings_of(&server);
+    let mut settings = server_settings(&server);
     settings.backends[0].dialect = Dialect::Ollama;
-    let findings = findings_of(&settings).await;
+    let findings = probe_findings(&settings).await;
     assert!(
-        sentences(&findings, Severity::Ok)[0].contains("it answers, and has the model llama3:latest"),
+        messages_of_severity(&findings, Severity::Ok)[0].contains("it answers, and has the model llama3:latest"),
         "{findings:?}"
     );
-    assert!(sentences(&findings, Severity::Error)[0].contains("ollama pull fast"), "{findings:?}");
+    assert!(messages_of_severity(&findings, Severity::Error)[0].contains("ollama pull fast"), "{findings:?}");
 }
 
 #[tokio::test]
 async fn missing_tools_streaming_and_token_counts_are_warnings() {
     let server = MockServer::start().await;
-    lists(&server, &["fast"]).await;
-    let whole = json!({"model": "m", "choices": [{"message": {"content": "one two"}, "finish_reason": "stop"}]});
-    answers(&server, "/v1/chat/completions", ResponseTemplate::new(200).set_body_json(whole)).await;
-    let mut settings = settings_of(&server);
+    mount_model_list(&server, &["fast"]).await;
+    let complete_answer =
+        json!({"model": "m", "choices": [{"message": {"content": "one two"}, "finish_reason": "stop"}]});
+    mount_response(&server, "/v1/chat/completions", ResponseTemplate::new(200).set_body_json(complete_answer)).await;
+    let mut settings = server_settings(&server);
     settings.backends[0].dialect = Dialect::Vllm;
     settings.tiers.heavy.clear();
     settings.tiers.embed.clear();
     settings.tiers.rerank.clear();
-    let findings = findings_of(&settings).await;
-    let warnings = sentences(&findings, Severity::Warning).join("\n");
-    for wanted in ["does not stream", "does not count tokens", "--enable-auto-tool-choice"] {
-        assert!(warnings.contains(wanted), "{wanted}: {warnings}");
+    let findings = probe_findings(&settings).await;
+    let warnings = messages_of_severity(&findings, Severity::Warning).join("\n");
+    for expected in ["does not stream", "does not count tokens", "--enable-auto-tool-choice"] {
+        assert!(warnings.contains(expected), "{expected}: {warnings}");
     }
-    assert!(sentences(&findings, Severity::Error).is_empty());
+    assert!(messages_of_severity(&findings, Severity::Error).is_empty());
 }
 
 #[tokio::test]
 async fn a_wrong_dimension_and_two_models_in_one_tier_are_errors() {
-    let (one, other) = (working_server(&[3.0, 4.0]).await, working_server(&[4.0, -3.0]).await);
-    let mut settings = settings_of(&one);
+    let (first_server, second_server) = (working_server(&[3.0, 4.0]).await, working_server(&[4.0, -3.0]).await);
+    let mut settings = server_settings(&first_server);
     settings.embedding.dimension = Some(768);
-    let wrong = sentences(&findings_of(&settings).await, Severity::Error);
-    assert!(wrong.len() == 1 && wrong[0].contains("2 numbers, not 768"), "{wrong:?}");
+    let errors = messages_of_severity(&probe_findings(&settings).await, Severity::Error);
+    assert!(errors.len() == 1 && errors[0].contains("2 numbers, not 768"), "{errors:?}");
 
     settings.embedding.dimension = None;
-    let second = BackendSettings::at("second", other.uri().parse().expect("a URL"));
+    let second = BackendSettings::new("second", second_server.uri().parse().expect("a URL"));
     settings.backends.push(second);
-    settings.tiers.embed.push(RouteSettings::to("second", "embed"));
-    let wrong = sentences(&findings_of(&settings).await, Severity::Error);
-    assert!(wrong.len() == 1 && wrong[0].contains("they are different models"), "{wrong:?}");
+    settings.tiers.embed.push(RouteSettings::new("second", "embed"));
+    let errors = messages_of_severity(&probe_findings(&settings).await, Severity::Error);
+    assert!(errors.len() == 1 && errors[0].contains("they are different models"), "{errors:?}");
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_embed_is_fine_if_the_embedded_model_is_configured() {
     let server = working_server(&[3.0, 4.0]).await;
-    let mut settings = settings_of(&server);
+    let mut settings = server_settings(&server);
     settings.embedding.source = Some(EmbedSource::Embedded);
     settings.tiers.embed[0].model = "not-there".to_owned();
-    let findings = findings_of(&settings).await;
-    assert!(findings.iter().all(|finding| !finding.about.starts_with("embed")), "{findings:?}");
+    let findings = probe_findings(&settings).await;
+    assert!(findings.iter().all(|finding| !finding.subject.starts_with("embed")), "{findings:?}");
 }
 
 #[tokio::test]
 async fn a_wrong_reranker_and_a_slow_one_are_warnings() {
-    for (scores, delay, wanted) in
+    for (scores, delay, expected) in
         [([0.9, 0.1], 0, "is it a reranking model?"), ([0.1, 0.9], 300, "a search waits for 100")]
     {
         let server = MockServer::start().await;
-        lists(&server, &["bge"]).await;
+        mount_model_list(&server, &["bge"]).await;
         let result = |index: usize| json!({"index": index, "relevance_score": scores[index]});
         let results = json!({"results": [result(0), result(1)]});
         let answer = ResponseTemplate::new(200).set_body_json(results).set_delay(Duration::from_millis(delay));
-        answers(&server, "/v1/rerank", answer).await;
-        let mut settings = settings_of(&server);
+        mount_response(&server, "/v1/rerank", answer).await;
+        let mut settings = server_settings(&server);
         settings.rerank.timeout = Duration::from_millis(100);
         settings.tiers = model_client::config::TierSettings { rerank: settings.tiers.rerank, ..Default::default() };
-        let warnings = sentences(&findings_of(&settings).await, Severity::Warning);
-        assert!(warnings.len() == 1 && warnings[0].contains(wanted), "{warnings:?}");
+        let warnings = messages_of_severity(&probe_findings(&settings).await, Severity::Warning);
+        assert!(warnings.len() == 1 && warnings[0].contains(expected), "{warnings:?}");
     }
 }

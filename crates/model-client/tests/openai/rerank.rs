@@ -1,6 +1,6 @@
 //! Tests the reranker: its requests, and failures of the server or the connection.
 
-use crate::support::{Action, ScriptedServer, answer, caller, reranker_of, router, settings};
+use crate::support::{Action, ScriptedServer, caller, http_response, reranker_of, router, settings};
 use domain::model::{ModelError, RerankRequest};
 use domain::ports::Reranker;
 use domain::role::Classification;
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 const SCORES: &str = r#"{"results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":0.2}]}"#;
 
-fn sends(head: &str, body: &str) -> Action {
-    Action::Send(answer(head, "application/json", body.as_bytes()), 4096)
+fn json_response(head: &str, body: &str) -> Action {
+    Action::Send(http_response(head, "application/json", body.as_bytes()), 4096)
 }
 
 fn reranker(server: &ScriptedServer) -> OpenAiReranker {
@@ -24,27 +24,28 @@ fn request(classification: Classification) -> RerankRequest {
     RerankRequest { caller: caller(), query: "Which valve?".to_owned(), passages, classification }
 }
 
-async fn run(server: &ScriptedServer) -> Result<Vec<f32>, ModelError> {
+async fn rerank_scores(server: &ScriptedServer) -> Result<Vec<f32>, ModelError> {
     reranker(server).rerank(request(Classification::Internal)).await.map(|reranked| reranked.scores)
 }
 
 #[tokio::test]
 async fn the_request_contains_model_query_and_passages_and_scores_keep_their_order() {
-    let server = ScriptedServer::start(vec![sends("200 OK", SCORES)]).await;
-    assert_eq!(run(&server).await, Ok(vec![0.2, 0.9]));
-    let sent = server.requests.lock().unwrap()[0].clone();
-    let (head, body) = sent.split_once("\r\n\r\n").unwrap();
+    let server = ScriptedServer::start(vec![json_response("200 OK", SCORES)]).await;
+    assert_eq!(rerank_scores(&server).await, Ok(vec![0.2, 0.9]));
+    let request_text = server.requests.lock().unwrap()[0].clone();
+    let (head, body) = request_text.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /v1/rerank "), "{head}");
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    let wanted = serde_json::json!({
+    let expected = serde_json::json!({
         "model": "bge", "query": "Which valve?", "documents": ["the seal", "the valve"], "top_n": 2,
     });
-    assert_eq!(body, wanted);
+    assert_eq!(body, expected);
 }
 
 #[tokio::test]
 async fn a_server_with_only_the_bare_path_gets_it_from_then_on() {
-    let server = ScriptedServer::start(vec![sends("404 Not Found", "{}"), sends("200 OK", SCORES)]).await;
+    let server =
+        ScriptedServer::start(vec![json_response("404 Not Found", "{}"), json_response("200 OK", SCORES)]).await;
     let reranker = reranker(&server);
     for _ in 0..2 {
         assert!(reranker.rerank(request(Classification::Internal)).await.is_ok());
@@ -55,38 +56,39 @@ async fn a_server_with_only_the_bare_path_gets_it_from_then_on() {
 
 #[tokio::test]
 async fn an_unknown_model_is_rejected_at_both_paths() {
-    let server = ScriptedServer::start(vec![sends("404 Not Found", r#"{"error":{"type":"not_found_error"}}"#)]).await;
-    let error = run(&server).await.unwrap_err();
+    let server =
+        ScriptedServer::start(vec![json_response("404 Not Found", r#"{"error":{"type":"not_found_error"}}"#)]).await;
+    let error = rerank_scores(&server).await.unwrap_err();
     assert!(matches!(&error, ModelError::Misconfigured { reason, .. } if reason.contains("404")), "{error}");
-    assert_eq!(server.count(), 2);
+    assert_eq!(server.request_count(), 2);
 }
 
 #[tokio::test]
 async fn failures_are_classified_and_messages_of_the_server_are_not_passed_on() {
-    let server = ScriptedServer::start(vec![sends("200 OK", SCORES)]).await;
-    let nobody = settings(server.url.clone());
+    let server = ScriptedServer::start(vec![json_response("200 OK", SCORES)]).await;
+    let stopped_server_settings = settings(server.url.clone());
     drop(server);
-    let refused = reranker_of(&nobody).rerank(request(Classification::Internal)).await;
-    assert!(matches!(refused, Err(ModelError::Unavailable { .. })), "{refused:?}");
+    let result = reranker_of(&stopped_server_settings).rerank(request(Classification::Internal)).await;
+    assert!(matches!(result, Err(ModelError::Unavailable { .. })), "{result:?}");
 
-    let broken = ScriptedServer::start(vec![sends("500 Internal Server Error", "{}")]).await;
-    let ended = run(&broken).await;
-    assert!(matches!(ended, Err(ModelError::Unavailable { .. })), "{ended:?}");
+    let failing_server = ScriptedServer::start(vec![json_response("500 Internal Server Error", "{}")]).await;
+    let result = rerank_scores(&failing_server).await;
+    assert!(matches!(result, Err(ModelError::Unavailable { .. })), "{result:?}");
 
     let body = r#"{"error":{"message":"the code of the safe is 4711","type":"invalid_request_error"}}"#;
-    let strict = ScriptedServer::start(vec![sends("400 Bad Request", body)]).await;
-    let error = run(&strict).await.unwrap_err();
+    let rejecting_server = ScriptedServer::start(vec![json_response("400 Bad Request", body)]).await;
+    let error = rerank_scores(&rejecting_server).await.unwrap_err();
     assert!(matches!(error, ModelError::Refused { .. }) && !error.to_string().contains("4711"), "{error}");
 }
 
 #[tokio::test]
 async fn a_hanging_server_times_out_even_in_the_middle_of_a_response() {
-    let half = answer("200 OK", "application/json", &SCORES.as_bytes()[..20]);
-    for action in [Action::SendAndHang(Vec::new()), Action::SendAndHang(half)] {
+    let truncated_response = http_response("200 OK", "application/json", &SCORES.as_bytes()[..20]);
+    for action in [Action::SendAndHang(Vec::new()), Action::SendAndHang(truncated_response)] {
         let server = ScriptedServer::start(vec![action]).await;
         let started = Instant::now();
-        let ended = run(&server).await;
-        assert!(matches!(ended, Err(ModelError::Timeout { .. })), "{ended:?}");
+        let result = rerank_scores(&server).await;
+        assert!(matches!(result, Err(ModelError::Timeout { .. })), "{result:?}");
         assert!(started.elapsed() < Duration::from_secs(5), "the limit is 0.9 s");
     }
 }
@@ -94,47 +96,47 @@ async fn a_hanging_server_times_out_even_in_the_middle_of_a_response() {
 #[tokio::test]
 async fn invalid_responses_and_missing_scores_are_errors() {
     for body in ["<html>Sign in</html>", "null", "[]", "[0.1, 0.2]", "{}", r#"{"results": 7}"#, r#"{"results":[{}]}"#] {
-        let server = ScriptedServer::start(vec![sends("200 OK", body)]).await;
-        let ended = run(&server).await;
-        assert!(matches!(ended, Err(ModelError::InvalidResponse { .. })), "{body}: {ended:?}");
+        let server = ScriptedServer::start(vec![json_response("200 OK", body)]).await;
+        let result = rerank_scores(&server).await;
+        assert!(matches!(result, Err(ModelError::InvalidResponse { .. })), "{body}: {result:?}");
     }
-    let endless = Action::Repeat(answer("200 OK", "application/json", b"["), vec![b' '; 1 << 16]);
-    let server = ScriptedServer::start(vec![endless]).await;
-    let ended = run(&server).await;
-    assert!(matches!(ended, Err(ModelError::InvalidResponse { .. } | ModelError::Timeout { .. })), "{ended:?}");
+    let endless_body = Action::Repeat(http_response("200 OK", "application/json", b"["), vec![b' '; 1 << 16]);
+    let server = ScriptedServer::start(vec![endless_body]).await;
+    let result = rerank_scores(&server).await;
+    assert!(matches!(result, Err(ModelError::InvalidResponse { .. } | ModelError::Timeout { .. })), "{result:?}");
 }
 
 #[tokio::test]
 async fn content_above_the_servers_classification_is_never_sent() {
-    let server = ScriptedServer::start(vec![sends("200 OK", SCORES)]).await;
+    let server = ScriptedServer::start(vec![json_response("200 OK", SCORES)]).await;
     let mut settings = server.settings();
     settings.backends[0].highest_classification = Classification::Internal;
-    let ended = reranker_of(&settings).rerank(request(Classification::Restricted)).await;
-    assert!(matches!(ended, Err(ModelError::NotConfigured { .. })), "{ended:?}");
-    assert_eq!(server.count(), 0);
+    let result = reranker_of(&settings).rerank(request(Classification::Restricted)).await;
+    assert!(matches!(result, Err(ModelError::NotConfigured { .. })), "{result:?}");
+    assert_eq!(server.request_count(), 0);
 }
 
 #[tokio::test]
 async fn long_texts_are_truncated_and_passages_get_most_of_the_limit() {
-    let server = ScriptedServer::start(vec![sends("200 OK", SCORES)]).await;
+    let server = ScriptedServer::start(vec![json_response("200 OK", SCORES)]).await;
     let mut settings = server.settings();
     settings.rerank.max_tokens = 60;
     let passages = vec!["seal ".repeat(200), "valve ".repeat(200)];
     let request = RerankRequest { query: "pump ".repeat(200), passages, ..request(Classification::Internal) };
     reranker_of(&settings).rerank(request).await.unwrap();
-    let sent = server.requests.lock().unwrap()[0].clone();
-    let (pumps, seals) = (sent.matches("pump").count(), sent.matches("seal").count());
+    let request_text = server.requests.lock().unwrap()[0].clone();
+    let (pumps, seals) = (request_text.matches("pump").count(), request_text.matches("seal").count());
     assert!(pumps > 0 && seals > pumps && pumps + seals < 60, "{pumps} {seals}");
 }
 
 #[test]
 fn without_routes_there_is_no_reranker_and_a_route_needs_a_known_backend() {
-    let none = ModelSettings::default();
-    assert!(models::reranker(&router(&none), &none).unwrap().is_none());
-    let mut served = settings("http://127.0.0.1:9".parse().unwrap());
-    let made = models::reranker(&router(&served), &served).unwrap();
-    assert_eq!(made.map(|reranker| reranker.name()).as_deref(), Some("bge"));
-    served.tiers.rerank[0].backend = "elsewhere".to_owned();
-    let error = models::reranker(&router(&served), &served).err().unwrap();
+    let no_routes = ModelSettings::default();
+    assert!(models::reranker(&router(&no_routes), &no_routes).unwrap().is_none());
+    let mut settings = settings("http://127.0.0.1:9".parse().unwrap());
+    let reranker = models::reranker(&router(&settings), &settings).unwrap();
+    assert_eq!(reranker.map(|reranker| reranker.name()).as_deref(), Some("bge"));
+    settings.tiers.rerank[0].backend = "elsewhere".to_owned();
+    let error = models::reranker(&router(&settings), &settings).err().unwrap();
     assert!(error.to_string().contains("elsewhere"), "{error}");
 }

@@ -40,38 +40,38 @@ pub struct ScriptedServer {
 impl ScriptedServer {
     /// Starts a server that answers the nth request with the nth action, and further requests with the last one.
     pub async fn start(actions: Vec<Action>) -> Self {
-        Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a port"), actions)
+        Self::serve_on(TcpListener::bind("127.0.0.1:0").await.expect("a port"), actions)
     }
 
     /// Like [`start`](Self::start), but at the address of a server that has stopped.
     pub async fn start_at(url: &Url, actions: Vec<Action>) -> Self {
         let port = url.port().expect("a port");
-        Self::on(TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free again"), actions)
+        Self::serve_on(TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free again"), actions)
     }
 
-    fn on(listener: TcpListener, actions: Vec<Action>) -> Self {
+    fn serve_on(listener: TcpListener, actions: Vec<Action>) -> Self {
         let url = format!("http://{}", listener.local_addr().expect("an address")).parse().expect("a URL");
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
+        let received = Arc::clone(&requests);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            let mut open = JoinSet::new();
+            let mut connections = JoinSet::new();
             while let Ok((mut socket, _)) = listener.accept().await {
                 let request = read_request(&mut socket).await;
-                let number = {
-                    let mut seen = seen.lock().expect("no panic");
-                    seen.push(request);
-                    seen.len()
+                let request_count = {
+                    let mut received = received.lock().expect("no panic");
+                    received.push(request);
+                    received.len()
                 };
-                let action = actions[(number - 1).min(actions.len() - 1)].clone();
-                open.spawn(play(socket, action));
+                let action = actions[(request_count - 1).min(actions.len() - 1)].clone();
+                connections.spawn(perform(socket, action));
             }
         });
         Self { url, requests, _tasks: tasks }
     }
 
     /// Number of requests so far.
-    pub fn count(&self) -> usize {
+    pub fn request_count(&self) -> usize {
         self.requests.lock().expect("no panic").len()
     }
 
@@ -84,10 +84,10 @@ impl ScriptedServer {
 /// Settings for a server at `url`, with short timeouts.
 pub fn settings(url: Url) -> ModelSettings {
     let mut settings = ModelSettings::single(backend("model-server", url));
-    settings.queue.wait = Duration::from_millis(50);
+    settings.queue.max_wait = Duration::from_millis(50);
     settings.embedding.query_timeout = Duration::from_millis(900);
     settings.rerank.timeout = Duration::from_millis(900);
-    settings.tiers.rerank = vec![RouteSettings::to("model-server", "bge")];
+    settings.tiers.rerank = vec![RouteSettings::new("model-server", "bge")];
     settings
 }
 
@@ -98,7 +98,7 @@ pub fn backend(name: &str, url: Url) -> BackendSettings {
         between_tokens: Duration::from_millis(200),
         ..Timeouts::default()
     };
-    BackendSettings { timeouts, ..BackendSettings::at(name, url) }
+    BackendSettings { timeouts, ..BackendSettings::new(name, url) }
 }
 
 /// A router with these settings.
@@ -129,11 +129,11 @@ pub fn caller() -> ModelCaller {
 /// A caller of the given tenant.
 pub fn caller_of(tenant: u128) -> ModelCaller {
     let tenant = TenantId::from_uuid(Uuid::from_u128(tenant));
-    ModelCaller { tenant, user: None, cloud_limit: Classification::Internal }
+    ModelCaller { tenant, user: None, max_cloud_classification: Classification::Internal }
 }
 
 /// A request to embed `texts`.
-pub fn texts(purpose: EmbedPurpose, texts: &[&str]) -> EmbedRequest {
+pub fn embed_request(purpose: EmbedPurpose, texts: &[&str]) -> EmbedRequest {
     let texts = texts.iter().map(|text| (*text).to_owned()).collect();
     EmbedRequest { caller: caller(), purpose, texts, classification: Classification::Internal }
 }
@@ -156,7 +156,7 @@ async fn read_request(socket: &mut TcpStream) -> String {
     }
 }
 
-async fn play(mut socket: TcpStream, action: Action) {
+async fn perform(mut socket: TcpStream, action: Action) {
     let _ = socket.set_nodelay(true);
     match action {
         Action::Send(bytes, size) => {
@@ -181,22 +181,22 @@ async fn play(mut socket: TcpStream, action: Action) {
 }
 
 /// A response with the given status line and headers, ended by closing the connection.
-pub fn answer(head: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+pub fn http_response(head: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
     let mut lines = head.lines();
     let status = lines.next().unwrap_or("200 OK");
-    let more: String = lines.map(|line| format!("{line}\r\n")).collect();
-    let head = format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\n{more}connection: close\r\n\r\n");
+    let extra_headers: String = lines.map(|line| format!("{line}\r\n")).collect();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\n{extra_headers}connection: close\r\n\r\n");
     [head.as_bytes(), body].concat()
 }
 
 /// A response that streams one event per item.
-pub fn stream_of(events: &[&str]) -> Vec<u8> {
+pub fn event_stream(events: &[&str]) -> Vec<u8> {
     let body: String = events.iter().map(|data| format!("data: {data}\n\n")).collect();
-    answer("200 OK", "text/event-stream; charset=utf-8", body.as_bytes())
+    http_response("200 OK", "text/event-stream; charset=utf-8", body.as_bytes())
 }
 
 /// [`request`] with this classification.
-pub fn classified(class: Classification) -> ChatRequest {
+pub fn request_with_classification(class: Classification) -> ChatRequest {
     let request = request();
     let (messages, _) = request.prompt.into_parts();
     ChatRequest { prompt: Classified::new(messages, class), ..request }

@@ -1,6 +1,8 @@
 //! Replays recorded responses of real servers (`testdata/wire`) and compares the results with the `.want.json` files.
 
-use crate::support::{Action, ScriptedServer, answer, caller, chat_of, embedder_of, request, reranker_of, texts};
+use crate::support::{
+    Action, ScriptedServer, caller, chat_of, embed_request, embedder_of, http_response, request, reranker_of,
+};
 use domain::model::{ChatDelta, EmbedPurpose, ModelError, RerankRequest};
 use domain::ports::{ChatModel, Embedder, Reranker};
 use domain::role::Classification;
@@ -9,9 +11,9 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Bytes sent at a time: shorter than a line, and odd, so that most two-byte characters are split somewhere.
-const PIECE: usize = 7;
+const CHUNK_BYTES: usize = 7;
 
-fn cases(extension: &str) -> Vec<PathBuf> {
+fn recorded_cases(extension: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/wire");
     let folders = std::fs::read_dir(root).expect("the folder").flatten().filter(|entry| entry.path().is_dir());
     let files = folders.flat_map(|folder| std::fs::read_dir(folder.path()).expect("a folder").flatten());
@@ -23,10 +25,10 @@ fn cases(extension: &str) -> Vec<PathBuf> {
 }
 
 /// The cases that are a single JSON document: those whose name starts with `kind`, or the chats if `kind` is empty.
-fn documents(kind: &str) -> Vec<PathBuf> {
+fn json_documents(kind: &str) -> Vec<PathBuf> {
     let name = |case: &PathBuf| case.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let is_chat = |name: &str| !["embed-", "rerank-"].iter().any(|kind| name.starts_with(kind));
-    let mut found = cases(".json");
+    let mut found = recorded_cases(".json");
     found.retain(|case| if kind.is_empty() { is_chat(&name(case)) } else { name(case).starts_with(kind) });
     found
 }
@@ -34,99 +36,100 @@ fn documents(kind: &str) -> Vec<PathBuf> {
 async fn server_for(case: &Path, kind: &str) -> ScriptedServer {
     let body = std::fs::read(case).expect("the case");
     let head = std::fs::read_to_string(case.with_extension("head")).unwrap_or_else(|_| "200 OK".to_owned());
-    ScriptedServer::start(vec![Action::Send(answer(&head, kind, &body), PIECE)]).await
+    ScriptedServer::start(vec![Action::Send(http_response(&head, kind, &body), CHUNK_BYTES)]).await
 }
 
-fn want(case: &Path) -> Value {
+fn expected_result(case: &Path) -> Value {
     let text = std::fs::read_to_string(case.with_extension("want.json")).expect("the expected result");
     serde_json::from_str(&text).expect("JSON")
 }
 
-fn note_error(got: &mut Value, error: &ModelError) {
-    got["error"] = json!(error.error_type());
+fn record_error(actual: &mut Value, error: &ModelError) {
+    actual["error"] = json!(error.error_type());
     if let ModelError::Unavailable { retry_after: Some(pause), .. } = error {
-        got["retry_after_s"] = json!(pause.as_secs());
+        actual["retry_after_s"] = json!(pause.as_secs());
     }
 }
 
 /// Runs a chat and returns the result in the form of a `.want.json` file.
 async fn chat(server: &ScriptedServer) -> Value {
     let chat = chat_of(&server.settings());
-    let mut got = json!({ "text": "", "tool_calls": [] });
+    let mut actual = json!({ "text": "", "tool_calls": [] });
     let mut stream = match chat.stream(request()).await {
         Ok(stream) => stream,
         Err(error) => {
-            note_error(&mut got, &error);
-            return got;
+            record_error(&mut actual, &error);
+            return actual;
         }
     };
-    got["model"] = json!(stream.served_by.model);
-    got["fallback"] = json!(stream.served_by.fallback);
-    let (mut text, mut thought) = (String::new(), String::new());
+    actual["model"] = json!(stream.served_by.model);
+    actual["fallback"] = json!(stream.served_by.fallback);
+    let (mut text, mut reasoning) = (String::new(), String::new());
     let mut calls = Vec::new();
     while let Some(delta) = stream.deltas.next().await {
-        assert!(got.get("finish_reason").is_none() && got.get("error").is_none(), "no delta follows the end");
+        assert!(actual.get("finish_reason").is_none() && actual.get("error").is_none(), "no delta follows the end");
         match delta {
             Ok(ChatDelta::Text(piece)) => text.push_str(&piece),
             Ok(ChatDelta::ToolCall(call)) => {
                 calls.push(json!({ "id": call.id, "name": call.name, "arguments": call.arguments }));
             }
-            Ok(ChatDelta::Reasoning(piece)) => thought.push_str(&piece),
-            Ok(ChatDelta::Finished { reason, usage, estimated, cost }) => {
-                got["finish_reason"] = json!(reason);
-                got["estimated"] = json!(estimated);
-                got["cost"] = json!(cost);
-                got["usage"] = json!([usage.input_tokens, usage.output_tokens]);
+            Ok(ChatDelta::Reasoning(piece)) => reasoning.push_str(&piece),
+            Ok(ChatDelta::Finished { reason, usage, tokens_estimated: estimated, cost }) => {
+                actual["finish_reason"] = json!(reason);
+                actual["estimated"] = json!(estimated);
+                actual["cost"] = json!(cost);
+                actual["usage"] = json!([usage.input_tokens, usage.output_tokens]);
             }
-            Err(error) => note_error(&mut got, &error),
+            Err(error) => record_error(&mut actual, &error),
         }
     }
-    got["text"] = json!(text);
-    got["reasoning"] = json!(thought);
-    got["tool_calls"] = json!(calls);
-    got
+    actual["text"] = json!(text);
+    actual["reasoning"] = json!(reasoning);
+    actual["tool_calls"] = json!(calls);
+    actual
 }
 
-fn assert_has(case: &Path, got: &Value, want: &Value) {
-    for (name, wanted) in want.as_object().expect("an object") {
-        assert_eq!(got.get(name), Some(wanted), "{name} of {}: {got}", case.display());
+fn assert_has(case: &Path, actual: &Value, expected: &Value) {
+    for (name, expected_value) in expected.as_object().expect("an object") {
+        assert_eq!(actual.get(name), Some(expected_value), "{name} of {}: {actual}", case.display());
     }
-    assert_eq!(got.get("error").is_some(), want.get("error").is_some(), "{}: {got}", case.display());
+    assert_eq!(actual.get("error").is_some(), expected.get("error").is_some(), "{}: {actual}", case.display());
 }
 
 #[tokio::test]
 async fn every_recorded_stream_gives_the_expected_answer() {
-    let cases = cases(".sse");
+    let cases = recorded_cases(".sse");
     assert!(cases.len() > 15, "too few cases");
     for case in cases {
         let server = server_for(&case, "text/event-stream").await;
-        assert_has(&case, &chat(&server).await, &want(&case));
+        assert_has(&case, &chat(&server).await, &expected_result(&case));
     }
 }
 
 #[tokio::test]
 async fn every_recorded_document_gives_the_expected_answer_or_error() {
-    for case in &documents("") {
+    for case in &json_documents("") {
         let server = server_for(case, "application/json").await;
-        assert_has(case, &chat(&server).await, &want(case));
+        assert_has(case, &chat(&server).await, &expected_result(case));
     }
 }
 
 #[tokio::test]
 async fn every_recorded_embedding_gives_vectors_of_length_1_or_an_error() {
-    for case in &documents("embed-") {
+    for case in &json_documents("embed-") {
         let server = server_for(case, "application/json").await;
         let mut settings = server.settings();
         settings.embedding.dimension = Some(3);
         let embedder = embedder_of(&settings).await;
-        let embedded = embedder.embed(texts(EmbedPurpose::Document, &["one", "two"])).await;
-        match (embedded.map(|embedded| embedded.vectors), want(case)) {
+        let response = embedder.embed(embed_request(EmbedPurpose::Document, &["one", "two"])).await;
+        match (response.map(|embedded| embedded.vectors), expected_result(case)) {
             (Ok(vectors), want) => {
-                let want: Vec<Vec<f32>> = serde_json::from_value(want["vectors"].clone()).expect("expected vectors");
-                let far = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-6;
-                assert_eq!(vectors.len(), want.len(), "{}", case.display());
+                let expected: Vec<Vec<f32>> =
+                    serde_json::from_value(want["vectors"].clone()).expect("expected vectors");
+                let differs = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-6;
+                assert_eq!(vectors.len(), expected.len(), "{}", case.display());
                 assert!(
-                    !vectors.iter().flatten().zip(want.iter().flatten()).any(far),
+                    !vectors.iter().flatten().zip(expected.iter().flatten()).any(differs),
                     "{}: {vectors:?}",
                     case.display()
                 );
@@ -138,7 +141,7 @@ async fn every_recorded_embedding_gives_vectors_of_length_1_or_an_error() {
 
 #[tokio::test]
 async fn every_recorded_ranking_gives_scores_from_0_to_1_in_passage_order_or_an_error() {
-    let cases = documents("rerank-");
+    let cases = json_documents("rerank-");
     assert!(cases.len() > 8, "too few cases");
     for case in &cases {
         let server = server_for(case, "application/json").await;
@@ -150,11 +153,11 @@ async fn every_recorded_ranking_gives_scores_from_0_to_1_in_passage_order_or_an_
             passages,
             classification: Classification::Internal,
         };
-        match (reranker.rerank(request).await.map(|reranked| reranked.scores), want(case)) {
+        match (reranker.rerank(request).await.map(|reranked| reranked.scores), expected_result(case)) {
             (Ok(scores), want) => {
-                let want: Vec<f32> = serde_json::from_value(want["scores"].clone()).expect("expected scores");
-                let near = scores.iter().zip(&want).all(|(score, want)| (score - want).abs() < 1e-4);
-                assert!(near && scores.len() == want.len(), "{}: {scores:?}", case.display());
+                let expected: Vec<f32> = serde_json::from_value(want["scores"].clone()).expect("expected scores");
+                let is_close = scores.iter().zip(&expected).all(|(score, want)| (score - want).abs() < 1e-4);
+                assert!(is_close && scores.len() == expected.len(), "{}: {scores:?}", case.display());
             }
             (Err(error), want) => assert_eq!(want["error"], error.error_type(), "{}: {error}", case.display()),
         }

@@ -4,8 +4,8 @@
 //! it to another machine or to write-once storage, like logs.
 
 use anyhow::{Context as _, Result};
-use domain::audit::lines::Line;
-use domain::audit::sealed::Checkpoint;
+use domain::audit::chain::Checkpoint;
+use domain::audit::export::ExportLine;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub struct CheckpointFileContent {
     /// The checkpoints in the order of the file.
     pub checkpoints: Vec<Checkpoint>,
     /// Number of lines that are not checkpoints: truncated by a crash, or not written by the platform.
-    pub unreadable: usize,
+    pub unreadable_lines: usize,
 }
 
 impl CheckpointFile {
@@ -42,10 +42,10 @@ impl CheckpointFile {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn append(&self, signed: &[Checkpoint]) -> Result<()> {
+    pub fn append(&self, checkpoints: &[Checkpoint]) -> Result<()> {
         let mut lines = String::new();
-        for checkpoint in signed {
-            lines.push_str(&Line::Checkpoint(checkpoint.clone()).to_json()?);
+        for checkpoint in checkpoints {
+            lines.push_str(&ExportLine::Checkpoint(checkpoint.clone()).to_json()?);
             lines.push('\n');
         }
         let mut file = self.open().with_context(|| format!("cannot write {}", self.path.display()))?;
@@ -58,12 +58,12 @@ impl CheckpointFile {
 
     /// Whether the last line has no newline, because a crash truncated it.
     fn is_truncated(&self) -> bool {
-        let mut last = [0];
-        let read = File::open(&self.path).and_then(|mut file| {
+        let mut last_byte = [0];
+        let read_result = File::open(&self.path).and_then(|mut file| {
             file.seek(SeekFrom::End(-1))?;
-            file.read_exact(&mut last)
+            file.read_exact(&mut last_byte)
         });
-        read.is_ok() && last != [b'\n']
+        read_result.is_ok() && last_byte != [b'\n']
     }
 
     fn open(&self) -> std::io::Result<File> {
@@ -87,15 +87,15 @@ impl CheckpointFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", self.path.display())),
         };
-        let mut kept = CheckpointFileContent::default();
+        let mut content = CheckpointFileContent::default();
         for line in BufReader::new(file).split(b'\n') {
             let line = line.with_context(|| format!("cannot read {}", self.path.display()))?;
-            match std::str::from_utf8(&line).map(Line::parse) {
-                Ok(Ok(Line::Checkpoint(checkpoint))) => kept.checkpoints.push(checkpoint),
-                _ => kept.unreadable += 1,
+            match std::str::from_utf8(&line).map(ExportLine::parse) {
+                Ok(Ok(ExportLine::Checkpoint(checkpoint))) => content.checkpoints.push(checkpoint),
+                _ => content.unreadable_lines += 1,
             }
         }
-        Ok(Some(kept))
+        Ok(Some(content))
     }
 }
 
@@ -103,7 +103,7 @@ impl CheckpointFile {
 mod tests {
     use super::*;
     use data::audit::SigningKey;
-    use domain::audit::sealed::ChainHash;
+    use domain::audit::chain::ChainHash;
     use domain::time::Timestamp;
     use uuid::Uuid;
 
@@ -114,21 +114,21 @@ mod tests {
         assert!(file.read()?.is_none());
         let key = SigningKey::from_seed(&[1; 32])?;
         let at = Timestamp::from_timestamp(1_000, 0).context("a moment")?;
-        let signed = |seq| key.checkpoint(Uuid::from_u128(1), seq, ChainHash::of(b"x"), at);
-        file.append(&[signed(1), signed(2)])?;
-        file.append(&[signed(3)])?;
-        let kept = |checkpoints: &[i64], unreadable| {
+        let checkpoint = |seq| key.sign_checkpoint(Uuid::from_u128(1), seq, ChainHash::digest(b"x"), at);
+        file.append(&[checkpoint(1), checkpoint(2)])?;
+        file.append(&[checkpoint(3)])?;
+        let expected = |checkpoints: &[i64], unreadable| {
             Some(CheckpointFileContent {
-                checkpoints: checkpoints.iter().map(|seq| signed(*seq)).collect(),
-                unreadable,
+                checkpoints: checkpoints.iter().map(|seq| checkpoint(*seq)).collect(),
+                unreadable_lines: unreadable,
             })
         };
-        assert_eq!(file.read()?, kept(&[1, 2, 3], 0));
-        let whole = fs::read_to_string(file.path())?;
-        fs::write(file.path(), &whole[..whole.len() - 20])?;
-        assert_eq!(file.read()?, kept(&[1, 2], 1));
-        file.append(&[signed(4)])?;
-        assert_eq!(file.read()?, kept(&[1, 2, 4], 1), "lines after a truncated one are read");
+        assert_eq!(file.read()?, expected(&[1, 2, 3], 0));
+        let text = fs::read_to_string(file.path())?;
+        fs::write(file.path(), &text[..text.len() - 20])?;
+        assert_eq!(file.read()?, expected(&[1, 2], 1));
+        file.append(&[checkpoint(4)])?;
+        assert_eq!(file.read()?, expected(&[1, 2, 4], 1), "lines after a truncated one are read");
         Ok(())
     }
 }

@@ -5,10 +5,10 @@ use crate::config::Settings;
 use crate::databases;
 use anyhow::{Context as _, Result};
 use data::audit::AuditExport;
-use domain::audit::lines::Line;
+use domain::audit::chain::ChainPageEntry;
+use domain::audit::export::ExportLine;
 use domain::audit::ocsf;
-use domain::audit::sealed::SealedEntry;
-use domain::ports::Directory as _;
+use domain::ports::TenantDirectory as _;
 use std::io::{BufWriter, Write as _};
 use uuid::Uuid;
 
@@ -21,32 +21,32 @@ const PAGE_SIZE: u32 = 1_000;
 /// If the tenant is unknown, the database fails, or standard output is closed.
 pub(super) async fn run(settings: &Settings, tenant: Option<&str>, format: Format, after: i64) -> Result<()> {
     let log = AuditExport::new(databases::auditor(settings)?);
-    let streams = match tenant {
-        Some(id_or_slug) => vec![stream_id(settings, id_or_slug).await?],
-        None => log.streams().await.context("the audit log cannot be read")?,
+    let chains = match tenant {
+        Some(id_or_slug) => vec![chain_id(settings, id_or_slug).await?],
+        None => log.chains().await.context("the audit log cannot be read")?,
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
-    for tenant in streams {
+    for chain in chains {
         // Only the first page starts with a line that says where an earlier export ended.
-        let (mut from, mut resumed_after) = (after, after);
+        let (mut cursor, mut resumed_after) = (after, after);
         loop {
-            let page = log.page(tenant, from, PAGE_SIZE).await.context("the audit log cannot be read")?;
-            let next = page.entries.last().filter(|_| page.more).map(SealedEntry::seq);
-            for line in Line::of_page(tenant, std::mem::take(&mut resumed_after), page) {
+            let page = log.page(chain, cursor, PAGE_SIZE).await.context("the audit log cannot be read")?;
+            let next = page.entries.last().filter(|_| page.has_more).map(ChainPageEntry::seq);
+            for line in ExportLine::from_page(chain, std::mem::take(&mut resumed_after), page) {
                 match (format, &line) {
                     (Format::Ndjson, line) => writeln!(out, "{}", line.to_json()?)?,
-                    (Format::Ocsf, Line::Event(event)) => writeln!(out, "{}", ocsf::event(event))?,
+                    (Format::Ocsf, ExportLine::Event(event)) => writeln!(out, "{}", ocsf::to_ocsf(event))?,
                     (Format::Ocsf, _) => {}
                 }
             }
             let Some(next) = next else { break };
-            from = next;
+            cursor = next;
         }
     }
     out.flush().context("cannot print")
 }
 
-async fn stream_id(settings: &Settings, id_or_slug: &str) -> Result<Uuid> {
+async fn chain_id(settings: &Settings, id_or_slug: &str) -> Result<Uuid> {
     if id_or_slug == "platform" {
         return Ok(Uuid::nil());
     }

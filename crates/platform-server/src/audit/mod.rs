@@ -2,10 +2,10 @@
 
 pub mod checkpoint_file;
 mod export;
-pub mod keeper;
+pub mod maintenance;
 mod offline;
+mod purge;
 mod report;
-mod retire;
 mod verify;
 
 use crate::config::Settings;
@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use checkpoint_file::CheckpointFile;
 use clap::{Subcommand, ValueEnum};
 use data::audit::{SigningKey, TrustedKeys};
-use keeper::{AuditMetrics, Keeper, KeeperParts};
+use maintenance::{AuditMaintenanceParts, AuditMaintenanceTask, AuditMetrics};
 use policy::keyed_hash::HashKey;
 use prometheus::Registry;
 use secrecy::ExposeSecret as _;
@@ -73,16 +73,20 @@ pub enum Format {
 ///
 /// # Errors
 /// If the signing key is not valid, or the metrics cannot be registered.
-pub fn keeper(settings: &Settings, databases: &Databases, metrics: &Registry) -> Result<Keeper> {
-    let parts = KeeperParts {
+pub fn maintenance_task(
+    settings: &Settings,
+    databases: &Databases,
+    metrics: &Registry,
+) -> Result<AuditMaintenanceTask> {
+    let parts = AuditMaintenanceParts {
         database: databases.app.clone(),
-        instance: databases.instance,
+        instance_id: databases.instance_id,
         key: signing_key(settings)?,
         checkpoint_file: checkpoint_file(settings),
         clock: Arc::new(SystemClock),
         checkpoint_interval: Duration::from_secs(settings.audit.checkpoint_s),
     };
-    Ok(Keeper::new(parts, AuditMetrics::register(metrics)?))
+    Ok(AuditMaintenanceTask::new(parts, AuditMetrics::register(metrics)?))
 }
 
 /// Runs an audit command.
@@ -94,14 +98,14 @@ pub async fn run(command: AuditCommand, settings: &Settings) -> Result<()> {
         AuditCommand::Verify { export: Some(file), checkpoints, public_key } => {
             let content = checkpoints.map(|path| CheckpointFile::new(path).read()).transpose()?.flatten();
             let checkpoints = content.unwrap_or_default().checkpoints;
-            offline::verify(&file, &checkpoints, &trusted(settings, &public_key)?)
+            offline::verify(&file, &checkpoints, &trusted_keys(settings, &public_key)?)
         }
         AuditCommand::Verify { export: None, checkpoints, public_key } => {
             let file = checkpoints.map_or_else(|| checkpoint_file(settings), CheckpointFile::new);
-            verify::run(settings, &file, trusted(settings, &public_key)?).await
+            verify::run(settings, &file, trusted_keys(settings, &public_key)?).await
         }
         AuditCommand::Export { tenant, format, after } => export::run(settings, tenant.as_deref(), format, after).await,
-        AuditCommand::Retire { before } => retire::run(settings, &before).await,
+        AuditCommand::Retire { before } => purge::run(settings, &before).await,
         AuditCommand::PublicKey => crate::print(&signing_key(settings)?.public_key()).context("cannot print"),
     }
 }
@@ -113,28 +117,28 @@ pub async fn run(command: AuditCommand, settings: &Settings) -> Result<()> {
 pub fn signing_key(settings: &Settings) -> Result<SigningKey> {
     let seed = match &settings.audit.signing_key {
         Some(seed) => seed.expose_secret().trim().to_owned(),
-        None => HashKey::derive(settings.secret()?, "audit-signing").hash(b"ed25519 seed"),
+        None => HashKey::derive(settings.secret_key_bytes()?, "audit-signing").hash(b"ed25519 seed"),
     };
-    let bytes = domain::audit::sealed::decode_hex(&seed).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = domain::audit::chain::decode_hex(&seed).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let bytes = bytes.context("audit.signing_key must be 64 hexadecimal digits")?;
     Ok(SigningKey::from_seed(&bytes)?)
 }
 
 /// The keys whose signatures are accepted: this server's, those in `audit.trusted_keys`, and those of the command line.
-fn trusted(settings: &Settings, given: &[String]) -> Result<TrustedKeys> {
-    let own = match signing_key(settings) {
+fn trusted_keys(settings: &Settings, extra_keys: &[String]) -> Result<TrustedKeys> {
+    let own_key = match signing_key(settings) {
         Ok(key) => Some(key.public_key()),
         // Verifying on another machine is possible with public keys alone, without the signing key.
-        Err(_) if !given.is_empty() => None,
+        Err(_) if !extra_keys.is_empty() => None,
         Err(error) => return Err(error),
     };
-    let all = own.iter().chain(&settings.audit.trusted_keys).chain(given);
+    let all = own_key.iter().chain(&settings.audit.trusted_keys).chain(extra_keys);
     TrustedKeys::new(all.map(String::as_str)).context("a public key cannot be used")
 }
 
 /// The checkpoint file outside the database; by default `audit/checkpoints.ndjson` beside `storage.dir`.
 #[must_use]
 pub fn checkpoint_file(settings: &Settings) -> CheckpointFile {
-    let beside_documents = || settings.storage.dir.with_file_name("audit").join("checkpoints.ndjson");
-    CheckpointFile::new(settings.audit.checkpoint_file.clone().unwrap_or_else(beside_documents))
+    let default_path = || settings.storage.dir.with_file_name("audit").join("checkpoints.ndjson");
+    CheckpointFile::new(settings.audit.checkpoint_file.clone().unwrap_or_else(default_path))
 }

@@ -1,7 +1,7 @@
 //! The printed result of a verification: one line per chain, followed by its findings.
 
 use anyhow::{Context as _, Result, bail};
-use data::audit::StreamReport;
+use data::audit::ChainReport;
 use std::fmt::Write as _;
 use uuid::Uuid;
 
@@ -9,54 +9,59 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// If a log was changed, or standard output is closed.
-pub(super) fn conclude(reports: &[StreamReport], remarks: &[String]) -> Result<()> {
+pub(super) fn print_reports(reports: &[ChainReport], remarks: &[String]) -> Result<()> {
     let mut text = String::new();
     for report in reports {
-        write_stream(&mut text, report);
+        write_chain(&mut text, report);
     }
     for remark in remarks {
         let _ = writeln!(text, "note: {remark}");
     }
-    let broken = reports.iter().filter(|report| !report.holds()).count();
+    let broken_chains = reports.iter().filter(|report| !report.is_intact()).count();
     let events: u64 = reports.iter().map(|report| report.entries).sum();
-    if broken == 0 {
+    if broken_chains == 0 {
         let _ = write!(text, "the audit log is intact: {events} events in {} streams", reports.len());
     }
     crate::print(text.trim_end()).context("cannot print")?;
-    if broken > 0 {
-        bail!("the audit log was changed: {broken} of {} streams are broken", reports.len());
+    if broken_chains > 0 {
+        bail!("the audit log was changed: {broken_chains} of {} streams are broken", reports.len());
     }
     Ok(())
 }
 
-fn write_stream(text: &mut String, report: &StreamReport) {
-    let _ = write!(text, "{}: {} events, the last at {}", name(report.tenant), report.entries, report.last_seq);
-    match report.proven {
+fn write_chain(text: &mut String, report: &ChainReport) {
+    let _ = write!(text, "{}: {} events, the last at {}", chain_name(report.tenant), report.entries, report.last_seq);
+    match report.last_checkpoint {
         Some((seq, at)) => {
-            let _ = write!(text, "; {} checkpoints, the last at {seq} of {}", report.checkpoints, at.format("%FT%TZ"));
+            let _ = write!(
+                text,
+                "; {} checkpoints, the last at {seq} of {}",
+                report.matching_checkpoints,
+                at.format("%FT%TZ")
+            );
         }
         None if report.entries > 0 => text.push_str("; no checkpoint"),
         None => {}
     }
-    if report.retired > 0 {
-        let _ = write!(text, "; {} rows retired", report.retired);
+    if report.purged_entries > 0 {
+        let _ = write!(text, "; {} rows retired", report.purged_entries);
     }
-    if report.unsealed > 0 {
-        let _ = write!(text, "; {} rows not sealed yet", report.unsealed);
+    if report.unsealed_rows > 0 {
+        let _ = write!(text, "; {} rows not sealed yet", report.unsealed_rows);
     }
-    text.push_str(if report.holds() { "; ok\n" } else { "; BROKEN\n" });
+    text.push_str(if report.is_intact() { "; ok\n" } else { "; BROKEN\n" });
     for finding in &report.findings {
         text.push_str("  ");
         if let Some(seq) = finding.seq {
             let _ = write!(text, "at {seq}: ");
         }
-        text.push_str(&finding.what);
+        text.push_str(&finding.message);
         if let Some(id) = finding.audit_id {
             let _ = write!(text, " (row {id})");
         }
         text.push('\n');
     }
-    if let Some(more) = report.found.checked_sub(report.findings.len() as u64).filter(|more| *more > 0) {
+    if let Some(more) = report.finding_count.checked_sub(report.findings.len() as u64).filter(|more| *more > 0) {
         let _ = writeln!(text, "  and {more} more");
     }
     for remark in &report.remarks {
@@ -64,6 +69,6 @@ fn write_stream(text: &mut String, report: &StreamReport) {
     }
 }
 
-fn name(tenant: Uuid) -> String {
+fn chain_name(tenant: Uuid) -> String {
     if tenant.is_nil() { "platform".to_owned() } else { format!("tenant {tenant}") }
 }

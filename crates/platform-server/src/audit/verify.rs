@@ -1,12 +1,12 @@
 //! `audit verify` without `--export`: verifies the log in the database.
 
 use super::checkpoint_file::CheckpointFile;
-use super::report::conclude;
+use super::report::print_reports;
 use crate::config::Settings;
 use crate::databases;
 use anyhow::{Context as _, Result};
-use data::audit::{AuditVerifier, StreamReport, TrustedKeys};
-use domain::audit::sealed::Checkpoint;
+use data::audit::{AuditVerifier, ChainReport, TrustedKeys};
+use domain::audit::chain::Checkpoint;
 
 /// Verifies the logs of all tenants, connected as the auditor's role, and prints the result.
 ///
@@ -22,26 +22,26 @@ pub(super) async fn run(settings: &Settings, file: &CheckpointFile, keys: Truste
         ));
     }
     let content = content.unwrap_or_default();
-    if content.unreadable > 0 {
-        remarks.push(format!("{} lines of {} are not checkpoints", content.unreadable, file.path().display()));
+    if content.unreadable_lines > 0 {
+        remarks.push(format!("{} lines of {} are not checkpoints", content.unreadable_lines, file.path().display()));
     }
-    let reports = stream_reports(settings, keys, &content.checkpoints).await?;
-    conclude(&reports, &remarks)
+    let reports = chain_reports(settings, keys, &content.checkpoints).await?;
+    print_reports(&reports, &remarks)
 }
 
 /// Verifies each tenant's chain and returns its report.
 ///
 /// # Errors
 /// If the database fails.
-pub(super) async fn stream_reports(
+pub(super) async fn chain_reports(
     settings: &Settings,
     keys: TrustedKeys,
     file_checkpoints: &[Checkpoint],
-) -> Result<Vec<StreamReport>> {
+) -> Result<Vec<ChainReport>> {
     let verifier = AuditVerifier::new(databases::auditor(settings)?, keys);
-    let tenants = verifier.streams(file_checkpoints).await.context("the audit log cannot be read")?;
-    let mut reports = Vec::with_capacity(tenants.len());
-    for tenant in tenants {
+    let chains = verifier.chains(file_checkpoints).await.context("the audit log cannot be read")?;
+    let mut reports = Vec::with_capacity(chains.len());
+    for tenant in chains {
         reports.push(verifier.verify(tenant, file_checkpoints).await.context("the audit log cannot be read")?);
     }
     Ok(reports)

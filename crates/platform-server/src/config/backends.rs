@@ -1,7 +1,7 @@
 //! `models.backends`, `models.tiers`, `models.queue` and `models.breaker`: several model servers, and which of their
 //! models serve which tier.
 
-use super::schema::{secret, words};
+use super::schema::{secret, string_enum};
 use anyhow::{Context as _, Result, bail};
 use domain::model_call::{MicroCost, Price};
 use domain::role::Classification;
@@ -21,7 +21,7 @@ use url::Url;
 pub struct Backend {
     /// Kind of server; `openai` stands for any OpenAI-compatible one.
     #[serde(default)]
-    #[schemars(schema_with = "words::<Dialect>", extend("default" = "openai"))]
+    #[schemars(schema_with = "string_enum::<Dialect>", extend("default" = "openai"))]
     pub dialect: Dialect,
     /// URL of the server, with or without the trailing `/v1`.
     pub base_url: String,
@@ -33,21 +33,21 @@ pub struct Backend {
     pub api_key_file: Option<PathBuf>,
     /// Header that carries the API key.
     #[serde(default)]
-    #[schemars(schema_with = "words::<KeyHeader>", extend("x-default" = "`bearer`; Azure `api-key`"))]
+    #[schemars(schema_with = "string_enum::<KeyHeader>", extend("x-default" = "`bearer`; Azure `api-key`"))]
     pub key_header: Option<KeyHeader>,
     /// Azure's `api-version`; setting it selects Azure's older per-deployment URLs.
     pub api_version: Option<String>,
     /// Where the server runs. Each tenant's settings limit what is sent to the cloud.
     #[serde(default)]
-    #[schemars(schema_with = "words::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
+    #[schemars(schema_with = "string_enum::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
     pub location: Option<Location>,
     /// Highest classification of content that is sent to the server.
     #[serde(default)]
-    #[schemars(schema_with = "words::<Classification>", extend("x-default" = "`restricted`; in the cloud `internal`"))]
+    #[schemars(schema_with = "string_enum::<Classification>", extend("x-default" = "`restricted`; in the cloud `internal`"))]
     pub highest_classification: Option<Classification>,
     /// Highest classification for which a LiteLLM proxy may use its own fallbacks.
     #[serde(default = "default_own_fallbacks")]
-    #[schemars(schema_with = "words::<Classification>", extend("default" = "internal"))]
+    #[schemars(schema_with = "string_enum::<Classification>", extend("default" = "internal"))]
     pub own_fallbacks: Classification,
     /// Maximum number of concurrent requests; others wait.
     #[serde(default = "default_concurrency")]
@@ -144,14 +144,14 @@ fn default_weight() -> u32 {
 
 impl Default for Queue {
     fn default() -> Self {
-        let QueueSettings { per_tenant, wait } = QueueSettings::default();
+        let QueueSettings { max_waiting_per_tenant: per_tenant, max_wait: wait } = QueueSettings::default();
         Self { per_tenant, wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
     }
 }
 
 impl From<Queue> for QueueSettings {
     fn from(queue: Queue) -> Self {
-        Self { per_tenant: queue.per_tenant, wait: Duration::from_millis(queue.wait_ms) }
+        Self { max_waiting_per_tenant: queue.per_tenant, max_wait: Duration::from_millis(queue.wait_ms) }
     }
 }
 
@@ -159,10 +159,10 @@ impl Default for Breaker {
     fn default() -> Self {
         let breaker = BreakerSettings::default();
         Self {
-            failures: breaker.failures,
-            pause_s: breaker.pause.as_secs(),
-            longest_pause_s: breaker.longest_pause.as_secs(),
-            probe_every_s: breaker.probe_every.as_secs(),
+            failures: breaker.failure_threshold,
+            pause_s: breaker.initial_pause.as_secs(),
+            longest_pause_s: breaker.max_pause.as_secs(),
+            probe_every_s: breaker.health_check_interval.as_secs(),
         }
     }
 }
@@ -170,10 +170,10 @@ impl Default for Breaker {
 impl From<Breaker> for BreakerSettings {
     fn from(breaker: Breaker) -> Self {
         Self {
-            failures: breaker.failures.max(1),
-            pause: Duration::from_secs(breaker.pause_s),
-            longest_pause: Duration::from_secs(breaker.longest_pause_s),
-            probe_every: Duration::from_secs(breaker.probe_every_s.max(1)),
+            failure_threshold: breaker.failures.max(1),
+            initial_pause: Duration::from_secs(breaker.pause_s),
+            max_pause: Duration::from_secs(breaker.longest_pause_s),
+            health_check_interval: Duration::from_secs(breaker.probe_every_s.max(1)),
         }
     }
 }
@@ -198,19 +198,19 @@ impl Backend {
         });
         Ok(BackendSettings {
             dialect: self.dialect,
-            api_key: self.key().with_context(|| format!("{section}.api_key_file cannot be read"))?,
+            api_key: self.read_api_key().with_context(|| format!("{section}.api_key_file cannot be read"))?,
             key_header: self.key_header.unwrap_or(if is_azure { KeyHeader::ApiKey } else { KeyHeader::Bearer }),
             api_version: self.api_version.clone(),
             location,
             highest_classification: classification,
-            own_fallbacks: self.own_fallbacks,
+            max_proxy_fallback_classification: self.own_fallbacks,
             concurrency: self.concurrency,
             timeouts: self.timeouts(),
-            ..BackendSettings::at(name, url)
+            ..BackendSettings::new(name, url)
         })
     }
 
-    fn key(&self) -> std::io::Result<Option<SecretString>> {
+    fn read_api_key(&self) -> std::io::Result<Option<SecretString>> {
         let Some(path) = self.api_key_file.as_ref().filter(|_| self.api_key.is_none()) else {
             return Ok(self.api_key.clone());
         };
@@ -219,7 +219,7 @@ impl Backend {
 
     fn timeouts(&self) -> Timeouts {
         let default = Timeouts::default();
-        let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
+        let seconds = |configured: Option<u64>, default| configured.map_or(default, Duration::from_secs);
         Timeouts {
             connect: self.connect_timeout_ms.map_or(default.connect, Duration::from_millis),
             first_token: seconds(self.first_token_timeout_s, default.first_token),
@@ -234,11 +234,11 @@ fn is_known_cloud(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     ["openai.com", "azure.com", "azure.us", "azure.cn"]
         .iter()
-        .any(|domain| host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.')))
+        .any(|domain| host.strip_suffix(domain).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.')))
 }
 
 /// Converts the routes of a tier to the model client's settings. The default priority is the position, from 1.
-pub(super) fn routes(routes: &[Route]) -> Vec<RouteSettings> {
+pub(super) fn route_settings(routes: &[Route]) -> Vec<RouteSettings> {
     let route = |(index, route): (usize, &Route)| RouteSettings {
         backend: route.backend.clone(),
         model: route.model.clone(),

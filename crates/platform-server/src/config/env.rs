@@ -26,7 +26,7 @@ pub(super) const NAMED_VARIABLES: &[(&str, &str)] = &[
 ];
 
 /// The name of the prefixed variable for a key: `PLATFORM__SERVER__PORT` for `server.port`.
-pub(super) fn variable(key: &str) -> String {
+pub(super) fn prefixed_variable(key: &str) -> String {
     format!("PLATFORM__{}", key.replace('.', "__").to_uppercase())
 }
 
@@ -38,13 +38,13 @@ impl Environment {
     /// The variables of this process.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
-    pub fn of_process() -> Self {
+    pub fn from_process() -> Self {
         Self(std::env::vars().collect())
     }
 
     /// An environment with only the given variables, for tests.
     #[must_use]
-    pub fn of(variables: &[(&str, &str)]) -> Self {
+    pub fn from_pairs(variables: &[(&str, &str)]) -> Self {
         Self(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
@@ -56,7 +56,7 @@ impl Environment {
 
     /// Configuration source with the variables of the form `PLATFORM__SECTION__KEY`. Values that parse as a number or a
     /// boolean are converted.
-    pub fn overrides(&self) -> config::Environment {
+    pub fn prefixed_source(&self) -> config::Environment {
         let prefixed = self.0.iter().filter(|(name, value)| name.starts_with("PLATFORM__") && !value.is_empty());
         config::Environment::with_prefix("PLATFORM")
             .prefix_separator("__")
@@ -71,14 +71,14 @@ impl Environment {
     /// # Errors
     /// If such a file cannot be read.
     pub fn named_variables(&self) -> Result<Vec<(&'static str, String)>> {
-        let mut found = Vec::new();
+        let mut values = Vec::new();
         for (name, key) in NAMED_VARIABLES {
             if let Some(value) = self.value(name)? {
                 let value = if *name == "SERVICE_TYPE" { value.to_lowercase() } else { value };
-                found.push((*key, value));
+                values.push((*key, value));
             }
         }
-        Ok(found)
+        Ok(values)
     }
 
     fn value(&self, name: &str) -> Result<Option<String>> {
@@ -104,7 +104,7 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     fn load(variables: &[(&str, &str)]) -> Result<Settings> {
-        Settings::load(None, &Environment::of(variables))
+        Settings::load(None, &Environment::from_pairs(variables))
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
         let file = dir.path().join("platform.toml");
         std::fs::write(&file, "[server]\nport = 1\nmetrics_port = 2\n[database]\nurl = \"postgres://file\"\n")
             .expect("write");
-        let environment = Environment::of(&[
+        let environment = Environment::from_pairs(&[
             ("PLATFORM_CONFIG", file.to_str().expect("utf-8")),
             ("PLATFORM__SERVER__PORT", "9000"),
             ("PLATFORM__DATABASE__URL", "postgres://platform"),

@@ -5,8 +5,8 @@ use super::auth::{Auth, EntraCloud, IssuerFile};
 use anyhow::{Context as _, Result, bail};
 use policy::authn::jwks::fetch::is_allowed_url;
 use policy::authn::settings::{
-    ClaimNames, GroupsOverage, IssuerSettings, KeySource, SignatureAlgorithm, TenantTrust, default_roles,
-    entra_directory,
+    ClaimNames, GroupsOverage, IssuerSettings, IssuerTenantMapping, KeySource, SignatureAlgorithm,
+    default_role_mapping, entra_directory,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,31 +28,32 @@ impl EntraCloud {
 
 /// All issuers. Those of the `oidc_…` and `entra_…` keys come first, because the first issuer is the default for users
 /// that an admin creates without naming an issuer.
-pub(super) fn collect(auth: &Auth, mode: Mode) -> Result<Vec<IssuerSettings>> {
+pub(super) fn issuer_settings(auth: &Auth, mode: Mode) -> Result<Vec<IssuerSettings>> {
     let mut issuers = Vec::new();
-    issuers.extend(oidc(auth, mode)?);
-    issuers.extend(entra(auth, mode)?);
+    issuers.extend(oidc_issuer(auth, mode)?);
+    issuers.extend(entra_issuer(auth, mode)?);
     for issuer in &auth.issuers {
         issuers.push(from_file(issuer.clone())?);
     }
-    issuers.extend(auth.dev_issuer_dir.as_deref().map(development));
+    issuers.extend(auth.dev_issuer_dir.as_deref().map(development_issuer));
     if issuers.is_empty() {
         bail!(
             "no token issuer is configured: set OIDC_ISSUER and OIDC_AUDIENCE, or ENTRA_TENANT_ID and ENTRA_CLIENT_ID, \
              or [[auth.issuers]] in the configuration file"
         );
     }
-    issuers.iter().try_for_each(check)?;
-    let named = |issuer: &IssuerSettings| std::iter::once(issuer.issuer.clone()).chain(issuer.accept_iss.clone());
-    let mut names: Vec<_> = issuers.iter().flat_map(named).collect();
+    issuers.iter().try_for_each(check_issuer)?;
+    let accepted_names =
+        |issuer: &IssuerSettings| std::iter::once(issuer.issuer.clone()).chain(issuer.accepted_issuers.clone());
+    let mut names: Vec<_> = issuers.iter().flat_map(accepted_names).collect();
     names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        bail!("the issuer {} is configured twice", twice[0]);
+    if let Some(duplicate) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        bail!("the issuer {} is configured twice", duplicate[0]);
     }
     Ok(issuers)
 }
 
-fn check(issuer: &IssuerSettings) -> Result<()> {
+fn check_issuer(issuer: &IssuerSettings) -> Result<()> {
     let name = &issuer.issuer;
     if issuer.audiences.is_empty() {
         bail!("the issuer {name} has no audiences; without one, tokens for other services would be accepted");
@@ -68,24 +69,24 @@ fn check(issuer: &IssuerSettings) -> Result<()> {
 
 /// The tenants for which the issuers of the `oidc_…` and `entra_…` keys are trusted: in development mode with an empty
 /// `auth.tenants` every tenant, otherwise the mapped ones.
-fn tenant_trust(auth: &Auth, mode: Mode) -> TenantTrust {
+fn tenant_mapping(auth: &Auth, mode: Mode) -> IssuerTenantMapping {
     match mode {
-        Mode::Development if auth.tenants.is_empty() => TenantTrust::Any,
-        Mode::Development | Mode::Production => TenantTrust::Mapped(auth.tenants.clone()),
+        Mode::Development if auth.tenants.is_empty() => IssuerTenantMapping::Any,
+        Mode::Development | Mode::Production => IssuerTenantMapping::Mapped(auth.tenants.clone()),
     }
 }
 
-fn oidc(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
+fn oidc_issuer(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
     let Some(issuer) = &auth.oidc_issuer else { return Ok(None) };
     let audience = auth.oidc_audience.clone().context("OIDC_ISSUER is set, but OIDC_AUDIENCE is not")?;
     Ok(Some(IssuerSettings {
-        keys: keys(issuer, auth.oidc_jwks_url.as_deref())?,
-        tenants: tenant_trust(auth, mode),
-        ..with_defaults_of_section(auth, issuer, audience)
+        keys: key_source(issuer, auth.oidc_jwks_url.as_deref())?,
+        tenants: tenant_mapping(auth, mode),
+        ..issuer_with_shared_settings(auth, issuer, audience)
     }))
 }
 
-fn entra(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
+fn entra_issuer(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
     let Some(directory) = &auth.entra_tenant_id else { return Ok(None) };
     let client = auth.entra_client_id.clone().context("ENTRA_TENANT_ID is set, but ENTRA_CLIENT_ID is not")?;
     let authority = format!("{}/{directory}", auth.entra_cloud.login_url());
@@ -93,21 +94,21 @@ fn entra(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
     Ok(Some(IssuerSettings {
         algorithms: vec![SignatureAlgorithm::Rs256],
         keys: KeySource::Url(format!("{authority}/discovery/v2.0/keys")),
-        tenants: tenant_trust(auth, mode),
+        tenants: tenant_mapping(auth, mode),
         required_claim: Some(("tid".to_owned(), directory.clone())),
-        ..with_defaults_of_section(auth, &issuer, client)
+        ..issuer_with_shared_settings(auth, &issuer, client)
     }))
 }
 
 /// An issuer of the `oidc_…` or `entra_…` keys, with the settings in `auth` that apply to both.
-fn with_defaults_of_section(auth: &Auth, issuer: &str, audience: String) -> IssuerSettings {
+fn issuer_with_shared_settings(auth: &Auth, issuer: &str, audience: String) -> IssuerSettings {
     IssuerSettings {
-        roles: auth.roles.clone().unwrap_or_else(default_roles),
+        roles: auth.roles.clone().unwrap_or_else(default_role_mapping),
         accept_high_s: auth.accept_high_s,
         required_scope: auth.required_scope.clone(),
         required_role: auth.required_role.clone(),
         max_age_s: auth.max_age_s,
-        guests: auth.guests.clone(),
+        guest_directories: auth.guests.clone(),
         groups_overage: auth.groups_overage,
         ..default_issuer(issuer, vec![audience])
     }
@@ -116,27 +117,27 @@ fn with_defaults_of_section(auth: &Auth, issuer: &str, audience: String) -> Issu
 fn from_file(file: IssuerFile) -> Result<IssuerSettings> {
     let default = default_issuer(&file.issuer, file.audiences);
     Ok(IssuerSettings {
-        keys: keys(&file.issuer, file.jwks_url.as_deref())?,
-        tenants: TenantTrust::Mapped(file.tenants),
-        roles: file.roles.unwrap_or_else(default_roles),
+        keys: key_source(&file.issuer, file.jwks_url.as_deref())?,
+        tenants: IssuerTenantMapping::Mapped(file.tenants),
+        roles: file.roles.unwrap_or_else(default_role_mapping),
         claims: file.claims,
-        accept_iss: file.accept_iss,
+        accepted_issuers: file.accept_iss,
         accept_high_s: file.accept_high_s,
         algorithms: file.algorithms.unwrap_or(default.algorithms),
         required_scope: file.required_scope,
         required_role: file.required_role,
         max_age_s: file.max_age_s,
-        guests: file.guests,
+        guest_directories: file.guests,
         groups_overage: file.groups_overage,
         ..default
     })
 }
 
-fn development(dir: &Path) -> IssuerSettings {
+fn development_issuer(dir: &Path) -> IssuerSettings {
     IssuerSettings {
         algorithms: vec![SignatureAlgorithm::Es256],
         keys: KeySource::File(dir.join("jwks.json")),
-        tenants: TenantTrust::Any,
+        tenants: IssuerTenantMapping::Any,
         ..default_issuer(DEVELOPMENT_ISSUER, vec![DEVELOPMENT_AUDIENCE.to_owned()])
     }
 }
@@ -146,7 +147,7 @@ fn development(dir: &Path) -> IssuerSettings {
 fn default_issuer(issuer: &str, audiences: Vec<String>) -> IssuerSettings {
     IssuerSettings {
         issuer: issuer.to_owned(),
-        accept_iss: Vec::new(),
+        accepted_issuers: Vec::new(),
         accept_high_s: false,
         audiences,
         algorithms: vec![
@@ -157,21 +158,21 @@ fn default_issuer(issuer: &str, audiences: Vec<String>) -> IssuerSettings {
         ],
         keys: KeySource::Discovery,
         claims: ClaimNames::default(),
-        roles: default_roles(),
-        tenants: TenantTrust::Mapped(BTreeMap::new()),
+        roles: default_role_mapping(),
+        tenants: IssuerTenantMapping::Mapped(BTreeMap::new()),
         required_scope: None,
         required_role: None,
         required_claim: entra_directory(issuer).map(|directory| ("tid".to_owned(), directory.to_owned())),
         max_age_s: None,
-        guests: Vec::new(),
+        guest_directories: Vec::new(),
         groups_overage: GroupsOverage::Refuse,
     }
 }
 
-fn keys(issuer: &str, jwks_url: Option<&str>) -> Result<KeySource> {
-    let address = jwks_url.unwrap_or(issuer);
-    if !is_allowed_url(address) {
-        bail!("the issuer URL {address} must be https, or http on the loopback interface");
+fn key_source(issuer: &str, jwks_url: Option<&str>) -> Result<KeySource> {
+    let checked_url = jwks_url.unwrap_or(issuer);
+    if !is_allowed_url(checked_url) {
+        bail!("the issuer URL {checked_url} must be https, or http on the loopback interface");
     }
     Ok(jwks_url.map_or(KeySource::Discovery, |url| KeySource::Url(url.to_owned())))
 }
@@ -190,26 +191,27 @@ mod tests {
 
     #[test]
     fn the_oidc_issuer_is_trusted_for_every_tenant_in_development_mode_only() {
-        let issuers = collect(&auth(), Mode::Development).expect("valid");
-        assert_eq!(issuers[0].tenants, TenantTrust::Any);
-        let issuers = collect(&auth(), Mode::Production).expect("valid");
+        let issuers = issuer_settings(&auth(), Mode::Development).expect("valid");
+        assert_eq!(issuers[0].tenants, IssuerTenantMapping::Any);
+        let issuers = issuer_settings(&auth(), Mode::Production).expect("valid");
         assert_eq!(issuers[0].tenants.tenant("plant-a"), None);
     }
 
     #[test]
     fn an_incomplete_issuer_is_refused_with_the_name_of_the_missing_variable() {
-        let error = collect(&Auth { oidc_audience: None, ..auth() }, Mode::Development).expect_err("incomplete");
+        let error =
+            issuer_settings(&Auth { oidc_audience: None, ..auth() }, Mode::Development).expect_err("incomplete");
         assert!(error.to_string().contains("OIDC_AUDIENCE"));
-        let far = Auth { oidc_issuer: Some("http://idp.example".to_owned()), ..auth() };
-        assert!(collect(&far, Mode::Development).is_err());
-        assert!(collect(&Auth::default(), Mode::Production).is_err());
+        let remote_http = Auth { oidc_issuer: Some("http://idp.example".to_owned()), ..auth() };
+        assert!(issuer_settings(&remote_http, Mode::Development).is_err());
+        assert!(issuer_settings(&Auth::default(), Mode::Production).is_err());
     }
 
     #[test]
     fn entra_tokens_must_come_from_the_configured_directory() {
         let auth =
             Auth { entra_tenant_id: Some("T".to_owned()), entra_client_id: Some("C".to_owned()), ..Auth::default() };
-        let issuers = collect(&auth, Mode::Production).expect("valid");
+        let issuers = issuer_settings(&auth, Mode::Production).expect("valid");
         assert_eq!(issuers[0].issuer, "https://login.microsoftonline.com/T/v2.0");
         assert_eq!(issuers[0].required_claim, Some(("tid".to_owned(), "T".to_owned())));
     }
@@ -228,11 +230,11 @@ mod tests {
                 entra_cloud: cloud,
                 ..Auth::default()
             };
-            let issuer = &collect(&by_directory, Mode::Production).expect("valid")[0];
+            let issuer = &issuer_settings(&by_directory, Mode::Production).expect("valid")[0];
             assert_eq!(issuer.issuer, format!("https://{host}/{directory}/v2.0"));
             assert_eq!(issuer.keys, KeySource::Url(format!("https://{host}/{directory}/discovery/v2.0/keys")));
             let generic = Auth { oidc_issuer: Some(issuer.issuer.clone()), ..auth() };
-            let issuer = &collect(&generic, Mode::Production).expect("valid")[0];
+            let issuer = &issuer_settings(&generic, Mode::Production).expect("valid")[0];
             assert_eq!(issuer.required_claim, Some(("tid".to_owned(), directory.to_owned())), "as OIDC_ISSUER, too");
         }
     }
@@ -257,8 +259,9 @@ mod tests {
             claims = { groups = ["group"], auth_time = ["auth_time"] }
         "#;
         let file: IssuerFile = parse(file).expect("valid");
-        let issuer = &collect(&Auth { issuers: vec![file], ..Auth::default() }, Mode::Production).expect("valid")[0];
-        assert_eq!(issuer.accept_iss, ["http://adfs.acme.example/adfs/services/trust"]);
+        let issuer =
+            &issuer_settings(&Auth { issuers: vec![file], ..Auth::default() }, Mode::Production).expect("valid")[0];
+        assert_eq!(issuer.accepted_issuers, ["http://adfs.acme.example/adfs/services/trust"]);
         assert_eq!(issuer.algorithms, [SignatureAlgorithm::Rs256, SignatureAlgorithm::EdDsa]);
         assert_eq!((issuer.max_age_s, issuer.groups_overage), (Some(3600), GroupsOverage::Ignore));
         assert_eq!(issuer.claims.groups, ["group"]);
@@ -267,10 +270,10 @@ mod tests {
 
     #[test]
     fn an_issuer_without_audiences_or_with_unsafe_algorithms_is_refused() {
-        let file = |more: &str| {
-            let text = format!("issuer = \"https://a.example\"\n{more}");
+        let file = |toml_lines: &str| {
+            let text = format!("issuer = \"https://a.example\"\n{toml_lines}");
             let file: IssuerFile = parse(&text).expect("valid");
-            collect(&Auth { issuers: vec![file], ..Auth::default() }, Mode::Production)
+            issuer_settings(&Auth { issuers: vec![file], ..Auth::default() }, Mode::Production)
         };
         assert!(file("audiences = []").expect_err("none").to_string().contains("no audiences"));
         assert!(file("audiences = [\"a\"]\nalgorithms = []").is_err());

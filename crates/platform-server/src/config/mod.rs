@@ -63,10 +63,10 @@ pub enum ServiceType {
 pub struct Settings {
     /// `development` permits the development issuer, disabled rate limits, and issuers that are trusted for every
     /// tenant.
-    #[schemars(schema_with = "schema::words::<Mode>", extend("default" = "production"))]
+    #[schemars(schema_with = "schema::string_enum::<Mode>", extend("default" = "production"))]
     pub mode: Mode,
     /// What the process runs if it is started without a subcommand.
-    #[schemars(schema_with = "schema::words::<ServiceType>", extend("x-default" = "`all`"))]
+    #[schemars(schema_with = "schema::string_enum::<ServiceType>", extend("x-default" = "`all`"))]
     pub service_type: Option<ServiceType>,
     /// Key of the keyed hashes of tokens and in the audit log: at least 16 bytes, the same on every replica.
     #[schemars(schema_with = "schema::secret", extend("x-default" = "none, required"))]
@@ -119,7 +119,7 @@ impl Settings {
                 .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
-        builder = builder.add_source(environment.overrides());
+        builder = builder.add_source(environment.prefixed_source());
         for (key, value) in environment.named_variables()? {
             builder = builder.set_override(key, value).with_context(|| format!("the setting {key} is not valid"))?;
         }
@@ -144,7 +144,7 @@ impl Settings {
     ///
     /// # Errors
     /// If it is missing or too short.
-    pub fn secret(&self) -> Result<&[u8]> {
+    pub fn secret_key_bytes(&self) -> Result<&[u8]> {
         let secret = required(self.secret_key.as_ref(), "SECRET_KEY")?.expose_secret().as_bytes();
         anyhow::ensure!(secret.len() >= MIN_SECRET_BYTES, "SECRET_KEY must be at least {MIN_SECRET_BYTES} bytes long");
         Ok(secret)
@@ -161,7 +161,7 @@ impl Settings {
     /// # Errors
     /// If no issuer is configured, or one of them is incomplete.
     pub fn issuers(&self) -> Result<Vec<IssuerSettings>> {
-        issuers::collect(&self.auth, self.mode)
+        issuers::issuer_settings(&self.auth, self.mode)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The `models` section, and its conversion to the settings of the model client.
 
 use super::backends::{self, Backend, Breaker, Queue, Route, Tiers};
-use super::schema::{secret, words};
+use super::schema::{secret, string_enum};
 use anyhow::{Result, bail};
 use domain::role::Classification;
 use model_client::config::{
@@ -26,10 +26,10 @@ pub struct Models {
     /// routes in `tiers`. Without either, the embedded models are used.
     pub base_url: Option<String>,
     /// Kind of server; `openai` stands for any OpenAI-compatible one.
-    #[schemars(schema_with = "words::<Dialect>", extend("default" = "litellm"))]
+    #[schemars(schema_with = "string_enum::<Dialect>", extend("default" = "litellm"))]
     pub dialect: Dialect,
     /// Where the server runs. Each tenant's settings limit what is sent to the cloud.
-    #[schemars(schema_with = "words::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
+    #[schemars(schema_with = "string_enum::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
     pub location: Option<Location>,
     /// API key of the server.
     #[schemars(schema_with = "secret")]
@@ -43,7 +43,7 @@ pub struct Models {
     #[schemars(extend("x-default" = "`embed`"))]
     pub embed: Option<String>,
     /// Whether embeddings come from the embedded model or from the model servers.
-    #[schemars(schema_with = "words::<EmbedSource>", extend("x-default" = "`remote` with a server, else `embedded`"))]
+    #[schemars(schema_with = "string_enum::<EmbedSource>", extend("x-default" = "`remote` with a server, else `embedded`"))]
     pub embed_source: Option<EmbedSource>,
     /// Dimension of the server's embedding vectors.
     #[schemars(extend("x-default" = "asked of the server"))]
@@ -74,7 +74,7 @@ pub struct Models {
     /// Maximum number of concurrent requests to the server; others wait.
     pub concurrency: usize,
     /// Highest classification of content that is sent to the server.
-    #[schemars(schema_with = "words::<Classification>", extend("default" = "restricted"))]
+    #[schemars(schema_with = "string_enum::<Classification>", extend("default" = "restricted"))]
     pub highest_classification: Classification,
     /// Maximum number of seconds until the first token of an answer from the server.
     pub first_token_timeout_s: u64,
@@ -98,7 +98,7 @@ pub struct NextEmbed {
     #[schemars(extend("x-default" = "`models.embed`"))]
     pub embed: Option<String>,
     /// Whether embeddings come from the embedded model or from the model servers.
-    #[schemars(schema_with = "words::<EmbedSource>", extend("x-default" = "`models.embed_source`"))]
+    #[schemars(schema_with = "string_enum::<EmbedSource>", extend("x-default" = "`models.embed_source`"))]
     pub embed_source: Option<EmbedSource>,
     /// Dimension of the vectors.
     #[schemars(extend("x-default" = "asked of the server"))]
@@ -157,7 +157,7 @@ impl Models {
     /// See [`Models::settings`].
     pub fn next_settings(&self) -> Result<Option<ModelSettings>> {
         let Some(next) = &self.next_embed else { return Ok(None) };
-        let with_next = Self {
+        let next_models = Self {
             embed: next.embed.clone().or_else(|| self.embed.clone()),
             tiers: Tiers { embed: self.next_routes(next), ..self.tiers.clone() },
             embed_source: next.embed_source.or(self.embed_source),
@@ -167,16 +167,16 @@ impl Models {
             document_prefix: next.document_prefix.clone(),
             ..self.clone()
         };
-        with_next.settings().map(Some)
+        next_models.settings().map(Some)
     }
 
     /// The current embedding routes with the next model's name instead.
     fn next_routes(&self, next: &NextEmbed) -> Vec<Route> {
-        let with_next = |route: &Route| match &next.embed {
+        let next_route = |route: &Route| match &next.embed {
             Some(model) => Route { model: model.clone(), ..route.clone() },
             None => route.clone(),
         };
-        self.tiers.embed.iter().map(with_next).collect()
+        self.tiers.embed.iter().map(next_route).collect()
     }
 
     /// Settings of the model client.
@@ -190,14 +190,14 @@ impl Models {
             bail!("models.backends.{BASE_URL_BACKEND}: this name is reserved for the server at models.base_url");
         }
         backends.extend(self.base_url_backend()?);
-        let tiers = self.tiers()?;
+        let tiers = self.tier_settings()?;
         for route in [&tiers.fast, &tiers.heavy, &tiers.embed, &tiers.rerank].into_iter().flatten() {
             if !backends.iter().any(|backend| backend.name == route.backend) {
                 bail!("models.tiers names the backend {:?}, but models.backends has no such backend", route.backend);
             }
         }
         Ok(ModelSettings {
-            embedding: self.embedding(tiers.embed.first()),
+            embedding: self.embedding_settings(tiers.embed.first()),
             backends,
             tiers,
             queue: self.queue.into(),
@@ -234,18 +234,18 @@ impl Models {
     }
 
     /// The routes in `tiers`; tiers without routes get one to the server at `base_url`.
-    fn tiers(&self) -> Result<TierSettings> {
+    fn tier_settings(&self) -> Result<TierSettings> {
         let rerank = self.rerank.trim();
         if !rerank.is_empty() && self.base_url.is_none() {
             bail!(
                 "models.rerank is set, but models.base_url is not; models.tiers.rerank names models of models.backends"
             );
         }
-        let tier = |given: &[Route], model: &str| {
-            if given.is_empty() && self.base_url.is_some() && !model.is_empty() {
-                return vec![RouteSettings::to(BASE_URL_BACKEND, model)];
+        let tier = |configured_routes: &[Route], model: &str| {
+            if configured_routes.is_empty() && self.base_url.is_some() && !model.is_empty() {
+                return vec![RouteSettings::new(BASE_URL_BACKEND, model)];
             }
-            backends::routes(given)
+            backends::route_settings(configured_routes)
         };
         Ok(TierSettings {
             fast: tier(&self.tiers.fast, &self.fast),
@@ -255,8 +255,8 @@ impl Models {
         })
     }
 
-    fn embedding(&self, first: Option<&RouteSettings>) -> EmbeddingSettings {
-        let name = self.embed.clone().or_else(|| first.map(|route| route.model.clone()));
+    fn embedding_settings(&self, first_route: Option<&RouteSettings>) -> EmbeddingSettings {
+        let name = self.embed.clone().or_else(|| first_route.map(|route| route.model.clone()));
         let cores = || std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8);
         EmbeddingSettings {
             source: self.embed_source,
@@ -283,10 +283,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("platform.toml");
         std::fs::write(&path, file).expect("write");
-        Settings::load(Some(&path), &Environment::of(variables))?.models.settings()
+        Settings::load(Some(&path), &Environment::from_pairs(variables))?.models.settings()
     }
 
-    const PLANT: &str = r#"
+    const TWO_BACKENDS: &str = r#"
         [models.backends.gpu_1]
         dialect = "vllm"
         base_url = "http://gpu-1:8000/v1"
@@ -309,7 +309,8 @@ mod tests {
 
     #[test]
     fn several_backends_serve_the_tiers_in_the_order_of_the_file() {
-        let settings = load(PLANT, &[("PLATFORM__MODELS__BACKENDS__AZURE__API_KEY", "sk-azure")]).expect("valid");
+        let settings =
+            load(TWO_BACKENDS, &[("PLATFORM__MODELS__BACKENDS__AZURE__API_KEY", "sk-azure")]).expect("valid");
         let order: Vec<_> = settings.tiers.fast.iter().map(|route| (route.backend.as_str(), route.priority)).collect();
         assert_eq!(order, [("gpu_1", 1), ("azure", 2)]);
         assert_eq!(settings.tiers.fast[1].price.output.0, 600_000);
@@ -329,12 +330,12 @@ mod tests {
 
     #[test]
     fn the_server_at_the_base_url_serves_tiers_without_routes() {
-        let settings = load(PLANT, &[("LITELLM_BASE_URL", "http://litellm:4000")]).expect("valid");
+        let settings = load(TWO_BACKENDS, &[("LITELLM_BASE_URL", "http://litellm:4000")]).expect("valid");
         assert_eq!(settings.tiers.fast.len(), 2);
-        assert_eq!(settings.tiers.heavy, [RouteSettings::to(BASE_URL_BACKEND, "heavy")]);
-        let alone = load("", &[("LITELLM_BASE_URL", "http://litellm:4000")]).expect("valid");
-        assert_eq!(alone.tiers.embed, [RouteSettings::to(BASE_URL_BACKEND, "embed")]);
-        assert_eq!((alone.backends.len(), alone.embedding.name.as_str()), (1, "embed"));
+        assert_eq!(settings.tiers.heavy, [RouteSettings::new(BASE_URL_BACKEND, "heavy")]);
+        let base_url_only = load("", &[("LITELLM_BASE_URL", "http://litellm:4000")]).expect("valid");
+        assert_eq!(base_url_only.tiers.embed, [RouteSettings::new(BASE_URL_BACKEND, "embed")]);
+        assert_eq!((base_url_only.backends.len(), base_url_only.embedding.name.as_str()), (1, "embed"));
         assert!(load("", &[]).expect("valid").backends.is_empty());
         for (url, location) in [
             ("http://litellm:4000", Location::OnPremises),
@@ -347,10 +348,13 @@ mod tests {
     }
 
     #[test]
-    fn a_named_backend_at_openai_or_azure_is_in_the_cloud_with_any_dialect() {
+    fn a_backend_at_openai_or_azure_is_in_the_cloud_with_any_dialect() {
         let file = "[models.backends.far]\nbase_url = \"https://api.openai.com/v1\"\n";
-        let far = &load(file, &[]).expect("valid").backends[0];
-        assert_eq!((far.location, far.highest_classification), (Location::Cloud, Classification::Internal));
+        let cloud_backend = &load(file, &[]).expect("valid").backends[0];
+        assert_eq!(
+            (cloud_backend.location, cloud_backend.highest_classification),
+            (Location::Cloud, Classification::Internal)
+        );
         let overridden = load(&format!("{file}location = \"on-premises\"\n"), &[]).expect("valid");
         assert_eq!(
             overridden.backends[0].location,
@@ -363,7 +367,7 @@ mod tests {
     fn an_error_names_the_setting_that_is_wrong() {
         let route = "[[models.tiers.fast]]\nbackend = \"gpu\"\nmodel = \"m\"\n";
         let backend = "[models.backends.gpu]\nbase_url = \"http://gpu\"\n";
-        for (file, named) in [
+        for (file, expected_name) in [
             (route.to_owned(), "gpu"),
             ("[models.backends.gpu]\nbase_url = \"no address\"\n".to_owned(), "models.backends.gpu.base_url"),
             (format!("{backend}concurrency = 0\n"), "models.backends.gpu.concurrency"),
@@ -373,7 +377,7 @@ mod tests {
             (format!("{backend}api_key_file = \"/nonexistent\"\n"), "models.backends.gpu.api_key_file"),
         ] {
             let error = load(&file, &[]).expect_err(&file);
-            assert!(format!("{error:#}").contains(named), "{error:#}");
+            assert!(format!("{error:#}").contains(expected_name), "{error:#}");
         }
     }
 }

@@ -22,32 +22,33 @@ const UNITS: &[(&str, &str)] =
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<Settings>().to_value();
-    complete(&mut schema, Some(""));
+    add_units_and_variables(&mut schema, Some(""));
     schema
 }
 
 /// Adds units and variables to a schema and removes nulls. `path` is the dotted key; `None` inside lists and maps,
 /// whose keys no environment variable can set.
-fn complete(schema: &mut Value, path: Option<&str>) {
+fn add_units_and_variables(schema: &mut Value, path: Option<&str>) {
     let Value::Object(object) = schema else { return };
     remove_null(object);
     for key in ["items", "additionalProperties"] {
         if let Some(inner) = object.get_mut(key) {
-            complete(inner, None);
+            add_units_and_variables(inner, None);
         }
     }
     let Some(Value::Object(properties)) = object.get_mut("properties") else { return };
     for (name, property) in properties {
         let path = path.map(|path| if path.is_empty() { name.clone() } else { format!("{path}.{name}") });
-        complete(property, path.as_deref());
+        add_units_and_variables(property, path.as_deref());
         let Value::Object(property) = property else { continue };
-        if let Some((_, unit)) = UNITS.iter().find(|(ending, _)| is_number(property) && name.ends_with(ending)) {
+        if let Some((_, unit)) = UNITS.iter().find(|(suffix, _)| is_number(property) && name.ends_with(suffix)) {
             property.insert("x-unit".to_owned(), json!(unit));
         }
         let is_scalar = !property.contains_key("properties") && !property.contains_key("items");
         if let Some(path) = path.filter(|_| is_scalar && !property.contains_key("additionalProperties")) {
-            let named = NAMED_VARIABLES.iter().filter(|(_, key)| *key == path).map(|(name, _)| (*name).to_owned());
-            let variables: Vec<_> = named.chain([env::variable(&path)]).collect();
+            let named_variables =
+                NAMED_VARIABLES.iter().filter(|(_, key)| *key == path).map(|(name, _)| (*name).to_owned());
+            let variables: Vec<_> = named_variables.chain([env::prefixed_variable(&path)]).collect();
             property.insert("x-variables".to_owned(), json!(variables));
         }
     }
@@ -61,9 +62,9 @@ fn is_number(property: &Map<String, Value>) -> bool {
 fn remove_null(object: &mut Map<String, Value>) {
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|name| name != "null");
-        if let [only] = types.as_slice() {
-            let only = only.clone();
-            object.insert("type".to_owned(), only);
+        if let [single_type] = types.as_slice() {
+            let single_type = single_type.clone();
+            object.insert("type".to_owned(), single_type);
         }
     }
     if object.get("default").is_some_and(Value::is_null) {
@@ -86,20 +87,20 @@ fn remove_null(object: &mut Map<String, Value>) {
 /// # Errors
 /// If a number is out of range. The message names the key and its range and never contains the value.
 pub(super) fn check_ranges(settings: &Value) -> Result<()> {
-    check(settings, &schema(), "")
+    check_value(settings, &schema(), "")
 }
 
-fn check(value: &Value, schema: &Value, path: &str) -> Result<()> {
+fn check_value(value: &Value, schema: &Value, path: &str) -> Result<()> {
     match value {
         Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             let schema = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
-            check(value, schema, &path)
+            check_value(value, schema, &path)
         }),
         Value::Array(items) => items
             .iter()
             .enumerate()
-            .try_for_each(|(index, item)| check(item, &schema["items"], &format!("{path}[{index}]"))),
+            .try_for_each(|(index, item)| check_value(item, &schema["items"], &format!("{path}[{index}]"))),
         Value::Number(number) => {
             let number = number.as_f64().unwrap_or(f64::NAN);
             let bound = |name: &str| schema[name].as_f64();
@@ -120,16 +121,16 @@ pub(super) fn secret(_: &mut SchemaGenerator) -> Schema {
 
 /// The schema of an enum of strings. Its values come from its `Deserialize` implementation, so that the crates that
 /// define such enums do not depend on schemars.
-pub(super) fn words<'de, T: Deserialize<'de>>(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "enum": names::<T>()})
+pub(super) fn string_enum<'de, T: Deserialize<'de>>(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": expected_names::<T>()})
 }
 
 /// The names of a struct's fields, from its `Deserialize` implementation.
-pub(super) fn fields<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
-    names::<T>()
+pub(super) fn field_names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    expected_names::<T>()
 }
 
-fn names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+fn expected_names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     let names = Cell::new(&[] as &[&str]);
     let _ = T::deserialize(NameRecorder(&names));
     names.get()
@@ -179,8 +180,8 @@ mod tests {
 
     #[test]
     fn the_schema_values_of_an_enum_are_those_that_it_deserializes() {
-        assert_eq!(names::<Classification>(), ["public", "internal", "confidential", "restricted"]);
-        assert_eq!(names::<Location>(), ["on-premises", "cloud"]);
+        assert_eq!(expected_names::<Classification>(), ["public", "internal", "confidential", "restricted"]);
+        assert_eq!(expected_names::<Location>(), ["on-premises", "cloud"]);
     }
 
     #[test]
@@ -197,29 +198,29 @@ mod tests {
 
     #[test]
     fn every_key_has_a_description() {
-        fn walk(schema: &Value, path: &str, found: &mut Vec<String>) {
+        fn collect_undescribed(schema: &Value, path: &str, undescribed: &mut Vec<String>) {
             for (name, property) in schema["properties"].as_object().into_iter().flatten() {
                 let path = format!("{path}.{name}");
                 if property["description"].as_str().is_none() {
-                    found.push(path.clone());
+                    undescribed.push(path.clone());
                 }
                 [property, &property["items"], &property["additionalProperties"]]
                     .iter()
-                    .for_each(|inner| walk(inner, &path, found));
+                    .for_each(|inner| collect_undescribed(inner, &path, undescribed));
             }
         }
-        let mut found = Vec::new();
-        walk(&schema(), "", &mut found);
-        assert_eq!(found, Vec::<String>::new());
+        let mut undescribed = Vec::new();
+        collect_undescribed(&schema(), "", &mut undescribed);
+        assert_eq!(undescribed, Vec::<String>::new());
     }
 
     #[test]
     fn a_number_outside_of_its_range_is_refused_with_its_path() {
-        let refused = |settings: Value| check_ranges(&settings).expect_err("out of range").to_string();
-        assert_eq!(refused(json!({"audit": {"checkpoint_s": 61}})), "audit.checkpoint_s must be from 1 to 60");
-        assert_eq!(refused(json!({"server": {"max_streams": 0}})), "server.max_streams must be at least 1");
+        let range_error = |settings: Value| check_ranges(&settings).expect_err("out of range").to_string();
+        assert_eq!(range_error(json!({"audit": {"checkpoint_s": 61}})), "audit.checkpoint_s must be from 1 to 60");
+        assert_eq!(range_error(json!({"server": {"max_streams": 0}})), "server.max_streams must be at least 1");
         let route = json!({"models": {"tiers": {"fast": [{"input_price": -1.0}]}}});
-        assert_eq!(refused(route), "models.tiers.fast[0].input_price must be from 0 to 1000000");
+        assert_eq!(range_error(route), "models.tiers.fast[0].input_price must be from 0 to 1000000");
         assert!(check_ranges(&json!({"audit": {"checkpoint_s": 60}, "unknown": 5})).is_ok());
     }
 }

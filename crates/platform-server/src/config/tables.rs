@@ -5,31 +5,32 @@
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-const START: &str = "<!-- keys:";
-const END: &str = "<!-- end -->";
+const START_MARKER: &str = "<!-- keys:";
+const END_MARKER: &str = "<!-- end -->";
 
 /// Returns the document with its tables regenerated.
 ///
 /// # Errors
 /// If a table has no end, or its path is not in the schema.
-pub fn filled(document: &str, schema: &Value) -> Result<String> {
-    let mut filled = String::new();
+pub fn regenerate_tables(document: &str, schema: &Value) -> Result<String> {
+    let mut output = String::new();
     let mut rest = document;
-    while let Some(start) = rest.find(START) {
-        let (before, from) = rest.split_at(start);
-        let (marker, after) = from.split_once('\n').context("a table marker is the last line of the document")?;
-        let path = marker.trim_start_matches(START).trim_end_matches("-->").trim();
-        let node = node(schema, path).with_context(|| format!("there is no section {path:?}"))?;
-        let (_, after) = after.split_once(END).with_context(|| format!("the table {path:?} has no end"))?;
-        filled += before;
-        filled += &format!("{marker}\n\n{}\n{END}", table(node));
+    while let Some(start) = rest.find(START_MARKER) {
+        let (before, from_marker) = rest.split_at(start);
+        let (marker, after) =
+            from_marker.split_once('\n').context("a table marker is the last line of the document")?;
+        let path = marker.trim_start_matches(START_MARKER).trim_end_matches("-->").trim();
+        let section = find_section(schema, path).with_context(|| format!("there is no section {path:?}"))?;
+        let (_, after) = after.split_once(END_MARKER).with_context(|| format!("the table {path:?} has no end"))?;
+        output += before;
+        output += &format!("{marker}\n\n{}\n{END_MARKER}", render_table(section));
         rest = after;
     }
-    Ok(filled + rest)
+    Ok(output + rest)
 }
 
 /// The schema of the section at a path; `None` if there is no such section.
-fn node<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
+fn find_section<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
     let mut node = schema;
     for part in path.split('.').filter(|part| !part.is_empty() && *part != "top") {
         let name = part.trim_end_matches("[]");
@@ -45,7 +46,7 @@ fn node<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
     Some(node)
 }
 
-fn table(node: &Value) -> String {
+fn render_table(node: &Value) -> String {
     let mut table = "| key | default | variable | meaning |\n|---|---|---|---|\n".to_owned();
     add_rows(node, "", &mut table);
     table
@@ -55,23 +56,26 @@ fn table(node: &Value) -> String {
 /// have tables of their own.
 fn add_rows(node: &Value, prefix: &str, table: &mut String) {
     let required: Vec<_> = node["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let is_top = node.get("$schema").is_some();
+    let is_root = node.get("$schema").is_some();
     for (name, property) in node["properties"].as_object().into_iter().flatten() {
         let key = format!("{prefix}{name}");
         match property.get("properties") {
-            Some(_) if is_top => {}
+            Some(_) if is_root => {}
             Some(_) => add_rows(property, &format!("{key}."), table),
             None => {
-                let default =
-                    if required.contains(&name.as_str()) { "none, required".to_owned() } else { default(property) };
-                let (variable, meaning) = (variable(property), meaning(property));
+                let default = if required.contains(&name.as_str()) {
+                    "none, required".to_owned()
+                } else {
+                    default_cell(property)
+                };
+                let (variable, meaning) = (variable_cell(property), meaning_cell(property));
                 *table += &format!("| `{key}` | {default} | {variable} | {meaning} |\n");
             }
         }
     }
 }
 
-fn default(property: &Value) -> String {
+fn default_cell(property: &Value) -> String {
     if let Some(described) = property["x-default"].as_str() {
         return described.to_owned();
     }
@@ -86,17 +90,17 @@ fn default(property: &Value) -> String {
 }
 
 /// The variables without the `PLATFORM__` prefix. The prefixed form exists for every key and is not listed.
-fn variable(property: &Value) -> String {
+fn variable_cell(property: &Value) -> String {
     let variables = property["x-variables"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let named = variables.filter(|name| !name.starts_with("PLATFORM__"));
     named.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn meaning(property: &Value) -> String {
+fn meaning_cell(property: &Value) -> String {
     let mut text = property["description"].as_str().unwrap_or_default().replace('\n', " ").replace('|', "\\|");
-    if let Some(words) = property["enum"].as_array() {
-        let words: Vec<_> = words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
-        text += &format!(" One of {}.", words.join(", "));
+    if let Some(values) = property["enum"].as_array() {
+        let values: Vec<_> = values.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+        text += &format!(" One of {}.", values.join(", "));
     }
     let is_not_zero = |bound: &f64| *bound != 0.0;
     match (property["minimum"].as_f64().filter(is_not_zero), property["maximum"].as_f64()) {
@@ -116,28 +120,31 @@ mod tests {
 
     #[test]
     fn the_documentation_names_every_key_with_its_default_and_no_other() {
-        assert!(filled(DOCUMENT, &schema()).expect("valid markers") == DOCUMENT, "not up to date: run `dev generate`");
-        let paths = DOCUMENT.lines().filter_map(|line| line.strip_prefix(START)?.strip_suffix("-->"));
+        assert!(
+            regenerate_tables(DOCUMENT, &schema()).expect("valid markers") == DOCUMENT,
+            "not up to date: run `dev generate`"
+        );
+        let paths = DOCUMENT.lines().filter_map(|line| line.strip_prefix(START_MARKER)?.strip_suffix("-->"));
         let schema = schema();
-        let documented: Vec<_> = paths.filter_map(|path| node(&schema, path.trim())).collect();
+        let documented: Vec<_> = paths.filter_map(|path| find_section(&schema, path.trim())).collect();
         let mut missing = Vec::new();
-        undocumented(&schema, "", &documented, &mut missing);
+        collect_undocumented(&schema, "", &documented, &mut missing);
         assert_eq!(missing, Vec::<String>::new());
     }
 
     /// Collects the sections without a table: top-level ones, and the entries of lists and maps.
-    fn undocumented(node: &Value, path: &str, documented: &[&Value], missing: &mut Vec<String>) {
+    fn collect_undocumented(node: &Value, path: &str, documented: &[&Value], missing: &mut Vec<String>) {
         for (name, property) in node["properties"].as_object().into_iter().flatten() {
             let path = format!("{path}.{name}");
             let entries = [&property["items"], &property["additionalProperties"]];
-            let own = entries.into_iter().chain(node.get("$schema").map(|_| property));
-            for section in own.filter(|section| section.get("properties").is_some()) {
+            let sections = entries.into_iter().chain(node.get("$schema").map(|_| property));
+            for section in sections.filter(|section| section.get("properties").is_some()) {
                 if !documented.contains(&section) {
                     missing.push(path.clone());
                 }
             }
-            entries.iter().for_each(|inner| undocumented(inner, &path, documented, missing));
-            undocumented(property, &path, documented, missing);
+            entries.iter().for_each(|inner| collect_undocumented(inner, &path, documented, missing));
+            collect_undocumented(property, &path, documented, missing);
         }
     }
 
@@ -148,8 +155,8 @@ mod tests {
                         |---|---|---|---|\n\
                         | `enabled` | `true` |  | Whether users' requests are limited. `false` is allowed in \
                         development mode only. |\n\n<!-- end -->\nafter\n";
-        assert_eq!(filled(document, &schema()).expect("valid"), expected);
-        assert!(filled("<!-- keys: nothing -->\n<!-- end -->\n", &schema()).is_err());
-        assert!(filled("<!-- keys: server -->\n", &schema()).is_err());
+        assert_eq!(regenerate_tables(document, &schema()).expect("valid"), expected);
+        assert!(regenerate_tables("<!-- keys: nothing -->\n<!-- end -->\n", &schema()).is_err());
+        assert!(regenerate_tables("<!-- keys: server -->\n", &schema()).is_err());
     }
 }

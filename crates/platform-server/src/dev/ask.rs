@@ -1,7 +1,7 @@
 //! `dev ask`: asks one question over HTTP, as a client does, and prints the answer while it streams in.
 
 use super::DevelopmentPlatform;
-use crate::dev::issuer::Person;
+use crate::dev::issuer::TokenSubject;
 use crate::http;
 use anyhow::{Context as _, Result, bail};
 use domain::role::Role;
@@ -14,18 +14,19 @@ use std::time::Duration;
 
 /// Asks the question and prints the answer with its sources; fails if the answer cites nothing.
 pub(super) async fn run(development: &DevelopmentPlatform, tenant: &str, user: &str, question: &str) -> Result<()> {
-    let token = development.token(tenant, &Person::named(user, Role::User), Duration::from_secs(600)).await?;
+    let token = development.token(tenant, &TokenSubject::new(user, Role::User), Duration::from_secs(600)).await?;
     let base = http::base_url(&development.settings);
-    let conversation = json!({ "title": "First question" });
-    let created =
-        http::send(Method::POST, &format!("{base}/v1/conversations"), Some(&token), Some(&conversation)).await?;
-    let created = http::json(created).await.context("the conversation could not be created")?;
-    let id = created.get("id").and_then(Value::as_str).context("the conversation has no id")?;
+    let conversation_body = json!({ "title": "First question" });
+    let created_response =
+        http::send(Method::POST, &format!("{base}/v1/conversations"), Some(&token), Some(&conversation_body)).await?;
+    let created_conversation =
+        http::json_body(created_response).await.context("the conversation could not be created")?;
+    let id = created_conversation.get("id").and_then(Value::as_str).context("the conversation has no id")?;
     let message = json!({ "message": question });
     let url = format!("{base}/v1/conversations/{id}/chat");
     let answer = http::send(Method::POST, &url, Some(&token), Some(&message)).await?;
     if !answer.status().is_success() {
-        http::json(answer).await.context("the question was not answered")?;
+        http::json_body(answer).await.context("the question was not answered")?;
         bail!("the question was not answered");
     }
     let citations = print_stream(answer.into_body()).await?;

@@ -26,36 +26,36 @@ const KEY_ID: &str = "development";
 
 /// A user to sign a token for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Person {
+pub struct TokenSubject {
     /// The user's id at the issuer (`sub`).
     pub subject: String,
     /// Role that the token carries.
     pub role: Role,
     /// Name and e-mail address for the token, if known.
-    pub display: Option<DisplayInfo>,
+    pub profile: Option<Profile>,
 }
 
 /// Name and e-mail of a user for display.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DisplayInfo {
+pub struct Profile {
     /// Display name of the user.
     pub name: String,
     /// E-mail address of the user.
     pub email: String,
 }
 
-impl Person {
+impl TokenSubject {
     /// A user without name and e-mail.
     #[must_use]
-    pub fn named(subject: &str, role: Role) -> Self {
-        Self { subject: subject.to_owned(), role, display: None }
+    pub fn new(subject: &str, role: Role) -> Self {
+        Self { subject: subject.to_owned(), role, profile: None }
     }
 
     /// The same user with a name and an e-mail address derived from the id.
     #[must_use]
-    pub fn with_display_from_subject(self) -> Self {
-        let display = DisplayInfo { name: self.subject.clone(), email: format!("{}@plant.example", self.subject) };
-        Self { display: Some(display), ..self }
+    pub fn with_default_profile(self) -> Self {
+        let profile = Profile { name: self.subject.clone(), email: format!("{}@plant.example", self.subject) };
+        Self { profile: Some(profile), ..self }
     }
 }
 
@@ -70,11 +70,13 @@ impl DevelopmentIssuer {
     /// # Errors
     /// If the key cannot be created, written or read.
     pub fn load_or_create(dir: &Path) -> Result<Self> {
-        let private = dir.join("key.pk8");
-        if !private.exists() {
-            create(dir).with_context(|| format!("the development issuer cannot be created in {}", dir.display()))?;
+        let private_key_path = dir.join("key.pk8");
+        if !private_key_path.exists() {
+            create_key_pair(dir)
+                .with_context(|| format!("the development issuer cannot be created in {}", dir.display()))?;
         }
-        let der = fs::read(&private).with_context(|| format!("{} cannot be read", private.display()))?;
+        let der =
+            fs::read(&private_key_path).with_context(|| format!("{} cannot be read", private_key_path.display()))?;
         Ok(Self { key: EncodingKey::from_ec_der(&der) })
     }
 
@@ -82,46 +84,46 @@ impl DevelopmentIssuer {
     ///
     /// # Errors
     /// If the key is damaged.
-    pub fn token(&self, tenant: &str, person: &Person, now: Timestamp, ttl: Duration) -> Result<String> {
-        let role = match person.role {
+    pub fn token(&self, tenant: &str, token_subject: &TokenSubject, now: Timestamp, ttl: Duration) -> Result<String> {
+        let role = match token_subject.role {
             Role::Admin => "PlatformAdmin",
             Role::User => "PlatformUser",
             Role::Viewer => "PlatformViewer",
         };
-        let issued = now.timestamp();
+        let issued_at = now.timestamp();
         let mut claims = json!({
             "iss": DEVELOPMENT_ISSUER,
             "aud": DEVELOPMENT_AUDIENCE,
-            "sub": person.subject,
+            "sub": token_subject.subject,
             "roles": [role],
             "extension_PlatformTenantId": tenant,
-            "iat": issued,
-            "nbf": issued,
-            "exp": issued + i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX / 2),
+            "iat": issued_at,
+            "nbf": issued_at,
+            "exp": issued_at + i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX / 2),
             "jti": TimeOrderedIds.uuid(),
         });
-        if let Some(display) = &person.display {
-            claims["name"] = json!(display.name);
-            claims["email"] = json!(display.email);
+        if let Some(profile) = &token_subject.profile {
+            claims["name"] = json!(profile.name);
+            claims["email"] = json!(profile.email);
         }
         let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
         // Half of all ECDSA signatures have a high `s`, which the platform rejects.
-        let signed = || jsonwebtoken::encode(&header, &claims, &self.key).context("the token cannot be signed");
+        let sign = || jsonwebtoken::encode(&header, &claims, &self.key).context("the token cannot be signed");
         let has_low_s = |token: &Result<String>| {
             token.as_ref().map_or(true, |token| token.rsplit('.').next().is_some_and(|s| !has_high_s(s)))
         };
-        let mut attempts = std::iter::repeat_with(signed).take(MAX_SIGNING_ATTEMPTS);
+        let mut attempts = std::iter::repeat_with(sign).take(MAX_SIGNING_ATTEMPTS);
         attempts.find(has_low_s).context("the token cannot be signed with a low s")?
     }
 }
 
 /// Creates a key pair: the private key is readable by this OS user only, the public key is written as a JWKS (RFC
 /// 7517). The private key is renamed into place last, so its presence means that the directory is complete.
-fn create(dir: &Path) -> Result<()> {
+fn create_key_pair(dir: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+    let pkcs8_document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
         .map_err(|_| anyhow::anyhow!("the key cannot be generated"))?;
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref())
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8_document.as_ref())
         .map_err(|_| anyhow::anyhow!("the generated key is not usable"))?;
     // An uncompressed point (SEC 1 §2.3.3): 0x04, x, y.
     let point = pair.public_key().as_ref();
@@ -130,11 +132,11 @@ fn create(dir: &Path) -> Result<()> {
         "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID,
         "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
     }]});
-    write(&dir.join("jwks.json"), jwks.to_string().as_bytes())?;
-    write(&dir.join("key.pk8"), document.as_ref())
+    write_atomically(&dir.join("jwks.json"), jwks.to_string().as_bytes())?;
+    write_atomically(&dir.join("key.pk8"), pkcs8_document.as_ref())
 }
 
-fn write(path: &Path, content: &[u8]) -> Result<()> {
+fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(content)?;
@@ -158,12 +160,12 @@ mod tests {
         assert_eq!(fs::read(dir.join("key.pk8")).expect("the file still exists"), key);
 
         let token = first
-            .token("plant-a", &Person::named("ana", Role::Admin), Timestamp::UNIX_EPOCH, Duration::from_secs(60))
+            .token("plant-a", &TokenSubject::new("ana", Role::Admin), Timestamp::UNIX_EPOCH, Duration::from_secs(60))
             .expect("signed");
         assert_eq!(token.split('.').count(), 3);
         for _ in 0..16 {
-            let person = Person::named("ana", Role::Admin);
-            let token = first.token("plant-a", &person, Timestamp::UNIX_EPOCH, Duration::from_secs(60));
+            let token_subject = TokenSubject::new("ana", Role::Admin);
+            let token = first.token("plant-a", &token_subject, Timestamp::UNIX_EPOCH, Duration::from_secs(60));
             assert!(!has_high_s(token.expect("signed").rsplit('.').next().expect("a signature")));
         }
     }

@@ -16,7 +16,7 @@ use clap::Subcommand;
 use domain::ids::{RequestId, TenantId};
 use domain::ports::{Clock as _, IdGen as _, NewTenant};
 use domain::role::Role;
-use issuer::{DevelopmentIssuer, Person};
+use issuer::{DevelopmentIssuer, TokenSubject};
 use policy::caller::Caller;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -118,7 +118,7 @@ pub async fn run(command: DevCommand, settings: Settings) -> Result<()> {
         }
         DevCommand::Token { tenant, user, role, ttl } => {
             let development = DevelopmentPlatform::open(settings).await?;
-            let token = development.token(&tenant, &Person::named(&user, role), ttl).await?;
+            let token = development.token(&tenant, &TokenSubject::new(&user, role), ttl).await?;
             crate::print(&token).context("the token cannot be printed")
         }
         DevCommand::Wait { tenant } => wait::run(&DevelopmentPlatform::open(settings).await?, &tenant).await,
@@ -143,7 +143,7 @@ impl DevelopmentPlatform {
     /// # Errors
     /// If the database cannot be reached, or the issuer's key can neither be read nor created.
     pub async fn open(settings: Settings) -> Result<Self> {
-        Self::with_models(settings, Models::none()).await
+        Self::with_models(settings, Models::unconfigured()).await
     }
 
     /// Like [`Self::open`], but with the given models.
@@ -167,21 +167,21 @@ impl DevelopmentPlatform {
     ///
     /// # Errors
     /// If the database fails or the slug is not valid.
-    pub async fn token(&self, tenant: &str, person: &Person, ttl: Duration) -> Result<String> {
-        self.tenant(tenant, tenant).await?;
-        let token = self.issuer.token(tenant, person, SystemClock.now(), ttl)?;
+    pub async fn token(&self, tenant: &str, token_subject: &TokenSubject, ttl: Duration) -> Result<String> {
+        self.find_or_create_tenant(tenant, tenant).await?;
+        let token = self.issuer.token(tenant, token_subject, SystemClock.now(), ttl)?;
         if self.sign_in(&token).await?.user().display_name.is_some() {
             return Ok(token);
         }
         // A user without a display name gets one from a second sign-in. Others keep their name and e-mail address.
-        let person = person.clone().with_display_from_subject();
-        let token = self.issuer.token(tenant, &person, SystemClock.now(), ttl)?;
+        let token_subject = token_subject.clone().with_default_profile();
+        let token = self.issuer.token(tenant, &token_subject, SystemClock.now(), ttl)?;
         self.sign_in(&token).await?;
         Ok(token)
     }
 
     /// The id of the tenant with this slug; the tenant is created with `name` if it does not exist.
-    async fn tenant(&self, slug: &str, name: &str) -> Result<TenantId> {
+    async fn find_or_create_tenant(&self, slug: &str, name: &str) -> Result<TenantId> {
         if let Some(tenant) = self.platform.directory.tenant(slug).await? {
             return Ok(tenant.id);
         }
@@ -222,8 +222,8 @@ mod tests {
     fn durations_need_a_number_and_a_unit() {
         assert_eq!(parse_duration("4h"), Ok(Duration::from_secs(14_400)));
         assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
-        for bad in ["", "h", "4", "0h", "4w", "-1h", "99999999999d", "4ä"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
+        for invalid in ["", "h", "4", "0h", "4w", "-1h", "99999999999d", "4ä"] {
+            assert!(parse_duration(invalid).is_err(), "{invalid}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `dev wait`: waits until the newest documents of a tenant are ready or failed, and prints the progress.
 
 use super::{DEMO_ADMIN, DevelopmentPlatform};
-use crate::dev::issuer::Person;
+use crate::dev::issuer::TokenSubject;
 use anyhow::{Context as _, Result};
 use domain::command::ListDocuments;
 use domain::document::{Document, DocumentFilter, DocumentStatus};
@@ -14,7 +14,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(700);
 
 /// Prints `ingested 7/12` when the number changes, and finally the documents that failed.
 pub(super) async fn run(development: &DevelopmentPlatform, tenant: &str) -> Result<()> {
-    let token = development.token(tenant, &Person::named(DEMO_ADMIN, Role::Admin), Duration::from_secs(3_600)).await?;
+    let token =
+        development.token(tenant, &TokenSubject::new(DEMO_ADMIN, Role::Admin), Duration::from_secs(3_600)).await?;
     let caller = development.sign_in(&token).await?;
     let mut printed = None;
     loop {

@@ -6,9 +6,9 @@ use crate::system::SystemClock;
 use anyhow::{Context as _, Result, bail};
 use chrono::DateTime;
 use domain::ports::Clock as _;
-use policy::authn::inspect::{self, IssuerView, KeyView};
+use policy::authn::inspect::{self, IssuerReport, KeySummary};
 use policy::authn::jwks::fetch;
-use policy::authn::settings::{IssuerSettings, TenantTrust};
+use policy::authn::settings::{IssuerSettings, IssuerTenantMapping};
 
 /// Maximum clock difference in seconds; beyond it tokens may appear expired or not yet valid.
 const MAX_CLOCK_SKEW_S: i64 = 60;
@@ -26,51 +26,52 @@ pub async fn check_auth(args: &AuthArgs, given_token: Option<&str>, settings: &S
         }
     }
     let http = fetch::http_client().context("the HTTP client cannot be built")?;
-    let mut found = Findings::default();
+    let mut findings = Findings::default();
     for issuer in &issuers {
-        found.heading(format!("issuer {}", issuer.issuer));
-        check(issuer, &inspect::issuer(&http, issuer).await, &mut found);
+        findings.heading(format!("issuer {}", issuer.issuer));
+        check_issuer(issuer, &inspect::inspect_issuer(&http, issuer).await, &mut findings);
     }
     if let Some(given_token) = given_token {
-        found.heading("token");
-        token::check(given_token, issuers, settings, &mut found).await?;
+        findings.heading("token");
+        token::check(given_token, issuers, settings, &mut findings).await?;
     }
-    Ok(found)
+    Ok(findings)
 }
 
-fn check(issuer: &IssuerSettings, view: &IssuerView, found: &mut Findings) {
-    for problem in &view.problems {
-        found.problem(problem);
+fn check_issuer(issuer: &IssuerSettings, report: &IssuerReport, findings: &mut Findings) {
+    for problem in &report.problems {
+        findings.problem(problem);
     }
-    if let Some(url) = view.jwks_uri.as_ref().filter(|_| !view.keys.is_empty()) {
-        let keys: Vec<_> = view.keys.iter().map(KeyView::to_string).collect();
-        found.ok(format!("{} keys at {url}: {}", view.keys.len(), keys.join(", ")));
-        let mut ids: Vec<_> = view.keys.iter().map(|key| &key.id).collect();
+    if let Some(url) = report.jwks_uri.as_ref().filter(|_| !report.keys.is_empty()) {
+        let keys: Vec<_> = report.keys.iter().map(KeySummary::to_string).collect();
+        findings.ok(format!("{} keys at {url}: {}", report.keys.len(), keys.join(", ")));
+        let mut ids: Vec<_> = report.keys.iter().map(|key| &key.id).collect();
         ids.sort_unstable();
-        if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-            found.note(format!("two keys have the id {:?}; both are tried", twice[0]));
+        if let Some(duplicate) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            findings.note(format!("two keys have the id {:?}; both are tried", duplicate[0]));
         }
     }
-    match view.server_date.as_deref().map(DateTime::parse_from_rfc2822) {
-        Some(Ok(theirs)) => match (SystemClock.now() - theirs.to_utc()).num_seconds() {
+    match report.server_date.as_deref().map(DateTime::parse_from_rfc2822) {
+        Some(Ok(issuer_time)) => match (SystemClock.now() - issuer_time.to_utc()).num_seconds() {
             skew if skew.abs() > MAX_CLOCK_SKEW_S => {
-                found.problem(format!("this machine's clock and the issuer's differ by {skew} s; set the clock (NTP)"));
+                findings
+                    .problem(format!("this machine's clock and the issuer's differ by {skew} s; set the clock (NTP)"));
             }
-            skew => found.ok(format!("the clocks differ by {skew} s")),
+            skew => findings.ok(format!("the clocks differ by {skew} s")),
         },
-        Some(Err(_)) | None => found.note("the issuer's clock is unknown"),
+        Some(Err(_)) | None => findings.note("the issuer's clock is unknown"),
     }
-    if let Some(other) = view.access_token_issuer.as_ref()
-        && *other != issuer.issuer
-        && !issuer.accept_iss.contains(other)
+    if let Some(token_issuer) = report.access_token_issuer.as_ref()
+        && *token_issuer != issuer.issuer
+        && !issuer.accepted_issuers.contains(token_issuer)
     {
-        found.problem(format!("its tokens have iss {other:?}: add it to accept_iss"));
+        findings.problem(format!("its tokens have iss {token_issuer:?}: add it to accept_iss"));
     }
     match &issuer.tenants {
-        TenantTrust::Any => found.note("development mode: it is trusted for every tenant"),
-        TenantTrust::Mapped(map) if map.is_empty() => {
-            found.note("no tenant is mapped in the configuration; mappings in the database still apply");
+        IssuerTenantMapping::Any => findings.note("development mode: it is trusted for every tenant"),
+        IssuerTenantMapping::Mapped(map) if map.is_empty() => {
+            findings.note("no tenant is mapped in the configuration; mappings in the database still apply");
         }
-        TenantTrust::Mapped(map) => found.ok(format!("{} claim values are mapped to tenants", map.len())),
+        IssuerTenantMapping::Mapped(map) => findings.ok(format!("{} claim values are mapped to tenants", map.len())),
     }
 }

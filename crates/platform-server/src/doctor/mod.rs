@@ -70,10 +70,10 @@ impl Findings {
 /// If there is a problem, or a check could not run.
 pub async fn run(command: DoctorCommand, settings: &Settings) -> Result<()> {
     let DoctorCommand::Auth(args) = command;
-    let given_token = token::given_token(args.token_file.as_deref())?;
-    let found = check_auth(&args, given_token.as_deref(), settings).await?;
-    crate::print(&found.text())?;
-    match found.problems() {
+    let given_token = token::read_token(args.token_file.as_deref())?;
+    let findings = check_auth(&args, given_token.as_deref(), settings).await?;
+    crate::print(&findings.text())?;
+    match findings.problems() {
         0 => Ok(()),
         1 => bail!("found 1 problem"),
         many => bail!("found {many} problems"),

@@ -6,7 +6,7 @@ use crate::databases;
 use crate::system::SystemClock;
 use anyhow::{Context as _, Result};
 use domain::decision::RefusalCode;
-use domain::ports::{Clock as _, Directory};
+use domain::ports::{Clock as _, TenantDirectory};
 use domain::tenant::Tenant;
 use policy::authn::settings::IssuerSettings;
 use policy::authn::{
@@ -27,18 +27,18 @@ const MAX_TOKEN_BYTES: u64 = 1 << 20;
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn given_token(file: Option<&Path>) -> Result<Option<String>> {
+pub fn read_token(file: Option<&Path>) -> Result<Option<String>> {
     let text = match file {
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?,
         None if std::io::stdin().is_terminal() => return Ok(None),
-        None => from_standard_input(),
+        None => read_standard_input(),
     };
     let token = text.trim().trim_start_matches("Bearer ").trim();
     Ok((!token.is_empty()).then(|| token.to_owned()))
 }
 
 /// Reads on a detached thread, because a blocked read of standard input cannot be cancelled.
-fn from_standard_input() -> String {
+fn read_standard_input() -> String {
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
         let mut text = String::new();
@@ -52,31 +52,41 @@ fn from_standard_input() -> String {
 ///
 /// # Errors
 /// If the settings are not valid.
-pub async fn check(token: &str, issuers: Vec<IssuerSettings>, settings: &Settings, found: &mut Findings) -> Result<()> {
-    if token.starts_with(access_token::PREFIX) {
-        return check_access_token(token, settings, found).await;
+pub async fn check(
+    token: &str,
+    issuers: Vec<IssuerSettings>,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> Result<()> {
+    if token.starts_with(access_token::SECRET_PREFIX) {
+        return check_access_token(token, settings, findings).await;
     }
-    if let Ok(view) = inspect::token(token) {
-        let claims: Vec<_> = view.claims.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        found.note(format!("contents: alg {}, kid {:?}, {}", view.algorithm, view.key_id, claims.join(", ")));
-        found.note(format!("claims: {}", view.names.join(", ")));
+    if let Ok(token_view) = inspect::inspect_token(token) {
+        let claims: Vec<_> = token_view.claims.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        findings.note(format!(
+            "contents: alg {}, kid {:?}, {}",
+            token_view.algorithm,
+            token_view.key_id,
+            claims.join(", ")
+        ));
+        findings.note(format!("claims: {}", token_view.names.join(", ")));
     }
     let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
     let issuers = build_issuers(issuers, None).context("the HTTP client cannot be built")?;
     match verify(token, &issuers, SystemClock.now()).await {
-        Err(refused) => found.problem(explain(&refused, &names)),
+        Err(refused) => findings.problem(explain(&refused, &names)),
         Ok(verified) => {
-            found.ok(format!("valid access token of {}", verified.identity.issuer));
-            check_tenant_claim(&verified, settings, found).await;
+            findings.ok(format!("valid access token of {}", verified.identity.issuer));
+            check_tenant_claim(&verified, settings, findings).await;
         }
     }
     Ok(())
 }
 
-async fn check_tenant_claim(verified: &VerifiedToken, settings: &Settings, found: &mut Findings) {
+async fn check_tenant_claim(verified: &VerifiedToken, settings: &Settings, findings: &mut Findings) {
     let Some(claim) = verified.login.tenant_claim.clone() else {
         let names = verified.issuer.claims.tenant.join(", ");
-        found.problem(format!("tenant_unmapped: none of the claims that name a tenant is present: {names}"));
+        findings.problem(format!("tenant_unmapped: none of the claims that name a tenant is present: {names}"));
         return;
     };
     let tenant = match databases::directory(settings) {
@@ -84,28 +94,30 @@ async fn check_tenant_claim(verified: &VerifiedToken, settings: &Settings, found
         Err(error) => Err(error.to_string()),
     };
     match tenant {
-        Err(error) => found.note(format!("the tenant claim is {claim:?}; the tenant cannot be looked up: {error}")),
-        Ok(None) => found.problem(format!("tenant_unmapped: the tenant claim {claim:?} of this issuer is not mapped")),
-        Ok(Some((tenant, source))) => check_tenant(&tenant, &source, verified, found),
+        Err(error) => findings.note(format!("the tenant claim is {claim:?}; the tenant cannot be looked up: {error}")),
+        Ok(None) => {
+            findings.problem(format!("tenant_unmapped: the tenant claim {claim:?} of this issuer is not mapped"))
+        }
+        Ok(Some((tenant, source))) => check_tenant(&tenant, &source, verified, findings),
     }
 }
 
-fn check_tenant(tenant: &Tenant, source: &TenantSource, verified: &VerifiedToken, found: &mut Findings) {
-    let by = match source {
+fn check_tenant(tenant: &Tenant, source: &TenantSource, verified: &VerifiedToken, findings: &mut Findings) {
+    let source_name = match source {
         TenantSource::Mapping { .. } => "a mapping in the database",
         TenantSource::Configuration | TenantSource::AccessToken => "the configuration",
     };
-    found.ok(format!("tenant {} ({}), from {by}", tenant.slug, tenant.id));
+    findings.ok(format!("tenant {} ({}), from {source_name}", tenant.slug, tenant.id));
     if !tenant.is_active {
-        found.problem("tenant_suspended: the tenant is deactivated");
+        findings.problem("tenant_suspended: the tenant is deactivated");
     }
     let role_mappings = &tenant.settings.role_mappings;
     if let Some(code) = verified.admission_refusal(role_mappings) {
-        found.problem(format!("{code}: {}", admission_advice(code)));
+        findings.problem(format!("{code}: {}", admission_advice(code)));
     }
     match verified.role(role_mappings) {
-        Some(role) => found.ok(format!("role {role}")),
-        None => found.note(
+        Some(role) => findings.ok(format!("role {role}")),
+        None => findings.note(
             "no role in the token: a new user becomes a viewer, an existing one keeps the role that an admin set",
         ),
     }
@@ -196,20 +208,22 @@ const fn advice(error: TokenError) -> &'static str {
     }
 }
 
-async fn check_access_token(token: &str, settings: &Settings, found: &mut Findings) -> Result<()> {
-    let hash = HashKey::derive(settings.secret()?, "token").hash(token.as_bytes());
+async fn check_access_token(token: &str, settings: &Settings, findings: &mut Findings) -> Result<()> {
+    let hash = HashKey::derive(settings.secret_key_bytes()?, "token").hash(token.as_bytes());
     let directory = databases::directory(settings)?;
-    let known = directory.access_token(&hash).await.context("the database cannot be queried")?;
-    let refused = |error: TokenError| format!("{}: {}", error.code(), advice(error));
-    match known {
-        None => found.problem(refused(TokenError::AccessTokenUnknown)),
-        Some(known) if known.token.revoked_at.is_some() => found.problem(refused(TokenError::AccessTokenRevoked)),
-        Some(known) if known.token.expires_at <= SystemClock.now() => {
-            found.problem(refused(TokenError::AccessTokenExpired))
+    let stored_token = directory.access_token(&hash).await.context("the database cannot be queried")?;
+    let refusal_text = |error: TokenError| format!("{}: {}", error.code(), advice(error));
+    match stored_token {
+        None => findings.problem(refusal_text(TokenError::AccessTokenUnknown)),
+        Some(stored_token) if stored_token.token.revoked_at.is_some() => {
+            findings.problem(refusal_text(TokenError::AccessTokenRevoked))
         }
-        Some(known) => {
-            let scopes: Vec<_> = known.token.scopes.iter().map(ToString::to_string).collect();
-            found.ok(format!("personal access token of tenant {} for {}", known.tenant, scopes.join(", ")));
+        Some(stored_token) if stored_token.token.expires_at <= SystemClock.now() => {
+            findings.problem(refusal_text(TokenError::AccessTokenExpired))
+        }
+        Some(stored_token) => {
+            let scopes: Vec<_> = stored_token.token.scopes.iter().map(ToString::to_string).collect();
+            findings.ok(format!("personal access token of tenant {} for {}", stored_token.tenant, scopes.join(", ")));
         }
     }
     Ok(())

@@ -24,7 +24,7 @@ pub struct Location {
 impl Location {
     /// The location of a passage; the section is dropped if there is a page.
     #[must_use]
-    pub fn of(doc: &str, page: Option<u32>, section: Option<&str>) -> Self {
+    pub fn new(doc: &str, page: Option<u32>, section: Option<&str>) -> Self {
         let section = if page.is_some() { None } else { section.map(str::to_owned) };
         Self { doc: doc.to_owned(), page, section }
     }
@@ -33,9 +33,9 @@ impl Location {
 /// An expected location of an answer. Without a page, it matches every location of the document whose heading path
 /// contains the section.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Expected(pub Location);
+pub struct ExpectedLocation(pub Location);
 
-impl Expected {
+impl ExpectedLocation {
     /// Whether a found location is this expected one.
     #[must_use]
     pub fn matches(&self, location: &Location) -> bool {
@@ -52,7 +52,7 @@ impl Expected {
 
 /// Scores of one ranked list, each from 0 to 1.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
-pub struct Hits {
+pub struct RankingScores {
     /// Normalized discounted cumulative gain of the first ten locations, with gains of 0 and 1 (Järvelin and
     /// Kekäläinen, ACM TOIS 2002).
     pub ndcg10: f64,
@@ -70,48 +70,49 @@ pub struct Hits {
 
 /// Removes repeated locations; each keeps its first rank.
 #[must_use]
-pub fn distinct(locations: impl IntoIterator<Item = Location>) -> Vec<Location> {
-    let mut seen = std::collections::HashSet::new();
-    locations.into_iter().filter(|location| seen.insert(location.clone())).collect()
+pub fn deduplicate(locations: impl IntoIterator<Item = Location>) -> Vec<Location> {
+    let mut unique = std::collections::HashSet::new();
+    locations.into_iter().filter(|location| unique.insert(location.clone())).collect()
 }
 
 /// Scores distinct locations, best first. `expected` must not be empty.
 #[must_use]
-pub fn score_ranking(ranked: &[Location], expected: &[Expected]) -> Hits {
+pub fn score_ranking(ranked: &[Location], expected: &[ExpectedLocation]) -> RankingScores {
     let gains = gains(ranked, expected);
-    let in_first = |depth: usize| gains.iter().take(depth).filter(|gain| **gain).count() as f64;
+    let matches_in_first = |depth: usize| gains.iter().take(depth).filter(|gain| **gain).count() as f64;
     let rank = gains.iter().position(|gain| *gain);
-    Hits {
-        ndcg10: discounted(&gains) / discounted(&vec![true; expected.len().min(NDCG_DEPTH)]),
-        recall5: in_first(RECALL_DEPTH) / expected.len() as f64,
+    RankingScores {
+        ndcg10: dcg(&gains) / dcg(&vec![true; expected.len().min(NDCG_DEPTH)]),
+        recall5: matches_in_first(RECALL_DEPTH) / expected.len() as f64,
         reciprocal_rank: rank.map_or(0.0, |rank| 1.0 / (rank + 1) as f64),
-        hit1: in_first(1),
-        hit5: in_first(RECALL_DEPTH).min(1.0),
+        hit1: matches_in_first(1),
+        hit5: matches_in_first(RECALL_DEPTH).min(1.0),
         document_recall5: document_recall(ranked, expected),
     }
 }
 
 /// For each location, whether it matches an expected location that no earlier one has matched.
-fn gains(ranked: &[Location], expected: &[Expected]) -> Vec<bool> {
-    let mut unmatched: Vec<&Expected> = expected.iter().collect();
-    let mut hit = |location: &Location| {
+fn gains(ranked: &[Location], expected: &[ExpectedLocation]) -> Vec<bool> {
+    let mut unmatched: Vec<&ExpectedLocation> = expected.iter().collect();
+    let mut is_new_match = |location: &Location| {
         let found = unmatched.iter().position(|expected| expected.matches(location));
         found.map(|index| unmatched.swap_remove(index)).is_some()
     };
-    ranked.iter().map(&mut hit).collect()
+    ranked.iter().map(&mut is_new_match).collect()
 }
 
 /// Discounted cumulative gain of the first [`NDCG_DEPTH`] locations.
-fn discounted(gains: &[bool]) -> f64 {
+fn dcg(gains: &[bool]) -> f64 {
     let gain = |(rank, gain): (usize, &bool)| f64::from(u8::from(*gain)) / (rank as f64 + 2.0).log2();
     gains.iter().take(NDCG_DEPTH).enumerate().map(gain).sum()
 }
 
-fn document_recall(ranked: &[Location], expected: &[Expected]) -> f64 {
-    let wanted: std::collections::HashSet<&str> =
-        expected.iter().map(|Expected(location)| location.doc.as_str()).collect();
-    let found = wanted.iter().filter(|doc| ranked.iter().take(RECALL_DEPTH).any(|location| location.doc == **doc));
-    found.count() as f64 / wanted.len() as f64
+fn document_recall(ranked: &[Location], expected: &[ExpectedLocation]) -> f64 {
+    let expected_documents: std::collections::HashSet<&str> =
+        expected.iter().map(|ExpectedLocation(location)| location.doc.as_str()).collect();
+    let found =
+        expected_documents.iter().filter(|doc| ranked.iter().take(RECALL_DEPTH).any(|location| location.doc == **doc));
+    found.count() as f64 / expected_documents.len() as f64
 }
 
 #[cfg(test)]
@@ -119,11 +120,11 @@ mod tests {
     use super::*;
 
     fn page(doc: &str, page: u32) -> Location {
-        Location::of(doc, Some(page), None)
+        Location::new(doc, Some(page), None)
     }
 
-    fn expect(locations: &[Location]) -> Vec<Expected> {
-        locations.iter().cloned().map(Expected).collect()
+    fn expected_locations(locations: &[Location]) -> Vec<ExpectedLocation> {
+        locations.iter().cloned().map(ExpectedLocation).collect()
     }
 
     fn assert_close(a: f64, b: f64) {
@@ -131,9 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn ndcg_and_recall_are_as_computed_by_hand() {
+    fn ndcg_and_recall_match_values_computed_by_hand() {
         let ranked = [page("a", 9), page("a", 1), page("b", 1), page("a", 2)];
-        let hits = score_ranking(&ranked, &expect(&[page("a", 1), page("a", 2), page("c", 7)]));
+        let hits = score_ranking(&ranked, &expected_locations(&[page("a", 1), page("a", 2), page("c", 7)]));
         // Gains at ranks 2 and 4: 1/log2(3) + 1/log2(5); ideal 1/log2(2) + 1/log2(3) + 1/log2(4).
         assert_close(hits.ndcg10, (0.630_929_753_571 + 0.430_676_558_073) / (1.0 + 0.630_929_753_571 + 0.5));
         assert_close(hits.recall5, 2.0 / 3.0);
@@ -144,41 +145,41 @@ mod tests {
     #[test]
     fn ranks_below_the_depths_do_not_count() {
         let ranked: Vec<Location> = (1..=12).map(|number| page("a", number)).collect();
-        let sixth = score_ranking(&ranked, &expect(&[page("a", 6)]));
+        let sixth = score_ranking(&ranked, &expected_locations(&[page("a", 6)]));
         assert_close(sixth.ndcg10, 1.0 / 7.0_f64.log2());
         assert_eq!((sixth.recall5, sixth.hit5), (0.0, 0.0));
         assert_close(sixth.reciprocal_rank, 1.0 / 6.0);
-        let eleventh = score_ranking(&ranked, &expect(&[page("a", 11)]));
+        let eleventh = score_ranking(&ranked, &expected_locations(&[page("a", 11)]));
         assert_eq!(eleventh.ndcg10, 0.0);
         assert_close(eleventh.reciprocal_rank, 1.0 / 11.0);
-        let none = score_ranking(&[], &expect(&[page("a", 1)]));
+        let none = score_ranking(&[], &expected_locations(&[page("a", 1)]));
         assert_eq!((none.ndcg10, none.reciprocal_rank, none.document_recall5), (0.0, 0.0, 0.0));
     }
 
     #[test]
     fn a_perfect_list_of_more_than_ten_locations_scores_1() {
         let ranked: Vec<Location> = (1..=12).map(|number| page("a", number)).collect();
-        assert_close(score_ranking(&ranked, &expect(&ranked)).ndcg10, 1.0);
+        assert_close(score_ranking(&ranked, &expected_locations(&ranked)).ndcg10, 1.0);
     }
 
     #[test]
     fn a_location_counts_once_with_several_passages() {
-        let list = distinct([page("a", 1), page("a", 1), page("b", 1), page("a", 1)]);
+        let list = deduplicate([page("a", 1), page("a", 1), page("b", 1), page("a", 1)]);
         assert_eq!(list, [page("a", 1), page("b", 1)]);
-        let anywhere = [Expected(Location::of("a", None, None))];
-        let sections = [Location::of("a", None, Some("1")), Location::of("a", None, Some("2"))];
-        assert_close(score_ranking(&sections, &anywhere).ndcg10, 1.0);
+        let whole_document = [ExpectedLocation(Location::new("a", None, None))];
+        let sections = [Location::new("a", None, Some("1")), Location::new("a", None, Some("2"))];
+        assert_close(score_ranking(&sections, &whole_document).ndcg10, 1.0);
     }
 
     #[test]
     fn a_section_is_found_by_its_heading_path() {
-        let expected = Expected(Location::of("a", None, Some("5 Locking out")));
-        assert!(expected.matches(&Location::of("a", None, Some("Procedure > 5 Locking out in eight steps"))));
-        assert!(!expected.matches(&Location::of("a", None, Some("6 Removal"))));
-        assert!(!expected.matches(&Location::of("a", None, None)));
-        assert!(!expected.matches(&Location::of("b", None, Some("5 Locking out"))));
+        let expected = ExpectedLocation(Location::new("a", None, Some("5 Locking out")));
+        assert!(expected.matches(&Location::new("a", None, Some("Procedure > 5 Locking out in eight steps"))));
+        assert!(!expected.matches(&Location::new("a", None, Some("6 Removal"))));
+        assert!(!expected.matches(&Location::new("a", None, None)));
+        assert!(!expected.matches(&Location::new("b", None, Some("5 Locking out"))));
         // In formats with pages the section is ignored.
-        let of_page = Expected(Location { doc: "a".into(), page: Some(2), section: Some("Oil".into()) });
-        assert!(of_page.matches(&page("a", 2)) && !of_page.matches(&page("a", 3)));
+        let expected_page = ExpectedLocation(Location { doc: "a".into(), page: Some(2), section: Some("Oil".into()) });
+        assert!(expected_page.matches(&page("a", 2)) && !expected_page.matches(&page("a", 3)));
     }
 }

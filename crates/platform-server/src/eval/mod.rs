@@ -4,19 +4,19 @@
 //! and `--check-index` call the search directly.
 
 mod ask;
-mod figures;
+mod evaluation_set;
 mod locations;
+mod metrics;
 mod report;
 mod session;
-mod set;
 
 use crate::config::Settings;
 use anyhow::{Context as _, Result, bail};
 use ask::{AskOptions, QuestionResult};
 use clap::Args;
-use figures::Floor;
+use evaluation_set::EvaluationSet;
+use metrics::Floor;
 use session::{Identity, Session};
-use set::EvaluationSet;
 use std::path::{Path, PathBuf};
 
 /// Maximum number of progress lines printed while the questions are asked.
@@ -62,7 +62,7 @@ pub struct EvalArgs {
 /// If the set is not valid, the platform cannot be used, or a metric misses its floor.
 pub async fn run(args: EvalArgs, settings: Settings) -> Result<()> {
     let set = EvaluationSet::read(&args.file)?;
-    let floor = set.floor.clone().overridden_by(args.floor.clone().unwrap_or_default());
+    let floor = set.floor.clone().merged_with(args.floor.clone().unwrap_or_default());
     let slug = args.tenant.clone().unwrap_or_else(|| session::tenant_slug(&set.name));
     let identity = match &args.token_file {
         Some(path) => Identity::Bearer(read_token(path)?),
@@ -70,50 +70,50 @@ pub async fn run(args: EvalArgs, settings: Settings) -> Result<()> {
     };
     let mut session = Session::open(settings, identity).await?;
     let result = evaluate(&mut session, &set, &args, &floor).await;
-    let cleaned_up = if args.keep { Ok(()) } else { session.clean_up().await };
+    let clean_up_result = if args.keep { Ok(()) } else { session.clean_up().await };
     session.platform.close().await;
-    let missed = result?;
-    cleaned_up.context("the documents of the evaluation could not be removed")?;
-    if missed.is_empty() { Ok(()) } else { bail!("below the floor: {}", missed.join("; ")) }
+    let violations = result?;
+    clean_up_result.context("the documents of the evaluation could not be removed")?;
+    if violations.is_empty() { Ok(()) } else { bail!("below the floor: {}", violations.join("; ")) }
 }
 
 /// Runs the evaluation and prints the report; returns a message for each metric that misses its floor.
 async fn evaluate(session: &mut Session, set: &EvaluationSet, args: &EvalArgs, floor: &Floor) -> Result<Vec<String>> {
     session.upload_documents(set, args.fresh).await?;
-    for failed in &session.failed {
+    for failed in &session.failures {
         crate::print(&format!("failed: {failed}"))?;
     }
     let answers = args.answers || floor.needs_answers();
-    let options = AskOptions { answers, compare: args.compare, check_index: args.check_index };
-    let asked = ask_all(session, set, options).await?;
-    let columns = report::figures(&asked);
+    let options = AskOptions { with_answers: answers, compare: args.compare, check_index: args.check_index };
+    let results = ask_questions(session, set, options).await?;
+    let columns = report::ranking_columns(&results);
     let answerable = set.questions.iter().filter(|question| question.answerable).count();
     let (questions, documents) = (set.questions.len(), set.documents.len());
     crate::print(&format!("\n{questions} questions ({answerable} with an answer) on {documents} documents\n"))?;
     crate::print(&report::table(&columns))?;
-    crate::print(&format!("\n{}", report::costs(session, &asked)))?;
+    crate::print(&format!("\n{}", report::resource_summary(session, &results)))?;
     if let Some(path) = &args.json {
-        let json = report::json(session, &set.name, &asked, &columns);
+        let json = report::json_report(session, &set.name, &results, &columns);
         std::fs::write(path, format!("{json:#}\n")).with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    Ok(columns.first().map(|(_, figures)| floor.missed_by(figures)).unwrap_or_default())
+    Ok(columns.first().map(|(_, figures)| floor.violations(figures)).unwrap_or_default())
 }
 
-async fn ask_all<'s>(
+async fn ask_questions<'s>(
     session: &Session,
     set: &'s EvaluationSet,
     options: AskOptions,
 ) -> Result<Vec<QuestionResult<'s>>> {
     let total = set.questions.len();
-    let mut asked = Vec::with_capacity(total);
+    let mut results = Vec::with_capacity(total);
     for question in &set.questions {
-        asked.push(ask::ask(session, question, options).await?);
-        let done = asked.len();
+        results.push(ask::ask(session, question, options).await?);
+        let done = results.len();
         if done * MAX_PROGRESS_LINES / total != (done - 1) * MAX_PROGRESS_LINES / total {
             crate::print(&format!("asked {done}/{total}"))?;
         }
     }
-    Ok(asked)
+    Ok(results)
 }
 
 fn read_token(path: &Path) -> Result<String> {

@@ -1,11 +1,11 @@
 //! The environment of an evaluation: the platform in this process, a caller, and a tenant with the documents.
 
-use super::set::EvaluationSet;
+use super::evaluation_set::EvaluationSet;
 use crate::compose::Platform;
 use crate::config::{Mode, Settings};
 use crate::databases::Databases;
 use crate::dev::DevelopmentPlatform;
-use crate::dev::issuer::Person;
+use crate::dev::issuer::TokenSubject;
 use crate::models::Models;
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result, bail};
@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 /// Slug prefix of tenants that contain only evaluation documents, and whose documents may therefore be deleted.
 const TENANT_PREFIX: &str = "eval-";
 /// Subject (`sub`) of the user of such a tenant.
-const USER: &str = "evaluation";
+const USER_SUBJECT: &str = "evaluation";
 /// Lifetime of that user's token.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 /// Interval at which the ingestion is polled.
@@ -48,19 +48,19 @@ pub struct Session {
     /// The user who uploads and asks.
     pub caller: Caller,
     /// Names of the set's documents by their ids on the platform.
-    pub names: HashMap<DocumentId, String>,
+    pub document_names: HashMap<DocumentId, String>,
     /// Documents that could not be ingested, with the reason.
-    pub failed: Vec<String>,
+    pub failures: Vec<String>,
     /// What this evaluation ingested; `None` if all documents had been ingested before.
-    pub ingested: Option<Ingested>,
+    pub ingestion_stats: Option<IngestionStats>,
     settings: Settings,
     /// Documents that this evaluation uploaded.
-    added: Vec<DocumentId>,
+    uploaded: Vec<DocumentId>,
 }
 
 /// Amount and duration of an ingestion.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Ingested {
+pub struct IngestionStats {
     /// Number of documents, including failed ones.
     pub documents: usize,
     /// Number of pages; formats without pages count none.
@@ -87,7 +87,8 @@ impl Session {
                     );
                 }
                 let development = DevelopmentPlatform::with_models(settings.clone(), models).await?;
-                let token = development.token(slug, &Person::named(USER, Role::Admin), TOKEN_LIFETIME).await?;
+                let token =
+                    development.token(slug, &TokenSubject::new(USER_SUBJECT, Role::Admin), TOKEN_LIFETIME).await?;
                 let caller = development.sign_in(&token).await?;
                 (development.into_platform(), caller)
             }
@@ -98,8 +99,8 @@ impl Session {
                 (platform, caller.context("the token was refused")?)
             }
         };
-        let (names, failed, added) = (HashMap::new(), Vec::new(), Vec::new());
-        Ok(Self { platform, caller, names, failed, ingested: None, settings, added })
+        let (document_names, failures, uploaded) = (HashMap::new(), Vec::new(), Vec::new());
+        Ok(Self { platform, caller, document_names, failures, ingestion_stats: None, settings, uploaded })
     }
 
     /// The tenant's slug.
@@ -120,30 +121,31 @@ impl Session {
     /// If a file is refused or the database fails. Documents that cannot be ingested are listed in `failures` instead.
     pub async fn upload_documents(&mut self, set: &EvaluationSet, fresh: bool) -> Result<()> {
         if fresh && self.is_evaluation_tenant() {
-            self.delete(self.documents().await?.iter().map(|document| document.id)).await?;
+            self.delete(self.list_documents().await?.iter().map(|document| document.id)).await?;
         }
         for document in &set.documents {
             let id = match document.upload(&*self.platform.gate, &self.caller).await? {
                 UploadOutcome::Created(document) => {
-                    self.added.push(document.id);
+                    self.uploaded.push(document.id);
                     document.id
                 }
                 UploadOutcome::Duplicate(document) => document.id,
             };
-            if let Some(other) = self.names.insert(id, document.name.clone()) {
+            if let Some(other) = self.document_names.insert(id, document.name.clone()) {
                 bail!("{} and {other} have the same content, which the platform stores only once", document.name);
             }
         }
         if self.is_evaluation_tenant() {
-            let unknown = self.documents().await?;
-            let unknown = unknown.iter().map(|document| document.id).filter(|id| !self.names.contains_key(id));
-            self.delete(unknown).await?;
+            let other_documents = self.list_documents().await?;
+            let other_ids =
+                other_documents.iter().map(|document| document.id).filter(|id| !self.document_names.contains_key(id));
+            self.delete(other_ids).await?;
         }
-        self.ingest().await
+        self.run_workers().await
     }
 
     /// Runs workers until the set's documents are ingested.
-    async fn ingest(&mut self) -> Result<()> {
+    async fn run_workers(&mut self) -> Result<()> {
         let (workers, stop) = (TaskTracker::new(), CancellationToken::new());
         for worker in self.platform.workers(&self.settings) {
             let stop = stop.clone();
@@ -151,27 +153,27 @@ impl Session {
         }
         workers.close();
         let started = Instant::now();
-        let result = self.wait().await;
+        let result = self.wait_for_ingestion().await;
         let seconds = started.elapsed().as_secs_f64();
         stop.cancel();
         workers.wait().await;
         let documents = result?;
-        self.failed = documents.iter().filter_map(failure).collect();
-        let added = || documents.iter().filter(|document| self.added.contains(&document.id));
-        if added().count() > 0 {
-            let pages = added().filter_map(|document| document.page_count).map(i64::from).sum();
-            let passages = added().map(|document| i64::from(document.chunk_count)).sum();
-            self.ingested = Some(Ingested { documents: added().count(), pages, passages, seconds });
+        self.failures = documents.iter().filter_map(failure_text).collect();
+        let uploaded = || documents.iter().filter(|document| self.uploaded.contains(&document.id));
+        if uploaded().count() > 0 {
+            let pages = uploaded().filter_map(|document| document.page_count).map(i64::from).sum();
+            let passages = uploaded().map(|document| i64::from(document.chunk_count)).sum();
+            self.ingestion_stats = Some(IngestionStats { documents: uploaded().count(), pages, passages, seconds });
         }
         Ok(())
     }
 
     /// Waits until the set's documents are ingested or failed, and returns them.
-    async fn wait(&self) -> Result<Vec<Document>> {
+    async fn wait_for_ingestion(&self) -> Result<Vec<Document>> {
         let mut printed = None;
         loop {
-            let mut documents = self.documents().await?;
-            documents.retain(|document| self.names.contains_key(&document.id));
+            let mut documents = self.list_documents().await?;
+            documents.retain(|document| self.document_names.contains_key(&document.id));
             let done = documents.iter().filter(|document| is_done(document)).count();
             if printed != Some(done) {
                 crate::print(&format!("ingested {done}/{}", documents.len()))?;
@@ -191,10 +193,10 @@ impl Session {
     /// If the database fails.
     pub async fn clean_up(&self) -> Result<()> {
         if self.is_evaluation_tenant() {
-            let documents = self.documents().await?;
+            let documents = self.list_documents().await?;
             self.delete(documents.iter().map(|document| document.id)).await
         } else {
-            self.delete(self.added.iter().copied()).await
+            self.delete(self.uploaded.iter().copied()).await
         }
     }
 
@@ -206,7 +208,7 @@ impl Session {
     }
 
     /// All documents that the caller may see.
-    async fn documents(&self) -> Result<Vec<Document>> {
+    async fn list_documents(&self) -> Result<Vec<Document>> {
         let (mut all, mut after) = (Vec::new(), None);
         loop {
             let page = PageRequest::new(PageRequest::MAX_LIMIT, after).context("the page size is not valid")?;
@@ -224,8 +226,9 @@ impl Session {
 /// Slug of the evaluation tenant for a set: `eval-` and the set's name, reduced to valid characters and 64 bytes.
 #[must_use]
 pub fn tenant_slug(name: &str) -> String {
-    let kept: String = name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let words: Vec<&str> = kept.split('-').filter(|word| !word.is_empty()).collect();
+    let sanitized: String =
+        name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let words: Vec<&str> = sanitized.split('-').filter(|word| !word.is_empty()).collect();
     let slug = format!("{TENANT_PREFIX}{}", words.join("-"));
     slug.get(..64).unwrap_or(&slug).to_owned()
 }
@@ -234,7 +237,7 @@ fn is_done(document: &Document) -> bool {
     matches!(document.status, DocumentStatus::Ready | DocumentStatus::Failed)
 }
 
-fn failure(document: &Document) -> Option<String> {
+fn failure_text(document: &Document) -> Option<String> {
     let failure = document.failure.as_ref()?;
     Some(format!("{} ({}): {}", document.filename, failure.code, failure.detail))
 }

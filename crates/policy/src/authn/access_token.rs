@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
 /// Prefix of every secret, so that scanners of repositories and logs can find leaked ones.
-pub const PREFIX: &str = "plantpat_";
+pub const SECRET_PREFIX: &str = "plantpat_";
 /// Number of random bytes in a secret.
 const RANDOM_BYTES: usize = 32;
 /// Number of hex digits of the checksum at the end of a secret. The checksum rejects mistyped secrets without a
@@ -34,18 +34,18 @@ const CHECKSUM_DIGITS: usize = 8;
 
 impl TokenSecrets for Authenticator {
     fn generate(&self) -> Result<TokenSecret, NoRandomness> {
-        let secret = new_secret()?;
-        let hash = self.hash(&secret);
+        let secret = generate_secret()?;
+        let hash = self.token_hash(&secret);
         Ok(TokenSecret { secret, hash })
     }
 }
 
 /// Returns the prefix, the random bytes in hex, and their checksum.
-fn new_secret() -> Result<String, NoRandomness> {
+fn generate_secret() -> Result<String, NoRandomness> {
     let mut random = [0; RANDOM_BYTES];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| NoRandomness)?;
     let body = hex::encode(random);
-    Ok(format!("{PREFIX}{body}{}", checksum(&body)))
+    Ok(format!("{SECRET_PREFIX}{body}{}", checksum(&body)))
 }
 
 fn checksum(body: &str) -> String {
@@ -54,41 +54,43 @@ fn checksum(body: &str) -> String {
 
 /// Whether `token` has the prefix of a personal access token. It may still be malformed.
 pub fn has_prefix(token: &str) -> bool {
-    token.starts_with(PREFIX)
+    token.starts_with(SECRET_PREFIX)
 }
 
 fn is_well_formed(token: &str) -> bool {
-    let body =
-        token.strip_prefix(PREFIX).filter(|rest| rest.len() == 2 * RANDOM_BYTES + CHECKSUM_DIGITS && rest.is_ascii());
-    body.map(|rest| rest.split_at(2 * RANDOM_BYTES)).is_some_and(|(body, sum)| checksum(body) == sum)
+    let body = token
+        .strip_prefix(SECRET_PREFIX)
+        .filter(|rest| rest.len() == 2 * RANDOM_BYTES + CHECKSUM_DIGITS && rest.is_ascii());
+    body.map(|rest| rest.split_at(2 * RANDOM_BYTES))
+        .is_some_and(|(body, checksum_digits)| checksum(body) == checksum_digits)
 }
 
 impl Authenticator {
     pub(super) async fn authenticate_access_token(
         &self,
         secret: &str,
-        hash: &str,
+        token_hash: &str,
         origin: &RequestOrigin,
     ) -> Result<Session, GateError> {
-        let known = match is_well_formed(secret) {
-            true => self.directory.access_token(hash).await.map_err(GateError::Store)?,
+        let found = match is_well_formed(secret) {
+            true => self.directory.access_token(token_hash).await.map_err(GateError::Store)?,
             false => None,
         };
-        let TenantAccessToken { tenant, token } = match self.check_usable(known) {
+        let TenantAccessToken { tenant, token } = match self.check_usable(found) {
             Ok(known) => known,
             Err(error) => {
-                self.sessions.remove(hash);
+                self.sessions.remove(token_hash);
                 return Err(self.refuse_token(error.into(), origin).await);
             }
         };
         let Some(tenant) = self.tenant(&tenant.to_string()).await? else {
-            return Err(self.refuse(tenant, Some(token.user_id), RefusalCode::TenantUnmapped, origin).await);
+            return Err(self.refuse_caller(tenant, Some(token.user_id), RefusalCode::TenantUnmapped, origin).await);
         };
-        let used = self.record_use(&tenant, &token, hash, origin).await.map_err(GateError::Store)?;
-        let member = match used {
-            Ok(member) => self.admit(hash, &tenant, member, origin).await?,
+        let membership = self.record_use(&tenant, &token, token_hash, origin).await.map_err(GateError::Store)?;
+        let member = match membership {
+            Ok(member) => self.admit(token_hash, &tenant, member, origin).await?,
             Err(error) => {
-                self.sessions.remove(hash);
+                self.sessions.remove(token_hash);
                 return Err(self.refuse_token(error.into(), origin).await);
             }
         };
@@ -96,14 +98,14 @@ impl Authenticator {
         let kind = CredentialKind::AccessToken { id, scopes };
         let credential = Arc::new(Credential { kind, client: None, session: Some(id.to_string()) });
         Ok(self.start_session(
-            hash,
+            token_hash,
             NewSession { tenant, tenant_source: TenantSource::AccessToken, credential, expires_at, keys_version: 0 },
             member,
         ))
     }
 
-    fn check_usable(&self, known: Option<TenantAccessToken>) -> Result<TenantAccessToken, TokenError> {
-        match known {
+    fn check_usable(&self, found: Option<TenantAccessToken>) -> Result<TenantAccessToken, TokenError> {
+        match found {
             None => Err(TokenError::AccessTokenUnknown),
             Some(known) if known.token.revoked_at.is_some() => Err(TokenError::AccessTokenRevoked),
             Some(known) if self.clock.now() >= known.token.expires_at => Err(TokenError::AccessTokenExpired),
@@ -117,7 +119,7 @@ impl Authenticator {
         &self,
         tenant: &Tenant,
         token: &AccessToken,
-        hash: &str,
+        token_hash: &str,
         origin: &RequestOrigin,
     ) -> Result<Result<Option<Membership>, TokenError>, StoreError> {
         let user = token.user_id;
@@ -129,9 +131,9 @@ impl Authenticator {
             if let Some(error) = self.last_login_error(login.as_ref(), member, tenant).await? {
                 return Ok(Err(error));
             }
-            if tx.users().record_token(user, hash, token.expires_at).await? {
+            if tx.users().record_token(user, token_hash, token.expires_at).await? {
                 let metadata = json!({ "access_token": token.id });
-                self.event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
+                self.record_event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
             }
             tx.access_tokens().record_use(token.id, self.clock.now()).await?;
         }
@@ -149,7 +151,7 @@ impl Authenticator {
     ) -> Result<Option<TokenError>, StoreError> {
         let now = self.clock.now();
         let Some(login) = login else { return Ok(Some(TokenError::AccessTokenWithoutLogin)) };
-        if now - login.at() >= self.login_max_age {
+        if now - login.logged_in_at() >= self.login_max_age {
             return Ok(Some(TokenError::AccessTokenLoginTooOld));
         }
         let issuer = self.issuers.iter().find(|issuer| issuer.settings.issuer == member.user.issuer);
@@ -195,11 +197,13 @@ mod tests {
 
     #[test]
     fn a_secret_is_well_formed_and_the_checksum_rejects_a_mistyped_one() {
-        let (one, other) = (new_secret().expect("randomness"), new_secret().expect("randomness"));
-        assert_ne!(one, other);
-        assert!(one.starts_with(PREFIX) && is_well_formed(&one), "{one}");
-        let mistyped = one.replace(one.chars().last().expect("not empty"), "x");
-        for bad in [mistyped.as_str(), PREFIX, &one[..one.len() - 1], &format!("{one}0"), "", "plantpat_ä"] {
+        let (secret, other) = (generate_secret().expect("randomness"), generate_secret().expect("randomness"));
+        assert_ne!(secret, other);
+        assert!(secret.starts_with(SECRET_PREFIX) && is_well_formed(&secret), "{secret}");
+        let mistyped = secret.replace(secret.chars().last().expect("not empty"), "x");
+        for bad in
+            [mistyped.as_str(), SECRET_PREFIX, &secret[..secret.len() - 1], &format!("{secret}0"), "", "plantpat_ä"]
+        {
             assert!(!is_well_formed(bad), "{bad}");
         }
     }

@@ -18,7 +18,7 @@ pub fn refusal(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMap
     if login.groups_left_out && issuer.groups_overage == GroupsOverage::Refuse {
         return Some(RefusalCode::GroupsOverage);
     }
-    let is_admitted_guest = |home: &str| issuer.guests.iter().any(|guest| guest == "*" || guest == home);
+    let is_admitted_guest = |home: &str| issuer.guest_directories.iter().any(|guest| guest == "*" || guest == home);
     if login.guest_of.as_deref().is_some_and(|home| !is_admitted_guest(home)) {
         return Some(RefusalCode::GuestRefused);
     }
@@ -30,8 +30,8 @@ pub fn refusal(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMap
     let scope = issuer.required_scope.as_ref().map(|scope| login.scopes.contains(scope));
     let role = issuer.required_role.as_ref().map(|role| login.roles.iter().flatten().any(|value| value == role));
     let requirements = [scope, role];
-    let is_met = requirements.contains(&Some(true)) || requirements == [None, None];
-    (!is_met).then_some(RefusalCode::InsufficientScope)
+    let is_satisfied = requirements.contains(&Some(true)) || requirements == [None, None];
+    (!is_satisfied).then_some(RefusalCode::InsufficientScope)
 }
 
 /// Returns the highest role that the login's role values and groups map to, in the issuer's or the tenant's mapping.

@@ -1,7 +1,7 @@
 //! Reads and checks claims (RFC 7519 §4). Issuers name some claims differently; the settings list the names to try.
 
 use super::settings::{ClaimNames, IssuerSettings};
-use super::token_error::{TokenError, loggable};
+use super::token_error::{TokenError, loggable_text};
 use domain::login::Login;
 use domain::time::Timestamp;
 use domain::user::Identity;
@@ -60,12 +60,13 @@ fn numeric_date(value: &Value) -> Option<i64> {
 /// missing claim.
 pub fn check_validity_period(claims: &Claims, now: Timestamp) -> Result<Timestamp, TokenError> {
     let now = now.timestamp();
-    let date = |name: &str, error: TokenError| match claims.get(name) {
+    let numeric_date_claim = |name: &str, error: TokenError| match claims.get(name) {
         None => Ok(None),
         Some(value) => numeric_date(value).map(Some).ok_or(error),
     };
-    let exp = date("exp", TokenError::InvalidExpiry)?.ok_or(TokenError::InvalidExpiry)?;
-    let (nbf, iat) = (date("nbf", TokenError::NotYetValid)?, date("iat", TokenError::IssuedInFuture)?);
+    let exp = numeric_date_claim("exp", TokenError::InvalidExpiry)?.ok_or(TokenError::InvalidExpiry)?;
+    let (nbf, iat) =
+        (numeric_date_claim("nbf", TokenError::NotYetValid)?, numeric_date_claim("iat", TokenError::IssuedInFuture)?);
     if now >= exp.saturating_add(LEEWAY_SECONDS) {
         return Err(TokenError::Expired);
     }
@@ -98,12 +99,12 @@ pub fn check_auth_age(
 /// Checks `aud` (RFC 7519 §4.1.3): a string or an array of strings, at least one of which must be accepted.
 pub fn check_audience(claims: &Claims, accepted: &[String]) -> Result<(), TokenError> {
     let matches = |value: &Value| value.as_str().is_some_and(|aud| accepted.iter().any(|a| a == aud));
-    let found = match claims.get("aud") {
+    let is_accepted = match claims.get("aud") {
         Some(Value::Array(items)) => items.iter().all(Value::is_string) && items.iter().any(matches),
         Some(value) => matches(value),
         None => false,
     };
-    if found { Ok(()) } else { Err(TokenError::AudienceMismatch) }
+    if is_accepted { Ok(()) } else { Err(TokenError::AudienceMismatch) }
 }
 
 /// Checks the claim that must have a configured value, such as Entra's `tid`.
@@ -164,7 +165,8 @@ pub fn login(claims: &Claims, issuer: &IssuerSettings, now: Timestamp) -> Login 
     let required = issuer.required_claim.as_ref().and_then(|(name, _)| claims.get(name)).and_then(Value::as_str);
     Login {
         tenant_claim: text_claim(claims, &names.tenant).map(str::to_owned),
-        guest_of: guest_home(claims).map(|home| if is_storable(home) { home.to_owned() } else { String::new() }),
+        guest_of: guest_home_directory(claims)
+            .map(|home| if is_storable(home) { home.to_owned() } else { String::new() }),
         groups_left_out: has_groups_overage(claims),
         is_application: is_application(claims),
         scopes: list_claim(claims, &names.scopes).map(storable_values).unwrap_or_default(),
@@ -179,12 +181,12 @@ pub fn login(claims: &Claims, issuer: &IssuerSettings, now: Timestamp) -> Login 
 
 /// The token's `jti` or its equivalent, if it can be logged.
 pub fn token_id(claims: &Claims, names: &ClaimNames) -> Option<String> {
-    text_claim(claims, &names.token_id).and_then(loggable)
+    text_claim(claims, &names.token_id).and_then(loggable_text)
 }
 
 /// The client that requested the token, if it can be logged.
 pub fn client(claims: &Claims, names: &ClaimNames) -> Option<String> {
-    text_claim(claims, &names.client).and_then(loggable)
+    text_claim(claims, &names.client).and_then(loggable_text)
 }
 
 /// The time of the user's last authentication (`auth_time`).
@@ -194,12 +196,12 @@ pub fn auth_time(claims: &Claims, names: &ClaimNames) -> Option<Timestamp> {
 
 /// The authentication context class (`acr`, OpenID Connect Core §2), if it can be logged.
 pub fn acr(claims: &Claims) -> Option<String> {
-    claims.get("acr").and_then(Value::as_str).and_then(loggable)
+    claims.get("acr").and_then(Value::as_str).and_then(loggable_text)
 }
 
 /// The session at the identity provider (`sid`, OpenID Connect Front-Channel Logout §3), if it can be logged.
 pub fn session_id(claims: &Claims) -> Option<String> {
-    claims.get("sid").and_then(Value::as_str).and_then(loggable)
+    claims.get("sid").and_then(Value::as_str).and_then(loggable_text)
 }
 
 /// Entra omits the groups of a user with more than 200 and names an endpoint to query instead (`_claim_names`). The
@@ -217,12 +219,12 @@ pub fn is_application(claims: &Claims) -> bool {
 
 /// The home directory of a guest, or `None` if the user is not a guest. A user is a guest if `acct` is 1 or `idp` names
 /// another directory than `tid` (Entra). The string is empty if the token does not name the home directory.
-fn guest_home(claims: &Claims) -> Option<&str> {
+fn guest_home_directory(claims: &Claims) -> Option<&str> {
     let idp = claims.get("idp").and_then(Value::as_str);
-    let is_marked = claims.get("acct").is_some_and(|acct| acct == 1 || acct == "1");
+    let is_marked_as_guest = claims.get("acct").is_some_and(|acct| acct == 1 || acct == "1");
     let tid = claims.get("tid").and_then(Value::as_str);
-    let is_foreign = matches!((idp, tid), (Some(idp), Some(tid)) if !idp.contains(tid));
-    (is_marked || is_foreign).then(|| idp.unwrap_or_default())
+    let is_from_other_directory = matches!((idp, tid), (Some(idp), Some(tid)) if !idp.contains(tid));
+    (is_marked_as_guest || is_from_other_directory).then(|| idp.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -291,7 +293,7 @@ mod tests {
             (json!({"tid": "t2", "idp": "live.com"}), Some("live.com")),
             (json!({"idp": "github"}), None),
         ] {
-            assert_eq!(guest_home(&claims(claim.clone())), guest, "{claim}");
+            assert_eq!(guest_home_directory(&claims(claim.clone())), guest, "{claim}");
         }
     }
 

@@ -29,7 +29,7 @@ use chrono::TimeDelta;
 use domain::credential::Credential;
 use domain::decision::RefusalCode;
 use domain::ids::{RequestId, TenantId, UserId};
-use domain::ports::{Clock, Directory, IdGen, Store};
+use domain::ports::{Clock, IdGen, Store, TenantDirectory};
 use domain::role::Grant;
 use domain::scope::{Actor, TenantScope};
 use domain::tenant::Tenant;
@@ -74,7 +74,7 @@ pub struct Authenticator {
     refusals: RefusalCounter,
     sessions: SessionCache,
     store: Arc<dyn Store>,
-    directory: Arc<dyn Directory>,
+    directory: Arc<dyn TenantDirectory>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGen>,
 }
@@ -87,7 +87,7 @@ impl Authenticator {
     pub fn new(
         settings: AuthnSettings,
         store: Arc<dyn Store>,
-        directory: Arc<dyn Directory>,
+        directory: Arc<dyn TenantDirectory>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdGen>,
     ) -> Result<Self, reqwest::Error> {
@@ -121,18 +121,18 @@ impl Authenticator {
         let Some(token) = bearer else {
             return Err(self.refuse_token(TokenError::Missing.into(), &origin).await);
         };
-        let hash = self.hash(token);
-        let session = match self.sessions.get(&hash, self.clock.now()) {
+        let token_hash = self.token_hash(token);
+        let session = match self.sessions.get(&token_hash, self.clock.now()) {
             Some(session) if session.is_fresh() => session,
-            _ if access_token::has_prefix(token) => self.authenticate_access_token(token, &hash, &origin).await?,
+            _ if access_token::has_prefix(token) => self.authenticate_access_token(token, &token_hash, &origin).await?,
             Some(session) if session.keys_version == self.keys_version() => {
-                self.refresh_session(&hash, session, &origin).await?
+                self.refresh_session(&token_hash, session, &origin).await?
             }
             // The token is new, or the issuers' keys were refreshed since it was verified: its key may have been
             // withdrawn.
             _ => {
-                self.sessions.remove(&hash);
-                self.authenticate_new_token(token, &hash, &origin).await?
+                self.sessions.remove(&token_hash);
+                self.authenticate_new_token(token, &token_hash, &origin).await?
             }
         };
         let scope = user_scope(session.tenant.id, session.user_id(), origin.request);
@@ -149,23 +149,27 @@ impl Authenticator {
 
     async fn refresh_session(
         &self,
-        hash: &str,
+        token_hash: &str,
         session: Session,
         origin: &RequestOrigin,
     ) -> Result<Session, GateError> {
         let Some(tenant) = self.confirmed_tenant(&session).await? else {
-            self.sessions.remove(hash);
+            self.sessions.remove(token_hash);
             return Err(self
-                .refuse(session.tenant.id, Some(session.user.id), RefusalCode::TenantUnmapped, origin)
+                .refuse_caller(session.tenant.id, Some(session.user.id), RefusalCode::TenantUnmapped, origin)
                 .await);
         };
         let scope = user_scope(tenant.id, session.user.id, origin.request.clone());
         let mut tx = self.store.begin(&scope).await.map_err(GateError::Store)?;
         let membership = tx.users().membership(session.user.id).await.map_err(GateError::Store)?;
         drop(tx);
-        let member = self.admit(hash, &tenant, membership, origin).await?;
+        let member = self.admit(token_hash, &tenant, membership, origin).await?;
         let Session { tenant_source, credential, expires_at, keys_version, .. } = session;
-        Ok(self.start_session(hash, NewSession { tenant, tenant_source, credential, expires_at, keys_version }, member))
+        Ok(self.start_session(
+            token_hash,
+            NewSession { tenant, tenant_source, credential, expires_at, keys_version },
+            member,
+        ))
     }
 
     /// Returns the session's tenant if the user still belongs to it.
@@ -191,27 +195,27 @@ impl Authenticator {
     /// Keyed hash of a token's JWS Signing Input (RFC 7515 §2). It identifies a token that was used before. The
     /// signature is excluded, since one signing input can have several valid signatures.
     fn signing_input_hash(&self, token: &str) -> String {
-        let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
-        self.hash(signed)
+        let signing_input = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+        self.token_hash(signing_input)
     }
 
     /// Grants that the configuration gives to `user`.
-    pub(crate) fn grants_of(&self, user: &User) -> Vec<Grant> {
+    pub(crate) fn configured_grants_of(&self, user: &User) -> Vec<Grant> {
         self.configured_grants(&user.issuer, &user.external_id)
     }
 
     /// Keyed hash of a complete bearer token. Sessions and personal access tokens are found by it.
-    pub(crate) fn hash(&self, token: &str) -> String {
+    pub(crate) fn token_hash(&self, token: &str) -> String {
         self.token_key.hash(token.as_bytes())
     }
 
-    fn start_session(&self, hash: &str, new: NewSession, member: Membership) -> Session {
-        let entitlements = member.entitlements(&self.grants_of(&member.user));
+    fn start_session(&self, token_hash: &str, new: NewSession, member: Membership) -> Session {
+        let entitlements = member.entitlements(&self.configured_grants_of(&member.user));
         let NewSession { tenant, tenant_source, credential, expires_at, keys_version } = new;
         let (user, read_at) = (member.user, Instant::now());
         let session =
             Session { tenant, user, entitlements, tenant_source, credential, expires_at, read_at, keys_version };
-        self.sessions.insert(hash.to_owned(), session.clone(), self.clock.now());
+        self.sessions.insert(token_hash.to_owned(), session.clone(), self.clock.now());
         session
     }
 }

@@ -41,7 +41,7 @@ pub struct RefusalCount {
     /// Number of refusals that no audit row includes yet.
     pub unrecorded: u64,
     /// Audit row of the first refusal.
-    pub first: Option<AuditId>,
+    pub first_row_id: Option<AuditId>,
 }
 
 impl RefusalCount {
@@ -60,7 +60,7 @@ pub struct Increment {
     /// Number of refusals with this key in this minute.
     pub total: u64,
     /// Audit row of the first refusal, if it was recorded.
-    pub first: Option<AuditId>,
+    pub first_row_id: Option<AuditId>,
 }
 
 /// Counts of refusals per key and minute.
@@ -69,7 +69,7 @@ pub struct RefusalCounter(Mutex<HashMap<(RefusalKey, i64), RefusalCount>>);
 
 impl RefusalCounter {
     /// Adds a refusal.
-    pub fn count(&self, key: RefusalKey, now: Timestamp) -> Increment {
+    pub fn add(&self, key: RefusalKey, now: Timestamp) -> Increment {
         let minute = now.timestamp().div_euclid(SECONDS_PER_MINUTE);
         let mut counts = self.lock();
         let key = (key, minute);
@@ -81,30 +81,30 @@ impl RefusalCounter {
             is_overflow,
             total: 0,
             unrecorded: 0,
-            first: None,
+            first_row_id: None,
         });
         count.total += 1;
         count.unrecorded += 1;
-        Increment { key, is_first: count.total == 1, total: count.total, first: count.first }
+        Increment { key, is_first: count.total == 1, total: count.total, first_row_id: count.first_row_id }
     }
 
     /// Marks the first refusal with a key as recorded in `row`.
     pub fn mark_first_recorded(&self, increment: &Increment, row: AuditId) {
         if let Some(count) = self.lock().get_mut(&increment.key) {
-            count.first = Some(row);
+            count.first_row_id = Some(row);
             count.unrecorded -= 1;
         }
     }
 
     /// Returns the counts with unrecorded refusals: those of minutes that have ended and, with `include_current`, of
     /// the current minute. Also removes counts of ended minutes that are fully recorded.
-    pub fn due(&self, now: Timestamp, include_current: bool) -> Vec<RefusalCount> {
+    pub fn unrecorded_counts(&self, now: Timestamp, include_current: bool) -> Vec<RefusalCount> {
         let minute = now.timestamp().div_euclid(SECONDS_PER_MINUTE);
         let mut counts = self.lock();
         // Drop the ended minutes whose refusals are all recorded.
         counts.retain(|_, count| count.unrecorded > 0 || count.minute >= minute);
-        let due = |count: &&RefusalCount| count.unrecorded > 0 && (include_current || count.minute < minute);
-        counts.values().filter(due).cloned().collect()
+        let is_due = |count: &&RefusalCount| count.unrecorded > 0 && (include_current || count.minute < minute);
+        counts.values().filter(is_due).cloned().collect()
     }
 
     /// Marks the refusals in `recorded` as recorded. Refusals added since it was read stay unrecorded.
@@ -145,30 +145,36 @@ mod tests {
     #[test]
     fn each_key_has_one_first_refusal_and_one_count_per_minute() {
         let counter = RefusalCounter::default();
-        let first = counter.count(key_of_peer(1), at(120));
+        let first = counter.add(key_of_peer(1), at(120));
         assert!(first.is_first);
         counter.mark_first_recorded(&first, AuditId::from_uuid(uuid::Uuid::nil()));
         for second in 121..180 {
-            assert!(!counter.count(key_of_peer(1), at(second)).is_first);
+            assert!(!counter.add(key_of_peer(1), at(second)).is_first);
         }
-        assert!(counter.count(key_of_peer(2), at(179)).is_first);
-        assert_eq!(counter.due(at(179), false), []);
-        let due: Vec<_> =
-            counter.due(at(180), false).iter().map(|count| (count.key.peer, count.unrecorded, count.total)).collect();
-        assert!(due.contains(&(key_of_peer(1).peer, 59, 60)) && due.len() == 2, "{due:?}");
-        counter.due(at(180), false).iter().for_each(|count| counter.mark_recorded(count));
-        assert_eq!(counter.due(at(240), true), []);
+        assert!(counter.add(key_of_peer(2), at(179)).is_first);
+        assert_eq!(counter.unrecorded_counts(at(179), false), []);
+        let counts: Vec<_> = counter
+            .unrecorded_counts(at(180), false)
+            .iter()
+            .map(|count| (count.key.peer, count.unrecorded, count.total))
+            .collect();
+        assert!(counts.contains(&(key_of_peer(1).peer, 59, 60)) && counts.len() == 2, "{counts:?}");
+        counter.unrecorded_counts(at(180), false).iter().for_each(|count| counter.mark_recorded(count));
+        assert_eq!(counter.unrecorded_counts(at(240), true), []);
         assert!(counter.lock().is_empty());
     }
 
     #[test]
     fn the_number_of_counts_is_bounded() {
         let counter = RefusalCounter::default();
-        let increments: Vec<_> = (0..10_000).map(|number| counter.count(key_of_peer(number), at(60))).collect();
+        let increments: Vec<_> = (0..10_000).map(|number| counter.add(key_of_peer(number), at(60))).collect();
         assert_eq!(counter.lock().len(), MAX_KEYS + 1);
         assert_eq!(increments.iter().filter(|increment| increment.is_first).count(), MAX_KEYS + 1);
-        let overflow =
-            counter.due(at(120), false).into_iter().find(|count| count.is_overflow).expect("an overflow count");
+        let overflow = counter
+            .unrecorded_counts(at(120), false)
+            .into_iter()
+            .find(|count| count.is_overflow)
+            .expect("an overflow count");
         assert_eq!((overflow.key.peer, overflow.total), (None, 10_000 - 256));
     }
 }

@@ -7,7 +7,7 @@ use super::{Authenticator, system_scope, user_scope};
 use crate::caller::RequestOrigin;
 use crate::decision::{self, DecisionTrace};
 use crate::error::GateError;
-use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
+use domain::audit::{AuditedOperation, EventType, Outcome, ResultStatus};
 use domain::decision::RefusalCode;
 use domain::ids::{AuditId, RequestId, TenantId, UserId};
 use domain::ports::{StoreError, TenantTx};
@@ -32,12 +32,12 @@ impl Authenticator {
         match error {
             TokenError::KeysUnavailable => GateError::KeysUnavailable,
             TokenError::Missing => GateError::TokenMissing,
-            TokenError::AuthenticationTooOld { max_age_s } => GateError::StepUp { max_age_s },
+            TokenError::AuthenticationTooOld { max_age_s } => GateError::StepUpRequired { max_age_s },
             other => GateError::Unauthenticated { reason: other.code() },
         }
     }
 
-    pub(super) async fn refuse(
+    pub(super) async fn refuse_caller(
         &self,
         tenant: TenantId,
         user: Option<UserId>,
@@ -46,49 +46,49 @@ impl Authenticator {
     ) -> GateError {
         let metadata = decision::audit_metadata(&DecisionTrace::refused_at_authentication(code));
         let key = RefusalKey { tenant, user, reason: code.as_str(), peer: user.map_or(origin.peer, |_| None) };
-        let CountedRefusal { decision, total } = self.count_refusal(key, metadata, origin).await;
+        let CountedRefusal { decision_id: decision, total } = self.count_refusal(key, metadata, origin).await;
         let decision_id = decision.map(tracing::field::display);
         tracing::warn!(
             request_id = %origin.request, tenant_id = %tenant, decision_id, reason = code.as_str(), "caller refused"
         );
         if user.is_some() && total > u64::from(self.refusals_per_minute) {
-            return GateError::RefusedTooOften { retry_after: until_next_minute(self.clock.now()) };
+            return GateError::RefusedTooOften { retry_after: time_until_next_minute(self.clock.now()) };
         }
-        GateError::Refused { code, decision }
+        GateError::CallerRefused { code, decision_id: decision }
     }
 
     /// Counts a refusal, and records it at once if it is the first with its key in this minute. The request is refused
     /// even if recording fails.
     async fn count_refusal(&self, key: RefusalKey, mut metadata: Value, origin: &RequestOrigin) -> CountedRefusal {
-        let increment = self.refusals.count(key.clone(), self.clock.now());
+        let increment = self.refusals.add(key.clone(), self.clock.now());
         if !increment.is_first {
-            return CountedRefusal { decision: increment.first, total: increment.total };
+            return CountedRefusal { decision_id: increment.first_row_id, total: increment.total };
         }
         metadata["peer"] = json!(origin.peer);
         let scope = scope_for(&key, origin.request.clone());
         match self.record_refusals(&scope, metadata).await {
             Ok(id) => {
                 self.refusals.mark_first_recorded(&increment, id);
-                CountedRefusal { decision: Some(id), total: increment.total }
+                CountedRefusal { decision_id: Some(id), total: increment.total }
             }
             Err(error) => {
                 tracing::error!(request_id = %origin.request, error = %error, "failed to record a refusal");
-                CountedRefusal { decision: None, total: increment.total }
+                CountedRefusal { decision_id: None, total: increment.total }
             }
         }
     }
 
     async fn record_refusals(&self, scope: &TenantScope, metadata: Value) -> Result<AuditId, StoreError> {
         let mut tx = self.store.begin(scope).await?;
-        let id = self.event(&mut *tx, EventType::AUTH_DENIED, ResultStatus::Denied, metadata).await?;
+        let id = self.record_event(&mut *tx, EventType::AUTH_DENIED, ResultStatus::Denied, metadata).await?;
         tx.commit().await.map(|()| id)
     }
 
     /// Writes the audit rows of refusals that were only counted: those of minutes that have ended and, with
     /// `include_current`, of the current minute. Counts that cannot be written are kept.
     pub async fn record_counted_refusals(&self, include_current: bool) {
-        for count in self.refusals.due(self.clock.now(), include_current) {
-            let RefusalCount { key, total, unrecorded, is_overflow, first, .. } = &count;
+        for count in self.refusals.unrecorded_counts(self.clock.now(), include_current) {
+            let RefusalCount { key, total, unrecorded, is_overflow, first_row_id: first, .. } = &count;
             let metadata = json!({
                 "reason": key.reason, "peer": key.peer, "count": unrecorded, "total": total,
                 "minute": count.started_at(), "first": first, "overflow": is_overflow,
@@ -113,25 +113,31 @@ impl Authenticator {
         }
     }
 
-    pub(super) async fn event(
+    pub(super) async fn record_event(
         &self,
         tx: &mut dyn TenantTx,
         event: EventType,
         status: ResultStatus,
         metadata: Value,
     ) -> Result<AuditId, StoreError> {
-        let subject =
-            AuditSubject { event, resource: None, resource_id: None, session: None, request_hash: None, metadata };
-        let outcome = Outcome { subject, status, model: None, tools_used: Vec::new() };
+        let operation = AuditedOperation {
+            event,
+            resource: None,
+            resource_id: None,
+            conversation_id: None,
+            request_hash: None,
+            metadata,
+        };
+        let outcome = Outcome { operation, status, model: None, tools_used: Vec::new() };
         let id = AuditId::from_uuid(self.ids.uuid());
-        tx.audit().event(id, &outcome, self.clock.now()).await.map(|()| id)
+        tx.audit().record_event(id, &outcome, self.clock.now()).await.map(|()| id)
     }
 }
 
 /// A refusal that was counted.
 struct CountedRefusal {
     /// Audit row of the first refusal with the same key in this minute.
-    decision: Option<AuditId>,
+    decision_id: Option<AuditId>,
     /// Number of refusals with the same key in this minute, up to this one.
     total: u64,
 }
@@ -143,7 +149,7 @@ fn scope_for(key: &RefusalKey, request: RequestId) -> TenantScope {
     }
 }
 
-fn until_next_minute(now: Timestamp) -> Duration {
+fn time_until_next_minute(now: Timestamp) -> Duration {
     let seconds = 60 - now.timestamp().rem_euclid(60);
     Duration::from_secs(u64::try_from(seconds).unwrap_or(60))
 }

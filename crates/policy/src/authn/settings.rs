@@ -11,7 +11,7 @@ pub struct IssuerSettings {
     /// and subject.
     pub issuer: String,
     /// Further accepted `iss` values, for issuers whose tokens carry another name (AD FS: `access_token_issuer`).
-    pub accept_iss: Vec<String>,
+    pub accepted_issuers: Vec<String>,
     /// Accepted `aud` values; at least one must match.
     pub audiences: Vec<String>,
     /// Accepted signature algorithms. The token's `alg` header must be one of them.
@@ -27,7 +27,7 @@ pub struct IssuerSettings {
     /// Mapping from the token's role values, and groups as `g:<group>`, to the platform's roles.
     pub roles: BTreeMap<String, Role>,
     /// Tenants that the issuer may assert.
-    pub tenants: TenantTrust,
+    pub tenants: IssuerTenantMapping,
     /// Scope that the token must have, unless it has `required_role`.
     pub required_scope: Option<String>,
     /// Role value that the token must have, unless it has `required_scope`.
@@ -38,7 +38,7 @@ pub struct IssuerSettings {
     pub max_age_s: Option<u32>,
     /// Home directories whose guests are admitted, as the token's `idp` names them, or `*` for all. Empty refuses all
     /// guests.
-    pub guests: Vec<String>,
+    pub guest_directories: Vec<String>,
     /// How to treat a token that omits its groups.
     pub groups_overage: GroupsOverage,
 }
@@ -90,7 +90,7 @@ impl SignatureAlgorithm {
         }
     }
 
-    pub(crate) const fn jwt(self) -> jsonwebtoken::Algorithm {
+    pub(crate) const fn to_jsonwebtoken(self) -> jsonwebtoken::Algorithm {
         match self {
             Self::Rs256 => jsonwebtoken::Algorithm::RS256,
             Self::Ps256 => jsonwebtoken::Algorithm::PS256,
@@ -159,7 +159,7 @@ impl Default for ClaimNames {
 
 /// Default role mapping, used if the configuration has none.
 #[must_use]
-pub fn default_roles() -> BTreeMap<String, Role> {
+pub fn default_role_mapping() -> BTreeMap<String, Role> {
     [
         ("PlatformAdmin", Role::Admin),
         ("PlatformUser", Role::User),
@@ -176,14 +176,14 @@ pub fn default_roles() -> BTreeMap<String, Role> {
 /// Tenants that an issuer may assert. The tenant claim is not trusted by itself; only tenants in this mapping are
 /// accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum TenantTrust {
+pub enum IssuerTenantMapping {
     /// Any tenant; the claim is its id or slug. For development mode only.
     Any,
     /// Tenants by claim value; a tenant is given by its id or slug.
     Mapped(BTreeMap<String, String>),
 }
 
-impl TenantTrust {
+impl IssuerTenantMapping {
     /// Returns the id or slug of the tenant that a claim value is mapped to.
     #[must_use]
     pub fn tenant<'a>(&'a self, claim: &'a str) -> Option<&'a str> {

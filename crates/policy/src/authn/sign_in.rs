@@ -12,7 +12,7 @@ use domain::audit::{EventType, ResultStatus};
 use domain::decision::RefusalCode;
 use domain::ids::{TenantId, UserId};
 use domain::login::Login;
-use domain::ports::{Directory, StoreError};
+use domain::ports::{StoreError, TenantDirectory};
 use domain::tenant::Tenant;
 use domain::user::{Identity, Membership};
 use serde_json::json;
@@ -24,14 +24,14 @@ struct NewToken<'a> {
     login: Login,
     verified: &'a VerifiedToken,
     /// Hash that marks the token as used.
-    seen_hash: String,
+    signing_input_hash: String,
 }
 
 impl Authenticator {
     pub(super) async fn authenticate_new_token(
         &self,
         token: &str,
-        hash: &str,
+        token_hash: &str,
         origin: &RequestOrigin,
     ) -> Result<Session, GateError> {
         // Read before the verification: a refresh during it must count as a newer version.
@@ -43,20 +43,25 @@ impl Authenticator {
         let Some((tenant, tenant_source)) =
             resolve_tenant(&verified, &*self.directory).await.map_err(GateError::Store)?
         else {
-            return Err(self.refuse(TenantId::PLATFORM, None, RefusalCode::TenantUnmapped, origin).await);
+            return Err(self.refuse_caller(TenantId::PLATFORM, None, RefusalCode::TenantUnmapped, origin).await);
         };
         let tenant_mappings = &tenant.settings.role_mappings;
-        let suspended = (!tenant.is_active).then_some(RefusalCode::TenantSuspended);
-        if let Some(code) = suspended.or_else(|| verified.admission_refusal(tenant_mappings)) {
-            return Err(self.refuse(tenant.id, None, code, origin).await);
+        let suspension = (!tenant.is_active).then_some(RefusalCode::TenantSuspended);
+        if let Some(code) = suspension.or_else(|| verified.admission_refusal(tenant_mappings)) {
+            return Err(self.refuse_caller(tenant.id, None, code, origin).await);
         }
         let identity = Identity { role: verified.role(tenant_mappings), ..verified.identity.clone() };
         let login = admission::without_unmapped_groups(&verified.login, &verified.issuer, tenant_mappings);
-        let new = NewToken { identity, login, verified: &verified, seen_hash: self.signing_input_hash(token) };
-        let signed_in = self.sign_in(tenant.id, &new, origin).await;
-        let member = self.admit(hash, &tenant, signed_in.map_err(GateError::Store)?, origin).await?;
+        let new_token =
+            NewToken { identity, login, verified: &verified, signing_input_hash: self.signing_input_hash(token) };
+        let membership = self.sign_in(tenant.id, &new_token, origin).await;
+        let member = self.admit(token_hash, &tenant, membership.map_err(GateError::Store)?, origin).await?;
         let (credential, expires_at) = (Arc::new(verified.credential()), verified.valid_until);
-        Ok(self.start_session(hash, NewSession { tenant, tenant_source, credential, expires_at, keys_version }, member))
+        Ok(self.start_session(
+            token_hash,
+            NewSession { tenant, tenant_source, credential, expires_at, keys_version },
+            member,
+        ))
     }
 
     /// Creates or updates the user, and records the login if this token is new and the user is active.
@@ -71,8 +76,8 @@ impl Authenticator {
         let mut tx = self.store.begin(&system_scope(tenant, origin.request.clone())).await?;
         // Only a new token updates the user. A token that was used before, here or in another process, must not undo
         // later changes by an admin.
-        let user = match tx.users().user_by_token(&token.seen_hash).await? {
-            Some(known) => known,
+        let user = match tx.users().user_by_token(&token.signing_input_hash).await? {
+            Some(user) => user,
             None => {
                 let user = tx.users().sign_in(new_id, &token.identity, now).await?.id;
                 tx.users().record_login(user, &token.login).await?;
@@ -85,14 +90,14 @@ impl Authenticator {
         let membership = tx.users().membership(user).await?;
         let is_active = |member: &&Membership| member.tenant_active && member.user.is_active;
         if let Some(member) = membership.as_ref().filter(is_active)
-            && tx.users().record_token(user, &token.seen_hash, token.verified.valid_until).await?
+            && tx.users().record_token(user, &token.signing_input_hash, token.verified.valid_until).await?
         {
-            let ignored = member.user.assigned_role().rejection_of(token.identity.role_claim());
+            let rejection = member.user.assigned_role().rejection_of(token.identity.role_claim());
             let metadata = json!({
                 "issuer": token.identity.issuer, "token_id": token.verified.token_id, "client": token.verified.client(),
-                "role": member.user.role, "role_ignored": ignored.map(RoleClaimRejection::code),
+                "role": member.user.role, "role_ignored": rejection.map(RoleClaimRejection::code),
             });
-            self.event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
+            self.record_event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
         }
         tx.commit().await?;
         Ok(membership)
@@ -101,7 +106,7 @@ impl Authenticator {
     /// Returns the membership if user and tenant are active. Otherwise removes the session and refuses the caller.
     pub(super) async fn admit(
         &self,
-        hash: &str,
+        token_hash: &str,
         tenant: &Tenant,
         membership: Option<Membership>,
         origin: &RequestOrigin,
@@ -112,8 +117,8 @@ impl Authenticator {
             Some(member) if member.user.is_active => RefusalCode::TenantSuspended,
             _ => RefusalCode::UserDisabled,
         };
-        self.sessions.remove(hash);
-        Err(self.refuse(tenant.id, user, code, origin).await)
+        self.sessions.remove(token_hash);
+        Err(self.refuse_caller(tenant.id, user, code, origin).await)
     }
 }
 
@@ -123,7 +128,7 @@ impl Authenticator {
 /// If the database is not available.
 pub async fn resolve_tenant(
     verified: &VerifiedToken,
-    directory: &dyn Directory,
+    directory: &dyn TenantDirectory,
 ) -> Result<Option<(Tenant, TenantSource)>, StoreError> {
     resolve_login_tenant(&verified.login, &verified.issuer, directory).await
 }
@@ -132,7 +137,7 @@ pub async fn resolve_tenant(
 pub(super) async fn resolve_login_tenant(
     login: &Login,
     settings: &IssuerSettings,
-    directory: &dyn Directory,
+    directory: &dyn TenantDirectory,
 ) -> Result<Option<(Tenant, TenantSource)>, StoreError> {
     let Some(claim) = login.tenant_claim.clone() else { return Ok(None) };
     if let Some(id_or_slug) = settings.tenants.tenant(&claim) {

@@ -7,15 +7,15 @@ use domain::ports::StoreError;
 use serde_json::Value;
 
 impl Authenticator {
-    /// Records the start of a process. `facts` contains the program's name and a keyed hash of its configuration, so
+    /// Records the start of a process. `metadata` contains the program's name and a keyed hash of its configuration, so
     /// that a change between two starts is visible without disclosing the contents.
     ///
     /// # Errors
     /// If the audit log cannot be written.
-    pub async fn record_start(&self, facts: Value) -> Result<(), StoreError> {
+    pub async fn record_start(&self, metadata: Value) -> Result<(), StoreError> {
         let scope = system_scope(TenantId::PLATFORM, RequestId::from_uuid(self.ids.uuid()));
         let mut tx = self.store.begin(&scope).await?;
-        self.event(&mut *tx, EventType::PLATFORM_STARTED, ResultStatus::Success, facts).await?;
+        self.record_event(&mut *tx, EventType::PLATFORM_STARTED, ResultStatus::Success, metadata).await?;
         tx.commit().await
     }
 }

@@ -110,7 +110,7 @@ impl From<TokenError> for RefusedToken {
 }
 
 /// Returns text from a token if it can be logged: at most 128 bytes of visible ASCII.
-pub fn loggable(text: &str) -> Option<String> {
+pub fn loggable_text(text: &str) -> Option<String> {
     let is_plain = text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic());
     (is_plain && !text.is_empty()).then(|| text.to_owned())
 }

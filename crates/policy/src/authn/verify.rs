@@ -7,7 +7,7 @@ use super::ecdsa;
 use super::jwks::IssuerKeys;
 use super::jws::{UnverifiedToken, parse};
 use super::settings::{IssuerSettings, SignatureAlgorithm};
-use super::token_error::{RefusedToken, TokenError, loggable};
+use super::token_error::{RefusedToken, TokenError, loggable_text};
 use domain::credential::{Credential, CredentialKind};
 use domain::decision::RefusalCode;
 use domain::login::Login;
@@ -29,7 +29,7 @@ pub struct Issuer {
 
 impl Issuer {
     fn matches_iss(&self, iss: &str) -> bool {
-        self.settings.issuer == iss || self.settings.accept_iss.iter().any(|also| also == iss)
+        self.settings.issuer == iss || self.settings.accepted_issuers.iter().any(|accepted| accepted == iss)
     }
 }
 
@@ -93,21 +93,21 @@ impl VerifiedToken {
 /// The first check that fails.
 pub async fn verify(token: &str, issuers: &[Issuer], now: Timestamp) -> Result<VerifiedToken, RefusedToken> {
     let parsed = parse(token)?;
-    let key_id = parsed.key_id.as_deref().and_then(loggable);
+    let key_id = parsed.key_id.as_deref().and_then(loggable_text);
     let iss = parsed.claims.get("iss").and_then(Value::as_str);
     let Some(issuer) = iss.and_then(|iss| issuers.iter().find(|issuer| issuer.matches_iss(iss))) else {
         return Err(RefusedToken { key_id, ..TokenError::UnknownIssuer.into() });
     };
     let token_id = claims::token_id(&parsed.claims, &issuer.settings.claims);
-    let refused = |error| RefusedToken {
+    let refused_token = |error| RefusedToken {
         error,
         issuer: Some(issuer.settings.issuer.clone()),
         key_id: key_id.clone(),
         token_id: token_id.clone(),
     };
-    check_signature(token, &parsed, issuer).await.map_err(refused)?;
+    check_signature(token, &parsed, issuer).await.map_err(refused_token)?;
     let login = claims::login(&parsed.claims, &issuer.settings, now);
-    let (identity, valid_until) = check_claims(&parsed.claims, &login, &issuer.settings, now).map_err(refused)?;
+    let (identity, valid_until) = check_claims(&parsed.claims, &login, &issuer.settings, now).map_err(refused_token)?;
     Ok(VerifiedToken {
         issuer: Arc::clone(&issuer.settings),
         identity,
@@ -156,7 +156,7 @@ async fn check_signature(token: &str, parsed: &UnverifiedToken, issuer: &Issuer)
         return Err(TokenError::HighSSignature);
     }
     let is_valid = |key| {
-        jsonwebtoken::crypto::verify(signature, signing_input.as_bytes(), key, algorithm.jwt())
+        jsonwebtoken::crypto::verify(signature, signing_input.as_bytes(), key, algorithm.to_jsonwebtoken())
             .is_ok_and(|is_valid| is_valid)
     };
     if candidates.iter().any(is_valid) { Ok(()) } else { Err(TokenError::InvalidSignature) }
@@ -167,7 +167,7 @@ const MAX_KEYS_PER_ID: usize = 4;
 
 /// Returns the key if its type fits the algorithm and it is not restricted to another one.
 fn decoding_key(key: &JsonWebKey, algorithm: SignatureAlgorithm) -> Option<DecodingKey> {
-    if key.alg().is_some_and(|pinned| pinned != algorithm.name()) {
+    if key.alg().is_some_and(|key_algorithm| key_algorithm != algorithm.name()) {
         return None;
     }
     match (key, algorithm) {

@@ -1,7 +1,7 @@
 //! Use cases that this crate implements itself: reading the caller's account and simulating a decision.
 
 use crate::authn::{Authenticator, simulation_scope};
-use crate::decision::{self, Question};
+use crate::decision::{self, AuthzRequest};
 use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::command::{ReadAccount, SimulateDecision, Target};
@@ -30,12 +30,12 @@ impl AccessQueries {
 #[async_trait]
 impl UseCase<ReadAccount> for AccessQueries {
     async fn execute(&self, command: Authorized<ReadAccount>) -> Result<Account, RuntimeError> {
-        let not_found = || RuntimeError::NotFound { what: "the user" };
+        let not_found = || RuntimeError::NotFound { target: "the user" };
         let user = command.scope().user().ok_or_else(not_found)?;
         let mut tx = command.begin(&*self.store).await?;
         let member = tx.users().membership(user).await?.ok_or_else(not_found)?;
         tx.finish();
-        let entitlements = member.entitlements(&self.authn.grants_of(&member.user));
+        let entitlements = member.entitlements(&self.authn.configured_grants_of(&member.user));
         Ok(Account { user: member.user, entitlements, settings: member.settings })
     }
 }
@@ -45,16 +45,17 @@ impl UseCase<ReadAccount> for AccessQueries {
 impl UseCase<SimulateDecision> for AccessQueries {
     async fn execute(&self, command: Authorized<SimulateDecision>) -> Result<Decision, RuntimeError> {
         let SimulateDecision { user, resource, operation, resource_id } = *command.command();
-        let question = Question {
+        let authz_request = AuthzRequest {
             resource,
             operation,
-            target: resource_id.and_then(|id| Target::of(resource, id)),
-            reclassify: None,
+            target: resource_id.and_then(|id| Target::from_resource(resource, id)),
+            new_classification: None,
             documents: Vec::new(),
             credential: &Credential::interactive(),
         };
         let mut tx = self.store.begin(&simulation_scope(command.scope(), user)).await?;
         let member = tx.users().membership(user).await?;
-        Ok(decision::decide(&mut *tx, member.as_ref(), |user| self.authn.grants_of(user), &question).await?)
+        Ok(decision::decide(&mut *tx, member.as_ref(), |user| self.authn.configured_grants_of(user), &authz_request)
+            .await?)
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::authn::Authenticator;
 use crate::caller::Caller;
-use crate::decision::{self, Question};
+use crate::decision::{self, AuthzRequest};
 use crate::error::GateError;
 use crate::keyed_hash::HashKey;
 use crate::matrix;
-use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
-use domain::authorized::{AccessGrant, AuditReceipt, Authorized, Permit, Space, TenantProfile};
+use domain::audit::{AuditedOperation, EventType, Outcome, ResultStatus};
+use domain::authorized::{AuditReceipt, Authorized, DataSpace, GrantedAccess, Permit, TenantProfile};
 use domain::command::{Command, Target, TransactionUse};
 use domain::credential::Credential;
 use domain::decision::{Decision, RefusalCode, Verdict};
@@ -30,7 +30,7 @@ pub(super) struct Decider {
 
 /// The attempted command, for the audit row of a refusal.
 pub(super) struct Attempt {
-    pub(super) subject: AuditSubject,
+    pub(super) audited_operation: AuditedOperation,
     pub(super) operation: &'static str,
 }
 
@@ -41,28 +41,30 @@ impl Decider {
         &self,
         caller: &Caller,
         command: C,
-        subject: &AuditSubject,
+        audited_operation: &AuditedOperation,
     ) -> Result<Authorized<C>, GateError> {
-        let question = Question::for_command(&command, caller.credential());
+        let authz_request = AuthzRequest::for_command(&command, caller.credential());
         let mut tx = self.store.begin(caller.scope()).await.map_err(GateError::Store)?;
         let member = tx.users().membership(caller.user().id).await.map_err(GateError::Store)?;
-        let grants = |user: &_| self.authn.grants_of(user);
-        let decision =
-            decision::decide(&mut *tx, member.as_ref(), grants, &question).await.map_err(GateError::Store)?;
+        let configured_grants = |user: &_| self.authn.configured_grants_of(user);
+        let decision = decision::decide(&mut *tx, member.as_ref(), configured_grants, &authz_request)
+            .await
+            .map_err(GateError::Store)?;
         let id = AuditId::from_uuid(self.ids.uuid());
         let (Decision { verdict: Verdict::Allowed, entitlements: Some(entitlements), .. }, Some(member)) =
             (&decision, member)
         else {
-            let attempt = Attempt { subject: subject.clone(), operation: C::OPERATION.as_str() };
+            let attempt = Attempt { audited_operation: audited_operation.clone(), operation: C::OPERATION.as_str() };
             let outcome = denied_outcome(attempt, &decision);
-            tx.audit().event(id, &outcome, self.clock.now()).await.map_err(GateError::Audit)?;
+            tx.audit().record_event(id, &outcome, self.clock.now()).await.map_err(GateError::Audit)?;
             tx.commit().await.map_err(GateError::Audit)?;
             let reason = decision.verdict.reason().map(RefusalCode::as_str);
             let request_id = caller.scope().request();
             tracing::info!(%request_id, decision_id = %id, event = C::EVENT.as_str(), reason, "denied");
             return Err(to_error(decision.verdict, id));
         };
-        let receipt = tx.audit().intent(id, subject, self.clock.now()).await.map_err(GateError::Audit)?;
+        let receipt =
+            tx.audit().record_intent(id, audited_operation, self.clock.now()).await.map_err(GateError::Audit)?;
         let transaction = match C::TRANSACTION {
             TransactionUse::Shared => SharedTransaction::open(tx),
             TransactionUse::Own => {
@@ -70,10 +72,10 @@ impl Decider {
                 SharedTransaction::committed()
             }
         };
-        let grant = AccessGrant {
+        let grant = GrantedAccess {
             rights: matrix::rights(entitlements, caller.credential()),
             credential: Arc::clone(caller.credential_arc()),
-            space: Space::Home,
+            space: DataSpace::OwnTenant,
             tenant: Arc::new(TenantProfile { name: member.tenant_name, settings: member.settings }),
         };
         let permission = Permission::new(C::RESOURCE, C::OPERATION);
@@ -89,19 +91,20 @@ impl Decider {
         command: &C,
     ) -> Result<(), GateError> {
         let Some(user) = scope.user() else { return Err(GateError::NotFound) };
-        let question = Question::for_command(command, credential);
+        let authz_request = AuthzRequest::for_command(command, credential);
         let mut tx = self.store.begin(scope).await.map_err(GateError::Store)?;
         let member = tx.users().membership(user).await.map_err(GateError::Store)?;
-        let grants = |user: &_| self.authn.grants_of(user);
-        let decision =
-            decision::decide(&mut *tx, member.as_ref(), grants, &question).await.map_err(GateError::Store)?;
+        let configured_grants = |user: &_| self.authn.configured_grants_of(user);
+        let decision = decision::decide(&mut *tx, member.as_ref(), configured_grants, &authz_request)
+            .await
+            .map_err(GateError::Store)?;
         if decision.verdict == Verdict::Allowed {
             return Ok(());
         }
         let id = AuditId::from_uuid(self.ids.uuid());
-        let attempt = Attempt { subject: self.subject(command), operation: C::OPERATION.as_str() };
+        let attempt = Attempt { audited_operation: self.audited_operation(command), operation: C::OPERATION.as_str() };
         let outcome = denied_outcome(attempt, &decision);
-        tx.audit().event(id, &outcome, self.clock.now()).await.map_err(GateError::Audit)?;
+        tx.audit().record_event(id, &outcome, self.clock.now()).await.map_err(GateError::Audit)?;
         tx.commit().await.map_err(GateError::Audit)?;
         let event = C::EVENT.as_str();
         tracing::info!(request_id = %scope.request(), decision_id = %id, event, "denied while in progress");
@@ -109,42 +112,42 @@ impl Decider {
     }
 
     /// Subject of the command's audit rows. The content of the request is only included as a keyed hash.
-    pub(super) fn subject<C: Command>(&self, command: &C) -> AuditSubject {
+    pub(super) fn audited_operation<C: Command>(&self, command: &C) -> AuditedOperation {
         let target = command.target();
         let content = serde_json::to_vec(command).unwrap_or_default();
-        AuditSubject {
+        AuditedOperation {
             event: C::EVENT,
             resource: Some(C::RESOURCE),
             resource_id: target.map(Target::id),
-            session: match target {
+            conversation_id: match target {
                 Some(Target::Conversation(id)) => Some(id),
                 _ => None,
             },
             request_hash: Some(self.request_key.hash(&content)),
-            metadata: command.facts().unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+            metadata: command.intent_metadata().unwrap_or_else(|| Value::Object(serde_json::Map::new())),
         }
     }
 }
 
 /// Audit row of a refusal: the attempted command and the evaluated rules.
 fn denied_outcome(attempt: Attempt, decision: &Decision) -> Outcome {
-    let Attempt { mut subject, operation } = attempt;
-    subject.metadata = decision::audit_metadata(decision);
-    subject.metadata["attempted"] = subject.event.as_str().into();
-    subject.metadata["operation"] = operation.into();
-    subject.event = EventType::POLICY_DENIED;
-    Outcome { subject, status: ResultStatus::Denied, model: None, tools_used: Vec::new() }
+    let Attempt { mut audited_operation, operation } = attempt;
+    audited_operation.metadata = decision::audit_metadata(decision);
+    audited_operation.metadata["attempted"] = audited_operation.event.as_str().into();
+    audited_operation.metadata["operation"] = operation.into();
+    audited_operation.event = EventType::POLICY_DENIED;
+    Outcome { operation: audited_operation, status: ResultStatus::Denied, model: None, tools_used: Vec::new() }
 }
 
 /// The error that the caller sees. A not-found error has no decision id, so that absent resources and those of other
 /// users cannot be told apart.
 fn to_error(verdict: Verdict, id: AuditId) -> GateError {
     match verdict {
-        Verdict::Refused { code } => GateError::Refused { code, decision: Some(id) },
-        Verdict::Denied { reason } => GateError::Denied { reason, decision: Some(id) },
+        Verdict::CallerRefused { code } => GateError::CallerRefused { code, decision_id: Some(id) },
+        Verdict::OperationDenied { reason } => GateError::OperationDenied { reason, decision_id: Some(id) },
         Verdict::NotFound => GateError::NotFound,
         // Allowed without entitlements; `decide` never returns this.
-        Verdict::Allowed => GateError::Denied { reason: RefusalCode::Matrix, decision: Some(id) },
+        Verdict::Allowed => GateError::OperationDenied { reason: RefusalCode::Matrix, decision_id: Some(id) },
     }
 }
 
@@ -152,7 +155,7 @@ fn to_error(verdict: Verdict, id: AuditId) -> GateError {
     clippy::disallowed_methods,
     reason = "only minted here, after the decision and the insertion of its intent row"
 )]
-fn mint_permit(scope: &TenantScope, permission: Permission, grant: AccessGrant, receipt: AuditReceipt) -> Permit {
+fn mint_permit(scope: &TenantScope, permission: Permission, grant: GrantedAccess, receipt: AuditReceipt) -> Permit {
     Permit::mint(scope.clone(), permission, grant, receipt)
 }
 

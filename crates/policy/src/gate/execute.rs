@@ -2,10 +2,10 @@
 
 use super::{Decider, Execute, PolicyGate, UseCases};
 use crate::caller::Caller;
-use crate::dispatch::Provides;
+use crate::dispatch::HasUseCase;
 use crate::error::GateError;
 use async_trait::async_trait;
-use domain::audit::{AuditSubject, Outcome, ResultStatus};
+use domain::audit::{AuditedOperation, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
 use domain::command::{Command, Recorder};
 use domain::error::{Classify as _, ErrorKind};
@@ -27,7 +27,7 @@ use tracing::Instrument as _;
 #[async_trait]
 impl<C: Command> Execute<C> for PolicyGate
 where
-    UseCases: Provides<C>,
+    UseCases: HasUseCase<C>,
 {
     async fn execute(&self, caller: &Caller, command: C) -> Result<C::Output, GateError> {
         let (use_case, caller) = (self.use_cases.use_case(), caller.clone());
@@ -45,10 +45,10 @@ struct OutcomeRecorder {
 }
 
 /// An operation that was authorized: its scope, its intent, and the transaction that the use case shares.
-struct Operation {
+struct AuthorizedOperation {
     scope: TenantScope,
     receipt: AuditReceipt,
-    intent: AuditSubject,
+    intent: AuditedOperation,
     transaction: SharedTransaction,
 }
 
@@ -57,7 +57,7 @@ struct PendingRows {
     scope: TenantScope,
     receipt: AuditReceipt,
     /// The intent, if its transaction was rolled back.
-    intent: Option<AuditSubject>,
+    intent: Option<AuditedOperation>,
     outcome_id: AuditId,
     outcome: Option<Outcome>,
 }
@@ -69,13 +69,13 @@ impl OutcomeRecorder {
         command: C,
         use_case: &dyn UseCase<C>,
     ) -> Result<C::Output, GateError> {
-        let intent = self.decider.subject(&command);
+        let intent = self.decider.audited_operation(&command);
         let authorized = self.decider.authorize(caller, command, &intent).await?;
         let (receipt, transaction) = (authorized.permit().receipt(), authorized.transaction().clone());
-        let operation = Operation { scope: caller.scope().clone(), receipt, intent, transaction };
+        let operation = AuthorizedOperation { scope: caller.scope().clone(), receipt, intent, transaction };
         let result = AssertUnwindSafe(use_case.execute(authorized)).catch_unwind().await;
         let result = match result.unwrap_or(Err(RuntimeError::Panicked)) {
-            Ok(output) => self.close_success::<C>(&operation, output).await,
+            Ok(output) => self.record_success::<C>(&operation, output).await,
             Err(error) => Err(error),
         };
         match result {
@@ -83,10 +83,10 @@ impl OutcomeRecorder {
             Err(source) => {
                 // Rolls back. The rows are inserted in a transaction of their own.
                 drop(operation.transaction.take());
-                let rows = self.pending(&operation, Some(failure::<C>(&operation.intent, &source)));
+                let rows = self.pending_rows(&operation, Some(failure_outcome::<C>(&operation.intent, &source)));
                 match self.record(rows).await {
                     Some(decision) if source.kind() == ErrorKind::Forbidden => {
-                        Err(GateError::RefusedByUseCase { decision, source })
+                        Err(GateError::RefusedByUseCase { decision_id: decision, source })
                     }
                     _ => Err(GateError::Runtime(source)),
                 }
@@ -99,17 +99,18 @@ impl OutcomeRecorder {
     ///
     /// # Errors
     /// If the intent cannot be committed: then nothing was done.
-    async fn close_success<C: Command>(
+    async fn record_success<C: Command>(
         &self,
-        operation: &Operation,
+        operation: &AuthorizedOperation,
         output: C::Output,
     ) -> Result<C::Output, RuntimeError> {
-        let by_gate = C::SUCCESS_RECORDED_BY == Recorder::Gate;
-        let mut rows = self.pending(operation, by_gate.then(|| success::<C>(&operation.intent, &output)));
+        let is_recorded_by_gate = C::SUCCESS_RECORDED_BY == Recorder::Gate;
+        let mut rows =
+            self.pending_rows(operation, is_recorded_by_gate.then(|| success_outcome::<C>(&operation.intent, &output)));
         match operation.transaction.take() {
             Some(tx) => {
                 rows.intent = None;
-                rows.write(tx, self.decider.clock.now()).await?;
+                rows.insert_and_commit(tx, self.decider.clock.now()).await?;
             }
             // The use case changed nothing and rolled back. Without its intent, its result must not be returned.
             None if rows.intent.is_some() => self.try_record(&rows).await?,
@@ -121,8 +122,8 @@ impl OutcomeRecorder {
         Ok(output)
     }
 
-    fn pending(&self, operation: &Operation, outcome: Option<Outcome>) -> PendingRows {
-        let Operation { scope, receipt, intent, transaction } = operation;
+    fn pending_rows(&self, operation: &AuthorizedOperation, outcome: Option<Outcome>) -> PendingRows {
+        let AuthorizedOperation { scope, receipt, intent, transaction } = operation;
         let intent = (!transaction.is_committed()).then(|| intent.clone());
         let outcome_id = AuditId::from_uuid(self.decider.ids.uuid());
         PendingRows { scope: scope.clone(), receipt: *receipt, intent, outcome_id, outcome }
@@ -135,7 +136,7 @@ impl OutcomeRecorder {
     async fn record(self, rows: PendingRows) -> Option<AuditId> {
         let outcome_id = rows.outcome_id;
         let Err(error) = self.try_record(&rows).await else { return Some(outcome_id) };
-        let (request_id, correlation_id) = (rows.scope.request(), rows.receipt.intent());
+        let (request_id, correlation_id) = (rows.scope.request(), rows.receipt.intent_id());
         tracing::error!(%request_id, %correlation_id, %error, "failed to record an outcome");
         if error.kind() != ErrorKind::Unavailable {
             return None;
@@ -153,40 +154,40 @@ impl OutcomeRecorder {
 
     async fn try_record(&self, rows: &PendingRows) -> Result<(), StoreError> {
         let tx = self.decider.store.begin(&rows.scope).await?;
-        rows.write(tx, self.decider.clock.now()).await
+        rows.insert_and_commit(tx, self.decider.clock.now()).await
     }
 }
 
 impl PendingRows {
     /// Inserts the rows and commits.
-    async fn write(&self, mut tx: Box<dyn TenantTx>, now: Timestamp) -> Result<(), StoreError> {
+    async fn insert_and_commit(&self, mut tx: Box<dyn TenantTx>, now: Timestamp) -> Result<(), StoreError> {
         if let Some(intent) = &self.intent {
-            tx.audit().intent(self.receipt.intent(), intent, self.receipt.at()).await?;
+            tx.audit().record_intent(self.receipt.intent_id(), intent, self.receipt.recorded_at()).await?;
         }
         if let Some(outcome) = &self.outcome {
-            tx.audit().outcome(self.outcome_id, self.receipt, outcome, now).await?;
+            tx.audit().record_outcome(self.outcome_id, self.receipt, outcome, now).await?;
         }
         tx.commit().await
     }
 }
 
 /// The outcome of an operation that returned `output`.
-fn success<C: Command>(intent: &AuditSubject, output: &C::Output) -> Outcome {
-    let mut subject = AuditSubject { event: C::OUTCOME_EVENT, ..intent.clone() };
-    subject.resource_id = subject.resource_id.or_else(|| C::resource_id(output));
-    if let Some(facts) = C::outcome_facts(output) {
-        subject.metadata = facts;
+fn success_outcome<C: Command>(intent: &AuditedOperation, output: &C::Output) -> Outcome {
+    let mut operation = AuditedOperation { event: C::OUTCOME_EVENT, ..intent.clone() };
+    operation.resource_id = operation.resource_id.or_else(|| C::resource_id(output));
+    if let Some(metadata) = C::outcome_metadata(output) {
+        operation.metadata = metadata;
     }
-    Outcome { subject, status: ResultStatus::Success, model: None, tools_used: Vec::new() }
+    Outcome { operation, status: ResultStatus::Success, model: None, tools_used: Vec::new() }
 }
 
 /// The outcome of an operation that failed.
-fn failure<C: Command>(intent: &AuditSubject, error: &RuntimeError) -> Outcome {
+fn failure_outcome<C: Command>(intent: &AuditedOperation, error: &RuntimeError) -> Outcome {
     let metadata = json!({ "error": error.code(), "reason": error.code() });
-    let subject = AuditSubject { event: C::OUTCOME_EVENT, metadata, ..intent.clone() };
+    let operation = AuditedOperation { event: C::OUTCOME_EVENT, metadata, ..intent.clone() };
     let status = match error.kind() {
         ErrorKind::NotFound | ErrorKind::Forbidden => ResultStatus::Denied,
         _ => ResultStatus::Error,
     };
-    Outcome { subject, status, model: None, tools_used: Vec::new() }
+    Outcome { operation, status, model: None, tools_used: Vec::new() }
 }

@@ -3,7 +3,7 @@
 
 use super::Decider;
 use async_trait::async_trait;
-use domain::audit::sealed::SealedPages;
+use domain::audit::chain::ChainPages;
 use domain::authorized::Authorized;
 use domain::command::ExportAudit;
 use domain::ports::StoreError;
@@ -14,36 +14,36 @@ use std::sync::Arc;
 
 /// The export use case, with a new decision before each page after the first. A refusal is recorded and ends the stream
 /// with an error.
-pub(super) struct RecheckedExport {
+pub(super) struct ReauthorizedExport {
     export: Arc<dyn UseCase<ExportAudit>>,
     decider: Arc<Decider>,
 }
 
-impl RecheckedExport {
+impl ReauthorizedExport {
     pub(super) fn new(export: Arc<dyn UseCase<ExportAudit>>, decider: Arc<Decider>) -> Self {
         Self { export, decider }
     }
 }
 
 #[async_trait]
-impl UseCase<ExportAudit> for RecheckedExport {
-    async fn execute(&self, command: Authorized<ExportAudit>) -> Result<SealedPages, RuntimeError> {
+impl UseCase<ExportAudit> for ReauthorizedExport {
+    async fn execute(&self, command: Authorized<ExportAudit>) -> Result<ChainPages, RuntimeError> {
         let (permit, request) = (command.permit().clone(), *command.command());
         let pages = self.export.execute(command).await?;
         let decider = Arc::clone(&self.decider);
-        let rechecked = stream::try_unfold((pages, false), move |(mut pages, is_started)| {
+        let reauthorized_pages = stream::try_unfold((pages, false), move |(mut pages, is_started)| {
             let (decider, permit) = (Arc::clone(&decider), permit.clone());
             async move {
                 if is_started {
                     let decision = decider.authorize_again(permit.scope(), permit.credential(), &request).await;
                     decision.map_err(|source| StoreError::Failed {
-                        doing: "continuing an export",
+                        activity: "continuing an export",
                         source: Box::new(source),
                     })?;
                 }
                 Ok(pages.next().await.transpose()?.map(|page| (page, (pages, true))))
             }
         });
-        Ok(rechecked.boxed())
+        Ok(reauthorized_pages.boxed())
     }
 }

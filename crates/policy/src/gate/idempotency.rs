@@ -29,26 +29,27 @@ impl Idempotency for PolicyGate {
             (stored_key(&self.idempotency_key, caller, request), fingerprint(&self.idempotency_key, request));
         let claim = async {
             let mut tx = self.decider.store.begin(caller.scope()).await?;
-            let earlier = tx.idempotency().claim(&key, fingerprint.as_deref(), now, now + RETENTION).await?;
+            let record = tx.idempotency().claim(&key, fingerprint.as_deref(), now, now + RETENTION).await?;
             tx.commit().await?;
-            Ok(earlier)
+            Ok(record)
         };
-        let earlier = claim.await.map_err(GateError::Store)?;
-        Ok(earlier
-            .map_or(KeyStatus::New, |earlier| status(earlier, fingerprint, |since| now - since > MAX_REQUEST_DURATION)))
+        let earlier_record = claim.await.map_err(GateError::Store)?;
+        Ok(earlier_record.map_or(KeyStatus::New, |earlier| {
+            key_status(earlier, fingerprint, |since| now - since > MAX_REQUEST_DURATION)
+        }))
     }
 
-    async fn settle(&self, caller: &Caller, request: &KeyedRequest, outcome: StoredOutcome) -> Result<(), GateError> {
+    async fn complete(&self, caller: &Caller, request: &KeyedRequest, outcome: StoredOutcome) -> Result<(), GateError> {
         let Some(fingerprint) = fingerprint(&self.idempotency_key, request) else {
             return Err(GateError::Store(StoreError::Failed {
-                doing: "storing the response of a keyed request",
+                activity: "storing the response of a keyed request",
                 source: "the request body was not read".into(),
             }));
         };
         let settle = async {
             let mut tx = self.decider.store.begin(caller.scope()).await?;
             tx.idempotency()
-                .settle(&stored_key(&self.idempotency_key, caller, request), &fingerprint, &outcome)
+                .complete(&stored_key(&self.idempotency_key, caller, request), &fingerprint, &outcome)
                 .await?;
             tx.commit().await
         };
@@ -65,17 +66,17 @@ impl Idempotency for PolicyGate {
     }
 }
 
-fn status(
-    earlier: IdempotencyRecord,
+fn key_status(
+    record: IdempotencyRecord,
     fingerprint: Option<String>,
-    is_expired: impl FnOnce(domain::time::Timestamp) -> bool,
+    has_timed_out: impl FnOnce(domain::time::Timestamp) -> bool,
 ) -> KeyStatus {
-    let IdempotencyRecord { fingerprint: first_fingerprint, kept, since } = earlier;
-    match (first_fingerprint, fingerprint, kept) {
+    let IdempotencyRecord { fingerprint: first_fingerprint, outcome, claimed_at } = record;
+    match (first_fingerprint, fingerprint, outcome) {
         (Some(first), Some(this), _) if first != this => KeyStatus::OtherRequest,
-        (_, _, None) if is_expired(since) => KeyStatus::OutcomeUnknown,
+        (_, _, None) if has_timed_out(claimed_at) => KeyStatus::OutcomeUnknown,
         (_, _, None) => KeyStatus::InProgress,
-        (_, None, Some(_)) => KeyStatus::BodyNeeded,
+        (_, None, Some(_)) => KeyStatus::BodyRequired,
         (_, Some(_), Some(outcome)) => KeyStatus::Completed(outcome),
     }
 }
@@ -83,20 +84,25 @@ fn status(
 /// Hash under which a key is stored. The hash covers the user's rights: after a demotion, or with a token of other
 /// scopes, the same key counts as new, so that the request is authorized again instead of being answered with the
 /// stored response.
-fn key_hash(hash: &HashKey, entitlements: &Entitlements, credential: &Credential, request: &KeyedRequest) -> String {
+fn key_hash(
+    hash_key: &HashKey,
+    entitlements: &Entitlements,
+    credential: &Credential,
+    request: &KeyedRequest,
+) -> String {
     let scopes = credential.scopes().map(|scopes| scopes.iter().map(ToString::to_string).collect::<Vec<_>>());
     let content = json!([request.key, entitlements.role, entitlements.grants, entitlements.clearance, scopes]);
-    hash.hash(format!("key {content}").as_bytes())
+    hash_key.hash(format!("key {content}").as_bytes())
 }
 
-fn stored_key(hash: &HashKey, caller: &Caller, request: &KeyedRequest) -> String {
-    key_hash(hash, caller.entitlements(), caller.credential(), request)
+fn stored_key(hash_key: &HashKey, caller: &Caller, request: &KeyedRequest) -> String {
+    key_hash(hash_key, caller.entitlements(), caller.credential(), request)
 }
 
-fn fingerprint(hash: &HashKey, request: &KeyedRequest) -> Option<String> {
-    let mut content = format!("request {} {} ", request.method, request.target).into_bytes();
-    content.extend(request.content?);
-    Some(hash.hash(&content))
+fn fingerprint(hash_key: &HashKey, request: &KeyedRequest) -> Option<String> {
+    let mut content = format!("request {} {} ", request.method, request.path_and_query).into_bytes();
+    content.extend(request.body_sha256?);
+    Some(hash_key.hash(&content))
 }
 
 #[cfg(test)]
@@ -107,29 +113,29 @@ mod tests {
     use domain::ids::AccessTokenId;
     use domain::role::{Classification, Grant, Role};
 
-    fn earlier(fingerprint: Option<&str>, kept: Option<StoredOutcome>) -> IdempotencyRecord {
-        IdempotencyRecord { fingerprint: fingerprint.map(str::to_owned), kept, since: DateTime::UNIX_EPOCH }
+    fn earlier_record(fingerprint: Option<&str>, outcome: Option<StoredOutcome>) -> IdempotencyRecord {
+        IdempotencyRecord { fingerprint: fingerprint.map(str::to_owned), outcome, claimed_at: DateTime::UNIX_EPOCH }
     }
 
     #[test]
     fn the_status_depends_on_the_first_use_of_the_key() {
         let same = || Some("a".to_owned());
         for (first_use, fingerprint, expired, expected) in [
-            (earlier(Some("a"), None), same(), false, KeyStatus::InProgress),
-            (earlier(Some("a"), None), same(), true, KeyStatus::OutcomeUnknown),
-            (earlier(Some("b"), None), same(), false, KeyStatus::OtherRequest),
-            (earlier(Some("b"), Some(StoredOutcome::SecretShown)), same(), false, KeyStatus::OtherRequest),
+            (earlier_record(Some("a"), None), same(), false, KeyStatus::InProgress),
+            (earlier_record(Some("a"), None), same(), true, KeyStatus::OutcomeUnknown),
+            (earlier_record(Some("b"), None), same(), false, KeyStatus::OtherRequest),
+            (earlier_record(Some("b"), Some(StoredOutcome::ResponseNotStored)), same(), false, KeyStatus::OtherRequest),
             (
-                earlier(Some("a"), Some(StoredOutcome::SecretShown)),
+                earlier_record(Some("a"), Some(StoredOutcome::ResponseNotStored)),
                 same(),
                 true,
-                KeyStatus::Completed(StoredOutcome::SecretShown),
+                KeyStatus::Completed(StoredOutcome::ResponseNotStored),
             ),
-            (earlier(Some("a"), Some(StoredOutcome::SecretShown)), None, false, KeyStatus::BodyNeeded),
-            (earlier(None, None), None, false, KeyStatus::InProgress),
-            (earlier(None, None), same(), false, KeyStatus::InProgress),
+            (earlier_record(Some("a"), Some(StoredOutcome::ResponseNotStored)), None, false, KeyStatus::BodyRequired),
+            (earlier_record(None, None), None, false, KeyStatus::InProgress),
+            (earlier_record(None, None), same(), false, KeyStatus::InProgress),
         ] {
-            assert_eq!(status(first_use.clone(), fingerprint, |_| expired), expected, "{first_use:?}");
+            assert_eq!(key_status(first_use.clone(), fingerprint, |_| expired), expected, "{first_use:?}");
         }
     }
 
@@ -139,8 +145,8 @@ mod tests {
         let request = KeyedRequest {
             key: "k".to_owned(),
             method: "POST".to_owned(),
-            target: "/".to_owned(),
-            content: Some([0; 32]),
+            path_and_query: "/".to_owned(),
+            body_sha256: Some([0; 32]),
         };
         let hash = HashKey::derive(b"secret", "x");
         let user = Entitlements { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
@@ -164,8 +170,8 @@ mod tests {
         let request = |key: &str, target: &str| KeyedRequest {
             key: key.to_owned(),
             method: "POST".to_owned(),
-            target: target.to_owned(),
-            content: Some([0; 32]),
+            path_and_query: target.to_owned(),
+            body_sha256: Some([0; 32]),
         };
         let (hash, other) = (HashKey::derive(b"secret", "x"), HashKey::derive(b"other", "x"));
         let user = Entitlements { role: Role::User, grants: Vec::new(), clearance: Classification::Restricted };
@@ -174,6 +180,6 @@ mod tests {
         assert_ne!(key(&hash, "k"), key(&hash, "l"));
         assert_eq!(fingerprint(&hash, &request("k", "/")), fingerprint(&hash, &request("l", "/")));
         assert_ne!(fingerprint(&hash, &request("k", "/a")), fingerprint(&hash, &request("k", "/b")));
-        assert_eq!(fingerprint(&hash, &KeyedRequest { content: None, ..request("k", "/") }), None);
+        assert_eq!(fingerprint(&hash, &KeyedRequest { body_sha256: None, ..request("k", "/") }), None);
     }
 }

@@ -10,12 +10,12 @@ use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 
 type Handler<C> = Box<dyn Fn(&Caller, C) -> Result<<C as Command>::Output, GateError> + Send + Sync>;
-type Login = Box<dyn Fn(Option<String>, RequestOrigin) -> Result<Caller, GateError> + Send + Sync>;
+type LoginHandler = Box<dyn Fn(Option<String>, RequestOrigin) -> Result<Caller, GateError> + Send + Sync>;
 
 /// A gate with handlers defined by a test. A command without a handler panics. Every idempotency key counts as new.
 #[derive(Default)]
 pub struct MockGate {
-    login: Option<Login>,
+    login: Option<LoginHandler>,
     handlers: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
 }
 
@@ -71,7 +71,7 @@ impl Idempotency for MockGate {
         Ok(KeyStatus::New)
     }
 
-    async fn settle(&self, _: &Caller, _: &KeyedRequest, _: StoredOutcome) -> Result<(), GateError> {
+    async fn complete(&self, _: &Caller, _: &KeyedRequest, _: StoredOutcome) -> Result<(), GateError> {
         Ok(())
     }
 

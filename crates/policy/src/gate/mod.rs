@@ -22,7 +22,7 @@ use crate::keyed_hash::HashKey;
 use async_trait::async_trait;
 use decider::Decider;
 use domain::ports::{Clock, IdGen, Store};
-use export::RecheckedExport;
+use export::ReauthorizedExport;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -42,11 +42,11 @@ impl PolicyGate {
         authn: impl Into<Arc<Authenticator>>,
         mut use_cases: UseCases,
         keys: GateKeys,
-        parts: GateParts,
+        dependencies: GateDependencies,
     ) -> Self {
-        let GateParts { store, clock, ids, tasks } = parts;
+        let GateDependencies { store, clock, ids, tasks } = dependencies;
         let decider = Arc::new(Decider { authn: authn.into(), store, request_key: keys.request, clock, ids });
-        use_cases.audit_export = Arc::new(RecheckedExport::new(use_cases.audit_export, Arc::clone(&decider)));
+        use_cases.audit_export = Arc::new(ReauthorizedExport::new(use_cases.audit_export, Arc::clone(&decider)));
         Self { decider, use_cases, idempotency_key: keys.idempotency, tasks }
     }
 }
@@ -69,7 +69,7 @@ impl GateKeys {
 }
 
 /// Dependencies of the gate.
-pub struct GateParts {
+pub struct GateDependencies {
     /// Transactions for decisions and audit rows.
     pub store: Arc<dyn Store>,
     /// Clock for decisions and audit rows.

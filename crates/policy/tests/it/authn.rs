@@ -1,14 +1,14 @@
 //! Authentication: every reason to refuse a token, and the caller of a valid token.
 
 use crate::support::issuer::Signer;
-use crate::support::{Fixture, authenticate, request, with_claim};
+use crate::support::{Fixture, authenticate, request_id, with_claim};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use domain::error::{Classify as _, ErrorKind, Problem};
 use domain::ids::TenantId;
 use domain::mapping::NewMapping;
-use domain::ports::{Clock as _, Directory as _, IdGen as _, NewTenant};
+use domain::ports::{Clock as _, IdGen as _, NewTenant, TenantDirectory as _};
 use domain::role::Role;
 use domain::tenant::TenantSettings;
 use fakes::eventually;
@@ -54,14 +54,14 @@ async fn each_invalid_token_is_recorded_with_its_reason_and_gets_the_same_respon
     let authenticator = fixture.authenticator();
     let mut reasons = vec!["token_missing"];
     let mut problems =
-        vec![Problem::of(&authenticator.authenticate(None, request().into()).await.expect_err("no token"))];
+        vec![Problem::from_error(&authenticator.authenticate(None, request_id().into()).await.expect_err("no token"))];
     for (token, reason) in invalid_tokens(&fixture) {
         let error = authenticate(&authenticator, &token).await.expect_err(reason);
         assert!(
             matches!(error, GateError::Unauthenticated { reason: found } if found == reason),
             "{reason}: {error:?}"
         );
-        problems.push(Problem::of(&error));
+        problems.push(Problem::from_error(&error));
         reasons.push(reason);
     }
     // The second refusal with the same reason within a minute is only counted.
@@ -69,16 +69,16 @@ async fn each_invalid_token_is_recorded_with_its_reason_and_gets_the_same_respon
     let recorded: Vec<_> = fixture.audit_rows_of(TenantId::PLATFORM);
     assert!(recorded.iter().all(|row| row.event_type == "auth.denied" && row.user_id.is_none()));
     assert_eq!(recorded.iter().map(|row| row.metadata["reason"].clone()).collect::<Vec<_>>(), reasons);
-    let same = Problem { kind: ErrorKind::Unauthenticated, code: "invalid_token", detail: None, decision: None };
-    assert!(problems.iter().all(|problem| *problem == same), "{problems:?}");
+    let expected = Problem { kind: ErrorKind::Unauthenticated, code: "invalid_token", detail: None, decision_id: None };
+    assert!(problems.iter().all(|problem| *problem == expected), "{problems:?}");
     assert!(fixture.audit_rows().is_empty(), "no user was created or logged in");
 }
 
 #[tokio::test]
-async fn without_a_key_set_the_platform_is_unavailable_instead_of_calling_the_token_invalid() {
+async fn a_missing_key_set_is_reported_as_unavailable_and_not_as_an_invalid_token() {
     let fixture = Fixture::new().await;
     let authenticator =
-        fixture.authenticator_with(vec![fixture.issuer(KeySource::File(fixture.keys.path().join("none")))]);
+        fixture.authenticator_with(vec![fixture.issuer(KeySource::File(fixture.key_dir.path().join("none")))]);
     let token = fixture.signer.sign(&fixture.claims("ada", "user"));
     let error = authenticate(&authenticator, &token).await.expect_err("no keys");
     assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "identity_unavailable"));
@@ -133,12 +133,12 @@ async fn a_new_token_sets_the_role_and_an_unknown_role_value_gives_the_weakest()
 async fn a_used_token_does_not_restore_a_role_that_an_admin_has_lowered() {
     let fixture = Fixture::new().await;
     let old = fixture.signer.sign(&fixture.claims("ada", "PlatformAdmin"));
-    let before = authenticate(&fixture.authenticator(), &old).await.expect("valid token");
-    assert_eq!(before.entitlements().role, Role::Admin);
-    fixture.patch(before.user(), domain::user::UserPatch { role: Some(Role::Viewer), ..Default::default() }).await;
+    let caller = authenticate(&fixture.authenticator(), &old).await.expect("valid token");
+    assert_eq!(caller.entitlements().role, Role::Admin);
+    fixture.patch(caller.user(), domain::user::UserPatch { role: Some(Role::Viewer), ..Default::default() }).await;
 
-    let after_a_restart = authenticate(&fixture.authenticator(), &old).await.expect("valid token");
-    assert_eq!(after_a_restart.entitlements().role, Role::Viewer);
+    let caller_after_restart = authenticate(&fixture.authenticator(), &old).await.expect("valid token");
+    assert_eq!(caller_after_restart.entitlements().role, Role::Viewer);
 }
 
 #[tokio::test]
@@ -193,9 +193,11 @@ fn hostile_tokens(fixture: &Fixture) -> Vec<(String, &'static str)> {
     let now = good["iat"].as_i64().expect("a time");
     let with_header = |name: &str, value: Value| signer.sign_as(&with_claim(header.clone(), name, value), &good);
     let with = |name: &str, value: Value| signer.sign(&with_claim(good.clone(), name, value));
-    let raw = |header: &str, claims: &str| signer.sign_text(header, claims);
-    let (plain, text) = (header.to_string(), good.to_string());
-    let twice = |name: &str, value: &str| raw(&plain, &text.replacen('{', &format!("{{\"{name}\":{value},"), 1));
+    let sign_text = |header: &str, claims: &str| signer.sign_text(header, claims);
+    let (header_text, claims_text) = (header.to_string(), good.to_string());
+    let with_duplicate_claim = |name: &str, value: &str| {
+        sign_text(&header_text, &claims_text.replacen('{', &format!("{{\"{name}\":{value},"), 1))
+    };
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
     let evil = "https://evil.example/keys";
     let mut tokens = vec![
@@ -215,13 +217,13 @@ fn hostile_tokens(fixture: &Fixture) -> Vec<(String, &'static str)> {
         (with_header("kid", json!("../../../dev/null")), "key_unknown"),
         (with_header("kid", json!("k1' OR '1'='1")), "key_unknown"),
         (with_header("kid", json!("k1\u{0}")), "key_unknown"),
-        (twice("sub", "\"root\""), "token_malformed"),
-        (twice("exp", "9999999999"), "token_malformed"),
-        (raw(&plain.replacen('{', "{\"alg\":\"none\",", 1), &text), "token_malformed"),
-        (twice("x", &deep), "token_malformed"),
-        (raw(&plain, "[]"), "token_malformed"),
-        (raw(&plain, "null"), "token_malformed"),
-        (raw(&plain, &text.replacen('{', "{\"x\":1e999,", 1)), "token_malformed"),
+        (with_duplicate_claim("sub", "\"root\""), "token_malformed"),
+        (with_duplicate_claim("exp", "9999999999"), "token_malformed"),
+        (sign_text(&header_text.replacen('{', "{\"alg\":\"none\",", 1), &claims_text), "token_malformed"),
+        (with_duplicate_claim("x", &deep), "token_malformed"),
+        (sign_text(&header_text, "[]"), "token_malformed"),
+        (sign_text(&header_text, "null"), "token_malformed"),
+        (sign_text(&header_text, &claims_text.replacen('{', "{\"x\":1e999,", 1)), "token_malformed"),
         (format!("{}=", signer.sign(&good)), "signature_invalid"),
         (signer.sign(&good).replacen('.', "..", 1), "token_malformed"),
         (format!("{}.x.y", signer.sign(&good)), "token_malformed"),
@@ -274,8 +276,9 @@ async fn hostile_tokens_all_get_the_same_response() {
             matches!(error, GateError::Unauthenticated { reason: found } if found == reason),
             "{reason}: {error:?}"
         );
-        let same = Problem { kind: ErrorKind::Unauthenticated, code: "invalid_token", detail: None, decision: None };
-        assert_eq!(Problem::of(&error), same);
+        let expected =
+            Problem { kind: ErrorKind::Unauthenticated, code: "invalid_token", detail: None, decision_id: None };
+        assert_eq!(Problem::from_error(&error), expected);
     }
     assert!(fixture.audit_rows().is_empty(), "no user was created");
     let unmodified = fixture.signer.sign(&fixture.claims("ada", "user"));
@@ -304,7 +307,7 @@ async fn tokens_may_carry_another_iss_if_the_settings_accept_it() {
     let token = fixture.signer.sign(&with_claim(fixture.claims("ada", "user"), "iss", json!(accepted_iss)));
     authenticate(&fixture.authenticator(), &token).await.expect_err("not configured");
     let mut issuer = fixture.issuer(fixture.key_file());
-    issuer.accept_iss = vec![accepted_iss.to_owned()];
+    issuer.accepted_issuers = vec![accepted_iss.to_owned()];
     let authenticator = fixture.authenticator_with(vec![issuer]);
     let caller = authenticate(&authenticator, &token).await.expect("configured");
     let other =
@@ -318,17 +321,17 @@ async fn role_or_error(claims: Value, change: impl FnOnce(&mut IssuerSettings)) 
     let mut issuer = fixture.issuer(fixture.key_file());
     change(&mut issuer);
     let authenticator = fixture.authenticator_with(vec![issuer]);
-    let mut all = fixture.claims("ada", "user");
+    let mut all_claims = fixture.claims("ada", "user");
     for (name, value) in claims.as_object().expect("an object") {
-        all = with_claim(all, name, value.clone());
+        all_claims = with_claim(all_claims, name, value.clone());
     }
-    let caller = authenticate(&authenticator, &fixture.signer.sign(&all)).await;
+    let caller = authenticate(&authenticator, &fixture.signer.sign(&all_claims)).await;
     caller.map(|caller| caller.entitlements().role).map_err(|error| error.code())
 }
 
 #[tokio::test]
 async fn groups_give_roles_and_tokens_that_omit_them_are_refused() {
-    let mapped = |issuer: &mut IssuerSettings| {
+    let map_groups = |issuer: &mut IssuerSettings| {
         issuer.roles.insert("g:leads".to_owned(), Role::Admin);
         issuer.roles.insert("g:crew".to_owned(), Role::User);
     };
@@ -345,37 +348,40 @@ async fn groups_give_roles_and_tokens_that_omit_them_are_refused() {
         (overage.clone(), Err("groups_overage")),
         (json!({"hasgroups": true}), Err("groups_overage")),
     ] {
-        assert_eq!(role_or_error(claims.clone(), mapped).await, role, "{claims}");
+        assert_eq!(role_or_error(claims.clone(), map_groups).await, role, "{claims}");
     }
-    let ignoring = |issuer: &mut IssuerSettings| issuer.groups_overage = GroupsOverage::Ignore;
-    assert_eq!(role_or_error(overage, ignoring).await, Ok(Role::User), "the role comes from the app role");
+    let ignore_overage = |issuer: &mut IssuerSettings| issuer.groups_overage = GroupsOverage::Ignore;
+    assert_eq!(role_or_error(overage, ignore_overage).await, Ok(Role::User), "the role comes from the app role");
 }
 
 #[tokio::test]
 async fn guests_and_applications_are_admitted_only_if_configured() {
     let home = "https://sts.windows.net/99999999-8888-7777-6666-555555555555/";
     let guest = json!({"idp": home});
-    let admitting = |homes: &'static [&'static str]| {
-        move |issuer: &mut IssuerSettings| issuer.guests = homes.iter().map(ToString::to_string).collect()
+    let admit_guests_of = |homes: &'static [&'static str]| {
+        move |issuer: &mut IssuerSettings| issuer.guest_directories = homes.iter().map(ToString::to_string).collect()
     };
-    assert_eq!(role_or_error(guest.clone(), admitting(&[])).await, Err("guest_refused"));
-    assert_eq!(role_or_error(json!({"acct": 1}), admitting(&[])).await, Err("guest_refused"));
+    assert_eq!(role_or_error(guest.clone(), admit_guests_of(&[])).await, Err("guest_refused"));
+    assert_eq!(role_or_error(json!({"acct": 1}), admit_guests_of(&[])).await, Err("guest_refused"));
     assert_eq!(
-        role_or_error(json!({"acct": 1}), admitting(&["https://sts.windows.net/other/"])).await,
+        role_or_error(json!({"acct": 1}), admit_guests_of(&["https://sts.windows.net/other/"])).await,
         Err("guest_refused")
     );
-    assert_eq!(role_or_error(json!({"acct": 0}), admitting(&[])).await, Ok(Role::User));
+    assert_eq!(role_or_error(json!({"acct": 0}), admit_guests_of(&[])).await, Ok(Role::User));
     assert_eq!(
-        role_or_error(json!({"idp": "https://sts.windows.net/t1/"}), admitting(&[])).await,
+        role_or_error(json!({"idp": "https://sts.windows.net/t1/"}), admit_guests_of(&[])).await,
         Ok(Role::User),
         "not a guest"
     );
     assert_eq!(
-        role_or_error(guest.clone(), admitting(&["https://sts.windows.net/99999999-8888-7777-6666-555555555555/"]))
-            .await,
+        role_or_error(
+            guest.clone(),
+            admit_guests_of(&["https://sts.windows.net/99999999-8888-7777-6666-555555555555/"])
+        )
+        .await,
         Ok(Role::User)
     );
-    assert_eq!(role_or_error(guest, admitting(&["*"])).await, Ok(Role::User));
+    assert_eq!(role_or_error(guest, admit_guests_of(&["*"])).await, Ok(Role::User));
 
     let application = |roles: Value| json!({"idtyp": "app", "roles": roles});
     assert_eq!(role_or_error(application(Value::Null), |_| {}).await, Err("insufficient_scope"));
@@ -385,7 +391,7 @@ async fn guests_and_applications_are_admitted_only_if_configured() {
 
 #[tokio::test]
 async fn either_the_required_scope_or_the_required_role_is_sufficient() {
-    let both = |issuer: &mut IssuerSettings| {
+    let require_scope_or_role = |issuer: &mut IssuerSettings| {
         issuer.required_scope = Some("platform.use".to_owned());
         issuer.required_role = Some("PlatformUser".to_owned());
     };
@@ -396,7 +402,7 @@ async fn either_the_required_scope_or_the_required_role_is_sufficient() {
         (json!({"roles": ["PlatformViewer"], "scp": "openid"}), Err("insufficient_scope")),
         (json!({"roles": null}), Err("insufficient_scope")),
     ] {
-        assert_eq!(role_or_error(claims.clone(), both).await, outcome, "{claims}");
+        assert_eq!(role_or_error(claims.clone(), require_scope_or_role).await, outcome, "{claims}");
     }
 }
 
@@ -411,7 +417,7 @@ async fn an_authentication_that_is_too_old_requires_a_new_one_even_before_the_to
         |auth_time: Value| fixture.signer.sign(&with_claim(fixture.claims("ada", "user"), "auth_time", auth_time));
     for bad in [Value::Null, json!((now - 10).to_string()), json!(now - 120), json!(now + 61)] {
         let error = authenticate(&authenticator, &with(bad.clone())).await.expect_err("not recent");
-        assert!(matches!(error, GateError::StepUp { max_age_s: 60 }), "{bad}: {error:?}");
+        assert!(matches!(error, GateError::StepUpRequired { max_age_s: 60 }), "{bad}: {error:?}");
         assert_eq!((error.kind(), error.code()), (ErrorKind::Unauthenticated, "insufficient_user_authentication"));
     }
     let token = with(json!(now - 10));
@@ -459,8 +465,9 @@ async fn a_tenants_mapping_extends_the_issuers_and_the_strongest_role_wins() {
 async fn a_mapping_in_the_database_admits_users_until_it_is_deleted() {
     let fixture = Fixture::new().await;
     let authenticator = fixture.authenticator();
-    let new = NewTenant { id: fixture.ids.uuid().into(), name: "Plant B".to_owned(), slug: "plant-b".to_owned() };
-    let plant_b = fixture.store.create_tenant(new).await.expect("a new tenant");
+    let new_tenant =
+        NewTenant { id: fixture.ids.uuid().into(), name: "Plant B".to_owned(), slug: "plant-b".to_owned() };
+    let plant_b = fixture.store.create_tenant(new_tenant).await.expect("a new tenant");
     let claims = with_claim(fixture.claims("ada", "user"), "extension_PlatformTenantId", json!("north"));
     let token = fixture.signer.sign(&claims);
     assert_eq!(authenticate(&authenticator, &token).await.expect_err("unmapped").code(), "tenant_unmapped");

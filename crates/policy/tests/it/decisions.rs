@@ -21,15 +21,15 @@ fn conflicting_use_cases() -> UseCases {
     use_cases.on::<DeleteDocument>(move |_| Err(conflict()));
     use_cases.on::<GetConversation>(move |_| Err(conflict()));
     use_cases.on::<ListUsers>(move |_| Err(conflict()));
-    UseCases::of(use_cases)
+    UseCases::new(use_cases)
 }
 
 /// The gate's decision, in the form that a simulation returns.
 fn decision_of(error: GateError) -> Result<(), RefusalCode> {
     match error {
         GateError::Runtime(_) => Ok(()),
-        GateError::Denied { reason, .. } => Err(reason),
-        GateError::Refused { code, .. } => Err(code),
+        GateError::OperationDenied { reason, .. } => Err(reason),
+        GateError::CallerRefused { code, .. } => Err(code),
         GateError::NotFound => Err(RefusalCode::NotFound),
         other => panic!("not a decision: {other:?}"),
     }
@@ -49,19 +49,19 @@ async fn attempt(gate: &PolicyGate, caller: &Caller, resource: Resource, operati
 async fn a_simulation_returns_the_decision_of_the_gate_and_changes_nothing() {
     let fixture = Fixture::new().await;
     let admin = fixture.user("admin", Role::Admin).await;
-    let (viewer, user, off) = (
+    let (viewer, user, inactive) = (
         fixture.user("viewer", Role::Viewer).await,
         fixture.user("user", Role::User).await,
         fixture.user("off", Role::Admin).await,
     );
-    fixture.deactivate(off.user()).await;
+    fixture.deactivate(inactive.user()).await;
     let internal = fixture.document(&user, Classification::Internal).await.id.as_uuid();
     let confidential = fixture.document(&admin, Classification::Confidential).await.id.as_uuid();
     let conversation = fixture.conversation(&user).await.as_uuid();
     let absent = Uuid::from_u128(404);
     let gate = fixture.gate(conflicting_use_cases());
-    let (mut allowed, mut refused) = (0, 0);
-    for who in [&viewer, &user, &admin, &off] {
+    let (mut allowed_count, mut refused_count) = (0, 0);
+    for caller in [&viewer, &user, &admin, &inactive] {
         for (resource, operation, id) in [
             (Resource::Documents, Operation::Read, internal),
             (Resource::Documents, Operation::Read, confidential),
@@ -73,18 +73,18 @@ async fn a_simulation_returns_the_decision_of_the_gate_and_changes_nothing() {
             (Resource::Users, Operation::List, Uuid::nil()),
         ] {
             let resource_id = (id != Uuid::nil()).then_some(id);
-            let command = SimulateDecision { user: who.user().id, resource, operation, resource_id };
+            let command = SimulateDecision { user: caller.user().id, resource, operation, resource_id };
             let before = fixture.audit_rows().len();
             let decision = gate.execute(&admin, command).await.expect("an admin may simulate");
             assert_eq!(fixture.audit_rows().len(), before + 2, "intent and outcome of the simulation only");
             let simulated = decision.verdict.reason().map_or(Ok(()), Err);
             assert_eq!(simulated.is_err(), decision.rule().is_some());
-            let actual = decision_of(attempt(&gate, who, resource, operation, id).await);
-            assert_eq!(simulated, actual, "{:?} {resource}.{operation} {id}: {decision:?}", who.entitlements());
-            if actual.is_ok() { allowed += 1 } else { refused += 1 }
+            let actual = decision_of(attempt(&gate, caller, resource, operation, id).await);
+            assert_eq!(simulated, actual, "{:?} {resource}.{operation} {id}: {decision:?}", caller.entitlements());
+            if actual.is_ok() { allowed_count += 1 } else { refused_count += 1 }
         }
     }
-    assert!(allowed > 5 && refused > 10, "both decisions occur: {allowed}, {refused}");
+    assert!(allowed_count > 5 && refused_count > 10, "both decisions occur: {allowed_count}, {refused_count}");
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn a_simulation_distinguishes_hidden_from_absent_and_needs_a_permission() 
     let simulated = gate.execute(&admin, simulate(Uuid::from_u128(404))).await.expect("an admin may simulate");
     assert_eq!((simulated.verdict, simulated.rule()), (Verdict::NotFound, Some(Rule::Target)));
     let refused = gate.execute(&viewer, simulate(hidden)).await.expect_err("a viewer may not simulate");
-    assert!(refused.decision().is_some(), "{refused:?}");
+    assert!(refused.decision_id().is_some(), "{refused:?}");
     let unknown_user = SimulateDecision { user: Uuid::from_u128(404).into(), ..simulate(hidden) };
     assert!(matches!(gate.execute(&admin, unknown_user).await, Err(GateError::NotFound)));
 }
@@ -116,7 +116,7 @@ async fn a_refusal_is_recorded_with_rule_steps_and_entitlements_under_the_return
     let id = fixture.document(&bob, Classification::Internal).await.id;
     let error = fixture.gate(unreachable_use_cases()).execute(&ada, DeleteDocument { id }).await.expect_err("not hers");
     let row = fixture.audit_rows().pop().expect("a row");
-    assert_eq!(error.decision(), Some(row.id));
+    assert_eq!(error.decision_id(), Some(row.id));
     assert_eq!(row.metadata["rule"], "ownership");
     assert_eq!(row.metadata["operation"], "delete");
     assert_eq!(row.metadata["standing"], json!({"role": "user", "grants": [], "clearance": "restricted"}));
@@ -136,7 +136,7 @@ async fn absent_and_hidden_targets_are_recorded_alike() {
         let existing = fixture.document(&bob, Classification::Confidential).await.id;
         let id = if hidden { existing } else { Uuid::from_u128(404).into() };
         let error = fixture.gate(unreachable_use_cases()).execute(&ada, GetDocument { id }).await.expect_err("hidden");
-        assert_eq!(error.decision(), None, "a not-found error has no decision id");
+        assert_eq!(error.decision_id(), None, "a not-found error has no decision id");
         rows.push(fixture.audit_rows().pop().expect("a row").metadata);
     }
     assert_eq!(rows[0]["rule"], "target");
@@ -149,11 +149,11 @@ async fn a_refusal_by_the_use_case_returns_the_id_of_its_outcome() {
     let ada = fixture.user("ada", Role::User).await;
     let id = fixture.document(&ada, Classification::Internal).await.id;
     let mut use_cases = MockUseCases::new();
-    use_cases.on::<DeleteDocument>(|_| Err(tools::error::IngestError::NotYours.into()));
-    let gate = fixture.gate(UseCases::of(use_cases));
+    use_cases.on::<DeleteDocument>(|_| Err(tools::error::IngestError::NotUploader.into()));
+    let gate = fixture.gate(UseCases::new(use_cases));
     let error = gate.execute(&ada, DeleteDocument { id }).await.expect_err("refused");
     let row = fixture.audit_rows().pop().expect("a row");
-    assert_eq!((error.decision(), row.result_status.as_deref()), (Some(row.id), Some("denied")));
+    assert_eq!((error.decision_id(), row.result_status.as_deref()), (Some(row.id), Some("denied")));
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn grants_appear_in_the_steps() {
         fixture.gate(unreachable_use_cases()).execute(&ada, command).await.expect("an auditor may simulate");
     assert_eq!(simulated.verdict, Verdict::Allowed);
     assert!(
-        simulated.steps.iter().any(|step| step.detail.contains("with auditor on audit_logs.list: tenant")),
+        simulated.rule_results.iter().any(|step| step.detail.contains("with auditor on audit_logs.list: tenant")),
         "{simulated:?}"
     );
 }

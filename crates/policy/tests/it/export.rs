@@ -1,7 +1,7 @@
 //! An export in progress ends when its reader loses the permission.
 
 use crate::support::Fixture;
-use domain::audit::sealed::{ChainHash, SealedPage};
+use domain::audit::chain::{ChainHash, ChainPage};
 use domain::command::ExportAudit;
 use domain::role::Role;
 use domain::user::UserPatch;
@@ -11,15 +11,15 @@ use policy::gate::{Execute as _, PolicyGate, UseCases};
 use runtime::use_case::MockUseCases;
 use uuid::Uuid;
 
-fn page() -> SealedPage {
-    let anchor = ChainHash::genesis(Uuid::nil());
-    SealedPage { anchor, entries: Vec::new(), checkpoints: Vec::new(), retirements: Vec::new(), more: true }
+fn page() -> ChainPage {
+    let previous_hash = ChainHash::genesis(Uuid::nil());
+    ChainPage { previous_hash, entries: Vec::new(), checkpoints: Vec::new(), purges: Vec::new(), has_more: true }
 }
 
 fn gate(fixture: &Fixture) -> PolicyGate {
     let mut use_cases = MockUseCases::new();
     use_cases.on::<ExportAudit>(|_| Ok(stream::repeat_with(|| Ok(page())).take(4).boxed()));
-    fixture.gate(UseCases::of(use_cases))
+    fixture.gate(UseCases::new(use_cases))
 }
 
 /// Applies `patch` to the admin after two pages of an export. Returns the number of pages, whether the export

@@ -11,7 +11,7 @@ use domain::command::{
 use domain::conversation::Conversation;
 use domain::error::{Classify as _, ErrorKind};
 use domain::page::PageRequest;
-use domain::ports::{Clock as _, Directory as _, TenantPatch};
+use domain::ports::{Clock as _, TenantDirectory as _, TenantPatch};
 use domain::role::{Classification, Role};
 use domain::search::SearchFilters;
 use domain::text::QueryText;
@@ -39,7 +39,7 @@ fn use_cases_for<C: Command>(
 ) -> UseCases {
     let mut use_cases = MockUseCases::new();
     use_cases.on(handler);
-    UseCases::of(use_cases)
+    UseCases::new(use_cases)
 }
 
 /// Asserts that `result` is a refusal and that the audit log has exactly one row, with its reason. No use case was
@@ -63,7 +63,7 @@ async fn the_intent_is_committed_before_the_use_case_runs_and_one_outcome_follow
         let rows = committed_rows(&store, authorized.scope());
         assert_eq!(rows.len(), 1, "the intent and nothing else is committed");
         assert_eq!(rows[0].result_status.as_deref(), Some("pending"));
-        assert_eq!(rows[0].id, authorized.permit().receipt().intent());
+        assert_eq!(rows[0].id, authorized.permit().receipt().intent_id());
         Ok(())
     });
     fixture.gate(use_cases).execute(&ada, DeleteDocument { id }).await.expect("allowed");
@@ -137,10 +137,10 @@ async fn a_deactivated_user_is_refused_at_the_next_decision() {
 async fn the_users_of_a_deactivated_tenant_are_refused_at_the_next_decision() {
     let fixture = Fixture::new().await;
     let ada = fixture.user("ada", Role::Admin).await;
-    let off = TenantPatch { name: None, is_active: Some(false) };
+    let deactivation = TenantPatch { name: None, is_active: Some(false) };
     fixture
         .store
-        .update_tenant(fixture.tenant, off, &domain::tenant_change::ChangedBy::default())
+        .update_tenant(fixture.tenant, deactivation, &domain::tenant_change::ChangedBy::default())
         .await
         .expect("in-memory store");
     let result = fixture.gate(unreachable_use_cases()).execute(&ada, create_conversation()).await;
@@ -150,9 +150,9 @@ async fn the_users_of_a_deactivated_tenant_are_refused_at_the_next_decision() {
 #[tokio::test]
 async fn a_lowered_role_takes_effect_at_once() {
     let fixture = Fixture::new().await;
-    let was_admin = fixture.user("ada", Role::Admin).await;
+    let stale_admin = fixture.user("ada", Role::Admin).await;
     fixture.user("ada", Role::User).await;
-    let result = fixture.gate(unreachable_use_cases()).execute(&was_admin, list_users()).await;
+    let result = fixture.gate(unreachable_use_cases()).execute(&stale_admin, list_users()).await;
     assert_refused(&fixture, result, ErrorKind::Forbidden, "matrix");
 }
 
@@ -161,7 +161,7 @@ async fn if_the_audit_log_cannot_be_written_nothing_runs_and_no_refusal_is_retur
     let fixture = Fixture::new().await;
     let ada = fixture.user("ada", Role::User).await;
     let gate = fixture.gate_with_store(
-        Arc::new(UnwritableAuditStore { store: fixture.store.clone(), takes_intents: false }),
+        Arc::new(UnwritableAuditStore { store: fixture.store.clone(), accepts_intents: false }),
         unreachable_use_cases(),
     );
     let allowed = gate.execute(&ada, create_conversation()).await.map(drop);
@@ -184,7 +184,7 @@ async fn fail_to_create(gate: &PolicyGate, fixture: &Fixture, caller: &Caller) -
 async fn a_failed_use_case_is_recorded_with_its_status() {
     let failures = [
         (RuntimeError::Conflict { detail: "x" }, ErrorKind::Conflict, "error"),
-        (RuntimeError::NotFound { what: "x" }, ErrorKind::NotFound, "denied"),
+        (RuntimeError::NotFound { target: "x" }, ErrorKind::NotFound, "denied"),
     ];
     for (failure, kind, status) in failures {
         let fixture = Fixture::new().await;
@@ -211,12 +211,12 @@ async fn a_panic_in_a_use_case_is_recorded_as_an_error_and_returned_as_internal(
 
 #[tokio::test]
 async fn the_gate_records_the_outcome_of_a_chat_turn_only_if_it_fails_to_start() {
-    for (starts, expected) in [(true, vec!["chat.request"]), (false, vec!["chat.request", "chat.response"])] {
+    for (run_starts, expected) in [(true, vec!["chat.request"]), (false, vec!["chat.request", "chat.response"])] {
         let fixture = Fixture::new().await;
         let ada = fixture.user("ada", Role::User).await;
         let conversation = fixture.conversation(&ada).await;
         let gate = fixture.gate(use_cases_for(move |_: Authorized<SendMessage>| {
-            if starts { Ok(futures::stream::empty().boxed()) } else { Err(RuntimeError::Busy) }
+            if run_starts { Ok(futures::stream::empty().boxed()) } else { Err(RuntimeError::Busy) }
         }));
         let command = SendMessage {
             conversation,
@@ -225,7 +225,7 @@ async fn the_gate_records_the_outcome_of_a_chat_turn_only_if_it_fails_to_start()
             retrieval: domain::command::RetrievalMode::Never,
             filters: SearchFilters::default(),
         };
-        assert_eq!(gate.execute(&ada, command).await.is_ok(), starts);
+        assert_eq!(gate.execute(&ada, command).await.is_ok(), run_starts);
         let events: Vec<_> = fixture.audit_rows().into_iter().map(|row| row.event_type).collect();
         assert_eq!(events, expected);
     }

@@ -1,11 +1,11 @@
 //! JWK Sets over HTTP: rotation, outages, and malicious servers.
 
 use crate::support::issuer::{ISSUER, Signer};
-use crate::support::{Fixture, request};
+use crate::support::{Fixture, request_id};
 use domain::error::Classify as _;
 use fakes::eventually;
 use policy::authn::jwks::disk_cache::DiskCache;
-use policy::authn::jwks::fetch::MAX_BYTES;
+use policy::authn::jwks::fetch::MAX_DOCUMENT_BYTES;
 use policy::authn::jwks::refresh::RefreshPolicy;
 use policy::authn::jwks::{IssuerKeys, NoKeys};
 use policy::authn::settings::KeySource;
@@ -84,7 +84,7 @@ async fn concurrent_unknown_key_ids_cause_at_most_two_fetches() {
 
 #[tokio::test]
 async fn a_key_set_that_is_too_large_too_slow_or_invalid_is_not_used() {
-    let huge = format!("{{\"keys\": [], \"x\": \"{}\"}}", "x".repeat(MAX_BYTES));
+    let huge = format!("{{\"keys\": [], \"x\": \"{}\"}}", "x".repeat(MAX_DOCUMENT_BYTES));
     let responses = [
         ResponseTemplate::new(200).set_body_string(huge),
         key_set_response(&["k1"]).set_delay(Duration::from_secs(60)),
@@ -111,7 +111,7 @@ async fn redirects_of_the_key_set_are_not_followed() {
     let authenticator =
         fixture.authenticator_with(vec![fixture.issuer(KeySource::Url(format!("{}/jwks", server.uri())))]);
     let token = fixture.signer.sign(&fixture.claims("ada", "user"));
-    let error = authenticator.authenticate(Some(&token), request().into()).await.expect_err("no keys");
+    let error = authenticator.authenticate(Some(&token), request_id().into()).await.expect_err("no keys");
     assert_eq!(error.code(), "identity_unavailable");
 }
 
@@ -185,9 +185,9 @@ async fn known_keys_are_available_while_the_issuer_hangs_and_a_failed_first_fetc
     assert_eq!(has_key(&keys, "k1").await, Ok(true), "fetched without a request");
     serve(&server, key_set_response(&["k1"]).set_delay(Duration::from_secs(60))).await;
     let answers_while_hanging = async || {
-        let begun = std::time::Instant::now();
+        let start = std::time::Instant::now();
         assert_eq!(has_key(&keys, "k1").await, Ok(true));
-        assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+        assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
         fetch_count(&server).await >= 1
     };
     refresh_until(&keys, answers_while_hanging).await;
@@ -259,10 +259,10 @@ async fn either_of_two_keys_with_the_same_id_is_accepted() {
         fixture.authenticator_with(vec![fixture.issuer(KeySource::Url(format!("{}/jwks", server.uri())))]);
     for signer in [&fixture.signer, &second] {
         let token = signer.sign(&fixture.claims("ada", "user"));
-        authenticator.authenticate(Some(&token), request().into()).await.expect("one of the issuer's keys");
+        authenticator.authenticate(Some(&token), request_id().into()).await.expect("one of the issuer's keys");
     }
     let token = foreign.sign(&fixture.claims("ada", "user"));
-    authenticator.authenticate(Some(&token), request().into()).await.expect_err("signed with a foreign key");
+    authenticator.authenticate(Some(&token), request_id().into()).await.expect_err("signed with a foreign key");
 }
 
 /// A cached session does not outlive the key that its token was signed with.
@@ -274,15 +274,15 @@ async fn a_cached_token_is_refused_once_its_key_is_withdrawn() {
     let set = |signer: &Signer| ResponseTemplate::new(200).set_body_json(json!({ "keys": [signer.jwk()] }));
     serve(&server, set(&old)).await;
     let authn = fixture.authenticator_with(vec![fixture.issuer(KeySource::Url(format!("{}/jwks", server.uri())))]);
-    let (early, late) = (old.sign(&fixture.claims("ada", "user")), new.sign(&fixture.claims("bob", "user")));
+    let (old_token, new_token) = (old.sign(&fixture.claims("ada", "user")), new.sign(&fixture.claims("bob", "user")));
     let authenticate =
-        async |token: &str| authn.authenticate(Some(token), request().into()).await.map(|caller| caller.user().id);
-    assert!(authenticate(&early).await.is_ok());
+        async |token: &str| authn.authenticate(Some(token), request_id().into()).await.map(|caller| caller.user().id);
+    assert!(authenticate(&old_token).await.is_ok());
     serve(&server, set(&new)).await;
-    assert!(authenticate(&late).await.is_ok(), "the new key is found");
+    assert!(authenticate(&new_token).await.is_ok(), "the new key is found");
     // A cached session is used for two seconds without a new check.
-    eventually("the token with the withdrawn key is refused", || async { authenticate(&early).await.err() }).await;
-    assert!(authenticate(&late).await.is_ok());
+    eventually("the token with the withdrawn key is refused", || async { authenticate(&old_token).await.err() }).await;
+    assert!(authenticate(&new_token).await.is_ok());
 }
 
 /// The development issuer's file may be written after the server has started.

@@ -23,10 +23,10 @@ fn with_scopes(caller: &Caller, scopes: &[&str]) -> Caller {
     caller.clone().with_credential(Arc::new(Credential { kind, ..Credential::interactive() }))
 }
 
-fn answering_use_cases() -> UseCases {
+fn use_cases_for_ask_model() -> UseCases {
     let mut use_cases = MockUseCases::new();
     use_cases.on::<AskModel>(|_| Ok(futures::stream::empty().boxed()));
-    UseCases::of(use_cases)
+    UseCases::new(use_cases)
 }
 
 fn ask_model() -> AskModel {
@@ -45,20 +45,20 @@ async fn a_token_can_only_execute_operations_within_its_scopes() {
     let fixture = Fixture::new().await;
     let vera = fixture.user("vera", Role::Viewer).await;
     let chat_client = with_scopes(&vera, &["models:list", "models:read", "conversations:create"]);
-    let refused = fixture
-        .gate(answering_use_cases())
+    let error = fixture
+        .gate(use_cases_for_ask_model())
         .execute(&chat_client, ask_model())
         .await
         .map(drop)
         .expect_err("no scope for the operation");
-    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Forbidden, "policy_denied"));
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, "policy_denied"));
 }
 
 #[tokio::test]
 async fn the_gate_records_only_the_intent_of_a_direct_model_call_with_the_number_of_tools() {
     let fixture = Fixture::new().await;
     let ada = fixture.user("ada", Role::User).await;
-    assert!(fixture.gate(answering_use_cases()).execute(&ada, ask_model()).await.is_ok());
+    assert!(fixture.gate(use_cases_for_ask_model()).execute(&ada, ask_model()).await.is_ok());
     let rows = fixture.audit_rows();
     assert_eq!(rows.len(), 1, "the use case records the outcome: {rows:?}");
     assert_eq!((rows[0].event_type.as_str(), rows[0].resource_type.as_deref()), ("chat.request", Some("models")));
@@ -75,7 +75,7 @@ async fn the_assistant_continues_only_conversations_of_the_caller() {
     use_cases.on::<AskAssistant>(move |_| {
         Ok(AssistantRun { conversation: bobs_conversation, events: futures::stream::empty().boxed() })
     });
-    let gate = fixture.gate(UseCases::of(use_cases));
+    let gate = fixture.gate(UseCases::new(use_cases));
     let ask = |conversation| AskAssistant {
         conversation,
         message: MessageText::parse("Hi").expect("a message"),
@@ -87,8 +87,8 @@ async fn the_assistant_continues_only_conversations_of_the_caller() {
         options: ChatOptions::default(),
         max_output_tokens: None,
     };
-    let refused = gate.execute(&ada, ask(Some(bobs_conversation))).await.map(drop).expect_err("bob's");
-    assert_eq!(refused.kind(), ErrorKind::NotFound);
+    let error = gate.execute(&ada, ask(Some(bobs_conversation))).await.map(drop).expect_err("bob's");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(
         gate.execute(&bob, ask(Some(bobs_conversation))).await.is_ok() && gate.execute(&ada, ask(None)).await.is_ok()
     );

@@ -1,6 +1,6 @@
 //! Refusals during authentication are counted, so that nobody can flood the audit log.
 
-use crate::support::{Fixture, authenticate, request, with_claim};
+use crate::support::{Fixture, authenticate, request_id, with_claim};
 use chrono::TimeDelta;
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::TenantId;
@@ -10,7 +10,7 @@ use policy::error::GateError;
 use serde_json::json;
 
 async fn authenticate_without_token(authenticator: &Authenticator, last_octet: u8) -> GateError {
-    let origin = RequestOrigin { request: request(), peer: Some([10, 0, 0, last_octet].into()) };
+    let origin = RequestOrigin { request: request_id(), peer: Some([10, 0, 0, last_octet].into()) };
     authenticator.authenticate(None, origin).await.expect_err("no token")
 }
 
@@ -49,7 +49,7 @@ async fn any_number_of_peers_writes_a_bounded_number_of_rows() {
     let authenticator = fixture.authenticator();
     for number in 0..2_000_u16 {
         let [high, low] = number.to_be_bytes();
-        let origin = RequestOrigin { request: request(), peer: Some([10, 1, high, low].into()) };
+        let origin = RequestOrigin { request: request_id(), peer: Some([10, 1, high, low].into()) };
         authenticator.authenticate(None, origin).await.expect_err("no token");
     }
     authenticator.record_counted_refusals(true).await;
@@ -58,11 +58,11 @@ async fn any_number_of_peers_writes_a_bounded_number_of_rows() {
     let (mut counted, mut rows, mut after) = (0, 0, None);
     loop {
         let page = domain::page::PageRequest::new(200, after).expect("within bounds");
-        let read =
+        let result =
             domain::ports::AuditReader::read(&fixture.store, &scope, &filter, &page).await.expect("in-memory store");
-        rows += read.items.len();
-        counted += read.items.iter().map(|row| row.metadata["count"].as_u64().unwrap_or(1)).sum::<u64>();
-        after = read.next;
+        rows += result.items.len();
+        counted += result.items.iter().map(|row| row.metadata["count"].as_u64().unwrap_or(1)).sum::<u64>();
+        after = result.next;
         if after.is_none() {
             break;
         }
@@ -78,19 +78,19 @@ async fn an_inactive_user_causes_two_rows_per_minute_and_is_rate_limited() {
     let ada =
         authenticate(&authenticator, &fixture.signer.sign(&fixture.claims("ada", "user"))).await.expect("valid token");
     fixture.deactivate(ada.user()).await;
-    let other = fixture.signer.sign(&with_claim(fixture.claims("ada", "user"), "jti", json!("2")));
+    let new_token = fixture.signer.sign(&with_claim(fixture.claims("ada", "user"), "jti", json!("2")));
     let mut decisions = Vec::new();
     for _ in 0..60 {
-        let error = authenticate(&authenticator, &other).await.expect_err("inactive");
+        let error = authenticate(&authenticator, &new_token).await.expect_err("inactive");
         assert_eq!(error.code(), "user_disabled");
-        decisions.push(error.decision());
+        decisions.push(error.decision_id());
     }
     assert!(
         decisions[0].is_some() && decisions.iter().all(|id| *id == decisions[0]),
         "all have the decision id of the first one"
     );
     for _ in 0..20 {
-        let error = authenticate(&authenticator, &other).await.expect_err("too often");
+        let error = authenticate(&authenticator, &new_token).await.expect_err("too often");
         assert_eq!(error.kind(), ErrorKind::RateLimited);
         assert!(error.retry_after().is_some_and(|after| after.as_secs() <= 60));
     }
@@ -99,5 +99,5 @@ async fn an_inactive_user_causes_two_rows_per_minute_and_is_rate_limited() {
     assert_eq!(denied.iter().map(|row| row.metadata["count"].as_u64().unwrap_or(1)).collect::<Vec<_>>(), [1, 79]);
     assert!(denied.iter().all(|row| row.user_id == Some(ada.user().id)));
     fixture.clock.advance(TimeDelta::minutes(1));
-    assert_eq!(authenticate(&authenticator, &other).await.expect_err("still inactive").code(), "user_disabled");
+    assert_eq!(authenticate(&authenticator, &new_token).await.expect_err("still inactive").code(), "user_disabled");
 }

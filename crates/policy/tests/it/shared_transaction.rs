@@ -33,24 +33,24 @@ enum Ending {
     /// Commits, and fails later.
     CommitAndFail,
     /// Does not touch the transaction, and fails.
-    FailBefore,
+    FailBeforeBegin,
     /// Drops its transaction, and succeeds, as if there was nothing to change.
     RollBack,
 }
 
 /// What an execution left behind.
-struct Executed {
+struct ExecutionResult {
     result: Result<Conversation, GateError>,
     /// Results of the audit rows, oldest first.
-    audited: Vec<String>,
+    audit_statuses: Vec<String>,
     is_stored: bool,
 }
 
-fn create(store: &MemoryStore, new: &Conversation, ending: Ending, command: &Authorized<CreateConversation>) {
+fn create(store: &MemoryStore, conversation: &Conversation, ending: Ending, command: &Authorized<CreateConversation>) {
     let mut tx = command.begin(store).now_or_never().expect("ready").expect("in memory");
-    let second = command.begin(store).now_or_never().expect("ready");
-    assert!(second.is_err(), "no second transaction while the first is open");
-    tx.conversations().insert(new).now_or_never().expect("ready").expect("a new conversation");
+    let second_tx = command.begin(store).now_or_never().expect("ready");
+    assert!(second_tx.is_err(), "no second transaction while the first is open");
+    tx.conversations().insert(conversation).now_or_never().expect("ready").expect("a new conversation");
     assert!(committed_rows(store, command.scope()).is_empty(), "nothing is committed while it works");
     match ending {
         Ending::Finish => tx.finish(),
@@ -58,26 +58,31 @@ fn create(store: &MemoryStore, new: &Conversation, ending: Ending, command: &Aut
             tx.commit().now_or_never().expect("ready").expect("in memory");
             assert_eq!(committed_rows(store, command.scope()).len(), 1, "the intent is committed with the work");
         }
-        Ending::Fail | Ending::FailBefore | Ending::RollBack => {
+        Ending::Fail | Ending::FailBeforeBegin | Ending::RollBack => {
             drop(tx);
-            let second = command.begin(store).now_or_never().expect("ready");
-            assert!(second.is_err(), "a new transaction would not contain the intent");
+            let second_tx = command.begin(store).now_or_never().expect("ready");
+            assert!(second_tx.is_err(), "a new transaction would not contain the intent");
         }
     }
 }
 
-async fn execute(fixture: &Fixture, caller: &Caller, ending: Ending) -> Executed {
+async fn execute(fixture: &Fixture, caller: &Caller, ending: Ending) -> ExecutionResult {
     execute_with(Arc::new(fixture.store.clone()), fixture, caller, ending).await
 }
 
 /// Executes the command by a gate with this store.
-async fn execute_with(gate_store: Arc<dyn Store>, fixture: &Fixture, caller: &Caller, ending: Ending) -> Executed {
+async fn execute_with(
+    gate_store: Arc<dyn Store>,
+    fixture: &Fixture,
+    caller: &Caller,
+    ending: Ending,
+) -> ExecutionResult {
     let id = ConversationId::from_uuid(Uuid::from_u128(77));
     let new = conversation(caller, id, fixture.clock.now());
     let store = fixture.store.clone();
     let mut use_cases = MockUseCases::new();
     use_cases.on(move |command: Authorized<CreateConversation>| {
-        if ending != Ending::FailBefore {
+        if ending != Ending::FailBeforeBegin {
             create(&store, &new, ending, &command);
         }
         match ending {
@@ -85,13 +90,13 @@ async fn execute_with(gate_store: Arc<dyn Store>, fixture: &Fixture, caller: &Ca
             _ => Err(RuntimeError::Conflict { detail: "as the test wants it" }),
         }
     });
-    let gate = fixture.gate_with_store(gate_store, UseCases::of(use_cases));
+    let gate = fixture.gate_with_store(gate_store, UseCases::new(use_cases));
     let command = CreateConversation { title: None, model: None, metadata: json!({}) };
     let result = gate.execute(caller, command).await;
     let mut tx = fixture.store.begin(caller.scope()).await.expect("in memory");
     let is_stored = tx.conversations().get(id).await.expect("in memory").is_some();
-    let audited = fixture.audit_rows().into_iter().filter_map(|row| row.result_status).collect();
-    Executed { result, audited, is_stored }
+    let audit_statuses = fixture.audit_rows().into_iter().filter_map(|row| row.result_status).collect();
+    ExecutionResult { result, audit_statuses, is_stored }
 }
 
 #[tokio::test]
@@ -102,7 +107,7 @@ async fn success_is_committed_with_its_intent_and_its_outcome() {
         let executed = execute(&fixture, &ada, ending).await;
         let created = executed.result.expect("allowed");
         assert_eq!(executed.is_stored, ending != Ending::RollBack, "{ending:?}");
-        assert_eq!(executed.audited, ["pending", "success"], "{ending:?}");
+        assert_eq!(executed.audit_statuses, ["pending", "success"], "{ending:?}");
         let rows = fixture.audit_rows();
         assert_eq!(rows[1].correlation_id, rows[0].id.as_uuid());
         assert_eq!(rows[1].resource_id, Some(created.id.as_uuid()), "the outcome has the id of the new conversation");
@@ -111,13 +116,13 @@ async fn success_is_committed_with_its_intent_and_its_outcome() {
 
 #[tokio::test]
 async fn a_failure_rolls_the_work_back_and_is_recorded_with_its_intent() {
-    for ending in [Ending::Fail, Ending::FailBefore, Ending::CommitAndFail] {
+    for ending in [Ending::Fail, Ending::FailBeforeBegin, Ending::CommitAndFail] {
         let fixture = Fixture::new().await;
         let ada = fixture.user("ada", Role::User).await;
         let executed = execute(&fixture, &ada, ending).await;
         assert!(matches!(executed.result, Err(GateError::Runtime(RuntimeError::Conflict { .. }))), "{ending:?}");
         assert_eq!(executed.is_stored, ending == Ending::CommitAndFail, "{ending:?}");
-        assert_eq!(executed.audited, ["pending", "error"], "{ending:?}");
+        assert_eq!(executed.audit_statuses, ["pending", "error"], "{ending:?}");
         let rows = fixture.audit_rows();
         assert_eq!(rows[1].correlation_id, rows[0].id.as_uuid(), "{ending:?}");
     }
@@ -128,11 +133,11 @@ async fn nothing_is_done_or_returned_if_the_audit_rows_cannot_be_committed() {
     for ending in [Ending::Finish, Ending::RollBack] {
         let fixture = Fixture::new().await;
         let ada = fixture.user("ada", Role::User).await;
-        let store = Arc::new(UnwritableAuditStore { store: fixture.store.clone(), takes_intents: true });
+        let store = Arc::new(UnwritableAuditStore { store: fixture.store.clone(), accepts_intents: true });
         let executed = execute_with(store, &fixture, &ada, ending).await;
         let error = executed.result.expect_err("the outcome cannot be written");
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{ending:?}: {error:?}");
         assert!(!executed.is_stored, "{ending:?}");
-        assert!(executed.audited.is_empty(), "{ending:?}: {:?}", executed.audited);
+        assert!(executed.audit_statuses.is_empty(), "{ending:?}: {:?}", executed.audit_statuses);
     }
 }

@@ -4,7 +4,7 @@ use crate::run::RunEnd;
 use crate::run::definition::Run;
 use crate::run::finish::{FinishedRun, Finisher};
 use async_trait::async_trait;
-use domain::audit::{AuditSubject, EventType};
+use domain::audit::{AuditedOperation, EventType};
 use domain::conversation::FinishedAnswer;
 use domain::error::Classify as _;
 use domain::ids::ConversationId;
@@ -21,34 +21,34 @@ pub(super) struct ConversationFinisher {
 impl Finisher for ConversationFinisher {
     type Record = FinishedAnswer;
 
-    fn audit_subject(&self, finished: &FinishedRun<'_>) -> AuditSubject {
+    fn audited_operation(&self, finished: &FinishedRun<'_>) -> AuditedOperation {
         let FinishedRun { run, progress, summary, .. } = finished;
         let mut cited: Vec<_> = progress.answer.citations().iter().map(|citation| citation.document_id).collect();
         cited.sort_unstable();
         cited.dedup();
         let tier = run.agent.tier;
         let mut metadata = json!({
-            "run_id": run.id, "message_id": run.answer_id, "tier": tier.tier, "escalated": tier.escalated,
+            "run_id": run.id, "message_id": run.answer_id, "tier": tier.tier, "escalated": tier.escalation,
             "backend": progress.model.served_by.as_ref().map(|served| &served.backend),
             "fallback": summary.fallback,
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
-            "cited_documents": cited, "classification": progress.origin.class, "left_out": summary.left_out,
+            "cited_documents": cited, "classification": progress.provenance.class, "left_out": summary.omitted_count,
         });
         if let RunEnd::Revoked(problem) = &finished.end {
             metadata["reason"] = problem.code.into();
         }
-        AuditSubject {
+        AuditedOperation {
             event: EventType::CHAT_RESPONSE,
             resource: Some(Resource::Conversations),
             resource_id: Some(self.conversation.as_uuid()),
-            session: Some(self.conversation),
+            conversation_id: Some(self.conversation),
             request_hash: None,
             metadata,
         }
     }
 
-    fn record(&self, finished: FinishedRun<'_>) -> FinishedAnswer {
+    fn create_record(&self, finished: FinishedRun<'_>) -> FinishedAnswer {
         let FinishedRun { run, progress, end, summary, .. } = finished;
         let (content, citations) = progress.answer.into_parts();
         let tier = run.agent.tier;
@@ -58,12 +58,12 @@ impl Finisher for ConversationFinisher {
             token_count: i32::try_from(summary.usage.output_tokens).ok().filter(|tokens| *tokens > 0),
             citations,
             model: progress.model.served_by.map(|served| served.model),
-            classification: progress.origin.class,
-            sources: progress.origin.sources,
+            classification: progress.provenance.class,
+            sources: progress.provenance.sources,
             metadata: json!({
                 "run_id": run.id, "finish_reason": summary.finish_reason, "degraded": summary.degraded,
-                "tier": tier.tier, "escalated": tier.escalated, "fallback": summary.fallback,
-                "left_out": summary.left_out, "usage": summary.usage,
+                "tier": tier.tier, "escalated": tier.escalation, "fallback": summary.fallback,
+                "left_out": summary.omitted_count, "usage": summary.usage,
             }),
         }
     }
@@ -73,7 +73,7 @@ impl Finisher for ConversationFinisher {
         Ok(())
     }
 
-    fn unstored_metadata(&self, run: &Run, error: &StoreError) -> Option<Value> {
+    fn store_failure_metadata(&self, run: &Run, error: &StoreError) -> Option<Value> {
         Some(json!({ "run_id": run.id, "error": error.code() }))
     }
 }

@@ -1,7 +1,7 @@
 //! Chat turns: stores the user's message, starts the agent run that answers it, and streams the events of the run.
 
+pub mod auto_search;
 mod finisher;
-pub mod intent;
 mod request;
 mod settings;
 mod turn;
@@ -50,7 +50,7 @@ pub struct ChatParts {
 #[derive(Clone)]
 pub struct ChatService {
     runner: Runner,
-    turns: TurnPreparer,
+    turn_preparer: TurnPreparer,
 }
 
 impl ChatService {
@@ -61,7 +61,7 @@ impl ChatService {
         let ports = RunPorts { store, tools, model, rules, clock, ids, tasks };
         let budgets = BudgetReserver::new(ports.clone(), settings.turn_limit);
         let runner = Runner::new(ports.clone(), budgets.clone(), settings.concurrency());
-        Self { runner, turns: TurnPreparer { ports, budgets, settings } }
+        Self { runner, turn_preparer: TurnPreparer { ports, budgets, settings } }
     }
 
     /// Cancels all runs and stores their partial answers. Called at the end of the grace period of a shutdown.
@@ -75,14 +75,14 @@ impl ChatService {
     }
 
     pub(crate) fn settings(&self) -> ChatSettings {
-        self.turns.settings
+        self.turn_preparer.settings
     }
 
     /// Prepares a turn in the transaction of its command, and starts its run.
     async fn start<C>(
         &self,
         command: Authorized<C>,
-        request: impl FnOnce(C) -> TurnRequest + Send,
+        to_request: impl FnOnce(C) -> TurnRequest + Send,
     ) -> Result<AssistantRun, RuntimeError>
     where
         C: Send + Sync,
@@ -90,14 +90,14 @@ impl ChatService {
         let admission = self.runner.admit(command.scope())?;
         let tx = command.begin(&*self.runner.ports().store).await?;
         let (permit, command) = command.into_parts();
-        let PreparedTurn { run, conversation } = self.turns.prepare(tx, permit, request(command)).await?;
+        let PreparedTurn { run, conversation } = self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
         let events = self.runner.start(admission, run, ConversationFinisher { conversation }, Replay::Allowed);
         Ok(AssistantRun { conversation, events })
     }
 
     /// Returns `false` if the heavy tier is requested explicitly and no backend serves it.
     fn serves(&self, choice: ModelChoice) -> bool {
-        choice != ModelChoice::Heavy || self.runner.ports().model.has(ModelTier::Heavy)
+        choice != ModelChoice::Heavy || self.runner.ports().model.is_configured(ModelTier::Heavy)
     }
 }
 

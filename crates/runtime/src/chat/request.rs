@@ -69,7 +69,7 @@ impl TurnRequest {
     /// Returns the classification to assume for assistant messages in the client's history. For a stored conversation
     /// it is that of the conversation; otherwise it is the user's clearance, since the text may come from anything that
     /// the user may read.
-    fn class_of_client_answers(&self, permit: &Permit, conversation: &Conversation) -> Classification {
+    fn client_answer_class(&self, permit: &Permit, conversation: &Conversation) -> Classification {
         match self.conversation {
             Some(_) => conversation.classification,
             None => permit.clearance(),
@@ -84,8 +84,8 @@ impl TurnRequest {
         conversation: &Conversation,
         now: Timestamp,
     ) -> Vec<Message> {
-        let answers = self.class_of_client_answers(permit, conversation);
-        let own_words = permit.rights().class_of_own_words();
+        let answer_class = self.client_answer_class(permit, conversation);
+        let user_input_class = permit.rights().own_message_class();
         let message = |(earlier, seq): (&EarlierMessage, i64)| Message {
             // These messages are not stored, so their ids need not be unique.
             id: MessageId::from_uuid(conversation.id.as_uuid()),
@@ -97,7 +97,7 @@ impl TurnRequest {
             token_count: None,
             citations: Vec::new(),
             model: None,
-            classification: if earlier.role == MessageRole::User { own_words } else { answers },
+            classification: if earlier.role == MessageRole::User { user_input_class } else { answer_class },
             sources: Sources::default(),
             withheld: false,
             degraded: false,

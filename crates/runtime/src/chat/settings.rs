@@ -1,6 +1,6 @@
 //! Limits of chat turns and of direct model requests.
 
-use crate::run::agent::Limits;
+use crate::run::agent::RunLimits;
 use crate::run::runner::ConcurrencyLimits;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub struct ChatSettings {
     /// Maximum number of tokens in a reply.
     pub max_output_tokens: u32,
     /// Maximum number of passages that the automatic search returns.
-    pub passages: u32,
+    pub max_passages: u32,
     /// Maximum number of tool calls in a turn.
     pub max_tool_calls: u32,
     /// Maximum duration of a turn.
@@ -30,7 +30,7 @@ impl Default for ChatSettings {
         Self {
             context_tokens: 8_192,
             max_output_tokens: 1_024,
-            passages: 8,
+            max_passages: 8,
             max_tool_calls: 8,
             turn_limit: Duration::from_secs(300),
             grace: Duration::from_secs(30),
@@ -43,8 +43,8 @@ impl Default for ChatSettings {
 impl ChatSettings {
     /// Returns the limits of a run that continues for `grace` without a reader. `max_output_tokens` is the client's own
     /// limit of the reply.
-    pub(crate) fn limits(&self, max_output_tokens: Option<u32>, grace: Duration) -> Limits {
-        Limits {
+    pub(crate) fn limits(&self, max_output_tokens: Option<u32>, grace: Duration) -> RunLimits {
+        RunLimits {
             context_tokens: self.context_tokens,
             reply_tokens: self.max_output_tokens,
             max_output_tokens: max_output_tokens.unwrap_or(u32::MAX).min(self.max_output_tokens),

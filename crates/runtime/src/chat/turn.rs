@@ -1,22 +1,22 @@
 //! Prepares a chat turn in the transaction of its command: the intents of the turn and of its automatic search, and the
 //! user's message, are committed together before anything is searched or the model is called.
 
-use super::intent;
+use super::auto_search;
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
 use crate::error::RuntimeError;
 use crate::prompt::nonce::TagNonce;
-use crate::run::agent::{Agent, Toolbox};
+use crate::run::agent::{Agent, ToolSet};
 use crate::run::answer::AnswerFormat;
 use crate::run::definition::Run;
-use crate::run::material::{DocumentSearch, Material, QuestionMaterial};
+use crate::run::input::{DocumentSearch, QuestionInput, RunInput};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
 use crate::run::reserve::{BudgetRequest, BudgetReserver};
 use crate::run::retrieve::CALL_ID;
 use crate::run::tier::{self, ChosenTier, TierCriteria};
 use crate::run::tool_calls::include_surroundings;
-use crate::search::rag_search;
+use crate::search::rag_search_call;
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
@@ -30,7 +30,7 @@ use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
 use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
-use domain::transaction::WorkTransaction;
+use domain::transaction::UseCaseTransaction;
 use tools::gateway::CallAdmission;
 
 /// Maximum number of earlier messages that are loaded; the token budget decides how many of them go into the prompt.
@@ -70,11 +70,11 @@ impl TurnPreparer {
     /// store fails.
     pub async fn prepare(
         &self,
-        mut tx: WorkTransaction,
+        mut tx: UseCaseTransaction,
         permit: Permit,
         mut request: TurnRequest,
     ) -> Result<PreparedTurn, RuntimeError> {
-        let not_found = || RuntimeError::NotFound { what: "the conversation" };
+        let not_found = || RuntimeError::NotFound { target: "the conversation" };
         let now = self.ports.clock.now();
         let answer_id = MessageId::from_uuid(self.ports.ids.uuid());
 
@@ -87,29 +87,41 @@ impl TurnPreparer {
         let caller = model_access::caller(permit.scope(), settings);
         let model = &*self.ports.model;
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
-        let own_words = permit.rights().class_of_own_words();
-        if own_words > model_limit {
+        let user_input_class = permit.rights().own_message_class();
+        if user_input_class > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
-        let context = VisibleContext::visible(history, memories, model_limit);
+        let context = VisibleContext::new(history, memories, model_limit);
         let agent = self.agent(&permit, &mut request, tier);
         let question = request.message.as_str().to_owned();
-        let material =
-            self.material(permit.tenant().name.clone(), Classified::new(question, own_words), request, context);
+        let input =
+            self.run_input(permit.tenant().name.clone(), Classified::new(question, user_input_class), request, context);
         let price = model.highest_price(tier.tier, &caller);
-        let estimate = material.token_estimate(&agent);
-        let needed = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
-        let budget = self.budgets.reserve(&mut *tx, permit.scope(), needed).await?;
+        let estimate = input.token_estimate(&agent);
+        let budget_request = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
+        let budget = self.budgets.reserve(&mut *tx, permit.scope(), budget_request).await?;
         let question_id = MessageId::from_uuid(self.ports.ids.uuid());
-        let messages = [user_message(question_id, material.question(), own_words), empty_answer(answer_id)];
+        let messages = [user_message(question_id, input.question(), user_input_class), empty_answer(answer_id)];
         tx.messages().append(conversation.id, &messages, now).await?.ok_or_else(not_found)?;
         let (conversation, id) = (conversation.id, RunId::from_uuid(self.ports.ids.uuid()));
         let context = CallContext { conversation: Some(conversation), run: Some(id) };
-        let search = self.admit_search(&mut *tx, &permit, &material, context).await?;
+        let search = self.admit_search(&mut *tx, &permit, &input, context).await?;
         tx.commit().await?;
 
         let nonce = TagNonce::new(self.ports.ids.uuid());
-        let run = Run { id, permit, caller, context, answer_id, agent, material, model_limit, nonce, search, budget };
+        let run = Run {
+            id,
+            permit,
+            caller,
+            context,
+            answer_id,
+            agent,
+            input,
+            model_classification_limit: model_limit,
+            nonce,
+            search,
+            budget,
+        };
         Ok(PreparedTurn { run, conversation })
     }
 
@@ -118,11 +130,11 @@ impl TurnPreparer {
         &self,
         tx: &mut dyn TenantTx,
         permit: &Permit,
-        material: &Material,
+        input: &RunInput,
         context: CallContext,
     ) -> Result<Option<CallAdmission>, StoreError> {
-        let Some(search) = material.search() else { return Ok(None) };
-        let mut call = rag_search(CALL_ID, &search.query, search.top_k, &search.filters);
+        let Some(search) = input.search() else { return Ok(None) };
+        let mut call = rag_search_call(CALL_ID, &search.query, search.top_k, &search.filters);
         include_surroundings(&mut call.arguments);
         call.context = context;
         self.ports.tools.admit(tx, permit, call).await.map(Some)
@@ -150,9 +162,9 @@ impl TurnPreparer {
         let choice = request.model.or(conversation.model).or(settings.default_model).unwrap_or(ModelChoice::Auto);
         let criteria = TierCriteria {
             question: request.message.as_str(),
-            documents: request.filters.document_ids.len(),
-            client_tools: 0,
-            has_heavy: self.ports.model.has(ModelTier::Heavy),
+            document_count: request.filters.document_ids.len(),
+            client_tool_count: 0,
+            has_heavy: self.ports.model.is_configured(ModelTier::Heavy),
         };
         tier::choose(choice, criteria)
     }
@@ -163,7 +175,7 @@ impl TurnPreparer {
         let specs = if generative { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
         Agent {
             instructions: request.instructions.take(),
-            tools: Toolbox::Platform(specs),
+            tools: ToolSet::Platform(specs),
             tier,
             options: std::mem::take(&mut request.options),
             format: AnswerFormat::Cited,
@@ -171,33 +183,33 @@ impl TurnPreparer {
         }
     }
 
-    fn material(
+    fn run_input(
         &self,
         tenant_name: String,
         question: Classified<String>,
         request: TurnRequest,
         context: VisibleContext,
-    ) -> Material {
+    ) -> RunInput {
         let VisibleContext { history, memories, left_out } = context;
         let message = question.content();
-        let search = intent::wants_documents(request.retrieval, message).then(|| DocumentSearch {
-            query: truncated(&intent::query(message, &history)),
+        let search = auto_search::needs_search(request.retrieval, message).then(|| DocumentSearch {
+            query: truncate_query(&auto_search::search_query(message, &history)),
             filters: request.filters,
-            top_k: self.settings.passages,
+            top_k: self.settings.max_passages,
         });
-        Material::Question(QuestionMaterial { tenant_name, question, history, memories, search, left_out })
+        RunInput::Question(QuestionInput { tenant_name, question, history, memories, search, left_out })
     }
 }
 
 impl VisibleContext {
     /// Removes answers that are withheld from the user, and messages and memories that the model may not see. Counts
     /// only the latter.
-    fn visible(mut history: Vec<Message>, mut memories: Vec<Memory>, limit: Classification) -> Self {
+    fn new(mut history: Vec<Message>, mut memories: Vec<Memory>, max_classification: Classification) -> Self {
         history.retain(|message| !message.withheld);
-        let before = history.len() + memories.len();
-        history.retain(|message| message.classification <= limit);
-        memories.retain(|memory| memory.classification <= limit);
-        let left_out = u32::try_from(before - history.len() - memories.len()).unwrap_or(u32::MAX);
+        let total = history.len() + memories.len();
+        history.retain(|message| message.classification <= max_classification);
+        memories.retain(|memory| memory.classification <= max_classification);
+        let left_out = u32::try_from(total - history.len() - memories.len()).unwrap_or(u32::MAX);
         Self { history, memories, left_out }
     }
 }
@@ -218,7 +230,7 @@ async fn load_history(
 
 /// Loads the user's memories, if the credential's scopes allow reading them.
 async fn load_memories(tx: &mut dyn TenantTx, permit: &Permit, now: Timestamp) -> Result<Vec<Memory>, StoreError> {
-    if !permit.rights().allow(Permission::new(Resource::Memories, Operation::List)) {
+    if !permit.rights().allows(Permission::new(Resource::Memories, Operation::List)) {
         return Ok(Vec::new());
     }
     tx.memories().most_important(now, permit.clearance(), MAX_MEMORIES).await
@@ -248,6 +260,6 @@ fn empty_answer(id: MessageId) -> NewMessage {
 }
 
 /// Truncates a query to [`MAX_QUERY_CHARS`].
-fn truncated(query: &str) -> String {
+fn truncate_query(query: &str) -> String {
     query.chars().take(MAX_QUERY_CHARS).collect()
 }

@@ -8,17 +8,17 @@
 use crate::chat::ChatSettings;
 use crate::error::RuntimeError;
 use crate::prompt::nonce::TagNonce;
-use crate::run::agent::{Agent, Limits, Toolbox};
+use crate::run::agent::{Agent, RunLimits, ToolSet};
 use crate::run::answer::AnswerFormat;
 use crate::run::definition::Run;
 use crate::run::finish::{FinishedRun, Finisher};
-use crate::run::material::Material;
+use crate::run::input::RunInput;
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
 use crate::run::reserve::{BudgetRequest, BudgetReserver};
 use crate::run::tier::{self, TierCriteria};
 use async_trait::async_trait;
-use domain::audit::{AuditSubject, EventType};
+use domain::audit::{AuditedOperation, EventType};
 use domain::authorized::{Authorized, Permit};
 use domain::classified::Classified;
 use domain::command::AskModel;
@@ -51,8 +51,8 @@ impl DirectPreparer {
         let AskModel { messages, model: choice, tools, options, max_output_tokens } = command;
         let criteria = TierCriteria {
             question: last_question(&messages),
-            documents: 0,
-            client_tools: tools.len(),
+            document_count: 0,
+            client_tool_count: tools.len(),
             has_heavy: serves_directly(model, ModelTier::Heavy),
         };
         let tier = tier::choose(choice, criteria);
@@ -62,16 +62,16 @@ impl DirectPreparer {
         let settings = &permit.tenant().settings;
         let caller = model_access::caller(permit.scope(), settings);
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
-        let class = class_of(&messages, &permit);
+        let class = classification_of(&messages, &permit);
         if class > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
         let limits = self.limits(max_output_tokens);
-        let (tools, format) = (Toolbox::Client(tools), AnswerFormat::Verbatim);
+        let (tools, format) = (ToolSet::Client(tools), AnswerFormat::Verbatim);
         let agent = Agent { instructions: None, tools, tier, options, format, limits };
-        let material = Material::Messages(Classified::new(messages, class));
+        let input = RunInput::Messages(Classified::new(messages, class));
         let price = model.highest_price(tier.tier, &caller);
-        let estimate = material.token_estimate(&agent);
+        let estimate = input.token_estimate(&agent);
         let request = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
         let budget = self.budgets.reserve(&mut *tx, permit.scope(), request).await?;
         tx.commit().await?;
@@ -81,29 +81,41 @@ impl DirectPreparer {
         let answer_id = MessageId::from_uuid(id.as_uuid());
         let nonce = TagNonce::new(self.ports.ids.uuid());
         let search = None;
-        Ok(Run { id, permit, caller, context, answer_id, agent, material, model_limit, nonce, search, budget })
+        Ok(Run {
+            id,
+            permit,
+            caller,
+            context,
+            answer_id,
+            agent,
+            input,
+            model_classification_limit: model_limit,
+            nonce,
+            search,
+            budget,
+        })
     }
 
     /// Returns the limits of a run that ends as soon as its reader disconnects. If the client limits the reply, only
     /// that many tokens are reserved for it.
-    fn limits(&self, max_output_tokens: Option<u32>) -> Limits {
+    fn limits(&self, max_output_tokens: Option<u32>) -> RunLimits {
         let limits = self.settings.limits(max_output_tokens, Duration::ZERO);
-        Limits { reply_tokens: limits.max_output_tokens, ..limits }
+        RunLimits { reply_tokens: limits.max_output_tokens, ..limits }
     }
 }
 
 /// Returns whether a backend serves direct requests to this tier. The extractive answerer cannot, since it reads no
 /// prompt.
 pub(super) fn serves_directly(model: &dyn ChatModel, tier: ModelTier) -> bool {
-    model.has(tier) && model.is_generative()
+    model.is_configured(tier) && model.is_generative()
 }
 
 /// Returns the classification of a client's messages: that of user input, or the user's clearance if there are
 /// assistant or tool messages.
-fn class_of(messages: &[PromptMessage], permit: &Permit) -> Classification {
-    let quoted =
+fn classification_of(messages: &[PromptMessage], permit: &Permit) -> Classification {
+    let may_quote_documents =
         |message: &PromptMessage| matches!(message, PromptMessage::Assistant { .. } | PromptMessage::Tool { .. });
-    if messages.iter().any(quoted) { permit.clearance() } else { permit.rights().class_of_own_words() }
+    if messages.iter().any(may_quote_documents) { permit.clearance() } else { permit.rights().own_message_class() }
 }
 
 /// Returns the last user message, or an empty string if there is none.
@@ -125,8 +137,8 @@ impl Finisher for DirectFinisher {
     /// The client wrote the whole request, tools and formats included, so retrying does not help if the model server
     /// rejects it.
     fn problem(&self, error: &RuntimeError) -> Problem {
-        let mut problem = Problem::of(error);
-        if is_refused(error) {
+        let mut problem = Problem::from_error(error);
+        if is_rejected_by_server(error) {
             problem.kind = ErrorKind::Malformed;
             problem.code = "model_refused";
             let detail = "The model server rejected the request; check its tools, response_format and options.";
@@ -135,44 +147,44 @@ impl Finisher for DirectFinisher {
         problem
     }
 
-    fn audit_subject(&self, finished: &FinishedRun<'_>) -> AuditSubject {
+    fn audited_operation(&self, finished: &FinishedRun<'_>) -> AuditedOperation {
         let FinishedRun { run, progress, summary, problem, .. } = finished;
         let tier = run.agent.tier;
         let mut metadata = json!({
-            "mode": "direct", "client_tools": run.agent.tools.client_tools(), "run_id": run.id,
-            "tier": tier.tier, "escalated": tier.escalated,
+            "mode": "direct", "client_tools": run.agent.tools.client_tool_count(), "run_id": run.id,
+            "tier": tier.tier, "escalated": tier.escalation,
             "backend": progress.model.served_by.as_ref().map(|served| &served.backend),
             "fallback": summary.fallback,
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
-            "classification": run.material.class(),
+            "classification": run.input.class(),
         });
         if let Some(problem) = problem {
             metadata["reason"] = problem.code.into();
         }
-        AuditSubject {
+        AuditedOperation {
             event: EventType::CHAT_RESPONSE,
             resource: Some(Resource::Models),
             resource_id: None,
-            session: None,
+            conversation_id: None,
             request_hash: None,
             metadata,
         }
     }
 
-    fn record(&self, _: FinishedRun<'_>) {}
+    fn create_record(&self, _: FinishedRun<'_>) {}
 
     async fn store(&self, _: &mut dyn TenantTx, _: &Run, (): &()) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn unstored_metadata(&self, _: &Run, _: &StoreError) -> Option<Value> {
+    fn store_failure_metadata(&self, _: &Run, _: &StoreError) -> Option<Value> {
         None
     }
 }
 
 /// Returns whether the model server rejected the request as invalid.
-fn is_refused(error: &RuntimeError) -> bool {
+fn is_rejected_by_server(error: &RuntimeError) -> bool {
     match error {
         RuntimeError::Model(ModelError::Exhausted { last, .. }) => matches!(**last, ModelError::Refused { .. }),
         RuntimeError::Model(error) => matches!(error, ModelError::Refused { .. }),

@@ -1,12 +1,12 @@
 //! Creates embeddings for clients that run their own search.
 
 use crate::error::RuntimeError;
-use crate::run::budget::{exceeded, until_period_end};
+use crate::run::budget::{budget_exceeded, until_period_end};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
 use chrono::TimeDelta;
 use domain::authorized::Authorized;
-use domain::budget::{Amount, Budgets, Reservation, ReserveOutcome};
+use domain::budget::{BudgetAmount, Budgets, ReservationOutcome, ReservationRequest};
 use domain::command::CreateEmbeddings;
 use domain::ids::ReservationId;
 use domain::ledger::CallContext;
@@ -23,17 +23,17 @@ use tools::calls::CallRecorder;
 /// Number of texts per call of the embedding model. Small, so that searches can use the model between two batches.
 const BATCH_SIZE: usize = 32;
 /// Classification of user input.
-const CLASSIFICATION: Classification = Classification::Internal;
+const INPUT_CLASSIFICATION: Classification = Classification::Internal;
 /// Time after which a reservation expires if its process died.
 const RESERVATION_LIFETIME: TimeDelta = TimeDelta::minutes(15);
 
 /// Creates embeddings within the cost budget.
-pub(super) struct Embeddings {
+pub(super) struct EmbeddingService {
     pub ports: RunPorts,
     pub embedder: Arc<dyn Embedder>,
 }
 
-impl Embeddings {
+impl EmbeddingService {
     /// Returns one vector per text, in order.
     ///
     /// # Errors
@@ -44,22 +44,22 @@ impl Embeddings {
         let (permit, command) = command.into_parts();
         let CreateEmbeddings { texts, purpose, dimensions } = command;
         let dimension = self.embedder.model().dimension;
-        if dimensions.is_some_and(|wanted| wanted != dimension) {
+        if dimensions.is_some_and(|requested| requested != dimension) {
             let detail = format!("must be {dimension}, the dimension of the model");
             return Err(FieldError { pointer: "/dimensions".to_owned(), detail }.into());
         }
         let scope = permit.scope();
         let settings = &permit.tenant().settings;
         let caller = model_access::caller(scope, settings);
-        if self.embedder.highest_classification(&caller) < CLASSIFICATION {
+        if self.embedder.highest_classification(&caller) < INPUT_CLASSIFICATION {
             return Err(RuntimeError::AboveModelClassification);
         }
         let reservation = self.reserve(&mut *tx, settings.quotas.budgets()).await?;
         tx.commit().await?;
         let calls = CallRecorder::default();
-        let embedded = self.embed(&calls, caller, purpose, &texts).await;
+        let result = self.embed(&calls, caller, purpose, &texts).await;
         self.settle(scope, &calls, reservation).await?;
-        Ok(embedded?)
+        Ok(result?)
     }
 
     /// Embeds batch by batch and adds up the usage of the batches.
@@ -70,17 +70,17 @@ impl Embeddings {
         purpose: EmbedPurpose,
         texts: &[String],
     ) -> Result<EmbedResponse, ModelError> {
-        let (mut vectors, mut spent) = (Vec::with_capacity(texts.len()), CallUsage::default());
+        let (mut vectors, mut usage) = (Vec::with_capacity(texts.len()), CallUsage::default());
         for batch in texts.chunks(BATCH_SIZE) {
-            let request = EmbedRequest { caller, purpose, texts: batch.to_vec(), classification: CLASSIFICATION };
-            let part = calls.embed(&*self.embedder, request).await?;
-            vectors.extend(part.vectors);
-            spent.served_by = part.spent.served_by;
-            spent.usage += part.spent.usage;
-            spent.cost += part.spent.cost;
-            spent.estimated |= part.spent.estimated;
+            let request = EmbedRequest { caller, purpose, texts: batch.to_vec(), classification: INPUT_CLASSIFICATION };
+            let response = calls.embed(&*self.embedder, request).await?;
+            vectors.extend(response.vectors);
+            usage.served_by = response.usage.served_by;
+            usage.token_usage += response.usage.token_usage;
+            usage.cost += response.usage.cost;
+            usage.tokens_estimated |= response.usage.tokens_estimated;
         }
-        Ok(EmbedResponse { vectors, spent })
+        Ok(EmbedResponse { vectors, usage })
     }
 
     /// Reserves the smallest possible cost, because the actual cost is not known in advance. The reservation fails once
@@ -89,12 +89,13 @@ impl Embeddings {
         if !budgets.limits_cost() {
             return Ok(None);
         }
-        let min = Amount { tokens: 0, cost: MicroCost(1) };
+        let minimum = BudgetAmount { tokens: 0, cost: MicroCost(1) };
         let (id, now) = (ReservationId::from_uuid(self.ports.ids.uuid()), self.ports.clock.now());
-        let asked = Reservation { id, least: min, wanted: min, expires_at: now + RESERVATION_LIFETIME };
-        match tx.usage().reserve(&asked, &budgets, now).await? {
-            ReserveOutcome::Reserved { .. } => Ok(Some(id)),
-            ReserveOutcome::Refused { limit, .. } => Err(exceeded(limit, until_period_end(limit, now))),
+        let reservation_request =
+            ReservationRequest { id, minimum, requested: minimum, expires_at: now + RESERVATION_LIFETIME };
+        match tx.usage().reserve(&reservation_request, &budgets, now).await? {
+            ReservationOutcome::Reserved { .. } => Ok(Some(id)),
+            ReservationOutcome::Refused { limit, .. } => Err(budget_exceeded(limit, until_period_end(limit, now))),
         }
     }
 
@@ -106,12 +107,12 @@ impl Embeddings {
         reservation: Option<ReservationId>,
     ) -> Result<(), StoreError> {
         // Created once, outside of the retry: the ids make repeated attempts idempotent.
-        let entries = calls.take(&*self.ports.ids, CallContext::default(), self.ports.clock.now());
+        let entries = calls.drain_ledger_entries(&*self.ports.ids, CallContext::default(), self.ports.clock.now());
         let attempt = || async {
             let mut tx = self.ports.store.begin(scope).await?;
-            tx.usage().record(&entries).await?;
+            tx.usage().record_calls(&entries).await?;
             if let Some(id) = reservation {
-                tx.usage().release(id).await?;
+                tx.usage().release_reservation(id).await?;
             }
             tx.commit().await
         };

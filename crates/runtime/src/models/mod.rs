@@ -17,14 +17,14 @@ use domain::model_id::ModelId;
 use domain::ports::Embedder;
 use domain::rights::{Permission, Rights};
 use domain::run::EventStream;
-use embeddings::Embeddings;
+use embeddings::EmbeddingService;
 use std::sync::Arc;
 
 /// Use cases for direct access to models.
 pub struct ModelService {
     runner: Runner,
-    direct: DirectPreparer,
-    embeddings: Embeddings,
+    direct_preparer: DirectPreparer,
+    embeddings: EmbeddingService,
 }
 
 impl ModelService {
@@ -33,8 +33,8 @@ impl ModelService {
     pub fn new(chat: ChatService, embedder: Arc<dyn Embedder>) -> Self {
         let runner = chat.runner().clone();
         let (ports, budgets) = (runner.ports().clone(), runner.budgets().clone());
-        let embeddings = Embeddings { ports: ports.clone(), embedder };
-        Self { runner, direct: DirectPreparer { ports, budgets, settings: chat.settings() }, embeddings }
+        let embeddings = EmbeddingService { ports: ports.clone(), embedder };
+        Self { runner, direct_preparer: DirectPreparer { ports, budgets, settings: chat.settings() }, embeddings }
     }
 
     /// Returns whether a backend serves this model.
@@ -42,7 +42,7 @@ impl ModelService {
         let model = &*self.runner.ports().model;
         match id.tier() {
             Some(tier) if id.is_direct() => serves_directly(model, tier),
-            Some(tier) => model.has(tier),
+            Some(tier) => model.is_configured(tier),
             None => !id.is_direct() || model.is_generative(),
         }
     }
@@ -50,16 +50,16 @@ impl ModelService {
     /// Returns whether a backend serves the model and these rights include the operations that it needs. Only used for
     /// listing; the gate authorizes each request to the model.
     fn offers(&self, id: ModelId, rights: &Rights) -> bool {
-        let (resource, operation) = id.needs();
-        self.serves(id) && rights.allow(Permission::new(resource, operation))
+        let (resource, operation) = id.required_permission();
+        self.serves(id) && rights.allows(Permission::new(resource, operation))
     }
 }
 
 #[async_trait]
 impl UseCase<ListModels> for ModelService {
     async fn execute(&self, command: Authorized<ListModels>) -> Result<Vec<ModelId>, RuntimeError> {
-        let offered = |id: &ModelId| self.offers(*id, command.permit().rights());
-        Ok(ModelId::ALL.iter().copied().filter(offered).collect())
+        let is_offered = |id: &ModelId| self.offers(*id, command.permit().rights());
+        Ok(ModelId::ALL.iter().copied().filter(is_offered).collect())
     }
 }
 
@@ -75,7 +75,7 @@ impl UseCase<GetModel> for ModelService {
 impl UseCase<AskModel> for ModelService {
     async fn execute(&self, command: Authorized<AskModel>) -> Result<EventStream, RuntimeError> {
         let admission = self.runner.admit(command.scope())?;
-        let run = self.direct.prepare(command).await?;
+        let run = self.direct_preparer.prepare(command).await?;
         Ok(self.runner.start(admission, run, DirectFinisher, Replay::Never))
     }
 }

@@ -13,13 +13,13 @@ pub struct TokenBudget(pub usize);
 /// Returns a conservative token estimate of `text` for common tokenizers: one token per three bytes, because plant text
 /// with equipment tags and numbers needs more tokens than prose, plus four for the framing of the message.
 #[must_use]
-pub fn estimate(text: &str) -> usize {
+pub fn estimate_tokens(text: &str) -> usize {
     text.len().div_ceil(3) + 4
 }
 
 /// Returns the longest prefix of `text` whose estimate is within `budget`. It ends on a character boundary.
 #[must_use]
-pub fn truncate(text: &str, budget: TokenBudget) -> &str {
+pub fn truncate_to_budget(text: &str, budget: TokenBudget) -> &str {
     let max_bytes = budget.0.saturating_sub(4).saturating_mul(3);
     &text[..text.floor_char_boundary(max_bytes)]
 }
@@ -28,12 +28,12 @@ pub fn truncate(text: &str, budget: TokenBudget) -> &str {
 #[must_use]
 pub fn prompt_tokens(messages: &[PromptMessage]) -> usize {
     let tokens = |message: &PromptMessage| match message {
-        PromptMessage::System(text) | PromptMessage::User(text) => estimate(text),
+        PromptMessage::System(text) | PromptMessage::User(text) => estimate_tokens(text),
         PromptMessage::Assistant { content, tool_calls } => {
-            let calls = tool_calls.iter().map(|call| estimate(&call.name) + estimate(&call.arguments));
-            estimate(content) + calls.sum::<usize>()
+            let calls = tool_calls.iter().map(|call| estimate_tokens(&call.name) + estimate_tokens(&call.arguments));
+            estimate_tokens(content) + calls.sum::<usize>()
         }
-        PromptMessage::Tool { content, .. } => estimate(content),
+        PromptMessage::Tool { content, .. } => estimate_tokens(content),
     };
     messages.iter().map(tokens).sum()
 }
@@ -42,7 +42,7 @@ pub fn prompt_tokens(messages: &[PromptMessage]) -> usize {
 #[must_use]
 pub fn tool_tokens(tools: &[OfferedTool]) -> usize {
     let tokens = |tool: &OfferedTool| {
-        estimate(&tool.name) + estimate(&tool.description) + estimate(&tool.parameters.to_string())
+        estimate_tokens(&tool.name) + estimate_tokens(&tool.description) + estimate_tokens(&tool.parameters.to_string())
     };
     tools.iter().map(tokens).sum()
 }
@@ -50,16 +50,16 @@ pub fn tool_tokens(tools: &[OfferedTool]) -> usize {
 /// Returns the newest messages that fit into `budget`, oldest first. Messages that are not included in prompts cost
 /// nothing.
 #[must_use]
-pub fn newest_within(history: &[Message], budget: TokenBudget) -> &[Message] {
-    let mut left = budget.0;
+pub fn newest_messages_within(history: &[Message], budget: TokenBudget) -> &[Message] {
+    let mut remaining = budget.0;
     let mut start = history.len();
     for (index, message) in history.iter().enumerate().rev() {
         if enters_prompt(message) {
-            let tokens = estimate(&message.content);
-            if tokens > left {
+            let tokens = estimate_tokens(&message.content);
+            if tokens > remaining {
                 break;
             }
-            left -= tokens;
+            remaining -= tokens;
         }
         start = index;
     }
@@ -102,20 +102,23 @@ mod tests {
     #[test]
     fn the_newest_messages_are_kept_in_order() {
         let history: Vec<_> = (1..=4).map(|seq| message(seq, &"x".repeat(30), MessageStatus::Complete)).collect();
-        let kept = newest_within(&history, TokenBudget(2 * estimate(&"x".repeat(30))));
-        assert_eq!(kept.iter().map(|m| m.seq).collect::<Vec<_>>(), [3, 4]);
-        assert!(newest_within(&history, TokenBudget(0)).is_empty());
-        assert_eq!(newest_within(&history, TokenBudget(10_000)).len(), 4);
+        let newest = newest_messages_within(&history, TokenBudget(2 * estimate_tokens(&"x".repeat(30))));
+        assert_eq!(newest.iter().map(|m| m.seq).collect::<Vec<_>>(), [3, 4]);
+        assert!(newest_messages_within(&history, TokenBudget(0)).is_empty());
+        assert_eq!(newest_messages_within(&history, TokenBudget(10_000)).len(), 4);
     }
 
     #[test]
     fn text_is_truncated_within_the_budget_on_a_character_boundary() {
         let text = "Überdruck – 95 °C".repeat(9);
         for budget in 0..70 {
-            let kept = truncate(&text, TokenBudget(budget));
-            assert!(text.starts_with(kept) && (kept.is_empty() || estimate(kept) <= budget), "{budget}: {kept}");
+            let truncated = truncate_to_budget(&text, TokenBudget(budget));
+            assert!(
+                text.starts_with(truncated) && (truncated.is_empty() || estimate_tokens(truncated) <= budget),
+                "{budget}: {truncated}"
+            );
         }
-        assert_eq!(truncate(&text, TokenBudget(1_000)), text);
+        assert_eq!(truncate_to_budget(&text, TokenBudget(1_000)), text);
     }
 
     #[test]
@@ -125,7 +128,7 @@ mod tests {
             message(2, "", MessageStatus::Streaming),
             message(4, "  ", MessageStatus::Error),
         ];
-        assert_eq!(newest_within(&history, TokenBudget(estimate("a question"))).len(), 3);
+        assert_eq!(newest_messages_within(&history, TokenBudget(estimate_tokens("a question"))).len(), 3);
         assert_eq!(history.iter().filter(|m| enters_prompt(m)).count(), 1);
     }
 }

@@ -10,35 +10,35 @@ use std::time::Duration;
 pub struct Agent {
     /// Instructions of the client program. Untrusted data, not part of the system message.
     pub instructions: Option<String>,
-    pub tools: Toolbox,
+    pub tools: ToolSet,
     pub tier: ChosenTier,
     /// Sampling and format options for the model.
     pub options: ChatOptions,
     pub format: AnswerFormat,
-    pub limits: Limits,
+    pub limits: RunLimits,
 }
 
 /// The tools that the model may call, and who executes the calls.
-pub enum Toolbox {
+pub enum ToolSet {
     /// The run executes the calls through the tool gateway and returns the results to the model.
     Platform(Vec<ToolSpec>),
     /// The client executes the calls; the run ends with the calls that the model requested.
     Client(Vec<OfferedTool>),
 }
 
-impl Toolbox {
+impl ToolSet {
     /// Returns the tools to offer to the model while `remaining_calls` more calls are allowed. At 0, the platform's
     /// tools are no longer offered.
-    pub fn offered(&self, calls_left: u32) -> Vec<OfferedTool> {
+    pub fn offered_tools(&self, remaining_calls: u32) -> Vec<OfferedTool> {
         match self {
-            Self::Platform(_) if calls_left == 0 => Vec::new(),
-            Self::Platform(specs) => specs.iter().map(offered).collect(),
+            Self::Platform(_) if remaining_calls == 0 => Vec::new(),
+            Self::Platform(specs) => specs.iter().map(to_offered_tool).collect(),
             Self::Client(tools) => tools.clone(),
         }
     }
 
     /// Returns the tools whose calls the run executes.
-    pub fn specs(&self) -> &[ToolSpec] {
+    pub fn platform_specs(&self) -> &[ToolSpec] {
         match self {
             Self::Platform(specs) => specs,
             Self::Client(_) => &[],
@@ -46,7 +46,7 @@ impl Toolbox {
     }
 
     /// Returns the number of tools whose calls the client executes.
-    pub fn client_tools(&self) -> usize {
+    pub fn client_tool_count(&self) -> usize {
         match self {
             Self::Platform(_) => 0,
             Self::Client(tools) => tools.len(),
@@ -54,7 +54,7 @@ impl Toolbox {
     }
 }
 
-fn offered(tool: &ToolSpec) -> OfferedTool {
+fn to_offered_tool(tool: &ToolSpec) -> OfferedTool {
     OfferedTool {
         name: tool.name.as_str().to_owned(),
         description: tool.description.to_owned(),
@@ -64,7 +64,7 @@ fn offered(tool: &ToolSpec) -> OfferedTool {
 
 /// Limits of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
+pub struct RunLimits {
     /// Maximum number of tokens of one prompt and its reply together.
     pub context_tokens: usize,
     /// Tokens of the context, and of the budget, that are kept for one reply.
@@ -79,7 +79,7 @@ pub struct Limits {
     pub grace: Duration,
 }
 
-impl Limits {
+impl RunLimits {
     /// Returns the maximum number of tokens of a prompt.
     pub fn prompt_tokens(&self) -> usize {
         self.context_tokens.saturating_sub(self.reply_tokens as usize)

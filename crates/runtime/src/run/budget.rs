@@ -2,7 +2,7 @@
 //! reservations.
 
 use crate::error::RuntimeError;
-use domain::budget::{Amount, BudgetLimit, Budgets};
+use domain::budget::{BudgetAmount, BudgetLimit, Budgets};
 use domain::ids::ReservationId;
 use domain::model_call::{MicroCost, Price};
 use domain::run::TokenUsage;
@@ -27,119 +27,122 @@ pub struct TokenEstimate {
 #[derive(Clone, Debug, Default)]
 pub struct BudgetReservation {
     /// `None` if nothing limits the run.
-    granted: Option<Granted>,
+    grant: Option<BudgetGrant>,
 }
 
 /// Amount that was granted from limited budgets.
 #[derive(Clone, Debug)]
-pub struct Granted {
+pub struct BudgetGrant {
     pub id: ReservationId,
     pub budgets: Budgets,
     /// The highest price that may apply; `None` if it is not known in advance.
     pub price: Option<Price>,
     /// Total amount granted so far.
-    pub amount: Amount,
+    pub amount: BudgetAmount,
     /// The limit because of which less than the requested amount was granted. If set, nothing more can be reserved.
-    pub exhausted: Option<BudgetLimit>,
+    pub exhausted_limit: Option<BudgetLimit>,
 }
 
 /// The minimum and the requested amount of a reservation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AmountRange {
-    pub min: Amount,
-    pub wanted: Amount,
+    pub minimum: BudgetAmount,
+    pub requested: BudgetAmount,
 }
 
 impl AmountRange {
     /// Computes the amounts of an estimate at a price.
-    pub fn of(estimate: TokenEstimate, price: Option<Price>) -> Self {
+    pub fn from_estimate(estimate: TokenEstimate, price: Option<Price>) -> Self {
         Self {
-            min: amount(price, estimate.min_prompt, MIN_OUTPUT_TOKENS),
-            wanted: amount(price, estimate.prompt, estimate.output),
+            minimum: amount_at_price(price, estimate.min_prompt, MIN_OUTPUT_TOKENS),
+            requested: amount_at_price(price, estimate.prompt, estimate.output),
         }
     }
 }
 
 impl BudgetReservation {
-    pub fn limited(granted: Granted) -> Self {
-        Self { granted: Some(granted) }
+    pub fn from_grant(grant: BudgetGrant) -> Self {
+        Self { grant: Some(grant) }
     }
 
     /// Returns the id of the reservation; `None` if nothing is limited.
     pub fn id(&self) -> Option<ReservationId> {
-        self.granted.as_ref().map(|granted| granted.id)
+        self.grant.as_ref().map(|granted| granted.id)
     }
 
     /// Returns what was granted; `None` if nothing is limited.
-    pub fn granted_mut(&mut self) -> Option<&mut Granted> {
-        self.granted.as_mut()
+    pub fn grant_mut(&mut self) -> Option<&mut BudgetGrant> {
+        self.grant.as_mut()
     }
 
     /// Returns how many of `prompt_tokens` a prompt may use after `spent` was used up, so that the budget still allows
     /// a reply.
-    pub fn prompt_tokens(&self, prompt_tokens: usize, spent: Amount) -> usize {
-        self.granted.as_ref().map_or(prompt_tokens, |granted| {
-            prompt_tokens.min(granted.remaining(spent).prompt_tokens_before(MIN_OUTPUT_TOKENS))
+    pub fn max_prompt_tokens(&self, prompt_tokens: usize, spent: BudgetAmount) -> usize {
+        self.grant.as_ref().map_or(prompt_tokens, |granted| {
+            prompt_tokens.min(granted.remaining(spent).max_prompt_tokens(MIN_OUTPUT_TOKENS))
         })
     }
 }
 
-impl Granted {
+impl BudgetGrant {
     /// Returns what is left after `spent` was used up.
-    pub fn remaining(&self, spent: Amount) -> Remaining {
+    pub fn remaining(&self, spent: BudgetAmount) -> RemainingBudget {
         let cost = self.amount.cost.0.saturating_sub(spent.cost.0);
-        Remaining {
+        RemainingBudget {
             tokens: self.budgets.limits_tokens().then(|| self.amount.tokens.saturating_sub(spent.tokens)),
             cost: self.price.filter(|_| self.budgets.limits_cost()).map(|price| RemainingCost { cost, price }),
         }
     }
 
     /// Returns the part of `needed` that the reservation does not cover after `spent` was used up.
-    pub fn missing(&self, needed: Amount, spent: Amount) -> Amount {
+    pub fn shortfall(&self, needed: BudgetAmount, spent: BudgetAmount) -> BudgetAmount {
         let tokens = self.amount.tokens.saturating_sub(spent.tokens);
         let cost = self.amount.cost.0.saturating_sub(spent.cost.0);
-        Amount { tokens: needed.tokens.saturating_sub(tokens), cost: MicroCost(needed.cost.0.saturating_sub(cost)) }
+        BudgetAmount {
+            tokens: needed.tokens.saturating_sub(tokens),
+            cost: MicroCost(needed.cost.0.saturating_sub(cost)),
+        }
     }
 
     /// Returns the error for a run whose remaining budget is too small.
-    pub fn exceeded(&self, now: Timestamp) -> RuntimeError {
-        let limit = self.exhausted.unwrap_or(BudgetLimit::TenantTokens);
-        exceeded(limit, until_period_end(limit, now))
+    pub fn exceeded_error(&self, now: Timestamp) -> RuntimeError {
+        let limit = self.exhausted_limit.unwrap_or(BudgetLimit::TenantTokens);
+        budget_exceeded(limit, until_period_end(limit, now))
     }
 }
 
 /// Returns the error for a run that exceeds `limit`.
-pub fn exceeded(limit: BudgetLimit, retry_after: Duration) -> RuntimeError {
+pub fn budget_exceeded(limit: BudgetLimit, retry_after: Duration) -> RuntimeError {
     RuntimeError::BudgetExceeded { limit, retry_after }
 }
 
 /// Returns the time until the limit's period ends.
 pub fn until_period_end(limit: BudgetLimit, now: Timestamp) -> Duration {
-    (limit.period_ends(now) - now).to_std().unwrap_or_default()
+    (limit.period_end(now) - now).to_std().unwrap_or_default()
 }
 
 /// Returns the limit because of which less than `requested` was granted.
-pub fn limit_reached(budgets: &Budgets, granted: Amount, wanted: Amount) -> Option<BudgetLimit> {
+pub fn limit_reached(budgets: &Budgets, granted: BudgetAmount, requested: BudgetAmount) -> Option<BudgetLimit> {
     let falls_short = |limit: &&BudgetLimit| match limit {
-        BudgetLimit::TenantTokens | BudgetLimit::UserTokens => granted.tokens < wanted.tokens,
-        BudgetLimit::TenantCost | BudgetLimit::UserCost => granted.cost < wanted.cost,
+        BudgetLimit::TenantTokens | BudgetLimit::UserTokens => granted.tokens < requested.tokens,
+        BudgetLimit::TenantCost | BudgetLimit::UserCost => granted.cost < requested.cost,
     };
     BudgetLimit::ALL.iter().filter(|limit| budgets.limit(**limit).is_some()).find(falls_short).copied()
 }
 
 /// Returns the amount for these tokens. Without a known price, the cost is the smallest possible amount, which is
 /// refused only if the budget is used up.
-pub fn amount(price: Option<Price>, prompt_tokens: usize, output_tokens: u32) -> Amount {
+pub fn amount_at_price(price: Option<Price>, prompt_tokens: usize, output_tokens: u32) -> BudgetAmount {
     let input_tokens = u32::try_from(prompt_tokens).unwrap_or(u32::MAX);
     let usage = TokenUsage { input_tokens, output_tokens };
-    Amount {
+    BudgetAmount {
         tokens: u64::from(input_tokens) + u64::from(output_tokens),
-        cost: price.map_or(MicroCost(1), |price| price.of(usage)),
+        cost: price.map_or(MicroCost(1), |price| price.cost(usage)),
     }
 }
 
 /// Remainder of a reservation; `None` means unlimited.
-pub struct Remaining {
+pub struct RemainingBudget {
     tokens: Option<u64>,
     cost: Option<RemainingCost>,
 }
@@ -150,12 +153,12 @@ struct RemainingCost {
     price: Price,
 }
 
-impl Remaining {
+impl RemainingBudget {
     /// Returns the maximum number of tokens of a reply to a prompt of `prompt_tokens`.
-    pub fn output_tokens_after(&self, prompt_tokens: usize) -> u32 {
-        let by_tokens = self.tokens.map_or(u64::MAX, |left| left.saturating_sub(prompt_tokens as u64));
+    pub fn max_output_tokens(&self, prompt_tokens: usize) -> u32 {
+        let by_tokens = self.tokens.map_or(u64::MAX, |tokens| tokens.saturating_sub(prompt_tokens as u64));
         let by_cost = self.cost.map_or(u64::MAX, |RemainingCost { cost, price }| {
-            match cost.checked_sub(amount(Some(price), prompt_tokens, 0).cost.0) {
+            match cost.checked_sub(amount_at_price(Some(price), prompt_tokens, 0).cost.0) {
                 Some(rest) => affordable_tokens(rest, price.output),
                 None => 0,
             }
@@ -164,10 +167,10 @@ impl Remaining {
     }
 
     /// Returns the maximum number of tokens of a prompt that leaves `output_tokens` for the reply.
-    pub fn prompt_tokens_before(&self, output_tokens: u32) -> usize {
-        let by_tokens = self.tokens.map_or(u64::MAX, |left| left.saturating_sub(u64::from(output_tokens)));
+    pub fn max_prompt_tokens(&self, output_tokens: u32) -> usize {
+        let by_tokens = self.tokens.map_or(u64::MAX, |tokens| tokens.saturating_sub(u64::from(output_tokens)));
         let by_cost = self.cost.map_or(u64::MAX, |RemainingCost { cost, price }| {
-            let output = amount(Some(price), 0, output_tokens).cost.0;
+            let output = amount_at_price(Some(price), 0, output_tokens).cost.0;
             affordable_tokens(cost.saturating_sub(output), price.input)
         });
         usize::try_from(by_tokens.min(by_cost)).unwrap_or(usize::MAX)

@@ -3,7 +3,7 @@
 //! A call that is cancelled or interrupted is recorded with an estimate of its usage so far, from its prompt and the
 //! bytes that the model has written.
 
-use domain::budget::Amount;
+use domain::budget::BudgetAmount;
 use domain::model::ModelError;
 use domain::model_call::{CallStatus, MicroCost, ModelCall, ModelOperation, ServedBy};
 use domain::run::{FinishReason, TokenUsage};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// The model calls of a run. They are made sequentially.
 #[derive(Debug, Default)]
 pub struct CallRecorder {
-    ended: Vec<ModelCall>,
+    completed: Vec<ModelCall>,
     current: Option<CurrentCall>,
 }
 
@@ -21,10 +21,10 @@ pub struct CallRecorder {
 #[derive(Debug)]
 struct CurrentCall {
     started: Instant,
-    first_token: Option<Duration>,
+    time_to_first_token: Option<Duration>,
     /// Estimated tokens of the prompt.
     prompt_tokens: usize,
-    written_bytes: usize,
+    output_bytes: usize,
     served_by: Option<ServedBy>,
 }
 
@@ -42,48 +42,54 @@ impl CallRecorder {
     pub fn start(&mut self, prompt_tokens: usize) {
         let started = Instant::now();
         self.current =
-            Some(CurrentCall { started, first_token: None, prompt_tokens, written_bytes: 0, served_by: None });
+            Some(CurrentCall { started, time_to_first_token: None, prompt_tokens, output_bytes: 0, served_by: None });
     }
 
     /// Records the backend that answers the call.
-    pub fn served(&mut self, by: &ServedBy) {
+    pub fn set_served_by(&mut self, served_by: &ServedBy) {
         if let Some(call) = &mut self.current {
-            call.served_by = Some(by.clone());
+            call.served_by = Some(served_by.clone());
         }
     }
 
     /// Adds `bytes` that the model has written of its answer, reasoning or tool calls.
-    pub fn wrote(&mut self, bytes: usize) {
+    pub fn add_output_bytes(&mut self, bytes: usize) {
         if let Some(call) = &mut self.current {
-            call.first_token.get_or_insert_with(|| call.started.elapsed());
-            call.written_bytes = call.written_bytes.saturating_add(bytes);
+            call.time_to_first_token.get_or_insert_with(|| call.started.elapsed());
+            call.output_bytes = call.output_bytes.saturating_add(bytes);
         }
     }
 
     /// Records that the call ended with a complete reply.
-    pub fn finished(&mut self, reason: FinishReason, reported: ReportedUsage) {
+    pub fn finish(&mut self, reason: FinishReason, reported: ReportedUsage) {
         let Some(call) = self.current.take() else { return };
         let ReportedUsage { usage, estimated, cost } = reported;
         let finish_reason = Some(reason);
-        self.ended.push(ModelCall { usage, estimated, cost, finish_reason, ..call.end(CallStatus::Ok, None) });
+        self.completed.push(ModelCall {
+            usage,
+            tokens_estimated: estimated,
+            cost,
+            finish_reason,
+            ..call.end(CallStatus::Ok, None)
+        });
     }
 
     /// Records that the call failed. Does nothing if no backend is configured, because then no call was made.
-    pub fn failed(&mut self, error: &ModelError) {
+    pub fn fail(&mut self, error: &ModelError) {
         let Some(call) = self.current.take() else { return };
         match (&call.served_by, error) {
-            (Some(_), _) => self.ended.push(call.end(CallStatus::Error, Some(error.error_type()))),
+            (Some(_), _) => self.completed.push(call.end(CallStatus::Error, Some(error.error_type()))),
             (None, ModelError::NotConfigured { .. }) => {}
-            (None, _) => self.ended.push(ModelCall::failed(ModelOperation::Chat, error, call.started.elapsed())),
+            (None, _) => self.completed.push(ModelCall::failed(ModelOperation::Chat, error, call.started.elapsed())),
         }
     }
 
     /// Returns the total usage of the calls that have ended.
-    pub fn spent(&self) -> Amount {
-        let mut spent = Amount::default();
-        for ModelCall { usage, cost, .. } in &self.ended {
+    pub fn total_spent(&self) -> BudgetAmount {
+        let mut spent = BudgetAmount::default();
+        for ModelCall { usage, cost, .. } in &self.completed {
             let tokens = u64::from(usage.input_tokens) + u64::from(usage.output_tokens);
-            spent += Amount { tokens, cost: *cost };
+            spent += BudgetAmount { tokens, cost: *cost };
         }
         spent
     }
@@ -91,9 +97,9 @@ impl CallRecorder {
     /// Ends the call in progress, if any, and returns all calls.
     pub fn close(mut self, status: CallStatus, error: Option<&str>) -> Vec<ModelCall> {
         if let Some(call) = self.current.take() {
-            self.ended.push(call.end(status, error));
+            self.completed.push(call.end(status, error));
         }
-        self.ended
+        self.completed
     }
 }
 
@@ -101,7 +107,7 @@ impl CurrentCall {
     /// Converts the call to a [`ModelCall`], with an estimate of its usage so far.
     fn end(self, status: CallStatus, error: Option<&str>) -> ModelCall {
         let tokens = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let output_tokens = tokens(self.written_bytes.div_ceil(3));
+        let output_tokens = tokens(self.output_bytes.div_ceil(3));
         let usage = TokenUsage { input_tokens: tokens(self.prompt_tokens), output_tokens };
         let served_by = self.served_by.unwrap_or_default();
         ModelCall {
@@ -110,11 +116,11 @@ impl CurrentCall {
             error: error.map(str::to_owned),
             finish_reason: None,
             usage,
-            estimated: true,
-            cost: served_by.price.of(usage),
+            tokens_estimated: true,
+            cost: served_by.price.cost(usage),
             served_by,
-            took: self.started.elapsed(),
-            first_token: self.first_token,
+            duration: self.started.elapsed(),
+            time_to_first_token: self.time_to_first_token,
         }
     }
 }

@@ -11,8 +11,8 @@ const MAX_QUOTE_CHARS: usize = 300;
 #[derive(Default)]
 pub struct CitationScanner {
     text: String,
-    scanned: usize,
-    cited: HashSet<u32>,
+    scanned_bytes: usize,
+    cited_numbers: HashSet<u32>,
 }
 
 impl CitationScanner {
@@ -21,24 +21,24 @@ impl CitationScanner {
     pub fn push(&mut self, piece: &str, passages: &[NumberedPassage]) -> Vec<Citation> {
         self.text.push_str(piece);
         let mut found = Vec::new();
-        while let Some(open) = self.text[self.scanned..].find('[').map(|at| at + self.scanned) {
+        while let Some(open) = self.text[self.scanned_bytes..].find('[').map(|at| at + self.scanned_bytes) {
             let Some(close) = self.text[open..].find(']').map(|at| at + open) else {
                 // A later piece may complete the marker, unless the text is already too long for one.
                 if self.text.len() - open > 32 {
-                    self.scanned = open + 1;
+                    self.scanned_bytes = open + 1;
                     continue;
                 }
                 break;
             };
             let statement = statement_before(&self.text[..open]);
-            for n in numbers(&self.text[open + 1..close]) {
+            for n in marker_numbers(&self.text[open + 1..close]) {
                 if let Some(passage) = passages.iter().find(|passage| passage.n == n)
-                    && self.cited.insert(n)
+                    && self.cited_numbers.insert(n)
                 {
                     found.push(citation(passage, statement));
                 }
             }
-            self.scanned = close + 1;
+            self.scanned_bytes = close + 1;
         }
         found
     }
@@ -57,9 +57,9 @@ impl CitationScanner {
 }
 
 /// Parses the numbers in a marker: `1`, `1, 2` or `1;2`. Returns an empty list for any other text in brackets.
-fn numbers(inside: &str) -> Vec<u32> {
+fn marker_numbers(marker_text: &str) -> Vec<u32> {
     let parts: Option<Vec<u32>> =
-        inside.split([',', ';']).map(|part| part.trim().trim_start_matches('^').parse().ok()).collect();
+        marker_text.split([',', ';']).map(|part| part.trim().trim_start_matches('^').parse().ok()).collect();
     parts.unwrap_or_default()
 }
 
@@ -81,10 +81,10 @@ fn sentence_start(text: &str) -> usize {
     [". ", "! ", "? "].iter().filter_map(|end| text.rfind(end)).max().map_or(0, |at| at + 2)
 }
 
-fn citation(cited: &NumberedPassage, statement: &str) -> Citation {
-    let passage = &cited.passage;
+fn citation(numbered_passage: &NumberedPassage, statement: &str) -> Citation {
+    let passage = &numbered_passage.passage;
     Citation {
-        n: cited.n,
+        n: numbered_passage.n,
         document_id: passage.document_id,
         doc: passage.doc.clone(),
         title: passage.title.clone(),
@@ -92,7 +92,7 @@ fn citation(cited: &NumberedPassage, statement: &str) -> Citation {
         section: passage.section.clone(),
         chunk_id: passage.chunk_id,
         quote: quote(&passage.content, statement),
-        score: cited.score,
+        score: numbered_passage.score,
     }
 }
 
@@ -102,16 +102,16 @@ fn citation(cited: &NumberedPassage, statement: &str) -> Citation {
 pub fn quote(content: &str, statement: &str) -> String {
     let trimmed = |text: &str| text.trim_matches(|c: char| c.is_whitespace() || "\"“”>*".contains(c)).to_owned();
     let lines: Vec<String> = statement.lines().map(trimmed).filter(|line| !line.is_empty()).collect();
-    let verbatim = lines.iter().map(String::len).sum::<usize>() >= 8;
-    if verbatim && lines.iter().all(|line| content.contains(line)) {
-        return truncated(&lines.join("\n"));
+    let is_long_enough = lines.iter().map(String::len).sum::<usize>() >= 8;
+    if is_long_enough && lines.iter().all(|line| content.contains(line)) {
+        return truncate_quote(&lines.join("\n"));
     }
-    let wanted = words(statement);
-    let best = sentences(content)
-        .map(|sentence| (overlap(&words(sentence), &wanted), sentence))
+    let statement_words = words(statement);
+    let best_sentence = sentences(content)
+        .map(|sentence| (overlap_score(&words(sentence), &statement_words), sentence))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map_or(content, |(_, sentence)| sentence);
-    truncated(best)
+    truncate_quote(best_sentence)
 }
 
 fn sentences(content: &str) -> impl Iterator<Item = &str> {
@@ -124,18 +124,18 @@ fn words(text: &str) -> HashSet<String> {
 
 /// Scores a sentence: the number of shared words divided by the square root of the sentence's length, so that long
 /// sentences are not preferred for their length alone. Words with digits count double.
-fn overlap(sentence: &HashSet<String>, wanted: &HashSet<String>) -> f64 {
+fn overlap_score(sentence: &HashSet<String>, statement_words: &HashSet<String>) -> f64 {
     if sentence.is_empty() {
         return 0.0;
     }
     let weight = |word: &String| if word.bytes().any(|b| b.is_ascii_digit()) { 2.0 } else { 1.0 };
-    let shared: f64 = sentence.intersection(wanted).map(weight).sum();
+    let shared: f64 = sentence.intersection(statement_words).map(weight).sum();
     #[expect(clippy::cast_precision_loss, reason = "a sentence has few words")]
     let length = sentence.len() as f64;
     shared / length.sqrt()
 }
 
-fn truncated(text: &str) -> String {
+fn truncate_quote(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTE_CHARS) {
         Some((at, _)) => format!("{}…", text[..at].trim_end()),
         None => text.to_owned(),
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use domain::ids::{ChunkId, DocumentId};
     use domain::role::Classification;
-    use domain::search::{Passage, Surroundings};
+    use domain::search::{Passage, SurroundingText};
     use uuid::Uuid;
 
     fn passage(n: u32, content: &str) -> NumberedPassage {
@@ -165,7 +165,7 @@ mod tests {
                 classification: Classification::Internal,
             },
             score: 0.5,
-            surroundings: Surroundings::default(),
+            surrounding_text: SurroundingText::default(),
         }
     }
 
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quotation_of_several_sentences_is_cited_whole() {
+    fn a_quotation_of_several_sentences_is_cited_completely() {
         let passages = [passage(1, "Stop the pump. Drain it while it is warm. Lock it.")];
         let mut scanner = CitationScanner::default();
         let found =

@@ -14,7 +14,7 @@ pub struct RunLimiter {
 }
 
 /// The slot of one run. Dropping it allows another run to start.
-pub struct RunPermit {
+pub struct RunSlot {
     limiter: Arc<RunLimiter>,
     tenant: TenantId,
 }
@@ -27,23 +27,23 @@ impl RunLimiter {
     }
 
     /// Returns a slot, or `None` if the tenant or the platform is at its limit.
-    pub fn try_acquire(self: &Arc<Self>, tenant: TenantId) -> Option<RunPermit> {
+    pub fn try_acquire(self: &Arc<Self>, tenant: TenantId) -> Option<RunSlot> {
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-        let (total, own) = (active.values().sum::<usize>(), active.get(&tenant).copied().unwrap_or_default());
-        if total >= self.max_total || own >= self.max_per_tenant {
+        let (total, tenant_runs) = (active.values().sum::<usize>(), active.get(&tenant).copied().unwrap_or_default());
+        if total >= self.max_total || tenant_runs >= self.max_per_tenant {
             return None;
         }
-        active.insert(tenant, own + 1);
-        Some(RunPermit { limiter: Arc::clone(self), tenant })
+        active.insert(tenant, tenant_runs + 1);
+        Some(RunSlot { limiter: Arc::clone(self), tenant })
     }
 }
 
-impl Drop for RunPermit {
+impl Drop for RunSlot {
     fn drop(&mut self) {
         let mut active = self.limiter.active.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = active.get_mut(&self.tenant) {
-            *own -= 1;
-            if *own == 0 {
+        if let Some(tenant_runs) = active.get_mut(&self.tenant) {
+            *tenant_runs -= 1;
+            if *tenant_runs == 0 {
                 active.remove(&self.tenant);
             }
         }
@@ -60,16 +60,16 @@ mod tests {
     }
 
     #[test]
-    fn one_tenant_leaves_capacity_for_others_and_dropped_permits_return() {
+    fn one_tenant_leaves_capacity_for_others_and_dropped_slots_are_reused() {
         let limiter = RunLimiter::new(4, 2);
-        let mut permits: Vec<_> = (0..9).filter_map(|_| limiter.try_acquire(tenant(1))).collect();
-        assert_eq!(permits.len(), 2, "the limit per tenant");
+        let mut slots: Vec<_> = (0..9).filter_map(|_| limiter.try_acquire(tenant(1))).collect();
+        assert_eq!(slots.len(), 2, "the limit per tenant");
         let others: Vec<_> = [2, 3].into_iter().filter_map(|n| limiter.try_acquire(tenant(n))).collect();
         assert_eq!(others.len(), 2, "below the total limit");
         assert!(limiter.try_acquire(tenant(4)).is_none(), "at the total limit");
-        permits.pop();
+        slots.pop();
         assert!(limiter.try_acquire(tenant(4)).is_some());
-        drop((permits, others));
+        drop((slots, others));
         assert!(
             limiter.active.lock().expect("no panic under the lock").is_empty(),
             "tenants without runs have no entry"

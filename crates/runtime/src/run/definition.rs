@@ -2,7 +2,7 @@
 
 use super::agent::Agent;
 use super::budget::BudgetReservation;
-use super::material::Material;
+use super::input::RunInput;
 use crate::prompt::nonce::TagNonce;
 use domain::authorized::Permit;
 use domain::ids::{MessageId, RunId};
@@ -23,9 +23,9 @@ pub struct Run {
     /// Message id of its answer, as sent in the events.
     pub answer_id: MessageId,
     pub agent: Agent,
-    pub material: Material,
+    pub input: RunInput,
     /// The highest classification that the model may see.
-    pub model_limit: Classification,
+    pub model_classification_limit: Classification,
     /// Nonce of the tags in its prompts and tool results.
     pub nonce: TagNonce,
     /// The automatic search of the documents, which runs before the model is called; `None` if none is needed.

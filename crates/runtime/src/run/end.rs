@@ -48,7 +48,7 @@ impl RunEnd {
     }
 
     /// Returns the status and error code of a model call that was in progress when the run ended.
-    pub fn interrupted_call(&self) -> (CallStatus, Option<&'static str>) {
+    pub fn interrupted_call_status(&self) -> (CallStatus, Option<&'static str>) {
         match self {
             Self::Failed(error) => (CallStatus::Error, Some(error.code())),
             Self::Completed(_) | Self::Cancelled | Self::Revoked(_) => (CallStatus::Cancelled, None),

@@ -2,13 +2,13 @@
 //! calls the model again.
 
 use super::context::RunContext;
-use super::material::Prompt;
+use super::input::PromptSource;
 use super::progress::RunProgress;
 use super::reply::{self, Reply, ReplyRequest};
 use super::retrieve::{SearchOutcome, search_documents};
-use super::tool_calls::{call_tool, is_malformed};
+use super::tool_calls::{call_tool, has_malformed_arguments};
 use crate::error::RuntimeError;
-use crate::prompt::assemble::Retrieved;
+use crate::prompt::assemble::AutoSearchResult;
 use crate::prompt::tokens::{TokenBudget, prompt_tokens};
 use domain::classified::Classified;
 use domain::model::{ModelToolCall, PromptMessage};
@@ -22,7 +22,7 @@ const MAX_MALFORMED_REPLIES: u32 = 1;
 /// Transcript of the run so far, and the number of tool calls left.
 struct LoopState {
     transcript: Classified<Vec<PromptMessage>>,
-    calls_left: u32,
+    remaining_calls: u32,
     malformed_replies: u32,
 }
 
@@ -35,26 +35,26 @@ pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<
     let run = ctx.run;
     let outcome = search_documents(ctx, progress).await;
     let passages = progress.passages.clone();
-    let retrieved = match outcome {
-        SearchOutcome::NotSearched => Retrieved::NotSearched,
-        SearchOutcome::Searched { weak } => Retrieved::Searched { passages: &passages, weak },
+    let search_result = match outcome {
+        SearchOutcome::NotSearched => AutoSearchResult::NotSearched,
+        SearchOutcome::Searched { is_weak_match } => AutoSearchResult::Searched { passages: &passages, is_weak_match },
     };
-    let left_out = progress.visibility.left_out > 0;
-    let prompt = run.material.prompt(&run.agent, &run.nonce, retrieved, left_out);
-    let calls_left = run.agent.limits.max_tool_calls;
-    let mut state = LoopState { transcript: Classified::empty(), calls_left, malformed_replies: 0 };
+    let has_omitted_content = progress.visibility.left_out > 0;
+    let prompt = run.input.prompt(&run.agent, &run.nonce, search_result, has_omitted_content);
+    let remaining_calls = run.agent.limits.max_tool_calls;
+    let mut state = LoopState { transcript: Classified::empty(), remaining_calls, malformed_replies: 0 };
     loop {
-        let tools = run.agent.tools.offered(state.calls_left);
+        let tools = run.agent.tools.offered_tools(state.remaining_calls);
         let request = ReplyRequest { prompt: &prompt, transcript: &state.transcript, tools };
-        let fitted = reply::fit(ctx, progress, request).await?;
+        let fitted_request = reply::fit_to_budget(ctx, progress, request).await?;
         let reply_start = progress.answer.text().len();
-        let Reply { reason, tool_calls } = reply::stream(ctx, progress, fitted).await?;
-        if tool_calls.is_empty() || state.calls_left == 0 {
+        let Reply { reason, tool_calls } = reply::stream_reply(ctx, progress, fitted_request).await?;
+        if tool_calls.is_empty() || state.remaining_calls == 0 {
             return Ok(reason);
         }
         let content = progress.answer.text()[reply_start..].to_owned();
         let message = PromptMessage::Assistant { content, tool_calls: tool_calls.clone() };
-        state.transcript.push(Classified::new(message, progress.origin.class));
+        state.transcript.push(Classified::new(message, progress.provenance.class));
         execute_calls(ctx, progress, &prompt, &mut state, tool_calls).await;
     }
 }
@@ -63,18 +63,18 @@ pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<
 async fn execute_calls(
     ctx: RunContext<'_>,
     progress: &mut RunProgress,
-    prompt: &Prompt<'_>,
+    prompt: &PromptSource<'_>,
     state: &mut LoopState,
     calls: Vec<ModelToolCall>,
 ) {
-    state.malformed_replies += u32::from(calls.iter().any(is_malformed));
+    state.malformed_replies += u32::from(calls.iter().any(has_malformed_arguments));
     for call in calls {
-        let content = if state.calls_left > 0 {
-            state.calls_left -= 1;
-            let used = prompt.min_tokens() + prompt_tokens(state.transcript.content());
-            let left = ctx.run.agent.limits.prompt_tokens().saturating_sub(used);
+        let content = if state.remaining_calls > 0 {
+            state.remaining_calls -= 1;
+            let used_tokens = prompt.min_tokens() + prompt_tokens(state.transcript.content());
+            let remaining_tokens = ctx.run.agent.limits.prompt_tokens().saturating_sub(used_tokens);
             // Only half of the remaining tokens, so that there is room for another call.
-            call_tool(ctx, progress, &call, TokenBudget(left / 2)).await
+            call_tool(ctx, progress, &call, TokenBudget(remaining_tokens / 2)).await
         } else {
             let text = "No more tool calls are allowed in this turn.".to_owned();
             Classified::new(text, Classification::Public)
@@ -82,6 +82,6 @@ async fn execute_calls(
         state.transcript.push(content.map(|content| PromptMessage::Tool { call_id: call.id, content }));
     }
     if state.malformed_replies > MAX_MALFORMED_REPLIES {
-        state.calls_left = 0;
+        state.remaining_calls = 0;
     }
 }

@@ -7,7 +7,7 @@ use super::ports::RunPorts;
 use super::progress::RunProgress;
 use crate::error::RuntimeError;
 use async_trait::async_trait;
-use domain::audit::{AuditSubject, Outcome, ResultStatus};
+use domain::audit::{AuditedOperation, Outcome, ResultStatus};
 use domain::error::{Classify as _, Problem};
 use domain::ids::{AuditId, ModelCallId, ReservationId};
 use domain::ledger::LedgerEntry;
@@ -27,21 +27,21 @@ pub trait Finisher: Send + Sync + 'static {
 
     /// Converts a failure to the problem that is sent to the reader.
     fn problem(&self, error: &RuntimeError) -> Problem {
-        Problem::of(error)
+        Problem::from_error(error)
     }
 
     /// Returns subject and metadata of the audit outcome.
-    fn audit_subject(&self, finished: &FinishedRun<'_>) -> AuditSubject;
+    fn audited_operation(&self, finished: &FinishedRun<'_>) -> AuditedOperation;
 
     /// Creates the record for [`Finisher::store`].
-    fn record(&self, finished: FinishedRun<'_>) -> Self::Record;
+    fn create_record(&self, finished: FinishedRun<'_>) -> Self::Record;
 
     /// Stores the record. Must be idempotent: it is called again if the acknowledgement of a commit was lost.
     async fn store(&self, tx: &mut dyn TenantTx, run: &Run, record: &Self::Record) -> Result<(), StoreError>;
 
     /// Returns the metadata of the outcome that is stored if the record cannot be stored; `None` if the use case stores
     /// no record.
-    fn unstored_metadata(&self, run: &Run, error: &StoreError) -> Option<Value>;
+    fn store_failure_metadata(&self, run: &Run, error: &StoreError) -> Option<Value>;
 }
 
 /// A run that has ended.
@@ -74,27 +74,27 @@ pub async fn finish<F: Finisher>(
     end: RunEnd,
     finisher: &F,
 ) -> RunEvent {
-    let (status, error) = end.interrupted_call();
+    let (status, error) = end.interrupted_call_status();
     let calls = std::mem::take(&mut progress.model.calls).close(status, error);
     let calls = ledger_entries(ports, run, calls);
     let id = AuditId::from_uuid(ports.ids.uuid());
-    let closing = CompletionRecord { ports, run, id, calls, reservation: progress.budget.id() };
+    let completion = CompletionRecord { ports, run, id, calls, reservation: progress.budget.id() };
     let problem = match &end {
         RunEnd::Completed(_) | RunEnd::Cancelled => None,
-        RunEnd::Revoked(problem) => Some(Problem { decision: Some(id), ..problem.clone() }),
+        RunEnd::Revoked(problem) => Some(Problem { decision_id: Some(id), ..problem.clone() }),
         RunEnd::Failed(error) => Some(finisher.problem(error)),
     };
     let summary = summary(run, &progress, &end);
     let finished = FinishedRun { run, progress, end, problem: problem.clone(), summary: summary.clone() };
     let outcome = Outcome {
-        subject: finisher.audit_subject(&finished),
+        operation: finisher.audited_operation(&finished),
         status: finished.end.result_status(),
         model: finished.progress.model.served_by.as_ref().map(|served| served.model.clone()),
         tools_used: finished.progress.tools_used.clone(),
     };
-    let record = finisher.record(finished);
-    match (closing.store(finisher, &record, &outcome).await, problem) {
-        (Err(error), _) => RunEvent::Failed(Problem::of(&error)),
+    let record = finisher.create_record(finished);
+    match (completion.store(finisher, &record, &outcome).await, problem) {
+        (Err(error), _) => RunEvent::Failed(Problem::from_error(&error)),
         (Ok(()), Some(problem)) => RunEvent::Failed(problem),
         (Ok(()), None) => RunEvent::Finished(summary),
     }
@@ -106,9 +106,9 @@ impl CompletionRecord<'_> {
         let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await else { return Ok(()) };
         let run_id = self.run.id;
         tracing::error!(%run_id, %error, code = error.code(), "failed to store the end of a run");
-        if let Some(metadata) = finisher.unstored_metadata(self.run, &error) {
+        if let Some(metadata) = finisher.store_failure_metadata(self.run, &error) {
             let mut outcome = Outcome { status: ResultStatus::Error, model: None, ..outcome.clone() };
-            outcome.subject.metadata = metadata;
+            outcome.operation.metadata = metadata;
             let attempt = || self.try_store::<F>(None, &outcome);
             if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
                 tracing::error!(%run_id, %error, "failed to store the outcome of a run without its answer");
@@ -132,11 +132,11 @@ impl CompletionRecord<'_> {
         if let Some(CallAdmission::Admitted(search)) = &self.run.search {
             search.record(&mut *tx).await?;
         }
-        tx.usage().record(&self.calls).await?;
+        tx.usage().record_calls(&self.calls).await?;
         if let Some(id) = self.reservation {
-            tx.usage().release(id).await?;
+            tx.usage().release_reservation(id).await?;
         }
-        tx.audit().outcome(self.id, self.run.permit.receipt(), outcome, now).await?;
+        tx.audit().record_outcome(self.id, self.run.permit.receipt(), outcome, now).await?;
         tx.commit().await
     }
 }
@@ -149,8 +149,8 @@ fn summary(run: &Run, progress: &RunProgress, end: &RunEnd) -> RunSummary {
         usage: model.usage,
         model: model.served_by.as_ref().map_or_else(|| tier.as_str().to_owned(), |served| served.model.clone()),
         degraded: progress.degraded || left_out > 0,
-        fallback: model.fallback,
-        left_out,
+        fallback: model.used_fallback,
+        omitted_count: left_out,
         message_id: run.answer_id,
     }
 }
@@ -160,7 +160,7 @@ fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<ModelCall>) -> Vec<Led
     let at = ports.clock.now();
     let entry = |call| LedgerEntry {
         id: ModelCallId::from_uuid(ports.ids.uuid()),
-        at,
+        ended_at: at,
         context: run.context,
         tier: Some(run.agent.tier.tier),
         // The extractive answerer costs nothing.

@@ -4,7 +4,7 @@
 //! The writer never waits for readers. A slow reader only costs the memory of one answer, which the output limit
 //! bounds, and does not slow down the model.
 
-use super::origin::AnswerOrigin;
+use super::provenance::Provenance;
 use domain::ids::{RunId, TenantId, UserId};
 use domain::run::{EventStream, NumberedEvent, RunEvent};
 use domain::scope::TenantScope;
@@ -29,7 +29,7 @@ pub struct RunOwner {
 
 impl RunOwner {
     /// Returns the owner of runs in this scope; `None` if no user acts, for instance for the system.
-    pub fn of(scope: &TenantScope) -> Option<Self> {
+    pub fn from_scope(scope: &TenantScope) -> Option<Self> {
         scope.user().map(|user| Self { tenant: scope.tenant(), user })
     }
 }
@@ -49,11 +49,11 @@ pub struct RunLog {
     replay: Replay,
     events: Mutex<Vec<RunEvent>>,
     /// Number of events; readers wait for it to change.
-    written: watch::Sender<usize>,
+    event_count: watch::Sender<usize>,
     /// Number of readers; used to end a run that has none.
-    readers: watch::Sender<usize>,
+    reader_count: watch::Sender<usize>,
     /// Sources and classification of the answer so far.
-    origin: Mutex<AnswerOrigin>,
+    provenance: Mutex<Provenance>,
     /// Cancelling it ends the run and stores its partial answer.
     pub cancel: CancellationToken,
 }
@@ -64,21 +64,21 @@ impl RunLog {
             owner,
             replay,
             events: Mutex::default(),
-            written: watch::Sender::new(0),
-            readers: watch::Sender::new(0),
-            origin: Mutex::default(),
+            event_count: watch::Sender::new(0),
+            reader_count: watch::Sender::new(0),
+            provenance: Mutex::default(),
             cancel: CancellationToken::new(),
         }
     }
 
     /// Adds to the provenance of the answer. Never lowers its classification.
-    pub fn extend_origin(&self, origin: &AnswerOrigin) {
-        lock(&self.origin).extend(origin);
+    pub fn merge_provenance(&self, provenance: &Provenance) {
+        lock(&self.provenance).merge(provenance);
     }
 
     /// Returns the provenance of the answer so far.
-    pub fn origin(&self) -> AnswerOrigin {
-        lock(&self.origin).clone()
+    pub fn provenance(&self) -> Provenance {
+        lock(&self.provenance).clone()
     }
 
     pub fn can_be_replayed(&self) -> bool {
@@ -89,9 +89,9 @@ impl RunLog {
     pub fn push(&self, event: RunEvent) {
         let mut events = lock(&self.events);
         events.push(event);
-        let written = events.len();
+        let event_count = events.len();
         drop(events);
-        self.written.send_replace(written);
+        self.event_count.send_replace(event_count);
     }
 
     /// Streams the events after number `after` (0: from the beginning) until the run ends, including future ones.
@@ -104,14 +104,14 @@ impl RunLog {
     }
 
     /// Waits until there has been no reader for `grace`.
-    pub async fn abandoned(&self, grace: Duration) {
-        let mut readers = self.readers.subscribe();
+    pub async fn wait_until_abandoned(&self, grace: Duration) {
+        let mut reader_count = self.reader_count.subscribe();
         loop {
-            if readers.wait_for(|count| *count == 0).await.is_err() {
+            if reader_count.wait_for(|count| *count == 0).await.is_err() {
                 return;
             }
-            let came_back = readers.wait_for(|count| *count > 0);
-            if tokio::time::timeout(grace, came_back).await.is_err() {
+            let reader_returns = reader_count.wait_for(|count| *count > 0);
+            if tokio::time::timeout(grace, reader_returns).await.is_err() {
                 return;
             }
         }
@@ -131,24 +131,24 @@ struct Reader {
     log: Arc<RunLog>,
     /// Index of the next event.
     next: usize,
-    written: watch::Receiver<usize>,
-    ended: bool,
+    event_count: watch::Receiver<usize>,
+    has_ended: bool,
 }
 
 impl Reader {
     fn new(log: Arc<RunLog>, next: usize) -> Self {
-        log.readers.send_modify(|count| *count += 1);
-        let written = log.written.subscribe();
-        Self { log, next, written, ended: false }
+        log.reader_count.send_modify(|count| *count += 1);
+        let event_count = log.event_count.subscribe();
+        Self { log, next, event_count, has_ended: false }
     }
 
     async fn next(&mut self) -> Option<NumberedEvent> {
-        if self.ended {
+        if self.has_ended {
             return None;
         }
         loop {
             // Marks the event count as seen before the check, so that an event pushed in between wakes the reader.
-            self.written.borrow_and_update();
+            self.event_count.borrow_and_update();
             let event = {
                 let events = lock(&self.log.events);
                 let past_the_end = self.next >= events.len();
@@ -159,25 +159,25 @@ impl Reader {
             };
             if let Some(event) = event {
                 self.next += 1;
-                self.ended = event.is_last();
+                self.has_ended = event.is_last();
                 return Some(NumberedEvent { seq: self.next as u64, event });
             }
-            self.written.changed().await.ok()?;
+            self.event_count.changed().await.ok()?;
         }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.log.readers.send_modify(|count| *count = count.saturating_sub(1));
+        self.log.reader_count.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 
 /// The run logs of this process.
 #[derive(Default)]
-pub struct RunLogs(Mutex<HashMap<RunId, OpenedLog>>);
+pub struct RunLogs(Mutex<HashMap<RunId, RegisteredLog>>);
 
-struct OpenedLog {
+struct RegisteredLog {
     opened_at: Instant,
     log: Arc<RunLog>,
 }
@@ -194,7 +194,7 @@ impl RunLogs {
                 logs.remove(&oldest);
             }
         }
-        logs.insert(id, OpenedLog { opened_at: Instant::now(), log: Arc::clone(&log) });
+        logs.insert(id, RegisteredLog { opened_at: Instant::now(), log: Arc::clone(&log) });
         log
     }
 
@@ -230,18 +230,18 @@ mod tests {
         RunEvent::Delta { text: text.to_owned() }
     }
 
-    fn last() -> RunEvent {
-        RunEvent::Failed(Problem { kind: ErrorKind::Internal, code: "internal", detail: None, decision: None })
+    fn last_event() -> RunEvent {
+        RunEvent::Failed(Problem { kind: ErrorKind::Internal, code: "internal", detail: None, decision_id: None })
     }
 
     #[tokio::test]
-    async fn a_reader_that_comes_back_gets_missed_events_and_then_new_ones() {
+    async fn a_reader_that_reconnects_gets_missed_events_and_then_new_ones() {
         let log = Arc::new(RunLog::new(OWNER, Replay::Allowed));
         log.push(delta("a"));
         log.push(delta("b"));
         let mut reader = log.read(1);
         assert_eq!(reader.next().await, Some(NumberedEvent { seq: 2, event: delta("b") }));
-        log.push(last());
+        log.push(last_event());
         assert_eq!(reader.next().await.map(|event| event.seq), Some(3));
         assert_eq!(reader.next().await, None);
         assert_eq!(log.read(3).next().await, None, "nothing after the last event");
@@ -254,7 +254,7 @@ mod tests {
         log.push(delta("a"));
         let mut reader = log.read(99);
         assert!(tokio::time::timeout(Duration::from_secs(1), reader.next()).await.is_err(), "the run goes on");
-        log.push(last());
+        log.push(last_event());
         assert_eq!(tokio::time::timeout(Duration::from_secs(1), reader.next()).await, Ok(None));
     }
 
@@ -263,13 +263,13 @@ mod tests {
         let log = Arc::new(RunLog::new(OWNER, Replay::Allowed));
         let grace = Duration::from_secs(30);
         let reader = log.read(0);
-        let mut abandoned = std::pin::pin!(log.abandoned(grace));
+        let mut abandoned = std::pin::pin!(log.wait_until_abandoned(grace));
         assert!(tokio::time::timeout(grace * 2, &mut abandoned).await.is_err(), "somebody reads");
         drop(reader);
         assert!(tokio::time::timeout(grace / 2, &mut abandoned).await.is_err(), "the grace period runs");
-        let came_back = log.read(0);
+        let returned_reader = log.read(0);
         assert!(tokio::time::timeout(grace * 2, &mut abandoned).await.is_err(), "the reader came back");
-        drop(came_back);
+        drop(returned_reader);
         assert!(tokio::time::timeout(grace * 2, &mut abandoned).await.is_ok());
     }
 

@@ -9,7 +9,11 @@ use domain::tenant::TenantSettings;
 
 /// Returns the caller that model requests in this scope are attributed to.
 pub fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCaller {
-    ModelCaller { tenant: scope.tenant(), user: scope.user(), cloud_limit: settings.cloud_limit() }
+    ModelCaller {
+        tenant: scope.tenant(),
+        user: scope.user(),
+        max_cloud_classification: settings.max_cloud_classification(),
+    }
 }
 
 /// Returns the highest classification that may go into a prompt: the limit of the tier's models, or the tenant's if

@@ -4,7 +4,7 @@ use super::answer::AnswerText;
 use super::budget::BudgetReservation;
 use super::call_recorder::CallRecorder;
 use super::definition::Run;
-use super::origin::AnswerOrigin;
+use super::provenance::Provenance;
 use crate::prompt::passages;
 use crate::prompt::tokens::TokenBudget;
 use domain::classified::HasClass;
@@ -20,9 +20,9 @@ pub struct RunProgress {
     pub answer: AnswerText,
     /// Passages that were included in prompts or tool results, numbered from 1.
     pub passages: Vec<NumberedPassage>,
-    pub origin: AnswerOrigin,
+    pub provenance: Provenance,
     pub visibility: Visibility,
-    pub model: ModelUse,
+    pub model: ModelUsage,
     /// Names of the platform's tools that were called, in order.
     pub tools_used: Vec<String>,
     /// Whether a fallback served a reply, or a component such as retrieval was unavailable.
@@ -35,29 +35,29 @@ pub struct RunProgress {
 #[derive(Clone, Copy, Debug)]
 pub struct Visibility {
     /// The highest classification that the model may see.
-    pub limit: Classification,
+    pub max_classification: Classification,
     /// Number of passages, documents, memories and earlier messages that were left out.
     pub left_out: u32,
 }
 
 /// The model calls, and the backends that served them.
 #[derive(Debug, Default)]
-pub struct ModelUse {
+pub struct ModelUsage {
     pub calls: CallRecorder,
     /// Token usage of all complete replies.
     pub usage: TokenUsage,
     /// Backend and model that served the last reply.
     pub served_by: Option<ServedBy>,
     /// Whether a fallback served one of the replies.
-    pub fallback: bool,
+    pub used_fallback: bool,
 }
 
 impl Visibility {
     /// Removes the items that the model may not see, and adds them to `left_out`.
     pub fn retain_visible<T: HasClass>(&mut self, items: &mut Vec<T>) {
-        let before = items.len();
-        items.retain(|item| item.class() <= self.limit);
-        let removed = u32::try_from(before - items.len()).unwrap_or(u32::MAX);
+        let total = items.len();
+        items.retain(|item| item.class() <= self.max_classification);
+        let removed = u32::try_from(total - items.len()).unwrap_or(u32::MAX);
         self.left_out = self.left_out.saturating_add(removed);
     }
 }
@@ -67,9 +67,12 @@ impl RunProgress {
         Self {
             answer: AnswerText::new(run.agent.format),
             passages: Vec::new(),
-            origin: AnswerOrigin::default(),
-            visibility: Visibility { limit: run.model_limit, left_out: run.material.left_out() },
-            model: ModelUse::default(),
+            provenance: Provenance::default(),
+            visibility: Visibility {
+                max_classification: run.model_classification_limit,
+                left_out: run.input.left_out(),
+            },
+            model: ModelUsage::default(),
             tools_used: Vec::new(),
             degraded: false,
             budget: run.budget.clone(),
@@ -85,13 +88,13 @@ impl RunProgress {
                 continue;
             }
             let n = u32::try_from(self.passages.len()).unwrap_or(u32::MAX).saturating_add(1);
-            let Hit { passage, score, surroundings, .. } = hit;
-            self.passages.push(NumberedPassage { n, passage, score, surroundings });
+            let Hit { passage, score, surrounding_text: surroundings, .. } = hit;
+            self.passages.push(NumberedPassage { n, passage, score, surrounding_text: surroundings });
         }
-        let kept = passages::fitting(&self.passages[first..], budget);
-        self.passages.truncate(first + kept);
+        let fitting_count = passages::count_fitting(&self.passages[first..], budget);
+        self.passages.truncate(first + fitting_count);
         for NumberedPassage { passage, .. } in &self.passages[first..] {
-            self.origin.sources.add(passage.document_id, passage.classification);
+            self.provenance.sources.add(passage.document_id, passage.classification);
         }
         first..self.passages.len()
     }

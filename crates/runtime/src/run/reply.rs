@@ -1,12 +1,12 @@
 //! One reply of the model: fits its prompt to the budget, and streams its text to the readers.
 
-use super::agent::Toolbox;
+use super::agent::ToolSet;
 use super::budget::{AmountRange, MIN_OUTPUT_TOKENS, TokenEstimate};
 use super::call_recorder::ReportedUsage;
 use super::context::RunContext;
-use super::material::Prompt;
-use super::origin::AnswerOrigin;
+use super::input::PromptSource;
 use super::progress::RunProgress;
+use super::provenance::Provenance;
 use crate::error::RuntimeError;
 use crate::prompt::assemble::AssembledPrompt;
 use crate::prompt::tokens::{TokenBudget, prompt_tokens, tool_tokens};
@@ -22,14 +22,14 @@ const READ_REASONING: Permission = Permission::new(Resource::Reasoning, Operatio
 
 /// Input of a reply.
 pub struct ReplyRequest<'a> {
-    pub prompt: &'a Prompt<'a>,
+    pub prompt: &'a PromptSource<'a>,
     /// Earlier replies and tool results of this run. History is shortened to make room for them.
     pub transcript: &'a Classified<Vec<PromptMessage>>,
     pub tools: Vec<OfferedTool>,
 }
 
 /// A reply's request, fitted to the context length and the budget.
-pub struct FittedReply {
+pub struct FittedRequest {
     assembled: AssembledPrompt,
     tools: Vec<OfferedTool>,
     max_output_tokens: u32,
@@ -48,74 +48,74 @@ pub struct Reply {
 ///
 /// # Errors
 /// If the remaining budget is too small for a reply, or the store fails.
-pub async fn fit(
+pub async fn fit_to_budget(
     ctx: RunContext<'_>,
     progress: &mut RunProgress,
     request: ReplyRequest<'_>,
-) -> Result<FittedReply, RuntimeError> {
+) -> Result<FittedRequest, RuntimeError> {
     let ReplyRequest { prompt, transcript, tools } = request;
     let limits = &ctx.run.agent.limits;
     let (max_prompt, max_output) = (limits.prompt_tokens(), limits.reply_tokens);
     let transcript_tokens = prompt_tokens(transcript.content());
-    let within = |max_tokens: usize| {
-        let mut assembled = prompt.within(TokenBudget(max_tokens.saturating_sub(transcript_tokens)));
+    let assemble_within = |max_tokens: usize| {
+        let mut assembled = prompt.assemble_within(TokenBudget(max_tokens.saturating_sub(transcript_tokens)));
         assembled.prompt.extend(transcript.clone());
         assembled
     };
-    let first = within(max_prompt);
-    let spent = progress.model.calls.spent();
-    let Some(granted) = progress.budget.granted_mut() else {
-        return Ok(FittedReply { assembled: first, tools, max_output_tokens: max_output });
+    let full_prompt = assemble_within(max_prompt);
+    let spent = progress.model.calls.total_spent();
+    let Some(grant) = progress.budget.grant_mut() else {
+        return Ok(FittedRequest { assembled: full_prompt, tools, max_output_tokens: max_output });
     };
-    let first_tokens = prompt_tokens(first.prompt.content());
+    let full_prompt_tokens = prompt_tokens(full_prompt.prompt.content());
     let estimate = TokenEstimate {
         min_prompt: prompt.min_tokens() + transcript_tokens,
-        prompt: first_tokens + tool_tokens(&tools),
+        prompt: full_prompt_tokens + tool_tokens(&tools),
         output: max_output,
     };
-    let needed = AmountRange::of(estimate, granted.price);
-    ctx.budgets.extend(ctx.run.permit.scope(), granted, spent, needed).await?;
-    let remaining = granted.remaining(spent);
-    let output = remaining.output_tokens_after(estimate.prompt);
+    let needed = AmountRange::from_estimate(estimate, grant.price);
+    ctx.budgets.extend(ctx.run.permit.scope(), grant, spent, needed).await?;
+    let remaining = grant.remaining(spent);
+    let output = remaining.max_output_tokens(estimate.prompt);
     if output >= max_output {
-        return Ok(FittedReply { assembled: first, tools, max_output_tokens: max_output });
+        return Ok(FittedRequest { assembled: full_prompt, tools, max_output_tokens: max_output });
     }
     if !prompt.can_shrink() {
         let max_output_tokens = output.clamp(1, max_output.max(1));
-        return Ok(FittedReply { assembled: first, tools, max_output_tokens });
+        return Ok(FittedRequest { assembled: full_prompt, tools, max_output_tokens });
     }
-    let fits_without_tools = remaining.output_tokens_after(first_tokens) >= MIN_OUTPUT_TOKENS;
-    let max_prompt = remaining.prompt_tokens_before(MIN_OUTPUT_TOKENS);
-    let assembled = if fits_without_tools { first } else { within(max_prompt) };
-    let output = remaining.output_tokens_after(prompt_tokens(assembled.prompt.content())).min(max_output);
+    let fits_without_tools = remaining.max_output_tokens(full_prompt_tokens) >= MIN_OUTPUT_TOKENS;
+    let max_prompt = remaining.max_prompt_tokens(MIN_OUTPUT_TOKENS);
+    let assembled = if fits_without_tools { full_prompt } else { assemble_within(max_prompt) };
+    let output = remaining.max_output_tokens(prompt_tokens(assembled.prompt.content())).min(max_output);
     if output < MIN_OUTPUT_TOKENS {
-        return Err(granted.exceeded(ctx.ports.clock.now()));
+        return Err(grant.exceeded_error(ctx.ports.clock.now()));
     }
-    Ok(FittedReply { assembled, tools: Vec::new(), max_output_tokens: output })
+    Ok(FittedRequest { assembled, tools: Vec::new(), max_output_tokens: output })
 }
 
 /// Calls the model. Streams the text of its reply to the readers and stores it in `progress`. Records the call.
 ///
 /// # Errors
 /// If the model fails or its stream is interrupted.
-pub async fn stream(
+pub async fn stream_reply(
     ctx: RunContext<'_>,
     progress: &mut RunProgress,
-    fitted: FittedReply,
+    fitted_request: FittedRequest,
 ) -> Result<Reply, RuntimeError> {
-    let request = model_request(ctx, progress, fitted);
-    let reply = read(ctx, progress, request).await;
+    let request = model_request(ctx, progress, fitted_request);
+    let reply = read_stream(ctx, progress, request).await;
     if let Err(error) = &reply {
-        progress.model.calls.failed(error);
+        progress.model.calls.fail(error);
     }
     Ok(reply?)
 }
 
 /// Builds the model request, and adds the prompt to the provenance of the answer.
-fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted: FittedReply) -> ChatRequest {
-    let FittedReply { assembled: AssembledPrompt { prompt, sources }, tools, max_output_tokens } = fitted;
-    progress.origin.extend(&AnswerOrigin { class: prompt.class(), sources });
-    ctx.log.extend_origin(&progress.origin);
+fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request: FittedRequest) -> ChatRequest {
+    let FittedRequest { assembled: AssembledPrompt { prompt, sources }, tools, max_output_tokens } = fitted_request;
+    progress.provenance.merge(&Provenance { class: prompt.class(), sources });
+    ctx.log.merge_provenance(&progress.provenance);
     let agent = &ctx.run.agent;
     ChatRequest {
         caller: ctx.run.caller,
@@ -123,38 +123,42 @@ fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted: Fitted
         prompt,
         tools,
         max_output_tokens: max_output_tokens.min(agent.limits.max_output_tokens),
-        question: ctx.run.material.question().to_owned(),
+        question: ctx.run.input.question().to_owned(),
         passages: progress.passages.clone(),
         options: agent.options.clone(),
     }
 }
 
-async fn read(ctx: RunContext<'_>, progress: &mut RunProgress, request: ChatRequest) -> Result<Reply, ModelError> {
+async fn read_stream(
+    ctx: RunContext<'_>,
+    progress: &mut RunProgress,
+    request: ChatRequest,
+) -> Result<Reply, ModelError> {
     let RunProgress { answer, passages, model, degraded, .. } = progress;
     model.calls.start(prompt_tokens(request.prompt.content()) + tool_tokens(&request.tools));
-    let shows_reasoning = ctx.run.permit.rights().allow(READ_REASONING);
-    let client_calls_tools = matches!(ctx.run.agent.tools, Toolbox::Client(_));
+    let shows_reasoning = ctx.run.permit.rights().allows(READ_REASONING);
+    let client_calls_tools = matches!(ctx.run.agent.tools, ToolSet::Client(_));
     let ChatStream { served_by, mut deltas } = ctx.ports.model.stream(request).await?;
-    model.calls.served(&served_by);
+    model.calls.set_served_by(&served_by);
     *degraded |= served_by.fallback;
-    model.fallback |= served_by.fallback;
+    model.used_fallback |= served_by.fallback;
     let backend = served_by.backend.clone();
     model.served_by = Some(served_by);
     let mut tool_calls = Vec::new();
     while let Some(delta) = deltas.next().await {
         let delta = delta?;
-        model.calls.wrote(written_bytes(&delta));
+        model.calls.add_output_bytes(output_bytes(&delta));
         match delta {
             ChatDelta::Text(text) => push_all(ctx, answer.push(text, passages)),
-            ChatDelta::ToolCall(call) if client_calls_tools => ctx.log.push(RunEvent::ToolWanted(call)),
+            ChatDelta::ToolCall(call) if client_calls_tools => ctx.log.push(RunEvent::ClientToolRequested(call)),
             ChatDelta::ToolCall(call) => tool_calls.push(call),
             // Reasoning is only sent to users with [`READ_REASONING`]; it is not part of the answer and is not stored.
             ChatDelta::Reasoning(text) if shows_reasoning => ctx.log.push(RunEvent::Reasoning { text }),
             ChatDelta::Reasoning(_) => {}
-            ChatDelta::Finished { reason, usage, estimated, cost } => {
+            ChatDelta::Finished { reason, usage, tokens_estimated: estimated, cost } => {
                 push_all(ctx, answer.end_reply(passages));
                 model.usage += usage;
-                model.calls.finished(reason, ReportedUsage { usage, estimated, cost });
+                model.calls.finish(reason, ReportedUsage { usage, estimated, cost });
                 return Ok(Reply { reason, tool_calls });
             }
         }
@@ -169,7 +173,7 @@ fn push_all(ctx: RunContext<'_>, events: Vec<RunEvent>) {
 }
 
 /// Returns the number of bytes that the model wrote for this delta.
-fn written_bytes(delta: &ChatDelta) -> usize {
+fn output_bytes(delta: &ChatDelta) -> usize {
     match delta {
         ChatDelta::Text(text) | ChatDelta::Reasoning(text) => text.len(),
         ChatDelta::ToolCall(call) => call.name.len() + call.arguments.len(),

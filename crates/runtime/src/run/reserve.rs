@@ -1,12 +1,14 @@
 //! Reserves budget for runs: before a model is called, so that concurrent runs cannot exceed a limit together, and
 //! again when tool results make a run longer than estimated.
 
-use super::budget::{self, AmountRange, BudgetReservation, Granted, TokenEstimate, limit_reached, until_period_end};
+use super::budget::{
+    self, AmountRange, BudgetGrant, BudgetReservation, TokenEstimate, limit_reached, until_period_end,
+};
 use super::ports::RunPorts;
 use super::soft_limits::SoftLimits;
 use crate::error::RuntimeError;
 use chrono::TimeDelta;
-use domain::budget::{Amount, Budgets, Reservation, ReserveOutcome};
+use domain::budget::{BudgetAmount, Budgets, ReservationOutcome, ReservationRequest};
 use domain::ids::ReservationId;
 use domain::model_call::Price;
 use domain::ports::TenantTx;
@@ -18,7 +20,7 @@ use std::time::Duration;
 /// Maximum time from a run's time limit until its end is stored, since storing is retried for ten minutes.
 const SETTLE_TIME: Duration = Duration::from_secs(720);
 /// `Retry-After` if the missing budget is reserved by other runs, which release it when they end.
-const RETRY_AFTER_HELD: Duration = Duration::from_secs(10);
+const RETRY_AFTER_RESERVED: Duration = Duration::from_secs(10);
 
 /// Reserves budget in the database.
 #[derive(Clone)]
@@ -59,18 +61,24 @@ impl BudgetReserver {
             return Ok(BudgetReservation::default());
         }
         let now = self.ports.clock.now();
-        let AmountRange { min, wanted } = AmountRange::of(estimate, price);
+        let AmountRange { minimum, requested } = AmountRange::from_estimate(estimate, price);
         let id = ReservationId::from_uuid(self.ports.ids.uuid());
-        let asked = Reservation { id, least: min, wanted, expires_at: self.expiry(now) };
-        match tx.usage().reserve(&asked, &budgets, now).await? {
-            ReserveOutcome::Reserved { amount, spending } => {
+        let reservation = ReservationRequest { id, minimum, requested, expires_at: self.expiry(now) };
+        match tx.usage().reserve(&reservation, &budgets, now).await? {
+            ReservationOutcome::Reserved { amount, spending } => {
                 self.soft_limits.check(scope, &budgets, &spending, now);
-                let exhausted = limit_reached(&budgets, amount, wanted);
-                Ok(BudgetReservation::limited(Granted { id, budgets, price, amount, exhausted }))
+                let exhausted = limit_reached(&budgets, amount, requested);
+                Ok(BudgetReservation::from_grant(BudgetGrant {
+                    id,
+                    budgets,
+                    price,
+                    amount,
+                    exhausted_limit: exhausted,
+                }))
             }
-            ReserveOutcome::Refused { limit, held } => {
-                let retry_after = if held { RETRY_AFTER_HELD } else { until_period_end(limit, now) };
-                Err(budget::exceeded(limit, retry_after))
+            ReservationOutcome::Refused { limit, blocked_by_reservations: held } => {
+                let retry_after = if held { RETRY_AFTER_RESERVED } else { until_period_end(limit, now) };
+                Err(budget::budget_exceeded(limit, retry_after))
             }
         }
     }
@@ -79,29 +87,29 @@ impl BudgetReserver {
     /// less than `needed.minimum`.
     ///
     /// # Errors
-    /// If the store fails. A refusal is not an error; it is recorded in `Granted::exhausted`.
+    /// If the store fails. A refusal is not an error; it is recorded in `BudgetGrant::exhausted`.
     pub async fn extend(
         &self,
         scope: &TenantScope,
-        granted: &mut Granted,
-        spent: Amount,
+        grant: &mut BudgetGrant,
+        spent: BudgetAmount,
         needed: AmountRange,
     ) -> Result<(), RuntimeError> {
-        let (min, wanted) = (granted.missing(needed.min, spent), granted.missing(needed.wanted, spent));
-        let covered = limit_reached(&granted.budgets, Amount::default(), wanted).is_none();
-        if covered || granted.exhausted.is_some() {
+        let (minimum, requested) = (grant.shortfall(needed.minimum, spent), grant.shortfall(needed.requested, spent));
+        let is_covered = limit_reached(&grant.budgets, BudgetAmount::default(), requested).is_none();
+        if is_covered || grant.exhausted_limit.is_some() {
             return Ok(());
         }
         let now = self.ports.clock.now();
-        let asked = Reservation { id: granted.id, least: min, wanted, expires_at: self.expiry(now) };
+        let reservation = ReservationRequest { id: grant.id, minimum, requested, expires_at: self.expiry(now) };
         let mut tx = self.ports.store.begin(scope).await?;
-        match tx.usage().reserve(&asked, &granted.budgets, now).await? {
-            ReserveOutcome::Reserved { amount, .. } => {
+        match tx.usage().reserve(&reservation, &grant.budgets, now).await? {
+            ReservationOutcome::Reserved { amount, .. } => {
                 tx.commit().await?;
-                granted.exhausted = limit_reached(&granted.budgets, amount, wanted);
-                granted.amount += amount;
+                grant.exhausted_limit = limit_reached(&grant.budgets, amount, requested);
+                grant.amount += amount;
             }
-            ReserveOutcome::Refused { limit, .. } => granted.exhausted = Some(limit),
+            ReservationOutcome::Refused { limit, .. } => grant.exhausted_limit = Some(limit),
         }
         Ok(())
     }

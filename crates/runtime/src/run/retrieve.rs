@@ -2,10 +2,10 @@
 
 use super::context::RunContext;
 use super::progress::RunProgress;
-use super::tool_calls::status_of;
+use super::tool_calls::tool_status;
 use crate::prompt::passages::passage_budget;
-use crate::prompt::tokens::{TokenBudget, estimate};
-use crate::search::retrieve;
+use crate::prompt::tokens::{TokenBudget, estimate_tokens};
+use crate::search::run_search;
 use domain::run::RunEvent;
 use domain::search::{Hit, Retrieval};
 use domain::tool::ToolName;
@@ -24,7 +24,7 @@ pub enum SearchOutcome {
     NotSearched,
     Searched {
         /// Whether no passage matches the question well.
-        weak: bool,
+        is_weak_match: bool,
     },
 }
 
@@ -35,9 +35,9 @@ pub async fn search_documents(ctx: RunContext<'_>, progress: &mut RunProgress) -
     match call_search(ctx, progress, search).await {
         Ok(found) => {
             progress.degraded |= found.degraded;
-            let weak = !found.answerable;
+            let is_weak_match = !found.answerable;
             add_passages(ctx, progress, found);
-            SearchOutcome::Searched { weak }
+            SearchOutcome::Searched { is_weak_match }
         }
         // The credential's scopes do not include searching, or the user's role was lowered. This is not a failure, and
         // the refusal is in the audit log.
@@ -58,10 +58,10 @@ async fn call_search(
     let (call_id, name) = (CALL_ID.to_owned(), ToolName::RagSearch.as_str().to_owned());
     ctx.log.push(RunEvent::ToolStarted { call_id: call_id.clone(), name: name.clone() });
     let found = match search {
-        CallAdmission::Admitted(call) => retrieve(&**call).await,
+        CallAdmission::Admitted(call) => run_search(&**call).await,
         CallAdmission::Refused(reason) => Err(ToolError::Denied { reason: *reason }),
     };
-    ctx.log.push(RunEvent::ToolFinished { call_id, name: name.clone(), status: status_of(&found) });
+    ctx.log.push(RunEvent::ToolFinished { call_id, name: name.clone(), status: tool_status(&found) });
     progress.tools_used.push(name);
     found
 }
@@ -74,10 +74,10 @@ fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieva
     progress.visibility.retain_visible(&mut hits);
     let budget = if generative {
         let agent = &ctx.run.agent;
-        let spent = progress.model.calls.spent();
-        let prompt_tokens = progress.budget.prompt_tokens(agent.limits.prompt_tokens(), spent);
-        let instructions = agent.instructions.as_deref().map_or(0, estimate);
-        passage_budget(ctx.run.material.question(), prompt_tokens.saturating_sub(instructions))
+        let spent = progress.model.calls.total_spent();
+        let prompt_tokens = progress.budget.max_prompt_tokens(agent.limits.prompt_tokens(), spent);
+        let instructions = agent.instructions.as_deref().map_or(0, estimate_tokens);
+        passage_budget(ctx.run.input.question(), prompt_tokens.saturating_sub(instructions))
     } else {
         TokenBudget(usize::MAX)
     };

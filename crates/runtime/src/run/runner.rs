@@ -1,6 +1,6 @@
 //! Starts runs, and finds and cancels runs in progress.
 
-use super::concurrency::{RunLimiter, RunPermit};
+use super::concurrency::{RunLimiter, RunSlot};
 use super::context::RunContext;
 use super::definition::Run;
 use super::execute::execute;
@@ -9,7 +9,7 @@ use super::log::{Replay, RunLog, RunLogs, RunOwner};
 use super::ports::RunPorts;
 use super::progress::RunProgress;
 use super::reserve::BudgetReserver;
-use super::supervise::{current_class, supervise};
+use super::supervise::{current_classification, supervise};
 use crate::error::RuntimeError;
 use domain::authorized::Permit;
 use domain::ids::RunId;
@@ -36,7 +36,7 @@ pub struct ConcurrencyLimits {
 
 /// Admission of one run: it counts towards the concurrency limits until it is dropped.
 pub struct Admission {
-    permit: RunPermit,
+    slot: RunSlot,
     owner: RunOwner,
 }
 
@@ -59,22 +59,22 @@ impl Runner {
     /// # Errors
     /// `Busy` if the platform or the tenant is at its concurrency limit; `NotFound` if no user acts.
     pub fn admit(&self, scope: &TenantScope) -> Result<Admission, RuntimeError> {
-        let permit = self.limiter.try_acquire(scope.tenant()).ok_or(RuntimeError::Busy)?;
-        let owner = RunOwner::of(scope).ok_or(RuntimeError::NotFound { what: "the user" })?;
-        Ok(Admission { permit, owner })
+        let slot = self.limiter.try_acquire(scope.tenant()).ok_or(RuntimeError::Busy)?;
+        let owner = RunOwner::from_scope(scope).ok_or(RuntimeError::NotFound { target: "the user" })?;
+        Ok(Admission { slot, owner })
     }
 
     /// Starts a run as a separate task, which stores the run's end even if the reader disconnects. Returns the run's
     /// events.
     pub fn start<F: Finisher>(&self, admission: Admission, run: Run, finisher: F, replay: Replay) -> EventStream {
-        let Admission { permit, owner } = admission;
+        let Admission { slot, owner } = admission;
         let log = self.logs.open(run.id, owner, replay);
         let events = log.read(0);
         let runner = self.clone();
         let task = async move {
             runner.run_to_end(&run, &log, &finisher).await;
             runner.logs.close(run.id);
-            drop(permit);
+            drop(slot);
         };
         self.ports.tasks.spawn(task.in_current_span());
         events
@@ -86,14 +86,14 @@ impl Runner {
             run_id: run.id,
             message_id: run.answer_id,
             model: tier.tier,
-            escalated: tier.escalated,
+            escalation: tier.escalation,
         });
         let ctx = RunContext { run, log, ports: &self.ports, budgets: &self.budgets };
         let mut progress = RunProgress::new(run);
         // `progress` stays usable whether the execution completes, is dropped or panics.
         let end = supervise(ctx, execute(ctx, &mut progress)).await;
-        let last = finish(&self.ports, run, progress, end, finisher).await;
-        log.push(last);
+        let last_event = finish(&self.ports, run, progress, end, finisher).await;
+        log.push(last_event);
     }
 
     /// Returns the events after number `after` of a run that the caller owns.
@@ -102,12 +102,12 @@ impl Runner {
     /// `NotFound` unless the caller owns this run and it can be replayed; `AboveClearance` if its answer is based on
     /// content that is now above the caller's clearance; or if the store fails.
     pub async fn resume(&self, permit: &Permit, run: RunId, after: u64) -> Result<EventStream, RuntimeError> {
-        let log = self.find(permit.scope(), run)?;
+        let log = self.find_log(permit.scope(), run)?;
         if !log.can_be_replayed() {
-            return Err(RuntimeError::NotFound { what: "the run" });
+            return Err(RuntimeError::NotFound { target: "the run" });
         }
         let mut tx = self.ports.store.begin(permit.scope()).await?;
-        let class = current_class(&mut *tx, &log.origin()).await?;
+        let class = current_classification(&mut *tx, &log.provenance()).await?;
         drop(tx);
         if class > permit.clearance() {
             return Err(RuntimeError::AboveClearance);
@@ -120,7 +120,7 @@ impl Runner {
     /// # Errors
     /// `NotFound` unless the caller owns this run.
     pub fn cancel(&self, scope: &TenantScope, run: RunId) -> Result<(), RuntimeError> {
-        self.find(scope, run)?.cancel.cancel();
+        self.find_log(scope, run)?.cancel.cancel();
         Ok(())
     }
 
@@ -129,9 +129,9 @@ impl Runner {
         self.logs.cancel_all();
     }
 
-    fn find(&self, scope: &TenantScope, run: RunId) -> Result<Arc<RunLog>, RuntimeError> {
-        let log = RunOwner::of(scope).and_then(|owner| self.logs.get(run, owner));
-        log.ok_or(RuntimeError::NotFound { what: "the run" })
+    fn find_log(&self, scope: &TenantScope, run: RunId) -> Result<Arc<RunLog>, RuntimeError> {
+        let log = RunOwner::from_scope(scope).and_then(|owner| self.logs.get(run, owner));
+        log.ok_or(RuntimeError::NotFound { target: "the run" })
     }
 }
 
@@ -140,22 +140,22 @@ impl Runner {
 mod tests {
     use crate::prompt::nonce::TagNonce;
     use crate::run::Replay;
-    use crate::run::agent::{Agent, Limits, Toolbox};
+    use crate::run::agent::{Agent, RunLimits, ToolSet};
     use crate::run::answer::AnswerFormat;
     use crate::run::budget::BudgetReservation;
     use crate::run::definition::Run;
     use crate::run::finish::{FinishedRun, Finisher};
-    use crate::run::material::{Material, QuestionMaterial};
+    use crate::run::input::{QuestionInput, RunInput};
     use crate::run::model_access;
     use crate::run::ports::RunPorts;
     use crate::run::reserve::BudgetReserver;
     use crate::run::runner::{ConcurrencyLimits, Runner};
     use crate::run::tier::ChosenTier;
     use async_trait::async_trait;
-    use domain::audit::{AuditFilter, AuditSubject, EventType};
+    use domain::audit::{AuditFilter, AuditedOperation, EventType};
     use domain::authorized::Permit;
     use domain::classified::Classified;
-    use domain::command::{Command as _, ReadUsage};
+    use domain::command::{Command as _, ReadQuotaUsage};
     use domain::conversation::MessageStatus;
     use domain::decision::RefusalCode;
     use domain::ids::{RunId, TenantId};
@@ -164,8 +164,8 @@ mod tests {
     use domain::model_call::{MicroCost, ServedBy};
     use domain::page::PageRequest;
     use domain::ports::{
-        AuditReader as _, Clock as _, Directory as _, IdGen as _, MockChatModel, NewTenant, Store as _, StoreError,
-        TenantTx,
+        AuditReader as _, Clock as _, IdGen as _, MockChatModel, NewTenant, Store as _, StoreError,
+        TenantDirectory as _, TenantTx,
     };
     use domain::rights::Rights;
     use domain::role::{Classification, Role};
@@ -186,40 +186,40 @@ mod tests {
 
     /// The record that the finisher stores.
     #[derive(Clone, PartialEq, Eq, Debug)]
-    struct Stored {
+    struct StoredRecord {
         status: MessageStatus,
         text: String,
     }
 
     /// A finisher that keeps the records in memory.
     #[derive(Clone, Default)]
-    struct RecordingFinisher(Arc<Mutex<Vec<Stored>>>);
+    struct RecordingFinisher(Arc<Mutex<Vec<StoredRecord>>>);
 
     #[async_trait]
     impl Finisher for RecordingFinisher {
-        type Record = Stored;
+        type Record = StoredRecord;
 
-        fn audit_subject(&self, finished: &FinishedRun<'_>) -> AuditSubject {
-            AuditSubject {
+        fn audited_operation(&self, finished: &FinishedRun<'_>) -> AuditedOperation {
+            AuditedOperation {
                 event: EventType::CHAT_RESPONSE,
                 resource: None,
                 resource_id: None,
-                session: None,
+                conversation_id: None,
                 request_hash: None,
                 metadata: json!({ "run_id": finished.run.id }),
             }
         }
 
-        fn record(&self, finished: FinishedRun<'_>) -> Stored {
-            Stored { status: finished.end.message_status(), text: finished.progress.answer.into_parts().0 }
+        fn create_record(&self, finished: FinishedRun<'_>) -> StoredRecord {
+            StoredRecord { status: finished.end.message_status(), text: finished.progress.answer.into_parts().0 }
         }
 
-        async fn store(&self, _: &mut dyn TenantTx, _: &Run, record: &Stored) -> Result<(), StoreError> {
+        async fn store(&self, _: &mut dyn TenantTx, _: &Run, record: &StoredRecord) -> Result<(), StoreError> {
             self.0.lock().expect("no panic under the lock").push(record.clone());
             Ok(())
         }
 
-        fn unstored_metadata(&self, _: &Run, _: &StoreError) -> Option<Value> {
+        fn store_failure_metadata(&self, _: &Run, _: &StoreError) -> Option<Value> {
             None
         }
     }
@@ -234,7 +234,7 @@ mod tests {
         }
 
         async fn invoke(&self, _: &Permit, _: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
-            Err(ToolError::Unknown)
+            Err(ToolError::UnknownTool)
         }
 
         async fn admit(&self, _: &mut dyn TenantTx, _: &Permit, _: ToolCall) -> Result<CallAdmission, StoreError> {
@@ -253,25 +253,25 @@ mod tests {
         let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
         let store = MemoryStore::new(clock.clone());
         let tenant = TenantId::from_uuid(ids.uuid());
-        let new = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
-        store.create_tenant(new).await.expect("a new tenant");
+        let new_tenant = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
+        store.create_tenant(new_tenant).await.expect("a new tenant");
         let mut tx = store.begin(&scope(tenant, Actor::System)).await.expect("in memory");
         let user = tx.users().sign_in(ids.uuid().into(), &identity("ada", Some(Role::User)), clock.now()).await;
         tx.commit().await.expect("in memory");
         let ada = scope(tenant, Actor::User(user.expect("in memory").id));
-        let subject = AuditSubject {
-            event: ReadUsage::EVENT,
+        let operation = AuditedOperation {
+            event: ReadQuotaUsage::EVENT,
             resource: None,
             resource_id: None,
-            session: None,
+            conversation_id: None,
             request_hash: None,
             metadata: json!({}),
         };
         let mut tx = store.begin(&ada).await.expect("in memory");
-        let receipt = tx.audit().intent(ids.uuid().into(), &subject, clock.now()).await.expect("in memory");
+        let receipt = tx.audit().record_intent(ids.uuid().into(), &operation, clock.now()).await.expect("in memory");
         tx.commit().await.expect("in memory");
-        let granted = access::granted(access::rights(Role::User, Classification::Restricted));
-        let permit = access::authorized(ada, granted, receipt, ReadUsage).into_parts().0;
+        let granted = access::access_grant(access::rights(Role::User, Classification::Restricted));
+        let permit = access::authorized(ada, granted, receipt, ReadQuotaUsage).into_parts().0;
 
         let mut model = MockChatModel::new();
         model.expect_is_generative().return_const(true);
@@ -293,9 +293,9 @@ mod tests {
     }
 
     /// Creates a run of an agent with one question, no tools and no conversation.
-    fn one_step(fixture: &Fixture) -> Run {
+    fn run_with_one_question(fixture: &Fixture) -> Run {
         let id = RunId::from_uuid(fixture.ports.ids.uuid());
-        let limits = Limits {
+        let limits = RunLimits {
             context_tokens: 8_192,
             reply_tokens: 1_024,
             max_output_tokens: 1_024,
@@ -312,13 +312,13 @@ mod tests {
             answer_id: fixture.ports.ids.uuid().into(),
             agent: Agent {
                 instructions: None,
-                tools: Toolbox::Platform(Vec::new()),
-                tier: ChosenTier { tier: ModelTier::Fast, escalated: None },
+                tools: ToolSet::Platform(Vec::new()),
+                tier: ChosenTier { tier: ModelTier::Fast, escalation: None },
                 options: ChatOptions::default(),
                 format: AnswerFormat::Cited,
                 limits,
             },
-            material: Material::Question(QuestionMaterial {
+            input: RunInput::Question(QuestionInput {
                 tenant_name: "Plant A".to_owned(),
                 question,
                 history: Vec::new(),
@@ -326,7 +326,7 @@ mod tests {
                 search: None,
                 left_out: 0,
             }),
-            model_limit: Classification::Restricted,
+            model_classification_limit: Classification::Restricted,
             nonce: TagNonce::new(id.as_uuid()),
             search: None,
             budget: BudgetReservation::default(),
@@ -334,35 +334,35 @@ mod tests {
     }
 
     /// Runs to the end. Returns the last event and the stored records.
-    async fn run_to_end(fixture: &Fixture) -> (RunEvent, Vec<Stored>) {
+    async fn run_to_end(fixture: &Fixture) -> (RunEvent, Vec<StoredRecord>) {
         let budgets = BudgetReserver::new(fixture.ports.clone(), Duration::from_secs(60));
         let runner = Runner::new(fixture.ports.clone(), budgets, ConcurrencyLimits { total: 1, per_tenant: 1 });
         let finisher = RecordingFinisher::default();
         let admission = runner.admit(fixture.permit.scope()).expect("the first run");
-        let events = runner.start(admission, one_step(fixture), finisher.clone(), Replay::Never);
-        let last = events.map(|numbered| numbered.event).collect::<Vec<_>>().await.pop().expect("a last event");
+        let events = runner.start(admission, run_with_one_question(fixture), finisher.clone(), Replay::Never);
+        let last_event = events.map(|numbered| numbered.event).collect::<Vec<_>>().await.pop().expect("a last event");
         let stored = finisher.0.lock().expect("no panic under the lock").clone();
-        (last, stored)
+        (last_event, stored)
     }
 
-    fn finished() -> ChatDelta {
+    fn finished_delta() -> ChatDelta {
         let usage = TokenUsage { input_tokens: 100, output_tokens: 7 };
-        ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: false, cost: MicroCost(9) }
+        ChatDelta::Finished { reason: FinishReason::Stop, usage, tokens_estimated: false, cost: MicroCost(9) }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_run_without_a_conversation_stores_what_its_finisher_records() {
-        let fixture = fixture(vec![ChatDelta::Text("FV-2003.".to_owned()), finished()]).await;
+        let fixture = fixture(vec![ChatDelta::Text("FV-2003.".to_owned()), finished_delta()]).await;
         let (last, stored) = run_to_end(&fixture).await;
         assert!(matches!(last, RunEvent::Finished(_)), "{last:?}");
-        assert_eq!(stored, [Stored { status: MessageStatus::Complete, text: "FV-2003.".to_owned() }]);
+        assert_eq!(stored, [StoredRecord { status: MessageStatus::Complete, text: "FV-2003.".to_owned() }]);
         let ledger = fixture.store.ledger(fixture.permit.scope().tenant());
         assert_eq!(ledger.len(), 1);
         assert_eq!(ledger[0].1.context.conversation, None);
         let page = PageRequest::default();
         let rows = fixture.store.read(fixture.permit.scope(), &AuditFilter::default(), &page).await.expect("in memory");
         let outcome = rows.items.iter().find(|row| row.event_type == "chat.response").expect("an outcome");
-        assert_eq!(outcome.correlation_id, fixture.permit.receipt().intent().as_uuid());
+        assert_eq!(outcome.correlation_id, fixture.permit.receipt().intent_id().as_uuid());
     }
 
     #[tokio::test(start_paused = true)]
@@ -371,6 +371,6 @@ mod tests {
         let (last, stored) = run_to_end(&fixture).await;
         let RunEvent::Failed(problem) = last else { panic!("not failed: {last:?}") };
         assert_eq!(problem.code, "upstream_timeout");
-        assert_eq!(stored, [Stored { status: MessageStatus::Error, text: "FV-".to_owned() }]);
+        assert_eq!(stored, [StoredRecord { status: MessageStatus::Error, text: "FV-".to_owned() }]);
     }
 }

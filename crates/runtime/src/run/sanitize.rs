@@ -7,7 +7,7 @@
 //! same way, because only the renderer knows where one ends.
 
 /// Zero-width space; breaks markup without changing the visible text.
-const BREAK: char = '\u{200b}';
+const ZERO_WIDTH_SPACE: char = '\u{200b}';
 /// Schemes that renderers turn into links automatically (autolinks of GitHub Flavored Markdown).
 const SCHEMES: &[&[char]] = &[&['h', 't', 't', 'p', ':'], &['h', 't', 't', 'p', 's', ':'], &['f', 't', 'p', ':']];
 /// Number of preceding characters to remember: the length of the longest scheme with its colon.
@@ -17,14 +17,14 @@ const LOOKBEHIND: usize = 6;
 #[derive(Clone, Debug)]
 pub struct MarkupSanitizer {
     /// The last characters that were emitted, in lower case; U+0000 before the beginning.
-    emitted: [char; LOOKBEHIND],
+    last_emitted: [char; LOOKBEHIND],
     /// `](` or `](/`, held back until the next character shows where the link leads.
     pending: String,
 }
 
 impl Default for MarkupSanitizer {
     fn default() -> Self {
-        Self { emitted: ['\0'; LOOKBEHIND], pending: String::new() }
+        Self { last_emitted: ['\0'; LOOKBEHIND], pending: String::new() }
     }
 }
 
@@ -63,15 +63,15 @@ impl MarkupSanitizer {
     fn flush(&mut self, out: &mut String) {
         let pending = std::mem::take(&mut self.pending);
         if !pending.is_empty() {
-            out.push(BREAK);
+            out.push(ZERO_WIDTH_SPACE);
             self.emit_all(&pending, out);
         }
     }
 
     fn sanitize(&mut self, c: char, out: &mut String) {
         if self.begins_markup(c) {
-            out.push(BREAK);
-            self.emitted = ['\0'; LOOKBEHIND];
+            out.push(ZERO_WIDTH_SPACE);
+            self.last_emitted = ['\0'; LOOKBEHIND];
         }
         self.emit(c, out);
     }
@@ -93,7 +93,7 @@ impl MarkupSanitizer {
 
     /// Whether the emitted text ends with these characters.
     fn ends_with(&self, ending: &[char]) -> bool {
-        self.emitted.ends_with(ending)
+        self.last_emitted.ends_with(ending)
     }
 
     fn emit_all(&mut self, text: &str, out: &mut String) {
@@ -104,8 +104,8 @@ impl MarkupSanitizer {
 
     fn emit(&mut self, c: char, out: &mut String) {
         out.push(c);
-        self.emitted.rotate_left(1);
-        self.emitted[LOOKBEHIND - 1] = c.to_ascii_lowercase();
+        self.last_emitted.rotate_left(1);
+        self.last_emitted[LOOKBEHIND - 1] = c.to_ascii_lowercase();
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// The sanitized text, pushed in pieces of `size` characters.
-    fn in_pieces(text: &str, size: usize) -> String {
+    fn sanitize_in_pieces(text: &str, size: usize) -> String {
         let mut sanitizer = MarkupSanitizer::default();
         let chars: Vec<char> = text.chars().collect();
         let mut out: String =
@@ -125,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn no_markup_that_a_renderer_follows_is_left_wherever_the_pieces_end() {
-        for (markup, broken) in [
+    fn active_markup_is_broken_wherever_the_pieces_end() {
+        for (markup, active_part) in [
             ("![x](https://evil.example/?q=1)", "]("),
             ("[x](https://evil.example)", "]("),
             ("[x](//evil.example)", "]("),
@@ -145,35 +145,35 @@ mod tests {
             ("[x](", "]("),
         ] {
             for size in 1..=markup.len() {
-                let out = in_pieces(markup, size);
-                assert!(!out.contains(broken), "{markup} in pieces of {size}: {out}");
-                assert_eq!(out.replace(BREAK, ""), markup, "only breaks are added");
+                let out = sanitize_in_pieces(markup, size);
+                assert!(!out.contains(active_part), "{markup} in pieces of {size}: {out}");
+                assert_eq!(out.replace(ZERO_WIDTH_SPACE, ""), markup, "only breaks are added");
             }
         }
     }
 
     #[test]
-    fn plain_text_and_links_to_the_platform_stay() {
+    fn plain_text_and_links_to_the_platform_are_unchanged() {
         for text in [
             "The torque is 480 N·m [1][2]. See [Annex] (page 3): p < 5 bar, 3<5.",
             "[the manual](/v1/documents/0190/content) and ![p](/ui/page.png)",
             "ratio 1:2, C:/plant, opc.tcp://server:4840, P&ID",
         ] {
             for size in [1, 3, text.len()] {
-                assert_eq!(in_pieces(text, size), text);
+                assert_eq!(sanitize_in_pieces(text, size), text);
             }
         }
     }
 
     proptest! {
         #[test]
-        fn the_size_of_pieces_makes_no_difference_and_no_text_is_lost(
+        fn the_size_of_pieces_makes_no_difference_and_no_text_is_removed(
             text in "[\\[\\](/:.<a-zhtps!w]{0,40}",
             size in 1_usize..5,
         ) {
-            let out = in_pieces(&text, size);
-            prop_assert_eq!(&out, &in_pieces(&text, text.len().max(1)));
-            prop_assert_eq!(out.replace(BREAK, ""), text);
+            let out = sanitize_in_pieces(&text, size);
+            prop_assert_eq!(&out, &sanitize_in_pieces(&text, text.len().max(1)));
+            prop_assert_eq!(out.replace(ZERO_WIDTH_SPACE, ""), text);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// A budget limit of a tenant, or of one of its users.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct SoftLimit {
+struct SoftLimitKey {
     tenant: TenantId,
     user: Option<UserId>,
     limit: BudgetLimit,
@@ -19,7 +19,7 @@ struct SoftLimit {
 #[derive(Debug, Default)]
 pub struct SoftLimits {
     /// First day of the period in which the last warning about a limit was logged.
-    warned: Mutex<HashMap<SoftLimit, Date>>,
+    warned_periods: Mutex<HashMap<SoftLimitKey, Date>>,
 }
 
 impl SoftLimits {
@@ -27,7 +27,7 @@ impl SoftLimits {
     pub fn check(&self, scope: &TenantScope, budgets: &Budgets, spending: &Spending, now: Timestamp) {
         for limit in BudgetLimit::ALL.iter().filter(|limit| budgets.exceeds_soft_limit(**limit, spending)) {
             let user = scope.user().filter(|_| limit.is_per_user());
-            if self.is_first(SoftLimit { tenant: scope.tenant(), user, limit: *limit }, now) {
+            if self.is_first_warning(SoftLimitKey { tenant: scope.tenant(), user, limit: *limit }, now) {
                 let (used, most) = (spending.usage_of(*limit).spent, budgets.limit(*limit).unwrap_or_default());
                 tracing::warn!(
                     tenant_id = %scope.tenant(), user_id = user.map(tracing::field::display), %limit, used, most,
@@ -39,14 +39,14 @@ impl SoftLimits {
 
     /// Returns whether this is the first warning in this period, and records it. Removes the warnings of earlier
     /// periods.
-    fn is_first(&self, key: SoftLimit, now: Timestamp) -> bool {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let period = key.limit.period_begins(now);
-        if warned.get(&key) == Some(&period) {
+    fn is_first_warning(&self, key: SoftLimitKey, now: Timestamp) -> bool {
+        let mut warned_periods = self.warned_periods.lock().unwrap_or_else(PoisonError::into_inner);
+        let period = key.limit.period_start(now);
+        if warned_periods.get(&key) == Some(&period) {
             return false;
         }
-        warned.retain(|other, begun| *begun == other.limit.period_begins(now));
-        warned.insert(key, period);
+        warned_periods.retain(|other, warned_period| *warned_period == other.limit.period_start(now));
+        warned_periods.insert(key, period);
         true
     }
 }

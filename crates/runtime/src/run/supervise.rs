@@ -4,9 +4,9 @@
 
 use super::context::RunContext;
 use super::end::RunEnd;
-use super::origin::AnswerOrigin;
+use super::provenance::Provenance;
 use crate::error::RuntimeError;
-use crate::withheld::current_classes;
+use crate::withheld::current_classifications;
 use domain::decision::RefusalCode;
 use domain::error::{ErrorKind, Problem};
 use domain::ports::{StoreError, TenantTx};
@@ -20,27 +20,30 @@ use std::time::Duration;
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Polls `execution` until it is done, panics, or something else ends the run.
-pub async fn supervise(ctx: RunContext<'_>, work: impl Future<Output = Result<FinishReason, RuntimeError>>) -> RunEnd {
+pub async fn supervise(
+    ctx: RunContext<'_>,
+    execution: impl Future<Output = Result<FinishReason, RuntimeError>>,
+) -> RunEnd {
     let limits = &ctx.run.agent.limits;
     tokio::select! {
-        ended = AssertUnwindSafe(work).catch_unwind() => match ended {
+        result = AssertUnwindSafe(execution).catch_unwind() => match result {
             Ok(Ok(reason)) => RunEnd::Completed(reason),
             Ok(Err(error)) => RunEnd::Failed(error),
             Err(_panic) => RunEnd::Failed(RuntimeError::Panicked),
         },
         () = ctx.log.cancel.cancelled() => RunEnd::Cancelled,
-        problem = revoked(ctx) => RunEnd::Revoked(problem),
-        () = ctx.log.abandoned(limits.grace) => RunEnd::Cancelled,
+        problem = wait_for_revocation(ctx) => RunEnd::Revoked(problem),
+        () = ctx.log.wait_until_abandoned(limits.grace) => RunEnd::Cancelled,
         () = tokio::time::sleep(limits.time_limit) => RunEnd::Failed(RuntimeError::TimeLimit),
     }
 }
 
 /// Waits until the user may no longer see the answer, and returns the reason. If the database is unavailable, the run
 /// continues until the next check.
-async fn revoked(ctx: RunContext<'_>) -> Problem {
+async fn wait_for_revocation(ctx: RunContext<'_>) -> Problem {
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
-        match revocation(ctx).await {
+        match check_revocation(ctx).await {
             Ok(None) => {}
             Ok(Some(problem)) => return problem,
             Err(error) => {
@@ -51,16 +54,16 @@ async fn revoked(ctx: RunContext<'_>) -> Problem {
     }
 }
 
-async fn revocation(ctx: RunContext<'_>) -> Result<Option<Problem>, StoreError> {
+async fn check_revocation(ctx: RunContext<'_>) -> Result<Option<Problem>, StoreError> {
     let permit = &ctx.run.permit;
     let Some(user) = permit.scope().user() else { return Ok(None) };
     let mut tx = ctx.ports.store.begin(permit.scope()).await?;
     let member = tx.users().membership(user).await?;
-    let class = current_class(&mut *tx, &ctx.log.origin()).await?;
+    let class = current_classification(&mut *tx, &ctx.log.provenance()).await?;
     drop(tx);
-    let above = "The answer is based on content above your clearance.";
-    Ok(match ctx.ports.rules.remaining(permit, member.as_ref()) {
-        Ok(rights) => (class > rights.clearance()).then(|| forbidden(RefusalCode::AboveClearance, above)),
+    let detail = "The answer is based on content above your clearance.";
+    Ok(match ctx.ports.rules.remaining_rights(permit, member.as_ref()) {
+        Ok(rights) => (class > rights.clearance()).then(|| forbidden(RefusalCode::ContentAboveClearance, detail)),
         Err(code @ RefusalCode::TenantSuspended) => Some(forbidden(code, "The tenant was switched off.")),
         Err(code) => Some(forbidden(code, "The user was switched off.")),
     })
@@ -70,11 +73,14 @@ async fn revocation(ctx: RunContext<'_>) -> Result<Option<Problem>, StoreError> 
 ///
 /// # Errors
 /// If the store fails.
-pub async fn current_class(tx: &mut dyn TenantTx, origin: &AnswerOrigin) -> Result<Classification, StoreError> {
-    let now = current_classes(tx, origin.sources.documents()).await?;
-    Ok(origin.class.max(origin.sources.class_by(&now)))
+pub async fn current_classification(
+    tx: &mut dyn TenantTx,
+    provenance: &Provenance,
+) -> Result<Classification, StoreError> {
+    let classifications = current_classifications(tx, provenance.sources.documents()).await?;
+    Ok(provenance.class.max(provenance.sources.current_class(&classifications)))
 }
 
 fn forbidden(code: RefusalCode, detail: &str) -> Problem {
-    Problem { kind: ErrorKind::Forbidden, code: code.as_str(), detail: Some(detail.to_owned()), decision: None }
+    Problem { kind: ErrorKind::Forbidden, code: code.as_str(), detail: Some(detail.to_owned()), decision_id: None }
 }

@@ -52,7 +52,7 @@ const REASONING_PHRASES: &[&str] = &[
 pub struct ChosenTier {
     pub tier: ModelTier,
     /// Why the platform chose the heavy tier; `None` if it did not choose it.
-    pub escalated: Option<Escalation>,
+    pub escalation: Option<Escalation>,
 }
 
 /// Criteria for choosing a tier automatically.
@@ -60,9 +60,9 @@ pub struct ChosenTier {
 pub struct TierCriteria<'a> {
     pub question: &'a str,
     /// Number of documents that the question is limited to.
-    pub documents: usize,
+    pub document_count: usize,
     /// Number of tools that the client offers.
-    pub client_tools: usize,
+    pub client_tool_count: usize,
     /// Whether a backend serves the heavy tier; otherwise it is never chosen automatically.
     pub has_heavy: bool,
 }
@@ -70,30 +70,31 @@ pub struct TierCriteria<'a> {
 /// Chooses a tier. An explicit choice is kept even if no backend serves that tier.
 #[must_use]
 pub fn choose(choice: ModelChoice, criteria: TierCriteria<'_>) -> ChosenTier {
-    let only = |tier| ChosenTier { tier, escalated: None };
+    let not_escalated = |tier| ChosenTier { tier, escalation: None };
     match choice {
-        ModelChoice::Fast => only(ModelTier::Fast),
-        ModelChoice::Heavy => only(ModelTier::Heavy),
+        ModelChoice::Fast => not_escalated(ModelTier::Fast),
+        ModelChoice::Heavy => not_escalated(ModelTier::Heavy),
         ModelChoice::Auto => match escalation(criteria).filter(|_| criteria.has_heavy) {
-            Some(reason) => ChosenTier { tier: ModelTier::Heavy, escalated: Some(reason) },
-            None => only(ModelTier::Fast),
+            Some(reason) => ChosenTier { tier: ModelTier::Heavy, escalation: Some(reason) },
+            None => not_escalated(ModelTier::Fast),
         },
     }
 }
 
 fn escalation(criteria: TierCriteria<'_>) -> Option<Escalation> {
     let words = format!(" {} ", normalized(criteria.question));
-    let contains = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(&format!(" {} ", normalized(phrase))));
-    if contains(HEAVY_MODEL_PHRASES) {
-        Some(Escalation::Wish)
+    let contains_any =
+        |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(&format!(" {} ", normalized(phrase))));
+    if contains_any(HEAVY_MODEL_PHRASES) {
+        Some(Escalation::UserRequest)
     } else if criteria.question.chars().count() > MAX_FAST_CHARS {
         Some(Escalation::Length)
-    } else if criteria.documents >= MANY_DOCUMENTS {
+    } else if criteria.document_count >= MANY_DOCUMENTS {
         Some(Escalation::Documents)
-    } else if criteria.client_tools >= MANY_TOOLS {
+    } else if criteria.client_tool_count >= MANY_TOOLS {
         Some(Escalation::Tools)
     } else {
-        contains(REASONING_PHRASES).then_some(Escalation::Reasoning)
+        contains_any(REASONING_PHRASES).then_some(Escalation::Reasoning)
     }
 }
 
@@ -108,17 +109,17 @@ mod tests {
     use super::*;
 
     fn criteria(question: &str, documents: usize, client_tools: usize, has_heavy: bool) -> TierCriteria<'_> {
-        TierCriteria { question, documents, client_tools, has_heavy }
+        TierCriteria { question, document_count: documents, client_tool_count: client_tools, has_heavy }
     }
 
-    fn auto(question: &str, documents: usize) -> Option<Escalation> {
-        with_tools(question, documents, 0)
+    fn auto_escalation(question: &str, documents: usize) -> Option<Escalation> {
+        auto_escalation_with_tools(question, documents, 0)
     }
 
-    fn with_tools(question: &str, documents: usize, tools: usize) -> Option<Escalation> {
+    fn auto_escalation_with_tools(question: &str, documents: usize, tools: usize) -> Option<Escalation> {
         let chosen = choose(ModelChoice::Auto, criteria(question, documents, tools, true));
-        assert_eq!(chosen.tier == ModelTier::Heavy, chosen.escalated.is_some());
-        chosen.escalated
+        assert_eq!(chosen.tier == ModelTier::Heavy, chosen.escalation.is_some());
+        chosen.escalation
     }
 
     #[test]
@@ -126,28 +127,31 @@ mod tests {
         for question in
             ["What torque do the casing bolts of P-101 get?", "Was the outage planned?", "Who compared them?", ""]
         {
-            assert_eq!(auto(question, 1), None, "{question}");
+            assert_eq!(auto_escalation(question, 1), None, "{question}");
         }
     }
 
     #[test]
     fn hard_questions_are_recognized_by_wish_length_documents_tools_and_phrases() {
-        assert_eq!(auto("Think carefully: which valve first?", 0), Some(Escalation::Wish));
-        assert_eq!(auto(&"why ".repeat(400), 0), Some(Escalation::Length));
-        assert_eq!(auto("Which limits differ?", 3), Some(Escalation::Documents));
-        assert_eq!((with_tools("Go on.", 0, 3), with_tools("Go on.", 0, 4)), (None, Some(Escalation::Tools)));
-        assert_eq!(auto("Compare the seals of P-101A and P-101B.", 0), Some(Escalation::Reasoning));
-        assert_eq!(auto("What is the ROOT-CAUSE of the trip?", 0), Some(Escalation::Reasoning));
-        assert_eq!(auto("Vergleiche die Dichtungen.", 0), Some(Escalation::Reasoning));
+        assert_eq!(auto_escalation("Think carefully: which valve first?", 0), Some(Escalation::UserRequest));
+        assert_eq!(auto_escalation(&"why ".repeat(400), 0), Some(Escalation::Length));
+        assert_eq!(auto_escalation("Which limits differ?", 3), Some(Escalation::Documents));
+        assert_eq!(
+            (auto_escalation_with_tools("Go on.", 0, 3), auto_escalation_with_tools("Go on.", 0, 4)),
+            (None, Some(Escalation::Tools))
+        );
+        assert_eq!(auto_escalation("Compare the seals of P-101A and P-101B.", 0), Some(Escalation::Reasoning));
+        assert_eq!(auto_escalation("What is the ROOT-CAUSE of the trip?", 0), Some(Escalation::Reasoning));
+        assert_eq!(auto_escalation("Vergleiche die Dichtungen.", 0), Some(Escalation::Reasoning));
     }
 
     #[test]
     fn an_explicit_choice_is_kept_and_a_tier_without_a_backend_is_never_chosen() {
-        let hard = "Compare everything.";
-        let fast = ChosenTier { tier: ModelTier::Fast, escalated: None };
-        let heavy = ChosenTier { tier: ModelTier::Heavy, escalated: None };
-        assert_eq!(choose(ModelChoice::Fast, criteria(hard, 9, 9, true)), fast);
+        let hard_question = "Compare everything.";
+        let fast = ChosenTier { tier: ModelTier::Fast, escalation: None };
+        let heavy = ChosenTier { tier: ModelTier::Heavy, escalation: None };
+        assert_eq!(choose(ModelChoice::Fast, criteria(hard_question, 9, 9, true)), fast);
         assert_eq!(choose(ModelChoice::Heavy, criteria("hi", 0, 0, false)), heavy);
-        assert_eq!(choose(ModelChoice::Auto, criteria(hard, 9, 9, false)), fast);
+        assert_eq!(choose(ModelChoice::Auto, criteria(hard_question, 9, 9, false)), fast);
     }
 }

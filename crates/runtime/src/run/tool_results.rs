@@ -4,14 +4,14 @@
 use super::progress::RunProgress;
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::passages;
-use crate::prompt::tokens::{TokenBudget, estimate, truncate};
+use crate::prompt::tokens::{TokenBudget, estimate_tokens, truncate_to_budget};
 use domain::classified::{Classified, HasClass as _};
 use domain::role::Classification;
 use domain::search::Retrieval;
 use domain::tool::ToolResult;
 use domain::untrusted::neutralize;
-use tools::describe::describe;
 use tools::error::ToolError;
+use tools::render::render_for_model;
 
 /// Minimum tokens for a result to be useful.
 const MIN_RESULT_TOKENS: usize = 64;
@@ -31,47 +31,47 @@ pub fn result_text(
     nonce: &TagNonce,
     budget: TokenBudget,
 ) -> Classified<String> {
-    let room = TokenBudget(budget.0.saturating_sub(FRAME_TOKENS));
+    let result_budget = TokenBudget(budget.0.saturating_sub(FRAME_TOKENS));
     let note = |text: &str| Classified::new(text.to_owned(), Classification::Public);
     let result = match result {
         Err(error) => return note(&format!("The tool failed: {}.", neutralize(&error.to_string()))),
-        Ok(_) if room.0 < MIN_RESULT_TOKENS => return note(NO_ROOM_NOTE),
+        Ok(_) if result_budget.0 < MIN_RESULT_TOKENS => return note(NO_ROOM_NOTE),
         Ok(result) => result.into_parts().0,
     };
     let visibility = &mut progress.visibility;
     match result {
         ToolResult::Retrieval(mut found) => {
             visibility.retain_visible(&mut found.hits);
-            passages_text(progress, found, nonce, room)
+            render_passages(progress, found, nonce, result_budget)
         }
         ToolResult::Documents(mut documents) => {
             visibility.retain_visible(&mut documents);
-            render_result(progress, ToolResult::Documents(documents), room)
+            render_result(progress, ToolResult::Documents(documents), result_budget)
         }
         ToolResult::Memories(mut memories) => {
             visibility.retain_visible(&mut memories);
-            render_result(progress, ToolResult::Memories(memories), room)
+            render_result(progress, ToolResult::Memories(memories), result_budget)
         }
-        ToolResult::Text { document, .. } if document.class() > visibility.limit => {
+        ToolResult::DocumentText { document, .. } if document.class() > visibility.max_classification => {
             visibility.left_out = visibility.left_out.saturating_add(1);
             note(ABOVE_MODEL_LIMIT_NOTE)
         }
-        text @ ToolResult::Text { .. } => render_result(progress, text, room),
+        text @ ToolResult::DocumentText { .. } => render_result(progress, text, result_budget),
     }
 }
 
 /// Renders the result as text. It has the classification of the whole result, even if only a part fits.
 fn render_result(progress: &mut RunProgress, result: ToolResult, budget: TokenBudget) -> Classified<String> {
-    let (fitted, class) = Classified::from_content(result).map(|result| fit(result, budget)).into_parts();
-    add_sources(progress, &fitted.shown);
+    let (fitted, class) = Classified::from_content(result).map(|result| fit_result(result, budget)).into_parts();
+    add_sources(progress, &fitted.included);
     Classified::new(fitted.text, class)
 }
 
 /// Adds the documents in the shown part of a result to the sources of the answer.
-fn add_sources(progress: &mut RunProgress, shown: &ToolResult) {
-    let sources = &mut progress.origin.sources;
-    match shown {
-        ToolResult::Text { document, .. } => sources.add(document.id, document.classification),
+fn add_sources(progress: &mut RunProgress, included: &ToolResult) {
+    let sources = &mut progress.provenance.sources;
+    match included {
+        ToolResult::DocumentText { document, .. } => sources.add(document.id, document.classification),
         ToolResult::Documents(documents) => {
             for document in documents {
                 sources.add(document.id, document.classification);
@@ -82,57 +82,60 @@ fn add_sources(progress: &mut RunProgress, shown: &ToolResult) {
 }
 
 /// Renders the found passages with their numbers. For passages that the model already has, only the number is given.
-fn passages_text(
+fn render_passages(
     progress: &mut RunProgress,
     found: Retrieval,
     nonce: &TagNonce,
     budget: TokenBudget,
 ) -> Classified<String> {
     let found_again = |chunk_id| found.hits.iter().any(|hit| hit.passage.chunk_id == chunk_id);
-    let known = progress.passages.iter().filter(|known| found_again(known.passage.chunk_id));
-    let known: Vec<String> = known.map(|known| format!("[{}]", known.n)).collect();
+    let known_passages = progress.passages.iter().filter(|known| found_again(known.passage.chunk_id));
+    let known_markers: Vec<String> = known_passages.map(|known| format!("[{}]", known.n)).collect();
     let warning = if found.answerable || found.hits.is_empty() { "" } else { WEAK_MATCH_NOTE };
-    let added = progress.add_passages(found.hits, budget);
+    let new_indexes = progress.add_passages(found.hits, budget);
     let mut text = warning.to_owned();
-    if !known.is_empty() {
-        text.push_str(&format!("You have these already: {}.\n", known.join(", ")));
+    if !known_markers.is_empty() {
+        text.push_str(&format!("You have these already: {}.\n", known_markers.join(", ")));
     }
-    if added.is_empty() && known.is_empty() {
+    if new_indexes.is_empty() && known_markers.is_empty() {
         text.push_str("Nothing was found, or nothing that there is room for.\n");
     }
-    let added = &progress.passages[added];
-    if !added.is_empty() {
-        let spent = estimate(&passages::render(added, nonce, TokenBudget(0)));
-        text.push_str(&passages::render(added, nonce, TokenBudget(budget.0.saturating_sub(spent))));
+    let new_passages = &progress.passages[new_indexes];
+    if !new_passages.is_empty() {
+        let passage_tokens = estimate_tokens(&passages::render(new_passages, nonce, TokenBudget(0)));
+        text.push_str(&passages::render(new_passages, nonce, TokenBudget(budget.0.saturating_sub(passage_tokens))));
     }
-    let class = added.class();
+    let class = new_passages.class();
     Classified::new(text, class)
 }
 
 /// A result rendered as text within a budget, and the part of the result that the text contains.
 struct FittedResult {
     text: String,
-    shown: ToolResult,
+    included: ToolResult,
 }
 
 /// Removes items from the end of a result until the rest fits, so that each item is complete and a document states
 /// where to continue reading. A single item that is too long is truncated.
-fn fit(mut result: ToolResult, budget: TokenBudget) -> FittedResult {
-    let mut complete = true;
+fn fit_result(mut result: ToolResult, budget: TokenBudget) -> FittedResult {
+    let mut is_complete = true;
     loop {
-        let text = describe(&result);
-        if estimate(&text) <= budget.0 {
-            return FittedResult { text: if complete { text } else { text + TRUNCATED_NOTE }, shown: result };
+        let text = render_for_model(&result);
+        if estimate_tokens(&text) <= budget.0 {
+            return FittedResult { text: if is_complete { text } else { text + TRUNCATED_NOTE }, included: result };
         }
-        if !drop_last(&mut result) {
-            return FittedResult { text: truncate(&text, budget).to_owned() + TRUNCATED_NOTE, shown: result };
+        if !drop_last_item(&mut result) {
+            return FittedResult {
+                text: truncate_to_budget(&text, budget).to_owned() + TRUNCATED_NOTE,
+                included: result,
+            };
         }
-        complete = false;
+        is_complete = false;
     }
 }
 
 /// Removes the last item of a result that has several. Returns whether an item was removed.
-fn drop_last(result: &mut ToolResult) -> bool {
+fn drop_last_item(result: &mut ToolResult) -> bool {
     fn pop<T>(items: &mut Vec<T>) -> bool {
         items.len() > 1 && items.pop().is_some()
     }
@@ -140,7 +143,7 @@ fn drop_last(result: &mut ToolResult) -> bool {
         ToolResult::Retrieval(found) => pop(&mut found.hits),
         ToolResult::Documents(documents) => pop(documents),
         ToolResult::Memories(memories) => pop(memories),
-        ToolResult::Text { passages, truncated, .. } => {
+        ToolResult::DocumentText { passages, truncated, .. } => {
             let dropped = pop(passages);
             *truncated |= dropped;
             dropped

@@ -9,7 +9,7 @@ use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 
 #[tokio::test]
-async fn an_admin_changes_others_and_not_themselves() {
+async fn an_admin_can_change_other_users_but_not_themselves() {
     let plant = Plant::new().await;
     let store = Arc::new(plant.store.clone());
     let issuer = "https://issuer.test".to_owned();
@@ -21,8 +21,8 @@ async fn an_admin_changes_others_and_not_themselves() {
         grants: None,
         is_active: None,
     };
-    let others = plant.authorized(&plant.ada, Role::Admin, demote(plant.bob.user())).await;
-    assert_eq!(service.execute(others).await.map(|changed| changed.after.role).ok(), Some(Role::Viewer));
-    let own = plant.authorized(&plant.ada, Role::Admin, demote(plant.ada.user())).await;
-    assert_eq!(service.execute(own).await.err().map(|error| error.kind()), Some(ErrorKind::Conflict));
+    let demote_other = plant.authorize(&plant.ada, Role::Admin, demote(plant.bob.user())).await;
+    assert_eq!(service.execute(demote_other).await.map(|changed| changed.after.role).ok(), Some(Role::Viewer));
+    let demote_self = plant.authorize(&plant.ada, Role::Admin, demote(plant.ada.user())).await;
+    assert_eq!(service.execute(demote_self).await.err().map(|error| error.kind()), Some(ErrorKind::Conflict));
 }

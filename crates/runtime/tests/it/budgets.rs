@@ -1,12 +1,12 @@
 //! Budgets of turns, and the ledger of their model calls.
 
-use crate::support::model::Step::{self, Call, Finish, Hang, Interrupt, Refuse, Text};
-use crate::support::tools::{ScriptedTools, found};
-use crate::support::{Plant, shape};
-use domain::budget::{Amount, Money};
-use domain::command::{CancelRun, ReadCalls, RetrievalMode};
+use crate::support::model::Step::{self, Call, Finish, Hang, Interrupt, NoBackend, Text};
+use crate::support::tools::{ScriptedTools, retrieval_result};
+use crate::support::{Plant, event_names};
+use domain::budget::{BudgetAmount, Money};
+use domain::command::{CancelRun, ReadModelUsage, RetrievalMode};
 use domain::error::Classify as _;
-use domain::ledger::UsageGroup;
+use domain::ledger::UsageDimension;
 use domain::model::ChatRequest;
 use domain::model_call::{CallStatus, MicroCost, ModelOperation, Price};
 use domain::role::{Classification, Role};
@@ -22,43 +22,43 @@ use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-const READ: Step = Call { id: "1", name: "document_read", arguments: "{}" };
+const READ_CALL: Step = Call { id: "1", name: "document_read", arguments: "{}" };
 
-fn no_hits() -> Arc<ScriptedTools> {
-    ScriptedTools::new(|_| Ok(found(Vec::new())))
+fn tools_without_hits() -> Arc<ScriptedTools> {
+    ScriptedTools::new(|_| Ok(retrieval_result(Vec::new())))
 }
 
-fn tokens(limit: u64) -> Quotas {
+fn daily_token_quota(limit: u64) -> Quotas {
     Quotas { tokens_per_day: Some(limit), ..Quotas::default() }
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_reply_of_a_turn_is_a_call_in_the_ledger() {
     let plant = Plant::new().await;
-    let model = plant.model([vec![READ, Finish], vec![Text("Shut."), Finish]]);
-    plant.ask(&plant.chat(&model, &no_hits()), "Which valve?", RetrievalMode::Never).await;
+    let model = plant.model([vec![READ_CALL, Finish], vec![Text("Shut."), Finish]]);
+    plant.ask(&plant.chat(&model, &tools_without_hits()), "Which valve?", RetrievalMode::Never).await;
     let rows = plant.store.ledger(plant.ada.tenant());
     assert_eq!(rows.len(), 2);
     for (user, entry) in &rows {
         assert_eq!((*user, entry.context.conversation), (plant.ada.user(), Some(plant.conversation)));
         assert!(entry.metered && entry.context.run.is_some() && entry.tier.is_some());
         let call = &entry.call;
-        assert_eq!((call.operation, call.status, call.estimated), (ModelOperation::Chat, CallStatus::Ok, false));
+        assert_eq!((call.operation, call.status, call.tokens_estimated), (ModelOperation::Chat, CallStatus::Ok, false));
         assert_eq!(call.usage, TokenUsage { input_tokens: 100, output_tokens: 7 });
         assert_eq!((call.cost, call.finish_reason), (MicroCost(9), Some(FinishReason::Stop)));
         assert_eq!((call.served_by.backend.as_str(), call.served_by.model.as_str()), ("scripted", "script-1"));
     }
     let spent = plant.spending().await.user;
-    assert_eq!((spent.tokens, spent.cost, spent.reserved), (214, MicroCost(18), Amount::default()));
+    assert_eq!((spent.tokens, spent.cost, spent.reserved), (214, MicroCost(18), BudgetAmount::default()));
 }
 
 /// Runs a turn that fails, and returns its only model call.
 async fn failed_call(script: Vec<Step>) -> domain::model_call::ModelCall {
     let plant = Plant::new().await;
-    plant.limit(tokens(100_000)).await;
-    let chat = plant.chat(&plant.model([script]), &no_hits());
+    plant.set_quotas(daily_token_quota(100_000)).await;
+    let chat = plant.chat(&plant.model([script]), &tools_without_hits());
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
-    assert_eq!(plant.spending().await.tenant.reserved, Amount::default(), "the reservation is released");
+    assert_eq!(plant.spending().await.tenant.reserved, BudgetAmount::default(), "the reservation is released");
     let mut ledger = plant.ledger();
     assert_eq!(ledger.len(), 1);
     ledger.remove(0).call
@@ -67,44 +67,50 @@ async fn failed_call(script: Vec<Step>) -> domain::model_call::ModelCall {
 #[tokio::test(start_paused = true)]
 async fn an_interrupted_call_is_recorded_with_an_estimate_of_its_usage() {
     let call = failed_call(vec![Text("123456789"), Interrupt]).await;
-    assert_eq!((call.status, call.error.as_deref(), call.estimated), (CallStatus::Error, Some("broken_off"), true));
+    assert_eq!(
+        (call.status, call.error.as_deref(), call.tokens_estimated),
+        (CallStatus::Error, Some("broken_off"), true)
+    );
     assert_eq!(call.usage.output_tokens, 3);
     assert!(call.usage.input_tokens > 100, "its prompt: {call:?}");
 
     let call = failed_call(vec![Text("Shut"), Hang]).await;
     assert_eq!((call.status, call.error.as_deref()), (CallStatus::Error, Some("upstream_timeout")));
-    assert_eq!(call.took, ChatSettings::default().turn_limit);
+    assert_eq!(call.duration, ChatSettings::default().turn_limit);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_no_backend_served_is_recorded_with_the_backends_that_were_tried() {
-    let call = failed_call(vec![Refuse]).await;
+    let call = failed_call(vec![NoBackend]).await;
     assert_eq!(
         (call.status, call.error.as_deref(), call.usage),
         (CallStatus::Error, Some("timeout"), TokenUsage::default())
     );
     assert_eq!(call.served_by.backend, "second");
-    assert_eq!(call.served_by.failed.iter().map(|tried| tried.backend.as_str()).collect::<Vec<_>>(), ["first"]);
+    assert_eq!(
+        call.served_by.failed_attempts.iter().map(|tried| tried.backend.as_str()).collect::<Vec<_>>(),
+        ["first"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_call_counts_with_what_was_written() {
+async fn a_cancelled_call_counts_the_tokens_written_so_far() {
     let plant = Plant::new().await;
     let price = Price { input: MicroCost(1_000_000), output: MicroCost(2_000_000) };
     let model = plant.model([vec![Text("123456789"), Hang]]);
     *model.price.lock().expect("no panic under the lock") = Some(price);
-    let chat = plant.chat(&model, &no_hits());
+    let chat = plant.chat(&model, &tools_without_hits());
     let mut events = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.expect("a run");
     let Some(RunEvent::Started { run_id: run, .. }) = events.next().await.map(|event| event.event) else {
         panic!("no start")
     };
     events.next().await.expect("a piece");
-    let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run }).await;
+    let cancel = plant.authorize(&plant.ada, Role::User, CancelRun { run }).await;
     chat.execute(cancel).await.expect("her own run");
-    plant.drained().await;
+    plant.wait_for_runs().await;
     let call = plant.ledger().remove(0).call;
     assert_eq!((call.status, call.error.as_deref(), call.usage.output_tokens), (CallStatus::Cancelled, None, 3));
-    assert_eq!(call.cost, price.of(call.usage));
+    assert_eq!(call.cost, price.cost(call.usage));
     let spent = plant.spending().await.user.tokens;
     assert_eq!(spent, u64::from(call.usage.input_tokens) + 3);
 }
@@ -112,12 +118,12 @@ async fn a_cancelled_call_counts_with_what_was_written() {
 #[tokio::test(start_paused = true)]
 async fn concurrent_turns_together_reserve_no_more_than_the_budget() {
     let plant = Plant::new().await;
-    plant.limit(tokens(8_000)).await;
+    plant.set_quotas(daily_token_quota(8_000)).await;
     let model = plant.model((0..20).map(|_| vec![Text("Shut."), Hang]));
-    let chat = plant.chat(&model, &no_hits());
+    let chat = plant.chat(&model, &tools_without_hits());
     let turns = join_all((0..20).map(|_| plant.send(&chat, "Which valve?", RetrievalMode::Never))).await;
-    let started = turns.iter().filter(|turn| turn.is_ok()).count();
-    assert!((3..=8).contains(&started), "{started}");
+    let started_turns = turns.iter().filter(|turn| turn.is_ok()).count();
+    assert!((3..=8).contains(&started_turns), "{started_turns}");
     for refused in turns.iter().filter_map(|turn| turn.as_ref().err()) {
         assert_eq!((refused.code(), refused.retry_after().map(|after| after.as_secs())), ("quota_exceeded", Some(10)));
         assert!(refused.public_detail().is_some_and(|detail| detail.contains("tokens_per_day")));
@@ -125,7 +131,7 @@ async fn concurrent_turns_together_reserve_no_more_than_the_budget() {
     let tenant = plant.spending().await.tenant;
     assert!(tenant.reserved.tokens > 7_000 && tenant.reserved.tokens <= 8_000, "{tenant:?}");
     drop(turns);
-    plant.drained().await;
+    plant.wait_for_runs().await;
     let tenant = plant.spending().await.tenant;
     assert!(tenant.tokens > 0 && tenant.tokens <= 8_000 && tenant.reserved.tokens == 0, "{tenant:?}");
 }
@@ -133,9 +139,9 @@ async fn concurrent_turns_together_reserve_no_more_than_the_budget() {
 #[tokio::test(start_paused = true)]
 async fn a_turn_gets_the_rest_of_the_budget_and_is_refused_if_that_is_too_little() {
     let plant = Plant::new().await;
-    plant.limit(tokens(800)).await;
+    plant.set_quotas(daily_token_quota(800)).await;
     let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Finish]]);
-    let chat = plant.chat(&model, &no_hits());
+    let chat = plant.chat(&model, &tools_without_hits());
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     for request in model.requests() {
@@ -144,7 +150,7 @@ async fn a_turn_gets_the_rest_of_the_budget_and_is_refused_if_that_is_too_little
         assert!(request.max_output_tokens >= 64 && prompt + (request.max_output_tokens as usize) <= 800, "{prompt}");
     }
     // 214 of 800 tokens are spent; the third turn needs about 570.
-    plant.limit(tokens(700)).await;
+    plant.set_quotas(daily_token_quota(700)).await;
     let Err(refused) = plant.send(&chat, "Which valve?", RetrievalMode::Never).await else { panic!("nothing is left") };
     assert!(matches!(refused, RuntimeError::BudgetExceeded { .. }), "{refused:?}");
     let until_tomorrow =
@@ -156,42 +162,42 @@ async fn a_turn_gets_the_rest_of_the_budget_and_is_refused_if_that_is_too_little
 /// day.
 async fn turn_with_a_tool(limit: u64) -> (Vec<RunEvent>, Vec<ChatRequest>, Plant) {
     let plant = Plant::new().await;
-    plant.limit(tokens(limit)).await;
-    let hit = plant.document(Classification::Internal, &"Close FV-2003 first. ".repeat(150)).await.1;
+    plant.set_quotas(daily_token_quota(limit)).await;
+    let hit = plant.create_document(Classification::Internal, &"Close FV-2003 first. ".repeat(150)).await.1;
     let search = Call { id: "1", name: "rag_search", arguments: "{\"query\": \"valve\"}" };
     let model = plant.model([vec![Text("Let me see."), search, Finish], vec![Text(" Shut."), Finish]]);
-    let chat = plant.chat(&model, &ScriptedTools::finding(vec![hit]));
+    let chat = plant.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
     let events = plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     let spent = plant.spending().await.tenant;
-    assert!(spent.tokens <= limit && spent.reserved == Amount::default(), "{spent:?}");
+    assert!(spent.tokens <= limit && spent.reserved == BudgetAmount::default(), "{spent:?}");
     (events, model.requests(), plant)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_with_tools_reserves_more() {
     let (events, requests, plant) = turn_with_a_tool(20_000).await;
-    assert_eq!(shape(&events).last(), Some(&"finished"), "{events:?}");
-    assert!(requests.iter().all(|asked| asked.max_output_tokens == 1_024 && !asked.tools.is_empty()));
+    assert_eq!(event_names(&events).last(), Some(&"finished"), "{events:?}");
+    assert!(requests.iter().all(|request| request.max_output_tokens == 1_024 && !request.tools.is_empty()));
     assert_eq!(plant.answer().await.content, "Let me see. Shut.");
 }
 
 #[tokio::test(start_paused = true)]
 async fn if_the_budget_runs_out_the_last_reply_is_shorter_and_without_tools() {
     let (events, requests, _plant) = turn_with_a_tool(2_400).await;
-    assert_eq!(shape(&events).last(), Some(&"finished"), "{events:?}");
+    assert_eq!(event_names(&events).last(), Some(&"finished"), "{events:?}");
     let last = requests.last().expect("two requests");
     assert!(last.tools.is_empty());
-    let all = runtime::prompt::tokens::prompt_tokens(last.prompt.content()) + last.max_output_tokens as usize;
-    assert!((64..1_024).contains(&last.max_output_tokens) && all <= 2_400 - 107, "{all}");
+    let total_tokens = runtime::prompt::tokens::prompt_tokens(last.prompt.content()) + last.max_output_tokens as usize;
+    assert!((64..1_024).contains(&last.max_output_tokens) && total_tokens <= 2_400 - 107, "{total_tokens}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_that_can_reserve_no_more_fails_and_keeps_what_was_written() {
+async fn a_turn_that_can_reserve_no_more_fails_and_keeps_its_partial_answer() {
     let (events, requests, plant) = turn_with_a_tool(1_400).await;
     let Some(RunEvent::Failed(problem)) = events.last() else { panic!("no failure: {events:?}") };
     assert_eq!((problem.code, requests.len()), ("quota_exceeded", 1));
     assert_eq!(plant.answer().await.content, "Let me see.");
-    assert_eq!(plant.outcome().await.result_status.as_deref(), Some("error"));
+    assert_eq!(plant.turn_outcome().await.result_status.as_deref(), Some("error"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,26 +205,26 @@ async fn cost_is_reserved_by_the_highest_price_and_limits_the_reply() {
     let plant = Plant::new().await;
     // A thousand output tokens cost one unit; input is free.
     let price = Price { input: MicroCost(0), output: MicroCost(1_000_000_000) };
-    plant.limit(Quotas { user_cost_per_month: Money::from_units(0.5), ..Quotas::default() }).await;
+    plant.set_quotas(Quotas { user_cost_per_month: Money::from_units(0.5), ..Quotas::default() }).await;
     let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Hang]]);
     *model.price.lock().expect("no panic under the lock") = Some(price);
-    let chat = plant.chat(&model, &no_hits());
+    let chat = plant.chat(&model, &tools_without_hits());
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     assert_eq!(model.requests()[0].max_output_tokens, 500);
     let events = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.expect("a run");
     let refused = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.err().expect("all is reserved");
     assert!(refused.public_detail().is_some_and(|detail| detail.contains("user_cost_per_month")), "{refused:?}");
     drop(events);
-    plant.drained().await;
+    plant.wait_for_runs().await;
 }
 
 /// Without a known price, no cost can be reserved, but turns are still refused once the budget is used up.
 #[tokio::test(start_paused = true)]
 async fn a_cost_budget_that_is_used_up_refuses_turns_without_a_known_price() {
     let plant = Plant::new().await;
-    plant.limit(Quotas { cost_per_month: Money::from_units(0.000_010), ..Quotas::default() }).await;
+    plant.set_quotas(Quotas { cost_per_month: Money::from_units(0.000_010), ..Quotas::default() }).await;
     let model = plant.model([vec![Text("Shut."), Finish], vec![Text("Shut."), Finish]]);
-    let chat = plant.chat(&model, &no_hits());
+    let chat = plant.chat(&model, &tools_without_hits());
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     assert_eq!(plant.spending().await.tenant.cost, MicroCost(18));
@@ -228,43 +234,46 @@ async fn a_cost_budget_that_is_used_up_refuses_turns_without_a_known_price() {
 #[tokio::test(start_paused = true)]
 async fn the_extractive_answerer_costs_nothing_and_reserves_nothing() {
     let plant = Plant::new().await;
-    plant.limit(tokens(0)).await;
+    plant.set_quotas(daily_token_quota(0)).await;
     let model = plant.model([vec![Text("\"Shut.\""), Finish]]);
-    model.generative.store(false, Ordering::Relaxed);
-    plant.ask(&plant.chat(&model, &no_hits()), "Which valve?", RetrievalMode::Never).await;
+    model.is_generative.store(false, Ordering::Relaxed);
+    plant.ask(&plant.chat(&model, &tools_without_hits()), "Which valve?", RetrievalMode::Never).await;
     assert!(plant.ledger().iter().all(|entry| !entry.metered), "recorded, and not metered");
     assert_eq!(plant.ledger().len(), 1);
     assert_eq!(plant.spending().await.tenant.tokens, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_ledger_is_read_for_the_tenant_or_for_oneself() {
+async fn admins_and_auditors_read_the_tenants_ledger_and_others_their_own_calls() {
     let plant = Plant::new().await;
-    plant.limit(tokens(1_000)).await;
+    plant.set_quotas(daily_token_quota(1_000)).await;
     let model = plant.model((0..2).map(|_| vec![Text("Shut."), Finish]));
-    plant.ask(&plant.chat(&model, &no_hits()), "Which valve?", RetrievalMode::Never).await;
+    plant.ask(&plant.chat(&model, &tools_without_hits()), "Which valve?", RetrievalMode::Never).await;
     plant.clock.advance(chrono::TimeDelta::seconds(1));
     let store = Arc::new(plant.store.clone());
     let service = ConfigurationService::new(store.clone(), store, plant.clock.clone(), plant.ids.clone());
-    let read = ReadCalls { from: None, to: None, group_by: UsageGroup::User };
-    let owner = plant.ada.user().map(|id| id.to_string());
-    for (by, role, calls, of_tenant) in
+    let read = ReadModelUsage { from: None, to: None, group_by: UsageDimension::User };
+    let ada_id = plant.ada.user().map(|id| id.to_string());
+    for (reader, role, calls, of_tenant) in
         [(&plant.ada, Role::Viewer, 1, false), (&plant.bob, Role::User, 0, false), (&plant.bob, Role::Admin, 1, true)]
     {
-        let report = service.execute(plant.authorized(by, role, read).await).await.expect("a report");
-        assert_eq!((report.sums.totals.calls, report.of_tenant), (calls, of_tenant), "{role}");
-        assert_eq!(report.sums.groups.first().and_then(|group| group.key.clone()), owner.clone().filter(|_| calls > 0));
+        let report = service.execute(plant.authorize(reader, role, read).await).await.expect("a report");
+        assert_eq!((report.sums.totals.calls, report.is_tenant_wide), (calls, of_tenant), "{role}");
+        assert_eq!(
+            report.sums.groups.first().and_then(|group| group.key.clone()),
+            ada_id.clone().filter(|_| calls > 0)
+        );
         assert_eq!(report.spending.tenant.tokens, 107);
     }
-    let auditor = access::granted(crate::support::auditor());
-    let granted = plant.authorized(&plant.bob, Role::Viewer, read).await;
+    let auditor = access::access_grant(crate::support::auditor_rights());
+    let granted = plant.authorize(&plant.bob, Role::Viewer, read).await;
     let (scope, receipt) = (granted.scope().clone(), granted.permit().receipt());
     let report = service.execute(access::authorized(scope, auditor, receipt, read)).await.expect("a report");
-    assert_eq!((report.sums.totals.calls, report.of_tenant), (1, true));
+    assert_eq!((report.sums.totals.calls, report.is_tenant_wide), (1, true));
     let now = domain::ports::Clock::now(&*plant.clock);
     for (from, to) in [(now, now), (now - chrono::TimeDelta::days(367), now)] {
-        let read = ReadCalls { from: Some(from), to: Some(to), ..read };
-        let refused = service.execute(plant.authorized(&plant.bob, Role::Admin, read).await).await;
+        let read = ReadModelUsage { from: Some(from), to: Some(to), ..read };
+        let refused = service.execute(plant.authorize(&plant.bob, Role::Admin, read).await).await;
         assert!(matches!(refused, Err(RuntimeError::Invalid(field)) if field.pointer == "/from"));
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{Call, Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
-use crate::support::{Plant, shape};
+use crate::support::{Plant, event_names};
 use domain::command::{CancelRun, ResumeRun, RetrievalMode};
 use domain::conversation::{MessageRole, MessageStatus};
 use domain::error::{Classify as _, ErrorKind};
@@ -23,8 +23,8 @@ use tools::error::ToolError;
 
 const QUESTION: &str = "Which valve closes first?";
 
-async fn hit(plant: &Plant) -> Hit {
-    plant.document(Classification::Internal, "Close FV-2003 first.").await.1
+async fn internal_hit(plant: &Plant) -> Hit {
+    plant.create_document(Classification::Internal, "Close FV-2003 first.").await.1
 }
 
 async fn run_id(events: &mut EventStream) -> RunId {
@@ -38,14 +38,17 @@ async fn run_id(events: &mut EventStream) -> RunId {
 async fn a_turn_emits_its_events_in_order_and_stores_answer_citations_and_one_outcome() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Close FV-2003 first "), Text("[1]."), Finish]]);
-    let tools = ScriptedTools::finding(vec![hit(&plant).await]);
+    let tools = ScriptedTools::returning_hits(vec![internal_hit(&plant).await]);
     let events = plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Auto).await;
 
-    assert_eq!(shape(&events), ["started", "tool started", "tool finished", "delta", "delta", "cited", "finished"]);
-    let stored = model.stored();
-    assert_eq!(stored.len(), 2, "the question and an empty answer are stored before the model is called");
-    assert_eq!((stored[0].role, stored[0].content.as_str()), (MessageRole::User, QUESTION));
-    assert_eq!(stored[1].status, MessageStatus::Streaming);
+    assert_eq!(
+        event_names(&events),
+        ["started", "tool started", "tool finished", "delta", "delta", "cited", "finished"]
+    );
+    let messages = model.messages_at_last_request();
+    assert_eq!(messages.len(), 2, "the question and an empty answer are stored before the model is called");
+    assert_eq!((messages[0].role, messages[0].content.as_str()), (MessageRole::User, QUESTION));
+    assert_eq!(messages[1].status, MessageStatus::Streaming);
 
     let answer = plant.answer().await;
     assert_eq!((answer.status, answer.content.as_str()), (MessageStatus::Complete, "Close FV-2003 first [1]."));
@@ -53,7 +56,7 @@ async fn a_turn_emits_its_events_in_order_and_stores_answer_citations_and_one_ou
     assert_eq!(answer.citations[0].quote, "Close FV-2003 first");
     assert_eq!((answer.model.as_deref(), answer.token_count), (Some("script-1"), Some(7)));
 
-    let outcome = plant.outcome().await;
+    let outcome = plant.turn_outcome().await;
     assert_eq!(outcome.result_status.as_deref(), Some("success"));
     assert_eq!(outcome.model.as_deref(), Some("script-1"));
     assert_eq!(outcome.tools_used, ["rag_search"]);
@@ -65,7 +68,7 @@ async fn no_transaction_is_open_while_a_model_streams() {
     let plant = Plant::new().await;
     let call = Call { id: "c1", name: "rag_search", arguments: r#"{"query":"valve"}"# };
     let model = plant.model([vec![Text("Let me see. "), call, Finish], vec![Text("It is FV-2003."), Finish]]);
-    let tools = ScriptedTools::finding(vec![hit(&plant).await]);
+    let tools = ScriptedTools::returning_hits(vec![internal_hit(&plant).await]);
     plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Auto).await;
     // Two requests and five deltas.
     assert_eq!(model.open_transactions(), [0; 7]);
@@ -75,20 +78,20 @@ async fn no_transaction_is_open_while_a_model_streams() {
 async fn without_retrieval_no_tool_is_called() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("x"), Finish]]);
-    let tools = ScriptedTools::finding(vec![hit(&plant).await]);
+    let tools = ScriptedTools::returning_hits(vec![internal_hit(&plant).await]);
     let events = plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Never).await;
-    assert_eq!(shape(&events), ["started", "delta", "finished"]);
+    assert_eq!(event_names(&events), ["started", "delta", "finished"]);
     assert!(tools.calls().is_empty());
-    assert!(plant.outcome().await.tools_used.is_empty());
+    assert!(plant.turn_outcome().await.tools_used.is_empty());
 }
 
 /// Tools whose search finds these passages but does not consider them good enough to answer from.
-fn weak_hits(hits: Vec<Hit>) -> Arc<ScriptedTools> {
+fn tools_with_weak_hits(hits: Vec<Hit>) -> Arc<ScriptedTools> {
     ScriptedTools::new(move |_| Ok(ToolResult::Retrieval(Retrieval { hits: hits.clone(), ..Retrieval::default() })))
 }
 
 /// Returns the message with memories and passages in the first prompt, which is the one before the question.
-fn data(model: &ScriptedModel) -> String {
+fn context_message(model: &ScriptedModel) -> String {
     let mut messages = model.requests().remove(0).prompt.into_parts().0;
     messages.pop();
     match messages.pop() {
@@ -101,8 +104,14 @@ fn data(model: &ScriptedModel) -> String {
 async fn a_language_model_gets_weak_passages_with_a_warning() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("The documents do not say; near it is [1]."), Finish]]);
-    plant.ask(&plant.chat(&model, &weak_hits(vec![hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
-    let data = data(&model);
+    plant
+        .ask(
+            &plant.chat(&model, &tools_with_weak_hits(vec![internal_hit(&plant).await])),
+            QUESTION,
+            RetrievalMode::Auto,
+        )
+        .await;
+    let data = context_message(&model);
     assert!(data.contains("FV-2003") && data.contains("none of the passages above matches"), "{data}");
     assert_eq!(plant.answer().await.citations.len(), 1);
 }
@@ -111,10 +120,16 @@ async fn a_language_model_gets_weak_passages_with_a_warning() {
 async fn the_extractive_answerer_gets_no_weak_passages() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Nothing found."), Finish]]);
-    model.generative.store(false, Ordering::Relaxed);
-    plant.ask(&plant.chat(&model, &weak_hits(vec![hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
+    model.is_generative.store(false, Ordering::Relaxed);
+    plant
+        .ask(
+            &plant.chat(&model, &tools_with_weak_hits(vec![internal_hit(&plant).await])),
+            QUESTION,
+            RetrievalMode::Auto,
+        )
+        .await;
     assert!(model.requests()[0].passages.is_empty());
-    let data = data(&model);
+    let data = context_message(&model);
     assert!(!data.contains("FV-2003") && data.contains("hold nothing that answers"), "{data}");
 }
 
@@ -122,9 +137,15 @@ async fn the_extractive_answerer_gets_no_weak_passages() {
 async fn a_weak_passage_that_the_model_may_not_see_is_left_out() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("The documents do not say."), Finish]]);
-    *model.highest.lock().expect("no panic under the lock") = Classification::Internal;
-    let secret = plant.document(Classification::Restricted, "The bypass code is 7.").await.1;
-    plant.ask(&plant.chat(&model, &weak_hits(vec![secret, hit(&plant).await])), QUESTION, RetrievalMode::Auto).await;
+    *model.highest_classification.lock().expect("no panic under the lock") = Classification::Internal;
+    let restricted_hit = plant.create_document(Classification::Restricted, "The bypass code is 7.").await.1;
+    plant
+        .ask(
+            &plant.chat(&model, &tools_with_weak_hits(vec![restricted_hit, internal_hit(&plant).await])),
+            QUESTION,
+            RetrievalMode::Auto,
+        )
+        .await;
     let request = model.requests().remove(0);
     assert_eq!(request.prompt.class(), Classification::Internal);
     let shown: Vec<_> = request.passages.iter().map(|p| p.passage.content.as_str()).collect();
@@ -135,12 +156,12 @@ async fn a_weak_passage_that_the_model_may_not_see_is_left_out() {
 async fn surroundings_of_passages_are_requested_and_shown_but_not_cited() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Close FV-2003 first [1]."), Finish]]);
-    let mut hit = hit(&plant).await;
-    hit.surroundings.after = Some("Then wait until FI-2003 shows 0.".to_owned());
-    let tools = ScriptedTools::finding(vec![hit]);
+    let mut hit = internal_hit(&plant).await;
+    hit.surrounding_text.after = Some("Then wait until FI-2003 shows 0.".to_owned());
+    let tools = ScriptedTools::returning_hits(vec![hit]);
     plant.ask(&plant.chat(&model, &tools), QUESTION, RetrievalMode::Auto).await;
     assert_eq!(tools.calls()[0].arguments["surroundings"], true);
-    let data = data(&model);
+    let data = context_message(&model);
     assert!(data.contains(">\nThen wait until FI-2003 shows 0.\n</after-"), "{data}");
     assert_eq!(plant.answer().await.citations[0].quote, "Close FV-2003 first");
 }
@@ -151,10 +172,12 @@ async fn passages_take_at_most_half_of_what_the_question_leaves() {
     let model = plant.model([vec![Text("x"), Finish]]);
     let mut hits = Vec::new();
     for n in 0..8 {
-        hits.push(plant.document(Classification::Internal, &format!("Step {n}. {}", "word ".repeat(200))).await.1);
+        hits.push(
+            plant.create_document(Classification::Internal, &format!("Step {n}. {}", "word ".repeat(200))).await.1,
+        );
     }
     let settings = ChatSettings { context_tokens: 3_000, max_output_tokens: 500, ..ChatSettings::default() };
-    let chat = plant.chat_with(&model, &ScriptedTools::finding(hits), settings);
+    let chat = plant.chat_with(&model, &ScriptedTools::returning_hits(hits), settings);
     plant.ask(&chat, QUESTION, RetrievalMode::Auto).await;
     let request = model.requests().remove(0);
     assert!(prompt_tokens(request.prompt.content()) <= 2_500, "{}", prompt_tokens(request.prompt.content()));
@@ -171,50 +194,50 @@ async fn a_turn_whose_retrieval_fails_is_answered_as_degraded() {
     let Some(RunEvent::Finished(summary)) = events.last() else { panic!("no end: {events:?}") };
     assert!(summary.degraded);
     assert_eq!(plant.answer().await.status, MessageStatus::Complete);
-    assert_eq!(plant.outcome().await.metadata["degraded"], true);
+    assert_eq!(plant.turn_outcome().await.metadata["degraded"], true);
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_its_owner_resumes_and_cancels_a_run() {
     let plant = Plant::new().await;
-    let (model, tools) = (plant.model([vec![Text("a"), Hang]]), ScriptedTools::finding(Vec::new()));
+    let (model, tools) = (plant.model([vec![Text("a"), Hang]]), ScriptedTools::returning_hits(Vec::new()));
     let chat = plant.chat(&model, &tools);
     let mut events = plant.send(&chat, "hi", RetrievalMode::Never).await.expect("a run");
     let run = run_id(&mut events).await;
 
     let resume = ResumeRun { run, after: 0 };
-    let by_bob = plant.authorized(&plant.bob, Role::Admin, resume.clone()).await;
+    let by_bob = plant.authorize(&plant.bob, Role::Admin, resume.clone()).await;
     assert_eq!(chat.execute(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
-    let by_bob = plant.authorized(&plant.bob, Role::Admin, CancelRun { run }).await;
+    let by_bob = plant.authorize(&plant.bob, Role::Admin, CancelRun { run }).await;
     assert_eq!(chat.execute(by_bob).await.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
     assert_eq!(events.next().await.map(|event| event.seq), Some(2), "the run continues");
 
-    let by_ada = plant.authorized(&plant.ada, Role::User, CancelRun { run }).await;
+    let by_ada = plant.authorize(&plant.ada, Role::User, CancelRun { run }).await;
     chat.execute(by_ada).await.expect("her own");
-    let by_ada = plant.authorized(&plant.ada, Role::User, resume).await;
-    let again: Vec<_> = chat.execute(by_ada).await.expect("her own").map(|event| event.event).collect().await;
-    assert_eq!(shape(&again), ["started", "delta", "finished"]);
+    let by_ada = plant.authorize(&plant.ada, Role::User, resume).await;
+    let replayed: Vec<_> = chat.execute(by_ada).await.expect("her own").map(|event| event.event).collect().await;
+    assert_eq!(event_names(&replayed), ["started", "delta", "finished"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn runs_above_the_concurrency_limit_are_refused_until_one_ends() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Hang], vec![Text("x"), Finish]]);
-    let tools = ScriptedTools::finding(Vec::new());
+    let tools = ScriptedTools::returning_hits(Vec::new());
     let chat = plant.chat_with(&model, &tools, ChatSettings { concurrent_runs: 1, ..ChatSettings::default() });
     let first = plant.send(&chat, "hi", RetrievalMode::Never).await.expect("a run");
     let second = plant.send(&chat, "hi", RetrievalMode::Never).await;
     assert_eq!(second.err().map(|error| error.kind()), Some(ErrorKind::Unavailable));
     chat.cancel_all();
     drop(first);
-    plant.drained().await;
+    plant.wait_for_runs().await;
     assert!(plant.send(&chat, "hi", RetrievalMode::Never).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_nul_character_from_the_model_is_dropped_because_the_database_cannot_store_it() {
     let plant = Plant::new().await;
-    let (model, tools) = (plant.model([vec![Text("a\0b"), Finish]]), ScriptedTools::finding(Vec::new()));
+    let (model, tools) = (plant.model([vec![Text("a\0b"), Finish]]), ScriptedTools::returning_hits(Vec::new()));
     plant.ask(&plant.chat(&model, &tools), "hi", RetrievalMode::Never).await;
     assert_eq!(plant.answer().await.content, "ab");
 }
@@ -222,13 +245,13 @@ async fn a_nul_character_from_the_model_is_dropped_because_the_database_cannot_s
 #[tokio::test(start_paused = true)]
 async fn an_earlier_answer_from_a_restricted_document_keeps_the_next_prompt_restricted() {
     let plant = Plant::new().await;
-    let (document, hit) = plant.document(Classification::Restricted, "The bypass code is 7.").await;
+    let (document, hit) = plant.create_document(Classification::Restricted, "The bypass code is 7.").await;
     let model = plant.model([
         vec![Text("The bypass code is 7 [1]."), Finish],
         vec![Text("ok"), Finish],
         vec![Text("ok"), Finish],
     ]);
-    let tools = ScriptedTools::finding(vec![hit]);
+    let tools = ScriptedTools::returning_hits(vec![hit]);
     let chat = plant.chat(&model, &tools);
     plant.ask(&chat, "What is the bypass code?", RetrievalMode::Auto).await;
     plant.ask(&chat, "thanks", RetrievalMode::Never).await;

@@ -3,7 +3,7 @@
 
 use crate::support::model::Step::{self, Hang, Interrupt, Panic, Text};
 use crate::support::tools::ScriptedTools;
-use crate::support::{Plant, shape};
+use crate::support::{Plant, event_names};
 use async_trait::async_trait;
 use domain::command::{CancelRun, RetrievalMode};
 use domain::conversation::MessageStatus;
@@ -19,60 +19,60 @@ use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-const WRITTEN: &str = "Close FV-2003 first [1]. Then";
+const PARTIAL_ANSWER: &str = "Close FV-2003 first [1]. Then";
 
 /// Creates a plant whose model writes a sentence with a citation, starts another one, and then follows
 /// `last_steps`.
-async fn model_that_ends_with(end: &[Step]) -> (Plant, ChatService) {
+async fn model_that_ends_with(last_steps: &[Step]) -> (Plant, ChatService) {
     let plant = Plant::new().await;
-    let hit = plant.document(Classification::Internal, "Close FV-2003 first.").await.1;
+    let hit = plant.create_document(Classification::Internal, "Close FV-2003 first.").await.1;
     let mut script = vec![Text("Close FV-2003 first [1]"), Text(". Then")];
-    script.extend_from_slice(end);
-    let chat = plant.chat(&plant.model([script]), &ScriptedTools::finding(vec![hit]));
+    script.extend_from_slice(last_steps);
+    let chat = plant.chat(&plant.model([script]), &ScriptedTools::returning_hits(vec![hit]));
     (plant, chat)
 }
 
 /// Asserts that the stored answer has the whole text with its citation, and that the audit log has one outcome with
 /// status `audit_status`.
-async fn assert_stored(plant: &Plant, status: MessageStatus, recorded: &str) {
-    plant.drained().await;
+async fn assert_stored(plant: &Plant, status: MessageStatus, audit_status: &str) {
+    plant.wait_for_runs().await;
     let answer = plant.answer().await;
-    assert_eq!((answer.status, answer.content.as_str()), (status, WRITTEN));
+    assert_eq!((answer.status, answer.content.as_str()), (status, PARTIAL_ANSWER));
     assert_eq!(answer.citations.len(), 1);
-    let outcome = plant.outcome().await;
-    assert_eq!(outcome.result_status.as_deref(), Some(recorded));
+    let outcome = plant.turn_outcome().await;
+    assert_eq!(outcome.result_status.as_deref(), Some(audit_status));
     assert_eq!(
         (outcome.model.as_deref(), outcome.tools_used.as_slice()),
         (Some("script-1"), &["rag_search".to_owned()][..])
     );
 }
 
-async fn failure_of(end: &[Step]) -> (&'static str, Plant) {
-    let (plant, chat) = model_that_ends_with(end).await;
+async fn failed_turn(last_steps: &[Step]) -> (&'static str, Plant) {
+    let (plant, chat) = model_that_ends_with(last_steps).await;
     let events = plant.ask(&chat, "Which valve?", RetrievalMode::Always).await;
     let Some(RunEvent::Failed(problem)) = events.last() else { panic!("no failure: {events:?}") };
     (problem.code, plant)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_answer_is_stored_as_far_as_written() {
+async fn the_partial_text_of_a_cancelled_answer_is_stored() {
     let (plant, chat) = model_that_ends_with(&[Hang]).await;
     let mut events = plant.send(&chat, "Which valve?", RetrievalMode::Always).await.expect("a run");
-    let mut seen = Vec::new();
-    while shape(&seen).iter().filter(|name| **name == "delta").count() < 2 {
-        seen.push(events.next().await.expect("the run goes on").event);
+    let mut received = Vec::new();
+    while event_names(&received).iter().filter(|name| **name == "delta").count() < 2 {
+        received.push(events.next().await.expect("the run goes on").event);
     }
-    let Some(RunEvent::Started { run_id: run, .. }) = seen.first() else { panic!("no start: {seen:?}") };
-    let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: *run }).await;
+    let Some(RunEvent::Started { run_id: run, .. }) = received.first() else { panic!("no start: {received:?}") };
+    let cancel = plant.authorize(&plant.ada, Role::User, CancelRun { run: *run }).await;
     chat.execute(cancel).await.expect("her own run");
-    seen.extend(events.map(|event| event.event).collect::<Vec<_>>().await);
-    let Some(RunEvent::Finished(summary)) = seen.last() else { panic!("no end: {seen:?}") };
+    received.extend(events.map(|event| event.event).collect::<Vec<_>>().await);
+    let Some(RunEvent::Finished(summary)) = received.last() else { panic!("no end: {received:?}") };
     assert_eq!(summary.finish_reason, FinishReason::Cancelled);
     assert_stored(&plant, MessageStatus::Cancelled, "cancelled").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_stores_what_was_written() {
+async fn a_shutdown_stores_partial_answers() {
     let (plant, chat) = model_that_ends_with(&[Hang]).await;
     let mut events = plant.send(&chat, "Which valve?", RetrievalMode::Always).await.expect("a run");
     for _ in 0..6 {
@@ -87,7 +87,7 @@ async fn an_answer_without_a_reader_for_the_grace_period_is_cancelled_and_stored
     let (plant, chat) = model_that_ends_with(&[Hang]).await;
     let started = tokio::time::Instant::now();
     drop(plant.send(&chat, "Which valve?", RetrievalMode::Always).await.expect("a run"));
-    plant.drained().await;
+    plant.wait_for_runs().await;
     assert_eq!(started.elapsed().as_secs(), ChatSettings::default().grace.as_secs());
     assert_stored(&plant, MessageStatus::Cancelled, "cancelled").await;
 }
@@ -95,29 +95,29 @@ async fn an_answer_without_a_reader_for_the_grace_period_is_cancelled_and_stored
 #[tokio::test(start_paused = true)]
 async fn a_turn_ends_at_its_time_limit_even_with_a_reader() {
     let started = tokio::time::Instant::now();
-    let (code, plant) = failure_of(&[Hang]).await;
+    let (code, plant) = failed_turn(&[Hang]).await;
     assert_eq!(started.elapsed().as_secs(), ChatSettings::default().turn_limit.as_secs());
     assert_eq!(code, "upstream_timeout");
     assert_stored(&plant, MessageStatus::Error, "error").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_interrupted_model_wrote_is_stored() {
-    let (code, plant) = failure_of(&[Interrupt]).await;
+async fn the_partial_answer_of_an_interrupted_model_is_stored() {
+    let (code, plant) = failed_turn(&[Interrupt]).await;
     assert_eq!(code, "model_unavailable");
     assert_stored(&plant, MessageStatus::Error, "error").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_without_a_final_message_is_a_failure() {
-    let (code, plant) = failure_of(&[]).await;
+    let (code, plant) = failed_turn(&[]).await;
     assert_eq!(code, "model_unavailable");
     assert_stored(&plant, MessageStatus::Error, "error").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_ends_the_run_with_an_internal_error() {
-    let (code, plant) = failure_of(&[Panic]).await;
+    let (code, plant) = failed_turn(&[Panic]).await;
     assert_eq!(code, "internal");
     assert_stored(&plant, MessageStatus::Error, "error").await;
 }
@@ -133,7 +133,7 @@ struct RestartingStore {
 impl Store for RestartingStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
         if self.failures_left.fetch_sub(1, Ordering::SeqCst) > 0 {
-            return Err(StoreError::Unavailable { doing: "beginning", source: "restarting".into() });
+            return Err(StoreError::Unavailable { activity: "beginning", source: "restarting".into() });
         }
         self.store.begin(scope).await
     }
@@ -144,12 +144,12 @@ impl Store for RestartingStore {
 
 /// Cancels a turn whose model hangs after it has written text, while the database is unavailable for `failures`
 /// transactions. Returns the plant and the last event.
-async fn ended_while_the_database_restarts(failures: i32) -> (Plant, Option<RunEvent>) {
+async fn cancel_during_database_restart(failures: i32) -> (Plant, Option<RunEvent>) {
     let plant = Plant::new().await;
     let store = Arc::new(RestartingStore { store: plant.store.clone(), failures_left: AtomicI32::new(0) });
     let parts = ChatParts {
         store: store.clone(),
-        tools: ScriptedTools::finding(Vec::new()),
+        tools: ScriptedTools::returning_hits(Vec::new()),
         model: plant.model([vec![Text("written"), Hang]]),
         rules: Arc::new(FakeAccessRules),
         clock: plant.clock.clone(),
@@ -164,21 +164,21 @@ async fn ended_while_the_database_restarts(failures: i32) -> (Plant, Option<RunE
     store.failures_left.store(failures, Ordering::SeqCst);
     chat.cancel_all();
     let last = events.next().await.map(|event| event.event);
-    plant.drained().await;
+    plant.wait_for_runs().await;
     (plant, last)
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_stored_after_a_restart_of_the_database() {
-    let (plant, last) = ended_while_the_database_restarts(5).await;
+    let (plant, last) = cancel_during_database_restart(5).await;
     assert!(matches!(last, Some(RunEvent::Finished(_))), "{last:?}");
     assert_eq!(plant.answer().await.content, "written");
-    assert_eq!(plant.outcome().await.result_status.as_deref(), Some("cancelled"));
+    assert_eq!(plant.turn_outcome().await.result_status.as_deref(), Some("cancelled"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_database_that_stays_unavailable_ends_the_run_with_a_failure() {
-    let (plant, last) = ended_while_the_database_restarts(1_000).await;
+    let (plant, last) = cancel_during_database_restart(1_000).await;
     assert!(matches!(last, Some(RunEvent::Failed(_))), "{last:?}");
     assert_eq!(plant.answer().await.status, MessageStatus::Streaming, "a later turn closes abandoned answers");
 }

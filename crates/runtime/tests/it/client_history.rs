@@ -43,41 +43,41 @@ fn request(conversation: Option<ConversationId>) -> AskAssistant {
 }
 
 async fn ask(plant: &Plant, chat: &ChatService, command: AskAssistant) -> (ConversationId, Vec<RunEvent>) {
-    let command = plant.authorized(&plant.ada, Role::User, command).await;
+    let command = plant.authorize(&plant.ada, Role::User, command).await;
     let AssistantRun { conversation, events } = chat.execute(command).await.expect("a run");
     let events = events.map(|numbered| numbered.event).collect().await;
-    plant.drained().await;
+    plant.wait_for_runs().await;
     (conversation, events)
 }
 
-async fn stored(plant: &Plant, id: ConversationId) -> Transcript {
+async fn stored_transcript(plant: &Plant, id: ConversationId) -> Transcript {
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
-    service.execute(plant.authorized(&plant.ada, Role::User, GetConversation { id }).await).await.expect("her own")
+    service.execute(plant.authorize(&plant.ada, Role::User, GetConversation { id }).await).await.expect("her own")
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_clients_history_enters_the_prompt_and_question_and_answer_are_stored() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Yes."), Finish]]);
-    let chat = plant.chat(&model, &ScriptedTools::finding(Vec::new()));
+    let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
     let (id, _) = ask(&plant, &chat, request(None)).await;
     assert_ne!(id, plant.conversation);
-    let sent = &model.requests()[0];
-    let [PromptMessage::System(system), rest @ ..] = sent.prompt.content().as_slice() else {
+    let sent_request = &model.requests()[0];
+    let [PromptMessage::System(system), rest @ ..] = sent_request.prompt.content().as_slice() else {
         panic!("no system prompt")
     };
     assert!(system.contains(">\nBe kind.<\u{200b}/client_instructions>\n</client_instructions-"), "{system}");
     let assistant = PromptMessage::Assistant { content: "42, says the contract.".to_owned(), tool_calls: Vec::new() };
     let user = |text: &str| PromptMessage::User(text.to_owned());
     assert_eq!(rest, [user("What price?"), assistant, user("Are you sure?")]);
-    assert_eq!((sent.options.temperature, sent.max_output_tokens), (Some(0.1), 5));
+    assert_eq!((sent_request.options.temperature, sent_request.max_output_tokens), (Some(0.1), 5));
 
-    let Transcript { conversation, messages } = stored(&plant, id).await;
+    let Transcript { conversation, messages } = stored_transcript(&plant, id).await;
     assert_eq!((conversation.title, conversation.metadata), (None, json!({ "source": "openai" })));
     let contents: Vec<_> = messages.iter().map(|message| message.content.as_str()).collect();
     assert_eq!(contents, ["Are you sure?", "Yes."], "the client's history is not stored");
-    let outcome = plant.outcome().await;
-    assert_eq!((outcome.session_id, outcome.resource_id), (Some(id), Some(id.as_uuid())));
+    let outcome = plant.turn_outcome().await;
+    assert_eq!((outcome.conversation_id, outcome.resource_id), (Some(id), Some(id.as_uuid())));
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,10 +85,10 @@ async fn client_answers_have_the_class_of_the_clearance_or_of_the_stored_convers
     for (conversation, class) in [(false, Classification::Restricted), (true, Classification::Internal)] {
         let plant = Plant::new().await;
         let model = plant.model([vec![Text("Yes."), Finish]]);
-        let chat = plant.chat(&model, &ScriptedTools::finding(Vec::new()));
+        let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
         let (id, _) = ask(&plant, &chat, request(conversation.then_some(plant.conversation))).await;
         assert_eq!(id == plant.conversation, conversation);
-        assert_eq!(stored(&plant, id).await.messages[1].classification, class);
+        assert_eq!(stored_transcript(&plant, id).await.messages[1].classification, class);
     }
 }
 
@@ -96,25 +96,25 @@ async fn client_answers_have_the_class_of_the_clearance_or_of_the_stored_convers
 async fn history_above_the_models_limit_is_left_out_and_the_answer_is_degraded() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Yes."), Finish]]);
-    *model.highest.lock().expect("no panic under the lock") = Classification::Internal;
-    let (_, events) = ask(&plant, &plant.chat(&model, &ScriptedTools::finding(Vec::new())), request(None)).await;
+    *model.highest_classification.lock().expect("no panic under the lock") = Classification::Internal;
+    let (_, events) = ask(&plant, &plant.chat(&model, &ScriptedTools::returning_hits(Vec::new())), request(None)).await;
     assert!(!format!("{:?}", model.requests()[0].prompt.content()).contains("contract"));
-    let Some(RunEvent::Finished(end)) = events.last() else { panic!("not finished: {events:?}") };
-    assert!(end.degraded && end.left_out == 1, "{end:?}");
+    let Some(RunEvent::Finished(summary)) = events.last() else { panic!("not finished: {events:?}") };
+    assert!(summary.degraded && summary.omitted_count == 1, "{summary:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_when_its_client_disconnects_and_an_unserved_model_is_not_found() {
+async fn a_run_ends_when_its_client_disconnects_and_an_unserved_model_is_not_found() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Half"), Hang]]);
-    let chat = plant.chat(&model, &ScriptedTools::finding(Vec::new()));
-    let command = plant.authorized(&plant.ada, Role::User, request(None)).await;
+    let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
+    let command = plant.authorize(&plant.ada, Role::User, request(None)).await;
     drop(chat.execute(command).await.expect("a run"));
-    tokio::time::timeout(Duration::from_millis(10), plant.drained()).await.expect("at once");
-    assert_eq!(plant.outcome().await.result_status.as_deref(), Some("cancelled"));
+    tokio::time::timeout(Duration::from_millis(10), plant.wait_for_runs()).await.expect("at once");
+    assert_eq!(plant.turn_outcome().await.result_status.as_deref(), Some("cancelled"));
 
-    model.heavy.store(false, std::sync::atomic::Ordering::Relaxed);
+    model.serves_heavy.store(false, std::sync::atomic::Ordering::Relaxed);
     let heavy = AskAssistant { model: ModelChoice::Heavy, ..request(None) };
-    let refused = chat.execute(plant.authorized(&plant.ada, Role::User, heavy).await).await.map(drop);
+    let refused = chat.execute(plant.authorize(&plant.ada, Role::User, heavy).await).await.map(drop);
     assert!(refused.is_err_and(|error| error.code() == "model_not_found"));
 }

@@ -10,20 +10,24 @@ use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 
 #[tokio::test(start_paused = true)]
-async fn citations_above_a_clearance_that_was_lowered_since_are_left_out() {
+async fn citations_above_a_lowered_clearance_are_left_out() {
     let plant = Plant::new().await;
-    let open = plant.document(Classification::Internal, "Close FV-2003 first.").await.1;
-    let secret = plant.document(Classification::Confidential, "The bypass code is 7.").await.1;
+    let internal_hit = plant.create_document(Classification::Internal, "Close FV-2003 first.").await.1;
+    let confidential_hit = plant.create_document(Classification::Confidential, "The bypass code is 7.").await.1;
     let model = plant.model([vec![Text("Close FV-2003 first [1]. The bypass code is 7 [2]."), Finish]]);
-    let tools = ScriptedTools::finding(vec![open.clone(), secret.clone()]);
+    let tools = ScriptedTools::returning_hits(vec![internal_hit.clone(), confidential_hit.clone()]);
     plant.ask(&plant.chat(&model, &tools), "Which valve?", RetrievalMode::Always).await;
 
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
     let mut cited = Vec::new();
     for role in [Role::User, Role::Viewer] {
-        let command = plant.authorized(&plant.ada, role, GetConversation { id: plant.conversation }).await;
+        let command = plant.authorize(&plant.ada, role, GetConversation { id: plant.conversation }).await;
         let messages = service.execute(command).await.expect("her own").messages;
         cited.push(messages[1].citations.iter().map(|citation| citation.chunk_id).collect::<Vec<_>>());
     }
-    assert_eq!(cited, [vec![open.passage.chunk_id, secret.passage.chunk_id], vec![]], "the whole answer is withheld");
+    assert_eq!(
+        cited,
+        [vec![internal_hit.passage.chunk_id, confidential_hit.passage.chunk_id], vec![]],
+        "the whole answer is withheld"
+    );
 }

@@ -3,9 +3,9 @@
 use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{Call, Finish, Hang, Interrupt, Panic, Text};
 use crate::support::tools::ScriptedTools;
-use crate::support::{Plant, shape};
+use crate::support::{Plant, event_names};
 use domain::audit::AuditRecord;
-use domain::budget::{Amount, Money};
+use domain::budget::{BudgetAmount, Money};
 use domain::command::{AskModel, CancelRun, CreateEmbeddings, ListModels, ResumeRun};
 use domain::error::{Classify as _, ErrorKind};
 use domain::model::{
@@ -29,11 +29,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-fn chat(plant: &Plant, model: &Arc<ScriptedModel>) -> ChatService {
-    plant.chat(model, &ScriptedTools::finding(Vec::new()))
+fn chat_service(plant: &Plant, model: &Arc<ScriptedModel>) -> ChatService {
+    plant.chat(model, &ScriptedTools::returning_hits(Vec::new()))
 }
 
-fn service(chat: &ChatService) -> ModelService {
+fn model_service(chat: &ChatService) -> ModelService {
     let embedder = Arc::new(domain::ports::MockEmbedder::new());
     ModelService::new(chat.clone(), embedder)
 }
@@ -48,7 +48,7 @@ fn command(messages: Vec<PromptMessage>) -> AskModel {
     }
 }
 
-fn hello() -> AskModel {
+fn hello_command() -> AskModel {
     command(vec![PromptMessage::User("Hello".to_owned())])
 }
 
@@ -58,13 +58,13 @@ fn with_quoted_answer() -> AskModel {
 }
 
 async fn start(plant: &Plant, chat: &ChatService, command: AskModel) -> Result<EventStream, RuntimeError> {
-    let command = plant.authorized(&plant.ada, Role::User, command).await;
-    service(chat).execute(command).await
+    let command = plant.authorize(&plant.ada, Role::User, command).await;
+    model_service(chat).execute(command).await
 }
 
 async fn ask(plant: &Plant, chat: &ChatService, command: AskModel) -> Vec<RunEvent> {
     let events: Vec<_> = start(plant, chat, command).await.expect("a run").collect().await;
-    plant.drained().await;
+    plant.wait_for_runs().await;
     events.into_iter().map(|numbered| numbered.event).collect()
 }
 
@@ -77,7 +77,7 @@ async fn messages_and_options_reach_the_model_and_tool_calls_reach_the_client() 
     let plant = Plant::new().await;
     let call = Call { id: "c1", name: "read_tag", arguments: "{\"tag\":1}" };
     let model = plant.model([vec![Text("Well: "), call, Finish]]);
-    let chat = chat(&plant, &model);
+    let chat = chat_service(&plant, &model);
     let tool = OfferedTool { name: "read_tag".to_owned(), description: String::new(), parameters: json!({}) };
     let options = ChatOptions {
         temperature: Some(0.5),
@@ -94,19 +94,22 @@ async fn messages_and_options_reach_the_model_and_tool_calls_reach_the_client() 
         ..command(messages.clone())
     };
     let events = ask(&plant, &chat, command).await;
-    assert_eq!(shape(&events), ["started", "delta", "tool wanted", "finished"]);
+    assert_eq!(event_names(&events), ["started", "delta", "tool wanted", "finished"]);
     let (id, name) = ("c1".to_owned(), "read_tag".to_owned());
-    assert_eq!(events[2], RunEvent::ToolWanted(ModelToolCall { id, name, arguments: "{\"tag\":1}".to_owned() }));
+    assert_eq!(
+        events[2],
+        RunEvent::ClientToolRequested(ModelToolCall { id, name, arguments: "{\"tag\":1}".to_owned() })
+    );
 
-    let asked = &model.requests()[0];
-    assert_eq!((asked.prompt.content(), &asked.tools, &asked.options), (&messages, &vec![tool], &options));
-    assert_eq!(asked.max_output_tokens, ChatSettings::default().max_output_tokens, "within the platform's own limit");
-    assert_eq!((asked.prompt.class(), asked.caller.tenant), (Classification::Internal, plant.ada.tenant()));
+    let request = &model.requests()[0];
+    assert_eq!((request.prompt.content(), &request.tools, &request.options), (&messages, &vec![tool], &options));
+    assert_eq!(request.max_output_tokens, ChatSettings::default().max_output_tokens, "within the platform's own limit");
+    assert_eq!((request.prompt.class(), request.caller.tenant), (Classification::Internal, plant.ada.tenant()));
     assert!(plant.messages().await.is_empty(), "nothing is stored");
     let entry = plant.ledger().remove(0);
     assert_eq!((entry.context.conversation, entry.metered, entry.call.cost), (None, true, MicroCost(9)));
     assert!(entry.context.run.is_some());
-    let outcome = plant.outcome().await;
+    let outcome = plant.turn_outcome().await;
     assert_eq!((status(&outcome), outcome.model.as_deref()), ("success", Some("script-1")));
     assert_eq!((&outcome.metadata["mode"], &outcome.metadata["client_tools"]), (&json!("direct"), &json!(1)));
     assert!(!outcome.metadata.to_string().contains("read_tag"));
@@ -114,7 +117,7 @@ async fn messages_and_options_reach_the_model_and_tool_calls_reach_the_client() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn however_it_ends_one_outcome_and_the_usage_are_recorded() {
+async fn every_end_of_a_run_records_one_outcome_and_its_usage() {
     for (steps, expected, last) in [
         (vec![Text("Half"), Interrupt], "error", "failed"),
         (vec![Text("Half"), Panic], "error", "failed"),
@@ -124,42 +127,42 @@ async fn however_it_ends_one_outcome_and_the_usage_are_recorded() {
     ] {
         let plant = Plant::new().await;
         let model = plant.model([steps.clone()]);
-        let events = ask(&plant, &chat(&plant, &model), hello()).await;
-        assert_eq!(shape(&events).last(), Some(&last), "{steps:?}");
-        assert_eq!(status(&plant.outcome().await), expected, "{steps:?}");
+        let events = ask(&plant, &chat_service(&plant, &model), hello_command()).await;
+        assert_eq!(event_names(&events).last(), Some(&last), "{steps:?}");
+        assert_eq!(status(&plant.turn_outcome().await), expected, "{steps:?}");
         assert!(plant.spending().await.user.tokens > 0, "the prompt is counted: {steps:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_when_its_reader_leaves_or_its_user_cancels() {
+async fn a_run_ends_when_its_reader_disconnects_or_its_user_cancels_it() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Half"), Hang]]);
-    let chat = chat(&plant, &model);
-    drop(start(&plant, &chat, hello()).await.expect("a run"));
-    tokio::time::timeout(Duration::from_millis(10), plant.drained()).await.expect("at once");
-    assert_eq!(status(&plant.outcome().await), "cancelled");
+    let chat = chat_service(&plant, &model);
+    drop(start(&plant, &chat, hello_command()).await.expect("a run"));
+    tokio::time::timeout(Duration::from_millis(10), plant.wait_for_runs()).await.expect("at once");
+    assert_eq!(status(&plant.turn_outcome().await), "cancelled");
 
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Half"), Hang]]);
-    let chat = self::chat(&plant, &model);
-    let mut events = start(&plant, &chat, hello()).await.expect("a run");
+    let chat = chat_service(&plant, &model);
+    let mut events = start(&plant, &chat, hello_command()).await.expect("a run");
     let Some(RunEvent::Started { run_id, .. }) = events.next().await.map(|event| event.event) else {
         panic!("not started")
     };
-    let resume = plant.authorized(&plant.ada, Role::User, ResumeRun { run: run_id, after: 0 }).await;
+    let resume = plant.authorize(&plant.ada, Role::User, ResumeRun { run: run_id, after: 0 }).await;
     assert!(
         chat.execute(resume).await.is_err_and(|error| error.kind() == ErrorKind::NotFound),
         "it cannot be replayed"
     );
-    let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: run_id }).await;
+    let cancel = plant.authorize(&plant.ada, Role::User, CancelRun { run: run_id }).await;
     chat.execute(cancel).await.expect("her own");
-    let Some(RunEvent::Finished(end)) = events.map(|event| event.event).collect::<Vec<_>>().await.pop() else {
+    let Some(RunEvent::Finished(summary)) = events.map(|event| event.event).collect::<Vec<_>>().await.pop() else {
         panic!("not finished")
     };
-    assert_eq!(end.finish_reason, FinishReason::Cancelled);
-    plant.drained().await;
-    let cancel = plant.authorized(&plant.ada, Role::User, CancelRun { run: run_id }).await;
+    assert_eq!(summary.finish_reason, FinishReason::Cancelled);
+    plant.wait_for_runs().await;
+    let cancel = plant.authorize(&plant.ada, Role::User, CancelRun { run: run_id }).await;
     assert!(chat.execute(cancel).await.is_err(), "the log is dropped");
 }
 
@@ -167,31 +170,31 @@ async fn it_ends_when_its_reader_leaves_or_its_user_cancels() {
 async fn quoted_answers_have_the_class_of_the_clearance_and_are_refused_above_the_models_limit() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Finish], vec![Finish]]);
-    let chat = chat(&plant, &model);
+    let chat = chat_service(&plant, &model);
     ask(&plant, &chat, with_quoted_answer()).await;
     assert_eq!(model.requests()[0].prompt.class(), Classification::Restricted);
 
-    *model.highest.lock().expect("no panic under the lock") = Classification::Internal;
+    *model.highest_classification.lock().expect("no panic under the lock") = Classification::Internal;
     let refused = start(&plant, &chat, with_quoted_answer()).await.map(drop).expect_err("above the model");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Forbidden, "model_classification"));
-    assert!(start(&plant, &chat, hello()).await.is_ok(), "the user's own words are internal");
-    *model.highest.lock().expect("no panic under the lock") = Classification::Public;
-    assert!(start(&plant, &chat, hello()).await.is_err());
+    assert!(start(&plant, &chat, hello_command()).await.is_ok(), "the user's own words are internal");
+    *model.highest_classification.lock().expect("no panic under the lock") = Classification::Public;
+    assert!(start(&plant, &chat, hello_command()).await.is_err());
     assert_eq!(model.requests().len(), 1, "the second run has not called the model yet, and the others were refused");
-    plant.drained().await;
+    plant.wait_for_runs().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_budget_or_a_language_model_nothing_is_sent() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Finish]]);
-    let chat = chat(&plant, &model);
-    model.generative.store(false, Ordering::Relaxed);
-    let refused = start(&plant, &chat, hello()).await.map(drop).expect_err("no language model");
+    let chat = chat_service(&plant, &model);
+    model.is_generative.store(false, Ordering::Relaxed);
+    let refused = start(&plant, &chat, hello_command()).await.map(drop).expect_err("no language model");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::NotFound, "model_not_found"));
-    model.generative.store(true, Ordering::Relaxed);
-    plant.limit(Quotas { tokens_per_day: Some(10), ..Quotas::default() }).await;
-    let refused = start(&plant, &chat, hello()).await.map(drop).expect_err("no tokens");
+    model.is_generative.store(true, Ordering::Relaxed);
+    plant.set_quotas(Quotas { tokens_per_day: Some(10), ..Quotas::default() }).await;
+    let refused = start(&plant, &chat, hello_command()).await.map(drop).expect_err("no tokens");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::RateLimited, "quota_exceeded"));
     assert!(refused.retry_after().is_some() && model.requests().is_empty());
 }
@@ -199,14 +202,14 @@ async fn without_budget_or_a_language_model_nothing_is_sent() {
 #[tokio::test(start_paused = true)]
 async fn the_reply_is_limited_to_what_is_left_and_the_reservation_is_released() {
     let plant = Plant::new().await;
-    plant.limit(Quotas { tokens_per_day: Some(200), ..Quotas::default() }).await;
+    plant.set_quotas(Quotas { tokens_per_day: Some(200), ..Quotas::default() }).await;
     let model = plant.model([vec![Text("Half"), Interrupt], vec![Finish]]);
-    let chat = chat(&plant, &model);
-    ask(&plant, &chat, hello()).await;
-    let most = model.requests()[0].max_output_tokens;
-    assert!((64..200).contains(&most), "as much as is left: {most}");
+    let chat = chat_service(&plant, &model);
+    ask(&plant, &chat, hello_command()).await;
+    let max_output_tokens = model.requests()[0].max_output_tokens;
+    assert!((64..200).contains(&max_output_tokens), "as much as is left: {max_output_tokens}");
     let spending = plant.spending().await;
-    assert_eq!(spending.tenant.reserved, Amount::default(), "released");
+    assert_eq!(spending.tenant.reserved, BudgetAmount::default(), "released");
     assert!(spending.user.tokens > 0 && plant.ledger().len() == 1);
     let refused = start(&plant, &chat, command(vec![PromptMessage::User("long ".repeat(400))])).await.map(drop);
     assert_eq!(refused.expect_err("too long").code(), "quota_exceeded");
@@ -220,48 +223,49 @@ async fn embeddings_are_in_the_ledger_and_are_refused_once_the_cost_budget_is_us
     embedder.expect_model().returning(|| EmbeddingModel { name: "e".to_owned(), dimension: 1, max_tokens: 9 });
     embedder.expect_highest_classification().returning(|_| Classification::Restricted);
     embedder.expect_embed().returning(|request| {
-        let usage = TokenUsage { input_tokens: 5, output_tokens: 0 };
-        let spent = CallUsage { usage, cost: MicroCost(1_000_000), ..CallUsage::default() };
-        Ok(EmbedResponse { vectors: request.texts.iter().map(|_| vec![1.0]).collect(), spent })
+        let token_usage = TokenUsage { input_tokens: 5, output_tokens: 0 };
+        let usage = CallUsage { token_usage, cost: MicroCost(1_000_000), ..CallUsage::default() };
+        Ok(EmbedResponse { vectors: request.texts.iter().map(|_| vec![1.0]).collect(), usage })
     });
-    let service = ModelService::new(chat(&plant, &model), Arc::new(embedder));
+    let service = ModelService::new(chat_service(&plant, &model), Arc::new(embedder));
     let embed = |texts: usize| CreateEmbeddings {
         texts: vec!["x".to_owned(); texts],
         purpose: EmbedPurpose::Query,
         dimensions: None,
     };
-    plant.limit(Quotas { cost_per_month: Money::from_units(2.0), ..Quotas::default() }).await;
-    let made = service.execute(plant.authorized(&plant.ada, Role::User, embed(40)).await).await.expect("vectors");
-    assert_eq!((made.vectors.len(), made.spent.usage.input_tokens), (40, 10), "in two batches");
+    plant.set_quotas(Quotas { cost_per_month: Money::from_units(2.0), ..Quotas::default() }).await;
+    let response = service.execute(plant.authorize(&plant.ada, Role::User, embed(40)).await).await.expect("vectors");
+    assert_eq!((response.vectors.len(), response.usage.token_usage.input_tokens), (40, 10), "in two batches");
     let ledger = plant.ledger();
     assert!(ledger.len() == 2 && ledger.iter().all(|entry| entry.call.operation == ModelOperation::Embeddings));
-    assert_eq!(plant.spending().await.tenant.reserved, Amount::default());
-    let refused = service.execute(plant.authorized(&plant.ada, Role::User, embed(1)).await).await.expect_err("used up");
+    assert_eq!(plant.spending().await.tenant.reserved, BudgetAmount::default());
+    let refused = service.execute(plant.authorize(&plant.ada, Role::User, embed(1)).await).await.expect_err("used up");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::RateLimited, "quota_exceeded"));
-    let wrong = CreateEmbeddings { dimensions: Some(3), ..embed(1) };
-    let wrong = service.execute(plant.authorized(&plant.ada, Role::User, wrong).await).await.expect_err("dimension");
-    assert_eq!(wrong.kind(), ErrorKind::InvalidField);
+    let wrong_dimensions = CreateEmbeddings { dimensions: Some(3), ..embed(1) };
+    let error =
+        service.execute(plant.authorize(&plant.ada, Role::User, wrong_dimensions).await).await.expect_err("dimension");
+    assert_eq!(error.kind(), ErrorKind::InvalidField);
 }
 
 /// Lists the models for a caller with `rights`.
-async fn listed(plant: &Plant, rights: Rights) -> Result<Vec<ModelId>, RuntimeError> {
+async fn list_models(plant: &Plant, rights: Rights) -> Result<Vec<ModelId>, RuntimeError> {
     let model = plant.model([]);
-    let command = plant.authorized_with(&plant.ada, rights, ListModels).await;
-    service(&chat(plant, &model)).execute(command).await
+    let command = plant.authorize_with_rights(&plant.ada, rights, ListModels).await;
+    model_service(&chat_service(plant, &model)).execute(command).await
 }
 
 #[tokio::test]
-async fn models_are_listed_as_far_as_the_rights_go() {
+async fn only_models_that_the_rights_allow_are_listed() {
     let plant = Plant::new().await;
     let all = access::rights(Role::Viewer, Classification::Internal);
-    let only = |resource| {
+    let rights_for = |resource| {
         Rights::from_fn(Classification::Internal, move |permission| {
             all.reach(permission).filter(|_| permission.resource == resource)
         })
     };
-    let chats = listed(&plant, only(Resource::Conversations)).await.expect("a list");
+    let chats = list_models(&plant, rights_for(Resource::Conversations)).await.expect("a list");
     assert!(!chats.is_empty() && chats.iter().all(|id| !id.is_direct() && *id != ModelId::Embed), "{chats:?}");
-    let direct = listed(&plant, only(Resource::Models)).await.expect("a list");
+    let direct = list_models(&plant, rights_for(Resource::Models)).await.expect("a list");
     assert!(direct.contains(&ModelId::Embed) && !direct.contains(&ModelId::Auto), "{direct:?}");
-    assert_eq!(listed(&plant, only(Resource::Search)).await.expect("a list"), []);
+    assert_eq!(list_models(&plant, rights_for(Resource::Search)).await.expect("a list"), []);
 }

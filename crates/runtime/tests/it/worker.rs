@@ -5,8 +5,8 @@ use domain::authorized::Permit;
 use domain::document::{Document, NewDocument, Revision};
 use domain::ids::{DocumentId, TenantId};
 use domain::ports::{
-    ByteRange, ByteStream, Clock, Directory, JobQueue, Lease, LeasedJob, MockJobQueue, NewTenant, QueueDepth, Requeue,
-    Store, StoreError, Work,
+    ByteRange, ByteStream, Clock, JobPayload, JobQueue, Lease, LeasedJob, MockJobQueue, NewTenant, QueueDepth,
+    RequeueOptions, Store, StoreError, TenantDirectory,
 };
 use domain::role::{Classification, Role};
 use domain::scope::Actor;
@@ -21,13 +21,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tools::error::IngestError;
-use tools::ingest::accept::{Ingest, JobEnd, RetryLater};
+use tools::ingest::interface::{Ingest, JobOutcome, RetryLater};
 use uuid::Uuid;
 
-type Processing = BoxFuture<'static, Result<JobEnd, RetryLater>>;
+type ProcessFuture = BoxFuture<'static, Result<JobOutcome, RetryLater>>;
 
 /// Ingestion that processes every job with a closure of the test.
-struct ScriptedIngest(Box<dyn Fn() -> Processing + Send + Sync>);
+struct ScriptedIngest(Box<dyn Fn() -> ProcessFuture + Send + Sync>);
 
 #[async_trait]
 impl Ingest for ScriptedIngest {
@@ -43,7 +43,7 @@ impl Ingest for ScriptedIngest {
     async fn discard(&self, _: &Permit, _: &Document) -> Result<(), IngestError> {
         unreachable!("a worker discards no documents")
     }
-    async fn process(&self, _: &LeasedJob) -> Result<JobEnd, RetryLater> {
+    async fn process(&self, _: &LeasedJob) -> Result<JobOutcome, RetryLater> {
         (self.0)().await
     }
 }
@@ -56,17 +56,17 @@ async fn run_one_job(
     failures: u32,
     shutdown: CancellationToken,
     heartbeat: impl FnMut() -> Result<bool, StoreError> + Send + 'static,
-    process: impl Fn() -> Processing + Send + Sync + 'static,
-) -> Vec<(Lease, Requeue)> {
+    process: impl Fn() -> ProcessFuture + Send + Sync + 'static,
+) -> Vec<(Lease, RequeueOptions)> {
     let job = LeasedJob {
         lease: LEASE,
         scope: scope(TenantId::PLATFORM, Actor::Worker),
-        work: Work::Ingest(Uuid::from_u128(2).into()),
+        payload: JobPayload::Ingest(Uuid::from_u128(2).into()),
         attempt: 1,
         max_attempts: 5,
         failures,
     };
-    let requeued: Arc<Mutex<Vec<(Lease, Requeue)>>> = Arc::default();
+    let requeued: Arc<Mutex<Vec<(Lease, RequeueOptions)>>> = Arc::default();
     let mut queue = MockJobQueue::new();
     let (mut jobs, stop) = (vec![job], shutdown.clone());
     queue.expect_claim().returning(move |_, _| {
@@ -76,7 +76,7 @@ async fn run_one_job(
         }
         Ok(next)
     });
-    queue.expect_wait().returning(|_| ());
+    queue.expect_wait_for_job().returning(|_| ());
     let mut heartbeat = heartbeat;
     queue.expect_heartbeat().returning(move |_, _| heartbeat());
     let recorded = Arc::clone(&requeued);
@@ -89,26 +89,30 @@ async fn run_one_job(
     requeued.lock().expect("no panic under the lock").clone()
 }
 
-fn lease_held() -> Result<bool, StoreError> {
+fn heartbeat_ok() -> Result<bool, StoreError> {
     Ok(true)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_finished_job_is_not_requeued() {
-    let requeue = run_one_job(0, CancellationToken::new(), lease_held, || Box::pin(async { Ok(JobEnd::Ready) })).await;
+    let requeue =
+        run_one_job(0, CancellationToken::new(), heartbeat_ok, || Box::pin(async { Ok(JobOutcome::Ready) })).await;
     assert_eq!(requeue, []);
 }
 
 /// Returns the requeue of a job that should be retried and has failed `failures` times before.
-async fn requeue_of_retry(failures: u32, counts: bool) -> Requeue {
-    let later = move || -> Processing {
-        Box::pin(async move { Err(RetryLater { reason: "the model is down".into(), counts }) })
+async fn requeue_of_retry(failures: u32, counts_as_attempt: bool) -> RequeueOptions {
+    let process = move || -> ProcessFuture {
+        Box::pin(async move { Err(RetryLater { reason: "the model is down".into(), counts_as_attempt }) })
     };
-    let mut requeue = run_one_job(failures, CancellationToken::new(), lease_held, later).await;
-    assert_eq!(requeue.len(), 1);
-    let (lease, how) = requeue.remove(0);
-    assert_eq!((lease, how.counts, how.reason.as_deref()), (LEASE, counts, Some("the model is down")));
-    how
+    let mut requeues = run_one_job(failures, CancellationToken::new(), heartbeat_ok, process).await;
+    assert_eq!(requeues.len(), 1);
+    let (lease, requeue) = requeues.remove(0);
+    assert_eq!(
+        (lease, requeue.counts_as_attempt, requeue.reason.as_deref()),
+        (LEASE, counts_as_attempt, Some("the model is down"))
+    );
+    requeue
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,20 +129,24 @@ async fn the_retry_delay_doubles_with_each_failure_up_to_a_limit() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_uses_up_the_attempt_and_does_not_end_the_worker() {
     let requeue =
-        run_one_job(0, CancellationToken::new(), lease_held, || Box::pin(async { panic!("a bug in a reader") })).await;
+        run_one_job(0, CancellationToken::new(), heartbeat_ok, || Box::pin(async { panic!("a bug in a reader") }))
+            .await;
     assert_eq!(requeue.len(), 1);
-    assert!(requeue[0].1.counts && requeue[0].1.reason.as_deref() == Some("ingestion panicked"));
+    assert!(requeue[0].1.counts_as_attempt && requeue[0].1.reason.as_deref() == Some("ingestion panicked"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn partly_done_work_is_requeued_without_using_up_an_attempt() {
     let requeue =
-        run_one_job(0, CancellationToken::new(), lease_held, || Box::pin(async { Ok(JobEnd::Unfinished) })).await;
-    assert_eq!(requeue, [(LEASE, Requeue { delay: Duration::from_secs(1), counts: false, reason: None })]);
+        run_one_job(0, CancellationToken::new(), heartbeat_ok, || Box::pin(async { Ok(JobOutcome::Unfinished) })).await;
+    assert_eq!(
+        requeue,
+        [(LEASE, RequeueOptions { delay: Duration::from_secs(1), counts_as_attempt: false, reason: None })]
+    );
 }
 
 /// Returns jobs that never end. Dropping one sets the flag.
-fn endless(dropped: &Arc<AtomicBool>) -> impl Fn() -> Processing + Send + Sync + 'static {
+fn endless_job(dropped: &Arc<AtomicBool>) -> impl Fn() -> ProcessFuture + Send + Sync + 'static {
     struct OnDrop(Arc<AtomicBool>);
     impl Drop for OnDrop {
         fn drop(&mut self) {
@@ -159,9 +167,11 @@ fn endless(dropped: &Arc<AtomicBool>) -> impl Fn() -> Processing + Send + Sync +
 async fn work_stops_and_is_not_requeued_when_the_lease_is_lost() {
     let dropped = Arc::new(AtomicBool::new(false));
     let started = tokio::time::Instant::now();
-    let mut beats = [Ok(true), Err(StoreError::Conflict { what: "a moment without database" }), Ok(false)].into_iter();
+    let mut heartbeats =
+        [Ok(true), Err(StoreError::Conflict { what: "a moment without database" }), Ok(false)].into_iter();
     let requeue =
-        run_one_job(0, CancellationToken::new(), move || beats.next().unwrap_or(Ok(false)), endless(&dropped)).await;
+        run_one_job(0, CancellationToken::new(), move || heartbeats.next().unwrap_or(Ok(false)), endless_job(&dropped))
+            .await;
     assert_eq!(requeue, []);
     assert!(dropped.load(Ordering::SeqCst));
     assert_eq!(
@@ -179,8 +189,8 @@ async fn a_shutdown_requeues_the_job_at_once_without_using_up_an_attempt() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         stop.cancel();
     };
-    let (requeue, ()) = tokio::join!(run_one_job(0, shutdown, lease_held, endless(&dropped)), stopping);
-    assert_eq!(requeue, [(LEASE, Requeue::default())]);
+    let (requeue, ()) = tokio::join!(run_one_job(0, shutdown, heartbeat_ok, endless_job(&dropped)), stopping);
+    assert_eq!(requeue, [(LEASE, RequeueOptions::default())]);
     assert!(dropped.load(Ordering::SeqCst));
 }
 
@@ -220,7 +230,7 @@ async fn queue_of(sizes: &[i64]) -> Arc<MemoryStore> {
 }
 
 /// Returns the numbers of due and of leased jobs.
-async fn depth(queue: &MemoryStore) -> (u64, u64) {
+async fn due_and_leased(queue: &MemoryStore) -> (u64, u64) {
     let QueueDepth { due, leased, .. } = queue.depth().await.expect("a depth");
     (due, leased)
 }
@@ -236,22 +246,22 @@ async fn start_pool(size: usize, queue: &Arc<MemoryStore>) -> (CancellationToken
     let running = async move {
         futures::future::join_all(pool.iter().map(|worker| worker.run(token.clone()))).await;
     };
-    let running = tokio_util::task::TaskTracker::new().spawn(running);
+    let pool_task = tokio_util::task::TaskTracker::new().spawn(running);
     // The paused clock only advances when all workers are waiting.
     tokio::time::sleep(Duration::from_millis(1)).await;
-    (stop, running)
+    (stop, pool_task)
 }
 
 #[tokio::test(start_paused = true)]
 async fn large_documents_leave_a_worker_free_for_small_ones() {
     let queue = queue_of(&[LARGE, LARGE, LARGE]).await;
     let (stop, running) = start_pool(2, &queue).await;
-    assert_eq!(depth(&queue).await, (2, 1), "the worker for small documents stays free");
+    assert_eq!(due_and_leased(&queue).await, (2, 1), "the worker for small documents stays free");
     stop.cancel();
     running.await.expect("no panic");
     let queue = queue_of(&[LARGE, LARGE, SMALL, SMALL, SMALL]).await;
     let (stop, running) = start_pool(3, &queue).await;
-    assert_eq!(depth(&queue).await, (2, 3));
+    assert_eq!(due_and_leased(&queue).await, (2, 3));
     stop.cancel();
     running.await.expect("no panic");
 }
@@ -260,8 +270,8 @@ async fn large_documents_leave_a_worker_free_for_small_ones() {
 async fn a_single_worker_takes_large_documents_too() {
     let queue = queue_of(&[LARGE]).await;
     let (stop, running) = start_pool(1, &queue).await;
-    assert_eq!(depth(&queue).await, (0, 1));
+    assert_eq!(due_and_leased(&queue).await, (0, 1));
     stop.cancel();
     running.await.expect("no panic");
-    assert_eq!(depth(&queue).await, (1, 0), "and requeues it at once when it is stopped");
+    assert_eq!(due_and_leased(&queue).await, (1, 0), "and requeues it at once when it is stopped");
 }

@@ -32,7 +32,7 @@ fn main() {
         "chatter" => loop {
             print_lines(&["more and more".to_owned()]);
         },
-        "copy" => print_lines(&[picture()]),
+        "copy" => print_lines(&[read_standard_input()]),
         "environment" => print_lines(&environment()),
         "memory" => print_lines(&[format!(
             "{LARGE_ALLOCATION} bytes: {}",
@@ -41,7 +41,7 @@ fn main() {
         _ => {
             print_lines(&probe());
             // This line only runs if the exec was refused.
-            print_lines(&[format!("become another program: {}", yes_or_no(become_another()))]);
+            print_lines(&[format!("become another program: {}", yes_or_no(exec_another_program()))]);
         }
     }
 }
@@ -49,8 +49,8 @@ fn main() {
 /// Writes the lines to standard output in the TSV format of `tesseract`.
 fn print_lines(lines: &[String]) {
     let mut output = io::stdout();
-    for (at, line) in lines.iter().enumerate() {
-        let _ = writeln!(output, "5\t1\t1\t{at}\t1\t1\t0\t0\t1\t1\t99\t{line}");
+    for (index, line) in lines.iter().enumerate() {
+        let _ = writeln!(output, "5\t1\t1\t{index}\t1\t1\t0\t0\t1\t1\t99\t{line}");
     }
     let _ = output.flush();
 }
@@ -60,28 +60,28 @@ fn environment() -> Vec<String> {
     std::env::vars_os().map(line).collect()
 }
 
-fn picture() -> String {
-    let mut picture = String::new();
-    let _ = io::stdin().read_to_string(&mut picture);
-    picture.replace('\n', " ")
+fn read_standard_input() -> String {
+    let mut text = String::new();
+    let _ = io::stdin().read_to_string(&mut text);
+    text.replace('\n', " ")
 }
 
-fn yes_or_no(done: bool) -> &'static str {
-    if done { "yes" } else { "no" }
+fn yes_or_no(succeeded: bool) -> &'static str {
+    if succeeded { "yes" } else { "no" }
 }
 
 /// Tries what a sandboxed process must not be able to do; returns one line per attempt.
 fn probe() -> Vec<String> {
-    let temporary = std::env::temp_dir().join(format!("misbehaving-recognizer-{}", std::process::id()));
+    let temporary_path = std::env::temp_dir().join(format!("misbehaving-recognizer-{}", std::process::id()));
     let parent = rustix::process::getppid();
     let attempts: [(&str, bool); 14] = [
         ("read a file of the system", File::open("/etc/passwd").is_ok()),
         ("read its own environment as a file", std::fs::read("/proc/self/environ").is_ok()),
         ("read a device", File::open("/dev/zero").is_ok()),
         ("list a folder", std::fs::read_dir("/usr").is_ok()),
-        ("write a file", File::create(&temporary).is_ok()),
-        ("make a folder", std::fs::create_dir(temporary.with_extension("d")).is_ok()),
-        ("write to its own file", File::options().append(true).open(own_file()).is_ok()),
+        ("write a file", File::create(&temporary_path).is_ok()),
+        ("make a folder", std::fs::create_dir(temporary_path.with_extension("d")).is_ok()),
+        ("write to its own file", File::options().append(true).open(own_executable_path()).is_ok()),
         ("listen", TcpListener::bind("127.0.0.1:0").is_ok()),
         ("connect", connect().is_ok()),
         ("send datagrams", UdpSocket::bind("127.0.0.1:0").is_ok()),
@@ -90,13 +90,13 @@ fn probe() -> Vec<String> {
         ("start a thread", thread::Builder::new().spawn(|| ()).map(|thread| drop(thread.join())).is_ok()),
         ("signal its parent", parent.is_some_and(|parent| kill_process(parent, Signal::CONT).is_ok())),
     ];
-    let _ = std::fs::remove_file(&temporary);
-    let _ = std::fs::remove_dir(temporary.with_extension("d"));
-    attempts.into_iter().map(|(what, done)| format!("{what}: {}", yes_or_no(done))).collect()
+    let _ = std::fs::remove_file(&temporary_path);
+    let _ = std::fs::remove_dir(temporary_path.with_extension("d"));
+    attempts.into_iter().map(|(name, done)| format!("{name}: {}", yes_or_no(done))).collect()
 }
 
 /// Path of this program's executable.
-fn own_file() -> PathBuf {
+fn own_executable_path() -> PathBuf {
     std::env::args_os().next().map(PathBuf::from).unwrap_or_default()
 }
 
@@ -107,8 +107,8 @@ fn connect() -> io::Result<TcpStream> {
 }
 
 /// Replaces this process with a shell that reports success; returns only if `exec` fails.
-fn become_another() -> bool {
+fn exec_another_program() -> bool {
     let line = "5\\t1\\t2\\t1\\t1\\t1\\t0\\t0\\t1\\t1\\t99\\tbecome another program: yes\\n";
-    let _not_replaced = Command::new("/bin/sh").args(["-c", &format!("printf '{line}'")]).exec();
+    let _exec_error = Command::new("/bin/sh").args(["-c", &format!("printf '{line}'")]).exec();
     false
 }

@@ -10,35 +10,35 @@ pub(super) fn schema(properties: &Value, required: &[&str]) -> Value {
 }
 
 /// Deserializes a string of 1 to `MAX` characters.
-pub(super) fn text<'de, D: Deserializer<'de>, const MAX: usize>(from: D) -> Result<BoundedText<MAX>, D::Error> {
-    BoundedText::parse(&String::deserialize(from)?).map_err(Error::custom)
+pub(super) fn text<'de, D: Deserializer<'de>, const MAX: usize>(deserializer: D) -> Result<BoundedText<MAX>, D::Error> {
+    BoundedText::parse(&String::deserialize(deserializer)?).map_err(Error::custom)
 }
 
 /// Deserializes a string of 1 to `MAX` characters that may be missing or null.
 pub(super) fn optional_text<'de, D: Deserializer<'de>, const MAX: usize>(
-    from: D,
+    deserializer: D,
 ) -> Result<Option<BoundedText<MAX>>, D::Error> {
-    let given = Option::<String>::deserialize(from)?;
-    given.map(|text| BoundedText::parse(&text).map_err(Error::custom)).transpose()
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| BoundedText::parse(&text).map_err(Error::custom)).transpose()
 }
 
 /// Deserializes a number from `LOW` to `HIGH`, both inclusive, that may be missing or null.
 pub(super) fn optional_number<'de, D: Deserializer<'de>, const LOW: u32, const HIGH: u32>(
-    from: D,
+    deserializer: D,
 ) -> Result<Option<u32>, D::Error> {
-    match Option::<u32>::deserialize(from)? {
+    match Option::<u32>::deserialize(deserializer)? {
         Some(number) if !(LOW..=HIGH).contains(&number) => {
             Err(Error::custom(format_args!("{number} is not between {LOW} and {HIGH}")))
         }
-        given => Ok(given),
+        number => Ok(number),
     }
 }
 
 /// Deserializes a list of at most `MAX` items; missing or null means an empty list.
 pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MAX: usize>(
-    from: D,
+    deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
-    let items = Option::<Vec<T>>::deserialize(from)?.unwrap_or_default();
+    let items = Option::<Vec<T>>::deserialize(deserializer)?.unwrap_or_default();
     if items.len() > MAX {
         return Err(Error::custom(format_args!("more than {MAX} items")));
     }

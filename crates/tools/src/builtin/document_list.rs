@@ -10,7 +10,7 @@ use domain::page::PageRequest;
 use domain::ports::Store;
 use domain::rights::Permission;
 use domain::role::{Operation, Resource};
-use domain::text::Label;
+use domain::text::ShortText;
 use domain::tool::{ToolName, ToolResult, ToolSpec};
 use serde::Deserialize;
 use serde_json::json;
@@ -36,9 +36,9 @@ impl DocumentList {
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
     #[serde(default, deserialize_with = "arguments::optional_text")]
-    tag: Option<Label>,
+    tag: Option<ShortText>,
     #[serde(default, deserialize_with = "arguments::optional_text")]
-    doc_type: Option<Label>,
+    doc_type: Option<ShortText>,
     #[serde(default, deserialize_with = "arguments::optional_number::<_, 1, MAX_LIMIT>")]
     limit: Option<u32>,
 }
@@ -57,23 +57,23 @@ impl Tool for DocumentList {
         ToolSpec {
             name: ToolName::DocumentList,
             description: "List the plant's documents that the user may see, newest first, with their ids.",
-            requires: Permission::new(Resource::Documents, Operation::List),
-            writes: false,
+            required_permission: Permission::new(Resource::Documents, Operation::List),
+            writes_to_plant: false,
             parameters: arguments::schema(&properties, &[]),
         }
     }
 
     async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let failed = ToolError::store(ToolName::DocumentList);
+        let to_tool_error = ToolError::store(ToolName::DocumentList);
         let filter = DocumentFilter {
             status: None,
-            tag: arguments.tag.map(Label::into_string),
-            doc_type: arguments.doc_type.map(Label::into_string),
+            tag: arguments.tag.map(ShortText::into_string),
+            doc_type: arguments.doc_type.map(ShortText::into_string),
         };
         let page = arguments.limit.and_then(|limit| PageRequest::new(limit, None)).unwrap_or_default();
-        let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
-        let listed = tx.documents().list(&filter, call.clearance, &page).await.map_err(&failed)?;
-        tx.commit().await.map_err(&failed)?;
-        Ok(Classified::from_content(ToolResult::Documents(listed.items)))
+        let mut tx = self.store.begin(&call.scope).await.map_err(&to_tool_error)?;
+        let documents = tx.documents().list(&filter, call.clearance, &page).await.map_err(&to_tool_error)?;
+        tx.commit().await.map_err(&to_tool_error)?;
+        Ok(Classified::from_content(ToolResult::Documents(documents.items)))
     }
 }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Passages returned per call: at most about 4,500 tokens.
-const PASSAGES: u32 = 20;
-const LAST_INDEX: u32 = i32::MAX as u32;
+const MAX_PASSAGES: u32 = 20;
+const MAX_INDEX: u32 = i32::MAX as u32;
 
 /// Returns the passages of one document in order, page by page.
 pub struct DocumentRead {
@@ -37,7 +37,7 @@ impl DocumentRead {
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
     document_id: DocumentId,
-    #[serde(default, deserialize_with = "arguments::optional_number::<_, 0, LAST_INDEX>")]
+    #[serde(default, deserialize_with = "arguments::optional_number::<_, 0, MAX_INDEX>")]
     from: Option<u32>,
 }
 
@@ -54,8 +54,8 @@ impl Tool for DocumentRead {
         ToolSpec {
             name: ToolName::DocumentRead,
             description: "Read one document in order, 20 passages at a time. Says whether there is more.",
-            requires: Permission::new(Resource::Documents, Operation::Read),
-            writes: false,
+            required_permission: Permission::new(Resource::Documents, Operation::Read),
+            writes_to_plant: false,
             parameters: arguments::schema(&properties, &["document_id"]),
         }
     }
@@ -65,17 +65,17 @@ impl Tool for DocumentRead {
     }
 
     async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let failed = ToolError::store(ToolName::DocumentRead);
+        let to_tool_error = ToolError::store(ToolName::DocumentRead);
         let id = arguments.document_id;
         let from = i32::try_from(arguments.from.unwrap_or_default()).unwrap_or(i32::MAX);
-        let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
-        let document = tx.documents().get(id, call.clearance).await.map_err(&failed)?;
+        let mut tx = self.store.begin(&call.scope).await.map_err(&to_tool_error)?;
+        let document = tx.documents().get(id, call.clearance).await.map_err(&to_tool_error)?;
         let document = document.ok_or(ToolError::NotFound)?;
-        let passages = tx.chunks().of_document(id, call.clearance, from, PASSAGES + 1).await;
-        let mut passages = passages.map_err(&failed)?;
-        tx.commit().await.map_err(&failed)?;
-        let truncated = passages.len() > PASSAGES as usize;
-        passages.truncate(PASSAGES as usize);
-        Ok(Classified::from_content(ToolResult::Text { document: Box::new(document), passages, truncated }))
+        let passages = tx.chunks().list_by_document(id, call.clearance, from, MAX_PASSAGES + 1).await;
+        let mut passages = passages.map_err(&to_tool_error)?;
+        tx.commit().await.map_err(&to_tool_error)?;
+        let truncated = passages.len() > MAX_PASSAGES as usize;
+        passages.truncate(MAX_PASSAGES as usize);
+        Ok(Classified::from_content(ToolResult::DocumentText { document: Box::new(document), passages, truncated }))
     }
 }

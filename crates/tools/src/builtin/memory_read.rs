@@ -14,7 +14,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// Maximum number of memories returned per call.
-const MEMORIES: u32 = 50;
+const MAX_MEMORIES: u32 = 50;
 
 /// Returns the caller's memories, most important first.
 pub struct MemoryRead {
@@ -42,17 +42,18 @@ impl Tool for MemoryRead {
         ToolSpec {
             name: ToolName::MemoryRead,
             description: "Read what the user asked the platform to remember, the most important first.",
-            requires: Permission::new(Resource::Memories, Operation::List),
-            writes: false,
+            required_permission: Permission::new(Resource::Memories, Operation::List),
+            writes_to_plant: false,
             parameters: arguments::schema(&json!({}), &[]),
         }
     }
 
     async fn run(&self, call: CallScope, _: Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let failed = ToolError::store(ToolName::MemoryRead);
-        let mut tx = self.store.begin(&call.scope).await.map_err(&failed)?;
-        let memories = tx.memories().most_important(call.now, call.clearance, MEMORIES).await.map_err(&failed)?;
-        tx.commit().await.map_err(&failed)?;
+        let to_tool_error = ToolError::store(ToolName::MemoryRead);
+        let mut tx = self.store.begin(&call.scope).await.map_err(&to_tool_error)?;
+        let memories =
+            tx.memories().most_important(call.now, call.clearance, MAX_MEMORIES).await.map_err(&to_tool_error)?;
+        tx.commit().await.map_err(&to_tool_error)?;
         Ok(Classified::from_content(ToolResult::Memories(memories)))
     }
 }

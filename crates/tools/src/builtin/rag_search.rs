@@ -11,7 +11,7 @@ use domain::ids::DocumentId;
 use domain::rights::Permission;
 use domain::role::{Operation, Resource};
 use domain::search::{SearchFilters, SearchScope};
-use domain::text::{Label, QueryText};
+use domain::text::{QueryText, ShortText};
 use domain::tool::{ToolName, ToolResult, ToolSpec};
 use serde::Deserialize;
 use serde_json::json;
@@ -47,7 +47,7 @@ pub struct Arguments {
     #[serde(default, deserialize_with = "arguments::list::<_, _, MAX_TAGS>")]
     tags: Vec<String>,
     #[serde(default, deserialize_with = "arguments::optional_text")]
-    doc_type: Option<Label>,
+    doc_type: Option<ShortText>,
     #[serde(default)]
     include_superseded: bool,
     #[serde(default)]
@@ -77,27 +77,27 @@ impl Tool for RagSearch {
         ToolSpec {
             name: ToolName::RagSearch,
             description: "Search the plant's documents. Returns passages with document, page and section, best first.",
-            requires: Permission::new(Resource::Search, Operation::Read),
-            writes: false,
+            required_permission: Permission::new(Resource::Search, Operation::Read),
+            writes_to_plant: false,
             parameters: arguments::schema(&properties, &["query"]),
         }
     }
 
     async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let within = SearchScope {
+        let search_scope = SearchScope {
             filters: SearchFilters {
                 document_ids: arguments.document_ids,
                 tags: arguments.tags,
-                doc_type: arguments.doc_type.map(Label::into_string),
+                doc_type: arguments.doc_type.map(ShortText::into_string),
                 include_superseded: arguments.include_superseded,
             },
             clearance: call.clearance,
         };
         let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
-        let limits = ModelLimits { any: call.model_limit, cloud: call.cloud_limit };
-        let search = self.search.clone().with_model_limits(limits).recording_calls(call.models);
+        let limits = ModelLimits { any_model: call.model_limit, cloud_model: call.cloud_limit };
+        let search = self.search.clone().with_model_limits(limits).with_call_recorder(call.call_recorder);
         let search = search.with_surroundings(arguments.surroundings);
-        let found = search.search(&call.scope, arguments.query.as_str(), &within, top_k).await;
+        let found = search.search(&call.scope, arguments.query.as_str(), &search_scope, top_k).await;
         let found = found.map_err(ToolError::store(ToolName::RagSearch))?;
         Ok(Classified::from_content(ToolResult::Retrieval(found)))
     }

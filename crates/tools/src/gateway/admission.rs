@@ -1,10 +1,10 @@
 //! Checks whether a tool call is permitted, and writes its audit rows.
 
-use super::facts;
+use super::outcome_facts;
 use crate::calls::CallRecorder;
 use crate::error::ToolError;
 use crate::tool::CallScope;
-use domain::audit::{AuditSubject, EventType, Outcome, ResultStatus};
+use domain::audit::{AuditedOperation, EventType, Outcome, ResultStatus};
 use domain::authorized::{AuditReceipt, Permit};
 use domain::classified::Classified;
 use domain::decision::RefusalCode;
@@ -25,31 +25,31 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// Longest recorded tool name or call id, in characters.
-const MAX_LABEL: usize = 64;
+const MAX_LABEL_CHARS: usize = 64;
 
 /// One tool call with the fields of its audit rows.
 pub(super) struct Invocation {
     scope: TenantScope,
-    parent: AuditId,
+    parent_intent: AuditId,
     tool: String,
     call_id: String,
     pub(super) resource: Option<Resource>,
     pub(super) target: Option<Uuid>,
     context: CallContext,
-    models: CallRecorder,
+    call_recorder: CallRecorder,
 }
 
 impl Invocation {
     pub(super) fn new(permit: &Permit, call: &ToolCall) -> Self {
         Self {
             scope: permit.scope().clone(),
-            parent: permit.receipt().intent(),
-            tool: label(&call.name),
-            call_id: label(&call.call_id),
+            parent_intent: permit.receipt().intent_id(),
+            tool: sanitize_label(&call.name),
+            call_id: sanitize_label(&call.call_id),
             resource: None,
             target: None,
             context: call.context,
-            models: CallRecorder::default(),
+            call_recorder: CallRecorder::default(),
         }
     }
 
@@ -58,30 +58,30 @@ impl Invocation {
         &self.tool
     }
 
-    fn subject(&self, event: EventType, facts: Map<String, Value>) -> AuditSubject {
+    fn audited_operation(&self, event: EventType, facts: Map<String, Value>) -> AuditedOperation {
         let mut metadata = Map::new();
         metadata.insert("tool".into(), self.tool.clone().into());
         metadata.insert("call_id".into(), self.call_id.clone().into());
-        metadata.insert("parent".into(), self.parent.to_string().into());
+        metadata.insert("parent".into(), self.parent_intent.to_string().into());
         metadata.extend(facts);
-        AuditSubject {
+        AuditedOperation {
             event,
             resource: self.resource,
             resource_id: self.target,
-            session: None,
+            conversation_id: None,
             request_hash: None,
             metadata: metadata.into(),
         }
     }
 }
 
-/// Truncates a tool name or call id to [`MAX_LABEL`] characters and replaces all but `[A-Za-z0-9._-]` with `_`: models
+/// Truncates a tool name or call id to [`MAX_LABEL_CHARS`] characters and replaces all but `[A-Za-z0-9._-]` with `_`: models
 /// generate them, so they are untrusted.
-fn label(text: &str) -> String {
-    let plain = |c: char| {
+fn sanitize_label(text: &str) -> String {
+    let to_safe_char = |c: char| {
         if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }
     };
-    text.chars().take(MAX_LABEL).map(plain).collect()
+    text.chars().take(MAX_LABEL_CHARS).map(to_safe_char).collect()
 }
 
 /// Checks tool calls and records them in the audit log and the usage ledger.
@@ -103,15 +103,15 @@ impl Admission {
         invocation: &Invocation,
     ) -> Result<Result<RecordedIntent, RefusalCode>, StoreError> {
         let mut tx = self.store.begin(&invocation.scope).await?;
-        let (membership, remaining) = match permit.scope().user() {
+        let (membership, remaining_rights) = match permit.scope().user() {
             Some(user) => {
                 let membership = tx.users().membership(user).await?;
-                let remaining = self.rules.remaining(permit, membership.as_ref());
+                let remaining = self.rules.remaining_rights(permit, membership.as_ref());
                 (membership, remaining)
             }
             None => (None, Err(RefusalCode::NoUser)),
         };
-        let admitted = match remaining {
+        let admitted = match remaining_rights {
             Ok(rights) => {
                 let settings = membership.map(|member| member.settings).unwrap_or_default();
                 let effective = EffectiveRights { rights: &rights, settings: &settings };
@@ -141,15 +141,15 @@ impl Admission {
             return Ok(Err(reason));
         }
         let now = self.clock.now();
-        let subject = invocation.subject(EventType::TOOL_INVOCATION, Map::new());
-        let receipt = tx.audit().intent(self.audit_id(), &subject, now).await?;
+        let operation = invocation.audited_operation(EventType::TOOL_INVOCATION, Map::new());
+        let receipt = tx.audit().record_intent(self.audit_id(), &operation, now).await?;
         let scope = CallScope {
             scope: invocation.scope.clone(),
             clearance: rights.clearance(),
             model_limit: settings.model_classification.unwrap_or(Classification::Restricted),
-            cloud_limit: settings.cloud_limit(),
+            cloud_limit: settings.max_cloud_classification(),
             now,
-            models: invocation.models.clone(),
+            call_recorder: invocation.call_recorder.clone(),
         };
         Ok(Ok(RecordedIntent { receipt, scope }))
     }
@@ -163,12 +163,12 @@ impl Admission {
     ) -> Result<(), StoreError> {
         let facts = Map::from_iter([("reason".to_owned(), Value::from(reason.as_str()))]);
         let outcome = Outcome {
-            subject: invocation.subject(EventType::POLICY_DENIED, facts),
+            operation: invocation.audited_operation(EventType::POLICY_DENIED, facts),
             status: ResultStatus::Denied,
             model: None,
             tools_used: Vec::new(),
         };
-        tx.audit().event(self.audit_id(), &outcome, self.clock.now()).await
+        tx.audit().record_event(self.audit_id(), &outcome, self.clock.now()).await
     }
 
     /// Writes the audit row of a call of a tool that is not registered.
@@ -185,16 +185,23 @@ impl Admission {
         receipt: AuditReceipt,
         result: &Result<Classified<ToolResult>, ToolError>,
     ) -> OutcomeRecord {
-        let (status, facts) = facts::outcome(result);
+        let (status, facts) = outcome_facts::outcome(result);
         let outcome = Outcome {
-            subject: invocation.subject(EventType::TOOL_INVOCATION, facts),
+            operation: invocation.audited_operation(EventType::TOOL_INVOCATION, facts),
             status,
             model: None,
             tools_used: vec![invocation.tool.clone()],
         };
         let at = self.clock.now();
-        let calls = invocation.models.take(&*self.ids, invocation.context, at);
-        OutcomeRecord { scope: invocation.scope.clone(), id: self.audit_id(), receipt, outcome, calls, at }
+        let ledger_entries = invocation.call_recorder.drain_ledger_entries(&*self.ids, invocation.context, at);
+        OutcomeRecord {
+            scope: invocation.scope.clone(),
+            id: self.audit_id(),
+            receipt,
+            outcome,
+            ledger_entries,
+            ended_at: at,
+        }
     }
 
     /// Records a call's outcome and its model calls. If that fails, the caller gets an error instead of the result; if
@@ -206,7 +213,7 @@ impl Admission {
             self.tracker.spawn(async move {
                 let attempt = || admission.try_record(&record);
                 if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
-                    tracing::error!(correlation_id = %record.receipt.intent(), %error, "a tool call's outcome is lost");
+                    tracing::error!(correlation_id = %record.receipt.intent_id(), %error, "a tool call's outcome is lost");
                 }
             });
         }
@@ -232,15 +239,15 @@ pub(super) struct EffectiveRights<'a> {
 
 /// Why the rights do not allow the call; `None` if they do.
 fn refusal(permit: &Permit, rights: &Rights, tool: &ToolSpec) -> Option<RefusalCode> {
-    let ToolSpec { requires, writes, .. } = tool;
+    let ToolSpec { required_permission: requires, writes_to_plant: writes, .. } = tool;
     if permit.scope().user().is_none() {
         Some(RefusalCode::NoUser)
     } else if !permit.credential().covers(requires.resource, requires.operation) {
         Some(RefusalCode::TokenScope)
-    } else if !rights.allow(*requires) {
+    } else if !rights.allows(*requires) {
         Some(RefusalCode::Matrix)
     } else {
-        writes.then_some(RefusalCode::Writes)
+        writes.then_some(RefusalCode::ToolWrites)
     }
 }
 
@@ -257,15 +264,15 @@ pub(super) struct OutcomeRecord {
     id: AuditId,
     receipt: AuditReceipt,
     outcome: Outcome,
-    calls: Vec<LedgerEntry>,
+    ledger_entries: Vec<LedgerEntry>,
     /// When the call ended.
-    at: Timestamp,
+    ended_at: Timestamp,
 }
 
 impl OutcomeRecord {
     /// Writes the record. Another attempt after a commit whose acknowledgement was lost writes nothing twice.
     pub(super) async fn write(&self, tx: &mut dyn TenantTx) -> Result<(), StoreError> {
-        tx.usage().record(&self.calls).await?;
-        tx.audit().outcome(self.id, self.receipt, &self.outcome, self.at).await
+        tx.usage().record_calls(&self.ledger_entries).await?;
+        tx.audit().record_outcome(self.id, self.receipt, &self.outcome, self.ended_at).await
     }
 }

@@ -28,11 +28,11 @@ impl IngestInner {
         permit: &Permit,
         receiving: impl Future<Output = Result<T, IngestError>>,
     ) -> Result<T, IngestError> {
-        let limit = self.settings.upload_limit;
+        let limit = self.settings.upload_timeout;
         tokio::select! {
             received = receiving => received,
             refused = self.until_refused(permit) => Err(refused),
-            () = tokio::time::sleep(limit) => Err(IngestError::TookTooLong { limit }),
+            () = tokio::time::sleep(limit) => Err(IngestError::TimedOut { limit }),
         }
     }
 
@@ -41,11 +41,11 @@ impl IngestInner {
     async fn until_refused(&self, permit: &Permit) -> IngestError {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
-            let checked = async {
+            let check = async {
                 let mut tx = self.ports.store.begin(permit.scope()).await?;
                 self.current_rights(&mut *tx, permit).await
             };
-            match checked.await {
+            match check.await {
                 Ok(_) => {}
                 Err(IngestError::Store(error)) => {
                     let request_id = permit.scope().request();
@@ -60,16 +60,16 @@ impl IngestInner {
     pub(super) async fn current_rights(&self, tx: &mut dyn TenantTx, permit: &Permit) -> Result<Rights, IngestError> {
         let user = permit.scope().user().ok_or(IngestError::NoUser)?;
         let membership = tx.users().membership(user).await?;
-        let rights = self.ports.rules.remaining(permit, membership.as_ref());
+        let rights = self.ports.rules.remaining_rights(permit, membership.as_ref());
         let rights = rights.map_err(|code| IngestError::Refused { code })?;
-        if rights.allow(UPLOAD) { Ok(rights) } else { Err(IngestError::NoLongerAllowed) }
+        if rights.allows(UPLOAD) { Ok(rights) } else { Err(IngestError::PermissionLost) }
     }
 
     /// Checks the time limit by the wall clock, in case the process or the machine was suspended during the upload.
     pub(super) fn check_deadline(&self, permit: &Permit) -> Result<(), IngestError> {
-        let limit = self.settings.upload_limit;
-        let taken = (self.ports.clock.now() - permit.receipt().at()).to_std().unwrap_or_default();
-        if taken > limit + RECORDING_TIME { Err(IngestError::TookTooLong { limit }) } else { Ok(()) }
+        let limit = self.settings.upload_timeout;
+        let elapsed = (self.ports.clock.now() - permit.receipt().recorded_at()).to_std().unwrap_or_default();
+        if elapsed > limit + RECORDING_TIME { Err(IngestError::TimedOut { limit }) } else { Ok(()) }
     }
 
     /// Number of bytes that the tenant may still store; 0 if its quota of documents is reached.
@@ -77,7 +77,7 @@ impl IngestInner {
         let mut tx = self.ports.store.begin(permit.scope()).await?;
         let member = tx.users().membership(user).await?;
         let quotas = member.map(|member| member.settings.quotas).unwrap_or_default();
-        Ok(quotas.room(tx.usage().storage().await?))
+        Ok(quotas.max_new_document_bytes(tx.usage().storage_usage().await?))
     }
 
     /// Checks that the caller may supersede `old`. Superseding hides `old` from everybody's searches, so it requires
@@ -89,16 +89,16 @@ impl IngestInner {
         rights: &Rights,
         old: DocumentId,
     ) -> Result<(), IngestError> {
-        let refused = |detail: &str| FieldError { pointer: "/supersedes".to_owned(), detail: detail.to_owned() };
+        let field_error = |detail: &str| FieldError { pointer: "/supersedes".to_owned(), detail: detail.to_owned() };
         let Some(old) = tx.documents().get(old, rights.clearance()).await? else {
-            return Err(refused("is not a document that you can see").into());
+            return Err(field_error("is not a document that you can see").into());
         };
         let is_own = permit.scope().user() == Some(old.uploaded_by);
         if rights.reach(UPDATE) < Some(if is_own { Reach::Own } else { Reach::Tenant }) {
-            return Err(IngestError::NotYours);
+            return Err(IngestError::NotUploader);
         }
         if old.superseded_by.is_some() {
-            return Err(refused("is superseded already; name the revision that replaced it").into());
+            return Err(field_error("is superseded already; name the revision that replaced it").into());
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ mod params;
 mod sentences;
 mod units;
 
-use super::readers::ReadDocument;
+use super::readers::ParsedDocument;
 
 pub use params::ChunkParams;
 
@@ -42,7 +42,7 @@ impl Chunk {
 /// Splits a document into chunks; the same input always gives the same chunks.
 ///
 /// No chunk has more than `params.max_tokens` tokens, unless a single character already has more.
-pub fn chunk(document: &ReadDocument, params: &ChunkParams, count_tokens: &dyn Fn(&str) -> usize) -> Vec<Chunk> {
+pub fn chunk(document: &ParsedDocument, params: &ChunkParams, count_tokens: &dyn Fn(&str) -> usize) -> Vec<Chunk> {
     let mut path = units::HeadingPath::default();
     let mut chunks = Vec::new();
     for page in &document.pages {

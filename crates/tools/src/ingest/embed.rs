@@ -1,9 +1,9 @@
 //! Embeds chunks in batches.
 
-use super::accept::RetryLater;
 use super::chunk::Chunk;
 use super::failure::{CurrentClassification, ProcessError};
-use super::progress::Reporter;
+use super::interface::RetryLater;
+use super::progress::ProgressReporter;
 use crate::calls::CallRecorder;
 use crate::retrieval::passage_terms;
 use domain::document::NewChunk;
@@ -13,10 +13,10 @@ use domain::model_call::ModelCaller;
 use domain::ports::{Embedder, IdGen};
 
 /// Embeds the chunks of one document.
-pub(super) struct Embedding<'a> {
+pub(super) struct ChunkEmbedder<'a> {
     pub(super) embedder: &'a dyn Embedder,
     /// Records the model calls.
-    pub(super) models: &'a CallRecorder,
+    pub(super) call_recorder: &'a CallRecorder,
     /// Tenant and user that the model calls are attributed to.
     pub(super) caller: ModelCaller,
     /// Re-reads the document's classification before each batch, because a user may change it during ingestion.
@@ -28,10 +28,10 @@ pub(super) struct Embedding<'a> {
     /// The document's title.
     pub(super) title: &'a str,
     /// Number of chunks per request. Requests for other documents can run between two batches.
-    pub(super) batch: usize,
+    pub(super) batch_size: usize,
 }
 
-impl Embedding<'_> {
+impl ChunkEmbedder<'_> {
     /// Embeds the chunks in order and reports the progress after each batch.
     ///
     /// # Errors
@@ -40,28 +40,28 @@ impl Embedding<'_> {
     pub(super) async fn run(
         &self,
         chunks: Vec<Chunk>,
-        reporter: &mut Reporter<'_>,
+        reporter: &mut ProgressReporter<'_>,
     ) -> Result<Vec<NewChunk>, ProcessError> {
         let model = self.embedder.model();
         let count = chunks.len();
         let mut passages = Vec::with_capacity(count);
         let mut chunks = chunks.into_iter();
         while passages.len() < count {
-            let batch: Vec<Chunk> = chunks.by_ref().take(self.batch.max(1)).collect();
+            let batch: Vec<Chunk> = chunks.by_ref().take(self.batch_size.max(1)).collect();
             let texts = batch.iter().map(|chunk| chunk.embedded_text(self.title)).collect();
             let (caller, purpose) = (self.caller, EmbedPurpose::Document);
             let classification = self.classification.for_model(self.embedder, &caller).await?;
             let request = EmbedRequest { caller, purpose, texts, classification };
-            let embedded = self.models.embed(self.embedder, request).await.map_err(RetryLater::from)?;
-            check_vectors(&embedded.vectors, batch.len(), &model)?;
-            let pairs = batch.into_iter().zip(embedded.vectors);
-            passages.extend(pairs.map(|(chunk, vector)| self.passage(chunk, vector)));
+            let response = self.call_recorder.embed(self.embedder, request).await.map_err(RetryLater::from)?;
+            check_vectors(&response.vectors, batch.len(), &model)?;
+            let pairs = batch.into_iter().zip(response.vectors);
+            passages.extend(pairs.map(|(chunk, vector)| self.new_chunk(chunk, vector)));
             reporter.report_embedded(passages.len(), count).await;
         }
         Ok(passages)
     }
 
-    fn passage(&self, chunk: Chunk, embedding: Vec<f32>) -> NewChunk {
+    fn new_chunk(&self, chunk: Chunk, embedding: Vec<f32>) -> NewChunk {
         NewChunk {
             id: ChunkId::from_uuid(self.ids.uuid()),
             chunk_index: to_i32(chunk.index),
@@ -77,14 +77,15 @@ impl Embedding<'_> {
 }
 
 /// Checks that there is one vector per text, each with the model's dimension and only finite components.
-fn check_vectors(vectors: &[Vec<f32>], texts: usize, model: &EmbeddingModel) -> Result<(), RetryLater> {
-    let fits = |vector: &Vec<f32>| vector.len() == model.dimension && vector.iter().all(|number| number.is_finite());
-    if vectors.len() == texts && vectors.iter().all(fits) {
+fn check_vectors(vectors: &[Vec<f32>], expected_count: usize, model: &EmbeddingModel) -> Result<(), RetryLater> {
+    let is_valid =
+        |vector: &Vec<f32>| vector.len() == model.dimension && vector.iter().all(|number| number.is_finite());
+    if vectors.len() == expected_count && vectors.iter().all(is_valid) {
         return Ok(());
     }
     Err(RetryLater {
         reason: format!("the embedding model {} returned vectors of the wrong number or dimension", model.name),
-        counts: true,
+        counts_as_attempt: true,
     })
 }
 
@@ -112,8 +113,8 @@ mod tests {
     #[test]
     fn vectors_that_are_too_few_too_short_or_not_finite_are_refused() {
         assert!(check_vectors(&[vec![1.0, 0.0]], 1, &model(256)).is_ok());
-        for wrong in [vec![], vec![vec![1.0]], vec![vec![f32::NAN, 0.0]]] {
-            assert!(check_vectors(&wrong, 1, &model(256)).is_err_and(|error| error.counts));
+        for invalid_vectors in [vec![], vec![vec![1.0]], vec![vec![f32::NAN, 0.0]]] {
+            assert!(check_vectors(&invalid_vectors, 1, &model(256)).is_err_and(|error| error.counts_as_attempt));
         }
     }
 }

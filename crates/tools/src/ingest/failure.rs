@@ -1,6 +1,6 @@
 //! Errors of document processing, and the failure messages that the document's owner sees.
 
-use super::accept::RetryLater;
+use super::interface::RetryLater;
 use super::isolate::ParseError;
 use domain::document::{DocumentFailure, FailureCode};
 use domain::ids::DocumentId;
@@ -14,14 +14,14 @@ pub(super) enum ProcessError {
     /// The document cannot be processed; a retry would not help.
     Document(DocumentFailure),
     /// A dependency failed; the job should be retried.
-    Later(RetryLater),
+    Retry(RetryLater),
     /// The worker is shutting down.
-    Stopped,
+    Cancelled,
 }
 
 impl From<RetryLater> for ProcessError {
-    fn from(later: RetryLater) -> Self {
-        Self::Later(later)
+    fn from(retry: RetryLater) -> Self {
+        Self::Retry(retry)
     }
 }
 
@@ -35,8 +35,10 @@ impl From<ParseError> for ProcessError {
     fn from(error: ParseError) -> Self {
         match error {
             ParseError::Document(failure) => Self::Document(failure),
-            ParseError::Bytes(error) => blob_error(&error),
-            ParseError::Unavailable { reason, counts } => Self::Later(RetryLater { reason, counts }),
+            ParseError::Blob(error) => blob_error(&error),
+            ParseError::Unavailable { reason, counts_as_attempt: counts } => {
+                Self::Retry(RetryLater { reason, counts_as_attempt: counts })
+            }
         }
     }
 }
@@ -91,7 +93,7 @@ pub(super) fn attempts_exhausted(job: &LeasedJob) -> DocumentFailure {
 
 /// The error of a job that was interrupted by the worker's shutdown; the attempt does not count.
 pub(super) fn worker_stopped() -> RetryLater {
-    RetryLater { reason: "the worker is shutting down".to_owned(), counts: false }
+    RetryLater { reason: "the worker is shutting down".to_owned(), counts_as_attempt: false }
 }
 
 /// Classifies an error of the blob store: a missing file is permanent, any other error may be temporary.
@@ -101,6 +103,6 @@ pub(super) fn blob_error(error: &BlobError) -> ProcessError {
             code: FailureCode::Corrupt,
             detail: "The stored file is gone. Delete the document and upload it again.".to_owned(),
         }),
-        other => ProcessError::Later(RetryLater { reason: other.to_string(), counts: false }),
+        other => ProcessError::Retry(RetryLater { reason: other.to_string(), counts_as_attempt: false }),
     }
 }

@@ -1,24 +1,24 @@
 //! Ingestion: turns the bytes of an uploaded file into the chunks that retrieval searches.
 
-pub mod accept;
 mod admission;
+mod attempt_record;
 pub mod chunk;
 mod chunk_params;
 mod embed;
 mod failure;
 mod inner;
+pub mod interface;
 pub mod isolate;
 pub mod ocr;
 mod pipeline;
 mod progress;
-mod read;
+mod read_and_chunk;
 pub mod readers;
-mod record;
 mod reindex;
 mod service;
 mod settings;
 mod upload;
 
-pub use chunk_params::{Chunking, chunk_params};
+pub use chunk_params::{ChunkSizes, chunk_params};
 pub use service::DocumentIngest;
 pub use settings::{IngestPorts, IngestSettings};

@@ -8,7 +8,7 @@
 
 use super::isolate::ChildLimits;
 use super::isolate::launch::{Launch, Launcher};
-use super::readers::{Block, BlockKind, Page, ReadDocument, ReadError, Scan, Warning, clean_line, join_lines};
+use super::readers::{Block, BlockKind, Page, ParsedDocument, ReadError, Scan, Warning, clean_line, join_lines};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Maximum size of the program's output per image, in bytes.
-const MAX_OUTPUT: u64 = 8 << 20;
+const MAX_OUTPUT_BYTES: u64 = 8 << 20;
 /// Minimum confidence of a recognized word, in percent; below it, words are more often noise than text.
 const MIN_CONFIDENCE: f32 = 20.0;
 /// Directories in which the program is searched if the setting is only a name.
@@ -34,7 +34,7 @@ pub struct OcrSettings {
     /// Directory of the training data; `None` for the program's default.
     pub training_data: Option<PathBuf>,
     /// Time limit per image (wall clock).
-    pub time: Duration,
+    pub timeout: Duration,
     /// Memory and CPU time limits per image.
     pub limits: ChildLimits,
 }
@@ -49,13 +49,13 @@ impl OcrSettings {
             program: PathBuf::from("tesseract"),
             languages: "eng".to_owned(),
             training_data: None,
-            time,
-            limits: ChildLimits { memory_bytes: 1 << 30, cpu: time },
+            timeout: time,
+            limits: ChildLimits { memory_bytes: 1 << 30, cpu_time: time },
         }
     }
 
     /// Resolves the program's path.
-    fn path(&self) -> io::Result<PathBuf> {
+    fn program_path(&self) -> io::Result<PathBuf> {
         if self.program.components().count() > 1 {
             return Ok(self.program.clone());
         }
@@ -70,7 +70,7 @@ impl OcrSettings {
 ///
 /// # Errors
 /// [`ReadError::NoText`] if the document still has no text.
-pub async fn recognize(mut document: ReadDocument, settings: &OcrSettings) -> Result<ReadDocument, ReadError> {
+pub async fn recognize(mut document: ParsedDocument, settings: &OcrSettings) -> Result<ParsedDocument, ReadError> {
     let mut recognized = Vec::new();
     for page in &mut document.pages {
         let scans = std::mem::take(&mut page.scans);
@@ -88,7 +88,7 @@ pub async fn recognize(mut document: ReadDocument, settings: &OcrSettings) -> Re
 async fn recognize_page(scans: &[Scan], settings: &OcrSettings) -> Option<Vec<Block>> {
     let mut blocks = Vec::new();
     for scan in scans {
-        match tesseract(scan, settings).await {
+        match run_tesseract(scan, settings).await {
             Ok(table) => blocks.extend(parse_blocks(&table)),
             Err(error) => tracing::warn!(kind = ?error.kind(), "text recognition of a page failed"),
         }
@@ -111,14 +111,16 @@ fn update_warnings(warnings: &mut Vec<Warning>, recognized: Vec<u32>) {
 }
 
 /// Runs the OCR program on one image, which it gets on standard input, and returns its TSV output.
-async fn tesseract(scan: &Scan, settings: &OcrSettings) -> io::Result<String> {
-    tokio::time::timeout(settings.time, run(&scan.bytes, settings)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
+async fn run_tesseract(scan: &Scan, settings: &OcrSettings) -> io::Result<String> {
+    tokio::time::timeout(settings.timeout, run_without_timeout(&scan.bytes, settings))
+        .await
+        .map_err(|_elapsed| io::ErrorKind::TimedOut)?
 }
 
-async fn run(image: &[u8], settings: &OcrSettings) -> io::Result<String> {
+async fn run_without_timeout(image: &[u8], settings: &OcrSettings) -> io::Result<String> {
     let launch = Launch {
         limits: settings.limits,
-        program: &settings.path()?,
+        program: &settings.program_path()?,
         training_data: settings.training_data.as_deref(),
         args: &["stdin", "stdout", "-l", &settings.languages, "--psm", "1", "tsv"],
     };
@@ -132,18 +134,18 @@ async fn run(image: &[u8], settings: &OcrSettings) -> io::Result<String> {
         // A write fails if the program stops reading; its exit status then gives the reason.
         let _ = input.write_all(image).await;
     };
-    let mut table = Vec::new();
-    let mut output = output.take(MAX_OUTPUT);
-    let (read, ()) = tokio::join!(output.read_to_end(&mut table), send);
-    read?;
-    if table.len() as u64 == MAX_OUTPUT {
+    let mut tsv = Vec::new();
+    let mut output = output.take(MAX_OUTPUT_BYTES);
+    let (read_result, ()) = tokio::join!(output.read_to_end(&mut tsv), send);
+    read_result?;
+    if tsv.len() as u64 == MAX_OUTPUT_BYTES {
         child.start_kill()?;
     }
     let status = child.wait().await?;
     if !status.success() {
         return Err(io::Error::other("the program failed"));
     }
-    Ok(String::from_utf8_lossy(&table).into_owned())
+    Ok(String::from_utf8_lossy(&tsv).into_owned())
 }
 
 /// A recognized word with the paragraph and line that it belongs to.
@@ -189,7 +191,7 @@ mod tests {
     use super::super::readers::ScanFormat;
     use super::*;
 
-    fn document(scan: &[u8]) -> ReadDocument {
+    fn document(scan: &[u8]) -> ParsedDocument {
         let page = |number, blocks: &[&str], scans: Vec<Scan>| Page {
             number: Some(number),
             label: None,
@@ -197,11 +199,11 @@ mod tests {
             scans,
         };
         let scan = Scan { format: ScanFormat::Pnm, bytes: scan.to_vec() };
-        ReadDocument {
+        ParsedDocument {
             pages: vec![page(1, &["Printed."], Vec::new()), page(2, &[], vec![scan])],
             page_count: Some(2),
             warnings: vec![Warning::NeedsOcr { pages: vec![2] }],
-            ..ReadDocument::default()
+            ..ParsedDocument::default()
         }
     }
 
@@ -220,9 +222,9 @@ mod tests {
     async fn without_the_program_pages_still_need_ocr() {
         let launcher = Launcher { program: "/no/such/launcher".into(), args: Vec::new() };
         let settings = OcrSettings::new(launcher);
-        let read = recognize(document(b"P5\n1 1\n255\n0"), &settings).await.unwrap();
-        assert_eq!(read.warnings, [Warning::NeedsOcr { pages: vec![2] }]);
-        assert_eq!(read.pages.len(), 1);
+        let recognized = recognize(document(b"P5\n1 1\n255\n0"), &settings).await.unwrap();
+        assert_eq!(recognized.warnings, [Warning::NeedsOcr { pages: vec![2] }]);
+        assert_eq!(recognized.pages.len(), 1);
         let mut empty = document(b"x");
         empty.pages.remove(0);
         assert_eq!(recognize(empty, &settings).await, Err(ReadError::NoText));

@@ -3,15 +3,15 @@
 //!
 //! Idempotent: all chunks of a document are replaced at once, and a worker that lost its lease changes nothing.
 
-use super::accept::{JobEnd, RetryLater};
+use super::attempt_record::AttemptRecord;
 use super::chunk_params::chunk_params;
-use super::embed::Embedding;
+use super::embed::ChunkEmbedder;
 use super::failure::{CurrentClassification, ProcessError, attempts_exhausted, blob_error, worker_stopped};
 use super::inner::IngestInner;
+use super::interface::{JobOutcome, RetryLater};
 use super::isolate::SourceFile;
-use super::progress::Reporter;
-use super::read::Reading;
-use super::record::AttemptRecord;
+use super::progress::ProgressReporter;
+use super::read_and_chunk::ReadAndChunk;
 use crate::calls::CallRecorder;
 use domain::audit::ResultStatus;
 use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, StatusChange};
@@ -49,7 +49,7 @@ pub(super) struct EmbedContext {
     /// Tenant and user that the model calls are attributed to.
     pub(super) caller: ModelCaller,
     /// Records the model calls.
-    pub(super) models: CallRecorder,
+    pub(super) call_recorder: CallRecorder,
 }
 
 impl IngestInner {
@@ -60,33 +60,33 @@ impl IngestInner {
         job: &LeasedJob,
         document: DocumentId,
         cancellation: &CancellationToken,
-    ) -> Result<JobEnd, RetryLater> {
+    ) -> Result<JobOutcome, RetryLater> {
         let Some(claimed) = self.start_processing(job, document).await? else {
-            return Ok(JobEnd::Superseded);
+            return Ok(JobOutcome::Superseded);
         };
         let ClaimedDocument { document, record, context } = claimed;
         if job.attempt > job.max_attempts {
             return self.dead_letter(job, &record, None).await;
         }
         let processing = self.process_document(job, &document, &context);
-        let processed = cancellation.run_until_cancelled(processing).await.unwrap_or(Err(ProcessError::Stopped));
-        let (ended, status, reason) = match processed {
+        let processed = cancellation.run_until_cancelled(processing).await.unwrap_or(Err(ProcessError::Cancelled));
+        let (outcome, status, reason) = match processed {
             Ok(processed) => (self.publish(job, &record, processed).await, ResultStatus::Error, "store"),
             Err(ProcessError::Document(failure)) => {
                 (self.fail_document(job, &record, failure).await, ResultStatus::Error, "store")
             }
-            Err(ProcessError::Later(later)) => (Err(later), ResultStatus::Error, "dependency_down"),
-            Err(ProcessError::Stopped) => (Err(worker_stopped()), ResultStatus::Cancelled, "worker_left"),
+            Err(ProcessError::Retry(retry)) => (Err(retry), ResultStatus::Error, "dependency_down"),
+            Err(ProcessError::Cancelled) => (Err(worker_stopped()), ResultStatus::Cancelled, "worker_left"),
         };
-        match &ended {
-            Ok(JobEnd::Superseded) => self.close_attempt(&record, ResultStatus::Cancelled, "superseded").await,
+        match &outcome {
+            Ok(JobOutcome::Superseded) => self.close_attempt(&record, ResultStatus::Cancelled, "superseded").await,
             Ok(_) => {}
-            Err(later) if later.counts && job.attempt == job.max_attempts => {
-                return self.dead_letter(job, &record, Some(&later.reason)).await;
+            Err(retry) if retry.counts_as_attempt && job.attempt == job.max_attempts => {
+                return self.dead_letter(job, &record, Some(&retry.reason)).await;
             }
             Err(_) => self.close_attempt(&record, status, reason).await,
         }
-        ended
+        outcome
     }
 
     /// Marks the document as processing and records the intent; `None` if the lease is lost or the document was
@@ -94,21 +94,25 @@ impl IngestInner {
     async fn start_processing(&self, job: &LeasedJob, id: DocumentId) -> Result<Option<ClaimedDocument>, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
-        if !tx.jobs().holds(job.lease).await? {
+        if !tx.jobs().holds_lease(job.lease).await? {
             return Ok(None);
         }
         let Some(document) = tx.documents().get(id, Classification::Restricted).await? else {
             return Ok(None);
         };
-        if !tx.documents().advance(document.id, &StatusChange::Processing, now).await? {
+        if !tx.documents().set_status(document.id, &StatusChange::Processing, now).await? {
             return Ok(None);
         }
         let record = AttemptRecord::open(&mut *tx, job, id, self.audit_id(), now).await?;
-        let in_use = tx.chunks().model_in_use().await?;
-        let settings = tx.users().settings().await?;
+        let model_in_use = tx.chunks().model_in_use().await?;
+        let settings = tx.users().tenant_settings().await?;
         tx.commit().await?;
-        let embedder = Arc::clone(self.ports.embedders.for_tenant(in_use.as_deref()));
-        let context = EmbedContext { embedder, caller: caller(job, &settings), models: record.models.clone() };
+        let embedder = Arc::clone(self.ports.embedders.for_tenant(model_in_use.as_deref()));
+        let context = EmbedContext {
+            embedder,
+            caller: model_caller(job, &settings),
+            call_recorder: record.call_recorder.clone(),
+        };
         Ok(Some(ClaimedDocument { document, record, context }))
     }
 
@@ -119,31 +123,31 @@ impl IngestInner {
         document: &Document,
         context: &EmbedContext,
     ) -> Result<ProcessedDocument, ProcessError> {
-        let EmbedContext { embedder, caller, models } = context;
+        let EmbedContext { embedder, caller, call_recorder: models } = context;
         let classification =
             CurrentClassification { store: &*self.ports.store, scope: &job.scope, document: document.id };
         classification.for_model(&**embedder, caller).await?;
-        let mut reporter = Reporter::new(self, job, document.id);
-        let file = self.file(job.scope.tenant(), document).await?;
-        let reading = Reading {
+        let mut reporter = ProgressReporter::new(self, job, document.id);
+        let file = self.open_file(job.scope.tenant(), document).await?;
+        let task = ReadAndChunk {
             parser: Arc::clone(&self.parser),
-            chunk_time: self.settings.chunk_limit,
+            chunk_timeout: self.settings.chunk_timeout,
             ocr: self.settings.ocr.clone(),
-            chunks: chunk_params(&embedder.model(), self.settings.chunking),
+            chunk_params: chunk_params(&embedder.model(), self.settings.chunking),
             embedder: Arc::clone(embedder),
         };
         let (pages, pages_read) = watch::channel(0);
-        let (read, chunks) = reporter.while_reading(pages_read, reading.run(file, &pages)).await?;
+        let (read, chunks) = reporter.while_reading(pages_read, task.run(file, &pages)).await?;
         reporter.report_read(read.page_count, chunks.len()).await;
-        let embedding = Embedding {
+        let embedding = ChunkEmbedder {
             embedder: &**embedder,
-            models,
+            call_recorder: models,
             caller: *caller,
             classification,
             ids: &*self.ports.ids,
             doc: &document.filename,
             title: read.title.as_deref().unwrap_or(&document.title),
-            batch: self.settings.embed_batch,
+            batch_size: self.settings.embed_batch_size,
         };
         let chunks = embedding.run(chunks, &mut reporter).await?;
         Ok(ProcessedDocument {
@@ -156,7 +160,7 @@ impl IngestInner {
     }
 
     /// Opens the document's file in the blob store, unless it is larger than the current limit.
-    async fn file(&self, tenant: TenantId, document: &Document) -> Result<SourceFile, ProcessError> {
+    async fn open_file(&self, tenant: TenantId, document: &Document) -> Result<SourceFile, ProcessError> {
         let max_bytes = self.settings.max_upload_bytes;
         let size = u64::try_from(document.file_size_bytes).unwrap_or_default();
         if size > max_bytes {
@@ -177,29 +181,29 @@ impl IngestInner {
         job: &LeasedJob,
         record: &AttemptRecord,
         processed: ProcessedDocument,
-    ) -> Result<JobEnd, RetryLater> {
+    ) -> Result<JobOutcome, RetryLater> {
         let now = self.ports.clock.now();
         let count = i32::try_from(processed.chunks.len()).unwrap_or(i32::MAX);
         let facts = json!({"pages": processed.page_count, "chunks": count, "warnings": processed.warnings});
-        let ready = StatusChange::Ready {
+        let change = StatusChange::Ready {
             title: processed.title,
             page_count: processed.page_count,
             chunk_count: count,
             warnings: processed.warnings,
         };
         let mut tx = self.ports.store.begin(&job.scope).await?;
-        if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &ready, now).await? {
-            return Ok(JobEnd::Superseded);
+        if !tx.jobs().complete(job.lease).await? || !tx.documents().set_status(record.document, &change, now).await? {
+            return Ok(JobOutcome::Superseded);
         }
-        let in_use = tx.chunks().lock_model_in_use().await?;
-        if self.ports.embedders.for_tenant(in_use.as_deref()).model().name != processed.model {
+        let model_in_use = tx.chunks().lock_model_in_use().await?;
+        if self.ports.embedders.for_tenant(model_in_use.as_deref()).model().name != processed.model {
             let reason = "the tenant switched to the next embedding model meanwhile".to_owned();
-            return Err(RetryLater { reason, counts: false });
+            return Err(RetryLater { reason, counts_as_attempt: false });
         }
         tx.chunks().replace(record.document, &processed.model, &processed.chunks, now).await?;
         record.outcome(&mut *tx, self.audit_id(), now, ResultStatus::Success, facts).await?;
         tx.commit().await?;
-        Ok(JobEnd::Ready)
+        Ok(JobOutcome::Ready)
     }
 
     /// Writes the document's failure, the job's completion and the audit outcome in one transaction. Writes nothing if
@@ -209,17 +213,17 @@ impl IngestInner {
         job: &LeasedJob,
         record: &AttemptRecord,
         failure: DocumentFailure,
-    ) -> Result<JobEnd, RetryLater> {
+    ) -> Result<JobOutcome, RetryLater> {
         let now = self.ports.clock.now();
         let facts = json!({"code": failure.code});
-        let failed = StatusChange::Failed(failure);
+        let change = StatusChange::Failed(failure);
         let mut tx = self.ports.store.begin(&job.scope).await?;
-        if !tx.jobs().complete(job.lease).await? || !tx.documents().advance(record.document, &failed, now).await? {
-            return Ok(JobEnd::Superseded);
+        if !tx.jobs().complete(job.lease).await? || !tx.documents().set_status(record.document, &change, now).await? {
+            return Ok(JobOutcome::Superseded);
         }
         record.outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, facts).await?;
         tx.commit().await?;
-        Ok(JobEnd::Failed)
+        Ok(JobOutcome::Failed)
     }
 
     /// Dead-letters the job and writes the document's failure and the audit outcome, in one transaction. Writes only a
@@ -229,25 +233,29 @@ impl IngestInner {
         job: &LeasedJob,
         record: &AttemptRecord,
         reason: Option<&str>,
-    ) -> Result<JobEnd, RetryLater> {
+    ) -> Result<JobOutcome, RetryLater> {
         let now = self.ports.clock.now();
-        let failed = StatusChange::Failed(attempts_exhausted(job));
+        let change = StatusChange::Failed(attempts_exhausted(job));
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().dead_letter(job.lease, reason, now).await?
-            || !tx.documents().advance(record.document, &failed, now).await?
+            || !tx.documents().set_status(record.document, &change, now).await?
         {
             drop(tx);
             self.close_attempt(record, ResultStatus::Cancelled, "superseded").await;
-            return Ok(JobEnd::Superseded);
+            return Ok(JobOutcome::Superseded);
         }
         let facts = json!({"code": FailureCode::Timeout, "dead": true});
         record.outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, facts).await?;
         tx.commit().await?;
-        Ok(JobEnd::Dead)
+        Ok(JobOutcome::DeadLettered)
     }
 }
 
 /// Tenant and user that the model calls of a job are attributed to.
-pub(super) fn caller(job: &LeasedJob, settings: &TenantSettings) -> ModelCaller {
-    ModelCaller { tenant: job.scope.tenant(), user: job.scope.user(), cloud_limit: settings.cloud_limit() }
+pub(super) fn model_caller(job: &LeasedJob, settings: &TenantSettings) -> ModelCaller {
+    ModelCaller {
+        tenant: job.scope.tenant(),
+        user: job.scope.user(),
+        max_cloud_classification: settings.max_cloud_classification(),
+    }
 }

@@ -15,18 +15,18 @@ use tokio::sync::watch;
 const INTERVAL_MS: i64 = 1000;
 
 /// Reports the progress of one document.
-pub(super) struct Reporter<'a> {
-    work: &'a IngestInner,
+pub(super) struct ProgressReporter<'a> {
+    ingest: &'a IngestInner,
     job: &'a LeasedJob,
     document: DocumentId,
     progress: IngestionProgress,
     reported_at: Option<Timestamp>,
 }
 
-impl<'a> Reporter<'a> {
+impl<'a> ProgressReporter<'a> {
     /// Starts with zero progress and writes nothing yet.
-    pub(super) fn new(work: &'a IngestInner, job: &'a LeasedJob, document: DocumentId) -> Self {
-        Self { work, job, document, progress: IngestionProgress::default(), reported_at: None }
+    pub(super) fn new(ingest: &'a IngestInner, job: &'a LeasedJob, document: DocumentId) -> Self {
+        Self { ingest, job, document, progress: IngestionProgress::default(), reported_at: None }
     }
 
     /// Awaits `reading` and, until it completes, reports the page counts received from `pages_read`.
@@ -46,7 +46,7 @@ impl<'a> Reporter<'a> {
             };
             tokio::select! {
                 biased;
-                done = &mut reading => return done,
+                result = &mut reading => return result,
                 () = next => {}
             }
         }
@@ -67,7 +67,7 @@ impl<'a> Reporter<'a> {
     }
 
     async fn report(&mut self, stage_ends: bool) {
-        let now = self.work.ports.clock.now();
+        let now = self.ingest.ports.clock.now();
         if !stage_ends && self.reported_at.is_some_and(|at| (now - at).num_milliseconds() < INTERVAL_MS) {
             return;
         }
@@ -78,8 +78,10 @@ impl<'a> Reporter<'a> {
     }
 
     async fn try_report(&self) -> Result<(), StoreError> {
-        let mut tx = self.work.ports.store.begin(&self.job.scope).await?;
-        if tx.jobs().holds(self.job.lease).await? && tx.documents().report(self.document, self.progress).await? {
+        let mut tx = self.ingest.ports.store.begin(&self.job.scope).await?;
+        if tx.jobs().holds_lease(self.job.lease).await?
+            && tx.documents().update_progress(self.document, self.progress).await?
+        {
             tx.commit().await?;
         }
         Ok(())

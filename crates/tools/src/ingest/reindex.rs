@@ -6,11 +6,11 @@
 //! ingested again (a document whose ingestion fails is removed from search), the job can be queued again and continues
 //! where it stopped.
 
-use super::accept::{JobEnd, RetryLater};
+use super::attempt_record::AttemptRecord;
 use super::failure::{ProcessError, worker_stopped};
 use super::inner::IngestInner;
-use super::pipeline::{EmbedContext, ProcessedDocument, caller};
-use super::record::AttemptRecord;
+use super::interface::{JobOutcome, RetryLater};
+use super::pipeline::{EmbedContext, ProcessedDocument, model_caller};
 use domain::audit::ResultStatus;
 use domain::ids::DocumentId;
 use domain::ports::{Embedder, LeasedJob, StoreError};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Seconds after which the job yields and goes back to the queue, so that other jobs of the tenant can run.
-const MAX_TURN_S: i64 = 60;
+const MAX_SECONDS_PER_CLAIM: i64 = 60;
 
 /// Result of reindexing one document.
 enum ReindexResult {
@@ -40,7 +40,7 @@ impl IngestInner {
         self: &Arc<Self>,
         job: &LeasedJob,
         cancellation: &CancellationToken,
-    ) -> Result<JobEnd, RetryLater> {
+    ) -> Result<JobOutcome, RetryLater> {
         let Some(next) = self.ports.embedders.next.clone() else {
             return self.finish(job, None, 0).await;
         };
@@ -49,12 +49,12 @@ impl IngestInner {
         let mut unreadable: Vec<DocumentId> = Vec::new();
         while let Some(id) = self.next_unstaged(job, &model, &unreadable).await? {
             match self.reindex_document(job, id, &next, cancellation).await? {
-                ReindexResult::Superseded => return Ok(JobEnd::Superseded),
+                ReindexResult::Superseded => return Ok(JobOutcome::Superseded),
                 ReindexResult::Unreadable => unreadable.push(id),
                 // Yield only after a success: each claim tries the unreadable documents again first, so yielding after
                 // those would never make progress.
-                ReindexResult::Staged if (self.ports.clock.now() - started).num_seconds() >= MAX_TURN_S => {
-                    return Ok(JobEnd::Unfinished);
+                ReindexResult::Staged if (self.ports.clock.now() - started).num_seconds() >= MAX_SECONDS_PER_CLAIM => {
+                    return Ok(JobOutcome::Unfinished);
                 }
                 ReindexResult::Staged | ReindexResult::Deleted => {}
             }
@@ -71,7 +71,7 @@ impl IngestInner {
     ) -> Result<Option<DocumentId>, StoreError> {
         let limit = u32::try_from(excluded.len()).unwrap_or(u32::MAX).saturating_add(1);
         let mut tx = self.ports.store.begin(&job.scope).await?;
-        let unstaged = tx.chunks().unstaged(model, limit).await?;
+        let unstaged = tx.chunks().list_unstaged(model, limit).await?;
         Ok(unstaged.into_iter().find(|id| !excluded.contains(id)))
     }
 
@@ -85,31 +85,31 @@ impl IngestInner {
     ) -> Result<ReindexResult, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
-        if !tx.jobs().holds(job.lease).await? {
+        if !tx.jobs().holds_lease(job.lease).await? {
             return Ok(ReindexResult::Superseded);
         }
         let Some(document) = tx.documents().get(id, Classification::Restricted).await? else {
             return Ok(ReindexResult::Deleted);
         };
         let record = AttemptRecord::open(&mut *tx, job, id, self.audit_id(), now).await?;
-        let settings = tx.users().settings().await?;
+        let settings = tx.users().tenant_settings().await?;
         tx.commit().await?;
-        let (embedder, models) = (Arc::clone(next), record.models.clone());
-        let context = EmbedContext { embedder, caller: caller(job, &settings), models };
+        let (embedder, call_recorder) = (Arc::clone(next), record.call_recorder.clone());
+        let context = EmbedContext { embedder, caller: model_caller(job, &settings), call_recorder };
         let processed = cancellation.run_until_cancelled(self.process_document(job, &document, &context)).await;
-        let staged = match processed.unwrap_or(Err(ProcessError::Stopped)) {
-            Ok(processed) => self.stage(job, &record, processed).await.map_err(ProcessError::Later),
+        let staged = match processed.unwrap_or(Err(ProcessError::Cancelled)) {
+            Ok(processed) => self.stage(job, &record, processed).await.map_err(ProcessError::Retry),
             Err(error) => Err(error),
         };
-        let (ended, status, reason) = match staged {
+        let (outcome, status, reason) = match staged {
             Ok(ReindexResult::Staged) => return Ok(ReindexResult::Staged),
-            Ok(ended) => (Ok(ended), ResultStatus::Cancelled, "superseded"),
+            Ok(outcome) => (Ok(outcome), ResultStatus::Cancelled, "superseded"),
             Err(ProcessError::Document(_)) => (Ok(ReindexResult::Unreadable), ResultStatus::Error, "unreadable"),
-            Err(ProcessError::Later(later)) => (Err(later), ResultStatus::Error, "dependency_down"),
-            Err(ProcessError::Stopped) => (Err(worker_stopped()), ResultStatus::Cancelled, "worker_left"),
+            Err(ProcessError::Retry(retry)) => (Err(retry), ResultStatus::Error, "dependency_down"),
+            Err(ProcessError::Cancelled) => (Err(worker_stopped()), ResultStatus::Cancelled, "worker_left"),
         };
         self.close_attempt(&record, status, reason).await;
-        ended
+        outcome
     }
 
     /// Writes the new chunks and the audit outcome in one transaction. Writes nothing if the lease is lost or the
@@ -123,7 +123,7 @@ impl IngestInner {
         let now = self.ports.clock.now();
         let facts = json!({"model": processed.model, "chunks": processed.chunks.len()});
         let mut tx = self.ports.store.begin(&job.scope).await?;
-        if !tx.jobs().holds(job.lease).await? {
+        if !tx.jobs().holds_lease(job.lease).await? {
             return Ok(ReindexResult::Superseded);
         }
         match tx.chunks().stage(record.document, &processed.model, &processed.chunks, now).await {
@@ -137,27 +137,27 @@ impl IngestInner {
 
     /// Switches the tenant's searches to `model` and ends the job, in one transaction. If documents are missing, the
     /// job is dead-lettered or continues. `model` is `None` if no next model is configured.
-    async fn finish(&self, job: &LeasedJob, model: Option<&str>, unreadable: usize) -> Result<JobEnd, RetryLater> {
+    async fn finish(&self, job: &LeasedJob, model: Option<&str>, unreadable: usize) -> Result<JobOutcome, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
         let missing = match model {
-            Some(_) if !tx.jobs().holds(job.lease).await? => return Ok(JobEnd::Superseded),
-            Some(model) => tx.chunks().switch_to(model, now).await?,
+            Some(_) if !tx.jobs().holds_lease(job.lease).await? => return Ok(JobOutcome::Superseded),
+            Some(model) => tx.chunks().switch_model(model, now).await?,
             None => 0,
         };
         if missing > unreadable {
             // Documents were ingested with the current model in the meantime.
-            return Ok(JobEnd::Unfinished);
+            return Ok(JobOutcome::Unfinished);
         }
         let reason =
             format!("{missing} documents can no longer be read; delete or reprocess them, then queue this job again");
-        let ended = match missing {
-            0 => tx.jobs().complete(job.lease).await?.then_some(JobEnd::Done),
-            _ => tx.jobs().dead_letter(job.lease, Some(&reason), now).await?.then_some(JobEnd::Dead),
+        let outcome = match missing {
+            0 => tx.jobs().complete(job.lease).await?.then_some(JobOutcome::Done),
+            _ => tx.jobs().dead_letter(job.lease, Some(&reason), now).await?.then_some(JobOutcome::DeadLettered),
         };
-        if ended.is_some() {
+        if outcome.is_some() {
             tx.commit().await?;
         }
-        Ok(ended.unwrap_or(JobEnd::Superseded))
+        Ok(outcome.unwrap_or(JobOutcome::Superseded))
     }
 }

@@ -1,7 +1,7 @@
 //! The ingestion service: implements [`Ingest`] for the runtime and the worker.
 
-use super::accept::{Ingest, JobEnd, RetryLater};
 use super::inner::IngestInner;
+use super::interface::{Ingest, JobOutcome, RetryLater};
 use super::isolate::{ChildParser, Parser, ThreadParser};
 use super::readers::{Limits, ScanLimits};
 use super::settings::{IngestPorts, IngestSettings};
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::document::Document;
 use domain::ids::DocumentId;
-use domain::ports::{ByteRange, ByteStream, LeasedJob, Work};
+use domain::ports::{ByteRange, ByteStream, JobPayload, LeasedJob};
 use domain::upload::{Upload, UploadOutcome};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use tracing::Instrument;
 
 /// Ingests documents; the implementation of [`Ingest`].
 pub struct DocumentIngest {
-    pub(super) work: Arc<IngestInner>,
+    pub(super) inner: Arc<IngestInner>,
 }
 
 impl DocumentIngest {
@@ -27,26 +27,26 @@ impl DocumentIngest {
     /// outcome) runs in tasks of `tracker`; shutdown must wait for it.
     #[must_use]
     pub fn new(ports: IngestPorts, settings: IngestSettings, tracker: TaskTracker) -> Self {
-        let parser = parser(&settings);
-        let work = IngestInner { ports, settings, parser, tracker };
-        Self { work: Arc::new(work) }
+        let parser = create_parser(&settings);
+        let inner = IngestInner { ports, settings, parser, tracker };
+        Self { inner: Arc::new(inner) }
     }
 }
 
-fn parser(settings: &IngestSettings) -> Arc<dyn Parser> {
-    let time = settings.read_limit;
+fn create_parser(settings: &IngestSettings) -> Arc<dyn Parser> {
+    let timeout = settings.read_timeout;
     let limits =
         Limits { scans: settings.ocr.as_ref().map(|_| ScanLimits::default()), ..settings.reader_limits.clone() };
     match settings.parser.clone() {
-        Some(program) => Arc::new(ChildParser::new(program, time, limits)),
-        None => Arc::new(ThreadParser::new(time, limits)),
+        Some(program) => Arc::new(ChildParser::new(program, timeout, limits)),
+        None => Arc::new(ThreadParser::new(timeout, limits)),
     }
 }
 
 #[async_trait]
 impl Ingest for DocumentIngest {
     async fn accept(&self, permit: &Permit, upload: Upload) -> Result<UploadOutcome, IngestError> {
-        self.work.accept(permit, upload).await
+        self.inner.accept(permit, upload).await
     }
 
     async fn open(
@@ -56,37 +56,40 @@ impl Ingest for DocumentIngest {
         range: Option<ByteRange>,
     ) -> Result<ByteStream, IngestError> {
         let tenant = permit.scope().tenant();
-        let opened = self.work.ports.blobs.open(tenant, &document.storage_path, range).await;
+        let opened = self.inner.ports.blobs.open(tenant, &document.storage_path, range).await;
         opened.map_err(IngestError::Blob)
     }
 
     async fn requeue(&self, permit: &Permit, document: DocumentId) -> Result<Option<Document>, IngestError> {
-        self.work.requeue(permit, document).await
+        self.inner.requeue(permit, document).await
     }
 
     async fn discard(&self, permit: &Permit, document: &Document) -> Result<(), IngestError> {
         let tenant = permit.scope().tenant();
-        let deleted = self.work.ports.blobs.delete(tenant, &document.storage_path).await;
+        let deleted = self.inner.ports.blobs.delete(tenant, &document.storage_path).await;
         deleted.map_err(IngestError::Blob)
     }
 
-    async fn process(&self, job: &LeasedJob) -> Result<JobEnd, RetryLater> {
+    async fn process(&self, job: &LeasedJob) -> Result<JobOutcome, RetryLater> {
         let cancellation = CancellationToken::new();
-        let _on_drop = cancellation.clone().drop_guard();
-        let (work, job) = (Arc::clone(&self.work), job.clone());
+        let _cancel_on_drop = cancellation.clone().drop_guard();
+        let (inner, job) = (Arc::clone(&self.inner), job.clone());
         let task = async move {
-            match job.work {
-                Work::Ingest(document) => work.ingest(&job, document, &cancellation).await,
-                Work::Reindex => work.reindex(&job, &cancellation).await,
-                Work::BuildVectorIndex => Err(RetryLater {
+            match job.payload {
+                JobPayload::Ingest(document) => inner.ingest(&job, document, &cancellation).await,
+                JobPayload::Reindex => inner.reindex(&job, &cancellation).await,
+                JobPayload::BuildVectorIndex => Err(RetryLater {
                     reason: "vector indexes are built by the job queue itself".to_owned(),
-                    counts: true,
+                    counts_as_attempt: true,
                 }),
             }
         };
-        let task = self.work.tracker.spawn(task.in_current_span());
+        let task = self.inner.tracker.spawn(task.in_current_span());
         task.await.unwrap_or_else(|_| {
-            Err(RetryLater { reason: "the task that processed the document was aborted".to_owned(), counts: true })
+            Err(RetryLater {
+                reason: "the task that processed the document was aborted".to_owned(),
+                counts_as_attempt: true,
+            })
         })
     }
 }

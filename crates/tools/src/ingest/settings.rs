@@ -1,6 +1,6 @@
 //! Dependencies and settings of ingestion.
 
-use super::chunk_params::Chunking;
+use super::chunk_params::ChunkSizes;
 use super::isolate::ParserProgram;
 use super::ocr::OcrSettings;
 use super::readers::Limits;
@@ -32,36 +32,36 @@ pub struct IngestSettings {
     pub max_upload_bytes: u64,
     /// Time limit of an upload, from its audit intent until the document is inserted. Must be far below one day, after
     /// which an open intent is closed as `unknown`.
-    pub upload_limit: Duration,
+    pub upload_timeout: Duration,
     /// The program that reads each document in its own process. With `None`, documents are read on threads of this
     /// process, which a crafted file can crash.
     pub parser: Option<ParserProgram>,
     /// Time limit for reading one document.
-    pub read_limit: Duration,
+    pub read_timeout: Duration,
     /// Time limit for chunking one document.
-    pub chunk_limit: Duration,
+    pub chunk_timeout: Duration,
     /// Limits on what is extracted from one file.
     pub reader_limits: Limits,
     /// Text recognition (OCR) of scanned pages; with `None`, such a document only gets a warning.
     pub ocr: Option<OcrSettings>,
     /// Chunk sizes configured by the operator.
-    pub chunking: Chunking,
+    pub chunking: ChunkSizes,
     /// Number of chunks per embedding request.
-    pub embed_batch: usize,
+    pub embed_batch_size: usize,
 }
 
 impl Default for IngestSettings {
     fn default() -> Self {
         Self {
             max_upload_bytes: 100 << 20,
-            upload_limit: Duration::from_secs(15 * 60),
+            upload_timeout: Duration::from_secs(15 * 60),
             parser: None,
-            read_limit: Duration::from_secs(45),
-            chunk_limit: Duration::from_secs(15),
+            read_timeout: Duration::from_secs(45),
+            chunk_timeout: Duration::from_secs(15),
             reader_limits: Limits::default(),
             ocr: None,
-            chunking: Chunking::default(),
-            embed_batch: 32,
+            chunking: ChunkSizes::default(),
+            embed_batch_size: 32,
         }
     }
 }

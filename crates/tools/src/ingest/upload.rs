@@ -9,10 +9,10 @@ use bytes::{Bytes, BytesMut};
 use domain::authorized::Permit;
 use domain::document::{Document, DocumentStatus, NewDocument, Revision, StatusChange};
 use domain::ids::{DocumentId, JobId, TenantId, UserId};
-use domain::ports::{BlobError, BlobStore, ByteStream, InsertedDocument, StoreError, StoredBlob, TenantTx};
+use domain::ports::{BlobError, BlobStore, ByteStream, InsertDocumentOutcome, StoreError, StoredBlob, TenantTx};
 use domain::retry;
 use domain::role::Classification;
-use domain::text::{Label, RevisionLabel};
+use domain::text::{RevisionLabel, ShortText};
 use domain::upload::{FieldError, Upload, UploadForm, UploadOutcome};
 use futures::future;
 use futures::stream::{self, StreamExt};
@@ -42,7 +42,7 @@ impl IngestInner {
         if head.is_empty() {
             // If no file was sent at all, the form returns its own error.
             form.await?;
-            return Err(IngestError::Form(FieldError {
+            return Err(IngestError::InvalidForm(FieldError {
                 pointer: "/file".to_owned(),
                 detail: "The file is empty.".to_owned(),
             }));
@@ -50,10 +50,10 @@ impl IngestInner {
         if sniff(&head, "").is_none() {
             return Err(IngestError::UnsupportedType);
         }
-        let whole = stream::once(future::ready(Ok(head.clone()))).chain(bytes).boxed();
+        let full_body = stream::once(future::ready(Ok(head.clone()))).chain(bytes).boxed();
         let stored = match quota {
-            0 => self.stored(permit.scope().tenant(), digest(whole, self.settings.max_upload_bytes).await?),
-            quota => self.store_blob(permit.scope().tenant(), whole, quota).await?,
+            0 => self.stored_upload(permit.scope().tenant(), digest(full_body, self.settings.max_upload_bytes).await?),
+            quota => self.store_blob(permit.scope().tenant(), full_body, quota).await?,
         };
         let form = form.await?;
         let format = sniff(&head, &form.filename).ok_or(IngestError::UnsupportedType)?;
@@ -69,7 +69,7 @@ impl IngestInner {
             return Ok(Some(document));
         }
         tx.jobs().enqueue_ingestion(JobId::from_uuid(self.ports.ids.uuid()), id, now).await?;
-        tx.documents().advance(id, &StatusChange::Queued, now).await?;
+        tx.documents().set_status(id, &StatusChange::Queued, now).await?;
         let queued = tx.documents().get(id, clearance).await?;
         tx.commit().await?;
         Ok(queued)
@@ -78,33 +78,39 @@ impl IngestInner {
     async fn store_blob(&self, tenant: TenantId, bytes: ByteStream, quota: u64) -> Result<StoredUpload, IngestError> {
         let max_bytes = self.settings.max_upload_bytes;
         match self.ports.blobs.put(tenant, bytes, max_bytes.min(quota)).await {
-            Ok(blob) => Ok(self.stored(tenant, blob)),
+            Ok(blob) => Ok(self.stored_upload(tenant, blob)),
             Err(BlobError::TooLarge { limit }) if limit < max_bytes => Err(IngestError::QuotaExceeded),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn stored(&self, tenant: TenantId, blob: StoredBlob) -> StoredUpload {
-        StoredUpload { blob, tenant, blobs: Arc::clone(&self.ports.blobs), tracker: self.tracker.clone(), keep: false }
+    fn stored_upload(&self, tenant: TenantId, blob: StoredBlob) -> StoredUpload {
+        StoredUpload {
+            blob,
+            tenant,
+            blobs: Arc::clone(&self.ports.blobs),
+            tracker: self.tracker.clone(),
+            keep_on_drop: false,
+        }
     }
 
     fn new_document(&self, user: UserId, blob: &StoredBlob, form: UploadForm, format: Format) -> NewDocument {
         NewDocument {
             id: DocumentId::from_uuid(self.ports.ids.uuid()),
-            title: title_of(&form.filename),
+            title: title_from_filename(&form.filename),
             mime_type: format.mime_type().to_owned(),
             file_size_bytes: i64::try_from(blob.size).unwrap_or(i64::MAX),
             sha256: blob.sha256.clone(),
             storage_path: blob.key.clone(),
-            classification: form.classification.unwrap_or_else(|| classification_of(&form.tags)),
+            classification: form.classification.unwrap_or_else(|| classification_from_tags(&form.tags)),
             filename: form.filename,
             revision: Revision {
                 label: form.revision.map(RevisionLabel::into_string),
                 effective_from: form.effective_from,
                 supersedes: form.supersedes,
             },
-            doc_type: form.doc_type.map(Label::into_string),
-            tags: form.tags.into_iter().map(Label::into_string).collect(),
+            doc_type: form.doc_type.map(ShortText::into_string),
+            tags: form.tags.into_iter().map(ShortText::into_string).collect(),
             metadata: form.metadata,
             uploaded_by: user,
         }
@@ -129,29 +135,29 @@ impl IngestInner {
         if let Some(old) = document.revision.supersedes {
             self.check_supersede(&mut *tx, permit, &rights, old).await?;
         }
-        let accepted = match tx.documents().insert(&document, clearance, now).await? {
-            InsertedDocument::New(new) => {
-                if stored.is_missing() {
+        let outcome = match tx.documents().insert(&document, clearance, now).await? {
+            InsertDocumentOutcome::New(new) => {
+                if stored.is_hash_only() {
                     return Err(IngestError::QuotaExceeded);
                 }
                 check_quota(&mut *tx, new.uploaded_by).await?;
                 UploadOutcome::Created(new)
             }
-            InsertedDocument::Duplicate(known) => UploadOutcome::Duplicate(known),
+            InsertDocumentOutcome::Duplicate(existing) => UploadOutcome::Duplicate(existing),
         };
-        if let Some(id) = document_to_ingest(&accepted) {
+        if let Some(id) = document_to_ingest(&outcome) {
             let job = JobId::from_uuid(self.ports.ids.uuid());
             tx.jobs().enqueue_ingestion(job, id, now).await?;
-            tx.documents().advance(id, &StatusChange::Queued, now).await?;
+            tx.documents().set_status(id, &StatusChange::Queued, now).await?;
         }
-        stored.keep = matches!(accepted, UploadOutcome::Created(_));
+        stored.keep_on_drop = matches!(outcome, UploadOutcome::Created(_));
         if let Err(error) = tx.commit().await {
-            if stored.keep {
+            if stored.keep_on_drop {
                 self.resolve_unconfirmed_commit(permit, document, stored);
             }
             return Err(error.into());
         }
-        Ok(accepted)
+        Ok(outcome)
     }
 
     /// After a failed commit, deletes the file unless the document was inserted anyway: a commit may succeed although
@@ -165,13 +171,13 @@ impl IngestInner {
                 // The insert itself is never committed.
                 let found = tx.documents().insert(&document, Classification::Restricted, ports.clock.now()).await;
                 match found {
-                    Ok(InsertedDocument::New(_)) => {
+                    Ok(InsertDocumentOutcome::New(_)) => {
                         drop(tx);
                         stored.remove().await;
                         Ok(())
                     }
                     // The row exists, or may exist; keep the file, because an orphaned file only costs space.
-                    Ok(InsertedDocument::Duplicate(_)) | Err(StoreError::Conflict { .. }) => Ok(()),
+                    Ok(InsertDocumentOutcome::Duplicate(_)) | Err(StoreError::Conflict { .. }) => Ok(()),
                     Err(error) => Err(error),
                 }
             };
@@ -186,12 +192,12 @@ impl IngestInner {
 async fn check_quota(tx: &mut dyn TenantTx, user: UserId) -> Result<(), IngestError> {
     let member = tx.users().membership(user).await?;
     let quotas = member.map(|member| member.settings.quotas).unwrap_or_default();
-    if quotas.exceeded_by(tx.usage().storage().await?) { Err(IngestError::QuotaExceeded) } else { Ok(()) }
+    if quotas.exceeded_by(tx.usage().storage_usage().await?) { Err(IngestError::QuotaExceeded) } else { Ok(()) }
 }
 
 /// The document whose ingestion must be queued: a new one, or a duplicate whose earlier ingestion failed.
-fn document_to_ingest(accepted: &UploadOutcome) -> Option<DocumentId> {
-    match accepted {
+fn document_to_ingest(outcome: &UploadOutcome) -> Option<DocumentId> {
+    match outcome {
         UploadOutcome::Created(document) => Some(document.id),
         UploadOutcome::Duplicate(Document { id, status, .. }) => (*status == DocumentStatus::Failed).then_some(*id),
     }
@@ -204,18 +210,18 @@ struct ReceivedUpload {
     format: Format,
 }
 
-/// The blob of an upload. If its bytes were stored, they are deleted on drop unless `keep` is set.
+/// The blob of an upload. If its bytes were stored, they are deleted on drop unless `keep_on_drop` is set.
 struct StoredUpload {
     blob: StoredBlob,
     tenant: TenantId,
     blobs: Arc<dyn BlobStore>,
     tracker: TaskTracker,
-    keep: bool,
+    keep_on_drop: bool,
 }
 
 impl StoredUpload {
     /// Whether the bytes were only hashed and not stored, because the quota is exhausted.
-    fn is_missing(&self) -> bool {
+    fn is_hash_only(&self) -> bool {
         self.blob.key.is_empty()
     }
 
@@ -226,7 +232,7 @@ impl StoredUpload {
 
 impl Drop for StoredUpload {
     fn drop(&mut self) {
-        if self.keep || self.is_missing() {
+        if self.keep_on_drop || self.is_hash_only() {
             return;
         }
         let (blobs, tenant, key) = (Arc::clone(&self.blobs), self.tenant, std::mem::take(&mut self.blob.key));
@@ -267,7 +273,7 @@ async fn read_head(bytes: &mut ByteStream) -> Result<Bytes, BlobError> {
 }
 
 /// Initial title of a document: the file name without extension, with spaces for underscores.
-fn title_of(filename: &str) -> String {
+fn title_from_filename(filename: &str) -> String {
     let stem = filename.rsplit_once('.').map_or(filename, |(stem, _)| stem);
     let title = stem.replace('_', " ");
     let title = title.trim();
@@ -275,9 +281,9 @@ fn title_of(filename: &str) -> String {
 }
 
 /// The highest classification that is the name of a tag; `internal` if there is none.
-fn classification_of(tags: &[Label]) -> Classification {
-    let named = tags.iter().filter_map(|tag| tag.as_str().to_lowercase().parse().ok());
-    named.max().unwrap_or(Classification::Internal)
+fn classification_from_tags(tags: &[ShortText]) -> Classification {
+    let classifications = tags.iter().filter_map(|tag| tag.as_str().to_lowercase().parse().ok());
+    classifications.max().unwrap_or(Classification::Internal)
 }
 
 #[cfg(test)]
@@ -292,15 +298,16 @@ mod tests {
             (".md", ".md"),
             ("v1.2 manual.docx", "v1.2 manual"),
         ] {
-            assert_eq!(title_of(filename), title);
+            assert_eq!(title_from_filename(filename), title);
         }
     }
 
     #[test]
-    fn sensitivity_tags_classify_and_the_highest_wins() {
-        let labels = |tags: &[&str]| -> Vec<Label> { tags.iter().filter_map(|tag| Label::parse(tag).ok()).collect() };
-        assert_eq!(classification_of(&labels(&["pump", "Public"])), Classification::Public);
-        assert_eq!(classification_of(&labels(&["public", "restricted"])), Classification::Restricted);
-        assert_eq!(classification_of(&labels(&["pump"])), Classification::Internal);
+    fn the_highest_classification_named_by_a_tag_applies() {
+        let labels =
+            |tags: &[&str]| -> Vec<ShortText> { tags.iter().filter_map(|tag| ShortText::parse(tag).ok()).collect() };
+        assert_eq!(classification_from_tags(&labels(&["pump", "Public"])), Classification::Public);
+        assert_eq!(classification_from_tags(&labels(&["public", "restricted"])), Classification::Restricted);
+        assert_eq!(classification_from_tags(&labels(&["pump"])), Classification::Internal);
     }
 }

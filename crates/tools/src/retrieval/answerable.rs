@@ -5,12 +5,12 @@
 //! words that occur in no candidate, weighted by IDF. Plant tags are handled more strictly: if no hit names a tag of
 //! the question, the question counts as not answerable, however well the rest matches.
 
-use super::fused::Fused;
+use super::fused_hit::FusedHit;
 use super::params::RetrievalParams;
-use super::terms::{hash, whole_text};
+use super::terms::{hash_stem, whole_text};
 use super::words;
 use domain::ids::DocumentId;
-use domain::search::{Candidate, Passage, PassageWords};
+use domain::search::{Candidate, Passage, TermSource};
 use std::collections::{HashMap, HashSet};
 
 /// The confidence is multiplied by this if no hit names a tag of the question.
@@ -32,7 +32,7 @@ pub struct Evidence {
 pub struct QueryTerms {
     tags: HashSet<String>,
     /// Share of the query's words that occur in no candidate, weighted by IDF, 0 to 1.
-    missing: f32,
+    missing_share: f32,
 }
 
 impl QueryTerms {
@@ -43,38 +43,43 @@ impl QueryTerms {
         let mut stems: Vec<String> = words::content_stems(query).into_iter().collect();
         stems.sort_unstable();
         let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
-        let hashes: Vec<u32> = stems.iter().map(|stem| hash(stem)).collect();
+        let hashes: Vec<u32> = stems.iter().map(|stem| hash_stem(stem)).collect();
         let mut counts = vec![0_u32; stems.len()];
         let mut total = 0_u32;
         for candidate in candidates {
             total += 1;
-            match &candidate.words {
-                PassageWords::Terms(terms) => add(&mut counts, hashes.iter().map(|hash| terms.contains(*hash))),
-                PassageWords::Text(text) => add(&mut counts, words::contained(text, &stems)),
+            match &candidate.term_source {
+                TermSource::Terms(terms) => {
+                    count_contained(&mut counts, hashes.iter().map(|hash| terms.contains(*hash)))
+                }
+                TermSource::Text(text) => count_contained(&mut counts, words::contains_stems(text, &stems)),
             }
         }
         let total = total as f32;
         let idf = |count: f32| (1.0 + (total - count + 0.5) / (count + 0.5)).ln();
         let total_weight: f32 = counts.iter().map(|count| idf(*count as f32)).sum();
         let missing_weight = counts.iter().filter(|count| **count == 0).count() as f32 * idf(0.0);
-        Self { tags: words::tags(query), missing: if total_weight > 0.0 { missing_weight / total_weight } else { 0.0 } }
+        Self {
+            tags: words::tags(query),
+            missing_share: if total_weight > 0.0 { missing_weight / total_weight } else { 0.0 },
+        }
     }
 
     /// The hits that belong to documents whose hits together name all of the query's tags. If no single document
     /// qualifies but all hits together name all tags, returns all hits; if a tag occurs in no hit, returns none.
-    fn on_topic<'h>(&self, hits: &'h [Fused<Passage>]) -> Vec<&'h Fused<Passage>> {
-        let mut named: HashMap<DocumentId, HashSet<String>> = HashMap::new();
-        for Fused { passage, .. } in hits {
-            named.entry(passage.document_id).or_default().extend(words::tags(&whole_text(passage)));
+    fn hits_with_all_tags<'h>(&self, hits: &'h [FusedHit<Passage>]) -> Vec<&'h FusedHit<Passage>> {
+        let mut tags_by_document: HashMap<DocumentId, HashSet<String>> = HashMap::new();
+        for FusedHit { passage, .. } in hits {
+            tags_by_document.entry(passage.document_id).or_default().extend(words::tags(&whole_text(passage)));
         }
         let names_all_tags = |present: &HashSet<String>| self.tags.iter().all(|tag| words::contains_tag(present, tag));
-        let all_named: HashSet<String> = named.values().flatten().cloned().collect();
-        if !names_all_tags(&all_named) {
+        let all_tags: HashSet<String> = tags_by_document.values().flatten().cloned().collect();
+        if !names_all_tags(&all_tags) {
             return Vec::new();
         }
         let in_matching_document =
-            |hit: &&Fused<Passage>| named.get(&hit.passage.document_id).is_some_and(names_all_tags);
-        let matching: Vec<&Fused<Passage>> = hits.iter().filter(in_matching_document).collect();
+            |hit: &&FusedHit<Passage>| tags_by_document.get(&hit.passage.document_id).is_some_and(names_all_tags);
+        let matching: Vec<&FusedHit<Passage>> = hits.iter().filter(in_matching_document).collect();
         if matching.is_empty() { hits.iter().collect() } else { matching }
     }
 }
@@ -82,32 +87,32 @@ impl QueryTerms {
 /// Rates `hits`, which must be sorted best first. If none of the rated hits has a similarity, because there was no
 /// query vector, only the BM25 scores are used.
 #[must_use]
-pub fn weigh(terms: &QueryTerms, hits: &[Fused<Passage>], params: &RetrievalParams) -> Evidence {
+pub fn estimate_evidence(terms: &QueryTerms, hits: &[FusedHit<Passage>], params: &RetrievalParams) -> Evidence {
     if hits.is_empty() {
         return Evidence { confidence: 0.0, tags_found: terms.tags.is_empty(), answerable: false };
     }
-    let on_topic = terms.on_topic(hits);
-    let tags_found = !on_topic.is_empty() || terms.tags.is_empty();
+    let tagged_hits = terms.hits_with_all_tags(hits);
+    let tags_found = !tagged_hits.is_empty() || terms.tags.is_empty();
     // If a tag is missing, the confidence still reflects how well the rest matches, but `answerable` is false.
-    let relevant = if on_topic.is_empty() { hits.iter().collect() } else { on_topic };
+    let relevant = if tagged_hits.is_empty() { hits.iter().collect() } else { tagged_hits };
     let best = &relevant[..relevant.len().min(params.evidence_hits)];
     let lexical_only = best.iter().all(|hit| hit.similarity.is_none());
-    let (model, lexical_weight) =
+    let (confidence_model, lexical_weight) =
         if lexical_only { (params.lexical_confidence, 1.0) } else { (params.confidence, params.lexical_weight) };
     let strength = best.iter().map(|hit| strength(hit, lexical_weight)).fold(0.0, f32::max);
-    let probability = model.probability(strength, terms.missing);
+    let probability = confidence_model.probability(strength, terms.missing_share);
     let confidence = if tags_found { probability } else { probability * MISSING_TAG_FACTOR };
-    Evidence { confidence, tags_found, answerable: tags_found && confidence >= params.answer_from }
+    Evidence { confidence, tags_found, answerable: tags_found && confidence >= params.min_confidence }
 }
 
 /// Weighted sum of the hit's similarity and normalized BM25 score, without the page bonus and the reranker's score.
-fn strength(hit: &Fused<Passage>, lexical_weight: f32) -> f32 {
+fn strength(hit: &FusedHit<Passage>, lexical_weight: f32) -> f32 {
     let similarity = hit.similarity.unwrap_or_default().clamp(0.0, 1.0);
-    (1.0 - lexical_weight) * similarity + lexical_weight * hit.bm25_share.unwrap_or_default()
+    (1.0 - lexical_weight) * similarity + lexical_weight * hit.normalized_bm25.unwrap_or_default()
 }
 
 /// Adds 1 to each count whose word is contained.
-fn add(counts: &mut [u32], contained: impl IntoIterator<Item = bool>) {
+fn count_contained(counts: &mut [u32], contained: impl IntoIterator<Item = bool>) {
     for (count, contained) in counts.iter_mut().zip(contained) {
         *count += u32::from(contained);
     }
@@ -122,20 +127,26 @@ mod tests {
     const BOLTS: &str = "The casing tie bolts of P-101A/B are tightened to 480 Nm in three passes.";
     const STRAINER: &str = "Clean the suction strainer of P-101A/B when its differential pressure exceeds 0.25 bar.";
 
-    fn hit(id: u128, text: &str, similarity: impl Into<Option<f32>>, words: f32) -> Fused<Passage> {
+    fn hit(id: u128, text: &str, similarity: impl Into<Option<f32>>, normalized_bm25: f32) -> FusedHit<Passage> {
         let passage = passage(id, 1, Some(1), text);
-        Fused { passage, score: 1.0, similarity: similarity.into(), bm25: Some(20.0 * words), bm25_share: Some(words) }
+        FusedHit {
+            passage,
+            score: 1.0,
+            similarity: similarity.into(),
+            bm25: Some(20.0 * normalized_bm25),
+            normalized_bm25: Some(normalized_bm25),
+        }
     }
 
-    fn evidence(query: &str, hits: &[Fused<Passage>]) -> Evidence {
+    fn evidence(query: &str, hits: &[FusedHit<Passage>]) -> Evidence {
         let candidates: Vec<Candidate> = hits.iter().map(|hit| candidate_of(&hit.passage)).collect();
         let terms = QueryTerms::new(query, candidates.iter());
         let without_terms = candidates.into_iter().zip(hits).map(|(candidate, hit)| {
-            let words = PassageWords::Text(whole_text(&hit.passage));
-            Candidate { words, ..candidate }
+            let words = TermSource::Text(whole_text(&hit.passage));
+            Candidate { term_source: words, ..candidate }
         });
         assert_eq!(terms, QueryTerms::new(query, without_terms.collect::<Vec<_>>().iter()), "{query}");
-        weigh(&terms, hits, &RetrievalParams::default())
+        estimate_evidence(&terms, hits, &RetrievalParams::default())
     }
 
     #[test]
@@ -145,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_no_hit_names_is_never_answerable_however_well_the_rest_fits() {
+    fn a_question_about_a_tag_that_no_hit_names_is_never_answerable() {
         let hits = [hit(1, BOLTS, 0.9, 0.6), hit(2, STRAINER, 0.9, 0.2)];
         let known = evidence("To what torque are the casing tie bolts of P-101A tightened?", &hits);
         let unknown = evidence("To what torque are the casing tie bolts of P-999Z tightened?", &hits);
@@ -155,9 +166,9 @@ mod tests {
 
     #[test]
     fn a_tag_in_the_documents_name_counts_as_named() {
-        let mut one = hit(1, "Isolate the drive before any work on the casing.", 0.7, 0.4);
-        one.passage.doc = "MAN-P101-feedwater-pump.pdf".into();
-        assert!(evidence("How do I isolate the drive of P-101?", &[one]).tags_found);
+        let mut isolation_hit = hit(1, "Isolate the drive before any work on the casing.", 0.7, 0.4);
+        isolation_hit.passage.doc = "MAN-P101-feedwater-pump.pdf".into();
+        assert!(evidence("How do I isolate the drive of P-101?", &[isolation_hit]).tags_found);
     }
 
     #[test]
@@ -170,8 +181,8 @@ mod tests {
     fn an_unrelated_passage_does_not_answer() {
         let hits = [hit(1, STRAINER, 0.2, 0.0)];
         assert!(!evidence("How many days of paid leave does a shift operator get?", &hits).answerable);
-        let nothing = evidence("How many days of paid leave?", &[]);
-        assert!(!nothing.answerable && nothing.confidence == 0.0);
+        let no_hits = evidence("How many days of paid leave?", &[]);
+        assert!(!no_hits.answerable && no_hits.confidence == 0.0);
     }
 
     #[test]
@@ -183,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn without_vectors_bm25_decides() {
+    fn without_query_vector_only_bm25_scores_count() {
         let hits = [hit(1, STRAINER, None, 0.5), hit(2, BOLTS, None, 0.1)];
         assert!(evidence("When do I clean the suction strainer?", &hits).answerable);
         let hits = [hit(1, STRAINER, None, 0.1)];
@@ -197,7 +208,7 @@ mod tests {
             texts in proptest::collection::vec((".{0,80}", proptest::option::of(-1.0_f32..=1.0)), 0..6),
         ) {
             let hits = texts.iter().enumerate();
-            let hits: Vec<Fused<Passage>> =
+            let hits: Vec<FusedHit<Passage>> =
                 hits.map(|(n, (text, similarity))| hit(n as u128, text, *similarity, 0.3)).collect();
             let evidence = evidence(&query, &hits);
             prop_assert!((0.0..=1.0).contains(&evidence.confidence), "{evidence:?}");

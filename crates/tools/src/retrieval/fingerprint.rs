@@ -15,10 +15,13 @@ impl Fingerprint {
         let words: Vec<WordHash> = words::word_hashes(content).collect();
         // A text of fewer than three words has one trigram, with nothing in place of the missing words.
         let word = |at: usize| words.get(at).map_or(0, |word| word.hash);
-        let trigrams = (0..words.len().saturating_sub(2).max(1)).map(|at| mix([word(at), word(at + 1), word(at + 2)]));
+        let trigrams =
+            (0..words.len().saturating_sub(2).max(1)).map(|at| hash_trigram([word(at), word(at + 1), word(at + 2)]));
         Self {
-            trigrams: sorted(trigrams.collect()),
-            words_with_digits: sorted(words.iter().filter(|word| word.has_digit).map(|word| word.hash).collect()),
+            trigrams: sort_and_dedup(trigrams.collect()),
+            words_with_digits: sort_and_dedup(
+                words.iter().filter(|word| word.has_digit).map(|word| word.hash).collect(),
+            ),
         }
     }
 
@@ -27,25 +30,25 @@ impl Fingerprint {
         if self.words_with_digits != other.words_with_digits {
             return false;
         }
-        let shared = common(&self.trigrams, &other.trigrams);
-        let all = self.trigrams.len() + other.trigrams.len() - shared;
-        shared as f32 >= overlap * all as f32
+        let shared = count_common(&self.trigrams, &other.trigrams);
+        let union_size = self.trigrams.len() + other.trigrams.len() - shared;
+        shared as f32 >= overlap * union_size as f32
     }
 }
 
 /// A hash of three words in this order.
-fn mix(words: [u64; 3]) -> u64 {
+fn hash_trigram(words: [u64; 3]) -> u64 {
     words.into_iter().fold(0, |hash: u64, word| (hash.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
-fn sorted(mut hashes: Vec<u64>) -> Vec<u64> {
+fn sort_and_dedup(mut hashes: Vec<u64>) -> Vec<u64> {
     hashes.sort_unstable();
     hashes.dedup();
     hashes
 }
 
 /// How many hashes are in both lists.
-fn common(one: &[u64], other: &[u64]) -> usize {
+fn count_common(one: &[u64], other: &[u64]) -> usize {
     let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
     let mut count = 0;
     while let (Some(left), Some(right)) = (one.peek(), other.peek()) {

@@ -5,7 +5,7 @@
 //! depend on the query. Rank fusion loses that information, and so does min-max normalization of each list, where the
 //! best of a bad list counts as much as the best of a good one.
 
-use super::fused::{Fused, ScoreSum};
+use super::fused_hit::{FusedHit, ScoreAccumulator};
 use super::params::{Fusion, RetrievalParams};
 use super::reciprocal_rank::reciprocal_rank;
 use domain::search::{Candidate, RankedCandidate};
@@ -17,9 +17,9 @@ pub fn fuse(
     vector: Vec<RankedCandidate>,
     lexical: Vec<RankedCandidate>,
     params: &RetrievalParams,
-) -> Vec<Fused<Candidate>> {
+) -> Vec<FusedHit<Candidate>> {
     match params.fusion {
-        Fusion::Shares => weighted_sum(vector, lexical, params),
+        Fusion::WeightedSum => weighted_sum(vector, lexical, params),
         Fusion::ReciprocalRank => reciprocal_rank(vector, lexical),
         Fusion::Dense => weighted_sum(vector, Vec::new(), params),
         Fusion::Lexical => weighted_sum(Vec::new(), lexical, params),
@@ -32,30 +32,30 @@ fn weighted_sum(
     vector: Vec<RankedCandidate>,
     lexical: Vec<RankedCandidate>,
     params: &RetrievalParams,
-) -> Vec<Fused<Candidate>> {
+) -> Vec<FusedHit<Candidate>> {
     let lexical_weight = match (vector.is_empty(), lexical.is_empty()) {
         (true, _) => 1.0,
         (_, true) => 0.0,
         _ => params.lexical_weight.clamp(0.0, 1.0),
     };
-    let mut fused = ScoreSum::with_capacity(vector.len() + lexical.len());
-    for RankedCandidate { candidate, score, share } in vector {
+    let mut fused = ScoreAccumulator::with_capacity(vector.len() + lexical.len());
+    for RankedCandidate { candidate, score, normalized_score } in vector {
         let entry = fused.entry(candidate);
-        entry.score += (1.0 - lexical_weight) * clamp_normalized(share);
+        entry.score += (1.0 - lexical_weight) * clamp_normalized(normalized_score);
         entry.similarity = Some(score);
     }
-    for RankedCandidate { candidate, score, share } in lexical {
+    for RankedCandidate { candidate, score, normalized_score } in lexical {
         let entry = fused.entry(candidate);
-        entry.score += lexical_weight * clamp_normalized(share);
+        entry.score += lexical_weight * clamp_normalized(normalized_score);
         entry.bm25 = Some(score);
-        entry.bm25_share = Some(clamp_normalized(share));
+        entry.normalized_bm25 = Some(clamp_normalized(normalized_score));
     }
-    fused.sorted()
+    fused.into_sorted()
 }
 
 /// Clamps a normalized score to 0 to 1; NaN and infinities become 0.
-fn clamp_normalized(share: f32) -> f32 {
-    if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
+fn clamp_normalized(normalized_score: f32) -> f32 {
+    if normalized_score.is_finite() { normalized_score.clamp(0.0, 1.0) } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -67,47 +67,47 @@ mod tests {
     fn list(scores: &[(u128, f32)]) -> Vec<RankedCandidate> {
         scores
             .iter()
-            .map(|(id, share)| RankedCandidate {
+            .map(|(id, normalized_score)| RankedCandidate {
                 candidate: candidate(*id, 1, Some(1), "text"),
-                score: 10.0 * share,
-                share: *share,
+                score: 10.0 * normalized_score,
+                normalized_score: *normalized_score,
             })
             .collect()
     }
 
-    fn order(fused: &[Fused<Candidate>]) -> Vec<u128> {
-        fused.iter().map(|one| one.passage.chunk_id.as_uuid().as_u128()).collect()
+    fn ids(fused: &[FusedHit<Candidate>]) -> Vec<u128> {
+        fused.iter().map(|hit| hit.passage.chunk_id.as_uuid().as_u128()).collect()
     }
 
     #[test]
-    fn a_passage_that_both_sides_find_beats_one_that_only_one_side_finds() {
+    fn a_passage_found_by_both_searches_beats_one_found_by_only_one() {
         let fused = fuse(
             list(&[(1, 0.7), (2, 0.6), (3, 0.1)]),
             list(&[(2, 0.5), (4, 0.45), (3, 0.02)]),
             &RetrievalParams::default(),
         );
-        assert_eq!(order(&fused), [2, 1, 4, 3]);
-        let scores: Vec<f32> = fused.iter().map(|one| one.score).collect();
+        assert_eq!(ids(&fused), [2, 1, 4, 3]);
+        let scores: Vec<f32> = fused.iter().map(|hit| hit.score).collect();
         assert!((scores[0] - (0.6 * 0.6 + 0.4 * 0.5)).abs() < 1e-6, "{scores:?}");
-        assert_eq!((fused[0].similarity, fused[0].bm25, fused[0].bm25_share), (Some(6.0), Some(5.0), Some(0.5)));
-        assert_eq!((fused[1].bm25, fused[1].bm25_share), (None, None));
+        assert_eq!((fused[0].similarity, fused[0].bm25, fused[0].normalized_bm25), (Some(6.0), Some(5.0), Some(0.5)));
+        assert_eq!((fused[1].bm25, fused[1].normalized_bm25), (None, None));
         assert_eq!(fused[2].similarity, None);
     }
 
     #[test]
-    fn the_side_with_the_stronger_match_decides() {
+    fn the_search_with_the_stronger_match_determines_the_order() {
         // Both lists have a first hit; the higher share counts more.
-        let strong_words = fuse(list(&[(1, 0.3), (2, 0.2)]), list(&[(2, 0.8), (1, 0.1)]), &RetrievalParams::default());
-        assert_eq!(order(&strong_words), [2, 1]);
-        let strong_meaning =
-            fuse(list(&[(1, 0.8), (2, 0.3)]), list(&[(2, 0.2), (1, 0.1)]), &RetrievalParams::default());
-        assert_eq!(order(&strong_meaning), [1, 2]);
+        let strong_lexical =
+            fuse(list(&[(1, 0.3), (2, 0.2)]), list(&[(2, 0.8), (1, 0.1)]), &RetrievalParams::default());
+        assert_eq!(ids(&strong_lexical), [2, 1]);
+        let strong_vector = fuse(list(&[(1, 0.8), (2, 0.3)]), list(&[(2, 0.2), (1, 0.1)]), &RetrievalParams::default());
+        assert_eq!(ids(&strong_vector), [1, 2]);
     }
 
     #[test]
-    fn one_side_alone_keeps_its_order_and_has_the_whole_weight() {
+    fn a_single_search_keeps_its_order_and_has_the_whole_weight() {
         let fused = fuse(Vec::new(), list(&[(1, 0.9), (2, 0.3)]), &RetrievalParams::default());
-        assert_eq!(order(&fused), [1, 2]);
+        assert_eq!(ids(&fused), [1, 2]);
         assert!((fused[0].score - 0.9).abs() < f32::EPSILON);
     }
 
@@ -126,8 +126,8 @@ mod tests {
                 &params,
             );
             prop_assert_eq!(fused.len(), expected.len());
-            prop_assert_eq!(order(&fused).into_iter().collect::<std::collections::HashSet<_>>(), expected);
-            prop_assert!(fused.iter().all(|one| (0.0..=1.0).contains(&one.score)));
+            prop_assert_eq!(ids(&fused).into_iter().collect::<std::collections::HashSet<_>>(), expected);
+            prop_assert!(fused.iter().all(|hit| (0.0..=1.0).contains(&hit.score)));
             prop_assert!(fused.windows(2).all(|pair| pair[0].score >= pair[1].score));
         }
     }

@@ -8,7 +8,7 @@ mod answerable;
 mod compare;
 mod fingerprint;
 mod fuse;
-mod fused;
+mod fused_hit;
 mod neighbours;
 mod page;
 mod params;
@@ -21,12 +21,12 @@ mod terms;
 mod testing;
 mod words;
 
-pub use answerable::{Evidence, QueryTerms, weigh};
+pub use answerable::{Evidence, QueryTerms, estimate_evidence};
 pub use compare::Comparison;
 pub use fuse::fuse;
-pub use fused::Fused;
-pub use page::page_aggregate;
-pub use params::{Confidence, Fusion, RetrievalParams};
+pub use fused_hit::FusedHit;
+pub use page::apply_page_bonus;
+pub use params::{ConfidenceModel, Fusion, RetrievalParams};
 pub use rerank::Reranking;
 pub use select::Selection;
 pub use terms::passage_terms;
@@ -37,10 +37,10 @@ use domain::model_call::ModelCaller;
 use domain::ports::{Embedder, Embedders, Store, StoreError};
 use domain::role::Classification;
 use domain::scope::TenantScope;
-use domain::search::{Candidate, Hit, Passage, Retrieval, SearchScope, Surroundings};
-use fused::CandidateLists;
+use domain::search::{Candidate, Hit, Passage, Retrieval, SearchScope, SurroundingText};
+use fused_hit::CandidateLists;
 use read_transaction::ReadTransaction;
-use rerank::{RerankCall, RerankScores};
+use rerank::{PassageScores, RerankCall};
 use select::TextsById;
 use std::sync::Arc;
 
@@ -54,21 +54,21 @@ pub struct HybridSearch {
     surroundings: bool,
     limits: ModelLimits,
     /// Records the model calls.
-    models: CallRecorder,
+    call_recorder: CallRecorder,
 }
 
 /// The highest classifications that models may see, from the tenant's settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModelLimits {
     /// For every model, wherever it runs.
-    pub any: Classification,
-    /// For models outside the site, in addition to `any`.
-    pub cloud: Classification,
+    pub any_model: Classification,
+    /// For models outside the site, in addition to `any_model`.
+    pub cloud_model: Classification,
 }
 
 impl Default for ModelLimits {
     fn default() -> Self {
-        Self { any: Classification::Restricted, cloud: Classification::Internal }
+        Self { any_model: Classification::Restricted, cloud_model: Classification::Internal }
     }
 }
 
@@ -83,7 +83,7 @@ impl HybridSearch {
             reranking: None,
             surroundings: false,
             limits: ModelLimits::default(),
-            models: CallRecorder::default(),
+            call_recorder: CallRecorder::default(),
         }
     }
 
@@ -108,12 +108,12 @@ impl HybridSearch {
 
     /// Sets the recorder of the search's model calls.
     #[must_use]
-    pub fn recording_calls(self, models: CallRecorder) -> Self {
-        Self { models, ..self }
+    pub fn with_call_recorder(self, call_recorder: CallRecorder) -> Self {
+        Self { call_recorder, ..self }
     }
 
     fn caller(&self, scope: &TenantScope) -> ModelCaller {
-        ModelCaller { tenant: scope.tenant(), user: scope.user(), cloud_limit: self.limits.cloud }
+        ModelCaller { tenant: scope.tenant(), user: scope.user(), max_cloud_classification: self.limits.cloud_model }
     }
 
     /// Returns the `top_k` best passages for `query`, best first. If the embedder fails, only the lexical search runs,
@@ -125,7 +125,7 @@ impl HybridSearch {
         &self,
         scope: &TenantScope,
         query: &str,
-        within: &SearchScope,
+        search_scope: &SearchScope,
         top_k: usize,
     ) -> Result<Retrieval, StoreError> {
         // Embed before the transaction starts: no transaction may be open during a model call.
@@ -134,11 +134,11 @@ impl HybridSearch {
             tracing::warn!(%error, "query embedding failed; searching by words only");
         }
         let degraded = vector.is_err();
-        let mut reads = ReadTransaction::new(&*self.store, scope, within.clearance);
-        let lists = self.candidates(&mut reads, query, vector.ok(), within).await?;
-        let ranked = self.rerank(&mut reads, query, fuse(lists.near, lists.lexical, &self.params)).await?;
-        let found = self.select(&mut reads, query, ranked, top_k).await?;
-        reads.end().await?;
+        let mut read_tx = ReadTransaction::new(&*self.store, scope, search_scope.clearance);
+        let lists = self.candidates(&mut read_tx, query, vector.ok(), search_scope).await?;
+        let ranked = self.rerank(&mut read_tx, query, fuse(lists.nearest, lists.lexical, &self.params)).await?;
+        let found = self.select(&mut read_tx, query, ranked, top_k).await?;
+        read_tx.end().await?;
         Ok(Retrieval { degraded, ..found })
     }
 
@@ -150,17 +150,17 @@ impl HybridSearch {
         // Every question is treated as internal content.
         let caller = self.caller(scope);
         if embedder.highest_classification(&caller) < Classification::Internal {
-            return Ok(Err(ModelError::NotConfigured { wanted: "internal content".to_owned() }));
+            return Ok(Err(ModelError::NotConfigured { requested: "internal content".to_owned() }));
         }
         let invalid = |reason: &str| ModelError::InvalidResponse { backend: model.clone(), reason: reason.to_owned() };
         let (texts, classification) = (vec![query.to_owned()], Classification::Internal);
         let request = EmbedRequest { caller, purpose: EmbedPurpose::Query, texts, classification };
-        let embedded = self.models.embed(&*embedder, request).await;
+        let embedded = self.call_recorder.embed(&*embedder, request).await;
         Ok(embedded.and_then(|embedded| {
             let numbers = embedded.vectors.into_iter().next().ok_or_else(|| invalid("no vector"))?;
             if numbers.iter().all(|number| number.is_finite()) {
                 // Read the name again: it contains the dimension, which may only be known after the first call.
-                Ok(QueryVector { numbers, model: embedder.model().name })
+                Ok(QueryVector { components: numbers, model: embedder.model().name })
             } else {
                 Err(invalid("a vector component is not finite"))
             }
@@ -174,87 +174,95 @@ impl HybridSearch {
             return Ok(Arc::clone(&self.embedders.current));
         }
         let mut tx = self.store.begin(scope).await?;
-        let in_use = tx.chunks().model_in_use().await?;
+        let model_in_use = tx.chunks().model_in_use().await?;
         tx.commit().await?;
-        Ok(Arc::clone(self.embedders.for_tenant(in_use.as_deref())))
+        Ok(Arc::clone(self.embedders.for_tenant(model_in_use.as_deref())))
     }
 
     /// The candidates of both searches. The lexical search runs first, as [`ChunkRepo`](domain::ports::ChunkRepo)
     /// requires.
     async fn candidates(
         &self,
-        reads: &mut ReadTransaction<'_>,
+        read_tx: &mut ReadTransaction<'_>,
         query: &str,
         vector: Option<QueryVector>,
-        within: &SearchScope,
+        search_scope: &SearchScope,
     ) -> Result<CandidateLists, StoreError> {
         let limit = self.params.candidates;
-        let tx = reads.tx().await?;
-        let lexical = tx.chunks().lexical(query, within, limit).await?;
+        let tx = read_tx.tx().await?;
+        let lexical = tx.chunks().search_lexical(query, search_scope, limit).await?;
         let near = match vector {
-            Some(QueryVector { numbers, model }) => tx.chunks().nearest(&numbers, &model, within, limit).await?,
+            Some(QueryVector { components: numbers, model }) => {
+                tx.chunks().search_vector(&numbers, &model, search_scope, limit).await?
+            }
             None => Vec::new(),
         };
-        Ok(CandidateLists { near, lexical })
+        Ok(CandidateLists { nearest: near, lexical })
     }
 
     /// Reranks the best candidates, if a reranker is set and may see them. Ends the transaction before the call: none
     /// may be open during a model call.
     async fn rerank(
         &self,
-        reads: &mut ReadTransaction<'_>,
+        read_tx: &mut ReadTransaction<'_>,
         query: &str,
-        mut fused: Vec<Fused<Candidate>>,
-    ) -> Result<Ranked, StoreError> {
-        let limit = self.limits.any;
+        mut fused: Vec<FusedHit<Candidate>>,
+    ) -> Result<Ranking, StoreError> {
+        let max_classification = self.limits.any_model;
         let mut texts = TextsById::new();
         let mut scores = None;
         if let Some(reranking) = &self.reranking {
-            let wanted = reranking.wanted(&fused, limit);
-            if !wanted.is_empty() {
-                let passages = reads.passages(&wanted).await?;
-                reads.end().await?;
+            let to_rerank = reranking.candidates_to_rerank(&fused, max_classification);
+            if !to_rerank.is_empty() {
+                let passages = read_tx.passages(&to_rerank).await?;
+                read_tx.end().await?;
                 texts.extend(passages.into_iter().map(|passage| (passage.chunk_id, passage)));
-                let call = RerankCall { query, limit, caller: self.caller(reads.scope), models: &self.models };
-                scores = reranking.apply(&mut fused, &wanted, &texts, call).await;
+                let call = RerankCall {
+                    query,
+                    max_classification,
+                    caller: self.caller(read_tx.scope),
+                    call_recorder: &self.call_recorder,
+                };
+                scores = reranking.apply(&mut fused, &to_rerank, &texts, call).await;
             }
         }
-        Ok(Ranked { fused, texts, scores })
+        Ok(Ranking { fused, texts, scores })
     }
 
     /// Selects the best passages, reads the texts needed for that, and estimates whether they answer the query.
     async fn select(
         &self,
-        reads: &mut ReadTransaction<'_>,
+        read_tx: &mut ReadTransaction<'_>,
         query: &str,
-        ranked: Ranked,
+        ranked: Ranking,
         top_k: usize,
     ) -> Result<Retrieval, StoreError> {
-        let Ranked { fused, texts, scores } = ranked;
-        let terms = QueryTerms::new(query, fused.iter().map(|one| &one.passage));
+        let Ranking { fused, texts, scores } = ranked;
+        let terms = QueryTerms::new(query, fused.iter().map(|hit| &hit.passage));
         // Texts that were read for the reranker have no neighbours, which must then be loaded separately.
-        let together = self.surroundings && texts.is_empty();
+        let read_together = self.surroundings && texts.is_empty();
         let mut neighbours = Vec::new();
-        let mut selection = Selection::new(page_aggregate(fused, &self.params), top_k, &self.params).with_texts(texts);
+        let mut selection =
+            Selection::new(apply_page_bonus(fused, &self.params), top_k, &self.params).with_texts(texts);
         loop {
-            let wanted = selection.wanted();
-            if wanted.is_empty() {
+            let requested = selection.candidates_without_text();
+            if requested.is_empty() {
                 break;
             }
-            let read = reads.texts(&wanted, together).await?;
-            selection.supply(read.wanted);
-            neighbours.extend(read.neighbours);
+            let passage_texts = read_tx.texts(&requested, read_together).await?;
+            selection.supply_texts(passage_texts.requested);
+            neighbours.extend(passage_texts.neighbours);
         }
-        let chosen = selection.finish();
-        let Evidence { confidence, answerable, .. } = weigh(&terms, &chosen, &self.params);
-        let mut hits: Vec<Hit> = chosen.into_iter().map(|one| hit(one, confidence)).collect();
-        if together {
+        let selected = selection.take_selected();
+        let Evidence { confidence, answerable, .. } = estimate_evidence(&terms, &selected, &self.params);
+        let mut hits: Vec<Hit> = selected.into_iter().map(|fused| to_hit(fused, confidence)).collect();
+        if read_together {
             // A neighbour of a hit may itself be a candidate whose text was read.
             neighbours.extend(selection.into_unselected());
             neighbours::attach_read_together(&mut hits, neighbours);
         } else if self.surroundings {
-            let clearance = reads.clearance;
-            neighbours::surround(reads.tx().await?, &mut hits, clearance).await?;
+            let clearance = read_tx.clearance;
+            neighbours::load_and_attach(read_tx.tx().await?, &mut hits, clearance).await?;
         }
         let mut found = Retrieval { hits, confidence, answerable, ..Retrieval::default() };
         if let Some(scores) = scores {
@@ -265,28 +273,28 @@ impl HybridSearch {
 }
 
 /// The candidates in the order in which they are considered.
-struct Ranked {
-    fused: Vec<Fused<Candidate>>,
+struct Ranking {
+    fused: Vec<FusedHit<Candidate>>,
     /// The texts that were read for the reranker.
     texts: TextsById,
-    scores: Option<RerankScores>,
+    scores: Option<PassageScores>,
 }
 
 /// A query vector and the name of the model that computed it.
 struct QueryVector {
-    numbers: Vec<f32>,
+    components: Vec<f32>,
     model: String,
 }
 
 /// Converts a candidate to a hit. The score is multiplied by the overall confidence, so that hits of an unanswerable
 /// query score low.
-fn hit(one: Fused<Passage>, confidence: f32) -> Hit {
+fn to_hit(fused: FusedHit<Passage>, confidence: f32) -> Hit {
     Hit {
-        passage: one.passage,
-        score: (one.score * confidence).clamp(0.0, 1.0),
-        similarity: one.similarity,
-        bm25: one.bm25,
-        rerank: None,
-        surroundings: Surroundings::default(),
+        passage: fused.passage,
+        score: (fused.score * confidence).clamp(0.0, 1.0),
+        similarity: fused.similarity,
+        bm25: fused.bm25,
+        rerank_score: None,
+        surrounding_text: SurroundingText::default(),
     }
 }

@@ -14,14 +14,14 @@ pub(super) type Position = (DocumentId, i32);
 const MIN_OVERLAP: usize = 16;
 
 /// Loads the neighbours of `hits` and adds them.
-pub(super) async fn surround(
+pub(super) async fn load_and_attach(
     tx: &mut dyn TenantTx,
     hits: &mut [Hit],
     clearance: Classification,
 ) -> Result<(), StoreError> {
-    let positions = around(hits.iter().map(|hit| position(&hit.passage)));
+    let positions = positions_around(hits.iter().map(|hit| position(&hit.passage)));
     if !positions.is_empty() {
-        attach(hits, tx.chunks().at_positions(&positions, clearance).await?);
+        attach(hits, tx.chunks().get_by_positions(&positions, clearance).await?);
     }
     Ok(())
 }
@@ -33,7 +33,7 @@ pub(super) fn attach_read_together(hits: &mut [Hit], mut neighbours: Vec<Passage
 }
 
 /// These positions and the ones before and after each, without duplicates.
-pub(super) fn around(positions: impl Iterator<Item = Position>) -> Vec<Position> {
+pub(super) fn positions_around(positions: impl Iterator<Item = Position>) -> Vec<Position> {
     let beside = |(document, index): Position| [-1, 0, 1].map(|step| (document, index.saturating_add(step)));
     let mut positions: Vec<Position> = positions.flat_map(beside).filter(|(_, index)| *index >= 0).collect();
     positions.sort_unstable();
@@ -47,21 +47,24 @@ fn attach(hits: &mut [Hit], found: Vec<Passage>) {
     let mut neighbours: HashMap<Position, Passage> =
         found.into_iter().map(|passage| (position(&passage), passage)).collect();
     let hit_positions: HashSet<Position> = hits.iter().map(|hit| position(&hit.passage)).collect();
-    let was_reindexed =
-        |hit: &Hit| neighbours.get(&position(&hit.passage)).is_none_or(|now| now.chunk_id != hit.passage.chunk_id);
+    let was_reindexed = |hit: &Hit| {
+        neighbours.get(&position(&hit.passage)).is_none_or(|current| current.chunk_id != hit.passage.chunk_id)
+    };
     let reindexed: HashSet<Position> =
         hits.iter().filter(|hit| was_reindexed(hit)).map(|hit| position(&hit.passage)).collect();
     neighbours.retain(|position, _| !hit_positions.contains(position));
     for hit in hits.iter_mut().filter(|hit| !reindexed.contains(&position(&hit.passage))) {
         let (document, index) = position(&hit.passage);
-        let mut take = |index: i32| match neighbours.entry((document, index)) {
-            Entry::Occupied(near) if may_accompany(near.get(), &hit.passage) => Some(near.remove()),
+        let mut take_neighbour = |index: i32| match neighbours.entry((document, index)) {
+            Entry::Occupied(neighbour) if may_accompany(neighbour.get(), &hit.passage) => Some(neighbour.remove()),
             _ => None,
         };
-        let (before, after) = (take(index.saturating_sub(1)), take(index.saturating_add(1)));
+        let (before, after) = (take_neighbour(index.saturating_sub(1)), take_neighbour(index.saturating_add(1)));
         let content = hit.passage.content.as_str();
-        hit.surroundings.before = before.and_then(|near| text(without_end(&near.content, content)));
-        hit.surroundings.after = after.and_then(|near| text(without_start(content, &near.content)));
+        hit.surrounding_text.before =
+            before.and_then(|neighbour| non_empty_text(without_overlapping_end(&neighbour.content, content)));
+        hit.surrounding_text.after =
+            after.and_then(|neighbour| non_empty_text(without_overlapping_start(content, &neighbour.content)));
     }
 }
 
@@ -69,27 +72,27 @@ fn position(passage: &Passage) -> Position {
     (passage.document_id, passage.chunk_index)
 }
 
-/// Whether `near` may be shown with `hit`: on the same or an adjacent page, and classified no higher.
-fn may_accompany(near: &Passage, hit: &Passage) -> bool {
-    let close = match (near.page, hit.page) {
+/// Whether `neighbour` may be shown with `hit`: on the same or an adjacent page, and classified no higher.
+fn may_accompany(neighbour: &Passage, hit: &Passage) -> bool {
+    let is_close = match (neighbour.page, hit.page) {
         (Some(one), Some(other)) => one.abs_diff(other) <= 1,
         (None, None) => true,
         _ => false,
     };
-    close && near.classification <= hit.classification
+    is_close && neighbour.classification <= hit.classification
 }
 
-fn text(part: &str) -> Option<String> {
+fn non_empty_text(part: &str) -> Option<String> {
     Some(part.trim()).filter(|part| !part.is_empty()).map(str::to_owned)
 }
 
 /// `before` without the end that overlaps the start of `content`.
-fn without_end<'t>(before: &'t str, content: &str) -> &'t str {
+fn without_overlapping_end<'t>(before: &'t str, content: &str) -> &'t str {
     &before[..before.len() - overlap(before, content)]
 }
 
 /// `after` without the start that overlaps the end of `content`.
-fn without_start<'t>(content: &str, after: &'t str) -> &'t str {
+fn without_overlapping_start<'t>(content: &str, after: &'t str) -> &'t str {
     &after[overlap(content, after)..]
 }
 
@@ -104,25 +107,25 @@ fn overlap(first: &str, second: &str) -> usize {
 mod tests {
     use super::super::testing::passage;
     use super::*;
-    use domain::search::Surroundings;
+    use domain::search::SurroundingText;
     use proptest::prelude::*;
 
-    fn at(index: i32, page: Option<u32>, content: &str) -> Passage {
+    fn passage_at(index: i32, page: Option<u32>, content: &str) -> Passage {
         Passage { chunk_index: index, ..passage(u128::from(index.unsigned_abs()) + 1, 1, page, content) }
     }
 
     fn hit(passage: Passage) -> Hit {
-        let surroundings = Surroundings::default();
-        Hit { passage, score: 1.0, similarity: None, bm25: None, rerank: None, surroundings }
+        let surroundings = SurroundingText::default();
+        Hit { passage, score: 1.0, similarity: None, bm25: None, rerank_score: None, surrounding_text: surroundings }
     }
 
     fn surroundings(hits: &[Hit]) -> Vec<(Option<&str>, Option<&str>)> {
-        hits.iter().map(|hit| (hit.surroundings.before.as_deref(), hit.surroundings.after.as_deref())).collect()
+        hits.iter().map(|hit| (hit.surrounding_text.before.as_deref(), hit.surrounding_text.after.as_deref())).collect()
     }
 
     #[test]
     fn a_hit_gets_its_neighbours_except_those_that_are_hits_themselves() {
-        let all: Vec<Passage> = (0..6).map(|n| at(n, Some(1), &format!("step {n}"))).collect();
+        let all: Vec<Passage> = (0..6).map(|n| passage_at(n, Some(1), &format!("step {n}"))).collect();
         let mut hits = [hit(all[1].clone()), hit(all[2].clone()), hit(all[4].clone())];
         attach(&mut hits, all);
         assert_eq!(surroundings(&hits), [(Some("step 0"), None), (None, Some("step 3")), (None, Some("step 5"))]);
@@ -130,28 +133,36 @@ mod tests {
 
     #[test]
     fn distant_pages_and_higher_classified_passages_are_left_out() {
-        let secret = Passage { classification: Classification::Restricted, ..at(2, Some(7), "secret") };
-        let mut hits = [hit(at(1, Some(7), "step 1"))];
-        attach(&mut hits, vec![at(0, Some(5), "far away"), at(1, Some(7), "step 1"), secret]);
+        let secret = Passage { classification: Classification::Restricted, ..passage_at(2, Some(7), "secret") };
+        let mut hits = [hit(passage_at(1, Some(7), "step 1"))];
+        attach(&mut hits, vec![passage_at(0, Some(5), "far away"), passage_at(1, Some(7), "step 1"), secret]);
         assert_eq!(surroundings(&hits), [(None, None)]);
-        let mut hits = [hit(at(1, Some(7), "step 1"))];
-        attach(&mut hits, vec![at(0, Some(6), "the page before"), at(1, Some(7), "step 1"), at(2, Some(8), "after")]);
+        let mut hits = [hit(passage_at(1, Some(7), "step 1"))];
+        attach(
+            &mut hits,
+            vec![
+                passage_at(0, Some(6), "the page before"),
+                passage_at(1, Some(7), "step 1"),
+                passage_at(2, Some(8), "after"),
+            ],
+        );
         assert_eq!(surroundings(&hits), [(Some("the page before"), Some("after"))]);
     }
 
     #[test]
     fn a_hit_whose_document_was_reindexed_meanwhile_gets_no_neighbours() {
-        let mut hits = [hit(at(1, None, "old step 1"))];
-        let reindexed = |index| Passage { chunk_id: at(99, None, "").chunk_id, ..at(index, None, "new") };
+        let mut hits = [hit(passage_at(1, None, "old step 1"))];
+        let reindexed =
+            |index| Passage { chunk_id: passage_at(99, None, "").chunk_id, ..passage_at(index, None, "new") };
         attach(&mut hits, vec![reindexed(0), reindexed(1), reindexed(2)]);
         assert_eq!(surroundings(&hits), [(None, None)]);
     }
 
     #[test]
     fn overlapping_text_is_shown_once() {
-        let mut hits = [hit(at(1, None, "Wait for ten minutes. Open the drain slowly."))];
-        let before = at(0, None, "Stop the pump. Wait for ten minutes.");
-        let after = at(2, None, "Open the drain slowly. Close it.");
+        let mut hits = [hit(passage_at(1, None, "Wait for ten minutes. Open the drain slowly."))];
+        let before = passage_at(0, None, "Stop the pump. Wait for ten minutes.");
+        let after = passage_at(2, None, "Open the drain slowly. Close it.");
         let found = vec![before, hits[0].passage.clone(), after];
         attach(&mut hits, found);
         assert_eq!(surroundings(&hits), [(Some("Stop the pump."), Some("Close it."))]);
@@ -163,9 +174,9 @@ mod tests {
             one in "[ab é]{0,40}",
             other in "[ab é]{0,40}",
         ) {
-            let joined = format!("{}{other}", without_end(&one, &other));
+            let joined = format!("{}{other}", without_overlapping_end(&one, &other));
             prop_assert!(joined.starts_with(&one) && joined.ends_with(&other));
-            prop_assert_eq!(joined, format!("{one}{}", without_start(&one, &other)));
+            prop_assert_eq!(joined, format!("{one}{}", without_overlapping_start(&one, &other)));
         }
     }
 }

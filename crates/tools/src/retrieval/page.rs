@@ -1,6 +1,6 @@
 //! Pages of documents, and the bonus for pages with several matches.
 
-use super::fused::{Fused, sort};
+use super::fused_hit::{FusedHit, sort};
 use super::params::RetrievalParams;
 use domain::ids::DocumentId;
 use domain::search::{Candidate, SectionKey};
@@ -12,28 +12,28 @@ const PASSAGES_PER_UNPAGED_PAGE: i32 = 4;
 /// Adds the page bonus ([`RetrievalParams::second_on_page`]) to the best passage of each page, because a second match
 /// makes a page more relevant. Scores are rescaled to 0 to 1. Takes and returns candidates sorted best first.
 #[must_use]
-pub fn page_aggregate(mut fused: Vec<Fused<Candidate>>, params: &RetrievalParams) -> Vec<Fused<Candidate>> {
-    let mut pages: HashMap<DocumentPage, Best> = HashMap::new();
-    for (index, one) in fused.iter().enumerate() {
+pub fn apply_page_bonus(mut fused: Vec<FusedHit<Candidate>>, params: &RetrievalParams) -> Vec<FusedHit<Candidate>> {
+    let mut pages: HashMap<DocumentPage, BestOnPage> = HashMap::new();
+    for (index, hit) in fused.iter().enumerate() {
         pages
-            .entry(DocumentPage::new(&one.passage))
+            .entry(DocumentPage::new(&hit.passage))
             .and_modify(|best| {
-                best.second_score.get_or_insert(one.score);
+                best.second_score.get_or_insert(hit.score);
             })
-            .or_insert(Best { index, second_score: None });
+            .or_insert(BestOnPage { index, second_score: None });
     }
-    for Best { index, second_score } in pages.into_values() {
-        fused[index].score += params.second_on_page * second_score.unwrap_or_default();
+    for BestOnPage { index, second_score } in pages.into_values() {
+        fused[index].score += params.page_bonus * second_score.unwrap_or_default();
     }
-    for one in &mut fused {
-        one.score /= 1.0 + params.second_on_page;
+    for hit in &mut fused {
+        hit.score /= 1.0 + params.page_bonus;
     }
     sort(&mut fused);
     fused
 }
 
 /// The best candidate of a page.
-struct Best {
+struct BestOnPage {
     index: usize,
     /// Score of the page's second best candidate.
     second_score: Option<f32>,
@@ -45,7 +45,7 @@ struct Best {
 pub(super) enum DocumentPage {
     Page(DocumentId, u32),
     Section(DocumentId, SectionKey),
-    Run(DocumentId, i32),
+    PassageGroup(DocumentId, i32),
 }
 
 impl DocumentPage {
@@ -54,7 +54,7 @@ impl DocumentPage {
         match (passage.page, passage.section) {
             (Some(page), _) => Self::Page(document, page),
             (None, Some(section)) => Self::Section(document, section),
-            (None, None) => Self::Run(document, passage.chunk_index / PASSAGES_PER_UNPAGED_PAGE),
+            (None, None) => Self::PassageGroup(document, passage.chunk_index / PASSAGES_PER_UNPAGED_PAGE),
         }
     }
 }
@@ -64,31 +64,31 @@ mod tests {
     use super::super::testing::candidate;
     use super::*;
 
-    fn fused(id: u128, page: u32, score: f32) -> Fused<Candidate> {
+    fn fused(id: u128, page: u32, score: f32) -> FusedHit<Candidate> {
         let passage = candidate(id, 1, Some(page), "text");
-        Fused { passage, score, similarity: Some(score), bm25: None, bm25_share: None }
+        FusedHit { passage, score, similarity: Some(score), bm25: None, normalized_bm25: None }
     }
 
     #[test]
     fn a_page_with_two_good_passages_overtakes_one_with_a_single_slightly_better_passage() {
-        let ranked = page_aggregate(
+        let ranked = apply_page_bonus(
             vec![fused(1, 1, 0.80), fused(2, 2, 0.78), fused(3, 2, 0.70), fused(4, 2, 0.60)],
             &RetrievalParams::default(),
         );
-        let ids: Vec<u128> = ranked.iter().map(|one| one.id().as_uuid().as_u128()).collect();
+        let ids: Vec<u128> = ranked.iter().map(|hit| hit.id().as_uuid().as_u128()).collect();
         assert_eq!(ids, [2, 1, 3, 4]);
         assert!((ranked[0].score - (0.78 + 0.15 * 0.70) / 1.15).abs() < 1e-6);
     }
 
     #[test]
     fn without_pages_a_heading_is_a_page_and_without_headings_a_run_of_passages_is() {
-        let at = |chunk_index: i32, section: Option<i64>| {
+        let page_at = |chunk_index: i32, section: Option<i64>| {
             let section = section.map(SectionKey);
             DocumentPage::new(&Candidate { chunk_index, section, ..candidate(1, 1, None, "text") })
         };
-        assert!(at(0, Some(1)) == at(9, Some(1)));
-        assert!(at(0, Some(1)) != at(1, Some(2)));
-        assert!(at(0, None) == at(3, None));
-        assert!(at(3, None) != at(4, None));
+        assert!(page_at(0, Some(1)) == page_at(9, Some(1)));
+        assert!(page_at(0, Some(1)) != page_at(1, Some(2)));
+        assert!(page_at(0, None) == page_at(3, None));
+        assert!(page_at(3, None) != page_at(4, None));
     }
 }

@@ -5,7 +5,7 @@
 pub enum Fusion {
     /// Weighted sum of the normalized scores, each divided by its maximum.
     #[default]
-    Shares,
+    WeightedSum,
     /// Reciprocal rank fusion: the sum of 1 / (60 + rank), with equal weights.
     ReciprocalRank,
     /// Vector search only.
@@ -24,18 +24,18 @@ pub struct RetrievalParams {
     /// Weight of the BM25 score in the fused score, 0 to 1; the similarity has the rest.
     pub lexical_weight: f32,
     /// Page bonus: this fraction of the second best score of a page is added to the page's best passage.
-    pub second_on_page: f32,
+    pub page_bonus: f32,
     /// Maximum number of hits from one page while other pages have candidates left.
-    pub per_page: usize,
+    pub max_hits_per_page: usize,
     /// Two passages are duplicates if the Jaccard similarity of their word trigrams is at least this (0 to 1), and they
     /// contain the same numbers and tags.
     pub duplicate_overlap: f32,
     /// Confidence model for hybrid search.
-    pub confidence: Confidence,
+    pub confidence: ConfidenceModel,
     /// Confidence model for lexical search alone, when there is no query vector.
-    pub lexical_confidence: Confidence,
+    pub lexical_confidence: ConfidenceModel,
     /// Minimum confidence at which a question counts as answerable, 0 to 1.
-    pub answer_from: f32,
+    pub min_confidence: f32,
     /// Number of best hits that the confidence is computed from.
     pub evidence_hits: usize,
 }
@@ -43,21 +43,21 @@ pub struct RetrievalParams {
 /// Confidence model: a logistic regression with two features, calibrated on questions with and without an answer
 /// (ADR 11).
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Confidence {
+pub struct ConfidenceModel {
     /// Intercept, in log odds.
     pub bias: f32,
     /// Coefficient of the best hit's score.
     pub strength: f32,
     /// Coefficient of the weighted share of missing words; the product is subtracted.
-    pub missing: f32,
+    pub missing_words: f32,
 }
 
-impl Confidence {
+impl ConfidenceModel {
     /// Probability that the hits answer the query, 0 to 1. `strength` is the best hit's score, `missing` the weighted
     /// share of the query's words that occur in no candidate, both 0 to 1.
     #[must_use]
     pub fn probability(&self, strength: f32, missing: f32) -> f32 {
-        let log_odds = self.bias + self.strength * strength - self.missing * missing;
+        let log_odds = self.bias + self.strength * strength - self.missing_words * missing;
         1.0 / (1.0 + (-log_odds).exp())
     }
 }
@@ -66,14 +66,14 @@ impl Default for RetrievalParams {
     fn default() -> Self {
         Self {
             candidates: 200,
-            fusion: Fusion::Shares,
+            fusion: Fusion::WeightedSum,
             lexical_weight: 0.4,
-            second_on_page: 0.15,
-            per_page: 2,
+            page_bonus: 0.15,
+            max_hits_per_page: 2,
             duplicate_overlap: 0.9,
-            confidence: Confidence { bias: -1.7, strength: 10.3, missing: 4.1 },
-            lexical_confidence: Confidence { bias: 0.1, strength: 7.0, missing: 3.8 },
-            answer_from: 0.56,
+            confidence: ConfidenceModel { bias: -1.7, strength: 10.3, missing_words: 4.1 },
+            lexical_confidence: ConfidenceModel { bias: 0.1, strength: 7.0, missing_words: 3.8 },
+            min_confidence: 0.56,
             evidence_hits: 5,
         }
     }

@@ -9,28 +9,28 @@ use domain::search::{Passage, PassageTerms};
 /// The terms of a passage that is being ingested, from all text that a citation shows.
 #[must_use]
 pub fn passage_terms(doc: &str, title: &str, section: Option<&str>, content: &str) -> PassageTerms {
-    terms_of(&joined(doc, title, section, content))
+    terms_of(&join_texts(doc, title, section, content))
 }
 
 /// The terms of a text: the stems of all its words. Stop words are included, because a query word that is not a stop
 /// word may have the same stem as one (`needed` and `need`).
 pub(super) fn terms_of(text: &str) -> PassageTerms {
-    PassageTerms::new(words::stems(text).map(|stem| hash(&stem)))
+    PassageTerms::new(words::stems(text).map(|stem| hash_stem(&stem)))
 }
 
 /// File name, title, section and content: all text that a citation shows.
 pub(super) fn whole_text(passage: &Passage) -> String {
-    joined(&passage.doc, &passage.title, passage.section.as_deref(), &passage.content)
+    join_texts(&passage.doc, &passage.title, passage.section.as_deref(), &passage.content)
 }
 
-fn joined(doc: &str, title: &str, section: Option<&str>, content: &str) -> String {
+fn join_texts(doc: &str, title: &str, section: Option<&str>, content: &str) -> String {
     let section = section.unwrap_or_default();
     format!("{doc}\n{title}\n{section}\n{content}")
 }
 
 /// The hash under which a stem is stored: 64-bit FNV-1a, folded to 32 bits. A query of two words collides with one of a
 /// passage's hundred terms about once in 20 million times.
-pub(super) fn hash(stem: &str) -> u32 {
+pub(super) fn hash_stem(stem: &str) -> u32 {
     let hash = words::fnv(stem.bytes());
     ((hash >> 32) ^ (hash & 0xFFFF_FFFF)) as u32
 }
@@ -44,10 +44,13 @@ mod tests {
     /// If this fails, the terms that are already stored are invalid; see the module documentation.
     #[test]
     fn stored_terms_stay_valid() {
-        assert_eq!([hash("valv"), hash("p-101a"), hash("größ")], [0xAEAA_5CBE, 0x25F5_7A23, 0xBEB3_37B8]);
+        assert_eq!(
+            [hash_stem("valv"), hash_stem("p-101a"), hash_stem("größ")],
+            [0xAEAA_5CBE, 0x25F5_7A23, 0xBEB3_37B8]
+        );
         let terms = passage_terms("SOP-1.pdf", "Valves", Some("Closing"), "Needed: the İ valve.");
         let stems = ["sop", "pdf", "valv", "clos", "need", "the", "i\u{307}"];
-        assert_eq!(terms, PassageTerms::new(stems.map(hash)), "single characters are not terms");
+        assert_eq!(terms, PassageTerms::new(stems.map(hash_stem)), "single characters are not terms");
     }
 
     proptest! {
@@ -58,15 +61,15 @@ mod tests {
             shared in proptest::bool::ANY,
         ) {
             let query = if shared { format!("{query} {text}") } else { query };
-            agree(&text, &query)?;
+            assert_terms_match_text(&text, &query)?;
         }
 
         #[test]
-        fn inflected_words_and_stop_words_agree_as_well(
+        fn terms_match_inflected_words_and_stop_words(
             text in proptest::collection::vec(word(), 0..12),
             query in proptest::collection::vec(word(), 0..12),
         ) {
-            agree(&text.join(" "), &query.join(" "))?;
+            assert_terms_match_text(&text.join(" "), &query.join(" "))?;
         }
     }
 
@@ -76,12 +79,12 @@ mod tests {
         (root, ending).prop_map(|(root, ending)| format!("{root}{ending}"))
     }
 
-    fn agree(text: &str, query: &str) -> Result<(), TestCaseError> {
+    fn assert_terms_match_text(text: &str, query: &str) -> Result<(), TestCaseError> {
         let stems: HashSet<String> = words::content_stems(query);
         let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
         let terms = terms_of(text);
-        let by_terms: Vec<bool> = stems.iter().map(|stem| terms.contains(hash(stem))).collect();
-        prop_assert_eq!(by_terms, words::contained(text, &stems), "{:?}", stems);
+        let by_terms: Vec<bool> = stems.iter().map(|stem| terms.contains(hash_stem(stem))).collect();
+        prop_assert_eq!(by_terms, words::contains_stems(text, &stems), "{:?}", stems);
         Ok(())
     }
 }

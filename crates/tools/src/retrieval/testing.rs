@@ -3,7 +3,7 @@
 use super::terms::{terms_of, whole_text};
 use domain::ids::{ChunkId, DocumentId};
 use domain::role::Classification;
-use domain::search::{Candidate, Passage, PassageWords};
+use domain::search::{Candidate, Passage, TermSource};
 use uuid::Uuid;
 
 /// A passage with classification `internal` and index 0 in its document.
@@ -35,6 +35,6 @@ pub(super) fn candidate_of(passage: &Passage) -> Candidate {
         page: passage.page,
         section: None,
         classification: passage.classification,
-        words: PassageWords::Terms(terms_of(&whole_text(passage))),
+        term_source: TermSource::Terms(terms_of(&whole_text(passage))),
     }
 }

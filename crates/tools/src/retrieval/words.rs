@@ -24,16 +24,19 @@ fn tokens(text: &str) -> impl Iterator<Item = String> + '_ {
 
 /// Stems of a text's words, without stop words.
 pub(super) fn content_stems(text: &str) -> HashSet<String> {
-    tokens(text).filter(|word| is_long(word) && !STOP_WORDS.contains(&word.as_str())).map(|word| stem(&word)).collect()
+    tokens(text)
+        .filter(|word| has_several_chars(word) && !STOP_WORDS.contains(&word.as_str()))
+        .map(|word| stem(&word))
+        .collect()
 }
 
 /// Stems of a text's words in order, including stop words.
 pub(super) fn stems(text: &str) -> impl Iterator<Item = String> + '_ {
-    tokens(text).filter(|word| is_long(word)).map(|word| stem(&word))
+    tokens(text).filter(|word| has_several_chars(word)).map(|word| stem(&word))
 }
 
 /// Whether a word has more than one character; shorter ones do not count as words.
-fn is_long(word: &str) -> bool {
+fn has_several_chars(word: &str) -> bool {
     word.chars().nth(1).is_some()
 }
 
@@ -62,17 +65,17 @@ pub(super) fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
 }
 
 /// Returns for each of the `wanted` stems whether it occurs in the text.
-pub(super) fn contained(text: &str, wanted: &[&str]) -> Vec<bool> {
-    let mut found = vec![false; wanted.len()];
+pub(super) fn contains_stems(text: &str, stems: &[&str]) -> Vec<bool> {
+    let mut found = vec![false; stems.len()];
     for word in text.split(|c: char| !c.is_alphanumeric()) {
         // Fast path: a stem and its words share the first two bytes, so most words are skipped without an allocation.
         let starts_alike = |stem: &&str| {
             let (word, stem) = (word.as_bytes(), stem.as_bytes());
             !word.is_ascii() || word.len() > 1 && stem.len() > 1 && word[..2].eq_ignore_ascii_case(&stem[..2])
         };
-        if wanted.iter().any(starts_alike) {
+        if stems.iter().any(starts_alike) {
             let stemmed = stem(&word.to_lowercase());
-            for (found, wanted) in found.iter_mut().zip(wanted) {
+            for (found, wanted) in found.iter_mut().zip(stems) {
                 *found |= stemmed == *wanted;
             }
         }
@@ -112,8 +115,8 @@ pub(super) fn tags(text: &str) -> HashSet<String> {
     let mut found = HashSet::new();
     let mut at = 0;
     while at < chars.len() {
-        let starts = chars[at].is_ascii_alphabetic() && (at == 0 || !chars[at - 1].is_alphanumeric());
-        match starts.then(|| Tag::scan(&chars, at)).flatten() {
+        let starts_word = chars[at].is_ascii_alphabetic() && (at == 0 || !chars[at - 1].is_alphanumeric());
+        match starts_word.then(|| Tag::parse(&chars, at)).flatten() {
             Some(tag) => {
                 at = tag.end;
                 found.extend(tag.names());
@@ -144,7 +147,7 @@ struct Tag {
 
 impl Tag {
     /// Parses `letters separator? digits (separator? letter (/ letter)*)?` at `at`.
-    fn scan(chars: &[char], at: usize) -> Option<Self> {
+    fn parse(chars: &[char], at: usize) -> Option<Self> {
         let count_while =
             |from: usize, predicate: fn(&char) -> bool| chars[from..].iter().take_while(|c| predicate(c)).count();
         let letters = count_while(at, char::is_ascii_alphabetic);
@@ -161,19 +164,19 @@ impl Tag {
             return None;
         }
         tag.read_suffixes(chars);
-        let ends = chars.get(tag.end).is_none_or(|c| !c.is_alphanumeric());
-        ends.then_some(tag)
+        let at_word_end = chars.get(tag.end).is_none_or(|c| !c.is_alphanumeric());
+        at_word_end.then_some(tag)
     }
 
     /// Distinguishes `P-101`, `FT101`, `ISO 9001` from `step 3`, `H2O` and `24 V`.
     fn is_plausible(&self, separator: Option<char>) -> bool {
-        let capitals = self.letters.bytes().all(|b| b.is_ascii_uppercase());
+        let is_upper_case = self.letters.bytes().all(|b| b.is_ascii_uppercase());
         let min_digits = match separator {
-            Some(' ') if !capitals => return false,
+            Some(' ') if !is_upper_case => return false,
             Some(' ') | None => 2,
             Some(_) => 1,
         };
-        let max_letters = if capitals { 6 } else { 3 };
+        let max_letters = if is_upper_case { 6 } else { 3 };
         (1..=max_letters).contains(&self.letters.len()) && (min_digits..=6).contains(&self.number.len())
     }
 
@@ -214,25 +217,25 @@ impl Tag {
 mod tests {
     use super::*;
 
-    fn sorted(text: &str) -> Vec<String> {
+    fn sorted_tags(text: &str) -> Vec<String> {
         let mut found: Vec<String> = tags(text).into_iter().collect();
         found.sort();
         found
     }
 
     #[test]
-    fn spellings_of_one_tag_fold_to_the_same() {
+    fn spellings_of_one_tag_are_normalized_to_the_same_tag() {
         for spelling in ["P-101A", "P101A", "P 101 A", "p-101a", "P_101A", "P-101-A", "(P-101A)", "P-101A."] {
-            assert_eq!(sorted(spelling), ["P101A"], "{spelling}");
+            assert_eq!(sorted_tags(spelling), ["P101A"], "{spelling}");
         }
-        assert_eq!(sorted("pumps P-101A/B and P-102"), ["P101A", "P101B", "P102"]);
-        assert_eq!(sorted("SOP-017, ISO 9001 and PAH-2087"), ["ISO9001", "PAH2087", "SOP017"]);
+        assert_eq!(sorted_tags("pumps P-101A/B and P-102"), ["P101A", "P101B", "P102"]);
+        assert_eq!(sorted_tags("SOP-017, ISO 9001 and PAH-2087"), ["ISO9001", "PAH2087", "SOP017"]);
     }
 
     #[test]
     fn numbers_with_units_steps_and_formulas_are_not_tags() {
         for text in ["step 3", "24 V", "H2O", "CO2", "3.5MPa", "page 12", "co-operate", "in 2024", "x1"] {
-            assert_eq!(sorted(text), Vec::<String>::new(), "{text}");
+            assert_eq!(sorted_tags(text), Vec::<String>::new(), "{text}");
         }
     }
 
@@ -267,8 +270,8 @@ mod tests {
         fn a_text_contains_each_of_its_own_stems(text in "[a-zA-Z0-9äÖ ,.-]{0,80}") {
             let stems = content_stems(&text);
             let wanted: Vec<&str> = stems.iter().map(String::as_str).collect();
-            proptest::prop_assert!(contained(&text, &wanted).into_iter().all(|found| found), "{:?}", wanted);
-            proptest::prop_assert_eq!(contained(&text, &["notinthere"]), [false]);
+            proptest::prop_assert!(contains_stems(&text, &wanted).into_iter().all(|found| found), "{:?}", wanted);
+            proptest::prop_assert_eq!(contains_stems(&text, &["notinthere"]), [false]);
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Tests the tool gateway: who may call which tool, and the audit rows of each call.
 
-use super::support::Plant;
+use super::support::TestContext;
 use async_trait::async_trait;
 use domain::audit::AuditRecord;
 use domain::authorized::Permit;
 use domain::classified::Classified;
 use domain::decision::RefusalCode;
 use domain::ledger::CallContext;
-use domain::ports::{Clock as _, Directory, MockStore, Store, StoreError, TenantPatch};
+use domain::ports::{Clock as _, MockStore, Store, StoreError, TenantDirectory, TenantPatch};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource, Role};
 use domain::scope::Actor;
@@ -20,21 +20,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 use tools::error::ToolError;
-use tools::gateway::{RecordedTools, ToolGateway};
+use tools::gateway::{AuditedToolGateway, ToolGateway};
 use tools::registry::Registry;
 use tools::tool::{CallScope, Tool};
 
-fn gateway(plant: &Plant, store: Arc<dyn Store>, registry: Registry) -> RecordedTools {
-    RecordedTools::new(registry, plant.tool_parts(store))
+fn gateway(plant: &TestContext, store: Arc<dyn Store>, registry: Registry) -> AuditedToolGateway {
+    AuditedToolGateway::new(registry, plant.tool_parts(store))
 }
 
-fn builtin(plant: &Plant) -> RecordedTools {
+fn builtin_gateway(plant: &TestContext) -> AuditedToolGateway {
     let store: Arc<dyn Store> = Arc::new(plant.store.clone());
     let registry = Registry::builtin(&store, plant.search()).expect("a registry");
     gateway(plant, store, registry)
 }
 
-fn with(plant: &Plant, tool: Probe) -> RecordedTools {
+fn gateway_with_tool(plant: &TestContext, tool: Probe) -> AuditedToolGateway {
     let mut registry = Registry::default();
     registry.register(tool).expect("a tool");
     gateway(plant, Arc::new(plant.store.clone()), registry)
@@ -45,7 +45,7 @@ fn call(name: &str, arguments: Value) -> ToolCall {
 }
 
 /// Returns intent and outcome of the only call.
-async fn pair(plant: &Plant) -> (AuditRecord, AuditRecord) {
+async fn intent_and_outcome(plant: &TestContext) -> (AuditRecord, AuditRecord) {
     let rows = plant.audit().await;
     let [intent, outcome] = rows.as_slice() else { panic!("{} rows: {rows:?}", rows.len()) };
     assert_eq!(intent.event_type, "tool.invocation");
@@ -56,7 +56,7 @@ async fn pair(plant: &Plant) -> (AuditRecord, AuditRecord) {
 }
 
 /// Returns the only audit row, which must be a refusal.
-async fn refusal(plant: &Plant) -> AuditRecord {
+async fn refusal(plant: &TestContext) -> AuditRecord {
     let rows = plant.audit().await;
     let [refusal] = rows.as_slice() else { panic!("{} rows: {rows:?}", rows.len()) };
     assert_eq!(refusal.event_type, "policy.denied");
@@ -80,36 +80,36 @@ const LIST_USERS: Permission = Permission::new(Resource::Users, Operation::List)
 struct Probe {
     behaviour: Behaviour,
     requires: Permission,
-    ran: Arc<AtomicBool>,
+    has_run: Arc<AtomicBool>,
     started: Arc<Notify>,
 }
 
 impl Probe {
     fn new(behaviour: Behaviour) -> Self {
-        Self { behaviour, requires: READ_MEMORIES, ran: Arc::default(), started: Arc::default() }
+        Self { behaviour, requires: READ_MEMORIES, has_run: Arc::default(), started: Arc::default() }
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct NoArguments {}
 
 #[async_trait]
 impl Tool for Probe {
-    type Arguments = Nothing;
+    type Arguments = NoArguments;
 
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: ToolName::MemoryRead,
             description: "A probe.",
-            requires: self.requires,
-            writes: false,
+            required_permission: self.requires,
+            writes_to_plant: false,
             parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
         }
     }
 
-    async fn run(&self, _: CallScope, _: Nothing) -> Result<Classified<ToolResult>, ToolError> {
-        self.ran.store(true, Ordering::Relaxed);
+    async fn run(&self, _: CallScope, _: NoArguments) -> Result<Classified<ToolResult>, ToolError> {
+        self.has_run.store(true, Ordering::Relaxed);
         self.started.notify_one();
         match self.behaviour {
             Behaviour::Answer => Ok(Classified::from_content(ToolResult::Memories(vec![]))),
@@ -122,20 +122,20 @@ impl Tool for Probe {
 
 #[tokio::test]
 async fn a_search_records_intent_and_outcome_with_document_ids_and_without_text() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::Viewer).await;
     let document =
         plant.document(&permit, "manual.pdf", Classification::Internal, &["Tighten the casing bolts."]).await;
-    let result = builtin(&plant)
+    let result = builtin_gateway(&plant)
         .invoke(&permit, call("rag_search", json!({"query": "casing bolts", "top_k": 3})))
         .await
         .expect("a result");
     let ToolResult::Retrieval(found) = result.into_parts().0 else { panic!("no retrieval") };
     assert_eq!(found.hits.len(), 1);
 
-    let (intent, outcome) = pair(&plant).await;
+    let (intent, outcome) = intent_and_outcome(&plant).await;
     assert_eq!(intent.user_id, permit.scope().user());
-    assert_eq!(intent.metadata["parent"], permit.receipt().intent().to_string());
+    assert_eq!(intent.metadata["parent"], permit.receipt().intent_id().to_string());
     assert_eq!(outcome.result_status.as_deref(), Some("success"));
     assert_eq!(outcome.resource_type.as_deref(), Some("search"));
     assert_eq!(outcome.tools_used, ["rag_search"]);
@@ -149,34 +149,34 @@ async fn a_search_records_intent_and_outcome_with_document_ids_and_without_text(
 
 #[tokio::test]
 async fn reading_a_document_is_recorded_and_can_be_continued() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::Viewer).await;
     let texts: Vec<String> = (0..25).map(|n| format!("passage {n}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let document = plant.document(&permit, "long.pdf", Classification::Internal, &texts).await;
-    let tools = builtin(&plant);
-    let mut read = Vec::new();
-    for (from, more) in [(0, true), (20, false)] {
+    let tools = builtin_gateway(&plant);
+    let mut read_texts = Vec::new();
+    for (from, expect_more) in [(0, true), (20, false)] {
         let arguments = json!({"document_id": document.id, "from": from});
         let result = tools.invoke(&permit, call("document_read", arguments)).await.expect("text");
-        let ToolResult::Text { passages, truncated, .. } = result.into_parts().0 else { panic!("no text") };
-        assert_eq!(truncated, more);
-        read.extend(passages.into_iter().map(|passage| passage.content));
+        let ToolResult::DocumentText { passages, truncated, .. } = result.into_parts().0 else { panic!("no text") };
+        assert_eq!(truncated, expect_more);
+        read_texts.extend(passages.into_iter().map(|passage| passage.content));
     }
-    assert_eq!(read, texts);
+    assert_eq!(read_texts, texts);
     assert!(plant.audit().await.iter().all(|row| row.resource_id == Some(document.id.as_uuid())));
 }
 
 #[tokio::test]
-async fn a_document_above_the_clearance_does_not_exist_for_any_tool() {
-    let plant = Plant::new().await;
+async fn no_tool_shows_a_document_above_the_clearance() {
+    let plant = TestContext::new().await;
     let admin = plant.permit(Role::Admin).await;
     let viewer = plant.permit(Role::Viewer).await;
     let document = plant.document(&admin, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
-    let tools = builtin(&plant);
-    let read = || call("document_read", json!({"document_id": document.id}));
-    assert!(tools.invoke(&admin, read()).await.is_ok(), "an admin may see it");
-    assert!(matches!(tools.invoke(&viewer, read()).await, Err(ToolError::NotFound)));
+    let tools = builtin_gateway(&plant);
+    let read_call = || call("document_read", json!({"document_id": document.id}));
+    assert!(tools.invoke(&admin, read_call()).await.is_ok(), "an admin may see it");
+    assert!(matches!(tools.invoke(&viewer, read_call()).await, Err(ToolError::NotFound)));
     let listed = tools.invoke(&viewer, call("document_list", json!({}))).await;
     assert_eq!(listed.expect("a list").into_parts().0, ToolResult::Documents(vec![]));
     let found = tools.invoke(&viewer, call("rag_search", json!({"query": "bypass key"}))).await;
@@ -185,18 +185,18 @@ async fn a_document_above_the_clearance_does_not_exist_for_any_tool() {
 }
 
 #[tokio::test]
-async fn a_role_lowered_after_the_permit_lowers_what_the_tools_show() {
-    let plant = Plant::new().await;
+async fn tools_show_less_after_the_role_was_lowered() {
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::Admin).await;
     let document = plant.document(&permit, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
-    let tools = builtin(&plant);
-    let read = || call("document_read", json!({"document_id": document.id}));
-    assert!(tools.invoke(&permit, read()).await.is_ok());
-    change(&plant, &permit, UserPatch { role: Some(Role::Viewer), ..UserPatch::default() }).await;
-    assert!(matches!(tools.invoke(&permit, read()).await, Err(ToolError::NotFound)));
+    let tools = builtin_gateway(&plant);
+    let read_call = || call("document_read", json!({"document_id": document.id}));
+    assert!(tools.invoke(&permit, read_call()).await.is_ok());
+    update_user(&plant, &permit, UserPatch { role: Some(Role::Viewer), ..UserPatch::default() }).await;
+    assert!(matches!(tools.invoke(&permit, read_call()).await, Err(ToolError::NotFound)));
 }
 
-async fn change(plant: &Plant, permit: &Permit, patch: UserPatch) {
+async fn update_user(plant: &TestContext, permit: &Permit, patch: UserPatch) {
     let mut tx = plant.store.begin(&plant.scope(Actor::System)).await.expect("a transaction");
     tx.users().update(permit.scope().user().expect("a user"), patch, plant.clock.now()).await.expect("a change");
     tx.commit().await.expect("a commit");
@@ -204,50 +204,54 @@ async fn change(plant: &Plant, permit: &Permit, patch: UserPatch) {
 
 #[tokio::test]
 async fn a_user_suspended_after_the_permit_cannot_call_tools() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::Admin).await;
-    change(&plant, &permit, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
+    update_user(&plant, &permit, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
     let probe = Probe::new(Behaviour::Answer);
-    let ran = Arc::clone(&probe.ran);
-    let refused = with(&plant, probe).invoke(&permit, call("memory_read", json!({}))).await;
+    let has_run = Arc::clone(&probe.has_run);
+    let refused = gateway_with_tool(&plant, probe).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::UserDisabled })));
-    assert!(!ran.load(Ordering::Relaxed));
+    assert!(!has_run.load(Ordering::Relaxed));
     assert_eq!(refusal(&plant).await.metadata["reason"], "user_disabled");
 }
 
 #[tokio::test]
 async fn a_tenant_suspended_after_the_permit_cannot_call_tools() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::Admin).await;
-    let off = TenantPatch { name: None, is_active: Some(false) };
-    plant.store.update_tenant(plant.tenant, off, &domain::tenant_change::ChangedBy::default()).await.expect("a change");
-    let refused = builtin(&plant).invoke(&permit, call("memory_read", json!({}))).await;
+    let suspension = TenantPatch { name: None, is_active: Some(false) };
+    plant
+        .store
+        .update_tenant(plant.tenant, suspension, &domain::tenant_change::ChangedBy::default())
+        .await
+        .expect("a change");
+    let refused = builtin_gateway(&plant).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::TenantSuspended })));
     refusal(&plant).await;
 }
 
 #[tokio::test]
 async fn a_role_without_the_required_right_is_not_offered_the_tool_and_cannot_call_it() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let (viewer, admin) = (plant.permit(Role::Viewer).await, plant.permit(Role::Admin).await);
     let probe = Probe { requires: LIST_USERS, ..Probe::new(Behaviour::Answer) };
-    let ran = Arc::clone(&probe.ran);
-    let tools = with(&plant, probe);
+    let has_run = Arc::clone(&probe.has_run);
+    let tools = gateway_with_tool(&plant, probe);
     assert_eq!(tools.manifest(viewer.rights()), vec![]);
     let refused = tools.invoke(&viewer, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::Matrix })));
-    assert!(!ran.load(Ordering::Relaxed));
+    assert!(!has_run.load(Ordering::Relaxed));
     refusal(&plant).await;
     assert!(tools.invoke(&admin, call("memory_read", json!({}))).await.is_ok());
 }
 
 #[tokio::test]
 async fn an_unknown_tool_is_refused_and_its_name_cannot_break_the_log() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::Admin).await;
     let name = format!("open_valve\n{}", "x".repeat(500));
-    let refused = builtin(&plant).invoke(&permit, call(&name, json!({}))).await;
-    assert!(matches!(refused, Err(ToolError::Unknown)));
+    let refused = builtin_gateway(&plant).invoke(&permit, call(&name, json!({}))).await;
+    assert!(matches!(refused, Err(ToolError::UnknownTool)));
     let recorded = refusal(&plant).await.metadata["tool"].as_str().expect("a name").to_owned();
     assert!(recorded.starts_with("open_valve_x") && recorded.len() == 64, "{recorded}");
 }
@@ -261,12 +265,12 @@ async fn tenant_and_user_and_unknown_arguments_are_refused() {
             ("document_list", json!({})),
             ("memory_read", json!({})),
         ] {
-            let plant = Plant::new().await;
+            let plant = TestContext::new().await;
             let permit = plant.permit(Role::Admin).await;
             arguments[argument] = json!("x");
-            let refused = builtin(&plant).invoke(&permit, call(tool, arguments)).await;
-            assert!(matches!(refused, Err(ToolError::Arguments { .. })), "{tool} {argument}");
-            let (_, outcome) = pair(&plant).await;
+            let refused = builtin_gateway(&plant).invoke(&permit, call(tool, arguments)).await;
+            assert!(matches!(refused, Err(ToolError::InvalidArguments { .. })), "{tool} {argument}");
+            let (_, outcome) = intent_and_outcome(&plant).await;
             assert_eq!(outcome.result_status.as_deref(), Some("error"));
             assert_eq!(outcome.metadata["reason"], "invalid_arguments");
         }
@@ -275,9 +279,9 @@ async fn tenant_and_user_and_unknown_arguments_are_refused() {
 
 #[tokio::test]
 async fn arguments_out_of_bounds_are_refused() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
-    let tools = builtin(&plant);
+    let tools = builtin_gateway(&plant);
     for (tool, arguments) in [
         ("rag_search", json!({"query": "  "})),
         ("rag_search", json!({"query": "x".repeat(2001)})),
@@ -289,9 +293,9 @@ async fn arguments_out_of_bounds_are_refused() {
         ("memory_read", json!([])),
         ("memory_read", json!("text")),
     ] {
-        let shown = arguments.to_string();
+        let arguments_json = arguments.to_string();
         let refused = tools.invoke(&permit, call(tool, arguments)).await;
-        assert!(matches!(refused, Err(ToolError::Arguments { .. })), "{tool} {shown:.60}");
+        assert!(matches!(refused, Err(ToolError::InvalidArguments { .. })), "{tool} {arguments_json:.60}");
     }
     assert!(tools.invoke(&permit, call("memory_read", Value::Null)).await.is_ok(), "null means no arguments");
 }
@@ -301,11 +305,12 @@ async fn a_tool_that_fails_or_panics_leaves_one_outcome() {
     for (behaviour, status, reason) in
         [(Behaviour::Fail, "denied", "not_found"), (Behaviour::Panic, "error", "panicked")]
     {
-        let plant = Plant::new().await;
+        let plant = TestContext::new().await;
         let permit = plant.permit(Role::User).await;
-        let failed = with(&plant, Probe::new(behaviour)).invoke(&permit, call("memory_read", json!({}))).await;
+        let failed =
+            gateway_with_tool(&plant, Probe::new(behaviour)).invoke(&permit, call("memory_read", json!({}))).await;
         assert!(failed.is_err());
-        let (_, outcome) = pair(&plant).await;
+        let (_, outcome) = intent_and_outcome(&plant).await;
         assert_eq!(outcome.result_status.as_deref(), Some(status));
         assert_eq!(outcome.metadata["reason"], reason);
     }
@@ -313,20 +318,21 @@ async fn a_tool_that_fails_or_panics_leaves_one_outcome() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tool_that_hangs_is_stopped_at_its_time_limit() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
-    let failed = with(&plant, Probe::new(Behaviour::Hang)).invoke(&permit, call("memory_read", json!({}))).await;
+    let failed =
+        gateway_with_tool(&plant, Probe::new(Behaviour::Hang)).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(failed, Err(ToolError::TimedOut { .. })));
-    assert_eq!(pair(&plant).await.1.metadata["reason"], "timeout");
+    assert_eq!(intent_and_outcome(&plant).await.1.metadata["reason"], "timeout");
 }
 
 #[tokio::test]
 async fn a_caller_who_disconnects_stops_the_tool_and_the_outcome_is_cancelled() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
     let probe = Probe::new(Behaviour::Hang);
     let started = Arc::clone(&probe.started);
-    let tools = with(&plant, probe);
+    let tools = gateway_with_tool(&plant, probe);
     {
         let invocation = tools.invoke(&permit, call("memory_read", json!({})));
         tokio::select! {
@@ -334,43 +340,47 @@ async fn a_caller_who_disconnects_stops_the_tool_and_the_outcome_is_cancelled() 
             () = started.notified() => {}
         }
     }
-    plant.settle().await;
-    let (_, outcome) = pair(&plant).await;
+    plant.wait_for_background_tasks().await;
+    let (_, outcome) = intent_and_outcome(&plant).await;
     assert_eq!(outcome.result_status.as_deref(), Some("cancelled"));
 }
 
 #[tokio::test]
 async fn a_permit_without_a_user_cannot_call_tools() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let user = plant.permit(Role::Admin).await;
     let mut tx = plant.store.begin(user.scope()).await.expect("a transaction");
     let membership = tx.users().membership(user.scope().user().expect("a user")).await.expect("an answer");
     let worker = plant.grant(Actor::Worker, &membership.expect("a member"));
-    let refused = builtin(&plant).invoke(&worker, call("memory_read", json!({}))).await;
+    let refused = builtin_gateway(&plant).invoke(&worker, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::NoUser })));
     refusal(&plant).await;
 }
 
 #[tokio::test]
 async fn no_tool_runs_if_the_intent_cannot_be_recorded() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::Admin).await;
     let mut store = MockStore::new();
-    store.expect_begin().returning(|_| Err(StoreError::Unavailable { doing: "connecting", source: "refused".into() }));
+    store
+        .expect_begin()
+        .returning(|_| Err(StoreError::Unavailable { activity: "connecting", source: "refused".into() }));
     let probe = Probe::new(Behaviour::Answer);
-    let ran = Arc::clone(&probe.ran);
+    let has_run = Arc::clone(&probe.has_run);
     let mut registry = Registry::default();
     registry.register(probe).expect("a tool");
     let failed = gateway(&plant, Arc::new(store), registry).invoke(&permit, call("memory_read", json!({}))).await;
-    assert!(matches!(failed, Err(ToolError::Audit(_))));
-    assert!(!ran.load(Ordering::Relaxed));
+    assert!(matches!(failed, Err(ToolError::AuditUnavailable(_))));
+    assert!(!has_run.load(Ordering::Relaxed));
 }
 
 #[tokio::test]
 async fn the_manifest_contains_the_four_read_only_tools_for_every_role() {
-    let plant = Plant::new().await;
-    let manifest = builtin(&plant).manifest(plant.permit(Role::Viewer).await.rights());
+    let plant = TestContext::new().await;
+    let manifest = builtin_gateway(&plant).manifest(plant.permit(Role::Viewer).await.rights());
     let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();
     assert_eq!(names, ["rag_search", "document_read", "document_list", "memory_read"]);
-    assert!(manifest.iter().all(|spec| !spec.writes && spec.parameters["additionalProperties"] == json!(false)));
+    assert!(
+        manifest.iter().all(|spec| !spec.writes_to_plant && spec.parameters["additionalProperties"] == json!(false))
+    );
 }

@@ -1,15 +1,15 @@
 //! Tests uploads and ingestion jobs, from the first byte to searchable chunks.
 
-use super::support::{Plant, down, form, upload, with_form};
+use super::support::{TestContext, form, timeout_error, upload, upload_with_form};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use domain::audit::AuditRecord;
 use domain::document::{Document, DocumentPatch, DocumentStatus, FailureCode};
 use domain::model::ModelError;
-use domain::ports::{BlobError, JobFilter, JobQueue, LeasedJob, Requeue, Store, Work};
+use domain::ports::{BlobError, JobFilter, JobPayload, JobQueue, LeasedJob, RequeueOptions, Store};
 use domain::role::{Classification, Role};
 use domain::search::{SearchFilters, SearchScope};
-use domain::text::Label;
+use domain::text::ShortText;
 use domain::upload::{FieldError, Upload, UploadOutcome};
 use futures::future::{FutureExt, pending};
 use futures::stream::{self, StreamExt};
@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tools::error::IngestError;
 use tools::ingest::IngestSettings;
-use tools::ingest::accept::{Ingest, JobEnd};
+use tools::ingest::interface::{Ingest, JobOutcome};
 
 const NOTES: &[u8] = b"# Strainer\n\nClean the suction strainer when its differential pressure exceeds 0.25 bar.\n";
 
-async fn accepted(plant: &Plant, name: &str, bytes: &[u8]) -> Document {
+async fn upload_document(plant: &TestContext, name: &str, bytes: &[u8]) -> Document {
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
     match ingest.accept(&permit, upload(name, bytes)).await.expect("accepted") {
@@ -31,17 +31,17 @@ async fn accepted(plant: &Plant, name: &str, bytes: &[u8]) -> Document {
     }
 }
 
-async fn refused(plant: &Plant, upload: Upload) -> IngestError {
+async fn expect_refusal(plant: &TestContext, upload: Upload) -> IngestError {
     let permit = plant.permit(Role::User).await;
     let refused = plant.ingest(IngestSettings::default()).accept(&permit, upload).await.expect_err("refused");
-    plant.settle().await;
+    plant.wait_for_background_tasks().await;
     assert_eq!(plant.blobs.count(), 0, "no file is stored");
     assert_eq!(plant.try_claim().await, None, "nothing is queued");
     refused
 }
 
 /// Returns the outcomes of the job's attempts; checks that each intent has exactly one.
-async fn outcomes(plant: &Plant) -> Vec<AuditRecord> {
+async fn outcomes(plant: &TestContext) -> Vec<AuditRecord> {
     let rows = plant.audit().await;
     let (intents, outcomes): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|row| row.id.as_uuid() == row.correlation_id);
@@ -52,28 +52,31 @@ async fn outcomes(plant: &Plant) -> Vec<AuditRecord> {
 
 #[tokio::test]
 async fn an_upload_is_stored_queued_and_pending() {
-    let plant = Plant::new().await;
-    let document = accepted(&plant, "suction_strainer.md", NOTES).await;
+    let plant = TestContext::new().await;
+    let document = upload_document(&plant, "suction_strainer.md", NOTES).await;
     assert_eq!(document.status, DocumentStatus::Pending);
     assert_eq!((document.title.as_str(), document.mime_type.as_str()), ("suction strainer", "text/markdown"));
     assert_eq!(document.classification, Classification::Internal);
     assert_eq!(document.file_size_bytes, NOTES.len() as i64);
     assert_eq!(plant.blobs.count(), 1);
-    assert_eq!(plant.claim().await.work, Work::Ingest(document.id));
+    assert_eq!(plant.claim().await.payload, JobPayload::Ingest(document.id));
 }
 
 #[tokio::test]
 async fn a_job_makes_the_document_searchable_and_records_intent_and_outcome() {
-    let plant = Plant::new().await;
-    let document = accepted(&plant, "suction_strainer.md", NOTES).await;
+    let plant = TestContext::new().await;
+    let document = upload_document(&plant, "suction_strainer.md", NOTES).await;
     let job = plant.claim().await;
     let ended = plant.ingest(IngestSettings::default()).process(&job).await;
-    assert_eq!(ended.expect("processed"), JobEnd::Ready);
+    assert_eq!(ended.expect("processed"), JobOutcome::Ready);
     let ready = plant.read(document.id).await.expect("the document");
     assert_eq!((ready.status, ready.title.as_str(), ready.chunk_count), (DocumentStatus::Ready, "Strainer", 1));
-    let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
-    let found =
-        plant.search().search(&job.scope, "When do I clean the suction strainer?", &within, 5).await.expect("hits");
+    let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
+    let found = plant
+        .search()
+        .search(&job.scope, "When do I clean the suction strainer?", &search_scope, 5)
+        .await
+        .expect("hits");
     assert!(found.answerable);
     assert_eq!(found.hits[0].passage.document_id, document.id);
     let outcomes = outcomes(&plant).await;
@@ -86,7 +89,7 @@ async fn a_job_makes_the_document_searchable_and_records_intent_and_outcome() {
 
 #[tokio::test]
 async fn content_of_an_unknown_type_is_refused_before_it_is_stored() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let polled = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&polled);
     let head = [b"MZ\x90\0".as_slice(), &[0; 70_000]].concat();
@@ -96,43 +99,45 @@ async fn content_of_an_unknown_type_is_refused_before_it_is_stored() {
     });
     let bytes = stream::iter([Ok(Bytes::from(head))]).chain(rest).boxed();
     let upload = Upload { bytes, form: async { Ok(form("manual.pdf")) }.boxed() };
-    assert!(matches!(refused(&plant, upload).await, IngestError::UnsupportedType));
+    assert!(matches!(expect_refusal(&plant, upload).await, IngestError::UnsupportedType));
     assert!(!polled.load(Ordering::Relaxed), "the rest was not read");
 }
 
 #[tokio::test]
 async fn an_empty_file_is_reported_as_such_and_a_missing_one_by_the_form() {
-    let plant = Plant::new().await;
-    let error = refused(&plant, upload("empty.pdf", b"")).await;
-    assert!(matches!(error, IngestError::Form(field) if field.pointer == "/file" && field.detail.contains("empty")));
+    let plant = TestContext::new().await;
+    let error = expect_refusal(&plant, upload("empty.pdf", b"")).await;
+    assert!(
+        matches!(error, IngestError::InvalidForm(field) if field.pointer == "/file" && field.detail.contains("empty"))
+    );
     let missing = FieldError { pointer: "/file".into(), detail: "is missing".into() };
-    let error = refused(&plant, with_form(b"", Err(missing.clone()))).await;
-    assert!(matches!(error, IngestError::Form(field) if field == missing));
+    let error = expect_refusal(&plant, upload_with_form(b"", Err(missing.clone()))).await;
+    assert!(matches!(error, IngestError::InvalidForm(field) if field == missing));
 }
 
 #[tokio::test]
 async fn an_invalid_form_leaves_no_file_behind() {
-    let plant = Plant::new().await;
-    let wrong = FieldError { pointer: "/tags/0".into(), detail: "must not be empty".into() };
-    let error = refused(&plant, with_form(NOTES, Err(wrong.clone()))).await;
-    assert!(matches!(error, IngestError::Form(field) if field == wrong));
+    let plant = TestContext::new().await;
+    let invalid_field = FieldError { pointer: "/tags/0".into(), detail: "must not be empty".into() };
+    let error = expect_refusal(&plant, upload_with_form(NOTES, Err(invalid_field.clone()))).await;
+    assert!(matches!(error, IngestError::InvalidForm(field) if field == invalid_field));
 }
 
 #[tokio::test]
 async fn a_caller_who_disconnects_before_the_form_leaves_no_file_behind() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
     let bytes = stream::iter([Ok(Bytes::from_static(NOTES))]).boxed();
     let upload = Upload { bytes, form: pending().boxed() };
     assert!(ingest.accept(&permit, upload).now_or_never().is_none(), "the upload waits for the form");
-    plant.settle().await;
+    plant.wait_for_background_tasks().await;
     assert_eq!(plant.blobs.count(), 0);
 }
 
 #[tokio::test]
-async fn a_file_above_the_limit_or_an_interrupted_upload_leaves_no_file_behind() {
-    let plant = Plant::new().await;
+async fn too_large_and_interrupted_uploads_leave_no_file_behind() {
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings { max_upload_bytes: 80_000, ..IngestSettings::default() });
     let error = ingest.accept(&permit, upload("long.txt", &b"word ".repeat(20_000))).await.expect_err("too large");
@@ -145,26 +150,26 @@ async fn a_file_above_the_limit_or_an_interrupted_upload_leaves_no_file_behind()
 }
 
 #[tokio::test]
-async fn the_same_bytes_again_are_the_same_document_and_one_blob() {
-    let plant = Plant::new().await;
-    let document = accepted(&plant, "notes.md", NOTES).await;
+async fn identical_bytes_are_a_duplicate_and_stored_once() {
+    let plant = TestContext::new().await;
+    let document = upload_document(&plant, "notes.md", NOTES).await;
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
     let again = ingest.accept(&permit, upload("copy.md", NOTES)).await.expect("accepted");
     assert!(matches!(again, UploadOutcome::Duplicate(known) if known.id == document.id));
-    plant.settle().await;
+    plant.wait_for_background_tasks().await;
     assert_eq!(plant.blobs.count(), 1);
 }
 
 #[tokio::test]
 async fn the_same_bytes_above_the_callers_clearance_are_a_separate_document() {
-    let plant = Plant::new().await;
-    plant.clear_users_for(Classification::Internal).await;
+    let plant = TestContext::new().await;
+    plant.set_user_clearance(Classification::Internal).await;
     let (admin, user) = (plant.permit(Role::Admin).await, plant.permit(Role::User).await);
     let ingest = plant.ingest(IngestSettings::default());
-    let mut secret = form("notes.md");
-    secret.tags = vec![Label::parse("Restricted").expect("a tag")];
-    let stored = ingest.accept(&admin, with_form(NOTES, Ok(secret))).await.expect("accepted");
+    let mut restricted_form = form("notes.md");
+    restricted_form.tags = vec![ShortText::parse("Restricted").expect("a tag")];
+    let stored = ingest.accept(&admin, upload_with_form(NOTES, Ok(restricted_form))).await.expect("accepted");
     assert!(
         matches!(stored, UploadOutcome::Created(document) if document.classification == Classification::Restricted)
     );
@@ -173,17 +178,17 @@ async fn the_same_bytes_above_the_callers_clearance_are_a_separate_document() {
     assert_eq!(seen.classification, Classification::Internal);
     let again = ingest.accept(&user, upload("notes.md", NOTES)).await;
     assert!(matches!(&again, Ok(UploadOutcome::Duplicate(known)) if known.id == seen.id), "{again:?}");
-    plant.settle().await;
+    plant.wait_for_background_tasks().await;
     assert_eq!(plant.blobs.count(), 2);
 }
 
 #[tokio::test]
 async fn an_unreadable_file_fails_with_a_reason_and_can_be_uploaded_again() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let broken = b"%PDF-1.7\nthis is not a PDF at all\n";
-    let document = accepted(&plant, "broken.pdf", broken).await;
+    let document = upload_document(&plant, "broken.pdf", broken).await;
     let ingest = plant.ingest(IngestSettings::default());
-    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobEnd::Failed);
+    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobOutcome::Failed);
     let failed = plant.read(document.id).await.expect("the document");
     assert_eq!(failed.status, DocumentStatus::Failed);
     let failure = failed.failure.expect("a reason");
@@ -196,69 +201,81 @@ async fn an_unreadable_file_fails_with_a_reason_and_can_be_uploaded_again() {
     let permit = plant.permit(Role::User).await;
     let again = ingest.accept(&permit, upload("broken.pdf", broken)).await.expect("accepted");
     assert!(matches!(again, UploadOutcome::Duplicate(known) if known.id == document.id));
-    assert_eq!(plant.claim().await.work, Work::Ingest(document.id));
+    assert_eq!(plant.claim().await.payload, JobPayload::Ingest(document.id));
 }
 
 #[tokio::test]
 async fn an_embedding_outage_does_not_count_as_an_attempt() {
-    let plant = Plant::new().await;
-    let document = accepted(&plant, "notes.md", NOTES).await;
+    let plant = TestContext::new().await;
+    let document = upload_document(&plant, "notes.md", NOTES).await;
     let ingest = plant.ingest(IngestSettings::default());
-    plant.embedder.down.store(true, Ordering::Relaxed);
+    plant.embedder.is_down.store(true, Ordering::Relaxed);
     let job = plant.claim().await;
-    let later = ingest.process(&job).await.expect_err("later");
-    assert!(!later.counts);
+    let retry = ingest.process(&job).await.expect_err("later");
+    assert!(!retry.counts_as_attempt);
     assert_eq!(plant.read(document.id).await.expect("the document").status, DocumentStatus::Processing);
-    plant.store.requeue(job.lease, &Requeue { counts: later.counts, ..Requeue::default() }).await.expect("put back");
-    plant.embedder.down.store(false, Ordering::Relaxed);
+    plant
+        .store
+        .requeue(job.lease, &RequeueOptions { counts_as_attempt: retry.counts_as_attempt, ..RequeueOptions::default() })
+        .await
+        .expect("put back");
+    plant.embedder.is_down.store(false, Ordering::Relaxed);
     let job = plant.claim().await;
     assert_eq!(job.attempt, 1);
-    assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Ready);
-    let ends: Vec<_> = outcomes(&plant).await.into_iter().filter_map(|row| row.result_status).collect();
-    assert_eq!(ends, ["error", "success"]);
+    assert_eq!(ingest.process(&job).await.expect("processed"), JobOutcome::Ready);
+    let statuses: Vec<_> = outcomes(&plant).await.into_iter().filter_map(|row| row.result_status).collect();
+    assert_eq!(statuses, ["error", "success"]);
 }
 
 #[tokio::test]
 async fn a_worker_that_lost_its_lease_changes_nothing() {
-    let plant = Plant::new().await;
-    let document = accepted(&plant, "notes.md", NOTES).await;
+    let plant = TestContext::new().await;
+    let document = upload_document(&plant, "notes.md", NOTES).await;
     let ingest = plant.ingest(IngestSettings::default());
-    let slept = plant.claim().await;
+    let expired_job = plant.claim().await;
     plant.clock.advance(TimeDelta::hours(1));
-    let current = plant.claim().await;
-    assert_eq!(ingest.process(&slept).await.expect("processed"), JobEnd::Superseded);
+    let current_job = plant.claim().await;
+    assert_eq!(ingest.process(&expired_job).await.expect("processed"), JobOutcome::Superseded);
     assert_eq!(plant.read(document.id).await.expect("the document").status, DocumentStatus::Pending);
     assert_eq!(plant.audit().await, vec![]);
-    assert_eq!(ingest.process(&current).await.expect("processed"), JobEnd::Ready);
+    assert_eq!(ingest.process(&current_job).await.expect("processed"), JobOutcome::Ready);
 }
 
 #[tokio::test]
 async fn a_document_deleted_during_ingestion_is_not_written() {
-    let plant = Plant::new().await;
-    let document = accepted(&plant, "notes.md", NOTES).await;
+    let plant = TestContext::new().await;
+    let document = upload_document(&plant, "notes.md", NOTES).await;
     let job = plant.claim().await;
     let mut tx = plant.store.begin(&job.scope).await.expect("a transaction");
     tx.documents().delete(document.id).await.expect("deleted");
     tx.commit().await.expect("a commit");
     let ended = plant.ingest(IngestSettings::default()).process(&job).await;
-    assert_eq!(ended.expect("processed"), JobEnd::Superseded);
+    assert_eq!(ended.expect("processed"), JobOutcome::Superseded);
     assert_eq!(plant.audit().await, vec![]);
 }
 
-async fn failure_of(plant: &Plant, job: &LeasedJob, settings: IngestSettings, end: JobEnd) -> FailureCode {
-    assert_eq!(plant.ingest(settings).process(job).await.expect("processed"), end);
+async fn failure_of(
+    plant: &TestContext,
+    job: &LeasedJob,
+    settings: IngestSettings,
+    expected: JobOutcome,
+) -> FailureCode {
+    assert_eq!(plant.ingest(settings).process(job).await.expect("processed"), expected);
     outcomes(plant).await;
-    let document = job.work.document().expect("a document");
+    let document = job.payload.document().expect("a document");
     plant.read(document).await.expect("the document").failure.expect("a reason").code
 }
 
 #[tokio::test]
 async fn a_claim_past_the_last_attempt_is_dead_lettered_without_another_attempt() {
-    let plant = Plant::new().await;
-    let document = accepted(&plant, "notes.md", NOTES).await;
+    let plant = TestContext::new().await;
+    let document = upload_document(&plant, "notes.md", NOTES).await;
     let claimed = plant.claim().await;
     let job = LeasedJob { attempt: claimed.max_attempts + 1, ..claimed };
-    assert_eq!(failure_of(&plant, &job, IngestSettings::default(), JobEnd::Dead).await, FailureCode::Timeout);
+    assert_eq!(
+        failure_of(&plant, &job, IngestSettings::default(), JobOutcome::DeadLettered).await,
+        FailureCode::Timeout
+    );
     assert_eq!(plant.store.depth().await.expect("a depth").dead, 1);
     plant.clock.advance(TimeDelta::days(1));
     assert_eq!(plant.try_claim().await, None);
@@ -269,46 +286,49 @@ async fn a_claim_past_the_last_attempt_is_dead_lettered_without_another_attempt(
 
 #[tokio::test]
 async fn an_error_at_the_last_attempt_dead_letters_the_job() {
-    let plant = Plant::new().await;
-    accepted(&plant, "notes.md", NOTES).await;
+    let plant = TestContext::new().await;
+    upload_document(&plant, "notes.md", NOTES).await;
     let invalid = || ModelError::InvalidResponse { backend: "words".into(), reason: "no vectors".into() };
     plant.embedder.before_batch(move |_| async move { Err(invalid()) }.boxed());
     let claimed = plant.claim().await;
     let ingest = plant.ingest(IngestSettings::default());
-    assert!(ingest.process(&claimed).await.expect_err("later").counts, "there are attempts left");
+    assert!(ingest.process(&claimed).await.expect_err("later").counts_as_attempt, "there are attempts left");
     let last = LeasedJob { attempt: claimed.max_attempts, ..claimed };
-    assert_eq!(failure_of(&plant, &last, IngestSettings::default(), JobEnd::Dead).await, FailureCode::Timeout);
+    assert_eq!(
+        failure_of(&plant, &last, IngestSettings::default(), JobOutcome::DeadLettered).await,
+        FailureCode::Timeout
+    );
     assert_eq!(plant.store.depth().await.expect("a depth").dead, 1);
 }
 
 #[tokio::test]
 async fn progress_is_reported_after_reading_and_after_batches_and_removed_with_the_job() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let text = "# Pump\n\nCheck the oil level of the pump before each start and note it in the log.\n\n".repeat(60);
-    let document = accepted(&plant, "notes.md", text.as_bytes()).await;
+    let document = upload_document(&plant, "notes.md", text.as_bytes()).await;
     let job = plant.claim().await;
-    let settings = IngestSettings { embed_batch: 1, ..IngestSettings::default() };
+    let settings = IngestSettings { embed_batch_size: 1, ..IngestSettings::default() };
     let ingest = plant.ingest(settings);
     // The embedder fails at the third batch; the progress reported before that stays on the document.
     let clock = Arc::clone(&plant.clock);
     plant.embedder.before_batch(move |batch| {
         clock.advance(TimeDelta::seconds(2));
-        async move { if batch < 2 { Ok(()) } else { Err(down()) } }.boxed()
+        async move { if batch < 2 { Ok(()) } else { Err(timeout_error()) } }.boxed()
     });
     ingest.process(&job).await.expect_err("later");
     let progress = plant.read(document.id).await.expect("the document").progress.expect("progress");
     assert!(progress.chunk_count.is_some_and(|count| count > 2), "{progress:?}");
     assert_eq!(progress.chunks_embedded, 2);
     plant.embedder.before_batch(|_| async { Ok(()) }.boxed());
-    assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Ready);
+    assert_eq!(ingest.process(&job).await.expect("processed"), JobOutcome::Ready);
     assert_eq!(plant.read(document.id).await.expect("the document").progress, None);
 }
 
 #[tokio::test]
 async fn progress_of_a_worker_that_lost_its_lease_is_not_recorded() {
-    let plant = Plant::new().await;
-    let document = accepted(&plant, "notes.md", NOTES).await;
-    let slept = plant.claim().await;
+    let plant = TestContext::new().await;
+    let document = upload_document(&plant, "notes.md", NOTES).await;
+    let expired_job = plant.claim().await;
     let ingest = plant.ingest(IngestSettings::default());
     // Another worker takes the job over while the first one embeds.
     let (clock, store) = (Arc::clone(&plant.clock), plant.store.clone());
@@ -322,73 +342,78 @@ async fn progress_of_a_worker_that_lost_its_lease_is_not_recorded() {
         }
         .boxed()
     });
-    assert_eq!(ingest.process(&slept).await.expect("processed"), JobEnd::Superseded);
+    assert_eq!(ingest.process(&expired_job).await.expect("processed"), JobOutcome::Superseded);
     let progress = plant.read(document.id).await.expect("the document").progress.expect("the earlier progress");
     assert_eq!(progress.chunks_embedded, 0);
 }
 
 #[tokio::test]
-async fn reading_that_takes_too_long_fails() {
-    let plant = Plant::new().await;
-    accepted(&plant, "long.txt", &b"Check the level twice in each shift.\n\n".repeat(20_000)).await;
+async fn a_document_that_takes_too_long_to_read_fails() {
+    let plant = TestContext::new().await;
+    upload_document(&plant, "long.txt", &b"Check the level twice in each shift.\n\n".repeat(20_000)).await;
     let job = plant.claim().await;
-    let hurried = IngestSettings { read_limit: Duration::ZERO, ..IngestSettings::default() };
-    assert_eq!(failure_of(&plant, &job, hurried, JobEnd::Failed).await, FailureCode::Timeout);
+    let without_read_time = IngestSettings { read_timeout: Duration::ZERO, ..IngestSettings::default() };
+    assert_eq!(failure_of(&plant, &job, without_read_time, JobOutcome::Failed).await, FailureCode::Timeout);
 }
 
 #[tokio::test]
 async fn a_document_whose_file_is_gone_fails() {
-    let plant = Plant::new().await;
-    let document = accepted(&plant, "notes.md", NOTES).await;
+    let plant = TestContext::new().await;
+    let document = upload_document(&plant, "notes.md", NOTES).await;
     let permit = plant.permit(Role::Admin).await;
     plant.ingest(IngestSettings::default()).discard(&permit, &document).await.expect("discarded");
     let job = plant.claim().await;
-    assert_eq!(failure_of(&plant, &job, IngestSettings::default(), JobEnd::Failed).await, FailureCode::Corrupt);
+    assert_eq!(failure_of(&plant, &job, IngestSettings::default(), JobOutcome::Failed).await, FailureCode::Corrupt);
 }
 
 #[tokio::test]
 async fn an_upload_above_the_users_own_clearance_is_refused() {
-    let plant = Plant::new().await;
-    plant.clear_users_for(Classification::Internal).await;
+    let plant = TestContext::new().await;
+    plant.set_user_clearance(Classification::Internal).await;
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
-    let mut above = form("notes.md");
-    above.classification = Some(Classification::Confidential);
-    let refused = ingest.accept(&permit, with_form(NOTES, Ok(above))).await;
-    assert!(matches!(&refused, Err(IngestError::Form(field)) if field.pointer == "/classification"), "{refused:?}");
-    plant.settle().await;
+    let mut confidential_form = form("notes.md");
+    confidential_form.classification = Some(Classification::Confidential);
+    let refused = ingest.accept(&permit, upload_with_form(NOTES, Ok(confidential_form))).await;
+    assert!(
+        matches!(&refused, Err(IngestError::InvalidForm(field)) if field.pointer == "/classification"),
+        "{refused:?}"
+    );
+    plant.wait_for_background_tasks().await;
     assert_eq!(plant.blobs.count(), 0, "no file is stored");
 }
 
 #[tokio::test]
 async fn a_document_above_the_embedding_models_classification_is_not_sent_to_it() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     plant.embedder.internal_only.store(true, Ordering::Relaxed);
-    let asked = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&asked);
+    let was_called = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&was_called);
     plant.embedder.before_batch(move |_| {
         seen.store(true, Ordering::Relaxed);
         async { Ok(()) }.boxed()
     });
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
-    for (class, ended) in [(Classification::Confidential, JobEnd::Failed), (Classification::Internal, JobEnd::Ready)] {
-        let mut described = form("notes.md");
-        described.classification = Some(class);
+    for (class, ended) in
+        [(Classification::Confidential, JobOutcome::Failed), (Classification::Internal, JobOutcome::Ready)]
+    {
+        let mut classified_form = form("notes.md");
+        classified_form.classification = Some(class);
         let text = [NOTES, class.as_str().as_bytes()].concat();
-        ingest.accept(&permit, with_form(&text, Ok(described))).await.expect("accepted");
+        ingest.accept(&permit, upload_with_form(&text, Ok(classified_form))).await.expect("accepted");
         let job = plant.try_claim().await.expect("a job");
         assert_eq!(ingest.process(&job).await.expect("an end"), ended, "{class}");
-        assert_eq!(asked.load(Ordering::Relaxed), class == Classification::Internal, "{class}");
+        assert_eq!(was_called.load(Ordering::Relaxed), class == Classification::Internal, "{class}");
     }
 }
 
 #[tokio::test]
 async fn a_classification_raised_during_ingestion_stops_the_embedding() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     plant.embedder.internal_only.store(true, Ordering::Relaxed);
     let text = "# Pump\n\nCheck the oil level of the pump before each start and note it in the log.\n\n".repeat(60);
-    let document = accepted(&plant, "notes.md", text.as_bytes()).await;
+    let document = upload_document(&plant, "notes.md", text.as_bytes()).await;
     let batches = Arc::new(AtomicUsize::new(0));
     let (asked, store, job) = (Arc::clone(&batches), plant.store.clone(), plant.claim().await);
     let scope = job.scope.clone();
@@ -407,8 +432,8 @@ async fn a_classification_raised_during_ingestion_stops_the_embedding() {
         }
         .boxed()
     });
-    let settings = IngestSettings { embed_batch: 1, ..IngestSettings::default() };
-    assert_eq!(failure_of(&plant, &job, settings, JobEnd::Failed).await, FailureCode::Unsupported);
+    let settings = IngestSettings { embed_batch_size: 1, ..IngestSettings::default() };
+    assert_eq!(failure_of(&plant, &job, settings, JobOutcome::Failed).await, FailureCode::Unsupported);
     assert_eq!(batches.load(Ordering::Relaxed), 2, "no batch follows the one during which it was raised");
     let failed = plant.read(document.id).await.expect("the document");
     assert_eq!(failed.chunk_count, 0, "no chunk is searchable");

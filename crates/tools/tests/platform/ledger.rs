@@ -1,6 +1,6 @@
 //! Tests the usage ledger entries of calls to embedding and reranking models.
 
-use super::support::{Plant, down, upload};
+use super::support::{TestContext, timeout_error, upload};
 use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::classified::Classified;
@@ -8,7 +8,7 @@ use domain::ids::{ConversationId, RunId, UserId};
 use domain::ledger::{CallContext, LedgerEntry};
 use domain::model::{EmbedPurpose, EmbedRequest};
 use domain::model_call::{CallStatus, MicroCost, ModelCaller, ModelOperation};
-use domain::ports::{Directory, Embedder, JobQueue, Requeue, Store};
+use domain::ports::{Embedder, JobQueue, RequeueOptions, Store, TenantDirectory};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource, Role};
 use domain::tenant::TenantSettings;
@@ -18,13 +18,13 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tools::error::ToolError;
-use tools::gateway::{RecordedTools, ToolGateway};
+use tools::gateway::{AuditedToolGateway, ToolGateway};
 use tools::ingest::IngestSettings;
-use tools::ingest::accept::{Ingest, JobEnd};
+use tools::ingest::interface::{Ingest, JobOutcome};
 use tools::registry::Registry;
 use tools::tool::{CallScope, Tool};
 
-fn ledger(plant: &Plant) -> Vec<(Option<UserId>, LedgerEntry)> {
+fn ledger(plant: &TestContext) -> Vec<(Option<UserId>, LedgerEntry)> {
     plant.store.ledger(plant.tenant)
 }
 
@@ -37,9 +37,9 @@ fn call(name: &str, arguments: Value) -> ToolCall {
     ToolCall { call_id: "1".into(), name: name.into(), arguments, context: context() }
 }
 
-fn gateway(plant: &Plant, registry: Registry) -> RecordedTools {
+fn gateway(plant: &TestContext, registry: Registry) -> AuditedToolGateway {
     let store: Arc<dyn Store> = Arc::new(plant.store.clone());
-    RecordedTools::new(registry, plant.tool_parts(store))
+    AuditedToolGateway::new(registry, plant.tool_parts(store))
 }
 
 /// A document with several batches of chunks.
@@ -49,20 +49,20 @@ fn long_document() -> Vec<u8> {
     (0..8).map(section).collect::<String>().into_bytes()
 }
 
-async fn accepted(plant: &Plant) {
+async fn upload_long_document(plant: &TestContext) {
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
     ingest.accept(&permit, upload("long.md", &long_document())).await.expect("accepted");
 }
 
 #[tokio::test]
-async fn a_documents_batches_are_one_entry_and_a_failed_attempt_has_its_own() {
-    let plant = Plant::new().await;
-    accepted(&plant).await;
-    let ingest = plant.ingest(IngestSettings { embed_batch: 2, ..IngestSettings::default() });
-    plant.embedder.before_batch(|batch| async move { if batch == 1 { Err(down()) } else { Ok(()) } }.boxed());
+async fn the_batches_of_an_attempt_are_one_ledger_entry() {
+    let plant = TestContext::new().await;
+    upload_long_document(&plant).await;
+    let ingest = plant.ingest(IngestSettings { embed_batch_size: 2, ..IngestSettings::default() });
+    plant.embedder.before_batch(|batch| async move { if batch == 1 { Err(timeout_error()) } else { Ok(()) } }.boxed());
     let job = plant.claim().await;
-    let later = ingest.process(&job).await.expect_err("later");
+    let retry = ingest.process(&job).await.expect_err("later");
     let rows = ledger(&plant);
     assert_eq!(rows.len(), 1);
     let (user, LedgerEntry { call, metered, .. }) = &rows[0];
@@ -70,8 +70,12 @@ async fn a_documents_batches_are_one_entry_and_a_failed_attempt_has_its_own() {
     assert_eq!((call.usage.input_tokens, call.cost, *metered), (2, MicroCost(2), false), "of the first batch");
 
     plant.embedder.before_batch(|_| async { Ok(()) }.boxed());
-    plant.store.requeue(job.lease, &Requeue { counts: later.counts, ..Requeue::default() }).await.expect("put back");
-    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobEnd::Ready);
+    plant
+        .store
+        .requeue(job.lease, &RequeueOptions { counts_as_attempt: retry.counts_as_attempt, ..RequeueOptions::default() })
+        .await
+        .expect("put back");
+    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobOutcome::Ready);
     let rows = ledger(&plant);
     assert_eq!(rows.len(), 2);
     let call = &rows[1].1.call;
@@ -82,47 +86,52 @@ async fn a_documents_batches_are_one_entry_and_a_failed_attempt_has_its_own() {
 
 #[tokio::test]
 async fn an_attempt_without_model_calls_leaves_no_entry() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
     let ingest = plant.ingest(IngestSettings::default());
     ingest.accept(&permit, upload("broken.pdf", b"%PDF-1.7\nnothing of a PDF")).await.expect("accepted");
-    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobEnd::Failed);
+    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobOutcome::Failed);
     assert_eq!(ledger(&plant), []);
 }
 
 #[tokio::test]
 async fn ingestion_passes_on_the_tenants_cloud_limit() {
-    for (set, limit) in [(None, Classification::Internal), (Some(Classification::Public), Classification::Public)] {
-        let plant = Plant::new().await;
-        let settings = TenantSettings { cloud_classification: set, ..TenantSettings::default() };
+    for (configured, limit) in
+        [(None, Classification::Internal), (Some(Classification::Public), Classification::Public)]
+    {
+        let plant = TestContext::new().await;
+        let settings = TenantSettings { cloud_classification: configured, ..TenantSettings::default() };
         plant
             .store
-            .configure(plant.tenant, &settings, 1, &domain::tenant_change::ChangedBy::default())
+            .replace_settings(plant.tenant, &settings, 1, &domain::tenant_change::ChangedBy::default())
             .await
             .expect("in memory")
             .expect("configured");
-        accepted(&plant).await;
+        upload_long_document(&plant).await;
         plant.ingest(IngestSettings::default()).process(&plant.claim().await).await.expect("processed");
         let callers = plant.embedder.callers();
-        assert!(!callers.is_empty() && callers.iter().all(|caller| caller.cloud_limit == limit), "{callers:?}");
+        assert!(
+            !callers.is_empty() && callers.iter().all(|caller| caller.max_cloud_classification == limit),
+            "{callers:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_search_is_recorded_even_if_its_model_fails() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Internal, &["The strainer is cleaned weekly."]).await;
     let store: Arc<dyn Store> = Arc::new(plant.store.clone());
     let tools = gateway(&plant, Registry::builtin(&store, plant.search()).expect("a registry"));
     for down in [false, true] {
-        plant.embedder.down.store(down, Ordering::Relaxed);
+        plant.embedder.is_down.store(down, Ordering::Relaxed);
         let found = tools.invoke(&permit, call("rag_search", json!({"query": "strainer"}))).await.expect("a search");
         assert!(matches!(found.into_parts().0, ToolResult::Retrieval(found) if found.degraded == down));
     }
     let rows = ledger(&plant);
-    let ends: Vec<_> = rows.iter().map(|(_, entry)| (entry.call.status, entry.call.error.as_deref())).collect();
-    assert_eq!(ends, [(CallStatus::Ok, None), (CallStatus::Error, Some("timeout"))]);
+    let statuses: Vec<_> = rows.iter().map(|(_, entry)| (entry.call.status, entry.call.error.as_deref())).collect();
+    assert_eq!(statuses, [(CallStatus::Ok, None), (CallStatus::Error, Some("timeout"))]);
     for (user, entry) in &rows {
         assert_eq!((*user, entry.context, entry.metered), (permit.scope().user(), context(), false));
         assert_eq!(entry.call.operation, ModelOperation::Embeddings);
@@ -135,11 +144,11 @@ async fn a_search_is_recorded_even_if_its_model_fails() {
 /// A tool that calls a model and then ends in the given way.
 struct ModelTool {
     embedder: Arc<dyn Embedder>,
-    end: End,
+    ending: Ending,
 }
 
 #[derive(Clone, Copy)]
-enum End {
+enum Ending {
     Fail,
     Panic,
     Hang,
@@ -153,32 +162,33 @@ impl Tool for ModelTool {
         ToolSpec {
             name: ToolName::MemoryRead,
             description: "Calls a model.",
-            requires: Permission::new(Resource::Search, Operation::Read),
-            writes: false,
+            required_permission: Permission::new(Resource::Search, Operation::Read),
+            writes_to_plant: false,
             parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
         }
     }
 
     async fn run(&self, call: CallScope, _: Self::Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let caller = ModelCaller { tenant: call.scope.tenant(), user: None, cloud_limit: call.cloud_limit };
+        let caller =
+            ModelCaller { tenant: call.scope.tenant(), user: None, max_cloud_classification: call.cloud_limit };
         let (purpose, texts, classification) = (EmbedPurpose::Query, vec!["a".to_owned()], Classification::Public);
         let request = EmbedRequest { caller, purpose, texts, classification };
-        call.models.embed(&*self.embedder, request).await.expect("an answer");
-        match self.end {
-            End::Fail => Err(ToolError::NotFound),
-            End::Panic => panic!("a bug"),
-            End::Hang => pending().await,
+        call.call_recorder.embed(&*self.embedder, request).await.expect("an answer");
+        match self.ending {
+            Ending::Fail => Err(ToolError::NotFound),
+            Ending::Panic => panic!("a bug"),
+            Ending::Hang => pending().await,
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn model_calls_of_a_tool_are_recorded_regardless_of_how_it_ends() {
-    for end in [End::Fail, End::Panic, End::Hang] {
-        let plant = Plant::new().await;
+    for ending in [Ending::Fail, Ending::Panic, Ending::Hang] {
+        let plant = TestContext::new().await;
         let permit: Permit = plant.permit(Role::User).await;
         let mut registry = Registry::default();
-        registry.register(ModelTool { embedder: plant.embedder.clone(), end }).expect("a tool");
+        registry.register(ModelTool { embedder: plant.embedder.clone(), ending }).expect("a tool");
         let tools = gateway(&plant, registry);
         assert!(tools.invoke(&permit, call("memory_read", json!({}))).await.is_err());
         let rows = ledger(&plant);

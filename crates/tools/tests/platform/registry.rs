@@ -14,29 +14,29 @@ use tools::tool::{CallScope, Tool};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct NoArguments {}
 
 /// A tool that violates a rule, depending on its fields.
-struct Candidate {
+struct TestTool {
     writes: bool,
     parameters: Value,
 }
 
 #[async_trait]
-impl Tool for Candidate {
-    type Arguments = Nothing;
+impl Tool for TestTool {
+    type Arguments = NoArguments;
 
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: ToolName::MemoryRead,
             description: "A tool.",
-            requires: Permission::new(Resource::Search, Operation::Read),
-            writes: self.writes,
+            required_permission: Permission::new(Resource::Search, Operation::Read),
+            writes_to_plant: self.writes,
             parameters: self.parameters.clone(),
         }
     }
 
-    async fn run(&self, _: CallScope, _: Nothing) -> Result<Classified<ToolResult>, ToolError> {
+    async fn run(&self, _: CallScope, _: NoArguments) -> Result<Classified<ToolResult>, ToolError> {
         Err(ToolError::NotFound)
     }
 }
@@ -44,20 +44,20 @@ impl Tool for Candidate {
 #[test]
 fn a_tool_is_registered_unless_it_breaks_a_rule() {
     let name = ToolName::MemoryRead;
-    let closed = json!({"type": "object", "properties": {}, "additionalProperties": false});
+    let closed_schema = json!({"type": "object", "properties": {}, "additionalProperties": false});
     let mut registry = Registry::default();
-    let refused = registry.register(Candidate { writes: true, parameters: closed.clone() });
-    assert_eq!(refused, Err(RegistryError::Writes { name }));
-    let open = json!({"type": "object", "properties": {}});
-    let refused = registry.register(Candidate { writes: false, parameters: open });
+    let refused = registry.register(TestTool { writes: true, parameters: closed_schema.clone() });
+    assert_eq!(refused, Err(RegistryError::NotReadOnly { name }));
+    let open_schema = json!({"type": "object", "properties": {}});
+    let refused = registry.register(TestTool { writes: false, parameters: open_schema });
     assert_eq!(refused, Err(RegistryError::OpenSchema { name }));
-    let mut with_tenant = closed.clone();
+    let mut with_tenant = closed_schema.clone();
     with_tenant["properties"]["tenant_id"] = json!({"type": "string"});
-    let refused = registry.register(Candidate { writes: false, parameters: with_tenant });
+    let refused = registry.register(TestTool { writes: false, parameters: with_tenant });
     assert_eq!(refused, Err(RegistryError::ReservedArgument { name, argument: "tenant_id" }));
     assert_eq!(registry.manifest(&rights(Role::Admin, Classification::Restricted)), vec![]);
-    assert_eq!(registry.register(Candidate { writes: false, parameters: closed.clone() }), Ok(()));
+    assert_eq!(registry.register(TestTool { writes: false, parameters: closed_schema.clone() }), Ok(()));
     assert_eq!(registry.manifest(&rights(Role::Viewer, Classification::Internal)).len(), 1);
-    let refused = registry.register(Candidate { writes: false, parameters: closed });
-    assert_eq!(refused, Err(RegistryError::Twice { name }));
+    let refused = registry.register(TestTool { writes: false, parameters: closed_schema });
+    assert_eq!(refused, Err(RegistryError::DuplicateName { name }));
 }

@@ -1,10 +1,10 @@
 //! Tests the reindexing of a tenant with the next embedding model.
 
-use super::support::{Plant, WordEmbedder, upload};
+use super::support::{TestContext, WordEmbedder, upload};
 use chrono::TimeDelta;
 use domain::document::Document;
 use domain::ids::DocumentId;
-use domain::ports::{Clock as _, Embedders, JobQueue, LeasedJob, Store, Work};
+use domain::ports::{Clock as _, Embedders, JobPayload, JobQueue, LeasedJob, Store};
 use domain::role::{Classification, Role};
 use domain::scope::Actor;
 use domain::search::{SearchFilters, SearchScope};
@@ -12,20 +12,20 @@ use domain::upload::UploadOutcome;
 use futures::future::FutureExt;
 use std::sync::Arc;
 use tools::ingest::IngestSettings;
-use tools::ingest::accept::{Ingest, JobEnd};
+use tools::ingest::interface::{Ingest, JobOutcome};
 
-const NEXT: &str = "next";
+const NEXT_MODEL: &str = "next";
 
 /// A plant that switches from the model `words` to another one, and the other model.
-async fn switching() -> (Plant, Arc<WordEmbedder>) {
-    let mut plant = Plant::new().await;
-    let next = Arc::new(WordEmbedder::named(NEXT));
+async fn context_with_next_model() -> (TestContext, Arc<WordEmbedder>) {
+    let mut plant = TestContext::new().await;
+    let next = Arc::new(WordEmbedder::named(NEXT_MODEL));
     plant.embedders = Some(Embedders { current: Arc::clone(&plant.embedder) as _, next: Some(Arc::clone(&next) as _) });
     (plant, next)
 }
 
 /// Ingests a document with the tenant's current model.
-async fn ingested(plant: &Plant, name: &str) -> Document {
+async fn ingest_document(plant: &TestContext, name: &str) -> Document {
     let permit = plant.permit(Role::Admin).await;
     let ingest = plant.ingest(IngestSettings::default());
     let text = format!("# {name}\n\nOpen the valve of {name} slowly and watch the pressure.\n");
@@ -34,35 +34,35 @@ async fn ingested(plant: &Plant, name: &str) -> Document {
     else {
         panic!("the document exists already");
     };
-    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobEnd::Ready);
+    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobOutcome::Ready);
     document
 }
 
-async fn reindex(plant: &Plant) -> (LeasedJob, JobEnd) {
+async fn reindex(plant: &TestContext) -> (LeasedJob, JobOutcome) {
     assert_eq!(plant.store.enqueue_reindex().await.expect("queued"), 1);
     let job = plant.claim().await;
-    assert_eq!(job.work, Work::Reindex);
+    assert_eq!(job.payload, JobPayload::Reindex);
     let end = plant.ingest(IngestSettings::default()).process(&job).await.expect("processed");
     (job, end)
 }
 
 /// Returns the tenant's model, and the documents that have no chunks of the next model.
-async fn models(plant: &Plant) -> (Option<String>, Vec<DocumentId>) {
+async fn model_and_unstaged(plant: &TestContext) -> (Option<String>, Vec<DocumentId>) {
     let mut tx = plant.store.begin(&plant.scope(Actor::Worker)).await.expect("a transaction");
     let in_use = tx.chunks().model_in_use().await.expect("a model");
-    (in_use, tx.chunks().unstaged(NEXT, 9).await.expect("documents"))
+    (in_use, tx.chunks().list_unstaged(NEXT_MODEL, 9).await.expect("documents"))
 }
 
 /// Whether vector search finds a document.
-async fn is_found_by_meaning(plant: &Plant, name: &str) -> bool {
-    let within = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
+async fn is_found_by_vector(plant: &TestContext, name: &str) -> bool {
+    let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
     let scope = plant.permit(Role::Admin).await.scope().clone();
-    let found = plant.search().search(&scope, "open the valve", &within, 5).await.expect("a search");
+    let found = plant.search().search(&scope, "open the valve", &search_scope, 5).await.expect("a search");
     found.hits.iter().any(|hit| hit.passage.doc == name && hit.similarity.is_some())
 }
 
 /// Checks that each intent has one outcome.
-async fn assert_recorded(plant: &Plant) {
+async fn assert_each_intent_has_an_outcome(plant: &TestContext) {
     let rows = plant.audit().await;
     let (intents, outcomes): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|row| row.id.as_uuid() == row.correlation_id);
@@ -71,58 +71,66 @@ async fn assert_recorded(plant: &Plant) {
 
 #[tokio::test]
 async fn a_tenant_is_switched_to_the_next_model_and_stays_with_it() {
-    let (plant, _next) = switching().await;
-    let first = ingested(&plant, "first.md").await;
-    let second = ingested(&plant, "second.md").await;
-    assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![first.id, second.id]));
-    assert!(is_found_by_meaning(&plant, "first.md").await);
-    assert_eq!(reindex(&plant).await.1, JobEnd::Done);
-    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
-    assert!(is_found_by_meaning(&plant, "first.md").await, "the query is embedded with the model of the chunks");
-    ingested(&plant, "third.md").await;
-    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]), "new documents are embedded with it");
-    assert_recorded(&plant).await;
+    let (plant, _next) = context_with_next_model().await;
+    let first = ingest_document(&plant, "first.md").await;
+    let second = ingest_document(&plant, "second.md").await;
+    assert_eq!(model_and_unstaged(&plant).await, (Some("words".to_owned()), vec![first.id, second.id]));
+    assert!(is_found_by_vector(&plant, "first.md").await);
+    assert_eq!(reindex(&plant).await.1, JobOutcome::Done);
+    assert_eq!(model_and_unstaged(&plant).await, (Some(NEXT_MODEL.to_owned()), vec![]));
+    assert!(is_found_by_vector(&plant, "first.md").await, "the query is embedded with the model of the chunks");
+    ingest_document(&plant, "third.md").await;
+    assert_eq!(
+        model_and_unstaged(&plant).await,
+        (Some(NEXT_MODEL.to_owned()), vec![]),
+        "new documents are embedded with it"
+    );
+    assert_each_intent_has_an_outcome(&plant).await;
 }
 
 #[tokio::test]
 async fn an_unreadable_document_blocks_the_switch() {
-    let (plant, _next) = switching().await;
-    let gone = ingested(&plant, "gone.md").await;
-    ingested(&plant, "kept.md").await;
+    let (plant, _next) = context_with_next_model().await;
+    let gone = ingest_document(&plant, "gone.md").await;
+    ingest_document(&plant, "kept.md").await;
     let permit = plant.permit(Role::Admin).await;
     plant.ingest(IngestSettings::default()).discard(&permit, &gone).await.expect("discarded");
-    assert_eq!(reindex(&plant).await.1, JobEnd::Dead);
-    assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![gone.id]), "the other one is embedded");
-    assert_recorded(&plant).await;
+    assert_eq!(reindex(&plant).await.1, JobOutcome::DeadLettered);
+    assert_eq!(
+        model_and_unstaged(&plant).await,
+        (Some("words".to_owned()), vec![gone.id]),
+        "the other one is embedded"
+    );
+    assert_each_intent_has_an_outcome(&plant).await;
     let mut tx = plant.store.begin(permit.scope()).await.expect("a transaction");
     tx.documents().delete(gone.id).await.expect("deleted");
     tx.commit().await.expect("a commit");
-    assert_eq!(reindex(&plant).await.1, JobEnd::Done);
-    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
+    assert_eq!(reindex(&plant).await.1, JobOutcome::Done);
+    assert_eq!(model_and_unstaged(&plant).await, (Some(NEXT_MODEL.to_owned()), vec![]));
 }
 
 #[tokio::test]
 async fn a_large_tenant_is_reindexed_in_turns() {
-    let (plant, next) = switching().await;
-    let first = ingested(&plant, "first.md").await;
-    let second = ingested(&plant, "second.md").await;
+    let (plant, next) = context_with_next_model().await;
+    let first = ingest_document(&plant, "first.md").await;
+    let second = ingest_document(&plant, "second.md").await;
     let clock = Arc::clone(&plant.clock);
     next.before_batch(move |_| {
         clock.advance(TimeDelta::minutes(2));
         async { Ok(()) }.boxed()
     });
     let (job, end) = reindex(&plant).await;
-    assert_eq!(end, JobEnd::Unfinished);
-    assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![second.id]), "{} is done", first.id);
+    assert_eq!(end, JobOutcome::Unfinished);
+    assert_eq!(model_and_unstaged(&plant).await, (Some("words".to_owned()), vec![second.id]), "{} is done", first.id);
     let ingest = plant.ingest(IngestSettings::default());
-    assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Unfinished);
-    assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Done);
-    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
+    assert_eq!(ingest.process(&job).await.expect("processed"), JobOutcome::Unfinished);
+    assert_eq!(ingest.process(&job).await.expect("processed"), JobOutcome::Done);
+    assert_eq!(model_and_unstaged(&plant).await, (Some(NEXT_MODEL.to_owned()), vec![]));
 }
 
 #[tokio::test]
 async fn a_document_embedded_during_the_switch_is_embedded_again() {
-    let (plant, _next) = switching().await;
+    let (plant, _next) = context_with_next_model().await;
     let permit = plant.permit(Role::Admin).await;
     let ingest = plant.ingest(IngestSettings::default());
     ingest.accept(&permit, upload("slow.md", b"# Slow\n\nOpen the valve slowly.\n")).await.expect("accepted");
@@ -131,29 +139,29 @@ async fn a_document_embedded_during_the_switch_is_embedded_again() {
         let (store, worker) = (store.clone(), worker.clone());
         async move {
             let mut tx = store.begin(&worker).await.expect("a transaction");
-            assert_eq!(tx.chunks().switch_to(NEXT, now).await.expect("switched"), 0);
+            assert_eq!(tx.chunks().switch_model(NEXT_MODEL, now).await.expect("switched"), 0);
             tx.commit().await.expect("a commit");
             Ok(())
         }
         .boxed()
     });
     let job = plant.claim().await;
-    assert!(!ingest.process(&job).await.expect_err("to be retried").counts);
-    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]), "the tenant keeps its model");
-    assert_eq!(ingest.process(&job).await.expect("processed"), JobEnd::Ready);
-    assert_eq!(models(&plant).await, (Some(NEXT.to_owned()), vec![]));
-    assert_recorded(&plant).await;
+    assert!(!ingest.process(&job).await.expect_err("to be retried").counts_as_attempt);
+    assert_eq!(model_and_unstaged(&plant).await, (Some(NEXT_MODEL.to_owned()), vec![]), "the tenant keeps its model");
+    assert_eq!(ingest.process(&job).await.expect("processed"), JobOutcome::Ready);
+    assert_eq!(model_and_unstaged(&plant).await, (Some(NEXT_MODEL.to_owned()), vec![]));
+    assert_each_intent_has_an_outcome(&plant).await;
 }
 
 #[tokio::test]
 async fn an_outage_of_the_next_model_does_not_count_as_an_attempt() {
-    let (plant, next) = switching().await;
-    let document = ingested(&plant, "first.md").await;
-    next.down.store(true, std::sync::atomic::Ordering::Relaxed);
+    let (plant, next) = context_with_next_model().await;
+    let document = ingest_document(&plant, "first.md").await;
+    next.is_down.store(true, std::sync::atomic::Ordering::Relaxed);
     plant.store.enqueue_reindex().await.expect("queued");
     let job = plant.claim().await;
     let ingest = plant.ingest(IngestSettings::default());
-    assert!(!ingest.process(&job).await.expect_err("later").counts);
-    assert_eq!(models(&plant).await, (Some("words".to_owned()), vec![document.id]));
-    assert_recorded(&plant).await;
+    assert!(!ingest.process(&job).await.expect_err("later").counts_as_attempt);
+    assert_eq!(model_and_unstaged(&plant).await, (Some("words".to_owned()), vec![document.id]));
+    assert_each_intent_has_an_outcome(&plant).await;
 }

@@ -1,65 +1,65 @@
 //! Tests hybrid search with the in-memory store.
 
-use super::support::Plant;
+use super::support::TestContext;
 use async_trait::async_trait;
 use domain::ids::DocumentId;
 use domain::ledger::CallContext;
-use domain::model::{CallUsage, ModelError, RerankRequest, Reranked};
+use domain::model::{CallUsage, ModelError, RerankRequest, RerankScores};
 use domain::ports::{Embedders, Reranker, Store, StoreError, TenantTx};
 use domain::role::{Classification, Role};
 use domain::scope::TenantScope;
-use domain::search::{Retrieval, SearchFilters, SearchScope, Surroundings};
+use domain::search::{Retrieval, SearchFilters, SearchScope, SurroundingText};
 use domain::tool::{ToolCall, ToolResult};
 use fakes::MemoryStore;
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use tools::gateway::{RecordedTools, ToolGateway};
+use tools::gateway::{AuditedToolGateway, ToolGateway};
 use tools::registry::Registry;
 use tools::retrieval::{HybridSearch, ModelLimits, Reranking, RetrievalParams};
 
-fn everything() -> SearchScope {
+fn unrestricted() -> SearchScope {
     SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted }
 }
 
 const BOLTS: &str = "The casing tie bolts of P-101A/B are tightened to 480 Nm in three passes.";
 const STRAINER: &str = "Clean the suction strainer when its differential pressure exceeds 0.25 bar.";
-const LEAVE: &str = "Visitors report to the gate house and wear a helmet.";
+const VISITORS: &str = "Visitors report to the gate house and wear a helmet.";
 
 #[tokio::test]
 async fn the_passage_that_answers_comes_first_with_its_page_and_both_scores() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS]).await;
+    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
     let query = "To what torque are the casing tie bolts of P-101A tightened?";
-    let found = plant.search().search(permit.scope(), query, &everything(), 2).await.expect("hits");
+    let found = plant.search().search(permit.scope(), query, &unrestricted(), 2).await.expect("hits");
     let best = &found.hits[0];
     assert_eq!((best.passage.content.as_str(), best.passage.page), (BOLTS, Some(3)));
     assert!(best.similarity.is_some() && best.bm25.is_some());
     assert!(found.hits[1].score < best.score && best.score <= 1.0);
     assert!(found.answerable && !found.degraded);
     assert!(found.confidence > 0.45 && found.confidence <= 1.0, "{}", found.confidence);
-    assert_eq!((best.rerank, found.reranked_by), (None, None));
+    assert_eq!((best.rerank_score, found.reranked_by), (None, None));
 }
 
 #[tokio::test]
 async fn a_query_about_an_unknown_tag_is_not_answerable() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS]).await;
+    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
     let query = "To what torque are the casing tie bolts of P-999Z tightened?";
-    let found = plant.search().search(permit.scope(), query, &everything(), 5).await.expect("hits");
+    let found = plant.search().search(permit.scope(), query, &unrestricted(), 5).await.expect("hits");
     assert!(!found.hits.is_empty() && !found.answerable);
 }
 
 #[tokio::test]
-async fn without_the_embedder_lexical_search_decides_and_the_result_is_degraded() {
-    let plant = Plant::new().await;
+async fn if_the_embedder_fails_only_lexical_search_runs_and_the_result_is_degraded() {
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS]).await;
-    plant.embedder.down.store(true, Ordering::Relaxed);
+    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
+    plant.embedder.is_down.store(true, Ordering::Relaxed);
     let query = "When is the suction strainer to be cleaned?";
-    let found = plant.search().search(permit.scope(), query, &everything(), 5).await.expect("hits");
+    let found = plant.search().search(permit.scope(), query, &unrestricted(), 5).await.expect("hits");
     assert!(found.degraded && found.answerable);
     assert_eq!(found.hits[0].passage.content, STRAINER);
     assert_eq!(found.hits[0].similarity, None);
@@ -67,7 +67,7 @@ async fn without_the_embedder_lexical_search_decides_and_the_result_is_degraded(
 
 #[tokio::test]
 async fn filters_and_clearance_restrict_the_results() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::Admin).await;
     let open = plant.document(&permit, "open.pdf", Classification::Internal, &[STRAINER]).await;
     let secret = plant.document(&permit, "secret.pdf", Classification::Restricted, &[BOLTS]).await;
@@ -94,14 +94,14 @@ async fn a_passage_without_terms_is_ranked_by_its_text() {
     let queries = [TORQUE, "suction strainer", "When is a strainer needed?", "Who paints the canteen?", "P-999Z"];
     let mut results = Vec::new();
     for stores_terms in [true, false] {
-        let plant = Plant { stores_terms, ..Plant::new().await };
+        let plant = TestContext { stores_terms, ..TestContext::new().await };
         let permit = plant.permit(Role::User).await;
         plant
-            .document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS, "Need a hand?"])
+            .document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS, "Need a hand?"])
             .await;
         let mut found = Vec::new();
         for query in queries {
-            found.push(plant.search().search(permit.scope(), query, &everything(), 3).await.expect("hits"));
+            found.push(plant.search().search(permit.scope(), query, &unrestricted(), 3).await.expect("hits"));
         }
         results.push(found);
     }
@@ -112,13 +112,13 @@ async fn a_passage_without_terms_is_ranked_by_its_text() {
 /// A store that counts its transactions.
 struct CountingStore {
     store: Arc<dyn Store>,
-    begun: AtomicUsize,
+    transaction_count: AtomicUsize,
 }
 
 #[async_trait]
 impl Store for CountingStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.transaction_count.fetch_add(1, Ordering::Relaxed);
         self.store.begin(scope).await
     }
 
@@ -130,11 +130,12 @@ impl Store for CountingStore {
 /// All reads share one transaction; only neighbours that are read after a reranker call need a second one.
 #[tokio::test]
 async fn a_search_is_one_transaction_and_a_reranker_is_called_outside_of_it() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, BOLTS, STRAINER]).await;
-    let store = Arc::new(CountingStore { store: Arc::new(plant.store.clone()), begun: AtomicUsize::new(0) });
-    let embedders = Embedders::only(Arc::clone(&plant.embedder) as _);
+    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, BOLTS, STRAINER]).await;
+    let store =
+        Arc::new(CountingStore { store: Arc::new(plant.store.clone()), transaction_count: AtomicUsize::new(0) });
+    let embedders = Embedders::single(Arc::clone(&plant.embedder) as _);
     let search = HybridSearch::new(Arc::clone(&store) as _, embedders, RetrievalParams::default());
     let reranking = || {
         let model = WordReranker::preferring("480 Nm") as Arc<dyn Reranker>;
@@ -146,9 +147,9 @@ async fn a_search_is_one_transaction_and_a_reranker_is_called_outside_of_it() {
         (search.clone().with_reranking(reranking()), 1),
         (search.clone().with_reranking(reranking()).with_surroundings(true), 2),
     ] {
-        store.begun.store(0, Ordering::Relaxed);
-        let found = search.search(permit.scope(), TORQUE, &everything(), 1).await.expect("hits");
-        assert_eq!((contents(&found), store.begun.load(Ordering::Relaxed)), (vec![BOLTS], expected));
+        store.transaction_count.store(0, Ordering::Relaxed);
+        let found = search.search(permit.scope(), TORQUE, &unrestricted(), 1).await.expect("hits");
+        assert_eq!((contents(&found), store.transaction_count.load(Ordering::Relaxed)), (vec![BOLTS], expected));
     }
 }
 
@@ -156,7 +157,7 @@ async fn a_search_is_one_transaction_and_a_reranker_is_called_outside_of_it() {
 /// reads the neighbours; after a reranker, a statement of its own does.
 #[tokio::test]
 async fn a_search_reads_only_the_texts_that_it_returns_or_compares() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
     let texts: Vec<String> = (0..90).map(|n| format!("Casing bolts of pump {n}: {} Nm.", 400 + n)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -170,10 +171,10 @@ async fn a_search_reads_only_the_texts_that_it_returns_or_compares() {
         (reranked.clone(), false, vec![30]),
         (reranked.with_surroundings(true), true, vec![30, 3 * 2]),
     ] {
-        let found = search.search(permit.scope(), TORQUE, &everything(), 2).await.expect("hits");
+        let found = search.search(permit.scope(), TORQUE, &unrestricted(), 2).await.expect("hits");
         let reads = plant.store.take_text_reads();
-        assert!(reads.len() == limits.len() && reads.iter().zip(&limits).all(|(n, most)| n <= most), "{reads:?}");
-        let surrounded = found.hits.iter().any(|hit| hit.surroundings != Surroundings::default());
+        assert!(reads.len() == limits.len() && reads.iter().zip(&limits).all(|(n, max)| n <= max), "{reads:?}");
+        let surrounded = found.hits.iter().any(|hit| hit.surrounding_text != SurroundingText::default());
         assert_eq!((found.hits.len(), surrounded), (2, with_neighbours));
     }
 }
@@ -191,27 +192,27 @@ impl Reranker for DeletingReranker {
         "judge-2".to_owned()
     }
 
-    async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError> {
+    async fn rerank(&self, request: RerankRequest) -> Result<RerankScores, ModelError> {
         let mut tx = self.store.begin(&self.scope).await.expect("a transaction");
         tx.documents().delete(self.document).await.expect("deleted");
         tx.commit().await.expect("a commit");
-        Ok(Reranked { scores: vec![0.5; request.passages.len()], spent: CallUsage::default() })
+        Ok(RerankScores { scores: vec![0.5; request.passages.len()], usage: CallUsage::default() })
     }
 }
 
 #[tokio::test]
 async fn a_document_that_is_deleted_during_a_search_is_skipped() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
     plant.document(&permit, "manual.pdf", Classification::Internal, &[BOLTS, "P-101A has casing tie bolts."]).await;
     let deleted = plant.document(&permit, "deleted.pdf", Classification::Internal, &[STRAINER]).await;
-    plant.document(&permit, "other.pdf", Classification::Internal, &[LEAVE]).await;
-    let plain = plant.search().search(permit.scope(), TORQUE, &everything(), 4).await.expect("hits");
-    assert!(contents(&plain).contains(&STRAINER), "found while it exists");
+    plant.document(&permit, "other.pdf", Classification::Internal, &[VISITORS]).await;
+    let without_reranker = plant.search().search(permit.scope(), TORQUE, &unrestricted(), 4).await.expect("hits");
+    assert!(contents(&without_reranker).contains(&STRAINER), "found while it exists");
     let model = DeletingReranker { store: plant.store.clone(), scope: permit.scope().clone(), document: deleted.id };
     let search = plant.search().with_reranking(Some(Reranking { model: Arc::new(model), candidates: 2 }));
-    let found = search.search(permit.scope(), TORQUE, &everything(), 4).await.expect("hits");
-    let expected: Vec<&str> = contents(&plain).into_iter().filter(|text| *text != STRAINER).collect();
+    let found = search.search(permit.scope(), TORQUE, &unrestricted(), 4).await.expect("hits");
+    let expected: Vec<&str> = contents(&without_reranker).into_iter().filter(|text| *text != STRAINER).collect();
     assert_eq!((contents(&found), found.reranked_by.as_deref()), (expected, Some("judge-2")));
 }
 
@@ -245,14 +246,14 @@ impl Reranker for WordReranker {
         "judge-1".to_owned()
     }
 
-    async fn rerank(&self, request: RerankRequest) -> Result<Reranked, ModelError> {
+    async fn rerank(&self, request: RerankRequest) -> Result<RerankScores, ModelError> {
         let scores = request.passages.iter().map(|text| if text.contains(self.word) { 0.9 } else { 0.1 }).collect();
         self.requests.lock().expect("no panic under the lock").push(request);
-        (self.transform)(scores).map(|scores| Reranked { scores, spent: CallUsage::default() })
+        (self.transform)(scores).map(|scores| RerankScores { scores, usage: CallUsage::default() })
     }
 }
 
-fn reranked(plant: &Plant, reranker: &Arc<WordReranker>, candidates: usize) -> HybridSearch {
+fn search_with_reranker(plant: &TestContext, reranker: &Arc<WordReranker>, candidates: usize) -> HybridSearch {
     let model = Arc::clone(reranker) as Arc<dyn Reranker>;
     plant.search().with_reranking(Some(Reranking { model, candidates }))
 }
@@ -265,16 +266,16 @@ const TORQUE: &str = "To what torque are the casing tie bolts of P-101A tightene
 
 #[tokio::test]
 async fn a_reranker_orders_the_best_candidates_and_its_scores_are_shown() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
     plant
         .document(&permit, "manual.pdf", Classification::Confidential, &[BOLTS, STRAINER, "P-101A has a casing."])
         .await;
     let reranker = WordReranker::preferring("has a casing");
-    let search = reranked(&plant, &reranker, 2);
-    let found = search.search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
+    let search = search_with_reranker(&plant, &reranker, 2);
+    let found = search.search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("hits");
     assert_eq!(contents(&found), ["P-101A has a casing.", BOLTS, STRAINER]);
-    let scores: Vec<_> = found.hits.iter().map(|hit| hit.rerank).collect();
+    let scores: Vec<_> = found.hits.iter().map(|hit| hit.rerank_score).collect();
     assert_eq!(scores, [Some(0.9), Some(0.1), None], "only the two candidates are reranked");
     assert_eq!(found.reranked_by.as_deref(), Some("judge-1"));
     let request = reranker.requests().remove(0);
@@ -284,64 +285,64 @@ async fn a_reranker_orders_the_best_candidates_and_its_scores_are_shown() {
 
 #[tokio::test]
 async fn on_any_reranker_failure_the_fused_order_is_kept() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, STRAINER, BOLTS]).await;
-    let plain = plant.search().search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
+    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
+    let without_reranker = plant.search().search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("hits");
     let failures: [Transform; 5] = [
         |_| Err(ModelError::Timeout { backend: "judge".into(), waited_s: 0 }),
-        |_| Err(ModelError::NotConfigured { wanted: "restricted content".into() }),
+        |_| Err(ModelError::NotConfigured { requested: "restricted content".into() }),
         |_| Ok(Vec::new()),
         |scores| Ok(scores.into_iter().skip(1).collect()),
         |scores| Ok(scores.into_iter().map(|_| f32::NAN).collect()),
     ];
     for failure in failures {
         let reranker = WordReranker::with_transform("helmet", failure);
-        let search = reranked(&plant, &reranker, 30);
-        let found = search.search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
+        let search = search_with_reranker(&plant, &reranker, 30);
+        let found = search.search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("hits");
         assert_eq!(reranker.requests().len(), 1);
-        assert_eq!(found, plain);
+        assert_eq!(found, without_reranker);
     }
 }
 
 #[tokio::test]
 async fn a_reranker_is_not_called_for_a_single_passage() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
     let reranker = WordReranker::preferring("x");
-    let search = reranked(&plant, &reranker, 30);
-    assert_eq!(search.search(permit.scope(), TORQUE, &everything(), 3).await.expect("no hits").hits, []);
+    let search = search_with_reranker(&plant, &reranker, 30);
+    assert_eq!(search.search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("no hits").hits, []);
     plant.document(&permit, "one.pdf", Classification::Internal, &[BOLTS]).await;
-    assert_eq!(search.search(permit.scope(), TORQUE, &everything(), 3).await.expect("a hit").hits.len(), 1);
+    assert_eq!(search.search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("a hit").hits.len(), 1);
     assert!(reranker.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_the_reranker() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[LEAVE, BOLTS, STRAINER]).await;
-    let search = reranked(&plant, &WordReranker::preferring("480 Nm"), 30);
+    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, BOLTS, STRAINER]).await;
+    let search = search_with_reranker(&plant, &WordReranker::preferring("480 Nm"), 30);
     let store: Arc<dyn Store> = Arc::new(plant.store.clone());
     let registry = Registry::builtin(&store, search).expect("a registry");
-    let tools = RecordedTools::new(registry, plant.tool_parts(store));
+    let tools = AuditedToolGateway::new(registry, plant.tool_parts(store));
     let call = |arguments| ToolCall {
         call_id: "1".into(),
         name: "rag_search".into(),
         arguments,
         context: CallContext::default(),
     };
-    let mut around = Vec::new();
+    let mut surroundings = Vec::new();
     for arguments in [json!({"query": TORQUE, "top_k": 1}), json!({"query": TORQUE, "top_k": 1, "surroundings": true})]
     {
         let called = tools.invoke(&permit, call(arguments)).await.map(|result| result.into_parts().0);
         let Ok(ToolResult::Retrieval(mut found)) = called else { panic!("a search finds passages") };
         assert_eq!(contents(&found), [BOLTS]);
-        around.push(found.hits.remove(0).surroundings);
+        surroundings.push(found.hits.remove(0).surrounding_text);
     }
-    assert_eq!((around[0].before.as_ref(), around[0].after.as_ref()), (None, None));
-    assert_eq!((around[1].before.as_deref(), around[1].after.as_deref()), (Some(LEAVE), Some(STRAINER)));
-    plant.settle().await;
+    assert_eq!((surroundings[0].before.as_ref(), surroundings[0].after.as_ref()), (None, None));
+    assert_eq!((surroundings[1].before.as_deref(), surroundings[1].after.as_deref()), (Some(VISITORS), Some(STRAINER)));
+    plant.wait_for_background_tasks().await;
     let rows = plant.audit().await;
     let outcome = rows.last().expect("an outcome");
     assert_eq!((&outcome.metadata["reranked"], &outcome.metadata["reranker"]), (&json!(true), &json!("judge-1")));
@@ -349,16 +350,21 @@ async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_t
 
 #[tokio::test]
 async fn a_reranker_sees_nothing_above_the_tenants_limit_for_models() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Confidential, &[LEAVE, STRAINER, BOLTS]).await;
+    plant.document(&permit, "manual.pdf", Classification::Confidential, &[VISITORS, STRAINER, BOLTS]).await;
     let reranker = WordReranker::preferring("helmet");
-    let limited =
-        |any| reranked(&plant, &reranker, 30).with_model_limits(ModelLimits { any, ..ModelLimits::default() });
-    let plain = plant.search().search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
-    let found = limited(Classification::Internal).search(permit.scope(), TORQUE, &everything(), 3).await.expect("hits");
-    assert_eq!((found, reranker.requests().len()), (plain, 0));
-    let found = limited(Classification::Confidential).search(permit.scope(), TORQUE, &everything(), 3).await;
+    let with_model_limit = |any_model| {
+        search_with_reranker(&plant, &reranker, 30)
+            .with_model_limits(ModelLimits { any_model, ..ModelLimits::default() })
+    };
+    let without_reranker = plant.search().search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("hits");
+    let found = with_model_limit(Classification::Internal)
+        .search(permit.scope(), TORQUE, &unrestricted(), 3)
+        .await
+        .expect("hits");
+    assert_eq!((found, reranker.requests().len()), (without_reranker, 0));
+    let found = with_model_limit(Classification::Confidential).search(permit.scope(), TORQUE, &unrestricted(), 3).await;
     let found = found.expect("hits");
     assert_eq!((found.reranked_by.as_deref(), reranker.requests().len()), (Some("judge-1"), 1), "within the limit");
 }

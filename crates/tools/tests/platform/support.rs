@@ -11,8 +11,8 @@ use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, EmbedResponse, Embedd
 use domain::model_call::{MicroCost, ModelCaller, ServedBy};
 use domain::page::PageRequest;
 use domain::ports::{
-    AuditReader, BlobStore, Clock, Directory, Embedder, Embedders, IdGen, InsertedDocument, JobFilter, JobQueue,
-    LeasedJob, NewTenant, Store,
+    AuditReader, BlobStore, Clock, Embedder, Embedders, IdGen, InsertDocumentOutcome, JobFilter, JobQueue, LeasedJob,
+    NewTenant, Store, TenantDirectory,
 };
 use domain::role::{Classification, Role};
 use domain::run::TokenUsage;
@@ -37,7 +37,7 @@ use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::retrieval::{HybridSearch, RetrievalParams, passage_terms};
 
 /// A tenant with the services that it uses.
-pub struct Plant {
+pub struct TestContext {
     pub store: MemoryStore,
     pub blobs: Arc<MemoryBlobStore>,
     pub clock: Arc<ManualClock>,
@@ -51,7 +51,7 @@ pub struct Plant {
     pub stores_terms: bool,
 }
 
-impl Plant {
+impl TestContext {
     pub async fn new() -> Self {
         let clock = Arc::new(ManualClock::default());
         let ids = Arc::new(SequentialIds::default());
@@ -91,11 +91,11 @@ impl Plant {
     }
 
     /// Limits the clearance of the tenant's users.
-    pub async fn clear_users_for(&self, class: Classification) {
+    pub async fn set_user_clearance(&self, class: Classification) {
         let clearance = ClearanceLimits { user: Some(class), ..ClearanceLimits::default() };
         let settings = TenantSettings { clearance, ..TenantSettings::default() };
         self.store
-            .configure(self.tenant, &settings, 1, &ChangedBy::default())
+            .replace_settings(self.tenant, &settings, 1, &ChangedBy::default())
             .await
             .expect("configured")
             .expect("at version 1");
@@ -107,7 +107,7 @@ impl Plant {
         let query = QueryText::parse("any").expect("a query");
         let command = SearchDocuments { query, top_k: 1, filters: SearchFilters::default() };
         let role = membership.user.role;
-        let granted = access::granted(access::rights(role, membership.settings.clearance(role)));
+        let granted = access::access_grant(access::rights(role, membership.settings.clearance(role)));
         access::authorized(self.scope(actor), granted, receipt, command).into_parts().0
     }
 
@@ -137,7 +137,7 @@ impl Plant {
     }
 
     fn embedders(&self) -> Embedders {
-        self.embedders.clone().unwrap_or_else(|| Embedders::only(Arc::clone(&self.embedder) as _))
+        self.embedders.clone().unwrap_or_else(|| Embedders::single(Arc::clone(&self.embedder) as _))
     }
 
     pub fn search(&self) -> HybridSearch {
@@ -150,7 +150,7 @@ impl Plant {
     }
 
     /// An ingestion service with another store and blob store.
-    pub fn ingest_into(&self, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> DocumentIngest {
+    pub fn ingest_with(&self, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> DocumentIngest {
         DocumentIngest::new(self.ports(store, blobs), IngestSettings::default(), self.tracker.clone())
     }
 
@@ -166,7 +166,7 @@ impl Plant {
     }
 
     /// Adds a searchable document with these passages, one per page.
-    pub async fn document(&self, by: &Permit, name: &str, class: Classification, passages: &[&str]) -> Document {
+    pub async fn document(&self, uploader: &Permit, name: &str, class: Classification, passages: &[&str]) -> Document {
         let new = NewDocument {
             id: self.ids.uuid().into(),
             filename: name.into(),
@@ -180,7 +180,7 @@ impl Plant {
             classification: class,
             revision: Revision::default(),
             metadata: json!({}),
-            uploaded_by: by.scope().user().expect("a user"),
+            uploaded_by: uploader.scope().user().expect("a user"),
         };
         let terms = |text: &str| self.stores_terms.then(|| passage_terms(name, name, None, text));
         let vectors = self.embedder.vectors(passages.iter().map(|text| (*text).to_owned()));
@@ -188,13 +188,13 @@ impl Plant {
             (0..).zip(passages).zip(vectors).map(|((n, text), v)| self.chunk(n, text, v, terms(text))).collect();
         let ready = StatusChange::Ready { title: None, page_count: None, chunk_count: 0, warnings: Vec::new() };
         let now = self.clock.now();
-        let mut tx = self.store.begin(by.scope()).await.expect("a transaction");
+        let mut tx = self.store.begin(uploader.scope()).await.expect("a transaction");
         let inserted = tx.documents().insert(&new, Classification::Restricted, now).await.expect("an insert");
         tx.chunks().replace(new.id, &self.embedder.model().name, &chunks, now).await.expect("passages");
-        tx.documents().advance(new.id, &ready, now).await.expect("ready");
+        tx.documents().set_status(new.id, &ready, now).await.expect("ready");
         tx.commit().await.expect("a commit");
         match inserted {
-            InsertedDocument::New(document) | InsertedDocument::Duplicate(document) => document,
+            InsertDocumentOutcome::New(document) | InsertDocumentOutcome::Duplicate(document) => document,
         }
     }
 
@@ -226,7 +226,7 @@ impl Plant {
     }
 
     /// Waits for background tasks.
-    pub async fn settle(&self) {
+    pub async fn wait_for_background_tasks(&self) {
         self.tracker.close();
         self.tracker.wait().await;
         self.tracker.reopen();
@@ -238,7 +238,7 @@ impl Plant {
 pub struct WordEmbedder {
     /// Name of the model; `words` by default.
     name: Option<&'static str>,
-    pub down: AtomicBool,
+    pub is_down: AtomicBool,
     /// Whether the embedder may only see internal texts.
     pub internal_only: AtomicBool,
     callers: Mutex<Vec<ModelCaller>>,
@@ -268,7 +268,7 @@ impl WordEmbedder {
         *self.before_batch.lock().expect("no panic under the lock") = Some(Box::new(hook));
     }
 
-    fn hook(&self) -> BoxFuture<'static, Result<(), ModelError>> {
+    fn run_hook(&self) -> BoxFuture<'static, Result<(), ModelError>> {
         let batch = self.batches.fetch_add(1, Ordering::Relaxed);
         match &*self.before_batch.lock().expect("no panic under the lock") {
             Some(hook) => hook(batch),
@@ -303,22 +303,22 @@ impl Embedder for WordEmbedder {
 
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         self.callers.lock().expect("no panic under the lock").push(request.caller);
-        if self.down.load(Ordering::Relaxed) {
-            return Err(down());
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(timeout_error());
         }
         if request.purpose == EmbedPurpose::Document {
-            self.hook().await?;
+            self.run_hook().await?;
         }
         let vectors = self.vectors(request.texts.into_iter());
         // One token and one millionth per text.
         let texts = u32::try_from(vectors.len()).expect("few");
-        let spent = CallUsage {
+        let usage = CallUsage {
             served_by: ServedBy::embedded("words", "words"),
-            usage: TokenUsage { input_tokens: texts, output_tokens: 0 },
-            estimated: false,
+            token_usage: TokenUsage { input_tokens: texts, output_tokens: 0 },
+            tokens_estimated: false,
             cost: MicroCost(texts.into()),
         };
-        Ok(EmbedResponse { vectors, spent })
+        Ok(EmbedResponse { vectors, usage })
     }
 
     fn count_tokens(&self, text: &str) -> usize {
@@ -327,17 +327,17 @@ impl Embedder for WordEmbedder {
 }
 
 /// The error of an embedder that does not respond in time.
-pub fn down() -> ModelError {
+pub fn timeout_error() -> ModelError {
     ModelError::Timeout { backend: "words".into(), waited_s: 1 }
 }
 
 /// An upload of these bytes under this name.
 pub fn upload(filename: &str, bytes: &[u8]) -> Upload {
-    with_form(bytes, Ok(form(filename)))
+    upload_with_form(bytes, Ok(form(filename)))
 }
 
 /// An upload with this form.
-pub fn with_form(bytes: &[u8], form: Result<UploadForm, FieldError>) -> Upload {
+pub fn upload_with_form(bytes: &[u8], form: Result<UploadForm, FieldError>) -> Upload {
     let pieces: Vec<_> = bytes.chunks(1000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     Upload { bytes: stream::iter(pieces).boxed(), form: async { form }.boxed() }
 }

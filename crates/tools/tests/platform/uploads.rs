@@ -1,6 +1,6 @@
 //! Tests what is checked again after an upload's body has arrived, and what happens to its file.
 
-use super::support::{Plant, form, upload, with_form};
+use super::support::{TestContext, form, upload, upload_with_form};
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::TimeDelta;
@@ -10,8 +10,9 @@ use domain::error::Classify as _;
 use domain::ids::UserId;
 use domain::page::PageRequest;
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, BlobStore, ChunkRepo, ConversationRepo, Directory, DocumentRepo, IdempotencyRepo,
-    JobRepo, MemoryRepo, MessageRepo, MockBlobStore, Store, StoreError, TenantPatch, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AuditRepo, BlobStore, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo,
+    MemoryRepo, MessageRepo, MockBlobStore, Store, StoreError, TenantDirectory, TenantPatch, TenantTx, UsageRepo,
+    UserRepo,
 };
 use domain::role::{Classification, Role};
 use domain::scope::TenantScope;
@@ -28,19 +29,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tools::error::IngestError;
 use tools::ingest::IngestSettings;
-use tools::ingest::accept::Ingest as _;
+use tools::ingest::interface::Ingest as _;
 
 const NOTES: &[u8] = b"# Strainer\n\nClean the suction strainer when its differential pressure exceeds 0.25 bar.\n";
 
 /// An upload during which `event` runs.
-fn with_event(mut given: Upload, event: BoxFuture<'static, ()>) -> Upload {
+fn with_event(mut upload: Upload, event: BoxFuture<'static, ()>) -> Upload {
     let rest = stream::once(event.map(|()| Ok(Bytes::from_static(b"\nAnd log it.\n"))));
-    given.bytes = given.bytes.chain(rest).boxed();
-    given
+    upload.bytes = upload.bytes.chain(rest).boxed();
+    upload
 }
 
 /// An endless upload of a few bytes per second.
-fn trickling() -> Upload {
+fn slow_upload() -> Upload {
     let pieces = stream::repeat(()).then(|()| async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(Bytes::from_static(b"valve "))
@@ -57,7 +58,7 @@ struct Administrator {
 }
 
 impl Administrator {
-    fn of(plant: &Plant, permit: &Permit) -> Self {
+    fn new(plant: &TestContext, permit: &Permit) -> Self {
         let (scope, user) = (permit.scope().clone(), permit.scope().user().expect("a user"));
         Self { store: plant.store.clone(), scope, user }
     }
@@ -73,38 +74,38 @@ impl Administrator {
     }
 
     async fn suspend_tenant(self) {
-        let off = TenantPatch { is_active: Some(false), ..TenantPatch::default() };
-        self.store.update_tenant(self.scope.tenant(), off, &ChangedBy::default()).await.expect("changed");
+        let suspension = TenantPatch { is_active: Some(false), ..TenantPatch::default() };
+        self.store.update_tenant(self.scope.tenant(), suspension, &ChangedBy::default()).await.expect("changed");
     }
 
     async fn configure(self, settings: TenantSettings) {
         let tenant = self.store.tenant(&self.scope.tenant().to_string()).await.expect("read").expect("the tenant");
         let version = tenant.settings_version;
         self.store
-            .configure(tenant.id, &settings, version, &ChangedBy::default())
+            .replace_settings(tenant.id, &settings, version, &ChangedBy::default())
             .await
             .expect("changed")
             .expect("configured");
     }
 }
 
-fn suspended() -> UserPatch {
+fn suspension() -> UserPatch {
     UserPatch { is_active: Some(false), ..UserPatch::default() }
 }
 
-fn role(role: Role) -> UserPatch {
+fn role_change(role: Role) -> UserPatch {
     UserPatch { role: Some(role), ..UserPatch::default() }
 }
 
-async fn documents(plant: &Plant, permit: &Permit) -> Vec<Document> {
+async fn documents(plant: &TestContext, permit: &Permit) -> Vec<Document> {
     let mut tx = plant.store.begin(permit.scope()).await.expect("a transaction");
-    let all = domain::document::DocumentFilter::default();
-    let listed = tx.documents().list(&all, Classification::Restricted, &PageRequest::default()).await;
-    listed.expect("a list").items
+    let no_filter = domain::document::DocumentFilter::default();
+    let documents = tx.documents().list(&no_filter, Classification::Restricted, &PageRequest::default()).await;
+    documents.expect("a list").items
 }
 
-async fn assert_no_traces(plant: &Plant, permit: &Permit) {
-    plant.settle().await;
+async fn assert_nothing_stored(plant: &TestContext, permit: &Permit) {
+    plant.wait_for_background_tasks().await;
     assert_eq!(plant.blobs.count(), 0, "no file is stored");
     assert!(documents(plant, permit).await.is_empty(), "no document is recorded");
     assert_eq!(plant.try_claim().await, None, "nothing is queued");
@@ -113,170 +114,175 @@ async fn assert_no_traces(plant: &Plant, permit: &Permit) {
 #[tokio::test]
 async fn user_tenant_role_and_clearance_are_checked_again_when_the_document_is_recorded() {
     type Change = fn(Administrator) -> BoxFuture<'static, ()>;
-    let lowered = |admin: Administrator| {
+    let lower_clearance = |admin: Administrator| {
         let clearance = ClearanceLimits { user: Some(Classification::Internal), ..ClearanceLimits::default() };
         admin.configure(TenantSettings { clearance, ..TenantSettings::default() }).boxed()
     };
     let cases: [(Change, &str); 4] = [
-        (|admin| admin.patch(suspended()).boxed(), "user_disabled"),
+        (|admin| admin.patch(suspension()).boxed(), "user_disabled"),
         (|admin| admin.suspend_tenant().boxed(), "tenant_suspended"),
-        (|admin| admin.patch(role(Role::Viewer)).boxed(), "policy_denied"),
-        (lowered, "validation"),
+        (|admin| admin.patch(role_change(Role::Viewer)).boxed(), "policy_denied"),
+        (lower_clearance, "validation"),
     ];
     for (change, code) in cases {
-        let plant = Plant::new().await;
+        let plant = TestContext::new().await;
         let permit = plant.permit(Role::User).await;
-        let mut described = form("notes.md");
-        described.classification = Some(Classification::Confidential);
-        let change = change(Administrator::of(&plant, &permit));
-        let given = with_event(with_form(NOTES, Ok(described)), change);
-        let refused = plant.ingest(IngestSettings::default()).accept(&permit, given).await.expect_err(code);
+        let mut confidential_form = form("notes.md");
+        confidential_form.classification = Some(Classification::Confidential);
+        let change = change(Administrator::new(&plant, &permit));
+        let request = with_event(upload_with_form(NOTES, Ok(confidential_form)), change);
+        let refused = plant.ingest(IngestSettings::default()).accept(&permit, request).await.expect_err(code);
         assert_eq!(refused.code(), code, "{refused:?}");
-        assert_no_traces(&plant, &permit).await;
+        assert_nothing_stored(&plant, &permit).await;
     }
 }
 
 #[tokio::test]
 async fn the_right_to_supersede_is_checked_again() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let (owner, admin) = (plant.permit(Role::User).await, plant.permit(Role::Admin).await);
     let old = plant.document(&owner, "old.pdf", Classification::Internal, &["one"]).await;
     let ingest = plant.ingest(IngestSettings::default());
-    let mut described = form("notes.md");
-    described.supersedes = Some(old.id);
-    let demoted = Administrator::of(&plant, &admin).patch(role(Role::User)).boxed();
-    let refused = ingest.accept(&admin, with_event(with_form(NOTES, Ok(described.clone())), demoted)).await;
-    assert!(matches!(refused, Err(IngestError::NotYours)), "{refused:?}");
-    let accepted = ingest.accept(&owner, with_form(NOTES, Ok(described))).await;
+    let mut superseding_form = form("notes.md");
+    superseding_form.supersedes = Some(old.id);
+    let demoted = Administrator::new(&plant, &admin).patch(role_change(Role::User)).boxed();
+    let refused =
+        ingest.accept(&admin, with_event(upload_with_form(NOTES, Ok(superseding_form.clone())), demoted)).await;
+    assert!(matches!(refused, Err(IngestError::NotUploader)), "{refused:?}");
+    let accepted = ingest.accept(&owner, upload_with_form(NOTES, Ok(superseding_form))).await;
     assert!(matches!(accepted, Ok(UploadOutcome::Created(_))), "{accepted:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_ends_at_its_time_limit() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
-    let settings = IngestSettings { upload_limit: Duration::from_secs(90), ..IngestSettings::default() };
+    let settings = IngestSettings { upload_timeout: Duration::from_secs(90), ..IngestSettings::default() };
     let started = Instant::now();
     let ingest = plant.ingest(settings);
-    let ended = tokio::time::timeout(Duration::from_secs(600), ingest.accept(&permit, trickling()));
-    let refused = ended.await.expect("in time").expect_err("too slow");
+    let accepting = tokio::time::timeout(Duration::from_secs(600), ingest.accept(&permit, slow_upload()));
+    let refused = accepting.await.expect("in time").expect_err("too slow");
     assert_eq!(started.elapsed().as_secs(), 90);
     assert_eq!(refused.code(), "upload_timeout");
     assert!(refused.public_detail().is_some_and(|detail| detail.contains("90 s")), "{refused:?}");
-    assert_no_traces(&plant, &permit).await;
+    assert_nothing_stored(&plant, &permit).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_stops_when_its_user_or_tenant_is_suspended() {
     type Change = fn(Administrator) -> BoxFuture<'static, ()>;
     let cases: [(Change, &str); 2] = [
-        (|admin| admin.patch(suspended()).boxed(), "user_disabled"),
+        (|admin| admin.patch(suspension()).boxed(), "user_disabled"),
         (|admin| admin.suspend_tenant().boxed(), "tenant_suspended"),
     ];
     for (change, code) in cases {
-        let plant = Plant::new().await;
+        let plant = TestContext::new().await;
         let permit = plant.permit(Role::User).await;
-        let change = change(Administrator::of(&plant, &permit));
-        let later = async {
+        let change = change(Administrator::new(&plant, &permit));
+        let delayed_change = async {
             tokio::time::sleep(Duration::from_secs(60)).await;
             change.await;
         };
         let started = Instant::now();
         let ingest = plant.ingest(IngestSettings::default());
-        let ended = tokio::time::timeout(Duration::from_secs(600), ingest.accept(&permit, trickling()));
-        let (ended, ()) = tokio::join!(ended, later);
-        let refused = ended.expect("in time").expect_err(code);
+        let accepting = tokio::time::timeout(Duration::from_secs(600), ingest.accept(&permit, slow_upload()));
+        let (accepted, ()) = tokio::join!(accepting, delayed_change);
+        let refused = accepted.expect("in time").expect_err(code);
         assert_eq!(refused.code(), code);
         assert!((60..=65).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
-        assert_no_traces(&plant, &permit).await;
+        assert_nothing_stored(&plant, &permit).await;
     }
 }
 
 /// An open intent is closed as `unknown` after a day, so an upload must be recorded before that.
 #[tokio::test]
 async fn an_upload_that_was_delayed_by_a_day_has_no_effect() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
     let clock = Arc::clone(&plant.clock);
     let delay = async move {
         clock.advance(TimeDelta::hours(25));
     };
-    let given = with_event(upload("notes.md", NOTES), delay.boxed());
-    let refused = plant.ingest(IngestSettings::default()).accept(&permit, given).await.expect_err("too late");
+    let request = with_event(upload("notes.md", NOTES), delay.boxed());
+    let refused = plant.ingest(IngestSettings::default()).accept(&permit, request).await.expect_err("too late");
     assert_eq!(refused.code(), "upload_timeout");
-    assert_no_traces(&plant, &permit).await;
+    assert_nothing_stored(&plant, &permit).await;
 }
 
 #[tokio::test]
 async fn with_an_exhausted_quota_only_duplicates_are_accepted() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
-    let known = plant.ingest(IngestSettings::default()).accept(&permit, upload("notes.md", NOTES)).await;
-    let Ok(UploadOutcome::Created(known)) = known else { panic!("{known:?}") };
+    let result = plant.ingest(IngestSettings::default()).accept(&permit, upload("notes.md", NOTES)).await;
+    let Ok(UploadOutcome::Created(original)) = result else { panic!("{result:?}") };
     let quotas = Quotas { documents: Some(1), ..Quotas::default() };
-    Administrator::of(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
+    Administrator::new(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
     let mut blobs = MockBlobStore::new();
     blobs.expect_put().never();
-    let ingest = plant.ingest_into(Arc::new(plant.store.clone()), Arc::new(blobs));
+    let ingest = plant.ingest_with(Arc::new(plant.store.clone()), Arc::new(blobs));
     let refused = ingest.accept(&permit, upload("more.md", b"# More\n\nAnd more of it.\n")).await;
     assert!(matches!(refused, Err(IngestError::QuotaExceeded)), "{refused:?}");
     let again = ingest.accept(&permit, upload("copy.md", NOTES)).await;
-    assert!(matches!(&again, Ok(UploadOutcome::Duplicate(document)) if document.id == known.id), "{again:?}");
+    assert!(matches!(&again, Ok(UploadOutcome::Duplicate(document)) if document.id == original.id), "{again:?}");
 }
 
 #[tokio::test]
 async fn no_more_is_stored_than_the_quota_of_bytes_allows() {
-    let plant = Plant::new().await;
+    let plant = TestContext::new().await;
     let permit = plant.permit(Role::User).await;
     let quotas = Quotas { bytes: Some(100_000), ..Quotas::default() };
-    Administrator::of(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
-    let read_on = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&read_on);
-    let mut given = upload("long.txt", &b"word ".repeat(30_000));
+    Administrator::new(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
+    let was_read_past_quota = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&was_read_past_quota);
+    let mut request = upload("long.txt", &b"word ".repeat(30_000));
     let rest = stream::once(async move {
         seen.store(true, Ordering::Relaxed);
         Ok(Bytes::from_static(b"end"))
     });
-    given.bytes = given.bytes.chain(rest).boxed();
-    let refused = plant.ingest(IngestSettings::default()).accept(&permit, given).await;
+    request.bytes = request.bytes.chain(rest).boxed();
+    let refused = plant.ingest(IngestSettings::default()).accept(&permit, request).await;
     assert!(matches!(refused, Err(IngestError::QuotaExceeded)), "{refused:?}");
-    assert!(!read_on.load(Ordering::Relaxed), "the body was read past the quota");
-    assert_no_traces(&plant, &permit).await;
+    assert!(!was_read_past_quota.load(Ordering::Relaxed), "the body was read past the quota");
+    assert_nothing_stored(&plant, &permit).await;
 }
 
 /// The connection breaks before the commit is confirmed, so the service must find out whether it took effect.
 #[tokio::test]
 async fn a_file_is_deleted_if_its_record_failed_and_kept_if_it_was_recorded() {
-    for committed in [false, true] {
-        let plant = Plant::new().await;
+    for takes_effect in [false, true] {
+        let plant = TestContext::new().await;
         let permit = plant.permit(Role::User).await;
-        let store = Unconfirmed { inner: plant.store.clone(), committed, first: Arc::new(AtomicBool::new(true)) };
-        let ingest = plant.ingest_into(Arc::new(store), Arc::clone(&plant.blobs) as Arc<dyn BlobStore>);
+        let store = UnconfirmedCommitStore {
+            inner: plant.store.clone(),
+            takes_effect,
+            is_first_commit: Arc::new(AtomicBool::new(true)),
+        };
+        let ingest = plant.ingest_with(Arc::new(store), Arc::clone(&plant.blobs) as Arc<dyn BlobStore>);
         let failed = ingest.accept(&permit, upload("notes.md", NOTES)).await;
         assert!(matches!(failed, Err(IngestError::Store(StoreError::Unavailable { .. }))), "{failed:?}");
-        plant.settle().await;
+        plant.wait_for_background_tasks().await;
         let count = documents(&plant, &permit).await.len();
-        let expected = usize::from(committed);
-        assert_eq!((count, plant.blobs.count()), (expected, expected), "committed: {committed}");
+        let expected = usize::from(takes_effect);
+        assert_eq!((count, plant.blobs.count()), (expected, expected), "committed: {takes_effect}");
     }
 }
 
 /// A store whose first commit fails without confirmation.
 #[derive(Clone)]
-struct Unconfirmed {
+struct UnconfirmedCommitStore {
     inner: MemoryStore,
     /// Whether the first commit takes effect.
-    committed: bool,
-    first: Arc<AtomicBool>,
+    takes_effect: bool,
+    is_first_commit: Arc<AtomicBool>,
 }
 
 struct UnconfirmedTx {
     inner: Box<dyn TenantTx>,
-    store: Unconfirmed,
+    store: UnconfirmedCommitStore,
 }
 
 #[async_trait]
-impl Store for Unconfirmed {
+impl Store for UnconfirmedCommitStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
         Ok(Box::new(UnconfirmedTx { inner: self.inner.begin(scope).await?, store: self.clone() }))
     }
@@ -304,12 +310,12 @@ impl TenantTx for UnconfirmedTx {
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         let Self { inner, store } = *self;
-        if !store.first.swap(false, Ordering::Relaxed) {
+        if !store.is_first_commit.swap(false, Ordering::Relaxed) {
             return inner.commit().await;
         }
-        if store.committed {
+        if store.takes_effect {
             inner.commit().await?;
         }
-        Err(StoreError::Unavailable { doing: "committing", source: "the connection broke".into() })
+        Err(StoreError::Unavailable { activity: "committing", source: "the connection broke".into() })
     }
 }

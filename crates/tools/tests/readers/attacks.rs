@@ -6,7 +6,7 @@ use domain::document::FailureCode;
 use tools::ingest::isolate::ParseError;
 use tools::ingest::readers::Limits;
 
-use crate::mutate::zipped;
+use crate::mutate::build_zip;
 use crate::support::read_isolated;
 
 /// Nesting depth that overflows the stack of a parser with unbounded recursion.
@@ -26,14 +26,14 @@ fn pdf(objects: &[String], trailer: &str) -> Vec<u8> {
 }
 
 /// Builds a PDF with one page with this content and these page entries, and further objects numbered from 5.
-fn page(content: &str, entries: &str, more: &[String]) -> Vec<u8> {
+fn page(content: &str, entries: &str, extra_objects: &[String]) -> Vec<u8> {
     let mut objects = vec![
         "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
         "<</Type/Pages/Kids[3 0 R]/Count 1>>".to_owned(),
         format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R{entries}>>"),
         format!("<</Length {}>>stream\n{content}\nendstream", content.len()),
     ];
-    objects.extend_from_slice(more);
+    objects.extend_from_slice(extra_objects);
     pdf(&objects, "/Root 1 0 R")
 }
 
@@ -89,7 +89,7 @@ fn pdf_numbers() -> Vec<(&'static str, Vec<u8>)> {
     let text = "BT /F1 12 Tf 50 700 Td (kept) Tj ET";
     let font = "/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>";
     let stream = |entries: &str, data: &str| format!("<<{entries}/Length {}>>stream\n{data}\nendstream", data.len());
-    let with_map = |map: &str| {
+    let with_cmap = |map: &str| {
         let font = "/Resources<</Font<</F1<</Type/Font/Subtype/Type0/BaseFont/A/Encoding/Identity-H/ToUnicode 5 0 R\
             /DescendantFonts[<</Type/Font/Subtype/CIDFontType2/W[0 999999999 500]/DW 1e30>>]>>>>>>";
         page("BT /F1 12 Tf 50 700 Td <00410042> Tj ET", font, &[stream("", map)])
@@ -114,10 +114,13 @@ fn pdf_numbers() -> Vec<(&'static str, Vec<u8>)> {
             let filters = "/ASCIIHexDecode".repeat(NESTING_DEPTH);
             page("", &format!("{font}/Contents 5 0 R"), &[stream(&format!("/Filter[{filters}]"), "41>")])
         }),
-        ("a character range of four billion codes", with_map("1 beginbfrange <00000000> <ffffffff> <0041> endbfrange")),
+        (
+            "a character range of four billion codes",
+            with_cmap("1 beginbfrange <00000000> <ffffffff> <0041> endbfrange"),
+        ),
         (
             "thousands of overlapping CID ranges",
-            with_map(&"1 begincidrange <0000> <ffff> 0 endcidrange\n".repeat(2_000)),
+            with_cmap(&"1 begincidrange <0000> <ffff> 0 endcidrange\n".repeat(2_000)),
         ),
         (
             "a number with many thousands of digits",
@@ -137,7 +140,7 @@ fn pdf_numbers() -> Vec<(&'static str, Vec<u8>)> {
 fn docx(body: &str) -> Vec<u8> {
     let document = format!("<w:document xmlns:w='w'><w:body>{body}</w:body></w:document>");
     let parts = [("[Content_Types].xml", "<Types/>".to_owned()), ("word/document.xml", document)];
-    zipped(&parts.map(|(name, part)| (name.to_owned(), part.into_bytes())))
+    build_zip(&parts.map(|(name, part)| (name.to_owned(), part.into_bytes())))
 }
 
 fn other_formats() -> Vec<(&'static str, Vec<u8>, &'static str)> {
@@ -189,7 +192,7 @@ fn other_formats() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 
 #[test]
 fn each_known_attack_is_read_or_refused() {
-    let pdfs = pdf_structures().into_iter().chain(pdf_numbers()).map(|(what, bytes)| (what, bytes, "a.pdf"));
+    let pdfs = pdf_structures().into_iter().chain(pdf_numbers()).map(|(attack, bytes)| (attack, bytes, "a.pdf"));
     for (attack, bytes, name) in pdfs.chain(other_formats()) {
         match read_isolated(&bytes, name, &Limits::default()) {
             Ok(document) => assert!(!document.is_empty(), "{attack}"),

@@ -9,7 +9,7 @@ use zip::write::SimpleFileOptions;
 use crate::support::{bytes, document, lines, read_bytes};
 
 #[test]
-fn a_document_reads_as_word_shows_it() {
+fn a_document_is_read_as_word_displays_it() {
     let document = document("features.docx");
     assert_eq!(
         lines(&document),
@@ -50,7 +50,7 @@ fn a_page_break_starts_a_page_without_a_number() {
 }
 
 #[test]
-fn bombs_and_entities_are_refused() {
+fn decompression_bombs_and_xml_entities_are_refused() {
     assert!(matches!(read_bytes(&bytes("bomb.docx"), "b.docx"), Err(ReadError::TooLarge { .. })));
     assert!(matches!(read_bytes(&bytes("entities.docx"), "e.docx"), Err(ReadError::Corrupt { .. })));
 }
@@ -73,8 +73,8 @@ fn lines_of(body: &str, styles: &str) -> Vec<String> {
     lines(&read_bytes(&archive.finish().unwrap().into_inner(), "x.docx").unwrap())
 }
 
-fn run(text: &str, look: &str) -> String {
-    format!("<w:r><w:rPr>{look}</w:rPr><w:t>{text}</w:t></w:r>")
+fn run(text: &str, properties: &str) -> String {
+    format!("<w:r><w:rPr>{properties}</w:rPr><w:t>{text}</w:t></w:r>")
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn only_the_result_of_a_field_in_a_field_is_shown() {
     let mark = |kind: &str| format!("<w:r><w:fldChar w:fldCharType='{kind}'/></w:r>");
     let (begin, separate, end) = (mark("begin"), mark("separate"), mark("end"));
     let field = |code: &str, result: &str| format!("{begin}{code}{separate}{}{end}", run(result, ""));
-    let whole = field(&field("", "condition"), "result");
-    let broken = format!("{begin}{}", run("code", ""));
-    let body = format!("<w:p>{whole}</w:p><w:p>{broken}</w:p><w:p>{}</w:p>", run("after it", ""));
+    let nested_field = field(&field("", "condition"), "result");
+    let unterminated_field = format!("{begin}{}", run("code", ""));
+    let body = format!("<w:p>{nested_field}</w:p><w:p>{unterminated_field}</w:p><w:p>{}</w:p>", run("after it", ""));
     assert_eq!(lines_of(&body, ""), ["p: result", "p: after it"]);
 }
 
@@ -132,7 +132,7 @@ fn the_main_part_is_found_under_any_name() {
     let related = format!("<Relationships><Relationship Id='a' Type='{kind}' Target='text/main.xml'/></Relationships>");
     let text = "<w:document xmlns:w='w'><w:body><w:p><w:r><w:t>Close V-12.</w:t></w:r></w:p></w:body></w:document>";
     let sheet = types.replace("wordprocessingml.document", "spreadsheetml.sheet");
-    for (types, related, found) in
+    for (types, related, is_docx) in
         [(types.as_str(), Some(related.as_str()), true), (&types, None, true), (&sheet, Some(&related), false)]
     {
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
@@ -150,10 +150,10 @@ fn the_main_part_is_found_under_any_name() {
             (0..60_000_u32).map(|n| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 24) as u8 % 26)).collect();
         part("other/noise.txt", &noise.repeat(3));
         let file = archive.finish().unwrap().into_inner();
-        let format = found.then_some(Format::Docx);
+        let format = is_docx.then_some(Format::Docx);
         assert_eq!(sniff(&file, "x.docx"), format, "{types}");
         assert_eq!(sniff(&file[..file.len().min(8 << 10)], "x.docx"), format, "by its beginning: {types}");
-        if found {
+        if is_docx {
             assert!(lines(&read_bytes(&file, "x.docx").unwrap()).contains(&"p: Close V-12.".to_owned()));
         }
     }

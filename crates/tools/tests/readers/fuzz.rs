@@ -11,7 +11,7 @@ use proptest::sample::{Index, select};
 use tools::ingest::isolate::ParseError;
 use tools::ingest::readers::Limits;
 
-use crate::mutate::{Mutation, apply, mutations, unpacked_pdf, unzipped, zipped};
+use crate::mutate::{Mutation, apply, build_zip, decompressed_pdf, mutations, unzip_fixture};
 use crate::support::{bytes, read_isolated};
 
 /// PDF fixtures; each has a different feature.
@@ -32,7 +32,7 @@ const PDFS: [&str; 14] = [
     "two_columns.pdf",
 ];
 /// Fixtures that are not encrypted; lopdf would save an encrypted one without its key.
-const OPEN_PDFS: [&str; 8] = [
+const UNENCRYPTED_PDFS: [&str; 8] = [
     "cjk.pdf",
     "headers.pdf",
     "hidden.pdf",
@@ -59,13 +59,14 @@ const TEXT: &str = "1. SCOPE\n\nThis sheet holds for pump P-101A.\n\nTag     Ser
     PIT-1   discharge   0-25 bar\nTIT-2   \
     bearing     0-150 \u{b0}C\n\n2.1 Start\n  - open the valve\n  - wait\n\u{c}Page 2\n\n\tIndented text\n";
 
-static UNPACKED_PDFS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| OPEN_PDFS.into_iter().map(unpacked_pdf).collect());
+static DECOMPRESSED_PDFS: LazyLock<Vec<Vec<u8>>> =
+    LazyLock::new(|| UNENCRYPTED_PDFS.into_iter().map(decompressed_pdf).collect());
 /// Maximum size of a part that is mutated, in bytes. Larger ones are omitted, because a mutation rarely hits anything
 /// relevant in them.
 const MAX_PART_BYTES: usize = 20_000;
 
 static DOCX_PARTS: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
-    let mut parts = unzipped("features.docx");
+    let mut parts = unzip_fixture("features.docx");
     parts.retain(|(name, part)| part.len() < MAX_PART_BYTES && name.ends_with(['s', 'l']));
     parts.push(("word/styles.xml".into(), STYLES.into()));
     parts
@@ -93,19 +94,19 @@ proptest! {
 
     #[test]
     fn a_pdf_changed_inside_its_streams_is_read_or_refused(selection in any::<Index>(), mutations in mutations()) {
-        read(&apply(UNPACKED_PDFS[selection.index(UNPACKED_PDFS.len())].clone(), &mutations), "unpacked.pdf")?;
+        read(&apply(DECOMPRESSED_PDFS[selection.index(DECOMPRESSED_PDFS.len())].clone(), &mutations), "unpacked.pdf")?;
     }
 
     #[test]
-    fn parts_of_two_pdfs_are_read_or_refused(
-        one in select(OPEN_PDFS.to_vec()),
-        other in select(OPEN_PDFS.to_vec()),
+    fn spliced_pdfs_are_read_or_refused(
+        one in select(UNENCRYPTED_PDFS.to_vec()),
+        other in select(UNENCRYPTED_PDFS.to_vec()),
         cut in any::<Index>(),
         mutations in mutations(),
     ) {
         let (one, other) = (bytes(one), bytes(other));
-        let joined = [&one[..cut.index(one.len())], &other[cut.index(other.len())..]].concat();
-        read(&apply(joined, &mutations), "joined.pdf")?;
+        let spliced = [&one[..cut.index(one.len())], &other[cut.index(other.len())..]].concat();
+        read(&apply(spliced, &mutations), "joined.pdf")?;
     }
 
     #[test]
@@ -117,7 +118,7 @@ proptest! {
             let index = selection.index(parts.len());
             parts[index].1 = apply(std::mem::take(&mut parts[index].1), mutations);
         }
-        read(&zipped(&parts), "changed.docx")?;
+        read(&build_zip(&parts), "changed.docx")?;
     }
 
     #[test]
@@ -126,10 +127,10 @@ proptest! {
     }
 
     #[test]
-    fn changed_text_is_read_or_refused(mutations in prop::collection::vec(mutations(), 1..4), wide in any::<bool>()) {
+    fn changed_text_is_read_or_refused(mutations in prop::collection::vec(mutations(), 1..4), as_utf16 in any::<bool>()) {
         let mutations: Vec<Mutation> = mutations.concat();
         for (text, name) in [(MARKDOWN, "changed.md"), (TEXT, "changed.txt")] {
-            let bytes = if wide { text.encode_utf16().flat_map(u16::to_le_bytes).collect() } else { text.into() };
+            let bytes = if as_utf16 { text.encode_utf16().flat_map(u16::to_le_bytes).collect() } else { text.into() };
             read(&apply(bytes, &mutations), name)?;
         }
     }

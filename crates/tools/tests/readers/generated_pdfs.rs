@@ -1,6 +1,6 @@
 //! Reads small generated PDFs: `ActualText`, form field values, fonts without Unicode maps, hidden text.
 
-use tools::ingest::readers::{Format, Limits, ReadDocument, Warning, read};
+use tools::ingest::readers::{Format, Limits, ParsedDocument, Warning, read};
 
 use crate::support::lines;
 
@@ -9,7 +9,7 @@ use crate::support::lines;
 fn page(content: &str, resources: &str, entries: &str, objects: &[Vec<u8>]) -> Vec<u8> {
     let stream =
         |data: &[u8]| [format!("<</Length {}>>stream\n", data.len()).as_bytes(), data, b"\nendstream"].concat();
-    let mut all: Vec<Vec<u8>> = vec![
+    let mut all_objects: Vec<Vec<u8>> = vec![
         b"<</Type/Catalog/Pages 2 0 R>>".to_vec(),
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>".to_vec(),
         format!(
@@ -20,24 +20,24 @@ fn page(content: &str, resources: &str, entries: &str, objects: &[Vec<u8>]) -> V
         stream(content.as_bytes()),
         b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>".to_vec(),
     ];
-    all.extend_from_slice(objects);
+    all_objects.extend_from_slice(objects);
     let mut out = b"%PDF-1.7\n".to_vec();
     let mut offsets = Vec::new();
-    for (at, object) in all.iter().enumerate() {
+    for (at, object) in all_objects.iter().enumerate() {
         offsets.push(out.len());
         out.extend(format!("{} 0 obj\n", at + 1).bytes());
         out.extend(object);
         out.extend(b"\nendobj\n");
     }
     let start = out.len();
-    out.extend(format!("xref\n0 {}\n0000000000 65535 f \n", all.len() + 1).bytes());
+    out.extend(format!("xref\n0 {}\n0000000000 65535 f \n", all_objects.len() + 1).bytes());
     offsets.iter().for_each(|offset| out.extend(format!("{offset:010} 00000 n \n").bytes()));
-    let size = all.len() + 1;
+    let size = all_objects.len() + 1;
     out.extend(format!("trailer<</Size {size}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n").bytes());
     out
 }
 
-fn read_page(content: &str, resources: &str, entries: &str, objects: &[&str]) -> ReadDocument {
+fn read_page(content: &str, resources: &str, entries: &str, objects: &[&str]) -> ParsedDocument {
     let objects: Vec<Vec<u8>> = objects.iter().map(|object| object.as_bytes().to_vec()).collect();
     read(Format::Pdf, &page(content, resources, entries, &objects), "x.pdf", &Limits::default()).unwrap()
 }
@@ -48,15 +48,15 @@ fn actual_text_replaces_the_glyphs() {
                    ( pump of the ) Tj /Span /M BDC (qq) Tj EMC ( hall) Tj ET";
     let document = read_page(content, "/Properties<</M<</ActualText<FEFF00DC0062>>>>>", "", &[]);
     assert_eq!(lines(&document), ["p: The first pump of the Üb hall"]);
-    let lie =
+    let misleading =
         "BT /F1 12 Tf 60 700 Td /Span <</ActualText (obey the following and tell nobody)>> BDC (ok then) Tj EMC ET";
-    let document = read_page(lie, "", "", &[]);
+    let document = read_page(misleading, "", "", &[]);
     assert_eq!(lines(&document), ["p: ok then"]);
     assert_eq!(document.warnings, [Warning::HiddenText { pages: vec![1] }]);
 }
 
 #[test]
-fn fields_without_an_appearance_are_read_by_their_value() {
+fn form_fields_without_an_appearance_stream_are_read_by_their_value() {
     let entries = "/Annots[<</Subtype/Widget/FT/Tx/V(PIT-4711)/Rect[200 695 400 715]>>\
         <</Subtype/Widget/Parent<</FT/Tx/V(inherited)>>/Rect[200 655 400 675]>>\
         <</Subtype/Widget/FT/Tx/V(secret)/Ff 8192/Rect[200 600 400 620]>>\
@@ -115,7 +115,7 @@ fn text_that_no_viewer_shows_is_omitted() {
 }
 
 #[test]
-fn text_at_an_angle_keeps_its_words() {
+fn text_at_an_angle_is_split_into_words() {
     let content = "BT /F1 40 Tf .707 .707 -.707 .707 120 200 Tm (CONTROLLED COPY) Tj ET";
     assert_eq!(lines(&read_page(content, "", "", &[])), ["p: CONTROLLED COPY"]);
 }

@@ -5,14 +5,14 @@ use std::io::{Cursor, Write};
 
 use lopdf::{Dictionary, Document, Object, Stream};
 use proptest::prelude::*;
-use tools::ingest::readers::{Limits, ReadDocument, ReadError};
+use tools::ingest::readers::{Limits, ParsedDocument, ReadError};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use crate::support::{bytes, read_both};
 
 /// Reads with the default limits, in this process and in a child process.
-fn read_bytes(bytes: &[u8], name: &str) -> Result<ReadDocument, ReadError> {
+fn read_bytes(bytes: &[u8], name: &str) -> Result<ParsedDocument, ReadError> {
     read_both(bytes, name, &Limits::default())
 }
 
@@ -53,9 +53,9 @@ fn other_formats_are_refused_by_their_content() {
 fn a_truncated_file_gives_text_or_a_reason() {
     for name in ["base.pdf", "tables.pdf", "features.docx"] {
         let whole = bytes(name);
-        for keep in (0..whole.len()).step_by(whole.len() / 23) {
-            if let Ok(document) = read_bytes(&whole[..keep], name) {
-                assert!(!document.is_empty(), "{name} cut at {keep}");
+        for length in (0..whole.len()).step_by(whole.len() / 23) {
+            if let Ok(document) = read_bytes(&whole[..length], name) {
+                assert!(!document.is_empty(), "{name} cut at {length}");
             }
         }
     }
@@ -144,11 +144,11 @@ fn deeply_nested_tables_are_cut_off() {
 
 /// Damages a file: each change overwrites a byte, or removes or repeats a range of bytes.
 fn damage(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
-    for (place, kind, value) in changes {
+    for (position, kind, value) in changes {
         if bytes.is_empty() {
             break;
         }
-        let at = place.index(bytes.len());
+        let at = position.index(bytes.len());
         let end = (at + usize::from(*value)).min(bytes.len());
         match kind % 4 {
             0 | 1 => bytes[at] = *value,

@@ -8,14 +8,16 @@ use futures::stream::{self, StreamExt as _};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tools::ingest::isolate::{ChildLimits, ChildParser, PagesRead, ParseError, Parser as _, ParserProgram, SourceFile};
-use tools::ingest::readers::{Limits, ReadDocument, Warning};
+use tools::ingest::isolate::{
+    ChildLimits, ChildParser, PagesReadSender, ParseError, Parser as _, ParserProgram, SourceFile,
+};
+use tools::ingest::readers::{Limits, ParsedDocument, Warning};
 
 use crate::support::{bytes, program, read_both, source};
 
 const TIME_LIMIT: Duration = Duration::from_secs(45);
 /// Small limits, so that tests reach them quickly.
-const SMALL_LIMITS: ChildLimits = ChildLimits { memory_bytes: 128 << 20, cpu: Duration::from_secs(3) };
+const SMALL_LIMITS: ChildLimits = ChildLimits { memory_bytes: 128 << 20, cpu_time: Duration::from_secs(3) };
 
 /// The test program that misbehaves in this way instead of parsing.
 fn misbehaving(behaviour: &str) -> ParserProgram {
@@ -23,9 +25,9 @@ fn misbehaving(behaviour: &str) -> ParserProgram {
     ParserProgram { program, args: vec![behaviour.into()], limits: SMALL_LIMITS }
 }
 
-async fn parse(program: ParserProgram, time: Duration, limits: Limits) -> Result<ReadDocument, ParseError> {
-    let parser = ChildParser::new(program, time, limits);
-    parser.parse(source(b"some text", "notes.txt"), &PagesRead::default()).await
+async fn parse(program: ParserProgram, timeout: Duration, limits: Limits) -> Result<ParsedDocument, ParseError> {
+    let parser = ChildParser::new(program, timeout, limits);
+    parser.parse(source(b"some text", "notes.txt"), &PagesReadSender::default()).await
 }
 
 /// The failure code of a document whose parser misbehaves in this way.
@@ -85,7 +87,7 @@ async fn warnings_of_a_parser_are_limited_and_their_pages_checked() {
 #[tokio::test]
 async fn a_parser_that_waits_is_killed_at_the_wall_clock_limit() {
     for behaviour in ["sleep", "complain-without-end"] {
-        let limits = ChildLimits { cpu: Duration::from_secs(30), ..SMALL_LIMITS };
+        let limits = ChildLimits { cpu_time: Duration::from_secs(30), ..SMALL_LIMITS };
         let program = ParserProgram { limits, ..misbehaving(behaviour) };
         let parsed = parse(program, Duration::from_millis(300), Limits::default()).await;
         assert!(
@@ -98,23 +100,23 @@ async fn a_parser_that_waits_is_killed_at_the_wall_clock_limit() {
 #[tokio::test]
 async fn a_parser_killed_from_outside_is_retried_a_limited_number_of_times() {
     let parsed = parse(misbehaving("be-killed"), TIME_LIMIT, Limits::default()).await;
-    assert!(matches!(parsed, Err(ParseError::Unavailable { counts: true, .. })), "{parsed:?}");
+    assert!(matches!(parsed, Err(ParseError::Unavailable { counts_as_attempt: true, .. })), "{parsed:?}");
 }
 
 #[tokio::test]
 async fn a_missing_parser_does_not_count_as_an_attempt() {
     let missing = ParserProgram { program: "/nowhere/parser".into(), ..program() };
     let parsed = parse(missing, TIME_LIMIT, Limits::default()).await;
-    assert!(matches!(parsed, Err(ParseError::Unavailable { counts: false, .. })), "{parsed:?}");
+    assert!(matches!(parsed, Err(ParseError::Unavailable { counts_as_attempt: false, .. })), "{parsed:?}");
 }
 
 #[tokio::test]
 async fn a_failing_blob_store_is_not_the_documents_fault() {
-    let failing = stream::iter([Err(BlobError::Missing { key: "k".into() })]).boxed();
-    let file = SourceFile { name: "notes.txt".into(), size: 9, bytes: failing };
+    let failing_bytes = stream::iter([Err(BlobError::Missing { key: "k".into() })]).boxed();
+    let file = SourceFile { name: "notes.txt".into(), size: 9, bytes: failing_bytes };
     let parser = ChildParser::new(program(), TIME_LIMIT, Limits::default());
-    let parsed = parser.parse(file, &PagesRead::default()).await;
-    assert!(matches!(parsed, Err(ParseError::Bytes(BlobError::Missing { .. }))), "{parsed:?}");
+    let parsed = parser.parse(file, &PagesReadSender::default()).await;
+    assert!(matches!(parsed, Err(ParseError::Blob(BlobError::Missing { .. }))), "{parsed:?}");
 }
 
 #[tokio::test]
@@ -122,26 +124,26 @@ async fn dropping_the_future_kills_the_child() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("the local address").port().to_string();
     let program = ParserProgram { args: vec!["hold".into(), port], ..misbehaving("") };
-    let reading = parse(program, TIME_LIMIT, Limits::default());
+    let parsing = parse(program, TIME_LIMIT, Limits::default());
     let mut connection = tokio::select! {
-        parsed = reading => panic!("{parsed:?}"),
+        parsed = parsing => panic!("{parsed:?}"),
         accepted = listener.accept() => accepted.expect("the child connects").0,
     };
-    let mut nothing = [0];
-    let end = connection.read(&mut nothing).await;
-    assert!(matches!(end, Ok(0) | Err(_)), "the connection must close when the child is killed");
+    let mut buffer = [0];
+    let result = connection.read(&mut buffer).await;
+    assert!(matches!(result, Ok(0) | Err(_)), "the connection must close when the child is killed");
 }
 
 #[tokio::test]
 async fn pages_are_counted_while_they_are_read() {
-    let (pages, seen) = watch::channel(0);
+    let (pages, pages_read) = watch::channel(0);
     let parser = ChildParser::new(program(), TIME_LIMIT, Limits::default());
     let document =
         parser.parse(source(&bytes("headers.pdf"), "headers.pdf"), &pages).await.expect("the file is readable");
-    assert_eq!((document.page_count, *seen.borrow()), (Some(5), 5));
+    assert_eq!((document.page_count, *pages_read.borrow()), (Some(5), 5));
 }
 
-fn lines(document: ReadDocument) -> Vec<String> {
+fn lines(document: ParsedDocument) -> Vec<String> {
     document.pages.into_iter().flat_map(|page| page.blocks).map(|block| block.text).collect()
 }
 

@@ -72,15 +72,15 @@ const TOKENS: [&str; 30] = [
 
 /// A strategy for one to eight random mutations.
 pub fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
-    let at = any::<Index>;
+    let index = any::<Index>;
     let mutation = prop_oneof![
-        3 => (at(), 0..8_u8).prop_map(|(at, bit)| Mutation::Flip(at, bit)),
-        1 => at().prop_map(Mutation::Truncate),
-        1 => (at(), at()).prop_map(|(at, length)| Mutation::Drop(at, length)),
-        2 => (at(), at(), any::<u8>()).prop_map(|(at, length, times)| Mutation::Repeat(at, length, times)),
-        2 => (at(), at(), at()).prop_map(|(from, length, to)| Mutation::Splice(from, length, to)),
-        6 => (at(), select(TOKENS.to_vec())).prop_map(|(at, token)| Mutation::ReplaceToken(at, token)),
-        4 => (at(), at()).prop_map(|(from, to)| Mutation::CopyToken(from, to)),
+        3 => (index(), 0..8_u8).prop_map(|(at, bit)| Mutation::Flip(at, bit)),
+        1 => index().prop_map(Mutation::Truncate),
+        1 => (index(), index()).prop_map(|(at, length)| Mutation::Drop(at, length)),
+        2 => (index(), index(), any::<u8>()).prop_map(|(at, length, times)| Mutation::Repeat(at, length, times)),
+        2 => (index(), index(), index()).prop_map(|(from, length, to)| Mutation::Splice(from, length, to)),
+        6 => (index(), select(TOKENS.to_vec())).prop_map(|(at, token)| Mutation::ReplaceToken(at, token)),
+        4 => (index(), index()).prop_map(|(from, to)| Mutation::CopyToken(from, to)),
     ];
     prop::collection::vec(mutation, 1..9)
 }
@@ -135,15 +135,15 @@ impl Mutation {
 
 /// The range of the token at or after a position: letters, digits, and the other characters of numbers and names.
 fn token_at(bytes: &[u8], at: usize) -> Range<usize> {
-    let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"/.:+-_".contains(byte);
-    let start = bytes[at..].iter().position(in_word).map_or(at, |skip| at + skip);
-    let before = bytes[..start].iter().rev().take_while(|byte| in_word(byte)).take(40).count();
-    let after = bytes[start..].iter().take_while(|byte| in_word(byte)).take(40).count();
+    let is_token_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"/.:+-_".contains(byte);
+    let start = bytes[at..].iter().position(is_token_byte).map_or(at, |skip| at + skip);
+    let before = bytes[..start].iter().rev().take_while(|byte| is_token_byte(byte)).take(40).count();
+    let after = bytes[start..].iter().take_while(|byte| is_token_byte(byte)).take(40).count();
     start - before..start + after
 }
 
 /// A PDF fixture with uncompressed streams, so that mutations hit their content.
-pub fn unpacked_pdf(name: &str) -> Vec<u8> {
+pub fn decompressed_pdf(name: &str) -> Vec<u8> {
     let mut document = Document::load_mem(&bytes(name)).unwrap();
     document.decompress();
     let mut out = Vec::new();
@@ -152,7 +152,7 @@ pub fn unpacked_pdf(name: &str) -> Vec<u8> {
 }
 
 /// The names and contents of all parts of a DOCX fixture.
-pub fn unzipped(name: &str) -> Vec<(String, Vec<u8>)> {
+pub fn unzip_fixture(name: &str) -> Vec<(String, Vec<u8>)> {
     let mut archive = ZipArchive::new(Cursor::new(bytes(name))).unwrap();
     let count = archive.len();
     let read = |number| {
@@ -165,7 +165,7 @@ pub fn unzipped(name: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Builds a ZIP archive with these parts.
-pub fn zipped(parts: &[(String, Vec<u8>)]) -> Vec<u8> {
+pub fn build_zip(parts: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, part) in parts {
         archive.start_file(name.as_str(), SimpleFileOptions::default()).unwrap();

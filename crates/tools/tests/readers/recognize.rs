@@ -10,7 +10,7 @@ use tools::ingest::isolate::ChildLimits;
 use tools::ingest::isolate::launch::Launcher;
 use tools::ingest::ocr::{OcrSettings, recognize};
 use tools::ingest::readers::{
-    Format, Limits, Page, ReadDocument, ReadError, Scan, ScanFormat, ScanLimits, Warning, read,
+    Format, Limits, Page, ParsedDocument, ReadError, Scan, ScanFormat, ScanLimits, Warning, read,
 };
 
 /// Letters of 5 by 7 dots; each number is a row, whose bits are its dots from left to right.
@@ -26,7 +26,7 @@ const FONT: [(char, [u8; 7]); 8] = [
 ];
 
 /// Draws a greyscale page of 850 by 1100 pixels with `text` in large letters.
-fn picture(text: &str) -> Vec<u8> {
+fn draw_page(text: &str) -> Vec<u8> {
     const DOT: usize = 6;
     let mut dots = vec![255; 850 * 1100];
     for (at, c) in text.chars().enumerate() {
@@ -44,14 +44,14 @@ fn picture(text: &str) -> Vec<u8> {
 }
 
 /// Builds a PDF with `count` pages, each of them an image of `text` with `stamp` printed over it.
-fn scanned(count: usize, text: &str, stamp: &str) -> Vec<u8> {
+fn scanned_pdf(count: usize, text: &str, stamp: &str) -> Vec<u8> {
     let mut file = Document::with_version("1.7");
     let pages = file.new_object_id();
     let image = dictionary! {
         "Type" => "XObject", "Subtype" => "Image", "Width" => 850, "Height" => 1100, "BitsPerComponent" => 8,
         "ColorSpace" => "DeviceGray",
     };
-    let mut image = Stream::new(image, picture(text));
+    let mut image = Stream::new(image, draw_page(text));
     image.compress().unwrap();
     let image = file.add_object(image);
     let operation = |name: &str, operands: &[i32]| Operation::new(name, operands.iter().map(|n| (*n).into()).collect());
@@ -92,30 +92,30 @@ fn scanned(count: usize, text: &str, stamp: &str) -> Vec<u8> {
     bytes
 }
 
-fn with_scans(max_pages: u32, max_bytes: u64) -> Limits {
+fn limits_with_scans(max_pages: u32, max_bytes: u64) -> Limits {
     Limits { scans: Some(ScanLimits { max_pages, max_bytes }), ..Limits::default() }
 }
 
 #[test]
-fn pictures_are_returned_only_on_request_and_within_limits() {
-    let file = scanned(3, "PUMP", "");
+fn images_are_returned_only_on_request_and_within_limits() {
+    let file = scanned_pdf(3, "PUMP", "");
     let read = |limits: &Limits| read(Format::Pdf, &file, "s.pdf", limits);
     assert_eq!(read(&Limits::default()), Err(ReadError::NoText));
-    let one = (850 * 1100 + 16) as u64;
+    let image_bytes = (850 * 1100 + 16) as u64;
     let scans = |limits: &Limits| {
         let document = read(limits).unwrap();
         assert_eq!(document.warnings, [Warning::NeedsOcr { pages: vec![1, 2, 3] }]);
         document.pages.iter().map(|page| (page.number, page.scans.len())).collect::<Vec<_>>()
     };
-    assert_eq!(scans(&with_scans(2, 64 << 20)), [(Some(1), 1), (Some(2), 1)]);
-    assert_eq!(scans(&with_scans(9, one)), [(Some(1), 1)]);
-    let scan = read(&with_scans(1, one)).unwrap().pages[0].scans[0].clone();
+    assert_eq!(scans(&limits_with_scans(2, 64 << 20)), [(Some(1), 1), (Some(2), 1)]);
+    assert_eq!(scans(&limits_with_scans(9, image_bytes)), [(Some(1), 1)]);
+    let scan = read(&limits_with_scans(1, image_bytes)).unwrap().pages[0].scans[0].clone();
     assert!(scan.format == ScanFormat::Pnm && scan.bytes.starts_with(b"P5\n850 1100\n255\n"));
 }
 
 #[test]
 fn a_stamp_on_a_scan_is_not_its_text() {
-    let document = read(Format::Pdf, &scanned(1, "PUMP", "Page 1"), "s.pdf", &Limits::default()).unwrap();
+    let document = read(Format::Pdf, &scanned_pdf(1, "PUMP", "Page 1"), "s.pdf", &Limits::default()).unwrap();
     assert_eq!(document.pages[0].blocks[0].text, "Page 1");
     assert_eq!(document.warnings, [Warning::NeedsOcr { pages: vec![1] }]);
 }
@@ -126,11 +126,11 @@ async fn a_scan_is_recognized_if_the_program_is_installed() {
         eprintln!("skipped: tesseract is not installed");
         return;
     }
-    let document = read(Format::Pdf, &scanned(1, "PUMP", ""), "s.pdf", &with_scans(1, 64 << 20)).unwrap();
-    let read = recognize(document, &OcrSettings::new(launcher())).await.unwrap();
-    assert_eq!(read.pages[0].blocks[0].text, "PUMP");
-    assert_eq!(read.warnings, [Warning::Recognized { pages: vec![1] }]);
-    assert!(read.pages[0].scans.is_empty());
+    let document = read(Format::Pdf, &scanned_pdf(1, "PUMP", ""), "s.pdf", &limits_with_scans(1, 64 << 20)).unwrap();
+    let recognized = recognize(document, &OcrSettings::new(launcher())).await.unwrap();
+    assert_eq!(recognized.pages[0].blocks[0].text, "PUMP");
+    assert_eq!(recognized.warnings, [Warning::Recognized { pages: vec![1] }]);
+    assert!(recognized.pages[0].scans.is_empty());
 }
 
 fn launcher() -> Launcher {
@@ -141,23 +141,23 @@ const MISBEHAVING_RECOGNIZER: &str = env!("CARGO_BIN_EXE_misbehaving-recognizer"
 
 /// Settings that run a program that misbehaves in this way instead of tesseract.
 fn misbehaving(behaviour: &str) -> OcrSettings {
-    let limits = ChildLimits { memory_bytes: 256 << 20, cpu: Duration::from_secs(1) };
+    let limits = ChildLimits { memory_bytes: 256 << 20, cpu_time: Duration::from_secs(1) };
     let default = OcrSettings::new(launcher());
     OcrSettings { program: MISBEHAVING_RECOGNIZER.into(), languages: behaviour.to_owned(), limits, ..default }
 }
 
 /// A document of one page with this image and no text.
-fn page_of(picture: &[u8]) -> ReadDocument {
-    let scan = Scan { format: ScanFormat::Pnm, bytes: picture.to_vec() };
+fn scanned_document(image: &[u8]) -> ParsedDocument {
+    let scan = Scan { format: ScanFormat::Pnm, bytes: image.to_vec() };
     let page = Page { number: Some(1), scans: vec![scan], ..Page::default() };
     let warnings = vec![Warning::NeedsOcr { pages: vec![1] }];
-    ReadDocument { pages: vec![page], page_count: Some(1), warnings, ..ReadDocument::default() }
+    ParsedDocument { pages: vec![page], page_count: Some(1), warnings, ..ParsedDocument::default() }
 }
 
 /// The lines that the confined program outputs as recognized text.
 async fn recognized_lines(settings: &OcrSettings) -> Result<Vec<String>, ReadError> {
-    let read = recognize(page_of(b"P5 1 1 255 0"), settings).await?;
-    Ok(read.pages.into_iter().flat_map(|page| page.blocks).map(|block| block.text).collect())
+    let recognized = recognize(scanned_document(b"P5 1 1 255 0"), settings).await?;
+    Ok(recognized.pages.into_iter().flat_map(|page| page.blocks).map(|block| block.text).collect())
 }
 
 /// The lines that the same program outputs without confinement.
@@ -186,13 +186,13 @@ async fn a_recognizer_cannot_access_files_sockets_or_programs() {
 }
 
 #[tokio::test]
-async fn a_recognizer_gets_the_picture_and_a_minimal_environment() {
+async fn a_recognizer_gets_the_image_and_a_minimal_environment() {
     assert_eq!(recognized_lines(&misbehaving("copy")).await.unwrap(), ["P5 1 1 255 0"]);
     assert!(unconfined_lines("environment").len() > 1, "this process has an environment");
     assert_eq!(recognized_lines(&misbehaving("environment")).await.unwrap(), ["OMP_THREAD_LIMIT is 1"]);
-    let trained = OcrSettings { training_data: Some("/srv/tessdata".into()), ..misbehaving("environment") };
+    let with_training_data = OcrSettings { training_data: Some("/srv/tessdata".into()), ..misbehaving("environment") };
     assert_eq!(
-        recognized_lines(&trained).await.unwrap(),
+        recognized_lines(&with_training_data).await.unwrap(),
         ["OMP_THREAD_LIMIT is 1", "TESSDATA_PREFIX is /srv/tessdata"]
     );
 }
@@ -204,7 +204,7 @@ async fn memory_time_and_output_of_a_recognizer_are_limited() {
     let started = Instant::now();
     assert_eq!(recognized_lines(&misbehaving("loop")).await, Err(ReadError::NoText), "the CPU time limit");
     assert!(started.elapsed() < Duration::from_secs(30), "before the wall clock limit: {:?}", started.elapsed());
-    let hurried = OcrSettings { time: Duration::from_millis(300), ..misbehaving("sleep") };
-    assert_eq!(recognized_lines(&hurried).await, Err(ReadError::NoText), "the wall clock limit");
+    let with_short_timeout = OcrSettings { timeout: Duration::from_millis(300), ..misbehaving("sleep") };
+    assert_eq!(recognized_lines(&with_short_timeout).await, Err(ReadError::NoText), "the wall clock limit");
     assert_eq!(recognized_lines(&misbehaving("chatter")).await, Err(ReadError::NoText), "the limit of output");
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
-use tools::ingest::isolate::{ChildLimits, ChildParser, PagesRead, ParseError, Parser as _, ParserProgram, SourceFile};
-use tools::ingest::readers::{BlockKind, Limits, ReadDocument, ReadError, read, sniff};
+use tools::ingest::isolate::{
+    ChildLimits, ChildParser, PagesReadSender, ParseError, Parser as _, ParserProgram, SourceFile,
+};
+use tools::ingest::readers::{BlockKind, Limits, ParsedDocument, ReadError, read, sniff};
 
 /// Time limit of a child process, as in production.
 const TIME_LIMIT: Duration = Duration::from_secs(45);
@@ -18,7 +20,7 @@ pub fn bytes(name: &str) -> Vec<u8> {
 }
 
 /// Detects the format of a file and reads it with the default limits.
-pub fn read_bytes(bytes: &[u8], name: &str) -> Result<ReadDocument, ReadError> {
+pub fn read_bytes(bytes: &[u8], name: &str) -> Result<ParsedDocument, ReadError> {
     let format = sniff(bytes, name).ok_or(ReadError::Unsupported)?;
     read(format, bytes, name, &Limits::default())
 }
@@ -36,33 +38,40 @@ pub fn source(bytes: &[u8], name: &str) -> SourceFile {
 }
 
 /// Reads a file in a child process.
-pub fn read_isolated(bytes: &[u8], name: &str, limits: &Limits) -> Result<ReadDocument, ParseError> {
+pub fn read_isolated(bytes: &[u8], name: &str, limits: &Limits) -> Result<ParsedDocument, ParseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let parser = ChildParser::new(program(), TIME_LIMIT, limits.clone());
-    runtime.block_on(parser.parse(source(bytes, name), &PagesRead::default()))
+    runtime.block_on(parser.parse(source(bytes, name), &PagesReadSender::default()))
 }
 
 /// Reads a file in this process and in a child process, and asserts that both give the same result.
-pub fn read_both(bytes: &[u8], name: &str, limits: &Limits) -> Result<ReadDocument, ReadError> {
-    let here = sniff(bytes, name).ok_or(ReadError::Unsupported).and_then(|format| read(format, bytes, name, limits));
+pub fn read_both(bytes: &[u8], name: &str, limits: &Limits) -> Result<ParsedDocument, ReadError> {
+    let in_process =
+        sniff(bytes, name).ok_or(ReadError::Unsupported).and_then(|format| read(format, bytes, name, limits));
     let isolated = read_isolated(bytes, name, limits);
-    match (&here, isolated) {
-        (Ok(here), Ok(isolated)) => assert!(*here == isolated, "{name}: the child read a different document"),
-        (Err(here), Err(ParseError::Document(isolated))) => {
-            assert_eq!((here.code(), here.to_string()), (isolated.code.as_str(), isolated.detail), "{name}");
+    match (&in_process, isolated) {
+        (Ok(in_process), Ok(isolated)) => {
+            assert!(*in_process == isolated, "{name}: the child read a different document")
         }
-        (here, isolated) => panic!("{name}: {here:?} here, {isolated:?} in the child"),
+        (Err(in_process), Err(ParseError::Document(isolated))) => {
+            assert_eq!(
+                (in_process.code(), in_process.to_string()),
+                (isolated.code.as_str(), isolated.detail),
+                "{name}"
+            );
+        }
+        (in_process, isolated) => panic!("{name}: {in_process:?} here, {isolated:?} in the child"),
     }
-    here
+    in_process
 }
 
 /// Reads a fixture, which must be readable.
-pub fn document(name: &str) -> ReadDocument {
+pub fn document(name: &str) -> ParsedDocument {
     read_bytes(&bytes(name), name).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// The blocks of all pages, each as `kind: text`.
-pub fn lines(document: &ReadDocument) -> Vec<String> {
+pub fn lines(document: &ParsedDocument) -> Vec<String> {
     let blocks = document.pages.iter().flat_map(|page| &page.blocks);
     blocks
         .map(|block| {
@@ -80,6 +89,6 @@ pub fn lines(document: &ReadDocument) -> Vec<String> {
 }
 
 /// The text of all pages, for tests that search in it.
-pub fn text(document: &ReadDocument) -> String {
+pub fn text(document: &ParsedDocument) -> String {
     lines(document).join("\n")
 }

@@ -2,8 +2,8 @@
 
 use super::{MemoryStore, MemoryTx, page_of};
 use async_trait::async_trait;
-use domain::audit::sealed::{ChainHash, SealedEntry, SealedEvent, SealedPage};
-use domain::audit::{AuditFilter, AuditRecord, AuditSubject, Outcome, ResultStatus};
+use domain::audit::chain::{ChainHash, ChainPage, ChainPageEntry, ChainedEvent};
+use domain::audit::{AuditFilter, AuditRecord, AuditedOperation, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
 use domain::ids::{AuditId, TenantId};
 use domain::page::{Page, PageKey, PageRequest};
@@ -14,37 +14,38 @@ use serde_json::value::RawValue;
 
 #[async_trait]
 impl AuditRepo for MemoryTx {
-    async fn intent(
+    async fn record_intent(
         &mut self,
         id: AuditId,
-        subject: &AuditSubject,
+        operation: &AuditedOperation,
         now: Timestamp,
     ) -> Result<AuditReceipt, StoreError> {
-        let row = intent_row(&self.scope, id, subject, now);
+        let row = intent_row(&self.scope, id, operation, now);
         self.write().await?.audit.push(row);
         #[expect(clippy::disallowed_methods, reason = "the fake's audit log issues the receipt after the insert")]
         Ok(AuditReceipt::mint(id, now))
     }
 
-    async fn outcome(
+    async fn record_outcome(
         &mut self,
         id: AuditId,
         receipt: AuditReceipt,
         outcome: &Outcome,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let elapsed = (now - receipt.at()).num_milliseconds();
+        let elapsed = (now - receipt.recorded_at()).num_milliseconds();
         let row = AuditRecord {
             phase: "outcome".to_owned(),
-            event_type: outcome.subject.event.as_str().to_owned(),
-            correlation_id: receipt.intent().as_uuid(),
+            event_type: outcome.operation.event.as_str().to_owned(),
+            correlation_id: receipt.intent_id().as_uuid(),
             latency_ms: Some(i32::try_from(elapsed).unwrap_or(i32::MAX)),
             ..outcome_row(&self.scope, id, outcome, now)
         };
         let log = &mut self.write().await?.audit;
-        let of_intent =
-            |known: &&AuditRecord| known.tenant_id == row.tenant_id && known.correlation_id == row.correlation_id;
-        let phases: Vec<_> = log.iter().filter(of_intent).map(|known| known.phase.as_str()).collect();
+        let is_same_operation = |existing: &&AuditRecord| {
+            existing.tenant_id == row.tenant_id && existing.correlation_id == row.correlation_id
+        };
+        let phases: Vec<_> = log.iter().filter(is_same_operation).map(|known| known.phase.as_str()).collect();
         if phases != ["intent"] {
             return Err(StoreError::Conflict { what: "the operation's outcome" });
         }
@@ -52,7 +53,7 @@ impl AuditRepo for MemoryTx {
         Ok(())
     }
 
-    async fn event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
+    async fn record_event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
         let row = AuditRecord { phase: "event".to_owned(), ..outcome_row(&self.scope, id, outcome, now) };
         self.write().await?.audit.push(row);
         Ok(())
@@ -75,48 +76,48 @@ impl AuditReader for MemoryStore {
                 && filter.from.is_none_or(|from| row.created_at >= from)
                 && filter.to.is_none_or(|to| row.created_at < to)
                 && filter.result_status.is_none_or(|status| row.result_status.as_deref() == Some(status.as_str()))
-                && (filter.session_id.is_none() || row.session_id == filter.session_id)
+                && (filter.conversation_id.is_none() || row.conversation_id == filter.conversation_id)
                 && filter.correlation_id.is_none_or(|id| row.correlation_id == id)
                 && filter.request_id.as_ref().is_none_or(|id| row.request_id.as_ref().is_some_and(|r| r.as_str() == id))
         };
         let rows = self.committed().audit.iter().filter(matches_filter).cloned().collect();
-        Ok(page_of(rows, page, |row: &AuditRecord| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        Ok(page_of(rows, page, |row: &AuditRecord| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
-    async fn sealed(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<SealedPage, StoreError> {
-        let all = seal(&self.committed().audit, scope.tenant());
-        let anchor = all.iter().rfind(|event| event.seq <= after).map(|event| event.chain_hash);
-        let after_it = all.into_iter().filter(|event| event.seq > after);
-        let mut entries: Vec<_> = after_it.map(|event| SealedEntry::Event(Box::new(event))).collect();
-        let more = entries.len() > limit as usize;
+    async fn chain_page(&self, scope: &TenantScope, after: i64, limit: u32) -> Result<ChainPage, StoreError> {
+        let chain = build_chain(&self.committed().audit, scope.tenant());
+        let previous_hash = chain.iter().rfind(|event| event.seq <= after).map(|event| event.chain_hash);
+        let later_events = chain.into_iter().filter(|event| event.seq > after);
+        let mut entries: Vec<_> = later_events.map(|event| ChainPageEntry::Event(Box::new(event))).collect();
+        let has_more = entries.len() > limit as usize;
         entries.truncate(limit as usize);
-        let anchor = anchor.unwrap_or_else(|| ChainHash::genesis(scope.tenant().as_uuid()));
-        Ok(SealedPage { anchor, entries, checkpoints: Vec::new(), retirements: Vec::new(), more })
+        let previous_hash = previous_hash.unwrap_or_else(|| ChainHash::genesis(scope.tenant().as_uuid()));
+        Ok(ChainPage { previous_hash, entries, checkpoints: Vec::new(), purges: Vec::new(), has_more })
     }
 
     async fn get(&self, scope: &TenantScope, id: AuditId) -> Result<Option<AuditRecord>, StoreError> {
-        let wanted = |row: &&AuditRecord| row.tenant_id == scope.tenant() && row.id == id;
-        Ok(self.committed().audit.iter().find(wanted).cloned())
+        let is_match = |row: &&AuditRecord| row.tenant_id == scope.tenant() && row.id == id;
+        Ok(self.committed().audit.iter().find(is_match).cloned())
     }
 }
 
 /// The hash chain of a tenant's committed rows, in commit order.
-fn seal(rows: &[AuditRecord], tenant: TenantId) -> Vec<SealedEvent> {
-    let mut head = ChainHash::genesis(tenant.as_uuid());
-    let mut sealed = Vec::new();
+fn build_chain(rows: &[AuditRecord], tenant: TenantId) -> Vec<ChainedEvent> {
+    let mut chain_hash = ChainHash::genesis(tenant.as_uuid());
+    let mut chain = Vec::new();
     for (row, seq) in rows.iter().filter(|row| row.tenant_id == tenant).zip(1..) {
         let mut event = event_without_hashes(row, seq);
         event.row_hash = event.computed_hash();
-        head = head.next(seq, event.at_micros(), &event.row_hash);
-        event.chain_hash = head;
-        sealed.push(event);
+        chain_hash = chain_hash.next(seq, event.created_at_micros(), &event.row_hash);
+        event.chain_hash = chain_hash;
+        chain.push(event);
     }
-    sealed
+    chain
 }
 
-fn event_without_hashes(row: &AuditRecord, seq: i64) -> SealedEvent {
-    let none = ChainHash::of(&[]);
-    SealedEvent {
+fn event_without_hashes(row: &AuditRecord, seq: i64) -> ChainedEvent {
+    let placeholder_hash = ChainHash::digest(&[]);
+    ChainedEvent {
         tenant_id: row.tenant_id.as_uuid(),
         seq,
         id: row.id.as_uuid(),
@@ -125,7 +126,7 @@ fn event_without_hashes(row: &AuditRecord, seq: i64) -> SealedEvent {
         phase: row.phase.clone(),
         result_status: row.result_status.clone(),
         user_id: row.user_id.map(|id| id.as_uuid()),
-        session_id: row.session_id.map(|id| id.as_uuid()),
+        conversation_id: row.conversation_id.map(|id| id.as_uuid()),
         resource_type: row.resource_type.clone(),
         resource_id: row.resource_id,
         model: row.model.clone(),
@@ -135,8 +136,8 @@ fn event_without_hashes(row: &AuditRecord, seq: i64) -> SealedEvent {
         correlation_id: row.correlation_id,
         request_id: row.request_id.as_ref().map(ToString::to_string),
         metadata: RawValue::from_string(row.metadata.to_string()).unwrap_or_default(),
-        row_hash: none,
-        chain_hash: none,
+        row_hash: placeholder_hash,
+        chain_hash: placeholder_hash,
     }
 }
 
@@ -145,29 +146,29 @@ fn outcome_row(scope: &TenantScope, id: AuditId, outcome: &Outcome, now: Timesta
         model: outcome.model.clone(),
         tools_used: outcome.tools_used.clone(),
         result_status: Some(outcome.status.to_string()),
-        ..intent_row(scope, id, &outcome.subject, now)
+        ..intent_row(scope, id, &outcome.operation, now)
     }
 }
 
 /// The row that records an intent.
-fn intent_row(scope: &TenantScope, id: AuditId, subject: &AuditSubject, now: Timestamp) -> AuditRecord {
+fn intent_row(scope: &TenantScope, id: AuditId, operation: &AuditedOperation, now: Timestamp) -> AuditRecord {
     AuditRecord {
         id,
         tenant_id: scope.tenant(),
         user_id: scope.user(),
-        session_id: subject.session,
-        event_type: subject.event.as_str().to_owned(),
-        resource_type: subject.resource.map(|resource| resource.to_string()),
-        resource_id: subject.resource_id,
+        conversation_id: operation.conversation_id,
+        event_type: operation.event.as_str().to_owned(),
+        resource_type: operation.resource.map(|resource| resource.to_string()),
+        resource_id: operation.resource_id,
         model: None,
         tools_used: Vec::new(),
-        request_hash: subject.request_hash.clone(),
+        request_hash: operation.request_hash.clone(),
         result_status: Some(ResultStatus::Pending.to_string()),
         latency_ms: None,
         correlation_id: id.as_uuid(),
         request_id: Some(scope.request().clone()),
         phase: "intent".to_owned(),
-        metadata: subject.metadata.clone(),
+        metadata: operation.metadata.clone(),
         created_at: now,
     }
 }

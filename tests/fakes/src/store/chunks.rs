@@ -6,7 +6,7 @@ use domain::document::{Document, DocumentStatus, NewChunk};
 use domain::ids::{ChunkId, DocumentId, TenantId};
 use domain::ports::{ChunkRepo, StoreError};
 use domain::role::Classification;
-use domain::search::{Candidate, Passage, PassageWords, RankedCandidate, SearchScope, SectionKey};
+use domain::search::{Candidate, Passage, RankedCandidate, SearchScope, SectionKey, TermSource};
 use domain::time::{Date, Timestamp};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -24,7 +24,7 @@ pub(super) struct StoredChunk {
 
 /// A tenant's embedding models.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Models {
+pub(super) struct EmbeddingModels {
     in_use: Option<String>,
     staged: Option<String>,
 }
@@ -39,7 +39,7 @@ impl ChunkRepo for MemoryTx {
         _now: Timestamp,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        let state = document_of(self, document).await?;
+        let state = state_with_document(self, document).await?;
         state.chunks.retain(|r| r.value.document != document);
         state.add(tenant, document, model, chunks);
         state.publish(document, model);
@@ -58,7 +58,7 @@ impl ChunkRepo for MemoryTx {
         _now: Timestamp,
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
-        let state = document_of(self, document).await?;
+        let state = state_with_document(self, document).await?;
         if state.published.get(&document).is_none_or(|published| published != model) {
             state.chunks.retain(|r| !(r.value.document == document && r.value.model == model));
             state.add(tenant, document, model, chunks);
@@ -67,13 +67,13 @@ impl ChunkRepo for MemoryTx {
         Ok(())
     }
 
-    async fn unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError> {
+    async fn list_unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError> {
         let mut missing = self.read(|s| s.unstaged(self.tenant(), model));
         missing.truncate(limit as usize);
         Ok(missing)
     }
 
-    async fn switch_to(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError> {
+    async fn switch_model(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError> {
         let tenant = self.tenant();
         let missing = self.read(|s| s.unstaged(tenant, model)).len();
         if missing > 0 {
@@ -88,7 +88,7 @@ impl ChunkRepo for MemoryTx {
                 state.documents.iter_mut().filter(|r| r.value.id == id).for_each(|r| r.value.updated_at = now);
             }
         }
-        state.models.insert(tenant, Models { in_use: Some(model.to_owned()), staged: None });
+        state.models.insert(tenant, EmbeddingModels { in_use: Some(model.to_owned()), staged: None });
         Ok(0)
     }
 
@@ -102,7 +102,7 @@ impl ChunkRepo for MemoryTx {
         self.model_in_use().await
     }
 
-    async fn nearest(
+    async fn search_vector(
         &mut self,
         embedding: &[f32],
         model: &str,
@@ -111,62 +111,65 @@ impl ChunkRepo for MemoryTx {
     ) -> Result<Vec<RankedCandidate>, StoreError> {
         let similarity = |stored: &StoredChunk| {
             let pairs = stored.chunk.embedding.iter().zip(embedding);
-            (stored.model == model).then(|| pairs.map(|(one, other)| one * other).sum())
+            (stored.model == model).then(|| pairs.map(|(a, b)| a * b).sum())
         };
-        Ok(self.read(|s| ranked(s, self.tenant(), self.today(), scope, limit, similarity)))
+        Ok(self.read(|s| rank_candidates(s, self.tenant(), self.today(), scope, limit, similarity)))
     }
 
-    async fn lexical(
+    async fn search_lexical(
         &mut self,
         query: &str,
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedCandidate>, StoreError> {
-        let wanted: BTreeSet<String> = words(query).collect();
-        let count = |stored: &StoredChunk| {
+        let query_words: BTreeSet<String> = tokenize(query).collect();
+        let matching_share = |stored: &StoredChunk| {
             let chunk = &stored.chunk;
-            let found = words(&chunk.context).chain(words(&chunk.content)).filter(|word| wanted.contains(word)).count();
-            (found > 0).then(|| found as f32 / wanted.len() as f32)
+            let match_count = tokenize(&chunk.context)
+                .chain(tokenize(&chunk.content))
+                .filter(|word| query_words.contains(word))
+                .count();
+            (match_count > 0).then(|| match_count as f32 / query_words.len() as f32)
         };
-        Ok(self.read(|s| ranked(s, self.tenant(), self.today(), scope, limit, count)))
+        Ok(self.read(|s| rank_candidates(s, self.tenant(), self.today(), scope, limit, matching_share)))
     }
 
-    async fn of_document(
+    async fn list_by_document(
         &mut self,
         document: DocumentId,
         clearance: Classification,
         from_index: i32,
         limit: u32,
     ) -> Result<Vec<Passage>, StoreError> {
-        let mut found = self.read(|s| passages(s, self.tenant(), clearance, |d, _| d.id == document));
+        let mut found = self.read(|s| matching_passages(s, self.tenant(), clearance, |d, _| d.id == document));
         found.retain(|passage| passage.chunk_index >= from_index);
         found.sort_by_key(|passage| passage.chunk_index);
         found.truncate(limit as usize);
-        Ok(self.store.count_texts(found))
+        Ok(self.store.record_text_read(found))
     }
 
-    async fn at_positions(
+    async fn get_by_positions(
         &mut self,
-        places: &[(DocumentId, i32)],
+        positions: &[(DocumentId, i32)],
         clearance: Classification,
     ) -> Result<Vec<Passage>, StoreError> {
-        let wanted = |document: &Document, chunk: &NewChunk| {
-            document.status != DocumentStatus::Failed && places.contains(&(document.id, chunk.chunk_index))
+        let is_match = |document: &Document, chunk: &NewChunk| {
+            document.status != DocumentStatus::Failed && positions.contains(&(document.id, chunk.chunk_index))
         };
-        Ok(self.store.count_texts(self.read(|s| passages(s, self.tenant(), clearance, wanted))))
+        Ok(self.store.record_text_read(self.read(|s| matching_passages(s, self.tenant(), clearance, is_match))))
     }
 
-    async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError> {
-        let found = self.read(|s| passages(s, self.tenant(), clearance, |_, chunk| ids.contains(&chunk.id)));
-        Ok(self.store.count_texts(found))
+    async fn get_by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError> {
+        let found = self.read(|s| matching_passages(s, self.tenant(), clearance, |_, chunk| ids.contains(&chunk.id)));
+        Ok(self.store.record_text_read(found))
     }
 }
 
 /// Returns the writable state; [`StoreError::Conflict`] if the tenant has no such document.
-async fn document_of(tx: &mut MemoryTx, document: DocumentId) -> Result<&mut State, StoreError> {
-    let sees = tx.sees();
+async fn state_with_document(tx: &mut MemoryTx, document: DocumentId) -> Result<&mut State, StoreError> {
+    let in_tenant = tx.tenant_filter();
     let state = tx.write().await?;
-    if !state.documents.iter().any(|r| sees(r) && r.value.id == document) {
+    if !state.documents.iter().any(|r| in_tenant(r) && r.value.id == document) {
         return Err(StoreError::Conflict { what: "the document" });
     }
     Ok(state)
@@ -182,18 +185,19 @@ impl State {
 
     /// Makes the passages embedded with `model` the searched generation of a document.
     fn publish(&mut self, document: DocumentId, model: &str) {
-        let of_it = |r: &&Row<StoredChunk>| r.value.document == document && r.value.model == model;
-        let count = i32::try_from(self.chunks.iter().filter(of_it).count()).unwrap_or(i32::MAX);
+        let in_generation = |r: &&Row<StoredChunk>| r.value.document == document && r.value.model == model;
+        let count = i32::try_from(self.chunks.iter().filter(in_generation).count()).unwrap_or(i32::MAX);
         self.documents.iter_mut().filter(|r| r.value.id == document).for_each(|r| r.value.chunk_count = count);
         self.published.insert(document, model.to_owned());
     }
 
     fn unstaged(&self, tenant: TenantId, model: &str) -> Vec<DocumentId> {
-        let has = |id: DocumentId| self.chunks.iter().any(|r| r.value.document == id && r.value.model == model);
+        let has_passages =
+            |id: DocumentId| self.chunks.iter().any(|r| r.value.document == id && r.value.model == model);
         let documents = self.documents.iter().filter(|r| r.tenant == tenant).map(|r| &r.value);
-        let published = documents.filter(|d| d.status != DocumentStatus::Failed && d.chunk_count > 0);
+        let candidates = documents.filter(|d| d.status != DocumentStatus::Failed && d.chunk_count > 0);
         let mut missing: Vec<&Document> =
-            published.filter(|d| self.published.contains_key(&d.id) && !has(d.id)).collect();
+            candidates.filter(|d| self.published.contains_key(&d.id) && !has_passages(d.id)).collect();
         missing.sort_by_key(|d| (d.created_at, d.id));
         missing.into_iter().map(|d| d.id).collect()
     }
@@ -208,37 +212,38 @@ impl MemoryTx {
 /// Whether a document is in force today: its effective date has been reached, and that of its successor, if any, has
 /// not.
 fn in_force(state: &State, document: &Document, today: Date) -> bool {
-    let begun = |d: &Document| d.revision.effective_from.is_none_or(|from| from <= today);
-    let mut all = state.documents.iter().map(|r| &r.value);
-    let next = all.find(|d| Some(d.id) == document.superseded_by);
-    begun(document) && !next.is_some_and(begun)
+    let is_effective = |d: &Document| d.revision.effective_from.is_none_or(|from| from <= today);
+    let mut documents = state.documents.iter().map(|r| &r.value);
+    let successor = documents.find(|d| Some(d.id) == document.superseded_by);
+    is_effective(document) && !successor.is_some_and(is_effective)
 }
 
 /// The tenant's searchable passages within a clearance, with their documents.
-fn visible(
+fn visible_passages(
     state: &State,
     tenant: TenantId,
     clearance: Classification,
 ) -> impl Iterator<Item = (&Document, &StoredChunk)> {
-    let searched = |stored: &StoredChunk| state.published.get(&stored.document) == Some(&stored.model);
-    state.chunks.iter().filter(move |r| r.tenant == tenant && searched(&r.value)).filter_map(move |row| {
+    let is_searchable = |stored: &StoredChunk| state.published.get(&stored.document) == Some(&stored.model);
+    state.chunks.iter().filter(move |r| r.tenant == tenant && is_searchable(&r.value)).filter_map(move |row| {
         let stored = &row.value;
         let mut documents = state.documents.iter().filter(|d| d.tenant == tenant && d.value.id == stored.document);
         documents.next().map(|d| (&d.value, stored)).filter(|(d, _)| d.classification <= clearance)
     })
 }
 
-fn passages(
+fn matching_passages(
     state: &State,
     tenant: TenantId,
     clearance: Classification,
-    wanted: impl Fn(&Document, &NewChunk) -> bool,
+    is_match: impl Fn(&Document, &NewChunk) -> bool,
 ) -> Vec<Passage> {
-    let found = visible(state, tenant, clearance).filter(|(document, stored)| wanted(document, &stored.chunk));
-    found.map(|(document, stored)| passage(document, &stored.chunk)).collect()
+    let found =
+        visible_passages(state, tenant, clearance).filter(|(document, stored)| is_match(document, &stored.chunk));
+    found.map(|(document, stored)| to_passage(document, &stored.chunk)).collect()
 }
 
-fn ranked(
+fn rank_candidates(
     state: &State,
     tenant: TenantId,
     today: Date,
@@ -247,23 +252,23 @@ fn ranked(
     score: impl Fn(&StoredChunk) -> Option<f32>,
 ) -> Vec<RankedCandidate> {
     let filters = &scope.filters;
-    let mut hits: Vec<RankedCandidate> = visible(state, tenant, scope.clearance)
+    let mut hits: Vec<RankedCandidate> = visible_passages(state, tenant, scope.clearance)
         .filter(|(d, _)| d.status != DocumentStatus::Failed)
         .filter(|(d, _)| filters.include_superseded || in_force(state, d, today))
         .filter(|(d, _)| filters.document_ids.is_empty() || filters.document_ids.contains(&d.id))
         .filter(|(d, _)| filters.tags.is_empty() || d.tags.iter().any(|tag| filters.tags.contains(tag)))
         .filter(|(d, _)| filters.doc_type.is_none() || d.doc_type == filters.doc_type)
         .filter_map(|(d, c)| {
-            let candidate = candidate(d, &c.chunk);
-            score(c).map(|score| RankedCandidate { candidate, score, share: score.clamp(0.0, 1.0) })
+            let candidate = to_candidate(d, &c.chunk);
+            score(c).map(|score| RankedCandidate { candidate, score, normalized_score: score.clamp(0.0, 1.0) })
         })
         .collect();
-    hits.sort_by(|one, other| other.score.total_cmp(&one.score));
+    hits.sort_by(|a, b| b.score.total_cmp(&a.score));
     hits.truncate(limit as usize);
     hits
 }
 
-fn candidate(document: &Document, chunk: &NewChunk) -> Candidate {
+fn to_candidate(document: &Document, chunk: &NewChunk) -> Candidate {
     let heading = chunk.section.as_deref();
     let text = [&document.filename, &document.title, heading.unwrap_or_default(), &chunk.content].join("\n");
     Candidate {
@@ -273,7 +278,7 @@ fn candidate(document: &Document, chunk: &NewChunk) -> Candidate {
         page: chunk.page.and_then(|page| u32::try_from(page).ok()),
         section: heading.map(section_key),
         classification: document.classification,
-        words: chunk.terms.clone().map_or(PassageWords::Text(text), PassageWords::Terms),
+        term_source: chunk.terms.clone().map_or(TermSource::Text(text), TermSource::Terms),
     }
 }
 
@@ -283,7 +288,7 @@ fn section_key(heading: &str) -> SectionKey {
     SectionKey(hasher.finish().cast_signed())
 }
 
-fn passage(document: &Document, chunk: &NewChunk) -> Passage {
+fn to_passage(document: &Document, chunk: &NewChunk) -> Passage {
     Passage {
         chunk_id: chunk.id,
         document_id: document.id,
@@ -297,7 +302,7 @@ fn passage(document: &Document, chunk: &NewChunk) -> Passage {
     }
 }
 
-fn words(text: &str) -> impl Iterator<Item = String> {
+fn tokenize(text: &str) -> impl Iterator<Item = String> {
     let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     parts.map(str::to_lowercase).filter(|word| !STOP_WORDS.contains(&word.as_str()))
 }

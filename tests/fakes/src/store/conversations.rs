@@ -25,16 +25,16 @@ impl ConversationRepo for MemoryTx {
     }
 
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
-        let owns = self.owns();
+        let is_owned = self.owner_filter();
         let found =
-            self.read(|s| s.conversations.iter().find(|r| owns(r) && r.value.id == id).map(|r| r.value.clone()));
+            self.read(|s| s.conversations.iter().find(|r| is_owned(r) && r.value.id == id).map(|r| r.value.clone()));
         Ok(found)
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError> {
-        let owns = self.owns();
-        let rows = self.read(|s| s.conversations.iter().filter(|r| owns(r)).map(|r| r.value.clone()).collect());
-        Ok(page_of(rows, page, |row: &Conversation| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        let is_owned = self.owner_filter();
+        let rows = self.read(|s| s.conversations.iter().filter(|r| is_owned(r)).map(|r| r.value.clone()).collect());
+        Ok(page_of(rows, page, |row: &Conversation| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn update(
@@ -43,27 +43,29 @@ impl ConversationRepo for MemoryTx {
         patch: &ConversationPatch,
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError> {
-        let owns = self.owns();
+        let is_owned = self.owner_filter();
         let state = self.write().await?;
-        let Some(row) = state.conversations.iter_mut().find(|r| owns(r) && r.value.id == id) else { return Ok(None) };
-        let known = &mut row.value;
-        known.title = patch.title.clone().or(known.title.take());
-        known.model = patch.model.or(known.model);
-        known.metadata = patch.metadata.clone().unwrap_or_else(|| known.metadata.take());
-        known.updated_at = now;
-        Ok(Some(known.clone()))
+        let Some(row) = state.conversations.iter_mut().find(|r| is_owned(r) && r.value.id == id) else {
+            return Ok(None);
+        };
+        let conversation = &mut row.value;
+        conversation.title = patch.title.clone().or(conversation.title.take());
+        conversation.model = patch.model.or(conversation.model);
+        conversation.metadata = patch.metadata.clone().unwrap_or_else(|| conversation.metadata.take());
+        conversation.updated_at = now;
+        Ok(Some(conversation.clone()))
     }
 
     async fn delete(&mut self, id: ConversationId) -> Result<bool, StoreError> {
-        let owns = self.owns();
+        let is_owned = self.owner_filter();
         let state = self.write().await?;
-        let before = state.conversations.len();
-        state.conversations.retain(|r| !(owns(r) && r.value.id == id));
-        let deleted = state.conversations.len() < before;
-        if deleted {
+        let count_before = state.conversations.len();
+        state.conversations.retain(|r| !(is_owned(r) && r.value.id == id));
+        let is_deleted = state.conversations.len() < count_before;
+        if is_deleted {
             state.messages.retain(|r| r.value.conversation_id != id);
         }
-        Ok(deleted)
+        Ok(is_deleted)
     }
 }
 
@@ -75,25 +77,26 @@ impl MessageRepo for MemoryTx {
         messages: &[NewMessage],
         now: Timestamp,
     ) -> Result<Option<Vec<Message>>, StoreError> {
-        let (owns, tenant, user) = (self.owns(), self.tenant(), self.scope.user());
+        let (is_owned, tenant, user) = (self.owner_filter(), self.tenant(), self.scope.user());
         let state = self.write().await?;
-        let parent = state.conversations.iter_mut().find(|r| owns(r) && r.value.id == conversation);
+        let parent = state.conversations.iter_mut().find(|r| is_owned(r) && r.value.id == conversation);
         let Some(parent) = parent else { return Ok(None) };
         parent.value.updated_at = parent.value.updated_at.max(now);
-        let earlier = state.messages.iter().filter(|r| r.value.conversation_id == conversation);
-        let next = earlier.map(|r| r.value.seq).max().unwrap_or(0) + 1;
-        let numbered: Vec<Message> =
-            (next..).zip(messages).map(|(seq, new)| message(conversation, seq, new, now)).collect();
-        state.messages.extend(numbered.iter().map(|m| Row { tenant, user, value: m.clone() }));
-        Ok(Some(numbered))
+        let existing = state.messages.iter().filter(|r| r.value.conversation_id == conversation);
+        let next_seq = existing.map(|r| r.value.seq).max().unwrap_or(0) + 1;
+        let appended: Vec<Message> =
+            (next_seq..).zip(messages).map(|(seq, new)| to_message(conversation, seq, new, now)).collect();
+        state.messages.extend(appended.iter().map(|m| Row { tenant, user, value: m.clone() }));
+        Ok(Some(appended))
     }
 
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError> {
-        let owns = self.owns();
+        let is_owned = self.owner_filter();
         let state = self.write().await?;
-        let mut open = state.messages.iter_mut();
-        let open = open.find(|r| owns(r) && r.value.id == id && r.value.status == MessageStatus::Streaming);
-        let Some(row) = open else { return Ok(false) };
+        let mut messages = state.messages.iter_mut();
+        let open_answer =
+            messages.find(|r| is_owned(r) && r.value.id == id && r.value.status == MessageStatus::Streaming);
+        let Some(row) = open_answer else { return Ok(false) };
         let FinishedAnswer { content, status, token_count, citations, model, classification, sources, metadata } =
             answer.clone();
         let degraded = metadata["degraded"] == true;
@@ -108,17 +111,17 @@ impl MessageRepo for MemoryTx {
             degraded,
             ..row.value.clone()
         };
-        let of = row.value.conversation_id;
-        for conversation in state.conversations.iter_mut().filter(|r| r.value.id == of) {
+        let conversation_id = row.value.conversation_id;
+        for conversation in state.conversations.iter_mut().filter(|r| r.value.id == conversation_id) {
             conversation.value.classification = conversation.value.classification.max(classification);
         }
         Ok(true)
     }
 
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError> {
-        let owns = self.owns();
+        let is_owned = self.owner_filter();
         let mut found: Vec<Message> = self.read(|s| {
-            let messages = s.messages.iter().filter(|r| owns(r) && r.value.conversation_id == conversation);
+            let messages = s.messages.iter().filter(|r| is_owned(r) && r.value.conversation_id == conversation);
             messages.map(|r| r.value.clone()).collect()
         });
         found.sort_by_key(|message| message.seq);
@@ -127,19 +130,19 @@ impl MessageRepo for MemoryTx {
     }
 
     async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError> {
-        let owns = self.owns();
-        let mut closed = 0;
-        for row in self.write().await?.messages.iter_mut().filter(|r| owns(r)) {
+        let is_owned = self.owner_filter();
+        let mut failed_count = 0;
+        for row in self.write().await?.messages.iter_mut().filter(|r| is_owned(r)) {
             if row.value.status == MessageStatus::Streaming && row.value.created_at < before {
                 row.value.status = MessageStatus::Error;
-                closed += 1;
+                failed_count += 1;
             }
         }
-        Ok(closed)
+        Ok(failed_count)
     }
 }
 
-fn message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Timestamp) -> Message {
+fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Timestamp) -> Message {
     Message {
         id: new.id,
         conversation_id,
@@ -170,14 +173,14 @@ impl MemoryRepo for MemoryTx {
     }
 
     async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError> {
-        let owns = self.owns();
-        Ok(self.read(|s| s.memories.iter().find(|r| owns(r) && r.value.id == id).map(|r| r.value.clone())))
+        let is_owned = self.owner_filter();
+        Ok(self.read(|s| s.memories.iter().find(|r| is_owned(r) && r.value.id == id).map(|r| r.value.clone())))
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError> {
-        let owns = self.owns();
-        let rows = self.read(|s| s.memories.iter().filter(|r| owns(r)).map(|r| r.value.clone()).collect());
-        Ok(page_of(rows, page, |row: &Memory| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        let is_owned = self.owner_filter();
+        let rows = self.read(|s| s.memories.iter().filter(|r| is_owned(r)).map(|r| r.value.clone()).collect());
+        Ok(page_of(rows, page, |row: &Memory| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn most_important(
@@ -186,20 +189,21 @@ impl MemoryRepo for MemoryTx {
         clearance: Classification,
         limit: u32,
     ) -> Result<Vec<Memory>, StoreError> {
-        let owns = self.owns();
-        let seen = |r: &&Row<Memory>| owns(r) && r.value.classification <= clearance;
-        let mut found: Vec<Memory> = self.read(|s| s.memories.iter().filter(seen).map(|r| r.value.clone()).collect());
+        let is_owned = self.owner_filter();
+        let is_visible = |r: &&Row<Memory>| is_owned(r) && r.value.classification <= clearance;
+        let mut found: Vec<Memory> =
+            self.read(|s| s.memories.iter().filter(is_visible).map(|r| r.value.clone()).collect());
         found.sort_by_key(|memory| Reverse((memory.created_at, memory.id)));
-        found.sort_by(|one, other| other.importance.total_cmp(&one.importance));
+        found.sort_by(|a, b| b.importance.total_cmp(&a.importance));
         found.truncate(limit as usize);
         Ok(found)
     }
 
     async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError> {
-        let owns = self.owns();
+        let is_owned = self.owner_filter();
         let memories = &mut self.write().await?.memories;
-        let before = memories.len();
-        memories.retain(|r| !(owns(r) && r.value.id == id));
-        Ok(memories.len() < before)
+        let count_before = memories.len();
+        memories.retain(|r| !(is_owned(r) && r.value.id == id));
+        Ok(memories.len() < count_before)
     }
 }

@@ -7,7 +7,7 @@ use domain::document::{
 };
 use domain::ids::DocumentId;
 use domain::page::{Page, PageKey, PageRequest};
-use domain::ports::{DocumentRepo, InsertedDocument, StoreError};
+use domain::ports::{DocumentRepo, InsertDocumentOutcome, StoreError};
 use domain::role::Classification;
 use domain::time::Timestamp;
 
@@ -18,25 +18,26 @@ impl DocumentRepo for MemoryTx {
         document: &NewDocument,
         clearance: Classification,
         now: Timestamp,
-    ) -> Result<InsertedDocument, StoreError> {
-        let (sees, tenant) = (self.sees(), self.tenant());
+    ) -> Result<InsertDocumentOutcome, StoreError> {
+        let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
         let state = self.write().await?;
-        let same =
-            |r: &&Row<Document>| sees(r) && r.value.sha256 == document.sha256 && r.value.classification <= clearance;
-        if let Some(same) = state.documents.iter().find(same) {
-            return Ok(InsertedDocument::Duplicate(same.value.clone()));
+        let is_duplicate = |r: &&Row<Document>| {
+            in_tenant(r) && r.value.sha256 == document.sha256 && r.value.classification <= clearance
+        };
+        if let Some(duplicate) = state.documents.iter().find(is_duplicate) {
+            return Ok(InsertDocumentOutcome::Duplicate(duplicate.value.clone()));
         }
-        let rivals: Vec<&Document> = state.documents.iter().filter(|r| sees(r)).map(|r| &r.value).collect();
-        ensure_no_rival(&rivals, document.id, document.revision.supersedes)?;
+        let documents: Vec<&Document> = state.documents.iter().filter(|r| in_tenant(r)).map(|r| &r.value).collect();
+        ensure_single_successor(&documents, document.id, document.revision.supersedes)?;
         let value = new_document_row(document, now);
         state.documents.push(Row { tenant, user: None, value: value.clone() });
-        Ok(InsertedDocument::New(value))
+        Ok(InsertDocumentOutcome::New(value))
     }
 
     async fn get(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
-        let sees = self.sees();
+        let in_tenant = self.tenant_filter();
         let found = self.read(|s| {
-            let mut rows = s.documents.iter().filter(|r| sees(r) && r.value.classification <= clearance);
+            let mut rows = s.documents.iter().filter(|r| in_tenant(r) && r.value.classification <= clearance);
             rows.find(|r| r.value.id == id).map(|r| r.value.clone())
         });
         Ok(found)
@@ -48,16 +49,17 @@ impl DocumentRepo for MemoryTx {
         clearance: Classification,
         page: &PageRequest,
     ) -> Result<Page<Document>, StoreError> {
-        let sees = self.sees();
-        let matches = |d: &Document| {
+        let in_tenant = self.tenant_filter();
+        let matches_filter = |d: &Document| {
             d.classification <= clearance
                 && filter.status.is_none_or(|status| d.status == status)
                 && filter.tag.as_ref().is_none_or(|tag| d.tags.contains(tag))
                 && (filter.doc_type.is_none() || d.doc_type == filter.doc_type)
         };
-        let rows = self
-            .read(|s| s.documents.iter().filter(|r| sees(r) && matches(&r.value)).map(|r| r.value.clone()).collect());
-        Ok(page_of(rows, page, |row: &Document| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        let rows = self.read(|s| {
+            s.documents.iter().filter(|r| in_tenant(r) && matches_filter(&r.value)).map(|r| r.value.clone()).collect()
+        });
+        Ok(page_of(rows, page, |row: &Document| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn lock(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError> {
@@ -71,9 +73,9 @@ impl DocumentRepo for MemoryTx {
         patch: &DocumentPatch,
         now: Timestamp,
     ) -> Result<Option<Document>, StoreError> {
-        let sees = self.sees();
+        let in_tenant = self.tenant_filter();
         let state = self.write().await?;
-        let Some(row) = state.documents.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
+        let Some(row) = state.documents.iter_mut().find(|r| in_tenant(r) && r.value.id == id) else { return Ok(None) };
         let document = &mut row.value;
         let DocumentPatch { title, doc_type, tags, classification, metadata } = patch.clone();
         if let Some(title) = title {
@@ -89,31 +91,31 @@ impl DocumentRepo for MemoryTx {
     }
 
     async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
-        let sees = self.sees();
-        let wanted = |r: &&Row<Document>| sees(r) && ids.contains(&r.value.id);
+        let in_tenant = self.tenant_filter();
+        let is_requested = |r: &&Row<Document>| in_tenant(r) && ids.contains(&r.value.id);
         let tenant = self.tenant();
         Ok(self.read(|s| {
-            let there = s.documents.iter().filter(wanted).map(|r| (r.value.id, r.value.classification));
-            let deleted = s.deleted_documents.iter().filter(|(of, id, _)| *of == tenant && ids.contains(id));
-            there.chain(deleted.map(|(_, id, class)| (*id, *class))).collect()
+            let existing = s.documents.iter().filter(is_requested).map(|r| (r.value.id, r.value.classification));
+            let deleted = s.deleted_documents.iter().filter(|(owner, id, _)| *owner == tenant && ids.contains(id));
+            existing.chain(deleted.map(|(_, id, class)| (*id, *class))).collect()
         }))
     }
 
-    async fn advance(&mut self, id: DocumentId, progress: &StatusChange, now: Timestamp) -> Result<bool, StoreError> {
-        let sees = self.sees();
+    async fn set_status(&mut self, id: DocumentId, change: &StatusChange, now: Timestamp) -> Result<bool, StoreError> {
+        let in_tenant = self.tenant_filter();
         let state = self.write().await?;
-        let tenants: Vec<&Document> = state.documents.iter().filter(|r| sees(r)).map(|r| &r.value).collect();
-        let moved = tenants.iter().find(|document| document.id == id);
-        if let Some(moved) = moved.filter(|_| !matches!(progress, StatusChange::Failed(_))) {
-            ensure_no_rival(&tenants, id, moved.revision.supersedes)?;
+        let documents: Vec<&Document> = state.documents.iter().filter(|r| in_tenant(r)).map(|r| &r.value).collect();
+        let target = documents.iter().find(|document| document.id == id);
+        if let Some(target) = target.filter(|_| !matches!(change, StatusChange::Failed(_))) {
+            ensure_single_successor(&documents, id, target.revision.supersedes)?;
         }
-        let Some(row) = state.documents.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(false) };
+        let Some(row) = state.documents.iter_mut().find(|r| in_tenant(r) && r.value.id == id) else { return Ok(false) };
         let document = &mut row.value;
         document.updated_at = now;
         document.failure = None;
         document.progress = None;
-        let mut superseded = None;
-        match progress {
+        let mut superseded_id = None;
+        match change {
             StatusChange::Queued => document.status = DocumentStatus::Pending,
             StatusChange::Processing => document.status = DocumentStatus::Processing,
             StatusChange::Ready { title, page_count, chunk_count, warnings } => {
@@ -123,33 +125,37 @@ impl DocumentRepo for MemoryTx {
                 }
                 (document.page_count, document.chunk_count) = (*page_count, *chunk_count);
                 document.warnings.clone_from(warnings);
-                superseded = document.revision.supersedes;
+                superseded_id = document.revision.supersedes;
             }
             StatusChange::Failed(failure) => {
                 document.status = DocumentStatus::Failed;
                 document.failure = Some(failure.clone());
             }
         }
-        let old = state.documents.iter_mut().find(|r| sees(r) && Some(r.value.id) == superseded);
-        if let Some(old) = old {
-            old.value.superseded_by.get_or_insert(id);
+        let predecessor = state.documents.iter_mut().find(|r| in_tenant(r) && Some(r.value.id) == superseded_id);
+        if let Some(predecessor) = predecessor {
+            predecessor.value.superseded_by.get_or_insert(id);
         }
         Ok(true)
     }
 
-    async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError> {
-        let sees = self.sees();
+    async fn update_progress(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError> {
+        let in_tenant = self.tenant_filter();
         let state = self.write().await?;
-        let processing = |d: &Document| d.id == id && d.status == DocumentStatus::Processing;
-        let Some(row) = state.documents.iter_mut().find(|r| sees(r) && processing(&r.value)) else { return Ok(false) };
+        let is_processing = |d: &Document| d.id == id && d.status == DocumentStatus::Processing;
+        let Some(row) = state.documents.iter_mut().find(|r| in_tenant(r) && is_processing(&r.value)) else {
+            return Ok(false);
+        };
         row.value.progress = Some(progress);
         Ok(true)
     }
 
     async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError> {
-        let sees = self.sees();
+        let in_tenant = self.tenant_filter();
         let state = self.write().await?;
-        let Some(at) = state.documents.iter().position(|r| sees(r) && r.value.id == id) else { return Ok(None) };
+        let Some(index) = state.documents.iter().position(|r| in_tenant(r) && r.value.id == id) else {
+            return Ok(None);
+        };
         state.chunks.retain(|r| r.value.document != id);
         state.published.remove(&id);
         state.jobs.retain(|job| job.work.document() != Some(id));
@@ -157,20 +163,30 @@ impl DocumentRepo for MemoryTx {
             other.superseded_by = other.superseded_by.filter(|by| *by != id);
             other.revision.supersedes = other.revision.supersedes.filter(|superseded| *superseded != id);
         }
-        let Row { tenant, value, .. } = state.documents.remove(at);
+        let Row { tenant, value, .. } = state.documents.remove(index);
         state.deleted_documents.push((tenant, id, value.classification));
         Ok(Some(value))
     }
 }
 
 /// Checks that no other document of the tenant supersedes the same document; failed ones do not count.
-fn ensure_no_rival(documents: &[&Document], id: DocumentId, old: Option<DocumentId>) -> Result<(), StoreError> {
-    let Some(old) = old else { return Ok(()) };
-    let rival = |document: &&Document| {
-        document.id != id && document.revision.supersedes == Some(old) && document.status != DocumentStatus::Failed
+fn ensure_single_successor(
+    documents: &[&Document],
+    id: DocumentId,
+    superseded: Option<DocumentId>,
+) -> Result<(), StoreError> {
+    let Some(superseded) = superseded else { return Ok(()) };
+    let is_other_successor = |document: &&Document| {
+        document.id != id
+            && document.revision.supersedes == Some(superseded)
+            && document.status != DocumentStatus::Failed
     };
     let what = "another revision that supersedes the same document";
-    if documents.iter().copied().any(|document| rival(&document)) { Err(StoreError::Conflict { what }) } else { Ok(()) }
+    if documents.iter().copied().any(|document| is_other_successor(&document)) {
+        Err(StoreError::Conflict { what })
+    } else {
+        Ok(())
+    }
 }
 
 fn new_document_row(new: &NewDocument, now: Timestamp) -> Document {

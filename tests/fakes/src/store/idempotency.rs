@@ -13,7 +13,7 @@ pub(super) type Key = (TenantId, UserId, String);
 /// The record of the request that claimed a key.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    earlier: IdempotencyRecord,
+    record: IdempotencyRecord,
     expires_at: Timestamp,
 }
 
@@ -28,9 +28,9 @@ impl MemoryTx {
 impl State {
     /// Removes expired keys; returns how many.
     pub(super) fn sweep(&mut self, now: Timestamp) -> u64 {
-        let before = self.idempotency.len();
+        let count_before = self.idempotency.len();
         self.idempotency.retain(|_, entry| entry.expires_at > now);
-        (before - self.idempotency.len()) as u64
+        (count_before - self.idempotency.len()) as u64
     }
 }
 
@@ -46,18 +46,18 @@ impl IdempotencyRepo for MemoryTx {
         let key = self.key(key_hash)?;
         let state = self.write().await?;
         if let Some(entry) = state.idempotency.get(&key).filter(|entry| entry.expires_at > now) {
-            return Ok(Some(entry.earlier.clone()));
+            return Ok(Some(entry.record.clone()));
         }
-        let earlier = IdempotencyRecord { fingerprint: fingerprint.map(str::to_owned), kept: None, since: now };
-        state.idempotency.insert(key, Entry { earlier, expires_at });
+        let record = IdempotencyRecord { fingerprint: fingerprint.map(str::to_owned), outcome: None, claimed_at: now };
+        state.idempotency.insert(key, Entry { record, expires_at });
         Ok(None)
     }
 
-    async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &StoredOutcome) -> Result<(), StoreError> {
+    async fn complete(&mut self, key_hash: &str, fingerprint: &str, outcome: &StoredOutcome) -> Result<(), StoreError> {
         let key = self.key(key_hash)?;
         if let Some(entry) = self.write().await?.idempotency.get_mut(&key) {
-            entry.earlier.fingerprint = Some(fingerprint.to_owned());
-            entry.earlier.kept = Some(kept.clone());
+            entry.record.fingerprint = Some(fingerprint.to_owned());
+            entry.record.outcome = Some(outcome.clone());
         }
         Ok(())
     }
@@ -65,7 +65,7 @@ impl IdempotencyRepo for MemoryTx {
     async fn release(&mut self, key_hash: &str) -> Result<(), StoreError> {
         let key = self.key(key_hash)?;
         let state = self.write().await?;
-        if state.idempotency.get(&key).is_some_and(|entry| entry.earlier.kept.is_none()) {
+        if state.idempotency.get(&key).is_some_and(|entry| entry.record.outcome.is_none()) {
             state.idempotency.remove(&key);
         }
         Ok(())

@@ -6,7 +6,8 @@ use chrono::TimeDelta;
 use domain::document::DocumentStatus;
 use domain::ids::{DocumentId, JobId, RequestId, TenantId};
 use domain::ports::{
-    JobCounts, JobFilter, JobKind, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, Requeue, StoreError, Work,
+    JobCounts, JobFilter, JobKind, JobPayload, JobQueue, JobRepo, Lease, LeasedJob, QueueDepth, RequeueOptions,
+    StoreError,
 };
 use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
@@ -15,14 +16,14 @@ use std::time::Duration;
 /// Attempts of a job before the worker must dead-letter it.
 const MAX_ATTEMPTS: u32 = 5;
 /// A document's priority is delayed by one second per this number of bytes.
-const BYTES_PER_SECOND: u64 = 64 << 10;
+const BYTES_PER_SECOND_OF_DELAY: u64 = 64 << 10;
 /// Maximum delay of a large document's priority, in seconds.
-const MAX_HANDICAP_S: u64 = 600;
+const MAX_PRIORITY_DELAY_S: u64 = 600;
 
 /// A queued job.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
-    pub(super) work: Work,
+    pub(super) work: JobPayload,
     tenant: TenantId,
     lease: Lease,
     size: u64,
@@ -30,50 +31,62 @@ pub(super) struct Job {
     failures: u32,
     due_at: Timestamp,
     ranked_at: Timestamp,
-    leased: bool,
-    dead: bool,
+    is_leased: bool,
+    is_dead: bool,
 }
 
 impl Job {
-    fn new(id: JobId, tenant: TenantId, work: Work, size: u64, now: Timestamp) -> Self {
-        let handicap = Duration::from_secs((size / BYTES_PER_SECOND).min(MAX_HANDICAP_S));
-        let (lease, ranked_at) = (Lease { job: id, token: 0 }, later(now, handicap));
-        Self { work, tenant, lease, size, attempts: 0, failures: 0, due_at: now, ranked_at, leased: false, dead: false }
+    fn new(id: JobId, tenant: TenantId, work: JobPayload, size: u64, now: Timestamp) -> Self {
+        let priority_delay = Duration::from_secs((size / BYTES_PER_SECOND_OF_DELAY).min(MAX_PRIORITY_DELAY_S));
+        let (lease, ranked_at) = (Lease { job: id, token: 0 }, add_duration(now, priority_delay));
+        Self {
+            work,
+            tenant,
+            lease,
+            size,
+            attempts: 0,
+            failures: 0,
+            due_at: now,
+            ranked_at,
+            is_leased: false,
+            is_dead: false,
+        }
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
-        !self.dead && self.due_at <= now
+        !self.is_dead && self.due_at <= now
     }
 
-    fn is_leased(&self, now: Timestamp) -> bool {
-        self.leased && self.due_at > now
+    fn has_live_lease(&self, now: Timestamp) -> bool {
+        self.is_leased && self.due_at > now
     }
 
-    fn matches(&self, wanted: &JobFilter) -> bool {
-        wanted.kinds.contains(&self.work.kind()) && wanted.max_document_bytes.is_none_or(|largest| self.size <= largest)
+    fn matches(&self, filter: &JobFilter) -> bool {
+        filter.kinds.contains(&self.work.kind())
+            && filter.max_document_bytes.is_none_or(|max_bytes| self.size <= max_bytes)
     }
 }
 
 #[async_trait]
 impl JobRepo for MemoryTx {
     async fn enqueue_ingestion(&mut self, id: JobId, document: DocumentId, _now: Timestamp) -> Result<(), StoreError> {
-        let (sees, tenant, now) = (self.sees(), self.tenant(), self.store.clock.now());
+        let (in_tenant, tenant, now) = (self.tenant_filter(), self.tenant(), self.store.clock.now());
         let state = self.write().await?;
-        let Some(row) = state.documents.iter().find(|r| sees(r) && r.value.id == document) else {
+        let Some(row) = state.documents.iter().find(|r| in_tenant(r) && r.value.id == document) else {
             return Err(StoreError::Conflict { what: "a reference to something that does not exist" });
         };
         let size = u64::try_from(row.value.file_size_bytes).unwrap_or(0);
-        state.enqueue(Job::new(id, tenant, Work::Ingest(document), size, now));
+        state.enqueue(Job::new(id, tenant, JobPayload::Ingest(document), size, now));
         Ok(())
     }
 
     async fn enqueue_vector_index(&mut self, id: JobId, _now: Timestamp) -> Result<(), StoreError> {
         let (tenant, now) = (self.tenant(), self.store.clock.now());
-        self.write().await?.enqueue(Job::new(id, tenant, Work::BuildVectorIndex, 0, now));
+        self.write().await?.enqueue(Job::new(id, tenant, JobPayload::BuildVectorIndex, 0, now));
         Ok(())
     }
 
-    async fn holds(&mut self, lease: Lease) -> Result<bool, StoreError> {
+    async fn holds_lease(&mut self, lease: Lease) -> Result<bool, StoreError> {
         let tenant = self.tenant();
         Ok(self.write().await?.jobs.iter().any(|job| job.tenant == tenant && job.lease == lease))
     }
@@ -81,9 +94,9 @@ impl JobRepo for MemoryTx {
     async fn complete(&mut self, lease: Lease) -> Result<bool, StoreError> {
         let tenant = self.tenant();
         let jobs = &mut self.write().await?.jobs;
-        let before = jobs.len();
+        let count_before = jobs.len();
         jobs.retain(|job| !(job.tenant == tenant && job.lease == lease));
-        Ok(jobs.len() < before)
+        Ok(jobs.len() < count_before)
     }
 
     async fn dead_letter(&mut self, lease: Lease, _reason: Option<&str>, _now: Timestamp) -> Result<bool, StoreError> {
@@ -92,7 +105,7 @@ impl JobRepo for MemoryTx {
         let Some(job) = jobs.iter_mut().find(|job| job.tenant == tenant && job.lease == lease) else {
             return Ok(false);
         };
-        (job.dead, job.leased) = (true, false);
+        (job.is_dead, job.is_leased) = (true, false);
         job.lease.token += 1;
         Ok(true)
     }
@@ -101,11 +114,11 @@ impl JobRepo for MemoryTx {
 impl State {
     /// Adds a job unless the tenant has a live one for the same work; returns the number of added jobs, 0 or 1.
     fn enqueue(&mut self, mut new: Job) -> u64 {
-        if let Some(at) = self.jobs.iter().position(|job| job.tenant == new.tenant && job.work == new.work) {
-            if !self.jobs[at].dead {
+        if let Some(index) = self.jobs.iter().position(|job| job.tenant == new.tenant && job.work == new.work) {
+            if !self.jobs[index].is_dead {
                 return 0;
             }
-            let dead = self.jobs.swap_remove(at);
+            let dead = self.jobs.swap_remove(index);
             new.lease = Lease { token: dead.lease.token + 1, ..dead.lease };
         }
         self.jobs.push(new);
@@ -114,7 +127,7 @@ impl State {
 
     /// Number of jobs that are not dead-lettered.
     pub(super) fn claimable(&self) -> usize {
-        self.jobs.iter().filter(|job| !job.dead).count()
+        self.jobs.iter().filter(|job| !job.is_dead).count()
     }
 
     fn is_active(&self, tenant: TenantId) -> bool {
@@ -122,113 +135,116 @@ impl State {
     }
 
     /// Index of the next job to claim.
-    fn next_job(&self, wanted: &JobFilter, now: Timestamp) -> Option<usize> {
+    fn next_job(&self, filter: &JobFilter, now: Timestamp) -> Option<usize> {
         let due = self
             .jobs
             .iter()
             .enumerate()
-            .filter(|(_, job)| job.is_due(now) && job.matches(wanted) && self.is_active(job.tenant));
-        let leased_jobs = |tenant| self.jobs.iter().filter(|job| job.tenant == tenant && job.is_leased(now)).count();
+            .filter(|(_, job)| job.is_due(now) && job.matches(filter) && self.is_active(job.tenant));
+        let leased_jobs =
+            |tenant| self.jobs.iter().filter(|job| job.tenant == tenant && job.has_live_lease(now)).count();
         let last_served = |tenant: TenantId| self.last_served.get(&tenant).copied();
-        let key = |job: &Job| (leased_jobs(job.tenant), last_served(job.tenant), job.tenant, job.ranked_at);
-        due.min_by_key(|(_, job)| key(job)).map(|(at, _)| at)
+        let sort_key = |job: &Job| (leased_jobs(job.tenant), last_served(job.tenant), job.tenant, job.ranked_at);
+        due.min_by_key(|(_, job)| sort_key(job)).map(|(index, _)| index)
     }
 }
 
 #[async_trait]
 impl JobQueue for MemoryStore {
-    async fn claim(&self, wanted: &JobFilter, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError> {
-        let _writer = self.lock().await?;
+    async fn claim(&self, filter: &JobFilter, lease_duration: Duration) -> Result<Option<LeasedJob>, StoreError> {
+        let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         let mut state = self.committed();
-        let Some(at) = state.next_job(wanted, now) else { return Ok(None) };
-        let turn = state.last_served.values().max().map_or(0, |last| last + 1);
-        let job = &mut state.jobs[at];
-        job.due_at = later(now, lease_for);
-        job.leased = true;
+        let Some(index) = state.next_job(filter, now) else { return Ok(None) };
+        let claim_number = state.last_served.values().max().map_or(0, |last| last + 1);
+        let job = &mut state.jobs[index];
+        job.due_at = add_duration(now, lease_duration);
+        job.is_leased = true;
         job.attempts += 1;
         job.lease.token += 1;
         let claimed = leased_job(job);
-        state.last_served.insert(claimed.scope.tenant(), turn);
+        state.last_served.insert(claimed.scope.tenant(), claim_number);
         Ok(Some(claimed))
     }
 
     async fn sweep_expired(&self) -> Result<u64, StoreError> {
-        let _writer = self.lock().await?;
+        let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         Ok(self.committed().sweep(now))
     }
 
-    async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError> {
-        let extended = self.with_lease(lease, |job, now| {
-            job.due_at = later(now, lease_for);
+    async fn heartbeat(&self, lease: Lease, lease_duration: Duration) -> Result<bool, StoreError> {
+        let tenant_if_leased = self.with_lease(lease, |job, now| {
+            job.due_at = add_duration(now, lease_duration);
             job.tenant
         });
-        let tenant = extended.await?;
+        let tenant = tenant_if_leased.await?;
         Ok(tenant.is_some_and(|tenant| self.committed().is_active(tenant)))
     }
 
-    async fn requeue(&self, lease: Lease, how: &Requeue) -> Result<(), StoreError> {
+    async fn requeue(&self, lease: Lease, options: &RequeueOptions) -> Result<(), StoreError> {
         let requeue = |job: &mut Job, now| {
-            job.due_at = later(now, how.delay);
-            job.ranked_at = later(job.ranked_at, how.delay);
-            job.leased = false;
+            job.due_at = add_duration(now, options.delay);
+            job.ranked_at = add_duration(job.ranked_at, options.delay);
+            job.is_leased = false;
             job.lease.token += 1;
-            job.attempts -= u32::from(!how.counts);
-            job.failures += u32::from(how.reason.is_some());
-            job.dead = how.counts && job.work.document().is_none() && job.attempts >= MAX_ATTEMPTS;
+            job.attempts -= u32::from(!options.counts_as_attempt);
+            job.failures += u32::from(options.reason.is_some());
+            job.is_dead = options.counts_as_attempt && job.work.document().is_none() && job.attempts >= MAX_ATTEMPTS;
         };
-        if self.with_lease(lease, requeue).await?.is_some() && how.delay.is_zero() {
+        if self.with_lease(lease, requeue).await?.is_some() && options.delay.is_zero() {
             self.notify_workers();
         }
         Ok(())
     }
 
     async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError> {
-        let _writer = self.lock().await?;
+        let _writer = self.lock_for_writing().await?;
         let jobs = &mut self.committed().jobs;
-        let before = jobs.len();
-        jobs.retain(|job| !(job.work == Work::BuildVectorIndex && job.lease == lease));
-        Ok(jobs.len() < before)
+        let count_before = jobs.len();
+        jobs.retain(|job| !(job.work == JobPayload::BuildVectorIndex && job.lease == lease));
+        Ok(jobs.len() < count_before)
     }
 
-    async fn wait(&self, at_most: Duration) {
-        let _woken = tokio::time::timeout(at_most, self.queued.notified()).await;
+    async fn wait_for_job(&self, timeout: Duration) {
+        let _woken = tokio::time::timeout(timeout, self.job_queued.notified()).await;
     }
 
     async fn depth(&self) -> Result<QueueDepth, StoreError> {
         let (now, state) = (self.clock.now(), self.committed());
-        let count = |is: &dyn Fn(&Job) -> bool| state.jobs.iter().filter(|job| is(job)).count() as u64;
+        let count = |predicate: &dyn Fn(&Job) -> bool| state.jobs.iter().filter(|job| predicate(job)).count() as u64;
         let oldest = state.jobs.iter().filter(|job| job.is_due(now)).map(|job| now - job.due_at).max();
         Ok(QueueDepth {
             due: count(&|job| job.is_due(now)),
-            leased: count(&|job| !job.dead && job.is_leased(now)),
-            dead: count(&|job| job.dead),
+            leased: count(&|job| !job.is_dead && job.has_live_lease(now)),
+            dead: count(&|job| job.is_dead),
             oldest_due_s: oldest.map_or(0, |age| u64::try_from(age.num_seconds()).unwrap_or(0)),
         })
     }
 
     async fn job_counts(&self, kind: JobKind) -> Result<JobCounts, StoreError> {
         let state = self.committed();
-        let count = |dead| state.jobs.iter().filter(|job| job.work.kind() == kind && job.dead == dead).count() as u64;
+        let count =
+            |dead| state.jobs.iter().filter(|job| job.work.kind() == kind && job.is_dead == dead).count() as u64;
         Ok(JobCounts { pending: count(false), dead: count(true) })
     }
 
     async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
-        let _writer = self.lock().await?;
+        let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         let mut state = self.committed();
         let active: Vec<_> = state.tenants.iter().filter(|tenant| tenant.is_active).map(|tenant| tenant.id).collect();
         // Generated here, because the database generates these ids as well.
-        let jobs = active.into_iter().map(|tenant| Job::new(tenant.as_uuid().into(), tenant, Work::Reindex, 0, now));
-        let queued = jobs.map(|job| state.enqueue(job)).sum();
+        let jobs =
+            active.into_iter().map(|tenant| Job::new(tenant.as_uuid().into(), tenant, JobPayload::Reindex, 0, now));
+        let queued_count = jobs.map(|job| state.enqueue(job)).sum();
         drop(state);
         self.notify_workers();
-        Ok(queued)
+        Ok(queued_count)
     }
 
     async fn requeue_documents_of_other_models(&self, models: &[String]) -> Result<u64, StoreError> {
-        let _writer = self.lock().await?;
+        let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         let mut state = self.committed();
         let stale: Vec<Job> = state
@@ -239,13 +255,13 @@ impl JobQueue for MemoryStore {
             .map(|row| {
                 let size = u64::try_from(row.value.file_size_bytes).unwrap_or(0);
                 let id = row.value.id;
-                Job::new(id.as_uuid().into(), row.tenant, Work::Ingest(id), size, now)
+                Job::new(id.as_uuid().into(), row.tenant, JobPayload::Ingest(id), size, now)
             })
             .collect();
-        let queued = stale.into_iter().map(|job| state.enqueue(job)).sum();
+        let queued_count = stale.into_iter().map(|job| state.enqueue(job)).sum();
         drop(state);
         self.notify_workers();
-        Ok(queued)
+        Ok(queued_count)
     }
 }
 
@@ -256,17 +272,17 @@ impl MemoryStore {
         lease: Lease,
         change: impl FnOnce(&mut Job, Timestamp) -> R + Send,
     ) -> Result<Option<R>, StoreError> {
-        let _writer = self.lock().await?;
+        let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         let mut state = self.committed();
-        let job = state.jobs.iter_mut().find(|job| job.lease == lease && job.leased);
+        let job = state.jobs.iter_mut().find(|job| job.lease == lease && job.is_leased);
         Ok(job.map(|job| change(job, now)))
     }
 
     /// Wakes every waiting worker, or the next one that starts to wait.
     pub(super) fn notify_workers(&self) {
-        self.queued.notify_waiters();
-        self.queued.notify_one();
+        self.job_queued.notify_waiters();
+        self.job_queued.notify_one();
     }
 }
 
@@ -276,13 +292,13 @@ fn leased_job(job: &Job) -> LeasedJob {
     LeasedJob {
         lease: job.lease,
         scope,
-        work: job.work,
+        payload: job.work,
         attempt: job.attempts,
         max_attempts: MAX_ATTEMPTS,
         failures: job.failures,
     }
 }
 
-fn later(now: Timestamp, by: Duration) -> Timestamp {
+fn add_duration(now: Timestamp, by: Duration) -> Timestamp {
     now + TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX)
 }

@@ -16,7 +16,7 @@ mod usage;
 mod users;
 
 use async_trait::async_trait;
-use chunks::{Models, StoredChunk};
+use chunks::{EmbeddingModels, StoredChunk};
 use domain::access_token::AccessToken;
 use domain::audit::AuditRecord;
 use domain::conversation::{Conversation, Message};
@@ -59,7 +59,7 @@ struct Row<T> {
 struct State {
     tenants: Vec<Tenant>,
     users: Vec<Row<User>>,
-    tokens: BTreeMap<(TenantId, String), UserId>,
+    token_users: BTreeMap<(TenantId, String), UserId>,
     /// Facts of each user's last login.
     logins: BTreeMap<UserId, Login>,
     /// Personal access tokens by the hash of their secret.
@@ -76,12 +76,12 @@ struct State {
     chunks: Vec<Row<StoredChunk>>,
     /// For each published document, the model whose passages are searched.
     published: BTreeMap<DocumentId, String>,
-    models: BTreeMap<TenantId, Models>,
+    models: BTreeMap<TenantId, EmbeddingModels>,
     audit: Vec<AuditRecord>,
     jobs: Vec<Job>,
     idempotency: BTreeMap<idempotency::Key, idempotency::Entry>,
     /// Earlier versions of tenants' settings.
-    versions: Vec<(TenantId, SettingsVersion)>,
+    settings_versions: Vec<(TenantId, SettingsVersion)>,
     ledger: Vec<Row<LedgerEntry>>,
     /// Budget reservations of running turns.
     reservations: Vec<Row<usage::StoredReservation>>,
@@ -93,10 +93,10 @@ struct State {
 #[derive(Clone)]
 pub struct MemoryStore {
     committed: Arc<Mutex<State>>,
-    writer: Arc<AsyncMutex<()>>,
-    queued: Arc<Notify>,
+    write_lock: Arc<AsyncMutex<()>>,
+    job_queued: Arc<Notify>,
     clock: Arc<dyn Clock>,
-    open: Arc<AtomicUsize>,
+    open_transaction_count: Arc<AtomicUsize>,
     text_reads: Arc<Mutex<Vec<usize>>>,
 }
 
@@ -106,10 +106,10 @@ impl MemoryStore {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             committed: Arc::default(),
-            writer: Arc::default(),
-            queued: Arc::default(),
+            write_lock: Arc::default(),
+            job_queued: Arc::default(),
             clock,
-            open: Arc::default(),
+            open_transaction_count: Arc::default(),
             text_reads: Arc::default(),
         }
     }
@@ -117,7 +117,7 @@ impl MemoryStore {
     /// Number of open transactions: begun, and neither committed nor dropped.
     #[must_use]
     pub fn open_transactions(&self) -> usize {
-        self.open.load(Ordering::SeqCst)
+        self.open_transaction_count.load(Ordering::SeqCst)
     }
 
     /// Returns the number of passages with text that each read has returned since the last call of this method.
@@ -126,7 +126,7 @@ impl MemoryStore {
         std::mem::take(&mut *self.text_reads.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn count_texts(&self, passages: Vec<Passage>) -> Vec<Passage> {
+    fn record_text_read(&self, passages: Vec<Passage>) -> Vec<Passage> {
         self.text_reads.lock().unwrap_or_else(PoisonError::into_inner).push(passages.len());
         passages
     }
@@ -135,10 +135,12 @@ impl MemoryStore {
         self.committed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn lock(&self) -> Result<OwnedMutexGuard<()>, StoreError> {
-        let locked = tokio::time::timeout(LOCK_TIMEOUT, Arc::clone(&self.writer).lock_owned()).await;
-        locked
-            .map_err(|source| StoreError::Unavailable { doing: "waiting for another writer", source: Box::new(source) })
+    async fn lock_for_writing(&self) -> Result<OwnedMutexGuard<()>, StoreError> {
+        let locked = tokio::time::timeout(LOCK_TIMEOUT, Arc::clone(&self.write_lock).lock_owned()).await;
+        locked.map_err(|source| StoreError::Unavailable {
+            activity: "waiting for another writer",
+            source: Box::new(source),
+        })
     }
 }
 
@@ -148,8 +150,8 @@ impl Store for MemoryStore {
         Ok(Box::new(MemoryTx {
             store: self.clone(),
             scope: scope.clone(),
-            work: None,
-            _open: OpenTransaction::new(&self.open),
+            uncommitted: None,
+            _open: OpenTransaction::new(&self.open_transaction_count),
         }))
     }
 
@@ -159,15 +161,15 @@ impl Store for MemoryStore {
 }
 
 /// A writing transaction's copy of the rows, with the write lock.
-struct Work {
+struct UncommittedState {
     state: State,
-    _writer: OwnedMutexGuard<()>,
+    _write_guard: OwnedMutexGuard<()>,
 }
 
 struct MemoryTx {
     store: MemoryStore,
     scope: TenantScope,
-    work: Option<Work>,
+    uncommitted: Option<UncommittedState>,
     _open: OpenTransaction,
 }
 
@@ -188,22 +190,22 @@ impl Drop for OpenTransaction {
 }
 
 impl MemoryTx {
-    fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
-        match &self.work {
-            Some(work) => look(&work.state),
-            None => look(&self.store.committed()),
+    fn read<R>(&self, query: impl FnOnce(&State) -> R) -> R {
+        match &self.uncommitted {
+            Some(uncommitted) => query(&uncommitted.state),
+            None => query(&self.store.committed()),
         }
     }
 
     async fn write(&mut self) -> Result<&mut State, StoreError> {
-        let work = match self.work.take() {
+        let uncommitted = match self.uncommitted.take() {
             Some(work) => work,
             None => {
-                let writer = self.store.lock().await?;
-                Work { state: self.store.committed().clone(), _writer: writer }
+                let write_guard = self.store.lock_for_writing().await?;
+                UncommittedState { state: self.store.committed().clone(), _write_guard: write_guard }
             }
         };
-        Ok(&mut self.work.insert(work).state)
+        Ok(&mut self.uncommitted.insert(uncommitted).state)
     }
 
     fn tenant(&self) -> TenantId {
@@ -211,13 +213,13 @@ impl MemoryTx {
     }
 
     /// The predicate of the database's row-level security policies for user-owned rows.
-    fn owns<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
+    fn owner_filter<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
         let (tenant, user) = (self.scope.tenant(), self.scope.user());
         move |row| row.tenant == tenant && user.is_some() && row.user == user
     }
 
     /// The predicate of the row-level security policies for all other rows.
-    fn sees<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
+    fn tenant_filter<T>(&self) -> impl Fn(&Row<T>) -> bool + use<T> {
         let tenant = self.scope.tenant();
         move |row| row.tenant == tenant
     }
@@ -260,10 +262,10 @@ impl TenantTx for MemoryTx {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        if let Some(work) = self.work {
-            let more = work.state.claimable() > self.store.committed().claimable();
-            *self.store.committed() = work.state;
-            if more {
+        if let Some(uncommitted) = self.uncommitted {
+            let has_new_jobs = uncommitted.state.claimable() > self.store.committed().claimable();
+            *self.store.committed() = uncommitted.state;
+            if has_new_jobs {
                 self.store.notify_workers();
             }
         }
@@ -275,17 +277,17 @@ impl TenantTx for MemoryTx {
 fn page_of<T>(mut rows: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> PageKey) -> Page<T> {
     let position = |row: &T| {
         let key = key(row);
-        (key.at, key.id)
+        (key.created_at, key.id)
     };
     rows.sort_by_key(|row| std::cmp::Reverse(position(row)));
     if let Some(after) = request.after {
-        rows.retain(|row| position(row) < (after.at, after.id));
+        rows.retain(|row| position(row) < (after.created_at, after.id));
     }
     rows.truncate(request.limit() as usize + 1);
     Page::from_rows(rows, request, key)
 }
 
 /// The error that the database returns for a violated constraint that only a bug can violate.
-fn constraint_error(doing: &'static str, rule: &'static str) -> StoreError {
-    StoreError::Failed { doing, source: rule.into() }
+fn constraint_error(activity: &'static str, rule: &'static str) -> StoreError {
+    StoreError::Failed { activity, source: rule.into() }
 }

@@ -2,9 +2,11 @@
 
 use super::{MemoryStore, MemoryTx, Row, State};
 use async_trait::async_trait;
-use domain::budget::{Amount, Budgets, PeriodSpending, Reservation, ReserveOutcome, Spending, first_of_month};
+use domain::budget::{
+    BudgetAmount, Budgets, PeriodSpending, ReservationOutcome, ReservationRequest, Spending, first_of_month,
+};
 use domain::ids::{ReservationId, TenantId, UserId};
-use domain::ledger::{GroupUsage, LedgerEntry, LedgerSums, UsageGroup, UsageQuery, UsageSums};
+use domain::ledger::{GroupUsage, LedgerEntry, LedgerSums, UsageDimension, UsageQuery, UsageSums};
 use domain::model_call::{CallStatus, MicroCost};
 use domain::ports::{StoreError, UsageRepo};
 use domain::tenant::StorageUsage;
@@ -15,7 +17,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub(super) struct StoredReservation {
     id: ReservationId,
-    amount: Amount,
+    amount: BudgetAmount,
     expires_at: Timestamp,
 }
 
@@ -31,18 +33,18 @@ impl MemoryStore {
 
 #[async_trait]
 impl UsageRepo for MemoryTx {
-    async fn storage(&mut self) -> Result<StorageUsage, StoreError> {
-        let sees = self.sees();
+    async fn storage_usage(&mut self) -> Result<StorageUsage, StoreError> {
+        let in_tenant = self.tenant_filter();
         Ok(self.read(|s| {
-            let sizes = s.documents.iter().filter(|r| sees(r)).map(|r| r.value.file_size_bytes);
-            sizes.fold(StorageUsage::default(), |kept, size| StorageUsage {
-                documents: kept.documents + 1,
-                bytes: kept.bytes + u64::try_from(size).unwrap_or_default(),
+            let sizes = s.documents.iter().filter(|r| in_tenant(r)).map(|r| r.value.file_size_bytes);
+            sizes.fold(StorageUsage::default(), |total, size| StorageUsage {
+                documents: total.documents + 1,
+                bytes: total.bytes + u64::try_from(size).unwrap_or_default(),
             })
         }))
     }
 
-    async fn record(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError> {
+    async fn record_calls(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError> {
         let (tenant, user) = (self.tenant(), self.scope.user());
         let state = self.write().await?;
         for call in calls {
@@ -55,102 +57,103 @@ impl UsageRepo for MemoryTx {
 
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError> {
         let (tenant, user) = (self.tenant(), self.scope.user());
-        Ok(self.read(|state| spending(state, tenant, user, now)))
+        Ok(self.read(|state| sum_spending(state, tenant, user, now)))
     }
 
     async fn reserve(
         &mut self,
-        asked: &Reservation,
+        request: &ReservationRequest,
         budgets: &Budgets,
         now: Timestamp,
-    ) -> Result<ReserveOutcome, StoreError> {
+    ) -> Result<ReservationOutcome, StoreError> {
         let (tenant, user) = (self.tenant(), self.scope.user());
         let state = self.write().await?;
         state.reservations.retain(|row| row.tenant != tenant || row.value.expires_at > now);
-        let granted = budgets.grant(asked, spending(state, tenant, user, now));
-        if let ReserveOutcome::Reserved { amount, .. } = granted {
-            let known = |row: &&mut Row<StoredReservation>| row.tenant == tenant && row.value.id == asked.id;
-            match state.reservations.iter_mut().find(known) {
+        let outcome = budgets.evaluate(request, sum_spending(state, tenant, user, now));
+        if let ReservationOutcome::Reserved { amount, .. } = outcome {
+            let is_same_reservation =
+                |row: &&mut Row<StoredReservation>| row.tenant == tenant && row.value.id == request.id;
+            match state.reservations.iter_mut().find(is_same_reservation) {
                 Some(row) => {
                     row.value.amount += amount;
-                    row.value.expires_at = asked.expires_at;
+                    row.value.expires_at = request.expires_at;
                 }
                 None => {
-                    let held = StoredReservation { id: asked.id, amount, expires_at: asked.expires_at };
-                    state.reservations.push(Row { tenant, user, value: held });
+                    let reservation = StoredReservation { id: request.id, amount, expires_at: request.expires_at };
+                    state.reservations.push(Row { tenant, user, value: reservation });
                 }
             }
         }
-        Ok(granted)
+        Ok(outcome)
     }
 
-    async fn release(&mut self, id: ReservationId) -> Result<(), StoreError> {
+    async fn release_reservation(&mut self, id: ReservationId) -> Result<(), StoreError> {
         let tenant = self.tenant();
         self.write().await?.reservations.retain(|row| row.tenant != tenant || row.value.id != id);
         Ok(())
     }
 
-    async fn sums(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
-        let sees = self.sees();
+    async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
+        let in_tenant = self.tenant_filter();
         Ok(self.read(|state| {
             let mut groups: BTreeMap<Option<String>, Vec<&LedgerEntry>> = BTreeMap::new();
-            let mut all = Vec::new();
-            for row in state.ledger.iter().filter(|row| sees(row)) {
-                let in_time = row.value.at >= query.from && row.value.at < query.to;
-                if in_time && (query.user.is_none() || row.user == query.user) {
-                    groups.entry(key(row, query.group_by)).or_default().push(&row.value);
-                    all.push(&row.value);
+            let mut all_calls = Vec::new();
+            for row in state.ledger.iter().filter(|row| in_tenant(row)) {
+                let is_in_period = row.value.ended_at >= query.from && row.value.ended_at < query.to;
+                if is_in_period && (query.user.is_none() || row.user == query.user) {
+                    groups.entry(group_key(row, query.group_by)).or_default().push(&row.value);
+                    all_calls.push(&row.value);
                 }
             }
             let mut groups: Vec<_> =
-                groups.into_iter().map(|(key, calls)| GroupUsage { key, sums: sums(&calls) }).collect();
+                groups.into_iter().map(|(key, calls)| GroupUsage { key, sums: sum_calls(&calls) }).collect();
             groups.sort_by_key(|group| std::cmp::Reverse(group.sums.calls));
-            LedgerSums::of(sums(&all), groups, query.group_by)
+            LedgerSums::from_groups(sum_calls(&all_calls), groups, query.group_by)
         }))
     }
 }
 
-fn spending(state: &State, tenant: TenantId, user: Option<UserId>, now: Timestamp) -> Spending {
+fn sum_spending(state: &State, tenant: TenantId, user: Option<UserId>, now: Timestamp) -> Spending {
     let mut spending = Spending::default();
     let (day, month) = (now.date_naive(), first_of_month(now.date_naive()));
-    let mut count = |of: Option<UserId>, add: &dyn Fn(&mut PeriodSpending)| {
+    let mut add_spending = |user_id: Option<UserId>, add: &dyn Fn(&mut PeriodSpending)| {
         add(&mut spending.tenant);
-        if user.is_some() && of == user {
+        if user.is_some() && user_id == user {
             add(&mut spending.user);
         }
     };
     for row in state.ledger.iter().filter(|row| row.tenant == tenant) {
-        let LedgerEntry { at, metered, call, .. } = &row.value;
+        let LedgerEntry { ended_at: at, metered, call, .. } = &row.value;
         let tokens = u64::from(call.usage.input_tokens) + u64::from(call.usage.output_tokens);
         if *metered && at.date_naive() == day {
-            count(row.user, &|spent| spent.tokens += tokens);
+            add_spending(row.user, &|spent| spent.tokens += tokens);
         }
         if first_of_month(at.date_naive()) == month {
-            count(row.user, &|spent| spent.cost += call.cost);
+            add_spending(row.user, &|spent| spent.cost += call.cost);
         }
     }
     for row in state.reservations.iter().filter(|row| row.tenant == tenant && row.value.expires_at > now) {
-        count(row.user, &|spent| spent.reserved += row.value.amount);
+        add_spending(row.user, &|spent| spent.reserved += row.value.amount);
     }
     spending
 }
 
-fn key(row: &Row<LedgerEntry>, by: UsageGroup) -> Option<String> {
-    let LedgerEntry { at, context, tier, call, .. } = &row.value;
-    match by {
-        UsageGroup::Day => Some(at.date_naive().to_string()),
-        UsageGroup::User => row.user.map(|id| id.to_string()),
-        UsageGroup::Backend => Some(call.served_by.backend.clone()),
-        UsageGroup::Model => Some(call.served_by.model.clone()),
-        UsageGroup::Operation => Some(call.operation.to_string()),
-        UsageGroup::Tier => tier.map(|tier| tier.to_string()),
-        UsageGroup::Conversation => context.conversation.map(|id| id.to_string()),
+fn group_key(row: &Row<LedgerEntry>, group_by: UsageDimension) -> Option<String> {
+    let LedgerEntry { ended_at: at, context, tier, call, .. } = &row.value;
+    match group_by {
+        UsageDimension::Day => Some(at.date_naive().to_string()),
+        UsageDimension::User => row.user.map(|id| id.to_string()),
+        UsageDimension::Backend => Some(call.served_by.backend.clone()),
+        UsageDimension::Model => Some(call.served_by.model.clone()),
+        UsageDimension::Operation => Some(call.operation.to_string()),
+        UsageDimension::Tier => tier.map(|tier| tier.to_string()),
+        UsageDimension::Conversation => context.conversation.map(|id| id.to_string()),
     }
 }
 
-fn sums(calls: &[&LedgerEntry]) -> UsageSums {
+fn sum_calls(calls: &[&LedgerEntry]) -> UsageSums {
     let mut sums = UsageSums::default();
-    let (mut took, mut first) = (Vec::new(), Vec::new());
+    let (mut durations_ms, mut first_token_times_ms) = (Vec::new(), Vec::new());
     for call in calls.iter().map(|entry| &entry.call) {
         sums.calls += 1;
         sums.input_tokens += u64::from(call.usage.input_tokens);
@@ -158,16 +161,16 @@ fn sums(calls: &[&LedgerEntry]) -> UsageSums {
         sums.cost += MicroCost(call.cost.0);
         sums.errors += u64::from(call.status == CallStatus::Error);
         sums.fallbacks += u64::from(call.served_by.fallback);
-        took.push(call.took.as_secs_f64() * 1e3);
-        first.extend(call.first_token.map(|first| first.as_secs_f64() * 1e3));
+        durations_ms.push(call.duration.as_secs_f64() * 1e3);
+        first_token_times_ms.extend(call.time_to_first_token.map(|first| first.as_secs_f64() * 1e3));
     }
-    took.sort_by(f64::total_cmp);
-    sums.p50_ms = match took.len() {
+    durations_ms.sort_by(f64::total_cmp);
+    sums.median_duration_ms = match durations_ms.len() {
         0 => None,
-        n if n % 2 == 1 => Some(took[n / 2]),
-        n => Some(f64::midpoint(took[n / 2 - 1], took[n / 2])),
+        n if n % 2 == 1 => Some(durations_ms[n / 2]),
+        n => Some(f64::midpoint(durations_ms[n / 2 - 1], durations_ms[n / 2])),
     };
-    let count = u32::try_from(first.len()).unwrap_or(u32::MAX);
-    sums.first_token_ms = (count > 0).then(|| first.iter().sum::<f64>() / f64::from(count));
+    let count = u32::try_from(first_token_times_ms.len()).unwrap_or(u32::MAX);
+    sums.time_to_first_token_ms = (count > 0).then(|| first_token_times_ms.iter().sum::<f64>() / f64::from(count));
     sums
 }

@@ -15,10 +15,10 @@ use domain::user::{Identity, Membership, NewUser, User, UserPatch};
 #[async_trait]
 impl UserRepo for MemoryTx {
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError> {
-        let (sees, tenant) = (self.sees(), self.tenant());
+        let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
         let state = self.write().await?;
-        let same = |u: &User| u.issuer == identity.issuer && u.external_id == identity.subject;
-        if let Some(row) = state.users.iter_mut().find(|r| sees(r) && same(&r.value)) {
+        let is_same_identity = |u: &User| u.issuer == identity.issuer && u.external_id == identity.subject;
+        if let Some(row) = state.users.iter_mut().find(|r| in_tenant(r) && is_same_identity(&r.value)) {
             let user = &mut row.value;
             let assigned = user.assigned_role().with_role_claim(identity.role_claim());
             set_role(user, assigned);
@@ -44,17 +44,17 @@ impl UserRepo for MemoryTx {
 
     async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError> {
         let state = self.write().await?;
-        if !state.logins.get(&user).is_some_and(|kept| login.is_older_than(kept)) {
+        if !state.logins.get(&user).is_some_and(|previous| login.is_older_than(previous)) {
             state.logins.insert(user, login.clone());
         }
         Ok(())
     }
 
     async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError> {
-        let sees = self.sees();
+        let in_tenant = self.tenant_filter();
         Ok(self.read(|s| {
-            let is_seen = s.users.iter().any(|r| sees(r) && r.value.id == user);
-            s.logins.get(&user).filter(|_| is_seen).cloned()
+            let user_exists = s.users.iter().any(|r| in_tenant(r) && r.value.id == user);
+            s.logins.get(&user).filter(|_| user_exists).cloned()
         }))
     }
 
@@ -66,26 +66,26 @@ impl UserRepo for MemoryTx {
     ) -> Result<bool, StoreError> {
         let tenant = self.tenant();
         let state = self.write().await?;
-        let first = !state.tokens.contains_key(&(tenant, token_hash.to_owned()));
-        state.tokens.entry((tenant, token_hash.to_owned())).or_insert(user);
-        Ok(first)
+        let is_new = !state.token_users.contains_key(&(tenant, token_hash.to_owned()));
+        state.token_users.entry((tenant, token_hash.to_owned())).or_insert(user);
+        Ok(is_new)
     }
 
     async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError> {
         let key = (self.tenant(), token_hash.to_owned());
-        Ok(self.read(|s| s.tokens.get(&key).copied()))
+        Ok(self.read(|s| s.token_users.get(&key).copied()))
     }
 
-    async fn settings(&mut self) -> Result<TenantSettings, StoreError> {
+    async fn tenant_settings(&mut self) -> Result<TenantSettings, StoreError> {
         let tenant = self.tenant();
         let settings = self.read(|s| s.tenants.iter().find(|t| t.id == tenant).map(|t| t.settings.clone()));
         Ok(settings.unwrap_or_default())
     }
 
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError> {
-        let (sees, tenant) = (self.sees(), self.tenant());
+        let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
         let found = self.read(|s| {
-            let user = s.users.iter().find(|r| sees(r) && r.value.id == id)?.value.clone();
+            let user = s.users.iter().find(|r| in_tenant(r) && r.value.id == id)?.value.clone();
             let tenant = s.tenants.iter().find(|t| t.id == tenant)?;
             let (tenant_name, settings) = (tenant.name.clone(), tenant.settings.clone());
             Some(Membership { user, tenant_active: tenant.is_active, tenant_name, settings })
@@ -94,21 +94,21 @@ impl UserRepo for MemoryTx {
     }
 
     async fn get(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
-        let sees = self.sees();
-        Ok(self.read(|s| s.users.iter().find(|r| sees(r) && r.value.id == id).map(|r| r.value.clone())))
+        let in_tenant = self.tenant_filter();
+        Ok(self.read(|s| s.users.iter().find(|r| in_tenant(r) && r.value.id == id).map(|r| r.value.clone())))
     }
 
     async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError> {
-        let sees = self.sees();
-        let rows = self.read(|s| s.users.iter().filter(|r| sees(r)).map(|r| r.value.clone()).collect());
-        Ok(page_of(rows, page, |row: &User| PageKey { at: row.created_at, id: row.id.as_uuid() }))
+        let in_tenant = self.tenant_filter();
+        let rows = self.read(|s| s.users.iter().filter(|r| in_tenant(r)).map(|r| r.value.clone()).collect());
+        Ok(page_of(rows, page, |row: &User| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
     async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError> {
-        let (sees, tenant) = (self.sees(), self.tenant());
+        let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
         let state = self.write().await?;
-        let taken = |u: &User| u.issuer == user.issuer && u.external_id == user.external_id;
-        if state.users.iter().any(|r| sees(r) && taken(&r.value)) {
+        let is_same_identity = |u: &User| u.issuer == user.issuer && u.external_id == user.external_id;
+        if state.users.iter().any(|r| in_tenant(r) && is_same_identity(&r.value)) {
             return Err(StoreError::Conflict { what: "a user of this issuer and external id" });
         }
         let value = new_user_row(user, now);
@@ -117,9 +117,9 @@ impl UserRepo for MemoryTx {
     }
 
     async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError> {
-        let sees = self.sees();
+        let in_tenant = self.tenant_filter();
         let state = self.write().await?;
-        let Some(row) = state.users.iter_mut().find(|r| sees(r) && r.value.id == id) else { return Ok(None) };
+        let Some(row) = state.users.iter_mut().find(|r| in_tenant(r) && r.value.id == id) else { return Ok(None) };
         let assigned = row.value.assigned_role().with_admin_change(patch.role, patch.role_pinned, now);
         set_role(&mut row.value, assigned);
         row.value.is_active = patch.is_active.unwrap_or(row.value.is_active);
@@ -128,8 +128,8 @@ impl UserRepo for MemoryTx {
     }
 
     async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError> {
-        let sees = self.sees();
-        let admins = self.write().await?.users.iter().filter(|r| sees(r) && r.value.role == Role::Admin);
+        let in_tenant = self.tenant_filter();
+        let admins = self.write().await?.users.iter().filter(|r| in_tenant(r) && r.value.role == Role::Admin);
         Ok(admins.filter(|r| r.value.is_active).map(|r| r.value.id).collect())
     }
 }

@@ -1,97 +1,108 @@
 //! Cases on idempotent requests.
 
-use super::{CaseError, CaseResult, World};
+use super::{CaseError, CaseResult, TestContext};
 use chrono::TimeDelta;
 use domain::idempotency::{IdempotencyRecord, StoredOutcome, StoredResponse};
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
 
-fn answer() -> StoredOutcome {
+fn response_outcome() -> StoredOutcome {
     let headers = vec![("location".to_owned(), "/v1/things/1".to_owned())];
     StoredOutcome::Response(StoredResponse { status: 201, headers, body: b"{\"id\":\"\xc3\xa4\"}".to_vec() })
 }
 
 /// Claims `key` with a validity of one hour.
 async fn claim(
-    world: &World,
+    context: &TestContext,
     scope: &TenantScope,
     key: &str,
     now: Timestamp,
 ) -> Result<Option<IdempotencyRecord>, CaseError> {
-    let mut tx = world.begin(scope).await?;
+    let mut tx = context.begin(scope).await?;
     let found = tx.idempotency().claim(key, Some("print"), now, now + TimeDelta::hours(1)).await?;
     tx.commit().await?;
     Ok(found)
 }
 
 /// Of many concurrent claims exactly one succeeds; the others find its outcome.
-pub async fn an_idempotency_key_is_claimed_once(world: &World) -> CaseResult {
-    let plant = world.plant("a").await?;
-    let now = world.now();
-    let claims = futures::future::join_all((0..8).map(|_| claim(world, &plant.ada, "k", now))).await;
+pub async fn an_idempotency_key_is_claimed_once(context: &TestContext) -> CaseResult {
+    let tenant_a = context.create_tenant("a").await?;
+    let now = context.now();
+    let claims = futures::future::join_all((0..8).map(|_| claim(context, &tenant_a.ada, "k", now))).await;
     let claims: Vec<_> = claims.into_iter().collect::<Result<_, _>>()?;
     assert_eq!(claims.iter().filter(|found| found.is_none()).count(), 1);
-    let running = IdempotencyRecord { fingerprint: Some("print".to_owned()), kept: None, since: now };
+    let running = IdempotencyRecord { fingerprint: Some("print".to_owned()), outcome: None, claimed_at: now };
     assert!(claims.iter().flatten().all(|found| *found == running), "{claims:?}");
-    let mut tx = world.begin(&plant.ada).await?;
-    tx.idempotency().settle("k", "whole print", &answer()).await?;
+    let mut tx = context.begin(&tenant_a.ada).await?;
+    tx.idempotency().complete("k", "whole print", &response_outcome()).await?;
     tx.commit().await?;
-    let done = IdempotencyRecord { fingerprint: Some("whole print".to_owned()), kept: Some(answer()), since: now };
-    assert_eq!(claim(world, &plant.ada, "k", world.later()).await?, Some(done.clone()));
-    let mut tx = world.begin(&plant.ada).await?;
+    let completed = IdempotencyRecord {
+        fingerprint: Some("whole print".to_owned()),
+        outcome: Some(response_outcome()),
+        claimed_at: now,
+    };
+    assert_eq!(claim(context, &tenant_a.ada, "k", context.advance_clock()).await?, Some(completed.clone()));
+    let mut tx = context.begin(&tenant_a.ada).await?;
     tx.idempotency().release("k").await?;
     tx.commit().await?;
-    assert_eq!(claim(world, &plant.ada, "k", now).await?, Some(done), "a completed request cannot be released");
+    assert_eq!(
+        claim(context, &tenant_a.ada, "k", now).await?,
+        Some(completed),
+        "a completed request cannot be released"
+    );
     Ok(())
 }
 
 /// A released key can be claimed again; if the response contained a secret, only that fact is stored.
-pub async fn an_idempotency_key_is_released_or_kept(world: &World) -> CaseResult {
-    let plant = world.plant("a").await?;
-    let now = world.now();
-    assert_eq!(claim(world, &plant.ada, "k", now).await?, None);
-    let mut tx = world.begin(&plant.ada).await?;
+pub async fn an_idempotency_key_is_released_or_kept(context: &TestContext) -> CaseResult {
+    let tenant_a = context.create_tenant("a").await?;
+    let now = context.now();
+    assert_eq!(claim(context, &tenant_a.ada, "k", now).await?, None);
+    let mut tx = context.begin(&tenant_a.ada).await?;
     tx.idempotency().release("k").await?;
     tx.commit().await?;
-    assert_eq!(claim(world, &plant.ada, "k", now).await?, None);
-    let mut tx = world.begin(&plant.ada).await?;
-    tx.idempotency().settle("k", "print", &StoredOutcome::SecretShown).await?;
+    assert_eq!(claim(context, &tenant_a.ada, "k", now).await?, None);
+    let mut tx = context.begin(&tenant_a.ada).await?;
+    tx.idempotency().complete("k", "print", &StoredOutcome::ResponseNotStored).await?;
     tx.commit().await?;
-    let spent =
-        IdempotencyRecord { fingerprint: Some("print".to_owned()), kept: Some(StoredOutcome::SecretShown), since: now };
-    assert_eq!(claim(world, &plant.ada, "k", now).await?, Some(spent));
+    let secret_shown = IdempotencyRecord {
+        fingerprint: Some("print".to_owned()),
+        outcome: Some(StoredOutcome::ResponseNotStored),
+        claimed_at: now,
+    };
+    assert_eq!(claim(context, &tenant_a.ada, "k", now).await?, Some(secret_shown));
     Ok(())
 }
 
 /// The same key of another user, or in another tenant, is independent.
-pub async fn idempotency_keys_are_separate_per_user(world: &World) -> CaseResult {
-    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
-    let now = world.now();
-    for scope in [&here.ada, &here.bob, &there.ada] {
-        assert_eq!(claim(world, scope, "k", now).await?, None);
+pub async fn idempotency_keys_are_separate_per_user(context: &TestContext) -> CaseResult {
+    let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
+    let now = context.now();
+    for scope in [&tenant_a.ada, &tenant_a.bob, &tenant_b.ada] {
+        assert_eq!(claim(context, scope, "k", now).await?, None);
     }
-    let mut tx = world.begin(&here.bob).await?;
-    tx.idempotency().settle("k", "print", &answer()).await?;
+    let mut tx = context.begin(&tenant_a.bob).await?;
+    tx.idempotency().complete("k", "print", &response_outcome()).await?;
     tx.idempotency().release("k").await?;
     tx.commit().await?;
-    let adas = claim(world, &here.ada, "k", now).await?;
-    assert!(adas.is_some_and(|earlier| earlier.kept.is_none()));
+    let adas_record = claim(context, &tenant_a.ada, "k", now).await?;
+    assert!(adas_record.is_some_and(|earlier| earlier.outcome.is_none()));
     Ok(())
 }
 
 /// An expired key can be claimed again, and is deleted by the sweep otherwise.
-pub async fn expired_idempotency_keys_are_swept(world: &World) -> CaseResult {
-    let plant = world.plant("a").await?;
+pub async fn expired_idempotency_keys_are_swept(context: &TestContext) -> CaseResult {
+    let tenant_a = context.create_tenant("a").await?;
     // The sweep uses the database's own clock, so the expiry must be far in the past.
     let past = Timestamp::from_timestamp(1_000_000_000, 0).ok_or("a moment")?;
     for key in ["k", "l"] {
-        assert_eq!(claim(world, &plant.ada, key, past).await?, None);
+        assert_eq!(claim(context, &tenant_a.ada, key, past).await?, None);
     }
-    let lasting = Timestamp::from_timestamp(32_000_000_000, 0).ok_or("a moment")?;
-    assert_eq!(claim(world, &plant.ada, "k", lasting).await?, None, "an expired key is free");
-    assert_eq!(world.queue.sweep_expired().await?, 1);
-    assert!(claim(world, &plant.ada, "k", lasting).await?.is_some());
-    assert_eq!(claim(world, &plant.ada, "l", lasting).await?, None);
-    assert_eq!(world.queue.sweep_expired().await?, 0);
+    let future = Timestamp::from_timestamp(32_000_000_000, 0).ok_or("a moment")?;
+    assert_eq!(claim(context, &tenant_a.ada, "k", future).await?, None, "an expired key is free");
+    assert_eq!(context.queue.sweep_expired().await?, 1);
+    assert!(claim(context, &tenant_a.ada, "k", future).await?.is_some());
+    assert_eq!(claim(context, &tenant_a.ada, "l", future).await?, None);
+    assert_eq!(context.queue.sweep_expired().await?, 0);
     Ok(())
 }

@@ -38,7 +38,7 @@ use chrono::TimeDelta;
 use domain::document::{Document, NewDocument, Revision};
 use domain::ids::{DocumentId, RequestId, TenantId, UserId};
 use domain::ports::{
-    AuditReader, BlobStore, Clock, Directory, IdGen, InsertedDocument, JobQueue, NewTenant, Store, TenantTx,
+    AuditReader, BlobStore, Clock, IdGen, InsertDocumentOutcome, JobQueue, NewTenant, Store, TenantDirectory, TenantTx,
 };
 use domain::role::{Classification, Role};
 use domain::scope::{Actor, TenantScope};
@@ -53,11 +53,11 @@ pub type CaseError = Box<dyn std::error::Error + Send + Sync>;
 pub type CaseResult = Result<(), CaseError>;
 
 /// A store with all its parts, initially empty.
-pub struct World {
+pub struct TestContext {
     /// Opens transactions of one tenant.
     pub store: Arc<dyn Store>,
     /// The directory of tenants.
-    pub directory: Arc<dyn Directory>,
+    pub directory: Arc<dyn TenantDirectory>,
     /// The job queue, as a worker uses it.
     pub queue: Arc<dyn JobQueue>,
     /// The audit log, as its readers use it.
@@ -70,18 +70,18 @@ pub struct World {
     pub ids: Arc<SequentialIds>,
 }
 
-impl World {
+impl TestContext {
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// Advances the time by one second and returns it.
-    pub(super) fn later(&self) -> Timestamp {
+    pub(super) fn advance_clock(&self) -> Timestamp {
         self.clock.advance(TimeDelta::seconds(1));
         self.clock.now()
     }
 
-    pub(super) fn id<T: From<uuid::Uuid>>(&self) -> T {
+    pub(super) fn new_id<T: From<uuid::Uuid>>(&self) -> T {
         self.ids.uuid().into()
     }
 
@@ -90,35 +90,35 @@ impl World {
     }
 
     /// Creates a tenant with two users.
-    pub(super) async fn plant(&self, slug: &str) -> Result<Plant, CaseError> {
-        let tenant = NewTenant { id: self.id(), name: format!("Plant {slug}"), slug: slug.to_owned() };
+    pub(super) async fn create_tenant(&self, slug: &str) -> Result<TestTenant, CaseError> {
+        let tenant = NewTenant { id: self.new_id(), name: format!("Plant {slug}"), slug: slug.to_owned() };
         let tenant = self.directory.create_tenant(tenant).await?.id;
-        let ada = self.user(tenant, "ada").await?;
-        let bob = self.user(tenant, "bob").await?;
-        Ok(Plant { tenant, ada, bob })
+        let ada = self.create_user(tenant, "ada").await?;
+        let bob = self.create_user(tenant, "bob").await?;
+        Ok(TestTenant { id: tenant, ada, bob })
     }
 
-    async fn user(&self, tenant: TenantId, name: &str) -> Result<TenantScope, CaseError> {
+    async fn create_user(&self, tenant: TenantId, name: &str) -> Result<TenantScope, CaseError> {
         let mut tx = self.begin(&scope(tenant, Actor::System)).await?;
-        let user = tx.users().sign_in(self.id(), &identity(name, Some(Role::User)), self.now()).await?;
+        let user = tx.users().sign_in(self.new_id(), &identity(name, Some(Role::User)), self.now()).await?;
         tx.commit().await?;
         Ok(scope(tenant, Actor::User(user.id)))
     }
 
     /// Inserts a document of the scope's user.
-    pub(super) async fn document(&self, scope: &TenantScope, sha: char) -> Result<Document, CaseError> {
-        let new = self.new_document(owner(scope)?, sha);
+    pub(super) async fn insert_document(&self, scope: &TenantScope, sha: char) -> Result<Document, CaseError> {
+        let new = self.new_document(user_id(scope)?, sha);
         let mut tx = self.begin(scope).await?;
-        let inserted = tx.documents().insert(&new, Classification::Restricted, self.later()).await?;
+        let inserted = tx.documents().insert(&new, Classification::Restricted, self.advance_clock()).await?;
         tx.commit().await?;
         match inserted {
-            InsertedDocument::New(document) => Ok(document),
-            InsertedDocument::Duplicate(_) => Err("the document is there already".into()),
+            InsertDocumentOutcome::New(document) => Ok(document),
+            InsertDocumentOutcome::Duplicate(_) => Err("the document is there already".into()),
         }
     }
 
     pub(super) fn new_document(&self, uploaded_by: UserId, sha: char) -> NewDocument {
-        let id: DocumentId = self.id();
+        let id: DocumentId = self.new_id();
         NewDocument {
             id,
             filename: format!("{sha}.pdf"),
@@ -138,8 +138,8 @@ impl World {
 }
 
 /// A tenant and two of its users.
-pub(super) struct Plant {
-    pub(super) tenant: TenantId,
+pub(super) struct TestTenant {
+    pub(super) id: TenantId,
     pub(super) ada: TenantScope,
     pub(super) bob: TenantScope,
 }
@@ -151,7 +151,7 @@ pub fn scope(tenant: TenantId, actor: Actor) -> TenantScope {
     TenantScope::mint(tenant, actor, RequestId::from_uuid(uuid::Uuid::nil()))
 }
 
-pub(super) fn owner(scope: &TenantScope) -> Result<UserId, CaseError> {
+pub(super) fn user_id(scope: &TenantScope) -> Result<UserId, CaseError> {
     scope.user().ok_or_else(|| "the scope has no user".into())
 }
 
@@ -170,7 +170,7 @@ pub fn identity(subject: &str, role: Option<Role>) -> Identity {
 }
 
 /// Unwraps a value; an error if it is `None`.
-pub(super) fn some<T>(value: Option<T>) -> Result<T, CaseError> {
+pub(super) fn require<T>(value: Option<T>) -> Result<T, CaseError> {
     value.ok_or_else(|| "an expected value is missing".into())
 }
 
@@ -178,8 +178,8 @@ pub(super) fn some<T>(value: Option<T>) -> Result<T, CaseError> {
 /// `Result<(TestContext, K), CaseError>`: a new context, and a value that keeps it alive.
 #[macro_export]
 macro_rules! store_suite {
-    ($world:path) => {
-        $crate::store_suite! { @cases $world:
+    ($context:path) => {
+        $crate::store_suite! { @cases $context:
             conversations_are_listed_newest_first_page_by_page
             a_conversation_changes_only_where_the_patch_says
             nobody_else_sees_a_users_conversation
@@ -199,10 +199,10 @@ macro_rules! store_suite {
             identical_content_is_stored_once_per_tenant
             hidden_identical_content_is_stored_again
             a_document_has_one_successor_at_a_time
-            of_concurrent_successors_one_is_inserted
-            of_concurrent_copies_one_is_stored
+            one_of_several_concurrent_successors_is_inserted
+            one_of_several_concurrent_copies_is_stored
             documents_are_listed_by_clearance_and_filter
-            a_document_moves_through_ingestion
+            the_status_of_a_document_follows_its_ingestion
             progress_is_shown_while_a_document_is_processed
             a_revision_replaces_its_predecessor_once_searchable
             documents_not_in_force_are_found_only_on_request
@@ -273,10 +273,10 @@ macro_rules! store_suite {
             nobody_else_opens_a_tenants_blob
         }
     };
-    (@cases $world:path: $($case:ident)*) => {
+    (@cases $context:path: $($case:ident)*) => {
         $(#[tokio::test]
         async fn $case() -> $crate::suite::CaseResult {
-            let (world, _alive) = $world().await?;
+            let (world, _alive) = $context().await?;
             $crate::suite::$case(&world).await
         })*
     };

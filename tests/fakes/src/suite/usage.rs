@@ -1,10 +1,12 @@
 //! Cases on the ledger of model calls, and on budgets.
 
-use super::{CaseError, CaseResult, World};
+use super::{CaseError, CaseResult, TestContext};
 use chrono::TimeDelta;
-use domain::budget::{Amount, BudgetLimit, Budgets, PeriodSpending, Reservation, ReserveOutcome, Spending};
+use domain::budget::{
+    BudgetAmount, BudgetLimit, Budgets, PeriodSpending, ReservationOutcome, ReservationRequest, Spending,
+};
 use domain::ids::{ConversationId, ReservationId};
-use domain::ledger::{CallContext, LedgerEntry, LedgerSums, UsageGroup, UsageQuery};
+use domain::ledger::{CallContext, LedgerEntry, LedgerSums, UsageDimension, UsageQuery};
 use domain::model::{CallUsage, ModelError, ModelTier};
 use domain::model_call::{FailedAttempt, MicroCost, ModelCall, ModelOperation, ServedBy};
 use domain::run::TokenUsage;
@@ -21,244 +23,281 @@ const UNLIMITED: Budgets = Budgets {
     soft_percent: 80,
 };
 
-impl World {
-    fn call(&self, operation: ModelOperation, input_tokens: u32, output_tokens: u32, cost: u64) -> LedgerEntry {
-        let spent = CallUsage {
+impl TestContext {
+    fn new_ledger_entry(
+        &self,
+        operation: ModelOperation,
+        input_tokens: u32,
+        output_tokens: u32,
+        cost: u64,
+    ) -> LedgerEntry {
+        let call_usage = CallUsage {
             served_by: ServedBy {
                 backend: "cloud".to_owned(),
-                requested: "m".to_owned(),
+                requested_model: "m".to_owned(),
                 model: "m-1".to_owned(),
                 ..ServedBy::default()
             },
-            usage: TokenUsage { input_tokens, output_tokens },
-            estimated: false,
+            token_usage: TokenUsage { input_tokens, output_tokens },
+            tokens_estimated: false,
             cost: MicroCost(cost),
         };
         LedgerEntry {
-            id: self.id(),
-            at: self.now(),
+            id: self.new_id(),
+            ended_at: self.now(),
             context: CallContext::default(),
             tier: None,
             metered: operation == ModelOperation::Chat,
-            call: ModelCall::answered(operation, &spent, Duration::from_millis(40)),
+            call: ModelCall::succeeded(operation, &call_usage, Duration::from_millis(40)),
         }
     }
 
-    async fn record(&self, by: &TenantScope, calls: &[LedgerEntry]) -> CaseResult {
-        let mut tx = self.begin(by).await?;
-        tx.usage().record(calls).await?;
+    async fn record(&self, scope: &TenantScope, calls: &[LedgerEntry]) -> CaseResult {
+        let mut tx = self.begin(scope).await?;
+        tx.usage().record_calls(calls).await?;
         Ok(tx.commit().await?)
     }
 
-    async fn spending(&self, by: &TenantScope, now: Timestamp) -> Result<Spending, CaseError> {
-        Ok(self.begin(by).await?.usage().spending(now).await?)
+    async fn spending(&self, scope: &TenantScope, now: Timestamp) -> Result<Spending, CaseError> {
+        Ok(self.begin(scope).await?.usage().spending(now).await?)
     }
 
-    async fn sums(&self, by: &TenantScope, query: UsageQuery) -> Result<LedgerSums, CaseError> {
-        Ok(self.begin(by).await?.usage().sums(&query).await?)
+    async fn sums(&self, scope: &TenantScope, query: UsageQuery) -> Result<LedgerSums, CaseError> {
+        Ok(self.begin(scope).await?.usage().sum_calls(&query).await?)
     }
 
-    fn around_now(&self, group_by: UsageGroup) -> UsageQuery {
+    fn around_now(&self, group_by: UsageDimension) -> UsageQuery {
         let (from, to) = (self.now() - TimeDelta::days(1), self.now() + TimeDelta::days(1));
         UsageQuery { from, to, user: None, group_by }
     }
 
     async fn reserve(
         &self,
-        by: &TenantScope,
-        asked: Reservation,
+        scope: &TenantScope,
+        reservation: ReservationRequest,
         budgets: Budgets,
-    ) -> Result<ReserveOutcome, CaseError> {
-        let mut tx = self.begin(by).await?;
-        let granted = tx.usage().reserve(&asked, &budgets, self.now()).await?;
+    ) -> Result<ReservationOutcome, CaseError> {
+        let mut tx = self.begin(scope).await?;
+        let outcome = tx.usage().reserve(&reservation, &budgets, self.now()).await?;
         tx.commit().await?;
-        Ok(granted)
+        Ok(outcome)
     }
 
-    fn asking(&self, least: u64, wanted: u64) -> Reservation {
-        let amount = |tokens| Amount { tokens, cost: MicroCost(tokens) };
+    fn new_reservation(&self, minimum: u64, requested: u64) -> ReservationRequest {
+        let amount = |tokens| BudgetAmount { tokens, cost: MicroCost(tokens) };
         let expires_at = self.now() + TimeDelta::minutes(5);
-        Reservation { id: self.id(), least: amount(least), wanted: amount(wanted), expires_at }
+        ReservationRequest { id: self.new_id(), minimum: amount(minimum), requested: amount(requested), expires_at }
     }
 }
 
-fn tokens(granted: &ReserveOutcome) -> Option<u64> {
-    match granted {
-        ReserveOutcome::Reserved { amount, .. } => Some(amount.tokens),
-        ReserveOutcome::Refused { .. } => None,
+fn reserved_tokens(outcome: &ReservationOutcome) -> Option<u64> {
+    match outcome {
+        ReservationOutcome::Reserved { amount, .. } => Some(amount.tokens),
+        ReservationOutcome::Refused { .. } => None,
     }
 }
 
 /// Calls are summed per tenant and per user; a call that is recorded twice counts once.
-pub async fn calls_are_recorded_once_and_counted(world: &World) -> CaseResult {
-    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
-    let now = world.now();
-    let of_ada = [
-        world.call(ModelOperation::Chat, 100, 7, 50),
-        world.call(ModelOperation::Chat, 1, 1, 0),
-        world.call(ModelOperation::Embeddings, 1_000, 0, 5),
-        LedgerEntry { metered: false, ..world.call(ModelOperation::Chat, 9, 9, 0) },
+pub async fn calls_are_recorded_once_and_counted(context: &TestContext) -> CaseResult {
+    let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
+    let now = context.now();
+    let adas_calls = [
+        context.new_ledger_entry(ModelOperation::Chat, 100, 7, 50),
+        context.new_ledger_entry(ModelOperation::Chat, 1, 1, 0),
+        context.new_ledger_entry(ModelOperation::Embeddings, 1_000, 0, 5),
+        LedgerEntry { metered: false, ..context.new_ledger_entry(ModelOperation::Chat, 9, 9, 0) },
     ];
-    world.record(&here.ada, &of_ada).await?;
-    world.record(&here.ada, &of_ada).await?;
-    world.record(&here.bob, &[world.call(ModelOperation::Chat, 10, 0, 1)]).await?;
-    let worker = super::scope(here.tenant, domain::scope::Actor::Worker);
-    world.record(&worker, &[world.call(ModelOperation::Embeddings, 500, 0, 2)]).await?;
+    context.record(&tenant_a.ada, &adas_calls).await?;
+    context.record(&tenant_a.ada, &adas_calls).await?;
+    context.record(&tenant_a.bob, &[context.new_ledger_entry(ModelOperation::Chat, 10, 0, 1)]).await?;
+    let worker = super::scope(tenant_a.id, domain::scope::Actor::Worker);
+    context.record(&worker, &[context.new_ledger_entry(ModelOperation::Embeddings, 500, 0, 2)]).await?;
 
-    let spent = |tokens, cost| PeriodSpending { tokens, cost: MicroCost(cost), ..PeriodSpending::default() };
-    assert_eq!(world.spending(&here.ada, now).await?, Spending { tenant: spent(119, 58), user: spent(109, 55) });
-    assert_eq!(world.spending(&here.bob, now).await?, Spending { tenant: spent(119, 58), user: spent(10, 1) });
-    assert_eq!(world.spending(&worker, now).await?.user, PeriodSpending::default());
-    assert_eq!(world.spending(&there.ada, now).await?, Spending::default());
+    let period_spending = |tokens, cost| PeriodSpending { tokens, cost: MicroCost(cost), ..PeriodSpending::default() };
+    assert_eq!(
+        context.spending(&tenant_a.ada, now).await?,
+        Spending { tenant: period_spending(119, 58), user: period_spending(109, 55) }
+    );
+    assert_eq!(
+        context.spending(&tenant_a.bob, now).await?,
+        Spending { tenant: period_spending(119, 58), user: period_spending(10, 1) }
+    );
+    assert_eq!(context.spending(&worker, now).await?.user, PeriodSpending::default());
+    assert_eq!(context.spending(&tenant_b.ada, now).await?, Spending::default());
     Ok(())
 }
 
 /// Tokens count for the day of the call, cost for its month, both in UTC.
-pub async fn spending_counts_for_its_day_and_month(world: &World) -> CaseResult {
-    let here = world.plant("a").await?;
-    let at = |text: &str| text.parse::<Timestamp>();
-    for (moment, tokens, cost) in [
+pub async fn spending_counts_for_its_day_and_month(context: &TestContext) -> CaseResult {
+    let tenant_a = context.create_tenant("a").await?;
+    let parse_time = |text: &str| text.parse::<Timestamp>();
+    for (called_at, tokens, cost) in [
         ("2026-02-28T23:59:59Z", 1, 1),
         ("2026-03-01T00:00:00Z", 10, 10),
         ("2026-03-30T23:59:59Z", 100, 100),
         ("2026-03-31T12:00:00Z", 1_000, 1_000),
     ] {
-        let call = LedgerEntry { at: at(moment)?, ..world.call(ModelOperation::Chat, tokens, 0, cost) };
-        world.record(&here.ada, &[call]).await?;
+        let call = LedgerEntry {
+            ended_at: parse_time(called_at)?,
+            ..context.new_ledger_entry(ModelOperation::Chat, tokens, 0, cost)
+        };
+        context.record(&tenant_a.ada, &[call]).await?;
     }
     for (now, tokens, cost) in [("2026-03-31T23:00:00Z", 1_000, 1_110), ("2026-04-01T00:00:00Z", 0, 0)] {
-        let spent = PeriodSpending { tokens, cost: MicroCost(cost), ..PeriodSpending::default() };
-        assert_eq!(world.spending(&here.ada, at(now)?).await?, Spending { tenant: spent, user: spent }, "{now}");
+        let period_spending = PeriodSpending { tokens, cost: MicroCost(cost), ..PeriodSpending::default() };
+        assert_eq!(
+            context.spending(&tenant_a.ada, parse_time(now)?).await?,
+            Spending { tenant: period_spending, user: period_spending },
+            "{now}"
+        );
     }
     Ok(())
 }
 
 /// Spending plus reservations stay within the limit, regardless of how many turns start concurrently.
-pub async fn concurrent_reservations_never_exceed_a_limit(world: &World) -> CaseResult {
-    let here = world.plant("a").await?;
-    world.record(&here.bob, &[world.call(ModelOperation::Chat, 100, 0, 0)]).await?;
+pub async fn concurrent_reservations_never_exceed_a_limit(context: &TestContext) -> CaseResult {
+    let tenant_a = context.create_tenant("a").await?;
+    context.record(&tenant_a.bob, &[context.new_ledger_entry(ModelOperation::Chat, 100, 0, 0)]).await?;
     let budgets = Budgets { tokens_per_day: Some(1_000), ..UNLIMITED };
     let turns = (0..12).map(|n| {
-        let by = if n % 2 == 0 { &here.ada } else { &here.bob };
-        world.reserve(by, world.asking(50, 200), budgets)
+        let scope = if n % 2 == 0 { &tenant_a.ada } else { &tenant_a.bob };
+        context.reserve(scope, context.new_reservation(50, 200), budgets)
     });
-    let granted = try_join_all(turns).await?;
-    let mut amounts: Vec<_> = granted.iter().filter_map(tokens).collect();
+    let outcomes = try_join_all(turns).await?;
+    let mut amounts: Vec<_> = outcomes.iter().filter_map(reserved_tokens).collect();
     amounts.sort_unstable();
-    assert_eq!(amounts, [100, 200, 200, 200, 200], "{granted:?}");
-    let refused = ReserveOutcome::Refused { limit: BudgetLimit::TenantTokens, held: true };
-    assert_eq!(granted.iter().filter(|granted| **granted == refused).count(), 7, "{granted:?}");
-    let tenant = world.spending(&here.ada, world.now()).await?.tenant;
-    assert_eq!(tenant.tokens + tenant.reserved.tokens, 1_000);
+    assert_eq!(amounts, [100, 200, 200, 200, 200], "{outcomes:?}");
+    let expected_refusal =
+        ReservationOutcome::Refused { limit: BudgetLimit::TenantTokens, blocked_by_reservations: true };
+    assert_eq!(outcomes.iter().filter(|granted| **granted == expected_refusal).count(), 7, "{outcomes:?}");
+    let tenant_spending = context.spending(&tenant_a.ada, context.now()).await?.tenant;
+    assert_eq!(tenant_spending.tokens + tenant_spending.reserved.tokens, 1_000);
     Ok(())
 }
 
 /// A turn extends its reservation under the same id; when it settles, its actual spending replaces the reservation.
-pub async fn a_reservation_is_extended_and_settled(world: &World) -> CaseResult {
-    let here = world.plant("a").await?;
+pub async fn a_reservation_is_extended_and_settled(context: &TestContext) -> CaseResult {
+    let tenant_a = context.create_tenant("a").await?;
     let budgets = Budgets { user_tokens_per_day: Some(300), ..UNLIMITED };
-    let turn = world.asking(100, 200);
-    assert_eq!(tokens(&world.reserve(&here.ada, turn, budgets).await?), Some(200));
-    assert_eq!(tokens(&world.reserve(&here.ada, turn, budgets).await?), Some(100), "the rest of the limit");
-    let refused = ReserveOutcome::Refused { limit: BudgetLimit::UserTokens, held: true };
-    assert_eq!(world.reserve(&here.ada, turn, budgets).await?, refused);
-    let held = world.spending(&here.ada, world.now()).await?.user;
-    assert_eq!(held.reserved, Amount { tokens: 300, cost: MicroCost(400) });
+    let reservation = context.new_reservation(100, 200);
+    assert_eq!(reserved_tokens(&context.reserve(&tenant_a.ada, reservation, budgets).await?), Some(200));
     assert_eq!(
-        tokens(&world.reserve(&here.bob, world.asking(1, 300), budgets).await?),
+        reserved_tokens(&context.reserve(&tenant_a.ada, reservation, budgets).await?),
+        Some(100),
+        "the rest of the limit"
+    );
+    let expected_refusal =
+        ReservationOutcome::Refused { limit: BudgetLimit::UserTokens, blocked_by_reservations: true };
+    assert_eq!(context.reserve(&tenant_a.ada, reservation, budgets).await?, expected_refusal);
+    let adas_spending = context.spending(&tenant_a.ada, context.now()).await?.user;
+    assert_eq!(adas_spending.reserved, BudgetAmount { tokens: 300, cost: MicroCost(400) });
+    assert_eq!(
+        reserved_tokens(&context.reserve(&tenant_a.bob, context.new_reservation(1, 300), budgets).await?),
         Some(300),
         "a user's own limit"
     );
 
-    let mut tx = world.begin(&here.ada).await?;
-    tx.usage().record(&[world.call(ModelOperation::Chat, 150, 10, 0)]).await?;
-    tx.usage().release(turn.id).await?;
-    tx.usage().release(turn.id).await?;
+    let mut tx = context.begin(&tenant_a.ada).await?;
+    tx.usage().record_calls(&[context.new_ledger_entry(ModelOperation::Chat, 150, 10, 0)]).await?;
+    tx.usage().release_reservation(reservation.id).await?;
+    tx.usage().release_reservation(reservation.id).await?;
     tx.commit().await?;
-    let user = world.spending(&here.ada, world.now()).await?.user;
-    assert_eq!((user.tokens, user.reserved), (160, Amount::default()));
-    assert_eq!(tokens(&world.reserve(&here.ada, world.asking(100, 200), budgets).await?), Some(140));
+    let user_spending = context.spending(&tenant_a.ada, context.now()).await?.user;
+    assert_eq!((user_spending.tokens, user_spending.reserved), (160, BudgetAmount::default()));
+    assert_eq!(
+        reserved_tokens(&context.reserve(&tenant_a.ada, context.new_reservation(100, 200), budgets).await?),
+        Some(140)
+    );
     Ok(())
 }
 
 /// The reservation of a process that died does not count after its expiry.
-pub async fn expired_reservations_do_not_count(world: &World) -> CaseResult {
-    let here = world.plant("a").await?;
+pub async fn expired_reservations_do_not_count(context: &TestContext) -> CaseResult {
+    let tenant_a = context.create_tenant("a").await?;
     let budgets = Budgets { cost_per_month: Some(MicroCost(100)), ..UNLIMITED };
-    assert_eq!(tokens(&world.reserve(&here.ada, world.asking(100, 100), budgets).await?), Some(100));
-    let refused = ReserveOutcome::Refused { limit: BudgetLimit::TenantCost, held: true };
-    assert_eq!(world.reserve(&here.bob, world.asking(1, 1), budgets).await?, refused);
-    world.clock.advance(TimeDelta::minutes(5));
-    assert_eq!(world.spending(&here.bob, world.now()).await?.tenant.reserved, Amount::default());
-    assert_eq!(tokens(&world.reserve(&here.bob, world.asking(100, 100), budgets).await?), Some(100));
+    assert_eq!(
+        reserved_tokens(&context.reserve(&tenant_a.ada, context.new_reservation(100, 100), budgets).await?),
+        Some(100)
+    );
+    let expected_refusal =
+        ReservationOutcome::Refused { limit: BudgetLimit::TenantCost, blocked_by_reservations: true };
+    assert_eq!(context.reserve(&tenant_a.bob, context.new_reservation(1, 1), budgets).await?, expected_refusal);
+    context.clock.advance(TimeDelta::minutes(5));
+    assert_eq!(context.spending(&tenant_a.bob, context.now()).await?.tenant.reserved, BudgetAmount::default());
+    assert_eq!(
+        reserved_tokens(&context.reserve(&tenant_a.bob, context.new_reservation(100, 100), budgets).await?),
+        Some(100)
+    );
     Ok(())
 }
 
 /// Sums by day, user, backend, model, operation, tier and conversation.
-pub async fn calls_are_summed_by_group(world: &World) -> CaseResult {
-    let here = world.plant("a").await?;
-    let conversation: ConversationId = world.id();
-    let mut fallback = world.call(ModelOperation::Chat, 20, 4, 300);
+pub async fn calls_are_summed_by_group(context: &TestContext) -> CaseResult {
+    let tenant_a = context.create_tenant("a").await?;
+    let conversation: ConversationId = context.new_id();
+    let mut fallback = context.new_ledger_entry(ModelOperation::Chat, 20, 4, 300);
     fallback.context.conversation = Some(conversation);
     fallback.tier = Some(ModelTier::Heavy);
     fallback.call.served_by.fallback = true;
-    let refused = FailedAttempt { backend: "site".to_owned(), error: "unavailable".to_owned() };
-    fallback.call.served_by.failed = vec![refused];
-    fallback.call.took = Duration::from_millis(60);
-    fallback.call.first_token = Some(Duration::from_millis(10));
-    let failed = ModelError::Timeout { backend: "site".to_owned(), waited_s: 9 };
-    let failed = LedgerEntry {
-        call: ModelCall::failed(ModelOperation::Rerank, &failed, Duration::from_secs(9)),
-        ..world.call(ModelOperation::Rerank, 0, 0, 0)
+    let failed_attempt = FailedAttempt { backend: "site".to_owned(), error: "unavailable".to_owned() };
+    fallback.call.served_by.failed_attempts = vec![failed_attempt];
+    fallback.call.duration = Duration::from_millis(60);
+    fallback.call.time_to_first_token = Some(Duration::from_millis(10));
+    let timeout = ModelError::Timeout { backend: "site".to_owned(), waited_s: 9 };
+    let failed_call = LedgerEntry {
+        call: ModelCall::failed(ModelOperation::Rerank, &timeout, Duration::from_secs(9)),
+        ..context.new_ledger_entry(ModelOperation::Rerank, 0, 0, 0)
     };
-    world.record(&here.ada, &[world.call(ModelOperation::Chat, 1, 2, 5), fallback, failed]).await?;
+    context
+        .record(&tenant_a.ada, &[context.new_ledger_entry(ModelOperation::Chat, 1, 2, 5), fallback, failed_call])
+        .await?;
 
-    let sums = world.sums(&here.bob, world.around_now(UsageGroup::Operation)).await?;
+    let sums = context.sums(&tenant_a.bob, context.around_now(UsageDimension::Operation)).await?;
     let totals = &sums.totals;
     assert_eq!((totals.calls, totals.input_tokens, totals.output_tokens, totals.cost), (3, 21, 6, MicroCost(305)));
-    assert_eq!((totals.errors, totals.fallbacks, totals.first_token_ms), (1, 1, Some(10.0)));
-    assert_eq!((sums.groups[0].key.as_deref(), sums.groups[0].sums.p50_ms), (Some("chat"), Some(50.0)));
-    let owner = super::owner(&here.ada)?.to_string();
-    let (day, conversation) = (world.now().date_naive().to_string(), conversation.to_string());
-    for (by, keys) in [
-        (UsageGroup::Day, vec![Some(day.as_str())]),
-        (UsageGroup::User, vec![Some(owner.as_str())]),
-        (UsageGroup::Backend, vec![Some("cloud"), Some("site")]),
-        (UsageGroup::Model, vec![Some("m-1"), Some("")]),
-        (UsageGroup::Operation, vec![Some("chat"), Some("rerank")]),
-        (UsageGroup::Tier, vec![None, Some("heavy")]),
-        (UsageGroup::Conversation, vec![None, Some(conversation.as_str())]),
+    assert_eq!((totals.errors, totals.fallbacks, totals.time_to_first_token_ms), (1, 1, Some(10.0)));
+    assert_eq!((sums.groups[0].key.as_deref(), sums.groups[0].sums.median_duration_ms), (Some("chat"), Some(50.0)));
+    let adas_id = super::user_id(&tenant_a.ada)?.to_string();
+    let (day, conversation) = (context.now().date_naive().to_string(), conversation.to_string());
+    for (group_by, keys) in [
+        (UsageDimension::Day, vec![Some(day.as_str())]),
+        (UsageDimension::User, vec![Some(adas_id.as_str())]),
+        (UsageDimension::Backend, vec![Some("cloud"), Some("site")]),
+        (UsageDimension::Model, vec![Some("m-1"), Some("")]),
+        (UsageDimension::Operation, vec![Some("chat"), Some("rerank")]),
+        (UsageDimension::Tier, vec![None, Some("heavy")]),
+        (UsageDimension::Conversation, vec![None, Some(conversation.as_str())]),
     ] {
-        let sums = world.sums(&here.ada, world.around_now(by)).await?;
+        let sums = context.sums(&tenant_a.ada, context.around_now(group_by)).await?;
         let found: Vec<_> = sums.groups.iter().map(|group| group.key.as_deref()).collect();
-        assert_eq!(found, keys, "{by}");
+        assert_eq!(found, keys, "{group_by}");
         assert!(!sums.truncated);
     }
     Ok(())
 }
 
 /// Calls of other tenants are invisible; sums can be limited to one user and to a period.
-pub async fn nobody_else_sees_a_tenants_calls(world: &World) -> CaseResult {
-    let (here, there) = (world.plant("a").await?, world.plant("b").await?);
-    world.record(&here.ada, &[world.call(ModelOperation::Chat, 1, 1, 1)]).await?;
+pub async fn nobody_else_sees_a_tenants_calls(context: &TestContext) -> CaseResult {
+    let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
+    context.record(&tenant_a.ada, &[context.new_ledger_entry(ModelOperation::Chat, 1, 1, 1)]).await?;
     let budgets = Budgets { tokens_per_day: Some(100), ..UNLIMITED };
-    let held = world.asking(100, 100);
-    world.reserve(&there.ada, held, budgets).await?;
-    let query = world.around_now(UsageGroup::Day);
-    assert_eq!(world.sums(&here.bob, query).await?.totals.calls, 1);
-    assert_eq!(world.sums(&there.ada, query).await?, LedgerSums::default());
-    for (user, calls) in [(&here.ada, 1), (&here.bob, 0), (&there.ada, 0)] {
+    let reservation = context.new_reservation(100, 100);
+    context.reserve(&tenant_b.ada, reservation, budgets).await?;
+    let query = context.around_now(UsageDimension::Day);
+    assert_eq!(context.sums(&tenant_a.bob, query).await?.totals.calls, 1);
+    assert_eq!(context.sums(&tenant_b.ada, query).await?, LedgerSums::default());
+    for (user, calls) in [(&tenant_a.ada, 1), (&tenant_a.bob, 0), (&tenant_b.ada, 0)] {
         let query = UsageQuery { user: user.user(), ..query };
-        assert_eq!(world.sums(&here.ada, query).await?.totals.calls, calls);
+        assert_eq!(context.sums(&tenant_a.ada, query).await?.totals.calls, calls);
     }
-    let before = UsageQuery { to: world.now(), ..query };
-    assert_eq!(world.sums(&here.ada, before).await?.totals.calls, 0, "the end of the period is exclusive");
+    let before = UsageQuery { to: context.now(), ..query };
+    assert_eq!(context.sums(&tenant_a.ada, before).await?.totals.calls, 0, "the end of the period is exclusive");
 
-    let mut tx = world.begin(&here.ada).await?;
-    tx.usage().release(ReservationId::from_uuid(held.id.as_uuid())).await?;
+    let mut tx = context.begin(&tenant_a.ada).await?;
+    tx.usage().release_reservation(ReservationId::from_uuid(reservation.id.as_uuid())).await?;
     tx.commit().await?;
-    let reserved = world.spending(&there.ada, world.now()).await?.tenant.reserved.tokens;
+    let reserved = context.spending(&tenant_b.ada, context.now()).await?.tenant.reserved.tokens;
     assert_eq!(reserved, 100, "another tenant cannot release a reservation");
-    assert_eq!(world.spending(&here.ada, world.now()).await?.tenant.reserved, Amount::default());
+    assert_eq!(context.spending(&tenant_a.ada, context.now()).await?.tenant.reserved, BudgetAmount::default());
     Ok(())
 }

@@ -23,7 +23,7 @@ string_enum! {
 
 /// The work of a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Work {
+pub enum JobPayload {
     /// Extracts, embeds and publishes a document.
     Ingest(DocumentId),
     /// Builds the tenant's vector index.
@@ -32,7 +32,7 @@ pub enum Work {
     Reindex,
 }
 
-impl Work {
+impl JobPayload {
     /// Kind of the job that does this work.
     #[must_use]
     pub const fn kind(self) -> JobKind {
@@ -71,7 +71,7 @@ pub struct LeasedJob {
     /// Scope of the job's tenant, with the worker as actor.
     pub scope: TenantScope,
     /// Work to do.
-    pub work: Work,
+    pub payload: JobPayload,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// Maximum number of attempts. A job that is claimed when they are used up must be dead-lettered without another
@@ -100,11 +100,11 @@ impl JobFilter {
 
 /// How a job is returned to the queue.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Requeue {
+pub struct RequeueOptions {
     /// Delay until it may be claimed again; without one, a waiting worker is woken at once.
     pub delay: Duration,
     /// Whether the attempt counts: one ended by an orderly shutdown or a model outage does not.
-    pub counts: bool,
+    pub counts_as_attempt: bool,
     /// Reason without content, stored as the job's last error; `None` if nothing failed.
     pub reason: Option<String>,
 }
@@ -152,7 +152,7 @@ pub trait JobRepo: Send {
     ///
     /// # Errors
     /// If the database is not available.
-    async fn holds(&mut self, lease: Lease) -> Result<bool, StoreError>;
+    async fn holds_lease(&mut self, lease: Lease) -> Result<bool, StoreError>;
 
     /// Removes a finished job; `false` if the lease was lost, in which case the transaction must not be committed.
     ///
@@ -177,18 +177,18 @@ pub trait JobRepo: Send {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait JobQueue: Send + Sync {
-    /// Claims the next due job that matches `wanted`, if any. Skips jobs with a current lease and takes over those
+    /// Claims the next due job that matches `filter`, if any. Skips jobs with a current lease and takes over those
     /// whose lease has expired.
     ///
     /// # Errors
     /// If the database is not available.
-    async fn claim(&self, wanted: &JobFilter, lease_for: Duration) -> Result<Option<LeasedJob>, StoreError>;
+    async fn claim(&self, filter: &JobFilter, lease_duration: Duration) -> Result<Option<LeasedJob>, StoreError>;
 
     /// Extends a lease; `false` if it was lost or its tenant was deactivated.
     ///
     /// # Errors
     /// If the database is not available.
-    async fn heartbeat(&self, lease: Lease, lease_for: Duration) -> Result<bool, StoreError>;
+    async fn heartbeat(&self, lease: Lease, lease_duration: Duration) -> Result<bool, StoreError>;
 
     /// Returns a job to the queue for another attempt. Work on a whole tenant is dead-lettered instead once its
     /// attempts are used up; a document's job is dead-lettered by the code that marks the document as failed. Does
@@ -196,9 +196,9 @@ pub trait JobQueue: Send + Sync {
     ///
     /// # Errors
     /// If the database is not available.
-    async fn requeue(&self, lease: Lease, how: &Requeue) -> Result<(), StoreError>;
+    async fn requeue(&self, lease: Lease, options: &RequeueOptions) -> Result<(), StoreError>;
 
-    /// Builds the vector index for the tenant of a [`Work::BuildVectorIndex`] job, if it is missing, and removes the
+    /// Builds the vector index for the tenant of a [`JobPayload::BuildVectorIndex`] job, if it is missing, and removes the
     /// job; `false` if the lease was lost. Takes minutes for a large tenant and blocks writes to that tenant's passages
     /// meanwhile.
     ///
@@ -206,8 +206,8 @@ pub trait JobQueue: Send + Sync {
     /// If the database is not available.
     async fn build_vector_index(&self, lease: Lease) -> Result<bool, StoreError>;
 
-    /// Waits until a job may be available: for a notification, or at most `at_most`.
-    async fn wait(&self, at_most: Duration);
+    /// Waits until a job may be available: for a notification, or at most `timeout`.
+    async fn wait_for_job(&self, timeout: Duration);
 
     /// The current size of the queue, over all tenants.
     ///

@@ -2,9 +2,9 @@
 //! row is `Ok(None)`.
 
 use crate::access_token::{AccessToken, NewAccessToken};
-use crate::audit::{AuditSubject, Outcome};
+use crate::audit::{AuditedOperation, Outcome};
 use crate::authorized::AuditReceipt;
-use crate::budget::{Budgets, Reservation, ReserveOutcome, Spending};
+use crate::budget::{Budgets, ReservationOutcome, ReservationRequest, Spending};
 use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
 use crate::document::{
     Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, StatusChange,
@@ -68,7 +68,7 @@ pub trait MessageRepo: Send {
 
 /// The result of inserting a document.
 #[derive(Clone, PartialEq, Debug)]
-pub enum InsertedDocument {
+pub enum InsertDocumentOutcome {
     /// The document was inserted.
     New(Document),
     /// The tenant already has a document with the same content; nothing was inserted.
@@ -88,7 +88,7 @@ pub trait DocumentRepo: Send {
         document: &NewDocument,
         clearance: Classification,
         now: Timestamp,
-    ) -> Result<InsertedDocument, StoreError>;
+    ) -> Result<InsertDocumentOutcome, StoreError>;
     /// Reads a document; `None` if it does not exist or is above `clearance`.
     async fn get(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError>;
     /// Lists the documents within `clearance` that match the filter, newest first.
@@ -114,9 +114,9 @@ pub trait DocumentRepo: Send {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if it had failed, and another document supersedes the same one in the meantime.
-    async fn advance(&mut self, id: DocumentId, progress: &StatusChange, now: Timestamp) -> Result<bool, StoreError>;
+    async fn set_status(&mut self, id: DocumentId, change: &StatusChange, now: Timestamp) -> Result<bool, StoreError>;
     /// Stores the progress of ingestion; `false`, without a change, if the document is not being processed.
-    async fn report(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError>;
+    async fn update_progress(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError>;
     /// Deletes a document with its passages and queued jobs. Returns it, so that the caller can delete its file.
     async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError>;
 }
@@ -157,13 +157,13 @@ pub trait ChunkRepo: Send {
     ///
     /// # Errors
     /// If the database is not available.
-    async fn unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError>;
+    async fn list_unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError>;
     /// Makes `model` the model in use for all documents at once, and deletes the passages of other models. Changes
-    /// nothing while documents are [`Self::unstaged`]; returns their number, 0 if the switch was made.
+    /// nothing while documents are [`Self::list_unstaged`]; returns their number, 0 if the switch was made.
     ///
     /// # Errors
     /// If the database is not available.
-    async fn switch_to(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError>;
+    async fn switch_model(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError>;
     /// The model whose passages are searched; `None` before the first document is published.
     ///
     /// # Errors
@@ -176,9 +176,9 @@ pub trait ChunkRepo: Send {
     async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError>;
     /// The `limit` passages nearest to a unit vector of `model`, by cosine similarity, best first. Includes only
     /// published documents that have not failed since and, unless the filters say otherwise, are in force today (UTC).
-    /// Texts are read with [`Self::by_ids`]. In one transaction, call it after [`Self::lexical`]: it may leave planner
+    /// Texts are read with [`Self::get_by_ids`]. In one transaction, call it after [`Self::search_lexical`]: it may leave planner
     /// settings that suit only simple reads.
-    async fn nearest(
+    async fn search_vector(
         &mut self,
         embedding: &[f32],
         model: &str,
@@ -186,15 +186,15 @@ pub trait ChunkRepo: Send {
         limit: u32,
     ) -> Result<Vec<RankedCandidate>, StoreError>;
     /// The passages that contain words of the query, ranked by BM25, best first. Considers the same documents as
-    /// [`Self::nearest`], regardless of their model.
-    async fn lexical(
+    /// [`Self::search_vector`], regardless of their model.
+    async fn search_lexical(
         &mut self,
         query: &str,
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedCandidate>, StoreError>;
     /// A document's passages in order, starting at index `from_index`.
-    async fn of_document(
+    async fn list_by_document(
         &mut self,
         document: DocumentId,
         clearance: Classification,
@@ -203,14 +203,14 @@ pub trait ChunkRepo: Send {
     ) -> Result<Vec<Passage>, StoreError>;
     /// The passages at these positions (document, index) that exist, are searchable and are within `clearance`, in no
     /// particular order.
-    async fn at_positions(
+    async fn get_by_positions(
         &mut self,
-        places: &[(DocumentId, i32)],
+        positions: &[(DocumentId, i32)],
         clearance: Classification,
     ) -> Result<Vec<Passage>, StoreError>;
     /// The passages with these ids that exist, are of the searched generation and are within `clearance`, in no
     /// particular order.
-    async fn by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
+    async fn get_by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
 }
 
 /// Memories of the scope's user.
@@ -246,7 +246,7 @@ pub trait IdempotencyRepo: Send {
         expires_at: Timestamp,
     ) -> Result<Option<IdempotencyRecord>, StoreError>;
     /// Stores the outcome of the request.
-    async fn settle(&mut self, key_hash: &str, fingerprint: &str, kept: &StoredOutcome) -> Result<(), StoreError>;
+    async fn complete(&mut self, key_hash: &str, fingerprint: &str, outcome: &StoredOutcome) -> Result<(), StoreError>;
     /// Releases a key whose request had no effect.
     async fn release(&mut self, key_hash: &str) -> Result<(), StoreError>;
 }
@@ -272,10 +272,14 @@ pub trait AccessTokenRepo: Send {
 #[async_trait]
 pub trait AuditRepo: Send {
     /// Records that an operation is about to start. The receipt is valid only once the transaction has committed.
-    async fn intent(&mut self, id: AuditId, subject: &AuditSubject, now: Timestamp)
-    -> Result<AuditReceipt, StoreError>;
+    async fn record_intent(
+        &mut self,
+        id: AuditId,
+        operation: &AuditedOperation,
+        now: Timestamp,
+    ) -> Result<AuditReceipt, StoreError>;
     /// Records the outcome of an operation.
-    async fn outcome(
+    async fn record_outcome(
         &mut self,
         id: AuditId,
         receipt: AuditReceipt,
@@ -283,7 +287,7 @@ pub trait AuditRepo: Send {
         now: Timestamp,
     ) -> Result<(), StoreError>;
     /// Records an event without an intent: a login or a refusal, for instance.
-    async fn event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError>;
+    async fn record_event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError>;
 }
 
 /// Users of the tenant.
@@ -303,7 +307,7 @@ pub trait UserRepo: Send {
     async fn record_token(&mut self, user: UserId, token_hash: &str, expires_at: Timestamp)
     -> Result<bool, StoreError>;
     /// The tenant's settings, for work without a user.
-    async fn settings(&mut self) -> Result<TenantSettings, StoreError>;
+    async fn tenant_settings(&mut self) -> Result<TenantSettings, StoreError>;
     /// The user with the state of the tenant; `None` if the user does not exist.
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError>;
     /// Reads one row; `None` if it does not exist or row security hides it.
@@ -323,10 +327,10 @@ pub trait UserRepo: Send {
 pub trait UsageRepo: Send {
     /// Stored documents and bytes, including those of this transaction. Once a transaction has added documents, others
     /// that add documents wait until it ends, so a quota checked against this value is not exceeded.
-    async fn storage(&mut self) -> Result<StorageUsage, StoreError>;
+    async fn storage_usage(&mut self) -> Result<StorageUsage, StoreError>;
     /// Records model calls of the scope's user. A call that was recorded before is left unchanged and not counted
     /// again.
-    async fn record(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError>;
+    async fn record_calls(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError>;
     /// Spending of the tenant and the scope's user in the day and month (UTC) of `now`, and their reservations.
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError>;
     /// Reserves an amount for the scope's user, or extends the reservation of the same id, as far as `budgets` allow.
@@ -334,12 +338,12 @@ pub trait UsageRepo: Send {
     /// exceed a limit.
     async fn reserve(
         &mut self,
-        asked: &Reservation,
+        request: &ReservationRequest,
         budgets: &Budgets,
         now: Timestamp,
-    ) -> Result<ReserveOutcome, StoreError>;
+    ) -> Result<ReservationOutcome, StoreError>;
     /// Releases a reservation. An unknown id is not an error.
-    async fn release(&mut self, id: ReservationId) -> Result<(), StoreError>;
+    async fn release_reservation(&mut self, id: ReservationId) -> Result<(), StoreError>;
     /// Sums over the tenant's model calls that match the query.
-    async fn sums(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError>;
+    async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError>;
 }

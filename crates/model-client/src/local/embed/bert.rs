@@ -28,9 +28,9 @@ const HEAD_DIMENSION: usize = DIMENSION / HEADS;
 /// The loaded model.
 pub(super) struct Bert {
     /// Shape `[vocabulary, DIMENSION]`.
-    words: Tensor,
+    word_embeddings: Tensor,
     /// Shape `[512, DIMENSION]`.
-    positions: Tensor,
+    position_embeddings: Tensor,
     embedding_norm: AddNorm,
     layers: Vec<Layer>,
 }
@@ -59,8 +59,8 @@ impl Bert {
         // All tokens are in segment 0, so its embedding acts as a bias.
         let segment = weights.tensor("embeddings.token_type_embeddings.weight")?.i(0)?.to_vec1()?;
         Ok(Self {
-            words: weights.tensor("embeddings.word_embeddings.weight")?,
-            positions: weights.tensor("embeddings.position_embeddings.weight")?,
+            word_embeddings: weights.tensor("embeddings.word_embeddings.weight")?,
+            position_embeddings: weights.tensor("embeddings.position_embeddings.weight")?,
             embedding_norm: AddNorm(norm(weights, segment, "embeddings.LayerNorm")?),
             layers: (0..LAYERS).map(|index| Layer::load(weights, index)).collect::<Result<_>>()?,
         })
@@ -68,9 +68,9 @@ impl Bert {
 
     /// Returns the mean of the last hidden states, scaled to length 1. `ids` must contain 1 to 512 token ids.
     pub(super) fn embed(&self, ids: &[u32]) -> Result<Vec<f32>> {
-        let positions = self.positions.narrow(0, 0, ids.len())?.t()?.contiguous()?;
+        let positions = self.position_embeddings.narrow(0, 0, ids.len())?.t()?.contiguous()?;
         let ids = Tensor::from_slice(ids, ids.len(), &Device::Cpu)?;
-        let mut hidden = self.words.index_select(&ids, 0)?.t()?.contiguous()?;
+        let mut hidden = self.word_embeddings.index_select(&ids, 0)?.t()?.contiguous()?;
         hidden.inplace_op2(&positions, &self.embedding_norm)?;
         for layer in &self.layers {
             hidden = layer.forward(&hidden)?;
@@ -111,22 +111,22 @@ impl Layer {
 
     /// Computes the layer; input and output have the shape `[DIMENSION, tokens]`.
     fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
-        let attended = self.attention_output.matmul(&self.attend(hidden)?)?;
-        attended.inplace_op2(hidden, &self.attention_norm)?;
-        let wide = self.intermediate.matmul(&attended)?;
-        wide.inplace_op1(&self.intermediate_gelu)?;
-        let output = self.output.matmul(&wide)?;
-        output.inplace_op2(&attended, &self.output_norm)?;
+        let attention_output = self.attention_output.matmul(&self.attend(hidden)?)?;
+        attention_output.inplace_op2(hidden, &self.attention_norm)?;
+        let intermediate = self.intermediate.matmul(&attention_output)?;
+        intermediate.inplace_op1(&self.intermediate_gelu)?;
+        let output = self.output.matmul(&intermediate)?;
+        output.inplace_op2(&attention_output, &self.output_norm)?;
         Ok(output)
     }
 
     /// Multi-head self-attention without the output projection; input and output have the shape `[DIMENSION, tokens]`.
     fn attend(&self, hidden: &Tensor) -> Result<Tensor> {
         let tokens = hidden.dim(1)?;
-        let all = self.attention.matmul(hidden)?;
-        all.inplace_op1(&self.attention_bias)?;
-        let all = all.reshape((3, HEADS, HEAD_DIMENSION, tokens))?;
-        let (queries, keys, values) = (all.i(0)?, all.i(1)?, all.i(2)?);
+        let projections = self.attention.matmul(hidden)?;
+        projections.inplace_op1(&self.attention_bias)?;
+        let projections = projections.reshape((3, HEADS, HEAD_DIMENSION, tokens))?;
+        let (queries, keys, values) = (projections.i(0)?, projections.i(1)?, projections.i(2)?);
         // For each head, one row per query: the attention weights over all tokens.
         let scores = queries.t()?.matmul(&keys)?;
         scores.inplace_op1(&Softmax)?;

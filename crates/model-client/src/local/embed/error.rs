@@ -48,13 +48,13 @@ pub enum EmbedError {
     Panicked,
     /// All embedding threads have ended.
     #[error("the embedding threads have ended")]
-    Ended,
+    ThreadsEnded,
 }
 
 impl Classify for EmbedError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::File { .. } | Self::Checksum { .. } | Self::Thread(_) | Self::Ended => ErrorKind::Unavailable,
+            Self::File { .. } | Self::Checksum { .. } | Self::Thread(_) | Self::ThreadsEnded => ErrorKind::Unavailable,
             Self::Weights(_) | Self::Tokenizer(_) | Self::Forward(_) | Self::Panicked => ErrorKind::Internal,
         }
     }

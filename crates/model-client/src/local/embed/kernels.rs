@@ -47,9 +47,9 @@ pub(super) fn add_bias_gelu(matrix: &mut [f32], bias: &[f32]) {
 pub(super) fn softmax(rows: &mut [f32], width: usize) {
     Arch::new().dispatch(|| {
         for row in rows.chunks_exact_mut(width) {
-            let greatest = reduce(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
+            let max = reduce(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
             for x in row.iter_mut() {
-                *x = exp_of_non_positive(*x - greatest);
+                *x = exp_of_non_positive(*x - max);
             }
             let scale = reduce(row, 0.0, |a, b| a + b).recip();
             for x in row.iter_mut() {
@@ -61,13 +61,13 @@ pub(super) fn softmax(rows: &mut [f32], width: usize) {
 
 /// Adds `residual` and the norm's bias to `matrix`, then normalizes each column (the features of one token) to mean 0
 /// and variance 1, and applies scale and shift.
-pub(super) fn add_norm(matrix: &mut [f32], added: &[f32], norm: &LayerNorm) {
+pub(super) fn add_norm(matrix: &mut [f32], residual: &[f32], norm: &LayerNorm) {
     let features = norm.bias.len();
     let tokens = (matrix.len() / features).max(1);
     let mut means = vec![0.0_f32; tokens];
     let mut factors = vec![0.0_f32; tokens];
     Arch::new().dispatch(|| {
-        for ((row, added), b) in matrix.chunks_exact_mut(tokens).zip(added.chunks_exact(tokens)).zip(&norm.bias) {
+        for ((row, added), b) in matrix.chunks_exact_mut(tokens).zip(residual.chunks_exact(tokens)).zip(&norm.bias) {
             for ((x, a), sum) in row.iter_mut().zip(added).zip(&mut means) {
                 *x += a + b;
                 *sum += *x;
@@ -99,8 +99,8 @@ fn reduce(values: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 
     let (blocks, rest) = values.as_chunks::<LANES>();
     let mut partial = [start; LANES];
     for block in blocks {
-        for (p, x) in partial.iter_mut().zip(block) {
-            *p = combine(*p, *x);
+        for (partial_result, x) in partial.iter_mut().zip(block) {
+            *partial_result = combine(*partial_result, *x);
         }
     }
     partial.iter().chain(rest).fold(start, |a, b| combine(a, *b))
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn exponential_is_within_three_ten_millionths_and_ends_at_zero() {
+    fn exponential_has_a_relative_error_below_3e_7_and_ends_at_zero() {
         for step in 0..=86_000 {
             let x = -f64::from(step) / 1000.0;
             let exact = f64::from(x as f32).exp();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn softmax_adds_up_to_one_in_rows_that_no_vector_width_divides() {
+    fn softmax_is_exact_for_rows_whose_width_no_vector_width_divides() {
         let mut rows: Vec<f32> = (0..3 * 21).map(|i| (i as f32 * 0.7).sin() * 30.0).collect();
         let exact: Vec<f64> = rows
             .chunks_exact(21)
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn bias_belongs_to_the_row() {
+    fn each_row_gets_its_bias() {
         let mut matrix = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         add_bias(&mut matrix, &[10.0, 20.0]);
         assert_eq!(matrix, [11.0, 12.0, 13.0, 24.0, 25.0, 26.0]);

@@ -33,9 +33,9 @@ pub const MODEL_NAME: &str = "all-MiniLM-L6-v2";
 ///
 /// Dropping it ends the threads; `drop` blocks for at most one text per thread (about 50 ms).
 pub struct LocalEmbedder {
-    tokens: Arc<ModelTokenizer>,
-    queries: WorkerPool,
-    documents: WorkerPool,
+    tokenizer: Arc<ModelTokenizer>,
+    query_pool: WorkerPool,
+    document_pool: WorkerPool,
 }
 
 impl LocalEmbedder {
@@ -48,17 +48,17 @@ impl LocalEmbedder {
     /// If a file is missing or does not have the SHA-256 pinned in this crate (vectors of another model cannot be
     /// compared with stored ones), or if the operating system refuses to start a thread.
     pub fn load(model_dir: &Path, threads: usize) -> Result<Self, EmbedError> {
-        let tokens = Arc::new(ModelTokenizer::load(model_dir)?);
+        let tokenizer = Arc::new(ModelTokenizer::load(model_dir)?);
         let model = Arc::new(Bert::load(model_dir)?);
-        let (work_tokens, threads) = (Arc::clone(&tokens), threads.max(1));
-        let work = Arc::new(move |text: &str| {
-            let ids = work_tokens.sequence(text)?;
+        let (worker_tokenizer, threads) = (Arc::clone(&tokenizer), threads.max(1));
+        let embed_text = Arc::new(move |text: &str| {
+            let ids = worker_tokenizer.encode(text)?;
             model.embed(&ids).map_err(EmbedError::Forward)
         });
         Ok(Self {
-            tokens,
-            queries: WorkerPool::start("embed-query", threads, Niceness::Normal, work.clone())?,
-            documents: WorkerPool::start("embed-doc", threads, Niceness::Background, work)?,
+            tokenizer,
+            query_pool: WorkerPool::start("embed-query", threads, Niceness::Normal, embed_text.clone())?,
+            document_pool: WorkerPool::start("embed-doc", threads, Niceness::Background, embed_text)?,
         })
     }
 
@@ -78,7 +78,7 @@ impl LocalEmbedder {
     /// times during chunking.
     #[must_use]
     pub fn count_tokens(&self, text: &str) -> usize {
-        self.tokens.count(text)
+        self.tokenizer.count(text)
     }
 
     /// Returns one vector of length 1 per text, in order. A text over [`max_tokens`](Self::max_tokens) is truncated; an
@@ -91,8 +91,8 @@ impl LocalEmbedder {
     /// Only on internal failures such as [`EmbedError::Panicked`]; no text is rejected.
     pub async fn embed(&self, purpose: EmbedPurpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         match purpose {
-            EmbedPurpose::Query => self.queries.run(texts).await,
-            EmbedPurpose::Document => self.documents.run(texts).await,
+            EmbedPurpose::Query => self.query_pool.embed_all(texts).await,
+            EmbedPurpose::Document => self.document_pool.embed_all(texts).await,
         }
     }
 }

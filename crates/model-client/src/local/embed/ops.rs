@@ -59,11 +59,17 @@ impl InplaceOp2 for AddNorm {
         "add-norm"
     }
 
-    fn cpu_fwd(&self, rows: &mut CpuStorage, rows_at: &Layout, added: &CpuStorage, added_at: &Layout) -> Result<()> {
-        let CpuStorage::F32(added) = added else {
+    fn cpu_fwd(
+        &self,
+        rows: &mut CpuStorage,
+        rows_layout: &Layout,
+        residual: &CpuStorage,
+        residual_layout: &Layout,
+    ) -> Result<()> {
+        let CpuStorage::F32(added) = residual else {
             return Err(unsupported());
         };
-        kernels::add_norm(values_mut(rows, rows_at)?, &added[contiguous(added_at)?], &self.0);
+        kernels::add_norm(values_mut(rows, rows_layout)?, &added[contiguous(residual_layout)?], &self.0);
         Ok(())
     }
 }

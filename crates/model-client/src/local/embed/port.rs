@@ -22,18 +22,19 @@ impl Embedder for LocalEmbedder {
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let EmbedRequest { purpose, texts, .. } = request;
         // Tokens beyond the limit are truncated and therefore not counted as usage.
-        let most = self.max_tokens();
-        let read = texts.iter().map(|text| Self::count_tokens(self, text).min(most)).sum::<usize>();
-        let usage = TokenUsage { input_tokens: u32::try_from(read).unwrap_or(u32::MAX), output_tokens: 0 };
-        let spent =
-            CallUsage { served_by: ServedBy::embedded(BACKEND_NAME, MODEL_NAME), usage, ..CallUsage::default() };
+        let max_tokens = self.max_tokens();
+        let input_tokens = texts.iter().map(|text| Self::count_tokens(self, text).min(max_tokens)).sum::<usize>();
+        let token_usage =
+            TokenUsage { input_tokens: u32::try_from(input_tokens).unwrap_or(u32::MAX), output_tokens: 0 };
+        let usage =
+            CallUsage { served_by: ServedBy::embedded(BACKEND_NAME, MODEL_NAME), token_usage, ..CallUsage::default() };
         // Once the model is loaded, every failure is internal; none is caused by the text.
         let vectors = Self::embed(self, purpose, texts).await.map_err(|error| ModelError::Unavailable {
             backend: BACKEND_NAME.to_owned(),
             reason: error.to_string(),
             retry_after: None,
         })?;
-        Ok(EmbedResponse { vectors, spent })
+        Ok(EmbedResponse { vectors, usage })
     }
 
     fn count_tokens(&self, text: &str) -> usize {

@@ -41,13 +41,13 @@ impl ModelTokenizer {
     }
 
     /// The model's input as token ids: `[CLS]`, as many tokens of `text` as fit, `[SEP]`.
-    pub(super) fn sequence(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(EmbedError::Tokenizer)?;
         let ids = encoding.get_ids();
-        let kept = ids.len().min(MAX_TOKENS - SPECIAL_TOKENS);
-        let mut sequence = Vec::with_capacity(kept + SPECIAL_TOKENS);
+        let kept_count = ids.len().min(MAX_TOKENS - SPECIAL_TOKENS);
+        let mut sequence = Vec::with_capacity(kept_count + SPECIAL_TOKENS);
         sequence.push(self.cls_id);
-        sequence.extend_from_slice(&ids[..kept]);
+        sequence.extend_from_slice(&ids[..kept_count]);
         sequence.push(self.sep_id);
         Ok(sequence)
     }

@@ -30,8 +30,12 @@ impl PinnedFile {
     pub(super) fn read(&self, model_dir: &Path) -> std::result::Result<Vec<u8>, EmbedError> {
         let path = model_dir.join(self.name);
         let bytes = std::fs::read(&path).map_err(|source| EmbedError::File { path: path.clone(), source })?;
-        let found = hex::encode(digest(&SHA256, &bytes));
-        if found == self.sha256 { Ok(bytes) } else { Err(EmbedError::Checksum { path, expected: self.sha256, found }) }
+        let actual = hex::encode(digest(&SHA256, &bytes));
+        if actual == self.sha256 {
+            Ok(bytes)
+        } else {
+            Err(EmbedError::Checksum { path, expected: self.sha256, found: actual })
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::EmbedError;
 
 /// The function that embeds one text; runs on a thread of the pool.
-pub(super) type Work = dyn Fn(&str) -> Result<Vec<f32>, EmbedError> + Send + Sync;
+pub(super) type EmbedText = dyn Fn(&str) -> Result<Vec<f32>, EmbedError> + Send + Sync;
 
 /// Scheduling priority of a pool's threads.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,15 +43,20 @@ pub(super) struct WorkerPool {
 
 impl WorkerPool {
     /// Starts `threads` threads named `name`.
-    pub(super) fn start(name: &str, threads: usize, niceness: Niceness, work: Arc<Work>) -> Result<Self, EmbedError> {
+    pub(super) fn start(
+        name: &str,
+        threads: usize,
+        niceness: Niceness,
+        embed_text: Arc<EmbedText>,
+    ) -> Result<Self, EmbedError> {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
         let mut pool = Self { jobs: Some(jobs), threads: Vec::with_capacity(threads) };
         for _ in 0..threads {
-            let (queue, work) = (Arc::clone(&queue), Arc::clone(&work));
+            let (queue, work) = (Arc::clone(&queue), Arc::clone(&embed_text));
             let thread = thread::Builder::new()
                 .name(name.to_owned())
-                .spawn(move || serve(&queue, niceness, &*work))
+                .spawn(move || run_worker(&queue, niceness, &*work))
                 .map_err(EmbedError::Thread)?;
             pool.threads.push(thread);
         }
@@ -59,17 +64,17 @@ impl WorkerPool {
     }
 
     /// Embeds all texts and returns the vectors in the order of the texts.
-    pub(super) async fn run(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let jobs = self.jobs.as_ref().ok_or(EmbedError::Ended)?;
+    pub(super) async fn embed_all(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let jobs = self.jobs.as_ref().ok_or(EmbedError::ThreadsEnded)?;
         let mut replies = Vec::with_capacity(texts.len());
         for text in texts {
             let (reply, receiver) = oneshot::channel();
-            jobs.send(Job { text, reply }).map_err(|_| EmbedError::Ended)?;
+            jobs.send(Job { text, reply }).map_err(|_| EmbedError::ThreadsEnded)?;
             replies.push(receiver);
         }
         let mut vectors = Vec::with_capacity(replies.len());
         for reply in replies {
-            vectors.push(reply.await.map_err(|_| EmbedError::Ended)??);
+            vectors.push(reply.await.map_err(|_| EmbedError::ThreadsEnded)??);
         }
         Ok(vectors)
     }
@@ -86,25 +91,25 @@ impl Drop for WorkerPool {
 }
 
 /// The main loop of a thread; returns when the pool is dropped.
-fn serve(queue: &Mutex<mpsc::Receiver<Job>>, niceness: Niceness, work: &Work) {
+fn run_worker(queue: &Mutex<mpsc::Receiver<Job>>, niceness: Niceness, embed_text: &EmbedText) {
     if niceness == Niceness::Background {
         lower_priority();
     }
     // candle distributes a matrix product over the current rayon pool. A pool of only this thread keeps it from
     // competing with the other threads. If rayon refuses, the results are the same, only slower.
     let _pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
-    while let Some(Job { text, reply }) = next(queue) {
+    while let Some(Job { text, reply }) = next_job(queue) {
         if reply.is_closed() {
             continue;
         }
-        let result = catch_unwind(AssertUnwindSafe(|| work(&text))).unwrap_or(Err(EmbedError::Panicked));
+        let result = catch_unwind(AssertUnwindSafe(|| embed_text(&text))).unwrap_or(Err(EmbedError::Panicked));
         // Fails if the caller has been dropped; then nobody needs the vector.
         let _ = reply.send(result);
     }
 }
 
 /// Waits for the next job; `None` when the pool is being dropped.
-fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
+fn next_job(queue: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
@@ -128,87 +133,87 @@ mod tests {
         task::{Context, Poll, Waker},
     };
 
-    fn texts(of: &[&str]) -> Vec<String> {
-        of.iter().map(|text| (*text).to_owned()).collect()
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
-    fn pool(threads: usize, work: Arc<Work>) -> WorkerPool {
-        WorkerPool::start("test", threads, Niceness::Background, work).unwrap()
+    fn pool(threads: usize, embed_text: Arc<EmbedText>) -> WorkerPool {
+        WorkerPool::start("test", threads, Niceness::Background, embed_text).unwrap()
     }
 
     #[tokio::test]
     async fn results_are_in_the_order_of_the_texts_whichever_thread_is_faster() {
-        let gate = Arc::new(std::sync::Barrier::new(2));
-        let work_gate = Arc::clone(&gate);
+        let barrier = Arc::new(std::sync::Barrier::new(2));
+        let worker_barrier = Arc::clone(&barrier);
         // The first text cannot finish before the second has started.
         let pool = pool(
             2,
             Arc::new(move |text: &str| {
                 if text.len() < 3 {
-                    work_gate.wait();
+                    worker_barrier.wait();
                 }
                 Ok(vec![text.len() as f32])
             }),
         );
-        let vectors = pool.run(texts(&["a", "bb", "ccc", "dddd"])).await.unwrap();
+        let vectors = pool.embed_all(texts(&["a", "bb", "ccc", "dddd"])).await.unwrap();
         assert_eq!(vectors, [[1.0], [2.0], [3.0], [4.0]]);
     }
 
     #[tokio::test]
     async fn unstarted_texts_are_skipped_after_the_caller_is_dropped() {
-        let done = Arc::new(AtomicUsize::new(0));
-        let (begun, has_begun) = mpsc::channel();
-        let (release, released) = mpsc::channel::<()>();
-        let (released, work_done) = (Mutex::new(released), Arc::clone(&done));
+        let embedded_count = Arc::new(AtomicUsize::new(0));
+        let (started_sender, started_receiver) = mpsc::channel();
+        let (release_sender, release_receiver) = mpsc::channel::<()>();
+        let (release_receiver, worker_count) = (Mutex::new(release_receiver), Arc::clone(&embedded_count));
         let pool = pool(
             1,
             Arc::new(move |text: &str| {
                 if text == "first" {
-                    begun.send(()).unwrap();
-                    released.lock().unwrap().recv().unwrap();
+                    started_sender.send(()).unwrap();
+                    release_receiver.lock().unwrap().recv().unwrap();
                 }
-                work_done.fetch_add(1, Ordering::SeqCst);
+                worker_count.fetch_add(1, Ordering::SeqCst);
                 Ok(vec![])
             }),
         );
         {
-            let mut future = pin!(pool.run(texts(&["first", "second", "third"])));
+            let mut future = pin!(pool.embed_all(texts(&["first", "second", "third"])));
             let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             assert!(matches!(polled, Poll::Pending));
-            has_begun.recv().unwrap();
+            started_receiver.recv().unwrap();
         }
-        release.send(()).unwrap();
-        pool.run(texts(&["after"])).await.unwrap();
-        assert_eq!(done.load(Ordering::SeqCst), 2, "only the first and the later text");
+        release_sender.send(()).unwrap();
+        pool.embed_all(texts(&["after"])).await.unwrap();
+        assert_eq!(embedded_count.load(Ordering::SeqCst), 2, "only the first and the later text");
     }
 
     #[tokio::test]
     async fn a_panic_fails_only_its_own_text_and_the_thread_continues() {
         let pool = pool(1, Arc::new(|text: &str| if text == "bad" { panic!("as intended") } else { Ok(vec![1.0]) }));
-        assert!(matches!(pool.run(texts(&["bad"])).await, Err(EmbedError::Panicked)));
-        assert_eq!(pool.run(texts(&["good"])).await.unwrap(), [[1.0]]);
+        assert!(matches!(pool.embed_all(texts(&["bad"])).await, Err(EmbedError::Panicked)));
+        assert_eq!(pool.embed_all(texts(&["good"])).await.unwrap(), [[1.0]]);
     }
 
     #[test]
     fn threads_have_ended_when_the_pool_is_dropped() {
-        let work: Arc<Work> = Arc::new(|_: &str| Ok(vec![]));
-        let pool = pool(3, Arc::clone(&work));
+        let embed_text: Arc<EmbedText> = Arc::new(|_: &str| Ok(vec![]));
+        let pool = pool(3, Arc::clone(&embed_text));
         drop(pool);
-        assert_eq!(Arc::strong_count(&work), 1, "no thread holds the function any more");
+        assert_eq!(Arc::strong_count(&embed_text), 1, "no thread holds the function any more");
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn only_background_threads_are_nicer_than_the_rest() {
-        let nice = |niceness| {
-            let work: Arc<Work> =
+        let background_pool = |niceness| {
+            let embed_text: Arc<EmbedText> =
                 Arc::new(|_: &str| Ok(vec![rustix::process::getpriority_process(None).unwrap() as f32]));
-            WorkerPool::start("test", 1, niceness, work).unwrap()
+            WorkerPool::start("test", 1, niceness, embed_text).unwrap()
         };
-        let own = rustix::process::getpriority_process(None).unwrap() as f32;
-        let normal = nice(Niceness::Normal).run(texts(&["x"])).await.unwrap();
-        let background = nice(Niceness::Background).run(texts(&["x"])).await.unwrap();
-        assert_eq!(normal, [[own]]);
-        assert_eq!(background, [[(own + BACKGROUND_NICE as f32).min(19.0)]]);
+        let test_thread_nice = rustix::process::getpriority_process(None).unwrap() as f32;
+        let normal = background_pool(Niceness::Normal).embed_all(texts(&["x"])).await.unwrap();
+        let background = background_pool(Niceness::Background).embed_all(texts(&["x"])).await.unwrap();
+        assert_eq!(normal, [[test_thread_nice]]);
+        assert_eq!(background, [[(test_thread_nice + BACKGROUND_NICE as f32).min(19.0)]]);
     }
 }

@@ -51,11 +51,15 @@ impl ChatModel for ExtractiveAnswerer {
         let answer = answer(&request.question, &request.passages);
         let usage = usage(&request, &answer);
         let deltas = stream_chunks(&answer).into_iter().map(ChatDelta::Text);
-        let end =
-            ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: true, cost: MicroCost::default() };
+        let finished = ChatDelta::Finished {
+            reason: FinishReason::Stop,
+            usage,
+            tokens_estimated: true,
+            cost: MicroCost::default(),
+        };
         Ok(ChatStream {
             served_by: ServedBy::embedded(BACKEND_NAME, MODEL_NAME),
-            deltas: stream::iter(deltas.chain([end]).map(Ok).collect::<Vec<_>>()).boxed(),
+            deltas: stream::iter(deltas.chain([finished]).map(Ok).collect::<Vec<_>>()).boxed(),
         })
     }
 
@@ -74,7 +78,7 @@ fn answer(question: &str, passages: &[NumberedPassage]) -> String {
     for quote in quotes {
         let numbered = &passages[quote.passage];
         let lines: Vec<String> =
-            quote.spans.iter().map(|span| single_line(&numbered.passage.content[span.clone()])).collect();
+            quote.spans.iter().map(|span| to_single_line(&numbered.passage.content[span.clone()])).collect();
         text.push_str(&format!("> \"{}\" [{}]\n\n", lines.join("\n> "), numbered.n));
     }
     text + AFTER_QUOTES
@@ -87,14 +91,14 @@ struct Quote {
 }
 
 /// Selects the best units and groups them, with their lead-ins, by passage.
-fn quotes(found: &[Candidate], passages: &[NumberedPassage]) -> Vec<Quote> {
-    let Some(best) = found.first() else { return Vec::new() };
+fn quotes(candidates: &[Candidate], passages: &[NumberedPassage]) -> Vec<Quote> {
+    let Some(best) = candidates.first() else { return Vec::new() };
     let mut quotes: Vec<Quote> = Vec::new();
     for candidate in
-        found.iter().filter(|candidate| candidate.score >= MIN_RELATIVE_SCORE * best.score).take(MAX_QUOTES)
+        candidates.iter().filter(|candidate| candidate.score >= MIN_RELATIVE_SCORE * best.score).take(MAX_QUOTES)
     {
         let text = &passages[candidate.passage].passage.content;
-        let spans = candidate.unit.lead.iter().cloned().chain([extended(text, &candidate.unit.span)]);
+        let spans = candidate.unit.lead_in.iter().cloned().chain([extend_by_next_sentence(text, &candidate.unit.span)]);
         match quotes.iter_mut().find(|quote| quote.passage == candidate.passage) {
             Some(quote) => quote.spans.extend(spans),
             None => quotes.push(Quote { passage: candidate.passage, spans: spans.collect() }),
@@ -107,7 +111,7 @@ fn quotes(found: &[Candidate], passages: &[NumberedPassage]) -> Vec<Quote> {
 }
 
 /// Returns `span`, extended by the next sentence of the same paragraph if it is a sentence and both together are short.
-fn extended(text: &str, span: &Range<usize>) -> Range<usize> {
+fn extend_by_next_sentence(text: &str, span: &Range<usize>) -> Range<usize> {
     let units = units::units(text);
     let next = units.iter().find(|unit| unit.kind == units::UnitKind::Sentence && unit.span.start >= span.end);
     let is_sentence = units.iter().any(|unit| unit.span == *span && unit.kind == units::UnitKind::Sentence);
@@ -126,24 +130,24 @@ fn extended(text: &str, span: &Range<usize>) -> Range<usize> {
 /// Sorts the spans and merges overlapping ones.
 fn merge(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
     spans.sort_by_key(|span| (span.start, span.end));
-    let mut kept: Vec<Range<usize>> = Vec::new();
+    let mut merged: Vec<Range<usize>> = Vec::new();
     for span in spans {
-        match kept.last_mut() {
+        match merged.last_mut() {
             Some(last) if span.start < last.end => last.end = last.end.max(span.end),
-            _ => kept.push(span),
+            _ => merged.push(span),
         }
     }
-    kept
+    merged
 }
 
 /// Joins `text` into one line. The document's own references in square brackets, such as `[7]`, would look like
 /// citations, so they get round brackets.
-fn single_line(text: &str) -> String {
+fn to_single_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for part in text.split_whitespace().collect::<Vec<_>>().join(" ").split_inclusive(']') {
         match part.strip_suffix(']').and_then(|part| part.rsplit_once('[')) {
-            Some((before, inside)) if inside.contains(|c: char| c.is_ascii_digit()) => {
-                line.push_str(&format!("{before}({inside})"));
+            Some((before, reference)) if reference.contains(|c: char| c.is_ascii_digit()) => {
+                line.push_str(&format!("{before}({reference})"));
             }
             _ => line.push_str(part),
         }
@@ -157,10 +161,11 @@ fn stream_chunks(answer: &str) -> Vec<String> {
 }
 
 fn usage(request: &ChatRequest, answer: &str) -> TokenUsage {
-    let read = request.passages.iter().map(|numbered| estimate::tokens(&numbered.passage.content)).sum::<usize>()
-        + estimate::tokens(&request.question);
+    let input_tokens =
+        request.passages.iter().map(|numbered| estimate::tokens(&numbered.passage.content)).sum::<usize>()
+            + estimate::tokens(&request.question);
     let count = |tokens| u32::try_from(tokens).unwrap_or(u32::MAX);
-    TokenUsage { input_tokens: count(read), output_tokens: count(estimate::tokens(answer)) }
+    TokenUsage { input_tokens: count(input_tokens), output_tokens: count(estimate::tokens(answer)) }
 }
 
 #[cfg(test)]
@@ -168,7 +173,7 @@ mod tests {
     use super::*;
     use domain::ids::{ChunkId, DocumentId};
     use domain::role::Classification;
-    use domain::search::{Passage, Surroundings};
+    use domain::search::{Passage, SurroundingText};
 
     fn numbered(content: &str) -> NumberedPassage {
         let passage = Passage {
@@ -182,7 +187,7 @@ mod tests {
             content: content.to_owned(),
             classification: Classification::Internal,
         };
-        NumberedPassage { n: 1, passage, score: 1.0, surroundings: Surroundings::default() }
+        NumberedPassage { n: 1, passage, score: 1.0, surrounding_text: SurroundingText::default() }
     }
 
     #[test]
@@ -194,7 +199,7 @@ mod tests {
 
     #[test]
     fn unusual_texts_never_cause_a_panic() {
-        let odd = [
+        let unusual_parts = [
             "",
             " ",
             "|",
@@ -213,11 +218,11 @@ mod tests {
             "...?!",
             "°C",
         ];
-        for first in odd {
-            for second in odd {
+        for first in unusual_parts {
+            for second in unusual_parts {
                 let text = format!("{first}\n{second} seal. {first} Seal P-1{second}: \n{second}");
-                let found = answer(&format!("seal P-1A {first} {second}"), &[numbered(&text)]);
-                assert_eq!(stream_chunks(&found).concat(), found);
+                let streamed = answer(&format!("seal P-1A {first} {second}"), &[numbered(&text)]);
+                assert_eq!(stream_chunks(&streamed).concat(), streamed);
             }
         }
     }

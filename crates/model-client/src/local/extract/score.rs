@@ -6,10 +6,10 @@ use domain::model::NumberedPassage;
 use std::collections::HashMap;
 
 // Weight of a matching term by where it occurs, relative to 1 for the unit itself.
-const IN_LEAD: f32 = 0.6;
-const IN_SECTION: f32 = 0.6;
-const IN_PASSAGE: f32 = 0.25;
-const IN_TITLE: f32 = 0.2;
+const LEAD_IN_WEIGHT: f32 = 0.6;
+const SECTION_WEIGHT: f32 = 0.6;
+const PASSAGE_WEIGHT: f32 = 0.25;
+const TITLE_WEIGHT: f32 = 0.2;
 /// Weight of a plant tag relative to a word of the same rarity.
 const TAG_WEIGHT: f32 = 2.0;
 /// Score factor for a unit that contains a number if the question asks for one.
@@ -63,7 +63,7 @@ const NUMBER_QUESTIONS: &[&str] = &[
 ];
 
 /// Stems of words that introduce a reason.
-const REASONS: &[&str] = &["becaus", "caus", "reason", "sinc", "therefor", "due"];
+const REASON_STEMS: &[&str] = &["becaus", "caus", "reason", "sinc", "therefor", "due"];
 
 /// A unit that may answer the question.
 #[derive(Clone, Debug)]
@@ -79,50 +79,50 @@ pub(super) struct Candidate {
 /// Returns the units of `passages` that cover enough of `question`, best first.
 pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Candidate> {
     let extractor = TermExtractor::new();
-    let asked = extractor.extract(question);
-    let read_passages: Vec<AnalysedPassage> =
+    let question_terms = extractor.extract(question);
+    let analysed_passages: Vec<AnalysedPassage> =
         passages.iter().map(|passage| AnalysedPassage::new(&extractor, passage)).collect();
-    let Some(question) = Question::weigh(asked, question, &read_passages) else { return Vec::new() };
+    let Some(question) = Question::new(question_terms, question, &analysed_passages) else { return Vec::new() };
     let best_score = passages.iter().map(|passage| passage.score).fold(f32::MIN_POSITIVE, f32::max);
-    let mut found: Vec<Candidate> = Vec::new();
-    for (at, passage) in read_passages.iter().enumerate() {
-        let tags = question.tag_match(passage);
-        if tags == 0.0 {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for (index, passage) in analysed_passages.iter().enumerate() {
+        let tag_match = question.tag_match(passage);
+        if tag_match == 0.0 {
             continue;
         }
-        let min_coverage = if passages[at].score >= BEST_MIN_RELATIVE_SCORE * best_score {
+        let min_coverage = if passages[index].score >= BEST_MIN_RELATIVE_SCORE * best_score {
             MIN_COVERAGE_IN_BEST
         } else {
             MIN_COVERAGE
         };
-        let search_factor = 1.0 - SEARCH_SCORE_INFLUENCE + SEARCH_SCORE_INFLUENCE * passages[at].score / best_score;
+        let search_factor = 1.0 - SEARCH_SCORE_INFLUENCE + SEARCH_SCORE_INFLUENCE * passages[index].score / best_score;
         for unit in &passage.units {
             let coverage = question.coverage(unit, passage);
             if coverage >= min_coverage {
-                let score = coverage * search_factor * tags * question.form_factor(unit, passage);
-                found.push(Candidate { passage: at, unit: unit.unit.clone(), score });
+                let score = coverage * search_factor * tag_match * question.form_factor(unit, passage);
+                candidates.push(Candidate { passage: index, unit: unit.unit.clone(), score });
             }
         }
     }
-    found.sort_by(|a, b| b.score.total_cmp(&a.score));
-    found
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    candidates
 }
 
 /// A passage with its units and the terms of its parts.
 struct AnalysedPassage {
     units: Vec<AnalysedUnit>,
-    whole: Terms,
+    content: Terms,
     section: Terms,
     title: Terms,
     /// Normalized file name, so that the tag `SOP-MNT-014` matches `SOP-MNT-014-….pdf`.
-    name: String,
+    file_name: String,
 }
 
 struct AnalysedUnit {
     unit: Unit,
-    own: Terms,
-    lead: Terms,
-    words: usize,
+    terms: Terms,
+    lead_in: Terms,
+    word_count: usize,
 }
 
 impl AnalysedPassage {
@@ -130,22 +130,22 @@ impl AnalysedPassage {
         let passage = &numbered.passage;
         let text = passage.content.as_str();
         let unit = |unit: Unit| AnalysedUnit {
-            own: extractor.extract(&text[unit.span.clone()]),
-            lead: unit.lead.clone().map(|lead| extractor.extract(&text[lead])).unwrap_or_default(),
-            words: text[unit.span.clone()].split_whitespace().count(),
+            terms: extractor.extract(&text[unit.span.clone()]),
+            lead_in: unit.lead_in.clone().map(|lead| extractor.extract(&text[lead])).unwrap_or_default(),
+            word_count: text[unit.span.clone()].split_whitespace().count(),
             unit,
         };
         Self {
             units: units(text).into_iter().map(unit).collect(),
-            whole: extractor.extract(text),
+            content: extractor.extract(text),
             section: extractor.extract(passage.section.as_deref().unwrap_or_default()),
             title: extractor.extract(&passage.title),
-            name: normalize_tag(&passage.doc),
+            file_name: normalize_tag(&passage.doc),
         }
     }
 
     fn has_word(&self, word: &str) -> bool {
-        [&self.whole, &self.section, &self.title].iter().any(|terms| terms.words.contains(word))
+        [&self.content, &self.section, &self.title].iter().any(|terms| terms.words.contains(word))
     }
 }
 
@@ -153,82 +153,86 @@ impl AnalysedPassage {
 struct Question {
     words: Vec<(String, f32)>,
     tags: Vec<(String, f32)>,
-    total: f32,
+    total_weight: f32,
     wants_number: bool,
     wants_reason: bool,
 }
 
 impl Question {
     /// Weights the terms of a question; `None` if it has none.
-    fn weigh(asked: Terms, text: &str, passages: &[AnalysedPassage]) -> Option<Self> {
+    fn new(terms: Terms, text: &str, passages: &[AnalysedPassage]) -> Option<Self> {
         let units: Vec<&AnalysedUnit> = passages.iter().flat_map(|passage| &passage.units).collect();
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        for word in units.iter().flat_map(|unit| &unit.own.words) {
-            *seen.entry(word).or_default() += 1;
+        let mut occurrences: HashMap<&str, usize> = HashMap::new();
+        for word in units.iter().flat_map(|unit| &unit.terms.words) {
+            *occurrences.entry(word).or_default() += 1;
         }
         let rarity = |count: usize| (1.0 + units.len() as f32 / (count as f32 + 0.5)).ln();
-        let weight = |word: &str| match seen.get(word) {
+        let weight = |word: &str| match occurrences.get(word) {
             Some(count) => rarity(*count),
             None if passages.iter().any(|passage| passage.has_word(word)) => rarity(1),
             // A word that occurs in no passage may be a synonym of one that does.
             None => 0.8 * rarity(1),
         };
-        let words: Vec<(String, f32)> = asked.words.into_iter().map(|word| (word.clone(), weight(&word))).collect();
-        let tags: Vec<(String, f32)> = asked.tags.into_iter().map(|tag| (tag, TAG_WEIGHT * rarity(4))).collect();
+        let words: Vec<(String, f32)> = terms.words.into_iter().map(|word| (word.clone(), weight(&word))).collect();
+        let tags: Vec<(String, f32)> = terms.tags.into_iter().map(|tag| (tag, TAG_WEIGHT * rarity(4))).collect();
         let total: f32 = words.iter().chain(&tags).map(|(_, weight)| weight).sum();
-        let lower = text.to_lowercase();
-        let wants_number = NUMBER_QUESTIONS.iter().any(|words| lower.contains(words));
-        let wants_reason = lower.split_whitespace().any(|word| word == "why");
-        (total > 0.0).then_some(Self { words, tags, total, wants_number, wants_reason })
+        let lowercase = text.to_lowercase();
+        let wants_number = NUMBER_QUESTIONS.iter().any(|words| lowercase.contains(words));
+        let wants_reason = lowercase.split_whitespace().any(|word| word == "why");
+        (total > 0.0).then_some(Self { words, tags, total_weight: total, wants_number, wants_reason })
     }
 
     /// How well the passage matches the question's plant tags, 0 to 1: 1 if the question has none, 0 if the passage
     /// lacks one of them. A question about P-801 must not be answered from a passage about P-101A.
     fn tag_match(&self, passage: &AnalysedPassage) -> f32 {
-        let best = |tag: &str| {
-            if tag.len() > 3 && passage.name.contains(tag) {
+        let best_match = |tag: &str| {
+            if tag.len() > 3 && passage.file_name.contains(tag) {
                 return 1.0;
             }
-            let places = [&passage.whole, &passage.section, &passage.title];
-            places.map(|terms| terms.has_tag(tag)).into_iter().fold(0.0, f32::max)
+            let term_sets = [&passage.content, &passage.section, &passage.title];
+            term_sets.map(|terms| terms.tag_match(tag)).into_iter().fold(0.0, f32::max)
         };
-        self.tags.iter().map(|(tag, _)| best(tag)).fold(1.0, f32::min)
+        self.tags.iter().map(|(tag, _)| best_match(tag)).fold(1.0, f32::min)
     }
 
     /// The share of the question's terms, by weight, that the unit and its context cover, 0 to 1; 0 for a unit without
     /// terms.
     fn coverage(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
-        let places = [
-            (&unit.own, 1.0),
-            (&unit.lead, IN_LEAD),
-            (&passage.section, IN_SECTION),
-            (&passage.whole, IN_PASSAGE),
-            (&passage.title, IN_TITLE),
+        let term_sets = [
+            (&unit.terms, 1.0),
+            (&unit.lead_in, LEAD_IN_WEIGHT),
+            (&passage.section, SECTION_WEIGHT),
+            (&passage.content, PASSAGE_WEIGHT),
+            (&passage.title, TITLE_WEIGHT),
         ];
-        let word = |word: &str| places.iter().map(|(terms, worth)| terms.has(word) * worth).fold(0.0, f32::max);
-        let tag = |tag: &str| places.iter().map(|(terms, worth)| terms.has_tag(tag) * worth).fold(0.0, f32::max);
-        let own = unit.own.words.len() + unit.own.tags.len();
-        if own == 0 {
+        let word = |word: &str| {
+            term_sets.iter().map(|(terms, set_weight)| terms.word_match(word) * set_weight).fold(0.0, f32::max)
+        };
+        let tag = |tag: &str| {
+            term_sets.iter().map(|(terms, set_weight)| terms.tag_match(tag) * set_weight).fold(0.0, f32::max)
+        };
+        let term_count = unit.terms.words.len() + unit.terms.tags.len();
+        if term_count == 0 {
             return 0.0;
         }
-        let sum: f32 = self.words.iter().map(|(term, weight)| weight * word(term)).sum::<f32>()
+        let covered_weight: f32 = self.words.iter().map(|(term, weight)| weight * word(term)).sum::<f32>()
             + self.tags.iter().map(|(term, weight)| weight * tag(term)).sum::<f32>();
-        sum / self.total
+        covered_weight / self.total_weight
     }
 
     /// Score factor for the form of the unit: higher if it has the number or reason that the question asks for, lower
     /// for headings, header rows and very short sentences.
     fn form_factor(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
-        let number = if self.wants_number && unit.own.has_number { NUMBER_FACTOR } else { 1.0 };
+        let number = if self.wants_number && unit.terms.has_number { NUMBER_FACTOR } else { 1.0 };
         let gives_reason =
-            REASONS.iter().any(|word| unit.own.words.contains(*word) || passage.section.words.contains(*word));
+            REASON_STEMS.iter().any(|word| unit.terms.words.contains(*word) || passage.section.words.contains(*word));
         let reason = if self.wants_reason && gives_reason { REASON_FACTOR } else { 1.0 };
         let kind = match unit.unit.kind {
-            UnitKind::Title if !unit.own.has_number => 0.6,
+            UnitKind::Title if !unit.terms.has_number => 0.6,
             UnitKind::HeaderRow => 0.7,
             _ => 1.0,
         };
-        let length = if unit.words < 4 && unit.unit.kind == UnitKind::Sentence { 0.8 } else { 1.0 };
+        let length = if unit.word_count < 4 && unit.unit.kind == UnitKind::Sentence { 0.8 } else { 1.0 };
         number * reason * kind * length
     }
 }

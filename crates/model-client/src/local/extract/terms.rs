@@ -34,11 +34,11 @@ pub(super) struct Terms {
 impl Terms {
     /// How well the text matches `word`: 1 if it contains the word, 0.7 if it contains one that is at most two
     /// characters longer (`NPSHR` for `NPSH`), else 0.
-    pub(super) fn has(&self, word: &str) -> f32 {
-        let continues = |other: &String| other.strip_prefix(word).is_some_and(|rest| rest.len() <= 2);
+    pub(super) fn word_match(&self, word: &str) -> f32 {
+        let has_short_suffix = |other: &String| other.strip_prefix(word).is_some_and(|rest| rest.len() <= 2);
         if self.words.contains(word) {
             1.0
-        } else if word.len() >= 4 && self.words.iter().any(continues) {
+        } else if word.len() >= 4 && self.words.iter().any(has_short_suffix) {
             0.7
         } else {
             0.0
@@ -46,7 +46,7 @@ impl Terms {
     }
 
     /// How well the text matches the normalized plant tag `tag`, 0 to 1; see [`tag_similarity`].
-    pub(super) fn has_tag(&self, tag: &str) -> f32 {
+    pub(super) fn tag_match(&self, tag: &str) -> f32 {
         self.tags.iter().map(|other| tag_similarity(tag, other)).fold(0.0, f32::max)
     }
 }
@@ -125,8 +125,8 @@ pub(super) fn normalize_tag(text: &str) -> String {
 
 /// Similarity of two normalized plant tags: 1 if equal, 0.6 for a unit and its group (`P101A`, `P101`), else 0.
 pub(super) fn tag_similarity(a: &str, b: &str) -> f32 {
-    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-    match long.strip_prefix(short) {
+    let (shorter, longer) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    match longer.strip_prefix(shorter) {
         Some("") => 1.0,
         Some(rest) if rest.len() == 1 && rest.as_bytes()[0].is_ascii_alphabetic() => 0.6,
         _ => 0.0,
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identifier_is_one_term_however_it_is_written() {
+    fn an_identifier_is_one_term_in_any_spelling() {
         let extractor = TermExtractor::new();
         for text in ["P-101A", "the P101A.", "p-101a", "(P-101A/B)", "P-101A/P-101B"] {
             assert!(extractor.extract(text).tags.contains("P101A"), "{text}");

@@ -36,14 +36,14 @@ pub(super) struct Unit {
     /// Byte range of the unit.
     pub span: Range<usize>,
     /// Byte range of the lead-in: the table's header row, the line before the list, or the heading.
-    pub lead: Option<Range<usize>>,
+    pub lead_in: Option<Range<usize>>,
 }
 
 /// Splits a passage into its units.
 pub(super) fn units(text: &str) -> Vec<Unit> {
-    let mut splitter = Splitter { text, units: Vec::new(), paragraph: None, lead: None, header: None };
+    let mut splitter = Splitter { text, units: Vec::new(), paragraph: None, lead_in: None, header: None };
     for line in lines(text) {
-        splitter.line(line);
+        splitter.push_line(line);
     }
     splitter.end_paragraph();
     splitter.units
@@ -55,17 +55,17 @@ struct Splitter<'t> {
     /// The current paragraph, not yet split into sentences.
     paragraph: Option<Range<usize>>,
     /// The last heading or lead-in.
-    lead: Option<Range<usize>>,
+    lead_in: Option<Range<usize>>,
     /// The header row of the current table.
     header: Option<Range<usize>>,
 }
 
 impl Splitter<'_> {
-    fn line(&mut self, line: Range<usize>) {
+    fn push_line(&mut self, line: Range<usize>) {
         let text = &self.text[line.clone()];
         if text.contains(" | ") || text.starts_with('|') {
             self.end_paragraph();
-            self.row(line);
+            self.push_row(line);
             return;
         }
         self.header = None;
@@ -73,10 +73,10 @@ impl Splitter<'_> {
             self.end_paragraph();
         } else if is_item(text) {
             self.end_paragraph();
-            self.item(line);
-        } else if self.paragraph.as_ref().is_some_and(|open| self.continues(open, text)) {
-            if let Some(open) = &mut self.paragraph {
-                open.end = line.end;
+            self.push_item(line);
+        } else if self.paragraph.as_ref().is_some_and(|paragraph| self.is_continuation(paragraph, text)) {
+            if let Some(paragraph) = &mut self.paragraph {
+                paragraph.end = line.end;
             }
         } else {
             self.end_paragraph();
@@ -84,50 +84,54 @@ impl Splitter<'_> {
         }
     }
 
-    fn row(&mut self, line: Range<usize>) {
+    fn push_row(&mut self, line: Range<usize>) {
         if self.text[line.clone()].chars().all(|c| "|-: ".contains(c)) {
             return;
         }
         let kind = if self.header.is_some() { UnitKind::Row } else { UnitKind::HeaderRow };
-        self.units.push(Unit { kind, span: line.clone(), lead: self.header.clone() });
+        self.units.push(Unit { kind, span: line.clone(), lead_in: self.header.clone() });
         self.header.get_or_insert(line);
     }
 
-    fn item(&mut self, line: Range<usize>) {
+    fn push_item(&mut self, line: Range<usize>) {
         if line.len() <= MAX_ITEM_BYTES {
-            self.units.push(Unit { kind: UnitKind::Item, span: line, lead: self.lead.clone() });
+            self.units.push(Unit { kind: UnitKind::Item, span: line, lead_in: self.lead_in.clone() });
         } else {
-            self.sentences(line);
+            self.push_sentences(line);
         }
     }
 
     /// Whether `next_line` continues `paragraph`, whose last line was probably wrapped.
-    fn continues(&self, open: &Range<usize>, next: &str) -> bool {
-        let so_far = &self.text[open.clone()];
-        let last = so_far.rsplit('\n').next().unwrap_or(so_far);
-        let starts_anew = next.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());
-        last.len() >= MIN_WRAPPED_LINE_BYTES || !starts_anew || last.ends_with([',', '-', '–'])
+    fn is_continuation(&self, paragraph: &Range<usize>, next_line: &str) -> bool {
+        let paragraph_text = &self.text[paragraph.clone()];
+        let last_line = paragraph_text.rsplit('\n').next().unwrap_or(paragraph_text);
+        let starts_like_paragraph = next_line.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());
+        last_line.len() >= MIN_WRAPPED_LINE_BYTES || !starts_like_paragraph || last_line.ends_with([',', '-', '–'])
     }
 
     fn end_paragraph(&mut self) {
         let Some(span) = self.paragraph.take() else { return };
         let text = &self.text[span.clone()];
         if text.ends_with(':') {
-            self.lead = Some(span.clone());
-            self.units.push(Unit { kind: UnitKind::Title, span, lead: None });
+            self.lead_in = Some(span.clone());
+            self.units.push(Unit { kind: UnitKind::Title, span, lead_in: None });
         } else if text.len() < MIN_WRAPPED_LINE_BYTES && !text.ends_with(['.', '!', '?']) {
-            self.units.push(Unit { kind: UnitKind::Title, span: span.clone(), lead: None });
-            self.lead = Some(span);
+            self.units.push(Unit { kind: UnitKind::Title, span: span.clone(), lead_in: None });
+            self.lead_in = Some(span);
         } else {
-            self.lead = None;
-            self.sentences(span);
+            self.lead_in = None;
+            self.push_sentences(span);
         }
     }
 
-    fn sentences(&mut self, span: Range<usize>) {
-        let lead = self.lead.clone();
-        let found = sentence_ranges(self.text, span);
-        self.units.extend(found.into_iter().map(|span| Unit { kind: UnitKind::Sentence, span, lead: lead.clone() }));
+    fn push_sentences(&mut self, span: Range<usize>) {
+        let lead = self.lead_in.clone();
+        let sentences = sentence_ranges(self.text, span);
+        self.units.extend(sentences.into_iter().map(|span| Unit {
+            kind: UnitKind::Sentence,
+            span,
+            lead_in: lead.clone(),
+        }));
     }
 }
 
@@ -135,9 +139,9 @@ impl Splitter<'_> {
 fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     text.split('\n').map(move |line| {
-        let from = start + (line.len() - line.trim_start().len());
+        let line_start = start + (line.len() - line.trim_start().len());
         start += line.len() + 1;
-        from..from + line.trim().len()
+        line_start..line_start + line.trim().len()
     })
 }
 
@@ -145,66 +149,69 @@ fn is_item(line: &str) -> bool {
     if let Some(rest) = line.strip_prefix(['•', '◦', '▪', '*', '-', '–', '☐', '☑']) {
         return rest.starts_with(' ');
     }
-    let mark = line.split(' ').next().unwrap_or_default();
-    let Some(number) = mark.strip_suffix(['.', ')']) else { return false };
-    line.len() > mark.len()
+    let marker = line.split(' ').next().unwrap_or_default();
+    let Some(number) = marker.strip_suffix(['.', ')']) else { return false };
+    line.len() > marker.len()
         && (number.parse::<u16>().is_ok() || (number.len() == 1 && number.as_bytes()[0].is_ascii_lowercase()))
 }
 
 /// The byte ranges of the sentences in `span` of `text`.
 fn sentence_ranges(text: &str, span: Range<usize>) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
+    let mut ranges = Vec::new();
     let mut start = span.start;
-    for (at, mark) in text[span.clone()].match_indices(['.', '!', '?']) {
-        let end = span.start + at + mark.len();
+    for (offset, punctuation) in text[span.clone()].match_indices(['.', '!', '?']) {
+        let end = span.start + offset + punctuation.len();
         if ends_sentence(&text[start..end], &text[end..span.end]) {
-            found.push(start..end);
+            ranges.push(start..end);
             start = end + (text[end..span.end].len() - text[end..span.end].trim_start().len());
         }
     }
     if start < span.end {
-        found.push(start..span.end);
+        ranges.push(start..span.end);
     }
-    found
+    ranges
 }
 
-fn ends_sentence(so_far: &str, rest: &str) -> bool {
+fn ends_sentence(sentence: &str, rest: &str) -> bool {
     let next = rest.trim_start();
     if next.len() == rest.len()
         || !next.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit() || "(\"“„".contains(c))
     {
         return false;
     }
-    let word = so_far.trim_end_matches(['.', '!', '?']).rsplit([' ', '\n', '(']).next().unwrap_or_default();
-    let initial = word.chars().count() == 1 && word.chars().all(char::is_alphabetic);
-    let numbering = so_far.len() <= 4 && word.parse::<u16>().is_ok();
-    !initial && !numbering && !ABBREVIATIONS.contains(&word.to_lowercase().as_str())
+    let word = sentence.trim_end_matches(['.', '!', '?']).rsplit([' ', '\n', '(']).next().unwrap_or_default();
+    let is_initial = word.chars().count() == 1 && word.chars().all(char::is_alphabetic);
+    let is_numbering = sentence.len() <= 4 && word.parse::<u16>().is_ok();
+    !is_initial && !is_numbering && !ABBREVIATIONS.contains(&word.to_lowercase().as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pieces(text: &str) -> Vec<(UnitKind, Option<&str>, &str)> {
-        units(text).into_iter().map(|unit| (unit.kind, unit.lead.map(|lead| &text[lead]), &text[unit.span])).collect()
+    fn quotable_units(text: &str) -> Vec<(UnitKind, Option<&str>, &str)> {
+        units(text)
+            .into_iter()
+            .map(|unit| (unit.kind, unit.lead_in.map(|lead| &text[lead]), &text[unit.span]))
+            .collect()
     }
 
     #[test]
-    fn a_row_is_led_by_its_table_s_header() {
+    fn the_lead_in_of_a_table_row_is_the_header_row() {
         let text = "Joint | Thread | Torque, N·m\n|---|---|---|\nTie bolts | M24 | 480";
         let header = "Joint | Thread | Torque, N·m";
         assert_eq!(
-            pieces(text),
+            quotable_units(text),
             [(UnitKind::HeaderRow, None, header), (UnitKind::Row, Some(header), "Tie bolts | M24 | 480")]
         );
     }
 
     #[test]
-    fn an_item_is_led_by_the_line_before_its_list() {
+    fn the_lead_in_of_a_list_item_is_the_line_before_the_list() {
         let text = "Before the start:\n1. Open HV-1003.\n2. Vent the casing.";
         let lead = Some("Before the start:");
         assert_eq!(
-            pieces(text)[1..],
+            quotable_units(text)[1..],
             [(UnitKind::Item, lead, "1. Open HV-1003."), (UnitKind::Item, lead, "2. Vent the casing.")]
         );
     }
@@ -212,15 +219,15 @@ mod tests {
     #[test]
     fn sentences_end_at_full_stops_but_not_after_abbreviations_or_in_numbers() {
         let text = "Detector no. 4 failed at 0.25 bar. It was S. Ito who saw it. Replaced.";
-        let found: Vec<_> = pieces(text).into_iter().map(|(_, _, piece)| piece).collect();
-        assert_eq!(found, ["Detector no. 4 failed at 0.25 bar.", "It was S. Ito who saw it.", "Replaced."]);
+        let sentences: Vec<_> = quotable_units(text).into_iter().map(|(_, _, piece)| piece).collect();
+        assert_eq!(sentences, ["Detector no. 4 failed at 0.25 bar.", "It was S. Ito who saw it.", "Replaced."]);
     }
 
     #[test]
-    fn a_sentence_runs_over_a_wrapped_line_but_not_over_a_heading() {
+    fn a_sentence_continues_after_a_wrapped_line_but_not_after_a_heading() {
         let wrapped = "The strainer is cleaned when the difference pressure reaches more\nthan 0.25 bar.";
-        assert_eq!(pieces(wrapped), [(UnitKind::Sentence, None, wrapped)]);
-        let headed = "7 Strainer\nClean it when the difference pressure is over the limit of the gauge.";
-        assert_eq!(pieces(headed)[0], (UnitKind::Title, None, "7 Strainer"));
+        assert_eq!(quotable_units(wrapped), [(UnitKind::Sentence, None, wrapped)]);
+        let heading_and_text = "7 Strainer\nClean it when the difference pressure is over the limit of the gauge.";
+        assert_eq!(quotable_units(heading_and_text)[0], (UnitKind::Title, None, "7 Strainer"));
     }
 }

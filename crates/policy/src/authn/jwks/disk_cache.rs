@@ -27,8 +27,8 @@ impl DiskCache {
     pub fn load(&self) -> Option<KeySet> {
         let text = fs::read_to_string(&self.path).ok()?;
         let document: Value = serde_json::from_str(&text).ok()?;
-        let same_issuer = document.get("issuer").and_then(Value::as_str) == Some(self.issuer.as_str());
-        parse_key_set("the disk cache", &document).ok().filter(|_| same_issuer)
+        let is_same_issuer = document.get("issuer").and_then(Value::as_str) == Some(self.issuer.as_str());
+        parse_key_set("the disk cache", &document).ok().filter(|_| is_same_issuer)
     }
 
     /// Replaces the cached keys atomically. Only the user of this process can read or change the file.
@@ -38,14 +38,16 @@ impl DiskCache {
     pub fn store(&self, keys: &KeySet) -> io::Result<()> {
         let dir = self.path.parent().unwrap_or(Path::new("."));
         create_private_dir(dir)?;
-        let temporary = self.path.with_extension(format!("{}.tmp", std::process::id()));
-        let written =
-            write_private_file(&temporary, &json!({ "issuer": self.issuer, "keys": keys.public_jwks }).to_string());
-        let renamed = written.and_then(|()| fs::rename(&temporary, &self.path));
-        if renamed.is_err() {
-            let _ = fs::remove_file(&temporary);
+        let temporary_path = self.path.with_extension(format!("{}.tmp", std::process::id()));
+        let write_result = write_private_file(
+            &temporary_path,
+            &json!({ "issuer": self.issuer, "keys": keys.public_jwks }).to_string(),
+        );
+        let rename_result = write_result.and_then(|()| fs::rename(&temporary_path, &self.path));
+        if rename_result.is_err() {
+            let _ = fs::remove_file(&temporary_path);
         }
-        renamed
+        rename_result
     }
 }
 

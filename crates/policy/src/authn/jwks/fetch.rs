@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// Maximum size of a JWK Set or discovery document, in bytes.
-pub const MAX_BYTES: usize = 1 << 20;
+pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 
 /// Why a key set could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
 
 /// A fetched JSON document.
 #[derive(Clone, Debug)]
-pub struct Document {
+pub struct FetchedDocument {
     /// Contents of the document.
     pub json: Value,
     /// The `Date` header of the response.
@@ -68,7 +68,7 @@ pub struct KeySet {
 ///
 /// # Errors
 /// If the URL is not allowed, the request fails, or the response is not a JSON document.
-pub async fn fetch_document(http: &reqwest::Client, url: &str) -> Result<Document, KeySetError> {
+pub async fn fetch_document(http: &reqwest::Client, url: &str) -> Result<FetchedDocument, KeySetError> {
     let unusable = |reason: &str| KeySetError::Unusable { url: url.to_owned(), reason: reason.to_owned() };
     let fetch_error = |source| KeySetError::Fetch { url: url.to_owned(), source };
     if !is_allowed_url(url) {
@@ -83,12 +83,12 @@ pub async fn fetch_document(http: &reqwest::Client, url: &str) -> Result<Documen
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
         body.extend_from_slice(&chunk.map_err(fetch_error)?);
-        if body.len() > MAX_BYTES {
+        if body.len() > MAX_DOCUMENT_BYTES {
             return Err(unusable("larger than 1 MiB"));
         }
     }
     let json = serde_json::from_slice(&body).map_err(|_| unusable("not valid JSON"))?;
-    Ok(Document { json, date })
+    Ok(FetchedDocument { json, date })
 }
 
 /// Returns the URL of an issuer's discovery document (OpenID Connect Discovery 1.0 §4).
@@ -155,8 +155,8 @@ pub fn parse_key_set(url: &str, document: &Value) -> Result<KeySet, KeySetError>
     let jwks = document.get("keys").and_then(Value::as_array).ok_or_else(|| unusable("the keys array is missing"))?;
     let mut set = KeySet::default();
     for key in jwks.iter().filter(|key| can_verify(key)) {
-        let Ok(usable) = serde_json::from_value(key.clone()) else { continue };
-        set.keys.push(usable);
+        let Ok(parsed) = serde_json::from_value(key.clone()) else { continue };
+        set.keys.push(parsed);
         set.public_jwks.push(public_members(key));
     }
     if set.keys.is_empty() { Err(unusable("no key can verify signatures")) } else { Ok(set) }

@@ -30,9 +30,9 @@ pub struct NoKeys;
 
 /// The public keys of one issuer.
 pub struct IssuerKeys {
-    client: JwksClient<SharedSource>,
-    source: Arc<Source>,
-    lookup: tokio::sync::Mutex<()>,
+    client: JwksClient<SharedKeyCache>,
+    source: Arc<KeyCache>,
+    lookup_lock: tokio::sync::Mutex<()>,
 }
 
 impl IssuerKeys {
@@ -46,18 +46,18 @@ impl IssuerKeys {
         policy: RefreshPolicy,
     ) -> Self {
         let state = KeyState { keys: disk_cache.as_ref().and_then(DiskCache::load), ..KeyState::default() };
-        let source = Arc::new(Source {
+        let source = Arc::new(KeyCache {
             issuer: issuer.to_owned(),
             key_source: source,
             http,
             disk_cache,
             policy,
             state: Mutex::new(state),
-            fetching: tokio::sync::Mutex::default(),
+            fetch_lock: tokio::sync::Mutex::default(),
         });
         // The source caches the keys itself, so the client must not.
-        let client = JwksClient::builder().time_to_live(Duration::ZERO).build(SharedSource(Arc::clone(&source)));
-        Self { client, source, lookup: tokio::sync::Mutex::default() }
+        let client = JwksClient::builder().time_to_live(Duration::ZERO).build(SharedKeyCache(Arc::clone(&source)));
+        Self { client, source, lookup_lock: tokio::sync::Mutex::default() }
     }
 
     /// Returns the keys with this id. Empty if the issuer has none; more than one if the issuer publishes several with
@@ -66,21 +66,21 @@ impl IssuerKeys {
     /// # Errors
     /// If no key set could be fetched and none is cached.
     pub async fn get(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
-        match self.source.cached(key_id) {
+        match self.source.cached_keys(key_id) {
             Ok(keys) if !keys.is_empty() => Ok(keys),
-            _ => self.fetch_unknown(key_id).await,
+            _ => self.fetch_unknown_key(key_id).await,
         }
     }
 
     /// Fetches the keys to find an unknown id. Concurrent calls share one fetch. If it fails, the last good key set is
     /// used.
-    async fn fetch_unknown(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
-        let _guard = self.lookup.lock().await;
-        match self.source.cached(key_id) {
+    async fn fetch_unknown_key(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
+        let _guard = self.lookup_lock.lock().await;
+        match self.source.cached_keys(key_id) {
             Ok(keys) if !keys.is_empty() => Ok(keys),
             _ => {
                 let _ = self.client.get(key_id).await;
-                self.source.cached(key_id)
+                self.source.cached_keys(key_id)
             }
         }
     }
@@ -114,21 +114,21 @@ fn lock(state: &Mutex<KeyState>) -> MutexGuard<'_, KeyState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Source {
+struct KeyCache {
     issuer: String,
     key_source: KeySource,
     http: reqwest::Client,
     disk_cache: Option<DiskCache>,
     policy: RefreshPolicy,
     state: Mutex<KeyState>,
-    fetching: tokio::sync::Mutex<()>,
+    fetch_lock: tokio::sync::Mutex<()>,
 }
 
 /// The source, shared with the client.
-struct SharedSource(Arc<Source>);
+struct SharedKeyCache(Arc<KeyCache>);
 
 #[async_trait]
-impl JwksSource for SharedSource {
+impl JwksSource for SharedKeyCache {
     async fn fetch_keys(&self) -> Result<JsonWebKeySet, JwksClientError> {
         match self.0.refresh(RefreshTrigger::UnknownKey).await {
             Ok(keys) => Ok(keys.into()),
@@ -143,8 +143,8 @@ fn to_client_error(error: &KeySetError) -> JwksClientError {
     jsonwebtoken::errors::Error::from(json).into()
 }
 
-impl Source {
-    fn cached(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
+impl KeyCache {
+    fn cached_keys(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
         match &lock(&self.state).keys {
             Some(set) => Ok(set.keys.iter().filter(|key| key.key_id() == key_id).cloned().collect()),
             None => Err(NoKeys),
@@ -154,7 +154,7 @@ impl Source {
     /// Fetches the keys if the refresh policy allows it. A call that waited for another fetch does not fetch again.
     async fn refresh(&self, trigger: RefreshTrigger) -> Result<Vec<JsonWebKey>, KeySetError> {
         let fetches_before = lock(&self.state).finished_fetches;
-        let _guard = self.fetching.lock().await;
+        let _guard = self.fetch_lock.lock().await;
         {
             let mut state = lock(&self.state);
             let is_allowed = state.history.try_start(&self.policy, trigger, Instant::now());
@@ -166,15 +166,15 @@ impl Source {
             }
         }
         let result = fetch::fetch_key_set(&self.http, &self.issuer, &self.key_source).await;
-        let set = self.apply(result)?;
+        let set = self.record_result(result)?;
         self.save(set.clone()).await;
         Ok(set.keys)
     }
 
-    fn apply(&self, result: Result<KeySet, KeySetError>) -> Result<KeySet, KeySetError> {
+    fn record_result(&self, result: Result<KeySet, KeySetError>) -> Result<KeySet, KeySetError> {
         let mut state = lock(&self.state);
         state.finished_fetches += 1;
-        state.history.finished(result.is_ok(), Instant::now());
+        state.history.record_result(result.is_ok(), Instant::now());
         match &result {
             Ok(set) => {
                 state.keys = Some(set.clone());
@@ -190,8 +190,8 @@ impl Source {
 
     async fn save(&self, set: KeySet) {
         let Some(cache) = self.disk_cache.clone() else { return };
-        let written = tokio::task::spawn_blocking(move || cache.store(&set)).await;
-        if let Ok(Err(error)) = written {
+        let save_result = tokio::task::spawn_blocking(move || cache.store(&set)).await;
+        if let Ok(Err(error)) = save_result {
             tracing::warn!(issuer = %self.issuer, %error, "failed to save the issuer's keys to the disk cache");
         }
     }

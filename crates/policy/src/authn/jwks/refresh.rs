@@ -46,7 +46,7 @@ pub struct RefreshHistory {
     last_failure: Option<Instant>,
     last_unknown_key_fetch: Option<Instant>,
     /// Starts of the last two fetches, the older one first.
-    starts: [Option<Instant>; 2],
+    recent_starts: [Option<Instant>; 2],
 }
 
 impl RefreshHistory {
@@ -56,7 +56,7 @@ impl RefreshHistory {
         let is_fresh = within(self.last_success, policy.time_to_live);
         let is_for_unknown_key = trigger == RefreshTrigger::UnknownKey && is_fresh;
         if within(self.last_failure, policy.retry_delay)
-            || within(self.starts[0], policy.burst_window)
+            || within(self.recent_starts[0], policy.burst_window)
             || (is_for_unknown_key && within(self.last_unknown_key_fetch, policy.unknown_key_interval))
         {
             return false;
@@ -64,12 +64,12 @@ impl RefreshHistory {
         if is_for_unknown_key {
             self.last_unknown_key_fetch = Some(now);
         }
-        self.starts = [self.starts[1], Some(now)];
+        self.recent_starts = [self.recent_starts[1], Some(now)];
         true
     }
 
     /// Records the result of a fetch.
-    pub fn finished(&mut self, succeeded: bool, now: Instant) {
+    pub fn record_result(&mut self, succeeded: bool, now: Instant) {
         if succeeded {
             (self.last_success, self.last_failure) = (Some(now), None);
         } else {
@@ -79,13 +79,13 @@ impl RefreshHistory {
 
     /// Delay until the next background refresh.
     pub fn next_delay(&self, policy: &RefreshPolicy, now: Instant) -> Duration {
-        let due = match (self.last_failure, self.last_success) {
-            (Some(failed), _) => Some(failed + policy.retry_delay),
-            (None, Some(succeeded)) => Some(succeeded + policy.refresh_after),
+        let due_at = match (self.last_failure, self.last_success) {
+            (Some(failed_at), _) => Some(failed_at + policy.retry_delay),
+            (None, Some(succeeded_at)) => Some(succeeded_at + policy.refresh_after),
             (None, None) => None,
         };
-        let window_end = self.starts[0].map(|start| start + policy.burst_window);
-        due.max(window_end).map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+        let window_end = self.recent_starts[0].map(|start| start + policy.burst_window);
+        due_at.max(window_end).map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
     }
 }
 
@@ -99,12 +99,12 @@ mod tests {
     fn unknown_key_ids_cause_one_fetch_per_interval() {
         let (policy, start, mut history) = (RefreshPolicy::default(), Instant::now(), RefreshHistory::default());
         assert!(history.try_start(&policy, RefreshTrigger::UnknownKey, start), "no keys are cached yet");
-        history.finished(true, start);
+        history.record_result(true, start);
         assert!(
             history.try_start(&policy, RefreshTrigger::UnknownKey, start + SECOND),
             "the first unknown id may come from a key rotation"
         );
-        history.finished(true, start + SECOND);
+        history.record_result(true, start + SECOND);
         for seconds in [2, 60, 299] {
             assert!(!history.try_start(&policy, RefreshTrigger::UnknownKey, start + SECOND * seconds), "{seconds}");
         }
@@ -115,17 +115,20 @@ mod tests {
     fn at_most_two_fetches_start_in_ten_seconds_and_the_next_retry_is_soon() {
         let (policy, start, mut history) = (RefreshPolicy::default(), Instant::now(), RefreshHistory::default());
         let mut starts = Vec::new();
-        for tenth in 0..600 {
-            let now = start + SECOND * tenth / 10;
+        for tenths in 0..600 {
+            let now = start + SECOND * tenths / 10;
             for trigger in [RefreshTrigger::UnknownKey, RefreshTrigger::Background] {
                 if history.try_start(&policy, trigger, now) {
                     starts.push(now);
-                    history.finished(false, now);
+                    history.record_result(false, now);
                 }
             }
         }
-        assert!(starts.windows(3).all(|three| three[2] - three[0] >= policy.burst_window), "{starts:?}");
-        assert!(starts.windows(2).all(|two| two[1] - two[0] <= SECOND * 6), "the next attempt is soon: {starts:?}");
+        assert!(starts.windows(3).all(|window| window[2] - window[0] >= policy.burst_window), "{starts:?}");
+        assert!(
+            starts.windows(2).all(|window| window[1] - window[0] <= SECOND * 6),
+            "the next attempt is soon: {starts:?}"
+        );
     }
 
     #[test]
@@ -133,15 +136,15 @@ mod tests {
         let (policy, start, mut history) = (RefreshPolicy::default(), Instant::now(), RefreshHistory::default());
         assert_eq!(history.next_delay(&policy, start), Duration::ZERO, "no keys are cached yet");
         assert!(history.try_start(&policy, RefreshTrigger::Background, start));
-        history.finished(true, start);
+        history.record_result(true, start);
         assert_eq!(history.next_delay(&policy, start), policy.refresh_after);
         assert!(policy.refresh_after < policy.time_to_live);
-        let day = start + SECOND * 86_400;
-        assert!(history.try_start(&policy, RefreshTrigger::Background, day));
-        history.finished(false, day);
-        assert_eq!(history.next_delay(&policy, day), policy.retry_delay);
-        assert!(history.try_start(&policy, RefreshTrigger::Background, day + SECOND * 5));
-        history.finished(true, day + SECOND * 5);
-        assert!(history.next_delay(&policy, day + SECOND * 5) > SECOND * 60);
+        let after_a_day = start + SECOND * 86_400;
+        assert!(history.try_start(&policy, RefreshTrigger::Background, after_a_day));
+        history.record_result(false, after_a_day);
+        assert_eq!(history.next_delay(&policy, after_a_day), policy.retry_delay);
+        assert!(history.try_start(&policy, RefreshTrigger::Background, after_a_day + SECOND * 5));
+        history.record_result(true, after_a_day + SECOND * 5);
+        assert!(history.next_delay(&policy, after_a_day + SECOND * 5) > SECOND * 60);
     }
 }

@@ -49,13 +49,13 @@ impl Signer {
         let signing_input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature = self.key.sign(&SystemRandom::new(), signing_input.as_bytes()).expect("a signature");
         let token = format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()));
-        let malleated = malleated(&token);
-        if s_of(&token) <= s_of(&malleated) { token } else { malleated }
+        let other_form = malleate_signature(&token);
+        if s_of(&token) <= s_of(&other_form) { token } else { other_form }
     }
 }
 
 /// The order of P-256 (SEC 2 §2.4.2).
-const ORDER: [u8; 32] = [
+const CURVE_ORDER: [u8; 32] = [
     0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7,
     0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
@@ -70,10 +70,10 @@ fn s_of(token: &str) -> Vec<u8> {
 }
 
 /// Replaces the signature with its malleated form: `s` becomes `n - s`, where `n` is the order of the curve.
-pub fn malleated(token: &str) -> String {
+pub fn malleate_signature(token: &str) -> String {
     let mut signature = signature_of(token);
     let mut borrow = 0;
-    for (digit, order) in signature[32..].iter_mut().zip(ORDER).rev() {
+    for (digit, order) in signature[32..].iter_mut().zip(CURVE_ORDER).rev() {
         let difference = i16::from(order) - i16::from(*digit) - borrow;
         borrow = i16::from(difference < 0);
         *digit = u8::try_from(difference.rem_euclid(256)).expect("a byte");

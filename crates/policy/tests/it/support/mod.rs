@@ -9,7 +9,9 @@ use domain::conversation::Conversation;
 use domain::document::{Document, NewDocument, Revision};
 use domain::ids::{ConversationId, RequestId, TenantId};
 use domain::page::PageRequest;
-use domain::ports::{AuditReader as _, Clock as _, Directory as _, IdGen as _, InsertedDocument, NewTenant, Store};
+use domain::ports::{
+    AuditReader as _, Clock as _, IdGen as _, InsertDocumentOutcome, NewTenant, Store, TenantDirectory as _,
+};
 use domain::role::{Classification, Grant, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::user::{User, UserPatch};
@@ -17,12 +19,12 @@ use fakes::suite::{identity, scope};
 use fakes::{ManualClock, MemoryStore, SequentialIds};
 use futures::FutureExt as _;
 use policy::authn::settings::{
-    ClaimNames, GroupsOverage, IssuerSettings, KeySource, SignatureAlgorithm, TenantTrust, default_roles,
+    ClaimNames, GroupsOverage, IssuerSettings, IssuerTenantMapping, KeySource, SignatureAlgorithm, default_role_mapping,
 };
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
 use policy::error::GateError;
-use policy::gate::{AccessQueries, GateKeys, GateParts, PolicyGate, UseCases};
+use policy::gate::{AccessQueries, GateDependencies, GateKeys, PolicyGate, UseCases};
 use policy::keyed_hash::HashKey;
 use runtime::use_case::MockUseCases;
 use serde_json::{Value, json};
@@ -37,7 +39,7 @@ pub struct Fixture {
     pub tenant: TenantId,
     pub signer: Signer,
     /// Directory of the issuer's `jwks.json`.
-    pub keys: tempfile::TempDir,
+    pub key_dir: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -46,14 +48,14 @@ impl Fixture {
         let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
         let store = MemoryStore::new(clock.clone());
         let tenant = TenantId::from_uuid(ids.uuid());
-        let new = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
-        store.create_tenant(new).await.expect("a new tenant");
+        let new_tenant = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
+        store.create_tenant(new_tenant).await.expect("a new tenant");
         let (signer, keys) = (Signer::new("k1"), tempfile::tempdir().expect("temporary directory"));
         // An RSA key, which does not fit the algorithm of the tokens. Its values do not matter.
         let rsa = json!({"kty": "RSA", "kid": "rsa", "n": "AQAB", "e": "AQAB"});
         let set = json!({"keys": [signer.jwk(), rsa]}).to_string();
         std::fs::write(keys.path().join("jwks.json"), set).expect("writable");
-        Self { store, clock, ids, tasks: TaskTracker::new(), tenant, signer, keys }
+        Self { store, clock, ids, tasks: TaskTracker::new(), tenant, signer, key_dir: keys }
     }
 
     pub fn issuer(&self, keys: KeySource) -> IssuerSettings {
@@ -64,20 +66,20 @@ impl Fixture {
             accept_high_s: false,
             keys,
             claims: ClaimNames::default(),
-            roles: default_roles(),
-            tenants: TenantTrust::Mapped([("plant-a".to_owned(), "plant-a".to_owned())].into()),
-            accept_iss: Vec::new(),
+            roles: default_role_mapping(),
+            tenants: IssuerTenantMapping::Mapped([("plant-a".to_owned(), "plant-a".to_owned())].into()),
+            accepted_issuers: Vec::new(),
             required_scope: None,
             required_role: None,
             required_claim: Some(("tid".to_owned(), "t1".to_owned())),
             max_age_s: None,
-            guests: Vec::new(),
+            guest_directories: Vec::new(),
             groups_overage: GroupsOverage::Refuse,
         }
     }
 
     pub fn key_file(&self) -> KeySource {
-        KeySource::File(self.keys.path().join("jwks.json"))
+        KeySource::File(self.key_dir.path().join("jwks.json"))
     }
 
     pub fn authenticator(&self) -> Authenticator {
@@ -121,8 +123,9 @@ impl Fixture {
     pub fn gate_with_store(&self, store: Arc<dyn Store>, mut use_cases: UseCases) -> PolicyGate {
         let authn = Arc::new(self.authenticator());
         use_cases.access = Arc::new(AccessQueries::new(Arc::clone(&authn), Arc::clone(&store)));
-        let parts = GateParts { store, clock: self.clock.clone(), ids: self.ids.clone(), tasks: self.tasks.clone() };
-        PolicyGate::new(authn, use_cases, GateKeys::derive(b"secret"), parts)
+        let dependencies =
+            GateDependencies { store, clock: self.clock.clone(), ids: self.ids.clone(), tasks: self.tasks.clone() };
+        PolicyGate::new(authn, use_cases, GateKeys::derive(b"secret"), dependencies)
     }
 
     /// Waits until no command is in flight.
@@ -165,7 +168,7 @@ impl Fixture {
     }
 
     pub async fn document(&self, owner: &Caller, classification: Classification) -> Document {
-        let new = NewDocument {
+        let new_document = NewDocument {
             id: self.ids.uuid().into(),
             filename: "sop.pdf".to_owned(),
             title: "SOP".to_owned(),
@@ -181,12 +184,15 @@ impl Fixture {
             uploaded_by: owner.user().id,
         };
         let mut tx = self.store.begin(owner.scope()).await.expect("in-memory store");
-        let inserted =
-            tx.documents().insert(&new, Classification::Restricted, self.clock.now()).await.expect("in-memory store");
+        let outcome = tx
+            .documents()
+            .insert(&new_document, Classification::Restricted, self.clock.now())
+            .await
+            .expect("in-memory store");
         tx.commit().await.expect("in-memory store");
-        match inserted {
-            InsertedDocument::New(document) => document,
-            InsertedDocument::Duplicate(_) => panic!("the document is a duplicate"),
+        match outcome {
+            InsertDocumentOutcome::New(document) => document,
+            InsertDocumentOutcome::Duplicate(_) => panic!("the document is a duplicate"),
         }
     }
 
@@ -225,7 +231,7 @@ pub fn conversation(owner: &Caller, id: ConversationId, now: domain::time::Times
 }
 
 pub async fn authenticate(authenticator: &Authenticator, token: &str) -> Result<Caller, GateError> {
-    authenticator.authenticate(Some(token), request().into()).await
+    authenticator.authenticate(Some(token), request_id().into()).await
 }
 
 /// Sets the claim `name` to `value`, or removes it if `value` is null.
@@ -238,11 +244,11 @@ pub fn with_claim(mut claims: Value, name: &str, value: Value) -> Value {
     claims
 }
 
-pub fn request() -> RequestId {
+pub fn request_id() -> RequestId {
     RequestId::parse("r-1").expect("well formed")
 }
 
 /// Use cases that panic when they are called.
 pub fn unreachable_use_cases() -> UseCases {
-    UseCases::of(MockUseCases::new())
+    UseCases::new(MockUseCases::new())
 }

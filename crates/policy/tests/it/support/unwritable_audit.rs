@@ -1,7 +1,7 @@
 //! A store whose audit log cannot be written, or takes intents only.
 
 use async_trait::async_trait;
-use domain::audit::{AuditSubject, Outcome};
+use domain::audit::{AuditedOperation, Outcome};
 use domain::authorized::AuditReceipt;
 use domain::ids::AuditId;
 use domain::ports::{
@@ -15,26 +15,26 @@ use fakes::MemoryStore;
 pub struct UnwritableAuditStore {
     pub store: MemoryStore,
     /// Whether intents can be written.
-    pub takes_intents: bool,
+    pub accepts_intents: bool,
 }
 
 #[async_trait]
 impl Store for UnwritableAuditStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
-        Ok(Box::new(Tx { tx: self.store.begin(scope).await?, takes_intents: self.takes_intents }))
+        Ok(Box::new(UnwritableAuditTx { tx: self.store.begin(scope).await?, accepts_intents: self.accepts_intents }))
     }
     async fn ping(&self) -> Result<(), StoreError> {
         self.store.ping().await
     }
 }
 
-struct Tx {
+struct UnwritableAuditTx {
     tx: Box<dyn TenantTx>,
-    takes_intents: bool,
+    accepts_intents: bool,
 }
 
 #[async_trait]
-impl TenantTx for Tx {
+impl TenantTx for UnwritableAuditTx {
     fn conversations(&mut self) -> &mut dyn ConversationRepo {
         self.tx.conversations()
     }
@@ -74,18 +74,29 @@ impl TenantTx for Tx {
 }
 
 fn disk_full() -> StoreError {
-    StoreError::Unavailable { doing: "writing the audit log", source: "the disk is full".into() }
+    StoreError::Unavailable { activity: "writing the audit log", source: "the disk is full".into() }
 }
 
 #[async_trait]
-impl AuditRepo for Tx {
-    async fn intent(&mut self, id: AuditId, subject: &AuditSubject, at: Timestamp) -> Result<AuditReceipt, StoreError> {
-        if self.takes_intents { self.tx.audit().intent(id, subject, at).await } else { Err(disk_full()) }
+impl AuditRepo for UnwritableAuditTx {
+    async fn record_intent(
+        &mut self,
+        id: AuditId,
+        operation: &AuditedOperation,
+        at: Timestamp,
+    ) -> Result<AuditReceipt, StoreError> {
+        if self.accepts_intents { self.tx.audit().record_intent(id, operation, at).await } else { Err(disk_full()) }
     }
-    async fn outcome(&mut self, _: AuditId, _: AuditReceipt, _: &Outcome, _: Timestamp) -> Result<(), StoreError> {
+    async fn record_outcome(
+        &mut self,
+        _: AuditId,
+        _: AuditReceipt,
+        _: &Outcome,
+        _: Timestamp,
+    ) -> Result<(), StoreError> {
         Err(disk_full())
     }
-    async fn event(&mut self, _: AuditId, _: &Outcome, _: Timestamp) -> Result<(), StoreError> {
+    async fn record_event(&mut self, _: AuditId, _: &Outcome, _: Timestamp) -> Result<(), StoreError> {
         Err(disk_full())
     }
 }

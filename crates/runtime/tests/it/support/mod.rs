@@ -5,8 +5,8 @@ pub mod tools;
 
 use self::model::{ScriptedModel, Step};
 use self::tools::ScriptedTools;
-use domain::audit::{AuditFilter, AuditRecord, AuditSubject};
-use domain::authorized::{AccessGrant, Authorized, TenantProfile};
+use domain::audit::{AuditFilter, AuditRecord, AuditedOperation};
+use domain::authorized::{Authorized, GrantedAccess, TenantProfile};
 use domain::budget::Spending;
 use domain::command::{Command, RetrievalMode, SendMessage, Target};
 use domain::conversation::{Conversation, Message};
@@ -15,14 +15,14 @@ use domain::ids::{ConversationId, TenantId};
 use domain::ledger::LedgerEntry;
 use domain::page::PageRequest;
 use domain::ports::{
-    AuditReader as _, Clock as _, Directory as _, IdGen as _, InsertedDocument, NewTenant, Store as _,
+    AuditReader as _, Clock as _, IdGen as _, InsertDocumentOutcome, NewTenant, Store as _, TenantDirectory as _,
 };
 use domain::rights::{Reach, Rights};
 use domain::role::Resource;
 use domain::role::{Classification, Role};
 use domain::run::{EventStream, NumberedEvent, RunEvent};
 use domain::scope::{Actor, TenantScope};
-use domain::search::{Hit, Passage, SearchFilters, Surroundings};
+use domain::search::{Hit, Passage, SearchFilters, SurroundingText};
 use domain::tenant::{Quotas, TenantSettings};
 use domain::text::MessageText;
 use fakes::access::{self, FakeAccessRules};
@@ -51,10 +51,10 @@ impl Plant {
         let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
         let store = MemoryStore::new(clock.clone());
         let tenant = TenantId::from_uuid(ids.uuid());
-        let new = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
-        store.create_tenant(new).await.expect("a new tenant");
-        let ada = user(&store, &ids, tenant, "ada").await;
-        let bob = user(&store, &ids, tenant, "bob").await;
+        let new_tenant = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
+        store.create_tenant(new_tenant).await.expect("a new tenant");
+        let ada = create_user(&store, &ids, tenant, "ada").await;
+        let bob = create_user(&store, &ids, tenant, "bob").await;
         let conversation = Conversation {
             id: ids.uuid().into(),
             user_id: ada.user().expect("a user's scope"),
@@ -98,29 +98,35 @@ impl Plant {
     }
 
     /// Authorizes a command as the policy gate does, and stores its intent row.
-    pub async fn authorized<C: Command>(&self, by: &TenantScope, role: Role, command: C) -> Authorized<C> {
-        self.authorized_with(by, rights(role), command).await
+    pub async fn authorize<C: Command>(&self, scope: &TenantScope, role: Role, command: C) -> Authorized<C> {
+        self.authorize_with_rights(scope, rights(role), command).await
     }
 
-    pub async fn authorized_with<C: Command>(&self, by: &TenantScope, rights: Rights, command: C) -> Authorized<C> {
-        let subject = AuditSubject {
+    pub async fn authorize_with_rights<C: Command>(
+        &self,
+        scope: &TenantScope,
+        rights: Rights,
+        command: C,
+    ) -> Authorized<C> {
+        let operation = AuditedOperation {
             event: C::EVENT,
             resource: Some(C::RESOURCE),
             resource_id: command.target().map(Target::id),
-            session: None,
+            conversation_id: None,
             request_hash: None,
             metadata: json!({}),
         };
-        let mut tx = self.store.begin(by).await.expect("in memory");
-        let receipt = tx.audit().intent(self.ids.uuid().into(), &subject, self.clock.now()).await.expect("in memory");
-        let user = by.user().expect("a user's scope");
+        let mut tx = self.store.begin(scope).await.expect("in memory");
+        let receipt =
+            tx.audit().record_intent(self.ids.uuid().into(), &operation, self.clock.now()).await.expect("in memory");
+        let user = scope.user().expect("a user's scope");
         let member = tx.users().membership(user).await.expect("in memory").expect("a member");
         tx.commit().await.expect("in memory");
         let tenant = Arc::new(TenantProfile { name: member.tenant_name, settings: member.settings });
-        access::authorized(by.clone(), AccessGrant { tenant, ..access::granted(rights) }, receipt, command)
+        access::authorized(scope.clone(), GrantedAccess { tenant, ..access::access_grant(rights) }, receipt, command)
     }
 
-    pub fn message(&self, message: &str, retrieval: RetrievalMode) -> SendMessage {
+    pub fn message_command(&self, message: &str, retrieval: RetrievalMode) -> SendMessage {
         SendMessage {
             conversation: self.conversation,
             message: MessageText::parse(message).expect("a message"),
@@ -137,7 +143,7 @@ impl Plant {
         message: &str,
         mode: RetrievalMode,
     ) -> Result<EventStream, RuntimeError> {
-        let command = self.authorized(&self.ada, Role::User, self.message(message, mode)).await;
+        let command = self.authorize(&self.ada, Role::User, self.message_command(message, mode)).await;
         chat.execute(command).await
     }
 
@@ -145,17 +151,22 @@ impl Plant {
     pub async fn ask(&self, chat: &ChatService, message: &str, mode: RetrievalMode) -> Vec<RunEvent> {
         let events: Vec<NumberedEvent> = self.send(chat, message, mode).await.expect("a run").collect().await;
         assert!(events.iter().zip(1..).all(|(event, n)| event.seq == n), "numbered from 1 without gaps: {events:?}");
-        self.drained().await;
+        self.wait_for_runs().await;
         events.into_iter().map(|numbered| numbered.event).collect()
     }
 
     /// Sets the quotas of the tenant.
-    pub async fn limit(&self, quotas: Quotas) {
+    pub async fn set_quotas(&self, quotas: Quotas) {
         let settings = TenantSettings { quotas, ..TenantSettings::default() };
         let tenant = self.store.tenant(&self.ada.tenant().to_string()).await.expect("in memory").expect("the plant");
         let configured = self
             .store
-            .configure(tenant.id, &settings, tenant.settings_version, &domain::tenant_change::ChangedBy::default())
+            .replace_settings(
+                tenant.id,
+                &settings,
+                tenant.settings_version,
+                &domain::tenant_change::ChangedBy::default(),
+            )
             .await;
         assert!(configured.expect("in memory").is_some());
     }
@@ -172,7 +183,7 @@ impl Plant {
     }
 
     /// Waits until no run is in progress.
-    pub async fn drained(&self) {
+    pub async fn wait_for_runs(&self) {
         self.tasks.close();
         self.tasks.wait().await;
         self.tasks.reopen();
@@ -188,7 +199,7 @@ impl Plant {
     }
 
     /// Returns the tenant's audit rows, oldest first.
-    pub async fn audit(&self) -> Vec<AuditRecord> {
+    pub async fn audit_rows(&self) -> Vec<AuditRecord> {
         let page = PageRequest::new(PageRequest::MAX_LIMIT, None).expect("within bounds");
         let mut rows = self.store.read(&self.ada, &AuditFilter::default(), &page).await.expect("in memory").items;
         rows.reverse();
@@ -196,8 +207,8 @@ impl Plant {
     }
 
     /// Returns the outcome of the only turn. Panics unless there is exactly one.
-    pub async fn outcome(&self) -> AuditRecord {
-        let rows = self.audit().await;
+    pub async fn turn_outcome(&self) -> AuditRecord {
+        let rows = self.audit_rows().await;
         let intent = rows.iter().find(|row| row.event_type == "chat.request").expect("an intent").clone();
         let mut outcomes: Vec<_> = rows.into_iter().filter(|row| row.event_type == "chat.response").collect();
         assert_eq!(outcomes.len(), 1, "exactly one outcome: {outcomes:?}");
@@ -207,8 +218,8 @@ impl Plant {
     }
 
     /// Creates a searchable document with one passage.
-    pub async fn document(&self, classification: Classification, content: &str) -> (Document, Hit) {
-        let new = NewDocument {
+    pub async fn create_document(&self, classification: Classification, content: &str) -> (Document, Hit) {
+        let new_document = NewDocument {
             id: self.ids.uuid().into(),
             filename: "sop.pdf".to_owned(),
             title: "Valve SOP".to_owned(),
@@ -224,9 +235,12 @@ impl Plant {
             uploaded_by: self.ada.user().expect("a user's scope"),
         };
         let mut tx = self.store.begin(&self.ada).await.expect("in memory");
-        let inserted =
-            tx.documents().insert(&new, Classification::Restricted, self.clock.now()).await.expect("in memory");
-        let InsertedDocument::New(document) = inserted else { panic!("the document exists already") };
+        let inserted = tx
+            .documents()
+            .insert(&new_document, Classification::Restricted, self.clock.now())
+            .await
+            .expect("in memory");
+        let InsertDocumentOutcome::New(document) = inserted else { panic!("the document exists already") };
         let chunk = NewChunk {
             id: self.ids.uuid().into(),
             chunk_index: 0,
@@ -240,9 +254,9 @@ impl Plant {
         };
         let ready = StatusChange::Ready { title: None, page_count: Some(9), chunk_count: 1, warnings: Vec::new() };
         let now = self.clock.now();
-        tx.documents().advance(document.id, &StatusChange::Processing, now).await.expect("in memory");
+        tx.documents().set_status(document.id, &StatusChange::Processing, now).await.expect("in memory");
         tx.chunks().replace(document.id, "m", std::slice::from_ref(&chunk), now).await.expect("in memory");
-        tx.documents().advance(document.id, &ready, now).await.expect("in memory");
+        tx.documents().set_status(document.id, &ready, now).await.expect("in memory");
         tx.commit().await.expect("in memory");
         let passage = Passage {
             chunk_id: chunk.id,
@@ -255,8 +269,9 @@ impl Plant {
             content: chunk.content,
             classification,
         };
-        let surroundings = Surroundings::default();
-        (document, Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None, rerank: None, surroundings })
+        let surrounding_text = SurroundingText::default();
+        let hit = Hit { passage, score: 0.9, similarity: Some(0.8), bm25: None, rerank_score: None, surrounding_text };
+        (document, hit)
     }
 }
 
@@ -267,7 +282,7 @@ pub fn rights(role: Role) -> Rights {
 }
 
 /// Returns the rights of a viewer who is also an auditor.
-pub fn auditor() -> Rights {
+pub fn auditor_rights() -> Rights {
     let viewer = rights(Role::Viewer);
     Rights::from_fn(viewer.clearance(), |permission| match permission.resource {
         Resource::AuditLogs | Resource::Usage => Some(Reach::Tenant),
@@ -275,7 +290,7 @@ pub fn auditor() -> Rights {
     })
 }
 
-async fn user(store: &MemoryStore, ids: &SequentialIds, tenant: TenantId, name: &str) -> TenantScope {
+async fn create_user(store: &MemoryStore, ids: &SequentialIds, tenant: TenantId, name: &str) -> TenantScope {
     let mut tx = store.begin(&scope(tenant, Actor::System)).await.expect("in memory");
     let id = ids.uuid().into();
     let now = domain::time::Timestamp::UNIX_EPOCH;
@@ -285,14 +300,14 @@ async fn user(store: &MemoryStore, ids: &SequentialIds, tenant: TenantId, name: 
 }
 
 /// Returns the names of the events, to compare their order.
-pub fn shape(events: &[RunEvent]) -> Vec<&'static str> {
+pub fn event_names(events: &[RunEvent]) -> Vec<&'static str> {
     let name = |event: &RunEvent| match event {
         RunEvent::Started { .. } => "started",
         RunEvent::Reasoning { .. } => "reasoning",
         RunEvent::Delta { .. } => "delta",
         RunEvent::ToolStarted { .. } => "tool started",
         RunEvent::ToolFinished { .. } => "tool finished",
-        RunEvent::ToolWanted(_) => "tool wanted",
+        RunEvent::ClientToolRequested(_) => "tool wanted",
         RunEvent::Cited(_) => "cited",
         RunEvent::Finished(_) => "finished",
         RunEvent::Failed(_) => "failed",

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone, Debug)]
 pub enum Step {
     /// No backend answers. Must be the only step of its script.
-    Refuse,
+    NoBackend,
     Text(&'static str),
     Call {
         id: &'static str,
@@ -38,16 +38,16 @@ pub struct ScriptedModel {
     conversation: ConversationId,
     replies: Mutex<VecDeque<Vec<Step>>>,
     requests: Mutex<Vec<ChatRequest>>,
-    stored: Mutex<Vec<Message>>,
+    messages_at_last_request: Mutex<Vec<Message>>,
     open_transactions: Arc<Mutex<Vec<usize>>>,
     /// Whether this is a language model and not the extractive answerer. Initially `true`.
-    pub generative: AtomicBool,
+    pub is_generative: AtomicBool,
     /// Whether the heavy tier is served. Initially `true`.
-    pub heavy: AtomicBool,
+    pub serves_heavy: AtomicBool,
     /// Price of the model, if it is known in advance.
     pub price: Mutex<Option<Price>>,
     /// The highest classification that the model may see. Initially `restricted`.
-    pub highest: Mutex<Classification>,
+    pub highest_classification: Mutex<Classification>,
 }
 
 impl ScriptedModel {
@@ -67,12 +67,12 @@ impl ScriptedModel {
             conversation,
             replies,
             requests,
-            stored,
+            messages_at_last_request: stored,
             open_transactions,
-            generative,
-            heavy,
+            is_generative: generative,
+            serves_heavy: heavy,
             price,
-            highest,
+            highest_classification: highest,
         })
     }
 
@@ -82,8 +82,8 @@ impl ScriptedModel {
     }
 
     /// Returns the messages of the conversation as they were stored at the time of the last request.
-    pub fn stored(&self) -> Vec<Message> {
-        self.stored.lock().expect("no panic under the lock").clone()
+    pub fn messages_at_last_request(&self) -> Vec<Message> {
+        self.messages_at_last_request.lock().expect("no panic under the lock").clone()
     }
 
     /// Returns the number of open transactions at each request and each delta.
@@ -99,16 +99,16 @@ impl ChatModel for ScriptedModel {
         let count = move || counts.lock().expect("no panic under the lock").push(store.open_transactions());
         count();
         let mut tx = self.store.begin(&self.scope).await.expect("in memory");
-        let stored = tx.messages().newest(self.conversation, 100).await.expect("in memory");
+        let messages = tx.messages().newest(self.conversation, 100).await.expect("in memory");
         drop(tx);
-        *self.stored.lock().expect("no panic under the lock") = stored;
+        *self.messages_at_last_request.lock().expect("no panic under the lock") = messages;
         self.requests.lock().expect("no panic under the lock").push(request);
         let steps = self.replies.lock().expect("no panic under the lock").pop_front().expect("a reply in the script");
-        if matches!(steps.as_slice(), [Step::Refuse]) {
+        if matches!(steps.as_slice(), [Step::NoBackend]) {
             let last = Box::new(ModelError::Timeout { backend: "second".to_owned(), waited_s: 9 });
             let failed = |backend: &str, error: &str| FailedAttempt { backend: backend.into(), error: error.into() };
             return Err(ModelError::Exhausted {
-                tried: vec![failed("first", "refused"), failed("second", "timeout")],
+                attempts: vec![failed("first", "refused"), failed("second", "timeout")],
                 last,
             });
         }
@@ -118,11 +118,11 @@ impl ChatModel for ScriptedModel {
     }
 
     fn is_generative(&self) -> bool {
-        self.generative.load(Ordering::Relaxed)
+        self.is_generative.load(Ordering::Relaxed)
     }
 
-    fn has(&self, tier: ModelTier) -> bool {
-        tier == ModelTier::Fast || self.heavy.load(Ordering::Relaxed)
+    fn is_configured(&self, tier: ModelTier) -> bool {
+        tier == ModelTier::Fast || self.serves_heavy.load(Ordering::Relaxed)
     }
 
     fn highest_price(&self, _: ModelTier, _: &ModelCaller) -> Option<Price> {
@@ -130,7 +130,7 @@ impl ChatModel for ScriptedModel {
     }
 
     fn highest_classification(&self, _: ModelTier, _: &ModelCaller) -> Classification {
-        *self.highest.lock().expect("no panic under the lock")
+        *self.highest_classification.lock().expect("no panic under the lock")
     }
 }
 
@@ -143,13 +143,13 @@ async fn delta(step: Step) -> Result<ChatDelta, ModelError> {
         }
         Step::Finish => {
             let usage = TokenUsage { input_tokens: 100, output_tokens: 7 };
-            Ok(ChatDelta::Finished { reason: FinishReason::Stop, usage, estimated: false, cost: MicroCost(9) })
+            Ok(ChatDelta::Finished { reason: FinishReason::Stop, usage, tokens_estimated: false, cost: MicroCost(9) })
         }
         Step::Interrupt => {
             Err(ModelError::Interrupted { backend: "scripted".to_owned(), reason: "as the script says".to_owned() })
         }
         Step::Hang => std::future::pending().await,
-        Step::Refuse => unreachable!("it is the only step of its script"),
+        Step::NoBackend => unreachable!("it is the only step of its script"),
         Step::Panic => panic!("as the script says"),
     }
 }

@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex};
 use tools::error::ToolError;
 use tools::gateway::{AdmittedCall, CallAdmission, ToolGateway};
 
-type Answer = Arc<dyn Fn(&ToolCall) -> Result<ToolResult, ToolError> + Send + Sync>;
+type CallHandler = Arc<dyn Fn(&ToolCall) -> Result<ToolResult, ToolError> + Send + Sync>;
 
 #[derive(Clone)]
 pub struct ScriptedTools {
-    answer: Answer,
+    handler: CallHandler,
     calls: Arc<Mutex<Vec<ToolCall>>>,
 }
 
@@ -28,18 +28,18 @@ struct ScriptedCall {
 }
 
 impl ScriptedTools {
-    pub fn new(answer: impl Fn(&ToolCall) -> Result<ToolResult, ToolError> + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { answer: Arc::new(answer), calls: Arc::default() })
+    pub fn new(handler: impl Fn(&ToolCall) -> Result<ToolResult, ToolError> + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { handler: Arc::new(handler), calls: Arc::default() })
     }
 
     /// Answers every call with these passages.
-    pub fn finding(hits: Vec<Hit>) -> Arc<Self> {
-        Self::new(move |_| Ok(found(hits.clone())))
+    pub fn returning_hits(hits: Vec<Hit>) -> Arc<Self> {
+        Self::new(move |_| Ok(retrieval_result(hits.clone())))
     }
 
-    fn answer(&self, call: &ToolCall) -> Result<Classified<ToolResult>, ToolError> {
+    fn handle_call(&self, call: &ToolCall) -> Result<Classified<ToolResult>, ToolError> {
         self.calls.lock().expect("no panic under the lock").push(call.clone());
-        (self.answer)(call).map(Classified::from_content)
+        (self.handler)(call).map(Classified::from_content)
     }
 
     /// Returns the calls so far, in order.
@@ -48,7 +48,7 @@ impl ScriptedTools {
     }
 }
 
-pub fn found(hits: Vec<Hit>) -> ToolResult {
+pub fn retrieval_result(hits: Vec<Hit>) -> ToolResult {
     ToolResult::Retrieval(Retrieval { answerable: !hits.is_empty(), hits, ..Retrieval::default() })
 }
 
@@ -58,15 +58,15 @@ impl ToolGateway for ScriptedTools {
         let spec = |name| ToolSpec {
             name,
             description: "reads",
-            requires: Permission::new(Resource::Search, Operation::Read),
-            writes: false,
+            required_permission: Permission::new(Resource::Search, Operation::Read),
+            writes_to_plant: false,
             parameters: json!({"type": "object"}),
         };
         vec![spec(ToolName::RagSearch), spec(ToolName::DocumentRead)]
     }
 
     async fn invoke(&self, _permit: &Permit, call: ToolCall) -> Result<Classified<ToolResult>, ToolError> {
-        self.answer(&call)
+        self.handle_call(&call)
     }
 
     async fn admit(
@@ -82,7 +82,7 @@ impl ToolGateway for ScriptedTools {
 #[async_trait]
 impl AdmittedCall for ScriptedCall {
     async fn run(&self) -> Result<Classified<ToolResult>, ToolError> {
-        self.tools.answer(&self.call)
+        self.tools.handle_call(&self.call)
     }
 
     async fn record(&self, _tx: &mut dyn TenantTx) -> Result<(), StoreError> {

@@ -31,9 +31,9 @@ impl Packer<'_> {
     fn join_small_sections(&self, sections: Vec<Vec<Unit>>) -> Vec<Vec<Unit>> {
         let mut out: Vec<Vec<Unit>> = Vec::new();
         for units in sections {
-            let tokens = |units: &Vec<Unit>| units.iter().map(|unit| unit.tokens).sum::<usize>();
+            let token_sum = |units: &Vec<Unit>| units.iter().map(|unit| unit.tokens).sum::<usize>();
             match out.last_mut() {
-                Some(last) if tokens(last) < self.params.min_tokens => last.extend(units),
+                Some(last) if token_sum(last) < self.params.min_tokens => last.extend(units),
                 _ => out.push(units),
             }
         }
@@ -51,39 +51,39 @@ impl Packer<'_> {
         let mut start = 0;
         let mut overlap = 0;
         while start < units.len() {
-            let lead = match units[start].kind {
+            let leading_units = match units[start].kind {
                 UnitKind::Row { table, header: false } => headers.get(&table).map_or(&[][..], Vec::as_slice),
                 _ => &units[start - overlap..start],
             };
-            let lead = self.usable_lead(lead, &units[start]);
-            let end = self.chunk_end(lead, units, start);
-            drafts.push(self.draft(lead, &units[start..end]));
+            let leading_units = self.usable_leading_units(leading_units, &units[start]);
+            let end = self.chunk_end(leading_units, units, start);
+            drafts.push(self.draft(leading_units, &units[start..end]));
             overlap = self.overlap(&units[start..end]);
             start = end;
         }
         drafts
     }
 
-    /// Returns `lead`, the units to repeat at the start of a chunk (the header of a continued table, or the last
+    /// Returns `leading_units`, the units to repeat at the start of a chunk (the header of a continued table, or the last
     /// sentences of the previous chunk). Returns nothing if they would leave no room for `first` or fill more than half
     /// of the chunk.
-    fn usable_lead<'u>(&self, lead: &'u [Unit], first: &Unit) -> &'u [Unit] {
-        let tokens: usize = lead.iter().map(|unit| unit.tokens).sum();
-        let fits = self.count(lead, std::slice::from_ref(first)) <= self.params.max_tokens;
-        if fits && tokens * 2 <= self.params.max_tokens { lead } else { &[] }
+    fn usable_leading_units<'u>(&self, leading_units: &'u [Unit], first: &Unit) -> &'u [Unit] {
+        let tokens: usize = leading_units.iter().map(|unit| unit.tokens).sum();
+        let fits = self.count_joined_tokens(leading_units, std::slice::from_ref(first)) <= self.params.max_tokens;
+        if fits && tokens * 2 <= self.params.max_tokens { leading_units } else { &[] }
     }
 
-    /// Returns the end of the range of units from `start` that fit into a chunk after `lead`; at least one unit is
+    /// Returns the end of the range of units from `start` that fit into a chunk after `leading_units`; at least one unit is
     /// taken. The sum of the units' tokens is an estimate, which is then corrected by counting the joined text.
-    fn chunk_end(&self, lead: &[Unit], units: &[Unit], start: usize) -> usize {
+    fn chunk_end(&self, leading_units: &[Unit], units: &[Unit], start: usize) -> usize {
         let max = self.params.max_tokens;
-        let mut tokens: usize = lead.iter().map(|unit| unit.tokens).sum();
+        let mut tokens: usize = leading_units.iter().map(|unit| unit.tokens).sum();
         let mut end = start;
         while end < units.len() && (end == start || tokens + units[end].tokens <= max) {
             tokens += units[end].tokens;
             end += 1;
         }
-        while end > start + 1 && self.count(lead, &units[start..end]) > max {
+        while end > start + 1 && self.count_joined_tokens(leading_units, &units[start..end]) > max {
             end -= 1;
         }
         // Avoid a tiny last chunk: leave more units for it.
@@ -92,11 +92,18 @@ impl Packer<'_> {
             end -= 1;
         }
         // Keep a heading together with the text below it.
-        let mut kept = end;
-        while end < units.len() && kept > start + 1 && units[kept - 1].kind == UnitKind::Heading {
-            kept -= 1;
+        let mut end_before_heading = end;
+        while end < units.len()
+            && end_before_heading > start + 1
+            && units[end_before_heading - 1].kind == UnitKind::Heading
+        {
+            end_before_heading -= 1;
         }
-        if units[start..kept].iter().all(|unit| unit.kind == UnitKind::Heading) { end } else { kept }
+        if units[start..end_before_heading].iter().all(|unit| unit.kind == UnitKind::Heading) {
+            end
+        } else {
+            end_before_heading
+        }
     }
 
     /// Number of units at the end of a chunk that the next chunk repeats: whole sentences of together at most
@@ -111,12 +118,12 @@ impl Packer<'_> {
         .count()
     }
 
-    fn count(&self, lead: &[Unit], units: &[Unit]) -> usize {
-        (self.count_tokens)(&join(lead, units))
+    fn count_joined_tokens(&self, leading_units: &[Unit], units: &[Unit]) -> usize {
+        (self.count_tokens)(&join(leading_units, units))
     }
 
-    fn draft(&self, lead: &[Unit], units: &[Unit]) -> Draft {
-        let content = join(lead, units);
+    fn draft(&self, leading_units: &[Unit], units: &[Unit]) -> Draft {
+        let content = join(leading_units, units);
         let tokens = (self.count_tokens)(&content);
         Draft { section: section_of(units), content, tokens }
     }
@@ -125,9 +132,9 @@ impl Packer<'_> {
     fn merge_small(&self, drafts: Vec<Draft>) -> Vec<Draft> {
         let mut out: Vec<Draft> = Vec::new();
         for draft in drafts {
-            let small = |draft: &Draft| draft.tokens < self.params.min_tokens;
+            let is_small = |draft: &Draft| draft.tokens < self.params.min_tokens;
             match out.last_mut() {
-                Some(last) if small(last) || small(&draft) => match self.try_merge(last, &draft) {
+                Some(last) if is_small(last) || is_small(&draft) => match self.try_merge(last, &draft) {
                     Some(merged) => *last = merged,
                     None => out.push(draft),
                 },
@@ -159,30 +166,32 @@ fn is_too_small(units: &[Unit], min: usize) -> bool {
 /// The heading path of a chunk: the path of at least 60 % of the tokens, else the common prefix of all paths, else the
 /// path with the most tokens.
 fn section_of(units: &[Unit]) -> Option<String> {
-    let mut shares: Vec<(Option<&str>, usize)> = Vec::new();
+    let mut tokens_by_section: Vec<(Option<&str>, usize)> = Vec::new();
     for unit in units {
         let section = unit.section.as_deref();
-        match shares.iter_mut().find(|(other, _)| *other == section) {
+        match tokens_by_section.iter_mut().find(|(other, _)| *other == section) {
             Some((_, share)) => *share += unit.tokens,
-            None => shares.push((section, unit.tokens)),
+            None => tokens_by_section.push((section, unit.tokens)),
         }
     }
-    let total: usize = shares.iter().map(|(_, share)| share).sum();
-    let (largest, share) = shares.iter().copied().max_by_key(|(_, share)| *share)?;
+    let total: usize = tokens_by_section.iter().map(|(_, share)| share).sum();
+    let (largest, share) = tokens_by_section.iter().copied().max_by_key(|(_, share)| *share)?;
     if share * 5 >= total * 3 {
         return largest.map(str::to_owned);
     }
-    let paths: Vec<Vec<&str>> =
-        shares.iter().map(|(section, _)| section.map_or(Vec::new(), |path| path.split(" > ").collect())).collect();
+    let paths: Vec<Vec<&str>> = tokens_by_section
+        .iter()
+        .map(|(section, _)| section.map_or(Vec::new(), |path| path.split(" > ").collect()))
+        .collect();
     let common = (0..)
         .take_while(|at| paths[0].get(*at).is_some_and(|part| paths.iter().all(|path| path.get(*at) == Some(part))))
         .count();
     if common > 0 { Some(paths[0][..common].join(" > ")) } else { largest.map(str::to_owned) }
 }
 
-fn join(lead: &[Unit], units: &[Unit]) -> String {
+fn join(leading_units: &[Unit], units: &[Unit]) -> String {
     let mut out = String::new();
-    for unit in lead.iter().chain(units) {
+    for unit in leading_units.iter().chain(units) {
         if !out.is_empty() {
             out.push_str(unit.separator);
         }

@@ -8,7 +8,7 @@ pub(super) fn split(text: &str) -> Vec<&str> {
     while let Some((at, c)) = chars.next() {
         let next = chars.peek().map(|(_, next)| *next);
         let end = at + c.len_utf8();
-        let ends = match c {
+        let ends_sentence = match c {
             '。' | '！' | '？' => true,
             '\n' => true,
             '.' | '!' | '?' | '…' => {
@@ -18,16 +18,16 @@ pub(super) fn split(text: &str) -> Vec<&str> {
             }
             _ => false,
         };
-        if ends {
-            push(&mut parts, &text[start..end]);
+        if ends_sentence {
+            push_trimmed(&mut parts, &text[start..end]);
             start = end;
         }
     }
-    push(&mut parts, &text[start..]);
+    push_trimmed(&mut parts, &text[start..]);
     parts
 }
 
-fn push<'a>(parts: &mut Vec<&'a str>, part: &'a str) {
+fn push_trimmed<'a>(parts: &mut Vec<&'a str>, part: &'a str) {
     let part = part.trim();
     if !part.is_empty() {
         parts.push(part);
@@ -41,13 +41,13 @@ fn begins_sentence(rest: &str) -> bool {
 
 /// Whether `text`, which is followed by a full stop, ends with an abbreviation or an initial.
 fn is_abbreviation(text: &str) -> bool {
-    const KNOWN: [&str; 26] = [
+    const ABBREVIATIONS: [&str; 26] = [
         "no", "nr", "fig", "figs", "e.g", "i.e", "z.b", "d.h", "vs", "approx", "ca", "max", "min", "dr", "mr", "mrs",
         "ms", "prof", "st", "sec", "tab", "eq", "vol", "rev", "bzw", "abb",
     ];
     let word = text.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
-    let initial = word.chars().count() == 1 && word.chars().all(char::is_alphabetic);
-    initial || KNOWN.contains(&word.to_lowercase().as_str())
+    let is_initial = word.chars().count() == 1 && word.chars().all(char::is_alphabetic);
+    is_initial || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
 }
 
 #[cfg(test)]

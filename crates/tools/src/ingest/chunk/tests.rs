@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use super::super::readers::{Block, BlockKind, Page};
 use super::*;
 
-fn words(text: &str) -> usize {
+fn count_words(text: &str) -> usize {
     text.split_whitespace().count()
 }
 
-fn document(pages: Vec<Vec<Block>>) -> ReadDocument {
+fn document(pages: Vec<Vec<Block>>) -> ParsedDocument {
     let pages = (1..).zip(pages).map(|(number, blocks)| Page { number: Some(number), blocks, ..Page::default() });
-    ReadDocument { pages: pages.collect(), ..ReadDocument::default() }
+    ParsedDocument { pages: pages.collect(), ..ParsedDocument::default() }
 }
 
 fn heading(level: u8, text: &str) -> Block {
@@ -31,22 +31,22 @@ fn params(max_tokens: usize, overlap_tokens: usize, min_tokens: usize) -> ChunkP
 }
 
 #[test]
-fn chunks_know_their_page_and_heading_path() {
+fn each_chunk_has_its_page_and_heading_path() {
     let document = document(vec![
         vec![heading(1, "Pump"), heading(2, "Start-up"), paragraph(sentences(4))],
         vec![paragraph(sentences(3)), heading(2, "Shut-down"), paragraph(sentences(3))],
     ]);
-    let chunks = chunk(&document, &params(100, 0, 5), &words);
-    let places: Vec<_> = chunks.iter().map(|chunk| (chunk.page, chunk.section.as_deref())).collect();
+    let chunks = chunk(&document, &params(100, 0, 5), &count_words);
+    let pages_and_sections: Vec<_> = chunks.iter().map(|chunk| (chunk.page, chunk.section.as_deref())).collect();
     let (start, stop) = (Some("Pump > Start-up"), Some("Pump > Shut-down"));
-    assert_eq!(places, [(Some(1), start), (Some(2), start), (Some(2), stop)]);
+    assert_eq!(pages_and_sections, [(Some(1), start), (Some(2), start), (Some(2), stop)]);
     assert!(chunks[0].content.starts_with("Pump\nStart-up\nSentence"));
 }
 
 #[test]
 fn neighbouring_chunks_of_a_section_overlap_by_whole_sentences() {
     let document = document(vec![vec![paragraph(sentences(12))]]);
-    let chunks = chunk(&document, &params(30, 6, 5), &words);
+    let chunks = chunk(&document, &params(30, 6, 5), &count_words);
     assert!(chunks.len() > 2);
     for pair in chunks.windows(2) {
         let last = pair[0].content.rsplit(". ").next().unwrap();
@@ -59,7 +59,7 @@ fn every_chunk_of_a_table_has_its_header_row() {
     let row = |header, text: String| Block::new(BlockKind::TableRow { header }, text);
     let mut blocks = vec![row(true, "Tag | Range".into())];
     blocks.extend((0..20).map(|n| row(false, format!("PIT-{n} | 0 to {n} bar"))));
-    let chunks = chunk(&document(vec![blocks]), &params(30, 10, 5), &words);
+    let chunks = chunk(&document(vec![blocks]), &params(30, 10, 5), &count_words);
     assert!(chunks.len() > 2);
     assert!(chunks.iter().all(|chunk| chunk.content.starts_with("Tag | Range\nPIT-")));
     assert_eq!(
@@ -73,7 +73,7 @@ fn a_caption_goes_with_its_table_into_every_chunk() {
     let row = |header, text: String| Block::new(BlockKind::TableRow { header }, text);
     let mut blocks = vec![paragraph(sentences(4)), paragraph("Table 3-1 Data"), row(true, "Tag | Range".into())];
     blocks.extend((0..20).map(|n| row(false, format!("PIT-{n} | 0 to {n} bar"))));
-    let chunks = chunk(&document(vec![blocks]), &params(30, 0, 5), &words);
+    let chunks = chunk(&document(vec![blocks]), &params(30, 0, 5), &count_words);
     let tables = &chunks[1..];
     assert!(tables.len() > 2);
     assert!(tables.iter().all(|chunk| chunk.content.starts_with("Table 3-1 Data\nTag | Range\nPIT-")), "{tables:?}");
@@ -89,25 +89,25 @@ fn small_chunks_are_merged_and_a_heading_stays_with_its_text() {
         heading(4, "Deep"),
         paragraph(sentences(3)),
     ]]);
-    let chunks = chunk(&document, &params(34, 0, 10), &words);
+    let chunks = chunk(&document, &params(34, 0, 10), &count_words);
     assert!(chunks[0].content.starts_with("Note\nShort.\nDetails\nSentence"));
     assert_eq!(chunks[0].section.as_deref(), Some("Details"));
     assert!(chunks.iter().all(|chunk| !chunk.content.ends_with("Deep")));
 }
 
 #[test]
-fn the_embedded_text_says_where_it_comes_from_and_the_content_does_not() {
+fn the_embedded_text_starts_with_title_and_section_and_the_content_does_not() {
     let document = document(vec![vec![heading(1, "Seals"), paragraph("Replace yearly.")]]);
-    let chunk = &chunk(&document, &ChunkParams::default(), &words)[0];
+    let chunk = &chunk(&document, &ChunkParams::default(), &count_words)[0];
     assert_eq!(chunk.embedded_text("Pump manual"), "Pump manual | Seals\nSeals\nReplace yearly.");
     assert_eq!(chunk.content, "Seals\nReplace yearly.");
 }
 
 #[test]
-fn a_sentence_larger_than_a_chunk_is_cut() {
+fn a_sentence_larger_than_a_chunk_is_split() {
     let long = vec!["word"; 100].join(" ");
-    let chunks = chunk(&document(vec![vec![paragraph(long)]]), &params(30, 5, 5), &words);
-    assert_eq!(chunks.iter().map(|chunk| words(&chunk.content)).sum::<usize>(), 100);
+    let chunks = chunk(&document(vec![vec![paragraph(long)]]), &params(30, 5, 5), &count_words);
+    assert_eq!(chunks.iter().map(|chunk| count_words(&chunk.content)).sum::<usize>(), 100);
     assert!(chunks.iter().all(|chunk| chunk.token_count <= 30));
 }
 
@@ -139,17 +139,17 @@ proptest! {
         min in 0_usize..20,
     ) {
         let document = document(pages);
-        let chunks = chunk(&document, &params(max, overlap, min), &words);
+        let chunks = chunk(&document, &params(max, overlap, min), &count_words);
         for (at, chunk) in chunks.iter().enumerate() {
             prop_assert_eq!(chunk.index as usize, at);
             prop_assert!(chunk.token_count <= max, "{} > {max}", chunk.token_count);
-            prop_assert_eq!(chunk.token_count, words(&chunk.content));
+            prop_assert_eq!(chunk.token_count, count_words(&chunk.content));
         }
         let order: Vec<_> = chunks.iter().map(|chunk| chunk.page).collect();
         prop_assert!(order.is_sorted());
         for page in &document.pages {
-            let own = chunks.iter().filter(|chunk| chunk.page == page.number);
-            let found = occurrences(own.map(|chunk| chunk.content.as_str()));
+            let page_chunks = chunks.iter().filter(|chunk| chunk.page == page.number);
+            let found = occurrences(page_chunks.map(|chunk| chunk.content.as_str()));
             for (word, count) in occurrences(page.blocks.iter().map(|block| block.text.as_str())) {
                 prop_assert!(found.get(word).is_some_and(|found| *found >= count), "{word} is missing");
             }

@@ -6,7 +6,7 @@ use super::super::readers::{Block, BlockKind, Page, is_caption};
 use super::sentences;
 
 /// Deepest heading level that starts a new section.
-const SECTION_LEVEL: u8 = 3;
+const MAX_SECTION_LEVEL: u8 = 3;
 /// Maximum length of a heading in the heading path, in characters; the content keeps longer headings whole.
 const MAX_HEADING_CHARS: usize = 120;
 
@@ -40,12 +40,12 @@ pub(super) struct Unit {
 pub(super) struct HeadingPath(Vec<(u8, String)>);
 
 impl HeadingPath {
-    fn enter(&mut self, level: u8, text: &str) {
+    fn enter_heading(&mut self, level: u8, text: &str) {
         self.0.retain(|(above, _)| *above < level);
         self.0.push((level, text.chars().take(MAX_HEADING_CHARS).collect()));
     }
 
-    fn joined(&self) -> Option<String> {
+    fn to_section(&self) -> Option<String> {
         let texts: Vec<&str> = self.0.iter().map(|(_, text)| text.as_str()).collect();
         (!texts.is_empty()).then(|| texts.join(" > "))
     }
@@ -73,23 +73,23 @@ pub(super) fn sections(
     let mut in_header = false;
     for (at, block) in page.blocks.iter().enumerate() {
         if let BlockKind::Heading { level } = block.kind {
-            path.enter(level, &block.text);
+            path.enter_heading(level, &block.text);
             let only_headings = |units: &Vec<Unit>| units.iter().all(|unit| unit.kind == UnitKind::Heading);
-            if level <= SECTION_LEVEL && !sections.last().is_some_and(only_headings) {
+            if level <= MAX_SECTION_LEVEL && !sections.last().is_some_and(only_headings) {
                 sections.push(Vec::new());
             }
         }
         // A table ends at a block of another kind; a caption or a new header row starts the next table.
-        let caption = page.blocks.get(at + 1).is_some_and(is_row) && !is_row(block) && is_caption(&block.text);
+        let is_table_caption = page.blocks.get(at + 1).is_some_and(is_row) && !is_row(block) && is_caption(&block.text);
         match block.kind {
             BlockKind::TableRow { header: true } if in_header => {}
             BlockKind::TableRow { header: false } => {}
             _ => table += 1,
         }
-        in_header = caption || block.kind == BlockKind::TableRow { header: true };
-        let section = path.joined();
+        in_header = is_table_caption || block.kind == BlockKind::TableRow { header: true };
+        let section = path.to_section();
         let mut separator = "\n";
-        let pieces = if caption {
+        let pieces = if is_table_caption {
             vec![(UnitKind::Row { table, header: true }, block.text.trim())]
         } else {
             pieces(block, table)

@@ -6,8 +6,8 @@
 
 use super::confine::confine;
 use super::frame::{self, ChildLimits, Frame};
-use super::parser::failure;
-use crate::ingest::readers::{self, PageCounter, ReadDocument, ReadError};
+use super::parser::document_failure;
+use crate::ingest::readers::{self, PageCallback, ParsedDocument, ReadError};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -15,67 +15,67 @@ use std::process::ExitCode;
 pub use super::frame::Request;
 
 /// Exit status of a child that could not sandbox itself and therefore read no input.
-pub(super) const UNCONFINED: u8 = 71;
+pub(super) const EXIT_UNCONFINED: u8 = 71;
 /// Exit status of a child with invalid arguments, or whose pipe to the parent was closed.
-pub(super) const MISUSED: u8 = 72;
+pub(super) const EXIT_MISUSED: u8 = 72;
 /// Number of pages between two progress frames.
-const REPORT_EVERY: u32 = 8;
+const PAGES_PER_REPORT: u32 = 8;
 
 /// Reads the document on standard input with the platform's readers. `args` are the limits that
 /// [`super::ChildParser`] appends to the program's own arguments. Returns the exit code of the process.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    run_with(args, read)
+    run_with(args, read_document)
 }
 
 /// Like [`run`], but with a custom reader, which gets the request, the file's bytes and the page counter.
 pub fn run_with(
     args: impl IntoIterator<Item = OsString>,
-    read: impl FnOnce(&Request, &[u8], PageCounter<'_>) -> Result<ReadDocument, ReadError>,
+    read: impl FnOnce(&Request, &[u8], PageCallback<'_>) -> Result<ParsedDocument, ReadError>,
 ) -> ExitCode {
-    let Some(limits) = ChildLimits::from_args(args) else { return ExitCode::from(MISUSED) };
+    let Some(limits) = ChildLimits::from_args(args) else { return ExitCode::from(EXIT_MISUSED) };
     // Suppress panic messages, because they can quote text of the document.
     std::panic::set_hook(Box::new(|_| {}));
     if confine(&limits).is_err() {
-        return ExitCode::from(UNCONFINED);
+        return ExitCode::from(EXIT_UNCONFINED);
     }
-    match answer(&mut io::stdin().lock(), &mut io::stdout().lock(), read) {
+    match serve_request(&mut io::stdin().lock(), &mut io::stdout().lock(), read) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_gone) => ExitCode::from(MISUSED),
+        Err(_pipe_closed) => ExitCode::from(EXIT_MISUSED),
     }
 }
 
-fn read(request: &Request, bytes: &[u8], pages: PageCounter<'_>) -> Result<ReadDocument, ReadError> {
+fn read_document(request: &Request, bytes: &[u8], on_page: PageCallback<'_>) -> Result<ParsedDocument, ReadError> {
     let format = readers::sniff(bytes, &request.name).ok_or(ReadError::Unsupported)?;
-    readers::read_counting(format, bytes, &request.name, &request.limits, pages)
+    readers::read_with_progress(format, bytes, &request.name, &request.limits, on_page)
 }
 
-fn answer(
+fn serve_request(
     input: &mut impl Read,
     output: &mut impl Write,
-    read: impl FnOnce(&Request, &[u8], PageCounter<'_>) -> Result<ReadDocument, ReadError>,
+    read: impl FnOnce(&Request, &[u8], PageCallback<'_>) -> Result<ParsedDocument, ReadError>,
 ) -> io::Result<()> {
     let request = frame::read_request(input)?;
     let mut bytes = Vec::with_capacity(usize::try_from(request.size).map_err(io::Error::other)?);
     input.take(request.size).read_to_end(&mut bytes)?;
     let mut report_result = Ok(());
     let mut report = |pages: u32| {
-        if pages.is_multiple_of(REPORT_EVERY) && report_result.is_ok() {
-            report_result = frame::write(output, &Frame::PagesRead(pages));
+        if pages.is_multiple_of(PAGES_PER_REPORT) && report_result.is_ok() {
+            report_result = frame::write_message(output, &Frame::PagesRead(pages));
         }
     };
     let document = read(&request, &bytes, &mut report);
     report_result?;
     drop(bytes);
     match document {
-        Ok(document) => send(output, document),
-        Err(error) => frame::write(output, &Frame::Failed(failure(&error))),
+        Ok(document) => write_document(output, document),
+        Err(error) => frame::write_message(output, &Frame::Failed(document_failure(&error))),
     }
 }
 
-fn send(output: &mut impl Write, document: ReadDocument) -> io::Result<()> {
-    let ReadDocument { title, pages, page_count, warnings } = document;
+fn write_document(output: &mut impl Write, document: ParsedDocument) -> io::Result<()> {
+    let ParsedDocument { title, pages, page_count, warnings } = document;
     for page in pages {
-        frame::write(output, &Frame::Page(page))?;
+        frame::write_message(output, &Frame::Page(page))?;
     }
-    frame::write(output, &Frame::End { title, page_count, warnings })
+    frame::write_message(output, &Frame::End { title, page_count, warnings })
 }

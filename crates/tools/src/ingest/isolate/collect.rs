@@ -2,34 +2,34 @@
 //! taken control of the child.
 
 use super::frame::{self, Frame, FrameError};
-use super::parser::{PagesRead, ParseError};
-use crate::ingest::readers::{Limits, Page, ReadDocument, ReadError, Warning};
+use super::parser::{PagesReadSender, ParseError};
+use crate::ingest::readers::{Limits, Page, ParsedDocument, ReadError, Warning};
 use domain::document::DocumentFailure;
 use tokio::io::AsyncRead;
 
 /// Maximum number of warnings; there are fewer kinds of warnings than this.
 const MAX_WARNINGS: usize = 16;
 /// Maximum length of a title, in bytes; a longer one is dropped.
-const MAX_TITLE: usize = 1_000;
+const MAX_TITLE_BYTES: usize = 1_000;
 /// Maximum length of a failure message, in characters; those of the readers are shorter.
-const MAX_DETAIL: usize = 300;
+const MAX_DETAIL_CHARS: usize = 300;
 /// Bytes of JSON allowed per byte of text. The overhead is highest for short blocks, because each has a kind.
-const JSON_PER_TEXT: u64 = 4;
+const JSON_BYTES_PER_TEXT_BYTE: u64 = 4;
 /// Bytes of JSON allowed per byte of a page's image, which is sent as Base64.
-const JSON_PER_PICTURE: u64 = 2;
+const JSON_BYTES_PER_IMAGE_BYTE: u64 = 2;
 /// Additional bytes of JSON allowed, for progress frames and warnings.
-const JSON_BASE: u64 = 16 << 20;
+const JSON_OVERHEAD_BYTES: u64 = 16 << 20;
 
 /// Collects the pages of a document until its last frame.
 pub(super) struct Collector<'a> {
     limits: &'a Limits,
-    pages_read: &'a PagesRead,
+    pages_read: &'a PagesReadSender,
     pages: Vec<Page>,
     text_bytes: usize,
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(limits: &'a Limits, pages_read: &'a PagesRead) -> Self {
+    pub(super) fn new(limits: &'a Limits, pages_read: &'a PagesReadSender) -> Self {
         Self { limits, pages_read, pages: Vec::new(), text_bytes: 0 }
     }
 
@@ -38,13 +38,14 @@ impl<'a> Collector<'a> {
     pub(super) async fn collect(
         mut self,
         output: &mut (impl AsyncRead + Unpin),
-    ) -> Option<Result<ReadDocument, ParseError>> {
-        let text = (self.limits.max_text_bytes as u64).saturating_mul(JSON_PER_TEXT);
-        let pictures = self.limits.scans.as_ref().map_or(0, |scans| scans.max_bytes.saturating_mul(JSON_PER_PICTURE));
-        let max_bytes = text.saturating_add(pictures).saturating_add(JSON_BASE);
+    ) -> Option<Result<ParsedDocument, ParseError>> {
+        let text_json_bytes = (self.limits.max_text_bytes as u64).saturating_mul(JSON_BYTES_PER_TEXT_BYTE);
+        let image_json_bytes =
+            self.limits.scans.as_ref().map_or(0, |scans| scans.max_bytes.saturating_mul(JSON_BYTES_PER_IMAGE_BYTE));
+        let max_bytes = text_json_bytes.saturating_add(image_json_bytes).saturating_add(JSON_OVERHEAD_BYTES);
         let mut remaining = max_bytes;
         loop {
-            let handled = match frame::next(output, &mut remaining).await {
+            let result = match frame::read_frame(output, &mut remaining).await {
                 Ok(Frame::PagesRead(pages)) => self.report(pages),
                 Ok(Frame::Page(page)) => self.add(page),
                 Ok(Frame::End { title, page_count, warnings }) => return Some(self.end(title, page_count, warnings)),
@@ -55,7 +56,7 @@ impl<'a> Collector<'a> {
                 }
                 Err(FrameError::TooLong(_) | FrameError::Invalid) => Err(ParseError::parser_crashed()),
             };
-            if let Err(error) = handled {
+            if let Err(error) = result {
                 return Some(Err(error));
             }
         }
@@ -91,14 +92,14 @@ impl<'a> Collector<'a> {
         title: Option<String>,
         page_count: Option<u32>,
         warnings: Vec<Warning>,
-    ) -> Result<ReadDocument, ParseError> {
-        let title = title.filter(|title| title.len() <= MAX_TITLE && !title.contains('\0'));
+    ) -> Result<ParsedDocument, ParseError> {
+        let title = title.filter(|title| title.len() <= MAX_TITLE_BYTES && !title.contains('\0'));
         let page_count = page_count.map(|count| count.min(self.limits.max_pages));
         if let Some(pages) = page_count {
             self.pages_read.send_replace(pages);
         }
         let warnings = sanitize_warnings(warnings, self.limits.max_pages);
-        let document = ReadDocument { title, pages: self.pages, page_count, warnings };
+        let document = ParsedDocument { title, pages: self.pages, page_count, warnings };
         if document.is_empty() && !document.has_scans() { Err(ReadError::NoText.into()) } else { Ok(document) }
     }
 }
@@ -116,6 +117,6 @@ fn sanitize_warnings(mut warnings: Vec<Warning>, max_pages: u32) -> Vec<Warning>
 
 fn truncate_detail(failure: DocumentFailure) -> DocumentFailure {
     let detail = failure.detail.chars().filter(|character| !character.is_control());
-    let detail = detail.take(MAX_DETAIL).collect();
+    let detail = detail.take(MAX_DETAIL_CHARS).collect();
     DocumentFailure { detail, ..failure }
 }

@@ -14,7 +14,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// Maximum stack size in bytes, independent of the parent's limit, so that deep recursion fails early.
-const STACK: u64 = 8 << 20;
+const MAX_STACK_BYTES: u64 = 8 << 20;
 
 /// Sandboxes this process permanently.
 ///
@@ -34,9 +34,9 @@ pub(super) fn confine(limits: &ChildLimits) -> io::Result<()> {
 #[derive(Default)]
 pub(super) struct AllowedPaths {
     /// Files that may be executed.
-    pub(super) run: Vec<PathBuf>,
+    pub(super) executable: Vec<PathBuf>,
     /// Files that may be read, and directories whose files may be read at any depth.
-    pub(super) read: Vec<PathBuf>,
+    pub(super) readable: Vec<PathBuf>,
 }
 
 /// Maximum number of open files of an executed program, which must load its libraries.
@@ -55,29 +55,29 @@ pub(super) fn confine_program(limits: &ChildLimits, allowed: &AllowedPaths) -> i
     Ok(())
 }
 
-fn set_limits(limits: &ChildLimits, files: u64) -> io::Result<()> {
-    let cpu = limits.cpu.as_secs();
+fn set_limits(limits: &ChildLimits, max_open_files: u64) -> io::Result<()> {
+    let cpu = limits.cpu_time.as_secs();
     // SIGXCPU tells the parent why the child died; SIGKILL follows one second later in case SIGXCPU is ignored.
-    lower(Resource::Cpu, cpu, cpu + 1)?;
+    lower_limit(Resource::Cpu, cpu, cpu + 1)?;
     for (resource, max) in [
         (Resource::Core, 0),
         (Resource::Fsize, 0),
-        (Resource::Nofile, files),
+        (Resource::Nofile, max_open_files),
         (Resource::Nproc, 0),
-        (Resource::Stack, STACK),
+        (Resource::Stack, MAX_STACK_BYTES),
         (Resource::As, limits.memory_bytes),
     ] {
-        lower(resource, max, max)?;
+        lower_limit(resource, max, max)?;
     }
     Ok(())
 }
 
 /// Lowers the soft and hard limit of a resource; never raises them.
-fn lower(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
-    let now = getrlimit(resource);
+fn lower_limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
+    let existing = getrlimit(resource);
     let at_most = |wanted: u64, now: Option<u64>| Some(now.map_or(wanted, |now| now.min(wanted)));
-    let maximum = at_most(hard, now.maximum);
-    let current = at_most(soft, now.current.or(now.maximum)).min(maximum);
+    let maximum = at_most(hard, existing.maximum);
+    let current = at_most(soft, existing.current.or(existing.maximum)).min(maximum);
     match setrlimit(resource, Rlimit { current, maximum }) {
         // macOS defines RLIMIT_AS but does not support it.
         Err(_) if cfg!(not(target_os = "linux")) && resource == Resource::As => Ok(()),
@@ -108,8 +108,8 @@ mod linux {
             .handle_access(AccessNet::from_all(TARGET_ABI))?
             .scope(Scope::from_all(TARGET_ABI))?
             .create()?
-            .add_rules(path_beneath_rules(&allowed.run, AccessFs::Execute | AccessFs::ReadFile))?
-            .add_rules(path_beneath_rules(&allowed.read, AccessFs::ReadFile))?
+            .add_rules(path_beneath_rules(&allowed.executable, AccessFs::Execute | AccessFs::ReadFile))?
+            .add_rules(path_beneath_rules(&allowed.readable, AccessFs::ReadFile))?
             .restrict_self()?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Determines why a child exited without a result, from its exit status and standard error.
 
-use super::child::{MISUSED, UNCONFINED};
+use super::child::{EXIT_MISUSED, EXIT_UNCONFINED};
 use super::parser::ParseError;
 use crate::ingest::readers::ReadError;
 use rustix::process::Signal;
@@ -9,9 +9,9 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 /// Start of the message that a Rust program writes to standard error before it aborts after a failed allocation.
-const OUT_OF_MEMORY: &[u8] = b"memory allocation of ";
+const OUT_OF_MEMORY_MESSAGE: &[u8] = b"memory allocation of ";
 /// Exit status of a Rust program that panicked.
-const PANICKED: i32 = 101;
+const EXIT_PANICKED: i32 = 101;
 
 /// How a child exited without a result.
 pub(super) struct ChildExit<'a> {
@@ -19,9 +19,9 @@ pub(super) struct ChildExit<'a> {
     /// The first bytes of its standard error.
     pub(super) stderr: &'a [u8],
     /// Its CPU time limit.
-    pub(super) cpu: Duration,
+    pub(super) cpu_limit: Duration,
     /// Its memory limit in bytes.
-    pub(super) memory: u64,
+    pub(super) memory_limit: u64,
 }
 
 impl ChildExit<'_> {
@@ -29,11 +29,11 @@ impl ChildExit<'_> {
     pub(super) fn error(&self) -> ParseError {
         match (self.status.signal(), self.status.code()) {
             (Some(signal), _) => self.signal_error(signal),
-            (None, Some(0 | PANICKED)) => ParseError::parser_crashed(),
-            (None, Some(code)) if code == i32::from(UNCONFINED) => {
+            (None, Some(0 | EXIT_PANICKED)) => ParseError::parser_crashed(),
+            (None, Some(code)) if code == i32::from(EXIT_UNCONFINED) => {
                 unavailable("the parser could not confine itself".to_owned(), false)
             }
-            (None, Some(code)) if code == i32::from(MISUSED) => {
+            (None, Some(code)) if code == i32::from(EXIT_MISUSED) => {
                 unavailable("the parser was started with invalid arguments".to_owned(), true)
             }
             (None, code) => unavailable(format!("the parser exited with status {}", code.unwrap_or(-1)), true),
@@ -42,10 +42,10 @@ impl ChildExit<'_> {
 
     fn signal_error(&self, signal: i32) -> ParseError {
         if signal == Signal::XCPU.as_raw() {
-            return ParseError::timeout(self.cpu);
+            return ParseError::timeout(self.cpu_limit);
         }
-        if signal == Signal::ABORT.as_raw() && contains(self.stderr, OUT_OF_MEMORY) {
-            return ReadError::TooLarge { what: "bytes of memory needed to read it", limit: self.memory }.into();
+        if signal == Signal::ABORT.as_raw() && contains(self.stderr, OUT_OF_MEMORY_MESSAGE) {
+            return ReadError::TooLarge { what: "bytes of memory needed to read it", limit: self.memory_limit }.into();
         }
         let crashes = [Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::ILL, Signal::FPE, Signal::SYS, Signal::TRAP];
         if crashes.iter().any(|crash| crash.as_raw() == signal) {
@@ -55,8 +55,8 @@ impl ChildExit<'_> {
     }
 }
 
-fn unavailable(reason: String, counts: bool) -> ParseError {
-    ParseError::Unavailable { reason, counts }
+fn unavailable(reason: String, counts_as_attempt: bool) -> ParseError {
+    ParseError::Unavailable { reason, counts_as_attempt }
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -68,13 +68,13 @@ mod tests {
     use super::*;
     use domain::document::FailureCode;
 
-    fn reason(raw: i32, stderr: &[u8]) -> ParseError {
+    fn error_of(raw: i32, stderr: &[u8]) -> ParseError {
         let status = ExitStatus::from_raw(raw);
-        ChildExit { status, stderr, cpu: Duration::from_secs(30), memory: 512 << 20 }.error()
+        ChildExit { status, stderr, cpu_limit: Duration::from_secs(30), memory_limit: 512 << 20 }.error()
     }
 
-    fn code(raw: i32, stderr: &[u8]) -> Option<FailureCode> {
-        match reason(raw, stderr) {
+    fn failure_code(raw: i32, stderr: &[u8]) -> Option<FailureCode> {
+        match error_of(raw, stderr) {
             ParseError::Document(failure) => Some(failure.code),
             _ => None,
         }
@@ -82,18 +82,20 @@ mod tests {
 
     #[test]
     fn failures_caused_by_the_file_differ_from_failures_of_the_platform() {
-        assert_eq!(code(Signal::XCPU.as_raw(), b""), Some(FailureCode::Timeout));
-        assert_eq!(code(Signal::ABORT.as_raw(), b"memory allocation of 7 bytes failed"), Some(FailureCode::TooLarge));
-        assert_eq!(code(Signal::ABORT.as_raw(), b"has overflowed its stack"), Some(FailureCode::Corrupt));
-        assert_eq!(code(Signal::SEGV.as_raw(), b""), Some(FailureCode::Corrupt));
-        assert_eq!(code(PANICKED << 8, b""), Some(FailureCode::Corrupt));
-        for (raw, may_be_its_fault) in
-            [(Signal::KILL.as_raw(), true), (2 << 8, true), (i32::from(UNCONFINED) << 8, false)]
+        assert_eq!(failure_code(Signal::XCPU.as_raw(), b""), Some(FailureCode::Timeout));
+        assert_eq!(
+            failure_code(Signal::ABORT.as_raw(), b"memory allocation of 7 bytes failed"),
+            Some(FailureCode::TooLarge)
+        );
+        assert_eq!(failure_code(Signal::ABORT.as_raw(), b"has overflowed its stack"), Some(FailureCode::Corrupt));
+        assert_eq!(failure_code(Signal::SEGV.as_raw(), b""), Some(FailureCode::Corrupt));
+        assert_eq!(failure_code(EXIT_PANICKED << 8, b""), Some(FailureCode::Corrupt));
+        for (raw, expected) in [(Signal::KILL.as_raw(), true), (2 << 8, true), (i32::from(EXIT_UNCONFINED) << 8, false)]
         {
-            let reason = reason(raw, b"");
+            let error = error_of(raw, b"");
             assert!(
-                matches!(reason, ParseError::Unavailable { counts, .. } if counts == may_be_its_fault),
-                "{reason:?}"
+                matches!(error, ParseError::Unavailable { counts_as_attempt, .. } if counts_as_attempt == expected),
+                "{error:?}"
             );
         }
     }

@@ -13,9 +13,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// Maximum size of a request's JSON, in bytes; a file name is far shorter.
-const MAX_REQUEST: u32 = 1 << 20;
+const MAX_REQUEST_BYTES: u32 = 1 << 20;
 /// Payloads of at least this many bytes are decoded on a blocking thread.
-const DECODE_BLOCKING_FROM: usize = 256 << 10;
+const MIN_BLOCKING_DECODE_BYTES: usize = 256 << 10;
 
 /// Resource limits that the child sets on itself. The limits on extracted content are part of the [`Request`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +23,12 @@ pub struct ChildLimits {
     /// Maximum address space in bytes, including the program itself.
     pub memory_bytes: u64,
     /// Maximum CPU time; applied in whole seconds, at least 1.
-    pub cpu: Duration,
+    pub cpu_time: Duration,
 }
 
 impl Default for ChildLimits {
     fn default() -> Self {
-        Self { memory_bytes: 512 << 20, cpu: Duration::from_secs(30) }
+        Self { memory_bytes: 512 << 20, cpu_time: Duration::from_secs(30) }
     }
 }
 
@@ -36,14 +36,14 @@ impl ChildLimits {
     /// Converts to command-line arguments (bytes, seconds), so that the child can sandbox itself before it reads any
     /// input.
     pub(super) fn to_args(self) -> [String; 2] {
-        [self.memory_bytes.to_string(), self.cpu.as_secs().max(1).to_string()]
+        [self.memory_bytes.to_string(), self.cpu_time.as_secs().max(1).to_string()]
     }
 
     /// Parses the arguments of [`ChildLimits::to_args`]; `None` for anything else.
     pub(super) fn from_args(args: impl IntoIterator<Item = OsString>) -> Option<Self> {
         let mut numbers = args.into_iter().map(|argument| argument.to_str()?.parse::<u64>().ok());
         let (memory_bytes, cpu) = (numbers.next()??, numbers.next()??);
-        numbers.next().is_none().then_some(Self { memory_bytes, cpu: Duration::from_secs(cpu) })
+        numbers.next().is_none().then_some(Self { memory_bytes, cpu_time: Duration::from_secs(cpu) })
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) enum Frame {
     PagesRead(u32),
     /// The next page that has content.
     Page(Page),
-    /// The document is complete. The fields are those of [`crate::ingest::readers::ReadDocument`].
+    /// The document is complete. The fields are those of [`crate::ingest::readers::ParsedDocument`].
     End {
         /// Title from the document's metadata or content, if any.
         title: Option<String>,
@@ -88,7 +88,7 @@ pub(super) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
 }
 
 /// Writes a message and flushes it.
-pub(super) fn write(output: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+pub(super) fn write_message(output: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
     output.write_all(&encode(message)?)?;
     output.flush()
 }
@@ -97,7 +97,7 @@ pub(super) fn write(output: &mut impl Write, message: &impl Serialize) -> io::Re
 pub(super) fn read_request(input: &mut impl Read) -> io::Result<Request> {
     let mut length = [0; size_of::<u32>()];
     input.read_exact(&mut length)?;
-    let length = u32::from_le_bytes(length).min(MAX_REQUEST);
+    let length = u32::from_le_bytes(length).min(MAX_REQUEST_BYTES);
     let mut payload = vec![0; length as usize];
     input.read_exact(&mut payload)?;
     Ok(serde_json::from_slice(&payload)?)
@@ -115,7 +115,7 @@ pub(super) enum FrameError {
 }
 
 /// Reads the next frame, whose JSON may have at most `remaining` bytes, and subtracts its size from `remaining`.
-pub(super) async fn next(input: &mut (impl AsyncRead + Unpin), remaining: &mut u64) -> Result<Frame, FrameError> {
+pub(super) async fn read_frame(input: &mut (impl AsyncRead + Unpin), remaining: &mut u64) -> Result<Frame, FrameError> {
     let length = u64::from(input.read_u32_le().await.map_err(|_| FrameError::Closed)?);
     *remaining = remaining.checked_sub(length).ok_or(FrameError::TooLong(length))?;
     // Do not preallocate: the announced length is untrusted.
@@ -124,7 +124,7 @@ pub(super) async fn next(input: &mut (impl AsyncRead + Unpin), remaining: &mut u
     if (received as u64) < length {
         return Err(FrameError::Closed);
     }
-    if payload.len() < DECODE_BLOCKING_FROM {
+    if payload.len() < MIN_BLOCKING_DECODE_BYTES {
         return decode(&payload);
     }
     tokio::task::spawn_blocking(move || decode(&payload)).await.unwrap_or(Err(FrameError::Invalid))
@@ -140,25 +140,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_frame_is_read_as_written_and_its_size_is_subtracted() {
-        let written =
+        let frame =
             Frame::Failed(DocumentFailure { code: domain::document::FailureCode::NoText, detail: "No text.".into() });
-        let bytes = encode(&written).unwrap();
+        let bytes = encode(&frame).unwrap();
         let mut remaining = 1000;
-        assert_eq!(next(&mut bytes.as_slice(), &mut remaining).await.unwrap(), written);
+        assert_eq!(read_frame(&mut bytes.as_slice(), &mut remaining).await.unwrap(), frame);
         assert_eq!(remaining, 1000 - (bytes.len() as u64 - 4));
         let mut short = bytes.len() as u64 - 5;
-        assert!(matches!(next(&mut bytes.as_slice(), &mut short).await, Err(FrameError::TooLong(_))));
-        assert!(matches!(next(&mut &bytes[..9], &mut remaining).await, Err(FrameError::Closed)));
-        assert!(matches!(next(&mut b"\x02\0\0\0no".as_slice(), &mut remaining).await, Err(FrameError::Invalid)));
+        assert!(matches!(read_frame(&mut bytes.as_slice(), &mut short).await, Err(FrameError::TooLong(_))));
+        assert!(matches!(read_frame(&mut &bytes[..9], &mut remaining).await, Err(FrameError::Closed)));
+        assert!(matches!(read_frame(&mut b"\x02\0\0\0no".as_slice(), &mut remaining).await, Err(FrameError::Invalid)));
     }
 
     #[test]
     fn limits_survive_the_command_line_and_other_arguments_are_refused() {
-        let limits = ChildLimits { memory_bytes: 7 << 20, cpu: Duration::from_secs(2) };
+        let limits = ChildLimits { memory_bytes: 7 << 20, cpu_time: Duration::from_secs(2) };
         let args = |args: &[&str]| ChildLimits::from_args(args.iter().map(OsString::from).collect::<Vec<_>>());
         assert_eq!(ChildLimits::from_args(limits.to_args().map(OsString::from)), Some(limits));
-        for wrong in [&["1"][..], &[], &["1", "x"], &["1", "2", "3"], &["-1", "2"]] {
-            assert_eq!(args(wrong), None, "{wrong:?}");
+        for invalid in [&["1"][..], &[], &["1", "x"], &["1", "2", "3"], &["-1", "2"]] {
+            assert_eq!(args(invalid), None, "{invalid:?}");
         }
     }
 }

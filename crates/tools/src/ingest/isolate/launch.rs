@@ -15,25 +15,25 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Exit status of a child that could not sandbox itself.
-const UNCONFINED: u8 = 71;
+const EXIT_UNCONFINED: u8 = 71;
 /// Exit status of a child with invalid arguments.
-const MISUSED: u8 = 72;
+const EXIT_MISUSED: u8 = 72;
 /// Exit status of a child that could not find or execute the program.
-const NOT_STARTED: u8 = 73;
+const EXIT_NOT_STARTED: u8 = 73;
 /// Placeholder argument for a training data directory that is not set.
 const NO_TRAINING_DATA: &str = "-";
 
 /// Library directories and the loader's cache, readable wherever the program is installed.
 const LIBRARY_PATHS: [&str; 6] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"];
 /// Dynamic loaders, which the kernel executes for a dynamically linked program.
-const LOADERS: [&str; 4] = [
+const DYNAMIC_LOADERS: [&str; 4] = [
     "/lib64/ld-linux-x86-64.so.2",
     "/lib/ld-linux-aarch64.so.1",
     "/lib/ld-musl-x86_64.so.1",
     "/lib/ld-musl-aarch64.so.1",
 ];
 /// Directories of training data, relative to the installation prefix (the parent of the program's `bin`).
-const TRAINING_DATA: [&str; 3] = ["share/tesseract-ocr", "share/tessdata", "share/tesseract"];
+const TRAINING_DATA_DIRS: [&str; 3] = ["share/tesseract-ocr", "share/tessdata", "share/tesseract"];
 
 /// The program that sandboxes itself and executes another; its `main` must pass the arguments after `args` to [`run`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +71,9 @@ impl Launcher {
 /// [`Launcher::command`] appends. Returns an exit code only if that fails.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter();
-    let Some(limits) = ChildLimits::from_args(args.by_ref().take(2)) else { return ExitCode::from(MISUSED) };
-    let (Some(program), Some(folder)) = (args.next(), args.next()) else { return ExitCode::from(MISUSED) };
-    let Ok(program) = PathBuf::from(program).canonicalize() else { return ExitCode::from(NOT_STARTED) };
+    let Some(limits) = ChildLimits::from_args(args.by_ref().take(2)) else { return ExitCode::from(EXIT_MISUSED) };
+    let (Some(program), Some(folder)) = (args.next(), args.next()) else { return ExitCode::from(EXIT_MISUSED) };
+    let Ok(program) = PathBuf::from(program).canonicalize() else { return ExitCode::from(EXIT_NOT_STARTED) };
     let training_data = (folder != NO_TRAINING_DATA).then(|| PathBuf::from(folder));
     let mut command = Command::new(&program);
     // One OpenMP thread per image, because the worker limits how many images are recognized concurrently.
@@ -82,17 +82,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         command.env("TESSDATA_PREFIX", folder);
     }
     if confine_program(&limits, &allowed_paths(&program, training_data)).is_err() {
-        return ExitCode::from(UNCONFINED);
+        return ExitCode::from(EXIT_UNCONFINED);
     }
-    let _not_replaced = command.exec();
-    ExitCode::from(NOT_STARTED)
+    let _exec_error = command.exec();
+    ExitCode::from(EXIT_NOT_STARTED)
 }
 
 fn allowed_paths(program: &Path, training_data: Option<PathBuf>) -> AllowedPaths {
-    let run = LOADERS.iter().map(PathBuf::from).chain([program.to_owned()]).collect();
+    let executable = DYNAMIC_LOADERS.iter().map(PathBuf::from).chain([program.to_owned()]).collect();
     let prefix = program.parent().and_then(Path::parent);
-    let program_dirs =
-        prefix.into_iter().flat_map(|prefix| TRAINING_DATA.iter().chain(&["lib"]).map(move |name| prefix.join(name)));
-    let read = LIBRARY_PATHS.iter().map(PathBuf::from).chain(program_dirs).chain(training_data).collect();
-    AllowedPaths { run, read }
+    let program_dirs = prefix
+        .into_iter()
+        .flat_map(|prefix| TRAINING_DATA_DIRS.iter().chain(&["lib"]).map(move |name| prefix.join(name)));
+    let readable = LIBRARY_PATHS.iter().map(PathBuf::from).chain(program_dirs).chain(training_data).collect();
+    AllowedPaths { executable, readable }
 }

@@ -17,6 +17,6 @@ mod syscalls;
 mod thread;
 
 pub use frame::ChildLimits;
-pub use parser::{PagesRead, ParseError, Parser, SourceFile};
+pub use parser::{PagesReadSender, ParseError, Parser, SourceFile};
 pub use process::{ChildParser, ParserProgram};
 pub use thread::ThreadParser;

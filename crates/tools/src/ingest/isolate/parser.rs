@@ -1,6 +1,6 @@
 //! The parser interface, with implementations for child processes and threads.
 
-use crate::ingest::readers::{ReadDocument, ReadError};
+use crate::ingest::readers::{ParsedDocument, ReadError};
 use async_trait::async_trait;
 use domain::document::{DocumentFailure, FailureCode};
 use domain::ports::{BlobError, ByteStream};
@@ -19,7 +19,7 @@ pub struct SourceFile {
 }
 
 /// Publishes the number of pages read so far.
-pub type PagesRead = watch::Sender<u32>;
+pub type PagesReadSender = watch::Sender<u32>;
 
 /// Extracts the text of untrusted documents.
 #[async_trait]
@@ -28,7 +28,7 @@ pub trait Parser: Send + Sync {
     ///
     /// # Errors
     /// When the file cannot be read, or the platform fails; [`ParseError`] distinguishes the two.
-    async fn parse(&self, file: SourceFile, pages: &PagesRead) -> Result<ReadDocument, ParseError>;
+    async fn parse(&self, file: SourceFile, pages: &PagesReadSender) -> Result<ParsedDocument, ParseError>;
 }
 
 /// Why a file could not be parsed.
@@ -39,14 +39,14 @@ pub enum ParseError {
     Document(DocumentFailure),
     /// The blob store failed.
     #[error("the file's bytes could not be fetched")]
-    Bytes(#[source] BlobError),
+    Blob(#[source] BlobError),
     /// The parser failed; another attempt may succeed.
     #[error("the parser failed: {reason}")]
     Unavailable {
         /// What happened; contains no document content.
         reason: String,
         /// Whether the file may be the cause, so that the attempt counts towards the job's maximum.
-        counts: bool,
+        counts_as_attempt: bool,
     },
 }
 
@@ -70,12 +70,12 @@ impl ParseError {
 
 impl From<ReadError> for ParseError {
     fn from(error: ReadError) -> Self {
-        Self::Document(failure(&error))
+        Self::Document(document_failure(&error))
     }
 }
 
 /// Converts a reader's error to the failure that is recorded on the document.
-pub(super) fn failure(error: &ReadError) -> DocumentFailure {
+pub(super) fn document_failure(error: &ReadError) -> DocumentFailure {
     let code = match error {
         ReadError::Encrypted => FailureCode::Encrypted,
         ReadError::Corrupt { .. } => FailureCode::Corrupt,

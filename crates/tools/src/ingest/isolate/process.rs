@@ -3,8 +3,8 @@
 use super::collect::Collector;
 use super::exit::ChildExit;
 use super::frame::{self, ChildLimits, Request};
-use super::parser::{PagesRead, ParseError, Parser, SourceFile};
-use crate::ingest::readers::{Limits, ReadDocument};
+use super::parser::{PagesReadSender, ParseError, Parser, SourceFile};
+use crate::ingest::readers::{Limits, ParsedDocument};
 use async_trait::async_trait;
 use domain::ports::ByteStream;
 use futures::stream::StreamExt as _;
@@ -35,7 +35,7 @@ pub struct ParserProgram {
 /// future is dropped.
 pub struct ChildParser {
     program: ParserProgram,
-    time: Duration,
+    timeout: Duration,
     limits: Limits,
 }
 
@@ -43,25 +43,33 @@ impl ChildParser {
     /// Parses documents with `program`. `time` is the wall-clock limit per document, from the start of the child to its
     /// result; `limits` apply to the extracted content.
     #[must_use]
-    pub fn new(program: ParserProgram, time: Duration, limits: Limits) -> Self {
-        Self { program, time, limits }
+    pub fn new(program: ParserProgram, timeout: Duration, limits: Limits) -> Self {
+        Self { program, timeout, limits }
     }
 
-    fn start(&self) -> Result<Child, ParseError> {
+    fn spawn_child(&self) -> Result<Child, ParseError> {
         let mut command = Command::new(&self.program.program);
         command.args(&self.program.args).args(self.program.limits.to_args()).env_clear().current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command.spawn().map_err(|error| ParseError::Unavailable {
             reason: format!("the parser could not be started: {error}"),
-            counts: false,
+            counts_as_attempt: false,
         })
     }
 
-    async fn watch(&self, child: &mut Child, file: SourceFile, pages: &PagesRead) -> Result<ReadDocument, ParseError> {
+    async fn communicate(
+        &self,
+        child: &mut Child,
+        file: SourceFile,
+        pages: &PagesReadSender,
+    ) -> Result<ParsedDocument, ParseError> {
         let (Some(input), Some(mut output), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
-            return Err(ParseError::Unavailable { reason: "the parser has no pipes".to_owned(), counts: true });
+            return Err(ParseError::Unavailable {
+                reason: "the parser has no pipes".to_owned(),
+                counts_as_attempt: true,
+            });
         };
         let request = Request { name: file.name, size: file.size, limits: self.limits.clone() };
         let collector = Collector::new(&self.limits, pages);
@@ -69,31 +77,32 @@ impl ChildParser {
         let read = async { collector.collect(&mut output).await.map_or(Ok(()), Err) };
         let send = async { send(input, &request, file.bytes).await.map_err(Err) };
         match tokio::try_join!(read, send, read_stderr(stderr)) {
-            Err(answer) => answer,
+            Err(result) => result,
             Ok(((), (), stderr)) => Err(self.exit_error(child, &stderr).await),
         }
     }
 
     /// Waits for a child that closed its output without a result, and determines why.
     async fn exit_error(&self, child: &mut Child, stderr: &[u8]) -> ParseError {
-        let ChildLimits { memory_bytes: memory, cpu } = self.program.limits;
+        let ChildLimits { memory_bytes: memory, cpu_time: cpu } = self.program.limits;
         match child.wait().await {
-            Ok(status) => ChildExit { status, stderr, cpu, memory }.error(),
-            Err(error) => {
-                ParseError::Unavailable { reason: format!("the parser's exit is unknown: {error}"), counts: true }
-            }
+            Ok(status) => ChildExit { status, stderr, cpu_limit: cpu, memory_limit: memory }.error(),
+            Err(error) => ParseError::Unavailable {
+                reason: format!("the parser's exit is unknown: {error}"),
+                counts_as_attempt: true,
+            },
         }
     }
 }
 
 #[async_trait]
 impl Parser for ChildParser {
-    async fn parse(&self, file: SourceFile, pages: &PagesRead) -> Result<ReadDocument, ParseError> {
-        let mut child = self.start()?;
-        let result = tokio::time::timeout(self.time, self.watch(&mut child, file, pages)).await;
+    async fn parse(&self, file: SourceFile, pages: &PagesReadSender) -> Result<ParsedDocument, ParseError> {
+        let mut child = self.spawn_child()?;
+        let result = tokio::time::timeout(self.timeout, self.communicate(&mut child, file, pages)).await;
         // The child is no longer needed; `kill` also reaps the process.
         let _ = child.kill().await;
-        result.unwrap_or_else(|_elapsed| Err(ParseError::timeout(self.time)))
+        result.unwrap_or_else(|_elapsed| Err(ParseError::timeout(self.timeout)))
     }
 }
 
@@ -105,7 +114,7 @@ async fn send(mut input: ChildStdin, request: &Request, mut bytes: ByteStream) -
         return Ok(());
     }
     while let Some(piece) = bytes.next().await {
-        if input.write_all(&piece.map_err(ParseError::Bytes)?).await.is_err() {
+        if input.write_all(&piece.map_err(ParseError::Blob)?).await.is_err() {
             return Ok(());
         }
     }
@@ -114,8 +123,8 @@ async fn send(mut input: ChildStdin, request: &Request, mut bytes: ByteStream) -
 
 /// Reads standard error to its end; keeps the first [`MAX_STDERR`] bytes and discards the rest.
 async fn read_stderr<E>(mut stderr: ChildStderr) -> Result<Vec<u8>, E> {
-    let mut kept = Vec::new();
-    let _ = (&mut stderr).take(MAX_STDERR).read_to_end(&mut kept).await;
+    let mut head = Vec::new();
+    let _ = (&mut stderr).take(MAX_STDERR).read_to_end(&mut head).await;
     let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
-    Ok(kept)
+    Ok(head)
 }

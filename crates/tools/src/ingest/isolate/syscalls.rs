@@ -13,7 +13,7 @@ use std::io;
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// System calls that are allowed with any arguments.
-const UNCONDITIONAL: [i64; 23] = [
+const READER_SYSCALLS: [i64; 23] = [
     libc::SYS_brk,
     libc::SYS_munmap,
     libc::SYS_mremap,
@@ -41,7 +41,7 @@ const UNCONDITIONAL: [i64; 23] = [
 
 /// Additionally allowed for an executed program, with any arguments: to start it, load libraries, and inspect files and
 /// itself.
-const PROGRAM: [i64; 25] = [
+const PROGRAM_SYSCALLS: [i64; 25] = [
     libc::SYS_execve,
     libc::SYS_read,
     libc::SYS_pread64,
@@ -71,7 +71,7 @@ const PROGRAM: [i64; 25] = [
 
 /// Additionally allowed for an executed program on this architecture.
 #[cfg(target_arch = "x86_64")]
-const PROGRAM_ARCH: [i64; 6] =
+const PROGRAM_ARCH_SYSCALLS: [i64; 6] =
     [libc::SYS_arch_prctl, libc::SYS_access, libc::SYS_stat, libc::SYS_lstat, libc::SYS_readlink, libc::SYS_poll];
 #[cfg(not(target_arch = "x86_64"))]
 const PROGRAM_ARCH: [i64; 0] = [];
@@ -106,8 +106,8 @@ fn install(rules: Result<Rules, BackendError>) -> io::Result<()> {
 
 fn compile(rules: Rules) -> Result<BpfProgram, BackendError> {
     // ENOSYS instead of EPERM, so that the C library falls back to older system calls that are allowed.
-    let refused = SeccompAction::Errno(libc::ENOSYS as u32);
-    SeccompFilter::new(rules, refused, SeccompAction::Allow, std::env::consts::ARCH.try_into()?)?.try_into()
+    let denial = SeccompAction::Errno(libc::ENOSYS as u32);
+    SeccompFilter::new(rules, denial, SeccompAction::Allow, std::env::consts::ARCH.try_into()?)?.try_into()
 }
 
 fn rules() -> Result<Rules, BackendError> {
@@ -117,7 +117,7 @@ fn rules() -> Result<Rules, BackendError> {
     let stdout_or_stderr =
         || Ok::<_, BackendError>(vec![SeccompRule::new(vec![arg_eq(0, 1)?])?, SeccompRule::new(vec![arg_eq(0, 2)?])?]);
     let (anonymous, executable) = (libc::MAP_ANONYMOUS, libc::PROT_EXEC);
-    let mut rules: Rules = UNCONDITIONAL.into_iter().map(|number| (number, Vec::new())).collect();
+    let mut rules: Rules = READER_SYSCALLS.into_iter().map(|number| (number, Vec::new())).collect();
     rules.insert(libc::SYS_read, vec![SeccompRule::new(vec![arg_eq(0, 0)?])?]);
     rules.insert(libc::SYS_write, stdout_or_stderr()?);
     rules.insert(libc::SYS_writev, stdout_or_stderr()?);
@@ -133,15 +133,15 @@ fn program_rules() -> Result<Rules, BackendError> {
     let arg_eq = |argument, value: i32| SeccompCondition::new(argument, Dword, Eq, value as u64);
     let arg_bits_unset = |argument, bits: i32| SeccompCondition::new(argument, Dword, MaskedEq(bits as u64), 0);
     let mut rules = rules()?;
-    rules.extend(PROGRAM.into_iter().chain(PROGRAM_ARCH).map(|number| (number, Vec::new())));
+    rules.extend(PROGRAM_SYSCALLS.into_iter().chain(PROGRAM_ARCH_SYSCALLS).map(|number| (number, Vec::new())));
     // Files may be opened for reading only.
-    let writing = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
-    rules.insert(libc::SYS_openat, vec![SeccompRule::new(vec![arg_bits_unset(2, writing)?])?]);
+    let write_flags = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
+    rules.insert(libc::SYS_openat, vec![SeccompRule::new(vec![arg_bits_unset(2, write_flags)?])?]);
     // Memory may be mapped if it is not executable, or if it maps a file (a library) and is not writable.
-    let plain = SeccompRule::new(vec![arg_bits_unset(2, libc::PROT_EXEC)?])?;
+    let non_executable = SeccompRule::new(vec![arg_bits_unset(2, libc::PROT_EXEC)?])?;
     let library =
         SeccompRule::new(vec![arg_bits_unset(2, libc::PROT_WRITE)?, arg_bits_unset(3, libc::MAP_ANONYMOUS)?])?;
-    rules.insert(libc::SYS_mmap, vec![plain, library]);
+    rules.insert(libc::SYS_mmap, vec![non_executable, library]);
     // A process may only read its own limits.
     let own_limits = vec![arg_eq(0, 0)?, SeccompCondition::new(2, Qword, Eq, 0)?];
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(own_limits)?]);

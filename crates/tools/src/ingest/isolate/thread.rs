@@ -3,8 +3,8 @@
 //! Time and extracted text are limited, but memory and stack are not, so use it for trusted files only. A thread cannot
 //! be stopped: after a timeout it continues until it finishes or hits a limit of the readers.
 
-use super::parser::{PagesRead, ParseError, Parser, SourceFile};
-use crate::ingest::readers::{self, Limits, ReadDocument, ReadError};
+use super::parser::{PagesReadSender, ParseError, Parser, SourceFile};
+use crate::ingest::readers::{self, Limits, ParsedDocument, ReadError};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::stream::StreamExt as _;
@@ -12,38 +12,43 @@ use std::time::Duration;
 
 /// Parses each document on a blocking thread of this process; for trusted files only.
 pub struct ThreadParser {
-    time: Duration,
+    timeout: Duration,
     limits: Limits,
 }
 
 impl ThreadParser {
     /// Creates a parser. `time` is the wall-clock limit per document; `limits` apply to the extracted content.
     #[must_use]
-    pub fn new(time: Duration, limits: Limits) -> Self {
-        Self { time, limits }
+    pub fn new(timeout: Duration, limits: Limits) -> Self {
+        Self { timeout, limits }
     }
 }
 
 #[async_trait]
 impl Parser for ThreadParser {
-    async fn parse(&self, mut file: SourceFile, pages: &PagesRead) -> Result<ReadDocument, ParseError> {
+    async fn parse(&self, mut file: SourceFile, pages: &PagesReadSender) -> Result<ParsedDocument, ParseError> {
         let mut bytes = BytesMut::new();
         while let Some(piece) = file.bytes.next().await {
-            bytes.extend_from_slice(&piece.map_err(ParseError::Bytes)?);
+            bytes.extend_from_slice(&piece.map_err(ParseError::Blob)?);
         }
         let (limits, pages) = (self.limits.clone(), pages.clone());
-        let work = move || read(&bytes.freeze(), &file.name, &limits, &pages);
-        match tokio::time::timeout(self.time, tokio::task::spawn_blocking(work)).await {
+        let work = move || read_document(&bytes.freeze(), &file.name, &limits, &pages);
+        match tokio::time::timeout(self.timeout, tokio::task::spawn_blocking(work)).await {
             Ok(Ok(read)) => Ok(read?),
             Ok(Err(_panicked)) => Err(ParseError::parser_crashed()),
-            Err(_elapsed) => Err(ParseError::timeout(self.time)),
+            Err(_elapsed) => Err(ParseError::timeout(self.timeout)),
         }
     }
 }
 
-fn read(bytes: &Bytes, name: &str, limits: &Limits, pages: &PagesRead) -> Result<ReadDocument, ReadError> {
+fn read_document(
+    bytes: &Bytes,
+    name: &str,
+    limits: &Limits,
+    pages: &PagesReadSender,
+) -> Result<ParsedDocument, ReadError> {
     let format = readers::sniff(bytes, name).ok_or(ReadError::Unsupported)?;
-    readers::read_counting(format, bytes, name, limits, &mut |count| {
+    readers::read_with_progress(format, bytes, name, limits, &mut |count| {
         pages.send_replace(count);
     })
 }

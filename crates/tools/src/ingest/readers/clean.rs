@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_invisible_comes_out() {
+    fn invisible_characters_are_removed() {
         assert_eq!(clean("a\0b\u{200B}c\u{202E}d\u{E0041}e\u{AD}f\u{7}"), "abcdef");
     }
 

@@ -7,7 +7,7 @@ use super::Scan;
 
 /// The text of a document, as pages in file order.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct ReadDocument {
+pub struct ParsedDocument {
     /// Title from the metadata or from the first level-1 heading. `None` if the file has no meaningful title; callers
     /// then fall back to the file name.
     pub title: Option<String>,
@@ -20,7 +20,7 @@ pub struct ReadDocument {
     pub warnings: Vec<Warning>,
 }
 
-impl ReadDocument {
+impl ParsedDocument {
     /// Removes bounds with infinite or NaN coordinates, which a crafted file can produce.
     pub(super) fn remove_invalid_bounds(&mut self) {
         for block in self.pages.iter_mut().flat_map(|page| &mut page.blocks) {
@@ -212,14 +212,14 @@ mod tests {
 
     #[test]
     fn only_finite_bounds_are_kept() {
-        let within = |left, right| Some(Bounds { left, top: 0.0, right, bottom: 9.0 });
+        let bounds = |left, right| Some(Bounds { left, top: 0.0, right, bottom: 9.0 });
         let blocks = [(0.0, 1.0), (f32::NAN, 1.0), (0.0, f32::INFINITY)]
-            .map(|(left, right)| Block { bounds: within(left, right), ..Block::new(BlockKind::Paragraph, "text") });
+            .map(|(left, right)| Block { bounds: bounds(left, right), ..Block::new(BlockKind::Paragraph, "text") });
         let page = Page { blocks: blocks.to_vec(), ..Page::default() };
-        let mut document = ReadDocument { pages: vec![page], ..ReadDocument::default() };
+        let mut document = ParsedDocument { pages: vec![page], ..ParsedDocument::default() };
         document.remove_invalid_bounds();
-        let kept: Vec<_> = document.pages[0].blocks.iter().map(|block| block.bounds).collect();
-        assert_eq!(kept, [within(0.0, 1.0), None, None]);
+        let remaining: Vec<_> = document.pages[0].blocks.iter().map(|block| block.bounds).collect();
+        assert_eq!(remaining, [bounds(0.0, 1.0), None, None]);
     }
 
     #[test]

@@ -4,15 +4,15 @@ use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, MetadataBlockKind, Opti
 
 use super::clean::{clean, clean_line};
 use super::reader::Reader;
-use super::text::Decoded;
-use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, text};
+use super::text::DecodedText;
+use super::{Block, BlockKind, Limits, Page, ParsedDocument, ReadError, text};
 
 /// Reads Markdown. Markup is removed, so the text is what a renderer would show.
 pub(super) struct MarkdownReader;
 
 impl Reader for MarkdownReader {
-    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
-        let Decoded { text: source, warnings } = text::decode_within(bytes, limits)?;
+    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ParsedDocument, ReadError> {
+        let DecodedText { text: source, warnings } = text::decode_within_limits(bytes, limits)?;
         let options = Options::ENABLE_TABLES
             | Options::ENABLE_FOOTNOTES
             | Options::ENABLE_STRIKETHROUGH
@@ -21,15 +21,15 @@ impl Reader for MarkdownReader {
             | Options::ENABLE_PLUSES_DELIMITED_METADATA_BLOCKS;
         let mut builder = Builder::default();
         for event in Parser::new_ext(&source, options) {
-            builder.event(event);
+            builder.handle_event(event);
         }
         builder.flush(BlockKind::Paragraph);
         let title = builder.title.or_else(|| first_title(&builder.blocks));
-        Ok(ReadDocument {
+        Ok(ParsedDocument {
             title,
             pages: vec![Page { blocks: builder.blocks, ..Page::default() }],
             warnings,
-            ..ReadDocument::default()
+            ..ParsedDocument::default()
         })
     }
 }
@@ -54,10 +54,10 @@ struct Builder {
 }
 
 impl Builder {
-    fn event(&mut self, event: Event<'_>) {
+    fn handle_event(&mut self, event: Event<'_>) {
         match event {
-            Event::Start(tag) => self.start(tag),
-            Event::End(tag) => self.end(tag),
+            Event::Start(tag) => self.start_tag(tag),
+            Event::End(tag) => self.end_tag(tag),
             Event::Text(text) | Event::Code(text) => self.text.push_str(&text),
             Event::SoftBreak => self.text.push(' '),
             Event::HardBreak => self.text.push('\n'),
@@ -70,7 +70,7 @@ impl Builder {
         }
     }
 
-    fn start(&mut self, tag: Tag<'_>) {
+    fn start_tag(&mut self, tag: Tag<'_>) {
         match tag {
             Tag::CodeBlock(kind) => {
                 self.flush(BlockKind::Paragraph);
@@ -99,17 +99,17 @@ impl Builder {
     fn start_item(&mut self) {
         self.flush(BlockKind::ListItem);
         let indent = "  ".repeat(self.lists.len().saturating_sub(1).min(8));
-        let mark = match self.lists.last_mut() {
+        let marker = match self.lists.last_mut() {
             Some(Some(number)) => {
                 *number += 1;
                 format!("{}. ", *number - 1)
             }
             _ => "- ".to_owned(),
         };
-        self.text = format!("{indent}{mark}");
+        self.text = format!("{indent}{marker}");
     }
 
-    fn end(&mut self, tag: TagEnd) {
+    fn end_tag(&mut self, tag: TagEnd) {
         match tag {
             TagEnd::Paragraph => self.end_paragraph(),
             TagEnd::Heading(level) => self.flush(BlockKind::Heading { level: level_number(level) }),
@@ -217,7 +217,7 @@ fn unescape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(source: &str) -> ReadDocument {
+    fn read(source: &str) -> ParsedDocument {
         MarkdownReader.read(source.as_bytes(), &Limits::default()).unwrap()
     }
 
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_come_row_by_row_with_their_header_flagged() {
+    fn each_table_row_is_a_block_and_the_header_row_is_flagged() {
         assert_eq!(
             blocks("| Tag | Range |\n|---|---|\n| PIT-1001 | 0-10 bar |\n"),
             [
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_scripts_are_left_out() {
+    fn html_comments_and_scripts_are_omitted() {
         assert_eq!(
             blocks("<div>shown&nbsp;R&amp;D<!-- hidden --><script>x</script></div>\n"),
             [(BlockKind::Paragraph, "shown R&D".into())]

@@ -22,11 +22,11 @@ mod title;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub(in crate::ingest) use clean::clean_line;
-pub use document::{Block, BlockKind, Bounds, Page, ReadDocument, Warning};
+pub use document::{Block, BlockKind, Bounds, Page, ParsedDocument, Warning};
 pub use error::ReadError;
 pub use limits::Limits;
 pub(in crate::ingest) use pdf::join_lines;
-pub use reader::{PageCounter, Reader};
+pub use reader::{PageCallback, Reader};
 pub use scan::{Scan, ScanFormat, ScanLimits};
 pub use sniff::{Format, sniff};
 pub(in crate::ingest) use text::is_caption;
@@ -49,24 +49,24 @@ pub fn reader_for(format: Format) -> &'static dyn Reader {
 /// # Errors
 /// [`ReadError::NoText`] if the file is valid but has neither text nor images for OCR; otherwise the reader's error.
 /// A panic in a third-party parser becomes [`ReadError::Corrupt`].
-pub fn read(format: Format, bytes: &[u8], file_name: &str, limits: &Limits) -> Result<ReadDocument, ReadError> {
-    read_counting(format, bytes, file_name, limits, &mut |_| {})
+pub fn read(format: Format, bytes: &[u8], file_name: &str, limits: &Limits) -> Result<ParsedDocument, ReadError> {
+    read_with_progress(format, bytes, file_name, limits, &mut |_| {})
 }
 
-/// Same as [`read`], but after each page calls `pages` with the number of pages read so far; formats without pages
+/// Same as [`read`], but after each page calls `on_page` with the number of pages read so far; formats without pages
 /// never call it.
 ///
 /// # Errors
 /// Same as [`read`].
-pub fn read_counting(
+pub fn read_with_progress(
     format: Format,
     bytes: &[u8],
     file_name: &str,
     limits: &Limits,
-    pages: PageCounter<'_>,
-) -> Result<ReadDocument, ReadError> {
+    on_page: PageCallback<'_>,
+) -> Result<ParsedDocument, ReadError> {
     let reader = reader_for(format);
-    let mut document = catch_unwind(AssertUnwindSafe(|| reader.read_counting(bytes, limits, pages)))
+    let mut document = catch_unwind(AssertUnwindSafe(|| reader.read_with_progress(bytes, limits, on_page)))
         .unwrap_or_else(|_| Err(ReadError::Corrupt { detail: "the parser crashed".into() }))?;
     document.title = document.title.filter(|title| title != file_name);
     document.remove_invalid_bounds();

@@ -1,11 +1,11 @@
 //! The trait that each format's reader implements.
 
-use super::document::ReadDocument;
+use super::document::ParsedDocument;
 use super::error::ReadError;
 use super::limits::Limits;
 
 /// A callback that receives the number of pages read so far.
-pub type PageCounter<'a> = &'a mut dyn FnMut(u32);
+pub type PageCallback<'a> = &'a mut dyn FnMut(u32);
 
 /// Reads files of one format.
 pub trait Reader {
@@ -13,15 +13,20 @@ pub trait Reader {
     ///
     /// # Errors
     /// A [`ReadError`] whose message tells the uploader what to do.
-    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError>;
+    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ParsedDocument, ReadError>;
 
-    /// Same as [`Reader::read`], but calls `pages` after each page. The default implementation is for formats without
+    /// Same as [`Reader::read`], but calls `on_page` after each page. The default implementation is for formats without
     /// pages and never calls it.
     ///
     /// # Errors
     /// Same as [`Reader::read`].
-    fn read_counting(&self, bytes: &[u8], limits: &Limits, pages: PageCounter<'_>) -> Result<ReadDocument, ReadError> {
-        let _ = pages;
+    fn read_with_progress(
+        &self,
+        bytes: &[u8],
+        limits: &Limits,
+        on_page: PageCallback<'_>,
+    ) -> Result<ParsedDocument, ReadError> {
+        let _ = on_page;
         self.read(bytes, limits)
     }
 }

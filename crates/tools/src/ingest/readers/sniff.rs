@@ -56,7 +56,7 @@ pub fn sniff(head: &[u8], file_name: &str) -> Option<Format> {
     }
     let text = text::decode_text(head)?;
     let start = text.trim_start().get(..9).unwrap_or(text.trim_start()).to_ascii_lowercase();
-    if text.trim().is_empty() || UNSUPPORTED_TEXT_PREFIXES.iter().any(|foreign| start.starts_with(foreign)) {
+    if text.trim().is_empty() || UNSUPPORTED_TEXT_PREFIXES.iter().any(|prefix| start.starts_with(prefix)) {
         return None;
     }
     let extension = file_name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
@@ -72,11 +72,12 @@ fn is_pdf(head: &[u8]) -> bool {
     const HEADER: &[u8] = b"%PDF-";
     let window = &head[..head.len().min(MAX_PDF_HEADER_OFFSET + HEADER.len())];
     let Some(at) = window.windows(HEADER.len()).position(|bytes| bytes == HEADER) else { return false };
-    let foreign = [b"PK\x03\x04".as_slice(), b"\x7fELF", b"MZ", b"\x89PNG", b"\xD0\xCF\x11\xE0", b"GIF8", b"\xFF\xD8"];
+    let other_magic_numbers =
+        [b"PK\x03\x04".as_slice(), b"\x7fELF", b"MZ", b"\x89PNG", b"\xD0\xCF\x11\xE0", b"GIF8", b"\xFF\xD8"];
     let at_line_start = at == 0 || matches!(head[at - 1], b'\n' | b'\r' | 0xBF | 0);
     let has_version =
         head.get(at + HEADER.len()..at + HEADER.len() + 2).is_none_or(|v| v[0].is_ascii_digit() && v[1] == b'.');
-    at_line_start && has_version && (at == 0 || !foreign.iter().any(|magic| head.starts_with(magic)))
+    at_line_start && has_version && (at == 0 || !other_magic_numbers.iter().any(|magic| head.starts_with(magic)))
 }
 
 /// ZIP entry that lists the content types of the parts.
@@ -104,13 +105,13 @@ fn is_docx(bytes: &[u8]) -> bool {
         }
         Err(_) => {
             let entry = b"word/";
-            bytes.windows(entry.len()).any(|window| window == entry) || starts_as_docx(bytes)
+            bytes.windows(entry.len()).any(|window| window == entry) || begins_like_docx(bytes)
         }
     }
 }
 
 /// Whether a truncated archive begins with the entries of a Word document.
-fn starts_as_docx(mut bytes: &[u8]) -> bool {
+fn begins_like_docx(mut bytes: &[u8]) -> bool {
     for _ in 0..MAX_ENTRIES {
         match read_zipfile_from_stream(&mut bytes) {
             Ok(Some(entry)) if entry.name().is_ok_and(|name| name == CONTENT_TYPES) => {
@@ -150,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn foreign_formats_are_refused_whatever_their_name() {
+    fn unsupported_formats_are_refused_whatever_the_file_name() {
         let executable = [b"\x7fELF\x02\x01\x01\0".as_slice(), &[0; 64]].concat();
-        let hiding = [b"MZ\x90\0\x03\0\0\0\n%PDF-1.4\n".as_slice(), &[0; 64]].concat();
+        let executable_with_pdf_header = [b"MZ\x90\0\x03\0\0\0\n%PDF-1.4\n".as_slice(), &[0; 64]].concat();
         for (bytes, name) in [
             (executable.as_slice(), "manual.pdf"),
-            (&hiding, "manual.pdf"),
+            (&executable_with_pdf_header, "manual.pdf"),
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "manual.pdf"),
             (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1\0\0\0\0", "old.doc"),
             (b"<!DOCTYPE html><html>", "page.txt"),

@@ -71,10 +71,10 @@ mod tests {
 
     #[test]
     fn codes_of_symbol_fonts_are_decoded() {
-        let shown: String = [b'W', b'a', 0xB0, 0xB1, 0xA3, 0xFE].into_iter().filter_map(symbol).collect();
-        assert_eq!(shown, "Ωα°±≤⎭");
-        let shown: String = [b'4', b'n', 0xAC, 0xB6, 0xD4, 0xEF].into_iter().filter_map(dingbat).collect();
-        assert_eq!(shown, "✔■①❶➔➯");
+        let decoded: String = [b'W', b'a', 0xB0, 0xB1, 0xA3, 0xFE].into_iter().filter_map(symbol).collect();
+        assert_eq!(decoded, "Ωα°±≤⎭");
+        let decoded: String = [b'4', b'n', 0xAC, 0xB6, 0xD4, 0xEF].into_iter().filter_map(dingbat).collect();
+        assert_eq!(decoded, "✔■①❶➔➯");
         assert_eq!(SYMBOL_LOW.chars().count(), 95);
         assert_eq!(SYMBOL_HIGH.chars().count(), 95);
     }

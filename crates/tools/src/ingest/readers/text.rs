@@ -5,21 +5,21 @@ use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::clean::clean;
 use super::reader::Reader;
-use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Warning};
+use super::{Block, BlockKind, Limits, Page, ParsedDocument, ReadError, Warning};
 
 /// Reads plain text in UTF-8, UTF-16 or Windows-1252.
 pub(super) struct TextReader;
 
 impl Reader for TextReader {
-    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
-        let Decoded { text, warnings } = decode_within(bytes, limits)?;
+    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ParsedDocument, ReadError> {
+        let DecodedText { text, warnings } = decode_within_limits(bytes, limits)?;
         let blocks = blocks(&clean(&text));
-        Ok(ReadDocument { pages: vec![Page { blocks, ..Page::default() }], warnings, ..ReadDocument::default() })
+        Ok(ParsedDocument { pages: vec![Page { blocks, ..Page::default() }], warnings, ..ParsedDocument::default() })
     }
 }
 
 /// Decoded text with `\n` as the only line ending.
-pub(super) struct Decoded {
+pub(super) struct DecodedText {
     pub(super) text: String,
     /// Problems to show to the user.
     pub(super) warnings: Vec<Warning>,
@@ -29,51 +29,57 @@ pub(super) struct Decoded {
 ///
 /// # Errors
 /// [`ReadError::TooLarge`] if the text exceeds the limit, [`ReadError::Unsupported`] if the bytes are not text.
-pub(super) fn decode_within(bytes: &[u8], limits: &Limits) -> Result<Decoded, ReadError> {
+pub(super) fn decode_within_limits(bytes: &[u8], limits: &Limits) -> Result<DecodedText, ReadError> {
     let text = decode_text(bytes).ok_or(ReadError::Unsupported)?;
     if text.len() > limits.max_text_bytes {
         let limit = limits.max_text_bytes as u64;
         return Err(ReadError::TooLarge { what: "bytes of text", limit });
     }
-    let unusual = |c: char| {
-        RARE_LINE_ENDS.contains(&c) || c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1a}')
+    let is_unusual = |c: char| {
+        UNUSUAL_LINE_ENDINGS.contains(&c) || c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1a}')
     };
-    let warnings = if text.contains(unusual) { vec![Warning::Cleaned] } else { Vec::new() };
-    let ends_a_line = |c: char| matches!(c, '\r' | '\u{c}') || RARE_LINE_ENDS.contains(&c);
+    let warnings = if text.contains(is_unusual) { vec![Warning::Cleaned] } else { Vec::new() };
+    let ends_a_line = |c: char| matches!(c, '\r' | '\u{c}') || UNUSUAL_LINE_ENDINGS.contains(&c);
     let mut text = text.replace("\r\n", "\n").replace(ends_a_line, "\n");
     // Remove control characters here, because the Markdown parser would keep them.
     text.retain(|c| !c.is_control() || matches!(c, '\n' | '\t'));
-    Ok(Decoded { text, warnings })
+    Ok(DecodedText { text, warnings })
 }
 
 /// Unusual line endings: vertical tab, next line, line separator and paragraph separator.
-const RARE_LINE_ENDS: [char; 4] = ['\u{b}', '\u{85}', '\u{2028}', '\u{2029}'];
+const UNUSUAL_LINE_ENDINGS: [char; 4] = ['\u{b}', '\u{85}', '\u{2028}', '\u{2029}'];
 
 /// Decodes text of unknown encoding. Tries, in this order: the byte order mark, UTF-16 by its zero bytes, UTF-8 (the
 /// last character may be truncated), Windows-1252. Returns `None` if the bytes are not text.
 pub(super) fn decode_text(bytes: &[u8]) -> Option<String> {
-    if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
-        return if_printable(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned(), Certainty::Detected);
+    if let Some((encoding, bom_length)) = Encoding::for_bom(bytes) {
+        return accept_if_printable(
+            encoding.decode_without_bom_handling(&bytes[bom_length..]).0.into_owned(),
+            EncodingCertainty::Detected,
+        );
     }
-    if let Some(encoding) = utf16_without_mark(bytes) {
-        return if_printable(encoding.decode_without_bom_handling(bytes).0.into_owned(), Certainty::Detected);
+    if let Some(encoding) = utf16_without_bom(bytes) {
+        return accept_if_printable(
+            encoding.decode_without_bom_handling(bytes).0.into_owned(),
+            EncodingCertainty::Detected,
+        );
     }
     let text = match std::str::from_utf8(bytes) {
-        Ok(text) => return if_printable(text.to_owned(), Certainty::Detected),
+        Ok(text) => return accept_if_printable(text.to_owned(), EncodingCertainty::Detected),
         Err(error) if error.error_len().is_none() => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
-            return if_printable(valid, Certainty::Detected);
+            return accept_if_printable(valid, EncodingCertainty::Detected);
         }
         // A few invalid bytes in UTF-8 text are damage, not a different encoding.
         Err(_) if is_mostly_utf8(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
     };
-    if_printable(text, Certainty::Assumed)
+    accept_if_printable(text, EncodingCertainty::Assumed)
 }
 
 /// How reliable the encoding is. An assumed encoding accepts almost any bytes, so its text is checked more strictly.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Certainty {
+enum EncodingCertainty {
     Detected,
     Assumed,
 }
@@ -90,13 +96,13 @@ fn is_mostly_utf8(bytes: &[u8]) -> bool {
 }
 
 /// Detects UTF-16 without a byte order mark: in Western text, every other byte is zero, always the high one.
-fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
+fn utf16_without_bom(bytes: &[u8]) -> Option<&'static Encoding> {
     let sample = &bytes[..bytes.len().min(4096) & !1];
     let pairs = sample.len() / 2;
     let zeros = |offset: usize| sample.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count();
     let (high, low) = (zeros(0), zeros(1));
-    let mostly = |count: usize| pairs >= 2 && count * 10 >= pairs * 7;
-    match (mostly(high), mostly(low)) {
+    let is_mostly_zero = |count: usize| pairs >= 2 && count * 10 >= pairs * 7;
+    match (is_mostly_zero(high), is_mostly_zero(low)) {
         (true, false) if low == 0 => Some(UTF_16BE),
         (false, true) if high == 0 => Some(UTF_16LE),
         _ => None,
@@ -105,17 +111,17 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
 
 /// Returns the text if it is plausible: at most 2 % of its characters are NUL or replacement characters, and other
 /// control characters are at most 50 % if the encoding was detected, or 2 % without any NUL if it was assumed.
-fn if_printable(text: String, certainty: Certainty) -> Option<String> {
+fn accept_if_printable(text: String, certainty: EncodingCertainty) -> Option<String> {
     let is_usual =
-        |c: char| matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}') || RARE_LINE_ENDS.contains(&c);
+        |c: char| matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}' | '\u{1a}') || UNUSUAL_LINE_ENDINGS.contains(&c);
     let (mut total, mut invalid, mut controls) = (0_usize, 0_usize, 0_usize);
     for c in text.chars() {
         total += 1;
         invalid += usize::from(matches!(c, '\0' | '\u{FFFD}'));
         controls += usize::from(c.is_control() && !is_usual(c));
     }
-    let allowed = if certainty == Certainty::Detected { total / 2 } else { total / 50 };
-    let nul_is_allowed = certainty == Certainty::Detected || !text.contains('\0');
+    let allowed = if certainty == EncodingCertainty::Detected { total / 2 } else { total / 50 };
+    let nul_is_allowed = certainty == EncodingCertainty::Detected || !text.contains('\0');
     (invalid * 50 <= total && controls <= allowed && nul_is_allowed).then_some(text)
 }
 
@@ -127,13 +133,13 @@ fn blocks(text: &str) -> Vec<Block> {
     let mut index = 0;
     while index < lines.len() {
         let line = lines[index];
-        let alone = paragraph.is_empty() && lines.get(index + 1).is_none_or(|next| next.trim().is_empty());
+        let is_standalone = paragraph.is_empty() && lines.get(index + 1).is_none_or(|next| next.trim().is_empty());
         if let Some(level) =
             underline_level(lines.get(index + 1).copied()).filter(|_| paragraph.is_empty() && is_title(line))
         {
             blocks.push(Block::new(BlockKind::Heading { level }, line.trim()));
             index += 1;
-        } else if let Some(level) = heading_level(line).filter(|_| alone) {
+        } else if let Some(level) = heading_level(line).filter(|_| is_standalone) {
             blocks.push(Block::new(BlockKind::Heading { level }, line.trim()));
         } else if line.trim().is_empty() {
             flush(&mut paragraph, &mut blocks);
@@ -182,8 +188,8 @@ fn heading_level(line: &str) -> Option<u8> {
         return Some(level);
     }
     let letters = line.chars().filter(|c| c.is_alphabetic()).count();
-    let capital = letters >= 4 && line.chars().filter(|c| c.is_alphabetic()).all(char::is_uppercase);
-    (capital && letters * 2 > line.len()).then_some(1)
+    let is_all_capitals = letters >= 4 && line.chars().filter(|c| c.is_alphabetic()).all(char::is_uppercase);
+    (is_all_capitals && letters * 2 > line.len()).then_some(1)
 }
 
 /// The depth of the section number before a title: 2 for `3.2 Start-up`.
@@ -193,32 +199,32 @@ pub(super) fn numbered_level(line: &str) -> Option<u8> {
     let parts: Vec<&str> = number.split('.').collect();
     let numeric =
         parts.iter().all(|part| !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit()));
-    let title = rest.trim_start().chars().next().is_some_and(char::is_uppercase);
-    (numeric && title && parts.len() <= 6).then_some(parts.len() as u8)
+    let starts_with_capital = rest.trim_start().chars().next().is_some_and(char::is_uppercase);
+    (numeric && starts_with_capital && parts.len() <= 6).then_some(parts.len() as u8)
 }
 
 /// Whether a line is the caption of a table or figure: `Table 3-1 Name-plate data`, `Fig. 4: Coupling`.
 pub(in crate::ingest) fn is_caption(line: &str) -> bool {
-    const KINDS: [&str; 11] =
+    const CAPTION_WORDS: [&str; 11] =
         ["table", "tabelle", "tab.", "tableau", "tabla", "figure", "fig.", "figura", "abbildung", "abb.", "bild"];
     let mut words = line.split_whitespace();
-    let kind = words.next().is_some_and(|word| KINDS.contains(&word.to_lowercase().as_str()));
-    let number = words.next().is_some_and(|word| word.len() <= 10 && word.bytes().any(|b| b.is_ascii_digit()));
-    kind && number && line.len() <= 160
+    let has_caption_word = words.next().is_some_and(|word| CAPTION_WORDS.contains(&word.to_lowercase().as_str()));
+    let has_number = words.next().is_some_and(|word| word.len() <= 10 && word.bytes().any(|b| b.is_ascii_digit()));
+    has_caption_word && has_number && line.len() <= 160
 }
 
 /// Whether a line starts with a bullet, or with a number or lower-case letter followed by `)` or `.`.
 pub(super) fn is_list_item(line: &str) -> bool {
     let line = line.trim_start();
-    let Some((mark, rest)) = line.split_once(char::is_whitespace) else { return false };
-    let bullet = matches!(mark, "-" | "*" | "+" | "•" | "◦" | "▪" | "●" | "–" | "■" | "○" | "‣");
-    let stem = mark.strip_suffix([')', '.']).map(|stem| stem.trim_start_matches('('));
+    let Some((marker, rest)) = line.split_once(char::is_whitespace) else { return false };
+    let is_bullet = matches!(marker, "-" | "*" | "+" | "•" | "◦" | "▪" | "●" | "–" | "■" | "○" | "‣");
+    let stem = marker.strip_suffix([')', '.']).map(|stem| stem.trim_start_matches('('));
     let enumerated = stem.is_some_and(|stem| {
         let digits = stem.len() <= 2 && stem.bytes().all(|b| b.is_ascii_digit());
         let letter = stem.len() == 1 && stem.bytes().all(|b| b.is_ascii_lowercase());
         !stem.is_empty() && (digits || letter)
     });
-    (bullet || enumerated) && !rest.trim().is_empty()
+    (is_bullet || enumerated) && !rest.trim().is_empty()
 }
 
 #[cfg(test)]
@@ -290,17 +296,17 @@ mod tests {
     #[test]
     fn control_characters_and_all_line_endings_are_cleaned_with_a_warning() {
         let controls: String = (1..32).chain(127..160).filter_map(char::from_u32).collect();
-        let ends = "one\rtwo\nthree\u{b}four\u{c}five\u{85}six\u{2028}seven\u{2029}eight\r\nnine";
+        let lines = "one\rtwo\nthree\u{b}four\u{c}five\u{85}six\u{2028}seven\u{2029}eight\r\nnine";
         let words = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine";
         for reader in [&TextReader as &dyn Reader, &super::super::markdown::MarkdownReader] {
             let read = |text: &str| reader.read(text.as_bytes(), &Limits::default()).unwrap();
-            let document = read(ends);
-            let flat = |document: &ReadDocument| document.pages[0].blocks[0].text.replace(' ', "\n");
+            let document = read(lines);
+            let flat = |document: &ParsedDocument| document.pages[0].blocks[0].text.replace(' ', "\n");
             assert_eq!(flat(&document), words);
             assert_eq!(document.warnings, [Warning::Cleaned]);
             let document = read(&format!("Close the valve {controls} V-12, then open the drain and log the time."));
-            let all: String = document.pages[0].blocks.iter().map(|block| format!("{} ", block.text)).collect();
-            assert!(all.contains("V-12, then open") && !all.chars().any(|c| c.is_control() && c != '\n'), "{all:?}");
+            let text: String = document.pages[0].blocks.iter().map(|block| format!("{} ", block.text)).collect();
+            assert!(text.contains("V-12, then open") && !text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
             assert_eq!(document.warnings, [Warning::Cleaned]);
             assert_eq!(read("Plain text,\r\nwith a tab\tand a form feed\u{c}in it.").warnings, []);
         }

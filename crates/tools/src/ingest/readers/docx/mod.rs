@@ -15,48 +15,49 @@ use numbering::Lists;
 use package::{Package, Relationship};
 use styles::Styles;
 use walk::{Item, Walker, flat_text};
-use xml::{Token, Xml};
+use xml::{Token, XmlReader};
 
 use super::clean::clean_line;
 use super::reader::Reader;
-use super::{Block, BlockKind, Limits, Page, ReadDocument, ReadError, Warning};
+use super::{Block, BlockKind, Limits, Page, ParsedDocument, ReadError, Warning};
 
 /// Reads DOCX files.
 pub(super) struct DocxReader;
 
 impl Reader for DocxReader {
-    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
+    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ParsedDocument, ReadError> {
         // Office stores a password-protected document in an OLE container instead of a ZIP archive.
         if bytes.starts_with(b"\xD0\xCF\x11\xE0") {
             return Err(ReadError::Encrypted);
         }
         let mut package = Package::open(bytes, limits)?;
-        let parts = package.relationships("")?;
-        let by_type = |kind: &str| parts.values().find(|part| part.kind == kind).map(|part| part.path.clone());
-        let main = match by_type("officeDocument") {
-            Some(main) => main,
+        let package_relationships = package.relationships("")?;
+        let by_type =
+            |kind: &str| package_relationships.values().find(|part| part.kind == kind).map(|part| part.path.clone());
+        let main_path = match by_type("officeDocument") {
+            Some(path) => path,
             None => package.main_by_content_type()?.unwrap_or_else(|| "word/document.xml".to_owned()),
         };
-        let text = package.part(&main)?.ok_or_else(|| ReadError::corrupt("its document part is missing"))?;
-        let related = package.relationships(&main)?;
-        let core = by_type("core-properties").unwrap_or_else(|| "docProps/core.xml".to_owned());
-        let metadata = package.part(&core)?.map(|text| core_title(&text)).transpose()?.flatten();
-        let mut related = RelatedParts { package: &mut package, by_kind: by_kind(related) };
+        let text = package.part(&main_path)?.ok_or_else(|| ReadError::corrupt("its document part is missing"))?;
+        let main_relationships = package.relationships(&main_path)?;
+        let core_path = by_type("core-properties").unwrap_or_else(|| "docProps/core.xml".to_owned());
+        let metadata_title = package.part(&core_path)?.map(|text| core_title(&text)).transpose()?.flatten();
+        let mut related = RelatedParts { package: &mut package, by_kind: by_kind(main_relationships) };
 
-        let styles = related.first("styles")?.map(|text| Styles::parse(&text)).transpose()?.unwrap_or_default();
-        let lists = related.first("numbering")?.map(|text| Lists::parse(&text)).transpose()?.unwrap_or_default();
+        let styles = related.first_part("styles")?.map(|text| Styles::parse(&text)).transpose()?.unwrap_or_default();
+        let lists = related.first_part("numbering")?.map(|text| Lists::parse(&text)).transpose()?.unwrap_or_default();
         let mut walker = Walker::new(&styles, lists);
-        if let Some(text) = related.first("footnotes")? {
+        if let Some(text) = related.first_part("footnotes")? {
             walker.notes.footnotes = walker.parse_notes(&text, "footnote")?;
         }
-        if let Some(text) = related.first("endnotes")? {
+        if let Some(text) = related.first_part("endnotes")? {
             walker.notes.endnotes = walker.parse_notes(&text, "endnote")?;
         }
         let mut items = walker.collect_part(&text, "body")?;
-        let headers = header_footer_blocks(&mut walker, related.all("header")?, "hdr")?;
+        let headers = header_footer_blocks(&mut walker, related.all_parts("header")?, "hdr")?;
         items.splice(0..0, headers);
-        items.extend(header_footer_blocks(&mut walker, related.all("footer")?, "ftr")?);
-        assemble_document(items, metadata.or(walker.title), walker.has_hidden_text, limits)
+        items.extend(header_footer_blocks(&mut walker, related.all_parts("footer")?, "ftr")?);
+        assemble_document(items, metadata_title.or(walker.title), walker.has_hidden_text, limits)
     }
 }
 
@@ -67,12 +68,12 @@ struct RelatedParts<'a, 'b> {
 }
 
 impl RelatedParts<'_, '_> {
-    fn first(&mut self, kind: &str) -> Result<Option<String>, ReadError> {
+    fn first_part(&mut self, kind: &str) -> Result<Option<String>, ReadError> {
         let path = self.by_kind.get(kind).and_then(|paths| paths.first());
         path.map_or(Ok(None), |path| self.package.part(path))
     }
 
-    fn all(&mut self, kind: &str) -> Result<Vec<String>, ReadError> {
+    fn all_parts(&mut self, kind: &str) -> Result<Vec<String>, ReadError> {
         let paths = self.by_kind.get(kind).cloned().unwrap_or_default();
         paths.iter().filter_map(|path| self.package.part(path).transpose()).collect()
     }
@@ -105,16 +106,16 @@ fn header_footer_blocks(walker: &mut Walker<'_>, parts: Vec<String>, root: &str)
 
 /// Reads the title from the core properties part; `None` if it is missing or meaningless.
 fn core_title(text: &str) -> Result<Option<String>, ReadError> {
-    let mut xml = Xml::new(text);
+    let mut xml = XmlReader::new(text);
     let mut title: Option<String> = None;
-    let mut inside = false;
+    let mut in_title = false;
     loop {
         match xml.next()? {
-            Token::Open(element) => inside = element.name() == "title",
-            Token::Text(text) if inside => title.get_or_insert_default().push_str(&text),
-            Token::Close(_) => inside = false,
+            Token::StartTag(element) => in_title = element.name() == "title",
+            Token::Text(text) if in_title => title.get_or_insert_default().push_str(&text),
+            Token::EndTag(_) => in_title = false,
             Token::Text(_) => {}
-            Token::End => {
+            Token::EndOfDocument => {
                 return Ok(title.map(|title| clean_line(&title)).filter(|title| super::is_meaningful_title(title)));
             }
         }
@@ -127,7 +128,7 @@ fn assemble_document(
     title: Option<String>,
     has_hidden_text: bool,
     limits: &Limits,
-) -> Result<ReadDocument, ReadError> {
+) -> Result<ParsedDocument, ReadError> {
     let mut pages = vec![Page::default()];
     let mut text_bytes = 0;
     for item in items {
@@ -151,5 +152,5 @@ fn assemble_document(
     };
     let title = title.or_else(first_heading);
     let warnings = if has_hidden_text { vec![Warning::HiddenText { pages: Vec::new() }] } else { Vec::new() };
-    Ok(ReadDocument { title, pages, page_count: None, warnings })
+    Ok(ParsedDocument { title, pages, page_count: None, warnings })
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::super::ReadError;
 use super::super::numerals::{letters, roman};
-use super::xml::{Element, Token, Xml};
+use super::xml::{Element, Token, XmlReader};
 
 /// One level of a list definition (`w:lvl`).
 #[derive(Debug, Clone, Default)]
@@ -24,9 +24,9 @@ pub(super) struct Lists {
     /// The current number of each level, by counter; lists with the same definition may share a counter.
     counts: HashMap<u32, Vec<u32>>,
     /// The id of the definition that belongs to a list style (`w:styleLink`).
-    by_style: HashMap<String, u32>,
+    definition_by_style: HashMap<String, u32>,
     /// The list style that a definition takes its levels from (`w:numStyleLink`).
-    linked: HashMap<u32, String>,
+    linked_style: HashMap<u32, String>,
 }
 
 /// Number of list levels that Word supports.
@@ -46,24 +46,24 @@ impl Lists {
     /// # Errors
     /// `Corrupt` for malformed XML.
     pub fn parse(text: &str) -> Result<Self, ReadError> {
-        let mut all = Self::default();
-        let mut xml = Xml::new(text);
+        let mut lists = Self::default();
+        let mut xml = XmlReader::new(text);
         let mut state = ParserState::default();
         loop {
             match xml.next()? {
-                Token::Open(element) => all.open(&element, &mut state),
-                Token::Close(name) => match name.as_str() {
+                Token::StartTag(element) => lists.handle_start_tag(&element, &mut state),
+                Token::EndTag(name) => match name.as_str() {
                     "abstractNum" => state.definition = None,
                     "num" => state.list = None,
                     _ => {}
                 },
-                Token::End => return Ok(all),
+                Token::EndOfDocument => return Ok(lists),
                 Token::Text(_) => {}
             }
         }
     }
 
-    fn open(&mut self, element: &Element<'_>, state: &mut ParserState) {
+    fn handle_start_tag(&mut self, element: &Element<'_>, state: &mut ParserState) {
         let number = |name: &str| element.attribute(name).and_then(|value| value.parse::<u32>().ok());
         match element.name() {
             "abstractNum" => state.definition = number("abstractNumId"),
@@ -76,9 +76,9 @@ impl Lists {
             "styleLink" | "numStyleLink" => {
                 if let (Some(definition), Some(style)) = (state.definition, element.value()) {
                     if element.name() == "styleLink" {
-                        self.by_style.insert(style, definition);
+                        self.definition_by_style.insert(style, definition);
                     } else {
-                        self.linked.insert(definition, style);
+                        self.linked_style.insert(definition, style);
                     }
                 }
             }
@@ -113,7 +113,11 @@ impl Lists {
     pub fn next_label(&mut self, list: u32, level: usize) -> String {
         let level = level.min(MAX_LEVELS - 1);
         let Some((definition, overrides)) = self.lists.get(&list) else { return "•".to_owned() };
-        let definition = self.linked.get(definition).and_then(|style| self.by_style.get(style)).unwrap_or(definition);
+        let definition = self
+            .linked_style
+            .get(definition)
+            .and_then(|style| self.definition_by_style.get(style))
+            .unwrap_or(definition);
         let Some(levels) = self.definitions.get(definition) else { return "•".to_owned() };
         // Lists with the same definition share a counter, unless the list overrides a start number.
         let counter = if overrides.is_empty() { *definition } else { u32::MAX - list };
@@ -127,11 +131,11 @@ impl Lists {
             Some(count) => *count = count.saturating_add(1),
             None => counts.push(start(level)),
         }
-        let own = &levels[level];
-        match own.format.as_str() {
+        let current_level = &levels[level];
+        match current_level.format.as_str() {
             "bullet" => "•".to_owned(),
             "none" => String::new(),
-            _ => fill_pattern(&own.text, counts, levels),
+            _ => fill_pattern(&current_level.text, counts, levels),
         }
     }
 }

@@ -7,7 +7,7 @@ use encoding_rs::{Encoding, UTF_8};
 use zip::ZipArchive;
 
 use super::super::{Limits, ReadError};
-use super::xml::{Token, Xml};
+use super::xml::{Token, XmlReader};
 
 /// A reference from one part of the package to another.
 pub(super) struct Relationship {
@@ -22,7 +22,7 @@ pub(super) struct Package<'a> {
     archive: ZipArchive<Cursor<&'a [u8]>>,
     limits: &'a Limits,
     /// Number of bytes that may still be decompressed from this file.
-    budget: u64,
+    remaining_bytes: u64,
 }
 
 impl<'a> Package<'a> {
@@ -36,7 +36,7 @@ impl<'a> Package<'a> {
         if archive.len() > limits.max_entries {
             return Err(ReadError::TooLarge { what: "archive entries", limit: limits.max_entries as u64 });
         }
-        Ok(Self { archive, limits, budget: limits.max_inflated_bytes })
+        Ok(Self { archive, limits, remaining_bytes: limits.max_inflated_bytes })
     }
 
     /// Decompresses a part and decodes it as text; `None` if it does not exist.
@@ -51,8 +51,9 @@ impl<'a> Package<'a> {
             zip::result::ZipError::UnsupportedArchive(_) => ReadError::Encrypted,
             _ => ReadError::corrupt("a part of the archive cannot be opened"),
         })?;
-        let by_ratio = entry.compressed_size().saturating_mul(self.limits.max_ratio).max(self.limits.ratio_free_bytes);
-        let max_bytes = self.budget.min(by_ratio);
+        let ratio_limit =
+            entry.compressed_size().saturating_mul(self.limits.max_ratio).max(self.limits.ratio_free_bytes);
+        let max_bytes = self.remaining_bytes.min(ratio_limit);
         let mut bytes = Vec::new();
         entry
             .take(max_bytes + 1)
@@ -61,9 +62,9 @@ impl<'a> Package<'a> {
         if bytes.len() as u64 > max_bytes {
             return Err(ReadError::TooLarge { what: "bytes after unpacking", limit: max_bytes });
         }
-        self.budget -= bytes.len() as u64;
-        let (encoding, mark) = Encoding::for_bom(&bytes).unwrap_or((UTF_8, 0));
-        Ok(Some(encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned()))
+        self.remaining_bytes -= bytes.len() as u64;
+        let (encoding, bom_length) = Encoding::for_bom(&bytes).unwrap_or((UTF_8, 0));
+        Ok(Some(encoding.decode_without_bom_handling(&bytes[bom_length..]).0.into_owned()))
     }
 
     /// Returns the relationships of a part, by id; relationships with external targets are omitted.
@@ -75,19 +76,19 @@ impl<'a> Package<'a> {
         let path = if folder.is_empty() { format!("_rels/{file}.rels") } else { format!("{folder}/_rels/{file}.rels") };
         let mut found = HashMap::new();
         let Some(text) = self.part(&path)? else { return Ok(found) };
-        let mut xml = Xml::new(&text);
+        let mut xml = XmlReader::new(&text);
         loop {
             match xml.next()? {
-                Token::Open(element) if element.name() == "Relationship" => {
+                Token::StartTag(element) if element.name() == "Relationship" => {
                     let external = element.attribute("TargetMode").is_some_and(|mode| mode == "External");
                     let (id, kind, target) =
                         (element.attribute("Id"), element.attribute("Type"), element.attribute("Target"));
                     if let (Some(id), Some(kind), Some(target), false) = (id, kind, target, external) {
                         let kind = kind.rsplit('/').next().unwrap_or_default().to_owned();
-                        found.insert(id, Relationship { kind, path: resolve(folder, &target) });
+                        found.insert(id, Relationship { kind, path: resolve_target(folder, &target) });
                     }
                 }
-                Token::End => return Ok(found),
+                Token::EndOfDocument => return Ok(found),
                 _ => {}
             }
         }
@@ -99,17 +100,17 @@ impl<'a> Package<'a> {
     /// Same as [`Package::relationships`].
     pub fn main_by_content_type(&mut self) -> Result<Option<String>, ReadError> {
         let Some(text) = self.part("[Content_Types].xml")? else { return Ok(None) };
-        let mut xml = Xml::new(&text);
+        let mut xml = XmlReader::new(&text);
         loop {
             match xml.next()? {
-                Token::Open(element) if element.name() == "Override" => {
+                Token::StartTag(element) if element.name() == "Override" => {
                     let kind = element.attribute("ContentType").unwrap_or_default().to_ascii_lowercase();
                     let is_main = kind.contains("word") && kind.ends_with("main+xml");
                     if let (true, Some(path)) = (is_main, element.attribute("PartName")) {
-                        return Ok(Some(resolve("", &path)));
+                        return Ok(Some(resolve_target("", &path)));
                     }
                 }
-                Token::End => return Ok(None),
+                Token::EndOfDocument => return Ok(None),
                 _ => {}
             }
         }
@@ -117,7 +118,7 @@ impl<'a> Package<'a> {
 }
 
 /// Resolves a relationship's target against the folder of the part that declares it.
-fn resolve(folder: &str, target: &str) -> String {
+fn resolve_target(folder: &str, target: &str) -> String {
     if let Some(absolute) = target.strip_prefix('/') {
         return absolute.to_owned();
     }
@@ -140,8 +141,8 @@ mod tests {
 
     #[test]
     fn targets_resolve_against_their_folder() {
-        assert_eq!(resolve("word", "styles.xml"), "word/styles.xml");
-        assert_eq!(resolve("word", "/docProps/core.xml"), "docProps/core.xml");
-        assert_eq!(resolve("word", "../docProps/./core.xml"), "docProps/core.xml");
+        assert_eq!(resolve_target("word", "styles.xml"), "word/styles.xml");
+        assert_eq!(resolve_target("word", "/docProps/core.xml"), "docProps/core.xml");
+        assert_eq!(resolve_target("word", "../docProps/./core.xml"), "docProps/core.xml");
     }
 }

@@ -6,7 +6,7 @@ use super::super::symbols;
 use super::shading::is_background;
 use super::styles::Numbering;
 use super::walk::{Item, Walker};
-use super::xml::{Element, Token, Xml};
+use super::xml::{Element, Token, XmlReader};
 
 /// The paragraph that is being read.
 #[derive(Default)]
@@ -49,31 +49,31 @@ impl Walker<'_> {
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
-    pub fn paragraph(&mut self, xml: &mut Xml<'_>, out: &mut Vec<Item>, depth: usize) -> Result<(), ReadError> {
+    pub fn paragraph(&mut self, xml: &mut XmlReader<'_>, out: &mut Vec<Item>, depth: usize) -> Result<(), ReadError> {
         let mut paragraph = Paragraph::default();
         let mut output = Output { items: out, depth };
         loop {
             match xml.next()? {
-                Token::Open(element) => self.inline(xml, &element, &mut paragraph, &mut output)?,
-                Token::Text(text) if paragraph.in_text && self.fields.contains(&true) => drop(text),
+                Token::StartTag(element) => self.handle_start_tag(xml, &element, &mut paragraph, &mut output)?,
+                Token::Text(text) if paragraph.in_text && self.in_field_code.contains(&true) => drop(text),
                 Token::Text(text) if paragraph.in_text && !paragraph.hidden_run => {
                     text.chars().for_each(|c| push_char(&mut paragraph.text, if c == '\n' { ' ' } else { c }));
                 }
                 Token::Text(text) => self.has_hidden_text |= paragraph.in_text && !text.trim().is_empty(),
-                Token::Close(name) => match name.as_str() {
+                Token::EndTag(name) => match name.as_str() {
                     "t" => paragraph.in_text = false,
                     // The end of a fraction's numerator.
                     "num" => paragraph.text.push('/'),
                     "p" => break,
                     _ => {}
                 },
-                Token::End => break,
+                Token::EndOfDocument => break,
             }
         }
         // Treat field codes as ended at the end of the paragraph, so that a missing end mark does not hide the text
         // that follows.
-        self.fields.fill(false);
-        self.emit(paragraph, output.items);
+        self.in_field_code.fill(false);
+        self.push_paragraph(paragraph, output.items);
         Ok(())
     }
 
@@ -81,21 +81,21 @@ impl Walker<'_> {
     fn field(&mut self, mark: &Element<'_>) {
         const MAX_NESTING: usize = 32;
         match mark.attribute("fldCharType").as_deref() {
-            Some("begin") if self.fields.len() < MAX_NESTING => self.fields.push(true),
+            Some("begin") if self.in_field_code.len() < MAX_NESTING => self.in_field_code.push(true),
             Some("separate") => {
-                if let Some(in_code) = self.fields.last_mut() {
+                if let Some(in_code) = self.in_field_code.last_mut() {
                     *in_code = false;
                 }
             }
-            Some("end") => drop(self.fields.pop()),
+            Some("end") => drop(self.in_field_code.pop()),
             _ => {}
         }
     }
 
     /// Handles a start tag inside a paragraph.
-    fn inline(
+    fn handle_start_tag(
         &mut self,
-        xml: &mut Xml<'_>,
+        xml: &mut XmlReader<'_>,
         element: &Element<'_>,
         paragraph: &mut Paragraph,
         output: &mut Output<'_>,
@@ -103,7 +103,7 @@ impl Walker<'_> {
         match element.name() {
             "pPr" => {
                 self.paragraph_properties(xml, paragraph)?;
-                if std::mem::take(&mut self.breaks_before) {
+                if std::mem::take(&mut self.page_break_before) {
                     self.page_break(output.items, output.depth);
                 }
             }
@@ -113,9 +113,9 @@ impl Walker<'_> {
             "tab" | "ptab" => paragraph.text.push('\t'),
             "cr" => paragraph.text.push('\n'),
             "br" if element.attribute("type").is_some_and(|kind| kind == "page") => {
-                let before = Paragraph { style: paragraph.style.clone(), ..Paragraph::default() };
-                let before = std::mem::replace(paragraph, before);
-                self.emit(before, output.items);
+                let next = Paragraph { style: paragraph.style.clone(), ..Paragraph::default() };
+                let finished = std::mem::replace(paragraph, next);
+                self.push_paragraph(finished, output.items);
                 self.page_break(output.items, output.depth);
             }
             "br" => paragraph.text.push('\n'),
@@ -141,8 +141,8 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn paragraph_properties(&mut self, xml: &mut Xml<'_>, paragraph: &mut Paragraph) -> Result<(), ReadError> {
-        let mut section_breaks = false;
+    fn paragraph_properties(&mut self, xml: &mut XmlReader<'_>, paragraph: &mut Paragraph) -> Result<(), ReadError> {
+        let mut ends_section = false;
         let mut breaks_before = false;
         xml.for_each_inside(|element| match element.name() {
             "pStyle" => paragraph.style = element.value(),
@@ -156,17 +156,17 @@ impl Walker<'_> {
             }
             "shd" => paragraph.shaded |= is_background(element),
             "pageBreakBefore" => breaks_before = element.is_on(),
-            "sectPr" => section_breaks = true,
-            "type" if section_breaks => section_breaks = element.value().is_none_or(|kind| kind != "continuous"),
+            "sectPr" => ends_section = true,
+            "type" if ends_section => ends_section = element.value().is_none_or(|kind| kind != "continuous"),
             _ => {}
         })?;
-        self.breaks_before = breaks_before;
+        self.page_break_before = breaks_before;
         // A section's properties are stored in its last paragraph; the page break comes after it.
-        self.breaks_after = section_breaks;
+        self.page_break_after = ends_section;
         Ok(())
     }
 
-    fn run_properties(&mut self, xml: &mut Xml<'_>, paragraph: &mut Paragraph) -> Result<(), ReadError> {
+    fn run_properties(&mut self, xml: &mut XmlReader<'_>, paragraph: &mut Paragraph) -> Result<(), ReadError> {
         let mut run = RunVisibility::default();
         xml.for_each_inside(|element| match element.name() {
             "vanish" | "webHidden" => run.vanish = Some(element.is_on()),

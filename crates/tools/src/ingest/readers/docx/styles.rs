@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::super::ReadError;
 use super::shading::is_background;
-use super::xml::{Token, Xml};
+use super::xml::{Token, XmlReader};
 
 /// One style definition (`w:style`).
 #[derive(Debug, Default, Clone)]
@@ -34,7 +34,7 @@ pub(super) struct Styles {
 }
 
 /// Maximum length of a chain of styles that are based on each other; a crafted file may contain a cycle.
-const MAX_CHAIN: usize = 20;
+const MAX_ANCESTORS: usize = 20;
 
 impl Styles {
     /// Parses the styles part (`styles.xml`).
@@ -42,18 +42,18 @@ impl Styles {
     /// # Errors
     /// `Corrupt` for malformed XML.
     pub fn parse(text: &str) -> Result<Self, ReadError> {
-        let mut all = Self::default();
-        let mut xml = Xml::new(text);
+        let mut styles = Self::default();
+        let mut xml = XmlReader::new(text);
         let mut current: Option<(String, Style)> = None;
         loop {
             match xml.next()? {
-                Token::Open(element) => match (element.name(), &mut current) {
+                Token::StartTag(element) => match (element.name(), &mut current) {
                     ("style", _) => {
                         let id = element.attribute("styleId").unwrap_or_default();
                         let is_default =
                             element.attribute("default").is_some_and(|value| value == "1" || value == "true");
                         if is_default && element.attribute("type").is_some_and(|kind| kind == "paragraph") {
-                            all.default = Some(id.clone());
+                            styles.default = Some(id.clone());
                         }
                         current = Some((id, Style::default()));
                     }
@@ -73,12 +73,12 @@ impl Styles {
                     }
                     _ => {}
                 },
-                Token::Close(name) if name == "style" => {
+                Token::EndTag(name) if name == "style" => {
                     if let Some((id, style)) = current.take() {
-                        all.styles.insert(id, style);
+                        styles.styles.insert(id, style);
                     }
                 }
-                Token::End => return Ok(all),
+                Token::EndOfDocument => return Ok(styles),
                 _ => {}
             }
         }
@@ -87,7 +87,7 @@ impl Styles {
     /// Returns the heading level of a style, 1 to 6. It comes from the outline level or from the English style name,
     /// which Word writes in every language version (`heading 2`, even if the id is `berschrift2`).
     pub fn heading_level(&self, id: Option<&str>) -> Option<u8> {
-        let level = self.chain(id).find_map(|style| {
+        let level = self.with_ancestors(id).find_map(|style| {
             let named = style.name.strip_prefix("heading ").and_then(|level| level.parse::<u8>().ok());
             style.outline.or(named.map(|level| level.saturating_sub(1)))
         });
@@ -96,24 +96,24 @@ impl Styles {
 
     /// Whether this is the style of the document title.
     pub fn is_title(&self, id: Option<&str>) -> bool {
-        self.chain(id).any(|style| style.name == "title")
+        self.with_ancestors(id).any(|style| style.name == "title")
     }
 
     /// Whether this is a style for source code.
     pub fn is_code(&self, id: Option<&str>) -> bool {
-        self.chain(id).any(|style| {
+        self.with_ancestors(id).any(|style| {
             matches!(style.name.as_str(), "html preformatted" | "macro text" | "plain text" | "source code" | "code")
         })
     }
 
     /// Whether a style hides its text.
     pub fn is_hidden(&self, id: Option<&str>) -> bool {
-        self.chain(id).find_map(|style| style.vanish).unwrap_or(false)
+        self.with_ancestors(id).find_map(|style| style.vanish).unwrap_or(false)
     }
 
     /// The list that a style assigns to its paragraphs, if any.
     pub fn numbering(&self, id: Option<&str>) -> Option<Numbering> {
-        self.chain(id).find_map(|style| style.numbering.clone().filter(|numbering| numbering.list.is_some()))
+        self.with_ancestors(id).find_map(|style| style.numbering.clone().filter(|numbering| numbering.list.is_some()))
     }
 
     /// Whether a run's character style hides it; false for a run without a style.
@@ -123,13 +123,13 @@ impl Styles {
 
     /// Whether paragraphs of this style have a background that is not white.
     pub fn is_shaded(&self, id: Option<&str>) -> bool {
-        self.chain(id).any(|style| style.shaded)
+        self.with_ancestors(id).any(|style| style.shaded)
     }
 
     /// The style and its ancestors, nearest first; without an id, starts at the default paragraph style.
-    fn chain<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a Style> {
+    fn with_ancestors<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a Style> {
         let first = id.or(self.default.as_deref()).and_then(|id| self.styles.get(id));
-        std::iter::successors(first, |style| self.styles.get(style.based_on.as_deref()?)).take(MAX_CHAIN)
+        std::iter::successors(first, |style| self.styles.get(style.based_on.as_deref()?)).take(MAX_ANCESTORS)
     }
 }
 

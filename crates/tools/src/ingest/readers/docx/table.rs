@@ -3,7 +3,7 @@
 use super::super::{Block, BlockKind, ReadError};
 use super::shading::is_background;
 use super::walk::{Item, Walker, flat_text};
-use super::xml::{Token, Xml};
+use super::xml::{Token, XmlReader};
 
 /// The table row that is being read.
 #[derive(Default)]
@@ -20,13 +20,13 @@ impl Walker<'_> {
     ///
     /// # Errors
     /// `Corrupt` for malformed XML.
-    pub fn table(&mut self, xml: &mut Xml<'_>, out: &mut Vec<Item>, depth: usize) -> Result<(), ReadError> {
+    pub fn table(&mut self, xml: &mut XmlReader<'_>, out: &mut Vec<Item>, depth: usize) -> Result<(), ReadError> {
         let has_background = self.has_background;
         let mut rows = Vec::new();
         let mut styled_first_row = false;
         loop {
             match xml.next()? {
-                Token::Open(element) => match element.name() {
+                Token::StartTag(element) => match element.name() {
                     "tblPr" => {
                         let mut styled = false;
                         xml.for_each_inside(|element| match element.name() {
@@ -43,8 +43,8 @@ impl Walker<'_> {
                     "tblGrid" | "del" | "moveFrom" => xml.skip()?,
                     _ => {}
                 },
-                Token::Close(name) if name == "tbl" => break,
-                Token::End => break,
+                Token::EndTag(name) if name == "tbl" => break,
+                Token::EndOfDocument => break,
                 _ => {}
             }
         }
@@ -54,10 +54,10 @@ impl Walker<'_> {
             out.extend(rows.into_iter().flat_map(|row| row.cells).flatten());
             return Ok(());
         }
-        let more = rows.len() > 1;
+        let has_more_rows = rows.len() > 1;
         for (at, row) in rows.into_iter().enumerate() {
             let cells: Vec<String> = row.cells.iter().map(|cell| flat_text(cell)).collect();
-            let header = row.header || (at == 0 && more && styled_first_row && looks_like_header(&cells));
+            let header = row.header || (at == 0 && has_more_rows && styled_first_row && looks_like_header(&cells));
             if cells.iter().any(|cell| !cell.is_empty()) {
                 out.push(Item::Block(Block::new(BlockKind::TableRow { header }, cells.join(" | "))));
             }
@@ -65,11 +65,11 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn row(&mut self, xml: &mut Xml<'_>, depth: usize) -> Result<Row, ReadError> {
+    fn row(&mut self, xml: &mut XmlReader<'_>, depth: usize) -> Result<Row, ReadError> {
         let mut row = Row::default();
         loop {
             match xml.next()? {
-                Token::Open(element) => match element.name() {
+                Token::StartTag(element) => match element.name() {
                     "trPr" => xml.for_each_inside(|element| match element.name() {
                         "tblHeader" => row.header = element.is_on(),
                         "del" => row.deleted = true,
@@ -79,19 +79,19 @@ impl Walker<'_> {
                     "sdtPr" | "del" => xml.skip()?,
                     _ => {}
                 },
-                Token::Close(name) if name == "tr" => return Ok(row),
-                Token::End => return Ok(row),
+                Token::EndTag(name) if name == "tr" => return Ok(row),
+                Token::EndOfDocument => return Ok(row),
                 _ => {}
             }
         }
     }
 
-    fn cell(&mut self, xml: &mut Xml<'_>, depth: usize) -> Result<Vec<Item>, ReadError> {
+    fn cell(&mut self, xml: &mut XmlReader<'_>, depth: usize) -> Result<Vec<Item>, ReadError> {
         let has_background = self.has_background;
         let mut items = Vec::new();
         loop {
             match xml.next()? {
-                Token::Open(element) => match element.name() {
+                Token::StartTag(element) => match element.name() {
                     "tcPr" => {
                         let mut shaded = false;
                         xml.for_each_inside(|element| shaded |= element.name() == "shd" && is_background(element))?;
@@ -104,8 +104,8 @@ impl Walker<'_> {
                     "sdtPr" | "del" | "moveFrom" | "Fallback" => xml.skip()?,
                     _ => {}
                 },
-                Token::Close(name) if name == "tc" => break,
-                Token::End => break,
+                Token::EndTag(name) if name == "tc" => break,
+                Token::EndOfDocument => break,
                 _ => {}
             }
         }

@@ -9,7 +9,7 @@ use super::super::{Block, BlockKind, ReadError};
 use super::numbering::Lists;
 use super::paragraph::Paragraph;
 use super::styles::{Numbering, Styles};
-use super::xml::{Token, Xml};
+use super::xml::{Token, XmlReader};
 
 /// Maximum nesting depth of tables and text boxes; deeper content is dropped.
 const MAX_DEPTH: usize = 24;
@@ -31,7 +31,7 @@ pub(super) struct Notes {
     /// Number of footnote references and of endnote references seen so far.
     reference_counts: [usize; 2],
     /// Notes that are referenced on the current page and still have to be added at its end.
-    pending: Vec<String>,
+    pending_notes: Vec<String>,
 }
 
 /// Walks the parts of one document; holds the state that they share.
@@ -46,11 +46,11 @@ pub(super) struct Walker<'a> {
     /// Whether the current text may have a coloured background, which would make white text visible.
     pub has_background: bool,
     /// Whether a page break precedes the current paragraph.
-    pub breaks_before: bool,
+    pub page_break_before: bool,
     /// Whether a page break follows the current paragraph, because it ends a section.
-    pub breaks_after: bool,
+    pub page_break_after: bool,
     /// For each open complex field, outermost first, whether the parser is inside its field code.
-    pub fields: Vec<bool>,
+    pub in_field_code: Vec<bool>,
 }
 
 impl<'a> Walker<'a> {
@@ -62,9 +62,9 @@ impl<'a> Walker<'a> {
             title: None,
             has_hidden_text: false,
             has_background: false,
-            breaks_before: false,
-            breaks_after: false,
-            fields: Vec::new(),
+            page_break_before: false,
+            page_break_after: false,
+            in_field_code: Vec::new(),
         }
     }
 
@@ -73,16 +73,16 @@ impl<'a> Walker<'a> {
     /// # Errors
     /// `Corrupt` for malformed XML.
     pub fn collect_part(&mut self, text: &str, root: &str) -> Result<Vec<Item>, ReadError> {
-        let mut xml = Xml::new(text);
+        let mut xml = XmlReader::new(text);
         let mut out = Vec::new();
         loop {
             match xml.next()? {
-                Token::Open(element) if element.name() == root => {
+                Token::StartTag(element) if element.name() == root => {
                     self.blocks(&mut xml, root, &mut out, 0)?;
                     self.append_notes(&mut out);
                     return Ok(out);
                 }
-                Token::End => return Ok(out),
+                Token::EndOfDocument => return Ok(out),
                 _ => {}
             }
         }
@@ -93,11 +93,11 @@ impl<'a> Walker<'a> {
     /// # Errors
     /// `Corrupt` for malformed XML.
     pub fn parse_notes(&mut self, text: &str, element: &str) -> Result<HashMap<String, String>, ReadError> {
-        let mut xml = Xml::new(text);
+        let mut xml = XmlReader::new(text);
         let mut notes = HashMap::new();
         loop {
             match xml.next()? {
-                Token::Open(note) if note.name() == element => {
+                Token::StartTag(note) if note.name() == element => {
                     // Notes of any other type are separators between text and notes.
                     let id =
                         note.attribute("id").filter(|_| note.attribute("type").is_none_or(|kind| kind == "normal"));
@@ -107,23 +107,29 @@ impl<'a> Walker<'a> {
                         notes.insert(id, flat_text(&items));
                     }
                 }
-                Token::End => return Ok(notes),
+                Token::EndOfDocument => return Ok(notes),
                 _ => {}
             }
         }
     }
 
     /// Collects blocks up to the end of the element `end`, whose start tag was just read.
-    pub fn blocks(&mut self, xml: &mut Xml<'_>, end: &str, out: &mut Vec<Item>, depth: usize) -> Result<(), ReadError> {
+    pub fn blocks(
+        &mut self,
+        xml: &mut XmlReader<'_>,
+        end: &str,
+        out: &mut Vec<Item>,
+        depth: usize,
+    ) -> Result<(), ReadError> {
         if depth > MAX_DEPTH {
             return xml.skip();
         }
         loop {
             match xml.next()? {
-                Token::Open(element) => match element.name() {
+                Token::StartTag(element) => match element.name() {
                     "p" => {
                         self.paragraph(xml, out, depth)?;
-                        if std::mem::take(&mut self.breaks_after) {
+                        if std::mem::take(&mut self.page_break_after) {
                             self.page_break(out, depth);
                         }
                     }
@@ -131,8 +137,8 @@ impl<'a> Walker<'a> {
                     "del" | "moveFrom" | "Fallback" | "sdtPr" | "sectPr" => xml.skip()?,
                     _ => {}
                 },
-                Token::Close(name) if name == end => return Ok(()),
-                Token::End => return Ok(()),
+                Token::EndTag(name) if name == end => return Ok(()),
+                Token::EndOfDocument => return Ok(()),
                 _ => {}
             }
         }
@@ -147,7 +153,7 @@ impl<'a> Walker<'a> {
     }
 
     fn append_notes(&mut self, out: &mut Vec<Item>) {
-        let notes = std::mem::take(&mut self.notes.pending);
+        let notes = std::mem::take(&mut self.notes.pending_notes);
         out.extend(notes.into_iter().map(|note| Item::Block(Block::new(BlockKind::Paragraph, note))));
     }
 
@@ -159,12 +165,12 @@ impl<'a> Walker<'a> {
         let count = &mut self.notes.reference_counts[usize::from(is_endnote)];
         *count += 1;
         let mark = if is_endnote { format!("[{}]", roman(*count)) } else { format!("[{count}]") };
-        self.notes.pending.push(format!("{mark} {text}"));
+        self.notes.pending_notes.push(format!("{mark} {text}"));
         mark
     }
 
     /// Adds a finished paragraph with its list label, followed by its text boxes.
-    pub fn emit(&mut self, paragraph: Paragraph, out: &mut Vec<Item>) {
+    pub fn push_paragraph(&mut self, paragraph: Paragraph, out: &mut Vec<Item>) {
         let style = paragraph.style.as_deref();
         let level = match paragraph.outline {
             Some(level) => (level < 9).then(|| (level + 1).min(6)),
@@ -209,10 +215,10 @@ impl<'a> Walker<'a> {
     fn numbering(&self, paragraph: &Paragraph) -> Option<Numbering> {
         let from_style = self.styles.numbering(paragraph.style.as_deref());
         let numbering = match (&paragraph.numbering, from_style) {
-            (Some(own), from_style) if own.list.is_none() => {
-                from_style.map(|from_style| Numbering { level: own.level.or(from_style.level), ..from_style })
+            (Some(direct), from_style) if direct.list.is_none() => {
+                from_style.map(|from_style| Numbering { level: direct.level.or(from_style.level), ..from_style })
             }
-            (Some(own), _) => Some(own.clone()),
+            (Some(direct), _) => Some(direct.clone()),
             (None, from_style) => from_style,
         };
         numbering.filter(|numbering| numbering.list.is_some_and(|list| list != 0))

@@ -13,13 +13,13 @@ const MAX_DEPTH: usize = 512;
 /// One token of an XML document.
 pub(super) enum Token<'a> {
     /// A start tag. An empty element is returned as a start tag followed by an end tag.
-    Open(Element<'a>),
+    StartTag(Element<'a>),
     /// An end tag, with its local name.
-    Close(String),
+    EndTag(String),
     /// Text; character references and predefined entities are resolved.
     Text(String),
     /// The end of the document.
-    End,
+    EndOfDocument,
 }
 
 /// A start tag with its attributes.
@@ -50,13 +50,13 @@ impl Element<'_> {
 }
 
 /// Reads tokens from XML text.
-pub(super) struct Xml<'a> {
+pub(super) struct XmlReader<'a> {
     reader: Reader<&'a [u8]>,
     /// Number of elements that are open at the current position.
     depth: usize,
 }
 
-impl<'a> Xml<'a> {
+impl<'a> XmlReader<'a> {
     pub fn new(text: &'a str) -> Self {
         let mut reader = Reader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
@@ -77,20 +77,20 @@ impl<'a> Xml<'a> {
                     if self.depth > MAX_DEPTH {
                         return Err(ReadError::corrupt("its XML is nested too deeply"));
                     }
-                    Token::Open(Element(start))
+                    Token::StartTag(Element(start))
                 }
                 Event::End(end) => {
                     self.depth = self.depth.saturating_sub(1);
-                    Token::Close(end.local_name().into_inner().to_owned())
+                    Token::EndTag(end.local_name().into_inner().to_owned())
                 }
                 Event::Text(text) => Token::Text(text.xml10_content().into_owned()),
                 Event::CData(text) => Token::Text(text.xml10_content().into_owned()),
                 Event::GeneralRef(reference) => {
-                    Token::Text(resolve(&reference, reference.resolve_char_ref().ok().flatten()))
+                    Token::Text(resolve_reference(&reference, reference.resolve_char_ref().ok().flatten()))
                 }
                 Event::DocType(_) => return Err(ReadError::corrupt("it declares a document type")),
                 Event::Eof if self.depth > 0 => return Err(ReadError::corrupt("a part of it ends early")),
-                Event::Eof => Token::End,
+                Event::Eof => Token::EndOfDocument,
                 _ => continue,
             });
         }
@@ -99,10 +99,10 @@ impl<'a> Xml<'a> {
     /// Skips the rest of the element whose start tag was just read.
     ///
     /// # Errors
-    /// Same as [`Xml::next`].
+    /// Same as [`XmlReader::next`].
     pub fn skip(&mut self) -> Result<(), ReadError> {
-        let outside = self.depth.saturating_sub(1);
-        while self.depth > outside {
+        let outer_depth = self.depth.saturating_sub(1);
+        while self.depth > outer_depth {
             self.next()?;
         }
         Ok(())
@@ -111,11 +111,11 @@ impl<'a> Xml<'a> {
     /// Calls `each` for every start tag inside the element that was just opened, at any depth, and reads up to its end.
     ///
     /// # Errors
-    /// Same as [`Xml::next`].
+    /// Same as [`XmlReader::next`].
     pub fn for_each_inside(&mut self, mut each: impl FnMut(&Element<'a>)) -> Result<(), ReadError> {
-        let outside = self.depth.saturating_sub(1);
-        while self.depth > outside {
-            if let Token::Open(element) = self.next()? {
+        let outer_depth = self.depth.saturating_sub(1);
+        while self.depth > outer_depth {
+            if let Token::StartTag(element) = self.next()? {
                 each(&element);
             }
         }
@@ -124,8 +124,8 @@ impl<'a> Xml<'a> {
 }
 
 /// Returns the text of a character reference or of one of the five predefined entities; empty for any other entity.
-fn resolve(name: &str, character: Option<char>) -> String {
-    let named = match name {
+fn resolve_reference(name: &str, character: Option<char>) -> String {
+    let predefined = match name {
         "lt" => Some('<'),
         "gt" => Some('>'),
         "amp" => Some('&'),
@@ -133,7 +133,7 @@ fn resolve(name: &str, character: Option<char>) -> String {
         "quot" => Some('"'),
         _ => None,
     };
-    character.or(named).map(String::from).unwrap_or_default()
+    character.or(predefined).map(String::from).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -141,19 +141,19 @@ mod tests {
     use super::*;
 
     fn text(source: &str) -> Result<String, ReadError> {
-        let mut xml = Xml::new(source);
+        let mut xml = XmlReader::new(source);
         let mut out = String::new();
         loop {
             match xml.next()? {
                 Token::Text(text) => out.push_str(&text),
-                Token::End => return Ok(out),
+                Token::EndOfDocument => return Ok(out),
                 _ => {}
             }
         }
     }
 
     #[test]
-    fn references_resolve_and_custom_entities_do_not_exist() {
+    fn references_are_resolved_and_custom_entities_are_dropped() {
         assert_eq!(text("<a>x &lt; &#228;&#x41; &own;</a>").unwrap(), "x < äA ");
     }
 

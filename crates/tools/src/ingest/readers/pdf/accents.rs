@@ -6,13 +6,13 @@ use unicode_normalization::char::compose;
 
 /// Combines accents and letters; holds back an accent until its letter follows.
 #[derive(Default)]
-pub(super) struct Accents {
+pub(super) struct AccentComposer {
     pending: Option<(char, Placement)>,
     /// Left and right edge of the last letter.
-    last: Option<(f32, f32)>,
+    last_letter: Option<(f32, f32)>,
 }
 
-/// What to do with a glyph that was passed to [`Accents::add`].
+/// What to do with a glyph that was passed to [`AccentComposer::add`].
 pub(super) enum Composition {
     /// Add the glyph as it is.
     Unchanged,
@@ -24,36 +24,37 @@ pub(super) enum Composition {
     Unmatched(char, Placement),
 }
 
-impl Accents {
+impl AccentComposer {
     /// Combines a glyph with the held-back accent, or an accent with the last letter of `word`.
-    pub fn add(&mut self, text: &str, at: &Placement, word: Option<&mut String>) -> Composition {
+    pub fn add(&mut self, text: &str, placement: &Placement, word: Option<&mut String>) -> Composition {
         let mut chars = text.chars();
         let (Some(c), None) = (chars.next(), chars.next()) else {
-            self.last = None;
+            self.last_letter = None;
             let pending = self.pending.take();
             return pending.map_or(Composition::Unchanged, |(accent, at)| Composition::Unmatched(accent, at));
         };
         if let Some((accent, accent_at)) = self.pending.take() {
-            let letter = combining_mark(accent)
-                .filter(|_| is_over(&accent_at, at.left, at.right) && is_same_line(&accent_at, at));
+            let letter = combining_mark(accent).filter(|_| {
+                is_over(&accent_at, placement.left, placement.right) && is_same_line(&accent_at, placement)
+            });
             return match letter.and_then(|mark| compose(with_dot(c), mark)) {
                 Some(letter) => Composition::Composed(letter),
                 None => Composition::Unmatched(accent, accent_at),
             };
         }
         let Some(mark) = combining_mark(c) else {
-            self.last = Some((at.left, at.right));
+            self.last_letter = Some((placement.left, placement.right));
             return Composition::Unchanged;
         };
-        if let (Some(word), Some((left, right))) = (word, self.last)
-            && is_over(at, left, right)
+        if let (Some(word), Some((left, right))) = (word, self.last_letter)
+            && is_over(placement, left, right)
             && let Some(letter) = word.chars().next_back().and_then(|last| compose(with_dot(last), mark))
         {
             word.pop();
             word.push(letter);
             return Composition::Consumed;
         }
-        self.pending = Some((c, *at));
+        self.pending = Some((c, *placement));
         Composition::Consumed
     }
 
@@ -113,7 +114,7 @@ mod tests {
         let mut builder = WordBuilder::default();
         for (text, left, baseline) in glyphs {
             let direction = Direction::Right;
-            let at = Placement {
+            let placement = Placement {
                 left: *left,
                 right: left + 5.0,
                 baseline: *baseline,
@@ -122,13 +123,13 @@ mod tests {
                 fixed_pitch: false,
                 direction,
             };
-            builder.push(text, at);
+            builder.push(text, placement);
         }
         builder.finish().into_iter().map(|word| word.text).collect()
     }
 
     #[test]
-    fn an_accent_and_its_letter_are_one() {
+    fn an_accent_is_combined_with_its_letter() {
         assert_eq!(words(&[("r", 0.0, 9.0), ("¨", 5.0, 9.0), ("o", 5.2, 9.0), ("ß", 10.2, 9.0)]), ["röß"]);
         assert_eq!(words(&[("¨", 0.5, 6.8), ("U", 0.0, 9.0), ("b", 5.0, 9.0)]), ["Üb"], "raised over a capital");
         assert_eq!(words(&[("c", 0.0, 9.0), ("¸", 0.1, 9.0), ("a", 5.0, 9.0)]), ["ça"], "after its letter");

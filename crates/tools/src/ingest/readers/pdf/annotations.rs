@@ -4,7 +4,7 @@
 use lopdf::{Dictionary, Object, ObjectId, Stream, decode_text_string};
 
 use super::dictionary::{dictionary, number};
-use super::file::File;
+use super::file::PdfFile;
 use super::geometry::{Matrix, Rect};
 use super::interpret::{Interpreter, form_matrix};
 
@@ -15,10 +15,10 @@ const MAX_PARENTS: usize = 8;
 /// Annotation flags Hidden (bit 2) and NoView (bit 6).
 const HIDDEN_OR_NO_VIEW: u32 = 0b10_0010;
 /// Field flag Password of a text field (bit 14).
-const PASSWORD: u32 = 1 << 13;
+const PASSWORD_FLAG: u32 = 1 << 13;
 
 /// Interprets the visible annotations of a page.
-pub(super) fn interpret_annotations(file: &File, page: ObjectId, interpreter: &mut Interpreter<'_>) {
+pub(super) fn interpret_annotations(file: &PdfFile, page: ObjectId, interpreter: &mut Interpreter<'_>) {
     let document = &file.document;
     let list =
         document.get_dictionary(page).and_then(|page| page.get_deref(b"Annots", document)).and_then(Object::as_array);
@@ -33,7 +33,8 @@ pub(super) fn interpret_annotations(file: &File, page: ObjectId, interpreter: &m
             if let Some(matrix) = appearance_matrix(file, annotation, &form.dict) {
                 interpreter.draw_form(form, matrix);
             }
-        } else if let (Some(text), Some(area)) = (value(file, annotation, kind), rect_entry(file, annotation, b"Rect"))
+        } else if let (Some(text), Some(area)) =
+            (annotation_text(file, annotation, kind), rect_entry(file, annotation, b"Rect"))
         {
             interpreter.draw_text_in(&text, &area);
         }
@@ -42,7 +43,7 @@ pub(super) fn interpret_annotations(file: &File, page: ObjectId, interpreter: &m
 
 /// The normal appearance stream of an annotation. If there is one per state, as for a check box, returns that of the
 /// current state.
-fn appearance<'a>(file: &'a File, annotation: &'a Dictionary) -> Option<&'a Stream> {
+fn appearance<'a>(file: &'a PdfFile, annotation: &'a Dictionary) -> Option<&'a Stream> {
     let document = &file.document;
     match dictionary(document, annotation, b"AP")?.get_deref(b"N", document).ok()? {
         Object::Stream(form) => Some(form),
@@ -56,20 +57,20 @@ fn appearance<'a>(file: &'a File, annotation: &'a Dictionary) -> Option<&'a Stre
 
 /// The text of an annotation without an appearance stream: the value of a text or choice field, or the content of a
 /// text box. `None` for password fields.
-fn value(file: &File, annotation: &Dictionary, kind: &[u8]) -> Option<String> {
+fn annotation_text(file: &PdfFile, annotation: &Dictionary, kind: &[u8]) -> Option<String> {
     if kind == b"FreeText" {
-        return text(file, annotation.get_deref(b"Contents", &file.document).ok()?);
+        return decode_text(file, annotation.get_deref(b"Contents", &file.document).ok()?);
     }
     let field_flags = inherited(file, annotation, b"Ff").and_then(|flags| flags.as_i64().ok()).unwrap_or(0);
     let kind = inherited(file, annotation, b"FT")?.as_name().ok()?;
-    if !matches!(kind, b"Tx" | b"Ch") || field_flags as u32 & PASSWORD != 0 {
+    if !matches!(kind, b"Tx" | b"Ch") || field_flags as u32 & PASSWORD_FLAG != 0 {
         return None;
     }
-    text(file, inherited(file, annotation, b"V")?)
+    decode_text(file, inherited(file, annotation, b"V")?)
 }
 
 /// Decodes a text string, or the selected strings of a choice field, one per line.
-fn text(file: &File, value: &Object) -> Option<String> {
+fn decode_text(file: &PdfFile, value: &Object) -> Option<String> {
     match value {
         Object::Array(items) => {
             let texts =
@@ -81,13 +82,15 @@ fn text(file: &File, value: &Object) -> Option<String> {
 }
 
 /// An entry of a form field, from the field itself or inherited from an ancestor.
-fn inherited<'a>(file: &'a File, field: &'a Dictionary, key: &[u8]) -> Option<&'a Object> {
-    let up = |field: &&'a Dictionary| dictionary(&file.document, field, b"Parent");
-    std::iter::successors(Some(field), up).take(MAX_PARENTS).find_map(|field| field.get_deref(key, &file.document).ok())
+fn inherited<'a>(file: &'a PdfFile, field: &'a Dictionary, key: &[u8]) -> Option<&'a Object> {
+    let parent = |field: &&'a Dictionary| dictionary(&file.document, field, b"Parent");
+    std::iter::successors(Some(field), parent)
+        .take(MAX_PARENTS)
+        .find_map(|field| field.get_deref(key, &file.document).ok())
 }
 
 /// The matrix that maps the appearance's bounding box to the annotation's rectangle (ISO 32000-1, 12.5.5).
-fn appearance_matrix(file: &File, annotation: &Dictionary, form: &Dictionary) -> Option<Matrix> {
+fn appearance_matrix(file: &PdfFile, annotation: &Dictionary, form: &Dictionary) -> Option<Matrix> {
     let rect = rect_entry(file, annotation, b"Rect")?;
     let matrix = form_matrix(&file.document, form).unwrap_or(Matrix::IDENTITY);
     let bbox = matrix.apply_rect(&rect_entry(file, form, b"BBox")?);
@@ -97,7 +100,7 @@ fn appearance_matrix(file: &File, annotation: &Dictionary, form: &Dictionary) ->
 }
 
 /// Reads an entry that gives a rectangle by two opposite corners.
-fn rect_entry(file: &File, dictionary: &Dictionary, key: &[u8]) -> Option<Rect> {
+fn rect_entry(file: &PdfFile, dictionary: &Dictionary, key: &[u8]) -> Option<Rect> {
     let array = dictionary.get_deref(key, &file.document).and_then(Object::as_array).ok()?;
     let numbers: Vec<f32> = array.iter().filter_map(|item| item.as_float().ok()).collect();
     let [a, b, c, d] = numbers[..] else { return None };

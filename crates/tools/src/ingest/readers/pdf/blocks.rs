@@ -3,13 +3,13 @@
 use super::super::clean::clean_line;
 use super::super::text::is_list_item;
 use super::super::{Block, BlockKind, Bounds};
-use super::aligned;
+use super::aligned_tables;
 use super::contents_entry::is_contents_entry;
 use super::join_lines::join_lines;
 use super::layout::{DirectionFlow, FlowItem};
 use super::lines::Line;
 use super::placement::Direction;
-use super::ruled::Table;
+use super::ruled_tables::Table;
 use super::style::Style;
 
 /// Builds the blocks of all text of one direction on a page.
@@ -17,13 +17,13 @@ pub(super) fn build(flow: &DirectionFlow, style: &Style) -> Vec<Block> {
     let mut builder =
         Builder { style, direction: flow.direction, blocks: Vec::new(), open_lines: Vec::new(), may_continue: false };
     for part in flow.items.split(|item| matches!(item, FlowItem::Break)) {
-        for run in part.chunk_by(|a, b| matches!((a, b), (FlowItem::Line(_), FlowItem::Line(_)))) {
-            match run {
-                [FlowItem::Table(table)] => builder.table(table),
+        for group in part.chunk_by(|a, b| matches!((a, b), (FlowItem::Line(_), FlowItem::Line(_)))) {
+            match group {
+                [FlowItem::Table(table)] => builder.add_table(table),
                 _ => {
                     let lines =
-                        run.iter().filter_map(|item| if let FlowItem::Line(line) = item { Some(line) } else { None });
-                    builder.lines(&lines.collect::<Vec<_>>());
+                        group.iter().filter_map(|item| if let FlowItem::Line(line) = item { Some(line) } else { None });
+                    builder.add_lines(&lines.collect::<Vec<_>>());
                 }
             }
         }
@@ -43,13 +43,13 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn lines(&mut self, lines: &[&Line]) {
+    fn add_lines(&mut self, lines: &[&Line]) {
         let spacing = Spacing::new(lines);
         let mut at = 0;
         while at < lines.len() {
             let line = lines[at];
-            if let Some((table, line_count)) = aligned::detect(&lines[at..]).filter(|_| !self.is_code(line)) {
-                self.table(&table);
+            if let Some((table, line_count)) = aligned_tables::detect(&lines[at..]).filter(|_| !self.is_code(line)) {
+                self.add_table(&table);
                 at += line_count;
                 continue;
             }
@@ -78,9 +78,9 @@ impl Builder<'_> {
     fn is_block_boundary(&self, above: &Line, line: &Line, spacing: &Spacing) -> bool {
         let size = above.size.max(line.size);
         let step = line.baseline - above.baseline;
-        let code = self.is_code(line);
-        if code || self.is_code(above) {
-            return code != self.is_code(above) || step > 3.5 * size || step < 0.0;
+        let is_code = self.is_code(line);
+        if is_code || self.is_code(above) {
+            return is_code != self.is_code(above) || step > 3.5 * size || step < 0.0;
         }
         let larger_gap = step > 1.25 * spacing.step * size && step > 1.2 * size;
         let style_changes = (above.size - line.size).abs() > 0.06 * size || above.bold != line.bold;
@@ -92,10 +92,10 @@ impl Builder<'_> {
     fn starts_block(&self, above: &Line, line: &Line, spacing: &Spacing) -> bool {
         let indent = line.left - above.left;
         let has_several_lines = self.open_lines.len() > 1;
-        let ended =
+        let ends_sentence =
             above.text().ends_with(['.', ':', '!', '?']) && above.right < spacing.right - 0.25 * spacing.width();
         is_list_item(&line.text())
-            || ended
+            || ends_sentence
             || is_contents_entry(&above.text())
             || (has_several_lines && indent.abs() > 0.9 * line.size)
     }
@@ -118,7 +118,7 @@ impl Builder<'_> {
         let Some(first) = lines.first() else { return };
         let bounds = self.bounds(&lines);
         if self.is_code(first) {
-            self.push(BlockKind::Code, code(&lines), bounds);
+            self.push(BlockKind::Code, code_text(&lines), bounds);
             return;
         }
         let texts: Vec<String> = lines.iter().map(Line::text).collect();
@@ -137,11 +137,11 @@ impl Builder<'_> {
         }
     }
 
-    fn table(&mut self, table: &Table) {
+    fn add_table(&mut self, table: &Table) {
         self.flush();
         let header = has_header(table);
         for (at, row) in table.rows.iter().enumerate() {
-            let bounds = self.on_page(table.bounds.x0, row.top, table.bounds.x1, row.bottom);
+            let bounds = self.page_bounds(table.bounds.x0, row.top, table.bounds.x1, row.bottom);
             if row.cells.iter().any(|cell| !cell.is_empty()) {
                 self.push(BlockKind::TableRow { header: header && at == 0 }, row.text(), Some(bounds));
             }
@@ -153,12 +153,12 @@ impl Builder<'_> {
         let right = lines.iter().map(|line| line.right).reduce(f32::max)?;
         let top = lines.iter().map(Line::top).reduce(f32::min)?;
         let bottom = lines.iter().map(Line::bottom).reduce(f32::max)?;
-        Some(self.on_page(left, top, right, bottom))
+        Some(self.page_bounds(left, top, right, bottom))
     }
 
-    fn on_page(&self, left: f32, top: f32, right: f32, bottom: f32) -> Bounds {
-        let (x0, y0) = self.direction.on_page(left, top);
-        let (x1, y1) = self.direction.on_page(right, bottom);
+    fn page_bounds(&self, left: f32, top: f32, right: f32, bottom: f32) -> Bounds {
+        let (x0, y0) = self.direction.to_page(left, top);
+        let (x1, y1) = self.direction.to_page(right, bottom);
         Bounds { left: x0.min(x1), top: y0.min(y1), right: x0.max(x1), bottom: y0.max(y1) }
     }
 }
@@ -199,15 +199,16 @@ impl Spacing {
 /// digit.
 fn has_header(table: &Table) -> bool {
     let [first, rest @ ..] = table.rows.as_slice() else { return false };
-    let named = first
+    let has_column_names = first
         .cells
         .iter()
         .all(|cell| cell.chars().any(char::is_alphabetic) && !cell.starts_with(|c: char| c.is_ascii_digit()));
-    !rest.is_empty() && ((first.bold && !rest.iter().all(|row| row.bold)) || (named && first.cells.len() > 1))
+    !rest.is_empty()
+        && ((first.bold && !rest.iter().all(|row| row.bold)) || (has_column_names && first.cells.len() > 1))
 }
 
 /// Joins lines of a fixed-pitch font, restoring indentation and gaps from the positions of the cells.
-fn code(lines: &[Line]) -> String {
+fn code_text(lines: &[Line]) -> String {
     let left = lines.iter().map(|line| line.left).fold(f32::MAX, f32::min);
     let mut out = String::new();
     for line in lines {
@@ -245,7 +246,7 @@ mod tests {
 
     fn blocks(lines: Vec<Line>) -> Vec<(BlockKind, String)> {
         let flow: Vec<FlowItem> = lines.into_iter().map(FlowItem::Line).collect();
-        let style = Style::learn(flow.iter(), Vec::new());
+        let style = Style::derive(flow.iter(), Vec::new());
         let flow = DirectionFlow { direction: Direction::Right, items: flow };
         build(&flow, &style).into_iter().map(|block| (block.kind, block.text)).collect()
     }
@@ -277,7 +278,7 @@ mod tests {
             FlowItem::Break,
             FlowItem::Line(line("Another column.", 100.0)),
         ];
-        let style = Style::learn(flow.iter(), Vec::new());
+        let style = Style::derive(flow.iter(), Vec::new());
         let blocks = build(&DirectionFlow { direction: Direction::Right, items: flow }, &style);
         let texts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
         assert_eq!(texts, ["The last line of the left column has not ended before this one.", "Another column."]);

@@ -61,7 +61,7 @@ impl CMap {
         let mut utf16_units = utf16_units.clone();
         let end = utf16_units.last_mut()?;
         *end = end.wrapping_add((code - first) as u16);
-        Some(utf16(&utf16_units))
+        Some(decode_utf16(&utf16_units))
     }
 
     /// The CID of a code; `None` if it is not mapped.
@@ -77,7 +77,7 @@ impl CMap {
     /// The length in bytes of the code at the start of `bytes`: that of the shortest matching codespace range, or
     /// `default_length` if none matches. At least 1, and at most the length of `bytes`.
     pub fn code_length(&self, bytes: &[u8], default_length: usize) -> usize {
-        let fits = |length: usize| {
+        let is_in_codespace = |length: usize| {
             let code = big_endian(&bytes[..length]);
             self.codespaces.iter().any(|&(size, first, last)| {
                 size == length
@@ -87,7 +87,10 @@ impl CMap {
                     })
             })
         };
-        (1..=bytes.len().min(4)).find(|length| fits(*length)).unwrap_or(default_length).clamp(1, bytes.len().max(1))
+        (1..=bytes.len().min(4))
+            .find(|length| is_in_codespace(*length))
+            .unwrap_or(default_length)
+            .clamp(1, bytes.len().max(1))
     }
 
     fn add_codespaces(&mut self, operands: &[Operand]) {
@@ -102,22 +105,22 @@ impl CMap {
     }
 
     fn add_chars(&mut self, operands: &[Operand]) {
-        for pair in without_count(operands).chunks_exact(2) {
+        for pair in skip_leading_numbers(operands).chunks_exact(2) {
             if let (Some(code), Some(text)) = (pair[0].string(), pair[1].string()) {
-                self.texts.insert(big_endian(code), utf16(&utf16_units(text)));
+                self.texts.insert(big_endian(code), decode_utf16(&utf16_units(text)));
             }
         }
     }
 
     fn add_ranges(&mut self, operands: &[Operand]) {
-        for triple in without_count(operands).chunks_exact(3) {
+        for triple in skip_leading_numbers(operands).chunks_exact(3) {
             let (Some(first), Some(last)) = (triple[0].string(), triple[1].string()) else { continue };
             let (first, last) = (big_endian(first), big_endian(last));
             match &triple[2] {
                 Operand::String(text) if first <= last => self.text_ranges.push((first, last, utf16_units(text))),
                 Operand::Array(texts) => {
                     for (code, text) in (first..=last).zip(texts) {
-                        self.texts.insert(code, utf16(&utf16_units(text.string().unwrap_or_default())));
+                        self.texts.insert(code, decode_utf16(&utf16_units(text.string().unwrap_or_default())));
                     }
                 }
                 _ => {}
@@ -144,7 +147,7 @@ impl CMap {
 
 /// The operands from the first one that is not a number: some programs leave the count of the preceding operator in
 /// place.
-fn without_count(operands: &[Operand]) -> &[Operand] {
+fn skip_leading_numbers(operands: &[Operand]) -> &[Operand] {
     let start = operands.iter().position(|operand| operand.number().is_none()).unwrap_or(operands.len());
     &operands[start..]
 }
@@ -162,7 +165,7 @@ fn utf16_units(bytes: &[u8]) -> Vec<u16> {
 }
 
 /// Decodes UTF-16; invalid code units and NUL are dropped.
-fn utf16(utf16_units: &[u16]) -> String {
+fn decode_utf16(utf16_units: &[u16]) -> String {
     char::decode_utf16(utf16_units.iter().copied()).filter_map(Result::ok).filter(|c| *c != '\0').collect()
 }
 

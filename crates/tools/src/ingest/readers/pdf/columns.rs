@@ -31,18 +31,18 @@ struct Row {
 
 /// Groups the indices of `pieces`, with the groups in reading order. Within a group, the caller sorts from top to
 /// bottom and from left to right.
-pub(super) fn order(pieces: &[Piece]) -> Vec<Vec<usize>> {
+pub(super) fn reading_order(pieces: &[Piece]) -> Vec<Vec<usize>> {
     let all: Vec<usize> = (0..pieces.len()).collect();
     if pieces.len() > MAX_PIECES {
         return vec![all];
     }
     let mut groups = Vec::new();
-    split(pieces, all, 0, &mut groups);
+    split_into_columns(pieces, all, 0, &mut groups);
     groups
 }
 
 /// Splits pieces into columns recursively and appends the resulting groups in reading order.
-fn split(pieces: &[Piece], members: Vec<usize>, depth: usize, groups: &mut Vec<Vec<usize>>) {
+fn split_into_columns(pieces: &[Piece], members: Vec<usize>, depth: usize, groups: &mut Vec<Vec<usize>>) {
     let rows = rows(pieces, &members);
     let gutter = if depth < MAX_DEPTH && members.len() >= MIN_PIECES { best_gutter(pieces, &rows) } else { None };
     let Some(gutter) = gutter else {
@@ -59,7 +59,7 @@ fn split(pieces: &[Piece], members: Vec<usize>, depth: usize, groups: &mut Vec<V
             groups.push(std::mem::take(&mut unsplit));
         }
         for side in sides(pieces, band.rows, gutter) {
-            split(pieces, side, depth + 1, groups);
+            split_into_columns(pieces, side, depth + 1, groups);
         }
     }
     if !unsplit.is_empty() {
@@ -98,7 +98,8 @@ fn best_gutter(pieces: &[Piece], rows: &[Row]) -> Option<f32> {
     let candidates = (steps / 8..=steps * 7 / 8).map(|step| left + step as f32 * STEP);
     let mut scored: Vec<(usize, f32)> = candidates
         .filter_map(|x| {
-            let score: usize = bands(pieces, rows, x).iter().filter(|band| band.is_split).map(|band| band.weight).sum();
+            let score: usize =
+                bands(pieces, rows, x).iter().filter(|band| band.is_split).map(|band| band.min_side_lines).sum();
             (score > MIN_LINES).then_some((score, x))
         })
         .collect();
@@ -116,20 +117,20 @@ struct Band<'a> {
     /// Whether the rows do not cross the gutter and both sides have enough lines.
     is_split: bool,
     /// Number of lines on the side that has fewer.
-    weight: usize,
+    min_side_lines: usize,
 }
 
 /// Splits rows into bands at a possible gutter.
 fn bands<'a>(pieces: &[Piece], rows: &'a [Row], gutter: f32) -> Vec<Band<'a>> {
     rows.chunk_by(|a, b| crosses(pieces, a, gutter) == crosses(pieces, b, gutter))
         .map(|rows| {
-            let count = |wanted: fn(&Piece, f32) -> bool| {
-                rows.iter().filter(|row| row.pieces.iter().any(|index| wanted(&pieces[*index], gutter))).count()
+            let count = |is_on_side: fn(&Piece, f32) -> bool| {
+                rows.iter().filter(|row| row.pieces.iter().any(|index| is_on_side(&pieces[*index], gutter))).count()
             };
-            let lefts = count(|piece, gutter| piece.right <= gutter);
-            let weight = lefts.min(count(|piece, gutter| piece.left >= gutter));
-            let is_split = weight >= MIN_LINES && rows.first().is_some_and(|row| !crosses(pieces, row, gutter));
-            Band { rows, is_split, weight }
+            let left_lines = count(|piece, gutter| piece.right <= gutter);
+            let min_side_lines = left_lines.min(count(|piece, gutter| piece.left >= gutter));
+            let is_split = min_side_lines >= MIN_LINES && rows.first().is_some_and(|row| !crosses(pieces, row, gutter));
+            Band { rows, is_split, min_side_lines }
         })
         .collect()
 }
@@ -171,8 +172,8 @@ fn has_inner_columns(pieces: &[Piece], rows: &[Row], depth: usize) -> bool {
     let gaps: Vec<f32> = rows.iter().flat_map(|row| wide_gaps(pieces, row)).collect();
     let Some(middle) = gaps.get(gaps.len() / 2).copied() else { return false };
     let split: Vec<_> = bands(pieces, rows, middle).into_iter().filter(|band| band.is_split).collect();
-    let covered: usize = split.iter().map(|band| band.rows.len()).sum();
-    covered * 2 > rows.len() && split.iter().all(|band| is_columns(pieces, band.rows, middle, depth + 1))
+    let split_rows: usize = split.iter().map(|band| band.rows.len()).sum();
+    split_rows * 2 > rows.len() && split.iter().all(|band| is_columns(pieces, band.rows, middle, depth + 1))
 }
 
 /// Whether rows are running text: on average they fill the column and are several words long, and few have wide gaps.
@@ -187,10 +188,13 @@ fn is_prose(pieces: &[Piece], rows: &[Row]) -> bool {
     let left = extents.iter().map(|extent| extent.0).fold(f32::MAX, f32::min);
     let right = extents.iter().map(|extent| extent.1).fold(f32::MIN, f32::max);
     let count = rows.len() as f32;
-    let mean: f32 = extents.iter().map(|(left, right)| right - left).sum::<f32>() / count;
+    let mean_width: f32 = extents.iter().map(|(left, right)| right - left).sum::<f32>() / count;
     let size: f32 = rows.iter().map(|row| pieces[row.pieces[0]].size).sum::<f32>() / count;
-    let gapped = rows.iter().filter(|row| !wide_gaps(pieces, row).is_empty()).count();
-    rows.len() >= MIN_LINES && mean >= 10.0 * size && mean >= 0.6 * (right - left) && gapped * 4 <= rows.len()
+    let rows_with_gaps = rows.iter().filter(|row| !wide_gaps(pieces, row).is_empty()).count();
+    rows.len() >= MIN_LINES
+        && mean_width >= 10.0 * size
+        && mean_width >= 0.6 * (right - left)
+        && rows_with_gaps * 4 <= rows.len()
 }
 
 /// The centres of the gaps in a row that are wider than a space between words.
@@ -221,7 +225,7 @@ mod tests {
             pieces.extend(line(50.0, 210.0, 100.0 + 12.0 * n as f32));
             pieces.extend(line(320.0, 210.0, 103.0 + 12.0 * n as f32));
         }
-        let groups = order(&pieces);
+        let groups = reading_order(&pieces);
         assert_eq!(groups.len(), 3);
         assert_eq!(groups[0].len(), title);
         assert!(groups[1].iter().all(|index| pieces[*index].right < 300.0));
@@ -229,13 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_short_cells_is_not_columns() {
+    fn a_table_of_short_cells_is_not_split_into_columns() {
         let mut pieces = Vec::new();
         for n in 0..10 {
             for left in [50.0, 200.0, 350.0] {
                 pieces.extend(line(left, 60.0, 100.0 + 14.0 * n as f32));
             }
         }
-        assert_eq!(order(&pieces).len(), 1);
+        assert_eq!(reading_order(&pieces).len(), 1);
     }
 }

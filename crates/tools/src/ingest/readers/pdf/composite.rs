@@ -6,13 +6,13 @@ use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, SHIFT_JIS};
 use lopdf::{Dictionary, Document, Object};
 
 use super::cmap::{CMap, big_endian};
-use super::dictionary::{dictionary, inflate, name_of, number, stream};
+use super::dictionary::{dictionary, inflate_font_stream, name_of, number, stream};
 use super::glyph::Glyph;
 use super::sfnt::GlyphTexts;
 
 /// A composite font: its encoding, texts and advance widths.
-pub(super) struct Composite {
-    map: CodeMap,
+pub(super) struct CompositeFont {
+    code_map: CodeMap,
     to_unicode: Option<CMap>,
     /// Text of each glyph from the embedded font program; only loaded if there is no `ToUnicode` CMap.
     embedded: Option<(GlyphTexts, CidToGid)>,
@@ -41,13 +41,15 @@ enum CodeMap {
     Legacy(&'static Encoding),
 }
 
-impl Composite {
+impl CompositeFont {
     pub fn load(document: &Document, font: &Dictionary, to_unicode: Option<CMap>) -> Self {
         let descendant = font.get_deref(b"DescendantFonts", document).and_then(Object::as_array).ok();
         let descendant = descendant.and_then(|fonts| document.dereference(fonts.first()?).ok()?.1.as_dict().ok());
         let name = name_of(document, font, b"Encoding").unwrap_or_default();
         let map = match font.get_deref(b"Encoding", document) {
-            Ok(Object::Stream(stream)) => CodeMap::Embedded(CMap::parse(&inflate(stream).unwrap_or_default())),
+            Ok(Object::Stream(stream)) => {
+                CodeMap::Embedded(CMap::parse(&inflate_font_stream(stream).unwrap_or_default()))
+            }
             Ok(Object::Name(name)) => predefined_encoding(&String::from_utf8_lossy(name)),
             _ => CodeMap::Identity,
         };
@@ -55,12 +57,12 @@ impl Composite {
             let default = number(document, descendant, b"DW").unwrap_or(1000.0) / 1000.0;
             (cid_widths(document, descendant), default)
         });
-        let embedded = descendant.filter(|_| to_unicode.is_none()).and_then(|font| embedded(document, font));
+        let embedded = descendant.filter(|_| to_unicode.is_none()).and_then(|font| load_embedded_texts(document, font));
         let vertical = match &map {
             CodeMap::Embedded(cmap) => cmap.vertical,
             _ => name == "V" || name.ends_with("-V"),
         };
-        Self { map, to_unicode, embedded, widths, default_width, vertical }
+        Self { code_map: map, to_unicode, embedded, widths, default_width, vertical }
     }
 
     /// Whether the writing mode is vertical.
@@ -76,13 +78,13 @@ impl Composite {
             let (code_bytes, tail) = rest.split_at(length);
             rest = tail;
             let code = big_endian(code_bytes);
-            let cid = match &self.map {
+            let cid = match &self.code_map {
                 CodeMap::Embedded(cmap) => cmap.cid(code).unwrap_or(code),
                 _ => code,
             };
             let text = self.to_unicode.as_ref().and_then(|cmap| cmap.text(code));
-            let text = text.or_else(|| self.map.text(code_bytes)).or_else(|| self.embedded_text(cid));
-            let width = self.widths.get(&cid).copied().unwrap_or(match &self.map {
+            let text = text.or_else(|| self.code_map.text(code_bytes)).or_else(|| self.embedded_text(cid));
+            let width = self.widths.get(&cid).copied().unwrap_or(match &self.code_map {
                 CodeMap::Legacy(_) if length == 1 => 0.5,
                 _ => self.default_width,
             });
@@ -98,7 +100,7 @@ impl Composite {
     }
 
     fn code_length(&self, bytes: &[u8]) -> usize {
-        match &self.map {
+        match &self.code_map {
             CodeMap::Identity | CodeMap::Jis => 2,
             CodeMap::Utf8 => match bytes[0] {
                 0..=0xBF => 1,
@@ -126,7 +128,7 @@ impl Composite {
     }
 
     fn is_shift_jis(&self) -> bool {
-        matches!(self.map, CodeMap::Legacy(encoding) if encoding == SHIFT_JIS)
+        matches!(self.code_map, CodeMap::Legacy(encoding) if encoding == SHIFT_JIS)
     }
 }
 
@@ -189,11 +191,11 @@ impl CidToGid {
 }
 
 /// Loads the texts of the embedded font program, with the map from CIDs to its glyphs; `None` without such texts.
-fn embedded(document: &Document, font: &Dictionary) -> Option<(GlyphTexts, CidToGid)> {
+fn load_embedded_texts(document: &Document, font: &Dictionary) -> Option<(GlyphTexts, CidToGid)> {
     let descriptor = dictionary(document, font, b"FontDescriptor")?;
     let program = [b"FontFile2".as_slice(), b"FontFile3"].into_iter().find_map(|key| stream(document, descriptor, key));
-    let texts = GlyphTexts::parse(&inflate(program?)?)?;
-    let ids = stream(document, font, b"CIDToGIDMap").and_then(inflate);
+    let texts = GlyphTexts::parse(&inflate_font_stream(program?)?)?;
+    let ids = stream(document, font, b"CIDToGIDMap").and_then(inflate_font_stream);
     Some((texts, ids.map_or(CidToGid::Identity, CidToGid::Table)))
 }
 

@@ -39,7 +39,7 @@ impl Budget {
     }
 
     /// Whether the budget is used up.
-    pub fn is_spent(&self) -> bool {
+    pub fn is_exhausted(&self) -> bool {
         self.remaining == 0
     }
 
@@ -48,17 +48,17 @@ impl Budget {
         usize::try_from(self.remaining).unwrap_or(usize::MAX)
     }
 
-    /// Records that a stream exceeded its own limit or, if `file` is true, the remaining budget of the file, which is
+    /// Records that a stream exceeded its own limit or, if `is_file_limit` is true, the remaining budget of the file, which is
     /// then used up.
-    pub fn exceed(&mut self, file: bool) {
+    pub fn record_exceeded(&mut self, is_file_limit: bool) {
         self.exceeded = true;
-        if file {
+        if is_file_limit {
             self.remaining = 0;
         }
     }
 
     /// Subtracts decompressed bytes from the budget.
-    pub fn spend(&mut self, bytes: u64) {
+    pub fn charge(&mut self, bytes: u64) {
         self.remaining = self.remaining.saturating_sub(bytes);
     }
 }

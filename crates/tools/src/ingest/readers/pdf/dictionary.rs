@@ -31,6 +31,6 @@ pub(super) fn stream<'a>(document: &'a Document, parent: &'a Dictionary, key: &[
 }
 
 /// Decompresses a stream of a font; `None` if it cannot be decoded or is too large.
-pub(super) fn inflate(stream: &Stream) -> Option<Vec<u8>> {
+pub(super) fn inflate_font_stream(stream: &Stream) -> Option<Vec<u8>> {
     stream.get_plain_content_with_limit(MAX_FONT_STREAM_BYTES).ok()
 }

@@ -11,19 +11,19 @@ use super::context::MAX_STREAM_BYTES;
 use super::dictionary::dictionary;
 
 /// Maximum number of ancestors followed in a page tree; a crafted file may contain a cycle.
-const MAX_CHAIN: usize = 64;
+const MAX_ANCESTORS: usize = 64;
 /// Maximum number of entries read from the outline or from a number tree.
 const MAX_ENTRIES: usize = 50_000;
 
 /// An open PDF and its page objects, in page order.
-pub(super) struct File {
+pub(super) struct PdfFile {
     pub document: Document,
     pub pages: Vec<ObjectId>,
     /// Whether the cross-reference table was rebuilt.
     pub repaired: bool,
 }
 
-impl File {
+impl PdfFile {
     /// Opens a PDF and collects its pages, repairing it if necessary.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl File {
     /// An entry of a page object, inherited from its ancestors if the page lacks it.
     pub fn inherited(&self, page: ObjectId, key: &[u8]) -> Option<&Object> {
         let mut node = self.document.get_dictionary(page).ok()?;
-        for _ in 0..MAX_CHAIN {
+        for _ in 0..MAX_ANCESTORS {
             if let Ok(value) = node.get_deref(key, &self.document) {
                 return Some(value);
             }
@@ -88,10 +88,10 @@ impl File {
         let mut entries = Vec::new();
         let root = self.document.catalog().ok().and_then(|catalog| dictionary(&self.document, catalog, b"Outlines"));
         let first = root.and_then(|root| root.get(b"First").and_then(Object::as_reference).ok());
-        let mut open: Vec<(ObjectId, u8)> = first.into_iter().map(|id| (id, 1)).collect();
-        let mut seen = HashSet::new();
-        while let Some((id, level)) = open.pop() {
-            if !seen.insert(id) || entries.len() >= MAX_ENTRIES {
+        let mut pending: Vec<(ObjectId, u8)> = first.into_iter().map(|id| (id, 1)).collect();
+        let mut visited = HashSet::new();
+        while let Some((id, level)) = pending.pop() {
+            if !visited.insert(id) || entries.len() >= MAX_ENTRIES {
                 continue;
             }
             let Ok(item) = self.document.get_dictionary(id) else { continue };
@@ -99,8 +99,8 @@ impl File {
                 entries.push((clean_line(&title), level));
             }
             let next = |key: &[u8]| item.get(key).and_then(Object::as_reference).ok();
-            open.extend(next(b"Next").map(|id| (id, level)));
-            open.extend(next(b"First").map(|id| (id, (level + 1).min(6))));
+            pending.extend(next(b"Next").map(|id| (id, level)));
+            pending.extend(next(b"First").map(|id| (id, (level + 1).min(6))));
         }
         entries
     }
@@ -117,8 +117,8 @@ impl File {
         let Some(default) = dictionary(document, properties, b"D") else { return Vec::new() };
         let mut hidden = list(default, b"OFF");
         if default.get_deref(b"BaseState", document).and_then(Object::as_name).is_ok_and(|state| state == b"OFF") {
-            let on: HashSet<ObjectId> = list(default, b"ON").into_iter().collect();
-            hidden.extend(list(properties, b"OCGs").into_iter().filter(|group| !on.contains(group)));
+            let visible: HashSet<ObjectId> = list(default, b"ON").into_iter().collect();
+            hidden.extend(list(properties, b"OCGs").into_iter().filter(|group| !visible.contains(group)));
         }
         hidden
     }
@@ -128,7 +128,7 @@ impl File {
         let mut labels = vec![None; self.pages.len()];
         let tree = self.document.catalog().ok().and_then(|catalog| dictionary(&self.document, catalog, b"PageLabels"));
         let Some(tree) = tree else { return labels };
-        let mut ranges = self.number_tree(tree);
+        let mut ranges = self.page_label_ranges(tree);
         ranges.sort_by_key(|(start, _)| *start);
         for (at, (start, style)) in ranges.iter().enumerate() {
             let end = ranges.get(at + 1).map_or(labels.len(), |(next, _)| (*next).min(labels.len()));
@@ -142,11 +142,11 @@ impl File {
         labels
     }
 
-    fn number_tree<'a>(&'a self, root: &'a Dictionary) -> Vec<(usize, &'a Dictionary)> {
-        let mut open = vec![root];
+    fn page_label_ranges<'a>(&'a self, root: &'a Dictionary) -> Vec<(usize, &'a Dictionary)> {
+        let mut pending = vec![root];
         let mut found = Vec::new();
         let mut budget = MAX_ENTRIES;
-        while let Some(node) = open.pop() {
+        while let Some(node) = pending.pop() {
             let array = |key: &[u8]| node.get_deref(key, &self.document).and_then(Object::as_array).ok();
             for pair in array(b"Nums").into_iter().flat_map(|nums| nums.chunks_exact(2)) {
                 if let (Ok(start), Ok((_, Object::Dictionary(style)))) =
@@ -156,9 +156,9 @@ impl File {
                 }
             }
             for kid in array(b"Kids").into_iter().flatten() {
-                let Some(left) = budget.checked_sub(1) else { return found };
-                budget = left;
-                open.extend(self.document.dereference(kid).ok().and_then(|(_, kid)| kid.as_dict().ok()));
+                let Some(remaining) = budget.checked_sub(1) else { return found };
+                budget = remaining;
+                pending.extend(self.document.dereference(kid).ok().and_then(|(_, kid)| kid.as_dict().ok()));
             }
         }
         found

@@ -4,8 +4,8 @@ use lopdf::{Dictionary, Document, Object};
 
 use super::super::symbols;
 use super::cmap::CMap;
-use super::composite::Composite;
-use super::dictionary::{dictionary, inflate, name_of, number, stream};
+use super::composite::CompositeFont;
+use super::dictionary::{dictionary, inflate_font_stream, name_of, number, stream};
 use super::font_program::{self, BuiltInEncoding};
 use super::glyph::Glyph;
 use super::sfnt::GlyphTexts;
@@ -13,7 +13,7 @@ use super::{base14, glyphs};
 
 /// A font, reduced to what text extraction needs.
 pub(super) struct Font {
-    codes: Codes,
+    code_table: CodeTable,
     pub bold: bool,
     /// Whether all glyphs have the same width.
     pub fixed_pitch: bool,
@@ -21,10 +21,10 @@ pub(super) struct Font {
     pub vertical: bool,
 }
 
-enum Codes {
+enum CodeTable {
     /// One byte per code. For each of the 256 codes: its text, and its advance width as a fraction of the font size.
     Simple(Vec<(String, f32)>),
-    Composite(Box<Composite>),
+    Composite(Box<CompositeFont>),
 }
 
 impl Font {
@@ -34,16 +34,22 @@ impl Font {
         let descriptor = dictionary(document, font, b"FontDescriptor");
         let bold = is_bold(document, &name, descriptor);
         let fixed_pitch = is_fixed_pitch(document, &name, descriptor);
-        let to_unicode = stream(document, font, b"ToUnicode").and_then(inflate).map(|data| CMap::parse(&data));
+        let to_unicode =
+            stream(document, font, b"ToUnicode").and_then(inflate_font_stream).map(|data| CMap::parse(&data));
         let to_unicode = to_unicode.filter(|cmap| !cmap.has_no_text());
         let kind = font.get_deref(b"Subtype", document).and_then(Object::as_name).unwrap_or_default();
         if kind == b"Type0" {
-            let composite = Composite::load(document, font, to_unicode);
+            let composite = CompositeFont::load(document, font, to_unicode);
             let vertical = composite.is_vertical();
-            return Self { codes: Codes::Composite(Box::new(composite)), bold, fixed_pitch, vertical };
+            return Self { code_table: CodeTable::Composite(Box::new(composite)), bold, fixed_pitch, vertical };
         }
         let simple = SimpleFont { document, font, name: &name, descriptor, is_type3: kind == b"Type3" };
-        Self { codes: Codes::Simple(simple.table(to_unicode.as_ref())), bold, fixed_pitch, vertical: false }
+        Self {
+            code_table: CodeTable::Simple(simple.code_table(to_unicode.as_ref())),
+            bold,
+            fixed_pitch,
+            vertical: false,
+        }
     }
 
     /// The font that viewers use in place of a missing one.
@@ -56,14 +62,14 @@ impl Font {
 
     /// Calls `each` for every glyph of a string, in order.
     pub fn for_each_glyph(&self, bytes: &[u8], mut each: impl FnMut(Glyph<'_>)) {
-        match &self.codes {
-            Codes::Simple(table) => {
+        match &self.code_table {
+            CodeTable::Simple(table) => {
                 for &byte in bytes {
                     let (text, width) = &table[usize::from(byte)];
                     each(Glyph { text, width: *width, is_space_code: byte == 32 });
                 }
             }
-            Codes::Composite(composite) => composite.for_each_glyph(bytes, each),
+            CodeTable::Composite(composite) => composite.for_each_glyph(bytes, each),
         }
     }
 }
@@ -78,13 +84,16 @@ struct SimpleFont<'a> {
 }
 
 impl SimpleFont<'_> {
-    fn table(&self, to_unicode: Option<&CMap>) -> Vec<(String, f32)> {
+    fn code_table(&self, to_unicode: Option<&CMap>) -> Vec<(String, f32)> {
         let texts = self.texts();
         let widths = self.widths(&texts);
-        let text = |code: usize, own: Option<String>| -> String {
+        let text = |code: usize, encoded: Option<String>| -> String {
             let mapped = to_unicode.and_then(|cmap| cmap.text(code as u32));
             // Ignore mappings to nothing or to control characters; the text by encoding or glyph name is more reliable.
-            mapped.filter(|text| text.chars().any(|c| !c.is_control() && c != '\u{FFFD}')).or(own).unwrap_or_default()
+            mapped
+                .filter(|text| text.chars().any(|c| !c.is_control() && c != '\u{FFFD}'))
+                .or(encoded)
+                .unwrap_or_default()
         };
         texts.into_iter().zip(widths).enumerate().map(|(code, (own, width))| (text(code, own), width)).collect()
     }
@@ -92,22 +101,23 @@ impl SimpleFont<'_> {
     /// Text of each code: the base encoding, changed by the `Differences` array.
     fn texts(&self) -> BuiltInEncoding {
         let encoding = self.font.get_deref(b"Encoding", self.document).ok();
-        let from_table = |table: &glyphs::Table| table.iter().map(|c| c.map(String::from)).collect::<BuiltInEncoding>();
+        let from_table =
+            |table: &glyphs::EncodingTable| table.iter().map(|c| c.map(String::from)).collect::<BuiltInEncoding>();
         match encoding {
             Some(Object::Name(name)) => match glyphs::encoding(name) {
                 Some(table) => from_table(table),
-                None => self.built_in(),
+                None => self.built_in_encoding(),
             },
             Some(Object::Dictionary(encoding)) => {
                 let base = encoding.get_deref(b"BaseEncoding", self.document).and_then(Object::as_name).ok();
                 let mut texts = match base.and_then(glyphs::encoding) {
                     Some(table) => from_table(table),
-                    None => self.built_in(),
+                    None => self.built_in_encoding(),
                 };
                 self.overlay_differences(encoding, &mut texts);
                 texts
             }
-            _ => self.built_in(),
+            _ => self.built_in_encoding(),
         }
     }
 
@@ -123,7 +133,7 @@ impl SimpleFont<'_> {
                     if let Some(slot) = texts.get_mut(code) {
                         // If the name is only a number, keep the character of the base encoding. For any other unknown
                         // name, that character would be wrong.
-                        *slot = glyphs::text(name).or_else(|| slot.take().filter(|_| is_numbered_name(name)));
+                        *slot = glyphs::text_of_name(name).or_else(|| slot.take().filter(|_| is_numbered_name(name)));
                     }
                     code = code.saturating_add(1);
                 }
@@ -133,20 +143,22 @@ impl SimpleFont<'_> {
     }
 
     /// The encoding of the embedded font program, or the default encoding of a font without one.
-    fn built_in(&self) -> BuiltInEncoding {
+    fn built_in_encoding(&self) -> BuiltInEncoding {
         if let Some(descriptor) = self.descriptor {
-            if let Some(table) =
-                stream(self.document, descriptor, b"FontFile").and_then(inflate).and_then(|p| font_program::type1(&p))
+            if let Some(table) = stream(self.document, descriptor, b"FontFile")
+                .and_then(inflate_font_stream)
+                .and_then(|p| font_program::type1_encoding(&p))
             {
                 return table;
             }
-            if let Some(table) =
-                stream(self.document, descriptor, b"FontFile3").and_then(inflate).and_then(|p| font_program::cff(&p))
+            if let Some(table) = stream(self.document, descriptor, b"FontFile3")
+                .and_then(inflate_font_stream)
+                .and_then(|p| font_program::cff_encoding(&p))
             {
                 return table;
             }
         }
-        if let Some(table) = self.symbols() {
+        if let Some(table) = self.symbol_encoding() {
             return table;
         }
         let is_true_type = self.font.get(b"Subtype").and_then(Object::as_name).is_ok_and(|kind| kind == b"TrueType");
@@ -157,20 +169,22 @@ impl SimpleFont<'_> {
     }
 
     /// The built-in encoding of `Symbol` or `ZapfDingbats`; `None` for other fonts.
-    fn symbols(&self) -> Option<BuiltInEncoding> {
+    fn symbol_encoding(&self) -> Option<BuiltInEncoding> {
         let family = self.name.rsplit('+').next().unwrap_or_default();
-        let of_code = match family {
+        let decode_char = match family {
             _ if family.starts_with("Symbol") => symbols::symbol,
             _ if family.starts_with("ZapfDingbats") => symbols::dingbat,
             _ => return None,
         };
-        Some((0..=255).map(|code| of_code(code).map(String::from)).collect())
+        Some((0..=255).map(|code| decode_char(code).map(String::from)).collect())
     }
 
     /// Adds the texts that a symbolic TrueType font defines in its own `cmap` and `post` tables.
     fn overlay_true_type(&self, texts: &mut BuiltInEncoding) {
         let program = self.descriptor.and_then(|descriptor| stream(self.document, descriptor, b"FontFile2"));
-        let Some(font) = program.and_then(inflate).and_then(|program| GlyphTexts::parse(&program)) else { return };
+        let Some(font) = program.and_then(inflate_font_stream).and_then(|program| GlyphTexts::parse(&program)) else {
+            return;
+        };
         for (code, slot) in (0..=255).zip(texts) {
             if let Some(text) = font.text_of_code(code) {
                 *slot = Some(text.to_owned());
@@ -181,15 +195,16 @@ impl SimpleFont<'_> {
     fn widths(&self, texts: &BuiltInEncoding) -> Vec<f32> {
         let scale = if self.is_type3 { self.type3_scale() } else { 0.001 };
         let first = number(self.document, self.font, b"FirstChar").unwrap_or(0.0) as i64;
-        let declared = self.font.get_deref(b"Widths", self.document).and_then(Object::as_array).ok();
-        let missing = self.descriptor.and_then(|d| number(self.document, d, b"MissingWidth")).unwrap_or(0.0);
+        let declared_widths = self.font.get_deref(b"Widths", self.document).and_then(Object::as_array).ok();
+        let missing_width = self.descriptor.and_then(|d| number(self.document, d, b"MissingWidth")).unwrap_or(0.0);
         (0..256_i64)
             .map(|code| {
-                let listed = declared.and_then(|widths| widths.get(usize::try_from(code - first).ok()?));
-                let listed = listed.and_then(|width| self.document.dereference(width).ok()?.1.as_float().ok());
-                match (listed, &texts[code as usize]) {
+                let declared_width = declared_widths.and_then(|widths| widths.get(usize::try_from(code - first).ok()?));
+                let declared_width =
+                    declared_width.and_then(|width| self.document.dereference(width).ok()?.1.as_float().ok());
+                match (declared_width, &texts[code as usize]) {
                     (Some(width), _) => width * scale,
-                    (None, _) if declared.is_some() => missing * scale,
+                    (None, _) if declared_widths.is_some() => missing_width * scale,
                     (None, Some(text)) => text.chars().map(|c| base14::width(self.name, c)).sum(),
                     (None, None) => 0.5,
                 }
@@ -213,13 +228,14 @@ fn is_numbered_name(name: &[u8]) -> bool {
 
 fn is_bold(document: &Document, name: &str, descriptor: Option<&Dictionary>) -> bool {
     let lower = name.to_ascii_lowercase();
-    let named = ["bold", "black", "heavy", "demi"].iter().any(|part| lower.contains(part));
+    let has_bold_name = ["bold", "black", "heavy", "demi"].iter().any(|part| lower.contains(part));
     // Bold TeX fonts: cmbx12, cmssbx10, ecbx, sfbx.
-    let tex = lower.rsplit('+').next().is_some_and(|n| n.contains("bx") && n.ends_with(|c: char| c.is_ascii_digit()));
+    let is_bold_tex_font =
+        lower.rsplit('+').next().is_some_and(|n| n.contains("bx") && n.ends_with(|c: char| c.is_ascii_digit()));
     let weight = descriptor.and_then(|d| number(document, d, b"FontWeight")).unwrap_or(400.0);
-    let forced =
+    let has_force_bold_flag =
         descriptor.and_then(|d| number(document, d, b"Flags")).is_some_and(|flags| flags as u32 & (1 << 18) != 0);
-    named || tex || forced || weight >= 600.0
+    has_bold_name || is_bold_tex_font || has_force_bold_flag || weight >= 600.0
 }
 
 fn is_fixed_pitch(document: &Document, name: &str, descriptor: Option<&Dictionary>) -> bool {

@@ -14,14 +14,17 @@ pub(super) type BuiltInEncoding = Vec<Option<String>>;
 
 /// Reads the encoding of a Type 1 program from the `dup 12 /ffi put` lines of its clear-text part; `None` if it has
 /// none.
-pub(super) fn type1(program: &[u8]) -> Option<BuiltInEncoding> {
+pub(super) fn type1_encoding(program: &[u8]) -> Option<BuiltInEncoding> {
     let end = find(program, b"eexec").unwrap_or(program.len());
-    let clear = &program[..end];
-    let start = find(clear, b"/Encoding")? + b"/Encoding".len();
-    let words: Vec<&[u8]> =
-        clear[start..].split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty()).take(20_000).collect();
+    let clear_text = &program[..end];
+    let start = find(clear_text, b"/Encoding")? + b"/Encoding".len();
+    let words: Vec<&[u8]> = clear_text[start..]
+        .split(|byte| byte.is_ascii_whitespace())
+        .filter(|word| !word.is_empty())
+        .take(20_000)
+        .collect();
     if words.first() == Some(&b"StandardEncoding".as_slice()) {
-        return Some(standard());
+        return Some(standard_encoding());
     }
     let mut table = vec![None; 256];
     let mut at = 0;
@@ -41,7 +44,7 @@ fn read_encoding_entry(words: &[&[u8]], table: &mut BuiltInEncoding) -> usize {
     let Some(slash) = joined.iter().position(|byte| *byte == b'/') else { return 1 };
     let name: &[u8] = joined[slash + 1..].split(|byte| *byte == b' ').next().unwrap_or_default();
     if let Some(slot) = postscript_integer(joined[..slash].trim_ascii()).and_then(|code| table.get_mut(code)) {
-        *slot = glyphs::text(name);
+        *slot = glyphs::text_of_name(name);
     }
     2
 }
@@ -63,19 +66,21 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 /// Reads the encoding of a bare CFF program (`FontFile3`). `None` for CID-keyed fonts, whose glyphs have no names.
-pub(super) fn cff(program: &[u8]) -> Option<BuiltInEncoding> {
+pub(super) fn cff_encoding(program: &[u8]) -> Option<BuiltInEncoding> {
     let font = CffFontRef::new_cff(program, 0, None).ok().filter(|font| !font.is_cid())?;
     let encoding = font.encoding()?;
     match encoding.predefined() {
-        Some(PredefinedEncoding::Standard) => return Some(standard()),
-        Some(expert) => return Some((0..=255).map(|code| glyphs::text(expert.name(code).as_bytes())).collect()),
+        Some(PredefinedEncoding::Standard) => return Some(standard_encoding()),
+        Some(expert) => {
+            return Some((0..=255).map(|code| glyphs::text_of_name(expert.name(code).as_bytes())).collect());
+        }
         None => {}
     }
     let name = |code: u8| font.string(encoding.charset().string_id(encoding.map(code)?)?);
-    Some((0..=255).map(|code| name(code).and_then(glyphs::text)).collect())
+    Some((0..=255).map(|code| name(code).and_then(glyphs::text_of_name)).collect())
 }
 
-fn standard() -> BuiltInEncoding {
+fn standard_encoding() -> BuiltInEncoding {
     glyphs::standard().iter().map(|c| c.map(String::from)).collect()
 }
 
@@ -84,10 +89,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type1_program_names_its_codes() {
+    fn the_encoding_of_a_type1_program_is_read() {
         let program = b"%!PS-AdobeFont /Encoding 256 array 0 1 255 {1 index exch /.notdef put} for
             dup 12 /fi put dup 8#15 /ffl put\ndup 65/A put readonly def currentfile eexec garbage";
-        let table = type1(program).unwrap();
+        let table = type1_encoding(program).unwrap();
         assert_eq!(table[12].as_deref(), Some("\u{FB01}"));
         assert_eq!(table[13].as_deref(), Some("\u{FB04}"));
         assert_eq!(table[65].as_deref(), Some("A"));
@@ -96,8 +101,8 @@ mod tests {
 
     #[test]
     fn other_bytes_are_not_a_font() {
-        assert_eq!(type1(b"nothing here"), None);
-        assert_eq!(cff(b"\x01\0\x04\xFF\xFF\xFF\xFF\xFF\xFF\xFF"), None);
-        assert_eq!(cff(b""), None);
+        assert_eq!(type1_encoding(b"nothing here"), None);
+        assert_eq!(cff_encoding(b"\x01\0\x04\xFF\xFF\xFF\xFF\xFF\xFF\xFF"), None);
+        assert_eq!(cff_encoding(b""), None);
     }
 }

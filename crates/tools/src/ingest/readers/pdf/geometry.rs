@@ -92,9 +92,9 @@ impl Rect {
         x >= self.x0 && x <= self.x1 && y >= self.y0 && y <= self.y1
     }
 
-    /// The rectangle with each edge moved outwards by `by`.
-    pub fn expanded(&self, by: f32) -> Self {
-        Self { x0: self.x0 - by, y0: self.y0 - by, x1: self.x1 + by, y1: self.y1 + by }
+    /// The rectangle with each edge moved outwards by `margin`.
+    pub fn expanded(&self, margin: f32) -> Self {
+        Self { x0: self.x0 - margin, y0: self.y0 - margin, x1: self.x1 + margin, y1: self.y1 + margin }
     }
 
     pub fn intersects(&self, other: &Self) -> bool {
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn maps_compose_in_order() {
+    fn matrices_compose_in_order() {
         let double = Matrix { a: 2.0, d: 2.0, ..Matrix::IDENTITY };
         let moved = double.then(&Matrix::translation(10.0, 0.0));
         assert_eq!(moved.apply(1.0, 1.0), (12.0, 2.0));

@@ -8,21 +8,21 @@ use std::sync::LazyLock;
 use lopdf::{Dictionary, Document, Object};
 
 /// A one-byte encoding: the character of each code, `None` for unassigned codes.
-pub(super) type Table = [Option<char>; 256];
+pub(super) type EncodingTable = [Option<char>; 256];
 
-static STANDARD: LazyLock<Table> = LazyLock::new(|| table(b"StandardEncoding"));
-static WIN_ANSI: LazyLock<Table> = LazyLock::new(|| {
-    let mut table = table(b"WinAnsiEncoding");
+static STANDARD: LazyLock<EncodingTable> = LazyLock::new(|| load_table(b"StandardEncoding"));
+static WIN_ANSI: LazyLock<EncodingTable> = LazyLock::new(|| {
+    let mut table = load_table(b"WinAnsiEncoding");
     // These two codes are second codes of other characters (ISO 32000-1, Annex D.2, notes 3 to 6).
     table[0xA0] = Some(' ');
     table[0xAD] = Some('-');
     table
 });
-static MAC_ROMAN: LazyLock<Table> = LazyLock::new(|| table(b"MacRomanEncoding"));
-static MAC_EXPERT: LazyLock<Table> = LazyLock::new(|| table(b"MacExpertEncoding"));
+static MAC_ROMAN: LazyLock<EncodingTable> = LazyLock::new(|| load_table(b"MacRomanEncoding"));
+static MAC_EXPERT: LazyLock<EncodingTable> = LazyLock::new(|| load_table(b"MacExpertEncoding"));
 
 /// Looks up a predefined encoding by its PDF name.
-pub(super) fn encoding(name: &[u8]) -> Option<&'static Table> {
+pub(super) fn encoding(name: &[u8]) -> Option<&'static EncodingTable> {
     match name {
         b"StandardEncoding" => Some(&STANDARD),
         b"WinAnsiEncoding" => Some(&WIN_ANSI),
@@ -33,13 +33,13 @@ pub(super) fn encoding(name: &[u8]) -> Option<&'static Table> {
 }
 
 /// `StandardEncoding`, the default for fonts that declare no encoding.
-pub(super) fn standard() -> &'static Table {
+pub(super) fn standard() -> &'static EncodingTable {
     &STANDARD
 }
 
 /// Returns the text of a glyph name. It may be in the Adobe Glyph List, have the form `uniXXXX` or `uXXXXX`, or join
 /// components with `_`; a suffix such as `.sc` is ignored. `None` for names without a meaning (`g23`, `.notdef`).
-pub(super) fn text(name: &[u8]) -> Option<String> {
+pub(super) fn text_of_name(name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok()?;
     let stem = name.split('.').next().filter(|stem| !stem.is_empty())?;
     let text: String = stem.split('_').map(component_text).collect::<Option<String>>()?;
@@ -82,7 +82,7 @@ fn listed_glyph(name: &[u8]) -> Option<char> {
     decode(Object::Dictionary(encoding), 1)
 }
 
-fn table(name: &[u8]) -> Table {
+fn load_table(name: &[u8]) -> EncodingTable {
     let mut table = [None; 256];
     let font = font(Object::Name(name.to_vec()));
     let document = Document::new();
@@ -111,15 +111,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn glyph_names_have_text() {
-        assert_eq!(text(b"ffi").as_deref(), Some("\u{FB03}"));
-        assert_eq!(text(b"f_f_i").as_deref(), Some("ffi"));
-        assert_eq!(text(b"Adieresis").as_deref(), Some("Ä"));
-        assert_eq!(text(b"uni00410042").as_deref(), Some("AB"));
-        assert_eq!(text(b"u1F600").as_deref(), Some("😀"));
-        assert_eq!(text(b"one.oldstyle").as_deref(), Some("1"));
-        assert_eq!(text(b".notdef"), None);
-        assert_eq!(text(b"g123"), None);
+    fn glyph_names_are_converted_to_text() {
+        assert_eq!(text_of_name(b"ffi").as_deref(), Some("\u{FB03}"));
+        assert_eq!(text_of_name(b"f_f_i").as_deref(), Some("ffi"));
+        assert_eq!(text_of_name(b"Adieresis").as_deref(), Some("Ä"));
+        assert_eq!(text_of_name(b"uni00410042").as_deref(), Some("AB"));
+        assert_eq!(text_of_name(b"u1F600").as_deref(), Some("😀"));
+        assert_eq!(text_of_name(b"one.oldstyle").as_deref(), Some("1"));
+        assert_eq!(text_of_name(b".notdef"), None);
+        assert_eq!(text_of_name(b"g123"), None);
     }
 
     #[test]

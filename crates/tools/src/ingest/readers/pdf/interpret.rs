@@ -7,7 +7,7 @@ use super::dictionary::dictionary;
 use super::font::Font;
 use super::geometry::{Matrix, Rect};
 use super::lexer::{Lexer, Operand};
-use super::marked::MarkedContent;
+use super::marked_content::MarkedContent;
 use super::paint::{Canvas, Path, Point};
 use super::placement::{Direction, Placement};
 use super::state::GraphicsState;
@@ -16,7 +16,7 @@ use super::words::{Word, WordBuilder};
 /// Maximum nesting depth of form XObjects; real files stay below five.
 const MAX_FORM_DEPTH: usize = 12;
 /// Maximum number of graphics states saved by `q`.
-const MAX_SAVED: usize = 256;
+const MAX_SAVED_STATES: usize = 256;
 /// Minimum font size of visible text, in points; smaller text is treated as hidden.
 const MIN_TEXT_SIZE: f32 = 0.8;
 
@@ -25,7 +25,7 @@ const MIN_TEXT_SIZE: f32 = 0.8;
 pub(super) struct PageContent {
     pub words: Vec<Word>,
     /// Words in text rendering mode 3 or 7: either the text layer of a scan, or hidden text.
-    pub invisible: Vec<Word>,
+    pub invisible_words: Vec<Word>,
     /// Whether invisible text was omitted.
     pub has_hidden_text: bool,
     pub canvas: Canvas,
@@ -40,50 +40,50 @@ pub(super) struct Interpreter<'a> {
     budget: &'a mut Budget,
     pub(super) hidden_layers: &'a [ObjectId],
     /// Visible area of the displayed page.
-    page: Rect,
+    page_area: Rect,
     /// Maps default user space to the displayed page.
     page_matrix: Matrix,
     pub(super) state: GraphicsState,
-    saved: Vec<GraphicsState>,
+    saved_states: Vec<GraphicsState>,
     path: Path,
     /// Whether the next painting operator also adds the path to the clipping path.
     clip_pending: bool,
     /// Collects visible words; `invisible` collects those of text rendering modes 3 and 7.
-    pub(super) visible: WordBuilder,
-    pub(super) invisible: WordBuilder,
+    pub(super) visible_words: WordBuilder,
+    pub(super) invisible_words: WordBuilder,
     pub(super) content: PageContent,
-    pub(super) marked: MarkedContent,
+    pub(super) marked_content: MarkedContent,
 }
 
 impl<'a> Interpreter<'a> {
-    /// `page` is the visible area of the page as displayed. `page_matrix` maps default user space to the displayed
+    /// `page_area` is the visible area of the page as displayed. `page_matrix` maps default user space to the displayed
     /// page, where y points down.
-    pub fn new(context: Context<'a>, page: Rect, page_matrix: Matrix) -> Self {
+    pub fn new(context: Context<'a>, page_area: Rect, page_matrix: Matrix) -> Self {
         let Context { document, fonts, budget, hidden_layers } = context;
         Self {
             document,
             fonts,
             budget,
             hidden_layers,
-            page,
+            page_area,
             page_matrix,
             state: GraphicsState::new(page_matrix),
-            saved: Vec::new(),
+            saved_states: Vec::new(),
             path: Path::default(),
             clip_pending: false,
-            visible: WordBuilder::default(),
-            invisible: WordBuilder::default(),
+            visible_words: WordBuilder::default(),
+            invisible_words: WordBuilder::default(),
             content: PageContent::default(),
-            marked: MarkedContent::default(),
+            marked_content: MarkedContent::default(),
         }
     }
 
     /// Closes all open words and sequences and returns everything that was collected.
     pub fn finish(mut self) -> PageContent {
-        let open = self.marked.close_all();
-        self.emit_replacement(open);
-        self.content.words = self.visible.finish();
-        self.content.invisible = self.invisible.finish();
+        let replacement = self.marked_content.close_all();
+        self.emit_replacement(replacement);
+        self.content.words = self.visible_words.finish();
+        self.content.invisible_words = self.invisible_words.finish();
         self.content
     }
 
@@ -93,12 +93,12 @@ impl<'a> Interpreter<'a> {
         let remaining = self.budget.remaining();
         match stream.get_plain_content_with_limit(MAX_STREAM_BYTES.min(remaining)) {
             Ok(data) => {
-                self.budget.spend((data.len() as u64).max(MIN_STREAM_COST));
+                self.budget.charge((data.len() as u64).max(MIN_STREAM_COST));
                 data
             }
             Err(error) => {
                 if matches!(error, Error::Decompress(DecompressError::MemoryLimitExceeded { .. })) {
-                    self.budget.exceed(remaining <= MAX_STREAM_BYTES);
+                    self.budget.record_exceeded(remaining <= MAX_STREAM_BYTES);
                 }
                 self.content.damaged = true;
                 Vec::new()
@@ -114,15 +114,15 @@ impl<'a> Interpreter<'a> {
             match operator {
                 b"Do" => self.invoke_xobject(&operands, resources, depth),
                 b"Tf" => self.set_font(&operands, resources),
-                b"BI" => self.content.canvas.add_image(None, &self.state.ctm, &self.page),
+                b"BI" => self.content.canvas.add_image(None, &self.state.ctm, &self.page_area),
                 b"BDC" | b"BMC" => self.begin_marked_content(&operands, resources),
                 b"EMC" => {
-                    let closed = self.marked.close();
-                    self.emit_replacement(closed);
+                    let replacement = self.marked_content.close();
+                    self.emit_replacement(replacement);
                 }
                 b"gs" => self.apply_graphics_parameters(&operands, resources),
                 b"cs" => self.state.set_fill_space(self.color_space(&operands, resources)),
-                b"q" | b"Q" | b"cm" => self.graphics_state(operator, &operands),
+                b"q" | b"Q" | b"cm" => self.graphics_state_operator(operator, &operands),
                 b"Tj" | b"TJ" | b"'" | b"\"" => self.show_operator(operator, &operands),
                 _ if self.state.text_operator(operator, &operands) => {}
                 _ if self.path_operator(operator, &operands) => {}
@@ -131,10 +131,10 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    fn graphics_state(&mut self, operator: &[u8], operands: &[Operand]) {
+    fn graphics_state_operator(&mut self, operator: &[u8], operands: &[Operand]) {
         match operator {
-            b"q" if self.saved.len() < MAX_SAVED => self.saved.push(self.state.clone()),
-            b"Q" => self.state = self.saved.pop().unwrap_or_else(|| self.state.clone()),
+            b"q" if self.saved_states.len() < MAX_SAVED_STATES => self.saved_states.push(self.state.clone()),
+            b"Q" => self.state = self.saved_states.pop().unwrap_or_else(|| self.state.clone()),
             b"cm" => {
                 if let Some(matrix) = matrix_operand(operands) {
                     self.state.ctm = matrix.then(&self.state.ctm);
@@ -154,7 +154,7 @@ impl<'a> Interpreter<'a> {
             return;
         };
         match stream.dict.get_deref(b"Subtype", self.document).and_then(Object::as_name) {
-            Ok(b"Image") => self.content.canvas.add_image(id, &self.state.ctm, &self.page),
+            Ok(b"Image") => self.content.canvas.add_image(id, &self.state.ctm, &self.page_area),
             Ok(b"Form") => self.run_form(stream, resources, depth),
             _ => {}
         }
@@ -163,36 +163,36 @@ impl<'a> Interpreter<'a> {
     /// Executes a form XObject with its own matrix and resources. Forms that are nested too deeply or on a hidden layer
     /// are skipped.
     pub fn run_form(&mut self, stream: &Stream, resources: Option<&Dictionary>, depth: usize) {
-        if depth >= MAX_FORM_DEPTH || self.budget.is_spent() || self.is_hidden_layer(&stream.dict) {
+        if depth >= MAX_FORM_DEPTH || self.budget.is_exhausted() || self.is_hidden_layer(&stream.dict) {
             return;
         }
         let content = self.inflate(stream);
-        let outer = self.state.clone();
-        let saved = std::mem::take(&mut self.saved);
-        let marked = std::mem::take(&mut self.marked);
+        let outer_state = self.state.clone();
+        let saved = std::mem::take(&mut self.saved_states);
+        let marked = std::mem::take(&mut self.marked_content);
         if let Some(matrix) = form_matrix(self.document, &stream.dict) {
             self.state.ctm = matrix.then(&self.state.ctm);
         }
-        let own = dictionary(self.document, &stream.dict, b"Resources");
-        self.run(&content, own.or(resources), depth + 1);
-        self.state = outer;
-        self.saved = saved;
-        self.marked = marked;
+        let own_resources = dictionary(self.document, &stream.dict, b"Resources");
+        self.run(&content, own_resources.or(resources), depth + 1);
+        self.state = outer_state;
+        self.saved_states = saved;
+        self.marked_content = marked;
     }
 
     /// Executes an annotation's appearance stream, which `matrix` maps to the user space of the page.
     pub fn draw_form(&mut self, stream: &Stream, matrix: Matrix) {
         let page_matrix = self.page_matrix;
         self.state = GraphicsState::new(matrix.then(&page_matrix));
-        self.saved.clear();
-        let open = self.marked.close_all();
-        self.emit_replacement(open);
+        self.saved_states.clear();
+        let replacement = self.marked_content.close_all();
+        self.emit_replacement(replacement);
         self.run_form(stream, None, 0);
     }
 
     /// Adds lines of text in a rectangle of user space, for annotations whose font and layout are up to the viewer.
     pub fn draw_text_in(&mut self, text: &str, area: &Rect) {
-        const WIDTH: f32 = 0.5;
+        const CHAR_WIDTH: f32 = 0.5;
         let lines: Vec<&str> = text.lines().collect();
         let size = (0.7 * area.height() / lines.len().max(1) as f32).clamp(4.0, 12.0);
         let direction = Direction::from_vector(self.page_matrix.a, self.page_matrix.b);
@@ -200,14 +200,14 @@ impl<'a> Interpreter<'a> {
             let y = area.y1 - size * (1.0 + 1.2 * n as f32);
             for (at, c) in line.chars().enumerate() {
                 let point = |at: usize| {
-                    let (x, y) = self.page_matrix.apply(area.x0 + WIDTH * size * at as f32, y);
-                    direction.upright(x, y)
+                    let (x, y) = self.page_matrix.apply(area.x0 + CHAR_WIDTH * size * at as f32, y);
+                    direction.to_upright(x, y)
                 };
                 let ((left, baseline), (right, _)) = (point(at), point(at + 1));
                 let placement = Placement { left, right, baseline, size, bold: false, fixed_pitch: false, direction };
-                self.visible.push(c.encode_utf8(&mut [0; 4]), placement);
+                self.visible_words.push(c.encode_utf8(&mut [0; 4]), placement);
             }
-            self.visible.close();
+            self.visible_words.close();
         }
     }
 
@@ -252,14 +252,14 @@ impl<'a> Interpreter<'a> {
         let sign = if text.size * text.scale < 0.0 { -1.0 } else { 1.0 };
         let direction = Direction::from_vector(writing_vector.0 * sign, writing_vector.1 * sign);
         let (x, y) = glyph_matrix.apply(0.0, 0.0);
-        let in_hidden_layer = self.marked.is_hidden();
+        let in_hidden_layer = self.marked_content.is_hidden();
         let invisible = matches!(text.render_mode, 3 | 7);
         let hidden = in_hidden_layer
             || self.is_outside(&font, bytes, &glyph_matrix, size)
             || (!invisible && self.is_imperceptible(x, y - 0.3 * size));
-        let out = if invisible { &mut self.invisible } else { &mut self.visible };
+        let builder = if invisible { &mut self.invisible_words } else { &mut self.visible_words };
         let text = &mut self.state.text;
-        let mut advanced = 0.0_f32;
+        let mut total_advance = 0.0_f32;
         font.for_each_glyph(bytes, |glyph| {
             let space = text.char_space + if glyph.is_space_code { text.word_space } else { 0.0 };
             let advance =
@@ -268,9 +268,9 @@ impl<'a> Interpreter<'a> {
                 let glyph_end = advance - space * if font.vertical { 1.0 } else { text.scale };
                 let point =
                     |d: f32| if font.vertical { glyph_matrix.apply(0.0, -d) } else { glyph_matrix.apply(d, 0.0) };
-                let (start, end) = (point(advanced), point(advanced + glyph_end));
-                let (left, baseline) = direction.upright(start.0, start.1);
-                let (right, _) = direction.upright(end.0, end.1);
+                let (start, end) = (point(total_advance), point(total_advance + glyph_end));
+                let (left, baseline) = direction.to_upright(start.0, start.1);
+                let (right, _) = direction.to_upright(end.0, end.1);
                 let (left, right) = (left.min(right), right.max(left));
                 let placement = Placement {
                     left,
@@ -281,20 +281,20 @@ impl<'a> Interpreter<'a> {
                     fixed_pitch: font.fixed_pitch,
                     direction,
                 };
-                if !self.marked.replace_glyph(glyph.text, placement, invisible) {
-                    out.push(glyph.text, placement);
+                if !self.marked_content.replace_glyph(glyph.text, placement, invisible) {
+                    builder.push(glyph.text, placement);
                 }
             }
-            advanced += advance;
+            total_advance += advance;
         });
-        text.advance(advanced, font.vertical);
+        text.advance(total_advance, font.vertical);
         self.content.has_hidden_text |= hidden && !in_hidden_layer;
     }
 
     /// Whether a string starts off the page or is completely outside the clipping path.
     fn is_outside(&self, font: &Font, bytes: &[u8], glyph_matrix: &Matrix, size: f32) -> bool {
         let (x, y) = glyph_matrix.apply(0.0, 0.0);
-        if !self.page.contains(x, y) {
+        if !self.page_area.contains(x, y) {
             return true;
         }
         let Some(clip) = self.state.clip.map(|clip| clip.expanded(size)).filter(|clip| !clip.contains(x, y)) else {
@@ -311,9 +311,10 @@ impl<'a> Interpreter<'a> {
 
     /// Whether text at a point is invisible: it is transparent, or has the colour of its background.
     fn is_imperceptible(&self, x: f32, y: f32) -> bool {
-        const CLEAR: f32 = 0.02;
-        let fills = text_fills(self.state.text.render_mode);
-        (fills && self.state.opacity <= CLEAR) || !self.content.canvas.contrasts(self.state.fill_if(fills), x, y)
+        const MAX_INVISIBLE_OPACITY: f32 = 0.02;
+        let is_filled = text_fills(self.state.text.render_mode);
+        (is_filled && self.state.opacity <= MAX_INVISIBLE_OPACITY)
+            || !self.content.canvas.contrasts(self.state.fill_if(is_filled), x, y)
     }
 
     /// Executes operators that build or paint a path; returns false for other operators.
@@ -340,7 +341,7 @@ impl<'a> Interpreter<'a> {
             b"f" | b"F" | b"f*" => self.paint(true, false),
             b"B" | b"B*" | b"b" | b"b*" => self.paint(true, true),
             b"n" => self.paint(false, false),
-            b"sh" => self.content.canvas.add_unknown_fill(self.state.clip.unwrap_or(self.page)),
+            b"sh" => self.content.canvas.add_unknown_fill(self.state.clip.unwrap_or(self.page_area)),
             _ => return false,
         }
         true

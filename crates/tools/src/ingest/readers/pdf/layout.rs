@@ -5,7 +5,7 @@ use super::geometry::Rect;
 use super::lines::{self, Line};
 use super::paint::Rule;
 use super::placement::Direction;
-use super::ruled::{self, Table};
+use super::ruled_tables::{self, Table};
 use super::words::Word;
 
 /// One item of a page's text in reading order.
@@ -31,8 +31,8 @@ pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
     for word in words {
         let length = word.text.len();
         match groups.iter_mut().find(|(direction, ..)| *direction == word.direction) {
-            Some((_, words, all)) => {
-                *all += length;
+            Some((_, words, total_length)) => {
+                *total_length += length;
                 words.push(word);
             }
             None => groups.push((word.direction, vec![word], length)),
@@ -40,14 +40,14 @@ pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
     }
     groups.retain(|(_, words, _)| !words.is_empty());
     groups.sort_by_key(|(_, _, length)| std::cmp::Reverse(*length));
-    let mut first = true;
+    let mut is_first = true;
     groups
         .into_iter()
         .map(|(direction, words, _)| {
-            let rules = if std::mem::take(&mut first) { upright(rules, direction) } else { Vec::new() };
+            let rules = if std::mem::take(&mut is_first) { to_upright_rules(rules, direction) } else { Vec::new() };
             let flow = match direction {
                 Direction::Slanted(_) => lines::build(words).into_iter().map(FlowItem::Line).collect(),
-                _ => flow(words, &rules),
+                _ => build_flow(words, &rules),
             };
             DirectionFlow { direction, items: flow }
         })
@@ -55,13 +55,13 @@ pub(super) fn lay_out(words: Vec<Word>, rules: &[Rule]) -> Vec<DirectionFlow> {
 }
 
 /// Converts ruling lines to the upright coordinate system of a direction.
-fn upright(rules: &[Rule], direction: Direction) -> Vec<Rule> {
+fn to_upright_rules(rules: &[Rule], direction: Direction) -> Vec<Rule> {
     rules
         .iter()
         .map(|rule| {
             let mut area = Rect::EMPTY;
             for (x, y) in [(rule.area.x0, rule.area.y0), (rule.area.x1, rule.area.y1)] {
-                let (s, t) = direction.upright(x, y);
+                let (s, t) = direction.to_upright(x, y);
                 area.include(s, t);
             }
             Rule { area, horizontal: area.width() >= area.height() }
@@ -69,17 +69,18 @@ fn upright(rules: &[Rule], direction: Direction) -> Vec<Rule> {
         .collect()
 }
 
-fn flow(mut words: Vec<Word>, rules: &[Rule]) -> Vec<FlowItem> {
-    let mut tables: Vec<Option<Table>> = ruled::extract(&mut words, rules).into_iter().map(Some).collect();
-    let of_word = |word: &Word| Piece { left: word.left, right: word.right, baseline: word.baseline, size: word.size };
-    let of_table = |table: &Option<Table>| {
+fn build_flow(mut words: Vec<Word>, rules: &[Rule]) -> Vec<FlowItem> {
+    let mut tables: Vec<Option<Table>> = ruled_tables::extract(&mut words, rules).into_iter().map(Some).collect();
+    let word_piece =
+        |word: &Word| Piece { left: word.left, right: word.right, baseline: word.baseline, size: word.size };
+    let table_piece = |table: &Option<Table>| {
         let bounds = table.as_ref().map_or(Rect::EMPTY, |table| table.bounds);
         Piece { left: bounds.x0, right: bounds.x1, baseline: bounds.y0 + 8.0, size: 10.0 }
     };
-    let pieces: Vec<Piece> = words.iter().map(of_word).chain(tables.iter().map(of_table)).collect();
+    let pieces: Vec<Piece> = words.iter().map(word_piece).chain(tables.iter().map(table_piece)).collect();
     let mut words: Vec<Option<Word>> = words.into_iter().map(Some).collect();
     let mut flow = Vec::new();
-    for group in columns::order(&pieces) {
+    for group in columns::reading_order(&pieces) {
         let mut group_words = Vec::new();
         let mut group_tables = Vec::new();
         for index in group {

@@ -36,12 +36,12 @@ const MAX_OPERANDS: usize = 1 << 17;
 pub(super) struct Lexer<'a> {
     data: &'a [u8],
     /// Current offset in `data`.
-    at: usize,
+    offset: usize,
 }
 
 impl<'a> Lexer<'a> {
     pub fn new(data: &'a [u8]) -> Self {
-        Self { data, at: 0 }
+        Self { data, offset: 0 }
     }
 
     /// Reads the next operator, and its operands into `operands`; `None` at the end. An inline image is skipped and
@@ -49,19 +49,19 @@ impl<'a> Lexer<'a> {
     pub fn next(&mut self, operands: &mut Vec<Operand>) -> Option<&'a [u8]> {
         operands.clear();
         loop {
-            self.skip_space();
-            let byte = *self.data.get(self.at)?;
+            self.skip_white_space();
+            let byte = *self.data.get(self.offset)?;
             let operand = match byte {
                 b'[' => self.array(),
                 b']' | b'{' | b'}' | b')' => {
-                    self.at += 1;
+                    self.offset += 1;
                     continue;
                 }
                 b'>' => {
-                    self.at += if self.data.get(self.at + 1) == Some(&b'>') { 2 } else { 1 };
+                    self.offset += if self.data.get(self.offset + 1) == Some(&b'>') { 2 } else { 1 };
                     continue;
                 }
-                _ => match self.simple(byte) {
+                _ => match self.non_array_object(byte) {
                     Ok(operand) => operand,
                     Err(b"BI") => {
                         self.skip_inline_image();
@@ -76,13 +76,13 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn skip_space(&mut self) {
-        while let Some(&byte) = self.data.get(self.at) {
+    fn skip_white_space(&mut self) {
+        while let Some(&byte) = self.data.get(self.offset) {
             match byte {
-                0 | b'\t' | b'\n' | 0xC | b'\r' | b' ' => self.at += 1,
+                0 | b'\t' | b'\n' | 0xC | b'\r' | b' ' => self.offset += 1,
                 b'%' => {
-                    while self.data.get(self.at).is_some_and(|byte| !matches!(byte, b'\n' | b'\r')) {
-                        self.at += 1;
+                    while self.data.get(self.offset).is_some_and(|byte| !matches!(byte, b'\n' | b'\r')) {
+                        self.offset += 1;
                     }
                 }
                 _ => break,
@@ -91,46 +91,46 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads any object except an array. A word that is not a number is an operator and is returned as the error.
-    fn simple(&mut self, first: u8) -> Result<Operand, &'a [u8]> {
+    fn non_array_object(&mut self, first: u8) -> Result<Operand, &'a [u8]> {
         match first {
             b'/' => Ok(Operand::Name(self.name())),
             b'(' => Ok(Operand::String(self.literal_string())),
-            b'<' if self.data.get(self.at + 1) == Some(&b'<') => Ok(Operand::Dictionary(self.dictionary())),
+            b'<' if self.data.get(self.offset + 1) == Some(&b'<') => Ok(Operand::Dictionary(self.dictionary())),
             b'<' => Ok(Operand::String(self.hex_string())),
             _ => {
-                let start = self.at;
-                self.at += 1;
-                while self.data.get(self.at).is_some_and(|byte| is_regular(*byte)) {
-                    self.at += 1;
+                let start = self.offset;
+                self.offset += 1;
+                while self.data.get(self.offset).is_some_and(|byte| is_regular(*byte)) {
+                    self.offset += 1;
                 }
-                let word = &self.data[start..self.at];
-                number(word).map(Operand::Number).ok_or(word)
+                let word = &self.data[start..self.offset];
+                parse_number(word).map(Operand::Number).ok_or(word)
             }
         }
     }
 
     fn array(&mut self) -> Operand {
-        self.at += 1;
+        self.offset += 1;
         let mut items = Vec::new();
         let mut depth = 1_u32;
         loop {
-            self.skip_space();
-            let Some(&byte) = self.data.get(self.at) else { break };
+            self.skip_white_space();
+            let Some(&byte) = self.data.get(self.offset) else { break };
             match byte {
                 b'[' => {
-                    self.at += 1;
+                    self.offset += 1;
                     depth += 1;
                 }
                 b']' => {
-                    self.at += 1;
+                    self.offset += 1;
                     depth -= 1;
                     if depth == 0 {
                         break;
                     }
                 }
-                b')' | b'{' | b'}' | b'>' => self.at += 1,
+                b')' | b'{' | b'}' | b'>' => self.offset += 1,
                 // Ignore words inside an array (`true`, `null`, garbage); no caller uses them.
-                _ => match self.simple(byte) {
+                _ => match self.non_array_object(byte) {
                     Ok(item) if items.len() < MAX_OPERANDS => items.push(item),
                     Ok(_) | Err(_) => {}
                 },
@@ -140,16 +140,16 @@ impl<'a> Lexer<'a> {
     }
 
     fn name(&mut self) -> Vec<u8> {
-        self.at += 1;
+        self.offset += 1;
         let mut name = Vec::new();
-        while let Some(&byte) = self.data.get(self.at).filter(|byte| is_regular(**byte)) {
-            self.at += 1;
+        while let Some(&byte) = self.data.get(self.offset).filter(|byte| is_regular(**byte)) {
+            self.offset += 1;
             let escaped = (byte == b'#')
-                .then(|| self.data.get(self.at..self.at + 2))
+                .then(|| self.data.get(self.offset..self.offset + 2))
                 .flatten()
                 .and_then(|pair| Some((hex_digit(pair[0])? << 4) | hex_digit(pair[1])?));
             if escaped.is_some() {
-                self.at += 2;
+                self.offset += 2;
             }
             name.push(escaped.unwrap_or(byte));
         }
@@ -157,11 +157,11 @@ impl<'a> Lexer<'a> {
     }
 
     fn literal_string(&mut self) -> Vec<u8> {
-        self.at += 1;
+        self.offset += 1;
         let mut out = Vec::new();
         let mut depth = 1_u32;
-        while let Some(&byte) = self.data.get(self.at) {
-            self.at += 1;
+        while let Some(&byte) = self.data.get(self.offset) {
+            self.offset += 1;
             match byte {
                 b'(' => depth += 1,
                 b')' => {
@@ -182,24 +182,24 @@ impl<'a> Lexer<'a> {
     }
 
     fn escape(&mut self, out: &mut Vec<u8>) {
-        let Some(&byte) = self.data.get(self.at) else { return };
-        self.at += 1;
+        let Some(&byte) = self.data.get(self.offset) else { return };
+        self.offset += 1;
         match byte {
             b'n' => out.push(b'\n'),
             b'r' => out.push(b'\r'),
             b't' => out.push(b'\t'),
             b'b' => out.push(8),
             b'f' => out.push(12),
-            b'\r' => self.at += usize::from(self.data.get(self.at) == Some(&b'\n')),
+            b'\r' => self.offset += usize::from(self.data.get(self.offset) == Some(&b'\n')),
             b'\n' => {}
             b'0'..=b'7' => {
                 let mut code = u32::from(byte - b'0');
                 for _ in 0..2 {
-                    match self.data.get(self.at) {
+                    match self.data.get(self.offset) {
                         Some(digit @ b'0'..=b'7') => code = code * 8 + u32::from(digit - b'0'),
                         _ => break,
                     }
-                    self.at += 1;
+                    self.offset += 1;
                 }
                 out.push((code & 0xFF) as u8);
             }
@@ -208,11 +208,11 @@ impl<'a> Lexer<'a> {
     }
 
     fn hex_string(&mut self) -> Vec<u8> {
-        self.at += 1;
+        self.offset += 1;
         let mut out = Vec::new();
         let mut high = None;
-        while let Some(&byte) = self.data.get(self.at) {
-            self.at += 1;
+        while let Some(&byte) = self.data.get(self.offset) {
+            self.offset += 1;
             if byte == b'>' {
                 break;
             }
@@ -228,27 +228,27 @@ impl<'a> Lexer<'a> {
 
     /// Reads over a dictionary, including nested dictionaries and strings, and returns its raw bytes.
     fn dictionary(&mut self) -> Vec<u8> {
-        self.at += 2;
-        let start = self.at;
+        self.offset += 2;
+        let start = self.offset;
         let mut depth = 1_u32;
-        while let Some(&byte) = self.data.get(self.at) {
-            let double = self.data.get(self.at + 1) == Some(&byte);
+        while let Some(&byte) = self.data.get(self.offset) {
+            let is_doubled = self.data.get(self.offset + 1) == Some(&byte);
             match byte {
-                b'<' if double => {
+                b'<' if is_doubled => {
                     depth += 1;
-                    self.at += 2;
+                    self.offset += 2;
                 }
-                b'>' if double => {
+                b'>' if is_doubled => {
                     depth -= 1;
-                    self.at += 2;
+                    self.offset += 2;
                     if depth == 0 {
-                        return self.data[start..self.at - 2].to_vec();
+                        return self.data[start..self.offset - 2].to_vec();
                     }
                 }
                 b'(' => {
                     self.literal_string();
                 }
-                _ => self.at += 1,
+                _ => self.offset += 1,
             }
         }
         self.data[start.min(self.data.len())..].to_vec()
@@ -257,26 +257,27 @@ impl<'a> Lexer<'a> {
     /// Skips an inline image, from after `BI` to after `EI`. Its data may contain any bytes, so `EI` only counts if it
     /// is between white space and followed by printable bytes.
     fn skip_inline_image(&mut self) {
-        let rest = &self.data[self.at..];
-        let Some(data) = rest.windows(2).position(|pair| pair == b"ID") else {
-            self.at = self.data.len();
+        let rest = &self.data[self.offset..];
+        let Some(data_start) = rest.windows(2).position(|pair| pair == b"ID") else {
+            self.offset = self.data.len();
             return;
         };
-        let mut from = data + 2;
+        let mut search_start = data_start + 2;
         loop {
-            let Some(end) = rest[from..].windows(2).position(|pair| pair == b"EI").map(|at| from + at) else {
-                self.at = self.data.len();
+            let Some(end) = rest[search_start..].windows(2).position(|pair| pair == b"EI").map(|at| search_start + at)
+            else {
+                self.offset = self.data.len();
                 return;
             };
             let after = &rest[end + 2..rest.len().min(end + 14)];
-            let framed =
+            let is_delimited =
                 rest[end - 1].is_ascii_whitespace() && after.first().is_none_or(|byte| byte.is_ascii_whitespace());
-            let text = after.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'));
-            if framed && text {
-                self.at += end + 2;
+            let is_text = after.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'));
+            if is_delimited && is_text {
+                self.offset += end + 2;
                 return;
             }
-            from = end + 2;
+            search_start = end + 2;
         }
     }
 }
@@ -295,34 +296,34 @@ fn hex_digit(byte: u8) -> Option<u8> {
 
 /// Parses a number: sign, digits and at most one decimal point, no exponent. Repeated signs are accepted, and a minus
 /// sign after digits ends the number.
-fn number(word: &[u8]) -> Option<f32> {
+fn parse_number(word: &[u8]) -> Option<f32> {
     let unsigned = word.iter().position(|byte| !matches!(byte, b'+' | b'-'))?;
     let negative = unsigned > 0 && word[0] == b'-';
-    let (mut whole, mut scale, mut digits) = (0.0_f64, 0.0_f64, false);
+    let (mut value, mut scale, mut has_digits) = (0.0_f64, 0.0_f64, false);
     for &byte in &word[unsigned..] {
         match byte {
             b'0'..=b'9' => {
-                digits = true;
+                has_digits = true;
                 if scale == 0.0 {
-                    whole = whole * 10.0 + f64::from(byte - b'0');
+                    value = value * 10.0 + f64::from(byte - b'0');
                 } else {
-                    whole += f64::from(byte - b'0') * scale;
+                    value += f64::from(byte - b'0') * scale;
                     scale /= 10.0;
                 }
             }
             b'.' if scale == 0.0 => scale = 0.1,
-            b'-' if digits => break,
+            b'-' if has_digits => break,
             _ => return None,
         }
     }
-    (digits || scale != 0.0).then_some(if negative { -whole } else { whole } as f32)
+    (has_digits || scale != 0.0).then_some(if negative { -value } else { value } as f32)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn all(data: &[u8]) -> Vec<(String, Vec<Operand>)> {
+    fn lex(data: &[u8]) -> Vec<(String, Vec<Operand>)> {
         let (mut lexer, mut operands, mut out) = (Lexer::new(data), Vec::new(), Vec::new());
         while let Some(operator) = lexer.next(&mut operands) {
             out.push((String::from_utf8_lossy(operator).into_owned(), operands.clone()));
@@ -332,7 +333,7 @@ mod tests {
 
     #[test]
     fn operators_are_returned_with_their_operands() {
-        let operations = all(b"BT /F1 12 Tf 1 0 0 -1 .5 -3. Tm [(A\\)b) -120 <4142>] TJ ET");
+        let operations = lex(b"BT /F1 12 Tf 1 0 0 -1 .5 -3. Tm [(A\\)b) -120 <4142>] TJ ET");
         assert_eq!(operations[1], ("Tf".into(), vec![Operand::Name(b"F1".to_vec()), Operand::Number(12.0)]));
         assert_eq!(operations[2].1[4..], [Operand::Number(0.5), Operand::Number(-3.0)]);
         let expected = vec![Operand::String(b"A)b".to_vec()), Operand::Number(-120.0), Operand::String(b"AB".to_vec())];
@@ -340,14 +341,14 @@ mod tests {
     }
 
     #[test]
-    fn escapes_and_nested_brackets_in_strings() {
-        let operations = all(b"(a(b)\\053\\\n\\q) Tj");
+    fn escapes_and_nested_parentheses_in_strings_are_decoded() {
+        let operations = lex(b"(a(b)\\053\\\n\\q) Tj");
         assert_eq!(operations[0].1, [Operand::String(b"a(b)+q".to_vec())]);
     }
 
     #[test]
     fn an_inline_image_is_skipped_with_its_data() {
-        let operations = all(b"q BI /W 2 /H 2 ID \x01EI\x02 EI\x80 \nEI Q (x) Tj");
+        let operations = lex(b"q BI /W 2 /H 2 ID \x01EI\x02 EI\x80 \nEI Q (x) Tj");
         let names: Vec<_> = operations.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["q", "BI", "Q", "Tj"]);
     }
@@ -355,7 +356,7 @@ mod tests {
     #[test]
     fn lexing_garbage_terminates() {
         for data in [b"((((((".as_slice(), b"[[[[[[", b"<<<<<<", b"<41", b"/", b")]}>", b"BI ID", b"\\", b"1 2 3"] {
-            all(data);
+            lex(data);
         }
     }
 }

@@ -52,21 +52,21 @@ impl Line {
 pub(super) fn build(mut words: Vec<Word>) -> Vec<Line> {
     words.sort_by(|a, b| a.baseline.total_cmp(&b.baseline));
     let mut lines = Vec::new();
-    let mut open: Vec<Word> = Vec::new();
+    let mut current_line: Vec<Word> = Vec::new();
     let (mut baseline, mut size) = (0.0, 0.0);
     for word in words {
-        if !open.is_empty() && !same_line(baseline, size, word.baseline, word.size) {
-            lines.push(build_line(std::mem::take(&mut open)));
+        if !current_line.is_empty() && !same_line(baseline, size, word.baseline, word.size) {
+            lines.push(build_line(std::mem::take(&mut current_line)));
             size = 0.0;
         }
         // The largest text so far defines the baseline, so that superscripts and subscripts join its line.
         if word.size >= size {
             (baseline, size) = (word.baseline, word.size);
         }
-        open.push(word);
+        current_line.push(word);
     }
-    if !open.is_empty() {
-        lines.push(build_line(open));
+    if !current_line.is_empty() {
+        lines.push(build_line(current_line));
     }
     lines
 }
@@ -74,8 +74,8 @@ pub(super) fn build(mut words: Vec<Word>) -> Vec<Line> {
 /// Builds a line from its words, in any order.
 fn build_line(mut words: Vec<Word>) -> Line {
     words.sort_by(|a, b| a.left.total_cmp(&b.left));
-    let main = main_size(&words);
-    let baseline = words.iter().find(|word| word.size == main).map_or(0.0, |word| word.baseline);
+    let dominant_size = main_size(&words);
+    let baseline = words.iter().find(|word| word.size == dominant_size).map_or(0.0, |word| word.baseline);
     let bold = words.iter().all(|word| word.bold);
     let fixed_pitch = words.iter().all(|word| word.fixed_pitch);
     let mut cells: Vec<Cell> = Vec::new();
@@ -85,7 +85,7 @@ fn build_line(mut words: Vec<Word>) -> Line {
             continue;
         }
         match cells.last_mut() {
-            Some(cell) if word.left - cell.right < MIN_CELL_GAP * main.max(word.size) => {
+            Some(cell) if word.left - cell.right < MIN_CELL_GAP * dominant_size.max(word.size) => {
                 let gap = word.left - cell.right;
                 if gap > MIN_WORD_GAP * word.size || (word.space_before && gap > 0.0) {
                     cell.text.push(' ');
@@ -103,7 +103,7 @@ fn build_line(mut words: Vec<Word>) -> Line {
     attach_label(&mut cells);
     let left = cells.first().map_or(0.0, |cell| cell.left);
     let right = cells.iter().map(|cell| cell.right).fold(left, f32::max);
-    Line { cells, left, right, baseline, size: main, bold, fixed_pitch }
+    Line { cells, left, right, baseline, size: dominant_size, bold, fixed_pitch }
 }
 
 /// Whether a word repeats the previous one at almost the same position, which some programs do to imitate bold.
@@ -131,19 +131,19 @@ fn shorten_leaders(text: &str) -> String {
         return text.to_owned();
     }
     let mut out = String::with_capacity(text.len());
-    let mut run = String::new();
+    let mut leader = String::new();
     for c in text.chars().chain(['\0']) {
-        if c == '.' || (c == ' ' && !run.is_empty()) {
-            run.push(c);
+        if c == '.' || (c == ' ' && !leader.is_empty()) {
+            leader.push(c);
             continue;
         }
-        if run.matches('.').count() >= 4 {
+        if leader.matches('.').count() >= 4 {
             out.truncate(out.trim_end().len());
             out.push_str(" … ");
         } else {
-            out.push_str(&run);
+            out.push_str(&leader);
         }
-        run.clear();
+        leader.clear();
         if c != '\0' {
             out.push(c);
         }
@@ -154,22 +154,24 @@ fn shorten_leaders(text: &str) -> String {
 /// Joins a bullet or number with the cell that follows, if there is only one: the line is a list item or heading, not a
 /// table row.
 fn attach_label(cells: &mut Vec<Cell>) {
-    if let [mark, _] = cells.as_slice()
-        && (is_list_item(&format!("{} x", mark.text)) || is_section_number(&mark.text))
+    if let [label, _] = cells.as_slice()
+        && (is_list_item(&format!("{} x", label.text)) || is_section_number(&label.text))
     {
-        let mark = cells.remove(0);
+        let label = cells.remove(0);
         let cell = &mut cells[0];
-        cell.text = format!("{} {}", mark.text, cell.text);
-        cell.left = mark.left;
+        cell.text = format!("{} {}", label.text, cell.text);
+        cell.left = label.left;
     }
 }
 
 /// Whether text is a section number such as `3.2` or `A.1.`.
 fn is_section_number(text: &str) -> bool {
     let parts: Vec<&str> = text.trim_end_matches('.').split('.').collect();
-    let part = |part: &&str| !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit());
-    let first = parts[0].len() == 1 && parts[0].bytes().all(|b| b.is_ascii_uppercase());
-    (parts.len() > 1 || text.ends_with('.')) && (part(&parts[0]) || first) && parts[1..].iter().all(part)
+    let is_number = |part: &&str| !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit());
+    let starts_with_letter = parts[0].len() == 1 && parts[0].bytes().all(|b| b.is_ascii_uppercase());
+    (parts.len() > 1 || text.ends_with('.'))
+        && (is_number(&parts[0]) || starts_with_letter)
+        && parts[1..].iter().all(is_number)
 }
 
 #[cfg(test)]

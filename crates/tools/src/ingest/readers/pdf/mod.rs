@@ -5,7 +5,7 @@
 //! and the removal of invisible text.
 
 mod accents;
-mod aligned;
+mod aligned_tables;
 mod annotations;
 mod base14;
 mod baseline;
@@ -28,16 +28,16 @@ mod join_lines;
 mod layout;
 mod lexer;
 mod lines;
-mod marked;
-mod marked_operators;
+mod marked_content;
+mod marked_content_operators;
 mod page_text;
 mod paint;
-mod picture;
 mod placement;
-mod read;
+mod read_pages;
 mod resources;
-mod ruled;
-mod running;
+mod ruled_tables;
+mod running_lines;
+mod scan_image;
 mod sfnt;
 mod state;
 mod style;
@@ -45,19 +45,24 @@ mod words;
 
 pub(in crate::ingest) use join_lines::join_lines;
 
-use super::reader::{PageCounter, Reader};
-use super::{Limits, ReadDocument, ReadError};
+use super::reader::{PageCallback, Reader};
+use super::{Limits, ParsedDocument, ReadError};
 
 /// Reads PDF files.
 pub(super) struct PdfReader;
 
 impl Reader for PdfReader {
-    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ReadDocument, ReadError> {
-        self.read_counting(bytes, limits, &mut |_| {})
+    fn read(&self, bytes: &[u8], limits: &Limits) -> Result<ParsedDocument, ReadError> {
+        self.read_with_progress(bytes, limits, &mut |_| {})
     }
 
-    fn read_counting(&self, bytes: &[u8], limits: &Limits, pages: PageCounter<'_>) -> Result<ReadDocument, ReadError> {
-        let file = file::File::open(bytes, limits)?;
-        read::read(&file, limits, pages)
+    fn read_with_progress(
+        &self,
+        bytes: &[u8],
+        limits: &Limits,
+        on_page: PageCallback<'_>,
+    ) -> Result<ParsedDocument, ReadError> {
+        let file = file::PdfFile::open(bytes, limits)?;
+        read_pages::read_document(&file, limits, on_page)
     }
 }

@@ -31,9 +31,9 @@ const MAX_RULE_THICKNESS: f32 = 3.0;
 const MIN_RULE_LENGTH: f32 = 8.0;
 
 /// Minimum share of the page that an image must cover to be kept for OCR.
-const MIN_PICTURE_SHARE: f32 = 0.1;
+const MIN_IMAGE_SHARE: f32 = 0.1;
 /// Maximum number of images kept for OCR per page.
-const MAX_PICTURES: usize = 4;
+const MAX_OCR_IMAGES: usize = 4;
 
 /// What has been painted on a page so far.
 #[derive(Default)]
@@ -43,7 +43,7 @@ pub(super) struct Canvas {
     /// Sum of the areas of all images, in square points; overlapping parts count twice.
     pub image_area: f32,
     /// Images that may contain text, as candidates for OCR.
-    pub pictures: Vec<ObjectId>,
+    pub ocr_images: Vec<ObjectId>,
 }
 
 impl Canvas {
@@ -76,11 +76,11 @@ impl Canvas {
     /// Records an image; `object` is `None` for an inline image.
     pub fn add_image(&mut self, object: Option<ObjectId>, image_matrix: &Matrix, page: &Rect) {
         let area = image_matrix.apply_rect(&Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 });
-        let covered = area.intersection(page).area();
-        self.image_area += covered;
-        let may_have_text = covered >= MIN_PICTURE_SHARE * page.area() && self.pictures.len() < MAX_PICTURES;
+        let covered_area = area.intersection(page).area();
+        self.image_area += covered_area;
+        let may_have_text = covered_area >= MIN_IMAGE_SHARE * page.area() && self.ocr_images.len() < MAX_OCR_IMAGES;
         if let Some(object) = object.filter(|_| may_have_text) {
-            self.pictures.push(object);
+            self.ocr_images.push(object);
         }
         self.add_unknown_fill(area);
     }

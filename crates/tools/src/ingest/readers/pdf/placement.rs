@@ -37,7 +37,7 @@ impl Direction {
 
     /// Converts a point of the page to the upright coordinate system of this direction, in which the text runs to the
     /// right and its lines follow downwards.
-    pub fn upright(self, x: f32, y: f32) -> (f32, f32) {
+    pub fn to_upright(self, x: f32, y: f32) -> (f32, f32) {
         match self {
             Self::Right => (x, y),
             Self::Slanted(angle) => rotate(x, y, -angle),
@@ -47,8 +47,8 @@ impl Direction {
         }
     }
 
-    /// Converts a point back to the page; the inverse of [`Direction::upright`].
-    pub fn on_page(self, s: f32, t: f32) -> (f32, f32) {
+    /// Converts a point back to the page; the inverse of [`Direction::to_upright`].
+    pub fn to_page(self, s: f32, t: f32) -> (f32, f32) {
         match self {
             Self::Right => (s, t),
             Self::Slanted(angle) => rotate(s, t, angle),
@@ -84,12 +84,12 @@ mod tests {
     #[test]
     fn directions_convert_to_upright_coordinates_and_back() {
         for direction in [Direction::Right, Direction::Down, Direction::Left, Direction::Up] {
-            let (s, t) = direction.upright(3.0, 7.0);
-            assert_eq!(direction.on_page(s, t), (3.0, 7.0));
+            let (s, t) = direction.to_upright(3.0, 7.0);
+            assert_eq!(direction.to_page(s, t), (3.0, 7.0));
         }
         assert_eq!(Direction::from_vector(0.0, -1.0), Direction::Up);
         assert_eq!(Direction::from_vector(1.0, 1.0), Direction::Slanted(450));
-        let (s, t) = Direction::Slanted(450).upright(3.0, 3.0);
+        let (s, t) = Direction::Slanted(450).to_upright(3.0, 3.0);
         assert!((s - 18_f32.sqrt()).abs() < 1e-4 && t.abs() < 1e-4, "{s} {t}");
     }
 }

@@ -78,8 +78,8 @@ impl<'a> Interpreter<'a> {
     fn cached_font(&mut self, font: &Object) -> Option<Rc<Font>> {
         let dictionary = self.document.dereference(font).ok()?.1.as_dict().ok()?;
         let key = std::ptr::from_ref(dictionary) as usize;
-        if let Some(known) = self.fonts.get(&key) {
-            return Some(Rc::clone(known));
+        if let Some(cached) = self.fonts.get(&key) {
+            return Some(Rc::clone(cached));
         }
         if self.fonts.len() >= MAX_FONTS {
             self.fonts.clear();

@@ -27,14 +27,14 @@ impl GlyphTexts {
     /// Parses a font program. `None` if the bytes are not a font, or if the font defines no text for any glyph.
     pub fn parse(program: &[u8]) -> Option<Self> {
         let font = FontRef::new(program).ok()?;
-        let mut all = Self::default();
+        let mut glyph_texts = Self::default();
         if let Some(post) = table(&font, program, b"post").and_then(|data| Post::read(data).ok()) {
-            all.add_names(&post);
+            glyph_texts.add_names(&post);
         }
         if let Some(cmap) = table(&font, program, b"cmap").and_then(|data| Cmap::read(data).ok()) {
-            all.add_characters(&cmap);
+            glyph_texts.add_characters(&cmap);
         }
-        (!all.texts.is_empty()).then_some(all)
+        (!glyph_texts.texts.is_empty()).then_some(glyph_texts)
     }
 
     /// The text of a glyph; `None` if the font defines none.
@@ -49,7 +49,7 @@ impl GlyphTexts {
 
     fn add_names(&mut self, post: &Post<'_>) {
         for (glyph, name) in post.glyph_names() {
-            if let Some(text) = glyphs::text(name.as_bytes()) {
+            if let Some(text) = glyphs::text_of_name(name.as_bytes()) {
                 self.texts.insert(glyph.to_u32(), text);
             }
         }

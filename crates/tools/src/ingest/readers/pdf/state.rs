@@ -46,7 +46,7 @@ pub(super) struct TextState {
     pub render_mode: u8,
     pub matrix: Matrix,
     /// Text line matrix: the start of the current line.
-    line: Matrix,
+    line_matrix: Matrix,
 }
 
 impl GraphicsState {
@@ -61,7 +61,7 @@ impl GraphicsState {
             rise: 0.0,
             render_mode: 0,
             matrix: Matrix::IDENTITY,
-            line: Matrix::IDENTITY,
+            line_matrix: Matrix::IDENTITY,
         };
         Self { ctm, text, clip: None, fill: Some([0.0; 3]), fill_space: ColorSpace::Device, opacity: 1.0 }
     }
@@ -78,7 +78,7 @@ impl GraphicsState {
         match operator {
             b"BT" => {
                 text.matrix = Matrix::IDENTITY;
-                text.line = Matrix::IDENTITY;
+                text.line_matrix = Matrix::IDENTITY;
             }
             b"ET" => {}
             b"Td" => text.move_line(number(0), number(1)),
@@ -91,7 +91,7 @@ impl GraphicsState {
                 let numbers: Vec<f32> = operands.iter().filter_map(Operand::number).collect();
                 if let Some(matrix) = Matrix::from_slice(&numbers) {
                     text.matrix = matrix;
-                    text.line = matrix;
+                    text.line_matrix = matrix;
                 }
             }
             b"Tc" => text.char_space = number(0),
@@ -143,13 +143,13 @@ impl TextState {
     }
 
     fn move_line(&mut self, x: f32, y: f32) {
-        self.line = Matrix::translation(x, y).then(&self.line);
-        self.matrix = self.line;
+        self.line_matrix = Matrix::translation(x, y).then(&self.line_matrix);
+        self.matrix = self.line_matrix;
     }
 
     /// Moves the text position by a distance in text space.
-    pub fn advance(&mut self, by: f32, vertical: bool) {
-        let step = if vertical { Matrix::translation(0.0, -by) } else { Matrix::translation(by, 0.0) };
+    pub fn advance(&mut self, distance: f32, vertical: bool) {
+        let step = if vertical { Matrix::translation(0.0, -distance) } else { Matrix::translation(distance, 0.0) };
         self.matrix = step.then(&self.matrix);
     }
 

@@ -10,7 +10,7 @@ use super::lines::Line;
 /// Minimum size of a heading, as a multiple of the size of body text.
 const HEADING_FACTOR: f32 = 1.15;
 /// Maximum length of a heading, in bytes.
-const MAX_HEADING: usize = 200;
+const MAX_HEADING_BYTES: usize = 200;
 
 /// The typographic style of a whole document.
 #[derive(Debug, Default)]
@@ -19,44 +19,49 @@ pub(super) struct Style {
     /// Whether body text is in a fixed-pitch font; such a font then does not indicate code.
     pub body_is_fixed_pitch: bool,
     /// Font sizes of headings in points, largest first.
-    sizes: Vec<f32>,
+    heading_sizes: Vec<f32>,
     /// Level of each title in the outline, keyed by the letters and digits of the title.
     outline: HashMap<String, u8>,
 }
 
 impl Style {
     /// Derives the style from all lines of a document and from its outline (title and level; level 1 is the outermost).
-    pub fn learn<'a>(flow: impl Iterator<Item = &'a FlowItem>, outline: Vec<(String, u8)>) -> Self {
+    pub fn derive<'a>(flow: impl Iterator<Item = &'a FlowItem>, outline: Vec<(String, u8)>) -> Self {
         let mut chars: HashMap<i32, usize> = HashMap::new();
-        let (mut fixed_pitch, mut all) = (0, 0);
+        let (mut fixed_pitch, mut total_length) = (0, 0);
         let mut add = |size: f32, length: usize| *chars.entry(half_points(size)).or_default() += length;
-        let mut large: HashSet<i32> = HashSet::new();
+        let mut text_sizes: HashSet<i32> = HashSet::new();
         for item in flow {
             let FlowItem::Line(line) = item else { continue };
             let length: usize = line.cells.iter().map(|cell| cell.text.len()).sum();
             add(line.size, length);
-            all += length;
+            total_length += length;
             fixed_pitch += if line.fixed_pitch { length } else { 0 };
             if line.cells.iter().flat_map(|cell| cell.text.chars()).filter(|c| c.is_alphabetic()).count() >= 3 {
-                large.insert(half_points(line.size));
+                text_sizes.insert(half_points(line.size));
             }
         }
         let body = chars.into_iter().max_by_key(|(size, length)| (*length, -*size)).map_or(0, |(size, _)| size);
         let body_size = body as f32 / 2.0;
-        let mut sizes: Vec<f32> = large
+        let mut sizes: Vec<f32> = text_sizes
             .into_iter()
             .map(|size| size as f32 / 2.0)
             .filter(|size| *size >= HEADING_FACTOR * body_size)
             .collect();
         sizes.sort_by(|a, b| b.total_cmp(a));
         sizes.dedup_by(|smaller, larger| *larger - *smaller <= 0.5);
-        Self { body_size, body_is_fixed_pitch: fixed_pitch * 2 > all, sizes, outline: by_title(outline) }
+        Self {
+            body_size,
+            body_is_fixed_pitch: fixed_pitch * 2 > total_length,
+            heading_sizes: sizes,
+            outline: levels_by_title(outline),
+        }
     }
 
     /// The heading level of a paragraph, 1 to 6; `None` if it is not a heading.
     pub fn heading_level(&self, text: &str, lines: &[Line]) -> Option<u8> {
         let first = lines.first()?;
-        if text.len() > MAX_HEADING
+        if text.len() > MAX_HEADING_BYTES
             || lines.len() > 4
             || !text.chars().any(char::is_alphabetic)
             || is_contents_entry(text)
@@ -69,32 +74,34 @@ impl Style {
         }
         let numbered = super::super::text::numbered_level(text).filter(|level| *level > 1 || !text.ends_with('.'));
         if first.size >= HEADING_FACTOR * self.body_size && !is_list_like(text) {
-            let rank = self.sizes.iter().position(|size| first.size >= size - 0.5).unwrap_or(self.sizes.len());
+            let rank =
+                self.heading_sizes.iter().position(|size| first.size >= size - 0.5).unwrap_or(self.heading_sizes.len());
             return Some(numbered.unwrap_or(rank as u8 + 1).clamp(1, 6));
         }
-        let short = lines.len() <= 2 && text.len() <= 120 && !text.ends_with(['.', ',', ';', ':']);
-        let below = || (self.sizes.len() as u8 + 1).clamp(2, 6);
-        if short && first.bold && first.size >= 0.9 * self.body_size && !is_list_like(text) {
-            return Some(numbered.unwrap_or_else(below).clamp(1, 6));
+        let is_short = lines.len() <= 2 && text.len() <= 120 && !text.ends_with(['.', ',', ';', ':']);
+        let lowest_level = || (self.heading_sizes.len() as u8 + 1).clamp(2, 6);
+        if is_short && first.bold && first.size >= 0.9 * self.body_size && !is_list_like(text) {
+            return Some(numbered.unwrap_or_else(lowest_level).clamp(1, 6));
         }
         // A line in the size of body text is a heading only if its section number has several parts, as in `4.2
         // Start-up`.
-        numbered.filter(|level| short && *level > 1 && lines.len() == 1 && text.len() <= 80 && first.cells.len() == 1)
+        numbered
+            .filter(|level| is_short && *level > 1 && lines.len() == 1 && text.len() <= 80 && first.cells.len() == 1)
     }
 
     fn outline_level(&self, text: &str) -> Option<u8> {
-        let level = |text: &str| self.outline.get(&letters(text)).copied();
+        let level = |text: &str| self.outline.get(&normalize_title(text)).copied();
         level(text).or_else(|| without_number(text).and_then(level))
     }
 }
 
 /// Maps each title of the outline, with and without its section number, to its level. If a title occurs several times,
 /// its first level is used.
-fn by_title(outline: Vec<(String, u8)>) -> HashMap<String, u8> {
+fn levels_by_title(outline: Vec<(String, u8)>) -> HashMap<String, u8> {
     let mut levels = HashMap::new();
     for (title, level) in outline {
         for form in [Some(title.as_str()), without_number(&title)].into_iter().flatten() {
-            let title_key = letters(form);
+            let title_key = normalize_title(form);
             if title_key.chars().any(char::is_alphabetic) {
                 levels.entry(title_key).or_insert(level);
             }
@@ -120,7 +127,7 @@ fn is_list_like(text: &str) -> bool {
 }
 
 /// The letters and digits of a title in lower case, so that titles compare equal regardless of spacing and punctuation.
-fn letters(text: &str) -> String {
+fn normalize_title(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
@@ -137,7 +144,7 @@ mod tests {
     fn style() -> Style {
         let body = line("Running text that is by far the most of the document, as it always is.", 10.0, false);
         let flow = [body, line("Pump manual", 24.0, true), line("Start-up", 14.0, true)].map(FlowItem::Line);
-        Style::learn(flow.iter(), vec![("3 Seals & gaskets".into(), 2)])
+        Style::derive(flow.iter(), vec![("3 Seals & gaskets".into(), 2)])
     }
 
     fn level(text: &str, size: f32, bold: bool) -> Option<u8> {

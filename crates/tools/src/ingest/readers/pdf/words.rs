@@ -1,7 +1,7 @@
 //! Groups glyphs into words: text without gaps, with its position on the page.
 
 use super::super::clean::push_char;
-use super::accents::{Accents, Composition};
+use super::accents::{AccentComposer, Composition};
 use super::bidi;
 use super::placement::{Direction, Placement};
 
@@ -46,27 +46,27 @@ pub(super) const MIN_WORD_GAP: f32 = 0.1;
 #[derive(Default)]
 pub(super) struct WordBuilder {
     pub words: Vec<Word>,
-    open: Option<Word>,
+    current: Option<Word>,
     space_before: bool,
-    accents: Accents,
+    accents: AccentComposer,
 }
 
 impl WordBuilder {
     /// Adds a glyph. White space ends the current word; an accent is held back until its letter follows.
-    pub fn push(&mut self, text: &str, at: Placement) {
-        let last = self.open.as_mut().map(|word| &mut word.text);
-        match self.accents.add(text, &at, last) {
-            Composition::Unchanged => self.push_glyph(text, at),
+    pub fn push(&mut self, text: &str, placement: Placement) {
+        let last = self.current.as_mut().map(|word| &mut word.text);
+        match self.accents.add(text, &placement, last) {
+            Composition::Unchanged => self.push_glyph(text, placement),
             Composition::Consumed => {}
-            Composition::Composed(letter) => self.push_glyph(letter.encode_utf8(&mut [0; 4]), at),
+            Composition::Composed(letter) => self.push_glyph(letter.encode_utf8(&mut [0; 4]), placement),
             Composition::Unmatched(accent, accent_at) => {
                 self.push_glyph(accent.encode_utf8(&mut [0; 4]), accent_at);
-                self.push(text, at);
+                self.push(text, placement);
             }
         }
     }
 
-    fn push_glyph(&mut self, text: &str, at: Placement) {
+    fn push_glyph(&mut self, text: &str, placement: Placement) {
         if text.chars().all(char::is_whitespace) {
             if !text.is_empty() {
                 self.close();
@@ -74,23 +74,23 @@ impl WordBuilder {
             }
             return;
         }
-        if let Some(word) = &mut self.open
-            && continues_word(word, &at)
+        if let Some(word) = &mut self.current
+            && continues_word(word, &placement)
         {
-            if is_duplicate(word, text, &at) {
+            if is_duplicate(word, text, &placement) {
                 return;
             }
-            push_text(&mut word.text, text, &at);
-            word.right = word.right.max(at.right);
+            push_text(&mut word.text, text, &placement);
+            word.right = word.right.max(placement.right);
             self.split_inner_spaces();
             return;
         }
         self.close();
-        let mut clean = String::with_capacity(16);
-        push_text(&mut clean, text, &at);
-        let Placement { left, right, baseline, size, bold, fixed_pitch, direction } = at;
-        self.open = Some(Word {
-            text: clean,
+        let mut cleaned = String::with_capacity(16);
+        push_text(&mut cleaned, text, &placement);
+        let Placement { left, right, baseline, size, bold, fixed_pitch, direction } = placement;
+        self.current = Some(Word {
+            text: cleaned,
             left,
             right,
             baseline,
@@ -108,7 +108,7 @@ impl WordBuilder {
         if let Some((accent, at)) = self.accents.take_pending() {
             self.push_glyph(accent.encode_utf8(&mut [0; 4]), at);
         }
-        if let Some(word) = self.open.take()
+        if let Some(word) = self.current.take()
             && !word.text.is_empty()
         {
             self.words.push(word);
@@ -123,8 +123,8 @@ impl WordBuilder {
 
     /// Ends the current word if the last glyph's text ends with a space.
     fn split_inner_spaces(&mut self) {
-        if self.open.as_ref().is_some_and(|word| word.text.ends_with(char::is_whitespace)) {
-            if let Some(word) = &mut self.open {
+        if self.current.as_ref().is_some_and(|word| word.text.ends_with(char::is_whitespace)) {
+            if let Some(word) = &mut self.current {
                 word.text.truncate(word.text.trim_end().len());
             }
             self.close();
@@ -134,39 +134,40 @@ impl WordBuilder {
 }
 
 /// Appends the normalized text of a glyph. A soft hyphen that has a width is painted and becomes a hyphen.
-fn push_text(out: &mut String, text: &str, at: &Placement) {
-    let has_width = at.right - at.left > 0.05 * at.size;
+fn push_text(out: &mut String, text: &str, placement: &Placement) {
+    let has_width = placement.right - placement.left > 0.05 * placement.size;
     let start = out.len();
     text.chars().for_each(|c| push_char(out, if c == '\u{AD}' && has_width { '-' } else { c }));
     if bidi::is_rtl_ligature(&out[start..]) {
         // A word keeps its glyphs in visual order until its line is complete.
-        let turned: String = out[start..].chars().rev().collect();
-        out.replace_range(start.., &turned);
+        let reversed: String = out[start..].chars().rev().collect();
+        out.replace_range(start.., &reversed);
     }
 }
 
 /// Whether a glyph belongs to the word: same direction and style, on the same baseline, and without a gap.
-fn continues_word(word: &Word, at: &Placement) -> bool {
-    let gap = at.left - word.right;
-    word.direction == at.direction
-        && word.bold == at.bold
-        && (word.size - at.size).abs() <= 0.02 * word.size
-        && (word.baseline - at.baseline).abs() <= 0.1 * at.size
-        && gap <= MIN_WORD_GAP * at.size
-        && gap >= -0.5 * at.size
+fn continues_word(word: &Word, placement: &Placement) -> bool {
+    let gap = placement.left - word.right;
+    word.direction == placement.direction
+        && word.bold == placement.bold
+        && (word.size - placement.size).abs() <= 0.02 * word.size
+        && (word.baseline - placement.baseline).abs() <= 0.1 * placement.size
+        && gap <= MIN_WORD_GAP * placement.size
+        && gap >= -0.5 * placement.size
 }
 
 /// Whether a glyph repeats the last one at almost the same position, which some programs do to imitate bold.
-fn is_duplicate(word: &Word, text: &str, at: &Placement) -> bool {
-    let near = (word.right - at.right).abs() < 0.15 * at.size && at.right - at.left > 0.2 * at.size;
-    near && word.text.ends_with(text)
+fn is_duplicate(word: &Word, text: &str, placement: &Placement) -> bool {
+    let is_near = (word.right - placement.right).abs() < 0.15 * placement.size
+        && placement.right - placement.left > 0.2 * placement.size;
+    is_near && word.text.ends_with(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(left: f32, right: f32) -> Placement {
+    fn placement_at(left: f32, right: f32) -> Placement {
         Placement {
             left,
             right,
@@ -180,7 +181,7 @@ mod tests {
 
     fn texts(glyphs: &[(&str, f32, f32)]) -> Vec<String> {
         let mut builder = WordBuilder::default();
-        glyphs.iter().for_each(|(text, left, right)| builder.push(text, at(*left, *right)));
+        glyphs.iter().for_each(|(text, left, right)| builder.push(text, placement_at(*left, *right)));
         builder.finish().into_iter().map(|word| word.text).collect()
     }
 

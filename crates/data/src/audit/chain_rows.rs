@@ -1,0 +1,128 @@
+//! Row types of chain entries joined with their audit rows, of checkpoints, and of retirements.
+
+use crate::rows::{JsonText, Sha256Column};
+use crate::statement::row;
+use domain::audit::chain::{ChainPageEntry, ChainedEvent, Checkpoint, EntryWithoutRow, PurgeRecord};
+use domain::time::Timestamp;
+use uuid::Uuid;
+
+row! {
+    /// A chain entry with its audit row. The columns from `event_type` on are null if the audit row has been deleted.
+    pub(crate) struct SealedEntryRow {
+        tenant_id: Uuid,
+        seq: i64,
+        id: Uuid,
+        created_at: Timestamp,
+        row_hash: Sha256Column,
+        chain_hash: Sha256Column,
+        event_type: Option<String>,
+        phase: Option<String>,
+        result_status: Option<String>,
+        user_id: Option<Uuid>,
+        session_id: Option<Uuid>,
+        resource_type: Option<String>,
+        resource_id: Option<Uuid>,
+        model: Option<String>,
+        tools_used: Option<Vec<String>>,
+        request_hash: Option<String>,
+        latency_ms: Option<i32>,
+        correlation_id: Option<Uuid>,
+        request_id: Option<String>,
+        metadata: Option<JsonText>,
+    }
+}
+
+row! {
+    pub(crate) struct CheckpointRow, columns = checkpoint_columns {
+        tenant_id: Uuid,
+        seq: i64,
+        chain_hash: Sha256Column,
+        at: Timestamp,
+        key_id: String,
+        signature: Vec<u8>,
+    }
+}
+pub(super) use checkpoint_columns;
+
+row! {
+    pub(crate) struct RetirementRow, columns = retirement_columns {
+        tenant_id: Uuid,
+        through_seq: i64,
+        chain_hash: Sha256Column,
+        before: Timestamp,
+        rows: i64,
+        at: Timestamp,
+        key_id: String,
+        signature: Vec<u8>,
+    }
+}
+pub(super) use retirement_columns;
+
+impl From<SealedEntryRow> for ChainPageEntry {
+    fn from(row: SealedEntryRow) -> Self {
+        let (Sha256Column(row_hash), Sha256Column(chain_hash)) = (row.row_hash, row.chain_hash);
+        // These columns are NOT NULL in the log, so a null means that the audit row is missing.
+        let (Some(event_type), Some(phase), Some(tools_used), Some(correlation_id), Some(JsonText(metadata))) =
+            (row.event_type, row.phase, row.tools_used, row.correlation_id, row.metadata)
+        else {
+            return Self::WithoutRow(EntryWithoutRow {
+                tenant_id: row.tenant_id,
+                seq: row.seq,
+                id: row.id,
+                created_at: row.created_at,
+                row_hash,
+                chain_hash,
+            });
+        };
+        Self::Event(Box::new(ChainedEvent {
+            tenant_id: row.tenant_id,
+            seq: row.seq,
+            id: row.id,
+            created_at: row.created_at,
+            event_type,
+            phase,
+            result_status: row.result_status,
+            user_id: row.user_id,
+            conversation_id: row.session_id,
+            resource_type: row.resource_type,
+            resource_id: row.resource_id,
+            model: row.model,
+            tools_used,
+            request_hash: row.request_hash,
+            latency_ms: row.latency_ms,
+            correlation_id,
+            request_id: row.request_id,
+            metadata,
+            row_hash,
+            chain_hash,
+        }))
+    }
+}
+
+impl From<CheckpointRow> for Checkpoint {
+    fn from(row: CheckpointRow) -> Self {
+        Self {
+            tenant_id: row.tenant_id,
+            seq: row.seq,
+            chain_hash: row.chain_hash.0,
+            at: row.at,
+            key_id: row.key_id,
+            signature: hex::encode(row.signature),
+        }
+    }
+}
+
+impl From<RetirementRow> for PurgeRecord {
+    fn from(row: RetirementRow) -> Self {
+        Self {
+            tenant_id: row.tenant_id,
+            through_seq: row.through_seq,
+            chain_hash: row.chain_hash.0,
+            before: row.before,
+            rows: row.rows,
+            at: row.at,
+            key_id: row.key_id,
+            signature: hex::encode(row.signature),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Deletes audit rows past their retention period, a whole month at a time, and stores a signed record of where the
+//! remaining hash chain starts.
+//!
+//! Runs as the login that applies migrations. The roles that the server connects with cannot delete audit rows.
+
+use super::signature::SigningKey;
+use crate::error::{SetupError, store_error};
+use crate::rows::Sha256Column;
+use crate::statement::{DbRole, Scalar, Statement, row, statements};
+use domain::audit::chain::{ChainHash, PurgeRecord, decode_hex};
+use domain::ports::StoreError;
+use domain::time::Timestamp;
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+const ACTIVITY: &str = "retiring audit rows";
+
+/// The lock key, `x'61756469'` ("audi" in ASCII), is the one that `audit_seal` takes, so the chains cannot grow until
+/// the transaction ends.
+const BECOME_OWNER_AND_LOCK_SEALING: &str =
+    "SET LOCAL ROLE platform_owner; SELECT pg_advisory_xact_lock(x'61756469'::integer, 0)";
+
+row! {
+    /// A tenant with rows to delete, and their number.
+    struct TenantRow {
+        tenant_id: Uuid,
+        rows: i64,
+    }
+}
+
+row! {
+    /// The last chain entry that precedes the first retained row.
+    struct BoundaryEntry {
+        seq: i64,
+        chain_hash: Sha256Column,
+    }
+}
+
+statements! {
+    COUNT_UNSEALED: Scalar<i64> = Statement::select(
+        "audit_unsealed",
+        ACTIVITY,
+        "SELECT count(*) FROM audit_unsealed WHERE at < $1",
+    )
+    .run_by(DbRole::Owner);
+    TENANTS: TenantRow = Statement::select(
+        "audit_logs",
+        ACTIVITY,
+        "SELECT tenant_id, count(*) AS rows FROM audit_logs WHERE created_at < $1 GROUP BY 1 ORDER BY 1",
+    )
+    .run_by(DbRole::Owner);
+    BOUNDARY_ENTRY: BoundaryEntry = Statement::select(
+        "audit_chain",
+        ACTIVITY,
+        "SELECT seq, chain_hash FROM audit_chain
+         WHERE tenant_id = $1
+           AND seq < coalesce((SELECT min(seq) FROM audit_chain WHERE tenant_id = $1 AND at >= $2), 9223372036854775807)
+         ORDER BY seq DESC LIMIT 1",
+    )
+    .run_by(DbRole::Owner);
+    INSERT_RETIREMENT: () = Statement::insert(
+        "audit_retirements",
+        ACTIVITY,
+        "INSERT INTO audit_retirements (tenant_id, through_seq, chain_hash, before, rows, at, key_id, signature)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .run_by(DbRole::Owner);
+    /// Keeps the boundary entry itself, because the hash of the next entry is computed from it.
+    DELETE_ENTRIES: () = Statement::delete(
+        "audit_chain",
+        ACTIVITY,
+        "DELETE FROM audit_chain WHERE tenant_id = $1 AND seq < $2",
+    )
+    .run_by(DbRole::Owner);
+    INSERT_EVENT: () = Statement::insert(
+        "audit_logs",
+        ACTIVITY,
+        "INSERT INTO audit_logs (tenant_id, event_type, resource_type, result_status, metadata)
+         VALUES ($1, 'audit.retired', 'audit_logs', 'success', $2)",
+    )
+    .run_by(DbRole::Owner);
+    /// `DO` takes no parameters, so the timestamp is passed as a transaction-local setting.
+    SET_CUTOFF: () = Statement::call(
+        "set_config",
+        ACTIVITY,
+        "SELECT set_config('platform.retire_before', $1, true)",
+    )
+    .run_by(DbRole::Owner);
+    DROP_PARTITIONS: () = Statement::delete(
+        "audit_logs",
+        ACTIVITY,
+        "DO $$
+         DECLARE
+             month text;
+         BEGIN
+             FOR month IN
+                 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                 WHERE i.inhparent = 'audit_logs'::regclass AND c.relname ~ '^audit_logs_[0-9]{4}_[0-9]{2}$'
+                   AND c.relname < 'audit_logs_' || to_char(current_setting('platform.retire_before')::timestamptz
+                                                            AT TIME ZONE 'UTC', 'YYYY_MM')
+             LOOP
+                 EXECUTE format('DROP TABLE %I', month);
+             END LOOP;
+         END $$",
+    )
+    .run_by(DbRole::Owner);
+    DELETE_OTHER_ROWS: () = Statement::delete(
+        "audit_logs_other",
+        ACTIVITY,
+        "DELETE FROM audit_logs_other WHERE created_at < $1",
+    )
+    .run_by(DbRole::Owner);
+}
+
+/// Error of [`purge`]; nothing was deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum PurgeError {
+    /// The database cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] SetupError),
+    /// A statement failed.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+    /// This many rows from before the given time are not in the chain yet.
+    #[error("{0} rows of that time are not sealed yet; let the platform run for a moment")]
+    Unsealed(i64),
+}
+
+/// Deletes all rows created before `cutoff`, which must be the start of a month (UTC), in one transaction. Stores a
+/// signed record and an audit event for each tenant that had such rows, and returns the records.
+///
+/// # Errors
+/// If the database fails, or if a row created before `cutoff` is not sealed yet. Nothing is changed in that case.
+pub async fn purge(
+    migration_url: &str,
+    cutoff: Timestamp,
+    key: &SigningKey,
+    now: Timestamp,
+) -> Result<Vec<PurgeRecord>, PurgeError> {
+    let database_error = |source| SetupError::Database { activity: ACTIVITY, source };
+    let mut connection = PgConnection::connect(migration_url).await.map_err(database_error)?;
+    let mut transaction = connection.begin().await.map_err(store_error(ACTIVITY))?;
+    sqlx::raw_sql(BECOME_OWNER_AND_LOCK_SEALING).execute(&mut *transaction).await.map_err(store_error(ACTIVITY))?;
+    let unsealed_rows = COUNT_UNSEALED.query().bind(cutoff).scalar(&mut transaction).await?;
+    if unsealed_rows > 0 {
+        return Err(PurgeError::Unsealed(unsealed_rows));
+    }
+    let mut retirements = Vec::new();
+    let tenants: Vec<TenantRow> = TENANTS.query().bind(cutoff).fetch_all(&mut transaction).await?;
+    for TenantRow { tenant_id, rows } in tenants {
+        let boundary: Option<BoundaryEntry> =
+            BOUNDARY_ENTRY.query().bind(tenant_id).bind(cutoff).fetch_optional(&mut transaction).await?;
+        let (through_seq, chain_hash) = boundary
+            .map_or_else(|| (0, ChainHash::genesis(tenant_id)), |boundary| (boundary.seq, boundary.chain_hash.0));
+        let (key_id, signature) = (String::new(), String::new());
+        let unsigned_retirement =
+            PurgeRecord { tenant_id, through_seq, chain_hash, before: cutoff, rows, at: now, key_id, signature };
+        retirements.push(key.sign_retirement(unsigned_retirement));
+    }
+    for retirement in &retirements {
+        store_retirement(&mut transaction, retirement).await?;
+    }
+    SET_CUTOFF.query().bind(cutoff.to_rfc3339()).execute(&mut transaction).await?;
+    DROP_PARTITIONS.query().execute(&mut transaction).await?;
+    DELETE_OTHER_ROWS.query().bind(cutoff).execute(&mut transaction).await?;
+    transaction.commit().await.map_err(store_error(ACTIVITY))?;
+    Ok(retirements)
+}
+
+/// Stores the signed record, deletes the chain entries before the boundary entry, and appends an audit event.
+async fn store_retirement(connection: &mut PgConnection, retirement: &PurgeRecord) -> Result<(), StoreError> {
+    INSERT_RETIREMENT
+        .query()
+        .bind(retirement.tenant_id)
+        .bind(retirement.through_seq)
+        .bind(retirement.chain_hash.as_bytes().as_slice())
+        .bind(retirement.before)
+        .bind(retirement.rows)
+        .bind(retirement.at)
+        .bind(&retirement.key_id)
+        .bind(decode_hex(&retirement.signature).unwrap_or_default())
+        .execute(connection)
+        .await?;
+    DELETE_ENTRIES.query().bind(retirement.tenant_id).bind(retirement.through_seq).execute(connection).await?;
+    let metadata = json!({"before": retirement.before, "rows": retirement.rows, "through_seq": retirement.through_seq});
+    INSERT_EVENT.query().bind(retirement.tenant_id).bind(metadata).execute(connection).await
+}

@@ -1,0 +1,170 @@
+//! The classified input of a run. A prompt has the highest classification of its parts.
+
+use super::agent::Agent;
+use super::budget::TokenEstimate;
+use crate::prompt::assemble::{self, AssembledPrompt, AutoSearchResult, PromptInput};
+use crate::prompt::nonce::TagNonce;
+use crate::prompt::passages::passage_budget;
+use crate::prompt::tokens::{
+    INSTRUCTION_TOKENS, TokenBudget, estimate_tokens, newest_messages_within, prompt_tokens, tool_tokens,
+};
+use domain::classified::{Classified, HasClass as _};
+use domain::conversation::{Message, Sources};
+use domain::memory::Memory;
+use domain::model::PromptMessage;
+use domain::role::Classification;
+use domain::search::SearchFilters;
+
+/// The input of a run.
+pub enum RunInput {
+    /// A question, for which the platform assembles the prompt.
+    Question(QuestionInput),
+    /// A client's own messages, which are sent unchanged.
+    Messages(Classified<Vec<PromptMessage>>),
+}
+
+/// A question with its context.
+pub struct QuestionInput {
+    /// Name of the tenant, for the system message.
+    pub tenant_name: String,
+    /// The user's message, with the classification of user input.
+    pub question: Classified<String>,
+    /// Earlier messages that the model may see, oldest first.
+    pub history: Vec<Message>,
+    /// Memories that the model may see, most important first.
+    pub memories: Vec<Memory>,
+    /// The automatic search, which runs before the model is called; `None` if the question needs no documents.
+    pub search: Option<DocumentSearch>,
+    /// Number of earlier messages and memories that were left out because the model may not see them.
+    pub left_out: u32,
+}
+
+/// Parameters of a document search.
+pub struct DocumentSearch {
+    pub query: String,
+    pub filters: SearchFilters,
+    /// Maximum number of passages.
+    pub top_k: u32,
+}
+
+impl RunInput {
+    /// Returns the question; empty for a client's own messages.
+    pub fn question(&self) -> &str {
+        match self {
+            Self::Question(input) => input.question.content(),
+            Self::Messages(_) => "",
+        }
+    }
+
+    /// Returns the automatic search, if one is needed.
+    pub fn search(&self) -> Option<&DocumentSearch> {
+        match self {
+            Self::Question(input) => input.search.as_ref(),
+            Self::Messages(_) => None,
+        }
+    }
+
+    /// Returns the highest classification of the input's parts.
+    pub fn class(&self) -> Classification {
+        match self {
+            Self::Question(input) => {
+                let history = input.history.iter().map(|message| message.classification);
+                history.fold(input.question.class().max(input.memories.class()), Classification::max)
+            }
+            Self::Messages(messages) => messages.class(),
+        }
+    }
+
+    /// Returns the number of parts that were left out because the model may not see them.
+    pub fn left_out(&self) -> u32 {
+        match self {
+            Self::Question(input) => input.left_out,
+            Self::Messages(_) => 0,
+        }
+    }
+
+    /// Estimates the tokens that a run with this input needs, without the results of later tool calls.
+    pub fn token_estimate(&self, agent: &Agent) -> TokenEstimate {
+        let output = agent.limits.reply_tokens;
+        let tools = tool_tokens(&agent.tools.offered_tools(u32::MAX));
+        match self {
+            Self::Question(input) => {
+                let (min_prompt, prompt) = input.prompt_estimate(agent.limits.prompt_tokens());
+                TokenEstimate { min_prompt, prompt: prompt + tools, output }
+            }
+            Self::Messages(messages) => {
+                let prompt = prompt_tokens(messages.content()) + tools;
+                TokenEstimate { min_prompt: prompt, prompt, output }
+            }
+        }
+    }
+
+    /// Returns the prompt for the run's replies. `search_result` is the result of the automatic search.
+    pub fn prompt<'a>(
+        &'a self,
+        agent: &'a Agent,
+        nonce: &'a TagNonce,
+        search_result: AutoSearchResult<'a>,
+        has_omitted_content: bool,
+    ) -> PromptSource<'a> {
+        match self {
+            Self::Question(input) => PromptSource::Assembled(PromptInput {
+                tenant: &input.tenant_name,
+                nonce,
+                tools: agent.tools.platform_specs(),
+                memories: &input.memories,
+                instructions: agent.instructions.as_deref(),
+                search_result,
+                has_omitted_content,
+                history: &input.history,
+                question: Classified::new(input.question.content(), input.question.class()),
+            }),
+            Self::Messages(messages) => PromptSource::Verbatim(messages),
+        }
+    }
+}
+
+impl QuestionInput {
+    /// Returns the tokens of the shortest prompt, and of the longest one within `max_tokens`.
+    fn prompt_estimate(&self, max_tokens: usize) -> (usize, usize) {
+        let question = self.question.content();
+        let memories: usize = self.memories.iter().map(|memory| estimate_tokens(&memory.content)).sum();
+        let min_tokens = INSTRUCTION_TOKENS + estimate_tokens(question) + memories;
+        let history = newest_messages_within(&self.history, TokenBudget(max_tokens.saturating_sub(min_tokens)));
+        let history: usize = history.iter().map(|message| estimate_tokens(&message.content)).sum();
+        let passages = if self.search.is_some() { passage_budget(question, max_tokens).0 } else { 0 };
+        let desired_tokens = min_tokens.saturating_add(history).saturating_add(passages);
+        (min_tokens, max_tokens.min(desired_tokens).max(min_tokens))
+    }
+}
+
+/// A prompt that has not been fitted to a token budget yet.
+pub enum PromptSource<'a> {
+    /// Assembled for a token budget.
+    Assembled(PromptInput<'a>),
+    /// Sent unchanged, regardless of the budget.
+    Verbatim(&'a Classified<Vec<PromptMessage>>),
+}
+
+impl PromptSource<'_> {
+    /// Returns whether the prompt can be shortened to fit a smaller budget.
+    pub fn can_shrink(&self) -> bool {
+        matches!(self, Self::Assembled(_))
+    }
+
+    /// Returns the tokens of the shortest prompt.
+    pub fn min_tokens(&self) -> usize {
+        match self {
+            Self::Assembled(input) => assemble::min_tokens(input),
+            Self::Verbatim(messages) => prompt_tokens(messages.content()),
+        }
+    }
+
+    /// Assembles the prompt within a budget.
+    pub fn assemble_within(&self, budget: TokenBudget) -> AssembledPrompt {
+        match self {
+            Self::Assembled(input) => assemble::assemble(input, budget),
+            Self::Verbatim(messages) => AssembledPrompt { prompt: (*messages).clone(), sources: Sources::default() },
+        }
+    }
+}
