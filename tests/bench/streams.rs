@@ -11,7 +11,8 @@ use domain::ports::Clock as _;
 use platform_server::system::SystemClock;
 use serde_json::json;
 use std::cell::RefCell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const STREAMS: &[usize] = &[64, 256, 512, 1024];
 const QUICK_STREAMS: &[usize] = &[64];

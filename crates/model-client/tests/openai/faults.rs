@@ -12,7 +12,8 @@ use model_client::config::{EmbedSource, ModelSettings};
 use model_client::models;
 use model_client::openai::OpenAiChat;
 use secrecy::SecretString;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const WORD: &str = r#"{"model":"m1","choices":[{"delta":{"content":"Close "}}]}"#;
 const STOP: &str = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
