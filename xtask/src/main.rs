@@ -4,10 +4,6 @@
 //! This program provisions what the platform needs (embedded database, embedding model, server binary) and supervises
 //! it. Everything that needs the database or HTTP is a command of `platform-server`, so that xtask builds in seconds.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program prints to its standard streams")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "xtask runs before there is a server: it reads the user's environment itself"
-)]
 
 mod bench;
 mod cache;

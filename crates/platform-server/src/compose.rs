@@ -157,7 +157,7 @@ impl Platform {
 
     /// Queues documents for ingestion again if their vectors come from a model that is no longer configured. Until they
     /// are ingested, only full-text search finds them.
-    pub async fn requeue_documents_of_other_models(&self) {
+    pub async fn requeue_documents_embedded_by_other_models(&self) {
         let models: Vec<_> = self.embedders.all().map(|embedder| embedder.model()).collect();
         if models.iter().any(|model| model.dimension == 0) {
             tracing::warn!(
@@ -166,7 +166,7 @@ impl Platform {
             return;
         }
         let names: Vec<_> = models.into_iter().map(|model| model.name).collect();
-        match self.queue.requeue_documents_of_other_models(&names).await {
+        match self.queue.requeue_documents_embedded_by_other_models(&names).await {
             Ok(0) => {}
             Ok(documents) => tracing::warn!(
                 documents,

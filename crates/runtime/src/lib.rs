@@ -9,10 +9,10 @@
 //!
 //! ```
 //! use domain::command::RetrievalMode;
-//! use runtime::chat::intent::wants_documents;
+//! use runtime::chat::auto_search::needs_search;
 //!
-//! assert!(wants_documents(RetrievalMode::Auto, "What torque do the casing bolts get?"));
-//! assert!(!wants_documents(RetrievalMode::Auto, "Thank you very much."));
+//! assert!(needs_search(RetrievalMode::Auto, "What torque do the casing bolts get?"));
+//! assert!(!needs_search(RetrievalMode::Auto, "Thank you very much."));
 //! ```
 //!
 //! `cargo run -p runtime --example chat` shows a complete turn. The feature `mocks` adds a mock of all use cases.

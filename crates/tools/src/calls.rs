@@ -58,7 +58,7 @@ impl CallRecorder {
             context,
             tier: None,
             // Token budgets apply to generated answers only; costs are counted in any case.
-            metered: false,
+            counts_towards_budget: false,
             call,
         };
         calls.into_iter().map(entry).collect()
@@ -186,7 +186,7 @@ mod tests {
             [(CallStatus::Ok, None), (CallStatus::Error, Some("timeout")), (CallStatus::Cancelled, None)]
         );
         assert_eq!(recorded[0].call.duration, Duration::from_millis(20));
-        assert!(recorded.iter().all(|entry| !entry.metered) && recorded[0].id != recorded[1].id);
+        assert!(recorded.iter().all(|entry| !entry.counts_towards_budget) && recorded[0].id != recorded[1].id);
         assert!(
             recorder.drain_ledger_entries(&ids, CallContext::default(), Timestamp::UNIX_EPOCH).is_empty(),
             "taken once"

@@ -73,7 +73,7 @@ impl Finisher for ConversationFinisher {
         Ok(())
     }
 
-    fn store_failure_metadata(&self, run: &Run, error: &StoreError) -> Option<Value> {
+    fn metadata_if_store_fails(&self, run: &Run, error: &StoreError) -> Option<Value> {
         Some(json!({ "run_id": run.id, "error": error.code() }))
     }
 }

@@ -100,7 +100,7 @@ impl DirectPreparer {
     /// that many tokens are reserved for it.
     fn limits(&self, max_output_tokens: Option<u32>) -> RunLimits {
         let limits = self.settings.limits(max_output_tokens, Duration::ZERO);
-        RunLimits { reply_tokens: limits.max_output_tokens, ..limits }
+        RunLimits { reserved_reply_tokens: limits.max_output_tokens, ..limits }
     }
 }
 
@@ -178,7 +178,7 @@ impl Finisher for DirectFinisher {
         Ok(())
     }
 
-    fn store_failure_metadata(&self, _: &Run, _: &StoreError) -> Option<Value> {
+    fn metadata_if_store_fails(&self, _: &Run, _: &StoreError) -> Option<Value> {
         None
     }
 }

@@ -68,7 +68,7 @@ pub struct RunLimits {
     /// Maximum number of tokens of one prompt and its reply together.
     pub context_tokens: usize,
     /// Tokens of the context, and of the budget, that are kept for one reply.
-    pub reply_tokens: u32,
+    pub reserved_reply_tokens: u32,
     /// Maximum number of tokens in one reply; capped by `reply_tokens`.
     pub max_output_tokens: u32,
     /// Maximum number of tool calls that the run executes.
@@ -76,12 +76,12 @@ pub struct RunLimits {
     /// Maximum duration of the run.
     pub time_limit: Duration,
     /// How long the run continues without a reader.
-    pub grace: Duration,
+    pub max_time_without_reader: Duration,
 }
 
 impl RunLimits {
     /// Returns the maximum number of tokens of a prompt.
     pub fn prompt_tokens(&self) -> usize {
-        self.context_tokens.saturating_sub(self.reply_tokens as usize)
+        self.context_tokens.saturating_sub(self.reserved_reply_tokens as usize)
     }
 }

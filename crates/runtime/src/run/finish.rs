@@ -41,7 +41,7 @@ pub trait Finisher: Send + Sync + 'static {
 
     /// Returns the metadata of the outcome that is stored if the record cannot be stored; `None` if the use case stores
     /// no record.
-    fn store_failure_metadata(&self, run: &Run, error: &StoreError) -> Option<Value>;
+    fn metadata_if_store_fails(&self, run: &Run, error: &StoreError) -> Option<Value>;
 }
 
 /// A run that has ended.
@@ -106,7 +106,7 @@ impl CompletionRecord<'_> {
         let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await else { return Ok(()) };
         let run_id = self.run.id;
         tracing::error!(%run_id, %error, code = error.code(), "failed to store the end of a run");
-        if let Some(metadata) = finisher.store_failure_metadata(self.run, &error) {
+        if let Some(metadata) = finisher.metadata_if_store_fails(self.run, &error) {
             let mut outcome = Outcome { status: ResultStatus::Error, model: None, ..outcome.clone() };
             outcome.operation.metadata = metadata;
             let attempt = || self.try_store::<F>(None, &outcome);
@@ -164,7 +164,7 @@ fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<ModelCall>) -> Vec<Led
         context: run.context,
         tier: Some(run.agent.tier.tier),
         // The extractive answerer costs nothing.
-        metered: ports.model.is_generative(),
+        counts_towards_budget: ports.model.is_generative(),
         call,
     };
     calls.into_iter().map(entry).collect()

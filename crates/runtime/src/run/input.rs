@@ -85,7 +85,7 @@ impl RunInput {
 
     /// Estimates the tokens that a run with this input needs, without the results of later tool calls.
     pub fn token_estimate(&self, agent: &Agent) -> TokenEstimate {
-        let output = agent.limits.reply_tokens;
+        let output = agent.limits.reserved_reply_tokens;
         let tools = tool_tokens(&agent.tools.offered_tools(u32::MAX));
         match self {
             Self::Question(input) => {

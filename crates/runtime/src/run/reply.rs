@@ -55,7 +55,7 @@ pub async fn fit_to_budget(
 ) -> Result<FittedRequest, RuntimeError> {
     let ReplyRequest { prompt, transcript, tools } = request;
     let limits = &ctx.run.agent.limits;
-    let (max_prompt, max_output) = (limits.prompt_tokens(), limits.reply_tokens);
+    let (max_prompt, max_output) = (limits.prompt_tokens(), limits.reserved_reply_tokens);
     let transcript_tokens = prompt_tokens(transcript.content());
     let assemble_within = |max_tokens: usize| {
         let mut assembled = prompt.assemble_within(TokenBudget(max_tokens.saturating_sub(transcript_tokens)));

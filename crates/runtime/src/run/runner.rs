@@ -219,7 +219,7 @@ mod tests {
             Ok(())
         }
 
-        fn store_failure_metadata(&self, _: &Run, _: &StoreError) -> Option<Value> {
+        fn metadata_if_store_fails(&self, _: &Run, _: &StoreError) -> Option<Value> {
             None
         }
     }
@@ -297,11 +297,11 @@ mod tests {
         let id = RunId::from_uuid(fixture.ports.ids.uuid());
         let limits = RunLimits {
             context_tokens: 8_192,
-            reply_tokens: 1_024,
+            reserved_reply_tokens: 1_024,
             max_output_tokens: 1_024,
             max_tool_calls: 8,
             time_limit: Duration::from_secs(60),
-            grace: Duration::from_secs(30),
+            max_time_without_reader: Duration::from_secs(30),
         };
         let question = Classified::new("Which valve closes first?".to_owned(), Classification::Internal);
         Run {

@@ -75,8 +75,8 @@ impl Invocation {
     }
 }
 
-/// Truncates a tool name or call id to [`MAX_LABEL_CHARS`] characters and replaces all but `[A-Za-z0-9._-]` with `_`: models
-/// generate them, so they are untrusted.
+/// Truncates a tool name or call id to [`MAX_LABEL_CHARS`] characters and replaces all but `[A-Za-z0-9._-]` with `_`:
+/// models generate them, so they are untrusted.
 fn sanitize_label(text: &str) -> String {
     let to_safe_char = |c: char| {
         if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }
@@ -213,7 +213,8 @@ impl Admission {
             self.tracker.spawn(async move {
                 let attempt = || admission.try_record(&record);
                 if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
-                    tracing::error!(correlation_id = %record.receipt.intent_id(), %error, "a tool call's outcome is lost");
+                    let correlation_id = record.receipt.intent_id();
+                    tracing::error!(%correlation_id, %error, "a tool call's outcome is lost");
                 }
             });
         }
