@@ -39,7 +39,7 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct GlobalOptions {
     /// Address of the platform [default: where you signed in last].
-    #[arg(long, global = true, env = "PLATFORM_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "PLATFORM_URL", hide_env_values = true, value_name = "URL")]
     pub url: Option<String>,
     /// How results are printed: as text, or as JSON.
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]

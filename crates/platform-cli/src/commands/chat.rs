@@ -5,7 +5,7 @@ use super::sources::citation;
 use crate::api::{Client, Event, Problem, Run};
 use crate::args::ChatArgs;
 use crate::error::CliError;
-use crate::terminal::{Console, line, spinner};
+use crate::terminal::{Console, line, report, spinner};
 use indicatif::ProgressBar;
 use rustyline::error::ReadlineError;
 use serde_json::{Map, Value, json};
@@ -100,7 +100,11 @@ impl<'a> Chat<'a> {
                 Ok(question) if question.trim().is_empty() => {}
                 Ok(question) => {
                     let _remembered = editor.add_history_entry(question.trim());
-                    self.ask(question.trim()).await?;
+                    match self.ask(question.trim()).await {
+                        // Another question may go well.
+                        Err(error @ CliError::Failed(_)) => report(&error),
+                        asked => asked?,
+                    }
                 }
                 Err(ReadlineError::Eof) => return Ok(()),
                 Err(ReadlineError::Interrupted) => return Err(CliError::Interrupted),
