@@ -1,6 +1,6 @@
 //! The command line `platform`: documents, searches, the audit log, and what scripts rely on.
 
-use crate::support::app::{A, App, free_port};
+use crate::support::app::{TENANT_A, TestApp, free_port};
 use crate::support::cli::{Cli, Output};
 use crate::support::files;
 use domain::role::Role;
@@ -15,8 +15,8 @@ fn id_of(document: &Value) -> &str {
 
 #[tokio::test]
 async fn documents_are_uploaded_until_they_are_ready_listed_shown_and_deleted() {
-    let app = App::shared().await;
-    let (cli, user) = Cli::of(app, A, "clara", Role::User);
+    let app = TestApp::shared().await;
+    let (cli, user) = Cli::of(app, TENANT_A, "clara", Role::User);
     cli.write("k-101.md", &files::note("K-101"));
     cli.write("k-102.md", &files::note("K-102"));
     let uploaded = cli.run(&["docs", "upload", "--tag", "k-notes", "k-101.md", "k-102.md"]).await.expect(0);
@@ -27,7 +27,7 @@ async fn documents_are_uploaded_until_they_are_ready_listed_shown_and_deleted() 
     );
     assert_eq!(uploaded.err, "", "no bar and no spinner in a pipe");
     let id = rows[0][0];
-    let document = user.get(&format!("/v1/documents/{id}")).await.expect(200);
+    let document = user.get(&format!("/v1/documents/{id}")).await.expect_json(200);
     assert_eq!((&document["status"], &document["tags"]), (&json!("ready"), &json!(["k-notes"])));
 
     let listed = cli.run(&["docs", "list", "--tag", "k-notes", "--status", "ready"]).await.expect(0);
@@ -53,13 +53,13 @@ async fn documents_are_uploaded_until_they_are_ready_listed_shown_and_deleted() 
     let deleted = cli.run(&["docs", "delete", id, rows[1][0]]).await.expect(0);
     assert_eq!(deleted.out.lines().count(), 2);
     cli.run(&["docs", "get", id]).await.expect(1);
-    user.get(&format!("/v1/documents/{id}")).await.problem(404, "not_found");
+    user.get(&format!("/v1/documents/{id}")).await.expect_problem(404, "not_found");
 }
 
 #[tokio::test]
 async fn a_file_that_cannot_be_read_is_told_with_its_reason_and_does_not_stop_the_others() {
-    let app = App::shared().await;
-    let (cli, _) = Cli::of(app, A, "clara", Role::User);
+    let app = TestApp::shared().await;
+    let (cli, _) = Cli::of(app, TENANT_A, "clara", Role::User);
     cli.write("broken.pdf", b"%PDF-1.7\nnothing of a document\n");
     cli.write("k-103.md", &files::note("K-103"));
     let output =
@@ -75,8 +75,8 @@ async fn a_file_that_cannot_be_read_is_told_with_its_reason_and_does_not_stop_th
 
 #[tokio::test]
 async fn a_search_shows_where_each_passage_stands() {
-    let app = App::shared().await;
-    let (cli, user) = Cli::of(app, A, "clara", Role::User);
+    let app = TestApp::shared().await;
+    let (cli, user) = Cli::of(app, TENANT_A, "clara", Role::User);
     user.ingest("k-104.md", &files::note("K-104"), &[("tags", "k-search")]).await;
     let query = ["search", "strainer of K-104", "--tag", "k-search", "--top-k", "1"];
     let text = cli.run(&query).await.expect(0);
@@ -89,13 +89,13 @@ async fn a_search_shows_where_each_passage_stands() {
 
 #[tokio::test]
 async fn the_audit_log_is_filtered_and_read_page_by_page() {
-    let app = App::shared().await;
-    let (cli, user) = Cli::of(app, A, "carl", Role::User);
+    let app = TestApp::shared().await;
+    let (cli, user) = Cli::of(app, TENANT_A, "carl", Role::User);
     for _ in 0..3 {
         cli.run(&["whoami"]).await.expect(0);
         cli.run(&["search", "audited"]).await.expect(0);
     }
-    let me = user.get("/v1/me").await.expect(200);
+    let me = user.get("/v1/me").await.expect_json(200);
     let user_id = me["id"].as_str().expect("an id");
     let filter = ["audit", "--user-id", user_id, "--from", "2020-01-01", "--limit", "2"];
     let page = cli.run(&[&filter[..], &["--output", "json"]].concat()).await.expect(0).json();
@@ -111,8 +111,8 @@ async fn the_audit_log_is_filtered_and_read_page_by_page() {
 
 #[tokio::test]
 async fn the_exit_code_says_what_went_wrong() {
-    let app = App::shared().await;
-    let (cli, _) = Cli::of(app, A, "clara", Role::User);
+    let app = TestApp::shared().await;
+    let (cli, _) = Cli::of(app, TENANT_A, "clara", Role::User);
     assert!(cli.run(&["whoami"]).await.expect(0).out.contains("clara (user) of the tenant plant-a"));
     let absent = cli.run(&["docs", "get", NOBODYS]).await.expect(1);
     assert!(absent.err.contains("not_found") && absent.out.is_empty(), "{absent:#?}");
@@ -133,7 +133,7 @@ async fn the_exit_code_says_what_went_wrong() {
     assert!(stranger.run(&["whoami"]).await.expect(3).err.contains("platform login"));
     stranger.run(&["login"]).await.expect(2);
     Cli::with_token(app, "garbage").run(&["whoami"]).await.expect(3);
-    let (viewer, _) = Cli::of(app, A, "vera", Role::Viewer);
+    let (viewer, _) = Cli::of(app, TENANT_A, "vera", Role::Viewer);
     viewer.write("note.md", &files::note("K-105"));
     let refused = viewer.run(&["docs", "upload", "note.md"]).await.expect(4);
     assert!(refused.err.starts_with("error: ") && refused.out.is_empty(), "{refused:#?}");
@@ -144,7 +144,7 @@ async fn the_exit_code_says_what_went_wrong() {
 
 #[tokio::test]
 async fn a_token_is_in_no_help_and_in_no_message() {
-    let app = App::shared().await;
+    let app = TestApp::shared().await;
     let secret = "a-secret-token-of-nobody";
     let cli = Cli::with_token(app, secret);
     let commands = [
@@ -170,7 +170,7 @@ async fn a_token_is_in_no_help_and_in_no_message() {
 
 #[tokio::test]
 async fn the_help_names_what_the_server_has_and_nothing_else() {
-    let app = App::shared().await;
+    let app = TestApp::shared().await;
     let cli = Cli::signed_out(app);
     let help = cli.run(&["--help"]).await.expect(0).out;
     for word in ["login", "logout", "whoami", "chat", "search", "docs", "audit", "completions", "PLATFORM_TOKEN", "130"]
@@ -182,7 +182,7 @@ async fn the_help_names_what_the_server_has_and_nothing_else() {
 
 #[tokio::test]
 async fn the_manual_and_the_completions_are_complete() {
-    let app = App::shared().await;
+    let app = TestApp::shared().await;
     let cli = Cli::signed_out(app);
     let page = cli.run(&["man"]).await.expect(0).out;
     assert!(page.contains(".TH platform 1") && page.contains("Exit codes"), "{page}");
@@ -201,7 +201,7 @@ async fn the_manual_and_the_completions_are_complete() {
 
 /// The block of shell commands beneath a heading of the README.
 fn readme_commands(heading: &str) -> String {
-    let readme = String::from_utf8(files::read(&files::root().join("README.md"))).expect("UTF-8");
+    let readme = String::from_utf8(files::read(&files::repository_root().join("README.md"))).expect("UTF-8");
     let section = readme.split_once(heading).unwrap_or_else(|| panic!("no {heading}")).1;
     let block = section.split_once("```sh\n").expect("a block of commands").1;
     block.split_once("```").expect("its end").0.to_owned()
@@ -209,12 +209,12 @@ fn readme_commands(heading: &str) -> String {
 
 #[tokio::test]
 async fn every_command_of_the_readme_works() {
-    let app = App::shared().await;
+    let app = TestApp::shared().await;
     let cli = Cli::signed_out(app);
     cli.write("note.md", &files::note("C-410"));
     cli.write("note-2.md", &files::note("C-411"));
     // The token comes from the platform under test; the commands are run as they stand, but for the address.
-    let token = app.token(A, "reader", Role::User);
+    let token = app.token(TENANT_A, "reader", Role::User);
     cli.write("cargo", format!("#!/bin/sh\necho {token}\n").as_bytes());
     let commands = readme_commands("## On the command line").replace("http://127.0.0.1:8000", &app.base);
     let script = format!("set -eux\nchmod +x cargo\nPATH=$PWD:$PATH\nunset PLATFORM_URL\n{commands}");

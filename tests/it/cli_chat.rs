@@ -1,6 +1,6 @@
 //! `platform chat`: the answer as it comes, its sources, conversations, and how it is cancelled.
 
-use crate::support::app::{A, App};
+use crate::support::app::{TENANT_A, TestApp};
 use crate::support::caller::Caller;
 use crate::support::cli::{Cli, Output};
 use crate::support::files;
@@ -18,9 +18,9 @@ const QUESTION: &str = "How often is the strainer of L-201 cleaned?";
 
 /// The newest conversation of a caller, with its messages.
 async fn newest(user: &Caller<'_>) -> Value {
-    let listed = user.get("/v1/conversations?limit=1").await.expect(200);
+    let listed = user.get("/v1/conversations?limit=1").await.expect_json(200);
     let id = listed["data"][0]["id"].as_str().expect("a conversation").to_owned();
-    user.get(&format!("/v1/conversations/{id}")).await.expect(200)
+    user.get(&format!("/v1/conversations/{id}")).await.expect_json(200)
 }
 
 /// Reads standard output up to and including a text.
@@ -42,8 +42,8 @@ fn interrupt(child: &Child) {
 
 #[tokio::test]
 async fn an_answer_names_its_sources_and_the_conversation_goes_on() {
-    let app = App::shared().await;
-    let (cli, user) = Cli::of(app, A, "lena", Role::User);
+    let app = TestApp::shared().await;
+    let (cli, user) = Cli::of(app, TENANT_A, "lena", Role::User);
     user.ingest("l-201.md", &files::note("L-201"), &[("tags", "l-notes")]).await;
     let answer = cli.run(&["chat", QUESTION, "--tag", "l-notes"]).await.expect(0);
     assert!(answer.out.contains("every 14 days") && answer.out.contains("[1]"), "{answer:#?}");
@@ -69,15 +69,15 @@ async fn an_answer_names_its_sources_and_the_conversation_goes_on() {
 }
 
 async fn user_document(user: &Caller<'_>) -> String {
-    let listed = user.get("/v1/documents?tag=l-notes").await.expect(200);
+    let listed = user.get("/v1/documents?tag=l-notes").await.expect_json(200);
     listed["data"][0]["id"].as_str().expect("an id").to_owned()
 }
 
 #[tokio::test]
 async fn ctrl_c_cancels_the_run_at_the_server() {
-    let model = ModelServer::always(Reply::Pause("The strainer is ", "cleaned.")).await;
-    let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    let (cli, user) = Cli::of(&app, A, "lena", Role::User);
+    let model = ModelServer::start_with_default(Reply::Pause("The strainer is ", "cleaned.")).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let (cli, user) = Cli::of(&app, TENANT_A, "lena", Role::User);
     for format in ["text", "json"] {
         let mut child = cli.command(&["chat", "--output", format, QUESTION]).spawn().expect("it starts");
         if format == "text" {
@@ -87,7 +87,7 @@ async fn ctrl_c_cancels_the_run_at_the_server() {
             until_written(&user).await;
         }
         let arguments = std::fs::read(format!("/proc/{}/cmdline", child.id().expect("it runs"))).expect("Linux");
-        assert!(!String::from_utf8_lossy(&arguments).contains(&app.token(A, "lena", Role::User)[..20]));
+        assert!(!String::from_utf8_lossy(&arguments).contains(&app.token(TENANT_A, "lena", Role::User)[..20]));
         interrupt(&child);
         let ended = Output::of(child).await.expect(130);
         assert!(ended.err.contains("cancelled"), "{ended:#?}");
@@ -105,9 +105,9 @@ async fn ctrl_c_cancels_the_run_at_the_server() {
 /// Waits until the answer to the first question of the newest conversation is being written.
 async fn until_written(user: &Caller<'_>) {
     eventually_within(Duration::from_secs(30), "an answer is being written", || async {
-        let listed = user.get("/v1/conversations?limit=1").await.expect(200);
+        let listed = user.get("/v1/conversations?limit=1").await.expect_json(200);
         let id = listed["data"][0]["id"].as_str()?.to_owned();
-        let conversation = user.get(&format!("/v1/conversations/{id}")).await.expect(200);
+        let conversation = user.get(&format!("/v1/conversations/{id}")).await.expect_json(200);
         (conversation["messages"][1]["status"] == "streaming").then_some(())
     })
     .await;
@@ -115,9 +115,9 @@ async fn until_written(user: &Caller<'_>) {
 
 #[tokio::test]
 async fn a_reader_that_has_enough_ends_the_run_quietly() {
-    let model = ModelServer::always(Reply::Pause("first ", "second")).await;
-    let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    let (cli, user) = Cli::of(&app, A, "lena", Role::User);
+    let model = ModelServer::start_with_default(Reply::Pause("first ", "second")).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let (cli, user) = Cli::of(&app, TENANT_A, "lena", Role::User);
     let script = "{ platform chat \"$0\"; echo \"code $?\" >&2; } | { head -c 5; exec <&-; echo; echo gone; }";
     let mut shell = cli.program(Path::new("sh"));
     let mut child = shell.args(["-c", script, QUESTION]).spawn().expect("sh");
@@ -131,9 +131,9 @@ async fn a_reader_that_has_enough_ends_the_run_quietly() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_an_error_below_what_was_said() {
-    let model = ModelServer::always(Reply::Interrupt("The strainer is")).await;
-    let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    let (cli, _) = Cli::of(&app, A, "lena", Role::User);
+    let model = ModelServer::start_with_default(Reply::Interrupt("The strainer is")).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let (cli, _) = Cli::of(&app, TENANT_A, "lena", Role::User);
     let broken = cli.run(&["chat", QUESTION]).await.expect(1);
     assert_eq!(broken.out, "The strainer is\n");
     assert!(broken.err.contains("error: "), "{broken:#?}");
@@ -141,9 +141,9 @@ async fn an_answer_that_breaks_off_is_an_error_below_what_was_said() {
 
 #[tokio::test]
 async fn a_document_cannot_control_the_terminal() {
-    let model = ModelServer::always(Reply::Text(vec!["red \u{1b}[31m", "bell \u{7}", "end"])).await;
-    let app = App::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    let (cli, _) = Cli::of(&app, A, "lena", Role::User);
+    let model = ModelServer::start_with_default(Reply::Text(vec!["red \u{1b}[31m", "bell \u{7}", "end"])).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let (cli, _) = Cli::of(&app, TENANT_A, "lena", Role::User);
     let answer = cli.run(&["chat", "--retrieval", "never", QUESTION]).await.expect(0);
     assert_eq!(answer.out, "red \u{fffd}[31mbell \u{fffd}end\n");
     assert!(!answer.err.contains('\u{1b}'), "no colours in a pipe: {:?}", answer.err);
@@ -177,8 +177,8 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 #[tokio::test]
 async fn on_a_terminal_a_conversation_is_led() {
-    let app = App::shared().await;
-    let (cli, user) = Cli::of(app, A, "lino", Role::User);
+    let app = TestApp::shared().await;
+    let (cli, user) = Cli::of(app, TENANT_A, "lino", Role::User);
     user.ingest("l-201.md", &files::note("L-201"), &[("tags", "l-notes")]).await;
     for (how, code) in [("end", 0), ("interrupt", 130)] {
         let mut python = cli.program(Path::new("python3"));

@@ -1,8 +1,8 @@
 //! `platform login` and `logout`: in a browser, on another device, with a token; and how a login lasts.
 
-use crate::support::app::{A, App};
+use crate::support::app::{TENANT_A, TestApp};
 use crate::support::cli::{Cli, Output};
-use crate::support::provider::{AUDIENCE, Provider};
+use crate::support::provider::{AUDIENCE, OidcProvider};
 use domain::role::Role;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,11 +12,11 @@ use tokio::process::{Child, ChildStderr, Command};
 
 const SCOPE: &str = "openid offline_access platform.ask";
 
-async fn app_with(provider: &Provider) -> App {
-    App::start(&[("OIDC_ISSUER", &provider.issuer), ("OIDC_AUDIENCE", AUDIENCE)]).await
+async fn app_with(provider: &OidcProvider) -> TestApp {
+    TestApp::start(&[("OIDC_ISSUER", &provider.issuer), ("OIDC_AUDIENCE", AUDIENCE)]).await
 }
 
-fn login(cli: &Cli, provider: &Provider, more: &[&str]) -> Command {
+fn login(cli: &Cli, provider: &OidcProvider, more: &[&str]) -> Command {
     let fixed = ["login", "--issuer", &provider.issuer, "--client-id", "plant-cli", "--scope", SCOPE];
     cli.command(&[&fixed[..], more].concat())
 }
@@ -45,7 +45,7 @@ fn only_for_its_owner(path: &Path) -> bool {
 }
 
 /// Lets the stored access token expire.
-fn expire(cli: &Cli, app: &App) {
+fn expire(cli: &Cli, app: &TestApp) {
     let mut contents = stored(cli);
     contents["logins"][&app.base]["expires_at"] = json!("2020-01-01T00:00:00Z");
     std::fs::write(cli.credentials(), contents.to_string()).expect("written");
@@ -53,7 +53,7 @@ fn expire(cli: &Cli, app: &App) {
 
 #[tokio::test]
 async fn a_login_in_a_browser_lasts_until_it_is_revoked() {
-    let provider = Provider::start().await;
+    let provider = OidcProvider::start().await;
     let app = app_with(&provider).await;
     let cli = Cli::signed_out(&app);
     let mut child = login(&cli, &provider, &["--no-browser"]).spawn().expect("it starts");
@@ -94,7 +94,7 @@ async fn a_login_in_a_browser_lasts_until_it_is_revoked() {
 
 #[tokio::test]
 async fn a_login_on_another_device_and_one_that_was_refused() {
-    let provider = Provider::start().await;
+    let provider = OidcProvider::start().await;
     let app = app_with(&provider).await;
     let cli = Cli::signed_out(&app);
     let mut child = login(&cli, &provider, &["--device"]).spawn().expect("it starts");
@@ -124,14 +124,14 @@ async fn a_login_on_another_device_and_one_that_was_refused() {
 
 #[tokio::test]
 async fn a_token_from_standard_input_is_kept_and_forgotten() {
-    let app = App::shared().await;
+    let app = TestApp::shared().await;
     let cli = Cli::signed_out(app);
-    let token = app.token(A, "nora", Role::User);
+    let token = app.token(TENANT_A, "nora", Role::User);
     let output = cli.run_with_input(&["login", "--token-stdin"], &format!("{token}\n")).await.expect(0);
     assert!(output.err.contains("nora (user)") && !output.err.contains(&token), "{output:#?}");
     assert!(only_for_its_owner(&cli.credentials()));
     let me = cli.run(&["whoami", "--output", "json"]).await.expect(0).json();
-    assert_eq!((&me["name"], &me["tenant"]["slug"]), (&json!("nora"), &json!(A)));
+    assert_eq!((&me["name"], &me["tenant"]["slug"]), (&json!("nora"), &json!(TENANT_A)));
     // Another platform does not get it.
     cli.run(&["whoami", "--url", "http://127.0.0.1:1"]).await.expect(3);
     std::fs::set_permissions(cli.credentials(), std::fs::Permissions::from_mode(0o644)).expect("set");

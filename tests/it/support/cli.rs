@@ -1,6 +1,6 @@
 //! The command line `platform`, run as a program of its own by somebody with a home directory of their own.
 
-use super::app::App;
+use super::app::TestApp;
 use super::caller::Caller;
 use domain::role::Role;
 use serde_json::Value;
@@ -27,18 +27,18 @@ pub struct Output {
 
 impl Cli {
     /// Somebody without a token.
-    pub fn signed_out(app: &App) -> Self {
+    pub fn signed_out(app: &TestApp) -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
         Self { url: app.base.clone(), token: None, home }
     }
 
     /// Somebody with this token in `PLATFORM_TOKEN`.
-    pub fn with_token(app: &App, token: &str) -> Self {
+    pub fn with_token(app: &TestApp, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..Self::signed_out(app) }
     }
 
     /// The user of this name and role in a tenant, with a token in `PLATFORM_TOKEN`, and the same one over HTTP.
-    pub fn of<'a>(app: &'a App, tenant: &str, name: &str, role: Role) -> (Self, Caller<'a>) {
+    pub fn of<'a>(app: &'a TestApp, tenant: &str, name: &str, role: Role) -> (Self, Caller<'a>) {
         let token = app.token(tenant, name, role);
         (Self::with_token(app, &token), app.with_token(&token))
     }
