@@ -92,10 +92,10 @@ async fn ctrl_c_cancels_the_run_at_the_server() {
         let ended = Output::of(child).await.expect(130);
         assert!(ended.err.contains("cancelled"), "{ended:#?}");
         let messages = newest(&user).await["messages"].clone();
-        assert_eq!(
-            (&messages[1]["status"], &messages[1]["content"]),
-            (&json!("cancelled"), &json!("The strainer is "))
-        );
+        assert_eq!(messages[1]["status"], "cancelled");
+        if format == "text" {
+            assert_eq!(messages[1]["content"], "The strainer is ");
+        }
         if format == "json" {
             assert_eq!(ended.json()["finish_reason"], "cancelled");
         }
@@ -154,7 +154,7 @@ const TERMINAL: &str = "
 import os, pty, sys
 pid, terminal = pty.fork()
 if pid == 0:
-    os.execvp('platform', ['platform', 'chat', '--tag', 'l-notes'])
+    os.execvp('platform', ['platform', 'chat', '--tag', 'l-terminal'])
 shown = b''
 def read_until(text):
     global shown
@@ -179,18 +179,19 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 async fn on_a_terminal_a_conversation_is_led() {
     let app = TestApp::shared().await;
     let (cli, user) = Cli::of(app, TENANT_A, "lino", Role::User);
-    user.ingest("l-201.md", &files::note("L-201"), &[("tags", "l-notes")]).await;
+    user.ingest("l-202.md", &files::note("L-202"), &[("tags", "l-terminal")]).await;
+    let question = "How often is the strainer of L-202 cleaned?";
     for (how, code) in [("end", 0), ("interrupt", 130)] {
         let mut python = cli.program(Path::new("python3"));
-        python.args(["-c", TERMINAL, QUESTION, how]).env("TERM", "xterm").stdin(Stdio::null());
+        python.args(["-c", TERMINAL, question, how]).env("TERM", "xterm").stdin(Stdio::null());
         let ended = tokio::time::timeout(Duration::from_secs(60), Output::of(python.spawn().expect("python3"))).await;
         let ended = ended.expect("it ends in time").expect(code);
-        assert!(ended.out.contains("every 14 days") && ended.out.contains("l-201.md"), "{ended:#?}");
+        assert!(ended.out.contains("every 14 days") && ended.out.contains("l-202.md"), "{ended:#?}");
         assert!(ended.out.contains("\u{1b}[1mSources:"), "bold on a terminal: {ended:#?}");
         assert!(ended.out.contains("platform chat --conversation"), "{ended:#?}");
     }
     let mut python = cli.program(Path::new("python3"));
-    python.args(["-c", TERMINAL, QUESTION, "end"]).env("TERM", "xterm").env("NO_COLOR", "1");
+    python.args(["-c", TERMINAL, question, "end"]).env("TERM", "xterm").env("NO_COLOR", "1");
     let plain = Output::of(python.spawn().expect("python3")).await.expect(0);
     assert!(!plain.out.contains("\u{1b}[1m") && plain.out.contains("Sources:"), "{plain:#?}");
 }
