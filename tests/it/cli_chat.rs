@@ -34,7 +34,7 @@ async fn read_until(child: &mut Child, text: &str) -> String {
     String::from_utf8(read).expect("UTF-8")
 }
 
-/// Presses Ctrl-C.
+/// Sends what Ctrl-C sends on a terminal.
 fn interrupt(child: &Child) {
     let id = child.id().expect("it runs").to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &id]).status().is_ok_and(|status| status.success()));

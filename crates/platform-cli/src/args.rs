@@ -55,11 +55,9 @@ pub struct GlobalOptions {
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// For people.
-    #[value(help = "For people; columns are separated by tabs where the output is no terminal")]
+    /// For people; columns are separated by tabs where the output is no terminal.
     Text,
-    /// For programs.
-    #[value(help = "One JSON document; one on each line for uploads and with --all")]
+    /// One JSON document; one on each line for uploads and with --all.
     Json,
 }
 
@@ -129,7 +127,7 @@ pub struct LoginArgs {
 /// What is asked, and where.
 #[derive(Debug, Args)]
 pub struct ChatArgs {
-    /// The question.
+    /// The question to ask.
     pub message: Option<String>,
     /// Go on with this conversation.
     #[arg(long, value_name = "ID", conflicts_with = "continue_latest")]
@@ -151,7 +149,7 @@ pub struct ChatArgs {
     pub tags: Vec<String>,
 }
 
-/// Which conversations.
+/// Which conversations to show.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct ConversationsArgs {
@@ -208,7 +206,7 @@ pub enum DocsCommand {
         #[arg(long, value_name = "FILE")]
         download: Option<PathBuf>,
     },
-    /// Delete documents.
+    /// Delete documents for good.
     Delete {
         /// Ids of the documents.
         #[arg(required = true, value_name = "ID")]
@@ -245,7 +243,7 @@ pub struct UploadArgs {
     pub no_wait: bool,
 }
 
-/// Which documents.
+/// Which documents to list.
 #[derive(Debug, Args)]
 pub struct DocumentListArgs {
     /// Only documents in this state.
