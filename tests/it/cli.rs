@@ -216,7 +216,7 @@ async fn every_command_of_the_readme_works() {
     // The token comes from the platform under test; the commands are run as they stand, but for the address.
     let token = app.token(TENANT_A, "reader", Role::User);
     cli.write("cargo", format!("#!/bin/sh\necho {token}\n").as_bytes());
-    let commands = readme_commands("## On the command line").replace("http://127.0.0.1:8000", &app.base);
+    let commands = readme_commands("## On the command line").replace("http://127.0.0.1:8000", &app.base_url);
     let script = format!("set -eux\nchmod +x cargo\nPATH=$PWD:$PATH\nunset PLATFORM_URL\n{commands}");
     let mut shell = cli.program(Path::new("bash"));
     let ran = Output::of(shell.args(["-o", "pipefail", "-c", &script]).spawn().expect("bash")).await.expect(0);

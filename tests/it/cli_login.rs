@@ -47,7 +47,7 @@ fn only_for_its_owner(path: &Path) -> bool {
 /// Lets the stored access token expire.
 fn expire(cli: &Cli, app: &TestApp) {
     let mut contents = stored(cli);
-    contents["logins"][&app.base]["expires_at"] = json!("2020-01-01T00:00:00Z");
+    contents["logins"][&app.base_url]["expires_at"] = json!("2020-01-01T00:00:00Z");
     std::fs::write(cli.credentials(), contents.to_string()).expect("written");
 }
 
@@ -73,12 +73,12 @@ async fn a_login_in_a_browser_lasts_until_it_is_revoked() {
     let mut whoami = cli.command(&["whoami"]);
     Output::of(whoami.env_remove("PLATFORM_URL").spawn().expect("it starts")).await.expect(0);
     let second = stored(&cli);
-    let login = |contents: &Value, field: &str| contents["logins"][&app.base][field].clone();
+    let login = |contents: &Value, field: &str| contents["logins"][&app.base_url][field].clone();
     assert_ne!(login(&first, "access_token"), login(&second, "access_token"));
     assert!(only_for_its_owner(&cli.credentials()));
     // A token that the server does not accept any more is renewed as well.
     let mut garbled = second.clone();
-    garbled["logins"][&app.base]["access_token"] = json!("garbage");
+    garbled["logins"][&app.base_url]["access_token"] = json!("garbage");
     std::fs::write(cli.credentials(), garbled.to_string()).expect("written");
     cli.run(&["search", "anything"]).await.expect(0);
 
@@ -114,7 +114,7 @@ async fn a_login_on_another_device_and_one_that_was_refused() {
     let stranger = Cli::signed_out(&app);
     let missing = stranger.run(&["login", "--device"]).await.expect(2);
     assert!(missing.err.contains("PLATFORM_ISSUER"), "{}", missing.err);
-    let unknown = stranger.run(&["login", "--device", "--issuer", &app.base, "--client-id", "x"]).await.expect(1);
+    let unknown = stranger.run(&["login", "--device", "--issuer", &app.base_url, "--client-id", "x"]).await.expect(1);
     assert!(unknown.err.contains("issuer"), "{}", unknown.err);
     let client = ["login", "--device", "--issuer", &provider.issuer, "--client-id", "unknown"];
     assert!(stranger.run(&client).await.expect(3).err.contains("invalid_client"));
@@ -141,5 +141,5 @@ async fn a_token_from_standard_input_is_kept_and_forgotten() {
     let out = cli.run(&["logout", "--output", "json"]).await.expect(0).json();
     assert_eq!(out["signed_out"], true);
     cli.run(&["whoami"]).await.expect(3);
-    assert_eq!(cli.run(&["logout"]).await.expect(0).err.trim(), format!("not signed in to {}", app.base));
+    assert_eq!(cli.run(&["logout"]).await.expect(0).err.trim(), format!("not signed in to {}", app.base_url));
 }

@@ -29,7 +29,7 @@ impl Cli {
     /// Somebody without a token.
     pub fn signed_out(app: &TestApp) -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
-        Self { url: app.base.clone(), token: None, home }
+        Self { url: app.base_url.clone(), token: None, home }
     }
 
     /// Somebody with this token in `PLATFORM_TOKEN`.
