@@ -155,12 +155,12 @@ import os, pty, sys
 pid, terminal = pty.fork()
 if pid == 0:
     os.execvp('platform', ['platform', 'chat', '--tag', 'l-terminal'])
-shown = b''
+shown, seen = b'', 0
 def read_until(text):
-    global shown
-    start = len(shown)
-    while text not in shown[start:]:
+    global shown, seen
+    while (found := shown.find(text, seen)) < 0:
         shown += os.read(terminal, 4096)
+    seen = found + len(text)
 read_until(b'> ')
 os.write(terminal, sys.argv[1].encode() + b'\\r')
 read_until(b'Sources:')
