@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod caller;
+pub mod cli;
 pub mod db;
 pub mod files;
 pub mod model;
