@@ -1,5 +1,5 @@
-//! Text as the patterns see it: look-alike characters folded to ASCII, invisible ones left out, each found value and each
-//! placeholder as one [`BARRIER`]. Findings are mapped back to the original text.
+//! Text as the patterns see it: look-alike characters folded to ASCII, invisible ones left out, each found value and
+//! each placeholder as one [`BARRIER`]. Findings are mapped back to the original text.
 
 use std::ops::Range;
 

@@ -1,10 +1,10 @@
-//! Privacy rules: personal data and identifiers of devices are replaced before a text reaches a model, and put back into
+//! Privacy rules: personal data and identifiers of devices are replaced before a text reaches a model, and restored in
 //! its answer.
 //!
 //! A [`Detector`] finds the values of a tenant's patterns: built-in ones ([`BuiltIn`]) and the tenant's own
-//! ([`CustomPattern`]). [`redact`] replaces them with placeholders that are the same throughout a conversation, at every
-//! replica; a [`Restorer`] puts the values back into the model's answer, piece by piece. All of it runs in linear time,
-//! whatever the text. There is no dictionary of names and no model: what has no form is not found.
+//! ([`CustomPattern`]). [`redact`] replaces them with placeholders that are the same throughout a conversation, at
+//! every replica; a [`Restorer`] puts the values back into the model's answer, piece by piece. All of it runs in linear
+//! time, whatever the text. There is no dictionary of names and no model: what has no form is not found.
 
 mod custom;
 mod detect;

@@ -1,10 +1,11 @@
 //! What stands in a prompt in place of a value: `[EMAIL_BKTQRW]`, or `[PHONE_BKTQRW_TF]`.
 //!
-//! The six letters are a keyed digest (HMAC-SHA-256) of the value, with a key for each conversation that is derived from
-//! the platform's secret. So the same value has the same placeholder in every turn and at every replica without anything
-//! being stored or agreed upon; without the key nobody can test a guess; and two conversations have nothing in common by
-//! which a model's server could connect them. The two letters more tell spellings of one value apart, where it is not
-//! written in its plainest form. Only consonants are used: no digit that a pattern might match, and no word by accident.
+//! The six letters are a keyed digest (HMAC-SHA-256) of the value, with a key for each conversation that is derived
+//! from the platform's secret. So the same value has the same placeholder in every turn and at every replica without
+//! anything being stored or agreed upon; without the key nobody can test a guess; and two conversations have nothing in
+//! common by which a model's server could connect them. The last two letters tell spellings of one value apart, where
+//! it is not written in its plainest form. Only consonants are used: no digit that a pattern might match, and no word
+//! by accident.
 
 use aws_lc_rs::hmac;
 use std::collections::{BTreeMap, BTreeSet};

@@ -80,7 +80,8 @@ struct Scores {
     negatives: usize,
 }
 
-/// A value counts as found if findings of its pattern cover all of it; a finding without a label of its pattern is wrong.
+/// A value counts as found if findings of its pattern cover all of it; a finding without a label of its pattern is
+/// wrong.
 fn score(file: &str) -> Scores {
     let detector = detector();
     let mut scores = Scores { of: BTreeMap::new(), misses: Vec::new(), negatives: 0 };

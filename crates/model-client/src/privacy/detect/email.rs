@@ -27,13 +27,14 @@ impl Emails {
         let known = r"(?:com|org|net|edu|gov|info|example|local|test|eu|de|at|ch|uk|fr|nl|it|es|pl|be|us)\b";
         let label = r"[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}])?";
         let dot = r"(?:\.| ?[\[({] ?(?i:dot|punkt) ?[\])}] ?| (?i:dot|punkt) )";
-        let domain = format!(
-            r"^{label}(?:{dot}{label})*?(?:\.[ \t]*\r?\n[ \t]*{known}(?:\.{known})*|(?:{dot}{label})*{dot}(?:xn--[a-z0-9-]+|\p{{L}}{{2,}}))"
-        );
+        let broken = format!(r"\.[ \t]*\r?\n[ \t]*{known}(?:\.{known})*");
+        let whole = format!(r"(?:{dot}{label})*{dot}(?:xn--[a-z0-9-]+|\p{{L}}{{2,}})");
+        let domain = format!("^{label}(?:{dot}{label})*?(?:{broken}|{whole})");
         Ok(Self {
-            separator: Regex::new(
-                r"(?-u:\s){0,3}(?:@|[\[({<] ?(?i:at|ät|@) ?[\])}>])(?-u:\s){0,3}| ?[-_](?i:at)[-_] ?| (?i:at) |&#64;|%40",
-            )?,
+            separator: Regex::new(concat!(
+                r"(?-u:\s){0,3}(?:@|[\[({<] ?(?i:at|ät|@) ?[\])}>])(?-u:\s){0,3}|",
+                r" ?[-_](?i:at)[-_] ?| (?i:at) |&#64;|%40",
+            ))?,
             domain: Regex::new(&domain)?,
             dotted_before: Regex::new(r"[\p{L}\p{N}_-]+(?: ?[\[({] ?(?i:dot|punkt) ?[\])}] ?| (?i:dot|punkt) )$")?,
             mail_word_before: Regex::new(r"(?i)\b(?:e-?)?mails?\b[^\n]{0,16}$")?,
@@ -61,10 +62,8 @@ impl Emails {
         }
         let range = local.start..separator.end() + domain.end();
         let host = self.dot.replace_all(domain.as_str(), ".");
-        let host: String = host
-            .chars()
-            .filter(|char| !matches!(char, ' ' | '\t' | '\r' | '\n' | '(' | ')' | '[' | ']' | '{' | '}'))
-            .collect();
+        let is_kept = |char: &char| !char.is_whitespace() && !matches!(char, '(' | ')' | '[' | ']' | '{' | '}');
+        let host: String = host.chars().filter(is_kept).collect();
         let name: String = text[local].chars().filter(|char| !char.is_whitespace()).collect();
         Some(Hit { range, canonical: format!("{name}@{host}").to_lowercase() })
     }

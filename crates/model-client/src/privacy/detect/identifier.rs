@@ -1,8 +1,9 @@
-//! Employee and serial numbers. Plants give them any form, so the words before a number tell what it is; only some carry
-//! their kind in themselves, such as `EMP-20417` and `SN-44710`.
+//! Employee and serial numbers. Plants give them any form, so the words before a number tell what it is; only some
+//! carry their kind in themselves, such as `EMP-20417` and `SN-44710`.
 
 use super::Hit;
 use super::context::{after, follows_word, precedes_word};
+use super::words::{COUNTED, GERMAN_DEVICES, GERMAN_PEOPLE, LOOSE_PEOPLE, PEOPLE, any_of};
 use regex::Regex;
 use std::ops::Range;
 
@@ -34,17 +35,26 @@ pub(in super::super) struct Identifiers {
 
 impl Identifiers {
     pub(in super::super) fn employees() -> Result<Self, regex::Error> {
-        let who = r"(?:employee|emp|staff|personnel|personal|payroll|badge|worker|operator|technician|contractor|hr|clock|crew|associate)";
         let number = r"(?:(?:identification[ _-]?)?(?:numbers?|nummern?|nos?\b\.?|nrn?\b\.?|ids?\b|#|code))";
-        let german = r"(?:personal|pers\.?|mitarbeiter(?:innen)?|ma|ausweis|werksausweis|dienstausweis|betriebsausweis|stamm|dienst|belegschafts?|beschäftigten|werker|bediener)[ \t.-]{0,3}(?:nummern?\b|nrn?\b\.?|no\b\.?|ids?\b|kennung\b|kennzahl\b|kennziffer\b)";
+        let word = [
+            format!(r"{}[ \t._-]{{0,3}}{number}(?:[ \t]{number})?", any_of(PEOPLE)),
+            format!(
+                r"{}[ \t.-]{{0,3}}(?:nummern?\b|nrn?\b\.?|no\b\.?|ids?\b|kennung\b|kennzahl\b|kennziffer\b)",
+                any_of(GERMAN_PEOPLE)
+            ),
+            r"(?:persnr\b|p[ .-]{0,2}nr\b|id[ -]card[ \t]+(?:no\b|number))\.?".to_owned(),
+            r"(?:id|number|nummer)[ \t]+(?:of|von|des|der)[ \t]+(?:the[ \t]+)?".to_owned()
+                + "(?:employee|worker|operator|mitarbeiter(?:s|in)?)",
+            r"(?:empid|badge|werksausweis|dienstausweis)\b".to_owned(),
+        ];
+        let loose = concat!(
+            r"(?:[ \t]*[:#(]{1,2}[ \t]*|[ \t]+#?)(?:(?:with|mit)[ \t]+(?:(?:the|der)[ \t]+)?)?",
+            r"(?:(?:nr|no|ids?|number|nummer)\b[.:#]?[ \t]*)?",
+        );
         Self::new(Words {
-            words: &format!(
-                r"(?i)(?:\b(?:{who}[ \t._-]{{0,3}}{number}(?:[ \t]{number})?|{german}|persnr\b\.?|p[ .-]{{0,2}}nr\b\.?|empid\b|id[ -]card[ \t]+(?:no\b\.?|number)|(?:id|number|nummer)[ \t]+(?:of|von|des|der)[ \t]+(?:the[ \t]+)?(?:employee|worker|operator|mitarbeiter(?:s|in)?)|(?:badge|werksausweis|dienstausweis)\b))"
-            ),
-            loose_words: Some(
-                r"(?i)\b(?:employee|mitarbeiter(?:in)?|kolleg(?:e|in)|operator|technician|techniker(?:in)?|worker|contractor|bediener(?:in)?|fitter|monteur(?:in)?)(?:[ \t]*[:#(]{1,2}[ \t]*|[ \t]+#?)(?:(?:with|mit)[ \t]+(?:(?:the|der)[ \t]+)?)?(?:(?:nr|no|ids?|number|nummer)\b[.:#]?[ \t]*)?",
-            ),
-            marked: r"(?i)\b(?:empl?|eid)(?:[-_ .]{0,2}[0-9]{3,9}|[-_][a-z0-9]{0,4}-?[0-9]{3,9})\b",
+            words: &format!(r"(?i)\b(?:{})", word.join("|")),
+            loose_words: Some(&format!(r"(?i)\b{}{loose}", any_of(LOOSE_PEOPLE))),
+            marked: r"(?i)\b(?:empl?|eid)(?:[-_][a-z0-9]{0,4}-?[0-9]{3,9}|[-_ .]{0,2}[0-9]{3,9})\b",
             excluded: r"^(?:reader|leser)$",
             min_digits: 3,
         })
@@ -52,14 +62,21 @@ impl Identifiers {
 
     pub(in super::super) fn serials() -> Result<Self, regex::Error> {
         let number = r"(?:numbers?\b|nummern?\b|nos?\b\.?|nrn?\b\.?|n°|#|id\b)";
-        let german = r"(?:serien|fabrik(?:ations)?|fertigungs|zähler|fabr\.?|herstell(?:ungs)?|herst\.?|werk|geräte?|geraete?|maschinen|masch\.?|ser\.?)[ \t.-]{0,3}(?:nummern?\b|nrn?\b\.?|no\b\.?)";
+        let german = any_of(GERMAN_DEVICES);
+        let word = [
+            format!(r"serial[ \t._-]{{0,3}}{number}"),
+            format!(r"{german}[ \t.-]{{0,3}}(?:nummern?\b|nrn?\b\.?|no\b\.?)"),
+            r"serials?\b|ser\.?[ \t-]{0,2}(?:no\b\.?|#)|s/n\b|snr\b\.?|sernr\b\.?".to_owned(),
+        ];
+        let signs = r"\bSN\b|\bsn[:=# ]|\bS\.N\.|\bS/No\b\.?";
         Self::new(Words {
-            words: &format!(
-                r"(?:\b(?i:serial[ \t._-]{{0,3}}{number}|{german}|serials?\b|ser\.?[ \t-]{{0,2}}(?:no\b\.?|#)|s/n\b|snr\b\.?|sernr\b\.?)|\bSN\b|\bsn[:=# ]|\bS\.N\.|\bS/No\b\.?)"
-            ),
+            words: &format!(r"\b(?i:{})|(?i:seriennummern?)\b|{signs}", word.join("|")),
             loose_words: None,
             marked: r"\b(?:S/N|SN|SNR|SER)[-_][A-Z0-9][A-Z0-9_-]{2,}\b|\bSN[0-9]{4,}[A-Z0-9-]*\b",
-            excluded: r"(?i)^(?:com[0-9]{1,2}|rs-?(?:232|422|485)[a-z]?|29500(?:-[0-9]+)?|usb[0-9.]*|ttys?[a-z]*[0-9]+|rj-?[0-9]+)$",
+            excluded: concat!(
+                r"(?i)^(?:com[0-9]{1,2}|rs-?(?:232|422|485)[a-z]?|29500(?:-[0-9]+)?|",
+                r"usb[0-9.]*|ttys?[a-z]*[0-9]+|rj-?[0-9]+)$",
+            ),
             min_digits: 2,
         })
     }
@@ -67,15 +84,17 @@ impl Identifiers {
     fn new(words: Words<'_>) -> Result<Self, regex::Error> {
         Ok(Self {
             words: Regex::new(words.words)?,
-            filler: Regex::new(
-                r#"^["'|)\]*]{0,3}(?:[ \t]+(?:of|for|von|vom|des|der)\b[^\n:;=]{1,48}?(?:[:=]|[ \t](?:is|ist|lautet)\b)|(?-u:\s)*(?:is|ist|lautet|are|sind|lauten|war|was|sei)\b[ \t]*[:=]?)?(?:[ \t]*\([^()\n]{1,16}\))?(?-u:\s)*(?:[-:=#|,]{1,2}(?-u:\s)*)?["'|(\[]{0,2}(?-u:\s)*"#,
-            )?,
-            joint: Regex::new(
-                r#"^(?-u:\s)*(?:,|;|/|&|\+|\b(?:and|und|or|oder|sowie)\b)(?-u:\s)*(?:(?:and|und|or|oder)\b(?-u:\s)*)?["']?"#,
-            )?,
-            counted: Regex::new(
-                r"^[ \t]?(?:[%°]|(?i:v|kv|a|ma|w|kw|mw|hz|rpm|bar|psi|mm|cm|m|km|kg|t|l|h|s|min|db|k|hours?|stunden|std|minutes?|minuten|days?|tage|jahre|years?|people|personen|mal|times|baud|rounds|eur)\b)",
-            )?,
+            filler: Regex::new(concat!(
+                r#"^["'|)\]*]{0,3}(?:[ \t]+(?:of|for|von|vom|des|der)\b[^\n:;=]{1,48}?"#,
+                r"(?:[:=]|[ \t](?:is|ist|lautet)\b)|",
+                r"(?-u:\s)*(?:is|ist|lautet|are|sind|lauten|war|was|sei)\b[ \t]*[:=]?)?",
+                r#"(?:[ \t]*\([^()\n]{1,16}\))?(?-u:\s)*(?:[-:=#|,]{1,2}(?-u:\s)*)?["'|(\[]{0,2}(?-u:\s)*"#,
+            ))?,
+            joint: Regex::new(concat!(
+                r"^(?-u:\s)*(?:,|;|/|&|\+|\b(?:and|und|or|oder|sowie)\b)(?-u:\s)*",
+                r#"(?:(?:and|und|or|oder)\b(?-u:\s)*)?["']?"#,
+            ))?,
+            counted: Regex::new(&format!(r"^[ \t]?(?:[%°]|(?i:{})\b)", any_of(COUNTED)))?,
             loose_words: words.loose_words.map(Regex::new).transpose()?,
             marked: Regex::new(words.marked)?,
             excluded: Regex::new(words.excluded)?,

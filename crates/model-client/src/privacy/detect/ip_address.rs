@@ -1,8 +1,9 @@
-//! Addresses of IPv4 and IPv6. A version or section number of four parts looks like an address; the words before it, its
-//! port and its range decide.
+//! Addresses of IPv4 and IPv6. A version or section number of four parts looks like an address; the words before it,
+//! its port and its range decide.
 
 use super::Hit;
 use super::context::{after, before, follows_word, last_end, precedes_word};
+use super::words::{NETWORK_WORDS, NUMBER_WORDS, STATE_WORDS, any_of};
 use regex::Regex;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -24,20 +25,22 @@ pub(in super::super) struct IpAddresses {
 
 impl IpAddresses {
     pub(in super::super) fn new() -> Result<Self, regex::Error> {
-        let number = r"(?i)(?:\b(?:version|versionen|firmware|fw|software|sw|stand|release|build|rev(?:ision)?|ver|v|patch|patchlevel|update|upgrade|driver|treiber|library|lib|bibliothek|api|oid|section|sect|abschnitt|kapitel|chapter|clause|ziffer|punkt|step|schritt|absatz|paragraph|item|position|pos|table|tabelle|tab|figure|fig|bild|abb(?:ildung)?|annex|anhang|appendix|kernel)\b|(?:version|software|firmware|release)\p{L}*|§)";
+        let number = format!(r"(?i)(?:\b{}\b|(?:version|software|firmware|release)\p{{L}}*|§)", any_of(NUMBER_WORDS));
         Ok(Self {
             dotted: Regex::new(r"[0-9]+(?:(?:\.|\[\.\]|\(\.\))[0-9]+)+(?:\.[ \t]*\r?\n[ \t]*[0-9]{1,3}\b)?")?,
             colons: Regex::new(r"[0-9A-Fa-f]*:[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*")?,
-            network_words: Regex::new(
-                r"(?i)\b(?:ips?|ipv4|ipv6|(?:ip-?)?(?:address(?:es)?|adressen?)|hosts?|hostname|server|gateway|ping|dns|ntp|subnet|subnetz|netz|netmask|mask|maske|route|src|dst|source|destination|peer|client|node|knoten|switch|router|firewall|proxy|interface|plc|sps|rtu|hmi|ssh|telnet|modbus|slave|port|vlan|dhcp|endpoint|deny|allow|drops?)\b|-(?:server|ip|adresse|gateway)\b|//|@",
-            )?,
-            number_words: Regex::new(number)?,
+            network_words: Regex::new(&format!(
+                r"(?i)\b{}\b|-(?:server|ip|adresse|gateway)\b|//|@",
+                any_of(NETWORK_WORDS)
+            ))?,
+            number_words: Regex::new(&number)?,
             number_word_next: Regex::new(&format!(
                 r"{number}[\s.:=-]*(?:(?:is|ist|from|to|von|auf|nach|number|nr\.?|no\.?|v)[\s:]+)?$"
             ))?,
-            network_words_after: Regex::new(
-                r"(?i)^[ \t]+(?:(?:is|was|ist|war|not|nicht)[ \t]+){0,2}(?:reachable|unreachable|erreichbar|online|offline|down|up|antwortet|meldet|responds|responding|answers|timed|pingable)\b",
-            )?,
+            network_words_after: Regex::new(&format!(
+                r"(?i)^[ \t]+(?:(?:is|was|ist|war|not|nicht)[ \t]+){{0,2}}{}\b",
+                any_of(STATE_WORDS)
+            ))?,
             port_or_mask: Regex::new(r"^(?::[0-9]{2,5}|/[0-9]{1,2})(?:[^0-9:.]|$)")?,
         })
     }

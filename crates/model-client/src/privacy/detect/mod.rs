@@ -5,6 +5,7 @@ pub(super) mod email;
 pub(super) mod identifier;
 pub(super) mod ip_address;
 pub(super) mod phone;
+mod words;
 
 use std::ops::Range;
 

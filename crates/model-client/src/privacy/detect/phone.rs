@@ -1,9 +1,10 @@
 //! Phone numbers. A number with a country code, or in the form of a country's own numbers, needs no word before it; any
-//! other run of digits needs one such as `Tel.`. There is no checksum: what is checked is country and area codes, lengths
-//! and grouping.
+//! other run of digits needs one such as `Tel.`. There is no checksum: what is checked is country codes, lengths and
+//! grouping.
 
 use super::Hit;
 use super::context::{after, before, follows_word, last_end, precedes_word};
+use super::words::{OTHER_WORDS, PHONE_WORDS, UNITS, any_of};
 use regex::Regex;
 use std::ops::Range;
 
@@ -31,23 +32,26 @@ pub(in super::super) struct Phones {
 
 impl Phones {
     pub(in super::super) fn new() -> Result<Self, regex::Error> {
-        let phone = r"(?:(?:tele)?phones?|mobile|cell(?:phone)?|tele?fon|tel|fon|mobil(?:telefon|nummer)?|handy(?:nummer)?|fax|telefax|rufnummer|telefonnummer|durchwahl|dw|nebenstelle|apparat|kurzwahl|extension|ext|pager|dect|funkruf|hotline|whatsapp|sms|dial|call|calling|contact|kontakt|rückruf|anruf|anrufen|ruf|anschluss|bereitschaft|notruf|werkstelefon|erreichbar|msisdn|call-?back|helpline|switchboard|zentrale|rufbereitschaft|(?:my|his|her|their|direct|ihre|meine|seine)[ \t]+(?:number|nummer)(?:[ \t]+(?:is|ist|lautet))?)";
-        let other = r"(?i)\b(?:p&id|part|teil|teile(?:nummer|-nr)|p/n|artikel(?:nummer)?|art|article|material(?:nummer)?|mat|ersatzteil\p{L}*|order|bestell\p{L}*|auftrag\p{L}*|po|wo|drawing|zeichnung\p{L}*|doc(?:ument)?|dokument\p{L}*|stock|lager\p{L}*|serial|serien\p{L}*|s/n|sn|batch|charge\p{L}*|los|lot|invoice|rechnung\p{L}*|contract|vertrag\p{L}*|iban|barcode|ean|gtin|isbn|cas|iso|din|equipment|equi|model|modell|type|typ|recipe|rezept\p{L}*|setpoint|sollwert|sequence|sequenz|register|cost|kostenstelle|konto|account|ref(?:erence|erenz)?|personal\p{L}*|pers|employee|staff|payroll|badge|permit|version|item|catalog\p{L}*|sku|probe|sample|tank|wire|cable|kabel)\b";
-        let unit = r"^ ?(?:°|%|(?i:bar|barg|mbar|psi|pa|kpa|mpa|k|rpm|u/min|1/min|hz|khz|kw|mw|w|v|kv|a|ma|mm|cm|m|km|m2|m3|m3/h|m³|l|l/min|l/h|kg|g|t|nm|mm/s|min|h|s|ms|hrs?|hours?|stunden|minutes?|minuten|seconds?|uhr|times|mal|cycles|baud|pcs|stück|eur|usd)\b)";
+        let phone = any_of(PHONE_WORDS);
+        let other = format!(r"(?i)\b{}\b", any_of(OTHER_WORDS));
+        let filler = concat!(
+            r"(?:[ \t-]+(?:no|nr|number|nummer|ext|extension|intern)\b\.?)?",
+            r"(?:[ \t]*\([\p{L} -]{1,24}\)|(?:[ \t]+\p{L}[\p{L}-]{1,23}){1,2}[ \t]*:)?",
+            r#"["'|]?(?-u:\s)*[:=#|]?(?-u:\s)*["'|]?"#,
+        );
+        let number = r"\(?[0-9](?:[ \t]?[-./()]{0,2}[ \t]?[0-9]){2,14}";
         Ok(Self {
             international: Regex::new(
                 r"(?:\(?\+[ \t]?|\b00)[1-9](?:[ \t]?[-./]?[ \t]?\(?[0-9]\)?|\r?\n[ \t]*[0-9]){6,15}",
             )?,
             national: national_forms()?,
-            after_word: Regex::new(&format!(
-                r#"(?i)\b{phone}\b\.?["'|]?(?:[ \t-]+(?:no|nr|number|nummer|ext|extension|intern)\b\.?)?(?:[ \t]*\([\p{{L}} -]{{1,24}}\)|(?:[ \t]+\p{{L}}[\p{{L}}-]{{1,23}}){{1,2}}[ \t]*:)?["'|]?(?-u:\s)*[:=#|]?(?-u:\s)*["'|]?(\(?[0-9](?:[ \t]?[-./()]{{0,2}}[ \t]?[0-9]){{2,14}})"#
-            ))?,
+            after_word: Regex::new(&format!(r#"(?i)\b{phone}\b\.?["'|]?{filler}({number})"#))?,
             phone_words: Regex::new(&format!(r"(?i)\b{phone}\b|\btel:|(?:nummer|number)\b"))?,
-            other_words: Regex::new(other)?,
+            other_words: Regex::new(&other)?,
             other_word_next: Regex::new(&format!(
                 r"{other}[\s.:=#-]*(?:(?:is|ist|no|nr|number|nummer)\b[\s.:=#-]*)?$"
             ))?,
-            unit: Regex::new(unit)?,
+            unit: Regex::new(&format!(r"^ ?(?:°|%|(?i:{})\b)", any_of(UNITS)))?,
         })
     }
 
@@ -137,8 +141,11 @@ fn national_forms() -> Result<Vec<Regex>, regex::Error> {
         r"0[2-9] [0-9]{2,3} ?[/-] ?[0-9]{2}(?: [0-9]{2}){1,3}".to_owned(),
         format!(r"0(?:800|180[ -]?[1-6]|900|700){s}[0-9]{{2,8}}(?:[ \t-][0-9]{{1,5}}){{0,4}}"),
         // The United Kingdom.
-        r"0(?:2[0-9][ -][0-9]{4}[ -][0-9]{4}|1[0-9]{2}[ -][0-9]{3}[ -][0-9]{4}|[17][0-9]{4}[ -][0-9]{6}|[17][0-9]{4}[ -][0-9]{3}[ -][0-9]{3})"
-            .to_owned(),
+        concat!(
+            r"0(?:2[0-9][ -][0-9]{4}[ -][0-9]{4}|1[0-9]{2}[ -][0-9]{3}[ -][0-9]{4}|",
+            r"[17][0-9]{4}[ -][0-9]{6}|[17][0-9]{4}[ -][0-9]{3}[ -][0-9]{3})",
+        )
+        .to_owned(),
         // France.
         r"0[1-9](?:[ .][0-9]{2}){4}".to_owned(),
         // North America.
