@@ -1,7 +1,6 @@
 //! Finds the values of a tenant's patterns in a text.
 
-use super::BuiltIn;
-use super::custom::CustomPattern;
+use super::custom;
 use super::detect::Hit;
 use super::detect::email::Emails;
 use super::detect::identifier::Identifiers;
@@ -9,6 +8,7 @@ use super::detect::ip_address::IpAddresses;
 use super::detect::phone::Phones;
 use super::folded::Folded;
 use super::placeholder::placeholders_in;
+use domain::privacy::{BuiltInPattern, CustomPattern};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -40,13 +40,13 @@ impl BuiltInPatterns {
         })
     }
 
-    fn find(&self, pattern: BuiltIn, text: &str) -> Vec<Hit> {
+    fn find(&self, pattern: BuiltInPattern, text: &str) -> Vec<Hit> {
         match pattern {
-            BuiltIn::Email => self.emails.find(text),
-            BuiltIn::IpAddress => self.ip_addresses.find(text),
-            BuiltIn::Phone => self.phones.find(text),
-            BuiltIn::EquipmentSerial => self.serials.find(text),
-            BuiltIn::EmployeeId => self.employees.find(text),
+            BuiltInPattern::Email => self.emails.find(text),
+            BuiltInPattern::IpAddress => self.ip_addresses.find(text),
+            BuiltInPattern::Phone => self.phones.find(text),
+            BuiltInPattern::EquipmentSerial => self.serials.find(text),
+            BuiltInPattern::EmployeeId => self.employees.find(text),
         }
     }
 }
@@ -66,15 +66,15 @@ pub struct Finding<'a> {
 #[derive(Clone, Debug)]
 pub struct Detector {
     compiled: Arc<BuiltInPatterns>,
-    built_in: Vec<BuiltIn>,
+    built_in: Vec<BuiltInPattern>,
     custom: Vec<CustomPattern>,
 }
 
 impl Detector {
     /// A detector of these patterns. Where two find overlapping values, the tenant's own patterns win, in their order,
-    /// then the built-in ones in the order of [`BuiltIn`].
+    /// then the built-in ones in the order of [`BuiltInPattern`].
     #[must_use]
-    pub fn new(compiled: Arc<BuiltInPatterns>, built_in: &[BuiltIn], custom: Vec<CustomPattern>) -> Self {
+    pub fn new(compiled: Arc<BuiltInPatterns>, built_in: &[BuiltInPattern], custom: Vec<CustomPattern>) -> Self {
         let mut built_in = built_in.to_vec();
         built_in.sort_unstable();
         built_in.dedup();
@@ -104,13 +104,13 @@ impl Detector {
     fn round(&self, text: &str, hidden: &[Range<usize>]) -> Vec<Finding<'_>> {
         let folded = Folded::new(text, hidden);
         let mut candidates: Vec<Candidate<'_>> = Vec::new();
-        for (rank, custom) in self.custom.iter().enumerate() {
-            let hits = custom.find(&folded.text).into_iter();
-            candidates.extend(hits.map(|hit| Candidate { rank, pattern: custom.name(), hit }));
+        for (rank, own) in self.custom.iter().enumerate() {
+            let hits = custom::find(own, &folded.text).into_iter();
+            candidates.extend(hits.map(|hit| Candidate { rank, pattern: own.name(), hit }));
         }
         for (rank, built_in) in (self.custom.len()..).zip(&self.built_in) {
             let hits = self.compiled.find(*built_in, &folded.text).into_iter();
-            candidates.extend(hits.map(|hit| Candidate { rank, pattern: built_in.name(), hit }));
+            candidates.extend(hits.map(|hit| Candidate { rank, pattern: built_in.as_str(), hit }));
         }
         candidates.retain(|candidate| {
             let value = folded.text.get(candidate.hit.range.clone()).unwrap_or_default();

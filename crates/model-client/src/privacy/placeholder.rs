@@ -8,6 +8,7 @@
 //! by accident.
 
 use aws_lc_rs::hmac;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use uuid::Uuid;
@@ -102,9 +103,12 @@ impl std::fmt::Debug for Placeholders {
 
 impl Placeholders {
     /// No placeholders yet. Words in `texts` that look like one are never used as one.
-    pub(super) fn beside<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
-        let words = texts.flat_map(words).filter(|word| is_placeholder(word));
-        Self { literal: words.map(ToOwned::to_owned).collect(), ..Self::default() }
+    pub(super) fn beside<'a>(texts: impl Iterator<Item = Cow<'a, str>>) -> Self {
+        let mut literal = BTreeSet::new();
+        for text in texts {
+            literal.extend(words(&text).filter(|word| is_placeholder(word)).map(ToOwned::to_owned));
+        }
+        Self { literal, ..Self::default() }
     }
 
     /// The placeholder of a value, in brackets.

@@ -2,11 +2,9 @@
 
 use super::detector::{Detector, Finding};
 use super::placeholder::{PlaceholderKey, Placeholders};
+use domain::privacy::PatternCounts;
 use serde_json::Value;
-use std::collections::BTreeMap;
-
-/// How often each pattern matched; never what.
-pub type Counts = BTreeMap<String, u64>;
+use std::borrow::Cow;
 
 /// A text of a request.
 #[derive(Debug)]
@@ -15,6 +13,8 @@ pub enum Part<'a> {
     Text(&'a mut String),
     /// JSON that must stay valid, such as the arguments of a call; treated as text if it is none.
     Json(&'a mut String),
+    /// JSON that is parsed already.
+    Value(&'a mut Value),
 }
 
 /// What became of a request.
@@ -23,21 +23,23 @@ pub struct Redaction {
     /// The placeholders in it; what the model answers is restored with them.
     pub placeholders: Placeholders,
     /// How often each pattern matched.
-    pub counts: Counts,
+    pub counts: PatternCounts,
 }
 
 /// Replaces every value in the parts of a request. Parts without one are not touched. Repeating it changes nothing.
 pub fn redact<'a>(detector: &Detector, key: &PlaceholderKey, parts: impl IntoIterator<Item = Part<'a>>) -> Redaction {
     let mut parts: Vec<_> = parts.into_iter().collect();
     let texts = parts.iter().map(|part| match part {
-        Part::Text(text) | Part::Json(text) => text.as_str(),
+        Part::Text(text) | Part::Json(text) => Cow::Borrowed(text.as_str()),
+        Part::Value(value) => Cow::Owned(value.to_string()),
     });
     let placeholders = Placeholders::beside(texts);
-    let mut work = Work { detector, key, done: Redaction { placeholders, counts: Counts::new() } };
+    let mut work = Work { detector, key, done: Redaction { placeholders, counts: PatternCounts::default() } };
     for part in &mut parts {
         match part {
             Part::Json(text) => work.json(text),
             Part::Text(text) => work.text(text),
+            Part::Value(value) => work.value(value, ""),
         }
     }
     work.done
@@ -45,10 +47,10 @@ pub fn redact<'a>(detector: &Detector, key: &PlaceholderKey, parts: impl IntoIte
 
 /// How often each pattern matches in `text`.
 #[must_use]
-pub fn count(detector: &Detector, text: &str) -> Counts {
-    let mut counts = Counts::new();
+pub fn count(detector: &Detector, text: &str) -> PatternCounts {
+    let mut counts = PatternCounts::default();
     for finding in detector.find(text) {
-        *counts.entry(finding.pattern.to_owned()).or_default() += 1;
+        counts.add(finding.pattern);
     }
     counts
 }
@@ -77,7 +79,7 @@ impl Work<'_> {
             replaced.push_str(&text[at..start]);
             let name = self.done.placeholders.stand_in(self.key, finding.pattern, &finding.canonical, spelled);
             replaced.push_str(&name);
-            *self.done.counts.entry(finding.pattern.to_owned()).or_default() += 1;
+            self.done.counts.add(finding.pattern);
             at = finding.range.end;
         }
         (at > from).then(|| replaced + &text[at..])
@@ -86,9 +88,9 @@ impl Work<'_> {
     /// Values of JSON are searched together with the names of their fields, which may say what they are.
     fn json(&mut self, text: &mut String) {
         let Ok(mut value) = serde_json::from_str::<Value>(text) else { return self.text(text) };
-        let before: u64 = self.done.counts.values().sum();
+        let before: u64 = self.done.counts.total();
         self.value(&mut value, "");
-        let after: u64 = self.done.counts.values().sum();
+        let after: u64 = self.done.counts.total();
         if after > before {
             *text = value.to_string();
         }
