@@ -38,7 +38,7 @@ string_enum! {
 }
 
 impl BuiltInPattern {
-    /// Personal data.
+    /// Patterns of personal data.
     pub const PERSONAL: &'static [Self] = &[Self::EmployeeId, Self::Email, Self::Phone];
     /// Identifiers of operational technology.
     pub const OPERATIONAL: &'static [Self] = &[Self::IpAddress, Self::EquipmentSerial];

@@ -26,7 +26,7 @@ pub struct BuiltInPatterns {
 }
 
 impl BuiltInPatterns {
-    /// Compiles them.
+    /// Compiles all of them, which takes some milliseconds.
     ///
     /// # Errors
     /// If an expression does not compile, which a test rules out.

@@ -86,7 +86,8 @@ impl TurnPreparer {
         let settings = &permit.tenant().settings;
         let tier = self.choose_tier(&request, &conversation, settings);
         let mut caller = model_access::caller(permit.scope(), settings);
-        caller.conversation = request.conversation;
+        // Where the client keeps the history, placeholders are the user's, with and without a conversation.
+        caller.conversation = request.conversation.filter(|_| request.history.is_none());
         let own_texts = std::iter::once(request.message.as_str()).chain(request.instructions.as_deref());
         let personal_data = privacy::check(&*self.ports.privacy, &caller, own_texts)?;
         let model = &*self.ports.model;
