@@ -82,8 +82,8 @@ impl Phones {
         if self.other_word_next.is_match(head) || (!has_plus && self.is_something_else(head)) {
             return None;
         }
-        let number =
-            text[range.clone()].contains("(0)").then(|| number.replacen('0', "", 1)).unwrap_or(number.to_owned());
+        let number = self::digits(&text[range.clone()].replace("(0)", ""));
+        let number = if has_plus { number.as_str() } else { number.trim_start_matches("00") };
         Some(Hit { range, canonical: format!("+{number}") })
     }
 
