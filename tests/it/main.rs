@@ -31,6 +31,7 @@ mod litellm;
 mod llama_cpp;
 mod openai;
 mod openai_sdk;
+mod privacy;
 mod provider;
 mod round_trips;
 mod shared_limits;

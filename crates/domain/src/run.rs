@@ -51,6 +51,8 @@ pub enum RunEvent {
         model: ModelTier,
         /// Why the platform chose the heavy tier; `None` if it did not.
         escalation: Option<Escalation>,
+        /// The privacy patterns that matched in the user's message, if the tenant's rules only warn of them.
+        privacy_warnings: Vec<String>,
     },
     /// The next piece of the model's reasoning; sent only to users who may see it.
     Reasoning {

@@ -27,6 +27,7 @@ pub mod documents;
 pub mod error;
 pub mod memories;
 pub mod models;
+mod privacy;
 pub mod prompt;
 mod run;
 pub mod search;

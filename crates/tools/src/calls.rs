@@ -6,6 +6,7 @@ use domain::ledger::{CallContext, LedgerEntry};
 use domain::model::{CallUsage, EmbedRequest, EmbedResponse, ModelError, RerankRequest, RerankScores};
 use domain::model_call::{CallStatus, ModelCall, ModelOperation, ServedBy};
 use domain::ports::{Embedder, IdGen, Reranker};
+use domain::privacy::PatternCounts;
 use domain::time::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
@@ -62,6 +63,14 @@ impl CallRecorder {
             call,
         };
         calls.into_iter().map(entry).collect()
+    }
+
+    /// How many values the privacy rules replaced in a request: the largest number for each pattern.
+    #[must_use]
+    pub fn replaced(&self) -> PatternCounts {
+        let mut most = PatternCounts::default();
+        self.calls().iter().for_each(|call| most.raise_to(&call.served_by.replaced));
+        most
     }
 
     /// Sums the recorded calls, which must be of the same operation, into one; `None` if there are none. `served_by` is
@@ -165,8 +174,7 @@ mod tests {
     }
 
     async fn embed(recorder: &CallRecorder, text: &str) -> bool {
-        let caller =
-            ModelCaller { tenant: TenantId::PLATFORM, user: None, max_cloud_classification: Classification::Public };
+        let caller = ModelCaller::without_rules(TenantId::PLATFORM, Classification::Public);
         let (purpose, classification) = (EmbedPurpose::Query, Classification::Public);
         let request = EmbedRequest { caller, purpose, texts: vec![text.to_owned()], classification };
         recorder.embed(&ScriptedEmbedder, request).await.is_ok()

@@ -125,8 +125,12 @@ command! {
 
 fn embedding_metadata(response: &EmbedResponse) -> Value {
     let usage = &response.usage;
-    json!({
+    let mut metadata = json!({
         "texts": response.vectors.len(), "backend": usage.served_by.backend, "model": usage.served_by.model,
         "fallback": usage.served_by.fallback, "input_tokens": usage.token_usage.input_tokens,
-    })
+    });
+    if !usage.served_by.replaced.is_empty() {
+        metadata["privacy"] = json!({ "replaced": usage.served_by.replaced });
+    }
+    metadata
 }

@@ -357,11 +357,7 @@ async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answer, Model
 
 /// The platform itself as the caller; its texts are public and may be sent anywhere.
 fn platform_caller() -> ModelCaller {
-    ModelCaller {
-        tenant: TenantId::from_uuid(Uuid::nil()),
-        user: None,
-        max_cloud_classification: Classification::Public,
-    }
+    ModelCaller::without_rules(TenantId::from_uuid(Uuid::nil()), Classification::Public)
 }
 
 fn plain_request() -> ChatRequest {

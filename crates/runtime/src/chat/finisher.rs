@@ -35,6 +35,9 @@ impl Finisher for ConversationFinisher {
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
             "cited_documents": cited, "classification": progress.provenance.class, "left_out": summary.omitted_count,
         });
+        if let Some(privacy) = finished.privacy_facts() {
+            metadata["privacy"] = privacy;
+        }
         if let RunEnd::Revoked(problem) = &finished.end {
             metadata["reason"] = problem.code.into();
         }

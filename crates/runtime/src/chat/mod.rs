@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::command::{AskAssistant, CancelRun, ResumeRun, SendMessage};
 use domain::model::{ModelChoice, ModelTier};
-use domain::ports::{AccessRules, ChatModel, Clock, IdGen, Store};
+use domain::ports::{AccessRules, ChatModel, Clock, IdGen, PrivacyFilter, Store};
 use domain::run::{AssistantRun, EventStream};
 use finisher::ConversationFinisher;
 use request::TurnRequest;
@@ -36,6 +36,8 @@ pub struct ChatParts {
     pub tools: Arc<dyn ToolGateway>,
     /// Chat models, with routing and fallback.
     pub model: Arc<dyn ChatModel>,
+    /// Search for what the tenant's privacy rules forbid.
+    pub privacy: Arc<dyn PrivacyFilter>,
     /// Rules that re-evaluate a permit while its run is in progress.
     pub rules: Arc<dyn AccessRules>,
     /// Source of the current time.
@@ -57,8 +59,8 @@ impl ChatService {
     /// Creates the service.
     #[must_use]
     pub fn new(parts: ChatParts, settings: ChatSettings) -> Self {
-        let ChatParts { store, tools, model, rules, clock, ids, tasks } = parts;
-        let ports = RunPorts { store, tools, model, rules, clock, ids, tasks };
+        let ChatParts { store, tools, model, privacy, rules, clock, ids, tasks } = parts;
+        let ports = RunPorts { store, tools, model, privacy, rules, clock, ids, tasks };
         let budgets = BudgetReserver::new(ports.clone(), settings.turn_limit);
         let runner = Runner::new(ports.clone(), budgets.clone(), settings.concurrency());
         Self { runner, turn_preparer: TurnPreparer { ports, budgets, settings } }

@@ -5,6 +5,7 @@ use super::auto_search;
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
 use crate::error::RuntimeError;
+use crate::privacy;
 use crate::prompt::nonce::TagNonce;
 use crate::run::agent::{Agent, ToolSet};
 use crate::run::answer::AnswerFormat;
@@ -84,7 +85,11 @@ impl TurnPreparer {
         let memories = load_memories(&mut *tx, &permit, now).await?;
         let settings = &permit.tenant().settings;
         let tier = self.choose_tier(&request, &conversation, settings);
-        let caller = model_access::caller(permit.scope(), settings);
+        let mut caller = model_access::caller(permit.scope(), settings);
+        // Where the client keeps the history, placeholders are the user's, with and without a conversation.
+        caller.conversation = request.conversation.filter(|_| request.history.is_none());
+        let own_texts = std::iter::once(request.message.as_str()).chain(request.instructions.as_deref());
+        let personal_data = privacy::check(&*self.ports.privacy, &caller, own_texts)?;
         let model = &*self.ports.model;
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
         let user_input_class = permit.rights().own_message_class();
@@ -113,6 +118,7 @@ impl TurnPreparer {
             id,
             permit,
             caller,
+            personal_data,
             context,
             answer_id,
             agent,

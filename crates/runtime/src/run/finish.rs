@@ -15,7 +15,7 @@ use domain::model_call::ModelCall;
 use domain::ports::{StoreError, TenantTx};
 use domain::retry;
 use domain::run::{RunEvent, RunSummary};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tools::gateway::CallAdmission;
 
 /// Completes the runs of one use case.
@@ -52,6 +52,19 @@ pub struct FinishedRun<'a> {
     /// The problem sent to the reader, if the run was revoked or failed.
     pub problem: Option<Problem>,
     pub summary: RunSummary,
+}
+
+impl FinishedRun<'_> {
+    /// What the tenant's privacy rules did, for the audit log: how often each pattern matched, never what; `None` if
+    /// nothing did.
+    pub fn privacy_facts(&self) -> Option<Value> {
+        let rules = self.run.caller.privacy.as_ref()?;
+        let (found, replaced) = (&self.run.personal_data, &self.progress.model.replaced);
+        if found.is_empty() && replaced.is_empty() {
+            return None;
+        }
+        Some(json!({ "action": rules.action, "found": found, "replaced": replaced }))
+    }
 }
 
 /// Data that is stored for every run.

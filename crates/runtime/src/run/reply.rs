@@ -118,7 +118,7 @@ fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request
     ctx.log.merge_provenance(&progress.provenance);
     let agent = &ctx.run.agent;
     ChatRequest {
-        caller: ctx.run.caller,
+        caller: ctx.run.caller.clone(),
         tier: agent.tier.tier,
         prompt,
         tools,
@@ -142,6 +142,7 @@ async fn read_stream(
     model.calls.set_served_by(&served_by);
     *degraded |= served_by.fallback;
     model.used_fallback |= served_by.fallback;
+    model.replaced.raise_to(&served_by.replaced);
     let backend = served_by.backend.clone();
     model.served_by = Some(served_by);
     let mut tool_calls = Vec::new();

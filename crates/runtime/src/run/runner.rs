@@ -87,6 +87,7 @@ impl Runner {
             message_id: run.answer_id,
             model: tier.tier,
             escalation: tier.escalation,
+            privacy_warnings: run.personal_data.patterns().map(str::to_owned).collect(),
         });
         let ctx = RunContext { run, log, ports: &self.ports, budgets: &self.budgets };
         let mut progress = RunProgress::new(run);
@@ -164,9 +165,10 @@ mod tests {
     use domain::model_call::{MicroCost, ServedBy};
     use domain::page::PageRequest;
     use domain::ports::{
-        AuditReader as _, Clock as _, IdGen as _, MockChatModel, NewTenant, Store as _, StoreError,
+        AuditReader as _, Clock as _, IdGen as _, MockChatModel, MockPrivacyFilter, NewTenant, Store as _, StoreError,
         TenantDirectory as _, TenantTx,
     };
+    use domain::privacy::PatternCounts;
     use domain::rights::Rights;
     use domain::role::{Classification, Role};
     use domain::run::{FinishReason, RunEvent, TokenUsage};
@@ -284,6 +286,7 @@ mod tests {
             store: Arc::new(store.clone()),
             tools: Arc::new(NoTools),
             model: Arc::new(model),
+            privacy: Arc::new(MockPrivacyFilter::new()),
             rules: Arc::new(FakeAccessRules),
             clock,
             ids,
@@ -308,6 +311,7 @@ mod tests {
             id,
             permit: fixture.permit.clone(),
             caller: model_access::caller(fixture.permit.scope(), &TenantSettings::default()),
+            personal_data: PatternCounts::default(),
             context: CallContext { conversation: None, run: Some(id) },
             answer_id: fixture.ports.ids.uuid().into(),
             agent: Agent {

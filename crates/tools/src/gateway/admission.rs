@@ -19,7 +19,7 @@ use domain::scope::TenantScope;
 use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
 use domain::tool::{ToolCall, ToolResult, ToolSpec};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -148,6 +148,7 @@ impl Admission {
             clearance: rights.clearance(),
             model_limit: settings.model_classification.unwrap_or(Classification::Restricted),
             cloud_limit: settings.max_cloud_classification(),
+            privacy: settings.pii_sanitization.rules(),
             now,
             call_recorder: invocation.call_recorder.clone(),
         };
@@ -185,7 +186,11 @@ impl Admission {
         receipt: AuditReceipt,
         result: &Result<Classified<ToolResult>, ToolError>,
     ) -> OutcomeRecord {
-        let (status, facts) = outcome_facts::outcome(result);
+        let (status, mut facts) = outcome_facts::outcome(result);
+        let replaced = invocation.call_recorder.replaced();
+        if !replaced.is_empty() {
+            facts.insert("privacy".to_owned(), json!({ "replaced": replaced }));
+        }
         let outcome = Outcome {
             operation: invocation.audited_operation(EventType::TOOL_INVOCATION, facts),
             status,

@@ -173,8 +173,7 @@ impl Tool for ModelTool {
     }
 
     async fn run(&self, call: CallScope, _: Self::Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let caller =
-            ModelCaller { tenant: call.scope.tenant(), user: None, max_cloud_classification: call.cloud_limit };
+        let caller = ModelCaller::without_rules(call.scope.tenant(), call.cloud_limit);
         let (purpose, texts, classification) = (EmbedPurpose::Query, vec!["a".to_owned()], Classification::Public);
         let request = EmbedRequest { caller, purpose, texts, classification };
         call.call_recorder.embed(&*self.embedder, request).await.expect("an answer");
