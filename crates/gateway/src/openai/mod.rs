@@ -9,6 +9,7 @@ mod messages;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod schema;
+pub(crate) mod token_input;
 
 use crate::error::ApiError;
 use axum::http::HeaderName;
