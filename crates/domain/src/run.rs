@@ -136,6 +136,8 @@ pub struct AssistantRun {
     pub conversation: ConversationId,
     /// Events of the run.
     pub events: EventStream,
+    /// Number of the client's tools that the model is not offered.
+    pub left_out_tools: u32,
 }
 
 /// A complete answer, for clients that do not stream.

@@ -51,7 +51,7 @@ impl ChatReply {
     }
 
     fn metadata(&self) -> CompletionMetadata {
-        CompletionMetadata::new(self.start.clone(), self.options.model.clone(), self.conversation)
+        CompletionMetadata::new(self.start.clone(), self.options.clone(), self.conversation)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Chat turns: stores the user's message, starts the agent run that answers it, and streams the events of the run.
 
 pub mod auto_search;
+mod client_tools;
 mod finisher;
 mod request;
 mod settings;
@@ -92,9 +93,10 @@ impl ChatService {
         let admission = self.runner.admit(command.scope())?;
         let tx = command.begin(&*self.runner.ports().store).await?;
         let (permit, command) = command.into_parts();
-        let PreparedTurn { run, conversation } = self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
+        let prepared = self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
+        let PreparedTurn { run, conversation, left_out_tools } = prepared;
         let events = self.runner.start(admission, run, ConversationFinisher { conversation }, Replay::Allowed);
-        Ok(AssistantRun { conversation, events })
+        Ok(AssistantRun { conversation, events, left_out_tools })
     }
 
     /// Returns `false` if the heavy tier is requested explicitly and no backend serves it.

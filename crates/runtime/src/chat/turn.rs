@@ -2,11 +2,14 @@
 //! user's message, are committed together before anything is searched or the model is called.
 
 use super::auto_search;
+use super::client_tools::ClientTools;
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
 use crate::error::RuntimeError;
 use crate::privacy;
 use crate::prompt::nonce::TagNonce;
+use crate::prompt::tokens::{TokenBudget, tool_tokens};
+use crate::prompt::tool_rounds;
 use crate::run::agent::{Agent, ToolSet};
 use crate::run::answer::AnswerFormat;
 use crate::run::definition::Run;
@@ -25,7 +28,7 @@ use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, Ne
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::memory::Memory;
-use domain::model::{ModelChoice, ModelTier};
+use domain::model::{ModelChoice, ModelTier, PromptMessage};
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
@@ -53,6 +56,22 @@ pub(super) struct TurnPreparer {
 pub(super) struct PreparedTurn {
     pub run: Run,
     pub conversation: ConversationId,
+    /// Number of the client's tools that the model is not offered.
+    pub left_out_tools: u32,
+}
+
+/// The agent of a turn.
+struct PreparedAgent {
+    agent: Agent,
+    /// Number of the client's tools that do not fit.
+    left_out_tools: u32,
+}
+
+/// The part of a run's input that is new in its turn.
+struct NewInput {
+    tenant_name: String,
+    question: Classified<String>,
+    tool_rounds: Classified<Vec<PromptMessage>>,
 }
 
 /// Earlier messages and memories that the model may see.
@@ -96,11 +115,17 @@ impl TurnPreparer {
         if user_input_class > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
-        let context = VisibleContext::new(history, memories, model_limit);
-        let agent = self.agent(&permit, &mut request, tier);
-        let question = request.message.as_str().to_owned();
-        let input =
-            self.run_input(permit.tenant().name.clone(), Classified::new(question, user_input_class), request, context);
+        let mut context = VisibleContext::new(history, memories, model_limit);
+        let client_class = request.client_answer_class(&permit, &conversation);
+        let removed = request.remove_client_tools_unless(model.is_generative() && client_class <= model_limit);
+        context.left_out = context.left_out.saturating_add(removed.results);
+        let PreparedAgent { agent, left_out_tools } = self.agent(&permit, &mut request, tier);
+        let new_input = NewInput {
+            tenant_name: permit.tenant().name.clone(),
+            question: Classified::new(request.message.as_str().to_owned(), user_input_class),
+            tool_rounds: fitted_tool_rounds(&mut request, &agent, client_class),
+        };
+        let input = self.run_input(new_input, request, context);
         let price = model.highest_price(tier.tier, &caller);
         let estimate = input.token_estimate(&agent);
         let budget_request = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
@@ -128,7 +153,8 @@ impl TurnPreparer {
             search,
             budget,
         };
-        Ok(PreparedTurn { run, conversation })
+        let left_out_tools = left_out_tools.saturating_add(removed.tools);
+        Ok(PreparedTurn { run, conversation, left_out_tools })
     }
 
     /// Records the intent of the automatic search, or its refusal, if the material requires one.
@@ -175,27 +201,32 @@ impl TurnPreparer {
         tier::choose(choice, criteria)
     }
 
-    /// Builds the agent of a turn, with the tools that the permit allows. The extractive answerer gets no tools.
-    fn agent(&self, permit: &Permit, request: &mut TurnRequest, tier: ChosenTier) -> Agent {
+    /// Builds the agent of a turn, with the platform's tools that the permit allows and the client's tools. The
+    /// extractive answerer gets no tools.
+    fn agent(&self, permit: &Permit, request: &mut TurnRequest, tier: ChosenTier) -> PreparedAgent {
         let generative = self.ports.model.is_generative();
-        let specs = if generative { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
-        Agent {
+        let platform = if generative { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
+        let mut limits = self.settings.limits(request.max_output_tokens, request.grace);
+        let mut options = std::mem::take(&mut request.options);
+        // The other half is for the question and its passages.
+        let half = TokenBudget(limits.prompt_tokens() / 2);
+        let client = ClientTools::choose(std::mem::take(&mut request.tools), &platform, half);
+        client.restrict(&mut options);
+        let ClientTools { offered, left_out } = client;
+        limits.context_tokens = limits.context_tokens.saturating_sub(tool_tokens(&offered));
+        let agent = Agent {
             instructions: request.instructions.take(),
-            tools: ToolSet::Platform(specs),
+            tools: ToolSet::Assistant { platform, client: offered },
             tier,
-            options: std::mem::take(&mut request.options),
+            options,
             format: AnswerFormat::Cited,
-            limits: self.settings.limits(request.max_output_tokens, request.grace),
-        }
+            limits,
+        };
+        PreparedAgent { agent, left_out_tools: left_out }
     }
 
-    fn run_input(
-        &self,
-        tenant_name: String,
-        question: Classified<String>,
-        request: TurnRequest,
-        context: VisibleContext,
-    ) -> RunInput {
+    fn run_input(&self, new_input: NewInput, request: TurnRequest, context: VisibleContext) -> RunInput {
+        let NewInput { tenant_name, question, tool_rounds } = new_input;
         let VisibleContext { history, memories, left_out } = context;
         let message = question.content();
         let search = auto_search::needs_search(request.retrieval, message).then(|| DocumentSearch {
@@ -203,7 +234,7 @@ impl TurnPreparer {
             filters: request.filters,
             top_k: self.settings.max_passages,
         });
-        RunInput::Question(QuestionInput { tenant_name, question, history, memories, search, left_out })
+        RunInput::Question(QuestionInput { tenant_name, question, tool_rounds, history, memories, search, left_out })
     }
 }
 
@@ -218,6 +249,20 @@ impl VisibleContext {
         let left_out = u32::try_from(total - history.len() - memories.len()).unwrap_or(u32::MAX);
         Self { history, memories, left_out }
     }
+}
+
+/// Takes the tool rounds of a request, cut to half of the agent's prompt. They have the class of a client's answers.
+fn fitted_tool_rounds(
+    request: &mut TurnRequest,
+    agent: &Agent,
+    class: Classification,
+) -> Classified<Vec<PromptMessage>> {
+    let half = TokenBudget(agent.limits.prompt_tokens() / 2);
+    let mut fitted = Classified::empty();
+    for message in tool_rounds::fit(std::mem::take(&mut request.tool_rounds), half) {
+        fitted.push(Classified::new(message, class));
+    }
+    fitted
 }
 
 /// Returns the earlier messages: the stored ones, or those that the client sent.

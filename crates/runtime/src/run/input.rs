@@ -8,6 +8,7 @@ use crate::prompt::passages::passage_budget;
 use crate::prompt::tokens::{
     INSTRUCTION_TOKENS, TokenBudget, estimate_tokens, newest_messages_within, prompt_tokens, tool_tokens,
 };
+use crate::prompt::tool_rounds;
 use domain::classified::{Classified, HasClass as _};
 use domain::conversation::{Message, Sources};
 use domain::memory::Memory;
@@ -29,6 +30,8 @@ pub struct QuestionInput {
     pub tenant_name: String,
     /// The user's message, with the classification of user input.
     pub question: Classified<String>,
+    /// Calls of client tools that the model requested for the question, with their results.
+    pub tool_rounds: Classified<Vec<PromptMessage>>,
     /// Earlier messages that the model may see, oldest first.
     pub history: Vec<Message>,
     /// Memories that the model may see, most important first.
@@ -69,7 +72,8 @@ impl RunInput {
         match self {
             Self::Question(input) => {
                 let history = input.history.iter().map(|message| message.classification);
-                history.fold(input.question.class().max(input.memories.class()), Classification::max)
+                let question = input.question.class().max(input.tool_rounds.class());
+                history.fold(question.max(input.memories.class()), Classification::max)
             }
             Self::Messages(messages) => messages.class(),
         }
@@ -112,12 +116,14 @@ impl RunInput {
                 tenant: &input.tenant_name,
                 nonce,
                 tools: agent.tools.platform_specs(),
+                has_client_tools: agent.tools.client_tool_count() > 0,
                 memories: &input.memories,
                 instructions: agent.instructions.as_deref(),
                 search_result,
                 has_omitted_content,
                 history: &input.history,
                 question: Classified::new(input.question.content(), input.question.class()),
+                tool_rounds: input.tool_rounds.as_ref().map(Vec::as_slice),
             }),
             Self::Messages(messages) => PromptSource::Verbatim(messages),
         }
@@ -129,7 +135,8 @@ impl QuestionInput {
     fn prompt_estimate(&self, max_tokens: usize) -> (usize, usize) {
         let question = self.question.content();
         let memories: usize = self.memories.iter().map(|memory| estimate_tokens(&memory.content)).sum();
-        let min_tokens = INSTRUCTION_TOKENS + estimate_tokens(question) + memories;
+        let rounds = tool_rounds::tokens(self.tool_rounds.content());
+        let min_tokens = INSTRUCTION_TOKENS + estimate_tokens(question) + memories + rounds;
         let history = newest_messages_within(&self.history, TokenBudget(max_tokens.saturating_sub(min_tokens)));
         let history: usize = history.iter().map(|message| estimate_tokens(&message.content)).sum();
         let passages = if self.search.is_some() { passage_budget(question, max_tokens).0 } else { 0 };

@@ -316,7 +316,7 @@ mod tests {
             answer_id: fixture.ports.ids.uuid().into(),
             agent: Agent {
                 instructions: None,
-                tools: ToolSet::Platform(Vec::new()),
+                tools: ToolSet::Assistant { platform: Vec::new(), client: Vec::new() },
                 tier: ChosenTier { tier: ModelTier::Fast, escalation: None },
                 options: ChatOptions::default(),
                 format: AnswerFormat::Cited,
@@ -325,6 +325,7 @@ mod tests {
             input: RunInput::Question(QuestionInput {
                 tenant_name: "Plant A".to_owned(),
                 question,
+                tool_rounds: Classified::empty(),
                 history: Vec::new(),
                 memories: Vec::new(),
                 search: None,

@@ -16,6 +16,7 @@ mod chat_tools;
 mod classification;
 #[cfg(test)]
 mod client_history;
+mod client_tools;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
