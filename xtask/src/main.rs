@@ -1,5 +1,5 @@
 //! Developer commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `server`, `eval`, `schemathesis`,
-//! `litellm`, `llama-cpp`, `bench`.
+//! `litellm`, `llama-cpp`, `open-webui`, `bench`.
 //!
 //! This program provisions what the platform needs (embedded database, embedding model, server binary) and supervises
 //! it. Everything that needs the database or HTTP is a command of `platform-server`, so that xtask builds in seconds.
@@ -8,6 +8,7 @@
 mod bench;
 mod cache;
 mod check;
+mod chromium;
 mod data_dir;
 mod database;
 mod demo;
@@ -16,12 +17,12 @@ mod files;
 mod migrate;
 mod model;
 mod oidc;
-mod openai_sdk;
 mod pg;
 mod platform;
 mod proc;
 mod progress;
 mod project;
+mod python_clients;
 mod real_servers;
 mod redis;
 mod run_as;
@@ -73,6 +74,8 @@ enum Command {
     Litellm,
     /// Build llama.cpp's server, which takes minutes, and run the tests that need it, with a small random-weight model.
     LlamaCpp,
+    /// Install Open WebUI and ask the platform through it, in Chromium.
+    OpenWebui,
     /// Run a benchmark, or all of them; results go to target/bench/NAME.json.
     Bench(bench::Args),
 }
@@ -105,6 +108,7 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
         Command::Schemathesis(args) => schemathesis::run(&args, interrupt),
         Command::Litellm => real_servers::litellm(interrupt),
         Command::LlamaCpp => real_servers::llama_cpp(interrupt),
+        Command::OpenWebui => real_servers::open_webui(interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
     }
 }

@@ -8,7 +8,7 @@ use clap::Parser;
 
 use crate::pg::{ClusterPurpose, PostgresPrograms, TemporaryCluster};
 use crate::proc::{self, Interrupt};
-use crate::{model, oidc, openai_sdk, project, redis, server};
+use crate::{model, oidc, project, python_clients, redis, server};
 
 /// Variable with a superuser's URL of the test database server. If the user sets it, no temporary server is started.
 const DATABASE_URL_VARIABLE: &str = "PLATFORM_TEST_DATABASE_URL";
@@ -56,7 +56,7 @@ pub fn run_with_variables(
         cargo.env(COMMAND_LINE_VARIABLE, server::build_command_line(interrupt)?);
     }
     oidc::set_variables(&mut cargo, interrupt)?;
-    openai_sdk::set_variables(&mut cargo, interrupt)?;
+    python_clients::set_variables(&mut cargo, interrupt)?;
     // The database stops silently, so that cargo's summary stays the last output.
     let status = proc::run(&mut cargo, interrupt)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);

@@ -8,5 +8,6 @@ pub mod files;
 pub mod model;
 pub mod oidc;
 pub mod provider;
+pub mod python;
 pub mod recorder;
 pub mod redis;
