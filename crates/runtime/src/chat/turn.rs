@@ -234,7 +234,8 @@ impl TurnPreparer {
             filters: request.filters,
             top_k: self.settings.max_passages,
         });
-        RunInput::Question(QuestionInput { tenant_name, question, tool_rounds, history, memories, search, left_out })
+        let input = QuestionInput { tenant_name, question, tool_rounds, history, memories, search, left_out };
+        RunInput::Question(Box::new(input))
     }
 }
 

@@ -19,7 +19,7 @@ use domain::search::SearchFilters;
 /// The input of a run.
 pub enum RunInput {
     /// A question, for which the platform assembles the prompt.
-    Question(QuestionInput),
+    Question(Box<QuestionInput>),
     /// A client's own messages, which are sent unchanged.
     Messages(Classified<Vec<PromptMessage>>),
 }

@@ -322,7 +322,7 @@ mod tests {
                 format: AnswerFormat::Cited,
                 limits,
             },
-            input: RunInput::Question(QuestionInput {
+            input: RunInput::Question(Box::new(QuestionInput {
                 tenant_name: "Plant A".to_owned(),
                 question,
                 tool_rounds: Classified::empty(),
@@ -330,7 +330,7 @@ mod tests {
                 memories: Vec::new(),
                 search: None,
                 left_out: 0,
-            }),
+            })),
             model_classification_limit: Classification::Restricted,
             nonce: TagNonce::new(id.as_uuid()),
             search: None,
