@@ -1,6 +1,6 @@
 //! Privacy rules, seen from both ends: what a model server receives, and what the user reads.
 
-use crate::support::app::{A, B, TestApp};
+use crate::support::app::{TENANT_A, TENANT_B, TestApp};
 use crate::support::caller::{ApiResponse, Caller, answer_text};
 use crate::support::db::SuperuserDb;
 use crate::support::model::{ModelServer, Reply};
@@ -60,8 +60,8 @@ async fn ask(by: &Caller<'_>, conversation: &str, message: &str) -> Value {
 async fn no_labelled_value_reaches_the_model_and_the_user_reads_all_of_them() {
     let model = ModelServer::start_with_default(Reply::Echo(3)).await;
     let app = app_with(&model).await;
-    set_rules(&app, A, json!({ "enabled": true, "action": "redact" })).await;
-    let user = app.as_user(A);
+    set_rules(&app, TENANT_A, json!({ "enabled": true, "action": "redact" })).await;
+    let user = app.as_user(TENANT_A);
     let (mut checked, mut db) = (0, SuperuserDb::connect(&app).await);
     for (at, Labelled { message, value }) in labelled(6).into_iter().enumerate() {
         let conversation = user.create_conversation().await;
@@ -91,11 +91,11 @@ async fn a_value_has_one_placeholder_throughout_its_conversation() {
     let model = ModelServer::start_with_default(Reply::Echo(5)).await;
     let app = app_with(&model).await;
     let second = app.start_replica(&[("LITELLM_BASE_URL", &model.url)]).await;
-    set_rules(&app, A, json!({ "enabled": true })).await;
-    let user = app.as_user(A);
+    set_rules(&app, TENANT_A, json!({ "enabled": true })).await;
+    let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;
     ask(&user, &conversation, &format!("Write to {MAIL}.")).await;
-    ask(&second.as_user(A), &conversation, &format!("Again to {MAIL}.")).await;
+    ask(&second.as_user(TENANT_A), &conversation, &format!("Again to {MAIL}.")).await;
     let other = user.create_conversation().await;
     ask(&user, &other, &format!("Write to {MAIL}.")).await;
     let placeholder = |at: usize| {
@@ -114,8 +114,9 @@ async fn a_value_has_one_placeholder_throughout_its_conversation() {
 async fn openai_clients_pass_the_same_border() {
     let model = ModelServer::start_with_default(Reply::Echo(2)).await;
     let app = app_with(&model).await;
-    set_rules(&app, A, json!({ "enabled": true, "custom": [{ "name": "project", "pattern": "PRJ-[0-9]+" }] })).await;
-    let user = app.as_user(A);
+    set_rules(&app, TENANT_A, json!({ "enabled": true, "custom": [{ "name": "project", "pattern": "PRJ-[0-9]+" }] }))
+        .await;
+    let user = app.as_user(TENANT_A);
     for (name, stream) in [("fast-direct", false), ("fast-direct", true), ("auto", false), ("auto", true)] {
         let body = json!({
             "model": name, "stream": stream, "retrieval": "never",
@@ -150,14 +151,14 @@ async fn a_tenant_that_warns_is_told_and_one_that_blocks_is_refused() {
     let model = ModelServer::start_with_default(Reply::Echo(9)).await;
     let app = app_with(&model).await;
     let message = format!("Write to {MAIL} at 10.44.3.118.");
-    set_rules(&app, A, json!({ "enabled": true, "action": "warn", "patterns": ["email"] })).await;
-    let user = app.as_user(A);
+    set_rules(&app, TENANT_A, json!({ "enabled": true, "action": "warn", "patterns": ["email"] })).await;
+    let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;
     let events = user.chat_events(&conversation, &message).await;
     assert_eq!(events[0].data["warnings"], json!([{ "code": "pii", "pattern": "email" }]));
     assert!(model.requests()[0].to_string().contains(MAIL));
 
-    set_rules(&app, A, json!({ "enabled": true, "action": "block", "patterns": ["ip_address", "email"] })).await;
+    set_rules(&app, TENANT_A, json!({ "enabled": true, "action": "block", "patterns": ["ip_address", "email"] })).await;
     let before = sent(&model);
     let path = format!("/v1/conversations/{conversation}/chat");
     let problem = user.post(&path, &json!({ "message": message })).await.expect_problem(422, "pii_blocked");
@@ -182,7 +183,7 @@ async fn a_tenant_that_warns_is_told_and_one_that_blocks_is_refused() {
     let leaks = "SELECT count(*) FROM audit_logs WHERE audit_logs::text LIKE '%northwind%'";
     assert_eq!(db.count(leaks, &[]).await, 0);
 
-    let other = app.as_user(B);
+    let other = app.as_user(TENANT_B);
     let conversation = other.create_conversation().await;
     assert_eq!(ask(&other, &conversation, &message).await["content"], json!(message));
     assert!(model.requests().last().expect("a request").to_string().contains(MAIL), "no rules, no change");
@@ -193,8 +194,8 @@ async fn only_an_admin_changes_the_rules_and_a_wrong_pattern_is_explained() {
     let app = TestApp::shared().await;
     let path = "/v1/admin/settings";
     let rules = |rules: Value| json!({ "pii_sanitization": rules });
-    app.as_user(A).patch(path, &rules(json!({ "enabled": true }))).await.expect_problem(403, "policy_denied");
-    let admin = app.as_admin(A);
+    app.as_user(TENANT_A).patch(path, &rules(json!({ "enabled": true }))).await.expect_problem(403, "policy_denied");
+    let admin = app.as_admin(TENANT_A);
     for (custom, pointer) in [
         (json!({ "name": "a", "pattern": "(x" }), "/pii_sanitization/custom/0/pattern"),
         (json!({ "name": "a", "pattern": "(?=x)" }), "/pii_sanitization/custom/0/pattern"),

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn hidden_ranges_become_one_barrier_each() {
-        let folded = Folded::new("a secret b", &[2..8]);
+        let folded = Folded::new("a secret b", std::slice::from_ref(&(2..8)));
         assert_eq!(folded.text, "a \u{1} b");
         assert_eq!(folded.original(&(4..5)), 9..10);
         assert_eq!(Folded::new("\u{1}", &[]).text, " ");

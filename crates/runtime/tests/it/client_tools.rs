@@ -1,5 +1,11 @@
 //! Tools of a client in turns of the assistant: who executes which call, and what the model is not offered or told.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation fails the test; clippy exempts only #[test] functions, not helpers"
+)]
+
 use crate::support::Plant;
 use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{Call, Finish, Text};
