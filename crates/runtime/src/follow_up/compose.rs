@@ -1,0 +1,104 @@
+//! Puts questions together from their own words and what is carried over.
+
+use super::lexicon::{self, is_one_of};
+use super::question::{Question, is_content_token, topics};
+use super::tokens::{Identifier, Token, TokenKind, tokens};
+use std::ops::Range;
+
+/// The question, and after it those of the carried words that it lacks.
+pub fn joined(question: &str, carried: &[String]) -> String {
+    let mut text = question.to_owned();
+    for word in carried {
+        let known = tokens(&text);
+        let is_known = tokens(word).iter().all(|token| known.iter().any(|known| known.lower == token.lower));
+        if !is_known {
+            text.push(' ');
+            text.push_str(word);
+        }
+    }
+    text.trim().to_owned()
+}
+
+/// The question about other identifiers than its own.
+pub fn with_identifiers(question: &str, identifiers: &[Identifier]) -> String {
+    let texts: Vec<&str> = identifiers.iter().map(|identifier| identifier.text.as_str()).collect();
+    let all = tokens(question);
+    let mut spans = all.iter().filter(|token| token.kind == TokenKind::Identifier).map(|token| token.span.clone());
+    let Some(first) = spans.next() else {
+        return joined(question, &texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+    };
+    let mut text = question[..first.start].to_owned();
+    text.push_str(&texts.join(" "));
+    let mut from = first.end;
+    for span in spans {
+        text.push_str(&question[from..span.start]);
+        from = span.end;
+    }
+    text.push_str(&question[from..]);
+    text
+}
+
+/// The question about another topic: its first nouns are replaced.
+pub fn with_topic(question: &str, topic: String) -> String {
+    let all = tokens(question);
+    let nouns: Vec<Range<usize>> = topics(&all).iter().map(|token| token.span.clone()).collect();
+    let is_noun = |token: &Token| nouns.contains(&token.span);
+    let Some(first) = all.iter().position(|token| is_noun(token) && !precedes_identifier(&all, token)) else {
+        return joined(question, &[topic]);
+    };
+    let run = all[first..].iter().take_while(|token| is_noun(token) && !precedes_identifier(&all, token));
+    let Some(last) = run.last() else { return joined(question, &[topic]) };
+    format!("{}{topic}{}", &question[..all[first].span.start], &question[last.span.end..])
+}
+
+/// Whether the token is the noun in front of an identifier ("pump P-101A").
+fn precedes_identifier(all: &[Token], token: &Token) -> bool {
+    let next = all.iter().find(|next| next.span.start > token.span.start);
+    next.is_some_and(|next| next.kind == TokenKind::Identifier) && !token.ends_clause
+}
+
+/// The words from the first content word to the last one.
+pub fn phrase(question: &Question, content: &[&Token]) -> String {
+    let (Some(first), Some(last)) = (content.first(), content.last()) else { return String::new() };
+    let body = question.body();
+    let start = question.tokens.first().map_or(0, |token| token.span.start);
+    let range = first.span.start.saturating_sub(start)..last.span.end.saturating_sub(start);
+    let words = body.get(range).unwrap_or_default();
+    let kept = tokens(words).into_iter().filter(|token| token.kind != TokenKind::Identifier);
+    kept.map(|token| token.text).collect::<Vec<_>>().join(" ")
+}
+
+/// The question with a unit named in place of "the other one".
+pub fn with_other_one(question: &Question, words: Range<usize>, unit: &Identifier) -> String {
+    let body = question.body();
+    let start = question.tokens.first().map_or(0, |token| token.span.start);
+    let named = &question.tokens[words];
+    let (Some(first), Some(last)) = (named.first(), named.last()) else { return body.to_owned() };
+    format!("{}{}{}", &body[..first.span.start - start], unit.text, &body[last.span.end - start..])
+}
+
+/// A correction without the words that only phrase it and without what it rejects ("not the oil", "statt P-720A").
+pub fn without_rejected(question: &Question) -> String {
+    let mut kept: Vec<&Token> = Vec::new();
+    let mut rejecting = false;
+    for token in &question.tokens {
+        let word = token.lower.as_str();
+        if is_one_of(word, lexicon::NEGATIONS) {
+            rejecting = true;
+        } else if is_one_of(word, "but sondern aber") {
+            rejecting = false;
+        } else if !rejecting && !is_one_of(word, lexicon::CORRECTION_WORDS) && word != "i" && word != "ich" {
+            kept.push(token);
+        }
+        if token.ends_clause {
+            rejecting = false;
+        }
+    }
+    let has_content = kept.iter().any(|token| is_content_token(token) || token.kind == TokenKind::Identifier);
+    let asks = kept.iter().any(|token| is_one_of(&token.lower, lexicon::INTERROGATIVES));
+    if has_content || asks { spaced(&kept) } else { String::new() }
+}
+
+fn spaced(tokens: &[&Token]) -> String {
+    tokens.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ")
+}
