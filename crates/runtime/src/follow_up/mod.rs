@@ -190,4 +190,6 @@ fn names_something_known(question: &Question, focus: &Focus) -> bool {
 }
 
 #[cfg(test)]
+mod dialogues;
+#[cfg(test)]
 mod tests;
