@@ -38,17 +38,34 @@ pub fn with_identifiers(question: &str, identifiers: &[Identifier]) -> String {
     text
 }
 
-/// The question about another topic: its first nouns are replaced.
-pub fn with_topic(question: &str, topic: String) -> String {
+/// The question about another topic: that takes the place of the nouns with which it shares a word, or of the first
+/// ones that are not what is asked for ("which pressure").
+pub fn with_topic(question: &str, topic: &str, capitalizes: bool) -> String {
     let all = tokens(question);
-    let nouns: Vec<Range<usize>> = topics(&all).iter().map(|token| token.span.clone()).collect();
-    let is_noun = |token: &Token| nouns.contains(&token.span);
-    let Some(first) = all.iter().position(|token| is_noun(token) && !precedes_identifier(&all, token)) else {
-        return joined(question, &[topic]);
-    };
-    let run = all[first..].iter().take_while(|token| is_noun(token) && !precedes_identifier(&all, token));
-    let Some(last) = run.last() else { return joined(question, &[topic]) };
-    format!("{}{topic}{}", &question[..all[first].span.start], &question[last.span.end..])
+    let nouns: Vec<Range<usize>> = topics(&all, capitalizes).iter().map(|token| token.span.clone()).collect();
+    let is_noun = |at: usize| nouns.contains(&all[at].span) && !precedes_identifier(&all, &all[at]);
+    let asked = |at: usize| at > 0 && is_one_of(&all[at - 1].lower, lexicon::ASKED_FOR);
+    let runs = runs(all.len(), is_noun);
+    let own: Vec<String> = tokens(topic).into_iter().map(|token| token.lower).collect();
+    let shares = |run: &&Range<usize>| all[(*run).clone()].iter().any(|token| own.contains(&token.lower));
+    let run = runs.iter().find(shares).or_else(|| runs.iter().find(|run| !asked(run.start)));
+    let Some(run) = run else { return joined(question, &[topic.to_owned()]) };
+    // The number of one of several: "building 3".
+    let has_number = all.get(run.end).is_some_and(|next| next.kind == TokenKind::Number);
+    let last = if has_number { run.end } else { run.end - 1 };
+    format!("{}{topic}{}", &question[..all[run.start].span.start], &question[all[last].span.end..])
+}
+
+/// The runs of consecutive indexes below `count` for which `holds` is true.
+fn runs(count: usize, holds: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for at in (0..count).filter(|at| holds(*at)) {
+        match runs.last_mut() {
+            Some(run) if run.end == at => run.end = at + 1,
+            _ => runs.push(at..at + 1),
+        }
+    }
+    runs
 }
 
 /// Whether the token is the noun in front of an identifier ("pump P-101A").
@@ -62,6 +79,8 @@ pub fn phrase(question: &Question, content: &[&Token]) -> String {
     let (Some(first), Some(last)) = (content.first(), content.last()) else { return String::new() };
     let body = question.body();
     let start = question.tokens.first().map_or(0, |token| token.span.start);
+    let number = question.tokens.iter().find(|token| token.span.start > last.span.start);
+    let last = number.filter(|token| token.kind == TokenKind::Number && !last.ends_clause).unwrap_or(last);
     let range = first.span.start.saturating_sub(start)..last.span.end.saturating_sub(start);
     let words = body.get(range).unwrap_or_default();
     let kept = tokens(words).into_iter().filter(|token| token.kind != TokenKind::Identifier);
@@ -74,7 +93,8 @@ pub fn with_other_one(question: &Question, words: Range<usize>, unit: &Identifie
     let start = question.tokens.first().map_or(0, |token| token.span.start);
     let named = &question.tokens[words];
     let (Some(first), Some(last)) = (named.first(), named.last()) else { return body.to_owned() };
-    format!("{}{}{}", &body[..first.span.start - start], unit.text, &body[last.span.end - start..])
+    let noun = if is_content_token(last) { format!("{} ", last.text) } else { String::new() };
+    format!("{}{noun}{}{}", &body[..first.span.start - start], unit.text, &body[last.span.end - start..])
 }
 
 /// A correction without the words that only phrase it and without what it rejects ("not the oil", "statt P-720A").

@@ -1,5 +1,5 @@
-//! The rules on the dialogues of `tests/dialogues`, without a search: what is carried over, and what is not. How many of
-//! the questions then find their passage is measured by `tests/it/dialogues.rs`.
+//! The rules on the dialogues of `tests/dialogues`, without a search: what is carried over, and what is not. How many
+//! of the questions then find their passage is measured by `tests/it/dialogues.rs`.
 
 use super::{EarlierTurn, QuestionKind, resolve, tokens};
 use serde_json::Value;

@@ -17,6 +17,8 @@ pub struct Focus {
     pub question: String,
     /// Identifiers in that question.
     pub identifiers: Vec<Identifier>,
+    /// Whether the user writes with capital letters.
+    pub capitalizes: bool,
     /// What that question is about besides its identifiers.
     pub topics: Vec<String>,
     /// All content words of that question, its verbs among them.
@@ -36,6 +38,7 @@ impl Focus {
         if Question::read(turn.question).is_empty() {
             return;
         }
+        let resolved = Question::read(&resolved).without_announcement().to_owned();
         let words = tokens(&resolved);
         let texts = |tokens: Vec<&super::tokens::Token>| {
             let mut texts: Vec<String> = Vec::new();
@@ -46,7 +49,8 @@ impl Focus {
             }
             texts
         };
-        self.topics = texts(topics(&words));
+        self.capitalizes = turn.question.starts_with(char::is_uppercase);
+        self.topics = texts(topics(&words, self.capitalizes));
         self.words = texts(words.iter().filter(|token| is_content_token(token)).collect());
         self.identifiers = identifiers_in(&resolved);
         self.question = resolved;

@@ -1,5 +1,8 @@
 //! English and German words by the role that they have in a question. All are in lower case.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 /// Words before the question itself that carry no content: "OK, thanks, and …".
 pub const OPENERS: &str = "\
     ah alright bitte danke fine good great gut hm hmm ja jetzt many now nun oh ok okay perfect please prima \
@@ -100,13 +103,17 @@ pub const INTERROGATIVES: &str = "\
     how wann warum was welche welchem welchen welcher welches wem wen wer weshalb wessen what when where which \
     who whom whose why wie wieso wieviel wieviele wo wodurch woher wohin womit woran worauf wozu";
 
+/// Words before the noun that is asked for.
+pub const ASKED_FOR: &str = "\
+    how many much viel viele welche welchem welchen welcher welches what which";
+
 /// Words that only give a measure to a question word: "how often", "wie lange".
 pub const MEASURES: &str = "\
     far lang lange long many much oft often soon viel viele weit wenig";
 
 /// Verbs that make a sentence complete without saying what it is about.
 pub const AUXILIARIES: &str = "\
-    am are be been being benötigt brauche brauchen braucht can could darf did do does dürfen gelten gibt gilt \
+    bist are be been being benötigt brauche brauchen braucht can could darf did do does dürfen gelten gibt gilt \
     haben had has hat hatte have is ist kann kannst konnte können may might muss musst must müssen need needs \
     sein shall should sind soll sollen sollte sollten war waren was werden were will wird would wurde wurden \
     wäre würde";
@@ -114,7 +121,7 @@ pub const AUXILIARIES: &str = "\
 /// Verbs and fillers without a topic of their own.
 pub const LIGHT_WORDS: &str = "\
     about again all any anyway applies apply aus aussehen bekommt btw denn detail details different doesn doing \
-    don done eben ebenfalls eigentlich einmal either else etwa exactly first geht gemacht gemeint genau genauer \
+    don done eben ebenfalls eigentlich einmal either else etwa exactly geht gemacht gemeint genau genauer \
     genauso general get gets give go goes going happen happens hold isn jetzt just know kommt let like list ll \
     look looks läuft mach machen macht made make mal me mean means meant mehr meine meinte mir more needed nein \
     nicht no noch nochmal not nun nur nötig only other passiert please re really sag sage say says show sieht so \
@@ -148,6 +155,10 @@ pub const PRONOUNS: &str = "\
     dazwischen deren dessen diese diesem diesen dieser dieses dort dran drauf drin er es he her hers hierfür \
     hiervon hierzu him his ihm ihn ihnen ihr ihre ihrem ihren ihrer ihres it its itself sein seine seinem seinen \
     seiner seines she sie solche solcher that their theirs them these they this those";
+
+/// Pronouns before something that belongs to what was said before.
+pub const POSSESSIVES: &str = "\
+    deren dessen ihr ihre ihrem ihren ihrer ihres its sein seine seinem seinen seiner seines their";
 
 /// German articles that are pronouns if no noun follows.
 pub const ARTICLE_PRONOUNS: &str = "\
@@ -212,8 +223,8 @@ pub fn is_one_of(word: &str, list: &str) -> bool {
     list.split_ascii_whitespace().any(|listed| listed == word)
 }
 
-/// Whether the word says what a question is about.
-pub fn is_content(word: &str) -> bool {
+/// The words that do not say what a question is about, from all lists of such words.
+static OTHER_THAN_CONTENT: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     const LISTS: [&str; 13] = [
         OPENERS,
         CONNECTORS,
@@ -229,5 +240,10 @@ pub fn is_content(word: &str) -> bool {
         OTHERS,
         SAMENESS,
     ];
-    word.chars().count() > 1 && !LISTS.iter().any(|list| is_one_of(word, list))
+    LISTS.iter().flat_map(|list| list.split_ascii_whitespace()).collect()
+});
+
+/// Whether the word says what a question is about.
+pub fn is_content(word: &str) -> bool {
+    word.chars().count() > 1 && !OTHER_THAN_CONTENT.contains(word)
 }

@@ -6,16 +6,19 @@
 
 mod compose;
 mod focus;
+mod history;
 mod lexicon;
 mod question;
 mod tokens;
 
+pub use history::earlier_turns;
+
 use compose::{joined, with_identifiers, with_topic};
 use focus::Focus;
-use question::Question;
+use question::{MAX_READ_CHARS, Question};
 
 /// Number of earlier turns that are read.
-const MAX_TURNS: usize = 12;
+const MAX_TURNS: usize = 8;
 
 /// An earlier question of a conversation, with its answer.
 #[derive(Clone, Debug, Default)]
@@ -57,9 +60,20 @@ pub fn resolve(message: &str, earlier: &[EarlierTurn<'_>]) -> ResolvedQuestion {
     resolve_in(message, &focus)
 }
 
+/// Whether a question that somebody else has completed keeps the identifiers of `message` and adds only such as are in
+/// `known` texts.
+#[must_use]
+pub fn names_only_what_is_known(question: &str, message: &str, known: &[&str]) -> bool {
+    let names = |text: &str| tokens::identifiers_in(text).into_iter().map(|identifier| identifier.normalized);
+    let (own, found) = (names(message).collect::<Vec<_>>(), names(question).collect::<Vec<_>>());
+    let known: Vec<String> = known.iter().flat_map(|text| names(text)).collect();
+    own.iter().all(|name| found.contains(name)) && found.iter().all(|name| own.contains(name) || known.contains(name))
+}
+
 fn resolve_in(message: &str, focus: &Focus) -> ResolvedQuestion {
     let question = Question::read(message);
-    if focus.question.is_empty() || question.is_empty() || question.switches_topic() {
+    let is_long = message.chars().nth(MAX_READ_CHARS).is_some();
+    if is_long || focus.question.is_empty() || question.is_empty() || question.switches_topic() {
         return stands_alone(message);
     }
     if question.corrects() {
@@ -120,7 +134,7 @@ fn completed_with_own_identifiers(question: &Question, focus: &Focus) -> Option<
     }
     if question.is_joined && !question.has_verb() && !question.begins_with_interrogative() {
         let other = with_identifiers(&focus.question, &own);
-        return Some(with_topic(&other, compose::phrase(question, &content)));
+        return Some(with_topic(&other, &compose::phrase(question, &content), focus.capitalizes));
     }
     if question.asks_for_sameness() {
         return Some(joined(question.body(), &focus.topics));
@@ -131,13 +145,14 @@ fn completed_with_own_identifiers(question: &Question, focus: &Focus) -> Option<
 /// Adds the units that are compared, and their topic if the question names none.
 fn compared(question: &Question, focus: &Focus) -> String {
     let units = focus.compared().into_iter().map(|unit| unit.text);
-    let topics = if question.content().len() > 1 { &[][..] } else { &focus.topics };
+    let max_own = usize::from(question.asks_for_difference());
+    let topics = if question.topics().len() <= max_own { &focus.topics[..] } else { &[] };
     joined(question.body(), &units.chain(topics.iter().cloned()).collect::<Vec<_>>())
 }
 
 /// Adds what a pronoun stands for.
 fn with_referent(question: &Question, focus: &Focus) -> String {
-    if question.content().is_empty() {
+    if question.content().is_empty() && (question.refers_to_statement() || focus.topics.is_empty()) {
         return with_whole_question(question, focus);
     }
     let mut carried = focus.identifier_texts();
@@ -164,7 +179,7 @@ fn completed_fragment(question: &Question, focus: &Focus) -> Option<String> {
         return Some(joined(&focus.question, &[question.body().to_owned()]));
     }
     if question.is_joined {
-        return Some(with_topic(&focus.question, compose::phrase(question, &content)));
+        return Some(with_topic(&focus.question, &compose::phrase(question, &content), focus.capitalizes));
     }
     let is_known = content.iter().any(|token| focus.knows(&token.lower));
     is_known.then(|| with_subject(question, focus))

@@ -3,8 +3,8 @@
 use super::lexicon::{self, is_content, is_one_of};
 use super::tokens::{Identifier, Token, TokenKind, identifiers, tokens};
 
-/// Characters of a message that are read; a longer one says what it is about.
-const MAX_READ_CHARS: usize = 600;
+/// Maximum length of a message that may depend on the conversation; a longer one says what it is about.
+pub const MAX_READ_CHARS: usize = 600;
 /// Maximum number of content words of a sentence without a verb that counts as a part of the previous question.
 const MAX_FRAGMENT_WORDS: usize = 3;
 
@@ -15,6 +15,8 @@ pub struct Question {
     pub tokens: Vec<Token>,
     /// Whether it begins with a word or phrase that joins it to the previous question.
     pub is_joined: bool,
+    /// Whether its first word is written with a capital letter.
+    capitalizes: bool,
     /// Whether it begins with a word that takes something back ("no, …").
     takes_back: bool,
 }
@@ -24,7 +26,8 @@ impl Question {
     pub fn read(message: &str) -> Self {
         let text: String = message.chars().take(MAX_READ_CHARS).collect();
         let mut tokens = tokens(&text);
-        let mut question = Self { text, tokens: Vec::new(), is_joined: false, takes_back: false };
+        let capitalizes = text.starts_with(char::is_uppercase);
+        let mut question = Self { text, tokens: Vec::new(), is_joined: false, capitalizes, takes_back: false };
         let skipped = question.skip_opening(&tokens);
         question.tokens = tokens.split_off(skipped);
         question
@@ -77,14 +80,29 @@ impl Question {
 
     /// The nouns that say what the question is about.
     pub fn topics(&self) -> Vec<&Token> {
-        topics(&self.tokens)
+        topics(&self.tokens, self.capitalizes)
     }
 
     /// Whether the message holds nothing to search for, such as "Thanks!".
     pub fn is_empty(&self) -> bool {
         let is_filler = |token: &Token| token.kind == TokenKind::Word && !is_content(&token.lower);
         let asks = self.tokens.iter().any(|token| is_one_of(&token.lower, lexicon::INTERROGATIVES));
-        self.tokens.iter().all(is_filler) && !asks && !self.is_joined && !self.refers_back()
+        let addresses = self.tokens.iter().any(|token| is_one_of(&token.lower, "you du dir dich"));
+        let is_filler = self.tokens.iter().all(is_filler);
+        is_filler && (addresses || (!asks && !self.is_joined && !self.refers_back()))
+    }
+
+    /// The question without an announcement of its topic ("Another question: …").
+    pub fn without_announcement(&self) -> &str {
+        let body = self.body();
+        if !self.switches_topic() {
+            return body;
+        }
+        let start = self.tokens.first().map_or(0, |token| token.span.start);
+        let end = self.tokens.iter().take(6).find(|token| token.ends_clause).map(|token| token.span.end - start);
+        let rest = end.and_then(|end| body.get(end..)).unwrap_or(body);
+        let rest = rest.trim_start_matches(|c: char| !c.is_alphanumeric());
+        if rest.is_empty() { body } else { rest }
     }
 
     /// Whether the message announces another topic.
@@ -124,9 +142,18 @@ impl Question {
         if self.begins_with_interrogative() {
             let is_complete = content >= 2 && has_definite;
             let max = if self.is_joined { MAX_FRAGMENT_WORDS } else { 2 };
+            if content == 1 && self.ends_with_predicate() {
+                return true;
+            }
             return (!self.has_verb() && !is_complete && content <= max) || (content == 0 && !has_definite);
         }
         !self.has_verb() && (self.is_joined || content <= MAX_FRAGMENT_WORDS)
+    }
+
+    /// Whether the last word only says something about an unnamed thing: "Who has to be present?".
+    fn ends_with_predicate(&self) -> bool {
+        let last = self.tokens.windows(2).last();
+        last.is_some_and(|pair| pair[0].lower == "be" && is_content_token(&pair[1]))
     }
 
     /// Whether the question asks if something holds for another thing as well.
@@ -138,6 +165,12 @@ impl Question {
     pub fn compares(&self) -> bool {
         let has = |list: &str| self.tokens.iter().any(|token| is_one_of(&token.lower, list));
         self.has_phrase(lexicon::COMPARISONS) || (has("they sie") && has("same identical gleich identisch alike"))
+    }
+
+    /// Whether the question asks what differs between two things.
+    pub fn asks_for_difference(&self) -> bool {
+        let words = "differ difference differences unterscheiden unterschied unterschiede";
+        self.tokens.iter().any(|token| is_one_of(&token.lower, words))
     }
 
     /// The words for the one of several that was not asked about ("the other pump"), as a range of tokens.
@@ -176,18 +209,23 @@ impl Question {
         before_name.into_iter().any(|at| self.is_pronoun(at))
     }
 
-    /// Whether the pronoun stands for the topic of the previous question rather than for the equipment: "Which grade is
-    /// it?", but not "Which oil does it take?".
+    /// Whether the pronoun may stand for the topic of the previous question and not only for its equipment: not in
+    /// "its seal", nor in "Which oil does it take?".
     pub fn refers_to_topic(&self) -> bool {
-        let copulas = "is are was were ist sind war waren wird werden be";
-        let is_copula = |at: usize| self.tokens.get(at).is_some_and(|token| is_one_of(&token.lower, copulas));
-        let is_possessive = |at: usize| {
-            let next = self.tokens.get(at + 1).filter(|_| !self.tokens[at].ends_clause);
-            next.is_some_and(is_content_token)
+        if self.topics().is_empty() {
+            return true;
+        }
+        let word = |at: usize| self.tokens.get(at).map_or("", |token| token.lower.as_str());
+        let names_equipment = |at: usize| {
+            let is_possessive = is_one_of(word(at), lexicon::POSSESSIVES) && !self.tokens[at].ends_clause;
+            is_possessive || (word(at) == "it" && at > 0 && is_one_of(word(at - 1), "do does did can must"))
         };
-        let near = |at: usize| is_copula(at + 1) || (at > 0 && is_copula(at - 1));
-        let pronouns = (0..self.tokens.len()).filter(|at| self.is_pronoun(*at));
-        self.topics().is_empty() || pronouns.into_iter().any(|at| near(at) && !is_possessive(at))
+        (0..self.tokens.len()).any(|at| self.is_pronoun(at) && !names_equipment(at))
+    }
+
+    /// Whether a pronoun stands for what was said as a whole: "Who does that?".
+    pub fn refers_to_statement(&self) -> bool {
+        (0..self.tokens.len()).any(|at| self.is_pronoun(at) && is_one_of(&self.tokens[at].lower, "that this das dies"))
     }
 
     fn is_pronoun(&self, at: usize) -> bool {
@@ -259,25 +297,27 @@ pub fn is_content_token(token: &Token) -> bool {
         && !is_one_of(&token.lower, lexicon::COMPARISON_WORDS)
 }
 
-/// The nouns among the tokens: in German the words with a capital letter, in English the content words that are no
-/// verbs.
-pub fn topics(tokens: &[Token]) -> Vec<&Token> {
+/// The nouns among the tokens: in German the words with a capital letter, unless nothing is written with one; in
+/// English the content words that are no verbs.
+pub fn topics(tokens: &[Token], capitalizes: bool) -> Vec<&Token> {
     let is_capital = |token: &Token| token.text.starts_with(char::is_uppercase);
     let is_german = tokens.iter().any(|token| is_german(&token.lower));
-    let has_nouns = tokens.iter().skip(1).any(|token| token.kind == TokenKind::Word && is_capital(token));
-    let is_noun = |token: &&Token| {
-        if is_german && has_nouns {
-            return is_content_token(token) && is_capital(token);
-        }
-        is_content_token(token) && !is_one_of(&token.lower, lexicon::VERBS) && !token.lower.ends_with("ed")
+    let by_capitals =
+        is_german && (capitalizes || tokens.iter().any(|token| is_content_token(token) && is_capital(token)));
+    let is_noun = |at: usize| {
+        let (token, before) = (&tokens[at], at.checked_sub(1).map(|before| &tokens[before]));
+        // "How heavy": a property that is asked for.
+        let is_property = before.is_some_and(|before| before.lower == "how");
+        let follows_noun = before.is_some_and(|b| is_content_token(b) || is_one_of(&b.lower, lexicon::DEFINITE));
+        let is_verb = token.lower.ends_with("ed") || (is_one_of(&token.lower, lexicon::VERBS) && !follows_noun);
+        is_content_token(token) && if by_capitals { is_capital(token) } else { !is_verb && !is_property }
     };
-    // "How heavy": a property that is asked for.
-    let is_property = |at: usize| at > 0 && tokens[at - 1].lower == "how";
-    let nouns = tokens.iter().enumerate().filter(|(at, token)| is_noun(token) && !is_property(*at));
-    nouns.map(|(_, token)| token).collect()
+    (0..tokens.len()).filter(|at| is_noun(*at)).map(|at| &tokens[at]).collect()
 }
 
 fn is_german(word: &str) -> bool {
-    const GERMAN: &str = "auf bei beim das dem den der des die ein eine für im ist mit und vom von welche welcher welches wer werden wie wird wo zum zur";
+    const GERMAN: &str = "\
+        auf bei beim das dem den der des die ein eine er es für ihm ihn im ist mit sie und vom von wann warum welche \
+        welchem welchen welcher welches wer werden wie wird wo zum zur";
     is_one_of(word, GERMAN) || word.contains(['ä', 'ö', 'ü', 'ß'])
 }

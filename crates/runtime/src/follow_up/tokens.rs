@@ -49,7 +49,8 @@ impl Identifier {
         &self.normalized[..end]
     }
 
-    /// The identifier without the letter of one of several alike units (`P101` of `P101A`); `None` without such a letter.
+    /// The identifier without the letter of one of several alike units (`P101` of `P101A`); `None` without such a
+    /// letter.
     pub fn group(&self) -> Option<&str> {
         let base = self.normalized.strip_suffix(|c: char| c.is_ascii_alphabetic())?;
         base.ends_with(|c: char| c.is_ascii_digit()).then_some(base)
