@@ -17,6 +17,7 @@ mod cli;
 mod cli_chat;
 mod cli_login;
 mod demo;
+mod dialogues;
 mod doctor;
 mod documents;
 mod eval;

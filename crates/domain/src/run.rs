@@ -70,6 +70,8 @@ pub enum RunEvent {
         call_id: String,
         /// Name of the tool.
         name: String,
+        /// The words that are searched, if the tool searches documents.
+        query: Option<String>,
     },
     /// A tool call ended.
     ToolFinished {

@@ -93,6 +93,9 @@ pub(crate) struct MessageDelta {
 pub(crate) struct ToolStarted {
     call_id: String,
     name: String,
+    /// The words that are searched, where the tool searches documents: a follow-up is completed by its conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<String>,
 }
 
 /// `tool.finished`
@@ -266,7 +269,9 @@ fn to_sse(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Er
         }
         RunEvent::Reasoning { text } => event.event("message.reasoning").json_data(MessageReasoning { text }),
         RunEvent::Delta { text } => event.event("message.delta").json_data(MessageDelta { text }),
-        RunEvent::ToolStarted { call_id, name } => event.event("tool.started").json_data(ToolStarted { call_id, name }),
+        RunEvent::ToolStarted { call_id, name, query } => {
+            event.event("tool.started").json_data(ToolStarted { call_id, name, query })
+        }
         RunEvent::ToolFinished { call_id, name, status } => {
             event.event("tool.finished").json_data(ToolFinished { call_id, name, status: status.as_str() })
         }

@@ -11,8 +11,8 @@
 //! use domain::command::RetrievalMode;
 //! use runtime::chat::auto_search::needs_search;
 //!
-//! assert!(needs_search(RetrievalMode::Auto, "What torque do the casing bolts get?"));
-//! assert!(!needs_search(RetrievalMode::Auto, "Thank you very much."));
+//! assert!(needs_search(RetrievalMode::Auto, "What torque do the casing bolts get?", false));
+//! assert!(!needs_search(RetrievalMode::Auto, "Thank you very much.", false));
 //! ```
 //!
 //! `cargo run -p runtime --example chat` shows a complete turn. The feature `mocks` adds a mock of all use cases.
@@ -25,6 +25,7 @@ pub mod configuration;
 pub mod conversations;
 pub mod documents;
 pub mod error;
+mod follow_up;
 pub mod memories;
 pub mod models;
 mod privacy;

@@ -8,6 +8,7 @@ use crate::run::model_access;
 use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::authorized::Authorized;
+use domain::classified::Classified;
 use domain::command::SearchDocuments;
 use domain::ledger::CallContext;
 use domain::ports::{PrivacyFilter, Store, StoreError};
@@ -90,7 +91,12 @@ pub(crate) fn rag_search_call(call_id: &str, query: &str, top_k: u32, filters: &
 
 /// Runs a call of `rag_search_call` and returns its passages.
 pub(crate) async fn run_search(call: &dyn AdmittedCall) -> Result<Retrieval, ToolError> {
-    match call.run().await?.into_parts().0 {
+    passages_of(call.run().await?)
+}
+
+/// Returns the passages in a result of `rag_search`.
+pub(crate) fn passages_of(result: Classified<ToolResult>) -> Result<Retrieval, ToolError> {
+    match result.into_parts().0 {
         ToolResult::Retrieval(retrieval) => Ok(retrieval),
         ToolResult::DocumentText { .. } | ToolResult::Documents(_) | ToolResult::Memories(_) => {
             Err(ToolError::UnknownTool)

@@ -37,7 +37,7 @@ fn assistant_run() -> Vec<RunEvent> {
     }
     vec![
         started,
-        RunEvent::ToolStarted { call_id: "c1".into(), name: "rag_search".into() },
+        RunEvent::ToolStarted { call_id: "c1".into(), name: "rag_search".into(), query: None },
         RunEvent::ToolFinished { call_id: "c1".into(), name: "rag_search".into(), status: ToolStatus::Success },
         RunEvent::Reasoning { text: "V-1 it is.".into() },
         RunEvent::Delta { text: "Größe: V-1 ".into() },

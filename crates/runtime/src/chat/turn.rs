@@ -6,6 +6,7 @@ use super::client_tools::ClientTools;
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
 use crate::error::RuntimeError;
+use crate::follow_up::{self, QuestionKind, earlier_turns};
 use crate::privacy;
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::tokens::{TokenBudget, tool_tokens};
@@ -17,10 +18,8 @@ use crate::run::input::{DocumentSearch, QuestionInput, RunInput};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
 use crate::run::reserve::{BudgetRequest, BudgetReserver};
-use crate::run::retrieve::CALL_ID;
+use crate::run::retrieve::automatic_search;
 use crate::run::tier::{self, ChosenTier, TierCriteria};
-use crate::run::tool_calls::include_surroundings;
-use crate::search::rag_search_call;
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
@@ -165,10 +164,10 @@ impl TurnPreparer {
         input: &RunInput,
         context: CallContext,
     ) -> Result<Option<CallAdmission>, StoreError> {
-        let Some(search) = input.search() else { return Ok(None) };
-        let mut call = rag_search_call(CALL_ID, &search.query, search.top_k, &search.filters);
-        include_surroundings(&mut call.arguments);
-        call.context = context;
+        // What a model makes of a follow-up is known only when the run has begun, and so is the intent of the search.
+        let is_known = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_generative());
+        let Some(search) = input.search().filter(is_known) else { return Ok(None) };
+        let call = automatic_search(search, &search.query, context);
         self.ports.tools.admit(tx, permit, call).await.map(Some)
     }
 
@@ -229,8 +228,11 @@ impl TurnPreparer {
         let NewInput { tenant_name, question, tool_rounds } = new_input;
         let VisibleContext { history, memories, left_out } = context;
         let message = question.content();
-        let search = auto_search::needs_search(request.retrieval, message).then(|| DocumentSearch {
-            query: truncate_query(&auto_search::search_query(message, &history)),
+        let resolved = follow_up::resolve(message, &earlier_turns(&history, question.class()));
+        let is_follow_up = resolved.kind != QuestionKind::StandsAlone;
+        let search = auto_search::needs_search(request.retrieval, message, is_follow_up).then(|| DocumentSearch {
+            query: truncate_query(&resolved.text),
+            is_follow_up,
             filters: request.filters,
             top_k: self.settings.max_passages,
         });

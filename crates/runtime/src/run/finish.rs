@@ -1,6 +1,7 @@
 //! Stores the end of a run in one transaction: the record of its use case, the outcome of its automatic search, its
 //! model calls, and one audit outcome.
 
+use super::call_recorder::CompletedCall;
 use super::definition::Run;
 use super::end::RunEnd;
 use super::ports::RunPorts;
@@ -11,7 +12,6 @@ use domain::audit::{AuditedOperation, Outcome, ResultStatus};
 use domain::error::{Classify as _, Problem};
 use domain::ids::{AuditId, ModelCallId, ReservationId};
 use domain::ledger::LedgerEntry;
-use domain::model_call::ModelCall;
 use domain::ports::{StoreError, TenantTx};
 use domain::retry;
 use domain::run::{RunEvent, RunSummary};
@@ -169,13 +169,13 @@ fn summary(run: &Run, progress: &RunProgress, end: &RunEnd) -> RunSummary {
 }
 
 /// Converts the calls to ledger entries. Called once per run: the ids make repeated attempts idempotent.
-fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<ModelCall>) -> Vec<LedgerEntry> {
+fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<CompletedCall>) -> Vec<LedgerEntry> {
     let at = ports.clock.now();
-    let entry = |call| LedgerEntry {
+    let entry = |CompletedCall { tier, call }| LedgerEntry {
         id: ModelCallId::from_uuid(ports.ids.uuid()),
         ended_at: at,
         context: run.context,
-        tier: Some(run.agent.tier.tier),
+        tier: Some(tier),
         // The extractive answerer costs nothing.
         counts_towards_budget: ports.model.is_generative(),
         call,

@@ -6,7 +6,8 @@ use crate::prompt::assemble::{self, AssembledPrompt, AutoSearchResult, PromptInp
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::passages::passage_budget;
 use crate::prompt::tokens::{
-    INSTRUCTION_TOKENS, TokenBudget, estimate_tokens, newest_messages_within, prompt_tokens, tool_tokens,
+    INSTRUCTION_TOKENS, REWRITE_TOKENS, TokenBudget, estimate_tokens, newest_messages_within, prompt_tokens,
+    tool_tokens,
 };
 use crate::prompt::tool_rounds;
 use domain::classified::{Classified, HasClass as _};
@@ -44,7 +45,10 @@ pub struct QuestionInput {
 
 /// Parameters of a document search.
 pub struct DocumentSearch {
+    /// The question in a form that stands alone: a follow-up is completed by rules.
     pub query: String,
+    /// Whether the question depends on the conversation, so that a language model may complete it better.
+    pub is_follow_up: bool,
     pub filters: SearchFilters,
     /// Maximum number of passages.
     pub top_k: u32,
@@ -56,6 +60,14 @@ impl RunInput {
         match self {
             Self::Question(input) => input.question.content(),
             Self::Messages(_) => "",
+        }
+    }
+
+    /// Returns the question in a form that can be answered from passages alone: a follow-up is completed by rules.
+    pub fn standalone_question(&self) -> &str {
+        match self.search().filter(|search| search.is_follow_up) {
+            Some(search) => &search.query,
+            None => self.question(),
         }
     }
 
@@ -141,7 +153,9 @@ impl QuestionInput {
         let history: usize = history.iter().map(|message| estimate_tokens(&message.content)).sum();
         let passages = if self.search.is_some() { passage_budget(question, max_tokens).0 } else { 0 };
         let desired_tokens = min_tokens.saturating_add(history).saturating_add(passages);
-        (min_tokens, max_tokens.min(desired_tokens).max(min_tokens))
+        let is_follow_up = self.search.as_ref().is_some_and(|search| search.is_follow_up);
+        let rewriting = if is_follow_up { REWRITE_TOKENS } else { 0 };
+        (min_tokens, max_tokens.min(desired_tokens).max(min_tokens) + rewriting)
     }
 }
 

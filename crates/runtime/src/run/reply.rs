@@ -129,7 +129,7 @@ fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request
         prompt,
         tools,
         max_output_tokens: max_output_tokens.min(agent.limits.max_output_tokens),
-        question: ctx.run.input.question().to_owned(),
+        question: ctx.run.input.standalone_question().to_owned(),
         passages: progress.passages.clone(),
         options,
     }
@@ -141,7 +141,7 @@ async fn read_stream(
     request: ChatRequest,
 ) -> Result<Reply, ModelError> {
     let RunProgress { answer, passages, model, degraded, .. } = progress;
-    model.calls.start(prompt_tokens(request.prompt.content()) + tool_tokens(&request.tools));
+    model.calls.start(request.tier, prompt_tokens(request.prompt.content()) + tool_tokens(&request.tools));
     let shows_reasoning = ctx.run.permit.rights().allows(READ_REASONING);
     let ChatStream { served_by, mut deltas } = ctx.ports.model.stream(request).await?;
     model.calls.set_served_by(&served_by);

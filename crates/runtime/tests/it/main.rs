@@ -22,6 +22,8 @@ mod conversations;
 #[cfg(test)]
 mod direct;
 #[cfg(test)]
+mod follow_ups;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod worker;
