@@ -1,5 +1,5 @@
 //! Developer commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `server`, `eval`, `schemathesis`,
-//! `litellm`, `llama-cpp`, `open-webui`, `bench`.
+//! `litellm`, `llama-cpp`, `open-webui`, `bench`, `stack`.
 //!
 //! This program provisions what the platform needs (embedded database, embedding model, server binary) and supervises
 //! it. Everything that needs the database or HTTP is a command of `platform-server`, so that xtask builds in seconds.
@@ -11,6 +11,7 @@ mod check;
 mod chromium;
 mod data_dir;
 mod database;
+mod debian;
 mod demo;
 mod eval;
 mod files;
@@ -30,6 +31,7 @@ mod schemathesis;
 mod seed;
 mod server;
 mod server_command;
+mod stack;
 mod state;
 mod test;
 mod token;
@@ -54,6 +56,8 @@ struct Cli {
 enum Command {
     /// Start the whole platform, ask it one question, and serve until Ctrl-C.
     Up(up::Args),
+    /// Start the deployment without containers: nginx, two API processes, a worker and what they need.
+    Stack(stack::Args),
     /// Run all tests, with a temporary database and the embedded model.
     Test(test::Args),
     /// Run the checks of the repository: format, clippy, layers, import cycles and others.
@@ -98,6 +102,7 @@ fn main() -> ExitCode {
 fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(args) => up::run(args, interrupt),
+        Command::Stack(args) => stack::run(args, interrupt),
         Command::Test(args) => test::run(&args, interrupt),
         Command::Check(args) => check::run(&args, interrupt),
         Command::Migrate(args) => migrate::run(args, interrupt),
