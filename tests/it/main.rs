@@ -38,6 +38,7 @@ mod privacy;
 mod provider;
 mod round_trips;
 mod shared_limits;
+mod shared_runs;
 mod support;
 mod tokens;
 mod usage;

@@ -41,6 +41,7 @@ pub mod migrate;
 mod pool;
 pub mod preflight;
 mod rows;
+mod run_events;
 mod statement;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -54,4 +55,5 @@ pub use directory::PgDirectory;
 pub use error::SetupError;
 pub use jobs::PgJobQueue;
 pub use pool::{Database, PoolSettings};
+pub use run_events::{PgRunEventStore, RunRecovery};
 pub use tx::PgStore;

@@ -22,6 +22,7 @@ mod ports;
 pub mod queue_metrics;
 pub mod readiness;
 pub mod reindex;
+mod run_recovery;
 pub mod serve;
 pub mod shutdown;
 pub mod sweep;

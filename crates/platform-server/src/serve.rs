@@ -8,6 +8,7 @@ use crate::databases::Databases;
 use crate::models::Models;
 use crate::queue_metrics::QueueMetrics;
 use crate::readiness::StartingReadiness;
+use crate::run_recovery::end_abandoned_runs;
 use crate::sweep::sweep_periodically;
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result};
@@ -60,13 +61,16 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let (audit_tasks, stop_audit) = (TaskTracker::new(), CancellationToken::new());
     audit_tasks.spawn(audit_maintenance.run(stop_audit.clone()));
     watch_backends(backends, &server_tasks, &stop);
-    audit_tasks.close();
     if let Some(listener) = metrics_listener {
         server_tasks.spawn(serve_metrics(listener, metrics, stop.clone()));
     }
     if let Some(listener) = listener {
         tracing::info!(address = %listener.local_addr()?, "serving");
         server_tasks.spawn(serve(listener, router, connection_limits(&settings.server), stop.clone()));
+        // Until the end of the drain, in which readers and cancellations still arrive.
+        let chat = platform.chat.clone();
+        audit_tasks.spawn(stop_audit.clone().run_until_cancelled_owned(async move { chat.receive_signals().await }));
+        server_tasks.spawn(end_abandoned_runs(platform.run_recovery(), stop.clone()));
         let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
         server_tasks.spawn(async move {
             let background = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
@@ -83,6 +87,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         }
     }
     server_tasks.close();
+    audit_tasks.close();
     stop.cancelled().await;
     let final_seal = async {
         stop_audit.cancel();

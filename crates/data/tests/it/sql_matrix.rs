@@ -17,6 +17,7 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("team_memberships", Some("team_role"), true),
     ("conversations", Some("title"), true),
     ("messages", Some("content"), false),
+    ("run_events", None, false),
     ("memories", None, true),
     ("documents", Some("title"), true),
     ("document_tombstones", None, false),
@@ -44,6 +45,9 @@ const INSERT_ROW_IN_EACH_TABLE: &str = "
     INSERT INTO conversations (id, tenant_id, user_id) VALUES ($1, $1, $1);
     INSERT INTO messages (id, tenant_id, conversation_id, user_id, seq, role, content)
         VALUES ($1, $1, $1, $1, 1, 'user', '');
+    INSERT INTO run_events (tenant_id, run_id, user_id, conversation_id, message_id, instance, first_seq, last_seq,
+        events, classification)
+        VALUES ($1, $1, $1, $1, $1, $1, 1, 1, '[]', 'public');
     INSERT INTO memories (id, tenant_id, user_id, content) VALUES ($1, $1, $1, '');
     INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256,
         storage_path)
@@ -184,6 +188,12 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
         "messages",
         "INSERT INTO messages (tenant_id, conversation_id, user_id, seq, role, content)
             VALUES (T, P, P, 2, 'user', '')",
+    ),
+    (
+        "run_events",
+        "INSERT INTO run_events (tenant_id, run_id, user_id, conversation_id, message_id, instance, first_seq, last_seq,
+            events, classification)
+         VALUES (T, P, P, P, P, P, 2, 2, '[]', 'public')",
     ),
     ("memories", "INSERT INTO memories (tenant_id, user_id, content) VALUES (T, P, '')"),
     (
@@ -405,7 +415,7 @@ async fn the_application_changes_only_the_models_of_a_tenant() -> Result<(), Tes
 #[tokio::test]
 async fn a_colleagues_rows_are_absent() -> Result<(), TestError> {
     let (_db, mut app) = database_with_two_tenants().await?;
-    for table in ["conversations", "messages", "memories", "idempotency_keys"] {
+    for table in ["conversations", "messages", "memories", "idempotency_keys", "run_events"] {
         let sql = format!(
             "SELECT set_config('app.current_tenant_id', '{TENANT_A}', true), set_config('app.current_user_id',
                 '{TENANT_B}', true);
@@ -489,6 +499,7 @@ async fn the_worker_gets_ids_and_nothing_else() -> Result<(), TestError> {
         "model_calls",
         "usage_days",
         "budget_reservations",
+        "run_events",
     ] {
         let result = execute_as_tenant(&mut worker, Some(&own_tenant), &format!("SELECT * FROM {table}")).await?;
         assert_eq!(result, Err("42501".to_owned()), "{table}");
