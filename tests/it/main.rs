@@ -39,6 +39,7 @@ mod provider;
 mod round_trips;
 mod shared_limits;
 mod shared_runs;
+mod stack;
 mod support;
 mod tokens;
 mod usage;

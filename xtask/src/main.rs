@@ -1,5 +1,5 @@
 //! Developer commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `server`, `eval`, `schemathesis`,
-//! `litellm`, `llama-cpp`, `open-webui`, `bench`, `stack`.
+//! `litellm`, `llama-cpp`, `open-webui`, `bench`, `stack`, `dist`.
 //!
 //! This program provisions what the platform needs (embedded database, embedding model, server binary) and supervises
 //! it. Everything that needs the database or HTTP is a command of `platform-server`, so that xtask builds in seconds.
@@ -13,6 +13,7 @@ mod data_dir;
 mod database;
 mod debian;
 mod demo;
+mod dist;
 mod eval;
 mod files;
 mod migrate;
@@ -58,6 +59,10 @@ enum Command {
     Up(up::Args),
     /// Start the deployment without containers: nginx, two API processes, a worker and what they need.
     Stack(stack::Args),
+    /// Run the test that kills the stack's processes, restarts them and restores a backup.
+    StackTest,
+    /// Make a bundle that installs without internet, and print its path.
+    Dist(dist::Args),
     /// Run all tests, with a temporary database and the embedded model.
     Test(test::Args),
     /// Run the checks of the repository: format, clippy, layers, import cycles and others.
@@ -103,6 +108,8 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(args) => up::run(args, interrupt),
         Command::Stack(args) => stack::run(args, interrupt),
+        Command::Dist(args) => dist::run(&args, interrupt),
+        Command::StackTest => stack::test(interrupt),
         Command::Test(args) => test::run(&args, interrupt),
         Command::Check(args) => check::run(&args, interrupt),
         Command::Migrate(args) => migrate::run(args, interrupt),

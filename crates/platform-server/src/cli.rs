@@ -1,6 +1,7 @@
 //! The command line: arguments, subcommands and their dispatch.
 
 use crate::audit::{self, AuditCommand};
+use crate::backup;
 use crate::config::{Environment, ServiceType, Settings, required};
 use crate::dev::DevCommand;
 use crate::doctor::{self, DoctorCommand};
@@ -42,6 +43,21 @@ enum Command {
     },
     /// Exit with 0 if the running server is ready; for containers.
     Healthcheck,
+    /// Write database, files, checkpoints and keys to one file. Needs DATABASE_MIGRATION_URL of a superuser.
+    Backup {
+        /// File to write, which must not exist. Encrypted if BACKUP_KEY is set.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Restore a backup into an empty database and storage directory, and verify it.
+    Restore {
+        /// The backup.
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// File to which the backup's keys are written, as JSON.
+        #[arg(long, value_name = "FILE")]
+        keys_to: Option<PathBuf>,
+    },
     /// Verify, export or retire the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -78,6 +94,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Migrate) => migrate(&settings).await,
         Some(Command::CheckConfig { probe }) => check_config::run(&settings, probe).await,
         Some(Command::Healthcheck) => http::expect_ready(&settings).await,
+        Some(Command::Backup { to }) => backup::backup(&settings, &to).await,
+        Some(Command::Restore { from, keys_to }) => backup::restore(&settings, &from, keys_to.as_deref()).await,
         Some(Command::Reindex) => reindex::run(settings).await,
         Some(Command::Audit(command)) => audit::run(command, &settings).await,
         Some(Command::Doctor(command)) => doctor::run(command, &settings).await,
@@ -98,7 +116,11 @@ async fn serve_until_signal(settings: Settings, service: ServiceType) -> Result<
     result
 }
 
-async fn migrate(settings: &Settings) -> Result<()> {
+/// Applies the migrations and sets the roles' passwords.
+///
+/// # Errors
+/// If the database is not reachable, or a migration fails.
+pub(crate) async fn migrate(settings: &Settings) -> Result<()> {
     let database = &settings.database;
     let url = required(database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?.expose_secret();
     migrate::run(url).await?;
@@ -123,7 +145,7 @@ fn password(url: &SecretString) -> Option<SecretString> {
     percent_decode(password).map(SecretString::from)
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -3,6 +3,7 @@
 //! The library target exists for the end-to-end tests; the binary is `platform-server`.
 
 pub mod audit;
+mod backup;
 mod check_config;
 pub mod cli;
 pub mod compose;

@@ -12,7 +12,7 @@ mod supervisor;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 
 use crate::data_dir::DataDir;
@@ -32,7 +32,7 @@ use supervisor::Supervisor;
 
 /// Programs of other projects that the stack runs.
 const PROGRAMS: &[SystemProgram] = &[
-    SystemProgram { name: "nginx", package: "nginx-light" },
+    SystemProgram { name: "nginx", package: "nginx" },
     SystemProgram { name: "redis-server", package: "redis-server" },
     SystemProgram { name: "prometheus", package: "prometheus" },
     SystemProgram { name: "prometheus-postgres-exporter", package: "prometheus-postgres-exporter" },
@@ -118,6 +118,17 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     print_status("stopping; interrupt again to stop at once …");
     supervisor.stop(interrupt);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the test of the stack, which starts this program.
+///
+/// # Errors
+/// If a program is missing, or the test cannot be started.
+pub fn test(interrupt: &Interrupt) -> Result<ExitCode> {
+    debian::require(PROGRAMS, interrupt)?;
+    let program = std::env::current_exe().context("this program's path is not known")?;
+    let arguments = ["-p", "tests", "--test", "it", "stack::", "--", "--ignored", "--nocapture"];
+    crate::test::run_with_variables(&arguments.map(str::to_owned), &[("PLATFORM_TEST_XTASK", program)], interrupt)
 }
 
 /// Restores a backup into the new database and storage, and returns the `SECRET_KEY` that it contains.

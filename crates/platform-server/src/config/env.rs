@@ -19,6 +19,7 @@ pub(super) const NAMED_VARIABLES: &[(&str, &str)] = &[
     ("OIDC_JWKS_URL", "auth.oidc_jwks_url"),
     ("SECRET_KEY", "secret_key"),
     ("AUDIT_SIGNING_KEY", "audit.signing_key"),
+    ("BACKUP_KEY", "backup.key"),
     ("REDIS_URL", "redis_url"),
     ("LOG_LEVEL", "telemetry.log_level"),
     ("SERVICE_TYPE", "service_type"),
