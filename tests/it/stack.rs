@@ -1,5 +1,5 @@
-//! The deployment without containers, as `cargo xtask stack` starts it: its processes are killed in turn under load, one
-//! API process after the other is restarted, and a backup is restored elsewhere. `cargo xtask stack-test` runs this.
+//! The deployment without containers, as `cargo xtask stack` starts it: its processes are killed in turn under load,
+//! one API process after the other is restarted, and a backup is restored elsewhere. `cargo xtask stack-test` runs it.
 
 use fakes::eventually_within;
 use reqwest::{Certificate, Client, Method};

@@ -85,7 +85,7 @@ pub async fn enable_login(url: &str, role: LoginRole, password: &str) -> Result<
 /// The file of a document, as the database knows it.
 #[derive(Clone, PartialEq, Eq, Debug, sqlx::FromRow)]
 pub struct DocumentFile {
-    /// The document.
+    /// Id of the document that the file belongs to.
     pub id: Uuid,
     /// Its tenant, whose directory holds the file.
     pub tenant_id: Uuid,

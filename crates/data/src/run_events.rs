@@ -54,12 +54,20 @@ statements! {
     FIND: StoredRunRow = Statement::select(
         "run_events",
         "finding a run",
-        concat!("SELECT ", stored_run_columns!(), " FROM run_events WHERE run_id = $1 ORDER BY first_seq DESC LIMIT 1"),
+        concat!(
+            "SELECT ",
+            stored_run_columns!(),
+            " FROM run_events WHERE run_id = $1 ORDER BY first_seq DESC LIMIT 1"
+        ),
     );
     READ: EventsRow = Statement::select(
         "run_events",
         "reading events of a run",
-        concat!("SELECT ", events_columns!(), " FROM run_events WHERE run_id = $1 AND last_seq > $2 ORDER BY first_seq"),
+        concat!(
+            "SELECT ",
+            events_columns!(),
+            " FROM run_events WHERE run_id = $1 AND last_seq > $2 ORDER BY first_seq"
+        ),
     );
     SEND: () = Statement::call("pg_notify", "sending a signal", "SELECT pg_notify('platform_runs', $1)");
 }

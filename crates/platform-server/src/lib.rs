@@ -18,6 +18,7 @@ pub mod http;
 pub mod identity;
 mod ingest_settings;
 pub mod instance_heartbeat;
+pub mod migrate;
 pub mod models;
 mod ports;
 pub mod queue_metrics;

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 /// Consecutive events of a run, written at once.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RunEventBatch {
-    /// The run.
+    /// Id of the run that the events belong to.
     pub run: RunId,
     /// Conversation of the run.
     pub conversation: ConversationId,

@@ -1,8 +1,8 @@
 //! `backup` and `restore`: the database, the documents' files, the audit log's checkpoints and the keys, in one file.
 //!
 //! Order makes a backup consistent under load. Checkpoints are copied first, so none is newer than the dump. Files are
-//! linked before and after the dump, which is a single snapshot; a file is stored before its row is, and what is deleted
-//! during the dump is still linked.
+//! linked before and after the dump, which is a single snapshot; a file is stored before its row is, and what is
+//! deleted during the dump is still linked.
 
 mod archive;
 mod encryption;

@@ -67,7 +67,7 @@ impl PostgresTools {
     fn command(&self, name: &str) -> Result<Command> {
         let url = self.parsed_url()?;
         let mut command = Command::new(self.bin.join(name));
-        let decode = |text: &str| crate::cli::percent_decode(text).unwrap_or_default();
+        let decode = |text: &str| crate::migrate::percent_decode(text).unwrap_or_default();
         command.env("PGHOST", url.host_str().unwrap_or("127.0.0.1")).env("PGDATABASE", self.database()?);
         command.env("PGPORT", url.port().unwrap_or(5432).to_string()).env("PGUSER", decode(url.username()));
         command.env("PGPASSWORD", decode(url.password().unwrap_or_default()));

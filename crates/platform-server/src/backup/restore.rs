@@ -30,7 +30,7 @@ pub async fn restore(settings: &Settings, path: &Path, keys_to: Option<&Path>) -
     let keys: Keys = serde_json::from_slice(&keys).context("the backup's keys are damaged")?;
     migrate::prepare_roles(migration_url.expose_secret()).await?;
     tools.restore(&scratch.0.join(DUMP)).await?;
-    crate::cli::migrate(settings).await?;
+    crate::migrate::run(settings).await?;
     let settings = with_keys(settings, &keys);
     verify(&settings).await?;
     hand_over_keys(&keys, keys_to)

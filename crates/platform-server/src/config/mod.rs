@@ -91,7 +91,7 @@ pub struct Settings {
     pub rate_limit: RateLimit,
     /// The audit log.
     pub audit: Audit,
-    /// Backups.
+    /// How backups are made.
     pub backup: Backup,
     /// How documents are split into passages.
     pub ingest: Ingest,

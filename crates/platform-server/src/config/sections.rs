@@ -246,7 +246,7 @@ impl Default for Audit {
     }
 }
 
-/// Backups.
+/// How backups are made.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Backup {

@@ -8,9 +8,9 @@
 //!
 //! With [`shared`], other processes read and cancel the runs of this one.
 //!
-//! Modules import only from modules further down: `runner`, then `shared`, then `execute`, `supervise` and `finish`, then `retrieve`,
-//! `rewrite`, `reply` and `tool_calls`, then `context`, then the data of a run (`definition`, `progress` and what they
-//! hold).
+//! Modules import only from modules further down: `runner`, then `shared`, then `execute`, `supervise` and `finish`,
+//! then `retrieve`, `rewrite`, `reply` and `tool_calls`, then `context`, then the data of a run (`definition`,
+//! `progress` and what they hold).
 
 pub mod agent;
 pub mod answer;
