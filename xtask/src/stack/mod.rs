@@ -111,7 +111,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     print_status("starting the processes …");
     let mut supervisor = Supervisor::start(services, platform.database, report)?;
     supervisor.wait_until_ready(interrupt)?;
-    println!("Serving on {address} until Ctrl-C; {} and the logs are in {}", "stack.json", data.path().display());
+    println!("Serving on {address} until Ctrl-C; stack.json and the logs are in {}", data.path().display());
     println!("Certificate authority: {}", certificate.authority.display());
     println!("Prometheus: {}", prometheus.url());
     supervisor.supervise(interrupt)?;
