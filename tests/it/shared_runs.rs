@@ -6,7 +6,8 @@ use crate::support::model::{ModelServer, Reply};
 use domain::role::Role;
 use fakes::eventually_within;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A run that has written its first piece and waits, as its first reader sees it.
 struct PausedRun {

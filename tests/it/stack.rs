@@ -226,7 +226,9 @@ async fn assert_dashboards_have_their_metrics(stack: &Stack) {
     let query = |expression: String| {
         let (http, url) = (http.clone(), format!("{prometheus}/api/v1/query"));
         async move {
-            let answer = http.get(url).query(&[("query", expression)]).send().await.expect("an answer");
+            let query: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let request = http.post(url).header("content-type", "application/x-www-form-urlencoded");
+            let answer = request.body(format!("query={query}")).send().await.expect("an answer");
             answer.json::<Value>().await.expect("JSON")
         }
     };

@@ -67,10 +67,8 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     if let Some(listener) = listener {
         tracing::info!(address = %listener.local_addr()?, "serving");
         server_tasks.spawn(serve(listener, router, connection_limits(&settings.server), stop.clone()));
-        // Until the end of the drain, in which readers and cancellations still arrive.
-        let chat = platform.chat.clone();
-        audit_tasks.spawn(stop_audit.clone().run_until_cancelled_owned(async move { chat.receive_signals().await }));
         server_tasks.spawn(end_abandoned_runs(platform.run_recovery(), stop.clone()));
+        receive_run_signals(&platform, &audit_tasks, &stop_audit);
         let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
         server_tasks.spawn(async move {
             let background = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
@@ -109,6 +107,13 @@ fn connection_limits(server: &Server) -> Limits {
     let max_connections_per_peer =
         if server.behind_proxy { limits.max_connections } else { limits.max_connections_per_peer };
     Limits { max_connections_per_peer, ..limits }
+}
+
+/// Receives what other processes say of this one's runs, until the end of the drain: readers and cancellations still
+/// arrive in it.
+fn receive_run_signals(platform: &Platform, tasks: &TaskTracker, stop: &CancellationToken) {
+    let chat = platform.chat.clone();
+    tasks.spawn(stop.clone().run_until_cancelled_owned(async move { chat.receive_signals().await }));
 }
 
 /// Starts the health checks of the model backends, if there are any.

@@ -73,8 +73,6 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     state.program = Some(program.clone());
     state.save(data.path())?;
     let database = Database::start(&data, &mut state, interrupt)?;
-    let redis_port = pg::free_port()?;
-    let ports = ApiPorts::choose()?;
     let server = platform_processes::command_server(program.clone(), &data, &state, &database.urls)?;
     let mut platform = Platform { server, database };
     if let Some(backup) = &args.restore {
@@ -84,7 +82,23 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     }
     platform.migrate(interrupt)?;
     monitoring::create_exporter_role(&platform.database, &state)?;
+    serve(Prepared { platform, program, data, state, port }, interrupt)
+}
 
+/// A platform that is migrated and not served yet.
+struct Prepared {
+    platform: Platform,
+    program: PathBuf,
+    data: DataDir,
+    state: State,
+    port: u16,
+}
+
+/// Starts all processes and keeps them running until the user stops the stack.
+fn serve(prepared: Prepared, interrupt: &Interrupt) -> Result<ExitCode> {
+    let Prepared { platform, program, data, state, port } = prepared;
+    let redis_port = pg::free_port()?;
+    let ports = ApiPorts::choose()?;
     let address = format!("https://localhost:{port}");
     let certificate = certificate::provision(&data, interrupt)?;
     let redis_url = format!("redis://127.0.0.1:{redis_port}/0");
