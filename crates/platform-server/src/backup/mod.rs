@@ -65,7 +65,7 @@ pub async fn backup(settings: &Settings, path: &Path) -> Result<()> {
     files.link_new()?;
     archive.add_file(DUMP, &dump)?;
     for file in files.iter() {
-        archive.add_file(&format!("{BLOBS}{}", file.name), &file.path)?;
+        archive.add_file(&format!("{BLOBS}{}", file.name), file.path)?;
     }
     if let Some(dir) = &settings.auth.dev_issuer_dir {
         for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
