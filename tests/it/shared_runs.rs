@@ -102,7 +102,7 @@ async fn a_killed_processs_run_ends_with_an_error_and_keeps_what_was_written() {
     assert_eq!((&answer["content"], &answer["status"]), (&json!("As far as "), &json!("error")));
     // A reader that was at the dead process may have seen more than was stored.
     let late = user.resume_run(&run.id, run.seen.last().expect("events").id + 100).await.read_to_end().await;
-    assert_eq!(late, rest);
+    assert_eq!(late.iter().map(|event| event.id).collect::<Vec<_>>(), [last.id]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
