@@ -13,6 +13,7 @@ mod audit;
 mod audit_evidence;
 mod bad_input;
 mod chat;
+mod conversations;
 mod demo;
 mod doctor;
 mod documents;

@@ -25,6 +25,7 @@ pub mod configuration;
 pub mod conversations;
 pub mod documents;
 pub mod error;
+pub mod feedback;
 pub mod memories;
 pub mod models;
 pub mod prompt;

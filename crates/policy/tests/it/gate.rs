@@ -90,7 +90,10 @@ async fn absent_and_foreign_conversations_look_alike() {
         let fixture = Fixture::new().await;
         let (ada, bob) = (fixture.user("ada", Role::Admin).await, fixture.user("bob", Role::User).await);
         let id = if exists { fixture.conversation(&bob).await } else { uuid::Uuid::from_u128(404).into() };
-        let result = fixture.gate(unreachable_use_cases()).execute(&ada, GetConversation { id }).await;
+        let result = fixture
+            .gate(unreachable_use_cases())
+            .execute(&ada, GetConversation { id, branches: domain::command::Branches::Active })
+            .await;
         assert_refused(&fixture, result, ErrorKind::NotFound, "not_found");
     }
 }
@@ -220,7 +223,10 @@ async fn the_gate_records_the_outcome_of_a_chat_turn_only_if_it_fails_to_start()
         }));
         let command = SendMessage {
             conversation,
-            message: domain::text::MessageText::parse("hi").expect("a message"),
+            question: domain::command::TurnQuestion::New {
+                message: domain::text::MessageText::parse("hi").expect("a message"),
+                at: domain::command::BranchPoint::ActiveBranch,
+            },
             model: None,
             retrieval: domain::command::RetrievalMode::Never,
             filters: SearchFilters::default(),

@@ -2,8 +2,10 @@
 
 pub mod auto_search;
 mod finisher;
+mod question;
 mod request;
 mod settings;
+mod title;
 mod turn;
 
 pub use settings::ChatSettings;
@@ -90,8 +92,10 @@ impl ChatService {
         let admission = self.runner.admit(command.scope())?;
         let tx = command.begin(&*self.runner.ports().store).await?;
         let (permit, command) = command.into_parts();
-        let PreparedTurn { run, conversation } = self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
-        let events = self.runner.start(admission, run, ConversationFinisher { conversation }, Replay::Allowed);
+        let PreparedTurn { run, conversation, first_title } =
+            self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
+        let events =
+            self.runner.start(admission, run, ConversationFinisher { conversation, first_title }, Replay::Allowed);
         Ok(AssistantRun { conversation, events })
     }
 

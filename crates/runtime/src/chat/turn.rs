@@ -2,8 +2,10 @@
 //! user's message, are committed together before anything is searched or the model is called.
 
 use super::auto_search;
+use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
+use super::title::FirstTitle;
 use crate::error::RuntimeError;
 use crate::prompt::nonce::TagNonce;
 use crate::run::agent::{Agent, ToolSet};
@@ -20,7 +22,7 @@ use crate::search::rag_search_call;
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
-use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, NewMessage};
+use domain::conversation::{Conversation, Message};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::memory::Memory;
@@ -52,6 +54,7 @@ pub(super) struct TurnPreparer {
 pub(super) struct PreparedTurn {
     pub run: Run,
     pub conversation: ConversationId,
+    pub first_title: FirstTitle,
 }
 
 /// Earlier messages and memories that the model may see.
@@ -66,7 +69,7 @@ impl TurnPreparer {
     /// Loads history and memories, reserves budget, stores the user's message and an empty answer, and commits.
     ///
     /// # Errors
-    /// If the conversation does not exist, the model may not see user input, the remaining budget is too small, or the
+    /// If the conversation does not exist or is busy, a message that the request names is not in it, the model may not see user input, the remaining budget is too small, or the
     /// store fails.
     pub async fn prepare(
         &self,
@@ -76,33 +79,34 @@ impl TurnPreparer {
     ) -> Result<PreparedTurn, RuntimeError> {
         let not_found = || RuntimeError::NotFound { target: "the conversation" };
         let now = self.ports.clock.now();
-        let answer_id = MessageId::from_uuid(self.ports.ids.uuid());
+        let new_id = || MessageId::from_uuid(self.ports.ids.uuid());
+        let ids = TurnIds { answer: new_id(), question: new_id() };
 
         let conversation = self.conversation(&mut *tx, &permit, &request, now).await?.ok_or_else(not_found)?;
-        let mut history = load_history(&mut *tx, &permit, &request, &conversation, now).await?;
+        refuse_if_busy(&mut *tx, &conversation, now).await?;
+        let question = PlacedQuestion::find(&mut *tx, &permit, &request, &conversation).await?;
+        let place = HistoryPlace { conversation: &conversation, last: question.history_end };
+        let mut history = load_history(&mut *tx, &permit, &request, place, now).await?;
         withhold(&mut *tx, &mut history, permit.clearance()).await?;
         let memories = load_memories(&mut *tx, &permit, now).await?;
         let settings = &permit.tenant().settings;
-        let tier = self.choose_tier(&request, &conversation, settings);
+        let tier = self.choose_tier(&request, &question.text, &conversation, settings);
         let caller = model_access::caller(permit.scope(), settings);
         let model = &*self.ports.model;
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
-        let user_input_class = permit.rights().own_message_class();
-        if user_input_class > model_limit {
+        if question.class > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
         let context = VisibleContext::new(history, memories, model_limit);
         let agent = self.agent(&permit, &mut request, tier);
-        let question = request.message.as_str().to_owned();
-        let input =
-            self.run_input(permit.tenant().name.clone(), Classified::new(question, user_input_class), request, context);
+        let first_title = self.first_title(&request, &conversation);
+        let classified_question = Classified::new(question.text.clone(), question.class);
+        let input = self.run_input(permit.tenant().name.clone(), classified_question, request, context);
         let price = model.highest_price(tier.tier, &caller);
         let estimate = input.token_estimate(&agent);
         let budget_request = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
         let budget = self.budgets.reserve(&mut *tx, permit.scope(), budget_request).await?;
-        let question_id = MessageId::from_uuid(self.ports.ids.uuid());
-        let messages = [user_message(question_id, input.question(), user_input_class), empty_answer(answer_id)];
-        tx.messages().append(conversation.id, &messages, now).await?.ok_or_else(not_found)?;
+        question.append(&mut *tx, &conversation, ids, now).await?;
         let (conversation, id) = (conversation.id, RunId::from_uuid(self.ports.ids.uuid()));
         let context = CallContext { conversation: Some(conversation), run: Some(id) };
         let search = self.admit_search(&mut *tx, &permit, &input, context).await?;
@@ -114,7 +118,7 @@ impl TurnPreparer {
             permit,
             caller,
             context,
-            answer_id,
+            answer_id: ids.answer,
             agent,
             input,
             model_classification_limit: model_limit,
@@ -122,7 +126,7 @@ impl TurnPreparer {
             search,
             budget,
         };
-        Ok(PreparedTurn { run, conversation })
+        Ok(PreparedTurn { run, conversation, first_title })
     }
 
     /// Records the intent of the automatic search, or its refusal, if the material requires one.
@@ -158,15 +162,33 @@ impl TurnPreparer {
     }
 
     /// Chooses the tier from the setting of the turn, of the conversation, or of the tenant, in this order.
-    fn choose_tier(&self, request: &TurnRequest, conversation: &Conversation, settings: &TenantSettings) -> ChosenTier {
+    fn choose_tier(
+        &self,
+        request: &TurnRequest,
+        question: &str,
+        conversation: &Conversation,
+        settings: &TenantSettings,
+    ) -> ChosenTier {
         let choice = request.model.or(conversation.model).or(settings.default_model).unwrap_or(ModelChoice::Auto);
         let criteria = TierCriteria {
-            question: request.message.as_str(),
+            question,
             document_count: request.filters.document_ids.len(),
             client_tool_count: 0,
             has_heavy: self.ports.model.is_configured(ModelTier::Heavy),
         };
         tier::choose(choice, criteria)
+    }
+
+    /// Chooses how the conversation gets its first title. A client that keeps its own history writes its own titles, so
+    /// that no model is called for it.
+    fn first_title(&self, request: &TurnRequest, conversation: &Conversation) -> FirstTitle {
+        if conversation.title.is_some() {
+            FirstTitle::NotNeeded
+        } else if request.history.is_none() && self.ports.model.is_generative() {
+            FirstTitle::ByModel
+        } else {
+            FirstTitle::FromQuestion
+        }
     }
 
     /// Builds the agent of a turn, with the tools that the permit allows. The extractive answerer gets no tools.
@@ -214,17 +236,26 @@ impl VisibleContext {
     }
 }
 
-/// Returns the earlier messages: the stored ones, or those that the client sent.
+/// Where the history of a turn ends.
+#[derive(Clone, Copy)]
+struct HistoryPlace<'a> {
+    conversation: &'a Conversation,
+    /// The last message of the history; `None` if there is none.
+    last: Option<MessageId>,
+}
+
+/// Returns the earlier messages: the stored ones of the branch, or those that the client sent.
 async fn load_history(
     tx: &mut dyn TenantTx,
     permit: &Permit,
     request: &TurnRequest,
-    conversation: &Conversation,
+    HistoryPlace { conversation, last }: HistoryPlace<'_>,
     now: Timestamp,
 ) -> Result<Vec<Message>, StoreError> {
-    match &request.history {
-        None => tx.messages().newest(conversation.id, MAX_HISTORY).await,
-        Some(history) => Ok(request.client_history(history, permit, conversation, now)),
+    match (&request.history, last) {
+        (None, None) => Ok(Vec::new()),
+        (None, Some(last)) => tx.messages().branch(conversation.id, last, MAX_HISTORY).await,
+        (Some(history), _) => Ok(request.client_history(history, permit, conversation, now)),
     }
 }
 
@@ -234,29 +265,6 @@ async fn load_memories(tx: &mut dyn TenantTx, permit: &Permit, now: Timestamp) -
         return Ok(Vec::new());
     }
     tx.memories().most_important(now, permit.clearance(), MAX_MEMORIES).await
-}
-
-fn user_message(id: MessageId, question: &str, classification: Classification) -> NewMessage {
-    NewMessage {
-        id,
-        role: MessageRole::User,
-        content: question.to_owned(),
-        status: MessageStatus::Complete,
-        token_count: None,
-        classification,
-    }
-}
-
-/// The empty message in which the answer will be stored.
-fn empty_answer(id: MessageId) -> NewMessage {
-    NewMessage {
-        id,
-        role: MessageRole::Assistant,
-        content: String::new(),
-        status: MessageStatus::Streaming,
-        token_count: None,
-        classification: Classification::Public,
-    }
 }
 
 /// Truncates a query to [`MAX_QUERY_CHARS`].

@@ -5,12 +5,14 @@ use super::definition::Run;
 use super::end::RunEnd;
 use super::ports::RunPorts;
 use super::progress::RunProgress;
+use super::reserve::BudgetReserver;
 use crate::error::RuntimeError;
 use async_trait::async_trait;
 use domain::audit::{AuditedOperation, Outcome, ResultStatus};
 use domain::error::{Classify as _, Problem};
 use domain::ids::{AuditId, ModelCallId, ReservationId};
 use domain::ledger::LedgerEntry;
+use domain::model::ModelTier;
 use domain::model_call::ModelCall;
 use domain::ports::{StoreError, TenantTx};
 use domain::retry;
@@ -38,6 +40,9 @@ pub trait Finisher: Send + Sync + 'static {
 
     /// Stores the record. Must be idempotent: it is called again if the acknowledgement of a commit was lost.
     async fn store(&self, tx: &mut dyn TenantTx, run: &Run, record: &Self::Record) -> Result<(), StoreError>;
+
+    /// Does what follows from a run that did not fail, once its end is stored and its readers know. Best effort.
+    async fn follow_up(&self, _ports: &RunPorts, _budgets: &BudgetReserver, _run: &Run) {}
 
     /// Returns the metadata of the outcome that is stored if the record cannot be stored; `None` if the use case stores
     /// no record.
@@ -76,7 +81,7 @@ pub async fn finish<F: Finisher>(
 ) -> RunEvent {
     let (status, error) = end.interrupted_call_status();
     let calls = std::mem::take(&mut progress.model.calls).close(status, error);
-    let calls = ledger_entries(ports, run, calls);
+    let calls = ledger_entries(ports, run, run.agent.tier.tier, calls);
     let id = AuditId::from_uuid(ports.ids.uuid());
     let completion = CompletionRecord { ports, run, id, calls, reservation: progress.budget.id() };
     let problem = match &end {
@@ -156,13 +161,13 @@ fn summary(run: &Run, progress: &RunProgress, end: &RunEnd) -> RunSummary {
 }
 
 /// Converts the calls to ledger entries. Called once per run: the ids make repeated attempts idempotent.
-fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<ModelCall>) -> Vec<LedgerEntry> {
+pub fn ledger_entries(ports: &RunPorts, run: &Run, tier: ModelTier, calls: Vec<ModelCall>) -> Vec<LedgerEntry> {
     let at = ports.clock.now();
     let entry = |call| LedgerEntry {
         id: ModelCallId::from_uuid(ports.ids.uuid()),
         ended_at: at,
         context: run.context,
-        tier: Some(run.agent.tier.tier),
+        tier: Some(tier),
         // The extractive answerer costs nothing.
         metered: ports.model.is_generative(),
         call,

@@ -31,6 +31,7 @@ pub mod reserve;
 pub mod retrieve;
 pub mod runner;
 mod sanitize;
+pub mod side_call;
 mod soft_limits;
 mod supervise;
 pub mod tier;
