@@ -5,8 +5,8 @@ use crate::support::{Fixture, committed_rows, conversation, unreachable_use_case
 use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::command::{
-    Command, CreateConversation, DeleteConversation, DeleteDocument, GetConversation, GetDocument, ListConversations,
-    ListUsers, SearchDocuments, SendMessage, UpdateConversation,
+    Command, CreateConversation, DeleteConversation, DeleteDocument, ExportConversation, GetConversation, GetDocument,
+    ListConversations, ListUsers, SearchDocuments, SendMessage, UpdateConversation,
 };
 use domain::conversation::Conversation;
 use domain::error::{Classify as _, ErrorKind};
@@ -275,7 +275,7 @@ macro_rules! not_called {
         }
     )+};
 }
-not_called!(ListConversations GetConversation UpdateConversation DeleteConversation);
+not_called!(ListConversations GetConversation ExportConversation UpdateConversation DeleteConversation);
 
 #[tokio::test]
 async fn the_outcome_is_recorded_even_if_the_caller_disconnects() {
