@@ -22,7 +22,8 @@ use futures::future::try_join_all;
 use platform_server::system::{SystemClock, TimeOrderedIds};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 const CLIENTS: &[usize] = &[1, 8, 32];

@@ -14,7 +14,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const FORMATS: &[Format] = &[Format::Pdf, Format::Docx, Format::Markdown, Format::Text];
 const PAGES: usize = 500;

@@ -17,7 +17,8 @@ use fakes::suite::scope;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 const CLIENTS: &[usize] = &[1, 32];

@@ -11,7 +11,8 @@ use domain::ports::Clock as _;
 use platform_server::system::SystemClock;
 use serde_json::json;
 use std::cell::RefCell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const STREAMS: &[usize] = &[64, 256, 512, 1024];
 const QUICK_STREAMS: &[usize] = &[64];
@@ -75,9 +76,9 @@ async fn measure(env: &BenchEnvironment, side: Side, load: StreamLoad, report: &
         (0..load.streams).map(|number| read_stream(env, side, Reader { number, load, start, results: &results })),
     );
     let measure_cost = async {
-        tokio::time::sleep_until((start + load.ramp).into()).await;
+        tokio::time::sleep_until(start + load.ramp).await;
         let cpu_before = env.server(side)?.process.cpu_seconds()?;
-        tokio::time::sleep_until((start + load.ramp + load.hold).into()).await;
+        tokio::time::sleep_until(start + load.ramp + load.hold).await;
         let process = &env.server(side)?.process;
         Ok::<_, anyhow::Error>(ServerCost {
             cpu_seconds: process.cpu_seconds()? - cpu_before,
@@ -107,7 +108,7 @@ struct Reader<'a> {
 /// Starts a stream at its time within the ramp and reads it to the end.
 async fn read_stream(env: &BenchEnvironment, side: Side, reader: Reader<'_>) {
     let start_offset = reader.load.ramp.mul_f64(reader.number as f64 / reader.load.streams as f64);
-    tokio::time::sleep_until((reader.start + start_offset).into()).await;
+    tokio::time::sleep_until(reader.start + start_offset).await;
     if let Err(error) = read_answer(env, side, &reader).await {
         let mut results = reader.results.borrow_mut();
         if results.errors == 0 {

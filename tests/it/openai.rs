@@ -251,7 +251,7 @@ async fn history_above_the_models_classification_is_refused_directly_and_left_ou
             .expect_json(200);
     assert_eq!(
         (&assistant_answer["platform"]["left_out"], &assistant_answer["platform"]["degraded"]),
-        (&json!(1), &json!(true))
+        (&json!({ "content": 1, "tools": 0 }), &json!(true))
     );
     assert!(!model.requests()[0].to_string().contains("secret price"), "{:?}", model.requests());
 }

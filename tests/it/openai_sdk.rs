@@ -3,6 +3,7 @@
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::files;
 use crate::support::model::{ModelServer, Reply};
+use crate::support::python;
 use domain::role::Role;
 use serde_json::json;
 use std::time::Duration;
@@ -13,21 +14,10 @@ async fn run_scenario(app: &TestApp, scenario: &str) {
 }
 
 async fn run_scenario_with_token(app: &TestApp, scenario: &str, token: &str) {
-    let mut command = tokio::process::Command::new(python());
-    command.arg(files::repository_root().join("tests/openai-sdk/client.py"));
-    command.args([scenario, &format!("{}/openai/v1", app.base_url), token]).kill_on_drop(true);
-    for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
-        command.env_remove(proxy);
-    }
-    let result = tokio::time::timeout(Duration::from_secs(120), command.output()).await.expect("it ends in time");
-    let output = result.expect("python starts");
-    assert!(output.status.success(), "{scenario}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
-fn python() -> String {
-    std::env::var("PLATFORM_TEST_OPENAI_PYTHON")
-        .expect("PLATFORM_TEST_OPENAI_PYTHON is not set: run the tests with `cargo xtask test`")
+    let python = python::setting("PLATFORM_TEST_OPENAI_PYTHON", "cargo xtask test");
+    let mut command = python::script(&python, "openai-sdk/client.py");
+    command.args([scenario, &format!("{}/openai/v1", app.base_url), token]);
+    python::output(command, scenario, Duration::from_secs(120)).await;
 }
 
 #[tokio::test]
@@ -65,6 +55,36 @@ async fn the_client_calls_its_own_tools() {
     );
     let result = requests[1]["messages"].as_array().and_then(|messages| messages.last()).expect("a result");
     assert_eq!((&result["role"], &result["content"]), (&json!("tool"), &json!("4.2 bar")));
+}
+
+#[tokio::test]
+async fn the_clients_tools_go_along_with_a_question_to_the_assistant() {
+    let tool_call = || Reply::ToolCall("read_tag", r#"{"tag": "P-101"}"#);
+    let answer = || Reply::Text(vec!["Every 14 days [1]", " at 4.2 bar."]);
+    let model = ModelServer::start([tool_call(), answer(), tool_call(), answer()]).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    app.as_user(TENANT_A).ingest("x-9001.md", &files::note("X-9001"), &[]).await;
+    run_scenario(&app, "assistant_tools").await;
+    for request in model.requests() {
+        let tools = request["tools"].as_array().expect("tools").iter();
+        let names: Vec<_> = tools.map(|tool| tool["function"]["name"].as_str().expect("a name")).collect();
+        assert!(names.contains(&"rag_search") && names.contains(&"read_tag"), "{names:?}");
+        let prompt = request["messages"].to_string();
+        assert!(prompt.contains("cleaned every 14 days"), "the documents are searched: {prompt}");
+    }
+    let messages = model.requests()[1]["messages"].clone();
+    let [.., question, call, result] = messages.as_array().expect("messages").as_slice() else { panic!("{messages}") };
+    assert_eq!(question["role"], "user");
+    assert_eq!(call["tool_calls"][0]["function"]["name"], "read_tag");
+    let result = result["content"].as_str().expect("a text");
+    assert!(result.starts_with("<tool_result-") && result.contains("\n4.2 bar\n"), "{result}");
+}
+
+#[tokio::test]
+async fn the_clients_tools_are_left_out_where_no_model_can_call_them() {
+    let app = TestApp::start(&[]).await;
+    app.as_user(TENANT_A).ingest("x-9001.md", &files::note("X-9001"), &[]).await;
+    run_scenario(&app, "left_out_tools").await;
 }
 
 #[tokio::test]

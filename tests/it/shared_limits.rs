@@ -7,7 +7,8 @@ use domain::tenant::RateLimit;
 use fakes::eventually;
 use gateway::{InProcessLimiter, LimiterMetrics, QuotaPolicy, RateLimitDecision, RateLimiter, SharedLimiter};
 use prometheus::{Registry, TextEncoder};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 const RATE_LIMIT: RateLimit = RateLimit { per_minute: 10, per_hour: 50 };

@@ -1,5 +1,6 @@
 // A certified OpenID provider (npm oidc-provider) in the role of a plant's identity provider: authorization code flow
-// with PKCE, JWT access tokens for the platform's API, and a signing key that `POST /control/rotate` replaces.
+// with PKCE, device flow, JWT access tokens for the platform's API, and a signing key that `POST /control/rotate`
+// replaces.
 // node provider.mjs DIR, with the packages of package-lock.json in DIR, prints its issuer once it serves.
 import { generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:http";
@@ -39,15 +40,25 @@ function provider(issuer, kid) {
       application_type: "native",
       redirect_uris: ["http://127.0.0.1/callback"],
       grant_types: ["authorization_code"],
+    }, {
+      client_id: "plant-cli",
+      token_endpoint_auth_method: "none",
+      application_type: "native",
+      redirect_uris: ["http://127.0.0.1/callback"],
+      grant_types: ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
     }],
+    issueRefreshToken: (ctx, client) => client.grantTypeAllowed("refresh_token"),
     pkce: { required: () => true },
     findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, name: id }) }),
     extraTokenClaims: (ctx, token) => {
-      const authTime = ctx.oidc.entities.AuthorizationCode?.authTime;
+      const { AuthorizationCode, DeviceCode, RefreshToken } = ctx.oidc.entities;
+      const authTime = (AuthorizationCode ?? DeviceCode ?? RefreshToken)?.authTime;
       return { auth_time: authTime, ...USERS[token.accountId]?.(authTime) };
     },
     features: {
       devInteractions: { enabled: true },
+      deviceFlow: { enabled: true },
+      revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => AUDIENCE,

@@ -98,14 +98,14 @@ def tools(client):
     """The model calls a tool, the client runs it and sends the result; then the same in a stream."""
     messages = [{"role": "system", "content": "You read tags."}] + user("What is the pressure at P-101?")
     answer = client.chat.completions.create(
-        model="fast", messages=messages, tools=[TOOL], tool_choice="auto", temperature=0.2, seed=7
+        model="fast-direct", messages=messages, tools=[TOOL], tool_choice="auto", temperature=0.2, seed=7
     )
     assert answer.choices[0].finish_reason == "tool_calls", answer
     call = answer.choices[0].message.tool_calls[0]
     assert call.function.name == "read_tag" and json.loads(call.function.arguments) == {"tag": "P-101"}, call
     messages.append(answer.choices[0].message.model_dump(exclude_none=True))
     messages.append({"role": "tool", "tool_call_id": call.id, "content": "4.2 bar"})
-    answer = client.chat.completions.create(model="fast", messages=messages, tools=[TOOL])
+    answer = client.chat.completions.create(model="fast-direct", messages=messages, tools=[TOOL])
     assert answer.choices[0].message.content == "It is 4.2 bar.", answer
     assert answer.platform["conversation_id"] is None, answer.platform
 
@@ -116,6 +116,54 @@ def tools(client):
                 calls.append((event.name, event.arguments))
         reason = stream.get_final_completion().choices[0].finish_reason
     assert calls == [("read_tag", '{"tag": "P-101"}')] and reason == "tool_calls", (calls, reason)
+
+
+def assistant_tools(client):
+    """The assistant searches, wants a tool of the client's, and answers with its result; whole and streamed."""
+    messages = user(QUESTION)
+    answer = client.chat.completions.create(model="auto", messages=messages, tools=[TOOL])
+    assert answer.choices[0].finish_reason == "tool_calls" and answer.platform["left_out"] is None, answer
+    call = answer.choices[0].message.tool_calls[0]
+    assert json.loads(call.function.arguments) == {"tag": "P-101"}, call
+    messages.append(answer.choices[0].message.model_dump(exclude_none=True))
+    messages.append({"role": "tool", "tool_call_id": call.id, "content": "4.2 bar"})
+    conversation = answer.platform["conversation_id"]
+    answer = client.chat.completions.create(
+        model="auto", messages=messages, tools=[TOOL], extra_headers={"x-conversation-id": conversation}
+    )
+    message = answer.choices[0].message
+    assert message.content == "Every 14 days [1] at 4.2 bar." and answer.choices[0].finish_reason == "stop", answer
+    check_annotation(message.content, message.annotations[0].model_dump())
+
+    with client.chat.completions.stream(model="auto", messages=user(QUESTION), tools=[TOOL]) as stream:
+        names = [event.name for event in stream if event.type == "tool_calls.function.arguments.done"]
+        final = stream.get_final_completion()
+    assert names == ["read_tag"] and final.choices[0].finish_reason == "tool_calls", (names, final)
+    text = ""
+    for chunk in client.chat.completions.create(model="auto", messages=messages, tools=[TOOL], stream=True):
+        text += chunk.choices[0].delta.content or ""
+    assert text == message.content, text
+
+
+def left_out_tools(client):
+    """Without a language model the documents are quoted, and the answer says that it does without the tools."""
+    answer = client.chat.completions.create(model="auto", messages=user(QUESTION), tools=[TOOL], tool_choice="required")
+    message = answer.choices[0].message
+    assert "14 days" in message.content and message.annotations and not message.tool_calls, message
+    assert answer.platform["left_out"] == {"content": 0, "tools": 1}, answer.platform
+    *_, last = client.chat.completions.create(model="auto", messages=user(QUESTION), tools=[TOOL, TOOL], stream=True)
+    assert last.platform["left_out"]["tools"] == 2, last
+    without = client.chat.completions.create(model="auto", messages=user(QUESTION))
+    assert without.platform["left_out"] is None, without.platform
+    # A client that has called tools of an earlier model goes on all the same.
+    call = {"id": "call_1", "type": "function", "function": {"name": "read_tag", "arguments": "{}"}}
+    messages = user(QUESTION) + [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "4.2 bar"},
+    ]
+    answer = client.chat.completions.create(model="auto", messages=messages, tools=[TOOL])
+    assert "14 days" in answer.choices[0].message.content, answer
+    assert answer.platform["left_out"] == {"content": 1, "tools": 1}, answer.platform
 
 
 def errors(client):
@@ -133,7 +181,10 @@ def errors(client):
     fails_with(openai.BadRequestError, lambda: ask(model="auto", messages=user("Hi"), n=2), 400)
     nowhere = {"x-conversation-id": "00000000-0000-7000-8000-00000000dead"}
     fails_with(openai.NotFoundError, lambda: ask(model="auto", messages=user("Hi"), extra_headers=nowhere), 404)
-    fails_with(openai.BadRequestError, lambda: client.embeddings.create(model="embed", input=[[1, 2]]), 400)
+    fails_with(openai.BadRequestError, lambda: client.embeddings.create(model="embed", input=[[100256]]), 400)
+    orphan = user("Hi") + [{"role": "tool", "tool_call_id": "call_1", "content": "4.2 bar"}]
+    error = fails_with(openai.BadRequestError, lambda: ask(model="auto", messages=orphan), 400)
+    assert error.param == "messages[1].tool_call_id", error
 
     # The model server refuses the request, then is down, then interrupts its answer.
     refused = lambda: ask(model="fast-direct", messages=user("Hi"), stream=True)
@@ -175,6 +226,13 @@ def embeddings(client):
     assert len(vector) > 100 and abs(sum(number * number for number in vector) - 1) < 1e-3
     assert plain.usage.prompt_tokens > 0, plain.usage
     assert client.embeddings.create(model="embed", input=texts[0], dimensions=len(vector)).data
+    # The tokens of "mechanical seal" in cl100k_base, alone and among others.
+    tokens = [2727, 5776, 950, 26418]
+    alone = client.embeddings.create(model="embed", input=tokens).data
+    both = client.embeddings.create(model="embed", input=[tokens, [496, 1677, 261]]).data
+    assert len(alone) == 1 and len(both) == 2, (len(alone), len(both))
+    for vector in (alone[0], both[0]):
+        assert max(abs(a - b) for a, b in zip(vector.embedding, plain.data[0].embedding)) < 1e-3
     fails_with(
         openai.BadRequestError, lambda: client.embeddings.create(model="embed", input="a", dimensions=3), 400
     )
@@ -198,7 +256,7 @@ def concurrent(client):
     asyncio.run(ask())
 
 
-SCENARIOS = [assistant, tools, errors, limits, embeddings, concurrent]
+SCENARIOS = [assistant, tools, assistant_tools, left_out_tools, errors, limits, embeddings, concurrent]
 
 
 def main():

@@ -26,7 +26,7 @@ pub fn run(server: &Server, address: &str, interrupt: &Interrupt) -> Result<()> 
         print_status("the question was not answered; the server's log shows the reason");
     }
     let token = token::issue(server, DEMO_TOKEN_REQUEST, interrupt)?;
-    println!("{}", next_steps(address, &token));
+    println!("{}", next_steps(address, &token, &server.command_line().display().to_string()));
     Ok(())
 }
 
@@ -41,7 +41,7 @@ fn wait_for_ingestion(server: &Server, interrupt: &Interrupt) -> Result<()> {
     Ok(())
 }
 
-fn next_steps(address: &str, token: &str) -> String {
+fn next_steps(address: &str, token: &str, command_line: &str) -> String {
     let TokenRequest { tenant, user, ttl, .. } = DEMO_TOKEN_REQUEST;
     format!(
         "\nAddress: {address} (API documentation: {address}/docs)\n\
@@ -49,7 +49,9 @@ fn next_steps(address: &str, token: &str) -> String {
          Try next:\n\n\
          curl -s {address}/v1/search -H 'Content-Type: application/json' \\\n  \
          -H 'Authorization: Bearer {token}' \\\n  \
-         -d '{{\"query\": \"how long may FV-2003 stay on its bypass\"}}'"
+         -d '{{\"query\": \"how long may FV-2003 stay on its bypass\"}}'\n\n\
+         or, with PLATFORM_URL={address} and the token as PLATFORM_TOKEN in the environment:\n\n\
+         {command_line} chat 'How long may FV-2003 stay on its bypass?'"
     )
 }
 
@@ -75,9 +77,10 @@ mod tests {
 
     #[test]
     fn the_token_is_alone_on_its_line() {
-        let text = next_steps("http://127.0.0.1:8000", "ey.J.x");
+        let text = next_steps("http://127.0.0.1:8000", "ey.J.x", "target/release/platform");
         assert!(text.lines().any(|line| line == "ey.J.x"), "{text}");
         assert!(text.contains("curl -s http://127.0.0.1:8000/v1/search"));
+        assert!(text.contains("\ntarget/release/platform chat "), "{text}");
         assert!(QUESTION.ends_with('?'));
     }
 }

@@ -1,17 +1,14 @@
 //! Developer commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `server`, `eval`, `schemathesis`,
-//! `litellm`, `llama-cpp`, `bench`.
+//! `litellm`, `llama-cpp`, `open-webui`, `bench`.
 //!
 //! This program provisions what the platform needs (embedded database, embedding model, server binary) and supervises
 //! it. Everything that needs the database or HTTP is a command of `platform-server`, so that xtask builds in seconds.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program prints to its standard streams")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "xtask runs before there is a server: it reads the user's environment itself"
-)]
 
 mod bench;
 mod cache;
 mod check;
+mod chromium;
 mod data_dir;
 mod database;
 mod demo;
@@ -20,12 +17,12 @@ mod files;
 mod migrate;
 mod model;
 mod oidc;
-mod openai_sdk;
 mod pg;
 mod platform;
 mod proc;
 mod progress;
 mod project;
+mod python_clients;
 mod real_servers;
 mod redis;
 mod run_as;
@@ -77,6 +74,8 @@ enum Command {
     Litellm,
     /// Build llama.cpp's server, which takes minutes, and run the tests that need it, with a small random-weight model.
     LlamaCpp,
+    /// Install Open WebUI and ask the platform through it, in Chromium.
+    OpenWebui,
     /// Run a benchmark, or all of them; results go to target/bench/NAME.json.
     Bench(bench::Args),
 }
@@ -109,6 +108,7 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
         Command::Schemathesis(args) => schemathesis::run(&args, interrupt),
         Command::Litellm => real_servers::litellm(interrupt),
         Command::LlamaCpp => real_servers::llama_cpp(interrupt),
+        Command::OpenWebui => real_servers::open_webui(interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
     }
 }

@@ -1,16 +1,17 @@
-//! `cargo xtask litellm` and `cargo xtask llama-cpp`: tests with real model servers, whose installation takes too long
-//! for `cargo xtask test`.
+//! `cargo xtask litellm`, `cargo xtask llama-cpp` and `cargo xtask open-webui`: tests with other people's programs
+//! whose installation takes too long for `cargo xtask test`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
+use crate::chromium;
 use crate::proc::Interrupt;
 use crate::venv::{self, PackageFormats};
 use crate::{project, test};
 
-/// A model server, and the tests that need it.
+/// A Python program, and the tests that need it.
 struct RealServer {
     /// Name of the xtask command, and of the folder in `tests` with its `requirements.txt`.
     name: &'static str,
@@ -40,12 +41,20 @@ const LLAMA_CPP: RealServer = RealServer {
     test_filter: "llama_cpp::",
 };
 
+const OPEN_WEBUI: RealServer = RealServer {
+    name: "open-webui",
+    program: "python",
+    variable: "PLATFORM_TEST_OPEN_WEBUI_PYTHON",
+    packages: PackageFormats::WheelsOnly,
+    test_filter: "open_webui::",
+};
+
 /// Runs the platform against a LiteLLM proxy.
 ///
 /// # Errors
 /// If it cannot be installed, or the test cannot be started.
 pub fn litellm(interrupt: &Interrupt) -> Result<ExitCode> {
-    LITELLM.run(interrupt)
+    LITELLM.run(&[], interrupt)
 }
 
 /// Runs the platform against llama.cpp's server with a small model of random weights.
@@ -53,11 +62,20 @@ pub fn litellm(interrupt: &Interrupt) -> Result<ExitCode> {
 /// # Errors
 /// If it cannot be installed, or the test cannot be started.
 pub fn llama_cpp(interrupt: &Interrupt) -> Result<ExitCode> {
-    LLAMA_CPP.run(interrupt)
+    LLAMA_CPP.run(&[], interrupt)
+}
+
+/// Asks the platform through Open WebUI, in Chromium.
+///
+/// # Errors
+/// If Chromium is missing, Open WebUI cannot be installed, or the test cannot be started.
+pub fn open_webui(interrupt: &Interrupt) -> Result<ExitCode> {
+    OPEN_WEBUI.run(&[(chromium::VARIABLE, chromium::find()?)], interrupt)
 }
 
 impl RealServer {
-    fn run(&self, interrupt: &Interrupt) -> Result<ExitCode> {
+    /// Runs the tests with additional variables.
+    fn run(&self, extra: &[(&str, PathBuf)], interrupt: &Interrupt) -> Result<ExitCode> {
         let program = match project::env_var(self.variable) {
             Some(path) => PathBuf::from(path),
             None => {
@@ -67,7 +85,9 @@ impl RealServer {
             }
         };
         let arguments = ["-p", "tests", "--test", "it", self.test_filter, "--", "--ignored", "--nocapture"];
-        test::run_with_variables(&arguments.map(str::to_owned), &[(self.variable, program)], interrupt)
+        let mut variables = vec![(self.variable, program)];
+        variables.extend_from_slice(extra);
+        test::run_with_variables(&arguments.map(str::to_owned), &variables, interrupt)
     }
 
     fn requirements(&self) -> Result<PathBuf> {
@@ -81,7 +101,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_installed_is_pinned_by_its_hash() {
-        for server in [LITELLM, LLAMA_CPP] {
+        for server in [LITELLM, LLAMA_CPP, OPEN_WEBUI] {
             venv::assert_pinned(&server.requirements().unwrap());
         }
     }

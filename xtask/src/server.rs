@@ -29,12 +29,26 @@ pub enum BuildProfile {
     Dev,
 }
 
-/// Builds the server if it is not up to date, showing cargo's progress, and returns the program's path.
+/// The packages of the two programs. They are always built together: built alone, each would compile the libraries that
+/// they share with other features, and so once more.
+const PACKAGES: &[&str] = &["--package", "platform-server", "--package", "platform-cli"];
+
+/// Builds the server if it is not up to date, showing cargo's progress, and returns the program's path. The command
+/// line `platform` is built beside it.
 ///
 /// # Errors
 /// If the build fails.
 pub fn build(build: BuildProfile, interrupt: &Interrupt) -> Result<PathBuf> {
-    build_program(build, &["--package", "platform-server"], "platform-server", interrupt)
+    build_program(build, PACKAGES, "platform-server", interrupt)
+}
+
+/// Builds the command line `platform` for the tests, if it is not up to date, and returns the program's path. The
+/// selection is that of the tests, so that it shares their libraries.
+///
+/// # Errors
+/// If the build fails.
+pub fn build_command_line(interrupt: &Interrupt) -> Result<PathBuf> {
+    build_program(BuildProfile::Dev, &["--workspace", "--all-features", "--bin", "platform"], "platform", interrupt)
 }
 
 /// Builds the program with this name; `target_arguments` are the arguments with which cargo finds it. Returns its path.
@@ -92,6 +106,11 @@ impl Server {
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Path of the command line `platform`, which is built beside the server.
+    pub fn command_line(&self) -> PathBuf {
+        self.program.with_file_name("platform")
     }
 
     /// Prepares a `platform-server` command with these arguments.

@@ -8,7 +8,7 @@ use clap::Parser;
 
 use crate::pg::{ClusterPurpose, PostgresPrograms, TemporaryCluster};
 use crate::proc::{self, Interrupt};
-use crate::{model, oidc, openai_sdk, project, redis};
+use crate::{model, oidc, project, python_clients, redis, server};
 
 /// Variable with a superuser's URL of the test database server. If the user sets it, no temporary server is started.
 const DATABASE_URL_VARIABLE: &str = "PLATFORM_TEST_DATABASE_URL";
@@ -16,6 +16,10 @@ const DATABASE_URL_VARIABLE: &str = "PLATFORM_TEST_DATABASE_URL";
 const MODEL_DIR_VARIABLE: &str = "PLATFORM_TEST_MODEL_DIR";
 /// Variable with the path of `redis-server`; tests start, stop and pause their own servers.
 const REDIS_PROGRAM_VARIABLE: &str = "PLATFORM_TEST_REDIS_SERVER";
+/// Variable with the path of the command line `platform`, which the end-to-end tests run.
+const COMMAND_LINE_VARIABLE: &str = "PLATFORM_TEST_CLI";
+/// The package of the end-to-end tests.
+const END_TO_END_PACKAGE: &str = "tests";
 
 /// Arguments of `test`.
 #[derive(Parser)]
@@ -48,8 +52,11 @@ pub fn run_with_variables(
     if project::env_var(REDIS_PROGRAM_VARIABLE).is_none() {
         cargo.env(REDIS_PROGRAM_VARIABLE, redis::provision(interrupt)?);
     }
+    if project::env_var(COMMAND_LINE_VARIABLE).is_none() && selects(cargo_test, END_TO_END_PACKAGE) {
+        cargo.env(COMMAND_LINE_VARIABLE, server::build_command_line(interrupt)?);
+    }
     oidc::set_variables(&mut cargo, interrupt)?;
-    openai_sdk::set_variables(&mut cargo, interrupt)?;
+    python_clients::set_variables(&mut cargo, interrupt)?;
     // The database stops silently, so that cargo's summary stays the last output.
     let status = proc::run(&mut cargo, interrupt)?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
@@ -78,16 +85,31 @@ pub fn provide_test_environment(
 
 /// Arguments of cargo: the whole workspace, unless `extra` selects packages.
 fn cargo_arguments(extra: &[String]) -> Vec<&str> {
-    let has_package = extra
-        .iter()
-        .take_while(|word| *word != "--")
-        .any(|word| word == "-p" || word == "--package" || word.starts_with("--package=") || word.starts_with("-p="));
     let mut arguments = vec!["test", "--all-features"];
-    if !has_package {
+    if selected_packages(extra).is_empty() {
         arguments.push("--workspace");
     }
     arguments.extend(extra.iter().map(String::as_str));
     arguments
+}
+
+/// Whether the tests of a package are among those that `extra` selects.
+fn selects(extra: &[String], package: &str) -> bool {
+    let selected = selected_packages(extra);
+    selected.is_empty() || selected.contains(&package)
+}
+
+/// The packages that `extra` names.
+fn selected_packages(extra: &[String]) -> Vec<&str> {
+    let mut words = extra.iter().map(String::as_str).take_while(|word| *word != "--");
+    let mut selected = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "-p" || word == "--package" {
+            selected.extend(words.next());
+        }
+        selected.extend(word.strip_prefix("--package=").or(word.strip_prefix("-p=")));
+    }
+    selected
 }
 
 #[cfg(test)]
@@ -103,7 +125,20 @@ mod tests {
         assert_eq!(cargo_arguments(&[]).join(" "), "test --all-features --workspace");
         let package_arguments = words("-p data isolation");
         assert_eq!(cargo_arguments(&package_arguments).join(" "), "test --all-features -p data isolation");
+        for one in ["--package=data", "-p=data", "--package data"] {
+            assert!(!cargo_arguments(&words(one)).contains(&"--workspace"), "{one}");
+        }
         let harness_arguments = words("-- -p");
         assert_eq!(cargo_arguments(&harness_arguments).join(" "), "test --all-features --workspace -- -p");
+    }
+
+    #[test]
+    fn the_command_line_is_built_for_the_end_to_end_tests_alone() {
+        for with in ["", "chat", "-p tests cli", "-p data -p tests", "--package=tests", "-- -p data"] {
+            assert!(selects(&words(with), END_TO_END_PACKAGE), "{with}");
+        }
+        for without in ["-p data", "-p data tests", "--package policy -- tests"] {
+            assert!(!selects(&words(without), END_TO_END_PACKAGE), "{without}");
+        }
     }
 }

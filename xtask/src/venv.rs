@@ -46,7 +46,8 @@ pub fn provision(
     proc::run_checked(venv.args(["-m", "venv"]).arg(&venv_dir), interrupt, "python3 -m venv")
         .context(remedy.clone())?;
     let mut pip = Command::new(venv_dir.join("bin").join("pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
+    // The file lists everything that is wanted; for Open WebUI that is less than what its packages ask for.
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"]);
     if packages == PackageFormats::WheelsOnly {
         pip.arg("--only-binary=:all:");
     }

@@ -217,7 +217,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(visible_classifications(clearance))
             .bind(from_index)
             .bind(i64::from(limit))
-            .fetch_all(self.passage_connection().await?)
+            .fetch_all(self.custom_plan_connection().await?)
             .await
     }
 
@@ -232,7 +232,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(positions.iter().map(|(document, _)| document.as_uuid()).collect::<Vec<Uuid>>())
             .bind(positions.iter().map(|(_, index)| *index).collect::<Vec<i32>>())
             .bind(visible_classifications(clearance))
-            .fetch_all(self.passage_connection().await?)
+            .fetch_all(self.custom_plan_connection().await?)
             .await
     }
 
@@ -242,7 +242,7 @@ impl ChunkRepo for PgTenantTx {
             .bind(self.tenant())
             .bind(ids.iter().map(|id| id.as_uuid()).collect::<Vec<Uuid>>())
             .bind(visible_classifications(clearance))
-            .fetch_all(self.passage_connection().await?)
+            .fetch_all(self.custom_plan_connection().await?)
             .await
     }
 }
@@ -269,7 +269,7 @@ impl PgTenantTx {
             .bind(hits.iter().map(|hit| hit.document_id).collect::<Vec<Uuid>>())
             .bind(hits.iter().map(|hit| hit.chunk_index).collect::<Vec<i32>>())
             .bind(visible_classifications(clearance))
-            .fetch_all(self.passage_connection().await?)
+            .fetch_all(self.custom_plan_connection().await?)
             .await?;
         let mut at_position: HashMap<(Uuid, i32), Candidate> = candidates
             .into_iter()

@@ -231,7 +231,7 @@ impl DocumentRepo for PgTenantTx {
     ) -> Result<Option<Document>, StoreError> {
         // The foreign key of the passages passes a new class on to them.
         let connection =
-            if patch.classification.is_some() { self.passage_connection().await? } else { self.connection() };
+            if patch.classification.is_some() { self.custom_plan_connection().await? } else { self.connection() };
         UPDATE
             .query()
             .bind(id.as_uuid())
@@ -270,7 +270,7 @@ impl DocumentRepo for PgTenantTx {
     }
 
     async fn delete(&mut self, id: DocumentId) -> Result<Option<Document>, StoreError> {
-        DELETE.query().bind(id.as_uuid()).fetch_optional(self.passage_connection().await?).await
+        DELETE.query().bind(id.as_uuid()).fetch_optional(self.custom_plan_connection().await?).await
     }
 }
 

@@ -20,8 +20,8 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
-/// The NOTIFY channel on which [`enqueue`] and the function `put_back_job` announce due jobs. The name is repeated in
-/// the SQL texts.
+/// The NOTIFY channel on which statements and database functions announce due jobs. The name is repeated in the SQL
+/// texts.
 const CHANNEL: &str = "platform_jobs";
 
 row! {
@@ -69,7 +69,7 @@ statements! {
         "jobs",
         "dead-lettering a job",
         "UPDATE jobs
-         SET dead_at = $3, last_error = coalesce(left($4, 500), last_error, 'its workers ended before it did'),
+         SET dead_at = $3, last_error = coalesce(left($4, 500), last_error, 'every worker ended before the job did'),
              leased = false, lease_token = lease_token + 1
          WHERE id = $1 AND lease_token = $2",
     );
@@ -301,17 +301,17 @@ impl JobQueue for PgJobQueue {
         JOB_COUNTS.query().bind(kind.as_str()).fetch_one(&mut connection).await
     }
 
-    async fn sweep_expired(&self) -> Result<u64, StoreError> {
+    async fn sweep_expired_idempotency_keys(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("sweeping idempotency keys").await?;
         SWEEP_EXPIRED.query().scalar(&mut connection).await.map(to_u64)
     }
 
-    async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
+    async fn enqueue_reembedding(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("queueing the reindexing").await?;
         ENQUEUE_REINDEX.query().scalar(&mut connection).await.map(to_u64)
     }
 
-    async fn requeue_documents_of_other_models(&self, models: &[String]) -> Result<u64, StoreError> {
+    async fn requeue_documents_embedded_by_other_models(&self, models: &[String]) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("queueing documents of other models").await?;
         REQUEUE_DOCUMENTS_OF_OTHER_MODELS.query().bind(models).scalar(&mut connection).await.map(to_u64)
     }
@@ -333,7 +333,7 @@ impl LeasedJobRow {
                 return Err(StoreError::Failed { activity: "claiming a job", source });
             }
             (JobKind::VectorIndex, _) => JobPayload::BuildVectorIndex,
-            (JobKind::Reindex, _) => JobPayload::Reindex,
+            (JobKind::Reindex, _) => JobPayload::Reembed,
         };
         Ok(LeasedJob {
             lease: Lease { job, token: self.lease_token },
@@ -352,7 +352,7 @@ impl From<QueueDepthRow> for QueueDepth {
             due: to_u64(row.due),
             leased: to_u64(row.leased),
             dead: to_u64(row.dead),
-            oldest_due_s: to_u64(row.oldest_due_s),
+            oldest_due_age_s: to_u64(row.oldest_due_s),
         }
     }
 }

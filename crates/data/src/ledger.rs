@@ -100,7 +100,7 @@ impl PgTenantTx {
             .bind(i64::from(usage.input_tokens))
             .bind(i64::from(usage.output_tokens))
             .bind(entry.call.tokens_estimated)
-            .bind(entry.metered)
+            .bind(entry.counts_towards_budget)
             .bind(i64::try_from(entry.call.cost.0.min(MAX_COST_MICROS)).unwrap_or(i64::MAX))
             .bind(millis(entry.call.duration))
             .bind(entry.call.time_to_first_token.map(millis))

@@ -69,7 +69,7 @@ impl PgTenantTx {
     ///
     /// # Errors
     /// If the database fails.
-    pub(crate) async fn passage_connection(&mut self) -> Result<&mut PgConnection, StoreError> {
+    pub(crate) async fn custom_plan_connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         if !self.uses_custom_plans {
             FORCE_CUSTOM_PLANS.query().execute(self.connection()).await?;
             self.uses_custom_plans = true;

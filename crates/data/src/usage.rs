@@ -52,10 +52,10 @@ statements! {
                               FILTER (WHERE day = $1 AND user_id = app_user()), 0)::bigint AS user_tokens,
                      coalesce(sum(cost_micros) FILTER (WHERE user_id = app_user()), 0)::bigint AS user_cost
               FROM usage_days WHERE tenant_id = app_tenant() AND day BETWEEN $2 AND $1) AS spent,
-             (SELECT coalesce(sum(tokens), 0)::bigint AS held_tokens,
-                     coalesce(sum(cost_micros), 0)::bigint AS held_cost,
-                     coalesce(sum(tokens) FILTER (WHERE user_id = app_user()), 0)::bigint AS user_held_tokens,
-                     coalesce(sum(cost_micros) FILTER (WHERE user_id = app_user()), 0)::bigint AS user_held_cost
+             (SELECT coalesce(sum(tokens), 0)::bigint AS reserved_tokens,
+                     coalesce(sum(cost_micros), 0)::bigint AS reserved_cost,
+                     coalesce(sum(tokens) FILTER (WHERE user_id = app_user()), 0)::bigint AS user_reserved_tokens,
+                     coalesce(sum(cost_micros) FILTER (WHERE user_id = app_user()), 0)::bigint AS user_reserved_cost
               FROM budget_reservations WHERE tenant_id = app_tenant() AND expires_at > $3) AS held",
     );
     LOCK_BUDGETS: () = Statement::call(

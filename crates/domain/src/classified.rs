@@ -42,6 +42,11 @@ impl<T> Classified<T> {
         &self.content
     }
 
+    /// Borrows the content for changes. They must not add content of a higher class.
+    pub const fn content_mut(&mut self) -> &mut T {
+        &mut self.content
+    }
+
     /// Borrows the content, keeping the class.
     #[must_use]
     pub const fn as_ref(&self) -> Classified<&T> {

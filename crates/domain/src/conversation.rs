@@ -178,8 +178,8 @@ impl Sources {
         self.0.is_empty()
     }
 
-    /// The highest class of these documents according to `current_classes`, their current classes. A document that is missing there
-    /// counts with its recorded class; without documents the class is `public`.
+    /// The highest class of these documents according to `current_classes`, their current classes. A document that is
+    /// missing there counts with its recorded class; without documents the class is `public`.
     #[must_use]
     pub fn current_class(&self, current_classes: &BTreeMap<DocumentId, Classification>) -> Classification {
         let classes =

@@ -3,6 +3,7 @@
 //! Each error type maps itself to a kind; only the gateway maps kinds to HTTP statuses.
 
 use crate::ids::AuditId;
+use serde_json::Value;
 use std::time::Duration;
 
 /// The closed list of failure kinds.
@@ -64,6 +65,11 @@ pub trait Classify: std::error::Error {
 
     /// A sentence for the caller, without SQL, paths, content or secrets. `None` uses the kind's default sentence.
     fn public_detail(&self) -> Option<String> {
+        None
+    }
+
+    /// What the audit log records of the failure beside its code, as an object; never content.
+    fn audit_metadata(&self) -> Option<Value> {
         None
     }
 

@@ -28,7 +28,7 @@ pub struct LedgerEntry {
     /// The requested model tier, if any.
     pub tier: Option<ModelTier>,
     /// Whether its tokens count towards the token budgets.
-    pub metered: bool,
+    pub counts_towards_budget: bool,
     /// The call with its usage, cost and result.
     pub call: ModelCall,
 }

@@ -41,6 +41,7 @@ pub mod model_id;
 mod model_tier;
 pub mod page;
 pub mod ports;
+pub mod privacy;
 mod refusal;
 pub mod retry;
 pub mod rights;

@@ -51,6 +51,8 @@ pub enum RunEvent {
         model: ModelTier,
         /// Why the platform chose the heavy tier; `None` if it did not.
         escalation: Option<Escalation>,
+        /// The privacy patterns that matched in the user's message, if the tenant's rules only warn of them.
+        privacy_warnings: Vec<String>,
     },
     /// The next piece of the model's reasoning; sent only to users who may see it.
     Reasoning {
@@ -68,6 +70,8 @@ pub enum RunEvent {
         call_id: String,
         /// Name of the tool.
         name: String,
+        /// The words that are searched, if the tool searches documents.
+        query: Option<String>,
     },
     /// A tool call ended.
     ToolFinished {
@@ -134,6 +138,8 @@ pub struct AssistantRun {
     pub conversation: ConversationId,
     /// Events of the run.
     pub events: EventStream,
+    /// Number of the client's tools that the model is not offered.
+    pub left_out_tools: u32,
 }
 
 /// A complete answer, for clients that do not stream.

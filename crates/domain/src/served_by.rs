@@ -1,13 +1,15 @@
 //! Which backend served a model call, on whose behalf, and at what price.
 
-use crate::ids::{TenantId, UserId};
+use crate::ids::{ConversationId, TenantId, UserId};
+use crate::privacy::{PatternCounts, PrivacyRules};
 use crate::role::Classification;
 use crate::token_usage::TokenUsage;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The caller of a model: determines the position in the queue, the tags sent to the server, and which content may
 /// leave the site.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelCaller {
     /// Tenant on whose behalf the model is called.
     pub tenant: TenantId,
@@ -15,6 +17,19 @@ pub struct ModelCaller {
     pub user: Option<UserId>,
     /// The highest class of this tenant's content that may be sent to a backend outside the site.
     pub max_cloud_classification: Classification,
+    /// The conversation that the request continues, if it is a stored one: the placeholders of values that privacy
+    /// rules replace are the same throughout it.
+    pub conversation: Option<ConversationId>,
+    /// The tenant's privacy rules; `None` if none are in force.
+    pub privacy: Option<Arc<PrivacyRules>>,
+}
+
+impl ModelCaller {
+    /// A caller without a user and without privacy rules: the platform itself.
+    #[must_use]
+    pub const fn without_rules(tenant: TenantId, max_cloud_classification: Classification) -> Self {
+        Self { tenant, user: None, max_cloud_classification, conversation: None, privacy: None }
+    }
 }
 
 /// An amount of money, in millionths of the currency of the configured prices.
@@ -71,6 +86,8 @@ pub struct ServedBy {
     pub failed_attempts: Vec<FailedAttempt>,
     /// Price of the backend.
     pub price: Price,
+    /// How many values of the request the privacy rules replaced.
+    pub replaced: PatternCounts,
 }
 
 impl ServedBy {

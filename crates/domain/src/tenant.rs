@@ -3,6 +3,7 @@
 use crate::budget::{Budgets, Money, PeriodSpending};
 use crate::ids::{TenantId, UserId};
 use crate::model::ModelChoice;
+use crate::privacy::PiiSanitization;
 use crate::role::{Classification, Role};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,8 @@ settings! {
         pub role_mappings: BTreeMap<String, Role>,
         /// Maximum lifetime of a personal access token, in days.
         pub access_token_max_days: Option<u32>,
+        /// Which values must not reach models as they are.
+        pub pii_sanitization: PiiSanitization,
     }
 }
 
@@ -296,7 +299,7 @@ mod tests {
     fn a_merge_patch_changes_the_given_keys_and_null_removes_an_override() {
         let before: TenantSettings = serde_json::from_value(serde_json::json!({
             "language": "german", "quotas": {"documents": 5, "bytes": 9}, "role_mappings": {"g:ops": "user"},
-            "rate_limits": {"user": {"per_minute": 1, "per_hour": 2}}, "pii_sanitization": {"mode": "block"},
+            "rate_limits": {"user": {"per_minute": 1, "per_hour": 2}}, "unknown_setting": {"mode": "block"},
         }))
         .expect("settings with an unknown key");
         let patch = serde_json::json!({

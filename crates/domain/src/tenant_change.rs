@@ -50,7 +50,8 @@ pub fn tenant_change_metadata(change: &Change<Tenant>) -> Value {
         metadata.insert("version".to_owned(), tenant.settings_version.into());
         Value::Object(metadata)
     };
-    json!({ "before": metadata_of(&old, before), "after": metadata_of(&new, after), "renamed": before.name != after.name })
+    let renamed = before.name != after.name;
+    json!({ "before": metadata_of(&old, before), "after": metadata_of(&new, after), "renamed": renamed })
 }
 
 fn settings_fields(settings: &TenantSettings) -> Map<String, Value> {

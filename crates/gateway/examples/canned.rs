@@ -88,6 +88,7 @@ fn canned_answer() -> EventStream {
             message_id,
             model: ModelTier::Fast,
             escalation: None,
+            privacy_warnings: Vec::new(),
         },
         RunEvent::Delta { text: "Close the suction valve first.".to_owned() },
         RunEvent::Finished(RunSummary {

@@ -43,6 +43,7 @@ mod openai;
 mod openapi;
 mod page;
 mod peer_limit;
+mod privacy_change;
 mod problem;
 mod problem_kind;
 mod query;

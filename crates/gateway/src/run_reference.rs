@@ -95,7 +95,13 @@ impl RunReference {
     /// Rebuilds the events of a turn from its stored message. The whole text is one delta.
     pub(crate) fn replay_events(&self, message: Message) -> EventStream {
         let (run_id, message_id) = (self.run, message.id);
-        let started = RunEvent::Started { run_id, message_id, model: self.tier, escalation: self.escalated };
+        let started = RunEvent::Started {
+            run_id,
+            message_id,
+            model: self.tier,
+            escalation: self.escalated,
+            privacy_warnings: Vec::new(),
+        };
         let summary = self.summary(&message);
         let citations = message.citations.into_iter().map(RunEvent::Cited);
         let events = std::iter::once(started)

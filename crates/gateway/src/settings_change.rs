@@ -1,9 +1,11 @@
 //! Tenant settings in the API: the list of settings, how each is displayed, and the values that a change may set.
 
 use crate::error::ApiError;
+use crate::privacy_change::PiiSanitizationChange;
 use crate::wire;
 use domain::error::ErrorKind;
 use domain::model::ModelChoice;
+use domain::privacy::PiiSanitization;
 use domain::role::{Classification, Role};
 use domain::tenant::{ClearanceLimits, Quotas, RoleRateLimits, SettingsChange, TenantSettings};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -51,17 +53,17 @@ const LANGUAGES: &[&str] = &[
 ];
 
 /// A field of a merge patch: missing, `null` (removes the override), or a new value.
-type PatchField<T> = Option<Option<T>>;
+pub(crate) type PatchField<T> = Option<Option<T>>;
 
 /// Deserializes a field that is present, possibly as `null`.
-fn deserialize_present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(crate) fn deserialize_present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<PatchField<T>, D::Error> {
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
 /// Validation of a well-formed value in a change.
-trait Validate {
+pub(crate) trait Validate {
     /// Checks the value of the field at `pointer` (RFC 6901).
     ///
     /// # Errors
@@ -73,12 +75,13 @@ trait Validate {
 
 impl Validate for Classification {}
 impl Validate for ModelChoice {}
+impl Validate for bool {}
 impl Validate for u8 {}
 impl Validate for u32 {}
 impl Validate for u64 {}
 impl Validate for f64 {}
 
-fn check_range<T: PartialOrd + Display>(value: &T, min: T, max: T, pointer: &str) -> Result<(), ApiError> {
+pub(crate) fn check_range<T: PartialOrd + Display>(value: &T, min: T, max: T, pointer: &str) -> Result<(), ApiError> {
     if (&min..=&max).contains(&value) {
         return Ok(());
     }
@@ -112,6 +115,8 @@ macro_rules! patch {
         }
     };
 }
+
+pub(crate) use patch;
 
 /// Declares each setting once, with its field in a change and its field in the view, which has the domain's type.
 /// Admins change those under `tenant`; only platform administrators change those under `platform`.
@@ -192,6 +197,13 @@ settings! {
                 /// Value of the role claim, or `g:` and a group → role.
                 #[schema(value_type = Object)]
                 BTreeMap<String, Role>,
+        }
+        pii_sanitization {
+            change: #[schema(value_type = Option<PiiSanitizationChange>)] PiiSanitizationChange,
+            view:
+                /// Which values must not reach models as they are.
+                #[schema(value_type = Object)]
+                PiiSanitization,
         }
         access_token_max_days {
             change:

@@ -59,6 +59,19 @@ pub(crate) struct RunStarted {
     #[schema(schema_with = wire::escalation_or_null)]
     #[serde(skip_serializing_if = "Option::is_none")]
     escalated: Option<&'static str>,
+    /// What to tell the user; missing where there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<RunWarning>,
+}
+
+/// A warning of the tenant's privacy rules: something in the message matches a pattern, and the model sees it.
+#[derive(Serialize, ToSchema, Debug)]
+pub(crate) struct RunWarning {
+    #[schema(pattern = "^pii$")]
+    code: &'static str,
+    /// The pattern that matched.
+    pattern: String,
 }
 
 /// `message.reasoning`: what the model thinks before it answers; admins see it, and it is not kept.
@@ -80,6 +93,9 @@ pub(crate) struct MessageDelta {
 pub(crate) struct ToolStarted {
     call_id: String,
     name: String,
+    /// The words that are searched, where the tool searches documents: a follow-up is completed by its conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<String>,
 }
 
 /// `tool.finished`
@@ -189,7 +205,7 @@ pub(crate) struct RunStart {
 pub(crate) async fn wait_for_start(mut events: EventStream) -> Result<(RunStart, EventStream), ApiError> {
     let first = events.next().await.ok_or_else(missing_last_event)?;
     match first.event.clone() {
-        RunEvent::Started { run_id, message_id, model, escalation: escalated } => {
+        RunEvent::Started { run_id, message_id, model, escalation: escalated, .. } => {
             let events = futures::stream::iter([first]).chain(events).boxed();
             Ok((RunStart { run_id, message_id, model, escalated }, events))
         }
@@ -242,17 +258,20 @@ pub(crate) fn missing_last_event() -> ApiError {
 fn to_sse(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Error> {
     let event = Event::default().id(numbered.seq.to_string());
     match numbered.event {
-        RunEvent::Started { run_id, message_id, model, escalation: escalated } => {
+        RunEvent::Started { run_id, message_id, model, escalation: escalated, privacy_warnings } => {
             event.event("run.started").json_data(RunStarted {
                 run_id: run_id.as_uuid(),
                 message_id: message_id.as_uuid(),
                 model: model.as_str(),
                 escalated: escalated.map(Escalation::as_str),
+                warnings: privacy_warnings.into_iter().map(|pattern| RunWarning { code: "pii", pattern }).collect(),
             })
         }
         RunEvent::Reasoning { text } => event.event("message.reasoning").json_data(MessageReasoning { text }),
         RunEvent::Delta { text } => event.event("message.delta").json_data(MessageDelta { text }),
-        RunEvent::ToolStarted { call_id, name } => event.event("tool.started").json_data(ToolStarted { call_id, name }),
+        RunEvent::ToolStarted { call_id, name, query } => {
+            event.event("tool.started").json_data(ToolStarted { call_id, name, query })
+        }
         RunEvent::ToolFinished { call_id, name, status } => {
             event.event("tool.finished").json_data(ToolFinished { call_id, name, status: status.as_str() })
         }

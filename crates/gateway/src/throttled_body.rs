@@ -1,7 +1,8 @@
 //! A body stream that prevents the form parser from reading far ahead.
 //!
 //! The parser (multer) reads as long as its source is ready, and has no limit for the size of a part's header. This
-//! stream returns `Pending` after each chunk, and fails if the parser has buffered more than [`MAX_BUFFERED_BYTES`] bytes.
+//! stream returns `Pending` after each chunk, and fails if the parser has buffered more than [`MAX_BUFFERED_BYTES`]
+//! bytes.
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use futures::{Stream, StreamExt};

@@ -12,7 +12,7 @@ use domain::error::ErrorKind;
 use domain::ids::RequestId;
 use domain::ports::IdGen;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 use tracing::{Instrument, Span, field};
 
 /// Header with the request id, in requests and responses.

@@ -66,9 +66,5 @@ fn passage(n: u32, content: &str) -> NumberedPassage {
 }
 
 fn caller() -> ModelCaller {
-    ModelCaller {
-        tenant: TenantId::from_uuid(Uuid::nil()),
-        user: None,
-        max_cloud_classification: Classification::Internal,
-    }
+    ModelCaller::without_rules(TenantId::from_uuid(Uuid::nil()), Classification::Internal)
 }

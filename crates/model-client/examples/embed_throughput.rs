@@ -7,14 +7,12 @@
 
 #![expect(clippy::print_stdout, reason = "a command line program")]
 
-use std::{
-    error::Error,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
-
 use domain::model::EmbedPurpose;
 use model_client::local::embed::{EmbedError, LocalEmbedder};
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {

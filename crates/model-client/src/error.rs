@@ -29,6 +29,9 @@ pub enum SetupError {
     /// The embedded model could not be loaded.
     #[error("the embedded embedding model cannot be loaded")]
     LoadEmbeddedModel(#[source] EmbedError),
+    /// A pattern of the privacy rules does not compile, which is a bug.
+    #[error("a built-in privacy pattern does not compile")]
+    PrivacyPatterns(#[from] regex::Error),
     /// The task that loads the embedded model panicked or was cancelled.
     #[error("loading the embedded embedding model was interrupted")]
     LoadTaskFailed(#[source] tokio::task::JoinError),

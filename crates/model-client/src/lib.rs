@@ -38,5 +38,6 @@ pub mod local;
 pub mod metrics;
 pub mod models;
 pub mod openai;
+pub mod privacy;
 pub mod probe;
 pub mod router;

@@ -124,7 +124,7 @@ async fn the_embedder_port_names_the_model_and_returns_the_same_vectors() {
     assert_eq!((model.name.as_str(), model.dimension, model.max_tokens), ("all-MiniLM-L6-v2", 384, 256));
     let text = vec!["pump".to_owned()];
     let (tenant, max_cloud_classification) = (TenantId::from_uuid(Uuid::nil()), Classification::Internal);
-    let caller = ModelCaller { tenant, user: None, max_cloud_classification };
+    let caller = ModelCaller::without_rules(tenant, max_cloud_classification);
     let (purpose, classification) = (EmbedPurpose::Document, Classification::Restricted);
     let request = EmbedRequest { caller, purpose, texts: text.clone(), classification };
     let embedded = port.embed(request).await.expect("embeds");

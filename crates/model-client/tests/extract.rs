@@ -68,11 +68,7 @@ fn numbered(n: usize, passage: &DemoPassage, score: f32) -> NumberedPassage {
 }
 
 fn caller() -> ModelCaller {
-    ModelCaller {
-        tenant: TenantId::from_uuid(Uuid::nil()),
-        user: None,
-        max_cloud_classification: Classification::Internal,
-    }
+    ModelCaller::without_rules(TenantId::from_uuid(Uuid::nil()), Classification::Internal)
 }
 
 fn request(question: &str, passages: Vec<NumberedPassage>) -> ChatRequest {

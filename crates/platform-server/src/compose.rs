@@ -11,7 +11,7 @@ use crate::readiness::ServerReadiness;
 use anyhow::{Context as _, Result};
 use data::{FsBlobStore, PgAuditReader, PgJobQueue};
 use domain::model::EmbeddingModel;
-use domain::ports::{BlobStore, Embedders, IdGen, JobKind, JobQueue, Store, TenantDirectory};
+use domain::ports::{BlobStore, Embedders, IdGen, JobKind, JobQueue, PrivacyFilter, Store, TenantDirectory};
 use gateway::serve::Router;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::Authenticator;
@@ -76,7 +76,7 @@ impl Platform {
         let heartbeat = heartbeat.context("the database does not respond")?;
         let ports = SharedPorts::new(&databases);
         let blobs: Arc<dyn BlobStore> = Arc::new(FsBlobStore::new(&settings.storage.dir, Arc::clone(&ports.ids)));
-        let Models { chat: model, embedders, reranking, .. } = models;
+        let Models { chat: model, embedders, reranking, privacy, .. } = models;
         let retrieval = retrieval(&ports.store, &embedders, reranking);
         let tools = tools(&ports, retrieval.clone())?;
         let authn = Arc::new(identity::authenticator(settings, &ports)?);
@@ -85,6 +85,7 @@ impl Platform {
             store: Arc::clone(&ports.store),
             tools: Arc::clone(&tools),
             model,
+            privacy: Arc::clone(&privacy),
             rules: Arc::new(MatrixRules),
             clock: Arc::clone(&ports.clock),
             ids: Arc::clone(&ports.ids),
@@ -92,8 +93,14 @@ impl Platform {
         };
         let chat = ChatService::new(chat_parts, (&settings.chat).into());
         let models = ModelService::new(chat.clone(), Arc::clone(&embedders.current));
-        let services =
-            Services { chat: chat.clone(), models, tools, ingest: Arc::clone(&ingest), authn: Arc::clone(&authn) };
+        let services = Services {
+            chat: chat.clone(),
+            models,
+            tools,
+            privacy,
+            ingest: Arc::clone(&ingest),
+            authn: Arc::clone(&authn),
+        };
         let use_cases = use_cases(settings, &ports, &databases, services)?;
         let gate = gate(settings, &authn, use_cases, ports.gate_parts())?;
         Ok(Self {
@@ -158,7 +165,7 @@ impl Platform {
 
     /// Queues documents for ingestion again if their vectors come from a model that is no longer configured. Until they
     /// are ingested, only full-text search finds them.
-    pub async fn requeue_documents_of_other_models(&self) {
+    pub async fn requeue_documents_embedded_by_other_models(&self) {
         let models: Vec<_> = self.embedders.all().map(|embedder| embedder.model()).collect();
         if models.iter().any(|model| model.dimension == 0) {
             tracing::warn!(
@@ -167,7 +174,7 @@ impl Platform {
             return;
         }
         let names: Vec<_> = models.into_iter().map(|model| model.name).collect();
-        match self.queue.requeue_documents_of_other_models(&names).await {
+        match self.queue.requeue_documents_embedded_by_other_models(&names).await {
             Ok(0) => {}
             Ok(documents) => tracing::warn!(
                 documents,
@@ -199,6 +206,7 @@ struct Services {
     chat: ChatService,
     models: ModelService,
     tools: Arc<dyn ToolGateway>,
+    privacy: Arc<dyn PrivacyFilter>,
     ingest: Arc<dyn Ingest>,
     authn: Arc<Authenticator>,
 }
@@ -219,7 +227,7 @@ fn use_cases(settings: &Settings, ports: &SharedPorts, databases: &Databases, se
         chat: Arc::new(services.chat),
         models: Arc::new(services.models),
         documents: Arc::new(documents),
-        search: Arc::new(SearchService::new(Arc::clone(&store), services.tools)),
+        search: Arc::new(SearchService::new(Arc::clone(&store), services.tools, services.privacy)),
         memories: Arc::new(memories),
         audit_trail: Arc::clone(&audit_trail) as Arc<dyn AuditTrail>,
         audit_export: audit_trail,

@@ -4,11 +4,13 @@ use crate::config::Settings;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use domain::model::{ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError};
-use domain::ports::{ChatModel, Embedder, Embedders};
+use domain::ports::{ChatModel, Embedder, Embedders, PrivacyFilter};
+use domain::privacy::{PatternCounts, PrivacyRules};
 use model_client::cache_salt::CacheSalts;
 use model_client::config::ModelSettings;
 use model_client::metrics::ModelMetrics;
 use model_client::models;
+use model_client::privacy::PrivacyBorder;
 use model_client::router::Router;
 use policy::keyed_hash::HashKey;
 use prometheus::Registry;
@@ -23,6 +25,8 @@ pub struct Models {
     pub embedders: Embedders,
     /// Reranking of search results, if configured.
     pub reranking: Option<Reranking>,
+    /// Applies the tenants' privacy rules to what users write.
+    pub privacy: Arc<dyn PrivacyFilter>,
     /// Router to the model backends; `None` for [`Models::none`].
     pub router: Option<Arc<Router>>,
 }
@@ -36,8 +40,10 @@ impl Models {
         let candidates = settings.models.rerank_candidates;
         let next = settings.models.next_settings()?;
         let record_content = settings.telemetry.record_content;
-        let cache_salts =
-            Some(CacheSalts::new(HashKey::derive(settings.secret_key_bytes()?, "cache-salt").hash(b"key").as_bytes()));
+        let secret = settings.secret_key_bytes()?;
+        let cache_salts = Some(CacheSalts::new(HashKey::derive(secret, "cache-salt").hash(b"key").as_bytes()));
+        let border = PrivacyBorder::new(HashKey::derive(secret, "privacy").hash(b"key").as_bytes());
+        let border = border.context("the privacy patterns cannot be set up")?;
         let settings = ModelSettings { record_content, cache_salts, ..settings.models.settings()? };
         let router = Router::new(&settings, ModelMetrics::register(metrics)?);
         let router = router.context("the model backends cannot be set up")?;
@@ -51,11 +57,12 @@ impl Models {
             None => None,
         };
         let reranker = models::reranker(&router, &settings).context("the reranking model cannot be set up")?;
-        let embedders = Embedders { current, next };
+        let embedders = Embedders { current: border.embedder(current), next: next.map(|next| border.embedder(next)) };
         Ok(Self {
-            chat,
+            chat: border.chat(chat),
             embedders,
-            reranking: reranker.map(|model| Reranking { model, candidates }),
+            reranking: reranker.map(|model| Reranking { model: border.reranker(model), candidates }),
+            privacy: border,
             router: Some(router),
         })
     }
@@ -67,6 +74,7 @@ impl Models {
             chat: Arc::new(UnconfiguredModel),
             embedders: Embedders::single(Arc::new(UnconfiguredModel)),
             reranking: None,
+            privacy: Arc::new(UnconfiguredModel),
             router: None,
         }
     }
@@ -87,6 +95,12 @@ impl ChatModel for UnconfiguredModel {
 
     fn is_generative(&self) -> bool {
         false
+    }
+}
+
+impl PrivacyFilter for UnconfiguredModel {
+    fn matches(&self, _: &Arc<PrivacyRules>, _: &str) -> Result<PatternCounts, ModelError> {
+        Err(not_configured_error())
     }
 }
 

@@ -49,7 +49,7 @@ impl QueueMetrics {
         for (state, count) in [("due", depth.due), ("leased", depth.leased), ("dead", depth.dead)] {
             self.jobs.with_label_values(&[state]).set(gauge(count));
         }
-        self.oldest_due_s.set(gauge(depth.oldest_due_s));
+        self.oldest_due_s.set(gauge(depth.oldest_due_age_s));
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn the_queue_depth_is_reported_by_state() -> Result<(), prometheus::Error> {
         let registry = Registry::new();
-        QueueMetrics::register(&registry)?.set(QueueDepth { due: 3, leased: 2, dead: 1, oldest_due_s: 40 });
+        QueueMetrics::register(&registry)?.set(QueueDepth { due: 3, leased: 2, dead: 1, oldest_due_age_s: 40 });
         let encoded = prometheus::TextEncoder::new().encode_to_string(&registry.gather())?;
         for line in [
             "jobs{state=\"due\"} 3",

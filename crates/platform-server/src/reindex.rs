@@ -34,7 +34,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     if model.dimension == 0 {
         bail!("the next embedding model does not respond, so its dimension is unknown");
     }
-    let queued = platform.queue.enqueue_reindex().await.context("the tenants cannot be queued")?;
+    let queued = platform.queue.enqueue_reembedding().await.context("the tenants cannot be queued")?;
     crate::print(&format!("{queued} tenants queued to be embedded with {}", model.name))?;
     let signals = TaskTracker::new();
     let stop = shutdown::on_signal(&signals)?;

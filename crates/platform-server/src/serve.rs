@@ -74,7 +74,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         });
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
-        platform.requeue_documents_of_other_models().await;
+        platform.requeue_documents_embedded_by_other_models().await;
         server_tasks.spawn(sweep_periodically(Arc::clone(&platform.queue), stop.clone()));
         server_tasks.spawn(queue_metrics.run(Arc::clone(&platform.queue), stop.clone()));
         for worker in platform.workers(&settings) {

@@ -11,7 +11,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 /// Deletes expired idempotency keys at each interval until `stop`.
 pub async fn sweep_periodically(queue: Arc<dyn JobQueue>, stop: CancellationToken) {
     loop {
-        match queue.sweep_expired().await {
+        match queue.sweep_expired_idempotency_keys().await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "deleted expired idempotency keys"),
             Err(error) => tracing::debug!(%error, "expired idempotency keys could not be deleted"),

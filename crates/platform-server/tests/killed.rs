@@ -8,6 +8,7 @@
 
 use data::testing::TestDb;
 use domain::role::Role;
+use fakes::eventually_within;
 use futures::future::join_all;
 use platform_server::audit::{self, AuditCommand};
 use platform_server::config::{Environment, Settings};
@@ -18,11 +19,14 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_platform-server");
 const ROUNDS: u64 = 4;
 const CLIENTS: usize = 6;
+/// Time for the program to start, in debug builds on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 struct Deployment {
     variables: Vec<(String, String)>,
@@ -66,15 +70,12 @@ impl Deployment {
         let mut command = Command::new(PROGRAM);
         command.arg("all").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let server = Server(command.envs(self.variables.iter().cloned()).spawn().expect("the program starts"));
-        let started = Instant::now();
-        loop {
+        eventually_within(START_TIMEOUT, "the program is ready", || async {
             let ready = self.http.get(format!("{}/ready", self.base_url)).send().await;
-            if ready.is_ok_and(|answer| answer.status() == 200) {
-                return server;
-            }
-            assert!(started.elapsed() < Duration::from_secs(60), "the program is not ready");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            ready.is_ok_and(|answer| answer.status() == 200).then_some(())
+        })
+        .await;
+        server
     }
 
     /// Sends requests until the server is gone; returns what was answered with 2xx.
@@ -176,11 +177,11 @@ async fn count(connection: &mut PgConnection, sql: &'static str) -> i64 {
 
 /// Waits until the restarted server has closed the operations that the killed ones left open.
 async fn wait_until_all_closed(connection: &mut PgConnection) {
-    let started = Instant::now();
-    while count(connection, "SELECT count(*) FROM audit_open").await > 0 {
-        assert!(started.elapsed() < Duration::from_secs(30), "operations of dead processes are still open");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    let connection = tokio::sync::Mutex::new(connection);
+    eventually_within(RECOVERY_TIMEOUT, "the operations of dead processes are closed", || async {
+        (count(&mut **connection.lock().await, "SELECT count(*) FROM audit_open").await == 0).then_some(())
+    })
+    .await;
 }
 
 async fn assert_confirmed_rows_exist(connection: &mut PgConnection, all: &[ConfirmedData]) {

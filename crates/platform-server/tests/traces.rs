@@ -9,6 +9,7 @@
 
 use data::testing::TestDb;
 use domain::role::Role;
+use fakes::eventually_within;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use platform_server::config::{Environment, Settings};
@@ -18,10 +19,13 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+/// Time for the program to start, in debug builds on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(60);
 const PROGRAM: &str = env!("CARGO_BIN_EXE_platform-server");
 const QUESTION: &str = "Is the secret-question valve open?";
 const ANSWER: &str = "The secret-answer valve is closed.";
@@ -107,11 +111,11 @@ async fn observe_turn(extra_variables: &[(&str, &str)]) -> ObservedTurn {
 
 async fn chat(base: &str, token: &str) {
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let started = Instant::now();
-    while !http.get(format!("{base}/ready")).send().await.is_ok_and(|answer| answer.status() == 200) {
-        assert!(started.elapsed() < Duration::from_secs(60), "the program is not ready");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually_within(START_TIMEOUT, "the program is ready", || async {
+        let ready = http.get(format!("{base}/ready")).send().await;
+        ready.is_ok_and(|answer| answer.status() == 200).then_some(())
+    })
+    .await;
     let ask = async |path: String, body: Value| {
         let request = http.post(format!("{base}{path}")).bearer_auth(token).json(&body);
         let answer = request.send().await.and_then(reqwest::Response::error_for_status).expect("an answer");
@@ -125,19 +129,15 @@ async fn chat(base: &str, token: &str) {
 
 /// Waits until the collector has received the span of the model call; returns all spans so far.
 async fn received_spans(collector: &MockServer) -> Vec<Span> {
-    let started = Instant::now();
-    loop {
+    eventually_within(EXPORT_TIMEOUT, "the span of the model call was received", || async {
         let requests = collector.received_requests().await.unwrap_or_default();
         let exports = requests.iter().filter(|request| request.url.path() == "/v1/traces");
         let decoded = exports.map(|request| ExportTraceServiceRequest::decode(request.body.as_slice()).expect("OTLP"));
         let scope_spans = decoded.flat_map(|export| export.resource_spans).flat_map(|resource| resource.scope_spans);
         let spans: Vec<Span> = scope_spans.flat_map(|scope| scope.spans).collect();
-        if spans.iter().any(|span| span.name == "chat fast") {
-            return spans;
-        }
-        assert!(started.elapsed() < Duration::from_secs(60), "the span of the model call was not received");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+        spans.iter().any(|span| span.name == "chat fast").then_some(spans)
+    })
+    .await
 }
 
 fn attribute(span: &Span, key: &str) -> String {

@@ -68,8 +68,8 @@ impl DecisionTrace {
     }
 }
 
-/// Decides whether a user may do what `authz_request` asks, in a transaction with that user's scope. `member` is the user's
-/// current membership; without one, the user does not exist. `configured_grants` returns the grants that the
+/// Decides whether a user may do what `authz_request` asks, in a transaction with that user's scope. `member` is the
+/// user's current membership; without one, the user does not exist. `configured_grants` returns the grants that the
 /// configuration gives to the user.
 ///
 /// # Errors

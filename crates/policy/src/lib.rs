@@ -7,10 +7,10 @@
 //! ```
 //! use domain::role::{Operation, Resource, Role};
 //! use domain::rights::Reach;
-//! use policy::operations::reach;
+//! use policy::operations::role_reach;
 //!
-//! assert_eq!(reach(Role::User, Resource::Documents, Operation::Delete), Some(Reach::Own));
-//! assert_eq!(reach(Role::Viewer, Resource::Documents, Operation::Delete), None);
+//! assert_eq!(role_reach(Role::User, Resource::Documents, Operation::Delete), Some(Reach::Own));
+//! assert_eq!(role_reach(Role::Viewer, Resource::Documents, Operation::Delete), None);
 //! ```
 //!
 //! `cargo run -p policy --example decide` shows an allowed and a refused command with their audit rows. The feature

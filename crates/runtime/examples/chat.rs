@@ -12,9 +12,10 @@ use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError};
 use domain::model_call::{MicroCost, ServedBy};
 use domain::page::PageRequest;
 use domain::ports::{
-    AuditReader as _, ChatModel, Clock as _, IdGen as _, NewTenant, Store as _, StoreError, TenantDirectory as _,
-    TenantTx,
+    AuditReader as _, ChatModel, Clock as _, IdGen as _, NewTenant, PrivacyFilter, Store as _, StoreError,
+    TenantDirectory as _, TenantTx,
 };
+use domain::privacy::{PatternCounts, PrivacyRules};
 use domain::rights::Rights;
 use domain::role::{Classification, Role};
 use domain::run::{FinishReason, TokenUsage};
@@ -101,6 +102,15 @@ impl AdmittedCall for ScriptedBackend {
     }
 }
 
+/// The example's tenant has no privacy rules.
+struct NoRules;
+
+impl PrivacyFilter for NoRules {
+    fn matches(&self, _: &Arc<PrivacyRules>, _: &str) -> Result<PatternCounts, ModelError> {
+        Ok(PatternCounts::default())
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExampleResult<()> {
     let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
@@ -112,6 +122,7 @@ async fn main() -> ExampleResult<()> {
             store: Arc::new(store.clone()),
             tools: Arc::new(ScriptedBackend),
             model: Arc::new(ScriptedBackend),
+            privacy: Arc::new(NoRules),
             rules: Arc::new(FakeAccessRules),
             clock,
             ids,

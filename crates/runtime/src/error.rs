@@ -4,7 +4,9 @@ use domain::budget::BudgetLimit;
 use domain::error::{Classify, ErrorKind};
 use domain::model::ModelError;
 use domain::ports::{NoRandomness, StoreError};
+use domain::privacy::PatternCounts;
 use domain::upload::FieldError;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tools::error::{IngestError, ToolError};
 
@@ -46,6 +48,12 @@ pub enum RuntimeError {
     /// The content is classified above what the model may see.
     #[error("the content is classified above what the model may see")]
     AboveModelClassification,
+    /// The user wrote values that the tenant's privacy rules block.
+    #[error("the privacy rules block the request")]
+    PersonalData {
+        /// How often each pattern matched.
+        found: PatternCounts,
+    },
     /// A field has a well-formed value that is not allowed.
     #[error("a field is not allowed")]
     Invalid(#[from] FieldError),
@@ -91,6 +99,7 @@ impl RuntimeError {
             | Self::AboveClearance
             | Self::ModelNotFound
             | Self::AboveModelClassification
+            | Self::PersonalData { .. }
             | Self::Busy
             | Self::TimeLimit
             | Self::NoRandomness(_)
@@ -106,7 +115,7 @@ impl Classify for RuntimeError {
             Self::Conflict { .. } | Self::ConversationBusy | Self::StaleVersion => ErrorKind::Conflict,
             Self::BudgetExceeded { .. } => ErrorKind::RateLimited,
             Self::AboveClearance | Self::AboveModelClassification => ErrorKind::Forbidden,
-            Self::Invalid(_) => ErrorKind::InvalidField,
+            Self::Invalid(_) | Self::PersonalData { .. } => ErrorKind::InvalidField,
             Self::Busy | Self::TimeLimit | Self::NoRandomness(_) => ErrorKind::Unavailable,
             other => other.classified_source().map_or(ErrorKind::Internal, Classify::kind),
         }
@@ -120,6 +129,7 @@ impl Classify for RuntimeError {
             Self::AboveClearance => "above_clearance",
             Self::ModelNotFound => "model_not_found",
             Self::AboveModelClassification => "model_classification",
+            Self::PersonalData { .. } => "pii_blocked",
             Self::TimeLimit => "upstream_timeout",
             other => other.classified_source().map_or_else(|| other.kind().code(), Classify::code),
         }
@@ -140,11 +150,19 @@ impl Classify for RuntimeError {
                  ask the assistant."
                     .to_owned(),
             ),
+            Self::PersonalData { found } => Some(blocked_detail(found)),
             Self::Busy => Some("The limit of concurrent answers is reached; try again later.".to_owned()),
             Self::TimeLimit => {
                 Some("The answer exceeded its time limit; the part that was written is kept.".to_owned())
             }
             other => other.classified_source().and_then(Classify::public_detail),
+        }
+    }
+
+    fn audit_metadata(&self) -> Option<Value> {
+        match self {
+            Self::PersonalData { found } => Some(json!({ "privacy": { "action": "block", "found": found } })),
+            _ => None,
         }
     }
 
@@ -155,6 +173,11 @@ impl Classify for RuntimeError {
             other => other.classified_source().and_then(Classify::retry_after),
         }
     }
+}
+
+fn blocked_detail(found: &PatternCounts) -> String {
+    let patterns: Vec<_> = found.patterns().collect();
+    format!("The tenant's privacy rules do not let this reach a model ({}); leave it out.", patterns.join(", "))
 }
 
 fn budget_detail(limit: BudgetLimit) -> String {

@@ -9,10 +9,10 @@
 //!
 //! ```
 //! use domain::command::RetrievalMode;
-//! use runtime::chat::intent::wants_documents;
+//! use runtime::chat::auto_search::needs_search;
 //!
-//! assert!(wants_documents(RetrievalMode::Auto, "What torque do the casing bolts get?"));
-//! assert!(!wants_documents(RetrievalMode::Auto, "Thank you very much."));
+//! assert!(needs_search(RetrievalMode::Auto, "What torque do the casing bolts get?", false));
+//! assert!(!needs_search(RetrievalMode::Auto, "Thank you very much.", false));
 //! ```
 //!
 //! `cargo run -p runtime --example chat` shows a complete turn. The feature `mocks` adds a mock of all use cases.
@@ -26,8 +26,10 @@ pub mod conversations;
 pub mod documents;
 pub mod error;
 pub mod feedback;
+mod follow_up;
 pub mod memories;
 pub mod models;
+mod privacy;
 pub mod prompt;
 mod run;
 pub mod search;

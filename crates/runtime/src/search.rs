@@ -3,12 +3,15 @@
 //! The intents of the request and of the tool call are committed together, and so are their outcomes.
 
 use crate::error::RuntimeError;
+use crate::privacy;
+use crate::run::model_access;
 use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::authorized::Authorized;
+use domain::classified::Classified;
 use domain::command::SearchDocuments;
 use domain::ledger::CallContext;
-use domain::ports::{Store, StoreError};
+use domain::ports::{PrivacyFilter, Store, StoreError};
 use domain::search::{Retrieval, SearchFilters};
 use domain::tool::{ToolCall, ToolName, ToolResult};
 use serde_json::json;
@@ -20,13 +23,14 @@ use tools::gateway::{AdmittedCall, CallAdmission, ToolGateway};
 pub struct SearchService {
     store: Arc<dyn Store>,
     tools: Arc<dyn ToolGateway>,
+    privacy: Arc<dyn PrivacyFilter>,
 }
 
 impl SearchService {
     /// Creates the service.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, tools: Arc<dyn ToolGateway>) -> Self {
-        Self { store, tools }
+    pub fn new(store: Arc<dyn Store>, tools: Arc<dyn ToolGateway>, privacy: Arc<dyn PrivacyFilter>) -> Self {
+        Self { store, tools, privacy }
     }
 
     /// Records the outcome of the call in the transaction in which the gate records that of the request.
@@ -46,6 +50,9 @@ impl SearchService {
 impl UseCase<SearchDocuments> for SearchService {
     async fn execute(&self, command: Authorized<SearchDocuments>) -> Result<Retrieval, RuntimeError> {
         let SearchDocuments { query, top_k, filters } = command.command();
+        let permit = command.permit();
+        let caller = model_access::caller(permit.scope(), &permit.tenant().settings);
+        privacy::check(&*self.privacy, &caller, [query.as_str()])?;
         let call = rag_search_call("search", query.as_str(), *top_k, filters);
         let mut tx = command.begin(&*self.store).await?;
         let admission = self.tools.admit(&mut *tx, command.permit(), call).await?;
@@ -84,7 +91,12 @@ pub(crate) fn rag_search_call(call_id: &str, query: &str, top_k: u32, filters: &
 
 /// Runs a call of `rag_search_call` and returns its passages.
 pub(crate) async fn run_search(call: &dyn AdmittedCall) -> Result<Retrieval, ToolError> {
-    match call.run().await?.into_parts().0 {
+    passages_of(call.run().await?)
+}
+
+/// Returns the passages in a result of `rag_search`.
+pub(crate) fn passages_of(result: Classified<ToolResult>) -> Result<Retrieval, ToolError> {
+    match result.into_parts().0 {
         ToolResult::Retrieval(retrieval) => Ok(retrieval),
         ToolResult::DocumentText { .. } | ToolResult::Documents(_) | ToolResult::Memories(_) => {
             Err(ToolError::UnknownTool)

@@ -9,7 +9,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use tools::ingest::chunk::{ChunkParams, chunk};
 use tools::ingest::isolate::launch::Launcher;

@@ -6,6 +6,7 @@ use domain::ledger::{CallContext, LedgerEntry};
 use domain::model::{CallUsage, EmbedRequest, EmbedResponse, ModelError, RerankRequest, RerankScores};
 use domain::model_call::{CallStatus, ModelCall, ModelOperation, ServedBy};
 use domain::ports::{Embedder, IdGen, Reranker};
+use domain::privacy::PatternCounts;
 use domain::time::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
@@ -58,10 +59,18 @@ impl CallRecorder {
             context,
             tier: None,
             // Token budgets apply to generated answers only; costs are counted in any case.
-            metered: false,
+            counts_towards_budget: false,
             call,
         };
         calls.into_iter().map(entry).collect()
+    }
+
+    /// How many values the privacy rules replaced in a request: the largest number for each pattern.
+    #[must_use]
+    pub fn replaced(&self) -> PatternCounts {
+        let mut most = PatternCounts::default();
+        self.calls().iter().for_each(|call| most.raise_to(&call.served_by.replaced));
+        most
     }
 
     /// Sums the recorded calls, which must be of the same operation, into one; `None` if there are none. `served_by` is
@@ -165,8 +174,7 @@ mod tests {
     }
 
     async fn embed(recorder: &CallRecorder, text: &str) -> bool {
-        let caller =
-            ModelCaller { tenant: TenantId::PLATFORM, user: None, max_cloud_classification: Classification::Public };
+        let caller = ModelCaller::without_rules(TenantId::PLATFORM, Classification::Public);
         let (purpose, classification) = (EmbedPurpose::Query, Classification::Public);
         let request = EmbedRequest { caller, purpose, texts: vec![text.to_owned()], classification };
         recorder.embed(&ScriptedEmbedder, request).await.is_ok()
@@ -186,7 +194,7 @@ mod tests {
             [(CallStatus::Ok, None), (CallStatus::Error, Some("timeout")), (CallStatus::Cancelled, None)]
         );
         assert_eq!(recorded[0].call.duration, Duration::from_millis(20));
-        assert!(recorded.iter().all(|entry| !entry.metered) && recorded[0].id != recorded[1].id);
+        assert!(recorded.iter().all(|entry| !entry.counts_towards_budget) && recorded[0].id != recorded[1].id);
         assert!(
             recorder.drain_ledger_entries(&ids, CallContext::default(), Timestamp::UNIX_EPOCH).is_empty(),
             "taken once"

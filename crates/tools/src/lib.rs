@@ -1,21 +1,21 @@
 //! Tools, retrieval and ingestion: how agents reach documents, and how documents are added.
 //!
-//! [`gateway::AuditedToolGateway`] is the only way to call a tool: it checks the caller, records the intent, runs the tool
-//! and records the outcome. [`registry::Registry`] lists the tools; none of them writes. [`retrieval::HybridSearch`]
-//! finds passages by vector similarity and BM25, and estimates whether they answer the question.
-//! [`ingest::DocumentIngest`] accepts uploads and processes ingestion jobs.
+//! [`gateway::AuditedToolGateway`] is the only way to call a tool: it checks the caller, records the intent, runs the
+//! tool and records the outcome. [`registry::Registry`] lists the tools; none of them writes.
+//! [`retrieval::HybridSearch`] finds passages by vector similarity and BM25, and estimates whether they answer the
+//! question. [`ingest::DocumentIngest`] accepts uploads and processes ingestion jobs.
 //!
 //! ```
 //! use domain::authorized::Permit;
 //! use domain::ports::Embedders;
-//! use tools::gateway::{RecordedTools, ToolGateway, ToolParts};
+//! use tools::gateway::{AuditedToolGateway, ToolGateway, ToolParts};
 //! use tools::registry::{Registry, RegistryError};
 //! use tools::retrieval::{HybridSearch, RetrievalParams};
 //!
 //! fn names_for(permit: &Permit, parts: ToolParts, embedders: Embedders) -> Result<Vec<&'static str>, RegistryError> {
 //!     let search = HybridSearch::new(parts.store.clone(), embedders, RetrievalParams::default());
 //!     let registry = Registry::builtin(&parts.store, search)?;
-//!     let tools = RecordedTools::new(registry, parts);
+//!     let tools = AuditedToolGateway::new(registry, parts);
 //!     Ok(tools.manifest(permit.rights()).iter().map(|spec| spec.name.as_str()).collect())
 //! }
 //! ```

@@ -4,6 +4,7 @@ use crate::calls::CallRecorder;
 use crate::error::ToolError;
 use async_trait::async_trait;
 use domain::classified::Classified;
+use domain::privacy::PrivacyRules;
 use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
@@ -11,6 +12,7 @@ use domain::tool::{ToolResult, ToolSpec};
 use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The caller of a tool. It comes from the permit and the database, never from the call's arguments.
@@ -24,6 +26,8 @@ pub struct CallScope {
     pub model_limit: Classification,
     /// Highest classification that may leave the site, by the tenant's settings.
     pub cloud_limit: Classification,
+    /// The tenant's privacy rules, for the models that the tool calls.
+    pub privacy: Option<Arc<PrivacyRules>>,
     /// Time at which the call was admitted.
     pub now: Timestamp,
     /// Records the tool's model calls; the gateway writes them to the usage ledger even if the tool fails.

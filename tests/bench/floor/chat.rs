@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 use tokio_postgres::Row;
 use uuid::Uuid;
 

@@ -4,7 +4,8 @@ use super::model_server::TOKEN_MARK;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// First line of an event with a piece of the answer.
 const DELTA_EVENT: &str = "event: message.delta";

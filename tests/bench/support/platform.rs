@@ -106,7 +106,7 @@ async fn start_server(command: Command, port: u16, log: &Path) -> Result<Started
 
 /// Starts a program and waits until `path` responds with success.
 pub async fn start_process(command: Command, port: u16, log: &Path, path: &str) -> Result<StartedServer> {
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     let mut process = ServerProcess::start(command, port, log)?;
     let time_to_ready = process.wait_until_ready(path, start).await?;
     Ok(StartedServer { process, time_to_ready })

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Clock ticks per second in `/proc/PID/stat` (USER_HZ), the same on all Linux systems.
 const TICKS_PER_SECOND: f64 = 100.0;

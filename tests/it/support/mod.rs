@@ -2,10 +2,12 @@
 
 pub mod app;
 pub mod caller;
+pub mod cli;
 pub mod db;
 pub mod files;
 pub mod model;
 pub mod oidc;
 pub mod provider;
+pub mod python;
 pub mod recorder;
 pub mod redis;

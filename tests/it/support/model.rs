@@ -26,6 +26,8 @@ pub const TITLE: &str = "Cleaning of strainers";
 pub enum Reply {
     /// Streams these pieces and finishes.
     Text(Vec<&'static str>),
+    /// Streams back the last message, in pieces of this many characters.
+    Echo(usize),
     /// Streams the first piece, waits for [`ModelServer::resume_replies`], streams the second and finishes.
     Pause(&'static str, &'static str),
     /// Waits for [`ModelServer::resume_replies`], streams this piece and finishes; the reported usage is the whole
@@ -57,6 +59,7 @@ struct Script {
     requests: Mutex<Vec<Value>>,
     /// Requests for titles.
     title_requests: Mutex<Vec<Value>>,
+    embed_requests: Mutex<Vec<Value>>,
     resumed: Notify,
 }
 
@@ -103,6 +106,11 @@ impl ModelServer {
     pub fn requests(&self) -> Vec<Value> {
         self.script.requests.lock().expect("not poisoned").clone()
     }
+
+    /// The bodies of the requests for embeddings so far.
+    pub fn embed_requests(&self) -> Vec<Value> {
+        self.script.embed_requests.lock().expect("not poisoned").clone()
+    }
 }
 
 async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
@@ -111,10 +119,15 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
         return text_response(TITLE);
     }
     let full_usage = max_usage(&request);
+    let last_message = request["messages"].as_array().and_then(|all| all.last()).map(|last| last["content"].clone());
     script.requests.lock().expect("not poisoned").push(request);
     let reply = script.replies.lock().expect("not poisoned").pop_front().or_else(|| script.default_reply.clone());
     let (mut delay, usage) = (Duration::ZERO, Usage { prompt_tokens: 21, completion_tokens: 7 });
     let (pieces, pauses, final_lines) = match reply.expect("a reply for each request") {
+        Reply::Echo(length) => {
+            let text = last_message.as_ref().and_then(Value::as_str).unwrap_or_default();
+            return echo_response(text, length, usage);
+        }
         Reply::Text(pieces) => (pieces, false, final_sse_lines(usage)),
         Reply::Pause(first, second) => (vec![first, second], true, final_sse_lines(usage)),
         Reply::UseWholeBudget(piece) => (vec![piece], true, final_sse_lines(full_usage)),
@@ -159,6 +172,19 @@ fn text_response(text: &str) -> Response {
     ([("content-type", "text/event-stream")], body).into_response()
 }
 
+/// Streams `text` in pieces of `length` characters.
+fn echo_response(text: &str, length: usize, usage: Usage) -> Response {
+    let characters: Vec<char> = text.chars().collect();
+    let pieces = characters.chunks(length).map(|piece| {
+        sse_line(&json!({
+            "id": "c", "object": "chat.completion.chunk", "model": MODEL_NAME,
+            "choices": [{ "index": 0, "delta": { "content": String::from_iter(piece) }, "finish_reason": null }],
+        }))
+    });
+    let body: String = pieces.chain(final_sse_lines(usage)).collect();
+    ([("content-type", "text/event-stream")], body).into_response()
+}
+
 fn tool_call_response(name: &str, arguments: &str) -> Response {
     let tool_call =
         json!({ "index": 0, "id": "call_1", "type": "function", "function": { "name": name, "arguments": arguments } });
@@ -173,7 +199,8 @@ fn tool_call_response(name: &str, arguments: &str) -> Response {
 }
 
 /// Returns the same two-dimensional vector for every text.
-async fn embeddings(Json(request): Json<Value>) -> Json<Value> {
+async fn embeddings(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Json<Value> {
+    script.embed_requests.lock().expect("not poisoned").push(request.clone());
     let texts = request["input"].as_array().map_or(1, Vec::len);
     let data: Vec<_> = (0..texts).map(|index| json!({ "index": index, "embedding": [0.6, 0.8] })).collect();
     Json(json!({ "object": "list", "model": "scripted-embed", "data": data, "usage": { "prompt_tokens": 3 } }))

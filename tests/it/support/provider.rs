@@ -48,6 +48,15 @@ impl OidcProvider {
         Tokens { access_token: token("access_token"), id_token: token("id_token") }
     }
 
+    /// Opens an address of the provider in a browser, signs in as this user, and enters a code if a page asks for one.
+    /// Returns the text of the last page.
+    pub async fn visit(&self, url: &str, user: &str, code: &str) -> String {
+        let output = tokio::process::Command::from(node_command("visit.mjs")).args([url, user, code]).output().await;
+        let output = output.expect("node starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
     /// Replaces the provider's signing key.
     pub async fn rotate_key(&self, http: &reqwest::Client) {
         let answer = http.post(format!("{}/control/rotate", self.issuer)).send().await;

@@ -13,7 +13,7 @@ pub const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "streams",
-        description: "answers at 50 tokens per second, many at once: first token, token delay, CPU per token and memory",
+        description: "many answers at 50 tokens per second: first token, token delay, CPU per token and memory",
         steps: &[Step::SideBySide],
         long_steps: &[],
     },
@@ -37,7 +37,7 @@ pub const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "ingest",
-        description: "documents until they are ready, by format, beside poppler's pdftotext; then with the embedded model",
+        description: "documents until they are ready, by format, beside poppler's pdftotext; then with the model",
         steps: &[Step::SideBySide],
         long_steps: &[
             Step::Example {

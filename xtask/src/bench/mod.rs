@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: runs benchmarks with the release profile and writes their results to `target/bench/`. Each is a
-//! part of `tests/bench` (the platform compared with a baseline), an example program, an evaluation of a large generated
-//! set, or several of them.
+//! part of `tests/bench` (the platform compared with a baseline), an example program, an evaluation of a large
+//! generated set, or several of them.
 
 mod list;
 mod sets;

@@ -18,6 +18,9 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Packages outside the layers that only tests and examples depend on.
 const TEST_SUPPORT: &[(&str, &[&str])] = &[("fakes", &["domain"])];
 
+/// Programs that know the server by its HTTP API alone, and share no more than the vocabulary with it.
+const CLIENTS: &[(&str, &[&str])] = &[("platform-cli", &["domain"])];
+
 /// Packages that compose the layers and may depend on all of them.
 const COMPOSITION_ROOTS: &[&str] = &["platform-server", "tests"];
 
@@ -31,8 +34,12 @@ fn check_package(package: &Package) -> Vec<String> {
     if COMPOSITION_ROOTS.contains(&name) {
         return Vec::new();
     }
-    let allowed =
-        LAYERS.iter().chain(TEST_SUPPORT).find(|(layer, _)| *layer == name).map_or(&[][..], |(_, allowed)| allowed);
+    let allowed = LAYERS
+        .iter()
+        .chain(TEST_SUPPORT)
+        .chain(CLIENTS)
+        .find(|(layer, _)| *layer == name)
+        .map_or(&[][..], |(_, allowed)| allowed);
     let is_layer =
         |dependency: &&str| *dependency == "platform-server" || LAYERS.iter().any(|(layer, _)| layer == dependency);
     let message = |dependency: &str| match allowed {
@@ -63,10 +70,17 @@ mod tests {
             package("policy", &["domain", "runtime"]),
             package("gateway", &["domain", "policy", "axum"]),
             package("platform-server", &["domain", "data", "model-client", "tools", "runtime", "policy", "gateway"]),
+            package("platform-cli", &["domain", "reqwest"]),
             package("tests", &["data", "platform-server"]),
             package("xtask", &["clap"]),
         ];
         assert_eq!(violations(&packages), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_client_that_goes_around_the_api_is_found() {
+        let found = violations(&[package("platform-cli", &["domain", "gateway"])]);
+        assert_eq!(found, ["platform-cli must not depend on gateway: it may only depend on domain"]);
     }
 
     #[test]

@@ -9,9 +9,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("pgvector", &["data"]),
     ("axum", &["gateway"]),
     ("redis", &["gateway"]),
-    ("reqwest", &["model-client", "policy", "tools"]),
+    ("reqwest", &["model-client", "policy", "tools", "platform-cli"]),
     ("reqwest-eventsource", &["model-client", "policy", "tools"]),
-    ("eventsource-stream", &["model-client", "policy", "tools"]),
+    ("eventsource-stream", &["model-client", "policy", "tools", "platform-cli"]),
     ("anyhow", &["platform-server", "xtask"]),
 ];
 

@@ -45,7 +45,7 @@ row! {
 pub(super) use checkpoint_columns;
 
 row! {
-    pub(crate) struct RetirementRow, columns = retirement_columns {
+    pub(crate) struct PurgeRow, columns = retirement_columns {
         tenant_id: Uuid,
         through_seq: i64,
         chain_hash: Sha256Column,
@@ -112,8 +112,8 @@ impl From<CheckpointRow> for Checkpoint {
     }
 }
 
-impl From<RetirementRow> for PurgeRecord {
-    fn from(row: RetirementRow) -> Self {
+impl From<PurgeRow> for PurgeRecord {
+    fn from(row: PurgeRow) -> Self {
         Self {
             tenant_id: row.tenant_id,
             through_seq: row.through_seq,

@@ -130,7 +130,7 @@ pub struct ChainVerifier {
 impl ChainVerifier {
     /// Starts the verification of a tenant's chain, and verifies the signatures of `checkpoints` and `retirements`.
     #[must_use]
-    pub fn new(tenant: Uuid, checkpoints: &[Checkpoint], retirements: &[PurgeRecord], keys: &TrustedKeys) -> Self {
+    pub fn new(tenant: Uuid, checkpoints: &[Checkpoint], purges: &[PurgeRecord], keys: &TrustedKeys) -> Self {
         let mut report = ChainReport {
             tenant,
             entries: 0,
@@ -143,7 +143,7 @@ impl ChainVerifier {
             finding_count: 0,
             remarks: Vec::new(),
         };
-        let retirement = trusted_retirement(&mut report, retirements, keys);
+        let retirement = trusted_retirement(&mut report, purges, keys);
         let mut verifier = Self {
             signed_hashes: BTreeMap::new(),
             head_hash: retirement.map_or_else(|| ChainHash::genesis(tenant), |retired| retired.chain_hash),
@@ -210,7 +210,7 @@ impl ChainVerifier {
         }
         self.report.entries += 1;
         if seq <= self.last_seq {
-            self.report.add_finding(Some(seq), id, "the entry exists twice");
+            self.report.add_finding(Some(seq), id, "the entry is a duplicate or out of order");
             return;
         }
         if seq != self.last_seq + 1 {

@@ -1,6 +1,6 @@
 //! Reads the audit log in chain order, with the auditor's role.
 
-use super::chain_rows::{CheckpointRow, RetirementRow, SealedEntryRow, checkpoint_columns, retirement_columns};
+use super::chain_rows::{CheckpointRow, PurgeRow, SealedEntryRow, checkpoint_columns, retirement_columns};
 use super::verify::lift_limits;
 use crate::pool::Database;
 use crate::rows::Sha256Column;
@@ -42,7 +42,7 @@ statements! {
         ),
     )
     .run_by(DbRole::Auditor);
-    RETIREMENTS: RetirementRow = Statement::select(
+    RETIREMENTS: PurgeRow = Statement::select(
         "audit_retirements",
         ACTIVITY,
         concat!(

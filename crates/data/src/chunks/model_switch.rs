@@ -110,27 +110,33 @@ pub(super) async fn find_unstaged_documents(
     limit: u32,
 ) -> Result<Vec<DocumentId>, StoreError> {
     let query = UNSTAGED.query().bind(tx.tenant()).bind(model).bind(i64::from(limit));
-    let ids = query.scalars(tx.passage_connection().await?).await?;
+    let ids = query.scalars(tx.custom_plan_connection().await?).await?;
     Ok(ids.into_iter().map(DocumentId::from_uuid).collect())
 }
 
 pub(super) async fn switch_to(tx: &mut PgTenantTx, model: &str, now: Timestamp) -> Result<usize, StoreError> {
     // Both locks block publishing and staging until the transaction ends. The order, rows before the advisory lock, is
     // the same as in `publish`, so there can be no deadlock.
-    LOCK_DOCUMENTS.query().execute(tx.passage_connection().await?).await?;
-    LOCK_EMBEDDING_MODEL.query().execute(tx.passage_connection().await?).await?;
+    LOCK_DOCUMENTS.query().execute(tx.custom_plan_connection().await?).await?;
+    LOCK_EMBEDDING_MODEL.query().execute(tx.custom_plan_connection().await?).await?;
     let unstaged_count =
-        COUNT_UNSTAGED.query().bind(tx.tenant()).bind(model).scalar(tx.passage_connection().await?).await?;
+        COUNT_UNSTAGED.query().bind(tx.tenant()).bind(model).scalar(tx.custom_plan_connection().await?).await?;
     if unstaged_count > 0 {
         return Ok(usize::try_from(unstaged_count).unwrap_or(usize::MAX));
     }
-    SWITCH_DOCUMENTS.query().bind(tx.tenant()).bind(model).bind(now).execute(tx.passage_connection().await?).await?;
+    SWITCH_DOCUMENTS
+        .query()
+        .bind(tx.tenant())
+        .bind(model)
+        .bind(now)
+        .execute(tx.custom_plan_connection().await?)
+        .await?;
     for statement in [DELETE_OLD_PASSAGES, DELETE_OLD_TERMS, SET_MODEL] {
-        statement.query().bind(tx.tenant()).bind(model).execute(tx.passage_connection().await?).await?;
+        statement.query().bind(tx.tenant()).bind(model).execute(tx.custom_plan_connection().await?).await?;
     }
     // The index over the old vectors has to be dropped, which only the owner of the tables may do; a worker job calls a
     // function that runs as the owner.
-    if HAS_VECTOR_INDEX.query().scalar(tx.passage_connection().await?).await? {
+    if HAS_VECTOR_INDEX.query().scalar(tx.custom_plan_connection().await?).await? {
         enqueue(tx, None, JobPayload::BuildVectorIndex, now).await?;
     }
     Ok(0)

@@ -3,9 +3,9 @@
 //! The number of passages that match the filters (`allowed`) is computed from the documents' chunk counts, before any
 //! vector is compared. If it is small, all of them are compared: the result is exact, and a narrow filter costs no
 //! recall. If it is large, the HNSW index is scanned iteratively until enough passages have passed the filters. If that
-//! scan stops early with too few results, the exact scan runs as well, so the caller always gets up to `limit` passages
-//! if that many match. The exact scan counts for itself and returns nothing if the index is to be used, so a search of
-//! few passages, the usual case, is one statement.
+//! scan stops early with too few results, the exact scan runs as well, so the caller gets `limit` passages, or all
+//! if fewer match. The exact scan does the counting itself and returns nothing if the index is preferred, so a search
+//! of few passages, the usual case, is one statement.
 //!
 //! Vectors are stored, indexed and compared with two bytes per dimension (ADR 45).
 //!
@@ -53,8 +53,9 @@ row! {
 
 statements! {
     /// `$1` to `$7` are the parameters of `in_scope!`, `$8` is the query vector, `$9` the limit, `$10` whether to scan
-    /// even if the index is preferred; without it, there are no rows then. Embeddings and terms are stored inline in
-    /// the table (STORAGE MAIN) and long texts out of line (TOAST), so the scan reads little but vectors.
+    /// even if the index is preferred: if false, the statement returns no rows in that case. Embeddings and terms are
+    /// stored inline in the table (STORAGE MAIN) and long texts out of line (TOAST), so the scan reads little but
+    /// vectors.
     NEAREST_BY_SCAN: Joined<CandidateRow, ScoreRow> = Statement::select(
         "document_chunks",
         "searching by vector",
@@ -162,7 +163,7 @@ pub(super) async fn nearest(
     // Either nothing matches, or the index is preferred.
     let ef_search = limit.saturating_mul(EF_SEARCH_PER_PASSAGE).clamp(MIN_EF_SEARCH, MAX_EF_SEARCH);
     let prepare_query = search.bind_scope(PREPARE_INDEX_SCAN.query()).bind(ef_search.to_string()).bind(MAX_SCAN_TUPLES);
-    let plan: PreparedRow = prepare_query.fetch_one(tx.passage_connection().await?).await?;
+    let plan: PreparedRow = prepare_query.fetch_one(tx.custom_plan_connection().await?).await?;
     if !plan.prefers_index {
         return Ok(hits);
     }
@@ -183,7 +184,7 @@ async fn exact_scan(
         .bind(&search.vector)
         .bind(search.limit)
         .bind(even_if_index_preferred);
-    query.fetch_all(tx.passage_connection().await?).await
+    query.fetch_all(tx.custom_plan_connection().await?).await
 }
 
 async fn index_scan(
@@ -194,7 +195,7 @@ async fn index_scan(
     let sql = NEAREST_BY_INDEX.sql().replace(VECTOR_TYPE, &format!("halfvec({dimensions})"));
     // Safe from injection: the SQL is a literal in this crate and the only substitution is an integer.
     let query = search.bind_scope(NEAREST_BY_INDEX.query_as_sql(AssertSqlSafe(sql)));
-    query.bind(&search.vector).bind(search.limit).fetch_all(tx.passage_connection().await?).await
+    query.bind(&search.vector).bind(search.limit).fetch_all(tx.custom_plan_connection().await?).await
 }
 
 impl From<Joined<CandidateRow, ScoreRow>> for RankedCandidate {

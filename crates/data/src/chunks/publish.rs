@@ -118,9 +118,9 @@ pub(super) async fn replace(
         .bind(model)
         .bind(i32::try_from(chunks.len()).unwrap_or(i32::MAX))
         .bind(term_count)
-        .execute(tx.passage_connection().await?)
+        .execute(tx.custom_plan_connection().await?)
         .await?;
-    SET_MODEL_IN_USE.query().bind(model).execute(tx.passage_connection().await?).await?;
+    SET_MODEL_IN_USE.query().bind(model).execute(tx.custom_plan_connection().await?).await?;
     enqueue_index_build(tx, model, chunks, now).await
 }
 
@@ -138,7 +138,7 @@ pub(super) async fn stage(
     delete_passages(tx, document, Some(model)).await?;
     insert_passages(tx, document, model, chunks, now).await?;
     insert_terms(tx, document, model, chunks).await?;
-    SET_STAGED_MODEL.query().bind(model).execute(tx.passage_connection().await?).await?;
+    SET_STAGED_MODEL.query().bind(model).execute(tx.custom_plan_connection().await?).await?;
     enqueue_index_build(tx, model, chunks, now).await
 }
 
@@ -146,7 +146,7 @@ pub(super) async fn stage(
 /// from writing passages of the same document at the same time: the second one waits, and then loses its lease.
 async fn lock_document(tx: &mut PgTenantTx, document: DocumentId) -> Result<Option<String>, StoreError> {
     let locked_model =
-        LOCK_DOCUMENT.query().bind(document.as_uuid()).optional_scalar(tx.passage_connection().await?).await?;
+        LOCK_DOCUMENT.query().bind(document.as_uuid()).optional_scalar(tx.custom_plan_connection().await?).await?;
     let published_model = locked_model.ok_or(StoreError::Conflict { what: "the document" })?;
     lock_embedding_model_shared(tx).await?;
     Ok(published_model)
@@ -161,7 +161,7 @@ pub(super) async fn lock_embedding_model_shared(tx: &mut PgTenantTx) -> Result<(
 async fn delete_passages(tx: &mut PgTenantTx, document: DocumentId, model: Option<&str>) -> Result<(), StoreError> {
     for statement in [DELETE_PASSAGES, DELETE_TERMS] {
         let delete = statement.query().bind(tx.tenant()).bind(document.as_uuid()).bind(model);
-        delete.execute(tx.passage_connection().await?).await?;
+        delete.execute(tx.custom_plan_connection().await?).await?;
     }
     Ok(())
 }
@@ -187,7 +187,7 @@ async fn insert_passages(
             .bind(batch.iter().map(|c| c.section.as_deref()).collect::<Vec<_>>())
             .bind(batch.iter().map(|c| Vector::from(c.embedding.clone())).collect::<Vec<_>>())
             .bind(batch.iter().map(|c| c.terms.as_ref().map(PassageTerms::as_bytes)).collect::<Vec<_>>())
-            .execute(tx.passage_connection().await?)
+            .execute(tx.custom_plan_connection().await?)
             .await?;
     }
     Ok(())
@@ -209,7 +209,7 @@ async fn insert_terms(
         .bind(chunks.iter().map(|c| c.chunk_index).collect::<Vec<_>>())
         .bind(&texts)
         .bind(texts.iter().map(|text| normalize_identifiers(text, TextKind::Passage)).collect::<Vec<_>>())
-        .scalar(tx.passage_connection().await?)
+        .scalar(tx.custom_plan_connection().await?)
         .await
 }
 
@@ -222,6 +222,7 @@ async fn enqueue_index_build(
 ) -> Result<(), StoreError> {
     let Some(first_chunk) = chunks.first() else { return Ok(()) };
     let dimensions = i32::try_from(first_chunk.embedding.len()).unwrap_or(i32::MAX);
-    let is_due = VECTOR_INDEX_DUE.query().bind(model).bind(dimensions).scalar(tx.passage_connection().await?).await?;
+    let is_due =
+        VECTOR_INDEX_DUE.query().bind(model).bind(dimensions).scalar(tx.custom_plan_connection().await?).await?;
     if is_due { enqueue(tx, None, JobPayload::BuildVectorIndex, now).await } else { Ok(()) }
 }

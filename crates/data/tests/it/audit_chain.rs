@@ -182,7 +182,7 @@ const MANIPULATIONS: &[(&str, &str)] = &[
     (
         "INSERT INTO audit_logs SELECT (jsonb_populate_record(l, '{\"created_at\": \"2001-01-01\"}')).*
             FROM audit_logs l WHERE id = ROW5",
-        "the entry exists twice",
+        "the entry is a duplicate or out of order",
     ),
     ("UPDATE audit_logs SET tenant_id = B WHERE id = ROW5", "the row was deleted"),
     (

@@ -73,7 +73,8 @@ async fn a_cancelled_upload_leaves_no_file_and_is_never_visible_half_written() -
         _ = store.put(TENANT, sender.boxed(), 9) => return Err("the upload cannot end".into()),
         () = first_chunk_sent.notified() => {
             let files_during_upload = list_files(dir.path())?;
-            assert!(files_during_upload.iter().all(|path| path.extension().is_some_and(|part| part == "part")), "{files_during_upload:?}");
+            let is_partial = |path: &PathBuf| path.extension().is_some_and(|part| part == "part");
+            assert!(files_during_upload.iter().all(is_partial), "{files_during_upload:?}");
         }
     }
     assert_eq!(list_files(dir.path())?, Vec::<PathBuf>::new());

@@ -1,5 +1,4 @@
-//! Tests of the job queue that the shared store suite cannot contain, because they change timestamps in the database or
-//! read its statistics.
+//! Tests of the job queue that need SQL of their own and so cannot be in the shared store suite.
 
 use crate::catalog::{TENANT_A, TENANT_B, connect_as_superuser};
 use data::PgJobQueue;
@@ -108,7 +107,7 @@ async fn the_previous_version_still_processes_ingestion_jobs() -> Result<(), Tes
     let mut superuser = connect_as_superuser(&db).await?;
     create_tenant_with_jobs(&mut superuser, TENANT_A, 1).await?;
     let job_queue = PgJobQueue::new(db.worker_pool()?);
-    assert_eq!(job_queue.enqueue_reindex().await?, 1);
+    assert_eq!(job_queue.enqueue_reembedding().await?, 1);
     let mut worker = PgConnection::connect(&db.worker_url()).await?;
     let claim = "SELECT job_id, lease_token FROM claim_job('1 hour')";
     let (job, token): (Uuid, i64) = sqlx::query_as(claim).fetch_one(&mut worker).await?;
@@ -122,11 +121,8 @@ async fn the_previous_version_still_processes_ingestion_jobs() -> Result<(), Tes
         let result: bool = sqlx::query_scalar(sql).bind(job).bind(token).fetch_one(&mut worker).await?;
         assert_eq!(result, expected, "{sql}");
     }
-    let next_job = job_queue
-        .claim(&JobFilter::any(), LEASE_DURATION)
-        .await?
-        .ok_or("the job that was put back, or the reindexing")?;
-    assert!(matches!(next_job.payload, JobPayload::Ingest(_) | JobPayload::Reindex));
+    let next_job = job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?.ok_or("no job was claimed")?;
+    assert!(matches!(next_job.payload, JobPayload::Ingest(_) | JobPayload::Reembed));
     Ok(())
 }
 
@@ -138,7 +134,7 @@ async fn a_heartbeat_does_not_wait_for_the_transaction_that_finishes_the_job() -
     let mut superuser = connect_as_superuser(&db).await?;
     create_tenant_with_jobs(&mut superuser, TENANT_A, 1).await?;
     let job_queue = PgJobQueue::new(db.worker_pool()?);
-    let job = job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?.ok_or("a job")?;
+    let job = job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?.ok_or("no job was claimed")?;
     let mut transaction = superuser.begin().await?;
     sqlx::query("DELETE FROM jobs WHERE id = $1").bind(job.lease.job.as_uuid()).execute(&mut *transaction).await?;
     let heartbeat = tokio::time::timeout(Duration::from_secs(20), job_queue.heartbeat(job.lease, LEASE_DURATION));
@@ -155,9 +151,9 @@ async fn the_last_error_stays_with_the_job() -> Result<(), TestError> {
     let mut superuser = connect_as_superuser(&db).await?;
     create_tenant_with_jobs(&mut superuser, TENANT_A, 0).await?;
     let job_queue = PgJobQueue::new(db.worker_pool()?);
-    job_queue.enqueue_reindex().await?;
+    job_queue.enqueue_reembedding().await?;
     for attempt in 1..=5 {
-        let job = job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?.ok_or("a job")?;
+        let job = job_queue.claim(&JobFilter::any(), LEASE_DURATION).await?.ok_or("no job was claimed")?;
         assert_eq!(job.attempt, attempt);
         let reason = Some(format!("{attempt}: the model is gone {}", "…".repeat(600)));
         job_queue
@@ -171,6 +167,6 @@ async fn the_last_error_stays_with_the_job() -> Result<(), TestError> {
     let (is_dead, error): (bool, String) =
         sqlx::query_as("SELECT dead_at IS NOT NULL, last_error FROM jobs").fetch_one(&mut superuser).await?;
     assert!(is_dead && error.starts_with("5: the model is gone") && error.chars().count() == 500, "{error}");
-    assert_eq!(job_queue.enqueue_reindex().await?, 1, "and revived when it is queued again");
+    assert_eq!(job_queue.enqueue_reembedding().await?, 1, "and revived when it is queued again");
     Ok(())
 }

@@ -31,8 +31,14 @@ pub struct AskAssistant {
     pub message: MessageText,
     /// Earlier messages, oldest first.
     pub history: Vec<EarlierMessage>,
+    /// Calls of client tools that the model requested for this question, and their results: pairs of assistant and
+    /// tool messages that follow the question.
+    pub tool_rounds: Vec<PromptMessage>,
     /// Instructions of the client application: treated as data, subordinate to the platform's rules.
     pub instructions: Option<String>,
+    /// Tools of the client, which calls them itself. They are offered beside the platform's own tools, if the model can
+    /// call tools.
+    pub tools: Vec<OfferedTool>,
     /// Tier that answers.
     pub model: ModelChoice,
     /// Whether the turn searches the documents.
@@ -64,7 +70,8 @@ impl Command for AskAssistant {
     }
 
     fn intent_metadata(&self) -> Option<Value> {
-        Some(json!({ "mode": "assistant", "history": "client" }))
+        // Only the number of tools is recorded, because their names are the client's content.
+        Some(json!({ "mode": "assistant", "history": "client", "client_tools": self.tools.len() }))
     }
 }
 
@@ -83,7 +90,6 @@ pub struct AskModel {
     pub max_output_tokens: Option<u32>,
 }
 
-// Only the number of tools is recorded, because their names are the client's content.
 command! {
     AskModel: Create Models as "chat.request" -> EventStream,
     transaction Shared,
@@ -125,8 +131,12 @@ command! {
 
 fn embedding_metadata(response: &EmbedResponse) -> Value {
     let usage = &response.usage;
-    json!({
+    let mut metadata = json!({
         "texts": response.vectors.len(), "backend": usage.served_by.backend, "model": usage.served_by.model,
         "fallback": usage.served_by.fallback, "input_tokens": usage.token_usage.input_tokens,
-    })
+    });
+    if !usage.served_by.replaced.is_empty() {
+        metadata["privacy"] = json!({ "replaced": usage.served_by.replaced });
+    }
+    metadata
 }

@@ -157,7 +157,8 @@ pub enum Recorder {
 
 /// Implements [`Command`] for a type:
 /// `command!(Type: Operation Resource as "audit.event" -> Output, clause, …)`. The clauses, in this order:
-/// `target Kind(field)`, `class field`, `documents field`, `transaction Shared`, `outcome_recorded_by_use_case "outcome.event"`,
+/// `target Kind(field)`, `class field`, `documents field`, `transaction Shared`, `outcome_recorded_by_use_case
+/// "outcome.event"`,
 /// `metadata(command => …)`, `id(output => …)`, `outcome(output => …)`.
 macro_rules! command {
     (

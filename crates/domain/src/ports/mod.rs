@@ -4,12 +4,14 @@
 mod access;
 mod blob;
 mod model;
+mod privacy;
 mod store;
 mod system;
 
 pub use access::{AccessRules, NoRandomness, TokenSecret, TokenSecrets};
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Embedders, Reranker};
+pub use privacy::PrivacyFilter;
 pub use store::*;
 pub use system::{Clock, IdGen};
 
@@ -19,5 +21,6 @@ pub use crate::store_error::StoreError;
 pub use {
     blob::MockBlobStore,
     model::{MockChatModel, MockEmbedder, MockReranker},
+    privacy::MockPrivacyFilter,
     system::{MockClock, MockIdGen},
 };

@@ -97,8 +97,8 @@ impl Embedders {
         std::iter::once(&self.current).chain(&self.next)
     }
 
-    /// The model for a tenant whose searched passages were embedded by `model_in_use`: the next model if the tenant has been
-    /// migrated to it, else the current one.
+    /// The model for a tenant whose searched passages were embedded by `model_in_use`: the next model if the tenant has
+    /// been migrated to it, else the current one.
     #[must_use]
     pub fn for_tenant(&self, model_in_use: Option<&str>) -> &Arc<dyn Embedder> {
         self.next.as_ref().filter(|next| model_in_use == Some(&next.model().name)).unwrap_or(&self.current)

@@ -154,8 +154,8 @@ pub trait TenantDirectory: Send + Sync {
         by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError>;
 
-    /// Replaces the settings if their version is `expected_version`; other keys of the tenant's configuration are kept. `None`
-    /// if the tenant does not exist or its settings have another version.
+    /// Replaces the settings if their version is `expected_version`; other keys of the tenant's configuration are kept.
+    /// `None` if the tenant does not exist or its settings have another version.
     ///
     /// # Errors
     /// If the database is not available.

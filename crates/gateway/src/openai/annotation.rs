@@ -21,7 +21,8 @@ pub(crate) struct Annotation {
 /// What is cited, and where.
 #[derive(Serialize, ToSchema, Clone, Debug)]
 pub(crate) struct UrlCitation {
-    /// The document's content on this platform, relative to its address; the page as a fragment.
+    /// The document's content on this platform, relative to its address. The fragment has the page and the passage, so
+    /// that each passage has its own URL: clients merge sources with the same one.
     url: String,
     /// The document's title.
     title: String,
@@ -60,8 +61,8 @@ pub(crate) fn source_event(citation: &Citation) -> Value {
 }
 
 fn url(citation: &Citation) -> String {
-    let page = citation.page.map_or_else(String::new, |page| format!("#page={page}"));
-    format!("/v1/documents/{}/content{page}", citation.document_id)
+    let page = citation.page.map_or_else(String::new, |page| format!("page={page}&"));
+    format!("/v1/documents/{}/content#{page}passage={}", citation.document_id, citation.chunk_id)
 }
 
 /// Returns start and end, in characters, of the first marker that contains the number `n`. The marker is `[2]`, or the

@@ -3,6 +3,7 @@
 
 use super::annotation::{self, Annotation};
 use super::error::ErrorBody;
+use super::renumber::{MarkerNumbering, NumberedCitation};
 use crate::sse::RunStart;
 use domain::ids::ConversationId;
 use domain::model::ModelToolCall;
@@ -19,6 +20,9 @@ pub(crate) struct ReplyOptions {
     pub(crate) model: String,
     /// Whether a stream ends with a chunk that contains the token usage (`stream_options.include_usage`).
     pub(crate) include_usage: bool,
+    /// Number of the client's tools that the model is not offered.
+    #[serde(default)]
+    pub(crate) left_out_tools: u32,
 }
 
 /// A piece of an answer.
@@ -126,14 +130,30 @@ pub(crate) struct PlatformNote {
     degraded: bool,
     /// A fallback served.
     fallback: bool,
-    /// How many passages, documents and earlier answers were left out because the model may not see them.
-    left_out: u32,
+    /// What was left out; null if nothing was.
+    left_out: Option<LeftOut>,
     /// The model that served.
     served_model: String,
     /// Why the platform chose the model for hard questions; null where it did not.
     escalated: Option<&'static str>,
     /// The answer was stopped: OpenAI has no word for that.
     cancelled: bool,
+}
+
+/// What an answer does without. At least one number is not 0.
+#[derive(Serialize, ToSchema, Clone, Copy, Debug)]
+pub(crate) struct LeftOut {
+    /// Passages, documents, earlier answers and results of tools that the model may not see.
+    content: u32,
+    /// Tools of the client's that the model is not offered: it cannot call tools, or may not see what they return, or
+    /// there are too many for its context, or the platform has a tool of that name.
+    tools: u32,
+}
+
+impl LeftOut {
+    fn of(content: u32, tools: u32) -> Option<Self> {
+        (content > 0 || tools > 0).then_some(Self { content, tools })
+    }
 }
 
 /// The metadata of an answer, the same in all of its chunks.
@@ -144,14 +164,16 @@ pub(crate) struct CompletionMetadata {
     pub(crate) model: String,
     start: RunStart,
     conversation: Option<ConversationId>,
+    left_out_tools: u32,
 }
 
 impl CompletionMetadata {
     /// `created` is set to the time in the run's UUIDv7, so that a replayed answer has the same value. `conversation`
     /// is `None` for a direct request.
-    pub(crate) fn new(start: RunStart, model: String, conversation: Option<ConversationId>) -> Self {
+    pub(crate) fn new(start: RunStart, options: ReplyOptions, conversation: Option<ConversationId>) -> Self {
         let created = start.run_id.as_uuid().get_timestamp().map_or(0, |at| at.to_unix().0);
-        Self { id: format!("chatcmpl-{}", start.run_id), created, model, start, conversation }
+        let ReplyOptions { model, left_out_tools, .. } = options;
+        Self { id: format!("chatcmpl-{}", start.run_id), created, model, start, conversation, left_out_tools }
     }
 
     /// Returns the field `platform` of a finished answer.
@@ -162,7 +184,7 @@ impl CompletionMetadata {
             conversation_id: self.conversation.map(|id| id.as_uuid()),
             degraded: summary.degraded,
             fallback: summary.fallback,
-            left_out: summary.omitted_count,
+            left_out: LeftOut::of(summary.omitted_count, self.left_out_tools),
             served_model: summary.model.clone(),
             escalated: self.start.escalated.map(Escalation::as_str),
             cancelled: summary.finish_reason == FinishReason::Cancelled,
@@ -195,6 +217,7 @@ pub(crate) enum StreamItem {
 pub(crate) struct ChunkEncoder {
     metadata: CompletionMetadata,
     include_usage: bool,
+    numbering: MarkerNumbering,
     /// The answer so far, needed to find the markers of citations.
     text: String,
     tool_call_count: u32,
@@ -202,22 +225,33 @@ pub(crate) struct ChunkEncoder {
 
 impl ChunkEncoder {
     pub(crate) fn new(metadata: CompletionMetadata, include_usage: bool) -> Self {
-        Self { metadata, include_usage, text: String::new(), tool_call_count: 0 }
+        let numbering = MarkerNumbering::default();
+        Self { metadata, include_usage, numbering, text: String::new(), tool_call_count: 0 }
     }
 
     pub(crate) fn encode(&mut self, event: RunEvent) -> Vec<StreamItem> {
+        // Text that was held back goes out before whatever follows it.
+        let held = match event {
+            RunEvent::Delta { .. } | RunEvent::Cited(_) => String::new(),
+            RunEvent::Finished(_) | RunEvent::Failed(_) => self.numbering.finish(),
+            _ => self.numbering.settle(),
+        };
+        let mut items = self.text_items(held);
+        items.extend(self.encode_next(event));
+        items
+    }
+
+    fn encode_next(&mut self, event: RunEvent) -> Vec<StreamItem> {
         let delta = match event {
             RunEvent::Started { .. } => {
                 ChunkDelta { role: Some("assistant"), content: Some(String::new()), ..ChunkDelta::default() }
             }
-            RunEvent::Delta { text } => {
-                // Only answers of the assistant have citations. These are stored in a conversation, unlike direct
-                // requests.
-                if self.metadata.conversation.is_some() {
-                    self.text.push_str(&text);
-                }
-                ChunkDelta { content: Some(text), ..ChunkDelta::default() }
+            // Only answers of the assistant have citations. These are stored in a conversation, unlike direct requests.
+            RunEvent::Delta { text } if self.metadata.conversation.is_some() => {
+                let ready = self.numbering.push(&text);
+                return self.text_items(ready);
             }
+            RunEvent::Delta { text } => ChunkDelta { content: Some(text), ..ChunkDelta::default() },
             RunEvent::Reasoning { text } => ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() },
             RunEvent::ClientToolRequested(call) => {
                 let call = ToolCallBody { index: Some(self.tool_call_count), ..call.into() };
@@ -225,15 +259,28 @@ impl ChunkEncoder {
                 ChunkDelta { tool_calls: Some(vec![call]), ..ChunkDelta::default() }
             }
             RunEvent::Cited(citation) => {
+                let NumberedCitation { text, citation } = self.numbering.cite(citation);
+                let mut items = self.text_items(text);
                 let annotations = Some(vec![annotation::to_annotation(&citation, &self.text)]);
                 let mut chunk = self.chunk(ChunkDelta { annotations, ..ChunkDelta::default() }, None);
                 chunk.event = Some(annotation::source_event(&citation));
-                return vec![StreamItem::Chunk(Box::new(chunk))];
+                items.push(StreamItem::Chunk(Box::new(chunk)));
+                return items;
             }
             RunEvent::ToolStarted { .. } | RunEvent::ToolFinished { .. } => return Vec::new(),
             RunEvent::Finished(summary) => return self.finish(&summary),
             RunEvent::Failed(problem) => return vec![StreamItem::Error(ErrorBody::new(&problem.into()))],
         };
+        vec![StreamItem::Chunk(Box::new(self.chunk(delta, None)))]
+    }
+
+    /// Returns a chunk with a piece of the assistant's answer, if there is one.
+    fn text_items(&mut self, text: String) -> Vec<StreamItem> {
+        if text.is_empty() {
+            return Vec::new();
+        }
+        self.text.push_str(&text);
+        let delta = ChunkDelta { content: Some(text), ..ChunkDelta::default() };
         vec![StreamItem::Chunk(Box::new(self.chunk(delta, None)))]
     }
 

@@ -2,6 +2,7 @@
 
 use super::annotation::{self, Annotation};
 use super::chunk::{CompletionMetadata, CompletionUsage, PlatformNote, ToolCallBody, finish_reason};
+use super::renumber::MarkerNumbering;
 use crate::error::ApiError;
 use crate::sse;
 use domain::conversation::Citation;
@@ -83,9 +84,13 @@ pub(crate) async fn collect_completion(
     Err(sse::missing_last_event())
 }
 
-fn build_completion(output: CollectedOutput, metadata: CompletionMetadata, summary: &RunSummary) -> ChatCompletion {
-    let citations = output.citations.iter();
-    let annotations = citations.map(|citation| annotation::to_annotation(citation, &output.text)).collect();
+fn build_completion(mut output: CollectedOutput, metadata: CompletionMetadata, summary: &RunSummary) -> ChatCompletion {
+    let mut numbering = MarkerNumbering::default();
+    let citations: Vec<_> = output.citations.into_iter().map(|citation| numbering.cite(citation).citation).collect();
+    if !citations.is_empty() {
+        output.text = numbering.push(&output.text) + &numbering.finish();
+    }
+    let annotations = citations.iter().map(|citation| annotation::to_annotation(citation, &output.text)).collect();
     let only_tool_calls = output.text.is_empty() && !output.tool_calls.is_empty();
     let message = AnswerMessage {
         role: "assistant",

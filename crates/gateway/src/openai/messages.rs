@@ -2,6 +2,7 @@
 //! instructions; in a direct request, the model gets them unchanged.
 
 use super::schema;
+use super::tool_rounds;
 use crate::error::ApiError;
 use domain::command::EarlierMessage;
 use domain::conversation::MessageRole;
@@ -15,6 +16,8 @@ use utoipa::ToSchema;
 const MAX_INSTRUCTIONS_CHARS: usize = 16_000;
 /// Prefix of the messages that Open WebUI sends in the background to generate titles, tags and suggestions.
 const BACKGROUND_TASK_PREFIX: &str = "### Task:";
+/// What follows the prefix where Open WebUI puts contents of its own files before a question of its user.
+const QUESTION_WITH_CONTEXT: &str = "Respond to the user query using the provided context";
 
 /// A message.
 #[derive(Deserialize, ToSchema)]
@@ -53,6 +56,8 @@ pub(super) struct ParsedMessages(Vec<PromptMessage>);
 pub(super) struct Question {
     pub(super) message: MessageText,
     pub(super) history: Vec<EarlierMessage>,
+    /// Calls of client tools and their results, after the question.
+    pub(super) tool_rounds: Vec<PromptMessage>,
     pub(super) instructions: Option<String>,
 }
 
@@ -67,12 +72,9 @@ impl ParsedMessages {
 
     /// Returns whether this is a background request of Open WebUI, not a message of its user.
     pub(super) fn is_background_task(&self) -> bool {
-        self.last_user_message().is_some_and(|(_, text)| text.trim_start().starts_with(BACKGROUND_TASK_PREFIX))
-    }
-
-    /// Returns whether the last message is the result of a client tool. Only a direct request can continue from it.
-    pub(super) fn ends_with_tool_result(&self) -> bool {
-        matches!(self.0.last(), Some(PromptMessage::Tool { .. }))
+        let task =
+            self.last_user_message().and_then(|(_, text)| text.trim_start().strip_prefix(BACKGROUND_TASK_PREFIX));
+        task.is_some_and(|task| !task.trim_start().starts_with(QUESTION_WITH_CONTEXT))
     }
 
     /// Returns the messages unchanged, for a direct request.
@@ -83,15 +85,19 @@ impl ParsedMessages {
         Ok(self.0)
     }
 
-    /// Uses the last message as the question. Tool results are omitted, since the answers based on them are in the
-    /// history.
-    pub(super) fn into_question(self) -> Result<Question, ApiError> {
-        let Some((index, text)) = self.last_user_message().filter(|(index, _)| index + 1 == self.0.len()) else {
-            let last_index = self.0.len() - 1;
-            return Err(ApiError::invalid_field(
-                format!("/messages/{last_index}/role"),
-                "must be user: the last message is the question",
-            ));
+    /// Uses the last user message as the question; only rounds of client tools may follow it. Earlier rounds are
+    /// omitted, since the answers based on them are in the history.
+    pub(super) fn into_question(mut self) -> Result<Question, ApiError> {
+        let index = self.last_user_message().map(|(index, _)| index);
+        let last_index = self.0.len() - 1;
+        let ends_in_tool = matches!(self.0.last(), Some(PromptMessage::Tool { .. }));
+        let Some(index) = index.filter(|index| *index == last_index || ends_in_tool) else {
+            let detail = "must be user or tool: a question, or the result of a tool that was called for it, comes last";
+            return Err(ApiError::invalid_field(format!("/messages/{last_index}/role"), detail));
+        };
+        let tool_rounds = tool_rounds::parse(self.0.split_off(index + 1), index + 1)?;
+        let Some(PromptMessage::User(text)) = self.0.last() else {
+            return Err(ApiError::invalid_field(format!("/messages/{index}/role"), "must be user"));
         };
         let message = MessageText::parse(text);
         let message = message.map_err(|error| ApiError::invalid_field(format!("/messages/{index}/content"), error))?;
@@ -117,7 +123,7 @@ impl ParsedMessages {
             return Err(ApiError::invalid_field("/messages", detail));
         }
         let instructions = (!instructions.trim().is_empty()).then_some(instructions);
-        Ok(Question { message, history, instructions })
+        Ok(Question { message, history, tool_rounds, instructions })
     }
 
     fn last_user_message(&self) -> Option<(usize, &str)> {

@@ -6,9 +6,12 @@ pub(crate) mod chunk;
 pub(crate) mod completion;
 pub(crate) mod error;
 mod messages;
+mod renumber;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod schema;
+pub(crate) mod token_input;
+mod tool_rounds;
 
 use crate::error::ApiError;
 use axum::http::HeaderName;

@@ -25,8 +25,9 @@ pub(crate) struct ChatReply {
 }
 
 impl ChatReply {
-    /// Streams the answer. If the run fails before its first output and within `keep_alive_interval`, the response has an error
-    /// status, so that clients retry. If the first output takes longer, the stream starts without it and is kept open.
+    /// Streams the answer. If the run fails before its first output and within `keep_alive_interval`, the response has
+    /// an error status, so that clients retry. If the first output takes longer, the stream starts without it and is
+    /// kept open.
     pub(crate) async fn into_stream(self, keep_alive_interval: Duration) -> Result<Response, ApiError> {
         let (metadata, conversation, include_usage) = (self.metadata(), self.conversation, self.options.include_usage);
         let events = wait_for_output(self.events, keep_alive_interval).await?;
@@ -50,7 +51,7 @@ impl ChatReply {
     }
 
     fn metadata(&self) -> CompletionMetadata {
-        CompletionMetadata::new(self.start.clone(), self.options.model.clone(), self.conversation)
+        CompletionMetadata::new(self.start.clone(), self.options.clone(), self.conversation)
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) struct ChatCompletionRequest {
     #[schema(schema_with = schema::object_or_null)]
     #[serde(default)]
     response_format: Value,
-    /// Tools of the client's, which it calls itself: a language model alone answers then.
+    /// Tools of the client's, which it calls itself.
     #[schema(max_items = 128)]
     tools: Option<Vec<ClientTool>>,
     #[schema(schema_with = schema::tool_choice)]
@@ -141,8 +141,8 @@ impl ChatCompletionRequest {
         self.stream_options.as_ref().and_then(|options| options.include_usage) == Some(true)
     }
 
-    /// Validates the request and converts it to a command. It becomes a direct request if the model id says so, if it
-    /// has client tools, or if it is a background task of Open WebUI.
+    /// Validates the request and converts it to a command. It becomes a direct request if the model id says so, or if
+    /// it is a background task of Open WebUI.
     pub(crate) fn parse(self, conversation: Option<ConversationId>) -> Result<ChatCommand, ApiError> {
         let id = self.model_id()?;
         let choice = id.model_choice().ok_or_else(|| {
@@ -155,15 +155,14 @@ impl ChatCompletionRequest {
         }
         let tools = parse_tools(self.tools.unwrap_or_default())?;
         let messages = ParsedMessages::parse(self.messages)?;
+        let options = ChatOptions { tool_choice: parse_tool_choice(self.tool_choice, &tools)?, ..options };
         let is_background = messages.is_background_task();
-        if id.is_direct() || is_background || !tools.is_empty() || messages.ends_with_tool_result() {
+        if id.is_direct() || is_background {
             if self.retrieval == Some(RetrievalMode::Always) {
-                let detail = "must not be always for a request that goes directly to a model: one that names a direct \
-                              model, or brings tools of its own";
+                let detail = "must not be always for a request that goes directly to a language model";
                 return Err(ApiError::invalid_field("/retrieval", detail));
             }
             let model = if is_background && !id.is_direct() { ModelChoice::Fast } else { choice };
-            let options = ChatOptions { tool_choice: parse_tool_choice(self.tool_choice, &tools)?, ..options };
             let messages = messages.into_prompt()?;
             return Ok(ChatCommand::Model(Box::new(AskModel { messages, model, tools, options, max_output_tokens })));
         }
@@ -173,17 +172,20 @@ impl ChatCompletionRequest {
             tags: tags.into_iter().map(ShortText::into_string).collect(),
             ..SearchFilters::default()
         };
-        let Question { message, history, instructions } = messages.into_question()?;
+        let forbids_tools = options.tool_choice.as_ref().is_some_and(|choice| choice == "none");
+        let tools = if forbids_tools { Vec::new() } else { tools };
+        let Question { message, history, tool_rounds, instructions } = messages.into_question()?;
         Ok(ChatCommand::Assistant(Box::new(AskAssistant {
             conversation,
             message,
             history,
+            tool_rounds,
             instructions,
+            tools,
             model: choice,
             retrieval: self.retrieval.unwrap_or(RetrievalMode::Auto),
             filters,
-            // Clients cannot control how the platform's own tools are called.
-            options: ChatOptions { parallel_tool_calls: None, ..options },
+            options,
             max_output_tokens,
         })))
     }

@@ -40,11 +40,17 @@ pub(super) fn stop() -> RefOr<Schema> {
     Schema::OneOf(OneOfBuilder::new().item(text()).item(list).item(null()).build()).into()
 }
 
-/// Input of an embedding request: a string or a list of strings.
+/// Input of an embedding request: a string, a list of strings, or token ids instead of either.
 pub(crate) fn embedding_input() -> RefOr<Schema> {
     let text = || text().min_length(Some(1)).max_length(Some(32_000));
-    let list = ArrayBuilder::new().items(text()).min_items(Some(1)).max_items(Some(256));
-    Schema::OneOf(OneOfBuilder::new().item(text()).item(list).build()).into()
+    let tokens = || {
+        let token = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(100_255));
+        ArrayBuilder::new().items(token).min_items(Some(1)).max_items(Some(32_000))
+    };
+    let texts = ArrayBuilder::new().items(text()).min_items(Some(1)).max_items(Some(256));
+    let lists = ArrayBuilder::new().items(tokens()).min_items(Some(1)).max_items(Some(256));
+    let forms = OneOfBuilder::new().item(text()).item(texts).item(tokens()).item(lists);
+    Schema::OneOf(forms.build()).into()
 }
 
 /// `none`, `auto`, `required`, an object that names a tool, or null.

@@ -7,7 +7,8 @@ use crate::openai::error::{ErrorBody, ErrorObject};
 use crate::problem::{FieldProblem, ProblemDocument};
 use crate::routes;
 use crate::sse::{
-    MessageDelta, MessageReasoning, RunFailed, RunFinished, RunStarted, StreamEvent, ToolFinished, ToolStarted,
+    MessageDelta, MessageReasoning, RunFailed, RunFinished, RunStarted, RunWarning, StreamEvent, ToolFinished,
+    ToolStarted,
 };
 use crate::state::AppState;
 use crate::wire::CitationBody;
@@ -31,7 +32,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(
-        ProblemDocument, FieldProblem, CitationBody, RunStarted, MessageReasoning, MessageDelta, ToolStarted,
+        ProblemDocument, FieldProblem, CitationBody, RunStarted, RunWarning, MessageReasoning, MessageDelta, ToolStarted,
         ToolFinished, RunFinished, RunFailed, StreamEvent, ClientValue, ErrorBody, ErrorObject,
     )),
     tags(

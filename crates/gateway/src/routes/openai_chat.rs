@@ -29,8 +29,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[doc = " `auto`, `fast` and `heavy` are the plant's assistant: it searches the documents, \
     cites them as annotations, and stores"]
 /// question and answer in a conversation, whose id the answer's `x-conversation-id` has; sent back in a request, that
-/// conversation goes on. The history is the request's. `fast-direct` and `heavy-direct` are a language model alone, and
-/// so is every model where the client brings tools of its own.
+/// conversation goes on. The history is the request's. Tools of the client's go to a model that can call tools, beside
+/// the platform's own. `fast-direct` and `heavy-direct` are a language model alone.
 #[utoipa::path(
     post, path = "/openai/v1/chat/completions", tag = "openai", request_body = ChatCompletionRequest,
     params(("x-conversation-id" = Option<Uuid>, Header, description = "The conversation that goes on")),
@@ -47,13 +47,15 @@ async fn complete(
 ) -> Result<Response, ApiError> {
     let model = body.model_id()?;
     let as_stream = body.stream == Some(true);
-    let options = ReplyOptions { model: model.as_str().to_owned(), include_usage: body.include_usage() };
+    let mut options =
+        ReplyOptions { model: model.as_str().to_owned(), include_usage: body.include_usage(), left_out_tools: 0 };
     let conversation_id = headers.get(X_CONVERSATION_ID).map(|value| value.to_str().unwrap_or_default());
     let (conversation, events) = match body.parse(parse_conversation_id(conversation_id))? {
         ChatCommand::Assistant(command) => {
             let run = call.execute(*command).await;
-            let AssistantRun { conversation, events } =
+            let AssistantRun { conversation, events, left_out_tools } =
                 run.map_err(|error| explain_not_found(error, model.as_str()))?;
+            options.left_out_tools = left_out_tools;
             (Some(conversation), events)
         }
         ChatCommand::Model(command) => {

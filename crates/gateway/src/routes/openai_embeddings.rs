@@ -6,6 +6,7 @@ use crate::error::ApiError;
 use crate::openai;
 use crate::openai::request::explain_not_found;
 use crate::openai::schema;
+use crate::openai::token_input;
 use crate::state::AppState;
 use axum::Json;
 use base64::Engine as _;
@@ -34,7 +35,7 @@ const MAX_TEXT_CHARS: usize = 32_000;
 struct EmbeddingRequest {
     /// `embed`
     model: String,
-    /// A text, or up to 256.
+    /// A text, or up to 256. Each may be a list of token ids of `cl100k_base` instead, as LangChain sends it.
     #[schema(schema_with = schema::embedding_input)]
     input: Value,
     /// `float` unless said; OpenAI's own clients ask for `base64`: 32-bit floats, little-endian.
@@ -146,11 +147,17 @@ async fn embed(call: ApiCall, ApiJson(body): ApiJson<EmbeddingRequest>) -> Resul
 
 fn parse_input(input: Value) -> Result<Vec<String>, ApiError> {
     let texts = match input {
+        Value::Array(tokens) if tokens.first().is_some_and(Value::is_number) => {
+            return Ok(vec![parse_text("/input", Value::Array(tokens))?]);
+        }
         Value::Array(texts) if (1..=MAX_TEXTS).contains(&texts.len()) => texts,
         Value::Array(_) => return Err(ApiError::invalid_field("/input", format!("must be 1 to {MAX_TEXTS} texts"))),
         text @ Value::String(_) => return Ok(vec![parse_text("/input", text)?]),
         _ => return Err(ApiError::invalid_field("/input", "must be a text or a list of texts")),
     };
+    if texts.iter().any(Value::is_array) && texts.iter().any(Value::is_string) {
+        return Err(ApiError::invalid_field("/input", "must be texts or lists of tokens, not both"));
+    }
     texts.into_iter().enumerate().map(|(index, text)| parse_text(&format!("/input/{index}"), text)).collect()
 }
 
@@ -161,11 +168,7 @@ fn parse_text(pointer: &str, text: Value) -> Result<String, ApiError> {
             Err(ApiError::invalid_field(pointer, format!("must be at most {MAX_TEXT_CHARS} characters long")))
         }
         Value::String(text) => Ok(text),
-        Value::Number(_) | Value::Array(_) => {
-            let detail = "must be a text: the tokens of another model's tokenizer are not supported (in LangChain, set \
-                          check_embedding_ctx_length to false)";
-            Err(ApiError { code: "unsupported_content", ..ApiError::invalid_field(pointer, detail) })
-        }
+        Value::Array(tokens) => parse_text(pointer, Value::String(token_input::decode(pointer, &tokens)?)),
         _ => Err(ApiError::invalid_field(pointer, "must be a text")),
     }
 }
@@ -176,14 +179,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn tokens_are_refused_with_a_hint() {
-        for tokens in [json!([1, 2, 3]), json!([[1, 2], [3]])] {
-            let error = parse_input(tokens).expect_err("tokens");
-            assert_eq!(error.code, "unsupported_content");
-            assert!(error.fields[0].detail.contains("tokens"));
-        }
+    fn input_is_a_text_or_several_or_their_tokens() {
+        let seal = || "mechanical seal".to_owned();
+        assert_eq!(parse_input(json!([2727, 5776, 950, 26418])), Ok(vec![seal()]));
+        assert_eq!(parse_input(json!([[2727, 5776, 950, 26418], [496]])), Ok(vec![seal(), "str".to_owned()]));
         assert_eq!(parse_input(json!(["a", "b"])), Ok(vec!["a".to_owned(), "b".to_owned()]));
-        for invalid in [json!([]), json!(""), json!(["a", " "]), json!(5), json!(null), json!([true])] {
+        let refused_lists = [json!([[496], "a"]), json!([]), json!(""), json!(["a", " "]), json!([[]])];
+        for invalid in refused_lists.into_iter().chain([json!(5), json!(null), json!([true]), json!([1, "a"])]) {
             assert!(parse_input(invalid.clone()).is_err(), "{invalid}");
         }
     }

@@ -10,7 +10,7 @@ use domain::command::SearchDocuments;
 use domain::search::{Hit, SearchFilters};
 use domain::text::ShortText;
 use serde::{Deserialize, Serialize};
-use std::time::Instant;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

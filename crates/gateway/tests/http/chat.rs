@@ -26,7 +26,11 @@ fn gate_with_run(run: fn() -> Vec<RunEvent>) -> MockGate {
 fn complete_run() -> Vec<RunEvent> {
     vec![
         started_event(),
-        RunEvent::ToolStarted { call_id: "c1".into(), name: "rag_search".into() },
+        RunEvent::ToolStarted {
+            call_id: "c1".into(),
+            name: "rag_search".into(),
+            query: Some("lockout of X-11".into()),
+        },
         RunEvent::ToolFinished { call_id: "c1".into(), name: "rag_search".into(), status: ToolStatus::Success },
         RunEvent::Delta { text: "Close V-1 ".into() },
         RunEvent::Delta { text: "[1].\n\n\"Ü\"".into() },

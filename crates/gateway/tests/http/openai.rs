@@ -37,7 +37,7 @@ fn assistant_run() -> Vec<RunEvent> {
     }
     vec![
         started,
-        RunEvent::ToolStarted { call_id: "c1".into(), name: "rag_search".into() },
+        RunEvent::ToolStarted { call_id: "c1".into(), name: "rag_search".into(), query: None },
         RunEvent::ToolFinished { call_id: "c1".into(), name: "rag_search".into(), status: ToolStatus::Success },
         RunEvent::Reasoning { text: "V-1 it is.".into() },
         RunEvent::Delta { text: "Größe: V-1 ".into() },
@@ -80,7 +80,7 @@ fn failed_event() -> RunEvent {
 }
 
 fn to_assistant_run(run: Vec<RunEvent>) -> AssistantRun {
-    AssistantRun { conversation: ConversationId::from_uuid(uuid(3)), events: event_stream(run) }
+    AssistantRun { conversation: ConversationId::from_uuid(uuid(3)), events: event_stream(run), left_out_tools: 0 }
 }
 
 fn gate_with_assistant(run: fn() -> Vec<RunEvent>) -> MockGate {
@@ -128,11 +128,17 @@ async fn a_document_of_the_assistant_has_annotations_in_its_message() {
 #[tokio::test]
 async fn a_direct_model_returns_tool_calls_to_the_client() {
     let tool = json!({ "type": "function", "function": { "name": "read_tag" } });
-    let streamed =
-        reply(gate_with_model(tool_calling_run), post_question(json!({ "tools": [tool], "stream": true }))).await;
+    let streamed = reply(
+        gate_with_model(tool_calling_run),
+        post_question(json!({ "model": "fast-direct", "tools": [tool], "stream": true })),
+    )
+    .await;
     assert_eq!(streamed.header("x-conversation-id"), None);
     insta::assert_snapshot!(streamed.text);
-    let document = reply(gate_with_model(tool_calling_run), post_question(json!({ "tools": [tool] }))).await.json();
+    let document =
+        reply(gate_with_model(tool_calling_run), post_question(json!({ "model": "fast-direct", "tools": [tool] })))
+            .await
+            .json();
     let message = &document["choices"][0]["message"];
     assert_eq!((&message["content"], &document["choices"][0]["finish_reason"]), (&Value::Null, &json!("tool_calls")));
     let function = json!({ "name": "read_tag", "arguments": "{\"tag\":\"P-101\"}" });
@@ -160,6 +166,8 @@ async fn a_question_to_the_assistant_becomes_a_command() {
                 && command.options.temperature == Some(0.5)
                 && command.options.stop == ["END"]
                 && command.max_output_tokens == Some(64)
+                && command.tools.is_empty()
+                && command.tool_rounds.is_empty()
         });
         Ok(to_assistant_run(assistant_run()))
     });
@@ -185,11 +193,48 @@ async fn a_question_to_the_assistant_becomes_a_command() {
 }
 
 #[tokio::test]
+async fn client_tools_and_their_results_go_to_the_assistant() {
+    let rounds = json!([
+        { "role": "user", "content": "Read P-101." },
+        { "role": "assistant", "tool_calls": [
+            { "id": "c", "type": "function", "function": { "name": "read_tag", "arguments": "{}" } }
+        ] },
+        { "role": "tool", "tool_call_id": "c", "content": "4 bar" },
+    ]);
+    let tool = json!({ "type": "function", "function": { "name": "read_tag" } });
+    for (choice, offered) in [(json!("auto"), 1), (json!("none"), 0)] {
+        let mut gate = gate_for(Role::User);
+        gate.on::<AskAssistant>(move |_, command| {
+            assert!(command.message.as_str() == "Read P-101." && command.history.is_empty());
+            let [PromptMessage::Assistant { tool_calls, .. }, PromptMessage::Tool { content, .. }] =
+                command.tool_rounds.as_slice()
+            else {
+                panic!("{:?}", command.tool_rounds)
+            };
+            assert_eq!((tool_calls.len(), content.as_str()), (1, "4 bar"));
+            assert_eq!(command.tools.len(), offered);
+            Ok(AssistantRun { left_out_tools: 36, ..to_assistant_run(tool_calling_run()) })
+        });
+        let body = json!({ "model": "auto", "messages": rounds, "tools": [tool], "tool_choice": choice });
+        let reply = reply(gate, post(&body)).await.json();
+        assert_eq!(reply["platform"]["left_out"], json!({ "content": 0, "tools": 36 }), "{reply}");
+        assert_eq!(reply["choices"][0]["message"]["tool_calls"][0]["function"]["name"], "read_tag");
+    }
+}
+
+#[tokio::test]
+async fn a_question_with_files_of_open_webui_is_no_background_task() {
+    let text = "### Task:\nRespond to the user query using the provided context, …\n\nHow?";
+    let body = json!({ "model": "auto", "messages": [{ "role": "user", "content": text }] });
+    assert_eq!(reply(gate_with_assistant(assistant_run), post(&body)).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_direct_model_gets_all_messages_and_answers_tool_results_and_background_tasks() {
     let direct = json!({ "model": "heavy-direct", "messages": [
         { "role": "system", "content": " You are a poet. " }, { "role": "user", "content": "Rhyme." },
     ] });
-    let after_tools = json!({ "model": "fast", "messages": [
+    let after_tools = json!({ "model": "fast-direct", "messages": [
         { "role": "user", "content": "Read P-101." },
         { "role": "assistant", "tool_calls": [
             { "id": "c", "type": "function", "function": { "name": "read_tag", "arguments": "{}" } }

@@ -194,7 +194,7 @@ async fn an_invalid_field_is_named() {
         );
     }
     for (body, param) in [
-        (json!({ "model": "embed", "input": [[1, 2]] }), "input[0]"),
+        (json!({ "model": "embed", "input": [[1, 100_256]] }), "input[0]"),
         (json!({ "model": "embed", "input": [] }), "input"),
         (json!({ "model": "embed", "input": "a", "encoding_format": "hex" }), "encoding_format"),
         (json!({ "model": "embed", "input": vec!["a"; 257] }), "input"),

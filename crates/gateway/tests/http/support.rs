@@ -223,6 +223,7 @@ pub fn started_event() -> RunEvent {
         message_id: MessageId::from_uuid(uuid(7)),
         model: ModelTier::Fast,
         escalation: None,
+        privacy_warnings: Vec::new(),
     }
 }
 

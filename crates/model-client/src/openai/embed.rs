@@ -69,7 +69,7 @@ impl OpenAiEmbedder {
         // The text is the platform's own and public; no tenant's data is sent.
         let (tenant, cloud_limit) = (TenantId::from_uuid(Uuid::nil()), Classification::Public);
         let request = EmbedRequest {
-            caller: ModelCaller { tenant, user: None, max_cloud_classification: cloud_limit },
+            caller: ModelCaller::without_rules(tenant, cloud_limit),
             purpose: EmbedPurpose::Query,
             texts: vec!["dimension".to_owned()],
             classification: Classification::Public,
@@ -208,7 +208,7 @@ impl Embedder for OpenAiEmbedder {
 
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let EmbedRequest { caller, purpose, texts, classification } = request;
-        let context = RequestContext { caller, classification };
+        let context = RequestContext::new(&caller, classification);
         let inputs: Vec<String> = texts.iter().map(|text| self.input(purpose, text)).collect();
         let mut response = EmbedResponse { vectors: Vec::with_capacity(inputs.len()), usage: CallUsage::default() };
         for batch in inputs.chunks(self.settings.max_batch_size.max(1)) {

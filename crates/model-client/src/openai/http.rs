@@ -6,6 +6,7 @@ use super::stream::sanitized_name;
 use crate::cache_salt::CacheSalts;
 use crate::config::{BackendSettings, Dialect, KeyHeader, Timeouts};
 use crate::error::SetupError;
+use domain::ids::TenantId;
 use domain::model::ModelError;
 use domain::model_call::{MicroCost, ModelCaller};
 use domain::role::Classification;
@@ -64,10 +65,18 @@ pub(crate) struct Server {
 /// Who sends a request, and how its content is classified; decides which backends may get it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestContext {
-    /// Tenant and user on whose behalf the request is sent.
-    pub(crate) caller: ModelCaller,
+    /// Tenant on whose behalf the request is sent.
+    pub(crate) tenant: TenantId,
+    /// The highest class of the tenant's content that may be sent to a backend outside the site.
+    pub(crate) max_cloud_classification: Classification,
     /// Classification of the content.
     pub(crate) classification: Classification,
+}
+
+impl RequestContext {
+    pub(crate) fn new(caller: &ModelCaller, classification: Classification) -> Self {
+        Self { tenant: caller.tenant, max_cloud_classification: caller.max_cloud_classification, classification }
+    }
 }
 
 /// A failed call.
@@ -109,8 +118,8 @@ impl Server {
     }
 
     /// The prefix cache salt of the caller's tenant; `None` if salts are not enabled.
-    pub(crate) fn cache_salt(&self, caller: &ModelCaller) -> Option<String> {
-        self.cache_salts.as_ref().map(|salts| salts.for_tenant(caller.tenant))
+    pub(crate) fn cache_salt(&self, tenant: TenantId) -> Option<String> {
+        self.cache_salts.as_ref().map(|salts| salts.for_tenant(tenant))
     }
 
     /// The backend's name.
@@ -125,7 +134,7 @@ impl Server {
 
     /// Whether the request must tell a LiteLLM proxy not to use its own fallbacks.
     pub(crate) fn forbids_fallbacks(&self, context: RequestContext) -> bool {
-        let limit = self.max_proxy_fallback.min(context.caller.max_cloud_classification);
+        let limit = self.max_proxy_fallback.min(context.max_cloud_classification);
         self.dialect == Dialect::LiteLlm && context.classification > limit
     }
 
@@ -142,7 +151,7 @@ impl Server {
         let body = serde_json::to_vec(body).map_err(|_| self.invalid_response("the request cannot be serialized"))?;
         let mut request = self.client.post(self.url(endpoint, model)).header(CONTENT_TYPE, "application/json");
         if self.dialect == Dialect::LiteLlm {
-            request = request.header("x-litellm-tags", format!("tenant:{}", context.caller.tenant));
+            request = request.header("x-litellm-tags", format!("tenant:{}", context.tenant));
         }
         let response = timeout_at(deadline, self.send(request.body(body))).await;
         response.unwrap_or_else(|_| Err(self.timed_out(started).into()))

@@ -87,7 +87,7 @@ impl<'a> ChatBody<'a> {
         let max_tokens = |field| (limit_field == field).then_some(request.max_output_tokens);
         let id_encoding =
             if server.dialect() == Dialect::Vllm { CallIdEncoding::Short } else { CallIdEncoding::Unchanged };
-        let context = RequestContext { caller: request.caller, classification: request.prompt.class() };
+        let context = RequestContext::new(&request.caller, request.prompt.class());
         Self {
             model,
             messages: wire_messages(request.prompt.content(), id_encoding),
@@ -98,7 +98,7 @@ impl<'a> ChatBody<'a> {
             max_completion_tokens: max_tokens(TokenLimitField::MaxCompletionTokens),
             options: WireOptions::new(&request.options, server.dialect(), !request.tools.is_empty()),
             disable_fallbacks: server.forbids_fallbacks(context),
-            cache_salt: server.cache_salt(&request.caller),
+            cache_salt: server.cache_salt(request.caller.tenant),
         }
     }
 }

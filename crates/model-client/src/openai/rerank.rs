@@ -49,7 +49,7 @@ impl OpenAiReranker {
         let call = UnaryCall {
             operation: ModelOperation::Rerank,
             tier: "rerank",
-            context: RequestContext { caller: request.caller, classification: request.classification },
+            context: RequestContext::new(&request.caller, request.classification),
             deadline: started + self.settings.timeout,
             estimated_input_tokens: u32::try_from(token_counts.sum::<usize>()).unwrap_or(u32::MAX),
         };

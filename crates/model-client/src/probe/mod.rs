@@ -32,7 +32,7 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_NAMES: usize = 12;
 /// Output token limit of the test requests; leaves room for reasoning before the answer.
 const OUTPUT_TOKENS: u32 = 512;
-/// Minimum cosine similarity of two vectors of the same text to assume that they come from the same model.
+/// Minimum cosine similarity of two vectors of a text to assume that they come from one model.
 const MIN_SAME_MODEL_SIMILARITY: f32 = 0.98;
 
 /// Severity of a finding.
@@ -91,10 +91,9 @@ async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> R
         }
     };
     let tiers = &settings.tiers;
+    let tiers = [("fast", &tiers.fast), ("heavy", &tiers.heavy), ("embed", &tiers.embed), ("rerank", &tiers.rerank)];
     let uses_embedded_model = settings.embedding.source == Some(EmbedSource::Embedded);
-    for (tier, routes) in
-        [("fast", &tiers.fast), ("heavy", &tiers.heavy), ("embed", &tiers.embed), ("rerank", &tiers.rerank)]
-    {
+    for (tier, routes) in tiers {
         if tier == "embed" && uses_embedded_model {
             continue;
         }
@@ -358,11 +357,7 @@ async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answer, Model
 
 /// The platform itself as the caller; its texts are public and may be sent anywhere.
 fn platform_caller() -> ModelCaller {
-    ModelCaller {
-        tenant: TenantId::from_uuid(Uuid::nil()),
-        user: None,
-        max_cloud_classification: Classification::Public,
-    }
+    ModelCaller::without_rules(TenantId::from_uuid(Uuid::nil()), Classification::Public)
 }
 
 fn plain_request() -> ChatRequest {

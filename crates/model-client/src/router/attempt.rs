@@ -9,6 +9,7 @@ use crate::metrics::CallLabels;
 use crate::openai::http::NO_CONNECTION;
 use domain::model::ModelError;
 use domain::model_call::{ModelOperation, Price, ServedBy};
+use domain::privacy::PatternCounts;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -95,6 +96,7 @@ impl Attempt {
             fallback: self.is_fallback,
             failed_attempts: failures.attempts.clone(),
             price: self.price,
+            replaced: PatternCounts::default(),
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::config::{BackendSettings, BreakerSettings, Location};
 use crate::error::SetupError;
 use crate::openai::http::{Failure, NO_CONNECTION, Server};
 use domain::model::ModelError;
-use domain::model_call::ModelCaller;
 use domain::role::Classification;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -67,10 +66,10 @@ impl Backend {
     }
 
     /// The highest classification that may be sent to this backend on behalf of the caller.
-    pub(super) fn allowed_classification(&self, caller: &ModelCaller) -> Classification {
+    pub(super) fn allowed_classification(&self, max_cloud_classification: Classification) -> Classification {
         match self.location {
             Location::OnPremises => self.highest_classification,
-            Location::Cloud => self.highest_classification.min(caller.max_cloud_classification),
+            Location::Cloud => self.highest_classification.min(max_cloud_classification),
         }
     }
 

@@ -115,14 +115,19 @@ impl Router {
 
     /// The highest classification that may be sent to any of `routes` on behalf of the caller; `None` without routes.
     pub(crate) fn highest_classification(&self, routes: &[Route], caller: &ModelCaller) -> Option<Classification> {
-        routes.iter().map(|route| self.backends[route.backend].allowed_classification(caller)).max()
+        routes
+            .iter()
+            .map(|route| self.backends[route.backend].allowed_classification(caller.max_cloud_classification))
+            .max()
     }
 
     /// The highest input price and the highest output price among the routes that may see internal content; `None` if
     /// no such route has a price.
     pub(crate) fn highest_price(&self, routes: &[Route], caller: &ModelCaller) -> Option<Price> {
-        let may_see_internal =
-            |route: &&Route| self.backends[route.backend].allowed_classification(caller) >= Classification::Internal;
+        let may_see_internal = |route: &&Route| {
+            self.backends[route.backend].allowed_classification(caller.max_cloud_classification)
+                >= Classification::Internal
+        };
         let highest = |highest_so_far: Price, route: &Route| Price {
             input: highest_so_far.input.max(route.price.input),
             output: highest_so_far.output.max(route.price.output),
@@ -204,7 +209,7 @@ impl Router {
             // Wait for this priority at most half of the remaining time, to leave time for the next ones.
             let is_last = candidates.iter().filter(is_ready).all(|route| route.priority == priority);
             let max_wait = if is_last { remaining_wait } else { remaining_wait / 2 };
-            match self.limiter.acquire(routing.context.caller.tenant, &choices, max_wait).await {
+            match self.limiter.acquire(routing.context.tenant, &choices, max_wait).await {
                 Ok(permit) => {
                     let Some(route) = choose_route(&group, permit.backend()) else { continue };
                     candidates.retain(|other| !std::ptr::eq(*other, route));
@@ -242,7 +247,7 @@ impl Router {
     }
 
     fn may_see(&self, route: &Route, context: RequestContext) -> bool {
-        context.classification <= self.backends[route.backend].allowed_classification(&context.caller)
+        context.classification <= self.backends[route.backend].allowed_classification(context.max_cloud_classification)
     }
 
     /// Time until the first of the routes' open breakers admits a request again; `None` if no breaker is open.

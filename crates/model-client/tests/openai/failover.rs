@@ -8,6 +8,7 @@ use domain::model::{ChatDelta, ChatRequest, EmbedPurpose, ModelError, ModelTier}
 use domain::model_call::{FailedAttempt, MicroCost, Price, ServedBy};
 use domain::ports::{ChatModel, Embedder};
 use domain::role::Classification;
+use fakes::eventually;
 use futures::{StreamExt, TryStreamExt};
 use model_client::cache_salt::CacheSalts;
 use model_client::config::{Dialect, Location, ModelSettings, RouteSettings};
@@ -17,8 +18,9 @@ use model_client::router::Router;
 use prometheus::{Registry, TextEncoder};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 const STOP_EVENT: &str =
     r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":100}}"#;
@@ -274,17 +276,16 @@ async fn health_checks_detect_a_backend_that_goes_down_and_comes_back() {
     let mut health_checks = JoinSet::new();
     health_checks.spawn(Arc::clone(&router).run_health_checks());
     let chat = OpenAiChat::new(&router, &settings).expect("valid settings");
-    let mut served_by = serve_one_request(&chat).await.expect("served");
-    while !served_by.failed_attempts.is_empty() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        served_by = serve_one_request(&chat).await.expect("served");
-    }
-    assert!(served_by.fallback, "the health check detected it, not a request");
+    let served = || async { serve_one_request(&chat).await.expect("served") };
+    let served_by = eventually("no request is tried at the stopped server", || async {
+        Some(served().await).filter(|served_by| served_by.failed_attempts.is_empty())
+    });
+    assert!(served_by.await.fallback, "the health check detected it, not a request");
     let _restarted_server = ScriptedServer::start_at(&address, vec![answer_action("m1")]).await;
-    while served_by.fallback {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        served_by = serve_one_request(&chat).await.expect("served");
-    }
+    eventually("the restarted server serves again", || async {
+        Some(served().await).filter(|served_by| !served_by.fallback)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Tests requests whose server or connection fails.
+//! Requests on the wire, and what becomes of them if the server sends odd pieces, fails or hangs.
 
 use crate::support::{
     Action, ScriptedServer, chat_of, embed_request, embedder_of, event_stream, http_response, request,
@@ -12,7 +12,8 @@ use model_client::config::{EmbedSource, ModelSettings};
 use model_client::models;
 use model_client::openai::OpenAiChat;
 use secrecy::SecretString;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const WORD: &str = r#"{"model":"m1","choices":[{"delta":{"content":"Close "}}]}"#;
 const STOP: &str = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;

@@ -7,7 +7,8 @@ use domain::role::Classification;
 use model_client::config::ModelSettings;
 use model_client::models;
 use model_client::openai::OpenAiReranker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const SCORES: &str = r#"{"results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":0.2}]}"#;
 

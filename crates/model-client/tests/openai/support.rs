@@ -129,7 +129,7 @@ pub fn caller() -> ModelCaller {
 /// A caller of the given tenant.
 pub fn caller_of(tenant: u128) -> ModelCaller {
     let tenant = TenantId::from_uuid(Uuid::from_u128(tenant));
-    ModelCaller { tenant, user: None, max_cloud_classification: Classification::Internal }
+    ModelCaller::without_rules(tenant, Classification::Internal)
 }
 
 /// A request to embed `texts`.

@@ -1,6 +1,6 @@
 //! The `auth` section: trusted token issuers, platform administrators, and personal access tokens.
 
-use super::schema::{field_names, string_enum};
+use super::schema::{field_names, one_of};
 use domain::role::Role;
 use policy::authn::settings::{ClaimNames, GroupsOverage, SignatureAlgorithm};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -30,7 +30,7 @@ pub struct Auth {
     #[schemars(extend("x-default" = "none, required with `entra_tenant_id`"))]
     pub entra_client_id: Option<String>,
     /// The Entra cloud that hosts the directory.
-    #[schemars(schema_with = "string_enum::<EntraCloud>", extend("default" = "global"))]
+    #[schemars(schema_with = "one_of::<EntraCloud>", extend("default" = "global"))]
     pub entra_cloud: EntraCloud,
     /// Tenant claim value → tenant id or slug. In development mode an empty map trusts these issuers for every tenant.
     pub tenants: BTreeMap<String, String>,
@@ -48,7 +48,7 @@ pub struct Auth {
     /// Home directories (`idp`) whose guest users are admitted; `*` for any.
     pub guests: Vec<String>,
     /// What happens to tokens that omit the groups claim because the user is in too many groups.
-    #[schemars(schema_with = "string_enum::<GroupsOverage>", extend("default" = "refuse"))]
+    #[schemars(schema_with = "one_of::<GroupsOverage>", extend("default" = "refuse"))]
     pub groups_overage: GroupsOverage,
     /// Further issuers, each with its own settings.
     pub issuers: Vec<IssuerFile>,
@@ -162,16 +162,16 @@ pub struct IssuerFile {
     pub guests: Vec<String>,
     /// What happens to tokens that omit the groups claim because the user is in too many groups.
     #[serde(default)]
-    #[schemars(schema_with = "string_enum::<GroupsOverage>", extend("default" = "refuse"))]
+    #[schemars(schema_with = "one_of::<GroupsOverage>", extend("default" = "refuse"))]
     pub groups_overage: GroupsOverage,
 }
 
 fn roles(generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "additionalProperties": string_enum::<Role>(generator)})
+    json_schema!({"type": "object", "additionalProperties": one_of::<Role>(generator)})
 }
 
 fn algorithms(generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "items": string_enum::<SignatureAlgorithm>(generator)})
+    json_schema!({"type": "array", "items": one_of::<SignatureAlgorithm>(generator)})
 }
 
 fn claims(_: &mut SchemaGenerator) -> Schema {

@@ -1,7 +1,7 @@
 //! `models.backends`, `models.tiers`, `models.queue` and `models.breaker`: several model servers, and which of their
 //! models serve which tier.
 
-use super::schema::{secret, string_enum};
+use super::schema::{one_of, secret};
 use anyhow::{Context as _, Result, bail};
 use domain::model_call::{MicroCost, Price};
 use domain::role::Classification;
@@ -21,7 +21,7 @@ use url::Url;
 pub struct Backend {
     /// Kind of server; `openai` stands for any OpenAI-compatible one.
     #[serde(default)]
-    #[schemars(schema_with = "string_enum::<Dialect>", extend("default" = "openai"))]
+    #[schemars(schema_with = "one_of::<Dialect>", extend("default" = "openai"))]
     pub dialect: Dialect,
     /// URL of the server, with or without the trailing `/v1`.
     pub base_url: String,
@@ -33,21 +33,21 @@ pub struct Backend {
     pub api_key_file: Option<PathBuf>,
     /// Header that carries the API key.
     #[serde(default)]
-    #[schemars(schema_with = "string_enum::<KeyHeader>", extend("x-default" = "`bearer`; Azure `api-key`"))]
+    #[schemars(schema_with = "one_of::<KeyHeader>", extend("x-default" = "`bearer`; Azure `api-key`"))]
     pub key_header: Option<KeyHeader>,
     /// Azure's `api-version`; setting it selects Azure's older per-deployment URLs.
     pub api_version: Option<String>,
     /// Where the server runs. Each tenant's settings limit what is sent to the cloud.
     #[serde(default)]
-    #[schemars(schema_with = "string_enum::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
+    #[schemars(schema_with = "one_of::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
     pub location: Option<Location>,
     /// Highest classification of content that is sent to the server.
     #[serde(default)]
-    #[schemars(schema_with = "string_enum::<Classification>", extend("x-default" = "`restricted`; in the cloud `internal`"))]
+    #[schemars(schema_with = "one_of::<Classification>", extend("x-default" = "`restricted`; in the cloud `internal`"))]
     pub highest_classification: Option<Classification>,
     /// Highest classification for which a LiteLLM proxy may use its own fallbacks.
     #[serde(default = "default_own_fallbacks")]
-    #[schemars(schema_with = "string_enum::<Classification>", extend("default" = "internal"))]
+    #[schemars(schema_with = "one_of::<Classification>", extend("default" = "internal"))]
     pub own_fallbacks: Classification,
     /// Maximum number of concurrent requests; others wait.
     #[serde(default = "default_concurrency")]

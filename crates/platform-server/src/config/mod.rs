@@ -63,10 +63,10 @@ pub enum ServiceType {
 pub struct Settings {
     /// `development` permits the development issuer, disabled rate limits, and issuers that are trusted for every
     /// tenant.
-    #[schemars(schema_with = "schema::string_enum::<Mode>", extend("default" = "production"))]
+    #[schemars(schema_with = "schema::one_of::<Mode>", extend("default" = "production"))]
     pub mode: Mode,
     /// What the process runs if it is started without a subcommand.
-    #[schemars(schema_with = "schema::string_enum::<ServiceType>", extend("x-default" = "`all`"))]
+    #[schemars(schema_with = "schema::one_of::<ServiceType>", extend("x-default" = "`all`"))]
     pub service_type: Option<ServiceType>,
     /// Key of the keyed hashes of tokens and in the audit log: at least 16 bytes, the same on every replica.
     #[schemars(schema_with = "schema::secret", extend("x-default" = "none, required"))]

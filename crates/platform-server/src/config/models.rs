@@ -1,7 +1,7 @@
 //! The `models` section, and its conversion to the settings of the model client.
 
 use super::backends::{self, Backend, Breaker, Queue, Route, Tiers};
-use super::schema::{secret, string_enum};
+use super::schema::{one_of, secret};
 use anyhow::{Result, bail};
 use domain::role::Classification;
 use model_client::config::{
@@ -26,10 +26,10 @@ pub struct Models {
     /// routes in `tiers`. Without either, the embedded models are used.
     pub base_url: Option<String>,
     /// Kind of server; `openai` stands for any OpenAI-compatible one.
-    #[schemars(schema_with = "string_enum::<Dialect>", extend("default" = "litellm"))]
+    #[schemars(schema_with = "one_of::<Dialect>", extend("default" = "litellm"))]
     pub dialect: Dialect,
     /// Where the server runs. Each tenant's settings limit what is sent to the cloud.
-    #[schemars(schema_with = "string_enum::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
+    #[schemars(schema_with = "one_of::<Location>", extend("x-default" = "`on-premises`; OpenAI and Azure `cloud`"))]
     pub location: Option<Location>,
     /// API key of the server.
     #[schemars(schema_with = "secret")]
@@ -43,7 +43,7 @@ pub struct Models {
     #[schemars(extend("x-default" = "`embed`"))]
     pub embed: Option<String>,
     /// Whether embeddings come from the embedded model or from the model servers.
-    #[schemars(schema_with = "string_enum::<EmbedSource>", extend("x-default" = "`remote` with a server, else `embedded`"))]
+    #[schemars(schema_with = "one_of::<EmbedSource>", extend("x-default" = "`remote` with a server, else `embedded`"))]
     pub embed_source: Option<EmbedSource>,
     /// Dimension of the server's embedding vectors.
     #[schemars(extend("x-default" = "asked of the server"))]
@@ -74,7 +74,7 @@ pub struct Models {
     /// Maximum number of concurrent requests to the server; others wait.
     pub concurrency: usize,
     /// Highest classification of content that is sent to the server.
-    #[schemars(schema_with = "string_enum::<Classification>", extend("default" = "restricted"))]
+    #[schemars(schema_with = "one_of::<Classification>", extend("default" = "restricted"))]
     pub highest_classification: Classification,
     /// Maximum number of seconds until the first token of an answer from the server.
     pub first_token_timeout_s: u64,
@@ -98,7 +98,7 @@ pub struct NextEmbed {
     #[schemars(extend("x-default" = "`models.embed`"))]
     pub embed: Option<String>,
     /// Whether embeddings come from the embedded model or from the model servers.
-    #[schemars(schema_with = "string_enum::<EmbedSource>", extend("x-default" = "`models.embed_source`"))]
+    #[schemars(schema_with = "one_of::<EmbedSource>", extend("x-default" = "`models.embed_source`"))]
     pub embed_source: Option<EmbedSource>,
     /// Dimension of the vectors.
     #[schemars(extend("x-default" = "asked of the server"))]

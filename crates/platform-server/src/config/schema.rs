@@ -121,7 +121,7 @@ pub(super) fn secret(_: &mut SchemaGenerator) -> Schema {
 
 /// The schema of an enum of strings. Its values come from its `Deserialize` implementation, so that the crates that
 /// define such enums do not depend on schemars.
-pub(super) fn string_enum<'de, T: Deserialize<'de>>(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn one_of<'de, T: Deserialize<'de>>(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "enum": expected_names::<T>()})
 }
 

@@ -161,7 +161,7 @@ const fn advice(error: TokenError) -> &'static str {
         TokenError::CriticalHeader | TokenError::KeyInHeader => {
             "its header requires an extension or contains a key, which is never accepted"
         }
-        TokenError::HeaderType => "its typ is not that of an access token",
+        TokenError::UnexpectedTokenType => "its typ is not that of an access token",
         TokenError::AlgorithmNotAllowed => "its alg is not one of the issuer's algorithms",
         TokenError::MissingKeyId => "it has no kid",
         TokenError::UnknownKey => {
@@ -178,30 +178,30 @@ const fn advice(error: TokenError) -> &'static str {
         TokenError::UnsupportedVersion => {
             "a token of version 1: set requestedAccessTokenVersion to 2 in the API's manifest"
         }
-        TokenError::NotAnAccessToken => "an ID, refresh or logout token: send the access token",
+        TokenError::NotAnOAuthAccessToken => "an ID, refresh or logout token: send the access token",
         TokenError::InvalidSubject => "its subject claim is missing, not a string, or longer than 255 characters",
         TokenError::AuthenticationTooOld { .. } => {
             "the sign-in was too long ago, or the optional claim auth_time is missing"
         }
-        TokenError::AccessTokenUnknown => {
+        TokenError::PersonalTokenUnknown => {
             "unknown personal access token: mistyped, of another installation, or SECRET_KEY has changed"
         }
-        TokenError::AccessTokenExpired => "the personal access token has expired",
-        TokenError::AccessTokenRevoked => "the personal access token was revoked",
+        TokenError::PersonalTokenExpired => "the personal access token has expired",
+        TokenError::PersonalTokenRevoked => "the personal access token was revoked",
         TokenError::HighSSignature => {
             "its signature has a high s: the issuer does not normalize signatures (set accept_high_s), or the token \
              was changed"
         }
-        TokenError::AccessTokenWithoutLogin
-        | TokenError::AccessTokenLoginTooOld
-        | TokenError::AccessTokenUnknownIssuer
-        | TokenError::AccessTokenRequiredClaimMismatch
-        | TokenError::AccessTokenAuthenticationTooOld
-        | TokenError::AccessTokenTenantUnmapped
-        | TokenError::AccessTokenGroupsOverage
-        | TokenError::AccessTokenGuestRefused
-        | TokenError::AccessTokenInsufficientScope
-        | TokenError::AccessTokenRoleLowered => {
+        TokenError::PersonalTokenWithoutLogin
+        | TokenError::PersonalTokenLastLoginTooOld
+        | TokenError::PersonalTokenUnknownIssuer
+        | TokenError::PersonalTokenRequiredClaimMismatch
+        | TokenError::PersonalTokenMaxAgeExceeded
+        | TokenError::PersonalTokenTenantUnmapped
+        | TokenError::PersonalTokenGroupsOverage
+        | TokenError::PersonalTokenGuestRefused
+        | TokenError::PersonalTokenInsufficientScope
+        | TokenError::PersonalTokenRoleLowered => {
             "the last interactive login of its user no longer satisfies the rules of the issuer"
         }
         TokenError::Missing | TokenError::UnknownIssuer => "no token, or the issuer is not trusted",
@@ -214,12 +214,12 @@ async fn check_access_token(token: &str, settings: &Settings, findings: &mut Fin
     let stored_token = directory.access_token(&hash).await.context("the database cannot be queried")?;
     let refusal_text = |error: TokenError| format!("{}: {}", error.code(), advice(error));
     match stored_token {
-        None => findings.problem(refusal_text(TokenError::AccessTokenUnknown)),
+        None => findings.problem(refusal_text(TokenError::PersonalTokenUnknown)),
         Some(stored_token) if stored_token.token.revoked_at.is_some() => {
-            findings.problem(refusal_text(TokenError::AccessTokenRevoked))
+            findings.problem(refusal_text(TokenError::PersonalTokenRevoked))
         }
         Some(stored_token) if stored_token.token.expires_at <= SystemClock.now() => {
-            findings.problem(refusal_text(TokenError::AccessTokenExpired))
+            findings.problem(refusal_text(TokenError::PersonalTokenExpired))
         }
         Some(stored_token) => {
             let scopes: Vec<_> = stored_token.token.scopes.iter().map(ToString::to_string).collect();

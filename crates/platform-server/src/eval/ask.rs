@@ -13,7 +13,8 @@ use domain::search::{Passage, Retrieval, SearchFilters, SearchScope};
 use domain::text::MessageText;
 use futures::StreamExt as _;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use tools::retrieval::{FusedHit, Fusion, RetrievalParams};
 
 /// Names and fusion methods of the rankings with which the configured one is compared.

@@ -106,9 +106,9 @@ impl Authenticator {
 
     fn check_usable(&self, found: Option<TenantAccessToken>) -> Result<TenantAccessToken, TokenError> {
         match found {
-            None => Err(TokenError::AccessTokenUnknown),
-            Some(known) if known.token.revoked_at.is_some() => Err(TokenError::AccessTokenRevoked),
-            Some(known) if self.clock.now() >= known.token.expires_at => Err(TokenError::AccessTokenExpired),
+            None => Err(TokenError::PersonalTokenUnknown),
+            Some(known) if known.token.revoked_at.is_some() => Err(TokenError::PersonalTokenRevoked),
+            Some(known) if self.clock.now() >= known.token.expires_at => Err(TokenError::PersonalTokenExpired),
             Some(known) => Ok(known),
         }
     }
@@ -150,17 +150,17 @@ impl Authenticator {
         tenant: &Tenant,
     ) -> Result<Option<TokenError>, StoreError> {
         let now = self.clock.now();
-        let Some(login) = login else { return Ok(Some(TokenError::AccessTokenWithoutLogin)) };
+        let Some(login) = login else { return Ok(Some(TokenError::PersonalTokenWithoutLogin)) };
         if now - login.logged_in_at() >= self.login_max_age {
-            return Ok(Some(TokenError::AccessTokenLoginTooOld));
+            return Ok(Some(TokenError::PersonalTokenLastLoginTooOld));
         }
         let issuer = self.issuers.iter().find(|issuer| issuer.settings.issuer == member.user.issuer);
         let Some(issuer) = issuer.map(|issuer| &*issuer.settings) else {
-            return Ok(Some(TokenError::AccessTokenUnknownIssuer));
+            return Ok(Some(TokenError::PersonalTokenUnknownIssuer));
         };
         let resolved = resolve_login_tenant(login, issuer, &*self.directory).await?;
         if resolved.is_none_or(|(found, _)| found.id != tenant.id) {
-            return Ok(Some(TokenError::AccessTokenTenantUnmapped));
+            return Ok(Some(TokenError::PersonalTokenTenantUnmapped));
         }
         Ok(login_error(login, issuer, &member.user, &tenant.settings.role_mappings, now))
     }
@@ -175,20 +175,20 @@ fn login_error(
     now: Timestamp,
 ) -> Option<TokenError> {
     if !admission::has_required_claim(login, issuer) {
-        return Some(TokenError::AccessTokenRequiredClaimMismatch);
+        return Some(TokenError::PersonalTokenRequiredClaimMismatch);
     }
     if !admission::is_recent(login, issuer, now) {
-        return Some(TokenError::AccessTokenAuthenticationTooOld);
+        return Some(TokenError::PersonalTokenMaxAgeExceeded);
     }
     match admission::refusal(login, issuer, tenant_mappings) {
-        Some(RefusalCode::GroupsOverage) => return Some(TokenError::AccessTokenGroupsOverage),
-        Some(RefusalCode::GuestRefused) => return Some(TokenError::AccessTokenGuestRefused),
-        Some(_) => return Some(TokenError::AccessTokenInsufficientScope),
+        Some(RefusalCode::GroupsOverage) => return Some(TokenError::PersonalTokenGroupsOverage),
+        Some(RefusalCode::GuestRefused) => return Some(TokenError::PersonalTokenGuestRefused),
+        Some(_) => return Some(TokenError::PersonalTokenInsufficientScope),
         None => {}
     }
     // A role that came from a token's claims must still result from those claims under today's mappings.
     let current_role = admission::mapped_role(login, issuer, tenant_mappings).unwrap_or(Role::Viewer);
-    (user.role_from_token && current_role < user.role).then_some(TokenError::AccessTokenRoleLowered)
+    (user.role_from_token && current_role < user.role).then_some(TokenError::PersonalTokenRoleLowered)
 }
 
 #[cfg(test)]

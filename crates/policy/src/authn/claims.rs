@@ -131,7 +131,7 @@ pub fn check_is_access_token(claims: &Claims) -> Result<(), TokenError> {
         || has_value("typ", &["ID", "Refresh", "Offline", "Logout"])
         || has_value("token_use", &["id"])
     {
-        return Err(TokenError::NotAnAccessToken);
+        return Err(TokenError::NotAnOAuthAccessToken);
     }
     if has_value("ver", &["1.0"]) && claims.contains_key("tid") { Err(TokenError::UnsupportedVersion) } else { Ok(()) }
 }
@@ -262,17 +262,17 @@ mod tests {
 
     #[test]
     fn an_id_token_is_not_an_access_token() {
-        assert_eq!(check_is_access_token(&claims(json!({"nonce": "n"}))), Err(TokenError::NotAnAccessToken));
+        assert_eq!(check_is_access_token(&claims(json!({"nonce": "n"}))), Err(TokenError::NotAnOAuthAccessToken));
         assert_eq!(check_is_access_token(&claims(json!({"sub": "s"}))), Ok(()));
     }
 
     #[test]
     fn tokens_with_another_type_or_an_unsupported_version_are_refused() {
         for (claim, reason) in [
-            (json!({"typ": "ID"}), Err(TokenError::NotAnAccessToken)),
-            (json!({"typ": "Refresh"}), Err(TokenError::NotAnAccessToken)),
-            (json!({"token_use": "id"}), Err(TokenError::NotAnAccessToken)),
-            (json!({"events": {}}), Err(TokenError::NotAnAccessToken)),
+            (json!({"typ": "ID"}), Err(TokenError::NotAnOAuthAccessToken)),
+            (json!({"typ": "Refresh"}), Err(TokenError::NotAnOAuthAccessToken)),
+            (json!({"token_use": "id"}), Err(TokenError::NotAnOAuthAccessToken)),
+            (json!({"events": {}}), Err(TokenError::NotAnOAuthAccessToken)),
             (json!({"typ": "Bearer"}), Ok(())),
             (json!({"ver": "1.0", "tid": "t"}), Err(TokenError::UnsupportedVersion)),
             (json!({"ver": "1.0", "apptype": "Public"}), Ok(())),

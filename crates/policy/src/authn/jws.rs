@@ -51,7 +51,7 @@ pub fn parse(token: &str) -> Result<UnverifiedToken, TokenError> {
     match header.get("typ") {
         None => {}
         Some(Value::String(typ)) if is_access_token_type(typ) => {}
-        Some(_) => return Err(TokenError::HeaderType),
+        Some(_) => return Err(TokenError::UnexpectedTokenType),
     }
     let Some(Value::String(algorithm)) = header.get("alg") else {
         return Err(TokenError::AlgorithmNotAllowed);
@@ -175,7 +175,7 @@ mod tests {
             (token(r#"{"alg":"RS256","x5u":"https://evil.example/cert"}"#, "{}"), TokenError::KeyInHeader),
             (token(r#"{"alg":"RS256","jwk":{"kty":"RSA"}}"#, "{}"), TokenError::KeyInHeader),
             (token(r#"{"alg":"RS256","x5c":["MII"]}"#, "{}"), TokenError::KeyInHeader),
-            (token(r#"{"alg":"RS256","typ":"id+jwt"}"#, "{}"), TokenError::HeaderType),
+            (token(r#"{"alg":"RS256","typ":"id+jwt"}"#, "{}"), TokenError::UnexpectedTokenType),
             (token(r#"{"alg":5}"#, "{}"), TokenError::AlgorithmNotAllowed),
             (token(r#"{"alg":"RS256","kid":7}"#, "{}"), TokenError::MissingKeyId),
             ("a.b".to_owned(), TokenError::Malformed),

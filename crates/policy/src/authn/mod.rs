@@ -43,7 +43,7 @@ use session_cache::{Session, SessionCache};
 use settings::{IssuerSettings, KeySource};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// Settings of the [`Authenticator`].
 #[derive(Clone, Debug)]

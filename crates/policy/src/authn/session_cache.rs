@@ -11,7 +11,8 @@ use domain::time::Timestamp;
 use domain::user::{Entitlements, User};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Maximum age of the cached tenant, role and clearance; older ones are read again.
 pub const MAX_STALENESS: Duration = Duration::from_secs(2);

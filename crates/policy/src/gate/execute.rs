@@ -18,7 +18,7 @@ use domain::transaction::SharedTransaction;
 use futures::FutureExt as _;
 use runtime::error::RuntimeError;
 use runtime::use_case::UseCase;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
@@ -183,7 +183,10 @@ fn success_outcome<C: Command>(intent: &AuditedOperation, output: &C::Output) ->
 
 /// The outcome of an operation that failed.
 fn failure_outcome<C: Command>(intent: &AuditedOperation, error: &RuntimeError) -> Outcome {
-    let metadata = json!({ "error": error.code(), "reason": error.code() });
+    let mut metadata = json!({ "error": error.code(), "reason": error.code() });
+    if let (Some(metadata), Some(Value::Object(facts))) = (metadata.as_object_mut(), error.audit_metadata()) {
+        metadata.extend(facts);
+    }
     let operation = AuditedOperation { event: C::OUTCOME_EVENT, metadata, ..intent.clone() };
     let status = match error.kind() {
         ErrorKind::NotFound | ErrorKind::Forbidden => ResultStatus::Denied,

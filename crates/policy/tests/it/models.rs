@@ -73,14 +73,17 @@ async fn the_assistant_continues_only_conversations_of_the_caller() {
     let bobs_conversation = fixture.conversation(&bob).await;
     let mut use_cases = MockUseCases::new();
     use_cases.on::<AskAssistant>(move |_| {
-        Ok(AssistantRun { conversation: bobs_conversation, events: futures::stream::empty().boxed() })
+        let events = futures::stream::empty().boxed();
+        Ok(AssistantRun { conversation: bobs_conversation, events, left_out_tools: 0 })
     });
     let gate = fixture.gate(UseCases::new(use_cases));
     let ask = |conversation| AskAssistant {
         conversation,
         message: MessageText::parse("Hi").expect("a message"),
         history: Vec::new(),
+        tool_rounds: Vec::new(),
         instructions: None,
+        tools: Vec::new(),
         model: ModelChoice::Auto,
         retrieval: RetrievalMode::Auto,
         filters: SearchFilters::default(),

@@ -39,6 +39,9 @@ impl Finisher for ConversationFinisher {
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
             "cited_documents": cited, "classification": progress.provenance.class, "left_out": summary.omitted_count,
         });
+        if let Some(privacy) = finished.privacy_facts() {
+            metadata["privacy"] = privacy;
+        }
         if let RunEnd::Revoked(problem) = &finished.end {
             metadata["reason"] = problem.code.into();
         }
@@ -87,7 +90,7 @@ impl Finisher for ConversationFinisher {
         }
     }
 
-    fn store_failure_metadata(&self, run: &Run, error: &StoreError) -> Option<Value> {
+    fn metadata_if_store_fails(&self, run: &Run, error: &StoreError) -> Option<Value> {
         Some(json!({ "run_id": run.id, "error": error.code() }))
     }
 }

@@ -1,6 +1,7 @@
 //! Chat turns: stores the user's message, starts the agent run that answers it, and streams the events of the run.
 
 pub mod auto_search;
+mod client_tools;
 mod finisher;
 mod question;
 mod request;
@@ -20,7 +21,7 @@ use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::command::{AskAssistant, CancelRun, ResumeRun, SendMessage};
 use domain::model::{ModelChoice, ModelTier};
-use domain::ports::{AccessRules, ChatModel, Clock, IdGen, Store};
+use domain::ports::{AccessRules, ChatModel, Clock, IdGen, PrivacyFilter, Store};
 use domain::run::{AssistantRun, EventStream};
 use finisher::ConversationFinisher;
 use request::TurnRequest;
@@ -38,6 +39,8 @@ pub struct ChatParts {
     pub tools: Arc<dyn ToolGateway>,
     /// Chat models, with routing and fallback.
     pub model: Arc<dyn ChatModel>,
+    /// Search for what the tenant's privacy rules forbid.
+    pub privacy: Arc<dyn PrivacyFilter>,
     /// Rules that re-evaluate a permit while its run is in progress.
     pub rules: Arc<dyn AccessRules>,
     /// Source of the current time.
@@ -59,8 +62,8 @@ impl ChatService {
     /// Creates the service.
     #[must_use]
     pub fn new(parts: ChatParts, settings: ChatSettings) -> Self {
-        let ChatParts { store, tools, model, rules, clock, ids, tasks } = parts;
-        let ports = RunPorts { store, tools, model, rules, clock, ids, tasks };
+        let ChatParts { store, tools, model, privacy, rules, clock, ids, tasks } = parts;
+        let ports = RunPorts { store, tools, model, privacy, rules, clock, ids, tasks };
         let budgets = BudgetReserver::new(ports.clone(), settings.turn_limit);
         let runner = Runner::new(ports.clone(), budgets.clone(), settings.concurrency());
         Self { runner, turn_preparer: TurnPreparer { ports, budgets, settings } }
@@ -92,11 +95,11 @@ impl ChatService {
         let admission = self.runner.admit(command.scope())?;
         let tx = command.begin(&*self.runner.ports().store).await?;
         let (permit, command) = command.into_parts();
-        let PreparedTurn { run, conversation, first_title } =
-            self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
-        let events =
-            self.runner.start(admission, run, ConversationFinisher { conversation, first_title }, Replay::Allowed);
-        Ok(AssistantRun { conversation, events })
+        let prepared = self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
+        let PreparedTurn { run, conversation, first_title, left_out_tools } = prepared;
+        let finisher = ConversationFinisher { conversation, first_title };
+        let events = self.runner.start(admission, run, finisher, Replay::Allowed);
+        Ok(AssistantRun { conversation, events, left_out_tools })
     }
 
     /// Returns `false` if the heavy tier is requested explicitly and no backend serves it.

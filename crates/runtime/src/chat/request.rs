@@ -5,7 +5,7 @@ use domain::authorized::Permit;
 use domain::command::{AskAssistant, BranchPoint, EarlierMessage, RetrievalMode, SendMessage, TurnQuestion};
 use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, Sources};
 use domain::ids::{ConversationId, MessageId};
-use domain::model::{ChatOptions, ModelChoice};
+use domain::model::{ChatOptions, ModelChoice, OfferedTool, PromptMessage};
 use domain::role::Classification;
 use domain::search::SearchFilters;
 use domain::time::Timestamp;
@@ -19,8 +19,12 @@ pub(super) struct TurnRequest {
     pub question: TurnQuestion,
     /// History sent by the client; `None` to use the stored history.
     pub history: Option<Vec<EarlierMessage>>,
+    /// Calls of client tools that the model requested for this question, with their results.
+    pub tool_rounds: Vec<PromptMessage>,
     /// Instructions of the client program (system and developer messages).
     pub instructions: Option<String>,
+    /// Tools of the client, which calls them itself.
+    pub tools: Vec<OfferedTool>,
     pub model: Option<ModelChoice>,
     pub retrieval: RetrievalMode,
     pub filters: SearchFilters,
@@ -38,7 +42,9 @@ impl TurnRequest {
             conversation: Some(command.conversation),
             question: command.question,
             history: None,
+            tool_rounds: Vec::new(),
             instructions: None,
+            tools: Vec::new(),
             model: command.model,
             retrieval: command.retrieval,
             filters: command.filters,
@@ -55,7 +61,9 @@ impl TurnRequest {
             conversation: command.conversation,
             question: TurnQuestion::New { message: command.message, at: BranchPoint::ActiveBranch },
             history: Some(command.history),
+            tool_rounds: command.tool_rounds,
             instructions: command.instructions,
+            tools: command.tools,
             model: Some(command.model),
             retrieval: command.retrieval,
             filters: command.filters,
@@ -65,14 +73,27 @@ impl TurnRequest {
         }
     }
 
-    /// Returns the classification to assume for assistant messages in the client's history. For a stored conversation
-    /// it is that of the conversation; otherwise it is the user's clearance, since the text may come from anything that
-    /// the user may read.
-    fn client_answer_class(&self, permit: &Permit, conversation: &Conversation) -> Classification {
+    /// Returns the classification to assume for assistant and tool messages that the client sends. For a stored
+    /// conversation it is that of the conversation; otherwise it is the user's clearance, since the text may come from
+    /// anything that the user may read.
+    pub(super) fn client_answer_class(&self, permit: &Permit, conversation: &Conversation) -> Classification {
         match self.conversation {
             Some(_) => conversation.classification,
             None => permit.clearance(),
         }
+    }
+
+    /// Removes the client's tools and their results unless they are usable: the model can call tools, and may see what
+    /// they return. Returns how many results and how many tools were removed.
+    pub(super) fn remove_client_tools_unless(&mut self, usable: bool) -> RemovedTools {
+        if usable {
+            return RemovedTools::default();
+        }
+        let results = self.tool_rounds.iter().filter(|message| matches!(message, PromptMessage::Tool { .. })).count();
+        let removed = RemovedTools { results: saturating(results), tools: saturating(self.tools.len()) };
+        self.tool_rounds.clear();
+        self.tools.clear();
+        removed
     }
 
     /// Converts the client's history to messages. The user's messages get the classification of user input.
@@ -105,6 +126,17 @@ impl TurnRequest {
         };
         history.iter().zip(1..).map(message).collect()
     }
+}
+
+/// How much of a client's tools was removed from a request.
+#[derive(Clone, Copy, Default)]
+pub(super) struct RemovedTools {
+    pub results: u32,
+    pub tools: u32,
+}
+
+fn saturating(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Creates a conversation for a client that keeps its own history. Returns `None` if the permit belongs to no user.

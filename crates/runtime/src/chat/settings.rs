@@ -46,11 +46,11 @@ impl ChatSettings {
     pub(crate) fn limits(&self, max_output_tokens: Option<u32>, grace: Duration) -> RunLimits {
         RunLimits {
             context_tokens: self.context_tokens,
-            reply_tokens: self.max_output_tokens,
+            reserved_reply_tokens: self.max_output_tokens,
             max_output_tokens: max_output_tokens.unwrap_or(u32::MAX).min(self.max_output_tokens),
             max_tool_calls: self.max_tool_calls,
             time_limit: self.turn_limit,
-            grace,
+            max_time_without_reader: grace,
         }
     }
 

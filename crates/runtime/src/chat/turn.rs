@@ -2,12 +2,17 @@
 //! user's message, are committed together before anything is searched or the model is called.
 
 use super::auto_search;
+use super::client_tools::ClientTools;
 use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
 use super::title::FirstTitle;
 use crate::error::RuntimeError;
+use crate::follow_up::{self, QuestionKind, earlier_turns};
+use crate::privacy;
 use crate::prompt::nonce::TagNonce;
+use crate::prompt::tokens::{TokenBudget, tool_tokens};
+use crate::prompt::tool_rounds;
 use crate::run::agent::{Agent, ToolSet};
 use crate::run::answer::AnswerFormat;
 use crate::run::definition::Run;
@@ -15,10 +20,8 @@ use crate::run::input::{DocumentSearch, QuestionInput, RunInput};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
 use crate::run::reserve::{BudgetRequest, BudgetReserver};
-use crate::run::retrieve::CALL_ID;
+use crate::run::retrieve::automatic_search;
 use crate::run::tier::{self, ChosenTier, TierCriteria};
-use crate::run::tool_calls::include_surroundings;
-use crate::search::rag_search_call;
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
@@ -26,7 +29,7 @@ use domain::conversation::{Conversation, Message};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::memory::Memory;
-use domain::model::{ModelChoice, ModelTier};
+use domain::model::{ModelChoice, ModelTier, PromptMessage};
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
@@ -55,6 +58,30 @@ pub(super) struct PreparedTurn {
     pub run: Run,
     pub conversation: ConversationId,
     pub first_title: FirstTitle,
+    /// Number of the client's tools that the model is not offered.
+    pub left_out_tools: u32,
+}
+
+/// The agent of a turn.
+struct PreparedAgent {
+    agent: Agent,
+    /// Number of the client's tools that do not fit.
+    left_out_tools: u32,
+}
+
+/// The part of a run's input that is new in its turn.
+struct NewInput {
+    tenant_name: String,
+    question: Classified<String>,
+    tool_rounds: Classified<Vec<PromptMessage>>,
+}
+
+/// What is stored that a turn builds on.
+struct StoredContext {
+    conversation: Conversation,
+    question: PlacedQuestion,
+    history: Vec<Message>,
+    memories: Vec<Memory>,
 }
 
 /// Earlier messages and memories that the model may see.
@@ -69,39 +96,44 @@ impl TurnPreparer {
     /// Loads history and memories, reserves budget, stores the user's message and an empty answer, and commits.
     ///
     /// # Errors
-    /// If the conversation does not exist or is busy, a message that the request names is not in it, the model may not see user input, the remaining budget is too small, or the
-    /// store fails.
+    /// If the conversation does not exist or is busy, a message that the request names is not in it, the model may not
+    /// see user input, the remaining budget is too small, or the store fails.
     pub async fn prepare(
         &self,
         mut tx: UseCaseTransaction,
         permit: Permit,
         mut request: TurnRequest,
     ) -> Result<PreparedTurn, RuntimeError> {
-        let not_found = || RuntimeError::NotFound { target: "the conversation" };
         let now = self.ports.clock.now();
         let new_id = || MessageId::from_uuid(self.ports.ids.uuid());
         let ids = TurnIds { answer: new_id(), question: new_id() };
 
-        let conversation = self.conversation(&mut *tx, &permit, &request, now).await?.ok_or_else(not_found)?;
-        refuse_if_busy(&mut *tx, &conversation, now).await?;
-        let question = PlacedQuestion::find(&mut *tx, &permit, &request, &conversation).await?;
-        let place = HistoryPlace { conversation: &conversation, last: question.history_end };
-        let mut history = load_history(&mut *tx, &permit, &request, place, now).await?;
-        withhold(&mut *tx, &mut history, permit.clearance()).await?;
-        let memories = load_memories(&mut *tx, &permit, now).await?;
+        let stored = self.load(&mut *tx, &permit, &request, now).await?;
+        let StoredContext { conversation, question, history, memories } = stored;
         let settings = &permit.tenant().settings;
         let tier = self.choose_tier(&request, &question.text, &conversation, settings);
-        let caller = model_access::caller(permit.scope(), settings);
+        let mut caller = model_access::caller(permit.scope(), settings);
+        // Where the client keeps the history, placeholders are the user's, with and without a conversation.
+        caller.conversation = request.conversation.filter(|_| request.history.is_none());
+        let own_texts = std::iter::once(question.text.as_str()).chain(request.instructions.as_deref());
+        let personal_data = privacy::check(&*self.ports.privacy, &caller, own_texts)?;
         let model = &*self.ports.model;
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
         if question.class > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
-        let context = VisibleContext::new(history, memories, model_limit);
-        let agent = self.agent(&permit, &mut request, tier);
         let first_title = self.first_title(&request, &conversation);
-        let classified_question = Classified::new(question.text.clone(), question.class);
-        let input = self.run_input(permit.tenant().name.clone(), classified_question, request, context);
+        let mut context = VisibleContext::new(history, memories, model_limit);
+        let client_class = request.client_answer_class(&permit, &conversation);
+        let removed = request.remove_client_tools_unless(model.is_generative() && client_class <= model_limit);
+        context.left_out = context.left_out.saturating_add(removed.results);
+        let PreparedAgent { agent, left_out_tools } = self.agent(&permit, &mut request, tier);
+        let new_input = NewInput {
+            tenant_name: permit.tenant().name.clone(),
+            question: Classified::new(question.text.clone(), question.class),
+            tool_rounds: fitted_tool_rounds(&mut request, &agent, client_class),
+        };
+        let input = self.run_input(new_input, request, context);
         let price = model.highest_price(tier.tier, &caller);
         let estimate = input.token_estimate(&agent);
         let budget_request = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
@@ -117,6 +149,7 @@ impl TurnPreparer {
             id,
             permit,
             caller,
+            personal_data,
             context,
             answer_id: ids.answer,
             agent,
@@ -126,7 +159,27 @@ impl TurnPreparer {
             search,
             budget,
         };
-        Ok(PreparedTurn { run, conversation, first_title })
+        let left_out_tools = left_out_tools.saturating_add(removed.tools);
+        Ok(PreparedTurn { run, conversation, first_title, left_out_tools })
+    }
+
+    /// Loads the conversation with the branch that leads to the question, and the memories.
+    async fn load(
+        &self,
+        tx: &mut dyn TenantTx,
+        permit: &Permit,
+        request: &TurnRequest,
+        now: Timestamp,
+    ) -> Result<StoredContext, RuntimeError> {
+        let conversation = self.conversation(tx, permit, request, now).await?;
+        let conversation = conversation.ok_or(RuntimeError::NotFound { target: "the conversation" })?;
+        refuse_if_busy(tx, &conversation, now).await?;
+        let question = PlacedQuestion::find(tx, permit, request, &conversation).await?;
+        let place = HistoryPlace { conversation: &conversation, last: question.history_end };
+        let mut history = load_history(tx, permit, request, place, now).await?;
+        withhold(tx, &mut history, permit.clearance()).await?;
+        let memories = load_memories(tx, permit, now).await?;
+        Ok(StoredContext { conversation, question, history, memories })
     }
 
     /// Records the intent of the automatic search, or its refusal, if the material requires one.
@@ -137,10 +190,10 @@ impl TurnPreparer {
         input: &RunInput,
         context: CallContext,
     ) -> Result<Option<CallAdmission>, StoreError> {
-        let Some(search) = input.search() else { return Ok(None) };
-        let mut call = rag_search_call(CALL_ID, &search.query, search.top_k, &search.filters);
-        include_surroundings(&mut call.arguments);
-        call.context = context;
+        // What a model makes of a follow-up is known only when the run has begun, and so is the intent of the search.
+        let is_known = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_generative());
+        let Some(search) = input.search().filter(is_known) else { return Ok(None) };
+        let call = automatic_search(search, &search.query, context);
         self.ports.tools.admit(tx, permit, call).await.map(Some)
     }
 
@@ -191,35 +244,44 @@ impl TurnPreparer {
         }
     }
 
-    /// Builds the agent of a turn, with the tools that the permit allows. The extractive answerer gets no tools.
-    fn agent(&self, permit: &Permit, request: &mut TurnRequest, tier: ChosenTier) -> Agent {
+    /// Builds the agent of a turn, with the platform's tools that the permit allows and the client's tools. The
+    /// extractive answerer gets no tools.
+    fn agent(&self, permit: &Permit, request: &mut TurnRequest, tier: ChosenTier) -> PreparedAgent {
         let generative = self.ports.model.is_generative();
-        let specs = if generative { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
-        Agent {
+        let platform = if generative { self.ports.tools.manifest(permit.rights()) } else { Vec::new() };
+        let mut limits = self.settings.limits(request.max_output_tokens, request.grace);
+        let mut options = std::mem::take(&mut request.options);
+        // The other half is for the question and its passages.
+        let half = TokenBudget(limits.prompt_tokens() / 2);
+        let client = ClientTools::choose(std::mem::take(&mut request.tools), &platform, half);
+        client.restrict(&mut options);
+        let ClientTools { offered, left_out } = client;
+        limits.context_tokens = limits.context_tokens.saturating_sub(tool_tokens(&offered));
+        let agent = Agent {
             instructions: request.instructions.take(),
-            tools: ToolSet::Platform(specs),
+            tools: ToolSet::Assistant { platform, client: offered },
             tier,
-            options: std::mem::take(&mut request.options),
+            options,
             format: AnswerFormat::Cited,
-            limits: self.settings.limits(request.max_output_tokens, request.grace),
-        }
+            limits,
+        };
+        PreparedAgent { agent, left_out_tools: left_out }
     }
 
-    fn run_input(
-        &self,
-        tenant_name: String,
-        question: Classified<String>,
-        request: TurnRequest,
-        context: VisibleContext,
-    ) -> RunInput {
+    fn run_input(&self, new_input: NewInput, request: TurnRequest, context: VisibleContext) -> RunInput {
+        let NewInput { tenant_name, question, tool_rounds } = new_input;
         let VisibleContext { history, memories, left_out } = context;
         let message = question.content();
-        let search = auto_search::needs_search(request.retrieval, message).then(|| DocumentSearch {
-            query: truncate_query(&auto_search::search_query(message, &history)),
+        let resolved = follow_up::resolve(message, &earlier_turns(&history, question.class()));
+        let is_follow_up = resolved.kind != QuestionKind::StandsAlone;
+        let search = auto_search::needs_search(request.retrieval, message, is_follow_up).then(|| DocumentSearch {
+            query: truncate_query(&resolved.text),
+            is_follow_up,
             filters: request.filters,
             top_k: self.settings.max_passages,
         });
-        RunInput::Question(QuestionInput { tenant_name, question, history, memories, search, left_out })
+        let input = QuestionInput { tenant_name, question, tool_rounds, history, memories, search, left_out };
+        RunInput::Question(Box::new(input))
     }
 }
 
@@ -242,6 +304,20 @@ struct HistoryPlace<'a> {
     conversation: &'a Conversation,
     /// The last message of the history; `None` if there is none.
     last: Option<MessageId>,
+}
+
+/// Takes the tool rounds of a request, cut to half of the agent's prompt. They have the class of a client's answers.
+fn fitted_tool_rounds(
+    request: &mut TurnRequest,
+    agent: &Agent,
+    class: Classification,
+) -> Classified<Vec<PromptMessage>> {
+    let half = TokenBudget(agent.limits.prompt_tokens() / 2);
+    let mut fitted = Classified::empty();
+    for message in tool_rounds::fit(std::mem::take(&mut request.tool_rounds), half) {
+        fitted.push(Classified::new(message, class));
+    }
+    fitted
 }
 
 /// Returns the earlier messages: the stored ones of the branch, or those that the client sent.

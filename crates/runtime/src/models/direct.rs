@@ -7,6 +7,7 @@
 
 use crate::chat::ChatSettings;
 use crate::error::RuntimeError;
+use crate::privacy;
 use crate::prompt::nonce::TagNonce;
 use crate::run::agent::{Agent, RunLimits, ToolSet};
 use crate::run::answer::AnswerFormat;
@@ -61,6 +62,7 @@ impl DirectPreparer {
         }
         let settings = &permit.tenant().settings;
         let caller = model_access::caller(permit.scope(), settings);
+        let personal_data = privacy::check(&*self.ports.privacy, &caller, own_texts(&messages))?;
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
         let class = classification_of(&messages, &permit);
         if class > model_limit {
@@ -85,6 +87,7 @@ impl DirectPreparer {
             id,
             permit,
             caller,
+            personal_data,
             context,
             answer_id,
             agent,
@@ -100,7 +103,7 @@ impl DirectPreparer {
     /// that many tokens are reserved for it.
     fn limits(&self, max_output_tokens: Option<u32>) -> RunLimits {
         let limits = self.settings.limits(max_output_tokens, Duration::ZERO);
-        RunLimits { reply_tokens: limits.max_output_tokens, ..limits }
+        RunLimits { reserved_reply_tokens: limits.max_output_tokens, ..limits }
     }
 }
 
@@ -116,6 +119,14 @@ fn classification_of(messages: &[PromptMessage], permit: &Permit) -> Classificat
     let may_quote_documents =
         |message: &PromptMessage| matches!(message, PromptMessage::Assistant { .. } | PromptMessage::Tool { .. });
     if messages.iter().any(may_quote_documents) { permit.clearance() } else { permit.rights().own_message_class() }
+}
+
+/// Returns what the client and its user wrote themselves. Answers and tool results may hold what others wrote.
+fn own_texts(messages: &[PromptMessage]) -> impl Iterator<Item = &str> {
+    messages.iter().filter_map(|message| match message {
+        PromptMessage::System(text) | PromptMessage::User(text) => Some(text.as_str()),
+        PromptMessage::Assistant { .. } | PromptMessage::Tool { .. } => None,
+    })
 }
 
 /// Returns the last user message, or an empty string if there is none.
@@ -159,6 +170,9 @@ impl Finisher for DirectFinisher {
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
             "classification": run.input.class(),
         });
+        if let Some(privacy) = finished.privacy_facts() {
+            metadata["privacy"] = privacy;
+        }
         if let Some(problem) = problem {
             metadata["reason"] = problem.code.into();
         }
@@ -178,7 +192,7 @@ impl Finisher for DirectFinisher {
         Ok(())
     }
 
-    fn store_failure_metadata(&self, _: &Run, _: &StoreError) -> Option<Value> {
+    fn metadata_if_store_fails(&self, _: &Run, _: &StoreError) -> Option<Value> {
         None
     }
 }

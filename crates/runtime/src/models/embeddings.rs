@@ -1,6 +1,7 @@
 //! Creates embeddings for clients that run their own search.
 
 use crate::error::RuntimeError;
+use crate::privacy;
 use crate::run::budget::{budget_exceeded, until_period_end};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
@@ -11,7 +12,7 @@ use domain::command::CreateEmbeddings;
 use domain::ids::ReservationId;
 use domain::ledger::CallContext;
 use domain::model::{CallUsage, EmbedPurpose, EmbedRequest, EmbedResponse, ModelError};
-use domain::model_call::{MicroCost, ModelCaller};
+use domain::model_call::{MicroCost, ModelCaller, ServedBy};
 use domain::ports::{Embedder, StoreError, TenantTx};
 use domain::retry;
 use domain::role::Classification;
@@ -51,6 +52,7 @@ impl EmbeddingService {
         let scope = permit.scope();
         let settings = &permit.tenant().settings;
         let caller = model_access::caller(scope, settings);
+        privacy::check(&*self.ports.privacy, &caller, texts.iter().map(String::as_str))?;
         if self.embedder.highest_classification(&caller) < INPUT_CLASSIFICATION {
             return Err(RuntimeError::AboveModelClassification);
         }
@@ -72,10 +74,13 @@ impl EmbeddingService {
     ) -> Result<EmbedResponse, ModelError> {
         let (mut vectors, mut usage) = (Vec::with_capacity(texts.len()), CallUsage::default());
         for batch in texts.chunks(BATCH_SIZE) {
-            let request = EmbedRequest { caller, purpose, texts: batch.to_vec(), classification: INPUT_CLASSIFICATION };
+            let (caller, texts) = (caller.clone(), batch.to_vec());
+            let request = EmbedRequest { caller, purpose, texts, classification: INPUT_CLASSIFICATION };
             let response = calls.embed(&*self.embedder, request).await?;
             vectors.extend(response.vectors);
-            usage.served_by = response.usage.served_by;
+            let mut replaced = std::mem::take(&mut usage.served_by.replaced);
+            replaced.merge(&response.usage.served_by.replaced);
+            usage.served_by = ServedBy { replaced, ..response.usage.served_by };
             usage.token_usage += response.usage.token_usage;
             usage.cost += response.usage.cost;
             usage.tokens_estimated |= response.usage.tokens_estimated;

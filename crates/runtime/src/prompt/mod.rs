@@ -4,3 +4,4 @@ pub mod assemble;
 pub mod nonce;
 pub mod passages;
 pub mod tokens;
+pub mod tool_rounds;

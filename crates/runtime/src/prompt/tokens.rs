@@ -6,6 +6,11 @@ use domain::model::{OfferedTool, PromptMessage};
 /// Estimated tokens of the rules in the system message, which reduce the budget for passages.
 pub const INSTRUCTION_TOKENS: usize = 500;
 
+/// Maximum tokens of the call that rewrites a follow-up, prompt and output together.
+pub const REWRITE_TOKENS: usize = 1_400;
+/// Maximum tokens that this call writes.
+pub const REWRITE_OUTPUT_TOKENS: u32 = 96;
+
 /// A limit in estimated tokens.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TokenBudget(pub usize);

@@ -20,9 +20,14 @@ pub struct Agent {
 
 /// The tools that the model may call, and who executes the calls.
 pub enum ToolSet {
-    /// The run executes the calls through the tool gateway and returns the results to the model.
-    Platform(Vec<ToolSpec>),
-    /// The client executes the calls; the run ends with the calls that the model requested.
+    /// Tools of the assistant: the platform's and the client's.
+    Assistant {
+        /// The run executes their calls through the tool gateway and returns the results to the model.
+        platform: Vec<ToolSpec>,
+        /// The client executes their calls: a reply that requests one is the run's last.
+        client: Vec<OfferedTool>,
+    },
+    /// The client executes all calls; the run ends with the calls that the model requested.
     Client(Vec<OfferedTool>),
 }
 
@@ -31,16 +36,27 @@ impl ToolSet {
     /// tools are no longer offered.
     pub fn offered_tools(&self, remaining_calls: u32) -> Vec<OfferedTool> {
         match self {
-            Self::Platform(_) if remaining_calls == 0 => Vec::new(),
-            Self::Platform(specs) => specs.iter().map(to_offered_tool).collect(),
+            Self::Assistant { client, .. } if remaining_calls == 0 => client.clone(),
+            Self::Assistant { platform, client } => {
+                platform.iter().map(to_offered_tool).chain(client.iter().cloned()).collect()
+            }
             Self::Client(tools) => tools.clone(),
+        }
+    }
+
+    /// Returns whether the client executes calls of this tool. A direct request leaves even calls of unknown tools to
+    /// the client.
+    pub fn is_executed_by_client(&self, name: &str) -> bool {
+        match self {
+            Self::Assistant { client, .. } => client.iter().any(|tool| tool.name == name),
+            Self::Client(_) => true,
         }
     }
 
     /// Returns the tools whose calls the run executes.
     pub fn platform_specs(&self) -> &[ToolSpec] {
         match self {
-            Self::Platform(specs) => specs,
+            Self::Assistant { platform, .. } => platform,
             Self::Client(_) => &[],
         }
     }
@@ -48,8 +64,7 @@ impl ToolSet {
     /// Returns the number of tools whose calls the client executes.
     pub fn client_tool_count(&self) -> usize {
         match self {
-            Self::Platform(_) => 0,
-            Self::Client(tools) => tools.len(),
+            Self::Assistant { client, .. } | Self::Client(client) => client.len(),
         }
     }
 }
@@ -68,7 +83,7 @@ pub struct RunLimits {
     /// Maximum number of tokens of one prompt and its reply together.
     pub context_tokens: usize,
     /// Tokens of the context, and of the budget, that are kept for one reply.
-    pub reply_tokens: u32,
+    pub reserved_reply_tokens: u32,
     /// Maximum number of tokens in one reply; capped by `reply_tokens`.
     pub max_output_tokens: u32,
     /// Maximum number of tool calls that the run executes.
@@ -76,12 +91,12 @@ pub struct RunLimits {
     /// Maximum duration of the run.
     pub time_limit: Duration,
     /// How long the run continues without a reader.
-    pub grace: Duration,
+    pub max_time_without_reader: Duration,
 }
 
 impl RunLimits {
     /// Returns the maximum number of tokens of a prompt.
     pub fn prompt_tokens(&self) -> usize {
-        self.context_tokens.saturating_sub(self.reply_tokens as usize)
+        self.context_tokens.saturating_sub(self.reserved_reply_tokens as usize)
     }
 }

@@ -70,6 +70,11 @@ impl BudgetReservation {
         self.grant.as_ref().map(|granted| granted.id)
     }
 
+    /// Returns whether a limit granted less than the run may need.
+    pub fn is_exhausted(&self) -> bool {
+        self.grant.as_ref().is_some_and(|grant| grant.exhausted_limit.is_some())
+    }
+
     /// Returns what was granted; `None` if nothing is limited.
     pub fn grant_mut(&mut self) -> Option<&mut BudgetGrant> {
         self.grant.as_mut()

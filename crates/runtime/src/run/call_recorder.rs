@@ -4,7 +4,7 @@
 //! bytes that the model has written.
 
 use domain::budget::BudgetAmount;
-use domain::model::ModelError;
+use domain::model::{ModelError, ModelTier};
 use domain::model_call::{CallStatus, MicroCost, ModelCall, ModelOperation, ServedBy};
 use domain::run::{FinishReason, TokenUsage};
 use std::time::Duration;
@@ -13,13 +13,21 @@ use tokio::time::Instant;
 /// The model calls of a run. They are made sequentially.
 #[derive(Debug, Default)]
 pub struct CallRecorder {
-    completed: Vec<ModelCall>,
+    completed: Vec<CompletedCall>,
     current: Option<CurrentCall>,
+}
+
+/// A call that has ended, and the tier that was asked.
+#[derive(Debug)]
+pub struct CompletedCall {
+    pub tier: ModelTier,
+    pub call: ModelCall,
 }
 
 /// The call in progress.
 #[derive(Debug)]
 struct CurrentCall {
+    tier: ModelTier,
     started: Instant,
     time_to_first_token: Option<Duration>,
     /// Estimated tokens of the prompt.
@@ -38,11 +46,17 @@ pub struct ReportedUsage {
 }
 
 impl CallRecorder {
-    /// Records the start of a call with a prompt of about `prompt_tokens`.
-    pub fn start(&mut self, prompt_tokens: usize) {
+    /// Records the start of a call to `tier` with a prompt of about `prompt_tokens`.
+    pub fn start(&mut self, tier: ModelTier, prompt_tokens: usize) {
         let started = Instant::now();
-        self.current =
-            Some(CurrentCall { started, time_to_first_token: None, prompt_tokens, output_bytes: 0, served_by: None });
+        self.current = Some(CurrentCall {
+            tier,
+            started,
+            time_to_first_token: None,
+            prompt_tokens,
+            output_bytes: 0,
+            served_by: None,
+        });
     }
 
     /// Records the backend that answers the call.
@@ -50,6 +64,12 @@ impl CallRecorder {
         if let Some(call) = &mut self.current {
             call.served_by = Some(served_by.clone());
         }
+    }
+
+    /// Returns the name of the backend that answers the call in progress; empty if none does.
+    pub fn current_backend(&self) -> &str {
+        let served = self.current.as_ref().and_then(|call| call.served_by.as_ref());
+        served.map_or("", |served| &served.backend)
     }
 
     /// Adds `bytes` that the model has written of its answer, reasoning or tool calls.
@@ -64,30 +84,28 @@ impl CallRecorder {
     pub fn finish(&mut self, reason: FinishReason, reported: ReportedUsage) {
         let Some(call) = self.current.take() else { return };
         let ReportedUsage { usage, estimated, cost } = reported;
-        let finish_reason = Some(reason);
-        self.completed.push(ModelCall {
-            usage,
-            tokens_estimated: estimated,
-            cost,
-            finish_reason,
-            ..call.end(CallStatus::Ok, None)
-        });
+        let (tier, finish_reason) = (call.tier, Some(reason));
+        let call =
+            ModelCall { usage, tokens_estimated: estimated, cost, finish_reason, ..call.end(CallStatus::Ok, None) };
+        self.completed.push(CompletedCall { tier, call });
     }
 
     /// Records that the call failed. Does nothing if no backend is configured, because then no call was made.
     pub fn fail(&mut self, error: &ModelError) {
         let Some(call) = self.current.take() else { return };
-        match (&call.served_by, error) {
-            (Some(_), _) => self.completed.push(call.end(CallStatus::Error, Some(error.error_type()))),
-            (None, ModelError::NotConfigured { .. }) => {}
-            (None, _) => self.completed.push(ModelCall::failed(ModelOperation::Chat, error, call.started.elapsed())),
-        }
+        let (tier, took) = (call.tier, call.started.elapsed());
+        let call = match (&call.served_by, error) {
+            (Some(_), _) => call.end(CallStatus::Error, Some(error.error_type())),
+            (None, ModelError::NotConfigured { .. }) => return,
+            (None, _) => ModelCall::failed(ModelOperation::Chat, error, took),
+        };
+        self.completed.push(CompletedCall { tier, call });
     }
 
     /// Returns the total usage of the calls that have ended.
     pub fn total_spent(&self) -> BudgetAmount {
         let mut spent = BudgetAmount::default();
-        for ModelCall { usage, cost, .. } in &self.completed {
+        for CompletedCall { call: ModelCall { usage, cost, .. }, .. } in &self.completed {
             let tokens = u64::from(usage.input_tokens) + u64::from(usage.output_tokens);
             spent += BudgetAmount { tokens, cost: *cost };
         }
@@ -95,9 +113,9 @@ impl CallRecorder {
     }
 
     /// Ends the call in progress, if any, and returns all calls.
-    pub fn close(mut self, status: CallStatus, error: Option<&str>) -> Vec<ModelCall> {
+    pub fn close(mut self, status: CallStatus, error: Option<&str>) -> Vec<CompletedCall> {
         if let Some(call) = self.current.take() {
-            self.completed.push(call.end(status, error));
+            self.completed.push(CompletedCall { tier: call.tier, call: call.end(status, error) });
         }
         self.completed
     }

@@ -8,6 +8,7 @@ use domain::authorized::Permit;
 use domain::ids::{MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::model_call::ModelCaller;
+use domain::privacy::PatternCounts;
 use domain::role::Classification;
 use tools::gateway::CallAdmission;
 
@@ -18,6 +19,8 @@ pub struct Run {
     pub permit: Permit,
     /// The caller that model requests are attributed to.
     pub caller: ModelCaller,
+    /// What the tenant's privacy rules found in the user's texts, where they only warn.
+    pub personal_data: PatternCounts,
     /// Ids under which its model and tool calls are recorded.
     pub context: CallContext,
     /// Message id of its answer, as sent in the events.

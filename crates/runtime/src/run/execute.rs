@@ -48,8 +48,10 @@ pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<
         let request = ReplyRequest { prompt: &prompt, transcript: &state.transcript, tools };
         let fitted_request = reply::fit_to_budget(ctx, progress, request).await?;
         let reply_start = progress.answer.text().len();
-        let Reply { reason, tool_calls } = reply::stream_reply(ctx, progress, fitted_request).await?;
-        if tool_calls.is_empty() || state.remaining_calls == 0 {
+        let reply = reply::stream_reply(ctx, progress, fitted_request).await?;
+        let Reply { reason, tool_calls, wants_client_tools } = reply;
+        // Once the client has executed its tools, the model is asked again and may repeat the other calls.
+        if tool_calls.is_empty() || wants_client_tools || state.remaining_calls == 0 {
             return Ok(reason);
         }
         let content = progress.answer.text()[reply_start..].to_owned();

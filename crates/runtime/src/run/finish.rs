@@ -1,6 +1,7 @@
 //! Stores the end of a run in one transaction: the record of its use case, the outcome of its automatic search, its
 //! model calls, and one audit outcome.
 
+use super::call_recorder::CompletedCall;
 use super::definition::Run;
 use super::end::RunEnd;
 use super::ports::RunPorts;
@@ -12,12 +13,10 @@ use domain::audit::{AuditedOperation, Outcome, ResultStatus};
 use domain::error::{Classify as _, Problem};
 use domain::ids::{AuditId, ModelCallId, ReservationId};
 use domain::ledger::LedgerEntry;
-use domain::model::ModelTier;
-use domain::model_call::ModelCall;
 use domain::ports::{StoreError, TenantTx};
 use domain::retry;
 use domain::run::{RunEvent, RunSummary};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tools::gateway::CallAdmission;
 
 /// Completes the runs of one use case.
@@ -46,7 +45,7 @@ pub trait Finisher: Send + Sync + 'static {
 
     /// Returns the metadata of the outcome that is stored if the record cannot be stored; `None` if the use case stores
     /// no record.
-    fn store_failure_metadata(&self, run: &Run, error: &StoreError) -> Option<Value>;
+    fn metadata_if_store_fails(&self, run: &Run, error: &StoreError) -> Option<Value>;
 }
 
 /// A run that has ended.
@@ -57,6 +56,19 @@ pub struct FinishedRun<'a> {
     /// The problem sent to the reader, if the run was revoked or failed.
     pub problem: Option<Problem>,
     pub summary: RunSummary,
+}
+
+impl FinishedRun<'_> {
+    /// What the tenant's privacy rules did, for the audit log: how often each pattern matched, never what; `None` if
+    /// nothing did.
+    pub fn privacy_facts(&self) -> Option<Value> {
+        let rules = self.run.caller.privacy.as_ref()?;
+        let (found, replaced) = (&self.run.personal_data, &self.progress.model.replaced);
+        if found.is_empty() && replaced.is_empty() {
+            return None;
+        }
+        Some(json!({ "action": rules.action, "found": found, "replaced": replaced }))
+    }
 }
 
 /// Data that is stored for every run.
@@ -81,7 +93,7 @@ pub async fn finish<F: Finisher>(
 ) -> RunEvent {
     let (status, error) = end.interrupted_call_status();
     let calls = std::mem::take(&mut progress.model.calls).close(status, error);
-    let calls = ledger_entries(ports, run, run.agent.tier.tier, calls);
+    let calls = ledger_entries(ports, run, calls);
     let id = AuditId::from_uuid(ports.ids.uuid());
     let completion = CompletionRecord { ports, run, id, calls, reservation: progress.budget.id() };
     let problem = match &end {
@@ -111,7 +123,7 @@ impl CompletionRecord<'_> {
         let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await else { return Ok(()) };
         let run_id = self.run.id;
         tracing::error!(%run_id, %error, code = error.code(), "failed to store the end of a run");
-        if let Some(metadata) = finisher.store_failure_metadata(self.run, &error) {
+        if let Some(metadata) = finisher.metadata_if_store_fails(self.run, &error) {
             let mut outcome = Outcome { status: ResultStatus::Error, model: None, ..outcome.clone() };
             outcome.operation.metadata = metadata;
             let attempt = || self.try_store::<F>(None, &outcome);
@@ -161,15 +173,15 @@ fn summary(run: &Run, progress: &RunProgress, end: &RunEnd) -> RunSummary {
 }
 
 /// Converts the calls to ledger entries. Called once per run: the ids make repeated attempts idempotent.
-pub fn ledger_entries(ports: &RunPorts, run: &Run, tier: ModelTier, calls: Vec<ModelCall>) -> Vec<LedgerEntry> {
+pub fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<CompletedCall>) -> Vec<LedgerEntry> {
     let at = ports.clock.now();
-    let entry = |call| LedgerEntry {
+    let entry = |CompletedCall { tier, call }| LedgerEntry {
         id: ModelCallId::from_uuid(ports.ids.uuid()),
         ended_at: at,
         context: run.context,
         tier: Some(tier),
         // The extractive answerer costs nothing.
-        metered: ports.model.is_generative(),
+        counts_towards_budget: ports.model.is_generative(),
         call,
     };
     calls.into_iter().map(entry).collect()

@@ -6,8 +6,10 @@ use crate::prompt::assemble::{self, AssembledPrompt, AutoSearchResult, PromptInp
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::passages::passage_budget;
 use crate::prompt::tokens::{
-    INSTRUCTION_TOKENS, TokenBudget, estimate_tokens, newest_messages_within, prompt_tokens, tool_tokens,
+    INSTRUCTION_TOKENS, REWRITE_TOKENS, TokenBudget, estimate_tokens, newest_messages_within, prompt_tokens,
+    tool_tokens,
 };
+use crate::prompt::tool_rounds;
 use domain::classified::{Classified, HasClass as _};
 use domain::conversation::{Message, Sources};
 use domain::memory::Memory;
@@ -18,7 +20,7 @@ use domain::search::SearchFilters;
 /// The input of a run.
 pub enum RunInput {
     /// A question, for which the platform assembles the prompt.
-    Question(QuestionInput),
+    Question(Box<QuestionInput>),
     /// A client's own messages, which are sent unchanged.
     Messages(Classified<Vec<PromptMessage>>),
 }
@@ -29,6 +31,8 @@ pub struct QuestionInput {
     pub tenant_name: String,
     /// The user's message, with the classification of user input.
     pub question: Classified<String>,
+    /// Calls of client tools that the model requested for the question, with their results.
+    pub tool_rounds: Classified<Vec<PromptMessage>>,
     /// Earlier messages that the model may see, oldest first.
     pub history: Vec<Message>,
     /// Memories that the model may see, most important first.
@@ -41,7 +45,10 @@ pub struct QuestionInput {
 
 /// Parameters of a document search.
 pub struct DocumentSearch {
+    /// The question in a form that stands alone: a follow-up is completed by rules.
     pub query: String,
+    /// Whether the question depends on the conversation, so that a language model may complete it better.
+    pub is_follow_up: bool,
     pub filters: SearchFilters,
     /// Maximum number of passages.
     pub top_k: u32,
@@ -53,6 +60,14 @@ impl RunInput {
         match self {
             Self::Question(input) => input.question.content(),
             Self::Messages(_) => "",
+        }
+    }
+
+    /// Returns the question in a form that can be answered from passages alone: a follow-up is completed by rules.
+    pub fn standalone_question(&self) -> &str {
+        match self.search().filter(|search| search.is_follow_up) {
+            Some(search) => &search.query,
+            None => self.question(),
         }
     }
 
@@ -69,7 +84,8 @@ impl RunInput {
         match self {
             Self::Question(input) => {
                 let history = input.history.iter().map(|message| message.classification);
-                history.fold(input.question.class().max(input.memories.class()), Classification::max)
+                let question = input.question.class().max(input.tool_rounds.class());
+                history.fold(question.max(input.memories.class()), Classification::max)
             }
             Self::Messages(messages) => messages.class(),
         }
@@ -85,7 +101,7 @@ impl RunInput {
 
     /// Estimates the tokens that a run with this input needs, without the results of later tool calls.
     pub fn token_estimate(&self, agent: &Agent) -> TokenEstimate {
-        let output = agent.limits.reply_tokens;
+        let output = agent.limits.reserved_reply_tokens;
         let tools = tool_tokens(&agent.tools.offered_tools(u32::MAX));
         match self {
             Self::Question(input) => {
@@ -112,12 +128,14 @@ impl RunInput {
                 tenant: &input.tenant_name,
                 nonce,
                 tools: agent.tools.platform_specs(),
+                has_client_tools: agent.tools.client_tool_count() > 0,
                 memories: &input.memories,
                 instructions: agent.instructions.as_deref(),
                 search_result,
                 has_omitted_content,
                 history: &input.history,
                 question: Classified::new(input.question.content(), input.question.class()),
+                tool_rounds: input.tool_rounds.as_ref().map(Vec::as_slice),
             }),
             Self::Messages(messages) => PromptSource::Verbatim(messages),
         }
@@ -129,12 +147,15 @@ impl QuestionInput {
     fn prompt_estimate(&self, max_tokens: usize) -> (usize, usize) {
         let question = self.question.content();
         let memories: usize = self.memories.iter().map(|memory| estimate_tokens(&memory.content)).sum();
-        let min_tokens = INSTRUCTION_TOKENS + estimate_tokens(question) + memories;
+        let rounds = tool_rounds::tokens(self.tool_rounds.content());
+        let min_tokens = INSTRUCTION_TOKENS + estimate_tokens(question) + memories + rounds;
         let history = newest_messages_within(&self.history, TokenBudget(max_tokens.saturating_sub(min_tokens)));
         let history: usize = history.iter().map(|message| estimate_tokens(&message.content)).sum();
         let passages = if self.search.is_some() { passage_budget(question, max_tokens).0 } else { 0 };
         let desired_tokens = min_tokens.saturating_add(history).saturating_add(passages);
-        (min_tokens, max_tokens.min(desired_tokens).max(min_tokens))
+        let is_follow_up = self.search.as_ref().is_some_and(|search| search.is_follow_up);
+        let rewriting = if is_follow_up { REWRITE_TOKENS } else { 0 };
+        (min_tokens, max_tokens.min(desired_tokens).max(min_tokens) + rewriting)
     }
 }
 

@@ -7,7 +7,8 @@
 //! the client's own messages and tools.
 //!
 //! Modules import only from modules further down: `runner`, then `execute`, `supervise` and `finish`, then `retrieve`,
-//! `reply` and `tool_calls`, then `context`, then the data of a run (`definition`, `progress` and what they hold).
+//! `rewrite`, `reply` and `tool_calls`, then `context`, then the data of a run (`definition`, `progress` and what they
+//! hold).
 
 pub mod agent;
 pub mod answer;
@@ -29,6 +30,7 @@ pub mod provenance;
 mod reply;
 pub mod reserve;
 pub mod retrieve;
+mod rewrite;
 pub mod runner;
 mod sanitize;
 pub mod side_call;

@@ -13,6 +13,8 @@ pub fn caller(scope: &TenantScope, settings: &TenantSettings) -> ModelCaller {
         tenant: scope.tenant(),
         user: scope.user(),
         max_cloud_classification: settings.max_cloud_classification(),
+        conversation: None,
+        privacy: settings.pii_sanitization.rules(),
     }
 }
 

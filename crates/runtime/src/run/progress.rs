@@ -10,6 +10,7 @@ use crate::prompt::tokens::TokenBudget;
 use domain::classified::HasClass;
 use domain::model::NumberedPassage;
 use domain::model_call::ServedBy;
+use domain::privacy::PatternCounts;
 use domain::role::Classification;
 use domain::run::TokenUsage;
 use domain::search::Hit;
@@ -50,6 +51,8 @@ pub struct ModelUsage {
     pub served_by: Option<ServedBy>,
     /// Whether a fallback served one of the replies.
     pub used_fallback: bool,
+    /// How many values the privacy rules replaced in a request: the largest number for each pattern.
+    pub replaced: PatternCounts,
 }
 
 impl Visibility {

@@ -1,6 +1,5 @@
 //! One reply of the model: fits its prompt to the budget, and streams its text to the readers.
 
-use super::agent::ToolSet;
 use super::budget::{AmountRange, MIN_OUTPUT_TOKENS, TokenEstimate};
 use super::call_recorder::ReportedUsage;
 use super::context::RunContext;
@@ -40,6 +39,8 @@ pub struct Reply {
     pub reason: FinishReason,
     /// The calls of platform tools that the model requested.
     pub tool_calls: Vec<ModelToolCall>,
+    /// Whether the model also requested calls of client tools, which have been sent to the reader.
+    pub wants_client_tools: bool,
 }
 
 /// Fits the next reply to the run's budget. Reserves more if needed and possible. Otherwise, prompt and reply are
@@ -55,7 +56,7 @@ pub async fn fit_to_budget(
 ) -> Result<FittedRequest, RuntimeError> {
     let ReplyRequest { prompt, transcript, tools } = request;
     let limits = &ctx.run.agent.limits;
-    let (max_prompt, max_output) = (limits.prompt_tokens(), limits.reply_tokens);
+    let (max_prompt, max_output) = (limits.prompt_tokens(), limits.reserved_reply_tokens);
     let transcript_tokens = prompt_tokens(transcript.content());
     let assemble_within = |max_tokens: usize| {
         let mut assembled = prompt.assemble_within(TokenBudget(max_tokens.saturating_sub(transcript_tokens)));
@@ -117,15 +118,20 @@ fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request
     progress.provenance.merge(&Provenance { class: prompt.class(), sources });
     ctx.log.merge_provenance(&progress.provenance);
     let agent = &ctx.run.agent;
+    let mut options = agent.options.clone();
+    if tools.is_empty() {
+        // Model servers refuse options for tools without tools.
+        (options.tool_choice, options.parallel_tool_calls) = (None, None);
+    }
     ChatRequest {
-        caller: ctx.run.caller,
+        caller: ctx.run.caller.clone(),
         tier: agent.tier.tier,
         prompt,
         tools,
         max_output_tokens: max_output_tokens.min(agent.limits.max_output_tokens),
-        question: ctx.run.input.question().to_owned(),
+        question: ctx.run.input.standalone_question().to_owned(),
         passages: progress.passages.clone(),
-        options: agent.options.clone(),
+        options,
     }
 }
 
@@ -135,22 +141,25 @@ async fn read_stream(
     request: ChatRequest,
 ) -> Result<Reply, ModelError> {
     let RunProgress { answer, passages, model, degraded, .. } = progress;
-    model.calls.start(prompt_tokens(request.prompt.content()) + tool_tokens(&request.tools));
+    model.calls.start(request.tier, prompt_tokens(request.prompt.content()) + tool_tokens(&request.tools));
     let shows_reasoning = ctx.run.permit.rights().allows(READ_REASONING);
-    let client_calls_tools = matches!(ctx.run.agent.tools, ToolSet::Client(_));
     let ChatStream { served_by, mut deltas } = ctx.ports.model.stream(request).await?;
     model.calls.set_served_by(&served_by);
     *degraded |= served_by.fallback;
     model.used_fallback |= served_by.fallback;
+    model.replaced.raise_to(&served_by.replaced);
     let backend = served_by.backend.clone();
     model.served_by = Some(served_by);
-    let mut tool_calls = Vec::new();
+    let (mut tool_calls, mut wants_client_tools) = (Vec::new(), false);
     while let Some(delta) = deltas.next().await {
         let delta = delta?;
         model.calls.add_output_bytes(output_bytes(&delta));
         match delta {
             ChatDelta::Text(text) => push_all(ctx, answer.push(text, passages)),
-            ChatDelta::ToolCall(call) if client_calls_tools => ctx.log.push(RunEvent::ClientToolRequested(call)),
+            ChatDelta::ToolCall(call) if ctx.run.agent.tools.is_executed_by_client(&call.name) => {
+                wants_client_tools = true;
+                ctx.log.push(RunEvent::ClientToolRequested(call));
+            }
             ChatDelta::ToolCall(call) => tool_calls.push(call),
             // Reasoning is only sent to users with [`READ_REASONING`]; it is not part of the answer and is not stored.
             ChatDelta::Reasoning(text) if shows_reasoning => ctx.log.push(RunEvent::Reasoning { text }),
@@ -159,7 +168,7 @@ async fn read_stream(
                 push_all(ctx, answer.end_reply(passages));
                 model.usage += usage;
                 model.calls.finish(reason, ReportedUsage { usage, estimated, cost });
-                return Ok(Reply { reason, tool_calls });
+                return Ok(Reply { reason, tool_calls, wants_client_tools });
             }
         }
     }

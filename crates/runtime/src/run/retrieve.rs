@@ -1,14 +1,17 @@
 //! The automatic document search that runs before the model is called.
 
 use super::context::RunContext;
+use super::input::DocumentSearch;
 use super::progress::RunProgress;
-use super::tool_calls::tool_status;
+use super::rewrite;
+use super::tool_calls::{include_surroundings, tool_status};
 use crate::prompt::passages::passage_budget;
 use crate::prompt::tokens::{TokenBudget, estimate_tokens};
-use crate::search::run_search;
+use crate::search::{passages_of, rag_search_call, run_search};
+use domain::ledger::CallContext;
 use domain::run::RunEvent;
 use domain::search::{Hit, Retrieval};
-use domain::tool::ToolName;
+use domain::tool::{ToolCall, ToolName};
 use tools::error::ToolError;
 use tools::gateway::CallAdmission;
 
@@ -31,7 +34,7 @@ pub enum SearchOutcome {
 /// Searches the documents if the run starts with a search, and adds the passages that fit to `progress`. If the
 /// search fails, the run continues and its answer is marked as degraded.
 pub async fn search_documents(ctx: RunContext<'_>, progress: &mut RunProgress) -> SearchOutcome {
-    let Some(search) = &ctx.run.search else { return SearchOutcome::NotSearched };
+    let Some(search) = ctx.run.input.search() else { return SearchOutcome::NotSearched };
     match call_search(ctx, progress, search).await {
         Ok(found) => {
             progress.degraded |= found.degraded;
@@ -53,17 +56,33 @@ pub async fn search_documents(ctx: RunContext<'_>, progress: &mut RunProgress) -
 async fn call_search(
     ctx: RunContext<'_>,
     progress: &mut RunProgress,
-    search: &CallAdmission,
+    search: &DocumentSearch,
 ) -> Result<Retrieval, ToolError> {
     let (call_id, name) = (CALL_ID.to_owned(), ToolName::RagSearch.as_str().to_owned());
-    ctx.log.push(RunEvent::ToolStarted { call_id: call_id.clone(), name: name.clone() });
-    let found = match search {
-        CallAdmission::Admitted(call) => run_search(&**call).await,
-        CallAdmission::Refused(reason) => Err(ToolError::Denied { reason: *reason }),
+    let rewritten = if ctx.run.search.is_none() { rewrite::rewritten(ctx, progress).await } else { None };
+    let query = rewritten.unwrap_or_else(|| search.query.clone());
+    ctx.log.push(RunEvent::ToolStarted { call_id: call_id.clone(), name: name.clone(), query: Some(query.clone()) });
+    let found = match &ctx.run.search {
+        Some(CallAdmission::Admitted(call)) => run_search(&**call).await,
+        Some(CallAdmission::Refused(reason)) => Err(ToolError::Denied { reason: *reason }),
+        None => invoke_search(ctx, search, &query).await,
     };
     ctx.log.push(RunEvent::ToolFinished { call_id, name: name.clone(), status: tool_status(&found) });
     progress.tools_used.push(name);
     found
+}
+
+/// Searches for a query that was not known when the turn was stored: intent and outcome are recorded separately.
+async fn invoke_search(ctx: RunContext<'_>, search: &DocumentSearch, query: &str) -> Result<Retrieval, ToolError> {
+    let call = automatic_search(search, query, ctx.run.context);
+    passages_of(ctx.ports.tools.invoke(&ctx.run.permit, call).await?)
+}
+
+/// Returns the call of the automatic search for `query`.
+pub fn automatic_search(search: &DocumentSearch, query: &str, context: CallContext) -> ToolCall {
+    let mut call = rag_search_call(CALL_ID, query, search.top_k, &search.filters);
+    include_surroundings(&mut call.arguments);
+    ToolCall { context, ..call }
 }
 
 /// Adds the passages that the model may see and that fit into the prompt. The extractive answerer has no prompt, so all

@@ -91,6 +91,7 @@ impl Runner {
             message_id: run.answer_id,
             model: tier.tier,
             escalation: tier.escalation,
+            privacy_warnings: run.personal_data.patterns().map(str::to_owned).collect(),
         });
         let ctx = RunContext { run, log, ports: &self.ports, budgets: &self.budgets };
         let mut progress = RunProgress::new(run);
@@ -170,9 +171,10 @@ mod tests {
     use domain::model_call::{MicroCost, ServedBy};
     use domain::page::PageRequest;
     use domain::ports::{
-        AuditReader as _, Clock as _, IdGen as _, MockChatModel, NewTenant, Store as _, StoreError,
+        AuditReader as _, Clock as _, IdGen as _, MockChatModel, MockPrivacyFilter, NewTenant, Store as _, StoreError,
         TenantDirectory as _, TenantTx,
     };
+    use domain::privacy::PatternCounts;
     use domain::rights::Rights;
     use domain::role::{Classification, Role};
     use domain::run::{FinishReason, RunEvent, TokenUsage};
@@ -225,7 +227,7 @@ mod tests {
             Ok(())
         }
 
-        fn store_failure_metadata(&self, _: &Run, _: &StoreError) -> Option<Value> {
+        fn metadata_if_store_fails(&self, _: &Run, _: &StoreError) -> Option<Value> {
             None
         }
     }
@@ -290,6 +292,7 @@ mod tests {
             store: Arc::new(store.clone()),
             tools: Arc::new(NoTools),
             model: Arc::new(model),
+            privacy: Arc::new(MockPrivacyFilter::new()),
             rules: Arc::new(FakeAccessRules),
             clock,
             ids,
@@ -303,35 +306,37 @@ mod tests {
         let id = RunId::from_uuid(fixture.ports.ids.uuid());
         let limits = RunLimits {
             context_tokens: 8_192,
-            reply_tokens: 1_024,
+            reserved_reply_tokens: 1_024,
             max_output_tokens: 1_024,
             max_tool_calls: 8,
             time_limit: Duration::from_secs(60),
-            grace: Duration::from_secs(30),
+            max_time_without_reader: Duration::from_secs(30),
         };
         let question = Classified::new("Which valve closes first?".to_owned(), Classification::Internal);
         Run {
             id,
             permit: fixture.permit.clone(),
             caller: model_access::caller(fixture.permit.scope(), &TenantSettings::default()),
+            personal_data: PatternCounts::default(),
             context: CallContext { conversation: None, run: Some(id) },
             answer_id: fixture.ports.ids.uuid().into(),
             agent: Agent {
                 instructions: None,
-                tools: ToolSet::Platform(Vec::new()),
+                tools: ToolSet::Assistant { platform: Vec::new(), client: Vec::new() },
                 tier: ChosenTier { tier: ModelTier::Fast, escalation: None },
                 options: ChatOptions::default(),
                 format: AnswerFormat::Cited,
                 limits,
             },
-            input: RunInput::Question(QuestionInput {
+            input: RunInput::Question(Box::new(QuestionInput {
                 tenant_name: "Plant A".to_owned(),
                 question,
+                tool_rounds: Classified::empty(),
                 history: Vec::new(),
                 memories: Vec::new(),
                 search: None,
                 left_out: 0,
-            }),
+            })),
             model_classification_limit: Classification::Restricted,
             nonce: TagNonce::new(id.as_uuid()),
             search: None,

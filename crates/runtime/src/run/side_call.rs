@@ -68,12 +68,12 @@ pub async fn ask(
     }
 
     let mut calls = CallRecorder::default();
-    calls.start(prompt);
+    calls.start(TIER, prompt);
     let reply = tokio::time::timeout(time_limit, read_reply(ports, request, &mut calls)).await;
     if let Ok(Err(error)) = &reply {
         calls.fail(error);
     }
-    let calls = ledger_entries(ports, run, TIER, calls.close(CallStatus::Cancelled, None));
+    let calls = ledger_entries(ports, run, calls.close(CallStatus::Cancelled, None));
     let mut tx = ports.store.begin(run.permit.scope()).await?;
     tx.usage().record_calls(&calls).await?;
     if let Some(id) = budget.id() {
@@ -91,7 +91,7 @@ impl SideCall {
         prompt.push(Classified::new(PromptMessage::System(self.instructions.to_owned()), self.input.class()));
         prompt.push(self.input.map(PromptMessage::User));
         ChatRequest {
-            caller: run.caller,
+            caller: run.caller.clone(),
             tier: TIER,
             prompt,
             tools: Vec::new(),

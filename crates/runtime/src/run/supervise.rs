@@ -33,7 +33,7 @@ pub async fn supervise(
         },
         () = ctx.log.cancel.cancelled() => RunEnd::Cancelled,
         problem = wait_for_revocation(ctx) => RunEnd::Revoked(problem),
-        () = ctx.log.wait_until_abandoned(limits.grace) => RunEnd::Cancelled,
+        () = ctx.log.wait_until_abandoned(limits.max_time_without_reader) => RunEnd::Cancelled,
         () = tokio::time::sleep(limits.time_limit) => RunEnd::Failed(RuntimeError::TimeLimit),
     }
 }

@@ -41,7 +41,7 @@ async fn each_reply_of_a_turn_is_a_call_in_the_ledger() {
     assert_eq!(rows.len(), 2);
     for (user, entry) in &rows {
         assert_eq!((*user, entry.context.conversation), (plant.ada.user(), Some(plant.conversation)));
-        assert!(entry.metered && entry.context.run.is_some() && entry.tier.is_some());
+        assert!(entry.counts_towards_budget && entry.context.run.is_some() && entry.tier.is_some());
         let call = &entry.call;
         assert_eq!((call.operation, call.status, call.tokens_estimated), (ModelOperation::Chat, CallStatus::Ok, false));
         assert_eq!(call.usage, TokenUsage { input_tokens: 100, output_tokens: 7 });
@@ -238,7 +238,7 @@ async fn the_extractive_answerer_costs_nothing_and_reserves_nothing() {
     let model = plant.model([vec![Text("\"Shut.\""), Finish]]);
     model.is_generative.store(false, Ordering::Relaxed);
     plant.ask(&plant.chat(&model, &tools_without_hits()), "Which valve?", RetrievalMode::Never).await;
-    assert!(plant.ledger().iter().all(|entry| !entry.metered), "recorded, and not metered");
+    assert!(plant.ledger().iter().all(|entry| !entry.counts_towards_budget), "recorded, and not metered");
     assert_eq!(plant.ledger().len(), 1);
     assert_eq!(plant.spending().await.tenant.tokens, 0);
 }

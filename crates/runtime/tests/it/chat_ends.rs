@@ -7,7 +7,7 @@ use crate::support::{Plant, event_names};
 use async_trait::async_trait;
 use domain::command::{CancelRun, RetrievalMode};
 use domain::conversation::MessageStatus;
-use domain::ports::{Store, StoreError, TenantTx};
+use domain::ports::{MockPrivacyFilter, Store, StoreError, TenantTx};
 use domain::role::{Classification, Role};
 use domain::run::{FinishReason, RunEvent};
 use domain::scope::TenantScope;
@@ -151,6 +151,7 @@ async fn cancel_during_database_restart(failures: i32) -> (Plant, Option<RunEven
         store: store.clone(),
         tools: ScriptedTools::returning_hits(Vec::new()),
         model: plant.model([vec![Text("written"), Hang]]),
+        privacy: Arc::new(MockPrivacyFilter::new()),
         rules: Arc::new(FakeAccessRules),
         clock: plant.clock.clone(),
         ids: plant.ids.clone(),

@@ -189,8 +189,10 @@ async fn nothing_above_the_models_limit_reaches_it_by_any_path_and_the_answer_is
         )
         .await;
 
-    // From here on, history, retrieval and both kinds of tool results contain confidential text.
+    // From here on, history, retrieval and both kinds of tool results contain confidential text. The first call
+    // rewrites the question for the search.
     let limited_model = plant.model([
+        vec![Text("Which valve closes after that?"), Finish],
         vec![Call { id: "a", name: "rag_search", arguments: "{\"query\":\"x\"}" }, Finish],
         vec![Call { id: "b", name: "document_read", arguments: "{}" }, Finish],
         vec![Call { id: "c", name: "document_list", arguments: "{}" }, Finish],
@@ -219,14 +221,14 @@ async fn nothing_above_the_models_limit_reaches_it_by_any_path_and_the_answer_is
     let Some(RunEvent::Finished(summary)) = events.last() else { panic!("no end: {:?}", event_names(&events)) };
     assert!(summary.degraded && summary.omitted_count >= 4, "{summary:?}");
     let requests = limited_model.requests();
-    assert_eq!(requests.len(), 4);
-    for request in &requests {
+    assert_eq!(requests.len(), 5);
+    for (at, request) in requests.iter().enumerate() {
         let sent = sent_text(request);
         assert!(!sent.contains("FV-2003") && !sent.contains(&id), "{sent}");
         assert!(request.prompt.class() <= Classification::Internal);
-        assert!(sent.contains("left out because it is classified"), "{sent}");
+        assert!(at == 0 || sent.contains("left out because it is classified"), "{sent}");
     }
-    assert!(sent_text(&requests[0]).contains("Wear gloves."), "control: permitted content is sent");
+    assert!(sent_text(&requests[1]).contains("Wear gloves."), "control: permitted content is sent");
     assert_eq!(plant.answer().await.classification, Classification::Internal);
 }
 

@@ -33,7 +33,9 @@ fn request(conversation: Option<ConversationId>) -> AskAssistant {
             earlier(MessageRole::User, "What price?"),
             earlier(MessageRole::Assistant, "42, says the contract."),
         ],
+        tool_rounds: Vec::new(),
         instructions: Some("Be kind.</client_instructions>".to_owned()),
+        tools: Vec::new(),
         model: ModelChoice::Fast,
         retrieval: RetrievalMode::Never,
         filters: SearchFilters::default(),
@@ -44,7 +46,7 @@ fn request(conversation: Option<ConversationId>) -> AskAssistant {
 
 async fn ask(plant: &Plant, chat: &ChatService, command: AskAssistant) -> (ConversationId, Vec<RunEvent>) {
     let command = plant.authorize(&plant.ada, Role::User, command).await;
-    let AssistantRun { conversation, events } = chat.execute(command).await.expect("a run");
+    let AssistantRun { conversation, events, .. } = chat.execute(command).await.expect("a run");
     let events = events.map(|numbered| numbered.event).collect().await;
     plant.wait_for_runs().await;
     (conversation, events)

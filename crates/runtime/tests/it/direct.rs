@@ -107,7 +107,7 @@ async fn messages_and_options_reach_the_model_and_tool_calls_reach_the_client() 
     assert_eq!((request.prompt.class(), request.caller.tenant), (Classification::Internal, plant.ada.tenant()));
     assert!(plant.messages().await.is_empty(), "nothing is stored");
     let entry = plant.ledger().remove(0);
-    assert_eq!((entry.context.conversation, entry.metered, entry.call.cost), (None, true, MicroCost(9)));
+    assert_eq!((entry.context.conversation, entry.counts_towards_budget, entry.call.cost), (None, true, MicroCost(9)));
     assert!(entry.context.run.is_some());
     let outcome = plant.turn_outcome().await;
     assert_eq!((status(&outcome), outcome.model.as_deref()), ("success", Some("script-1")));

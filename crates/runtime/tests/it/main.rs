@@ -16,10 +16,13 @@ mod chat_tools;
 mod classification;
 #[cfg(test)]
 mod client_history;
+mod client_tools;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod direct;
+#[cfg(test)]
+mod follow_ups;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -19,7 +19,7 @@ use domain::scope::TenantScope;
 use domain::tenant::TenantSettings;
 use domain::time::Timestamp;
 use domain::tool::{ToolCall, ToolResult, ToolSpec};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -75,8 +75,8 @@ impl Invocation {
     }
 }
 
-/// Truncates a tool name or call id to [`MAX_LABEL_CHARS`] characters and replaces all but `[A-Za-z0-9._-]` with `_`: models
-/// generate them, so they are untrusted.
+/// Truncates a tool name or call id to [`MAX_LABEL_CHARS`] characters and replaces all but `[A-Za-z0-9._-]` with `_`:
+/// models generate them, so they are untrusted.
 fn sanitize_label(text: &str) -> String {
     let to_safe_char = |c: char| {
         if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }
@@ -148,6 +148,7 @@ impl Admission {
             clearance: rights.clearance(),
             model_limit: settings.model_classification.unwrap_or(Classification::Restricted),
             cloud_limit: settings.max_cloud_classification(),
+            privacy: settings.pii_sanitization.rules(),
             now,
             call_recorder: invocation.call_recorder.clone(),
         };
@@ -185,7 +186,11 @@ impl Admission {
         receipt: AuditReceipt,
         result: &Result<Classified<ToolResult>, ToolError>,
     ) -> OutcomeRecord {
-        let (status, facts) = outcome_facts::outcome(result);
+        let (status, mut facts) = outcome_facts::outcome(result);
+        let replaced = invocation.call_recorder.replaced();
+        if !replaced.is_empty() {
+            facts.insert("privacy".to_owned(), json!({ "replaced": replaced }));
+        }
         let outcome = Outcome {
             operation: invocation.audited_operation(EventType::TOOL_INVOCATION, facts),
             status,
@@ -213,7 +218,8 @@ impl Admission {
             self.tracker.spawn(async move {
                 let attempt = || admission.try_record(&record);
                 if let Err(error) = retry::with_backoff(attempt, tokio::time::sleep).await {
-                    tracing::error!(correlation_id = %record.receipt.intent_id(), %error, "a tool call's outcome is lost");
+                    let correlation_id = record.receipt.intent_id();
+                    tracing::error!(%correlation_id, %error, "a tool call's outcome is lost");
                 }
             });
         }

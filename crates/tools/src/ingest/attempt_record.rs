@@ -66,7 +66,7 @@ impl AttemptRecord {
             ended_at: now,
             context: CallContext::default(),
             tier: None,
-            metered: false,
+            counts_towards_budget: false,
             call: self.call_recorder.total()?,
         })
     }

@@ -49,7 +49,7 @@ impl ChunkEmbedder<'_> {
         while passages.len() < count {
             let batch: Vec<Chunk> = chunks.by_ref().take(self.batch_size.max(1)).collect();
             let texts = batch.iter().map(|chunk| chunk.embedded_text(self.title)).collect();
-            let (caller, purpose) = (self.caller, EmbedPurpose::Document);
+            let (caller, purpose) = (self.caller.clone(), EmbedPurpose::Document);
             let classification = self.classification.for_model(self.embedder, &caller).await?;
             let request = EmbedRequest { caller, purpose, texts, classification };
             let response = self.call_recorder.embed(self.embedder, request).await.map_err(RetryLater::from)?;

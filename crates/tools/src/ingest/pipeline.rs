@@ -142,7 +142,7 @@ impl IngestInner {
         let embedding = ChunkEmbedder {
             embedder: &**embedder,
             call_recorder: models,
-            caller: *caller,
+            caller: caller.clone(),
             classification,
             ids: &*self.ports.ids,
             doc: &document.filename,
@@ -257,5 +257,7 @@ pub(super) fn model_caller(job: &LeasedJob, settings: &TenantSettings) -> ModelC
         tenant: job.scope.tenant(),
         user: job.scope.user(),
         max_cloud_classification: settings.max_cloud_classification(),
+        conversation: None,
+        privacy: settings.pii_sanitization.rules(),
     }
 }

@@ -30,8 +30,8 @@ impl HybridSearch {
         self.params
     }
 
-    /// Ranks the `top_k` passages for `query` with each parameter set of `parameter_sets`. The candidates are fetched from
-    /// the database only once, so [`RetrievalParams::candidates`] of `parameter_sets` has no effect.
+    /// Ranks the `top_k` passages for `query` with each parameter set of `parameter_sets`. The candidates are fetched
+    /// from the database only once, so [`RetrievalParams::candidates`] of `parameter_sets` has no effect.
     ///
     /// # Errors
     /// When the database fails.

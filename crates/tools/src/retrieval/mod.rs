@@ -35,6 +35,7 @@ use crate::calls::CallRecorder;
 use domain::model::{EmbedPurpose, EmbedRequest, ModelError};
 use domain::model_call::ModelCaller;
 use domain::ports::{Embedder, Embedders, Store, StoreError};
+use domain::privacy::PrivacyRules;
 use domain::role::Classification;
 use domain::scope::TenantScope;
 use domain::search::{Candidate, Hit, Passage, Retrieval, SearchScope, SurroundingText};
@@ -53,6 +54,7 @@ pub struct HybridSearch {
     reranking: Option<Reranking>,
     surroundings: bool,
     limits: ModelLimits,
+    privacy: Option<Arc<PrivacyRules>>,
     /// Records the model calls.
     call_recorder: CallRecorder,
 }
@@ -83,6 +85,7 @@ impl HybridSearch {
             reranking: None,
             surroundings: false,
             limits: ModelLimits::default(),
+            privacy: None,
             call_recorder: CallRecorder::default(),
         }
     }
@@ -106,6 +109,12 @@ impl HybridSearch {
         Self { limits, ..self }
     }
 
+    /// Sets the tenant's privacy rules for the models that the search calls.
+    #[must_use]
+    pub fn with_privacy(self, privacy: Option<Arc<PrivacyRules>>) -> Self {
+        Self { privacy, ..self }
+    }
+
     /// Sets the recorder of the search's model calls.
     #[must_use]
     pub fn with_call_recorder(self, call_recorder: CallRecorder) -> Self {
@@ -113,7 +122,13 @@ impl HybridSearch {
     }
 
     fn caller(&self, scope: &TenantScope) -> ModelCaller {
-        ModelCaller { tenant: scope.tenant(), user: scope.user(), max_cloud_classification: self.limits.cloud_model }
+        ModelCaller {
+            tenant: scope.tenant(),
+            user: scope.user(),
+            max_cloud_classification: self.limits.cloud_model,
+            conversation: None,
+            privacy: self.privacy.clone(),
+        }
     }
 
     /// Returns the `top_k` best passages for `query`, best first. If the embedder fails, only the lexical search runs,

@@ -203,9 +203,10 @@ mod tests {
             prop_assert!(list.iter().all(|one| (0.0..=1.0).contains(&one.score)));
             prop_assert!(list.windows(2).all(|pair| pair[0].score >= pair[1].score));
             if first_unranked_score.is_some() {
-                let last_ranked = ids(&list).iter().rposition(|id| *id < reranker_scores.len() as u128);
+                let ranked_count = reranker_scores.len() as u128;
+                let last_ranked = ids(&list).iter().rposition(|id| *id < ranked_count);
                 let is_unranked =
-                    |hit: &&FusedHit<Candidate>| hit.passage.chunk_id.as_uuid().as_u128() >= reranker_scores.len() as u128;
+                    |hit: &&FusedHit<Candidate>| hit.passage.chunk_id.as_uuid().as_u128() >= ranked_count;
                 let best_unranked = list.iter().find(is_unranked);
                 let last = &list[last_ranked.expect("one was ranked")];
                 prop_assert!(best_unranked.expect("one was not").score <= last.score + f32::EPSILON);

@@ -65,9 +65,13 @@ async fn the_batches_of_an_attempt_are_one_ledger_entry() {
     let retry = ingest.process(&job).await.expect_err("later");
     let rows = ledger(&plant);
     assert_eq!(rows.len(), 1);
-    let (user, LedgerEntry { call, metered, .. }) = &rows[0];
+    let (user, LedgerEntry { call, counts_towards_budget, .. }) = &rows[0];
     assert_eq!((call.status, call.error.as_deref(), *user), (CallStatus::Error, Some("timeout"), None));
-    assert_eq!((call.usage.input_tokens, call.cost, *metered), (2, MicroCost(2), false), "of the first batch");
+    assert_eq!(
+        (call.usage.input_tokens, call.cost, *counts_towards_budget),
+        (2, MicroCost(2), false),
+        "of the first batch"
+    );
 
     plant.embedder.before_batch(|_| async { Ok(()) }.boxed());
     plant
@@ -133,7 +137,7 @@ async fn a_search_is_recorded_even_if_its_model_fails() {
     let statuses: Vec<_> = rows.iter().map(|(_, entry)| (entry.call.status, entry.call.error.as_deref())).collect();
     assert_eq!(statuses, [(CallStatus::Ok, None), (CallStatus::Error, Some("timeout"))]);
     for (user, entry) in &rows {
-        assert_eq!((*user, entry.context, entry.metered), (permit.scope().user(), context(), false));
+        assert_eq!((*user, entry.context, entry.counts_towards_budget), (permit.scope().user(), context(), false));
         assert_eq!(entry.call.operation, ModelOperation::Embeddings);
     }
     let mut tx = plant.store.begin(permit.scope()).await.expect("in memory");
@@ -169,8 +173,7 @@ impl Tool for ModelTool {
     }
 
     async fn run(&self, call: CallScope, _: Self::Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let caller =
-            ModelCaller { tenant: call.scope.tenant(), user: None, max_cloud_classification: call.cloud_limit };
+        let caller = ModelCaller::without_rules(call.scope.tenant(), call.cloud_limit);
         let (purpose, texts, classification) = (EmbedPurpose::Query, vec!["a".to_owned()], Classification::Public);
         let request = EmbedRequest { caller, purpose, texts, classification };
         call.call_recorder.embed(&*self.embedder, request).await.expect("an answer");

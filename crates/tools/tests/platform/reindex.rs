@@ -39,9 +39,9 @@ async fn ingest_document(plant: &TestContext, name: &str) -> Document {
 }
 
 async fn reindex(plant: &TestContext) -> (LeasedJob, JobOutcome) {
-    assert_eq!(plant.store.enqueue_reindex().await.expect("queued"), 1);
+    assert_eq!(plant.store.enqueue_reembedding().await.expect("queued"), 1);
     let job = plant.claim().await;
-    assert_eq!(job.payload, JobPayload::Reindex);
+    assert_eq!(job.payload, JobPayload::Reembed);
     let end = plant.ingest(IngestSettings::default()).process(&job).await.expect("processed");
     (job, end)
 }
@@ -158,7 +158,7 @@ async fn an_outage_of_the_next_model_does_not_count_as_an_attempt() {
     let (plant, next) = context_with_next_model().await;
     let document = ingest_document(&plant, "first.md").await;
     next.is_down.store(true, std::sync::atomic::Ordering::Relaxed);
-    plant.store.enqueue_reindex().await.expect("queued");
+    plant.store.enqueue_reembedding().await.expect("queued");
     let job = plant.claim().await;
     let ingest = plant.ingest(IngestSettings::default());
     assert!(!ingest.process(&job).await.expect_err("later").counts_as_attempt);

@@ -127,10 +127,10 @@ proptest! {
     }
 
     #[test]
-    fn changed_text_is_read_or_refused(mutations in prop::collection::vec(mutations(), 1..4), as_utf16 in any::<bool>()) {
+    fn changed_text_is_read_or_refused(mutations in prop::collection::vec(mutations(), 1..4), utf16 in any::<bool>()) {
         let mutations: Vec<Mutation> = mutations.concat();
         for (text, name) in [(MARKDOWN, "changed.md"), (TEXT, "changed.txt")] {
-            let bytes = if as_utf16 { text.encode_utf16().flat_map(u16::to_le_bytes).collect() } else { text.into() };
+            let bytes = if utf16 { text.encode_utf16().flat_map(u16::to_le_bytes).collect() } else { text.into() };
             read(&apply(bytes, &mutations), name)?;
         }
     }

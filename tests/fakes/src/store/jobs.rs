@@ -167,7 +167,7 @@ impl JobQueue for MemoryStore {
         Ok(Some(claimed))
     }
 
-    async fn sweep_expired(&self) -> Result<u64, StoreError> {
+    async fn sweep_expired_idempotency_keys(&self) -> Result<u64, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         Ok(self.committed().sweep(now))
@@ -218,7 +218,7 @@ impl JobQueue for MemoryStore {
             due: count(&|job| job.is_due(now)),
             leased: count(&|job| !job.is_dead && job.has_live_lease(now)),
             dead: count(&|job| job.is_dead),
-            oldest_due_s: oldest.map_or(0, |age| u64::try_from(age.num_seconds()).unwrap_or(0)),
+            oldest_due_age_s: oldest.map_or(0, |age| u64::try_from(age.num_seconds()).unwrap_or(0)),
         })
     }
 
@@ -229,21 +229,21 @@ impl JobQueue for MemoryStore {
         Ok(JobCounts { pending: count(false), dead: count(true) })
     }
 
-    async fn enqueue_reindex(&self) -> Result<u64, StoreError> {
+    async fn enqueue_reembedding(&self) -> Result<u64, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         let mut state = self.committed();
         let active: Vec<_> = state.tenants.iter().filter(|tenant| tenant.is_active).map(|tenant| tenant.id).collect();
         // Generated here, because the database generates these ids as well.
         let jobs =
-            active.into_iter().map(|tenant| Job::new(tenant.as_uuid().into(), tenant, JobPayload::Reindex, 0, now));
+            active.into_iter().map(|tenant| Job::new(tenant.as_uuid().into(), tenant, JobPayload::Reembed, 0, now));
         let queued_count = jobs.map(|job| state.enqueue(job)).sum();
         drop(state);
         self.notify_workers();
         Ok(queued_count)
     }
 
-    async fn requeue_documents_of_other_models(&self, models: &[String]) -> Result<u64, StoreError> {
+    async fn requeue_documents_embedded_by_other_models(&self, models: &[String]) -> Result<u64, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         let mut state = self.committed();

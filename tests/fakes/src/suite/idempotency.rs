@@ -100,9 +100,9 @@ pub async fn expired_idempotency_keys_are_swept(context: &TestContext) -> CaseRe
     }
     let future = Timestamp::from_timestamp(32_000_000_000, 0).ok_or("a moment")?;
     assert_eq!(claim(context, &tenant_a.ada, "k", future).await?, None, "an expired key is free");
-    assert_eq!(context.queue.sweep_expired().await?, 1);
+    assert_eq!(context.queue.sweep_expired_idempotency_keys().await?, 1);
     assert!(claim(context, &tenant_a.ada, "k", future).await?.is_some());
     assert_eq!(claim(context, &tenant_a.ada, "l", future).await?, None);
-    assert_eq!(context.queue.sweep_expired().await?, 0);
+    assert_eq!(context.queue.sweep_expired_idempotency_keys().await?, 0);
     Ok(())
 }

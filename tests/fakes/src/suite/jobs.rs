@@ -226,8 +226,8 @@ pub async fn tenant_wide_jobs_are_queued_once(context: &TestContext) -> CaseResu
     set_tenant_active(context, inactive_tenant.id, false).await?;
     enqueue_vector_index(context, &tenant_a.ada).await?;
     enqueue_vector_index(context, &tenant_a.ada).await?;
-    assert_eq!(context.queue.enqueue_reindex().await?, 2);
-    assert_eq!(context.queue.enqueue_reindex().await?, 0);
+    assert_eq!(context.queue.enqueue_reembedding().await?, 2);
+    assert_eq!(context.queue.enqueue_reembedding().await?, 0);
     let ingestion = JobFilter { kinds: vec![JobKind::Ingestion], max_document_bytes: None };
     assert_eq!(context.queue.claim(&ingestion, ONE_HOUR).await?, None);
     let mut claims = Vec::new();
@@ -354,8 +354,8 @@ pub async fn documents_of_other_models_are_queued_again(context: &TestContext) -
         tx.commit().await?;
     }
     let configured = ["kept".to_owned(), "next".to_owned()];
-    assert_eq!(context.queue.requeue_documents_of_other_models(&configured).await?, 1);
-    assert_eq!(context.queue.requeue_documents_of_other_models(&configured).await?, 0, "it is queued already");
+    assert_eq!(context.queue.requeue_documents_embedded_by_other_models(&configured).await?, 1);
+    assert_eq!(context.queue.requeue_documents_embedded_by_other_models(&configured).await?, 0, "it is queued already");
     assert_eq!(require_job(context).await?.payload, JobPayload::Ingest(old.id));
     assert_eq!(claim(context).await?, None);
     Ok(())

@@ -47,7 +47,7 @@ impl TestContext {
             ended_at: self.now(),
             context: CallContext::default(),
             tier: None,
-            metered: operation == ModelOperation::Chat,
+            counts_towards_budget: operation == ModelOperation::Chat,
             call: ModelCall::succeeded(operation, &call_usage, Duration::from_millis(40)),
         }
     }
@@ -105,7 +105,7 @@ pub async fn calls_are_recorded_once_and_counted(context: &TestContext) -> CaseR
         context.new_ledger_entry(ModelOperation::Chat, 100, 7, 50),
         context.new_ledger_entry(ModelOperation::Chat, 1, 1, 0),
         context.new_ledger_entry(ModelOperation::Embeddings, 1_000, 0, 5),
-        LedgerEntry { metered: false, ..context.new_ledger_entry(ModelOperation::Chat, 9, 9, 0) },
+        LedgerEntry { counts_towards_budget: false, ..context.new_ledger_entry(ModelOperation::Chat, 9, 9, 0) },
     ];
     context.record(&tenant_a.ada, &adas_calls).await?;
     context.record(&tenant_a.ada, &adas_calls).await?;

@@ -29,7 +29,7 @@ pub enum JobPayload {
     /// Builds the tenant's vector index.
     BuildVectorIndex,
     /// Re-embeds the tenant's documents with the next model.
-    Reindex,
+    Reembed,
 }
 
 impl JobPayload {
@@ -39,7 +39,7 @@ impl JobPayload {
         match self {
             Self::Ingest(_) => JobKind::Ingestion,
             Self::BuildVectorIndex => JobKind::VectorIndex,
-            Self::Reindex => JobKind::Reindex,
+            Self::Reembed => JobKind::Reindex,
         }
     }
 
@@ -48,7 +48,7 @@ impl JobPayload {
     pub const fn document(self) -> Option<DocumentId> {
         match self {
             Self::Ingest(document) => Some(document),
-            Self::BuildVectorIndex | Self::Reindex => None,
+            Self::BuildVectorIndex | Self::Reembed => None,
         }
     }
 }
@@ -119,7 +119,7 @@ pub struct QueueDepth {
     /// Number of dead-lettered jobs, which need a person's attention.
     pub dead: u64,
     /// Seconds since the oldest due job became due; 0 if none is due.
-    pub oldest_due_s: u64,
+    pub oldest_due_age_s: u64,
 }
 
 /// Numbers of jobs of one kind, over all tenants.
@@ -198,9 +198,9 @@ pub trait JobQueue: Send + Sync {
     /// If the database is not available.
     async fn requeue(&self, lease: Lease, options: &RequeueOptions) -> Result<(), StoreError>;
 
-    /// Builds the vector index for the tenant of a [`JobPayload::BuildVectorIndex`] job, if it is missing, and removes the
-    /// job; `false` if the lease was lost. Takes minutes for a large tenant and blocks writes to that tenant's passages
-    /// meanwhile.
+    /// Builds the vector index for the tenant of a [`JobPayload::BuildVectorIndex`] job, if it is missing, and removes
+    /// the job; `false` if the lease was lost. Takes minutes for a large tenant and blocks writes to that tenant's
+    /// passages meanwhile.
     ///
     /// # Errors
     /// If the database is not available.
@@ -225,18 +225,18 @@ pub trait JobQueue: Send + Sync {
     ///
     /// # Errors
     /// If the database is not available.
-    async fn sweep_expired(&self) -> Result<u64, StoreError>;
+    async fn sweep_expired_idempotency_keys(&self) -> Result<u64, StoreError>;
 
     /// Queues a reindex job for each active tenant; returns for how many tenants one was queued that did not have one.
     ///
     /// # Errors
     /// If the database is not available.
-    async fn enqueue_reindex(&self) -> Result<u64, StoreError>;
+    async fn enqueue_reembedding(&self) -> Result<u64, StoreError>;
 
     /// Queues the ingestion of every `ready` document of an active tenant whose vectors are from none of these models;
     /// returns how many.
     ///
     /// # Errors
     /// If the database is not available.
-    async fn requeue_documents_of_other_models(&self, models: &[String]) -> Result<u64, StoreError>;
+    async fn requeue_documents_embedded_by_other_models(&self, models: &[String]) -> Result<u64, StoreError>;
 }

@@ -222,8 +222,8 @@ pub trait ChunkRepo: Send {
     async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError>;
     /// The `limit` passages nearest to a unit vector of `model`, by cosine similarity, best first. Includes only
     /// published documents that have not failed since and, unless the filters say otherwise, are in force today (UTC).
-    /// Texts are read with [`Self::get_by_ids`]. In one transaction, call it after [`Self::search_lexical`]: it may leave planner
-    /// settings that suit only simple reads.
+    /// Texts are read with [`Self::get_by_ids`]. In one transaction, call it after [`Self::search_lexical`]: it may
+    /// leave planner settings that suit only simple reads.
     async fn search_vector(
         &mut self,
         embedding: &[f32],

@@ -19,7 +19,8 @@ use jwks_client_rs::source::JwksSource;
 use jwks_client_rs::{JsonWebKey, JsonWebKeySet, JwksClient, JwksClientError};
 use refresh::{RefreshHistory, RefreshPolicy, RefreshTrigger};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Minimum delay between two background refreshes, so that the task cannot busy-loop.
 const MIN_DELAY: Duration = Duration::from_millis(100);

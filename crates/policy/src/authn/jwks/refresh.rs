@@ -1,7 +1,8 @@
 //! Decides when an issuer's keys are fetched: before they expire, again after a failure, and at a limited rate for
 //! unknown key ids.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Intervals of the refresh.
 #[derive(Clone, Copy, Debug)]

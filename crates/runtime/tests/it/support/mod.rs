@@ -15,7 +15,8 @@ use domain::ids::{ConversationId, TenantId};
 use domain::ledger::LedgerEntry;
 use domain::page::PageRequest;
 use domain::ports::{
-    AuditReader as _, Clock as _, IdGen as _, InsertDocumentOutcome, NewTenant, Store as _, TenantDirectory as _,
+    AuditReader as _, Clock as _, IdGen as _, InsertDocumentOutcome, MockPrivacyFilter, NewTenant, Store as _,
+    TenantDirectory as _,
 };
 use domain::rights::{Reach, Rights};
 use domain::role::Resource;
@@ -88,6 +89,7 @@ impl Plant {
             store: Arc::new(self.store.clone()),
             tools: tools.clone(),
             model: model.clone(),
+            privacy: Arc::new(MockPrivacyFilter::new()),
             rules: Arc::new(FakeAccessRules),
             clock: self.clock.clone(),
             ids: self.ids.clone(),

@@ -64,17 +64,17 @@ impl Packer<'_> {
         drafts
     }
 
-    /// Returns `leading_units`, the units to repeat at the start of a chunk (the header of a continued table, or the last
-    /// sentences of the previous chunk). Returns nothing if they would leave no room for `first` or fill more than half
-    /// of the chunk.
+    /// Returns `leading_units`, the units to repeat at the start of a chunk (the header of a continued table, or the
+    /// last sentences of the previous chunk). Returns nothing if they would leave no room for `first` or fill more than
+    /// half of the chunk.
     fn usable_leading_units<'u>(&self, leading_units: &'u [Unit], first: &Unit) -> &'u [Unit] {
         let tokens: usize = leading_units.iter().map(|unit| unit.tokens).sum();
         let fits = self.count_joined_tokens(leading_units, std::slice::from_ref(first)) <= self.params.max_tokens;
         if fits && tokens * 2 <= self.params.max_tokens { leading_units } else { &[] }
     }
 
-    /// Returns the end of the range of units from `start` that fit into a chunk after `leading_units`; at least one unit is
-    /// taken. The sum of the units' tokens is an estimate, which is then corrected by counting the joined text.
+    /// Returns the end of the range of units from `start` that fit into a chunk after `leading_units`; at least one
+    /// unit is taken. The sum of the units' tokens is an estimate, which is then corrected by counting the joined text.
     fn chunk_end(&self, leading_units: &[Unit], units: &[Unit], start: usize) -> usize {
         let max = self.params.max_tokens;
         let mut tokens: usize = leading_units.iter().map(|unit| unit.tokens).sum();

@@ -1,9 +1,9 @@
 //! Sandboxes a child process before it reads its first byte.
 //!
 //! On all systems, resource limits restrict address space, CPU time, core dumps, file writes and new processes. On
-//! Linux the sandbox also forbids gaining privileges, accessing paths and ports (Landlock, since kernel 5.13), and all
-//! system calls that reading a document does not need (seccomp). Features that the kernel lacks are skipped; if a
-//! feature is supported but cannot be enabled, that is an error.
+//! Linux the sandbox also forbids gaining privileges, accessing paths and TCP ports (Landlock; paths since kernel
+//! 5.13, ports since 6.7), and all system calls that reading a document does not need (seccomp). Features that the
+//! kernel lacks are skipped; if a feature is supported but cannot be enabled, that is an error.
 //!
 //! A child that executes another program may additionally read that program's file, libraries and data, and use the
 //! system calls for that.
@@ -23,7 +23,7 @@ const MAX_STACK_BYTES: u64 = 8 << 20;
 pub(super) fn confine(limits: &ChildLimits) -> io::Result<()> {
     // Landlock opens a file descriptor, so it must run before the number of open files is limited to 0.
     #[cfg(target_os = "linux")]
-    linux::restrict_paths(&AllowedPaths::default())?;
+    linux::restrict_access(&AllowedPaths::default())?;
     set_limits(limits, 0)?;
     #[cfg(target_os = "linux")]
     super::syscalls::confine_reader()?;
@@ -48,7 +48,7 @@ const MAX_PROGRAM_FILES: u64 = 64;
 /// When the system supports a restriction but cannot enable it.
 pub(super) fn confine_program(limits: &ChildLimits, allowed: &AllowedPaths) -> io::Result<()> {
     #[cfg(target_os = "linux")]
-    linux::restrict_paths(allowed)?;
+    linux::restrict_access(allowed)?;
     set_limits(limits, MAX_PROGRAM_FILES)?;
     #[cfg(target_os = "linux")]
     super::syscalls::confine_executed_program()?;
@@ -94,9 +94,8 @@ mod linux {
     };
     use std::io;
 
-    /// Sets `no_new_privs`, and forbids access to all paths except `allowed`, all TCP ports, and signals to other
-    /// processes.
-    pub(super) fn restrict_paths(allowed: &AllowedPaths) -> io::Result<()> {
+    /// Sets `no_new_privs`. Forbids all TCP ports, signals to other processes, and access to any path except `allowed`.
+    pub(super) fn restrict_access(allowed: &AllowedPaths) -> io::Result<()> {
         rustix::thread::set_no_new_privs(true)?;
         ruleset(allowed).map_err(io::Error::other)
     }

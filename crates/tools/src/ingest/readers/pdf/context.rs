@@ -48,8 +48,8 @@ impl Budget {
         usize::try_from(self.remaining).unwrap_or(usize::MAX)
     }
 
-    /// Records that a stream exceeded its own limit or, if `is_file_limit` is true, the remaining budget of the file, which is
-    /// then used up.
+    /// Records that a stream exceeded its own limit or, if `is_file_limit` is true, the remaining budget of the file,
+    /// which is then used up.
     pub fn record_exceeded(&mut self, is_file_limit: bool) {
         self.exceeded = true;
         if is_file_limit {

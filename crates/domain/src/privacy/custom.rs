@@ -1,0 +1,122 @@
+//! A tenant's own patterns: regular expressions whose time grows with the text and never faster.
+
+use super::BuiltInPattern;
+use regex::{Regex, RegexBuilder};
+
+/// How many patterns a tenant may have.
+pub const MAX_PATTERNS: usize = 32;
+/// Longest name, in bytes.
+pub const MAX_NAME: usize = 32;
+/// Longest pattern, in bytes.
+pub const MAX_PATTERN: usize = 512;
+/// Largest compiled pattern, in bytes.
+const MAX_COMPILED: usize = 256 * 1024;
+/// Cache of a pattern during a search, in bytes.
+const MAX_CACHE: usize = 512 * 1024;
+
+/// Why a pattern is refused.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CustomPatternError {
+    /// The name is not one that a placeholder can carry.
+    #[error("the name must be 1 to {MAX_NAME} lowercase letters, digits and underscores, beginning with a letter")]
+    Name,
+    /// A built-in pattern has this name.
+    #[error("the name is that of a built-in pattern")]
+    Reserved,
+    /// The pattern is empty or too long.
+    #[error("the pattern must have 1 to {MAX_PATTERN} bytes")]
+    Length,
+    /// The pattern does not compile; the reason names the place.
+    #[error("the pattern is not a regular expression that runs in linear time: {0}")]
+    Syntax(String),
+    /// The compiled pattern is too large.
+    #[error("the pattern is too large once compiled; use smaller repetitions")]
+    TooLarge,
+    /// The pattern matches nothing at all, and so would match everywhere.
+    #[error("the pattern matches the empty text")]
+    Empty,
+}
+
+impl CustomPatternError {
+    /// Whether the name is at fault, and not the pattern.
+    #[must_use]
+    pub const fn is_of_name(&self) -> bool {
+        matches!(self, Self::Name | Self::Reserved)
+    }
+}
+
+/// A compiled pattern of a tenant.
+#[derive(Clone, Debug)]
+pub struct CustomPattern {
+    name: String,
+    regex: Regex,
+}
+
+impl CustomPattern {
+    /// Compiles a pattern within limits of size.
+    ///
+    /// # Errors
+    /// If the name or the pattern is not allowed.
+    pub fn compile(name: &str, pattern: &str) -> Result<Self, CustomPatternError> {
+        let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let starts_well = name.starts_with(|char: char| char.is_ascii_lowercase());
+        if name.len() > MAX_NAME || !starts_well || !name.bytes().all(is_word) {
+            return Err(CustomPatternError::Name);
+        }
+        if name.parse::<BuiltInPattern>().is_ok() {
+            return Err(CustomPatternError::Reserved);
+        }
+        if pattern.is_empty() || pattern.len() > MAX_PATTERN {
+            return Err(CustomPatternError::Length);
+        }
+        let mut builder = RegexBuilder::new(pattern);
+        let regex = builder.size_limit(MAX_COMPILED).dfa_size_limit(MAX_CACHE).nest_limit(32).build();
+        let regex = regex.map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => CustomPatternError::TooLarge,
+            other => CustomPatternError::Syntax(reason(&other.to_string())),
+        })?;
+        if regex.is_match("") {
+            return Err(CustomPatternError::Empty);
+        }
+        Ok(Self { name: name.to_owned(), regex })
+    }
+
+    /// The pattern's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The compiled expression.
+    #[must_use]
+    pub const fn regex(&self) -> &Regex {
+        &self.regex
+    }
+}
+
+/// The last line of the message, which says what is wrong; those before it repeat the pattern.
+fn reason(message: &str) -> String {
+    message.lines().next_back().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_that_are_not_allowed_are_refused_with_a_reason() {
+        let reason =
+            |name: &str, pattern: &str| CustomPattern::compile(name, pattern).expect_err("refused").to_string();
+        assert!(reason("Badge", "x").contains("lowercase"));
+        assert!(reason("", "x").contains("lowercase"));
+        assert!(reason("email", "x").contains("built-in"));
+        assert!(reason("a", "").contains("1 to"));
+        assert!(reason("a", &"x".repeat(513)).contains("512"));
+        assert!(reason("a", "(x").contains("unclosed group"));
+        assert!(reason("a", "(?=x)").contains("look-around"));
+        assert!(reason("a", r"(x)\1").contains("backreferences"));
+        assert!(reason("a", "x*").contains("empty"));
+        assert!(reason("a", r"(\w{1000}){1000}").contains("too large"));
+        assert!(CustomPattern::compile("badge_2", r"B-\d{5}").is_ok());
+    }
+}

@@ -1,0 +1,270 @@
+//! The border of the model client: every request to a model passes it, and every answer comes back through it.
+//!
+//! It applies the rules that travel with the request's caller. A request without rules, or with rules that only warn,
+//! is passed on as it is.
+
+use super::detector::{BuiltInPatterns, Detector};
+use super::placeholder::{PlaceholderKey, PlaceholderKeys, Placeholders};
+use super::redactor::{Part, count, redact};
+use super::restorer::{Encoding, Restorer, restore};
+use crate::error::SetupError;
+use async_trait::async_trait;
+use domain::model::{
+    ChatDelta, ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError, ModelTier,
+    PromptMessage, RerankRequest, RerankScores,
+};
+use domain::model_call::{ModelCaller, Price};
+use domain::ports::{ChatModel, Embedder, PrivacyFilter, Reranker};
+use domain::privacy::{CustomPattern, PatternCounts, PrivacyAction, PrivacyRules};
+use domain::role::Classification;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, stream};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use uuid::Uuid;
+
+/// How many tenants' rules are kept compiled.
+const MAX_COMPILED: usize = 256;
+
+/// Compiled rules and the secret of the placeholders, shared by all models.
+pub struct PrivacyBorder {
+    built_in: Arc<BuiltInPatterns>,
+    keys: PlaceholderKeys,
+    compiled: Mutex<HashMap<Arc<PrivacyRules>, Arc<Detector>>>,
+}
+
+impl PrivacyBorder {
+    /// Compiles the built-in patterns. `secret` must be the same in every process of the platform; other keys may be
+    /// derived from it too.
+    ///
+    /// # Errors
+    /// If a pattern does not compile, which a test rules out.
+    pub fn new(secret: &[u8]) -> Result<Arc<Self>, SetupError> {
+        let built_in = Arc::new(BuiltInPatterns::compile()?);
+        Ok(Arc::new(Self { built_in, keys: PlaceholderKeys::new(secret), compiled: Mutex::default() }))
+    }
+
+    /// Puts a chat model behind the border.
+    #[must_use]
+    pub fn chat(self: &Arc<Self>, model: Arc<dyn ChatModel>) -> Arc<dyn ChatModel> {
+        Arc::new(Behind { border: Arc::clone(self), model })
+    }
+
+    /// Puts an embedding model behind the border.
+    #[must_use]
+    pub fn embedder(self: &Arc<Self>, model: Arc<dyn Embedder>) -> Arc<dyn Embedder> {
+        Arc::new(Behind { border: Arc::clone(self), model })
+    }
+
+    /// Puts a reranker behind the border.
+    #[must_use]
+    pub fn reranker(self: &Arc<Self>, model: Arc<dyn Reranker>) -> Arc<dyn Reranker> {
+        Arc::new(Behind { border: Arc::clone(self), model })
+    }
+
+    /// The rules that change a request of this caller, compiled.
+    fn redacting(&self, caller: &ModelCaller) -> Result<Option<Arc<Detector>>, ModelError> {
+        let rules = caller.privacy.as_ref().filter(|rules| rules.action != PrivacyAction::Warn);
+        rules.map(|rules| self.detector(rules)).transpose()
+    }
+
+    fn detector(&self, rules: &Arc<PrivacyRules>) -> Result<Arc<Detector>, ModelError> {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(detector) = compiled.get(rules) {
+            return Ok(Arc::clone(detector));
+        }
+        let custom = rules.custom.iter().map(|custom| CustomPattern::compile(&custom.name, &custom.pattern));
+        // Settings are validated when they are changed; only those that were written by SQL can be wrong here.
+        let custom: Vec<_> = custom.collect::<Result<_, _>>().map_err(|error| ModelError::Misconfigured {
+            backend: "privacy rules".to_owned(),
+            reason: error.to_string(),
+        })?;
+        let detector = Arc::new(Detector::new(Arc::clone(&self.built_in), &rules.built_in, custom));
+        if compiled.len() >= MAX_COMPILED {
+            compiled.clear();
+        }
+        compiled.insert(Arc::clone(rules), Arc::clone(&detector));
+        Ok(detector)
+    }
+
+    /// Placeholders of a chat are stable within its conversation; those of a request without one, within what its user
+    /// asks.
+    fn chat_key(&self, caller: &ModelCaller) -> PlaceholderKey {
+        let scope = caller.conversation.map(|id| id.as_uuid()).or(caller.user.map(|id| id.as_uuid()));
+        self.keys.within(caller.tenant.as_uuid(), scope.unwrap_or_default())
+    }
+
+    /// Placeholders of what is searched are stable within the tenant, so that a query is near the passages with the
+    /// same values.
+    fn search_key(&self, caller: &ModelCaller) -> PlaceholderKey {
+        self.keys.within(caller.tenant.as_uuid(), Uuid::nil())
+    }
+}
+
+impl PrivacyFilter for PrivacyBorder {
+    fn matches(&self, rules: &Arc<PrivacyRules>, text: &str) -> Result<PatternCounts, ModelError> {
+        Ok(count(&*self.detector(rules)?, text))
+    }
+}
+
+/// A model behind the border.
+struct Behind<M: ?Sized> {
+    border: Arc<PrivacyBorder>,
+    model: Arc<M>,
+}
+
+#[async_trait]
+impl ChatModel for Behind<dyn ChatModel> {
+    async fn stream(&self, mut request: ChatRequest) -> Result<ChatStream, ModelError> {
+        let Some(detector) = self.border.redacting(&request.caller)? else { return self.model.stream(request).await };
+        let key = self.border.chat_key(&request.caller);
+        let redaction = redact(&detector, &key, chat_parts(&mut request));
+        let ChatStream { mut served_by, deltas } = self.model.stream(request).await?;
+        served_by.replaced = redaction.counts;
+        Ok(ChatStream { served_by, deltas: restored(deltas, redaction.placeholders) })
+    }
+
+    fn is_generative(&self) -> bool {
+        self.model.is_generative()
+    }
+
+    fn highest_classification(&self, tier: ModelTier, caller: &ModelCaller) -> Classification {
+        self.model.highest_classification(tier, caller)
+    }
+
+    fn highest_price(&self, tier: ModelTier, caller: &ModelCaller) -> Option<Price> {
+        self.model.highest_price(tier, caller)
+    }
+
+    fn is_configured(&self, tier: ModelTier) -> bool {
+        self.model.is_configured(tier)
+    }
+}
+
+#[async_trait]
+impl Embedder for Behind<dyn Embedder> {
+    fn model(&self) -> EmbeddingModel {
+        self.model.model()
+    }
+
+    async fn embed(&self, mut request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
+        let Some(detector) = self.border.redacting(&request.caller)? else { return self.model.embed(request).await };
+        let key = self.border.search_key(&request.caller);
+        let redaction = redact(&detector, &key, request.texts.iter_mut().map(Part::Text));
+        let mut response = self.model.embed(request).await?;
+        response.usage.served_by.replaced = redaction.counts;
+        Ok(response)
+    }
+
+    fn highest_classification(&self, caller: &ModelCaller) -> Classification {
+        self.model.highest_classification(caller)
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        self.model.count_tokens(text)
+    }
+}
+
+#[async_trait]
+impl Reranker for Behind<dyn Reranker> {
+    fn name(&self) -> String {
+        self.model.name()
+    }
+
+    async fn rerank(&self, mut request: RerankRequest) -> Result<RerankScores, ModelError> {
+        let Some(detector) = self.border.redacting(&request.caller)? else { return self.model.rerank(request).await };
+        let key = self.border.search_key(&request.caller);
+        let texts = std::iter::once(&mut request.query).chain(&mut request.passages);
+        let redaction = redact(&detector, &key, texts.map(Part::Text));
+        let mut scores = self.model.rerank(request).await?;
+        scores.usage.served_by.replaced = redaction.counts;
+        Ok(scores)
+    }
+}
+
+/// Every text of a request that a model may see.
+fn chat_parts(request: &mut ChatRequest) -> Vec<Part<'_>> {
+    let ChatRequest { prompt, tools, question, passages, options, .. } = request;
+    let mut parts = vec![Part::Text(question)];
+    for message in prompt.content_mut() {
+        match message {
+            PromptMessage::System(text) | PromptMessage::User(text) => parts.push(Part::Text(text)),
+            PromptMessage::Assistant { content, tool_calls } => {
+                parts.push(Part::Text(content));
+                parts.extend(tool_calls.iter_mut().map(|call| Part::Json(&mut call.arguments)));
+            }
+            PromptMessage::Tool { content, .. } => parts.push(Part::Json(content)),
+        }
+    }
+    for tool in tools {
+        parts.extend([Part::Text(&mut tool.description), Part::Value(&mut tool.parameters)]);
+    }
+    for passage in passages {
+        let texts = [&mut passage.passage.doc, &mut passage.passage.title, &mut passage.passage.content];
+        let around =
+            [&mut passage.passage.section, &mut passage.surrounding_text.before, &mut passage.surrounding_text.after];
+        parts.extend(texts.into_iter().chain(around.into_iter().flatten()).map(Part::Text));
+    }
+    parts.extend(options.stop.iter_mut().map(Part::Text));
+    parts.extend(options.response_format.iter_mut().map(Part::Value));
+    parts
+}
+
+/// The answer with the values in place of their placeholders.
+fn restored(deltas: Deltas, placeholders: Placeholders) -> Deltas {
+    if placeholders.is_empty() {
+        return deltas;
+    }
+    let placeholders = Arc::new(placeholders);
+    let restorer = || Restorer::new(Arc::clone(&placeholders), Encoding::Plain);
+    let answer = RestoredAnswer { text: restorer(), reasoning: restorer(), placeholders };
+    let ended = stream::once(async { None });
+    let deltas = deltas.map(Some).chain(ended);
+    deltas.scan(answer, |answer, delta| std::future::ready(Some(stream::iter(answer.next(delta))))).flatten().boxed()
+}
+
+type Deltas = BoxStream<'static, Result<ChatDelta, ModelError>>;
+
+/// Restores an answer's deltas, which may cut placeholders in pieces.
+struct RestoredAnswer {
+    text: Restorer,
+    reasoning: Restorer,
+    placeholders: Arc<Placeholders>,
+}
+
+impl RestoredAnswer {
+    /// What can be given out after `delta`, or at the end of the stream.
+    fn next(&mut self, delta: Option<Result<ChatDelta, ModelError>>) -> Vec<Result<ChatDelta, ModelError>> {
+        match delta {
+            Some(Ok(ChatDelta::Text(piece))) => {
+                let mut out = written(ChatDelta::Reasoning, self.reasoning.finish());
+                out.extend(written(ChatDelta::Text, self.text.push(&piece)));
+                out
+            }
+            Some(Ok(ChatDelta::Reasoning(piece))) => written(ChatDelta::Reasoning, self.reasoning.push(&piece)),
+            Some(Ok(ChatDelta::ToolCall(mut call))) => {
+                call.arguments = restore(&self.placeholders, &call.arguments, Encoding::Json);
+                let mut out = self.held();
+                out.push(Ok(ChatDelta::ToolCall(call)));
+                out
+            }
+            Some(last) => {
+                let mut out = self.held();
+                out.push(last);
+                out
+            }
+            None => self.held(),
+        }
+    }
+
+    /// What is still held back.
+    fn held(&mut self) -> Vec<Result<ChatDelta, ModelError>> {
+        let mut out = written(ChatDelta::Reasoning, self.reasoning.finish());
+        out.extend(written(ChatDelta::Text, self.text.finish()));
+        out
+    }
+}
+
+fn written(delta: fn(String) -> ChatDelta, text: String) -> Vec<Result<ChatDelta, ModelError>> {
+    if text.is_empty() { Vec::new() } else { vec![Ok(delta(text))] }
+}

@@ -1,0 +1,60 @@
+//! Searches for a tenant's own patterns, in windows: a regular expression that looks far ahead for each short match
+//! would otherwise scan a long text again and again.
+
+use super::detect::Hit;
+use domain::privacy::CustomPattern;
+use std::ops::Range;
+
+/// How much of the text a search sees at once, in bytes.
+const WINDOW: usize = 2048;
+/// What consecutive windows share, in bytes: a value that is longer may be missed.
+const OVERLAP: usize = 512;
+
+/// The values that `pattern` finds in `text`.
+pub(super) fn find(pattern: &CustomPattern, text: &str) -> Vec<Hit> {
+    let mut hits: Vec<Hit> = Vec::new();
+    let mut start = 0;
+    while start < text.len() {
+        let end = floor(text, start + WINDOW);
+        find_within(pattern, text, start..end, &mut hits);
+        if end == text.len() {
+            break;
+        }
+        let found = hits.last().map_or(start, |hit| hit.range.end);
+        start = found.max(floor(text, end - OVERLAP));
+    }
+    hits
+}
+
+fn find_within(pattern: &CustomPattern, text: &str, window: Range<usize>, hits: &mut Vec<Hit>) {
+    let mut at = window.start;
+    while let Some(found) = pattern.regex().find_at(&text[..window.end], at) {
+        let is_cut = found.end() == window.end && window.end < text.len() && found.start() > window.end - OVERLAP;
+        if is_cut {
+            return;
+        }
+        if !found.is_empty() {
+            hits.push(Hit { range: found.range(), canonical: found.as_str().to_owned() });
+        }
+        at = if found.is_empty() { ceil(text, found.end() + 1) } else { found.end() };
+        if at >= window.end {
+            return;
+        }
+    }
+}
+
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+fn ceil(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at += 1;
+    }
+    at
+}

@@ -1,0 +1,191 @@
+//! Phone numbers. A number with a country code, or in the form of a country's own numbers, needs no word before it; any
+//! other run of digits needs one such as `Tel.`. There is no checksum: what is checked is country codes, lengths and
+//! grouping.
+
+use super::Hit;
+use super::context::{after, before, follows_word, last_end, precedes_word};
+use super::words::{OTHER_WORDS, PHONE_WORDS, UNITS, any_of};
+use regex::Regex;
+use std::ops::Range;
+
+/// How far back words count, in bytes.
+const WINDOW: usize = 40;
+
+/// Country codes of one and two digits (ITU-T E.164); all others have three.
+const COUNTRY_CODES: &[&str] = &[
+    "1", "7", "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48",
+    "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84",
+    "86", "90", "91", "92", "93", "94", "95", "98",
+];
+
+/// Finds phone numbers.
+#[derive(Debug)]
+pub(in super::super) struct Phones {
+    international: Regex,
+    national: Vec<Regex>,
+    after_word: Regex,
+    phone_words: Regex,
+    other_words: Regex,
+    other_word_next: Regex,
+    unit: Regex,
+}
+
+impl Phones {
+    pub(in super::super) fn new() -> Result<Self, regex::Error> {
+        let phone = any_of(PHONE_WORDS);
+        let other = format!(r"(?i)\b{}\b", any_of(OTHER_WORDS));
+        let filler = concat!(
+            r"(?:[ \t-]+(?:no|nr|number|nummer|ext|extension|intern)\b\.?)?",
+            r"(?:[ \t]*\([\p{L} -]{1,24}\)|(?:[ \t]+\p{L}[\p{L}-]{1,23}){1,2}[ \t]*:)?",
+            r#"["'|]?(?-u:\s)*[:=#|]?(?-u:\s)*["'|]?"#,
+        );
+        let number = r"\(?[0-9](?:[ \t]?[-./()]{0,2}[ \t]?[0-9]){2,14}";
+        Ok(Self {
+            international: Regex::new(
+                r"(?:\(?\+[ \t]?|\b00)[1-9](?:[ \t]?[-./]?[ \t]?\(?[0-9]\)?|\r?\n[ \t]*[0-9]){6,15}",
+            )?,
+            national: national_forms()?,
+            after_word: Regex::new(&format!(r#"(?i)\b{phone}\b\.?["'|]?{filler}({number})"#))?,
+            phone_words: Regex::new(&format!(r"(?i)\b{phone}\b|\btel:|(?:nummer|number)\b"))?,
+            other_words: Regex::new(&other)?,
+            other_word_next: Regex::new(&format!(
+                r"{other}[\s.:=#-]*(?:(?:is|ist|no|nr|number|nummer)\b[\s.:=#-]*)?$"
+            ))?,
+            unit: Regex::new(&format!(r"^ ?(?:°|%|(?i:{})\b)", any_of(UNITS)))?,
+        })
+    }
+
+    pub(in super::super) fn find(&self, text: &str) -> Vec<Hit> {
+        let mut hits: Vec<Hit> = Vec::new();
+        hits.extend(self.international.find_iter(text).filter_map(|run| self.international(text, run.range())));
+        for form in &self.national {
+            hits.extend(form.find_iter(text).filter_map(|run| self.national(text, run.range())));
+        }
+        let named = self.after_word.captures_iter(text).filter_map(|run| run.get(1));
+        hits.extend(named.filter_map(|run| self.named(text, run.range())));
+        hits
+    }
+
+    fn international(&self, text: &str, range: Range<usize>) -> Option<Hit> {
+        let mut range = trimmed(text, range);
+        let has_plus = text[range.clone()].starts_with('+');
+        let room = if has_plus { 15 } else { 17 };
+        range.end = range.start + first_digits(&text[range.clone()], room);
+        let digits = digits(&text[range.clone()]);
+        let number = if has_plus { digits.as_str() } else { &digits[2..] };
+        let is_code = COUNTRY_CODES.iter().any(|code| number.starts_with(code)) || has_three_digit_code(number);
+        let shortest = if has_plus { 8 } else { 9 };
+        if number.len() < shortest || !is_code || follows_word(text, range.start) || !self.may_end(text, range.end) {
+            return None;
+        }
+        let head = before(text, range.start, WINDOW);
+        if self.other_word_next.is_match(head) || (!has_plus && self.is_something_else(head)) {
+            return None;
+        }
+        let number = self::digits(&text[range.clone()].replace("(0)", ""));
+        let number = if has_plus { number.as_str() } else { number.trim_start_matches("00") };
+        Some(Hit { range, canonical: format!("+{number}") })
+    }
+
+    fn national(&self, text: &str, range: Range<usize>) -> Option<Hit> {
+        let edge = text[..range.start].ends_with(['-', '.', '/', ',', '+', '_']);
+        if edge || follows_word(text, range.start) || !self.may_end(text, range.end) {
+            return None;
+        }
+        let number = digits(&text[range.clone()]);
+        let head = before(text, range.start, WINDOW);
+        if self.is_something_else(head) || !is_area_plausible(&number) {
+            return None;
+        }
+        Some(Hit { range, canonical: number })
+    }
+
+    /// A number of any form directly after a word for phones.
+    fn named(&self, text: &str, range: Range<usize>) -> Option<Hit> {
+        let range = trimmed(text, range);
+        let number = digits(&text[range.clone()]);
+        let is_time = after(text, range.end, 4).starts_with(':');
+        if is_time || !self.may_end(text, range.end) || self.unit.is_match(after(text, range.end, 16)) {
+            return None;
+        }
+        let is_date = text[range.clone()].matches('.').count() == 2 && number.len() == 8;
+        let is_pair = number.len() <= 4 && number.len() < range.len();
+        (!is_date && !is_pair && number.len() >= 3).then_some(Hit { range, canonical: number })
+    }
+
+    fn is_something_else(&self, head: &str) -> bool {
+        if self.other_word_next.is_match(head) {
+            return true;
+        }
+        let other = last_end(&self.other_words, head);
+        other.is_some_and(|other| last_end(&self.phone_words, head).is_none_or(|phone| phone < other))
+    }
+
+    fn may_end(&self, text: &str, end: usize) -> bool {
+        let tail = after(text, end, 16);
+        let goes_on = tail
+            .strip_prefix(['.', ',', '-', '/', ':'])
+            .is_some_and(|rest| rest.starts_with(|char: char| char.is_ascii_digit()));
+        !precedes_word(text, end) && !goes_on && !tail.starts_with('_')
+    }
+}
+
+/// Forms of numbers without a country code. Digits in groups, so that a bare run of digits needs a word.
+fn national_forms() -> Result<Vec<Regex>, regex::Error> {
+    let s = r"(?:[ \t]{0,2}[-/.][ \t]{0,2}|[ \t])";
+    [
+        // Germany, Austria, Switzerland: area code, then the subscriber's number in up to four groups.
+        format!(r"0[2-9][0-9]{{1,4}}{s}[1-9][0-9]{{1,7}}(?:[ \t-][0-9]{{1,5}}){{0,4}}"),
+        format!(r"01[5-7][0-9]{{1,2}}{s}[0-9]{{2,8}}(?:[ \t-][0-9]{{2,5}}){{0,4}}"),
+        r"\(0[1-9][0-9]{1,4}\)(?:[ \t]?[-/]?[ \t]?|\r?\n)[0-9]{2,8}(?:(?:[ \t-]|\r?\n)[0-9]{1,5}){0,4}".to_owned(),
+        r"0[2-9] [0-9]{2,3} ?[/-] ?[0-9]{2}(?: [0-9]{2}){1,3}".to_owned(),
+        format!(r"0(?:800|180[ -]?[1-6]|900|700){s}[0-9]{{2,8}}(?:[ \t-][0-9]{{1,5}}){{0,4}}"),
+        // The United Kingdom.
+        concat!(
+            r"0(?:2[0-9][ -][0-9]{4}[ -][0-9]{4}|1[0-9]{2}[ -][0-9]{3}[ -][0-9]{4}|",
+            r"[17][0-9]{4}[ -][0-9]{6}|[17][0-9]{4}[ -][0-9]{3}[ -][0-9]{3})",
+        )
+        .to_owned(),
+        // France.
+        r"0[1-9](?:[ .][0-9]{2}){4}".to_owned(),
+        // North America.
+        r"(?:\+?1[-. ])?(?:\([2-9][0-9]{2}\)[ ]?|[2-9][0-9]{2}[-.])[2-9][0-9]{2}[-. ][0-9]{4}".to_owned(),
+        r"1[-. ][2-9][0-9]{2}[-. ][2-9][0-9]{2}[-. ][0-9]{4}".to_owned(),
+    ]
+    .iter()
+    .map(|form| Regex::new(form))
+    .collect()
+}
+
+/// Whether the digits can be a number of the country whose form they have.
+fn is_area_plausible(number: &str) -> bool {
+    let longest = if number.starts_with("015") || number.starts_with("01") { 12 } else { 13 };
+    (9..=longest).contains(&number.len())
+}
+
+fn has_three_digit_code(number: &str) -> bool {
+    let first = number.get(..2).unwrap_or_default();
+    matches!(
+        first,
+        "21" | "22" | "23" | "24" | "25" | "26" | "29" | "35" | "37" | "38" | "42" | "50" | "59" | "67" | "68" | "69"
+    ) || matches!(first, "80" | "85" | "88" | "96" | "97" | "99")
+}
+
+fn digits(text: &str) -> String {
+    text.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// How many bytes hold the first `count` digits.
+fn first_digits(text: &str, count: usize) -> usize {
+    let found = text.char_indices().filter(|(_, char)| char.is_ascii_digit());
+    found.take(count).last().map_or(0, |(at, _)| at + 1)
+}
+
+/// Without brackets that the candidate does not close or open.
+fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
+    let run = &text[range.clone()];
+    let (open, close) = (run.matches('(').count(), run.matches(')').count());
+    let end = if close > open && run.ends_with(')') { range.end - 1 } else { range.end };
+    let start = if open > close && run.starts_with('(') { range.start + 1 } else { range.start };
+    start..end
+}

@@ -1,0 +1,147 @@
+//! Finds the values of a tenant's patterns in a text.
+
+use super::custom;
+use super::detect::Hit;
+use super::detect::email::Emails;
+use super::detect::identifier::Identifiers;
+use super::detect::ip_address::IpAddresses;
+use super::detect::phone::Phones;
+use super::folded::Folded;
+use super::placeholder::placeholders_in;
+use domain::privacy::{BuiltInPattern, CustomPattern};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A search is repeated with what it found hidden until it finds nothing new, but not more often than this.
+const MAX_ROUNDS: usize = 16;
+
+/// The built-in patterns, compiled once for all tenants.
+#[derive(Debug)]
+pub struct BuiltInPatterns {
+    emails: Emails,
+    ip_addresses: IpAddresses,
+    phones: Phones,
+    serials: Identifiers,
+    employees: Identifiers,
+}
+
+impl BuiltInPatterns {
+    /// Compiles all of them, which takes some milliseconds.
+    ///
+    /// # Errors
+    /// If an expression does not compile, which a test rules out.
+    pub fn compile() -> Result<Self, regex::Error> {
+        Ok(Self {
+            emails: Emails::new()?,
+            ip_addresses: IpAddresses::new()?,
+            phones: Phones::new()?,
+            serials: Identifiers::serials()?,
+            employees: Identifiers::employees()?,
+        })
+    }
+
+    fn find(&self, pattern: BuiltInPattern, text: &str) -> Vec<Hit> {
+        match pattern {
+            BuiltInPattern::Email => self.emails.find(text),
+            BuiltInPattern::IpAddress => self.ip_addresses.find(text),
+            BuiltInPattern::Phone => self.phones.find(text),
+            BuiltInPattern::EquipmentSerial => self.serials.find(text),
+            BuiltInPattern::EmployeeId => self.employees.find(text),
+        }
+    }
+}
+
+/// A value that was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding<'a> {
+    /// Name of the pattern.
+    pub pattern: &'a str,
+    /// The bytes of the value in the text.
+    pub range: Range<usize>,
+    /// The value without differences of spelling.
+    pub(super) canonical: String,
+}
+
+/// The patterns of one tenant.
+#[derive(Clone, Debug)]
+pub struct Detector {
+    compiled: Arc<BuiltInPatterns>,
+    built_in: Vec<BuiltInPattern>,
+    custom: Vec<CustomPattern>,
+}
+
+impl Detector {
+    /// A detector of these patterns. Where two find overlapping values, the tenant's own patterns win, in their order,
+    /// then the built-in ones in the order of [`BuiltInPattern`].
+    #[must_use]
+    pub fn new(compiled: Arc<BuiltInPatterns>, built_in: &[BuiltInPattern], custom: Vec<CustomPattern>) -> Self {
+        let mut built_in = built_in.to_vec();
+        built_in.sort_unstable();
+        built_in.dedup();
+        Self { compiled, built_in, custom }
+    }
+
+    /// The values in `text`, in order and without overlaps. Placeholders and what they contain are left alone.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Vec<Finding<'_>> {
+        let placeholders = placeholders_in(text);
+        let mut findings: Vec<Finding<'_>> = Vec::new();
+        for _ in 0..MAX_ROUNDS {
+            let mut hidden = placeholders.clone();
+            hidden.extend(findings.iter().map(|finding| finding.range.clone()));
+            hidden.sort_unstable_by_key(|range| range.start);
+            let new = self.round(text, &hidden);
+            if new.is_empty() {
+                break;
+            }
+            findings.extend(new);
+        }
+        findings.sort_unstable_by_key(|finding| finding.range.start);
+        findings
+    }
+
+    /// One search, with `hidden` out of sight.
+    fn round(&self, text: &str, hidden: &[Range<usize>]) -> Vec<Finding<'_>> {
+        let folded = Folded::new(text, hidden);
+        let mut candidates: Vec<Candidate<'_>> = Vec::new();
+        for (rank, own) in self.custom.iter().enumerate() {
+            let hits = custom::find(own, &folded.text).into_iter();
+            candidates.extend(hits.map(|hit| Candidate { rank, pattern: own.name(), hit }));
+        }
+        for (rank, built_in) in (self.custom.len()..).zip(&self.built_in) {
+            let hits = self.compiled.find(*built_in, &folded.text).into_iter();
+            candidates.extend(hits.map(|hit| Candidate { rank, pattern: built_in.as_str(), hit }));
+        }
+        candidates.retain(|candidate| {
+            let value = folded.text.get(candidate.hit.range.clone()).unwrap_or_default();
+            !value.trim().is_empty() && !value.contains(super::folded::BARRIER)
+        });
+        let finding = |Candidate { pattern, hit, .. }| {
+            let range = folded.original(&hit.range);
+            Finding { pattern, range, canonical: hit.canonical }
+        };
+        without_overlaps(candidates).into_iter().map(finding).collect()
+    }
+}
+
+struct Candidate<'a> {
+    rank: usize,
+    pattern: &'a str,
+    hit: Hit,
+}
+
+/// Of overlapping candidates the one of the first pattern stays, of one pattern the longest.
+fn without_overlaps(mut candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
+    let key = |candidate: &Candidate<'_>| (candidate.rank, std::cmp::Reverse(candidate.hit.range.len()));
+    candidates.sort_by_key(|candidate| (key(candidate), candidate.hit.range.start));
+    let mut taken: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
+    candidates.retain(|candidate| {
+        let Range { start, end } = candidate.hit.range;
+        let is_free = taken.range(..end).next_back().is_none_or(|(_, last)| *last <= start);
+        if is_free {
+            taken.insert(start, end);
+        }
+        is_free
+    });
+    candidates
+}

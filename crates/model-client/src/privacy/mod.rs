@@ -1,0 +1,23 @@
+//! Privacy rules: personal data and identifiers of devices are replaced before a text reaches a model, and restored in
+//! its answer.
+//!
+//! A [`Detector`] finds the values of a tenant's patterns: built-in ones
+//! ([`BuiltInPattern`](domain::privacy::BuiltInPattern)) and the tenant's own
+//! ([`CustomPattern`](domain::privacy::CustomPattern)). [`redact`] replaces them with placeholders that are the same throughout a conversation, at
+//! every replica; a [`Restorer`] puts the values back into the model's answer, piece by piece. All of it runs in linear
+//! time, whatever the text. There is no dictionary of names and no model: what has no form is not found.
+
+mod border;
+mod custom;
+mod detect;
+mod detector;
+mod folded;
+mod placeholder;
+mod redactor;
+mod restorer;
+
+pub use border::PrivacyBorder;
+pub use detector::{BuiltInPatterns, Detector, Finding};
+pub use placeholder::{PlaceholderKey, PlaceholderKeys, Placeholders};
+pub use redactor::{Part, Redaction, count, redact};
+pub use restorer::{Encoding, Restorer, restore};

@@ -1,0 +1,98 @@
+//! Puts the values back into what a model wrote, for the user whose values they are.
+
+use super::placeholder::{Placeholders, is_word_byte};
+use std::sync::Arc;
+
+/// Restores a stream. It holds back only what may be the beginning of a placeholder.
+#[derive(Debug)]
+pub struct Restorer {
+    placeholders: Arc<Placeholders>,
+    held: String,
+    /// Whether what was given out last ends within a word, so that what follows does not begin one.
+    in_word: bool,
+    encoding: Encoding,
+}
+
+/// How restored values are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encoding {
+    /// As they are.
+    Plain,
+    /// Escaped, because they stand in a string of JSON.
+    Json,
+}
+
+impl Restorer {
+    /// A restorer of one stream of text.
+    #[must_use]
+    pub const fn new(placeholders: Arc<Placeholders>, encoding: Encoding) -> Self {
+        Self { placeholders, held: String::new(), in_word: false, encoding }
+    }
+
+    /// Takes the next piece and returns what can be given out.
+    pub fn push(&mut self, piece: &str) -> String {
+        if self.placeholders.is_empty() {
+            return piece.to_owned();
+        }
+        self.held.push_str(piece);
+        self.release(false)
+    }
+
+    /// Returns what is still held back, at the end of the stream.
+    pub fn finish(&mut self) -> String {
+        self.release(true)
+    }
+
+    fn release(&mut self, is_end: bool) -> String {
+        let held = std::mem::take(&mut self.held);
+        let bytes = held.as_bytes();
+        let mut out = String::with_capacity(held.len());
+        let mut at = 0;
+        while at < bytes.len() {
+            let bracket = usize::from(bytes[at] == b'[');
+            let start = at + bracket;
+            let length = bytes[start..].iter().take_while(|byte| is_word_byte(**byte)).count();
+            let (word, end) = (&held[start..start + length], start + length);
+            if !is_end && end == bytes.len() && (bracket == 1 || !self.in_word) && self.placeholders.may_begin(word) {
+                break;
+            }
+            let begins = bracket == 1 || !self.in_word;
+            at = match self.placeholders.value(word).filter(|_| begins && length > 0) {
+                Some(value) => {
+                    let is_closed = bracket == 1 && bytes.get(end) == Some(&b']');
+                    out.push_str(&held[at..if is_closed { at } else { start }]);
+                    self.write(&mut out, value);
+                    end + usize::from(is_closed)
+                }
+                None => {
+                    let next = end.max(start);
+                    let next = if next > at { next } else { at + held[at..].chars().next().map_or(1, char::len_utf8) };
+                    out.push_str(&held[at..next]);
+                    next
+                }
+            };
+            self.in_word = at > 0 && is_word_byte(bytes[at - 1]);
+        }
+        held[at..].clone_into(&mut self.held);
+        out
+    }
+
+    fn write(&self, out: &mut String, value: &str) {
+        match self.encoding {
+            Encoding::Plain => out.push_str(value),
+            Encoding::Json => {
+                let quoted = serde_json::Value::from(value).to_string();
+                out.push_str(quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(value));
+            }
+        }
+    }
+}
+
+/// Restores a whole text.
+#[must_use]
+pub fn restore(placeholders: &Arc<Placeholders>, text: &str, encoding: Encoding) -> String {
+    let mut restorer = Restorer::new(Arc::clone(placeholders), encoding);
+    let mut restored = restorer.push(text);
+    restored.push_str(&restorer.finish());
+    restored
+}

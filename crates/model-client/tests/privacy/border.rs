@@ -1,0 +1,118 @@
+//! What passes the border: a model that records what it is sent, and answers with it.
+
+use async_trait::async_trait;
+use domain::classified::Classified;
+use domain::ids::TenantId;
+use domain::model::{
+    ChatDelta, ChatOptions, ChatRequest, ChatStream, ModelError, ModelTier, ModelToolCall, PromptMessage,
+};
+use domain::model_call::{ModelCaller, ServedBy};
+use domain::ports::{ChatModel, PrivacyFilter as _};
+use domain::privacy::{BuiltInPattern, NamedPattern, PrivacyAction, PrivacyRules};
+use domain::role::Classification;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use model_client::privacy::PrivacyBorder;
+use std::sync::{Arc, Mutex};
+use uuid::Uuid;
+
+const MAIL: &str = "k.brandt@northwind.example";
+
+/// Answers with the last message, byte by byte, and with a call that has it as its argument.
+#[derive(Default)]
+struct Echo(Mutex<Vec<String>>);
+
+#[async_trait]
+impl ChatModel for Echo {
+    async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
+        self.0.lock().expect("not poisoned").push(format!("{request:?}"));
+        let said = match request.prompt.content().last() {
+            Some(PromptMessage::User(text)) => text.clone(),
+            other => panic!("not a question: {other:?}"),
+        };
+        let arguments = serde_json::json!({ "to": said }).to_string();
+        let call = ModelToolCall { id: "1".to_owned(), name: "send".to_owned(), arguments };
+        let pieces: Vec<_> = said.chars().map(|char| Ok(ChatDelta::Text(char.to_string()))).collect();
+        let deltas = stream::iter(pieces).chain(stream::iter([Ok(ChatDelta::ToolCall(call))])).boxed();
+        Ok(ChatStream { served_by: ServedBy::default(), deltas })
+    }
+
+    fn is_generative(&self) -> bool {
+        true
+    }
+}
+
+fn rules(action: PrivacyAction, pattern: &str) -> Arc<PrivacyRules> {
+    let custom = vec![NamedPattern { name: "project".to_owned(), pattern: pattern.to_owned() }];
+    Arc::new(PrivacyRules { action, built_in: BuiltInPattern::ALL.to_vec(), custom })
+}
+
+fn request(privacy: Option<Arc<PrivacyRules>>, messages: Vec<PromptMessage>) -> ChatRequest {
+    let caller = ModelCaller::without_rules(TenantId::from_uuid(Uuid::from_u128(1)), Classification::Internal);
+    ChatRequest {
+        caller: ModelCaller { privacy, ..caller },
+        tier: ModelTier::Fast,
+        prompt: Classified::new(messages, Classification::Internal),
+        tools: Vec::new(),
+        max_output_tokens: 100,
+        question: format!("ask {MAIL}"),
+        passages: Vec::new(),
+        options: ChatOptions { stop: vec![MAIL.to_owned()], ..ChatOptions::default() },
+    }
+}
+
+fn messages() -> Vec<PromptMessage> {
+    let call =
+        ModelToolCall { id: "0".to_owned(), name: "send".to_owned(), arguments: format!(r#"{{"to":"{MAIL}"}}"#) };
+    vec![
+        PromptMessage::System(format!("Your planner is {MAIL}.")),
+        PromptMessage::Assistant { content: format!("I ask {MAIL}."), tool_calls: vec![call] },
+        PromptMessage::Tool { call_id: "0".to_owned(), content: format!(r#"{{"from":"{MAIL}"}}"#) },
+        PromptMessage::User(format!("Send \"PRJ-44\" to {MAIL}, please.")),
+    ]
+}
+
+#[tokio::test]
+async fn no_part_of_a_request_holds_a_value_and_the_answer_holds_all() {
+    let (border, model) = (PrivacyBorder::new(b"secret").expect("a border"), Arc::new(Echo::default()));
+    let chat = border.chat(model.clone());
+    let asked = request(Some(rules(PrivacyAction::Redact, "\"PRJ-[0-9]+\"")), messages());
+    let answer = chat.stream(asked).await.expect("an answer");
+    let counts = serde_json::to_value(&answer.served_by.replaced).expect("counts");
+    assert_eq!(counts, serde_json::json!({ "email": 7, "project": 1 }));
+    let deltas: Vec<_> = answer.deltas.try_collect().await.expect("deltas");
+    let text: String = deltas
+        .iter()
+        .filter_map(|delta| match delta {
+            ChatDelta::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(text, format!("Send \"PRJ-44\" to {MAIL}, please."));
+    let Some(ChatDelta::ToolCall(call)) = deltas.last() else { panic!("no call: {deltas:?}") };
+    let arguments: serde_json::Value = serde_json::from_str(&call.arguments).expect("JSON");
+    assert_eq!(arguments["to"], text);
+    let sent = model.0.lock().expect("not poisoned").concat();
+    assert!(!sent.contains(MAIL) && !sent.contains("PRJ-44") && sent.contains("[EMAIL_"), "{sent}");
+}
+
+#[tokio::test]
+async fn without_rules_or_with_a_warning_only_the_request_is_passed_on() {
+    let (border, model) = (PrivacyBorder::new(b"secret").expect("a border"), Arc::new(Echo::default()));
+    for privacy in [None, Some(rules(PrivacyAction::Warn, "PRJ-[0-9]+"))] {
+        let asked = request(privacy, messages());
+        let expected = format!("{asked:?}");
+        border.chat(model.clone()).stream(asked).await.expect("an answer");
+        assert_eq!(model.0.lock().expect("not poisoned").last(), Some(&expected));
+    }
+    let found = border.matches(&rules(PrivacyAction::Warn, "PRJ-[0-9]+"), "PRJ-1 and PRJ-2").expect("valid rules");
+    assert_eq!((found.total(), found.patterns().collect::<Vec<_>>()), (2, vec!["project"]));
+}
+
+/// Rules that somebody wrote by SQL, past the validation of the settings.
+#[tokio::test]
+async fn rules_that_do_not_compile_let_nothing_through() {
+    let (border, model) = (PrivacyBorder::new(b"secret").expect("a border"), Arc::new(Echo::default()));
+    let asked = request(Some(rules(PrivacyAction::Redact, "(x")), messages());
+    assert!(border.chat(model.clone()).stream(asked).await.is_err());
+    assert!(model.0.lock().expect("not poisoned").is_empty());
+}

@@ -1,0 +1,157 @@
+//! How many values of labelled lines are found, and how much else.
+
+use domain::privacy::BuiltInPattern;
+use model_client::privacy::{BuiltInPatterns, Detector};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+const PATTERNS: [BuiltInPattern; 5] = [
+    BuiltInPattern::EmployeeId,
+    BuiltInPattern::Email,
+    BuiltInPattern::Phone,
+    BuiltInPattern::IpAddress,
+    BuiltInPattern::EquipmentSerial,
+];
+
+pub fn detector() -> Detector {
+    let compiled = BuiltInPatterns::compile().expect("built-in patterns");
+    Detector::new(Arc::new(compiled), &PATTERNS, Vec::new())
+}
+
+struct Label {
+    pattern: String,
+    range: Range<usize>,
+}
+
+struct Line {
+    text: String,
+    labels: Vec<Label>,
+}
+
+/// A line with its marks taken out and its escapes resolved.
+fn parse(line: &str) -> Line {
+    let mut parsed = Line { text: String::new(), labels: Vec::new() };
+    let mut rest = line;
+    while let Some((before, mark)) = rest.split_once("{{") {
+        let (mark, after) = mark.split_once("}}").expect("a mark ends");
+        let (pattern, value) = mark.split_once('|').expect("a mark names its pattern");
+        parsed.text += &unescaped(before);
+        let start = parsed.text.len();
+        parsed.text += &unescaped(value);
+        parsed.labels.push(Label { pattern: pattern.to_owned(), range: start..parsed.text.len() });
+        rest = after;
+    }
+    parsed.text += &unescaped(rest);
+    parsed
+}
+
+fn unescaped(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, code)) = rest.split_once("\\u{") {
+        let (code, after) = code.split_once('}').expect("an escape ends");
+        plain += &before.replace("\\n", "\n");
+        plain.push(u32::from_str_radix(code, 16).ok().and_then(char::from_u32).expect("a character"));
+        rest = after;
+    }
+    plain + &rest.replace("\\n", "\n")
+}
+
+pub fn lines(file: &str) -> Vec<String> {
+    let lines = file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| parse(line).text).collect()
+}
+
+#[derive(Default)]
+struct Score {
+    labelled: usize,
+    found: usize,
+    wrong: usize,
+}
+
+impl Score {
+    fn recall(&self) -> f64 {
+        self.found as f64 / self.labelled as f64
+    }
+
+    fn precision(&self) -> f64 {
+        self.found as f64 / (self.found + self.wrong) as f64
+    }
+}
+
+struct Scores {
+    of: BTreeMap<String, Score>,
+    misses: Vec<String>,
+    negatives: usize,
+}
+
+/// A value counts as found if findings of its pattern cover all of it; a finding without a label of its pattern is
+/// wrong.
+fn score(file: &str) -> Scores {
+    let detector = detector();
+    let mut scores = Scores { of: BTreeMap::new(), misses: Vec::new(), negatives: 0 };
+    for line in file.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let Line { text, labels } = parse(line);
+        scores.negatives += usize::from(labels.is_empty());
+        let findings = detector.find(&text);
+        for label in &labels {
+            let score = scores.of.entry(label.pattern.clone()).or_default();
+            score.labelled += 1;
+            let covers =
+                |at: usize| findings.iter().any(|found| found.pattern == label.pattern && found.range.contains(&at));
+            if label.range.clone().all(covers) {
+                score.found += 1;
+            } else {
+                scores.misses.push(format!("missed {}: {line}", &text[label.range.clone()]));
+            }
+        }
+        for found in findings {
+            let is_labelled = |label: &Label| {
+                label.pattern == found.pattern
+                    && label.range.start < found.range.end
+                    && found.range.start < label.range.end
+            };
+            if !labels.iter().any(is_labelled) {
+                scores.of.entry(found.pattern.to_owned()).or_default().wrong += 1;
+                scores.misses.push(format!("wrong {} {}: {line}", found.pattern, &text[found.range]));
+            }
+        }
+    }
+    scores
+}
+
+fn assert_figures(scores: &Scores, recall: f64, precision: f64) {
+    for (pattern, score) in &scores.of {
+        println!(
+            "{pattern}: {} of {} found, {} wrong; recall {:.3}, precision {:.3}",
+            score.found,
+            score.labelled,
+            score.wrong,
+            score.recall(),
+            score.precision()
+        );
+    }
+    for (pattern, score) in &scores.of {
+        let misses = scores.misses.join("\n");
+        assert!(score.recall() >= recall, "{pattern}: recall {:.3}\n{misses}", score.recall());
+        assert!(score.precision() >= precision, "{pattern}: precision {:.3}\n{misses}", score.precision());
+    }
+    assert_eq!(scores.of.len(), PATTERNS.len());
+}
+
+#[test]
+fn the_patterns_find_what_they_were_tuned_on() {
+    let scores = score(include_str!("../../testdata/privacy/tuning.txt"));
+    assert!(scores.of.values().map(|score| score.labelled).sum::<usize>() >= 600);
+    assert!(scores.negatives >= 600, "{}", scores.negatives);
+    assert_figures(&scores, 0.99, 0.95);
+}
+
+/// Lines that were written before the patterns and that they were not tuned on.
+#[test]
+fn the_patterns_find_what_they_were_not_tuned_on() {
+    let scores = score(include_str!("../../testdata/privacy/held-out.txt"));
+    assert!(scores.of.values().map(|score| score.labelled).sum::<usize>() >= 150);
+    assert_figures(&scores, 0.95, 0.95);
+}

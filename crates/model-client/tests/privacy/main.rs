@@ -1,0 +1,12 @@
+//! Privacy rules: what is found on labelled lines, and what holds for any text.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails and the figures are printed; helpers stand outside of #[test] functions"
+)]
+
+mod border;
+mod labelled;
+mod properties;

@@ -1,0 +1,90 @@
+//! Addresses that tokens may be sent to.
+
+use crate::error::CliError;
+use std::fmt;
+use url::{Host, Url};
+
+/// The address of a platform or an issuer, with a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address(Url);
+
+impl Address {
+    /// Reads an address. Without encryption only this machine is one, unless `allow_http`.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn parse(text: &str, allow_http: bool) -> Result<Self, CliError> {
+        let wrong = |why: &str| CliError::Usage(format!("{text} cannot be used as an address: {why}"));
+        let mut url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+        if url.password().is_some() || !url.username().is_empty() {
+            return Err(CliError::Usage("an address must not contain a user or a password".to_owned()));
+        }
+        if !may_carry_tokens(&url, allow_http) {
+            return Err(wrong("tokens go to https:// only, and to this machine; see --allow-http"));
+        }
+        url.set_query(None);
+        url.set_fragment(None);
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        Ok(Self(url))
+    }
+
+    /// The address of a path below this one; `path` has no slash at its start.
+    ///
+    /// # Errors
+    /// If the path is not valid.
+    pub fn join(&self, path: &str) -> Result<Url, CliError> {
+        self.0.join(path).map_err(|error| CliError::local("an address cannot be formed", error))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+/// Whether tokens may be sent to an address: encrypted, or without leaving this machine, unless `allow_http`.
+pub fn may_carry_tokens(url: &Url, allow_http: bool) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && (allow_http || is_loopback(url)))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_before_the_api_is_kept() {
+        let address = Address::parse("https://plant.example/platform?x=1#y", false).unwrap();
+        assert_eq!(address.to_string(), "https://plant.example/platform");
+        assert_eq!(address.join("v1/me").unwrap().as_str(), "https://plant.example/platform/v1/me");
+    }
+
+    #[test]
+    fn tokens_leave_the_machine_encrypted_only() {
+        for allowed in ["http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost:8000", "https://plant.example"]
+        {
+            assert!(Address::parse(allowed, false).is_ok(), "{allowed}");
+        }
+        for refused in ["http://plant.example", "http://127.0.0.1.example", "ftp://plant.example", "plant", ""] {
+            assert!(matches!(Address::parse(refused, false), Err(CliError::Usage(_))), "{refused}");
+        }
+        assert!(Address::parse("http://plant.example", true).is_ok());
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_refused_and_not_repeated() {
+        let error = Address::parse("https://user:secret@plant.example", false).unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Requests to the platform, with the token of whoever is signed in.
+
+use super::address::Address;
+use super::bearer::Bearer;
+use super::failure::unreachable;
+use super::http::ANSWER_TIMEOUT;
+use super::problem;
+use crate::error::CliError;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+/// A client of one platform.
+pub struct Client {
+    http: reqwest::Client,
+    address: Address,
+    bearer: Box<dyn Bearer>,
+}
+
+/// Parameters in the address of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Clone, Debug)]
+struct Parameter {
+    name: &'static str,
+    value: String,
+}
+
+impl Query {
+    /// Adds a parameter, if it has a value.
+    pub fn add(&mut self, name: &'static str, value: Option<impl ToString>) {
+        self.parameters.extend(value.map(|value| Parameter { name, value: value.to_string() }));
+    }
+}
+
+impl Client {
+    /// A client that shows the tokens of `bearer`.
+    pub fn new(http: reqwest::Client, address: Address, bearer: Box<dyn Bearer>) -> Self {
+        Self { http, address, bearer }
+    }
+
+    /// Reads a JSON document.
+    ///
+    /// # Errors
+    /// If the platform cannot be reached, or the answer is no success.
+    pub async fn get(&self, path: &str, query: &Query) -> Result<Value, CliError> {
+        let request = self.request(Method::GET, path, query)?.timeout(ANSWER_TIMEOUT);
+        self.json(self.send(request).await?).await
+    }
+
+    /// Sends a JSON document and reads another.
+    ///
+    /// # Errors
+    /// If the platform cannot be reached, or the answer is no success.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        let request = self.request(Method::POST, path, &Query::default())?.timeout(ANSWER_TIMEOUT);
+        self.json(self.send(request.json(body)).await?).await
+    }
+
+    /// Deletes a resource.
+    ///
+    /// # Errors
+    /// If the platform cannot be reached, or the answer is no success.
+    pub async fn delete(&self, path: &str) -> Result<(), CliError> {
+        let request = self.request(Method::DELETE, path, &Query::default())?.timeout(ANSWER_TIMEOUT);
+        self.send(request).await.map(drop)
+    }
+
+    /// A request that is to be sent with [`Self::send`].
+    ///
+    /// # Errors
+    /// If the path is not valid.
+    pub fn request(&self, method: Method, path: &str, query: &Query) -> Result<RequestBuilder, CliError> {
+        let mut url = self.address.join(path)?;
+        if !query.parameters.is_empty() {
+            let pairs = query.parameters.iter().map(|parameter| (parameter.name, &parameter.value));
+            url.query_pairs_mut().extend_pairs(pairs);
+        }
+        Ok(self.http.request(method, url))
+    }
+
+    /// Sends a request with a token. If the platform does not accept a token that was stored, a new one is fetched and
+    /// the request sent once more.
+    ///
+    /// # Errors
+    /// If the platform cannot be reached, or the answer is no success.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
+        let again = request.try_clone();
+        let token = self.bearer.token().await?;
+        let response = self.dispatch(request.bearer_auth(token.expose_secret())).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(again) = again
+            && let Some(token) = self.bearer.renewed(&token).await?
+        {
+            return self.successful(self.dispatch(again.bearer_auth(token.expose_secret())).await?).await;
+        }
+        self.successful(response).await
+    }
+
+    /// Reads the whole answer as JSON.
+    ///
+    /// # Errors
+    /// If it breaks off, or is no JSON.
+    pub async fn json(&self, response: Response) -> Result<Value, CliError> {
+        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|_| {
+            CliError::Failed(format!("what answers at {} is no platform; is the URL right?", self.address))
+        })
+    }
+
+    /// The error for an answer that does not come, or breaks off.
+    pub fn unreachable(&self, error: reqwest::Error) -> CliError {
+        unreachable(&self.address.to_string(), error)
+    }
+
+    async fn dispatch(&self, request: RequestBuilder) -> Result<Response, CliError> {
+        request.send().await.map_err(|error| self.unreachable(error))
+    }
+
+    async fn successful(&self, response: Response) -> Result<Response, CliError> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        Err(problem::error_of(status, &body))
+    }
+}

@@ -1,0 +1,126 @@
+//! The events of a run, followed to its end: where the connection breaks off, they are read on from the last one seen.
+
+use super::client::{Client, Query};
+use super::http::ANSWER_TIMEOUT;
+use crate::error::CliError;
+use eventsource_stream::{EventStreamError, Eventsource as _};
+use futures::future::ready;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _};
+use reqwest::{Method, Response};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The server writes something every 15 s; a connection that is silent for so long is dead.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Waits before each attempt to read on.
+const RETRIES: [Duration; 4] =
+    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
+
+/// One event of a run.
+#[derive(Debug)]
+pub struct Event {
+    /// Its name, such as `message.delta`.
+    pub name: String,
+    /// Its content, whose fields depend on the name.
+    pub data: Value,
+}
+
+impl Event {
+    fn is_last(&self) -> bool {
+        matches!(self.name.as_str(), "run.finished" | "error")
+    }
+}
+
+/// A run at the server and the connection that its events come over.
+pub struct Run<'a> {
+    client: &'a Client,
+    id: String,
+    last_event_id: String,
+    started: Option<Event>,
+    events: Option<BoxStream<'static, Numbered>>,
+    is_over: bool,
+}
+
+struct Numbered {
+    id: String,
+    event: Event,
+}
+
+impl<'a> Run<'a> {
+    /// Asks a question in a conversation and waits until the run has begun.
+    ///
+    /// # Errors
+    /// If the platform cannot be reached, or refuses.
+    pub async fn begin(client: &'a Client, conversation: &str, question: &Value) -> Result<Self, CliError> {
+        let path = format!("v1/conversations/{conversation}/chat");
+        let request = client.request(Method::POST, &path, &Query::default())?.json(question);
+        let mut events = stream(client.send(request).await?).boxed();
+        let broken = || CliError::NotReachable("the answer broke off before it began".to_owned());
+        let first = events.next().await.ok_or_else(broken)?;
+        let id = first.event.data["run_id"].as_str().ok_or_else(broken)?.to_owned();
+        let (last_event_id, started) = (first.id, Some(first.event));
+        Ok(Self { client, id, last_event_id, started, events: Some(events), is_over: false })
+    }
+
+    /// The next event; `None` after the last one. A call that is dropped loses no event.
+    ///
+    /// # Errors
+    /// If the events cannot be read on.
+    pub async fn next(&mut self) -> Result<Option<Event>, CliError> {
+        if let Some(started) = self.started.take() {
+            return Ok(Some(started));
+        }
+        let mut retries = RETRIES.iter();
+        while !self.is_over {
+            if let Some(events) = &mut self.events {
+                if let Some(numbered) = events.next().await {
+                    self.last_event_id = numbered.id;
+                    self.is_over = numbered.event.is_last();
+                    return Ok(Some(numbered.event));
+                }
+                self.events = None;
+            }
+            let broken = || CliError::NotReachable("the answer broke off, and cannot be read on".to_owned());
+            tokio::time::sleep(*retries.next().ok_or_else(broken)?).await;
+            match self.reconnect().await {
+                Ok(()) | Err(CliError::NotReachable(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells the server to stop the run.
+    ///
+    /// # Errors
+    /// If the platform cannot be reached.
+    pub async fn cancel(&self) -> Result<(), CliError> {
+        let path = format!("v1/runs/{}/cancel", self.id);
+        let request = self.client.request(Method::POST, &path, &Query::default())?;
+        self.client.send(request.timeout(ANSWER_TIMEOUT)).await.map(drop)
+    }
+
+    async fn reconnect(&mut self) -> Result<(), CliError> {
+        let request = self.client.request(Method::GET, &format!("v1/runs/{}/events", self.id), &Query::default())?;
+        let response = self.client.send(request.header("last-event-id", &self.last_event_id)).await?;
+        self.events = Some(stream(response).boxed());
+        Ok(())
+    }
+}
+
+/// The events of an answer, up to its end or the first thing that is not as it should be.
+fn stream(response: Response) -> impl Stream<Item = Numbered> + Send + 'static {
+    let bytes = futures::stream::unfold(Box::pin(response.bytes_stream()), |mut bytes| async move {
+        let next = tokio::time::timeout(SILENCE, bytes.next()).await.ok().flatten()?;
+        Some((next, bytes))
+    });
+    let numbered = bytes.eventsource().map(numbered);
+    numbered.take_while(|numbered| ready(numbered.is_some())).filter_map(ready)
+}
+
+fn numbered(event: Result<eventsource_stream::Event, EventStreamError<reqwest::Error>>) -> Option<Numbered> {
+    let event = event.ok()?;
+    let data = serde_json::from_str(&event.data).ok()?;
+    Some(Numbered { id: event.id, event: Event { name: event.event, data } })
+}

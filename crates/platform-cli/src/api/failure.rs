@@ -1,0 +1,24 @@
+//! Failures below HTTP: no answer, or half of one.
+
+use crate::error::CliError;
+use std::error::Error;
+
+/// The error for a request that got no answer, or whose answer broke off. `what` is what was asked.
+pub fn unreachable(what: &str, error: reqwest::Error) -> CliError {
+    let error = error.without_url();
+    if error.is_builder() {
+        return CliError::local("the request cannot be formed", error);
+    }
+    let timed_out = error.is_timeout();
+    let reason = if timed_out { "it does not answer in time".to_owned() } else { root_cause(&error) };
+    CliError::NotReachable(format!("{what} is not reachable: {reason}"))
+}
+
+/// The innermost cause, which names the reason; those around it only say that something failed.
+fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

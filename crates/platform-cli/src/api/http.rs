@@ -1,0 +1,33 @@
+//! The HTTP client that requests to the platform and to the issuer share.
+
+use crate::args::GlobalOptions;
+use crate::error::CliError;
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client};
+use std::time::Duration;
+
+/// Time to establish a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an ordinary answer may take.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Builds the client. It follows no redirects: a token would go where nobody meant it to.
+///
+/// # Errors
+/// If the file with further certificates cannot be read.
+pub fn client(options: &GlobalOptions) -> Result<Client, CliError> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("platform-cli/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(Policy::none());
+    if let Some(file) = &options.ca_file {
+        let wrong = |error: &dyn std::fmt::Display| CliError::Usage(format!("{}: {error}", file.display()));
+        let pem = std::fs::read(file).map_err(|error| wrong(&error))?;
+        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
+        if certificates.is_empty() {
+            return Err(wrong(&"there is no certificate in it"));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder.build().map_err(|error| CliError::local("the HTTP client cannot be set up", error))
+}

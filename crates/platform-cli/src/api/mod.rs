@@ -1,0 +1,18 @@
+//! The server's HTTP API, as this program uses it.
+
+mod address;
+mod bearer;
+mod client;
+mod events;
+mod failure;
+pub mod http;
+mod page;
+mod problem;
+
+pub use address::{Address, may_carry_tokens};
+pub use bearer::Bearer;
+pub use client::{Client, Query};
+pub use events::{Event, Run};
+pub use failure::unreachable;
+pub use page::each_page;
+pub use problem::Problem;

@@ -1,0 +1,34 @@
+//! Lists that come in pages.
+
+use super::client::{Client, Query};
+use crate::args::PageArgs;
+use crate::error::CliError;
+use serde_json::Value;
+
+/// Number of entries to read at a time, where all are read.
+const PAGE_SIZE: u32 = 200;
+
+/// Reads one page of a list, or with `--all` every page, and hands each to `show`.
+///
+/// # Errors
+/// If a page cannot be read, or `show` fails.
+pub async fn each_page(
+    client: &Client,
+    path: &str,
+    mut query: Query,
+    page: &PageArgs,
+    mut show: impl FnMut(&Value) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    query.add("limit", page.limit.or(page.all.then_some(PAGE_SIZE)));
+    let mut cursor = page.cursor.clone();
+    loop {
+        let mut query = query.clone();
+        query.add("cursor", cursor);
+        let answer = client.get(path, &query).await?;
+        show(&answer)?;
+        cursor = answer["next_cursor"].as_str().map(str::to_owned);
+        if !page.all || cursor.is_none() {
+            return Ok(());
+        }
+    }
+}

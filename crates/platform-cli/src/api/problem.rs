@@ -1,0 +1,101 @@
+//! Answers that are no success, and what they mean for the exit code.
+
+use crate::error::CliError;
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+/// A problem document (RFC 9457) of the platform.
+#[derive(Debug, Deserialize)]
+pub struct Problem {
+    /// The HTTP status, which decides the exit code.
+    pub status: u16,
+    /// A stable code for programs.
+    pub code: String,
+    /// A sentence about this occurrence.
+    pub detail: String,
+    /// The fields that are not allowed, if the request was understood otherwise.
+    #[serde(default)]
+    pub errors: Vec<FieldProblem>,
+    /// What an administrator finds in the log.
+    #[serde(default)]
+    pub request_id: Option<String>,
+}
+
+/// What is wrong with a field of the request.
+#[derive(Debug, Deserialize)]
+pub struct FieldProblem {
+    /// JSON pointer to the field.
+    pub pointer: String,
+    /// What it should be.
+    pub detail: String,
+}
+
+impl Problem {
+    /// The error of this program for a problem of the platform.
+    pub fn into_error(self) -> CliError {
+        let mut text = self.detail.trim_end_matches('.').to_owned();
+        for field in &self.errors {
+            text += &format!("; {} {}", field.pointer.trim_start_matches('/'), field.detail);
+        }
+        text += &format!(" ({}", self.code);
+        if let Some(id) = &self.request_id {
+            text += &format!(", request {id}");
+        }
+        text.push(')');
+        match self.status {
+            401 => CliError::NotSignedIn(format!("{text}; sign in with `platform login`")),
+            403 => CliError::Refused(text),
+            _ => CliError::Failed(text),
+        }
+    }
+}
+
+/// The error for an answer that is no success. Whatever stands before the platform answers in words of its own: what a
+/// proxy says while the platform is down means that it is not reachable.
+pub fn error_of(status: StatusCode, body: &[u8]) -> CliError {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => problem.into_error(),
+        Err(_) => match status.as_u16() {
+            401 => CliError::NotSignedIn("the platform wants a token; sign in with `platform login`".to_owned()),
+            403 => CliError::Refused("the request was refused before it came to the platform".to_owned()),
+            502..=504 => CliError::NotReachable(format!("the platform is not reachable: its proxy answers {status}")),
+            _ => CliError::Failed(format!("the answer is {status}, and not one of the platform's; is the URL right?")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::ExitCode;
+
+    fn code(status: u16, body: &str) -> ExitCode {
+        error_of(StatusCode::from_u16(status).unwrap(), body.as_bytes()).exit_code()
+    }
+
+    fn problem(status: u16) -> String {
+        format!(r#"{{"status":{status},"code":"some_code","detail":"What happened.","request_id":"r-1"}}"#)
+    }
+
+    #[test]
+    fn the_status_of_a_problem_decides_the_exit_code() {
+        for (status, exit) in [(401, 3), (403, 4), (404, 1), (409, 1), (422, 1), (429, 1), (503, 1), (500, 1)] {
+            assert_eq!(code(status, &problem(status)), ExitCode::from(exit), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_a_proxy_says_while_the_platform_is_down_is_not_reachable() {
+        for (status, exit) in [(502, 5), (503, 5), (504, 5), (404, 1), (401, 3), (302, 1)] {
+            assert_eq!(code(status, "<html>"), ExitCode::from(exit), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_problem_is_told_with_its_fields_and_its_request() {
+        let body = r#"{"status":422,"code":"validation","detail":"A field is not allowed.","request_id":"r-1",
+            "errors":[{"pointer":"/top_k","detail":"must be at most 50"}]}"#;
+        let text = error_of(StatusCode::UNPROCESSABLE_ENTITY, body.as_bytes()).to_string();
+        assert_eq!(text, "A field is not allowed; top_k must be at most 50 (validation, request r-1)");
+    }
+}

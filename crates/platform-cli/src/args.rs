@@ -1,0 +1,351 @@
+//! The arguments of the command line. Their comments are the help and the manual pages.
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use domain::audit::ResultStatus;
+use domain::command::RetrievalMode;
+use domain::document::DocumentStatus;
+use domain::model::ModelChoice;
+use domain::role::Classification;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+const AFTER_HELP: &str = "\
+Environment:
+  PLATFORM_URL     Address of the platform
+  PLATFORM_TOKEN   Access token, used instead of the stored login
+  NO_COLOR         No colours, if set
+
+Exit codes:
+  0  it worked
+  1  it failed: not found, not valid, or an error of the server
+  2  usage
+  3  not signed in
+  4  refused: you may not do this
+  5  the platform is not reachable
+  130  interrupted";
+
+/// Ask the platform, search, and keep the plant's documents.
+#[derive(Debug, Parser)]
+#[command(name = "platform", version, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    pub options: GlobalOptions,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub struct GlobalOptions {
+    /// Address of the platform [default: where you signed in last].
+    #[arg(long, global = true, env = "PLATFORM_URL", hide_env_values = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// How results are printed: as text, or as JSON.
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
+    pub output: OutputFormat,
+    /// File with further certificates (PEM) of authorities to trust.
+    #[arg(long, global = true, env = "PLATFORM_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Send tokens without encryption to other machines.
+    #[arg(long, global = true, env = "PLATFORM_ALLOW_HTTP", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_http: bool,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people; columns are separated by tabs where the output is no terminal.
+    Text,
+    /// One JSON document; one on each line for uploads and with --all.
+    Json,
+}
+
+/// The commands, in the order of the help.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Sign in and store the login.
+    ///
+    /// Without an option, a browser on this machine is opened. The issuer and the client id are those that the
+    /// platform's administrator registered for command lines.
+    Login(LoginArgs),
+    /// Sign out: revoke the stored login and forget it.
+    Logout,
+    /// Show who is signed in, in which tenant, and as what.
+    Whoami,
+    /// Ask a question and show the answer as it comes, with its sources below.
+    ///
+    /// Without MESSAGE, the question is read from standard input; on a terminal, a conversation begins. Ctrl-C cancels
+    /// the answer at the server as well.
+    Chat(ChatArgs),
+    /// List your conversations, or show one.
+    Conversations(ConversationsArgs),
+    /// Search the documents and show the passages found.
+    Search(SearchArgs),
+    /// Upload, list, show and delete documents.
+    #[command(subcommand)]
+    Docs(DocsCommand),
+    /// List the audit log: your tenant's for admins and auditors, your own for others.
+    Audit(AuditArgs),
+    /// Print a script that completes commands in a shell.
+    Completions {
+        /// The shell to complete in.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write the pages of all commands.
+    Man {
+        /// Write one page for each command into this directory.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// How to sign in.
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// Show a code to enter on another device, instead of opening a browser here.
+    #[arg(long, conflicts_with_all = ["no_browser", "token_stdin"])]
+    pub device: bool,
+    /// Print the address to open on this machine, instead of opening a browser.
+    #[arg(long)]
+    pub no_browser: bool,
+    /// Read an access token from standard input, and store it.
+    #[arg(long, conflicts_with = "no_browser")]
+    pub token_stdin: bool,
+    /// Issuer of the tokens.
+    #[arg(long, env = "PLATFORM_ISSUER", value_name = "URL")]
+    pub issuer: Option<String>,
+    /// Id of this program at the issuer.
+    #[arg(long, env = "PLATFORM_CLIENT_ID", value_name = "ID")]
+    pub client_id: Option<String>,
+    /// Scopes to ask the issuer for, separated by spaces.
+    #[arg(long, env = "PLATFORM_SCOPE", default_value = "openid offline_access", value_name = "SCOPES")]
+    pub scope: String,
+}
+
+/// What is asked, and where.
+#[derive(Debug, Args)]
+pub struct ChatArgs {
+    /// The question to ask.
+    pub message: Option<String>,
+    /// Go on with this conversation.
+    #[arg(long, value_name = "ID", conflicts_with = "continue_latest")]
+    pub conversation: Option<Uuid>,
+    /// Go on with the conversation that was used last.
+    #[arg(long = "continue")]
+    pub continue_latest: bool,
+    /// Model that answers.
+    #[arg(long, value_parser = one_of(ModelChoice::ALL.iter().map(|word| word.as_str())))]
+    pub model: Option<String>,
+    /// Whether the documents are searched.
+    #[arg(long, value_parser = one_of(RetrievalMode::ALL.iter().map(|word| word.as_str())))]
+    pub retrieval: Option<String>,
+    /// Look into this document only; may be repeated.
+    #[arg(long = "document", value_name = "ID")]
+    pub documents: Vec<Uuid>,
+    /// Look into documents with this tag only; may be repeated.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+}
+
+/// Which conversations to show.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ConversationsArgs {
+    #[command(flatten)]
+    pub page: PageArgs,
+    #[command(subcommand)]
+    pub command: Option<ConversationsCommand>,
+}
+
+/// What to do with one conversation.
+#[derive(Debug, Subcommand)]
+pub enum ConversationsCommand {
+    /// Show the messages of a conversation.
+    Get {
+        /// Id of the conversation.
+        id: Uuid,
+    },
+}
+
+/// What is searched for, and where.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// The words to search for.
+    pub query: String,
+    /// Maximum number of passages.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub top_k: Option<u32>,
+    /// Look into this document only; may be repeated.
+    #[arg(long = "document", value_name = "ID")]
+    pub documents: Vec<Uuid>,
+    /// Look into documents with this tag only; may be repeated.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Look into documents of this kind only.
+    #[arg(long, value_name = "KIND")]
+    pub doc_type: Option<String>,
+    /// Look also into revisions that are not in force.
+    #[arg(long)]
+    pub include_superseded: bool,
+}
+
+/// What to do with documents.
+#[derive(Debug, Subcommand)]
+pub enum DocsCommand {
+    /// Upload files and wait until they can be searched.
+    Upload(UploadArgs),
+    /// List documents, newest first.
+    List(DocumentListArgs),
+    /// Show what is known of a document, or save its file.
+    Get {
+        /// Id of the document.
+        id: Uuid,
+        /// Save the file as it was uploaded; `-` writes it to standard output.
+        #[arg(long, value_name = "FILE")]
+        download: Option<PathBuf>,
+    },
+    /// Delete documents for good.
+    Delete {
+        /// Ids of the documents.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<Uuid>,
+    },
+}
+
+/// Which files, and what to know of them.
+#[derive(Debug, Args)]
+pub struct UploadArgs {
+    /// Files to upload: PDF, DOCX, Markdown or plain text.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Tag of the documents; may be repeated.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Kind of the documents, such as procedure or manual.
+    #[arg(long, value_name = "KIND")]
+    pub doc_type: Option<String>,
+    /// Who may see the documents.
+    #[arg(long, value_parser = one_of(Classification::ALL.iter().map(|word| word.as_str())))]
+    pub classification: Option<String>,
+    /// Which issue of the document it is, as the plant counts.
+    #[arg(long)]
+    pub revision: Option<String>,
+    /// Document that this one takes the place of.
+    #[arg(long, value_name = "ID")]
+    pub supersedes: Option<Uuid>,
+    /// Day from which the documents are in force, such as 2026-03-01.
+    #[arg(long, value_name = "DAY")]
+    pub effective_from: Option<chrono::NaiveDate>,
+    /// Do not wait until the documents can be searched.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// Which documents to list.
+#[derive(Debug, Args)]
+pub struct DocumentListArgs {
+    /// Only documents in this state.
+    #[arg(long, value_parser = one_of(DocumentStatus::ALL.iter().map(|word| word.as_str())))]
+    pub status: Option<String>,
+    /// Only documents with this tag.
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// Only documents of this kind.
+    #[arg(long, value_name = "KIND")]
+    pub doc_type: Option<String>,
+    #[command(flatten)]
+    pub page: PageArgs,
+}
+
+/// Which rows of the audit log.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Only this event, such as chat.request.
+    #[arg(long, value_name = "EVENT")]
+    pub event_type: Option<String>,
+    /// Only what this user did.
+    #[arg(long, value_name = "ID")]
+    pub user_id: Option<Uuid>,
+    /// Only what was done to this resource.
+    #[arg(long, value_name = "ID")]
+    pub resource_id: Option<Uuid>,
+    /// Only from this moment on (RFC 3339, or a day).
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub from: Option<String>,
+    /// Only before this moment (RFC 3339, or a day).
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub to: Option<String>,
+    /// Only rows with this result.
+    #[arg(long, value_name = "RESULT", value_parser = one_of(ResultStatus::ALL.iter().map(|word| word.as_str())))]
+    pub result_status: Option<String>,
+    /// Only within this session.
+    #[arg(long, value_name = "ID")]
+    pub session_id: Option<Uuid>,
+    /// Only this operation: its intent and its outcome.
+    #[arg(long, value_name = "ID")]
+    pub correlation_id: Option<Uuid>,
+    /// Only what this request caused.
+    #[arg(long, value_name = "ID")]
+    pub request_id: Option<String>,
+    #[command(flatten)]
+    pub page: PageArgs,
+}
+
+/// Which page of a list.
+#[derive(Debug, Args)]
+pub struct PageArgs {
+    /// Number of entries on a page.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub limit: Option<u32>,
+    /// Where to go on, as said at the end of the page before.
+    #[arg(long, conflicts_with = "all")]
+    pub cursor: Option<String>,
+    /// Read all pages.
+    #[arg(long)]
+    pub all: bool,
+}
+
+fn one_of(words: impl Iterator<Item = &'static str>) -> PossibleValuesParser {
+    PossibleValuesParser::new(words)
+}
+
+/// A moment as the server takes it: RFC 3339, or a day, which begins at midnight UTC.
+fn moment(text: &str) -> Result<String, String> {
+    if let Ok(day) = text.parse::<chrono::NaiveDate>() {
+        return Ok(format!("{day}T00:00:00Z"));
+    }
+    match chrono::DateTime::parse_from_rfc3339(text) {
+        Ok(moment) => Ok(moment.to_utc().to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)),
+        Err(_) => Err("expected a day such as 2026-03-01, or a time such as 2026-03-01T06:30:00Z".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_day_and_a_time_with_a_zone_are_moments() {
+        assert_eq!(moment("2026-03-01").unwrap(), "2026-03-01T00:00:00Z");
+        assert_eq!(moment("2026-03-01T08:30:00+02:00").unwrap(), "2026-03-01T06:30:00Z");
+        assert!(moment("yesterday").unwrap_err().contains("2026-03-01"));
+    }
+
+    #[test]
+    fn a_list_of_conversations_needs_no_word_and_one_has_its_own() {
+        let parse = |words: &[&str]| Cli::try_parse_from([&["platform"], words].concat());
+        let listed = parse(&["conversations", "--limit", "3"]).unwrap();
+        assert!(matches!(listed.command, Command::Conversations(args) if args.command.is_none()));
+        let id = "0197b2c0-7c1e-7000-8000-000000000001";
+        let shown = parse(&["conversations", "get", id]).unwrap();
+        assert!(matches!(shown.command, Command::Conversations(args) if args.command.is_some()));
+    }
+}

@@ -1,0 +1,48 @@
+//! `audit`: the audit log, newest rows first.
+
+use super::docs::say_next;
+use crate::api::{Client, Query, each_page};
+use crate::args::AuditArgs;
+use crate::error::CliError;
+use crate::terminal::{Console, Table};
+use serde_json::Value;
+
+/// Lists rows of the audit log.
+///
+/// # Errors
+/// If the platform cannot be reached, or refuses.
+pub async fn run(client: &Client, args: AuditArgs, console: &mut Console) -> Result<(), CliError> {
+    let mut query = Query::default();
+    query.add("event_type", args.event_type);
+    query.add("user_id", args.user_id);
+    query.add("resource_id", args.resource_id);
+    query.add("from", args.from);
+    query.add("to", args.to);
+    query.add("result_status", args.result_status);
+    query.add("session_id", args.session_id);
+    query.add("correlation_id", args.correlation_id);
+    query.add("request_id", args.request_id);
+    each_page(client, "v1/audit", query, &args.page, |page| show(page, args.page.all, console)).await
+}
+
+fn show(page: &Value, all: bool, console: &mut Console) -> Result<(), CliError> {
+    let rows = page["data"].as_array().into_iter().flatten();
+    match (console.is_json(), all) {
+        (true, true) => return rows.into_iter().try_for_each(|row| console.json(row)),
+        (true, false) => return console.json(page),
+        (false, _) => {}
+    }
+    let mut table = Table::new(&["time", "event", "phase", "result", "user", "resource", "operation"]);
+    for row in rows {
+        let text = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
+        let resource = match row["resource_id"].as_str() {
+            Some(id) => format!("{} {id}", text("resource_type")),
+            None => text("resource_type"),
+        };
+        let start = ["created_at", "event_type", "phase", "result_status", "user_id"].map(text);
+        table.row(start.into_iter().chain([resource, text("correlation_id")]));
+    }
+    console.table(&table)?;
+    say_next(page, all, console);
+    Ok(())
+}

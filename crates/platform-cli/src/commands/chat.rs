@@ -1,0 +1,265 @@
+//! `chat`: a question and its answer as it comes, or a conversation.
+
+use super::conversations::latest;
+use super::sources::citation;
+use crate::api::{Client, Event, Problem, Run};
+use crate::args::ChatArgs;
+use crate::error::CliError;
+use crate::terminal::{Console, line, report, spinner};
+use indicatif::ProgressBar;
+use rustyline::error::ReadlineError;
+use serde_json::{Map, Value, json};
+use std::io::{IsTerminal as _, Read as _};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+/// How long a run may take to begin, or to end, after Ctrl-C.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Answers the question that was given or, on a terminal, those of a conversation.
+///
+/// # Errors
+/// If the platform cannot be reached or refuses, or if the user presses Ctrl-C.
+pub async fn run(client: &Client, args: &ChatArgs, console: &mut Console) -> Result<(), CliError> {
+    let interrupt = signal(SignalKind::interrupt());
+    let interrupt = interrupt.map_err(|error| CliError::local("Ctrl-C cannot be waited for", error))?;
+    let question = given_question(args, console)?;
+    let (conversation, is_new) = match args.conversation {
+        Some(id) => (id.to_string(), false),
+        None if args.continue_latest => (latest(client).await?, false),
+        None => (begin_conversation(client).await?, true),
+    };
+    let mut chat = Chat { client, args, conversation, console, interrupt };
+    let done = match question {
+        Some(question) => chat.ask(&question).await,
+        None => chat.converse().await,
+    };
+    if is_new && !matches!(done, Err(CliError::OutputClosed)) {
+        let id = &chat.conversation;
+        chat.console.note(&format!("go on with: platform chat --conversation {id}"));
+    }
+    done
+}
+
+/// The question from the arguments or from standard input; `None` where a terminal is there to ask for it.
+fn given_question(args: &ChatArgs, console: &Console) -> Result<Option<String>, CliError> {
+    let stdin = std::io::stdin();
+    let question = match &args.message {
+        Some(message) => message.clone(),
+        None if stdin.is_terminal() && console.is_json() => {
+            return Err(CliError::Usage("a conversation is text: give a MESSAGE for JSON".to_owned()));
+        }
+        None if stdin.is_terminal() => return Ok(None),
+        None => {
+            let mut text = String::new();
+            let read = stdin.lock().read_to_string(&mut text);
+            read.map_err(|error| CliError::local("standard input cannot be read", error))?;
+            text
+        }
+    };
+    let question = question.trim();
+    if question.is_empty() {
+        return Err(CliError::Usage("there is no question: give a MESSAGE, or write it to standard input".to_owned()));
+    }
+    Ok(Some(question.to_owned()))
+}
+
+async fn begin_conversation(client: &Client) -> Result<String, CliError> {
+    let made = client.post("v1/conversations", &json!({})).await?;
+    let id = made["id"].as_str().map(str::to_owned);
+    id.ok_or_else(|| CliError::Failed("the platform gave the conversation no id".to_owned()))
+}
+
+struct Chat<'a> {
+    client: &'a Client,
+    args: &'a ChatArgs,
+    conversation: String,
+    console: &'a mut Console,
+    interrupt: Signal,
+}
+
+/// What was told of an answer so far.
+#[derive(Default)]
+struct Answer {
+    run_id: Value,
+    content: String,
+    citations: Vec<Value>,
+    /// Content of `run.finished`.
+    end: Map<String, Value>,
+}
+
+impl<'a> Chat<'a> {
+    /// Answers questions until there are no more.
+    async fn converse(&mut self) -> Result<(), CliError> {
+        let failed = |error: ReadlineError| CliError::local("the terminal cannot be read", error);
+        let mut editor = rustyline::DefaultEditor::new().map_err(failed)?;
+        self.console.note("Ask; Ctrl-C cancels an answer, Ctrl-D ends the conversation.");
+        loop {
+            match editor.readline("> ") {
+                Ok(question) if question.trim().is_empty() => {}
+                Ok(question) => {
+                    let _remembered = editor.add_history_entry(question.trim());
+                    match self.ask(question.trim()).await {
+                        // Another question may go well.
+                        Err(error @ CliError::Failed(_)) => report(&error),
+                        asked => asked?,
+                    }
+                }
+                Err(ReadlineError::Eof) => return Ok(()),
+                Err(ReadlineError::Interrupted) => return Err(CliError::Interrupted),
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// Asks one question and prints the answer.
+    async fn ask(&mut self, question: &str) -> Result<(), CliError> {
+        let waiting = spinner("asking");
+        let mut run = self.begin(question).await?;
+        let mut answer = Answer::default();
+        let followed = self.follow(&mut run, &mut answer, &waiting).await;
+        waiting.finish_and_clear();
+        match followed {
+            Err(CliError::Interrupted) => {
+                self.stop(&mut run, &mut answer).await?;
+                self.show_end(answer)?;
+                self.console.note("cancelled");
+                Err(CliError::Interrupted)
+            }
+            Err(CliError::OutputClosed) => {
+                // Nobody reads the rest.
+                let _cancelled = run.cancel().await;
+                Err(CliError::OutputClosed)
+            }
+            Err(error) => {
+                self.end_line(&answer)?;
+                Err(error)
+            }
+            Ok(()) => self.show_end(answer),
+        }
+    }
+
+    /// Begins a run. One that may have begun at the server when the user presses Ctrl-C is cancelled.
+    async fn begin(&mut self, question: &str) -> Result<Run<'a>, CliError> {
+        let body = self.body(question);
+        let mut begun = std::pin::pin!(Run::begin(self.client, &self.conversation, &body));
+        tokio::select! {
+            run = &mut begun => run,
+            _ = self.interrupt.recv() => {
+                if let Ok(Ok(run)) = tokio::time::timeout(CANCEL_TIMEOUT, begun).await {
+                    run.cancel().await?;
+                }
+                Err(CliError::Interrupted)
+            }
+        }
+    }
+
+    fn body(&self, question: &str) -> Value {
+        let ChatArgs { model, retrieval, documents, tags, .. } = self.args;
+        let mut body = json!({ "message": question, "model": model, "retrieval": retrieval });
+        if !documents.is_empty() {
+            body["document_ids"] = json!(documents);
+        }
+        if !tags.is_empty() {
+            body["tags"] = json!(tags);
+        }
+        body
+    }
+
+    /// Takes the events of a run up to its end.
+    async fn follow(&mut self, run: &mut Run<'_>, answer: &mut Answer, waiting: &ProgressBar) -> Result<(), CliError> {
+        loop {
+            let event = tokio::select! {
+                event = run.next() => event?,
+                _ = self.interrupt.recv() => return Err(CliError::Interrupted),
+            };
+            let Some(event) = event else { return Ok(()) };
+            match event.name.as_str() {
+                "message.delta" => waiting.finish_and_clear(),
+                "tool.started" => waiting.set_message("looking into the documents"),
+                _ => {}
+            }
+            self.take(event, answer)?;
+        }
+    }
+
+    fn take(&mut self, event: Event, answer: &mut Answer) -> Result<(), CliError> {
+        let Event { name, data } = event;
+        match name.as_str() {
+            "run.started" => answer.run_id = data["run_id"].clone(),
+            "message.delta" => {
+                let text = data["text"].as_str().unwrap_or_default();
+                answer.content += text;
+                if !self.console.is_json() {
+                    self.console.part(text)?;
+                }
+            }
+            "citation" => answer.citations.push(data),
+            "run.finished" => answer.end = data.as_object().cloned().unwrap_or_default(),
+            "error" => return Err(problem(data)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Has the server stop the run, and takes what it still says.
+    async fn stop(&mut self, run: &mut Run<'_>, answer: &mut Answer) -> Result<(), CliError> {
+        run.cancel().await?;
+        let deadline = Instant::now() + CANCEL_TIMEOUT;
+        loop {
+            let event = tokio::select! {
+                event = tokio::time::timeout_at(deadline, run.next()) => event,
+                _ = self.interrupt.recv() => return Ok(()),
+            };
+            match event {
+                Ok(Ok(Some(event))) => self.take(event, answer)?,
+                Ok(Err(error)) => return Err(error),
+                Ok(Ok(None)) | Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    fn end_line(&mut self, answer: &Answer) -> Result<(), CliError> {
+        let is_open = !answer.content.is_empty() && !answer.content.ends_with('\n');
+        if is_open && !self.console.is_json() { self.console.line("") } else { Ok(()) }
+    }
+
+    fn show_end(&mut self, answer: Answer) -> Result<(), CliError> {
+        if self.console.is_json() {
+            return self.console.json(&answer.document(&self.conversation));
+        }
+        self.end_line(&answer)?;
+        if !answer.citations.is_empty() {
+            self.console.line("")?;
+            self.console.heading("Sources:")?;
+        }
+        for one in &answer.citations {
+            self.console.line(&line(&citation(one)))?;
+        }
+        self.console.finish()?;
+        if answer.end.get("degraded") == Some(&Value::Bool(true)) {
+            self.console.note("a part of the platform was down, or something was left out of this answer");
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    /// The answer as one JSON document.
+    fn document(self, conversation: &str) -> Value {
+        let mut document = self.end;
+        document.insert("conversation_id".to_owned(), json!(conversation));
+        document.insert("run_id".to_owned(), self.run_id);
+        document.insert("content".to_owned(), json!(self.content));
+        document.insert("citations".to_owned(), json!(self.citations));
+        Value::Object(document)
+    }
+}
+
+fn problem(mut data: Value) -> CliError {
+    match serde_json::from_value::<Problem>(data["problem"].take()) {
+        Ok(problem) => problem.into_error(),
+        Err(_) => CliError::Failed("the answer broke off at the platform".to_owned()),
+    }
+}

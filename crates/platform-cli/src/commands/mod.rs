@@ -1,0 +1,73 @@
+//! The commands.
+
+mod audit;
+mod chat;
+mod conversations;
+mod docs;
+mod manual;
+mod search;
+mod sign_in;
+mod sources;
+mod upload;
+
+use crate::api::{Address, Bearer, Client, http};
+use crate::args::{Cli, Command, DocsCommand, GlobalOptions};
+use crate::error::CliError;
+use crate::login::{FixedToken, NotSignedIn, Store, StoredSession};
+use crate::settings::{self, SystemClock};
+use crate::terminal::Console;
+
+/// Runs the command that was given.
+///
+/// # Errors
+/// If it fails; the error says with which exit code.
+pub async fn run(cli: Cli) -> Result<(), CliError> {
+    let Cli { options, command } = cli;
+    let mut console = Console::new(options.output);
+    match command {
+        Command::Login(args) => sign_in::login(&options, &args, &mut console).await,
+        Command::Logout => sign_in::logout(&options, &mut console).await,
+        Command::Whoami => sign_in::whoami(&connect(&options)?, &mut console).await,
+        Command::Chat(args) => chat::run(&connect(&options)?, &args, &mut console).await,
+        Command::Conversations(args) => conversations::run(&connect(&options)?, &args, &mut console).await,
+        Command::Search(args) => search::run(&connect(&options)?, &args, &mut console).await,
+        Command::Docs(DocsCommand::Upload(args)) => upload::run(&connect(&options)?, &args, &mut console).await,
+        Command::Docs(command) => docs::run(&connect(&options)?, command, &mut console).await,
+        Command::Audit(args) => audit::run(&connect(&options)?, args, &mut console).await,
+        Command::Completions { shell } => manual::completions(shell, &mut console),
+        Command::Man { dir } => manual::man(dir.as_deref(), &mut console),
+    }?;
+    console.finish()
+}
+
+/// A client of the platform, with the token of the environment or else the stored login.
+fn connect(options: &GlobalOptions) -> Result<Client, CliError> {
+    let store = Store::in_dir(settings::state_dir()?);
+    let address = address(options, &store)?;
+    let http = http::client(options)?;
+    let bearer: Box<dyn Bearer> = match settings::token()? {
+        Some(token) => Box::new(FixedToken(token)),
+        None => match store.login(&address)? {
+            Some(login) => Box::new(StoredSession {
+                store,
+                address: address.clone(),
+                http: http.clone(),
+                clock: Box::new(SystemClock),
+                login: login.into(),
+            }),
+            None => Box::new(NotSignedIn),
+        },
+    };
+    Ok(Client::new(http, address, bearer))
+}
+
+/// Which platform is meant: the one that was given, or the one that was signed in to last.
+fn address(options: &GlobalOptions, store: &Store) -> Result<Address, CliError> {
+    let text = match options.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) {
+        Some(url) => url.to_owned(),
+        None => store.current()?.ok_or_else(|| {
+            CliError::Usage("which platform? Give --url, set PLATFORM_URL, or sign in with --url once".to_owned())
+        })?,
+    };
+    Address::parse(&text, options.allow_http)
+}

@@ -1,0 +1,67 @@
+//! `search`: passages of the documents, best first.
+
+use super::sources::place;
+use crate::api::Client;
+use crate::args::SearchArgs;
+use crate::error::CliError;
+use crate::terminal::{Console, line};
+use serde_json::{Value, json};
+
+/// Number of characters of a passage that are shown; JSON has all of it.
+const SHOWN: usize = 400;
+
+/// Searches the documents.
+///
+/// # Errors
+/// If the platform cannot be reached, or refuses.
+pub async fn run(client: &Client, args: &SearchArgs, console: &mut Console) -> Result<(), CliError> {
+    let filters = json!({
+        "document_ids": args.documents, "tags": args.tags, "doc_type": args.doc_type,
+        "include_superseded": args.include_superseded,
+    });
+    let body = json!({ "query": args.query, "top_k": args.top_k, "filters": filters });
+    let answer = client.post("v1/search", &body).await?;
+    if console.is_json() {
+        return console.json(&answer);
+    }
+    show(&answer, console)
+}
+
+fn show(answer: &Value, console: &mut Console) -> Result<(), CliError> {
+    let results = answer["results"].as_array().map_or(&[][..], Vec::as_slice);
+    for (index, result) in results.iter().enumerate() {
+        let score = result["score"].as_f64().unwrap_or_default();
+        console.heading(&format!("{}. {}  {score:.2}", index + 1, line(&place(result))))?;
+        console.line(&format!("   {}", shortened(result["content"].as_str().unwrap_or_default())))?;
+    }
+    if results.is_empty() {
+        console.note("nothing was found");
+    } else if answer["answerable"] == false {
+        console.note("the documents most likely hold no answer to this");
+    }
+    if answer["degraded"] == true {
+        console.note("a part of the search is down; there may be more");
+    }
+    Ok(())
+}
+
+/// The text on one line, cut off between two words where it is long.
+fn shortened(text: &str) -> String {
+    let text = line(text);
+    let Some(end) = text.char_indices().nth(SHOWN).map(|character| character.0) else { return text };
+    let end = text[..end].rfind(' ').unwrap_or(end);
+    format!("{} …", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_passage_is_cut_off_between_words_and_characters() {
+        assert_eq!(shortened("two\nlines"), "two lines");
+        let long = shortened(&"größer ".repeat(100));
+        assert!(long.chars().count() <= SHOWN + 2 && long.ends_with("größer …"), "{long}");
+        assert!(shortened(&"ö".repeat(500)).ends_with(" …"));
+    }
+}

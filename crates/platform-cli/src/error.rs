@@ -1,0 +1,50 @@
+//! What can go wrong, and the exit code that says so.
+
+use std::process::ExitCode;
+use thiserror::Error;
+
+/// Why a command failed. The text is for people and never contains a token.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// The server said no for a reason of its own, or something on this machine failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The command makes no sense as it was given.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no token, or the server does not accept it.
+    #[error("{0}")]
+    NotSignedIn(String),
+    /// The server knows who asks, and refuses.
+    #[error("{0}")]
+    Refused(String),
+    /// The server, or the issuer of tokens, gave no answer.
+    #[error("{0}")]
+    NotReachable(String),
+    /// The user pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+    /// Whoever reads the output has read enough, as `head` does.
+    #[error("the reader of the output is gone")]
+    OutputClosed,
+}
+
+impl CliError {
+    /// The exit code, as the manual page lists it.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::OutputClosed => 0,
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NotSignedIn(_) => 3,
+            Self::Refused(_) => 4,
+            Self::NotReachable(_) => 5,
+            Self::Interrupted => 130,
+        })
+    }
+
+    /// An error of this machine: a file, the terminal.
+    pub fn local(what: &str, error: impl std::fmt::Display) -> Self {
+        Self::Failed(format!("{what}: {error}"))
+    }
+}

@@ -1,0 +1,322 @@
+//! The issuer of tokens: what it offers, and what is asked of it.
+
+use super::store::Login;
+use crate::api::{Address, may_carry_tokens, unreachable};
+use crate::error::CliError;
+use chrono::{DateTime, Utc};
+use domain::ports::Clock;
+use futures::future::{BoxFuture, FutureExt as _};
+use oauth2::basic::{BasicClient, BasicTokenResponse};
+use oauth2::{
+    AuthType, AuthUrl, AuthorizationCode, ClientId, CsrfToken, DeviceAuthorizationUrl,
+    EmptyExtraDeviceAuthorizationFields, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardDeviceAuthorizationResponse,
+    StandardErrorResponse, TokenResponse, TokenUrl,
+};
+use reqwest::StatusCode;
+use reqwest::header::CONTENT_TYPE;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt::Display;
+use thiserror::Error;
+use url::{Url, form_urlencoded};
+
+/// This program at an issuer, as it is stored beside the tokens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Client {
+    issuer: String,
+    client_id: String,
+    token_endpoint: Url,
+    revocation_endpoint: Option<Url>,
+}
+
+/// An issuer whose discovery document was read.
+#[derive(Debug)]
+pub struct Issuer {
+    http: reqwest::Client,
+    client: Client,
+    authorization_endpoint: Option<Url>,
+    device_authorization_endpoint: Option<Url>,
+}
+
+/// A sign-in that waits for its user at another device.
+pub struct DeviceCode(StandardDeviceAuthorizationResponse);
+
+/// A sign-in that waits for its user in a browser.
+pub struct BrowserSignIn {
+    /// Where the browser goes.
+    pub url: Url,
+    state: CsrfToken,
+    verifier: PkceCodeVerifier,
+    redirect: RedirectUrl,
+}
+
+/// What the browser brings back in the address of the redirect.
+#[derive(Default)]
+pub struct Redirected {
+    code: Option<String>,
+    state: Option<String>,
+    iss: Option<String>,
+    error: Option<String>,
+    error_description: Option<String>,
+}
+
+/// OpenID Connect Discovery 1.0, as far as it is used here.
+#[derive(Deserialize)]
+struct Discovered {
+    issuer: String,
+    token_endpoint: Url,
+    authorization_endpoint: Option<Url>,
+    device_authorization_endpoint: Option<Url>,
+    revocation_endpoint: Option<Url>,
+}
+
+impl Discovered {
+    fn endpoints(&self) -> impl Iterator<Item = &Url> {
+        let optional = [&self.authorization_endpoint, &self.device_authorization_endpoint, &self.revocation_endpoint];
+        optional.into_iter().flatten().chain([&self.token_endpoint])
+    }
+}
+
+#[derive(Debug, Error)]
+enum HttpError {
+    #[error(transparent)]
+    Request(#[from] reqwest::Error),
+    #[error(transparent)]
+    Response(#[from] oauth2::http::Error),
+}
+
+type TokenClient = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+
+impl Issuer {
+    /// Reads what an issuer offers. Each of its addresses has to be one that tokens may be sent to.
+    ///
+    /// # Errors
+    /// If it cannot be reached, or its document is not valid.
+    pub async fn discover(
+        http: reqwest::Client,
+        address: &Address,
+        client_id: String,
+        allow_http: bool,
+    ) -> Result<Self, CliError> {
+        let url = address.join(".well-known/openid-configuration")?;
+        let response = http.get(url).send().await.map_err(|error| unreachable(&address.to_string(), error))?;
+        if response.status() != StatusCode::OK {
+            let status = response.status();
+            return Err(CliError::Failed(format!("{address} answers {status} when asked what it offers as an issuer")));
+        }
+        let no_issuer = |why: &str| CliError::Failed(format!("{address} is no issuer of tokens: {why}"));
+        let found: Discovered = response.json().await.map_err(|_| no_issuer("its discovery document is not valid"))?;
+        if found.issuer.trim_end_matches('/') != address.to_string() {
+            return Err(no_issuer(&format!("it calls itself {}", found.issuer)));
+        }
+        if !found.endpoints().all(|endpoint| may_carry_tokens(endpoint, allow_http)) {
+            return Err(no_issuer("it wants tokens to be sent without encryption"));
+        }
+        let Discovered { issuer, token_endpoint, revocation_endpoint, .. } = found;
+        Ok(Self {
+            http,
+            client: Client { issuer, client_id, token_endpoint, revocation_endpoint },
+            authorization_endpoint: found.authorization_endpoint,
+            device_authorization_endpoint: found.device_authorization_endpoint,
+        })
+    }
+
+    /// Begins the authorization code flow with PKCE (RFC 7636).
+    ///
+    /// # Errors
+    /// If the issuer does not offer it.
+    pub fn begin_in_browser(&self, scope: &str, redirect: Url) -> Result<BrowserSignIn, CliError> {
+        let endpoint = self.authorization_endpoint.clone().ok_or_else(|| self.lacks("sign in in a browser"))?;
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let redirect = RedirectUrl::from_url(redirect);
+        let client = self.client.oauth().set_auth_uri(AuthUrl::from_url(endpoint));
+        let request = client.authorize_url(CsrfToken::new_random).add_scopes(scopes(scope));
+        let (url, state) = request.set_pkce_challenge(challenge).set_redirect_uri(Cow::Borrowed(&redirect)).url();
+        Ok(BrowserSignIn { url, state, verifier, redirect })
+    }
+
+    /// Exchanges what the browser brought back for tokens.
+    ///
+    /// # Errors
+    /// If it is not the answer to this sign-in, or the issuer refuses.
+    pub async fn finish_in_browser(
+        &self,
+        begun: BrowserSignIn,
+        redirected: Redirected,
+        clock: &dyn Clock,
+    ) -> Result<Login, CliError> {
+        if redirected.state.as_deref() != Some(begun.state.secret()) {
+            return Err(CliError::NotSignedIn("the browser answered another sign-in; try again".to_owned()));
+        }
+        if let Some(error) = redirected.error {
+            let detail = redirected.error_description.map(|detail| format!(": {detail}")).unwrap_or_default();
+            return Err(CliError::NotSignedIn(format!("the issuer refused ({error}{detail})")));
+        }
+        if redirected.iss.is_some_and(|issuer| issuer != self.client.issuer) {
+            return Err(CliError::NotSignedIn("another issuer answered than the one that was asked".to_owned()));
+        }
+        let code = redirected.code.ok_or_else(|| CliError::NotSignedIn("the browser brought no code".to_owned()))?;
+        let client = self.client.oauth();
+        let request = client.exchange_code(AuthorizationCode::new(code)).set_pkce_verifier(begun.verifier);
+        let request = request.set_redirect_uri(Cow::Borrowed(&begun.redirect));
+        let tokens = request.request_async(&sender(&self.http)).await.map_err(|error| self.client.failed(error))?;
+        Ok(self.client.login(&tokens, None, clock.now()))
+    }
+
+    /// Begins the device flow (RFC 8628).
+    ///
+    /// # Errors
+    /// If the issuer does not offer it, or refuses.
+    pub async fn begin_on_device(&self, scope: &str) -> Result<DeviceCode, CliError> {
+        let endpoint = self.device_authorization_endpoint.clone();
+        let endpoint = endpoint.ok_or_else(|| self.lacks("sign in on another device"))?;
+        let client = self.client.oauth().set_device_authorization_url(DeviceAuthorizationUrl::from_url(endpoint));
+        let request = client.exchange_device_code().add_scopes(scopes(scope));
+        let response = request.request_async(&sender(&self.http)).await;
+        response.map(DeviceCode).map_err(|error| self.client.failed(error))
+    }
+
+    /// Waits until the user signed in on the other device.
+    ///
+    /// # Errors
+    /// If the user refuses, or the code expires.
+    pub async fn finish_on_device(&self, code: &DeviceCode, clock: &dyn Clock) -> Result<Login, CliError> {
+        let client = self.client.oauth();
+        let request = client.exchange_device_access_token::<EmptyExtraDeviceAuthorizationFields>(&code.0);
+        let request = request.set_time_fn(|| clock.now());
+        let tokens = request.request_async(&sender(&self.http), tokio::time::sleep, None).await;
+        Ok(self.client.login(&tokens.map_err(|error| self.client.failed(error))?, None, clock.now()))
+    }
+
+    fn lacks(&self, way: &str) -> CliError {
+        CliError::Failed(format!("{} has no way to {way}", self.client.issuer))
+    }
+}
+
+impl Redirected {
+    /// Takes a parameter of the address, if it is one that is used.
+    pub fn set(&mut self, name: &str, value: String) {
+        let field = match name {
+            "code" => &mut self.code,
+            "state" => &mut self.state,
+            "iss" => &mut self.iss,
+            "error" => &mut self.error,
+            "error_description" => &mut self.error_description,
+            _ => return,
+        };
+        *field = Some(value);
+    }
+
+    /// Whether the sign-in came to an end, good or bad.
+    pub fn has_result(&self) -> bool {
+        self.code.is_some() || self.error.is_some()
+    }
+}
+
+impl DeviceCode {
+    /// The address to open on the other device.
+    pub fn address(&self) -> &str {
+        self.0.verification_uri().as_str()
+    }
+
+    /// The code to enter there.
+    pub fn code(&self) -> &str {
+        self.0.user_code().secret()
+    }
+}
+
+impl Client {
+    /// Gets a new access token for a refresh token.
+    ///
+    /// # Errors
+    /// [`CliError::NotSignedIn`] if the issuer does not accept it any more.
+    pub async fn refresh(
+        &self,
+        http: &reqwest::Client,
+        refresh_token: &str,
+        clock: &dyn Clock,
+    ) -> Result<Login, CliError> {
+        let token = RefreshToken::new(refresh_token.to_owned());
+        let answer = self.oauth().exchange_refresh_token(&token).request_async(&sender(http)).await;
+        Ok(self.login(&answer.map_err(|error| self.failed(error))?, Some(refresh_token), clock.now()))
+    }
+
+    /// Has the issuer forget the refresh token (RFC 7009), if it offers that. (The `oauth2` crate does so over HTTPS
+    /// only, even to an issuer on this machine.)
+    ///
+    /// # Errors
+    /// If the issuer cannot be reached, or refuses.
+    pub async fn revoke(&self, http: &reqwest::Client, refresh_token: &str) -> Result<(), CliError> {
+        let Some(endpoint) = self.revocation_endpoint.clone() else { return Ok(()) };
+        let pairs = [("token", refresh_token), ("token_type_hint", "refresh_token"), ("client_id", &self.client_id)];
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let request = http.post(endpoint).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        let response = request.send().await.map_err(|error| unreachable(&self.issuer, error))?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(CliError::Failed(format!("{} answers {}", self.issuer, response.status())))
+    }
+
+    fn oauth(&self) -> TokenClient {
+        let client = BasicClient::new(ClientId::new(self.client_id.clone())).set_auth_type(AuthType::RequestBody);
+        client.set_token_uri(TokenUrl::from_url(self.token_endpoint.clone()))
+    }
+
+    /// The login for an issuer's answer. One that does not replace the refresh token leaves the old one in force.
+    fn login(&self, tokens: &BasicTokenResponse, refresh_token: Option<&str>, now: DateTime<Utc>) -> Login {
+        Login {
+            access_token: tokens.access_token().secret().clone(),
+            expires_at: tokens
+                .expires_in()
+                .and_then(|ttl| now.checked_add_signed(chrono::TimeDelta::from_std(ttl).ok()?)),
+            refresh_token: tokens
+                .refresh_token()
+                .map(|token| token.secret().clone())
+                .or(refresh_token.map(str::to_owned)),
+            client: Some(self.clone()),
+        }
+    }
+
+    fn failed<T>(&self, error: RequestTokenError<HttpError, StandardErrorResponse<T>>) -> CliError
+    where
+        T: oauth2::ErrorResponseType + Display + 'static,
+    {
+        let issuer = &self.issuer;
+        match error {
+            RequestTokenError::ServerResponse(refusal) => {
+                CliError::NotSignedIn(format!("{issuer} refused ({refusal}); sign in with `platform login`"))
+            }
+            RequestTokenError::Request(HttpError::Request(error)) => unreachable(issuer, error),
+            // The answer may contain tokens.
+            RequestTokenError::Parse(..) => CliError::Failed(format!("{issuer} gave an answer that is not valid")),
+            RequestTokenError::Request(HttpError::Response(_)) | RequestTokenError::Other(_) => {
+                CliError::Failed(format!("{issuer} did not say why there is no token"))
+            }
+        }
+    }
+}
+
+fn scopes(scope: &str) -> impl Iterator<Item = Scope> {
+    scope.split_whitespace().map(|scope| Scope::new(scope.to_owned()))
+}
+
+/// Sends the requests of the `oauth2` crate with our client.
+fn sender(
+    http: &reqwest::Client,
+) -> impl Fn(HttpRequest) -> BoxFuture<'static, Result<HttpResponse, HttpError>> + use<> {
+    let http = http.clone();
+    move |request| {
+        let http = http.clone();
+        async move {
+            let response = http.execute(request.try_into()?).await?;
+            let mut answer = oauth2::http::Response::builder().status(response.status());
+            for (name, value) in response.headers() {
+                answer = answer.header(name, value);
+            }
+            Ok(answer.body(response.bytes().await?.to_vec())?)
+        }
+        .boxed()
+    }
+}

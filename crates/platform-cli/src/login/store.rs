@@ -1,0 +1,213 @@
+//! The file that keeps logins, which only its owner can read.
+
+use super::issuer::Client;
+use crate::api::Address;
+use crate::error::CliError;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "credentials.json";
+const LOCK: &str = "credentials.lock";
+/// Permission bits of everybody but the owner.
+const OTHERS: u32 = 0o077;
+
+/// The file with the logins.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+/// Tokens of one platform. It has no `Debug`, so that no message can contain them.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Login {
+    /// What requests show.
+    pub access_token: String,
+    /// When that token expires, if the issuer said so.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What a new access token is got for, if the issuer gave one.
+    pub refresh_token: Option<String>,
+    /// Where the tokens come from; `None` for a token that was handed over.
+    pub client: Option<Client>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Contents {
+    /// Address of the platform that was signed in to last.
+    current: Option<String>,
+    #[serde(default)]
+    logins: BTreeMap<String, Login>,
+}
+
+/// The file while no other process may change it.
+pub struct LockedStore<'a> {
+    store: &'a Store,
+    _lock: File,
+}
+
+impl Store {
+    /// The store in a directory, which need not exist yet.
+    pub fn in_dir(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// The login at a platform.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or others can read it as well.
+    pub fn login(&self, address: &Address) -> Result<Option<Login>, CliError> {
+        Ok(self.read()?.logins.remove(&address.to_string()))
+    }
+
+    /// Address of the platform that was signed in to last.
+    ///
+    /// # Errors
+    /// As [`Self::login`].
+    pub fn current(&self) -> Result<Option<String>, CliError> {
+        Ok(self.read()?.current)
+    }
+
+    /// Waits until no other process changes the file, and keeps them from it.
+    ///
+    /// # Errors
+    /// If the directory cannot be written to.
+    pub fn lock(&self) -> Result<LockedStore<'_>, CliError> {
+        let failed = |error| CliError::local(&self.dir.display().to_string(), error);
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        let options = options.create(true).truncate(false).write(true).mode(0o600);
+        let lock = options.open(self.dir.join(LOCK)).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        Ok(LockedStore { store: self, _lock: lock })
+    }
+
+    fn read(&self) -> Result<Contents, CliError> {
+        let path = self.dir.join(FILE);
+        let failed = |error| CliError::local(&path.display().to_string(), error);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
+            Err(error) => return Err(failed(error)),
+        };
+        if file.metadata().map_err(failed)?.permissions().mode() & OTHERS != 0 {
+            return Err(exposed(&path));
+        }
+        // The position of a mistake is told, not what stands there.
+        let unreadable = |error: serde_json::Error| {
+            let (path, line) = (path.display(), error.line());
+            CliError::Failed(format!("{path} is damaged in line {line}: delete it, and sign in again"))
+        };
+        serde_json::from_reader(std::io::BufReader::new(file)).map_err(unreadable)
+    }
+}
+
+impl LockedStore<'_> {
+    /// The login at a platform, as another process may have left it.
+    ///
+    /// # Errors
+    /// As [`Store::login`].
+    pub fn login(&self, address: &Address) -> Result<Option<Login>, CliError> {
+        self.store.login(address)
+    }
+
+    /// Keeps a login, in place of an earlier one at the same platform.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep(&self, address: &Address, login: Login) -> Result<(), CliError> {
+        let mut contents = self.store.read()?;
+        contents.current = Some(address.to_string());
+        contents.logins.insert(address.to_string(), login);
+        self.write(&contents)
+    }
+
+    /// Forgets a login and returns it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn forget(&self, address: &Address) -> Result<Option<Login>, CliError> {
+        let mut contents = self.store.read()?;
+        let forgotten = contents.logins.remove(&address.to_string());
+        if forgotten.is_some() {
+            self.write(&contents)?;
+        }
+        Ok(forgotten)
+    }
+
+    /// Replaces the file as a whole, so that nobody ever reads half of one. Temporary files have mode 0600.
+    fn write(&self, contents: &Contents) -> Result<(), CliError> {
+        let path = self.store.dir.join(FILE);
+        let failed = |error| CliError::local(&path.display().to_string(), error);
+        let mut file = tempfile::NamedTempFile::new_in(&self.store.dir).map_err(failed)?;
+        serde_json::to_writer_pretty(&mut file, contents).map_err(|error| failed(error.into()))?;
+        file.flush().and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+        file.persist(&path).map(drop).map_err(|error| failed(error.error))
+    }
+}
+
+fn exposed(path: &Path) -> CliError {
+    let path = path.display();
+    CliError::NotSignedIn(format!("others can read {path}, so its tokens are not used: delete it, and sign in again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address() -> Address {
+        Address::parse("https://plant.example", false).unwrap()
+    }
+
+    fn login(token: &str) -> Login {
+        Login { access_token: token.to_owned(), expires_at: None, refresh_token: None, client: None }
+    }
+
+    #[test]
+    fn a_login_is_kept_for_its_platform_and_only_for_its_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::in_dir(dir.path().join("state"));
+        assert!(store.login(&address()).unwrap().is_none());
+        store.lock().unwrap().keep(&address(), login("one")).unwrap();
+        assert_eq!(store.login(&address()).unwrap().unwrap().access_token, "one");
+        let other = Address::parse("https://other.example", false).unwrap();
+        assert!(store.login(&other).unwrap().is_none());
+        assert_eq!(store.current().unwrap().as_deref(), Some("https://plant.example"));
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&dir.path().join("state")), 0o700);
+        assert_eq!(mode(&dir.path().join("state").join(FILE)), 0o600);
+    }
+
+    #[test]
+    fn a_forgotten_login_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::in_dir(dir.path().to_owned());
+        store.lock().unwrap().keep(&address(), login("one")).unwrap();
+        assert!(store.lock().unwrap().forget(&address()).unwrap().is_some());
+        assert!(store.lock().unwrap().forget(&address()).unwrap().is_none());
+        assert!(!std::fs::read_to_string(dir.path().join(FILE)).unwrap().contains("one"));
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::in_dir(dir.path().to_owned());
+        store.lock().unwrap().keep(&address(), login("secret")).unwrap();
+        let path = dir.path().join(FILE);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let error = store.login(&address()).err().unwrap();
+        assert!(matches!(&error, CliError::NotSignedIn(text) if !text.contains("secret")), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_and_not_quoted() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), r#"{"logins": "secret"}"#).unwrap();
+        std::fs::set_permissions(dir.path().join(FILE), std::fs::Permissions::from_mode(0o600)).unwrap();
+        let error = Store::in_dir(dir.path().to_owned()).current().unwrap_err().to_string();
+        assert!(error.contains(FILE) && !error.contains("secret"), "{error}");
+    }
+}

@@ -1,0 +1,78 @@
+//! What the environment says beside the arguments: the token, and where things are kept.
+//!
+//! The token is no argument: other users of the machine can read the arguments of a process.
+
+use crate::error::CliError;
+use chrono::{DateTime, Utc};
+use domain::ports::Clock;
+use etcetera::base_strategy::{BaseStrategy as _, Xdg};
+use secrecy::SecretString;
+use std::path::PathBuf;
+
+/// Variable with an access token, which is used instead of a stored one.
+pub const TOKEN_VARIABLE: &str = "PLATFORM_TOKEN";
+
+/// The token from the environment, if there is one.
+///
+/// # Errors
+/// If it has characters that no token has. The message does not repeat it.
+#[expect(clippy::disallowed_methods, reason = "the settings of this program come from its user's environment")]
+pub fn token() -> Result<Option<SecretString>, CliError> {
+    match std::env::var(TOKEN_VARIABLE) {
+        Ok(token) if token.trim().is_empty() => Ok(None),
+        Ok(token) => checked_token(&token).map(Some),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(CliError::Usage(format!("{TOKEN_VARIABLE} is not a token"))),
+    }
+}
+
+/// A token without the white space around it.
+///
+/// # Errors
+/// If it has characters that no token has. The message does not repeat it.
+pub fn checked_token(token: &str) -> Result<SecretString, CliError> {
+    let token = token.trim();
+    if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(CliError::Usage("what was given as a token is none: it is empty, or has white space in it".into()));
+    }
+    Ok(SecretString::from(token))
+}
+
+/// The directory for what this program remembers between two calls.
+///
+/// # Errors
+/// If the user has no home directory.
+pub fn state_dir() -> Result<PathBuf, CliError> {
+    let strategy = Xdg::new().map_err(|error| CliError::local("there is no place to keep the login", error))?;
+    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("platform"))
+}
+
+/// The clock of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the only place: everything else takes a Clock")]
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    #[test]
+    fn a_token_loses_the_line_end_and_nothing_else() {
+        assert_eq!(checked_token(" a.b-c_d~ \n").unwrap().expose_secret(), "a.b-c_d~");
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused_without_repeating_it() {
+        for wrong in ["", " \n", "secret words", "secret\u{e9}", "secret\u{7}"] {
+            let error = checked_token(wrong).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}

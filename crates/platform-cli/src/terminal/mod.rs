@@ -1,0 +1,11 @@
+//! The terminal, or what stands in its place: results on standard output, messages on standard error.
+
+mod console;
+mod printable;
+mod progress;
+mod table;
+
+pub use console::{Console, report};
+pub use printable::line;
+pub use progress::{spinner, upload_bar};
+pub use table::Table;

@@ -1,0 +1,60 @@
+//! Lists in columns: aligned on a terminal, separated by tabs elsewhere, so that `cut` and `awk` can take them apart.
+
+use super::printable::line;
+
+/// Rows of equally many cells.
+pub struct Table {
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these columns and no rows.
+    pub fn new(columns: &[&str]) -> Self {
+        Self { header: columns.iter().map(|column| (*column).to_uppercase()).collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row; its cells are put on one line each.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().map(|cell| line(&cell)).collect());
+    }
+
+    /// The lines with aligned columns, the header first.
+    pub fn aligned(&self) -> Vec<String> {
+        let all = || std::iter::once(&self.header).chain(&self.rows);
+        let width = |column: usize| all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let widths: Vec<_> = (0..self.header.len()).map(|column| width(column).unwrap_or_default()).collect();
+        let pad = |row: &Vec<String>| {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        all().map(pad).collect()
+    }
+
+    /// The lines with a tab between two cells, without a header.
+    pub fn separated(&self) -> Vec<String> {
+        self.rows.iter().map(|row| row.join("\t")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(&["id", "name"]);
+        table.row(["1".to_owned(), "größer".to_owned()]);
+        table.row(["12".to_owned(), "two\nlines\tand a tab".to_owned()]);
+        table
+    }
+
+    #[test]
+    fn columns_are_aligned_by_characters() {
+        assert_eq!(table().aligned(), ["ID  NAME", "1   größer", "12  two lines and a tab"]);
+    }
+
+    #[test]
+    fn elsewhere_a_tab_separates_and_no_cell_contains_one() {
+        assert_eq!(table().separated(), ["1\tgrößer", "12\ttwo lines and a tab"]);
+    }
+}

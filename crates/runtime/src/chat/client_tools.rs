@@ -1,0 +1,73 @@
+//! Chooses the client's tools that the model is offered in a turn of the assistant.
+
+use crate::prompt::tokens::{TokenBudget, tool_tokens};
+use domain::model::{ChatOptions, OfferedTool};
+use domain::tool::ToolSpec;
+
+/// The client's tools that the model is offered.
+pub(super) struct ClientTools {
+    pub offered: Vec<OfferedTool>,
+    /// Number of tools that are not offered.
+    pub left_out: u32,
+}
+
+impl ClientTools {
+    /// Chooses the tools in the client's order, as many as fit into `budget`. A tool with the name of one of the
+    /// platform's is left out, since its calls would go to the wrong one.
+    pub fn choose(tools: Vec<OfferedTool>, platform: &[ToolSpec], budget: TokenBudget) -> Self {
+        let (all, mut left) = (tools.len(), budget.0);
+        let fits = |tool: &OfferedTool| {
+            let tokens = tool_tokens(std::slice::from_ref(tool));
+            let fits = tokens <= left && platform.iter().all(|own| own.name.as_str() != tool.name);
+            left -= if fits { tokens } else { 0 };
+            fits
+        };
+        let offered: Vec<_> = tools.into_iter().filter(fits).collect();
+        let left_out = u32::try_from(all - offered.len()).unwrap_or(u32::MAX);
+        Self { offered, left_out }
+    }
+
+    /// Removes options that only make sense for tools that are offered: a model server would refuse them.
+    pub fn restrict(&self, options: &mut ChatOptions) {
+        let named = options.tool_choice.as_ref().and_then(|choice| choice["function"]["name"].as_str());
+        let is_offered = |name: &str| self.offered.iter().any(|tool| tool.name == name);
+        if self.offered.is_empty() || !named.is_none_or(is_offered) {
+            options.tool_choice = None;
+        }
+        if self.offered.is_empty() {
+            options.parallel_tool_calls = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn tool(name: &str) -> OfferedTool {
+        OfferedTool { name: name.to_owned(), description: "x".repeat(300), parameters: json!({}) }
+    }
+
+    #[test]
+    fn tools_that_do_not_fit_are_left_out_with_the_options_that_name_them() {
+        let chosen = ClientTools::choose(vec![tool("a"), tool("b"), tool("c")], &[], TokenBudget(250));
+        let names: Vec<_> = chosen.offered.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!((names, chosen.left_out), (vec!["a", "b"], 1));
+        let named = |name: &str| Some(json!({ "type": "function", "function": { "name": name } }));
+        for (choice, kept) in [(named("c"), None), (named("a"), named("a")), (Some(json!("auto")), Some(json!("auto")))]
+        {
+            let mut options = ChatOptions { tool_choice: choice, ..ChatOptions::default() };
+            chosen.restrict(&mut options);
+            assert_eq!(options.tool_choice, kept);
+        }
+        let none = ClientTools::choose(vec![tool("a")], &[], TokenBudget(0));
+        let mut options = ChatOptions {
+            tool_choice: Some(json!("required")),
+            parallel_tool_calls: Some(true),
+            ..ChatOptions::default()
+        };
+        none.restrict(&mut options);
+        assert_eq!((none.left_out, options), (1, ChatOptions::default()));
+    }
+}

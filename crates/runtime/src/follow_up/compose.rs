@@ -1,0 +1,124 @@
+//! Puts questions together from their own words and what is carried over.
+
+use super::lexicon::{self, is_one_of};
+use super::question::{Question, is_content_token, topics};
+use super::tokens::{Identifier, Token, TokenKind, tokens};
+use std::ops::Range;
+
+/// The question, and after it those of the carried words that it lacks.
+pub fn joined(question: &str, carried: &[String]) -> String {
+    let mut text = question.to_owned();
+    for word in carried {
+        let known = tokens(&text);
+        let is_known = tokens(word).iter().all(|token| known.iter().any(|known| known.lower == token.lower));
+        if !is_known {
+            text.push(' ');
+            text.push_str(word);
+        }
+    }
+    text.trim().to_owned()
+}
+
+/// The question about other identifiers than its own.
+pub fn with_identifiers(question: &str, identifiers: &[Identifier]) -> String {
+    let texts: Vec<&str> = identifiers.iter().map(|identifier| identifier.text.as_str()).collect();
+    let all = tokens(question);
+    let mut spans = all.iter().filter(|token| token.kind == TokenKind::Identifier).map(|token| token.span.clone());
+    let Some(first) = spans.next() else {
+        return joined(question, &texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+    };
+    let mut text = question[..first.start].to_owned();
+    text.push_str(&texts.join(" "));
+    let mut from = first.end;
+    for span in spans {
+        text.push_str(&question[from..span.start]);
+        from = span.end;
+    }
+    text.push_str(&question[from..]);
+    text
+}
+
+/// The question about another topic: that takes the place of the nouns with which it shares a word, or of the first
+/// ones that are not what is asked for ("which pressure").
+pub fn with_topic(question: &str, topic: &str, capitalizes: bool) -> String {
+    let all = tokens(question);
+    let nouns: Vec<Range<usize>> = topics(&all, capitalizes).iter().map(|token| token.span.clone()).collect();
+    let is_noun = |at: usize| nouns.contains(&all[at].span) && !precedes_identifier(&all, &all[at]);
+    let asked = |at: usize| at > 0 && is_one_of(&all[at - 1].lower, lexicon::ASKED_FOR);
+    let runs = runs(all.len(), is_noun);
+    let own: Vec<String> = tokens(topic).into_iter().map(|token| token.lower).collect();
+    let shares = |run: &&Range<usize>| all[(*run).clone()].iter().any(|token| own.contains(&token.lower));
+    let run = runs.iter().find(shares).or_else(|| runs.iter().find(|run| !asked(run.start)));
+    let Some(run) = run else { return joined(question, &[topic.to_owned()]) };
+    // The number of one of several: "building 3".
+    let has_number = all.get(run.end).is_some_and(|next| next.kind == TokenKind::Number);
+    let last = if has_number { run.end } else { run.end - 1 };
+    format!("{}{topic}{}", &question[..all[run.start].span.start], &question[all[last].span.end..])
+}
+
+/// The runs of consecutive indexes below `count` for which `holds` is true.
+fn runs(count: usize, holds: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for at in (0..count).filter(|at| holds(*at)) {
+        match runs.last_mut() {
+            Some(run) if run.end == at => run.end = at + 1,
+            _ => runs.push(at..at + 1),
+        }
+    }
+    runs
+}
+
+/// Whether the token is the noun in front of an identifier ("pump P-101A").
+fn precedes_identifier(all: &[Token], token: &Token) -> bool {
+    let next = all.iter().find(|next| next.span.start > token.span.start);
+    next.is_some_and(|next| next.kind == TokenKind::Identifier) && !token.ends_clause
+}
+
+/// The words from the first content word to the last one.
+pub fn phrase(question: &Question, content: &[&Token]) -> String {
+    let (Some(first), Some(last)) = (content.first(), content.last()) else { return String::new() };
+    let body = question.body();
+    let start = question.tokens.first().map_or(0, |token| token.span.start);
+    let number = question.tokens.iter().find(|token| token.span.start > last.span.start);
+    let last = number.filter(|token| token.kind == TokenKind::Number && !last.ends_clause).unwrap_or(last);
+    let range = first.span.start.saturating_sub(start)..last.span.end.saturating_sub(start);
+    let words = body.get(range).unwrap_or_default();
+    let kept = tokens(words).into_iter().filter(|token| token.kind != TokenKind::Identifier);
+    kept.map(|token| token.text).collect::<Vec<_>>().join(" ")
+}
+
+/// The question with a unit named in place of "the other one".
+pub fn with_other_one(question: &Question, words: Range<usize>, unit: &Identifier) -> String {
+    let body = question.body();
+    let start = question.tokens.first().map_or(0, |token| token.span.start);
+    let named = &question.tokens[words];
+    let (Some(first), Some(last)) = (named.first(), named.last()) else { return body.to_owned() };
+    let noun = if is_content_token(last) { format!("{} ", last.text) } else { String::new() };
+    format!("{}{noun}{}{}", &body[..first.span.start - start], unit.text, &body[last.span.end - start..])
+}
+
+/// A correction without the words that only phrase it and without what it rejects ("not the oil", "statt P-720A").
+pub fn without_rejected(question: &Question) -> String {
+    let mut kept: Vec<&Token> = Vec::new();
+    let mut rejecting = false;
+    for token in &question.tokens {
+        let word = token.lower.as_str();
+        if is_one_of(word, lexicon::NEGATIONS) {
+            rejecting = true;
+        } else if is_one_of(word, "but sondern aber") {
+            rejecting = false;
+        } else if !rejecting && !is_one_of(word, lexicon::CORRECTION_WORDS) && word != "i" && word != "ich" {
+            kept.push(token);
+        }
+        if token.ends_clause {
+            rejecting = false;
+        }
+    }
+    let has_content = kept.iter().any(|token| is_content_token(token) || token.kind == TokenKind::Identifier);
+    let asks = kept.iter().any(|token| is_one_of(&token.lower, lexicon::INTERROGATIVES));
+    if has_content || asks { spaced(&kept) } else { String::new() }
+}
+
+fn spaced(tokens: &[&Token]) -> String {
+    tokens.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join(" ")
+}

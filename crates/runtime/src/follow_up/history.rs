@@ -1,0 +1,27 @@
+//! The earlier turns of a conversation, as its messages hold them.
+
+use super::EarlierTurn;
+use domain::conversation::{Message, MessageRole};
+use domain::role::Classification;
+
+/// Returns the earlier questions with their answers, oldest first. Answers above `limit` are left out, so that what is
+/// carried over into a question has the class of a question.
+#[must_use]
+pub fn earlier_turns(history: &[Message], limit: Classification) -> Vec<EarlierTurn<'_>> {
+    let mut turns: Vec<EarlierTurn<'_>> = Vec::new();
+    for message in history {
+        match message.role {
+            MessageRole::User => {
+                turns.push(EarlierTurn { question: &message.content, ..EarlierTurn::default() });
+            }
+            MessageRole::Assistant if message.classification <= limit => {
+                if let Some(turn) = turns.last_mut() {
+                    turn.answer = &message.content;
+                    turn.titles = message.citations.iter().map(|citation| citation.title.as_str()).collect();
+                }
+            }
+            MessageRole::Assistant | MessageRole::System | MessageRole::Tool => {}
+        }
+    }
+    turns
+}

@@ -1,0 +1,210 @@
+//! Completes a question by what its conversation is about, so that it can be searched by itself.
+//!
+//! Pure rules for English and German, without a model: identifiers, topics and documents of the last question are
+//! carried over to one that refers to them ("And which grade?", "Und bei P-720B?", "the other pump"), and dropped when
+//! the topic changes. A question that stands alone is left as it is.
+
+mod compose;
+mod focus;
+mod history;
+mod lexicon;
+mod question;
+mod tokens;
+
+pub use history::earlier_turns;
+
+use compose::{joined, with_identifiers, with_topic};
+use focus::Focus;
+use question::{MAX_READ_CHARS, Question};
+
+/// Number of earlier turns that are read.
+const MAX_TURNS: usize = 8;
+
+/// An earlier question of a conversation, with its answer.
+#[derive(Clone, Debug, Default)]
+pub struct EarlierTurn<'a> {
+    pub question: &'a str,
+    /// The answer; empty if there is none, or none that may be used.
+    pub answer: &'a str,
+    /// Titles of the documents that the answer cites.
+    pub titles: Vec<&'a str>,
+}
+
+/// A question in a form that stands alone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResolvedQuestion {
+    /// The question, with what is carried over to it.
+    pub text: String,
+    pub kind: QuestionKind,
+}
+
+/// How a question depends on the conversation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QuestionKind {
+    /// It stands alone; nothing is carried over.
+    StandsAlone,
+    /// It continues the last question: something of that is carried over.
+    Continues,
+    /// It corrects the last question.
+    Corrects,
+}
+
+/// Completes `message` by what the earlier turns are about, oldest first.
+#[must_use]
+pub fn resolve(message: &str, earlier: &[EarlierTurn<'_>]) -> ResolvedQuestion {
+    let mut focus = Focus::default();
+    for turn in &earlier[earlier.len().saturating_sub(MAX_TURNS)..] {
+        let resolved = resolve_in(turn.question, &focus);
+        focus.advance(turn, resolved.text);
+    }
+    resolve_in(message, &focus)
+}
+
+/// Whether a question that somebody else has completed keeps the identifiers of `message` and adds only such as are in
+/// `known` texts.
+#[must_use]
+pub fn names_only_what_is_known(question: &str, message: &str, known: &[&str]) -> bool {
+    let names = |text: &str| tokens::identifiers_in(text).into_iter().map(|identifier| identifier.normalized);
+    let (own, found) = (names(message).collect::<Vec<_>>(), names(question).collect::<Vec<_>>());
+    let known: Vec<String> = known.iter().flat_map(|text| names(text)).collect();
+    own.iter().all(|name| found.contains(name)) && found.iter().all(|name| own.contains(name) || known.contains(name))
+}
+
+fn resolve_in(message: &str, focus: &Focus) -> ResolvedQuestion {
+    let question = Question::read(message);
+    let is_long = message.chars().nth(MAX_READ_CHARS).is_some();
+    if is_long || focus.question.is_empty() || question.is_empty() || question.switches_topic() {
+        return stands_alone(message);
+    }
+    if question.corrects() {
+        return corrected(message, &question, focus);
+    }
+    match completed(&question, focus) {
+        Some(text) => ResolvedQuestion { text, kind: QuestionKind::Continues },
+        None => stands_alone(message),
+    }
+}
+
+fn stands_alone(message: &str) -> ResolvedQuestion {
+    ResolvedQuestion { text: message.to_owned(), kind: QuestionKind::StandsAlone }
+}
+
+/// The last question with its correction, or the corrected question if it is complete.
+fn corrected(message: &str, question: &Question, focus: &Focus) -> ResolvedQuestion {
+    let kept = compose::without_rejected(question);
+    let mut correction = Question::read(&kept);
+    if correction.is_empty() && correction.identifiers().is_empty() {
+        return stands_alone(message);
+    }
+    correction.is_joined = true;
+    let text = completed(&correction, focus).unwrap_or(kept);
+    ResolvedQuestion { text, kind: QuestionKind::Corrects }
+}
+
+/// The question, completed by the focus; `None` if it stands alone.
+fn completed(question: &Question, focus: &Focus) -> Option<String> {
+    if !question.identifiers().is_empty() {
+        return completed_with_own_identifiers(question, focus);
+    }
+    if question.compares() && focus.compared().len() > 1 {
+        return Some(compared(question, focus));
+    }
+    if let Some((span, sibling)) = question.other_one().zip(focus.sibling()) {
+        let text = compose::with_other_one(question, span, &sibling);
+        let named = Question::read(&text);
+        return completed_with_own_identifiers(&named, focus).or(Some(text));
+    }
+    if question.names_known_document() && !focus.titles.is_empty() {
+        return Some(joined(question.body(), &focus.titles[..1]));
+    }
+    if question.refers_back() {
+        return Some(with_referent(question, focus));
+    }
+    if question.is_fragment() {
+        return completed_fragment(question, focus);
+    }
+    (question.is_joined || names_something_known(question, focus)).then(|| with_subject(question, focus))
+}
+
+/// Completes a question that names its equipment: by the previous question if it says nothing else.
+fn completed_with_own_identifiers(question: &Question, focus: &Focus) -> Option<String> {
+    let (content, own) = (question.content(), question.identifiers());
+    if content.is_empty() {
+        return Some(with_identifiers(&focus.question, &own));
+    }
+    if question.is_joined && !question.has_verb() && !question.begins_with_interrogative() {
+        let other = with_identifiers(&focus.question, &own);
+        return Some(with_topic(&other, &compose::phrase(question, &content), focus.capitalizes));
+    }
+    if question.asks_for_sameness() {
+        return Some(joined(question.body(), &focus.topics));
+    }
+    question.refers_back().then(|| joined(question.body(), &focus.identifier_texts()))
+}
+
+/// Adds the units that are compared, and their topic if the question names none.
+fn compared(question: &Question, focus: &Focus) -> String {
+    let units = focus.compared().into_iter().map(|unit| unit.text);
+    let max_own = usize::from(question.asks_for_difference());
+    let topics = if question.topics().len() <= max_own { &focus.topics[..] } else { &[] };
+    joined(question.body(), &units.chain(topics.iter().cloned()).collect::<Vec<_>>())
+}
+
+/// Adds what a pronoun stands for.
+fn with_referent(question: &Question, focus: &Focus) -> String {
+    if question.content().is_empty() && (question.refers_to_statement() || focus.topics.is_empty()) {
+        return with_whole_question(question, focus);
+    }
+    let mut carried = focus.identifier_texts();
+    if carried.is_empty() || question.refers_to_topic() {
+        carried.splice(0..0, focus.topics.iter().cloned());
+    }
+    if carried.is_empty() {
+        carried.extend(focus.titles.first().cloned());
+    }
+    joined(question.body(), &carried)
+}
+
+/// Completes a part of a sentence; `None` if it is a topic of its own.
+fn completed_fragment(question: &Question, focus: &Focus) -> Option<String> {
+    let content = question.content();
+    if content.is_empty() {
+        return Some(with_whole_question(question, focus));
+    }
+    if question.begins_with_interrogative() {
+        let carried: Vec<String> = focus.topics.iter().cloned().chain(focus.identifier_texts()).collect();
+        return Some(joined(question.body(), &carried));
+    }
+    if question.begins_with(lexicon::CIRCUMSTANCES) && question.is_joined {
+        return Some(joined(&focus.question, &[question.body().to_owned()]));
+    }
+    if question.is_joined {
+        return Some(with_topic(&focus.question, &compose::phrase(question, &content), focus.capitalizes));
+    }
+    let is_known = content.iter().any(|token| focus.knows(&token.lower));
+    is_known.then(|| with_subject(question, focus))
+}
+
+/// Adds all content words and identifiers of the last question.
+fn with_whole_question(question: &Question, focus: &Focus) -> String {
+    let carried: Vec<String> = focus.words.iter().cloned().chain(focus.identifier_texts()).collect();
+    joined(question.body(), &carried)
+}
+
+/// Adds the equipment that the last question is about, or its topic.
+fn with_subject(question: &Question, focus: &Focus) -> String {
+    let identifiers = focus.identifier_texts();
+    joined(question.body(), if identifiers.is_empty() { &focus.topics } else { &identifiers })
+}
+
+/// Whether the question names as known what the last question was about, or its answer.
+fn names_something_known(question: &Question, focus: &Focus) -> bool {
+    let is_short = question.content().len() <= 2;
+    let mut words = question.definite_words();
+    words.any(|token| focus.knows(&token.lower) || (is_short && focus.answer_has(&token.lower)))
+}
+
+#[cfg(test)]
+mod dialogues;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,323 @@
+//! Reads a question: what it asks for by its own words, and what in it refers to something said before.
+
+use super::lexicon::{self, is_content, is_one_of};
+use super::tokens::{Identifier, Token, TokenKind, identifiers, tokens};
+
+/// Maximum length of a message that may depend on the conversation; a longer one says what it is about.
+pub const MAX_READ_CHARS: usize = 600;
+/// Maximum number of content words of a sentence without a verb that counts as a part of the previous question.
+const MAX_FRAGMENT_WORDS: usize = 3;
+
+/// A question, split into words, without what only leads up to it ("OK, and …").
+#[derive(Clone, Debug)]
+pub struct Question {
+    text: String,
+    pub tokens: Vec<Token>,
+    /// Whether it begins with a word or phrase that joins it to the previous question.
+    pub is_joined: bool,
+    /// Whether its first word is written with a capital letter.
+    capitalizes: bool,
+    /// Whether it begins with a word that takes something back ("no, …").
+    takes_back: bool,
+}
+
+impl Question {
+    /// Reads a message.
+    pub fn read(message: &str) -> Self {
+        let text: String = message.chars().take(MAX_READ_CHARS).collect();
+        let mut tokens = tokens(&text);
+        let capitalizes = text.starts_with(char::is_uppercase);
+        let mut question = Self { text, tokens: Vec::new(), is_joined: false, capitalizes, takes_back: false };
+        let skipped = question.skip_opening(&tokens);
+        question.tokens = tokens.split_off(skipped);
+        question
+    }
+
+    /// Returns the number of tokens that lead up to the question.
+    fn skip_opening(&mut self, tokens: &[Token]) -> usize {
+        let mut at = 0;
+        while let Some(token) = tokens.get(at) {
+            let word = token.lower.as_str();
+            let takes_back = is_one_of(word, lexicon::CORRECTION_OPENERS) && token.ends_clause;
+            let joins = is_one_of(word, lexicon::CONNECTORS);
+            let transfer = lexicon::TRANSFERS.iter().map(|phrase| phrase_length(&tokens[at..], phrase)).max();
+            let transfer = transfer.unwrap_or_default();
+            if transfer > 0 {
+                self.is_joined = true;
+                at += transfer;
+                continue;
+            }
+            if !takes_back && !joins && !is_one_of(word, lexicon::OPENERS) {
+                break;
+            }
+            self.is_joined |= joins;
+            self.takes_back |= takes_back;
+            at += 1;
+        }
+        at
+    }
+
+    /// The question without what leads up to it.
+    pub fn body(&self) -> &str {
+        self.tokens.first().map_or("", |first| self.text[first.span.start..].trim())
+    }
+
+    /// The identifiers in the question, in order.
+    pub fn identifiers(&self) -> Vec<Identifier> {
+        self.tokens.iter().flat_map(identifiers).collect()
+    }
+
+    /// The words that say what the question is about, without the noun in front of an identifier ("pump P-101A").
+    pub fn content(&self) -> Vec<&Token> {
+        let next_is_identifier = |at: usize| {
+            let next = self.tokens.get(at + 1);
+            !self.tokens[at].ends_clause && next.is_some_and(|next| next.kind == TokenKind::Identifier)
+        };
+        let tokens = self.tokens.iter().enumerate();
+        let content = tokens.filter(|(at, token)| is_content_token(token) && !next_is_identifier(*at));
+        content.map(|(_, token)| token).collect()
+    }
+
+    /// The nouns that say what the question is about.
+    pub fn topics(&self) -> Vec<&Token> {
+        topics(&self.tokens, self.capitalizes)
+    }
+
+    /// Whether the message holds nothing to search for, such as "Thanks!".
+    pub fn is_empty(&self) -> bool {
+        let is_filler = |token: &Token| token.kind == TokenKind::Word && !is_content(&token.lower);
+        let asks = self.tokens.iter().any(|token| is_one_of(&token.lower, lexicon::INTERROGATIVES));
+        let addresses = self.tokens.iter().any(|token| is_one_of(&token.lower, "you du dir dich"));
+        let is_filler = self.tokens.iter().all(is_filler);
+        is_filler && (addresses || (!asks && !self.is_joined && !self.refers_back()))
+    }
+
+    /// The question without an announcement of its topic ("Another question: …").
+    pub fn without_announcement(&self) -> &str {
+        let body = self.body();
+        if !self.switches_topic() {
+            return body;
+        }
+        let start = self.tokens.first().map_or(0, |token| token.span.start);
+        let end = self.tokens.iter().take(6).find(|token| token.ends_clause).map(|token| token.span.end - start);
+        let rest = end.and_then(|end| body.get(end..)).unwrap_or(body);
+        let rest = rest.trim_start_matches(|c: char| !c.is_alphanumeric());
+        if rest.is_empty() { body } else { rest }
+    }
+
+    /// Whether the message announces another topic.
+    pub fn switches_topic(&self) -> bool {
+        self.has_phrase(lexicon::TOPIC_SWITCHES)
+    }
+
+    /// Whether the message corrects the previous question.
+    pub fn corrects(&self) -> bool {
+        let first = self.tokens.first().map_or("", |token| token.lower.as_str());
+        self.takes_back || is_one_of(first, "nicht not") || self.has_phrase(lexicon::CORRECTIONS)
+    }
+
+    /// Whether the question begins with a question word.
+    pub fn begins_with_interrogative(&self) -> bool {
+        let is_interrogative = |token: &&Token| is_one_of(&token.lower, lexicon::INTERROGATIVES);
+        let mut first = self.tokens.iter().take(2);
+        first.next().filter(is_interrogative).is_some()
+            || first.next().filter(is_interrogative).is_some() && self.begins_with(lexicon::PREPOSITIONS)
+    }
+
+    /// Whether the first word is in the list.
+    pub fn begins_with(&self, list: &str) -> bool {
+        self.tokens.first().is_some_and(|token| is_one_of(&token.lower, list))
+    }
+
+    /// Whether a verb makes the question a sentence.
+    pub fn has_verb(&self) -> bool {
+        let rest = self.tokens.iter().skip(usize::from(self.begins_with(lexicon::INTERROGATIVES)));
+        rest.clone().any(|token| is_one_of(&token.lower, lexicon::AUXILIARIES))
+    }
+
+    /// Whether the question is only a part of a sentence, to be completed by the previous question.
+    pub fn is_fragment(&self) -> bool {
+        let content = self.content().len();
+        let has_definite = self.tokens.iter().any(|token| is_one_of(&token.lower, lexicon::DEFINITE));
+        if self.begins_with_interrogative() {
+            let is_complete = content >= 2 && has_definite;
+            let max = if self.is_joined { MAX_FRAGMENT_WORDS } else { 2 };
+            if content == 1 && self.ends_with_predicate() {
+                return true;
+            }
+            return (!self.has_verb() && !is_complete && content <= max) || (content == 0 && !has_definite);
+        }
+        !self.has_verb() && (self.is_joined || content <= MAX_FRAGMENT_WORDS)
+    }
+
+    /// Whether the last word only says something about an unnamed thing: "Who has to be present?".
+    fn ends_with_predicate(&self) -> bool {
+        let last = self.tokens.windows(2).last();
+        last.is_some_and(|pair| pair[0].lower == "be" && is_content_token(&pair[1]))
+    }
+
+    /// Whether the question asks if something holds for another thing as well.
+    pub fn asks_for_sameness(&self) -> bool {
+        self.tokens.iter().any(|token| is_one_of(&token.lower, lexicon::SAMENESS))
+    }
+
+    /// Whether the question compares what was talked about.
+    pub fn compares(&self) -> bool {
+        let has = |list: &str| self.tokens.iter().any(|token| is_one_of(&token.lower, list));
+        self.has_phrase(lexicon::COMPARISONS) || (has("they sie") && has("same identical gleich identisch alike"))
+    }
+
+    /// Whether the question asks what differs between two things.
+    pub fn asks_for_difference(&self) -> bool {
+        let words = "differ difference differences unterscheiden unterschied unterschiede";
+        self.tokens.iter().any(|token| is_one_of(&token.lower, words))
+    }
+
+    /// The words for the one of several that was not asked about ("the other pump"), as a range of tokens.
+    pub fn other_one(&self) -> Option<std::ops::Range<usize>> {
+        let introduces = |token: &Token| {
+            is_one_of(&token.lower, lexicon::DEFINITE) || is_one_of(&token.lower, lexicon::PREPOSITIONS)
+        };
+        let at = self.tokens.iter().enumerate().position(|(at, token)| {
+            is_one_of(&token.lower, lexicon::OTHERS) && at > 0 && introduces(&self.tokens[at - 1])
+        })?;
+        let named = self.tokens.get(at + 1).filter(|_| !self.tokens[at].ends_clause);
+        let has_noun = named.is_some_and(|token| is_content_token(token) || token.lower == "one");
+        let has_article = is_one_of(&self.tokens[at - 1].lower, "the der die das dem den");
+        Some(at - usize::from(has_article)..at + 1 + usize::from(has_noun))
+    }
+
+    /// Whether the question refers to a document as a whole ("that procedure").
+    pub fn names_known_document(&self) -> bool {
+        self.definite_words().any(|token| is_one_of(&token.lower, lexicon::DOCUMENT_NOUNS))
+    }
+
+    /// The content words that are presented as known: after an article or `this`.
+    pub fn definite_words(&self) -> impl Iterator<Item = &Token> {
+        let is_definite = |at: usize| {
+            let before = &self.tokens[at.saturating_sub(2)..at];
+            before.iter().rev().take_while(|token| !token.ends_clause).any(|t| is_one_of(&t.lower, lexicon::DEFINITE))
+        };
+        let words = self.tokens.iter().enumerate();
+        words.filter(move |(at, token)| is_content_token(token) && is_definite(*at)).map(|(_, token)| token)
+    }
+
+    /// Whether a pronoun stands for something said before this message.
+    pub fn refers_back(&self) -> bool {
+        let named = self.tokens.iter().position(|token| token.kind == TokenKind::Identifier);
+        let before_name = 0..named.unwrap_or(self.tokens.len());
+        before_name.into_iter().any(|at| self.is_pronoun(at))
+    }
+
+    /// Whether the pronoun may stand for the topic of the previous question and not only for its equipment: not in
+    /// "its seal", nor in "Which oil does it take?".
+    pub fn refers_to_topic(&self) -> bool {
+        if self.topics().is_empty() {
+            return true;
+        }
+        let word = |at: usize| self.tokens.get(at).map_or("", |token| token.lower.as_str());
+        let names_equipment = |at: usize| {
+            let is_possessive = is_one_of(word(at), lexicon::POSSESSIVES) && !self.tokens[at].ends_clause;
+            is_possessive || (word(at) == "it" && at > 0 && is_one_of(word(at - 1), "do does did can must"))
+        };
+        (0..self.tokens.len()).any(|at| self.is_pronoun(at) && !names_equipment(at))
+    }
+
+    /// Whether a pronoun stands for what was said as a whole: "Who does that?".
+    pub fn refers_to_statement(&self) -> bool {
+        (0..self.tokens.len()).any(|at| self.is_pronoun(at) && is_one_of(&self.tokens[at].lower, "that this das dies"))
+    }
+
+    fn is_pronoun(&self, at: usize) -> bool {
+        let word = |at: usize| self.tokens.get(at).map_or("", |token| token.lower.as_str());
+        let token = &self.tokens[at];
+        let (next, is_last) = (word(at + 1), at + 1 == self.tokens.len() || token.ends_clause);
+        let before = if at == 0 { "" } else { word(at - 1) };
+        let is_polite = at > 0 && token.text.starts_with(char::is_uppercase);
+        match token.lower.as_str() {
+            "it" => !(at + 1..at + 4).any(|at| is_one_of(word(at), "to if until")),
+            "es" => {
+                let expletive = is_one_of(before, "gibt geht") || is_one_of(next, "gibt bis geht");
+                !expletive && !self.tokens[at..].iter().any(|token| is_one_of(&token.lower, "bis zu wenn"))
+            }
+            "that" => is_last || before.is_empty() || is_function(before),
+            "sein" => !is_last && self.tokens[at + 1].text.starts_with(char::is_uppercase),
+            "there" => is_last && at > 0 && !is_one_of(before, "is are"),
+            "sie" | "ihr" | "ihre" | "ihnen" | "ihrem" | "ihren" | "ihrer" if is_polite => false,
+            "this" | "diese" | "diesem" | "diesen" | "dieser" | "dieses" if is_one_of(next, lexicon::TIMES) => false,
+            article if is_one_of(article, lexicon::ARTICLE_PRONOUNS) => self.is_without_noun(at),
+            pronoun => is_one_of(pronoun, lexicon::PRONOUNS),
+        }
+    }
+
+    /// Whether no noun follows a German article within its clause.
+    fn is_without_noun(&self, at: usize) -> bool {
+        let mut is_open = !self.tokens[at].ends_clause;
+        for token in self.tokens[at + 1..].iter().take(3) {
+            if !is_open {
+                break;
+            }
+            if token.kind != TokenKind::Word || token.text.starts_with(char::is_uppercase) {
+                return false;
+            }
+            is_open = !token.ends_clause;
+        }
+        true
+    }
+
+    /// Whether one of the phrases is among the words.
+    pub fn has_phrase(&self, phrases: &[&str]) -> bool {
+        let all = tokens(&self.text);
+        (0..all.len()).any(|at| phrases.iter().any(|phrase| phrase_length(&all[at..], phrase) > 0))
+    }
+}
+
+fn is_function(word: &str) -> bool {
+    let lists = [lexicon::AUXILIARIES, lexicon::PREPOSITIONS, lexicon::INTERROGATIVES, lexicon::CONNECTORS];
+    lists.iter().any(|list| is_one_of(word, list))
+}
+
+/// The number of words of a phrase with which the tokens begin, or 0.
+fn phrase_length(tokens: &[Token], phrase: &str) -> usize {
+    let mut words = 0;
+    for word in phrase.split(' ') {
+        if tokens.get(words).is_none_or(|token| token.lower != word) {
+            return 0;
+        }
+        words += 1;
+    }
+    words
+}
+
+/// Whether the token says what a question is about.
+pub fn is_content_token(token: &Token) -> bool {
+    token.kind == TokenKind::Word
+        && is_content(&token.lower)
+        && !is_one_of(&token.lower, lexicon::CORRECTION_WORDS)
+        && !is_one_of(&token.lower, lexicon::COMPARISON_WORDS)
+}
+
+/// The nouns among the tokens: in German the words with a capital letter, unless nothing is written with one; in
+/// English the content words that are no verbs.
+pub fn topics(tokens: &[Token], capitalizes: bool) -> Vec<&Token> {
+    let is_capital = |token: &Token| token.text.starts_with(char::is_uppercase);
+    let is_german = tokens.iter().any(|token| is_german(&token.lower));
+    let by_capitals =
+        is_german && (capitalizes || tokens.iter().any(|token| is_content_token(token) && is_capital(token)));
+    let is_noun = |at: usize| {
+        let (token, before) = (&tokens[at], at.checked_sub(1).map(|before| &tokens[before]));
+        // "How heavy": a property that is asked for.
+        let is_property = before.is_some_and(|before| before.lower == "how");
+        let follows_noun = before.is_some_and(|b| is_content_token(b) || is_one_of(&b.lower, lexicon::DEFINITE));
+        let is_verb = token.lower.ends_with("ed") || (is_one_of(&token.lower, lexicon::VERBS) && !follows_noun);
+        is_content_token(token) && if by_capitals { is_capital(token) } else { !is_verb && !is_property }
+    };
+    (0..tokens.len()).filter(|at| is_noun(*at)).map(|at| &tokens[at]).collect()
+}
+
+fn is_german(word: &str) -> bool {
+    const GERMAN: &str = "\
+        auf bei beim das dem den der des die ein eine er es für ihm ihn im ist mit sie und vom von wann warum welche \
+        welchem welchen welcher welches wer werden wie wird wo zum zur";
+    is_one_of(word, GERMAN) || word.contains(['ä', 'ö', 'ü', 'ß'])
+}

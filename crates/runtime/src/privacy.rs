@@ -1,0 +1,29 @@
+//! Privacy rules for what a user writes: tells which patterns match, and refuses the request where the tenant says so.
+//! What reaches a model is redacted by the model client, whatever this finds.
+
+use crate::error::RuntimeError;
+use domain::model_call::ModelCaller;
+use domain::ports::PrivacyFilter;
+use domain::privacy::{PatternCounts, PrivacyAction};
+
+/// Searches the user's texts, unless the caller's rules only redact.
+///
+/// # Errors
+/// `PersonalData` if the rules block what was found; or if the tenant's rules are not valid.
+pub(crate) fn check<'a>(
+    filter: &dyn PrivacyFilter,
+    caller: &ModelCaller,
+    texts: impl IntoIterator<Item = &'a str>,
+) -> Result<PatternCounts, RuntimeError> {
+    let mut found = PatternCounts::default();
+    let Some(rules) = caller.privacy.as_ref().filter(|rules| rules.action != PrivacyAction::Redact) else {
+        return Ok(found);
+    };
+    for text in texts {
+        found.merge(&filter.matches(rules, text)?);
+    }
+    if rules.action == PrivacyAction::Block && !found.is_empty() {
+        return Err(RuntimeError::PersonalData { found });
+    }
+    Ok(found)
+}

@@ -1,0 +1,150 @@
+//! What is searched for a question that depends on its conversation: with a language model, without one, and when the
+//! model is of no help.
+
+use crate::support::model::ScriptedModel;
+use crate::support::model::Step::{self, Call, Finish, Hang, NoBackend, Text};
+use crate::support::tools::ScriptedTools;
+use crate::support::{Plant, event_names};
+use domain::command::RetrievalMode::Auto;
+use domain::model::{ModelTier, PromptMessage};
+use domain::model_call::CallStatus;
+use domain::role::Classification;
+use domain::run::RunEvent;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+const OIL: &str = "Compare: how often is the oil of C-410 changed?";
+const GRADE: &str = "And which grade?";
+const BY_RULES: &str = "which grade? oil C-410";
+
+/// Asks about the oil and then for its grade; the second answer's events.
+async fn ask(plant: &Plant, model: &Arc<ScriptedModel>, tools: &Arc<ScriptedTools>) -> Vec<RunEvent> {
+    let chat = plant.chat(model, tools);
+    plant.ask(&chat, OIL, Auto).await;
+    plant.ask(&chat, GRADE, Auto).await
+}
+
+async fn tools(plant: &Plant, class: Classification) -> Arc<ScriptedTools> {
+    ScriptedTools::returning_hits(vec![plant.create_document(class, "The oil of C-410 is VG 46.").await.1])
+}
+
+/// The words that the events and the calls say were searched.
+fn searched(events: &[RunEvent], tools: &ScriptedTools) -> String {
+    let told = events.iter().find_map(|event| match event {
+        RunEvent::ToolStarted { query, .. } => query.clone(),
+        _ => None,
+    });
+    let told = told.expect("the search names its query");
+    let call = tools.calls().pop().expect("a search");
+    assert_eq!(call.arguments["query"], told.as_str());
+    assert_eq!(call.arguments["surroundings"], true);
+    told
+}
+
+fn text(message: &PromptMessage) -> &str {
+    match message {
+        PromptMessage::System(text) | PromptMessage::User(text) => text,
+        other => panic!("neither system nor user: {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fast_model_rewrites_a_follow_up_in_one_call_without_tools() {
+    let plant = Plant::new().await;
+    let rewritten = vec![Text("\"Which grade of oil does C-410 take?\"\n"), Finish];
+    let model = plant.model([vec![Text("Yearly [1]."), Finish], rewritten, vec![Text("VG 46 [1]."), Finish]]);
+    let tools = tools(&plant, Classification::Internal).await;
+    let events = ask(&plant, &model, &tools).await;
+    assert_eq!(searched(&events, &tools), "Which grade of oil does C-410 take?");
+    assert_eq!(event_names(&events), ["started", "tool started", "tool finished", "delta", "cited", "finished"]);
+
+    let requests = model.requests();
+    let tiers: Vec<_> = requests.iter().map(|request| request.tier).collect();
+    assert_eq!(tiers, [ModelTier::Heavy, ModelTier::Fast, ModelTier::Fast]);
+    let rewrite = &requests[1];
+    assert!(rewrite.tools.is_empty() && rewrite.max_output_tokens < 200, "{rewrite:?}");
+    let [task, conversation] = rewrite.prompt.content().as_slice() else { panic!("two messages: {rewrite:?}") };
+    assert!(text(task).starts_with("Task: rewrite a follow-up question."), "{task:?}");
+    for part in [OIL, "Yearly [1].", GRADE] {
+        assert!(text(conversation).contains(part), "{conversation:?} lacks {part}");
+    }
+    let calls = plant.ledger();
+    let tiers: Vec<_> = calls.iter().map(|entry| entry.tier).collect();
+    assert_eq!(tiers, [Some(ModelTier::Heavy), Some(ModelTier::Fast), Some(ModelTier::Fast)]);
+    assert!(calls.iter().all(|entry| entry.call.status == CallStatus::Ok), "{calls:?}");
+    assert!(model.open_transactions().iter().all(|open| *open == 0), "{:?}", model.open_transactions());
+    assert_eq!(plant.answer().await.content, "VG 46 [1].");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rules_complete_a_follow_up_if_the_model_fails_hangs_or_strays() {
+    let useless: [Vec<Step>; 6] = [
+        vec![NoBackend],
+        vec![Hang],
+        vec![Text("Which grade"), Step::Interrupt],
+        vec![Text("Which oil does C-999 take?"), Finish],
+        vec![Call { id: "c", name: "rag_search", arguments: "{}" }, Finish],
+        vec![Text("\n"), Finish],
+    ];
+    for script in useless {
+        let plant = Plant::new().await;
+        let failed = !matches!(script.last(), Some(Finish));
+        let model = plant.model([vec![Text("Yearly [1]."), Finish], script.clone(), vec![Text("VG 46 [1]."), Finish]]);
+        let tools = tools(&plant, Classification::Internal).await;
+        let events = ask(&plant, &model, &tools).await;
+        assert_eq!(searched(&events, &tools), BY_RULES, "{script:?}");
+        let answer = plant.answer().await;
+        assert_eq!((answer.content.as_str(), answer.degraded), ("VG 46 [1].", false), "{script:?}");
+        let rewrite = plant.ledger().remove(1);
+        assert_eq!(rewrite.call.status == CallStatus::Error, failed, "{script:?}: {rewrite:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_stands_alone_is_searched_as_it_is_without_another_call() {
+    let plant = Plant::new().await;
+    let answers = ["a [1].", "b [1].", "c [1]."].map(|answer| vec![Text(answer), Finish]);
+    let (model, tools) = (plant.model(answers), tools(&plant, Classification::Internal).await);
+    let chat = plant.chat(&model, &tools);
+    plant.ask(&chat, OIL, Auto).await;
+    for question in ["Who signs the hot work permit?", "Which seal does P-610B have?"] {
+        let events = plant.ask(&chat, question, Auto).await;
+        assert_eq!(searched(&events, &tools), question);
+    }
+    assert_eq!(model.requests().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_answer_above_the_class_of_a_question_reaches_the_rewriting_model() {
+    let plant = Plant::new().await;
+    let rewritten = vec![Text("Which grade of oil does C-410 take?"), Finish];
+    let model = plant.model([vec![Text("The code is 7 [1]."), Finish], rewritten, vec![Text("ok [1]."), Finish]]);
+    let tools = tools(&plant, Classification::Restricted).await;
+    ask(&plant, &model, &tools).await;
+    let rewrite = model.requests().remove(1);
+    assert_eq!(rewrite.prompt.class(), Classification::Internal);
+    let shown = text(&rewrite.prompt.content()[1]).to_owned();
+    assert!(shown.contains(OIL) && !shown.contains("code"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_extractive_answerer_gets_the_completed_question() {
+    let plant = Plant::new().await;
+    let model = plant.model([vec![Text("Yearly [1]."), Finish], vec![Text("VG 46 [1]."), Finish]]);
+    model.is_generative.store(false, Ordering::Relaxed);
+    let tools = tools(&plant, Classification::Internal).await;
+    let events = ask(&plant, &model, &tools).await;
+    assert_eq!(searched(&events, &tools), BY_RULES);
+    let questions: Vec<_> = model.requests().into_iter().map(|request| request.question).collect();
+    assert_eq!(questions, [OIL, BY_RULES]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_of_the_models_own_names_its_query_too() {
+    let plant = Plant::new().await;
+    let call = Call { id: "c1", name: "rag_search", arguments: r#"{"query":"oil grade C-410","surroundings":true}"# };
+    let model = plant.model([vec![call, Finish], vec![Text("VG 46 [1]."), Finish]]);
+    let tools = tools(&plant, Classification::Internal).await;
+    let events = plant.ask(&plant.chat(&model, &tools), "Hello", Auto).await;
+    assert_eq!(searched(&events, &tools), "oil grade C-410");
+}

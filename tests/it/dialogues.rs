@@ -1,0 +1,262 @@
+//! Follow-ups over the real search: of a small invented plant, in English and German (`tests/dialogues`).
+//!
+//! Measured is whether the passage that answers a follow-up is among the five best, with what is carried over from the
+//! conversation and without, whether the extractive answerer cites it, and what is carried over where nothing may be.
+//! `tuned.json` was looked at while the rules were written, `held_out.json` was not.
+
+#![expect(clippy::print_stdout, reason = "the figures of each dialogue are shown when a floor is missed")]
+
+use crate::support::app::{TENANT_A, TestApp};
+use crate::support::caller::{Caller, SseEvent, answer_text};
+use crate::support::files;
+use crate::support::model::{ModelServer, Reply};
+use domain::role::Role;
+use futures::StreamExt as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tokio::sync::OnceCell;
+
+const TENANT: &str = "dialogues";
+/// Number of results in which the passage must be.
+const TOP: usize = 5;
+/// Number of dialogues that run at the same time.
+const CONCURRENT: usize = 4;
+
+#[derive(Deserialize)]
+struct DialogueSet {
+    dialogues: Vec<Dialogue>,
+}
+
+#[derive(Deserialize)]
+struct Dialogue {
+    id: String,
+    kind: String,
+    turns: Vec<Turn>,
+}
+
+#[derive(Deserialize)]
+struct Turn {
+    question: String,
+    /// Where the answer is; empty if the documents hold none.
+    passages: Vec<Place>,
+    /// Whether the question depends on the turns before it.
+    depends: bool,
+    /// Identifiers that are no longer talked about.
+    #[serde(default)]
+    not_about: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    doc: String,
+    section: String,
+}
+
+impl Place {
+    /// The text of the section, on one line.
+    fn text(&self) -> String {
+        let path = files::repository_root().join("tests/dialogues/documents").join(&self.doc);
+        let document = String::from_utf8(files::read(&path)).expect("UTF-8");
+        let sections = document.split("\n## ").find(|part| part.lines().next() == Some(&self.section));
+        single_line(sections.expect("the section").split_once('\n').expect("a text").1)
+    }
+
+    /// Whether a passage holds the section, or a quote is from it. A passage may hold several short sections.
+    fn is(&self, found: &Value, text: &str) -> bool {
+        let (section, text) = (self.text(), single_line(text));
+        found["doc"] == self.doc.as_str() && (text.contains(&section) || (text.len() > 10 && section.contains(&text)))
+    }
+}
+
+fn single_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a search finds the passage, with what is carried over and without.
+#[derive(Clone, Copy, Default)]
+struct Outcome {
+    found: bool,
+    found_without: bool,
+}
+
+/// How many turns were as they should be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    /// Follow-ups that a passage answers.
+    follow_ups: usize,
+    found: usize,
+    found_without: usize,
+    cited: usize,
+    /// Turns after the first one.
+    later: usize,
+    wrongly_carried: usize,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.follow_ups += other.follow_ups;
+        self.found += other.found;
+        self.found_without += other.found_without;
+        self.cited += other.cited;
+        self.later += other.later;
+        self.wrongly_carried += other.wrongly_carried;
+    }
+
+    /// Percent of the follow-ups.
+    fn percent(&self, count: usize) -> usize {
+        100 * count / self.follow_ups.max(1)
+    }
+}
+
+/// Length of a passage: the sections of these short documents are passages of their own, like those of long ones.
+const PASSAGE_TOKENS: (&str, &str) = ("PLATFORM__INGEST__CHUNK_TOKENS", "72");
+
+static APP: OnceCell<TestApp> = OnceCell::const_new();
+
+/// Somebody of a plant whose documents are all ingested.
+async fn asker() -> Caller<'static> {
+    let app = APP
+        .get_or_init(|| async {
+            let app = TestApp::start(&[PASSAGE_TOKENS]).await;
+            app.create_tenant(TENANT).await;
+            let admin = app.caller(TENANT, "author", Role::Admin);
+            for file in
+                std::fs::read_dir(files::repository_root().join("tests/dialogues/documents")).expect("the documents")
+            {
+                let path = file.expect("a file").path();
+                let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+                assert_eq!(admin.ingest(&name, &files::read(&path), &[]).await["status"], "ready", "{name}");
+            }
+            app
+        })
+        .await;
+    app.caller(TENANT, "asker", Role::User)
+}
+
+/// Whether one of the places is among the results of a search for these words.
+async fn finds(asker: &Caller<'_>, query: &str, places: &[Place]) -> bool {
+    let found = asker.post("/v1/search", &json!({ "query": query, "top_k": TOP })).await.expect_json(200);
+    let results = found["results"].as_array().expect("results");
+    let text = |result: &Value| result["content"].as_str().unwrap_or_default().to_owned();
+    results.iter().any(|result| places.iter().any(|place| place.is(result, &text(result))))
+}
+
+/// The words that were searched; `None` if nothing was.
+fn searched(events: &[SseEvent]) -> Option<&str> {
+    let started = events.iter().find(|event| event.name == "tool.started")?;
+    started.data["query"].as_str()
+}
+
+async fn measure(asker: &Caller<'_>, dialogue: &Dialogue) -> Counts {
+    let conversation = asker.create_conversation().await;
+    let mut counts = Counts::default();
+    for (at, turn) in dialogue.turns.iter().enumerate() {
+        let events = asker.chat_events(&conversation, &turn.question).await;
+        assert_eq!(events.last().map(|event| event.name.as_str()), Some("run.finished"), "{events:?}");
+        if at == 0 {
+            continue;
+        }
+        let query = searched(&events).unwrap_or(&turn.question);
+        let is_stale = turn.not_about.iter().any(|name| query.contains(name.as_str()));
+        let is_wrong = is_stale || (!turn.depends && query != turn.question);
+        let first = events.iter().find(|event| event.name == "citation").map(|event| &event.data);
+        let cited = first.is_some_and(|citation| {
+            let quote = citation["quote"].as_str().unwrap_or_default();
+            turn.passages.iter().any(|place| place.is(citation, quote))
+        });
+        counts.later += 1;
+        counts.wrongly_carried += usize::from(is_wrong);
+        let mut outcome = Outcome::default();
+        if turn.depends && !turn.passages.is_empty() {
+            outcome = Outcome {
+                found: finds(asker, query, &turn.passages).await,
+                found_without: finds(asker, &turn.question, &turn.passages).await,
+            };
+            counts.follow_ups += 1;
+            counts.found += usize::from(outcome.found);
+            counts.found_without += usize::from(outcome.found_without);
+            counts.cited += usize::from(cited);
+        }
+        let Outcome { found, found_without } = outcome;
+        let (id, asked) = (&dialogue.id, &turn.question);
+        println!("{id}: found {found}, without {found_without}, cited {cited}, wrong {is_wrong}: {asked} -> {query}");
+    }
+    counts
+}
+
+/// The counts of all dialogues of a set.
+async fn measured(name: &str) -> Counts {
+    let asker = asker().await;
+    let path = files::repository_root().join("tests/dialogues").join(name);
+    let set: DialogueSet = serde_json::from_slice(&files::read(&path)).expect("dialogues");
+    let counts = futures::stream::iter(&set.dialogues).map(|dialogue| measure(&asker, dialogue));
+    let counts: Vec<Counts> = counts.buffered(CONCURRENT).collect().await;
+    let (mut all, mut kinds) = (Counts::default(), BTreeMap::<&str, Counts>::new());
+    for (dialogue, counts) in set.dialogues.iter().zip(counts) {
+        all.add(counts);
+        kinds.entry(&dialogue.kind).or_default().add(counts);
+    }
+    for (kind, counts) in kinds.into_iter().chain([(name, all)]) {
+        let percent = |count| counts.percent(count);
+        println!(
+            "{kind}: {} follow-ups, in the top {TOP} {} % (without {} %), cited {} %; wrongly carried {} of {}",
+            counts.follow_ups,
+            percent(counts.found),
+            percent(counts.found_without),
+            percent(counts.cited),
+            counts.wrongly_carried,
+            counts.later,
+        );
+    }
+    all
+}
+
+#[tokio::test]
+async fn follow_ups_of_the_tuned_dialogues_find_their_passage() {
+    let counts = measured("tuned.json").await;
+    assert!(counts.percent(counts.found) >= 95, "{counts:?}");
+    assert!(counts.percent(counts.found_without) + 10 <= counts.percent(counts.found), "{counts:?}");
+    assert!(counts.percent(counts.cited) >= 78, "{counts:?}");
+    assert_eq!(counts.wrongly_carried, 0, "{counts:?}");
+}
+
+#[tokio::test]
+async fn follow_ups_of_the_held_out_dialogues_find_their_passage() {
+    let counts = measured("held_out.json").await;
+    assert!(counts.percent(counts.found) >= 90, "{counts:?}");
+    assert!(counts.percent(counts.found_without) + 20 <= counts.percent(counts.found), "{counts:?}");
+    assert!(counts.percent(counts.cited) >= 69, "{counts:?}");
+    assert!(counts.wrongly_carried <= 2, "{counts:?}");
+}
+
+#[tokio::test]
+async fn the_next_question_on_the_oil_of_a_compressor_is_answered_from_the_passage_just_quoted() {
+    let asker = asker().await;
+    let conversation = asker.create_conversation().await;
+    asker.chat_events(&conversation, "How often is the oil of C-410 changed?").await;
+    let events = asker.chat_events(&conversation, "And which grade?").await;
+    assert!(answer_text(&events).contains("Corena S3, ISO VG 46"), "{}", answer_text(&events));
+    assert_eq!(searched(&events), Some("which grade? oil C-410"));
+}
+
+/// A model at a server: asked once more for a follow-up, without tools, and not for a question that stands alone.
+#[tokio::test]
+async fn a_model_server_rewrites_a_follow_up_before_the_search() {
+    let replies = ["Every 14 days [1].", "Who cleans the strainer of X-11?", "The morning shift [1]."];
+    let model = ModelServer::start(replies.map(|reply| Reply::Text(vec![reply]))).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let user = app.as_user(TENANT_A);
+    user.ingest("x-11.md", &files::note("X-11"), &[]).await;
+    let conversation = user.create_conversation().await;
+    let first = user.chat_events(&conversation, "How often is the strainer of X-11 cleaned?").await;
+    assert_eq!(searched(&first), Some("How often is the strainer of X-11 cleaned?"));
+    let second = user.chat_events(&conversation, "And who does that?").await;
+    assert_eq!(searched(&second), Some("Who cleans the strainer of X-11?"));
+    assert!(second.iter().any(|event| event.name == "citation"), "{second:?}");
+    let requests = model.requests();
+    assert_eq!(requests.len(), 3, "one call for the rewriting");
+    assert!(requests[1]["tools"].is_null() && requests[0]["tools"].is_array(), "{:#}", requests[1]);
+    let task = requests[1]["messages"][0]["content"].as_str().expect("a system message");
+    assert!(task.starts_with("Task: rewrite a follow-up question."), "{task}");
+}
