@@ -30,6 +30,7 @@ use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::memory::Memory;
 use domain::model::{ModelChoice, ModelTier, PromptMessage};
+use domain::model_call::ModelCaller;
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
@@ -112,9 +113,7 @@ impl TurnPreparer {
         let StoredContext { conversation, question, history, memories } = stored;
         let settings = &permit.tenant().settings;
         let tier = self.choose_tier(&request, &question.text, &conversation, settings);
-        let mut caller = model_access::caller(permit.scope(), settings);
-        // Where the client keeps the history, placeholders are the user's, with and without a conversation.
-        caller.conversation = request.conversation.filter(|_| request.history.is_none());
+        let caller = caller(&permit, &request);
         let own_texts = std::iter::once(question.text.as_str()).chain(request.instructions.as_deref());
         let personal_data = privacy::check(&*self.ports.privacy, &caller, own_texts)?;
         let model = &*self.ports.model;
@@ -143,8 +142,6 @@ impl TurnPreparer {
         let context = CallContext { conversation: Some(conversation), run: Some(id) };
         let search = self.admit_search(&mut *tx, &permit, &input, context).await?;
         tx.commit().await?;
-
-        let nonce = TagNonce::new(self.ports.ids.uuid());
         let run = Run {
             id,
             permit,
@@ -155,7 +152,7 @@ impl TurnPreparer {
             agent,
             input,
             model_classification_limit: model_limit,
-            nonce,
+            nonce: TagNonce::new(self.ports.ids.uuid()),
             search,
             budget,
         };
@@ -296,6 +293,13 @@ impl VisibleContext {
         let left_out = u32::try_from(total - history.len() - memories.len()).unwrap_or(u32::MAX);
         Self { history, memories, left_out }
     }
+}
+
+/// Returns the caller of the model. Where the client keeps the history, placeholders are the user's, with and without a
+/// conversation.
+fn caller(permit: &Permit, request: &TurnRequest) -> ModelCaller {
+    let caller = model_access::caller(permit.scope(), &permit.tenant().settings);
+    ModelCaller { conversation: request.conversation.filter(|_| request.history.is_none()), ..caller }
 }
 
 /// Where the history of a turn ends.
