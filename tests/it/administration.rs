@@ -91,7 +91,7 @@ async fn a_merge_patch_of_a_settings_version_applies_at_once() {
     let (admin, user) = (app.as_admin("settled"), app.as_user("settled"));
     let mut db = SuperuserDb::connect(app).await;
     let add_unknown_setting =
-        "UPDATE tenants SET config = config || '{\"pii_sanitization\": {\"mode\": \"block\"}}' WHERE slug = 'settled'";
+        "UPDATE tenants SET config = config || '{\"future_setting\": {\"mode\": \"block\"}}' WHERE slug = 'settled'";
     db.execute(add_unknown_setting, &[]).await;
     let path = "/v1/admin/settings";
     let initial = admin.get(path).await;
@@ -116,7 +116,7 @@ async fn a_merge_patch_of_a_settings_version_applies_at_once() {
     assert_eq!(
         stored_rows[0]["config"],
         json!({
-            "pii_sanitization": { "mode": "block" }, "language": "german", "role_mappings": { "g:operators": "user" },
+            "future_setting": { "mode": "block" }, "language": "german", "role_mappings": { "g:operators": "user" },
         })
     );
     let versions = admin.get("/v1/admin/settings/versions").await.expect_json(200);

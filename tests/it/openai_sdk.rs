@@ -23,12 +23,14 @@ async fn run_scenario_with_token(app: &TestApp, scenario: &str, token: &str) {
 #[tokio::test]
 async fn the_client_asks_the_assistant_and_reads_the_citations() {
     let reply = || Reply::Text(vec!["Every 14", " days ", "[", "1]."]);
-    let model = ModelServer::start([reply(), reply()]).await;
+    // The second question refers to the first one, so a side call completes it before the search.
+    let completed = Reply::Text(vec!["How often is the strainer of X-9001 cleaned?"]);
+    let model = ModelServer::start([reply(), completed, reply()]).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     app.as_user(TENANT_A).ingest("x-9001.md", &files::note("X-9001"), &[]).await;
     run_scenario(&app, "assistant").await;
     let requests = model.requests();
-    let messages = requests[1]["messages"].as_array().expect("messages");
+    let messages = requests[2]["messages"].as_array().expect("messages");
     let roles: Vec<_> = messages.iter().map(|message| message["role"].as_str().expect("a role")).collect();
     assert_eq!(
         roles,

@@ -165,10 +165,10 @@ async fn a_tenant_that_warns_is_told_and_one_that_blocks_is_refused() {
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("email")), "{problem}");
     user.post("/v1/search", &json!({ "query": MAIL })).await.expect_problem(422, "pii_blocked");
     let asked = json!({ "model": "fast-direct", "messages": [{ "role": "user", "content": message }] });
-    let refused = user.post(CHAT, &asked).await.expect_json(422);
+    let refused = user.post(CHAT, &asked).await.expect_json(400);
     assert_eq!(refused["error"]["code"], "pii_blocked");
     let embed = json!({ "model": "embed", "input": MAIL });
-    assert_eq!(user.post("/openai/v1/embeddings", &embed).await.expect_json(422)["error"]["code"], "pii_blocked");
+    assert_eq!(user.post("/openai/v1/embeddings", &embed).await.expect_json(400)["error"]["code"], "pii_blocked");
     assert_eq!(sent(&model), before, "nothing reached the model");
     // The message that was stored while the rules only warned is redacted now, and blocks nothing.
     ask(&user, &conversation, "Go on.").await;

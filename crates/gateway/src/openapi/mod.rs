@@ -32,8 +32,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(
-        ProblemDocument, FieldProblem, CitationBody, RunStarted, RunWarning, MessageReasoning, MessageDelta, ToolStarted,
-        ToolFinished, RunFinished, RunFailed, StreamEvent, ClientValue, ErrorBody, ErrorObject,
+        ProblemDocument, FieldProblem, CitationBody, RunStarted, RunWarning, MessageReasoning, MessageDelta,
+        ToolStarted, ToolFinished, RunFinished, RunFailed, StreamEvent, ClientValue, ErrorBody, ErrorObject,
     )),
     tags(
         (name = "conversations", description = "Conversations and their messages"),

@@ -3,9 +3,10 @@
 //!
 //! A [`Detector`] finds the values of a tenant's patterns: built-in ones
 //! ([`BuiltInPattern`](domain::privacy::BuiltInPattern)) and the tenant's own
-//! ([`CustomPattern`](domain::privacy::CustomPattern)). [`redact`] replaces them with placeholders that are the same throughout a conversation, at
-//! every replica; a [`Restorer`] puts the values back into the model's answer, piece by piece. All of it runs in linear
-//! time, whatever the text. There is no dictionary of names and no model: what has no form is not found.
+//! ([`CustomPattern`](domain::privacy::CustomPattern)). [`redact`] replaces them with placeholders that are the same
+//! throughout a conversation, at every replica; a [`Restorer`] puts the values back into the model's answer, piece by
+//! piece. All of it runs in linear time, whatever the text. There is no dictionary of names and no model: what has no
+//! form is not found.
 
 mod border;
 mod custom;

@@ -1,3 +1,5 @@
+//! Rules of follow-ups, question by question in English and German, and what must hold for any conversation.
+
 use super::*;
 use proptest::prelude::*;
 
