@@ -200,7 +200,7 @@ pub async fn feedback_is_its_authors_and_listed_for_the_tenant(context: &TestCon
     }
     let page = PageRequest::default();
     let mut tx = context.begin(&tenant_a.bob).await?;
-    assert_eq!(tx.feedback().list(None, &page).await?.items, [second.clone()]);
+    assert_eq!(tx.feedback().list(None, &page).await?.items, std::slice::from_ref(&second));
     assert_eq!(tx.feedback().list(Some(Rating::Up), &page).await?.items, []);
     drop(tx);
     let mut tx = context.begin(&tenant_b.ada).await?;
