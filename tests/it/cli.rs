@@ -213,7 +213,7 @@ async fn every_command_of_the_readme_works() {
     let cli = Cli::signed_out(app);
     cli.write("note.md", &files::note("C-410"));
     cli.write("note-2.md", &files::note("C-411"));
-    // The token comes from the platform under test; the commands are run as they stand, but for the address.
+    // The token comes from the platform under test. The commands are run unchanged, except for the address.
     let token = app.token(TENANT_A, "reader", Role::User);
     cli.write("cargo", format!("#!/bin/sh\necho {token}\n").as_bytes());
     let commands = readme_commands("## On the command line").replace("http://127.0.0.1:8000", &app.base_url);

@@ -149,7 +149,8 @@ async fn a_document_cannot_control_the_terminal() {
     assert!(!answer.err.contains('\u{1b}'), "no colours in a pipe: {:?}", answer.err);
 }
 
-/// Runs a command on a terminal of its own, types, and returns what was shown.
+/// A Python script that runs `platform chat` on a pseudo-terminal, asks a question, ends the chat with Ctrl-D or
+/// Ctrl-C, and prints what was shown.
 const TERMINAL: &str = "
 import os, pty, sys
 pid, terminal = pty.fork()

@@ -1,4 +1,4 @@
-//! `platform login` and `logout`: in a browser, on another device, with a token; and how a login lasts.
+//! `platform login` and `logout`: in a browser, on another device, with a token; and how long a login lasts.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::cli::{Cli, Output};
@@ -26,7 +26,7 @@ fn messages(child: &mut Child) -> Lines<BufReader<ChildStderr>> {
     BufReader::new(child.stderr.take().expect("piped")).lines()
 }
 
-/// The first word of the messages that `wanted` accepts.
+/// Reads lines until one contains a word that `is_match` accepts, and returns that word.
 async fn word(lines: &mut Lines<BufReader<ChildStderr>>, wanted: impl Fn(&str) -> bool) -> String {
     loop {
         let line = lines.next_line().await.expect("readable").expect("it ended early");
@@ -44,7 +44,7 @@ fn only_for_its_owner(path: &Path) -> bool {
     std::fs::metadata(path).expect("a file").permissions().mode() & 0o777 == 0o600
 }
 
-/// Lets the stored access token expire.
+/// Marks the stored access token as expired.
 fn expire(cli: &Cli, app: &TestApp) {
     let mut contents = stored(cli);
     contents["logins"][&app.base_url]["expires_at"] = json!("2020-01-01T00:00:00Z");
@@ -110,7 +110,7 @@ async fn a_login_on_another_device_and_one_that_was_refused() {
     expire(&cli, &app);
     cli.run(&["whoami"]).await.expect(0);
 
-    // Nothing is kept of a login that the platform refuses, and another issuer's name is not taken.
+    // A refused login stores nothing, and an address that is not an issuer's is refused.
     let stranger = Cli::signed_out(&app);
     let missing = stranger.run(&["login", "--device"]).await.expect(2);
     assert!(missing.err.contains("PLATFORM_ISSUER"), "{}", missing.err);

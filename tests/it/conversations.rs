@@ -167,7 +167,7 @@ async fn an_answer_of_a_dead_process_does_not_block_its_conversation() {
     let answer = ask(&user, &conversation, json!({ "message": "Q1" })).await;
     let mut db = SuperuserDb::connect(app).await;
     let message = answer["message_id"].as_str().expect("an id");
-    // As a process leaves it that is killed in the middle of an answer.
+    // The state that a process leaves behind when it is killed in the middle of an answer.
     let reopen = "UPDATE messages SET status = 'streaming', metadata = '{}', instance = $2::uuid WHERE id = $1::uuid";
     assert_eq!(db.execute(reopen, &[message, MISSING]).await, 1);
     ask(&user, &conversation, json!({ "message": "Q2" })).await;

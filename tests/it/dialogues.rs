@@ -1,8 +1,9 @@
-//! Follow-ups over the real search: of a small invented plant, in English and German (`tests/dialogues`).
+//! Follow-up questions with the real search, about a small invented plant, in English and German (`tests/dialogues`).
 //!
-//! Measured is whether the passage that answers a follow-up is among the five best, with what is carried over from the
-//! conversation and without, whether the extractive answerer cites it, and what is carried over where nothing may be.
-//! `tuned.json` was looked at while the rules were written, `held_out.json` was not.
+//! The tests measure whether the passage that answers a follow-up is among the five best, with and without the context
+//! that is carried over from the conversation; whether the extractive answerer cites it; and how often context is
+//! carried over although it must not be. The rules were written with `tuned.json` in view, and without
+//! `held_out.json`.
 
 #![expect(clippy::print_stdout, reason = "the figures of each dialogue are shown when a floor is missed")]
 
@@ -38,11 +39,11 @@ struct Dialogue {
 #[derive(Deserialize)]
 struct Turn {
     question: String,
-    /// Where the answer is; empty if the documents hold none.
+    /// The sections that contain the answer; empty if no document contains it.
     passages: Vec<Place>,
     /// Whether the question depends on the turns before it.
     depends: bool,
-    /// Identifiers that are no longer talked about.
+    /// Identifiers from earlier turns that this question is not about.
     #[serde(default)]
     not_about: Vec<String>,
 }
@@ -62,7 +63,8 @@ impl Place {
         single_line(sections.expect("the section").split_once('\n').expect("a text").1)
     }
 
-    /// Whether a passage holds the section, or a quote is from it. A passage may hold several short sections.
+    /// Whether the text of a result contains the section, or is a quote from it. A passage may contain several short
+    /// sections.
     fn is(&self, found: &Value, text: &str) -> bool {
         let (section, text) = (self.text(), single_line(text));
         found["doc"] == self.doc.as_str() && (text.contains(&section) || (text.len() > 10 && section.contains(&text)))
@@ -73,14 +75,14 @@ fn single_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a search finds the passage, with what is carried over and without.
+/// Whether a search finds the passage, with and without the context that is carried over.
 #[derive(Clone, Copy, Default)]
 struct Outcome {
     found: bool,
     found_without: bool,
 }
 
-/// How many turns were as they should be.
+/// Numbers of turns, by result.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     /// Follow-ups that a passage answers.
@@ -109,12 +111,13 @@ impl Counts {
     }
 }
 
-/// Length of a passage: the sections of these short documents are passages of their own, like those of long ones.
+/// Length of a passage in tokens: so short that each section of these short documents is a passage of its own, as in
+/// long documents.
 const PASSAGE_TOKENS: (&str, &str) = ("PLATFORM__INGEST__CHUNK_TOKENS", "72");
 
 static APP: OnceCell<TestApp> = OnceCell::const_new();
 
-/// Somebody of a plant whose documents are all ingested.
+/// A user of a tenant in which all documents are ingested.
 async fn asker() -> Caller<'static> {
     let app = APP
         .get_or_init(|| async {
@@ -134,7 +137,7 @@ async fn asker() -> Caller<'static> {
     app.caller(TENANT, "asker", Role::User)
 }
 
-/// Whether one of the places is among the results of a search for these words.
+/// Whether one of the expected sections is among the results of a search for these words.
 async fn finds(asker: &Caller<'_>, query: &str, places: &[Place]) -> bool {
     let found = asker.post("/v1/search", &json!({ "query": query, "top_k": TOP })).await.expect_json(200);
     let results = found["results"].as_array().expect("results");
@@ -142,7 +145,7 @@ async fn finds(asker: &Caller<'_>, query: &str, places: &[Place]) -> bool {
     results.iter().any(|result| places.iter().any(|place| place.is(result, &text(result))))
 }
 
-/// The words that were searched; `None` if nothing was.
+/// The query of the turn's search; `None` if it did not search.
 fn searched(events: &[SseEvent]) -> Option<&str> {
     let started = events.iter().find(|event| event.name == "tool.started")?;
     started.data["query"].as_str()
@@ -185,7 +188,7 @@ async fn measure(asker: &Caller<'_>, dialogue: &Dialogue) -> Counts {
     counts
 }
 
-/// The counts of all dialogues of a set.
+/// Runs all dialogues of a set and returns the sums of their counts.
 async fn measured(name: &str) -> Counts {
     let asker = asker().await;
     let path = files::repository_root().join("tests/dialogues").join(name);
@@ -240,7 +243,7 @@ async fn the_next_question_on_the_oil_of_a_compressor_is_answered_from_the_passa
     assert_eq!(searched(&events), Some("which grade? oil C-410"));
 }
 
-/// A model at a server: asked once more for a follow-up, without tools, and not for a question that stands alone.
+/// A model server gets one more request for a follow-up, without tools, and none for a question that stands alone.
 #[tokio::test]
 async fn a_model_server_rewrites_a_follow_up_before_the_search() {
     let replies = ["Every 14 days [1].", "Who cleans the strainer of X-11?", "The morning shift [1]."];

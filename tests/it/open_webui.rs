@@ -1,5 +1,5 @@
 //! Open WebUI, unmodified, in a browser: `tests/open-webui/browser.py` types a question as a person does and prints
-//! what is seen. It needs `cargo xtask open-webui`.
+//! what the page shows. It needs `cargo xtask open-webui`.
 
 use crate::support::app::{TENANT_A, TestApp, free_port};
 use crate::support::files;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::process::Child;
 
 const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
-/// Settings under which it starts without the internet, without a login and without what its slim mode leaves out.
+/// Settings with which Open WebUI starts offline, without a login, and without what its slim image leaves out.
 const OFFLINE: &[(&str, &str)] = &[
     ("USE_SLIM_DOCKER", "true"),
     ("OFFLINE_MODE", "true"),
@@ -64,7 +64,7 @@ impl OpenWebUi {
         .await;
     }
 
-    /// Asks a question in the browser and returns what is seen. Leaves a screenshot in `target/tmp`.
+    /// Asks a question in the browser and returns what the page shows. Leaves a screenshot in `target/tmp`.
     async fn ask(&self, question: &str, screenshot: &str) -> Value {
         let screenshot = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(screenshot);
         let mut command = python::script(&open_webui_python(), "open-webui/browser.py");

@@ -13,7 +13,7 @@ const CHAT: &str = "/openai/v1/chat/completions";
 const MAIL: &str = "k.brandt@northwind.example";
 const LINES: &str = include_str!("../../crates/model-client/testdata/privacy/tuning.txt");
 
-/// A labelled line: a message with one value, as it is written.
+/// A line of the tuning set: the message, and the one value in it that must be redacted.
 struct Labelled {
     message: String,
     value: String,
@@ -39,14 +39,14 @@ async fn app_with(model: &ModelServer) -> TestApp {
     TestApp::start(&[("LITELLM_BASE_URL", &model.url), ("PLATFORM__MODELS__EMBED_SOURCE", "remote")]).await
 }
 
-/// Sets the rules of a tenant, and waits until they are in force.
+/// Sets the privacy rules of a tenant.
 async fn set_rules(app: &TestApp, tenant: &str, rules: Value) {
     let admin = app.as_admin(tenant);
     let answer = admin.patch("/v1/admin/settings", &json!({ "pii_sanitization": rules })).await.expect_json(200);
     assert_eq!(answer["settings"]["pii_sanitization"]["enabled"], rules["enabled"], "{answer}");
 }
 
-/// Everything that the model server was sent, as one text.
+/// All requests that the model server has received, as one text.
 fn sent(model: &ModelServer) -> String {
     [model.requests(), model.embed_requests()].concat().iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
 }

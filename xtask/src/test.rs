@@ -83,7 +83,7 @@ pub fn provide_test_environment(
     Ok(Some(database))
 }
 
-/// Arguments of cargo: the whole workspace, unless `extra` selects packages.
+/// Arguments of cargo: the whole workspace, unless `test_arguments` select packages.
 fn cargo_arguments(extra: &[String]) -> Vec<&str> {
     let mut arguments = vec!["test", "--all-features"];
     if selected_packages(extra).is_empty() {
@@ -93,13 +93,13 @@ fn cargo_arguments(extra: &[String]) -> Vec<&str> {
     arguments
 }
 
-/// Whether the tests of a package are among those that `extra` selects.
+/// Whether the tests of a package are among those that `test_arguments` select.
 fn selects(extra: &[String], package: &str) -> bool {
     let selected = selected_packages(extra);
     selected.is_empty() || selected.contains(&package)
 }
 
-/// The packages that `extra` names.
+/// The packages that `test_arguments` name.
 fn selected_packages(extra: &[String]) -> Vec<&str> {
     let mut words = extra.iter().map(String::as_str).take_while(|word| *word != "--");
     let mut selected = Vec::new();

@@ -19,7 +19,7 @@ pub enum PackageFormats {
     SourceAllowed,
 }
 
-/// The virtual environment with the packages that `requirements` pins, created if it does not exist yet. `variable` is
+/// The virtual environment with the packages that `requirements` pins, created if it does not exist yet. `hint` is
 /// text for error messages: the variable that can be set instead, and its value.
 ///
 /// # Errors
@@ -46,7 +46,7 @@ pub fn provision(
     proc::run_checked(venv.args(["-m", "venv"]).arg(&venv_dir), interrupt, "python3 -m venv")
         .context(remedy.clone())?;
     let mut pip = Command::new(venv_dir.join("bin").join("pip"));
-    // The file lists everything that is wanted; for Open WebUI that is less than what its packages ask for.
+    // No dependencies, because the file lists every package; for Open WebUI it leaves out some that are not needed.
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"]);
     if packages == PackageFormats::WheelsOnly {
         pip.arg("--only-binary=:all:");

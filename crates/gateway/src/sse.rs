@@ -174,8 +174,8 @@ pub(crate) fn run_response(events: EventStream, info: RequestInfo, keep_alive_in
     response(events.map(move |event| to_sse(event, &info)), keep_alive_interval)
 }
 
-/// Builds a response of server-sent events. It sends a comment after each `keep_alive` without an event, and has
-/// headers that prevent proxies from buffering it.
+/// Builds a response of server-sent events. It sends a comment after each `keep_alive_interval` without an
+/// event, and has headers that prevent proxies from buffering it.
 pub(crate) fn response(
     events: impl Stream<Item = Result<Event, axum::Error>> + Send + 'static,
     keep_alive_interval: Duration,
@@ -247,7 +247,8 @@ pub(crate) async fn collect_answer(mut events: EventStream) -> Result<(Answer, R
     Err(missing_last_event())
 }
 
-/// Creates the error for a stream that ended without `run.finished` or `error`, which is a bug in the runtime.
+/// Creates the error for a stream that does not begin with `run.started`, or ends without `run.finished` or `error`.
+/// Either is a bug in the runtime.
 pub(crate) fn missing_last_event() -> ApiError {
     ApiError {
         cause: Some("a run's event stream ended without its last event".into()),

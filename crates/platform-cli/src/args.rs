@@ -311,7 +311,7 @@ fn one_of(words: impl Iterator<Item = &'static str>) -> PossibleValuesParser {
     PossibleValuesParser::new(words)
 }
 
-/// A moment as the server takes it: RFC 3339, or a day, which begins at midnight UTC.
+/// Parses an RFC 3339 timestamp, or a date, which means midnight UTC. Returns RFC 3339 in UTC, as the server expects.
 fn moment(text: &str) -> Result<String, String> {
     if let Ok(day) = text.parse::<chrono::NaiveDate>() {
         return Ok(format!("{day}T00:00:00Z"));

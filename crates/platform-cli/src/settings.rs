@@ -1,6 +1,6 @@
-//! What the environment says beside the arguments: the token, and where things are kept.
+//! Settings from the environment: the token, and the directory for stored logins.
 //!
-//! The token is no argument: other users of the machine can read the arguments of a process.
+//! The token is not an argument, because other users of the machine can read the arguments of a process.
 
 use crate::error::CliError;
 use chrono::{DateTime, Utc};
@@ -15,7 +15,7 @@ pub const TOKEN_VARIABLE: &str = "PLATFORM_TOKEN";
 /// The token from the environment, if there is one.
 ///
 /// # Errors
-/// If it has characters that no token has. The message does not repeat it.
+/// If it is empty or has characters that are not allowed in tokens. The message does not repeat it.
 #[expect(clippy::disallowed_methods, reason = "the settings of this program come from its user's environment")]
 pub fn token() -> Result<Option<SecretString>, CliError> {
     match std::env::var(TOKEN_VARIABLE) {
@@ -26,10 +26,10 @@ pub fn token() -> Result<Option<SecretString>, CliError> {
     }
 }
 
-/// A token without the white space around it.
+/// Parses a token, and removes the white space around it.
 ///
 /// # Errors
-/// If it has characters that no token has. The message does not repeat it.
+/// If it is empty or has characters that are not allowed in tokens. The message does not repeat it.
 pub fn checked_token(token: &str) -> Result<SecretString, CliError> {
     let token = token.trim();
     if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
@@ -38,7 +38,7 @@ pub fn checked_token(token: &str) -> Result<SecretString, CliError> {
     Ok(SecretString::from(token))
 }
 
-/// The directory for what this program remembers between two calls.
+/// Returns the directory for the state of this program, such as stored logins.
 ///
 /// # Errors
 /// If the user has no home directory.

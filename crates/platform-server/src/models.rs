@@ -27,7 +27,7 @@ pub struct Models {
     pub reranking: Option<Reranking>,
     /// Applies the tenants' privacy rules to what users write.
     pub privacy: Arc<dyn PrivacyFilter>,
-    /// Router to the model backends; `None` for [`Models::none`].
+    /// Router to the model backends; `None` for [`Models::unconfigured`].
     pub router: Option<Arc<Router>>,
 }
 

@@ -11,7 +11,7 @@ use domain::rights::Reach;
 use domain::role::{Classification, Operation, Resource};
 use domain::user::Entitlements;
 
-/// A question, with the results of the rules that precede those about the target.
+/// An access request whose target is checked next, with the results of the rules that were evaluated before.
 #[derive(Clone, Copy)]
 pub(crate) struct TargetCheck<'a> {
     pub(crate) user: UserId,

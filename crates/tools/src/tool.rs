@@ -15,7 +15,8 @@ use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The caller of a tool. It comes from the permit and the database, never from the call's arguments.
+/// The caller of a tool, and the limits of the call. They come from the permit and the database, never from the call's
+/// arguments.
 #[derive(Clone, Debug)]
 pub struct CallScope {
     /// Tenant and user.

@@ -1,4 +1,4 @@
-//! The command line `platform`, run as a program of its own by somebody with a home directory of their own.
+//! The command line `platform`, run as a separate program in its own home directory.
 
 use super::app::TestApp;
 use super::caller::Caller;
@@ -10,14 +10,14 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
-/// Somebody at a terminal of their own, who uses one platform.
+/// A home directory and an environment in which commands of `platform` run, for one platform and one user.
 pub struct Cli {
     url: String,
     token: Option<String>,
     home: TempDir,
 }
 
-/// What a command printed, and how it ended.
+/// What a command printed, and its exit code.
 #[derive(Debug)]
 pub struct Output {
     pub code: Option<i32>,
@@ -26,18 +26,18 @@ pub struct Output {
 }
 
 impl Cli {
-    /// Somebody without a token.
+    /// An environment without a token.
     pub fn signed_out(app: &TestApp) -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
         Self { url: app.base_url.clone(), token: None, home }
     }
 
-    /// Somebody with this token in `PLATFORM_TOKEN`.
+    /// An environment with this token in `PLATFORM_TOKEN`.
     pub fn with_token(app: &TestApp, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..Self::signed_out(app) }
     }
 
-    /// The user of this name and role in a tenant, with a token in `PLATFORM_TOKEN`, and the same one over HTTP.
+    /// An environment with a token of this user in `PLATFORM_TOKEN`, and the same user as a client of the HTTP API.
     pub fn of<'a>(app: &'a TestApp, tenant: &str, name: &str, role: Role) -> (Self, Caller<'a>) {
         let token = app.token(tenant, name, role);
         (Self::with_token(app, &token), app.with_token(&token))
@@ -130,7 +130,7 @@ pub fn program() -> PathBuf {
     path.expect("PLATFORM_TEST_CLI is not set: run the tests with `cargo xtask test`").into()
 }
 
-/// The path of this process, with the program's directory before it.
+/// `PATH` of this process, preceded by the program's directory.
 #[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
 fn path() -> std::ffi::OsString {
     let inherited = std::env::var_os("PATH").unwrap_or_default();

@@ -1,5 +1,7 @@
 //! Verifies a tenant's hash chain, from its start or its last retirement to its head, and reports what is wrong.
 //!
+//! A retirement is the signed record of a purge ([`PurgeRecord`]).
+//!
 //! Does no I/O. The caller first supplies the signed checkpoints and retirements, from the database and from elsewhere,
 //! and then the entries in order, from the database or from an export.
 

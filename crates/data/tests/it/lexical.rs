@@ -160,7 +160,8 @@ async fn the_score_is_bm25() -> Result<(), TestError> {
     Ok(())
 }
 
-/// The share of the highest possible score makes the results of different queries comparable.
+/// `normalized_score` is the share of the highest score that any passage could have for the query. It makes the results
+/// of different queries comparable.
 #[tokio::test]
 async fn an_unknown_word_lowers_the_normalized_score_but_not_the_score() -> Result<(), TestError> {
     let (ctx, _guard) = test_context().await?;
@@ -201,7 +202,7 @@ async fn one_tenants_words_do_not_affect_the_scores_of_another() -> Result<(), T
 }
 
 /// Otherwise a viewer could infer how many hidden passages contain a word: from the score of a visible passage with
-/// that word, from the word being ignored as too common, or from the share.
+/// that word, from the word being ignored as too common, or from the normalized score.
 #[tokio::test]
 async fn hidden_passages_do_not_affect_a_readers_scores() -> Result<(), TestError> {
     let (ctx, _guard) = test_context().await?;

@@ -241,7 +241,7 @@ impl Checkpoint {
 }
 
 /// A signed record of a purge: rows before a certain time were removed, and the remaining chain starts after this
-/// entry.
+/// entry. The database, exports and messages call it a retirement.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PurgeRecord {
     /// Tenant whose log it is.

@@ -121,7 +121,7 @@ pub struct TenantPatch {
 }
 
 /// The few cross-tenant operations, each implemented as a database function. A change from outside the tenant inserts a
-/// row into the tenant's own audit log ([`ChangedBy::row`]) in the same transaction.
+/// row into the tenant's own audit log ([`ChangedBy::audit_row`]) in the same transaction.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait TenantDirectory: Send + Sync {

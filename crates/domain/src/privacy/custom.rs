@@ -1,17 +1,17 @@
-//! A tenant's own patterns: regular expressions whose time grows with the text and never faster.
+//! A tenant's own patterns: regular expressions that run in linear time.
 
 use super::BuiltInPattern;
 use regex::{Regex, RegexBuilder};
 
-/// How many patterns a tenant may have.
+/// Maximum number of patterns of one tenant.
 pub const MAX_PATTERNS: usize = 32;
-/// Longest name, in bytes.
+/// Maximum length of a pattern's name, in bytes.
 pub const MAX_NAME: usize = 32;
-/// Longest pattern, in bytes.
+/// Maximum length of a pattern, in bytes.
 pub const MAX_PATTERN: usize = 512;
-/// Largest compiled pattern, in bytes.
+/// Maximum size of a compiled pattern, in bytes.
 const MAX_COMPILED: usize = 256 * 1024;
-/// Cache of a pattern during a search, in bytes.
+/// Maximum size of the lazy DFA's cache during a search, in bytes.
 const MAX_CACHE: usize = 512 * 1024;
 
 /// Why a pattern is refused.
@@ -32,13 +32,13 @@ pub enum CustomPatternError {
     /// The compiled pattern is too large.
     #[error("the pattern is too large once compiled; use smaller repetitions")]
     TooLarge,
-    /// The pattern matches nothing at all, and so would match everywhere.
+    /// The pattern matches the empty string, so it would match everywhere.
     #[error("the pattern matches the empty text")]
     Empty,
 }
 
 impl CustomPatternError {
-    /// Whether the name is at fault, and not the pattern.
+    /// Whether the name is invalid, rather than the pattern.
     #[must_use]
     pub const fn is_of_name(&self) -> bool {
         matches!(self, Self::Name | Self::Reserved)
@@ -53,7 +53,7 @@ pub struct CustomPattern {
 }
 
 impl CustomPattern {
-    /// Compiles a pattern within limits of size.
+    /// Compiles a pattern, within size limits.
     ///
     /// # Errors
     /// If the name or the pattern is not allowed.

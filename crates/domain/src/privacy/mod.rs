@@ -16,7 +16,7 @@ string_enum! {
         Redact = "redact",
         /// The model sees them, and the user is told so.
         Warn = "warn",
-        /// A request in which the user writes one is refused. What the user did not write is redacted.
+        /// A request is refused if the user's own text contains such a value. Values in other text are redacted.
         Block = "block",
     }
 }

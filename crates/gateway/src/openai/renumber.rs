@@ -35,7 +35,7 @@ impl MarkerNumbering {
         NumberedCitation { text: self.release(false), citation }
     }
 
-    /// Returns the text that was held back for citations that did not follow. An incomplete marker is still held back.
+    /// Returns the text that was held back for citations that did not follow. An incomplete marker stays held back.
     pub(super) fn settle(&mut self) -> String {
         self.release(true)
     }
@@ -47,12 +47,13 @@ impl MarkerNumbering {
         text
     }
 
-    /// Returns the position of a passage among the citations, from 1.
+    /// Returns the number in the answer of a passage: its position among the citations, from 1.
     fn number(&self, passage: u32) -> Option<usize> {
         self.cited.iter().position(|cited| *cited == passage).map(|position| position + 1)
     }
 
-    /// Renumbers the text up to the first marker that is incomplete or, unless `settled`, has an unknown number.
+    /// Removes the held text up to the first marker that is incomplete or, unless `includes_uncited`, has a number that
+    /// was not cited; returns it with the markers renumbered.
     fn release(&mut self, settled: bool) -> String {
         let held = std::mem::take(&mut self.held);
         let (mut ready, mut rest) = (String::with_capacity(held.len()), held.as_str());

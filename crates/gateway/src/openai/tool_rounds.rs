@@ -5,7 +5,7 @@ use domain::model::PromptMessage;
 use std::collections::HashSet;
 
 /// Checks that each call is followed by its result, and each result belongs to a call, as model servers require.
-/// System messages are dropped. `first` is the index of the first message in the request.
+/// System messages are dropped. `first_index` is the index of the first of these messages in the request.
 pub(super) fn parse(messages: Vec<PromptMessage>, first: usize) -> Result<Vec<PromptMessage>, ApiError> {
     let mut open: HashSet<String> = HashSet::new();
     for (index, message) in messages.iter().enumerate() {

@@ -32,7 +32,7 @@ pub(super) struct UnaryCall {
 }
 
 impl UnaryCall {
-    /// Sends the request to one of `routes` with `request`; returns the value and its usage.
+    /// Sends the request to one of `routes` with `send_attempt`; returns the value and its usage.
     pub(super) async fn serve<T, F>(
         self,
         router: &Router,

@@ -1,7 +1,7 @@
-//! The border of the model client: every request to a model passes it, and every answer comes back through it.
+//! The border of the model client: middleware that wraps every model, redacts each request, and restores the answer.
 //!
-//! It applies the rules that travel with the request's caller. A request without rules, or with rules that only warn,
-//! is passed on as it is.
+//! It applies the privacy rules of the request's caller. A request without rules, or with rules that only warn, is
+//! passed on unchanged.
 
 use super::detector::{BuiltInPatterns, Detector};
 use super::placeholder::{PlaceholderKey, PlaceholderKeys, Placeholders};
@@ -23,10 +23,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
-/// How many tenants' rules are kept compiled.
+/// Maximum number of compiled rule sets that are cached.
 const MAX_COMPILED: usize = 256;
 
-/// Compiled rules and the secret of the placeholders, shared by all models.
+/// Middleware that applies privacy rules. It caches the compiled rules and holds the secret of the placeholders; all
+/// models share it.
 pub struct PrivacyBorder {
     built_in: Arc<BuiltInPatterns>,
     keys: PlaceholderKeys,
@@ -44,25 +45,25 @@ impl PrivacyBorder {
         Ok(Arc::new(Self { built_in, keys: PlaceholderKeys::new(secret), compiled: Mutex::default() }))
     }
 
-    /// Puts a chat model behind the border.
+    /// Wraps a chat model.
     #[must_use]
     pub fn chat(self: &Arc<Self>, model: Arc<dyn ChatModel>) -> Arc<dyn ChatModel> {
         Arc::new(Behind { border: Arc::clone(self), model })
     }
 
-    /// Puts an embedding model behind the border.
+    /// Wraps an embedding model.
     #[must_use]
     pub fn embedder(self: &Arc<Self>, model: Arc<dyn Embedder>) -> Arc<dyn Embedder> {
         Arc::new(Behind { border: Arc::clone(self), model })
     }
 
-    /// Puts a reranker behind the border.
+    /// Wraps a reranking model.
     #[must_use]
     pub fn reranker(self: &Arc<Self>, model: Arc<dyn Reranker>) -> Arc<dyn Reranker> {
         Arc::new(Behind { border: Arc::clone(self), model })
     }
 
-    /// The rules that change a request of this caller, compiled.
+    /// The detector for a request of this caller; `None` if its rules do not redact anything.
     fn redacting(&self, caller: &ModelCaller) -> Result<Option<Arc<Detector>>, ModelError> {
         let rules = caller.privacy.as_ref().filter(|rules| rules.action != PrivacyAction::Warn);
         rules.map(|rules| self.detector(rules)).transpose()
@@ -87,15 +88,15 @@ impl PrivacyBorder {
         Ok(detector)
     }
 
-    /// Placeholders of a chat are stable within its conversation; those of a request without one, within what its user
-    /// asks.
+    /// The placeholders of a chat are the same throughout its conversation. Without a conversation, they are the same
+    /// in all requests of its user.
     fn chat_key(&self, caller: &ModelCaller) -> PlaceholderKey {
         let scope = caller.conversation.map(|id| id.as_uuid()).or(caller.user.map(|id| id.as_uuid()));
         self.keys.within(caller.tenant.as_uuid(), scope.unwrap_or_default())
     }
 
-    /// Placeholders of what is searched are stable within the tenant, so that a query is near the passages with the
-    /// same values.
+    /// The placeholders of queries and passages are the same throughout the tenant, so that a query is near the
+    /// passages with the same values.
     fn search_key(&self, caller: &ModelCaller) -> PlaceholderKey {
         self.keys.within(caller.tenant.as_uuid(), Uuid::nil())
     }
@@ -107,7 +108,7 @@ impl PrivacyFilter for PrivacyBorder {
     }
 }
 
-/// A model behind the border.
+/// A model whose requests are redacted, and whose answers are restored.
 struct Behind<M: ?Sized> {
     border: Arc<PrivacyBorder>,
     model: Arc<M>,
@@ -210,7 +211,7 @@ fn chat_parts(request: &mut ChatRequest) -> Vec<Part<'_>> {
     parts
 }
 
-/// The answer with the values in place of their placeholders.
+/// Replaces the placeholders in an answer with their values.
 fn restored(deltas: Deltas, placeholders: Placeholders) -> Deltas {
     if placeholders.is_empty() {
         return deltas;
@@ -225,7 +226,7 @@ fn restored(deltas: Deltas, placeholders: Placeholders) -> Deltas {
 
 type Deltas = BoxStream<'static, Result<ChatDelta, ModelError>>;
 
-/// Restores an answer's deltas, which may cut placeholders in pieces.
+/// Restores an answer's deltas. A placeholder may be split over several deltas.
 struct RestoredAnswer {
     text: Restorer,
     reasoning: Restorer,
@@ -233,7 +234,7 @@ struct RestoredAnswer {
 }
 
 impl RestoredAnswer {
-    /// What can be given out after `delta`, or at the end of the stream.
+    /// Returns the deltas that are ready after `delta`, or after the end of the stream (`None`).
     fn next(&mut self, delta: Option<Result<ChatDelta, ModelError>>) -> Vec<Result<ChatDelta, ModelError>> {
         match delta {
             Some(Ok(ChatDelta::Text(piece))) => {
@@ -257,7 +258,7 @@ impl RestoredAnswer {
         }
     }
 
-    /// What is still held back.
+    /// Returns the text that is still buffered, as deltas.
     fn held(&mut self) -> Vec<Result<ChatDelta, ModelError>> {
         let mut out = written(ChatDelta::Reasoning, self.reasoning.finish());
         out.extend(written(ChatDelta::Text, self.text.finish()));

@@ -5,9 +5,9 @@ use super::detect::Hit;
 use domain::privacy::CustomPattern;
 use std::ops::Range;
 
-/// How much of the text a search sees at once, in bytes.
+/// Length of a window, in bytes.
 const WINDOW: usize = 2048;
-/// What consecutive windows share, in bytes: a value that is longer may be missed.
+/// Length of the overlap of two consecutive windows, in bytes. A value that is longer may be missed.
 const OVERLAP: usize = 512;
 
 /// The values that `pattern` finds in `text`.

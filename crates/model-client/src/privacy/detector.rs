@@ -12,7 +12,7 @@ use domain::privacy::{BuiltInPattern, CustomPattern};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A search is repeated with what it found hidden until it finds nothing new, but not more often than this.
+/// Maximum number of rounds. Each round hides what the earlier ones found; the search ends when a round finds nothing.
 const MAX_ROUNDS: usize = 16;
 
 /// The built-in patterns, compiled once for all tenants.
@@ -58,7 +58,7 @@ pub struct Finding<'a> {
     pub pattern: &'a str,
     /// The bytes of the value in the text.
     pub range: Range<usize>,
-    /// The value without differences of spelling.
+    /// The value in its canonical form.
     pub(super) canonical: String,
 }
 
@@ -81,7 +81,7 @@ impl Detector {
         Self { compiled, built_in, custom }
     }
 
-    /// The values in `text`, in order and without overlaps. Placeholders and what they contain are left alone.
+    /// The values in `text`, in order and without overlaps. Existing placeholders are ignored.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Finding<'_>> {
         let placeholders = placeholders_in(text);
@@ -100,7 +100,7 @@ impl Detector {
         findings
     }
 
-    /// One search, with `hidden` out of sight.
+    /// Searches the text once, with the `hidden` ranges replaced by barriers.
     fn round(&self, text: &str, hidden: &[Range<usize>]) -> Vec<Finding<'_>> {
         let folded = Folded::new(text, hidden);
         let mut candidates: Vec<Candidate<'_>> = Vec::new();
@@ -130,7 +130,7 @@ struct Candidate<'a> {
     hit: Hit,
 }
 
-/// Of overlapping candidates the one of the first pattern stays, of one pattern the longest.
+/// Removes overlaps: of overlapping candidates, keeps that of the first pattern, and the longest of one pattern.
 fn without_overlaps(mut candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
     let key = |candidate: &Candidate<'_>| (candidate.rank, std::cmp::Reverse(candidate.hit.range.len()));
     candidates.sort_by_key(|candidate| (key(candidate), candidate.hit.range.start));

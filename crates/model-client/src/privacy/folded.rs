@@ -1,9 +1,9 @@
-//! Text as the patterns see it: look-alike characters folded to ASCII, invisible ones left out, each found value and
-//! each placeholder as one [`BARRIER`]. Findings are mapped back to the original text.
+//! The text that patterns are matched against: look-alike characters are folded to ASCII, invisible ones are removed,
+//! and each found value and each placeholder is one [`BARRIER`]. Findings are mapped back to the original text.
 
 use std::ops::Range;
 
-/// Stands for a placeholder, or for a value that was found already. No pattern matches it or looks past it.
+/// Replaces a placeholder, or a value that was already found. No pattern matches it or looks past it.
 pub(crate) const BARRIER: char = '\u{1}';
 
 /// First digits of the decimal digit blocks of other scripts; ten digits follow one another in each.
@@ -59,7 +59,7 @@ impl Folded {
         self.origins.resize(self.text.len(), origin);
     }
 
-    /// The range of the original text that a range of the folded text comes from.
+    /// Maps a range of the folded text to the range of the original text.
     pub(crate) fn original(&self, range: &Range<usize>) -> Range<usize> {
         let (first, last) = (self.origins.get(range.start), self.origins.get(range.end.saturating_sub(1)));
         match (first, last) {
@@ -69,7 +69,7 @@ impl Folded {
     }
 }
 
-/// The character that the patterns see, or `None` for one that is invisible.
+/// Folds a character. Returns `None` for an invisible one.
 fn fold(char: char) -> Option<char> {
     if char.is_ascii() && char != BARRIER {
         return Some(char);

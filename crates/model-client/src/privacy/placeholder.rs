@@ -1,11 +1,11 @@
-//! What stands in a prompt in place of a value: `[EMAIL_BKTQRW]`, or `[PHONE_BKTQRW_TF]`.
+//! The placeholders that replace values in a prompt: `[EMAIL_BKTQRW]`, or `[PHONE_BKTQRW_TF]`.
 //!
 //! The six letters are a keyed digest (HMAC-SHA-256) of the value, with a key for each conversation that is derived
 //! from the platform's secret. So the same value has the same placeholder in every turn and at every replica without
 //! anything being stored or agreed upon; without the key nobody can test a guess; and two conversations have nothing in
-//! common by which a model's server could connect them. The last two letters tell spellings of one value apart, where
-//! it is not written in its plainest form. Only consonants are used: no digit that a pattern might match, and no word
-//! by accident.
+//! common by which a model's server could connect them. The last two letters distinguish the spellings of one value;
+//! they are omitted if it is written in its canonical form. Only consonants are used: no digit that a pattern might
+//! match, and no word by accident.
 
 use aws_lc_rs::hmac;
 use std::borrow::Cow;
@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 /// The letters of tags.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
-/// Letters of a value's tag.
+/// Length of a value's tag, in letters.
 const TAG: usize = 6;
-/// Letters of a spelling's tag.
+/// Length of a spelling's tag, in letters.
 const SPELLING_TAG: usize = 2;
 
 /// Derives the key of each conversation.
@@ -85,7 +85,7 @@ pub struct Placeholders {
     values: BTreeMap<String, String>,
     /// The placeholder without brackets for each pattern, canonical form and spelling.
     names: BTreeMap<Spelling, String>,
-    /// Words of the texts that look like placeholders and are none.
+    /// Words of the texts that look like placeholders but are not.
     literal: BTreeSet<String>,
 }
 
@@ -102,7 +102,7 @@ impl std::fmt::Debug for Placeholders {
 }
 
 impl Placeholders {
-    /// No placeholders yet. Words in `texts` that look like one are never used as one.
+    /// Starts without placeholders. Words in `texts` that look like one are never used as one.
     pub(super) fn beside<'a>(texts: impl Iterator<Item = Cow<'a, str>>) -> Self {
         let mut literal = BTreeSet::new();
         for text in texts {
@@ -147,7 +147,7 @@ impl Placeholders {
         exact.or_else(|| self.first_spelling(word)).map(String::as_str)
     }
 
-    /// A model may leave out the letters that tell spellings apart.
+    /// Returns the first spelling of a value whose spelling tag the model has left out.
     fn first_spelling(&self, word: &str) -> Option<&String> {
         if self.literal.contains(word) || !is_placeholder(word) {
             return None;
@@ -172,7 +172,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|char: char| !char.is_ascii() || !is_word_byte(char as u8)).filter(|word| !word.is_empty())
 }
 
-/// Where placeholders in brackets stand, real ones and what looks like one.
+/// Returns the ranges of all placeholders in brackets, including words that only look like one.
 pub(super) fn placeholders_in(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut open = None;
@@ -192,7 +192,7 @@ pub(super) fn placeholders_in(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// A name in capitals, the letters of a value and perhaps those of its spelling.
+/// Whether `word` has the form of a placeholder: a name in capitals, a value's tag, and optionally a spelling's tag.
 fn is_placeholder(word: &str) -> bool {
     let is_tag = |tag: &str, length| tag.len() == length && tag.bytes().all(|byte| LETTERS.contains(&byte));
     let Some((head, tail)) = word.rsplit_once('_') else { return false };

@@ -9,24 +9,25 @@ use std::borrow::Cow;
 /// A text of a request.
 #[derive(Debug)]
 pub enum Part<'a> {
-    /// Text, of which nothing but the values changes.
+    /// Plain text, without a structure.
     Text(&'a mut String),
-    /// JSON that must stay valid, such as the arguments of a call; treated as text if it is none.
+    /// JSON that must stay valid, such as the arguments of a call; treated as text if it does not parse.
     Json(&'a mut String),
-    /// JSON that is parsed already.
+    /// JSON that is already parsed.
     Value(&'a mut Value),
 }
 
-/// What became of a request.
+/// Result of redacting a request.
 #[derive(Debug, Default)]
 pub struct Redaction {
-    /// The placeholders in it; what the model answers is restored with them.
+    /// The placeholders in the request, to restore the answer.
     pub placeholders: Placeholders,
     /// How often each pattern matched.
     pub counts: PatternCounts,
 }
 
-/// Replaces every value in the parts of a request. Parts without one are not touched. Repeating it changes nothing.
+/// Replaces every value in the parts of a request. Parts without one stay unchanged. Redacting twice has no
+/// further effect.
 pub fn redact<'a>(detector: &Detector, key: &PlaceholderKey, parts: impl IntoIterator<Item = Part<'a>>) -> Redaction {
     let mut parts: Vec<_> = parts.into_iter().collect();
     let texts = parts.iter().map(|part| match part {
@@ -69,7 +70,7 @@ impl Work<'_> {
         }
     }
 
-    /// `text` from `from` on with placeholders, or `None` if nothing was found there.
+    /// Returns `text` from `from` on, with placeholders; `None` if it contains no finding.
     fn replaced(&mut self, text: &str, findings: &[Finding<'_>], from: usize) -> Option<String> {
         let mut replaced = String::with_capacity(text.len());
         let mut at = from;
@@ -85,7 +86,7 @@ impl Work<'_> {
         (at > from).then(|| replaced + &text[at..])
     }
 
-    /// Values of JSON are searched together with the names of their fields, which may say what they are.
+    /// Searches each value together with the name of its field, which may tell its kind.
     fn json(&mut self, text: &mut String) {
         let Ok(mut value) = serde_json::from_str::<Value>(text) else { return self.text(text) };
         let before: u64 = self.done.counts.total();
@@ -131,7 +132,7 @@ impl Work<'_> {
     }
 }
 
-/// The name of a field as words: `serialNumber` and `serial_number` are `serial number`.
+/// Splits the name of a field into words: `serialNumber` and `serial_number` become `serial number`.
 fn words(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 4);
     let mut was_lower = false;

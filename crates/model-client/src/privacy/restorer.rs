@@ -1,14 +1,14 @@
-//! Puts the values back into what a model wrote, for the user whose values they are.
+//! Replaces the placeholders in a model's answer with the values.
 
 use super::placeholder::{Placeholders, is_word_byte};
 use std::sync::Arc;
 
-/// Restores a stream. It holds back only what may be the beginning of a placeholder.
+/// Restores a stream of text. It buffers only text that may be the beginning of a placeholder.
 #[derive(Debug)]
 pub struct Restorer {
     placeholders: Arc<Placeholders>,
     held: String,
-    /// Whether what was given out last ends within a word, so that what follows does not begin one.
+    /// Whether the output so far ends within a word, so that the next character does not begin one.
     in_word: bool,
     encoding: Encoding,
 }
@@ -16,20 +16,20 @@ pub struct Restorer {
 /// How restored values are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Encoding {
-    /// As they are.
+    /// Unchanged, in plain text.
     Plain,
-    /// Escaped, because they stand in a string of JSON.
+    /// Escaped, inside a JSON string.
     Json,
 }
 
 impl Restorer {
-    /// A restorer of one stream of text.
+    /// Creates a restorer for one stream of text.
     #[must_use]
     pub const fn new(placeholders: Arc<Placeholders>, encoding: Encoding) -> Self {
         Self { placeholders, held: String::new(), in_word: false, encoding }
     }
 
-    /// Takes the next piece and returns what can be given out.
+    /// Adds the next piece. Returns the text that is ready.
     pub fn push(&mut self, piece: &str) -> String {
         if self.placeholders.is_empty() {
             return piece.to_owned();
@@ -38,7 +38,7 @@ impl Restorer {
         self.release(false)
     }
 
-    /// Returns what is still held back, at the end of the stream.
+    /// Ends the stream. Returns the text that is still buffered.
     pub fn finish(&mut self) -> String {
         self.release(true)
     }

@@ -1,4 +1,4 @@
-//! What passes the border: a model that records what it is sent, and answers with it.
+//! Tests the border with a model that records its requests and answers with the last message.
 
 use async_trait::async_trait;
 use domain::classified::Classified;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 const MAIL: &str = "k.brandt@northwind.example";
 
-/// Answers with the last message, byte by byte, and with a call that has it as its argument.
+/// Answers with the last message, one character at a time, and with a tool call that has it as its argument.
 #[derive(Default)]
 struct Echo(Mutex<Vec<String>>);
 

@@ -1,4 +1,4 @@
-//! What holds for any text.
+//! Properties of redaction and restoring that hold for any text.
 
 use super::labelled::{detector, lines};
 use domain::privacy::{BuiltInPattern, CustomPattern};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 static LINES: LazyLock<Vec<String>> = LazyLock::new(|| lines(include_str!("../../testdata/privacy/tuning.txt")));
 
-/// All built-in patterns, and some of a tenant's own that match much.
+/// All built-in patterns, and some custom ones that match often.
 static DETECTOR: LazyLock<Detector> = LazyLock::new(|| {
     let custom = [("project", r"PRJ-\d+"), ("capital", r"\b[A-Z]{3,}\b"), ("bracket", r"\[[^\]]*\]")];
     let custom = custom.map(|(name, pattern)| CustomPattern::compile(name, pattern).expect("a pattern"));
@@ -24,7 +24,7 @@ fn key() -> PlaceholderKey {
     PlaceholderKeys::new(b"secret").within(Uuid::from_u128(1), Uuid::from_u128(2))
 }
 
-/// Text with values, placeholders and what looks like one, stuck together at random.
+/// A random concatenation of values, placeholders and text that resembles placeholders.
 fn text() -> impl Strategy<Value = String> {
     let any_line = (0..LINES.len()).prop_map(|at| LINES[at].clone());
     let line = (any_line, any::<prop::sample::Index>()).prop_map(|(line, cut)| {

@@ -6,13 +6,13 @@ use secrecy::SecretString;
 
 /// A source of access tokens.
 pub trait Bearer {
-    /// The token to show.
+    /// Returns the token to send.
     ///
     /// # Errors
     /// [`CliError::NotSignedIn`] if there is none.
     fn token(&self) -> BoxFuture<'_, Result<SecretString, CliError>>;
 
-    /// A token in place of one that the platform did not accept; `None` if there is no other.
+    /// Returns a new token after the platform has refused `refused`; `None` if there is no other one.
     ///
     /// # Errors
     /// If the issuer cannot be reached.

@@ -37,7 +37,7 @@ impl Query {
 }
 
 impl Client {
-    /// A client that shows the tokens of `bearer`.
+    /// Creates a client that sends the tokens of `bearer`.
     pub fn new(http: reqwest::Client, address: Address, bearer: Box<dyn Bearer>) -> Self {
         Self { http, address, bearer }
     }
@@ -45,7 +45,7 @@ impl Client {
     /// Reads a JSON document.
     ///
     /// # Errors
-    /// If the platform cannot be reached, or the answer is no success.
+    /// If the platform cannot be reached, or responds with an error.
     pub async fn get(&self, path: &str, query: &Query) -> Result<Value, CliError> {
         let request = self.request(Method::GET, path, query)?.timeout(ANSWER_TIMEOUT);
         self.json(self.send(request).await?).await
@@ -54,7 +54,7 @@ impl Client {
     /// Sends a JSON document and reads another.
     ///
     /// # Errors
-    /// If the platform cannot be reached, or the answer is no success.
+    /// If the platform cannot be reached, or responds with an error.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         let request = self.request(Method::POST, path, &Query::default())?.timeout(ANSWER_TIMEOUT);
         self.json(self.send(request.json(body)).await?).await
@@ -63,13 +63,13 @@ impl Client {
     /// Deletes a resource.
     ///
     /// # Errors
-    /// If the platform cannot be reached, or the answer is no success.
+    /// If the platform cannot be reached, or responds with an error.
     pub async fn delete(&self, path: &str) -> Result<(), CliError> {
         let request = self.request(Method::DELETE, path, &Query::default())?.timeout(ANSWER_TIMEOUT);
         self.send(request).await.map(drop)
     }
 
-    /// A request that is to be sent with [`Self::send`].
+    /// Builds a request, to be sent with [`Self::send`].
     ///
     /// # Errors
     /// If the path is not valid.
@@ -82,11 +82,11 @@ impl Client {
         Ok(self.http.request(method, url))
     }
 
-    /// Sends a request with a token. If the platform does not accept a token that was stored, a new one is fetched and
-    /// the request sent once more.
+    /// Sends a request with a token. If the platform refuses a stored token, fetches a new one and sends the request
+    /// once more.
     ///
     /// # Errors
-    /// If the platform cannot be reached, or the answer is no success.
+    /// If the platform cannot be reached, or responds with an error.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
         let again = request.try_clone();
         let token = self.bearer.token().await?;
@@ -100,10 +100,10 @@ impl Client {
         self.successful(response).await
     }
 
-    /// Reads the whole answer as JSON.
+    /// Reads the response body as JSON.
     ///
     /// # Errors
-    /// If it breaks off, or is no JSON.
+    /// If the connection is lost, or the body is not JSON.
     pub async fn json(&self, response: Response) -> Result<Value, CliError> {
         let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
         if body.is_empty() {
@@ -114,7 +114,7 @@ impl Client {
         })
     }
 
-    /// The error for an answer that does not come, or breaks off.
+    /// Returns the error for a request without a response, or with an incomplete one.
     pub fn unreachable(&self, error: reqwest::Error) -> CliError {
         unreachable(&self.address.to_string(), error)
     }

@@ -1,4 +1,4 @@
-//! The events of a run, followed to its end: where the connection breaks off, they are read on from the last one seen.
+//! Reads the events of a run to its end. If the connection is lost, it reconnects and resumes after the last event.
 
 use super::client::{Client, Query};
 use super::http::ANSWER_TIMEOUT;
@@ -11,9 +11,9 @@ use reqwest::{Method, Response};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The server writes something every 15 s; a connection that is silent for so long is dead.
+/// Time without data after which a connection counts as lost. The server sends something every 15 s.
 const SILENCE: Duration = Duration::from_secs(60);
-/// Waits before each attempt to read on.
+/// Delays before the attempts to reconnect.
 const RETRIES: [Duration; 4] =
     [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
 
@@ -32,7 +32,7 @@ impl Event {
     }
 }
 
-/// A run at the server and the connection that its events come over.
+/// A run on the server, and the connection that delivers its events.
 pub struct Run<'a> {
     client: &'a Client,
     id: String,
@@ -51,7 +51,7 @@ impl<'a> Run<'a> {
     /// Asks a question in a conversation and waits until the run has begun.
     ///
     /// # Errors
-    /// If the platform cannot be reached, or refuses.
+    /// If the platform cannot be reached, or refuses the request.
     pub async fn begin(client: &'a Client, conversation: &str, question: &Value) -> Result<Self, CliError> {
         let path = format!("v1/conversations/{conversation}/chat");
         let request = client.request(Method::POST, &path, &Query::default())?.json(question);
@@ -66,7 +66,7 @@ impl<'a> Run<'a> {
     /// The next event; `None` after the last one. A call that is dropped loses no event.
     ///
     /// # Errors
-    /// If the events cannot be read on.
+    /// If reconnecting fails.
     pub async fn next(&mut self) -> Result<Option<Event>, CliError> {
         if let Some(started) = self.started.take() {
             return Ok(Some(started));
@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The events of an answer, up to its end or the first thing that is not as it should be.
+/// Returns the events of a response, up to its end or the first invalid event.
 fn stream(response: Response) -> impl Stream<Item = Numbered> + Send + 'static {
     let bytes = futures::stream::unfold(Box::pin(response.bytes_stream()), |mut bytes| async move {
         let next = tokio::time::timeout(SILENCE, bytes.next()).await.ok().flatten()?;

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 /// Time to establish a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an ordinary answer may take.
+/// Timeout of a request whose response is not streamed.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Builds the client. It follows no redirects: a token would go where nobody meant it to.
+/// Builds the client. It does not follow redirects, since they could send a token to another server.
 ///
 /// # Errors
-/// If the file with further certificates cannot be read.
+/// If the file with additional certificates cannot be read.
 pub fn client(options: &GlobalOptions) -> Result<Client, CliError> {
     let mut builder = Client::builder()
         .user_agent(concat!("platform-cli/", env!("CARGO_PKG_VERSION")))

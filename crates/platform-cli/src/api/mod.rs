@@ -1,4 +1,4 @@
-//! The server's HTTP API, as this program uses it.
+//! Client of the server's HTTP API.
 
 mod address;
 mod bearer;

@@ -1,4 +1,4 @@
-//! Answers that are no success, and what they mean for the exit code.
+//! Converts error responses to the errors of this program, which decide the exit code.
 
 use crate::error::CliError;
 use reqwest::StatusCode;
@@ -13,10 +13,10 @@ pub struct Problem {
     pub code: String,
     /// A sentence about this occurrence.
     pub detail: String,
-    /// The fields that are not allowed, if the request was understood otherwise.
+    /// The invalid fields of the request, if any.
     #[serde(default)]
     pub errors: Vec<FieldProblem>,
-    /// What an administrator finds in the log.
+    /// Id of the request, by which an administrator finds it in the log.
     #[serde(default)]
     pub request_id: Option<String>,
 }
@@ -26,12 +26,12 @@ pub struct Problem {
 pub struct FieldProblem {
     /// JSON pointer to the field.
     pub pointer: String,
-    /// What it should be.
+    /// What the value should be.
     pub detail: String,
 }
 
 impl Problem {
-    /// The error of this program for a problem of the platform.
+    /// Converts the problem to an error of this program.
     pub fn into_error(self) -> CliError {
         let mut text = self.detail.trim_end_matches('.').to_owned();
         for field in &self.errors {
@@ -50,8 +50,8 @@ impl Problem {
     }
 }
 
-/// The error for an answer that is no success. Whatever stands before the platform answers in words of its own: what a
-/// proxy says while the platform is down means that it is not reachable.
+/// Returns the error for an error response. A body that is not a problem document comes from a proxy; its 502, 503 or
+/// 504 means that the platform is not reachable.
 pub fn error_of(status: StatusCode, body: &[u8]) -> CliError {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => problem.into_error(),

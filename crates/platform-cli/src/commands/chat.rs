@@ -1,4 +1,4 @@
-//! `chat`: a question and its answer as it comes, or a conversation.
+//! `chat`: asks one question and streams the answer, or holds a conversation.
 
 use super::conversations::latest;
 use super::sources::citation;
@@ -14,10 +14,10 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-/// How long a run may take to begin, or to end, after Ctrl-C.
+/// Timeout for a run to begin, or to end, after Ctrl-C.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Answers the question that was given or, on a terminal, those of a conversation.
+/// Asks the given question or, on a terminal, the questions of a conversation.
 ///
 /// # Errors
 /// If the platform cannot be reached or refuses, or if the user presses Ctrl-C.
@@ -42,7 +42,7 @@ pub async fn run(client: &Client, args: &ChatArgs, console: &mut Console) -> Res
     done
 }
 
-/// The question from the arguments or from standard input; `None` where a terminal is there to ask for it.
+/// Returns the question from the arguments or from standard input; `None` if standard input is a terminal.
 fn given_question(args: &ChatArgs, console: &Console) -> Result<Option<String>, CliError> {
     let stdin = std::io::stdin();
     let question = match &args.message {
@@ -79,7 +79,7 @@ struct Chat<'a> {
     interrupt: Signal,
 }
 
-/// What was told of an answer so far.
+/// What has arrived of an answer so far.
 #[derive(Default)]
 struct Answer {
     run_id: Value,
@@ -90,7 +90,7 @@ struct Answer {
 }
 
 impl<'a> Chat<'a> {
-    /// Answers questions until there are no more.
+    /// Reads questions from the terminal and asks them, until the user ends the conversation.
     async fn converse(&mut self) -> Result<(), CliError> {
         let failed = |error: ReadlineError| CliError::local("the terminal cannot be read", error);
         let mut editor = rustyline::DefaultEditor::new().map_err(failed)?;
@@ -101,7 +101,7 @@ impl<'a> Chat<'a> {
                 Ok(question) => {
                     let _remembered = editor.add_history_entry(question.trim());
                     match self.ask(question.trim()).await {
-                        // Another question may go well.
+                        // The next question may succeed.
                         Err(error @ CliError::Failed(_)) => report(&error),
                         asked => asked?,
                     }
@@ -140,7 +140,7 @@ impl<'a> Chat<'a> {
         }
     }
 
-    /// Begins a run. One that may have begun at the server when the user presses Ctrl-C is cancelled.
+    /// Begins a run. If the user presses Ctrl-C meanwhile, the run may have begun on the server, so it is cancelled.
     async fn begin(&mut self, question: &str) -> Result<Run<'a>, CliError> {
         let body = self.body(question);
         let mut begun = std::pin::pin!(Run::begin(self.client, &self.conversation, &body));
@@ -167,7 +167,7 @@ impl<'a> Chat<'a> {
         body
     }
 
-    /// Takes the events of a run up to its end.
+    /// Handles the events of a run until it ends.
     async fn follow(&mut self, run: &mut Run<'_>, answer: &mut Answer, waiting: &ProgressBar) -> Result<(), CliError> {
         loop {
             let event = tokio::select! {
@@ -203,7 +203,7 @@ impl<'a> Chat<'a> {
         Ok(())
     }
 
-    /// Has the server stop the run, and takes what it still says.
+    /// Cancels the run on the server, and handles its remaining events.
     async fn stop(&mut self, run: &mut Run<'_>, answer: &mut Answer) -> Result<(), CliError> {
         run.cancel().await?;
         let deadline = Instant::now() + CANCEL_TIMEOUT;

@@ -1,4 +1,4 @@
-//! `conversations`: what was asked before.
+//! `conversations`: lists conversations, or shows one.
 
 use super::docs::say_next;
 use super::sources::citation;
@@ -37,7 +37,7 @@ pub async fn run(client: &Client, args: &ConversationsArgs, console: &mut Consol
     .await
 }
 
-/// Id of the conversation that was used last.
+/// Returns the id of the conversation that was used last.
 ///
 /// # Errors
 /// If there is none, or the platform cannot be reached.

@@ -1,4 +1,4 @@
-//! `docs`: what is known of documents.
+//! `docs`: uploads, lists, shows, downloads and deletes documents.
 
 use crate::api::{Client, Query, each_page};
 use crate::args::{DocsCommand, DocumentListArgs};
@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::path::Path;
 use uuid::Uuid;
 
-/// Fields of a document that are shown, where they have a value.
+/// Fields of a document that are shown if they have a value.
 const FIELDS: &[&str] = &[
     "id",
     "filename",
@@ -50,7 +50,7 @@ pub async fn run(client: &Client, command: DocsCommand, console: &mut Console) -
     }
 }
 
-/// Says how to see the next page, if there is one.
+/// Prints how to see the next page, if there is one.
 pub fn say_next(page: &Value, all: bool, console: &Console) {
     if let Some(cursor) = page["next_cursor"].as_str().filter(|_| !all) {
         console.note(&format!("there are more: go on with --cursor {cursor}, or give --all"));
@@ -122,7 +122,7 @@ async fn delete(client: &Client, ids: &[Uuid], console: &mut Console) -> Result<
     Ok(())
 }
 
-/// Writes a document's file to standard output, or to a file, which is there only once it is whole.
+/// Writes a document's file to standard output or to `file`, which is created only when the download is complete.
 async fn download(client: &Client, id: Uuid, file: &Path, console: &mut Console) -> Result<(), CliError> {
     let request = client.request(Method::GET, &format!("v1/documents/{id}/content"), &Query::default())?;
     let response = client.send(request).await?;

@@ -20,7 +20,7 @@ use crate::terminal::Console;
 /// Runs the command that was given.
 ///
 /// # Errors
-/// If it fails; the error says with which exit code.
+/// If the command fails; the error decides the exit code.
 pub async fn run(cli: Cli) -> Result<(), CliError> {
     let Cli { options, command } = cli;
     let mut console = Console::new(options.output);
@@ -40,7 +40,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
     console.finish()
 }
 
-/// A client of the platform, with the token of the environment or else the stored login.
+/// Creates a client with the token from the environment, otherwise with the stored login.
 fn connect(options: &GlobalOptions) -> Result<Client, CliError> {
     let store = Store::in_dir(settings::state_dir()?);
     let address = address(options, &store)?;
@@ -61,7 +61,7 @@ fn connect(options: &GlobalOptions) -> Result<Client, CliError> {
     Ok(Client::new(http, address, bearer))
 }
 
-/// Which platform is meant: the one that was given, or the one that was signed in to last.
+/// Returns the address of the platform: the one from the options, otherwise that of the last login.
 fn address(options: &GlobalOptions, store: &Store) -> Result<Address, CliError> {
     let text = match options.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) {
         Some(url) => url.to_owned(),

@@ -45,7 +45,7 @@ fn show(answer: &Value, console: &mut Console) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The text on one line, cut off between two words where it is long.
+/// Puts the text on one line, and truncates a long one between two words.
 fn shortened(text: &str) -> String {
     let text = line(text);
     let Some(end) = text.char_indices().nth(SHOWN).map(|character| character.0) else { return text };

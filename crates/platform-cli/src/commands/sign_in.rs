@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use std::io::{IsTerminal as _, Read as _};
 
-/// Signs in, and keeps the login once the platform accepts it.
+/// Signs in, and stores the login once the platform accepts it.
 ///
 /// # Errors
 /// If the issuer or the platform cannot be reached, or refuses.
@@ -43,10 +43,10 @@ pub async fn login(options: &GlobalOptions, args: &LoginArgs, console: &mut Cons
     Ok(())
 }
 
-/// Has the issuer revoke the login, and forgets it. It is forgotten even if the issuer cannot be reached.
+/// Revokes the login at the issuer, and deletes it here, even if the issuer cannot be reached.
 ///
 /// # Errors
-/// If the login cannot be forgotten.
+/// If the stored login cannot be deleted.
 pub async fn logout(options: &GlobalOptions, console: &mut Console) -> Result<(), CliError> {
     let store = Store::in_dir(settings::state_dir()?);
     let address = address(options, &store)?;

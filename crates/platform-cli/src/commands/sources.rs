@@ -1,4 +1,4 @@
-//! Where a passage stands, as a reader finds it.
+//! Describes the source of a passage: document, page and section.
 
 use serde_json::Value;
 

@@ -14,12 +14,12 @@ use std::time::Duration;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-/// Pauses between two looks at a document: short at first, since small files are read at once.
+/// Pause between two polls of a document's status: short at first, since small files are ingested quickly.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Uploads the files one after the other, and then waits for all of them. A file that the platform does not take does
-/// not keep it from the others.
+/// Uploads the files one after the other, and then waits for all of them. If the platform refuses one
+/// file, the others are still uploaded.
 ///
 /// # Errors
 /// If the platform cannot be reached or refuses, or if a file could not be uploaded or read.
@@ -67,7 +67,7 @@ async fn upload(client: &Client, args: &UploadArgs, path: &Path) -> Result<Strin
     id.ok_or_else(|| CliError::Failed("the platform gave it no id".to_owned()))
 }
 
-/// The form without the file.
+/// Builds the form without the file.
 fn fields(args: &UploadArgs) -> Form {
     let fields = [
         ("tags", (!args.tags.is_empty()).then(|| json!(args.tags).to_string())),
@@ -81,7 +81,7 @@ fn fields(args: &UploadArgs) -> Form {
     given.fold(Form::new(), |form, (name, value)| form.text(name, value))
 }
 
-/// The file's part of the form, which moves the bar as it is sent.
+/// Builds the part with the file, which advances the progress bar as it is sent.
 fn part(file: File, size: u64, name: String, bar: &ProgressBar) -> Part {
     let bar = bar.clone();
     let bytes = ReaderStream::new(file).inspect(move |piece| {
@@ -112,7 +112,7 @@ async fn ingested(client: &Client, id: &str) -> Result<Value, CliError> {
     }
 }
 
-/// What the platform does with a document, in a few words.
+/// Describes the progress of a document's ingestion.
 fn waiting_for(document: &Value) -> String {
     let name = document["filename"].as_str().unwrap_or_default();
     let progress = &document["progress"];

@@ -1,4 +1,4 @@
-//! The issuer of tokens: what it offers, and what is asked of it.
+//! The OAuth issuer: discovery, sign-in flows, refreshing and revoking tokens.
 
 use super::store::Login;
 use crate::api::{Address, may_carry_tokens, unreachable};
@@ -21,7 +21,7 @@ use std::fmt::Display;
 use thiserror::Error;
 use url::{Url, form_urlencoded};
 
-/// This program at an issuer, as it is stored beside the tokens.
+/// Registration of this program at an issuer, stored with the tokens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Client {
     issuer: String,
@@ -39,19 +39,19 @@ pub struct Issuer {
     device_authorization_endpoint: Option<Url>,
 }
 
-/// A sign-in that waits for its user at another device.
+/// A device flow that waits for the user to sign in on another device.
 pub struct DeviceCode(StandardDeviceAuthorizationResponse);
 
-/// A sign-in that waits for its user in a browser.
+/// An authorization code flow that waits for the user to sign in in a browser.
 pub struct BrowserSignIn {
-    /// Where the browser goes.
+    /// The URL to open in the browser.
     pub url: Url,
     state: CsrfToken,
     verifier: PkceCodeVerifier,
     redirect: RedirectUrl,
 }
 
-/// What the browser brings back in the address of the redirect.
+/// Parameters of the redirect that ends the sign-in in the browser.
 #[derive(Default)]
 pub struct Redirected {
     code: Option<String>,
@@ -61,7 +61,7 @@ pub struct Redirected {
     error_description: Option<String>,
 }
 
-/// OpenID Connect Discovery 1.0, as far as it is used here.
+/// Discovery document (OpenID Connect Discovery 1.0), reduced to the fields that are used.
 #[derive(Deserialize)]
 struct Discovered {
     issuer: String,
@@ -89,7 +89,7 @@ enum HttpError {
 type TokenClient = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 impl Issuer {
-    /// Reads what an issuer offers. Each of its addresses has to be one that tokens may be sent to.
+    /// Reads the discovery document of an issuer. Tokens must be allowed at each of its endpoints.
     ///
     /// # Errors
     /// If it cannot be reached, or its document is not valid.
@@ -136,10 +136,10 @@ impl Issuer {
         Ok(BrowserSignIn { url, state, verifier, redirect })
     }
 
-    /// Exchanges what the browser brought back for tokens.
+    /// Exchanges the authorization code of the redirect for tokens.
     ///
     /// # Errors
-    /// If it is not the answer to this sign-in, or the issuer refuses.
+    /// If the redirect does not belong to this sign-in, or the issuer refuses.
     pub async fn finish_in_browser(
         &self,
         begun: BrowserSignIn,
@@ -177,7 +177,7 @@ impl Issuer {
         response.map(DeviceCode).map_err(|error| self.client.failed(error))
     }
 
-    /// Waits until the user signed in on the other device.
+    /// Waits until the user has signed in on the other device.
     ///
     /// # Errors
     /// If the user refuses, or the code expires.
@@ -195,7 +195,7 @@ impl Issuer {
 }
 
 impl Redirected {
-    /// Takes a parameter of the address, if it is one that is used.
+    /// Sets a parameter; unknown ones are ignored.
     pub fn set(&mut self, name: &str, value: String) {
         let field = match name {
             "code" => &mut self.code,
@@ -208,7 +208,7 @@ impl Redirected {
         *field = Some(value);
     }
 
-    /// Whether the sign-in came to an end, good or bad.
+    /// Whether the sign-in has ended, with a code or an error.
     pub fn has_result(&self) -> bool {
         self.code.is_some() || self.error.is_some()
     }
@@ -230,7 +230,7 @@ impl Client {
     /// Gets a new access token for a refresh token.
     ///
     /// # Errors
-    /// [`CliError::NotSignedIn`] if the issuer does not accept it any more.
+    /// [`CliError::NotSignedIn`] if the issuer no longer accepts it.
     pub async fn refresh(
         &self,
         http: &reqwest::Client,
@@ -242,8 +242,8 @@ impl Client {
         Ok(self.login(&answer.map_err(|error| self.failed(error))?, Some(refresh_token), clock.now()))
     }
 
-    /// Has the issuer forget the refresh token (RFC 7009), if it offers that. (The `oauth2` crate does so over HTTPS
-    /// only, even to an issuer on this machine.)
+    /// Revokes the refresh token (RFC 7009), if the issuer supports that. (The `oauth2` crate revokes over HTTPS only,
+    /// even at an issuer on this machine.)
     ///
     /// # Errors
     /// If the issuer cannot be reached, or refuses.
@@ -264,7 +264,7 @@ impl Client {
         client.set_token_uri(TokenUrl::from_url(self.token_endpoint.clone()))
     }
 
-    /// The login for an issuer's answer. One that does not replace the refresh token leaves the old one in force.
+    /// Converts a token response to a login. If it has no new refresh token, the old one stays valid.
     fn login(&self, tokens: &BasicTokenResponse, refresh_token: Option<&str>, now: DateTime<Utc>) -> Login {
         Login {
             access_token: tokens.access_token().secret().clone(),
@@ -302,7 +302,7 @@ fn scopes(scope: &str) -> impl Iterator<Item = Scope> {
     scope.split_whitespace().map(|scope| Scope::new(scope.to_owned()))
 }
 
-/// Sends the requests of the `oauth2` crate with our client.
+/// Adapts the HTTP client for the requests of the `oauth2` crate.
 fn sender(
     http: &reqwest::Client,
 ) -> impl Fn(HttpRequest) -> BoxFuture<'static, Result<HttpResponse, HttpError>> + use<> {

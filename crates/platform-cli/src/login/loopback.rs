@@ -1,4 +1,4 @@
-//! The place on this machine that a browser is sent back to (RFC 8252, section 7.3).
+//! The listener on this machine to which the issuer redirects the browser (RFC 8252, section 7.3).
 
 use super::issuer::Redirected;
 use crate::error::CliError;
@@ -8,24 +8,24 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 const PATH: &str = "/callback";
-/// Maximum size of the head of a request.
+/// Maximum size of a request's head, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 /// Time for a browser to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for the user to sign in.
 const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// A port of this machine, until the browser has come back.
+/// A port on this machine that waits for the redirect.
 pub struct Loopback {
     listener: TcpListener,
     redirect: Url,
 }
 
 impl Loopback {
-    /// Opens a free port of this machine, which no other machine reaches.
+    /// Opens a free port on the loopback interface, which other machines cannot reach.
     ///
     /// # Errors
-    /// If there is none.
+    /// If no port can be opened.
     pub async fn open() -> Result<Self, CliError> {
         let failed = |error: &dyn std::fmt::Display| CliError::local("no port of this machine is free", error);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| failed(&error))?;
@@ -34,22 +34,22 @@ impl Loopback {
         Ok(Self { listener, redirect })
     }
 
-    /// Where the issuer sends the browser.
+    /// The redirect URI.
     pub fn redirect(&self) -> Url {
         self.redirect.clone()
     }
 
-    /// Waits until the browser comes back. Other requests, such as for an icon, are answered and ignored.
+    /// Waits for the redirect. Other requests, such as for an icon, are answered and ignored.
     ///
     /// # Errors
-    /// If it does not come in time.
+    /// If it does not arrive in time.
     pub async fn redirected(self) -> Result<Redirected, CliError> {
         let come_back = async {
             loop {
                 let accepted = self.listener.accept().await;
                 let (stream, _peer) =
                     accepted.map_err(|error| CliError::local("the browser cannot come back", error))?;
-                // What one connection does wrong does not end the wait.
+                // A failed connection does not end the wait.
                 if let Ok(Some(redirected)) = tokio::time::timeout(HEAD_TIMEOUT, answer(stream)).await {
                     return Ok(redirected);
                 }
@@ -60,7 +60,7 @@ impl Loopback {
     }
 }
 
-/// Answers a request; returns what it brought if it is the browser's return.
+/// Answers a request; returns its parameters if it is the redirect.
 async fn answer(mut stream: TcpStream) -> Option<Redirected> {
     let head = read_head(&mut stream).await?;
     let redirected = redirected(&head);
@@ -88,7 +88,7 @@ async fn read_head(stream: &mut TcpStream) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
-/// What a request brings, if it is for our path.
+/// Parses the parameters of the redirect; `None` for any other request.
 fn redirected(head: &str) -> Option<Redirected> {
     let target = head.lines().next()?.strip_prefix("GET ")?.split(' ').next()?;
     let url = Url::parse("http://127.0.0.1").ok()?.join(target).ok()?;

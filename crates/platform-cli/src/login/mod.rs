@@ -1,7 +1,7 @@
 //! Signing in, staying signed in, and signing out.
 //!
-//! OAuth 2.0 is the `oauth2` crate's: PKCE, the device flow with its polling, and refreshing. (`openidconnect`,
-//! which reads discovery documents too, brings in the crate `rsa`, which deny.toml keeps out.)
+//! The `oauth2` crate implements OAuth 2.0: PKCE, the device flow with its polling, and refreshing. (`openidconnect`,
+//! which also reads discovery documents, depends on the crate `rsa`, which deny.toml forbids.)
 
 mod issuer;
 mod loopback;

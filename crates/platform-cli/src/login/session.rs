@@ -1,4 +1,4 @@
-//! Tokens for requests: the one from the environment, or those that were stored, renewed when they expire.
+//! Sources of the tokens for requests: the token from the environment, or a stored login, refreshed when it expires.
 
 use super::store::{Login, Store};
 use crate::api::{Address, Bearer};
@@ -9,18 +9,18 @@ use futures::future::{BoxFuture, FutureExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 
-/// A token is renewed when it expires within this time, so that it does not expire on its way.
+/// A token that expires within this time is refreshed first, so that it does not expire in transit.
 const MARGIN: TimeDelta = TimeDelta::seconds(30);
 
 /// A token that is not renewed.
 pub struct FixedToken(pub SecretString);
 
-/// No token at all.
+/// A source without a token.
 pub struct NotSignedIn;
 
 /// A stored login.
 pub struct StoredSession {
-    /// Where renewed tokens are kept.
+    /// Stores refreshed tokens.
     pub store: Store,
     /// The platform that the login is for.
     pub address: Address,
@@ -28,7 +28,7 @@ pub struct StoredSession {
     pub http: reqwest::Client,
     /// Tells when a token expires.
     pub clock: Box<dyn Clock>,
-    /// The tokens as they are now.
+    /// The current tokens.
     pub login: Mutex<Login>,
 }
 
@@ -80,8 +80,8 @@ impl Bearer for StoredSession {
 }
 
 impl StoredSession {
-    /// Gets a new access token, if there is a refresh token. Issuers accept one only once, so that another process may
-    /// have been faster: its tokens are used then.
+    /// Gets a new access token, if there is a refresh token. Issuers accept a refresh token only once; if another
+    /// process has already used it, that process's tokens are returned.
     async fn renew(&self, old: &Login) -> Result<Option<Login>, CliError> {
         let stored = self.store.lock()?;
         if let Some(login) = stored.login(&self.address)?

@@ -1,4 +1,4 @@
-//! The file that keeps logins, which only its owner can read.
+//! The file with the stored logins, which only its owner can read.
 
 use super::issuer::Client;
 use crate::api::Address;
@@ -25,13 +25,13 @@ pub struct Store {
 /// Tokens of one platform. It has no `Debug`, so that no message can contain them.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Login {
-    /// What requests show.
+    /// The access token for requests.
     pub access_token: String,
     /// When that token expires, if the issuer said so.
     pub expires_at: Option<DateTime<Utc>>,
-    /// What a new access token is got for, if the issuer gave one.
+    /// The refresh token, if the issuer returned one.
     pub refresh_token: Option<String>,
-    /// Where the tokens come from; `None` for a token that was handed over.
+    /// The client that got the tokens; `None` for a token from standard input.
     pub client: Option<Client>,
 }
 
@@ -43,7 +43,7 @@ struct Contents {
     logins: BTreeMap<String, Login>,
 }
 
-/// The file while no other process may change it.
+/// The file, locked against changes by other processes.
 pub struct LockedStore<'a> {
     store: &'a Store,
     _lock: File,
@@ -71,7 +71,7 @@ impl Store {
         Ok(self.read()?.current)
     }
 
-    /// Waits until no other process changes the file, and keeps them from it.
+    /// Locks the file; waits while another process has the lock.
     ///
     /// # Errors
     /// If the directory cannot be written to.
@@ -96,7 +96,7 @@ impl Store {
         if file.metadata().map_err(failed)?.permissions().mode() & OTHERS != 0 {
             return Err(exposed(&path));
         }
-        // The position of a mistake is told, not what stands there.
+        // The message contains the position of the error, but not the text there.
         let unreadable = |error: serde_json::Error| {
             let (path, line) = (path.display(), error.line());
             CliError::Failed(format!("{path} is damaged in line {line}: delete it, and sign in again"))
@@ -114,7 +114,7 @@ impl LockedStore<'_> {
         self.store.login(address)
     }
 
-    /// Keeps a login, in place of an earlier one at the same platform.
+    /// Stores a login, in place of an earlier one at the same platform.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -125,7 +125,7 @@ impl LockedStore<'_> {
         self.write(&contents)
     }
 
-    /// Forgets a login and returns it.
+    /// Deletes a login and returns it.
     ///
     /// # Errors
     /// If the file cannot be written.

@@ -1,4 +1,4 @@
-//! Where results and messages go, and in which format.
+//! Prints results and messages, in the selected format.
 
 use super::printable::printable;
 use super::table::Table;
@@ -13,8 +13,8 @@ const HEADING: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// Standard output and standard error of a command. Colours are left out where `NO_COLOR` is set, or where nobody sees
-/// them.
+/// Standard output and standard error of a command. There are no colours if `NO_COLOR` is set, or if the output
+/// is not a terminal.
 pub struct Console {
     format: OutputFormat,
     out: AutoStream<Stdout>,
@@ -34,7 +34,7 @@ impl Console {
         self.format == OutputFormat::Json
     }
 
-    /// Prints a part of a line at once.
+    /// Prints a part of a line and flushes it.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -51,7 +51,7 @@ impl Console {
         writeln!(self.out, "{}", printable(text)).map_err(closed)
     }
 
-    /// Prints a line that is read before others.
+    /// Prints a heading.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -90,7 +90,7 @@ impl Console {
         io::stdout().lock().write_all(bytes).map_err(closed)
     }
 
-    /// Writes out what is still held back.
+    /// Flushes standard output.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -98,14 +98,14 @@ impl Console {
         self.out.flush().map_err(closed)
     }
 
-    /// Prints a message, which is no result: to standard error, whatever the format.
+    /// Prints a message to standard error, in any format.
     pub fn note(&self, text: &str) {
-        // Nobody can be told that standard error is closed.
+        // If standard error is closed, this cannot be reported.
         let _told = writeln!(anstream::stderr(), "{QUIET}{}{QUIET:#}", printable(text));
     }
 }
 
-/// Prints why the command failed. A closed output and an interruption need no words.
+/// Prints why the command failed. A closed output and an interruption are not reported.
 pub fn report(error: &CliError) {
     if !matches!(error, CliError::OutputClosed | CliError::Interrupted) {
         let text = error.to_string();

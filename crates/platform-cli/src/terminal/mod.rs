@@ -1,4 +1,4 @@
-//! The terminal, or what stands in its place: results on standard output, messages on standard error.
+//! Output: results on standard output, messages and progress on standard error.
 
 mod console;
 mod printable;

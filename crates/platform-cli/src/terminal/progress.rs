@@ -1,4 +1,4 @@
-//! What moves while somebody waits: on standard error, and only where that is a terminal.
+//! Spinners and progress bars: on standard error, and only if that is a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// A spinner with a message, for work of unknown length. It is gone when it is finished.
+/// A spinner with a message, for work of unknown length. It disappears when it is finished.
 pub fn spinner(message: &str) -> ProgressBar {
     let spinner = ProgressBar::with_draw_target(None, target()).with_message(message.to_owned());
     if !spinner.is_hidden() {

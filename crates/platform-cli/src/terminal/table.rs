@@ -1,8 +1,8 @@
-//! Lists in columns: aligned on a terminal, separated by tabs elsewhere, so that `cut` and `awk` can take them apart.
+//! Lists in columns: aligned on a terminal, separated by tabs elsewhere, so that `cut` and `awk` can parse them.
 
 use super::printable::line;
 
-/// Rows of equally many cells.
+/// A table of text cells.
 pub struct Table {
     header: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -14,7 +14,7 @@ impl Table {
         Self { header: columns.iter().map(|column| (*column).to_uppercase()).collect(), rows: Vec::new() }
     }
 
-    /// Adds a row; its cells are put on one line each.
+    /// Adds a row; line breaks within a cell become spaces.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().map(|cell| line(&cell)).collect());
     }

@@ -107,7 +107,7 @@ impl RefusalCounter {
         counts.values().filter(is_due).cloned().collect()
     }
 
-    /// Marks the refusals in `recorded` as recorded. Refusals added since it was read stay unrecorded.
+    /// Marks the unrecorded refusals of an earlier snapshot as recorded. Refusals added since then stay unrecorded.
     pub fn mark_recorded(&self, recorded: &RefusalCount) {
         let mut counts = self.lock();
         if let Some(count) = counts.get_mut(&(recorded.key.clone(), recorded.minute)) {

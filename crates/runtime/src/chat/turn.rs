@@ -77,7 +77,7 @@ struct NewInput {
     tool_rounds: Classified<Vec<PromptMessage>>,
 }
 
-/// What is stored that a turn builds on.
+/// Stored data that a turn builds on: its conversation, the place of its question, history and memories.
 struct StoredContext {
     conversation: Conversation,
     question: PlacedQuestion,
@@ -179,7 +179,7 @@ impl TurnPreparer {
         Ok(StoredContext { conversation, question, history, memories })
     }
 
-    /// Records the intent of the automatic search, or its refusal, if the material requires one.
+    /// Records the intent of the automatic search, or its refusal, if the input needs a search with a known query.
     async fn admit_search(
         &self,
         tx: &mut dyn TenantTx,
@@ -187,7 +187,8 @@ impl TurnPreparer {
         input: &RunInput,
         context: CallContext,
     ) -> Result<Option<CallAdmission>, StoreError> {
-        // What a model makes of a follow-up is known only when the run has begun, and so is the intent of the search.
+        // A generative model rewrites a follow-up only after the run has started. Until then the query of its search is
+        // not known, so its intent cannot be recorded yet.
         let is_known = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_generative());
         let Some(search) = input.search().filter(is_known) else { return Ok(None) };
         let call = automatic_search(search, &search.query, context);
@@ -295,8 +296,8 @@ impl VisibleContext {
     }
 }
 
-/// Returns the caller of the model. Where the client keeps the history, placeholders are the user's, with and without a
-/// conversation.
+/// Returns the caller of the model. If the client keeps the history, the conversation is left out, so that privacy
+/// placeholders stay the same for all requests of the user.
 fn caller(permit: &Permit, request: &TurnRequest) -> ModelCaller {
     let caller = model_access::caller(permit.scope(), &permit.tenant().settings);
     ModelCaller { conversation: request.conversation.filter(|_| request.history.is_none()), ..caller }

@@ -5,7 +5,7 @@ use super::question::{Question, is_content_token, topics};
 use super::tokens::{Identifier, Token, TokenKind, tokens};
 use std::ops::Range;
 
-/// The question, and after it those of the carried words that it lacks.
+/// The question, followed by the carried words that it does not contain.
 pub fn joined(question: &str, carried: &[String]) -> String {
     let mut text = question.to_owned();
     for word in carried {
@@ -19,7 +19,7 @@ pub fn joined(question: &str, carried: &[String]) -> String {
     text.trim().to_owned()
 }
 
-/// The question about other identifiers than its own.
+/// The question with its identifiers replaced by the given ones, or with these appended if it has none.
 pub fn with_identifiers(question: &str, identifiers: &[Identifier]) -> String {
     let texts: Vec<&str> = identifiers.iter().map(|identifier| identifier.text.as_str()).collect();
     let all = tokens(question);
@@ -38,8 +38,8 @@ pub fn with_identifiers(question: &str, identifiers: &[Identifier]) -> String {
     text
 }
 
-/// The question about another topic: that takes the place of the nouns with which it shares a word, or of the first
-/// ones that are not what is asked for ("which pressure").
+/// The question about another topic. The topic replaces the run of nouns that shares a word with it, or otherwise the
+/// first run of nouns that is not what the question asks for ("which pressure").
 pub fn with_topic(question: &str, topic: &str, capitalizes: bool) -> String {
     let all = tokens(question);
     let nouns: Vec<Range<usize>> = topics(&all, capitalizes).iter().map(|token| token.span.clone()).collect();

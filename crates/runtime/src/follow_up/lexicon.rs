@@ -12,7 +12,7 @@ pub const OPENERS: &str = "\
 pub const CONNECTORS: &str = "\
     aber also and auch but dann oder or then und";
 
-/// Phrases that ask the previous question about something else.
+/// Phrases that ask the previous question again about something else: "what about the filter?".
 pub const TRANSFERS: &[&str] = &[
     "das gleiche bei",
     "das gleiche für",
@@ -133,7 +133,8 @@ pub const FUNCTION_WORDS: &str = "\
     jeder jedes man mich my ob obwohl our per pro sich than though uns unser unsere unseren us we weil wenn \
     whether while wir you your";
 
-/// Words before something that both sides know.
+/// Definite articles, demonstratives and possessives, alone or contracted with a preposition. The noun after them is
+/// presented as known.
 pub const DEFINITE: &str = "\
     am beim das dem den der des die diese diesem diesen dieser dieses ihr ihre ihrem ihren ihrer im its sein \
     seine seinem seinen seiner that the their these this those vom zum zur";
@@ -214,7 +215,7 @@ pub const VERBS: &str = "\
     paid put remove repair replace reset run runs sent set shut sign signs start starts stop stops store take \
     taken takes test tighten trip trips turn use uses wear weigh weighs worn written";
 
-/// Nouns of time that `this` does not make a reference to something said.
+/// Nouns after which `this` means the present time or place and not something said before: "this week", "this plant".
 pub const TIMES: &str = "\
     anlage jahr monat month plant shift site week werk woche year";
 

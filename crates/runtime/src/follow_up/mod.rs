@@ -60,8 +60,8 @@ pub fn resolve(message: &str, earlier: &[EarlierTurn<'_>]) -> ResolvedQuestion {
     resolve_in(message, &focus)
 }
 
-/// Whether a question that somebody else has completed keeps the identifiers of `message` and adds only such as are in
-/// `known` texts.
+/// Whether `question`, a rewritten form of `message`, keeps all identifiers of `message` and adds only identifiers that
+/// occur in the `known` texts.
 #[must_use]
 pub fn names_only_what_is_known(question: &str, message: &str, known: &[&str]) -> bool {
     let names = |text: &str| tokens::identifiers_in(text).into_iter().map(|identifier| identifier.normalized);
@@ -197,7 +197,8 @@ fn with_subject(question: &Question, focus: &Focus) -> String {
     joined(question.body(), if identifiers.is_empty() { &focus.topics } else { &identifiers })
 }
 
-/// Whether the question names as known what the last question was about, or its answer.
+/// Whether a word that the question presents as known ("the pump") occurs in the last question, in the titles that its
+/// answer cites or, if the question is short, in that answer.
 fn names_something_known(question: &Question, focus: &Focus) -> bool {
     let is_short = question.content().len() <= 2;
     let mut words = question.definite_words();

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Letters before a number that name a grade, a size or a standard: `VG46` is no equipment.
+/// Letters before a number that name a grade, a size or a standard: `VG46` is not equipment.
 const GRADES: &[&str] = &["DIN", "DN", "EN", "IP", "ISO", "PN", "SIL", "VG", "PT", "HLP", "CLP", "FFP", "M"];
 
 /// A word, number or identifier, and its bytes in the text.
@@ -15,7 +15,7 @@ pub struct Token {
     /// The byte range of the word in the text.
     pub span: Range<usize>,
     pub kind: TokenKind,
-    /// Whether a mark that ends a sentence or a clause follows.
+    /// Whether punctuation that ends a sentence or a clause follows.
     pub ends_clause: bool,
 }
 

@@ -40,7 +40,8 @@ pub trait Finisher: Send + Sync + 'static {
     /// Stores the record. Must be idempotent: it is called again if the acknowledgement of a commit was lost.
     async fn store(&self, tx: &mut dyn TenantTx, run: &Run, record: &Self::Record) -> Result<(), StoreError>;
 
-    /// Does what follows from a run that did not fail, once its end is stored and its readers know. Best effort.
+    /// Does further work after a run that did not fail, once its end is stored and its readers are informed. Best
+    /// effort.
     async fn follow_up(&self, _ports: &RunPorts, _budgets: &BudgetReserver, _run: &Run) {}
 
     /// Returns the metadata of the outcome that is stored if the record cannot be stored; `None` if the use case stores
@@ -59,8 +60,8 @@ pub struct FinishedRun<'a> {
 }
 
 impl FinishedRun<'_> {
-    /// What the tenant's privacy rules did, for the audit log: how often each pattern matched, never what; `None` if
-    /// nothing did.
+    /// Returns how often each pattern of the tenant's privacy rules matched, for the audit log, without the matched
+    /// text; `None` if no pattern matched.
     pub fn privacy_facts(&self) -> Option<Value> {
         let rules = self.run.caller.privacy.as_ref()?;
         let (found, replaced) = (&self.run.personal_data, &self.progress.model.replaced);

@@ -56,7 +56,7 @@ pub struct ModelUsage {
 }
 
 impl Visibility {
-    /// Removes the items that the model may not see, and adds them to `left_out`.
+    /// Removes the items that the model may not see, and counts them as omitted.
     pub fn retain_visible<T: HasClass>(&mut self, items: &mut Vec<T>) {
         let total = items.len();
         items.retain(|item| item.class() <= self.max_classification);

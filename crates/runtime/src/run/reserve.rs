@@ -87,7 +87,7 @@ impl BudgetReserver {
     /// less than `needed.minimum`.
     ///
     /// # Errors
-    /// If the store fails. A refusal is not an error; it is recorded in `BudgetGrant::exhausted`.
+    /// If the store fails. A refusal is not an error; it is recorded in `BudgetGrant::exhausted_limit`.
     pub async fn extend(
         &self,
         scope: &TenantScope,

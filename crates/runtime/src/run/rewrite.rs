@@ -131,7 +131,8 @@ fn newest(input: &QuestionInput) -> Vec<&Message> {
     messages
 }
 
-/// Returns the first line of what the model wrote, if it is a question about nothing but what was talked about.
+/// Returns the first line of what the model wrote, if it is short enough and names only identifiers that the
+/// conversation contains.
 fn usable(text: &str, input: &QuestionInput) -> Option<String> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     let line = line.trim_matches(|c| matches!(c, '"' | '“' | '”' | '„' | '`' | '*'));

@@ -87,7 +87,7 @@ impl SideCall {
     fn into_request(self, run: &Run) -> ChatRequest {
         let question = self.input.content().clone();
         let mut prompt = Classified::empty();
-        // The platform's own words take the class of what they are applied to: the prompt is sent as a whole.
+        // The system message gets the class of the input, because both are sent as one prompt.
         prompt.push(Classified::new(PromptMessage::System(self.instructions.to_owned()), self.input.class()));
         prompt.push(self.input.map(PromptMessage::User));
         ChatRequest {

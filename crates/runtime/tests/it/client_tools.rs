@@ -53,7 +53,7 @@ fn after_a_round() -> AskAssistant {
     AskAssistant { tool_rounds, ..request(vec![tool("clock")]) }
 }
 
-/// What a turn came to.
+/// The events of a turn, and the number of client tools that were left out.
 struct Turn {
     left_out_tools: u32,
     events: Vec<RunEvent>,

@@ -17,7 +17,7 @@ const OIL: &str = "Compare: how often is the oil of C-410 changed?";
 const GRADE: &str = "And which grade?";
 const BY_RULES: &str = "which grade? oil C-410";
 
-/// Asks about the oil and then for its grade; the second answer's events.
+/// Asks about the oil and then about its grade, and returns the events of the second turn.
 async fn ask(plant: &Plant, model: &Arc<ScriptedModel>, tools: &Arc<ScriptedTools>) -> Vec<RunEvent> {
     let chat = plant.chat(model, tools);
     plant.ask(&chat, OIL, Auto).await;
@@ -28,7 +28,7 @@ async fn tools(plant: &Plant, class: Classification) -> Arc<ScriptedTools> {
     ScriptedTools::returning_hits(vec![plant.create_document(class, "The oil of C-410 is VG 46.").await.1])
 }
 
-/// The words that the events and the calls say were searched.
+/// Returns the query of the search. The event and the last tool call must name the same one.
 fn searched(events: &[RunEvent], tools: &ScriptedTools) -> String {
     let told = events.iter().find_map(|event| match event {
         RunEvent::ToolStarted { query, .. } => query.clone(),

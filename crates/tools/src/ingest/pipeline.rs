@@ -53,7 +53,7 @@ pub(super) struct EmbedContext {
 }
 
 impl IngestInner {
-    /// Ingests a document; see [`super::accept::Ingest::process`]. `cancellation` is cancelled when the worker drops
+    /// Ingests a document; see [`super::interface::Ingest::process`]. `cancellation` is cancelled when the worker drops
     /// the job.
     pub(super) async fn ingest(
         self: &Arc<Self>,

@@ -35,7 +35,8 @@ enum ReindexResult {
 }
 
 impl IngestInner {
-    /// Embeds a tenant's documents with the next model, one by one; see [`super::accept::Ingest::process`].
+    /// Embeds a tenant's documents with the next model, one by one; see
+    /// [`super::interface::Ingest::process`].
     pub(super) async fn reindex(
         self: &Arc<Self>,
         job: &LeasedJob,

@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 const HEAD_BYTES: usize = 64 << 10;
 
 impl IngestInner {
-    /// The implementation of [`super::accept::Ingest::accept`].
+    /// The implementation of [`super::interface::Ingest::accept`].
     pub(super) async fn accept(&self, permit: &Permit, upload: Upload) -> Result<UploadOutcome, IngestError> {
         let user = permit.scope().user().ok_or(IngestError::NoUser)?;
         let quota = self.remaining_quota(permit, user).await?;
@@ -60,7 +60,7 @@ impl IngestInner {
         Ok(ReceivedUpload { stored, form, format })
     }
 
-    /// The implementation of [`super::accept::Ingest::requeue`].
+    /// The implementation of [`super::interface::Ingest::requeue`].
     pub(super) async fn requeue(&self, permit: &Permit, id: DocumentId) -> Result<Option<Document>, IngestError> {
         let (now, clearance) = (self.ports.clock.now(), permit.clearance());
         let mut tx = self.ports.store.begin(permit.scope()).await?;

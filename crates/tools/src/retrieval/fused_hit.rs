@@ -41,7 +41,7 @@ pub(super) struct ScoreAccumulator {
 }
 
 impl ScoreAccumulator {
-    /// An empty sum with room for this many candidates.
+    /// An empty accumulator with room for this many candidates.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self { hits: HashMap::with_capacity(capacity) }
     }

@@ -3,7 +3,7 @@
 /// How the results of vector search and lexical search are fused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Fusion {
-    /// Weighted sum of the normalized scores, each divided by its maximum.
+    /// Weighted sum of the cosine similarity and the normalized BM25 score.
     #[default]
     WeightedSum,
     /// Reciprocal rank fusion: the sum of 1 / (60 + rank), with equal weights.

@@ -15,12 +15,12 @@ use std::vec::IntoIter;
 /// Passages by id.
 pub(super) type TextsById = HashMap<ChunkId, Passage>;
 
-/// A selection of `top_k` passages: no duplicates, and at most [`RetrievalParams::per_page`] per page while other pages
-/// have candidates left.
+/// A selection of `top_k` passages: no duplicates, and at most [`RetrievalParams::max_hits_per_page`] per page while
+/// other pages have candidates left.
 ///
-/// The caller reads the texts that [`Self::wanted`] asks for and passes them to [`Self::supply_texts`], until none are
-/// wanted. A candidate whose text is not supplied, because its document was deleted or ingested again since the search,
-/// is skipped.
+/// The caller reads the texts of [`Self::candidates_without_text`] and passes them to [`Self::supply_texts`], until no
+/// candidate is returned. A candidate whose text is not supplied, because its document was deleted or ingested again
+/// since the search, is skipped.
 pub struct Selection {
     params: RetrievalParams,
     top_k: usize,

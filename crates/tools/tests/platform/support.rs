@@ -47,7 +47,7 @@ pub struct TestContext {
     pub embedders: Option<Embedders>,
     pub tracker: TaskTracker,
     pub tenant: TenantId,
-    /// Whether [`Self::document`] stores terms with the passages.
+    /// Whether documents are created with the terms of their passages.
     pub stores_terms: bool,
 }
 

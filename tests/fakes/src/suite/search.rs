@@ -340,7 +340,7 @@ pub async fn replacing_passages_leaves_none_of_the_old(context: &TestContext) ->
     Ok(())
 }
 
-/// Filters do not change that.
+/// Even a filter on a document of another tenant finds nothing.
 pub async fn a_search_never_leaves_the_tenant(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let id = ingest(

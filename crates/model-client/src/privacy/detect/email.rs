@@ -1,4 +1,5 @@
-//! Mail addresses: from each `@`, or what people write for it, the local part to the left and the domain to the right.
+//! Finds mail addresses: for each `@`, or a spelling of it such as `(at)`, it looks for a local part to the left and a
+//! domain to the right.
 
 use super::Hit;
 use super::context::{after, before};
@@ -68,7 +69,7 @@ impl Emails {
         Some(Hit { range, canonical: format!("{name}@{host}").to_lowercase() })
     }
 
-    /// Whether ` at ` is meant as the sign of an address.
+    /// Whether the word `at` replaces the `@` of an address here.
     fn is_written_out(&self, text: &str, local: &Range<usize>, domain: &str) -> bool {
         if self.dot.is_match(domain) {
             return true;
@@ -78,7 +79,7 @@ impl Emails {
         self.known_end.is_match(domain) && (has_mark || is_announced())
     }
 
-    /// The local part with what stands before it, joined by a word for a dot.
+    /// Extends the local part to the left by names that are joined by a word for a dot, as in `jane dot doe`.
     fn with_dots(&self, text: &str, local: Range<usize>) -> Range<usize> {
         let mut start = local.start;
         for _ in 0..3 {
@@ -101,7 +102,7 @@ fn local_part(text: &str, end: usize) -> Option<Range<usize>> {
     let start = run_start(text, end);
     let name = text[start..end].trim_start_matches(|char: char| !char.is_alphanumeric() && char != '_');
     let start = end - name.len();
-    // A name that was broken after a hyphen or an underscore goes on in the line above.
+    // A name that was wrapped after a hyphen or an underscore begins in the line above.
     let above =
         text[..start].trim_end_matches([' ', '\t']).strip_suffix('\n').map(|above| above.trim_end_matches('\r'));
     if let Some(above) = above.filter(|above| above.ends_with(['-', '_']) && !name.is_empty()) {

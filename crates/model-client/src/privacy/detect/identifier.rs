@@ -1,5 +1,5 @@
-//! Employee and serial numbers. Plants give them any form, so the words before a number tell what it is; only some
-//! carry their kind in themselves, such as `EMP-20417` and `SN-44710`.
+//! Finds employee and serial numbers. Their form differs from plant to plant, so the words before a number decide. Only
+//! some have a prefix that tells their kind, such as `EMP-20417` and `SN-44710`.
 
 use super::Hit;
 use super::context::{after, follows_word, precedes_word};
@@ -7,29 +7,29 @@ use super::words::{COUNTED, GERMAN_DEVICES, GERMAN_PEOPLE, LOOSE_PEOPLE, PEOPLE,
 use regex::Regex;
 use std::ops::Range;
 
-/// How far from its word a value may begin, in bytes.
+/// Maximum distance between a word and its value, in bytes.
 const REACH: usize = 96;
-/// How many values a list may hold.
+/// Maximum number of values in a list.
 const MAX_LIST: usize = 64;
 
 /// Finds one kind of identifier.
 #[derive(Debug)]
 pub(in super::super) struct Identifiers {
-    /// Words that say that an identifier of this kind follows.
+    /// Words before an identifier of this kind.
     words: Regex,
-    /// What may stand between the words and the value.
+    /// Text that is allowed between the words and the value.
     filler: Regex,
-    /// What joins the values of a list.
+    /// Separator between the values of a list.
     joint: Regex,
-    /// A unit or a noun that tells that a number counts something.
+    /// A unit or noun after a number, which makes the number a quantity.
     counted: Regex,
-    /// Words after which a number of digits alone is one, if nothing is counted.
+    /// Words for a person. A number directly after one is an identifier, unless it is a quantity or a year.
     loose_words: Option<Regex>,
-    /// Values that carry their kind in themselves.
+    /// Values with a prefix that tells their kind.
     marked: Regex,
-    /// Values that look right and are something else.
+    /// Values that have the form of an identifier but are something else.
     excluded: Regex,
-    /// The fewest digits of a value.
+    /// Minimum number of digits of a value.
     min_digits: usize,
 }
 
@@ -162,7 +162,7 @@ impl Identifiers {
         (is_group && !self.counted.is_match(&rest[length..])).then_some(end + 1 + length)
     }
 
-    /// A number directly after a word for a person, if it counts nothing and is no year.
+    /// Returns the number directly after a word for a person, unless it is a quantity or a year.
     fn loose(&self, text: &str, at: usize) -> Option<Hit> {
         let range = self.value(text, at)?;
         let value = &text[range.clone()];
@@ -175,7 +175,7 @@ impl Identifiers {
     }
 }
 
-/// The expressions that make one kind of identifier.
+/// The regular expressions of one kind of identifier.
 struct Words<'a> {
     words: &'a str,
     loose_words: Option<&'a str>,
@@ -189,7 +189,7 @@ fn hit(text: &str, range: Range<usize>) -> Hit {
     Hit { canonical: value.flat_map(char::to_uppercase).collect(), range }
 }
 
-/// Length of the run of letters, digits and the signs between them at the start.
+/// Length of the token at the start of `text`: letters and digits, with signs between them.
 fn token(text: &str) -> Option<usize> {
     let is_part = |char: char| char.is_alphanumeric() || matches!(char, '-' | '_' | '.' | '/' | '~');
     let run = text.find(|char| !is_part(char)).unwrap_or(text.len());

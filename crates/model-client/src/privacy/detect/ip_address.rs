@@ -1,5 +1,5 @@
-//! Addresses of IPv4 and IPv6. A version or section number of four parts looks like an address; the words before it,
-//! its port and its range decide.
+//! Finds IPv4 and IPv6 addresses. A version or section number with four parts looks like an IPv4 address; the words
+//! before it, a port after it and its address range decide.
 
 use super::Hit;
 use super::context::{after, before, follows_word, last_end, precedes_word};
@@ -8,7 +8,7 @@ use regex::Regex;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-/// How far back words count, in bytes.
+/// Length of the text before a candidate that is searched for words, in bytes.
 const WINDOW: usize = 48;
 
 /// Finds IP addresses.
@@ -93,19 +93,19 @@ impl IpAddresses {
     }
 }
 
-/// Addresses that no product uses as its version.
+/// Whether the address is in a range that versions do not use.
 fn is_unlike_a_version(address: Ipv4Addr) -> bool {
     let is_private = address.is_private() && address.octets()[0] != 10;
     is_private || address.is_loopback() || address.is_link_local() || address.octets()[0] == 255
 }
 
-/// Numbers larger than those of versions and sections.
+/// Whether the numbers are too large for a version or section.
 fn is_wide(address: Ipv4Addr) -> bool {
     let octets = address.octets();
     octets[0] >= 20 && octets.iter().any(|octet| *octet >= 100)
 }
 
-/// Four numbers up to 255, each without leading zeros or padded to three digits.
+/// Parses four numbers up to 255, each without leading zeros or padded to three digits.
 fn parse_four(text: &str) -> Option<Ipv4Addr> {
     let parts: Vec<_> = text.split('.').collect();
     let octet = |part: &str| {

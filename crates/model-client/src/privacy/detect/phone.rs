@@ -1,6 +1,6 @@
-//! Phone numbers. A number with a country code, or in the form of a country's own numbers, needs no word before it; any
-//! other run of digits needs one such as `Tel.`. There is no checksum: what is checked is country codes, lengths and
-//! grouping.
+//! Finds phone numbers. A number with a country code, or in a national form, needs no word before it; any other run of
+//! digits needs one such as `Tel.`. Phone numbers have no checksum, so only country codes, lengths and grouping are
+//! checked.
 
 use super::Hit;
 use super::context::{after, before, follows_word, last_end, precedes_word};
@@ -8,7 +8,7 @@ use super::words::{OTHER_WORDS, PHONE_WORDS, UNITS, any_of};
 use regex::Regex;
 use std::ops::Range;
 
-/// How far back words count, in bytes.
+/// Length of the text before a candidate that is searched for words, in bytes.
 const WINDOW: usize = 40;
 
 /// Country codes of one and two digits (ITU-T E.164); all others have three.
@@ -100,7 +100,7 @@ impl Phones {
         Some(Hit { range, canonical: number })
     }
 
-    /// A number of any form directly after a word for phones.
+    /// Checks a number of any form directly after a word for phones.
     fn named(&self, text: &str, range: Range<usize>) -> Option<Hit> {
         let range = trimmed(text, range);
         let number = digits(&text[range.clone()]);
@@ -130,7 +130,7 @@ impl Phones {
     }
 }
 
-/// Forms of numbers without a country code. Digits in groups, so that a bare run of digits needs a word.
+/// National forms, without a country code. They match grouped digits only: a bare run of digits needs a word before it.
 fn national_forms() -> Result<Vec<Regex>, regex::Error> {
     let s = r"(?:[ \t]{0,2}[-/.][ \t]{0,2}|[ \t])";
     [
@@ -157,7 +157,7 @@ fn national_forms() -> Result<Vec<Regex>, regex::Error> {
     .collect()
 }
 
-/// Whether the digits can be a number of the country whose form they have.
+/// Whether a national number has a plausible length.
 fn is_area_plausible(number: &str) -> bool {
     let longest = if number.starts_with("015") || number.starts_with("01") { 12 } else { 13 };
     (9..=longest).contains(&number.len())
@@ -175,13 +175,13 @@ fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// How many bytes hold the first `count` digits.
+/// Returns the end of the first `count` digits, as a byte index.
 fn first_digits(text: &str, count: usize) -> usize {
     let found = text.char_indices().filter(|(_, char)| char.is_ascii_digit());
     found.take(count).last().map_or(0, |(at, _)| at + 1)
 }
 
-/// Without brackets that the candidate does not close or open.
+/// Removes an unmatched bracket from the start or the end of the range.
 fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
     let run = &text[range.clone()];
     let (open, close) = (run.matches('(').count(), run.matches(')').count());

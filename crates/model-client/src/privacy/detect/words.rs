@@ -1,7 +1,6 @@
-//! The words, English and German, by which a number is told for what it is. Each entry is a piece of a
-//! regular expression.
+//! English and German words near a number that tell its kind. Each entry is a fragment of a regular expression.
 
-/// Words that say that a phone number follows.
+/// Words before a phone number.
 pub(super) const PHONE_WORDS: &[&str] = &[
     "(?:tele)?phones?",
     "mobile",
@@ -51,7 +50,7 @@ pub(super) const PHONE_WORDS: &[&str] = &[
     r"(?:my|his|her|their|direct|ihre|meine|seine)[ \t]+(?:number|nummer)(?:[ \t]+(?:is|ist|lautet))?",
 ];
 
-/// Words that say that a number is something else.
+/// Words before a number that is not a phone number.
 pub(super) const OTHER_WORDS: &[&str] = &[
     "p&id",
     "part",
@@ -132,7 +131,7 @@ pub(super) const OTHER_WORDS: &[&str] = &[
     "kabel",
 ];
 
-/// Units: a number before one is a quantity.
+/// Units; a number before one is a quantity, not a phone number.
 pub(super) const UNITS: &[&str] = &[
     "bar", "barg", "mbar", "psi", "pa", "kpa", "mpa", "k", "rpm", "u/min", "1/min", "hz", "khz", "kw", "mw", "w", "v",
     "kv", "a", "ma", "mm", "cm", "m", "km", "m2", "m3", "m3/h", "m³", "l", "l/min", "l/h", "kg", "g", "t", "nm",
@@ -140,7 +139,7 @@ pub(super) const UNITS: &[&str] = &[
     "mal", "cycles", "baud", "pcs", "stück", "eur", "usd",
 ];
 
-/// Words that say that four numbers are those of a version, a section or a figure.
+/// Words before the number of a version, section or figure, which may look like an IP address.
 pub(super) const NUMBER_WORDS: &[&str] = &[
     "version",
     "versionen",
@@ -193,7 +192,7 @@ pub(super) const NUMBER_WORDS: &[&str] = &[
     "kernel",
 ];
 
-/// Words that say that four numbers are an address.
+/// Words before an IP address.
 pub(super) const NETWORK_WORDS: &[&str] = &[
     "ips?",
     "ipv4",
@@ -243,7 +242,7 @@ pub(super) const NETWORK_WORDS: &[&str] = &[
     "drops?",
 ];
 
-/// What is said of a device after its address.
+/// Words for the state of a device, after its IP address.
 pub(super) const STATE_WORDS: &[&str] = &[
     "reachable",
     "unreachable",
@@ -261,7 +260,7 @@ pub(super) const STATE_WORDS: &[&str] = &[
     "pingable",
 ];
 
-/// Words before `number` or `ID` that make it an employee's.
+/// Words before `number` or `ID` that make it an employee number.
 pub(super) const PEOPLE: &[&str] = &[
     "employee",
     "emp",
@@ -280,7 +279,7 @@ pub(super) const PEOPLE: &[&str] = &[
     "associate",
 ];
 
-/// The same in German, before `nummer`, `Nr.` or `ID`.
+/// German words before `nummer`, `Nr.` or `ID` that make it an employee number.
 pub(super) const GERMAN_PEOPLE: &[&str] = &[
     "personal",
     r"pers\.?",
@@ -298,7 +297,7 @@ pub(super) const GERMAN_PEOPLE: &[&str] = &[
     "bediener",
 ];
 
-/// Words for one person, directly after which a longer number is theirs.
+/// Words for a person; a long number directly after one is an employee number.
 pub(super) const LOOSE_PEOPLE: &[&str] = &[
     "employee",
     "mitarbeiter(?:in)?",
@@ -313,7 +312,7 @@ pub(super) const LOOSE_PEOPLE: &[&str] = &[
     "monteur(?:in)?",
 ];
 
-/// Words before `nummer` or `Nr.` that make it a serial number.
+/// German words before `nummer` or `Nr.` that make it a serial number.
 pub(super) const GERMAN_DEVICES: &[&str] = &[
     "serien",
     "fabrik(?:ations)?",
@@ -330,14 +329,14 @@ pub(super) const GERMAN_DEVICES: &[&str] = &[
     r"ser\.?",
 ];
 
-/// Units and nouns: a number before one counts something.
+/// Units and nouns; a number before one is a quantity, not an identifier.
 pub(super) const COUNTED: &[&str] = &[
     "v", "kv", "a", "ma", "w", "kw", "mw", "hz", "rpm", "bar", "psi", "mm", "cm", "m", "km", "kg", "t", "l", "h", "s",
     "min", "db", "k", "hours?", "stunden", "std", "minutes?", "minuten", "days?", "tage", "jahre", "years?", "people",
     "personen", "mal", "times", "baud", "rounds", "eur",
 ];
 
-/// An expression for any of the words.
+/// Returns a regular expression that matches any of the words.
 pub(super) fn any_of(words: &[&str]) -> String {
     format!("(?:{})", words.join("|"))
 }

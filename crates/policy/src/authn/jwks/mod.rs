@@ -56,7 +56,7 @@ impl IssuerKeys {
             state: Mutex::new(state),
             fetch_lock: tokio::sync::Mutex::default(),
         });
-        // The source caches the keys itself, so the client must not.
+        // `KeyCache` keeps the keys, so the client must not cache them as well.
         let client = JwksClient::builder().time_to_live(Duration::ZERO).build(SharedKeyCache(Arc::clone(&source)));
         Self { client, source, lookup_lock: tokio::sync::Mutex::default() }
     }
@@ -125,7 +125,7 @@ struct KeyCache {
     fetch_lock: tokio::sync::Mutex<()>,
 }
 
-/// The source, shared with the client.
+/// The key cache as the source from which the client fetches keys.
 struct SharedKeyCache(Arc<KeyCache>);
 
 #[async_trait]

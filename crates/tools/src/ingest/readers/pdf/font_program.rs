@@ -9,7 +9,7 @@ use read_fonts::ps::cff::CffFontRef;
 
 use super::glyphs;
 
-/// Text of each of the 256 codes as the embedded font defines it; `None` for codes without a known glyph.
+/// Text of each of the 256 codes of a one-byte encoding; `None` for codes without a known glyph.
 pub(super) type BuiltInEncoding = Vec<Option<String>>;
 
 /// Reads the encoding of a Type 1 program from the `dup 12 /ffi put` lines of its clear-text part; `None` if it has

@@ -13,7 +13,7 @@ pub(super) type EncodingTable = [Option<char>; 256];
 static STANDARD: LazyLock<EncodingTable> = LazyLock::new(|| load_table(b"StandardEncoding"));
 static WIN_ANSI: LazyLock<EncodingTable> = LazyLock::new(|| {
     let mut table = load_table(b"WinAnsiEncoding");
-    // These two codes are second codes of other characters (ISO 32000-1, Annex D.2, notes 3 to 6).
+    // Second codes of the space and the hyphen (ISO 32000-1, Annex D.2, notes 3 to 6).
     table[0xA0] = Some(' ');
     table[0xAD] = Some('-');
     table
