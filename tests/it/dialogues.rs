@@ -22,7 +22,7 @@ const TENANT: &str = "dialogues";
 /// Number of results in which the passage must be.
 const TOP: usize = 5;
 /// Number of dialogues that run at the same time.
-const CONCURRENT: usize = 4;
+const CONCURRENT_DIALOGUES: usize = 4;
 
 #[derive(Deserialize)]
 struct DialogueSet {
@@ -40,7 +40,7 @@ struct Dialogue {
 struct Turn {
     question: String,
     /// The sections that contain the answer; empty if no document contains it.
-    passages: Vec<Place>,
+    passages: Vec<ExpectedSection>,
     /// Whether the question depends on the turns before it.
     depends: bool,
     /// Identifiers from earlier turns that this question is not about.
@@ -49,12 +49,12 @@ struct Turn {
 }
 
 #[derive(Deserialize)]
-struct Place {
+struct ExpectedSection {
     doc: String,
     section: String,
 }
 
-impl Place {
+impl ExpectedSection {
     /// The text of the section, on one line.
     fn text(&self) -> String {
         let path = files::repository_root().join("tests/dialogues/documents").join(&self.doc);
@@ -65,7 +65,7 @@ impl Place {
 
     /// Whether the text of a result contains the section, or is a quote from it. A passage may contain several short
     /// sections.
-    fn is(&self, found: &Value, text: &str) -> bool {
+    fn matches(&self, found: &Value, text: &str) -> bool {
         let (section, text) = (self.text(), single_line(text));
         found["doc"] == self.doc.as_str() && (text.contains(&section) || (text.len() > 10 && section.contains(&text)))
     }
@@ -79,7 +79,7 @@ fn single_line(text: &str) -> String {
 #[derive(Clone, Copy, Default)]
 struct Outcome {
     found: bool,
-    found_without: bool,
+    found_without_context: bool,
 }
 
 /// Numbers of turns, by result.
@@ -88,10 +88,10 @@ struct Counts {
     /// Follow-ups that a passage answers.
     follow_ups: usize,
     found: usize,
-    found_without: usize,
+    found_without_context: usize,
     cited: usize,
     /// Turns after the first one.
-    later: usize,
+    later_turns: usize,
     wrongly_carried: usize,
 }
 
@@ -99,9 +99,9 @@ impl Counts {
     fn add(&mut self, other: Self) {
         self.follow_ups += other.follow_ups;
         self.found += other.found;
-        self.found_without += other.found_without;
+        self.found_without_context += other.found_without_context;
         self.cited += other.cited;
-        self.later += other.later;
+        self.later_turns += other.later_turns;
         self.wrongly_carried += other.wrongly_carried;
     }
 
@@ -138,15 +138,15 @@ async fn asker() -> Caller<'static> {
 }
 
 /// Whether one of the expected sections is among the results of a search for these words.
-async fn finds(asker: &Caller<'_>, query: &str, places: &[Place]) -> bool {
+async fn finds(asker: &Caller<'_>, query: &str, places: &[ExpectedSection]) -> bool {
     let found = asker.post("/v1/search", &json!({ "query": query, "top_k": TOP })).await.expect_json(200);
     let results = found["results"].as_array().expect("results");
     let text = |result: &Value| result["content"].as_str().unwrap_or_default().to_owned();
-    results.iter().any(|result| places.iter().any(|place| place.is(result, &text(result))))
+    results.iter().any(|result| places.iter().any(|place| place.matches(result, &text(result))))
 }
 
 /// The query of the turn's search; `None` if it did not search.
-fn searched(events: &[SseEvent]) -> Option<&str> {
+fn search_query(events: &[SseEvent]) -> Option<&str> {
     let started = events.iter().find(|event| event.name == "tool.started")?;
     started.data["query"].as_str()
 }
@@ -160,28 +160,28 @@ async fn measure(asker: &Caller<'_>, dialogue: &Dialogue) -> Counts {
         if at == 0 {
             continue;
         }
-        let query = searched(&events).unwrap_or(&turn.question);
+        let query = search_query(&events).unwrap_or(&turn.question);
         let is_stale = turn.not_about.iter().any(|name| query.contains(name.as_str()));
         let is_wrong = is_stale || (!turn.depends && query != turn.question);
         let first = events.iter().find(|event| event.name == "citation").map(|event| &event.data);
         let cited = first.is_some_and(|citation| {
             let quote = citation["quote"].as_str().unwrap_or_default();
-            turn.passages.iter().any(|place| place.is(citation, quote))
+            turn.passages.iter().any(|place| place.matches(citation, quote))
         });
-        counts.later += 1;
+        counts.later_turns += 1;
         counts.wrongly_carried += usize::from(is_wrong);
         let mut outcome = Outcome::default();
         if turn.depends && !turn.passages.is_empty() {
             outcome = Outcome {
                 found: finds(asker, query, &turn.passages).await,
-                found_without: finds(asker, &turn.question, &turn.passages).await,
+                found_without_context: finds(asker, &turn.question, &turn.passages).await,
             };
             counts.follow_ups += 1;
             counts.found += usize::from(outcome.found);
-            counts.found_without += usize::from(outcome.found_without);
+            counts.found_without_context += usize::from(outcome.found_without_context);
             counts.cited += usize::from(cited);
         }
-        let Outcome { found, found_without } = outcome;
+        let Outcome { found, found_without_context: found_without } = outcome;
         let (id, asked) = (&dialogue.id, &turn.question);
         println!("{id}: found {found}, without {found_without}, cited {cited}, wrong {is_wrong}: {asked} -> {query}");
     }
@@ -189,12 +189,12 @@ async fn measure(asker: &Caller<'_>, dialogue: &Dialogue) -> Counts {
 }
 
 /// Runs all dialogues of a set and returns the sums of their counts.
-async fn measured(name: &str) -> Counts {
+async fn measure_set(name: &str) -> Counts {
     let asker = asker().await;
     let path = files::repository_root().join("tests/dialogues").join(name);
     let set: DialogueSet = serde_json::from_slice(&files::read(&path)).expect("dialogues");
     let counts = futures::stream::iter(&set.dialogues).map(|dialogue| measure(&asker, dialogue));
-    let counts: Vec<Counts> = counts.buffered(CONCURRENT).collect().await;
+    let counts: Vec<Counts> = counts.buffered(CONCURRENT_DIALOGUES).collect().await;
     let (mut all, mut kinds) = (Counts::default(), BTreeMap::<&str, Counts>::new());
     for (dialogue, counts) in set.dialogues.iter().zip(counts) {
         all.add(counts);
@@ -206,10 +206,10 @@ async fn measured(name: &str) -> Counts {
             "{kind}: {} follow-ups, in the top {TOP} {} % (without {} %), cited {} %; wrongly carried {} of {}",
             counts.follow_ups,
             percent(counts.found),
-            percent(counts.found_without),
+            percent(counts.found_without_context),
             percent(counts.cited),
             counts.wrongly_carried,
-            counts.later,
+            counts.later_turns,
         );
     }
     all
@@ -217,18 +217,18 @@ async fn measured(name: &str) -> Counts {
 
 #[tokio::test]
 async fn follow_ups_of_the_tuned_dialogues_find_their_passage() {
-    let counts = measured("tuned.json").await;
+    let counts = measure_set("tuned.json").await;
     assert!(counts.percent(counts.found) >= 95, "{counts:?}");
-    assert!(counts.percent(counts.found_without) + 10 <= counts.percent(counts.found), "{counts:?}");
+    assert!(counts.percent(counts.found_without_context) + 10 <= counts.percent(counts.found), "{counts:?}");
     assert!(counts.percent(counts.cited) >= 78, "{counts:?}");
     assert_eq!(counts.wrongly_carried, 0, "{counts:?}");
 }
 
 #[tokio::test]
 async fn follow_ups_of_the_held_out_dialogues_find_their_passage() {
-    let counts = measured("held_out.json").await;
+    let counts = measure_set("held_out.json").await;
     assert!(counts.percent(counts.found) >= 90, "{counts:?}");
-    assert!(counts.percent(counts.found_without) + 20 <= counts.percent(counts.found), "{counts:?}");
+    assert!(counts.percent(counts.found_without_context) + 20 <= counts.percent(counts.found), "{counts:?}");
     assert!(counts.percent(counts.cited) >= 69, "{counts:?}");
     assert!(counts.wrongly_carried <= 2, "{counts:?}");
 }
@@ -240,7 +240,7 @@ async fn the_next_question_on_the_oil_of_a_compressor_is_answered_from_the_passa
     asker.chat_events(&conversation, "How often is the oil of C-410 changed?").await;
     let events = asker.chat_events(&conversation, "And which grade?").await;
     assert!(answer_text(&events).contains("Corena S3, ISO VG 46"), "{}", answer_text(&events));
-    assert_eq!(searched(&events), Some("which grade? oil C-410"));
+    assert_eq!(search_query(&events), Some("which grade? oil C-410"));
 }
 
 /// A model server gets one more request for a follow-up, without tools, and none for a question that stands alone.
@@ -253,9 +253,9 @@ async fn a_model_server_rewrites_a_follow_up_before_the_search() {
     user.ingest("x-11.md", &files::note("X-11"), &[]).await;
     let conversation = user.create_conversation().await;
     let first = user.chat_events(&conversation, "How often is the strainer of X-11 cleaned?").await;
-    assert_eq!(searched(&first), Some("How often is the strainer of X-11 cleaned?"));
+    assert_eq!(search_query(&first), Some("How often is the strainer of X-11 cleaned?"));
     let second = user.chat_events(&conversation, "And who does that?").await;
-    assert_eq!(searched(&second), Some("Who cleans the strainer of X-11?"));
+    assert_eq!(search_query(&second), Some("Who cleans the strainer of X-11?"));
     assert!(second.iter().any(|event| event.name == "citation"), "{second:?}");
     let requests = model.requests();
     assert_eq!(requests.len(), 3, "one call for the rewriting");

@@ -27,8 +27,8 @@ pub enum PackageFormats {
 pub fn provision(
     title: &str,
     requirements: &Path,
-    packages: PackageFormats,
-    variable: &str,
+    package_formats: PackageFormats,
+    hint: &str,
     interrupt: &Interrupt,
 ) -> Result<PathBuf> {
     let cache = cache::dir(None)?;
@@ -40,7 +40,7 @@ pub fn provision(
         return Ok(venv_dir);
     }
     print_status(&format!("installing {title} …"));
-    let remedy = format!("install Python 3.11 or newer with venv and pip, or set {variable}");
+    let remedy = format!("install Python 3.11 or newer with venv and pip, or set {hint}");
     let _result = fs::remove_dir_all(&venv_dir);
     let mut venv = Command::new("python3");
     proc::run_checked(venv.args(["-m", "venv"]).arg(&venv_dir), interrupt, "python3 -m venv")
@@ -48,7 +48,7 @@ pub fn provision(
     let mut pip = Command::new(venv_dir.join("bin").join("pip"));
     // No dependencies, because the file lists every package; for Open WebUI it leaves out some that are not needed.
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"]);
-    if packages == PackageFormats::WheelsOnly {
+    if package_formats == PackageFormats::WheelsOnly {
         pip.arg("--only-binary=:all:");
     }
     proc::run_checked(pip.arg("-r").arg(requirements), interrupt, "pip install").context(remedy)?;

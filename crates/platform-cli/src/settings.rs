@@ -20,7 +20,7 @@ pub const TOKEN_VARIABLE: &str = "PLATFORM_TOKEN";
 pub fn token() -> Result<Option<SecretString>, CliError> {
     match std::env::var(TOKEN_VARIABLE) {
         Ok(token) if token.trim().is_empty() => Ok(None),
-        Ok(token) => checked_token(&token).map(Some),
+        Ok(token) => parse_token(&token).map(Some),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => Err(CliError::Usage(format!("{TOKEN_VARIABLE} is not a token"))),
     }
@@ -30,7 +30,7 @@ pub fn token() -> Result<Option<SecretString>, CliError> {
 ///
 /// # Errors
 /// If it is empty or has characters that are not allowed in tokens. The message does not repeat it.
-pub fn checked_token(token: &str) -> Result<SecretString, CliError> {
+pub fn parse_token(token: &str) -> Result<SecretString, CliError> {
     let token = token.trim();
     if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
         return Err(CliError::Usage("what was given as a token is none: it is empty, or has white space in it".into()));
@@ -65,13 +65,13 @@ mod tests {
 
     #[test]
     fn a_token_loses_the_line_end_and_nothing_else() {
-        assert_eq!(checked_token(" a.b-c_d~ \n").unwrap().expose_secret(), "a.b-c_d~");
+        assert_eq!(parse_token(" a.b-c_d~ \n").unwrap().expose_secret(), "a.b-c_d~");
     }
 
     #[test]
     fn what_is_no_token_is_refused_without_repeating_it() {
         for wrong in ["", " \n", "secret words", "secret\u{e9}", "secret\u{7}"] {
-            let error = checked_token(wrong).unwrap_err().to_string();
+            let error = parse_token(wrong).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
     }

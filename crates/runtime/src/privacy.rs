@@ -20,7 +20,7 @@ pub(crate) fn check<'a>(
         return Ok(found);
     };
     for text in texts {
-        found.merge(&filter.matches(rules, text)?);
+        found.merge(&filter.count_matches(rules, text)?);
     }
     if rules.action == PrivacyAction::Block && !found.is_empty() {
         return Err(RuntimeError::PersonalData { found });

@@ -91,11 +91,11 @@ pub(crate) fn rag_search_call(call_id: &str, query: &str, top_k: u32, filters: &
 
 /// Runs a call of the `rag_search` tool and returns its result.
 pub(crate) async fn run_search(call: &dyn AdmittedCall) -> Result<Retrieval, ToolError> {
-    passages_of(call.run().await?)
+    retrieval_from_result(call.run().await?)
 }
 
 /// Returns the retrieval in a result of the `rag_search` tool.
-pub(crate) fn passages_of(result: Classified<ToolResult>) -> Result<Retrieval, ToolError> {
+pub(crate) fn retrieval_from_result(result: Classified<ToolResult>) -> Result<Retrieval, ToolError> {
     match result.into_parts().0 {
         ToolResult::Retrieval(retrieval) => Ok(retrieval),
         ToolResult::DocumentText { .. } | ToolResult::Documents(_) | ToolResult::Memories(_) => {

@@ -12,5 +12,5 @@ pub trait PrivacyFilter: Send + Sync {
     ///
     /// # Errors
     /// If a pattern of the tenant's own does not compile.
-    fn matches(&self, rules: &Arc<PrivacyRules>, text: &str) -> Result<PatternCounts, ModelError>;
+    fn count_matches(&self, rules: &Arc<PrivacyRules>, text: &str) -> Result<PatternCounts, ModelError>;
 }

@@ -6,9 +6,9 @@ use regex::{Regex, RegexBuilder};
 /// Maximum number of patterns of one tenant.
 pub const MAX_PATTERNS: usize = 32;
 /// Maximum length of a pattern's name, in bytes.
-pub const MAX_NAME: usize = 32;
+pub const MAX_NAME_BYTES: usize = 32;
 /// Maximum length of a pattern, in bytes.
-pub const MAX_PATTERN: usize = 512;
+pub const MAX_PATTERN_BYTES: usize = 512;
 /// Maximum size of a compiled pattern, in bytes.
 const MAX_COMPILED: usize = 256 * 1024;
 /// Maximum size of the lazy DFA's cache during a search, in bytes.
@@ -18,13 +18,15 @@ const MAX_CACHE: usize = 512 * 1024;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CustomPatternError {
     /// The name is not one that a placeholder can carry.
-    #[error("the name must be 1 to {MAX_NAME} lowercase letters, digits and underscores, beginning with a letter")]
+    #[error(
+        "the name must be 1 to {MAX_NAME_BYTES} lowercase letters, digits and underscores, beginning with a letter"
+    )]
     Name,
     /// A built-in pattern has this name.
     #[error("the name is that of a built-in pattern")]
     Reserved,
     /// The pattern is empty or too long.
-    #[error("the pattern must have 1 to {MAX_PATTERN} bytes")]
+    #[error("the pattern must have 1 to {MAX_PATTERN_BYTES} bytes")]
     Length,
     /// The pattern does not compile; the reason names the place.
     #[error("the pattern is not a regular expression that runs in linear time: {0}")]
@@ -34,13 +36,13 @@ pub enum CustomPatternError {
     TooLarge,
     /// The pattern matches the empty string, so it would match everywhere.
     #[error("the pattern matches the empty text")]
-    Empty,
+    MatchesEmptyText,
 }
 
 impl CustomPatternError {
     /// Whether the name is invalid, rather than the pattern.
     #[must_use]
-    pub const fn is_of_name(&self) -> bool {
+    pub const fn is_name_error(&self) -> bool {
         matches!(self, Self::Name | Self::Reserved)
     }
 }
@@ -59,14 +61,14 @@ impl CustomPattern {
     /// If the name or the pattern is not allowed.
     pub fn compile(name: &str, pattern: &str) -> Result<Self, CustomPatternError> {
         let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        let starts_well = name.starts_with(|char: char| char.is_ascii_lowercase());
-        if name.len() > MAX_NAME || !starts_well || !name.bytes().all(is_word) {
+        let starts_with_letter = name.starts_with(|char: char| char.is_ascii_lowercase());
+        if name.len() > MAX_NAME_BYTES || !starts_with_letter || !name.bytes().all(is_word) {
             return Err(CustomPatternError::Name);
         }
         if name.parse::<BuiltInPattern>().is_ok() {
             return Err(CustomPatternError::Reserved);
         }
-        if pattern.is_empty() || pattern.len() > MAX_PATTERN {
+        if pattern.is_empty() || pattern.len() > MAX_PATTERN_BYTES {
             return Err(CustomPatternError::Length);
         }
         let mut builder = RegexBuilder::new(pattern);
@@ -76,7 +78,7 @@ impl CustomPattern {
             other => CustomPatternError::Syntax(reason(&other.to_string())),
         })?;
         if regex.is_match("") {
-            return Err(CustomPatternError::Empty);
+            return Err(CustomPatternError::MatchesEmptyText);
         }
         Ok(Self { name: name.to_owned(), regex })
     }

@@ -17,8 +17,8 @@ mod placeholder;
 mod redactor;
 mod restorer;
 
-pub use border::PrivacyBorder;
+pub use border::PrivacyMiddleware;
 pub use detector::{BuiltInPatterns, Detector, Finding};
 pub use placeholder::{PlaceholderKey, PlaceholderKeys, Placeholders};
-pub use redactor::{Part, Redaction, count, redact};
+pub use redactor::{Part, Redaction, count_matches, redact};
 pub use restorer::{Encoding, Restorer, restore};

@@ -21,7 +21,7 @@ static DETECTOR: LazyLock<Detector> = LazyLock::new(|| {
 });
 
 fn key() -> PlaceholderKey {
-    PlaceholderKeys::new(b"secret").within(Uuid::from_u128(1), Uuid::from_u128(2))
+    PlaceholderKeys::new(b"secret").key_for_scope(Uuid::from_u128(1), Uuid::from_u128(2))
 }
 
 /// A random concatenation of values, placeholders and text that resembles placeholders.
@@ -136,19 +136,26 @@ fn only_what_may_begin_a_placeholder_is_held_back() {
 fn a_placeholder_depends_on_value_and_conversation_only() {
     let keys = PlaceholderKeys::new(b"secret");
     let (tenant, conversation) = (Uuid::from_u128(1), Uuid::from_u128(2));
-    let stand_in = |keys: &PlaceholderKeys, tenant, conversation, text: &str| {
+    let redact_in_conversation = |keys: &PlaceholderKeys, tenant, conversation, text: &str| {
         let mut text = text.to_owned();
-        redact(&detector(), &keys.within(tenant, conversation), [Part::Text(&mut text)]);
+        redact(&detector(), &keys.key_for_scope(tenant, conversation), [Part::Text(&mut text)]);
         text
     };
-    let first = stand_in(&keys, tenant, conversation, "max@plant.example");
-    let later =
-        stand_in(&PlaceholderKeys::new(b"secret"), tenant, conversation, "eva@plant.example, max@plant.example");
+    let first = redact_in_conversation(&keys, tenant, conversation, "max@plant.example");
+    let later = redact_in_conversation(
+        &PlaceholderKeys::new(b"secret"),
+        tenant,
+        conversation,
+        "eva@plant.example, max@plant.example",
+    );
     assert!(later.ends_with(&format!(", {first}")), "{later} {first}");
-    assert_ne!(first, stand_in(&keys, tenant, Uuid::from_u128(3), "max@plant.example"));
-    assert_ne!(first, stand_in(&keys, Uuid::from_u128(3), conversation, "max@plant.example"));
-    assert_ne!(first, stand_in(&PlaceholderKeys::new(b"other"), tenant, conversation, "max@plant.example"));
-    let spelled = stand_in(&keys, tenant, conversation, "Max@Plant.example");
+    assert_ne!(first, redact_in_conversation(&keys, tenant, Uuid::from_u128(3), "max@plant.example"));
+    assert_ne!(first, redact_in_conversation(&keys, Uuid::from_u128(3), conversation, "max@plant.example"));
+    assert_ne!(
+        first,
+        redact_in_conversation(&PlaceholderKeys::new(b"other"), tenant, conversation, "max@plant.example")
+    );
+    let spelled = redact_in_conversation(&keys, tenant, conversation, "Max@Plant.example");
     assert_eq!(spelled[..first.len() - 1], first[..first.len() - 1], "spellings of a value share its letters");
     assert_ne!(spelled, first);
 }

@@ -14,13 +14,13 @@ impl Address {
     /// # Errors
     /// If the address is invalid, contains credentials, or is not encrypted.
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, CliError> {
-        let wrong = |why: &str| CliError::Usage(format!("{text} cannot be used as an address: {why}"));
-        let mut url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+        let invalid_address = |why: &str| CliError::Usage(format!("{text} cannot be used as an address: {why}"));
+        let mut url = Url::parse(text).map_err(|error| invalid_address(&error.to_string()))?;
         if url.password().is_some() || !url.username().is_empty() {
             return Err(CliError::Usage("an address must not contain a user or a password".to_owned()));
         }
         if !may_carry_tokens(&url, allow_http) {
-            return Err(wrong("tokens go to https:// only, and to this machine; see --allow-http"));
+            return Err(invalid_address("tokens go to https:// only, and to this machine; see --allow-http"));
         }
         url.set_query(None);
         url.set_fragment(None);

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 
 /// A source of access tokens.
-pub trait Bearer {
+pub trait TokenSource {
     /// Returns the token to send.
     ///
     /// # Errors
@@ -16,5 +16,8 @@ pub trait Bearer {
     ///
     /// # Errors
     /// If the issuer cannot be reached.
-    fn renewed<'a>(&'a self, refused: &'a SecretString) -> BoxFuture<'a, Result<Option<SecretString>, CliError>>;
+    fn token_after_refusal<'a>(
+        &'a self,
+        refused: &'a SecretString,
+    ) -> BoxFuture<'a, Result<Option<SecretString>, CliError>>;
 }

@@ -1,8 +1,8 @@
 //! Requests to the platform, with the token of whoever is signed in.
 
 use super::address::Address;
-use super::bearer::Bearer;
-use super::failure::unreachable;
+use super::bearer::TokenSource;
+use super::failure::connection_error;
 use super::http::ANSWER_TIMEOUT;
 use super::problem;
 use crate::error::CliError;
@@ -14,7 +14,7 @@ use serde_json::Value;
 pub struct Client {
     http: reqwest::Client,
     address: Address,
-    bearer: Box<dyn Bearer>,
+    token_source: Box<dyn TokenSource>,
 }
 
 /// Parameters in the address of a request.
@@ -38,8 +38,8 @@ impl Query {
 
 impl Client {
     /// Creates a client that sends the tokens of `bearer`.
-    pub fn new(http: reqwest::Client, address: Address, bearer: Box<dyn Bearer>) -> Self {
-        Self { http, address, bearer }
+    pub fn new(http: reqwest::Client, address: Address, bearer: Box<dyn TokenSource>) -> Self {
+        Self { http, address, token_source: bearer }
     }
 
     /// Reads a JSON document.
@@ -88,16 +88,16 @@ impl Client {
     /// # Errors
     /// If the platform cannot be reached, or responds with an error.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
-        let again = request.try_clone();
-        let token = self.bearer.token().await?;
+        let retry = request.try_clone();
+        let token = self.token_source.token().await?;
         let response = self.dispatch(request.bearer_auth(token.expose_secret())).await?;
         if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(again) = again
-            && let Some(token) = self.bearer.renewed(&token).await?
+            && let Some(again) = retry
+            && let Some(token) = self.token_source.token_after_refusal(&token).await?
         {
-            return self.successful(self.dispatch(again.bearer_auth(token.expose_secret())).await?).await;
+            return self.check_status(self.dispatch(again.bearer_auth(token.expose_secret())).await?).await;
         }
-        self.successful(response).await
+        self.check_status(response).await
     }
 
     /// Reads the response body as JSON.
@@ -105,7 +105,7 @@ impl Client {
     /// # Errors
     /// If the connection is lost, or the body is not JSON.
     pub async fn json(&self, response: Response) -> Result<Value, CliError> {
-        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        let body = response.bytes().await.map_err(|error| self.connection_error(error))?;
         if body.is_empty() {
             return Ok(Value::Null);
         }
@@ -115,20 +115,20 @@ impl Client {
     }
 
     /// Returns the error for a request without a response, or with an incomplete one.
-    pub fn unreachable(&self, error: reqwest::Error) -> CliError {
-        unreachable(&self.address.to_string(), error)
+    pub fn connection_error(&self, error: reqwest::Error) -> CliError {
+        connection_error(&self.address.to_string(), error)
     }
 
     async fn dispatch(&self, request: RequestBuilder) -> Result<Response, CliError> {
-        request.send().await.map_err(|error| self.unreachable(error))
+        request.send().await.map_err(|error| self.connection_error(error))
     }
 
-    async fn successful(&self, response: Response) -> Result<Response, CliError> {
+    async fn check_status(&self, response: Response) -> Result<Response, CliError> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
-        Err(problem::error_of(status, &body))
+        let body = response.bytes().await.map_err(|error| self.connection_error(error))?;
+        Err(problem::error_from_response(status, &body))
     }
 }

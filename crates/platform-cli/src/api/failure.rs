@@ -4,7 +4,7 @@ use crate::error::CliError;
 use std::error::Error;
 
 /// Returns the error for a request without a response, or with an incomplete one. `what` is the address of the server.
-pub fn unreachable(what: &str, error: reqwest::Error) -> CliError {
+pub fn connection_error(what: &str, error: reqwest::Error) -> CliError {
     let error = error.without_url();
     if error.is_builder() {
         return CliError::local("the request cannot be formed", error);

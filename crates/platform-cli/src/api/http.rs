@@ -21,11 +21,11 @@ pub fn client(options: &GlobalOptions) -> Result<Client, CliError> {
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(Policy::none());
     if let Some(file) = &options.ca_file {
-        let wrong = |error: &dyn std::fmt::Display| CliError::Usage(format!("{}: {error}", file.display()));
-        let pem = std::fs::read(file).map_err(|error| wrong(&error))?;
-        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
+        let ca_file_error = |error: &dyn std::fmt::Display| CliError::Usage(format!("{}: {error}", file.display()));
+        let pem = std::fs::read(file).map_err(|error| ca_file_error(&error))?;
+        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| ca_file_error(&error))?;
         if certificates.is_empty() {
-            return Err(wrong(&"there is no certificate in it"));
+            return Err(ca_file_error(&"there is no certificate in it"));
         }
         builder = builder.tls_certs_merge(certificates);
     }

@@ -51,7 +51,7 @@ pub async fn run(client: &Client, command: DocsCommand, console: &mut Console) -
 }
 
 /// Prints how to see the next page, if there is one.
-pub fn say_next(page: &Value, all: bool, console: &Console) {
+pub fn note_next_page(page: &Value, all: bool, console: &Console) {
     if let Some(cursor) = page["next_cursor"].as_str().filter(|_| !all) {
         console.note(&format!("there are more: go on with --cursor {cursor}, or give --all"));
     }
@@ -73,10 +73,10 @@ async fn list(client: &Client, args: &DocumentListArgs, console: &mut Console) -
         let mut table = Table::new(&["id", "status", "class", "pages", "file", "title"]);
         for document in documents {
             let names = ["id", "status", "classification", "page_count", "filename", "title"];
-            table.row(names.map(|name| value(&document[name]).unwrap_or_else(|| "-".to_owned())));
+            table.push_row(names.map(|name| display_value(&document[name]).unwrap_or_else(|| "-".to_owned())));
         }
         console.table(&table)?;
-        say_next(page, all, console);
+        note_next_page(page, all, console);
         Ok(())
     })
     .await
@@ -88,7 +88,7 @@ fn show(document: &Value, console: &mut Console) -> Result<(), CliError> {
     }
     let field = |name: &str, value: &str| format!("{:17} {value}", format!("{}:", name.replace('_', " ")));
     for name in FIELDS {
-        if let Some(value) = value(&document[*name]) {
+        if let Some(value) = display_value(&document[*name]) {
             console.line(&field(name, &value))?;
         }
     }
@@ -103,7 +103,7 @@ fn show(document: &Value, console: &mut Console) -> Result<(), CliError> {
     texts("warnings").try_for_each(|warning| console.line(&field("warning", warning)))
 }
 
-fn value(value: &Value) -> Option<String> {
+fn display_value(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
@@ -129,17 +129,17 @@ async fn download(client: &Client, id: Uuid, file: &Path, console: &mut Console)
     let mut bytes = response.bytes_stream();
     if file == Path::new("-") {
         while let Some(piece) = bytes.next().await {
-            console.raw(&piece.map_err(|error| client.unreachable(error))?)?;
+            console.raw(&piece.map_err(|error| client.connection_error(error))?)?;
         }
         return Ok(());
     }
     let failed = |error| CliError::local(&file.display().to_string(), error);
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let mut part = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+    let mut partial_file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
     while let Some(piece) = bytes.next().await {
-        part.write_all(&piece.map_err(|error| client.unreachable(error))?).map_err(failed)?;
+        partial_file.write_all(&piece.map_err(|error| client.connection_error(error))?).map_err(failed)?;
     }
-    part.persist(file).map_err(|error| failed(error.error))?;
+    partial_file.persist(file).map_err(|error| failed(error.error))?;
     console.note(&format!("saved {}", file.display()));
     Ok(())
 }

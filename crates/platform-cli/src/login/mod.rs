@@ -9,6 +9,6 @@ mod session;
 mod store;
 
 pub use issuer::Issuer;
-pub use loopback::Loopback;
-pub use session::{FixedToken, NotSignedIn, StoredSession};
-pub use store::{Login, Store};
+pub use loopback::LoopbackListener;
+pub use session::{FixedToken, NoToken, StoredSession};
+pub use store::{CredentialStore, Login};

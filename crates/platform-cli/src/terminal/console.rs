@@ -40,7 +40,7 @@ impl Console {
     /// If it cannot be written.
     pub fn part(&mut self, text: &str) -> Result<(), CliError> {
         let written = write!(self.out, "{}", printable(text)).and_then(|()| self.out.flush());
-        written.map_err(closed)
+        written.map_err(output_error)
     }
 
     /// Prints a line, or several.
@@ -48,7 +48,7 @@ impl Console {
     /// # Errors
     /// If it cannot be written.
     pub fn line(&mut self, text: &str) -> Result<(), CliError> {
-        writeln!(self.out, "{}", printable(text)).map_err(closed)
+        writeln!(self.out, "{}", printable(text)).map_err(output_error)
     }
 
     /// Prints a heading.
@@ -56,7 +56,7 @@ impl Console {
     /// # Errors
     /// If it cannot be written.
     pub fn heading(&mut self, text: &str) -> Result<(), CliError> {
-        writeln!(self.out, "{HEADING}{}{HEADING:#}", printable(text)).map_err(closed)
+        writeln!(self.out, "{HEADING}{}{HEADING:#}", printable(text)).map_err(output_error)
     }
 
     /// Prints a table.
@@ -65,9 +65,9 @@ impl Console {
     /// If it cannot be written.
     pub fn table(&mut self, table: &Table) -> Result<(), CliError> {
         if !self.is_terminal {
-            return table.separated().iter().try_for_each(|row| self.line(row));
+            return table.tab_separated_lines().iter().try_for_each(|row| self.line(row));
         }
-        let lines = table.aligned();
+        let lines = table.aligned_lines();
         let (header, rows) = lines.split_first().map_or(("", &[][..]), |(header, rows)| (header.as_str(), rows));
         self.heading(header)?;
         rows.iter().try_for_each(|row| self.line(row))
@@ -78,7 +78,7 @@ impl Console {
     /// # Errors
     /// If it cannot be written.
     pub fn json(&mut self, document: &Value) -> Result<(), CliError> {
-        writeln!(self.out, "{document}").map_err(closed)
+        writeln!(self.out, "{document}").map_err(output_error)
     }
 
     /// Writes bytes as they are.
@@ -87,7 +87,7 @@ impl Console {
     /// If they cannot be written.
     pub fn raw(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         // Not through the stream for text, which would take escape sequences out.
-        io::stdout().lock().write_all(bytes).map_err(closed)
+        io::stdout().lock().write_all(bytes).map_err(output_error)
     }
 
     /// Flushes standard output.
@@ -95,7 +95,7 @@ impl Console {
     /// # Errors
     /// If it cannot be written.
     pub fn finish(&mut self) -> Result<(), CliError> {
-        self.out.flush().map_err(closed)
+        self.out.flush().map_err(output_error)
     }
 
     /// Prints a message to standard error, in any format.
@@ -113,7 +113,7 @@ pub fn report(error: &CliError) {
     }
 }
 
-fn closed(error: io::Error) -> CliError {
+fn output_error(error: io::Error) -> CliError {
     match error.kind() {
         io::ErrorKind::BrokenPipe => CliError::OutputClosed,
         _ => CliError::local("the result cannot be written", error),

@@ -6,6 +6,6 @@ mod progress;
 mod table;
 
 pub use console::{Console, report};
-pub use printable::line;
+pub use printable::to_single_line;
 pub use progress::{spinner, upload_bar};
 pub use table::Table;

@@ -14,7 +14,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Puts the text on one line, with single spaces.
-pub fn line(text: &str) -> String {
+pub fn to_single_line(text: &str) -> String {
     printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned()
 }
 
@@ -42,6 +42,6 @@ mod tests {
 
     #[test]
     fn a_line_has_no_line_end() {
-        assert_eq!(line("  a\n\tb \u{1b}c\n"), "a b \u{fffd}c");
+        assert_eq!(to_single_line("  a\n\tb \u{1b}c\n"), "a b \u{fffd}c");
     }
 }

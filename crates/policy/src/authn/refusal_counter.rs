@@ -108,10 +108,10 @@ impl RefusalCounter {
     }
 
     /// Marks the unrecorded refusals of an earlier snapshot as recorded. Refusals added since then stay unrecorded.
-    pub fn mark_recorded(&self, recorded: &RefusalCount) {
+    pub fn mark_recorded(&self, snapshot: &RefusalCount) {
         let mut counts = self.lock();
-        if let Some(count) = counts.get_mut(&(recorded.key.clone(), recorded.minute)) {
-            count.unrecorded -= recorded.unrecorded.min(count.unrecorded);
+        if let Some(count) = counts.get_mut(&(snapshot.key.clone(), snapshot.minute)) {
+            count.unrecorded -= snapshot.unrecorded.min(count.unrecorded);
         }
     }
 

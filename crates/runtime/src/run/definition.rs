@@ -33,7 +33,7 @@ pub struct Run {
     pub nonce: TagNonce,
     /// Admission of the automatic search, which runs before the model is called; `None` if no search is needed, or if
     /// its query is known only after the run has started.
-    pub search: Option<CallAdmission>,
+    pub search_admission: Option<CallAdmission>,
     /// Budget reserved for it.
     pub budget: BudgetReservation,
 }

@@ -155,7 +155,7 @@ pub trait DocumentRepo: Send {
     ) -> Result<Option<Document>, StoreError>;
     /// The classes of these documents, in no particular order; a deleted document has the class that it had when it was
     /// deleted. Unknown ids are omitted.
-    async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError>;
+    async fn classifications(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError>;
     /// Changes the ingestion status of a document; `false` if it does not exist.
     ///
     /// # Errors

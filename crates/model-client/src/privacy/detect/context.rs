@@ -4,7 +4,7 @@ use super::super::folded::BARRIER;
 use regex::Regex;
 
 /// Returns the text before `at`: at most `limit` bytes, and nothing before the last value that was already found.
-pub(super) fn before(text: &str, at: usize, limit: usize) -> &str {
+pub(super) fn text_before(text: &str, at: usize, limit: usize) -> &str {
     let mut start = at.saturating_sub(limit);
     while !text.is_char_boundary(start) {
         start += 1;
@@ -14,7 +14,7 @@ pub(super) fn before(text: &str, at: usize, limit: usize) -> &str {
 }
 
 /// Returns the text from `at` on: at most `limit` bytes, up to the next value that was already found.
-pub(super) fn after(text: &str, at: usize, limit: usize) -> &str {
+pub(super) fn text_after(text: &str, at: usize, limit: usize) -> &str {
     let mut end = text.len().min(at + limit);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -24,7 +24,7 @@ pub(super) fn after(text: &str, at: usize, limit: usize) -> &str {
 }
 
 /// Returns the end of the last match of `words` in `window`.
-pub(super) fn last_end(words: &Regex, window: &str) -> Option<usize> {
+pub(super) fn last_match_end(words: &Regex, window: &str) -> Option<usize> {
     words.find_iter(window).last().map(|found| found.end())
 }
 

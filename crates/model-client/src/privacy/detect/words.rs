@@ -51,7 +51,7 @@ pub(super) const PHONE_WORDS: &[&str] = &[
 ];
 
 /// Words before a number that is not a phone number.
-pub(super) const OTHER_WORDS: &[&str] = &[
+pub(super) const NON_PHONE_WORDS: &[&str] = &[
     "p&id",
     "part",
     "teil",
@@ -140,7 +140,7 @@ pub(super) const UNITS: &[&str] = &[
 ];
 
 /// Words before the number of a version, section or figure, which may look like an IP address.
-pub(super) const NUMBER_WORDS: &[&str] = &[
+pub(super) const VERSION_WORDS: &[&str] = &[
     "version",
     "versionen",
     "firmware",
@@ -261,7 +261,7 @@ pub(super) const STATE_WORDS: &[&str] = &[
 ];
 
 /// Words before `number` or `ID` that make it an employee number.
-pub(super) const PEOPLE: &[&str] = &[
+pub(super) const EMPLOYEE_WORDS: &[&str] = &[
     "employee",
     "emp",
     "staff",
@@ -280,7 +280,7 @@ pub(super) const PEOPLE: &[&str] = &[
 ];
 
 /// German words before `nummer`, `Nr.` or `ID` that make it an employee number.
-pub(super) const GERMAN_PEOPLE: &[&str] = &[
+pub(super) const GERMAN_EMPLOYEE_WORDS: &[&str] = &[
     "personal",
     r"pers\.?",
     "mitarbeiter(?:innen)?",
@@ -298,7 +298,7 @@ pub(super) const GERMAN_PEOPLE: &[&str] = &[
 ];
 
 /// Words for a person; a long number directly after one is an employee number.
-pub(super) const LOOSE_PEOPLE: &[&str] = &[
+pub(super) const PERSON_WORDS: &[&str] = &[
     "employee",
     "mitarbeiter(?:in)?",
     "kolleg(?:e|in)",
@@ -313,7 +313,7 @@ pub(super) const LOOSE_PEOPLE: &[&str] = &[
 ];
 
 /// German words before `nummer` or `Nr.` that make it a serial number.
-pub(super) const GERMAN_DEVICES: &[&str] = &[
+pub(super) const GERMAN_SERIAL_WORDS: &[&str] = &[
     "serien",
     "fabrik(?:ations)?",
     "fertigungs",
@@ -330,7 +330,7 @@ pub(super) const GERMAN_DEVICES: &[&str] = &[
 ];
 
 /// Units and nouns; a number before one is a quantity, not an identifier.
-pub(super) const COUNTED: &[&str] = &[
+pub(super) const QUANTITY_WORDS: &[&str] = &[
     "v", "kv", "a", "ma", "w", "kw", "mw", "hz", "rpm", "bar", "psi", "mm", "cm", "m", "km", "kg", "t", "l", "h", "s",
     "min", "db", "k", "hours?", "stunden", "std", "minutes?", "minuten", "days?", "tage", "jahre", "years?", "people",
     "personen", "mal", "times", "baud", "rounds", "eur",
