@@ -100,7 +100,8 @@ async fn a_direct_model_call_stores_only_audit_rows_and_usage() {
     for table in ["conversations", "messages"] {
         assert_eq!(db.count(&format!("SELECT count(*) FROM {table}"), &[]).await, 0, "{table}");
     }
-    let rows_query = "SELECT event_type, resource_type, metadata->>'mode' AS mode, metadata->>'client_tools' AS tools, model \
+    let rows_query = "SELECT event_type, resource_type, metadata->>'mode' AS mode, metadata->>'client_tools' AS tools, \
+                model \
                 FROM audit_logs WHERE event_type LIKE 'chat.%' ORDER BY created_at";
     let row = |event: &str, model: Value| {
         json!({

@@ -201,6 +201,17 @@ async fn an_invalid_field_is_named() {
             reply.text
         );
     }
+    for model in ["gpt-4o", "embed"] {
+        let body = chat(json!({ "model": model }));
+        let error = parse_error(&send(&router, json_request("POST", CHAT, &body.to_string())).await);
+        let found = (error.status, error.code.as_str(), error.param.as_deref());
+        assert_eq!(found, (404, "model_not_found", Some("model")), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_invalid_embedding_input_is_named() {
+    let router = router(gate_for(Role::User), settings());
     for (body, param) in [
         (json!({ "model": "embed", "input": [[1, 100_256]] }), "input[0]"),
         (json!({ "model": "embed", "input": [] }), "input"),
@@ -209,12 +220,6 @@ async fn an_invalid_field_is_named() {
     ] {
         let error = parse_error(&send(&router, json_request("POST", EMBED, &body.to_string())).await);
         assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{body}");
-    }
-    for model in ["gpt-4o", "embed"] {
-        let body = chat(json!({ "model": model }));
-        let error = parse_error(&send(&router, json_request("POST", CHAT, &body.to_string())).await);
-        let found = (error.status, error.code.as_str(), error.param.as_deref());
-        assert_eq!(found, (404, "model_not_found", Some("model")), "{body}");
     }
 }
 

@@ -311,7 +311,9 @@ mod tests {
         ) {
             let all: Vec<FusedHit<Passage>> = (0..)
                 .zip(&scores)
-                .map(|(n, (score, page, text))| fused_hit(n, 1, Some(*page), &format!("passage with text {text}"), *score))
+                .map(|(n, (score, page, text))| {
+                    fused_hit(n, 1, Some(*page), &format!("passage with text {text}"), *score)
+                })
                 .collect();
             let mut ranked = candidates(&all);
             super::super::fused_hit::sort(&mut ranked);
