@@ -61,19 +61,19 @@ pub async fn branches_stay_in_their_conversation(context: &TestContext) -> CaseR
     let ada = &tenant_a.ada;
     let (one, other) =
         (insert_conversation(context, ada, "one").await?, insert_conversation(context, ada, "other").await?);
-    let foreign = append(context, ada, &other, None, MessageRole::User, "elsewhere").await?;
+    let foreign_message = append(context, ada, &other, None, MessageRole::User, "elsewhere").await?;
     let message = new_message(context.new_id(), MessageRole::User, "here", MessageStatus::Complete);
     let mut tx = context.begin(ada).await?;
-    let appended = tx.messages().append(one.id, Some(foreign.id), &[message], context.now()).await;
+    let appended = tx.messages().append(one.id, Some(foreign_message.id), &[message], context.now()).await;
     assert!(matches!(appended, Err(StoreError::Conflict { .. })), "{appended:?}");
     drop(tx);
     let mut tx = context.begin(ada).await?;
-    let patch = ConversationPatch { active_message_id: Some(foreign.id), ..ConversationPatch::default() };
+    let patch = ConversationPatch { active_message_id: Some(foreign_message.id), ..ConversationPatch::default() };
     let updated = tx.conversations().update(one.id, &patch, context.now()).await;
     assert!(matches!(updated, Err(StoreError::Conflict { .. })), "{updated:?}");
     drop(tx);
     let mut tx = context.begin(ada).await?;
-    assert_eq!(tx.messages().branch(one.id, foreign.id, 10).await?, []);
+    assert_eq!(tx.messages().branch(one.id, foreign_message.id, 10).await?, []);
     Ok(())
 }
 
