@@ -184,7 +184,7 @@ async fn an_untitled_conversation_gets_a_title_from_the_model_after_its_first_an
     let model = ModelServer::start_with_default(Reply::Text(vec!["Weekly."])).await;
     let app = start_app(&model).await;
     let user = app.as_user(TENANT_A);
-    let conversation = user.create_conversation().await;
+    let conversation = user.create_conversation_with(&json!({})).await;
     ask(&user, &conversation, json!({ "message": "How often is the strainer cleaned?" })).await;
     let title = eventually_within(Duration::from_secs(10), "a title", || async {
         let stored_conversation = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
@@ -211,7 +211,7 @@ async fn an_untitled_conversation_gets_a_title_from_the_model_after_its_first_an
 async fn without_a_model_the_title_is_the_beginning_of_the_question() {
     let app = TestApp::shared().await;
     let user = app.as_user(TENANT_A);
-    let conversation = user.create_conversation().await;
+    let conversation = user.create_conversation_with(&json!({})).await;
     let question = "Which bolts hold the casing of the pump P-101, and which torque do they get when it is hot?";
     ask(&user, &conversation, json!({ "message": question })).await;
     let stored_conversation = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);

@@ -68,7 +68,7 @@ async fn an_answer_of_the_assistant_is_stored_as_a_turn_with_audit_rows() {
     assert_eq!(stored_conversation["messages"][1]["citations"][0]["doc"], "x-9001.md");
     assert_eq!(
         (&stored_conversation["metadata"], &stored_conversation["title"]),
-        (&json!({ "source": "openai" }), &Value::Null)
+        (&json!({ "source": "openai" }), &json!("How often is the strainer of X-9001 cleaned?"))
     );
 
     let system = model.requests()[1]["messages"][0]["content"].as_str().expect("a prompt").to_owned();
