@@ -95,6 +95,7 @@ async fn an_answer_that_is_not_streamed_is_one_json_object() {
         "message_id",
         "model",
         "run_id",
+        "unsupported",
         "usage",
     ];
     assert_eq!(field_names(&by_field), answer_fields);
