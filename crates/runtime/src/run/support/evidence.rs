@@ -246,9 +246,11 @@ pub(super) fn together_support(cited: &[&Evidence], statement: &Content) -> bool
 }
 
 impl Evidence {
-    /// Returns whether the text alone supports a statement; see [`together_support`].
-    pub(super) fn supports(&self, statement: &Content) -> bool {
-        together_support(&[self], statement)
+    /// Returns whether the text supports a statement that does not cite it; see [`together_support`]. A text in another
+    /// language does so only by a number or an identifier.
+    pub(super) fn supports_uncited(&self, statement: &Content) -> bool {
+        let has_facts = !statement.quantities.is_empty() || !statement.identifiers.is_empty();
+        (has_facts || !is_in_other_language(statement, &self.whole)) && together_support(&[self], statement)
     }
 
     /// Returns whether the text has anything that the statement says, so that it is rightly among several that are

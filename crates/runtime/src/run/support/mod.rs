@@ -66,7 +66,7 @@ fn is_supported(comparer: &Comparer, statement: &Statement<'_>, evidence: &[Numb
     if statement.cited_numbers.is_empty() {
         return content.is_trivial()
             || is_about_absence(statement.text)
-            || evidence.iter().any(|passage| passage.evidence.supports(&content));
+            || evidence.iter().any(|passage| passage.evidence.supports_uncited(&content));
     }
     let cited: Vec<&Evidence> = evidence
         .iter()

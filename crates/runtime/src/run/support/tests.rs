@@ -95,7 +95,7 @@ const UNSUPPORTED: &[&str] = &[
     "Call the vendor when the seal leaks [1].",
     "The oil grade is ISO VG 68 [2].",
     "The charge is 35 litres [2].",
-    "Gloves are not needed for the oil change, wear no gloves [2].",
+    "Do not wear gloves or safety glasses [2].",
     "XV-503 is closed [3].",
     "The permit is valid for 12 days [3].",
     "Any operator can renew the documentation of the boiler [3].",
