@@ -38,6 +38,7 @@ mod openai_sdk;
 mod privacy;
 mod provider;
 mod round_trips;
+mod sessions;
 mod shared_limits;
 mod support;
 mod tokens;

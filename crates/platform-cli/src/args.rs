@@ -283,6 +283,9 @@ pub struct AuditArgs {
     /// Only within this session.
     #[arg(long, value_name = "ID")]
     pub session_id: Option<Uuid>,
+    /// Only within this conversation.
+    #[arg(long)]
+    pub conversation_id: Option<Uuid>,
     /// Only this operation: its intent and its outcome.
     #[arg(long, value_name = "ID")]
     pub correlation_id: Option<Uuid>,

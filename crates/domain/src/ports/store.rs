@@ -59,6 +59,8 @@ pub trait TenantTx: Send {
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo;
     /// Personal access tokens of the tenant.
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo;
+    /// Sessions of the tenant's users.
+    fn sessions(&mut self) -> &mut dyn SessionRepo;
     /// Queued jobs of the tenant.
     fn jobs(&mut self) -> &mut dyn JobRepo;
     /// Storage, spending and model calls of the tenant.

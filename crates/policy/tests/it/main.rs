@@ -18,6 +18,7 @@ mod models;
 mod refusals;
 #[cfg(test)]
 mod roles;
+mod sessions;
 #[cfg(test)]
 mod shared_transaction;
 #[cfg(test)]

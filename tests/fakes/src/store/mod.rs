@@ -12,6 +12,7 @@ mod documents;
 mod feedback;
 mod idempotency;
 mod jobs;
+mod sessions;
 mod tenants;
 mod usage;
 mod users;
@@ -31,7 +32,7 @@ use domain::memory::Memory;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{
     AccessTokenRepo, AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo,
-    JobRepo, MemoryRepo, MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    JobRepo, MemoryRepo, MessageRepo, SessionRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::role::Classification;
 use domain::scope::TenantScope;
@@ -66,6 +67,7 @@ struct State {
     logins: BTreeMap<UserId, Login>,
     /// Personal access tokens by the hash of their secret.
     access_tokens: BTreeMap<String, Row<AccessToken>>,
+    sessions: Vec<Row<sessions::StoredSession>>,
     mappings: Vec<TenantMapping>,
     conversations: Vec<Row<Conversation>>,
     messages: Vec<Row<Message>>,
@@ -260,6 +262,9 @@ impl TenantTx for MemoryTx {
         self
     }
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
+        self
+    }
+    fn sessions(&mut self) -> &mut dyn SessionRepo {
         self
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {

@@ -220,6 +220,7 @@ fn record_change(state: &mut State, by: &ChangedBy, tenant: TenantId, resource: 
         id: row.id,
         tenant_id: tenant,
         user_id: by.user,
+        session_id: None,
         conversation_id: None,
         event_type: row.event.as_str().to_owned(),
         resource_type: Some(resource.to_string()),

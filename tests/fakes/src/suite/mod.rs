@@ -18,6 +18,7 @@ mod generations;
 mod idempotency;
 mod jobs;
 mod search;
+mod sessions;
 mod usage;
 mod users;
 
@@ -32,6 +33,7 @@ pub use generations::*;
 pub use idempotency::*;
 pub use jobs::*;
 pub use search::*;
+pub use sessions::*;
 pub use usage::*;
 pub use users::*;
 
@@ -258,7 +260,13 @@ macro_rules! store_suite {
             access_tokens_are_found_by_hash_and_revoked_once
             access_tokens_are_listed_and_counted
             nobody_else_sees_a_tenants_access_tokens
+            a_session_lasts_as_long_as_its_tokens
+            sessions_are_listed_and_revoked_once
+            a_membership_shows_a_revoked_session
+            ended_sessions_are_swept
+            nobody_else_sees_a_tenants_sessions
             an_outcome_carries_the_id_of_its_intent
+            audit_rows_carry_session_and_conversation
             the_audit_log_is_filtered_and_paged
             the_platforms_own_events_belong_to_no_tenant
             a_claimed_job_has_its_tenants_scope
