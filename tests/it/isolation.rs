@@ -124,6 +124,13 @@ fn user_routes() -> Vec<Route> {
         route(delete.clone(), "/v1/conversations/{id}", Nothing, N::Conversation, Audience::Authenticated),
         route(get.clone(), "/v1/memories", Nothing, N::Nothing, Audience::Authenticated),
         route(post.clone(), "/v1/memories", json(json!({ "content": "M" })), N::Nothing, Audience::Authenticated),
+        route(
+            patch.clone(),
+            "/v1/memories/{id}",
+            json(json!({ "importance": 0.7 })),
+            N::Memory,
+            Audience::Authenticated,
+        ),
         route(delete.clone(), "/v1/memories/{id}", Nothing, N::Memory, Audience::Authenticated),
         route(get.clone(), "/v1/documents", Nothing, N::Nothing, Audience::Authenticated),
         route(post.clone(), "/v1/documents/upload", File, N::Nothing, Audience::Users),

@@ -31,6 +31,7 @@ mod lifecycle;
 mod limits;
 mod litellm;
 mod llama_cpp;
+mod memories;
 mod open_webui;
 mod openai;
 mod openai_clients;

@@ -2,6 +2,7 @@
 
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
 use crate::support::caller::{Caller, SseEvent};
+use crate::support::cli::Cli;
 use crate::support::db::SuperuserDb;
 use crate::support::model::{ModelServer, Reply};
 use crate::support::oidc::{AUDIENCE, Issuer};
@@ -143,4 +144,23 @@ async fn audit_rows_name_the_session_or_the_access_token() {
     assert_eq!(rows.as_array().map(Vec::len), Some(2), "intent and outcome: {rows}");
     let listed = sessions(&user, "/v1/sessions").await;
     assert!(listed.iter().all(|session| session["id"] != token_id), "an access token is no session: {listed:?}");
+}
+
+#[tokio::test]
+async fn the_command_line_lists_and_ends_sessions() {
+    let app = TestApp::shared().await;
+    let (cli, user) = Cli::of(app, TENANT_A, "cli-sessions", Role::User);
+    let lost = app.caller(TENANT_A, "cli-sessions", Role::User);
+    let (own_id, lost_id) = (current_session(&user).await, current_session(&lost).await);
+    let listed = cli.run(&["sessions", "list"]).await.expect(0).out;
+    let lines: Vec<_> = listed.lines().filter(|line| line.starts_with(&own_id) || line.starts_with(&lost_id)).collect();
+    assert_eq!(lines.len(), 2, "{listed}");
+    assert!(lines.iter().all(|line| line.ends_with("this one") == line.starts_with(&own_id)), "{listed}");
+    let ended = cli.run(&["sessions", "revoke", &lost_id, "--output", "json"]).await.expect(0).json();
+    assert_eq!(ended, json!({ "id": lost_id, "revoked": true }));
+    wait_until_refused(&lost).await;
+    cli.run(&["sessions", "revoke", &lost_id]).await.expect(1);
+    cli.run(&["sessions", "revoke", &own_id]).await.expect(0);
+    wait_until_refused(&user).await;
+    cli.run(&["sessions", "list"]).await.expect(3);
 }

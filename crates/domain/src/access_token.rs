@@ -23,7 +23,7 @@ const SCOPES: &[(Resource, &[Operation])] = &[
     ),
     (Resource::Documents, &[Operation::List, Operation::Read, Operation::Create, Operation::Update, Operation::Delete]),
     (Resource::Search, &[Operation::Read]),
-    (Resource::Memories, &[Operation::List, Operation::Create, Operation::Delete]),
+    (Resource::Memories, &[Operation::List, Operation::Create, Operation::Update, Operation::Delete]),
     (Resource::Models, &[Operation::List, Operation::Read, Operation::Create]),
     (Resource::AuditLogs, &[Operation::List, Operation::Export]),
     (Resource::Users, &[Operation::List]),

@@ -29,6 +29,8 @@ impl EventType {
     pub const CHAT_RESPONSE: Self = Self("chat.response");
     /// A tool was called.
     pub const TOOL_INVOCATION: Self = Self("tool.invocation");
+    /// The platform suggested a memory that it concluded from what a user wrote.
+    pub const MEMORY_SUGGESTED: Self = Self("memory.suggested");
     /// A document was ingested.
     pub const DOC_INGESTION: Self = Self("doc.ingestion");
     /// The operator purged old rows from the audit log.
@@ -43,6 +45,7 @@ impl EventType {
         Self::AUTH_DENIED,
         Self::POLICY_DENIED,
         Self::TOOL_INVOCATION,
+        Self::MEMORY_SUGGESTED,
         Self::DOC_INGESTION,
         Self::AUDIT_PURGED,
         Self::PLATFORM_STARTED,

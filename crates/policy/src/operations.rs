@@ -11,8 +11,8 @@ use domain::command::{
     ListMemories, ListModels, ListSessions, ListSettingsVersions, ListTenantSettingsVersions, ListTenants,
     ListUserSessions, ListUsers, RateAnswer, ReadAccount, ReadDecision, ReadModelUsage, ReadQuotaUsage, ReadSettings,
     ReadTenantSettings, ReprocessDocument, ResumeRun, RevokeAccessToken, RevokeSession, RevokeUserSession,
-    SearchDocuments, SendMessage, SimulateDecision, UpdateConversation, UpdateDocument, UpdateSettings, UpdateTenant,
-    UpdateTenantSettings, UpdateUser, UploadDocument,
+    SearchDocuments, SendMessage, SimulateDecision, UpdateConversation, UpdateDocument, UpdateMemory, UpdateSettings,
+    UpdateTenant, UpdateTenantSettings, UpdateUser, UploadDocument,
 };
 use domain::rights::Reach;
 use domain::role::{Grant, Operation, Resource, Role};
@@ -38,7 +38,7 @@ operations! {
     /// Search in documents, without a model.
     search: Search { SearchDocuments }
     /// Memories of users.
-    memories: Memories { ListMemories, CreateMemory, DeleteMemory }
+    memories: Memories { ListMemories, CreateMemory, UpdateMemory, DeleteMemory }
     /// Reading the audit log.
     audit_trail: AuditTrail { ListAudit, ReadDecision }
     /// Exporting the audit log.

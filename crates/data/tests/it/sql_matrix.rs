@@ -19,7 +19,7 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("conversations", Some("title"), true),
     ("messages", Some("content"), false),
     ("message_feedback", Some("rating"), true),
-    ("memories", None, true),
+    ("memories", Some("content"), true),
     ("documents", Some("title"), true),
     ("document_tombstones", None, false),
     ("document_chunks", None, true),

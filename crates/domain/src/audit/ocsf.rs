@@ -104,7 +104,7 @@ fn ocsf_class(event_type: &str) -> OcsfClass {
 fn ocsf_activity(event_type: &str) -> (u32, &'static str) {
     let verb = event_type.rsplit(['.', '_']).next().unwrap_or_default();
     match verb {
-        "create" | "created" | "upload" | "issued" | "request" | "requested" => (1, "Create"),
+        "create" | "created" | "upload" | "issued" | "request" | "requested" | "suggested" => (1, "Create"),
         "read" | "list" | "listed" | "access" | "query" | "resume" | "export" | "simulated" => (2, "Read"),
         "update" | "changed" | "reprocess" | "ingestion" | "decided" | "response" => (3, "Update"),
         "delete" | "deleted" | "revoked" | "cancel" | "retired" => (4, "Delete"),

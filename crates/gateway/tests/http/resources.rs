@@ -9,8 +9,8 @@ use domain::command::{
     CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
     DeleteMemory, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments, ListMemories,
     ListSessions, ListTenants, ListUserSessions, ListUsers, ReadAccount, ReadModelUsage, ReprocessDocument,
-    RevokeSession, RevokeUserSession, SearchDocuments, UpdateConversation, UpdateTenant, UpdateTenantSettings,
-    UpdateUser,
+    RevokeSession, RevokeUserSession, SearchDocuments, UpdateConversation, UpdateMemory, UpdateTenant,
+    UpdateTenantSettings, UpdateUser,
 };
 use domain::conversation::{Message, MessageRole, MessageStatus, Transcript};
 use domain::document::{DocumentFailure, DocumentStatus, FailureCode};
@@ -18,7 +18,7 @@ use domain::ids::{
     AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, SessionId, TenantId, UserId,
 };
 use domain::ledger::{GroupUsage, LedgerSums, UsageDimension, UsageReport, UsageSums};
-use domain::memory::Memory;
+use domain::memory::{Memory, MemoryPatch};
 use domain::model_call::MicroCost;
 use domain::page::{Page, PageKey};
 use domain::role::{Classification, Role};
@@ -174,17 +174,17 @@ async fn a_search_returns_passages() {
 
 #[tokio::test]
 async fn memories_audit_account_and_runs_have_the_documented_format() {
-    let memory = || Memory {
-        id: MemoryId::from_uuid(uuid(8)),
-        content: "Night shift.".into(),
-        importance: 0.5,
-        tags: vec![],
-        classification: Classification::Internal,
-        created_at: fixed_time(),
+    let memory = || {
+        Memory::explicit(MemoryId::from_uuid(uuid(8)), "Night shift.".into(), Classification::Internal, fixed_time())
     };
     let mut gate = gate_for(Role::User);
     gate.on::<CreateMemory>(move |_, _| Ok(memory()));
     gate.on::<ListMemories>(move |_, _| Ok(page_of(memory())));
+    gate.on::<UpdateMemory>(move |_, c| {
+        let expires_at = Some(Some(fixed_time()));
+        assert_eq!(c.patch, MemoryPatch { expires_at, activate: true, ..MemoryPatch::default() });
+        Ok(unchanged(memory()))
+    });
     gate.on::<DeleteMemory>(|_, _| Ok(()));
     gate.on::<CancelRun>(|_, _| Ok(()));
     gate.on::<ReadAccount>(|_, _| Ok(account(Role::User)));
@@ -217,7 +217,19 @@ async fn memories_audit_account_and_runs_have_the_documented_format() {
     let created = send(&router, json_request("POST", "/v1/memories", r#"{"content":"Night shift."}"#)).await;
     assert_eq!(created.status, 201);
     insta::assert_snapshot!(created.text);
-    assert_eq!(send(&router, get("/v1/memories")).await.json()["data"][0], created.json());
+    assert_eq!(send(&router, get("/v1/memories?status=active")).await.json()["data"][0], created.json());
+    let path = format!("/v1/memories/{ID}");
+    let change = r#"{"status":"active","expires_at":"2026-01-01T00:00:00.123456Z"}"#;
+    assert_eq!(send(&router, json_request("PATCH", &path, change)).await.json(), created.json());
+    for (change, pointer) in [
+        (r#"{"status":"suggested"}"#, "/status"),
+        (r#"{"importance":1.5}"#, "/importance"),
+        (r#"{"content":""}"#, "/content"),
+    ] {
+        let refused = send(&router, json_request("PATCH", &path, change)).await;
+        assert_eq!(refused.status, 422, "{change}");
+        assert_eq!(refused.json()["errors"][0]["pointer"], pointer, "{change}");
+    }
     let deleted = send(&router, request("DELETE", &format!("/v1/memories/{ID}"), Body::empty())).await;
     assert_eq!(deleted.status, 204);
     let path = "/v1/audit?event_type=chat.request&from=2026-01-01T00:00:00.123456Z";

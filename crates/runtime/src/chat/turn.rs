@@ -3,7 +3,9 @@
 
 use super::auto_search;
 use super::client_tools::ClientTools;
+use super::memory::{self, CommandedMemory, Conclusion, TurnMemory};
 use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
+use super::remember::RememberCommand;
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
 use super::title::FirstTitle;
@@ -16,7 +18,7 @@ use crate::prompt::tool_rounds;
 use crate::run::agent::{Agent, ToolSet};
 use crate::run::answer::AnswerFormat;
 use crate::run::definition::Run;
-use crate::run::input::{DocumentSearch, QuestionInput, RunInput};
+use crate::run::input::{Acknowledgement, DocumentSearch, QuestionInput, RunInput};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
 use crate::run::reserve::{BudgetRequest, BudgetReserver};
@@ -25,10 +27,11 @@ use crate::run::tier::{self, ChosenTier, TierCriteria};
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
+use domain::command::RetrievalMode;
 use domain::conversation::{Conversation, Message};
-use domain::ids::{ConversationId, MessageId, RunId};
+use domain::ids::{ConversationId, MemoryId, MessageId, RunId};
 use domain::ledger::CallContext;
-use domain::memory::Memory;
+use domain::memory::{Memory, MemorySource, MemoryStatus};
 use domain::model::{ModelChoice, ModelTier, PromptMessage};
 use domain::model_call::ModelCaller;
 use domain::ports::{StoreError, TenantTx};
@@ -59,6 +62,7 @@ pub(super) struct PreparedTurn {
     pub run: Run,
     pub conversation: ConversationId,
     pub first_title: FirstTitle,
+    pub memory: TurnMemory,
     /// Number of the client's tools that the model is not offered.
     pub left_out_tools: u32,
 }
@@ -75,6 +79,7 @@ struct NewInput {
     tenant_name: String,
     question: Classified<String>,
     tool_rounds: Classified<Vec<PromptMessage>>,
+    acknowledgement: Option<Acknowledgement>,
 }
 
 /// What is stored that a turn builds on.
@@ -110,6 +115,7 @@ impl TurnPreparer {
         let ids = TurnIds { answer: new_id(), question: new_id() };
 
         let stored = self.load(&mut *tx, &permit, &request, now).await?;
+        let memory = self.turn_memory(&permit, &mut request, &stored, ids.question);
         let StoredContext { conversation, question, history, memories } = stored;
         let settings = &permit.tenant().settings;
         let tier = self.choose_tier(&request, &question.text, &conversation, settings);
@@ -131,6 +137,7 @@ impl TurnPreparer {
             tenant_name: permit.tenant().name.clone(),
             question: Classified::new(question.text.clone(), question.class),
             tool_rounds: fitted_tool_rounds(&mut request, &agent, client_class),
+            acknowledgement: memory.acknowledgement(question.class),
         };
         let input = self.run_input(new_input, request, context);
         let price = model.highest_price(tier.tier, &caller);
@@ -157,7 +164,7 @@ impl TurnPreparer {
             budget,
         };
         let left_out_tools = left_out_tools.saturating_add(removed.tools);
-        Ok(PreparedTurn { run, conversation, first_title, left_out_tools })
+        Ok(PreparedTurn { run, conversation, first_title, memory, left_out_tools })
     }
 
     /// Loads the conversation with the branch that leads to the question, and the memories.
@@ -177,6 +184,41 @@ impl TurnPreparer {
         withhold(tx, &mut history, permit.clearance()).await?;
         let memories = load_memories(tx, permit, now).await?;
         Ok(StoredContext { conversation, question, history, memories })
+    }
+
+    /// Returns what the turn may suggest to remember. Only a new message of the platform's own chat counts: what other
+    /// clients send may be written by a program. A message that is nothing but a command needs no search.
+    fn turn_memory(
+        &self,
+        permit: &Permit,
+        request: &mut TurnRequest,
+        stored: &StoredContext,
+        message: MessageId,
+    ) -> TurnMemory {
+        let StoredContext { conversation, question, .. } = stored;
+        let may_create = permit.rights().allows(Permission::new(Resource::Memories, Operation::Create));
+        if request.history.is_some() || !question.is_new() || !may_create {
+            return TurnMemory::Nothing;
+        }
+        let source = MemorySource { conversation: conversation.id, message };
+        let class = conversation.classification.max(question.class);
+        if let Some(command) = RememberCommand::find(&question.text) {
+            if command.is_whole_message {
+                request.retrieval = RetrievalMode::Never;
+            }
+            let id = MemoryId::from_uuid(self.ports.ids.uuid());
+            let memory = Memory {
+                status: MemoryStatus::Suggested,
+                source: Some(source),
+                ..Memory::explicit(id, command.content.clone(), class, self.ports.clock.now())
+            };
+            return TurnMemory::Commanded(CommandedMemory { memory, command });
+        }
+        if self.ports.model.is_generative() && memory::speaks_of_user(&question.text) {
+            TurnMemory::Concluded(Conclusion { source, class })
+        } else {
+            TurnMemory::Nothing
+        }
     }
 
     /// Records the intent of the automatic search, or its refusal, if the material requires one.
@@ -266,7 +308,7 @@ impl TurnPreparer {
     }
 
     fn run_input(&self, new_input: NewInput, request: TurnRequest, context: VisibleContext) -> RunInput {
-        let NewInput { tenant_name, question, tool_rounds } = new_input;
+        let NewInput { tenant_name, question, tool_rounds, acknowledgement } = new_input;
         let VisibleContext { history, memories, left_out } = context;
         let message = question.content();
         let resolved = follow_up::resolve(message, &earlier_turns(&history, question.class()));
@@ -277,8 +319,16 @@ impl TurnPreparer {
             filters: request.filters,
             top_k: self.settings.max_passages,
         });
-        let input = QuestionInput { tenant_name, question, tool_rounds, history, memories, search, left_out };
-        RunInput::Question(Box::new(input))
+        RunInput::Question(Box::new(QuestionInput {
+            tenant_name,
+            question,
+            tool_rounds,
+            history,
+            memories,
+            search,
+            left_out,
+            acknowledgement,
+        }))
     }
 }
 

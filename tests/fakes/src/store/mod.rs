@@ -12,6 +12,7 @@ mod documents;
 mod feedback;
 mod idempotency;
 mod jobs;
+mod memories;
 mod sessions;
 mod tenants;
 mod usage;
@@ -28,7 +29,6 @@ use domain::ids::{DocumentId, MessageId, TenantId, UserId};
 use domain::ledger::LedgerEntry;
 use domain::login::Login;
 use domain::mapping::TenantMapping;
-use domain::memory::Memory;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{
     AccessTokenRepo, AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo,
@@ -74,7 +74,7 @@ struct State {
     /// Answers that were taken for abandoned; they can still be finished.
     abandoned: BTreeSet<MessageId>,
     feedback: Vec<Row<Feedback>>,
-    memories: Vec<Row<Memory>>,
+    memories: Vec<Row<memories::StoredMemory>>,
     documents: Vec<Row<Document>>,
     /// Tenant, id and last classification of each deleted document.
     deleted_documents: Vec<(TenantId, DocumentId, Classification)>,

@@ -17,6 +17,7 @@ mod documents;
 mod generations;
 mod idempotency;
 mod jobs;
+mod memories;
 mod search;
 mod sessions;
 mod usage;
@@ -32,6 +33,7 @@ pub use documents::*;
 pub use generations::*;
 pub use idempotency::*;
 pub use jobs::*;
+pub use memories::*;
 pub use search::*;
 pub use sessions::*;
 pub use usage::*;
@@ -203,6 +205,10 @@ macro_rules! store_suite {
             feedback_is_its_authors_and_listed_for_the_tenant
             memories_belong_to_one_user
             the_most_important_memories_come_first
+            memories_are_listed_by_status
+            a_suggestion_is_stored_once_with_its_source
+            a_memory_changes_only_where_the_patch_says
+            memories_are_found_by_their_vectors
             an_idempotency_key_is_claimed_once
             an_idempotency_key_is_released_or_kept
             idempotency_keys_are_separate_per_user
