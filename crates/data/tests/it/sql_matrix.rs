@@ -177,7 +177,11 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
         "INSERT INTO access_tokens (tenant_id, user_id, name, token_hash, scopes, expires_at)
          VALUES (T, P, '', 'new', '{account:read}', now())",
     ),
-    ("sessions", "INSERT INTO sessions VALUES (gen_random_uuid(), T, P, '', now(), now(), now())"),
+    (
+        "sessions",
+        "INSERT INTO sessions (tenant_id, user_id, id, created_at, last_seen_at, expires_at)
+         VALUES (T, P, gen_random_uuid(), now(), now(), now())",
+    ),
     ("teams", "INSERT INTO teams (tenant_id, name, slug) VALUES (T, 'new', 'new')"),
     (
         "team_memberships",

@@ -1,7 +1,7 @@
 //! Tests migrations on existing data: rows that an earlier version has stored are still there afterwards.
 
 use crate::catalog::{TENANT_A, TENANT_B, connect_as_superuser, isolation_violations};
-use data::audit::{AuditVerifier, TrustedKeys};
+use data::audit::{AuditMaintenance, AuditVerifier, SigningKey, TrustedKeys};
 use data::testing::{TestDb, TestError};
 use data::{PgAuditReader, PgStore};
 use domain::audit::chain::ChainPageEntry;
@@ -156,9 +156,13 @@ async fn audit_rows_from_before_sessions_are_still_verified() -> Result<(), Test
     tx.audit().record_intent(Uuid::from_u128(0xd).into(), &operation, chrono::DateTime::UNIX_EPOCH).await?;
     tx.commit().await?;
     sqlx::query("SELECT audit_recover(NULL)").execute(&mut superuser).await?;
-    sqlx::query("SELECT * FROM audit_seal(100)").execute(&mut superuser).await?;
+    let (maintenance, key) = (AuditMaintenance::new(db.app_pool()?), SigningKey::from_seed(&[7; 32])?);
+    for head in maintenance.seal(100).await? {
+        let signed_at = chrono::DateTime::UNIX_EPOCH;
+        maintenance.store_checkpoint(&key.sign_checkpoint(head.tenant, head.seq, head.chain_hash, signed_at)).await?;
+    }
 
-    let verifier = AuditVerifier::new(db.auditor_pool()?, TrustedKeys::new([])?);
+    let verifier = AuditVerifier::new(db.auditor_pool()?, TrustedKeys::new([key.public_key().as_str()])?);
     let report = verifier.verify(TENANT_A, &[]).await?;
     assert!(report.findings.is_empty(), "{report:?}");
     let filter = AuditFilter { conversation_id: Some(conversation.into()), ..AuditFilter::default() };

@@ -169,7 +169,7 @@ pub async fn memories_are_found_by_their_vectors(context: &TestContext) -> CaseR
         tx.memories().insert(memory).await?;
     }
     assert!(tx.memories().suggest(&suggested, None).await?);
-    assert_eq!(vectorless(&mut *tx, context).await?, ["far", "near", "secret"], "what is worth a vector");
+    assert_eq!(vectorless(&mut *tx, context).await?, ["far", "secret", "near"], "what is worth a vector");
     let vector = |memory: &Memory, components: [f32; 2]| MemoryVector {
         memory: memory.clone(),
         components: components.to_vec(),
