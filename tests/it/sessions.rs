@@ -105,7 +105,7 @@ async fn an_admin_ends_a_session_and_its_running_answer() {
 
     let ended = tokio::time::timeout(STREAM_TIMEOUT, stream.read_to_end()).await.expect("the stream ends");
     let problem = ended.iter().find(|event: &&SseEvent| event.name == "error").expect("an error");
-    assert_eq!(problem.data["code"], "session_revoked", "{ended:?}");
+    assert_eq!(problem.data["problem"]["code"], "session_revoked", "{ended:?}");
     wait_until_refused(&user).await;
     app.as_user(TENANT_A).get("/v1/me").await.expect_json(200);
 

@@ -1,6 +1,6 @@
-//! `sessions`: where the user is signed in.
+//! `sessions`: lists and ends the sessions of the user.
 
-use super::docs::say_next;
+use super::docs::note_next_page;
 use crate::api::{Client, Query, each_page};
 use crate::args::SessionsCommand;
 use crate::error::CliError;
@@ -42,9 +42,9 @@ fn show(page: &Value, all: bool, console: &mut Console) -> Result<(), CliError> 
         let text = |name: &str| session[name].as_str().unwrap_or("-").to_owned();
         let mark = if session["current"] == true { "this one" } else { "" };
         let cells = ["id", "client", "created_at", "last_seen_at", "expires_at"].map(text);
-        table.row(cells.into_iter().chain([mark.to_owned()]));
+        table.push_row(cells.into_iter().chain([mark.to_owned()]));
     }
     console.table(&table)?;
-    say_next(page, all, console);
+    note_next_page(page, all, console);
     Ok(())
 }

@@ -49,17 +49,17 @@ impl MemoryRead {
             Err(error) => Err(error),
         };
         let mut found = Vec::new();
-        let mut tx = self.store.begin(&call.scope).await?;
+        let mut tx = self.store.begin(&call.tenant_scope).await?;
         match vector {
             Ok(components) => {
                 let model = self.embedder.model().name;
                 let vector = QueryVector { components: &components, model: &model };
-                found = tx.memories().nearest(&vector, call.now, call.clearance, limit).await?;
+                found = tx.memories().nearest(&vector, call.admitted_at, call.clearance, limit).await?;
             }
             Err(MemoryError::Model(error)) => tracing::warn!(%error, "memories could not be compared with a query"),
             Err(MemoryError::Store(error)) => return Err(error),
         }
-        for memory in tx.memories().most_important(call.now, call.clearance, limit).await? {
+        for memory in tx.memories().most_important(call.admitted_at, call.clearance, limit).await? {
             if !found.iter().any(|known| known.id == memory.id) {
                 found.push(memory);
             }
@@ -73,9 +73,9 @@ impl MemoryRead {
     /// is open meanwhile.
     async fn add_vectors(&self, call: &CallScope) -> Result<(), MemoryError> {
         let max_class = self.max_class(call);
-        let mut tx = self.store.begin(&call.scope).await?;
+        let mut tx = self.store.begin(&call.tenant_scope).await?;
         let model = self.embedder.model().name;
-        let memories = tx.memories().without_vector(&model, call.now, max_class, MAX_NEW_VECTORS).await?;
+        let memories = tx.memories().without_vector(&model, call.admitted_at, max_class, MAX_NEW_VECTORS).await?;
         tx.commit().await?;
         if memories.is_empty() {
             return Ok(());
@@ -87,7 +87,7 @@ impl MemoryRead {
             memories.into_iter().zip(vectors).map(|(memory, components)| MemoryVector { memory, components }).collect();
         // The name contains the dimension, which may only be known after the first call.
         let model = self.embedder.model().name;
-        let mut tx = self.store.begin(&call.scope).await?;
+        let mut tx = self.store.begin(&call.tenant_scope).await?;
         tx.memories().store_vectors(&model, &vectors).await?;
         Ok(tx.commit().await?)
     }
@@ -119,7 +119,7 @@ impl MemoryRead {
 
     /// The highest class that the embedding model may see.
     fn model_limit(&self, call: &CallScope) -> Classification {
-        self.embedder.highest_classification(&caller(call)).min(call.model_limit)
+        self.embedder.highest_classification(&caller(call)).min(call.max_model_classification)
     }
 
     /// The highest class of memories that are embedded for this caller.
@@ -135,9 +135,9 @@ impl MemoryRead {
 
 fn caller(call: &CallScope) -> ModelCaller {
     ModelCaller {
-        tenant: call.scope.tenant(),
-        user: call.scope.user(),
-        max_cloud_classification: call.cloud_limit,
+        tenant: call.tenant_scope.tenant(),
+        user: call.tenant_scope.user(),
+        max_cloud_classification: call.max_cloud_classification,
         conversation: None,
         privacy: call.privacy.clone(),
     }
@@ -192,8 +192,8 @@ impl Tool for MemoryRead {
             }
             None => {
                 let limit = arguments.limit.unwrap_or(MAX_MEMORIES);
-                let mut tx = self.store.begin(&call.scope).await.map_err(&to_tool_error)?;
-                let found = tx.memories().most_important(call.now, call.clearance, limit).await;
+                let mut tx = self.store.begin(&call.tenant_scope).await.map_err(&to_tool_error)?;
+                let found = tx.memories().most_important(call.admitted_at, call.clearance, limit).await;
                 tx.commit().await.map_err(&to_tool_error)?;
                 found.map_err(&to_tool_error)?
             }
