@@ -237,8 +237,8 @@ struct ResourceIds {
 
 impl ResourceIds {
     /// Creates one resource of each kind. The document is an argument, because not every caller may upload; the user
-    /// is `colleague`, because an admin cannot deactivate themselves; the session is that of another token of the caller,
-    /// because ending it ends all requests with that token.
+    /// is `colleague`, because an admin cannot deactivate themselves; the session is that of another token of the
+    /// caller, because ending it ends all requests with that token.
     async fn create(caller: &Caller<'_>, document: &str, colleague: &Caller<'_>, other_session: &Caller<'_>) -> Self {
         // The colleague is a viewer, so this is refused and leaves a decision.
         let refusal = colleague.get("/v1/admin/users").await.expect_problem(403, "policy_denied");

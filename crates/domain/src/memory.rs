@@ -96,7 +96,7 @@ impl HasClass for Memory {
 /// Changes to a memory. A field that is `None` is left unchanged.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct MemoryPatch {
-    /// New text.
+    /// The text that replaces the fact.
     pub content: Option<String>,
     /// New importance, 0 to 1.
     pub importance: Option<f64>,

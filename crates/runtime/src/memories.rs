@@ -1,5 +1,5 @@
-//! Memories: facts about a user that later prompts contain. They become active only by the user's own act: created here,
-//! or suggested in a chat and then accepted here.
+//! Memories: facts about a user that later prompts contain. They become active only by the user's own act: created
+//! here, or suggested in a chat and then accepted here.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;

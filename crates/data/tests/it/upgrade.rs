@@ -180,10 +180,14 @@ async fn audit_rows_from_before_sessions_are_still_verified() -> Result<(), Test
         let sql = format!("UPDATE audit_logs SET {edit} WHERE id = '{TENANT_B}'");
         run(&mut superuser, &format!("SET LOCAL session_replication_role = replica; {sql}")).await?;
         assert_eq!(verifier.verify(TENANT_A, &[]).await?.findings.len(), 1, "{edit}");
-        run(&mut superuser, &format!(
-            "SET LOCAL session_replication_role = replica;
-             UPDATE audit_logs SET conversation_id = NULL, layout = 1, session_id = '{conversation}' WHERE id = '{TENANT_B}'"
-        ))
+        run(
+            &mut superuser,
+            &format!(
+                "SET LOCAL session_replication_role = replica;
+             UPDATE audit_logs SET conversation_id = NULL, layout = 1, session_id = '{conversation}'
+                 WHERE id = '{TENANT_B}'"
+            ),
+        )
         .await?;
         assert!(verifier.verify(TENANT_A, &[]).await?.findings.is_empty(), "control");
     }

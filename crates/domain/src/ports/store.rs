@@ -1,10 +1,14 @@
 //! Ports to the database: transactions of one tenant, and a few named cross-tenant operations.
 
 mod jobs;
+mod memories;
 mod repos;
+mod sessions;
 
 pub use jobs::*;
+pub use memories::*;
 pub use repos::*;
+pub use sessions::*;
 
 use crate::access_token::TenantAccessToken;
 use crate::audit::chain::ChainPage;

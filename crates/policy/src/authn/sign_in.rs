@@ -67,8 +67,8 @@ impl Authenticator {
         Ok(self.start_session(token_hash, new, member))
     }
 
-    /// Creates or updates the user, and records the session and, if this token is new, the login, if the user is active.
-    /// A token of a revoked session changes nothing.
+    /// Creates or updates the user. If the user is active, records the session and, if this token is new, the login. A
+    /// token of a revoked session changes nothing.
     async fn sign_in(
         &self,
         tenant: TenantId,
@@ -126,7 +126,8 @@ impl Authenticator {
         Ok(())
     }
 
-    /// Returns the membership if user and tenant are active and the session was not revoked. Otherwise removes the session and refuses the caller.
+    /// Returns the membership if user and tenant are active and the session was not revoked. Otherwise removes the
+    /// session and refuses the caller.
     pub(super) async fn admit(
         &self,
         token_hash: &str,

@@ -3,9 +3,8 @@
 
 use super::auto_search;
 use super::client_tools::ClientTools;
-use super::memory::{self, CommandedMemory, Conclusion, TurnMemory};
+use super::memory::{Conclusion, TurnMemory};
 use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
-use super::remember::RememberCommand;
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
 use super::title::FirstTitle;
@@ -27,11 +26,10 @@ use crate::run::tier::{self, ChosenTier, TierCriteria};
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
-use domain::command::RetrievalMode;
 use domain::conversation::{Conversation, Message};
-use domain::ids::{ConversationId, MemoryId, MessageId, RunId};
+use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
-use domain::memory::{Memory, MemorySource, MemoryStatus};
+use domain::memory::{Memory, MemorySource};
 use domain::model::{ModelChoice, ModelTier, PromptMessage};
 use domain::model_call::ModelCaller;
 use domain::ports::{StoreError, TenantTx};
@@ -115,8 +113,10 @@ impl TurnPreparer {
         let ids = TurnIds { answer: new_id(), question: new_id() };
 
         let stored = self.load(&mut *tx, &permit, &request, now).await?;
-        let memory = self.turn_memory(&permit, &mut request, &stored, ids.question);
         let StoredContext { conversation, question, history, memories } = stored;
+        let source = MemorySource { conversation: conversation.id, message: ids.question };
+        let place = Conclusion { source, class: conversation.classification.max(question.class) };
+        let memory = TurnMemory::new(&self.ports, &permit, &mut request, &question, place);
         let settings = &permit.tenant().settings;
         let tier = self.choose_tier(&request, &question.text, &conversation, settings);
         let caller = caller(&permit, &request);
@@ -184,41 +184,6 @@ impl TurnPreparer {
         withhold(tx, &mut history, permit.clearance()).await?;
         let memories = load_memories(tx, permit, now).await?;
         Ok(StoredContext { conversation, question, history, memories })
-    }
-
-    /// Returns what the turn may suggest to remember. Only a new message of the platform's own chat counts: what other
-    /// clients send may be written by a program. A message that is nothing but a command needs no search.
-    fn turn_memory(
-        &self,
-        permit: &Permit,
-        request: &mut TurnRequest,
-        stored: &StoredContext,
-        message: MessageId,
-    ) -> TurnMemory {
-        let StoredContext { conversation, question, .. } = stored;
-        let may_create = permit.rights().allows(Permission::new(Resource::Memories, Operation::Create));
-        if request.history.is_some() || !question.is_new() || !may_create {
-            return TurnMemory::Nothing;
-        }
-        let source = MemorySource { conversation: conversation.id, message };
-        let class = conversation.classification.max(question.class);
-        if let Some(command) = RememberCommand::find(&question.text) {
-            if command.is_whole_message {
-                request.retrieval = RetrievalMode::Never;
-            }
-            let id = MemoryId::from_uuid(self.ports.ids.uuid());
-            let memory = Memory {
-                status: MemoryStatus::Suggested,
-                source: Some(source),
-                ..Memory::explicit(id, command.content.clone(), class, self.ports.clock.now())
-            };
-            return TurnMemory::Commanded(CommandedMemory { memory, command });
-        }
-        if self.ports.model.is_generative() && memory::speaks_of_user(&question.text) {
-            TurnMemory::Concluded(Conclusion { source, class })
-        } else {
-            TurnMemory::Nothing
-        }
     }
 
     /// Records the intent of the automatic search, or its refusal, if the input needs a search with a known query.

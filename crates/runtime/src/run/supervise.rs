@@ -1,6 +1,6 @@
 //! Ends a run that must not continue: because it was cancelled, abandoned by its readers or exceeded its time limit, or
-//! because its user may no longer see the answer (user or tenant inactive, session revoked, or clearance below the answer's
-//! classification).
+//! because its user may no longer see the answer (user or tenant inactive, session revoked, or clearance below the
+//! answer's classification).
 
 use super::context::RunContext;
 use super::end::RunEnd;

@@ -11,16 +11,12 @@ use crate::document::{
 };
 use crate::feedback::{Feedback, Rating};
 use crate::idempotency::{IdempotencyRecord, StoredOutcome};
-use crate::ids::{
-    AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, ReservationId, SessionId, UserId,
-};
+use crate::ids::{AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MessageId, ReservationId, UserId};
 use crate::ledger::{LedgerEntry, LedgerSums, UsageQuery};
 use crate::login::Login;
-use crate::memory::{Memory, MemoryPatch, MemoryStatus, MemoryVector};
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
 use crate::search::{Passage, RankedCandidate, SearchScope};
-use crate::session::{Session, SessionSighting};
 use crate::store_error::StoreError;
 use crate::tenant::{StorageUsage, TenantSettings};
 use crate::time::Timestamp;
@@ -261,64 +257,6 @@ pub trait ChunkRepo: Send {
     async fn get_by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
 }
 
-/// Memories of the scope's user.
-#[async_trait]
-pub trait MemoryRepo: Send {
-    /// Inserts a memory.
-    async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError>;
-    /// Inserts a suggestion; `false` if it is there already. With `max_open`, also `false` if the user has that many
-    /// suggestions, or any memory with the same content. A source that was deleted is left out.
-    async fn suggest(&mut self, memory: &Memory, max_open: Option<u32>) -> Result<bool, StoreError>;
-    /// Reads one row; `None` if it does not exist or row security hides it.
-    async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError>;
-    /// Lists a page of the memories within `clearance`, newest first; only those with `status` if one is given.
-    async fn list(
-        &mut self,
-        status: Option<MemoryStatus>,
-        clearance: Classification,
-        page: &PageRequest,
-    ) -> Result<Page<Memory>, StoreError>;
-    /// Changes one row; `None` if there is none. Its vector is deleted if the content changes.
-    async fn update(&mut self, id: MemoryId, patch: &MemoryPatch, now: Timestamp)
-    -> Result<Option<Memory>, StoreError>;
-    /// The most important active memories within `max_class` that have no vector of `model`, at most `limit`.
-    async fn without_vector(
-        &mut self,
-        model: &str,
-        now: Timestamp,
-        max_class: Classification,
-        limit: u32,
-    ) -> Result<Vec<Memory>, StoreError>;
-    /// Stores the vectors that `model` has computed.
-    async fn store_vectors(&mut self, model: &str, vectors: &[MemoryVector]) -> Result<(), StoreError>;
-    /// The active memories within `clearance` with a vector of `model`, the nearest to `vector` first, at most `limit`.
-    async fn nearest(
-        &mut self,
-        vector: &QueryVector<'_>,
-        now: Timestamp,
-        clearance: Classification,
-        limit: u32,
-    ) -> Result<Vec<Memory>, StoreError>;
-    /// The most important active memories within `clearance` that have not expired, at most `limit`.
-    async fn most_important(
-        &mut self,
-        now: Timestamp,
-        clearance: Classification,
-        limit: u32,
-    ) -> Result<Vec<Memory>, StoreError>;
-    /// Deletes a memory; `false` if it does not exist.
-    async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError>;
-}
-
-/// A query's vector, and the model that computed it.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct QueryVector<'a> {
-    /// Components of the vector, of unit length.
-    pub components: &'a [f32],
-    /// Name of the model; only vectors of the same model can be compared.
-    pub model: &'a str,
-}
-
 /// Idempotency keys of the scope's user. Keys and fingerprints are passed as keyed hashes.
 #[async_trait]
 pub trait IdempotencyRepo: Send {
@@ -352,25 +290,6 @@ pub trait AccessTokenRepo: Send {
     async fn revoke(&mut self, id: AccessTokenId, now: Timestamp) -> Result<Option<AccessToken>, StoreError>;
     /// Records the use of a token, unless one was recorded within the last minute.
     async fn record_use(&mut self, id: AccessTokenId, now: Timestamp) -> Result<(), StoreError>;
-}
-
-/// Sessions of the tenant's users. Whether the scope's own session was revoked is part of a [`Membership`].
-#[async_trait]
-pub trait SessionRepo: Send {
-    /// Records that a token of the session is used for the first time: creates the session, or extends it to the end of
-    /// the token. A revoked session stays revoked.
-    async fn record(&mut self, sighting: &SessionSighting, now: Timestamp) -> Result<(), StoreError>;
-    /// The user of a session that was revoked; `None` for any other. The revocation is remembered for as long as a token
-    /// that ends at `token_expires_at`.
-    async fn revoked_user(&mut self, id: SessionId, token_expires_at: Timestamp) -> Result<Option<UserId>, StoreError>;
-    /// Records the use of a session, unless one was recorded within the last minute.
-    async fn record_use(&mut self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;
-    /// Reads one row; `None` if it does not exist, was revoked, or row security hides it.
-    async fn get(&mut self, id: SessionId) -> Result<Option<Session>, StoreError>;
-    /// Lists a user's sessions that have neither ended at `now` nor been revoked, newest first.
-    async fn list(&mut self, user: UserId, now: Timestamp, page: &PageRequest) -> Result<Page<Session>, StoreError>;
-    /// Revokes a session of the user; `false` if there is none that has neither ended nor been revoked.
-    async fn revoke(&mut self, id: SessionId, user: UserId, now: Timestamp) -> Result<bool, StoreError>;
 }
 
 /// The audit log, for inserting rows. Rows are never changed.
