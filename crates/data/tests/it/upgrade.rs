@@ -169,7 +169,7 @@ async fn audit_rows_from_before_sessions_are_still_verified() -> Result<(), Test
     let reader = PgAuditReader::new(db.auditor_pool()?);
     let rows = reader.read(&in_session, &filter, &PageRequest::default()).await?.items;
     let sessions: Vec<_> = rows.iter().map(|row| row.session_id).collect();
-    assert_eq!((rows.len(), sessions.iter().flatten().count()), (report.entries.try_into()?, 2), "{rows:?}");
+    assert_eq!((rows.len(), sessions.iter().flatten().count()), (report.entry_count.try_into()?, 2), "{rows:?}");
     let page = reader.chain_page(&in_session, 0, 100).await?;
     for entry in &page.entries {
         let ChainPageEntry::Event(event) = entry else { return Err("a row is missing".into()) };
