@@ -141,6 +141,7 @@ impl MessageRepo for MemoryTx {
         let FinishedAnswer { content, status, token_count, citations, model, classification, sources, metadata } =
             answer.clone();
         let degraded = metadata["degraded"] == true;
+        let unsupported = serde_json::from_value(metadata["unsupported"].clone()).unwrap_or_default();
         row.value = Message {
             content,
             status,
@@ -150,6 +151,7 @@ impl MessageRepo for MemoryTx {
             classification,
             sources,
             degraded,
+            unsupported,
             ..row.value.clone()
         };
         let conversation_id = row.value.conversation_id;
@@ -264,6 +266,7 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         sources: Sources::default(),
         withheld: false,
         degraded: false,
+        unsupported: Vec::new(),
         created_at: now,
     }
 }
