@@ -10,7 +10,7 @@ mod statements;
 
 use domain::conversation::TextRange;
 use domain::model::NumberedPassage;
-use evidence::{Comparer, Content, Evidence};
+use evidence::{Comparer, Evidence};
 use statements::{Statement, statements};
 
 /// Words about the documents themselves.
