@@ -18,6 +18,7 @@ mod models;
 mod refusals;
 #[cfg(test)]
 mod roles;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod shared_transaction;
