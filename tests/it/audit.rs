@@ -51,7 +51,10 @@ async fn chat_upload_and_search_record_intent_and_outcome_without_content() {
         assert_intent_and_outcome(&rows, event, event);
     }
     let chat_outcome = assert_intent_and_outcome(&rows, "chat.request", "chat.response");
-    assert_eq!((&chat_outcome["session_id"], &chat_outcome["model"]), (&json!(conversation), &json!("extractive")));
+    assert_eq!(
+        (&chat_outcome["conversation_id"], &chat_outcome["model"]),
+        (&json!(conversation), &json!("extractive"))
+    );
     assert!(chat_outcome["tools_used"].to_string().contains("rag_search"), "{chat_outcome}");
     let tools = rows.iter().filter(|row| row["event_type"] == "tool.invocation");
     assert_eq!(tools.clone().count() % 2, 0);

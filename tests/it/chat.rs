@@ -154,7 +154,7 @@ async fn a_models_text_citations_and_name_are_forwarded_and_stored() {
         (&json!(MODEL_NAME), &json!(7))
     );
     let outcome_query =
-        "SELECT model, tools_used FROM audit_logs WHERE event_type = 'chat.response' AND session_id = $1::uuid";
+        "SELECT model, tools_used FROM audit_logs WHERE event_type = 'chat.response' AND conversation_id = $1::uuid";
     let rows = SuperuserDb::connect(&app).await.rows(outcome_query, &[&conversation]).await;
     assert_eq!(rows, [json!({ "model": MODEL_NAME, "tools_used": ["rag_search"] })]);
     let requests = model.requests();

@@ -42,6 +42,8 @@ enum ResourceKind {
     Decision,
     Mapping,
     Token,
+    Session,
+    UserSession,
     ProblemType,
 }
 
@@ -122,6 +124,13 @@ fn user_routes() -> Vec<Route> {
         route(delete.clone(), "/v1/conversations/{id}", Nothing, Kind::Conversation, Audience::Authenticated),
         route(get.clone(), "/v1/memories", Nothing, Kind::Nothing, Audience::Authenticated),
         route(post.clone(), "/v1/memories", json(json!({ "content": "M" })), Kind::Nothing, Audience::Authenticated),
+        route(
+            patch.clone(),
+            "/v1/memories/{id}",
+            json(json!({ "importance": 0.7 })),
+            Kind::Memory,
+            Audience::Authenticated,
+        ),
         route(delete.clone(), "/v1/memories/{id}", Nothing, Kind::Memory, Audience::Authenticated),
         route(get.clone(), "/v1/documents", Nothing, Kind::Nothing, Audience::Authenticated),
         route(post.clone(), "/v1/documents/upload", File, Kind::Nothing, Audience::Users),
@@ -133,7 +142,9 @@ fn user_routes() -> Vec<Route> {
         route(get.clone(), "/v1/usage", Nothing, Kind::Nothing, Audience::Authenticated),
         route(get, "/v1/tokens", Nothing, Kind::Nothing, Audience::Authenticated),
         route(post, "/v1/tokens", json(new_token), Kind::Nothing, Audience::Authenticated),
-        route(delete, "/v1/tokens/{id}", Nothing, Kind::Token, Audience::Authenticated),
+        route(delete.clone(), "/v1/tokens/{id}", Nothing, Kind::Token, Audience::Authenticated),
+        route(Method::GET, "/v1/sessions", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(delete, "/v1/sessions/{id}", Nothing, Kind::Session, Audience::Authenticated),
     ]
 }
 
@@ -175,6 +186,8 @@ fn admin_routes() -> Vec<Route> {
         route(post.clone(), "/v1/admin/users", json(new_user), Kind::Nothing, Audience::Admins),
         route(get.clone(), "/v1/admin/users/{id}", Nothing, Kind::User, Audience::Admins),
         route(patch.clone(), "/v1/admin/users/{id}", json(json!({ "is_active": true })), Kind::User, Audience::Admins),
+        route(get.clone(), "/v1/admin/users/{id}/sessions", Nothing, Kind::User, Audience::Admins),
+        route(delete.clone(), "/v1/admin/users/{id}/sessions/{session}", Nothing, Kind::UserSession, Audience::Admins),
         route(get.clone(), "/v1/admin/feedback", Nothing, Kind::Nothing, Audience::Admins),
         route(get.clone(), "/v1/admin/decisions/{id}", Nothing, Kind::Decision, Audience::Admins),
         route(post.clone(), "/v1/admin/decisions/simulate", json(simulation), Kind::User, Audience::Admins),
@@ -218,15 +231,19 @@ struct ResourceIds {
     tenant: String,
     decision: String,
     token: String,
+    session: String,
+    user_session: String,
 }
 
 impl ResourceIds {
     /// Creates one resource of each kind. The document is an argument, because not every caller may upload; the user
-    /// is `colleague`, because an admin cannot deactivate themselves.
-    async fn create(caller: &Caller<'_>, document: &str, colleague: &Caller<'_>) -> Self {
+    /// is `colleague`, because an admin cannot deactivate themselves; the session is that of another token of the
+    /// caller, because ending it ends all requests with that token.
+    async fn create(caller: &Caller<'_>, document: &str, colleague: &Caller<'_>, other_session: &Caller<'_>) -> Self {
         // The colleague is a viewer, so this is refused and leaves a decision.
         let refusal = colleague.get("/v1/admin/users").await.expect_problem(403, "policy_denied");
-        let colleague = colleague.get("/v1/me").await.expect_json(200);
+        let (user_session, colleague) =
+            (current_session(colleague).await, colleague.get("/v1/me").await.expect_json(200));
         let conversation = caller.create_conversation().await;
         let answer = caller.chat(&conversation, "Which bolts?").await;
         let memory = caller.post("/v1/memories", &json!({ "content": "Bolts are in store 4." })).await.expect_json(201);
@@ -243,6 +260,8 @@ impl ResourceIds {
             tenant: text(&colleague["tenant"]["id"]),
             decision: text(&refusal["decision_id"]),
             token: text(&token["id"]),
+            session: current_session(other_session).await,
+            user_session,
         }
     }
 
@@ -259,6 +278,8 @@ impl ResourceIds {
             tenant: id(),
             decision: id(),
             token: id(),
+            session: id(),
+            user_session: id(),
         }
     }
 
@@ -270,7 +291,8 @@ impl ResourceIds {
             ResourceKind::Document => &self.document,
             ResourceKind::Run => &self.run,
             ResourceKind::Memory => &self.memory,
-            ResourceKind::User => &self.user,
+            ResourceKind::User | ResourceKind::UserSession => &self.user,
+            ResourceKind::Session => &self.session,
             ResourceKind::Tenant | ResourceKind::Mapping => &self.tenant,
             ResourceKind::Token => &self.token,
             ResourceKind::Decision => &self.decision,
@@ -285,6 +307,7 @@ impl Route {
         let id = resources.id_of_kind(self.resource_kind);
         let path =
             self.path.replace("{id}", id).replace("{mapping}", id).replace("{type}", id).replace("{model}", "auto");
+        let path = path.replace("{session}", &resources.user_session);
         let request = caller.request(self.method.clone(), &path);
         let request = match &self.body {
             SampleBody::Nothing => request,
@@ -310,6 +333,13 @@ impl Route {
     fn label(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
+}
+
+/// The session that the caller's token belongs to.
+async fn current_session(caller: &Caller<'_>) -> String {
+    let listed = caller.get("/v1/sessions?limit=200").await.expect_json(200);
+    let current = listed["data"].as_array().and_then(|sessions| sessions.iter().find(|one| one["current"] == true));
+    current.and_then(|session| session["id"].as_str()).expect("a session").to_owned()
 }
 
 async fn upload_note(caller: &Caller<'_>, subject: &str) -> String {
@@ -343,8 +373,9 @@ async fn each_role_of_each_tenant_gets_what_the_matrix_says() {
             let unique = format!("walk-{tenant}-{}", role.as_str());
             let caller = app.caller(tenant, &unique, role);
             let owner = if role == Role::Viewer { app.as_user(tenant) } else { caller.clone() };
-            let resources =
-                ResourceIds::create(&caller, &upload_note(&owner, &unique).await, &app.as_viewer(tenant)).await;
+            let document = upload_note(&owner, &unique).await;
+            let other_session = app.caller(tenant, &unique, role);
+            let resources = ResourceIds::create(&caller, &document, &app.as_viewer(tenant), &other_session).await;
             for route in routes() {
                 let answer = route.call(&caller, &resources, &format!("{unique}-new")).await;
                 let label = format!("{} as {} of {tenant}: {answer:?}", route.label(), role.as_str());
@@ -403,8 +434,8 @@ async fn assert_indistinguishable_from_missing(
 async fn resources_of_another_tenant_look_like_missing_ones() {
     let app = TestApp::shared().await;
     let owner = app.caller(TENANT_B, "owner", Role::Admin);
-    let foreign_resources =
-        ResourceIds::create(&owner, &upload_note(&owner, "theirs").await, &app.as_viewer(TENANT_B)).await;
+    let document = upload_note(&owner, "theirs").await;
+    let foreign_resources = ResourceIds::create(&owner, &document, &app.as_viewer(TENANT_B), &owner).await;
     let kinds = [
         ResourceKind::Conversation,
         ResourceKind::Message,
@@ -415,6 +446,8 @@ async fn resources_of_another_tenant_look_like_missing_ones() {
         ResourceKind::Tenant,
         ResourceKind::Mapping,
         ResourceKind::Token,
+        ResourceKind::Session,
+        ResourceKind::UserSession,
         ResourceKind::Decision,
     ];
     for (name, role) in [("spy-v", Role::Viewer), ("spy-u", Role::User), ("spy-a", Role::Admin)] {
@@ -449,9 +482,15 @@ async fn resources_of_another_tenant_look_like_missing_ones() {
 async fn private_resources_of_a_colleague_look_like_missing_ones() {
     let app = TestApp::shared().await;
     let owner = app.caller(TENANT_A, "colleague", Role::User);
-    let colleagues_resources =
-        ResourceIds::create(&owner, &upload_note(&owner, "colleague").await, &app.as_viewer(TENANT_A)).await;
-    let private_kinds = [ResourceKind::Conversation, ResourceKind::Message, ResourceKind::Run, ResourceKind::Memory];
+    let document = upload_note(&owner, "colleague").await;
+    let colleagues_resources = ResourceIds::create(&owner, &document, &app.as_viewer(TENANT_A), &owner).await;
+    let private_kinds = [
+        ResourceKind::Conversation,
+        ResourceKind::Message,
+        ResourceKind::Run,
+        ResourceKind::Memory,
+        ResourceKind::Session,
+    ];
     for (name, role) in [("peer-v", Role::Viewer), ("peer-u", Role::User), ("peer-a", Role::Admin)] {
         let peer = app.caller(TENANT_A, name, role);
         assert_indistinguishable_from_missing(&peer, &colleagues_resources, &private_kinds, role.as_str()).await;

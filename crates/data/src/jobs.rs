@@ -133,6 +133,8 @@ statements! {
         "SELECT sweep_idempotency_keys()",
     )
     .run_by(DbRole::Worker);
+    SWEEP_SESSIONS: Scalar<i64> = Statement::call("sweep_sessions", "sweeping sessions", "SELECT sweep_sessions()")
+        .run_by(DbRole::Worker);
     ENQUEUE_REINDEX: Scalar<i64> = Statement::call(
         "enqueue_reindex",
         "queueing the reindexing",
@@ -304,6 +306,11 @@ impl JobQueue for PgJobQueue {
     async fn sweep_expired_idempotency_keys(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("sweeping idempotency keys").await?;
         SWEEP_EXPIRED.query().scalar(&mut connection).await.map(to_u64)
+    }
+
+    async fn sweep_ended_sessions(&self) -> Result<u64, StoreError> {
+        let mut connection = self.database.acquire("sweeping sessions").await?;
+        SWEEP_SESSIONS.query().scalar(&mut connection).await.map(to_u64)
     }
 
     async fn enqueue_reembedding(&self) -> Result<u64, StoreError> {

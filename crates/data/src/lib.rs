@@ -42,6 +42,7 @@ pub mod migrate;
 mod pool;
 pub mod preflight;
 mod rows;
+mod sessions;
 mod statement;
 #[cfg(feature = "testing")]
 pub mod testing;

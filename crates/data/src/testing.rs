@@ -143,6 +143,7 @@ pub fn statements() -> Vec<StatementInfo> {
         crate::ledger::STATEMENTS,
         crate::memories::STATEMENTS,
         crate::messages::STATEMENTS,
+        crate::sessions::STATEMENTS,
         crate::tx::STATEMENTS,
         crate::usage::STATEMENTS,
         crate::users::STATEMENTS,

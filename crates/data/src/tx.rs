@@ -10,7 +10,7 @@ use crate::statement::{Statement, statements};
 use async_trait::async_trait;
 use domain::ports::{
     AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo, JobRepo,
-    MemoryRepo, MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    MemoryRepo, MessageRepo, SessionRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::scope::TenantScope;
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -113,6 +113,9 @@ impl TenantTx for PgTenantTx {
         self
     }
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
+        self
+    }
+    fn sessions(&mut self) -> &mut dyn SessionRepo {
         self
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {

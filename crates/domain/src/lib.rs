@@ -50,6 +50,7 @@ pub mod run;
 pub mod scope;
 pub mod search;
 mod served_by;
+pub mod session;
 mod store_error;
 pub mod tenant;
 pub mod tenant_change;

@@ -101,6 +101,8 @@ string_enum! {
         Account = "account",
         /// Personal access tokens.
         AccessTokens = "access_tokens",
+        /// The caller's own sessions.
+        Sessions = "sessions",
         /// A tenant's settings.
         TenantSettings = "tenant_settings",
         /// Mappings from claims of token issuers to tenants.

@@ -9,6 +9,7 @@ use domain::document::{DocumentStatus, FailureCode};
 use domain::feedback::Rating;
 use domain::ids::DocumentId;
 use domain::ledger::UsageDimension;
+use domain::memory::{MemoryOrigin, MemoryStatus};
 use domain::model::ModelChoice;
 use domain::role::{Classification, Grant, Operation, Resource, Role};
 use domain::run::{Escalation, FinishReason, ToolStatus};
@@ -59,6 +60,8 @@ enum_schemas! {
     usage_group => UsageDimension, false;
     branches => Branches, false;
     rating => Rating, false;
+    memory_origin => MemoryOrigin, false;
+    memory_status => MemoryStatus, false;
     rule => Rule, false;
     rule_or_null => Rule, true;
 }

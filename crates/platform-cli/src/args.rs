@@ -85,6 +85,9 @@ pub enum Command {
     /// Upload, list, show and delete documents.
     #[command(subcommand)]
     Docs(DocsCommand),
+    /// List and end your sessions: where you are signed in.
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
     /// List the audit log: your tenant's for admins and auditors, your own for others.
     Audit(AuditArgs),
     /// Print a script that completes commands in a shell.
@@ -259,6 +262,19 @@ pub struct DocumentListArgs {
     pub page: PageArgs,
 }
 
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+pub enum SessionsCommand {
+    /// List your sessions, newest first.
+    List(PageArgs),
+    /// End sessions: their tokens are refused within seconds.
+    Revoke {
+        /// Ids of the sessions.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<Uuid>,
+    },
+}
+
 /// Which rows of the audit log.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
@@ -283,6 +299,9 @@ pub struct AuditArgs {
     /// Only within this session.
     #[arg(long, value_name = "ID")]
     pub session_id: Option<Uuid>,
+    /// Only within this conversation.
+    #[arg(long, value_name = "ID")]
+    pub conversation_id: Option<Uuid>,
     /// Only this operation: its intent and its outcome.
     #[arg(long, value_name = "ID")]
     pub correlation_id: Option<Uuid>,

@@ -29,6 +29,7 @@ use runtime::feedback::FeedbackService;
 use runtime::memories::MemoryService;
 use runtime::models::ModelService;
 use runtime::search::SearchService;
+use runtime::sessions::SessionService;
 use runtime::worker::{Worker, WorkerSettings};
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
@@ -229,6 +230,7 @@ fn use_cases(settings: &Settings, ports: &SharedPorts, databases: &Databases, se
         documents: Arc::new(documents),
         search: Arc::new(SearchService::new(Arc::clone(&store), services.tools, services.privacy)),
         memories: Arc::new(memories),
+        sessions: Arc::new(SessionService::new(Arc::clone(&store), Arc::clone(&clock))),
         audit_trail: Arc::clone(&audit_trail) as Arc<dyn AuditTrail>,
         audit_export: audit_trail,
         administration: Arc::new(AdministrationService::new(store, directory, clock, ids, default_issuer)),

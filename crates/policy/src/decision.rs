@@ -56,6 +56,7 @@ impl DecisionTrace {
         let rule = match code {
             RefusalCode::TenantSuspended => Rule::TenantActive,
             RefusalCode::UserDisabled => Rule::UserActive,
+            RefusalCode::SessionRevoked => Rule::Session,
             _ => Rule::Token,
         };
         let mut trace = Self::default();
@@ -91,6 +92,10 @@ pub(crate) async fn decide(
     }
     if !trace.record(Rule::UserActive, member.user.is_active, active_detail("user", member.user.is_active)) {
         return Ok(trace.finish(Verdict::CallerRefused { code: RefusalCode::UserDisabled }, Some(entitlements)));
+    }
+    if member.session_revoked {
+        trace.record(Rule::Session, false, "The session was revoked.");
+        return Ok(trace.finish(Verdict::CallerRefused { code: RefusalCode::SessionRevoked }, Some(entitlements)));
     }
     if authz_request.credential.scopes().is_some() {
         let covered = authz_request.credential.covers(authz_request.resource, authz_request.operation);

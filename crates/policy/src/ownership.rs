@@ -44,6 +44,12 @@ pub(crate) async fn check_target(
                 if is_found { "The target exists." } else { "The target does not exist, or belongs to another user." };
             if trace.record(Rule::Target, is_found, detail) { Verdict::Allowed } else { Verdict::NotFound }
         }
+        Some(Target::Session(id)) => {
+            let is_found = tx.sessions().get(id).await?.is_some_and(|session| session.user_id == user);
+            let detail =
+                if is_found { "The target exists." } else { "The target does not exist, or belongs to another user." };
+            if trace.record(Rule::Target, is_found, detail) { Verdict::Allowed } else { Verdict::NotFound }
+        }
         Some(target) => check_existence(tx, trace, target).await?,
     };
     if verdict != Verdict::Allowed {
@@ -65,6 +71,7 @@ async fn check_existence(
         Target::Memory(id) => tx.memories().get(id).await?.is_some(),
         Target::User(id) => tx.users().get(id).await?.is_some(),
         Target::AccessToken(id) => tx.access_tokens().get(id).await?.is_some(),
+        Target::Session(id) => tx.sessions().get(id).await?.is_some(),
         Target::Document(id) => tx.documents().get(id, Classification::Restricted).await?.is_some(),
         // Runs are kept by the runtime, tenants in the directory and decisions in the audit log. Their use cases return
         // not-found themselves.

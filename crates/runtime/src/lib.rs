@@ -33,6 +33,7 @@ mod privacy;
 pub mod prompt;
 mod run;
 pub mod search;
+pub mod sessions;
 pub mod tenant_mappings;
 pub mod use_case;
 mod withheld;

@@ -174,14 +174,8 @@ impl<'a> FixtureWriter<'a> {
     }
 
     fn new_memory(&self, now: Timestamp) -> Memory {
-        Memory {
-            id: TimeOrderedIds.uuid().into(),
-            content: self.text_generator.message(self.next_message_seed()),
-            importance: 0.5,
-            tags: Vec::new(),
-            classification: Classification::Internal,
-            created_at: now,
-        }
+        let content = self.text_generator.message(self.next_message_seed());
+        Memory::explicit(TimeOrderedIds.uuid().into(), content, Classification::Internal, now)
     }
 
     async fn create_document(

@@ -59,6 +59,10 @@ struct Script {
     requests: Mutex<Vec<Value>>,
     /// Requests for titles.
     title_requests: Mutex<Vec<Value>>,
+    /// Requests for what to remember.
+    memory_requests: Mutex<Vec<Value>>,
+    /// The reply to requests for what to remember; nothing unless set.
+    memory_reply: Mutex<Option<&'static str>>,
     embed_requests: Mutex<Vec<Value>>,
     resumed: Notify,
 }
@@ -102,6 +106,16 @@ impl ModelServer {
         self.script.title_requests.lock().expect("not poisoned").clone()
     }
 
+    /// The bodies of the requests for what to remember so far.
+    pub fn memory_requests(&self) -> Vec<Value> {
+        self.script.memory_requests.lock().expect("not poisoned").clone()
+    }
+
+    /// Sets the reply to requests for what to remember.
+    pub fn set_memory_reply(&self, reply: &'static str) {
+        *self.script.memory_reply.lock().expect("not poisoned") = Some(reply);
+    }
+
     /// The bodies of the other requests so far.
     pub fn requests(&self) -> Vec<Value> {
         self.script.requests.lock().expect("not poisoned").clone()
@@ -114,9 +128,13 @@ impl ModelServer {
 }
 
 async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
-    if is_title_request(&request) {
+    if is_task(&request, "title") {
         script.title_requests.lock().expect("not poisoned").push(request);
         return text_response(TITLE);
+    }
+    if is_task(&request, "memory") {
+        script.memory_requests.lock().expect("not poisoned").push(request);
+        return text_response(script.memory_reply.lock().expect("not poisoned").unwrap_or("none"));
     }
     let full_usage = max_usage(&request);
     let last_message = request["messages"].as_array().and_then(|all| all.last()).map(|last| last["content"].clone());
@@ -159,8 +177,10 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
 }
 
 /// Whether the platform asks for a title: side calls name their task.
-fn is_title_request(request: &Value) -> bool {
-    request["messages"][0]["content"].as_str().is_some_and(|system| system.starts_with("Task: title."))
+/// Whether the request is a side call with this task.
+fn is_task(request: &Value, task: &str) -> bool {
+    let beginning = format!("Task: {task}.");
+    request["messages"][0]["content"].as_str().is_some_and(|system| system.starts_with(&beginning))
 }
 
 fn text_response(text: &str) -> Response {

@@ -24,7 +24,8 @@ statements! {
         "audit_chain",
         ACTIVITY,
         "SELECT c.tenant_id, c.seq, c.audit_id AS id, c.at AS created_at, c.row_hash, c.chain_hash,
-                l.event_type, l.phase, l.result_status, l.user_id, l.session_id, l.resource_type, l.resource_id,
+                l.event_type, l.phase, l.result_status, l.user_id, l.layout, l.session_id,
+                l.conversation_id, l.resource_type, l.resource_id,
                 l.model, l.tools_used, l.request_hash, l.latency_ms, l.correlation_id, l.request_id,
                 l.metadata::text AS metadata
          FROM audit_chain c

@@ -19,14 +19,21 @@ use uuid::Uuid;
 
 const ACTIVITY: &str = "verifying the audit log";
 
-/// The expression of the function `audit_canonical` (migration 11), repeated here so that the verification does not
+/// The expression of the function `audit_canonical` (migration 22), repeated here so that the verification does not
 /// depend on a function that could have been replaced. Alias `l` is `audit_logs`.
 macro_rules! canonical {
     () => {
-        "jsonb_build_array(1, l.tenant_id, l.id, l.user_id, l.session_id, l.event_type, l.resource_type,
-                           l.resource_id, l.model, l.tools_used, l.request_hash, l.result_status, l.latency_ms,
-                           l.metadata, (extract(epoch FROM l.created_at) * 1000000)::bigint, l.correlation_id,
-                           l.request_id, l.phase)::text"
+        "CASE WHEN l.layout = 1 AND l.conversation_id IS NULL
+              THEN jsonb_build_array(1, l.tenant_id, l.id, l.user_id, l.session_id, l.event_type, l.resource_type,
+                                     l.resource_id, l.model, l.tools_used, l.request_hash, l.result_status,
+                                     l.latency_ms, l.metadata, (extract(epoch FROM l.created_at) * 1000000)::bigint,
+                                     l.correlation_id, l.request_id, l.phase)
+              ELSE jsonb_build_array(l.layout, l.tenant_id, l.id, l.user_id, l.session_id, l.conversation_id,
+                                     l.event_type, l.resource_type, l.resource_id, l.model, l.tools_used,
+                                     l.request_hash, l.result_status, l.latency_ms, l.metadata,
+                                     (extract(epoch FROM l.created_at) * 1000000)::bigint, l.correlation_id,
+                                     l.request_id, l.phase)
+         END::text"
     };
 }
 

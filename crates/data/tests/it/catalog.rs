@@ -88,7 +88,7 @@ const VIOLATION_QUERIES: &[&str] = &[
      WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN
            ('jobs', 'job_turns', 'tenants', 'tenant_settings_versions', 'tenant_usage', 'usage_days', 'tenant_mappings')
        AND (c.relname, p.polname) NOT IN (('documents', 'queue_models'), ('document_chunks', 'index_build'),
-           ('access_tokens', 'directory_token'),
+           ('access_tokens', 'directory_token'), ('sessions', 'ended_read'), ('sessions', 'ended_sweep'),
            ('audit_logs', 'recovery'), ('audit_logs', 'streams'), ('audit_logs_other', 'retirement'),
            ('audit_unsealed', 'keeping'), ('audit_chain', 'keeping'), ('audit_checkpoints', 'keeping'),
            ('audit_retirements', 'keeping'), ('audit_open', 'keeping'),

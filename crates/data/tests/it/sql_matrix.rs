@@ -13,12 +13,13 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("users", Some("email"), false),
     ("sign_in_tokens", None, true),
     ("access_tokens", Some("last_used_at"), false),
+    ("sessions", Some("last_seen_at"), false),
     ("teams", Some("name"), true),
     ("team_memberships", Some("team_role"), true),
     ("conversations", Some("title"), true),
     ("messages", Some("content"), false),
     ("message_feedback", Some("rating"), true),
-    ("memories", None, true),
+    ("memories", Some("content"), true),
     ("documents", Some("title"), true),
     ("document_tombstones", None, false),
     ("document_chunks", None, true),
@@ -39,6 +40,7 @@ const INSERT_ROW_IN_EACH_TABLE: &str = "
     INSERT INTO sign_in_tokens VALUES ($1, 'hash', $1, now());
     INSERT INTO access_tokens (id, tenant_id, user_id, name, token_hash, scopes, expires_at)
         VALUES ($1, $1, $1, '', 'hash', '{account:read}', now());
+    INSERT INTO sessions VALUES ($1, $1, $1, '', now(), now(), now() + interval '1 hour');
     INSERT INTO tenant_mappings (id, tenant_id, issuer, claim_value) VALUES ($1, $1, 'issuer', $1::text);
     INSERT INTO teams (id, tenant_id, name, slug) VALUES ($1, $1, 'team', 'team');
     INSERT INTO team_memberships (tenant_id, team_id, user_id) VALUES ($1, $1, $1);
@@ -174,6 +176,11 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
         "access_tokens",
         "INSERT INTO access_tokens (tenant_id, user_id, name, token_hash, scopes, expires_at)
          VALUES (T, P, '', 'new', '{account:read}', now())",
+    ),
+    (
+        "sessions",
+        "INSERT INTO sessions (tenant_id, user_id, id, created_at, last_seen_at, expires_at)
+         VALUES (T, P, gen_random_uuid(), now(), now(), now())",
     ),
     ("teams", "INSERT INTO teams (tenant_id, name, slug) VALUES (T, 'new', 'new')"),
     (
@@ -356,6 +363,9 @@ async fn tokens_and_mappings_are_found_by_their_value_only() -> Result<(), TestE
         "UPDATE access_tokens SET token_hash = ''",
         "UPDATE access_tokens SET scopes = scopes",
         "UPDATE access_tokens SET expires_at = now()",
+        "DELETE FROM sessions",
+        "UPDATE sessions SET user_id = user_id",
+        "UPDATE sessions SET created_at = now()",
     ] {
         assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), sql).await?, Err("42501".to_owned()), "{sql}");
     }
@@ -489,6 +499,7 @@ async fn the_worker_gets_ids_and_nothing_else() -> Result<(), TestError> {
         "jobs",
         "documents",
         "idempotency_keys",
+        "sessions",
         "document_chunks",
         "users",
         "tenants",

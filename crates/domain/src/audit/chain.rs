@@ -91,6 +91,9 @@ pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
 /// A row of the log with its chain entry, as exported.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChainedEvent {
+    /// What is hashed, see [`RowLayout`]. Exports of earlier versions do not name it.
+    #[serde(default)]
+    pub layout: RowLayout,
     /// Tenant whose log contains the row.
     pub tenant_id: Uuid,
     /// Sequence number in the tenant's chain, from 1 without gaps.
@@ -107,6 +110,9 @@ pub struct ChainedEvent {
     pub result_status: Option<String>,
     /// The acting user; `None` for the worker, the system and refused tokens.
     pub user_id: Option<Uuid>,
+    /// Session of the actor.
+    #[serde(default)]
+    pub session_id: Option<Uuid>,
     /// Conversation that the operation belongs to.
     pub conversation_id: Option<Uuid>,
     /// Kind of resource.
@@ -134,7 +140,44 @@ pub struct ChainedEvent {
     pub chain_hash: AuditHash,
 }
 
+/// Which columns of a row are hashed. Rows of the first layout have no session, and their conversation is in the column
+/// `session_id`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RowLayout(i16);
+
+impl Default for RowLayout {
+    fn default() -> Self {
+        Self::WITHOUT_SESSION
+    }
+}
+
+impl RowLayout {
+    /// Rows written before sessions were recorded.
+    pub const WITHOUT_SESSION: Self = Self(1);
+    /// Rows with a session and a conversation.
+    pub const WITH_SESSION: Self = Self(2);
+
+    /// Wraps the number in the column `layout`. An unknown number is kept: it is hashed, so it shows as an edit.
+    #[must_use]
+    pub const fn from_number(number: i16) -> Self {
+        Self(number)
+    }
+
+    /// The number in the column `layout`.
+    #[must_use]
+    pub const fn number(self) -> i16 {
+        self.0
+    }
+}
+
 impl ChainedEvent {
+    /// Whether the hash covers a session. A session on a row of the first layout can only be an edit, so it is hashed
+    /// and the hash does not match.
+    fn hashes_session(&self) -> bool {
+        self.layout != RowLayout::WITHOUT_SESSION || self.session_id.is_some()
+    }
+
     /// Time of the insert in microseconds since 1970, the form that is hashed.
     #[must_use]
     pub fn created_at_micros(&self) -> i64 {
@@ -151,10 +194,13 @@ impl ChainedEvent {
     #[must_use]
     pub fn canonical_json(&self) -> String {
         let mut array = canonical::ArrayBuilder::new();
-        array.number(1);
+        array.number(self.layout.number().into());
         array.uuid(Some(self.tenant_id));
         array.uuid(Some(self.id));
         array.uuid(self.user_id);
+        if self.hashes_session() {
+            array.uuid(self.session_id);
+        }
         array.uuid(self.conversation_id);
         array.text(Some(&self.event_type));
         array.text(self.resource_type.as_deref());

@@ -41,13 +41,13 @@ pub fn to_ocsf(event: &ChainedEvent) -> Value {
         "severity_id": severity,
         "status_id": status_id,
         "status": status,
-        "actor": { "user": { "uid": event.user_id } },
+        "actor": { "user": { "uid": event.user_id }, "session": { "uid": event.session_id } },
         "api": { "operation": event.event_type, "request": { "uid": event.request_id } },
         "resources": [{ "uid": event.resource_id, "type": event.resource_type }],
         "duration": event.latency_ms,
         "unmapped": {
             "phase": event.phase,
-            "session_id": event.conversation_id,
+            "conversation_id": event.conversation_id,
             "model": event.model,
             "tools_used": event.tools_used,
             "request_hash": event.request_hash,
@@ -104,7 +104,7 @@ fn ocsf_class(event_type: &str) -> OcsfClass {
 fn ocsf_activity(event_type: &str) -> (u32, &'static str) {
     let verb = event_type.rsplit(['.', '_']).next().unwrap_or_default();
     match verb {
-        "create" | "created" | "upload" | "issued" | "request" | "requested" => (1, "Create"),
+        "create" | "created" | "upload" | "issued" | "request" | "requested" | "suggested" => (1, "Create"),
         "read" | "list" | "listed" | "access" | "query" | "resume" | "export" | "simulated" => (2, "Read"),
         "update" | "changed" | "reprocess" | "ingestion" | "decided" | "response" => (3, "Update"),
         "delete" | "deleted" | "revoked" | "cancel" | "retired" => (4, "Delete"),
@@ -140,7 +140,7 @@ fn remove_nulls(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::super::EventType;
-    use super::super::chain::AuditHash;
+    use super::super::chain::{AuditHash, RowLayout};
     use super::super::export::ExportLine;
     use super::*;
     use crate::time::Timestamp;
@@ -150,6 +150,7 @@ mod tests {
     fn sample_event(event_type: &str, status: &str) -> ChainedEvent {
         let hash = AuditHash::digest(b"");
         ChainedEvent {
+            layout: RowLayout::WITH_SESSION,
             tenant_id: Uuid::from_u128(1),
             seq: 7,
             id: Uuid::from_u128(2),
@@ -158,6 +159,7 @@ mod tests {
             phase: "outcome".to_owned(),
             result_status: Some(status.to_owned()),
             user_id: Some(Uuid::from_u128(3)),
+            session_id: Some(Uuid::from_u128(6)),
             conversation_id: None,
             resource_type: Some("users".to_owned()),
             resource_id: Some(Uuid::from_u128(4)),

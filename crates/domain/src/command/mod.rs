@@ -24,7 +24,9 @@ pub use knowledge::*;
 pub use usage::*;
 
 use crate::audit::EventType;
-use crate::ids::{AccessTokenId, AuditId, ConversationId, DocumentId, MemoryId, MessageId, RunId, TenantId, UserId};
+use crate::ids::{
+    AccessTokenId, AuditId, ConversationId, DocumentId, MemoryId, MessageId, RunId, SessionId, TenantId, UserId,
+};
 use crate::role::{Classification, Operation, Resource};
 use serde::Serialize;
 use serde_json::Value;
@@ -51,6 +53,8 @@ pub enum Target {
     Decision(AuditId),
     /// A personal access token: the caller's own or, for an admin, any of the tenant.
     AccessToken(AccessTokenId),
+    /// A session that has neither ended nor been revoked: must be the caller's own.
+    Session(SessionId),
 }
 
 impl Target {
@@ -66,6 +70,7 @@ impl Target {
             Self::User(id) => id.as_uuid(),
             Self::Tenant(id) => id.as_uuid(),
             Self::AccessToken(id) => id.as_uuid(),
+            Self::Session(id) => id.as_uuid(),
             Self::Decision(id) => id.as_uuid(),
         }
     }

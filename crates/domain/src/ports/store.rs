@@ -1,10 +1,14 @@
 //! Ports to the database: transactions of one tenant, and a few named cross-tenant operations.
 
 mod jobs;
+mod memories;
 mod repos;
+mod sessions;
 
 pub use jobs::*;
+pub use memories::*;
 pub use repos::*;
+pub use sessions::*;
 
 use crate::access_token::TenantAccessToken;
 use crate::audit::chain::ChainPage;
@@ -59,6 +63,8 @@ pub trait TenantTx: Send {
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo;
     /// Personal access tokens of the tenant.
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo;
+    /// Sessions of the tenant's users.
+    fn sessions(&mut self) -> &mut dyn SessionRepo;
     /// Queued jobs of the tenant.
     fn jobs(&mut self) -> &mut dyn JobRepo;
     /// Storage, spending and model calls of the tenant.

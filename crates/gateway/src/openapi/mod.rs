@@ -45,6 +45,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "audit", description = "Who did what"),
         (name = "account", description = "Who you are here"),
         (name = "usage", description = "What calls to models came to, and the budgets"),
+        (name = "sessions", description = "Where users are signed in"),
         (name = "tokens", description = "Personal access tokens, for machines"),
         (name = "admin", description = "Users and tenants"),
         (name = "health", description = "Whether the server lives and can work; no token needed"),

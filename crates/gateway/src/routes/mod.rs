@@ -20,6 +20,7 @@ mod openai_models;
 mod problems;
 mod runs;
 mod search;
+mod sessions;
 mod settings;
 mod tokens;
 mod upload;
@@ -51,6 +52,7 @@ pub(crate) fn idempotent_routes() -> OpenApiRouter<AppState> {
         .merge(settings::routes())
         .merge(admin_mappings::routes())
         .merge(tokens::routes())
+        .merge(sessions::routes())
         .merge(openai_models::routes())
         .merge(openai_chat::routes())
         .merge(usage::routes())

@@ -7,19 +7,23 @@ use domain::audit::{AuditRecord, Change};
 use domain::budget::{BudgetAmount, Money, PeriodSpending, Spending};
 use domain::command::{
     CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
-    DeleteMemory, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments, ListMemories, ListTenants,
-    ListUsers, ReadAccount, ReadModelUsage, ReprocessDocument, SearchDocuments, UpdateConversation, UpdateTenant,
+    DeleteMemory, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments, ListMemories,
+    ListSessions, ListTenants, ListUserSessions, ListUsers, ReadAccount, ReadModelUsage, ReprocessDocument,
+    RevokeSession, RevokeUserSession, SearchDocuments, UpdateConversation, UpdateMemory, UpdateTenant,
     UpdateTenantSettings, UpdateUser,
 };
 use domain::conversation::{Message, MessageRole, MessageStatus, TextRange, Transcript};
 use domain::document::{DocumentFailure, DocumentStatus, FailureCode};
-use domain::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, TenantId, UserId};
+use domain::ids::{
+    AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, SessionId, TenantId, UserId,
+};
 use domain::ledger::{GroupUsage, LedgerSums, UsageDimension, UsageReport, UsageSums};
-use domain::memory::Memory;
+use domain::memory::{Memory, MemoryPatch};
 use domain::model_call::MicroCost;
 use domain::page::{Page, PageKey};
 use domain::role::{Classification, Role};
 use domain::search::{Hit, Passage, Retrieval, SurroundingText};
+use domain::session::Session;
 use domain::tenant::Quotas;
 use gateway::{Component, Readiness};
 use policy::gate::MockGate;
@@ -171,17 +175,17 @@ async fn a_search_returns_passages() {
 
 #[tokio::test]
 async fn memories_audit_account_and_runs_have_the_documented_format() {
-    let memory = || Memory {
-        id: MemoryId::from_uuid(uuid(8)),
-        content: "Night shift.".into(),
-        importance: 0.5,
-        tags: vec![],
-        classification: Classification::Internal,
-        created_at: fixed_time(),
+    let memory = || {
+        Memory::explicit(MemoryId::from_uuid(uuid(8)), "Night shift.".into(), Classification::Internal, fixed_time())
     };
     let mut gate = gate_for(Role::User);
     gate.on::<CreateMemory>(move |_, _| Ok(memory()));
     gate.on::<ListMemories>(move |_, _| Ok(page_of(memory())));
+    gate.on::<UpdateMemory>(move |_, c| {
+        let expires_at = Some(Some(fixed_time()));
+        assert_eq!(c.patch, MemoryPatch { expires_at, activate: true, ..MemoryPatch::default() });
+        Ok(unchanged(memory()))
+    });
     gate.on::<DeleteMemory>(|_, _| Ok(()));
     gate.on::<CancelRun>(|_, _| Ok(()));
     gate.on::<ReadAccount>(|_, _| Ok(account(Role::User)));
@@ -192,6 +196,7 @@ async fn memories_audit_account_and_runs_have_the_documented_format() {
                 id: AuditId::from_uuid(uuid(9)),
                 tenant_id: TenantId::from_uuid(uuid(1)),
                 user_id: Some(UserId::from_uuid(uuid(2))),
+                session_id: Some(SessionId::from_uuid(uuid(4))),
                 conversation_id: None,
                 event_type: "chat.request".into(),
                 resource_type: Some("conversations".into()),
@@ -213,7 +218,19 @@ async fn memories_audit_account_and_runs_have_the_documented_format() {
     let created = send(&router, json_request("POST", "/v1/memories", r#"{"content":"Night shift."}"#)).await;
     assert_eq!(created.status, 201);
     insta::assert_snapshot!(created.text);
-    assert_eq!(send(&router, get("/v1/memories")).await.json()["data"][0], created.json());
+    assert_eq!(send(&router, get("/v1/memories?status=active")).await.json()["data"][0], created.json());
+    let path = format!("/v1/memories/{ID}");
+    let change = r#"{"status":"active","expires_at":"2026-01-01T00:00:00.123456Z"}"#;
+    assert_eq!(send(&router, json_request("PATCH", &path, change)).await.json(), created.json());
+    for (change, pointer) in [
+        (r#"{"status":"suggested"}"#, "/status"),
+        (r#"{"importance":1.5}"#, "/importance"),
+        (r#"{"content":""}"#, "/content"),
+    ] {
+        let refused = send(&router, json_request("PATCH", &path, change)).await;
+        assert_eq!(refused.status, 422, "{change}");
+        assert_eq!(refused.json()["errors"][0]["pointer"], pointer, "{change}");
+    }
     let deleted = send(&router, request("DELETE", &format!("/v1/memories/{ID}"), Body::empty())).await;
     assert_eq!(deleted.status, 204);
     let path = "/v1/audit?event_type=chat.request&from=2026-01-01T00:00:00.123456Z";
@@ -222,6 +239,39 @@ async fn memories_audit_account_and_runs_have_the_documented_format() {
     let cancelled = send(&router, request("POST", &format!("/v1/runs/{ID}/cancel"), Body::empty())).await;
     assert_eq!(cancelled.status, 202);
     insta::assert_snapshot!(cancelled.text);
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_revoked() {
+    let session = |id: u128| Session {
+        id: SessionId::from_uuid(uuid(id)),
+        user_id: UserId::from_uuid(uuid(2)),
+        client: Some("console".into()),
+        created_at: fixed_time(),
+        last_seen_at: fixed_time(),
+        expires_at: fixed_time(),
+    };
+    let mut gate = gate_for(Role::Admin);
+    gate.on::<ListSessions>(move |_, _| Ok(page_of(session(4))));
+    gate.on::<ListUserSessions>(move |_, c| {
+        assert_eq!(c.user.to_string(), ID);
+        Ok(page_of(session(5)))
+    });
+    gate.on::<RevokeSession>(|_, c| {
+        assert_eq!(c.id.to_string(), ID);
+        Ok(())
+    });
+    gate.on::<RevokeUserSession>(|_, c| {
+        assert_eq!((c.user.to_string().as_str(), c.id.as_uuid()), (ID, uuid(5)));
+        Ok(())
+    });
+    let router = router(gate, settings());
+    insta::assert_snapshot!(send(&router, get("/v1/sessions")).await.text);
+    let of_user = format!("/v1/admin/users/{ID}/sessions");
+    assert_eq!(send(&router, get(&of_user)).await.json()["data"][0]["id"], uuid(5).to_string());
+    for path in [format!("/v1/sessions/{ID}"), format!("{of_user}/{}", uuid(5))] {
+        assert_eq!(send(&router, request("DELETE", &path, Body::empty())).await.status, 204, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ pub async fn run(client: &Client, args: AuditArgs, console: &mut Console) -> Res
     query.add("to", args.to);
     query.add("result_status", args.result_status);
     query.add("session_id", args.session_id);
+    query.add("conversation_id", args.conversation_id);
     query.add("correlation_id", args.correlation_id);
     query.add("request_id", args.request_id);
     each_page(client, "v1/audit", query, &args.page, |page| show(page, args.page.all, console)).await

@@ -6,6 +6,7 @@ mod conversations;
 mod docs;
 mod manual;
 mod search;
+mod sessions;
 mod sign_in;
 mod sources;
 mod upload;
@@ -33,6 +34,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Search(args) => search::run(&connect(&options)?, &args, &mut console).await,
         Command::Docs(DocsCommand::Upload(args)) => upload::run(&connect(&options)?, &args, &mut console).await,
         Command::Docs(command) => docs::run(&connect(&options)?, command, &mut console).await,
+        Command::Sessions(command) => sessions::run(&connect(&options)?, &command, &mut console).await,
         Command::Audit(args) => audit::run(&connect(&options)?, args, &mut console).await,
         Command::Completions { shell } => manual::completions(shell, &mut console),
         Command::Man { dir } => manual::man(dir.as_deref(), &mut console),

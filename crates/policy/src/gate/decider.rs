@@ -143,6 +143,10 @@ fn denied_outcome(attempt: Attempt, decision: &Decision) -> Outcome {
 /// users cannot be told apart.
 fn to_error(verdict: Verdict, id: AuditId) -> GateError {
     match verdict {
+        // The client must sign in again, as with any token that is no longer valid.
+        Verdict::CallerRefused { code: code @ RefusalCode::SessionRevoked } => {
+            GateError::Unauthenticated { reason: code.as_str() }
+        }
         Verdict::CallerRefused { code } => GateError::CallerRefused { code, decision_id: Some(id) },
         Verdict::OperationDenied { reason } => GateError::OperationDenied { reason, decision_id: Some(id) },
         Verdict::NotFound => GateError::NotFound,

@@ -3,7 +3,9 @@
 pub mod auto_search;
 mod client_tools;
 mod finisher;
+mod memory;
 mod question;
+mod remember;
 mod request;
 mod settings;
 mod title;
@@ -96,8 +98,8 @@ impl ChatService {
         let tx = command.begin(&*self.runner.ports().store).await?;
         let (permit, command) = command.into_parts();
         let prepared = self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
-        let PreparedTurn { run, conversation, first_title, left_out_tools } = prepared;
-        let finisher = ConversationFinisher { conversation, first_title };
+        let PreparedTurn { run, conversation, first_title, memory, left_out_tools } = prepared;
+        let finisher = ConversationFinisher::new(conversation, first_title, memory);
         let events = self.runner.start(admission, run, finisher, Replay::Allowed);
         Ok(AssistantRun { conversation, events, left_out_tools })
     }

@@ -63,6 +63,11 @@ impl PlacedQuestion {
         }
     }
 
+    /// Whether the question is new, and not one that is answered again.
+    pub(super) fn is_new(&self) -> bool {
+        !self.is_stored
+    }
+
     /// Stores the question, unless it is stored already, and an empty answer in state `streaming`.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 use super::auto_search;
 use super::client_tools::ClientTools;
+use super::memory::{Conclusion, TurnMemory};
 use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
@@ -16,7 +17,7 @@ use crate::prompt::tool_rounds;
 use crate::run::agent::{Agent, ToolSet};
 use crate::run::answer::AnswerFormat;
 use crate::run::definition::Run;
-use crate::run::input::{DocumentSearch, QuestionInput, RunInput};
+use crate::run::input::{Acknowledgement, DocumentSearch, QuestionInput, RunInput};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
 use crate::run::reserve::{BudgetRequest, BudgetReserver};
@@ -28,7 +29,7 @@ use domain::classified::Classified;
 use domain::conversation::{Conversation, Message};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
-use domain::memory::Memory;
+use domain::memory::{Memory, MemorySource};
 use domain::model::{ModelChoice, ModelTier, PromptMessage};
 use domain::model_call::ModelCaller;
 use domain::ports::{StoreError, TenantTx};
@@ -59,6 +60,7 @@ pub(super) struct PreparedTurn {
     pub run: Run,
     pub conversation: ConversationId,
     pub first_title: FirstTitle,
+    pub memory: TurnMemory,
     /// Number of the client's tools that the model is not offered.
     pub left_out_tools: u32,
 }
@@ -75,6 +77,7 @@ struct NewInput {
     tenant_name: String,
     question: Classified<String>,
     tool_rounds: Classified<Vec<PromptMessage>>,
+    acknowledgement: Option<Acknowledgement>,
 }
 
 /// Stored data that a turn builds on: its conversation, the place of its question, history and memories.
@@ -111,6 +114,9 @@ impl TurnPreparer {
 
         let stored = self.load(&mut *tx, &permit, &request, now).await?;
         let StoredContext { conversation, question, history, memories } = stored;
+        let source = MemorySource { conversation: conversation.id, message: ids.question };
+        let place = Conclusion { source, class: conversation.classification.max(question.class) };
+        let memory = TurnMemory::new(&self.ports, &permit, &mut request, &question, place);
         let settings = &permit.tenant().settings;
         let tier = self.choose_tier(&request, &question.text, &conversation, settings);
         let caller = caller(&permit, &request);
@@ -131,6 +137,7 @@ impl TurnPreparer {
             tenant_name: permit.tenant().name.clone(),
             question: Classified::new(question.text.clone(), question.class),
             tool_rounds: fitted_tool_rounds(&mut request, &agent, client_class),
+            acknowledgement: memory.acknowledgement(question.class),
         };
         let input = self.run_input(new_input, request, context);
         let price = model.highest_price(tier.tier, &caller);
@@ -157,7 +164,7 @@ impl TurnPreparer {
             budget,
         };
         let left_out_tools = left_out_tools.saturating_add(removed.tools);
-        Ok(PreparedTurn { run, conversation, first_title, left_out_tools })
+        Ok(PreparedTurn { run, conversation, first_title, memory, left_out_tools })
     }
 
     /// Loads the conversation with the branch that leads to the question, and the memories.
@@ -267,7 +274,7 @@ impl TurnPreparer {
     }
 
     fn run_input(&self, new_input: NewInput, request: TurnRequest, context: VisibleContext) -> RunInput {
-        let NewInput { tenant_name, question, tool_rounds } = new_input;
+        let NewInput { tenant_name, question, tool_rounds, acknowledgement } = new_input;
         let VisibleContext { history, memories, omitted_count } = context;
         let message = question.content();
         let resolved = follow_up::resolve(message, &earlier_turns(&history, question.class()));
@@ -278,8 +285,16 @@ impl TurnPreparer {
             filters: request.filters,
             top_k: self.settings.max_passages,
         });
-        let input = QuestionInput { tenant_name, question, tool_rounds, history, memories, search, omitted_count };
-        RunInput::Question(Box::new(input))
+        RunInput::Question(Box::new(QuestionInput {
+            tenant_name,
+            question,
+            tool_rounds,
+            history,
+            memories,
+            search,
+            omitted_count,
+            acknowledgement,
+        }))
     }
 }
 

@@ -267,14 +267,12 @@ mod tests {
 
     #[test]
     fn an_assembled_prompt_matches_its_snapshot() {
-        let memory = Memory {
-            id: MemoryId::from_uuid(Uuid::nil()),
-            content: "I work on unit 200".to_owned(),
-            importance: 0.5,
-            tags: Vec::new(),
-            classification: Classification::Internal,
-            created_at: Timestamp::UNIX_EPOCH,
-        };
+        let memory = Memory::explicit(
+            MemoryId::from_uuid(Uuid::nil()),
+            "I work on unit 200".to_owned(),
+            Classification::Internal,
+            Timestamp::UNIX_EPOCH,
+        );
         let nonce = nonce();
         let history = [
             message(1, MessageRole::User, "Hello"),
@@ -392,14 +390,12 @@ mod tests {
         passage.passage.title = hostile.to_owned();
         passage.passage.section = Some(hostile.to_owned());
         passage.surrounding_text = SurroundingText { before: Some(hostile.to_owned()), after: None };
-        let memory = Memory {
-            id: MemoryId::from_uuid(Uuid::nil()),
-            content: hostile.to_owned(),
-            importance: 0.5,
-            tags: Vec::new(),
-            classification: Classification::Internal,
-            created_at: Timestamp::UNIX_EPOCH,
-        };
+        let memory = Memory::explicit(
+            MemoryId::from_uuid(Uuid::nil()),
+            hostile.to_owned(),
+            Classification::Internal,
+            Timestamp::UNIX_EPOCH,
+        );
         let history = [message(1, MessageRole::User, "Hello"), message(2, MessageRole::Assistant, hostile)];
         let input = PromptInput {
             tenant: hostile,

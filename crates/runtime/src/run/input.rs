@@ -41,6 +41,15 @@ pub struct QuestionInput {
     pub search: Option<DocumentSearch>,
     /// Number of earlier messages and memories that were left out because the model may not see them.
     pub omitted_count: u32,
+    /// What the platform itself tells the user in the answer.
+    pub acknowledgement: Option<Acknowledgement>,
+}
+
+/// Words of the platform's own in an answer: what it has noted for the user.
+pub struct Acknowledgement {
+    pub text: Classified<String>,
+    /// Whether there is nothing to answer, so that no model is asked.
+    pub is_whole_answer: bool,
 }
 
 /// Parameters of a document search.
@@ -75,6 +84,14 @@ impl RunInput {
     pub fn search(&self) -> Option<&DocumentSearch> {
         match self {
             Self::Question(input) => input.search.as_ref(),
+            Self::Messages(_) => None,
+        }
+    }
+
+    /// Returns what the platform itself tells the user in the answer.
+    pub fn acknowledgement(&self) -> Option<&Acknowledgement> {
+        match self {
+            Self::Question(input) => input.acknowledgement.as_ref(),
             Self::Messages(_) => None,
         }
     }

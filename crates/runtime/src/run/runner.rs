@@ -336,6 +336,7 @@ mod tests {
                 memories: Vec::new(),
                 search: None,
                 omitted_count: 0,
+                acknowledgement: None,
             })),
             model_classification_limit: Classification::Restricted,
             nonce: TagNonce::new(id.as_uuid()),

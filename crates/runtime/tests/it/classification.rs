@@ -123,13 +123,9 @@ async fn a_memory_above_the_models_class_is_in_no_prompt() {
     for (n, (content, classification)) in
         [(SECRET, Classification::Confidential), ("works nights", Classification::Internal)].into_iter().enumerate()
     {
-        let memory = Memory {
-            id: MemoryId::from_uuid(uuid::Uuid::from_u128(n as u128)),
-            content: content.to_owned(),
-            importance: 0.5,
-            tags: Vec::new(),
-            classification,
-            created_at: domain::time::Timestamp::UNIX_EPOCH,
+        let memory = {
+            let id = MemoryId::from_uuid(uuid::Uuid::from_u128(n as u128));
+            Memory::explicit(id, content.to_owned(), classification, domain::time::Timestamp::UNIX_EPOCH)
         };
         tx.memories().insert(&memory).await.expect("in memory");
     }

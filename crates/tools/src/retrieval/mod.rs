@@ -121,6 +121,11 @@ impl HybridSearch {
         Self { call_recorder, ..self }
     }
 
+    /// The embedding models of the search.
+    pub(crate) fn embedders(&self) -> &Embedders {
+        &self.embedders
+    }
+
     fn caller(&self, scope: &TenantScope) -> ModelCaller {
         ModelCaller {
             tenant: scope.tenant(),

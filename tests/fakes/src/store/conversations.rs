@@ -1,4 +1,4 @@
-//! In-memory repositories of conversations, messages and memories.
+//! In-memory repositories of conversations and messages.
 
 use super::{MemoryTx, Row, State, constraint_error, page_of};
 use async_trait::async_trait;
@@ -6,13 +6,11 @@ use domain::conversation::{
     Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, Message, MessageRole, MessageStatus,
     NewMessage, Sources,
 };
-use domain::ids::{ConversationId, DocumentId, MemoryId, MessageId};
-use domain::memory::Memory;
+use domain::ids::{ConversationId, DocumentId, MessageId};
 use domain::page::{Page, PageKey, PageRequest};
-use domain::ports::{ConversationRepo, MemoryRepo, MessageRepo, StoreError};
+use domain::ports::{ConversationRepo, MessageRepo, StoreError};
 use domain::role::Classification;
 use domain::time::Timestamp;
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::iter;
 
@@ -270,52 +268,5 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         degraded: false,
         unsupported: Vec::new(),
         created_at: now,
-    }
-}
-
-#[async_trait]
-impl MemoryRepo for MemoryTx {
-    async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError> {
-        let (tenant, user) = (self.tenant(), self.scope.user());
-        if user.is_none() {
-            return Err(constraint_error("storing a memory", "it has no user"));
-        }
-        self.write().await?.memories.push(Row { tenant, user, value: memory.clone() });
-        Ok(())
-    }
-
-    async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError> {
-        let is_owned = self.owner_filter();
-        Ok(self.read(|s| s.memories.iter().find(|r| is_owned(r) && r.value.id == id).map(|r| r.value.clone())))
-    }
-
-    async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError> {
-        let is_owned = self.owner_filter();
-        let rows = self.read(|s| s.memories.iter().filter(|r| is_owned(r)).map(|r| r.value.clone()).collect());
-        Ok(page_of(rows, page, |row: &Memory| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
-    }
-
-    async fn most_important(
-        &mut self,
-        _now: Timestamp,
-        clearance: Classification,
-        limit: u32,
-    ) -> Result<Vec<Memory>, StoreError> {
-        let is_owned = self.owner_filter();
-        let is_visible = |r: &&Row<Memory>| is_owned(r) && r.value.classification <= clearance;
-        let mut found: Vec<Memory> =
-            self.read(|s| s.memories.iter().filter(is_visible).map(|r| r.value.clone()).collect());
-        found.sort_by_key(|memory| Reverse((memory.created_at, memory.id)));
-        found.sort_by(|a, b| b.importance.total_cmp(&a.importance));
-        found.truncate(limit as usize);
-        Ok(found)
-    }
-
-    async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError> {
-        let is_owned = self.owner_filter();
-        let memories = &mut self.write().await?.memories;
-        let count_before = memories.len();
-        memories.retain(|r| !(is_owned(r) && r.value.id == id));
-        Ok(memories.len() < count_before)
     }
 }

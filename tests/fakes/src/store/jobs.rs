@@ -173,6 +173,12 @@ impl JobQueue for MemoryStore {
         Ok(self.committed().remove_expired_idempotency_keys(now))
     }
 
+    async fn sweep_ended_sessions(&self) -> Result<u64, StoreError> {
+        let _writer = self.lock_for_writing().await?;
+        let now = self.clock.now();
+        Ok(self.committed().sweep_sessions(now))
+    }
+
     async fn heartbeat(&self, lease: Lease, lease_duration: Duration) -> Result<bool, StoreError> {
         let tenant_if_leased = self.with_lease(lease, |job, now| {
             job.due_at = add_duration(now, lease_duration);

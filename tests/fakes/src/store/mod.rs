@@ -12,6 +12,8 @@ mod documents;
 mod feedback;
 mod idempotency;
 mod jobs;
+mod memories;
+mod sessions;
 mod tenants;
 mod usage;
 mod users;
@@ -27,11 +29,10 @@ use domain::ids::{DocumentId, MessageId, TenantId, UserId};
 use domain::ledger::LedgerEntry;
 use domain::login::Login;
 use domain::mapping::TenantMapping;
-use domain::memory::Memory;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{
     AccessTokenRepo, AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo,
-    JobRepo, MemoryRepo, MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    JobRepo, MemoryRepo, MessageRepo, SessionRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::role::Classification;
 use domain::scope::TenantScope;
@@ -66,13 +67,14 @@ struct State {
     logins: BTreeMap<UserId, Login>,
     /// Personal access tokens by the hash of their secret.
     access_tokens: BTreeMap<String, Row<AccessToken>>,
+    sessions: Vec<Row<sessions::StoredSession>>,
     mappings: Vec<TenantMapping>,
     conversations: Vec<Row<Conversation>>,
     messages: Vec<Row<Message>>,
     /// Answers that were taken for abandoned; they can still be finished.
     abandoned_answers: BTreeSet<MessageId>,
     feedback: Vec<Row<Feedback>>,
-    memories: Vec<Row<Memory>>,
+    memories: Vec<Row<memories::StoredMemory>>,
     documents: Vec<Row<Document>>,
     /// Tenant, id and last classification of each deleted document.
     deleted_documents: Vec<(TenantId, DocumentId, Classification)>,
@@ -260,6 +262,9 @@ impl TenantTx for MemoryTx {
         self
     }
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
+        self
+    }
+    fn sessions(&mut self) -> &mut dyn SessionRepo {
         self
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {

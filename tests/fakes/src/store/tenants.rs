@@ -231,6 +231,7 @@ fn record_change(
         id: row.id,
         tenant_id: tenant,
         user_id: changed_by.user,
+        session_id: None,
         conversation_id: None,
         event_type: row.event.as_str().to_owned(),
         resource_type: Some(resource.to_string()),

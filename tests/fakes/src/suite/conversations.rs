@@ -1,4 +1,4 @@
-//! Cases on conversations, messages and memories.
+//! Cases on conversations and messages.
 
 use super::{CaseError, CaseResult, TestContext, require, user_id};
 use chrono::TimeDelta;
@@ -7,7 +7,6 @@ use domain::conversation::{
     NewMessage, Sources, TextRange,
 };
 use domain::ids::{ChunkId, ConversationId, DocumentId, MessageId};
-use domain::memory::Memory;
 use domain::model::ModelChoice;
 use domain::page::PageRequest;
 use domain::role::Classification;
@@ -275,57 +274,6 @@ pub async fn a_dropped_transaction_is_rolled_back(context: &TestContext) -> Case
     drop(tx);
     let mut tx = context.begin(&tenant_a.ada).await?;
     assert_eq!(tx.conversations().get(new_conversation.id).await?, Some(new_conversation));
-    Ok(())
-}
-
-fn new_memory(context: &TestContext, content: &str, importance: f64) -> Memory {
-    Memory {
-        id: context.new_id(),
-        content: content.to_owned(),
-        importance,
-        tags: vec!["shift".to_owned()],
-        classification: Classification::Internal,
-        created_at: context.advance_clock(),
-    }
-}
-
-/// Neither other users of the tenant nor other tenants can see them.
-pub async fn memories_belong_to_one_user(context: &TestContext) -> CaseResult {
-    let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
-    let adas_memory = new_memory(context, "works nights", 0.5);
-    let mut tx = context.begin(&tenant_a.ada).await?;
-    tx.memories().insert(&adas_memory).await?;
-    tx.commit().await?;
-    for other_user in [&tenant_a.bob, &tenant_b.ada] {
-        let mut tx = context.begin(other_user).await?;
-        assert_eq!(tx.memories().get(adas_memory.id).await?, None);
-        assert_eq!(tx.memories().list(&PageRequest::default()).await?.items, []);
-        assert_eq!(tx.memories().most_important(context.now(), Classification::Restricted, 9).await?, []);
-        assert!(!tx.memories().delete(adas_memory.id).await?);
-    }
-    let mut tx = context.begin(&tenant_a.ada).await?;
-    assert_eq!(tx.memories().get(adas_memory.id).await?, Some(adas_memory.clone()));
-    assert!(tx.memories().delete(adas_memory.id).await?);
-    assert_eq!(tx.memories().get(adas_memory.id).await?, None);
-    Ok(())
-}
-
-/// Ordered by importance, then newest first.
-pub async fn the_most_important_memories_come_first(context: &TestContext) -> CaseResult {
-    let tenant_a = context.create_tenant("a").await?;
-    let mut tx = context.begin(&tenant_a.ada).await?;
-    for (content, importance) in [("low", 0.1), ("high", 0.9), ("high and newer", 0.9)] {
-        tx.memories().insert(&new_memory(context, content, importance)).await?;
-    }
-    let most_important = tx.memories().most_important(context.now(), Classification::Internal, 2).await?;
-    assert_eq!(most_important.iter().map(|m| m.content.as_str()).collect::<Vec<_>>(), ["high and newer", "high"]);
-    assert_eq!(
-        tx.memories().most_important(context.now(), Classification::Public, 2).await?,
-        [],
-        "above the clearance"
-    );
-    let newest = tx.memories().list(&require(PageRequest::new(1, None))?).await?;
-    assert_eq!(newest.items.iter().map(|m| m.content.as_str()).collect::<Vec<_>>(), ["high and newer"]);
     Ok(())
 }
 

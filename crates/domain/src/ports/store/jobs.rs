@@ -227,6 +227,13 @@ pub trait JobQueue: Send + Sync {
     /// If the database is not available.
     async fn sweep_expired_idempotency_keys(&self) -> Result<u64, StoreError>;
 
+    /// Deletes the sessions of all tenants that have ended. Revoked ones are kept for 90 days longer, so that a client
+    /// that renews its tokens is not let in again. Returns how many.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    async fn sweep_ended_sessions(&self) -> Result<u64, StoreError>;
+
     /// Queues a reindex job for each active tenant; returns for how many tenants one was queued that did not have one.
     ///
     /// # Errors

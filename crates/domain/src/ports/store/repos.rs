@@ -11,12 +11,9 @@ use crate::document::{
 };
 use crate::feedback::{Feedback, Rating};
 use crate::idempotency::{IdempotencyRecord, StoredOutcome};
-use crate::ids::{
-    AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, ReservationId, UserId,
-};
+use crate::ids::{AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MessageId, ReservationId, UserId};
 use crate::ledger::{LedgerEntry, LedgerSums, UsageQuery};
 use crate::login::Login;
-use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
 use crate::search::{Passage, RankedCandidate, SearchScope};
@@ -258,26 +255,6 @@ pub trait ChunkRepo: Send {
     /// The passages with these ids that exist, are of the searched generation and are within `clearance`, in no
     /// particular order.
     async fn get_by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
-}
-
-/// Memories of the scope's user.
-#[async_trait]
-pub trait MemoryRepo: Send {
-    /// Inserts a memory.
-    async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError>;
-    /// Reads one row; `None` if it does not exist or row security hides it.
-    async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError>;
-    /// Lists a page, newest first.
-    async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError>;
-    /// The most important memories within `clearance` that have not expired, at most `limit`.
-    async fn most_important(
-        &mut self,
-        now: Timestamp,
-        clearance: Classification,
-        limit: u32,
-    ) -> Result<Vec<Memory>, StoreError>;
-    /// Deletes a memory; `false` if it does not exist.
-    async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError>;
 }
 
 /// Idempotency keys of the scope's user. Keys and fingerprints are passed as keyed hashes.

@@ -6,7 +6,7 @@ use domain::authorized::AuditReceipt;
 use domain::ids::AuditId;
 use domain::ports::{
     AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo, JobRepo,
-    MemoryRepo, MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    MemoryRepo, MessageRepo, SessionRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
@@ -64,6 +64,9 @@ impl TenantTx for UnwritableAuditTx {
     }
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
         self.tx.access_tokens()
+    }
+    fn sessions(&mut self) -> &mut dyn SessionRepo {
+        self.tx.sessions()
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {
         self.tx.jobs()
