@@ -149,7 +149,7 @@ async fn audit_rows_name_the_session_or_the_access_token() {
 #[tokio::test]
 async fn the_command_line_lists_and_ends_sessions() {
     let app = TestApp::shared().await;
-    let (cli, user) = Cli::of(app, TENANT_A, "cli-sessions", Role::User);
+    let (cli, user) = Cli::signed_in(app, TENANT_A, "cli-sessions", Role::User);
     let lost = app.caller(TENANT_A, "cli-sessions", Role::User);
     let (own_id, lost_id) = (current_session(&user).await, current_session(&lost).await);
     let listed = cli.run(&["sessions", "list"]).await.expect(0).out;

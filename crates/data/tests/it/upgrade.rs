@@ -175,13 +175,21 @@ async fn audit_rows_from_before_sessions_are_still_verified() -> Result<(), Test
         let ChainPageEntry::Event(event) = entry else { return Err("a row is missing".into()) };
         assert_eq!((event.computed_hash(), event.conversation_id), (event.row_hash, Some(conversation)), "{event:?}");
     }
-    // Whatever is edited on an old row is found, also in the columns that it does not use.
+    assert_edits_of_old_rows_are_found(&mut superuser, &verifier, conversation).await
+}
+
+/// Whatever is edited on an old row is found, also in the columns that it does not use.
+async fn assert_edits_of_old_rows_are_found(
+    superuser: &mut PgConnection,
+    verifier: &AuditVerifier,
+    conversation: Uuid,
+) -> Result<(), TestError> {
     for edit in ["conversation_id = tenant_id", "layout = 2", "session_id = tenant_id"] {
         let sql = format!("UPDATE audit_logs SET {edit} WHERE id = '{TENANT_B}'");
-        run(&mut superuser, &format!("SET LOCAL session_replication_role = replica; {sql}")).await?;
+        run(superuser, &format!("SET LOCAL session_replication_role = replica; {sql}")).await?;
         assert_eq!(verifier.verify(TENANT_A, &[]).await?.findings.len(), 1, "{edit}");
         run(
-            &mut superuser,
+            superuser,
             &format!(
                 "SET LOCAL session_replication_role = replica;
              UPDATE audit_logs SET conversation_id = NULL, layout = 1, session_id = '{conversation}'

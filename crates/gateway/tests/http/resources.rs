@@ -173,6 +173,29 @@ async fn a_search_returns_passages() {
     insta::assert_snapshot!(found);
 }
 
+fn audit_record() -> AuditRecord {
+    AuditRecord {
+        id: AuditId::from_uuid(uuid(9)),
+        tenant_id: TenantId::from_uuid(uuid(1)),
+        user_id: Some(UserId::from_uuid(uuid(2))),
+        session_id: Some(SessionId::from_uuid(uuid(4))),
+        conversation_id: None,
+        event_type: "chat.request".into(),
+        resource_type: Some("conversations".into()),
+        resource_id: Some(uuid(3)),
+        model: None,
+        tools_used: vec![],
+        request_hash: Some("00ff".into()),
+        result_status: Some("pending".into()),
+        latency_ms: None,
+        correlation_id: uuid(9),
+        request_id: RequestId::parse("r-1"),
+        phase: "intent".into(),
+        metadata: json!({}),
+        created_at: fixed_time(),
+    }
+}
+
 #[tokio::test]
 async fn memories_audit_account_and_runs_have_the_documented_format() {
     let memory = || {
@@ -191,28 +214,7 @@ async fn memories_audit_account_and_runs_have_the_documented_format() {
     gate.on::<ReadAccount>(|_, _| Ok(account(Role::User)));
     gate.on::<ListAudit>(|_, c| {
         assert!(c.filter.from == Some(fixed_time()) && c.filter.event_type.as_deref() == Some("chat.request"));
-        {
-            Ok(page_of(AuditRecord {
-                id: AuditId::from_uuid(uuid(9)),
-                tenant_id: TenantId::from_uuid(uuid(1)),
-                user_id: Some(UserId::from_uuid(uuid(2))),
-                session_id: Some(SessionId::from_uuid(uuid(4))),
-                conversation_id: None,
-                event_type: "chat.request".into(),
-                resource_type: Some("conversations".into()),
-                resource_id: Some(uuid(3)),
-                model: None,
-                tools_used: vec![],
-                request_hash: Some("00ff".into()),
-                result_status: Some("pending".into()),
-                latency_ms: None,
-                correlation_id: uuid(9),
-                request_id: RequestId::parse("r-1"),
-                phase: "intent".into(),
-                metadata: json!({}),
-                created_at: fixed_time(),
-            }))
-        }
+        Ok(page_of(audit_record()))
     });
     let router = router(gate, settings());
     let created = send(&router, json_request("POST", "/v1/memories", r#"{"content":"Night shift."}"#)).await;

@@ -11,8 +11,8 @@ use domain::ids::UserId;
 use domain::page::PageRequest;
 use domain::ports::{
     AccessTokenRepo, AuditRepo, BlobStore, ChunkRepo, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo,
-    JobRepo, MemoryRepo, MessageRepo, MockBlobStore, Store, StoreError, TenantDirectory, TenantPatch, TenantTx,
-    UsageRepo, UserRepo,
+    JobRepo, MemoryRepo, MessageRepo, MockBlobStore, SessionRepo, Store, StoreError, TenantDirectory, TenantPatch,
+    TenantTx, UsageRepo, UserRepo,
 };
 use domain::role::{Classification, Role};
 use domain::scope::TenantScope;
@@ -306,7 +306,7 @@ impl TenantTx for UnconfirmedTx {
         conversations: ConversationRepo messages: MessageRepo feedback: FeedbackRepo documents: DocumentRepo
         chunks: ChunkRepo
         memories: MemoryRepo audit: AuditRepo users: UserRepo idempotency: IdempotencyRepo
-        access_tokens: AccessTokenRepo jobs: JobRepo usage: UsageRepo
+        access_tokens: AccessTokenRepo sessions: SessionRepo jobs: JobRepo usage: UsageRepo
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
