@@ -1,7 +1,9 @@
 //! Composition root: the only place that builds the concrete implementations behind the ports.
 
-use crate::config::Settings;
+use crate::config::{Mode, Settings};
+use crate::console_files::BuiltConsole;
 use crate::databases::Databases;
+use crate::dev::sign_in::DemoTenantSignIn;
 use crate::identity;
 use crate::ingest_settings;
 use crate::instance_heartbeat::InstanceHeartbeat;
@@ -12,6 +14,7 @@ use anyhow::{Context as _, Result};
 use data::{FsBlobStore, PgAuditReader, PgJobQueue};
 use domain::model::EmbeddingModel;
 use domain::ports::{BlobStore, Embedders, IdGen, JobKind, JobQueue, PrivacyFilter, Store, TenantDirectory};
+use gateway::console::{ConsolePorts, ConsoleSettings, DevelopmentSignIn};
 use gateway::serve::Router;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::Authenticator;
@@ -130,6 +133,10 @@ impl Platform {
             limiter: limiter(settings, metrics).await?,
             metrics: Some(HttpMetrics::register(metrics)?),
             tasks: self.tasks.clone(),
+            console: ConsolePorts {
+                files: Some(Arc::new(BuiltConsole)),
+                development: self.development_sign_in(settings)?,
+            },
         };
         let gateway_settings = GatewaySettings {
             rate_limit_enabled: settings.rate_limit.enabled,
@@ -137,9 +144,20 @@ impl Platform {
             max_in_flight: settings.server.max_in_flight,
             max_upload_bytes: settings.storage.max_upload_mib << 20,
             form_digest_timeout: settings.storage.upload_limit(),
+            console: ConsoleSettings { sign_in: settings.console_client() },
             ..GatewaySettings::default()
         };
         Ok(gateway::router(Arc::clone(&self.gate), ports, gateway_settings))
+    }
+
+    /// Sign-in as a user of the demo tenant; `None` unless the settings have a development issuer, which only
+    /// development mode allows.
+    fn development_sign_in(&self, settings: &Settings) -> Result<Option<Arc<dyn DevelopmentSignIn>>> {
+        let Some(dir) = settings.auth.dev_issuer_dir.as_ref().filter(|_| settings.mode == Mode::Development) else {
+            return Ok(None);
+        };
+        let sign_in = DemoTenantSignIn::new(dir, Arc::clone(&self.gate), Arc::clone(&self.directory))?;
+        Ok(Some(Arc::new(sign_in)))
     }
 
     /// The configured number of workers. Without `models.next_embed` they do not claim reindex jobs.

@@ -47,6 +47,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "usage", description = "What calls to models came to, and the budgets"),
         (name = "tokens", description = "Personal access tokens, for machines"),
         (name = "admin", description = "Users and tenants"),
+        (name = "development", description = "Sign-in without an issuer, in development mode only"),
         (name = "health", description = "Whether the server lives and can work; no token needed"),
     ),
 )]

@@ -8,6 +8,7 @@ mod chat;
 mod content;
 mod conversations;
 mod decisions;
+mod development;
 mod documents;
 mod health;
 mod me;
@@ -57,9 +58,9 @@ pub(crate) fn read_only_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(search::routes()).merge(decisions::routes()).merge(openai_embeddings::routes())
 }
 
-/// Pages that need no authentication.
+/// Pages and routes that need no authentication.
 pub(crate) fn pages() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(problems::routes())
+    OpenApiRouter::new().merge(problems::routes()).merge(development::routes())
 }
 
 /// Liveness and readiness probes: public, without rate limits, and logged at debug level.

@@ -1,0 +1,142 @@
+//! The browser console below `/ui/`: its files, and the page that starts it.
+
+mod page;
+mod response;
+
+pub use page::{ConsoleClient, ConsoleSettings};
+
+use crate::error::ApiError;
+use crate::settings::GatewaySettings;
+use crate::state::AppState;
+use async_trait::async_trait;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use domain::error::ErrorKind;
+use domain::ports::IdGen;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The folders of the console that contain files only. Every other path below `/ui/` is one of its pages.
+const FILE_FOLDERS: &[&str] = &["assets/", "pdfjs/"];
+/// The page that starts the console.
+const PAGE_FILE: &str = "index.html";
+
+/// Where the console comes from, and what it offers beside the API. The default has neither files nor users.
+#[derive(Clone, Default)]
+pub struct ConsolePorts {
+    /// The built files; without them there are no pages below `/ui/`.
+    pub files: Option<Arc<dyn ConsoleFiles>>,
+    /// Sign-in without an issuer; `None` outside development mode.
+    pub development: Option<Arc<dyn DevelopmentSignIn>>,
+}
+
+/// The built files of the console.
+pub trait ConsoleFiles: Send + Sync {
+    /// The file at this path below `/ui/`, such as `assets/index-4f2a.js`.
+    fn file(&self, path: &str) -> Option<ConsoleFile>;
+}
+
+/// One file, and what of it was compressed when it was built.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConsoleFile {
+    /// The bytes of the file.
+    pub content: Cow<'static, [u8]>,
+    /// The same bytes in `Content-Encoding: br`, if that is shorter.
+    pub brotli: Option<Cow<'static, [u8]>>,
+    /// The same bytes in `Content-Encoding: gzip`, if that is shorter.
+    pub gzip: Option<Cow<'static, [u8]>>,
+    /// Changes whenever the content does; without quotes.
+    pub etag: String,
+}
+
+/// Signs in as a user of the demo tenant, without a password. Only a server in development mode has it.
+#[async_trait]
+pub trait DevelopmentSignIn: Send + Sync {
+    /// The active users that [`Self::token`] accepts.
+    async fn users(&self) -> Result<Vec<DevelopmentUser>, DevelopmentSignInError>;
+
+    /// A token of the development issuer for this user; `None` if [`Self::users`] does not have the user.
+    async fn token(&self, user: Uuid) -> Result<Option<DevelopmentToken>, DevelopmentSignInError>;
+}
+
+/// A user of the demo tenant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DevelopmentUser {
+    /// The user's id on this platform.
+    pub id: Uuid,
+    /// Name for display.
+    pub name: String,
+    /// Role in the tenant: `admin`, `user` or `viewer`.
+    pub role: &'static str,
+}
+
+/// A token of the development issuer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DevelopmentToken {
+    /// The bearer token.
+    pub access_token: String,
+    /// How long it is valid.
+    pub expires_in: Duration,
+}
+
+/// Why nobody can sign in at present. The message is for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("the development sign-in failed: {0}")]
+pub struct DevelopmentSignInError(pub String);
+
+/// The part of the router's state that the console needs.
+#[derive(Clone)]
+pub(crate) struct ConsoleState {
+    pub(crate) ports: ConsolePorts,
+    pub(crate) ids: Arc<dyn IdGen>,
+}
+
+/// Routes of the console's files and pages.
+pub(crate) fn pages() -> Router<AppState> {
+    let to_console = || async { (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "/ui/")]) };
+    Router::new()
+        .route("/", get(to_console))
+        .route("/ui", get(to_console))
+        .route("/ui/", get(start_page))
+        .route("/ui/{*path}", get(file_or_page))
+}
+
+async fn start_page(
+    State(console): State<ConsoleState>,
+    State(settings): State<Arc<GatewaySettings>>,
+) -> Result<Response, ApiError> {
+    page(&console, &settings)
+}
+
+/// Serves a file, or the page that starts the console for a deep link such as `/ui/documents/…`.
+async fn file_or_page(
+    State(console): State<ConsoleState>,
+    State(settings): State<Arc<GatewaySettings>>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let file = console.ports.files.as_ref().filter(|_| path != PAGE_FILE).and_then(|files| files.file(&path));
+    match file {
+        Some(file) => Ok(response::file_response(&path, file, &headers)),
+        None if FILE_FOLDERS.iter().any(|folder| path.starts_with(folder)) => {
+            Err(ApiError::from_kind(ErrorKind::NotFound))
+        }
+        None => page(&console, &settings),
+    }
+}
+
+fn page(console: &ConsoleState, settings: &GatewaySettings) -> Result<Response, ApiError> {
+    let not_found = || ApiError::from_kind(ErrorKind::NotFound);
+    let files = console.ports.files.as_ref().ok_or_else(not_found)?;
+    let file = files.file(PAGE_FILE).ok_or_else(not_found)?;
+    let template = String::from_utf8_lossy(&file.content);
+    let has_development_users = console.ports.development.is_some();
+    let nonce = page::nonce(&[console.ids.uuid(), console.ids.uuid()]);
+    Ok(page::render(&template, &nonce, &settings.console, has_development_users).into_response())
+}
