@@ -33,6 +33,7 @@ enum SampleBody {
 enum ResourceKind {
     Nothing,
     Conversation,
+    Message,
     Document,
     Run,
     Memory,
@@ -109,6 +110,15 @@ fn user_routes() -> Vec<Route> {
         route(post.clone(), "/v1/conversations/{id}/chat", json(chat), N::Conversation, Audience::Authenticated),
         route(get.clone(), "/v1/runs/{id}/events", Nothing, N::Run, Audience::Authenticated),
         route(post.clone(), "/v1/runs/{id}/cancel", Nothing, N::Run, Audience::Authenticated),
+        route(get.clone(), "/v1/conversations/{id}/export", Nothing, N::Conversation, Audience::Authenticated),
+        route(
+            Method::PUT,
+            "/v1/messages/{id}/feedback",
+            json(json!({ "rating": "up" })),
+            N::Message,
+            Audience::Authenticated,
+        ),
+        route(delete.clone(), "/v1/messages/{id}/feedback", Nothing, N::Message, Audience::Authenticated),
         route(delete.clone(), "/v1/conversations/{id}", Nothing, N::Conversation, Audience::Authenticated),
         route(get.clone(), "/v1/memories", Nothing, N::Nothing, Audience::Authenticated),
         route(post.clone(), "/v1/memories", json(json!({ "content": "M" })), N::Nothing, Audience::Authenticated),
@@ -153,6 +163,7 @@ fn admin_routes() -> Vec<Route> {
         route(post.clone(), "/v1/admin/users", json(new_user), N::Nothing, Audience::Admins),
         route(get.clone(), "/v1/admin/users/{id}", Nothing, N::User, Audience::Admins),
         route(patch.clone(), "/v1/admin/users/{id}", json(json!({ "is_active": true })), N::User, Audience::Admins),
+        route(get.clone(), "/v1/admin/feedback", Nothing, N::Nothing, Audience::Admins),
         route(get.clone(), "/v1/admin/decisions/{id}", Nothing, N::Decision, Audience::Admins),
         route(post.clone(), "/v1/admin/decisions/simulate", json(simulation), N::User, Audience::Admins),
         route(get.clone(), "/v1/admin/settings", Nothing, N::Nothing, Audience::Admins),
@@ -187,6 +198,7 @@ fn admin_routes() -> Vec<Route> {
 #[derive(Debug)]
 struct ResourceIds {
     conversation: String,
+    message: String,
     document: String,
     run: String,
     memory: String,
@@ -211,6 +223,7 @@ impl ResourceIds {
         let text = |value: &Value| value.as_str().expect("an id").to_owned();
         Self {
             conversation,
+            message: text(&answer["message_id"]),
             document: document.to_owned(),
             run: text(&answer["run_id"]),
             memory: text(&memory["id"]),
@@ -226,6 +239,7 @@ impl ResourceIds {
         let id = || "00000000-0000-7000-8000-00000000dead".to_owned();
         Self {
             conversation: id(),
+            message: id(),
             document: id(),
             run: id(),
             memory: id(),
@@ -240,6 +254,7 @@ impl ResourceIds {
         match kind {
             ResourceKind::Nothing => "",
             ResourceKind::Conversation => &self.conversation,
+            ResourceKind::Message => &self.message,
             ResourceKind::Document => &self.document,
             ResourceKind::Run => &self.run,
             ResourceKind::Memory => &self.memory,
@@ -380,6 +395,7 @@ async fn resources_of_another_tenant_look_like_missing_ones() {
         ResourceIds::create(&owner, &upload_note(&owner, "theirs").await, &app.as_viewer(TENANT_B)).await;
     let kinds = [
         ResourceKind::Conversation,
+        ResourceKind::Message,
         ResourceKind::Document,
         ResourceKind::Run,
         ResourceKind::Memory,
@@ -423,7 +439,7 @@ async fn private_resources_of_a_colleague_look_like_missing_ones() {
     let owner = app.caller(TENANT_A, "colleague", Role::User);
     let colleagues_resources =
         ResourceIds::create(&owner, &upload_note(&owner, "colleague").await, &app.as_viewer(TENANT_A)).await;
-    let private_kinds = [ResourceKind::Conversation, ResourceKind::Run, ResourceKind::Memory];
+    let private_kinds = [ResourceKind::Conversation, ResourceKind::Message, ResourceKind::Run, ResourceKind::Memory];
     for (name, role) in [("peer-v", Role::Viewer), ("peer-u", Role::User), ("peer-a", Role::Admin)] {
         let peer = app.caller(TENANT_A, name, role);
         assert_indistinguishable_from_missing(&peer, &colleagues_resources, &private_kinds, role.as_str()).await;

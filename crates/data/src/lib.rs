@@ -31,6 +31,7 @@ mod conversations;
 mod directory;
 mod documents;
 mod error;
+mod feedback;
 mod idempotency;
 mod identifiers;
 mod jobs;

@@ -137,6 +137,7 @@ pub fn statements() -> Vec<StatementInfo> {
         crate::conversations::STATEMENTS,
         crate::directory::STATEMENTS,
         crate::documents::STATEMENTS,
+        crate::feedback::STATEMENTS,
         crate::idempotency::STATEMENTS,
         crate::jobs::STATEMENTS,
         crate::ledger::STATEMENTS,

@@ -9,8 +9,8 @@ use crate::pool::Database;
 use crate::statement::{Statement, statements};
 use async_trait::async_trait;
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
-    MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo, JobRepo,
+    MemoryRepo, MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::scope::TenantScope;
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -89,6 +89,9 @@ impl TenantTx for PgTenantTx {
         self
     }
     fn messages(&mut self) -> &mut dyn MessageRepo {
+        self
+    }
+    fn feedback(&mut self) -> &mut dyn FeedbackRepo {
         self
     }
     fn documents(&mut self) -> &mut dyn DocumentRepo {

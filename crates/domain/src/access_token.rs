@@ -29,6 +29,7 @@ const SCOPES: &[(Resource, &[Operation])] = &[
     (Resource::Users, &[Operation::List]),
     (Resource::Account, &[Operation::Read]),
     (Resource::Usage, &[Operation::Read]),
+    (Resource::Feedback, &[Operation::List, Operation::Update, Operation::Delete]),
     (Resource::Reasoning, &[Operation::Read]),
 ];
 

@@ -28,6 +28,7 @@ pub mod credential;
 pub mod decision;
 pub mod document;
 pub mod error;
+pub mod feedback;
 pub mod idempotency;
 pub mod ids;
 pub mod ledger;

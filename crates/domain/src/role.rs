@@ -111,6 +111,8 @@ string_enum! {
         Models = "models",
         /// Aggregated usage of models.
         Usage = "usage",
+        /// Ratings of answers.
+        Feedback = "feedback",
         /// The reasoning that a model writes before its answer.
         Reasoning = "reasoning",
     }

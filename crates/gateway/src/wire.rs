@@ -2,10 +2,11 @@
 
 use crate::error::ApiError;
 use domain::audit::ResultStatus;
-use domain::command::RetrievalMode;
+use domain::command::{Branches, RetrievalMode};
 use domain::conversation::{Citation, MessageRole, MessageStatus};
 use domain::decision::Rule;
 use domain::document::{DocumentStatus, FailureCode};
+use domain::feedback::Rating;
 use domain::ids::DocumentId;
 use domain::ledger::UsageDimension;
 use domain::model::ModelChoice;
@@ -56,6 +57,8 @@ enum_schemas! {
     resource => Resource, false;
     operation => Operation, false;
     usage_group => UsageDimension, false;
+    branches => Branches, false;
+    rating => Rating, false;
     rule => Rule, false;
     rule_or_null => Rule, true;
 }

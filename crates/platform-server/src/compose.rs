@@ -28,6 +28,7 @@ use runtime::chat::{ChatParts, ChatService};
 use runtime::configuration::ConfigurationService;
 use runtime::conversations::ConversationService;
 use runtime::documents::DocumentService;
+use runtime::feedback::FeedbackService;
 use runtime::memories::MemoryService;
 use runtime::models::ModelService;
 use runtime::search::SearchService;
@@ -240,6 +241,7 @@ fn use_cases(settings: &Settings, ports: &SharedPorts, databases: &Databases, se
         ConfigurationService::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&clock), Arc::clone(&ids));
     Ok(UseCases {
         conversations: Arc::new(conversations),
+        feedback: Arc::new(FeedbackService::new(Arc::clone(&store), Arc::clone(&clock))),
         chat: Arc::new(services.chat),
         models: Arc::new(services.models),
         documents: Arc::new(documents),

@@ -5,13 +5,13 @@ use crate::idempotency::Idempotency;
 use domain::audit::EventType;
 use domain::command::{
     AskAssistant, AskModel, CancelRun, Command, CreateConversation, CreateEmbeddings, CreateMapping, CreateMemory,
-    CreateTenant, CreateUser, DeleteConversation, DeleteDocument, DeleteMapping, DeleteMemory, DownloadDocument,
-    ExportAudit, GetConversation, GetDocument, GetModel, GetUser, IssueAccessToken, ListAccessTokens, ListAudit,
-    ListConversations, ListDocuments, ListMappings, ListMemories, ListModels, ListSettingsVersions,
-    ListTenantSettingsVersions, ListTenants, ListUsers, ReadAccount, ReadDecision, ReadModelUsage, ReadQuotaUsage,
-    ReadSettings, ReadTenantSettings, ReprocessDocument, ResumeRun, RevokeAccessToken, SearchDocuments, SendMessage,
-    SimulateDecision, UpdateConversation, UpdateDocument, UpdateSettings, UpdateTenant, UpdateTenantSettings,
-    UpdateUser, UploadDocument,
+    CreateTenant, CreateUser, DeleteConversation, DeleteDocument, DeleteFeedback, DeleteMapping, DeleteMemory,
+    DownloadDocument, ExportAudit, ExportConversation, GetConversation, GetDocument, GetModel, GetUser,
+    IssueAccessToken, ListAccessTokens, ListAudit, ListConversations, ListDocuments, ListFeedback, ListMappings,
+    ListMemories, ListModels, ListSettingsVersions, ListTenantSettingsVersions, ListTenants, ListUsers, RateAnswer,
+    ReadAccount, ReadDecision, ReadModelUsage, ReadQuotaUsage, ReadSettings, ReadTenantSettings, ReprocessDocument,
+    ResumeRun, RevokeAccessToken, SearchDocuments, SendMessage, SimulateDecision, UpdateConversation, UpdateDocument,
+    UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser, UploadDocument,
 };
 use domain::rights::Reach;
 use domain::role::{Grant, Operation, Resource, Role};
@@ -21,8 +21,11 @@ use std::sync::Arc;
 operations! {
     /// Conversations and their messages.
     conversations: Conversations {
-        CreateConversation, ListConversations, GetConversation, UpdateConversation, DeleteConversation
+        CreateConversation, ListConversations, GetConversation, ExportConversation, UpdateConversation,
+        DeleteConversation
     }
+    /// Ratings of answers.
+    feedback: FeedbackOnAnswers { RateAnswer, DeleteFeedback, ListFeedback }
     /// Chat turns and their runs.
     chat: Chat { SendMessage, AskAssistant, ResumeRun, CancelRun }
     /// Direct calls of models, without the assistant.
@@ -61,14 +64,14 @@ operations! {
 pub fn role_reach(role: Role, resource: Resource, operation: Operation) -> Option<Reach> {
     use Operation::{Create, Declassify, Delete, Export, List, Read, Share, Update};
     use Resource::{
-        AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Memories, Models, Reasoning, Search,
-        TenantMappings, TenantSettings, Tenants, Usage, Users,
+        AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Feedback, Memories, Models, Reasoning,
+        Search, TenantMappings, TenantSettings, Tenants, Usage, Users,
     };
 
     match (resource, operation) {
         // Conversations and memories are private to their user; not even an admin reads them.
         (Conversations | Memories, List | Read | Create | Update | Delete) => Some(Reach::Own),
-        (Account, Read) => Some(Reach::Own),
+        (Account, Read) | (Feedback, Update | Delete) => Some(Reach::Own),
         // Everyone who may chat may also call a model directly and list the models.
         (Search, Read) | (Models, List | Read | Create) => Some(Reach::Tenant),
         (Documents, List | Read) => Some(Reach::Tenant),
@@ -82,6 +85,8 @@ pub fn role_reach(role: Role, resource: Resource, operation: Operation) -> Optio
         // Only admins see the reasoning of a model.
         (Documents, Declassify) | (Reasoning, Read) => (role == Role::Admin).then_some(Reach::Tenant),
         (Documents | AuditLogs, Export) => (role == Role::Admin).then_some(Reach::Tenant),
+        // An admin reads what users think of answers, without the answers.
+        (Feedback, List) => (role == Role::Admin).then_some(Reach::Tenant),
         (Users, List | Read | Create | Update) => (role == Role::Admin).then_some(Reach::Tenant),
         // Reading and simulating decisions count as reads, whichever user they concern.
         (Decisions, Read) | (TenantSettings, List | Read | Update) => (role == Role::Admin).then_some(Reach::Tenant),
@@ -90,7 +95,7 @@ pub fn role_reach(role: Role, resource: Resource, operation: Operation) -> Optio
         (AccessTokens, Create) => Some(Reach::Own),
         (AccessTokens, List | Delete) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
         // No use case exists for these. When one is added, allow its operation together with its route.
-        (AccessTokens | TenantMappings | TenantSettings | Decisions | Models | Reasoning, _) => None,
+        (AccessTokens | TenantMappings | TenantSettings | Decisions | Feedback | Models | Reasoning, _) => None,
         (Tenants, _) | (_, Share | Export | Declassify) | (AuditLogs | Users | Account | Search | Usage, _) => None,
     }
 }

@@ -52,7 +52,8 @@ pub(crate) async fn check_target(
     check_named_documents(tx, trace, &authz_request.documents, entitlements).await
 }
 
-/// Looks up a target in the tenant. Conversations and memories are only found if they belong to the user.
+/// Looks up a target in the tenant. Conversations, messages and memories are only found if they belong to the
+/// user.
 async fn check_existence(
     tx: &mut dyn TenantTx,
     trace: &mut DecisionTrace,
@@ -60,6 +61,7 @@ async fn check_existence(
 ) -> Result<Verdict, StoreError> {
     let exists = match target {
         Target::Conversation(id) => tx.conversations().get(id).await?.is_some(),
+        Target::Message(id) => tx.messages().get(id).await?.is_some(),
         Target::Memory(id) => tx.memories().get(id).await?.is_some(),
         Target::User(id) => tx.users().get(id).await?.is_some(),
         Target::AccessToken(id) => tx.access_tokens().get(id).await?.is_some(),

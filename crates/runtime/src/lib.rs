@@ -25,6 +25,7 @@ pub mod configuration;
 pub mod conversations;
 pub mod documents;
 pub mod error;
+pub mod feedback;
 mod follow_up;
 pub mod memories;
 pub mod models;

@@ -153,6 +153,9 @@ impl<'a> FixtureWriter<'a> {
             model: None,
             metadata: json!({}),
             classification: Classification::Public,
+            archived: false,
+            active_message_id: None,
+            is_busy: false,
             created_at: now,
             updated_at: now,
         };
@@ -166,7 +169,7 @@ impl<'a> FixtureWriter<'a> {
             classification: Classification::Internal,
         };
         let messages: Vec<NewMessage> = (0..MESSAGES_PER_CONVERSATION).map(new_message).collect();
-        tx.messages().append(id, &messages, now).await?.context("the conversation is gone")?;
+        tx.messages().append(id, None, &messages, now).await?.context("the conversation is gone")?;
         Ok(id)
     }
 

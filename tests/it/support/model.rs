@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 
 /// The model name in the server's responses.
 pub const MODEL_NAME: &str = "scripted-7b";
+/// The title that the server writes for every conversation, besides the scripted replies.
+pub const TITLE: &str = "Cleaning of strainers";
 
 /// How the server answers one request.
 #[derive(Clone, Debug)]
@@ -55,6 +57,8 @@ struct Script {
     /// The reply once the queue is empty.
     default_reply: Option<Reply>,
     requests: Mutex<Vec<Value>>,
+    /// Requests for titles.
+    title_requests: Mutex<Vec<Value>>,
     embed_requests: Mutex<Vec<Value>>,
     resumed: Notify,
 }
@@ -93,7 +97,12 @@ impl ModelServer {
         self.script.resumed.notify_one();
     }
 
-    /// The bodies of the requests so far.
+    /// The bodies of the requests for titles so far.
+    pub fn title_requests(&self) -> Vec<Value> {
+        self.script.title_requests.lock().expect("not poisoned").clone()
+    }
+
+    /// The bodies of the other requests so far.
     pub fn requests(&self) -> Vec<Value> {
         self.script.requests.lock().expect("not poisoned").clone()
     }
@@ -105,6 +114,10 @@ impl ModelServer {
 }
 
 async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
+    if is_title_request(&request) {
+        script.title_requests.lock().expect("not poisoned").push(request);
+        return text_response(TITLE);
+    }
     let full_usage = max_usage(&request);
     let last_message = request["messages"].as_array().and_then(|all| all.last()).map(|last| last["content"].clone());
     script.requests.lock().expect("not poisoned").push(request);
@@ -143,6 +156,20 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
     });
     let body = pieces.chain(futures::stream::iter(final_lines)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
+}
+
+/// Whether the platform asks for a title: side calls name their task.
+fn is_title_request(request: &Value) -> bool {
+    request["messages"][0]["content"].as_str().is_some_and(|system| system.starts_with("Task: title."))
+}
+
+fn text_response(text: &str) -> Response {
+    let chunk = json!({
+        "id": "c", "object": "chat.completion.chunk", "model": MODEL_NAME,
+        "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": null }],
+    });
+    let body = sse_line(&chunk) + &final_sse_lines(Usage { prompt_tokens: 1, completion_tokens: 1 }).concat();
+    ([("content-type", "text/event-stream")], body).into_response()
 }
 
 /// Streams `text` in pieces of `length` characters.

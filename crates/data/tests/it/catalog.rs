@@ -77,7 +77,8 @@ const VIOLATION_QUERIES: &[&str] = &[
     // Policies of tables with private rows of a user also check the user.
     "SELECT format('%s: policy %s does not ask for the user', c.relname, p.polname)
      FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
-     WHERE c.relname IN ('conversations', 'messages', 'memories', 'idempotency_keys')
+     WHERE (c.relname IN ('conversations', 'messages', 'memories', 'idempotency_keys')
+            OR c.relname = 'message_feedback' AND p.polcmd <> 'r')
          AND p.polroles <> ARRAY ['platform_owner'::regrole::oid]
        AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%app_user()%'
             OR pg_get_expr(p.polwithcheck, p.polrelid) NOT LIKE '%app_user()%')",

@@ -112,6 +112,9 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
             }
         }
     }
+    if table == "message_feedback" {
+        violations.extend(feedback_violations(role, &own_tenant).await?);
+    }
     if can_insert {
         violations.extend(insert_violations(role, table, &own_tenant, &other_tenant).await?);
     }
@@ -120,6 +123,24 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
         let result = execute_as_tenant(role, Some(&own_tenant), "UPDATE tenants SET embedding_model = 'm'").await?;
         if result != Ok(1) {
             violations.push(format!("{table}: an update without a filter: {result:?}"));
+        }
+    }
+    Ok(violations)
+}
+
+/// Checks that a colleague reads feedback, and neither changes nor deletes it; returns each violation as text.
+async fn feedback_violations(role: &mut PgConnection, own_tenant: &str) -> Result<Vec<String>, TestError> {
+    let mut violations = Vec::new();
+    for (sql, rows) in [
+        ("SELECT 1 FROM message_feedback", 1),
+        ("UPDATE message_feedback SET rating = 'down'", 0),
+        ("DELETE FROM message_feedback", 0),
+    ] {
+        let query = format!("SELECT set_config('app.current_user_id', '{TENANT_B}', true); {sql}");
+        // One more row is the result of set_config.
+        let result = execute_as_tenant(role, Some(own_tenant), &query).await?;
+        if result != Ok(rows + 1) {
+            violations.push(format!("a colleague's feedback: {sql}: {result:?}"));
         }
     }
     Ok(violations)
@@ -146,7 +167,7 @@ async fn insert_violations(
     if result != permission_denied {
         violations.push(format!("{table}: a row planted in another tenant: {result:?}"));
     }
-    if ["conversations", "memories", "idempotency_keys"].contains(&table) {
+    if ["conversations", "memories", "idempotency_keys", "message_feedback"].contains(&table) {
         let result = execute_as_tenant(role, Some(own_tenant), &substitute(sql, own_tenant, other_tenant)).await?;
         if result != permission_denied {
             violations.push(format!("{table}: a row planted for another user: {result:?}"));

@@ -17,6 +17,7 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("team_memberships", Some("team_role"), true),
     ("conversations", Some("title"), true),
     ("messages", Some("content"), false),
+    ("message_feedback", Some("rating"), true),
     ("memories", None, true),
     ("documents", Some("title"), true),
     ("document_tombstones", None, false),
@@ -44,6 +45,7 @@ const INSERT_ROW_IN_EACH_TABLE: &str = "
     INSERT INTO conversations (id, tenant_id, user_id) VALUES ($1, $1, $1);
     INSERT INTO messages (id, tenant_id, conversation_id, user_id, seq, role, content)
         VALUES ($1, $1, $1, $1, 1, 'user', '');
+    INSERT INTO message_feedback (tenant_id, message_id, user_id, rating) VALUES ($1, $1, $1, 'up');
     INSERT INTO memories (id, tenant_id, user_id, content) VALUES ($1, $1, $1, '');
     INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256,
         storage_path)
@@ -184,6 +186,11 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
         "messages",
         "INSERT INTO messages (tenant_id, conversation_id, user_id, seq, role, content)
             VALUES (T, P, P, 2, 'user', '')",
+    ),
+    (
+        "message_feedback",
+        "INSERT INTO message_feedback (tenant_id, message_id, user_id, rating) VALUES (T, P, P, 'up')
+         ON CONFLICT (tenant_id, message_id) DO UPDATE SET rating = excluded.rating",
     ),
     ("memories", "INSERT INTO memories (tenant_id, user_id, content) VALUES (T, P, '')"),
     (

@@ -43,6 +43,8 @@ pub trait TenantTx: Send {
     fn conversations(&mut self) -> &mut dyn ConversationRepo;
     /// Messages of the scope's user.
     fn messages(&mut self) -> &mut dyn MessageRepo;
+    /// Feedback on answers.
+    fn feedback(&mut self) -> &mut dyn FeedbackRepo;
     /// Documents of the tenant.
     fn documents(&mut self) -> &mut dyn DocumentRepo;
     /// Passages of the tenant's documents.

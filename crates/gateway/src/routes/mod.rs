@@ -6,10 +6,12 @@ mod admin_users;
 mod audit;
 mod chat;
 mod content;
+mod conversation_export;
 mod conversations;
 mod decisions;
 mod development;
 mod documents;
+mod feedback;
 mod health;
 mod me;
 mod memories;
@@ -35,6 +37,8 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) fn idempotent_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(conversations::routes())
+        .merge(conversation_export::routes())
+        .merge(feedback::routes())
         .merge(chat::routes())
         .merge(runs::routes())
         .merge(upload::routes())

@@ -52,6 +52,7 @@ async fn a_conversation_is_created_read_updated_and_deleted() {
         let message = Message {
             id: MessageId::from_uuid(uuid(7)),
             conversation_id: ConversationId::from_uuid(uuid(3)),
+            parent_id: None,
             seq: 1,
             role: MessageRole::Assistant,
             content: "Close V-1 [1].".into(),

@@ -170,6 +170,9 @@ pub fn conversation() -> Conversation {
         model: Some(ModelChoice::Fast),
         metadata: serde_json::json!({"unit": "U100"}),
         classification: Classification::Public,
+        archived: false,
+        active_message_id: None,
+        is_busy: false,
         created_at: fixed_time(),
         updated_at: fixed_time(),
     }

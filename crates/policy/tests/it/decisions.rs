@@ -39,7 +39,10 @@ async fn attempt(gate: &PolicyGate, caller: &Caller, resource: Resource, operati
     let result = match (resource, operation) {
         (Resource::Documents, Operation::Read) => gate.execute(caller, GetDocument { id: id.into() }).await.map(drop),
         (Resource::Documents, _) => gate.execute(caller, DeleteDocument { id: id.into() }).await,
-        (Resource::Conversations, _) => gate.execute(caller, GetConversation { id: id.into() }).await.map(drop),
+        (Resource::Conversations, _) => gate
+            .execute(caller, GetConversation { id: id.into(), branches: domain::command::Branches::Active })
+            .await
+            .map(drop),
         _ => gate.execute(caller, ListUsers { page: PageRequest::default() }).await.map(drop),
     };
     result.expect_err("a refusal or the conflict of the use case")

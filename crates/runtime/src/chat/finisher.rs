@@ -1,11 +1,14 @@
-//! Completes the run of a chat turn: stores the answer in its conversation.
+//! Completes the run of a chat turn: stores the answer in its conversation, which gets a title if it has none.
 
+use super::title::{self, FirstTitle};
 use crate::run::RunEnd;
 use crate::run::definition::Run;
 use crate::run::finish::{FinishedRun, Finisher};
+use crate::run::ports::RunPorts;
+use crate::run::reserve::BudgetReserver;
 use async_trait::async_trait;
 use domain::audit::{AuditedOperation, EventType};
-use domain::conversation::FinishedAnswer;
+use domain::conversation::{FinishedAnswer, MessageStatus};
 use domain::error::Classify as _;
 use domain::ids::ConversationId;
 use domain::ports::{StoreError, TenantTx};
@@ -15,6 +18,7 @@ use serde_json::{Value, json};
 /// Stores the answer with its citations and its classification.
 pub(super) struct ConversationFinisher {
     pub conversation: ConversationId,
+    pub first_title: FirstTitle,
 }
 
 #[async_trait]
@@ -73,7 +77,17 @@ impl Finisher for ConversationFinisher {
 
     async fn store(&self, tx: &mut dyn TenantTx, run: &Run, answer: &FinishedAnswer) -> Result<(), StoreError> {
         tx.messages().finish(run.answer_id, answer).await?;
+        if self.first_title == FirstTitle::FromQuestion && answer.status != MessageStatus::Error {
+            let title = title::from_question(run.input.question());
+            tx.conversations().set_first_title(self.conversation, &title).await?;
+        }
         Ok(())
+    }
+
+    async fn follow_up(&self, ports: &RunPorts, budgets: &BudgetReserver, run: &Run) {
+        if self.first_title == FirstTitle::ByModel {
+            title::write(ports, budgets, run, self.conversation).await;
+        }
     }
 
     fn metadata_if_store_fails(&self, run: &Run, error: &StoreError) -> Option<Value> {

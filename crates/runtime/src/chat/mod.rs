@@ -3,8 +3,10 @@
 pub mod auto_search;
 mod client_tools;
 mod finisher;
+mod question;
 mod request;
 mod settings;
+mod title;
 mod turn;
 
 pub use settings::ChatSettings;
@@ -94,8 +96,9 @@ impl ChatService {
         let tx = command.begin(&*self.runner.ports().store).await?;
         let (permit, command) = command.into_parts();
         let prepared = self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
-        let PreparedTurn { run, conversation, left_out_tools } = prepared;
-        let events = self.runner.start(admission, run, ConversationFinisher { conversation }, Replay::Allowed);
+        let PreparedTurn { run, conversation, first_title, left_out_tools } = prepared;
+        let finisher = ConversationFinisher { conversation, first_title };
+        let events = self.runner.start(admission, run, finisher, Replay::Allowed);
         Ok(AssistantRun { conversation, events, left_out_tools })
     }
 

@@ -3,8 +3,10 @@
 
 use super::auto_search;
 use super::client_tools::ClientTools;
+use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
+use super::title::FirstTitle;
 use crate::error::RuntimeError;
 use crate::follow_up::{self, QuestionKind, earlier_turns};
 use crate::privacy;
@@ -23,11 +25,12 @@ use crate::run::tier::{self, ChosenTier, TierCriteria};
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
-use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, NewMessage};
+use domain::conversation::{Conversation, Message};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
 use domain::memory::Memory;
 use domain::model::{ModelChoice, ModelTier, PromptMessage};
+use domain::model_call::ModelCaller;
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
@@ -55,6 +58,7 @@ pub(super) struct TurnPreparer {
 pub(super) struct PreparedTurn {
     pub run: Run,
     pub conversation: ConversationId,
+    pub first_title: FirstTitle,
     /// Number of the client's tools that the model is not offered.
     pub left_out_tools: u32,
 }
@@ -73,6 +77,14 @@ struct NewInput {
     tool_rounds: Classified<Vec<PromptMessage>>,
 }
 
+/// What is stored that a turn builds on.
+struct StoredContext {
+    conversation: Conversation,
+    question: PlacedQuestion,
+    history: Vec<Message>,
+    memories: Vec<Memory>,
+}
+
 /// Earlier messages and memories that the model may see.
 struct VisibleContext {
     history: Vec<Message>,
@@ -85,35 +97,31 @@ impl TurnPreparer {
     /// Loads history and memories, reserves budget, stores the user's message and an empty answer, and commits.
     ///
     /// # Errors
-    /// If the conversation does not exist, the model may not see user input, the remaining budget is too small, or the
-    /// store fails.
+    /// If the conversation does not exist or is busy, a message that the request names is not in it, the model may not
+    /// see user input, the remaining budget is too small, or the store fails.
     pub async fn prepare(
         &self,
         mut tx: UseCaseTransaction,
         permit: Permit,
         mut request: TurnRequest,
     ) -> Result<PreparedTurn, RuntimeError> {
-        let not_found = || RuntimeError::NotFound { target: "the conversation" };
         let now = self.ports.clock.now();
-        let answer_id = MessageId::from_uuid(self.ports.ids.uuid());
+        let new_id = || MessageId::from_uuid(self.ports.ids.uuid());
+        let ids = TurnIds { answer: new_id(), question: new_id() };
 
-        let conversation = self.conversation(&mut *tx, &permit, &request, now).await?.ok_or_else(not_found)?;
-        let mut history = load_history(&mut *tx, &permit, &request, &conversation, now).await?;
-        withhold(&mut *tx, &mut history, permit.clearance()).await?;
-        let memories = load_memories(&mut *tx, &permit, now).await?;
+        let stored = self.load(&mut *tx, &permit, &request, now).await?;
+        let StoredContext { conversation, question, history, memories } = stored;
         let settings = &permit.tenant().settings;
-        let tier = self.choose_tier(&request, &conversation, settings);
-        let mut caller = model_access::caller(permit.scope(), settings);
-        // Where the client keeps the history, placeholders are the user's, with and without a conversation.
-        caller.conversation = request.conversation.filter(|_| request.history.is_none());
-        let own_texts = std::iter::once(request.message.as_str()).chain(request.instructions.as_deref());
+        let tier = self.choose_tier(&request, &question.text, &conversation, settings);
+        let caller = caller(&permit, &request);
+        let own_texts = std::iter::once(question.text.as_str()).chain(request.instructions.as_deref());
         let personal_data = privacy::check(&*self.ports.privacy, &caller, own_texts)?;
         let model = &*self.ports.model;
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
-        let user_input_class = permit.rights().own_message_class();
-        if user_input_class > model_limit {
+        if question.class > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
+        let first_title = self.first_title(&request, &conversation);
         let mut context = VisibleContext::new(history, memories, model_limit);
         let client_class = request.client_answer_class(&permit, &conversation);
         let removed = request.remove_client_tools_unless(model.is_generative() && client_class <= model_limit);
@@ -121,7 +129,7 @@ impl TurnPreparer {
         let PreparedAgent { agent, left_out_tools } = self.agent(&permit, &mut request, tier);
         let new_input = NewInput {
             tenant_name: permit.tenant().name.clone(),
-            question: Classified::new(request.message.as_str().to_owned(), user_input_class),
+            question: Classified::new(question.text.clone(), question.class),
             tool_rounds: fitted_tool_rounds(&mut request, &agent, client_class),
         };
         let input = self.run_input(new_input, request, context);
@@ -129,31 +137,46 @@ impl TurnPreparer {
         let estimate = input.token_estimate(&agent);
         let budget_request = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
         let budget = self.budgets.reserve(&mut *tx, permit.scope(), budget_request).await?;
-        let question_id = MessageId::from_uuid(self.ports.ids.uuid());
-        let messages = [user_message(question_id, input.question(), user_input_class), empty_answer(answer_id)];
-        tx.messages().append(conversation.id, &messages, now).await?.ok_or_else(not_found)?;
+        question.append(&mut *tx, &conversation, ids, now).await?;
         let (conversation, id) = (conversation.id, RunId::from_uuid(self.ports.ids.uuid()));
         let context = CallContext { conversation: Some(conversation), run: Some(id) };
         let search = self.admit_search(&mut *tx, &permit, &input, context).await?;
         tx.commit().await?;
-
-        let nonce = TagNonce::new(self.ports.ids.uuid());
         let run = Run {
             id,
             permit,
             caller,
             personal_data,
             context,
-            answer_id,
+            answer_id: ids.answer,
             agent,
             input,
             model_classification_limit: model_limit,
-            nonce,
+            nonce: TagNonce::new(self.ports.ids.uuid()),
             search,
             budget,
         };
         let left_out_tools = left_out_tools.saturating_add(removed.tools);
-        Ok(PreparedTurn { run, conversation, left_out_tools })
+        Ok(PreparedTurn { run, conversation, first_title, left_out_tools })
+    }
+
+    /// Loads the conversation with the branch that leads to the question, and the memories.
+    async fn load(
+        &self,
+        tx: &mut dyn TenantTx,
+        permit: &Permit,
+        request: &TurnRequest,
+        now: Timestamp,
+    ) -> Result<StoredContext, RuntimeError> {
+        let conversation = self.conversation(tx, permit, request, now).await?;
+        let conversation = conversation.ok_or(RuntimeError::NotFound { target: "the conversation" })?;
+        refuse_if_busy(tx, &conversation, now).await?;
+        let question = PlacedQuestion::find(tx, permit, request, &conversation).await?;
+        let place = HistoryPlace { conversation: &conversation, last: question.history_end };
+        let mut history = load_history(tx, permit, request, place, now).await?;
+        withhold(tx, &mut history, permit.clearance()).await?;
+        let memories = load_memories(tx, permit, now).await?;
+        Ok(StoredContext { conversation, question, history, memories })
     }
 
     /// Records the intent of the automatic search, or its refusal, if the material requires one.
@@ -189,15 +212,33 @@ impl TurnPreparer {
     }
 
     /// Chooses the tier from the setting of the turn, of the conversation, or of the tenant, in this order.
-    fn choose_tier(&self, request: &TurnRequest, conversation: &Conversation, settings: &TenantSettings) -> ChosenTier {
+    fn choose_tier(
+        &self,
+        request: &TurnRequest,
+        question: &str,
+        conversation: &Conversation,
+        settings: &TenantSettings,
+    ) -> ChosenTier {
         let choice = request.model.or(conversation.model).or(settings.default_model).unwrap_or(ModelChoice::Auto);
         let criteria = TierCriteria {
-            question: request.message.as_str(),
+            question,
             document_count: request.filters.document_ids.len(),
             client_tool_count: 0,
             has_heavy: self.ports.model.is_configured(ModelTier::Heavy),
         };
         tier::choose(choice, criteria)
+    }
+
+    /// Chooses how the conversation gets its first title. A client that keeps its own history writes its own titles, so
+    /// that no model is called for it.
+    fn first_title(&self, request: &TurnRequest, conversation: &Conversation) -> FirstTitle {
+        if conversation.title.is_some() {
+            FirstTitle::NotNeeded
+        } else if request.history.is_none() && self.ports.model.is_generative() {
+            FirstTitle::ByModel
+        } else {
+            FirstTitle::FromQuestion
+        }
     }
 
     /// Builds the agent of a turn, with the platform's tools that the permit allows and the client's tools. The
@@ -254,6 +295,21 @@ impl VisibleContext {
     }
 }
 
+/// Returns the caller of the model. Where the client keeps the history, placeholders are the user's, with and without a
+/// conversation.
+fn caller(permit: &Permit, request: &TurnRequest) -> ModelCaller {
+    let caller = model_access::caller(permit.scope(), &permit.tenant().settings);
+    ModelCaller { conversation: request.conversation.filter(|_| request.history.is_none()), ..caller }
+}
+
+/// Where the history of a turn ends.
+#[derive(Clone, Copy)]
+struct HistoryPlace<'a> {
+    conversation: &'a Conversation,
+    /// The last message of the history; `None` if there is none.
+    last: Option<MessageId>,
+}
+
 /// Takes the tool rounds of a request, cut to half of the agent's prompt. They have the class of a client's answers.
 fn fitted_tool_rounds(
     request: &mut TurnRequest,
@@ -268,17 +324,18 @@ fn fitted_tool_rounds(
     fitted
 }
 
-/// Returns the earlier messages: the stored ones, or those that the client sent.
+/// Returns the earlier messages: the stored ones of the branch, or those that the client sent.
 async fn load_history(
     tx: &mut dyn TenantTx,
     permit: &Permit,
     request: &TurnRequest,
-    conversation: &Conversation,
+    HistoryPlace { conversation, last }: HistoryPlace<'_>,
     now: Timestamp,
 ) -> Result<Vec<Message>, StoreError> {
-    match &request.history {
-        None => tx.messages().newest(conversation.id, MAX_HISTORY).await,
-        Some(history) => Ok(request.client_history(history, permit, conversation, now)),
+    match (&request.history, last) {
+        (None, None) => Ok(Vec::new()),
+        (None, Some(last)) => tx.messages().branch(conversation.id, last, MAX_HISTORY).await,
+        (Some(history), _) => Ok(request.client_history(history, permit, conversation, now)),
     }
 }
 
@@ -288,29 +345,6 @@ async fn load_memories(tx: &mut dyn TenantTx, permit: &Permit, now: Timestamp) -
         return Ok(Vec::new());
     }
     tx.memories().most_important(now, permit.clearance(), MAX_MEMORIES).await
-}
-
-fn user_message(id: MessageId, question: &str, classification: Classification) -> NewMessage {
-    NewMessage {
-        id,
-        role: MessageRole::User,
-        content: question.to_owned(),
-        status: MessageStatus::Complete,
-        token_count: None,
-        classification,
-    }
-}
-
-/// The empty message in which the answer will be stored.
-fn empty_answer(id: MessageId) -> NewMessage {
-    NewMessage {
-        id,
-        role: MessageRole::Assistant,
-        content: String::new(),
-        status: MessageStatus::Streaming,
-        token_count: None,
-        classification: Classification::Public,
-    }
 }
 
 /// Truncates a query to [`MAX_QUERY_CHARS`].

@@ -247,6 +247,7 @@ mod tests {
         Message {
             id: MessageId::from_uuid(Uuid::nil()),
             conversation_id: ConversationId::from_uuid(Uuid::nil()),
+            parent_id: None,
             seq,
             role,
             content: content.to_owned(),

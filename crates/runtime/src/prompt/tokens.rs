@@ -89,6 +89,7 @@ mod tests {
         Message {
             id: MessageId::from_uuid(Uuid::from_u128(seq.unsigned_abs().into())),
             conversation_id: ConversationId::from_uuid(Uuid::nil()),
+            parent_id: None,
             seq,
             role: if seq % 2 == 1 { MessageRole::User } else { MessageRole::Assistant },
             content: content.to_owned(),

@@ -6,6 +6,7 @@ use super::definition::Run;
 use super::end::RunEnd;
 use super::ports::RunPorts;
 use super::progress::RunProgress;
+use super::reserve::BudgetReserver;
 use crate::error::RuntimeError;
 use async_trait::async_trait;
 use domain::audit::{AuditedOperation, Outcome, ResultStatus};
@@ -38,6 +39,9 @@ pub trait Finisher: Send + Sync + 'static {
 
     /// Stores the record. Must be idempotent: it is called again if the acknowledgement of a commit was lost.
     async fn store(&self, tx: &mut dyn TenantTx, run: &Run, record: &Self::Record) -> Result<(), StoreError>;
+
+    /// Does what follows from a run that did not fail, once its end is stored and its readers know. Best effort.
+    async fn follow_up(&self, _ports: &RunPorts, _budgets: &BudgetReserver, _run: &Run) {}
 
     /// Returns the metadata of the outcome that is stored if the record cannot be stored; `None` if the use case stores
     /// no record.
@@ -169,7 +173,7 @@ fn summary(run: &Run, progress: &RunProgress, end: &RunEnd) -> RunSummary {
 }
 
 /// Converts the calls to ledger entries. Called once per run: the ids make repeated attempts idempotent.
-fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<CompletedCall>) -> Vec<LedgerEntry> {
+pub fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<CompletedCall>) -> Vec<LedgerEntry> {
     let at = ports.clock.now();
     let entry = |CompletedCall { tier, call }| LedgerEntry {
         id: ModelCallId::from_uuid(ports.ids.uuid()),

@@ -33,6 +33,7 @@ pub mod retrieve;
 mod rewrite;
 pub mod runner;
 mod sanitize;
+pub mod side_call;
 mod soft_limits;
 mod supervise;
 pub mod tier;

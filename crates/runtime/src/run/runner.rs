@@ -72,15 +72,19 @@ impl Runner {
         let events = log.read(0);
         let runner = self.clone();
         let task = async move {
-            runner.run_to_end(&run, &log, &finisher).await;
+            let has_failed = runner.run_to_end(&run, &log, &finisher).await;
             runner.logs.close(run.id);
             drop(slot);
+            if !has_failed {
+                finisher.follow_up(&runner.ports, &runner.budgets, &run).await;
+            }
         };
         self.ports.tasks.spawn(task.in_current_span());
         events
     }
 
-    async fn run_to_end<F: Finisher>(&self, run: &Run, log: &RunLog, finisher: &F) {
+    /// Returns whether the run has failed.
+    async fn run_to_end<F: Finisher>(&self, run: &Run, log: &RunLog, finisher: &F) -> bool {
         let tier = run.agent.tier;
         log.push(RunEvent::Started {
             run_id: run.id,
@@ -94,7 +98,9 @@ impl Runner {
         // `progress` stays usable whether the execution completes, is dropped or panics.
         let end = supervise(ctx, execute(ctx, &mut progress)).await;
         let last_event = finish(&self.ports, run, progress, end, finisher).await;
+        let has_failed = matches!(last_event, RunEvent::Failed(_));
         log.push(last_event);
+        has_failed
     }
 
     /// Returns the events after number `after` of a run that the caller owns.

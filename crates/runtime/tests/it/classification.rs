@@ -4,7 +4,7 @@
 use crate::support::model::Step::{Call, Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
 use crate::support::{Plant, event_names};
-use domain::command::{GetConversation, ResumeRun, RetrievalMode};
+use domain::command::{Branches, GetConversation, ResumeRun, RetrievalMode};
 use domain::document::DocumentPatch;
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::{DocumentId, MemoryId};
@@ -38,7 +38,8 @@ fn sent_text(request: &ChatRequest) -> String {
 /// Returns the messages of the conversation as Ada sees them with this role. The clearance of a viewer is `internal`.
 async fn read_as(plant: &Plant, role: Role) -> Vec<domain::conversation::Message> {
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
-    let command = plant.authorize(&plant.ada, role, GetConversation { id: plant.conversation }).await;
+    let command =
+        plant.authorize(&plant.ada, role, GetConversation { id: plant.conversation, branches: Branches::Active }).await;
     service.execute(command).await.expect("her own").messages
 }
 

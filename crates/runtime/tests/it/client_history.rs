@@ -4,7 +4,7 @@
 use crate::support::Plant;
 use crate::support::model::Step::{Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
-use domain::command::{AskAssistant, EarlierMessage, GetConversation, RetrievalMode};
+use domain::command::{AskAssistant, Branches, EarlierMessage, GetConversation, RetrievalMode};
 use domain::conversation::{MessageRole, Transcript};
 use domain::error::Classify as _;
 use domain::ids::ConversationId;
@@ -54,7 +54,10 @@ async fn ask(plant: &Plant, chat: &ChatService, command: AskAssistant) -> (Conve
 
 async fn stored_transcript(plant: &Plant, id: ConversationId) -> Transcript {
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
-    service.execute(plant.authorize(&plant.ada, Role::User, GetConversation { id }).await).await.expect("her own")
+    service
+        .execute(plant.authorize(&plant.ada, Role::User, GetConversation { id, branches: Branches::Active }).await)
+        .await
+        .expect("her own")
 }
 
 #[tokio::test(start_paused = true)]

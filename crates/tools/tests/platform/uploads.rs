@@ -10,9 +10,9 @@ use domain::error::Classify as _;
 use domain::ids::UserId;
 use domain::page::PageRequest;
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, BlobStore, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo,
-    MemoryRepo, MessageRepo, MockBlobStore, Store, StoreError, TenantDirectory, TenantPatch, TenantTx, UsageRepo,
-    UserRepo,
+    AccessTokenRepo, AuditRepo, BlobStore, ChunkRepo, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo,
+    JobRepo, MemoryRepo, MessageRepo, MockBlobStore, Store, StoreError, TenantDirectory, TenantPatch, TenantTx,
+    UsageRepo, UserRepo,
 };
 use domain::role::{Classification, Role};
 use domain::scope::TenantScope;
@@ -303,7 +303,8 @@ macro_rules! repositories {
 #[async_trait]
 impl TenantTx for UnconfirmedTx {
     repositories! {
-        conversations: ConversationRepo messages: MessageRepo documents: DocumentRepo chunks: ChunkRepo
+        conversations: ConversationRepo messages: MessageRepo feedback: FeedbackRepo documents: DocumentRepo
+        chunks: ChunkRepo
         memories: MemoryRepo audit: AuditRepo users: UserRepo idempotency: IdempotencyRepo
         access_tokens: AccessTokenRepo jobs: JobRepo usage: UsageRepo
     }

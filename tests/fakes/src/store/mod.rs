@@ -9,6 +9,7 @@ mod audit;
 mod chunks;
 mod conversations;
 mod documents;
+mod feedback;
 mod idempotency;
 mod jobs;
 mod tenants;
@@ -21,15 +22,16 @@ use domain::access_token::AccessToken;
 use domain::audit::AuditRecord;
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
-use domain::ids::{DocumentId, TenantId, UserId};
+use domain::feedback::Feedback;
+use domain::ids::{DocumentId, MessageId, TenantId, UserId};
 use domain::ledger::LedgerEntry;
 use domain::login::Login;
 use domain::mapping::TenantMapping;
 use domain::memory::Memory;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
-    MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo,
+    JobRepo, MemoryRepo, MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::role::Classification;
 use domain::scope::TenantScope;
@@ -67,6 +69,9 @@ struct State {
     mappings: Vec<TenantMapping>,
     conversations: Vec<Row<Conversation>>,
     messages: Vec<Row<Message>>,
+    /// Answers that were taken for abandoned; they can still be finished.
+    abandoned: BTreeSet<MessageId>,
+    feedback: Vec<Row<Feedback>>,
     memories: Vec<Row<Memory>>,
     documents: Vec<Row<Document>>,
     /// Tenant, id and last classification of each deleted document.
@@ -231,6 +236,9 @@ impl TenantTx for MemoryTx {
         self
     }
     fn messages(&mut self) -> &mut dyn MessageRepo {
+        self
+    }
+    fn feedback(&mut self) -> &mut dyn FeedbackRepo {
         self
     }
     fn documents(&mut self) -> &mut dyn DocumentRepo {

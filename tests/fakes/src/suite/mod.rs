@@ -10,6 +10,7 @@
 mod access_tokens;
 mod audit;
 mod blobs;
+mod branches;
 mod conversations;
 mod directory;
 mod documents;
@@ -23,6 +24,7 @@ mod users;
 pub use access_tokens::*;
 pub use audit::*;
 pub use blobs::*;
+pub use branches::*;
 pub use conversations::*;
 pub use directory::*;
 pub use documents::*;
@@ -190,6 +192,13 @@ macro_rules! store_suite {
             stale_answers_are_marked_as_failed
             deleting_a_conversation_deletes_its_messages
             a_dropped_transaction_is_rolled_back
+            a_branch_leads_to_its_last_message
+            branches_stay_in_their_conversation
+            one_answer_is_written_at_a_time
+            only_an_untitled_conversation_gets_a_first_title
+            conversations_are_found_by_words_and_archived
+            hidden_answers_are_not_searched
+            feedback_is_its_authors_and_listed_for_the_tenant
             memories_belong_to_one_user
             the_most_important_memories_come_first
             an_idempotency_key_is_claimed_once

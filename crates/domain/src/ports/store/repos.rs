@@ -5,10 +5,11 @@ use crate::access_token::{AccessToken, NewAccessToken};
 use crate::audit::{AuditedOperation, Outcome};
 use crate::authorized::AuditReceipt;
 use crate::budget::{Budgets, ReservationOutcome, ReservationRequest, Spending};
-use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
+use crate::conversation::{Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, Message, NewMessage};
 use crate::document::{
     Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, StatusChange,
 };
+use crate::feedback::{Feedback, Rating};
 use crate::idempotency::{IdempotencyRecord, StoredOutcome};
 use crate::ids::{
     AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, ReservationId, UserId,
@@ -32,15 +33,26 @@ pub trait ConversationRepo: Send {
     async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError>;
     /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
-    /// Lists a page, newest first.
-    async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError>;
+    /// Lists the conversations that match the filter, newest first. The filter's text is not searched in answers above
+    /// `clearance`, by their own class or the current one of their sources.
+    async fn list(
+        &mut self,
+        filter: &ConversationFilter,
+        clearance: Classification,
+        page: &PageRequest,
+    ) -> Result<Page<Conversation>, StoreError>;
     /// Changes one row; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the active message is not one of the conversation's.
     async fn update(
         &mut self,
         id: ConversationId,
         patch: &ConversationPatch,
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError>;
+    /// Gives the conversation a title; `false`, without a change, if it does not exist or has one.
+    async fn set_first_title(&mut self, id: ConversationId, title: &str) -> Result<bool, StoreError>;
     /// Deletes a conversation with its messages; `false` if it does not exist.
     async fn delete(&mut self, id: ConversationId) -> Result<bool, StoreError>;
 }
@@ -48,22 +60,56 @@ pub trait ConversationRepo: Send {
 /// Messages of the scope's user.
 #[async_trait]
 pub trait MessageRepo: Send {
-    /// Appends messages in this order, each with the next `seq`, which is unique even among concurrent turns. `None` if
-    /// the conversation does not exist, or there are no messages.
+    /// Appends messages in this order: the first follows `parent`, each other one the message before it, and the last
+    /// becomes the end of the active branch. Each has the next `seq`, which is unique even among concurrent turns.
+    /// `None` if the conversation does not exist, or there are no messages.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if one of them is `streaming` while another answer of the conversation is, or `parent`
+    /// is not a message of the conversation. The transaction cannot continue.
     async fn append(
         &mut self,
         conversation: ConversationId,
+        parent: Option<MessageId>,
         messages: &[NewMessage],
         now: Timestamp,
     ) -> Result<Option<Vec<Message>>, StoreError>;
+    /// Reads one row; `None` if it does not exist or row security hides it.
+    async fn get(&mut self, id: MessageId) -> Result<Option<Message>, StoreError>;
+    /// The branch that leads to `last`: at most the newest `limit` messages of it, in ascending order. Empty if `last`
+    /// is not a message of the conversation.
+    async fn branch(
+        &mut self,
+        conversation: ConversationId,
+        last: MessageId,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError>;
     /// Completes an answer that was appended as `streaming`, and raises its conversation's class to that of the answer
-    /// if it is higher; `false` if the answer does not exist or was completed already.
+    /// if it is higher; `false` if the answer does not exist or was completed already. An answer that was taken for
+    /// abandoned in the meantime is completed all the same.
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError>;
-    /// The newest `limit` messages, in ascending order.
+    /// The newest `limit` messages of all branches, in ascending order.
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
-    /// Marks as failed the answers that are still `streaming` and were started before `before`: the process that wrote
-    /// them has died. Returns how many.
+    /// Marks as failed the answers that are still `streaming` and whose process has died, or that were started before
+    /// `before`. Returns how many.
     async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// Users' feedback on answers. A user changes only their own; the tenant's is listed.
+#[async_trait]
+pub trait FeedbackRepo: Send {
+    /// Stores the rating of an answer, in place of an earlier one. `None` if the scope's user has no such answer.
+    async fn rate(
+        &mut self,
+        message: MessageId,
+        rating: Rating,
+        comment: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<Feedback>, StoreError>;
+    /// Removes the user's rating of an answer; `false` if there is none.
+    async fn delete(&mut self, message: MessageId) -> Result<bool, StoreError>;
+    /// Lists the tenant's feedback, newest first; only of one rating if one is given.
+    async fn list(&mut self, rating: Option<Rating>, page: &PageRequest) -> Result<Page<Feedback>, StoreError>;
 }
 
 /// The result of inserting a document.

@@ -225,6 +225,9 @@ pub fn conversation(owner: &Caller, id: ConversationId, now: domain::time::Times
         model: None,
         metadata: json!({}),
         classification: Classification::Public,
+        archived: false,
+        active_message_id: None,
+        is_busy: false,
         created_at: now,
         updated_at: now,
     }

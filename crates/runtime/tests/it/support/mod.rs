@@ -8,7 +8,7 @@ use self::tools::ScriptedTools;
 use domain::audit::{AuditFilter, AuditRecord, AuditedOperation};
 use domain::authorized::{Authorized, GrantedAccess, TenantProfile};
 use domain::budget::Spending;
-use domain::command::{Command, RetrievalMode, SendMessage, Target};
+use domain::command::{BranchPoint, Command, RetrievalMode, SendMessage, Target, TurnQuestion};
 use domain::conversation::{Conversation, Message};
 use domain::document::{Document, NewChunk, NewDocument, Revision, StatusChange};
 use domain::ids::{ConversationId, TenantId};
@@ -63,6 +63,9 @@ impl Plant {
             model: None,
             metadata: json!({}),
             classification: Classification::Public,
+            archived: false,
+            active_message_id: None,
+            is_busy: false,
             created_at: clock.now(),
             updated_at: clock.now(),
         };
@@ -131,7 +134,10 @@ impl Plant {
     pub fn message_command(&self, message: &str, retrieval: RetrievalMode) -> SendMessage {
         SendMessage {
             conversation: self.conversation,
-            message: MessageText::parse(message).expect("a message"),
+            question: TurnQuestion::New {
+                message: MessageText::parse(message).expect("a message"),
+                at: BranchPoint::ActiveBranch,
+            },
             model: None,
             retrieval,
             filters: SearchFilters::default(),
