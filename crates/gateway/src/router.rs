@@ -49,7 +49,7 @@ pub struct Ports {
 /// Serve it with [`crate::serve::serve`]. Another server must set `ConnectInfo<SocketAddr>`, which the limit per peer
 /// needs, and a timeout for reading headers ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
 pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
-    let console = ConsoleState { ports: ports.console, ids: Arc::clone(&ports.ids) };
+    let console = ConsoleState::new(ports.console, Arc::clone(&ports.ids));
     let trace_state = trace::TraceState { ids: ports.ids, metrics: ports.metrics };
     let state = AppState {
         gate,

@@ -4,8 +4,10 @@ mod page;
 mod response;
 
 pub use page::{ConsoleClient, ConsoleSettings};
+use page::PageSettings;
 
 use crate::error::ApiError;
+use crate::openapi::openapi;
 use crate::settings::GatewaySettings;
 use crate::state::AppState;
 use async_trait::async_trait;
@@ -93,8 +95,27 @@ pub struct DevelopmentSignInError(pub String);
 /// The part of the router's state that the console needs.
 #[derive(Clone)]
 pub(crate) struct ConsoleState {
-    pub(crate) ports: ConsolePorts,
-    pub(crate) ids: Arc<dyn IdGen>,
+    ports: ConsolePorts,
+    ids: Arc<dyn IdGen>,
+    /// The API's resources, such as `admin/users`, so that the console links to pages only where this server has them.
+    resources: Arc<[String]>,
+}
+
+impl ConsoleState {
+    pub(crate) fn new(ports: ConsolePorts, ids: Arc<dyn IdGen>) -> Self {
+        Self { ports, ids, resources: resources().into() }
+    }
+
+    /// Sign-in without an issuer; `None` outside development mode.
+    pub(crate) fn development(&self) -> Option<&Arc<dyn DevelopmentSignIn>> {
+        self.ports.development.as_ref()
+    }
+}
+
+/// The paths of the OpenAPI document without parameters, less `/v1/`.
+fn resources() -> Vec<String> {
+    let paths = openapi().paths.paths.into_keys().filter(|path| !path.contains('{'));
+    paths.filter_map(|path| path.strip_prefix("/v1/").map(str::to_owned)).collect()
 }
 
 /// Routes of the console's files and pages.
@@ -136,7 +157,11 @@ fn page(console: &ConsoleState, settings: &GatewaySettings) -> Result<Response, 
     let files = console.ports.files.as_ref().ok_or_else(not_found)?;
     let file = files.file(PAGE_FILE).ok_or_else(not_found)?;
     let template = String::from_utf8_lossy(&file.content);
-    let has_development_users = console.ports.development.is_some();
     let nonce = page::nonce(&[console.ids.uuid(), console.ids.uuid()]);
-    Ok(page::render(&template, &nonce, &settings.console, has_development_users).into_response())
+    let page_settings = PageSettings {
+        sign_in: settings.console.sign_in.as_ref(),
+        development: console.ports.development.is_some(),
+        resources: &console.resources,
+    };
+    Ok(page::render(&template, &nonce, &page_settings).into_response())
 }

@@ -36,10 +36,13 @@ pub struct ConsoleClient {
 }
 
 /// What the page tells the console.
-#[derive(Serialize)]
-struct PageSettings<'a> {
-    sign_in: Option<&'a ConsoleClient>,
-    development: bool,
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct PageSettings<'a> {
+    pub(super) sign_in: Option<&'a ConsoleClient>,
+    /// Whether users sign in from a list.
+    pub(super) development: bool,
+    /// The API's resources, such as `admin/users`.
+    pub(super) resources: &'a [String],
 }
 
 /// A nonce from ids that nobody can guess.
@@ -52,9 +55,8 @@ pub(super) fn nonce(ids: &[Uuid]) -> String {
 }
 
 /// Fills the built page in.
-pub(super) fn render(template: &str, nonce: &str, settings: &ConsoleSettings, development: bool) -> impl IntoResponse {
-    let page_settings = PageSettings { sign_in: settings.sign_in.as_ref(), development };
-    let json = serde_json::to_string(&page_settings).unwrap_or_default();
+pub(super) fn render(template: &str, nonce: &str, settings: &PageSettings<'_>) -> impl IntoResponse {
+    let json = serde_json::to_string(settings).unwrap_or_default();
     let html = template.replace(NONCE_PLACEHOLDER, nonce).replace(SETTINGS_PLACEHOLDER, &escape_attribute(&json));
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
@@ -67,8 +69,8 @@ pub(super) fn render(template: &str, nonce: &str, settings: &ConsoleSettings, de
 }
 
 /// The content security policy. Scripts come from this server alone; the console connects to it and to the issuer.
-fn policy(nonce: &str, settings: &ConsoleSettings) -> String {
-    let issuer = settings.sign_in.as_ref().and_then(|client| origin(&client.issuer)).unwrap_or_default();
+fn policy(nonce: &str, settings: &PageSettings<'_>) -> String {
+    let issuer = settings.sign_in.and_then(|client| origin(&client.issuer)).unwrap_or_default();
     let connect = format!("'self' {issuer}");
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self'; font-src 'self'; \
@@ -96,13 +98,12 @@ mod tests {
     use super::*;
     use axum::response::Response;
 
-    fn settings(issuer: &str) -> ConsoleSettings {
-        let client = ConsoleClient {
+    fn client(issuer: &str) -> ConsoleClient {
+        ConsoleClient {
             issuer: issuer.to_owned(),
             client_id: "console\"><script>".to_owned(),
             scope: "openid".to_owned(),
-        };
-        ConsoleSettings { sign_in: Some(client) }
+        }
     }
 
     fn header(response: &Response, name: &HeaderName) -> String {
@@ -111,8 +112,9 @@ mod tests {
 
     #[test]
     fn the_policy_allows_scripts_of_this_server_and_connections_to_the_issuer() {
-        let settings = settings("https://login.example:8443/realms/plant");
-        let response = render("", "abc", &settings, false).into_response();
+        let client = client("https://login.example:8443/realms/plant");
+        let settings = PageSettings { sign_in: Some(&client), development: false, resources: &[] };
+        let response = render("", "abc", &settings).into_response();
         let policy = header(&response, &CONTENT_SECURITY_POLICY);
         assert!(policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
         assert!(policy.contains("connect-src 'self' https://login.example:8443;"), "{policy}");

@@ -91,7 +91,7 @@ async fn token(
 }
 
 fn sign_in(console: &ConsoleState) -> Result<&Arc<dyn DevelopmentSignIn>, ApiError> {
-    console.ports.development.as_ref().ok_or_else(|| ApiError::from_kind(ErrorKind::NotFound))
+    console.development().ok_or_else(|| ApiError::from_kind(ErrorKind::NotFound))
 }
 
 fn unavailable(error: DevelopmentSignInError) -> ApiError {
