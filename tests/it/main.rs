@@ -16,6 +16,7 @@ mod chat;
 mod cli;
 mod cli_chat;
 mod cli_login;
+mod console;
 mod conversations;
 mod demo;
 mod dialogues;

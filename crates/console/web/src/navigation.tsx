@@ -36,8 +36,8 @@ const PAGES: readonly PageLink[] = [
 ];
 
 const item =
-  "flex min-h-target min-w-14 flex-1 flex-col items-center justify-center gap-0.5 rounded-md px-1 py-1 text-xs " +
-  "hover:bg-ground md:flex-none md:w-full";
+  "flex min-h-target min-w-[4.5rem] flex-1 shrink-0 flex-col items-center justify-center gap-0.5 rounded-md px-1 py-1 " +
+  "text-xs hover:bg-ground md:w-full md:flex-none";
 
 /** The links of the console: a rail at the left, or a bar at the bottom of a small screen. */
 export function Navigation({ onSignOut }: { onSignOut: () => void }) {
@@ -45,8 +45,8 @@ export function Navigation({ onSignOut }: { onSignOut: () => void }) {
   const account = useAccount();
   const pages = PAGES.filter(({ feature, isFor }) => (!feature || hasFeature(feature)) && (!isFor || isFor(account)));
   return (
-    <header className="no-print order-last flex shrink-0 border-line bg-surface md:order-first md:w-24 md:flex-col md:border-r max-md:border-t">
-      <nav aria-label={t("mainNavigation")} className="flex min-w-0 flex-1 gap-0.5 overflow-x-auto p-1 md:flex-col md:overflow-y-auto">
+    <header className="no-print order-last flex shrink-0 overflow-x-auto border-line bg-surface p-1 max-md:border-t md:order-first md:w-24 md:flex-col md:overflow-y-auto md:border-r">
+      <nav aria-label={t("mainNavigation")} className="flex flex-auto gap-0.5 md:flex-none md:flex-col">
         {pages.map(({ path, name, picture: Picture }) => (
           <NavLink
             key={path}
@@ -58,7 +58,7 @@ export function Navigation({ onSignOut }: { onSignOut: () => void }) {
           </NavLink>
         ))}
       </nav>
-      <div className="flex p-1 md:flex-col">
+      <div className="flex md:mt-auto md:flex-col">
         <span className="hidden truncate px-1 pb-1 text-center text-xs text-quiet md:block" title={account.email}>
           {account.name ?? account.email}
         </span>

@@ -3,8 +3,8 @@
 mod page;
 mod response;
 
-pub use page::{ConsoleClient, ConsoleSettings};
 use page::PageSettings;
+pub use page::{ConsoleClient, ConsoleSettings};
 
 use crate::error::ApiError;
 use crate::openapi::openapi;

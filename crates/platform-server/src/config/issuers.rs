@@ -219,7 +219,10 @@ mod tests {
         assert_eq!(console_client(&auth()), None, "without a client");
         let auth = Auth { oidc_client_id: Some("console".to_owned()), ..auth() };
         let client = console_client(&auth).expect("a client");
-        assert_eq!((client.issuer.as_str(), client.scope.as_str()), ("http://127.0.0.1:9/realms/x", "openid profile email"));
+        assert_eq!(
+            (client.issuer.as_str(), client.scope.as_str()),
+            ("http://127.0.0.1:9/realms/x", "openid profile email")
+        );
         let auth = Auth { oidc_issuer: None, entra_tenant_id: Some("T".to_owned()), ..auth };
         assert_eq!(console_client(&auth).expect("a client").issuer, "https://login.microsoftonline.com/T/v2.0");
     }

@@ -62,10 +62,41 @@ function textOf(paragraph: Element): string {
   return text;
 }
 
-export async function docxParagraphs(buffer: ArrayBuffer): Promise<string[]> {
+/** One line of a document. */
+export interface Line {
+  text: string;
+  heading: boolean;
+}
+
+function children(parent: Element, name: string): Element[] {
+  return [...parent.getElementsByTagName("*")].filter((element) => element.localName === name);
+}
+
+function isInside(element: Element, name: string): boolean {
+  for (let parent = element.parentElement; parent; parent = parent.parentElement) {
+    if (parent.localName === name) return true;
+  }
+  return false;
+}
+
+function isHeading(paragraph: Element): boolean {
+  const style = children(paragraph, "pStyle")[0];
+  const attribute = style && [...style.attributes].find(({ localName }) => localName === "val");
+  return /^(heading|title|berschrift|überschrift)/i.test(attribute?.value ?? "");
+}
+
+/** The paragraphs of a DOCX file, and the rows of its tables. */
+export async function docxLines(buffer: ArrayBuffer): Promise<Line[]> {
   const xml = await archived(buffer, "word/document.xml");
   const document = new DOMParser().parseFromString(xml, "application/xml");
   if (document.querySelector("parsererror")) throw new UnreadableDocument();
-  const paragraphs = [...document.getElementsByTagName("*")].filter((element) => element.localName === "p");
-  return paragraphs.map(textOf).filter((text) => text.trim() !== "");
+  const parts = [...document.getElementsByTagName("*")].filter(
+    (element) => element.localName === "tr" || (element.localName === "p" && !isInside(element, "tr")),
+  );
+  const lines = parts.map((part) =>
+    part.localName === "tr"
+      ? { text: children(part, "tc").map((cell) => textOf(cell).trim()).join(" | "), heading: false }
+      : { text: textOf(part), heading: isHeading(part) },
+  );
+  return lines.filter(({ text }) => text.trim() !== "");
 }

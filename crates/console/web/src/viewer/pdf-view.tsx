@@ -150,15 +150,15 @@ export default function PdfView({ id, page, onPage, passage }: PdfViewProps) {
   const step = (by: number) => setZoom(ZOOMS[ZOOMS.indexOf(zoom) + by] ?? zoom);
   return (
     <div className="flex min-h-0 flex-col gap-2">
-      <div className="no-print flex flex-wrap items-center gap-1" role="toolbar" aria-label={t("pageControls")}>
+      <div className="no-print flex flex-wrap items-center sm:gap-1" role="toolbar" aria-label={t("pageControls")}>
         <IconButton label={t("previousPage")} disabled={number <= 1} onClick={() => onPage(number - 1)}>
           <ChevronLeft />
         </IconButton>
         <label className="flex items-center gap-2">
-          <span>{t("page")}</span>
+          <span className="sr-only sm:not-sr-only">{t("page")}</span>
           <Input
             key={number}
-            className="w-20 text-center"
+            className="w-14 px-1 text-center sm:w-20"
             inputMode="numeric"
             defaultValue={number}
             onBlur={(event) => onPage(Number(event.target.value) || number)}

@@ -4,15 +4,17 @@ import { send } from "@/api/client";
 import type { Document } from "@/api/types";
 import { LoadError, Notice, Spinner } from "@/components/ui/feedback";
 import { useI18n } from "@/i18n";
-import { docxParagraphs } from "./docx";
+import { type Line, docxLines } from "./docx";
 import { findPassage, segments } from "./passage";
 
 const DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 
-async function paragraphs(document: Document): Promise<string[]> {
+async function lines(document: Document): Promise<Line[]> {
   const response = await send(`/v1/documents/${document.id}/content`);
-  if (document.mime_type === DOCX) return docxParagraphs(await response.arrayBuffer());
-  return (await response.text()).split("\n");
+  if (document.mime_type === DOCX) return docxLines(await response.arrayBuffer());
+  const isMarkdown = document.mime_type === "text/markdown";
+  const text = (await response.text()).split("\n");
+  return text.map((line) => ({ text: line, heading: isMarkdown && /^#{1,6} /.test(line) }));
 }
 
 /** A document without pages, as text, with a passage marked. */
@@ -20,17 +22,17 @@ export function TextView({ document, passage }: { document: Document; passage: s
   const { t } = useI18n();
   const content = useQuery({
     queryKey: ["document-text", document.id, document.sha256],
-    queryFn: () => paragraphs(document),
+    queryFn: () => lines(document),
     staleTime: Infinity,
   });
   const shown = useMemo(() => {
-    const lines = content.data ?? [];
-    const ranges = findPassage(lines.join("\n"), passage);
+    const all = content.data ?? [];
+    const ranges = findPassage(all.map(({ text }) => text).join("\n"), passage);
     let offset = 0;
-    return lines.map((line) => {
-      const cut = segments(line, offset, ranges);
-      offset += line.length + 1;
-      return cut;
+    return all.map(({ text, heading }) => {
+      const cut = segments(text, offset, ranges);
+      offset += text.length + 1;
+      return { cut, heading };
     });
   }, [content.data, passage]);
   const root = useRef<HTMLDivElement>(null);
@@ -39,14 +41,14 @@ export function TextView({ document, passage }: { document: Document; passage: s
   }, [shown]);
   if (content.isPending) return <Spinner label={t("loading")} />;
   if (content.isError) return <LoadError error={content.error} retry={() => void content.refetch()} />;
-  const isFound = shown.some((line) => line.some(({ marked }) => marked));
+  const isFound = shown.some(({ cut }) => cut.some(({ marked }) => marked));
   return (
     <div ref={root} className="flex flex-col gap-3">
       {passage !== "" && !isFound && <Notice tone="warning">{t("passageNotFound")}</Notice>}
       <div className="rounded-md border border-line bg-raised p-4 leading-relaxed [overflow-wrap:anywhere] whitespace-pre-wrap">
-        {shown.map((line, number) => (
-          <p key={number} className="min-h-4">
-            {line.map(({ text, marked }, part) => (marked ? <mark key={part}>{text}</mark> : text))}
+        {shown.map(({ cut, heading }, number) => (
+          <p key={number} className={heading ? "mt-3 font-semibold" : "min-h-4"}>
+            {cut.map(({ text, marked }, part) => (marked ? <mark key={part}>{text}</mark> : text))}
           </p>
         ))}
       </div>

@@ -8,6 +8,7 @@ import type { Citation, Message } from "@/api/types";
 import { LoadError, Notice, Spinner } from "@/components/ui/feedback";
 import { useTitle } from "@/components/page";
 import { useI18n } from "@/i18n";
+import { cn } from "@/lib/utils";
 import { DocumentPanel } from "@/viewer/document-panel";
 import { citationLocation } from "@/viewer/location";
 import { branch, newestLeaf } from "./branches";
@@ -127,7 +128,7 @@ export function ChatPage() {
   const location = useMemo(() => open && citationLocation(open.citation), [open]);
   return (
     <div className="flex h-full min-h-0 print-flow">
-      <div className="no-print hidden w-72 shrink-0 border-r border-line bg-surface lg:block">
+      <div className={cn("no-print hidden w-72 shrink-0 border-r border-line bg-surface lg:block", open && "lg:hidden 2xl:block")}>
         <ConversationList />
       </div>
       {isListOpen && (
@@ -136,7 +137,12 @@ export function ChatPage() {
         </ListDrawer>
       )}
       <main className="flex min-h-0 min-w-0 flex-1 flex-col print-flow">
-        <ConversationHeader conversation={transcript.data} onChanged={refresh} onList={() => setListOpen(true)} />
+        <ConversationHeader
+          conversation={transcript.data}
+          isListHidden={open !== undefined}
+          onChanged={refresh}
+          onList={() => setListOpen(true)}
+        />
         {id && transcript.isPending && !live && <Spinner label={t("loading")} />}
         {isMissing && (
           <div className="p-4">

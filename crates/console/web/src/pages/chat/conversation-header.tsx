@@ -8,12 +8,14 @@ import { Dialog } from "@/components/ui/dialog";
 import { Notice } from "@/components/ui/feedback";
 import { Field, Input } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
-import { download } from "@/lib/utils";
+import { cn, download } from "@/lib/utils";
 import { useRefreshConversations } from "./conversation-list";
 
 interface HeaderProps {
   /** Missing before there is one. */
   conversation: Conversation | undefined;
+  /** Whether the list makes room for a document on screens that are wide enough for one of them. */
+  isListHidden: boolean;
   onChanged: () => void;
   onList: () => void;
 }
@@ -125,16 +127,17 @@ function Actions({ conversation, onChanged }: { conversation: Conversation; onCh
   );
 }
 
-export function ConversationHeader({ conversation, onChanged, onList }: HeaderProps) {
+export function ConversationHeader({ conversation, isListHidden, onChanged, onList }: HeaderProps) {
   const { t } = useI18n();
+  const withoutList = cn("no-print", isListHidden ? "2xl:hidden" : "lg:hidden");
   const navigate = useNavigate();
   return (
     <header className="flex flex-wrap items-center gap-x-2 border-b border-line bg-surface px-3 py-1">
-      <IconButton label={t("conversations")} onClick={onList} className="no-print lg:hidden">
+      <IconButton label={t("conversations")} onClick={onList} className={withoutList}>
         <PanelLeft />
       </IconButton>
       <h1 className="min-w-0 flex-1 basis-40 truncate text-lg">{conversation ? (conversation.title ?? t("untitled")) : t("chat")}</h1>
-      <IconButton label={t("newConversation")} onClick={() => void navigate("/chat")} className="no-print lg:hidden">
+      <IconButton label={t("newConversation")} onClick={() => void navigate("/chat")} className={withoutList}>
         <Plus />
       </IconButton>
       {conversation && <Actions conversation={conversation} onChanged={onChanged} />}

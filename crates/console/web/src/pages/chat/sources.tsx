@@ -43,7 +43,7 @@ export function Sources({ citations, onCitation }: SourcesProps) {
   if (citations.length === 0) return null;
   return (
     <section aria-label={t("sources")}>
-      <ul className="grid gap-2 sm:grid-cols-2">
+      <ul className="grid grid-cols-[repeat(auto-fit,minmax(min(15rem,100%),1fr))] gap-2">
         {citations.map((citation) => (
           <li key={citation.n} className="min-w-0">
             <SourceLink citation={citation} onCitation={onCitation} />

@@ -124,7 +124,7 @@ function Actions({ document }: { document: Document }) {
         <>
           <ReprocessButton document={document} />
           <Button onClick={() => setDialog("change")}>{t("changeProperties")}</Button>
-          <Button variant="danger" onClick={() => setDialog("delete")}>
+          <Button onClick={() => setDialog("delete")}>
             <Trash2 aria-hidden /> {t("delete")}
           </Button>
         </>
@@ -174,8 +174,10 @@ export function DocumentPage() {
         <div className="min-w-0">
           <DocumentView location={place} />
         </div>
-        <section aria-label={t("properties")} className="no-print flex flex-col gap-3 rounded-lg border border-line bg-raised p-4 xl:order-none">
-          <DocumentStatus document={data} withReason />
+        <section aria-label={t("properties")} className="no-print flex flex-col gap-3 self-start rounded-lg border border-line bg-raised p-4">
+          <span className="self-start">
+            <DocumentStatus document={data} withReason />
+          </span>
           {data.superseded_by && (
             <Notice tone="warning">
               <Link className="underline" to={`/documents/${data.superseded_by}`}>
