@@ -28,8 +28,6 @@ fn reply(question: &str) -> Reply {
         Reply::Delayed(Duration::from_millis(700), pieces)
     } else if is_about("HOSTILE") {
         Reply::Text(vec![HOSTILE])
-    } else if is_about("BREAK") {
-        Reply::Interrupt("It begins ")
     } else {
         Reply::Text(vec!["The casing tie bolts ", "are tightened to 480 N·m in four steps [", "1]."])
     }

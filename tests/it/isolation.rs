@@ -167,6 +167,7 @@ fn admin_routes() -> Vec<Route> {
         route(post.clone(), "/v1/admin/users", json(new_user), N::Nothing, Audience::Admins),
         route(get.clone(), "/v1/admin/users/{id}", Nothing, N::User, Audience::Admins),
         route(patch.clone(), "/v1/admin/users/{id}", json(json!({ "is_active": true })), N::User, Audience::Admins),
+        route(get.clone(), "/v1/admin/models", Nothing, N::Nothing, Audience::Admins),
         route(get.clone(), "/v1/admin/feedback", Nothing, N::Nothing, Audience::Admins),
         route(get.clone(), "/v1/admin/decisions/{id}", Nothing, N::Decision, Audience::Admins),
         route(post.clone(), "/v1/admin/decisions/simulate", json(simulation), N::User, Audience::Admins),

@@ -11,6 +11,7 @@ const PATHS = [
   "/ui/admin/settings",
   "/ui/admin/audit",
   "/ui/admin/usage",
+  "/ui/admin/models",
   "/ui/admin/feedback",
 ];
 const SIZES = [
@@ -66,7 +67,7 @@ test("buttons and links of the bar are large enough for gloves", async ({ page }
   await signIn(page, "user");
   await ask(page, QUESTION);
   const smallest = () =>
-    page.locator("header :is(a, button), form button, article > div button").evaluateAll((elements) => {
+    page.locator("header :is(a, button), form button, article > div:not(.prose) button, article a").evaluateAll((elements) => {
       const boxes = elements.map((element) => element.getBoundingClientRect()).filter(({ width }) => width > 0);
       return Math.min(...boxes.map(({ width, height }) => Math.min(width, height)));
     });

@@ -1,6 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { MANUAL, QUESTION, ask, expect, signIn, test } from "./console";
 
+/** An id of nothing. */
+const MISSING = "00000000-0000-7000-8000-00000000dead";
+
 test("an answer streams, and its citation opens the page with the passage marked", async ({ page }) => {
   await signIn(page, "user");
   await ask(page, QUESTION);
@@ -67,7 +70,7 @@ test("a conversation is renamed, rated, exported, archived and found", async ({ 
   await page.getByRole("button", { name: "Good answer" }).click();
   await expect(page.getByRole("button", { name: "Good answer" })).toHaveAttribute("aria-pressed", "true");
   await page.getByRole("button", { name: "Bad answer" }).click();
-  await page.getByRole("textbox", { name: "Comment" }).fill("It names no tool.");
+  await page.getByRole("textbox", { name: "What is wrong" }).fill("It names no tool.");
   await page.getByRole("button", { name: "Submit" }).click();
 
   const title = `Tie bolts ${Date.now()}`;
@@ -95,11 +98,20 @@ test("a conversation is renamed, rated, exported, archived and found", async ({ 
 
 test("an answer that breaks off can be retried", async ({ page }) => {
   await signIn(page, "user");
-  await page.getByRole("textbox", { name: "Message" }).fill("Please BREAK off");
+  const problem = { code: "model_unavailable", detail: "The language model is not available." };
+  const events = [
+    { event: "run.started", data: { run_id: MISSING, message_id: MISSING, model: "fast" } },
+    { event: "message.delta", data: { text: "It begins" } },
+    { event: "error", data: { problem } },
+  ];
+  const body = events.map(({ event, data }, id) => `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`).join("");
+  await page.route("**/chat", (route) => route.fulfill({ contentType: "text/event-stream", body }), { times: 1 });
+  await page.getByRole("textbox", { name: "Message" }).fill(QUESTION);
   await page.getByRole("button", { name: "Send" }).click();
-  await expect(page.getByRole("alert")).toBeVisible({ timeout: 20_000 });
+  await expect(page.getByRole("alert")).toContainText(problem.detail);
+  await expect(page.getByText("It begins")).toBeVisible();
   await page.getByRole("button", { name: "Retry" }).click();
-  await expect(page.getByRole("button", { name: "Stop" }).or(page.getByRole("alert"))).toBeVisible();
+  await expect(page.getByRole("link", { name: /^\[1\]/ })).toBeVisible();
 });
 
 test("hostile text in an answer does nothing", async ({ page }) => {
@@ -109,6 +121,20 @@ test("hostile text in an answer does nothing", async ({ page }) => {
   await expect(answer).toContainText("look at this");
   await expect(answer.locator("img, script, iframe, form, [onerror], [onclick], a[href^=http], a[href^=javascript]")).toHaveCount(0);
   expect(await page.evaluate(() => "pwned" in window)).toBe(false);
+});
+
+test("a first question and its source stay within the ten requests a minute of a viewer", async ({ page }) => {
+  const requests: string[] = [];
+  page.on("request", (request) => {
+    if (new URL(request.url()).pathname.startsWith("/v1/")) requests.push(`${request.method()} ${request.url()}`);
+  });
+  await signIn(page, "viewer");
+  const before = requests.filter((request) => request.includes("/v1/development/")).length;
+  await ask(page, QUESTION);
+  await page.getByRole("link", { name: /^\[1\]/ }).click();
+  await expect(page.locator("mark").first()).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Untitled" })).toHaveCount(0);
+  expect(requests.length - before, requests.join("\n")).toBeLessThanOrEqual(10);
 });
 
 test("the chat is loaded with at most 300 KB", async ({ page }) => {

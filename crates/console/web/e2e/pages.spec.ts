@@ -86,14 +86,17 @@ test("administrators manage users, settings, audit and usage", async ({ page }) 
   await expect(page.getByRole("textbox", { name: "Access tokens last" })).toHaveValue("90");
 
   await page.getByRole("link", { name: "Audit" }).click();
-  await page.getByRole("textbox", { name: "Event" }).fill("admin.user_updated");
+  await page.getByRole("textbox", { name: "Event" }).fill("admin.user_created");
   await page.getByRole("button", { name: "Apply" }).click();
-  await expect(page.getByText("admin.user_updated").first()).toBeVisible();
+  await expect(page.getByText("admin.user_created").first()).toBeVisible();
 
   await page.getByRole("link", { name: "Usage" }).click();
   await expect(page.getByText("Tokens read")).toBeVisible();
   await page.getByRole("combobox", { name: "By" }).selectOption("user");
   await expect(page.getByRole("region", { name: "Tokens" })).toBeVisible();
+
+  await page.getByRole("link", { name: "Models" }).click();
+  await expect(page.getByRole("region", { name: "Models" }).getByText("Working")).toBeVisible();
 });
 
 test("an administrator sees who can see a document", async ({ page }) => {

@@ -30,7 +30,16 @@ function shouldRetry(failures: number, error: unknown) {
   return !isRefused && failures < 2;
 }
 
-const queries = new QueryClient({ defaultOptions: { queries: { retry: shouldRetry, staleTime: 10_000 } } });
+/** After as long as the platform says, otherwise after 1, 2, 4 … seconds. */
+function retryDelay(failures: number, error: unknown) {
+  const wanted = error instanceof ApiError ? error.retryAfter : undefined;
+  return (wanted ?? Math.min(2 ** failures, 15)) * 1_000;
+}
+
+// Requests count towards their user's limit, which is low for viewers: nothing is loaded again just in case.
+const queries = new QueryClient({
+  defaultOptions: { queries: { retry: shouldRetry, retryDelay, staleTime: 60_000, refetchOnWindowFocus: false } },
+});
 
 /** Forgets what the next user of this browser must not see. */
 function forgetUser() {
@@ -115,9 +124,11 @@ function Shell({ interruption }: { interruption: SignInReason | undefined }) {
 function SignedIn({ interruption }: { interruption: SignInReason | undefined }) {
   const { lockAfterMinutes } = useDisplay();
   useIdleLock(lockAfterMinutes, interruption === undefined);
+  const wasInterrupted = useRef(false);
   useEffect(() => {
     // What failed for want of a token is loaded with the new one.
-    if (!interruption) void queries.invalidateQueries();
+    if (!interruption && wasInterrupted.current) void queries.invalidateQueries();
+    wasInterrupted.current = interruption !== undefined;
   }, [interruption]);
   return (
     <AccountProvider>

@@ -39,6 +39,10 @@ const item =
   "flex min-h-target min-w-[4.5rem] flex-1 shrink-0 flex-col items-center justify-center gap-0.5 rounded-md px-1 py-1 " +
   "text-xs hover:bg-ground md:w-full md:flex-none";
 
+/** The page that is shown is told by weight and a line, too: themes of high contrast have no greys. */
+const current =
+  "bg-ground font-semibold text-ink shadow-[inset_0_3px_0_var(--ink)] md:shadow-[inset_3px_0_0_var(--ink)]";
+
 /** The links of the console: a rail at the left, or a bar at the bottom of a small screen. */
 export function Navigation({ onSignOut }: { onSignOut: () => void }) {
   const { t } = useI18n();
@@ -51,7 +55,7 @@ export function Navigation({ onSignOut }: { onSignOut: () => void }) {
           <NavLink
             key={path}
             to={path}
-            className={({ isActive }) => cn(item, isActive ? "bg-ground font-semibold text-ink" : "text-quiet")}
+            className={({ isActive }) => cn(item, isActive ? current : "text-quiet")}
           >
             <Picture className="size-5" aria-hidden />
             {t(name)}

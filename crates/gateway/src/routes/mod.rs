@@ -15,6 +15,7 @@ mod feedback;
 mod health;
 mod me;
 mod memories;
+mod models;
 mod openai_chat;
 mod openai_embeddings;
 mod openai_models;
@@ -51,6 +52,7 @@ pub(crate) fn idempotent_routes() -> OpenApiRouter<AppState> {
         .merge(admin_tenants::routes())
         .merge(settings::routes())
         .merge(admin_mappings::routes())
+        .merge(models::routes())
         .merge(tokens::routes())
         .merge(openai_models::routes())
         .merge(openai_chat::routes())

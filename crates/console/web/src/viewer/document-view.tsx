@@ -7,13 +7,16 @@ import { useI18n } from "@/i18n";
 import type { DocumentLocation } from "./location";
 import { TextView } from "./text-view";
 
+/** How often a document that is being ingested is looked at. Each look counts towards its user's limit. */
+export const POLL_MS = 5_000;
+
 const PdfView = lazy(() => import("./pdf-view"));
 
 export function useDocument(id: string) {
   return useQuery({
     queryKey: ["document", id],
     queryFn: () => body(api.GET("/v1/documents/{id}", { params: { path: { id } } })),
-    refetchInterval: ({ state }) => (isBeingIngested(state.data) ? 2_000 : false),
+    refetchInterval: ({ state }) => (isBeingIngested(state.data) ? POLL_MS : false),
   });
 }
 

@@ -16,12 +16,14 @@ pdfjs.GlobalWorkerOptions.workerSrc = workerUrl;
 
 const ZOOMS = [0.75, 1, 1.25, 1.5, 2, 3];
 const MAX_PIXEL_RATIO = 2;
+/** Large parts, since each is a request that counts towards its user's limit. A file of up to two is loaded at once. */
+const RANGE_BYTES = 1 << 19;
 
 function open(id: string) {
   return pdfjs.getDocument({
     url: `/v1/documents/${id}/content`,
     httpHeaders: authorization(),
-    rangeChunkSize: 1 << 16,
+    rangeChunkSize: RANGE_BYTES,
     disableAutoFetch: true,
     disableStream: true,
     cMapUrl: "/ui/pdfjs/cmaps/",

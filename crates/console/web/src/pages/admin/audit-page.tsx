@@ -17,6 +17,7 @@ type Filter = Partial<Record<FilterName, string>>;
 function useEvents(filter: Filter) {
   return useInfiniteQuery({
     queryKey: ["audit", filter],
+    staleTime: 0,
     queryFn: ({ pageParam }) => {
       const query = { ...filter, cursor: pageParam, limit: 50 } as { result_status?: "success" };
       return body(api.GET("/v1/audit", { params: { query } }));

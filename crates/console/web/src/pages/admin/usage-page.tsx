@@ -47,13 +47,14 @@ function BudgetBars({ title, budgets }: { title: string; budgets: Budgets }) {
       <h2>{title}</h2>
       {rows.map(({ name, limit, spent, soft_exceeded }) => (
         <div key={name} className="flex flex-col gap-1">
-          <Bar
-            label={name}
-            value={spent}
-            highest={limit ?? 0}
-            abnormal={soft_exceeded}
-            text={limit === null || limit === undefined ? `${number(spent)} · ${t("unlimited")}` : `${number(spent)} / ${number(limit)}`}
-          />
+          {limit === null || limit === undefined ? (
+            <p className="flex justify-between gap-3">
+              <span>{name}</span>
+              <span className="tabular-nums">{`${number(spent)} · ${t("unlimited")}`}</span>
+            </p>
+          ) : (
+            <Bar label={name} value={spent} highest={limit} abnormal={soft_exceeded} text={`${number(spent)} / ${number(limit)}`} />
+          )}
           {soft_exceeded && <Badge tone="warning">{t("nearlyUsedUp")}</Badge>}
         </div>
       ))}

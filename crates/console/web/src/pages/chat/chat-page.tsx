@@ -14,14 +14,16 @@ import { citationLocation } from "@/viewer/location";
 import { branch, newestLeaf } from "./branches";
 import { Composer, type Tier, restoreDraft } from "./composer";
 import { ConversationHeader } from "./conversation-header";
-import { ConversationList, useRefreshConversations } from "./conversation-list";
+import { ConversationList, useListedTitle, useRefreshConversations } from "./conversation-list";
 import { ListDrawer } from "./list-drawer";
 import { type LiveRun, liveRuns, useLiveRun } from "./live-runs";
 import { Thread, isStored } from "./thread";
 import { useChatShortcuts } from "./shortcuts";
 
 /** How often a conversation is read again while another tab or device has an answer written in it. */
-const WATCH_MS = 2_000;
+const WATCH_MS = 5_000;
+/** When to look for the title of a conversation that had none: a moment after its first answer. */
+const TITLE_DELAY_MS = 3_000;
 
 function useTranscript(id: string | undefined) {
   return useQuery({
@@ -52,7 +54,8 @@ function useAsk(conversation: string | undefined) {
       await queries.refetchQueries({ queryKey: ["conversation", id] });
       const transcript = queries.getQueryData<{ messages: Message[] }>(["conversation", id]);
       if (run.status === "ended" && transcript && isStored(transcript.messages, run)) liveRuns.forget(id);
-      void refreshList();
+      const isUntitled = !queries.getQueryData<{ title?: string | null }>(["conversation", id])?.title;
+      if (isUntitled) setTimeout(() => void refreshList(), TITLE_DELAY_MS);
     },
     [queries, refreshList, user],
   );
@@ -88,7 +91,9 @@ export function ChatPage() {
   const [isListOpen, setListOpen] = useState(false);
   const input = useRef<HTMLTextAreaElement>(null);
   const isWriting = live?.status === "writing" || live?.status === "stopping";
-  useTitle(transcript.data?.title ?? t("chat"));
+  const listedTitle = useListedTitle(id);
+  const conversation = transcript.data && { ...transcript.data, title: transcript.data.title ?? listedTitle };
+  useTitle(conversation?.title ?? t("chat"));
   useEffect(() => setOpen(undefined), [id]);
   useEffect(() => {
     if (!id) input.current?.focus();
@@ -138,7 +143,7 @@ export function ChatPage() {
       )}
       <main className="flex min-h-0 min-w-0 flex-1 flex-col print-flow">
         <ConversationHeader
-          conversation={transcript.data}
+          conversation={conversation}
           isListHidden={open !== undefined}
           onChanged={refresh}
           onList={() => setListOpen(true)}

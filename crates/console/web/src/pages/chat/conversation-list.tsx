@@ -17,9 +17,16 @@ export function useRefreshConversations() {
   return () => queries.invalidateQueries({ queryKey: [CONVERSATIONS] });
 }
 
-function useConversations(words: string, archived: boolean) {
+/** The title of a conversation in the list, if that has been loaded. */
+export function useListedTitle(id: string | undefined): string | null | undefined {
+  const list = useConversations("", false, false);
+  return list.data?.pages.flatMap((page) => page.data).find((conversation) => conversation.id === id)?.title;
+}
+
+function useConversations(words: string, archived: boolean, enabled = true) {
   return useInfiniteQuery({
     queryKey: [CONVERSATIONS, words, archived],
+    enabled,
     queryFn: ({ pageParam }) => {
       const query = { q: words || undefined, archived: archived ? ("true" as const) : undefined, cursor: pageParam, limit: 30 };
       return body(api.GET("/v1/conversations", { params: { query } }));

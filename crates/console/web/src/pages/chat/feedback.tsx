@@ -1,14 +1,13 @@
 import { useState } from "react";
 import { api } from "@/api/client";
 import { Button } from "@/components/ui/button";
-import { Dialog } from "@/components/ui/dialog";
 import { Field } from "@/components/ui/field";
 import { useI18n } from "@/i18n";
 import { tabState } from "@/lib/storage";
 
 type Rating = "up" | "down";
 
-interface Feedback {
+export interface Feedback {
   rating: Rating | undefined;
   /** Whether a reason for a bad rating is asked for. */
   isAsking: boolean;
@@ -49,33 +48,37 @@ export function useFeedback(message: string): Feedback {
   };
 }
 
-export function FeedbackDialog({ feedback }: { feedback: Feedback }) {
+/** Asks for the reason of a bad rating, below the answer so that nothing else has to wait for it. */
+export function FeedbackForm({ feedback }: { feedback: Feedback }) {
   const { t } = useI18n();
   const [text, setText] = useState("");
+  if (!feedback.isAsking) return null;
   return (
-    <Dialog open={feedback.isAsking} onClose={feedback.close} title={t("whatIsWrong")} description={t("whatIsWrongHint")}>
-      <form
-        className="flex flex-col gap-3"
-        onSubmit={(event) => {
-          event.preventDefault();
-          feedback.comment(text);
-        }}
-      >
-        <Field label={t("comment")}>
-          {(ids) => (
-            <textarea
-              {...ids}
-              value={text}
-              maxLength={2_000}
-              onChange={(event) => setText(event.target.value)}
-              className="min-h-28 rounded-md border border-line bg-raised p-3"
-            />
-          )}
-        </Field>
-        <Button type="submit" variant="primary">
+    <form
+      aria-label={t("whatIsWrong")}
+      className="no-print flex flex-col gap-3 rounded-md border border-line bg-surface p-3"
+      onSubmit={(event) => {
+        event.preventDefault();
+        feedback.comment(text);
+      }}
+    >
+      <Field label={t("whatIsWrong")} hint={t("whatIsWrongHint")}>
+        {(ids) => (
+          <textarea
+            {...ids}
+            value={text}
+            maxLength={2_000}
+            onChange={(event) => setText(event.target.value)}
+            className="min-h-24 rounded-md border border-line bg-raised p-3"
+          />
+        )}
+      </Field>
+      <div className="flex gap-2">
+        <Button type="submit" variant="primary" disabled={!text.trim()}>
           {t("submit")}
         </Button>
-      </form>
-    </Dialog>
+        <Button onClick={feedback.close}>{t("close")}</Button>
+      </div>
+    </form>
   );
 }

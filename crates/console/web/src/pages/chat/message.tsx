@@ -8,7 +8,7 @@ import { Badge, Notice } from "@/components/ui/feedback";
 import { useI18n } from "@/i18n";
 import { AnswerText } from "./answer-text";
 import type { BranchMessage } from "./branches";
-import { FeedbackDialog, useFeedback } from "./feedback";
+import { type Feedback, FeedbackForm, useFeedback } from "./feedback";
 import { Sources } from "./sources";
 
 export interface MessageActions {
@@ -142,10 +142,9 @@ function AnswerBadges({ message }: { message: Message }) {
   );
 }
 
-function AnswerActions({ entry, actions }: { entry: BranchMessage; actions: MessageActions }) {
+function AnswerActions({ entry, actions, feedback }: { entry: BranchMessage; actions: MessageActions; feedback: Feedback }) {
   const { t } = useI18n();
   const { message } = entry;
-  const feedback = useFeedback(message.id);
   const question = message.parent_id;
   return (
     <div className="no-print -ml-2 flex flex-wrap items-center">
@@ -162,7 +161,6 @@ function AnswerActions({ entry, actions }: { entry: BranchMessage; actions: Mess
       <IconButton label={t("badAnswer")} aria-pressed={feedback.rating === "down"} onClick={() => feedback.rate("down")}>
         <ThumbsDown fill={feedback.rating === "down" ? "currentColor" : "none"} />
       </IconButton>
-      <FeedbackDialog feedback={feedback} />
     </div>
   );
 }
@@ -176,6 +174,7 @@ export function AnswerMessage({ entry, actions }: { entry: BranchMessage; action
   const { t } = useI18n();
   const { message } = entry;
   const unsupported = unsupportedParts(message);
+  const feedback = useFeedback(message.id);
   return (
     <article aria-label={t("assistant")} className="flex flex-col gap-3 rounded-lg border border-line bg-raised p-4">
       {message.withheld ? (
@@ -191,11 +190,12 @@ export function AnswerMessage({ entry, actions }: { entry: BranchMessage; action
       {unsupported.length > 0 && <p className="text-sm text-warning">{t("unsupported", { count: unsupported.length })}</p>}
       <Sources citations={message.citations} onCitation={actions.onCitation} />
       <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-1">
-        <AnswerActions entry={entry} actions={actions} />
+        <AnswerActions entry={entry} actions={actions} feedback={feedback} />
         <div className="flex flex-wrap items-center gap-2">
           <AnswerBadges message={message} />
         </div>
       </div>
+      <FeedbackForm feedback={feedback} />
     </article>
   );
 }

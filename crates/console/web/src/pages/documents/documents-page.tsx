@@ -9,12 +9,11 @@ import { Button } from "@/components/ui/button";
 import { Badge, Empty, LoadError, Spinner } from "@/components/ui/feedback";
 import { Field, Input, Select } from "@/components/ui/field";
 import { type MessageKey, useI18n } from "@/i18n";
-import { isBeingIngested } from "@/viewer/document-view";
+import { POLL_MS, isBeingIngested } from "@/viewer/document-view";
 import { DocumentStatus } from "./status";
 import { Uploader } from "./uploader";
 
 const STATUSES = ["pending", "processing", "ready", "failed"] as const;
-const POLL_MS = 3_000;
 
 interface Filter {
   status: string;
@@ -24,6 +23,7 @@ interface Filter {
 function useDocuments({ status, tag }: Filter) {
   return useInfiniteQuery({
     queryKey: ["documents", status, tag],
+    staleTime: POLL_MS,
     queryFn: ({ pageParam }) => {
       const query = { status: (status || undefined) as Document["status"] | undefined, tag: tag || undefined, cursor: pageParam, limit: 50 };
       return body(api.GET("/v1/documents", { params: { query } }));
@@ -101,7 +101,7 @@ export function DocumentsPage() {
     <Page title={t("documents")}>
       {role !== "viewer" && <Uploader />}
       <div className="flex flex-wrap gap-3">
-        <Field label={t("state")} className="basis-44">
+        <Field label={t("state")} className="max-w-60 flex-1 basis-32">
           {(ids) => (
             <Select {...ids} value={filter.status} onChange={(event) => change("status", event.target.value)}>
               <option value="">{t("all")}</option>
@@ -113,7 +113,7 @@ export function DocumentsPage() {
             </Select>
           )}
         </Field>
-        <Field label={t("tag")} className="basis-44">
+        <Field label={t("tag")} className="max-w-60 flex-1 basis-32">
           {(ids) => <Input {...ids} value={filter.tag} maxLength={64} onChange={(event) => change("tag", event.target.value)} />}
         </Field>
       </div>

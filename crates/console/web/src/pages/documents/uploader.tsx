@@ -98,7 +98,7 @@ export function Uploader() {
       className={cn("flex flex-col gap-3 rounded-lg border border-line bg-raised p-4", isOver && "outline-3 outline-focus")}
     >
       <div className="flex flex-wrap items-end gap-3">
-        <Field label={t("classification")} className="basis-40">
+        <Field label={t("classification")} className="flex-1 basis-36 sm:max-w-48">
           {(ids) => (
             <Select {...ids} value={classification} onChange={(event) => setClassification(event.target.value as Classification)}>
               {allowed.map((name) => (
@@ -109,7 +109,7 @@ export function Uploader() {
             </Select>
           )}
         </Field>
-        <Field label={t("tagsOptional")} className="flex-1 basis-48">
+        <Field label={t("tagsOptional")} className="flex-[2] basis-36">
           {(ids) => <Input {...ids} value={tags} onChange={(event) => setTags(event.target.value)} />}
         </Field>
         <Button variant="primary" onClick={() => input.current?.click()}>
