@@ -142,7 +142,8 @@ async fn a_response_has_the_request_id_of_its_audit_rows() {
     let user = app.as_user(TENANT_A);
     let answer = crate::support::caller::ApiResponse::send(user.request(Method::GET, "/v1/conversations")).await;
     let request_id = answer.header("x-request-id").expect("a request id");
-    let rows = "SELECT phase FROM audit_logs WHERE request_id = $1 AND event_type = 'conversation.list' ORDER BY phase";
-    let found = SuperuserDb::connect(app).await.rows(rows, &[request_id]).await;
+    let phases_query =
+        "SELECT phase FROM audit_logs WHERE request_id = $1 AND event_type = 'conversation.list' ORDER BY phase";
+    let found = SuperuserDb::connect(app).await.rows(phases_query, &[request_id]).await;
     assert_eq!(found, [json!({ "phase": "intent" }), json!({ "phase": "outcome" })]);
 }

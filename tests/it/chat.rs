@@ -234,7 +234,7 @@ async fn only_its_owner_resumes_a_run_after_a_lost_connection() {
 
 #[tokio::test]
 async fn the_newest_history_and_the_users_unchanged_text_reach_the_model() {
-    let replies = ["One.", "Two.", "Three."].map(|said| Reply::Text(vec![said]));
+    let replies = ["One.", "Two.", "Three."].map(|text| Reply::Text(vec![text]));
     let model = ModelServer::start(replies).await;
     let context = ("PLATFORM__CHAT__CONTEXT_TOKENS", "4000");
     let output = ("PLATFORM__CHAT__MAX_OUTPUT_TOKENS", "500");

@@ -64,7 +64,7 @@ async fn an_answer_is_regenerated_and_a_question_edited_as_siblings() {
     let parents: Vec<_> = linear.iter().map(|message| message["parent_id"].clone()).collect();
     assert_eq!(parents, [Value::Null, ids[0].clone(), ids[1].clone(), ids[2].clone()]);
 
-    let again = ask(&user, &conversation, json!({ "regenerate": true, "parent_id": ids[0] })).await;
+    let regenerated = ask(&user, &conversation, json!({ "regenerate": true, "parent_id": ids[0] })).await;
     assert_eq!(contents(&messages(&user, &conversation, "").await), ["Q1", "A1 again"]);
     let body = json!({ "message": "Q2, edited", "parent_id": ids[1] });
     ask(&user, &conversation, body).await;
@@ -83,8 +83,8 @@ async fn an_answer_is_regenerated_and_a_question_edited_as_siblings() {
     let all = messages(&user, &conversation, "?branches=all").await;
     assert_eq!(all.len(), 9, "one user and one assistant message per turn, and one answer for the second try");
     let path = format!("/v1/conversations/{conversation}");
-    let patched = user.patch(&path, &json!({ "active_message_id": again["message_id"] })).await.expect_json(200);
-    assert_eq!(patched["active_message_id"], again["message_id"]);
+    let patched = user.patch(&path, &json!({ "active_message_id": regenerated["message_id"] })).await.expect_json(200);
+    assert_eq!(patched["active_message_id"], regenerated["message_id"]);
     assert_eq!(contents(&messages(&user, &conversation, "").await), ["Q1", "A1 again"]);
 }
 
@@ -92,30 +92,31 @@ async fn an_answer_is_regenerated_and_a_question_edited_as_siblings() {
 async fn a_turn_that_does_not_fit_into_the_tree_is_refused() {
     let app = TestApp::shared().await;
     let user = app.as_user(TENANT_A);
-    let (conversation, elsewhere) = (user.create_conversation().await, user.create_conversation().await);
+    let (conversation, other_conversation) = (user.create_conversation().await, user.create_conversation().await);
     ask(&user, &conversation, json!({ "message": "Hello" })).await;
-    let answer = ask(&user, &elsewhere, json!({ "message": "Hello" })).await;
-    let own = messages(&user, &conversation, "").await;
-    for foreign in [&answer["message_id"], &json!(MISSING)] {
-        for body in
-            [json!({ "message": "Hi", "parent_id": foreign }), json!({ "regenerate": true, "parent_id": foreign })]
-        {
+    let answer = ask(&user, &other_conversation, json!({ "message": "Hello" })).await;
+    let own_messages = messages(&user, &conversation, "").await;
+    for foreign_id in [&answer["message_id"], &json!(MISSING)] {
+        for body in [
+            json!({ "message": "Hi", "parent_id": foreign_id }),
+            json!({ "regenerate": true, "parent_id": foreign_id }),
+        ] {
             send(&user, &conversation, body).await.expect_problem(404, "not_found");
         }
-        let patch = json!({ "active_message_id": foreign });
+        let patch = json!({ "active_message_id": foreign_id });
         user.patch(&format!("/v1/conversations/{conversation}"), &patch).await.expect_problem(404, "not_found");
     }
     for (body, pointer) in [
-        (json!({ "regenerate": true, "parent_id": own[1]["id"] }), "/parent_id"),
+        (json!({ "regenerate": true, "parent_id": own_messages[1]["id"] }), "/parent_id"),
         (json!({ "regenerate": true }), "/parent_id"),
         (json!({ "regenerate": true, "parent_id": null }), "/parent_id"),
-        (json!({ "regenerate": true, "parent_id": own[0]["id"], "message": "Hi" }), "/message"),
-        (json!({ "parent_id": own[1]["id"] }), "/message"),
+        (json!({ "regenerate": true, "parent_id": own_messages[0]["id"], "message": "Hi" }), "/message"),
+        (json!({ "parent_id": own_messages[1]["id"] }), "/message"),
     ] {
         let problem = send(&user, &conversation, body.clone()).await.expect_problem(422, "validation");
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{body}");
     }
-    assert_eq!(messages(&user, &conversation, "?branches=all").await, own, "nothing was stored");
+    assert_eq!(messages(&user, &conversation, "?branches=all").await, own_messages, "nothing was stored");
     user.get(&format!("/v1/conversations/{conversation}?branches=some")).await.expect_problem(422, "validation");
 }
 
@@ -125,33 +126,33 @@ async fn a_second_turn_is_refused_at_every_server_while_an_answer_is_written() {
     let app = start_app(&model).await;
     let replica = app.start_replica(&[("LITELLM_BASE_URL", &model.url), ("SERVICE_TYPE", "api")]).await;
     let user = app.as_user(TENANT_A);
-    let at_replica = replica.as_user(TENANT_A);
+    let replica_user = replica.as_user(TENANT_A);
     let conversation = user.create_conversation().await;
     let mut stream = user.start_stream(&conversation, &json!({ "message": "Q1", "retrieval": "never" })).await;
     stream.read_until("message.delta").await;
-    for caller in [&user, &at_replica] {
+    for caller in [&user, &replica_user] {
         send(caller, &conversation, json!({ "message": "Q2" })).await.expect_problem(409, "conversation_busy");
         let question = messages(caller, &conversation, "").await[0]["id"].clone();
-        let again = json!({ "regenerate": true, "parent_id": question });
-        send(caller, &conversation, again).await.expect_problem(409, "conversation_busy");
+        let regeneration = json!({ "regenerate": true, "parent_id": question });
+        send(caller, &conversation, regeneration).await.expect_problem(409, "conversation_busy");
     }
-    let other = at_replica.create_conversation().await;
-    assert_eq!(ask(&at_replica, &other, json!({ "message": "Q" })).await["content"], "Next.", "others are not busy");
+    let other = replica_user.create_conversation().await;
+    assert_eq!(ask(&replica_user, &other, json!({ "message": "Q" })).await["content"], "Next.", "others are not busy");
     model.resume_replies();
     stream.read_to_end().await;
-    assert_eq!(contents(&messages(&at_replica, &conversation, "?branches=all").await), ["Q1", "First second."]);
+    assert_eq!(contents(&messages(&replica_user, &conversation, "?branches=all").await), ["Q1", "First second."]);
     model.queue_replies([Reply::Text(vec!["Then."])]);
-    assert_eq!(ask(&at_replica, &conversation, json!({ "message": "Q2" })).await["content"], "Then.");
+    assert_eq!(ask(&replica_user, &conversation, json!({ "message": "Q2" })).await["content"], "Then.");
 }
 
 #[tokio::test]
-async fn of_many_turns_at_once_one_is_answered() {
+async fn only_one_of_several_concurrent_turns_is_answered() {
     let model = ModelServer::start_with_default(Reply::Delayed(Duration::from_millis(500), vec!["Once."])).await;
     let app = start_app(&model).await;
     let replica = app.start_replica(&[("LITELLM_BASE_URL", &model.url), ("SERVICE_TYPE", "api")]).await;
-    let (user, at_replica) = (app.as_user(TENANT_A), replica.as_user(TENANT_A));
+    let (user, replica_user) = (app.as_user(TENANT_A), replica.as_user(TENANT_A));
     let conversation = user.create_conversation().await;
-    let turns = [&user, &at_replica, &user, &at_replica, &user, &at_replica]
+    let turns = [&user, &replica_user, &user, &replica_user, &user, &replica_user]
         .map(|caller| send(caller, &conversation, json!({ "message": "Q" })));
     let mut statuses: Vec<_> = join_all(turns).await.iter().map(|answer| answer.status).collect();
     statuses.sort_unstable();
@@ -167,9 +168,10 @@ async fn an_answer_of_a_dead_process_does_not_block_its_conversation() {
     let answer = ask(&user, &conversation, json!({ "message": "Q1" })).await;
     let mut db = SuperuserDb::connect(app).await;
     let message = answer["message_id"].as_str().expect("an id");
-    // As a process leaves it that is killed in the middle of an answer.
-    let reopen = "UPDATE messages SET status = 'streaming', metadata = '{}', instance = $2::uuid WHERE id = $1::uuid";
-    assert_eq!(db.execute(reopen, &[message, MISSING]).await, 1);
+    // The state that a process leaves behind when it is killed in the middle of an answer.
+    let reopen_answer =
+        "UPDATE messages SET status = 'streaming', metadata = '{}', instance = $2::uuid WHERE id = $1::uuid";
+    assert_eq!(db.execute(reopen_answer, &[message, MISSING]).await, 1);
     ask(&user, &conversation, json!({ "message": "Q2" })).await;
     let stored = messages(&user, &conversation, "").await;
     let statuses: Vec<_> = stored.iter().map(|message| message["status"].as_str().expect("a status")).collect();
@@ -182,11 +184,11 @@ async fn an_untitled_conversation_gets_a_title_from_the_model_after_its_first_an
     let model = ModelServer::start_with_default(Reply::Text(vec!["Weekly."])).await;
     let app = start_app(&model).await;
     let user = app.as_user(TENANT_A);
-    let conversation = user.create_conversation().await;
+    let conversation = user.create_conversation_with(&json!({})).await;
     ask(&user, &conversation, json!({ "message": "How often is the strainer cleaned?" })).await;
     let title = eventually_within(Duration::from_secs(10), "a title", || async {
-        let read = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
-        read["title"].as_str().map(str::to_owned)
+        let stored_conversation = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
+        stored_conversation["title"].as_str().map(str::to_owned)
     })
     .await;
     assert_eq!(title, TITLE);
@@ -197,19 +199,23 @@ async fn an_untitled_conversation_gets_a_title_from_the_model_after_its_first_an
     assert_eq!(requests.len(), 1, "once, and only for the untitled one");
     assert!(requests[0].get("tools").is_none_or(Value::is_null), "{}", requests[0]);
     assert_eq!(prompt_words(&requests[0]), ["How often is the strainer cleaned?"]);
-    let calls = "SELECT count(*) FROM model_calls WHERE conversation_id = $1::uuid";
-    assert_eq!(SuperuserDb::connect(&app).await.count(calls, &[&conversation]).await, 3, "two answers and the title");
+    let count_calls = "SELECT count(*) FROM model_calls WHERE conversation_id = $1::uuid";
+    assert_eq!(
+        SuperuserDb::connect(&app).await.count(count_calls, &[&conversation]).await,
+        3,
+        "two answers and the title"
+    );
 }
 
 #[tokio::test]
 async fn without_a_model_the_title_is_the_beginning_of_the_question() {
     let app = TestApp::shared().await;
     let user = app.as_user(TENANT_A);
-    let conversation = user.create_conversation().await;
+    let conversation = user.create_conversation_with(&json!({})).await;
     let question = "Which bolts hold the casing of the pump P-101, and which torque do they get when it is hot?";
     ask(&user, &conversation, json!({ "message": question })).await;
-    let read = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
-    let title = read["title"].as_str().expect("a title");
+    let stored_conversation = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
+    let title = stored_conversation["title"].as_str().expect("a title");
     let beginning = title.strip_suffix('…').expect("it is cut");
     assert!(title.chars().count() <= 80 && question[beginning.len()..].starts_with(' '), "{title}");
 }
@@ -311,8 +317,9 @@ async fn an_answer_is_rated_by_its_reader_and_listed_for_admins_without_content(
     assert!(listed["data"].as_array().expect("a list").contains(&item), "{listed}");
     assert!(!listed.to_string().contains("ANTELOPE"));
     for query in ["?rating=up", ""] {
-        let at_b = app.as_admin(TENANT_B).get(&format!("/v1/admin/feedback{query}")).await.expect_json(200);
-        assert!(!at_b.to_string().contains(&id), "another tenant's");
+        let other_tenants_feedback =
+            app.as_admin(TENANT_B).get(&format!("/v1/admin/feedback{query}")).await.expect_json(200);
+        assert!(!other_tenants_feedback.to_string().contains(&id), "another tenant's");
     }
     user.get("/v1/admin/feedback").await.expect_problem(403, "policy_denied");
     assert_eq!(user.delete(&path).await.status, 204);

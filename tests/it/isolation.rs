@@ -85,76 +85,88 @@ fn route(
 }
 
 fn user_routes() -> Vec<Route> {
-    use ResourceKind as N;
+    use ResourceKind as Kind;
     use SampleBody::{File, Nothing};
     let json = SampleBody::Json;
     let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
     let chat = json!({ "message": "Which bolts?", "stream": false });
     let new_token = json!({ "name": "T", "scopes": ["account:read"] });
     vec![
-        route(get.clone(), "/health", Nothing, N::Nothing, Audience::Anyone),
-        route(get.clone(), "/v1/health", Nothing, N::Nothing, Audience::Anyone),
-        route(get.clone(), "/ready", Nothing, N::Nothing, Audience::Anyone),
-        route(get.clone(), "/problems/{type}", Nothing, N::ProblemType, Audience::Anyone),
-        route(get.clone(), "/v1/development/users", Nothing, N::Nothing, Audience::Anyone),
-        route(get.clone(), "/v1/me", Nothing, N::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/audit", Nothing, N::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/audit/export", Nothing, N::Nothing, Audience::Admins),
-        route(post.clone(), "/v1/search", json(json!({ "query": "bolts" })), N::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/conversations", Nothing, N::Nothing, Audience::Authenticated),
-        route(post.clone(), "/v1/conversations", json(json!({})), N::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/conversations/{id}", Nothing, N::Conversation, Audience::Authenticated),
+        route(get.clone(), "/health", Nothing, Kind::Nothing, Audience::Anyone),
+        route(get.clone(), "/v1/health", Nothing, Kind::Nothing, Audience::Anyone),
+        route(get.clone(), "/ready", Nothing, Kind::Nothing, Audience::Anyone),
+        route(get.clone(), "/problems/{type}", Nothing, Kind::ProblemType, Audience::Anyone),
+        route(get.clone(), "/v1/development/users", Nothing, Kind::Nothing, Audience::Anyone),
+        route(get.clone(), "/v1/me", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(get.clone(), "/v1/audit", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(get.clone(), "/v1/audit/export", Nothing, Kind::Nothing, Audience::Admins),
+        route(post.clone(), "/v1/search", json(json!({ "query": "bolts" })), Kind::Nothing, Audience::Authenticated),
+        route(get.clone(), "/v1/conversations", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(post.clone(), "/v1/conversations", json(json!({})), Kind::Nothing, Audience::Authenticated),
+        route(get.clone(), "/v1/conversations/{id}", Nothing, Kind::Conversation, Audience::Authenticated),
         route(
             patch.clone(),
             "/v1/conversations/{id}",
             json(json!({ "title": "T" })),
-            N::Conversation,
+            Kind::Conversation,
             Audience::Authenticated,
         ),
-        route(post.clone(), "/v1/conversations/{id}/chat", json(chat), N::Conversation, Audience::Authenticated),
-        route(get.clone(), "/v1/runs/{id}/events", Nothing, N::Run, Audience::Authenticated),
-        route(post.clone(), "/v1/runs/{id}/cancel", Nothing, N::Run, Audience::Authenticated),
-        route(get.clone(), "/v1/conversations/{id}/export", Nothing, N::Conversation, Audience::Authenticated),
+        route(post.clone(), "/v1/conversations/{id}/chat", json(chat), Kind::Conversation, Audience::Authenticated),
+        route(get.clone(), "/v1/runs/{id}/events", Nothing, Kind::Run, Audience::Authenticated),
+        route(post.clone(), "/v1/runs/{id}/cancel", Nothing, Kind::Run, Audience::Authenticated),
+        route(get.clone(), "/v1/conversations/{id}/export", Nothing, Kind::Conversation, Audience::Authenticated),
         route(
             Method::PUT,
             "/v1/messages/{id}/feedback",
             json(json!({ "rating": "up" })),
-            N::Message,
+            Kind::Message,
             Audience::Authenticated,
         ),
-        route(delete.clone(), "/v1/messages/{id}/feedback", Nothing, N::Message, Audience::Authenticated),
-        route(delete.clone(), "/v1/conversations/{id}", Nothing, N::Conversation, Audience::Authenticated),
-        route(get.clone(), "/v1/memories", Nothing, N::Nothing, Audience::Authenticated),
-        route(post.clone(), "/v1/memories", json(json!({ "content": "M" })), N::Nothing, Audience::Authenticated),
-        route(delete.clone(), "/v1/memories/{id}", Nothing, N::Memory, Audience::Authenticated),
-        route(get.clone(), "/v1/documents", Nothing, N::Nothing, Audience::Authenticated),
-        route(post.clone(), "/v1/documents/upload", File, N::Nothing, Audience::Users),
-        route(get.clone(), "/v1/documents/{id}", Nothing, N::Document, Audience::Authenticated),
-        route(patch, "/v1/documents/{id}", json(json!({ "title": "T" })), N::Document, Audience::Users),
-        route(get.clone(), "/v1/documents/{id}/content", Nothing, N::Document, Audience::Authenticated),
-        route(post.clone(), "/v1/documents/{id}/reprocess", Nothing, N::Document, Audience::Users),
-        route(delete.clone(), "/v1/documents/{id}", Nothing, N::Document, Audience::Users),
-        route(get.clone(), "/v1/usage", Nothing, N::Nothing, Audience::Authenticated),
-        route(get, "/v1/tokens", Nothing, N::Nothing, Audience::Authenticated),
-        route(post, "/v1/tokens", json(new_token), N::Nothing, Audience::Authenticated),
-        route(delete, "/v1/tokens/{id}", Nothing, N::Token, Audience::Authenticated),
+        route(delete.clone(), "/v1/messages/{id}/feedback", Nothing, Kind::Message, Audience::Authenticated),
+        route(delete.clone(), "/v1/conversations/{id}", Nothing, Kind::Conversation, Audience::Authenticated),
+        route(get.clone(), "/v1/memories", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(post.clone(), "/v1/memories", json(json!({ "content": "M" })), Kind::Nothing, Audience::Authenticated),
+        route(delete.clone(), "/v1/memories/{id}", Nothing, Kind::Memory, Audience::Authenticated),
+        route(get.clone(), "/v1/documents", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(post.clone(), "/v1/documents/upload", File, Kind::Nothing, Audience::Users),
+        route(get.clone(), "/v1/documents/{id}", Nothing, Kind::Document, Audience::Authenticated),
+        route(patch, "/v1/documents/{id}", json(json!({ "title": "T" })), Kind::Document, Audience::Users),
+        route(get.clone(), "/v1/documents/{id}/content", Nothing, Kind::Document, Audience::Authenticated),
+        route(post.clone(), "/v1/documents/{id}/reprocess", Nothing, Kind::Document, Audience::Users),
+        route(delete.clone(), "/v1/documents/{id}", Nothing, Kind::Document, Audience::Users),
+        route(get.clone(), "/v1/usage", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(get, "/v1/tokens", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(post, "/v1/tokens", json(new_token), Kind::Nothing, Audience::Authenticated),
+        route(delete, "/v1/tokens/{id}", Nothing, Kind::Token, Audience::Authenticated),
     ]
 }
 
 fn openai_routes() -> Vec<Route> {
-    use ResourceKind as N;
+    use ResourceKind as Kind;
     let chat = json!({ "model": "auto", "messages": [{ "role": "user", "content": "Which bolts?" }] });
     let embeddings = json!({ "model": "embed", "input": "bolts" });
     vec![
-        route(Method::GET, "/openai/v1/models", SampleBody::Nothing, N::Nothing, Audience::Authenticated),
-        route(Method::GET, "/openai/v1/models/{model}", SampleBody::Nothing, N::Nothing, Audience::Authenticated),
-        route(Method::POST, "/openai/v1/chat/completions", SampleBody::Json(chat), N::Nothing, Audience::Authenticated),
-        route(Method::POST, "/openai/v1/embeddings", SampleBody::Json(embeddings), N::Nothing, Audience::Authenticated),
+        route(Method::GET, "/openai/v1/models", SampleBody::Nothing, Kind::Nothing, Audience::Authenticated),
+        route(Method::GET, "/openai/v1/models/{model}", SampleBody::Nothing, Kind::Nothing, Audience::Authenticated),
+        route(
+            Method::POST,
+            "/openai/v1/chat/completions",
+            SampleBody::Json(chat),
+            Kind::Nothing,
+            Audience::Authenticated,
+        ),
+        route(
+            Method::POST,
+            "/openai/v1/embeddings",
+            SampleBody::Json(embeddings),
+            Kind::Nothing,
+            Audience::Authenticated,
+        ),
     ]
 }
 
 fn admin_routes() -> Vec<Route> {
-    use ResourceKind as N;
+    use ResourceKind as Kind;
     use SampleBody::Nothing;
     let json = SampleBody::Json;
     let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
@@ -163,39 +175,39 @@ fn admin_routes() -> Vec<Route> {
     let mapping = json!({ "issuer": platform_server::config::DEVELOPMENT_ISSUER, "claim": "c" });
     let new_user = json!({ "external_id": Uuid::from_u128(1), "email": "n@plant.example" });
     vec![
-        route(get.clone(), "/v1/admin/users", Nothing, N::Nothing, Audience::Admins),
-        route(post.clone(), "/v1/admin/users", json(new_user), N::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/users/{id}", Nothing, N::User, Audience::Admins),
-        route(patch.clone(), "/v1/admin/users/{id}", json(json!({ "is_active": true })), N::User, Audience::Admins),
-        route(get.clone(), "/v1/admin/models", Nothing, N::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/feedback", Nothing, N::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/decisions/{id}", Nothing, N::Decision, Audience::Admins),
-        route(post.clone(), "/v1/admin/decisions/simulate", json(simulation), N::User, Audience::Admins),
-        route(get.clone(), "/v1/admin/settings", Nothing, N::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/users", Nothing, Kind::Nothing, Audience::Admins),
+        route(post.clone(), "/v1/admin/users", json(new_user), Kind::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/users/{id}", Nothing, Kind::User, Audience::Admins),
+        route(patch.clone(), "/v1/admin/users/{id}", json(json!({ "is_active": true })), Kind::User, Audience::Admins),
+        route(get.clone(), "/v1/admin/models", Nothing, Kind::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/feedback", Nothing, Kind::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/decisions/{id}", Nothing, Kind::Decision, Audience::Admins),
+        route(post.clone(), "/v1/admin/decisions/simulate", json(simulation), Kind::User, Audience::Admins),
+        route(get.clone(), "/v1/admin/settings", Nothing, Kind::Nothing, Audience::Admins),
         route(
             patch.clone(),
             "/v1/admin/settings",
             json(json!({ "language": "english" })),
-            N::Nothing,
+            Kind::Nothing,
             Audience::Admins,
         ),
-        route(get.clone(), "/v1/admin/settings/versions", Nothing, N::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/usage", Nothing, N::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/tenants/{id}/settings", Nothing, N::Tenant, Audience::PlatformAdmins),
-        route(patch.clone(), "/v1/admin/tenants/{id}/settings", json(quotas), N::Tenant, Audience::PlatformAdmins),
-        route(get.clone(), "/v1/admin/tenants/{id}/settings/versions", Nothing, N::Tenant, Audience::PlatformAdmins),
-        route(get.clone(), "/v1/admin/tenants", Nothing, N::Nothing, Audience::PlatformAdmins),
+        route(get.clone(), "/v1/admin/settings/versions", Nothing, Kind::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/usage", Nothing, Kind::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/tenants/{id}/settings", Nothing, Kind::Tenant, Audience::PlatformAdmins),
+        route(patch.clone(), "/v1/admin/tenants/{id}/settings", json(quotas), Kind::Tenant, Audience::PlatformAdmins),
+        route(get.clone(), "/v1/admin/tenants/{id}/settings/versions", Nothing, Kind::Tenant, Audience::PlatformAdmins),
+        route(get.clone(), "/v1/admin/tenants", Nothing, Kind::Nothing, Audience::PlatformAdmins),
         route(
             post.clone(),
             "/v1/admin/tenants",
             json(json!({ "name": "N", "slug": "n" })),
-            N::Nothing,
+            Kind::Nothing,
             Audience::PlatformAdmins,
         ),
-        route(patch, "/v1/admin/tenants/{id}", json(json!({ "name": "N" })), N::Tenant, Audience::PlatformAdmins),
-        route(get, "/v1/admin/tenants/{id}/mappings", Nothing, N::Tenant, Audience::PlatformAdmins),
-        route(post, "/v1/admin/tenants/{id}/mappings", json(mapping), N::Tenant, Audience::PlatformAdmins),
-        route(delete, "/v1/admin/tenants/{id}/mappings/{mapping}", Nothing, N::Mapping, Audience::PlatformAdmins),
+        route(patch, "/v1/admin/tenants/{id}", json(json!({ "name": "N" })), Kind::Tenant, Audience::PlatformAdmins),
+        route(get, "/v1/admin/tenants/{id}/mappings", Nothing, Kind::Tenant, Audience::PlatformAdmins),
+        route(post, "/v1/admin/tenants/{id}/mappings", json(mapping), Kind::Tenant, Audience::PlatformAdmins),
+        route(delete, "/v1/admin/tenants/{id}/mappings/{mapping}", Nothing, Kind::Mapping, Audience::PlatformAdmins),
     ]
 }
 
@@ -317,8 +329,8 @@ async fn the_table_has_every_route_of_the_openapi_document() {
     let mut served_routes = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         let methods = ["get", "post", "put", "patch", "delete", "head", "options"];
-        let of_path = item.as_object().expect("methods").keys().filter(|key| methods.contains(&key.as_str()));
-        served_routes.extend(of_path.map(|method| format!("{} {path}", method.to_uppercase())));
+        let path_methods = item.as_object().expect("methods").keys().filter(|key| methods.contains(&key.as_str()));
+        served_routes.extend(path_methods.map(|method| format!("{} {path}", method.to_uppercase())));
     }
     let mut tested_routes: Vec<_> = routes().iter().map(Route::label).collect();
     tested_routes.extend(TESTED_ELSEWHERE.iter().map(|label| (*label).to_owned()));
@@ -384,8 +396,8 @@ async fn assert_indistinguishable_from_missing(
     for route in routes().iter().filter(|route| kinds.contains(&route.resource_kind)) {
         let label = format!("{} {caller_role}", route.label());
         let foreign_response = route.call(caller, foreign_resources, "x").await;
-        let missing = route.call(caller, &missing_resources, "x").await;
-        assert_eq!(foreign_response.without_request_ids(), missing.without_request_ids(), "{label}");
+        let missing_response = route.call(caller, &missing_resources, "x").await;
+        assert_eq!(foreign_response.without_request_ids(), missing_response.without_request_ids(), "{label}");
         assert!([403, 404].contains(&foreign_response.status), "{label}: {foreign_response:?}");
         if route.audience == Audience::Authenticated {
             foreign_response.expect_problem(404, "not_found");

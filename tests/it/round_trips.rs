@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Words that occur only in statements of the server's background tasks.
-const BACKGROUND: &[&str] = &["instance", "seal"];
+const BACKGROUND_WORDS: &[&str] = &["instance", "seal"];
 const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
 
 /// A platform whose connections as the application role go through a recorder.
@@ -64,7 +64,8 @@ fn format_transactions(statements: Vec<Statement>) -> String {
         }
     }
     assert!(open_transactions.is_empty(), "transactions are left open: {open_transactions:?}");
-    transactions.retain(|transaction| !transaction.iter().any(|sql| BACKGROUND.iter().any(|word| sql.contains(word))));
+    transactions
+        .retain(|transaction| !transaction.iter().any(|sql| BACKGROUND_WORDS.iter().any(|word| sql.contains(word))));
     // Only the commit of a transaction that has changed something waits for the disk.
     let writes = |transaction: &&Vec<String>| !transaction.iter().all(|sql| is_read(sql));
     let commits = transactions.iter().filter(writes).count();

@@ -29,8 +29,8 @@ pub enum BuildProfile {
     Dev,
 }
 
-/// The packages of the two programs. They are always built together: built alone, each would compile the libraries that
-/// they share with other features, and so once more.
+/// The packages of the two programs. They are always built together, because a separate build of each selects other
+/// features of the shared libraries and so compiles them again.
 const PACKAGES: &[&str] = &["--package", "platform-server", "--package", "platform-cli"];
 
 /// Builds the server if it is not up to date, showing cargo's progress, and returns the program's path. The command
@@ -43,7 +43,7 @@ pub fn build(build: BuildProfile, interrupt: &Interrupt) -> Result<PathBuf> {
 }
 
 /// Builds the command line `platform` for the tests, if it is not up to date, and returns the program's path. The
-/// selection is that of the tests, so that it shares their libraries.
+/// packages and features are those of the tests, so that both share the compiled libraries.
 ///
 /// # Errors
 /// If the build fails.

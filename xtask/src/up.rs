@@ -90,7 +90,7 @@ fn choose_port(requested: u16) -> Result<u16> {
     if requested == 0 {
         return pg::free_port();
     }
-    if !pg::is_free(requested) {
+    if !pg::is_port_free(requested) {
         bail!("port {requested} is in use: stop what listens there, or choose another one with --port");
     }
     Ok(requested)

@@ -177,14 +177,14 @@ impl JobRepo for PgTenantTx {
 pub(crate) async fn enqueue(
     tx: &mut PgTenantTx,
     id: Option<JobId>,
-    work: JobPayload,
+    payload: JobPayload,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     ENQUEUE
         .query()
         .bind(id.map(|id| id.as_uuid()))
-        .bind(work.kind().as_str())
-        .bind(work.document().map(|document| document.as_uuid()))
+        .bind(payload.kind().as_str())
+        .bind(payload.document().map(|document| document.as_uuid()))
         .bind(now)
         .execute(tx.connection())
         .await
@@ -326,19 +326,19 @@ impl LeasedJobRow {
             reason = "a claimed job names its tenant; only this place may mint from it"
         )]
         let scope = TenantScope::mint(tenant, Actor::Worker, RequestId::from_uuid(job.as_uuid()));
-        let work = match (self.kind.0, self.document_id) {
+        let payload = match (self.kind.0, self.document_id) {
             (JobKind::Ingestion, Some(document)) => JobPayload::Ingest(document.into()),
             (JobKind::Ingestion, None) => {
                 let source = "the ingestion job names no document".into();
                 return Err(StoreError::Failed { activity: "claiming a job", source });
             }
             (JobKind::VectorIndex, _) => JobPayload::BuildVectorIndex,
-            (JobKind::Reindex, _) => JobPayload::Reembed,
+            (JobKind::Reembedding, _) => JobPayload::Reembed,
         };
         Ok(LeasedJob {
             lease: Lease { job, token: self.lease_token },
             scope,
-            payload: work,
+            payload,
             attempt: to_u32(self.attempt),
             max_attempts: to_u32(self.max_attempts),
             failures: to_u32(self.failures),

@@ -52,7 +52,7 @@ impl Store for PgStore {
 pub(crate) struct PgTenantTx {
     transaction: Transaction<'static, Postgres>,
     scope: TenantScope,
-    /// Whether the transaction plans its statements with their values.
+    /// Whether `plan_cache_mode` has been set to `force_custom_plan` for the rest of the transaction.
     uses_custom_plans: bool,
 }
 

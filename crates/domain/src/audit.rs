@@ -38,7 +38,7 @@ impl EventType {
     pub const PLATFORM_STARTED: Self = Self("platform.started");
 
     /// All events that are not caused by a command.
-    pub const NOT_FROM_COMMANDS: &'static [Self] = &[
+    pub const NON_COMMAND_EVENTS: &'static [Self] = &[
         Self::AUTH_LOGIN,
         Self::AUTH_DENIED,
         Self::POLICY_DENIED,

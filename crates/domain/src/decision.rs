@@ -89,7 +89,7 @@ pub struct Decision {
 impl Decision {
     /// The rule that refused the request; `None` if all passed.
     #[must_use]
-    pub fn rule(&self) -> Option<Rule> {
+    pub fn refusing_rule(&self) -> Option<Rule> {
         self.rule_results.iter().find(|step| !step.passed).map(|step| step.rule)
     }
 }

@@ -106,7 +106,7 @@ impl AdmittedCall for ScriptedBackend {
 struct NoRules;
 
 impl PrivacyFilter for NoRules {
-    fn matches(&self, _: &Arc<PrivacyRules>, _: &str) -> Result<PatternCounts, ModelError> {
+    fn count_matches(&self, _: &Arc<PrivacyRules>, _: &str) -> Result<PatternCounts, ModelError> {
         Ok(PatternCounts::default())
     }
 }

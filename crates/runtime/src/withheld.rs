@@ -43,5 +43,5 @@ pub(crate) async fn current_classifications(
     if documents.is_empty() {
         return Ok(BTreeMap::new());
     }
-    Ok(tx.documents().classes(&documents).await?.into_iter().collect())
+    Ok(tx.documents().classifications(&documents).await?.into_iter().collect())
 }

@@ -133,7 +133,7 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
         || script.choose_reply.map(|choose| choose(last_message.as_ref().and_then(Value::as_str).unwrap_or("")));
     let reply = reply.or_else(chosen).or_else(|| script.default_reply.clone());
     let (mut delay, usage) = (Duration::ZERO, Usage { prompt_tokens: 21, completion_tokens: 7 });
-    let (pieces, pauses, final_lines) = match reply.expect("a reply for each request") {
+    let (pieces, waits_before_last_piece, final_lines) = match reply.expect("a reply for each request") {
         Reply::Echo(length) => {
             let text = last_message.as_ref().and_then(Value::as_str).unwrap_or_default();
             return echo_response(text, length, usage);
@@ -153,7 +153,7 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
     let pieces = futures::stream::iter(pieces.into_iter().enumerate()).then(move |(index, piece)| {
         let script = Arc::clone(&script);
         async move {
-            if pauses && index == last_index {
+            if waits_before_last_piece && index == last_index {
                 script.resumed.notified().await;
             }
             // The delay of a slow model, as scripted.

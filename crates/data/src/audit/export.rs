@@ -5,7 +5,7 @@ use super::verify::lift_limits;
 use crate::pool::Database;
 use crate::rows::Sha256Column;
 use crate::statement::{DbRole, Scalar, Statement, statements};
-use domain::audit::chain::{ChainHash, ChainPage, ChainPageEntry};
+use domain::audit::chain::{AuditHash, ChainPage, ChainPageEntry};
 use domain::ports::StoreError;
 use uuid::Uuid;
 
@@ -73,7 +73,7 @@ impl AuditExport {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn chains(&self) -> Result<Vec<Uuid>, StoreError> {
+    pub async fn list_tenants(&self) -> Result<Vec<Uuid>, StoreError> {
         let mut transaction = self.database.begin_snapshot(Uuid::nil()).await?;
         lift_limits(&mut transaction).await?;
         CHAINS.query().scalars(&mut transaction).await
@@ -107,6 +107,6 @@ pub(super) async fn page(
     let query = CHECKPOINTS.query().bind(tenant).bind(after_seq).bind(last_seq.unwrap_or(i64::MAX));
     let checkpoints = query.fetch_all(&mut transaction).await?;
     let retirements = RETIREMENTS.query().bind(tenant).bind(after_seq).fetch_all(&mut transaction).await?;
-    let previous_hash = stored_hash.map_or_else(|| ChainHash::genesis(tenant), |Sha256Column(hash)| hash);
+    let previous_hash = stored_hash.map_or_else(|| AuditHash::genesis(tenant), |Sha256Column(hash)| hash);
     Ok(ChainPage { previous_hash, entries, checkpoints, purges: retirements, has_more })
 }

@@ -310,19 +310,19 @@ async fn on_conflict_never_affects_another_tenants_row() -> Result<(), TestError
         let result = execute_as_tenant(&mut app, Some(&own_tenant), &upsert(&other_tenant, subject)).await?;
         assert_eq!(result, Err("42501".to_owned()), "{subject}");
     }
-    let own_id = |id: Uuid| {
+    let insert_team_with_id = |id: Uuid| {
         format!(
             "INSERT INTO teams (id, tenant_id, name, slug)
                 VALUES ('{id}', '{TENANT_A}', 'x', 'x') ON CONFLICT DO NOTHING"
         )
     };
     assert_eq!(
-        execute_as_tenant(&mut app, Some(&own_tenant), &own_id(TENANT_A)).await?,
+        execute_as_tenant(&mut app, Some(&own_tenant), &insert_team_with_id(TENANT_A)).await?,
         Ok(0),
         "control: the id is in use"
     );
     assert_eq!(
-        execute_as_tenant(&mut app, Some(&own_tenant), &own_id(TENANT_B)).await?,
+        execute_as_tenant(&mut app, Some(&own_tenant), &insert_team_with_id(TENANT_B)).await?,
         Ok(1),
         "the id of another tenant"
     );

@@ -141,8 +141,8 @@ fn embedding_metadata(response: &EmbedResponse) -> Value {
         "texts": response.vectors.len(), "backend": usage.served_by.backend, "model": usage.served_by.model,
         "fallback": usage.served_by.fallback, "input_tokens": usage.token_usage.input_tokens,
     });
-    if !usage.served_by.replaced.is_empty() {
-        metadata["privacy"] = json!({ "replaced": usage.served_by.replaced });
+    if !usage.served_by.replacement_counts.is_empty() {
+        metadata["privacy"] = json!({ "replaced": usage.served_by.replacement_counts });
     }
     metadata
 }

@@ -121,7 +121,7 @@ pub struct TenantPatch {
 }
 
 /// The few cross-tenant operations, each implemented as a database function. A change from outside the tenant inserts a
-/// row into the tenant's own audit log ([`ChangedBy::row`]) in the same transaction.
+/// row into the tenant's own audit log ([`ChangedBy::audit_row`]) in the same transaction.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait TenantDirectory: Send + Sync {
@@ -151,7 +151,7 @@ pub trait TenantDirectory: Send + Sync {
         &self,
         id: TenantId,
         patch: TenantPatch,
-        by: &ChangedBy,
+        changed_by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError>;
 
     /// Replaces the settings if their version is `expected_version`; other keys of the tenant's configuration are kept.
@@ -164,7 +164,7 @@ pub trait TenantDirectory: Send + Sync {
         id: TenantId,
         settings: &TenantSettings,
         expected_version: i64,
-        by: &ChangedBy,
+        changed_by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError>;
 
     /// The versions of a tenant's settings, newest first.
@@ -189,7 +189,11 @@ pub trait TenantDirectory: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the claim value is mapped already, to this or another tenant.
-    async fn create_mapping(&self, mapping: NewMapping, by: &ChangedBy) -> Result<Option<TenantMapping>, StoreError>;
+    async fn create_mapping(
+        &self,
+        mapping: NewMapping,
+        changed_by: &ChangedBy,
+    ) -> Result<Option<TenantMapping>, StoreError>;
 
     /// Deletes a mapping to a tenant and returns it; `None` if it does not exist.
     ///
@@ -199,7 +203,7 @@ pub trait TenantDirectory: Send + Sync {
         &self,
         tenant: TenantId,
         id: MappingId,
-        by: &ChangedBy,
+        changed_by: &ChangedBy,
     ) -> Result<Option<TenantMapping>, StoreError>;
 
     /// The personal access token whose secret has this keyed hash, if any.

@@ -39,7 +39,7 @@ struct ChatMessage {
     message: Option<String>,
     /// The message that yours follows: the last one of the active branch unless said; null starts a new branch from the
     /// beginning. With `regenerate`, the message of yours to answer again.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "deserialize_present")]
     #[schema(value_type = Option<Uuid>)]
     parent_id: Option<Option<Uuid>>,
     /// Answer an earlier message of yours once more, as an alternative to its other answers.
@@ -66,7 +66,7 @@ struct ChatMessage {
 }
 
 /// Distinguishes a field that is null from one that is missing.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Uuid>>, D::Error> {
+fn deserialize_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Uuid>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 

@@ -66,7 +66,7 @@ fn references_resolve() {
 }
 
 #[tokio::test]
-async fn the_page_loads_nothing_from_other_servers() {
+async fn the_documentation_page_loads_nothing_from_other_servers() {
     let router = router(MockGate::new(), settings());
     let page = send(&router, get("/docs/")).await;
     assert_eq!(page.status, 200);

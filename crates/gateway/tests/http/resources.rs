@@ -23,7 +23,7 @@ use domain::search::{Hit, Passage, Retrieval, SurroundingText};
 use domain::tenant::Quotas;
 use gateway::{Component, Readiness};
 use policy::gate::MockGate;
-use serde_json::json as value;
+use serde_json::json;
 use std::sync::Arc;
 
 const ID: &str = "00000000-0000-0000-0000-00000000f003";
@@ -40,7 +40,7 @@ fn unchanged<T: Clone>(value: T) -> Change<T> {
 async fn a_conversation_is_created_read_updated_and_deleted() {
     let mut gate = gate_for(Role::User);
     gate.on::<CreateConversation>(|_, c| {
-        assert!(c.title.as_ref().is_some_and(|t| t.as_str() == "Pump") && c.metadata == value!({}));
+        assert!(c.title.as_ref().is_some_and(|t| t.as_str() == "Pump") && c.metadata == json!({}));
         Ok(conversation())
     });
     gate.on::<UpdateConversation>(|_, c| {
@@ -96,7 +96,7 @@ async fn a_cursor_returns_the_next_page() {
     assert_eq!(first["has_more"], true);
     let cursor = first["next_cursor"].as_str().expect("a cursor");
     let last = send(&router, get(&format!("/v1/conversations?limit=1&cursor={cursor}"))).await.json();
-    assert_eq!((&last["has_more"], &last["next_cursor"]), (&value!(false), &value!(null)));
+    assert_eq!((&last["has_more"], &last["next_cursor"]), (&json!(false), &json!(null)));
     assert_eq!(last["data"][0]["id"], ID);
 }
 
@@ -121,11 +121,11 @@ async fn documents_are_listed_with_their_metadata() {
     insta::assert_snapshot!(listed.text);
     assert!(!listed.text.contains("secret-key"), "the storage path is internal");
     let path = format!("/v1/documents/{ID}");
-    assert_eq!(send(&router, get(&path)).await.json()["error"], value!(null));
+    assert_eq!(send(&router, get(&path)).await.json()["error"], json!(null));
     assert_eq!(send(&router, request("DELETE", &path, Body::empty())).await.status, 204);
     let queued = send(&router, request("POST", &format!("{path}/reprocess"), Body::empty())).await;
     assert_eq!((queued.status.as_u16(), queued.header("location")), (202, Some(path.as_str())));
-    assert_eq!(queued.json(), value!({"document_id": ID, "status": "processing"}));
+    assert_eq!(queued.json(), json!({"document_id": ID, "status": "processing"}));
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_search_returns_passages() {
     let body = r#"{"query":"seal","filters":{"tags":["pump"]}}"#;
     let mut found = send(&router(gate, settings()), json_request("POST", "/v1/search", body)).await.json();
     assert!(found["took_ms"].is_u64());
-    found["took_ms"] = value!(0);
+    found["took_ms"] = json!(0);
     insta::assert_snapshot!(found);
 }
 
@@ -203,7 +203,7 @@ async fn memories_audit_account_and_runs_have_the_documented_format() {
                 correlation_id: uuid(9),
                 request_id: RequestId::parse("r-1"),
                 phase: "intent".into(),
-                metadata: value!({}),
+                metadata: json!({}),
                 created_at: fixed_time(),
             }))
         }
@@ -246,7 +246,7 @@ async fn users_and_tenants_are_administered() {
     let body = r#"{"external_id":"anna","email":"anna@plant-a.example","display_name":"Anna"}"#;
     assert_eq!(send(&router, json_request("POST", "/v1/admin/users", body)).await.status, 201);
     let changed = send(&router, json_request("PATCH", &format!("/v1/admin/users/{ID}"), r#"{"role":"admin"}"#)).await;
-    assert_eq!((changed.status.as_u16(), &changed.json()["role"]), (200, &value!("admin")));
+    assert_eq!((changed.status.as_u16(), &changed.json()["role"]), (200, &json!("admin")));
     insta::assert_snapshot!(send(&router, get("/v1/admin/tenants")).await.text);
     let body = r#"{"name":"Plant A","slug":"plant-a"}"#;
     assert_eq!(send(&router, json_request("POST", "/v1/admin/tenants", body)).await.status, 201);
@@ -359,7 +359,7 @@ async fn invalid_quotas_are_refused() {
     gate.on::<UpdateTenantSettings>(|_, c| {
         assert!({
             c.change.patch
-                == value!({"quotas": {
+                == json!({"quotas": {
                     "user_tokens_per_day": 5, "cost_per_month": 250.5, "user_cost_per_month": null, "soft_percent": 90,
                 }})
         });

@@ -1,6 +1,6 @@
 //! `audit`: the audit log, newest rows first.
 
-use super::docs::say_next;
+use super::docs::note_next_page;
 use crate::api::{Client, Query, each_page};
 use crate::args::AuditArgs;
 use crate::error::CliError;
@@ -40,9 +40,9 @@ fn show(page: &Value, all: bool, console: &mut Console) -> Result<(), CliError> 
             None => text("resource_type"),
         };
         let start = ["created_at", "event_type", "phase", "result_status", "user_id"].map(text);
-        table.row(start.into_iter().chain([resource, text("correlation_id")]));
+        table.push_row(start.into_iter().chain([resource, text("correlation_id")]));
     }
     console.table(&table)?;
-    say_next(page, all, console);
+    note_next_page(page, all, console);
     Ok(())
 }

@@ -171,7 +171,7 @@ fn login_error(
     login: &Login,
     issuer: &IssuerSettings,
     user: &User,
-    tenant_mappings: &RoleMappings,
+    tenant_role_mappings: &RoleMappings,
     now: Timestamp,
 ) -> Option<TokenError> {
     if !admission::has_required_claim(login, issuer) {
@@ -180,14 +180,14 @@ fn login_error(
     if !admission::is_recent(login, issuer, now) {
         return Some(TokenError::PersonalTokenMaxAgeExceeded);
     }
-    match admission::refusal(login, issuer, tenant_mappings) {
+    match admission::refusal(login, issuer, tenant_role_mappings) {
         Some(RefusalCode::GroupsOverage) => return Some(TokenError::PersonalTokenGroupsOverage),
         Some(RefusalCode::GuestRefused) => return Some(TokenError::PersonalTokenGuestRefused),
         Some(_) => return Some(TokenError::PersonalTokenInsufficientScope),
         None => {}
     }
     // A role that came from a token's claims must still result from those claims under today's mappings.
-    let current_role = admission::mapped_role(login, issuer, tenant_mappings).unwrap_or(Role::Viewer);
+    let current_role = admission::mapped_role(login, issuer, tenant_role_mappings).unwrap_or(Role::Viewer);
     (user.role_from_token && current_role < user.role).then_some(TokenError::PersonalTokenRoleLowered)
 }
 

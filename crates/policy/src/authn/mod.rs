@@ -209,9 +209,9 @@ impl Authenticator {
         self.token_key.hash(token.as_bytes())
     }
 
-    fn start_session(&self, token_hash: &str, new: NewSession, member: Membership) -> Session {
+    fn start_session(&self, token_hash: &str, new_session: NewSession, member: Membership) -> Session {
         let entitlements = member.entitlements(&self.configured_grants_of(&member.user));
-        let NewSession { tenant, tenant_source, credential, expires_at, keys_version } = new;
+        let NewSession { tenant, tenant_source, credential, expires_at, keys_version } = new_session;
         let (user, read_at) = (member.user, Instant::now());
         let session =
             Session { tenant, user, entitlements, tenant_source, credential, expires_at, read_at, keys_version };

@@ -45,13 +45,13 @@ impl Authenticator {
         else {
             return Err(self.refuse_caller(TenantId::PLATFORM, None, RefusalCode::TenantUnmapped, origin).await);
         };
-        let tenant_mappings = &tenant.settings.role_mappings;
+        let tenant_role_mappings = &tenant.settings.role_mappings;
         let suspension = (!tenant.is_active).then_some(RefusalCode::TenantSuspended);
-        if let Some(code) = suspension.or_else(|| verified.admission_refusal(tenant_mappings)) {
+        if let Some(code) = suspension.or_else(|| verified.admission_refusal(tenant_role_mappings)) {
             return Err(self.refuse_caller(tenant.id, None, code, origin).await);
         }
-        let identity = Identity { role: verified.role(tenant_mappings), ..verified.identity.clone() };
-        let login = admission::without_unmapped_groups(&verified.login, &verified.issuer, tenant_mappings);
+        let identity = Identity { role: verified.role(tenant_role_mappings), ..verified.identity.clone() };
+        let login = admission::without_unmapped_groups(&verified.login, &verified.issuer, tenant_role_mappings);
         let new_token =
             NewToken { identity, login, verified: &verified, signing_input_hash: self.signing_input_hash(token) };
         let membership = self.sign_in(tenant.id, &new_token, origin).await;

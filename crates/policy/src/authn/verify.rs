@@ -71,15 +71,15 @@ impl VerifiedToken {
 
     /// The role that the token's claims map to, including the tenant's own mapping; `None` if it has no role claims.
     #[must_use]
-    pub fn role(&self, tenant_mappings: &RoleMappings) -> Option<Role> {
-        admission::mapped_role(&self.login, &self.issuer, tenant_mappings)
+    pub fn role(&self, tenant_role_mappings: &RoleMappings) -> Option<Role> {
+        admission::mapped_role(&self.login, &self.issuer, tenant_role_mappings)
     }
 
     /// Returns why the verified token is not admitted, given the tenant's own mapping, or `None` if it is admitted. The
     /// code may be shown to the caller.
     #[must_use]
-    pub fn admission_refusal(&self, tenant_mappings: &RoleMappings) -> Option<RefusalCode> {
-        admission::refusal(&self.login, &self.issuer, tenant_mappings)
+    pub fn admission_refusal(&self, tenant_role_mappings: &RoleMappings) -> Option<RefusalCode> {
+        admission::refusal(&self.login, &self.issuer, tenant_role_mappings)
     }
 }
 

@@ -84,7 +84,7 @@ impl Finisher for ConversationFinisher {
         Ok(())
     }
 
-    async fn follow_up(&self, ports: &RunPorts, budgets: &BudgetReserver, run: &Run) {
+    async fn after_run(&self, ports: &RunPorts, budgets: &BudgetReserver, run: &Run) {
         if self.first_title == FirstTitle::ByModel {
             title::write(ports, budgets, run, self.conversation).await;
         }

@@ -96,7 +96,7 @@ pub(super) struct TurnIds {
     pub answer: MessageId,
 }
 
-/// Refuses a turn while an answer is being written in the conversation. An answer whose process has died does not count.
+/// Refuses a turn while an answer is being written in the conversation. The answer of a dead process does not count.
 ///
 /// # Errors
 /// `ConversationBusy`, or if the store fails.

@@ -77,7 +77,7 @@ struct NewInput {
     tool_rounds: Classified<Vec<PromptMessage>>,
 }
 
-/// What is stored that a turn builds on.
+/// Stored data that a turn builds on: its conversation, the place of its question, history and memories.
 struct StoredContext {
     conversation: Conversation,
     question: PlacedQuestion,
@@ -90,7 +90,7 @@ struct VisibleContext {
     history: Vec<Message>,
     memories: Vec<Memory>,
     /// Number of earlier messages and memories that the model may not see.
-    left_out: u32,
+    omitted_count: u32,
 }
 
 impl TurnPreparer {
@@ -125,7 +125,7 @@ impl TurnPreparer {
         let mut context = VisibleContext::new(history, memories, model_limit);
         let client_class = request.client_answer_class(&permit, &conversation);
         let removed = request.remove_client_tools_unless(model.is_generative() && client_class <= model_limit);
-        context.left_out = context.left_out.saturating_add(removed.results);
+        context.omitted_count = context.omitted_count.saturating_add(removed.results);
         let PreparedAgent { agent, left_out_tools } = self.agent(&permit, &mut request, tier);
         let new_input = NewInput {
             tenant_name: permit.tenant().name.clone(),
@@ -140,7 +140,7 @@ impl TurnPreparer {
         question.append(&mut *tx, &conversation, ids, now).await?;
         let (conversation, id) = (conversation.id, RunId::from_uuid(self.ports.ids.uuid()));
         let context = CallContext { conversation: Some(conversation), run: Some(id) };
-        let search = self.admit_search(&mut *tx, &permit, &input, context).await?;
+        let search_admission = self.admit_search(&mut *tx, &permit, &input, context).await?;
         tx.commit().await?;
         let run = Run {
             id,
@@ -153,7 +153,7 @@ impl TurnPreparer {
             input,
             model_classification_limit: model_limit,
             nonce: TagNonce::new(self.ports.ids.uuid()),
-            search,
+            search_admission,
             budget,
         };
         let left_out_tools = left_out_tools.saturating_add(removed.tools);
@@ -172,14 +172,14 @@ impl TurnPreparer {
         let conversation = conversation.ok_or(RuntimeError::NotFound { target: "the conversation" })?;
         refuse_if_busy(tx, &conversation, now).await?;
         let question = PlacedQuestion::find(tx, permit, request, &conversation).await?;
-        let place = HistoryPlace { conversation: &conversation, last: question.history_end };
-        let mut history = load_history(tx, permit, request, place, now).await?;
+        let history_end = HistoryEnd { conversation: &conversation, last: question.history_end };
+        let mut history = load_history(tx, permit, request, history_end, now).await?;
         withhold(tx, &mut history, permit.clearance()).await?;
         let memories = load_memories(tx, permit, now).await?;
         Ok(StoredContext { conversation, question, history, memories })
     }
 
-    /// Records the intent of the automatic search, or its refusal, if the material requires one.
+    /// Records the intent of the automatic search, or its refusal, if the input needs a search with a known query.
     async fn admit_search(
         &self,
         tx: &mut dyn TenantTx,
@@ -187,9 +187,10 @@ impl TurnPreparer {
         input: &RunInput,
         context: CallContext,
     ) -> Result<Option<CallAdmission>, StoreError> {
-        // What a model makes of a follow-up is known only when the run has begun, and so is the intent of the search.
-        let is_known = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_generative());
-        let Some(search) = input.search().filter(is_known) else { return Ok(None) };
+        // A generative model rewrites a follow-up only after the run has started. Until then the query of its search is
+        // not known, so its intent cannot be recorded yet.
+        let has_final_query = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_generative());
+        let Some(search) = input.search().filter(has_final_query) else { return Ok(None) };
         let call = automatic_search(search, &search.query, context);
         self.ports.tools.admit(tx, permit, call).await.map(Some)
     }
@@ -252,7 +253,7 @@ impl TurnPreparer {
         let half = TokenBudget(limits.prompt_tokens() / 2);
         let client = ClientTools::choose(std::mem::take(&mut request.tools), &platform, half);
         client.restrict(&mut options);
-        let ClientTools { offered, left_out } = client;
+        let ClientTools { offered, left_out_count: left_out } = client;
         limits.context_tokens = limits.context_tokens.saturating_sub(tool_tokens(&offered));
         let agent = Agent {
             instructions: request.instructions.take(),
@@ -267,7 +268,7 @@ impl TurnPreparer {
 
     fn run_input(&self, new_input: NewInput, request: TurnRequest, context: VisibleContext) -> RunInput {
         let NewInput { tenant_name, question, tool_rounds } = new_input;
-        let VisibleContext { history, memories, left_out } = context;
+        let VisibleContext { history, memories, omitted_count } = context;
         let message = question.content();
         let resolved = follow_up::resolve(message, &earlier_turns(&history, question.class()));
         let is_follow_up = resolved.kind != QuestionKind::StandsAlone;
@@ -277,7 +278,7 @@ impl TurnPreparer {
             filters: request.filters,
             top_k: self.settings.max_passages,
         });
-        let input = QuestionInput { tenant_name, question, tool_rounds, history, memories, search, left_out };
+        let input = QuestionInput { tenant_name, question, tool_rounds, history, memories, search, omitted_count };
         RunInput::Question(Box::new(input))
     }
 }
@@ -290,13 +291,13 @@ impl VisibleContext {
         let total = history.len() + memories.len();
         history.retain(|message| message.classification <= max_classification);
         memories.retain(|memory| memory.classification <= max_classification);
-        let left_out = u32::try_from(total - history.len() - memories.len()).unwrap_or(u32::MAX);
-        Self { history, memories, left_out }
+        let omitted_count = u32::try_from(total - history.len() - memories.len()).unwrap_or(u32::MAX);
+        Self { history, memories, omitted_count }
     }
 }
 
-/// Returns the caller of the model. Where the client keeps the history, placeholders are the user's, with and without a
-/// conversation.
+/// Returns the caller of the model. If the client keeps the history, the conversation is left out, so that privacy
+/// placeholders stay the same for all requests of the user.
 fn caller(permit: &Permit, request: &TurnRequest) -> ModelCaller {
     let caller = model_access::caller(permit.scope(), &permit.tenant().settings);
     ModelCaller { conversation: request.conversation.filter(|_| request.history.is_none()), ..caller }
@@ -304,7 +305,7 @@ fn caller(permit: &Permit, request: &TurnRequest) -> ModelCaller {
 
 /// Where the history of a turn ends.
 #[derive(Clone, Copy)]
-struct HistoryPlace<'a> {
+struct HistoryEnd<'a> {
     conversation: &'a Conversation,
     /// The last message of the history; `None` if there is none.
     last: Option<MessageId>,
@@ -329,7 +330,7 @@ async fn load_history(
     tx: &mut dyn TenantTx,
     permit: &Permit,
     request: &TurnRequest,
-    HistoryPlace { conversation, last }: HistoryPlace<'_>,
+    HistoryEnd { conversation, last }: HistoryEnd<'_>,
     now: Timestamp,
 ) -> Result<Vec<Message>, StoreError> {
     match (&request.history, last) {

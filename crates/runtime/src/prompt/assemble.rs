@@ -8,7 +8,7 @@
 
 use super::nonce::TagNonce;
 use super::passages;
-use super::tokens::{TokenBudget, enters_prompt, estimate_tokens, newest_messages_within};
+use super::tokens::{TokenBudget, estimate_tokens, is_included_in_prompt, newest_messages_within};
 use super::tool_rounds;
 use domain::classified::{Classified, HasClass as _};
 use domain::conversation::{Message, MessageRole, Sources};
@@ -95,11 +95,12 @@ pub fn min_tokens(input: &PromptInput<'_>) -> usize {
 pub fn assemble(input: &PromptInput<'_>, budget: TokenBudget) -> AssembledPrompt {
     let remaining = budget.0.saturating_sub(min_tokens(input));
     let history = newest_messages_within(input.history, TokenBudget(remaining));
-    let history_tokens: usize = history.iter().filter(|m| enters_prompt(m)).map(|m| estimate_tokens(&m.content)).sum();
+    let history_tokens: usize =
+        history.iter().filter(|m| is_included_in_prompt(m)).map(|m| estimate_tokens(&m.content)).sum();
     let mut prompt = Classified::empty();
     let mut sources = Sources::default();
     prompt.push(Classified::new(PromptMessage::System(system_prompt(input)), input.class_of_instructions()));
-    for message in history.iter().filter(|message| enters_prompt(message)) {
+    for message in history.iter().filter(|message| is_included_in_prompt(message)) {
         if let Some(earlier_message) = history_message(message, prompt.content()) {
             prompt.push(Classified::new(earlier_message, message.classification));
             sources.merge(&message.sources);

@@ -39,7 +39,7 @@ pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<
         SearchOutcome::NotSearched => AutoSearchResult::NotSearched,
         SearchOutcome::Searched { is_weak_match } => AutoSearchResult::Searched { passages: &passages, is_weak_match },
     };
-    let has_omitted_content = progress.visibility.left_out > 0;
+    let has_omitted_content = progress.visibility.omitted_count > 0;
     let prompt = run.input.prompt(&run.agent, &run.nonce, search_result, has_omitted_content);
     let remaining_calls = run.agent.limits.max_tool_calls;
     let mut state = LoopState { transcript: Classified::empty(), remaining_calls, malformed_replies: 0 };

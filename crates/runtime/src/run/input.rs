@@ -40,7 +40,7 @@ pub struct QuestionInput {
     /// The automatic search, which runs before the model is called; `None` if the question needs no documents.
     pub search: Option<DocumentSearch>,
     /// Number of earlier messages and memories that were left out because the model may not see them.
-    pub left_out: u32,
+    pub omitted_count: u32,
 }
 
 /// Parameters of a document search.
@@ -92,9 +92,9 @@ impl RunInput {
     }
 
     /// Returns the number of parts that were left out because the model may not see them.
-    pub fn left_out(&self) -> u32 {
+    pub fn omitted_count(&self) -> u32 {
         match self {
-            Self::Question(input) => input.left_out,
+            Self::Question(input) => input.omitted_count,
             Self::Messages(_) => 0,
         }
     }

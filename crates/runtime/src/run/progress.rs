@@ -38,7 +38,7 @@ pub struct Visibility {
     /// The highest classification that the model may see.
     pub max_classification: Classification,
     /// Number of passages, documents, memories and earlier messages that were left out.
-    pub left_out: u32,
+    pub omitted_count: u32,
 }
 
 /// The model calls, and the backends that served them.
@@ -56,12 +56,12 @@ pub struct ModelUsage {
 }
 
 impl Visibility {
-    /// Removes the items that the model may not see, and adds them to `left_out`.
+    /// Removes the items that the model may not see, and counts them as omitted.
     pub fn retain_visible<T: HasClass>(&mut self, items: &mut Vec<T>) {
         let total = items.len();
         items.retain(|item| item.class() <= self.max_classification);
         let removed = u32::try_from(total - items.len()).unwrap_or(u32::MAX);
-        self.left_out = self.left_out.saturating_add(removed);
+        self.omitted_count = self.omitted_count.saturating_add(removed);
     }
 }
 
@@ -73,7 +73,7 @@ impl RunProgress {
             provenance: Provenance::default(),
             visibility: Visibility {
                 max_classification: run.model_classification_limit,
-                left_out: run.input.left_out(),
+                omitted_count: run.input.omitted_count(),
             },
             model: ModelUsage::default(),
             tools_used: Vec::new(),

@@ -76,7 +76,7 @@ impl Runner {
             runner.logs.close(run.id);
             drop(slot);
             if !has_failed {
-                finisher.follow_up(&runner.ports, &runner.budgets, &run).await;
+                finisher.after_run(&runner.ports, &runner.budgets, &run).await;
             }
         };
         self.ports.tasks.spawn(task.in_current_span());
@@ -335,11 +335,11 @@ mod tests {
                 history: Vec::new(),
                 memories: Vec::new(),
                 search: None,
-                left_out: 0,
+                omitted_count: 0,
             })),
             model_classification_limit: Classification::Restricted,
             nonce: TagNonce::new(id.as_uuid()),
-            search: None,
+            search_admission: None,
             budget: BudgetReservation::default(),
         }
     }

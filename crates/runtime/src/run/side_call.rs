@@ -55,27 +55,28 @@ pub async fn ask(
     }
     let time_limit = call.time_limit;
     let mut request = call.into_request(run);
-    let prompt = prompt_tokens(request.prompt.content());
-    let estimate = TokenEstimate { min_prompt: prompt, prompt, output: request.max_output_tokens };
+    let prompt_token_count = prompt_tokens(request.prompt.content());
+    let estimate =
+        TokenEstimate { min_prompt: prompt_token_count, prompt: prompt_token_count, output: request.max_output_tokens };
     let price = model.highest_price(TIER, &run.caller);
     let budget_request = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
     let mut tx = ports.store.begin(run.permit.scope()).await?;
     let mut budget = budgets.reserve(&mut *tx, run.permit.scope(), budget_request).await?;
     tx.commit().await?;
     if let Some(grant) = budget.grant_mut() {
-        let affordable_tokens = grant.remaining(BudgetAmount::default()).max_output_tokens(prompt);
+        let affordable_tokens = grant.remaining(BudgetAmount::default()).max_output_tokens(prompt_token_count);
         request.max_output_tokens = request.max_output_tokens.min(affordable_tokens).max(1);
     }
 
     let mut calls = CallRecorder::default();
-    calls.start(TIER, prompt);
+    calls.start(TIER, prompt_token_count);
     let reply = tokio::time::timeout(time_limit, read_reply(ports, request, &mut calls)).await;
     if let Ok(Err(error)) = &reply {
         calls.fail(error);
     }
-    let calls = ledger_entries(ports, run, calls.close(CallStatus::Cancelled, None));
+    let entries = ledger_entries(ports, run, calls.close(CallStatus::Cancelled, None));
     let mut tx = ports.store.begin(run.permit.scope()).await?;
-    tx.usage().record_calls(&calls).await?;
+    tx.usage().record_calls(&entries).await?;
     if let Some(id) = budget.id() {
         tx.usage().release_reservation(id).await?;
     }
@@ -87,7 +88,7 @@ impl SideCall {
     fn into_request(self, run: &Run) -> ChatRequest {
         let question = self.input.content().clone();
         let mut prompt = Classified::empty();
-        // The platform's own words take the class of what they are applied to: the prompt is sent as a whole.
+        // The system message gets the class of the input, because both are sent as one prompt.
         prompt.push(Classified::new(PromptMessage::System(self.instructions.to_owned()), self.input.class()));
         prompt.push(self.input.map(PromptMessage::User));
         ChatRequest {

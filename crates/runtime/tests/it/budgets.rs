@@ -254,11 +254,11 @@ async fn admins_and_auditors_read_the_tenants_ledger_and_others_their_own_calls(
     let service = ConfigurationService::new(store.clone(), store, plant.clock.clone(), plant.ids.clone());
     let read = ReadModelUsage { from: None, to: None, group_by: UsageDimension::User };
     let ada_id = plant.ada.user().map(|id| id.to_string());
-    for (reader, role, calls, of_tenant) in
+    for (reader, role, calls, tenant_wide) in
         [(&plant.ada, Role::Viewer, 1, false), (&plant.bob, Role::User, 0, false), (&plant.bob, Role::Admin, 1, true)]
     {
         let report = service.execute(plant.authorize(reader, role, read).await).await.expect("a report");
-        assert_eq!((report.sums.totals.calls, report.is_tenant_wide), (calls, of_tenant), "{role}");
+        assert_eq!((report.sums.totals.calls, report.is_tenant_wide), (calls, tenant_wide), "{role}");
         assert_eq!(
             report.sums.groups.first().and_then(|group| group.key.clone()),
             ada_id.clone().filter(|_| calls > 0)

@@ -78,7 +78,7 @@ async fn the_clients_history_enters_the_prompt_and_question_and_answer_are_store
     assert_eq!((sent_request.options.temperature, sent_request.max_output_tokens), (Some(0.1), 5));
 
     let Transcript { conversation, messages } = stored_transcript(&plant, id).await;
-    assert_eq!((conversation.title, conversation.metadata), (None, json!({ "source": "openai" })));
+    assert_eq!((conversation.title, conversation.metadata), (Some("Are you sure?".to_owned()), json!({ "source": "openai" })));
     let contents: Vec<_> = messages.iter().map(|message| message.content.as_str()).collect();
     assert_eq!(contents, ["Are you sure?", "Yes."], "the client's history is not stored");
     let outcome = plant.turn_outcome().await;
@@ -87,12 +87,12 @@ async fn the_clients_history_enters_the_prompt_and_question_and_answer_are_store
 
 #[tokio::test(start_paused = true)]
 async fn client_answers_have_the_class_of_the_clearance_or_of_the_stored_conversation() {
-    for (conversation, class) in [(false, Classification::Restricted), (true, Classification::Internal)] {
+    for (is_stored_conversation, class) in [(false, Classification::Restricted), (true, Classification::Internal)] {
         let plant = Plant::new().await;
         let model = plant.model([vec![Text("Yes."), Finish]]);
         let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
-        let (id, _) = ask(&plant, &chat, request(conversation.then_some(plant.conversation))).await;
-        assert_eq!(id == plant.conversation, conversation);
+        let (id, _) = ask(&plant, &chat, request(is_stored_conversation.then_some(plant.conversation))).await;
+        assert_eq!(id == plant.conversation, is_stored_conversation);
         assert_eq!(stored_transcript(&plant, id).await.messages[1].classification, class);
     }
 }

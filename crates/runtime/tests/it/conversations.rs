@@ -10,7 +10,7 @@ use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 
 #[tokio::test(start_paused = true)]
-async fn citations_above_a_lowered_clearance_are_left_out() {
+async fn an_answer_with_a_citation_above_a_lowered_clearance_is_withheld() {
     let plant = Plant::new().await;
     let internal_hit = plant.create_document(Classification::Internal, "Close FV-2003 first.").await.1;
     let confidential_hit = plant.create_document(Classification::Confidential, "The bypass code is 7.").await.1;

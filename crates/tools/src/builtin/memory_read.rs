@@ -50,9 +50,12 @@ impl Tool for MemoryRead {
 
     async fn run(&self, call: CallScope, _: Arguments) -> Result<Classified<ToolResult>, ToolError> {
         let to_tool_error = ToolError::store(ToolName::MemoryRead);
-        let mut tx = self.store.begin(&call.scope).await.map_err(&to_tool_error)?;
-        let memories =
-            tx.memories().most_important(call.now, call.clearance, MAX_MEMORIES).await.map_err(&to_tool_error)?;
+        let mut tx = self.store.begin(&call.tenant_scope).await.map_err(&to_tool_error)?;
+        let memories = tx
+            .memories()
+            .most_important(call.admitted_at, call.clearance, MAX_MEMORIES)
+            .await
+            .map_err(&to_tool_error)?;
         tx.commit().await.map_err(&to_tool_error)?;
         Ok(Classified::from_content(ToolResult::Memories(memories)))
     }

@@ -2,7 +2,7 @@
 
 use super::{MemoryStore, MemoryTx, page_of};
 use async_trait::async_trait;
-use domain::audit::chain::{ChainHash, ChainPage, ChainPageEntry, ChainedEvent};
+use domain::audit::chain::{AuditHash, ChainPage, ChainPageEntry, ChainedEvent};
 use domain::audit::{AuditFilter, AuditRecord, AuditedOperation, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
 use domain::ids::{AuditId, TenantId};
@@ -91,7 +91,7 @@ impl AuditReader for MemoryStore {
         let mut entries: Vec<_> = later_events.map(|event| ChainPageEntry::Event(Box::new(event))).collect();
         let has_more = entries.len() > limit as usize;
         entries.truncate(limit as usize);
-        let previous_hash = previous_hash.unwrap_or_else(|| ChainHash::genesis(scope.tenant().as_uuid()));
+        let previous_hash = previous_hash.unwrap_or_else(|| AuditHash::genesis(scope.tenant().as_uuid()));
         Ok(ChainPage { previous_hash, entries, checkpoints: Vec::new(), purges: Vec::new(), has_more })
     }
 
@@ -103,7 +103,7 @@ impl AuditReader for MemoryStore {
 
 /// The hash chain of a tenant's committed rows, in commit order.
 fn build_chain(rows: &[AuditRecord], tenant: TenantId) -> Vec<ChainedEvent> {
-    let mut chain_hash = ChainHash::genesis(tenant.as_uuid());
+    let mut chain_hash = AuditHash::genesis(tenant.as_uuid());
     let mut chain = Vec::new();
     for (row, seq) in rows.iter().filter(|row| row.tenant_id == tenant).zip(1..) {
         let mut event = event_without_hashes(row, seq);
@@ -116,7 +116,7 @@ fn build_chain(rows: &[AuditRecord], tenant: TenantId) -> Vec<ChainedEvent> {
 }
 
 fn event_without_hashes(row: &AuditRecord, seq: i64) -> ChainedEvent {
-    let placeholder_hash = ChainHash::digest(&[]);
+    let placeholder_hash = AuditHash::digest(&[]);
     ChainedEvent {
         tenant_id: row.tenant_id.as_uuid(),
         seq,

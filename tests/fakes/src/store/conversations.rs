@@ -31,7 +31,7 @@ impl ConversationRepo for MemoryTx {
         let is_owned = self.owner_filter();
         Ok(self.read(|s| {
             let mut conversations = s.conversations.iter();
-            conversations.find(|r| is_owned(r) && r.value.id == id).map(|r| with_state(s, &r.value))
+            conversations.find(|r| is_owned(r) && r.value.id == id).map(|r| with_busy_flag(s, &r.value))
         }))
     }
 
@@ -44,7 +44,7 @@ impl ConversationRepo for MemoryTx {
         let is_owned = self.owner_filter();
         let rows = self.read(|s| {
             let matching = s.conversations.iter().filter(|r| is_owned(r) && matches_filter(s, r, filter, clearance));
-            matching.map(|r| with_state(s, &r.value)).collect()
+            matching.map(|r| with_busy_flag(s, &r.value)).collect()
         });
         Ok(page_of(rows, page, |row: &Conversation| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
@@ -73,7 +73,7 @@ impl ConversationRepo for MemoryTx {
         conversation.active_message_id = patch.active_message_id.or(conversation.active_message_id);
         conversation.updated_at = now;
         let updated = conversation.clone();
-        Ok(Some(with_state(state, &updated)))
+        Ok(Some(with_busy_flag(state, &updated)))
     }
 
     async fn set_first_title(&mut self, id: ConversationId, title: &str) -> Result<bool, StoreError> {
@@ -135,7 +135,7 @@ impl MessageRepo for MemoryTx {
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError> {
         let is_owned = self.owner_filter();
         let state = self.write().await?;
-        let is_abandoned = state.abandoned.remove(&id);
+        let is_abandoned = state.abandoned_answers.remove(&id);
         let is_open = |r: &Row<Message>| is_abandoned || r.value.status == MessageStatus::Streaming;
         let mut messages = state.messages.iter_mut();
         let open_answer = messages.find(|r| is_owned(r) && r.value.id == id && is_open(r));
@@ -199,11 +199,11 @@ impl MessageRepo for MemoryTx {
     async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         let is_owned = self.owner_filter();
         let mut failed_count = 0;
-        let State { messages, abandoned, .. } = self.write().await?;
+        let State { messages, abandoned_answers, .. } = self.write().await?;
         for row in messages.iter_mut().filter(|r| is_owned(r)) {
             if row.value.status == MessageStatus::Streaming && row.value.created_at < before {
                 row.value.status = MessageStatus::Error;
-                abandoned.insert(row.value.id);
+                abandoned_answers.insert(row.value.id);
                 failed_count += 1;
             }
         }
@@ -214,7 +214,7 @@ impl MessageRepo for MemoryTx {
 const MISSING_REFERENCE: StoreError = StoreError::Conflict { what: "a reference to something that does not exist" };
 
 /// The conversation with what the database computes when it is read.
-fn with_state(state: &State, conversation: &Conversation) -> Conversation {
+fn with_busy_flag(state: &State, conversation: &Conversation) -> Conversation {
     let mut messages = state.messages.iter().map(|row| &row.value);
     let is_busy = messages.any(|m| m.conversation_id == conversation.id && m.status == MessageStatus::Streaming);
     Conversation { is_busy, ..conversation.clone() }

@@ -70,17 +70,17 @@ struct State {
     conversations: Vec<Row<Conversation>>,
     messages: Vec<Row<Message>>,
     /// Answers that were taken for abandoned; they can still be finished.
-    abandoned: BTreeSet<MessageId>,
+    abandoned_answers: BTreeSet<MessageId>,
     feedback: Vec<Row<Feedback>>,
     memories: Vec<Row<Memory>>,
     documents: Vec<Row<Document>>,
     /// Tenant, id and last classification of each deleted document.
     deleted_documents: Vec<(TenantId, DocumentId, Classification)>,
     /// Documents whose title was set by a user; ingestion must not overwrite it.
-    user_titled: BTreeSet<DocumentId>,
+    user_titled_documents: BTreeSet<DocumentId>,
     chunks: Vec<Row<StoredChunk>>,
     /// For each published document, the model whose passages are searched.
-    published: BTreeMap<DocumentId, String>,
+    published_models: BTreeMap<DocumentId, String>,
     models: BTreeMap<TenantId, EmbeddingModels>,
     audit: Vec<AuditRecord>,
     jobs: Vec<Job>,
@@ -182,9 +182,9 @@ struct MemoryTx {
 struct OpenTransaction(Arc<AtomicUsize>);
 
 impl OpenTransaction {
-    fn new(open: &Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(open))
+    fn new(open_count: &Arc<AtomicUsize>) -> Self {
+        open_count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(open_count))
     }
 }
 
@@ -204,7 +204,7 @@ impl MemoryTx {
 
     async fn write(&mut self) -> Result<&mut State, StoreError> {
         let uncommitted = match self.uncommitted.take() {
-            Some(work) => work,
+            Some(uncommitted) => uncommitted,
             None => {
                 let write_guard = self.store.lock_for_writing().await?;
                 UncommittedState { state: self.store.committed().clone(), _write_guard: write_guard }
@@ -271,7 +271,7 @@ impl TenantTx for MemoryTx {
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         if let Some(uncommitted) = self.uncommitted {
-            let has_new_jobs = uncommitted.state.claimable() > self.store.committed().claimable();
+            let has_new_jobs = uncommitted.state.live_job_count() > self.store.committed().live_job_count();
             *self.store.committed() = uncommitted.state;
             if has_new_jobs {
                 self.store.notify_workers();

@@ -17,7 +17,7 @@ string_enum! {
         /// Building of a tenant's vector index.
         VectorIndex = "vector_index",
         /// Re-embedding of a tenant's documents with the next model.
-        Reindex = "reindex",
+        Reembedding = "reindex",
     }
 }
 
@@ -39,7 +39,7 @@ impl JobPayload {
         match self {
             Self::Ingest(_) => JobKind::Ingestion,
             Self::BuildVectorIndex => JobKind::VectorIndex,
-            Self::Reembed => JobKind::Reindex,
+            Self::Reembed => JobKind::Reembedding,
         }
     }
 

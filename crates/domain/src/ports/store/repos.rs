@@ -155,7 +155,7 @@ pub trait DocumentRepo: Send {
     ) -> Result<Option<Document>, StoreError>;
     /// The classes of these documents, in no particular order; a deleted document has the class that it had when it was
     /// deleted. Unknown ids are omitted.
-    async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError>;
+    async fn classifications(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError>;
     /// Changes the ingestion status of a document; `false` if it does not exist.
     ///
     /// # Errors
@@ -186,8 +186,8 @@ pub trait ChunkRepo: Send {
         chunks: &[NewChunk],
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Stores passages by the next model for a published document, replacing any that were staged before; searches
-    /// continue to use the old ones. Does nothing if the document is already published with `model`.
+    /// Stores passages embedded by the next model for a published document, replacing any that were staged before;
+    /// searches continue to use the old ones. Does nothing if the document is already published with `model`.
     ///
     /// # Errors
     /// The same as for [`Self::replace`].
@@ -198,14 +198,15 @@ pub trait ChunkRepo: Send {
         chunks: &[NewChunk],
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Published documents without passages by `model`, oldest first. Documents that failed or were never published are
-    /// not included.
+    /// Published documents without passages embedded by `model`, oldest first. Documents that failed or were never
+    /// published are not included.
     ///
     /// # Errors
     /// If the database is not available.
     async fn list_unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError>;
     /// Makes `model` the model in use for all documents at once, and deletes the passages of other models. Changes
-    /// nothing while documents are [`Self::list_unstaged`]; returns their number, 0 if the switch was made.
+    /// nothing while there are documents that [`Self::list_unstaged`] would list; returns their number, 0 if the switch
+    /// was made.
     ///
     /// # Errors
     /// If the database is not available.

@@ -59,7 +59,8 @@ impl Plant {
         let conversation = Conversation {
             id: ids.uuid().into(),
             user_id: ada.user().expect("a user's scope"),
-            title: None,
+            // Without one, each first turn would also call the model for a title.
+            title: Some("Maintenance".to_owned()),
             model: None,
             metadata: json!({}),
             classification: Classification::Public,
