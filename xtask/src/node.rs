@@ -51,7 +51,7 @@ const MACOS_X86_64: Wheel = Wheel {
 pub struct NodeVersion {
     /// Major version, such as 22.
     pub major: u32,
-    /// Minor version.
+    /// Second number of the version, such as 19.
     pub minor: u32,
 }
 

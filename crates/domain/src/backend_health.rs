@@ -15,7 +15,7 @@ pub enum BackendStatus {
 }
 
 impl BackendStatus {
-    /// All states.
+    /// The states, from the best to the worst.
     pub const ALL: [Self; 3] = [Self::Up, Self::Failing, Self::Down];
 
     /// The stable name.

@@ -1,7 +1,7 @@
 //! Builds the router: routes, layers and their state.
 
 use crate::caller::authenticate;
-use crate::console::{self, ConsolePorts, ConsoleState};
+use crate::console::{ConsolePorts, ConsoleState};
 use crate::error::ApiError;
 use crate::header_size::limit_header_size;
 use crate::headers::security_headers;
@@ -49,7 +49,7 @@ pub struct Ports {
 /// Serve it with [`crate::serve::serve`]. Another server must set `ConnectInfo<SocketAddr>`, which the limit per peer
 /// needs, and a timeout for reading headers ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
 pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
-    let console = ConsoleState::new(ports.console, Arc::clone(&ports.ids));
+    let console = ConsoleState::new(ports.console, Arc::clone(&ports.ids), openapi::resources());
     let trace_state = trace::TraceState { ids: ports.ids, metrics: ports.metrics };
     let state = AppState {
         gate,
@@ -75,7 +75,7 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
         .route_layer(authentication_layer)
         .merge(pages)
         .merge(openapi::pages())
-        .merge(console::pages())
+        .merge(routes::console())
         .fallback(unknown_path)
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(state.clone(), lingering_close))

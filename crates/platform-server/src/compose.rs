@@ -1,9 +1,8 @@
 //! Composition root: the only place that builds the concrete implementations behind the ports.
 
-use crate::config::{Mode, Settings};
+use crate::config::Settings;
 use crate::console_files::BuiltConsole;
 use crate::databases::Databases;
-use crate::dev::sign_in::DemoTenantSignIn;
 use crate::identity;
 use crate::ingest_settings;
 use crate::instance_heartbeat::InstanceHeartbeat;
@@ -123,11 +122,17 @@ impl Platform {
         })
     }
 
-    /// Builds the HTTP router in front of the gate.
+    /// Builds the HTTP router in front of the gate. `development_sign_in` signs in without an issuer, in development
+    /// mode only.
     ///
     /// # Errors
     /// If the metrics cannot be registered, or `REDIS_URL` is not valid.
-    pub async fn http_router(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Router> {
+    pub async fn http_router(
+        &self,
+        settings: &Settings,
+        metrics: &MetricsRegistry,
+        development_sign_in: Option<Arc<dyn DevelopmentSignIn>>,
+    ) -> Result<Router> {
         let ports = Ports {
             ids: Arc::clone(&self.ids),
             readiness: Arc::new(self.readiness.clone()),
@@ -136,7 +141,7 @@ impl Platform {
             tasks: self.tasks.clone(),
             console: ConsolePorts {
                 files: Some(Arc::new(BuiltConsole)),
-                development: self.development_sign_in(settings)?,
+                development: development_sign_in,
             },
         };
         let gateway_settings = GatewaySettings {
@@ -149,16 +154,6 @@ impl Platform {
             ..GatewaySettings::default()
         };
         Ok(gateway::router(Arc::clone(&self.gate), ports, gateway_settings))
-    }
-
-    /// Sign-in as a user of the demo tenant; `None` unless the settings have a development issuer, which only
-    /// development mode allows.
-    fn development_sign_in(&self, settings: &Settings) -> Result<Option<Arc<dyn DevelopmentSignIn>>> {
-        let Some(dir) = settings.auth.dev_issuer_dir.as_ref().filter(|_| settings.mode == Mode::Development) else {
-            return Ok(None);
-        };
-        let sign_in = DemoTenantSignIn::new(dir, Arc::clone(&self.gate), Arc::clone(&self.directory))?;
-        Ok(Some(Arc::new(sign_in)))
     }
 
     /// The configured number of workers. Without `models.next_embed` they do not claim reindex jobs.

@@ -6,26 +6,15 @@ mod response;
 use page::PageSettings;
 pub use page::{ConsoleClient, ConsoleSettings};
 
-use crate::error::ApiError;
-use crate::openapi::openapi;
-use crate::settings::GatewaySettings;
-use crate::state::AppState;
 use async_trait::async_trait;
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use domain::error::ErrorKind;
 use domain::ports::IdGen;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The folders of the console that contain files only. Every other path below `/ui/` is one of its pages.
-const FILE_FOLDERS: &[&str] = &["assets/", "pdfjs/"];
 /// The page that starts the console.
 const PAGE_FILE: &str = "index.html";
 
@@ -102,66 +91,30 @@ pub(crate) struct ConsoleState {
 }
 
 impl ConsoleState {
-    pub(crate) fn new(ports: ConsolePorts, ids: Arc<dyn IdGen>) -> Self {
-        Self { ports, ids, resources: resources().into() }
+    pub(crate) fn new(ports: ConsolePorts, ids: Arc<dyn IdGen>, resources: Vec<String>) -> Self {
+        Self { ports, ids, resources: resources.into() }
     }
 
     /// Sign-in without an issuer; `None` outside development mode.
     pub(crate) fn development(&self) -> Option<&Arc<dyn DevelopmentSignIn>> {
         self.ports.development.as_ref()
     }
-}
 
-/// The paths of the OpenAPI document without parameters, less `/v1/`.
-fn resources() -> Vec<String> {
-    let paths = openapi().paths.paths.into_keys().filter(|path| !path.contains('{'));
-    paths.filter_map(|path| path.strip_prefix("/v1/").map(str::to_owned)).collect()
-}
-
-/// Routes of the console's files and pages.
-pub(crate) fn pages() -> Router<AppState> {
-    let to_console = || async { (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "/ui/")]) };
-    Router::new()
-        .route("/", get(to_console))
-        .route("/ui", get(to_console))
-        .route("/ui/", get(start_page))
-        .route("/ui/{*path}", get(file_or_page))
-}
-
-async fn start_page(
-    State(console): State<ConsoleState>,
-    State(settings): State<Arc<GatewaySettings>>,
-) -> Result<Response, ApiError> {
-    page(&console, &settings)
-}
-
-/// Serves a file, or the page that starts the console for a deep link such as `/ui/documents/…`.
-async fn file_or_page(
-    State(console): State<ConsoleState>,
-    State(settings): State<Arc<GatewaySettings>>,
-    Path(path): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let file = console.ports.files.as_ref().filter(|_| path != PAGE_FILE).and_then(|files| files.file(&path));
-    match file {
-        Some(file) => Ok(response::file_response(&path, file, &headers)),
-        None if FILE_FOLDERS.iter().any(|folder| path.starts_with(folder)) => {
-            Err(ApiError::from_kind(ErrorKind::NotFound))
-        }
-        None => page(&console, &settings),
+    /// The response with a file; `None` if there is none at this path.
+    pub(crate) fn file(&self, path: &str, request_headers: &HeaderMap) -> Option<Response> {
+        let file = self.ports.files.as_ref().filter(|_| path != PAGE_FILE)?.file(path)?;
+        Some(response::file_response(path, file, request_headers))
     }
-}
 
-fn page(console: &ConsoleState, settings: &GatewaySettings) -> Result<Response, ApiError> {
-    let not_found = || ApiError::from_kind(ErrorKind::NotFound);
-    let files = console.ports.files.as_ref().ok_or_else(not_found)?;
-    let file = files.file(PAGE_FILE).ok_or_else(not_found)?;
-    let template = String::from_utf8_lossy(&file.content);
-    let nonce = page::nonce(&[console.ids.uuid(), console.ids.uuid()]);
-    let page_settings = PageSettings {
-        sign_in: settings.console.sign_in.as_ref(),
-        development: console.ports.development.is_some(),
-        resources: &console.resources,
-    };
-    Ok(page::render(&template, &nonce, &page_settings).into_response())
+    /// The page that starts the console; `None` if this server has no console.
+    pub(crate) fn page(&self, settings: &ConsoleSettings) -> Option<Response> {
+        let file = self.ports.files.as_ref()?.file(PAGE_FILE)?;
+        let nonce = page::nonce(&[self.ids.uuid(), self.ids.uuid()]);
+        let page_settings = PageSettings {
+            sign_in: settings.sign_in.as_ref(),
+            development: self.ports.development.is_some(),
+            resources: &self.resources,
+        };
+        Some(page::render(&String::from_utf8_lossy(&file.content), &nonce, &page_settings).into_response())
+    }
 }

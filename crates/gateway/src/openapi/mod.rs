@@ -86,6 +86,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document
 }
 
+/// The paths of the document without parameters, less `/v1/`, such as `admin/users`.
+pub(crate) fn resources() -> Vec<String> {
+    let paths = openapi().paths.paths.into_keys().filter(|path| !path.contains('{'));
+    paths.filter_map(|path| path.strip_prefix("/v1/").map(str::to_owned)).collect()
+}
+
 /// Routes of the document at `/openapi.json`, and of Swagger UI at `/docs`, which loads nothing from other servers.
 pub(crate) fn pages() -> Router<AppState> {
     let config = Config::default().validator_url("none").persist_authorization(true);

@@ -5,6 +5,7 @@ mod admin_tenants;
 mod admin_users;
 mod audit;
 mod chat;
+mod console;
 mod content;
 mod conversation_export;
 mod conversations;
@@ -67,6 +68,11 @@ pub(crate) fn read_only_routes() -> OpenApiRouter<AppState> {
 /// Pages and routes that need no authentication.
 pub(crate) fn pages() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(problems::routes()).merge(development::routes())
+}
+
+/// The browser console, which needs no authentication and is no part of the API.
+pub(crate) fn console() -> Router<AppState> {
+    console::routes()
 }
 
 /// Liveness and readiness probes: public, without rate limits, and logged at debug level.

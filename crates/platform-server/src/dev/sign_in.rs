@@ -3,7 +3,8 @@
 
 use super::issuer::{DevelopmentIssuer, Profile, TokenSubject};
 use super::{DEMO_ADMIN, DEMO_TENANT};
-use crate::config::DEVELOPMENT_ISSUER;
+use crate::compose::Platform;
+use crate::config::{DEVELOPMENT_ISSUER, Mode, Settings};
 use crate::system::{SystemClock, TimeOrderedIds};
 use anyhow::Result;
 use async_trait::async_trait;
@@ -16,7 +17,6 @@ use domain::user::User;
 use gateway::console::{DevelopmentSignIn, DevelopmentSignInError, DevelopmentToken, DevelopmentUser};
 use policy::caller::Caller;
 use policy::gate::{Execute, Gate};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -27,21 +27,26 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
 const LISTING_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Signs in as users of the demo tenant. The users are listed as the demo's admin, through the gate like every request.
-pub(crate) struct DemoTenantSignIn {
+struct DemoTenantSignIn {
     issuer: DevelopmentIssuer,
     gate: Arc<dyn Gate>,
     directory: Arc<dyn TenantDirectory>,
 }
 
-impl DemoTenantSignIn {
-    /// Loads the development issuer's key from `issuer_dir`, or creates it there.
-    ///
-    /// # Errors
-    /// If the key can neither be read nor created.
-    pub(crate) fn new(issuer_dir: &Path, gate: Arc<dyn Gate>, directory: Arc<dyn TenantDirectory>) -> Result<Self> {
-        Ok(Self { issuer: DevelopmentIssuer::load_or_create(issuer_dir)?, gate, directory })
-    }
+/// The sign-in of a server with these settings; `None` unless they have a development issuer, which only development
+/// mode allows.
+///
+/// # Errors
+/// If the development issuer's key can neither be read nor created.
+pub(crate) fn for_platform(settings: &Settings, platform: &Platform) -> Result<Option<Arc<dyn DevelopmentSignIn>>> {
+    let Some(dir) = settings.auth.dev_issuer_dir.as_ref().filter(|_| settings.mode == Mode::Development) else {
+        return Ok(None);
+    };
+    let (gate, directory) = (Arc::clone(&platform.gate), Arc::clone(&platform.directory));
+    Ok(Some(Arc::new(DemoTenantSignIn { issuer: DevelopmentIssuer::load_or_create(dir)?, gate, directory })))
+}
 
+impl DemoTenantSignIn {
     /// The active users that the development issuer signs for, in order of their names.
     async fn active_users(&self) -> Result<Vec<User>> {
         if self.directory.tenant(DEMO_TENANT).await?.is_none() {

@@ -46,8 +46,12 @@ function DevelopmentUsers() {
     setFailed(false);
     try {
       const credential = await developmentCredential(user.id);
-      tabState.set(REMEMBERED, `development:${user.id}`);
-      signIn(credential);
+      const previous = tabState.get(REMEMBERED);
+      const chosen = `development:${user.id}`;
+      tabState.set(REMEMBERED, chosen);
+      // Another user must not see the page of the one before: it is loaded anew.
+      if (previous && previous !== chosen) location.assign("/ui/");
+      else signIn(credential);
     } catch {
       setFailed(true);
       void users.refetch();
