@@ -72,11 +72,23 @@ fn build(node: &Node, interrupt: &Interrupt) -> Result<()> {
         return Ok(());
     }
     print_status("building the console …");
-    let mut install = node.npm(&dir);
-    proc::checked_output(install.args(INSTALL), "npm ci").context("the console's packages cannot be installed")?;
+    install(node, &dir)?;
     interrupt.check()?;
     let mut build = node.npm(&dir);
     proc::checked_output(build.args(["run", "build"]), "npm run build").context("the console cannot be built")?;
+    fs::write(&marker, digest).with_context(|| format!("cannot write {}", marker.display()))
+}
+
+/// Installs the packages, unless those that the lock file pins are installed already.
+fn install(node: &Node, dir: &Path) -> Result<()> {
+    let lock_file = fs::read(dir.join("package-lock.json")).context("cannot read the console's lock file")?;
+    let digest = hex::encode(Sha256::digest(&lock_file));
+    let marker = dir.join("node_modules").join(".installed-from");
+    if fs::read_to_string(&marker).is_ok_and(|installed| installed == digest) {
+        return Ok(());
+    }
+    let mut npm = node.npm(dir);
+    proc::checked_output(npm.args(INSTALL), "npm ci").context("the console's packages cannot be installed")?;
     fs::write(&marker, digest).with_context(|| format!("cannot write {}", marker.display()))
 }
 

@@ -5,11 +5,11 @@ import type { Citation, Message } from "@/api/types";
 import { Button } from "@/components/ui/button";
 import { Badge, Notice } from "@/components/ui/feedback";
 import { type MessageKey, useI18n } from "@/i18n";
-import { Announcer } from "./announcer";
 import { AnswerText } from "./answer-text";
 import type { BranchMessage } from "./branches";
 import type { LiveRun } from "./live-runs";
 import { AnswerMessage, type MessageActions, QuestionBubble, UserMessage } from "./message";
+import { isMidSentence } from "./sentences";
 import { Sources } from "./sources";
 import { ToolCalls } from "./tool-calls";
 
@@ -59,7 +59,7 @@ function LiveAnswer({ live, onCitation, onRetry }: { live: LiveRun; onCitation: 
   const { t } = useI18n();
   const isWriting = live.status === "writing" || live.status === "stopping";
   return (
-    <article aria-label={t("assistant")} aria-busy={isWriting} className="flex flex-col gap-3 rounded-lg border border-line bg-raised p-4">
+    <article aria-label={t("assistant")} className="flex flex-col gap-3 rounded-lg border border-line bg-raised p-4">
       <ToolCalls calls={live.tools} />
       {live.privacyWarnings.length > 0 && (
         <Badge tone="warning">{t("privacyWarning", { patterns: live.privacyWarnings.join(", ") })}</Badge>
@@ -70,13 +70,13 @@ function LiveAnswer({ live, onCitation, onRetry }: { live: LiveRun; onCitation: 
           <p className="whitespace-pre-wrap">{live.reasoning}</p>
         </details>
       )}
-      {live.text && (
+      {/* Screen readers read what was added when a sentence is complete, instead of every word. */}
+      <div aria-live="polite" aria-busy={isWriting && isMidSentence(live.text)}>
         <AnswerText text={live.text} citations={live.citations} unsupported={live.unsupported} onCitation={onCitation} />
-      )}
+      </div>
       {isWriting && <p className="animate-pulse text-quiet">{live.text ? t("writing") : t("thinking")}</p>}
       <Sources citations={live.citations} onCitation={onCitation} />
       <RunError live={live} onRetry={onRetry} />
-      <Announcer text={live.text} finished={!isWriting} />
     </article>
   );
 }
