@@ -13,6 +13,7 @@ mod audit;
 mod audit_evidence;
 mod bad_input;
 mod chat;
+mod citations;
 mod cli;
 mod cli_chat;
 mod cli_login;

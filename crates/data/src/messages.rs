@@ -4,7 +4,7 @@ use crate::rows::TextEnum;
 use crate::statement::{Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::conversation::{Citation, FinishedAnswer, Message, MessageRole, MessageStatus, NewMessage, Sources};
+use domain::conversation::{Citation, FinishedAnswer, Message, MessageRole, MessageStatus, NewMessage, Sources, TextRange};
 use domain::ids::{ConversationId, MessageId};
 use domain::ports::{MessageRepo, StoreError};
 use domain::role::Classification;
@@ -28,6 +28,7 @@ row! {
         classification: TextEnum<Classification>,
         sources: Json<Sources>,
         degraded: bool,
+        unsupported: Json<Vec<TextRange>>,
         created_at: Timestamp,
     }
 }
@@ -36,7 +37,8 @@ row! {
 macro_rules! message_columns {
     () => {
         "id, conversation_id, parent_id, seq, role, content, status, token_count, citations, model, classification,
-         sources, coalesce(metadata -> 'degraded' = 'true', false) AS degraded, created_at"
+         sources, coalesce(metadata -> 'degraded' = 'true', false) AS degraded,
+         coalesce(metadata -> 'unsupported', '[]') AS unsupported, created_at"
     };
 }
 
@@ -205,6 +207,7 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         model: None,
         classification: new.classification,
         sources: Sources::default(),
+        unsupported: Vec::new(),
         withheld: false,
         degraded: false,
         created_at: now,
@@ -226,6 +229,7 @@ impl From<MessageRow> for Message {
             model: row.model,
             classification: row.classification.0,
             sources: row.sources.0,
+            unsupported: row.unsupported.0,
             withheld: false,
             degraded: row.degraded,
             created_at: row.created_at,

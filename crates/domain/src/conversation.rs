@@ -92,6 +92,8 @@ pub struct Message {
     pub classification: Classification,
     /// Documents whose text was in the prompts of the answer, whether cited or not.
     pub sources: Sources,
+    /// Statements of the answer that no passage supports; `unsupported` in the metadata of [`FinishedAnswer`].
+    pub unsupported: Vec<TextRange>,
     /// Content and citations are omitted, because they are now above the reader's clearance.
     pub withheld: bool,
     /// A fallback backend wrote the answer, or part of the input was unavailable; `degraded` in the metadata of
@@ -210,6 +212,15 @@ pub struct ConversationFilter {
     pub archived: Option<bool>,
     /// Text that the title or a message must contain, in upper or lower case.
     pub text: Option<String>,
+}
+
+/// A part of a message's text, as offsets in Unicode code points.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TextRange {
+    /// Offset of the first code point.
+    pub start: u32,
+    /// Offset behind the last code point.
+    pub end: u32,
 }
 
 /// A passage that an answer cites; the answer's text refers to it as `[n]`.

@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::problem::ProblemDocument;
 use crate::request_info::RequestInfo;
-use crate::wire::{self, CitationBody};
+use crate::wire::{self, CitationBody, TextRangeBody};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -123,6 +123,8 @@ pub(crate) struct RunFinished {
     /// may see.
     left_out: u32,
     message_id: Uuid,
+    /// Parts of the text that no passage supports.
+    unsupported: Vec<TextRangeBody>,
 }
 
 /// `error`: the run broke off.
@@ -166,6 +168,8 @@ pub(crate) struct Answer {
     /// How many passages, documents and earlier answers were left out because they are classified above what the model
     /// may see.
     left_out: u32,
+    /// Parts of the text that no passage supports.
+    unsupported: Vec<TextRangeBody>,
 }
 
 /// Builds the response that streams a run. When the client disconnects, the response and with it `events` is dropped,
@@ -239,6 +243,7 @@ pub(crate) async fn collect_answer(mut events: EventStream) -> Result<(Answer, R
                     degraded: summary.degraded,
                     fallback: summary.fallback,
                     left_out: summary.omitted_count,
+                    unsupported: summary.unsupported.iter().copied().map(Into::into).collect(),
                 };
                 return Ok((answer, summary));
             }
@@ -287,6 +292,7 @@ fn to_sse(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Er
             fallback: summary.fallback,
             left_out: summary.omitted_count,
             message_id: summary.message_id.as_uuid(),
+            unsupported: summary.unsupported.into_iter().map(Into::into).collect(),
         }),
         RunEvent::Failed(problem) => {
             event.event("error").json_data(RunFailed { problem: ProblemDocument::new(&problem.into(), info) })

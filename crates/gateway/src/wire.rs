@@ -4,7 +4,7 @@ use crate::error::ApiError;
 use domain::audit::ResultStatus;
 use domain::backend_health::BackendStatus;
 use domain::command::{Branches, RetrievalMode};
-use domain::conversation::{Citation, MessageRole, MessageStatus};
+use domain::conversation::{Citation, MessageRole, MessageStatus, TextRange};
 use domain::decision::Rule;
 use domain::document::{DocumentStatus, FailureCode};
 use domain::feedback::Rating;
@@ -80,12 +80,38 @@ pub(crate) fn enum_schema(words: impl Iterator<Item = &'static str>, nullable: b
     ObjectBuilder::new().schema_type(types).enum_values(Some(values.collect::<Vec<_>>())).build().into()
 }
 
+/// The kind of a citation that is a passage of a document.
+const DOCUMENT_KIND: &str = "document";
+
+fn citation_kind() -> RefOr<Schema> {
+    enum_schema(std::iter::once(DOCUMENT_KIND), false)
+}
+
+/// A part of a text, as offsets in Unicode code points.
+#[derive(Serialize, ToSchema, Clone, Copy, Debug)]
+#[schema(as = TextRange)]
+pub(crate) struct TextRangeBody {
+    /// The first code point.
+    start: u32,
+    /// Behind the last code point.
+    end: u32,
+}
+
+impl From<TextRange> for TextRangeBody {
+    fn from(TextRange { start, end }: TextRange) -> Self {
+        Self { start, end }
+    }
+}
+
 /// A passage that an answer rests on; the answer's text marks it `[n]`.
 #[derive(Serialize, ToSchema, Clone, Debug)]
 #[schema(as = Citation)]
 pub(crate) struct CitationBody {
     /// The number in the text, from 1.
     n: u32,
+    /// What is cited.
+    #[schema(schema_with = citation_kind)]
+    kind: &'static str,
     document_id: Uuid,
     /// File name of the document.
     doc: String,
@@ -107,6 +133,7 @@ impl From<Citation> for CitationBody {
     fn from(citation: Citation) -> Self {
         Self {
             n: citation.n,
+            kind: DOCUMENT_KIND,
             document_id: citation.document_id.as_uuid(),
             doc: citation.doc,
             title: citation.title,

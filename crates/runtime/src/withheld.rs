@@ -25,6 +25,7 @@ pub(crate) async fn withhold(
         if message.classification > clearance {
             message.content.clear();
             message.citations.clear();
+            message.unsupported.clear();
             message.withheld = true;
         }
     }

@@ -6,7 +6,7 @@ use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire::{self, CitationBody};
+use crate::wire::{self, CitationBody, TextRangeBody};
 use axum::Json;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
@@ -114,6 +114,8 @@ struct MessageBody {
     /// The highest classification of what an answer was made from; your own words are `public`.
     #[schema(schema_with = wire::classification)]
     classification: &'static str,
+    /// Parts of the text that no passage supports.
+    unsupported: Vec<TextRangeBody>,
     /// Content and citations are left out: they are above your clearance by now.
     withheld: bool,
     /// A fallback wrote the answer, or it lacks something that was down or that the model may not see.
@@ -187,6 +189,7 @@ impl From<Message> for MessageBody {
             citations: message.citations.into_iter().map(Into::into).collect(),
             model: message.model,
             classification: message.classification.as_str(),
+            unsupported: message.unsupported.into_iter().map(Into::into).collect(),
             withheld: message.withheld,
             degraded: message.degraded,
             created_at: message.created_at,

@@ -11,7 +11,7 @@ use domain::command::{
     ListUsers, ReadAccount, ReadModelUsage, ReprocessDocument, SearchDocuments, UpdateConversation, UpdateTenant,
     UpdateTenantSettings, UpdateUser,
 };
-use domain::conversation::{Message, MessageRole, MessageStatus, Transcript};
+use domain::conversation::{Message, MessageRole, MessageStatus, TextRange, Transcript};
 use domain::document::{DocumentFailure, DocumentStatus, FailureCode};
 use domain::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, TenantId, UserId};
 use domain::ledger::{GroupUsage, LedgerSums, UsageDimension, UsageReport, UsageSums};
@@ -64,6 +64,7 @@ async fn a_conversation_is_created_read_updated_and_deleted() {
             sources: domain::conversation::Sources::default(),
             withheld: false,
             degraded: false,
+            unsupported: vec![TextRange { start: 0, end: 4 }],
             created_at: fixed_time(),
         };
         Ok(Transcript { conversation: conversation(), messages: vec![message] })

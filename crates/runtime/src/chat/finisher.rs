@@ -38,6 +38,7 @@ impl Finisher for ConversationFinisher {
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
             "cited_documents": cited, "classification": progress.provenance.class, "left_out": summary.omitted_count,
+            "unsupported": summary.unsupported.len(),
         });
         if let Some(privacy) = finished.privacy_facts() {
             metadata["privacy"] = privacy;
@@ -70,7 +71,7 @@ impl Finisher for ConversationFinisher {
             metadata: json!({
                 "run_id": run.id, "finish_reason": summary.finish_reason, "degraded": summary.degraded,
                 "tier": tier.tier, "escalated": tier.escalation, "fallback": summary.fallback,
-                "left_out": summary.omitted_count, "usage": summary.usage,
+                "left_out": summary.omitted_count, "usage": summary.usage, "unsupported": summary.unsupported,
             }),
         }
     }

@@ -122,6 +122,7 @@ impl TurnRequest {
             sources: Sources::default(),
             withheld: false,
             degraded: false,
+            unsupported: Vec::new(),
             created_at: now,
         };
         history.iter().zip(1..).map(message).collect()

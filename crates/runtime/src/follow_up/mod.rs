@@ -9,7 +9,7 @@ mod focus;
 mod history;
 mod lexicon;
 mod question;
-mod tokens;
+pub(crate) mod tokens;
 
 pub use history::earlier_turns;
 

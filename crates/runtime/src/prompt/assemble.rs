@@ -260,6 +260,7 @@ mod tests {
             sources: Sources::default(),
             withheld: false,
             degraded: false,
+            unsupported: Vec::new(),
             created_at: Timestamp::UNIX_EPOCH,
         }
     }

@@ -101,6 +101,7 @@ mod tests {
             sources: domain::conversation::Sources::default(),
             withheld: false,
             degraded: false,
+            unsupported: Vec::new(),
             created_at: domain::time::Timestamp::UNIX_EPOCH,
         }
     }

@@ -5,9 +5,11 @@ use super::budget::BudgetReservation;
 use super::call_recorder::CallRecorder;
 use super::definition::Run;
 use super::provenance::Provenance;
+use super::support;
 use crate::prompt::passages;
 use crate::prompt::tokens::TokenBudget;
 use domain::classified::HasClass;
+use domain::conversation::TextRange;
 use domain::model::NumberedPassage;
 use domain::model_call::ServedBy;
 use domain::privacy::PatternCounts;
@@ -28,6 +30,8 @@ pub struct RunProgress {
     pub tools_used: Vec<String>,
     /// Whether a fallback served a reply, or a component such as retrieval was unavailable.
     pub degraded: bool,
+    /// Whether the documents were searched before the model was called.
+    pub has_searched: bool,
     /// Budget reserved for the run; [`super::reserve::BudgetReserver::extend`] can increase it.
     pub budget: BudgetReservation,
 }
@@ -78,7 +82,18 @@ impl RunProgress {
             model: ModelUsage::default(),
             tools_used: Vec::new(),
             degraded: false,
+            has_searched: false,
             budget: run.budget.clone(),
+        }
+    }
+
+    /// Returns the statements of the answer that no passage supports. Nothing is listed unless documents were searched,
+    /// and in text that is passed on as the model writes it.
+    pub fn unsupported_statements(&self) -> Vec<TextRange> {
+        if self.has_searched || !self.passages.is_empty() {
+            support::unsupported_statements(self.answer.text(), &self.passages)
+        } else {
+            Vec::new()
         }
     }
 

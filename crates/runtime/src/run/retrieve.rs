@@ -38,6 +38,7 @@ pub async fn search_documents(ctx: RunContext<'_>, progress: &mut RunProgress) -
     match call_search(ctx, progress, search).await {
         Ok(found) => {
             progress.degraded |= found.degraded;
+            progress.has_searched = true;
             let is_weak_match = !found.answerable;
             add_passages(ctx, progress, found);
             SearchOutcome::Searched { is_weak_match }

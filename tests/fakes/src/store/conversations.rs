@@ -143,6 +143,7 @@ impl MessageRepo for MemoryTx {
         let FinishedAnswer { content, status, token_count, citations, model, classification, sources, metadata } =
             answer.clone();
         let degraded = metadata["degraded"] == true;
+        let unsupported = serde_json::from_value(metadata["unsupported"].clone()).unwrap_or_default();
         row.value = Message {
             content,
             status,
@@ -152,6 +153,7 @@ impl MessageRepo for MemoryTx {
             classification,
             sources,
             degraded,
+            unsupported,
             ..row.value.clone()
         };
         let conversation_id = row.value.conversation_id;
@@ -266,6 +268,7 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         sources: Sources::default(),
         withheld: false,
         degraded: false,
+        unsupported: Vec::new(),
         created_at: now,
     }
 }

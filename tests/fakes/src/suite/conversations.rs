@@ -4,7 +4,7 @@ use super::{CaseError, CaseResult, TestContext, require, user_id};
 use chrono::TimeDelta;
 use domain::conversation::{
     Citation, Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, MessageRole, MessageStatus,
-    NewMessage, Sources,
+    NewMessage, Sources, TextRange,
 };
 use domain::ids::{ChunkId, ConversationId, DocumentId, MessageId};
 use domain::memory::Memory;
@@ -196,6 +196,7 @@ pub async fn an_answer_is_finished_once(context: &TestContext) -> CaseResult {
     assert_eq!((stored_answer.citations, stored_answer.model), (answer.citations, answer.model));
     assert_eq!(stored_answer.sources, answer.sources);
     assert!(stored_answer.degraded, "taken from the metadata");
+    assert_eq!(stored_answer.unsupported, [TextRange { start: 3, end: 9 }]);
     Ok(())
 }
 
@@ -226,7 +227,7 @@ pub(super) fn finished_answer(content: &str) -> FinishedAnswer {
             score: 0.5,
         }],
         model: Some("fast".to_owned()),
-        metadata: json!({"finish_reason": "stop", "degraded": true}),
+        metadata: json!({"finish_reason": "stop", "degraded": true, "unsupported": [{"start": 3, "end": 9}]}),
     }
 }
 

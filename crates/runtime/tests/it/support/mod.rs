@@ -56,9 +56,17 @@ impl Plant {
         store.create_tenant(new_tenant).await.expect("a new tenant");
         let ada = create_user(&store, &ids, tenant, "ada").await;
         let bob = create_user(&store, &ids, tenant, "bob").await;
+        let conversation = ids.uuid().into();
+        let plant = Self { store, clock, ids, tasks: TaskTracker::new(), ada, bob, conversation };
+        plant.insert_conversation(conversation).await;
+        plant
+    }
+
+    /// Inserts a conversation of Ada.
+    async fn insert_conversation(&self, id: ConversationId) {
         let conversation = Conversation {
-            id: ids.uuid().into(),
-            user_id: ada.user().expect("a user's scope"),
+            id,
+            user_id: self.ada.user().expect("a user's scope"),
             // Without one, each first turn would also call the model for a title.
             title: Some("Maintenance".to_owned()),
             model: None,
@@ -67,13 +75,12 @@ impl Plant {
             archived: false,
             active_message_id: None,
             is_busy: false,
-            created_at: clock.now(),
-            updated_at: clock.now(),
+            created_at: self.clock.now(),
+            updated_at: self.clock.now(),
         };
-        let mut tx = store.begin(&ada).await.expect("in memory");
+        let mut tx = self.store.begin(&self.ada).await.expect("in memory");
         tx.conversations().insert(&conversation).await.expect("new");
         tx.commit().await.expect("in memory");
-        Self { store, clock, ids, tasks: TaskTracker::new(), ada, bob, conversation: conversation.id }
     }
 
     pub fn chat(&self, model: &Arc<ScriptedModel>, tools: &Arc<ScriptedTools>) -> ChatService {
@@ -154,6 +161,18 @@ impl Plant {
     ) -> Result<EventStream, RuntimeError> {
         let command = self.authorize(&self.ada, Role::User, self.message_command(message, mode)).await;
         chat.execute(command).await
+    }
+
+    /// Sends a message as Ada in a new conversation, so that it runs beside other turns. The documents are not searched.
+    pub async fn send_in_new_conversation(
+        &self,
+        chat: &ChatService,
+        message: &str,
+    ) -> Result<EventStream, RuntimeError> {
+        let id = self.ids.uuid().into();
+        self.insert_conversation(id).await;
+        let command = SendMessage { conversation: id, ..self.message_command(message, RetrievalMode::Never) };
+        chat.execute(self.authorize(&self.ada, Role::User, command).await).await
     }
 
     /// Sends a message as Ada and reads the events to the end.
