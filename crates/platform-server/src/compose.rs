@@ -139,10 +139,7 @@ impl Platform {
             limiter: limiter(settings, metrics).await?,
             metrics: Some(HttpMetrics::register(metrics)?),
             tasks: self.tasks.clone(),
-            console: ConsolePorts {
-                files: Some(Arc::new(BuiltConsole)),
-                development: development_sign_in,
-            },
+            console: ConsolePorts { files: Some(Arc::new(BuiltConsole)), development: development_sign_in },
         };
         let gateway_settings = GatewaySettings {
             rate_limit_enabled: settings.rate_limit.enabled,

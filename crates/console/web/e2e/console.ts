@@ -29,7 +29,9 @@ export const test = base.extend<{ watched: Watched }>({
       page.on("pageerror", (error) => problems.push(String(error)));
       page.on("request", (request) => {
         const { origin, protocol } = new URL(request.url());
-        if (protocol !== "data:" && protocol !== "blob:" && !watched.allowedOrigins.includes(origin)) {
+        // What the pages of a provider load is their own affair.
+        const isOurs = request.frame().url().startsWith(baseURL ?? "") || request.isNavigationRequest();
+        if (isOurs && protocol !== "data:" && protocol !== "blob:" && !watched.allowedOrigins.includes(origin)) {
           problems.push(`request to ${request.url()}`);
         }
       });

@@ -76,5 +76,7 @@ test("the issuer signs in with code and PKCE", async ({ page, watched }) => {
   await expect(page.getByRole("heading", { name: "Documents" })).toBeVisible();
   expect(await stored(page)).not.toMatch(TOKEN);
   await page.reload();
+  // The provider knows the user, and asks for consent alone.
+  await page.getByRole("button", { name: /continue/i }).click();
   await expect(page.getByRole("heading", { name: "Documents" })).toBeVisible();
 });

@@ -4,7 +4,7 @@ import type { Citation } from "@/api/types";
 import { AnswerText } from "./answer-text";
 import { codeUnits } from "./annotate";
 
-const citation: Citation = {
+const citation = {
   n: 1,
   document_id: "d",
   doc: "pump.pdf",
@@ -14,7 +14,7 @@ const citation: Citation = {
   chunk_id: "c",
   quote: "45 Nm",
   score: 0.9,
-};
+} as Citation;
 
 function html(text: string, unsupported = [] as { start: number; end: number }[]) {
   const { container } = render(
