@@ -7,8 +7,8 @@ import {
   Settings2,
   ShieldCheck,
 } from "lucide-react";
-import type { ComponentType } from "react";
-import { NavLink } from "react-router";
+import { type ComponentType, useEffect, useRef } from "react";
+import { NavLink, useLocation } from "react-router";
 import { isAuditor, useAccount } from "@/account";
 import { type Feature, hasFeature } from "@/api/features";
 import type { Account } from "@/api/types";
@@ -47,10 +47,16 @@ const current =
 export function Navigation({ onSignOut }: { onSignOut: () => void }) {
   const { t } = useI18n();
   const account = useAccount();
+  const bar = useRef<HTMLElement>(null);
+  const { pathname } = useLocation();
+  useEffect(() => {
+    // On a small screen the bar scrolls sideways.
+    bar.current?.querySelector("[aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [pathname]);
   const pages = PAGES.filter(({ feature, isFor }) => (!feature || hasFeature(feature)) && (!isFor || isFor(account)));
   return (
     <header className="no-print order-last flex shrink-0 overflow-x-auto border-line bg-surface p-1 max-md:border-t md:order-first md:w-24 md:flex-col md:overflow-y-auto md:border-r">
-      <nav aria-label={t("mainNavigation")} className="flex flex-auto gap-0.5 md:flex-none md:flex-col">
+      <nav ref={bar} aria-label={t("mainNavigation")} className="flex flex-auto gap-0.5 md:flex-none md:flex-col">
         {pages.map(({ path, name, picture: Picture }) => (
           <NavLink
             key={path}

@@ -43,7 +43,7 @@ function Result({ result }: { result: SearchResult }) {
           {page ? `, ${t("pageNumber", { page })}` : ""}
           {section ? ` · ${section}` : ""}
         </span>
-        <span className="mt-1 line-clamp-4 block whitespace-pre-line">{content}</span>
+        <span className="mt-1 line-clamp-4 whitespace-pre-line">{content}</span>
       </Link>
     </li>
   );

@@ -78,7 +78,7 @@ export function AdminPages() {
             to={`/admin/${path}`}
             className={({ isActive }) =>
               cn(
-                "flex min-h-target min-w-target items-center justify-center border-b-3 px-3",
+                "flex min-h-target min-w-target shrink-0 items-center justify-center border-b-3 px-3",
                 isActive ? "border-ink font-semibold" : "border-transparent text-quiet",
               )
             }
