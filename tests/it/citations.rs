@@ -12,17 +12,21 @@ const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
 /// The parts of the text that `unsupported` names, in code points.
 fn listed(content: &str, unsupported: &Value) -> Vec<String> {
     let chars: Vec<char> = content.chars().collect();
-    let offset = |range: &Value, name: &str| {
-        usize::try_from(range[name].as_u64().expect("an offset")).expect("a small number")
-    };
+    let offset =
+        |range: &Value, name: &str| usize::try_from(range[name].as_u64().expect("an offset")).expect("a small number");
     let ranges = unsupported.as_array().expect("ranges");
     ranges.iter().map(|range| chars[offset(range, "start")..offset(range, "end")].iter().collect()).collect()
 }
 
 #[tokio::test]
 async fn invented_markers_are_removed_and_unsupported_statements_are_listed() {
-    let pieces = ["Größe egal: the strainer of X-9001 is cleaned every 14 days [1", "].", " It is made of titanium [", "1].",
-        " Its mesh is 3 mm [7]."];
+    let pieces = [
+        "Größe egal: the strainer of X-9001 is cleaned every 14 days [1",
+        "].",
+        " It is made of titanium [",
+        "1].",
+        " Its mesh is 3 mm [7].",
+    ];
     let model = ModelServer::start([Reply::Text(pieces.to_vec()), Reply::Text(pieces.to_vec())]).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
     let user = app.as_user(TENANT_A);
@@ -48,8 +52,7 @@ async fn invented_markers_are_removed_and_unsupported_statements_are_listed() {
 #[tokio::test]
 async fn nothing_is_listed_for_quotations_and_without_a_search() {
     let model = ModelServer::start([Reply::Text(vec!["Pumps move liquids [1]."])]).await;
-    let (extractive, generative) =
-        (TestApp::shared().await, TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await);
+    let (extractive, generative) = (TestApp::shared().await, TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await);
     let user = extractive.as_user(TENANT_A);
     user.ingest("x-9003.md", &files::note("X-9003"), &[]).await;
     let answer = user.chat(&user.create_conversation().await, "How often is the strainer of X-9003 cleaned?").await;

@@ -4,7 +4,9 @@ use crate::rows::TextEnum;
 use crate::statement::{Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::conversation::{Citation, FinishedAnswer, Message, MessageRole, MessageStatus, NewMessage, Sources, TextRange};
+use domain::conversation::{
+    Citation, FinishedAnswer, Message, MessageRole, MessageStatus, NewMessage, Sources, TextRange,
+};
 use domain::ids::{ConversationId, MessageId};
 use domain::ports::{MessageRepo, StoreError};
 use domain::role::Classification;

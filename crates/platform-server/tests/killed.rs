@@ -66,7 +66,15 @@ impl Deployment {
         let variable_refs: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let settings = Settings::load(None, &Environment::from_pairs(&variable_refs)).expect("valid settings");
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().expect("a client");
-        Self { variables, settings, base_url: format!("http://127.0.0.1:{port}"), http, db, answer_count: AtomicUsize::new(0), _dir: dir }
+        Self {
+            variables,
+            settings,
+            base_url: format!("http://127.0.0.1:{port}"),
+            http,
+            db,
+            answer_count: AtomicUsize::new(0),
+            _dir: dir,
+        }
     }
 
     async fn start(&self) -> Server {

@@ -30,7 +30,9 @@ impl MarkerFilter {
                     out.push(c);
                 }
                 (true, ']') => self.end_marker(&exists, &mut out),
-                (true, '0'..='9' | ',' | ';' | ' ' | '^') if self.pending.len() < MAX_MARKER_BYTES => self.pending.push(c),
+                (true, '0'..='9' | ',' | ';' | ' ' | '^') if self.pending.len() < MAX_MARKER_BYTES => {
+                    self.pending.push(c)
+                }
                 (true, _) => {
                     self.flush(&mut out);
                     out.push(c);
@@ -103,7 +105,9 @@ mod tests {
 
     #[test]
     fn other_brackets_stay() {
-        for text in ["[x] [ ] [] [a 9]", "[1, x] [[2]] and [", "[1 and more", "[12345678901234567890123456789012345]", " "] {
+        for text in
+            ["[x] [ ] [] [a 9]", "[1, x] [[2]] and [", "[1 and more", "[12345678901234567890123456789012345]", " "]
+        {
             for size in [1, 2, text.len()] {
                 assert_eq!(filtered(text, size), text, "{size}");
             }

@@ -78,7 +78,10 @@ async fn the_clients_history_enters_the_prompt_and_question_and_answer_are_store
     assert_eq!((sent_request.options.temperature, sent_request.max_output_tokens), (Some(0.1), 5));
 
     let Transcript { conversation, messages } = stored_transcript(&plant, id).await;
-    assert_eq!((conversation.title, conversation.metadata), (Some("Are you sure?".to_owned()), json!({ "source": "openai" })));
+    assert_eq!(
+        (conversation.title, conversation.metadata),
+        (Some("Are you sure?".to_owned()), json!({ "source": "openai" }))
+    );
     let contents: Vec<_> = messages.iter().map(|message| message.content.as_str()).collect();
     assert_eq!(contents, ["Are you sure?", "Yes."], "the client's history is not stored");
     let outcome = plant.turn_outcome().await;

@@ -43,8 +43,7 @@ impl FeedbackRepo for MemoryTx {
 
     async fn list(&mut self, rating: Option<Rating>, page: &PageRequest) -> Result<Page<Feedback>, StoreError> {
         let in_tenant = self.tenant_filter();
-        let is_wanted =
-            |row: &&Row<Feedback>| in_tenant(row) && rating.is_none_or(|rating| row.value.rating == rating);
+        let is_wanted = |row: &&Row<Feedback>| in_tenant(row) && rating.is_none_or(|rating| row.value.rating == rating);
         let rows = self.read(|s| s.feedback.iter().filter(is_wanted).map(|r| r.value.clone()).collect());
         Ok(page_of(rows, page, |row: &Feedback| PageKey { created_at: row.created_at, id: row.message_id.as_uuid() }))
     }

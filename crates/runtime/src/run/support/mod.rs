@@ -10,11 +10,12 @@ mod statements;
 
 use domain::conversation::TextRange;
 use domain::model::NumberedPassage;
-use evidence::{Comparer, Content, Evidence};
+use evidence::{Comparer, Evidence};
 use statements::{Statement, statements};
 
 /// Words about the documents themselves.
-const DOCUMENT_WORDS: &[&str] = &["document", "passage", "source", "manual", "dokument", "quelle", "unterlagen", "textstelle"];
+const DOCUMENT_WORDS: &[&str] =
+    &["document", "passage", "source", "manual", "dokument", "quelle", "unterlagen", "textstelle"];
 /// Words with which an answer says that something is not there.
 const ABSENCE_WORDS: &[&str] = &[" not ", " no ", "n't ", "n’t ", "nothing", "none", " nicht", "kein", "nichts"];
 
@@ -23,15 +24,18 @@ const ABSENCE_WORDS: &[&str] = &[" not ", " no ", "n't ", "n’t ", "nothing", "
 #[must_use]
 pub fn unsupported_statements(answer: &str, passages: &[NumberedPassage]) -> Vec<TextRange> {
     let comparer = Comparer::new();
-    let evidence: Vec<NumberedEvidence> = passages.iter().map(|passage| numbered_evidence(&comparer, passage)).collect();
+    let evidence: Vec<NumberedEvidence> =
+        passages.iter().map(|passage| numbered_evidence(&comparer, passage)).collect();
     let mut unsupported: Vec<TextRange> = Vec::new();
     let mut position = Position::default();
     for statement in statements(answer) {
         if is_supported(&comparer, &statement, &evidence) {
             continue;
         }
-        let range =
-            TextRange { start: position.advance(answer, statement.span.start), end: position.advance(answer, statement.span.end) };
+        let range = TextRange {
+            start: position.advance(answer, statement.span.start),
+            end: position.advance(answer, statement.span.end),
+        };
         unsupported.push(range);
     }
     unsupported

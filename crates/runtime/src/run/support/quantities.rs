@@ -100,7 +100,7 @@ pub(super) fn quantities(text: &str) -> Vec<Quantity> {
     let mut rest = text;
     let mut before = ' ';
     while let Some(c) = rest.chars().next() {
-        let is_word_start = !before.is_alphanumeric() && !(before == '-' && ends_in_letter_and_hyphen(text, rest));
+        let is_word_start = !(before.is_alphanumeric() || before == '-' && ends_in_letter_and_hyphen(text, rest));
         if is_word_start && c.is_ascii_digit() {
             let number = number_prefix(rest);
             let after = &rest[number.len()..];
@@ -148,9 +148,8 @@ fn values(number: &str) -> Vec<f64> {
     let parse = |digits: String| digits.parse::<f64>().ok();
     let groups: Vec<&str> = number.split(['.', ',']).collect();
     let separators: Vec<char> = number.chars().filter(|c| !c.is_ascii_digit()).collect();
-    let are_thousands = |groups: &[&str]| {
-        groups.len() > 1 && groups[0].len() <= 3 && groups[1..].iter().all(|group| group.len() == 3)
-    };
+    let are_thousands =
+        |groups: &[&str]| groups.len() > 1 && groups[0].len() <= 3 && groups[1..].iter().all(|group| group.len() == 3);
     let mut found = Vec::new();
     match separators.as_slice() {
         [] => found.extend(parse(number.to_owned())),

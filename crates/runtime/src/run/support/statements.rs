@@ -5,9 +5,10 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Abbreviations after which a full stop does not end the sentence.
-const ABBREVIATIONS: &[&str] =
-    &["no.", "nos.", "fig.", "approx.", "max.", "min.", "e.g.", "i.e.", "cf.", "vs.", "resp.", "incl.", "excl.", "sec.",
-      "ca.", "z.b.", "d.h.", "bzw.", "nr.", "abb.", "vgl.", "inkl.", "exkl.", "mind.", "ggf."];
+const ABBREVIATIONS: &[&str] = &[
+    "no.", "nos.", "fig.", "approx.", "max.", "min.", "e.g.", "i.e.", "cf.", "vs.", "resp.", "incl.", "excl.", "sec.",
+    "ca.", "z.b.", "d.h.", "bzw.", "nr.", "abb.", "vgl.", "inkl.", "exkl.", "mind.", "ggf.",
+];
 
 /// A part of the answer that makes one claim: a sentence, a list item, a table row, or the part of one that a marker
 /// ends.
@@ -44,7 +45,8 @@ fn split_line<'t>(answer: &'t str, line: Range<usize>, found: &mut Vec<Statement
     let first_of_line = found.len();
     for sentence in sentences(answer, content_start..line.end) {
         let leading = leading_markers(&answer[sentence.clone()]);
-        if let (Some((numbers, end)), Some(previous)) = (leading.as_ref(), found.get_mut(first_of_line..).and_then(<[_]>::last_mut))
+        if let (Some((numbers, end)), Some(previous)) =
+            (leading.as_ref(), found.get_mut(first_of_line..).and_then(<[_]>::last_mut))
         {
             // Markers after the full stop belong to the sentence before it.
             previous.cited_numbers.extend(numbers);

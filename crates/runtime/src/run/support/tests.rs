@@ -18,7 +18,8 @@ const GERMAN: &str = "Der Filter F-7 ist alle 6 Wochen zu reinigen. Der Differen
                       überschreiten. Vor dem Öffnen ist die Anlage drucklos zu machen.";
 
 fn passages() -> Vec<NumberedPassage> {
-    let texts = [("Pump manual", PUMP), ("Compressor manual", COMPRESSOR), ("Isolation", ISOLATION), ("Filter", GERMAN)];
+    let texts =
+        [("Pump manual", PUMP), ("Compressor manual", COMPRESSOR), ("Isolation", ISOLATION), ("Filter", GERMAN)];
     (1..).zip(texts).map(|(n, (title, content))| passage(n, title, content)).collect()
 }
 
@@ -44,7 +45,8 @@ fn passage(n: u32, title: &str, content: &str) -> NumberedPassage {
 /// The unsupported parts of an answer.
 fn unsupported(answer: &str) -> Vec<String> {
     let text: Vec<char> = answer.chars().collect();
-    let part = |range: &domain::conversation::TextRange| text[range.start as usize..range.end as usize].iter().collect();
+    let part =
+        |range: &domain::conversation::TextRange| text[range.start as usize..range.end as usize].iter().collect();
     unsupported_statements(answer, &passages()).iter().map(part).collect()
 }
 
