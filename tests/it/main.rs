@@ -17,6 +17,7 @@ mod citations;
 mod cli;
 mod cli_chat;
 mod cli_login;
+mod console;
 mod conversations;
 mod demo;
 mod dialogues;

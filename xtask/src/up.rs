@@ -14,7 +14,7 @@ use crate::proc::Interrupt;
 use crate::progress::print_status;
 use crate::server::{self, BuildProfile, RunningServer};
 use crate::state::State;
-use crate::{demo, pg};
+use crate::{demo, pg, ui};
 
 /// Arguments of `up`.
 #[derive(Parser)]
@@ -52,6 +52,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
         None => Database::start(&data, &mut state, interrupt)?,
     };
     let listen = ListenSettings::for_port(port, interrupt)?;
+    ui::build_if_possible(interrupt)?;
     let program = server::build(args.selector.build_profile_for_up(), interrupt)?;
     state.program = Some(program.clone());
     state.save(data.path())?;

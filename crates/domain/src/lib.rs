@@ -19,6 +19,7 @@ pub mod access_token;
 pub mod assigned_role;
 pub mod audit;
 pub mod authorized;
+pub mod backend_health;
 pub mod budget;
 mod chat_options;
 pub mod classified;

@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use domain::audit::ResultStatus;
+use domain::backend_health::BackendStatus;
 use domain::command::{Branches, RetrievalMode};
 use domain::conversation::{Citation, MessageRole, MessageStatus, TextRange};
 use domain::decision::Rule;
@@ -58,6 +59,7 @@ enum_schemas! {
     resource => Resource, false;
     operation => Operation, false;
     usage_group => UsageDimension, false;
+    backend_status => BackendStatus, false;
     branches => Branches, false;
     rating => Rating, false;
     memory_origin => MemoryOrigin, false;

@@ -1,6 +1,7 @@
 //! Composition root: the only place that builds the concrete implementations behind the ports.
 
 use crate::config::Settings;
+use crate::console_files::BuiltConsole;
 use crate::databases::Databases;
 use crate::identity;
 use crate::ingest_settings;
@@ -12,6 +13,7 @@ use anyhow::{Context as _, Result};
 use data::{FsBlobStore, PgAuditReader, PgJobQueue};
 use domain::model::EmbeddingModel;
 use domain::ports::{BlobStore, Embedders, IdGen, JobKind, JobQueue, PrivacyFilter, Store, TenantDirectory};
+use gateway::console::{ConsolePorts, ConsoleSettings, DevelopmentSignIn};
 use gateway::serve::Router;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::Authenticator;
@@ -121,17 +123,24 @@ impl Platform {
         })
     }
 
-    /// Builds the HTTP router in front of the gate.
+    /// Builds the HTTP router in front of the gate. `development_sign_in` signs in without an issuer, in development
+    /// mode only.
     ///
     /// # Errors
     /// If the metrics cannot be registered, or `REDIS_URL` is not valid.
-    pub async fn http_router(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Router> {
+    pub async fn http_router(
+        &self,
+        settings: &Settings,
+        metrics: &MetricsRegistry,
+        development_sign_in: Option<Arc<dyn DevelopmentSignIn>>,
+    ) -> Result<Router> {
         let ports = Ports {
             ids: Arc::clone(&self.ids),
             readiness: Arc::new(self.readiness.clone()),
             limiter: limiter(settings, metrics).await?,
             metrics: Some(HttpMetrics::register(metrics)?),
             tasks: self.tasks.clone(),
+            console: ConsolePorts { files: Some(Arc::new(BuiltConsole)), development: development_sign_in },
         };
         let gateway_settings = GatewaySettings {
             rate_limit_enabled: settings.rate_limit.enabled,
@@ -139,6 +148,7 @@ impl Platform {
             max_in_flight: settings.server.max_in_flight,
             max_upload_bytes: settings.storage.max_upload_mib << 20,
             form_digest_timeout: settings.storage.upload_limit(),
+            console: ConsoleSettings { sign_in: settings.console_client() },
             ..GatewaySettings::default()
         };
         Ok(gateway::router(Arc::clone(&self.gate), ports, gateway_settings))

@@ -5,6 +5,7 @@ use crate::audit;
 use crate::compose::Platform;
 use crate::config::{Server, ServiceType, Settings};
 use crate::databases::Databases;
+use crate::dev::sign_in;
 use crate::models::Models;
 use crate::queue_metrics::QueueMetrics;
 use crate::readiness::StartingReadiness;
@@ -53,7 +54,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let platform = Platform::new(&settings, databases, models).await?;
     let start_event = start_event_details(&settings, service)?;
     platform.authn.record_start(start_event).await.context("the audit log cannot be written")?;
-    let router = platform.http_router(&settings, &metrics).await?;
+    let router = platform.http_router(&settings, &metrics, sign_in::for_platform(&settings, &platform)?).await?;
     let queue_metrics = QueueMetrics::register(&metrics)?;
     let server_tasks = TaskTracker::new();
     // Audit maintenance stops last, so that it seals the rows that the other tasks write while they shut down.

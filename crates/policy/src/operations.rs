@@ -7,12 +7,12 @@ use domain::command::{
     AskAssistant, AskModel, CancelRun, Command, CreateConversation, CreateEmbeddings, CreateMapping, CreateMemory,
     CreateTenant, CreateUser, DeleteConversation, DeleteDocument, DeleteFeedback, DeleteMapping, DeleteMemory,
     DownloadDocument, ExportAudit, ExportConversation, GetConversation, GetDocument, GetModel, GetUser,
-    IssueAccessToken, ListAccessTokens, ListAudit, ListConversations, ListDocuments, ListFeedback, ListMappings,
-    ListMemories, ListModels, ListSessions, ListSettingsVersions, ListTenantSettingsVersions, ListTenants,
-    ListUserSessions, ListUsers, RateAnswer, ReadAccount, ReadDecision, ReadModelUsage, ReadQuotaUsage, ReadSettings,
-    ReadTenantSettings, ReprocessDocument, ResumeRun, RevokeAccessToken, RevokeSession, RevokeUserSession,
-    SearchDocuments, SendMessage, SimulateDecision, UpdateConversation, UpdateDocument, UpdateMemory, UpdateSettings,
-    UpdateTenant, UpdateTenantSettings, UpdateUser, UploadDocument,
+    IssueAccessToken, ListAccessTokens, ListAudit, ListBackends, ListConversations, ListDocuments, ListFeedback,
+    ListMappings, ListMemories, ListModels, ListSessions, ListSettingsVersions, ListTenantSettingsVersions,
+    ListTenants, ListUserSessions, ListUsers, RateAnswer, ReadAccount, ReadDecision, ReadModelUsage, ReadQuotaUsage,
+    ReadSettings, ReadTenantSettings, ReprocessDocument, ResumeRun, RevokeAccessToken, RevokeSession,
+    RevokeUserSession, SearchDocuments, SendMessage, SimulateDecision, UpdateConversation, UpdateDocument,
+    UpdateMemory, UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser, UploadDocument,
 };
 use domain::rights::Reach;
 use domain::role::{Grant, Operation, Resource, Role};
@@ -30,7 +30,7 @@ operations! {
     /// Chat turns and their runs.
     chat: Chat { SendMessage, AskAssistant, ResumeRun, CancelRun }
     /// Direct calls of models, without the assistant.
-    models: Models { ListModels, GetModel, AskModel, CreateEmbeddings }
+    models: Models { ListModels, ListBackends, GetModel, AskModel, CreateEmbeddings }
     /// Documents and their bytes.
     documents: Documents {
         UploadDocument, ListDocuments, GetDocument, UpdateDocument, DownloadDocument, ReprocessDocument, DeleteDocument

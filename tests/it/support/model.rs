@@ -56,6 +56,8 @@ struct Script {
     replies: Mutex<VecDeque<Reply>>,
     /// The reply once the queue is empty.
     default_reply: Option<Reply>,
+    /// Chooses the reply by the last message, once the queue is empty.
+    choose_reply: Option<fn(&str) -> Reply>,
     requests: Mutex<Vec<Value>>,
     /// Requests for titles.
     title_requests: Mutex<Vec<Value>>,
@@ -76,6 +78,11 @@ impl ModelServer {
     /// Starts a server with the same reply to all requests.
     pub async fn start_with_default(reply: Reply) -> Self {
         Self::serve(Script { default_reply: Some(reply), ..Script::default() }).await
+    }
+
+    /// Starts a server that chooses each reply by the last message of its request.
+    pub async fn start_choosing(choose_reply: fn(&str) -> Reply) -> Self {
+        Self::serve(Script { choose_reply: Some(choose_reply), ..Script::default() }).await
     }
 
     /// Queues replies to the next requests.
@@ -139,7 +146,10 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
     let full_usage = max_usage(&request);
     let last_message = request["messages"].as_array().and_then(|all| all.last()).map(|last| last["content"].clone());
     script.requests.lock().expect("not poisoned").push(request);
-    let reply = script.replies.lock().expect("not poisoned").pop_front().or_else(|| script.default_reply.clone());
+    let reply = script.replies.lock().expect("not poisoned").pop_front();
+    let chosen =
+        || script.choose_reply.map(|choose| choose(last_message.as_ref().and_then(Value::as_str).unwrap_or("")));
+    let reply = reply.or_else(chosen).or_else(|| script.default_reply.clone());
     let (mut delay, usage) = (Duration::ZERO, Usage { prompt_tokens: 21, completion_tokens: 7 });
     let (pieces, waits_before_last_piece, final_lines) = match reply.expect("a reply for each request") {
         Reply::Echo(length) => {

@@ -2,6 +2,7 @@
 
 use super::{Command, Recorder, RetrievalMode, Target, TransactionUse, command};
 use crate::audit::EventType;
+use crate::backend_health::BackendHealth;
 use crate::conversation::MessageRole;
 use crate::ids::{ConversationId, DocumentId};
 use crate::model::{ChatOptions, EmbedPurpose, EmbedResponse, ModelChoice, OfferedTool, PromptMessage};
@@ -101,6 +102,11 @@ command! {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ListModels;
 command!(ListModels: List Models as "model.list" -> Vec<ModelId>, transaction Shared);
+
+/// List the backends that serve models, with their health.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct ListBackends;
+command!(ListBackends: Read TenantSettings as "admin.models_read" -> Vec<BackendHealth>, transaction Shared);
 
 /// Look up one model.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

@@ -15,6 +15,7 @@ use domain::tenant::{Tenant, TenantSettings};
 use domain::user::{Account, Entitlements, User};
 use fakes::SequentialIds;
 use futures::StreamExt;
+use gateway::console::ConsolePorts;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports, Readiness};
 use policy::caller::Caller;
 use policy::gate::MockGate;
@@ -69,6 +70,7 @@ pub fn router_with_readiness(gate: MockGate, settings: GatewaySettings, readines
         limiter: Arc::new(InProcessLimiter::default()),
         metrics: None,
         tasks: TaskTracker::new(),
+        console: ConsolePorts::default(),
     };
     gateway::router(Arc::new(gate), ports, settings)
 }

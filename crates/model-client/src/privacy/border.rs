@@ -9,6 +9,7 @@ use super::redactor::{Part, count_matches, redact};
 use super::restorer::{Encoding, Restorer, restore};
 use crate::error::SetupError;
 use async_trait::async_trait;
+use domain::backend_health::BackendHealth;
 use domain::model::{
     ChatDelta, ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError, ModelTier,
     PromptMessage, RerankRequest, RerankScores,
@@ -141,6 +142,10 @@ impl ChatModel for RedactingModel<dyn ChatModel> {
 
     fn is_configured(&self, tier: ModelTier) -> bool {
         self.model.is_configured(tier)
+    }
+
+    fn backends(&self) -> Vec<BackendHealth> {
+        self.model.backends()
     }
 }
 
