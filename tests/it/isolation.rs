@@ -73,7 +73,7 @@ impl Audience {
 const TESTED_ELSEWHERE: &[&str] = &["POST /v1/development/users/{id}/token"];
 
 fn routes() -> Vec<Route> {
-    user_routes().into_iter().chain(openai_routes()).chain(admin_routes()).collect()
+    public_routes().into_iter().chain(user_routes()).chain(openai_routes()).chain(admin_routes()).collect()
 }
 
 fn route(
@@ -86,6 +86,18 @@ fn route(
     Route { method, path, body, resource_kind, audience }
 }
 
+fn public_routes() -> Vec<Route> {
+    use ResourceKind as Kind;
+    let get = |path, kind| route(Method::GET, path, SampleBody::Nothing, kind, Audience::Anyone);
+    vec![
+        get("/health", Kind::Nothing),
+        get("/v1/health", Kind::Nothing),
+        get("/ready", Kind::Nothing),
+        get("/problems/{type}", Kind::ProblemType),
+        get("/v1/development/users", Kind::Nothing),
+    ]
+}
+
 fn user_routes() -> Vec<Route> {
     use ResourceKind as Kind;
     use SampleBody::{File, Nothing};
@@ -94,11 +106,6 @@ fn user_routes() -> Vec<Route> {
     let chat = json!({ "message": "Which bolts?", "stream": false });
     let new_token = json!({ "name": "T", "scopes": ["account:read"] });
     vec![
-        route(get.clone(), "/health", Nothing, Kind::Nothing, Audience::Anyone),
-        route(get.clone(), "/v1/health", Nothing, Kind::Nothing, Audience::Anyone),
-        route(get.clone(), "/ready", Nothing, Kind::Nothing, Audience::Anyone),
-        route(get.clone(), "/problems/{type}", Nothing, Kind::ProblemType, Audience::Anyone),
-        route(get.clone(), "/v1/development/users", Nothing, Kind::Nothing, Audience::Anyone),
         route(get.clone(), "/v1/me", Nothing, Kind::Nothing, Audience::Authenticated),
         route(get.clone(), "/v1/audit", Nothing, Kind::Nothing, Audience::Authenticated),
         route(get.clone(), "/v1/audit/export", Nothing, Kind::Nothing, Audience::Admins),
