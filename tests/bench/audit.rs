@@ -39,14 +39,14 @@ const TENANT: u128 = 1;
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
     let (mut report, duration) = (Report::default(), options.round_duration(0.7, 1.5));
-    let (chained, bare) = (database().await?, database().await?);
-    let mut superuser = PgConnection::connect(&bare.superuser_url()).await?;
+    let (chained_db, unchained_db) = (create_database().await?, create_database().await?);
+    let mut superuser = PgConnection::connect(&unchained_db.superuser_url()).await?;
     sqlx::raw_sql("ALTER TABLE audit_logs DISABLE TRIGGER appended").execute(&mut superuser).await?;
     let settings = PoolSettings { max_connections: CONNECTIONS, ..PoolSettings::default() };
     let benchmark = AuditBenchmark {
-        store: PgStore::new(Database::new(&chained.app_url(), &settings)?),
-        floor: ConnectionPool::open(&bare.app_url()).await?,
-        postgres: PostgresServer::of_database(&chained).await?,
+        store: PgStore::new(Database::new(&chained_db.app_url(), &settings)?),
+        floor: ConnectionPool::open(&unchained_db.app_url()).await?,
+        postgres: PostgresServer::of_database(&chained_db).await?,
     };
     for clients in options.concurrency(CLIENTS) {
         let case = format!("append, {clients} clients");
@@ -64,7 +64,7 @@ pub async fn run(options: &Options) -> Result<()> {
     report.print()
 }
 
-async fn database() -> Result<TestDb> {
+async fn create_database() -> Result<TestDb> {
     TestDb::create().await.map_err(|error| anyhow::anyhow!("{error}"))
 }
 
@@ -181,7 +181,7 @@ fn own_cpu_seconds() -> Result<f64> {
 /// Measures sealing and verifying the events of one tenant.
 async fn seal_and_verify(events: u32, report: &mut Report) -> Result<()> {
     print_progress(&format!("sealing and verifying {events} events"));
-    let (db, tenant) = (database().await?, Uuid::from_u128(TENANT));
+    let (db, tenant) = (create_database().await?, Uuid::from_u128(TENANT));
     let mut superuser = PgConnection::connect(&db.superuser_url()).await?;
     sqlx::query(
         "INSERT INTO audit_logs (tenant_id, event_type, resource_type, resource_id, result_status, request_hash,
@@ -214,7 +214,7 @@ async fn seal_and_verify(events: u32, report: &mut Report) -> Result<()> {
         AuditVerifier::new(auditor, TrustedKeys::new([signing_key.public_key().as_str()]).context("the key")?);
     let start = Instant::now();
     let chain_report = verifier.verify(tenant, &[]).await?;
-    ensure!(chain_report.is_intact() && chain_report.entries == u64::from(events), "{chain_report:?}");
+    ensure!(chain_report.is_intact() && chain_report.entry_count == u64::from(events), "{chain_report:?}");
     report.add(&case, "verified_per_s", Side::Platform, f64::from(events) / start.elapsed().as_secs_f64());
     Ok(())
 }

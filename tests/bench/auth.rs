@@ -1,6 +1,6 @@
 //! The cheapest authenticated request, compared with only verifying the token and reading the user.
 
-use crate::support::environment::{BenchEnvironment, ModelAnswers};
+use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::TenantShape;
 use crate::support::load::{LoadResult, closed_loop, timed_request};
 use crate::support::options::{Options, Side};
@@ -15,7 +15,8 @@ const USERS: usize = 20;
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
     let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user: 0, passages: 0 };
-    let env = BenchEnvironment::start(options, ModelAnswers { tokens: 1, interval: Duration::ZERO }, &[shape]).await?;
+    let env =
+        BenchEnvironment::start(options, ModelAnswerProfile { tokens: 1, interval: Duration::ZERO }, &[shape]).await?;
     let (mut report, duration) = (Report::default(), options.round_duration(1.0, 2.0));
     for side in options.sides() {
         run_load(&env, side, Load { clients: USERS, duration: Duration::from_millis(500) }).await?;

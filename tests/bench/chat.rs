@@ -1,6 +1,6 @@
 //! Chat turns with a search: CPU time per request, first token, requests per second and memory.
 
-use crate::support::environment::{BenchEnvironment, ModelAnswers};
+use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::{FixtureWriter, TenantShape};
 use crate::support::load::{LoadResult, chat, closed_loop};
 use crate::support::options::{Options, Side};
@@ -27,7 +27,7 @@ pub async fn run(options: &Options) -> Result<()> {
     // Each client has its own conversation.
     let conversations_per_user = max_clients.div_ceil(USERS);
     let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user, passages };
-    let answers = ModelAnswers { tokens: TOKENS_PER_ANSWER, interval: Duration::ZERO };
+    let answers = ModelAnswerProfile { tokens: TOKENS_PER_ANSWER, interval: Duration::ZERO };
     let env = BenchEnvironment::start(options, answers, &[shape]).await?;
     let (mut report, duration) = (Report::default(), options.round_duration(1.0, 1.5));
     for side in options.sides() {

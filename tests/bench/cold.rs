@@ -1,6 +1,6 @@
 //! Cold start: the time until the server is ready, its memory when idle, and the size of the program.
 
-use crate::support::environment::{BenchEnvironment, ModelAnswers};
+use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::TenantShape;
 use crate::support::options::{Options, Side};
 use crate::support::report::{Report, print_progress};
@@ -18,7 +18,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let mut report = Report::default();
     for round in 0..options.rounds() {
         print_progress(&format!("round {}", round + 1));
-        let answers = ModelAnswers { tokens: 1, interval: Duration::ZERO };
+        let answers = ModelAnswerProfile { tokens: 1, interval: Duration::ZERO };
         let env = BenchEnvironment::start(options, answers, std::slice::from_ref(&shape)).await?;
         tokio::time::sleep(IDLE_TIME).await;
         for side in options.sides() {

@@ -1,6 +1,6 @@
 //! What the OpenAI-compatible API adds to a model call, compared with a bare proxy that passes bytes through.
 
-use crate::support::environment::{BenchEnvironment, ModelAnswers};
+use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::TenantShape;
 use crate::support::load::{LoadResult, closed_loop, timed_request};
 use crate::support::model_server::TOKEN_MARK;
@@ -33,7 +33,8 @@ struct AnswerShape {
 pub async fn run(options: &Options) -> Result<()> {
     let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user: 0, passages: 0 };
     // With 0 the model writes as many tokens as the request allows.
-    let env = BenchEnvironment::start(options, ModelAnswers { tokens: 0, interval: Duration::ZERO }, &[shape]).await?;
+    let env =
+        BenchEnvironment::start(options, ModelAnswerProfile { tokens: 0, interval: Duration::ZERO }, &[shape]).await?;
     let (mut report, duration) = (Report::default(), options.round_duration(1.0, 2.5));
     for side in options.sides() {
         run_load(&env, side, Load { shape: ANSWER_SHAPES[0], clients: USERS, duration: Duration::from_millis(500) })

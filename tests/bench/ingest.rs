@@ -4,7 +4,7 @@
 
 use crate::chat::{self, Load};
 use crate::support::documents::{Format, SampleDocument};
-use crate::support::environment::{BenchEnvironment, Cpu, ModelAnswers};
+use crate::support::environment::{BenchEnvironment, Cpu, ModelAnswerProfile};
 use crate::support::fixtures::TenantShape;
 use crate::support::load::timed_request;
 use crate::support::options::{Options, Side};
@@ -40,7 +40,7 @@ pub async fn run(options: &Options) -> Result<()> {
         TenantShape { slug: "plant".to_owned(), users: chat::USERS, conversations_per_user: 1, passages: PASSAGES };
     let env = BenchEnvironment::start(
         options,
-        ModelAnswers { tokens: chat::TOKENS_PER_ANSWER, interval: Duration::ZERO },
+        ModelAnswerProfile { tokens: chat::TOKENS_PER_ANSWER, interval: Duration::ZERO },
         &[shape],
     )
     .await?;

@@ -1,7 +1,7 @@
 //! Searches in ten tenants of very different sizes: latency, CPU time, and the recall of the vector index.
 
 use crate::support::embedder::WordEmbedder;
-use crate::support::environment::{BenchEnvironment, ModelAnswers};
+use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::{FixtureWriter, TenantFixture, TenantShape, embedding_model};
 use crate::support::load::{LoadResult, closed_loop, timed_request};
 use crate::support::options::{Options, Side};
@@ -38,7 +38,7 @@ const INDEX_BUILD_TIMEOUT: Duration = Duration::from_secs(1_800);
 pub async fn run(options: &Options) -> Result<()> {
     let mut report = Report::default();
     for passages in options.passages(if options.quick { QUICK_PASSAGES } else { PASSAGES }) {
-        let answers = ModelAnswers { tokens: 1, interval: Duration::ZERO };
+        let answers = ModelAnswerProfile { tokens: 1, interval: Duration::ZERO };
         let env = BenchEnvironment::start_shared(options, answers, &tenant_shapes(passages)).await?;
         wait_for_indexes(&env).await?;
         for tenant in [0, TENANT_SHARES_PERMILLE.len() - 1] {

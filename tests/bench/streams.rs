@@ -1,7 +1,7 @@
 //! Many concurrent streams of 50 tokens per second each: time to first token, delay of each token, CPU time per token
 //! and memory.
 
-use crate::support::environment::{BenchEnvironment, ModelAnswers};
+use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::{FixtureWriter, TenantFixture, TenantShape};
 use crate::support::model_server::token_times;
 use crate::support::options::{Options, Side};
@@ -32,7 +32,7 @@ pub async fn run(options: &Options) -> Result<()> {
         let ramp = Duration::from_secs(streams.div_ceil(STARTS_PER_S) as u64);
         let load = StreamLoad { streams, ramp, hold: options.round_duration(3.0, 4.0) };
         let tokens = (load.ramp + load.hold + Duration::from_secs(1)).as_secs_f64() / INTERVAL.as_secs_f64();
-        let answers = ModelAnswers { tokens: tokens as usize, interval: INTERVAL };
+        let answers = ModelAnswerProfile { tokens: tokens as usize, interval: INTERVAL };
         let conversations_per_user = streams.div_ceil(USERS);
         let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user, passages: PASSAGES };
         let env = BenchEnvironment::start(options, answers, &[shape]).await?;

@@ -76,10 +76,10 @@ async fn every_403_has_a_decision_and_no_404_does() {
 }
 
 /// Repeats a request until its response satisfies `holds`; fails after five seconds, the most that a change may take.
-async fn wait_until_response(caller: &Caller<'_>, path: &str, holds: impl Fn(&Value) -> bool) {
+async fn wait_for_matching_response(caller: &Caller<'_>, path: &str, is_match: impl Fn(&Value) -> bool) {
     eventually_within(Duration::from_secs(5), &format!("{path} shows the change"), || async {
         let answer = caller.get(path).await;
-        (answer.status == 200 && holds(&answer.json())).then_some(())
+        (answer.status == 200 && is_match(&answer.json())).then_some(())
     })
     .await;
 }
@@ -156,7 +156,7 @@ async fn a_platform_admin_sets_limits_and_quotas_of_a_tenant_and_reads_nothing_e
         "rate_limits": { "user": { "per_minute": 7, "per_hour": 70 } },
     });
     assert_eq!(platform_admin.patch(&path, &patch).await.expect_json(200)["settings"]["quotas"]["documents"], 2);
-    wait_until_response(&user, "/v1/me", |me| me["limits"].to_string().contains('7')).await;
+    wait_for_matching_response(&user, "/v1/me", |me| me["limits"].to_string().contains('7')).await;
     assert_eq!(
         platform_admin.get(&format!("{path}/versions")).await.expect_json(200)["data"].as_array().map(Vec::len),
         Some(2)

@@ -51,7 +51,10 @@ async fn chat_upload_and_search_record_intent_and_outcome_without_content() {
         assert_intent_and_outcome(&rows, event, event);
     }
     let chat_outcome = assert_intent_and_outcome(&rows, "chat.request", "chat.response");
-    assert_eq!((&chat_outcome["session_id"], &chat_outcome["model"]), (&json!(conversation), &json!("extractive")));
+    assert_eq!(
+        (&chat_outcome["conversation_id"], &chat_outcome["model"]),
+        (&json!(conversation), &json!("extractive"))
+    );
     assert!(chat_outcome["tools_used"].to_string().contains("rag_search"), "{chat_outcome}");
     let tools = rows.iter().filter(|row| row["event_type"] == "tool.invocation");
     assert_eq!(tools.clone().count() % 2, 0);
@@ -142,7 +145,8 @@ async fn a_response_has_the_request_id_of_its_audit_rows() {
     let user = app.as_user(TENANT_A);
     let answer = crate::support::caller::ApiResponse::send(user.request(Method::GET, "/v1/conversations")).await;
     let request_id = answer.header("x-request-id").expect("a request id");
-    let rows = "SELECT phase FROM audit_logs WHERE request_id = $1 AND event_type = 'conversation.list' ORDER BY phase";
-    let found = SuperuserDb::connect(app).await.rows(rows, &[request_id]).await;
+    let phases_query =
+        "SELECT phase FROM audit_logs WHERE request_id = $1 AND event_type = 'conversation.list' ORDER BY phase";
+    let found = SuperuserDb::connect(app).await.rows(phases_query, &[request_id]).await;
     assert_eq!(found, [json!({ "phase": "intent" }), json!({ "phase": "outcome" })]);
 }

@@ -108,18 +108,18 @@ async fn malformed_json_is_400_and_an_invalid_value_is_422_with_its_pointer() {
     let app = TestApp::shared().await;
     let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;
-    let chat = format!("/v1/conversations/{conversation}/chat");
+    let chat_path = format!("/v1/conversations/{conversation}/chat");
     for malformed in [b"{\"message\": \"caf\xe9\"}".as_slice(), b"{\"message\": ", b"", b"{} {}"] {
-        user.post_raw(&chat, malformed.to_vec()).await.expect_problem(400, "malformed");
+        user.post_raw(&chat_path, malformed.to_vec()).await.expect_problem(400, "malformed");
     }
     let invalid_requests = [
-        (chat.as_str(), json!({ "message": "" }), "/message"),
-        (&chat, json!({ "message": "a\u{0}b" }), "/message"),
-        (&chat, json!({ "message": "x".repeat(32_001) }), "/message"),
-        (&chat, json!({ "message": "x", "mesage": "y" }), "/mesage"),
-        (&chat, json!({ "message": "x", "model": "huge" }), "/model"),
-        (&chat, json!({ "message": 7 }), "/message"),
-        (&chat, json!({ "message": "x", "document_ids": ["seven"] }), "/document_ids/0"),
+        (chat_path.as_str(), json!({ "message": "" }), "/message"),
+        (&chat_path, json!({ "message": "a\u{0}b" }), "/message"),
+        (&chat_path, json!({ "message": "x".repeat(32_001) }), "/message"),
+        (&chat_path, json!({ "message": "x", "mesage": "y" }), "/mesage"),
+        (&chat_path, json!({ "message": "x", "model": "huge" }), "/model"),
+        (&chat_path, json!({ "message": 7 }), "/message"),
+        (&chat_path, json!({ "message": "x", "document_ids": ["seven"] }), "/document_ids/0"),
         ("/v1/search", json!({ "query": "x", "top_k": 51 }), "/top_k"),
         ("/v1/search", json!({ "query": "x", "filters": { "color": "red" } }), "/filters/color"),
         ("/v1/conversations", json!({ "title": "x".repeat(513) }), "/title"),
@@ -130,7 +130,7 @@ async fn malformed_json_is_400_and_an_invalid_value_is_422_with_its_pointer() {
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{body}: {problem}");
         assert!(problem["errors"][0]["detail"].as_str().is_some_and(|text| text.len() > 5), "{problem}");
     }
-    let text_request = user.request(Method::POST, &chat).header("content-type", "text/plain").body("{}");
+    let text_request = user.request(Method::POST, &chat_path).header("content-type", "text/plain").body("{}");
     ApiResponse::send(text_request).await.expect_problem(415, "unsupported_media");
     for query in ["limit=0", "limit=201", "limit=x", "cursor=nonsense", "colour=red"] {
         user.get(&format!("/v1/documents?{query}")).await.expect_problem(422, "validation");

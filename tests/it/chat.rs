@@ -50,7 +50,7 @@ async fn a_streamed_answer_has_the_documented_events_in_order() {
     assert_eq!(event_data(&events, "tool.finished")["status"], "success");
     assert_eq!(event_data(&events, "tool.finished")["name"], "rag_search");
     let citation = event_data(&events, "citation");
-    let citation_fields = ["chunk_id", "doc", "document_id", "n", "page", "quote", "score", "section", "title"];
+    let citation_fields = ["chunk_id", "doc", "document_id", "kind", "n", "page", "quote", "score", "section", "title"];
     assert_eq!(field_names(citation), citation_fields);
     assert_eq!((&citation["doc"], &citation["page"]), (&json!("x-9002.md"), &Value::Null));
     assert!(answer_text(&events).contains(&format!("[{}]", citation["n"])), "{}", answer_text(&events));
@@ -58,7 +58,7 @@ async fn a_streamed_answer_has_the_documented_events_in_order() {
     assert_eq!(event_names(&events).last(), Some(&"run.finished"));
     assert_eq!(
         field_names(finished),
-        ["degraded", "fallback", "finish_reason", "left_out", "message_id", "model", "usage"]
+        ["degraded", "fallback", "finish_reason", "left_out", "message_id", "model", "unsupported", "usage"]
     );
     assert_eq!((&finished["finish_reason"], &finished["degraded"]), (&json!("stop"), &json!(false)));
     assert_eq!(finished["message_id"], event_data(&events, "run.started")["message_id"]);
@@ -95,6 +95,7 @@ async fn an_answer_that_is_not_streamed_is_one_json_object() {
         "message_id",
         "model",
         "run_id",
+        "unsupported",
         "usage",
     ];
     assert_eq!(field_names(&by_field), answer_fields);
@@ -153,7 +154,7 @@ async fn a_models_text_citations_and_name_are_forwarded_and_stored() {
         (&json!(MODEL_NAME), &json!(7))
     );
     let outcome_query =
-        "SELECT model, tools_used FROM audit_logs WHERE event_type = 'chat.response' AND session_id = $1::uuid";
+        "SELECT model, tools_used FROM audit_logs WHERE event_type = 'chat.response' AND conversation_id = $1::uuid";
     let rows = SuperuserDb::connect(&app).await.rows(outcome_query, &[&conversation]).await;
     assert_eq!(rows, [json!({ "model": MODEL_NAME, "tools_used": ["rag_search"] })]);
     let requests = model.requests();
@@ -234,7 +235,7 @@ async fn only_its_owner_resumes_a_run_after_a_lost_connection() {
 
 #[tokio::test]
 async fn the_newest_history_and_the_users_unchanged_text_reach_the_model() {
-    let replies = ["One.", "Two.", "Three."].map(|said| Reply::Text(vec![said]));
+    let replies = ["One.", "Two.", "Three."].map(|text| Reply::Text(vec![text]));
     let model = ModelServer::start(replies).await;
     let context = ("PLATFORM__CHAT__CONTEXT_TOKENS", "4000");
     let output = ("PLATFORM__CHAT__MAX_OUTPUT_TOKENS", "500");

@@ -7,7 +7,7 @@ use domain::role::Role;
 use serde_json::{Value, json};
 use std::path::Path;
 
-const NOBODYS: &str = "0197b2c0-7c1e-7000-8000-000000000001";
+const MISSING_ID: &str = "0197b2c0-7c1e-7000-8000-000000000001";
 
 fn id_of(document: &Value) -> &str {
     document["id"].as_str().expect("an id")
@@ -16,7 +16,7 @@ fn id_of(document: &Value) -> &str {
 #[tokio::test]
 async fn documents_are_uploaded_until_they_are_ready_listed_shown_and_deleted() {
     let app = TestApp::shared().await;
-    let (cli, user) = Cli::of(app, TENANT_A, "clara", Role::User);
+    let (cli, user) = Cli::signed_in(app, TENANT_A, "clara", Role::User);
     cli.write("k-101.md", &files::note("K-101"));
     cli.write("k-102.md", &files::note("K-102"));
     let uploaded = cli.run(&["docs", "upload", "--tag", "k-notes", "k-101.md", "k-102.md"]).await.expect(0);
@@ -36,8 +36,8 @@ async fn documents_are_uploaded_until_they_are_ready_listed_shown_and_deleted() 
         cli.run(&["docs", "list", "--tag", "k-notes", "--limit", "1", "--output", "json"]).await.expect(0).json();
     assert_eq!((page["data"].as_array().map(Vec::len), &page["has_more"]), (Some(1), &json!(true)));
     let cursor = page["next_cursor"].as_str().expect("a cursor");
-    let next = ["docs", "list", "--tag", "k-notes", "--cursor", cursor, "--output", "json"];
-    assert_eq!(id_of(&cli.run(&next).await.expect(0).json()["data"][0]), id);
+    let next_page_args = ["docs", "list", "--tag", "k-notes", "--cursor", cursor, "--output", "json"];
+    assert_eq!(id_of(&cli.run(&next_page_args).await.expect(0).json()["data"][0]), id);
     let all =
         cli.run(&["docs", "list", "--tag", "k-notes", "--limit", "1", "--all", "--output", "json"]).await.expect(0);
     assert_eq!(all.json_lines().len(), 2);
@@ -57,9 +57,9 @@ async fn documents_are_uploaded_until_they_are_ready_listed_shown_and_deleted() 
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_told_with_its_reason_and_does_not_stop_the_others() {
+async fn an_unreadable_file_is_reported_with_its_reason_and_does_not_stop_the_others() {
     let app = TestApp::shared().await;
-    let (cli, _) = Cli::of(app, TENANT_A, "clara", Role::User);
+    let (cli, _) = Cli::signed_in(app, TENANT_A, "clara", Role::User);
     cli.write("broken.pdf", b"%PDF-1.7\nnothing of a document\n");
     cli.write("k-103.md", &files::note("K-103"));
     let output =
@@ -76,12 +76,12 @@ async fn a_file_that_cannot_be_read_is_told_with_its_reason_and_does_not_stop_th
 #[tokio::test]
 async fn a_search_shows_where_each_passage_stands() {
     let app = TestApp::shared().await;
-    let (cli, user) = Cli::of(app, TENANT_A, "clara", Role::User);
+    let (cli, user) = Cli::signed_in(app, TENANT_A, "clara", Role::User);
     user.ingest("k-104.md", &files::note("K-104"), &[("tags", "k-search")]).await;
-    let query = ["search", "strainer of K-104", "--tag", "k-search", "--top-k", "1"];
-    let text = cli.run(&query).await.expect(0);
+    let search_args = ["search", "strainer of K-104", "--tag", "k-search", "--top-k", "1"];
+    let text = cli.run(&search_args).await.expect(0);
     assert!(text.out.starts_with("1. k-104.md (Note on K-104)") && text.out.contains("every 14 days"), "{}", text.out);
-    let answer = cli.run(&[&query[..], &["--output", "json"]].concat()).await.expect(0).json();
+    let answer = cli.run(&[&search_args[..], &["--output", "json"]].concat()).await.expect(0).json();
     assert_eq!((&answer["results"][0]["doc"], &answer["answerable"]), (&json!("k-104.md"), &json!(true)));
     let nothing = cli.run(&["search", "strainer", "--tag", "no-such-tag"]).await.expect(0);
     assert_eq!((nothing.out.as_str(), nothing.err.trim()), ("", "nothing was found"));
@@ -90,17 +90,17 @@ async fn a_search_shows_where_each_passage_stands() {
 #[tokio::test]
 async fn the_audit_log_is_filtered_and_read_page_by_page() {
     let app = TestApp::shared().await;
-    let (cli, user) = Cli::of(app, TENANT_A, "carl", Role::User);
+    let (cli, user) = Cli::signed_in(app, TENANT_A, "carl", Role::User);
     for _ in 0..3 {
         cli.run(&["whoami"]).await.expect(0);
         cli.run(&["search", "audited"]).await.expect(0);
     }
     let me = user.get("/v1/me").await.expect_json(200);
     let user_id = me["id"].as_str().expect("an id");
-    let filter = ["audit", "--user-id", user_id, "--from", "2020-01-01", "--limit", "2"];
-    let page = cli.run(&[&filter[..], &["--output", "json"]].concat()).await.expect(0).json();
+    let audit_args = ["audit", "--user-id", user_id, "--from", "2020-01-01", "--limit", "2"];
+    let page = cli.run(&[&audit_args[..], &["--output", "json"]].concat()).await.expect(0).json();
     assert_eq!((page["data"].as_array().map(Vec::len), &page["has_more"]), (Some(2), &json!(true)));
-    let all = cli.run(&[&filter[..], &["--all", "--output", "json"]].concat()).await.expect(0).json_lines();
+    let all = cli.run(&[&audit_args[..], &["--all", "--output", "json"]].concat()).await.expect(0).json_lines();
     assert!(all.len() > 3 && all.iter().all(|row| row["user_id"] == user_id), "{all:#?}");
     let event = all[0]["event_type"].as_str().expect("an event");
     let text = cli.run(&["audit", "--event-type", event, "--result-status", "success"]).await.expect(0);
@@ -112,11 +112,11 @@ async fn the_audit_log_is_filtered_and_read_page_by_page() {
 #[tokio::test]
 async fn the_exit_code_says_what_went_wrong() {
     let app = TestApp::shared().await;
-    let (cli, _) = Cli::of(app, TENANT_A, "clara", Role::User);
+    let (cli, _) = Cli::signed_in(app, TENANT_A, "clara", Role::User);
     assert!(cli.run(&["whoami"]).await.expect(0).out.contains(" (user) of the tenant plant-a"));
-    let absent = cli.run(&["docs", "get", NOBODYS]).await.expect(1);
+    let absent = cli.run(&["docs", "get", MISSING_ID]).await.expect(1);
     assert!(absent.err.contains("not_found") && absent.out.is_empty(), "{absent:#?}");
-    for wrong in [
+    for invalid_args in [
         &["docs", "get", "no-id"][..],
         &[],
         &["docs", "upload"],
@@ -127,23 +127,23 @@ async fn the_exit_code_says_what_went_wrong() {
         &["whoami", "--ca-file", "missing.pem"],
         &["chat", " "],
     ] {
-        cli.run(wrong).await.expect(2);
+        cli.run(invalid_args).await.expect(2);
     }
     let stranger = Cli::signed_out(app);
     assert!(stranger.run(&["whoami"]).await.expect(3).err.contains("platform login"));
     stranger.run(&["login"]).await.expect(2);
     Cli::with_token(app, "garbage").run(&["whoami"]).await.expect(3);
-    let (viewer, _) = Cli::of(app, TENANT_A, "vera", Role::Viewer);
+    let (viewer, _) = Cli::signed_in(app, TENANT_A, "vera", Role::Viewer);
     viewer.write("note.md", &files::note("K-105"));
     let refused = viewer.run(&["docs", "upload", "note.md"]).await.expect(4);
     assert!(refused.err.starts_with("error: ") && refused.out.is_empty(), "{refused:#?}");
-    let nobody = format!("http://127.0.0.1:{}", free_port());
-    let silent = cli.run(&["whoami", "--url", &nobody]).await.expect(5);
-    assert!(silent.err.contains("not reachable") && silent.err.contains("refused"), "{}", silent.err);
+    let unreachable_url = format!("http://127.0.0.1:{}", free_port());
+    let unreachable = cli.run(&["whoami", "--url", &unreachable_url]).await.expect(5);
+    assert!(unreachable.err.contains("not reachable") && unreachable.err.contains("refused"), "{}", unreachable.err);
 }
 
 #[tokio::test]
-async fn a_token_is_in_no_help_and_in_no_message() {
+async fn help_and_messages_never_contain_the_token() {
     let app = TestApp::shared().await;
     let secret = "a-secret-token-of-nobody";
     let cli = Cli::with_token(app, secret);
@@ -169,7 +169,7 @@ async fn a_token_is_in_no_help_and_in_no_message() {
 }
 
 #[tokio::test]
-async fn the_help_names_what_the_server_has_and_nothing_else() {
+async fn the_help_lists_only_commands_that_the_server_supports() {
     let app = TestApp::shared().await;
     let cli = Cli::signed_out(app);
     let help = cli.run(&["--help"]).await.expect(0).out;
@@ -193,9 +193,9 @@ async fn the_manual_and_the_completions_are_complete() {
         let script = cli.run(&["completions", shell]).await.expect(0).out;
         assert!(script.contains("upload") && script.contains("audit"), "{shell}");
     }
-    let mut check = cli.program(Path::new("bash"));
-    let program = "eval \"$(platform completions bash)\" && complete -p platform";
-    let checked = Output::of(check.args(["-c", program]).spawn().expect("bash")).await.expect(0);
+    let mut bash = cli.program(Path::new("bash"));
+    let script = "eval \"$(platform completions bash)\" && complete -p platform";
+    let checked = Output::wait_for(bash.args(["-c", script]).spawn().expect("bash")).await.expect(0);
     assert!(checked.out.contains("platform"), "{checked:#?}");
 }
 
@@ -213,19 +213,19 @@ async fn every_command_of_the_readme_works() {
     let cli = Cli::signed_out(app);
     cli.write("note.md", &files::note("C-410"));
     cli.write("note-2.md", &files::note("C-411"));
-    // The token comes from the platform under test; the commands are run as they stand, but for the address.
+    // The token comes from the platform under test. The commands are run unchanged, except for the address.
     let token = app.token(TENANT_A, "reader", Role::User);
     cli.write("cargo", format!("#!/bin/sh\necho {token}\n").as_bytes());
     let commands = readme_commands("## On the command line").replace("http://127.0.0.1:8000", &app.base_url);
     let script = format!("set -eux\nchmod +x cargo\nPATH=$PWD:$PATH\nunset PLATFORM_URL\n{commands}");
     let mut shell = cli.program(Path::new("bash"));
-    let ran = Output::of(shell.args(["-o", "pipefail", "-c", &script]).spawn().expect("bash")).await.expect(0);
-    for said in [" (user) of the tenant plant-a", "Sources:\n[1] ", "\tready\tnote.md", "deleted "] {
-        assert!(ran.out.contains(said), "{said}: {ran:#?}");
+    let ran = Output::wait_for(shell.args(["-o", "pipefail", "-c", &script]).spawn().expect("bash")).await.expect(0);
+    for text in [" (user) of the tenant plant-a", "Sources:\n[1] ", "\tready\tnote.md", "deleted "] {
+        assert!(ran.out.contains(text), "{text}: {ran:#?}");
     }
-    let run = |command: &str| ran.err.contains(&format!("+ platform {command}"));
+    let was_run = |command: &str| ran.err.contains(&format!("+ platform {command}"));
     for command in ["login", "logout", "whoami", "chat", "conversations", "search", "docs upload", "docs get", "audit"]
     {
-        assert!(run(command), "the README has no example of {command}: {}", ran.err);
+        assert!(was_run(command), "the README has no example of {command}: {}", ran.err);
     }
 }

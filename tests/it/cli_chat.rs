@@ -17,7 +17,7 @@ use tokio::process::Child;
 const QUESTION: &str = "How often is the strainer of L-201 cleaned?";
 
 /// The newest conversation of a caller, with its messages.
-async fn newest(user: &Caller<'_>) -> Value {
+async fn newest_conversation(user: &Caller<'_>) -> Value {
     let listed = user.get("/v1/conversations?limit=1").await.expect_json(200);
     let id = listed["data"][0]["id"].as_str().expect("a conversation").to_owned();
     user.get(&format!("/v1/conversations/{id}")).await.expect_json(200)
@@ -41,25 +41,25 @@ fn interrupt(child: &Child) {
 }
 
 #[tokio::test]
-async fn an_answer_names_its_sources_and_the_conversation_goes_on() {
+async fn an_answer_names_its_sources_and_its_conversation_can_be_continued() {
     let app = TestApp::shared().await;
-    let (cli, user) = Cli::of(app, TENANT_A, "lena", Role::User);
+    let (cli, user) = Cli::signed_in(app, TENANT_A, "lena", Role::User);
     user.ingest("l-201.md", &files::note("L-201"), &[("tags", "l-notes")]).await;
     let answer = cli.run(&["chat", QUESTION, "--tag", "l-notes"]).await.expect(0);
     assert!(answer.out.contains("every 14 days") && answer.out.contains("[1]"), "{answer:#?}");
     let sources = answer.out.split_once("\n\nSources:\n").expect("sources below the answer").1;
     assert_eq!(sources.lines().next(), Some("[1] l-201.md (Note on L-201)"), "{sources}");
     let id = answer.err.trim().rsplit(' ').next().expect("the conversation's id");
-    assert_eq!(newest(&user).await["id"], id);
+    assert_eq!(newest_conversation(&user).await["id"], id);
 
     let document = user_document(&user).await;
-    let again = ["chat", "--conversation", id, "--document", &document, QUESTION];
-    assert_eq!(cli.run(&again).await.expect(0).err, "");
+    let follow_up_args = ["chat", "--conversation", id, "--document", &document, QUESTION];
+    assert_eq!(cli.run(&follow_up_args).await.expect(0).err, "");
     let piped = cli.run_with_input(&["chat", "--continue", "--output", "json"], QUESTION).await.expect(0).json();
     assert_eq!((&piped["conversation_id"], &piped["finish_reason"]), (&json!(id), &json!("stop")));
     assert_eq!(piped["citations"][0]["doc"], "l-201.md");
     assert!(piped["content"].as_str().is_some_and(|text| text.contains("every 14 days")), "{piped}");
-    assert_eq!(newest(&user).await["messages"].as_array().map(Vec::len), Some(6));
+    assert_eq!(newest_conversation(&user).await["messages"].as_array().map(Vec::len), Some(6));
 
     let listed = cli.run(&["conversations", "--limit", "1"]).await.expect(0);
     assert!(listed.out.starts_with(id), "{listed:#?}");
@@ -77,21 +77,21 @@ async fn user_document(user: &Caller<'_>) -> String {
 async fn ctrl_c_cancels_the_run_at_the_server() {
     let model = ModelServer::start_with_default(Reply::Pause("The strainer is ", "cleaned.")).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    let (cli, user) = Cli::of(&app, TENANT_A, "lena", Role::User);
+    let (cli, user) = Cli::signed_in(&app, TENANT_A, "lena", Role::User);
     for format in ["text", "json"] {
         let mut child = cli.command(&["chat", "--output", format, QUESTION]).spawn().expect("it starts");
         if format == "text" {
             let shown = read_until(&mut child, "The strainer is ").await;
             assert!(!shown.contains('\n'), "the words are shown before the line is complete: {shown:?}");
         } else {
-            until_written(&user).await;
+            wait_until_streaming(&user).await;
         }
         let arguments = std::fs::read(format!("/proc/{}/cmdline", child.id().expect("it runs"))).expect("Linux");
         assert!(!String::from_utf8_lossy(&arguments).contains(&app.token(TENANT_A, "lena", Role::User)[..20]));
         interrupt(&child);
-        let ended = Output::of(child).await.expect(130);
+        let ended = Output::wait_for(child).await.expect(130);
         assert!(ended.err.contains("cancelled"), "{ended:#?}");
-        let messages = newest(&user).await["messages"].clone();
+        let messages = newest_conversation(&user).await["messages"].clone();
         assert_eq!(messages[1]["status"], "cancelled");
         if format == "text" {
             assert_eq!(messages[1]["content"], "The strainer is ");
@@ -103,7 +103,7 @@ async fn ctrl_c_cancels_the_run_at_the_server() {
 }
 
 /// Waits until the answer to the first question of the newest conversation is being written.
-async fn until_written(user: &Caller<'_>) {
+async fn wait_until_streaming(user: &Caller<'_>) {
     eventually_within(Duration::from_secs(30), "an answer is being written", || async {
         let listed = user.get("/v1/conversations?limit=1").await.expect_json(200);
         let id = listed["data"][0]["id"].as_str()?.to_owned();
@@ -114,26 +114,26 @@ async fn until_written(user: &Caller<'_>) {
 }
 
 #[tokio::test]
-async fn a_reader_that_has_enough_ends_the_run_quietly() {
+async fn a_closed_output_pipe_ends_the_run_without_an_error() {
     let model = ModelServer::start_with_default(Reply::Pause("first ", "second")).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    let (cli, user) = Cli::of(&app, TENANT_A, "lena", Role::User);
+    let (cli, user) = Cli::signed_in(&app, TENANT_A, "lena", Role::User);
     let script = "{ platform chat \"$0\"; echo \"code $?\" >&2; } | { head -c 5; exec <&-; echo; echo gone; }";
     let mut shell = cli.program(Path::new("sh"));
     let mut child = shell.args(["-c", script, QUESTION]).spawn().expect("sh");
     read_until(&mut child, "gone").await;
     model.resume_replies();
-    let ended = Output::of(child).await.expect(0);
+    let ended = Output::wait_for(child).await.expect(0);
     assert_eq!(ended.err, "code 0\n");
-    let status = newest(&user).await["messages"][1]["status"].clone();
+    let status = newest_conversation(&user).await["messages"][1]["status"].clone();
     assert!(status == "cancelled" || status == "complete", "{status}");
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_an_error_below_what_was_said() {
+async fn an_interrupted_answer_is_shown_and_followed_by_an_error() {
     let model = ModelServer::start_with_default(Reply::Interrupt("The strainer is")).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    let (cli, _) = Cli::of(&app, TENANT_A, "lena", Role::User);
+    let (cli, _) = Cli::signed_in(&app, TENANT_A, "lena", Role::User);
     let broken = cli.run(&["chat", QUESTION]).await.expect(1);
     assert_eq!(broken.out, "The strainer is\n");
     assert!(broken.err.contains("error: "), "{broken:#?}");
@@ -143,14 +143,15 @@ async fn an_answer_that_breaks_off_is_an_error_below_what_was_said() {
 async fn a_document_cannot_control_the_terminal() {
     let model = ModelServer::start_with_default(Reply::Text(vec!["red \u{1b}[31m", "bell \u{7}", "end"])).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    let (cli, _) = Cli::of(&app, TENANT_A, "lena", Role::User);
+    let (cli, _) = Cli::signed_in(&app, TENANT_A, "lena", Role::User);
     let answer = cli.run(&["chat", "--retrieval", "never", QUESTION]).await.expect(0);
     assert_eq!(answer.out, "red \u{fffd}[31mbell \u{fffd}end\n");
     assert!(!answer.err.contains('\u{1b}'), "no colours in a pipe: {:?}", answer.err);
 }
 
-/// Runs a command on a terminal of its own, types, and returns what was shown.
-const TERMINAL: &str = "
+/// A Python script that runs `platform chat` on a pseudo-terminal, asks a question, ends the chat with Ctrl-D or
+/// Ctrl-C, and prints what was shown.
+const TERMINAL_SCRIPT: &str = "
 import os, pty, sys
 pid, terminal = pty.fork()
 if pid == 0:
@@ -176,22 +177,23 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 ";
 
 #[tokio::test]
-async fn on_a_terminal_a_conversation_is_led() {
+async fn chat_is_interactive_on_a_terminal() {
     let app = TestApp::shared().await;
-    let (cli, user) = Cli::of(app, TENANT_A, "lino", Role::User);
+    let (cli, user) = Cli::signed_in(app, TENANT_A, "lino", Role::User);
     user.ingest("l-202.md", &files::note("L-202"), &[("tags", "l-terminal")]).await;
     let question = "How often is the strainer of L-202 cleaned?";
-    for (how, code) in [("end", 0), ("interrupt", 130)] {
+    for (ending, code) in [("end", 0), ("interrupt", 130)] {
         let mut python = cli.program(Path::new("python3"));
-        python.args(["-c", TERMINAL, question, how]).env("TERM", "xterm").stdin(Stdio::null());
-        let ended = tokio::time::timeout(Duration::from_secs(60), Output::of(python.spawn().expect("python3"))).await;
+        python.args(["-c", TERMINAL_SCRIPT, question, ending]).env("TERM", "xterm").stdin(Stdio::null());
+        let ended =
+            tokio::time::timeout(Duration::from_secs(60), Output::wait_for(python.spawn().expect("python3"))).await;
         let ended = ended.expect("it ends in time").expect(code);
         assert!(ended.out.contains("every 14 days") && ended.out.contains("l-202.md"), "{ended:#?}");
         assert!(ended.out.contains("\u{1b}[1mSources:"), "bold on a terminal: {ended:#?}");
         assert!(ended.out.contains("platform chat --conversation"), "{ended:#?}");
     }
     let mut python = cli.program(Path::new("python3"));
-    python.args(["-c", TERMINAL, question, "end"]).env("TERM", "xterm").env("NO_COLOR", "1");
-    let plain = Output::of(python.spawn().expect("python3")).await.expect(0);
+    python.args(["-c", TERMINAL_SCRIPT, question, "end"]).env("TERM", "xterm").env("NO_COLOR", "1");
+    let plain = Output::wait_for(python.spawn().expect("python3")).await.expect(0);
     assert!(!plain.out.contains("\u{1b}[1m") && plain.out.contains("Sources:"), "{plain:#?}");
 }

@@ -1,4 +1,4 @@
-//! `platform login` and `logout`: in a browser, on another device, with a token; and how a login lasts.
+//! `platform login` and `logout`: in a browser, on another device, with a token; and how long a login lasts.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::cli::{Cli, Output};
@@ -16,37 +16,37 @@ async fn app_with(provider: &OidcProvider) -> TestApp {
     TestApp::start(&[("OIDC_ISSUER", &provider.issuer), ("OIDC_AUDIENCE", AUDIENCE)]).await
 }
 
-fn login(cli: &Cli, provider: &OidcProvider, more: &[&str]) -> Command {
+fn login(cli: &Cli, provider: &OidcProvider, extra_args: &[&str]) -> Command {
     let fixed = ["login", "--issuer", &provider.issuer, "--client-id", "plant-cli", "--scope", SCOPE];
-    cli.command(&[&fixed[..], more].concat())
+    cli.command(&[&fixed[..], extra_args].concat())
 }
 
 /// What a command writes to standard error, line by line.
-fn messages(child: &mut Child) -> Lines<BufReader<ChildStderr>> {
+fn stderr_lines(child: &mut Child) -> Lines<BufReader<ChildStderr>> {
     BufReader::new(child.stderr.take().expect("piped")).lines()
 }
 
-/// The first word of the messages that `wanted` accepts.
-async fn word(lines: &mut Lines<BufReader<ChildStderr>>, wanted: impl Fn(&str) -> bool) -> String {
+/// Reads lines until one contains a word that `is_match` accepts, and returns that word.
+async fn read_word(lines: &mut Lines<BufReader<ChildStderr>>, is_match: impl Fn(&str) -> bool) -> String {
     loop {
         let line = lines.next_line().await.expect("readable").expect("it ended early");
-        if let Some(word) = line.split([' ', ',']).find(|word| wanted(word)) {
+        if let Some(word) = line.split([' ', ',']).find(|word| is_match(word)) {
             return word.to_owned();
         }
     }
 }
 
-fn stored(cli: &Cli) -> Value {
+fn stored_credentials(cli: &Cli) -> Value {
     serde_json::from_slice(&std::fs::read(cli.credentials()).expect("a login")).expect("JSON")
 }
 
-fn only_for_its_owner(path: &Path) -> bool {
+fn is_private_to_its_owner(path: &Path) -> bool {
     std::fs::metadata(path).expect("a file").permissions().mode() & 0o777 == 0o600
 }
 
-/// Lets the stored access token expire.
-fn expire(cli: &Cli, app: &TestApp) {
-    let mut contents = stored(cli);
+/// Marks the stored access token as expired.
+fn expire_access_token(cli: &Cli, app: &TestApp) {
+    let mut contents = stored_credentials(cli);
     contents["logins"][&app.base_url]["expires_at"] = json!("2020-01-01T00:00:00Z");
     std::fs::write(cli.credentials(), contents.to_string()).expect("written");
 }
@@ -57,32 +57,32 @@ async fn a_login_in_a_browser_lasts_until_it_is_revoked() {
     let app = app_with(&provider).await;
     let cli = Cli::signed_out(&app);
     let mut child = login(&cli, &provider, &["--no-browser"]).spawn().expect("it starts");
-    let mut lines = messages(&mut child);
-    let address = word(&mut lines, |word| word.starts_with("http") && word.contains("code_challenge=")).await;
+    let mut lines = stderr_lines(&mut child);
+    let address = read_word(&mut lines, |word| word.starts_with("http") && word.contains("code_challenge=")).await;
     assert!(address.contains("code_challenge_method=S256"), "{address}");
     let page = provider.visit(&address, "alice", "").await;
     assert!(page.contains("close this window"), "{page}");
-    word(&mut lines, |word| word == "(user)").await;
+    read_word(&mut lines, |word| word == "(user)").await;
     assert!(child.wait().await.expect("it ran").success());
-    assert!(only_for_its_owner(&cli.credentials()));
+    assert!(is_private_to_its_owner(&cli.credentials()));
     assert!(cli.run(&["whoami"]).await.expect(0).out.contains("(user) of the tenant plant-a"));
 
     // Without PLATFORM_URL the platform is the one that was signed in to, and an expired token is renewed.
-    let first = stored(&cli);
-    expire(&cli, &app);
+    let first = stored_credentials(&cli);
+    expire_access_token(&cli, &app);
     let mut whoami = cli.command(&["whoami"]);
-    Output::of(whoami.env_remove("PLATFORM_URL").spawn().expect("it starts")).await.expect(0);
-    let second = stored(&cli);
-    let login = |contents: &Value, field: &str| contents["logins"][&app.base_url][field].clone();
-    assert_ne!(login(&first, "access_token"), login(&second, "access_token"));
-    assert!(only_for_its_owner(&cli.credentials()));
+    Output::wait_for(whoami.env_remove("PLATFORM_URL").spawn().expect("it starts")).await.expect(0);
+    let second = stored_credentials(&cli);
+    let login_field = |contents: &Value, field: &str| contents["logins"][&app.base_url][field].clone();
+    assert_ne!(login_field(&first, "access_token"), login_field(&second, "access_token"));
+    assert!(is_private_to_its_owner(&cli.credentials()));
     // A token that the server does not accept any more is renewed as well.
     let mut garbled = second.clone();
     garbled["logins"][&app.base_url]["access_token"] = json!("garbage");
     std::fs::write(cli.credentials(), garbled.to_string()).expect("written");
     cli.run(&["search", "anything"]).await.expect(0);
 
-    let last = login(&stored(&cli), "refresh_token").as_str().expect("a refresh token").to_owned();
+    let last = login_field(&stored_credentials(&cli), "refresh_token").as_str().expect("a refresh token").to_owned();
     cli.run(&["logout"]).await.expect(0);
     assert!(!std::fs::read_to_string(cli.credentials()).expect("a file").contains(&last));
     cli.run(&["whoami"]).await.expect(3);
@@ -93,12 +93,12 @@ async fn a_login_in_a_browser_lasts_until_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_login_on_another_device_and_one_that_was_refused() {
+async fn a_login_on_another_device_succeeds_and_a_refused_one_stores_nothing() {
     let provider = OidcProvider::start().await;
     let app = app_with(&provider).await;
     let cli = Cli::signed_out(&app);
     let mut child = login(&cli, &provider, &["--device"]).spawn().expect("it starts");
-    let mut lines = messages(&mut child);
+    let mut lines = stderr_lines(&mut child);
     let line = lines.next_line().await.expect("readable").expect("a message");
     let code = line.rsplit(' ').next().expect("a code").to_owned();
     let address = line.split([' ', ',']).find(|word| word.starts_with("http")).expect("an address").to_owned();
@@ -107,29 +107,29 @@ async fn a_login_on_another_device_and_one_that_was_refused() {
     assert!(child.wait().await.expect("it ran").success());
     cli.run(&["whoami"]).await.expect(0);
     // The refresh token is used here too.
-    expire(&cli, &app);
+    expire_access_token(&cli, &app);
     cli.run(&["whoami"]).await.expect(0);
 
-    // Nothing is kept of a login that the platform refuses, and another issuer's name is not taken.
+    // A refused login stores nothing, and an address that is not an issuer's is refused.
     let stranger = Cli::signed_out(&app);
     let missing = stranger.run(&["login", "--device"]).await.expect(2);
     assert!(missing.err.contains("PLATFORM_ISSUER"), "{}", missing.err);
     let unknown = stranger.run(&["login", "--device", "--issuer", &app.base_url, "--client-id", "x"]).await.expect(1);
     assert!(unknown.err.contains("issuer"), "{}", unknown.err);
-    let client = ["login", "--device", "--issuer", &provider.issuer, "--client-id", "unknown"];
-    assert!(stranger.run(&client).await.expect(3).err.contains("invalid_client"));
+    let unknown_client_args = ["login", "--device", "--issuer", &provider.issuer, "--client-id", "unknown"];
+    assert!(stranger.run(&unknown_client_args).await.expect(3).err.contains("invalid_client"));
     stranger.run_with_input(&["login", "--token-stdin"], "garbage").await.expect(3);
     assert!(!stranger.credentials().exists());
 }
 
 #[tokio::test]
-async fn a_token_from_standard_input_is_kept_and_forgotten() {
+async fn a_token_from_standard_input_is_stored_until_logout() {
     let app = TestApp::shared().await;
     let cli = Cli::signed_out(app);
     let token = app.token(TENANT_A, "nora", Role::User);
     let output = cli.run_with_input(&["login", "--token-stdin"], &format!("{token}\n")).await.expect(0);
     assert!(output.err.contains(" (user) of the tenant plant-a") && !output.err.contains(&token), "{output:#?}");
-    assert!(only_for_its_owner(&cli.credentials()));
+    assert!(is_private_to_its_owner(&cli.credentials()));
     let me = cli.run(&["whoami", "--output", "json"]).await.expect(0).json();
     assert_eq!(me, app.with_token(&token).get("/v1/me").await.expect_json(200));
     // Another platform does not get it.

@@ -1,8 +1,9 @@
-//! Follow-ups over the real search: of a small invented plant, in English and German (`tests/dialogues`).
+//! Follow-up questions with the real search, about a small invented plant, in English and German (`tests/dialogues`).
 //!
-//! Measured is whether the passage that answers a follow-up is among the five best, with what is carried over from the
-//! conversation and without, whether the extractive answerer cites it, and what is carried over where nothing may be.
-//! `tuned.json` was looked at while the rules were written, `held_out.json` was not.
+//! The tests measure whether the passage that answers a follow-up is among the five best, with and without the context
+//! that is carried over from the conversation; whether the extractive answerer cites it; and how often context is
+//! carried over although it must not be. The rules were written with `tuned.json` in view, and without
+//! `held_out.json`.
 
 #![expect(clippy::print_stdout, reason = "the figures of each dialogue are shown when a floor is missed")]
 
@@ -21,7 +22,7 @@ const TENANT: &str = "dialogues";
 /// Number of results in which the passage must be.
 const TOP: usize = 5;
 /// Number of dialogues that run at the same time.
-const CONCURRENT: usize = 4;
+const CONCURRENT_DIALOGUES: usize = 4;
 
 #[derive(Deserialize)]
 struct DialogueSet {
@@ -38,22 +39,22 @@ struct Dialogue {
 #[derive(Deserialize)]
 struct Turn {
     question: String,
-    /// Where the answer is; empty if the documents hold none.
-    passages: Vec<Place>,
+    /// The sections that contain the answer; empty if no document contains it.
+    passages: Vec<ExpectedSection>,
     /// Whether the question depends on the turns before it.
     depends: bool,
-    /// Identifiers that are no longer talked about.
+    /// Identifiers from earlier turns that this question is not about.
     #[serde(default)]
     not_about: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Place {
+struct ExpectedSection {
     doc: String,
     section: String,
 }
 
-impl Place {
+impl ExpectedSection {
     /// The text of the section, on one line.
     fn text(&self) -> String {
         let path = files::repository_root().join("tests/dialogues/documents").join(&self.doc);
@@ -62,8 +63,9 @@ impl Place {
         single_line(sections.expect("the section").split_once('\n').expect("a text").1)
     }
 
-    /// Whether a passage holds the section, or a quote is from it. A passage may hold several short sections.
-    fn is(&self, found: &Value, text: &str) -> bool {
+    /// Whether the text of a result contains the section, or is a quote from it. A passage may contain several short
+    /// sections.
+    fn matches(&self, found: &Value, text: &str) -> bool {
         let (section, text) = (self.text(), single_line(text));
         found["doc"] == self.doc.as_str() && (text.contains(&section) || (text.len() > 10 && section.contains(&text)))
     }
@@ -73,23 +75,23 @@ fn single_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a search finds the passage, with what is carried over and without.
+/// Whether a search finds the passage, with and without the context that is carried over.
 #[derive(Clone, Copy, Default)]
 struct Outcome {
     found: bool,
-    found_without: bool,
+    found_without_context: bool,
 }
 
-/// How many turns were as they should be.
+/// Numbers of turns, by result.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     /// Follow-ups that a passage answers.
     follow_ups: usize,
     found: usize,
-    found_without: usize,
+    found_without_context: usize,
     cited: usize,
     /// Turns after the first one.
-    later: usize,
+    later_turns: usize,
     wrongly_carried: usize,
 }
 
@@ -97,9 +99,9 @@ impl Counts {
     fn add(&mut self, other: Self) {
         self.follow_ups += other.follow_ups;
         self.found += other.found;
-        self.found_without += other.found_without;
+        self.found_without_context += other.found_without_context;
         self.cited += other.cited;
-        self.later += other.later;
+        self.later_turns += other.later_turns;
         self.wrongly_carried += other.wrongly_carried;
     }
 
@@ -109,12 +111,13 @@ impl Counts {
     }
 }
 
-/// Length of a passage: the sections of these short documents are passages of their own, like those of long ones.
+/// Length of a passage in tokens: so short that each section of these short documents is a passage of its own, as in
+/// long documents.
 const PASSAGE_TOKENS: (&str, &str) = ("PLATFORM__INGEST__CHUNK_TOKENS", "72");
 
 static APP: OnceCell<TestApp> = OnceCell::const_new();
 
-/// Somebody of a plant whose documents are all ingested.
+/// A user of a tenant in which all documents are ingested.
 async fn asker() -> Caller<'static> {
     let app = APP
         .get_or_init(|| async {
@@ -134,16 +137,16 @@ async fn asker() -> Caller<'static> {
     app.caller(TENANT, "asker", Role::User)
 }
 
-/// Whether one of the places is among the results of a search for these words.
-async fn finds(asker: &Caller<'_>, query: &str, places: &[Place]) -> bool {
+/// Whether one of the expected sections is among the results of a search for these words.
+async fn finds(asker: &Caller<'_>, query: &str, places: &[ExpectedSection]) -> bool {
     let found = asker.post("/v1/search", &json!({ "query": query, "top_k": TOP })).await.expect_json(200);
     let results = found["results"].as_array().expect("results");
     let text = |result: &Value| result["content"].as_str().unwrap_or_default().to_owned();
-    results.iter().any(|result| places.iter().any(|place| place.is(result, &text(result))))
+    results.iter().any(|result| places.iter().any(|place| place.matches(result, &text(result))))
 }
 
-/// The words that were searched; `None` if nothing was.
-fn searched(events: &[SseEvent]) -> Option<&str> {
+/// The query of the turn's search; `None` if it did not search.
+fn search_query(events: &[SseEvent]) -> Option<&str> {
     let started = events.iter().find(|event| event.name == "tool.started")?;
     started.data["query"].as_str()
 }
@@ -157,41 +160,41 @@ async fn measure(asker: &Caller<'_>, dialogue: &Dialogue) -> Counts {
         if at == 0 {
             continue;
         }
-        let query = searched(&events).unwrap_or(&turn.question);
+        let query = search_query(&events).unwrap_or(&turn.question);
         let is_stale = turn.not_about.iter().any(|name| query.contains(name.as_str()));
         let is_wrong = is_stale || (!turn.depends && query != turn.question);
         let first = events.iter().find(|event| event.name == "citation").map(|event| &event.data);
         let cited = first.is_some_and(|citation| {
             let quote = citation["quote"].as_str().unwrap_or_default();
-            turn.passages.iter().any(|place| place.is(citation, quote))
+            turn.passages.iter().any(|place| place.matches(citation, quote))
         });
-        counts.later += 1;
+        counts.later_turns += 1;
         counts.wrongly_carried += usize::from(is_wrong);
         let mut outcome = Outcome::default();
         if turn.depends && !turn.passages.is_empty() {
             outcome = Outcome {
                 found: finds(asker, query, &turn.passages).await,
-                found_without: finds(asker, &turn.question, &turn.passages).await,
+                found_without_context: finds(asker, &turn.question, &turn.passages).await,
             };
             counts.follow_ups += 1;
             counts.found += usize::from(outcome.found);
-            counts.found_without += usize::from(outcome.found_without);
+            counts.found_without_context += usize::from(outcome.found_without_context);
             counts.cited += usize::from(cited);
         }
-        let Outcome { found, found_without } = outcome;
+        let Outcome { found, found_without_context: found_without } = outcome;
         let (id, asked) = (&dialogue.id, &turn.question);
         println!("{id}: found {found}, without {found_without}, cited {cited}, wrong {is_wrong}: {asked} -> {query}");
     }
     counts
 }
 
-/// The counts of all dialogues of a set.
-async fn measured(name: &str) -> Counts {
+/// Runs all dialogues of a set and returns the sums of their counts.
+async fn measure_set(name: &str) -> Counts {
     let asker = asker().await;
     let path = files::repository_root().join("tests/dialogues").join(name);
     let set: DialogueSet = serde_json::from_slice(&files::read(&path)).expect("dialogues");
     let counts = futures::stream::iter(&set.dialogues).map(|dialogue| measure(&asker, dialogue));
-    let counts: Vec<Counts> = counts.buffered(CONCURRENT).collect().await;
+    let counts: Vec<Counts> = counts.buffered(CONCURRENT_DIALOGUES).collect().await;
     let (mut all, mut kinds) = (Counts::default(), BTreeMap::<&str, Counts>::new());
     for (dialogue, counts) in set.dialogues.iter().zip(counts) {
         all.add(counts);
@@ -203,10 +206,10 @@ async fn measured(name: &str) -> Counts {
             "{kind}: {} follow-ups, in the top {TOP} {} % (without {} %), cited {} %; wrongly carried {} of {}",
             counts.follow_ups,
             percent(counts.found),
-            percent(counts.found_without),
+            percent(counts.found_without_context),
             percent(counts.cited),
             counts.wrongly_carried,
-            counts.later,
+            counts.later_turns,
         );
     }
     all
@@ -214,18 +217,18 @@ async fn measured(name: &str) -> Counts {
 
 #[tokio::test]
 async fn follow_ups_of_the_tuned_dialogues_find_their_passage() {
-    let counts = measured("tuned.json").await;
+    let counts = measure_set("tuned.json").await;
     assert!(counts.percent(counts.found) >= 95, "{counts:?}");
-    assert!(counts.percent(counts.found_without) + 10 <= counts.percent(counts.found), "{counts:?}");
+    assert!(counts.percent(counts.found_without_context) + 10 <= counts.percent(counts.found), "{counts:?}");
     assert!(counts.percent(counts.cited) >= 78, "{counts:?}");
     assert_eq!(counts.wrongly_carried, 0, "{counts:?}");
 }
 
 #[tokio::test]
 async fn follow_ups_of_the_held_out_dialogues_find_their_passage() {
-    let counts = measured("held_out.json").await;
+    let counts = measure_set("held_out.json").await;
     assert!(counts.percent(counts.found) >= 90, "{counts:?}");
-    assert!(counts.percent(counts.found_without) + 20 <= counts.percent(counts.found), "{counts:?}");
+    assert!(counts.percent(counts.found_without_context) + 20 <= counts.percent(counts.found), "{counts:?}");
     assert!(counts.percent(counts.cited) >= 69, "{counts:?}");
     assert!(counts.wrongly_carried <= 2, "{counts:?}");
 }
@@ -237,10 +240,10 @@ async fn the_next_question_on_the_oil_of_a_compressor_is_answered_from_the_passa
     asker.chat_events(&conversation, "How often is the oil of C-410 changed?").await;
     let events = asker.chat_events(&conversation, "And which grade?").await;
     assert!(answer_text(&events).contains("Corena S3, ISO VG 46"), "{}", answer_text(&events));
-    assert_eq!(searched(&events), Some("which grade? oil C-410"));
+    assert_eq!(search_query(&events), Some("which grade? oil C-410"));
 }
 
-/// A model at a server: asked once more for a follow-up, without tools, and not for a question that stands alone.
+/// A model server gets one more request for a follow-up, without tools, and none for a question that stands alone.
 #[tokio::test]
 async fn a_model_server_rewrites_a_follow_up_before_the_search() {
     let replies = ["Every 14 days [1].", "Who cleans the strainer of X-11?", "The morning shift [1]."];
@@ -250,9 +253,9 @@ async fn a_model_server_rewrites_a_follow_up_before_the_search() {
     user.ingest("x-11.md", &files::note("X-11"), &[]).await;
     let conversation = user.create_conversation().await;
     let first = user.chat_events(&conversation, "How often is the strainer of X-11 cleaned?").await;
-    assert_eq!(searched(&first), Some("How often is the strainer of X-11 cleaned?"));
+    assert_eq!(search_query(&first), Some("How often is the strainer of X-11 cleaned?"));
     let second = user.chat_events(&conversation, "And who does that?").await;
-    assert_eq!(searched(&second), Some("Who cleans the strainer of X-11?"));
+    assert_eq!(search_query(&second), Some("Who cleans the strainer of X-11?"));
     assert!(second.iter().any(|event| event.name == "citation"), "{second:?}");
     let requests = model.requests();
     assert_eq!(requests.len(), 3, "one call for the rewriting");

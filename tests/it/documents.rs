@@ -85,19 +85,20 @@ async fn the_uploaded_bytes_are_downloaded_whole_or_by_range() {
     let answer = user.upload("Wartung – Größe.pdf", &bytes, &[]).await;
     let location = answer.header("location").expect("where it is").to_owned();
     assert_eq!(location, format!("/v1/documents/{}", answer.expect_json(202)["document_id"].as_str().expect("an id")));
-    let content = format!("{location}/content");
-    let full_response = user.get(&content).await;
+    let content_path = format!("{location}/content");
+    let full_response = user.get(&content_path).await;
     assert_eq!((full_response.status, full_response.header("content-type")), (200, Some("application/pdf")));
     assert!(full_response.body == bytes, "the bytes differ");
     assert_eq!(full_response.header("x-content-type-options"), Some("nosniff"));
 
     let partial_response =
-        ApiResponse::send(user.request(Method::GET, &content).header("range", "bytes=100-199")).await;
+        ApiResponse::send(user.request(Method::GET, &content_path).header("range", "bytes=100-199")).await;
     assert_eq!((partial_response.status, &partial_response.body[..]), (206, &bytes[100..200]));
     assert_eq!(partial_response.header("content-range"), Some(format!("bytes 100-199/{}", bytes.len()).as_str()));
-    let suffix_response = ApiResponse::send(user.request(Method::GET, &content).header("range", "bytes=-7")).await;
+    let suffix_response = ApiResponse::send(user.request(Method::GET, &content_path).header("range", "bytes=-7")).await;
     assert_eq!((suffix_response.status, &suffix_response.body[..]), (206, &bytes[bytes.len() - 7..]));
-    let out_of_range = ApiResponse::send(user.request(Method::GET, &content).header("range", "bytes=99999999-")).await;
+    let out_of_range =
+        ApiResponse::send(user.request(Method::GET, &content_path).header("range", "bytes=99999999-")).await;
     assert_eq!(out_of_range.status, 416);
 }
 
@@ -255,8 +256,8 @@ async fn a_viewer_sees_nothing_above_internal() {
         .await;
     assert!(!answer["citations"].to_string().contains("restricted.md"), "{answer}");
     let message = json!({ "message": "How often?", "document_ids": [ids[3]], "stream": false });
-    let chat = format!("/v1/conversations/{}/chat", viewer.create_conversation().await);
-    viewer.post(&chat, &message).await.expect_problem(404, "not_found");
+    let chat_path = format!("/v1/conversations/{}/chat", viewer.create_conversation().await);
+    viewer.post(&chat_path, &message).await.expect_problem(404, "not_found");
 }
 
 #[tokio::test]

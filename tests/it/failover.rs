@@ -138,16 +138,16 @@ async fn a_hard_question_is_escalated_to_the_heavy_tier_with_its_reason() {
         let started = user.start_stream(&conversation, &body).await.read_to_end().await.remove(0).data;
         (started["model"].clone(), started["escalated"].clone())
     };
-    const HARD: &str = "Compare the seals of P-101A and P-101B.";
-    assert_eq!(start_run(HARD, None).await, (json!("heavy"), json!("reasoning")));
+    const HARD_QUESTION: &str = "Compare the seals of P-101A and P-101B.";
+    assert_eq!(start_run(HARD_QUESTION, None).await, (json!("heavy"), json!("reasoning")));
     assert_eq!(start_run(QUESTION, None).await, (json!("fast"), Value::Null));
     assert_eq!(
-        start_run(HARD, Some("fast")).await,
+        start_run(HARD_QUESTION, Some("fast")).await,
         (json!("fast"), Value::Null),
         "the requested model takes precedence"
     );
     app.as_admin(TENANT_A).patch("/v1/admin/settings", &json!({ "default_model": "fast" })).await.expect_json(200);
-    assert_eq!(start_run(HARD, None).await, (json!("fast"), Value::Null), "the tenant's default model");
+    assert_eq!(start_run(HARD_QUESTION, None).await, (json!("fast"), Value::Null), "the tenant's default model");
     let requested_models: Vec<_> = model.requests().iter().map(|request| request["model"].clone()).collect();
     assert_eq!(requested_models, ["heavy", "fast", "fast", "fast"]);
 }

@@ -10,11 +10,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const KEY: &str = "idempotency-key";
-const REPLAYED: &str = "idempotency-replayed";
+const KEY_HEADER: &str = "idempotency-key";
+const REPLAYED_HEADER: &str = "idempotency-replayed";
 
 async fn post_with_key(caller: &Caller<'_>, path: &str, key: &str, body: &Value) -> ApiResponse {
-    ApiResponse::send(caller.request(Method::POST, path).header(KEY, key).json(body)).await
+    ApiResponse::send(caller.request(Method::POST, path).header(KEY_HEADER, key).json(body)).await
 }
 
 async fn upload_with_key(caller: &Caller<'_>, key: &str, boundary: &str, content: &[u8], tags: &str) -> ApiResponse {
@@ -22,7 +22,7 @@ async fn upload_with_key(caller: &Caller<'_>, key: &str, boundary: &str, content
         |head: &str, body: &str| format!("--{boundary}\r\ncontent-disposition: form-data; {head}\r\n\r\n{body}\r\n");
     let form =
         part("name=\"tags\"", tags) + &part("name=\"file\"; filename=\"note.md\"", &String::from_utf8_lossy(content));
-    let request = caller.request(Method::POST, "/v1/documents/upload").header(KEY, key);
+    let request = caller.request(Method::POST, "/v1/documents/upload").header(KEY_HEADER, key);
     let request = request.header("content-type", format!("multipart/form-data; boundary={boundary}"));
     ApiResponse::send(request.body(format!("{form}--{boundary}--\r\n"))).await
 }
@@ -33,10 +33,10 @@ async fn a_repeated_request_has_one_effect_and_the_same_answer() {
     let user = app.caller(TENANT_A, "repeats", domain::role::Role::User);
     let body = json!({ "title": "once" });
     let first = post_with_key(&user, "/v1/conversations", "\"k-1\"", &body).await;
-    assert_eq!((first.status, first.header(REPLAYED)), (201, None));
+    assert_eq!((first.status, first.header(REPLAYED_HEADER)), (201, None));
     for key in ["\"k-1\"", "k-1"] {
         let replay = post_with_key(&user, "/v1/conversations", key, &body).await;
-        assert_eq!((replay.status, replay.header(REPLAYED)), (201, Some("true")));
+        assert_eq!((replay.status, replay.header(REPLAYED_HEADER)), (201, Some("true")));
         assert_eq!(replay.json(), first.json());
         assert_eq!(replay.header("location"), first.header("location"));
         assert_eq!(replay.header("content-type"), first.header("content-type"));
@@ -64,7 +64,7 @@ async fn a_key_belongs_to_one_request_of_one_user() {
         app.caller(TENANT_B, "own-keys", domain::role::Role::User),
     ] {
         let strangers_response = post_with_key(&stranger, "/v1/memories", "k", &json!({ "content": "a" })).await;
-        assert_eq!((strangers_response.status, strangers_response.header(REPLAYED)), (201, None));
+        assert_eq!((strangers_response.status, strangers_response.header(REPLAYED_HEADER)), (201, None));
         assert_ne!(strangers_response.json()["id"], first.json()["id"]);
     }
     let long = "k".repeat(256);
@@ -90,7 +90,10 @@ async fn concurrent_requests_with_one_key_have_one_effect() {
             }
         }
     }
-    assert_eq!(responses.iter().filter(|answer| answer.status == 201 && answer.header(REPLAYED).is_none()).count(), 1);
+    assert_eq!(
+        responses.iter().filter(|answer| answer.status == 201 && answer.header(REPLAYED_HEADER).is_none()).count(),
+        1
+    );
     assert_eq!(user.get("/v1/memories").await.json()["data"].as_array().map(Vec::len), Some(1));
 }
 
@@ -100,7 +103,7 @@ async fn a_failed_request_does_not_store_its_response() {
     let user = app.caller(TENANT_A, "tries-again", domain::role::Role::User);
     post_with_key(&user, "/v1/memories", "k", &json!({ "content": "" })).await.expect_problem(422, "validation");
     let corrected = post_with_key(&user, "/v1/memories", "k", &json!({ "content": "not empty" })).await;
-    assert_eq!((corrected.status, corrected.header(REPLAYED)), (201, None));
+    assert_eq!((corrected.status, corrected.header(REPLAYED_HEADER)), (201, None));
 }
 
 #[tokio::test]
@@ -109,7 +112,7 @@ async fn the_response_of_a_search_is_not_stored() {
     let user = app.caller(TENANT_A, "searches", domain::role::Role::User);
     for _ in 0..2 {
         let found = post_with_key(&user, "/v1/search", "k", &json!({ "query": "pump" })).await;
-        assert_eq!((found.status, found.header(REPLAYED)), (200, None));
+        assert_eq!((found.status, found.header(REPLAYED_HEADER)), (200, None));
     }
 }
 
@@ -119,9 +122,9 @@ async fn uploads_that_differ_only_in_their_boundary_are_the_same_request() {
     let user = app.caller(TENANT_A, "uploads-twice", domain::role::Role::User);
     let content = files::note("IDEM-1");
     let first = upload_with_key(&user, "k", BOUNDARY, &content, "a").await;
-    assert_eq!((first.status, first.header(REPLAYED)), (202, None), "{first:?}");
+    assert_eq!((first.status, first.header(REPLAYED_HEADER)), (202, None), "{first:?}");
     let replay = upload_with_key(&user, "k", "another-boundary-77", &content, "a").await;
-    assert_eq!((replay.status, replay.header(REPLAYED)), (202, Some("true")), "{replay:?}");
+    assert_eq!((replay.status, replay.header(REPLAYED_HEADER)), (202, Some("true")), "{replay:?}");
     assert_eq!((replay.json(), replay.header("location")), (first.json(), first.header("location")));
     for (content, tags) in [(files::note("IDEM-2"), "a"), (content, "b")] {
         upload_with_key(&user, "k", BOUNDARY, &content, tags).await.expect_problem(422, "idempotency_key_reused");
@@ -140,14 +143,14 @@ async fn a_repeated_turn_is_stored_and_answered_once() {
     let first = post_with_key(&user, &path, "whole", &unstreamed).await;
     assert_eq!(first.status, 200, "{first:?}");
     let replay = post_with_key(&user, &path, "whole", &unstreamed).await;
-    assert_eq!((replay.status, replay.header(REPLAYED)), (200, Some("true")), "{replay:?}");
+    assert_eq!((replay.status, replay.header(REPLAYED_HEADER)), (200, Some("true")), "{replay:?}");
     let unstreamed_answer = first.json();
     assert_eq!(replay.json(), unstreamed_answer);
 
     let streamed = json!({ "message": "And the other?", "retrieval": "never" });
     let first = post_with_key(&user, &path, "streamed", &streamed).await;
     let replay = post_with_key(&user, &path, "streamed", &streamed).await;
-    assert_eq!((replay.status, replay.header(REPLAYED)), (200, Some("true")), "{replay:?}");
+    assert_eq!((replay.status, replay.header(REPLAYED_HEADER)), (200, Some("true")), "{replay:?}");
     assert_eq!(replay.header("content-type"), Some("text/event-stream"));
     assert_eq!(replay.body, first.body, "the same run's events");
 
@@ -161,7 +164,7 @@ async fn a_repeated_turn_is_stored_and_answered_once() {
     let replica_response = post_with_key(&user, &path, "streamed", &streamed).await;
     let text = String::from_utf8_lossy(&replica_response.body).into_owned();
     assert_eq!(
-        (replica_response.status, replica_response.header(REPLAYED)),
+        (replica_response.status, replica_response.header(REPLAYED_HEADER)),
         (200, Some("true")),
         "{replica_response:?}"
     );
@@ -185,7 +188,7 @@ async fn a_repeated_turn_that_failed_after_its_start_is_not_stored_again() {
     let first = post_with_key(&user, &path, "k", &body).await;
     assert!(first.status >= 500, "{first:?}");
     let replay = post_with_key(&user, &path, "k", &body).await;
-    assert_eq!((replay.status, replay.header(REPLAYED)), (first.status, Some("true")), "{replay:?}");
+    assert_eq!((replay.status, replay.header(REPLAYED_HEADER)), (first.status, Some("true")), "{replay:?}");
     let messages = user.get(&format!("/v1/conversations/{conversation}")).await.json();
     assert_eq!(messages["messages"].as_array().map(Vec::len), Some(2), "{messages}");
     assert_eq!(model.requests().len(), 1);
@@ -200,7 +203,7 @@ async fn a_client_that_timed_out_gets_the_answer_by_repeating_the_request() {
     let path = format!("/v1/conversations/{conversation}/chat");
     let body = json!({ "message": "Well?", "stream": false, "retrieval": "never" });
     let timed_out_request =
-        user.request(Method::POST, &path).header(KEY, "k").json(&body).timeout(Duration::from_millis(400));
+        user.request(Method::POST, &path).header(KEY_HEADER, "k").json(&body).timeout(Duration::from_millis(400));
     assert!(timed_out_request.send().await.is_err(), "the client gives up");
     let early_repeat = post_with_key(&user, &path, "k", &body).await;
     early_repeat.expect_problem(409, "idempotency_in_progress");
@@ -209,7 +212,7 @@ async fn a_client_that_timed_out_gets_the_answer_by_repeating_the_request() {
         Some(post_with_key(&user, &path, "k", &body).await).filter(|answer| answer.status == 200)
     })
     .await;
-    assert_eq!((answer.status, answer.header(REPLAYED)), (200, Some("true")), "{answer:?}");
+    assert_eq!((answer.status, answer.header(REPLAYED_HEADER)), (200, Some("true")), "{answer:?}");
     assert_eq!(answer.json()["content"], "Slowly said.");
     assert_eq!(model.requests().len(), 1);
 }
@@ -226,7 +229,7 @@ async fn stored_responses_expire_and_only_hashes_of_keys_are_stored() {
     assert_eq!(db.count(count_hashed_keys, &[]).await, 1);
     db.execute("UPDATE idempotency_keys SET expires_at = now() - interval '1 minute'", &[]).await;
     let after_expiry = post_with_key(&user, "/v1/conversations", "a-key-of-my-own", &json!({ "title": "t" })).await;
-    assert_eq!((after_expiry.status, after_expiry.header(REPLAYED)), (201, None));
+    assert_eq!((after_expiry.status, after_expiry.header(REPLAYED_HEADER)), (201, None));
     // The state that a server leaves if it dies during the request.
     db.execute(
         "UPDATE idempotency_keys SET state = 'running', body = NULL, created_at = now() - interval '1 hour'",

@@ -33,6 +33,7 @@ enum SampleBody {
 enum ResourceKind {
     Nothing,
     Conversation,
+    Message,
     Document,
     Run,
     Memory,
@@ -41,6 +42,8 @@ enum ResourceKind {
     Decision,
     Mapping,
     Token,
+    Session,
+    UserSession,
     ProblemType,
 }
 
@@ -66,8 +69,11 @@ impl Audience {
     }
 }
 
+/// Anyone may call this route, for users of the demo tenant alone: `console.rs` tests it.
+const TESTED_ELSEWHERE: &[&str] = &["POST /v1/development/users/{id}/token"];
+
 fn routes() -> Vec<Route> {
-    user_routes().into_iter().chain(openai_routes()).chain(admin_routes()).collect()
+    public_routes().into_iter().chain(user_routes()).chain(openai_routes()).chain(admin_routes()).collect()
 }
 
 fn route(
@@ -80,67 +86,105 @@ fn route(
     Route { method, path, body, resource_kind, audience }
 }
 
+fn public_routes() -> Vec<Route> {
+    use ResourceKind as Kind;
+    let get = |path, kind| route(Method::GET, path, SampleBody::Nothing, kind, Audience::Anyone);
+    vec![
+        get("/health", Kind::Nothing),
+        get("/v1/health", Kind::Nothing),
+        get("/ready", Kind::Nothing),
+        get("/problems/{type}", Kind::ProblemType),
+        get("/v1/development/users", Kind::Nothing),
+    ]
+}
+
 fn user_routes() -> Vec<Route> {
-    use ResourceKind as N;
+    use ResourceKind as Kind;
     use SampleBody::{File, Nothing};
     let json = SampleBody::Json;
     let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
     let chat = json!({ "message": "Which bolts?", "stream": false });
     let new_token = json!({ "name": "T", "scopes": ["account:read"] });
     vec![
-        route(get.clone(), "/health", Nothing, N::Nothing, Audience::Anyone),
-        route(get.clone(), "/v1/health", Nothing, N::Nothing, Audience::Anyone),
-        route(get.clone(), "/ready", Nothing, N::Nothing, Audience::Anyone),
-        route(get.clone(), "/problems/{type}", Nothing, N::ProblemType, Audience::Anyone),
-        route(get.clone(), "/v1/me", Nothing, N::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/audit", Nothing, N::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/audit/export", Nothing, N::Nothing, Audience::Admins),
-        route(post.clone(), "/v1/search", json(json!({ "query": "bolts" })), N::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/conversations", Nothing, N::Nothing, Audience::Authenticated),
-        route(post.clone(), "/v1/conversations", json(json!({})), N::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/conversations/{id}", Nothing, N::Conversation, Audience::Authenticated),
+        route(get.clone(), "/v1/me", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(get.clone(), "/v1/audit", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(get.clone(), "/v1/audit/export", Nothing, Kind::Nothing, Audience::Admins),
+        route(post.clone(), "/v1/search", json(json!({ "query": "bolts" })), Kind::Nothing, Audience::Authenticated),
+        route(get.clone(), "/v1/conversations", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(post.clone(), "/v1/conversations", json(json!({})), Kind::Nothing, Audience::Authenticated),
+        route(get.clone(), "/v1/conversations/{id}", Nothing, Kind::Conversation, Audience::Authenticated),
         route(
             patch.clone(),
             "/v1/conversations/{id}",
             json(json!({ "title": "T" })),
-            N::Conversation,
+            Kind::Conversation,
             Audience::Authenticated,
         ),
-        route(post.clone(), "/v1/conversations/{id}/chat", json(chat), N::Conversation, Audience::Authenticated),
-        route(get.clone(), "/v1/runs/{id}/events", Nothing, N::Run, Audience::Authenticated),
-        route(post.clone(), "/v1/runs/{id}/cancel", Nothing, N::Run, Audience::Authenticated),
-        route(delete.clone(), "/v1/conversations/{id}", Nothing, N::Conversation, Audience::Authenticated),
-        route(get.clone(), "/v1/memories", Nothing, N::Nothing, Audience::Authenticated),
-        route(post.clone(), "/v1/memories", json(json!({ "content": "M" })), N::Nothing, Audience::Authenticated),
-        route(delete.clone(), "/v1/memories/{id}", Nothing, N::Memory, Audience::Authenticated),
-        route(get.clone(), "/v1/documents", Nothing, N::Nothing, Audience::Authenticated),
-        route(post.clone(), "/v1/documents/upload", File, N::Nothing, Audience::Users),
-        route(get.clone(), "/v1/documents/{id}", Nothing, N::Document, Audience::Authenticated),
-        route(patch, "/v1/documents/{id}", json(json!({ "title": "T" })), N::Document, Audience::Users),
-        route(get.clone(), "/v1/documents/{id}/content", Nothing, N::Document, Audience::Authenticated),
-        route(post.clone(), "/v1/documents/{id}/reprocess", Nothing, N::Document, Audience::Users),
-        route(delete.clone(), "/v1/documents/{id}", Nothing, N::Document, Audience::Users),
-        route(get.clone(), "/v1/usage", Nothing, N::Nothing, Audience::Authenticated),
-        route(get, "/v1/tokens", Nothing, N::Nothing, Audience::Authenticated),
-        route(post, "/v1/tokens", json(new_token), N::Nothing, Audience::Authenticated),
-        route(delete, "/v1/tokens/{id}", Nothing, N::Token, Audience::Authenticated),
+        route(post.clone(), "/v1/conversations/{id}/chat", json(chat), Kind::Conversation, Audience::Authenticated),
+        route(get.clone(), "/v1/runs/{id}/events", Nothing, Kind::Run, Audience::Authenticated),
+        route(post.clone(), "/v1/runs/{id}/cancel", Nothing, Kind::Run, Audience::Authenticated),
+        route(get.clone(), "/v1/conversations/{id}/export", Nothing, Kind::Conversation, Audience::Authenticated),
+        route(
+            Method::PUT,
+            "/v1/messages/{id}/feedback",
+            json(json!({ "rating": "up" })),
+            Kind::Message,
+            Audience::Authenticated,
+        ),
+        route(delete.clone(), "/v1/messages/{id}/feedback", Nothing, Kind::Message, Audience::Authenticated),
+        route(delete.clone(), "/v1/conversations/{id}", Nothing, Kind::Conversation, Audience::Authenticated),
+        route(get.clone(), "/v1/memories", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(post.clone(), "/v1/memories", json(json!({ "content": "M" })), Kind::Nothing, Audience::Authenticated),
+        route(
+            patch.clone(),
+            "/v1/memories/{id}",
+            json(json!({ "importance": 0.7 })),
+            Kind::Memory,
+            Audience::Authenticated,
+        ),
+        route(delete.clone(), "/v1/memories/{id}", Nothing, Kind::Memory, Audience::Authenticated),
+        route(get.clone(), "/v1/documents", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(post.clone(), "/v1/documents/upload", File, Kind::Nothing, Audience::Users),
+        route(get.clone(), "/v1/documents/{id}", Nothing, Kind::Document, Audience::Authenticated),
+        route(patch, "/v1/documents/{id}", json(json!({ "title": "T" })), Kind::Document, Audience::Users),
+        route(get.clone(), "/v1/documents/{id}/content", Nothing, Kind::Document, Audience::Authenticated),
+        route(post.clone(), "/v1/documents/{id}/reprocess", Nothing, Kind::Document, Audience::Users),
+        route(delete.clone(), "/v1/documents/{id}", Nothing, Kind::Document, Audience::Users),
+        route(get.clone(), "/v1/usage", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(get, "/v1/tokens", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(post, "/v1/tokens", json(new_token), Kind::Nothing, Audience::Authenticated),
+        route(delete.clone(), "/v1/tokens/{id}", Nothing, Kind::Token, Audience::Authenticated),
+        route(Method::GET, "/v1/sessions", Nothing, Kind::Nothing, Audience::Authenticated),
+        route(delete, "/v1/sessions/{id}", Nothing, Kind::Session, Audience::Authenticated),
     ]
 }
 
 fn openai_routes() -> Vec<Route> {
-    use ResourceKind as N;
+    use ResourceKind as Kind;
     let chat = json!({ "model": "auto", "messages": [{ "role": "user", "content": "Which bolts?" }] });
     let embeddings = json!({ "model": "embed", "input": "bolts" });
     vec![
-        route(Method::GET, "/openai/v1/models", SampleBody::Nothing, N::Nothing, Audience::Authenticated),
-        route(Method::GET, "/openai/v1/models/{model}", SampleBody::Nothing, N::Nothing, Audience::Authenticated),
-        route(Method::POST, "/openai/v1/chat/completions", SampleBody::Json(chat), N::Nothing, Audience::Authenticated),
-        route(Method::POST, "/openai/v1/embeddings", SampleBody::Json(embeddings), N::Nothing, Audience::Authenticated),
+        route(Method::GET, "/openai/v1/models", SampleBody::Nothing, Kind::Nothing, Audience::Authenticated),
+        route(Method::GET, "/openai/v1/models/{model}", SampleBody::Nothing, Kind::Nothing, Audience::Authenticated),
+        route(
+            Method::POST,
+            "/openai/v1/chat/completions",
+            SampleBody::Json(chat),
+            Kind::Nothing,
+            Audience::Authenticated,
+        ),
+        route(
+            Method::POST,
+            "/openai/v1/embeddings",
+            SampleBody::Json(embeddings),
+            Kind::Nothing,
+            Audience::Authenticated,
+        ),
     ]
 }
 
 fn admin_routes() -> Vec<Route> {
-    use ResourceKind as N;
+    use ResourceKind as Kind;
     use SampleBody::Nothing;
     let json = SampleBody::Json;
     let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
@@ -149,37 +193,41 @@ fn admin_routes() -> Vec<Route> {
     let mapping = json!({ "issuer": platform_server::config::DEVELOPMENT_ISSUER, "claim": "c" });
     let new_user = json!({ "external_id": Uuid::from_u128(1), "email": "n@plant.example" });
     vec![
-        route(get.clone(), "/v1/admin/users", Nothing, N::Nothing, Audience::Admins),
-        route(post.clone(), "/v1/admin/users", json(new_user), N::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/users/{id}", Nothing, N::User, Audience::Admins),
-        route(patch.clone(), "/v1/admin/users/{id}", json(json!({ "is_active": true })), N::User, Audience::Admins),
-        route(get.clone(), "/v1/admin/decisions/{id}", Nothing, N::Decision, Audience::Admins),
-        route(post.clone(), "/v1/admin/decisions/simulate", json(simulation), N::User, Audience::Admins),
-        route(get.clone(), "/v1/admin/settings", Nothing, N::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/users", Nothing, Kind::Nothing, Audience::Admins),
+        route(post.clone(), "/v1/admin/users", json(new_user), Kind::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/users/{id}", Nothing, Kind::User, Audience::Admins),
+        route(patch.clone(), "/v1/admin/users/{id}", json(json!({ "is_active": true })), Kind::User, Audience::Admins),
+        route(get.clone(), "/v1/admin/users/{id}/sessions", Nothing, Kind::User, Audience::Admins),
+        route(delete.clone(), "/v1/admin/users/{id}/sessions/{session}", Nothing, Kind::UserSession, Audience::Admins),
+        route(get.clone(), "/v1/admin/models", Nothing, Kind::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/feedback", Nothing, Kind::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/decisions/{id}", Nothing, Kind::Decision, Audience::Admins),
+        route(post.clone(), "/v1/admin/decisions/simulate", json(simulation), Kind::User, Audience::Admins),
+        route(get.clone(), "/v1/admin/settings", Nothing, Kind::Nothing, Audience::Admins),
         route(
             patch.clone(),
             "/v1/admin/settings",
             json(json!({ "language": "english" })),
-            N::Nothing,
+            Kind::Nothing,
             Audience::Admins,
         ),
-        route(get.clone(), "/v1/admin/settings/versions", Nothing, N::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/usage", Nothing, N::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/tenants/{id}/settings", Nothing, N::Tenant, Audience::PlatformAdmins),
-        route(patch.clone(), "/v1/admin/tenants/{id}/settings", json(quotas), N::Tenant, Audience::PlatformAdmins),
-        route(get.clone(), "/v1/admin/tenants/{id}/settings/versions", Nothing, N::Tenant, Audience::PlatformAdmins),
-        route(get.clone(), "/v1/admin/tenants", Nothing, N::Nothing, Audience::PlatformAdmins),
+        route(get.clone(), "/v1/admin/settings/versions", Nothing, Kind::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/usage", Nothing, Kind::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/tenants/{id}/settings", Nothing, Kind::Tenant, Audience::PlatformAdmins),
+        route(patch.clone(), "/v1/admin/tenants/{id}/settings", json(quotas), Kind::Tenant, Audience::PlatformAdmins),
+        route(get.clone(), "/v1/admin/tenants/{id}/settings/versions", Nothing, Kind::Tenant, Audience::PlatformAdmins),
+        route(get.clone(), "/v1/admin/tenants", Nothing, Kind::Nothing, Audience::PlatformAdmins),
         route(
             post.clone(),
             "/v1/admin/tenants",
             json(json!({ "name": "N", "slug": "n" })),
-            N::Nothing,
+            Kind::Nothing,
             Audience::PlatformAdmins,
         ),
-        route(patch, "/v1/admin/tenants/{id}", json(json!({ "name": "N" })), N::Tenant, Audience::PlatformAdmins),
-        route(get, "/v1/admin/tenants/{id}/mappings", Nothing, N::Tenant, Audience::PlatformAdmins),
-        route(post, "/v1/admin/tenants/{id}/mappings", json(mapping), N::Tenant, Audience::PlatformAdmins),
-        route(delete, "/v1/admin/tenants/{id}/mappings/{mapping}", Nothing, N::Mapping, Audience::PlatformAdmins),
+        route(patch, "/v1/admin/tenants/{id}", json(json!({ "name": "N" })), Kind::Tenant, Audience::PlatformAdmins),
+        route(get, "/v1/admin/tenants/{id}/mappings", Nothing, Kind::Tenant, Audience::PlatformAdmins),
+        route(post, "/v1/admin/tenants/{id}/mappings", json(mapping), Kind::Tenant, Audience::PlatformAdmins),
+        route(delete, "/v1/admin/tenants/{id}/mappings/{mapping}", Nothing, Kind::Mapping, Audience::PlatformAdmins),
     ]
 }
 
@@ -187,6 +235,7 @@ fn admin_routes() -> Vec<Route> {
 #[derive(Debug)]
 struct ResourceIds {
     conversation: String,
+    message: String,
     document: String,
     run: String,
     memory: String,
@@ -194,15 +243,19 @@ struct ResourceIds {
     tenant: String,
     decision: String,
     token: String,
+    session: String,
+    user_session: String,
 }
 
 impl ResourceIds {
     /// Creates one resource of each kind. The document is an argument, because not every caller may upload; the user
-    /// is `colleague`, because an admin cannot deactivate themselves.
-    async fn create(caller: &Caller<'_>, document: &str, colleague: &Caller<'_>) -> Self {
+    /// is `colleague`, because an admin cannot deactivate themselves; the session is that of another token of the
+    /// caller, because ending it ends all requests with that token.
+    async fn create(caller: &Caller<'_>, document: &str, colleague: &Caller<'_>, other_session: &Caller<'_>) -> Self {
         // The colleague is a viewer, so this is refused and leaves a decision.
         let refusal = colleague.get("/v1/admin/users").await.expect_problem(403, "policy_denied");
-        let colleague = colleague.get("/v1/me").await.expect_json(200);
+        let (user_session, colleague) =
+            (current_session(colleague).await, colleague.get("/v1/me").await.expect_json(200));
         let conversation = caller.create_conversation().await;
         let answer = caller.chat(&conversation, "Which bolts?").await;
         let memory = caller.post("/v1/memories", &json!({ "content": "Bolts are in store 4." })).await.expect_json(201);
@@ -211,6 +264,7 @@ impl ResourceIds {
         let text = |value: &Value| value.as_str().expect("an id").to_owned();
         Self {
             conversation,
+            message: text(&answer["message_id"]),
             document: document.to_owned(),
             run: text(&answer["run_id"]),
             memory: text(&memory["id"]),
@@ -218,6 +272,8 @@ impl ResourceIds {
             tenant: text(&colleague["tenant"]["id"]),
             decision: text(&refusal["decision_id"]),
             token: text(&token["id"]),
+            session: current_session(other_session).await,
+            user_session,
         }
     }
 
@@ -226,6 +282,7 @@ impl ResourceIds {
         let id = || "00000000-0000-7000-8000-00000000dead".to_owned();
         Self {
             conversation: id(),
+            message: id(),
             document: id(),
             run: id(),
             memory: id(),
@@ -233,6 +290,8 @@ impl ResourceIds {
             tenant: id(),
             decision: id(),
             token: id(),
+            session: id(),
+            user_session: id(),
         }
     }
 
@@ -240,10 +299,12 @@ impl ResourceIds {
         match kind {
             ResourceKind::Nothing => "",
             ResourceKind::Conversation => &self.conversation,
+            ResourceKind::Message => &self.message,
             ResourceKind::Document => &self.document,
             ResourceKind::Run => &self.run,
             ResourceKind::Memory => &self.memory,
-            ResourceKind::User => &self.user,
+            ResourceKind::User | ResourceKind::UserSession => &self.user,
+            ResourceKind::Session => &self.session,
             ResourceKind::Tenant | ResourceKind::Mapping => &self.tenant,
             ResourceKind::Token => &self.token,
             ResourceKind::Decision => &self.decision,
@@ -258,6 +319,7 @@ impl Route {
         let id = resources.id_of_kind(self.resource_kind);
         let path =
             self.path.replace("{id}", id).replace("{mapping}", id).replace("{type}", id).replace("{model}", "auto");
+        let path = path.replace("{session}", &resources.user_session);
         let request = caller.request(self.method.clone(), &path);
         let request = match &self.body {
             SampleBody::Nothing => request,
@@ -285,6 +347,13 @@ impl Route {
     }
 }
 
+/// The session that the caller's token belongs to.
+async fn current_session(caller: &Caller<'_>) -> String {
+    let listed = caller.get("/v1/sessions?limit=200").await.expect_json(200);
+    let current = listed["data"].as_array().and_then(|sessions| sessions.iter().find(|one| one["current"] == true));
+    current.and_then(|session| session["id"].as_str()).expect("a session").to_owned()
+}
+
 async fn upload_note(caller: &Caller<'_>, subject: &str) -> String {
     let answer = caller.upload("walk.md", &files::note(subject), &[]).await.expect_json(202);
     answer["document_id"].as_str().expect("an id").to_owned()
@@ -297,10 +366,11 @@ async fn the_table_has_every_route_of_the_openapi_document() {
     let mut served_routes = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         let methods = ["get", "post", "put", "patch", "delete", "head", "options"];
-        let of_path = item.as_object().expect("methods").keys().filter(|key| methods.contains(&key.as_str()));
-        served_routes.extend(of_path.map(|method| format!("{} {path}", method.to_uppercase())));
+        let path_methods = item.as_object().expect("methods").keys().filter(|key| methods.contains(&key.as_str()));
+        served_routes.extend(path_methods.map(|method| format!("{} {path}", method.to_uppercase())));
     }
     let mut tested_routes: Vec<_> = routes().iter().map(Route::label).collect();
+    tested_routes.extend(TESTED_ELSEWHERE.iter().map(|label| (*label).to_owned()));
     tested_routes.sort_unstable();
     served_routes.sort_unstable();
     assert_eq!(served_routes, tested_routes, "add a row for each route to `routes`");
@@ -316,8 +386,9 @@ async fn each_role_of_each_tenant_gets_what_the_matrix_says() {
             let unique = format!("walk-{tenant}-{}", role.as_str());
             let caller = app.caller(tenant, &unique, role);
             let owner = if role == Role::Viewer { app.as_user(tenant) } else { caller.clone() };
-            let resources =
-                ResourceIds::create(&caller, &upload_note(&owner, &unique).await, &app.as_viewer(tenant)).await;
+            let document = upload_note(&owner, &unique).await;
+            let other_session = app.caller(tenant, &unique, role);
+            let resources = ResourceIds::create(&caller, &document, &app.as_viewer(tenant), &other_session).await;
             for route in routes() {
                 let answer = route.call(&caller, &resources, &format!("{unique}-new")).await;
                 let label = format!("{} as {} of {tenant}: {answer:?}", route.label(), role.as_str());
@@ -363,8 +434,8 @@ async fn assert_indistinguishable_from_missing(
     for route in routes().iter().filter(|route| kinds.contains(&route.resource_kind)) {
         let label = format!("{} {caller_role}", route.label());
         let foreign_response = route.call(caller, foreign_resources, "x").await;
-        let missing = route.call(caller, &missing_resources, "x").await;
-        assert_eq!(foreign_response.without_request_ids(), missing.without_request_ids(), "{label}");
+        let missing_response = route.call(caller, &missing_resources, "x").await;
+        assert_eq!(foreign_response.without_request_ids(), missing_response.without_request_ids(), "{label}");
         assert!([403, 404].contains(&foreign_response.status), "{label}: {foreign_response:?}");
         if route.audience == Audience::Authenticated {
             foreign_response.expect_problem(404, "not_found");
@@ -376,10 +447,11 @@ async fn assert_indistinguishable_from_missing(
 async fn resources_of_another_tenant_look_like_missing_ones() {
     let app = TestApp::shared().await;
     let owner = app.caller(TENANT_B, "owner", Role::Admin);
-    let foreign_resources =
-        ResourceIds::create(&owner, &upload_note(&owner, "theirs").await, &app.as_viewer(TENANT_B)).await;
+    let document = upload_note(&owner, "theirs").await;
+    let foreign_resources = ResourceIds::create(&owner, &document, &app.as_viewer(TENANT_B), &owner).await;
     let kinds = [
         ResourceKind::Conversation,
+        ResourceKind::Message,
         ResourceKind::Document,
         ResourceKind::Run,
         ResourceKind::Memory,
@@ -387,6 +459,8 @@ async fn resources_of_another_tenant_look_like_missing_ones() {
         ResourceKind::Tenant,
         ResourceKind::Mapping,
         ResourceKind::Token,
+        ResourceKind::Session,
+        ResourceKind::UserSession,
         ResourceKind::Decision,
     ];
     for (name, role) in [("spy-v", Role::Viewer), ("spy-u", Role::User), ("spy-a", Role::Admin)] {
@@ -421,9 +495,15 @@ async fn resources_of_another_tenant_look_like_missing_ones() {
 async fn private_resources_of_a_colleague_look_like_missing_ones() {
     let app = TestApp::shared().await;
     let owner = app.caller(TENANT_A, "colleague", Role::User);
-    let colleagues_resources =
-        ResourceIds::create(&owner, &upload_note(&owner, "colleague").await, &app.as_viewer(TENANT_A)).await;
-    let private_kinds = [ResourceKind::Conversation, ResourceKind::Run, ResourceKind::Memory];
+    let document = upload_note(&owner, "colleague").await;
+    let colleagues_resources = ResourceIds::create(&owner, &document, &app.as_viewer(TENANT_A), &owner).await;
+    let private_kinds = [
+        ResourceKind::Conversation,
+        ResourceKind::Message,
+        ResourceKind::Run,
+        ResourceKind::Memory,
+        ResourceKind::Session,
+    ];
     for (name, role) in [("peer-v", Role::Viewer), ("peer-u", Role::User), ("peer-a", Role::Admin)] {
         let peer = app.caller(TENANT_A, name, role);
         assert_indistinguishable_from_missing(&peer, &colleagues_resources, &private_kinds, role.as_str()).await;

@@ -43,7 +43,7 @@ async fn an_answer_interrupted_by_the_shutdown_is_stored_as_cancelled_with_its_t
 async fn every_acknowledged_write_survives_the_shutdown() {
     let mut app = TestApp::start(&[]).await;
     let user = app.as_user(TENANT_A);
-    let (path, key) = ("/v1/memories", "idempotency-key");
+    let (path, key_header) = ("/v1/memories", "idempotency-key");
     let tasks = tokio_util::task::TaskTracker::new();
     let requests: Vec<_> = (0..8)
         .map(|worker| {
@@ -57,7 +57,7 @@ async fn every_acknowledged_write_survives_the_shutdown() {
             for n in 0.. {
                 let request = request.try_clone().expect("a request without a body");
                 let body = json!({ "content": format!("{worker} said {n}") });
-                let result = request.header(key, format!("{worker}-{n}")).json(&body).send().await;
+                let result = request.header(key_header, format!("{worker}-{n}")).json(&body).send().await;
                 match result {
                     Ok(answer) if answer.status() == 201 => {
                         let Ok(body) = answer.json::<serde_json::Value>().await else { break };

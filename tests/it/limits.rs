@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_viewers_eleventh_request_in_a_minute_is_refused_and_nobody_elses() {
+async fn a_viewers_eleventh_request_in_a_minute_is_refused_and_other_users_are_unaffected() {
     let app = TestApp::start(&[("PLATFORM__RATE_LIMIT__ENABLED", "true")]).await;
     let viewer = app.as_viewer(TENANT_A);
     for n in 1..=10 {
@@ -43,8 +43,9 @@ async fn health_checks_do_not_count_towards_the_limit() {
 #[tokio::test]
 async fn a_tenant_far_above_its_quota_does_not_affect_another_tenant() {
     let app = TestApp::start(&[("PLATFORM__RATE_LIMIT__ENABLED", "true")]).await;
-    let config = r#"UPDATE tenants SET config = '{"quotas": {"requests_per_day": 12}}' WHERE slug = 'plant-a'"#;
-    assert_eq!(SuperuserDb::connect(&app).await.execute(config, &[]).await, 1);
+    let set_daily_quota =
+        r#"UPDATE tenants SET config = '{"quotas": {"requests_per_day": 12}}' WHERE slug = 'plant-a'"#;
+    assert_eq!(SuperuserDb::connect(&app).await.execute(set_daily_quota, &[]).await, 1);
     let users: Vec<_> = (0..8).map(|n| app.caller(TENANT_A, &format!("busy-{n}"), Role::User)).collect();
     let requests = (0..240).map(|n| users[n % users.len()].get("/v1/me"));
     // Fewer concurrent requests than the server accepts, so that only the quota refuses any.

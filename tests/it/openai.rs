@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const CHAT: &str = "/openai/v1/chat/completions";
+const CHAT_PATH: &str = "/openai/v1/chat/completions";
 
 async fn start_app(model: &ModelServer) -> TestApp {
     TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await
@@ -22,9 +22,9 @@ fn chat_body(model: &str, message: &str) -> Value {
 }
 
 async fn send_chat(caller: &Caller<'_>, body: &Value, headers: &[(&str, &str)]) -> ApiResponse {
-    let request = headers
-        .iter()
-        .fold(caller.request(Method::POST, CHAT).json(body), |request, (name, value)| request.header(*name, *value));
+    let request = headers.iter().fold(caller.request(Method::POST, CHAT_PATH).json(body), |request, (name, value)| {
+        request.header(*name, *value)
+    });
     ApiResponse::send(request).await
 }
 
@@ -68,14 +68,14 @@ async fn an_answer_of_the_assistant_is_stored_as_a_turn_with_audit_rows() {
     assert_eq!(stored_conversation["messages"][1]["citations"][0]["doc"], "x-9001.md");
     assert_eq!(
         (&stored_conversation["metadata"], &stored_conversation["title"]),
-        (&json!({ "source": "openai" }), &Value::Null)
+        (&json!({ "source": "openai" }), &json!("How often is the strainer of X-9001 cleaned?"))
     );
 
     let system = model.requests()[1]["messages"][0]["content"].as_str().expect("a prompt").to_owned();
     assert!(system.contains(">\nAnswer in rhymes.<\u{200b}/client_instructions>"), "{system}");
-    let rows = "SELECT event_type, result_status, resource_type FROM audit_logs \
+    let rows_query = "SELECT event_type, result_status, resource_type FROM audit_logs \
                 WHERE event_type LIKE 'chat.%' ORDER BY created_at";
-    let rows = SuperuserDb::connect(&app).await.rows(rows, &[]).await;
+    let rows = SuperuserDb::connect(&app).await.rows(rows_query, &[]).await;
     let row = |event: &str, status: &str| {
         json!({
             "event_type": event, "result_status": status, "resource_type": "conversations",
@@ -100,14 +100,15 @@ async fn a_direct_model_call_stores_only_audit_rows_and_usage() {
     for table in ["conversations", "messages"] {
         assert_eq!(db.count(&format!("SELECT count(*) FROM {table}"), &[]).await, 0, "{table}");
     }
-    let rows = "SELECT event_type, resource_type, metadata->>'mode' AS mode, metadata->>'client_tools' AS tools, model \
+    let rows_query = "SELECT event_type, resource_type, metadata->>'mode' AS mode, metadata->>'client_tools' AS tools, \
+                model \
                 FROM audit_logs WHERE event_type LIKE 'chat.%' ORDER BY created_at";
     let row = |event: &str, model: Value| {
         json!({
             "event_type": event, "resource_type": "models", "mode": "direct", "tools": "1", "model": model,
         })
     };
-    let rows = db.rows(rows, &[]).await;
+    let rows = db.rows(rows_query, &[]).await;
     assert_eq!(rows, [row("chat.request", Value::Null), row("chat.response", json!(MODEL_NAME))]);
     let count_rows_with_content = "SELECT count(*) FROM audit_logs WHERE audit_logs::text ~ 'secret|Roses'";
     assert_eq!(db.count(count_rows_with_content, &[]).await, 0);
@@ -124,7 +125,7 @@ async fn a_client_that_disconnects_cancels_the_run_at_once() {
     let user = app.as_user(TENANT_A);
     let mut request = chat_body("fast-direct", "Go on.");
     request["stream"] = json!(true);
-    let mut response = user.request(Method::POST, CHAT).json(&request).send().await.expect("an answer");
+    let mut response = user.request(Method::POST, CHAT_PATH).json(&request).send().await.expect("an answer");
     let mut received = String::new();
     while !received.contains("First ") {
         let chunk = response.chunk().await.expect("bytes").expect("more");
@@ -199,9 +200,9 @@ async fn a_repeated_request_with_a_key_gets_the_stored_answer_in_the_same_shape(
         if key == "whole" {
             assert_eq!(replay.json(), first.json());
         } else {
-            let (first, again) = (data_lines(&first), data_lines(&replay));
-            assert_eq!((first.first(), first.last()), (again.first(), again.last()));
-            assert_eq!(again.last().map(String::as_str), Some("[DONE]"));
+            let (first, replayed) = (data_lines(&first), data_lines(&replay));
+            assert_eq!((first.first(), first.last()), (replayed.first(), replayed.last()));
+            assert_eq!(replayed.last().map(String::as_str), Some("[DONE]"));
         }
     }
     assert_eq!(model.requests().len(), 2);

@@ -9,19 +9,19 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const CHAT: &str = "/openai/v1/chat/completions";
+const CHAT_PATH: &str = "/openai/v1/chat/completions";
 const MAIL: &str = "k.brandt@northwind.example";
 const LINES: &str = include_str!("../../crates/model-client/testdata/privacy/tuning.txt");
 
-/// A labelled line: a message with one value, as it is written.
-struct Labelled {
+/// A line of the tuning set: the message, and the one value in it that must be redacted.
+struct LabelledMessage {
     message: String,
     value: String,
 }
 
 /// Every `step`th line of the tuning set that has exactly one value, no invisible character or line break, and nothing
 /// that the platform takes out of answers, such as links.
-fn labelled(step: usize) -> Vec<Labelled> {
+fn labelled_messages(step: usize) -> Vec<LabelledMessage> {
     let links = ['\\', '<', ']', '/'];
     let lines =
         LINES.lines().filter(|line| !line.starts_with('#') && !line.contains(links) && !line.contains("mailto"));
@@ -30,7 +30,7 @@ fn labelled(step: usize) -> Vec<Labelled> {
         let (mark, after) = rest.split_once("}}")?;
         let (_, value) = mark.split_once('|')?;
         let message = format!("{before}{value}{after}");
-        (!after.contains("{{")).then(|| Labelled { message, value: value.to_owned() })
+        (!after.contains("{{")).then(|| LabelledMessage { message, value: value.to_owned() })
     };
     lines.filter_map(parse).step_by(step).collect()
 }
@@ -39,21 +39,21 @@ async fn app_with(model: &ModelServer) -> TestApp {
     TestApp::start(&[("LITELLM_BASE_URL", &model.url), ("PLATFORM__MODELS__EMBED_SOURCE", "remote")]).await
 }
 
-/// Sets the rules of a tenant, and waits until they are in force.
+/// Sets the privacy rules of a tenant.
 async fn set_rules(app: &TestApp, tenant: &str, rules: Value) {
     let admin = app.as_admin(tenant);
     let answer = admin.patch("/v1/admin/settings", &json!({ "pii_sanitization": rules })).await.expect_json(200);
     assert_eq!(answer["settings"]["pii_sanitization"]["enabled"], rules["enabled"], "{answer}");
 }
 
-/// Everything that the model server was sent, as one text.
-fn sent(model: &ModelServer) -> String {
+/// All requests that the model server has received, as one text.
+fn requests_as_text(model: &ModelServer) -> String {
     [model.requests(), model.embed_requests()].concat().iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
 }
 
-async fn ask(by: &Caller<'_>, conversation: &str, message: &str) -> Value {
+async fn ask(caller: &Caller<'_>, conversation: &str, message: &str) -> Value {
     let body = json!({ "message": message, "stream": false, "retrieval": "never" });
-    by.post(&format!("/v1/conversations/{conversation}/chat"), &body).await.expect_json(200)
+    caller.post(&format!("/v1/conversations/{conversation}/chat"), &body).await.expect_json(200)
 }
 
 #[tokio::test]
@@ -63,24 +63,24 @@ async fn no_labelled_value_reaches_the_model_and_the_user_reads_all_of_them() {
     set_rules(&app, TENANT_A, json!({ "enabled": true, "action": "redact" })).await;
     let user = app.as_user(TENANT_A);
     let (mut checked, mut db) = (0, SuperuserDb::connect(&app).await);
-    for (at, Labelled { message, value }) in labelled(6).into_iter().enumerate() {
+    for (at, LabelledMessage { message, value }) in labelled_messages(6).into_iter().enumerate() {
         let conversation = user.create_conversation().await;
-        let before = model.requests().len();
+        let request_index = model.requests().len();
         let answer = if at % 2 == 0 {
             let body = json!({ "message": message, "retrieval": "never" });
             answer_text(&user.start_stream(&conversation, &body).await.read_to_end().await)
         } else {
             ask(&user, &conversation, &message).await["content"].as_str().expect("an answer").to_owned()
         };
-        let asked = &model.requests()[before];
-        assert!(!asked.to_string().contains(&value), "{value} in {asked}");
+        let request = &model.requests()[request_index];
+        assert!(!request.to_string().contains(&value), "{value} in {request}");
         assert!(answer.contains(&value), "{value} is not restored in {answer}");
         checked += 1;
     }
     assert!(checked >= 80, "{checked}");
     let audit = db.rows("SELECT metadata::text AS metadata FROM audit_logs", &[]).await;
     let audit: String = audit.iter().map(Value::to_string).collect();
-    for Labelled { value, .. } in labelled(6) {
+    for LabelledMessage { value, .. } in labelled_messages(6) {
         assert!(value.len() < 8 || !audit.contains(&value), "{value} is in the audit log");
     }
     assert!(audit.contains("replaced"), "{audit}");
@@ -90,18 +90,18 @@ async fn no_labelled_value_reaches_the_model_and_the_user_reads_all_of_them() {
 async fn a_value_has_one_placeholder_throughout_its_conversation() {
     let model = ModelServer::start_with_default(Reply::Echo(5)).await;
     let app = app_with(&model).await;
-    let second = app.start_replica(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let replica = app.start_replica(&[("LITELLM_BASE_URL", &model.url)]).await;
     set_rules(&app, TENANT_A, json!({ "enabled": true })).await;
     let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;
     ask(&user, &conversation, &format!("Write to {MAIL}.")).await;
-    ask(&second.as_user(TENANT_A), &conversation, &format!("Again to {MAIL}.")).await;
+    ask(&replica.as_user(TENANT_A), &conversation, &format!("Again to {MAIL}.")).await;
     let other = user.create_conversation().await;
     ask(&user, &other, &format!("Write to {MAIL}.")).await;
     let placeholder = |at: usize| {
-        let asked = model.requests()[at].to_string();
-        let start = asked.rfind("[EMAIL_").unwrap_or_else(|| panic!("no placeholder: {asked}"));
-        asked[start..start + "[EMAIL_BCDFGH]".len()].to_owned()
+        let request = model.requests()[at].to_string();
+        let start = request.rfind("[EMAIL_").unwrap_or_else(|| panic!("no placeholder: {request}"));
+        request[start..start + "[EMAIL_BCDFGH]".len()].to_owned()
     };
     assert_eq!(placeholder(0), placeholder(1));
     assert_ne!(placeholder(0), placeholder(2));
@@ -111,7 +111,7 @@ async fn a_value_has_one_placeholder_throughout_its_conversation() {
 }
 
 #[tokio::test]
-async fn openai_clients_pass_the_same_border() {
+async fn values_of_openai_clients_are_redacted_and_restored_too() {
     let model = ModelServer::start_with_default(Reply::Echo(2)).await;
     let app = app_with(&model).await;
     set_rules(&app, TENANT_A, json!({ "enabled": true, "custom": [{ "name": "project", "pattern": "PRJ-[0-9]+" }] }))
@@ -122,7 +122,7 @@ async fn openai_clients_pass_the_same_border() {
             "model": name, "stream": stream, "retrieval": "never",
             "messages": [{ "role": "user", "content": format!("{MAIL} works on PRJ-4471.") }],
         });
-        let answer = ApiResponse::send(user.request(Method::POST, CHAT).json(&body)).await;
+        let answer = ApiResponse::send(user.request(Method::POST, CHAT_PATH).json(&body)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let text: String = if stream {
             let chunks = answer.text();
@@ -139,7 +139,7 @@ async fn openai_clients_pass_the_same_border() {
     user.post("/v1/search", &json!({ "query": format!("who is {MAIL}") })).await.expect_json(200);
     let note = format!("# Contacts\n\nThe planner of PRJ-4471 is {MAIL}.\n");
     user.ingest("contacts.md", note.as_bytes(), &[]).await;
-    let sent = sent(&model);
+    let sent = requests_as_text(&model);
     assert!(!sent.contains(MAIL) && !sent.contains("PRJ-4471"), "{sent}");
     assert!(model.embed_requests().len() >= 3, "a query, a search and a passage");
     let found = user.post("/v1/search", &json!({ "query": "planner contacts" })).await.expect_json(200);
@@ -147,7 +147,7 @@ async fn openai_clients_pass_the_same_border() {
 }
 
 #[tokio::test]
-async fn a_tenant_that_warns_is_told_and_one_that_blocks_is_refused() {
+async fn the_action_warn_reports_the_pattern_and_block_refuses_the_request() {
     let model = ModelServer::start_with_default(Reply::Echo(9)).await;
     let app = app_with(&model).await;
     let message = format!("Write to {MAIL} at 10.44.3.118.");
@@ -159,29 +159,29 @@ async fn a_tenant_that_warns_is_told_and_one_that_blocks_is_refused() {
     assert!(model.requests()[0].to_string().contains(MAIL));
 
     set_rules(&app, TENANT_A, json!({ "enabled": true, "action": "block", "patterns": ["ip_address", "email"] })).await;
-    let before = sent(&model);
+    let requests_before = requests_as_text(&model);
     let path = format!("/v1/conversations/{conversation}/chat");
     let problem = user.post(&path, &json!({ "message": message })).await.expect_problem(422, "pii_blocked");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("email")), "{problem}");
     user.post("/v1/search", &json!({ "query": MAIL })).await.expect_problem(422, "pii_blocked");
-    let asked = json!({ "model": "fast-direct", "messages": [{ "role": "user", "content": message }] });
-    let refused = user.post(CHAT, &asked).await.expect_json(400);
+    let direct_request = json!({ "model": "fast-direct", "messages": [{ "role": "user", "content": message }] });
+    let refused = user.post(CHAT_PATH, &direct_request).await.expect_json(400);
     assert_eq!(refused["error"]["code"], "pii_blocked");
     let embed = json!({ "model": "embed", "input": MAIL });
     assert_eq!(user.post("/openai/v1/embeddings", &embed).await.expect_json(400)["error"]["code"], "pii_blocked");
-    assert_eq!(sent(&model), before, "nothing reached the model");
+    assert_eq!(requests_as_text(&model), requests_before, "nothing reached the model");
     // The message that was stored while the rules only warned is redacted now, and blocks nothing.
     ask(&user, &conversation, "Go on.").await;
     assert!(!model.requests().last().expect("a request").to_string().contains(MAIL));
     let mut db = SuperuserDb::connect(&app).await;
-    let rows = "SELECT count(*) FROM audit_logs WHERE metadata->'privacy'->'found'->>'email' = '1' \
+    let count_refusals = "SELECT count(*) FROM audit_logs WHERE metadata->'privacy'->'found'->>'email' = '1' \
                 AND metadata->>'reason' = 'pii_blocked'";
     eventually_within(Duration::from_secs(5), "the refusals are recorded with counts", || async {
-        (SuperuserDb::connect(&app).await.count(rows, &[]).await >= 3).then_some(())
+        (SuperuserDb::connect(&app).await.count(count_refusals, &[]).await >= 3).then_some(())
     })
     .await;
-    let leaks = "SELECT count(*) FROM audit_logs WHERE audit_logs::text LIKE '%northwind%'";
-    assert_eq!(db.count(leaks, &[]).await, 0);
+    let count_leaks = "SELECT count(*) FROM audit_logs WHERE audit_logs::text LIKE '%northwind%'";
+    assert_eq!(db.count(count_leaks, &[]).await, 0);
 
     let other = app.as_user(TENANT_B);
     let conversation = other.create_conversation().await;

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 /// Words that occur only in statements of the server's background tasks. Events of a run are stored beside it, and
 /// nobody waits for them: not for the statement, nor for the disk (ADR 60).
-const BACKGROUND: &[&str] = &["instance", "seal", "run_events"];
+const BACKGROUND_WORDS: &[&str] = &["instance", "seal", "run_events"];
 const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
 
 /// A platform whose connections as the application role go through a recorder.
@@ -65,7 +65,8 @@ fn format_transactions(statements: Vec<Statement>) -> String {
         }
     }
     assert!(open_transactions.is_empty(), "transactions are left open: {open_transactions:?}");
-    transactions.retain(|transaction| !transaction.iter().any(|sql| BACKGROUND.iter().any(|word| sql.contains(word))));
+    transactions
+        .retain(|transaction| !transaction.iter().any(|sql| BACKGROUND_WORDS.iter().any(|word| sql.contains(word))));
     // Only the commit of a transaction that has changed something waits for the disk.
     let writes = |transaction: &&Vec<String>| !transaction.iter().all(|sql| is_read(sql));
     let commits = transactions.iter().filter(writes).count();

@@ -46,7 +46,16 @@ function provider(issuer, kid) {
       application_type: "native",
       redirect_uris: ["http://127.0.0.1/callback"],
       grant_types: ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
+    }, {
+      client_id: "plant-console",
+      token_endpoint_auth_method: "none",
+      application_type: "native",
+      redirect_uris: ["http://127.0.0.1/ui/callback"],
+      post_logout_redirect_uris: ["http://127.0.0.1/ui/"],
+      grant_types: ["authorization_code", "refresh_token"],
     }],
+    // The console redeems its code from its page.
+    clientBasedCORS: () => true,
     issueRefreshToken: (ctx, client) => client.grantTypeAllowed("refresh_token"),
     pkce: { required: () => true },
     findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, name: id }) }),

@@ -58,8 +58,8 @@ mod tests {
     fn the_most_specific_setting_wins() {
         let all = |name: &str| Some(format!("/{name}"));
         assert_eq!(choose_dir(all).unwrap(), Path::new("/PLATFORM_CACHE_DIR"));
-        let without_own = |name: &str| (name != "PLATFORM_CACHE_DIR").then(|| format!("/{name}"));
-        assert_eq!(choose_dir(without_own).unwrap(), Path::new("/XDG_CACHE_HOME/plant-agent-platform"));
+        let without_platform_dir = |name: &str| (name != "PLATFORM_CACHE_DIR").then(|| format!("/{name}"));
+        assert_eq!(choose_dir(without_platform_dir).unwrap(), Path::new("/XDG_CACHE_HOME/plant-agent-platform"));
         let home = |name: &str| (name == "HOME").then(|| "/home/eva".to_owned());
         assert_eq!(choose_dir(home).unwrap(), Path::new("/home/eva/.cache/plant-agent-platform"));
         assert_eq!(choose_dir(|_| None), None);

@@ -17,8 +17,8 @@ const NAMES: &[&str] = &["chromium", "chromium-browser", "google-chrome", "googl
 /// # Errors
 /// If there is none.
 pub fn find() -> Result<PathBuf> {
-    if let Some(own) = project::env_var(VARIABLE) {
-        return Ok(PathBuf::from(own));
+    if let Some(configured_path) = project::env_var(VARIABLE) {
+        return Ok(PathBuf::from(configured_path));
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<_> = env::split_paths(&path).collect();
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_name_that_is_there_is_taken() {
+    fn the_first_program_name_that_exists_is_used() {
         let dir = tempfile::tempdir().unwrap();
         let dirs = || [dir.path().join("none"), dir.path().to_path_buf()].into_iter();
         assert_eq!(first_program(dirs()), None);

@@ -44,7 +44,7 @@ fn wait_for_ingestion(server: &Server, interrupt: &Interrupt) -> Result<()> {
 fn next_steps(address: &str, token: &str, command_line: &str) -> String {
     let TokenRequest { tenant, user, ttl, .. } = DEMO_TOKEN_REQUEST;
     format!(
-        "\nAddress: {address} (API documentation: {address}/docs)\n\
+        "\nAddress: {address} (in a browser: the console; API documentation: {address}/docs)\n\
          Token of the user {user} of tenant {tenant}, valid for {ttl}:\n\n{token}\n\n\
          Try next:\n\n\
          curl -s {address}/v1/search -H 'Content-Type: application/json' \\\n  \

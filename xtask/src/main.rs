@@ -1,5 +1,5 @@
 //! Developer commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `server`, `eval`, `schemathesis`,
-//! `litellm`, `llama-cpp`, `open-webui`, `bench`, `stack`, `dist`.
+//! `litellm`, `llama-cpp`, `open-webui`, `ui`, `ui-test`, `bench`, `stack`, `dist`.
 //!
 //! This program provisions what the platform needs (embedded database, embedding model, server binary) and supervises
 //! it. Everything that needs the database or HTTP is a command of `platform-server`, so that xtask builds in seconds.
@@ -18,6 +18,7 @@ mod eval;
 mod files;
 mod migrate;
 mod model;
+mod node;
 mod oidc;
 mod pg;
 mod platform;
@@ -36,6 +37,7 @@ mod stack;
 mod state;
 mod test;
 mod token;
+mod ui;
 mod up;
 mod venv;
 mod wheel;
@@ -85,6 +87,10 @@ enum Command {
     LlamaCpp,
     /// Install Open WebUI and ask the platform through it, in Chromium.
     OpenWebui,
+    /// Build the browser console, which the server embeds.
+    Ui,
+    /// Test the browser console, in Chromium.
+    UiTest,
     /// Run a benchmark, or all of them; results go to target/bench/NAME.json.
     Bench(bench::Args),
 }
@@ -121,6 +127,8 @@ fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
         Command::Litellm => real_servers::litellm(interrupt),
         Command::LlamaCpp => real_servers::llama_cpp(interrupt),
         Command::OpenWebui => real_servers::open_webui(interrupt),
+        Command::Ui => ui::run(interrupt),
+        Command::UiTest => ui::test(interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
     }
 }

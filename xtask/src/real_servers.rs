@@ -12,40 +12,40 @@ use crate::venv::{self, PackageFormats};
 use crate::{project, test};
 
 /// A Python program, and the tests that need it.
-struct RealServer {
+struct ThirdPartyProgram {
     /// Name of the xtask command, and of the folder in `tests` with its `requirements.txt`.
     name: &'static str,
     /// Program of the virtual environment that the tests run.
     program: &'static str,
     /// Variable that names the program to the tests; users may set it to their own.
     variable: &'static str,
-    packages: PackageFormats,
+    package_formats: PackageFormats,
     /// Filter for the tests of `tests/it`.
     test_filter: &'static str,
 }
 
-const LITELLM: RealServer = RealServer {
+const LITELLM: ThirdPartyProgram = ThirdPartyProgram {
     name: "litellm",
     program: "litellm",
     variable: "PLATFORM_TEST_LITELLM",
-    packages: PackageFormats::WheelsOnly,
+    package_formats: PackageFormats::WheelsOnly,
     test_filter: "litellm::",
 };
 
-const LLAMA_CPP: RealServer = RealServer {
+const LLAMA_CPP: ThirdPartyProgram = ThirdPartyProgram {
     name: "llama-cpp",
     program: "python",
     variable: "PLATFORM_TEST_LLAMA_CPP_PYTHON",
     // There is no wheel of llama.cpp; building it needs a C++ compiler and takes some minutes.
-    packages: PackageFormats::SourceAllowed,
+    package_formats: PackageFormats::SourceAllowed,
     test_filter: "llama_cpp::",
 };
 
-const OPEN_WEBUI: RealServer = RealServer {
+const OPEN_WEBUI: ThirdPartyProgram = ThirdPartyProgram {
     name: "open-webui",
     program: "python",
     variable: "PLATFORM_TEST_OPEN_WEBUI_PYTHON",
-    packages: PackageFormats::WheelsOnly,
+    package_formats: PackageFormats::WheelsOnly,
     test_filter: "open_webui::",
 };
 
@@ -73,20 +73,21 @@ pub fn open_webui(interrupt: &Interrupt) -> Result<ExitCode> {
     OPEN_WEBUI.run(&[(chromium::VARIABLE, chromium::find()?)], interrupt)
 }
 
-impl RealServer {
+impl ThirdPartyProgram {
     /// Runs the tests with additional variables.
-    fn run(&self, extra: &[(&str, PathBuf)], interrupt: &Interrupt) -> Result<ExitCode> {
+    fn run(&self, extra_variables: &[(&str, PathBuf)], interrupt: &Interrupt) -> Result<ExitCode> {
         let program = match project::env_var(self.variable) {
             Some(path) => PathBuf::from(path),
             None => {
                 let hint = format!("{} to the program", self.variable);
-                let venv_dir = venv::provision(self.name, &self.requirements()?, self.packages, &hint, interrupt)?;
+                let venv_dir =
+                    venv::provision(self.name, &self.requirements()?, self.package_formats, &hint, interrupt)?;
                 venv_dir.join("bin").join(self.program)
             }
         };
         let arguments = ["-p", "tests", "--test", "it", self.test_filter, "--", "--ignored", "--nocapture"];
         let mut variables = vec![(self.variable, program)];
-        variables.extend_from_slice(extra);
+        variables.extend_from_slice(extra_variables);
         test::run_with_variables(&arguments.map(str::to_owned), &variables, interrupt)
     }
 

@@ -29,8 +29,8 @@ pub enum BuildProfile {
     Dev,
 }
 
-/// The packages of the two programs. They are always built together: built alone, each would compile the libraries that
-/// they share with other features, and so once more.
+/// The packages of the two programs. They are always built together, because a separate build of each selects other
+/// features of the shared libraries and so compiles them again.
 const PACKAGES: &[&str] = &["--package", "platform-server", "--package", "platform-cli"];
 
 /// The selection of the development build: that of the tests, so that it shares their libraries.
@@ -47,7 +47,7 @@ pub fn build(build: BuildProfile, interrupt: &Interrupt) -> Result<PathBuf> {
 }
 
 /// Builds the command line `platform` for the tests, if it is not up to date, and returns the program's path. The
-/// server is built beside it.
+/// packages and features are those of the tests, so that both share the compiled libraries.
 ///
 /// # Errors
 /// If the build fails.

@@ -83,25 +83,25 @@ pub fn provide_test_environment(
     Ok(Some(database))
 }
 
-/// Arguments of cargo: the whole workspace, unless `extra` selects packages.
-fn cargo_arguments(extra: &[String]) -> Vec<&str> {
+/// Arguments of cargo: the whole workspace, unless `test_arguments` select packages.
+fn cargo_arguments(test_arguments: &[String]) -> Vec<&str> {
     let mut arguments = vec!["test", "--all-features"];
-    if selected_packages(extra).is_empty() {
+    if selected_packages(test_arguments).is_empty() {
         arguments.push("--workspace");
     }
-    arguments.extend(extra.iter().map(String::as_str));
+    arguments.extend(test_arguments.iter().map(String::as_str));
     arguments
 }
 
-/// Whether the tests of a package are among those that `extra` selects.
-fn selects(extra: &[String], package: &str) -> bool {
-    let selected = selected_packages(extra);
+/// Whether the tests of a package are among those that `test_arguments` select.
+fn selects(test_arguments: &[String], package: &str) -> bool {
+    let selected = selected_packages(test_arguments);
     selected.is_empty() || selected.contains(&package)
 }
 
-/// The packages that `extra` names.
-fn selected_packages(extra: &[String]) -> Vec<&str> {
-    let mut words = extra.iter().map(String::as_str).take_while(|word| *word != "--");
+/// The packages that `test_arguments` name.
+fn selected_packages(test_arguments: &[String]) -> Vec<&str> {
+    let mut words = test_arguments.iter().map(String::as_str).take_while(|word| *word != "--");
     let mut selected = Vec::new();
     while let Some(word) = words.next() {
         if word == "-p" || word == "--package" {
@@ -125,8 +125,8 @@ mod tests {
         assert_eq!(cargo_arguments(&[]).join(" "), "test --all-features --workspace");
         let package_arguments = words("-p data isolation");
         assert_eq!(cargo_arguments(&package_arguments).join(" "), "test --all-features -p data isolation");
-        for one in ["--package=data", "-p=data", "--package data"] {
-            assert!(!cargo_arguments(&words(one)).contains(&"--workspace"), "{one}");
+        for arguments in ["--package=data", "-p=data", "--package data"] {
+            assert!(!cargo_arguments(&words(arguments)).contains(&"--workspace"), "{arguments}");
         }
         let harness_arguments = words("-- -p");
         assert_eq!(cargo_arguments(&harness_arguments).join(" "), "test --all-features --workspace -- -p");
@@ -134,11 +134,11 @@ mod tests {
 
     #[test]
     fn the_command_line_is_built_for_the_end_to_end_tests_alone() {
-        for with in ["", "chat", "-p tests cli", "-p data -p tests", "--package=tests", "-- -p data"] {
-            assert!(selects(&words(with), END_TO_END_PACKAGE), "{with}");
+        for arguments in ["", "chat", "-p tests cli", "-p data -p tests", "--package=tests", "-- -p data"] {
+            assert!(selects(&words(arguments), END_TO_END_PACKAGE), "{arguments}");
         }
-        for without in ["-p data", "-p data tests", "--package policy -- tests"] {
-            assert!(!selects(&words(without), END_TO_END_PACKAGE), "{without}");
+        for arguments in ["-p data", "-p data tests", "--package policy -- tests"] {
+            assert!(!selects(&words(arguments), END_TO_END_PACKAGE), "{arguments}");
         }
     }
 }

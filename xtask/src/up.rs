@@ -14,7 +14,7 @@ use crate::proc::Interrupt;
 use crate::progress::print_status;
 use crate::server::{self, BuildProfile, RunningServer};
 use crate::state::State;
-use crate::{demo, pg};
+use crate::{demo, pg, ui};
 
 /// Arguments of `up`.
 #[derive(Parser)]
@@ -52,6 +52,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
         None => Database::start(&data, &mut state, interrupt)?,
     };
     let listen = ListenSettings::for_port(port, interrupt)?;
+    ui::build_if_possible(interrupt)?;
     let program = server::build(args.selector.build_profile_for_up(), interrupt)?;
     state.program = Some(program.clone());
     state.save(data.path())?;
@@ -89,7 +90,7 @@ fn choose_port(requested: u16) -> Result<u16> {
     if requested == 0 {
         return pg::free_port();
     }
-    if !pg::is_free(requested) {
+    if !pg::is_port_free(requested) {
         bail!("port {requested} is in use: stop what listens there, or choose another one with --port");
     }
     Ok(requested)

@@ -19,7 +19,7 @@ pub enum PackageFormats {
     SourceAllowed,
 }
 
-/// The virtual environment with the packages that `requirements` pins, created if it does not exist yet. `variable` is
+/// The virtual environment with the packages that `requirements` pins, created if it does not exist yet. `hint` is
 /// text for error messages: the variable that can be set instead, and its value.
 ///
 /// # Errors
@@ -27,8 +27,8 @@ pub enum PackageFormats {
 pub fn provision(
     title: &str,
     requirements: &Path,
-    packages: PackageFormats,
-    variable: &str,
+    package_formats: PackageFormats,
+    hint: &str,
     interrupt: &Interrupt,
 ) -> Result<PathBuf> {
     let cache = cache::dir(None)?;
@@ -40,15 +40,15 @@ pub fn provision(
         return Ok(venv_dir);
     }
     print_status(&format!("installing {title} …"));
-    let remedy = format!("install Python 3.11 or newer with venv and pip, or set {variable}");
+    let remedy = format!("install Python 3.11 or newer with venv and pip, or set {hint}");
     let _result = fs::remove_dir_all(&venv_dir);
     let mut venv = Command::new("python3");
     proc::run_checked(venv.args(["-m", "venv"]).arg(&venv_dir), interrupt, "python3 -m venv")
         .context(remedy.clone())?;
     let mut pip = Command::new(venv_dir.join("bin").join("pip"));
-    // The file lists everything that is wanted; for Open WebUI that is less than what its packages ask for.
+    // No dependencies, because the file lists every package; for Open WebUI it leaves out some that are not needed.
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"]);
-    if packages == PackageFormats::WheelsOnly {
+    if package_formats == PackageFormats::WheelsOnly {
         pip.arg("--only-binary=:all:");
     }
     proc::run_checked(pip.arg("-r").arg(requirements), interrupt, "pip install").context(remedy)?;

@@ -251,14 +251,14 @@ mod tests {
     #[test]
     fn unpacking_restores_modes_and_keeps_only_what_is_used() {
         let dir = tempfile::tempdir().unwrap();
-        let into = dir.path().join("out");
-        unpack(&write_wheel(dir.path()), &into, SAMPLE.directories).unwrap();
-        let mode = |name: &str| fs::metadata(into.join(name)).unwrap().permissions().mode() & 0o777;
+        let destination = dir.path().join("out");
+        unpack(&write_wheel(dir.path()), &destination, SAMPLE.directories).unwrap();
+        let mode = |name: &str| fs::metadata(destination.join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("sample/bin/run"), 0o755);
         assert_eq!(mode("sample/bin/data.txt"), 0o644);
         assert_eq!(mode("sample/bin"), 0o755);
-        assert!(!into.join("sample/other").exists());
-        assert!(!into.join("sample/binary").exists());
+        assert!(!destination.join("sample/other").exists());
+        assert!(!destination.join("sample/binary").exists());
     }
 
     #[test]

@@ -27,10 +27,11 @@ use crate::rows::KeysetParams;
 use crate::statement::{DbRole, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::audit::chain::ChainPage;
+use chain_rows::RecordedIds;
+use domain::audit::chain::{ChainPage, RowLayout};
 use domain::audit::{AuditFilter, AuditRecord, AuditedOperation, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
-use domain::ids::{AuditId, ConversationId, RequestId, UserId};
+use domain::ids::{AuditId, ConversationId, RequestId, SessionId, UserId};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{AuditReader, AuditRepo, StoreError};
 use domain::scope::TenantScope;
@@ -43,7 +44,9 @@ row! {
         id: Uuid,
         tenant_id: Uuid,
         user_id: Option<Uuid>,
+        layout: i16,
         session_id: Option<Uuid>,
+        conversation_id: Option<Uuid>,
         event_type: String,
         resource_type: Option<String>,
         resource_id: Option<Uuid>,
@@ -66,8 +69,9 @@ statements! {
         "appending to the audit log",
         "INSERT INTO audit_logs
              (id, tenant_id, user_id, session_id, event_type, resource_type, resource_id, model, tools_used,
-              request_hash, result_status, latency_ms, metadata, created_at, correlation_id, request_id, phase)
-         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+              request_hash, result_status, latency_ms, metadata, created_at, correlation_id, request_id, phase,
+              conversation_id, layout)
+         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 2)",
     );
     LIST: AuditRow = Statement::select(
         "audit_logs",
@@ -82,9 +86,10 @@ statements! {
                AND created_at >= coalesce($7::timestamptz, '-infinity')
                AND created_at < coalesce($8::timestamptz, 'infinity')
                AND ($9::text IS NULL OR result_status = $9)
-               AND ($10::uuid IS NULL OR session_id = $10)
+               AND ($10::uuid IS NULL OR CASE layout WHEN 1 THEN session_id ELSE conversation_id END = $10)
                AND ($11::uuid IS NULL OR correlation_id = $11)
                AND ($12::text IS NULL OR request_id = $12)
+               AND ($13::uuid IS NULL OR (session_id = $13 AND layout > 1))
                AND (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
                                        coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
              ORDER BY created_at DESC, id DESC LIMIT $3"
@@ -177,11 +182,12 @@ impl AuditRepo for PgTenantTx {
 async fn append(tx: &mut PgTenantTx, row: &NewAuditRow<'_>, operation: &AuditedOperation) -> Result<(), StoreError> {
     let user = tx.scope().user().map(|id| id.as_uuid());
     let request = tx.scope().request().as_str().to_owned();
+    let session = tx.scope().session().map(|id| id.as_uuid());
     APPEND
         .query()
         .bind(row.id.as_uuid())
         .bind(user)
-        .bind(operation.conversation_id.map(|id| id.as_uuid()))
+        .bind(session)
         .bind(row.event_type)
         .bind(operation.resource.map(|resource| resource.as_str()))
         .bind(operation.resource_id)
@@ -195,6 +201,7 @@ async fn append(tx: &mut PgTenantTx, row: &NewAuditRow<'_>, operation: &AuditedO
         .bind(row.correlation_id)
         .bind(request)
         .bind(row.phase)
+        .bind(operation.conversation_id.map(|id| id.as_uuid()))
         .execute(tx.connection())
         .await
 }
@@ -237,6 +244,7 @@ impl AuditReader for PgAuditReader {
             .bind(filter.conversation_id.map(|id| id.as_uuid()))
             .bind(filter.correlation_id)
             .bind(&filter.request_id)
+            .bind(filter.session_id.map(|id| id.as_uuid()))
             .fetch_all(&mut transaction)
             .await?;
         transaction.commit().await.map_err(store_error("reading the audit log"))?;
@@ -260,11 +268,14 @@ impl AuditReader for PgAuditReader {
 
 impl From<AuditRow> for AuditRecord {
     fn from(row: AuditRow) -> Self {
+        let ids = RecordedIds { session: row.session_id, conversation: row.conversation_id };
+        let ids = ids.of_layout(RowLayout::from_number(row.layout));
         Self {
             id: row.id.into(),
             tenant_id: row.tenant_id.into(),
             user_id: row.user_id.map(UserId::from_uuid),
-            conversation_id: row.session_id.map(ConversationId::from_uuid),
+            session_id: ids.session.map(SessionId::from_uuid),
+            conversation_id: ids.conversation.map(ConversationId::from_uuid),
             event_type: row.event_type,
             resource_type: row.resource_type,
             resource_id: row.resource_id,

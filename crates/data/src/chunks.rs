@@ -178,7 +178,7 @@ impl ChunkRepo for PgTenantTx {
         scope: &SearchScope,
         limit: u32,
     ) -> Result<Vec<RankedCandidate>, StoreError> {
-        nearest::nearest(self, embedding, model, scope, limit).await
+        nearest::search_nearest(self, embedding, model, scope, limit).await
     }
 
     async fn search_lexical(

@@ -1,10 +1,10 @@
 //! Conversations of the current user. Row-level security hides those of other users.
 
-use crate::rows::{KeysetParams, TextEnum};
+use crate::rows::{KeysetParams, TextEnum, visible_classifications};
 use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::conversation::{Conversation, ConversationPatch};
+use domain::conversation::{Conversation, ConversationFilter, ConversationPatch};
 use domain::ids::ConversationId;
 use domain::model::ModelChoice;
 use domain::page::{Page, PageKey, PageRequest};
@@ -15,16 +15,30 @@ use serde_json::Value;
 use uuid::Uuid;
 
 row! {
-    struct ConversationRow, columns = conversation_columns {
+    struct ConversationRow {
         id: Uuid,
         user_id: Uuid,
         title: Option<String>,
         model: Option<TextEnum<ModelChoice>>,
         metadata: Value,
         classification: TextEnum<Classification>,
+        archived: bool,
+        active_message_id: Option<Uuid>,
+        is_busy: bool,
         created_at: Timestamp,
         updated_at: Timestamp,
     }
+}
+
+/// The columns of [`ConversationRow`] in a statement on `conversations`.
+macro_rules! conversation_columns {
+    () => {
+        "id, user_id, title, model, metadata, classification, archived, active_message_id,
+         EXISTS (SELECT FROM messages AS m
+                 WHERE m.tenant_id = conversations.tenant_id AND m.conversation_id = conversations.id
+                   AND m.status = 'streaming') AS is_busy,
+         created_at, updated_at"
+    };
 }
 
 statements! {
@@ -46,7 +60,18 @@ statements! {
             "SELECT ",
             conversation_columns!(),
             " FROM conversations
-             WHERE (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
+             WHERE ($4::boolean IS NULL OR archived = $4)
+               AND ($5::text IS NULL OR strpos(lower(coalesce(title, '')), lower($5)) > 0 OR EXISTS (
+                   SELECT FROM messages AS m
+                   WHERE m.tenant_id = conversations.tenant_id AND m.conversation_id = conversations.id
+                     AND strpos(lower(m.content), lower($5)) > 0
+                     AND (m.role = 'user' OR m.classification = ANY($6) AND NOT EXISTS (
+                         SELECT FROM jsonb_each_text(m.sources) AS source (document, recorded)
+                         LEFT JOIN documents AS d ON d.tenant_id = m.tenant_id AND d.id = source.document::uuid
+                         LEFT JOIN document_tombstones AS t
+                             ON t.tenant_id = m.tenant_id AND t.document_id = source.document::uuid
+                         WHERE coalesce(d.classification, t.classification, source.recorded) <> ALL ($6)))))
+               AND (created_at, id) < (coalesce($1::timestamptz, 'infinity'),
                                        coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
              ORDER BY created_at DESC, id DESC LIMIT $3"
         ),
@@ -57,11 +82,17 @@ statements! {
         concat!(
             "UPDATE conversations
              SET title = coalesce($2, title), model = coalesce($3, model), metadata = coalesce($4, metadata),
-                 updated_at = $5
+                 archived = coalesce($5, archived), active_message_id = coalesce($6, active_message_id),
+                 updated_at = $7
              WHERE id = $1
              RETURNING ",
             conversation_columns!()
         ),
+    );
+    SET_FIRST_TITLE: () = Statement::update(
+        "conversations",
+        "giving a conversation a title",
+        "UPDATE conversations SET title = $2 WHERE id = $1 AND title IS NULL",
     );
     DELETE: () = Statement::delete(
         "conversations",
@@ -90,9 +121,21 @@ impl ConversationRepo for PgTenantTx {
         GET.query().bind(id.as_uuid()).fetch_optional(self.connection()).await
     }
 
-    async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError> {
+    async fn list(
+        &mut self,
+        filter: &ConversationFilter,
+        clearance: Classification,
+        page: &PageRequest,
+    ) -> Result<Page<Conversation>, StoreError> {
         let keyset = KeysetParams::new(page);
-        let query = LIST.query().bind(keyset.created_at).bind(keyset.id).bind(keyset.limit);
+        let query = LIST
+            .query()
+            .bind(keyset.created_at)
+            .bind(keyset.id)
+            .bind(keyset.limit)
+            .bind(filter.archived)
+            .bind(&filter.text)
+            .bind(visible_classifications(clearance));
         let rows = query.fetch_all(self.connection()).await?;
         Ok(Page::from_rows(rows, page, |row: &Conversation| PageKey {
             created_at: row.created_at,
@@ -112,9 +155,15 @@ impl ConversationRepo for PgTenantTx {
             .bind(&patch.title)
             .bind(patch.model.map(|tier| tier.as_str()))
             .bind(&patch.metadata)
+            .bind(patch.archived)
+            .bind(patch.active_message_id.map(|message| message.as_uuid()))
             .bind(now)
             .fetch_optional(self.connection())
             .await
+    }
+
+    async fn set_first_title(&mut self, id: ConversationId, title: &str) -> Result<bool, StoreError> {
+        Ok(SET_FIRST_TITLE.query().bind(id.as_uuid()).bind(title).rows_affected(self.connection()).await? > 0)
     }
 
     async fn delete(&mut self, id: ConversationId) -> Result<bool, StoreError> {
@@ -131,6 +180,9 @@ impl From<ConversationRow> for Conversation {
             model: row.model.map(|TextEnum(model)| model),
             metadata: row.metadata,
             classification: row.classification.0,
+            archived: row.archived,
+            active_message_id: row.active_message_id.map(Into::into),
+            is_busy: row.is_busy,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }

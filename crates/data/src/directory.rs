@@ -268,8 +268,8 @@ async fn commit_tenant_change(
     before_and_after: Option<(Tenant, Tenant)>,
 ) -> Result<Option<Tenant>, StoreError> {
     let Some((before, after)) = before_and_after else { return Ok(None) };
-    let facts = tenant_change::tenant_change_metadata(&Change { before, after: after.clone() });
-    record_change(&mut tx, changed_by, ChangeTarget { resource, id: after.id.as_uuid() }, facts).await?;
+    let metadata = tenant_change::tenant_change_metadata(&Change { before, after: after.clone() });
+    record_change(&mut tx, changed_by, ChangeTarget { resource, id: after.id.as_uuid() }, metadata).await?;
     tx.commit().await.map_err(store_error("committing"))?;
     Ok(Some(after))
 }
@@ -280,11 +280,11 @@ async fn commit_mapping_change(
     mut tx: Transaction<'static, Postgres>,
     changed_by: &ChangedBy,
     mapping: Option<TenantMapping>,
-    facts: fn(&TenantMapping) -> Value,
+    to_metadata: fn(&TenantMapping) -> Value,
 ) -> Result<Option<TenantMapping>, StoreError> {
     let Some(mapping) = mapping else { return Ok(None) };
     let target = ChangeTarget { resource: Resource::TenantMappings, id: mapping.id.as_uuid() };
-    record_change(&mut tx, changed_by, target, facts(&mapping)).await?;
+    record_change(&mut tx, changed_by, target, to_metadata(&mapping)).await?;
     tx.commit().await.map_err(store_error("committing"))?;
     Ok(Some(mapping))
 }
@@ -300,7 +300,7 @@ async fn record_change(
     connection: &mut PgConnection,
     changed_by: &ChangedBy,
     target: ChangeTarget,
-    facts: Value,
+    metadata: Value,
 ) -> Result<(), StoreError> {
     let Some(row) = &changed_by.audit_row else { return Ok(()) };
     RECORD_CHANGE
@@ -311,7 +311,7 @@ async fn record_change(
         .bind(target.resource.as_str())
         .bind(target.id)
         .bind(ResultStatus::Success.as_str())
-        .bind(tenant_change::mark_as_platform_admin_change(facts))
+        .bind(tenant_change::mark_as_platform_admin_change(metadata))
         .bind(row.at)
         .bind(row.correlation_id.as_uuid())
         .bind(row.request_id.as_str())

@@ -245,7 +245,7 @@ impl DocumentRepo for PgTenantTx {
             .await
     }
 
-    async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
+    async fn classifications(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
         let ids = ids.iter().map(|id| id.as_uuid()).collect::<Vec<_>>();
         let rows: Vec<ClassificationRow> = CLASSIFICATIONS.query().bind(ids).fetch_all(self.connection()).await?;
         Ok(rows.into_iter().map(|row| (row.id.into(), row.classification.0)).collect())

@@ -83,6 +83,7 @@ fn conflicting_object(error: &sqlx::Error) -> Option<&'static str> {
         Some("audit_logs_id") => "the audit row's id",
         Some("audit_one_outcome") => "the operation's outcome",
         Some("tenant_mappings_claim") => "a mapping of this issuer and claim",
+        Some("messages_one_answer_at_a_time") => "an answer that is being written",
         Some("documents_same_bytes") => "a document with the same bytes",
         Some("documents_one_successor") => "another revision that supersedes the same document",
         _ => "the id",

@@ -133,6 +133,8 @@ statements! {
         "SELECT sweep_idempotency_keys()",
     )
     .run_by(DbRole::Worker);
+    SWEEP_SESSIONS: Scalar<i64> = Statement::call("sweep_sessions", "sweeping sessions", "SELECT sweep_sessions()")
+        .run_by(DbRole::Worker);
     ENQUEUE_REINDEX: Scalar<i64> = Statement::call(
         "enqueue_reindex",
         "queueing the reindexing",
@@ -177,14 +179,14 @@ impl JobRepo for PgTenantTx {
 pub(crate) async fn enqueue(
     tx: &mut PgTenantTx,
     id: Option<JobId>,
-    work: JobPayload,
+    payload: JobPayload,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     ENQUEUE
         .query()
         .bind(id.map(|id| id.as_uuid()))
-        .bind(work.kind().as_str())
-        .bind(work.document().map(|document| document.as_uuid()))
+        .bind(payload.kind().as_str())
+        .bind(payload.document().map(|document| document.as_uuid()))
         .bind(now)
         .execute(tx.connection())
         .await
@@ -306,6 +308,11 @@ impl JobQueue for PgJobQueue {
         SWEEP_EXPIRED.query().scalar(&mut connection).await.map(to_u64)
     }
 
+    async fn sweep_ended_sessions(&self) -> Result<u64, StoreError> {
+        let mut connection = self.database.acquire("sweeping sessions").await?;
+        SWEEP_SESSIONS.query().scalar(&mut connection).await.map(to_u64)
+    }
+
     async fn enqueue_reembedding(&self) -> Result<u64, StoreError> {
         let mut connection = self.database.acquire("queueing the reindexing").await?;
         ENQUEUE_REINDEX.query().scalar(&mut connection).await.map(to_u64)
@@ -326,19 +333,19 @@ impl LeasedJobRow {
             reason = "a claimed job names its tenant; only this place may mint from it"
         )]
         let scope = TenantScope::mint(tenant, Actor::Worker, RequestId::from_uuid(job.as_uuid()));
-        let work = match (self.kind.0, self.document_id) {
+        let payload = match (self.kind.0, self.document_id) {
             (JobKind::Ingestion, Some(document)) => JobPayload::Ingest(document.into()),
             (JobKind::Ingestion, None) => {
                 let source = "the ingestion job names no document".into();
                 return Err(StoreError::Failed { activity: "claiming a job", source });
             }
             (JobKind::VectorIndex, _) => JobPayload::BuildVectorIndex,
-            (JobKind::Reindex, _) => JobPayload::Reembed,
+            (JobKind::Reembedding, _) => JobPayload::Reembed,
         };
         Ok(LeasedJob {
             lease: Lease { job, token: self.lease_token },
             scope,
-            payload: work,
+            payload,
             attempt: to_u32(self.attempt),
             max_attempts: to_u32(self.max_attempts),
             failures: to_u32(self.failures),

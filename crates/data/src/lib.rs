@@ -31,6 +31,7 @@ mod conversations;
 mod directory;
 mod documents;
 mod error;
+mod feedback;
 mod idempotency;
 mod identifiers;
 mod jobs;
@@ -42,6 +43,7 @@ mod pool;
 pub mod preflight;
 mod rows;
 mod run_events;
+mod sessions;
 mod statement;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -4,18 +4,22 @@ use crate::rows::TextEnum;
 use crate::statement::{Scalar, Statement, row, statements};
 use crate::tx::PgTenantTx;
 use async_trait::async_trait;
-use domain::conversation::{Citation, FinishedAnswer, Message, MessageRole, MessageStatus, NewMessage, Sources};
+use domain::conversation::{
+    Citation, FinishedAnswer, Message, MessageRole, MessageStatus, NewMessage, Sources, TextRange,
+};
 use domain::ids::{ConversationId, MessageId};
 use domain::ports::{MessageRepo, StoreError};
 use domain::role::Classification;
 use domain::time::Timestamp;
 use sqlx::types::Json;
+use std::iter;
 use uuid::Uuid;
 
 row! {
     struct MessageRow {
         id: Uuid,
         conversation_id: Uuid,
+        parent_id: Option<Uuid>,
         seq: i64,
         role: TextEnum<MessageRole>,
         content: String,
@@ -26,8 +30,18 @@ row! {
         classification: TextEnum<Classification>,
         sources: Json<Sources>,
         degraded: bool,
+        unsupported: Json<Vec<TextRange>>,
         created_at: Timestamp,
     }
+}
+
+/// The columns of [`MessageRow`] in a statement on `messages`.
+macro_rules! message_columns {
+    () => {
+        "id, conversation_id, parent_id, seq, role, content, status, token_count, citations, model, classification,
+         sources, coalesce(metadata -> 'degraded' = 'true', false) AS degraded,
+         coalesce(metadata -> 'unsupported', '[]') AS unsupported, created_at"
+    };
 }
 
 statements! {
@@ -37,18 +51,21 @@ statements! {
         "messages",
         "appending messages",
         "WITH new AS (
-             SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[])
-                           WITH ORDINALITY AS new (id, role, content, status, token_count, classification, number)
+             SELECT *, lag(id, 1, $9) OVER (ORDER BY number) AS parent_id
+             FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[])
+                  WITH ORDINALITY AS new (id, role, content, status, token_count, classification, number)
          ), numbered AS (
              UPDATE conversations
-             SET next_seq = next_seq + cardinality($3), updated_at = greatest(updated_at, $2)
+             SET next_seq = next_seq + cardinality($3), updated_at = greatest(updated_at, $2),
+                 active_message_id = coalesce(($3::uuid[])[cardinality($3)], active_message_id)
              WHERE id = $1 RETURNING next_seq - cardinality($3) - 1 AS last_before
          )
          INSERT INTO messages
-             (id, tenant_id, conversation_id, user_id, seq, role, content, status, token_count, classification,
-              created_at)
-         SELECT new.id, app_tenant(), $1, app_user(), numbered.last_before + new.number, new.role, new.content,
-                new.status, new.token_count, new.classification, $2
+             (id, tenant_id, conversation_id, user_id, parent_id, seq, role, content, status, token_count,
+              classification, instance, created_at)
+         SELECT new.id, app_tenant(), $1, app_user(), new.parent_id, numbered.last_before + new.number, new.role,
+                new.content, new.status, new.token_count, new.classification,
+                CASE WHEN new.status = 'streaming' THEN app_instance() END, $2
          FROM numbered, new
          RETURNING seq",
     );
@@ -59,7 +76,7 @@ statements! {
              UPDATE messages
              SET content = $2, status = $3, token_count = $4, citations = $5, model = $6, metadata = $7,
                  classification = $8, sources = $9
-             WHERE id = $1 AND status = 'streaming'
+             WHERE id = $1 AND (status = 'streaming' OR metadata ? 'abandoned')
              RETURNING tenant_id, conversation_id
          ), raised AS (
              UPDATE conversations AS c SET classification = higher_classification(c.classification, $8)
@@ -69,14 +86,40 @@ statements! {
     NEWEST: MessageRow = Statement::select(
         "messages",
         "reading messages",
-        "SELECT id, conversation_id, seq, role, content, status, token_count, citations, model, classification,
-                sources, coalesce(metadata -> 'degraded' = 'true', false) AS degraded, created_at
-         FROM messages WHERE conversation_id = $1 ORDER BY seq DESC LIMIT $2",
+        concat!(
+            "SELECT ",
+            message_columns!(),
+            " FROM messages WHERE conversation_id = $1 ORDER BY seq DESC LIMIT $2"
+        ),
+    );
+    GET: MessageRow = Statement::select(
+        "messages",
+        "reading a message",
+        concat!("SELECT ", message_columns!(), " FROM messages WHERE id = $1"),
+    );
+    /// Each step finds one message by its key. A message has a higher `seq` than the one that it follows.
+    BRANCH: MessageRow = Statement::select(
+        "messages",
+        "reading a branch",
+        concat!(
+            "WITH RECURSIVE branch AS (
+                 SELECT m.*, 1 AS length FROM messages AS m WHERE m.id = $2 AND m.conversation_id = $1
+                 UNION ALL
+                 SELECT earlier.*, branch.length + 1
+                 FROM branch JOIN messages AS earlier
+                     ON earlier.tenant_id = branch.tenant_id AND earlier.id = branch.parent_id
+                 WHERE branch.length < $3)
+             SELECT ",
+            message_columns!(),
+            " FROM branch ORDER BY seq"
+        ),
     );
     FAIL_STALE_ANSWERS: () = Statement::update(
         "messages",
         "closing abandoned answers",
-        "UPDATE messages SET status = 'error' WHERE status = 'streaming' AND created_at < $1",
+        "UPDATE messages SET status = 'error', metadata = metadata || '{\"abandoned\": true}'
+         WHERE status = 'streaming'
+           AND (created_at < $1 OR instance IS NOT NULL AND NOT instance_is_alive(instance))",
     );
 }
 
@@ -85,6 +128,7 @@ impl MessageRepo for PgTenantTx {
     async fn append(
         &mut self,
         conversation: ConversationId,
+        parent: Option<MessageId>,
         messages: &[NewMessage],
         now: Timestamp,
     ) -> Result<Option<Vec<Message>>, StoreError> {
@@ -97,10 +141,31 @@ impl MessageRepo for PgTenantTx {
             .bind(messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>())
             .bind(messages.iter().map(|m| m.status.as_str()).collect::<Vec<_>>())
             .bind(messages.iter().map(|m| m.token_count).collect::<Vec<_>>())
-            .bind(messages.iter().map(|m| m.classification.as_str()).collect::<Vec<_>>());
+            .bind(messages.iter().map(|m| m.classification.as_str()).collect::<Vec<_>>())
+            .bind(parent.map(|parent| parent.as_uuid()));
         let seqs: Vec<i64> = append.scalars(self.connection()).await?;
         let Some(first) = seqs.into_iter().min() else { return Ok(None) };
-        Ok(Some((first..).zip(messages).map(|(seq, new)| to_message(conversation, seq, new, now)).collect()))
+        let parents = iter::once(parent).chain(messages.iter().map(|message| Some(message.id)));
+        let appended = (first..).zip(messages).zip(parents);
+        Ok(Some(
+            appended
+                .map(|((seq, new), parent_id)| Message { parent_id, ..to_message(conversation, seq, new, now) })
+                .collect(),
+        ))
+    }
+
+    async fn get(&mut self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        GET.query().bind(id.as_uuid()).fetch_optional(self.connection()).await
+    }
+
+    async fn branch(
+        &mut self,
+        conversation: ConversationId,
+        last: MessageId,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
+        let branch = BRANCH.query().bind(conversation.as_uuid()).bind(last.as_uuid()).bind(i64::from(limit));
+        branch.fetch_all(self.connection()).await
     }
 
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError> {
@@ -134,6 +199,7 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
     Message {
         id: new.id,
         conversation_id,
+        parent_id: None,
         seq,
         role: new.role,
         content: new.content.clone(),
@@ -143,6 +209,7 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         model: None,
         classification: new.classification,
         sources: Sources::default(),
+        unsupported: Vec::new(),
         withheld: false,
         degraded: false,
         created_at: now,
@@ -154,6 +221,7 @@ impl From<MessageRow> for Message {
         Self {
             id: row.id.into(),
             conversation_id: row.conversation_id.into(),
+            parent_id: row.parent_id.map(Into::into),
             seq: row.seq,
             role: row.role.0,
             content: row.content,
@@ -163,6 +231,7 @@ impl From<MessageRow> for Message {
             model: row.model,
             classification: row.classification.0,
             sources: row.sources.0,
+            unsupported: row.unsupported.0,
             withheld: false,
             degraded: row.degraded,
             created_at: row.created_at,

@@ -173,7 +173,8 @@ pub(crate) async fn check(connection: &mut PgConnection) -> Result<Vec<String>, 
             Some(_) => {}
         }
     }
-    // Unknown migrations in `applied` are no problem: during an update, a newer program may already have migrated.
+    // Applied migrations that this program does not know are no problem: during an update, a newer program may already
+    // have migrated.
     Ok(problems)
 }
 

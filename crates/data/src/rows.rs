@@ -1,6 +1,6 @@
 //! Column types for domain values, and the bind parameters of keyset pagination.
 
-use domain::audit::chain::ChainHash;
+use domain::audit::chain::AuditHash;
 use domain::page::{PageKey, PageRequest};
 use domain::role::Classification;
 use domain::time::Timestamp;
@@ -35,7 +35,7 @@ where
 }
 
 /// A `bytea` column that holds a SHA-256 digest (32 bytes).
-pub(crate) struct Sha256Column(pub(crate) ChainHash);
+pub(crate) struct Sha256Column(pub(crate) AuditHash);
 
 impl Type<Postgres> for Sha256Column {
     fn type_info() -> PgTypeInfo {
@@ -46,7 +46,7 @@ impl Type<Postgres> for Sha256Column {
 impl Decode<'_, Postgres> for Sha256Column {
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
         let bytes = <&[u8] as Decode<'_, Postgres>>::decode(value)?;
-        ChainHash::from_slice(bytes).map(Self).ok_or_else(|| "not a SHA-256".into())
+        AuditHash::from_slice(bytes).map(Self).ok_or_else(|| "not a SHA-256".into())
     }
 }
 

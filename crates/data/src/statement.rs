@@ -232,8 +232,8 @@ impl<'q, R> Query<'q, R> {
         T: From<R>,
     {
         let row = self.inner.fetch_optional(connection).instrument(self.statement.span()).await;
-        let records = row.and_then(|row| row.map(|row| R::from_row(&row).map(T::from)).transpose());
-        records.map_err(store_error(self.statement.activity))
+        let record = row.and_then(|row| row.map(|row| R::from_row(&row).map(T::from)).transpose());
+        record.map_err(store_error(self.statement.activity))
     }
 
     /// Fetches the first row. An empty result is an error.

@@ -9,8 +9,8 @@ use crate::pool::Database;
 use crate::statement::{Statement, statements};
 use async_trait::async_trait;
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
-    MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo, JobRepo,
+    MemoryRepo, MessageRepo, SessionRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::scope::TenantScope;
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -52,7 +52,7 @@ impl Store for PgStore {
 pub(crate) struct PgTenantTx {
     transaction: Transaction<'static, Postgres>,
     scope: TenantScope,
-    /// Whether the transaction plans its statements with their values.
+    /// Whether `plan_cache_mode` has been set to `force_custom_plan` for the rest of the transaction.
     uses_custom_plans: bool,
 }
 
@@ -91,6 +91,9 @@ impl TenantTx for PgTenantTx {
     fn messages(&mut self) -> &mut dyn MessageRepo {
         self
     }
+    fn feedback(&mut self) -> &mut dyn FeedbackRepo {
+        self
+    }
     fn documents(&mut self) -> &mut dyn DocumentRepo {
         self
     }
@@ -110,6 +113,9 @@ impl TenantTx for PgTenantTx {
         self
     }
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
+        self
+    }
+    fn sessions(&mut self) -> &mut dyn SessionRepo {
         self
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {

@@ -100,17 +100,17 @@ impl PgTenantTx {
 
     async fn insert_reservation(
         &mut self,
-        requested: &ReservationRequest,
+        request: &ReservationRequest,
         amount: BudgetAmount,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         RESERVE
             .query()
-            .bind(requested.id.as_uuid())
+            .bind(request.id.as_uuid())
             .bind(to_bigint(amount.tokens))
             .bind(to_bigint(amount.cost.0))
             .bind(now)
-            .bind(requested.expires_at)
+            .bind(request.expires_at)
             .execute(self.connection())
             .await
     }
@@ -136,7 +136,7 @@ impl UsageRepo for PgTenantTx {
 
     async fn reserve(
         &mut self,
-        requested: &ReservationRequest,
+        request: &ReservationRequest,
         budgets: &Budgets,
         now: Timestamp,
     ) -> Result<ReservationOutcome, StoreError> {
@@ -145,9 +145,9 @@ impl UsageRepo for PgTenantTx {
         // Cost budgets are per month, token budgets per day: sum the whole month only if there is a cost budget.
         let since = if budgets.limits_cost() { first_of_month(day) } else { day };
         // Must be a separate statement, so that it sees what was committed while this transaction waited for the lock.
-        let outcome = budgets.evaluate(requested, self.load_spending(since, now).await?);
+        let outcome = budgets.evaluate(request, self.load_spending(since, now).await?);
         if let ReservationOutcome::Reserved { amount, .. } = outcome {
-            self.insert_reservation(requested, amount, now).await?;
+            self.insert_reservation(request, amount, now).await?;
         }
         Ok(outcome)
     }

@@ -41,6 +41,7 @@ row! {
         tenant_active: bool,
         tenant_name: String,
         settings: Json<TenantSettings>,
+        session_revoked: bool,
     }
 }
 
@@ -89,8 +90,12 @@ statements! {
         concat!(
             "SELECT ",
             user_columns!("u."),
-            ", t.is_active AS tenant_active, t.name AS tenant_name, t.config AS settings
-             FROM users u JOIN tenants t ON t.id = u.tenant_id WHERE u.id = $1"
+            ", t.is_active AS tenant_active, t.name AS tenant_name, t.config AS settings,
+               coalesce(s.revoked_at, a.revoked_at) IS NOT NULL AS session_revoked
+             FROM users u JOIN tenants t ON t.id = u.tenant_id
+             LEFT JOIN sessions s ON s.tenant_id = u.tenant_id AND s.id = $2
+             LEFT JOIN access_tokens a ON a.tenant_id = u.tenant_id AND a.id = $2
+             WHERE u.id = $1"
         ),
     );
     GET: UserRow = Statement::select(
@@ -218,7 +223,8 @@ impl UserRepo for PgTenantTx {
     }
 
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError> {
-        MEMBERSHIP.query().bind(id.as_uuid()).fetch_optional(self.connection()).await
+        let session = self.scope().session().map(|id| id.as_uuid());
+        MEMBERSHIP.query().bind(id.as_uuid()).bind(session).fetch_optional(self.connection()).await
     }
 
     async fn get(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
@@ -337,7 +343,7 @@ impl From<UserRow> for User {
 
 impl From<Joined<UserRow, TenantStateRow>> for Membership {
     fn from(Joined(user, tenant): Joined<UserRow, TenantStateRow>) -> Self {
-        let TenantStateRow { tenant_active, tenant_name, settings: Json(settings) } = tenant;
-        Self { user: user.into(), tenant_active, tenant_name, settings }
+        let TenantStateRow { tenant_active, tenant_name, settings: Json(settings), session_revoked } = tenant;
+        Self { user: user.into(), tenant_active, tenant_name, settings, session_revoked }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// An operation on a kind of resource that a token allows, in the terms of the policy matrix. The list is closed. No
-/// scope covers tokens, tenants, settings or users' rights, so a token cannot create another.
+/// scope covers tokens, sessions, tenants, settings or users' rights, so a token cannot create another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TokenScope {
     resource: Resource,
@@ -23,12 +23,13 @@ const SCOPES: &[(Resource, &[Operation])] = &[
     ),
     (Resource::Documents, &[Operation::List, Operation::Read, Operation::Create, Operation::Update, Operation::Delete]),
     (Resource::Search, &[Operation::Read]),
-    (Resource::Memories, &[Operation::List, Operation::Create, Operation::Delete]),
+    (Resource::Memories, &[Operation::List, Operation::Create, Operation::Update, Operation::Delete]),
     (Resource::Models, &[Operation::List, Operation::Read, Operation::Create]),
     (Resource::AuditLogs, &[Operation::List, Operation::Export]),
     (Resource::Users, &[Operation::List]),
     (Resource::Account, &[Operation::Read]),
     (Resource::Usage, &[Operation::Read]),
+    (Resource::Feedback, &[Operation::List, Operation::Update, Operation::Delete]),
     (Resource::Reasoning, &[Operation::Read]),
 ];
 
@@ -142,7 +143,13 @@ mod tests {
         for bad in ["documents", "documents:share", "documents.read", "access_tokens:create", "tenants:list", "*", ""] {
             assert_eq!(bad.parse::<TokenScope>(), Err(UnknownScope), "{bad}");
         }
-        let forbidden = [Resource::AccessTokens, Resource::Tenants, Resource::TenantMappings, Resource::TenantSettings];
+        let forbidden = [
+            Resource::Sessions,
+            Resource::AccessTokens,
+            Resource::Tenants,
+            Resource::TenantMappings,
+            Resource::TenantSettings,
+        ];
         assert!(TokenScope::all().all(|scope| !forbidden.contains(&scope.resource)));
     }
 }

@@ -5,7 +5,7 @@ pub mod chain;
 pub mod export;
 pub mod ocsf;
 
-use crate::ids::{AuditId, ConversationId, RequestId, TenantId, UserId};
+use crate::ids::{AuditId, ConversationId, RequestId, SessionId, TenantId, UserId};
 use crate::role::{Resource, string_enum};
 use crate::time::Timestamp;
 use serde::Serialize;
@@ -29,6 +29,8 @@ impl EventType {
     pub const CHAT_RESPONSE: Self = Self("chat.response");
     /// A tool was called.
     pub const TOOL_INVOCATION: Self = Self("tool.invocation");
+    /// The platform suggested a memory that it concluded from what a user wrote.
+    pub const MEMORY_SUGGESTED: Self = Self("memory.suggested");
     /// A document was ingested.
     pub const DOC_INGESTION: Self = Self("doc.ingestion");
     /// The operator purged old rows from the audit log.
@@ -38,11 +40,12 @@ impl EventType {
     pub const PLATFORM_STARTED: Self = Self("platform.started");
 
     /// All events that are not caused by a command.
-    pub const NOT_FROM_COMMANDS: &'static [Self] = &[
+    pub const NON_COMMAND_EVENTS: &'static [Self] = &[
         Self::AUTH_LOGIN,
         Self::AUTH_DENIED,
         Self::POLICY_DENIED,
         Self::TOOL_INVOCATION,
+        Self::MEMORY_SUGGESTED,
         Self::DOC_INGESTION,
         Self::AUDIT_PURGED,
         Self::PLATFORM_STARTED,
@@ -127,6 +130,8 @@ pub struct AuditRecord {
     pub tenant_id: TenantId,
     /// The acting user; `None` for the worker, the system and refused tokens.
     pub user_id: Option<UserId>,
+    /// Session of the actor, or the id of the personal access token; `None` also for rows of earlier versions.
+    pub session_id: Option<SessionId>,
     /// Conversation that the operation belongs to.
     pub conversation_id: Option<ConversationId>,
     /// Name of the event.
@@ -172,6 +177,8 @@ pub struct AuditFilter {
     pub to: Option<Timestamp>,
     /// Recorded result of the operation.
     pub result_status: Option<ResultStatus>,
+    /// Session that the row belongs to.
+    pub session_id: Option<SessionId>,
     /// Conversation that the row belongs to.
     pub conversation_id: Option<ConversationId>,
     /// One operation: matches its intent and its outcome.

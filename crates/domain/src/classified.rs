@@ -53,7 +53,7 @@ impl<T> Classified<T> {
         Classified { content: &self.content, class: self.class }
     }
 
-    /// Transforms the content and keeps the class. `make` must not add content of a higher class.
+    /// Transforms the content and keeps the class. `transform` must not add content of a higher class.
     #[must_use]
     pub fn map<U>(self, transform: impl FnOnce(T) -> U) -> Classified<U> {
         Classified { content: transform(self.content), class: self.class }

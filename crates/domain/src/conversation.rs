@@ -23,6 +23,12 @@ pub struct Conversation {
     pub metadata: Value,
     /// The highest class of its answers so far.
     pub classification: Classification,
+    /// Archived conversations are left out of lists unless asked for.
+    pub archived: bool,
+    /// Last message of the active branch, which is shown and continued; `None` while there are no messages.
+    pub active_message_id: Option<MessageId>,
+    /// An answer is being written, so no other turn can start.
+    pub is_busy: bool,
     /// When the row was inserted.
     pub created_at: Timestamp,
     /// When it was last changed or received a message.
@@ -64,6 +70,9 @@ pub struct Message {
     pub id: MessageId,
     /// Conversation that the message is part of.
     pub conversation_id: ConversationId,
+    /// The message that this one follows; `None` at the start of a branch. Messages with the same parent are
+    /// alternatives.
+    pub parent_id: Option<MessageId>,
     /// Position in the conversation, from 1. Creation times cannot order the messages of one transaction.
     pub seq: i64,
     /// Author of the message.
@@ -83,6 +92,8 @@ pub struct Message {
     pub classification: Classification,
     /// Documents whose text was in the prompts of the answer, whether cited or not.
     pub sources: Sources,
+    /// Statements of the answer that no passage supports; `unsupported` in the metadata of [`FinishedAnswer`].
+    pub unsupported: Vec<TextRange>,
     /// Content and citations are omitted, because they are now above the reader's clearance.
     pub withheld: bool,
     /// A fallback backend wrote the answer, or part of the input was unavailable; `degraded` in the metadata of
@@ -188,6 +199,28 @@ pub struct ConversationPatch {
     pub model: Option<ModelChoice>,
     /// New client data; replaces the old data.
     pub metadata: Option<Value>,
+    /// Archives the conversation or brings it back.
+    pub archived: Option<bool>,
+    /// New end of the active branch; a message of the conversation.
+    pub active_message_id: Option<MessageId>,
+}
+
+/// Which of the user's conversations to list.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct ConversationFilter {
+    /// Only archived conversations, or only those that are not; `None` for all.
+    pub archived: Option<bool>,
+    /// Text that the title or a message must contain, in upper or lower case.
+    pub text: Option<String>,
+}
+
+/// A part of a message's text, as offsets in Unicode code points.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TextRange {
+    /// Offset of the first code point.
+    pub start: u32,
+    /// Offset behind the last code point.
+    pub end: u32,
 }
 
 /// A passage that an answer cites; the answer's text refers to it as `[n]`.

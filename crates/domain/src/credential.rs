@@ -1,7 +1,7 @@
 //! The credential with which a caller authenticated.
 
 use crate::access_token::TokenScope;
-use crate::ids::AccessTokenId;
+use crate::ids::{AccessTokenId, SessionId};
 use crate::role::{Operation, Resource};
 use crate::time::Timestamp;
 
@@ -12,8 +12,8 @@ pub struct Credential {
     pub kind: CredentialKind,
     /// OAuth client that requested the token (`azp`, `client_id`, …), if the token names it.
     pub client: Option<String>,
-    /// Session at the identity provider: the `sid` claim, or the token's own id if there is none.
-    pub session: Option<String>,
+    /// Session that the token belongs to; for a personal access token, the token's own id.
+    pub session: Option<SessionId>,
 }
 
 /// Whether a person or a program holds a credential, and which kind of credential it is.

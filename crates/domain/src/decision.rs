@@ -15,6 +15,8 @@ string_enum! {
         TenantActive = "tenant_active",
         /// The user exists and is active.
         UserActive = "user_active",
+        /// The session of the token was not revoked.
+        Session = "session",
         /// Role and grants allow the operation on the resource; this also determines the reach.
         Matrix = "matrix",
         /// The token's own scopes include the operation.
@@ -89,7 +91,7 @@ pub struct Decision {
 impl Decision {
     /// The rule that refused the request; `None` if all passed.
     #[must_use]
-    pub fn rule(&self) -> Option<Rule> {
+    pub fn refusing_rule(&self) -> Option<Rule> {
         self.rule_results.iter().find(|step| !step.passed).map(|step| step.rule)
     }
 }

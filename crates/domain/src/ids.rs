@@ -71,6 +71,8 @@ typed_id! {
     ChunkId;
     /// A remembered fact of one user.
     MemoryId;
+    /// A sign-in of a user, or a personal access token acting for one.
+    SessionId;
     /// A personal access token.
     AccessTokenId;
     /// A mapping of a claim to a tenant.

@@ -12,6 +12,8 @@ string_enum! {
         TenantSuspended = "tenant_suspended",
         /// The user is deactivated or does not exist.
         UserDisabled = "user_disabled",
+        /// The session of the token was revoked.
+        SessionRevoked = "session_revoked",
         /// The token omits its groups because there are too many (groups overage).
         GroupsOverage = "groups_overage",
         /// The token belongs to a guest of the directory, and guests are not admitted.

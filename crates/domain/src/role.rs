@@ -101,6 +101,8 @@ string_enum! {
         Account = "account",
         /// Personal access tokens.
         AccessTokens = "access_tokens",
+        /// The caller's own sessions.
+        Sessions = "sessions",
         /// A tenant's settings.
         TenantSettings = "tenant_settings",
         /// Mappings from claims of token issuers to tenants.
@@ -111,6 +113,8 @@ string_enum! {
         Models = "models",
         /// Aggregated usage of models.
         Usage = "usage",
+        /// Ratings of answers.
+        Feedback = "feedback",
         /// The reasoning that a model writes before its answer.
         Reasoning = "reasoning",
     }

@@ -2,7 +2,7 @@
 
 pub use crate::token_usage::{FinishReason, TokenUsage};
 
-use crate::conversation::Citation;
+use crate::conversation::{Citation, TextRange};
 use crate::error::Problem;
 use crate::ids::{ConversationId, MessageId, RunId};
 use crate::model::ModelToolCall;
@@ -118,6 +118,8 @@ pub struct RunSummary {
     pub omitted_count: u32,
     /// Id of the answer's message.
     pub message_id: MessageId,
+    /// Statements of the answer that no passage supports, in order; empty if the documents were not searched.
+    pub unsupported: Vec<TextRange>,
 }
 
 /// An event with its sequence number in the run.

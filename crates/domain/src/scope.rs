@@ -1,6 +1,6 @@
 //! The scope of work: the tenant, the actor, the request.
 
-use crate::ids::{RequestId, TenantId, UserId};
+use crate::ids::{RequestId, SessionId, TenantId, UserId};
 
 /// Who acts within a tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,13 +22,21 @@ pub struct TenantScope {
     tenant: TenantId,
     actor: Actor,
     request: RequestId,
+    session: Option<SessionId>,
 }
 
 impl TenantScope {
     /// Creates a scope. Banned by clippy outside `policy::authn`, `data::jobs` and the fakes.
     #[must_use]
     pub fn mint(tenant: TenantId, actor: Actor, request: RequestId) -> Self {
-        Self { tenant, actor, request }
+        Self { tenant, actor, request, session: None }
+    }
+
+    /// Adds the session that the work belongs to. A membership read in this scope says whether it was revoked, and
+    /// audit rows carry it.
+    #[must_use]
+    pub fn in_session(self, session: Option<SessionId>) -> Self {
+        Self { session, ..self }
     }
 
     /// The tenant whose rows are visible.
@@ -50,6 +58,13 @@ impl TenantScope {
             Actor::User(id) => Some(id),
             Actor::Worker | Actor::System => None,
         }
+    }
+
+    /// The session that this work belongs to: the user's sign-in, or the id of a personal access token. `None` for
+    /// work that no request started.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.session
     }
 
     /// The request that this work belongs to.

@@ -27,7 +27,7 @@ pub struct ModelCaller {
 impl ModelCaller {
     /// A caller without a user and without privacy rules: the platform itself.
     #[must_use]
-    pub const fn without_rules(tenant: TenantId, max_cloud_classification: Classification) -> Self {
+    pub const fn without_privacy_rules(tenant: TenantId, max_cloud_classification: Classification) -> Self {
         Self { tenant, user: None, max_cloud_classification, conversation: None, privacy: None }
     }
 }
@@ -87,7 +87,7 @@ pub struct ServedBy {
     /// Price of the backend.
     pub price: Price,
     /// How many values of the request the privacy rules replaced.
-    pub replaced: PatternCounts,
+    pub replacement_counts: PatternCounts,
 }
 
 impl ServedBy {

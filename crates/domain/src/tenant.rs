@@ -185,7 +185,7 @@ impl Quotas {
         }
     }
 
-    /// Maximum size in bytes of one more document beside `kept`; 0 if no further document is allowed.
+    /// Maximum size in bytes of one more document on top of `usage`; 0 if no further document is allowed.
     #[must_use]
     pub fn max_new_document_bytes(&self, usage: StorageUsage) -> u64 {
         if self.documents.is_some_and(|max| usage.documents >= max) {
@@ -194,7 +194,7 @@ impl Quotas {
         self.bytes.map_or(u64::MAX, |max| max.saturating_sub(usage.bytes))
     }
 
-    /// Whether `kept` exceeds a quota.
+    /// Whether `usage` exceeds a quota.
     #[must_use]
     pub fn exceeded_by(&self, usage: StorageUsage) -> bool {
         self.documents.is_some_and(|max| usage.documents > max) || self.bytes.is_some_and(|max| usage.bytes > max)

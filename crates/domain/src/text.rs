@@ -71,6 +71,8 @@ pub type RevisionLabel = BoundedText<64>;
 pub type ClaimText = BoundedText<255>;
 /// A short text: a tag, a document type, a name.
 pub type ShortText = BoundedText<128>;
+/// The comment of a rating.
+pub type FeedbackComment = BoundedText<2_000>;
 /// The text of a memory.
 pub type MemoryText = BoundedText<4_000>;
 

@@ -122,6 +122,8 @@ pub struct Membership {
     pub tenant_name: String,
     /// The tenant's settings.
     pub settings: TenantSettings,
+    /// Whether the session or access token of the reading scope was revoked.
+    pub session_revoked: bool,
 }
 
 /// A user's own account, as currently stored.
@@ -136,13 +138,15 @@ pub struct Account {
 }
 
 impl Membership {
-    /// Why every request of the user is refused: the tenant or the user is deactivated. `None` if both are active.
+    /// Why every request in the session is refused: the tenant or the user is deactivated, or the session was revoked.
     #[must_use]
     pub fn refusal(&self) -> Option<RefusalCode> {
         if !self.tenant_active {
             Some(RefusalCode::TenantSuspended)
         } else if !self.user.is_active {
             Some(RefusalCode::UserDisabled)
+        } else if self.session_revoked {
+            Some(RefusalCode::SessionRevoked)
         } else {
             None
         }

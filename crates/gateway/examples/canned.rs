@@ -18,6 +18,7 @@ use domain::tenant::{Tenant, TenantSettings};
 use domain::user::{Account, Entitlements, User};
 use fakes::SequentialIds;
 use futures::StreamExt;
+use gateway::console::ConsolePorts;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
 use policy::caller::Caller;
 use policy::gate::MockGate;
@@ -38,6 +39,7 @@ async fn main() -> std::io::Result<()> {
         limiter: Arc::new(InProcessLimiter::default()),
         metrics: None,
         tasks: TaskTracker::new(),
+        console: ConsolePorts::default(),
     };
     let router = gateway::router(Arc::new(gate), ports, GatewaySettings::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
@@ -99,6 +101,7 @@ fn canned_answer() -> EventStream {
             degraded: false,
             omitted_count: 0,
             message_id,
+            unsupported: Vec::new(),
         }),
     ];
     let numbered = (1..).zip(events).map(|(seq, event)| NumberedEvent { seq, event });

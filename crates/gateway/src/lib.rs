@@ -7,6 +7,7 @@
 //!
 //! ```
 //! use fakes::SequentialIds;
+//! use gateway::console::ConsolePorts;
 //! use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports};
 //! use policy::gate::Gate;
 //! use std::sync::Arc;
@@ -19,6 +20,7 @@
 //! limiter: Arc::new(InProcessLimiter::default()),
 //! metrics: None,
 //! tasks: TaskTracker::new(),
+//! console: ConsolePorts::default(),
 //! };
 //! gateway::router(gate, ports, GatewaySettings::default())
 //! }
@@ -29,6 +31,7 @@
 
 mod body;
 mod caller;
+pub mod console;
 mod error;
 mod file_name;
 mod form_digest;

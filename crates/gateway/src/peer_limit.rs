@@ -19,14 +19,14 @@ const CHECKS_PER_SWEEP: u64 = 8192;
 /// The rate limit per peer address, if the settings enable it.
 #[derive(Clone)]
 pub(crate) struct PeerLimit {
-    counters: Option<Arc<Counters>>,
+    limiter: Option<Arc<PeerLimiter>>,
     behind_proxy: bool,
 }
 
-struct Counters {
+struct PeerLimiter {
     limiter: DefaultKeyedRateLimiter<IpAddr>,
     clock: DefaultClock,
-    checks: AtomicU64,
+    check_count: AtomicU64,
 }
 
 impl PeerLimit {
@@ -35,14 +35,14 @@ impl PeerLimit {
         let quota = rate.zip(NonZeroU32::new(settings.peer_burst));
         let counters = quota.map(|(rate, burst)| {
             let limiter = RateLimiter::keyed(Quota::per_second(rate).allow_burst(burst));
-            Arc::new(Counters { limiter, clock: DefaultClock::default(), checks: AtomicU64::new(0) })
+            Arc::new(PeerLimiter { limiter, clock: DefaultClock::default(), check_count: AtomicU64::new(0) })
         });
-        Self { counters, behind_proxy: settings.behind_proxy }
+        Self { limiter: counters, behind_proxy: settings.behind_proxy }
     }
 
     /// Counts a request. Returns how long the peer has to wait if the request is refused, otherwise `None`.
     fn check(&self, peer: IpAddr) -> Option<Duration> {
-        let Counters { limiter, clock, checks } = &**self.counters.as_ref()?;
+        let PeerLimiter { limiter, clock, check_count: checks } = &**self.limiter.as_ref()?;
         if checks.fetch_add(1, Ordering::Relaxed) % CHECKS_PER_SWEEP == CHECKS_PER_SWEEP - 1 {
             limiter.retain_recent();
             limiter.shrink_to_fit();

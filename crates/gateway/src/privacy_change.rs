@@ -79,7 +79,7 @@ impl Validate for CustomPatterns {
         let mut names = BTreeSet::new();
         for (at, CustomPatternChange { name, pattern }) in self.0.iter().enumerate() {
             CustomPattern::compile(name, pattern).map_err(|error| {
-                let field = if error.is_of_name() { "name" } else { "pattern" };
+                let field = if error.is_name_error() { "name" } else { "pattern" };
                 ApiError::invalid_field(format!("{pointer}/{at}/{field}"), error.to_string())
             })?;
             if !names.insert(name) {
@@ -93,14 +93,14 @@ impl Validate for CustomPatterns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::privacy::{MAX_NAME, MAX_PATTERN};
+    use domain::privacy::{MAX_NAME_BYTES, MAX_PATTERN_BYTES};
     use utoipa::PartialSchema as _;
 
     #[test]
     fn the_schema_says_what_is_enforced() {
         let schema = serde_json::to_value(CustomPatternChange::schema()).expect("a schema");
-        assert_eq!(schema["properties"]["name"]["maxLength"], MAX_NAME);
-        assert_eq!(schema["properties"]["pattern"]["maxLength"], MAX_PATTERN);
+        assert_eq!(schema["properties"]["name"]["maxLength"], MAX_NAME_BYTES);
+        assert_eq!(schema["properties"]["pattern"]["maxLength"], MAX_PATTERN_BYTES);
         let change = serde_json::to_value(PiiSanitizationChange::schema()).expect("a schema");
         assert_eq!(change["properties"]["custom"]["maxItems"], MAX_PATTERNS);
     }

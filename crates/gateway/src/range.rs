@@ -19,8 +19,8 @@ pub(crate) fn parse_range(header: &str, size: u64) -> RequestedRange {
         return RequestedRange::Whole;
     };
     let parse_number = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        digits.then(|| text.parse::<u64>().unwrap_or(u64::MAX))
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        is_number.then(|| text.parse::<u64>().unwrap_or(u64::MAX))
     };
     match (parse_number(first.trim()), parse_number(last.trim())) {
         (Some(start), Some(end)) if start > end => RequestedRange::Whole,

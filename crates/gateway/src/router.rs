@@ -1,6 +1,7 @@
 //! Builds the router: routes, layers and their state.
 
 use crate::caller::authenticate;
+use crate::console::{ConsolePorts, ConsoleState};
 use crate::error::ApiError;
 use crate::header_size::limit_header_size;
 use crate::headers::security_headers;
@@ -39,6 +40,8 @@ pub struct Ports {
     pub metrics: Option<HttpMetrics>,
     /// Tracks requests that continue after their client has disconnected; shutdown waits for them.
     pub tasks: TaskTracker,
+    /// The browser console.
+    pub console: ConsolePorts,
 }
 
 /// Builds the router of the gateway.
@@ -46,6 +49,7 @@ pub struct Ports {
 /// Serve it with [`crate::serve::serve`]. Another server must set `ConnectInfo<SocketAddr>`, which the limit per peer
 /// needs, and a timeout for reading headers ([`GatewaySettings::HEADER_READ_TIMEOUT`]).
 pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> Router {
+    let console = ConsoleState::new(ports.console, Arc::clone(&ports.ids), openapi::resources());
     let trace_state = trace::TraceState { ids: ports.ids, metrics: ports.metrics };
     let state = AppState {
         gate,
@@ -55,6 +59,7 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
         load_limit: LoadLimit::new(&settings),
         settings: Arc::new(settings),
         tasks: ports.tasks,
+        console,
     };
     let idempotency_layer = from_fn_with_state(state.clone(), handle_idempotency_key);
     let authentication_layer = from_fn_with_state(state.clone(), authenticate);
@@ -70,6 +75,7 @@ pub fn router(gate: Arc<dyn Gate>, ports: Ports, settings: GatewaySettings) -> R
         .route_layer(authentication_layer)
         .merge(pages)
         .merge(openapi::pages())
+        .merge(routes::console())
         .fallback(unknown_path)
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(state.clone(), lingering_close))

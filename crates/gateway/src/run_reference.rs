@@ -54,8 +54,8 @@ impl RunReference {
             conversation,
             run: start.run_id,
             message: start.message_id,
-            tier: start.model,
-            escalated: start.escalated,
+            tier: start.tier,
+            escalated: start.escalation,
             whole: false,
             end: None,
             openai: None,
@@ -136,6 +136,7 @@ impl RunReference {
             omitted_count: end.left_out,
             fallback: end.fallback,
             message_id: message.id,
+            unsupported: message.unsupported.clone(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Settings of the gateway that the operator can change.
 
+use crate::console::ConsoleSettings;
 use std::time::Duration;
 
 /// Settings of the gateway.
@@ -29,6 +30,8 @@ pub struct GatewaySettings {
     /// Maximum time to read and discard the rest of a rejected request's body, so that the client receives the
     /// response.
     pub lingering_close_timeout: Duration,
+    /// How users of the console sign in.
+    pub console: ConsoleSettings,
 }
 
 impl GatewaySettings {
@@ -52,6 +55,7 @@ impl Default for GatewaySettings {
             body_read_timeout: Duration::from_secs(20),
             keep_alive_interval: Duration::from_secs(15),
             lingering_close_timeout: Duration::from_secs(10),
+            console: ConsoleSettings::default(),
         }
     }
 }

@@ -288,14 +288,14 @@ patch! {
 }
 
 impl OwnSettingsChange {
-    /// Validates the values. `expected` is the version of `If-Match`.
+    /// Validates the values. `expected_version` is the version of `If-Match`.
     pub(crate) fn parse(self, expected_version: Option<i64>) -> Result<SettingsChange, ApiError> {
         to_settings_change(&self, expected_version)
     }
 }
 
 impl TenantSettingsChange {
-    /// Validates the values. `expected` is the version of `If-Match`.
+    /// Validates the values. `expected_version` is the version of `If-Match`.
     pub(crate) fn parse(self, expected_version: Option<i64>) -> Result<SettingsChange, ApiError> {
         to_settings_change(&self, expected_version)
     }

@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::problem::ProblemDocument;
 use crate::request_info::RequestInfo;
-use crate::wire::{self, CitationBody};
+use crate::wire::{self, CitationBody, TextRangeBody};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -123,6 +123,8 @@ pub(crate) struct RunFinished {
     /// may see.
     left_out: u32,
     message_id: Uuid,
+    /// Parts of the text that no passage supports.
+    unsupported: Vec<TextRangeBody>,
 }
 
 /// `error`: the run broke off.
@@ -166,6 +168,8 @@ pub(crate) struct Answer {
     /// How many passages, documents and earlier answers were left out because they are classified above what the model
     /// may see.
     left_out: u32,
+    /// Parts of the text that no passage supports.
+    unsupported: Vec<TextRangeBody>,
 }
 
 /// Builds the response that streams a run. When the client disconnects, the response and with it `events` is dropped,
@@ -174,8 +178,8 @@ pub(crate) fn run_response(events: EventStream, info: RequestInfo, keep_alive_in
     response(events.map(move |event| to_sse(event, &info)), keep_alive_interval)
 }
 
-/// Builds a response of server-sent events. It sends a comment after each `keep_alive` without an event, and has
-/// headers that prevent proxies from buffering it.
+/// Builds a response of server-sent events. It sends a comment after each `keep_alive_interval` without an
+/// event, and has headers that prevent proxies from buffering it.
 pub(crate) fn response(
     events: impl Stream<Item = Result<Event, axum::Error>> + Send + 'static,
     keep_alive_interval: Duration,
@@ -195,22 +199,22 @@ pub(crate) struct RunStart {
     /// Id of the message with the answer.
     pub(crate) message_id: MessageId,
     /// Tier of the model that answers.
-    pub(crate) model: ModelTier,
+    pub(crate) tier: ModelTier,
     /// Why the platform chose the heavy tier, if it did.
-    pub(crate) escalated: Option<Escalation>,
+    pub(crate) escalation: Option<Escalation>,
 }
 
 /// Waits for the first event, so that a run that fails immediately results in an error response and not in a stream.
 /// The returned stream includes the first event.
 pub(crate) async fn wait_for_start(mut events: EventStream) -> Result<(RunStart, EventStream), ApiError> {
-    let first = events.next().await.ok_or_else(missing_last_event)?;
+    let first = events.next().await.ok_or_else(incomplete_stream_error)?;
     match first.event.clone() {
         RunEvent::Started { run_id, message_id, model, escalation: escalated, .. } => {
             let events = futures::stream::iter([first]).chain(events).boxed();
-            Ok((RunStart { run_id, message_id, model, escalated }, events))
+            Ok((RunStart { run_id, message_id, tier: model, escalation: escalated }, events))
         }
         RunEvent::Failed(problem) => Err(problem.into()),
-        _ => Err(missing_last_event()),
+        _ => Err(incomplete_stream_error()),
     }
 }
 
@@ -230,7 +234,7 @@ pub(crate) async fn collect_answer(mut events: EventStream) -> Result<(Answer, R
             RunEvent::Finished(summary) => {
                 let answer = Answer {
                     message_id: summary.message_id.as_uuid(),
-                    run_id: run_id.ok_or_else(missing_last_event)?.as_uuid(),
+                    run_id: run_id.ok_or_else(incomplete_stream_error)?.as_uuid(),
                     content,
                     citations,
                     model: summary.model.clone(),
@@ -239,16 +243,18 @@ pub(crate) async fn collect_answer(mut events: EventStream) -> Result<(Answer, R
                     degraded: summary.degraded,
                     fallback: summary.fallback,
                     left_out: summary.omitted_count,
+                    unsupported: summary.unsupported.iter().copied().map(Into::into).collect(),
                 };
                 return Ok((answer, summary));
             }
         }
     }
-    Err(missing_last_event())
+    Err(incomplete_stream_error())
 }
 
-/// Creates the error for a stream that ended without `run.finished` or `error`, which is a bug in the runtime.
-pub(crate) fn missing_last_event() -> ApiError {
+/// Creates the error for a stream that does not begin with `run.started`, or ends without `run.finished` or `error`.
+/// Either is a bug in the runtime.
+pub(crate) fn incomplete_stream_error() -> ApiError {
     ApiError {
         cause: Some("a run's event stream ended without its last event".into()),
         ..ApiError::from_kind(domain::error::ErrorKind::Internal)
@@ -286,6 +292,7 @@ fn to_sse(numbered: NumberedEvent, info: &RequestInfo) -> Result<Event, axum::Er
             fallback: summary.fallback,
             left_out: summary.omitted_count,
             message_id: summary.message_id.as_uuid(),
+            unsupported: summary.unsupported.into_iter().map(Into::into).collect(),
         }),
         RunEvent::Failed(problem) => {
             event.event("error").json_data(RunFailed { problem: ProblemDocument::new(&problem.into(), info) })

@@ -1,5 +1,6 @@
 //! State that middleware and handlers share. Each extracts the part that it needs as `State<Part>`.
 
+use crate::console::ConsoleState;
 use crate::load_shedding::LoadLimit;
 use crate::peer_limit::PeerLimit;
 use crate::rate_limit::RateLimiter;
@@ -21,4 +22,5 @@ pub(crate) struct AppState {
     /// Tracks requests that continue after their client has disconnected; shutdown waits for them.
     pub(crate) tasks: TaskTracker,
     pub(crate) load_limit: LoadLimit,
+    pub(crate) console: ConsoleState,
 }

@@ -2,12 +2,15 @@
 
 use crate::error::ApiError;
 use domain::audit::ResultStatus;
-use domain::command::RetrievalMode;
-use domain::conversation::{Citation, MessageRole, MessageStatus};
+use domain::backend_health::BackendStatus;
+use domain::command::{Branches, RetrievalMode};
+use domain::conversation::{Citation, MessageRole, MessageStatus, TextRange};
 use domain::decision::Rule;
 use domain::document::{DocumentStatus, FailureCode};
+use domain::feedback::Rating;
 use domain::ids::DocumentId;
 use domain::ledger::UsageDimension;
+use domain::memory::{MemoryOrigin, MemoryStatus};
 use domain::model::ModelChoice;
 use domain::role::{Classification, Grant, Operation, Resource, Role};
 use domain::run::{Escalation, FinishReason, ToolStatus};
@@ -56,6 +59,11 @@ enum_schemas! {
     resource => Resource, false;
     operation => Operation, false;
     usage_group => UsageDimension, false;
+    backend_status => BackendStatus, false;
+    branches => Branches, false;
+    rating => Rating, false;
+    memory_origin => MemoryOrigin, false;
+    memory_status => MemoryStatus, false;
     rule => Rule, false;
     rule_or_null => Rule, true;
 }
@@ -75,12 +83,38 @@ pub(crate) fn enum_schema(words: impl Iterator<Item = &'static str>, nullable: b
     ObjectBuilder::new().schema_type(types).enum_values(Some(values.collect::<Vec<_>>())).build().into()
 }
 
+/// The kind of a citation that is a passage of a document.
+const DOCUMENT_KIND: &str = "document";
+
+fn citation_kind() -> RefOr<Schema> {
+    enum_schema(std::iter::once(DOCUMENT_KIND), false)
+}
+
+/// A part of a text, as offsets in Unicode code points.
+#[derive(Serialize, ToSchema, Clone, Copy, Debug)]
+#[schema(as = TextRange)]
+pub(crate) struct TextRangeBody {
+    /// The first code point.
+    start: u32,
+    /// Behind the last code point.
+    end: u32,
+}
+
+impl From<TextRange> for TextRangeBody {
+    fn from(TextRange { start, end }: TextRange) -> Self {
+        Self { start, end }
+    }
+}
+
 /// A passage that an answer rests on; the answer's text marks it `[n]`.
 #[derive(Serialize, ToSchema, Clone, Debug)]
 #[schema(as = Citation)]
 pub(crate) struct CitationBody {
     /// The number in the text, from 1.
     n: u32,
+    /// What is cited.
+    #[schema(schema_with = citation_kind)]
+    kind: &'static str,
     document_id: Uuid,
     /// File name of the document.
     doc: String,
@@ -102,6 +136,7 @@ impl From<Citation> for CitationBody {
     fn from(citation: Citation) -> Self {
         Self {
             n: citation.n,
+            kind: DOCUMENT_KIND,
             document_id: citation.document_id.as_uuid(),
             doc: citation.doc,
             title: citation.title,

@@ -66,5 +66,5 @@ fn passage(n: u32, content: &str) -> NumberedPassage {
 }
 
 fn caller() -> ModelCaller {
-    ModelCaller::without_rules(TenantId::from_uuid(Uuid::nil()), Classification::Internal)
+    ModelCaller::without_privacy_rules(TenantId::from_uuid(Uuid::nil()), Classification::Internal)
 }

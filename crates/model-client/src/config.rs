@@ -222,7 +222,7 @@ impl ModelSettings {
     /// Settings for one server whose models are named `fast`, `heavy` and `embed` like the tiers, which is usual for a
     /// LiteLLM proxy.
     #[must_use]
-    pub fn single(backend: BackendSettings) -> Self {
+    pub fn for_single_backend(backend: BackendSettings) -> Self {
         let route = |model| vec![RouteSettings::new(&backend.name, model)];
         let tiers =
             TierSettings { fast: route("fast"), heavy: route("heavy"), embed: route("embed"), rerank: Vec::new() };

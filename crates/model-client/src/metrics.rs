@@ -167,11 +167,11 @@ impl ModelMetrics {
             BreakerState::Open => 2,
         };
         self.breaker_state.with_label_values(&[name]).set(breaker);
-        self.in_flight.with_label_values(&[name]).set(gauge(in_flight));
+        self.in_flight.with_label_values(&[name]).set(to_gauge_value(in_flight));
     }
 
     pub(crate) fn set_waiting(&self, requests: usize) {
-        self.waiting_requests.set(gauge(requests));
+        self.waiting_requests.set(to_gauge_value(requests));
     }
 
     pub(crate) fn record_health_check(&self, backend: &str, up: bool) {
@@ -209,6 +209,6 @@ impl ModelMetrics {
     }
 }
 
-fn gauge(count: usize) -> i64 {
+fn to_gauge_value(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -124,12 +124,12 @@ async fn the_embedder_port_names_the_model_and_returns_the_same_vectors() {
     assert_eq!((model.name.as_str(), model.dimension, model.max_tokens), ("all-MiniLM-L6-v2", 384, 256));
     let text = vec!["pump".to_owned()];
     let (tenant, max_cloud_classification) = (TenantId::from_uuid(Uuid::nil()), Classification::Internal);
-    let caller = ModelCaller::without_rules(tenant, max_cloud_classification);
+    let caller = ModelCaller::without_privacy_rules(tenant, max_cloud_classification);
     let (purpose, classification) = (EmbedPurpose::Document, Classification::Restricted);
     let request = EmbedRequest { caller, purpose, texts: text.clone(), classification };
-    let embedded = port.embed(request).await.expect("embeds");
-    assert_eq!(embedded.vectors, embedder.embed(EmbedPurpose::Query, text).await.expect("embeds"));
-    assert_eq!((embedded.usage.token_usage.input_tokens, embedded.usage.served_by.backend.as_str()), (1, "embedded"));
+    let response = port.embed(request).await.expect("embeds");
+    assert_eq!(response.vectors, embedder.embed(EmbedPurpose::Query, text).await.expect("embeds"));
+    assert_eq!((response.usage.token_usage.input_tokens, response.usage.served_by.backend.as_str()), (1, "embedded"));
     assert_eq!(port.count_tokens("pump"), 1);
 }
 

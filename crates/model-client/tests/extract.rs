@@ -48,7 +48,7 @@ fn demo() -> Demo {
     serde_json::from_str(include_str!("../testdata/extract/demo.json")).expect("the file is JSON")
 }
 
-fn numbered(n: usize, passage: &DemoPassage, score: f32) -> NumberedPassage {
+fn numbered_passage(n: usize, passage: &DemoPassage, score: f32) -> NumberedPassage {
     NumberedPassage {
         n: u32::try_from(n).expect("few passages"),
         passage: Passage {
@@ -68,7 +68,7 @@ fn numbered(n: usize, passage: &DemoPassage, score: f32) -> NumberedPassage {
 }
 
 fn caller() -> ModelCaller {
-    ModelCaller::without_rules(TenantId::from_uuid(Uuid::nil()), Classification::Internal)
+    ModelCaller::without_privacy_rules(TenantId::from_uuid(Uuid::nil()), Classification::Internal)
 }
 
 fn request(question: &str, passages: Vec<NumberedPassage>) -> ChatRequest {
@@ -100,7 +100,8 @@ async fn answer(request: ChatRequest) -> String {
 
 async fn ask(demo: &Demo, case: &Case) -> String {
     let scored_passages = case.passages.iter().zip(&case.scores).enumerate();
-    let passages = scored_passages.map(|(index, (i, score))| numbered(index + 1, &demo.passages[*i], *score)).collect();
+    let passages =
+        scored_passages.map(|(index, (i, score))| numbered_passage(index + 1, &demo.passages[*i], *score)).collect();
     answer(request(&case.question, passages)).await
 }
 
@@ -172,7 +173,7 @@ async fn without_relevant_passages_the_answer_says_so_and_names_the_missing_mode
         section: None,
         content: "Soup is served at noon.".to_owned(),
     };
-    for passages in [Vec::new(), vec![numbered(1, &irrelevant_passage, 1.0)]] {
+    for passages in [Vec::new(), vec![numbered_passage(1, &irrelevant_passage, 1.0)]] {
         let answer = answer(request("What torque do the tie bolts of P-101A get?", passages)).await;
         assert!(answer.contains("hold no answer") && answer.contains("No language model"), "{answer}");
         assert!(!answer.contains('['), "{answer}");
@@ -182,7 +183,7 @@ async fn without_relevant_passages_the_answer_says_so_and_names_the_missing_mode
 #[tokio::test]
 async fn an_answer_streams_in_small_chunks_and_ends_with_its_usage() {
     let demo = demo();
-    let passage = numbered(7, &demo.passages[demo.cases[0].passages[1]], 1.0);
+    let passage = numbered_passage(7, &demo.passages[demo.cases[0].passages[1]], 1.0);
     let deltas = deltas(request(&demo.cases[0].question, vec![passage])).await;
     let (last, pieces) = deltas.split_last().expect("deltas");
     assert!(pieces.len() > 5);
@@ -204,7 +205,8 @@ async fn an_answer_consists_of_quotes_between_fixed_sentences() {
         content: "Joint | Torque, N·m\nTie bolts of the casing | 480\nPump feet | 280".to_owned(),
     };
     let answer =
-        answer(request("What torque do the casing tie bolts of P-101A get?", vec![numbered(3, &table, 0.9)])).await;
+        answer(request("What torque do the casing tie bolts of P-101A get?", vec![numbered_passage(3, &table, 0.9)]))
+            .await;
     assert_eq!(
         answer,
         "From the documents:\n\n> \"Joint | Torque, N·m\n> Tie bolts of the casing | 480\" [3]\n\nNo language model is \

@@ -85,6 +85,9 @@ pub enum Command {
     /// Upload, list, show and delete documents.
     #[command(subcommand)]
     Docs(DocsCommand),
+    /// List and end your sessions: where you are signed in.
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
     /// List the audit log: your tenant's for admins and auditors, your own for others.
     Audit(AuditArgs),
     /// Print a script that completes commands in a shell.
@@ -259,6 +262,19 @@ pub struct DocumentListArgs {
     pub page: PageArgs,
 }
 
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+pub enum SessionsCommand {
+    /// List your sessions, newest first.
+    List(PageArgs),
+    /// End sessions: their tokens are refused within seconds.
+    Revoke {
+        /// Ids of the sessions.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<Uuid>,
+    },
+}
+
 /// Which rows of the audit log.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
@@ -272,10 +288,10 @@ pub struct AuditArgs {
     #[arg(long, value_name = "ID")]
     pub resource_id: Option<Uuid>,
     /// Only from this moment on (RFC 3339, or a day).
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
     pub from: Option<String>,
     /// Only before this moment (RFC 3339, or a day).
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
     pub to: Option<String>,
     /// Only rows with this result.
     #[arg(long, value_name = "RESULT", value_parser = one_of(ResultStatus::ALL.iter().map(|word| word.as_str())))]
@@ -283,6 +299,9 @@ pub struct AuditArgs {
     /// Only within this session.
     #[arg(long, value_name = "ID")]
     pub session_id: Option<Uuid>,
+    /// Only within this conversation.
+    #[arg(long, value_name = "ID")]
+    pub conversation_id: Option<Uuid>,
     /// Only this operation: its intent and its outcome.
     #[arg(long, value_name = "ID")]
     pub correlation_id: Option<Uuid>,
@@ -311,8 +330,8 @@ fn one_of(words: impl Iterator<Item = &'static str>) -> PossibleValuesParser {
     PossibleValuesParser::new(words)
 }
 
-/// A moment as the server takes it: RFC 3339, or a day, which begins at midnight UTC.
-fn moment(text: &str) -> Result<String, String> {
+/// Parses an RFC 3339 timestamp, or a date, which means midnight UTC. Returns RFC 3339 in UTC, as the server expects.
+fn parse_timestamp(text: &str) -> Result<String, String> {
     if let Ok(day) = text.parse::<chrono::NaiveDate>() {
         return Ok(format!("{day}T00:00:00Z"));
     }
@@ -333,14 +352,14 @@ mod tests {
     }
 
     #[test]
-    fn a_day_and_a_time_with_a_zone_are_moments() {
-        assert_eq!(moment("2026-03-01").unwrap(), "2026-03-01T00:00:00Z");
-        assert_eq!(moment("2026-03-01T08:30:00+02:00").unwrap(), "2026-03-01T06:30:00Z");
-        assert!(moment("yesterday").unwrap_err().contains("2026-03-01"));
+    fn a_date_and_a_timestamp_with_an_offset_are_parsed() {
+        assert_eq!(parse_timestamp("2026-03-01").unwrap(), "2026-03-01T00:00:00Z");
+        assert_eq!(parse_timestamp("2026-03-01T08:30:00+02:00").unwrap(), "2026-03-01T06:30:00Z");
+        assert!(parse_timestamp("yesterday").unwrap_err().contains("2026-03-01"));
     }
 
     #[test]
-    fn a_list_of_conversations_needs_no_word_and_one_has_its_own() {
+    fn conversations_lists_without_a_subcommand_and_shows_one_with_get() {
         let parse = |words: &[&str]| Cli::try_parse_from([&["platform"], words].concat());
         let listed = parse(&["conversations", "--limit", "3"]).unwrap();
         assert!(matches!(listed.command, Command::Conversations(args) if args.command.is_none()));

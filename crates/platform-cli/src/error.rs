@@ -1,4 +1,4 @@
-//! What can go wrong, and the exit code that says so.
+//! The errors of this program, and their exit codes.
 
 use std::process::ExitCode;
 use thiserror::Error;
@@ -6,25 +6,25 @@ use thiserror::Error;
 /// Why a command failed. The text is for people and never contains a token.
 #[derive(Debug, Error)]
 pub enum CliError {
-    /// The server said no for a reason of its own, or something on this machine failed.
+    /// The server rejected the request, or something failed on this machine.
     #[error("{0}")]
     Failed(String),
-    /// The command makes no sense as it was given.
+    /// The arguments or the environment are invalid.
     #[error("{0}")]
     Usage(String),
     /// There is no token, or the server does not accept it.
     #[error("{0}")]
     NotSignedIn(String),
-    /// The server knows who asks, and refuses.
+    /// The user is signed in but not allowed to do this.
     #[error("{0}")]
     Refused(String),
-    /// The server, or the issuer of tokens, gave no answer.
+    /// The server, or the issuer of tokens, did not respond.
     #[error("{0}")]
     NotReachable(String),
     /// The user pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
-    /// Whoever reads the output has read enough, as `head` does.
+    /// The reader of the output has closed it, as `head` does.
     #[error("the reader of the output is gone")]
     OutputClosed,
 }

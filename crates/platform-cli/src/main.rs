@@ -1,7 +1,7 @@
 //! `platform`: the platform on the command line, for people and scripts.
 //!
-//! It knows the server by its HTTP API alone, as every other client does. Data go to standard output, messages to
-//! standard error, and the exit code says what went wrong (`error.rs`).
+//! It uses only the server's HTTP API, like every other client. Data goes to standard output, messages go to standard
+//! error, and the exit code tells what went wrong (`error.rs`).
 
 mod api;
 mod args;

@@ -1,6 +1,6 @@
-//! What the environment says beside the arguments: the token, and where things are kept.
+//! Settings from the environment: the token, and the directory for stored logins.
 //!
-//! The token is no argument: other users of the machine can read the arguments of a process.
+//! The token is not an argument, because other users of the machine can read the arguments of a process.
 
 use crate::error::CliError;
 use chrono::{DateTime, Utc};
@@ -15,22 +15,22 @@ pub const TOKEN_VARIABLE: &str = "PLATFORM_TOKEN";
 /// The token from the environment, if there is one.
 ///
 /// # Errors
-/// If it has characters that no token has. The message does not repeat it.
+/// If it is empty or has characters that are not allowed in tokens. The message does not repeat it.
 #[expect(clippy::disallowed_methods, reason = "the settings of this program come from its user's environment")]
 pub fn token() -> Result<Option<SecretString>, CliError> {
     match std::env::var(TOKEN_VARIABLE) {
         Ok(token) if token.trim().is_empty() => Ok(None),
-        Ok(token) => checked_token(&token).map(Some),
+        Ok(token) => parse_token(&token).map(Some),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => Err(CliError::Usage(format!("{TOKEN_VARIABLE} is not a token"))),
     }
 }
 
-/// A token without the white space around it.
+/// Parses a token, and removes the white space around it.
 ///
 /// # Errors
-/// If it has characters that no token has. The message does not repeat it.
-pub fn checked_token(token: &str) -> Result<SecretString, CliError> {
+/// If it is empty or has characters that are not allowed in tokens. The message does not repeat it.
+pub fn parse_token(token: &str) -> Result<SecretString, CliError> {
     let token = token.trim();
     if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
         return Err(CliError::Usage("what was given as a token is none: it is empty, or has white space in it".into()));
@@ -38,7 +38,7 @@ pub fn checked_token(token: &str) -> Result<SecretString, CliError> {
     Ok(SecretString::from(token))
 }
 
-/// The directory for what this program remembers between two calls.
+/// Returns the directory for the state of this program, such as stored logins.
 ///
 /// # Errors
 /// If the user has no home directory.
@@ -65,13 +65,13 @@ mod tests {
 
     #[test]
     fn a_token_loses_the_line_end_and_nothing_else() {
-        assert_eq!(checked_token(" a.b-c_d~ \n").unwrap().expose_secret(), "a.b-c_d~");
+        assert_eq!(parse_token(" a.b-c_d~ \n").unwrap().expose_secret(), "a.b-c_d~");
     }
 
     #[test]
     fn what_is_no_token_is_refused_without_repeating_it() {
         for wrong in ["", " \n", "secret words", "secret\u{e9}", "secret\u{7}"] {
-            let error = checked_token(wrong).unwrap_err().to_string();
+            let error = parse_token(wrong).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
     }

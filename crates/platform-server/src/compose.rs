@@ -1,6 +1,7 @@
 //! Composition root: the only place that builds the concrete implementations behind the ports.
 
 use crate::config::Settings;
+use crate::console_files::BuiltConsole;
 use crate::databases::Databases;
 use crate::identity;
 use crate::ingest_settings;
@@ -12,6 +13,7 @@ use anyhow::{Context as _, Result};
 use data::{FsBlobStore, PgAuditReader, PgJobQueue, PgRunEventStore, RunRecovery};
 use domain::model::EmbeddingModel;
 use domain::ports::{BlobStore, Embedders, IdGen, JobKind, JobQueue, PrivacyFilter, Store, TenantDirectory};
+use gateway::console::{ConsolePorts, ConsoleSettings, DevelopmentSignIn};
 use gateway::serve::Router;
 use gateway::{GatewaySettings, HttpMetrics, InProcessLimiter, LimiterMetrics, Ports, RateLimiter, SharedLimiter};
 use policy::authn::Authenticator;
@@ -25,9 +27,11 @@ use runtime::chat::{ChatParts, ChatService};
 use runtime::configuration::ConfigurationService;
 use runtime::conversations::ConversationService;
 use runtime::documents::DocumentService;
+use runtime::feedback::FeedbackService;
 use runtime::memories::MemoryService;
 use runtime::models::ModelService;
 use runtime::search::SearchService;
+use runtime::sessions::SessionService;
 use runtime::worker::{Worker, WorkerSettings};
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
@@ -120,17 +124,24 @@ impl Platform {
         })
     }
 
-    /// Builds the HTTP router in front of the gate.
+    /// Builds the HTTP router in front of the gate. `development_sign_in` signs in without an issuer, in development
+    /// mode only.
     ///
     /// # Errors
     /// If the metrics cannot be registered, or `REDIS_URL` is not valid.
-    pub async fn http_router(&self, settings: &Settings, metrics: &MetricsRegistry) -> Result<Router> {
+    pub async fn http_router(
+        &self,
+        settings: &Settings,
+        metrics: &MetricsRegistry,
+        development_sign_in: Option<Arc<dyn DevelopmentSignIn>>,
+    ) -> Result<Router> {
         let ports = Ports {
             ids: Arc::clone(&self.ids),
             readiness: Arc::new(self.readiness.clone()),
             limiter: limiter(settings, metrics).await?,
             metrics: Some(HttpMetrics::register(metrics)?),
             tasks: self.tasks.clone(),
+            console: ConsolePorts { files: Some(Arc::new(BuiltConsole)), development: development_sign_in },
         };
         let gateway_settings = GatewaySettings {
             rate_limit_enabled: settings.rate_limit.enabled,
@@ -138,6 +149,7 @@ impl Platform {
             max_in_flight: settings.server.max_in_flight,
             max_upload_bytes: settings.storage.max_upload_mib << 20,
             form_digest_timeout: settings.storage.upload_limit(),
+            console: ConsoleSettings { sign_in: settings.console_client() },
             ..GatewaySettings::default()
         };
         Ok(gateway::router(Arc::clone(&self.gate), ports, gateway_settings))
@@ -149,7 +161,7 @@ impl Platform {
         let mut workers =
             Worker::pool(settings.worker.concurrency, &self.queue, &self.ingest, worker_settings(settings));
         if self.embedders.next.is_none() {
-            workers = workers.into_iter().map(|worker| worker.without_kind(JobKind::Reindex)).collect();
+            workers = workers.into_iter().map(|worker| worker.without_kind(JobKind::Reembedding)).collect();
         }
         workers
     }
@@ -160,7 +172,7 @@ impl Platform {
     pub fn reindex_worker(&self, settings: &Settings) -> Option<(Worker, EmbeddingModel)> {
         let next = self.embedders.next.as_ref()?;
         let worker = Worker::new(Arc::clone(&self.queue), Arc::clone(&self.ingest), worker_settings(settings));
-        Some((worker.only_kinds(vec![JobKind::Reindex]), next.model()))
+        Some((worker.only_kinds(vec![JobKind::Reembedding]), next.model()))
     }
 
     /// Queues documents for ingestion again if their vectors come from a model that is no longer configured. Until they
@@ -229,11 +241,13 @@ fn use_cases(settings: &Settings, ports: &SharedPorts, databases: &Databases, se
         ConfigurationService::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&clock), Arc::clone(&ids));
     Ok(UseCases {
         conversations: Arc::new(conversations),
+        feedback: Arc::new(FeedbackService::new(Arc::clone(&store), Arc::clone(&clock))),
         chat: Arc::new(services.chat),
         models: Arc::new(services.models),
         documents: Arc::new(documents),
         search: Arc::new(SearchService::new(Arc::clone(&store), services.tools, services.privacy)),
         memories: Arc::new(memories),
+        sessions: Arc::new(SessionService::new(Arc::clone(&store), Arc::clone(&clock))),
         audit_trail: Arc::clone(&audit_trail) as Arc<dyn AuditTrail>,
         audit_export: audit_trail,
         administration: Arc::new(AdministrationService::new(store, directory, clock, ids, default_issuer)),

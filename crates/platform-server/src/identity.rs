@@ -40,7 +40,7 @@ pub(crate) fn tenant_mappings(settings: &Settings, ports: &SharedPorts) -> Resul
 /// If an issuer or the secret is not valid.
 pub(crate) fn authenticator(settings: &Settings, ports: &SharedPorts) -> Result<Authenticator> {
     let admins = settings.auth.platform_admins.iter();
-    let authn = AuthnSettings {
+    let authn_settings = AuthnSettings {
         issuers: settings.issuers()?,
         platform_admins: admins.map(|admin| (admin.issuer.clone(), admin.subject.clone())).collect(),
         token_key: HashKey::derive(settings.secret_key_bytes()?, "token"),
@@ -49,6 +49,6 @@ pub(crate) fn authenticator(settings: &Settings, ports: &SharedPorts) -> Result<
         refusals_per_minute: if settings.rate_limit.enabled { REFUSALS_PER_MINUTE } else { u32::MAX },
     };
     let SharedPorts { store, directory, clock, ids, .. } = ports.clone();
-    Authenticator::new(authn, store, directory, clock, ids)
+    Authenticator::new(authn_settings, store, directory, clock, ids)
         .context("the HTTP client for the issuers' keys cannot be built")
 }

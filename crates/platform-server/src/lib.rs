@@ -8,6 +8,7 @@ mod check_config;
 pub mod cli;
 pub mod compose;
 pub mod config;
+mod console_files;
 pub mod databases;
 pub mod dev;
 pub mod doctor;

@@ -10,7 +10,7 @@ use model_client::cache_salt::CacheSalts;
 use model_client::config::ModelSettings;
 use model_client::metrics::ModelMetrics;
 use model_client::models;
-use model_client::privacy::PrivacyBorder;
+use model_client::privacy::PrivacyMiddleware;
 use model_client::router::Router;
 use policy::keyed_hash::HashKey;
 use prometheus::Registry;
@@ -27,7 +27,7 @@ pub struct Models {
     pub reranking: Option<Reranking>,
     /// Applies the tenants' privacy rules to what users write.
     pub privacy: Arc<dyn PrivacyFilter>,
-    /// Router to the model backends; `None` for [`Models::none`].
+    /// Router to the model backends; `None` for [`Models::unconfigured`].
     pub router: Option<Arc<Router>>,
 }
 
@@ -42,7 +42,7 @@ impl Models {
         let record_content = settings.telemetry.record_content;
         let secret = settings.secret_key_bytes()?;
         let cache_salts = Some(CacheSalts::new(HashKey::derive(secret, "cache-salt").hash(b"key").as_bytes()));
-        let border = PrivacyBorder::new(HashKey::derive(secret, "privacy").hash(b"key").as_bytes());
+        let border = PrivacyMiddleware::new(HashKey::derive(secret, "privacy").hash(b"key").as_bytes());
         let border = border.context("the privacy patterns cannot be set up")?;
         let settings = ModelSettings { record_content, cache_salts, ..settings.models.settings()? };
         let router = Router::new(&settings, ModelMetrics::register(metrics)?);
@@ -57,11 +57,12 @@ impl Models {
             None => None,
         };
         let reranker = models::reranker(&router, &settings).context("the reranking model cannot be set up")?;
-        let embedders = Embedders { current: border.embedder(current), next: next.map(|next| border.embedder(next)) };
+        let embedders =
+            Embedders { current: border.wrap_embedder(current), next: next.map(|next| border.wrap_embedder(next)) };
         Ok(Self {
-            chat: border.chat(chat),
+            chat: border.wrap_chat_model(chat),
             embedders,
-            reranking: reranker.map(|model| Reranking { model: border.reranker(model), candidates }),
+            reranking: reranker.map(|model| Reranking { model: border.wrap_reranker(model), candidates }),
             privacy: border,
             router: Some(router),
         })
@@ -99,7 +100,7 @@ impl ChatModel for UnconfiguredModel {
 }
 
 impl PrivacyFilter for UnconfiguredModel {
-    fn matches(&self, _: &Arc<PrivacyRules>, _: &str) -> Result<PatternCounts, ModelError> {
+    fn count_matches(&self, _: &Arc<PrivacyRules>, _: &str) -> Result<PatternCounts, ModelError> {
         Err(not_configured_error())
     }
 }

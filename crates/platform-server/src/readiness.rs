@@ -34,12 +34,14 @@ impl ServerReadiness {
 #[async_trait]
 impl Readiness for ServerReadiness {
     async fn check(&self) -> Vec<Component> {
-        let database = tokio::time::timeout(CHECK_TIMEOUT, self.store.ping()).await.is_ok_and(|answer| answer.is_ok());
-        let storage = tokio::time::timeout(CHECK_TIMEOUT, self.blobs.check()).await.is_ok_and(|answer| answer.is_ok());
+        let database_ok =
+            tokio::time::timeout(CHECK_TIMEOUT, self.store.ping()).await.is_ok_and(|answer| answer.is_ok());
+        let storage_ok =
+            tokio::time::timeout(CHECK_TIMEOUT, self.blobs.check()).await.is_ok_and(|answer| answer.is_ok());
         let draining = self.is_draining.load(Ordering::Relaxed);
         vec![
-            component("database", database, "does not respond"),
-            component("storage", storage, "cannot be written to"),
+            component("database", database_ok, "does not respond"),
+            component("storage", storage_ok, "cannot be written to"),
             component("server", !draining, "is shutting down"),
         ]
     }

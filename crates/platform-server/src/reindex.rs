@@ -53,7 +53,8 @@ pub async fn run(settings: Settings) -> Result<()> {
 async fn wait_for_jobs(platform: &Platform, stop: &CancellationToken) -> Result<JobCounts> {
     let mut printed = None;
     loop {
-        let job_counts = platform.queue.job_counts(JobKind::Reindex).await.context("the queue cannot be counted")?;
+        let job_counts =
+            platform.queue.job_counts(JobKind::Reembedding).await.context("the queue cannot be counted")?;
         if printed != Some(job_counts.pending) {
             crate::print(&format!("{} tenants left", job_counts.pending))?;
             printed = Some(job_counts.pending);

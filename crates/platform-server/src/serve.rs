@@ -5,6 +5,7 @@ use crate::audit;
 use crate::compose::Platform;
 use crate::config::{Server, ServiceType, Settings};
 use crate::databases::Databases;
+use crate::dev::sign_in;
 use crate::models::Models;
 use crate::queue_metrics::QueueMetrics;
 use crate::readiness::StartingReadiness;
@@ -50,17 +51,17 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let mut audit_maintenance = audit::maintenance_task(&settings, &databases, &metrics)?;
     audit_maintenance.prepare().await.context("the audit log cannot be maintained")?;
     let models = Models::configured(&settings, &metrics).await?;
-    let backends = models.router.clone();
+    let model_router = models.router.clone();
     let platform = Platform::new(&settings, databases, models).await?;
     let start_event = start_event_details(&settings, service)?;
     platform.authn.record_start(start_event).await.context("the audit log cannot be written")?;
-    let router = platform.http_router(&settings, &metrics).await?;
+    let router = platform.http_router(&settings, &metrics, sign_in::for_platform(&settings, &platform)?).await?;
     let queue_metrics = QueueMetrics::register(&metrics)?;
     let server_tasks = TaskTracker::new();
     // Audit maintenance stops last, so that it seals the rows that the other tasks write while they shut down.
     let (audit_tasks, stop_audit) = (TaskTracker::new(), CancellationToken::new());
     audit_tasks.spawn(audit_maintenance.run(stop_audit.clone()));
-    watch_backends(backends, &server_tasks, &stop);
+    watch_backends(model_router, &server_tasks, &stop);
     if let Some(listener) = metrics_listener {
         server_tasks.spawn(serve_metrics(listener, metrics, stop.clone()));
     }
@@ -117,10 +118,10 @@ fn receive_run_signals(platform: &Platform, tasks: &TaskTracker, stop: &Cancella
 }
 
 /// Starts the health checks of the model backends, if there are any.
-fn watch_backends(backends: Option<Arc<Router>>, server_tasks: &TaskTracker, stop: &CancellationToken) {
-    if let Some(backends) = backends {
+fn watch_backends(model_router: Option<Arc<Router>>, server_tasks: &TaskTracker, stop: &CancellationToken) {
+    if let Some(model_router) = model_router {
         let stop = stop.clone();
-        server_tasks.spawn(async move { stop.run_until_cancelled(backends.run_health_checks()).await });
+        server_tasks.spawn(async move { stop.run_until_cancelled(model_router.run_health_checks()).await });
     }
 }
 
@@ -163,16 +164,16 @@ async fn wait_for_database(
     listener: Option<&Arc<TcpListener>>,
     stop: &CancellationToken,
 ) -> Result<bool> {
-    let reachable = CancellationToken::new();
+    let stop_startup_server = CancellationToken::new();
     let starting = async {
         if let Some(listener) = listener {
             let (readiness, ids) = (Arc::new(StartingReadiness), Arc::new(TimeOrderedIds));
-            serve_during_startup(Arc::clone(listener), readiness, ids, reachable.clone()).await;
+            serve_during_startup(Arc::clone(listener), readiness, ids, stop_startup_server.clone()).await;
         }
     };
     let waiting = async {
         let result = stop.run_until_cancelled(wait_until_reachable(databases)).await.unwrap_or(Ok(false));
-        reachable.cancel();
+        stop_startup_server.cancel();
         result
     };
     let (result, ()) = tokio::join!(waiting, starting);

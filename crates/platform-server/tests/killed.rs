@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_platform-server");
@@ -34,6 +35,8 @@ struct Deployment {
     base_url: String,
     http: reqwest::Client,
     db: TestDb,
+    /// Number of answers that were received.
+    answer_count: AtomicUsize,
     _dir: tempfile::TempDir,
 }
 
@@ -63,7 +66,15 @@ impl Deployment {
         let variable_refs: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let settings = Settings::load(None, &Environment::from_pairs(&variable_refs)).expect("valid settings");
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().expect("a client");
-        Self { variables, settings, base_url: format!("http://127.0.0.1:{port}"), http, db, _dir: dir }
+        Self {
+            variables,
+            settings,
+            base_url: format!("http://127.0.0.1:{port}"),
+            http,
+            db,
+            answer_count: AtomicUsize::new(0),
+            _dir: dir,
+        }
     }
 
     async fn start(&self) -> Server {
@@ -95,6 +106,7 @@ impl Deployment {
                 break;
             };
             confirmed.answers.push(answer["message_id"].as_str().expect("an id").to_owned());
+            self.answer_count.fetch_add(1, Ordering::Relaxed);
         }
         confirmed
     }
@@ -137,7 +149,7 @@ fn model_dir() -> String {
     std::env::var("PLATFORM_TEST_MODEL_DIR").expect("run the tests with `cargo xtask test`")
 }
 
-/// Time until the kill: differs between rounds, but not between runs.
+/// Time from the first answer of a round until the kill: differs between rounds, but not between runs.
 fn kill_delay(round: u64) -> Duration {
     Duration::from_millis(300 + (round * 7_919) % 900)
 }
@@ -152,9 +164,15 @@ async fn a_killed_server_leaves_no_operation_open_and_loses_no_confirmed_data() 
     let mut all = Vec::new();
     for round in 0..ROUNDS {
         let mut server = deployment.start().await;
+        let answer_count = deployment.answer_count.load(Ordering::Relaxed);
         let (confirmed, ()) = tokio::join!(
             join_all((0..CLIENTS).map(|client| deployment.send_requests_until_killed(&token, client))),
             async {
+                // However slow the machine is, there is something to lose in each round.
+                eventually_within(START_TIMEOUT, "an answer", || async {
+                    (deployment.answer_count.load(Ordering::Relaxed) > answer_count).then_some(())
+                })
+                .await;
                 tokio::time::sleep(kill_delay(round)).await;
                 server.kill();
             }

@@ -4,6 +4,7 @@
 
 use domain::audit::AuditFilter;
 use domain::command::{ListConversations, ListUsers};
+use domain::conversation::ConversationFilter;
 use domain::page::{Page, PageRequest};
 use domain::ports::{AuditReader as _, Clock as _, IdGen as _, NewTenant, Store as _, TenantDirectory as _};
 use domain::role::Role;
@@ -40,7 +41,7 @@ async fn main() -> Result<()> {
     let gate = PolicyGate::new(authn, use_cases(), GateKeys::derive(b"an example's secret"), dependencies);
 
     let page = PageRequest::default();
-    let allowed_result = gate.execute(&ada, ListConversations { page }).await;
+    let allowed_result = gate.execute(&ada, ListConversations { filter: ConversationFilter::default(), page }).await;
     println!("her conversations: {:?}", allowed_result.map(|page| page.items.len()));
     let refused_result = gate.execute(&ada, ListUsers { page }).await;
     println!("the tenant's users: {:?}", refused_result.map(|page| page.items.len()));

@@ -22,7 +22,7 @@ pub(crate) struct AuthzRequest<'a> {
     /// New classification of the target document, if the command changes it.
     pub(crate) new_classification: Option<Classification>,
     /// Further documents that the command references.
-    pub(crate) documents: Vec<DocumentId>,
+    pub(crate) referenced_documents: Vec<DocumentId>,
     pub(crate) credential: &'a Credential,
 }
 
@@ -33,7 +33,7 @@ impl<'a> AuthzRequest<'a> {
             operation: C::OPERATION,
             target: command.target(),
             new_classification: command.new_classification(),
-            documents: command.referenced_documents().to_vec(),
+            referenced_documents: command.referenced_documents().to_vec(),
             credential,
         }
     }
@@ -56,6 +56,7 @@ impl DecisionTrace {
         let rule = match code {
             RefusalCode::TenantSuspended => Rule::TenantActive,
             RefusalCode::UserDisabled => Rule::UserActive,
+            RefusalCode::SessionRevoked => Rule::Session,
             _ => Rule::Token,
         };
         let mut trace = Self::default();
@@ -92,6 +93,10 @@ pub(crate) async fn decide(
     if !trace.record(Rule::UserActive, member.user.is_active, active_detail("user", member.user.is_active)) {
         return Ok(trace.finish(Verdict::CallerRefused { code: RefusalCode::UserDisabled }, Some(entitlements)));
     }
+    if member.session_revoked {
+        trace.record(Rule::Session, false, "The session was revoked.");
+        return Ok(trace.finish(Verdict::CallerRefused { code: RefusalCode::SessionRevoked }, Some(entitlements)));
+    }
     if authz_request.credential.scopes().is_some() {
         let covered = authz_request.credential.covers(authz_request.resource, authz_request.operation);
         let verb = if covered { "have" } else { "lack" };
@@ -106,8 +111,8 @@ pub(crate) async fn decide(
     let Some(reach) = reach else {
         return Ok(trace.finish(Verdict::OperationDenied { reason: RefusalCode::Matrix }, Some(entitlements)));
     };
-    let request = TargetCheck { user: member.user.id, entitlements: &entitlements, authz_request, reach };
-    let verdict = ownership::check_target(tx, &mut trace, request).await?;
+    let target_check = TargetCheck { user: member.user.id, entitlements: &entitlements, authz_request, reach };
+    let verdict = ownership::check_target(tx, &mut trace, target_check).await?;
     Ok(trace.finish(verdict, Some(entitlements)))
 }
 
@@ -134,7 +139,7 @@ pub(crate) fn audit_metadata(decision: &Decision) -> Value {
             steps.push(RuleResult { rule: Rule::Target, passed: false, detail });
             (Some(Rule::Target), steps)
         }
-        _ => (decision.rule(), decision.rule_results.clone()),
+        _ => (decision.refusing_rule(), decision.rule_results.clone()),
     };
     json!({
         "reason": decision.verdict.reason(), "rule": rule, "steps": steps, "standing": decision.entitlements,

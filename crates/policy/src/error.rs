@@ -157,6 +157,7 @@ pub(crate) fn refusal_message(code: RefusalCode) -> &'static str {
         RefusalCode::TenantUnmapped => "The token's tenant is not known to this platform.",
         RefusalCode::TenantSuspended => "The tenant is switched off.",
         RefusalCode::UserDisabled => "The user is switched off.",
+        RefusalCode::SessionRevoked => "The session was ended; sign in again.",
         RefusalCode::GroupsOverage => "The token omits the groups; ask the administrator to use app roles.",
         RefusalCode::GuestRefused => "Guests of the directory are not admitted.",
         RefusalCode::InsufficientScope => "The token lacks the scope or role that this platform requires.",

@@ -21,7 +21,7 @@ pub struct KeyedRequest {
 /// State of a key, as seen by a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeyStatus {
-    /// The key was not used before. This request has claimed it and must settle or release it.
+    /// The key was not used before. This request has claimed it and must complete or release it.
     New,
     /// The first request with the key is in progress.
     InProgress,

@@ -5,13 +5,14 @@ use crate::idempotency::Idempotency;
 use domain::audit::EventType;
 use domain::command::{
     AskAssistant, AskModel, CancelRun, Command, CreateConversation, CreateEmbeddings, CreateMapping, CreateMemory,
-    CreateTenant, CreateUser, DeleteConversation, DeleteDocument, DeleteMapping, DeleteMemory, DownloadDocument,
-    ExportAudit, GetConversation, GetDocument, GetModel, GetUser, IssueAccessToken, ListAccessTokens, ListAudit,
-    ListConversations, ListDocuments, ListMappings, ListMemories, ListModels, ListSettingsVersions,
-    ListTenantSettingsVersions, ListTenants, ListUsers, ReadAccount, ReadDecision, ReadModelUsage, ReadQuotaUsage,
-    ReadSettings, ReadTenantSettings, ReprocessDocument, ResumeRun, RevokeAccessToken, SearchDocuments, SendMessage,
-    SimulateDecision, UpdateConversation, UpdateDocument, UpdateSettings, UpdateTenant, UpdateTenantSettings,
-    UpdateUser, UploadDocument,
+    CreateTenant, CreateUser, DeleteConversation, DeleteDocument, DeleteFeedback, DeleteMapping, DeleteMemory,
+    DownloadDocument, ExportAudit, ExportConversation, GetConversation, GetDocument, GetModel, GetUser,
+    IssueAccessToken, ListAccessTokens, ListAudit, ListBackends, ListConversations, ListDocuments, ListFeedback,
+    ListMappings, ListMemories, ListModels, ListSessions, ListSettingsVersions, ListTenantSettingsVersions,
+    ListTenants, ListUserSessions, ListUsers, RateAnswer, ReadAccount, ReadDecision, ReadModelUsage, ReadQuotaUsage,
+    ReadSettings, ReadTenantSettings, ReprocessDocument, ResumeRun, RevokeAccessToken, RevokeSession,
+    RevokeUserSession, SearchDocuments, SendMessage, SimulateDecision, UpdateConversation, UpdateDocument,
+    UpdateMemory, UpdateSettings, UpdateTenant, UpdateTenantSettings, UpdateUser, UploadDocument,
 };
 use domain::rights::Reach;
 use domain::role::{Grant, Operation, Resource, Role};
@@ -21,12 +22,15 @@ use std::sync::Arc;
 operations! {
     /// Conversations and their messages.
     conversations: Conversations {
-        CreateConversation, ListConversations, GetConversation, UpdateConversation, DeleteConversation
+        CreateConversation, ListConversations, GetConversation, ExportConversation, UpdateConversation,
+        DeleteConversation
     }
+    /// Ratings of answers.
+    feedback: FeedbackOnAnswers { RateAnswer, DeleteFeedback, ListFeedback }
     /// Chat turns and their runs.
     chat: Chat { SendMessage, AskAssistant, ResumeRun, CancelRun }
     /// Direct calls of models, without the assistant.
-    models: Models { ListModels, GetModel, AskModel, CreateEmbeddings }
+    models: Models { ListModels, ListBackends, GetModel, AskModel, CreateEmbeddings }
     /// Documents and their bytes.
     documents: Documents {
         UploadDocument, ListDocuments, GetDocument, UpdateDocument, DownloadDocument, ReprocessDocument, DeleteDocument
@@ -34,7 +38,7 @@ operations! {
     /// Search in documents, without a model.
     search: Search { SearchDocuments }
     /// Memories of users.
-    memories: Memories { ListMemories, CreateMemory, DeleteMemory }
+    memories: Memories { ListMemories, CreateMemory, UpdateMemory, DeleteMemory }
     /// Reading the audit log.
     audit_trail: AuditTrail { ListAudit, ReadDecision }
     /// Exporting the audit log.
@@ -50,6 +54,8 @@ operations! {
     }
     /// Personal access tokens.
     access_tokens: AccessTokens { IssueAccessToken, ListAccessTokens, RevokeAccessToken }
+    /// Sessions of users.
+    sessions: Sessions { ListSessions, RevokeSession, ListUserSessions, RevokeUserSession }
     /// Mappings from an issuer's tenant claim to a tenant.
     tenant_mappings: TenantMappings { ListMappings, CreateMapping, DeleteMapping }
     /// Accounts and decisions, which this crate implements itself.
@@ -61,14 +67,15 @@ operations! {
 pub fn role_reach(role: Role, resource: Resource, operation: Operation) -> Option<Reach> {
     use Operation::{Create, Declassify, Delete, Export, List, Read, Share, Update};
     use Resource::{
-        AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Memories, Models, Reasoning, Search,
-        TenantMappings, TenantSettings, Tenants, Usage, Users,
+        AccessTokens, Account, AuditLogs, Conversations, Decisions, Documents, Feedback, Memories, Models, Reasoning,
+        Search, Sessions, TenantMappings, TenantSettings, Tenants, Usage, Users,
     };
 
     match (resource, operation) {
         // Conversations and memories are private to their user; not even an admin reads them.
         (Conversations | Memories, List | Read | Create | Update | Delete) => Some(Reach::Own),
-        (Account, Read) => Some(Reach::Own),
+        // An admin lists and revokes a user's sessions as a part of managing that user.
+        (Account, Read) | (Feedback, Update | Delete) | (Sessions, List | Delete) => Some(Reach::Own),
         // Everyone who may chat may also call a model directly and list the models.
         (Search, Read) | (Models, List | Read | Create) => Some(Reach::Tenant),
         (Documents, List | Read) => Some(Reach::Tenant),
@@ -82,6 +89,8 @@ pub fn role_reach(role: Role, resource: Resource, operation: Operation) -> Optio
         // Only admins see the reasoning of a model.
         (Documents, Declassify) | (Reasoning, Read) => (role == Role::Admin).then_some(Reach::Tenant),
         (Documents | AuditLogs, Export) => (role == Role::Admin).then_some(Reach::Tenant),
+        // An admin reads what users think of answers, without the answers.
+        (Feedback, List) => (role == Role::Admin).then_some(Reach::Tenant),
         (Users, List | Read | Create | Update) => (role == Role::Admin).then_some(Reach::Tenant),
         // Reading and simulating decisions count as reads, whichever user they concern.
         (Decisions, Read) | (TenantSettings, List | Read | Update) => (role == Role::Admin).then_some(Reach::Tenant),
@@ -90,7 +99,9 @@ pub fn role_reach(role: Role, resource: Resource, operation: Operation) -> Optio
         (AccessTokens, Create) => Some(Reach::Own),
         (AccessTokens, List | Delete) => Some(if role == Role::Admin { Reach::Tenant } else { Reach::Own }),
         // No use case exists for these. When one is added, allow its operation together with its route.
-        (AccessTokens | TenantMappings | TenantSettings | Decisions | Models | Reasoning, _) => None,
+        (AccessTokens | Sessions | TenantMappings | TenantSettings | Decisions | Feedback | Models | Reasoning, _) => {
+            None
+        }
         (Tenants, _) | (_, Share | Export | Declassify) | (AuditLogs | Users | Account | Search | Usage, _) => None,
     }
 }

@@ -11,7 +11,7 @@ use domain::rights::Reach;
 use domain::role::{Classification, Operation, Resource};
 use domain::user::Entitlements;
 
-/// A question, with the results of the rules that precede those about the target.
+/// An access request whose target is checked next, with the results of the rules that were evaluated before.
 #[derive(Clone, Copy)]
 pub(crate) struct TargetCheck<'a> {
     pub(crate) user: UserId,
@@ -44,15 +44,22 @@ pub(crate) async fn check_target(
                 if is_found { "The target exists." } else { "The target does not exist, or belongs to another user." };
             if trace.record(Rule::Target, is_found, detail) { Verdict::Allowed } else { Verdict::NotFound }
         }
+        Some(Target::Session(id)) => {
+            let is_found = tx.sessions().get(id).await?.is_some_and(|session| session.user_id == user);
+            let detail =
+                if is_found { "The target exists." } else { "The target does not exist, or belongs to another user." };
+            if trace.record(Rule::Target, is_found, detail) { Verdict::Allowed } else { Verdict::NotFound }
+        }
         Some(target) => check_existence(tx, trace, target).await?,
     };
     if verdict != Verdict::Allowed {
         return Ok(verdict);
     }
-    check_named_documents(tx, trace, &authz_request.documents, entitlements).await
+    check_referenced_documents(tx, trace, &authz_request.referenced_documents, entitlements).await
 }
 
-/// Looks up a target in the tenant. Conversations and memories are only found if they belong to the user.
+/// Looks up a target in the tenant. Conversations, messages and memories are only found if they belong to the
+/// user.
 async fn check_existence(
     tx: &mut dyn TenantTx,
     trace: &mut DecisionTrace,
@@ -60,9 +67,11 @@ async fn check_existence(
 ) -> Result<Verdict, StoreError> {
     let exists = match target {
         Target::Conversation(id) => tx.conversations().get(id).await?.is_some(),
+        Target::Message(id) => tx.messages().get(id).await?.is_some(),
         Target::Memory(id) => tx.memories().get(id).await?.is_some(),
         Target::User(id) => tx.users().get(id).await?.is_some(),
         Target::AccessToken(id) => tx.access_tokens().get(id).await?.is_some(),
+        Target::Session(id) => tx.sessions().get(id).await?.is_some(),
         Target::Document(id) => tx.documents().get(id, Classification::Restricted).await?.is_some(),
         // Runs are kept by the runtime, tenants in the directory and decisions in the audit log. Their use cases return
         // not-found themselves.
@@ -80,8 +89,8 @@ async fn find_document(
     id: DocumentId,
     entitlements: &Entitlements,
 ) -> Result<Option<Document>, StoreError> {
-    let visible = tx.documents().get(id, entitlements.clearance).await?;
-    let class = match &visible {
+    let visible_document = tx.documents().get(id, entitlements.clearance).await?;
+    let class = match &visible_document {
         Some(document) => Some(document.classification),
         None => tx.documents().get(id, Classification::Restricted).await?.map(|document| document.classification),
     };
@@ -89,9 +98,9 @@ async fn find_document(
     trace.record(Rule::Target, class.is_some(), detail);
     if let Some(class) = class {
         let detail = format!("The document is {class}; the user's clearance is {}.", entitlements.clearance);
-        trace.record(Rule::Clearance, visible.is_some(), detail);
+        trace.record(Rule::Clearance, visible_document.is_some(), detail);
     }
-    Ok(visible)
+    Ok(visible_document)
 }
 
 /// Decides whether the user may change a document as requested. The user can see the document.
@@ -126,7 +135,7 @@ fn check_document(trace: &mut DecisionTrace, document: &Document, check: TargetC
 }
 
 /// Checks that all referenced documents exist and are within the clearance.
-async fn check_named_documents(
+async fn check_referenced_documents(
     tx: &mut dyn TenantTx,
     trace: &mut DecisionTrace,
     documents: &[DocumentId],

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::audit::{AuditFilter, AuditedOperation};
 use domain::authorized::{Authorized, Permit};
 use domain::classified::Classified;
-use domain::command::{Command as _, RetrievalMode, SendMessage};
+use domain::command::{BranchPoint, Command as _, RetrievalMode, SendMessage, TurnQuestion};
 use domain::conversation::Conversation;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError};
 use domain::model_call::{MicroCost, ServedBy};
@@ -106,7 +106,7 @@ impl AdmittedCall for ScriptedBackend {
 struct NoRules;
 
 impl PrivacyFilter for NoRules {
-    fn matches(&self, _: &Arc<PrivacyRules>, _: &str) -> Result<PatternCounts, ModelError> {
+    fn count_matches(&self, _: &Arc<PrivacyRules>, _: &str) -> Result<PatternCounts, ModelError> {
         Ok(PatternCounts::default())
     }
 }
@@ -161,6 +161,9 @@ async fn create_user_and_question(
         model: None,
         metadata: json!({}),
         classification: Classification::Public,
+        archived: false,
+        active_message_id: None,
+        is_busy: false,
         created_at: now,
         updated_at: now,
     };
@@ -169,7 +172,10 @@ async fn create_user_and_question(
     tx.commit().await?;
     let command = SendMessage {
         conversation: conversation.id,
-        message: MessageText::parse("Which valve closes first?")?,
+        question: TurnQuestion::New {
+            message: MessageText::parse("Which valve closes first?")?,
+            at: BranchPoint::ActiveBranch,
+        },
         model: None,
         retrieval: RetrievalMode::Auto,
         filters: SearchFilters::default(),

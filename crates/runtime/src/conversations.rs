@@ -5,8 +5,11 @@ use crate::use_case::UseCase;
 use crate::withheld::withhold;
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::authorized::Authorized;
-use domain::command::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
+use domain::authorized::{Authorized, Permit};
+use domain::command::{
+    Branches, CreateConversation, DeleteConversation, ExportConversation, GetConversation, ListConversations,
+    UpdateConversation,
+};
 use domain::conversation::{Conversation, Message, Transcript};
 use domain::ids::{ChunkId, ConversationId};
 use domain::page::Page;
@@ -52,6 +55,9 @@ impl UseCase<CreateConversation> for ConversationService {
             model: command.model,
             metadata: command.metadata,
             classification: Classification::Public,
+            archived: false,
+            active_message_id: None,
+            is_busy: false,
             created_at: now,
             updated_at: now,
         };
@@ -65,7 +71,8 @@ impl UseCase<CreateConversation> for ConversationService {
 impl UseCase<ListConversations> for ConversationService {
     async fn execute(&self, command: Authorized<ListConversations>) -> Result<Page<Conversation>, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
-        let page = tx.conversations().list(&command.command().page).await?;
+        let ListConversations { filter, page } = command.command();
+        let page = tx.conversations().list(filter, command.permit().clearance(), page).await?;
         tx.finish();
         Ok(page)
     }
@@ -74,15 +81,43 @@ impl UseCase<ListConversations> for ConversationService {
 #[async_trait]
 impl UseCase<GetConversation> for ConversationService {
     async fn execute(&self, command: Authorized<GetConversation>) -> Result<Transcript, RuntimeError> {
-        let id = command.command().id;
+        let GetConversation { id, branches } = *command.command();
         let mut tx = command.begin(&*self.store).await?;
+        let transcript = self.read_transcript(&mut *tx, command.permit(), id, branches).await?;
+        tx.finish();
+        Ok(transcript)
+    }
+}
+
+#[async_trait]
+impl UseCase<ExportConversation> for ConversationService {
+    async fn execute(&self, command: Authorized<ExportConversation>) -> Result<Transcript, RuntimeError> {
+        let ExportConversation { id, branches } = *command.command();
+        let mut tx = command.begin(&*self.store).await?;
+        let transcript = self.read_transcript(&mut *tx, command.permit(), id, branches).await?;
+        tx.finish();
+        Ok(transcript)
+    }
+}
+
+impl ConversationService {
+    /// Reads a conversation without what its reader may no longer see.
+    async fn read_transcript(
+        &self,
+        tx: &mut dyn TenantTx,
+        permit: &Permit,
+        id: ConversationId,
+        branches: Branches,
+    ) -> Result<Transcript, RuntimeError> {
         let conversation = tx.conversations().get(id).await?.ok_or(NOT_FOUND)?;
         tx.messages().fail_stale_answers(self.clock.now() - ABANDONED_AFTER).await?;
-        let mut messages = tx.messages().newest(id, MAX_MESSAGES).await?;
-        let clearance = command.permit().clearance();
-        withhold(&mut *tx, &mut messages, clearance).await?;
-        retain_visible_citations(&mut *tx, &mut messages, clearance).await?;
-        tx.finish();
+        let mut messages = match (branches, conversation.active_message_id) {
+            (Branches::All, _) => tx.messages().newest(id, MAX_MESSAGES).await?,
+            (Branches::Active, Some(last)) => tx.messages().branch(id, last, MAX_MESSAGES).await?,
+            (Branches::Active, None) => Vec::new(),
+        };
+        withhold(tx, &mut messages, permit.clearance()).await?;
+        retain_visible_citations(tx, &mut messages, permit.clearance()).await?;
         Ok(Transcript { conversation, messages })
     }
 }
@@ -92,6 +127,10 @@ impl UseCase<UpdateConversation> for ConversationService {
     async fn execute(&self, command: Authorized<UpdateConversation>) -> Result<Conversation, RuntimeError> {
         let UpdateConversation { id, patch } = command.command();
         let mut tx = command.begin(&*self.store).await?;
+        if let Some(last) = patch.active_message_id {
+            let message = tx.messages().get(last).await?.filter(|message| message.conversation_id == *id);
+            message.ok_or(RuntimeError::NotFound { target: "the message" })?;
+        }
         let updated = tx.conversations().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
         tx.finish();
         Ok(updated)

@@ -25,6 +25,9 @@ pub enum RuntimeError {
         /// Reason, as a sentence for the caller.
         detail: &'static str,
     },
+    /// An answer is being written in the conversation.
+    #[error("the conversation is busy")]
+    ConversationBusy,
     /// The target was changed since the caller read it.
     #[error("the version is stale")]
     StaleVersion,
@@ -90,6 +93,7 @@ impl RuntimeError {
             Self::NotFound { .. }
             | Self::Conflict { .. }
             | Self::Invalid(_)
+            | Self::ConversationBusy
             | Self::StaleVersion
             | Self::BudgetExceeded { .. }
             | Self::AboveClearance
@@ -108,7 +112,7 @@ impl Classify for RuntimeError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } | Self::ModelNotFound => ErrorKind::NotFound,
-            Self::Conflict { .. } | Self::StaleVersion => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::ConversationBusy | Self::StaleVersion => ErrorKind::Conflict,
             Self::BudgetExceeded { .. } => ErrorKind::RateLimited,
             Self::AboveClearance | Self::AboveModelClassification => ErrorKind::Forbidden,
             Self::Invalid(_) | Self::PersonalData { .. } => ErrorKind::InvalidField,
@@ -119,6 +123,7 @@ impl Classify for RuntimeError {
 
     fn code(&self) -> &'static str {
         match self {
+            Self::ConversationBusy => "conversation_busy",
             Self::StaleVersion => "stale_version",
             Self::BudgetExceeded { .. } => "quota_exceeded",
             Self::AboveClearance => "above_clearance",
@@ -133,6 +138,9 @@ impl Classify for RuntimeError {
     fn public_detail(&self) -> Option<String> {
         match self {
             Self::Conflict { detail } => Some((*detail).to_owned()),
+            Self::ConversationBusy => {
+                Some("An answer is being written in this conversation; wait for its end, or cancel it.".to_owned())
+            }
             Self::StaleVersion => Some("The resource was changed since you read it; read it again.".to_owned()),
             Self::BudgetExceeded { limit, .. } => Some(budget_detail(*limit)),
             Self::AboveClearance => Some("The answer is based on content above your clearance.".to_owned()),

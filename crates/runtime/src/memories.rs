@@ -1,11 +1,12 @@
-//! Memories: facts that a user asked the platform to remember. They are created only by an explicit request of the
-//! user.
+//! Memories: facts about a user that later prompts contain. They become active only by the user's own act: created
+//! here, or suggested in a chat and then accepted here.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
 use async_trait::async_trait;
+use domain::audit::Change;
 use domain::authorized::Authorized;
-use domain::command::{CreateMemory, DeleteMemory, ListMemories};
+use domain::command::{CreateMemory, DeleteMemory, ListMemories, UpdateMemory};
 use domain::ids::MemoryId;
 use domain::memory::Memory;
 use domain::page::Page;
@@ -32,7 +33,8 @@ impl MemoryService {
 impl UseCase<ListMemories> for MemoryService {
     async fn execute(&self, command: Authorized<ListMemories>) -> Result<Page<Memory>, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
-        let page = tx.memories().list(&command.command().page).await?;
+        let ListMemories { status, page } = command.command();
+        let page = tx.memories().list(*status, command.permit().clearance(), page).await?;
         tx.finish();
         Ok(page)
     }
@@ -43,17 +45,30 @@ impl UseCase<CreateMemory> for MemoryService {
     async fn execute(&self, command: Authorized<CreateMemory>) -> Result<Memory, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
         let (permit, command) = command.into_parts();
+        let (id, class) = (MemoryId::from_uuid(self.ids.uuid()), permit.rights().own_message_class());
         let memory = Memory {
-            id: MemoryId::from_uuid(self.ids.uuid()),
-            content: command.content.into_string(),
             importance: command.importance,
             tags: command.tags.into_iter().map(ShortText::into_string).collect(),
-            classification: permit.rights().own_message_class(),
-            created_at: self.clock.now(),
+            expires_at: command.expires_at,
+            ..Memory::explicit(id, command.content.into_string(), class, self.clock.now())
         };
         tx.memories().insert(&memory).await?;
         tx.finish();
         Ok(memory)
+    }
+}
+
+#[async_trait]
+impl UseCase<UpdateMemory> for MemoryService {
+    async fn execute(&self, command: Authorized<UpdateMemory>) -> Result<Change<Memory>, RuntimeError> {
+        const NOT_FOUND: RuntimeError = RuntimeError::NotFound { target: "the memory" };
+        let mut tx = command.begin(&*self.store).await?;
+        let (clearance, UpdateMemory { id, patch }) = (command.permit().clearance(), command.command());
+        let before = tx.memories().get(*id).await?.filter(|memory| memory.classification <= clearance);
+        let before = before.ok_or(NOT_FOUND)?;
+        let after = tx.memories().update(*id, patch, self.clock.now()).await?.ok_or(NOT_FOUND)?;
+        tx.finish();
+        Ok(Change { before, after })
     }
 }
 

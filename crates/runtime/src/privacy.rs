@@ -1,5 +1,5 @@
-//! Privacy rules for what a user writes: tells which patterns match, and refuses the request where the tenant says so.
-//! What reaches a model is redacted by the model client, whatever this finds.
+//! Privacy rules for what a user writes: reports which patterns match, and refuses the request if the tenant's rules
+//! block them. The model client redacts requests independently of this check.
 
 use crate::error::RuntimeError;
 use domain::model_call::ModelCaller;
@@ -20,7 +20,7 @@ pub(crate) fn check<'a>(
         return Ok(found);
     };
     for text in texts {
-        found.merge(&filter.matches(rules, text)?);
+        found.merge(&filter.count_matches(rules, text)?);
     }
     if rules.action == PrivacyAction::Block && !found.is_empty() {
         return Err(RuntimeError::PersonalData { found });

@@ -1,4 +1,4 @@
-//! Document search without a model: calls the `rag_search_call` tool directly.
+//! Document search without a model: calls the `rag_search` tool directly.
 //!
 //! The intents of the request and of the tool call are committed together, and so are their outcomes.
 
@@ -70,7 +70,7 @@ impl UseCase<SearchDocuments> for SearchService {
     }
 }
 
-/// Builds a call of `rag_search_call`.
+/// Builds a call of the `rag_search` tool.
 pub(crate) fn rag_search_call(call_id: &str, query: &str, top_k: u32, filters: &SearchFilters) -> ToolCall {
     let mut arguments = json!({ "query": query, "top_k": top_k });
     if !filters.document_ids.is_empty() {
@@ -89,13 +89,13 @@ pub(crate) fn rag_search_call(call_id: &str, query: &str, top_k: u32, filters: &
     ToolCall { call_id, name, arguments, context: CallContext::default() }
 }
 
-/// Runs a call of `rag_search_call` and returns its passages.
+/// Runs a call of the `rag_search` tool and returns its result.
 pub(crate) async fn run_search(call: &dyn AdmittedCall) -> Result<Retrieval, ToolError> {
-    passages_of(call.run().await?)
+    retrieval_from_result(call.run().await?)
 }
 
-/// Returns the passages in a result of `rag_search`.
-pub(crate) fn passages_of(result: Classified<ToolResult>) -> Result<Retrieval, ToolError> {
+/// Returns the retrieval in a result of the `rag_search` tool.
+pub(crate) fn retrieval_from_result(result: Classified<ToolResult>) -> Result<Retrieval, ToolError> {
     match result.into_parts().0 {
         ToolResult::Retrieval(retrieval) => Ok(retrieval),
         ToolResult::DocumentText { .. } | ToolResult::Documents(_) | ToolResult::Memories(_) => {

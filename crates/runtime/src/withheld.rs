@@ -25,6 +25,7 @@ pub(crate) async fn withhold(
         if message.classification > clearance {
             message.content.clear();
             message.citations.clear();
+            message.unsupported.clear();
             message.withheld = true;
         }
     }
@@ -43,5 +44,5 @@ pub(crate) async fn current_classifications(
     if documents.is_empty() {
         return Ok(BTreeMap::new());
     }
-    Ok(tx.documents().classes(&documents).await?.into_iter().collect())
+    Ok(tx.documents().classifications(&documents).await?.into_iter().collect())
 }

@@ -138,18 +138,18 @@ impl Worker {
     }
 
     async fn process(&self, job: &LeasedJob) -> Result<JobOutcome, RetryLater> {
-        let exhausted = job.attempt > job.max_attempts;
+        let attempts_exhausted = job.attempt > job.max_attempts;
         match job.payload {
             JobPayload::Ingest(_) => self.ingest.process(job).await,
             // Requeueing a tenant's job beyond its maximum attempts makes the queue fail it permanently.
-            _ if exhausted => Err(RetryLater {
+            _ if attempts_exhausted => Err(RetryLater {
                 reason: "the workers stopped before the job was done".to_owned(),
                 counts_as_attempt: true,
             }),
             JobPayload::Reembed => self.ingest.process(job).await,
             JobPayload::BuildVectorIndex => {
                 let was_built = self.queue.build_vector_index(job.lease).await?;
-                Ok(if was_built { JobOutcome::Done } else { JobOutcome::Superseded })
+                Ok(if was_built { JobOutcome::Done } else { JobOutcome::Stale })
             }
         }
     }

@@ -95,7 +95,7 @@ async fn sign_in(platform: &Services) -> Result<Permit, Box<dyn Error>> {
     let member = tx.users().membership(user.id).await?.ok_or("the user does not exist")?;
     tx.commit().await?;
     let receipt = AuditReceipt::mint(AuditId::from_uuid(ids.uuid()), clock.now());
-    let command = ListMemories { page: PageRequest::default() };
+    let command = ListMemories { status: None, page: PageRequest::default() };
     let role = member.user.role;
     let access_grant = access::access_grant(access::rights(role, member.settings.clearance(role)));
     Ok(access::authorized(scope(Actor::User(user.id)), access_grant, receipt, command).into_parts().0)

@@ -67,9 +67,9 @@ impl CallRecorder {
 
     /// How many values the privacy rules replaced in a request: the largest number for each pattern.
     #[must_use]
-    pub fn replaced(&self) -> PatternCounts {
+    pub fn replacement_counts(&self) -> PatternCounts {
         let mut most = PatternCounts::default();
-        self.calls().iter().for_each(|call| most.raise_to(&call.served_by.replaced));
+        self.calls().iter().for_each(|call| most.merge_max(&call.served_by.replacement_counts));
         most
     }
 
@@ -174,7 +174,7 @@ mod tests {
     }
 
     async fn embed(recorder: &CallRecorder, text: &str) -> bool {
-        let caller = ModelCaller::without_rules(TenantId::PLATFORM, Classification::Public);
+        let caller = ModelCaller::without_privacy_rules(TenantId::PLATFORM, Classification::Public);
         let (purpose, classification) = (EmbedPurpose::Query, Classification::Public);
         let request = EmbedRequest { caller, purpose, texts: vec![text.to_owned()], classification };
         recorder.embed(&ScriptedEmbedder, request).await.is_ok()

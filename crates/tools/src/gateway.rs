@@ -7,7 +7,7 @@ mod pending_call;
 use crate::error::ToolError;
 use crate::registry::{RegisteredTool, Registry};
 use crate::tool::{CallScope, PreparedCall};
-use admission::{Admission, EffectiveRights, Invocation, RecordedIntent};
+use admission::{AdmissionController, EffectiveAccess, Invocation, RecordedIntent};
 use async_trait::async_trait;
 use domain::authorized::Permit;
 use domain::classified::Classified;
@@ -104,7 +104,7 @@ pub struct ToolParts {
 /// State shared with the task of each call.
 struct GatewayInner {
     registry: Registry,
-    admission: Arc<Admission>,
+    admission: Arc<AdmissionController>,
     time_limit: Duration,
 }
 
@@ -117,7 +117,7 @@ impl AuditedToolGateway {
     #[must_use]
     pub fn new(registry: Registry, parts: ToolParts) -> Self {
         let ToolParts { store, rules, clock, ids, tracker } = parts;
-        let admission = Arc::new(Admission { store, rules, clock, ids, tracker: tracker.clone() });
+        let admission = Arc::new(AdmissionController { store, rules, clock, ids, tracker: tracker.clone() });
         Self { inner: Arc::new(GatewayInner { registry, admission, time_limit: Self::TIME_LIMIT }), tracker }
     }
 }
@@ -146,7 +146,7 @@ impl ToolGateway for AuditedToolGateway {
         };
         invocation.resource = Some(spec.required_permission.resource);
         invocation.target = tool.prepare(call.arguments.clone()).ok().and_then(|prepared| prepared.target);
-        let effective = EffectiveRights { rights: permit.rights(), settings: &permit.tenant().settings };
+        let effective = EffectiveAccess { rights: permit.rights(), settings: &permit.tenant().settings };
         Ok(match admission.admit_in(tx, permit, &effective, spec, &invocation).await? {
             Ok(admitted) => {
                 let gateway = Arc::clone(&self.inner);

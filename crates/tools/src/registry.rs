@@ -62,10 +62,11 @@ impl Registry {
     /// When a built-in tool violates a rule of [`Registry::register`], which is a bug.
     pub fn builtin(store: &Arc<dyn Store>, search: HybridSearch) -> Result<Self, RegistryError> {
         let mut registry = Self::default();
+        let memory_read = MemoryRead::new(Arc::clone(store), search.embedders());
         registry.register(RagSearch::new(search))?;
         registry.register(DocumentRead::new(Arc::clone(store)))?;
         registry.register(DocumentList::new(Arc::clone(store)))?;
-        registry.register(MemoryRead::new(Arc::clone(store)))?;
+        registry.register(memory_read)?;
         Ok(registry)
     }
 

@@ -92,14 +92,12 @@ mod tests {
     use uuid::Uuid;
 
     fn memories_result(text: &str) -> ToolResult {
-        ToolResult::Memories(vec![Memory {
-            id: MemoryId::from_uuid(Uuid::nil()),
-            content: text.into(),
-            importance: 0.5,
-            tags: vec![],
-            classification: domain::role::Classification::Internal,
-            created_at: Timestamp::default(),
-        }])
+        ToolResult::Memories(vec![Memory::explicit(
+            MemoryId::from_uuid(Uuid::nil()),
+            text.into(),
+            domain::role::Classification::Internal,
+            Timestamp::default(),
+        )])
     }
 
     #[test]

@@ -15,21 +15,22 @@ use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The caller of a tool. It comes from the permit and the database, never from the call's arguments.
+/// The caller of a tool, and the limits of the call. They come from the permit and the database, never from the call's
+/// arguments.
 #[derive(Clone, Debug)]
 pub struct CallScope {
     /// Tenant and user.
-    pub scope: TenantScope,
+    pub tenant_scope: TenantScope,
     /// The user's clearance when the call was admitted.
     pub clearance: Classification,
     /// Highest classification that models may see, by the tenant's settings.
-    pub model_limit: Classification,
+    pub max_model_classification: Classification,
     /// Highest classification that may leave the site, by the tenant's settings.
-    pub cloud_limit: Classification,
+    pub max_cloud_classification: Classification,
     /// The tenant's privacy rules, for the models that the tool calls.
     pub privacy: Option<Arc<PrivacyRules>>,
     /// Time at which the call was admitted.
-    pub now: Timestamp,
+    pub admitted_at: Timestamp,
     /// Records the tool's model calls; the gateway writes them to the usage ledger even if the tool fails.
     pub call_recorder: CallRecorder,
 }

@@ -73,7 +73,7 @@ async fn record_turn(floor: &Floor, conversation_id: Uuid, headers: &HeaderMap, 
     let (tenant_id, intent_id) = (identity.tenant_id.to_string(), TimeOrderedIds.uuid());
     let (request_id, message_id) = (intent_id.to_string(), TimeOrderedIds.uuid());
     let audited_conversation = Some(conversation_id);
-    let [_, members, _, history, memories, appended] = connection
+    let [_, memberships, _, history, memories, appended_rows] = connection
         .transaction([
             BoundStatement { statement: &statements.set_tenant, parameters: &[&tenant_id] },
             BoundStatement {
@@ -105,10 +105,10 @@ async fn record_turn(floor: &Floor, conversation_id: Uuid, headers: &HeaderMap, 
             },
         ])
         .await?;
-    let seq = appended.first().context("no such conversation")?.get(0);
+    let seq = appended_rows.first().context("no such conversation")?.get(0);
     let turn = Turn {
         tenant_id: identity.tenant_id,
-        user_id: active_user_id(&members)?,
+        user_id: active_user_id(&memberships)?,
         conversation_id,
         intent_id,
         seq,
@@ -173,7 +173,7 @@ fn answer_events(
                 yield Bytes::from(events);
             }
         }
-        finish(&floor, &turn, &text, tokens).await.map_err(std::io::Error::other)?;
+        record_answer(&floor, &turn, &text, tokens).await.map_err(std::io::Error::other)?;
         yield Bytes::from_static(b"event: run.finished\ndata: {\"finish_reason\":\"stop\"}\n\n");
     }
 }
@@ -203,7 +203,7 @@ fn content_delta(frame: &[u8]) -> Option<String> {
 }
 
 /// The second transaction: inserts the answer, the audit outcome and the ledger row.
-async fn finish(floor: &Floor, turn: &Turn, text: &str, tokens: i32) -> Result<()> {
+async fn record_answer(floor: &Floor, turn: &Turn, text: &str, tokens: i32) -> Result<()> {
     let pooled_connection = floor.connections.acquire().await?;
     let connection = pooled_connection.get()?;
     let statements = &connection.statements;

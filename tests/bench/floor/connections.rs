@@ -76,7 +76,7 @@ pub struct PooledConnection<'a> {
 }
 
 impl PooledConnection<'_> {
-    /// The connection, which is there until the drop.
+    /// The connection, which is present until this value is dropped.
     pub fn get(&self) -> Result<&Connection> {
         self.connection.as_ref().context("the connection went back")
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Length and speed of the model server's answers.
 #[derive(Clone, Copy)]
-pub struct ModelAnswers {
+pub struct ModelAnswerProfile {
     /// Number of tokens per answer.
     pub tokens: usize,
     /// Time between two tokens.
@@ -44,7 +44,7 @@ pub struct BenchEnvironment {
 impl BenchEnvironment {
     /// Starts the measured sides, each with the same data in its own database, so that the platform's background work
     /// is not counted as the floor's.
-    pub async fn start(options: &Options, answers: ModelAnswers, shapes: &[TenantShape]) -> Result<Self> {
+    pub async fn start(options: &Options, answers: ModelAnswerProfile, shapes: &[TenantShape]) -> Result<Self> {
         let services = SharedServices::start(options, answers).await?;
         let (mut platform, mut floor, mut postgres) = (None, None, None);
         for side in options.sides() {
@@ -59,7 +59,7 @@ impl BenchEnvironment {
     }
 
     /// Starts both sides with one database, for benchmarks that only read, and much data.
-    pub async fn start_shared(options: &Options, answers: ModelAnswers, shapes: &[TenantShape]) -> Result<Self> {
+    pub async fn start_shared(options: &Options, answers: ModelAnswerProfile, shapes: &[TenantShape]) -> Result<Self> {
         let services = SharedServices::start(options, answers).await?;
         let tenant_data = TenantData::create(&services.issuer, shapes).await?;
         let postgres = PostgresServer::of_database(&tenant_data.db).await?;
@@ -149,7 +149,7 @@ struct SharedServices {
 }
 
 impl SharedServices {
-    async fn start(options: &Options, answers: ModelAnswers) -> Result<Self> {
+    async fn start(options: &Options, answers: ModelAnswerProfile) -> Result<Self> {
         std::fs::create_dir_all(&options.work)?;
         let work_dir = options.work.canonicalize()?;
         let model_server = start_model_server(answers.tokens, answers.interval, &work_dir).await?;

@@ -153,6 +153,9 @@ impl<'a> FixtureWriter<'a> {
             model: None,
             metadata: json!({}),
             classification: Classification::Public,
+            archived: false,
+            active_message_id: None,
+            is_busy: false,
             created_at: now,
             updated_at: now,
         };
@@ -166,19 +169,13 @@ impl<'a> FixtureWriter<'a> {
             classification: Classification::Internal,
         };
         let messages: Vec<NewMessage> = (0..MESSAGES_PER_CONVERSATION).map(new_message).collect();
-        tx.messages().append(id, &messages, now).await?.context("the conversation is gone")?;
+        tx.messages().append(id, None, &messages, now).await?.context("the conversation is gone")?;
         Ok(id)
     }
 
     fn new_memory(&self, now: Timestamp) -> Memory {
-        Memory {
-            id: TimeOrderedIds.uuid().into(),
-            content: self.text_generator.message(self.next_message_seed()),
-            importance: 0.5,
-            tags: Vec::new(),
-            classification: Classification::Internal,
-            created_at: now,
-        }
+        let content = self.text_generator.message(self.next_message_seed());
+        Memory::explicit(TimeOrderedIds.uuid().into(), content, Classification::Internal, now)
     }
 
     async fn create_document(

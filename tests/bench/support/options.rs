@@ -9,7 +9,7 @@ use std::time::Duration;
 pub enum Side {
     /// The program `platform-server`.
     Platform,
-    /// The minimal program beside it.
+    /// The minimal server that the platform is compared with.
     Floor,
 }
 

@@ -2,10 +2,11 @@
 //! `cargo run -p fakes --example scope`.
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
-use domain::conversation::Conversation;
+use domain::conversation::{Conversation, ConversationFilter};
 use domain::ids::{TenantId, UserId};
 use domain::page::PageRequest;
 use domain::ports::{Clock as _, IdGen as _, Store as _};
+use domain::role::Classification;
 use domain::scope::Actor;
 use fakes::suite::scope;
 use fakes::{ManualClock, MemoryStore, SequentialIds};
@@ -25,7 +26,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         title: Some("Pump P-101A".to_owned()),
         model: None,
         metadata: serde_json::json!({}),
-        classification: domain::role::Classification::Public,
+        classification: Classification::Public,
+        archived: false,
+        active_message_id: None,
+        is_busy: false,
         created_at: clock.now(),
         updated_at: clock.now(),
     };
@@ -35,7 +39,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for (name, scope) in [("here", scope_a), ("elsewhere", scope_b)] {
         let mut tx = store.begin(&scope).await?;
-        println!("{name}: {} conversation(s)", tx.conversations().list(&PageRequest::default()).await?.items.len());
+        let (filter, page) = (ConversationFilter::default(), PageRequest::default());
+        let found = tx.conversations().list(&filter, Classification::Restricted, &page).await?;
+        println!("{name}: {} conversation(s)", found.items.len());
     }
     Ok(())
 }

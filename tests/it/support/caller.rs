@@ -103,9 +103,14 @@ impl<'a> Caller<'a> {
         .await
     }
 
-    /// Creates a conversation; returns its id.
+    /// Creates a conversation with a title, so that no model is called for one; returns its id.
     pub async fn create_conversation(&self) -> String {
-        let conversation = self.post("/v1/conversations", &json!({})).await.expect_json(201);
+        self.create_conversation_with(&json!({ "title": "Maintenance" })).await
+    }
+
+    /// Creates a conversation with these properties; returns its id.
+    pub async fn create_conversation_with(&self, properties: &Value) -> String {
+        let conversation = self.post("/v1/conversations", properties).await.expect_json(201);
         conversation["id"].as_str().expect("an id").to_owned()
     }
 

@@ -1,4 +1,4 @@
-//! The command line `platform`, run as a program of its own by somebody with a home directory of their own.
+//! The command line `platform`, run as a separate program in its own home directory.
 
 use super::app::TestApp;
 use super::caller::Caller;
@@ -10,14 +10,14 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
-/// Somebody at a terminal of their own, who uses one platform.
+/// A home directory and an environment in which commands of `platform` run, for one platform and one user.
 pub struct Cli {
     url: String,
     token: Option<String>,
     home: TempDir,
 }
 
-/// What a command printed, and how it ended.
+/// What a command printed, and its exit code.
 #[derive(Debug)]
 pub struct Output {
     pub code: Option<i32>,
@@ -26,19 +26,19 @@ pub struct Output {
 }
 
 impl Cli {
-    /// Somebody without a token.
+    /// An environment without a token.
     pub fn signed_out(app: &TestApp) -> Self {
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
         Self { url: app.base_url.clone(), token: None, home }
     }
 
-    /// Somebody with this token in `PLATFORM_TOKEN`.
+    /// An environment with this token in `PLATFORM_TOKEN`.
     pub fn with_token(app: &TestApp, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..Self::signed_out(app) }
     }
 
-    /// The user of this name and role in a tenant, with a token in `PLATFORM_TOKEN`, and the same one over HTTP.
-    pub fn of<'a>(app: &'a TestApp, tenant: &str, name: &str, role: Role) -> (Self, Caller<'a>) {
+    /// An environment with a token of this user in `PLATFORM_TOKEN`, and the same user as a client of the HTTP API.
+    pub fn signed_in<'a>(app: &'a TestApp, tenant: &str, name: &str, role: Role) -> (Self, Caller<'a>) {
         let token = app.token(tenant, name, role);
         (Self::with_token(app, &token), app.with_token(&token))
     }
@@ -68,7 +68,7 @@ impl Cli {
     /// Another program, in the same environment and with `platform` in its path.
     pub fn program(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().env("PATH", path()).env("HOME", self.home()).env("PLATFORM_URL", &self.url);
+        command.env_clear().env("PATH", search_path()).env("HOME", self.home()).env("PLATFORM_URL", &self.url);
         command.env("NO_PROXY", "127.0.0.1").current_dir(self.home()).kill_on_drop(true);
         if let Some(token) = &self.token {
             command.env("PLATFORM_TOKEN", token);
@@ -79,30 +79,30 @@ impl Cli {
 
     /// Runs a command to its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        Output::of(self.command(arguments).spawn().expect("it starts")).await
+        Output::wait_for(self.command(arguments).spawn().expect("it starts")).await
     }
 
     /// Runs a command with this on its standard input.
     pub async fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
         let child = self.command(arguments).stdin(Stdio::piped()).spawn();
-        Output::of_fed(child.expect("it starts"), input).await
+        Output::wait_with_input(child.expect("it starts"), input).await
     }
 }
 
 impl Output {
     /// Waits for a program.
-    pub async fn of(child: Child) -> Self {
+    pub async fn wait_for(child: Child) -> Self {
         let output = child.wait_with_output().await.expect("it ran");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
     /// Writes to a program, closes its standard input and waits for it.
-    pub async fn of_fed(mut child: Child, input: &str) -> Self {
+    pub async fn wait_with_input(mut child: Child, input: &str) -> Self {
         let mut stdin = child.stdin.take().expect("piped");
         stdin.write_all(input.as_bytes()).await.expect("it reads");
         drop(stdin);
-        Self::of(child).await
+        Self::wait_for(child).await
     }
 
     /// Checks the exit code.
@@ -130,10 +130,10 @@ pub fn program() -> PathBuf {
     path.expect("PLATFORM_TEST_CLI is not set: run the tests with `cargo xtask test`").into()
 }
 
-/// The path of this process, with the program's directory before it.
+/// `PATH` of this process, preceded by the program's directory.
 #[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
-fn path() -> std::ffi::OsString {
+fn search_path() -> std::ffi::OsString {
     let inherited = std::env::var_os("PATH").unwrap_or_default();
-    let own = program().parent().expect("a directory").to_owned();
-    std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&inherited))).expect("a path")
+    let program_dir = program().parent().expect("a directory").to_owned();
+    std::env::join_paths(std::iter::once(program_dir).chain(std::env::split_paths(&inherited))).expect("a path")
 }

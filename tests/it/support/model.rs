@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 
 /// The model name in the server's responses.
 pub const MODEL_NAME: &str = "scripted-7b";
+/// The title that the server writes for every conversation, besides the scripted replies.
+pub const TITLE: &str = "Cleaning of strainers";
 
 /// How the server answers one request.
 #[derive(Clone, Debug)]
@@ -54,7 +56,15 @@ struct Script {
     replies: Mutex<VecDeque<Reply>>,
     /// The reply once the queue is empty.
     default_reply: Option<Reply>,
+    /// Chooses the reply by the last message, once the queue is empty.
+    choose_reply: Option<fn(&str) -> Reply>,
     requests: Mutex<Vec<Value>>,
+    /// Requests for titles.
+    title_requests: Mutex<Vec<Value>>,
+    /// Requests for what to remember.
+    memory_requests: Mutex<Vec<Value>>,
+    /// The reply to requests for what to remember; nothing unless set.
+    memory_reply: Mutex<Option<&'static str>>,
     embed_requests: Mutex<Vec<Value>>,
     resumed: Notify,
 }
@@ -68,6 +78,11 @@ impl ModelServer {
     /// Starts a server with the same reply to all requests.
     pub async fn start_with_default(reply: Reply) -> Self {
         Self::serve(Script { default_reply: Some(reply), ..Script::default() }).await
+    }
+
+    /// Starts a server that chooses each reply by the last message of its request.
+    pub async fn start_choosing(choose_reply: fn(&str) -> Reply) -> Self {
+        Self::serve(Script { choose_reply: Some(choose_reply), ..Script::default() }).await
     }
 
     /// Queues replies to the next requests.
@@ -93,7 +108,22 @@ impl ModelServer {
         self.script.resumed.notify_one();
     }
 
-    /// The bodies of the requests so far.
+    /// The bodies of the requests for titles so far.
+    pub fn title_requests(&self) -> Vec<Value> {
+        self.script.title_requests.lock().expect("not poisoned").clone()
+    }
+
+    /// The bodies of the requests for what to remember so far.
+    pub fn memory_requests(&self) -> Vec<Value> {
+        self.script.memory_requests.lock().expect("not poisoned").clone()
+    }
+
+    /// Sets the reply to requests for what to remember.
+    pub fn set_memory_reply(&self, reply: &'static str) {
+        *self.script.memory_reply.lock().expect("not poisoned") = Some(reply);
+    }
+
+    /// The bodies of the other requests so far.
     pub fn requests(&self) -> Vec<Value> {
         self.script.requests.lock().expect("not poisoned").clone()
     }
@@ -105,12 +135,23 @@ impl ModelServer {
 }
 
 async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Response {
+    if is_task(&request, "title") {
+        script.title_requests.lock().expect("not poisoned").push(request);
+        return text_response(TITLE);
+    }
+    if is_task(&request, "memory") {
+        script.memory_requests.lock().expect("not poisoned").push(request);
+        return text_response(script.memory_reply.lock().expect("not poisoned").unwrap_or("none"));
+    }
     let full_usage = max_usage(&request);
     let last_message = request["messages"].as_array().and_then(|all| all.last()).map(|last| last["content"].clone());
     script.requests.lock().expect("not poisoned").push(request);
-    let reply = script.replies.lock().expect("not poisoned").pop_front().or_else(|| script.default_reply.clone());
+    let reply = script.replies.lock().expect("not poisoned").pop_front();
+    let chosen =
+        || script.choose_reply.map(|choose| choose(last_message.as_ref().and_then(Value::as_str).unwrap_or("")));
+    let reply = reply.or_else(chosen).or_else(|| script.default_reply.clone());
     let (mut delay, usage) = (Duration::ZERO, Usage { prompt_tokens: 21, completion_tokens: 7 });
-    let (pieces, pauses, final_lines) = match reply.expect("a reply for each request") {
+    let (pieces, waits_before_last_piece, final_lines) = match reply.expect("a reply for each request") {
         Reply::Echo(length) => {
             let text = last_message.as_ref().and_then(Value::as_str).unwrap_or_default();
             return echo_response(text, length, usage);
@@ -130,7 +171,7 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
     let pieces = futures::stream::iter(pieces.into_iter().enumerate()).then(move |(index, piece)| {
         let script = Arc::clone(&script);
         async move {
-            if pauses && index == last_index {
+            if waits_before_last_piece && index == last_index {
                 script.resumed.notified().await;
             }
             // The delay of a slow model, as scripted.
@@ -143,6 +184,22 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
     });
     let body = pieces.chain(futures::stream::iter(final_lines)).map(|line| Ok::<_, Infallible>(Bytes::from(line)));
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
+}
+
+/// Whether the platform asks for a title: side calls name their task.
+/// Whether the request is a side call with this task.
+fn is_task(request: &Value, task: &str) -> bool {
+    let beginning = format!("Task: {task}.");
+    request["messages"][0]["content"].as_str().is_some_and(|system| system.starts_with(&beginning))
+}
+
+fn text_response(text: &str) -> Response {
+    let chunk = json!({
+        "id": "c", "object": "chat.completion.chunk", "model": MODEL_NAME,
+        "choices": [{ "index": 0, "delta": { "content": text }, "finish_reason": null }],
+    });
+    let body = sse_line(&chunk) + &final_sse_lines(Usage { prompt_tokens: 1, completion_tokens: 1 }).concat();
+    ([("content-type", "text/event-stream")], body).into_response()
 }
 
 /// Streams `text` in pieces of `length` characters.

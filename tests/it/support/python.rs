@@ -9,7 +9,7 @@ use tokio::process::Command;
 pub fn script(python: &str, path: &str) -> Command {
     let mut command = Command::new(python);
     command.arg(files::repository_root().join("tests").join(path)).kill_on_drop(true);
-    without_proxy(&mut command);
+    remove_proxy_variables(&mut command);
     command
 }
 
@@ -17,11 +17,11 @@ pub fn script(python: &str, path: &str) -> Command {
 pub fn program_beside(python: &str, name: &str) -> Command {
     let mut command = Command::new(Path::new(python).with_file_name(name));
     command.kill_on_drop(true);
-    without_proxy(&mut command);
+    remove_proxy_variables(&mut command);
     command
 }
 
-fn without_proxy(command: &mut Command) {
+fn remove_proxy_variables(command: &mut Command) {
     for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         command.env_remove(proxy);
     }

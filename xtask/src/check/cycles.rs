@@ -61,13 +61,13 @@ fn folder<'a>(file: &'a str, folders: &BTreeSet<&str>) -> &'a str {
 fn imports<'a>(modules: &Modules<'a>) -> Imports<'a> {
     let mut all = Imports::new();
     for (path, module) in &modules.0 {
-        let of_file = all.entry(module.file).or_default();
+        let file_imports = all.entry(module.file).or_default();
         let mut add = |segments: &[String]| {
             let Some(target) = modules.resolve(segments).filter(|target| target.file != module.file) else { return };
             let name = target.name.or_else(|| segments.last().cloned()).unwrap_or_default();
-            of_file.entry(target.file).or_default().insert(name);
+            file_imports.entry(target.file).or_default().insert(name);
         };
-        let mut paths = PathCollector { modules, module, path, found: BTreeSet::new() };
+        let mut paths = PathCollector { modules, module, module_path: path, found: BTreeSet::new() };
         module.items.iter().for_each(|item| paths.search(item.to_token_stream()));
         let private_imports = module.imports.values().chain(&module.globs).filter(|import| !import.is_reexport);
         // If code uses paths through an imported module, those paths count instead of the import of the module.
@@ -81,7 +81,7 @@ fn imports<'a>(modules: &Modules<'a>) -> Imports<'a> {
 struct PathCollector<'m, 'a> {
     modules: &'m Modules<'a>,
     module: &'m Module<'a>,
-    path: &'m [String],
+    module_path: &'m [String],
     /// The paths found so far, from the crate's root.
     found: BTreeSet<Vec<String>>,
 }
@@ -119,7 +119,7 @@ impl PathCollector<'_, '_> {
             [first] => self.module.imports.contains_key(first),
             _ => true,
         };
-        if is_path && let Some(path) = self.modules.absolute(self.path, segments) {
+        if is_path && let Some(path) = self.modules.absolute(self.module_path, segments) {
             let is_variable = segments.len() == 1 && self.modules.0.contains_key(&path);
             if !is_variable {
                 self.found.insert(path);

@@ -13,7 +13,7 @@ pub fn violations(sources: &[TextFile]) -> Vec<String> {
 }
 
 fn check_source(source: &TextFile) -> Vec<String> {
-    if is_wire_type(source) {
+    if defines_wire_types(source) {
         return Vec::new();
     }
     let lines: Vec<_> = source.content.lines().map(doc_comment).collect();
@@ -28,7 +28,7 @@ fn check_source(source: &TextFile) -> Vec<String> {
 }
 
 /// Whether the file defines types or handlers that the OpenAPI document describes.
-fn is_wire_type(source: &TextFile) -> bool {
+fn defines_wire_types(source: &TextFile) -> bool {
     source.path.starts_with("crates/gateway/src/")
         && ["ToSchema", "utoipa::path"].iter().any(|name| source.content.contains(name))
 }

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_layers_as_they_are_pass() {
+    fn the_current_layers_pass() {
         let packages = [
             package("domain", &["serde"]),
             package("data", &["domain", "sqlx"]),

@@ -44,15 +44,15 @@ pub mod samples {
 
     #[test]
     fn only_exactly_cfg_test_marks_a_test() {
-        let attributes = |text: &str| {
+        let marks_a_test = |text: &str| {
             let file = syn::parse_file(&format!("{text} mod x {{}}")).expect("valid Rust");
             match &file.items[0] {
                 syn::Item::Mod(module) => is_cfg_test(&module.attrs),
                 _ => false,
             }
         };
-        assert!(attributes("#[cfg(test)]"));
-        assert!(!attributes("#[cfg(any(test, feature = \"testing\"))]"));
-        assert!(!attributes("#[derive(Debug)]"));
+        assert!(marks_a_test("#[cfg(test)]"));
+        assert!(!marks_a_test("#[cfg(any(test, feature = \"testing\"))]"));
+        assert!(!marks_a_test("#[derive(Debug)]"));
     }
 }

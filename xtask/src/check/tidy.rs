@@ -9,8 +9,9 @@ const MAX_LINES: usize = 400;
 
 /// A message for each violation.
 pub fn violations(sources: &[TextFile], manifests: &[TextFile]) -> Vec<String> {
-    let of_sources = sources.iter().flat_map(|source| [check_length(source), check_module_comment(source)]).flatten();
-    of_sources.chain(manifests.iter().filter_map(manifest::violation)).collect()
+    let source_violations =
+        sources.iter().flat_map(|source| [check_length(source), check_module_comment(source)]).flatten();
+    source_violations.chain(manifests.iter().filter_map(manifest::violation)).collect()
 }
 
 /// The distribution of file lengths in lines, without tests. The targets are a median of 130 and a 90th percentile of
@@ -77,43 +78,43 @@ mod tests {
         "//! Why.\n".to_owned() + &"fn f() {}\n".repeat(count - 1)
     }
 
-    fn untidy(path: &str, content: String) -> Vec<String> {
+    fn violations_of_source(path: &str, content: String) -> Vec<String> {
         let manifest = TextFile { path: "Cargo.toml".into(), content: GOOD_MANIFEST.into() };
         violations(&[source(path, content)], &[manifest])
     }
 
     #[test]
     fn a_file_at_the_limit_passes_and_one_above_fails() {
-        assert!(untidy("crates/a/src/x.rs", lines(400)).is_empty());
-        let found = untidy("crates/a/src/x.rs", lines(401));
+        assert!(violations_of_source("crates/a/src/x.rs", lines(400)).is_empty());
+        let found = violations_of_source("crates/a/src/x.rs", lines(401));
         assert_eq!(found, ["crates/a/src/x.rs has 401 lines without its tests: split it, 400 is the limit"]);
     }
 
     #[test]
     fn tests_at_the_end_do_not_count() {
         let tests = "\n#[cfg(test)]\nmod tests {\n".to_owned() + &"    fn t() {}\n".repeat(300) + "}\n";
-        assert!(untidy("crates/a/src/x.rs", lines(390) + &tests).is_empty());
+        assert!(violations_of_source("crates/a/src/x.rs", lines(390) + &tests).is_empty());
         assert_eq!(lines_without_tests(&(lines(390) + &tests)), 391);
     }
 
     #[test]
     fn code_after_the_tests_counts() {
         let tests = "#[cfg(test)]\nmod tests {\n}\n".to_owned() + &"fn g() {}\n".repeat(20);
-        assert_eq!(untidy("crates/a/src/x.rs", lines(390) + &tests).len(), 1);
+        assert_eq!(violations_of_source("crates/a/src/x.rs", lines(390) + &tests).len(), 1);
         let only_an_item = "#[cfg(test)]\nfn helper() {\n}\n";
         assert_eq!(lines_without_tests(&(lines(10) + only_an_item)), 13);
     }
 
     #[test]
     fn files_of_tests_may_be_long() {
-        assert!(untidy("tests/it/isolation.rs", lines(900)).is_empty());
-        assert_eq!(untidy("crates/a/src/contests.rs", lines(900)).len(), 1);
+        assert!(violations_of_source("tests/it/isolation.rs", lines(900)).is_empty());
+        assert_eq!(violations_of_source("crates/a/src/contests.rs", lines(900)).len(), 1);
     }
 
     #[test]
     fn a_file_without_a_module_comment_is_found() {
-        assert_eq!(untidy("crates/a/src/x.rs", "fn f() {}\n".into()).len(), 1);
-        assert_eq!(untidy("tests/it/x.rs", "// a comment\n".into()).len(), 1);
+        assert_eq!(violations_of_source("crates/a/src/x.rs", "fn f() {}\n".into()).len(), 1);
+        assert_eq!(violations_of_source("tests/it/x.rs", "// a comment\n".into()).len(), 1);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::proc::{self, Interrupt};
 use crate::server::{self, BuildProfile};
-use crate::{files, project};
+use crate::{files, project, ui};
 
 /// Directories of the checkout that are part of the bundle. The programs contain the migrations; these are to read.
 const DIRECTORIES: &[&str] = &["migrations", "deploy", "docs"];
@@ -35,6 +35,7 @@ pub struct Args {
 /// If a program cannot be built, or a file cannot be written.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let profile = if args.dev { BuildProfile::Dev } else { BuildProfile::Release };
+    ui::build_if_possible(interrupt)?;
     let program = server::build(profile, interrupt)?;
     let sbom = sbom::create(interrupt)?;
     let name = format!("plant-agent-platform-{}-{}-linux", sbom.version, std::env::consts::ARCH);

@@ -85,7 +85,7 @@ impl Cluster {
         postmaster::clear_leftovers(paths.pgdata)?;
         let mut preferred_port = port;
         for _attempt in 0..5 {
-            let port = match preferred_port.take().filter(|port| is_free(*port)) {
+            let port = match preferred_port.take().filter(|port| is_port_free(*port)) {
                 Some(port) => port,
                 None => free_port()?,
             };
@@ -232,7 +232,7 @@ pub fn free_port() -> Result<u16> {
 }
 
 /// Whether no process listens on this port of 127.0.0.1 at the moment.
-pub fn is_free(port: u16) -> bool {
+pub fn is_port_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
@@ -244,8 +244,8 @@ mod tests {
     fn a_port_that_somebody_listens_on_is_not_free() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert!(!is_free(port));
+        assert!(!is_port_free(port));
         drop(listener);
-        assert!(is_free(port));
+        assert!(is_port_free(port));
     }
 }

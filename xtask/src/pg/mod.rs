@@ -6,7 +6,7 @@ mod postmaster;
 mod programs;
 mod temporary;
 
-pub use cluster::{Cluster, ClusterPaths, ClusterPurpose, free_port, is_free};
+pub use cluster::{Cluster, ClusterPaths, ClusterPurpose, free_port, is_port_free};
 use initdb::init_cluster;
 pub use postmaster::Postmaster;
 pub use programs::PostgresPrograms;

@@ -23,7 +23,7 @@ use crate::proc::{self, Interrupt};
 use crate::progress::print_status;
 use crate::server::{self, BuildProfile};
 use crate::state::State;
-use crate::{files, pg};
+use crate::{files, pg, ui};
 pub use certificate::Certificate;
 pub use nginx::{Listen, write_configuration as write_nginx_configuration};
 use platform_processes::ApiPorts;
@@ -69,6 +69,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let mut state = State::load_or_create(data.path())?;
     state.dev_build = args.selector.build_profile_for_up() == BuildProfile::Dev;
     state.save(data.path())?;
+    ui::build_if_possible(interrupt)?;
     let program = server::build(args.selector.build_profile_for_up(), interrupt)?;
     state.program = Some(program.clone());
     state.save(data.path())?;
@@ -160,7 +161,7 @@ fn choose_port(requested: u16) -> Result<u16> {
     if requested == 0 {
         return pg::free_port();
     }
-    if !pg::is_free(requested) {
+    if !pg::is_port_free(requested) {
         bail!("port {requested} is in use: stop what listens there, or choose another one with --port");
     }
     Ok(requested)

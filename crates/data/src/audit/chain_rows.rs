@@ -2,7 +2,7 @@
 
 use crate::rows::{JsonText, Sha256Column};
 use crate::statement::row;
-use domain::audit::chain::{ChainPageEntry, ChainedEvent, Checkpoint, EntryWithoutRow, PurgeRecord};
+use domain::audit::chain::{ChainPageEntry, ChainedEvent, Checkpoint, EntryWithoutRow, PurgeRecord, RowLayout};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
@@ -19,7 +19,9 @@ row! {
         phase: Option<String>,
         result_status: Option<String>,
         user_id: Option<Uuid>,
+        layout: Option<i16>,
         session_id: Option<Uuid>,
+        conversation_id: Option<Uuid>,
         resource_type: Option<String>,
         resource_id: Option<Uuid>,
         model: Option<String>,
@@ -58,6 +60,23 @@ row! {
 }
 pub(super) use retirement_columns;
 
+/// The columns `session_id` and `conversation_id` of an audit row, by what they mean.
+pub(super) struct RecordedIds {
+    pub(super) session: Option<Uuid>,
+    pub(super) conversation: Option<Uuid>,
+}
+
+impl RecordedIds {
+    /// Exchanges the columns of a row of the first layout, which has its conversation in `session_id`.
+    pub(super) fn of_layout(self, layout: RowLayout) -> Self {
+        if layout == RowLayout::WITHOUT_SESSION {
+            Self { session: self.conversation, conversation: self.session }
+        } else {
+            self
+        }
+    }
+}
+
 impl From<SealedEntryRow> for ChainPageEntry {
     fn from(row: SealedEntryRow) -> Self {
         let (Sha256Column(row_hash), Sha256Column(chain_hash)) = (row.row_hash, row.chain_hash);
@@ -74,7 +93,10 @@ impl From<SealedEntryRow> for ChainPageEntry {
                 chain_hash,
             });
         };
+        let layout = row.layout.map(RowLayout::from_number).unwrap_or_default();
+        let ids = RecordedIds { session: row.session_id, conversation: row.conversation_id }.of_layout(layout);
         Self::Event(Box::new(ChainedEvent {
+            layout,
             tenant_id: row.tenant_id,
             seq: row.seq,
             id: row.id,
@@ -83,7 +105,8 @@ impl From<SealedEntryRow> for ChainPageEntry {
             phase,
             result_status: row.result_status,
             user_id: row.user_id,
-            conversation_id: row.session_id,
+            session_id: ids.session,
+            conversation_id: ids.conversation,
             resource_type: row.resource_type,
             resource_id: row.resource_id,
             model: row.model,

@@ -1,10 +1,12 @@
 //! Verifies a tenant's hash chain, from its start or its last retirement to its head, and reports what is wrong.
 //!
+//! A retirement is the signed record of a purge ([`PurgeRecord`]).
+//!
 //! Does no I/O. The caller first supplies the signed checkpoints and retirements, from the database and from elsewhere,
 //! and then the entries in order, from the database or from an export.
 
 use super::signature::{TrustedKeys, Verification};
-use domain::audit::chain::{ChainHash, ChainedEvent, Checkpoint, EntryWithoutRow, PurgeRecord};
+use domain::audit::chain::{AuditHash, ChainedEvent, Checkpoint, EntryWithoutRow, PurgeRecord};
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -33,17 +35,17 @@ pub struct ChainReport {
     /// The tenant; nil for the platform's own chain.
     pub tenant: Uuid,
     /// Number of chain entries that were checked.
-    pub entries: u64,
+    pub entry_count: u64,
     /// `seq` of the last entry.
     pub last_seq: i64,
     /// Number of entries whose rows were deleted under a signed retirement.
-    pub purged_entries: u64,
+    pub purged_entry_count: u64,
     /// Number of signed checkpoints that match the chain.
-    pub matching_checkpoints: u64,
+    pub matching_checkpoint_count: u64,
     /// The last checkpoint that matches the chain: `seq` of its entry and the time at which it was signed.
     pub last_checkpoint: Option<(i64, Timestamp)>,
     /// Number of rows that are not in the chain yet.
-    pub unsealed_rows: u64,
+    pub unsealed_row_count: u64,
     /// The first 20 findings.
     pub findings: Vec<Finding>,
     /// Total number of findings, including those that are not listed in `findings`.
@@ -77,11 +79,11 @@ pub struct ChainEntry {
     /// Creation time of the row in microseconds since the Unix epoch, as recorded in the chain.
     pub at_micros: i64,
     /// Hash of the row, as recorded in the chain.
-    pub row_hash: ChainHash,
+    pub row_hash: AuditHash,
     /// Chain hash of this entry, as recorded in the chain.
-    pub chain_hash: ChainHash,
+    pub chain_hash: AuditHash,
     /// Hash computed from the current content of the row; `None` if the row no longer exists.
-    pub computed_hash: Option<ChainHash>,
+    pub computed_hash: Option<AuditHash>,
 }
 
 impl ChainEntry {
@@ -116,8 +118,8 @@ impl ChainEntry {
 pub struct ChainVerifier {
     report: ChainReport,
     /// Hashes with valid signatures by `seq`, each with the time at which it was signed.
-    signed_hashes: BTreeMap<i64, Vec<(ChainHash, Timestamp)>>,
-    head_hash: ChainHash,
+    signed_hashes: BTreeMap<i64, Vec<(AuditHash, Timestamp)>>,
+    head_hash: AuditHash,
     /// `seq` of the last entry seen; before that, the `seq` that precedes the first expected entry.
     last_seq: i64,
     /// Rows created before this time may be missing; in microseconds since the Unix epoch.
@@ -130,23 +132,23 @@ pub struct ChainVerifier {
 impl ChainVerifier {
     /// Starts the verification of a tenant's chain, and verifies the signatures of `checkpoints` and `retirements`.
     #[must_use]
-    pub fn new(tenant: Uuid, checkpoints: &[Checkpoint], purges: &[PurgeRecord], keys: &TrustedKeys) -> Self {
+    pub fn new(tenant: Uuid, checkpoints: &[Checkpoint], retirements: &[PurgeRecord], keys: &TrustedKeys) -> Self {
         let mut report = ChainReport {
             tenant,
-            entries: 0,
+            entry_count: 0,
             last_seq: 0,
-            purged_entries: 0,
-            matching_checkpoints: 0,
+            purged_entry_count: 0,
+            matching_checkpoint_count: 0,
             last_checkpoint: None,
-            unsealed_rows: 0,
+            unsealed_row_count: 0,
             findings: Vec::new(),
             finding_count: 0,
             remarks: Vec::new(),
         };
-        let retirement = trusted_retirement(&mut report, purges, keys);
+        let retirement = trusted_retirement(&mut report, retirements, keys);
         let mut verifier = Self {
             signed_hashes: BTreeMap::new(),
-            head_hash: retirement.map_or_else(|| ChainHash::genesis(tenant), |retired| retired.chain_hash),
+            head_hash: retirement.map_or_else(|| AuditHash::genesis(tenant), |retired| retired.chain_hash),
             last_seq: retirement.map_or(0, |retired| retired.through_seq),
             first_at_micros: None,
             last_at_micros: 0,
@@ -188,7 +190,7 @@ impl ChainVerifier {
 
     /// Starts in the middle of the chain, for a resumed export: the next entry must follow the entry `seq`, whose chain
     /// hash is `head_hash`.
-    pub fn resume_after(&mut self, seq: i64, head_hash: ChainHash) {
+    pub fn resume_after(&mut self, seq: i64, head_hash: AuditHash) {
         (self.last_seq, self.head_hash) = (seq, head_hash);
     }
 
@@ -197,7 +199,7 @@ impl ChainVerifier {
         let ChainEntry { seq, audit_id, at_micros, row_hash, chain_hash, computed_hash: computed } = *entry;
         let id = Some(audit_id);
         // The boundary entry of the retirement is kept as the anchor of the remaining chain.
-        if seq == self.last_seq && self.report.entries == 0 && self.purged_before_micros.is_some() {
+        if seq == self.last_seq && self.report.entry_count == 0 && self.purged_before_micros.is_some() {
             if chain_hash != self.head_hash {
                 self.report.add_finding(
                     Some(seq),
@@ -208,7 +210,7 @@ impl ChainVerifier {
             self.compare_with_signatures(seq, chain_hash);
             return;
         }
-        self.report.entries += 1;
+        self.report.entry_count += 1;
         if seq <= self.last_seq {
             self.report.add_finding(Some(seq), id, "the entry is a duplicate or out of order");
             return;
@@ -227,7 +229,7 @@ impl ChainVerifier {
             Some(hash) if hash == row_hash => {}
             Some(_) => self.report.add_finding(Some(seq), id, "the row was changed after it was written"),
             None if self.purged_before_micros.is_some_and(|before| at_micros < before) => {
-                self.report.purged_entries += 1
+                self.report.purged_entry_count += 1
             }
             None => self.report.add_finding(Some(seq), id, "the row was deleted"),
         }
@@ -237,10 +239,10 @@ impl ChainVerifier {
         self.compare_with_signatures(seq, chain_hash);
     }
 
-    fn compare_with_signatures(&mut self, seq: i64, chain_hash: ChainHash) {
+    fn compare_with_signatures(&mut self, seq: i64, chain_hash: AuditHash) {
         for (signed, at) in self.signed_hashes.remove(&seq).unwrap_or_default() {
             if signed == chain_hash {
-                self.report.matching_checkpoints += 1;
+                self.report.matching_checkpoint_count += 1;
                 self.report.last_checkpoint = Some((seq, at));
             } else {
                 self.report.add_finding(Some(seq), None, "the chain is not the one that was signed: it was rewritten");
@@ -255,7 +257,7 @@ impl ChainVerifier {
         self.report.last_seq = end_seq;
         let span = self.first_at_micros.map_or(0, |first| self.last_at_micros.saturating_sub(first));
         if span > MAX_UNSIGNED_SPAN_MICROS
-            && self.report.matching_checkpoints == 0
+            && self.report.matching_checkpoint_count == 0
             && self.signed_hashes.is_empty()
             && self.report.is_intact()
         {

@@ -5,7 +5,7 @@ use super::verify::lift_limits;
 use crate::pool::Database;
 use crate::rows::Sha256Column;
 use crate::statement::{DbRole, Scalar, Statement, statements};
-use domain::audit::chain::{ChainHash, ChainPage, ChainPageEntry};
+use domain::audit::chain::{AuditHash, ChainPage, ChainPageEntry};
 use domain::ports::StoreError;
 use uuid::Uuid;
 
@@ -24,7 +24,8 @@ statements! {
         "audit_chain",
         ACTIVITY,
         "SELECT c.tenant_id, c.seq, c.audit_id AS id, c.at AS created_at, c.row_hash, c.chain_hash,
-                l.event_type, l.phase, l.result_status, l.user_id, l.session_id, l.resource_type, l.resource_id,
+                l.event_type, l.phase, l.result_status, l.user_id, l.layout, l.session_id,
+                l.conversation_id, l.resource_type, l.resource_id,
                 l.model, l.tools_used, l.request_hash, l.latency_ms, l.correlation_id, l.request_id,
                 l.metadata::text AS metadata
          FROM audit_chain c
@@ -73,7 +74,7 @@ impl AuditExport {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn chains(&self) -> Result<Vec<Uuid>, StoreError> {
+    pub async fn list_tenants(&self) -> Result<Vec<Uuid>, StoreError> {
         let mut transaction = self.database.begin_snapshot(Uuid::nil()).await?;
         lift_limits(&mut transaction).await?;
         CHAINS.query().scalars(&mut transaction).await
@@ -107,6 +108,6 @@ pub(super) async fn page(
     let query = CHECKPOINTS.query().bind(tenant).bind(after_seq).bind(last_seq.unwrap_or(i64::MAX));
     let checkpoints = query.fetch_all(&mut transaction).await?;
     let retirements = RETIREMENTS.query().bind(tenant).bind(after_seq).fetch_all(&mut transaction).await?;
-    let previous_hash = stored_hash.map_or_else(|| ChainHash::genesis(tenant), |Sha256Column(hash)| hash);
+    let previous_hash = stored_hash.map_or_else(|| AuditHash::genesis(tenant), |Sha256Column(hash)| hash);
     Ok(ChainPage { previous_hash, entries, checkpoints, purges: retirements, has_more })
 }

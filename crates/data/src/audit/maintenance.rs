@@ -5,7 +5,7 @@
 use crate::pool::Database;
 use crate::rows::Sha256Column;
 use crate::statement::{Scalar, Statement, row, statements};
-use domain::audit::chain::{ChainHash, Checkpoint, decode_hex};
+use domain::audit::chain::{AuditHash, Checkpoint, decode_hex};
 use domain::ports::StoreError;
 use uuid::Uuid;
 
@@ -58,7 +58,7 @@ pub struct ChainHead {
     /// Number of the entry, counted from 1.
     pub seq: i64,
     /// Chain hash of that entry.
-    pub chain_hash: ChainHash,
+    pub chain_hash: AuditHash,
 }
 
 /// Maintains the audit log. Connects as the application's role.

@@ -1,5 +1,5 @@
-//! Deletes audit rows past their retention period, a whole month at a time, and stores a signed record of where the
-//! remaining hash chain starts.
+//! Deletes audit rows past their retention period, a whole month at a time, and stores a signed record, called a
+//! retirement, of where the remaining hash chain starts.
 //!
 //! Runs as the login that applies migrations. The roles that the server connects with cannot delete audit rows.
 
@@ -7,7 +7,7 @@ use super::signature::SigningKey;
 use crate::error::{SetupError, store_error};
 use crate::rows::Sha256Column;
 use crate::statement::{DbRole, Scalar, Statement, row, statements};
-use domain::audit::chain::{ChainHash, PurgeRecord, decode_hex};
+use domain::audit::chain::{AuditHash, PurgeRecord, decode_hex};
 use domain::ports::StoreError;
 use domain::time::Timestamp;
 use serde_json::json;
@@ -152,7 +152,7 @@ pub async fn purge(
         let boundary: Option<BoundaryEntry> =
             BOUNDARY_ENTRY.query().bind(tenant_id).bind(cutoff).fetch_optional(&mut transaction).await?;
         let (through_seq, chain_hash) = boundary
-            .map_or_else(|| (0, ChainHash::genesis(tenant_id)), |boundary| (boundary.seq, boundary.chain_hash.0));
+            .map_or_else(|| (0, AuditHash::genesis(tenant_id)), |boundary| (boundary.seq, boundary.chain_hash.0));
         let (key_id, signature) = (String::new(), String::new());
         let unsigned_retirement =
             PurgeRecord { tenant_id, through_seq, chain_hash, before: cutoff, rows, at: now, key_id, signature };

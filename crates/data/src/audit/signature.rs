@@ -2,7 +2,7 @@
 //! with the public key can verify.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
-use domain::audit::chain::{ChainHash, Checkpoint, PurgeRecord, decode_hex};
+use domain::audit::chain::{AuditHash, Checkpoint, PurgeRecord, decode_hex};
 use domain::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl SigningKey {
 
     /// Creates a checkpoint: a signed statement that the tenant's chain had this hash at entry `seq`, at time `at`.
     #[must_use]
-    pub fn sign_checkpoint(&self, tenant_id: Uuid, seq: i64, chain_hash: ChainHash, at: Timestamp) -> Checkpoint {
+    pub fn sign_checkpoint(&self, tenant_id: Uuid, seq: i64, chain_hash: AuditHash, at: Timestamp) -> Checkpoint {
         let (key_id, signature) = (self.id.clone(), String::new());
         let unsigned_checkpoint = Checkpoint { tenant_id, seq, chain_hash, at, key_id, signature };
         let signature = self.sign(&unsigned_checkpoint.message());
@@ -112,7 +112,7 @@ impl TrustedKeys {
 
 /// The key id: the first 16 hexadecimal digits of the SHA-256 of the public key.
 fn key_id(public_key: &[u8]) -> String {
-    let mut id = ChainHash::digest(public_key).to_string();
+    let mut id = AuditHash::digest(public_key).to_string();
     id.truncate(16);
     id
 }
@@ -126,12 +126,12 @@ mod tests {
         let key = SigningKey::from_seed(&[7; 32]).expect("a seed");
         let trusted_keys = TrustedKeys::new([key.public_key().as_str()]).expect("a key");
         let at = Timestamp::from_timestamp(1_000, 0).expect("a moment");
-        let checkpoint = key.sign_checkpoint(Uuid::from_u128(1), 5, ChainHash::digest(b"x"), at);
+        let checkpoint = key.sign_checkpoint(Uuid::from_u128(1), 5, AuditHash::digest(b"x"), at);
         assert_eq!(trusted_keys.verify_checkpoint(&checkpoint), Verification::Valid);
         for modified_checkpoint in [
             Checkpoint { seq: 6, ..checkpoint.clone() },
             Checkpoint { tenant_id: Uuid::from_u128(2), ..checkpoint.clone() },
-            Checkpoint { chain_hash: ChainHash::digest(b"y"), ..checkpoint.clone() },
+            Checkpoint { chain_hash: AuditHash::digest(b"y"), ..checkpoint.clone() },
             Checkpoint { at: Timestamp::from_timestamp(1_001, 0).expect("a moment"), ..checkpoint.clone() },
             Checkpoint { signature: "00".repeat(64), ..checkpoint.clone() },
             Checkpoint { signature: "no hex".to_owned(), ..checkpoint.clone() },
@@ -143,7 +143,7 @@ mod tests {
             );
         }
         let other_key = SigningKey::from_seed(&[8; 32]).expect("a seed");
-        let unknown_checkpoint = other_key.sign_checkpoint(Uuid::from_u128(1), 5, ChainHash::digest(b"x"), at);
+        let unknown_checkpoint = other_key.sign_checkpoint(Uuid::from_u128(1), 5, AuditHash::digest(b"x"), at);
         assert_eq!(trusted_keys.verify_checkpoint(&unknown_checkpoint), Verification::UnknownKey);
         assert!(TrustedKeys::new(["00ff"]).is_err());
     }

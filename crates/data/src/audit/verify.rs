@@ -11,7 +11,7 @@ use super::signature::TrustedKeys;
 use crate::pool::Database;
 use crate::rows::{Sha256Column, to_u64};
 use crate::statement::{DbRole, Scalar, Statement, row, statements};
-use domain::audit::chain::{ChainHash, Checkpoint, PurgeRecord};
+use domain::audit::chain::{AuditHash, Checkpoint, PurgeRecord};
 use domain::ports::StoreError;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
@@ -19,14 +19,21 @@ use uuid::Uuid;
 
 const ACTIVITY: &str = "verifying the audit log";
 
-/// The expression of the function `audit_canonical` (migration 11), repeated here so that the verification does not
+/// The expression of the function `audit_canonical` (migration 22), repeated here so that the verification does not
 /// depend on a function that could have been replaced. Alias `l` is `audit_logs`.
 macro_rules! canonical {
     () => {
-        "jsonb_build_array(1, l.tenant_id, l.id, l.user_id, l.session_id, l.event_type, l.resource_type,
-                           l.resource_id, l.model, l.tools_used, l.request_hash, l.result_status, l.latency_ms,
-                           l.metadata, (extract(epoch FROM l.created_at) * 1000000)::bigint, l.correlation_id,
-                           l.request_id, l.phase)::text"
+        "CASE WHEN l.layout = 1 AND l.conversation_id IS NULL
+              THEN jsonb_build_array(1, l.tenant_id, l.id, l.user_id, l.session_id, l.event_type, l.resource_type,
+                                     l.resource_id, l.model, l.tools_used, l.request_hash, l.result_status,
+                                     l.latency_ms, l.metadata, (extract(epoch FROM l.created_at) * 1000000)::bigint,
+                                     l.correlation_id, l.request_id, l.phase)
+              ELSE jsonb_build_array(l.layout, l.tenant_id, l.id, l.user_id, l.session_id, l.conversation_id,
+                                     l.event_type, l.resource_type, l.resource_id, l.model, l.tools_used,
+                                     l.request_hash, l.result_status, l.latency_ms, l.metadata,
+                                     (extract(epoch FROM l.created_at) * 1000000)::bigint, l.correlation_id,
+                                     l.request_id, l.phase)
+         END::text"
     };
 }
 
@@ -139,7 +146,7 @@ impl AuditVerifier {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn chains(&self, external_checkpoints: &[Checkpoint]) -> Result<Vec<Uuid>, StoreError> {
+    pub async fn list_tenants(&self, external_checkpoints: &[Checkpoint]) -> Result<Vec<Uuid>, StoreError> {
         let mut transaction = self.database.begin_snapshot(Uuid::nil()).await?;
         lift_limits(&mut transaction).await?;
         let logged_tenants = CHAINS.query().scalars(&mut transaction).await?;
@@ -192,7 +199,7 @@ impl From<EntryRow> for ChainEntry {
             at_micros: row.at_micros,
             row_hash: row.row_hash.0,
             chain_hash: row.chain_hash.0,
-            computed_hash: row.canonical.map(|text| ChainHash::digest(text.as_bytes())),
+            computed_hash: row.canonical.map(|text| AuditHash::digest(text.as_bytes())),
         }
     }
 }
@@ -207,7 +214,7 @@ async fn add_unaccounted_rows(
     for UnaccountedRow { id, what } in unaccounted_rows {
         report.add_finding(None, Some(id), what);
     }
-    report.unsealed_rows = COUNT_UNSEALED.query().bind(tenant).scalar(connection).await.map(to_u64)?;
+    report.unsealed_row_count = COUNT_UNSEALED.query().bind(tenant).scalar(connection).await.map(to_u64)?;
     Ok(())
 }
 

@@ -147,7 +147,7 @@ impl VectorSearch<'_> {
     }
 }
 
-pub(super) async fn nearest(
+pub(super) async fn search_nearest(
     tx: &mut PgTenantTx,
     embedding: &[f32],
     model: &str,

@@ -1,7 +1,7 @@
 //! Events of runs as they are stored. Not stored: reasoning, which is never kept, and calls of a client's tools, which
 //! only the request that started the run can answer. Their numbers are left out.
 
-use domain::conversation::Citation;
+use domain::conversation::{Citation, TextRange};
 use domain::error::{ErrorKind, Problem};
 use domain::ids::{AuditId, MessageId, RunId};
 use domain::model::ModelTier;
@@ -81,6 +81,7 @@ struct Summary {
     fallback: bool,
     omitted_count: u32,
     message_id: MessageId,
+    unsupported: Vec<TextRange>,
 }
 
 impl StoredEvent {
@@ -128,15 +129,17 @@ impl StoredEvent {
 
 impl From<RunSummary> for Summary {
     fn from(summary: RunSummary) -> Self {
-        let RunSummary { finish_reason, usage, model, degraded, fallback, omitted_count, message_id } = summary;
-        Self { finish_reason, usage, model, degraded, fallback, omitted_count, message_id }
+        let RunSummary { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported } =
+            summary;
+        Self { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported }
     }
 }
 
 impl From<Summary> for RunSummary {
     fn from(summary: Summary) -> Self {
-        let Summary { finish_reason, usage, model, degraded, fallback, omitted_count, message_id } = summary;
-        Self { finish_reason, usage, model, degraded, fallback, omitted_count, message_id }
+        let Summary { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported } =
+            summary;
+        Self { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported }
     }
 }
 
@@ -177,6 +180,7 @@ mod tests {
             fallback: false,
             omitted_count: 1,
             message_id,
+            unsupported: vec![TextRange { start: 4, end: 9 }],
         };
         let problem = Problem {
             kind: ErrorKind::Unavailable,

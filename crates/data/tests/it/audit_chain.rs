@@ -8,7 +8,7 @@ use data::audit::{
 };
 use data::testing::{TestDb, TestError};
 use data::{PgAuditReader, PgStore};
-use domain::audit::chain::{ChainHash, ChainPageEntry, Checkpoint};
+use domain::audit::chain::{AuditHash, ChainPageEntry, Checkpoint};
 use domain::audit::{AuditedOperation, Outcome, ResultStatus};
 use domain::command::{Command as _, GetDocument};
 use domain::ids::TenantId;
@@ -125,13 +125,16 @@ async fn an_unmodified_log_is_intact() -> Result<(), TestError> {
     log.record_operation(TENANT_A, &json!({})).await?;
     let report = log.verify(TENANT_A).await?;
     assert!(report.is_intact(), "{report:?}");
-    assert_eq!((report.entries, report.last_seq, report.unsealed_rows, report.matching_checkpoints), (20, 20, 2, 1));
+    assert_eq!(
+        (report.entry_count, report.last_seq, report.unsealed_row_count, report.matching_checkpoint_count),
+        (20, 20, 2, 1)
+    );
     assert_eq!(report.last_checkpoint.map(|(seq, _)| seq), Some(20));
     log.seal_and_sign().await?;
     let report = log.verify(TENANT_A).await?;
     assert!(report.is_intact(), "{report:?}");
-    assert_eq!((report.entries, report.unsealed_rows, report.matching_checkpoints), (22, 0, 2));
-    assert_eq!(log.verifier.chains(&[]).await?, [TENANT_A, TENANT_B]);
+    assert_eq!((report.entry_count, report.unsealed_row_count, report.matching_checkpoint_count), (22, 0, 2));
+    assert_eq!(log.verifier.list_tenants(&[]).await?, [TENANT_A, TENANT_B]);
     Ok(())
 }
 
@@ -141,6 +144,9 @@ const MANIPULATIONS: &[(&str, &str)] = &[
     ("UPDATE audit_logs SET event_type = 'doc.list' WHERE id = ROW5", "the row was changed after it was written"),
     ("UPDATE audit_logs SET metadata = '{}' WHERE id = ROW5", "the row was changed after it was written"),
     ("UPDATE audit_logs SET user_id = id WHERE id = ROW5", "the row was changed after it was written"),
+    ("UPDATE audit_logs SET session_id = id WHERE id = ROW5", "the row was changed after it was written"),
+    ("UPDATE audit_logs SET conversation_id = id WHERE id = ROW5", "the row was changed after it was written"),
+    ("UPDATE audit_logs SET layout = 1 WHERE id = ROW5", "the row was changed after it was written"),
     ("UPDATE audit_logs SET created_at = created_at + interval '1 us' WHERE id = ROW5", "the row was changed"),
     ("UPDATE audit_logs SET created_at = '2001-01-01' WHERE id = ROW5", "the row was changed after it was written"),
     ("UPDATE audit_logs SET result_status = 'success' WHERE id = ROW5", "the row was changed after it was written"),
@@ -317,7 +323,7 @@ async fn the_id_of_a_sealed_row_cannot_be_reused() -> Result<(), TestError> {
 #[tokio::test]
 async fn a_checkpoint_of_an_unknown_entry_is_not_stored() -> Result<(), TestError> {
     let log = TestLog::with_history().await?;
-    let forged_checkpoint = log.key.sign_checkpoint(TENANT_A, i64::MAX, ChainHash::digest(b"x"), now());
+    let forged_checkpoint = log.key.sign_checkpoint(TENANT_A, i64::MAX, AuditHash::digest(b"x"), now());
     log.maintenance.store_checkpoint(&forged_checkpoint).await?;
     assert!(log.verify(TENANT_A).await?.is_intact());
     Ok(())
@@ -422,10 +428,10 @@ async fn no_login_role_can_write_to_the_chain() -> Result<(), TestError> {
     let log = TestLog::with_history().await?;
     let urls = [log.db.app_url(), log.db.worker_url(), log.db.auditor_url()];
     for url in urls {
-        let mut role = PgConnection::connect(&url).await?;
+        let mut connection = PgConnection::connect(&url).await?;
         let role_attributes: (bool, bool) =
             sqlx::query_as("SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
-                .fetch_one(&mut role)
+                .fetch_one(&mut connection)
                 .await?;
         assert_eq!(role_attributes, (false, false));
         for sql in [
@@ -445,10 +451,10 @@ async fn no_login_role_can_write_to_the_chain() -> Result<(), TestError> {
             "CREATE TABLE audit_logs_2001_01 PARTITION OF audit_logs FOR VALUES FROM ('2001-01-01') TO ('2001-02-01')",
         ] {
             let script = format!("BEGIN; SET LOCAL app.current_tenant_id = '{TENANT_A}'; {sql}; COMMIT");
-            let result = sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut role).await;
+            let result = sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut connection).await;
             let code = result.as_ref().err().and_then(|e| e.as_database_error()?.code().map(|c| c.into_owned()));
             assert_eq!(code.as_deref(), Some("42501"), "{url}: {sql}: {result:?}");
-            sqlx::raw_sql("ROLLBACK").execute(&mut role).await?;
+            sqlx::raw_sql("ROLLBACK").execute(&mut connection).await?;
         }
     }
     assert!(log.verify(TENANT_A).await?.is_intact());
@@ -521,7 +527,7 @@ async fn log_with_old_and_new_rows() -> Result<TestLog, TestError> {
     Ok(log)
 }
 
-fn this_month() -> Timestamp {
+fn start_of_this_month() -> Timestamp {
     use chrono::Datelike as _;
     let day = now().date_naive().with_day(1).and_then(|day| day.and_hms_opt(0, 0, 0));
     day.map_or_else(now, |midnight| midnight.and_utc())
@@ -531,7 +537,7 @@ fn this_month() -> Timestamp {
 async fn a_log_with_purged_rows_is_intact() -> Result<(), TestError> {
     let mut log = log_with_old_and_new_rows().await?;
     assert!(log.verify(TENANT_A).await?.is_intact(), "control");
-    let retirements = purge(&log.db.superuser_url(), this_month(), &log.key, now()).await?;
+    let retirements = purge(&log.db.superuser_url(), start_of_this_month(), &log.key, now()).await?;
     assert_eq!(retirements.iter().map(|record| (record.tenant_id, record.rows)).collect::<Vec<_>>(), [(TENANT_A, 4)]);
     let report = log.verify(TENANT_A).await?;
     assert!(report.is_intact(), "{report:?}");
@@ -543,7 +549,7 @@ async fn a_log_with_purged_rows_is_intact() -> Result<(), TestError> {
                    AND c.relname < 'audit_logs_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')
                        AND c.relname ~ '[0-9]$')",
     )
-    .bind(this_month())
+    .bind(start_of_this_month())
     .fetch_one(&mut superuser)
     .await?;
     assert_eq!(remaining, (0, 7, 0), "six rows of today and the event of the retirement; the old partition is dropped");
@@ -570,7 +576,7 @@ async fn unsealed_rows_are_not_purged() -> Result<(), TestError> {
             VALUES ('{TENANT_A}', 'doc.read', now() - interval '14 months')"
     );
     sqlx::raw_sql(AssertSqlSafe(insert_old_row)).execute(&mut superuser).await?;
-    let result = purge(&log.db.superuser_url(), this_month(), &log.key, now()).await;
+    let result = purge(&log.db.superuser_url(), start_of_this_month(), &log.key, now()).await;
     assert!(matches!(result, Err(PurgeError::Unsealed(1))), "{result:?}");
     let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_logs").fetch_one(&mut superuser).await?;
     assert_eq!(rows, 1);

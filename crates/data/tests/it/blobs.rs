@@ -61,16 +61,16 @@ async fn an_upload_that_fails_leaves_no_file() -> Result<(), TestError> {
 async fn a_cancelled_upload_leaves_no_file_and_is_never_visible_half_written() -> Result<(), TestError> {
     let (store, dir) = blob_store()?;
     // A sender that stalls after two bytes.
-    let (endless_stream, first_chunk_sent) = (stream::pending(), Arc::new(tokio::sync::Notify::new()));
+    let (pending_stream, first_chunk_sent) = (stream::pending(), Arc::new(tokio::sync::Notify::new()));
     let notify = first_chunk_sent.clone();
-    let sender = byte_stream(&["ab"])
+    let stalled_stream = byte_stream(&["ab"])
         .chain(stream::once(async move {
             notify.notify_one();
             Ok(Bytes::new())
         }))
-        .chain(endless_stream);
+        .chain(pending_stream);
     tokio::select! {
-        _ = store.put(TENANT, sender.boxed(), 9) => return Err("the upload cannot end".into()),
+        _ = store.put(TENANT, stalled_stream.boxed(), 9) => return Err("the upload cannot end".into()),
         () = first_chunk_sent.notified() => {
             let files_during_upload = list_files(dir.path())?;
             let is_partial = |path: &PathBuf| path.extension().is_some_and(|part| part == "part");

@@ -77,7 +77,8 @@ const VIOLATION_QUERIES: &[&str] = &[
     // Policies of tables with private rows of a user also check the user.
     "SELECT format('%s: policy %s does not ask for the user', c.relname, p.polname)
      FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
-     WHERE c.relname IN ('conversations', 'messages', 'memories', 'idempotency_keys', 'run_events')
+     WHERE (c.relname IN ('conversations', 'messages', 'memories', 'idempotency_keys', 'run_events')
+            OR c.relname = 'message_feedback' AND p.polcmd <> 'r')
          AND p.polroles <> ARRAY ['platform_owner'::regrole::oid]
        AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%app_user()%'
             OR pg_get_expr(p.polwithcheck, p.polrelid) NOT LIKE '%app_user()%')",
@@ -87,7 +88,7 @@ const VIOLATION_QUERIES: &[&str] = &[
      WHERE 'platform_owner'::regrole::oid = ANY(p.polroles) AND c.relname NOT IN
            ('jobs', 'job_turns', 'tenants', 'tenant_settings_versions', 'tenant_usage', 'usage_days', 'tenant_mappings')
        AND (c.relname, p.polname) NOT IN (('documents', 'queue_models'), ('document_chunks', 'index_build'),
-           ('access_tokens', 'directory_token'),
+           ('access_tokens', 'directory_token'), ('sessions', 'ended_read'), ('sessions', 'ended_sweep'),
            ('audit_logs', 'recovery'), ('audit_logs', 'streams'), ('audit_logs_other', 'retirement'),
            ('audit_unsealed', 'keeping'), ('audit_chain', 'keeping'), ('audit_checkpoints', 'keeping'),
            ('audit_retirements', 'keeping'), ('audit_open', 'keeping'),

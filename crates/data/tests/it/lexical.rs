@@ -13,7 +13,7 @@ use fakes::suite::{TestContext, identity, scope};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::HashMap;
 
-async fn create_tenant(ctx: &TestContext, slug: &str) -> Result<TenantScope, TestError> {
+async fn create_tenant_with_user(ctx: &TestContext, slug: &str) -> Result<TenantScope, TestError> {
     let tenant = NewTenant { id: ctx.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
     let tenant: TenantId = ctx.directory.create_tenant(tenant).await?.id;
     let mut tx = ctx.store.begin(&scope(tenant, Actor::System)).await?;
@@ -97,7 +97,7 @@ async fn search(ctx: &TestContext, scope: &TenantScope, query: &str) -> Result<V
 #[tokio::test]
 async fn an_identifier_is_found_in_any_spelling_and_similar_ones_are_not() -> Result<(), TestError> {
     let (ctx, _guard) = test_context().await?;
-    let user_scope = create_tenant(&ctx, "a").await?;
+    let user_scope = create_tenant_with_user(&ctx, "a").await?;
     let passages = [
         "Isolate P-101A before work.",
         "Isolate P101B before work.",
@@ -126,7 +126,7 @@ async fn an_identifier_is_found_in_any_spelling_and_similar_ones_are_not() -> Re
 #[tokio::test]
 async fn words_match_by_stem_and_rare_words_score_higher() -> Result<(), TestError> {
     let (ctx, _guard) = test_context().await?;
-    let user_scope = create_tenant(&ctx, "a").await?;
+    let user_scope = create_tenant_with_user(&ctx, "a").await?;
     let passages = [
         "Lubricating the bearings.",
         "The pump runs.",
@@ -149,7 +149,7 @@ async fn words_match_by_stem_and_rare_words_score_higher() -> Result<(), TestErr
 #[tokio::test]
 async fn the_score_is_bm25() -> Result<(), TestError> {
     let (ctx, _guard) = test_context().await?;
-    let user_scope = create_tenant(&ctx, "a").await?;
+    let user_scope = create_tenant_with_user(&ctx, "a").await?;
     ingest(&ctx, &user_scope, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
         .await?;
     let hits = search(&ctx, &user_scope, "pump").await?;
@@ -160,11 +160,12 @@ async fn the_score_is_bm25() -> Result<(), TestError> {
     Ok(())
 }
 
-/// The share of the highest possible score makes the results of different queries comparable.
+/// `normalized_score` is the share of the highest score that any passage could have for the query. It makes the results
+/// of different queries comparable.
 #[tokio::test]
 async fn an_unknown_word_lowers_the_normalized_score_but_not_the_score() -> Result<(), TestError> {
     let (ctx, _guard) = test_context().await?;
-    let user_scope = create_tenant(&ctx, "a").await?;
+    let user_scope = create_tenant_with_user(&ctx, "a").await?;
     ingest(&ctx, &user_scope, 'a', "Notes", &["pump valve", "seal valve", "gauge valve", "rotor valve", "motor valve"])
         .await?;
     let mut tx = ctx.store.begin(&user_scope).await?;
@@ -181,7 +182,7 @@ async fn an_unknown_word_lowers_the_normalized_score_but_not_the_score() -> Resu
 #[tokio::test]
 async fn common_words_are_ignored_if_three_rarer_ones_remain() -> Result<(), TestError> {
     let (ctx, _guard) = test_context().await?;
-    let user_scope = create_tenant(&ctx, "a").await?;
+    let user_scope = create_tenant_with_user(&ctx, "a").await?;
     let passages = ["valve alpha", "valve beta", "valve gamma", "valve delta", "valve epsilon", "valve zeta"];
     ingest(&ctx, &user_scope, 'a', "Notes", &passages).await?;
     assert_eq!(search(&ctx, &user_scope, "valve alpha beta").await?.len(), 6, "two rarer words: the common one counts");
@@ -192,7 +193,7 @@ async fn common_words_are_ignored_if_three_rarer_ones_remain() -> Result<(), Tes
 #[tokio::test]
 async fn one_tenants_words_do_not_affect_the_scores_of_another() -> Result<(), TestError> {
     let (ctx, _guard) = test_context().await?;
-    let (tenant, other_tenant) = (create_tenant(&ctx, "a").await?, create_tenant(&ctx, "b").await?);
+    let (tenant, other_tenant) = (create_tenant_with_user(&ctx, "a").await?, create_tenant_with_user(&ctx, "b").await?);
     ingest(&ctx, &tenant, 'a', "Notes", &["pump seal", "gauge", "rotor"]).await?;
     let hits_before = search(&ctx, &tenant, "pump").await?;
     ingest(&ctx, &other_tenant, 'a', "Notes", &["pump", "pump pump", "pump motor", "pump again"]).await?;
@@ -201,11 +202,11 @@ async fn one_tenants_words_do_not_affect_the_scores_of_another() -> Result<(), T
 }
 
 /// Otherwise a viewer could infer how many hidden passages contain a word: from the score of a visible passage with
-/// that word, from the word being ignored as too common, or from the share.
+/// that word, from the word being ignored as too common, or from the normalized score.
 #[tokio::test]
 async fn hidden_passages_do_not_affect_a_readers_scores() -> Result<(), TestError> {
     let (ctx, _guard) = test_context().await?;
-    let user_scope = create_tenant(&ctx, "a").await?;
+    let user_scope = create_tenant_with_user(&ctx, "a").await?;
     let visible_passages =
         ["pump seal", "pump gauge", "rotor", "valve alpha", "valve beta", "motor gamma", "motor delta"];
     ingest(&ctx, &user_scope, 'a', "Notes", &visible_passages).await?;
@@ -237,7 +238,7 @@ async fn hidden_passages_do_not_affect_a_readers_scores() -> Result<(), TestErro
 #[tokio::test]
 async fn lexemes_are_an_index_condition_under_row_security() -> Result<(), TestError> {
     let (ctx, (db, _files)) = test_context().await?;
-    let here = create_tenant(&ctx, "a").await?;
+    let user_scope = create_tenant_with_user(&ctx, "a").await?;
     let mut app = connect_as_app(&db).await?;
     let prepare = concat!(
         "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;
@@ -247,7 +248,7 @@ async fn lexemes_are_an_index_condition_under_row_security() -> Result<(), TestE
     sqlx::raw_sql(prepare).execute(&mut app).await?;
     let explain = format!(
         "EXPLAIN (COSTS OFF) EXECUTE search ('{}', 'valve', '{{internal}}', '{{}}', '{{}}', NULL, false, '', 10)",
-        here.tenant()
+        user_scope.tenant()
     );
     let plan = sqlx::raw_sql(AssertSqlSafe(explain));
     let lines: Vec<String> = plan.fetch_all(&mut app).await?.iter().map(|row| row.get(0)).collect();
@@ -261,7 +262,7 @@ async fn lexemes_are_an_index_condition_under_row_security() -> Result<(), TestE
 #[tokio::test]
 async fn a_plant_code_is_found_in_any_spelling_and_without_the_unit() -> Result<(), TestError> {
     let (ctx, _guard) = test_context().await?;
-    let user_scope = create_tenant(&ctx, "a").await?;
+    let user_scope = create_tenant_with_user(&ctx, "a").await?;
     let passages = [
         "Isolate 10LAB20AA001 before work.",
         "Isolate 10 LAB20 AA002 before work.",
@@ -290,7 +291,7 @@ async fn words_are_stemmed_in_the_tenants_language() -> Result<(), TestError> {
     for (slug, language, expected_language, is_stemmed) in
         [("de", "German", "german", true), ("en", "english", "english", false), ("no", "public.x", "english", false)]
     {
-        let user_scope = create_tenant(&ctx, slug).await?;
+        let user_scope = create_tenant_with_user(&ctx, slug).await?;
         let mut superuser = connect_as_superuser(&db).await?;
         sqlx::query("UPDATE tenants SET config = jsonb_build_object('language', $1::text) WHERE slug = $2")
             .bind(language)

@@ -50,11 +50,12 @@ async fn create_tenants(app: &mut PgConnection, numbers: std::ops::Range<u128>) 
 /// Runs SQL in a transaction of tenant 1, and returns the number of relations that it locked. Rolls back.
 async fn count_locks(connection: &mut PgConnection, sql: String) -> Result<i64, TestError> {
     let mut transaction = connection.begin().await?;
-    let scope = "SELECT set_config('app.current_tenant_id', $1, true), set_config('app.current_user_id', $1, true)";
-    sqlx::query(scope).bind(Uuid::from_u128(1).to_string()).execute(&mut *transaction).await?;
+    let set_scope_sql =
+        "SELECT set_config('app.current_tenant_id', $1, true), set_config('app.current_user_id', $1, true)";
+    sqlx::query(set_scope_sql).bind(Uuid::from_u128(1).to_string()).execute(&mut *transaction).await?;
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
-    let locks = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'";
-    let count = sqlx::query_scalar(locks).fetch_one(&mut *transaction).await?;
+    let count_sql = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'";
+    let count = sqlx::query_scalar(count_sql).fetch_one(&mut *transaction).await?;
     transaction.rollback().await?;
     Ok(count)
 }
@@ -107,11 +108,13 @@ async fn the_number_of_locks_of_a_statement_does_not_grow_with_the_number_of_ten
     let mut app = connect_as_app(&db).await?;
     let app_statements: Vec<_> = statements().into_iter().filter(|statement| statement.role == DbRole::App).collect();
     create_tenants(&mut app, 1..3).await?;
-    let few_tenants = count_statement_locks(&mut app, &app_statements).await?;
+    let locks_with_few_tenants = count_statement_locks(&mut app, &app_statements).await?;
     create_tenants(&mut app, 3..TENANT_COUNT).await?;
-    let many_tenants = count_statement_locks(&mut app, &app_statements).await?;
-    let grown_locks: Vec<_> =
-        many_tenants.iter().filter(|(doing, locks)| **locks > few_tenants[*doing] + TOLERANCE).collect();
+    let locks_with_many_tenants = count_statement_locks(&mut app, &app_statements).await?;
+    let grown_locks: Vec<_> = locks_with_many_tenants
+        .iter()
+        .filter(|(activity, locks)| **locks > locks_with_few_tenants[*activity] + TOLERANCE)
+        .collect();
     assert!(grown_locks.is_empty(), "{grown_locks:?}");
     let without_tenant =
         "EXPLAIN SELECT FROM document_chunks WHERE document_id = '00000000-0000-0000-0000-000000000001'";
@@ -188,10 +191,10 @@ async fn the_repositories_use_custom_plans_for_statements_on_passages() -> Resul
     sqlx::raw_sql(INSERT_ROWS).execute(&mut superuser).await?;
     let settings = PoolSettings { max_connections: 1, ..PoolSettings::default() };
     let store = PgStore::new(Database::new(&db.app_url(), &settings)?);
-    let tenant = scope(TenantId::from_uuid(Uuid::from_u128(1)), Actor::User(Uuid::from_u128(1).into()));
+    let tenant_scope = scope(TenantId::from_uuid(Uuid::from_u128(1)), Actor::User(Uuid::from_u128(1).into()));
     for method in 0..=10 {
         for round in 1..=EXECUTIONS {
-            let mut tx = store.begin(&tenant).await?;
+            let mut tx = store.begin(&tenant_scope).await?;
             call_method(&mut *tx, method).await?;
             let locks = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
                          WHERE l.locktype = 'relation' AND a.application_name = 'platform'

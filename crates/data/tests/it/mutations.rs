@@ -27,7 +27,7 @@ const POLICIES: &str = "
     ORDER BY 1, 2";
 
 impl Policy {
-    fn create(&self) -> String {
+    fn create_statement(&self) -> String {
         let Self { table, name, roles, command, .. } = self;
         let using = self.using.as_ref().map(|qual| format!(" USING ({qual})")).unwrap_or_default();
         let check = self.check.as_ref().map(|check| format!(" WITH CHECK ({check})")).unwrap_or_default();
@@ -71,30 +71,30 @@ async fn insert_audit_rows(superuser: &mut PgConnection) -> Result<(), TestError
 }
 
 /// Checks the isolation of a table for a role; returns each violation as text.
-async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>, TestError> {
+async fn violations(connection: &mut PgConnection, table: &str) -> Result<Vec<String>, TestError> {
     let (own_tenant, other_tenant) = (TENANT_A.to_string(), TENANT_B.to_string());
     let privileges: (bool, bool) = sqlx::query_as(
         "SELECT has_any_column_privilege($1::regclass, 'SELECT'), has_any_column_privilege($1::regclass, 'INSERT')",
     )
     .bind(table)
-    .fetch_one(&mut *role)
+    .fetch_one(&mut *connection)
     .await?;
     let (can_select, can_insert) = privileges;
-    let tenant = if table == "tenants" { "id" } else { "tenant_id" };
+    let tenant_column = if table == "tenants" { "id" } else { "tenant_id" };
     let mut violations = Vec::new();
     if can_select {
         let result = execute_as_tenant(
-            role,
+            connection,
             Some(&own_tenant),
-            &format!("SELECT 1 FROM {table} WHERE {tenant} = '{own_tenant}'"),
+            &format!("SELECT 1 FROM {table} WHERE {tenant_column} = '{own_tenant}'"),
         )
         .await?;
         if !result.as_ref().is_ok_and(|rows| *rows > 0) {
             violations.push(format!("{table}: the tenant does not see its own: {result:?}"));
         }
         for setting in [Some(own_tenant.as_str()), Some(""), None] {
-            let query = format!("SELECT 1 FROM {table} WHERE {tenant} = '{other_tenant}'");
-            let result = execute_as_tenant(role, setting, &query).await?;
+            let query = format!("SELECT 1 FROM {table} WHERE {tenant_column} = '{other_tenant}'");
+            let result = execute_as_tenant(connection, setting, &query).await?;
             if result != Ok(0) {
                 violations.push(format!("{table}: another tenant's rows with {setting:?}: {result:?}"));
             }
@@ -106,20 +106,42 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
                  SELECT set_config('app.current_user_id', '{TENANT_B}', true); SELECT 1 FROM {table}"
             );
             // The one row is the result of set_config.
-            let result = execute_as_tenant(role, Some(&own_tenant), &query).await?;
+            let result = execute_as_tenant(connection, Some(&own_tenant), &query).await?;
             if result != Ok(1) {
                 violations.push(format!("{table}: a colleague's rows: {result:?}"));
             }
         }
     }
+    if table == "message_feedback" {
+        violations.extend(feedback_violations(connection, &own_tenant).await?);
+    }
     if can_insert {
-        violations.extend(insert_violations(role, table, &own_tenant, &other_tenant).await?);
+        violations.extend(insert_violations(connection, table, &own_tenant, &other_tenant).await?);
     }
     if table == "tenants" {
         // Assigns a constant, because an update that reads a column is also limited by the SELECT policies.
-        let result = execute_as_tenant(role, Some(&own_tenant), "UPDATE tenants SET embedding_model = 'm'").await?;
+        let result =
+            execute_as_tenant(connection, Some(&own_tenant), "UPDATE tenants SET embedding_model = 'm'").await?;
         if result != Ok(1) {
             violations.push(format!("{table}: an update without a filter: {result:?}"));
+        }
+    }
+    Ok(violations)
+}
+
+/// Checks that a colleague reads feedback, and neither changes nor deletes it; returns each violation as text.
+async fn feedback_violations(connection: &mut PgConnection, own_tenant: &str) -> Result<Vec<String>, TestError> {
+    let mut violations = Vec::new();
+    for (sql, rows) in [
+        ("SELECT 1 FROM message_feedback", 1),
+        ("UPDATE message_feedback SET rating = 'down'", 0),
+        ("DELETE FROM message_feedback", 0),
+    ] {
+        let query = format!("SELECT set_config('app.current_user_id', '{TENANT_B}', true); {sql}");
+        // One more row is the result of set_config.
+        let result = execute_as_tenant(connection, Some(own_tenant), &query).await?;
+        if result != Ok(rows + 1) {
+            violations.push(format!("a colleague's feedback: {sql}: {result:?}"));
         }
     }
     Ok(violations)
@@ -128,7 +150,7 @@ async fn violations(role: &mut PgConnection, table: &str) -> Result<Vec<String>,
 /// Checks that rows can be inserted for the current tenant, but not for another tenant or user; returns each violation
 /// as text.
 async fn insert_violations(
-    role: &mut PgConnection,
+    connection: &mut PgConnection,
     table: &str,
     own_tenant: &str,
     other_tenant: &str,
@@ -137,24 +159,26 @@ async fn insert_violations(
     let Some((_, sql)) = INSERTS.iter().find(|(known, _)| *known == table) else {
         return Ok(vec![format!("{table}: no insert is known to try")]);
     };
-    let result = execute_as_tenant(role, Some(own_tenant), &substitute(sql, own_tenant, own_tenant)).await?;
+    let result = execute_as_tenant(connection, Some(own_tenant), &substitute(sql, own_tenant, own_tenant)).await?;
     if result.is_err() {
         violations.push(format!("{table}: the tenant cannot write its own: {result:?}"));
     }
     let permission_denied = Err("42501".to_owned());
-    let result = execute_as_tenant(role, Some(own_tenant), &substitute(sql, other_tenant, other_tenant)).await?;
+    let result = execute_as_tenant(connection, Some(own_tenant), &substitute(sql, other_tenant, other_tenant)).await?;
     if result != permission_denied {
         violations.push(format!("{table}: a row planted in another tenant: {result:?}"));
     }
-    if ["conversations", "memories", "idempotency_keys", "run_events"].contains(&table) {
-        let result = execute_as_tenant(role, Some(own_tenant), &substitute(sql, own_tenant, other_tenant)).await?;
+    if ["conversations", "memories", "idempotency_keys", "message_feedback", "run_events"].contains(&table) {
+        let result =
+            execute_as_tenant(connection, Some(own_tenant), &substitute(sql, own_tenant, other_tenant)).await?;
         if result != permission_denied {
             violations.push(format!("{table}: a row planted for another user: {result:?}"));
         }
     }
     if table == "messages" {
         // The foreign key would reject this, too, but with another SQLSTATE: the policy must reject it first.
-        let result = execute_as_tenant(role, Some(own_tenant), &substitute(sql, own_tenant, other_tenant)).await?;
+        let result =
+            execute_as_tenant(connection, Some(own_tenant), &substitute(sql, own_tenant, other_tenant)).await?;
         if result != permission_denied {
             violations.push(format!("{table}: a message planted for another user: {result:?}"));
         }
@@ -174,28 +198,28 @@ async fn dropping_or_weakening_any_policy_is_detected() -> Result<(), TestError>
     insert_audit_rows(&mut superuser).await?;
     let policies: Vec<Policy> = sqlx::query_as(POLICIES).fetch_all(&mut superuser).await?;
     assert!(policies.len() >= 20, "too few policies in the catalog: {policies:?}");
-    let mut mutations = 0;
+    let mut mutation_count = 0;
     for policy in &policies {
-        let mut role = connect(&db, policy).await?;
-        let sound = violations(&mut role, &policy.table).await?;
-        assert_eq!(sound, Vec::<String>::new(), "control: {policy:?}");
+        let mut connection = connect(&db, policy).await?;
+        let control_violations = violations(&mut connection, &policy.table).await?;
+        assert_eq!(control_violations, Vec::<String>::new(), "control: {policy:?}");
         for mutation in policy.mutations() {
             execute_sql(&mut superuser, &mutation).await?;
             // A weaker WITH CHECK of an UPDATE policy has no effect on statements, because no role may update
             // tenant_id. Only the check of the catalog detects it.
             let detected = match policy.command.as_str() {
                 "UPDATE" if mutation.contains("WITH CHECK") => isolation_violations(&mut superuser).await?,
-                _ => violations(&mut role, &policy.table).await?,
+                _ => violations(&mut connection, &policy.table).await?,
             };
             assert!(!detected.is_empty(), "undetected: {mutation}");
             let restore_policy =
-                format!("DROP POLICY IF EXISTS {} ON {}; {}", policy.name, policy.table, policy.create());
+                format!("DROP POLICY IF EXISTS {} ON {}; {}", policy.name, policy.table, policy.create_statement());
             execute_sql(&mut superuser, &restore_policy).await?;
-            mutations += 1;
+            mutation_count += 1;
         }
-        assert_eq!(violations(&mut role, &policy.table).await?, Vec::<String>::new(), "restored: {policy:?}");
+        assert_eq!(violations(&mut connection, &policy.table).await?, Vec::<String>::new(), "restored: {policy:?}");
     }
-    assert!(mutations >= 2 * policies.len(), "{mutations} mutations of {} policies", policies.len());
+    assert!(mutation_count >= 2 * policies.len(), "{mutation_count} mutations of {} policies", policies.len());
     Ok(())
 }
 

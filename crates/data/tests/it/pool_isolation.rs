@@ -49,7 +49,7 @@ async fn create_tenants(store: &PgStore, directory: &PgDirectory) -> Result<[Ten
 }
 
 /// A request of a tenant that lists its users. If `fails` is set, a statement fails first.
-async fn request(store: &PgStore, tenant: TenantId, fails: bool) -> Result<Vec<Uuid>, StoreError> {
+async fn list_users(store: &PgStore, tenant: TenantId, fails: bool) -> Result<Vec<Uuid>, StoreError> {
     let mut tx = store.begin(&scope(tenant, Actor::System)).await?;
     if fails {
         // This user does not exist, so the foreign key is violated and the transaction is aborted.
@@ -61,25 +61,25 @@ async fn request(store: &PgStore, tenant: TenantId, fails: bool) -> Result<Vec<U
     Ok(users.items.iter().map(|user| user.id.as_uuid()).collect())
 }
 
-async fn client(store: Arc<PgStore>, tenants: [TenantId; 2], client_number: u64, tally: Arc<Counters>) {
+async fn run_client(store: Arc<PgStore>, tenants: [TenantId; 2], client_number: u64, counters: Arc<Counters>) {
     for request_number in 0..REQUESTS / CLIENTS {
         let random_number = pseudo_random(client_number, request_number);
         let tenant = if random_number.is_multiple_of(2) { tenants[0] } else { tenants[1] };
-        let request = pin!(request(&store, tenant, random_number % 20 == 7));
+        let request = pin!(list_users(&store, tenant, random_number % 20 == 7));
         let is_cancelled = random_number % 10 == 3;
         let timeout = Duration::from_micros(if is_cancelled { random_number % 3_000 } else { 20_000_000 });
         // A caller that gives up during a request: its future is dropped at an arbitrary point.
         let outcome = match select(request, pin!(tokio::time::sleep(timeout))).await {
             futures::future::Either::Left((ended, _)) => ended,
             futures::future::Either::Right(_) => {
-                tally.cancelled.fetch_add(1, Ordering::Relaxed);
+                counters.cancelled.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
         };
         let counter = match outcome {
-            Ok(seen) if seen == [tenant.as_uuid()] => &tally.succeeded,
-            Ok(_) => &tally.leaked,
-            Err(_) => &tally.failed,
+            Ok(seen) if seen == [tenant.as_uuid()] => &counters.succeeded,
+            Ok(_) => &counters.leaked,
+            Err(_) => &counters.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -93,8 +93,8 @@ async fn no_client_sees_another_tenants_rows_after_cancellations_and_errors() ->
     let database = Database::new(&db.app_url(), &settings)?;
     let (store, directory) = (Arc::new(PgStore::new(database.clone())), PgDirectory::new(database.clone()));
     let tenants = create_tenants(&store, &directory).await?;
-    let tally = Arc::new(Counters::default());
-    let clients = join_all((0..CLIENTS).map(|n| client(Arc::clone(&store), tenants, n, Arc::clone(&tally))));
+    let counters = Arc::new(Counters::default());
+    let clients = join_all((0..CLIENTS).map(|n| run_client(Arc::clone(&store), tenants, n, Arc::clone(&counters))));
     let mut superuser = connect_as_superuser(&db).await?;
     let kill_backends = async {
         for _ in 0..30 {
@@ -112,8 +112,9 @@ async fn no_client_sees_another_tenants_rows_after_cancellations_and_errors() ->
     let (_, kill_result) = tokio::join!(clients, kill_backends);
     kill_result?;
     let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
-    let (succeeded, cancelled, failed) = (count(&tally.succeeded), count(&tally.cancelled), count(&tally.failed));
-    assert_eq!(count(&tally.leaked), 0, "wrong rows; {succeeded} right, {cancelled} cut off, {failed} failed");
+    let (succeeded, cancelled, failed) =
+        (count(&counters.succeeded), count(&counters.cancelled), count(&counters.failed));
+    assert_eq!(count(&counters.leaked), 0, "wrong rows; {succeeded} right, {cancelled} cut off, {failed} failed");
     assert!(
         succeeded > REQUESTS * 7 / 10 && cancelled > 100 && failed > 100,
         "{succeeded} right, {cancelled} cut off, {failed} failed"

@@ -34,12 +34,12 @@ async fn a_sound_database_passes() -> Result<(), TestError> {
 #[tokio::test]
 async fn the_superuser_is_refused_in_every_place() -> Result<(), TestError> {
     let db = TestDb::create().await?;
-    let superuser = db.superuser_url();
+    let superuser_url = db.superuser_url();
     let user = connect_as_superuser(&db).await.map(drop).map(|()| "postgres")?;
     for (app, worker, auditor) in [
-        (superuser.clone(), db.worker_url(), db.auditor_url()),
-        (db.app_url(), superuser.clone(), db.auditor_url()),
-        (db.app_url(), db.worker_url(), superuser.clone()),
+        (superuser_url.clone(), db.worker_url(), db.auditor_url()),
+        (db.app_url(), superuser_url.clone(), db.auditor_url()),
+        (db.app_url(), db.worker_url(), superuser_url.clone()),
     ] {
         let problems = check(&app, &worker, &auditor).await?;
         assert_reported(&problems, &format!("The role \"{user}\" is a superuser."));

@@ -10,10 +10,10 @@ async fn every_tenant_table_is_isolated() -> Result<(), TestError> {
     let mut connection = connect_as_superuser(&db).await?;
     add_tenant(&mut connection).await?;
     assert_eq!(isolation_violations(&mut connection).await?, Vec::<String>::new());
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_policies WHERE 'platform_app' = ANY(roles)")
+    let policy_count: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_policies WHERE 'platform_app' = ANY(roles)")
         .fetch_one(&mut connection)
         .await?;
-    assert!(tables >= 13, "too few policies in the catalog");
+    assert!(policy_count >= 13, "too few policies in the catalog");
     Ok(())
 }
 

@@ -13,12 +13,14 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("users", Some("email"), false),
     ("sign_in_tokens", None, true),
     ("access_tokens", Some("last_used_at"), false),
+    ("sessions", Some("last_seen_at"), false),
     ("teams", Some("name"), true),
     ("team_memberships", Some("team_role"), true),
     ("conversations", Some("title"), true),
     ("messages", Some("content"), false),
     ("run_events", None, false),
-    ("memories", None, true),
+    ("message_feedback", Some("rating"), true),
+    ("memories", Some("content"), true),
     ("documents", Some("title"), true),
     ("document_tombstones", None, false),
     ("document_chunks", None, true),
@@ -39,6 +41,7 @@ const INSERT_ROW_IN_EACH_TABLE: &str = "
     INSERT INTO sign_in_tokens VALUES ($1, 'hash', $1, now());
     INSERT INTO access_tokens (id, tenant_id, user_id, name, token_hash, scopes, expires_at)
         VALUES ($1, $1, $1, '', 'hash', '{account:read}', now());
+    INSERT INTO sessions VALUES ($1, $1, $1, '', now(), now(), now() + interval '1 hour');
     INSERT INTO tenant_mappings (id, tenant_id, issuer, claim_value) VALUES ($1, $1, 'issuer', $1::text);
     INSERT INTO teams (id, tenant_id, name, slug) VALUES ($1, $1, 'team', 'team');
     INSERT INTO team_memberships (tenant_id, team_id, user_id) VALUES ($1, $1, $1);
@@ -48,6 +51,7 @@ const INSERT_ROW_IN_EACH_TABLE: &str = "
     INSERT INTO run_events (tenant_id, run_id, user_id, conversation_id, message_id, instance, first_seq, last_seq,
         events, classification)
         VALUES ($1, $1, $1, $1, $1, $1, 1, 1, '[]', 'public');
+    INSERT INTO message_feedback (tenant_id, message_id, user_id, rating) VALUES ($1, $1, $1, 'up');
     INSERT INTO memories (id, tenant_id, user_id, content) VALUES ($1, $1, $1, '');
     INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256,
         storage_path)
@@ -177,6 +181,11 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
         "INSERT INTO access_tokens (tenant_id, user_id, name, token_hash, scopes, expires_at)
          VALUES (T, P, '', 'new', '{account:read}', now())",
     ),
+    (
+        "sessions",
+        "INSERT INTO sessions (tenant_id, user_id, id, created_at, last_seen_at, expires_at)
+         VALUES (T, P, gen_random_uuid(), now(), now(), now())",
+    ),
     ("teams", "INSERT INTO teams (tenant_id, name, slug) VALUES (T, 'new', 'new')"),
     (
         "team_memberships",
@@ -194,6 +203,11 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
         "INSERT INTO run_events (tenant_id, run_id, user_id, conversation_id, message_id, instance, first_seq, last_seq,
             events, classification)
          VALUES (T, P, P, P, P, P, 2, 2, '[]', 'public')",
+    ),
+    (
+        "message_feedback",
+        "INSERT INTO message_feedback (tenant_id, message_id, user_id, rating) VALUES (T, P, P, 'up')
+         ON CONFLICT (tenant_id, message_id) DO UPDATE SET rating = excluded.rating",
     ),
     ("memories", "INSERT INTO memories (tenant_id, user_id, content) VALUES (T, P, '')"),
     (
@@ -313,19 +327,19 @@ async fn on_conflict_never_affects_another_tenants_row() -> Result<(), TestError
         let result = execute_as_tenant(&mut app, Some(&own_tenant), &upsert(&other_tenant, subject)).await?;
         assert_eq!(result, Err("42501".to_owned()), "{subject}");
     }
-    let own_id = |id: Uuid| {
+    let insert_team_with_id = |id: Uuid| {
         format!(
             "INSERT INTO teams (id, tenant_id, name, slug)
                 VALUES ('{id}', '{TENANT_A}', 'x', 'x') ON CONFLICT DO NOTHING"
         )
     };
     assert_eq!(
-        execute_as_tenant(&mut app, Some(&own_tenant), &own_id(TENANT_A)).await?,
+        execute_as_tenant(&mut app, Some(&own_tenant), &insert_team_with_id(TENANT_A)).await?,
         Ok(0),
         "control: the id is in use"
     );
     assert_eq!(
-        execute_as_tenant(&mut app, Some(&own_tenant), &own_id(TENANT_B)).await?,
+        execute_as_tenant(&mut app, Some(&own_tenant), &insert_team_with_id(TENANT_B)).await?,
         Ok(1),
         "the id of another tenant"
     );
@@ -359,6 +373,9 @@ async fn tokens_and_mappings_are_found_by_their_value_only() -> Result<(), TestE
         "UPDATE access_tokens SET token_hash = ''",
         "UPDATE access_tokens SET scopes = scopes",
         "UPDATE access_tokens SET expires_at = now()",
+        "DELETE FROM sessions",
+        "UPDATE sessions SET user_id = user_id",
+        "UPDATE sessions SET created_at = now()",
     ] {
         assert_eq!(execute_as_tenant(&mut app, Some(&own_tenant), sql).await?, Err("42501".to_owned()), "{sql}");
     }
@@ -493,6 +510,7 @@ async fn the_worker_gets_ids_and_nothing_else() -> Result<(), TestError> {
         "jobs",
         "documents",
         "idempotency_keys",
+        "sessions",
         "document_chunks",
         "users",
         "tenants",

@@ -89,8 +89,8 @@ fn every_statement_is_declared_with_the_macro() -> Result<(), TestError> {
             } else if !MAY_CALL_SQLX.contains(&name) {
                 let text = std::fs::read_to_string(&path)?;
                 let forbidden_calls = ["sqlx::query(", "sqlx::query_as(", "sqlx::query_scalar(", "QueryBuilder"];
-                let problems_found = forbidden_calls.iter().find(|call| text.contains(**call));
-                assert_eq!(problems_found, None, "{}", path.display());
+                let forbidden_call = forbidden_calls.iter().find(|call| text.contains(**call));
+                assert_eq!(forbidden_call, None, "{}", path.display());
             }
         }
     }

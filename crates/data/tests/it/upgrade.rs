@@ -1,7 +1,17 @@
 //! Tests migrations on existing data: rows that an earlier version has stored are still there afterwards.
 
 use crate::catalog::{TENANT_A, TENANT_B, connect_as_superuser, isolation_violations};
+use data::audit::{AuditMaintenance, AuditVerifier, SigningKey, TrustedKeys};
 use data::testing::{TestDb, TestError};
+use data::{PgAuditReader, PgStore};
+use domain::audit::chain::ChainPageEntry;
+use domain::audit::{AuditFilter, AuditedOperation};
+use domain::command::{Command as _, GetDocument};
+use domain::ids::SessionId;
+use domain::page::PageRequest;
+use domain::ports::{AuditReader as _, Store as _};
+use domain::scope::Actor;
+use fakes::suite::scope;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use uuid::Uuid;
 
@@ -107,6 +117,108 @@ async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), 
     assert_eq!(counts, (4, 0, 4));
     assert_eq!(isolation_violations(&mut superuser).await?, Vec::<String>::new());
     Ok(())
+}
+
+/// Rows of the audit log from before sessions were recorded keep their hashes and their conversations, and stand in one
+/// chain with later rows. An intent that was open at the upgrade is closed in its own layout.
+#[tokio::test]
+async fn audit_rows_from_before_sessions_are_still_verified() -> Result<(), TestError> {
+    // The roles that log in get their passwords with the template of this one.
+    let _migrated = TestDb::create().await?;
+    let db = TestDb::create_empty().await?;
+    let mut superuser = connect_as_superuser(&db).await?;
+    for migration in migrations_before_sessions() {
+        run(&mut superuser, migration).await?;
+    }
+    let old_rows = "
+        INSERT INTO tenants (id, name, slug) VALUES ($1, 'a', 'a');
+        INSERT INTO audit_logs (id, tenant_id, session_id, event_type, phase, result_status, correlation_id, created_at)
+            VALUES ($2, $1, $3, 'doc.read', 'intent', 'pending', $2, now() - interval '1 hour'),
+                   (gen_random_uuid(), $1, $3, 'doc.read', 'outcome', 'success', $2, now() - interval '1 hour'),
+                   ($3, $1, $3, 'chat.request', 'intent', 'pending', $3, now() - interval '1 hour');
+        SELECT * FROM audit_seal(2)";
+    let conversation = Uuid::from_u128(0xc);
+    let ids = ["$1", "$2", "$3"].into_iter().zip([TENANT_A, TENANT_B, conversation]);
+    let old_rows = ids.fold(old_rows.to_owned(), |sql, (name, id)| sql.replace(name, &format!("'{id}'::uuid")));
+    run(&mut superuser, &old_rows).await?;
+    run(&mut superuser, migration!("0022_sessions")).await?;
+    let session = SessionId::from_uuid(Uuid::from_u128(0x5));
+    let in_session = scope(TENANT_A.into(), Actor::System).in_session(Some(session));
+    let mut tx = PgStore::new(db.app_pool()?).begin(&in_session).await?;
+    let operation = AuditedOperation {
+        event: GetDocument::EVENT,
+        resource: None,
+        resource_id: None,
+        conversation_id: Some(conversation.into()),
+        request_hash: None,
+        metadata: serde_json::json!({}),
+    };
+    tx.audit().record_intent(Uuid::from_u128(0xd).into(), &operation, chrono::DateTime::UNIX_EPOCH).await?;
+    tx.commit().await?;
+    sqlx::query("SELECT audit_recover(NULL)").execute(&mut superuser).await?;
+    let (maintenance, key) = (AuditMaintenance::new(db.app_pool()?), SigningKey::from_seed(&[7; 32])?);
+    for head in maintenance.seal(100).await? {
+        let signed_at = chrono::DateTime::UNIX_EPOCH;
+        maintenance.store_checkpoint(&key.sign_checkpoint(head.tenant, head.seq, head.chain_hash, signed_at)).await?;
+    }
+
+    let verifier = AuditVerifier::new(db.auditor_pool()?, TrustedKeys::new([key.public_key().as_str()])?);
+    let report = verifier.verify(TENANT_A, &[]).await?;
+    assert!(report.findings.is_empty(), "{report:?}");
+    let filter = AuditFilter { conversation_id: Some(conversation.into()), ..AuditFilter::default() };
+    let reader = PgAuditReader::new(db.auditor_pool()?);
+    let rows = reader.read(&in_session, &filter, &PageRequest::default()).await?.items;
+    let sessions: Vec<_> = rows.iter().map(|row| row.session_id).collect();
+    assert_eq!((rows.len(), sessions.iter().flatten().count()), (report.entry_count.try_into()?, 2), "{rows:?}");
+    let page = reader.chain_page(&in_session, 0, 100).await?;
+    for entry in &page.entries {
+        let ChainPageEntry::Event(event) = entry else { return Err("a row is missing".into()) };
+        assert_eq!((event.computed_hash(), event.conversation_id), (event.row_hash, Some(conversation)), "{event:?}");
+    }
+    assert_edits_of_old_rows_are_found(&mut superuser, &verifier, conversation).await
+}
+
+/// Whatever is edited on an old row is found, also in the columns that it does not use.
+async fn assert_edits_of_old_rows_are_found(
+    superuser: &mut PgConnection,
+    verifier: &AuditVerifier,
+    conversation: Uuid,
+) -> Result<(), TestError> {
+    for edit in ["conversation_id = tenant_id", "layout = 2", "session_id = tenant_id"] {
+        let sql = format!("UPDATE audit_logs SET {edit} WHERE id = '{TENANT_B}'");
+        run(superuser, &format!("SET LOCAL session_replication_role = replica; {sql}")).await?;
+        assert_eq!(verifier.verify(TENANT_A, &[]).await?.findings.len(), 1, "{edit}");
+        run(
+            superuser,
+            &format!(
+                "SET LOCAL session_replication_role = replica;
+             UPDATE audit_logs SET conversation_id = NULL, layout = 1, session_id = '{conversation}'
+                 WHERE id = '{TENANT_B}'"
+            ),
+        )
+        .await?;
+        assert!(verifier.verify(TENANT_A, &[]).await?.findings.is_empty(), "control");
+    }
+    Ok(())
+}
+
+/// The migrations before the one that adds sessions.
+fn migrations_before_sessions() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS_BEFORE_PARTITIONS.into_iter().chain([
+        migration!("0009_passage_index"),
+        migration!("0010_queue"),
+        migration!("0011_audit_chain"),
+        migration!("0012_identity"),
+        migration!("0013_idempotency"),
+        migration!("0014_settings_and_classification"),
+        migration!("0015_model_calls_and_budgets"),
+        migration!("0016_given_roles_and_logins"),
+        migration!("0017_uploads"),
+        migration!("0018_sources_and_classes"),
+        migration!("0019_light_candidates"),
+        migration!("0020_partition_locks"),
+        migration!("0021_conversation_branches"),
+    ])
 }
 
 /// Tokens that were counted before the ledger existed are carried over.

@@ -50,7 +50,7 @@ async fn set_index_threshold(db: &TestDb, limit: u32) -> Result<PgConnection, Te
     Ok(superuser)
 }
 
-async fn create_tenant(ctx: &TestContext, slug: &str) -> Result<TenantScope, TestError> {
+async fn create_tenant_with_user(ctx: &TestContext, slug: &str) -> Result<TenantScope, TestError> {
     let tenant = NewTenant { id: ctx.ids.uuid().into(), name: slug.to_owned(), slug: slug.to_owned() };
     let tenant: TenantId = ctx.directory.create_tenant(tenant).await?.id;
     let mut tx = ctx.store.begin(&scope(tenant, Actor::System)).await?;
@@ -59,8 +59,8 @@ async fn create_tenant(ctx: &TestContext, slug: &str) -> Result<TenantScope, Tes
     Ok(scope(tenant, Actor::User(user.id)))
 }
 
-fn chunks(ctx: &TestContext, numbers: &mut PseudoRandom) -> Vec<NewChunk> {
-    let center = numbers.vector(None);
+fn chunks(ctx: &TestContext, rng: &mut PseudoRandom) -> Vec<NewChunk> {
+    let center = rng.vector(None);
     let passage = |chunk_index| NewChunk {
         id: ctx.ids.uuid().into(),
         chunk_index,
@@ -69,7 +69,7 @@ fn chunks(ctx: &TestContext, numbers: &mut PseudoRandom) -> Vec<NewChunk> {
         token_count: 2,
         page: None,
         section: None,
-        embedding: numbers.vector(Some(&center)),
+        embedding: rng.vector(Some(&center)),
         terms: None,
     };
     (0..PASSAGES_PER_DOCUMENT).map(passage).collect()
@@ -80,7 +80,7 @@ async fn publish(
     ctx: &TestContext,
     scope: &TenantScope,
     documents: u64,
-    numbers: &mut PseudoRandom,
+    rng: &mut PseudoRandom,
 ) -> Result<Vec<DocumentId>, TestError> {
     let mut ids = Vec::new();
     for number in 0..documents {
@@ -113,7 +113,7 @@ async fn publish(
             warnings: Vec::new(),
         };
         tx.documents().set_status(id, &ready, ctx.clock.now()).await?;
-        tx.chunks().replace(id, MODEL, &chunks(ctx, numbers), ctx.clock.now()).await?;
+        tx.chunks().replace(id, MODEL, &chunks(ctx, rng), ctx.clock.now()).await?;
         tx.commit().await?;
         ids.push(id);
     }
@@ -138,7 +138,7 @@ async fn vector_indexes(superuser: &mut PgConnection, tenant: TenantId) -> Resul
     Ok(names.bind(tenant.as_uuid()).fetch_all(superuser).await?)
 }
 
-async fn nearest(
+async fn search_nearest(
     store: &dyn Store,
     scope: &TenantScope,
     vector: &[f32],
@@ -187,21 +187,25 @@ async fn recall_is_high_for_every_clearance() -> Result<(), TestError> {
         directory: Arc::new(PgDirectory::new(app.clone())),
         ..ctx
     };
-    let (user_scope, mut numbers) = (create_tenant(&ctx, "a").await?, PseudoRandom(7));
-    publish(&ctx, &user_scope, 40, &mut numbers).await?;
-    let queries: Vec<Vec<f32>> = (0..20).map(|_| numbers.vector(None)).collect();
-    let mut exact = Vec::new();
+    let (user_scope, mut rng) = (create_tenant_with_user(&ctx, "a").await?, PseudoRandom(7));
+    publish(&ctx, &user_scope, 40, &mut rng).await?;
+    let queries: Vec<Vec<f32>> = (0..20).map(|_| rng.vector(None)).collect();
+    let mut exact_searches = Vec::new();
     for clearance in [Classification::Public, Classification::Internal, Classification::Restricted] {
         for query in &queries {
-            exact.push((clearance, query, nearest(&*ctx.store, &user_scope, query, clearance, 50).await?));
+            exact_searches.push((
+                clearance,
+                query,
+                search_nearest(&*ctx.store, &user_scope, query, clearance, 50).await?,
+            ));
         }
     }
     assert_eq!(build_indexes(&ctx).await?, 1);
     let index = vector_indexes(&mut superuser, user_scope.tenant()).await?;
     assert_eq!(index.len(), 1);
     let (mut found_count, mut expected_count) = (0, 0);
-    for (clearance, query, exact) in &exact {
-        let hits = nearest(&*ctx.store, &user_scope, query, *clearance, 50).await?;
+    for (clearance, query, exact) in &exact_searches {
+        let hits = search_nearest(&*ctx.store, &user_scope, query, *clearance, 50).await?;
         assert_eq!(hits.len(), 50);
         assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score), "best first");
         assert!(hits.iter().all(|hit| hit.candidate.classification <= *clearance));
@@ -213,7 +217,7 @@ async fn recall_is_high_for_every_clearance() -> Result<(), TestError> {
     }
     assert!(found_count * 100 >= expected_count * 97, "{found_count} of {expected_count}");
     for (clearance, all) in [(Classification::Public, 100), (Classification::Internal, 500)] {
-        assert_eq!(nearest(&*ctx.store, &user_scope, &queries[0], clearance, 2000).await?.len(), all);
+        assert_eq!(search_nearest(&*ctx.store, &user_scope, &queries[0], clearance, 2000).await?.len(), all);
     }
     app.close().await;
     // 20 searches over half of the passages, 20 over all, and the one with a limit of 2000; none over a tenth.
@@ -226,13 +230,13 @@ async fn recall_is_high_for_every_clearance() -> Result<(), TestError> {
 async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), TestError> {
     let (ctx, (db, _files)) = test_context().await?;
     let mut superuser = set_index_threshold(&db, 60).await?;
-    let (small, large, mut numbers) =
-        (create_tenant(&ctx, "a").await?, create_tenant(&ctx, "b").await?, PseudoRandom(3));
-    publish(&ctx, &small, 2, &mut numbers).await?;
-    let query = numbers.vector(None);
+    let (small, large, mut rng) =
+        (create_tenant_with_user(&ctx, "a").await?, create_tenant_with_user(&ctx, "b").await?, PseudoRandom(3));
+    publish(&ctx, &small, 2, &mut rng).await?;
+    let query = rng.vector(None);
     let results = async || -> Result<_, TestError> {
         let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
-        let vector_hits = nearest(&*ctx.store, &small, &query, Classification::Restricted, 200).await?;
+        let vector_hits = search_nearest(&*ctx.store, &small, &query, Classification::Restricted, 200).await?;
         let lexical_hits =
             ctx.store.begin(&small).await?.chunks().search_lexical("valve 3", &search_scope, 200).await?;
         Ok((vector_hits, lexical_hits))
@@ -240,7 +244,7 @@ async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), Tes
     let before = results().await?;
     assert_eq!((before.0.len(), before.1.len()), (50, 50));
     assert_eq!(build_indexes(&ctx).await?, 0, "the small tenant is below the threshold");
-    publish(&ctx, &large, 12, &mut numbers).await?;
+    publish(&ctx, &large, 12, &mut rng).await?;
     assert_eq!(build_indexes(&ctx).await?, 1);
     assert_eq!(vector_indexes(&mut superuser, small.tenant()).await?, Vec::<String>::new());
     assert_eq!(vector_indexes(&mut superuser, large.tenant()).await?.len(), 1);
@@ -254,13 +258,13 @@ async fn one_tenants_volume_does_not_change_anothers_results() -> Result<(), Tes
 async fn an_index_is_created_and_dropped_with_its_model() -> Result<(), TestError> {
     let (ctx, (db, _files)) = test_context().await?;
     let mut superuser = set_index_threshold(&db, 60).await?;
-    let (user_scope, mut numbers) = (create_tenant(&ctx, "a").await?, PseudoRandom(5));
-    let documents = publish(&ctx, &user_scope, 3, &mut numbers).await?;
+    let (user_scope, mut rng) = (create_tenant_with_user(&ctx, "a").await?, PseudoRandom(5));
+    let documents = publish(&ctx, &user_scope, 3, &mut rng).await?;
     assert_eq!(build_indexes(&ctx).await?, 1);
     let old_indexes = vector_indexes(&mut superuser, user_scope.tenant()).await?;
     for document in &documents {
         let mut tx = ctx.store.begin(&user_scope).await?;
-        tx.chunks().stage(*document, "next", &chunks(&ctx, &mut numbers), ctx.clock.now()).await?;
+        tx.chunks().stage(*document, "next", &chunks(&ctx, &mut rng), ctx.clock.now()).await?;
         tx.commit().await?;
         build_indexes(&ctx).await?;
     }
@@ -281,7 +285,7 @@ async fn each_tenant_has_a_partition_of_its_own() -> Result<(), TestError> {
     let tenants: Vec<TenantScope> = try_join_all((0..24).map(|number| {
         let slug = format!("plant-{number}");
         let ctx = &ctx;
-        async move { create_tenant(ctx, &slug).await }
+        async move { create_tenant_with_user(ctx, &slug).await }
     }))
     .await?;
     let mut superuser = connect_as_superuser(&db).await?;

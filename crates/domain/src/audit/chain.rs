@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 /// A SHA-256 hash; in JSON, 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChainHash([u8; 32]);
+pub struct AuditHash([u8; 32]);
 
-impl ChainHash {
+impl AuditHash {
     /// The hash of these bytes.
     #[must_use]
     pub fn digest(bytes: &[u8]) -> Self {
@@ -54,25 +54,25 @@ impl ChainHash {
     }
 }
 
-impl std::fmt::Display for ChainHash {
+impl std::fmt::Display for AuditHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl std::fmt::Debug for ChainHash {
+impl std::fmt::Debug for AuditHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{self}")
     }
 }
 
-impl Serialize for ChainHash {
+impl Serialize for AuditHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for ChainHash {
+impl<'de> Deserialize<'de> for AuditHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let bytes = decode_hex(&text).and_then(|bytes| Self::from_slice(&bytes));
@@ -84,13 +84,16 @@ impl<'de> Deserialize<'de> for ChainHash {
 #[must_use]
 pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit()) && text.len().is_multiple_of(2);
-    digits.then(|| text.as_bytes().chunks(2).map(pair).collect())?
+    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit()) && text.len().is_multiple_of(2);
+    is_hex.then(|| text.as_bytes().chunks(2).map(pair).collect())?
 }
 
 /// A row of the log with its chain entry, as exported.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChainedEvent {
+    /// What is hashed, see [`RowLayout`]. Exports of earlier versions do not name it.
+    #[serde(default)]
+    pub layout: RowLayout,
     /// Tenant whose log contains the row.
     pub tenant_id: Uuid,
     /// Sequence number in the tenant's chain, from 1 without gaps.
@@ -107,6 +110,9 @@ pub struct ChainedEvent {
     pub result_status: Option<String>,
     /// The acting user; `None` for the worker, the system and refused tokens.
     pub user_id: Option<Uuid>,
+    /// Session of the actor.
+    #[serde(default)]
+    pub session_id: Option<Uuid>,
     /// Conversation that the operation belongs to.
     pub conversation_id: Option<Uuid>,
     /// Kind of resource.
@@ -129,12 +135,49 @@ pub struct ChainedEvent {
     /// spelling.
     pub metadata: Box<RawValue>,
     /// Hash of the row.
-    pub row_hash: ChainHash,
+    pub row_hash: AuditHash,
     /// Chain hash at this entry.
-    pub chain_hash: ChainHash,
+    pub chain_hash: AuditHash,
+}
+
+/// Which columns of a row are hashed. Rows of the first layout have no session, and their conversation is in the column
+/// `session_id`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RowLayout(i16);
+
+impl Default for RowLayout {
+    fn default() -> Self {
+        Self::WITHOUT_SESSION
+    }
+}
+
+impl RowLayout {
+    /// Rows written before sessions were recorded.
+    pub const WITHOUT_SESSION: Self = Self(1);
+    /// Rows with a session and a conversation.
+    pub const WITH_SESSION: Self = Self(2);
+
+    /// Wraps the number in the column `layout`. An unknown number is kept: it is hashed, so it shows as an edit.
+    #[must_use]
+    pub const fn from_number(number: i16) -> Self {
+        Self(number)
+    }
+
+    /// The number in the column `layout`.
+    #[must_use]
+    pub const fn number(self) -> i16 {
+        self.0
+    }
 }
 
 impl ChainedEvent {
+    /// Whether the hash covers a session. A session on a row of the first layout can only be an edit, so it is hashed
+    /// and the hash does not match.
+    fn hashes_session(&self) -> bool {
+        self.layout != RowLayout::WITHOUT_SESSION || self.session_id.is_some()
+    }
+
     /// Time of the insert in microseconds since 1970, the form that is hashed.
     #[must_use]
     pub fn created_at_micros(&self) -> i64 {
@@ -143,18 +186,21 @@ impl ChainedEvent {
 
     /// The row's hash, recomputed from its fields.
     #[must_use]
-    pub fn computed_hash(&self) -> ChainHash {
-        ChainHash::digest(self.canonical_json().as_bytes())
+    pub fn computed_hash(&self) -> AuditHash {
+        AuditHash::digest(self.canonical_json().as_bytes())
     }
 
     /// The hashed text: a JSON array in the text form of PostgreSQL's `jsonb`.
     #[must_use]
     pub fn canonical_json(&self) -> String {
         let mut array = canonical::ArrayBuilder::new();
-        array.number(1);
+        array.number(self.layout.number().into());
         array.uuid(Some(self.tenant_id));
         array.uuid(Some(self.id));
         array.uuid(self.user_id);
+        if self.hashes_session() {
+            array.uuid(self.session_id);
+        }
         array.uuid(self.conversation_id);
         array.text(Some(&self.event_type));
         array.text(self.resource_type.as_deref());
@@ -188,9 +234,9 @@ pub struct EntryWithoutRow {
     /// When the row was inserted.
     pub created_at: Timestamp,
     /// Hash of the row before it was removed.
-    pub row_hash: ChainHash,
+    pub row_hash: AuditHash,
     /// Chain hash at this entry.
-    pub chain_hash: ChainHash,
+    pub chain_hash: AuditHash,
 }
 
 /// An entry of the chain, with or without its row.
@@ -221,7 +267,7 @@ pub struct Checkpoint {
     /// Sequence number in the tenant's chain, from 1.
     pub seq: i64,
     /// Chain hash at that entry.
-    pub chain_hash: ChainHash,
+    pub chain_hash: AuditHash,
     /// Time of the signature.
     pub at: Timestamp,
     /// Id of the key that signed.
@@ -241,7 +287,7 @@ impl Checkpoint {
 }
 
 /// A signed record of a purge: rows before a certain time were removed, and the remaining chain starts after this
-/// entry.
+/// entry. The database, exports and messages call it a retirement.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PurgeRecord {
     /// Tenant whose log it is.
@@ -249,7 +295,7 @@ pub struct PurgeRecord {
     /// Sequence number through which all rows were removed.
     pub through_seq: i64,
     /// Chain hash at that entry; the next entry's hash is computed from it.
-    pub chain_hash: ChainHash,
+    pub chain_hash: AuditHash,
     /// Rows older than this were removed.
     pub before: Timestamp,
     /// Number of removed rows.
@@ -277,7 +323,7 @@ impl PurgeRecord {
 #[derive(Clone, Debug)]
 pub struct ChainPage {
     /// Chain hash before the first entry of the page.
-    pub previous_hash: ChainHash,
+    pub previous_hash: AuditHash,
     /// Entries in ascending order. If rows were purged, the sequence starts with a gap.
     pub entries: Vec<ChainPageEntry>,
     /// Checkpoints for the entries on this page; on the last page, also those beyond.
@@ -297,24 +343,24 @@ mod tests {
 
     #[test]
     fn a_hash_is_64_hex_digits_in_json() {
-        let hash = ChainHash::digest(b"");
+        let hash = AuditHash::digest(b"");
         let json = serde_json::to_string(&hash).expect("JSON");
         assert_eq!(json, "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"");
-        assert_eq!(serde_json::from_str::<ChainHash>(&json).expect("a hash"), hash);
+        assert_eq!(serde_json::from_str::<AuditHash>(&json).expect("a hash"), hash);
         for invalid in
             ["\"e3\"", "\"\"", "\"zz\"", "7", "\"+3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\""]
         {
-            assert!(serde_json::from_str::<ChainHash>(invalid).is_err(), "{invalid}");
+            assert!(serde_json::from_str::<AuditHash>(invalid).is_err(), "{invalid}");
         }
     }
 
     #[test]
     fn a_chain_hash_depends_on_tenant_sequence_time_and_row() {
-        let (a, b) = (ChainHash::genesis(Uuid::from_u128(1)), ChainHash::genesis(Uuid::from_u128(2)));
-        let row = ChainHash::digest(b"row");
+        let (a, b) = (AuditHash::genesis(Uuid::from_u128(1)), AuditHash::genesis(Uuid::from_u128(2)));
+        let row = AuditHash::digest(b"row");
         let first = a.next(1, 10, &row);
         for other in
-            [b.next(1, 10, &row), a.next(2, 10, &row), a.next(1, 11, &row), a.next(1, 10, &ChainHash::digest(b"x"))]
+            [b.next(1, 10, &row), a.next(2, 10, &row), a.next(1, 11, &row), a.next(1, 10, &AuditHash::digest(b"x"))]
         {
             assert_ne!(first, other);
         }

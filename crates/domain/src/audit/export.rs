@@ -1,6 +1,6 @@
 //! The log as newline-delimited JSON (NDJSON): the format of exports and the input of offline verification.
 
-use super::chain::{ChainHash, ChainPage, ChainPageEntry, ChainedEvent, Checkpoint, EntryWithoutRow, PurgeRecord};
+use super::chain::{AuditHash, ChainPage, ChainPageEntry, ChainedEvent, Checkpoint, EntryWithoutRow, PurgeRecord};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ pub struct ExportStart {
     /// Sequence number of the last entry before the export.
     pub seq: i64,
     /// Chain hash at that entry.
-    pub chain_hash: ChainHash,
+    pub chain_hash: AuditHash,
 }
 
 /// A line of an export.
@@ -23,7 +23,7 @@ pub enum ExportLine {
     /// `"type": "event"`
     Event(Box<ChainedEvent>),
     /// `"type": "entry"`, a chain entry whose row was purged
-    Entry(EntryWithoutRow),
+    EntryWithoutRow(EntryWithoutRow),
     /// `"type": "checkpoint"`
     Checkpoint(Checkpoint),
     /// `"type": "retirement"`
@@ -50,7 +50,7 @@ impl ExportLine {
         let (kind, body) = match self {
             Self::Start(start) => ("start", serde_json::to_string(start)?),
             Self::Event(event) => ("event", serde_json::to_string(event)?),
-            Self::Entry(entry) => ("entry", serde_json::to_string(entry)?),
+            Self::EntryWithoutRow(entry) => ("entry", serde_json::to_string(entry)?),
             Self::Checkpoint(checkpoint) => ("checkpoint", serde_json::to_string(checkpoint)?),
             Self::Purge(purge) => ("retirement", serde_json::to_string(purge)?),
         };
@@ -71,7 +71,7 @@ impl ExportLine {
         Ok(match r#type.as_str() {
             "start" => Self::Start(serde_json::from_str(line)?),
             "event" => Self::Event(serde_json::from_str(line)?),
-            "entry" => Self::Entry(serde_json::from_str(line)?),
+            "entry" => Self::EntryWithoutRow(serde_json::from_str(line)?),
             "checkpoint" => Self::Checkpoint(serde_json::from_str(line)?),
             "retirement" => Self::Purge(serde_json::from_str(line)?),
             _ => return Err(ExportLineError::UnknownType(r#type)),
@@ -89,7 +89,7 @@ impl ExportLine {
         lines.extend(page.purges.into_iter().map(Self::Purge));
         lines.extend(page.entries.into_iter().map(|entry| match entry {
             ChainPageEntry::Event(event) => Self::Event(event),
-            ChainPageEntry::WithoutRow(entry) => Self::Entry(entry),
+            ChainPageEntry::WithoutRow(entry) => Self::EntryWithoutRow(entry),
         }));
         lines.extend(page.checkpoints.into_iter().map(Self::Checkpoint));
         lines

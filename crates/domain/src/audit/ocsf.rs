@@ -41,13 +41,13 @@ pub fn to_ocsf(event: &ChainedEvent) -> Value {
         "severity_id": severity,
         "status_id": status_id,
         "status": status,
-        "actor": { "user": { "uid": event.user_id } },
+        "actor": { "user": { "uid": event.user_id }, "session": { "uid": event.session_id } },
         "api": { "operation": event.event_type, "request": { "uid": event.request_id } },
         "resources": [{ "uid": event.resource_id, "type": event.resource_type }],
         "duration": event.latency_ms,
         "unmapped": {
             "phase": event.phase,
-            "session_id": event.conversation_id,
+            "conversation_id": event.conversation_id,
             "model": event.model,
             "tools_used": event.tools_used,
             "request_hash": event.request_hash,
@@ -62,7 +62,7 @@ pub fn to_ocsf(event: &ChainedEvent) -> Value {
             if event.resource_type.as_deref() == Some("users") { event.resource_id } else { event.user_id };
         object["user"] = json!({ "uid": affected_user });
     }
-    without_nulls(&mut object);
+    remove_nulls(&mut object);
     object
 }
 
@@ -104,7 +104,7 @@ fn ocsf_class(event_type: &str) -> OcsfClass {
 fn ocsf_activity(event_type: &str) -> (u32, &'static str) {
     let verb = event_type.rsplit(['.', '_']).next().unwrap_or_default();
     match verb {
-        "create" | "created" | "upload" | "issued" | "request" | "requested" => (1, "Create"),
+        "create" | "created" | "upload" | "issued" | "request" | "requested" | "suggested" => (1, "Create"),
         "read" | "list" | "listed" | "access" | "query" | "resume" | "export" | "simulated" => (2, "Read"),
         "update" | "changed" | "reprocess" | "ingestion" | "decided" | "response" => (3, "Update"),
         "delete" | "deleted" | "revoked" | "cancel" | "retired" => (4, "Delete"),
@@ -123,14 +123,14 @@ fn ocsf_status(result: Option<&str>) -> (u32, &str, u32) {
 }
 
 /// OCSF omits attributes whose value is unknown.
-fn without_nulls(value: &mut Value) {
+fn remove_nulls(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            members.values_mut().for_each(without_nulls);
+            members.values_mut().for_each(remove_nulls);
             members.retain(|_, member| !member.is_null() && *member != json!({}));
         }
         Value::Array(items) => {
-            items.iter_mut().for_each(without_nulls);
+            items.iter_mut().for_each(remove_nulls);
             items.retain(|item| *item != json!({}));
         }
         _ => {}
@@ -140,7 +140,7 @@ fn without_nulls(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::super::EventType;
-    use super::super::chain::ChainHash;
+    use super::super::chain::{AuditHash, RowLayout};
     use super::super::export::ExportLine;
     use super::*;
     use crate::time::Timestamp;
@@ -148,8 +148,9 @@ mod tests {
     use uuid::Uuid;
 
     fn sample_event(event_type: &str, status: &str) -> ChainedEvent {
-        let hash = ChainHash::digest(b"");
+        let hash = AuditHash::digest(b"");
         ChainedEvent {
+            layout: RowLayout::WITH_SESSION,
             tenant_id: Uuid::from_u128(1),
             seq: 7,
             id: Uuid::from_u128(2),
@@ -158,6 +159,7 @@ mod tests {
             phase: "outcome".to_owned(),
             result_status: Some(status.to_owned()),
             user_id: Some(Uuid::from_u128(3)),
+            session_id: Some(Uuid::from_u128(6)),
             conversation_id: None,
             resource_type: Some("users".to_owned()),
             resource_id: Some(Uuid::from_u128(4)),
@@ -183,7 +185,7 @@ mod tests {
         assert_eq!(ids("admin.role_changed"), (Some(3001), Some(300_199), Some(2)));
         assert_eq!(ids("doc.delete"), (Some(6003), Some(600_304), Some(2)));
         assert_eq!(ids("tool.invocation").0, Some(6003));
-        for event_type in EventType::NOT_FROM_COMMANDS {
+        for event_type in EventType::NON_COMMAND_EVENTS {
             let object = to_ocsf(&sample_event(event_type.as_str(), "success"));
             assert_eq!(object["api"]["operation"], event_type.as_str());
             assert!(!object.to_string().contains("null"), "{object}");

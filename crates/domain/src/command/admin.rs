@@ -165,7 +165,8 @@ command! {
 
 fn decision_metadata(decision: &Decision) -> Value {
     json!({
-        "allowed": decision.verdict == Verdict::Allowed, "rule": decision.rule(), "reason": decision.verdict.reason(),
+        "allowed": decision.verdict == Verdict::Allowed, "rule": decision.refusing_rule(),
+        "reason": decision.verdict.reason(),
     })
 }
 

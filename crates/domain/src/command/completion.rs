@@ -2,6 +2,7 @@
 
 use super::{Command, Recorder, RetrievalMode, Target, TransactionUse, command};
 use crate::audit::EventType;
+use crate::backend_health::BackendHealth;
 use crate::conversation::MessageRole;
 use crate::ids::{ConversationId, DocumentId};
 use crate::model::{ChatOptions, EmbedPurpose, EmbedResponse, ModelChoice, OfferedTool, PromptMessage};
@@ -102,6 +103,11 @@ command! {
 pub struct ListModels;
 command!(ListModels: List Models as "model.list" -> Vec<ModelId>, transaction Shared);
 
+/// List the backends that serve models, with their health.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct ListBackends;
+command!(ListBackends: Read TenantSettings as "admin.models_read" -> Vec<BackendHealth>, transaction Shared);
+
 /// Look up one model.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct GetModel {
@@ -135,8 +141,8 @@ fn embedding_metadata(response: &EmbedResponse) -> Value {
         "texts": response.vectors.len(), "backend": usage.served_by.backend, "model": usage.served_by.model,
         "fallback": usage.served_by.fallback, "input_tokens": usage.token_usage.input_tokens,
     });
-    if !usage.served_by.replaced.is_empty() {
-        metadata["privacy"] = json!({ "replaced": usage.served_by.replaced });
+    if !usage.served_by.replacement_counts.is_empty() {
+        metadata["privacy"] = json!({ "replaced": usage.served_by.replacement_counts });
     }
     metadata
 }

@@ -1,8 +1,8 @@
 //! Commands on conversations, chat turns and runs.
 
 use super::command;
-use crate::conversation::{Conversation, ConversationPatch, Transcript};
-use crate::ids::{ConversationId, RunId};
+use crate::conversation::{Conversation, ConversationFilter, ConversationPatch, Transcript};
+use crate::ids::{ConversationId, MessageId, RunId};
 use crate::model::ModelChoice;
 use crate::page::{Page, PageRequest};
 use crate::role::string_enum;
@@ -31,6 +31,8 @@ command! {
 /// List the caller's conversations.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListConversations {
+    /// Which conversations are listed.
+    pub filter: ConversationFilter,
     /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
@@ -40,14 +42,40 @@ command! {
     transaction Shared
 }
 
+string_enum! {
+    /// Which messages of a conversation are read.
+    Branches {
+        /// Those of the active branch.
+        Active = "active",
+        /// Those of all branches.
+        All = "all",
+    }
+}
+
 /// Read a conversation with its messages.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct GetConversation {
     /// The conversation; must be the caller's own.
     pub id: ConversationId,
+    /// Which of its messages are returned.
+    pub branches: Branches,
 }
 command! {
     GetConversation: Read Conversations as "conversation.read" -> Transcript,
+    target Conversation(id),
+    transaction Shared
+}
+
+/// Read a conversation with its messages, to be kept outside the platform.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ExportConversation {
+    /// The conversation; must be the caller's own.
+    pub id: ConversationId,
+    /// Which of its messages are exported.
+    pub branches: Branches,
+}
+command! {
+    ExportConversation: Read Conversations as "conversation.export" -> Transcript,
     target Conversation(id),
     transaction Shared
 }
@@ -90,13 +118,39 @@ string_enum! {
     }
 }
 
-/// Send a message in a conversation and start the run that answers it.
+/// Where a message is added to a conversation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub enum BranchPoint {
+    /// After the last message of the active branch.
+    #[default]
+    ActiveBranch,
+    /// At the start of the conversation, as an alternative to its first message.
+    Root,
+    /// After this message of the conversation.
+    After(MessageId),
+}
+
+/// What a turn answers.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub enum TurnQuestion {
+    /// A new message of the user.
+    New {
+        /// The user's message.
+        message: MessageText,
+        /// Where the message is added.
+        at: BranchPoint,
+    },
+    /// An earlier message of the user, which gets a further answer.
+    Earlier(MessageId),
+}
+
+/// Ask in a conversation and start the run that answers.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct SendMessage {
     /// The conversation; must be the caller's own.
     pub conversation: ConversationId,
-    /// The user's message.
-    pub message: MessageText,
+    /// The message to answer.
+    pub question: TurnQuestion,
     /// Tier of this turn; `None` takes the conversation's.
     pub model: Option<ModelChoice>,
     /// Whether the turn searches the documents.

@@ -2,9 +2,10 @@
 
 use super::command;
 use crate::access_token::{AccessToken, IssuedAccessToken, TokenScope};
-use crate::ids::{AccessTokenId, MappingId, TenantId, UserId};
+use crate::ids::{AccessTokenId, MappingId, SessionId, TenantId, UserId};
 use crate::mapping::TenantMapping;
 use crate::page::{Page, PageRequest};
+use crate::session::Session;
 use crate::tenant_change;
 use crate::text::{ClaimText, ShortText};
 use serde::Serialize;
@@ -49,6 +50,53 @@ pub struct RevokeAccessToken {
     pub id: AccessTokenId,
 }
 command!(RevokeAccessToken: Delete AccessTokens as "token.revoked" -> (), target AccessToken(id), transaction Shared);
+
+/// List the caller's own sessions.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ListSessions {
+    /// Page to return; newest items come first.
+    #[serde(skip)]
+    pub page: PageRequest,
+}
+command!(ListSessions: List Sessions as "session.listed" -> Page<Session>, transaction Shared);
+
+/// Revoke one of the caller's own sessions; its tokens are refused from then on.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct RevokeSession {
+    /// The session; must be the caller's own.
+    pub id: SessionId,
+}
+command!(RevokeSession: Delete Sessions as "session.revoked" -> (), target Session(id), transaction Shared);
+
+/// List the sessions of a user of the tenant, as an admin.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ListUserSessions {
+    /// The user who signed in.
+    pub user: UserId,
+    /// Page to return; newest items come first.
+    #[serde(skip)]
+    pub page: PageRequest,
+}
+command! {
+    ListUserSessions: Read Users as "admin.sessions_listed" -> Page<Session>,
+    target User(user),
+    transaction Shared
+}
+
+/// Revoke a session of a user of the tenant, as an admin.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct RevokeUserSession {
+    /// The user who signed in.
+    pub user: UserId,
+    /// The session of that user.
+    pub id: SessionId,
+}
+command! {
+    RevokeUserSession: Update Users as "admin.session_revoked" -> (),
+    target User(user),
+    transaction Shared,
+    metadata(command => json!({ "session_id": command.id }))
+}
 
 /// List the claim values that map to a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]

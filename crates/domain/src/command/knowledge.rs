@@ -1,11 +1,13 @@
 //! Commands on search and memories.
 
 use super::command;
+use crate::audit::Change;
 use crate::ids::MemoryId;
-use crate::memory::Memory;
+use crate::memory::{self, Memory, MemoryPatch, MemoryStatus};
 use crate::page::{Page, PageRequest};
 use crate::search::{Retrieval, SearchFilters};
 use crate::text::{MemoryText, QueryText, ShortText};
+use crate::time::Timestamp;
 use serde::Serialize;
 
 /// Search the documents.
@@ -34,6 +36,8 @@ impl SearchDocuments {
 /// List the caller's memories.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListMemories {
+    /// Only memories with this status.
+    pub status: Option<MemoryStatus>,
     /// Page to return; newest items come first.
     #[serde(skip)]
     pub page: PageRequest,
@@ -49,11 +53,28 @@ pub struct CreateMemory {
     pub importance: f64,
     /// Labels for the user's own use.
     pub tags: Vec<ShortText>,
+    /// When it ceases to be used.
+    pub expires_at: Option<Timestamp>,
 }
 command! {
     CreateMemory: Create Memories as "memory.create" -> Memory,
     transaction Shared,
     id(memory => memory.id)
+}
+
+/// Change a memory of the caller, or accept a suggested one.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct UpdateMemory {
+    /// The memory; must be the caller's own.
+    pub id: MemoryId,
+    /// What to change.
+    pub patch: MemoryPatch,
+}
+command! {
+    UpdateMemory: Update Memories as "memory.update" -> Change<Memory>,
+    target Memory(id),
+    transaction Shared,
+    outcome(change => memory::change_metadata(change))
 }
 
 /// Delete a memory of the caller.

@@ -9,6 +9,7 @@ mod admin;
 mod completion;
 mod conversation;
 mod document;
+mod feedback;
 mod identity;
 mod knowledge;
 mod usage;
@@ -17,12 +18,15 @@ pub use admin::*;
 pub use completion::*;
 pub use conversation::*;
 pub use document::*;
+pub use feedback::*;
 pub use identity::*;
 pub use knowledge::*;
 pub use usage::*;
 
 use crate::audit::EventType;
-use crate::ids::{AccessTokenId, AuditId, ConversationId, DocumentId, MemoryId, RunId, TenantId, UserId};
+use crate::ids::{
+    AccessTokenId, AuditId, ConversationId, DocumentId, MemoryId, MessageId, RunId, SessionId, TenantId, UserId,
+};
 use crate::role::{Classification, Operation, Resource};
 use serde::Serialize;
 use serde_json::Value;
@@ -33,6 +37,8 @@ use uuid::Uuid;
 pub enum Target {
     /// A conversation: must be the caller's own.
     Conversation(ConversationId),
+    /// A message: must be in one of the caller's own conversations.
+    Message(MessageId),
     /// A run: must be the caller's own. Runs are held by the runtime, which itself reports a missing one.
     Run(RunId),
     /// A document: must be within the caller's clearance; to delete it, the caller's own or an admin's.
@@ -47,6 +53,8 @@ pub enum Target {
     Decision(AuditId),
     /// A personal access token: the caller's own or, for an admin, any of the tenant.
     AccessToken(AccessTokenId),
+    /// A session that has neither ended nor been revoked: must be the caller's own.
+    Session(SessionId),
 }
 
 impl Target {
@@ -55,12 +63,14 @@ impl Target {
     pub fn id(self) -> Uuid {
         match self {
             Self::Conversation(id) => id.as_uuid(),
+            Self::Message(id) => id.as_uuid(),
             Self::Run(id) => id.as_uuid(),
             Self::Document(id) => id.as_uuid(),
             Self::Memory(id) => id.as_uuid(),
             Self::User(id) => id.as_uuid(),
             Self::Tenant(id) => id.as_uuid(),
             Self::AccessToken(id) => id.as_uuid(),
+            Self::Session(id) => id.as_uuid(),
             Self::Decision(id) => id.as_uuid(),
         }
     }
@@ -72,6 +82,7 @@ impl Target {
             Resource::Conversations => Some(Self::Conversation(id.into())),
             Resource::Documents => Some(Self::Document(id.into())),
             Resource::Memories => Some(Self::Memory(id.into())),
+            Resource::Feedback => Some(Self::Message(id.into())),
             Resource::Users => Some(Self::User(id.into())),
             Resource::Tenants => Some(Self::Tenant(id.into())),
             _ => None,

@@ -1,5 +1,6 @@
 //! Ports to the models: chat, embedding and reranking.
 
+use crate::backend_health::BackendHealth;
 use crate::model::{
     ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError, ModelTier, RerankRequest,
     RerankScores,
@@ -32,6 +33,11 @@ pub trait ChatModel: Send + Sync {
     /// exceed a cost budget.
     fn highest_price(&self, _tier: ModelTier, _caller: &ModelCaller) -> Option<Price> {
         None
+    }
+
+    /// The backends that serve models, with their health; empty if no model server is configured.
+    fn backends(&self) -> Vec<BackendHealth> {
+        Vec::new()
     }
 
     /// Whether a backend is configured for this tier.

@@ -1,10 +1,14 @@
 //! Ports to the database: transactions of one tenant, and a few named cross-tenant operations.
 
 mod jobs;
+mod memories;
 mod repos;
+mod sessions;
 
 pub use jobs::*;
+pub use memories::*;
 pub use repos::*;
+pub use sessions::*;
 
 use crate::access_token::TenantAccessToken;
 use crate::audit::chain::ChainPage;
@@ -43,6 +47,8 @@ pub trait TenantTx: Send {
     fn conversations(&mut self) -> &mut dyn ConversationRepo;
     /// Messages of the scope's user.
     fn messages(&mut self) -> &mut dyn MessageRepo;
+    /// Feedback on answers.
+    fn feedback(&mut self) -> &mut dyn FeedbackRepo;
     /// Documents of the tenant.
     fn documents(&mut self) -> &mut dyn DocumentRepo;
     /// Passages of the tenant's documents.
@@ -57,6 +63,8 @@ pub trait TenantTx: Send {
     fn idempotency(&mut self) -> &mut dyn IdempotencyRepo;
     /// Personal access tokens of the tenant.
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo;
+    /// Sessions of the tenant's users.
+    fn sessions(&mut self) -> &mut dyn SessionRepo;
     /// Queued jobs of the tenant.
     fn jobs(&mut self) -> &mut dyn JobRepo;
     /// Storage, spending and model calls of the tenant.
@@ -119,7 +127,7 @@ pub struct TenantPatch {
 }
 
 /// The few cross-tenant operations, each implemented as a database function. A change from outside the tenant inserts a
-/// row into the tenant's own audit log ([`ChangedBy::row`]) in the same transaction.
+/// row into the tenant's own audit log ([`ChangedBy::audit_row`]) in the same transaction.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait TenantDirectory: Send + Sync {
@@ -149,7 +157,7 @@ pub trait TenantDirectory: Send + Sync {
         &self,
         id: TenantId,
         patch: TenantPatch,
-        by: &ChangedBy,
+        changed_by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError>;
 
     /// Replaces the settings if their version is `expected_version`; other keys of the tenant's configuration are kept.
@@ -162,7 +170,7 @@ pub trait TenantDirectory: Send + Sync {
         id: TenantId,
         settings: &TenantSettings,
         expected_version: i64,
-        by: &ChangedBy,
+        changed_by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError>;
 
     /// The versions of a tenant's settings, newest first.
@@ -187,7 +195,11 @@ pub trait TenantDirectory: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the claim value is mapped already, to this or another tenant.
-    async fn create_mapping(&self, mapping: NewMapping, by: &ChangedBy) -> Result<Option<TenantMapping>, StoreError>;
+    async fn create_mapping(
+        &self,
+        mapping: NewMapping,
+        changed_by: &ChangedBy,
+    ) -> Result<Option<TenantMapping>, StoreError>;
 
     /// Deletes a mapping to a tenant and returns it; `None` if it does not exist.
     ///
@@ -197,7 +209,7 @@ pub trait TenantDirectory: Send + Sync {
         &self,
         tenant: TenantId,
         id: MappingId,
-        by: &ChangedBy,
+        changed_by: &ChangedBy,
     ) -> Result<Option<TenantMapping>, StoreError>;
 
     /// The personal access token whose secret has this keyed hash, if any.

@@ -1,30 +1,32 @@
-//! A tenant's own patterns: regular expressions whose time grows with the text and never faster.
+//! A tenant's own patterns: regular expressions that run in linear time.
 
 use super::BuiltInPattern;
 use regex::{Regex, RegexBuilder};
 
-/// How many patterns a tenant may have.
+/// Maximum number of patterns of one tenant.
 pub const MAX_PATTERNS: usize = 32;
-/// Longest name, in bytes.
-pub const MAX_NAME: usize = 32;
-/// Longest pattern, in bytes.
-pub const MAX_PATTERN: usize = 512;
-/// Largest compiled pattern, in bytes.
+/// Maximum length of a pattern's name, in bytes.
+pub const MAX_NAME_BYTES: usize = 32;
+/// Maximum length of a pattern, in bytes.
+pub const MAX_PATTERN_BYTES: usize = 512;
+/// Maximum size of a compiled pattern, in bytes.
 const MAX_COMPILED: usize = 256 * 1024;
-/// Cache of a pattern during a search, in bytes.
+/// Maximum size of the lazy DFA's cache during a search, in bytes.
 const MAX_CACHE: usize = 512 * 1024;
 
 /// Why a pattern is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CustomPatternError {
     /// The name is not one that a placeholder can carry.
-    #[error("the name must be 1 to {MAX_NAME} lowercase letters, digits and underscores, beginning with a letter")]
+    #[error(
+        "the name must be 1 to {MAX_NAME_BYTES} lowercase letters, digits and underscores, beginning with a letter"
+    )]
     Name,
     /// A built-in pattern has this name.
     #[error("the name is that of a built-in pattern")]
     Reserved,
     /// The pattern is empty or too long.
-    #[error("the pattern must have 1 to {MAX_PATTERN} bytes")]
+    #[error("the pattern must have 1 to {MAX_PATTERN_BYTES} bytes")]
     Length,
     /// The pattern does not compile; the reason names the place.
     #[error("the pattern is not a regular expression that runs in linear time: {0}")]
@@ -32,15 +34,15 @@ pub enum CustomPatternError {
     /// The compiled pattern is too large.
     #[error("the pattern is too large once compiled; use smaller repetitions")]
     TooLarge,
-    /// The pattern matches nothing at all, and so would match everywhere.
+    /// The pattern matches the empty string, so it would match everywhere.
     #[error("the pattern matches the empty text")]
-    Empty,
+    MatchesEmptyText,
 }
 
 impl CustomPatternError {
-    /// Whether the name is at fault, and not the pattern.
+    /// Whether the name is invalid, rather than the pattern.
     #[must_use]
-    pub const fn is_of_name(&self) -> bool {
+    pub const fn is_name_error(&self) -> bool {
         matches!(self, Self::Name | Self::Reserved)
     }
 }
@@ -53,20 +55,20 @@ pub struct CustomPattern {
 }
 
 impl CustomPattern {
-    /// Compiles a pattern within limits of size.
+    /// Compiles a pattern, within size limits.
     ///
     /// # Errors
     /// If the name or the pattern is not allowed.
     pub fn compile(name: &str, pattern: &str) -> Result<Self, CustomPatternError> {
         let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        let starts_well = name.starts_with(|char: char| char.is_ascii_lowercase());
-        if name.len() > MAX_NAME || !starts_well || !name.bytes().all(is_word) {
+        let starts_with_letter = name.starts_with(|char: char| char.is_ascii_lowercase());
+        if name.len() > MAX_NAME_BYTES || !starts_with_letter || !name.bytes().all(is_word) {
             return Err(CustomPatternError::Name);
         }
         if name.parse::<BuiltInPattern>().is_ok() {
             return Err(CustomPatternError::Reserved);
         }
-        if pattern.is_empty() || pattern.len() > MAX_PATTERN {
+        if pattern.is_empty() || pattern.len() > MAX_PATTERN_BYTES {
             return Err(CustomPatternError::Length);
         }
         let mut builder = RegexBuilder::new(pattern);
@@ -76,7 +78,7 @@ impl CustomPattern {
             other => CustomPatternError::Syntax(reason(&other.to_string())),
         })?;
         if regex.is_match("") {
-            return Err(CustomPatternError::Empty);
+            return Err(CustomPatternError::MatchesEmptyText);
         }
         Ok(Self { name: name.to_owned(), regex })
     }

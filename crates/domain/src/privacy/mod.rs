@@ -2,7 +2,7 @@
 
 mod custom;
 
-pub use custom::{CustomPattern, CustomPatternError, MAX_NAME, MAX_PATTERN, MAX_PATTERNS};
+pub use custom::{CustomPattern, CustomPatternError, MAX_NAME_BYTES, MAX_PATTERN_BYTES, MAX_PATTERNS};
 
 use crate::role::string_enum;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ string_enum! {
         Redact = "redact",
         /// The model sees them, and the user is told so.
         Warn = "warn",
-        /// A request in which the user writes one is refused. What the user did not write is redacted.
+        /// A request is refused if the user's own text contains such a value. Values in other text are redacted.
         Block = "block",
     }
 }
@@ -119,7 +119,7 @@ impl PatternCounts {
     }
 
     /// Keeps the larger count of each pattern, for texts that contain each other.
-    pub fn raise_to(&mut self, other: &Self) {
+    pub fn merge_max(&mut self, other: &Self) {
         for (pattern, count) in &other.0 {
             let most = self.0.entry(pattern.clone()).or_default();
             *most = (*most).max(*count);

@@ -75,10 +75,10 @@ struct KeyedRequestHandler {
 impl KeyedRequestHandler {
     async fn run(self, info: RequestInfo, request: Request, next: Next) -> Result<Response, ApiError> {
         let key = key::parse(request.headers())?;
-        let (content, request) = body_digest(request, self.settings.max_json_bytes).await?;
+        let (body_sha256, request) = body_digest(request, self.settings.max_json_bytes).await?;
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
         let mut keyed_request =
-            KeyedRequest { key, method: request.method().to_string(), path_and_query: target, body_sha256: content };
+            KeyedRequest { key, method: request.method().to_string(), path_and_query: target, body_sha256 };
         let (status, request) = match self.gate.claim(&self.caller, &keyed_request).await? {
             KeyStatus::BodyRequired => {
                 keyed_request.body_sha256 = Some(self.form_digest(request).await?);

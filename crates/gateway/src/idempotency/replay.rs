@@ -13,7 +13,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use domain::command::{GetConversation, ResumeRun};
+use domain::command::{Branches, GetConversation, ResumeRun};
 use domain::conversation::{MessageStatus, Transcript};
 use domain::error::{Classify, ErrorKind};
 use domain::idempotency::StoredResponse;
@@ -71,7 +71,7 @@ impl Replay<'_> {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
-        let command = GetConversation { id: reference.conversation };
+        let command = GetConversation { id: reference.conversation, branches: Branches::All };
         let Transcript { messages, .. } = self.gate.execute(self.caller, command).await?;
         let message = messages.into_iter().find(|message| message.id == reference.message);
         let message = message.ok_or_else(|| ApiError::from_kind(ErrorKind::NotFound))?;

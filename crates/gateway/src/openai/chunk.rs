@@ -186,7 +186,7 @@ impl CompletionMetadata {
             fallback: summary.fallback,
             left_out: LeftOut::of(summary.omitted_count, self.left_out_tools),
             served_model: summary.model.clone(),
-            escalated: self.start.escalated.map(Escalation::as_str),
+            escalated: self.start.escalation.map(Escalation::as_str),
             cancelled: summary.finish_reason == FinishReason::Cancelled,
         }
     }
@@ -234,7 +234,7 @@ impl ChunkEncoder {
         let held = match event {
             RunEvent::Delta { .. } | RunEvent::Cited(_) => String::new(),
             RunEvent::Finished(_) | RunEvent::Failed(_) => self.numbering.finish(),
-            _ => self.numbering.settle(),
+            _ => self.numbering.release_uncited(),
         };
         let mut items = self.text_items(held);
         items.extend(self.encode_next(event));

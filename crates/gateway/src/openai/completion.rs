@@ -81,7 +81,7 @@ pub(crate) async fn collect_completion(
             RunEvent::Finished(summary) => return Ok((build_completion(output, metadata, &summary), summary)),
         }
     }
-    Err(sse::missing_last_event())
+    Err(sse::incomplete_stream_error())
 }
 
 fn build_completion(mut output: CollectedOutput, metadata: CompletionMetadata, summary: &RunSummary) -> ChatCompletion {

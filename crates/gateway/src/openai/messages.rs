@@ -53,7 +53,7 @@ struct EarlierFunction {
 pub(super) struct ParsedMessages(Vec<PromptMessage>);
 
 /// A request to the assistant: question, history and instructions.
-pub(super) struct Question {
+pub(super) struct AssistantRequest {
     pub(super) message: MessageText,
     pub(super) history: Vec<EarlierMessage>,
     /// Calls of client tools and their results, after the question.
@@ -87,7 +87,7 @@ impl ParsedMessages {
 
     /// Uses the last user message as the question; only rounds of client tools may follow it. Earlier rounds are
     /// omitted, since the answers based on them are in the history.
-    pub(super) fn into_question(mut self) -> Result<Question, ApiError> {
+    pub(super) fn into_assistant_request(mut self) -> Result<AssistantRequest, ApiError> {
         let index = self.last_user_message().map(|(index, _)| index);
         let last_index = self.0.len() - 1;
         let ends_in_tool = matches!(self.0.last(), Some(PromptMessage::Tool { .. }));
@@ -123,7 +123,7 @@ impl ParsedMessages {
             return Err(ApiError::invalid_field("/messages", detail));
         }
         let instructions = (!instructions.trim().is_empty()).then_some(instructions);
-        Ok(Question { message, history, tool_rounds, instructions })
+        Ok(AssistantRequest { message, history, tool_rounds, instructions })
     }
 
     fn last_user_message(&self) -> Option<(usize, &str)> {

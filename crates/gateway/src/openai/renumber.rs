@@ -4,57 +4,58 @@
 use domain::conversation::Citation;
 
 /// Maximum length of a marker, in bytes. Longer text in brackets is not a marker.
-const MAX_MARKER: usize = 32;
+const MAX_MARKER_BYTES: usize = 32;
 
 /// Renumbers the markers of one answer while it is streamed.
 #[derive(Default)]
 pub(super) struct MarkerNumbering {
     /// Passage numbers, in the order in which they were cited.
-    cited: Vec<u32>,
+    cited_passages: Vec<u32>,
     /// Text from the first marker on that is incomplete, or whose citation may still follow.
-    held: String,
+    held_text: String,
 }
 
 impl MarkerNumbering {
     /// Appends text and returns what can be sent. A marker is held back until its citation has arrived, which follows
     /// its text immediately; if something else follows, it is no citation and keeps its number.
     pub(super) fn push(&mut self, text: &str) -> String {
-        let mut ready = self.settle();
-        self.held.push_str(text);
+        let mut ready = self.release_uncited();
+        self.held_text.push_str(text);
         ready.push_str(&self.release(false));
         ready
     }
 
     /// Returns the citation with its number in the answer, and the text that was held back for it.
     pub(super) fn cite(&mut self, citation: Citation) -> NumberedCitation {
-        let n = self.number(citation.n).unwrap_or_else(|| {
-            self.cited.push(citation.n);
-            self.cited.len()
+        let n = self.citation_number(citation.n).unwrap_or_else(|| {
+            self.cited_passages.push(citation.n);
+            self.cited_passages.len()
         });
         let citation = Citation { n: u32::try_from(n).unwrap_or(u32::MAX), ..citation };
         NumberedCitation { text: self.release(false), citation }
     }
 
-    /// Returns the text that was held back for citations that did not follow. An incomplete marker is still held back.
-    pub(super) fn settle(&mut self) -> String {
+    /// Returns the text that was held back for citations that did not follow. An incomplete marker stays held back.
+    pub(super) fn release_uncited(&mut self) -> String {
         self.release(true)
     }
 
     /// Returns all text that is left, at the end of the answer.
     pub(super) fn finish(&mut self) -> String {
-        let mut text = self.settle();
-        text.push_str(&std::mem::take(&mut self.held));
+        let mut text = self.release_uncited();
+        text.push_str(&std::mem::take(&mut self.held_text));
         text
     }
 
-    /// Returns the position of a passage among the citations, from 1.
-    fn number(&self, passage: u32) -> Option<usize> {
-        self.cited.iter().position(|cited| *cited == passage).map(|position| position + 1)
+    /// Returns the number in the answer of a passage: its position among the citations, from 1.
+    fn citation_number(&self, passage: u32) -> Option<usize> {
+        self.cited_passages.iter().position(|cited| *cited == passage).map(|position| position + 1)
     }
 
-    /// Renumbers the text up to the first marker that is incomplete or, unless `settled`, has an unknown number.
-    fn release(&mut self, settled: bool) -> String {
-        let held = std::mem::take(&mut self.held);
+    /// Removes the held text up to the first marker that is incomplete or, unless `includes_uncited`, has a number that
+    /// was not cited; returns it with the markers renumbered.
+    fn release(&mut self, includes_uncited: bool) -> String {
+        let held = std::mem::take(&mut self.held_text);
         let (mut ready, mut rest) = (String::with_capacity(held.len()), held.as_str());
         while let Some(open) = rest.find('[') {
             ready.push_str(&rest[..open]);
@@ -66,26 +67,26 @@ impl MarkerNumbering {
                 }
                 Bracket::Incomplete => break,
                 Bracket::Marker(inside) => {
-                    if !settled && numbers(inside).any(|number| self.number(number).is_none()) {
+                    if !includes_uncited && numbers(inside).any(|number| self.citation_number(number).is_none()) {
                         break;
                     }
-                    ready.push_str(&self.renumbered(inside));
+                    ready.push_str(&self.renumber_marker(inside));
                     rest = &rest[inside.len() + 2..];
                 }
             }
         }
         if rest.starts_with('[') {
-            self.held = rest.to_owned();
+            self.held_text = rest.to_owned();
         } else {
             ready.push_str(rest);
         }
         ready
     }
 
-    fn renumbered(&self, inside: &str) -> String {
+    fn renumber_marker(&self, inside: &str) -> String {
         let numbers = inside.split_inclusive([',', ';']).map(|part| {
             let digits = part.trim_matches(|c: char| !c.is_ascii_digit());
-            match digits.parse().ok().and_then(|passage| self.number(passage)) {
+            match digits.parse().ok().and_then(|passage| self.citation_number(passage)) {
                 Some(number) => part.replacen(digits, &number.to_string(), 1),
                 None => part.to_owned(),
             }
@@ -117,11 +118,11 @@ impl<'a> Bracket<'a> {
         let inside = &text[1..];
         let end = inside.find(|c: char| !(c.is_ascii_digit() || matches!(c, ',' | ';' | ' ' | '^')));
         match end {
-            Some(end) if end > MAX_MARKER => Self::Text,
+            Some(end) if end > MAX_MARKER_BYTES => Self::Text,
             Some(end) if inside[end..].starts_with(']') && numbers(&inside[..end]).next().is_some() => {
                 Self::Marker(&inside[..end])
             }
-            None if inside.len() <= MAX_MARKER => Self::Incomplete,
+            None if inside.len() <= MAX_MARKER_BYTES => Self::Incomplete,
             Some(_) | None => Self::Text,
         }
     }
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_citation_keeps_its_number() {
+    fn a_marker_without_a_citation_keeps_its_number() {
         let mut numbering = MarkerNumbering::default();
         assert_eq!(numbering.push("x[0] [note] [](a) [^"), "x");
         assert_eq!(numbering.push("2] and "), "[0] [note] [](a) ");

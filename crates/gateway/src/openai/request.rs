@@ -1,7 +1,7 @@
 //! The request body of `POST /openai/v1/chat/completions`. Known fields are validated. Unknown ones are ignored,
 //! because clients send many.
 
-use super::messages::{ChatMessage, ParsedMessages, Question};
+use super::messages::{AssistantRequest, ChatMessage, ParsedMessages};
 use super::schema;
 use crate::error::ApiError;
 use crate::wire;
@@ -174,7 +174,7 @@ impl ChatCompletionRequest {
         };
         let forbids_tools = options.tool_choice.as_ref().is_some_and(|choice| choice == "none");
         let tools = if forbids_tools { Vec::new() } else { tools };
-        let Question { message, history, tool_rounds, instructions } = messages.into_question()?;
+        let AssistantRequest { message, history, tool_rounds, instructions } = messages.into_assistant_request()?;
         Ok(ChatCommand::Assistant(Box::new(AskAssistant {
             conversation,
             message,

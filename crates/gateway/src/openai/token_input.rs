@@ -32,8 +32,8 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_cl100k_base_are_text_again() {
-        // Of the reference implementation in Python.
+    fn token_ids_of_cl100k_base_decode_to_text() {
+        // Computed with the reference implementation in Python.
         let ids = json!([6600, 80040, 220, 20, 64012, 76, 6704, 120, 95, 19113, 28584, 610, 1780]);
         assert_eq!(decoded(&ids).as_deref(), Ok("Größe 5 µm 漢字 🙂 strainer"));
         assert_eq!(decoded(&json!([6704, 120])).as_deref(), Ok(" \u{fffd}"), "half of a character");

@@ -5,26 +5,30 @@ use domain::model::PromptMessage;
 use std::collections::HashSet;
 
 /// Checks that each call is followed by its result, and each result belongs to a call, as model servers require.
-/// System messages are dropped. `first` is the index of the first message in the request.
-pub(super) fn parse(messages: Vec<PromptMessage>, first: usize) -> Result<Vec<PromptMessage>, ApiError> {
-    let mut open: HashSet<String> = HashSet::new();
+/// System messages are dropped. `first_index` is the index of the first of these messages in the request.
+pub(super) fn parse(messages: Vec<PromptMessage>, first_index: usize) -> Result<Vec<PromptMessage>, ApiError> {
+    let mut unanswered_calls: HashSet<String> = HashSet::new();
     for (index, message) in messages.iter().enumerate() {
-        let pointer = |field: &str| format!("/messages/{}/{field}", index + first);
+        let pointer = |field: &str| format!("/messages/{}/{field}", index + first_index);
         match message {
             PromptMessage::Assistant { tool_calls, .. } => {
                 let detail = "must come after the results of all tool calls before it";
-                check(open.is_empty(), pointer("role"), detail)?;
-                open.extend(tool_calls.iter().map(|call| call.id.clone()));
+                check(unanswered_calls.is_empty(), pointer("role"), detail)?;
+                unanswered_calls.extend(tool_calls.iter().map(|call| call.id.clone()));
             }
             PromptMessage::Tool { call_id, .. } => {
                 let detail = "must be the id of a tool call before it that has no result yet";
-                check(open.remove(call_id), pointer("tool_call_id"), detail)?;
+                check(unanswered_calls.remove(call_id), pointer("tool_call_id"), detail)?;
             }
             PromptMessage::System(_) | PromptMessage::User(_) => {}
         }
     }
-    let last = first + messages.len().saturating_sub(1);
-    check(open.is_empty(), format!("/messages/{last}"), "must be followed by the results of all tool calls before it")?;
+    let last = first_index + messages.len().saturating_sub(1);
+    check(
+        unanswered_calls.is_empty(),
+        format!("/messages/{last}"),
+        "must be followed by the results of all tool calls before it",
+    )?;
     Ok(messages.into_iter().filter(|message| !matches!(message, PromptMessage::System(_))).collect())
 }
 

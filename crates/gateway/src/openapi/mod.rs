@@ -45,8 +45,10 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "audit", description = "Who did what"),
         (name = "account", description = "Who you are here"),
         (name = "usage", description = "What calls to models came to, and the budgets"),
+        (name = "sessions", description = "Where users are signed in"),
         (name = "tokens", description = "Personal access tokens, for machines"),
         (name = "admin", description = "Users and tenants"),
+        (name = "development", description = "Sign-in without an issuer, in development mode only"),
         (name = "health", description = "Whether the server lives and can work; no token needed"),
     ),
 )]
@@ -83,6 +85,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
     }
     document
+}
+
+/// The paths of the document without parameters, less `/v1/`, such as `admin/users`.
+pub(crate) fn resources() -> Vec<String> {
+    let paths = openapi().paths.paths.into_keys().filter(|path| !path.contains('{'));
+    paths.filter_map(|path| path.strip_prefix("/v1/").map(str::to_owned)).collect()
 }
 
 /// Routes of the document at `/openapi.json`, and of Swagger UI at `/docs`, which loads nothing from other servers.

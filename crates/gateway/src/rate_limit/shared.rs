@@ -29,7 +29,7 @@ pub struct SharedLimiterError(#[source] RedisError);
 /// Metrics that show whether requests are currently counted in Redis.
 #[derive(Clone, Debug)]
 pub struct LimiterMetrics {
-    shared: IntGauge,
+    redis_in_use: IntGauge,
     fallback_checks: IntCounter,
 }
 
@@ -46,7 +46,7 @@ impl LimiterMetrics {
         )?;
         registry.register(Box::new(shared.clone()))?;
         registry.register(Box::new(fallback_checks.clone()))?;
-        Ok(Self { shared, fallback_checks })
+        Ok(Self { redis_in_use: shared, fallback_checks })
     }
 }
 
@@ -169,7 +169,7 @@ impl RedisCounter {
         slot.generation += 1;
         slot.connection = Some(connection);
         drop(slot);
-        self.metrics.shared.set(1);
+        self.metrics.redis_in_use.set(1);
         tracing::info!("rate limits are shared through Redis");
     }
 
@@ -183,7 +183,7 @@ impl RedisCounter {
         slot.generation += 1;
         slot.connection = None;
         drop(slot);
-        self.metrics.shared.set(0);
+        self.metrics.redis_in_use.set(0);
         tracing::warn!(%error, "Redis failed; this process counts rate limits on its own until Redis is back");
         self.reconnects.spawn(reconnect(Arc::downgrade(self)));
     }

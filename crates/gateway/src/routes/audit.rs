@@ -38,8 +38,9 @@ struct AuditEvent {
     tenant_id: Uuid,
     /// Null for the worker, the system and refused tokens.
     user_id: Option<Uuid>,
-    /// The conversation.
+    /// The session, or the id of the personal access token. Null also in rows from before sessions were recorded.
     session_id: Option<Uuid>,
+    conversation_id: Option<Uuid>,
     #[schema(example = "chat.request")]
     event_type: String,
     resource_type: Option<String>,
@@ -81,8 +82,10 @@ struct AuditQuery {
     /// Only rows of this state.
     #[param(schema_with = wire::result_status)]
     result_status: Option<ResultStatus>,
-    /// Only within this conversation.
+    /// Only within this session.
     session_id: Option<Uuid>,
+    /// Only within this conversation.
+    conversation_id: Option<Uuid>,
     /// Only this operation: its intent and its outcome.
     correlation_id: Option<Uuid>,
     /// Only what this request caused (`x-request-id`).
@@ -101,7 +104,8 @@ impl From<AuditRecord> for AuditEvent {
             id: record.id.as_uuid(),
             tenant_id: record.tenant_id.as_uuid(),
             user_id: record.user_id.map(|id| id.as_uuid()),
-            session_id: record.conversation_id.map(|id| id.as_uuid()),
+            session_id: record.session_id.map(|id| id.as_uuid()),
+            conversation_id: record.conversation_id.map(|id| id.as_uuid()),
             event_type: record.event_type,
             resource_type: record.resource_type,
             resource_id: record.resource_id,
@@ -135,7 +139,8 @@ async fn list(call: ApiCall, ApiQuery(query): ApiQuery<AuditQuery>) -> Result<Js
             from: page::check_timestamp("/from", query.from)?,
             to: page::check_timestamp("/to", query.to)?,
             result_status: query.result_status,
-            conversation_id: query.session_id.map(Into::into),
+            session_id: query.session_id.map(Into::into),
+            conversation_id: query.conversation_id.map(Into::into),
             correlation_id: query.correlation_id,
             request_id: request_id.map(BoundedText::into_string),
         },

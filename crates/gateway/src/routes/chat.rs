@@ -13,12 +13,12 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::response::{IntoResponse, Response};
-use domain::command::{RetrievalMode, SendMessage};
+use domain::command::{BranchPoint, RetrievalMode, SendMessage, TurnQuestion};
 use domain::ids::ConversationId;
 use domain::model::ModelChoice;
 use domain::search::SearchFilters;
 use domain::text::ShortText;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -34,8 +34,17 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"message": "How do I isolate pump P-101 before I open it?", "retrieval": "auto"}))]
 struct ChatMessage {
+    /// Your message; not with `regenerate`.
     #[schema(min_length = 1, max_length = 32000)]
-    message: String,
+    message: Option<String>,
+    /// The message that yours follows: the last one of the active branch unless said; null starts a new branch from the
+    /// beginning. With `regenerate`, the message of yours to answer again.
+    #[serde(default, deserialize_with = "deserialize_present")]
+    #[schema(value_type = Option<Uuid>)]
+    parent_id: Option<Option<Uuid>>,
+    /// Answer an earlier message of yours once more, as an alternative to its other answers.
+    #[schema(default = false)]
+    regenerate: Option<bool>,
     /// Events while the answer is written (the default), or one JSON answer at the end.
     #[schema(default = true)]
     stream: Option<bool>,
@@ -56,12 +65,18 @@ struct ChatMessage {
     include_superseded: Option<bool>,
 }
 
+/// Distinguishes a field that is null from one that is missing.
+fn deserialize_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Uuid>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
 impl ChatMessage {
     fn parse(self, conversation: ConversationId) -> Result<SendMessage, ApiError> {
+        let question = self.question()?;
         let tags = wire::parse_tags("/tags", self.tags.iter().flatten())?;
         Ok(SendMessage {
             conversation,
-            message: wire::parse_text("/message", &self.message)?,
+            question,
             model: self.model,
             retrieval: self.retrieval.unwrap_or(RetrievalMode::Auto),
             filters: SearchFilters {
@@ -72,12 +87,35 @@ impl ChatMessage {
             },
         })
     }
+
+    fn question(&self) -> Result<TurnQuestion, ApiError> {
+        if self.regenerate == Some(true) {
+            if self.message.is_some() {
+                return Err(ApiError::invalid_field("/message", "must be left out with `regenerate`"));
+            }
+            return match self.parent_id.flatten() {
+                Some(id) => Ok(TurnQuestion::Earlier(id.into())),
+                None => Err(ApiError::invalid_field("/parent_id", "must name the message to answer again")),
+            };
+        }
+        let Some(message) = &self.message else {
+            return Err(ApiError::invalid_field("/message", "is missing"));
+        };
+        let at = match self.parent_id {
+            None => BranchPoint::ActiveBranch,
+            Some(None) => BranchPoint::Root,
+            Some(Some(id)) => BranchPoint::After(id.into()),
+        };
+        Ok(TurnQuestion::New { message: wire::parse_text("/message", message)?, at })
+    }
 }
 
 /// Says something and gets an answer, as server-sent events or as one JSON document.
 ///
 /// The events are `run.started`, `message.delta`, `tool.started`, `tool.finished`, `citation`, and at the end
 /// `run.finished` or `error`; their ids count from 1. `GET /v1/runs/{id}/events` gives them again.
+///
+/// One answer is written in a conversation at a time: meanwhile, another message gets 409 `conversation_busy`.
 #[utoipa::path(
     post, path = "/v1/conversations/{id}/chat", tag = "chat", params(("id" = Uuid, Path)), request_body = ChatMessage,
     responses((status = 200, description = "The answer", content(

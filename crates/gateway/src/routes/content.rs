@@ -67,8 +67,8 @@ async fn content(call: ApiCall, PathId(id): PathId<DocumentId>, headers: HeaderM
         }
     };
     let Download { document, content } = call.execute(DownloadDocument { id, range }).await?;
-    let is_known = headers.get_all(IF_NONE_MATCH).iter().any(|value| contains_etag(value, &etag(&document)));
-    if is_known && range.is_none() {
+    let etag_matches = headers.get_all(IF_NONE_MATCH).iter().any(|value| contains_etag(value, &etag(&document)));
+    if etag_matches && range.is_none() {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(&document))]).into_response());
     }
     Ok(file_response(&document, range, content))

@@ -6,16 +6,18 @@ use crate::error::ApiError;
 use crate::page::{self, Listing};
 use crate::query::ApiQuery;
 use crate::state::AppState;
-use crate::wire::{self, CitationBody};
+use crate::wire::{self, CitationBody, TextRangeBody};
 use axum::Json;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
 use chrono::{DateTime, Utc};
-use domain::command::{CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation};
-use domain::conversation::{Conversation, ConversationPatch, Message, Transcript};
+use domain::command::{
+    Branches, CreateConversation, DeleteConversation, GetConversation, ListConversations, UpdateConversation,
+};
+use domain::conversation::{Conversation, ConversationFilter, ConversationPatch, Message, Transcript};
 use domain::ids::ConversationId;
 use domain::model::ModelChoice;
-use domain::text::Title;
+use domain::text::{ShortText, Title};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -54,6 +56,10 @@ struct ConversationChange {
     /// Replaces your own data.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
+    /// Whether it is left out of the usual list.
+    archived: Option<bool>,
+    /// The last message of the branch to show and continue.
+    active_message_id: Option<Uuid>,
 }
 
 /// A conversation.
@@ -70,6 +76,9 @@ struct ConversationBody {
     /// The highest classification that its answers have touched.
     #[schema(schema_with = wire::classification)]
     classification: &'static str,
+    archived: bool,
+    /// The last message of the active branch; null while there are no messages.
+    active_message_id: Option<Uuid>,
     created_at: DateTime<Utc>,
     /// When it was changed or spoken in last.
     updated_at: DateTime<Utc>,
@@ -77,7 +86,7 @@ struct ConversationBody {
 
 /// A conversation with its messages, in order.
 #[derive(Serialize, ToSchema)]
-struct ConversationWithMessages {
+pub(super) struct ConversationWithMessages {
     #[serde(flatten)]
     conversation: ConversationBody,
     messages: Vec<MessageBody>,
@@ -88,6 +97,8 @@ struct ConversationWithMessages {
 #[schema(as = Message)]
 struct MessageBody {
     id: Uuid,
+    /// The message that it follows; null at the start of a branch. Messages with the same parent are alternatives.
+    parent_id: Option<Uuid>,
     /// Place in the conversation, from 1.
     seq: i64,
     #[schema(schema_with = wire::message_role)]
@@ -103,6 +114,8 @@ struct MessageBody {
     /// The highest classification of what an answer was made from; your own words are `public`.
     #[schema(schema_with = wire::classification)]
     classification: &'static str,
+    /// Parts of the text that no passage supports.
+    unsupported: Vec<TextRangeBody>,
     /// Content and citations are left out: they are above your clearance by now.
     withheld: bool,
     /// A fallback wrote the answer, or it lacks something that was down or that the model may not see.
@@ -110,11 +123,36 @@ struct MessageBody {
     created_at: DateTime<Utc>,
 }
 
-/// Which page.
+/// Which conversations.
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Archived {
+    False,
+    True,
+    All,
+}
+
+/// Which messages.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct TranscriptQuery {
+    /// The messages of the active branch (the default), or those of all branches.
+    #[param(schema_with = wire::branches)]
+    branches: Option<Branches>,
+}
+
+/// Which conversations, and which page of them.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ConversationQuery {
+    /// Those that are not archived (the default), those that are, or all.
+    #[param(inline)]
+    archived: Option<Archived>,
+    /// Only those with these words in the title or a message, in upper or lower case.
+    #[param(min_length = 1, max_length = 128)]
+    q: Option<String>,
     /// Items on a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
@@ -130,6 +168,8 @@ impl From<Conversation> for ConversationBody {
             model: conversation.model.map(ModelChoice::as_str),
             metadata: conversation.metadata,
             classification: conversation.classification.as_str(),
+            archived: conversation.archived,
+            active_message_id: conversation.active_message_id.map(|id| id.as_uuid()),
             created_at: conversation.created_at,
             updated_at: conversation.updated_at,
         }
@@ -140,6 +180,7 @@ impl From<Message> for MessageBody {
     fn from(message: Message) -> Self {
         Self {
             id: message.id.as_uuid(),
+            parent_id: message.parent_id.map(|id| id.as_uuid()),
             seq: message.seq,
             role: message.role.as_str(),
             content: message.content,
@@ -148,10 +189,17 @@ impl From<Message> for MessageBody {
             citations: message.citations.into_iter().map(Into::into).collect(),
             model: message.model,
             classification: message.classification.as_str(),
+            unsupported: message.unsupported.into_iter().map(Into::into).collect(),
             withheld: message.withheld,
             degraded: message.degraded,
             created_at: message.created_at,
         }
+    }
+}
+
+impl From<Transcript> for ConversationWithMessages {
+    fn from(Transcript { conversation, messages }: Transcript) -> Self {
+        Self { conversation: conversation.into(), messages: messages.into_iter().map(Into::into).collect() }
     }
 }
 
@@ -174,7 +222,7 @@ async fn create(
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(conversation.into())))
 }
 
-/// Lists your conversations, the newest first.
+/// Lists your conversations, the newest first, and finds words in them.
 #[utoipa::path(
     get, path = "/v1/conversations", tag = "conversations", params(ConversationQuery),
     responses((status = 200, body = Listing<ConversationBody>))
@@ -183,22 +231,31 @@ async fn list(
     call: ApiCall,
     ApiQuery(query): ApiQuery<ConversationQuery>,
 ) -> Result<Json<Listing<ConversationBody>>, ApiError> {
-    let command = ListConversations { page: page::parse(query.limit, query.cursor.as_deref())? };
+    let text: Option<ShortText> = wire::parse_optional_text("/q", query.q.as_deref())?;
+    let archived = match query.archived.unwrap_or(Archived::False) {
+        Archived::False => Some(false),
+        Archived::True => Some(true),
+        Archived::All => None,
+    };
+    let filter = ConversationFilter { archived, text: text.map(ShortText::into_string) };
+    let command = ListConversations { filter, page: page::parse(query.limit, query.cursor.as_deref())? };
     let conversations = call.execute(command).await?;
     Ok(Json(Listing::from_page(conversations, Into::into)))
 }
 
-/// Reads a conversation with its messages.
+/// Reads a conversation with its messages: those of the active branch unless said otherwise.
 #[utoipa::path(
-    get, path = "/v1/conversations/{id}", tag = "conversations", params(("id" = Uuid, Path)),
+    get, path = "/v1/conversations/{id}", tag = "conversations", params(("id" = Uuid, Path), TranscriptQuery),
     responses((status = 200, body = ConversationWithMessages))
 )]
-async fn get(call: ApiCall, PathId(id): PathId<ConversationId>) -> Result<Json<ConversationWithMessages>, ApiError> {
-    let Transcript { conversation, messages } = call.execute(GetConversation { id }).await?;
-    Ok(Json(ConversationWithMessages {
-        conversation: conversation.into(),
-        messages: messages.into_iter().map(Into::into).collect(),
-    }))
+async fn get(
+    call: ApiCall,
+    PathId(id): PathId<ConversationId>,
+    ApiQuery(query): ApiQuery<TranscriptQuery>,
+) -> Result<Json<ConversationWithMessages>, ApiError> {
+    let branches = query.branches.unwrap_or(Branches::Active);
+    let transcript = call.execute(GetConversation { id, branches }).await?;
+    Ok(Json(transcript.into()))
 }
 
 /// Changes a conversation.
@@ -213,8 +270,13 @@ async fn update(
 ) -> Result<Json<ConversationBody>, ApiError> {
     let title: Option<Title> = wire::parse_optional_text("/title", body.title.as_deref())?;
     let metadata = body.metadata.map(|metadata| wire::parse_metadata("/metadata", metadata));
-    let patch =
-        ConversationPatch { title: title.map(Title::into_string), model: body.model, metadata: metadata.transpose()? };
+    let patch = ConversationPatch {
+        title: title.map(Title::into_string),
+        model: body.model,
+        metadata: metadata.transpose()?,
+        archived: body.archived,
+        active_message_id: body.active_message_id.map(Into::into),
+    };
     let conversation = call.execute(UpdateConversation { id, patch }).await?;
     Ok(Json(conversation.into()))
 }

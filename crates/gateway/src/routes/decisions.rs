@@ -138,7 +138,7 @@ impl From<Decision> for SimulatedBody {
         };
         Self {
             allowed: decision.verdict == Verdict::Allowed,
-            rule: decision.rule().map(Rule::as_str),
+            rule: decision.refusing_rule().map(Rule::as_str),
             reason: decision.verdict.reason().map(RefusalCode::as_str),
             code,
             steps: decision.rule_results.into_iter().map(Into::into).collect(),

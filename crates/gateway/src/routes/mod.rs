@@ -5,19 +5,25 @@ mod admin_tenants;
 mod admin_users;
 mod audit;
 mod chat;
+mod console;
 mod content;
+mod conversation_export;
 mod conversations;
 mod decisions;
+mod development;
 mod documents;
+mod feedback;
 mod health;
 mod me;
 mod memories;
+mod models;
 mod openai_chat;
 mod openai_embeddings;
 mod openai_models;
 mod problems;
 mod runs;
 mod search;
+mod sessions;
 mod settings;
 mod tokens;
 mod upload;
@@ -34,6 +40,8 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) fn idempotent_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(conversations::routes())
+        .merge(conversation_export::routes())
+        .merge(feedback::routes())
         .merge(chat::routes())
         .merge(runs::routes())
         .merge(upload::routes())
@@ -46,7 +54,9 @@ pub(crate) fn idempotent_routes() -> OpenApiRouter<AppState> {
         .merge(admin_tenants::routes())
         .merge(settings::routes())
         .merge(admin_mappings::routes())
+        .merge(models::routes())
         .merge(tokens::routes())
+        .merge(sessions::routes())
         .merge(openai_models::routes())
         .merge(openai_chat::routes())
         .merge(usage::routes())
@@ -57,9 +67,14 @@ pub(crate) fn read_only_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(search::routes()).merge(decisions::routes()).merge(openai_embeddings::routes())
 }
 
-/// Pages that need no authentication.
+/// Pages and routes that need no authentication.
 pub(crate) fn pages() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(problems::routes())
+    OpenApiRouter::new().merge(problems::routes()).merge(development::routes())
+}
+
+/// The browser console, which needs no authentication and is no part of the API.
+pub(crate) fn console() -> Router<AppState> {
+    console::routes()
 }
 
 /// Liveness and readiness probes: public, without rate limits, and logged at debug level.

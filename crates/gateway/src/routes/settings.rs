@@ -111,12 +111,12 @@ impl From<SettingsVersion> for VersionBody {
 
 impl From<TenantUsage> for UsageOfTenant {
     fn from(usage: TenantUsage) -> Self {
-        let TenantUsage { storage: kept, spending: spent, day_ends_at: day_ends, quotas } = usage;
+        let TenantUsage { storage, spending, day_ends_at: day_ends, quotas } = usage;
         let amount = |used, allowed| Amount { used, allowed };
         Self {
-            documents: amount(Some(kept.documents), quotas.documents),
-            bytes: amount(Some(kept.bytes), quotas.bytes),
-            tokens_per_day: amount(Some(spent.tokens), quotas.tokens_per_day),
+            documents: amount(Some(storage.documents), quotas.documents),
+            bytes: amount(Some(storage.bytes), quotas.bytes),
+            tokens_per_day: amount(Some(spending.tokens), quotas.tokens_per_day),
             requests_per_day: amount(None, quotas.requests_per_day),
             day_ends,
         }

@@ -171,26 +171,26 @@ impl From<UsageReport> for ReportBody {
 }
 
 impl BudgetsOf {
-    fn new(report: &UsageReport, tokens: BudgetLimit, cost: BudgetLimit) -> Self {
+    fn new(report: &UsageReport, token_limit: BudgetLimit, cost_limit: BudgetLimit) -> Self {
         let UsageReport { budgets, spending, now, .. } = report;
         let units = |micros| Money(MicroCost(micros)).units();
-        let (used_tokens, used_cost) = (spending.usage_of(tokens), spending.usage_of(cost));
+        let (used_tokens, used_cost) = (spending.usage_of(token_limit), spending.usage_of(cost_limit));
         Self {
             tokens_per_day: TokenBudget {
-                limit: budgets.limit(tokens),
+                limit: budgets.limit(token_limit),
                 spent: used_tokens.spent,
                 reserved: used_tokens.reserved,
                 soft_percent: budgets.soft_percent,
-                soft_exceeded: budgets.exceeds_soft_limit(tokens, spending),
-                period_ends: tokens.period_end(*now),
+                soft_exceeded: budgets.exceeds_soft_limit(token_limit, spending),
+                period_ends: token_limit.period_end(*now),
             },
             cost_per_month: CostBudget {
-                limit: budgets.limit(cost).map(units),
+                limit: budgets.limit(cost_limit).map(units),
                 spent: units(used_cost.spent),
                 reserved: units(used_cost.reserved),
                 soft_percent: budgets.soft_percent,
-                soft_exceeded: budgets.exceeds_soft_limit(cost, spending),
-                period_ends: cost.period_end(*now),
+                soft_exceeded: budgets.exceeds_soft_limit(cost_limit, spending),
+                period_ends: cost_limit.period_end(*now),
             },
         }
     }
@@ -219,8 +219,8 @@ fn parse_time(pointer: &str, text: Option<&str>, boundary: DayBoundary) -> Resul
     };
     let parsed = text.parse::<Date>().map(day_boundary).or_else(|_| text.parse::<Timestamp>());
     let detail = "must be a timestamp (RFC 3339), or a date such as 2026-01-31";
-    let at = parsed.map_err(|_| ApiError::invalid_field(pointer, detail))?;
-    page::check_timestamp(pointer, Some(at))
+    let timestamp = parsed.map_err(|_| ApiError::invalid_field(pointer, detail))?;
+    page::check_timestamp(pointer, Some(timestamp))
 }
 
 #[doc = " Reads what calls to models came to (tokens, cost, times, failures, fallbacks), \

@@ -54,7 +54,8 @@ impl ConnectionLimiter {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a new connection can be accepted. If necessary, evicts one that has not sent a request.
+    /// Waits until a new connection can be accepted: until fewer than the maximum are open, or one of them has not sent
+    /// a request yet, so that [`Self::try_acquire`] can evict it.
     pub(super) async fn ready(&self) {
         loop {
             let permit_released = self.permit_released.notified();

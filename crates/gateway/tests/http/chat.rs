@@ -3,10 +3,12 @@
 use crate::support::*;
 use axum::body::Body;
 use axum::http::Request;
-use domain::command::{ResumeRun, RetrievalMode, SendMessage};
+use domain::command::{BranchPoint, ResumeRun, RetrievalMode, SendMessage, TurnQuestion};
 use domain::error::{ErrorKind, Problem};
+use domain::ids::MessageId;
 use domain::role::Role;
 use domain::run::{EventStream, RunEvent, ToolStatus};
+use domain::text::MessageText;
 use futures::StreamExt;
 use policy::gate::MockGate;
 use std::sync::Arc;
@@ -104,7 +106,8 @@ async fn the_body_becomes_a_command() {
     let mut gate = gate_for(Role::User);
     gate.on::<SendMessage>(|_, command| {
         assert!({
-            command.message.as_str() == "How?"
+            matches!(&command.question, TurnQuestion::New { message, at: BranchPoint::ActiveBranch }
+                if message.as_str() == "How?")
                 && command.retrieval == RetrievalMode::Always
                 && command.filters.tags == ["valve"]
                 && command.filters.document_ids.len() == 1
@@ -112,8 +115,31 @@ async fn the_body_becomes_a_command() {
         Ok(event_stream(complete_run()))
     });
     let body = r#"{"message":" How? ","retrieval":"always","model":"heavy","tags":["valve","valve"],
-        "document_ids":["00000000-0000-0000-0000-00000000f004"]}"#;
+        "document_ids":["00000000-0000-0000-0000-00000001e004"]}"#;
     assert_eq!(send(&router(gate, settings()), post_chat(body)).await.status, 200);
+}
+
+/// A missing parent is the active branch's end, and null is the start of the conversation.
+#[tokio::test]
+async fn the_body_says_where_the_message_is_added() {
+    let id = MessageId::from_uuid(uuid(0xf004));
+    let text = || MessageText::parse("How?").expect("a message");
+    for (body, expected) in [
+        (r#"{"message":"How?"}"#, TurnQuestion::New { message: text(), at: BranchPoint::ActiveBranch }),
+        (r#"{"message":"How?","parent_id":null}"#, TurnQuestion::New { message: text(), at: BranchPoint::Root }),
+        (
+            r#"{"message":"How?","parent_id":"00000000-0000-0000-0000-00000001e004","regenerate":false}"#,
+            TurnQuestion::New { message: text(), at: BranchPoint::After(id) },
+        ),
+        (r#"{"regenerate":true,"parent_id":"00000000-0000-0000-0000-00000001e004"}"#, TurnQuestion::Earlier(id)),
+    ] {
+        let mut gate = gate_for(Role::User);
+        gate.on::<SendMessage>(move |_, command| {
+            assert_eq!(command.question, expected);
+            Ok(event_stream(complete_run()))
+        });
+        assert_eq!(send(&router(gate, settings()), post_chat(body)).await.status, 200, "{body}");
+    }
 }
 
 #[tokio::test]
@@ -127,6 +153,9 @@ async fn an_invalid_turn_names_the_field() {
         (r#"{"message":"a","tags":["ok",""]}"#, "/tags/1"),
         (r#"{"message":"a\u0000"}"#, "/message"),
         (r#"{"message":"a","colour":1}"#, "/colour"),
+        (r#"{}"#, "/message"),
+        (r#"{"message":"a","parent_id":"x"}"#, "/parent_id"),
+        (r#"{"regenerate":true}"#, "/parent_id"),
         (r#"{"message":7}"#, "/message"),
     ] {
         let reply = send(&router, post_chat(body)).await;

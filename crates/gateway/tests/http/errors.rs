@@ -42,7 +42,7 @@ async fn errors_of_the_gate_have_their_status_and_code() {
 
 #[tokio::test]
 async fn a_problem_document_has_path_and_request_id() {
-    let request = with_header(get(&format!("{CONVERSATION}?x=1")), "x-request-id", "abc-1");
+    let request = with_header(get(&format!("{CONVERSATION}?branches=all")), "x-request-id", "abc-1");
     let reply = send(&router(gate_with_error(|| GateError::NotFound), settings()), get(CONVERSATION)).await;
     assert_eq!(reply.header("x-request-id"), Some("00000000-0000-0000-0000-000000000001"));
     let reply = send(&router(gate_with_error(|| GateError::NotFound), settings()), request).await;

@@ -7,6 +7,7 @@
 )]
 
 mod chat;
+mod console;
 mod content;
 mod errors;
 mod http2;

@@ -61,6 +61,7 @@ fn tool_calling_run() -> Vec<RunEvent> {
         degraded: false,
         omitted_count: 0,
         message_id: MessageId::from_uuid(uuid(6)),
+        unsupported: Vec::new(),
     };
     vec![
         started_event(),
@@ -202,7 +203,7 @@ async fn client_tools_and_their_results_go_to_the_assistant() {
         { "role": "tool", "tool_call_id": "c", "content": "4 bar" },
     ]);
     let tool = json!({ "type": "function", "function": { "name": "read_tag" } });
-    for (choice, offered) in [(json!("auto"), 1), (json!("none"), 0)] {
+    for (choice, tool_count) in [(json!("auto"), 1), (json!("none"), 0)] {
         let mut gate = gate_for(Role::User);
         gate.on::<AskAssistant>(move |_, command| {
             assert!(command.message.as_str() == "Read P-101." && command.history.is_empty());
@@ -212,7 +213,7 @@ async fn client_tools_and_their_results_go_to_the_assistant() {
                 panic!("{:?}", command.tool_rounds)
             };
             assert_eq!((tool_calls.len(), content.as_str()), (1, "4 bar"));
-            assert_eq!(command.tools.len(), offered);
+            assert_eq!(command.tools.len(), tool_count);
             Ok(AssistantRun { left_out_tools: 36, ..to_assistant_run(tool_calling_run()) })
         });
         let body = json!({ "model": "auto", "messages": rounds, "tools": [tool], "tool_choice": choice });
@@ -223,7 +224,7 @@ async fn client_tools_and_their_results_go_to_the_assistant() {
 }
 
 #[tokio::test]
-async fn a_question_with_files_of_open_webui_is_no_background_task() {
+async fn an_open_webui_question_with_files_is_not_a_background_task() {
     let text = "### Task:\nRespond to the user query using the provided context, …\n\nHow?";
     let body = json!({ "model": "auto", "messages": [{ "role": "user", "content": text }] });
     assert_eq!(reply(gate_with_assistant(assistant_run), post(&body)).await.status, 200);
@@ -258,17 +259,18 @@ async fn a_direct_model_gets_all_messages_and_answers_tool_results_and_backgroun
 
 #[tokio::test]
 async fn a_failure_before_the_first_output_is_an_error_response_and_after_it_the_last_chunk() {
-    let fails_at_once = || vec![started_event(), failed_event()];
+    let immediately_failing_run = || vec![started_event(), failed_event()];
     for stream in [true, false] {
-        let failed = reply(gate_with_assistant(fails_at_once), post_question(json!({ "stream": stream }))).await;
+        let failed =
+            reply(gate_with_assistant(immediately_failing_run), post_question(json!({ "stream": stream }))).await;
         assert_eq!((failed.status.as_u16(), failed.header("retry-after")), (503, Some("5")));
         assert_eq!(failed.json()["error"]["code"], "model_unavailable");
     }
-    let fails_later = || vec![started_event(), RunEvent::Delta { text: "Cl".into() }, failed_event()];
-    let failed = reply(gate_with_assistant(fails_later), post_question(json!({ "stream": true }))).await;
+    let interrupted_run = || vec![started_event(), RunEvent::Delta { text: "Cl".into() }, failed_event()];
+    let failed = reply(gate_with_assistant(interrupted_run), post_question(json!({ "stream": true }))).await;
     assert_eq!(failed.status, 200);
     insta::assert_snapshot!(failed.text.trim_end().rsplit("\n\n").next().expect("a last line"));
-    let failed = reply(gate_with_assistant(fails_later), post_question(json!({}))).await;
+    let failed = reply(gate_with_assistant(interrupted_run), post_question(json!({}))).await;
     assert_eq!(failed.status, 503);
 }
 

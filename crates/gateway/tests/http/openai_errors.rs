@@ -156,21 +156,29 @@ async fn an_invalid_field_is_named() {
         body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
         body
     };
-    let message = |message: Value| chat(json!({ "messages": [message] }));
-    let tool = |function: Value| chat(json!({ "tools": [{ "type": "function", "function": function }] }));
+    let chat_with_message = |message: Value| chat(json!({ "messages": [message] }));
+    let chat_with_tool = |function: Value| chat(json!({ "tools": [{ "type": "function", "function": function }] }));
     let image = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AA" } });
     for (body, param, code) in [
         (chat(json!({ "messages": [] })), "messages", "validation"),
         (chat(json!({ "messages": "Hi" })), "messages", "validation"),
-        (message(json!({ "role": "robot", "content": "x" })), "messages[0].role", "validation"),
-        (message(json!({ "role": "user" })), "messages[0].content", "validation"),
-        (message(json!({ "role": "user", "content": 7 })), "messages[0].content", "validation"),
-        (message(json!({ "role": "user", "content": " " })), "messages[0].content", "validation"),
-        (message(json!({ "role": "user", "content": "a\u{0}" })), "messages[0].content", "validation"),
-        (message(json!({ "role": "user", "content": [image] })), "messages[0].content[0].type", "unsupported_content"),
-        (message(json!({ "role": "tool", "content": "x" })), "messages[0].tool_call_id", "validation"),
-        (message(json!({ "role": "assistant", "content": "x" })), "messages[0].role", "validation"),
-        (message(json!({ "role": "user", "content": "x".repeat(32_001) })), "messages[0].content", "validation"),
+        (chat_with_message(json!({ "role": "robot", "content": "x" })), "messages[0].role", "validation"),
+        (chat_with_message(json!({ "role": "user" })), "messages[0].content", "validation"),
+        (chat_with_message(json!({ "role": "user", "content": 7 })), "messages[0].content", "validation"),
+        (chat_with_message(json!({ "role": "user", "content": " " })), "messages[0].content", "validation"),
+        (chat_with_message(json!({ "role": "user", "content": "a\u{0}" })), "messages[0].content", "validation"),
+        (
+            chat_with_message(json!({ "role": "user", "content": [image] })),
+            "messages[0].content[0].type",
+            "unsupported_content",
+        ),
+        (chat_with_message(json!({ "role": "tool", "content": "x" })), "messages[0].tool_call_id", "validation"),
+        (chat_with_message(json!({ "role": "assistant", "content": "x" })), "messages[0].role", "validation"),
+        (
+            chat_with_message(json!({ "role": "user", "content": "x".repeat(32_001) })),
+            "messages[0].content",
+            "validation",
+        ),
         (chat(json!({ "temperature": 2.5 })), "temperature", "validation"),
         (chat(json!({ "top_p": -1 })), "top_p", "validation"),
         (chat(json!({ "n": 2 })), "n", "validation"),
@@ -179,8 +187,8 @@ async fn an_invalid_field_is_named() {
         (chat(json!({ "response_format": { "type": "xml" } })), "response_format.type", "validation"),
         (chat(json!({ "document_ids": ["x"] })), "document_ids[0]", "validation"),
         (chat(json!({ "tags": [""] })), "tags[0]", "validation"),
-        (tool(json!({ "name": "no spaces" })), "tools[0].function.name", "validation"),
-        (tool(json!({ "name": "f", "parameters": [] })), "tools[0].function.parameters", "validation"),
+        (chat_with_tool(json!({ "name": "no spaces" })), "tools[0].function.name", "validation"),
+        (chat_with_tool(json!({ "name": "f", "parameters": [] })), "tools[0].function.parameters", "validation"),
         (chat(json!({ "model": "fast-direct", "retrieval": "always" })), "retrieval", "validation"),
         (chat(json!({ "model": "fast-direct", "tool_choice": "required" })), "tool_choice", "validation"),
     ] {
@@ -193,6 +201,17 @@ async fn an_invalid_field_is_named() {
             reply.text
         );
     }
+    for model in ["gpt-4o", "embed"] {
+        let body = chat(json!({ "model": model }));
+        let error = parse_error(&send(&router, json_request("POST", CHAT, &body.to_string())).await);
+        let found = (error.status, error.code.as_str(), error.param.as_deref());
+        assert_eq!(found, (404, "model_not_found", Some("model")), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_invalid_embedding_input_is_named() {
+    let router = router(gate_for(Role::User), settings());
     for (body, param) in [
         (json!({ "model": "embed", "input": [[1, 100_256]] }), "input[0]"),
         (json!({ "model": "embed", "input": [] }), "input"),
@@ -201,12 +220,6 @@ async fn an_invalid_field_is_named() {
     ] {
         let error = parse_error(&send(&router, json_request("POST", EMBED, &body.to_string())).await);
         assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{body}");
-    }
-    for model in ["gpt-4o", "embed"] {
-        let body = chat(json!({ "model": model }));
-        let error = parse_error(&send(&router, json_request("POST", CHAT, &body.to_string())).await);
-        let found = (error.status, error.code.as_str(), error.param.as_deref());
-        assert_eq!(found, (404, "model_not_found", Some("model")), "{body}");
     }
 }
 
@@ -226,7 +239,7 @@ async fn client_schemas_have_a_limited_size() {
             &format!(r#"{{"model":"fast-direct","messages":[{{"role":"user","content":"x"}}],{fields}}}"#),
         )
     };
-    let format = |schema: &str| {
+    let response_format = |schema: &str| {
         format!(r#""response_format":{{"type":"json_schema","json_schema":{{"name":"a","schema":{schema}}}}}"#)
     };
     let many_tools = vec![tool(&format!(r#"{{"description":"{}"}}"#, "x".repeat(20_000))); 20].join(",");
@@ -235,7 +248,7 @@ async fn client_schemas_have_a_limited_size() {
     gate.on::<AskModel>(|_, _| Err(GateError::NotFound));
     let router = router(gate, settings());
     for schema in [nested(40), wide, long] {
-        for request in [post(format(&schema)), post(format!(r#""tools":[{}]"#, tool(&schema)))] {
+        for request in [post(response_format(&schema)), post(format!(r#""tools":[{}]"#, tool(&schema)))] {
             let error = parse_error(&send(&router, request).await);
             assert_eq!((error.status, error.kind.as_str()), (400, "invalid_request_error"), "{}", &schema[..60]);
         }
@@ -244,7 +257,7 @@ async fn client_schemas_have_a_limited_size() {
         let error = parse_error(&send(&router, post(format!(r#""tools":[{tools}]"#))).await);
         assert_eq!((error.status, error.kind.as_str()), (400, "invalid_request_error"));
     }
-    for fields in [format(&nested(8)), format!(r#""tools":[{}]"#, tool(&nested(8)))] {
+    for fields in [response_format(&nested(8)), format!(r#""tools":[{}]"#, tool(&nested(8)))] {
         assert_eq!(parse_error(&send(&router, post(fields)).await).status, 404, "the request reaches the gate");
     }
 }

@@ -7,23 +7,27 @@ use domain::audit::{AuditRecord, Change};
 use domain::budget::{BudgetAmount, Money, PeriodSpending, Spending};
 use domain::command::{
     CancelRun, CreateConversation, CreateMemory, CreateTenant, CreateUser, DeleteConversation, DeleteDocument,
-    DeleteMemory, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments, ListMemories, ListTenants,
-    ListUsers, ReadAccount, ReadModelUsage, ReprocessDocument, SearchDocuments, UpdateConversation, UpdateTenant,
+    DeleteMemory, GetConversation, GetDocument, ListAudit, ListConversations, ListDocuments, ListMemories,
+    ListSessions, ListTenants, ListUserSessions, ListUsers, ReadAccount, ReadModelUsage, ReprocessDocument,
+    RevokeSession, RevokeUserSession, SearchDocuments, UpdateConversation, UpdateMemory, UpdateTenant,
     UpdateTenantSettings, UpdateUser,
 };
-use domain::conversation::{Message, MessageRole, MessageStatus, Transcript};
+use domain::conversation::{Message, MessageRole, MessageStatus, TextRange, Transcript};
 use domain::document::{DocumentFailure, DocumentStatus, FailureCode};
-use domain::ids::{AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, TenantId, UserId};
+use domain::ids::{
+    AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, RequestId, SessionId, TenantId, UserId,
+};
 use domain::ledger::{GroupUsage, LedgerSums, UsageDimension, UsageReport, UsageSums};
-use domain::memory::Memory;
+use domain::memory::{Memory, MemoryPatch};
 use domain::model_call::MicroCost;
 use domain::page::{Page, PageKey};
 use domain::role::{Classification, Role};
 use domain::search::{Hit, Passage, Retrieval, SurroundingText};
+use domain::session::Session;
 use domain::tenant::Quotas;
 use gateway::{Component, Readiness};
 use policy::gate::MockGate;
-use serde_json::json as value;
+use serde_json::json;
 use std::sync::Arc;
 
 const ID: &str = "00000000-0000-0000-0000-00000000f003";
@@ -40,7 +44,7 @@ fn unchanged<T: Clone>(value: T) -> Change<T> {
 async fn a_conversation_is_created_read_updated_and_deleted() {
     let mut gate = gate_for(Role::User);
     gate.on::<CreateConversation>(|_, c| {
-        assert!(c.title.as_ref().is_some_and(|t| t.as_str() == "Pump") && c.metadata == value!({}));
+        assert!(c.title.as_ref().is_some_and(|t| t.as_str() == "Pump") && c.metadata == json!({}));
         Ok(conversation())
     });
     gate.on::<UpdateConversation>(|_, c| {
@@ -52,6 +56,7 @@ async fn a_conversation_is_created_read_updated_and_deleted() {
         let message = Message {
             id: MessageId::from_uuid(uuid(7)),
             conversation_id: ConversationId::from_uuid(uuid(3)),
+            parent_id: None,
             seq: 1,
             role: MessageRole::Assistant,
             content: "Close V-1 [1].".into(),
@@ -63,6 +68,7 @@ async fn a_conversation_is_created_read_updated_and_deleted() {
             sources: domain::conversation::Sources::default(),
             withheld: false,
             degraded: false,
+            unsupported: vec![TextRange { start: 0, end: 4 }],
             created_at: fixed_time(),
         };
         Ok(Transcript { conversation: conversation(), messages: vec![message] })
@@ -95,7 +101,7 @@ async fn a_cursor_returns_the_next_page() {
     assert_eq!(first["has_more"], true);
     let cursor = first["next_cursor"].as_str().expect("a cursor");
     let last = send(&router, get(&format!("/v1/conversations?limit=1&cursor={cursor}"))).await.json();
-    assert_eq!((&last["has_more"], &last["next_cursor"]), (&value!(false), &value!(null)));
+    assert_eq!((&last["has_more"], &last["next_cursor"]), (&json!(false), &json!(null)));
     assert_eq!(last["data"][0]["id"], ID);
 }
 
@@ -120,11 +126,11 @@ async fn documents_are_listed_with_their_metadata() {
     insta::assert_snapshot!(listed.text);
     assert!(!listed.text.contains("secret-key"), "the storage path is internal");
     let path = format!("/v1/documents/{ID}");
-    assert_eq!(send(&router, get(&path)).await.json()["error"], value!(null));
+    assert_eq!(send(&router, get(&path)).await.json()["error"], json!(null));
     assert_eq!(send(&router, request("DELETE", &path, Body::empty())).await.status, 204);
     let queued = send(&router, request("POST", &format!("{path}/reprocess"), Body::empty())).await;
     assert_eq!((queued.status.as_u16(), queued.header("location")), (202, Some(path.as_str())));
-    assert_eq!(queued.json(), value!({"document_id": ID, "status": "processing"}));
+    assert_eq!(queued.json(), json!({"document_id": ID, "status": "processing"}));
 }
 
 #[tokio::test]
@@ -163,55 +169,70 @@ async fn a_search_returns_passages() {
     let body = r#"{"query":"seal","filters":{"tags":["pump"]}}"#;
     let mut found = send(&router(gate, settings()), json_request("POST", "/v1/search", body)).await.json();
     assert!(found["took_ms"].is_u64());
-    found["took_ms"] = value!(0);
+    found["took_ms"] = json!(0);
     insta::assert_snapshot!(found);
+}
+
+fn audit_record() -> AuditRecord {
+    AuditRecord {
+        id: AuditId::from_uuid(uuid(9)),
+        tenant_id: TenantId::from_uuid(uuid(1)),
+        user_id: Some(UserId::from_uuid(uuid(2))),
+        session_id: Some(SessionId::from_uuid(uuid(4))),
+        conversation_id: None,
+        event_type: "chat.request".into(),
+        resource_type: Some("conversations".into()),
+        resource_id: Some(uuid(3)),
+        model: None,
+        tools_used: vec![],
+        request_hash: Some("00ff".into()),
+        result_status: Some("pending".into()),
+        latency_ms: None,
+        correlation_id: uuid(9),
+        request_id: RequestId::parse("r-1"),
+        phase: "intent".into(),
+        metadata: json!({}),
+        created_at: fixed_time(),
+    }
 }
 
 #[tokio::test]
 async fn memories_audit_account_and_runs_have_the_documented_format() {
-    let memory = || Memory {
-        id: MemoryId::from_uuid(uuid(8)),
-        content: "Night shift.".into(),
-        importance: 0.5,
-        tags: vec![],
-        classification: Classification::Internal,
-        created_at: fixed_time(),
+    let memory = || {
+        Memory::explicit(MemoryId::from_uuid(uuid(8)), "Night shift.".into(), Classification::Internal, fixed_time())
     };
     let mut gate = gate_for(Role::User);
     gate.on::<CreateMemory>(move |_, _| Ok(memory()));
     gate.on::<ListMemories>(move |_, _| Ok(page_of(memory())));
+    gate.on::<UpdateMemory>(move |_, c| {
+        let expires_at = Some(Some(fixed_time()));
+        assert_eq!(c.patch, MemoryPatch { expires_at, activate: true, ..MemoryPatch::default() });
+        Ok(unchanged(memory()))
+    });
     gate.on::<DeleteMemory>(|_, _| Ok(()));
     gate.on::<CancelRun>(|_, _| Ok(()));
     gate.on::<ReadAccount>(|_, _| Ok(account(Role::User)));
     gate.on::<ListAudit>(|_, c| {
         assert!(c.filter.from == Some(fixed_time()) && c.filter.event_type.as_deref() == Some("chat.request"));
-        {
-            Ok(page_of(AuditRecord {
-                id: AuditId::from_uuid(uuid(9)),
-                tenant_id: TenantId::from_uuid(uuid(1)),
-                user_id: Some(UserId::from_uuid(uuid(2))),
-                conversation_id: None,
-                event_type: "chat.request".into(),
-                resource_type: Some("conversations".into()),
-                resource_id: Some(uuid(3)),
-                model: None,
-                tools_used: vec![],
-                request_hash: Some("00ff".into()),
-                result_status: Some("pending".into()),
-                latency_ms: None,
-                correlation_id: uuid(9),
-                request_id: RequestId::parse("r-1"),
-                phase: "intent".into(),
-                metadata: value!({}),
-                created_at: fixed_time(),
-            }))
-        }
+        Ok(page_of(audit_record()))
     });
     let router = router(gate, settings());
     let created = send(&router, json_request("POST", "/v1/memories", r#"{"content":"Night shift."}"#)).await;
     assert_eq!(created.status, 201);
     insta::assert_snapshot!(created.text);
-    assert_eq!(send(&router, get("/v1/memories")).await.json()["data"][0], created.json());
+    assert_eq!(send(&router, get("/v1/memories?status=active")).await.json()["data"][0], created.json());
+    let path = format!("/v1/memories/{ID}");
+    let change = r#"{"status":"active","expires_at":"2026-01-01T00:00:00.123456Z"}"#;
+    assert_eq!(send(&router, json_request("PATCH", &path, change)).await.json(), created.json());
+    for (change, pointer) in [
+        (r#"{"status":"suggested"}"#, "/status"),
+        (r#"{"importance":1.5}"#, "/importance"),
+        (r#"{"content":""}"#, "/content"),
+    ] {
+        let refused = send(&router, json_request("PATCH", &path, change)).await;
+        assert_eq!(refused.status, 422, "{change}");
+        assert_eq!(refused.json()["errors"][0]["pointer"], pointer, "{change}");
+    }
     let deleted = send(&router, request("DELETE", &format!("/v1/memories/{ID}"), Body::empty())).await;
     assert_eq!(deleted.status, 204);
     let path = "/v1/audit?event_type=chat.request&from=2026-01-01T00:00:00.123456Z";
@@ -220,6 +241,39 @@ async fn memories_audit_account_and_runs_have_the_documented_format() {
     let cancelled = send(&router, request("POST", &format!("/v1/runs/{ID}/cancel"), Body::empty())).await;
     assert_eq!(cancelled.status, 202);
     insta::assert_snapshot!(cancelled.text);
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_revoked() {
+    let session = |id: u128| Session {
+        id: SessionId::from_uuid(uuid(id)),
+        user_id: UserId::from_uuid(uuid(2)),
+        client: Some("console".into()),
+        created_at: fixed_time(),
+        last_seen_at: fixed_time(),
+        expires_at: fixed_time(),
+    };
+    let mut gate = gate_for(Role::Admin);
+    gate.on::<ListSessions>(move |_, _| Ok(page_of(session(4))));
+    gate.on::<ListUserSessions>(move |_, c| {
+        assert_eq!(c.user.to_string(), ID);
+        Ok(page_of(session(5)))
+    });
+    gate.on::<RevokeSession>(|_, c| {
+        assert_eq!(c.id.to_string(), ID);
+        Ok(())
+    });
+    gate.on::<RevokeUserSession>(|_, c| {
+        assert_eq!((c.user.to_string().as_str(), c.id.as_uuid()), (ID, uuid(5)));
+        Ok(())
+    });
+    let router = router(gate, settings());
+    insta::assert_snapshot!(send(&router, get("/v1/sessions")).await.text);
+    let of_user = format!("/v1/admin/users/{ID}/sessions");
+    assert_eq!(send(&router, get(&of_user)).await.json()["data"][0]["id"], uuid(5).to_string());
+    for path in [format!("/v1/sessions/{ID}"), format!("{of_user}/{}", uuid(5))] {
+        assert_eq!(send(&router, request("DELETE", &path, Body::empty())).await.status, 204, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -245,7 +299,7 @@ async fn users_and_tenants_are_administered() {
     let body = r#"{"external_id":"anna","email":"anna@plant-a.example","display_name":"Anna"}"#;
     assert_eq!(send(&router, json_request("POST", "/v1/admin/users", body)).await.status, 201);
     let changed = send(&router, json_request("PATCH", &format!("/v1/admin/users/{ID}"), r#"{"role":"admin"}"#)).await;
-    assert_eq!((changed.status.as_u16(), &changed.json()["role"]), (200, &value!("admin")));
+    assert_eq!((changed.status.as_u16(), &changed.json()["role"]), (200, &json!("admin")));
     insta::assert_snapshot!(send(&router, get("/v1/admin/tenants")).await.text);
     let body = r#"{"name":"Plant A","slug":"plant-a"}"#;
     assert_eq!(send(&router, json_request("POST", "/v1/admin/tenants", body)).await.status, 201);
@@ -358,7 +412,7 @@ async fn invalid_quotas_are_refused() {
     gate.on::<UpdateTenantSettings>(|_, c| {
         assert!({
             c.change.patch
-                == value!({"quotas": {
+                == json!({"quotas": {
                     "user_tokens_per_day": 5, "cost_per_month": 250.5, "user_cost_per_month": null, "soft_percent": 90,
                 }})
         });

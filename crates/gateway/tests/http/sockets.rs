@@ -191,8 +191,8 @@ impl Drop for DropFlag {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_disconnected_and_buffers_little() {
-    let (produced, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let (count, flag) = (Arc::clone(&produced), Arc::clone(&dropped));
+    let (event_count, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, flag) = (Arc::clone(&event_count), Arc::clone(&dropped));
     let mut gate = gate();
     gate.on::<SendMessage>(move |_, _| {
         let (count, guard) = (Arc::clone(&count), DropFlag(Arc::clone(&flag)));
@@ -208,7 +208,7 @@ async fn a_client_that_does_not_read_is_disconnected_and_buffers_little() {
     let _client = server.connect_and_send(&chat_request()).await;
     eventually("the server drops the stream", || async { dropped.load(Ordering::SeqCst).then_some(()) }).await;
     // The limit covers the socket buffers of both ends and a few hundred KiB in the server.
-    let bytes = produced.load(Ordering::SeqCst) * 10_000;
+    let bytes = event_count.load(Ordering::SeqCst) * 10_000;
     assert!(bytes < 20 << 20, "{bytes} bytes were produced and not read");
 }
 

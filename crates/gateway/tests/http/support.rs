@@ -15,6 +15,7 @@ use domain::tenant::{Tenant, TenantSettings};
 use domain::user::{Account, Entitlements, User};
 use fakes::SequentialIds;
 use futures::StreamExt;
+use gateway::console::ConsolePorts;
 use gateway::{AlwaysReady, GatewaySettings, InProcessLimiter, Ports, Readiness};
 use policy::caller::Caller;
 use policy::gate::MockGate;
@@ -69,6 +70,7 @@ pub fn router_with_readiness(gate: MockGate, settings: GatewaySettings, readines
         limiter: Arc::new(InProcessLimiter::default()),
         metrics: None,
         tasks: TaskTracker::new(),
+        console: ConsolePorts::default(),
     };
     gateway::router(Arc::new(gate), ports, settings)
 }
@@ -168,6 +170,9 @@ pub fn conversation() -> Conversation {
         model: Some(ModelChoice::Fast),
         metadata: serde_json::json!({"unit": "U100"}),
         classification: Classification::Public,
+        archived: false,
+        active_message_id: None,
+        is_busy: false,
         created_at: fixed_time(),
         updated_at: fixed_time(),
     }
@@ -233,6 +238,7 @@ pub fn finished_event() -> RunEvent {
         degraded: false,
         omitted_count: 0,
         message_id: MessageId::from_uuid(uuid(7)),
+        unsupported: Vec::new(),
     })
 }
 

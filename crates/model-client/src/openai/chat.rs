@@ -9,6 +9,7 @@ use crate::error::SetupError;
 use crate::metrics::{CallLabels, ModelMetrics};
 use crate::router::{Attempt, Route, RoutedResponse, Router, RoutingRequest, Tier};
 use async_trait::async_trait;
+use domain::backend_health::BackendHealth;
 use domain::model::{ChatDelta, ChatRequest, ChatStream, ModelError, ModelTier, PromptMessage};
 use domain::model_call::{MicroCost, ModelCaller, ModelOperation, Price};
 use domain::ports::ChatModel;
@@ -122,6 +123,10 @@ impl ChatModel for OpenAiChat {
 
     fn is_configured(&self, tier: ModelTier) -> bool {
         !self.routes(tier).is_empty()
+    }
+
+    fn backends(&self) -> Vec<BackendHealth> {
+        self.router.health()
     }
 }
 

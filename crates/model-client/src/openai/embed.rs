@@ -69,7 +69,7 @@ impl OpenAiEmbedder {
         // The text is the platform's own and public; no tenant's data is sent.
         let (tenant, cloud_limit) = (TenantId::from_uuid(Uuid::nil()), Classification::Public);
         let request = EmbedRequest {
-            caller: ModelCaller::without_rules(tenant, cloud_limit),
+            caller: ModelCaller::without_privacy_rules(tenant, cloud_limit),
             purpose: EmbedPurpose::Query,
             texts: vec!["dimension".to_owned()],
             classification: Classification::Public,
@@ -180,7 +180,7 @@ impl OpenAiEmbedder {
     }
 }
 
-fn decode_vector(server: &Server, item: super::response::Embedded) -> Result<Vec<f32>, ModelError> {
+fn decode_vector(server: &Server, item: super::response::EmbeddingItem) -> Result<Vec<f32>, ModelError> {
     let numbers = match item.embedding {
         Some(Vector::Numbers(numbers)) => numbers,
         Some(Vector::Base64(text)) => {
@@ -212,9 +212,9 @@ impl Embedder for OpenAiEmbedder {
         let inputs: Vec<String> = texts.iter().map(|text| self.input(purpose, text)).collect();
         let mut response = EmbedResponse { vectors: Vec::with_capacity(inputs.len()), usage: CallUsage::default() };
         for batch in inputs.chunks(self.settings.max_batch_size.max(1)) {
-            let (vectors, spent) = self.embed_batch(purpose, context, batch).await?;
+            let (vectors, batch_usage) = self.embed_batch(purpose, context, batch).await?;
             response.vectors.extend(vectors);
-            response.usage = add_usage(response.usage, spent);
+            response.usage = add_usage(response.usage, batch_usage);
         }
         Ok(response)
     }
@@ -230,10 +230,10 @@ fn add_usage(first_batch: CallUsage, second_batch: CallUsage) -> CallUsage {
     usage += first_batch.token_usage;
     cost += first_batch.cost;
     served_by.fallback |= first_batch.served_by.fallback;
-    let mut failed = first_batch.served_by.failed_attempts;
-    failed.append(&mut served_by.failed_attempts);
+    let mut failed_attempts = first_batch.served_by.failed_attempts;
+    failed_attempts.append(&mut served_by.failed_attempts);
     CallUsage {
-        served_by: ServedBy { failed_attempts: failed, ..served_by },
+        served_by: ServedBy { failed_attempts, ..served_by },
         token_usage: usage,
         tokens_estimated: first_batch.tokens_estimated || second_batch.tokens_estimated,
         cost,

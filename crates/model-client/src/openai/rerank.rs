@@ -53,13 +53,13 @@ impl OpenAiReranker {
             deadline: started + self.settings.timeout,
             estimated_input_tokens: u32::try_from(token_counts.sum::<usize>()).unwrap_or(u32::MAX),
         };
-        let call_result = call.serve(&self.router, &self.routes, |attempt| async move {
+        let call_future = call.serve(&self.router, &self.routes, |attempt| async move {
             let response = self.send_request(&attempt, request, call).await;
             (attempt, response)
         });
         // This timeout also covers the time in the queue, which `serve` does not limit by itself.
         let timed_out = |_| ModelError::Timeout { backend: self.name(), waited_s: started.elapsed().as_secs() };
-        timeout_at(call.deadline, call_result).await.map_err(timed_out)?
+        timeout_at(call.deadline, call_future).await.map_err(timed_out)?
     }
 
     async fn send_request(
@@ -107,7 +107,7 @@ fn parse(server: &Server, body: &[u8], passage_count: usize) -> Result<ParsedRes
         return Err(ServerError::from_value(error).into_model_error(server.name()));
     }
     let mut scores: Vec<Option<f32>> = vec![None; passage_count];
-    for (index, score) in parsed_body.results().iter().filter_map(ScoredPassage::score) {
+    for (index, score) in parsed_body.results().iter().filter_map(ScoredPassage::index_and_score) {
         if let Some(slot @ None) = scores.get_mut(index) {
             *slot = Some(score);
         }

@@ -96,14 +96,14 @@ pub(super) struct EmbeddingsResponse {
     #[serde(deserialize_with = "null_as_default")]
     pub model: String,
     #[serde(deserialize_with = "null_as_default")]
-    pub data: Vec<Embedded>,
+    pub data: Vec<EmbeddingItem>,
     pub usage: Option<WireUsage>,
     pub error: Option<Value>,
 }
 
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
-pub(super) struct Embedded {
+pub(super) struct EmbeddingItem {
     pub index: Option<usize>,
     pub embedding: Option<Vector>,
 }
@@ -188,7 +188,7 @@ impl RerankResponse {
 
 impl ScoredPassage {
     /// Index and score, if both are valid.
-    pub(super) fn score(&self) -> Option<(usize, f32)> {
+    pub(super) fn index_and_score(&self) -> Option<(usize, f32)> {
         let index = match &self.index {
             Value::String(text) => text.trim().parse().ok()?,
             number => usize::try_from(number.as_u64()?).ok()?,

@@ -193,7 +193,7 @@ impl AnswerAssembler {
             (Some(id), Some((last, call))) if call.id != *id => last + 1,
             (_, last) => last.map_or(0, |(index, _)| *index),
         });
-        let at = match self.tool_calls.iter().position(|(call_index, _)| *call_index == index) {
+        let position = match self.tool_calls.iter().position(|(call_index, _)| *call_index == index) {
             Some(at) => at,
             None if self.tool_calls.len() == MAX_CALLS => return Err(self.invalid_response("more than 64 tool calls")),
             None => {
@@ -202,7 +202,7 @@ impl AnswerAssembler {
                 self.tool_calls.len() - 1
             }
         };
-        let call = &mut self.tool_calls[at].1;
+        let call = &mut self.tool_calls[position].1;
         if call.id.is_empty() {
             call.id = id.unwrap_or_default();
         }
@@ -215,7 +215,7 @@ impl AnswerAssembler {
             Some(object) => object.to_string(),
         };
         self.answer_bytes += arguments.len();
-        self.tool_calls[at].1.arguments.push_str(&arguments);
+        self.tool_calls[position].1.arguments.push_str(&arguments);
         Ok(())
     }
 
@@ -242,9 +242,9 @@ impl AnswerAssembler {
 
 /// Adds a missing id and repairs the arguments. Arguments truncated by the token limit are not repaired, because they
 /// would then look complete. A generated id has nine letters and digits, as Mistral's chat templates require.
-fn complete_call(at: usize, mut call: ModelToolCall, reason: FinishReason) -> ModelToolCall {
+fn complete_call(position: usize, mut call: ModelToolCall, reason: FinishReason) -> ModelToolCall {
     if call.id.is_empty() {
-        call.id = format!("call{at:05}");
+        call.id = format!("call{position:05}");
     }
     if reason != FinishReason::Length {
         call.arguments = arguments::repair(call.arguments);

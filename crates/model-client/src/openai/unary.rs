@@ -32,19 +32,19 @@ pub(super) struct UnaryCall {
 }
 
 impl UnaryCall {
-    /// Sends the request to one of `routes` with `request`; returns the value and its usage.
+    /// Sends the request to one of `routes` with `send_attempt`; returns the value and its usage.
     pub(super) async fn serve<T, F>(
         self,
         router: &Router,
         routes: &[Route],
-        request: impl Fn(Attempt) -> F,
+        send_attempt: impl Fn(Attempt) -> F,
     ) -> Result<(T, CallUsage), ModelError>
     where
         F: Future<Output = (Attempt, Result<ParsedResponse<T>, ModelError>)>,
     {
         let call = |attempt: Attempt| {
             let span = self.span(&attempt);
-            let (started, response) = (Instant::now(), request(attempt));
+            let (started, response) = (Instant::now(), send_attempt(attempt));
             async move {
                 let (mut attempt, response) = response.instrument(span.clone()).await;
                 let labels = attempt.labels(self.operation);
@@ -74,9 +74,9 @@ impl UnaryCall {
         }
         served_by.fallback |= parsed.proxy_headers.fallback;
         let (usage, estimated) = self.usage(parsed.usage);
-        let reported =
+        let reported_cost =
             parsed.usage.map_or(parsed.proxy_headers.cost, |usage| usage.cost().max(parsed.proxy_headers.cost));
-        let cost = call_cost(served_by.price, usage, reported);
+        let cost = call_cost(served_by.price, usage, reported_cost);
         Ok((parsed.value, CallUsage { served_by, token_usage: usage, tokens_estimated: estimated, cost }))
     }
 

@@ -1,14 +1,15 @@
-//! The border of the model client: every request to a model passes it, and every answer comes back through it.
+//! The border of the model client: middleware that wraps every model, redacts each request, and restores the answer.
 //!
-//! It applies the rules that travel with the request's caller. A request without rules, or with rules that only warn,
-//! is passed on as it is.
+//! It applies the privacy rules of the request's caller. A request without rules, or with rules that only warn, is
+//! passed on unchanged.
 
 use super::detector::{BuiltInPatterns, Detector};
 use super::placeholder::{PlaceholderKey, PlaceholderKeys, Placeholders};
-use super::redactor::{Part, count, redact};
+use super::redactor::{Part, count_matches, redact};
 use super::restorer::{Encoding, Restorer, restore};
 use crate::error::SetupError;
 use async_trait::async_trait;
+use domain::backend_health::BackendHealth;
 use domain::model::{
     ChatDelta, ChatRequest, ChatStream, EmbedRequest, EmbedResponse, EmbeddingModel, ModelError, ModelTier,
     PromptMessage, RerankRequest, RerankScores,
@@ -23,17 +24,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
-/// How many tenants' rules are kept compiled.
-const MAX_COMPILED: usize = 256;
+/// Maximum number of compiled rule sets that are cached.
+const MAX_CACHED_DETECTORS: usize = 256;
 
-/// Compiled rules and the secret of the placeholders, shared by all models.
-pub struct PrivacyBorder {
+/// Middleware that applies privacy rules. It caches the compiled rules and holds the secret of the placeholders; all
+/// models share it.
+pub struct PrivacyMiddleware {
     built_in: Arc<BuiltInPatterns>,
     keys: PlaceholderKeys,
-    compiled: Mutex<HashMap<Arc<PrivacyRules>, Arc<Detector>>>,
+    detectors: Mutex<HashMap<Arc<PrivacyRules>, Arc<Detector>>>,
 }
 
-impl PrivacyBorder {
+impl PrivacyMiddleware {
     /// Compiles the built-in patterns. `secret` must be the same in every process of the platform; other keys may be
     /// derived from it too.
     ///
@@ -41,36 +43,36 @@ impl PrivacyBorder {
     /// If a pattern does not compile, which a test rules out.
     pub fn new(secret: &[u8]) -> Result<Arc<Self>, SetupError> {
         let built_in = Arc::new(BuiltInPatterns::compile()?);
-        Ok(Arc::new(Self { built_in, keys: PlaceholderKeys::new(secret), compiled: Mutex::default() }))
+        Ok(Arc::new(Self { built_in, keys: PlaceholderKeys::new(secret), detectors: Mutex::default() }))
     }
 
-    /// Puts a chat model behind the border.
+    /// Wraps a chat model.
     #[must_use]
-    pub fn chat(self: &Arc<Self>, model: Arc<dyn ChatModel>) -> Arc<dyn ChatModel> {
-        Arc::new(Behind { border: Arc::clone(self), model })
+    pub fn wrap_chat_model(self: &Arc<Self>, model: Arc<dyn ChatModel>) -> Arc<dyn ChatModel> {
+        Arc::new(RedactingModel { middleware: Arc::clone(self), model })
     }
 
-    /// Puts an embedding model behind the border.
+    /// Wraps an embedding model.
     #[must_use]
-    pub fn embedder(self: &Arc<Self>, model: Arc<dyn Embedder>) -> Arc<dyn Embedder> {
-        Arc::new(Behind { border: Arc::clone(self), model })
+    pub fn wrap_embedder(self: &Arc<Self>, model: Arc<dyn Embedder>) -> Arc<dyn Embedder> {
+        Arc::new(RedactingModel { middleware: Arc::clone(self), model })
     }
 
-    /// Puts a reranker behind the border.
+    /// Wraps a reranking model.
     #[must_use]
-    pub fn reranker(self: &Arc<Self>, model: Arc<dyn Reranker>) -> Arc<dyn Reranker> {
-        Arc::new(Behind { border: Arc::clone(self), model })
+    pub fn wrap_reranker(self: &Arc<Self>, model: Arc<dyn Reranker>) -> Arc<dyn Reranker> {
+        Arc::new(RedactingModel { middleware: Arc::clone(self), model })
     }
 
-    /// The rules that change a request of this caller, compiled.
-    fn redacting(&self, caller: &ModelCaller) -> Result<Option<Arc<Detector>>, ModelError> {
+    /// The detector for a request of this caller; `None` if its rules do not redact anything.
+    fn redaction_detector(&self, caller: &ModelCaller) -> Result<Option<Arc<Detector>>, ModelError> {
         let rules = caller.privacy.as_ref().filter(|rules| rules.action != PrivacyAction::Warn);
         rules.map(|rules| self.detector(rules)).transpose()
     }
 
     fn detector(&self, rules: &Arc<PrivacyRules>) -> Result<Arc<Detector>, ModelError> {
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(detector) = compiled.get(rules) {
+        let mut detectors = self.detectors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(detector) = detectors.get(rules) {
             return Ok(Arc::clone(detector));
         }
         let custom = rules.custom.iter().map(|custom| CustomPattern::compile(&custom.name, &custom.pattern));
@@ -80,48 +82,50 @@ impl PrivacyBorder {
             reason: error.to_string(),
         })?;
         let detector = Arc::new(Detector::new(Arc::clone(&self.built_in), &rules.built_in, custom));
-        if compiled.len() >= MAX_COMPILED {
-            compiled.clear();
+        if detectors.len() >= MAX_CACHED_DETECTORS {
+            detectors.clear();
         }
-        compiled.insert(Arc::clone(rules), Arc::clone(&detector));
+        detectors.insert(Arc::clone(rules), Arc::clone(&detector));
         Ok(detector)
     }
 
-    /// Placeholders of a chat are stable within its conversation; those of a request without one, within what its user
-    /// asks.
+    /// The placeholders of a chat are the same throughout its conversation. Without a conversation, they are the same
+    /// in all requests of its user.
     fn chat_key(&self, caller: &ModelCaller) -> PlaceholderKey {
         let scope = caller.conversation.map(|id| id.as_uuid()).or(caller.user.map(|id| id.as_uuid()));
-        self.keys.within(caller.tenant.as_uuid(), scope.unwrap_or_default())
+        self.keys.key_for_scope(caller.tenant.as_uuid(), scope.unwrap_or_default())
     }
 
-    /// Placeholders of what is searched are stable within the tenant, so that a query is near the passages with the
-    /// same values.
+    /// The placeholders of queries and passages are the same throughout the tenant, so that a query is near the
+    /// passages with the same values.
     fn search_key(&self, caller: &ModelCaller) -> PlaceholderKey {
-        self.keys.within(caller.tenant.as_uuid(), Uuid::nil())
+        self.keys.key_for_scope(caller.tenant.as_uuid(), Uuid::nil())
     }
 }
 
-impl PrivacyFilter for PrivacyBorder {
-    fn matches(&self, rules: &Arc<PrivacyRules>, text: &str) -> Result<PatternCounts, ModelError> {
-        Ok(count(&*self.detector(rules)?, text))
+impl PrivacyFilter for PrivacyMiddleware {
+    fn count_matches(&self, rules: &Arc<PrivacyRules>, text: &str) -> Result<PatternCounts, ModelError> {
+        Ok(count_matches(&*self.detector(rules)?, text))
     }
 }
 
-/// A model behind the border.
-struct Behind<M: ?Sized> {
-    border: Arc<PrivacyBorder>,
+/// A model whose requests are redacted, and whose answers are restored.
+struct RedactingModel<M: ?Sized> {
+    middleware: Arc<PrivacyMiddleware>,
     model: Arc<M>,
 }
 
 #[async_trait]
-impl ChatModel for Behind<dyn ChatModel> {
+impl ChatModel for RedactingModel<dyn ChatModel> {
     async fn stream(&self, mut request: ChatRequest) -> Result<ChatStream, ModelError> {
-        let Some(detector) = self.border.redacting(&request.caller)? else { return self.model.stream(request).await };
-        let key = self.border.chat_key(&request.caller);
+        let Some(detector) = self.middleware.redaction_detector(&request.caller)? else {
+            return self.model.stream(request).await;
+        };
+        let key = self.middleware.chat_key(&request.caller);
         let redaction = redact(&detector, &key, chat_parts(&mut request));
         let ChatStream { mut served_by, deltas } = self.model.stream(request).await?;
-        served_by.replaced = redaction.counts;
-        Ok(ChatStream { served_by, deltas: restored(deltas, redaction.placeholders) })
+        served_by.replacement_counts = redaction.counts;
+        Ok(ChatStream { served_by, deltas: restore_deltas(deltas, redaction.placeholders) })
     }
 
     fn is_generative(&self) -> bool {
@@ -139,20 +143,26 @@ impl ChatModel for Behind<dyn ChatModel> {
     fn is_configured(&self, tier: ModelTier) -> bool {
         self.model.is_configured(tier)
     }
+
+    fn backends(&self) -> Vec<BackendHealth> {
+        self.model.backends()
+    }
 }
 
 #[async_trait]
-impl Embedder for Behind<dyn Embedder> {
+impl Embedder for RedactingModel<dyn Embedder> {
     fn model(&self) -> EmbeddingModel {
         self.model.model()
     }
 
     async fn embed(&self, mut request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
-        let Some(detector) = self.border.redacting(&request.caller)? else { return self.model.embed(request).await };
-        let key = self.border.search_key(&request.caller);
+        let Some(detector) = self.middleware.redaction_detector(&request.caller)? else {
+            return self.model.embed(request).await;
+        };
+        let key = self.middleware.search_key(&request.caller);
         let redaction = redact(&detector, &key, request.texts.iter_mut().map(Part::Text));
         let mut response = self.model.embed(request).await?;
-        response.usage.served_by.replaced = redaction.counts;
+        response.usage.served_by.replacement_counts = redaction.counts;
         Ok(response)
     }
 
@@ -166,18 +176,20 @@ impl Embedder for Behind<dyn Embedder> {
 }
 
 #[async_trait]
-impl Reranker for Behind<dyn Reranker> {
+impl Reranker for RedactingModel<dyn Reranker> {
     fn name(&self) -> String {
         self.model.name()
     }
 
     async fn rerank(&self, mut request: RerankRequest) -> Result<RerankScores, ModelError> {
-        let Some(detector) = self.border.redacting(&request.caller)? else { return self.model.rerank(request).await };
-        let key = self.border.search_key(&request.caller);
+        let Some(detector) = self.middleware.redaction_detector(&request.caller)? else {
+            return self.model.rerank(request).await;
+        };
+        let key = self.middleware.search_key(&request.caller);
         let texts = std::iter::once(&mut request.query).chain(&mut request.passages);
         let redaction = redact(&detector, &key, texts.map(Part::Text));
         let mut scores = self.model.rerank(request).await?;
-        scores.usage.served_by.replaced = redaction.counts;
+        scores.usage.served_by.replacement_counts = redaction.counts;
         Ok(scores)
     }
 }
@@ -201,70 +213,72 @@ fn chat_parts(request: &mut ChatRequest) -> Vec<Part<'_>> {
     }
     for passage in passages {
         let texts = [&mut passage.passage.doc, &mut passage.passage.title, &mut passage.passage.content];
-        let around =
+        let optional_texts =
             [&mut passage.passage.section, &mut passage.surrounding_text.before, &mut passage.surrounding_text.after];
-        parts.extend(texts.into_iter().chain(around.into_iter().flatten()).map(Part::Text));
+        parts.extend(texts.into_iter().chain(optional_texts.into_iter().flatten()).map(Part::Text));
     }
     parts.extend(options.stop.iter_mut().map(Part::Text));
     parts.extend(options.response_format.iter_mut().map(Part::Value));
     parts
 }
 
-/// The answer with the values in place of their placeholders.
-fn restored(deltas: Deltas, placeholders: Placeholders) -> Deltas {
+/// Replaces the placeholders in an answer with their values.
+fn restore_deltas(deltas: Deltas, placeholders: Placeholders) -> Deltas {
     if placeholders.is_empty() {
         return deltas;
     }
     let placeholders = Arc::new(placeholders);
     let restorer = || Restorer::new(Arc::clone(&placeholders), Encoding::Plain);
-    let answer = RestoredAnswer { text: restorer(), reasoning: restorer(), placeholders };
-    let ended = stream::once(async { None });
-    let deltas = deltas.map(Some).chain(ended);
+    let answer = AnswerRestorer { text: restorer(), reasoning: restorer(), placeholders };
+    let end_marker = stream::once(async { None });
+    let deltas = deltas.map(Some).chain(end_marker);
     deltas.scan(answer, |answer, delta| std::future::ready(Some(stream::iter(answer.next(delta))))).flatten().boxed()
 }
 
 type Deltas = BoxStream<'static, Result<ChatDelta, ModelError>>;
 
-/// Restores an answer's deltas, which may cut placeholders in pieces.
-struct RestoredAnswer {
+/// Restores an answer's deltas. A placeholder may be split over several deltas.
+struct AnswerRestorer {
     text: Restorer,
     reasoning: Restorer,
     placeholders: Arc<Placeholders>,
 }
 
-impl RestoredAnswer {
-    /// What can be given out after `delta`, or at the end of the stream.
+impl AnswerRestorer {
+    /// Returns the deltas that are ready after `delta`, or after the end of the stream (`None`).
     fn next(&mut self, delta: Option<Result<ChatDelta, ModelError>>) -> Vec<Result<ChatDelta, ModelError>> {
         match delta {
             Some(Ok(ChatDelta::Text(piece))) => {
-                let mut out = written(ChatDelta::Reasoning, self.reasoning.finish());
-                out.extend(written(ChatDelta::Text, self.text.push(&piece)));
+                let mut out = delta_unless_empty(ChatDelta::Reasoning, self.reasoning.finish());
+                out.extend(delta_unless_empty(ChatDelta::Text, self.text.push(&piece)));
                 out
             }
-            Some(Ok(ChatDelta::Reasoning(piece))) => written(ChatDelta::Reasoning, self.reasoning.push(&piece)),
+            Some(Ok(ChatDelta::Reasoning(piece))) => {
+                delta_unless_empty(ChatDelta::Reasoning, self.reasoning.push(&piece))
+            }
             Some(Ok(ChatDelta::ToolCall(mut call))) => {
                 call.arguments = restore(&self.placeholders, &call.arguments, Encoding::Json);
-                let mut out = self.held();
+                let mut out = self.flush();
                 out.push(Ok(ChatDelta::ToolCall(call)));
                 out
             }
             Some(last) => {
-                let mut out = self.held();
+                let mut out = self.flush();
                 out.push(last);
                 out
             }
-            None => self.held(),
+            None => self.flush(),
         }
     }
 
-    /// What is still held back.
-    fn held(&mut self) -> Vec<Result<ChatDelta, ModelError>> {
-        let mut out = written(ChatDelta::Reasoning, self.reasoning.finish());
-        out.extend(written(ChatDelta::Text, self.text.finish()));
+    /// Returns the text that is still buffered, as deltas.
+    fn flush(&mut self) -> Vec<Result<ChatDelta, ModelError>> {
+        let mut out = delta_unless_empty(ChatDelta::Reasoning, self.reasoning.finish());
+        out.extend(delta_unless_empty(ChatDelta::Text, self.text.finish()));
         out
     }
 }
 
-fn written(delta: fn(String) -> ChatDelta, text: String) -> Vec<Result<ChatDelta, ModelError>> {
+fn delta_unless_empty(delta: fn(String) -> ChatDelta, text: String) -> Vec<Result<ChatDelta, ModelError>> {
     if text.is_empty() { Vec::new() } else { vec![Ok(delta(text))] }
 }

@@ -5,9 +5,9 @@ use super::detect::Hit;
 use domain::privacy::CustomPattern;
 use std::ops::Range;
 
-/// How much of the text a search sees at once, in bytes.
+/// Length of a window, in bytes.
 const WINDOW: usize = 2048;
-/// What consecutive windows share, in bytes: a value that is longer may be missed.
+/// Length of the overlap of two consecutive windows, in bytes. A value that is longer may be missed.
 const OVERLAP: usize = 512;
 
 /// The values that `pattern` finds in `text`.
@@ -15,13 +15,13 @@ pub(super) fn find(pattern: &CustomPattern, text: &str) -> Vec<Hit> {
     let mut hits: Vec<Hit> = Vec::new();
     let mut start = 0;
     while start < text.len() {
-        let end = floor(text, start + WINDOW);
+        let end = floor_char_boundary(text, start + WINDOW);
         find_within(pattern, text, start..end, &mut hits);
         if end == text.len() {
             break;
         }
-        let found = hits.last().map_or(start, |hit| hit.range.end);
-        start = found.max(floor(text, end - OVERLAP));
+        let last_hit_end = hits.last().map_or(start, |hit| hit.range.end);
+        start = last_hit_end.max(floor_char_boundary(text, end - OVERLAP));
     }
     hits
 }
@@ -29,21 +29,22 @@ pub(super) fn find(pattern: &CustomPattern, text: &str) -> Vec<Hit> {
 fn find_within(pattern: &CustomPattern, text: &str, window: Range<usize>, hits: &mut Vec<Hit>) {
     let mut at = window.start;
     while let Some(found) = pattern.regex().find_at(&text[..window.end], at) {
-        let is_cut = found.end() == window.end && window.end < text.len() && found.start() > window.end - OVERLAP;
-        if is_cut {
+        let may_be_truncated =
+            found.end() == window.end && window.end < text.len() && found.start() > window.end - OVERLAP;
+        if may_be_truncated {
             return;
         }
         if !found.is_empty() {
             hits.push(Hit { range: found.range(), canonical: found.as_str().to_owned() });
         }
-        at = if found.is_empty() { ceil(text, found.end() + 1) } else { found.end() };
+        at = if found.is_empty() { ceil_char_boundary(text, found.end() + 1) } else { found.end() };
         if at >= window.end {
             return;
         }
     }
 }
 
-fn floor(text: &str, at: usize) -> usize {
+fn floor_char_boundary(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;
@@ -51,7 +52,7 @@ fn floor(text: &str, at: usize) -> usize {
     at
 }
 
-fn ceil(text: &str, at: usize) -> usize {
+fn ceil_char_boundary(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
         at += 1;

@@ -6,13 +6,13 @@ use super::detect::email::Emails;
 use super::detect::identifier::Identifiers;
 use super::detect::ip_address::IpAddresses;
 use super::detect::phone::Phones;
-use super::folded::Folded;
+use super::folded::FoldedText;
 use super::placeholder::placeholders_in;
 use domain::privacy::{BuiltInPattern, CustomPattern};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A search is repeated with what it found hidden until it finds nothing new, but not more often than this.
+/// Maximum number of rounds. Each round hides what the earlier ones found; the search ends when a round finds nothing.
 const MAX_ROUNDS: usize = 16;
 
 /// The built-in patterns, compiled once for all tenants.
@@ -58,14 +58,14 @@ pub struct Finding<'a> {
     pub pattern: &'a str,
     /// The bytes of the value in the text.
     pub range: Range<usize>,
-    /// The value without differences of spelling.
+    /// The value in its canonical form.
     pub(super) canonical: String,
 }
 
 /// The patterns of one tenant.
 #[derive(Clone, Debug)]
 pub struct Detector {
-    compiled: Arc<BuiltInPatterns>,
+    built_in_patterns: Arc<BuiltInPatterns>,
     built_in: Vec<BuiltInPattern>,
     custom: Vec<CustomPattern>,
 }
@@ -78,10 +78,10 @@ impl Detector {
         let mut built_in = built_in.to_vec();
         built_in.sort_unstable();
         built_in.dedup();
-        Self { compiled, built_in, custom }
+        Self { built_in_patterns: compiled, built_in, custom }
     }
 
-    /// The values in `text`, in order and without overlaps. Placeholders and what they contain are left alone.
+    /// The values in `text`, in order and without overlaps. Existing placeholders are ignored.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Finding<'_>> {
         let placeholders = placeholders_in(text);
@@ -90,26 +90,26 @@ impl Detector {
             let mut hidden = placeholders.clone();
             hidden.extend(findings.iter().map(|finding| finding.range.clone()));
             hidden.sort_unstable_by_key(|range| range.start);
-            let new = self.round(text, &hidden);
-            if new.is_empty() {
+            let new_findings = self.search_once(text, &hidden);
+            if new_findings.is_empty() {
                 break;
             }
-            findings.extend(new);
+            findings.extend(new_findings);
         }
         findings.sort_unstable_by_key(|finding| finding.range.start);
         findings
     }
 
-    /// One search, with `hidden` out of sight.
-    fn round(&self, text: &str, hidden: &[Range<usize>]) -> Vec<Finding<'_>> {
-        let folded = Folded::new(text, hidden);
+    /// Searches the text once, with the `hidden` ranges replaced by barriers.
+    fn search_once(&self, text: &str, hidden: &[Range<usize>]) -> Vec<Finding<'_>> {
+        let folded = FoldedText::new(text, hidden);
         let mut candidates: Vec<Candidate<'_>> = Vec::new();
-        for (rank, own) in self.custom.iter().enumerate() {
-            let hits = custom::find(own, &folded.text).into_iter();
-            candidates.extend(hits.map(|hit| Candidate { rank, pattern: own.name(), hit }));
+        for (rank, custom_pattern) in self.custom.iter().enumerate() {
+            let hits = custom::find(custom_pattern, &folded.text).into_iter();
+            candidates.extend(hits.map(|hit| Candidate { rank, pattern: custom_pattern.name(), hit }));
         }
         for (rank, built_in) in (self.custom.len()..).zip(&self.built_in) {
-            let hits = self.compiled.find(*built_in, &folded.text).into_iter();
+            let hits = self.built_in_patterns.find(*built_in, &folded.text).into_iter();
             candidates.extend(hits.map(|hit| Candidate { rank, pattern: built_in.as_str(), hit }));
         }
         candidates.retain(|candidate| {
@@ -117,10 +117,10 @@ impl Detector {
             !value.trim().is_empty() && !value.contains(super::folded::BARRIER)
         });
         let finding = |Candidate { pattern, hit, .. }| {
-            let range = folded.original(&hit.range);
+            let range = folded.original_range(&hit.range);
             Finding { pattern, range, canonical: hit.canonical }
         };
-        without_overlaps(candidates).into_iter().map(finding).collect()
+        remove_overlaps(candidates).into_iter().map(finding).collect()
     }
 }
 
@@ -130,16 +130,16 @@ struct Candidate<'a> {
     hit: Hit,
 }
 
-/// Of overlapping candidates the one of the first pattern stays, of one pattern the longest.
-fn without_overlaps(mut candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
+/// Removes overlaps: of overlapping candidates, keeps that of the first pattern, and the longest of one pattern.
+fn remove_overlaps(mut candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
     let key = |candidate: &Candidate<'_>| (candidate.rank, std::cmp::Reverse(candidate.hit.range.len()));
     candidates.sort_by_key(|candidate| (key(candidate), candidate.hit.range.start));
-    let mut taken: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
+    let mut kept_ranges: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
     candidates.retain(|candidate| {
         let Range { start, end } = candidate.hit.range;
-        let is_free = taken.range(..end).next_back().is_none_or(|(_, last)| *last <= start);
+        let is_free = kept_ranges.range(..end).next_back().is_none_or(|(_, last)| *last <= start);
         if is_free {
-            taken.insert(start, end);
+            kept_ranges.insert(start, end);
         }
         is_free
     });

@@ -1,9 +1,9 @@
-//! Text as the patterns see it: look-alike characters folded to ASCII, invisible ones left out, each found value and
-//! each placeholder as one [`BARRIER`]. Findings are mapped back to the original text.
+//! The text that patterns are matched against: look-alike characters are folded to ASCII, invisible ones are removed,
+//! and each found value and each placeholder is one [`BARRIER`]. Findings are mapped back to the original text.
 
 use std::ops::Range;
 
-/// Stands for a placeholder, or for a value that was found already. No pattern matches it or looks past it.
+/// Replaces a placeholder, or a value that was already found. No pattern matches it or looks past it.
 pub(crate) const BARRIER: char = '\u{1}';
 
 /// First digits of the decimal digit blocks of other scripts; ten digits follow one another in each.
@@ -14,7 +14,7 @@ const DIGIT_ZEROS: &[u32] = &[
 
 /// A text with its characters folded.
 #[derive(Debug)]
-pub(crate) struct Folded {
+pub(crate) struct FoldedText {
     /// The folded text.
     pub(crate) text: String,
     /// For each byte of the folded text, the range of the original character; empty if the two texts are the same.
@@ -28,7 +28,7 @@ struct Origin {
     end: usize,
 }
 
-impl Folded {
+impl FoldedText {
     /// Folds `text`; each of the `hidden` ranges, which are in order and do not overlap, becomes one [`BARRIER`].
     pub(crate) fn new(text: &str, hidden: &[Range<usize>]) -> Self {
         if hidden.is_empty() && text.bytes().all(|byte| byte.is_ascii() && byte != 1) {
@@ -59,8 +59,8 @@ impl Folded {
         self.origins.resize(self.text.len(), origin);
     }
 
-    /// The range of the original text that a range of the folded text comes from.
-    pub(crate) fn original(&self, range: &Range<usize>) -> Range<usize> {
+    /// Maps a range of the folded text to the range of the original text.
+    pub(crate) fn original_range(&self, range: &Range<usize>) -> Range<usize> {
         let (first, last) = (self.origins.get(range.start), self.origins.get(range.end.saturating_sub(1)));
         match (first, last) {
             (Some(first), Some(last)) => first.start..last.end,
@@ -69,7 +69,7 @@ impl Folded {
     }
 }
 
-/// The character that the patterns see, or `None` for one that is invisible.
+/// Folds a character. Returns `None` for an invisible one.
 fn fold(char: char) -> Option<char> {
     if char.is_ascii() && char != BARRIER {
         return Some(char);
@@ -86,11 +86,11 @@ fn fold(char: char) -> Option<char> {
         '\u{FE6B}' => '@',
         '\u{2018}' | '\u{2019}' => '\'',
         '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(char) - 0xFEE0).unwrap_or(char),
-        _ => digit(char).unwrap_or(char),
+        _ => to_ascii_digit(char).unwrap_or(char),
     })
 }
 
-fn digit(char: char) -> Option<char> {
+fn to_ascii_digit(char: char) -> Option<char> {
     let code = u32::from(char);
     let zero = DIGIT_ZEROS.iter().find(|zero| (**zero..**zero + 10).contains(&code))?;
     char::from_digit(code - zero, 10)
@@ -103,17 +103,17 @@ mod tests {
     #[test]
     fn look_alikes_are_folded_and_map_back() {
         let text = "tel ０６\u{200b}２１\u{a0}x";
-        let folded = Folded::new(text, &[]);
+        let folded = FoldedText::new(text, &[]);
         assert_eq!(folded.text, "tel 0621 x");
-        assert_eq!(&text[folded.original(&(4..8))], "０６\u{200b}２１");
-        assert_eq!(folded.original(&(0..folded.text.len())), 0..text.len());
+        assert_eq!(&text[folded.original_range(&(4..8))], "０６\u{200b}２１");
+        assert_eq!(folded.original_range(&(0..folded.text.len())), 0..text.len());
     }
 
     #[test]
     fn hidden_ranges_become_one_barrier_each() {
-        let folded = Folded::new("a secret b", std::slice::from_ref(&(2..8)));
+        let folded = FoldedText::new("a secret b", std::slice::from_ref(&(2..8)));
         assert_eq!(folded.text, "a \u{1} b");
-        assert_eq!(folded.original(&(4..5)), 9..10);
-        assert_eq!(Folded::new("\u{1}", &[]).text, " ");
+        assert_eq!(folded.original_range(&(4..5)), 9..10);
+        assert_eq!(FoldedText::new("\u{1}", &[]).text, " ");
     }
 }

@@ -5,8 +5,8 @@
 //! ([`BuiltInPattern`](domain::privacy::BuiltInPattern)) and the tenant's own
 //! ([`CustomPattern`](domain::privacy::CustomPattern)). [`redact`] replaces them with placeholders that are the same
 //! throughout a conversation, at every replica; a [`Restorer`] puts the values back into the model's answer, piece by
-//! piece. All of it runs in linear time, whatever the text. There is no dictionary of names and no model: what has no
-//! form is not found.
+//! piece. All of it runs in linear time, whatever the text. Values are recognized by their form only: there is no
+//! dictionary of names and no model.
 
 mod border;
 mod custom;
@@ -17,8 +17,8 @@ mod placeholder;
 mod redactor;
 mod restorer;
 
-pub use border::PrivacyBorder;
+pub use border::PrivacyMiddleware;
 pub use detector::{BuiltInPatterns, Detector, Finding};
 pub use placeholder::{PlaceholderKey, PlaceholderKeys, Placeholders};
-pub use redactor::{Part, Redaction, count, redact};
+pub use redactor::{Part, Redaction, count_matches, redact};
 pub use restorer::{Encoding, Restorer, restore};

@@ -1,11 +1,11 @@
-//! What stands in a prompt in place of a value: `[EMAIL_BKTQRW]`, or `[PHONE_BKTQRW_TF]`.
+//! The placeholders that replace values in a prompt: `[EMAIL_BKTQRW]`, or `[PHONE_BKTQRW_TF]`.
 //!
 //! The six letters are a keyed digest (HMAC-SHA-256) of the value, with a key for each conversation that is derived
 //! from the platform's secret. So the same value has the same placeholder in every turn and at every replica without
 //! anything being stored or agreed upon; without the key nobody can test a guess; and two conversations have nothing in
-//! common by which a model's server could connect them. The last two letters tell spellings of one value apart, where
-//! it is not written in its plainest form. Only consonants are used: no digit that a pattern might match, and no word
-//! by accident.
+//! common by which a model's server could connect them. The last two letters distinguish the spellings of one value;
+//! they are omitted if it is written in its canonical form. Only consonants are used: no digit that a pattern might
+//! match, and no word by accident.
 
 use aws_lc_rs::hmac;
 use std::borrow::Cow;
@@ -15,10 +15,10 @@ use uuid::Uuid;
 
 /// The letters of tags.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
-/// Letters of a value's tag.
-const TAG: usize = 6;
-/// Letters of a spelling's tag.
-const SPELLING_TAG: usize = 2;
+/// Length of a value's tag, in letters.
+const TAG_LENGTH: usize = 6;
+/// Length of a spelling's tag, in letters.
+const SPELLING_TAG_LENGTH: usize = 2;
 
 /// Derives the key of each conversation.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ impl PlaceholderKeys {
 
     /// The key of a tenant's `scope`: a conversation's id, or whatever else its placeholders are to be stable within.
     #[must_use]
-    pub fn within(&self, tenant: Uuid, scope: Uuid) -> PlaceholderKey {
+    pub fn key_for_scope(&self, tenant: Uuid, scope: Uuid) -> PlaceholderKey {
         let derived = hmac::sign(&self.key, &[*tenant.as_bytes(), *scope.as_bytes()].concat());
         PlaceholderKey { key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()) }
     }
@@ -85,8 +85,8 @@ pub struct Placeholders {
     values: BTreeMap<String, String>,
     /// The placeholder without brackets for each pattern, canonical form and spelling.
     names: BTreeMap<Spelling, String>,
-    /// Words of the texts that look like placeholders and are none.
-    literal: BTreeSet<String>,
+    /// Words of the texts that look like placeholders but are not.
+    literal_words: BTreeSet<String>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord, Clone)]
@@ -102,31 +102,40 @@ impl std::fmt::Debug for Placeholders {
 }
 
 impl Placeholders {
-    /// No placeholders yet. Words in `texts` that look like one are never used as one.
-    pub(super) fn beside<'a>(texts: impl Iterator<Item = Cow<'a, str>>) -> Self {
+    /// Starts without placeholders. Words in `texts` that look like one are never used as one.
+    pub(super) fn for_texts<'a>(texts: impl Iterator<Item = Cow<'a, str>>) -> Self {
         let mut literal = BTreeSet::new();
         for text in texts {
             literal.extend(words(&text).filter(|word| is_placeholder(word)).map(ToOwned::to_owned));
         }
-        Self { literal, ..Self::default() }
+        Self { literal_words: literal, ..Self::default() }
     }
 
     /// The placeholder of a value, in brackets.
-    pub(super) fn stand_in(&mut self, key: &PlaceholderKey, pattern: &str, canonical: &str, spelled: &str) -> String {
+    pub(super) fn placeholder_for(
+        &mut self,
+        key: &PlaceholderKey,
+        pattern: &str,
+        canonical: &str,
+        spelled: &str,
+    ) -> String {
         let spelling = Spelling { pattern: pattern.to_owned(), spelled: spelled.to_owned() };
         if let Some(name) = self.names.get(&spelling) {
             return format!("[{name}]");
         }
         let mut attempt = 0;
         let name = loop {
-            let plain = format!("{}_{}", pattern.to_uppercase(), key.tag(&[pattern, canonical], attempt, TAG));
+            let plain = format!("{}_{}", pattern.to_uppercase(), key.tag(&[pattern, canonical], attempt, TAG_LENGTH));
             let name = if spelled == canonical {
                 plain.clone()
             } else {
-                format!("{plain}_{}", key.tag(&[pattern, canonical, spelled], attempt, SPELLING_TAG))
+                format!("{plain}_{}", key.tag(&[pattern, canonical, spelled], attempt, SPELLING_TAG_LENGTH))
             };
             attempt += 1;
-            if !self.literal.contains(&plain) && !self.literal.contains(&name) && !self.values.contains_key(&name) {
+            if !self.literal_words.contains(&plain)
+                && !self.literal_words.contains(&name)
+                && !self.values.contains_key(&name)
+            {
                 break name;
             }
         };
@@ -147,18 +156,18 @@ impl Placeholders {
         exact.or_else(|| self.first_spelling(word)).map(String::as_str)
     }
 
-    /// A model may leave out the letters that tell spellings apart.
+    /// Returns the first spelling of a value whose spelling tag the model has left out.
     fn first_spelling(&self, word: &str) -> Option<&String> {
-        if self.literal.contains(word) || !is_placeholder(word) {
+        if self.literal_words.contains(word) || !is_placeholder(word) {
             return None;
         }
         let prefix = format!("{word}_");
         let (name, value) = self.values.range(prefix.clone()..).next()?;
-        (name.len() == prefix.len() + SPELLING_TAG && name.starts_with(&prefix)).then_some(value)
+        (name.len() == prefix.len() + SPELLING_TAG_LENGTH && name.starts_with(&prefix)).then_some(value)
     }
 
     /// Whether a placeholder begins with `word`.
-    pub(super) fn may_begin(&self, word: &str) -> bool {
+    pub(super) fn has_placeholder_with_prefix(&self, word: &str) -> bool {
         self.values.range(word.to_owned()..).next().is_some_and(|(name, _)| name.starts_with(word))
     }
 }
@@ -172,7 +181,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|char: char| !char.is_ascii() || !is_word_byte(char as u8)).filter(|word| !word.is_empty())
 }
 
-/// Where placeholders in brackets stand, real ones and what looks like one.
+/// Returns the ranges of all placeholders in brackets, including words that only look like one.
 pub(super) fn placeholders_in(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut open = None;
@@ -192,7 +201,7 @@ pub(super) fn placeholders_in(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// A name in capitals, the letters of a value and perhaps those of its spelling.
+/// Whether `word` has the form of a placeholder: a name in capitals, a value's tag, and optionally a spelling's tag.
 fn is_placeholder(word: &str) -> bool {
     let is_tag = |tag: &str, length| tag.len() == length && tag.bytes().all(|byte| LETTERS.contains(&byte));
     let Some((head, tail)) = word.rsplit_once('_') else { return false };
@@ -200,8 +209,9 @@ fn is_placeholder(word: &str) -> bool {
         let is_capital = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         name.starts_with(|char: char| char.is_ascii_uppercase()) && name.len() <= 40 && name.bytes().all(is_capital)
     };
-    if is_tag(tail, TAG) {
+    if is_tag(tail, TAG_LENGTH) {
         return is_name(head);
     }
-    is_tag(tail, SPELLING_TAG) && head.rsplit_once('_').is_some_and(|(name, tag)| is_tag(tag, TAG) && is_name(name))
+    is_tag(tail, SPELLING_TAG_LENGTH)
+        && head.rsplit_once('_').is_some_and(|(name, tag)| is_tag(tag, TAG_LENGTH) && is_name(name))
 }

@@ -9,45 +9,47 @@ use std::borrow::Cow;
 /// A text of a request.
 #[derive(Debug)]
 pub enum Part<'a> {
-    /// Text, of which nothing but the values changes.
+    /// Plain text, without a structure.
     Text(&'a mut String),
-    /// JSON that must stay valid, such as the arguments of a call; treated as text if it is none.
+    /// JSON that must stay valid, such as the arguments of a call; treated as text if it does not parse.
     Json(&'a mut String),
-    /// JSON that is parsed already.
+    /// JSON that is already parsed.
     Value(&'a mut Value),
 }
 
-/// What became of a request.
+/// Result of redacting a request.
 #[derive(Debug, Default)]
 pub struct Redaction {
-    /// The placeholders in it; what the model answers is restored with them.
+    /// The placeholders in the request, to restore the answer.
     pub placeholders: Placeholders,
     /// How often each pattern matched.
     pub counts: PatternCounts,
 }
 
-/// Replaces every value in the parts of a request. Parts without one are not touched. Repeating it changes nothing.
+/// Replaces every value in the parts of a request. Parts without one stay unchanged. Redacting twice has no
+/// further effect.
 pub fn redact<'a>(detector: &Detector, key: &PlaceholderKey, parts: impl IntoIterator<Item = Part<'a>>) -> Redaction {
     let mut parts: Vec<_> = parts.into_iter().collect();
     let texts = parts.iter().map(|part| match part {
         Part::Text(text) | Part::Json(text) => Cow::Borrowed(text.as_str()),
         Part::Value(value) => Cow::Owned(value.to_string()),
     });
-    let placeholders = Placeholders::beside(texts);
-    let mut work = Work { detector, key, done: Redaction { placeholders, counts: PatternCounts::default() } };
+    let placeholders = Placeholders::for_texts(texts);
+    let mut redactor =
+        RequestRedactor { detector, key, redaction: Redaction { placeholders, counts: PatternCounts::default() } };
     for part in &mut parts {
         match part {
-            Part::Json(text) => work.json(text),
-            Part::Text(text) => work.text(text),
-            Part::Value(value) => work.value(value, ""),
+            Part::Json(text) => redactor.redact_json(text),
+            Part::Text(text) => redactor.redact_text(text),
+            Part::Value(value) => redactor.redact_value(value, ""),
         }
     }
-    work.done
+    redactor.redaction
 }
 
 /// How often each pattern matches in `text`.
 #[must_use]
-pub fn count(detector: &Detector, text: &str) -> PatternCounts {
+pub fn count_matches(detector: &Detector, text: &str) -> PatternCounts {
     let mut counts = PatternCounts::default();
     for finding in detector.find(text) {
         counts.add(finding.pattern);
@@ -55,84 +57,85 @@ pub fn count(detector: &Detector, text: &str) -> PatternCounts {
     counts
 }
 
-struct Work<'a> {
+struct RequestRedactor<'a> {
     detector: &'a Detector,
     key: &'a PlaceholderKey,
-    done: Redaction,
+    redaction: Redaction,
 }
 
-impl Work<'_> {
-    fn text(&mut self, text: &mut String) {
+impl RequestRedactor<'_> {
+    fn redact_text(&mut self, text: &mut String) {
         let findings = self.detector.find(text);
-        if let Some(replaced) = self.replaced(text, &findings, 0) {
+        if let Some(replaced) = self.replace_findings(text, &findings, 0) {
             *text = replaced;
         }
     }
 
-    /// `text` from `from` on with placeholders, or `None` if nothing was found there.
-    fn replaced(&mut self, text: &str, findings: &[Finding<'_>], from: usize) -> Option<String> {
+    /// Returns `text` from `from` on, with placeholders; `None` if it contains no finding.
+    fn replace_findings(&mut self, text: &str, findings: &[Finding<'_>], from: usize) -> Option<String> {
         let mut replaced = String::with_capacity(text.len());
         let mut at = from;
         for finding in findings.iter().filter(|finding| finding.range.end > from) {
             let start = finding.range.start.max(from);
             let spelled = &text[start..finding.range.end];
             replaced.push_str(&text[at..start]);
-            let name = self.done.placeholders.stand_in(self.key, finding.pattern, &finding.canonical, spelled);
+            let name =
+                self.redaction.placeholders.placeholder_for(self.key, finding.pattern, &finding.canonical, spelled);
             replaced.push_str(&name);
-            self.done.counts.add(finding.pattern);
+            self.redaction.counts.add(finding.pattern);
             at = finding.range.end;
         }
         (at > from).then(|| replaced + &text[at..])
     }
 
-    /// Values of JSON are searched together with the names of their fields, which may say what they are.
-    fn json(&mut self, text: &mut String) {
-        let Ok(mut value) = serde_json::from_str::<Value>(text) else { return self.text(text) };
-        let before: u64 = self.done.counts.total();
-        self.value(&mut value, "");
-        let after: u64 = self.done.counts.total();
-        if after > before {
+    /// Searches each value together with the name of its field, which may tell its kind.
+    fn redact_json(&mut self, text: &mut String) {
+        let Ok(mut value) = serde_json::from_str::<Value>(text) else { return self.redact_text(text) };
+        let count_before: u64 = self.redaction.counts.total();
+        self.redact_value(&mut value, "");
+        let count_after: u64 = self.redaction.counts.total();
+        if count_after > count_before {
             *text = value.to_string();
         }
     }
 
-    fn value(&mut self, value: &mut Value, name: &str) {
+    fn redact_value(&mut self, value: &mut Value, name: &str) {
         match value {
             Value::Null | Value::Bool(_) => {}
             Value::Number(number) => {
-                if let Some(replaced) = self.named(&number.to_string(), name) {
+                if let Some(replaced) = self.redact_field(&number.to_string(), name) {
                     *value = Value::String(replaced);
                 }
             }
             Value::String(text) => {
-                if let Some(replaced) = self.named(text, name) {
+                if let Some(replaced) = self.redact_field(text, name) {
                     *text = replaced;
                 }
             }
-            Value::Array(values) => values.iter_mut().for_each(|value| self.value(value, name)),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.redact_value(value, name)),
             Value::Object(fields) => {
                 for (mut name, mut value) in std::mem::take(fields) {
-                    self.value(&mut value, &name);
-                    self.text(&mut name);
+                    self.redact_value(&mut value, &name);
+                    self.redact_text(&mut name);
                     fields.insert(name, value);
                 }
             }
         }
     }
 
-    fn named(&mut self, text: &str, name: &str) -> Option<String> {
+    fn redact_field(&mut self, text: &str, name: &str) -> Option<String> {
         if name.is_empty() {
             let findings = self.detector.find(text);
-            return self.replaced(text, &findings, 0);
+            return self.replace_findings(text, &findings, 0);
         }
-        let whole = format!("{}: {text}", words(name));
+        let whole = format!("{}: {text}", field_name_to_words(name));
         let findings = self.detector.find(&whole);
-        self.replaced(&whole, &findings, whole.len() - text.len())
+        self.replace_findings(&whole, &findings, whole.len() - text.len())
     }
 }
 
-/// The name of a field as words: `serialNumber` and `serial_number` are `serial number`.
-fn words(name: &str) -> String {
+/// Splits the name of a field into words: `serialNumber` and `serial_number` become `serial number`.
+fn field_name_to_words(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 4);
     let mut was_lower = false;
     for char in name.chars() {

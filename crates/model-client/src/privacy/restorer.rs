@@ -1,79 +1,83 @@
-//! Puts the values back into what a model wrote, for the user whose values they are.
+//! Replaces the placeholders in a model's answer with the values.
 
 use super::placeholder::{Placeholders, is_word_byte};
 use std::sync::Arc;
 
-/// Restores a stream. It holds back only what may be the beginning of a placeholder.
+/// Restores a stream of text. It buffers only text that may be the beginning of a placeholder.
 #[derive(Debug)]
 pub struct Restorer {
     placeholders: Arc<Placeholders>,
-    held: String,
-    /// Whether what was given out last ends within a word, so that what follows does not begin one.
-    in_word: bool,
+    buffer: String,
+    /// Whether the output so far ends within a word, so that the next character does not begin one.
+    ends_in_word: bool,
     encoding: Encoding,
 }
 
 /// How restored values are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Encoding {
-    /// As they are.
+    /// Unchanged, in plain text.
     Plain,
-    /// Escaped, because they stand in a string of JSON.
+    /// Escaped, inside a JSON string.
     Json,
 }
 
 impl Restorer {
-    /// A restorer of one stream of text.
+    /// Creates a restorer for one stream of text.
     #[must_use]
     pub const fn new(placeholders: Arc<Placeholders>, encoding: Encoding) -> Self {
-        Self { placeholders, held: String::new(), in_word: false, encoding }
+        Self { placeholders, buffer: String::new(), ends_in_word: false, encoding }
     }
 
-    /// Takes the next piece and returns what can be given out.
+    /// Adds the next piece. Returns the text that is ready.
     pub fn push(&mut self, piece: &str) -> String {
         if self.placeholders.is_empty() {
             return piece.to_owned();
         }
-        self.held.push_str(piece);
+        self.buffer.push_str(piece);
         self.release(false)
     }
 
-    /// Returns what is still held back, at the end of the stream.
+    /// Ends the stream. Returns the text that is still buffered.
     pub fn finish(&mut self) -> String {
         self.release(true)
     }
 
     fn release(&mut self, is_end: bool) -> String {
-        let held = std::mem::take(&mut self.held);
-        let bytes = held.as_bytes();
-        let mut out = String::with_capacity(held.len());
+        let text = std::mem::take(&mut self.buffer);
+        let bytes = text.as_bytes();
+        let mut out = String::with_capacity(text.len());
         let mut at = 0;
         while at < bytes.len() {
             let bracket = usize::from(bytes[at] == b'[');
             let start = at + bracket;
             let length = bytes[start..].iter().take_while(|byte| is_word_byte(**byte)).count();
-            let (word, end) = (&held[start..start + length], start + length);
-            if !is_end && end == bytes.len() && (bracket == 1 || !self.in_word) && self.placeholders.may_begin(word) {
+            let (word, end) = (&text[start..start + length], start + length);
+            if !is_end
+                && end == bytes.len()
+                && (bracket == 1 || !self.ends_in_word)
+                && self.placeholders.has_placeholder_with_prefix(word)
+            {
                 break;
             }
-            let begins = bracket == 1 || !self.in_word;
-            at = match self.placeholders.value(word).filter(|_| begins && length > 0) {
+            let may_begin_placeholder = bracket == 1 || !self.ends_in_word;
+            at = match self.placeholders.value(word).filter(|_| may_begin_placeholder && length > 0) {
                 Some(value) => {
                     let is_closed = bracket == 1 && bytes.get(end) == Some(&b']');
-                    out.push_str(&held[at..if is_closed { at } else { start }]);
+                    out.push_str(&text[at..if is_closed { at } else { start }]);
                     self.write(&mut out, value);
                     end + usize::from(is_closed)
                 }
                 None => {
                     let next = end.max(start);
-                    let next = if next > at { next } else { at + held[at..].chars().next().map_or(1, char::len_utf8) };
-                    out.push_str(&held[at..next]);
+                    let next = if next > at { next } else { at + text[at..].chars().next().map_or(1, char::len_utf8) };
+                    out.push_str(&text[at..next]);
                     next
                 }
             };
-            self.in_word = at > 0 && is_word_byte(bytes[at - 1]);
+            self.ends_in_word = at > 0 && is_word_byte(bytes[at - 1]);
         }
-        held[at..].clone_into(&mut self.held);
+        text[at..].clone_into(&mut self.buffer);
         out
     }
 

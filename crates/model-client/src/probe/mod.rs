@@ -99,7 +99,7 @@ async fn probe_backend(settings: &ModelSettings, backend: &BackendSettings) -> R
         }
         for route in routes.iter().filter(|route| route.backend == backend.name) {
             let about = format!("{tier} on {}", backend.name);
-            let probe = RouteProbe { settings, backend, route, about };
+            let probe = RouteProbe { settings, backend, route, subject: about };
             let route_findings = match tier {
                 "embed" => probe.embedding().await?,
                 "rerank" => probe.reranking().await?,
@@ -151,7 +151,7 @@ struct RouteProbe<'a> {
     settings: &'a ModelSettings,
     backend: &'a BackendSettings,
     route: &'a RouteSettings,
-    about: String,
+    subject: String,
 }
 
 impl RouteProbe<'_> {
@@ -161,15 +161,15 @@ impl RouteProbe<'_> {
     }
 
     fn ok(&self, message: impl Into<String>) -> Finding {
-        Finding::new(&self.about, Severity::Ok, message)
+        Finding::new(&self.subject, Severity::Ok, message)
     }
 
     fn warning(&self, message: impl Into<String>) -> Finding {
-        Finding::new(&self.about, Severity::Warning, message)
+        Finding::new(&self.subject, Severity::Warning, message)
     }
 
     fn error(&self, error: &ModelError) -> Finding {
-        Finding::new(&self.about, Severity::Error, advice::for_model(self.backend, &self.route.model, error))
+        Finding::new(&self.subject, Severity::Error, advice::for_model(self.backend, &self.route.model, error))
     }
 
     async fn chat(&self) -> Result<Vec<Finding>, SetupError> {
@@ -198,7 +198,7 @@ impl RouteProbe<'_> {
                 "the answer came in one piece: the server does not stream, or a proxy in between buffers the response",
             ));
         }
-        if answer.estimated {
+        if answer.tokens_estimated {
             findings.push(self.warning(
                 "the server does not count tokens in a stream (stream_options.include_usage); usage and cost are \
                  estimated",
@@ -236,7 +236,7 @@ impl RouteProbe<'_> {
             }
             Err(ModelError::InvalidResponse { reason, .. }) if self.settings.embedding.dimension.is_some() => {
                 let hint = "models.embed_dimension must match the model and the passages that tenants have stored";
-                Finding::new(&self.about, Severity::Error, format!("{reason}; {hint}"))
+                Finding::new(&self.subject, Severity::Error, format!("{reason}; {hint}"))
             }
             Err(error) => self.error(&error),
         }])
@@ -290,10 +290,10 @@ async fn check_same_embedding_model(settings: &ModelSettings) -> Result<Vec<Find
     let mut findings = Vec::new();
     for route in &settings.tiers.embed {
         let Some(backend) = settings.backends.iter().find(|backend| backend.name == route.backend) else { continue };
-        let probe = RouteProbe { settings, backend, route, about: "embed".to_owned() };
+        let probe = RouteProbe { settings, backend, route, subject: "embed".to_owned() };
         let Some(embedder) = probe.embedder()? else { return Ok(findings) };
-        let Ok(embedded) = embedder.embed(embed_request()).await else { continue };
-        let Some(vector) = embedded.vectors.into_iter().next() else { continue };
+        let Ok(response) = embedder.embed(embed_request()).await else { continue };
+        let Some(vector) = response.vectors.into_iter().next() else { continue };
         match &first_vector {
             None => first_vector = Some((&backend.name, vector)),
             Some((other, expected)) => {
@@ -324,7 +324,7 @@ struct Answer {
     chunks: usize,
     calls: Vec<ModelToolCall>,
     finish_reason: Option<FinishReason>,
-    estimated: bool,
+    tokens_estimated: bool,
 }
 
 async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answer, ModelError> {
@@ -337,7 +337,7 @@ async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answer, Model
         chunks: 0,
         calls: Vec::new(),
         finish_reason: None,
-        estimated: false,
+        tokens_estimated: false,
     };
     while let Some(delta) = stream.deltas.next().await {
         match delta? {
@@ -348,7 +348,7 @@ async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answer, Model
             ChatDelta::Reasoning(_) => answer.chunks += 1,
             ChatDelta::ToolCall(call) => answer.calls.push(call),
             ChatDelta::Finished { reason, tokens_estimated: estimated, .. } => {
-                (answer.finish_reason, answer.estimated) = (Some(reason), estimated);
+                (answer.finish_reason, answer.tokens_estimated) = (Some(reason), estimated);
             }
         }
     }
@@ -357,7 +357,7 @@ async fn answer(chat: &OpenAiChat, request: ChatRequest) -> Result<Answer, Model
 
 /// The platform itself as the caller; its texts are public and may be sent anywhere.
 fn platform_caller() -> ModelCaller {
-    ModelCaller::without_rules(TenantId::from_uuid(Uuid::nil()), Classification::Public)
+    ModelCaller::without_privacy_rules(TenantId::from_uuid(Uuid::nil()), Classification::Public)
 }
 
 fn plain_request() -> ChatRequest {

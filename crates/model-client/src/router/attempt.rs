@@ -96,7 +96,7 @@ impl Attempt {
             fallback: self.is_fallback,
             failed_attempts: failures.attempts.clone(),
             price: self.price,
-            replaced: PatternCounts::default(),
+            replacement_counts: PatternCounts::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::cache_salt::CacheSalts;
 use crate::config::{BackendSettings, BreakerSettings, Location};
 use crate::error::SetupError;
 use crate::openai::http::{Failure, NO_CONNECTION, Server};
+use domain::backend_health::{BackendHealth, BackendStatus};
 use domain::model::ModelError;
 use domain::role::Classification;
 use std::collections::BTreeMap;
@@ -73,6 +74,21 @@ impl Backend {
         }
     }
 
+    /// The health of this backend for people, and the models that it is asked for.
+    pub(super) fn health(&self) -> BackendHealth {
+        let status = match self.worst_breaker_state() {
+            _ if !self.is_up.load(Ordering::Relaxed) => BackendStatus::Down,
+            BreakerState::Closed => BackendStatus::Up,
+            BreakerState::HalfOpen | BreakerState::Open => BackendStatus::Failing,
+        };
+        BackendHealth {
+            name: self.server.name().to_owned(),
+            is_cloud: self.location == Location::Cloud,
+            status,
+            models: self.breakers().keys().cloned().collect(),
+        }
+    }
+
     /// Returns the breaker of a model; creates it at the first call.
     pub(super) fn breaker(&self, model: &str) -> Arc<Breaker> {
         let mut breakers = self.breakers();
@@ -119,5 +135,19 @@ mod tests {
         backend.mark_answered();
         assert!(!backend.update_health(Err(&failure(NO_CONNECTION, None))), "connection refused");
         assert!(backend.update_health(Ok(())));
+    }
+
+    #[test]
+    fn a_backend_is_down_failing_or_up() {
+        let url = "http://gpu:8000".parse().unwrap();
+        let settings = BreakerSettings::default();
+        let backend = Backend::new(&BackendSettings::new("gpu", url), settings, None).unwrap();
+        let breaker = backend.breaker("fast");
+        let health = backend.health();
+        assert_eq!((health.status, health.models), (BackendStatus::Up, vec!["fast".to_owned()]));
+        breaker.record_failure(tokio::time::Instant::now(), true);
+        assert_eq!(backend.health().status, BackendStatus::Failing);
+        backend.is_up.store(false, Ordering::Relaxed);
+        assert_eq!(backend.health().status, BackendStatus::Down);
     }
 }

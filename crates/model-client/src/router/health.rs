@@ -3,6 +3,7 @@
 
 use super::{Backend, Router};
 use crate::openai::http::Endpoint;
+use domain::backend_health::BackendHealth;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,6 +21,11 @@ impl Router {
             self.update_gauges();
             tokio::time::sleep(self.health_check_interval).await;
         }
+    }
+
+    /// The health of all backends, in the order of the configuration.
+    pub(crate) fn health(&self) -> Vec<BackendHealth> {
+        self.backends.iter().map(|backend| backend.health()).collect()
     }
 
     /// Checks one backend. Any response below status 500 means that it is up, because some servers require a key for

@@ -286,10 +286,11 @@ mod tests {
     async fn a_permit_goes_to_a_waiter_that_accepts_its_backend() {
         let limiter = ConcurrencyLimiter::new([1, 1], 8);
         let (_permit_0, permit_1) = (acquire(&limiter, &[0]).await, acquire(&limiter, &[1]).await);
-        let (mut for_0, mut for_1) = (enqueue_request(&limiter, 1, &[0]), enqueue_request(&limiter, 2, &[1]));
+        let (mut waiter_for_0, mut waiter_for_1) =
+            (enqueue_request(&limiter, 1, &[0]), enqueue_request(&limiter, 2, &[1]));
         drop(permit_1);
-        assert!(poll_permit(&mut for_0).is_none());
-        assert_eq!(poll_permit(&mut for_1).map(|permit| permit.backend()), Some(1));
+        assert!(poll_permit(&mut waiter_for_0).is_none());
+        assert_eq!(poll_permit(&mut waiter_for_1).map(|permit| permit.backend()), Some(1));
     }
 
     #[tokio::test(start_paused = true)]

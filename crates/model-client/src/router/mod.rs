@@ -128,11 +128,11 @@ impl Router {
             self.backends[route.backend].allowed_classification(caller.max_cloud_classification)
                 >= Classification::Internal
         };
-        let highest = |highest_so_far: Price, route: &Route| Price {
+        let max_price = |highest_so_far: Price, route: &Route| Price {
             input: highest_so_far.input.max(route.price.input),
             output: highest_so_far.output.max(route.price.output),
         };
-        let highest = routes.iter().filter(may_see_internal).fold(Price::default(), highest);
+        let highest = routes.iter().filter(may_see_internal).fold(Price::default(), max_price);
         Some(highest).filter(|price| *price != Price::default())
     }
 
@@ -153,8 +153,8 @@ impl Router {
         let allowed_routes: Vec<&Route> =
             tier.routes.iter().filter(|route| self.may_see(route, routing.context)).collect();
         let Some(best_priority) = allowed_routes.iter().map(|route| route.priority).min() else {
-            let unserved = format!("{} content in the tier {}", routing.context.classification, tier.name);
-            return Err(ModelError::NotConfigured { requested: unserved });
+            let requested = format!("{} content in the tier {}", routing.context.classification, tier.name);
+            return Err(ModelError::NotConfigured { requested });
         };
         let mut failures = Failures::default();
         for round in 0..=MAX_RETRIES {

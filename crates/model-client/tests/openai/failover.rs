@@ -122,9 +122,9 @@ async fn an_invalid_request_is_not_sent_to_another_backend() {
 
 #[tokio::test]
 async fn a_failure_after_the_first_token_is_not_retried() {
-    let cut = Action::Send(event_stream(&[&word_event("m1")]), 4096);
+    let truncated_answer = Action::Send(event_stream(&[&word_event("m1")]), 4096);
     let (first, second) =
-        (ScriptedServer::start(vec![cut]).await, ScriptedServer::start(vec![answer_action("m2")]).await);
+        (ScriptedServer::start(vec![truncated_answer]).await, ScriptedServer::start(vec![answer_action("m2")]).await);
     let chat = chat_of(&settings_with_fallback(&first, &second));
     let mut stream = chat.stream(request()).await.expect("the answer starts");
     assert_eq!(stream.deltas.next().await, Some(Ok(ChatDelta::Text("Close ".to_owned()))));
@@ -184,7 +184,7 @@ async fn if_all_backends_fail_the_error_lists_the_attempts_and_the_last_error() 
 }
 
 #[tokio::test]
-async fn routes_of_equal_priority_share_requests_by_weight_and_are_no_fallbacks() {
+async fn routes_of_equal_priority_share_requests_by_weight_and_are_not_fallbacks() {
     let hanging = |model: &str| Action::SendAndHang(event_stream(&[&word_event(model)]));
     let (first, second) =
         (ScriptedServer::start(vec![hanging("m1")]).await, ScriptedServer::start(vec![hanging("m2")]).await);
@@ -276,14 +276,14 @@ async fn health_checks_detect_a_backend_that_goes_down_and_comes_back() {
     let mut health_checks = JoinSet::new();
     health_checks.spawn(Arc::clone(&router).run_health_checks());
     let chat = OpenAiChat::new(&router, &settings).expect("valid settings");
-    let served = || async { serve_one_request(&chat).await.expect("served") };
+    let serve = || async { serve_one_request(&chat).await.expect("served") };
     let served_by = eventually("no request is tried at the stopped server", || async {
-        Some(served().await).filter(|served_by| served_by.failed_attempts.is_empty())
+        Some(serve().await).filter(|served_by| served_by.failed_attempts.is_empty())
     });
     assert!(served_by.await.fallback, "the health check detected it, not a request");
     let _restarted_server = ScriptedServer::start_at(&address, vec![answer_action("m1")]).await;
     eventually("the restarted server serves again", || async {
-        Some(served().await).filter(|served_by| !served_by.fallback)
+        Some(serve().await).filter(|served_by| !served_by.fallback)
     })
     .await;
 }
@@ -321,11 +321,12 @@ async fn litellm_requests_contain_the_tenant_and_disable_fallbacks_when_needed()
 
 #[tokio::test]
 async fn embeddings_use_fallbacks_and_a_backend_with_another_model_is_detected() {
-    let vectors = |body: &str| Action::Send(http_response("200 OK", "application/json", body.as_bytes()), 4096);
+    let vectors_action = |body: &str| Action::Send(http_response("200 OK", "application/json", body.as_bytes()), 4096);
     let two_numbers = r#"{"model":"nomic","data":[{"index":0,"embedding":[3.0,4.0]}],"usage":{"prompt_tokens":7}}"#;
     let three_numbers = r#"{"data":[{"index":0,"embedding":[1.0,0.0,0.0]}]}"#;
-    let first = ScriptedServer::start(vec![vectors(two_numbers), failure_action("500 Internal Server Error")]).await;
-    let second = ScriptedServer::start(vec![vectors(two_numbers), vectors(three_numbers)]).await;
+    let first =
+        ScriptedServer::start(vec![vectors_action(two_numbers), failure_action("500 Internal Server Error")]).await;
+    let second = ScriptedServer::start(vec![vectors_action(two_numbers), vectors_action(three_numbers)]).await;
     let embedder = embedder_of(&settings_with_fallback(&first, &second)).await;
     assert_eq!(embedder.model().name, "mistral-2");
     let response = embedder.embed(embed_request(EmbedPurpose::Query, &["seal"])).await.expect("the second serves");
@@ -343,9 +344,9 @@ async fn a_failing_model_does_not_affect_other_models_of_its_backend() {
     actions.push(answer_action("m1"));
     let server = ScriptedServer::start(actions).await;
     let chat = chat_of(&server.settings());
-    let heavy = || ChatRequest { tier: ModelTier::Heavy, ..request() };
+    let heavy_request = || ChatRequest { tier: ModelTier::Heavy, ..request() };
     for _ in 0..3 {
-        assert!(chat.stream(heavy()).await.is_err());
+        assert!(chat.stream(heavy_request()).await.is_err());
     }
     assert_eq!(server.request_count(), 5, "its breaker is open");
     assert!(serve_one_request(&chat).await.is_ok(), "the fast model has its own breaker");
@@ -474,8 +475,8 @@ async fn tenants_get_different_prefix_cache_salts_where_the_server_supports_them
         (salt_of(1, Dialect::Vllm).await, salt_of(1, Dialect::Vllm).await, salt_of(2, Dialect::Vllm).await);
     assert_eq!(first_salt, repeated_salt);
     assert_ne!(first_salt, other_salt);
-    let one = first_salt.expect("a salt");
-    assert!(one.len() == 32 && one.bytes().all(|digit| digit.is_ascii_hexdigit()), "{one}");
+    let salt = first_salt.expect("a salt");
+    assert!(salt.len() == 32 && salt.bytes().all(|digit| digit.is_ascii_hexdigit()), "{salt}");
     for dialect in [Dialect::LiteLlm, Dialect::OpenAi, Dialect::Azure, Dialect::Ollama] {
         assert_eq!(salt_of(1, dialect).await, None, "{dialect:?} has no such field");
     }

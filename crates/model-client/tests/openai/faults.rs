@@ -27,7 +27,7 @@ fn failure_action(head: &str) -> Action {
     Action::Send(http_response(head, "application/json", b"{}"), 4096)
 }
 
-fn vectors(body: &str) -> Action {
+fn vectors_action(body: &str) -> Action {
     Action::Send(http_response("200 OK", "application/json", body.as_bytes()), 4096)
 }
 
@@ -187,8 +187,8 @@ async fn the_request_contains_model_key_and_token_limit() {
     settings.backends[0].api_key = Some(SecretString::from("sk-plant"));
     settings.tiers.heavy[0].model = "qwen-72b".to_owned();
     assert!(!format!("{settings:?}").contains("sk-plant"));
-    let heavy = ChatRequest { tier: ModelTier::Heavy, ..request() };
-    chat_of(&settings).stream(heavy).await.unwrap();
+    let heavy_request = ChatRequest { tier: ModelTier::Heavy, ..request() };
+    chat_of(&settings).stream(heavy_request).await.unwrap();
     let request_text = server.requests.lock().unwrap()[0].clone();
     let (head, body) = request_text.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /v1/chat/completions "), "{head}");
@@ -231,7 +231,7 @@ async fn content_above_the_servers_classification_is_never_sent() {
 
 #[tokio::test]
 async fn an_embedder_starts_without_its_server_and_learns_the_dimension_later() {
-    let server = ScriptedServer::start(vec![failure_action("404 Not Found"), vectors(VECTOR)]).await;
+    let server = ScriptedServer::start(vec![failure_action("404 Not Found"), vectors_action(VECTOR)]).await;
     let embedder = {
         let settings = server.settings();
         models::embedder(&router(&settings), &settings).await
@@ -246,7 +246,7 @@ async fn an_embedder_starts_without_its_server_and_learns_the_dimension_later() 
 #[tokio::test]
 async fn vectors_of_an_unexpected_dimension_are_invalid() {
     let three_numbers = r#"{"data":[{"index":0,"embedding":[1.0,0.0,0.0]}]}"#;
-    let server = ScriptedServer::start(vec![vectors(VECTOR), vectors(three_numbers)]).await;
+    let server = ScriptedServer::start(vec![vectors_action(VECTOR), vectors_action(three_numbers)]).await;
     let embedder = embedder_of(&server.settings()).await;
     let error = embedder.embed(embed_request(EmbedPurpose::Query, &["seal"])).await.unwrap_err();
     assert!(matches!(error, ModelError::InvalidResponse { .. }), "{error}");
@@ -259,7 +259,7 @@ async fn vectors_of_an_unexpected_dimension_are_invalid() {
 
 #[tokio::test]
 async fn texts_are_sent_in_batches_with_prefixes_and_truncated() {
-    let server = ScriptedServer::start(vec![vectors(VECTOR)]).await;
+    let server = ScriptedServer::start(vec![vectors_action(VECTOR)]).await;
     let mut settings = server.settings();
     settings.embedding.dimension = Some(2);
     settings.embedding.max_batch_size = 1;

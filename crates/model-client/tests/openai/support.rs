@@ -83,7 +83,7 @@ impl ScriptedServer {
 
 /// Settings for a server at `url`, with short timeouts.
 pub fn settings(url: Url) -> ModelSettings {
-    let mut settings = ModelSettings::single(backend("model-server", url));
+    let mut settings = ModelSettings::for_single_backend(backend("model-server", url));
     settings.queue.max_wait = Duration::from_millis(50);
     settings.embedding.query_timeout = Duration::from_millis(900);
     settings.rerank.timeout = Duration::from_millis(900);
@@ -129,7 +129,7 @@ pub fn caller() -> ModelCaller {
 /// A caller of the given tenant.
 pub fn caller_of(tenant: u128) -> ModelCaller {
     let tenant = TenantId::from_uuid(Uuid::from_u128(tenant));
-    ModelCaller::without_rules(tenant, Classification::Internal)
+    ModelCaller::without_privacy_rules(tenant, Classification::Internal)
 }
 
 /// A request to embed `texts`.

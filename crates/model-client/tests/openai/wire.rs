@@ -33,10 +33,10 @@ fn json_documents(kind: &str) -> Vec<PathBuf> {
     found
 }
 
-async fn server_for(case: &Path, kind: &str) -> ScriptedServer {
+async fn server_for(case: &Path, content_type: &str) -> ScriptedServer {
     let body = std::fs::read(case).expect("the case");
     let head = std::fs::read_to_string(case.with_extension("head")).unwrap_or_else(|_| "200 OK".to_owned());
-    ScriptedServer::start(vec![Action::Send(http_response(&head, kind, &body), CHUNK_BYTES)]).await
+    ScriptedServer::start(vec![Action::Send(http_response(&head, content_type, &body), CHUNK_BYTES)]).await
 }
 
 fn expected_result(case: &Path) -> Value {
@@ -52,7 +52,7 @@ fn record_error(actual: &mut Value, error: &ModelError) {
 }
 
 /// Runs a chat and returns the result in the form of a `.want.json` file.
-async fn chat(server: &ScriptedServer) -> Value {
+async fn run_chat(server: &ScriptedServer) -> Value {
     let chat = chat_of(&server.settings());
     let mut actual = json!({ "text": "", "tool_calls": [] });
     let mut stream = match chat.stream(request()).await {
@@ -102,7 +102,7 @@ async fn every_recorded_stream_gives_the_expected_answer() {
     assert!(cases.len() > 15, "too few cases");
     for case in cases {
         let server = server_for(&case, "text/event-stream").await;
-        assert_has(&case, &chat(&server).await, &expected_result(&case));
+        assert_has(&case, &run_chat(&server).await, &expected_result(&case));
     }
 }
 
@@ -110,7 +110,7 @@ async fn every_recorded_stream_gives_the_expected_answer() {
 async fn every_recorded_document_gives_the_expected_answer_or_error() {
     for case in &json_documents("") {
         let server = server_for(case, "application/json").await;
-        assert_has(case, &chat(&server).await, &expected_result(case));
+        assert_has(case, &run_chat(&server).await, &expected_result(case));
     }
 }
 

@@ -1,4 +1,4 @@
-//! What passes the border: a model that records what it is sent, and answers with it.
+//! Tests the border with a model that records its requests and answers with the last message.
 
 use async_trait::async_trait;
 use domain::classified::Classified;
@@ -11,13 +11,13 @@ use domain::ports::{ChatModel, PrivacyFilter as _};
 use domain::privacy::{BuiltInPattern, NamedPattern, PrivacyAction, PrivacyRules};
 use domain::role::Classification;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use model_client::privacy::PrivacyBorder;
+use model_client::privacy::PrivacyMiddleware;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
 const MAIL: &str = "k.brandt@northwind.example";
 
-/// Answers with the last message, byte by byte, and with a call that has it as its argument.
+/// Answers with the last message, one character at a time, and with a tool call that has it as its argument.
 #[derive(Default)]
 struct Echo(Mutex<Vec<String>>);
 
@@ -25,13 +25,13 @@ struct Echo(Mutex<Vec<String>>);
 impl ChatModel for Echo {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
         self.0.lock().expect("not poisoned").push(format!("{request:?}"));
-        let said = match request.prompt.content().last() {
+        let last_message = match request.prompt.content().last() {
             Some(PromptMessage::User(text)) => text.clone(),
             other => panic!("not a question: {other:?}"),
         };
-        let arguments = serde_json::json!({ "to": said }).to_string();
+        let arguments = serde_json::json!({ "to": last_message }).to_string();
         let call = ModelToolCall { id: "1".to_owned(), name: "send".to_owned(), arguments };
-        let pieces: Vec<_> = said.chars().map(|char| Ok(ChatDelta::Text(char.to_string()))).collect();
+        let pieces: Vec<_> = last_message.chars().map(|char| Ok(ChatDelta::Text(char.to_string()))).collect();
         let deltas = stream::iter(pieces).chain(stream::iter([Ok(ChatDelta::ToolCall(call))])).boxed();
         Ok(ChatStream { served_by: ServedBy::default(), deltas })
     }
@@ -47,7 +47,7 @@ fn rules(action: PrivacyAction, pattern: &str) -> Arc<PrivacyRules> {
 }
 
 fn request(privacy: Option<Arc<PrivacyRules>>, messages: Vec<PromptMessage>) -> ChatRequest {
-    let caller = ModelCaller::without_rules(TenantId::from_uuid(Uuid::from_u128(1)), Classification::Internal);
+    let caller = ModelCaller::without_privacy_rules(TenantId::from_uuid(Uuid::from_u128(1)), Classification::Internal);
     ChatRequest {
         caller: ModelCaller { privacy, ..caller },
         tier: ModelTier::Fast,
@@ -72,12 +72,12 @@ fn messages() -> Vec<PromptMessage> {
 }
 
 #[tokio::test]
-async fn no_part_of_a_request_holds_a_value_and_the_answer_holds_all() {
-    let (border, model) = (PrivacyBorder::new(b"secret").expect("a border"), Arc::new(Echo::default()));
-    let chat = border.chat(model.clone());
-    let asked = request(Some(rules(PrivacyAction::Redact, "\"PRJ-[0-9]+\"")), messages());
-    let answer = chat.stream(asked).await.expect("an answer");
-    let counts = serde_json::to_value(&answer.served_by.replaced).expect("counts");
+async fn all_parts_of_a_request_are_redacted_and_the_answer_is_restored() {
+    let (border, model) = (PrivacyMiddleware::new(b"secret").expect("a border"), Arc::new(Echo::default()));
+    let chat = border.wrap_chat_model(model.clone());
+    let chat_request = request(Some(rules(PrivacyAction::Redact, "\"PRJ-[0-9]+\"")), messages());
+    let answer = chat.stream(chat_request).await.expect("an answer");
+    let counts = serde_json::to_value(&answer.served_by.replacement_counts).expect("counts");
     assert_eq!(counts, serde_json::json!({ "email": 7, "project": 1 }));
     let deltas: Vec<_> = answer.deltas.try_collect().await.expect("deltas");
     let text: String = deltas
@@ -96,23 +96,24 @@ async fn no_part_of_a_request_holds_a_value_and_the_answer_holds_all() {
 }
 
 #[tokio::test]
-async fn without_rules_or_with_a_warning_only_the_request_is_passed_on() {
-    let (border, model) = (PrivacyBorder::new(b"secret").expect("a border"), Arc::new(Echo::default()));
+async fn a_request_without_rules_or_with_rules_that_only_warn_is_passed_on_unchanged() {
+    let (border, model) = (PrivacyMiddleware::new(b"secret").expect("a border"), Arc::new(Echo::default()));
     for privacy in [None, Some(rules(PrivacyAction::Warn, "PRJ-[0-9]+"))] {
-        let asked = request(privacy, messages());
-        let expected = format!("{asked:?}");
-        border.chat(model.clone()).stream(asked).await.expect("an answer");
+        let chat_request = request(privacy, messages());
+        let expected = format!("{chat_request:?}");
+        border.wrap_chat_model(model.clone()).stream(chat_request).await.expect("an answer");
         assert_eq!(model.0.lock().expect("not poisoned").last(), Some(&expected));
     }
-    let found = border.matches(&rules(PrivacyAction::Warn, "PRJ-[0-9]+"), "PRJ-1 and PRJ-2").expect("valid rules");
+    let found =
+        border.count_matches(&rules(PrivacyAction::Warn, "PRJ-[0-9]+"), "PRJ-1 and PRJ-2").expect("valid rules");
     assert_eq!((found.total(), found.patterns().collect::<Vec<_>>()), (2, vec!["project"]));
 }
 
 /// Rules that somebody wrote by SQL, past the validation of the settings.
 #[tokio::test]
-async fn rules_that_do_not_compile_let_nothing_through() {
-    let (border, model) = (PrivacyBorder::new(b"secret").expect("a border"), Arc::new(Echo::default()));
-    let asked = request(Some(rules(PrivacyAction::Redact, "(x")), messages());
-    assert!(border.chat(model.clone()).stream(asked).await.is_err());
+async fn with_rules_that_do_not_compile_no_request_is_sent() {
+    let (border, model) = (PrivacyMiddleware::new(b"secret").expect("a border"), Arc::new(Echo::default()));
+    let chat_request = request(Some(rules(PrivacyAction::Redact, "(x")), messages());
+    assert!(border.wrap_chat_model(model.clone()).stream(chat_request).await.is_err());
     assert!(model.0.lock().expect("not poisoned").is_empty());
 }

@@ -1,4 +1,4 @@
-//! How many values of labelled lines are found, and how much else.
+//! Measures recall and precision of the built-in patterns on labelled lines.
 
 use domain::privacy::BuiltInPattern;
 use model_client::privacy::{BuiltInPatterns, Detector};
@@ -29,24 +29,24 @@ struct Line {
     labels: Vec<Label>,
 }
 
-/// A line with its marks taken out and its escapes resolved.
+/// Parses a line: removes its marks, which become labels, and resolves its escapes.
 fn parse(line: &str) -> Line {
     let mut parsed = Line { text: String::new(), labels: Vec::new() };
     let mut rest = line;
     while let Some((before, mark)) = rest.split_once("{{") {
         let (mark, after) = mark.split_once("}}").expect("a mark ends");
         let (pattern, value) = mark.split_once('|').expect("a mark names its pattern");
-        parsed.text += &unescaped(before);
+        parsed.text += &unescape(before);
         let start = parsed.text.len();
-        parsed.text += &unescaped(value);
+        parsed.text += &unescape(value);
         parsed.labels.push(Label { pattern: pattern.to_owned(), range: start..parsed.text.len() });
         rest = after;
     }
-    parsed.text += &unescaped(rest);
+    parsed.text += &unescape(rest);
     parsed
 }
 
-fn unescaped(text: &str) -> String {
+fn unescape(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
     while let Some((before, code)) = rest.split_once("\\u{") {
@@ -66,23 +66,23 @@ pub fn lines(file: &str) -> Vec<String> {
 #[derive(Default)]
 struct Score {
     labelled: usize,
-    found: usize,
-    wrong: usize,
+    true_positives: usize,
+    false_positives: usize,
 }
 
 impl Score {
     fn recall(&self) -> f64 {
-        self.found as f64 / self.labelled as f64
+        self.true_positives as f64 / self.labelled as f64
     }
 
     fn precision(&self) -> f64 {
-        self.found as f64 / (self.found + self.wrong) as f64
+        self.true_positives as f64 / (self.true_positives + self.false_positives) as f64
     }
 }
 
 struct Scores {
-    of: BTreeMap<String, Score>,
-    misses: Vec<String>,
+    by_pattern: BTreeMap<String, Score>,
+    mistakes: Vec<String>,
     negatives: usize,
 }
 
@@ -90,20 +90,20 @@ struct Scores {
 /// wrong.
 fn score(file: &str) -> Scores {
     let detector = detector();
-    let mut scores = Scores { of: BTreeMap::new(), misses: Vec::new(), negatives: 0 };
+    let mut scores = Scores { by_pattern: BTreeMap::new(), mistakes: Vec::new(), negatives: 0 };
     for line in file.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let Line { text, labels } = parse(line);
         scores.negatives += usize::from(labels.is_empty());
         let findings = detector.find(&text);
         for label in &labels {
-            let score = scores.of.entry(label.pattern.clone()).or_default();
+            let score = scores.by_pattern.entry(label.pattern.clone()).or_default();
             score.labelled += 1;
             let covers =
                 |at: usize| findings.iter().any(|found| found.pattern == label.pattern && found.range.contains(&at));
             if label.range.clone().all(covers) {
-                score.found += 1;
+                score.true_positives += 1;
             } else {
-                scores.misses.push(format!("missed {}: {line}", &text[label.range.clone()]));
+                scores.mistakes.push(format!("missed {}: {line}", &text[label.range.clone()]));
             }
         }
         for found in findings {
@@ -113,45 +113,45 @@ fn score(file: &str) -> Scores {
                     && found.range.start < label.range.end
             };
             if !labels.iter().any(is_labelled) {
-                scores.of.entry(found.pattern.to_owned()).or_default().wrong += 1;
-                scores.misses.push(format!("wrong {} {}: {line}", found.pattern, &text[found.range]));
+                scores.by_pattern.entry(found.pattern.to_owned()).or_default().false_positives += 1;
+                scores.mistakes.push(format!("wrong {} {}: {line}", found.pattern, &text[found.range]));
             }
         }
     }
     scores
 }
 
-fn assert_figures(scores: &Scores, recall: f64, precision: f64) {
-    for (pattern, score) in &scores.of {
+fn assert_minimum_scores(scores: &Scores, min_recall: f64, min_precision: f64) {
+    for (pattern, score) in &scores.by_pattern {
         println!(
             "{pattern}: {} of {} found, {} wrong; recall {:.3}, precision {:.3}",
-            score.found,
+            score.true_positives,
             score.labelled,
-            score.wrong,
+            score.false_positives,
             score.recall(),
             score.precision()
         );
     }
-    for (pattern, score) in &scores.of {
-        let misses = scores.misses.join("\n");
-        assert!(score.recall() >= recall, "{pattern}: recall {:.3}\n{misses}", score.recall());
-        assert!(score.precision() >= precision, "{pattern}: precision {:.3}\n{misses}", score.precision());
+    for (pattern, score) in &scores.by_pattern {
+        let misses = scores.mistakes.join("\n");
+        assert!(score.recall() >= min_recall, "{pattern}: recall {:.3}\n{misses}", score.recall());
+        assert!(score.precision() >= min_precision, "{pattern}: precision {:.3}\n{misses}", score.precision());
     }
-    assert_eq!(scores.of.len(), PATTERNS.len());
+    assert_eq!(scores.by_pattern.len(), PATTERNS.len());
 }
 
 #[test]
 fn the_patterns_find_what_they_were_tuned_on() {
     let scores = score(include_str!("../../testdata/privacy/tuning.txt"));
-    assert!(scores.of.values().map(|score| score.labelled).sum::<usize>() >= 600);
+    assert!(scores.by_pattern.values().map(|score| score.labelled).sum::<usize>() >= 600);
     assert!(scores.negatives >= 600, "{}", scores.negatives);
-    assert_figures(&scores, 0.99, 0.95);
+    assert_minimum_scores(&scores, 0.99, 0.95);
 }
 
 /// Lines that were written before the patterns and that they were not tuned on.
 #[test]
 fn the_patterns_find_what_they_were_not_tuned_on() {
     let scores = score(include_str!("../../testdata/privacy/held-out.txt"));
-    assert!(scores.of.values().map(|score| score.labelled).sum::<usize>() >= 150);
-    assert_figures(&scores, 0.95, 0.95);
+    assert!(scores.by_pattern.values().map(|score| score.labelled).sum::<usize>() >= 150);
+    assert_minimum_scores(&scores, 0.95, 0.95);
 }

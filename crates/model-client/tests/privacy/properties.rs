@@ -1,4 +1,4 @@
-//! What holds for any text.
+//! Properties of redaction and restoring that hold for any text.
 
 use super::labelled::{detector, lines};
 use domain::privacy::{BuiltInPattern, CustomPattern};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 static LINES: LazyLock<Vec<String>> = LazyLock::new(|| lines(include_str!("../../testdata/privacy/tuning.txt")));
 
-/// All built-in patterns, and some of a tenant's own that match much.
+/// All built-in patterns, and some custom ones that match often.
 static DETECTOR: LazyLock<Detector> = LazyLock::new(|| {
     let custom = [("project", r"PRJ-\d+"), ("capital", r"\b[A-Z]{3,}\b"), ("bracket", r"\[[^\]]*\]")];
     let custom = custom.map(|(name, pattern)| CustomPattern::compile(name, pattern).expect("a pattern"));
@@ -21,10 +21,10 @@ static DETECTOR: LazyLock<Detector> = LazyLock::new(|| {
 });
 
 fn key() -> PlaceholderKey {
-    PlaceholderKeys::new(b"secret").within(Uuid::from_u128(1), Uuid::from_u128(2))
+    PlaceholderKeys::new(b"secret").key_for_scope(Uuid::from_u128(1), Uuid::from_u128(2))
 }
 
-/// Text with values, placeholders and what looks like one, stuck together at random.
+/// A random concatenation of values, placeholders and text that resembles placeholders.
 fn text() -> impl Strategy<Value = String> {
     let any_line = (0..LINES.len()).prop_map(|at| LINES[at].clone());
     let line = (any_line, any::<prop::sample::Index>()).prop_map(|(line, cut)| {
@@ -136,19 +136,26 @@ fn only_what_may_begin_a_placeholder_is_held_back() {
 fn a_placeholder_depends_on_value_and_conversation_only() {
     let keys = PlaceholderKeys::new(b"secret");
     let (tenant, conversation) = (Uuid::from_u128(1), Uuid::from_u128(2));
-    let stand_in = |keys: &PlaceholderKeys, tenant, conversation, text: &str| {
+    let redact_in_conversation = |keys: &PlaceholderKeys, tenant, conversation, text: &str| {
         let mut text = text.to_owned();
-        redact(&detector(), &keys.within(tenant, conversation), [Part::Text(&mut text)]);
+        redact(&detector(), &keys.key_for_scope(tenant, conversation), [Part::Text(&mut text)]);
         text
     };
-    let first = stand_in(&keys, tenant, conversation, "max@plant.example");
-    let later =
-        stand_in(&PlaceholderKeys::new(b"secret"), tenant, conversation, "eva@plant.example, max@plant.example");
+    let first = redact_in_conversation(&keys, tenant, conversation, "max@plant.example");
+    let later = redact_in_conversation(
+        &PlaceholderKeys::new(b"secret"),
+        tenant,
+        conversation,
+        "eva@plant.example, max@plant.example",
+    );
     assert!(later.ends_with(&format!(", {first}")), "{later} {first}");
-    assert_ne!(first, stand_in(&keys, tenant, Uuid::from_u128(3), "max@plant.example"));
-    assert_ne!(first, stand_in(&keys, Uuid::from_u128(3), conversation, "max@plant.example"));
-    assert_ne!(first, stand_in(&PlaceholderKeys::new(b"other"), tenant, conversation, "max@plant.example"));
-    let spelled = stand_in(&keys, tenant, conversation, "Max@Plant.example");
+    assert_ne!(first, redact_in_conversation(&keys, tenant, Uuid::from_u128(3), "max@plant.example"));
+    assert_ne!(first, redact_in_conversation(&keys, Uuid::from_u128(3), conversation, "max@plant.example"));
+    assert_ne!(
+        first,
+        redact_in_conversation(&PlaceholderKeys::new(b"other"), tenant, conversation, "max@plant.example")
+    );
+    let spelled = redact_in_conversation(&keys, tenant, conversation, "Max@Plant.example");
     assert_eq!(spelled[..first.len() - 1], first[..first.len() - 1], "spellings of a value share its letters");
     assert_ne!(spelled, first);
 }

@@ -9,18 +9,18 @@ use url::{Host, Url};
 pub struct Address(Url);
 
 impl Address {
-    /// Reads an address. Without encryption only this machine is one, unless `allow_http`.
+    /// Parses an address. It must use HTTPS, unless it is on this machine or `allow_http` is set.
     ///
     /// # Errors
-    /// If it is none.
+    /// If the address is invalid, contains credentials, or is not encrypted.
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, CliError> {
-        let wrong = |why: &str| CliError::Usage(format!("{text} cannot be used as an address: {why}"));
-        let mut url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+        let invalid_address = |why: &str| CliError::Usage(format!("{text} cannot be used as an address: {why}"));
+        let mut url = Url::parse(text).map_err(|error| invalid_address(&error.to_string()))?;
         if url.password().is_some() || !url.username().is_empty() {
             return Err(CliError::Usage("an address must not contain a user or a password".to_owned()));
         }
         if !may_carry_tokens(&url, allow_http) {
-            return Err(wrong("tokens go to https:// only, and to this machine; see --allow-http"));
+            return Err(invalid_address("tokens go to https:// only, and to this machine; see --allow-http"));
         }
         url.set_query(None);
         url.set_fragment(None);
@@ -45,7 +45,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Whether tokens may be sent to an address: encrypted, or without leaving this machine, unless `allow_http`.
+/// Whether tokens may be sent to an address: over HTTPS, or over HTTP to this machine or if `allow_http` is set.
 pub fn may_carry_tokens(url: &Url, allow_http: bool) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && (allow_http || is_loopback(url)))
 }

@@ -5,16 +5,19 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 
 /// A source of access tokens.
-pub trait Bearer {
-    /// The token to show.
+pub trait TokenSource {
+    /// Returns the token to send.
     ///
     /// # Errors
     /// [`CliError::NotSignedIn`] if there is none.
     fn token(&self) -> BoxFuture<'_, Result<SecretString, CliError>>;
 
-    /// A token in place of one that the platform did not accept; `None` if there is no other.
+    /// Returns a new token after the platform has refused `refused`; `None` if there is no other one.
     ///
     /// # Errors
     /// If the issuer cannot be reached.
-    fn renewed<'a>(&'a self, refused: &'a SecretString) -> BoxFuture<'a, Result<Option<SecretString>, CliError>>;
+    fn token_after_refusal<'a>(
+        &'a self,
+        refused: &'a SecretString,
+    ) -> BoxFuture<'a, Result<Option<SecretString>, CliError>>;
 }

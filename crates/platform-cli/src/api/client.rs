@@ -1,8 +1,8 @@
 //! Requests to the platform, with the token of whoever is signed in.
 
 use super::address::Address;
-use super::bearer::Bearer;
-use super::failure::unreachable;
+use super::bearer::TokenSource;
+use super::failure::connection_error;
 use super::http::ANSWER_TIMEOUT;
 use super::problem;
 use crate::error::CliError;
@@ -14,7 +14,7 @@ use serde_json::Value;
 pub struct Client {
     http: reqwest::Client,
     address: Address,
-    bearer: Box<dyn Bearer>,
+    token_source: Box<dyn TokenSource>,
 }
 
 /// Parameters in the address of a request.
@@ -37,15 +37,15 @@ impl Query {
 }
 
 impl Client {
-    /// A client that shows the tokens of `bearer`.
-    pub fn new(http: reqwest::Client, address: Address, bearer: Box<dyn Bearer>) -> Self {
-        Self { http, address, bearer }
+    /// Creates a client that sends the tokens of `bearer`.
+    pub fn new(http: reqwest::Client, address: Address, bearer: Box<dyn TokenSource>) -> Self {
+        Self { http, address, token_source: bearer }
     }
 
     /// Reads a JSON document.
     ///
     /// # Errors
-    /// If the platform cannot be reached, or the answer is no success.
+    /// If the platform cannot be reached, or responds with an error.
     pub async fn get(&self, path: &str, query: &Query) -> Result<Value, CliError> {
         let request = self.request(Method::GET, path, query)?.timeout(ANSWER_TIMEOUT);
         self.json(self.send(request).await?).await
@@ -54,7 +54,7 @@ impl Client {
     /// Sends a JSON document and reads another.
     ///
     /// # Errors
-    /// If the platform cannot be reached, or the answer is no success.
+    /// If the platform cannot be reached, or responds with an error.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         let request = self.request(Method::POST, path, &Query::default())?.timeout(ANSWER_TIMEOUT);
         self.json(self.send(request.json(body)).await?).await
@@ -63,13 +63,13 @@ impl Client {
     /// Deletes a resource.
     ///
     /// # Errors
-    /// If the platform cannot be reached, or the answer is no success.
+    /// If the platform cannot be reached, or responds with an error.
     pub async fn delete(&self, path: &str) -> Result<(), CliError> {
         let request = self.request(Method::DELETE, path, &Query::default())?.timeout(ANSWER_TIMEOUT);
         self.send(request).await.map(drop)
     }
 
-    /// A request that is to be sent with [`Self::send`].
+    /// Builds a request, to be sent with [`Self::send`].
     ///
     /// # Errors
     /// If the path is not valid.
@@ -82,30 +82,30 @@ impl Client {
         Ok(self.http.request(method, url))
     }
 
-    /// Sends a request with a token. If the platform does not accept a token that was stored, a new one is fetched and
-    /// the request sent once more.
+    /// Sends a request with a token. If the platform refuses a stored token, fetches a new one and sends the request
+    /// once more.
     ///
     /// # Errors
-    /// If the platform cannot be reached, or the answer is no success.
+    /// If the platform cannot be reached, or responds with an error.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
-        let again = request.try_clone();
-        let token = self.bearer.token().await?;
+        let retry = request.try_clone();
+        let token = self.token_source.token().await?;
         let response = self.dispatch(request.bearer_auth(token.expose_secret())).await?;
         if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(again) = again
-            && let Some(token) = self.bearer.renewed(&token).await?
+            && let Some(again) = retry
+            && let Some(token) = self.token_source.token_after_refusal(&token).await?
         {
-            return self.successful(self.dispatch(again.bearer_auth(token.expose_secret())).await?).await;
+            return self.check_status(self.dispatch(again.bearer_auth(token.expose_secret())).await?).await;
         }
-        self.successful(response).await
+        self.check_status(response).await
     }
 
-    /// Reads the whole answer as JSON.
+    /// Reads the response body as JSON.
     ///
     /// # Errors
-    /// If it breaks off, or is no JSON.
+    /// If the connection is lost, or the body is not JSON.
     pub async fn json(&self, response: Response) -> Result<Value, CliError> {
-        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        let body = response.bytes().await.map_err(|error| self.connection_error(error))?;
         if body.is_empty() {
             return Ok(Value::Null);
         }
@@ -114,21 +114,21 @@ impl Client {
         })
     }
 
-    /// The error for an answer that does not come, or breaks off.
-    pub fn unreachable(&self, error: reqwest::Error) -> CliError {
-        unreachable(&self.address.to_string(), error)
+    /// Returns the error for a request without a response, or with an incomplete one.
+    pub fn connection_error(&self, error: reqwest::Error) -> CliError {
+        connection_error(&self.address.to_string(), error)
     }
 
     async fn dispatch(&self, request: RequestBuilder) -> Result<Response, CliError> {
-        request.send().await.map_err(|error| self.unreachable(error))
+        request.send().await.map_err(|error| self.connection_error(error))
     }
 
-    async fn successful(&self, response: Response) -> Result<Response, CliError> {
+    async fn check_status(&self, response: Response) -> Result<Response, CliError> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
-        Err(problem::error_of(status, &body))
+        let body = response.bytes().await.map_err(|error| self.connection_error(error))?;
+        Err(problem::error_from_response(status, &body))
     }
 }

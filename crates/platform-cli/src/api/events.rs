@@ -1,4 +1,4 @@
-//! The events of a run, followed to its end: where the connection breaks off, they are read on from the last one seen.
+//! Reads the events of a run to its end. If the connection is lost, it reconnects and resumes after the last event.
 
 use super::client::{Client, Query};
 use super::http::ANSWER_TIMEOUT;
@@ -11,10 +11,10 @@ use reqwest::{Method, Response};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The server writes something every 15 s; a connection that is silent for so long is dead.
-const SILENCE: Duration = Duration::from_secs(60);
-/// Waits before each attempt to read on.
-const RETRIES: [Duration; 4] =
+/// Time without data after which a connection counts as lost. The server sends something every 15 s.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Delays before the attempts to reconnect.
+const RECONNECT_DELAYS: [Duration; 4] =
     [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
 
 /// One event of a run.
@@ -32,17 +32,17 @@ impl Event {
     }
 }
 
-/// A run at the server and the connection that its events come over.
+/// A run on the server, and the connection that delivers its events.
 pub struct Run<'a> {
     client: &'a Client,
     id: String,
     last_event_id: String,
-    started: Option<Event>,
-    events: Option<BoxStream<'static, Numbered>>,
+    first_event: Option<Event>,
+    events: Option<BoxStream<'static, NumberedEvent>>,
     is_over: bool,
 }
 
-struct Numbered {
+struct NumberedEvent {
     id: String,
     event: Event,
 }
@@ -51,27 +51,27 @@ impl<'a> Run<'a> {
     /// Asks a question in a conversation and waits until the run has begun.
     ///
     /// # Errors
-    /// If the platform cannot be reached, or refuses.
+    /// If the platform cannot be reached, or refuses the request.
     pub async fn begin(client: &'a Client, conversation: &str, question: &Value) -> Result<Self, CliError> {
         let path = format!("v1/conversations/{conversation}/chat");
         let request = client.request(Method::POST, &path, &Query::default())?.json(question);
-        let mut events = stream(client.send(request).await?).boxed();
-        let broken = || CliError::NotReachable("the answer broke off before it began".to_owned());
-        let first = events.next().await.ok_or_else(broken)?;
-        let id = first.event.data["run_id"].as_str().ok_or_else(broken)?.to_owned();
+        let mut events = event_stream(client.send(request).await?).boxed();
+        let interrupted_error = || CliError::NotReachable("the answer broke off before it began".to_owned());
+        let first = events.next().await.ok_or_else(interrupted_error)?;
+        let id = first.event.data["run_id"].as_str().ok_or_else(interrupted_error)?.to_owned();
         let (last_event_id, started) = (first.id, Some(first.event));
-        Ok(Self { client, id, last_event_id, started, events: Some(events), is_over: false })
+        Ok(Self { client, id, last_event_id, first_event: started, events: Some(events), is_over: false })
     }
 
     /// The next event; `None` after the last one. A call that is dropped loses no event.
     ///
     /// # Errors
-    /// If the events cannot be read on.
+    /// If reconnecting fails.
     pub async fn next(&mut self) -> Result<Option<Event>, CliError> {
-        if let Some(started) = self.started.take() {
+        if let Some(started) = self.first_event.take() {
             return Ok(Some(started));
         }
-        let mut retries = RETRIES.iter();
+        let mut retries = RECONNECT_DELAYS.iter();
         while !self.is_over {
             if let Some(events) = &mut self.events {
                 if let Some(numbered) = events.next().await {
@@ -81,8 +81,8 @@ impl<'a> Run<'a> {
                 }
                 self.events = None;
             }
-            let broken = || CliError::NotReachable("the answer broke off, and cannot be read on".to_owned());
-            tokio::time::sleep(*retries.next().ok_or_else(broken)?).await;
+            let interrupted_error = || CliError::NotReachable("the answer broke off, and cannot be read on".to_owned());
+            tokio::time::sleep(*retries.next().ok_or_else(interrupted_error)?).await;
             match self.reconnect().await {
                 Ok(()) | Err(CliError::NotReachable(_)) => {}
                 Err(error) => return Err(error),
@@ -104,23 +104,23 @@ impl<'a> Run<'a> {
     async fn reconnect(&mut self) -> Result<(), CliError> {
         let request = self.client.request(Method::GET, &format!("v1/runs/{}/events", self.id), &Query::default())?;
         let response = self.client.send(request.header("last-event-id", &self.last_event_id)).await?;
-        self.events = Some(stream(response).boxed());
+        self.events = Some(event_stream(response).boxed());
         Ok(())
     }
 }
 
-/// The events of an answer, up to its end or the first thing that is not as it should be.
-fn stream(response: Response) -> impl Stream<Item = Numbered> + Send + 'static {
+/// Returns the events of a response, up to its end or the first invalid event.
+fn event_stream(response: Response) -> impl Stream<Item = NumberedEvent> + Send + 'static {
     let bytes = futures::stream::unfold(Box::pin(response.bytes_stream()), |mut bytes| async move {
-        let next = tokio::time::timeout(SILENCE, bytes.next()).await.ok().flatten()?;
+        let next = tokio::time::timeout(IDLE_TIMEOUT, bytes.next()).await.ok().flatten()?;
         Some((next, bytes))
     });
-    let numbered = bytes.eventsource().map(numbered);
+    let numbered = bytes.eventsource().map(parse_event);
     numbered.take_while(|numbered| ready(numbered.is_some())).filter_map(ready)
 }
 
-fn numbered(event: Result<eventsource_stream::Event, EventStreamError<reqwest::Error>>) -> Option<Numbered> {
+fn parse_event(event: Result<eventsource_stream::Event, EventStreamError<reqwest::Error>>) -> Option<NumberedEvent> {
     let event = event.ok()?;
     let data = serde_json::from_str(&event.data).ok()?;
-    Some(Numbered { id: event.id, event: Event { name: event.event, data } })
+    Some(NumberedEvent { id: event.id, event: Event { name: event.event, data } })
 }

@@ -1,10 +1,10 @@
-//! Failures below HTTP: no answer, or half of one.
+//! Failures below HTTP: no response, or an incomplete one.
 
 use crate::error::CliError;
 use std::error::Error;
 
-/// The error for a request that got no answer, or whose answer broke off. `what` is what was asked.
-pub fn unreachable(what: &str, error: reqwest::Error) -> CliError {
+/// Returns the error for a request without a response, or with an incomplete one. `what` is the address of the server.
+pub fn connection_error(what: &str, error: reqwest::Error) -> CliError {
     let error = error.without_url();
     if error.is_builder() {
         return CliError::local("the request cannot be formed", error);
@@ -14,7 +14,7 @@ pub fn unreachable(what: &str, error: reqwest::Error) -> CliError {
     CliError::NotReachable(format!("{what} is not reachable: {reason}"))
 }
 
-/// The innermost cause, which names the reason; those around it only say that something failed.
+/// Returns the innermost cause, which names the reason; the outer errors only say that something failed.
 fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

@@ -8,24 +8,24 @@ use std::time::Duration;
 
 /// Time to establish a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an ordinary answer may take.
+/// Timeout of a request whose response is not streamed.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Builds the client. It follows no redirects: a token would go where nobody meant it to.
+/// Builds the client. It does not follow redirects, since they could send a token to another server.
 ///
 /// # Errors
-/// If the file with further certificates cannot be read.
+/// If the file with additional certificates cannot be read.
 pub fn client(options: &GlobalOptions) -> Result<Client, CliError> {
     let mut builder = Client::builder()
         .user_agent(concat!("platform-cli/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(Policy::none());
     if let Some(file) = &options.ca_file {
-        let wrong = |error: &dyn std::fmt::Display| CliError::Usage(format!("{}: {error}", file.display()));
-        let pem = std::fs::read(file).map_err(|error| wrong(&error))?;
-        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
+        let ca_file_error = |error: &dyn std::fmt::Display| CliError::Usage(format!("{}: {error}", file.display()));
+        let pem = std::fs::read(file).map_err(|error| ca_file_error(&error))?;
+        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| ca_file_error(&error))?;
         if certificates.is_empty() {
-            return Err(wrong(&"there is no certificate in it"));
+            return Err(ca_file_error(&"there is no certificate in it"));
         }
         builder = builder.tls_certs_merge(certificates);
     }

@@ -1,4 +1,4 @@
-//! The server's HTTP API, as this program uses it.
+//! Client of the server's HTTP API.
 
 mod address;
 mod bearer;
@@ -10,9 +10,9 @@ mod page;
 mod problem;
 
 pub use address::{Address, may_carry_tokens};
-pub use bearer::Bearer;
+pub use bearer::TokenSource;
 pub use client::{Client, Query};
 pub use events::{Event, Run};
-pub use failure::unreachable;
+pub use failure::connection_error;
 pub use page::each_page;
 pub use problem::Problem;

@@ -1,11 +1,11 @@
-//! Lists that come in pages.
+//! Reads paginated lists.
 
 use super::client::{Client, Query};
 use crate::args::PageArgs;
 use crate::error::CliError;
 use serde_json::Value;
 
-/// Number of entries to read at a time, where all are read.
+/// Entries per page if all pages are read.
 const PAGE_SIZE: u32 = 200;
 
 /// Reads one page of a list, or with `--all` every page, and hands each to `show`.

@@ -1,4 +1,4 @@
-//! Answers that are no success, and what they mean for the exit code.
+//! Converts error responses to the errors of this program, which decide the exit code.
 
 use crate::error::CliError;
 use reqwest::StatusCode;
@@ -13,10 +13,10 @@ pub struct Problem {
     pub code: String,
     /// A sentence about this occurrence.
     pub detail: String,
-    /// The fields that are not allowed, if the request was understood otherwise.
+    /// The invalid fields of the request, if any.
     #[serde(default)]
     pub errors: Vec<FieldProblem>,
-    /// What an administrator finds in the log.
+    /// Id of the request, by which an administrator finds it in the log.
     #[serde(default)]
     pub request_id: Option<String>,
 }
@@ -26,12 +26,12 @@ pub struct Problem {
 pub struct FieldProblem {
     /// JSON pointer to the field.
     pub pointer: String,
-    /// What it should be.
+    /// What the value should be.
     pub detail: String,
 }
 
 impl Problem {
-    /// The error of this program for a problem of the platform.
+    /// Converts the problem to an error of this program.
     pub fn into_error(self) -> CliError {
         let mut text = self.detail.trim_end_matches('.').to_owned();
         for field in &self.errors {
@@ -50,9 +50,9 @@ impl Problem {
     }
 }
 
-/// The error for an answer that is no success. Whatever stands before the platform answers in words of its own: what a
-/// proxy says while the platform is down means that it is not reachable.
-pub fn error_of(status: StatusCode, body: &[u8]) -> CliError {
+/// Returns the error for an error response. A body that is not a problem document comes from a proxy; its 502, 503 or
+/// 504 means that the platform is not reachable.
+pub fn error_from_response(status: StatusCode, body: &[u8]) -> CliError {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => problem.into_error(),
         Err(_) => match status.as_u16() {
@@ -69,33 +69,33 @@ mod tests {
     use super::*;
     use std::process::ExitCode;
 
-    fn code(status: u16, body: &str) -> ExitCode {
-        error_of(StatusCode::from_u16(status).unwrap(), body.as_bytes()).exit_code()
+    fn exit_code_of(status: u16, body: &str) -> ExitCode {
+        error_from_response(StatusCode::from_u16(status).unwrap(), body.as_bytes()).exit_code()
     }
 
-    fn problem(status: u16) -> String {
+    fn problem_body(status: u16) -> String {
         format!(r#"{{"status":{status},"code":"some_code","detail":"What happened.","request_id":"r-1"}}"#)
     }
 
     #[test]
     fn the_status_of_a_problem_decides_the_exit_code() {
         for (status, exit) in [(401, 3), (403, 4), (404, 1), (409, 1), (422, 1), (429, 1), (503, 1), (500, 1)] {
-            assert_eq!(code(status, &problem(status)), ExitCode::from(exit), "{status}");
+            assert_eq!(exit_code_of(status, &problem_body(status)), ExitCode::from(exit), "{status}");
         }
     }
 
     #[test]
-    fn what_a_proxy_says_while_the_platform_is_down_is_not_reachable() {
+    fn a_gateway_error_of_a_proxy_means_not_reachable() {
         for (status, exit) in [(502, 5), (503, 5), (504, 5), (404, 1), (401, 3), (302, 1)] {
-            assert_eq!(code(status, "<html>"), ExitCode::from(exit), "{status}");
+            assert_eq!(exit_code_of(status, "<html>"), ExitCode::from(exit), "{status}");
         }
     }
 
     #[test]
-    fn a_problem_is_told_with_its_fields_and_its_request() {
+    fn the_message_of_a_problem_has_its_fields_and_request_id() {
         let body = r#"{"status":422,"code":"validation","detail":"A field is not allowed.","request_id":"r-1",
             "errors":[{"pointer":"/top_k","detail":"must be at most 50"}]}"#;
-        let text = error_of(StatusCode::UNPROCESSABLE_ENTITY, body.as_bytes()).to_string();
+        let text = error_from_response(StatusCode::UNPROCESSABLE_ENTITY, body.as_bytes()).to_string();
         assert_eq!(text, "A field is not allowed; top_k must be at most 50 (validation, request r-1)");
     }
 }

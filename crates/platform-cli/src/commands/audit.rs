@@ -1,6 +1,6 @@
 //! `audit`: the audit log, newest rows first.
 
-use super::docs::say_next;
+use super::docs::note_next_page;
 use crate::api::{Client, Query, each_page};
 use crate::args::AuditArgs;
 use crate::error::CliError;
@@ -20,6 +20,7 @@ pub async fn run(client: &Client, args: AuditArgs, console: &mut Console) -> Res
     query.add("to", args.to);
     query.add("result_status", args.result_status);
     query.add("session_id", args.session_id);
+    query.add("conversation_id", args.conversation_id);
     query.add("correlation_id", args.correlation_id);
     query.add("request_id", args.request_id);
     each_page(client, "v1/audit", query, &args.page, |page| show(page, args.page.all, console)).await
@@ -40,9 +41,9 @@ fn show(page: &Value, all: bool, console: &mut Console) -> Result<(), CliError> 
             None => text("resource_type"),
         };
         let start = ["created_at", "event_type", "phase", "result_status", "user_id"].map(text);
-        table.row(start.into_iter().chain([resource, text("correlation_id")]));
+        table.push_row(start.into_iter().chain([resource, text("correlation_id")]));
     }
     console.table(&table)?;
-    say_next(page, all, console);
+    note_next_page(page, all, console);
     Ok(())
 }

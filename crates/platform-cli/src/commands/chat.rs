@@ -1,11 +1,11 @@
-//! `chat`: a question and its answer as it comes, or a conversation.
+//! `chat`: asks one question and streams the answer, or holds a conversation.
 
-use super::conversations::latest;
-use super::sources::citation;
+use super::conversations::latest_conversation_id;
+use super::sources::citation_line;
 use crate::api::{Client, Event, Problem, Run};
 use crate::args::ChatArgs;
 use crate::error::CliError;
-use crate::terminal::{Console, line, report, spinner};
+use crate::terminal::{Console, report, spinner, to_single_line};
 use indicatif::ProgressBar;
 use rustyline::error::ReadlineError;
 use serde_json::{Map, Value, json};
@@ -14,36 +14,36 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-/// How long a run may take to begin, or to end, after Ctrl-C.
+/// Timeout for a run to begin, or to end, after Ctrl-C.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Answers the question that was given or, on a terminal, those of a conversation.
+/// Asks the given question or, on a terminal, the questions of a conversation.
 ///
 /// # Errors
 /// If the platform cannot be reached or refuses, or if the user presses Ctrl-C.
 pub async fn run(client: &Client, args: &ChatArgs, console: &mut Console) -> Result<(), CliError> {
     let interrupt = signal(SignalKind::interrupt());
     let interrupt = interrupt.map_err(|error| CliError::local("Ctrl-C cannot be waited for", error))?;
-    let question = given_question(args, console)?;
+    let question = read_question(args, console)?;
     let (conversation, is_new) = match args.conversation {
         Some(id) => (id.to_string(), false),
-        None if args.continue_latest => (latest(client).await?, false),
+        None if args.continue_latest => (latest_conversation_id(client).await?, false),
         None => (begin_conversation(client).await?, true),
     };
     let mut chat = Chat { client, args, conversation, console, interrupt };
-    let done = match question {
+    let result = match question {
         Some(question) => chat.ask(&question).await,
         None => chat.converse().await,
     };
-    if is_new && !matches!(done, Err(CliError::OutputClosed)) {
+    if is_new && !matches!(result, Err(CliError::OutputClosed)) {
         let id = &chat.conversation;
         chat.console.note(&format!("go on with: platform chat --conversation {id}"));
     }
-    done
+    result
 }
 
-/// The question from the arguments or from standard input; `None` where a terminal is there to ask for it.
-fn given_question(args: &ChatArgs, console: &Console) -> Result<Option<String>, CliError> {
+/// Returns the question from the arguments or from standard input; `None` if standard input is a terminal.
+fn read_question(args: &ChatArgs, console: &Console) -> Result<Option<String>, CliError> {
     let stdin = std::io::stdin();
     let question = match &args.message {
         Some(message) => message.clone(),
@@ -66,8 +66,8 @@ fn given_question(args: &ChatArgs, console: &Console) -> Result<Option<String>, 
 }
 
 async fn begin_conversation(client: &Client) -> Result<String, CliError> {
-    let made = client.post("v1/conversations", &json!({})).await?;
-    let id = made["id"].as_str().map(str::to_owned);
+    let created = client.post("v1/conversations", &json!({})).await?;
+    let id = created["id"].as_str().map(str::to_owned);
     id.ok_or_else(|| CliError::Failed("the platform gave the conversation no id".to_owned()))
 }
 
@@ -79,7 +79,7 @@ struct Chat<'a> {
     interrupt: Signal,
 }
 
-/// What was told of an answer so far.
+/// What has arrived of an answer so far.
 #[derive(Default)]
 struct Answer {
     run_id: Value,
@@ -90,7 +90,7 @@ struct Answer {
 }
 
 impl<'a> Chat<'a> {
-    /// Answers questions until there are no more.
+    /// Reads questions from the terminal and asks them, until the user ends the conversation.
     async fn converse(&mut self) -> Result<(), CliError> {
         let failed = |error: ReadlineError| CliError::local("the terminal cannot be read", error);
         let mut editor = rustyline::DefaultEditor::new().map_err(failed)?;
@@ -101,9 +101,9 @@ impl<'a> Chat<'a> {
                 Ok(question) => {
                     let _remembered = editor.add_history_entry(question.trim());
                     match self.ask(question.trim()).await {
-                        // Another question may go well.
+                        // The next question may succeed.
                         Err(error @ CliError::Failed(_)) => report(&error),
-                        asked => asked?,
+                        result => result?,
                     }
                 }
                 Err(ReadlineError::Eof) => return Ok(()),
@@ -115,12 +115,12 @@ impl<'a> Chat<'a> {
 
     /// Asks one question and prints the answer.
     async fn ask(&mut self, question: &str) -> Result<(), CliError> {
-        let waiting = spinner("asking");
+        let progress = spinner("asking");
         let mut run = self.begin(question).await?;
         let mut answer = Answer::default();
-        let followed = self.follow(&mut run, &mut answer, &waiting).await;
-        waiting.finish_and_clear();
-        match followed {
+        let result = self.follow(&mut run, &mut answer, &progress).await;
+        progress.finish_and_clear();
+        match result {
             Err(CliError::Interrupted) => {
                 self.stop(&mut run, &mut answer).await?;
                 self.show_end(answer)?;
@@ -140,14 +140,14 @@ impl<'a> Chat<'a> {
         }
     }
 
-    /// Begins a run. One that may have begun at the server when the user presses Ctrl-C is cancelled.
+    /// Begins a run. If the user presses Ctrl-C meanwhile, the run may have begun on the server, so it is cancelled.
     async fn begin(&mut self, question: &str) -> Result<Run<'a>, CliError> {
         let body = self.body(question);
-        let mut begun = std::pin::pin!(Run::begin(self.client, &self.conversation, &body));
+        let mut pending_run = std::pin::pin!(Run::begin(self.client, &self.conversation, &body));
         tokio::select! {
-            run = &mut begun => run,
+            run = &mut pending_run => run,
             _ = self.interrupt.recv() => {
-                if let Ok(Ok(run)) = tokio::time::timeout(CANCEL_TIMEOUT, begun).await {
+                if let Ok(Ok(run)) = tokio::time::timeout(CANCEL_TIMEOUT, pending_run).await {
                     run.cancel().await?;
                 }
                 Err(CliError::Interrupted)
@@ -167,8 +167,8 @@ impl<'a> Chat<'a> {
         body
     }
 
-    /// Takes the events of a run up to its end.
-    async fn follow(&mut self, run: &mut Run<'_>, answer: &mut Answer, waiting: &ProgressBar) -> Result<(), CliError> {
+    /// Handles the events of a run until it ends.
+    async fn follow(&mut self, run: &mut Run<'_>, answer: &mut Answer, progress: &ProgressBar) -> Result<(), CliError> {
         loop {
             let event = tokio::select! {
                 event = run.next() => event?,
@@ -176,15 +176,15 @@ impl<'a> Chat<'a> {
             };
             let Some(event) = event else { return Ok(()) };
             match event.name.as_str() {
-                "message.delta" => waiting.finish_and_clear(),
-                "tool.started" => waiting.set_message("looking into the documents"),
+                "message.delta" => progress.finish_and_clear(),
+                "tool.started" => progress.set_message("looking into the documents"),
                 _ => {}
             }
-            self.take(event, answer)?;
+            self.handle_event(event, answer)?;
         }
     }
 
-    fn take(&mut self, event: Event, answer: &mut Answer) -> Result<(), CliError> {
+    fn handle_event(&mut self, event: Event, answer: &mut Answer) -> Result<(), CliError> {
         let Event { name, data } = event;
         match name.as_str() {
             "run.started" => answer.run_id = data["run_id"].clone(),
@@ -197,13 +197,13 @@ impl<'a> Chat<'a> {
             }
             "citation" => answer.citations.push(data),
             "run.finished" => answer.end = data.as_object().cloned().unwrap_or_default(),
-            "error" => return Err(problem(data)),
+            "error" => return Err(error_from_event(data)),
             _ => {}
         }
         Ok(())
     }
 
-    /// Has the server stop the run, and takes what it still says.
+    /// Cancels the run on the server, and handles its remaining events.
     async fn stop(&mut self, run: &mut Run<'_>, answer: &mut Answer) -> Result<(), CliError> {
         run.cancel().await?;
         let deadline = Instant::now() + CANCEL_TIMEOUT;
@@ -213,7 +213,7 @@ impl<'a> Chat<'a> {
                 _ = self.interrupt.recv() => return Ok(()),
             };
             match event {
-                Ok(Ok(Some(event))) => self.take(event, answer)?,
+                Ok(Ok(Some(event))) => self.handle_event(event, answer)?,
                 Ok(Err(error)) => return Err(error),
                 Ok(Ok(None)) | Err(_) => return Ok(()),
             }
@@ -234,8 +234,8 @@ impl<'a> Chat<'a> {
             self.console.line("")?;
             self.console.heading("Sources:")?;
         }
-        for one in &answer.citations {
-            self.console.line(&line(&citation(one)))?;
+        for source in &answer.citations {
+            self.console.line(&to_single_line(&citation_line(source)))?;
         }
         self.console.finish()?;
         if answer.end.get("degraded") == Some(&Value::Bool(true)) {
@@ -257,7 +257,7 @@ impl Answer {
     }
 }
 
-fn problem(mut data: Value) -> CliError {
+fn error_from_event(mut data: Value) -> CliError {
     match serde_json::from_value::<Problem>(data["problem"].take()) {
         Ok(problem) => problem.into_error(),
         Err(_) => CliError::Failed("the answer broke off at the platform".to_owned()),

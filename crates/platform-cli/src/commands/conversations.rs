@@ -1,11 +1,11 @@
-//! `conversations`: what was asked before.
+//! `conversations`: lists conversations, or shows one.
 
-use super::docs::say_next;
-use super::sources::citation;
+use super::docs::note_next_page;
+use super::sources::citation_line;
 use crate::api::{Client, Query, each_page};
 use crate::args::{ConversationsArgs, ConversationsCommand};
 use crate::error::CliError;
-use crate::terminal::{Console, Table, line};
+use crate::terminal::{Console, Table, to_single_line};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -28,20 +28,20 @@ pub async fn run(client: &Client, args: &ConversationsArgs, console: &mut Consol
         let mut table = Table::new(&["id", "updated", "title"]);
         for conversation in conversations {
             let text = |name: &str| conversation[name].as_str().unwrap_or("-").to_owned();
-            table.row(["id", "updated_at", "title"].map(text));
+            table.push_row(["id", "updated_at", "title"].map(text));
         }
         console.table(&table)?;
-        say_next(page, all, console);
+        note_next_page(page, all, console);
         Ok(())
     })
     .await
 }
 
-/// Id of the conversation that was used last.
+/// Returns the id of the conversation that was used last.
 ///
 /// # Errors
 /// If there is none, or the platform cannot be reached.
-pub async fn latest(client: &Client) -> Result<String, CliError> {
+pub async fn latest_conversation_id(client: &Client) -> Result<String, CliError> {
     let mut query = Query::default();
     query.add("limit", Some(1));
     let page = client.get("v1/conversations", &query).await?;
@@ -72,6 +72,6 @@ fn show(message: &Value, console: &mut Console) -> Result<(), CliError> {
         false => console.line(text("content").trim_end())?,
     }
     let citations = message["citations"].as_array().into_iter().flatten();
-    citations.map(|one| line(&citation(one))).try_for_each(|one| console.line(&one))?;
+    citations.map(|one| to_single_line(&citation_line(one))).try_for_each(|one| console.line(&one))?;
     console.line("")
 }

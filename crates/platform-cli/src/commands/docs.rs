@@ -1,4 +1,4 @@
-//! `docs`: what is known of documents.
+//! `docs`: uploads, lists, shows, downloads and deletes documents.
 
 use crate::api::{Client, Query, each_page};
 use crate::args::{DocsCommand, DocumentListArgs};
@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::path::Path;
 use uuid::Uuid;
 
-/// Fields of a document that are shown, where they have a value.
+/// Fields of a document that are shown if they have a value.
 const FIELDS: &[&str] = &[
     "id",
     "filename",
@@ -50,8 +50,8 @@ pub async fn run(client: &Client, command: DocsCommand, console: &mut Console) -
     }
 }
 
-/// Says how to see the next page, if there is one.
-pub fn say_next(page: &Value, all: bool, console: &Console) {
+/// Prints how to see the next page, if there is one.
+pub fn note_next_page(page: &Value, all: bool, console: &Console) {
     if let Some(cursor) = page["next_cursor"].as_str().filter(|_| !all) {
         console.note(&format!("there are more: go on with --cursor {cursor}, or give --all"));
     }
@@ -73,10 +73,10 @@ async fn list(client: &Client, args: &DocumentListArgs, console: &mut Console) -
         let mut table = Table::new(&["id", "status", "class", "pages", "file", "title"]);
         for document in documents {
             let names = ["id", "status", "classification", "page_count", "filename", "title"];
-            table.row(names.map(|name| value(&document[name]).unwrap_or_else(|| "-".to_owned())));
+            table.push_row(names.map(|name| display_value(&document[name]).unwrap_or_else(|| "-".to_owned())));
         }
         console.table(&table)?;
-        say_next(page, all, console);
+        note_next_page(page, all, console);
         Ok(())
     })
     .await
@@ -88,7 +88,7 @@ fn show(document: &Value, console: &mut Console) -> Result<(), CliError> {
     }
     let field = |name: &str, value: &str| format!("{:17} {value}", format!("{}:", name.replace('_', " ")));
     for name in FIELDS {
-        if let Some(value) = value(&document[*name]) {
+        if let Some(value) = display_value(&document[*name]) {
             console.line(&field(name, &value))?;
         }
     }
@@ -103,7 +103,7 @@ fn show(document: &Value, console: &mut Console) -> Result<(), CliError> {
     texts("warnings").try_for_each(|warning| console.line(&field("warning", warning)))
 }
 
-fn value(value: &Value) -> Option<String> {
+fn display_value(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
@@ -122,24 +122,24 @@ async fn delete(client: &Client, ids: &[Uuid], console: &mut Console) -> Result<
     Ok(())
 }
 
-/// Writes a document's file to standard output, or to a file, which is there only once it is whole.
+/// Writes a document's file to standard output or to `file`, which is created only when the download is complete.
 async fn download(client: &Client, id: Uuid, file: &Path, console: &mut Console) -> Result<(), CliError> {
     let request = client.request(Method::GET, &format!("v1/documents/{id}/content"), &Query::default())?;
     let response = client.send(request).await?;
     let mut bytes = response.bytes_stream();
     if file == Path::new("-") {
         while let Some(piece) = bytes.next().await {
-            console.raw(&piece.map_err(|error| client.unreachable(error))?)?;
+            console.raw(&piece.map_err(|error| client.connection_error(error))?)?;
         }
         return Ok(());
     }
     let failed = |error| CliError::local(&file.display().to_string(), error);
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let mut part = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+    let mut partial_file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
     while let Some(piece) = bytes.next().await {
-        part.write_all(&piece.map_err(|error| client.unreachable(error))?).map_err(failed)?;
+        partial_file.write_all(&piece.map_err(|error| client.connection_error(error))?).map_err(failed)?;
     }
-    part.persist(file).map_err(|error| failed(error.error))?;
+    partial_file.persist(file).map_err(|error| failed(error.error))?;
     console.note(&format!("saved {}", file.display()));
     Ok(())
 }

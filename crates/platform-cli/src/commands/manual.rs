@@ -1,4 +1,4 @@
-//! `man` and `completions`: what the arguments say, in the formats of `man` and of shells.
+//! `man` and `completions`: manual pages and shell completions, generated from the arguments.
 
 use crate::args::Cli;
 use crate::error::CliError;

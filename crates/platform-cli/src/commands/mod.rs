@@ -6,21 +6,22 @@ mod conversations;
 mod docs;
 mod manual;
 mod search;
+mod sessions;
 mod sign_in;
 mod sources;
 mod upload;
 
-use crate::api::{Address, Bearer, Client, http};
+use crate::api::{Address, Client, TokenSource, http};
 use crate::args::{Cli, Command, DocsCommand, GlobalOptions};
 use crate::error::CliError;
-use crate::login::{FixedToken, NotSignedIn, Store, StoredSession};
+use crate::login::{CredentialStore, FixedToken, NoToken, StoredSession};
 use crate::settings::{self, SystemClock};
 use crate::terminal::Console;
 
 /// Runs the command that was given.
 ///
 /// # Errors
-/// If it fails; the error says with which exit code.
+/// If the command fails; the error decides the exit code.
 pub async fn run(cli: Cli) -> Result<(), CliError> {
     let Cli { options, command } = cli;
     let mut console = Console::new(options.output);
@@ -33,6 +34,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Search(args) => search::run(&connect(&options)?, &args, &mut console).await,
         Command::Docs(DocsCommand::Upload(args)) => upload::run(&connect(&options)?, &args, &mut console).await,
         Command::Docs(command) => docs::run(&connect(&options)?, command, &mut console).await,
+        Command::Sessions(command) => sessions::run(&connect(&options)?, &command, &mut console).await,
         Command::Audit(args) => audit::run(&connect(&options)?, args, &mut console).await,
         Command::Completions { shell } => manual::completions(shell, &mut console),
         Command::Man { dir } => manual::man(dir.as_deref(), &mut console),
@@ -40,12 +42,12 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
     console.finish()
 }
 
-/// A client of the platform, with the token of the environment or else the stored login.
+/// Creates a client with the token from the environment, otherwise with the stored login.
 fn connect(options: &GlobalOptions) -> Result<Client, CliError> {
-    let store = Store::in_dir(settings::state_dir()?);
+    let store = CredentialStore::in_dir(settings::state_dir()?);
     let address = address(options, &store)?;
     let http = http::client(options)?;
-    let bearer: Box<dyn Bearer> = match settings::token()? {
+    let bearer: Box<dyn TokenSource> = match settings::token()? {
         Some(token) => Box::new(FixedToken(token)),
         None => match store.login(&address)? {
             Some(login) => Box::new(StoredSession {
@@ -55,17 +57,17 @@ fn connect(options: &GlobalOptions) -> Result<Client, CliError> {
                 clock: Box::new(SystemClock),
                 login: login.into(),
             }),
-            None => Box::new(NotSignedIn),
+            None => Box::new(NoToken),
         },
     };
     Ok(Client::new(http, address, bearer))
 }
 
-/// Which platform is meant: the one that was given, or the one that was signed in to last.
-fn address(options: &GlobalOptions, store: &Store) -> Result<Address, CliError> {
+/// Returns the address of the platform: the one from the options, otherwise that of the last login.
+fn address(options: &GlobalOptions, store: &CredentialStore) -> Result<Address, CliError> {
     let text = match options.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) {
         Some(url) => url.to_owned(),
-        None => store.current()?.ok_or_else(|| {
+        None => store.last_address()?.ok_or_else(|| {
             CliError::Usage("which platform? Give --url, set PLATFORM_URL, or sign in with --url once".to_owned())
         })?,
     };

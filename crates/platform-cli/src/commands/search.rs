@@ -1,14 +1,14 @@
 //! `search`: passages of the documents, best first.
 
-use super::sources::place;
+use super::sources::describe_source;
 use crate::api::Client;
 use crate::args::SearchArgs;
 use crate::error::CliError;
-use crate::terminal::{Console, line};
+use crate::terminal::{Console, to_single_line};
 use serde_json::{Value, json};
 
 /// Number of characters of a passage that are shown; JSON has all of it.
-const SHOWN: usize = 400;
+const MAX_SHOWN_CHARS: usize = 400;
 
 /// Searches the documents.
 ///
@@ -31,8 +31,8 @@ fn show(answer: &Value, console: &mut Console) -> Result<(), CliError> {
     let results = answer["results"].as_array().map_or(&[][..], Vec::as_slice);
     for (index, result) in results.iter().enumerate() {
         let score = result["score"].as_f64().unwrap_or_default();
-        console.heading(&format!("{}. {}  {score:.2}", index + 1, line(&place(result))))?;
-        console.line(&format!("   {}", shortened(result["content"].as_str().unwrap_or_default())))?;
+        console.heading(&format!("{}. {}  {score:.2}", index + 1, to_single_line(&describe_source(result))))?;
+        console.line(&format!("   {}", shorten(result["content"].as_str().unwrap_or_default())))?;
     }
     if results.is_empty() {
         console.note("nothing was found");
@@ -45,10 +45,10 @@ fn show(answer: &Value, console: &mut Console) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The text on one line, cut off between two words where it is long.
-fn shortened(text: &str) -> String {
-    let text = line(text);
-    let Some(end) = text.char_indices().nth(SHOWN).map(|character| character.0) else { return text };
+/// Puts the text on one line, and truncates a long one between two words.
+fn shorten(text: &str) -> String {
+    let text = to_single_line(text);
+    let Some(end) = text.char_indices().nth(MAX_SHOWN_CHARS).map(|character| character.0) else { return text };
     let end = text[..end].rfind(' ').unwrap_or(end);
     format!("{} …", &text[..end])
 }
@@ -59,9 +59,9 @@ mod tests {
 
     #[test]
     fn a_long_passage_is_cut_off_between_words_and_characters() {
-        assert_eq!(shortened("two\nlines"), "two lines");
-        let long = shortened(&"größer ".repeat(100));
-        assert!(long.chars().count() <= SHOWN + 2 && long.ends_with("größer …"), "{long}");
-        assert!(shortened(&"ö".repeat(500)).ends_with(" …"));
+        assert_eq!(shorten("two\nlines"), "two lines");
+        let long = shorten(&"größer ".repeat(100));
+        assert!(long.chars().count() <= MAX_SHOWN_CHARS + 2 && long.ends_with("größer …"), "{long}");
+        assert!(shorten(&"ö".repeat(500)).ends_with(" …"));
     }
 }

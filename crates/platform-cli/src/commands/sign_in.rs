@@ -4,14 +4,14 @@ use super::address;
 use crate::api::{Address, Client, Query, http};
 use crate::args::{GlobalOptions, LoginArgs};
 use crate::error::CliError;
-use crate::login::{FixedToken, Issuer, Login, Loopback, Store};
+use crate::login::{CredentialStore, FixedToken, Issuer, Login, LoopbackListener};
 use crate::settings::{self, SystemClock, TOKEN_VARIABLE};
 use crate::terminal::{Console, spinner};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use std::io::{IsTerminal as _, Read as _};
 
-/// Signs in, and keeps the login once the platform accepts it.
+/// Signs in, and stores the login once the platform accepts it.
 ///
 /// # Errors
 /// If the issuer or the platform cannot be reached, or refuses.
@@ -20,38 +20,42 @@ pub async fn login(options: &GlobalOptions, args: &LoginArgs, console: &mut Cons
         let text = "this is no terminal: sign in with --device, --no-browser or --token-stdin";
         return Err(CliError::Usage(text.to_owned()));
     }
-    let store = Store::in_dir(settings::state_dir()?);
+    let store = CredentialStore::in_dir(settings::state_dir()?);
     let address = address(options, &store)?;
     let http = http::client(options)?;
     let login = if args.token_stdin {
         token_from_stdin()?
     } else {
         let issuer = issuer(options, args, http.clone()).await?;
-        if args.device { on_device(&issuer, args, console).await? } else { in_browser(&issuer, args, console).await? }
+        if args.device {
+            sign_in_on_device(&issuer, args, console).await?
+        } else {
+            sign_in_in_browser(&issuer, args, console).await?
+        }
     };
     let token = FixedToken(SecretString::from(login.access_token.as_str()));
     let client = Client::new(http, address.clone(), Box::new(token));
     let me = client.get("v1/me", &Query::default()).await?;
-    store.lock()?.keep(&address, login)?;
+    store.lock()?.save_login(&address, login)?;
     if settings::token()?.is_some() {
         console.note(&format!("{TOKEN_VARIABLE} is set, and goes before this login"));
     }
     if console.is_json() {
         return console.json(&me);
     }
-    console.note(&format!("signed in to {address} as {}", who(&me)));
+    console.note(&format!("signed in to {address} as {}", describe_user(&me)));
     Ok(())
 }
 
-/// Has the issuer revoke the login, and forgets it. It is forgotten even if the issuer cannot be reached.
+/// Revokes the login at the issuer, and deletes it here, even if the issuer cannot be reached.
 ///
 /// # Errors
-/// If the login cannot be forgotten.
+/// If the stored login cannot be deleted.
 pub async fn logout(options: &GlobalOptions, console: &mut Console) -> Result<(), CliError> {
-    let store = Store::in_dir(settings::state_dir()?);
+    let store = CredentialStore::in_dir(settings::state_dir()?);
     let address = address(options, &store)?;
-    let forgotten = store.lock()?.forget(&address)?;
-    let message = match &forgotten {
+    let removed_login = store.lock()?.remove_login(&address)?;
+    let message = match &removed_login {
         Some(login) => {
             revoke(options, login, console).await;
             format!("signed out of {address}")
@@ -62,7 +66,7 @@ pub async fn logout(options: &GlobalOptions, console: &mut Console) -> Result<()
         console.note(&format!("{TOKEN_VARIABLE} is still set"));
     }
     if console.is_json() {
-        return console.json(&json!({ "url": address.to_string(), "signed_out": forgotten.is_some() }));
+        return console.json(&json!({ "url": address.to_string(), "signed_out": removed_login.is_some() }));
     }
     console.note(&message);
     Ok(())
@@ -77,11 +81,11 @@ pub async fn whoami(client: &Client, console: &mut Console) -> Result<(), CliErr
     if console.is_json() {
         return console.json(&me);
     }
-    console.line(&who(&me))
+    console.line(&describe_user(&me))
 }
 
 /// Name, role and tenant of a user.
-fn who(me: &Value) -> String {
+fn describe_user(me: &Value) -> String {
     let text = |field: &str| me[field].as_str().filter(|text| !text.is_empty());
     let name = text("name").or(text("email")).or(text("id")).unwrap_or("somebody");
     let grants: Vec<_> = me["grants"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -93,36 +97,41 @@ fn token_from_stdin() -> Result<Login, CliError> {
     let mut text = String::new();
     let read = std::io::stdin().read_to_string(&mut text);
     read.map_err(|error| CliError::local("standard input cannot be read", error))?;
-    let access_token = settings::checked_token(&text)?.expose_secret().to_owned();
+    let access_token = settings::parse_token(&text)?.expose_secret().to_owned();
     Ok(Login { access_token, expires_at: None, refresh_token: None, client: None })
 }
 
 async fn issuer(options: &GlobalOptions, args: &LoginArgs, http: reqwest::Client) -> Result<Issuer, CliError> {
-    let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-    let missing = |what: &str| CliError::Usage(format!("{what}; your administrator knows it"));
-    let issuer = given(&args.issuer).ok_or_else(|| missing("give --issuer, or set PLATFORM_ISSUER"))?;
-    let client_id = given(&args.client_id).ok_or_else(|| missing("give --client-id, or set PLATFORM_CLIENT_ID"))?;
+    let non_empty = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+    let missing_option = |what: &str| CliError::Usage(format!("{what}; your administrator knows it"));
+    let issuer = non_empty(&args.issuer).ok_or_else(|| missing_option("give --issuer, or set PLATFORM_ISSUER"))?;
+    let client_id =
+        non_empty(&args.client_id).ok_or_else(|| missing_option("give --client-id, or set PLATFORM_CLIENT_ID"))?;
     let address = Address::parse(&issuer, options.allow_http)?;
     Issuer::discover(http, &address, client_id, options.allow_http).await
 }
 
-async fn in_browser(issuer: &Issuer, args: &LoginArgs, console: &Console) -> Result<Login, CliError> {
-    let loopback = Loopback::open().await?;
-    let begun = issuer.begin_in_browser(&args.scope, loopback.redirect())?;
-    let opened = !args.no_browser && open::that_detached(begun.url.as_str()).is_ok();
-    let invitation = if opened { "Sign in in the browser, or open" } else { "To sign in, open" };
-    console.note(&format!("{invitation} this address on this machine:\n{}", begun.url));
+async fn sign_in_in_browser(issuer: &Issuer, args: &LoginArgs, console: &Console) -> Result<Login, CliError> {
+    let loopback = LoopbackListener::open().await?;
+    let pending_sign_in = issuer.begin_authorization_code_flow(&args.scope, loopback.redirect_uri())?;
+    let browser_opened = !args.no_browser && open::that_detached(pending_sign_in.url.as_str()).is_ok();
+    let invitation = if browser_opened { "Sign in in the browser, or open" } else { "To sign in, open" };
+    console.note(&format!("{invitation} this address on this machine:\n{}", pending_sign_in.url));
     let waiting = spinner("waiting for the browser");
-    let redirected = loopback.redirected().await?;
+    let response = loopback.wait_for_redirect().await?;
     waiting.finish_and_clear();
-    issuer.finish_in_browser(begun, redirected, &SystemClock).await
+    issuer.finish_authorization_code_flow(pending_sign_in, response, &SystemClock).await
 }
 
-async fn on_device(issuer: &Issuer, args: &LoginArgs, console: &Console) -> Result<Login, CliError> {
-    let code = issuer.begin_on_device(&args.scope).await?;
-    console.note(&format!("To sign in, open {} on any device, and enter the code {}", code.address(), code.code()));
+async fn sign_in_on_device(issuer: &Issuer, args: &LoginArgs, console: &Console) -> Result<Login, CliError> {
+    let code = issuer.begin_device_flow(&args.scope).await?;
+    console.note(&format!(
+        "To sign in, open {} on any device, and enter the code {}",
+        code.verification_uri(),
+        code.user_code()
+    ));
     let waiting = spinner("waiting for you to sign in");
-    let login = issuer.finish_on_device(&code, &SystemClock).await;
+    let login = issuer.finish_device_flow(&code, &SystemClock).await;
     waiting.finish_and_clear();
     login
 }
@@ -145,7 +154,7 @@ mod tests {
     #[test]
     fn a_user_is_named_with_role_grants_and_tenant() {
         let me = json!({ "name": "Uma", "role": "user", "grants": ["auditor"], "tenant": { "slug": "plant-a" } });
-        assert_eq!(who(&me), "Uma (user, auditor) of the tenant plant-a");
-        assert_eq!(who(&json!({ "id": "1", "name": "", "tenant": {} })), "1 (user) of the tenant ?");
+        assert_eq!(describe_user(&me), "Uma (user, auditor) of the tenant plant-a");
+        assert_eq!(describe_user(&json!({ "id": "1", "name": "", "tenant": {} })), "1 (user) of the tenant ?");
     }
 }

@@ -1,9 +1,9 @@
-//! Where a passage stands, as a reader finds it.
+//! Describes the source of a passage: document, page and section.
 
 use serde_json::Value;
 
 /// Document, page and section of a citation or a search result.
-pub fn place(passage: &Value) -> String {
+pub fn describe_source(passage: &Value) -> String {
     let text = |name: &str| passage[name].as_str().filter(|text| !text.is_empty());
     let mut place = text("doc").or(text("title")).unwrap_or("a document").to_owned();
     if let Some(page) = passage["page"].as_u64() {
@@ -16,8 +16,8 @@ pub fn place(passage: &Value) -> String {
 }
 
 /// The line for a citation below an answer.
-pub fn citation(citation: &Value) -> String {
-    format!("[{}] {}", citation["n"], place(citation))
+pub fn citation_line(citation: &Value) -> String {
+    format!("[{}] {}", citation["n"], describe_source(citation))
 }
 
 #[cfg(test)]
@@ -28,8 +28,8 @@ mod tests {
     #[test]
     fn a_citation_names_document_page_and_section() {
         let full = json!({ "n": 1, "doc": "manual.pdf", "title": "Manual", "page": 25, "section": "21 Torques" });
-        assert_eq!(citation(&full), "[1] manual.pdf, page 25 (21 Torques)");
+        assert_eq!(citation_line(&full), "[1] manual.pdf, page 25 (21 Torques)");
         let bare = json!({ "n": 2, "doc": "note.md", "title": "Note", "page": null, "section": null });
-        assert_eq!(citation(&bare), "[2] note.md");
+        assert_eq!(citation_line(&bare), "[2] note.md");
     }
 }

@@ -14,36 +14,37 @@ use std::time::Duration;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-/// Pauses between two looks at a document: short at first, since small files are read at once.
+/// Pause between two polls of a document's status: short at first, since small files are ingested quickly.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Uploads the files one after the other, and then waits for all of them. A file that the platform does not take does
-/// not keep it from the others.
+/// Uploads the files one after the other, and then waits for all of them. If the platform refuses one
+/// file, the others are still uploaded.
 ///
 /// # Errors
 /// If the platform cannot be reached or refuses, or if a file could not be uploaded or read.
 pub async fn run(client: &Client, args: &UploadArgs, console: &mut Console) -> Result<(), CliError> {
-    let (mut uploaded, mut failed) = (Vec::new(), 0);
+    let (mut document_ids, mut failed_count) = (Vec::new(), 0);
     for file in &args.files {
         match upload(client, args, file).await {
-            Ok(id) => uploaded.push(id),
+            Ok(id) => document_ids.push(id),
             Err(CliError::Failed(reason)) => {
-                failed += 1;
+                failed_count += 1;
                 console.note(&format!("{}: {reason}", file.display()));
             }
             Err(other) => return Err(other),
         }
     }
-    for id in uploaded {
-        let document = if args.no_wait { document(client, &id).await? } else { ingested(client, &id).await? };
-        failed += usize::from(document["status"] == "failed");
+    for id in document_ids {
+        let document =
+            if args.no_wait { get_document(client, &id).await? } else { wait_until_ingested(client, &id).await? };
+        failed_count += usize::from(document["status"] == "failed");
         show(&document, console)?;
     }
-    match failed {
+    match failed_count {
         0 => Ok(()),
         1 => Err(CliError::Failed("a file cannot be searched".to_owned())),
-        _ => Err(CliError::Failed(format!("{failed} files cannot be searched"))),
+        _ => Err(CliError::Failed(format!("{failed_count} files cannot be searched"))),
     }
 }
 
@@ -58,7 +59,7 @@ async fn upload(client: &Client, args: &UploadArgs, path: &Path) -> Result<Strin
     let size = metadata.len();
     let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()).into_owned();
     let bar = upload_bar(&name, size);
-    let form = fields(args).part("file", part(file, size, name, &bar));
+    let form = fields(args).part("file", file_part(file, size, name, &bar));
     let request = client.request(Method::POST, "v1/documents/upload", &Query::default())?.multipart(form);
     let answer = client.send(request).await;
     bar.finish_and_clear();
@@ -67,7 +68,7 @@ async fn upload(client: &Client, args: &UploadArgs, path: &Path) -> Result<Strin
     id.ok_or_else(|| CliError::Failed("the platform gave it no id".to_owned()))
 }
 
-/// The form without the file.
+/// Builds the form without the file.
 fn fields(args: &UploadArgs) -> Form {
     let fields = [
         ("tags", (!args.tags.is_empty()).then(|| json!(args.tags).to_string())),
@@ -81,8 +82,8 @@ fn fields(args: &UploadArgs) -> Form {
     given.fold(Form::new(), |form, (name, value)| form.text(name, value))
 }
 
-/// The file's part of the form, which moves the bar as it is sent.
-fn part(file: File, size: u64, name: String, bar: &ProgressBar) -> Part {
+/// Builds the part with the file, which advances the progress bar as it is sent.
+fn file_part(file: File, size: u64, name: String, bar: &ProgressBar) -> Part {
     let bar = bar.clone();
     let bytes = ReaderStream::new(file).inspect(move |piece| {
         if let Ok(piece) = piece {
@@ -92,28 +93,28 @@ fn part(file: File, size: u64, name: String, bar: &ProgressBar) -> Part {
     Part::stream_with_length(reqwest::Body::wrap_stream(bytes), size).file_name(name)
 }
 
-async fn document(client: &Client, id: &str) -> Result<Value, CliError> {
+async fn get_document(client: &Client, id: &str) -> Result<Value, CliError> {
     client.get(&format!("v1/documents/{id}"), &Query::default()).await
 }
 
 /// Waits until a document is `ready` or `failed`.
-async fn ingested(client: &Client, id: &str) -> Result<Value, CliError> {
+async fn wait_until_ingested(client: &Client, id: &str) -> Result<Value, CliError> {
     let spinner = spinner("");
     let mut pause = FIRST_PAUSE;
     loop {
-        let document = document(client, id).await?;
+        let document = get_document(client, id).await?;
         if document["status"] == "ready" || document["status"] == "failed" {
             spinner.finish_and_clear();
             return Ok(document);
         }
-        spinner.set_message(waiting_for(&document));
+        spinner.set_message(progress_message(&document));
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// What the platform does with a document, in a few words.
-fn waiting_for(document: &Value) -> String {
+/// Describes the progress of a document's ingestion.
+fn progress_message(document: &Value) -> String {
     let name = document["filename"].as_str().unwrap_or_default();
     let progress = &document["progress"];
     let count = |done: &str, all: &str| Some(format!("{} of {}", progress[done].as_u64()?, progress[all].as_u64()?));
@@ -147,9 +148,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stage_that_is_known_best_is_told() {
+    fn the_message_shows_the_latest_stage_with_known_counts() {
         let waiting = |progress: Value| {
-            waiting_for(&json!({ "filename": "a.pdf", "status": "processing", "progress": progress }))
+            progress_message(&json!({ "filename": "a.pdf", "status": "processing", "progress": progress }))
         };
         assert_eq!(waiting(Value::Null), "a.pdf: processing");
         let reading = json!({ "pages_read": 3, "page_count": 9, "chunks_embedded": 0, "chunk_count": null });

@@ -1,7 +1,7 @@
-//! The issuer of tokens: what it offers, and what is asked of it.
+//! The OAuth issuer: discovery, sign-in flows, refreshing and revoking tokens.
 
 use super::store::Login;
-use crate::api::{Address, may_carry_tokens, unreachable};
+use crate::api::{Address, connection_error, may_carry_tokens};
 use crate::error::CliError;
 use chrono::{DateTime, Utc};
 use domain::ports::Clock;
@@ -21,9 +21,9 @@ use std::fmt::Display;
 use thiserror::Error;
 use url::{Url, form_urlencoded};
 
-/// This program at an issuer, as it is stored beside the tokens.
+/// Registration of this program at an issuer, stored with the tokens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Client {
+pub struct OAuthClient {
     issuer: String,
     client_id: String,
     token_endpoint: Url,
@@ -34,26 +34,26 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Issuer {
     http: reqwest::Client,
-    client: Client,
+    client: OAuthClient,
     authorization_endpoint: Option<Url>,
     device_authorization_endpoint: Option<Url>,
 }
 
-/// A sign-in that waits for its user at another device.
-pub struct DeviceCode(StandardDeviceAuthorizationResponse);
+/// A device flow that waits for the user to sign in on another device.
+pub struct DeviceAuthorization(StandardDeviceAuthorizationResponse);
 
-/// A sign-in that waits for its user in a browser.
+/// An authorization code flow that waits for the user to sign in in a browser.
 pub struct BrowserSignIn {
-    /// Where the browser goes.
+    /// The URL to open in the browser.
     pub url: Url,
     state: CsrfToken,
     verifier: PkceCodeVerifier,
     redirect: RedirectUrl,
 }
 
-/// What the browser brings back in the address of the redirect.
+/// Parameters of the redirect that ends the sign-in in the browser.
 #[derive(Default)]
-pub struct Redirected {
+pub struct AuthorizationResponse {
     code: Option<String>,
     state: Option<String>,
     iss: Option<String>,
@@ -61,9 +61,9 @@ pub struct Redirected {
     error_description: Option<String>,
 }
 
-/// OpenID Connect Discovery 1.0, as far as it is used here.
+/// Discovery document (OpenID Connect Discovery 1.0), reduced to the fields that are used.
 #[derive(Deserialize)]
-struct Discovered {
+struct DiscoveryDocument {
     issuer: String,
     token_endpoint: Url,
     authorization_endpoint: Option<Url>,
@@ -71,7 +71,7 @@ struct Discovered {
     revocation_endpoint: Option<Url>,
 }
 
-impl Discovered {
+impl DiscoveryDocument {
     fn endpoints(&self) -> impl Iterator<Item = &Url> {
         let optional = [&self.authorization_endpoint, &self.device_authorization_endpoint, &self.revocation_endpoint];
         optional.into_iter().flatten().chain([&self.token_endpoint])
@@ -89,7 +89,7 @@ enum HttpError {
 type TokenClient = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 impl Issuer {
-    /// Reads what an issuer offers. Each of its addresses has to be one that tokens may be sent to.
+    /// Reads the discovery document of an issuer. Tokens must be allowed at each of its endpoints.
     ///
     /// # Errors
     /// If it cannot be reached, or its document is not valid.
@@ -100,23 +100,24 @@ impl Issuer {
         allow_http: bool,
     ) -> Result<Self, CliError> {
         let url = address.join(".well-known/openid-configuration")?;
-        let response = http.get(url).send().await.map_err(|error| unreachable(&address.to_string(), error))?;
+        let response = http.get(url).send().await.map_err(|error| connection_error(&address.to_string(), error))?;
         if response.status() != StatusCode::OK {
             let status = response.status();
             return Err(CliError::Failed(format!("{address} answers {status} when asked what it offers as an issuer")));
         }
-        let no_issuer = |why: &str| CliError::Failed(format!("{address} is no issuer of tokens: {why}"));
-        let found: Discovered = response.json().await.map_err(|_| no_issuer("its discovery document is not valid"))?;
+        let invalid_issuer = |why: &str| CliError::Failed(format!("{address} is no issuer of tokens: {why}"));
+        let found: DiscoveryDocument =
+            response.json().await.map_err(|_| invalid_issuer("its discovery document is not valid"))?;
         if found.issuer.trim_end_matches('/') != address.to_string() {
-            return Err(no_issuer(&format!("it calls itself {}", found.issuer)));
+            return Err(invalid_issuer(&format!("it calls itself {}", found.issuer)));
         }
         if !found.endpoints().all(|endpoint| may_carry_tokens(endpoint, allow_http)) {
-            return Err(no_issuer("it wants tokens to be sent without encryption"));
+            return Err(invalid_issuer("it wants tokens to be sent without encryption"));
         }
-        let Discovered { issuer, token_endpoint, revocation_endpoint, .. } = found;
+        let DiscoveryDocument { issuer, token_endpoint, revocation_endpoint, .. } = found;
         Ok(Self {
             http,
-            client: Client { issuer, client_id, token_endpoint, revocation_endpoint },
+            client: OAuthClient { issuer, client_id, token_endpoint, revocation_endpoint },
             authorization_endpoint: found.authorization_endpoint,
             device_authorization_endpoint: found.device_authorization_endpoint,
         })
@@ -126,8 +127,9 @@ impl Issuer {
     ///
     /// # Errors
     /// If the issuer does not offer it.
-    pub fn begin_in_browser(&self, scope: &str, redirect: Url) -> Result<BrowserSignIn, CliError> {
-        let endpoint = self.authorization_endpoint.clone().ok_or_else(|| self.lacks("sign in in a browser"))?;
+    pub fn begin_authorization_code_flow(&self, scope: &str, redirect: Url) -> Result<BrowserSignIn, CliError> {
+        let endpoint =
+            self.authorization_endpoint.clone().ok_or_else(|| self.unsupported_flow_error("sign in in a browser"))?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let redirect = RedirectUrl::from_url(redirect);
         let client = self.client.oauth().set_auth_uri(AuthUrl::from_url(endpoint));
@@ -136,31 +138,32 @@ impl Issuer {
         Ok(BrowserSignIn { url, state, verifier, redirect })
     }
 
-    /// Exchanges what the browser brought back for tokens.
+    /// Exchanges the authorization code of the redirect for tokens.
     ///
     /// # Errors
-    /// If it is not the answer to this sign-in, or the issuer refuses.
-    pub async fn finish_in_browser(
+    /// If the redirect does not belong to this sign-in, or the issuer refuses.
+    pub async fn finish_authorization_code_flow(
         &self,
-        begun: BrowserSignIn,
-        redirected: Redirected,
+        sign_in: BrowserSignIn,
+        response: AuthorizationResponse,
         clock: &dyn Clock,
     ) -> Result<Login, CliError> {
-        if redirected.state.as_deref() != Some(begun.state.secret()) {
+        if response.state.as_deref() != Some(sign_in.state.secret()) {
             return Err(CliError::NotSignedIn("the browser answered another sign-in; try again".to_owned()));
         }
-        if let Some(error) = redirected.error {
-            let detail = redirected.error_description.map(|detail| format!(": {detail}")).unwrap_or_default();
+        if let Some(error) = response.error {
+            let detail = response.error_description.map(|detail| format!(": {detail}")).unwrap_or_default();
             return Err(CliError::NotSignedIn(format!("the issuer refused ({error}{detail})")));
         }
-        if redirected.iss.is_some_and(|issuer| issuer != self.client.issuer) {
+        if response.iss.is_some_and(|issuer| issuer != self.client.issuer) {
             return Err(CliError::NotSignedIn("another issuer answered than the one that was asked".to_owned()));
         }
-        let code = redirected.code.ok_or_else(|| CliError::NotSignedIn("the browser brought no code".to_owned()))?;
+        let code = response.code.ok_or_else(|| CliError::NotSignedIn("the browser brought no code".to_owned()))?;
         let client = self.client.oauth();
-        let request = client.exchange_code(AuthorizationCode::new(code)).set_pkce_verifier(begun.verifier);
-        let request = request.set_redirect_uri(Cow::Borrowed(&begun.redirect));
-        let tokens = request.request_async(&sender(&self.http)).await.map_err(|error| self.client.failed(error))?;
+        let request = client.exchange_code(AuthorizationCode::new(code)).set_pkce_verifier(sign_in.verifier);
+        let request = request.set_redirect_uri(Cow::Borrowed(&sign_in.redirect));
+        let tokens =
+            request.request_async(&sender(&self.http)).await.map_err(|error| self.client.token_error(error))?;
         Ok(self.client.login(&tokens, None, clock.now()))
     }
 
@@ -168,34 +171,34 @@ impl Issuer {
     ///
     /// # Errors
     /// If the issuer does not offer it, or refuses.
-    pub async fn begin_on_device(&self, scope: &str) -> Result<DeviceCode, CliError> {
+    pub async fn begin_device_flow(&self, scope: &str) -> Result<DeviceAuthorization, CliError> {
         let endpoint = self.device_authorization_endpoint.clone();
-        let endpoint = endpoint.ok_or_else(|| self.lacks("sign in on another device"))?;
+        let endpoint = endpoint.ok_or_else(|| self.unsupported_flow_error("sign in on another device"))?;
         let client = self.client.oauth().set_device_authorization_url(DeviceAuthorizationUrl::from_url(endpoint));
         let request = client.exchange_device_code().add_scopes(scopes(scope));
         let response = request.request_async(&sender(&self.http)).await;
-        response.map(DeviceCode).map_err(|error| self.client.failed(error))
+        response.map(DeviceAuthorization).map_err(|error| self.client.token_error(error))
     }
 
-    /// Waits until the user signed in on the other device.
+    /// Waits until the user has signed in on the other device.
     ///
     /// # Errors
     /// If the user refuses, or the code expires.
-    pub async fn finish_on_device(&self, code: &DeviceCode, clock: &dyn Clock) -> Result<Login, CliError> {
+    pub async fn finish_device_flow(&self, code: &DeviceAuthorization, clock: &dyn Clock) -> Result<Login, CliError> {
         let client = self.client.oauth();
         let request = client.exchange_device_access_token::<EmptyExtraDeviceAuthorizationFields>(&code.0);
         let request = request.set_time_fn(|| clock.now());
         let tokens = request.request_async(&sender(&self.http), tokio::time::sleep, None).await;
-        Ok(self.client.login(&tokens.map_err(|error| self.client.failed(error))?, None, clock.now()))
+        Ok(self.client.login(&tokens.map_err(|error| self.client.token_error(error))?, None, clock.now()))
     }
 
-    fn lacks(&self, way: &str) -> CliError {
+    fn unsupported_flow_error(&self, way: &str) -> CliError {
         CliError::Failed(format!("{} has no way to {way}", self.client.issuer))
     }
 }
 
-impl Redirected {
-    /// Takes a parameter of the address, if it is one that is used.
+impl AuthorizationResponse {
+    /// Sets a parameter; unknown ones are ignored.
     pub fn set(&mut self, name: &str, value: String) {
         let field = match name {
             "code" => &mut self.code,
@@ -208,29 +211,29 @@ impl Redirected {
         *field = Some(value);
     }
 
-    /// Whether the sign-in came to an end, good or bad.
+    /// Whether the sign-in has ended, with a code or an error.
     pub fn has_result(&self) -> bool {
         self.code.is_some() || self.error.is_some()
     }
 }
 
-impl DeviceCode {
+impl DeviceAuthorization {
     /// The address to open on the other device.
-    pub fn address(&self) -> &str {
+    pub fn verification_uri(&self) -> &str {
         self.0.verification_uri().as_str()
     }
 
     /// The code to enter there.
-    pub fn code(&self) -> &str {
+    pub fn user_code(&self) -> &str {
         self.0.user_code().secret()
     }
 }
 
-impl Client {
+impl OAuthClient {
     /// Gets a new access token for a refresh token.
     ///
     /// # Errors
-    /// [`CliError::NotSignedIn`] if the issuer does not accept it any more.
+    /// [`CliError::NotSignedIn`] if the issuer no longer accepts it.
     pub async fn refresh(
         &self,
         http: &reqwest::Client,
@@ -239,11 +242,11 @@ impl Client {
     ) -> Result<Login, CliError> {
         let token = RefreshToken::new(refresh_token.to_owned());
         let answer = self.oauth().exchange_refresh_token(&token).request_async(&sender(http)).await;
-        Ok(self.login(&answer.map_err(|error| self.failed(error))?, Some(refresh_token), clock.now()))
+        Ok(self.login(&answer.map_err(|error| self.token_error(error))?, Some(refresh_token), clock.now()))
     }
 
-    /// Has the issuer forget the refresh token (RFC 7009), if it offers that. (The `oauth2` crate does so over HTTPS
-    /// only, even to an issuer on this machine.)
+    /// Revokes the refresh token (RFC 7009), if the issuer supports that. (The `oauth2` crate revokes over HTTPS only,
+    /// even at an issuer on this machine.)
     ///
     /// # Errors
     /// If the issuer cannot be reached, or refuses.
@@ -252,7 +255,7 @@ impl Client {
         let pairs = [("token", refresh_token), ("token_type_hint", "refresh_token"), ("client_id", &self.client_id)];
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         let request = http.post(endpoint).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
-        let response = request.send().await.map_err(|error| unreachable(&self.issuer, error))?;
+        let response = request.send().await.map_err(|error| connection_error(&self.issuer, error))?;
         if response.status().is_success() {
             return Ok(());
         }
@@ -264,7 +267,7 @@ impl Client {
         client.set_token_uri(TokenUrl::from_url(self.token_endpoint.clone()))
     }
 
-    /// The login for an issuer's answer. One that does not replace the refresh token leaves the old one in force.
+    /// Converts a token response to a login. If it has no new refresh token, the old one stays valid.
     fn login(&self, tokens: &BasicTokenResponse, refresh_token: Option<&str>, now: DateTime<Utc>) -> Login {
         Login {
             access_token: tokens.access_token().secret().clone(),
@@ -279,7 +282,7 @@ impl Client {
         }
     }
 
-    fn failed<T>(&self, error: RequestTokenError<HttpError, StandardErrorResponse<T>>) -> CliError
+    fn token_error<T>(&self, error: RequestTokenError<HttpError, StandardErrorResponse<T>>) -> CliError
     where
         T: oauth2::ErrorResponseType + Display + 'static,
     {
@@ -288,7 +291,7 @@ impl Client {
             RequestTokenError::ServerResponse(refusal) => {
                 CliError::NotSignedIn(format!("{issuer} refused ({refusal}); sign in with `platform login`"))
             }
-            RequestTokenError::Request(HttpError::Request(error)) => unreachable(issuer, error),
+            RequestTokenError::Request(HttpError::Request(error)) => connection_error(issuer, error),
             // The answer may contain tokens.
             RequestTokenError::Parse(..) => CliError::Failed(format!("{issuer} gave an answer that is not valid")),
             RequestTokenError::Request(HttpError::Response(_)) | RequestTokenError::Other(_) => {
@@ -302,7 +305,7 @@ fn scopes(scope: &str) -> impl Iterator<Item = Scope> {
     scope.split_whitespace().map(|scope| Scope::new(scope.to_owned()))
 }
 
-/// Sends the requests of the `oauth2` crate with our client.
+/// Adapts the HTTP client for the requests of the `oauth2` crate.
 fn sender(
     http: &reqwest::Client,
 ) -> impl Fn(HttpRequest) -> BoxFuture<'static, Result<HttpResponse, HttpError>> + use<> {

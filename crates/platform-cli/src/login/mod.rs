@@ -1,7 +1,7 @@
 //! Signing in, staying signed in, and signing out.
 //!
-//! OAuth 2.0 is the `oauth2` crate's: PKCE, the device flow with its polling, and refreshing. (`openidconnect`,
-//! which reads discovery documents too, brings in the crate `rsa`, which deny.toml keeps out.)
+//! The `oauth2` crate implements OAuth 2.0: PKCE, the device flow with its polling, and refreshing. (`openidconnect`,
+//! which also reads discovery documents, depends on the crate `rsa`, which deny.toml forbids.)
 
 mod issuer;
 mod loopback;
@@ -9,6 +9,6 @@ mod session;
 mod store;
 
 pub use issuer::Issuer;
-pub use loopback::Loopback;
-pub use session::{FixedToken, NotSignedIn, StoredSession};
-pub use store::{Login, Store};
+pub use loopback::LoopbackListener;
+pub use session::{FixedToken, NoToken, StoredSession};
+pub use store::{CredentialStore, Login};

@@ -1,7 +1,7 @@
-//! Tokens for requests: the one from the environment, or those that were stored, renewed when they expire.
+//! Sources of the tokens for requests: the token from the environment, or a stored login, refreshed when it expires.
 
-use super::store::{Login, Store};
-use crate::api::{Address, Bearer};
+use super::store::{CredentialStore, Login};
+use crate::api::{Address, TokenSource};
 use crate::error::CliError;
 use chrono::TimeDelta;
 use domain::ports::Clock;
@@ -9,55 +9,61 @@ use futures::future::{BoxFuture, FutureExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 
-/// A token is renewed when it expires within this time, so that it does not expire on its way.
-const MARGIN: TimeDelta = TimeDelta::seconds(30);
+/// A token that expires within this time is refreshed first, so that it does not expire in transit.
+const EXPIRY_MARGIN: TimeDelta = TimeDelta::seconds(30);
 
 /// A token that is not renewed.
 pub struct FixedToken(pub SecretString);
 
-/// No token at all.
-pub struct NotSignedIn;
+/// A source without a token.
+pub struct NoToken;
 
 /// A stored login.
 pub struct StoredSession {
-    /// Where renewed tokens are kept.
-    pub store: Store,
+    /// Stores refreshed tokens.
+    pub store: CredentialStore,
     /// The platform that the login is for.
     pub address: Address,
     /// Client for requests to the issuer.
     pub http: reqwest::Client,
     /// Tells when a token expires.
     pub clock: Box<dyn Clock>,
-    /// The tokens as they are now.
+    /// The current tokens.
     pub login: Mutex<Login>,
 }
 
-impl Bearer for FixedToken {
+impl TokenSource for FixedToken {
     fn token(&self) -> BoxFuture<'_, Result<SecretString, CliError>> {
         std::future::ready(Ok(self.0.clone())).boxed()
     }
 
-    fn renewed<'a>(&'a self, _refused: &'a SecretString) -> BoxFuture<'a, Result<Option<SecretString>, CliError>> {
+    fn token_after_refusal<'a>(
+        &'a self,
+        _refused: &'a SecretString,
+    ) -> BoxFuture<'a, Result<Option<SecretString>, CliError>> {
         std::future::ready(Ok(None)).boxed()
     }
 }
 
-impl Bearer for NotSignedIn {
+impl TokenSource for NoToken {
     fn token(&self) -> BoxFuture<'_, Result<SecretString, CliError>> {
         let text = "not signed in: sign in with `platform login`, or set PLATFORM_TOKEN";
         std::future::ready(Err(CliError::NotSignedIn(text.to_owned()))).boxed()
     }
 
-    fn renewed<'a>(&'a self, _refused: &'a SecretString) -> BoxFuture<'a, Result<Option<SecretString>, CliError>> {
+    fn token_after_refusal<'a>(
+        &'a self,
+        _refused: &'a SecretString,
+    ) -> BoxFuture<'a, Result<Option<SecretString>, CliError>> {
         std::future::ready(Ok(None)).boxed()
     }
 }
 
-impl Bearer for StoredSession {
+impl TokenSource for StoredSession {
     fn token(&self) -> BoxFuture<'_, Result<SecretString, CliError>> {
         async move {
             let mut login = self.login.lock().await;
-            let expires_soon = login.expires_at.is_some_and(|at| at <= self.clock.now() + MARGIN);
+            let expires_soon = login.expires_at.is_some_and(|at| at <= self.clock.now() + EXPIRY_MARGIN);
             if expires_soon && let Some(renewed) = self.renew(&login).await? {
                 *login = renewed;
             }
@@ -66,7 +72,10 @@ impl Bearer for StoredSession {
         .boxed()
     }
 
-    fn renewed<'a>(&'a self, refused: &'a SecretString) -> BoxFuture<'a, Result<Option<SecretString>, CliError>> {
+    fn token_after_refusal<'a>(
+        &'a self,
+        refused: &'a SecretString,
+    ) -> BoxFuture<'a, Result<Option<SecretString>, CliError>> {
         async move {
             let mut login = self.login.lock().await;
             if login.access_token == refused.expose_secret() {
@@ -80,18 +89,18 @@ impl Bearer for StoredSession {
 }
 
 impl StoredSession {
-    /// Gets a new access token, if there is a refresh token. Issuers accept one only once, so that another process may
-    /// have been faster: its tokens are used then.
+    /// Gets a new access token, if there is a refresh token. Issuers accept a refresh token only once; if another
+    /// process has already used it, that process's tokens are returned.
     async fn renew(&self, old: &Login) -> Result<Option<Login>, CliError> {
-        let stored = self.store.lock()?;
-        if let Some(login) = stored.login(&self.address)?
+        let locked_store = self.store.lock()?;
+        if let Some(login) = locked_store.login(&self.address)?
             && login.access_token != old.access_token
         {
             return Ok(Some(login));
         }
         let (Some(client), Some(refresh_token)) = (&old.client, &old.refresh_token) else { return Ok(None) };
         let login = client.refresh(&self.http, refresh_token, self.clock.as_ref()).await?;
-        stored.keep(&self.address, login.clone())?;
+        locked_store.save_login(&self.address, login.clone())?;
         Ok(Some(login))
     }
 }

@@ -1,6 +1,6 @@
-//! The file that keeps logins, which only its owner can read.
+//! The file with the stored logins, which only its owner can read.
 
-use super::issuer::Client;
+use super::issuer::OAuthClient;
 use crate::api::Address;
 use crate::error::CliError;
 use chrono::{DateTime, Utc};
@@ -12,27 +12,27 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "credentials.json";
-const LOCK: &str = "credentials.lock";
+const LOCK_FILE: &str = "credentials.lock";
 /// Permission bits of everybody but the owner.
-const OTHERS: u32 = 0o077;
+const NON_OWNER_PERMISSIONS: u32 = 0o077;
 
 /// The file with the logins.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct CredentialStore {
     dir: PathBuf,
 }
 
 /// Tokens of one platform. It has no `Debug`, so that no message can contain them.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Login {
-    /// What requests show.
+    /// The access token for requests.
     pub access_token: String,
     /// When that token expires, if the issuer said so.
     pub expires_at: Option<DateTime<Utc>>,
-    /// What a new access token is got for, if the issuer gave one.
+    /// The refresh token, if the issuer returned one.
     pub refresh_token: Option<String>,
-    /// Where the tokens come from; `None` for a token that was handed over.
-    pub client: Option<Client>,
+    /// The client that got the tokens; `None` for a token from standard input.
+    pub client: Option<OAuthClient>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -43,13 +43,13 @@ struct Contents {
     logins: BTreeMap<String, Login>,
 }
 
-/// The file while no other process may change it.
+/// The file, locked against changes by other processes.
 pub struct LockedStore<'a> {
-    store: &'a Store,
+    store: &'a CredentialStore,
     _lock: File,
 }
 
-impl Store {
+impl CredentialStore {
     /// The store in a directory, which need not exist yet.
     pub fn in_dir(dir: PathBuf) -> Self {
         Self { dir }
@@ -67,11 +67,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::login`].
-    pub fn current(&self) -> Result<Option<String>, CliError> {
+    pub fn last_address(&self) -> Result<Option<String>, CliError> {
         Ok(self.read()?.current)
     }
 
-    /// Waits until no other process changes the file, and keeps them from it.
+    /// Locks the file; waits while another process has the lock.
     ///
     /// # Errors
     /// If the directory cannot be written to.
@@ -80,7 +80,7 @@ impl Store {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(failed)?;
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).write(true).mode(0o600);
-        let lock = options.open(self.dir.join(LOCK)).map_err(failed)?;
+        let lock = options.open(self.dir.join(LOCK_FILE)).map_err(failed)?;
         lock.lock().map_err(failed)?;
         Ok(LockedStore { store: self, _lock: lock })
     }
@@ -93,10 +93,10 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
             Err(error) => return Err(failed(error)),
         };
-        if file.metadata().map_err(failed)?.permissions().mode() & OTHERS != 0 {
-            return Err(exposed(&path));
+        if file.metadata().map_err(failed)?.permissions().mode() & NON_OWNER_PERMISSIONS != 0 {
+            return Err(exposed_file_error(&path));
         }
-        // The position of a mistake is told, not what stands there.
+        // The message contains the position of the error, but not the text there.
         let unreadable = |error: serde_json::Error| {
             let (path, line) = (path.display(), error.line());
             CliError::Failed(format!("{path} is damaged in line {line}: delete it, and sign in again"))
@@ -114,22 +114,22 @@ impl LockedStore<'_> {
         self.store.login(address)
     }
 
-    /// Keeps a login, in place of an earlier one at the same platform.
+    /// Stores a login, in place of an earlier one at the same platform.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn keep(&self, address: &Address, login: Login) -> Result<(), CliError> {
+    pub fn save_login(&self, address: &Address, login: Login) -> Result<(), CliError> {
         let mut contents = self.store.read()?;
         contents.current = Some(address.to_string());
         contents.logins.insert(address.to_string(), login);
         self.write(&contents)
     }
 
-    /// Forgets a login and returns it.
+    /// Deletes a login and returns it.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn forget(&self, address: &Address) -> Result<Option<Login>, CliError> {
+    pub fn remove_login(&self, address: &Address) -> Result<Option<Login>, CliError> {
         let mut contents = self.store.read()?;
         let forgotten = contents.logins.remove(&address.to_string());
         if forgotten.is_some() {
@@ -149,7 +149,7 @@ impl LockedStore<'_> {
     }
 }
 
-fn exposed(path: &Path) -> CliError {
+fn exposed_file_error(path: &Path) -> CliError {
     let path = path.display();
     CliError::NotSignedIn(format!("others can read {path}, so its tokens are not used: delete it, and sign in again"))
 }
@@ -169,13 +169,13 @@ mod tests {
     #[test]
     fn a_login_is_kept_for_its_platform_and_only_for_its_owner() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::in_dir(dir.path().join("state"));
+        let store = CredentialStore::in_dir(dir.path().join("state"));
         assert!(store.login(&address()).unwrap().is_none());
-        store.lock().unwrap().keep(&address(), login("one")).unwrap();
+        store.lock().unwrap().save_login(&address(), login("one")).unwrap();
         assert_eq!(store.login(&address()).unwrap().unwrap().access_token, "one");
         let other = Address::parse("https://other.example", false).unwrap();
         assert!(store.login(&other).unwrap().is_none());
-        assert_eq!(store.current().unwrap().as_deref(), Some("https://plant.example"));
+        assert_eq!(store.last_address().unwrap().as_deref(), Some("https://plant.example"));
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&dir.path().join("state")), 0o700);
         assert_eq!(mode(&dir.path().join("state").join(FILE)), 0o600);
@@ -184,18 +184,18 @@ mod tests {
     #[test]
     fn a_forgotten_login_is_gone() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::in_dir(dir.path().to_owned());
-        store.lock().unwrap().keep(&address(), login("one")).unwrap();
-        assert!(store.lock().unwrap().forget(&address()).unwrap().is_some());
-        assert!(store.lock().unwrap().forget(&address()).unwrap().is_none());
+        let store = CredentialStore::in_dir(dir.path().to_owned());
+        store.lock().unwrap().save_login(&address(), login("one")).unwrap();
+        assert!(store.lock().unwrap().remove_login(&address()).unwrap().is_some());
+        assert!(store.lock().unwrap().remove_login(&address()).unwrap().is_none());
         assert!(!std::fs::read_to_string(dir.path().join(FILE)).unwrap().contains("one"));
     }
 
     #[test]
     fn a_file_that_others_can_read_is_not_used() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::in_dir(dir.path().to_owned());
-        store.lock().unwrap().keep(&address(), login("secret")).unwrap();
+        let store = CredentialStore::in_dir(dir.path().to_owned());
+        store.lock().unwrap().save_login(&address(), login("secret")).unwrap();
         let path = dir.path().join(FILE);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         let error = store.login(&address()).err().unwrap();
@@ -207,7 +207,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(FILE), r#"{"logins": "secret"}"#).unwrap();
         std::fs::set_permissions(dir.path().join(FILE), std::fs::Permissions::from_mode(0o600)).unwrap();
-        let error = Store::in_dir(dir.path().to_owned()).current().unwrap_err().to_string();
+        let error = CredentialStore::in_dir(dir.path().to_owned()).last_address().unwrap_err().to_string();
         assert!(error.contains(FILE) && !error.contains("secret"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Where results and messages go, and in which format.
+//! Prints results and messages, in the selected format.
 
 use super::printable::printable;
 use super::table::Table;
@@ -13,8 +13,8 @@ const HEADING: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// Standard output and standard error of a command. Colours are left out where `NO_COLOR` is set, or where nobody sees
-/// them.
+/// Standard output and standard error of a command. There are no colours if `NO_COLOR` is set, or if the output
+/// is not a terminal.
 pub struct Console {
     format: OutputFormat,
     out: AutoStream<Stdout>,
@@ -34,13 +34,13 @@ impl Console {
         self.format == OutputFormat::Json
     }
 
-    /// Prints a part of a line at once.
+    /// Prints a part of a line and flushes it.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn part(&mut self, text: &str) -> Result<(), CliError> {
         let written = write!(self.out, "{}", printable(text)).and_then(|()| self.out.flush());
-        written.map_err(closed)
+        written.map_err(output_error)
     }
 
     /// Prints a line, or several.
@@ -48,15 +48,15 @@ impl Console {
     /// # Errors
     /// If it cannot be written.
     pub fn line(&mut self, text: &str) -> Result<(), CliError> {
-        writeln!(self.out, "{}", printable(text)).map_err(closed)
+        writeln!(self.out, "{}", printable(text)).map_err(output_error)
     }
 
-    /// Prints a line that is read before others.
+    /// Prints a heading.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn heading(&mut self, text: &str) -> Result<(), CliError> {
-        writeln!(self.out, "{HEADING}{}{HEADING:#}", printable(text)).map_err(closed)
+        writeln!(self.out, "{HEADING}{}{HEADING:#}", printable(text)).map_err(output_error)
     }
 
     /// Prints a table.
@@ -65,9 +65,9 @@ impl Console {
     /// If it cannot be written.
     pub fn table(&mut self, table: &Table) -> Result<(), CliError> {
         if !self.is_terminal {
-            return table.separated().iter().try_for_each(|row| self.line(row));
+            return table.tab_separated_lines().iter().try_for_each(|row| self.line(row));
         }
-        let lines = table.aligned();
+        let lines = table.aligned_lines();
         let (header, rows) = lines.split_first().map_or(("", &[][..]), |(header, rows)| (header.as_str(), rows));
         self.heading(header)?;
         rows.iter().try_for_each(|row| self.line(row))
@@ -78,7 +78,7 @@ impl Console {
     /// # Errors
     /// If it cannot be written.
     pub fn json(&mut self, document: &Value) -> Result<(), CliError> {
-        writeln!(self.out, "{document}").map_err(closed)
+        writeln!(self.out, "{document}").map_err(output_error)
     }
 
     /// Writes bytes as they are.
@@ -87,25 +87,25 @@ impl Console {
     /// If they cannot be written.
     pub fn raw(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         // Not through the stream for text, which would take escape sequences out.
-        io::stdout().lock().write_all(bytes).map_err(closed)
+        io::stdout().lock().write_all(bytes).map_err(output_error)
     }
 
-    /// Writes out what is still held back.
+    /// Flushes standard output.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn finish(&mut self) -> Result<(), CliError> {
-        self.out.flush().map_err(closed)
+        self.out.flush().map_err(output_error)
     }
 
-    /// Prints a message, which is no result: to standard error, whatever the format.
+    /// Prints a message to standard error, in any format.
     pub fn note(&self, text: &str) {
-        // Nobody can be told that standard error is closed.
+        // If standard error is closed, this cannot be reported.
         let _told = writeln!(anstream::stderr(), "{QUIET}{}{QUIET:#}", printable(text));
     }
 }
 
-/// Prints why the command failed. A closed output and an interruption need no words.
+/// Prints why the command failed. A closed output and an interruption are not reported.
 pub fn report(error: &CliError) {
     if !matches!(error, CliError::OutputClosed | CliError::Interrupted) {
         let text = error.to_string();
@@ -113,7 +113,7 @@ pub fn report(error: &CliError) {
     }
 }
 
-fn closed(error: io::Error) -> CliError {
+fn output_error(error: io::Error) -> CliError {
     match error.kind() {
         io::ErrorKind::BrokenPipe => CliError::OutputClosed,
         _ => CliError::local("the result cannot be written", error),

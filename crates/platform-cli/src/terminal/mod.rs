@@ -1,4 +1,4 @@
-//! The terminal, or what stands in its place: results on standard output, messages on standard error.
+//! Output: results on standard output, messages and progress on standard error.
 
 mod console;
 mod printable;
@@ -6,6 +6,6 @@ mod progress;
 mod table;
 
 pub use console::{Console, report};
-pub use printable::line;
+pub use printable::to_single_line;
 pub use progress::{spinner, upload_bar};
 pub use table::Table;

@@ -1,20 +1,20 @@
-//! Text that others wrote, made safe to print: a document must not be able to move the cursor, change the title of the
-//! window, or turn the order of the letters around.
+//! Makes untrusted text safe to print: a document must not be able to move the cursor, change the title of the window,
+//! or reverse the order of characters.
 
 use std::borrow::Cow;
 
-/// The text with a replacement character for each one that would control a terminal. Line ends and tabs stay.
+/// Replaces each character that would control a terminal by U+FFFD. Line ends and tabs stay.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(controls_terminal) {
         return Cow::Borrowed(text);
     }
     let replaced = |c| if controls_terminal(c) { char::REPLACEMENT_CHARACTER } else { c };
-    // A Windows line end is an ordinary one.
+    // A Windows line end is allowed.
     Cow::Owned(text.replace("\r\n", "\n").chars().map(replaced).collect())
 }
 
-/// The text on one line, with single spaces.
-pub fn line(text: &str) -> String {
+/// Puts the text on one line, with single spaces.
+pub fn to_single_line(text: &str) -> String {
     printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned()
 }
 
@@ -42,6 +42,6 @@ mod tests {
 
     #[test]
     fn a_line_has_no_line_end() {
-        assert_eq!(line("  a\n\tb \u{1b}c\n"), "a b \u{fffd}c");
+        assert_eq!(to_single_line("  a\n\tb \u{1b}c\n"), "a b \u{fffd}c");
     }
 }

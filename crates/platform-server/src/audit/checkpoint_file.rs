@@ -103,7 +103,7 @@ impl CheckpointFile {
 mod tests {
     use super::*;
     use data::audit::SigningKey;
-    use domain::audit::chain::ChainHash;
+    use domain::audit::chain::AuditHash;
     use domain::time::Timestamp;
     use uuid::Uuid;
 
@@ -114,7 +114,7 @@ mod tests {
         assert!(file.read()?.is_none());
         let key = SigningKey::from_seed(&[1; 32])?;
         let at = Timestamp::from_timestamp(1_000, 0).context("a moment")?;
-        let checkpoint = |seq| key.sign_checkpoint(Uuid::from_u128(1), seq, ChainHash::digest(b"x"), at);
+        let checkpoint = |seq| key.sign_checkpoint(Uuid::from_u128(1), seq, AuditHash::digest(b"x"), at);
         file.append(&[checkpoint(1), checkpoint(2)])?;
         file.append(&[checkpoint(3)])?;
         let expected = |checkpoints: &[i64], unreadable| {

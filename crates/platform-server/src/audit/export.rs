@@ -23,7 +23,7 @@ pub(super) async fn run(settings: &Settings, tenant: Option<&str>, format: Forma
     let log = AuditExport::new(databases::auditor(settings)?);
     let chains = match tenant {
         Some(id_or_slug) => vec![chain_id(settings, id_or_slug).await?],
-        None => log.chains().await.context("the audit log cannot be read")?,
+        None => log.list_tenants().await.context("the audit log cannot be read")?,
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
     for chain in chains {

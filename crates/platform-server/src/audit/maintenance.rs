@@ -7,7 +7,7 @@
 use super::checkpoint_file::CheckpointFile;
 use data::Database;
 use data::audit::{AuditMaintenance, ChainHead, SigningKey};
-use domain::audit::chain::{ChainHash, Checkpoint};
+use domain::audit::chain::{AuditHash, Checkpoint};
 use domain::ports::{Clock, StoreError};
 use prometheus::{IntCounter, IntGauge, Registry};
 use std::collections::{BTreeMap, HashMap};
@@ -35,7 +35,7 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub struct AuditMetrics {
     checkpoints: IntCounter,
-    recovered: IntCounter,
+    recovered_operations: IntCounter,
     failing: IntGauge,
 }
 
@@ -47,14 +47,14 @@ impl AuditMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             checkpoints: IntCounter::new("audit_checkpoints_total", "Checkpoints that this process signed.")?,
-            recovered: IntCounter::new(
+            recovered_operations: IntCounter::new(
                 "audit_recovered_total",
                 "Operations of dead processes that this process closed with the outcome unknown.",
             )?,
             failing: IntGauge::new("audit_keeping_failed", "1 while the audit log cannot be sealed or signed.")?,
         };
         registry.register(Box::new(metrics.checkpoints.clone()))?;
-        registry.register(Box::new(metrics.recovered.clone()))?;
+        registry.register(Box::new(metrics.recovered_operations.clone()))?;
         registry.register(Box::new(metrics.failing.clone()))?;
         Ok(metrics)
     }
@@ -82,7 +82,7 @@ pub struct AuditMaintenanceTask {
     log: AuditMaintenance,
     metrics: AuditMetrics,
     /// Chain heads (sequence number and hash) by tenant that this process sealed and has not signed yet.
-    unsigned_heads: BTreeMap<Uuid, (i64, ChainHash)>,
+    unsigned_heads: BTreeMap<Uuid, (i64, AuditHash)>,
     /// Signed checkpoints that are not in the checkpoint file yet.
     unwritten_checkpoints: Vec<Checkpoint>,
     /// Time at which each process was first observed without its lock.
@@ -149,10 +149,10 @@ impl AuditMaintenanceTask {
     }
 
     async fn maintain(&mut self) -> Result<(), StoreError> {
-        let prepared = self.log.create_partitions().await;
+        let partitions_result = self.log.create_partitions().await;
         let recovered = self.log.close_abandoned_operations(None).await?;
-        self.metrics.recovered.inc_by(u64::try_from(recovered).unwrap_or_default());
-        prepared
+        self.metrics.recovered_operations.inc_by(u64::try_from(recovered).unwrap_or_default());
+        partitions_result
     }
 
     async fn seal(&mut self) -> Result<(), StoreError> {
@@ -209,7 +209,7 @@ impl AuditMaintenanceTask {
             let recovered = self.log.close_abandoned_operations(Some(instance)).await?;
             if recovered > 0 {
                 tracing::warn!(%instance, operations = recovered, "closed operations that a dead process left open");
-                self.metrics.recovered.inc_by(u64::try_from(recovered).unwrap_or_default());
+                self.metrics.recovered_operations.inc_by(u64::try_from(recovered).unwrap_or_default());
             }
         }
         Ok(())

@@ -36,7 +36,7 @@ fn chain_reports(file: &Path, file_checkpoints: &[Checkpoint], keys: &TrustedKey
     each_line(file, |line| match line {
         ExportLine::Start(start) => drop(signed_records.entry(start.tenant_id).or_default()),
         ExportLine::Event(event) => drop(signed_records.entry(event.tenant_id).or_default()),
-        ExportLine::Entry(entry) => drop(signed_records.entry(entry.tenant_id).or_default()),
+        ExportLine::EntryWithoutRow(entry) => drop(signed_records.entry(entry.tenant_id).or_default()),
         ExportLine::Checkpoint(signed) => signed_records.entry(signed.tenant_id).or_default().checkpoints.push(signed),
         ExportLine::Purge(signed) => signed_records.entry(signed.tenant_id).or_default().purge_records.push(signed),
     })?;
@@ -64,7 +64,7 @@ fn chain_reports(file: &Path, file_checkpoints: &[Checkpoint], keys: &TrustedKey
                 return;
             }
             ExportLine::Event(event) => (event.tenant_id, ChainEntry::from_event(event)),
-            ExportLine::Entry(entry) => (entry.tenant_id, ChainEntry::without_row(entry)),
+            ExportLine::EntryWithoutRow(entry) => (entry.tenant_id, ChainEntry::without_row(entry)),
             ExportLine::Checkpoint(_) | ExportLine::Purge(_) => return,
         };
         started_chains.insert(tenant);

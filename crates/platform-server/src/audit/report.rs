@@ -18,7 +18,7 @@ pub(super) fn print_reports(reports: &[ChainReport], remarks: &[String]) -> Resu
         let _ = writeln!(text, "note: {remark}");
     }
     let broken_chains = reports.iter().filter(|report| !report.is_intact()).count();
-    let events: u64 = reports.iter().map(|report| report.entries).sum();
+    let events: u64 = reports.iter().map(|report| report.entry_count).sum();
     if broken_chains == 0 {
         let _ = write!(text, "the audit log is intact: {events} events in {} streams", reports.len());
     }
@@ -30,24 +30,25 @@ pub(super) fn print_reports(reports: &[ChainReport], remarks: &[String]) -> Resu
 }
 
 fn write_chain(text: &mut String, report: &ChainReport) {
-    let _ = write!(text, "{}: {} events, the last at {}", chain_name(report.tenant), report.entries, report.last_seq);
+    let _ =
+        write!(text, "{}: {} events, the last at {}", chain_name(report.tenant), report.entry_count, report.last_seq);
     match report.last_checkpoint {
         Some((seq, at)) => {
             let _ = write!(
                 text,
                 "; {} checkpoints, the last at {seq} of {}",
-                report.matching_checkpoints,
+                report.matching_checkpoint_count,
                 at.format("%FT%TZ")
             );
         }
-        None if report.entries > 0 => text.push_str("; no checkpoint"),
+        None if report.entry_count > 0 => text.push_str("; no checkpoint"),
         None => {}
     }
-    if report.purged_entries > 0 {
-        let _ = write!(text, "; {} rows retired", report.purged_entries);
+    if report.purged_entry_count > 0 {
+        let _ = write!(text, "; {} rows retired", report.purged_entry_count);
     }
-    if report.unsealed_rows > 0 {
-        let _ = write!(text, "; {} rows not sealed yet", report.unsealed_rows);
+    if report.unsealed_row_count > 0 {
+        let _ = write!(text, "; {} rows not sealed yet", report.unsealed_row_count);
     }
     text.push_str(if report.is_intact() { "; ok\n" } else { "; BROKEN\n" });
     for finding in &report.findings {

@@ -39,9 +39,9 @@ pub(super) async fn chain_reports(
     file_checkpoints: &[Checkpoint],
 ) -> Result<Vec<ChainReport>> {
     let verifier = AuditVerifier::new(databases::auditor(settings)?, keys);
-    let chains = verifier.chains(file_checkpoints).await.context("the audit log cannot be read")?;
-    let mut reports = Vec::with_capacity(chains.len());
-    for tenant in chains {
+    let tenant_ids = verifier.list_tenants(file_checkpoints).await.context("the audit log cannot be read")?;
+    let mut reports = Vec::with_capacity(tenant_ids.len());
+    for tenant in tenant_ids {
         reports.push(verifier.verify(tenant, file_checkpoints).await.context("the audit log cannot be read")?);
     }
     Ok(reports)

@@ -24,6 +24,13 @@ pub struct Auth {
     /// URL of the JWKS (public keys) of `oidc_issuer`.
     #[schemars(extend("x-default" = "discovered"))]
     pub oidc_jwks_url: Option<String>,
+    /// Id of the console's public client at `oidc_issuer`, otherwise at Entra ID. Without it, nobody can sign in to the
+    /// console.
+    pub oidc_client_id: Option<String>,
+    /// Scopes that the console asks for, separated by spaces. Entra ID issues tokens for this API only if one of its
+    /// scopes is named, such as `api://CLIENT/access`.
+    #[schemars(extend("x-default" = "`openid profile email`"))]
+    pub oidc_scope: Option<String>,
     /// Directory (tenant) id in Entra ID.
     pub entra_tenant_id: Option<String>,
     /// The API's application (client) id in Entra ID.
@@ -72,6 +79,8 @@ impl Default for Auth {
             oidc_issuer: None,
             oidc_audience: None,
             oidc_jwks_url: None,
+            oidc_client_id: None,
+            oidc_scope: None,
             entra_tenant_id: None,
             entra_client_id: None,
             entra_cloud: EntraCloud::Global,

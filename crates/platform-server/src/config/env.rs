@@ -17,6 +17,7 @@ pub(super) const NAMED_VARIABLES: &[(&str, &str)] = &[
     ("OIDC_ISSUER", "auth.oidc_issuer"),
     ("OIDC_AUDIENCE", "auth.oidc_audience"),
     ("OIDC_JWKS_URL", "auth.oidc_jwks_url"),
+    ("OIDC_CLIENT_ID", "auth.oidc_client_id"),
     ("SECRET_KEY", "secret_key"),
     ("AUDIT_SIGNING_KEY", "audit.signing_key"),
     ("BACKUP_KEY", "backup.key"),

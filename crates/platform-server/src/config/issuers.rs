@@ -3,6 +3,7 @@
 use super::Mode;
 use super::auth::{Auth, EntraCloud, IssuerFile};
 use anyhow::{Context as _, Result, bail};
+use gateway::console::ConsoleClient;
 use policy::authn::jwks::fetch::is_allowed_url;
 use policy::authn::settings::{
     ClaimNames, GroupsOverage, IssuerSettings, IssuerTenantMapping, KeySource, SignatureAlgorithm,
@@ -15,6 +16,9 @@ use std::path::Path;
 pub const DEVELOPMENT_ISSUER: &str = "urn:plant-agent-platform:development";
 /// `aud` of the development issuer's tokens.
 pub const DEVELOPMENT_AUDIENCE: &str = "plant-agent-platform";
+
+/// Scopes that the console asks for unless `auth.oidc_scope` names others.
+const DEFAULT_CONSOLE_SCOPE: &str = "openid profile email";
 
 impl EntraCloud {
     const fn login_url(self) -> &'static str {
@@ -76,6 +80,19 @@ fn tenant_mapping(auth: &Auth, mode: Mode) -> IssuerTenantMapping {
     }
 }
 
+/// The console's client at the issuer of the `oidc_…` keys, otherwise at that of the `entra_…` keys.
+pub(super) fn console_client(auth: &Auth) -> Option<ConsoleClient> {
+    let client_id = auth.oidc_client_id.clone()?;
+    let entra_issuer = || auth.entra_tenant_id.as_ref().map(|directory| entra_issuer_name(auth.entra_cloud, directory));
+    let issuer = auth.oidc_issuer.clone().or_else(entra_issuer)?;
+    let scope = auth.oidc_scope.clone().unwrap_or_else(|| DEFAULT_CONSOLE_SCOPE.to_owned());
+    Some(ConsoleClient { issuer, client_id, scope })
+}
+
+fn entra_issuer_name(cloud: EntraCloud, directory: &str) -> String {
+    format!("{}/{directory}/v2.0", cloud.login_url())
+}
+
 fn oidc_issuer(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
     let Some(issuer) = &auth.oidc_issuer else { return Ok(None) };
     let audience = auth.oidc_audience.clone().context("OIDC_ISSUER is set, but OIDC_AUDIENCE is not")?;
@@ -90,7 +107,7 @@ fn entra_issuer(auth: &Auth, mode: Mode) -> Result<Option<IssuerSettings>> {
     let Some(directory) = &auth.entra_tenant_id else { return Ok(None) };
     let client = auth.entra_client_id.clone().context("ENTRA_TENANT_ID is set, but ENTRA_CLIENT_ID is not")?;
     let authority = format!("{}/{directory}", auth.entra_cloud.login_url());
-    let issuer = format!("{authority}/v2.0");
+    let issuer = entra_issuer_name(auth.entra_cloud, directory);
     Ok(Some(IssuerSettings {
         algorithms: vec![SignatureAlgorithm::Rs256],
         keys: KeySource::Url(format!("{authority}/discovery/v2.0/keys")),
@@ -195,6 +212,19 @@ mod tests {
         assert_eq!(issuers[0].tenants, IssuerTenantMapping::Any);
         let issuers = issuer_settings(&auth(), Mode::Production).expect("valid");
         assert_eq!(issuers[0].tenants.tenant("plant-a"), None);
+    }
+
+    #[test]
+    fn the_console_signs_in_at_the_oidc_issuer_and_otherwise_at_entra() {
+        assert_eq!(console_client(&auth()), None, "without a client");
+        let auth = Auth { oidc_client_id: Some("console".to_owned()), ..auth() };
+        let client = console_client(&auth).expect("a client");
+        assert_eq!(
+            (client.issuer.as_str(), client.scope.as_str()),
+            ("http://127.0.0.1:9/realms/x", "openid profile email")
+        );
+        let auth = Auth { oidc_issuer: None, entra_tenant_id: Some("T".to_owned()), ..auth };
+        assert_eq!(console_client(&auth).expect("a client").issuer, "https://login.microsoftonline.com/T/v2.0");
     }
 
     #[test]

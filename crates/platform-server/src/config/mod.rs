@@ -13,6 +13,7 @@ pub mod tables;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use config::{Config, File, FileFormat};
+use gateway::console::ConsoleClient;
 use policy::authn::settings::IssuerSettings;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -150,6 +151,13 @@ impl Settings {
         let secret = required(self.secret_key.as_ref(), "SECRET_KEY")?.expose_secret().as_bytes();
         anyhow::ensure!(secret.len() >= MIN_SECRET_BYTES, "SECRET_KEY must be at least {MIN_SECRET_BYTES} bytes long");
         Ok(secret)
+    }
+
+    /// The console as a client of the first issuer of the `oidc_…` and `entra_…` keys; `None` without
+    /// `auth.oidc_client_id`.
+    #[must_use]
+    pub fn console_client(&self) -> Option<ConsoleClient> {
+        issuers::console_client(&self.auth)
     }
 
     /// Directory that caches the issuers' public keys across restarts.

@@ -5,6 +5,7 @@ mod ask;
 pub mod generate;
 pub mod issuer;
 mod seed;
+pub(crate) mod sign_in;
 mod wait;
 
 use crate::compose::Platform;

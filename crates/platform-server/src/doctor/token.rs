@@ -59,7 +59,7 @@ pub async fn check(
     findings: &mut Findings,
 ) -> Result<()> {
     if token.starts_with(access_token::SECRET_PREFIX) {
-        return check_access_token(token, settings, findings).await;
+        return check_personal_access_token(token, settings, findings).await;
     }
     if let Ok(token_view) = inspect::inspect_token(token) {
         let claims: Vec<_> = token_view.claims.iter().map(|(name, value)| format!("{name} {value}")).collect();
@@ -69,12 +69,12 @@ pub async fn check(
             token_view.key_id,
             claims.join(", ")
         ));
-        findings.note(format!("claims: {}", token_view.names.join(", ")));
+        findings.note(format!("claims: {}", token_view.claim_names.join(", ")));
     }
-    let names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
+    let issuer_names: Vec<_> = issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
     let issuers = build_issuers(issuers, None).context("the HTTP client cannot be built")?;
     match verify(token, &issuers, SystemClock.now()).await {
-        Err(refused) => findings.problem(explain(&refused, &names)),
+        Err(refused) => findings.problem(explain(&refused, &issuer_names)),
         Ok(verified) => {
             findings.ok(format!("valid access token of {}", verified.identity.issuer));
             check_tenant_claim(&verified, settings, findings).await;
@@ -208,7 +208,7 @@ const fn advice(error: TokenError) -> &'static str {
     }
 }
 
-async fn check_access_token(token: &str, settings: &Settings, findings: &mut Findings) -> Result<()> {
+async fn check_personal_access_token(token: &str, settings: &Settings, findings: &mut Findings) -> Result<()> {
     let hash = HashKey::derive(settings.secret_key_bytes()?, "token").hash(token.as_bytes());
     let directory = databases::directory(settings)?;
     let stored_token = directory.access_token(&hash).await.context("the database cannot be queried")?;

@@ -4,7 +4,9 @@ use super::evaluation_set::Question;
 use super::locations::{Location, RankingScores, deduplicate, score_ranking};
 use super::session::Session;
 use anyhow::{Context as _, Result, bail};
-use domain::command::{CreateConversation, DeleteConversation, RetrievalMode, SearchDocuments, SendMessage};
+use domain::command::{
+    BranchPoint, CreateConversation, DeleteConversation, RetrievalMode, SearchDocuments, SendMessage, TurnQuestion,
+};
 use domain::ids::DocumentId;
 use domain::run::RunEvent;
 use domain::search::{Passage, Retrieval, SearchFilters, SearchScope};
@@ -154,7 +156,10 @@ async fn answer(session: &Session, question: &Question) -> Result<Answer> {
     let conversation = gate.execute(&session.caller, command).await?;
     let command = SendMessage {
         conversation: conversation.id,
-        message: MessageText::parse(question.text.as_str())?,
+        question: TurnQuestion::New {
+            message: MessageText::parse(question.text.as_str())?,
+            at: BranchPoint::ActiveBranch,
+        },
         model: None,
         retrieval: RetrievalMode::Auto,
         filters: SearchFilters::default(),

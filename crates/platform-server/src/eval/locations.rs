@@ -134,12 +134,12 @@ mod tests {
     #[test]
     fn ndcg_and_recall_match_values_computed_by_hand() {
         let ranked = [page("a", 9), page("a", 1), page("b", 1), page("a", 2)];
-        let hits = score_ranking(&ranked, &expected_locations(&[page("a", 1), page("a", 2), page("c", 7)]));
+        let scores = score_ranking(&ranked, &expected_locations(&[page("a", 1), page("a", 2), page("c", 7)]));
         // Gains at ranks 2 and 4: 1/log2(3) + 1/log2(5); ideal 1/log2(2) + 1/log2(3) + 1/log2(4).
-        assert_close(hits.ndcg10, (0.630_929_753_571 + 0.430_676_558_073) / (1.0 + 0.630_929_753_571 + 0.5));
-        assert_close(hits.recall5, 2.0 / 3.0);
-        assert_close(hits.reciprocal_rank, 0.5);
-        assert_eq!((hits.hit1, hits.hit5, hits.document_recall5), (0.0, 1.0, 0.5));
+        assert_close(scores.ndcg10, (0.630_929_753_571 + 0.430_676_558_073) / (1.0 + 0.630_929_753_571 + 0.5));
+        assert_close(scores.recall5, 2.0 / 3.0);
+        assert_close(scores.reciprocal_rank, 0.5);
+        assert_eq!((scores.hit1, scores.hit5, scores.document_recall5), (0.0, 1.0, 0.5));
     }
 
     #[test]

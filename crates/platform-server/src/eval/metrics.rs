@@ -120,7 +120,7 @@ pub struct MetricValues(BTreeMap<Metric, f64>);
 
 impl MetricValues {
     /// Sets the metric to the mean of the values; does nothing without values.
-    pub fn add_mean(&mut self, metric: Metric, values: impl IntoIterator<Item = f64>) {
+    pub fn set_mean(&mut self, metric: Metric, values: impl IntoIterator<Item = f64>) {
         let (count, sum) = values.into_iter().fold((0_u32, 0.0), |(count, sum), value| (count + 1, sum + value));
         if count > 0 {
             self.0.insert(metric, sum / f64::from(count));
@@ -128,8 +128,8 @@ impl MetricValues {
     }
 
     /// Sets the metric to the share of `true` among the values; does nothing without values.
-    pub fn add_share(&mut self, metric: Metric, values: impl IntoIterator<Item = bool>) {
-        self.add_mean(metric, values.into_iter().map(|flag| f64::from(u8::from(flag))));
+    pub fn set_share(&mut self, metric: Metric, values: impl IntoIterator<Item = bool>) {
+        self.set_mean(metric, values.into_iter().map(|flag| f64::from(u8::from(flag))));
     }
 
     /// The value of a metric, if it was measured.
@@ -217,9 +217,9 @@ mod tests {
     #[test]
     fn a_metric_without_values_is_missing() {
         let mut all = MetricValues::default();
-        all.add_mean(Metric::Mrr, [1.0, 0.5, 0.0]);
-        all.add_share(Metric::Hit1, [true, false, false, false]);
-        all.add_share(Metric::Refused, []);
+        all.set_mean(Metric::Mrr, [1.0, 0.5, 0.0]);
+        all.set_share(Metric::Hit1, [true, false, false, false]);
+        all.set_share(Metric::Refused, []);
         assert_eq!(all, metric_values(&[(Metric::Mrr, 0.5), (Metric::Hit1, 0.25)]));
     }
 

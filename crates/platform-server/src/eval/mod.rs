@@ -96,7 +96,7 @@ async fn evaluate(session: &mut Session, set: &EvaluationSet, args: &EvalArgs, f
         let json = report::json_report(session, &set.name, &results, &columns);
         std::fs::write(path, format!("{json:#}\n")).with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    Ok(columns.first().map(|(_, figures)| floor.violations(figures)).unwrap_or_default())
+    Ok(columns.first().map(|(_, values)| floor.violations(values)).unwrap_or_default())
 }
 
 async fn ask_questions<'s>(

@@ -18,7 +18,7 @@ pub fn ranking_columns(results: &[QuestionResult<'_>]) -> Vec<(&'static str, Met
     let mut configured_metrics = ranking_metrics(results, |result| Some(&result.configured_ranking));
     add_answer_metrics(results, &mut configured_metrics);
     configured_metrics
-        .add_mean(Metric::IndexRecall5, results.iter().filter_map(|result| result.index_recall).map(f64::from));
+        .set_mean(Metric::IndexRecall5, results.iter().filter_map(|result| result.index_recall).map(f64::from));
     let mut all = vec![(CONFIGURED, configured_metrics)];
     if results.iter().any(|result| !result.alternative_rankings.is_empty()) {
         all.extend(
@@ -39,20 +39,20 @@ fn ranking_metrics<'a>(
         results.iter().filter_map(|result| Some((result.question.answerable, ranking(result)?))).collect();
     let scores = || ranked.iter().filter_map(|(_, ranked)| ranked.scores);
     let mut values = MetricValues::default();
-    values.add_mean(Metric::Ndcg10, scores().map(|hits| hits.ndcg10));
-    values.add_mean(Metric::Recall5, scores().map(|hits| hits.recall5));
-    values.add_mean(Metric::Mrr, scores().map(|hits| hits.reciprocal_rank));
-    values.add_mean(Metric::Hit1, scores().map(|hits| hits.hit1));
-    values.add_mean(Metric::Hit5, scores().map(|hits| hits.hit5));
-    values.add_mean(Metric::DocumentRecall5, scores().map(|hits| hits.document_recall5));
+    values.set_mean(Metric::Ndcg10, scores().map(|ranking_scores| ranking_scores.ndcg10));
+    values.set_mean(Metric::Recall5, scores().map(|ranking_scores| ranking_scores.recall5));
+    values.set_mean(Metric::Mrr, scores().map(|ranking_scores| ranking_scores.reciprocal_rank));
+    values.set_mean(Metric::Hit1, scores().map(|ranking_scores| ranking_scores.hit1));
+    values.set_mean(Metric::Hit5, scores().map(|ranking_scores| ranking_scores.hit5));
+    values.set_mean(Metric::DocumentRecall5, scores().map(|ranking_scores| ranking_scores.document_recall5));
     let refused = |answerable: bool| {
         ranked
             .iter()
             .filter(move |(is_answerable, _)| *is_answerable == answerable)
             .map(|(_, ranked)| !ranked.retrieval.answerable)
     };
-    values.add_share(Metric::Refused, refused(false));
-    values.add_share(Metric::WronglyRefused, refused(true));
+    values.set_share(Metric::Refused, refused(false));
+    values.set_share(Metric::WronglyRefused, refused(true));
     values
 }
 
@@ -64,9 +64,9 @@ fn add_answer_metrics(results: &[QuestionResult<'_>], values: &mut MetricValues)
             .filter_map(|result| result.answer.as_ref())
     };
     let citing_answers = answers(true).filter(|answer| !answer.is_refusal());
-    values.add_share(Metric::Cited, citing_answers.map(|answer| answer.cites_expected));
-    values.add_share(Metric::AnswersRefused, answers(false).map(|answer| answer.is_refusal()));
-    values.add_share(Metric::AnswersWronglyRefused, answers(true).map(|answer| answer.is_refusal()));
+    values.set_share(Metric::Cited, citing_answers.map(|answer| answer.cites_expected));
+    values.set_share(Metric::AnswersRefused, answers(false).map(|answer| answer.is_refusal()));
+    values.set_share(Metric::AnswersWronglyRefused, answers(true).map(|answer| answer.is_refusal()));
 }
 
 /// Formats the ingestion throughput, the search latency and the peak memory.
@@ -223,9 +223,9 @@ mod tests {
     #[test]
     fn the_table_shows_differences_to_the_first_column() {
         let (mut ours, mut theirs) = (MetricValues::default(), MetricValues::default());
-        ours.add_mean(Metric::Ndcg10, [0.9]);
-        ours.add_mean(Metric::Cited, [1.0]);
-        theirs.add_mean(Metric::Ndcg10, [0.75]);
+        ours.set_mean(Metric::Ndcg10, [0.9]);
+        ours.set_mean(Metric::Cited, [1.0]);
+        theirs.set_mean(Metric::Ndcg10, [0.75]);
         let table = table(&[("configured", ours), ("dense", theirs)]);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[1], "nDCG@10                               0.900   0.750 (-0.150)");

@@ -14,6 +14,7 @@ use domain::access_token::{AccessToken, TenantAccessToken};
 use domain::audit::{EventType, ResultStatus};
 use domain::credential::{Credential, CredentialKind};
 use domain::decision::RefusalCode;
+use domain::ids::{AccessTokenId, SessionId};
 use domain::login::Login;
 use domain::ports::{NoRandomness, StoreError, TokenSecret, TokenSecrets};
 use domain::role::Role;
@@ -23,6 +24,7 @@ use domain::user::{Membership, User};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Prefix of every secret, so that scanners of repositories and logs can find leaked ones.
 pub const SECRET_PREFIX: &str = "plantpat_";
@@ -96,12 +98,16 @@ impl Authenticator {
         };
         let AccessToken { id, expires_at, scopes, .. } = token;
         let kind = CredentialKind::AccessToken { id, scopes };
-        let credential = Arc::new(Credential { kind, client: None, session: Some(id.to_string()) });
-        Ok(self.start_session(
-            token_hash,
-            NewSession { tenant, tenant_source: TenantSource::AccessToken, credential, expires_at, keys_version: 0 },
-            member,
-        ))
+        let credential = Arc::new(Credential { kind, client: None, session: Some(session_of(id)) });
+        let new = NewSession {
+            tenant,
+            tenant_source: TenantSource::AccessToken,
+            credential,
+            expires_at,
+            keys_version: 0,
+            use_recorded_at: Instant::now(),
+        };
+        Ok(self.start_session(token_hash, new, member))
     }
 
     fn check_usable(&self, found: Option<TenantAccessToken>) -> Result<TenantAccessToken, TokenError> {
@@ -123,10 +129,10 @@ impl Authenticator {
         origin: &RequestOrigin,
     ) -> Result<Result<Option<Membership>, TokenError>, StoreError> {
         let user = token.user_id;
-        let mut tx = self.store.begin(&user_scope(tenant.id, user, origin.request.clone())).await?;
+        let scope = user_scope(tenant.id, user, origin.request.clone()).in_session(Some(session_of(token.id)));
+        let mut tx = self.store.begin(&scope).await?;
         let membership = tx.users().membership(user).await?;
-        let is_active = |member: &&Membership| member.tenant_active && member.user.is_active;
-        if let Some(member) = membership.as_ref().filter(is_active) {
+        if let Some(member) = membership.as_ref().filter(|member| member.refusal().is_none()) {
             let login = tx.users().last_login(user).await?;
             if let Some(error) = self.last_login_error(login.as_ref(), member, tenant).await? {
                 return Ok(Err(error));
@@ -166,12 +172,17 @@ impl Authenticator {
     }
 }
 
+/// The session of a personal access token: audit rows name the token itself, and revoking it ends its running work.
+fn session_of(token: AccessTokenId) -> SessionId {
+    SessionId::from_uuid(token.as_uuid())
+}
+
 /// Applies the current login rules to a login that was accepted earlier.
 fn login_error(
     login: &Login,
     issuer: &IssuerSettings,
     user: &User,
-    tenant_mappings: &RoleMappings,
+    tenant_role_mappings: &RoleMappings,
     now: Timestamp,
 ) -> Option<TokenError> {
     if !admission::has_required_claim(login, issuer) {
@@ -180,14 +191,14 @@ fn login_error(
     if !admission::is_recent(login, issuer, now) {
         return Some(TokenError::PersonalTokenMaxAgeExceeded);
     }
-    match admission::refusal(login, issuer, tenant_mappings) {
+    match admission::refusal(login, issuer, tenant_role_mappings) {
         Some(RefusalCode::GroupsOverage) => return Some(TokenError::PersonalTokenGroupsOverage),
         Some(RefusalCode::GuestRefused) => return Some(TokenError::PersonalTokenGuestRefused),
         Some(_) => return Some(TokenError::PersonalTokenInsufficientScope),
         None => {}
     }
     // A role that came from a token's claims must still result from those claims under today's mappings.
-    let current_role = admission::mapped_role(login, issuer, tenant_mappings).unwrap_or(Role::Viewer);
+    let current_role = admission::mapped_role(login, issuer, tenant_role_mappings).unwrap_or(Role::Viewer);
     (user.role_from_token && current_role < user.role).then_some(TokenError::PersonalTokenRoleLowered)
 }
 

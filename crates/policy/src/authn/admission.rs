@@ -14,7 +14,7 @@ pub type RoleMappings = BTreeMap<String, Role>;
 
 /// Returns the code of the first rule that refuses the login, or `None` if the login is admitted. The code may be shown
 /// to the caller.
-pub fn refusal(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMappings) -> Option<RefusalCode> {
+pub fn refusal(login: &Login, issuer: &IssuerSettings, tenant_role_mappings: &RoleMappings) -> Option<RefusalCode> {
     if login.groups_left_out && issuer.groups_overage == GroupsOverage::Refuse {
         return Some(RefusalCode::GroupsOverage);
     }
@@ -24,12 +24,13 @@ pub fn refusal(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMap
     }
     // If an API does not require assignment, Entra issues tokens for it to every application of the directory. So only
     // applications with a mapped role are admitted.
-    if login.is_application && !has_mapped_role(login, issuer, tenant_mappings) {
+    if login.is_application && !has_mapped_role(login, issuer, tenant_role_mappings) {
         return Some(RefusalCode::InsufficientScope);
     }
-    let scope = issuer.required_scope.as_ref().map(|scope| login.scopes.contains(scope));
-    let role = issuer.required_role.as_ref().map(|role| login.roles.iter().flatten().any(|value| value == role));
-    let requirements = [scope, role];
+    let has_required_scope = issuer.required_scope.as_ref().map(|scope| login.scopes.contains(scope));
+    let has_required_role =
+        issuer.required_role.as_ref().map(|role| login.roles.iter().flatten().any(|value| value == role));
+    let requirements = [has_required_scope, has_required_role];
     let is_satisfied = requirements.contains(&Some(true)) || requirements == [None, None];
     (!is_satisfied).then_some(RefusalCode::InsufficientScope)
 }
@@ -38,8 +39,8 @@ pub fn refusal(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMap
 ///
 /// A login whose values are all unmapped gets the lowest role, so that a user who loses a role at the issuer loses it
 /// here too. Returns `None` if the login has no role claim and no groups, or groups that no mapping uses.
-pub fn mapped_role(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMappings) -> Option<Role> {
-    let mappings = [&issuer.roles, tenant_mappings];
+pub fn mapped_role(login: &Login, issuer: &IssuerSettings, tenant_role_mappings: &RoleMappings) -> Option<Role> {
+    let mappings = [&issuer.roles, tenant_role_mappings];
     let groups_are_mapped = mappings.iter().any(|mapping| mapping.keys().any(|value| value.starts_with("g:")));
     let has_values = login.roles.is_some() || (groups_are_mapped && login.groups.is_some());
     let roles = mapping_keys(login)
@@ -48,8 +49,8 @@ pub fn mapped_role(login: &Login, issuer: &IssuerSettings, tenant_mappings: &Rol
 }
 
 /// Whether at least one role value or group is mapped.
-fn has_mapped_role(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMappings) -> bool {
-    mapping_keys(login).any(|value| issuer.roles.contains_key(&value) || tenant_mappings.contains_key(&value))
+fn has_mapped_role(login: &Login, issuer: &IssuerSettings, tenant_role_mappings: &RoleMappings) -> bool {
+    mapping_keys(login).any(|value| issuer.roles.contains_key(&value) || tenant_role_mappings.contains_key(&value))
 }
 
 /// The keys to look up in a role mapping: role values as they are, groups as `g:<group>`. A role value that looks like
@@ -60,10 +61,10 @@ fn mapping_keys(login: &Login) -> impl Iterator<Item = String> {
 }
 
 /// Removes the groups that no mapping uses, before the login is stored. A user may have hundreds of groups.
-pub fn without_unmapped_groups(login: &Login, issuer: &IssuerSettings, tenant_mappings: &RoleMappings) -> Login {
+pub fn without_unmapped_groups(login: &Login, issuer: &IssuerSettings, tenant_role_mappings: &RoleMappings) -> Login {
     let is_mapped = |group: &&String| {
         let value = format!("g:{group}");
-        issuer.roles.contains_key(&value) || tenant_mappings.contains_key(&value)
+        issuer.roles.contains_key(&value) || tenant_role_mappings.contains_key(&value)
     };
     let groups = login.groups.as_ref().map(|groups| groups.iter().filter(is_mapped).cloned().collect());
     Login { groups, ..login.clone() }

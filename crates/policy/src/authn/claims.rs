@@ -199,9 +199,9 @@ pub fn acr(claims: &Claims) -> Option<String> {
     claims.get("acr").and_then(Value::as_str).and_then(loggable_text)
 }
 
-/// The session at the identity provider (`sid`, OpenID Connect Front-Channel Logout §3), if it can be logged.
-pub fn session_id(claims: &Claims) -> Option<String> {
-    claims.get("sid").and_then(Value::as_str).and_then(loggable_text)
+/// The session at the identity provider (`sid`, OpenID Connect Front-Channel Logout §3), if the token names one.
+pub fn session_id(claims: &Claims) -> Option<&str> {
+    claims.get("sid").and_then(Value::as_str).filter(|sid| !sid.is_empty())
 }
 
 /// Entra omits the groups of a user with more than 200 and names an endpoint to query instead (`_claim_names`). The

@@ -112,7 +112,7 @@ pub struct TokenSummary {
     /// Those of the claims `iss`, `aud`, `exp`, `iat`, `tid` and `ver` that the token has.
     pub claims: Vec<(&'static str, Value)>,
     /// Names of all claims that can be logged.
-    pub names: Vec<String>,
+    pub claim_names: Vec<String>,
 }
 
 /// Parses a token without verifying it.
@@ -121,10 +121,10 @@ pub struct TokenSummary {
 /// If `token` is not a well-formed access token.
 pub fn inspect_token(token: &str) -> Result<TokenSummary, TokenError> {
     let parsed = parse(token)?;
-    let claim_names = ["iss", "aud", "exp", "iat", "tid", "ver"];
+    let shown_claim_names = ["iss", "aud", "exp", "iat", "tid", "ver"];
     Ok(TokenSummary {
-        claims: claim_names.iter().filter_map(|name| Some((*name, parsed.claims.get(*name)?.clone()))).collect(),
-        names: parsed.claims.keys().filter_map(|name| loggable_text(name)).collect(),
+        claims: shown_claim_names.iter().filter_map(|name| Some((*name, parsed.claims.get(*name)?.clone()))).collect(),
+        claim_names: parsed.claims.keys().filter_map(|name| loggable_text(name)).collect(),
         algorithm: loggable_text(&parsed.algorithm).unwrap_or_default(),
         key_id: parsed.key_id.as_deref().and_then(loggable_text),
     })

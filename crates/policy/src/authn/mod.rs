@@ -28,8 +28,8 @@ use crate::keyed_hash::HashKey;
 use chrono::TimeDelta;
 use domain::credential::Credential;
 use domain::decision::RefusalCode;
-use domain::ids::{RequestId, TenantId, UserId};
-use domain::ports::{Clock, IdGen, Store, TenantDirectory};
+use domain::ids::{RequestId, SessionId, TenantId, UserId};
+use domain::ports::{Clock, IdGen, Store, StoreError, TenantDirectory};
 use domain::role::Grant;
 use domain::scope::{Actor, TenantScope};
 use domain::tenant::Tenant;
@@ -39,6 +39,7 @@ use futures::future::join_all;
 use jwks::disk_cache::DiskCache;
 use jwks::refresh::RefreshPolicy;
 use refusal_counter::RefusalCounter;
+use serde_json::json;
 use session_cache::{Session, SessionCache};
 use settings::{IssuerSettings, KeySource};
 use std::path::{Path, PathBuf};
@@ -135,7 +136,8 @@ impl Authenticator {
                 self.authenticate_new_token(token, &token_hash, &origin).await?
             }
         };
-        let scope = user_scope(session.tenant.id, session.user_id(), origin.request);
+        let scope =
+            user_scope(session.tenant.id, session.user_id(), origin.request).in_session(session.credential.session);
         let caller = Caller::new(scope, session.tenant, session.user, session.entitlements);
         Ok(caller.with_credential(session.credential))
     }
@@ -159,17 +161,35 @@ impl Authenticator {
                 .refuse_caller(session.tenant.id, Some(session.user.id), RefusalCode::TenantUnmapped, origin)
                 .await);
         };
-        let scope = user_scope(tenant.id, session.user.id, origin.request.clone());
-        let mut tx = self.store.begin(&scope).await.map_err(GateError::Store)?;
-        let membership = tx.users().membership(session.user.id).await.map_err(GateError::Store)?;
-        drop(tx);
+        let (membership, use_recorded_at) =
+            self.read_membership(tenant.id, &session, origin).await.map_err(GateError::Store)?;
         let member = self.admit(token_hash, &tenant, membership, origin).await?;
         let Session { tenant_source, credential, expires_at, keys_version, .. } = session;
-        Ok(self.start_session(
-            token_hash,
-            NewSession { tenant, tenant_source, credential, expires_at, keys_version },
-            member,
-        ))
+        let new = NewSession { tenant, tenant_source, credential, expires_at, keys_version, use_recorded_at };
+        Ok(self.start_session(token_hash, new, member))
+    }
+
+    /// Reads the membership of the session's user again, and records once a minute that the session is in use. Returns
+    /// when that was last recorded.
+    async fn read_membership(
+        &self,
+        tenant: TenantId,
+        session: &Session,
+        origin: &RequestOrigin,
+    ) -> Result<(Option<Membership>, Instant), StoreError> {
+        let id = session.credential.session;
+        let scope = user_scope(tenant, session.user.id, origin.request.clone()).in_session(id);
+        let mut tx = self.store.begin(&scope).await?;
+        let membership = tx.users().membership(session.user.id).await?;
+        let is_admitted = membership.as_ref().is_some_and(|member| member.refusal().is_none());
+        match id.filter(|_| is_admitted && session.is_use_record_due()) {
+            Some(id) => {
+                tx.sessions().record_use(id, self.clock.now()).await?;
+                tx.commit().await?;
+                Ok((membership, Instant::now()))
+            }
+            None => Ok((membership, session.use_recorded_at)),
+        }
     }
 
     /// Returns the session's tenant if the user still belongs to it.
@@ -199,6 +219,22 @@ impl Authenticator {
         self.token_hash(signing_input)
     }
 
+    /// Id of the session that a token belongs to: the same for all tokens of one sign-in (`sid`); without that, of one
+    /// token (`jti`, or else its signed part). It is a keyed hash, so that all processes know it without a lookup and
+    /// nobody can choose one: a token of another user has another session, whatever its claims say.
+    fn session_id(&self, tenant: TenantId, verified: &VerifiedToken, signing_input_hash: &str) -> SessionId {
+        let (kind, name) = match (verified.provider_session(), &verified.token_id) {
+            (Some(sid), _) => ("sid", sid),
+            (None, Some(token_id)) => ("jti", token_id.as_str()),
+            (None, None) => ("token", signing_input_hash),
+        };
+        let identity = &verified.identity;
+        let parts = json!(["session", tenant, identity.issuer, identity.subject, kind, name]);
+        let hash = self.token_key.hash(parts.to_string().as_bytes());
+        let leading_bytes = u128::from_str_radix(&hash[..32], 16).unwrap_or_default();
+        SessionId::from_uuid(uuid::Builder::from_custom_bytes(leading_bytes.to_be_bytes()).into_uuid())
+    }
+
     /// Grants that the configuration gives to `user`.
     pub(crate) fn configured_grants_of(&self, user: &User) -> Vec<Grant> {
         self.configured_grants(&user.issuer, &user.external_id)
@@ -209,12 +245,21 @@ impl Authenticator {
         self.token_key.hash(token.as_bytes())
     }
 
-    fn start_session(&self, token_hash: &str, new: NewSession, member: Membership) -> Session {
+    fn start_session(&self, token_hash: &str, new_session: NewSession, member: Membership) -> Session {
         let entitlements = member.entitlements(&self.configured_grants_of(&member.user));
-        let NewSession { tenant, tenant_source, credential, expires_at, keys_version } = new;
+        let NewSession { tenant, tenant_source, credential, expires_at, keys_version, use_recorded_at } = new_session;
         let (user, read_at) = (member.user, Instant::now());
-        let session =
-            Session { tenant, user, entitlements, tenant_source, credential, expires_at, read_at, keys_version };
+        let session = Session {
+            tenant,
+            user,
+            entitlements,
+            tenant_source,
+            credential,
+            expires_at,
+            read_at,
+            use_recorded_at,
+            keys_version,
+        };
         self.sessions.insert(token_hash.to_owned(), session.clone(), self.clock.now());
         session
     }
@@ -227,6 +272,7 @@ struct NewSession {
     credential: Arc<Credential>,
     expires_at: Timestamp,
     keys_version: u64,
+    use_recorded_at: Instant,
 }
 
 /// Creates the issuers with their keys.

@@ -107,11 +107,11 @@ impl RefusalCounter {
         counts.values().filter(is_due).cloned().collect()
     }
 
-    /// Marks the refusals in `recorded` as recorded. Refusals added since it was read stay unrecorded.
-    pub fn mark_recorded(&self, recorded: &RefusalCount) {
+    /// Marks the unrecorded refusals of an earlier snapshot as recorded. Refusals added since then stay unrecorded.
+    pub fn mark_recorded(&self, snapshot: &RefusalCount) {
         let mut counts = self.lock();
-        if let Some(count) = counts.get_mut(&(recorded.key.clone(), recorded.minute)) {
-            count.unrecorded -= recorded.unrecorded.min(count.unrecorded);
+        if let Some(count) = counts.get_mut(&(snapshot.key.clone(), snapshot.minute)) {
+            count.unrecorded -= snapshot.unrecorded.min(count.unrecorded);
         }
     }
 

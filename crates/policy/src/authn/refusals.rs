@@ -51,6 +51,9 @@ impl Authenticator {
         tracing::warn!(
             request_id = %origin.request, tenant_id = %tenant, decision_id, reason = code.as_str(), "caller refused"
         );
+        if code == RefusalCode::SessionRevoked {
+            return GateError::Unauthenticated { reason: code.as_str() };
+        }
         if user.is_some() && total > u64::from(self.refusals_per_minute) {
             return GateError::RefusedTooOften { retry_after: time_until_next_minute(self.clock.now()) };
         }

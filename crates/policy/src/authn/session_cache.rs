@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 /// Maximum age of the cached tenant, role and clearance; older ones are read again.
 pub const MAX_STALENESS: Duration = Duration::from_secs(2);
+/// Interval at which the use of a session is recorded.
+pub const USE_RECORD_INTERVAL: Duration = Duration::from_secs(60);
 /// Maximum number of cached sessions.
 const MAX_SESSIONS: usize = 20_000;
 
@@ -52,6 +54,8 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// When tenant, user and entitlements were read.
     pub read_at: Instant,
+    /// When the use of the session was last recorded in the database, by this process.
+    pub use_recorded_at: Instant,
     /// Version of the issuers' keys when the token was verified; see `Authenticator::keys_version`.
     pub keys_version: u64,
 }
@@ -60,6 +64,11 @@ impl Session {
     /// UUID of the user.
     pub fn user_id(&self) -> UserId {
         self.user.id
+    }
+
+    /// Whether the use of the session is to be recorded again.
+    pub fn is_use_record_due(&self) -> bool {
+        self.use_recorded_at.elapsed() >= USE_RECORD_INTERVAL
     }
 
     /// Whether tenant, user and entitlements can be used without reading them again.

@@ -10,19 +10,23 @@ use crate::error::GateError;
 use domain::assigned_role::RoleClaimRejection;
 use domain::audit::{EventType, ResultStatus};
 use domain::decision::RefusalCode;
-use domain::ids::{TenantId, UserId};
+use domain::ids::{SessionId, TenantId, UserId};
 use domain::login::Login;
-use domain::ports::{StoreError, TenantDirectory};
+use domain::ports::{StoreError, TenantDirectory, TenantTx};
+use domain::session::SessionSighting;
 use domain::tenant::Tenant;
 use domain::user::{Identity, Membership};
 use serde_json::json;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// A verified token with the role that the tenant's mapping gives.
 struct NewToken<'a> {
     identity: Identity,
     login: Login,
     verified: &'a VerifiedToken,
+    /// Session that the token belongs to.
+    session: SessionId,
     /// Hash that marks the token as used.
     signing_input_hash: String,
 }
@@ -45,26 +49,26 @@ impl Authenticator {
         else {
             return Err(self.refuse_caller(TenantId::PLATFORM, None, RefusalCode::TenantUnmapped, origin).await);
         };
-        let tenant_mappings = &tenant.settings.role_mappings;
+        let tenant_role_mappings = &tenant.settings.role_mappings;
         let suspension = (!tenant.is_active).then_some(RefusalCode::TenantSuspended);
-        if let Some(code) = suspension.or_else(|| verified.admission_refusal(tenant_mappings)) {
+        if let Some(code) = suspension.or_else(|| verified.admission_refusal(tenant_role_mappings)) {
             return Err(self.refuse_caller(tenant.id, None, code, origin).await);
         }
-        let identity = Identity { role: verified.role(tenant_mappings), ..verified.identity.clone() };
-        let login = admission::without_unmapped_groups(&verified.login, &verified.issuer, tenant_mappings);
-        let new_token =
-            NewToken { identity, login, verified: &verified, signing_input_hash: self.signing_input_hash(token) };
+        let identity = Identity { role: verified.role(tenant_role_mappings), ..verified.identity.clone() };
+        let login = admission::without_unmapped_groups(&verified.login, &verified.issuer, tenant_role_mappings);
+        let signing_input_hash = self.signing_input_hash(token);
+        let session = self.session_id(tenant.id, &verified, &signing_input_hash);
+        let new_token = NewToken { identity, login, verified: &verified, session, signing_input_hash };
         let membership = self.sign_in(tenant.id, &new_token, origin).await;
         let member = self.admit(token_hash, &tenant, membership.map_err(GateError::Store)?, origin).await?;
-        let (credential, expires_at) = (Arc::new(verified.credential()), verified.valid_until);
-        Ok(self.start_session(
-            token_hash,
-            NewSession { tenant, tenant_source, credential, expires_at, keys_version },
-            member,
-        ))
+        let (credential, expires_at) = (Arc::new(verified.credential(session)), verified.valid_until);
+        let use_recorded_at = Instant::now();
+        let new = NewSession { tenant, tenant_source, credential, expires_at, keys_version, use_recorded_at };
+        Ok(self.start_session(token_hash, new, member))
     }
 
-    /// Creates or updates the user, and records the login if this token is new and the user is active.
+    /// Creates or updates the user. If the user is active, records the session and, if this token is new, the login. A
+    /// token of a revoked session changes nothing.
     async fn sign_in(
         &self,
         tenant: TenantId,
@@ -76,7 +80,12 @@ impl Authenticator {
         let mut tx = self.store.begin(&system_scope(tenant, origin.request.clone())).await?;
         // Only a new token updates the user. A token that was used before, here or in another process, must not undo
         // later changes by an admin.
-        let user = match tx.users().user_by_token(&token.signing_input_hash).await? {
+        let revoked_user = tx.sessions().revoked_user(token.session, token.verified.valid_until).await?;
+        let known_user = match revoked_user {
+            Some(user) => Some(user),
+            None => tx.users().user_by_token(&token.signing_input_hash).await?,
+        };
+        let user = match known_user {
             Some(user) => user,
             None => {
                 let user = tx.users().sign_in(new_id, &token.identity, now).await?.id;
@@ -86,24 +95,39 @@ impl Authenticator {
         };
         tx.commit().await?;
 
-        let mut tx = self.store.begin(&user_scope(tenant, user, origin.request.clone())).await?;
+        let scope = user_scope(tenant, user, origin.request.clone()).in_session(Some(token.session));
+        let mut tx = self.store.begin(&scope).await?;
         let membership = tx.users().membership(user).await?;
-        let is_active = |member: &&Membership| member.tenant_active && member.user.is_active;
-        if let Some(member) = membership.as_ref().filter(is_active)
-            && tx.users().record_token(user, &token.signing_input_hash, token.verified.valid_until).await?
-        {
-            let rejection = member.user.assigned_role().rejection_of(token.identity.role_claim());
-            let metadata = json!({
-                "issuer": token.identity.issuer, "token_id": token.verified.token_id, "client": token.verified.client(),
-                "role": member.user.role, "role_ignored": rejection.map(RoleClaimRejection::code),
-            });
-            self.record_event(&mut *tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
+        if let Some(member) = membership.as_ref().filter(|member| member.refusal().is_none()) {
+            self.record_sign_in(&mut *tx, member, token).await?;
         }
         tx.commit().await?;
         Ok(membership)
     }
 
-    /// Returns the membership if user and tenant are active. Otherwise removes the session and refuses the caller.
+    /// Records the session of the token and, if no process has seen the token before, the login.
+    async fn record_sign_in(
+        &self,
+        tx: &mut dyn TenantTx,
+        member: &Membership,
+        token: &NewToken<'_>,
+    ) -> Result<(), StoreError> {
+        let (user, expires_at, client) = (member.user.id, token.verified.valid_until, token.verified.client());
+        let sighting = SessionSighting { id: token.session, user_id: user, client, expires_at };
+        tx.sessions().record(&sighting, self.clock.now()).await?;
+        if tx.users().record_token(user, &token.signing_input_hash, expires_at).await? {
+            let rejection = member.user.assigned_role().rejection_of(token.identity.role_claim());
+            let metadata = json!({
+                "issuer": token.identity.issuer, "token_id": token.verified.token_id, "client": token.verified.client(),
+                "role": member.user.role, "role_ignored": rejection.map(RoleClaimRejection::code),
+            });
+            self.record_event(tx, EventType::AUTH_LOGIN, ResultStatus::Success, metadata).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the membership if user and tenant are active and the session was not revoked. Otherwise removes the
+    /// session and refuses the caller.
     pub(super) async fn admit(
         &self,
         token_hash: &str,
@@ -113,9 +137,11 @@ impl Authenticator {
     ) -> Result<Membership, GateError> {
         let user = membership.as_ref().map(|member| member.user.id);
         let code = match membership {
-            Some(member) if member.tenant_active && tenant.is_active && member.user.is_active => return Ok(member),
-            Some(member) if member.user.is_active => RefusalCode::TenantSuspended,
-            _ => RefusalCode::UserDisabled,
+            Some(member) if tenant.is_active && member.refusal().is_none() => return Ok(member),
+            Some(member) if !member.user.is_active => RefusalCode::UserDisabled,
+            Some(member) if tenant.is_active && member.tenant_active => RefusalCode::SessionRevoked,
+            Some(_) => RefusalCode::TenantSuspended,
+            None => RefusalCode::UserDisabled,
         };
         self.sessions.remove(token_hash);
         Err(self.refuse_caller(tenant.id, user, code, origin).await)

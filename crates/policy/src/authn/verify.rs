@@ -10,6 +10,7 @@ use super::settings::{IssuerSettings, SignatureAlgorithm};
 use super::token_error::{RefusedToken, TokenError, loggable_text};
 use domain::credential::{Credential, CredentialKind};
 use domain::decision::RefusalCode;
+use domain::ids::SessionId;
 use domain::login::Login;
 use domain::role::Role;
 use domain::time::Timestamp;
@@ -56,30 +57,34 @@ impl VerifiedToken {
         claims::client(&self.claims, &self.issuer.claims)
     }
 
-    /// The credential that the gate's decisions use.
+    /// The credential that the gate's decisions use, in the session that the token belongs to.
     #[must_use]
-    pub fn credential(&self) -> Credential {
+    pub fn credential(&self, session: SessionId) -> Credential {
         let (claims, names) = (&self.claims, &self.issuer.claims);
         let kind = if claims::is_application(claims) {
             CredentialKind::Application
         } else {
             CredentialKind::Interactive { auth_time: claims::auth_time(claims, names), acr: claims::acr(claims) }
         };
-        let session = claims::session_id(claims).or_else(|| self.token_id.clone());
-        Credential { kind, client: self.client(), session }
+        Credential { kind, client: self.client(), session: Some(session) }
+    }
+
+    /// The session at the identity provider (`sid`), if the token names it.
+    pub(super) fn provider_session(&self) -> Option<&str> {
+        claims::session_id(&self.claims)
     }
 
     /// The role that the token's claims map to, including the tenant's own mapping; `None` if it has no role claims.
     #[must_use]
-    pub fn role(&self, tenant_mappings: &RoleMappings) -> Option<Role> {
-        admission::mapped_role(&self.login, &self.issuer, tenant_mappings)
+    pub fn role(&self, tenant_role_mappings: &RoleMappings) -> Option<Role> {
+        admission::mapped_role(&self.login, &self.issuer, tenant_role_mappings)
     }
 
     /// Returns why the verified token is not admitted, given the tenant's own mapping, or `None` if it is admitted. The
     /// code may be shown to the caller.
     #[must_use]
-    pub fn admission_refusal(&self, tenant_mappings: &RoleMappings) -> Option<RefusalCode> {
-        admission::refusal(&self.login, &self.issuer, tenant_mappings)
+    pub fn admission_refusal(&self, tenant_role_mappings: &RoleMappings) -> Option<RefusalCode> {
+        admission::refusal(&self.login, &self.issuer, tenant_role_mappings)
     }
 }
 

@@ -50,7 +50,7 @@ impl UseCase<SimulateDecision> for AccessQueries {
             operation,
             target: resource_id.and_then(|id| Target::from_resource(resource, id)),
             new_classification: None,
-            documents: Vec::new(),
+            referenced_documents: Vec::new(),
             credential: &Credential::interactive(),
         };
         let mut tx = self.store.begin(&simulation_scope(command.scope(), user)).await?;

@@ -72,14 +72,14 @@ impl Decider {
                 SharedTransaction::committed()
             }
         };
-        let grant = GrantedAccess {
+        let granted_access = GrantedAccess {
             rights: matrix::rights(entitlements, caller.credential()),
             credential: Arc::clone(caller.credential_arc()),
             space: DataSpace::OwnTenant,
             tenant: Arc::new(TenantProfile { name: member.tenant_name, settings: member.settings }),
         };
         let permission = Permission::new(C::RESOURCE, C::OPERATION);
-        let permit = mint_permit(caller.scope(), permission, grant, receipt);
+        let permit = mint_permit(caller.scope(), permission, granted_access, receipt);
         Ok(mint_authorized(permit, command, transaction))
     }
 
@@ -143,6 +143,10 @@ fn denied_outcome(attempt: Attempt, decision: &Decision) -> Outcome {
 /// users cannot be told apart.
 fn to_error(verdict: Verdict, id: AuditId) -> GateError {
     match verdict {
+        // The client must sign in again, as with any token that is no longer valid.
+        Verdict::CallerRefused { code: code @ RefusalCode::SessionRevoked } => {
+            GateError::Unauthenticated { reason: code.as_str() }
+        }
         Verdict::CallerRefused { code } => GateError::CallerRefused { code, decision_id: Some(id) },
         Verdict::OperationDenied { reason } => GateError::OperationDenied { reason, decision_id: Some(id) },
         Verdict::NotFound => GateError::NotFound,
@@ -155,8 +159,13 @@ fn to_error(verdict: Verdict, id: AuditId) -> GateError {
     clippy::disallowed_methods,
     reason = "only minted here, after the decision and the insertion of its intent row"
 )]
-fn mint_permit(scope: &TenantScope, permission: Permission, grant: GrantedAccess, receipt: AuditReceipt) -> Permit {
-    Permit::mint(scope.clone(), permission, grant, receipt)
+fn mint_permit(
+    scope: &TenantScope,
+    permission: Permission,
+    granted_access: GrantedAccess,
+    receipt: AuditReceipt,
+) -> Permit {
+    Permit::mint(scope.clone(), permission, granted_access, receipt)
 }
 
 #[expect(

@@ -46,14 +46,14 @@ impl Idempotency for PolicyGate {
                 source: "the request body was not read".into(),
             }));
         };
-        let settle = async {
+        let store_outcome = async {
             let mut tx = self.decider.store.begin(caller.scope()).await?;
             tx.idempotency()
                 .complete(&stored_key(&self.idempotency_key, caller, request), &fingerprint, &outcome)
                 .await?;
             tx.commit().await
         };
-        settle.await.map_err(GateError::Store)
+        store_outcome.await.map_err(GateError::Store)
     }
 
     async fn release(&self, caller: &Caller, request: &KeyedRequest) -> Result<(), GateError> {
@@ -73,7 +73,7 @@ fn key_status(
 ) -> KeyStatus {
     let IdempotencyRecord { fingerprint: first_fingerprint, outcome, claimed_at } = record;
     match (first_fingerprint, fingerprint, outcome) {
-        (Some(first), Some(this), _) if first != this => KeyStatus::OtherRequest,
+        (Some(first), Some(current), _) if first != current => KeyStatus::OtherRequest,
         (_, _, None) if has_timed_out(claimed_at) => KeyStatus::OutcomeUnknown,
         (_, _, None) => KeyStatus::InProgress,
         (_, None, Some(_)) => KeyStatus::BodyRequired,

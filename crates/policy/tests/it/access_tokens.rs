@@ -19,17 +19,17 @@ use policy::error::GateError;
 use serde_json::{Value, json};
 
 /// Issues an access token for the caller that is valid for a year.
-async fn issue_token(fixture: &Fixture, user: &Caller) -> String {
+async fn issue_token(fixture: &Fixture, caller: &Caller) -> String {
     let TokenSecret { secret, hash } = fixture.authenticator().generate().expect("randomness");
     let token = NewAccessToken {
         id: fixture.ids.uuid().into(),
-        user_id: user.user().id,
+        user_id: caller.user().id,
         name: "export".to_owned(),
         hash,
         scopes: TokenScope::all().collect(),
         expires_at: fixture.clock.now() + TimeDelta::days(365),
     };
-    let mut tx = fixture.store.begin(user.scope()).await.expect("transaction");
+    let mut tx = fixture.store.begin(caller.scope()).await.expect("transaction");
     tx.access_tokens().insert(&token, fixture.clock.now()).await.expect("stored");
     tx.commit().await.expect("committed");
     secret
@@ -163,7 +163,7 @@ async fn an_access_token_is_refused_once_the_tenant_mapping_is_deleted() {
 }
 
 #[tokio::test]
-async fn an_access_token_is_refused_once_the_tenants_mapping_gives_a_weaker_role() {
+async fn an_access_token_is_refused_once_the_tenants_role_mapping_gives_a_weaker_role() {
     let fixture = Fixture::new().await;
     let settings_with_role =
         |role| TenantSettings { role_mappings: [("g:ops".to_owned(), role)].into(), ..Default::default() };

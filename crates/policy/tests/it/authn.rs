@@ -21,7 +21,7 @@ fn invalid_tokens(fixture: &Fixture) -> Vec<(String, &'static str)> {
     let (signer, header, good) = (&fixture.signer, fixture.signer.header(), fixture.claims("ada", "user"));
     let now = good["iat"].as_i64().expect("a time");
     let with_header = |name: &str, value: Value| signer.sign_as(&with_claim(header.clone(), name, value), &good);
-    let with = |name: &str, value: Value| signer.sign(&with_claim(good.clone(), name, value));
+    let token_with = |name: &str, value: Value| signer.sign(&with_claim(good.clone(), name, value));
     let unsigned =
         format!("{}.{}.", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(good.to_string()));
     vec![
@@ -36,15 +36,15 @@ fn invalid_tokens(fixture: &Fixture) -> Vec<(String, &'static str)> {
         (with_header("kid", json!("k2")), "key_unknown"),
         (with_header("kid", json!("rsa")), "key_type_mismatch"),
         (Signer::new("k1").sign(&good), "signature_invalid"),
-        (with("iss", json!("https://issuer.test/")), "issuer_unknown"),
-        (with("exp", Value::Null), "expiry_invalid"),
-        (with("exp", json!(now - 60)), "token_expired"),
-        (with("nbf", json!(now + 61)), "token_not_yet_valid"),
-        (with("iat", json!(now + 61)), "issued_in_future"),
-        (with("aud", json!("api://other")), "audience_mismatch"),
-        (with("tid", json!("t2")), "required_claim_mismatch"),
-        (with("nonce", json!("n")), "not_an_access_token"),
-        (with("sub", Value::Null), "subject_missing"),
+        (token_with("iss", json!("https://issuer.test/")), "issuer_unknown"),
+        (token_with("exp", Value::Null), "expiry_invalid"),
+        (token_with("exp", json!(now - 60)), "token_expired"),
+        (token_with("nbf", json!(now + 61)), "token_not_yet_valid"),
+        (token_with("iat", json!(now + 61)), "issued_in_future"),
+        (token_with("aud", json!("api://other")), "audience_mismatch"),
+        (token_with("tid", json!("t2")), "required_claim_mismatch"),
+        (token_with("nonce", json!("n")), "not_an_access_token"),
+        (token_with("sub", Value::Null), "subject_missing"),
     ]
 }
 
@@ -192,7 +192,7 @@ fn hostile_tokens(fixture: &Fixture) -> Vec<(String, &'static str)> {
     let (signer, header, good) = (&fixture.signer, fixture.signer.header(), fixture.claims("ada", "user"));
     let now = good["iat"].as_i64().expect("a time");
     let with_header = |name: &str, value: Value| signer.sign_as(&with_claim(header.clone(), name, value), &good);
-    let with = |name: &str, value: Value| signer.sign(&with_claim(good.clone(), name, value));
+    let token_with = |name: &str, value: Value| signer.sign(&with_claim(good.clone(), name, value));
     let sign_text = |header: &str, claims: &str| signer.sign_text(header, claims);
     let (header_text, claims_text) = (header.to_string(), good.to_string());
     let with_duplicate_claim = |name: &str, value: &str| {
@@ -228,26 +228,26 @@ fn hostile_tokens(fixture: &Fixture) -> Vec<(String, &'static str)> {
         (signer.sign(&good).replacen('.', "..", 1), "token_malformed"),
         (format!("{}.x.y", signer.sign(&good)), "token_malformed"),
         (format!(" {}", signer.sign(&good)), "token_malformed"),
-        (with("iss", json!([good["iss"]])), "issuer_unknown"),
-        (with("iss", Value::Null), "issuer_unknown"),
-        (with("aud", json!([])), "audience_mismatch"),
-        (with("aud", json!({"a": 1})), "audience_mismatch"),
-        (with("aud", json!([[good["aud"]]])), "audience_mismatch"),
-        (with("aud", json!(" api://platform")), "audience_mismatch"),
-        (with("nbf", json!("1")), "token_not_yet_valid"),
-        (with("nbf", json!(true)), "token_not_yet_valid"),
-        (with("iat", json!("now")), "issued_in_future"),
-        (with("iat", json!(now + 3600)), "issued_in_future"),
-        (with("tid", Value::Null), "required_claim_mismatch"),
-        (with("tid", json!(["t1"])), "required_claim_mismatch"),
-        (with("ver", json!("1.0")), "token_version"),
+        (token_with("iss", json!([good["iss"]])), "issuer_unknown"),
+        (token_with("iss", Value::Null), "issuer_unknown"),
+        (token_with("aud", json!([])), "audience_mismatch"),
+        (token_with("aud", json!({"a": 1})), "audience_mismatch"),
+        (token_with("aud", json!([[good["aud"]]])), "audience_mismatch"),
+        (token_with("aud", json!(" api://platform")), "audience_mismatch"),
+        (token_with("nbf", json!("1")), "token_not_yet_valid"),
+        (token_with("nbf", json!(true)), "token_not_yet_valid"),
+        (token_with("iat", json!("now")), "issued_in_future"),
+        (token_with("iat", json!(now + 3600)), "issued_in_future"),
+        (token_with("tid", Value::Null), "required_claim_mismatch"),
+        (token_with("tid", json!(["t1"])), "required_claim_mismatch"),
+        (token_with("ver", json!("1.0")), "token_version"),
     ];
     let exps = [json!((now + 100).to_string()), json!(true), json!([now + 100]), json!(-1), json!(1e300), json!({})];
-    tokens.extend(exps.map(|exp| (with("exp", exp), "expiry_invalid")));
+    tokens.extend(exps.map(|exp| (token_with("exp", exp), "expiry_invalid")));
     let kinds = [("at_hash", json!("x")), ("c_hash", json!("x")), ("typ", json!("ID")), ("token_use", json!("id"))];
-    tokens.extend(kinds.map(|(name, value)| (with(name, value), "not_an_access_token")));
+    tokens.extend(kinds.map(|(name, value)| (token_with(name, value), "not_an_access_token")));
     let subjects = [json!(""), json!(7), json!(["ada"]), json!("x".repeat(256)), json!("a\u{0}b"), json!("a\nb")];
-    tokens.extend(subjects.map(|subject| (with("oid", subject), "subject_missing")));
+    tokens.extend(subjects.map(|subject| (token_with("oid", subject), "subject_missing")));
     tokens
 }
 
@@ -413,14 +413,14 @@ async fn an_authentication_that_is_too_old_requires_a_new_one_even_before_the_to
     issuer.max_age_s = Some(60);
     let authenticator = fixture.authenticator_with(vec![issuer]);
     let now = fixture.clock.now().timestamp();
-    let with =
+    let token_with =
         |auth_time: Value| fixture.signer.sign(&with_claim(fixture.claims("ada", "user"), "auth_time", auth_time));
     for bad in [Value::Null, json!((now - 10).to_string()), json!(now - 120), json!(now + 61)] {
-        let error = authenticate(&authenticator, &with(bad.clone())).await.expect_err("not recent");
+        let error = authenticate(&authenticator, &token_with(bad.clone())).await.expect_err("not recent");
         assert!(matches!(error, GateError::StepUpRequired { max_age_s: 60 }), "{bad}: {error:?}");
         assert_eq!((error.kind(), error.code()), (ErrorKind::Unauthenticated, "insufficient_user_authentication"));
     }
-    let token = with(json!(now - 10));
+    let token = token_with(json!(now - 10));
     authenticate(&authenticator, &token).await.expect("recent");
     fixture.clock.advance(TimeDelta::seconds(109));
     authenticate(&authenticator, &token).await.expect("within the minute of skew");
@@ -441,7 +441,7 @@ async fn a_role_that_the_issuer_no_longer_sends_is_removed_by_the_next_token() {
 }
 
 #[tokio::test]
-async fn a_tenants_mapping_extends_the_issuers_and_the_strongest_role_wins() {
+async fn a_tenants_role_mapping_extends_the_issuers_and_the_strongest_role_wins() {
     let fixture = Fixture::new().await;
     let role_mappings = [("shift-lead".to_owned(), Role::User), ("g:control-room".to_owned(), Role::Admin)].into();
     let settings = TenantSettings { role_mappings, ..TenantSettings::default() };
@@ -462,7 +462,7 @@ async fn a_tenants_mapping_extends_the_issuers_and_the_strongest_role_wins() {
 }
 
 #[tokio::test]
-async fn a_mapping_in_the_database_admits_users_until_it_is_deleted() {
+async fn a_tenant_mapping_in_the_database_admits_users_until_it_is_deleted() {
     let fixture = Fixture::new().await;
     let authenticator = fixture.authenticator();
     let new_tenant =

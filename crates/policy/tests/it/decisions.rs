@@ -39,7 +39,10 @@ async fn attempt(gate: &PolicyGate, caller: &Caller, resource: Resource, operati
     let result = match (resource, operation) {
         (Resource::Documents, Operation::Read) => gate.execute(caller, GetDocument { id: id.into() }).await.map(drop),
         (Resource::Documents, _) => gate.execute(caller, DeleteDocument { id: id.into() }).await,
-        (Resource::Conversations, _) => gate.execute(caller, GetConversation { id: id.into() }).await.map(drop),
+        (Resource::Conversations, _) => gate
+            .execute(caller, GetConversation { id: id.into(), branches: domain::command::Branches::Active })
+            .await
+            .map(drop),
         _ => gate.execute(caller, ListUsers { page: PageRequest::default() }).await.map(drop),
     };
     result.expect_err("a refusal or the conflict of the use case")
@@ -78,7 +81,7 @@ async fn a_simulation_returns_the_decision_of_the_gate_and_changes_nothing() {
             let decision = gate.execute(&admin, command).await.expect("an admin may simulate");
             assert_eq!(fixture.audit_rows().len(), before + 2, "intent and outcome of the simulation only");
             let simulated = decision.verdict.reason().map_or(Ok(()), Err);
-            assert_eq!(simulated.is_err(), decision.rule().is_some());
+            assert_eq!(simulated.is_err(), decision.refusing_rule().is_some());
             let actual = decision_of(attempt(&gate, caller, resource, operation, id).await);
             assert_eq!(simulated, actual, "{:?} {resource}.{operation} {id}: {decision:?}", caller.entitlements());
             if actual.is_ok() { allowed_count += 1 } else { refused_count += 1 }
@@ -100,9 +103,9 @@ async fn a_simulation_distinguishes_hidden_from_absent_and_needs_a_permission() 
         resource_id: Some(id),
     };
     let simulated = gate.execute(&admin, simulate(hidden)).await.expect("an admin may simulate");
-    assert_eq!((simulated.verdict, simulated.rule()), (Verdict::NotFound, Some(Rule::Clearance)));
+    assert_eq!((simulated.verdict, simulated.refusing_rule()), (Verdict::NotFound, Some(Rule::Clearance)));
     let simulated = gate.execute(&admin, simulate(Uuid::from_u128(404))).await.expect("an admin may simulate");
-    assert_eq!((simulated.verdict, simulated.rule()), (Verdict::NotFound, Some(Rule::Target)));
+    assert_eq!((simulated.verdict, simulated.refusing_rule()), (Verdict::NotFound, Some(Rule::Target)));
     let refused = gate.execute(&viewer, simulate(hidden)).await.expect_err("a viewer may not simulate");
     assert!(refused.decision_id().is_some(), "{refused:?}");
     let unknown_user = SimulateDecision { user: Uuid::from_u128(404).into(), ..simulate(hidden) };

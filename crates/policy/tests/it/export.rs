@@ -1,7 +1,7 @@
 //! An export in progress ends when its reader loses the permission.
 
 use crate::support::Fixture;
-use domain::audit::chain::{ChainHash, ChainPage};
+use domain::audit::chain::{AuditHash, ChainPage};
 use domain::command::ExportAudit;
 use domain::role::Role;
 use domain::user::UserPatch;
@@ -12,7 +12,7 @@ use runtime::use_case::MockUseCases;
 use uuid::Uuid;
 
 fn page() -> ChainPage {
-    let previous_hash = ChainHash::genesis(Uuid::nil());
+    let previous_hash = AuditHash::genesis(Uuid::nil());
     ChainPage { previous_hash, entries: Vec::new(), checkpoints: Vec::new(), purges: Vec::new(), has_more: true }
 }
 

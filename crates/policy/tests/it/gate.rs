@@ -5,8 +5,8 @@ use crate::support::{Fixture, committed_rows, conversation, unreachable_use_case
 use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::command::{
-    Command, CreateConversation, DeleteConversation, DeleteDocument, GetConversation, GetDocument, ListConversations,
-    ListUsers, SearchDocuments, SendMessage, UpdateConversation,
+    Command, CreateConversation, DeleteConversation, DeleteDocument, ExportConversation, GetConversation, GetDocument,
+    ListConversations, ListUsers, SearchDocuments, SendMessage, UpdateConversation,
 };
 use domain::conversation::Conversation;
 use domain::error::{Classify as _, ErrorKind};
@@ -90,7 +90,10 @@ async fn absent_and_foreign_conversations_look_alike() {
         let fixture = Fixture::new().await;
         let (ada, bob) = (fixture.user("ada", Role::Admin).await, fixture.user("bob", Role::User).await);
         let id = if exists { fixture.conversation(&bob).await } else { uuid::Uuid::from_u128(404).into() };
-        let result = fixture.gate(unreachable_use_cases()).execute(&ada, GetConversation { id }).await;
+        let result = fixture
+            .gate(unreachable_use_cases())
+            .execute(&ada, GetConversation { id, branches: domain::command::Branches::Active })
+            .await;
         assert_refused(&fixture, result, ErrorKind::NotFound, "not_found");
     }
 }
@@ -220,7 +223,10 @@ async fn the_gate_records_the_outcome_of_a_chat_turn_only_if_it_fails_to_start()
         }));
         let command = SendMessage {
             conversation,
-            message: domain::text::MessageText::parse("hi").expect("a message"),
+            question: domain::command::TurnQuestion::New {
+                message: domain::text::MessageText::parse("hi").expect("a message"),
+                at: domain::command::BranchPoint::ActiveBranch,
+            },
             model: None,
             retrieval: domain::command::RetrievalMode::Never,
             filters: SearchFilters::default(),
@@ -269,7 +275,7 @@ macro_rules! not_called {
         }
     )+};
 }
-not_called!(ListConversations GetConversation UpdateConversation DeleteConversation);
+not_called!(ListConversations GetConversation ExportConversation UpdateConversation DeleteConversation);
 
 #[tokio::test]
 async fn the_outcome_is_recorded_even_if_the_caller_disconnects() {

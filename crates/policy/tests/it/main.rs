@@ -19,6 +19,8 @@ mod refusals;
 #[cfg(test)]
 mod roles;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod shared_transaction;
 #[cfg(test)]
 mod support;

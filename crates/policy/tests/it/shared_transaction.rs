@@ -78,15 +78,15 @@ async fn execute_with(
     ending: Ending,
 ) -> ExecutionResult {
     let id = ConversationId::from_uuid(Uuid::from_u128(77));
-    let new = conversation(caller, id, fixture.clock.now());
+    let new_conversation = conversation(caller, id, fixture.clock.now());
     let store = fixture.store.clone();
     let mut use_cases = MockUseCases::new();
     use_cases.on(move |command: Authorized<CreateConversation>| {
         if ending != Ending::FailBeforeBegin {
-            create(&store, &new, ending, &command);
+            create(&store, &new_conversation, ending, &command);
         }
         match ending {
-            Ending::Finish | Ending::Commit | Ending::RollBack => Ok(new.clone()),
+            Ending::Finish | Ending::Commit | Ending::RollBack => Ok(new_conversation.clone()),
             _ => Err(RuntimeError::Conflict { detail: "as the test wants it" }),
         }
     });

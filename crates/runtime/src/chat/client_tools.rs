@@ -8,23 +8,23 @@ use domain::tool::ToolSpec;
 pub(super) struct ClientTools {
     pub offered: Vec<OfferedTool>,
     /// Number of tools that are not offered.
-    pub left_out: u32,
+    pub left_out_count: u32,
 }
 
 impl ClientTools {
     /// Chooses the tools in the client's order, as many as fit into `budget`. A tool with the name of one of the
     /// platform's is left out, since its calls would go to the wrong one.
-    pub fn choose(tools: Vec<OfferedTool>, platform: &[ToolSpec], budget: TokenBudget) -> Self {
-        let (all, mut left) = (tools.len(), budget.0);
+    pub fn choose(tools: Vec<OfferedTool>, platform_tools: &[ToolSpec], budget: TokenBudget) -> Self {
+        let (all, mut remaining_tokens) = (tools.len(), budget.0);
         let fits = |tool: &OfferedTool| {
             let tokens = tool_tokens(std::slice::from_ref(tool));
-            let fits = tokens <= left && platform.iter().all(|own| own.name.as_str() != tool.name);
-            left -= if fits { tokens } else { 0 };
+            let fits = tokens <= remaining_tokens && platform_tools.iter().all(|own| own.name.as_str() != tool.name);
+            remaining_tokens -= if fits { tokens } else { 0 };
             fits
         };
         let offered: Vec<_> = tools.into_iter().filter(fits).collect();
-        let left_out = u32::try_from(all - offered.len()).unwrap_or(u32::MAX);
-        Self { offered, left_out }
+        let left_out_count = u32::try_from(all - offered.len()).unwrap_or(u32::MAX);
+        Self { offered, left_out_count }
     }
 
     /// Removes options that only make sense for tools that are offered: a model server would refuse them.
@@ -53,7 +53,7 @@ mod tests {
     fn tools_that_do_not_fit_are_left_out_with_the_options_that_name_them() {
         let chosen = ClientTools::choose(vec![tool("a"), tool("b"), tool("c")], &[], TokenBudget(250));
         let names: Vec<_> = chosen.offered.iter().map(|tool| tool.name.as_str()).collect();
-        assert_eq!((names, chosen.left_out), (vec!["a", "b"], 1));
+        assert_eq!((names, chosen.left_out_count), (vec!["a", "b"], 1));
         let named = |name: &str| Some(json!({ "type": "function", "function": { "name": name } }));
         for (choice, kept) in [(named("c"), None), (named("a"), named("a")), (Some(json!("auto")), Some(json!("auto")))]
         {
@@ -68,6 +68,6 @@ mod tests {
             ..ChatOptions::default()
         };
         none.restrict(&mut options);
-        assert_eq!((none.left_out, options), (1, ChatOptions::default()));
+        assert_eq!((none.left_out_count, options), (1, ChatOptions::default()));
     }
 }

@@ -1,25 +1,47 @@
-//! Completes the run of a chat turn: stores the answer in its conversation.
+//! Completes the run of a chat turn: stores the answer in its conversation, which gets a title if it has none.
 
+use super::memory::{self, Conclusion, TurnMemory};
+use super::title::{self, FirstTitle};
 use crate::run::RunEnd;
 use crate::run::definition::Run;
 use crate::run::finish::{FinishedRun, Finisher};
+use crate::run::ports::RunPorts;
+use crate::run::reserve::BudgetReserver;
 use async_trait::async_trait;
 use domain::audit::{AuditedOperation, EventType};
-use domain::conversation::FinishedAnswer;
+use domain::conversation::{FinishedAnswer, MessageStatus};
 use domain::error::Classify as _;
 use domain::ids::ConversationId;
+use domain::memory::Memory;
 use domain::ports::{StoreError, TenantTx};
 use domain::role::Resource;
 use serde_json::{Value, json};
+use std::sync::OnceLock;
 
-/// Stores the answer with its citations and its classification.
+/// Stores the answer with its citations and its classification, and what the user asked to remember.
 pub(super) struct ConversationFinisher {
-    pub conversation: ConversationId,
+    conversation: ConversationId,
+    first_title: FirstTitle,
+    memory: TurnMemory,
+    /// Where to conclude something to remember; set at the end of a run that allows it.
+    conclusion: OnceLock<Conclusion>,
+}
+
+impl ConversationFinisher {
+    pub(super) fn new(conversation: ConversationId, first_title: FirstTitle, memory: TurnMemory) -> Self {
+        Self { conversation, first_title, memory, conclusion: OnceLock::new() }
+    }
+}
+
+/// What is stored at the end of a turn.
+pub(super) struct TurnRecord {
+    answer: FinishedAnswer,
+    suggestion: Option<Memory>,
 }
 
 #[async_trait]
 impl Finisher for ConversationFinisher {
-    type Record = FinishedAnswer;
+    type Record = TurnRecord;
 
     fn audited_operation(&self, finished: &FinishedRun<'_>) -> AuditedOperation {
         let FinishedRun { run, progress, summary, .. } = finished;
@@ -34,9 +56,13 @@ impl Finisher for ConversationFinisher {
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
             "cited_documents": cited, "classification": progress.provenance.class, "left_out": summary.omitted_count,
+            "unsupported": summary.unsupported.len(),
         });
         if let Some(privacy) = finished.privacy_facts() {
             metadata["privacy"] = privacy;
+        }
+        if let Some(memory) = self.memory.commanded(finished) {
+            metadata["suggested_memory"] = json!(memory.id);
         }
         if let RunEnd::Revoked(problem) = &finished.end {
             metadata["reason"] = problem.code.into();
@@ -51,11 +77,15 @@ impl Finisher for ConversationFinisher {
         }
     }
 
-    fn create_record(&self, finished: FinishedRun<'_>) -> FinishedAnswer {
+    fn create_record(&self, finished: FinishedRun<'_>) -> TurnRecord {
+        let suggestion = self.memory.commanded(&finished);
+        if let Some(conclusion) = self.memory.to_conclude(&finished) {
+            let _ = self.conclusion.set(conclusion);
+        }
         let FinishedRun { run, progress, end, summary, .. } = finished;
         let (content, citations) = progress.answer.into_parts();
         let tier = run.agent.tier;
-        FinishedAnswer {
+        let answer = FinishedAnswer {
             content,
             status: end.message_status(),
             token_count: i32::try_from(summary.usage.output_tokens).ok().filter(|tokens| *tokens > 0),
@@ -66,14 +96,32 @@ impl Finisher for ConversationFinisher {
             metadata: json!({
                 "run_id": run.id, "finish_reason": summary.finish_reason, "degraded": summary.degraded,
                 "tier": tier.tier, "escalated": tier.escalation, "fallback": summary.fallback,
-                "left_out": summary.omitted_count, "usage": summary.usage,
+                "left_out": summary.omitted_count, "usage": summary.usage, "unsupported": summary.unsupported,
             }),
-        }
+        };
+        TurnRecord { answer, suggestion }
     }
 
-    async fn store(&self, tx: &mut dyn TenantTx, run: &Run, answer: &FinishedAnswer) -> Result<(), StoreError> {
+    async fn store(&self, tx: &mut dyn TenantTx, run: &Run, record: &TurnRecord) -> Result<(), StoreError> {
+        let TurnRecord { answer, suggestion } = record;
         tx.messages().finish(run.answer_id, answer).await?;
+        if let Some(memory) = suggestion {
+            tx.memories().suggest(memory, None).await?;
+        }
+        if self.first_title == FirstTitle::FromQuestion && answer.status != MessageStatus::Error {
+            let title = title::from_question(run.input.question());
+            tx.conversations().set_first_title(self.conversation, &title).await?;
+        }
         Ok(())
+    }
+
+    async fn after_run(&self, ports: &RunPorts, budgets: &BudgetReserver, run: &Run) {
+        if self.first_title == FirstTitle::ByModel {
+            title::write(ports, budgets, run, self.conversation).await;
+        }
+        if let Some(conclusion) = self.conclusion.get() {
+            memory::conclude(ports, budgets, run, *conclusion).await;
+        }
     }
 
     fn metadata_if_store_fails(&self, run: &Run, error: &StoreError) -> Option<Value> {

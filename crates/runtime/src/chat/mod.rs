@@ -3,8 +3,12 @@
 pub mod auto_search;
 mod client_tools;
 mod finisher;
+mod memory;
+mod question;
+mod remember;
 mod request;
 mod settings;
+mod title;
 mod turn;
 
 pub use settings::ChatSettings;
@@ -109,8 +113,9 @@ impl ChatService {
         let tx = command.begin(&*self.runner.ports().store).await?;
         let (permit, command) = command.into_parts();
         let prepared = self.turn_preparer.prepare(tx, permit, to_request(command)).await?;
-        let PreparedTurn { run, conversation, left_out_tools } = prepared;
-        let events = self.runner.start(admission, run, ConversationFinisher { conversation }, Replay::Allowed);
+        let PreparedTurn { run, conversation, first_title, memory, left_out_tools } = prepared;
+        let finisher = ConversationFinisher::new(conversation, first_title, memory);
+        let events = self.runner.start(admission, run, finisher, Replay::Allowed);
         Ok(AssistantRun { conversation, events, left_out_tools })
     }
 

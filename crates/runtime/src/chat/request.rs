@@ -2,13 +2,12 @@
 //! (`docs/adr/0032-an-openai-compatible-surface.md`).
 
 use domain::authorized::Permit;
-use domain::command::{AskAssistant, EarlierMessage, RetrievalMode, SendMessage};
+use domain::command::{AskAssistant, BranchPoint, EarlierMessage, RetrievalMode, SendMessage, TurnQuestion};
 use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, Sources};
 use domain::ids::{ConversationId, MessageId};
 use domain::model::{ChatOptions, ModelChoice, OfferedTool, PromptMessage};
 use domain::role::Classification;
 use domain::search::SearchFilters;
-use domain::text::MessageText;
 use domain::time::Timestamp;
 use serde_json::json;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use std::time::Duration;
 pub(super) struct TurnRequest {
     /// The conversation to continue; `None` starts a new one.
     pub conversation: Option<ConversationId>,
-    pub message: MessageText,
+    pub question: TurnQuestion,
     /// History sent by the client; `None` to use the stored history.
     pub history: Option<Vec<EarlierMessage>>,
     /// Calls of client tools that the model requested for this question, with their results.
@@ -41,7 +40,7 @@ impl TurnRequest {
     pub(super) fn from_message(command: SendMessage, grace: Duration) -> Self {
         Self {
             conversation: Some(command.conversation),
-            message: command.message,
+            question: command.question,
             history: None,
             tool_rounds: Vec::new(),
             instructions: None,
@@ -60,7 +59,7 @@ impl TurnRequest {
     pub(super) fn from_client(command: AskAssistant) -> Self {
         Self {
             conversation: command.conversation,
-            message: command.message,
+            question: TurnQuestion::New { message: command.message, at: BranchPoint::ActiveBranch },
             history: Some(command.history),
             tool_rounds: command.tool_rounds,
             instructions: command.instructions,
@@ -111,6 +110,7 @@ impl TurnRequest {
             // These messages are not stored, so their ids need not be unique.
             id: MessageId::from_uuid(conversation.id.as_uuid()),
             conversation_id: conversation.id,
+            parent_id: None,
             seq,
             role: earlier.role,
             content: earlier.content.clone(),
@@ -122,6 +122,7 @@ impl TurnRequest {
             sources: Sources::default(),
             withheld: false,
             degraded: false,
+            unsupported: Vec::new(),
             created_at: now,
         };
         history.iter().zip(1..).map(message).collect()
@@ -139,8 +140,7 @@ fn saturating(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// Creates a conversation for a client that keeps its own history. It has no title, since the client generates its own.
-/// Returns `None` if the permit belongs to no user.
+/// Creates a conversation for a client that keeps its own history. Returns `None` if the permit belongs to no user.
 pub(super) fn new_conversation(permit: &Permit, id: ConversationId, now: Timestamp) -> Option<Conversation> {
     Some(Conversation {
         id,
@@ -149,6 +149,9 @@ pub(super) fn new_conversation(permit: &Permit, id: ConversationId, now: Timesta
         model: None,
         metadata: json!({ "source": "openai" }),
         classification: Classification::Public,
+        archived: false,
+        active_message_id: None,
+        is_busy: false,
         created_at: now,
         updated_at: now,
     })

@@ -3,8 +3,11 @@
 
 use super::auto_search;
 use super::client_tools::ClientTools;
+use super::memory::{Conclusion, TurnMemory};
+use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
+use super::title::FirstTitle;
 use crate::error::RuntimeError;
 use crate::follow_up::{self, QuestionKind, earlier_turns};
 use crate::privacy;
@@ -14,7 +17,7 @@ use crate::prompt::tool_rounds;
 use crate::run::agent::{Agent, ToolSet};
 use crate::run::answer::AnswerFormat;
 use crate::run::definition::Run;
-use crate::run::input::{DocumentSearch, QuestionInput, RunInput};
+use crate::run::input::{Acknowledgement, DocumentSearch, QuestionInput, RunInput};
 use crate::run::model_access;
 use crate::run::ports::RunPorts;
 use crate::run::reserve::{BudgetRequest, BudgetReserver};
@@ -23,11 +26,12 @@ use crate::run::tier::{self, ChosenTier, TierCriteria};
 use crate::withheld::withhold;
 use domain::authorized::Permit;
 use domain::classified::Classified;
-use domain::conversation::{Conversation, Message, MessageRole, MessageStatus, NewMessage};
+use domain::conversation::{Conversation, Message};
 use domain::ids::{ConversationId, MessageId, RunId};
 use domain::ledger::CallContext;
-use domain::memory::Memory;
+use domain::memory::{Memory, MemorySource};
 use domain::model::{ModelChoice, ModelTier, PromptMessage};
+use domain::model_call::ModelCaller;
 use domain::ports::{StoreError, TenantTx};
 use domain::rights::Permission;
 use domain::role::{Classification, Operation, Resource};
@@ -55,6 +59,8 @@ pub(super) struct TurnPreparer {
 pub(super) struct PreparedTurn {
     pub run: Run,
     pub conversation: ConversationId,
+    pub first_title: FirstTitle,
+    pub memory: TurnMemory,
     /// Number of the client's tools that the model is not offered.
     pub left_out_tools: u32,
 }
@@ -71,6 +77,15 @@ struct NewInput {
     tenant_name: String,
     question: Classified<String>,
     tool_rounds: Classified<Vec<PromptMessage>>,
+    acknowledgement: Option<Acknowledgement>,
+}
+
+/// Stored data that a turn builds on: its conversation, the place of its question, history and memories.
+struct StoredContext {
+    conversation: Conversation,
+    question: PlacedQuestion,
+    history: Vec<Message>,
+    memories: Vec<Memory>,
 }
 
 /// Earlier messages and memories that the model may see.
@@ -78,85 +93,100 @@ struct VisibleContext {
     history: Vec<Message>,
     memories: Vec<Memory>,
     /// Number of earlier messages and memories that the model may not see.
-    left_out: u32,
+    omitted_count: u32,
 }
 
 impl TurnPreparer {
     /// Loads history and memories, reserves budget, stores the user's message and an empty answer, and commits.
     ///
     /// # Errors
-    /// If the conversation does not exist, the model may not see user input, the remaining budget is too small, or the
-    /// store fails.
+    /// If the conversation does not exist or is busy, a message that the request names is not in it, the model may not
+    /// see user input, the remaining budget is too small, or the store fails.
     pub async fn prepare(
         &self,
         mut tx: UseCaseTransaction,
         permit: Permit,
         mut request: TurnRequest,
     ) -> Result<PreparedTurn, RuntimeError> {
-        let not_found = || RuntimeError::NotFound { target: "the conversation" };
         let now = self.ports.clock.now();
-        let answer_id = MessageId::from_uuid(self.ports.ids.uuid());
+        let new_id = || MessageId::from_uuid(self.ports.ids.uuid());
+        let ids = TurnIds { answer: new_id(), question: new_id() };
 
-        let conversation = self.conversation(&mut *tx, &permit, &request, now).await?.ok_or_else(not_found)?;
-        let mut history = load_history(&mut *tx, &permit, &request, &conversation, now).await?;
-        withhold(&mut *tx, &mut history, permit.clearance()).await?;
-        let memories = load_memories(&mut *tx, &permit, now).await?;
+        let stored = self.load(&mut *tx, &permit, &request, now).await?;
+        let StoredContext { conversation, question, history, memories } = stored;
+        let source = MemorySource { conversation: conversation.id, message: ids.question };
+        let place = Conclusion { source, class: conversation.classification.max(question.class) };
+        let memory = TurnMemory::new(&self.ports, &permit, &mut request, &question, place);
         let settings = &permit.tenant().settings;
-        let tier = self.choose_tier(&request, &conversation, settings);
-        let mut caller = model_access::caller(permit.scope(), settings);
-        // Where the client keeps the history, placeholders are the user's, with and without a conversation.
-        caller.conversation = request.conversation.filter(|_| request.history.is_none());
-        let own_texts = std::iter::once(request.message.as_str()).chain(request.instructions.as_deref());
+        let tier = self.choose_tier(&request, &question.text, &conversation, settings);
+        let caller = caller(&permit, &request);
+        let own_texts = std::iter::once(question.text.as_str()).chain(request.instructions.as_deref());
         let personal_data = privacy::check(&*self.ports.privacy, &caller, own_texts)?;
         let model = &*self.ports.model;
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
-        let user_input_class = permit.rights().own_message_class();
-        if user_input_class > model_limit {
+        if question.class > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
+        let first_title = self.first_title(&request, &conversation);
         let mut context = VisibleContext::new(history, memories, model_limit);
         let client_class = request.client_answer_class(&permit, &conversation);
         let removed = request.remove_client_tools_unless(model.is_generative() && client_class <= model_limit);
-        context.left_out = context.left_out.saturating_add(removed.results);
+        context.omitted_count = context.omitted_count.saturating_add(removed.results);
         let PreparedAgent { agent, left_out_tools } = self.agent(&permit, &mut request, tier);
         let new_input = NewInput {
             tenant_name: permit.tenant().name.clone(),
-            question: Classified::new(request.message.as_str().to_owned(), user_input_class),
+            question: Classified::new(question.text.clone(), question.class),
             tool_rounds: fitted_tool_rounds(&mut request, &agent, client_class),
+            acknowledgement: memory.acknowledgement(question.class),
         };
         let input = self.run_input(new_input, request, context);
         let price = model.highest_price(tier.tier, &caller);
         let estimate = input.token_estimate(&agent);
         let budget_request = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
         let budget = self.budgets.reserve(&mut *tx, permit.scope(), budget_request).await?;
-        let question_id = MessageId::from_uuid(self.ports.ids.uuid());
-        let messages = [user_message(question_id, input.question(), user_input_class), empty_answer(answer_id)];
-        tx.messages().append(conversation.id, &messages, now).await?.ok_or_else(not_found)?;
+        question.append(&mut *tx, &conversation, ids, now).await?;
         let (conversation, id) = (conversation.id, RunId::from_uuid(self.ports.ids.uuid()));
         let context = CallContext { conversation: Some(conversation), run: Some(id) };
-        let search = self.admit_search(&mut *tx, &permit, &input, context).await?;
+        let search_admission = self.admit_search(&mut *tx, &permit, &input, context).await?;
         tx.commit().await?;
-
-        let nonce = TagNonce::new(self.ports.ids.uuid());
         let run = Run {
             id,
             permit,
             caller,
             personal_data,
             context,
-            answer_id,
+            answer_id: ids.answer,
             agent,
             input,
             model_classification_limit: model_limit,
-            nonce,
-            search,
+            nonce: TagNonce::new(self.ports.ids.uuid()),
+            search_admission,
             budget,
         };
         let left_out_tools = left_out_tools.saturating_add(removed.tools);
-        Ok(PreparedTurn { run, conversation, left_out_tools })
+        Ok(PreparedTurn { run, conversation, first_title, memory, left_out_tools })
     }
 
-    /// Records the intent of the automatic search, or its refusal, if the material requires one.
+    /// Loads the conversation with the branch that leads to the question, and the memories.
+    async fn load(
+        &self,
+        tx: &mut dyn TenantTx,
+        permit: &Permit,
+        request: &TurnRequest,
+        now: Timestamp,
+    ) -> Result<StoredContext, RuntimeError> {
+        let conversation = self.conversation(tx, permit, request, now).await?;
+        let conversation = conversation.ok_or(RuntimeError::NotFound { target: "the conversation" })?;
+        refuse_if_busy(tx, &conversation, now).await?;
+        let question = PlacedQuestion::find(tx, permit, request, &conversation).await?;
+        let history_end = HistoryEnd { conversation: &conversation, last: question.history_end };
+        let mut history = load_history(tx, permit, request, history_end, now).await?;
+        withhold(tx, &mut history, permit.clearance()).await?;
+        let memories = load_memories(tx, permit, now).await?;
+        Ok(StoredContext { conversation, question, history, memories })
+    }
+
+    /// Records the intent of the automatic search, or its refusal, if the input needs a search with a known query.
     async fn admit_search(
         &self,
         tx: &mut dyn TenantTx,
@@ -164,9 +194,10 @@ impl TurnPreparer {
         input: &RunInput,
         context: CallContext,
     ) -> Result<Option<CallAdmission>, StoreError> {
-        // What a model makes of a follow-up is known only when the run has begun, and so is the intent of the search.
-        let is_known = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_generative());
-        let Some(search) = input.search().filter(is_known) else { return Ok(None) };
+        // A generative model rewrites a follow-up only after the run has started. Until then the query of its search is
+        // not known, so its intent cannot be recorded yet.
+        let has_final_query = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_generative());
+        let Some(search) = input.search().filter(has_final_query) else { return Ok(None) };
         let call = automatic_search(search, &search.query, context);
         self.ports.tools.admit(tx, permit, call).await.map(Some)
     }
@@ -189,15 +220,33 @@ impl TurnPreparer {
     }
 
     /// Chooses the tier from the setting of the turn, of the conversation, or of the tenant, in this order.
-    fn choose_tier(&self, request: &TurnRequest, conversation: &Conversation, settings: &TenantSettings) -> ChosenTier {
+    fn choose_tier(
+        &self,
+        request: &TurnRequest,
+        question: &str,
+        conversation: &Conversation,
+        settings: &TenantSettings,
+    ) -> ChosenTier {
         let choice = request.model.or(conversation.model).or(settings.default_model).unwrap_or(ModelChoice::Auto);
         let criteria = TierCriteria {
-            question: request.message.as_str(),
+            question,
             document_count: request.filters.document_ids.len(),
             client_tool_count: 0,
             has_heavy: self.ports.model.is_configured(ModelTier::Heavy),
         };
         tier::choose(choice, criteria)
+    }
+
+    /// Chooses how the conversation gets its first title. A client that keeps its own history writes its own titles, so
+    /// that no model is called for it.
+    fn first_title(&self, request: &TurnRequest, conversation: &Conversation) -> FirstTitle {
+        if conversation.title.is_some() {
+            FirstTitle::NotNeeded
+        } else if request.history.is_none() && self.ports.model.is_generative() {
+            FirstTitle::ByModel
+        } else {
+            FirstTitle::FromQuestion
+        }
     }
 
     /// Builds the agent of a turn, with the platform's tools that the permit allows and the client's tools. The
@@ -211,7 +260,7 @@ impl TurnPreparer {
         let half = TokenBudget(limits.prompt_tokens() / 2);
         let client = ClientTools::choose(std::mem::take(&mut request.tools), &platform, half);
         client.restrict(&mut options);
-        let ClientTools { offered, left_out } = client;
+        let ClientTools { offered, left_out_count: left_out } = client;
         limits.context_tokens = limits.context_tokens.saturating_sub(tool_tokens(&offered));
         let agent = Agent {
             instructions: request.instructions.take(),
@@ -225,8 +274,8 @@ impl TurnPreparer {
     }
 
     fn run_input(&self, new_input: NewInput, request: TurnRequest, context: VisibleContext) -> RunInput {
-        let NewInput { tenant_name, question, tool_rounds } = new_input;
-        let VisibleContext { history, memories, left_out } = context;
+        let NewInput { tenant_name, question, tool_rounds, acknowledgement } = new_input;
+        let VisibleContext { history, memories, omitted_count } = context;
         let message = question.content();
         let resolved = follow_up::resolve(message, &earlier_turns(&history, question.class()));
         let is_follow_up = resolved.kind != QuestionKind::StandsAlone;
@@ -236,8 +285,16 @@ impl TurnPreparer {
             filters: request.filters,
             top_k: self.settings.max_passages,
         });
-        let input = QuestionInput { tenant_name, question, tool_rounds, history, memories, search, left_out };
-        RunInput::Question(Box::new(input))
+        RunInput::Question(Box::new(QuestionInput {
+            tenant_name,
+            question,
+            tool_rounds,
+            history,
+            memories,
+            search,
+            omitted_count,
+            acknowledgement,
+        }))
     }
 }
 
@@ -249,9 +306,24 @@ impl VisibleContext {
         let total = history.len() + memories.len();
         history.retain(|message| message.classification <= max_classification);
         memories.retain(|memory| memory.classification <= max_classification);
-        let left_out = u32::try_from(total - history.len() - memories.len()).unwrap_or(u32::MAX);
-        Self { history, memories, left_out }
+        let omitted_count = u32::try_from(total - history.len() - memories.len()).unwrap_or(u32::MAX);
+        Self { history, memories, omitted_count }
     }
+}
+
+/// Returns the caller of the model. If the client keeps the history, the conversation is left out, so that privacy
+/// placeholders stay the same for all requests of the user.
+fn caller(permit: &Permit, request: &TurnRequest) -> ModelCaller {
+    let caller = model_access::caller(permit.scope(), &permit.tenant().settings);
+    ModelCaller { conversation: request.conversation.filter(|_| request.history.is_none()), ..caller }
+}
+
+/// Where the history of a turn ends.
+#[derive(Clone, Copy)]
+struct HistoryEnd<'a> {
+    conversation: &'a Conversation,
+    /// The last message of the history; `None` if there is none.
+    last: Option<MessageId>,
 }
 
 /// Takes the tool rounds of a request, cut to half of the agent's prompt. They have the class of a client's answers.
@@ -268,17 +340,18 @@ fn fitted_tool_rounds(
     fitted
 }
 
-/// Returns the earlier messages: the stored ones, or those that the client sent.
+/// Returns the earlier messages: the stored ones of the branch, or those that the client sent.
 async fn load_history(
     tx: &mut dyn TenantTx,
     permit: &Permit,
     request: &TurnRequest,
-    conversation: &Conversation,
+    HistoryEnd { conversation, last }: HistoryEnd<'_>,
     now: Timestamp,
 ) -> Result<Vec<Message>, StoreError> {
-    match &request.history {
-        None => tx.messages().newest(conversation.id, MAX_HISTORY).await,
-        Some(history) => Ok(request.client_history(history, permit, conversation, now)),
+    match (&request.history, last) {
+        (None, None) => Ok(Vec::new()),
+        (None, Some(last)) => tx.messages().branch(conversation.id, last, MAX_HISTORY).await,
+        (Some(history), _) => Ok(request.client_history(history, permit, conversation, now)),
     }
 }
 
@@ -288,29 +361,6 @@ async fn load_memories(tx: &mut dyn TenantTx, permit: &Permit, now: Timestamp) -
         return Ok(Vec::new());
     }
     tx.memories().most_important(now, permit.clearance(), MAX_MEMORIES).await
-}
-
-fn user_message(id: MessageId, question: &str, classification: Classification) -> NewMessage {
-    NewMessage {
-        id,
-        role: MessageRole::User,
-        content: question.to_owned(),
-        status: MessageStatus::Complete,
-        token_count: None,
-        classification,
-    }
-}
-
-/// The empty message in which the answer will be stored.
-fn empty_answer(id: MessageId) -> NewMessage {
-    NewMessage {
-        id,
-        role: MessageRole::Assistant,
-        content: String::new(),
-        status: MessageStatus::Streaming,
-        token_count: None,
-        classification: Classification::Public,
-    }
 }
 
 /// Truncates a query to [`MAX_QUERY_CHARS`].

@@ -10,12 +10,12 @@ use std::path::Path;
 struct Counts {
     follow_ups: usize,
     recognized: usize,
-    alone: usize,
+    standalone: usize,
     wrongly_completed: usize,
     wrong_identifiers: usize,
 }
 
-fn counted(name: &str) -> Counts {
+fn count_dialogues(name: &str) -> Counts {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/dialogues").join(name);
     let set: Value = serde_json::from_slice(&std::fs::read(path).expect("the dialogues")).expect("JSON");
     let mut counts = Counts::default();
@@ -40,7 +40,7 @@ fn count_dialogue(dialogue: &Value, counts: &mut Counts) {
         println!("{} {depends} {is_wrong} {} -> {}", dialogue["id"], questions[at], resolved.text);
         counts.follow_ups += usize::from(depends);
         counts.recognized += usize::from(depends && is_completed);
-        counts.alone += usize::from(!depends);
+        counts.standalone += usize::from(!depends);
         counts.wrongly_completed += usize::from(!depends && is_completed);
         counts.wrong_identifiers += usize::from(is_wrong);
     }
@@ -48,15 +48,15 @@ fn count_dialogue(dialogue: &Value, counts: &mut Counts) {
 
 #[test]
 fn follow_ups_of_the_tuned_dialogues_are_recognized_and_nothing_else() {
-    let counts = counted("tuned.json");
+    let counts = count_dialogues("tuned.json");
     assert!(counts.recognized * 100 >= counts.follow_ups * 97, "{counts:?}");
     assert_eq!((counts.wrongly_completed, counts.wrong_identifiers), (0, 0), "{counts:?}");
 }
 
 #[test]
 fn most_follow_ups_of_the_held_out_dialogues_are_recognized() {
-    let counts = counted("held_out.json");
+    let counts = count_dialogues("held_out.json");
     assert!(counts.recognized * 100 >= counts.follow_ups * 90, "{counts:?}");
-    assert!(counts.wrongly_completed * 100 <= counts.alone * 5, "{counts:?}");
+    assert!(counts.wrongly_completed * 100 <= counts.standalone * 5, "{counts:?}");
     assert!(counts.wrong_identifiers * 100 <= counts.follow_ups * 5, "{counts:?}");
 }

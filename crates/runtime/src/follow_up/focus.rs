@@ -26,9 +26,9 @@ pub struct Focus {
     /// Titles of the documents that its answer cites.
     pub titles: Vec<String>,
     /// Identifiers that the user has named, newest last.
-    named: Vec<Identifier>,
+    user_identifiers: Vec<Identifier>,
     /// Identifiers in answers and titles, newest last.
-    shown: Vec<Identifier>,
+    shown_identifiers: Vec<Identifier>,
     answer_words: HashSet<String>,
 }
 
@@ -57,20 +57,20 @@ impl Focus {
         self.titles = turn.titles.iter().map(|title| (*title).to_owned()).collect();
         let answer: String = turn.answer.chars().take(MAX_ANSWER_CHARS).collect();
         self.answer_words = tokens(&answer).into_iter().filter(is_content_token).map(|token| token.lower).collect();
-        add_newest(&mut self.named, self.identifiers.clone());
+        add_newest(&mut self.user_identifiers, self.identifiers.clone());
         for text in turn.titles.iter().copied().chain([answer.as_str()]) {
-            add_newest(&mut self.shown, identifiers_in(text));
+            add_newest(&mut self.shown_identifiers, identifiers_in(text));
         }
     }
 
     /// Whether the word was in the last question or in the titles that its answer cites.
-    pub fn knows(&self, word: &str) -> bool {
+    pub fn mentions(&self, word: &str) -> bool {
         let titles = self.titles.iter().flat_map(|title| tokens(title)).map(|token| token.lower);
         self.words.iter().map(|word| word.to_lowercase()).chain(titles).any(|known| is_alike(&known, word))
     }
 
     /// Whether the word was in the last answer.
-    pub fn answer_has(&self, word: &str) -> bool {
+    pub fn answer_mentions(&self, word: &str) -> bool {
         self.answer_words.iter().any(|known| is_alike(known, word))
     }
 
@@ -82,13 +82,14 @@ impl Focus {
             other.prefix() == current.prefix() && !self.identifiers.iter().any(|id| id.normalized == other.normalized)
         };
         let twin = current.twin().filter(|twin| is_sibling(&twin));
-        let shown_twin = twin.clone().filter(|twin| self.shown.iter().any(|id| id.normalized == twin.normalized));
-        let named = self.named.iter().rev().find(is_sibling).cloned();
-        named.or(shown_twin).or(twin).or_else(|| self.shown.iter().rev().find(is_sibling).cloned())
+        let shown_twin =
+            twin.clone().filter(|twin| self.shown_identifiers.iter().any(|id| id.normalized == twin.normalized));
+        let named = self.user_identifiers.iter().rev().find(is_sibling).cloned();
+        named.or(shown_twin).or(twin).or_else(|| self.shown_identifiers.iter().rev().find(is_sibling).cloned())
     }
 
     /// The units that a comparison is about: those of the last question, or its unit and the one before.
-    pub fn compared(&self) -> Vec<Identifier> {
+    pub fn units_to_compare(&self) -> Vec<Identifier> {
         let mut units = self.identifiers.clone();
         if units.len() == 1 {
             units.extend(self.sibling());

@@ -12,8 +12,8 @@ pub const OPENERS: &str = "\
 pub const CONNECTORS: &str = "\
     aber also and auch but dann oder or then und";
 
-/// Phrases that ask the previous question about something else.
-pub const TRANSFERS: &[&str] = &[
+/// Phrases that ask the previous question again about something else: "what about the filter?".
+pub const WHAT_ABOUT_PHRASES: &[&str] = &[
     "das gleiche bei",
     "das gleiche für",
     "dasselbe bei",
@@ -133,8 +133,9 @@ pub const FUNCTION_WORDS: &str = "\
     jeder jedes man mich my ob obwohl our per pro sich than though uns unser unsere unseren us we weil wenn \
     whether while wir you your";
 
-/// Words before something that both sides know.
-pub const DEFINITE: &str = "\
+/// Definite articles, demonstratives and possessives, alone or contracted with a preposition. The noun after them is
+/// presented as known.
+pub const DEFINITE_DETERMINERS: &str = "\
     am beim das dem den der des die diese diesem diesen dieser dieses ihr ihre ihrem ihren ihrer im its sein \
     seine seinem seinen seiner that the their these this those vom zum zur";
 
@@ -145,7 +146,7 @@ pub const PREPOSITIONS: &str = "\
     with within without während zu zum zur zwischen über";
 
 /// Prepositions before a time, a place or a condition, which is added to the question.
-pub const CIRCUMSTANCES: &str = "\
+pub const CIRCUMSTANCE_PREPOSITIONS: &str = "\
     ab above after am at before below between bis during falls gegen if im in innerhalb nach ohne on seit since \
     under unter until vor wenn when within without während zwischen über";
 
@@ -165,7 +166,7 @@ pub const ARTICLE_PRONOUNS: &str = "\
     das dem den der die";
 
 /// Words for the one of several that was not asked about.
-pub const OTHERS: &str = "\
+pub const OTHER_ONE_WORDS: &str = "\
     andere anderem anderen anderer anderes latter letztere letzterer other others second zweite zweiten zweiter \
     zweites";
 
@@ -214,8 +215,8 @@ pub const VERBS: &str = "\
     paid put remove repair replace reset run runs sent set shut sign signs start starts stop stops store take \
     taken takes test tighten trip trips turn use uses wear weigh weighs worn written";
 
-/// Nouns of time that `this` does not make a reference to something said.
-pub const TIMES: &str = "\
+/// Nouns after which `this` means the present time or place and not something said before: "this week", "this plant".
+pub const TIME_AND_SITE_NOUNS: &str = "\
     anlage jahr monat month plant shift site week werk woche year";
 
 /// Whether the word is in a list of words, separated by spaces.
@@ -224,7 +225,7 @@ pub fn is_one_of(word: &str, list: &str) -> bool {
 }
 
 /// The words that do not say what a question is about, from all lists of such words.
-static OTHER_THAN_CONTENT: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+static NON_CONTENT_WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     const LISTS: [&str; 13] = [
         OPENERS,
         CONNECTORS,
@@ -234,10 +235,10 @@ static OTHER_THAN_CONTENT: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
         AUXILIARIES,
         LIGHT_WORDS,
         FUNCTION_WORDS,
-        DEFINITE,
+        DEFINITE_DETERMINERS,
         PREPOSITIONS,
         PRONOUNS,
-        OTHERS,
+        OTHER_ONE_WORDS,
         SAMENESS,
     ];
     LISTS.iter().flat_map(|list| list.split_ascii_whitespace()).collect()
@@ -245,5 +246,5 @@ static OTHER_THAN_CONTENT: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 
 /// Whether the word says what a question is about.
 pub fn is_content(word: &str) -> bool {
-    word.chars().count() > 1 && !OTHER_THAN_CONTENT.contains(word)
+    word.chars().count() > 1 && !NON_CONTENT_WORDS.contains(word)
 }

@@ -9,11 +9,11 @@ mod focus;
 mod history;
 mod lexicon;
 mod question;
-mod tokens;
+pub(crate) mod tokens;
 
 pub use history::earlier_turns;
 
-use compose::{joined, with_identifiers, with_topic};
+use compose::{with_carried_words, with_identifiers, with_topic};
 use focus::Focus;
 use question::{MAX_READ_CHARS, Question};
 
@@ -60,10 +60,10 @@ pub fn resolve(message: &str, earlier: &[EarlierTurn<'_>]) -> ResolvedQuestion {
     resolve_in(message, &focus)
 }
 
-/// Whether a question that somebody else has completed keeps the identifiers of `message` and adds only such as are in
-/// `known` texts.
+/// Whether `question`, a rewritten form of `message`, keeps all identifiers of `message` and adds only identifiers that
+/// occur in the `known` texts.
 #[must_use]
-pub fn names_only_what_is_known(question: &str, message: &str, known: &[&str]) -> bool {
+pub fn keeps_and_adds_only_known_identifiers(question: &str, message: &str, known: &[&str]) -> bool {
     let names = |text: &str| tokens::identifiers_in(text).into_iter().map(|identifier| identifier.normalized);
     let (own, found) = (names(message).collect::<Vec<_>>(), names(question).collect::<Vec<_>>());
     let known: Vec<String> = known.iter().flat_map(|text| names(text)).collect();
@@ -91,12 +91,12 @@ fn stands_alone(message: &str) -> ResolvedQuestion {
 
 /// The last question with its correction, or the corrected question if it is complete.
 fn corrected(message: &str, question: &Question, focus: &Focus) -> ResolvedQuestion {
-    let kept = compose::without_rejected(question);
+    let kept = compose::without_rejected_words(question);
     let mut correction = Question::read(&kept);
     if correction.is_empty() && correction.identifiers().is_empty() {
         return stands_alone(message);
     }
-    correction.is_joined = true;
+    correction.links_to_previous = true;
     let text = completed(&correction, focus).unwrap_or(kept);
     ResolvedQuestion { text, kind: QuestionKind::Corrects }
 }
@@ -106,8 +106,8 @@ fn completed(question: &Question, focus: &Focus) -> Option<String> {
     if !question.identifiers().is_empty() {
         return completed_with_own_identifiers(question, focus);
     }
-    if question.compares() && focus.compared().len() > 1 {
-        return Some(compared(question, focus));
+    if question.compares() && focus.units_to_compare().len() > 1 {
+        return Some(with_compared_units(question, focus));
     }
     if let Some((span, sibling)) = question.other_one().zip(focus.sibling()) {
         let text = compose::with_other_one(question, span, &sibling);
@@ -115,7 +115,7 @@ fn completed(question: &Question, focus: &Focus) -> Option<String> {
         return completed_with_own_identifiers(&named, focus).or(Some(text));
     }
     if question.names_known_document() && !focus.titles.is_empty() {
-        return Some(joined(question.body(), &focus.titles[..1]));
+        return Some(with_carried_words(question.body(), &focus.titles[..1]));
     }
     if question.refers_back() {
         return Some(with_referent(question, focus));
@@ -123,7 +123,7 @@ fn completed(question: &Question, focus: &Focus) -> Option<String> {
     if question.is_fragment() {
         return completed_fragment(question, focus);
     }
-    (question.is_joined || names_something_known(question, focus)).then(|| with_subject(question, focus))
+    (question.links_to_previous || refers_to_known_word(question, focus)).then(|| with_subject(question, focus))
 }
 
 /// Completes a question that names its equipment: by the previous question if it says nothing else.
@@ -132,22 +132,22 @@ fn completed_with_own_identifiers(question: &Question, focus: &Focus) -> Option<
     if content.is_empty() {
         return Some(with_identifiers(&focus.question, &own));
     }
-    if question.is_joined && !question.has_verb() && !question.begins_with_interrogative() {
+    if question.links_to_previous && !question.has_verb() && !question.begins_with_interrogative() {
         let other = with_identifiers(&focus.question, &own);
         return Some(with_topic(&other, &compose::phrase(question, &content), focus.capitalizes));
     }
     if question.asks_for_sameness() {
-        return Some(joined(question.body(), &focus.topics));
+        return Some(with_carried_words(question.body(), &focus.topics));
     }
-    question.refers_back().then(|| joined(question.body(), &focus.identifier_texts()))
+    question.refers_back().then(|| with_carried_words(question.body(), &focus.identifier_texts()))
 }
 
 /// Adds the units that are compared, and their topic if the question names none.
-fn compared(question: &Question, focus: &Focus) -> String {
-    let units = focus.compared().into_iter().map(|unit| unit.text);
-    let max_own = usize::from(question.asks_for_difference());
-    let topics = if question.topics().len() <= max_own { &focus.topics[..] } else { &[] };
-    joined(question.body(), &units.chain(topics.iter().cloned()).collect::<Vec<_>>())
+fn with_compared_units(question: &Question, focus: &Focus) -> String {
+    let units = focus.units_to_compare().into_iter().map(|unit| unit.text);
+    let max_own_topics = usize::from(question.asks_for_difference());
+    let topics = if question.topics().len() <= max_own_topics { &focus.topics[..] } else { &[] };
+    with_carried_words(question.body(), &units.chain(topics.iter().cloned()).collect::<Vec<_>>())
 }
 
 /// Adds what a pronoun stands for.
@@ -162,7 +162,7 @@ fn with_referent(question: &Question, focus: &Focus) -> String {
     if carried.is_empty() {
         carried.extend(focus.titles.first().cloned());
     }
-    joined(question.body(), &carried)
+    with_carried_words(question.body(), &carried)
 }
 
 /// Completes a part of a sentence; `None` if it is a topic of its own.
@@ -173,35 +173,36 @@ fn completed_fragment(question: &Question, focus: &Focus) -> Option<String> {
     }
     if question.begins_with_interrogative() {
         let carried: Vec<String> = focus.topics.iter().cloned().chain(focus.identifier_texts()).collect();
-        return Some(joined(question.body(), &carried));
+        return Some(with_carried_words(question.body(), &carried));
     }
-    if question.begins_with(lexicon::CIRCUMSTANCES) && question.is_joined {
-        return Some(joined(&focus.question, &[question.body().to_owned()]));
+    if question.begins_with(lexicon::CIRCUMSTANCE_PREPOSITIONS) && question.links_to_previous {
+        return Some(with_carried_words(&focus.question, &[question.body().to_owned()]));
     }
-    if question.is_joined {
+    if question.links_to_previous {
         return Some(with_topic(&focus.question, &compose::phrase(question, &content), focus.capitalizes));
     }
-    let is_known = content.iter().any(|token| focus.knows(&token.lower));
+    let is_known = content.iter().any(|token| focus.mentions(&token.lower));
     is_known.then(|| with_subject(question, focus))
 }
 
 /// Adds all content words and identifiers of the last question.
 fn with_whole_question(question: &Question, focus: &Focus) -> String {
     let carried: Vec<String> = focus.words.iter().cloned().chain(focus.identifier_texts()).collect();
-    joined(question.body(), &carried)
+    with_carried_words(question.body(), &carried)
 }
 
 /// Adds the equipment that the last question is about, or its topic.
 fn with_subject(question: &Question, focus: &Focus) -> String {
     let identifiers = focus.identifier_texts();
-    joined(question.body(), if identifiers.is_empty() { &focus.topics } else { &identifiers })
+    with_carried_words(question.body(), if identifiers.is_empty() { &focus.topics } else { &identifiers })
 }
 
-/// Whether the question names as known what the last question was about, or its answer.
-fn names_something_known(question: &Question, focus: &Focus) -> bool {
+/// Whether a word that the question presents as known ("the pump") occurs in the last question, in the titles that its
+/// answer cites or, if the question is short, in that answer.
+fn refers_to_known_word(question: &Question, focus: &Focus) -> bool {
     let is_short = question.content().len() <= 2;
     let mut words = question.definite_words();
-    words.any(|token| focus.knows(&token.lower) || (is_short && focus.answer_has(&token.lower)))
+    words.any(|token| focus.mentions(&token.lower) || (is_short && focus.answer_mentions(&token.lower)))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub struct Question {
     text: String,
     pub tokens: Vec<Token>,
     /// Whether it begins with a word or phrase that joins it to the previous question.
-    pub is_joined: bool,
+    pub links_to_previous: bool,
     /// Whether its first word is written with a capital letter.
     capitalizes: bool,
     /// Whether it begins with a word that takes something back ("no, …").
@@ -27,7 +27,7 @@ impl Question {
         let text: String = message.chars().take(MAX_READ_CHARS).collect();
         let mut tokens = tokens(&text);
         let capitalizes = text.starts_with(char::is_uppercase);
-        let mut question = Self { text, tokens: Vec::new(), is_joined: false, capitalizes, takes_back: false };
+        let mut question = Self { text, tokens: Vec::new(), links_to_previous: false, capitalizes, takes_back: false };
         let skipped = question.skip_opening(&tokens);
         question.tokens = tokens.split_off(skipped);
         question
@@ -40,17 +40,18 @@ impl Question {
             let word = token.lower.as_str();
             let takes_back = is_one_of(word, lexicon::CORRECTION_OPENERS) && token.ends_clause;
             let joins = is_one_of(word, lexicon::CONNECTORS);
-            let transfer = lexicon::TRANSFERS.iter().map(|phrase| phrase_length(&tokens[at..], phrase)).max();
-            let transfer = transfer.unwrap_or_default();
-            if transfer > 0 {
-                self.is_joined = true;
-                at += transfer;
+            let transfer_length =
+                lexicon::WHAT_ABOUT_PHRASES.iter().map(|phrase| phrase_length(&tokens[at..], phrase)).max();
+            let transfer_length = transfer_length.unwrap_or_default();
+            if transfer_length > 0 {
+                self.links_to_previous = true;
+                at += transfer_length;
                 continue;
             }
             if !takes_back && !joins && !is_one_of(word, lexicon::OPENERS) {
                 break;
             }
-            self.is_joined |= joins;
+            self.links_to_previous |= joins;
             self.takes_back |= takes_back;
             at += 1;
         }
@@ -86,10 +87,10 @@ impl Question {
     /// Whether the message holds nothing to search for, such as "Thanks!".
     pub fn is_empty(&self) -> bool {
         let is_filler = |token: &Token| token.kind == TokenKind::Word && !is_content(&token.lower);
-        let asks = self.tokens.iter().any(|token| is_one_of(&token.lower, lexicon::INTERROGATIVES));
-        let addresses = self.tokens.iter().any(|token| is_one_of(&token.lower, "you du dir dich"));
+        let has_interrogative = self.tokens.iter().any(|token| is_one_of(&token.lower, lexicon::INTERROGATIVES));
+        let addresses_assistant = self.tokens.iter().any(|token| is_one_of(&token.lower, "you du dir dich"));
         let is_filler = self.tokens.iter().all(is_filler);
-        is_filler && (addresses || (!asks && !self.is_joined && !self.refers_back()))
+        is_filler && (addresses_assistant || (!has_interrogative && !self.links_to_previous && !self.refers_back()))
     }
 
     /// The question without an announcement of its topic ("Another question: …").
@@ -138,16 +139,16 @@ impl Question {
     /// Whether the question is only a part of a sentence, to be completed by the previous question.
     pub fn is_fragment(&self) -> bool {
         let content = self.content().len();
-        let has_definite = self.tokens.iter().any(|token| is_one_of(&token.lower, lexicon::DEFINITE));
+        let has_definite = self.tokens.iter().any(|token| is_one_of(&token.lower, lexicon::DEFINITE_DETERMINERS));
         if self.begins_with_interrogative() {
             let is_complete = content >= 2 && has_definite;
-            let max = if self.is_joined { MAX_FRAGMENT_WORDS } else { 2 };
+            let max = if self.links_to_previous { MAX_FRAGMENT_WORDS } else { 2 };
             if content == 1 && self.ends_with_predicate() {
                 return true;
             }
             return (!self.has_verb() && !is_complete && content <= max) || (content == 0 && !has_definite);
         }
-        !self.has_verb() && (self.is_joined || content <= MAX_FRAGMENT_WORDS)
+        !self.has_verb() && (self.links_to_previous || content <= MAX_FRAGMENT_WORDS)
     }
 
     /// Whether the last word only says something about an unnamed thing: "Who has to be present?".
@@ -176,13 +177,13 @@ impl Question {
     /// The words for the one of several that was not asked about ("the other pump"), as a range of tokens.
     pub fn other_one(&self) -> Option<std::ops::Range<usize>> {
         let introduces = |token: &Token| {
-            is_one_of(&token.lower, lexicon::DEFINITE) || is_one_of(&token.lower, lexicon::PREPOSITIONS)
+            is_one_of(&token.lower, lexicon::DEFINITE_DETERMINERS) || is_one_of(&token.lower, lexicon::PREPOSITIONS)
         };
         let at = self.tokens.iter().enumerate().position(|(at, token)| {
-            is_one_of(&token.lower, lexicon::OTHERS) && at > 0 && introduces(&self.tokens[at - 1])
+            is_one_of(&token.lower, lexicon::OTHER_ONE_WORDS) && at > 0 && introduces(&self.tokens[at - 1])
         })?;
-        let named = self.tokens.get(at + 1).filter(|_| !self.tokens[at].ends_clause);
-        let has_noun = named.is_some_and(|token| is_content_token(token) || token.lower == "one");
+        let next_token = self.tokens.get(at + 1).filter(|_| !self.tokens[at].ends_clause);
+        let has_noun = next_token.is_some_and(|token| is_content_token(token) || token.lower == "one");
         let has_article = is_one_of(&self.tokens[at - 1].lower, "the der die das dem den");
         Some(at - usize::from(has_article)..at + 1 + usize::from(has_noun))
     }
@@ -196,7 +197,11 @@ impl Question {
     pub fn definite_words(&self) -> impl Iterator<Item = &Token> {
         let is_definite = |at: usize| {
             let before = &self.tokens[at.saturating_sub(2)..at];
-            before.iter().rev().take_while(|token| !token.ends_clause).any(|t| is_one_of(&t.lower, lexicon::DEFINITE))
+            before
+                .iter()
+                .rev()
+                .take_while(|token| !token.ends_clause)
+                .any(|t| is_one_of(&t.lower, lexicon::DEFINITE_DETERMINERS))
         };
         let words = self.tokens.iter().enumerate();
         words.filter(move |(at, token)| is_content_token(token) && is_definite(*at)).map(|(_, token)| token)
@@ -204,9 +209,9 @@ impl Question {
 
     /// Whether a pronoun stands for something said before this message.
     pub fn refers_back(&self) -> bool {
-        let named = self.tokens.iter().position(|token| token.kind == TokenKind::Identifier);
-        let before_name = 0..named.unwrap_or(self.tokens.len());
-        before_name.into_iter().any(|at| self.is_pronoun(at))
+        let first_identifier = self.tokens.iter().position(|token| token.kind == TokenKind::Identifier);
+        let before_identifier = 0..first_identifier.unwrap_or(self.tokens.len());
+        before_identifier.into_iter().any(|at| self.is_pronoun(at))
     }
 
     /// Whether the pronoun may stand for the topic of the previous question and not only for its equipment: not in
@@ -240,11 +245,15 @@ impl Question {
                 let expletive = is_one_of(before, "gibt geht") || is_one_of(next, "gibt bis geht");
                 !expletive && !self.tokens[at..].iter().any(|token| is_one_of(&token.lower, "bis zu wenn"))
             }
-            "that" => is_last || before.is_empty() || is_function(before),
+            "that" => is_last || before.is_empty() || is_function_word(before),
             "sein" => !is_last && self.tokens[at + 1].text.starts_with(char::is_uppercase),
             "there" => is_last && at > 0 && !is_one_of(before, "is are"),
             "sie" | "ihr" | "ihre" | "ihnen" | "ihrem" | "ihren" | "ihrer" if is_polite => false,
-            "this" | "diese" | "diesem" | "diesen" | "dieser" | "dieses" if is_one_of(next, lexicon::TIMES) => false,
+            "this" | "diese" | "diesem" | "diesen" | "dieser" | "dieses"
+                if is_one_of(next, lexicon::TIME_AND_SITE_NOUNS) =>
+            {
+                false
+            }
             article if is_one_of(article, lexicon::ARTICLE_PRONOUNS) => self.is_without_noun(at),
             pronoun => is_one_of(pronoun, lexicon::PRONOUNS),
         }
@@ -272,7 +281,7 @@ impl Question {
     }
 }
 
-fn is_function(word: &str) -> bool {
+fn is_function_word(word: &str) -> bool {
     let lists = [lexicon::AUXILIARIES, lexicon::PREPOSITIONS, lexicon::INTERROGATIVES, lexicon::CONNECTORS];
     lists.iter().any(|list| is_one_of(word, list))
 }
@@ -302,15 +311,16 @@ pub fn is_content_token(token: &Token) -> bool {
 pub fn topics(tokens: &[Token], capitalizes: bool) -> Vec<&Token> {
     let is_capital = |token: &Token| token.text.starts_with(char::is_uppercase);
     let is_german = tokens.iter().any(|token| is_german(&token.lower));
-    let by_capitals =
+    let capitalizes_nouns =
         is_german && (capitalizes || tokens.iter().any(|token| is_content_token(token) && is_capital(token)));
     let is_noun = |at: usize| {
         let (token, before) = (&tokens[at], at.checked_sub(1).map(|before| &tokens[before]));
         // "How heavy": a property that is asked for.
         let is_property = before.is_some_and(|before| before.lower == "how");
-        let follows_noun = before.is_some_and(|b| is_content_token(b) || is_one_of(&b.lower, lexicon::DEFINITE));
+        let follows_noun =
+            before.is_some_and(|b| is_content_token(b) || is_one_of(&b.lower, lexicon::DEFINITE_DETERMINERS));
         let is_verb = token.lower.ends_with("ed") || (is_one_of(&token.lower, lexicon::VERBS) && !follows_noun);
-        is_content_token(token) && if by_capitals { is_capital(token) } else { !is_verb && !is_property }
+        is_content_token(token) && if capitalizes_nouns { is_capital(token) } else { !is_verb && !is_property }
     };
     (0..tokens.len()).filter(|at| is_noun(*at)).map(|at| &tokens[at]).collect()
 }

@@ -3,12 +3,12 @@
 use super::*;
 use proptest::prelude::*;
 
-const OIL: &str = "How often is the oil of C-410 changed?";
+const OIL_QUESTION: &str = "How often is the oil of C-410 changed?";
 /// Any text, or one made of words that the rules know.
-const EARLIER: &str = "\\PC{0,80}|(And|Und|No,|the other|it|P-101A|C-4[12]0|oil|Öl| |\\?){0,12}";
-const OEL: &str = "Wie oft wird das Öl von P-720A gewechselt?";
+const EARLIER_QUESTION_REGEX: &str = "\\PC{0,80}|(And|Und|No,|the other|it|P-101A|C-4[12]0|oil|Öl| |\\?){0,12}";
+const OIL_QUESTION_DE: &str = "Wie oft wird das Öl von P-720A gewechselt?";
 
-fn after(earlier: &[&str], message: &str) -> String {
+fn resolved_after(earlier: &[&str], message: &str) -> String {
     let turns: Vec<EarlierTurn<'_>> =
         earlier.iter().map(|question| EarlierTurn { question, ..EarlierTurn::default() }).collect();
     resolve(message, &turns).text
@@ -16,44 +16,59 @@ fn after(earlier: &[&str], message: &str) -> String {
 
 #[test]
 fn a_part_of_a_sentence_takes_topic_and_equipment_from_the_last_question() {
-    assert_eq!(after(&[OIL], "And which grade?"), "which grade? oil C-410");
-    assert_eq!(after(&[OEL], "Und welche Sorte?"), "welche Sorte? Öl P-720A");
-    assert_eq!(after(&[OIL], "How much?"), "How much? oil changed C-410");
-    assert_eq!(after(&[OEL], "Warum?"), "Warum? Öl gewechselt P-720A");
+    assert_eq!(resolved_after(&[OIL_QUESTION], "And which grade?"), "which grade? oil C-410");
+    assert_eq!(resolved_after(&[OIL_QUESTION_DE], "Und welche Sorte?"), "welche Sorte? Öl P-720A");
+    assert_eq!(resolved_after(&[OIL_QUESTION], "How much?"), "How much? oil changed C-410");
+    assert_eq!(resolved_after(&[OIL_QUESTION_DE], "Warum?"), "Warum? Öl gewechselt P-720A");
 }
 
 #[test]
 fn another_unit_or_part_takes_the_place_of_the_one_before() {
-    assert_eq!(after(&[OIL], "And for C-420?"), "How often is the oil of C-420 changed?");
-    assert_eq!(after(&[OIL], "What about the filter?"), "How often is the filter of C-410 changed?");
-    assert_eq!(after(&[OEL], "Und bei P-730?"), "Wie oft wird das Öl von P-730 gewechselt?");
-    assert_eq!(after(&[OEL], "Und der Filter?"), "Wie oft wird das Filter von P-720A gewechselt?");
-    assert_eq!(after(&[OIL], "And the filter of C-420?"), "How often is the filter of C-420 changed?");
-    assert_eq!(after(&[OIL], "Does the same apply to C-420?"), "How often is the oil of C-420 changed?");
-    assert_eq!(after(&[OIL], "And in winter?"), "How often is the oil of C-410 changed? in winter?");
+    assert_eq!(resolved_after(&[OIL_QUESTION], "And for C-420?"), "How often is the oil of C-420 changed?");
+    assert_eq!(resolved_after(&[OIL_QUESTION], "What about the filter?"), "How often is the filter of C-410 changed?");
+    assert_eq!(resolved_after(&[OIL_QUESTION_DE], "Und bei P-730?"), "Wie oft wird das Öl von P-730 gewechselt?");
+    assert_eq!(resolved_after(&[OIL_QUESTION_DE], "Und der Filter?"), "Wie oft wird das Filter von P-720A gewechselt?");
+    assert_eq!(
+        resolved_after(&[OIL_QUESTION], "And the filter of C-420?"),
+        "How often is the filter of C-420 changed?"
+    );
+    assert_eq!(
+        resolved_after(&[OIL_QUESTION], "Does the same apply to C-420?"),
+        "How often is the oil of C-420 changed?"
+    );
+    assert_eq!(resolved_after(&[OIL_QUESTION], "And in winter?"), "How often is the oil of C-410 changed? in winter?");
 }
 
 #[test]
 fn the_other_one_of_two_is_the_twin_or_the_one_named_before() {
-    assert_eq!(after(&[OEL], "Und die andere Pumpe?"), "Wie oft wird das Öl von P-720B gewechselt?");
-    assert_eq!(after(&[OEL], "Welche Dichtung hat die andere Pumpe?"), "Welche Dichtung hat Pumpe P-720B?");
+    assert_eq!(
+        resolved_after(&[OIL_QUESTION_DE], "Und die andere Pumpe?"),
+        "Wie oft wird das Öl von P-720B gewechselt?"
+    );
+    assert_eq!(
+        resolved_after(&[OIL_QUESTION_DE], "Welche Dichtung hat die andere Pumpe?"),
+        "Welche Dichtung hat Pumpe P-720B?"
+    );
     let named = ["What is the flow of P-610A?", "And of P-620?"];
-    assert_eq!(after(&named, "How heavy is the other one?"), "How heavy is P-610A?");
+    assert_eq!(resolved_after(&named, "How heavy is the other one?"), "How heavy is P-610A?");
 }
 
 #[test]
 fn pronouns_stand_for_equipment_or_topic() {
-    assert_eq!(after(&[OIL], "Which grade is it?"), "Which grade is it? oil C-410");
-    assert_eq!(after(&[OIL], "How heavy is it?"), "How heavy is it? oil C-410");
-    assert_eq!(after(&[OEL], "Welche Dichtung hat sie?"), "Welche Dichtung hat sie? Öl P-720A");
-    assert_eq!(after(&["How often is the fire drill held?"], "Who leads it?"), "Who leads it? fire drill held");
+    assert_eq!(resolved_after(&[OIL_QUESTION], "Which grade is it?"), "Which grade is it? oil C-410");
+    assert_eq!(resolved_after(&[OIL_QUESTION], "How heavy is it?"), "How heavy is it? oil C-410");
+    assert_eq!(resolved_after(&[OIL_QUESTION_DE], "Welche Dichtung hat sie?"), "Welche Dichtung hat sie? Öl P-720A");
+    assert_eq!(
+        resolved_after(&["How often is the fire drill held?"], "Who leads it?"),
+        "Who leads it? fire drill held"
+    );
 }
 
 #[test]
 fn a_comparison_names_both_units() {
-    let both = after(&[OIL, "And for C-420?"], "Which of the two is louder?");
+    let both = resolved_after(&[OIL_QUESTION, "And for C-420?"], "Which of the two is louder?");
     assert!(both.contains("C-410") && both.contains("C-420"), "{both}");
-    let both = after(&[OEL], "Was ist der Unterschied zwischen den beiden Pumpen?");
+    let both = resolved_after(&[OIL_QUESTION_DE], "Was ist der Unterschied zwischen den beiden Pumpen?");
     assert!(both.contains("P-720A") && both.contains("P-720B"), "{both}");
 }
 
@@ -62,11 +77,17 @@ fn a_correction_replaces_what_was_wrong() {
     let b = "How often is the oil of P-610B changed?";
     let asked = "How often is the oil of P-610A changed?";
     for correction in ["No, I meant P-610B.", "Sorry, P-610B", "I mean P-610B, not P-610A", "not P-610A but P-610B"] {
-        assert_eq!(after(&[asked], correction), b, "{correction}");
+        assert_eq!(resolved_after(&[asked], correction), b, "{correction}");
     }
-    assert_eq!(after(&[OEL], "Nein, ich meinte P-720B"), "Wie oft wird das Öl von P-720B gewechselt?");
-    assert_eq!(after(&[OEL], "Nicht das Öl, den Filter"), "Wie oft wird das Filter von P-720A gewechselt?");
-    assert_eq!(after(&[asked], "No, thanks."), "No, thanks.");
+    assert_eq!(
+        resolved_after(&[OIL_QUESTION_DE], "Nein, ich meinte P-720B"),
+        "Wie oft wird das Öl von P-720B gewechselt?"
+    );
+    assert_eq!(
+        resolved_after(&[OIL_QUESTION_DE], "Nicht das Öl, den Filter"),
+        "Wie oft wird das Filter von P-720A gewechselt?"
+    );
+    assert_eq!(resolved_after(&[asked], "No, thanks."), "No, thanks.");
 }
 
 #[test]
@@ -82,9 +103,9 @@ fn a_question_that_stands_alone_takes_nothing_over() {
         "Thanks!",
         "Emergency telephone numbers?",
     ] {
-        assert_eq!(after(&[OIL], question), question);
+        assert_eq!(resolved_after(&[OIL_QUESTION], question), question);
     }
-    for frage in [
+    for german_question in [
         "Wer unterschreibt den Erlaubnisschein für Heißarbeiten?",
         "Andere Frage: Wie oft wird es geprüft?",
         "Gibt es eine Kantine?",
@@ -92,16 +113,16 @@ fn a_question_that_stands_alone_takes_nothing_over() {
         "Können Sie mir die Notrufnummer nennen?",
         "Danke!",
     ] {
-        assert_eq!(after(&[OEL], frage), frage);
+        assert_eq!(resolved_after(&[OIL_QUESTION_DE], german_question), german_question);
     }
 }
 
 #[test]
 fn the_focus_moves_with_the_topic_and_stays_over_thanks() {
-    let moved = [OIL, "Who signs the hot work permit?"];
-    assert_eq!(after(&moved, "How long is it valid?"), "How long is it valid? hot work permit");
-    assert_eq!(after(&[OIL, "Thanks!"], "And which grade?"), "which grade? oil C-410");
-    assert_eq!(after(&[OIL, "And which grade?"], "And for C-420?"), "which grade? oil C-420");
+    let moved = [OIL_QUESTION, "Who signs the hot work permit?"];
+    assert_eq!(resolved_after(&moved, "How long is it valid?"), "How long is it valid? hot work permit");
+    assert_eq!(resolved_after(&[OIL_QUESTION, "Thanks!"], "And which grade?"), "which grade? oil C-410");
+    assert_eq!(resolved_after(&[OIL_QUESTION, "And which grade?"], "And for C-420?"), "which grade? oil C-420");
 }
 
 #[test]
@@ -114,7 +135,7 @@ fn a_document_is_carried_over_by_its_title() {
 proptest! {
     #[test]
     fn any_conversation_resolves_to_a_bounded_question_that_keeps_its_identifiers(
-        earlier in proptest::collection::vec(EARLIER, 0..6),
+        earlier in proptest::collection::vec(EARLIER_QUESTION_REGEX, 0..6),
         message in "\\PC{0,120}|(And|Und bei|No,|the other one|it|P-101A|C-4[12]0|which|oil|Öl| |\\?){0,12}",
     ) {
         let turns: Vec<EarlierTurn<'_>> =
@@ -134,7 +155,7 @@ proptest! {
         message in "(And|Und bei|it|the other pump|which|grade|beide|\\?| ){1,8}",
     ) {
         let asked = format!("How often is the oil of {a} changed?");
-        let found = tokens::identifiers_in(&after(&[&asked], &message));
+        let found = tokens::identifiers_in(&resolved_after(&[&asked], &message));
         let known = tokens::identifiers_in(&a);
         for identifier in found {
             let is_known = known.contains(&identifier) || known[0].twin().as_ref() == Some(&identifier);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Letters before a number that name a grade, a size or a standard: `VG46` is no equipment.
+/// Letters before a number that name a grade, a size or a standard: `VG46` is not equipment.
 const GRADES: &[&str] = &["DIN", "DN", "EN", "IP", "ISO", "PN", "SIL", "VG", "PT", "HLP", "CLP", "FFP", "M"];
 
 /// A word, number or identifier, and its bytes in the text.
@@ -15,7 +15,7 @@ pub struct Token {
     /// The byte range of the word in the text.
     pub span: Range<usize>,
     pub kind: TokenKind,
-    /// Whether a mark that ends a sentence or a clause follows.
+    /// Whether punctuation that ends a sentence or a clause follows.
     pub ends_clause: bool,
 }
 
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_are_told_from_words_numbers_and_grades() {
+    fn identifiers_are_distinguished_from_words_numbers_and_grades() {
         assert_eq!(
             normalized("Is P-101A/B like p101a, SOP-MNT-014 or KT-900?"),
             ["P101A", "P101B", "SOPMNT014", "KT900"]
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_lie_in_the_text_and_clauses_end_at_marks() {
+    fn spans_lie_in_the_text_and_clauses_end_at_punctuation() {
         let text = "Nein, ich meinte P-720B. Öl?";
         let found = tokens(text);
         assert!(found.iter().all(|token| text[token.span.clone()] == token.text));

@@ -82,7 +82,7 @@ impl DirectPreparer {
         // No message is stored, so the run's id is used as the id of the answer.
         let answer_id = MessageId::from_uuid(id.as_uuid());
         let nonce = TagNonce::new(self.ports.ids.uuid());
-        let search = None;
+        let search_admission = None;
         Ok(Run {
             id,
             permit,
@@ -94,7 +94,7 @@ impl DirectPreparer {
             input,
             model_classification_limit: model_limit,
             nonce,
-            search,
+            search_admission,
             budget,
         })
     }
@@ -131,11 +131,11 @@ fn own_texts(messages: &[PromptMessage]) -> impl Iterator<Item = &str> {
 
 /// Returns the last user message, or an empty string if there is none.
 fn last_question(messages: &[PromptMessage]) -> &str {
-    let user = messages.iter().rev().find_map(|message| match message {
+    let user_text = messages.iter().rev().find_map(|message| match message {
         PromptMessage::User(text) => Some(text.as_str()),
         _ => None,
     });
-    user.unwrap_or_default()
+    user_text.unwrap_or_default()
 }
 
 /// Completes direct runs. Stores nothing besides the call and the audit outcome.

@@ -78,9 +78,9 @@ impl EmbeddingService {
             let request = EmbedRequest { caller, purpose, texts, classification: INPUT_CLASSIFICATION };
             let response = calls.embed(&*self.embedder, request).await?;
             vectors.extend(response.vectors);
-            let mut replaced = std::mem::take(&mut usage.served_by.replaced);
-            replaced.merge(&response.usage.served_by.replaced);
-            usage.served_by = ServedBy { replaced, ..response.usage.served_by };
+            let mut replaced = std::mem::take(&mut usage.served_by.replacement_counts);
+            replaced.merge(&response.usage.served_by.replacement_counts);
+            usage.served_by = ServedBy { replacement_counts: replaced, ..response.usage.served_by };
             usage.token_usage += response.usage.token_usage;
             usage.cost += response.usage.cost;
             usage.tokens_estimated |= response.usage.tokens_estimated;

@@ -11,7 +11,8 @@ use crate::use_case::UseCase;
 use async_trait::async_trait;
 use direct::{DirectFinisher, DirectPreparer, serves_directly};
 use domain::authorized::Authorized;
-use domain::command::{AskModel, CreateEmbeddings, GetModel, ListModels};
+use domain::backend_health::BackendHealth;
+use domain::command::{AskModel, CreateEmbeddings, GetModel, ListBackends, ListModels};
 use domain::model::EmbedResponse;
 use domain::model_id::ModelId;
 use domain::ports::Embedder;
@@ -60,6 +61,13 @@ impl UseCase<ListModels> for ModelService {
     async fn execute(&self, command: Authorized<ListModels>) -> Result<Vec<ModelId>, RuntimeError> {
         let is_offered = |id: &ModelId| self.offers(*id, command.permit().rights());
         Ok(ModelId::ALL.iter().copied().filter(is_offered).collect())
+    }
+}
+
+#[async_trait]
+impl UseCase<ListBackends> for ModelService {
+    async fn execute(&self, _command: Authorized<ListBackends>) -> Result<Vec<BackendHealth>, RuntimeError> {
+        Ok(self.runner.ports().model.backends())
     }
 }
 

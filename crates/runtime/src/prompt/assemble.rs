@@ -8,7 +8,7 @@
 
 use super::nonce::TagNonce;
 use super::passages;
-use super::tokens::{TokenBudget, enters_prompt, estimate_tokens, newest_messages_within};
+use super::tokens::{TokenBudget, estimate_tokens, is_included_in_prompt, newest_messages_within};
 use super::tool_rounds;
 use domain::classified::{Classified, HasClass as _};
 use domain::conversation::{Message, MessageRole, Sources};
@@ -95,11 +95,12 @@ pub fn min_tokens(input: &PromptInput<'_>) -> usize {
 pub fn assemble(input: &PromptInput<'_>, budget: TokenBudget) -> AssembledPrompt {
     let remaining = budget.0.saturating_sub(min_tokens(input));
     let history = newest_messages_within(input.history, TokenBudget(remaining));
-    let history_tokens: usize = history.iter().filter(|m| enters_prompt(m)).map(|m| estimate_tokens(&m.content)).sum();
+    let history_tokens: usize =
+        history.iter().filter(|m| is_included_in_prompt(m)).map(|m| estimate_tokens(&m.content)).sum();
     let mut prompt = Classified::empty();
     let mut sources = Sources::default();
     prompt.push(Classified::new(PromptMessage::System(system_prompt(input)), input.class_of_instructions()));
-    for message in history.iter().filter(|message| enters_prompt(message)) {
+    for message in history.iter().filter(|message| is_included_in_prompt(message)) {
         if let Some(earlier_message) = history_message(message, prompt.content()) {
             prompt.push(Classified::new(earlier_message, message.classification));
             sources.merge(&message.sources);
@@ -247,6 +248,7 @@ mod tests {
         Message {
             id: MessageId::from_uuid(Uuid::nil()),
             conversation_id: ConversationId::from_uuid(Uuid::nil()),
+            parent_id: None,
             seq,
             role,
             content: content.to_owned(),
@@ -258,20 +260,19 @@ mod tests {
             sources: Sources::default(),
             withheld: false,
             degraded: false,
+            unsupported: Vec::new(),
             created_at: Timestamp::UNIX_EPOCH,
         }
     }
 
     #[test]
     fn an_assembled_prompt_matches_its_snapshot() {
-        let memory = Memory {
-            id: MemoryId::from_uuid(Uuid::nil()),
-            content: "I work on unit 200".to_owned(),
-            importance: 0.5,
-            tags: Vec::new(),
-            classification: Classification::Internal,
-            created_at: Timestamp::UNIX_EPOCH,
-        };
+        let memory = Memory::explicit(
+            MemoryId::from_uuid(Uuid::nil()),
+            "I work on unit 200".to_owned(),
+            Classification::Internal,
+            Timestamp::UNIX_EPOCH,
+        );
         let nonce = nonce();
         let history = [
             message(1, MessageRole::User, "Hello"),
@@ -389,14 +390,12 @@ mod tests {
         passage.passage.title = hostile.to_owned();
         passage.passage.section = Some(hostile.to_owned());
         passage.surrounding_text = SurroundingText { before: Some(hostile.to_owned()), after: None };
-        let memory = Memory {
-            id: MemoryId::from_uuid(Uuid::nil()),
-            content: hostile.to_owned(),
-            importance: 0.5,
-            tags: Vec::new(),
-            classification: Classification::Internal,
-            created_at: Timestamp::UNIX_EPOCH,
-        };
+        let memory = Memory::explicit(
+            MemoryId::from_uuid(Uuid::nil()),
+            hostile.to_owned(),
+            Classification::Internal,
+            Timestamp::UNIX_EPOCH,
+        );
         let history = [message(1, MessageRole::User, "Hello"), message(2, MessageRole::Assistant, hostile)];
         let input = PromptInput {
             tenant: hostile,

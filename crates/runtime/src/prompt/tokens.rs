@@ -59,7 +59,7 @@ pub fn newest_messages_within(history: &[Message], budget: TokenBudget) -> &[Mes
     let mut remaining = budget.0;
     let mut start = history.len();
     for (index, message) in history.iter().enumerate().rev() {
-        if enters_prompt(message) {
+        if is_included_in_prompt(message) {
             let tokens = estimate_tokens(&message.content);
             if tokens > remaining {
                 break;
@@ -73,7 +73,7 @@ pub fn newest_messages_within(history: &[Message], budget: TokenBudget) -> &[Mes
 
 /// Returns whether a message is included in prompts. Empty and unfinished answers are not.
 #[must_use]
-pub fn enters_prompt(message: &Message) -> bool {
+pub fn is_included_in_prompt(message: &Message) -> bool {
     matches!(message.role, MessageRole::User | MessageRole::Assistant)
         && message.status != MessageStatus::Streaming
         && !message.content.trim().is_empty()
@@ -89,6 +89,7 @@ mod tests {
         Message {
             id: MessageId::from_uuid(Uuid::from_u128(seq.unsigned_abs().into())),
             conversation_id: ConversationId::from_uuid(Uuid::nil()),
+            parent_id: None,
             seq,
             role: if seq % 2 == 1 { MessageRole::User } else { MessageRole::Assistant },
             content: content.to_owned(),
@@ -100,6 +101,7 @@ mod tests {
             sources: domain::conversation::Sources::default(),
             withheld: false,
             degraded: false,
+            unsupported: Vec::new(),
             created_at: domain::time::Timestamp::UNIX_EPOCH,
         }
     }
@@ -134,6 +136,6 @@ mod tests {
             message(4, "  ", MessageStatus::Error),
         ];
         assert_eq!(newest_messages_within(&history, TokenBudget(estimate_tokens("a question"))).len(), 3);
-        assert_eq!(history.iter().filter(|m| enters_prompt(m)).count(), 1);
+        assert_eq!(history.iter().filter(|m| is_included_in_prompt(m)).count(), 1);
     }
 }

@@ -12,18 +12,18 @@ const CUT_NOTE: &str = "\n(The rest is left out: there is no room for it.)";
 
 /// Cuts the longest results so that all messages fit into `budget`. Calls are never cut.
 pub fn fit(mut rounds: Vec<PromptMessage>, budget: TokenBudget) -> Vec<PromptMessage> {
-    let results = rounds.iter().filter(|message| matches!(message, PromptMessage::Tool { .. })).count();
+    let result_count = rounds.iter().filter(|message| matches!(message, PromptMessage::Tool { .. })).count();
     let lengths = rounds.iter().filter_map(|message| match message {
         PromptMessage::Tool { .. } => Some(prompt_tokens(std::slice::from_ref(message))),
         _ => None,
     });
-    let of_results: usize = lengths.sum();
-    let room = budget.0.saturating_sub(prompt_tokens(&rounds) - of_results);
-    let share = room / results.max(1);
-    if of_results > room {
+    let result_tokens: usize = lengths.sum();
+    let available_tokens = budget.0.saturating_sub(prompt_tokens(&rounds) - result_tokens);
+    let tokens_per_result = available_tokens / result_count.max(1);
+    if result_tokens > available_tokens {
         for message in &mut rounds {
             if let PromptMessage::Tool { content, .. } = message {
-                let shown = truncate_to_budget(content, TokenBudget(share));
+                let shown = truncate_to_budget(content, TokenBudget(tokens_per_result));
                 if shown.len() < content.len() {
                     *content = format!("{shown}{CUT_NOTE}");
                 }

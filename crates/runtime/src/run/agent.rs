@@ -84,7 +84,7 @@ pub struct RunLimits {
     pub context_tokens: usize,
     /// Tokens of the context, and of the budget, that are kept for one reply.
     pub reserved_reply_tokens: u32,
-    /// Maximum number of tokens in one reply; capped by `reply_tokens`.
+    /// Maximum number of tokens in one reply; never more than `reserved_reply_tokens`.
     pub max_output_tokens: u32,
     /// Maximum number of tool calls that the run executes.
     pub max_tool_calls: u32,

@@ -1,6 +1,7 @@
 //! Processing of an answer's text while it is streamed.
 
 use super::citations::CitationScanner;
+use super::markers::MarkerFilter;
 use super::sanitize::MarkupSanitizer;
 use domain::conversation::Citation;
 use domain::model::NumberedPassage;
@@ -9,7 +10,8 @@ use domain::run::RunEvent;
 /// How the text is processed before it reaches the reader.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnswerFormat {
-    /// Active markup is neutralized and citation markers become citations. The text is kept, so that it can be stored.
+    /// Active markup is neutralized, citation markers become citations, and markers of passages that do not exist are
+    /// removed. The text is kept, so that it can be stored.
     Cited,
     /// The text is passed on as the model writes it, and is not kept.
     Verbatim,
@@ -19,14 +21,20 @@ pub enum AnswerFormat {
 pub struct AnswerText {
     format: AnswerFormat,
     sanitizer: MarkupSanitizer,
+    markers: MarkerFilter,
     scanner: CitationScanner,
     citations: Vec<Citation>,
 }
 
 impl AnswerText {
     pub fn new(format: AnswerFormat) -> Self {
-        let (sanitizer, scanner) = (MarkupSanitizer::default(), CitationScanner::default());
-        Self { format, sanitizer, scanner, citations: Vec::new() }
+        Self {
+            format,
+            sanitizer: MarkupSanitizer::default(),
+            markers: MarkerFilter::default(),
+            scanner: CitationScanner::default(),
+            citations: Vec::new(),
+        }
     }
 
     /// Appends the next piece that the model wrote, and returns the events to send for it. `passages` are the ones that
@@ -37,6 +45,7 @@ impl AnswerText {
             AnswerFormat::Cited => {
                 // PostgreSQL cannot store U+0000, so a single one would make it impossible to store the answer.
                 let text = self.sanitizer.push(&piece.replace('\0', ""));
+                let text = self.markers.push(&text, |n| passages.iter().any(|passage| passage.n == n));
                 self.append(text, passages)
             }
         }
@@ -45,6 +54,8 @@ impl AnswerText {
     /// Appends the text that was held back, at the end of a reply.
     pub fn end_reply(&mut self, passages: &[NumberedPassage]) -> Vec<RunEvent> {
         let text = self.sanitizer.finish();
+        let mut text = self.markers.push(&text, |n| passages.iter().any(|passage| passage.n == n));
+        text.push_str(&self.markers.finish());
         self.append(text, passages)
     }
 

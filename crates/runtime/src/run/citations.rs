@@ -57,7 +57,7 @@ impl CitationScanner {
 }
 
 /// Parses the numbers in a marker: `1`, `1, 2` or `1;2`. Returns an empty list for any other text in brackets.
-fn marker_numbers(marker_text: &str) -> Vec<u32> {
+pub(super) fn marker_numbers(marker_text: &str) -> Vec<u32> {
     let parts: Option<Vec<u32>> =
         marker_text.split([',', ';']).map(|part| part.trim().trim_start_matches('^').parse().ok()).collect();
     parts.unwrap_or_default()

@@ -31,8 +31,9 @@ pub struct Run {
     pub model_classification_limit: Classification,
     /// Nonce of the tags in its prompts and tool results.
     pub nonce: TagNonce,
-    /// The automatic search of the documents, which runs before the model is called; `None` if none is needed.
-    pub search: Option<CallAdmission>,
+    /// Admission of the automatic search, which runs before the model is called; `None` if no search is needed, or if
+    /// its query is known only after the run has started.
+    pub search_admission: Option<CallAdmission>,
     /// Budget reserved for it.
     pub budget: BudgetReservation,
 }

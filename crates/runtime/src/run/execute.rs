@@ -2,8 +2,9 @@
 //! calls the model again.
 
 use super::context::RunContext;
-use super::input::PromptSource;
+use super::input::{Acknowledgement, PromptSource};
 use super::progress::RunProgress;
+use super::provenance::Provenance;
 use super::reply::{self, Reply, ReplyRequest};
 use super::retrieve::{SearchOutcome, search_documents};
 use super::tool_calls::{call_tool, has_malformed_arguments};
@@ -11,6 +12,7 @@ use crate::error::RuntimeError;
 use crate::prompt::assemble::AutoSearchResult;
 use crate::prompt::tokens::{TokenBudget, prompt_tokens};
 use domain::classified::Classified;
+use domain::conversation::Sources;
 use domain::model::{ModelToolCall, PromptMessage};
 use domain::role::Classification;
 use domain::run::FinishReason;
@@ -32,6 +34,27 @@ struct LoopState {
 /// # Errors
 /// If the model or the store fails, or the budget is used up.
 pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<FinishReason, RuntimeError> {
+    let Some(acknowledgement) = ctx.run.input.acknowledgement() else { return answer(ctx, progress).await };
+    let reason = if acknowledgement.is_whole_answer { FinishReason::Stop } else { answer(ctx, progress).await? };
+    acknowledge(ctx, progress, acknowledgement);
+    Ok(reason)
+}
+
+/// Appends the acknowledgement to the answer, as a paragraph of its own.
+fn acknowledge(ctx: RunContext<'_>, progress: &mut RunProgress, acknowledgement: &Acknowledgement) {
+    let text = &acknowledgement.text;
+    progress.provenance.merge(&Provenance { class: text.class(), sources: Sources::default() });
+    ctx.log.merge_provenance(&progress.provenance);
+    let separator = if progress.answer.text().is_empty() { "" } else { "\n\n" };
+    let mut events = progress.answer.push(format!("{separator}{}", text.content()), &[]);
+    events.extend(progress.answer.end_reply(&[]));
+    for event in events {
+        ctx.log.push(event);
+    }
+}
+
+/// Has the model answer.
+async fn answer(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<FinishReason, RuntimeError> {
     let run = ctx.run;
     let outcome = search_documents(ctx, progress).await;
     let passages = progress.passages.clone();
@@ -39,7 +62,7 @@ pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<
         SearchOutcome::NotSearched => AutoSearchResult::NotSearched,
         SearchOutcome::Searched { is_weak_match } => AutoSearchResult::Searched { passages: &passages, is_weak_match },
     };
-    let has_omitted_content = progress.visibility.left_out > 0;
+    let has_omitted_content = progress.visibility.omitted_count > 0;
     let prompt = run.input.prompt(&run.agent, &run.nonce, search_result, has_omitted_content);
     let remaining_calls = run.agent.limits.max_tool_calls;
     let mut state = LoopState { transcript: Classified::empty(), remaining_calls, malformed_replies: 0 };

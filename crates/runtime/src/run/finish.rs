@@ -6,6 +6,7 @@ use super::definition::Run;
 use super::end::RunEnd;
 use super::ports::RunPorts;
 use super::progress::RunProgress;
+use super::reserve::BudgetReserver;
 use crate::error::RuntimeError;
 use async_trait::async_trait;
 use domain::audit::{AuditedOperation, Outcome, ResultStatus};
@@ -39,6 +40,10 @@ pub trait Finisher: Send + Sync + 'static {
     /// Stores the record. Must be idempotent: it is called again if the acknowledgement of a commit was lost.
     async fn store(&self, tx: &mut dyn TenantTx, run: &Run, record: &Self::Record) -> Result<(), StoreError>;
 
+    /// Does further work after a run that did not fail, once its end is stored and its readers are informed. Best
+    /// effort.
+    async fn after_run(&self, _ports: &RunPorts, _budgets: &BudgetReserver, _run: &Run) {}
+
     /// Returns the metadata of the outcome that is stored if the record cannot be stored; `None` if the use case stores
     /// no record.
     fn metadata_if_store_fails(&self, run: &Run, error: &StoreError) -> Option<Value>;
@@ -55,8 +60,8 @@ pub struct FinishedRun<'a> {
 }
 
 impl FinishedRun<'_> {
-    /// What the tenant's privacy rules did, for the audit log: how often each pattern matched, never what; `None` if
-    /// nothing did.
+    /// Returns how often each pattern of the tenant's privacy rules matched, for the audit log, without the matched
+    /// text; `None` if no pattern matched.
     pub fn privacy_facts(&self) -> Option<Value> {
         let rules = self.run.caller.privacy.as_ref()?;
         let (found, replaced) = (&self.run.personal_data, &self.progress.model.replaced);
@@ -142,7 +147,7 @@ impl CompletionRecord<'_> {
         if let Some((finisher, record)) = record {
             finisher.store(&mut *tx, self.run, record).await?;
         }
-        if let Some(CallAdmission::Admitted(search)) = &self.run.search {
+        if let Some(CallAdmission::Admitted(search)) = &self.run.search_admission {
             search.record(&mut *tx).await?;
         }
         tx.usage().record_calls(&self.calls).await?;
@@ -156,20 +161,21 @@ impl CompletionRecord<'_> {
 
 fn summary(run: &Run, progress: &RunProgress, end: &RunEnd) -> RunSummary {
     let tier = run.agent.tier.tier;
-    let (model, left_out) = (&progress.model, progress.visibility.left_out);
+    let (model, omitted_count) = (&progress.model, progress.visibility.omitted_count);
     RunSummary {
         finish_reason: end.finish_reason(),
         usage: model.usage,
         model: model.served_by.as_ref().map_or_else(|| tier.as_str().to_owned(), |served| served.model.clone()),
-        degraded: progress.degraded || left_out > 0,
+        degraded: progress.degraded || omitted_count > 0,
         fallback: model.used_fallback,
-        omitted_count: left_out,
+        omitted_count,
         message_id: run.answer_id,
+        unsupported: progress.unsupported_statements(),
     }
 }
 
 /// Converts the calls to ledger entries. Called once per run: the ids make repeated attempts idempotent.
-fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<CompletedCall>) -> Vec<LedgerEntry> {
+pub fn ledger_entries(ports: &RunPorts, run: &Run, calls: Vec<CompletedCall>) -> Vec<LedgerEntry> {
     let at = ports.clock.now();
     let entry = |CompletedCall { tier, call }| LedgerEntry {
         id: ModelCallId::from_uuid(ports.ids.uuid()),

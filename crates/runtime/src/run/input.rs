@@ -40,7 +40,16 @@ pub struct QuestionInput {
     /// The automatic search, which runs before the model is called; `None` if the question needs no documents.
     pub search: Option<DocumentSearch>,
     /// Number of earlier messages and memories that were left out because the model may not see them.
-    pub left_out: u32,
+    pub omitted_count: u32,
+    /// What the platform itself tells the user in the answer.
+    pub acknowledgement: Option<Acknowledgement>,
+}
+
+/// Words of the platform's own in an answer: what it has noted for the user.
+pub struct Acknowledgement {
+    pub text: Classified<String>,
+    /// Whether there is nothing to answer, so that no model is asked.
+    pub is_whole_answer: bool,
 }
 
 /// Parameters of a document search.
@@ -79,6 +88,14 @@ impl RunInput {
         }
     }
 
+    /// Returns what the platform itself tells the user in the answer.
+    pub fn acknowledgement(&self) -> Option<&Acknowledgement> {
+        match self {
+            Self::Question(input) => input.acknowledgement.as_ref(),
+            Self::Messages(_) => None,
+        }
+    }
+
     /// Returns the highest classification of the input's parts.
     pub fn class(&self) -> Classification {
         match self {
@@ -92,9 +109,9 @@ impl RunInput {
     }
 
     /// Returns the number of parts that were left out because the model may not see them.
-    pub fn left_out(&self) -> u32 {
+    pub fn omitted_count(&self) -> u32 {
         match self {
-            Self::Question(input) => input.left_out,
+            Self::Question(input) => input.omitted_count,
             Self::Messages(_) => 0,
         }
     }

@@ -5,9 +5,11 @@ use super::budget::BudgetReservation;
 use super::call_recorder::CallRecorder;
 use super::definition::Run;
 use super::provenance::Provenance;
+use super::support;
 use crate::prompt::passages;
 use crate::prompt::tokens::TokenBudget;
 use domain::classified::HasClass;
+use domain::conversation::TextRange;
 use domain::model::NumberedPassage;
 use domain::model_call::ServedBy;
 use domain::privacy::PatternCounts;
@@ -28,6 +30,8 @@ pub struct RunProgress {
     pub tools_used: Vec<String>,
     /// Whether a fallback served a reply, or a component such as retrieval was unavailable.
     pub degraded: bool,
+    /// Whether the documents were searched before the model was called.
+    pub has_searched: bool,
     /// Budget reserved for the run; [`super::reserve::BudgetReserver::extend`] can increase it.
     pub budget: BudgetReservation,
 }
@@ -38,7 +42,7 @@ pub struct Visibility {
     /// The highest classification that the model may see.
     pub max_classification: Classification,
     /// Number of passages, documents, memories and earlier messages that were left out.
-    pub left_out: u32,
+    pub omitted_count: u32,
 }
 
 /// The model calls, and the backends that served them.
@@ -56,12 +60,12 @@ pub struct ModelUsage {
 }
 
 impl Visibility {
-    /// Removes the items that the model may not see, and adds them to `left_out`.
+    /// Removes the items that the model may not see, and counts them as omitted.
     pub fn retain_visible<T: HasClass>(&mut self, items: &mut Vec<T>) {
         let total = items.len();
         items.retain(|item| item.class() <= self.max_classification);
         let removed = u32::try_from(total - items.len()).unwrap_or(u32::MAX);
-        self.left_out = self.left_out.saturating_add(removed);
+        self.omitted_count = self.omitted_count.saturating_add(removed);
     }
 }
 
@@ -73,12 +77,23 @@ impl RunProgress {
             provenance: Provenance::default(),
             visibility: Visibility {
                 max_classification: run.model_classification_limit,
-                left_out: run.input.left_out(),
+                omitted_count: run.input.omitted_count(),
             },
             model: ModelUsage::default(),
             tools_used: Vec::new(),
             degraded: false,
+            has_searched: false,
             budget: run.budget.clone(),
+        }
+    }
+
+    /// Returns the statements of the answer that no passage supports. Nothing is listed unless documents were searched,
+    /// and in text that is passed on as the model writes it.
+    pub fn unsupported_statements(&self) -> Vec<TextRange> {
+        if self.has_searched || !self.passages.is_empty() {
+            support::unsupported_statements(self.answer.text(), &self.passages)
+        } else {
+            Vec::new()
         }
     }
 

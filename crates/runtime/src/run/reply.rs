@@ -77,12 +77,12 @@ pub async fn fit_to_budget(
     let needed = AmountRange::from_estimate(estimate, grant.price);
     ctx.budgets.extend(ctx.run.permit.scope(), grant, spent, needed).await?;
     let remaining = grant.remaining(spent);
-    let output = remaining.max_output_tokens(estimate.prompt);
-    if output >= max_output {
+    let affordable_output = remaining.max_output_tokens(estimate.prompt);
+    if affordable_output >= max_output {
         return Ok(FittedRequest { assembled: full_prompt, tools, max_output_tokens: max_output });
     }
     if !prompt.can_shrink() {
-        let max_output_tokens = output.clamp(1, max_output.max(1));
+        let max_output_tokens = affordable_output.clamp(1, max_output.max(1));
         return Ok(FittedRequest { assembled: full_prompt, tools, max_output_tokens });
     }
     let fits_without_tools = remaining.max_output_tokens(full_prompt_tokens) >= MIN_OUTPUT_TOKENS;
@@ -147,7 +147,7 @@ async fn read_stream(
     model.calls.set_served_by(&served_by);
     *degraded |= served_by.fallback;
     model.used_fallback |= served_by.fallback;
-    model.replaced.raise_to(&served_by.replaced);
+    model.replaced.merge_max(&served_by.replacement_counts);
     let backend = served_by.backend.clone();
     model.served_by = Some(served_by);
     let (mut tool_calls, mut wants_client_tools) = (Vec::new(), false);

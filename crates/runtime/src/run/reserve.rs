@@ -67,17 +67,12 @@ impl BudgetReserver {
         match tx.usage().reserve(&reservation, &budgets, now).await? {
             ReservationOutcome::Reserved { amount, spending } => {
                 self.soft_limits.check(scope, &budgets, &spending, now);
-                let exhausted = limit_reached(&budgets, amount, requested);
-                Ok(BudgetReservation::from_grant(BudgetGrant {
-                    id,
-                    budgets,
-                    price,
-                    amount,
-                    exhausted_limit: exhausted,
-                }))
+                let exhausted_limit = limit_reached(&budgets, amount, requested);
+                Ok(BudgetReservation::from_grant(BudgetGrant { id, budgets, price, amount, exhausted_limit }))
             }
-            ReservationOutcome::Refused { limit, blocked_by_reservations: held } => {
-                let retry_after = if held { RETRY_AFTER_RESERVED } else { until_period_end(limit, now) };
+            ReservationOutcome::Refused { limit, blocked_by_reservations } => {
+                let retry_after =
+                    if blocked_by_reservations { RETRY_AFTER_RESERVED } else { until_period_end(limit, now) };
                 Err(budget::budget_exceeded(limit, retry_after))
             }
         }
@@ -87,7 +82,7 @@ impl BudgetReserver {
     /// less than `needed.minimum`.
     ///
     /// # Errors
-    /// If the store fails. A refusal is not an error; it is recorded in `BudgetGrant::exhausted`.
+    /// If the store fails. A refusal is not an error; it is recorded in `BudgetGrant::exhausted_limit`.
     pub async fn extend(
         &self,
         scope: &TenantScope,

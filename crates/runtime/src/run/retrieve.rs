@@ -7,7 +7,7 @@ use super::rewrite;
 use super::tool_calls::{include_surroundings, tool_status};
 use crate::prompt::passages::passage_budget;
 use crate::prompt::tokens::{TokenBudget, estimate_tokens};
-use crate::search::{passages_of, rag_search_call, run_search};
+use crate::search::{rag_search_call, retrieval_from_result, run_search};
 use domain::ledger::CallContext;
 use domain::run::RunEvent;
 use domain::search::{Hit, Retrieval};
@@ -38,6 +38,7 @@ pub async fn search_documents(ctx: RunContext<'_>, progress: &mut RunProgress) -
     match call_search(ctx, progress, search).await {
         Ok(found) => {
             progress.degraded |= found.degraded;
+            progress.has_searched = true;
             let is_weak_match = !found.answerable;
             add_passages(ctx, progress, found);
             SearchOutcome::Searched { is_weak_match }
@@ -59,10 +60,11 @@ async fn call_search(
     search: &DocumentSearch,
 ) -> Result<Retrieval, ToolError> {
     let (call_id, name) = (CALL_ID.to_owned(), ToolName::RagSearch.as_str().to_owned());
-    let rewritten = if ctx.run.search.is_none() { rewrite::rewritten(ctx, progress).await } else { None };
+    let rewritten =
+        if ctx.run.search_admission.is_none() { rewrite::rewrite_follow_up(ctx, progress).await } else { None };
     let query = rewritten.unwrap_or_else(|| search.query.clone());
     ctx.log.push(RunEvent::ToolStarted { call_id: call_id.clone(), name: name.clone(), query: Some(query.clone()) });
-    let found = match &ctx.run.search {
+    let found = match &ctx.run.search_admission {
         Some(CallAdmission::Admitted(call)) => run_search(&**call).await,
         Some(CallAdmission::Refused(reason)) => Err(ToolError::Denied { reason: *reason }),
         None => invoke_search(ctx, search, &query).await,
@@ -75,7 +77,7 @@ async fn call_search(
 /// Searches for a query that was not known when the turn was stored: intent and outcome are recorded separately.
 async fn invoke_search(ctx: RunContext<'_>, search: &DocumentSearch, query: &str) -> Result<Retrieval, ToolError> {
     let call = automatic_search(search, query, ctx.run.context);
-    passages_of(ctx.ports.tools.invoke(&ctx.run.permit, call).await?)
+    retrieval_from_result(ctx.ports.tools.invoke(&ctx.run.permit, call).await?)
 }
 
 /// Returns the call of the automatic search for `query`.

@@ -9,7 +9,7 @@ use super::context::RunContext;
 use super::input::{QuestionInput, RunInput};
 use super::model_access;
 use super::progress::{ModelUsage, RunProgress};
-use crate::follow_up::names_only_what_is_known;
+use crate::follow_up::keeps_and_adds_only_known_identifiers;
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::tokens::{REWRITE_OUTPUT_TOKENS, REWRITE_TOKENS, TokenBudget, prompt_tokens, truncate_to_budget};
 use domain::classified::Classified;
@@ -39,7 +39,7 @@ const TASK: &str = "Task: rewrite a follow-up question.\n\
 
 /// Returns the follow-up as the fast model completes it; `None` if there is no such model, if it may not see the
 /// conversation, if the budget is short, or if its answer is of no use.
-pub async fn rewritten(ctx: RunContext<'_>, progress: &mut RunProgress) -> Option<String> {
+pub async fn rewrite_follow_up(ctx: RunContext<'_>, progress: &mut RunProgress) -> Option<String> {
     let RunInput::Question(input) = &ctx.run.input else { return None };
     let prompt = prompt(input, &ctx.run.nonce);
     if !may_call(ctx, progress, &prompt) {
@@ -55,12 +55,12 @@ pub async fn rewritten(ctx: RunContext<'_>, progress: &mut RunProgress) -> Optio
         passages: Vec::new(),
         options: ChatOptions::default(),
     };
-    match tokio::time::timeout(TIME_LIMIT, read(ctx, &mut progress.model, request)).await {
-        Ok(Ok(text)) => usable(&text, input),
-        Ok(Err(error)) => failed(ctx, progress, &error),
+    match tokio::time::timeout(TIME_LIMIT, call_model(ctx, &mut progress.model, request)).await {
+        Ok(Ok(text)) => usable_question(&text, input),
+        Ok(Err(error)) => record_failure(ctx, progress, &error),
         Err(_) => {
             let backend = progress.model.calls.current_backend().to_owned();
-            failed(ctx, progress, &ModelError::Timeout { backend, waited_s: TIME_LIMIT.as_secs() })
+            record_failure(ctx, progress, &ModelError::Timeout { backend, waited_s: TIME_LIMIT.as_secs() })
         }
     }
 }
@@ -77,7 +77,7 @@ fn may_call(ctx: RunContext<'_>, progress: &RunProgress, prompt: &Classified<Vec
         && !progress.budget.is_exhausted()
 }
 
-fn failed(ctx: RunContext<'_>, progress: &mut RunProgress, error: &ModelError) -> Option<String> {
+fn record_failure(ctx: RunContext<'_>, progress: &mut RunProgress, error: &ModelError) -> Option<String> {
     progress.model.calls.fail(error);
     let request_id = ctx.run.permit.scope().request();
     tracing::warn!(%request_id, error = error.error_type(), "failed to rewrite a follow-up");
@@ -85,11 +85,11 @@ fn failed(ctx: RunContext<'_>, progress: &mut RunProgress, error: &ModelError) -
 }
 
 /// Calls the model and returns its text. Records the call.
-async fn read(ctx: RunContext<'_>, model: &mut ModelUsage, request: ChatRequest) -> Result<String, ModelError> {
+async fn call_model(ctx: RunContext<'_>, model: &mut ModelUsage, request: ChatRequest) -> Result<String, ModelError> {
     model.calls.start(request.tier, prompt_tokens(request.prompt.content()));
     let mut stream = ctx.ports.model.stream(request).await?;
     model.calls.set_served_by(&stream.served_by);
-    model.replaced.raise_to(&stream.served_by.replaced);
+    model.replaced.merge_max(&stream.served_by.replacement_counts);
     let mut text = String::new();
     while let Some(delta) = stream.deltas.next().await {
         match delta? {
@@ -113,7 +113,7 @@ async fn read(ctx: RunContext<'_>, model: &mut ModelUsage, request: ChatRequest)
 fn prompt(input: &QuestionInput, nonce: &TagNonce) -> Classified<Vec<PromptMessage>> {
     let class = input.question.class();
     let mut conversation = format!("<conversation-{nonce}>\n");
-    for message in newest(input) {
+    for message in newest_messages(input) {
         let speaker = if message.role == MessageRole::User { "Question" } else { "Answer" };
         let text = neutralize(truncate_to_budget(&message.content, MESSAGE_TOKENS));
         conversation.push_str(&format!("{speaker}: {text}\n"));
@@ -124,22 +124,23 @@ fn prompt(input: &QuestionInput, nonce: &TagNonce) -> Classified<Vec<PromptMessa
 }
 
 /// The newest earlier messages up to the class of the question, oldest first.
-fn newest(input: &QuestionInput) -> Vec<&Message> {
+fn newest_messages(input: &QuestionInput) -> Vec<&Message> {
     let is_shown = |message: &&Message| !message.content.is_empty() && message.classification <= input.question.class();
     let mut messages: Vec<&Message> = input.history.iter().rev().filter(is_shown).take(MAX_MESSAGES).collect();
     messages.reverse();
     messages
 }
 
-/// Returns the first line of what the model wrote, if it is a question about nothing but what was talked about.
-fn usable(text: &str, input: &QuestionInput) -> Option<String> {
+/// Returns the first line of what the model wrote, if it is short enough and names only identifiers that the
+/// conversation contains.
+fn usable_question(text: &str, input: &QuestionInput) -> Option<String> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     let line = line.trim_matches(|c| matches!(c, '"' | '“' | '”' | '„' | '`' | '*'));
-    let by_rules = input.search.as_ref().map(|search| search.query.as_str());
-    let earlier = newest(input).into_iter().map(|message| message.content.as_str());
-    let known: Vec<&str> = earlier.chain(by_rules).collect();
+    let rule_based_query = input.search.as_ref().map(|search| search.query.as_str());
+    let earlier = newest_messages(input).into_iter().map(|message| message.content.as_str());
+    let known: Vec<&str> = earlier.chain(rule_based_query).collect();
     let is_usable = line.chars().count() <= MAX_CHARS
         && line.chars().any(char::is_alphabetic)
-        && names_only_what_is_known(line, input.question.content(), &known);
+        && keeps_and_adds_only_known_identifiers(line, input.question.content(), &known);
     is_usable.then(|| line.to_owned())
 }

@@ -94,15 +94,19 @@ impl Runner {
                     write_events(shared, &run, conversation, &log).await;
                 }
             };
-            tokio::join!(runner.run_to_end(&run, &log, &finisher), write);
+            let (has_failed, ()) = tokio::join!(runner.run_to_end(&run, &log, &finisher), write);
             runner.logs.close(run.id);
             drop(slot);
+            if !has_failed {
+                finisher.after_run(&runner.ports, &runner.budgets, &run).await;
+            }
         };
         self.ports.tasks.spawn(task.in_current_span());
         events
     }
 
-    async fn run_to_end<F: Finisher>(&self, run: &Run, log: &RunLog, finisher: &F) {
+    /// Returns whether the run has failed.
+    async fn run_to_end<F: Finisher>(&self, run: &Run, log: &RunLog, finisher: &F) -> bool {
         let tier = run.agent.tier;
         log.push(RunEvent::Started {
             run_id: run.id,
@@ -116,7 +120,9 @@ impl Runner {
         // `progress` stays usable whether the execution completes, is dropped or panics.
         let end = supervise(ctx, execute(ctx, &mut progress)).await;
         let last_event = finish(&self.ports, run, progress, end, finisher).await;
+        let has_failed = matches!(last_event, RunEvent::Failed(_));
         log.push(last_event);
+        has_failed
     }
 
     /// Returns the events after number `after` of a run that the caller owns.
@@ -367,11 +373,12 @@ mod tests {
                 history: Vec::new(),
                 memories: Vec::new(),
                 search: None,
-                left_out: 0,
+                omitted_count: 0,
+                acknowledgement: None,
             })),
             model_classification_limit: Classification::Restricted,
             nonce: TagNonce::new(id.as_uuid()),
-            search: None,
+            search_admission: None,
             budget: BudgetReservation::default(),
         }
     }

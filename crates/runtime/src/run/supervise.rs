@@ -1,6 +1,6 @@
 //! Ends a run that must not continue: because it was cancelled, abandoned by its readers or exceeded its time limit, or
-//! because its user may no longer see the answer (user or tenant inactive, or clearance below the answer's
-//! classification).
+//! because its user may no longer see the answer (user or tenant inactive, session revoked, or clearance below the
+//! answer's classification).
 
 use super::context::RunContext;
 use super::end::RunEnd;
@@ -65,6 +65,7 @@ async fn check_revocation(ctx: RunContext<'_>) -> Result<Option<Problem>, StoreE
     Ok(match ctx.ports.rules.remaining_rights(permit, member.as_ref()) {
         Ok(rights) => (class > rights.clearance()).then(|| forbidden(RefusalCode::ContentAboveClearance, detail)),
         Err(code @ RefusalCode::TenantSuspended) => Some(forbidden(code, "The tenant was switched off.")),
+        Err(code @ RefusalCode::SessionRevoked) => Some(forbidden(code, "The session was ended.")),
         Err(code) => Some(forbidden(code, "The user was switched off.")),
     })
 }

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn hard_questions_are_recognized_by_wish_length_documents_tools_and_phrases() {
+    fn hard_questions_are_recognized_by_user_request_length_documents_tools_and_phrases() {
         assert_eq!(auto_escalation("Think carefully: which valve first?", 0), Some(Escalation::UserRequest));
         assert_eq!(auto_escalation(&"why ".repeat(400), 0), Some(Escalation::Length));
         assert_eq!(auto_escalation("Which limits differ?", 3), Some(Escalation::Documents));

@@ -19,7 +19,7 @@ pub async fn call_tool(
     budget: TokenBudget,
 ) -> Classified<String> {
     let (call_id, name) = (requested_call.id.clone(), requested_call.name.clone());
-    let query = searched_words(requested_call);
+    let query = search_query(requested_call);
     ctx.log.push(RunEvent::ToolStarted { call_id: call_id.clone(), name: name.clone(), query });
     let result = invoke(ctx, requested_call).await;
     ctx.log.push(RunEvent::ToolFinished { call_id, name, status: tool_status(&result) });
@@ -46,7 +46,7 @@ async fn invoke(ctx: RunContext<'_>, requested_call: &ModelToolCall) -> Result<C
 }
 
 /// Returns the words that the call searches documents for; `None` for other tools.
-fn searched_words(requested_call: &ModelToolCall) -> Option<String> {
+fn search_query(requested_call: &ModelToolCall) -> Option<String> {
     if requested_call.name != ToolName::RagSearch.as_str() {
         return None;
     }

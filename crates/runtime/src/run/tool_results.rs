@@ -53,7 +53,7 @@ pub fn result_text(
             render_result(progress, ToolResult::Memories(memories), result_budget)
         }
         ToolResult::DocumentText { document, .. } if document.class() > visibility.max_classification => {
-            visibility.left_out = visibility.left_out.saturating_add(1);
+            visibility.omitted_count = visibility.omitted_count.saturating_add(1);
             note(ABOVE_MODEL_LIMIT_NOTE)
         }
         text @ ToolResult::DocumentText { .. } => render_result(progress, text, result_budget),

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Returns the users whose rows Ada can read with these rights, followed by Ada and Bob. The log has one row of each.
+/// If the filter has a `user_id`, it is replaced by Bob's.
 async fn users_of_readable_rows(
     rights: Rights,
     filter: AuditFilter,

@@ -121,7 +121,7 @@ async fn concurrent_turns_together_reserve_no_more_than_the_budget() {
     plant.set_quotas(daily_token_quota(8_000)).await;
     let model = plant.model((0..20).map(|_| vec![Text("Shut."), Hang]));
     let chat = plant.chat(&model, &tools_without_hits());
-    let turns = join_all((0..20).map(|_| plant.send(&chat, "Which valve?", RetrievalMode::Never))).await;
+    let turns = join_all((0..20).map(|_| plant.send_in_new_conversation(&chat, "Which valve?"))).await;
     let started_turns = turns.iter().filter(|turn| turn.is_ok()).count();
     assert!((3..=8).contains(&started_turns), "{started_turns}");
     for refused in turns.iter().filter_map(|turn| turn.as_ref().err()) {
@@ -212,7 +212,7 @@ async fn cost_is_reserved_by_the_highest_price_and_limits_the_reply() {
     plant.ask(&chat, "Which valve?", RetrievalMode::Never).await;
     assert_eq!(model.requests()[0].max_output_tokens, 500);
     let events = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.expect("a run");
-    let refused = plant.send(&chat, "Which valve?", RetrievalMode::Never).await.err().expect("all is reserved");
+    let refused = plant.send_in_new_conversation(&chat, "Which valve?").await.err().expect("all is reserved");
     assert!(refused.public_detail().is_some_and(|detail| detail.contains("user_cost_per_month")), "{refused:?}");
     drop(events);
     plant.wait_for_runs().await;
@@ -254,11 +254,11 @@ async fn admins_and_auditors_read_the_tenants_ledger_and_others_their_own_calls(
     let service = ConfigurationService::new(store.clone(), store, plant.clock.clone(), plant.ids.clone());
     let read = ReadModelUsage { from: None, to: None, group_by: UsageDimension::User };
     let ada_id = plant.ada.user().map(|id| id.to_string());
-    for (reader, role, calls, of_tenant) in
+    for (reader, role, calls, tenant_wide) in
         [(&plant.ada, Role::Viewer, 1, false), (&plant.bob, Role::User, 0, false), (&plant.bob, Role::Admin, 1, true)]
     {
         let report = service.execute(plant.authorize(reader, role, read).await).await.expect("a report");
-        assert_eq!((report.sums.totals.calls, report.is_tenant_wide), (calls, of_tenant), "{role}");
+        assert_eq!((report.sums.totals.calls, report.is_tenant_wide), (calls, tenant_wide), "{role}");
         assert_eq!(
             report.sums.groups.first().and_then(|group| group.key.clone()),
             ada_id.clone().filter(|_| calls > 0)

@@ -4,7 +4,7 @@
 use crate::support::model::Step::{Call, Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
 use crate::support::{Plant, event_names};
-use domain::command::{GetConversation, ResumeRun, RetrievalMode};
+use domain::command::{Branches, GetConversation, ResumeRun, RetrievalMode};
 use domain::document::DocumentPatch;
 use domain::error::{Classify as _, ErrorKind};
 use domain::ids::{DocumentId, MemoryId};
@@ -38,7 +38,8 @@ fn sent_text(request: &ChatRequest) -> String {
 /// Returns the messages of the conversation as Ada sees them with this role. The clearance of a viewer is `internal`.
 async fn read_as(plant: &Plant, role: Role) -> Vec<domain::conversation::Message> {
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
-    let command = plant.authorize(&plant.ada, role, GetConversation { id: plant.conversation }).await;
+    let command =
+        plant.authorize(&plant.ada, role, GetConversation { id: plant.conversation, branches: Branches::Active }).await;
     service.execute(command).await.expect("her own").messages
 }
 
@@ -122,13 +123,9 @@ async fn a_memory_above_the_models_class_is_in_no_prompt() {
     for (n, (content, classification)) in
         [(SECRET, Classification::Confidential), ("works nights", Classification::Internal)].into_iter().enumerate()
     {
-        let memory = Memory {
-            id: MemoryId::from_uuid(uuid::Uuid::from_u128(n as u128)),
-            content: content.to_owned(),
-            importance: 0.5,
-            tags: Vec::new(),
-            classification,
-            created_at: domain::time::Timestamp::UNIX_EPOCH,
+        let memory = {
+            let id = MemoryId::from_uuid(uuid::Uuid::from_u128(n as u128));
+            Memory::explicit(id, content.to_owned(), classification, domain::time::Timestamp::UNIX_EPOCH)
         };
         tx.memories().insert(&memory).await.expect("in memory");
     }

@@ -4,7 +4,7 @@
 use crate::support::Plant;
 use crate::support::model::Step::{Finish, Hang, Text};
 use crate::support::tools::ScriptedTools;
-use domain::command::{AskAssistant, EarlierMessage, GetConversation, RetrievalMode};
+use domain::command::{AskAssistant, Branches, EarlierMessage, GetConversation, RetrievalMode};
 use domain::conversation::{MessageRole, Transcript};
 use domain::error::Classify as _;
 use domain::ids::ConversationId;
@@ -54,7 +54,10 @@ async fn ask(plant: &Plant, chat: &ChatService, command: AskAssistant) -> (Conve
 
 async fn stored_transcript(plant: &Plant, id: ConversationId) -> Transcript {
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
-    service.execute(plant.authorize(&plant.ada, Role::User, GetConversation { id }).await).await.expect("her own")
+    service
+        .execute(plant.authorize(&plant.ada, Role::User, GetConversation { id, branches: Branches::Active }).await)
+        .await
+        .expect("her own")
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +78,10 @@ async fn the_clients_history_enters_the_prompt_and_question_and_answer_are_store
     assert_eq!((sent_request.options.temperature, sent_request.max_output_tokens), (Some(0.1), 5));
 
     let Transcript { conversation, messages } = stored_transcript(&plant, id).await;
-    assert_eq!((conversation.title, conversation.metadata), (None, json!({ "source": "openai" })));
+    assert_eq!(
+        (conversation.title, conversation.metadata),
+        (Some("Are you sure?".to_owned()), json!({ "source": "openai" }))
+    );
     let contents: Vec<_> = messages.iter().map(|message| message.content.as_str()).collect();
     assert_eq!(contents, ["Are you sure?", "Yes."], "the client's history is not stored");
     let outcome = plant.turn_outcome().await;
@@ -84,12 +90,12 @@ async fn the_clients_history_enters_the_prompt_and_question_and_answer_are_store
 
 #[tokio::test(start_paused = true)]
 async fn client_answers_have_the_class_of_the_clearance_or_of_the_stored_conversation() {
-    for (conversation, class) in [(false, Classification::Restricted), (true, Classification::Internal)] {
+    for (is_stored_conversation, class) in [(false, Classification::Restricted), (true, Classification::Internal)] {
         let plant = Plant::new().await;
         let model = plant.model([vec![Text("Yes."), Finish]]);
         let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
-        let (id, _) = ask(&plant, &chat, request(conversation.then_some(plant.conversation))).await;
-        assert_eq!(id == plant.conversation, conversation);
+        let (id, _) = ask(&plant, &chat, request(is_stored_conversation.then_some(plant.conversation))).await;
+        assert_eq!(id == plant.conversation, is_stored_conversation);
         assert_eq!(stored_transcript(&plant, id).await.messages[1].classification, class);
     }
 }

@@ -3,14 +3,14 @@
 use crate::support::Plant;
 use crate::support::model::Step::{Finish, Text};
 use crate::support::tools::ScriptedTools;
-use domain::command::{GetConversation, RetrievalMode};
+use domain::command::{Branches, GetConversation, RetrievalMode};
 use domain::role::{Classification, Role};
 use runtime::conversations::ConversationService;
 use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 
 #[tokio::test(start_paused = true)]
-async fn citations_above_a_lowered_clearance_are_left_out() {
+async fn an_answer_with_a_citation_above_a_lowered_clearance_is_withheld() {
     let plant = Plant::new().await;
     let internal_hit = plant.create_document(Classification::Internal, "Close FV-2003 first.").await.1;
     let confidential_hit = plant.create_document(Classification::Confidential, "The bypass code is 7.").await.1;
@@ -21,7 +21,9 @@ async fn citations_above_a_lowered_clearance_are_left_out() {
     let service = ConversationService::new(Arc::new(plant.store.clone()), plant.clock.clone(), plant.ids.clone());
     let mut cited = Vec::new();
     for role in [Role::User, Role::Viewer] {
-        let command = plant.authorize(&plant.ada, role, GetConversation { id: plant.conversation }).await;
+        let command = plant
+            .authorize(&plant.ada, role, GetConversation { id: plant.conversation, branches: Branches::Active })
+            .await;
         let messages = service.execute(command).await.expect("her own").messages;
         cited.push(messages[1].citations.iter().map(|citation| citation.chunk_id).collect::<Vec<_>>());
     }

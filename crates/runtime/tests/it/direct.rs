@@ -52,7 +52,7 @@ fn hello_command() -> AskModel {
     command(vec![PromptMessage::User("Hello".to_owned())])
 }
 
-fn with_quoted_answer() -> AskModel {
+fn quoted_answer_command() -> AskModel {
     let quoted = PromptMessage::Assistant { content: "A price.".to_owned(), tool_calls: Vec::new() };
     command(vec![PromptMessage::User("What?".to_owned()), quoted, PromptMessage::User("Sure?".to_owned())])
 }
@@ -171,11 +171,11 @@ async fn quoted_answers_have_the_class_of_the_clearance_and_are_refused_above_th
     let plant = Plant::new().await;
     let model = plant.model([vec![Finish], vec![Finish]]);
     let chat = chat_service(&plant, &model);
-    ask(&plant, &chat, with_quoted_answer()).await;
+    ask(&plant, &chat, quoted_answer_command()).await;
     assert_eq!(model.requests()[0].prompt.class(), Classification::Restricted);
 
     *model.highest_classification.lock().expect("no panic under the lock") = Classification::Internal;
-    let refused = start(&plant, &chat, with_quoted_answer()).await.map(drop).expect_err("above the model");
+    let refused = start(&plant, &chat, quoted_answer_command()).await.map(drop).expect_err("above the model");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Forbidden, "model_classification"));
     assert!(start(&plant, &chat, hello_command()).await.is_ok(), "the user's own words are internal");
     *model.highest_classification.lock().expect("no panic under the lock") = Classification::Public;

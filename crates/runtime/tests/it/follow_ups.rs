@@ -15,9 +15,9 @@ use std::sync::atomic::Ordering;
 
 const OIL: &str = "Compare: how often is the oil of C-410 changed?";
 const GRADE: &str = "And which grade?";
-const BY_RULES: &str = "which grade? oil C-410";
+const QUERY_BY_RULES: &str = "which grade? oil C-410";
 
-/// Asks about the oil and then for its grade; the second answer's events.
+/// Asks about the oil and then about its grade, and returns the events of the second turn.
 async fn ask(plant: &Plant, model: &Arc<ScriptedModel>, tools: &Arc<ScriptedTools>) -> Vec<RunEvent> {
     let chat = plant.chat(model, tools);
     plant.ask(&chat, OIL, Auto).await;
@@ -28,17 +28,17 @@ async fn tools(plant: &Plant, class: Classification) -> Arc<ScriptedTools> {
     ScriptedTools::returning_hits(vec![plant.create_document(class, "The oil of C-410 is VG 46.").await.1])
 }
 
-/// The words that the events and the calls say were searched.
-fn searched(events: &[RunEvent], tools: &ScriptedTools) -> String {
-    let told = events.iter().find_map(|event| match event {
+/// Returns the query of the search. The event and the last tool call must name the same one.
+fn searched_query(events: &[RunEvent], tools: &ScriptedTools) -> String {
+    let event_query = events.iter().find_map(|event| match event {
         RunEvent::ToolStarted { query, .. } => query.clone(),
         _ => None,
     });
-    let told = told.expect("the search names its query");
+    let event_query = event_query.expect("the search names its query");
     let call = tools.calls().pop().expect("a search");
-    assert_eq!(call.arguments["query"], told.as_str());
+    assert_eq!(call.arguments["query"], event_query.as_str());
     assert_eq!(call.arguments["surroundings"], true);
-    told
+    event_query
 }
 
 fn text(message: &PromptMessage) -> &str {
@@ -55,7 +55,7 @@ async fn the_fast_model_rewrites_a_follow_up_in_one_call_without_tools() {
     let model = plant.model([vec![Text("Yearly [1]."), Finish], rewritten, vec![Text("VG 46 [1]."), Finish]]);
     let tools = tools(&plant, Classification::Internal).await;
     let events = ask(&plant, &model, &tools).await;
-    assert_eq!(searched(&events, &tools), "Which grade of oil does C-410 take?");
+    assert_eq!(searched_query(&events, &tools), "Which grade of oil does C-410 take?");
     assert_eq!(event_names(&events), ["started", "tool started", "tool finished", "delta", "cited", "finished"]);
 
     let requests = model.requests();
@@ -88,15 +88,15 @@ async fn the_rules_complete_a_follow_up_if_the_model_fails_hangs_or_strays() {
     ];
     for script in useless {
         let plant = Plant::new().await;
-        let failed = !matches!(script.last(), Some(Finish));
+        let call_fails = !matches!(script.last(), Some(Finish));
         let model = plant.model([vec![Text("Yearly [1]."), Finish], script.clone(), vec![Text("VG 46 [1]."), Finish]]);
         let tools = tools(&plant, Classification::Internal).await;
         let events = ask(&plant, &model, &tools).await;
-        assert_eq!(searched(&events, &tools), BY_RULES, "{script:?}");
+        assert_eq!(searched_query(&events, &tools), QUERY_BY_RULES, "{script:?}");
         let answer = plant.answer().await;
         assert_eq!((answer.content.as_str(), answer.degraded), ("VG 46 [1].", false), "{script:?}");
         let rewrite = plant.ledger().remove(1);
-        assert_eq!(rewrite.call.status == CallStatus::Error, failed, "{script:?}: {rewrite:?}");
+        assert_eq!(rewrite.call.status == CallStatus::Error, call_fails, "{script:?}: {rewrite:?}");
     }
 }
 
@@ -109,7 +109,7 @@ async fn a_question_that_stands_alone_is_searched_as_it_is_without_another_call(
     plant.ask(&chat, OIL, Auto).await;
     for question in ["Who signs the hot work permit?", "Which seal does P-610B have?"] {
         let events = plant.ask(&chat, question, Auto).await;
-        assert_eq!(searched(&events, &tools), question);
+        assert_eq!(searched_query(&events, &tools), question);
     }
     assert_eq!(model.requests().len(), 3);
 }
@@ -134,9 +134,9 @@ async fn the_extractive_answerer_gets_the_completed_question() {
     model.is_generative.store(false, Ordering::Relaxed);
     let tools = tools(&plant, Classification::Internal).await;
     let events = ask(&plant, &model, &tools).await;
-    assert_eq!(searched(&events, &tools), BY_RULES);
+    assert_eq!(searched_query(&events, &tools), QUERY_BY_RULES);
     let questions: Vec<_> = model.requests().into_iter().map(|request| request.question).collect();
-    assert_eq!(questions, [OIL, BY_RULES]);
+    assert_eq!(questions, [OIL, QUERY_BY_RULES]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,5 +146,5 @@ async fn a_search_of_the_models_own_names_its_query_too() {
     let model = plant.model([vec![call, Finish], vec![Text("VG 46 [1]."), Finish]]);
     let tools = tools(&plant, Classification::Internal).await;
     let events = plant.ask(&plant.chat(&model, &tools), "Hello", Auto).await;
-    assert_eq!(searched(&events, &tools), "oil grade C-410");
+    assert_eq!(searched_query(&events, &tools), "oil grade C-410");
 }

@@ -71,7 +71,7 @@ impl Tool for DocumentList {
             doc_type: arguments.doc_type.map(ShortText::into_string),
         };
         let page = arguments.limit.and_then(|limit| PageRequest::new(limit, None)).unwrap_or_default();
-        let mut tx = self.store.begin(&call.scope).await.map_err(&to_tool_error)?;
+        let mut tx = self.store.begin(&call.tenant_scope).await.map_err(&to_tool_error)?;
         let documents = tx.documents().list(&filter, call.clearance, &page).await.map_err(&to_tool_error)?;
         tx.commit().await.map_err(&to_tool_error)?;
         Ok(Classified::from_content(ToolResult::Documents(documents.items)))

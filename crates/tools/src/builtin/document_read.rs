@@ -68,7 +68,7 @@ impl Tool for DocumentRead {
         let to_tool_error = ToolError::store(ToolName::DocumentRead);
         let id = arguments.document_id;
         let from = i32::try_from(arguments.from.unwrap_or_default()).unwrap_or(i32::MAX);
-        let mut tx = self.store.begin(&call.scope).await.map_err(&to_tool_error)?;
+        let mut tx = self.store.begin(&call.tenant_scope).await.map_err(&to_tool_error)?;
         let document = tx.documents().get(id, call.clearance).await.map_err(&to_tool_error)?;
         let document = document.ok_or(ToolError::NotFound)?;
         let passages = tx.chunks().list_by_document(id, call.clearance, from, MAX_PASSAGES + 1).await;

@@ -1,13 +1,20 @@
-//! The tool `memory_read`: returns what the user asked the platform to remember.
+//! The tool `memory_read`: returns what is remembered for the user.
+//!
+//! With a query, memories are found by what they mean. Their vectors are computed here, when they are first needed:
+//! a user has few, and a change of text or model needs no job.
 
 use super::arguments;
 use crate::error::ToolError;
 use crate::tool::{CallScope, Tool};
 use async_trait::async_trait;
-use domain::classified::Classified;
-use domain::ports::Store;
+use domain::classified::{Classified, HasClass as _};
+use domain::memory::{Memory, MemoryVector};
+use domain::model::{EmbedPurpose, EmbedRequest, ModelError};
+use domain::model_call::ModelCaller;
+use domain::ports::{Embedder, Embedders, QueryVector, Store, StoreError};
 use domain::rights::Permission;
-use domain::role::{Operation, Resource};
+use domain::role::{Classification, Operation, Resource};
+use domain::text::QueryText;
 use domain::tool::{ToolName, ToolResult, ToolSpec};
 use serde::Deserialize;
 use serde_json::json;
@@ -15,45 +22,182 @@ use std::sync::Arc;
 
 /// Maximum number of memories returned per call.
 const MAX_MEMORIES: u32 = 50;
+/// Number of memories that are returned for a query, unless the call says otherwise.
+const DEFAULT_NEAREST: u32 = 10;
+/// Maximum number of vectors that one call computes; further ones follow with the next calls.
+const MAX_NEW_VECTORS: u32 = 32;
+/// Class of every query.
+const QUERY_CLASS: Classification = Classification::Internal;
 
-/// Returns the caller's memories, most important first.
+/// Returns the caller's memories: the most important first, or the nearest to a query.
 pub struct MemoryRead {
     store: Arc<dyn Store>,
+    embedder: Arc<dyn Embedder>,
 }
 
 impl MemoryRead {
-    /// A tool that reads memories from `store`.
+    /// A tool that reads memories from `store` and compares them by the current one of `embedders`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+    pub fn new(store: Arc<dyn Store>, embedders: &Embedders) -> Self {
+        Self { store, embedder: Arc::clone(&embedders.current) }
+    }
+
+    /// The nearest memories, then the most important of those that could not be compared.
+    async fn nearest(&self, call: &CallScope, query: &str, limit: u32) -> Result<Vec<Memory>, StoreError> {
+        let vector = match self.add_vectors(call).await {
+            Ok(()) => self.query_vector(call, query).await,
+            Err(error) => Err(error),
+        };
+        let mut found = Vec::new();
+        let mut tx = self.store.begin(&call.tenant_scope).await?;
+        match vector {
+            Ok(components) => {
+                let model = self.embedder.model().name;
+                let vector = QueryVector { components: &components, model: &model };
+                found = tx.memories().nearest(&vector, call.admitted_at, call.clearance, limit).await?;
+            }
+            Err(MemoryError::Model(error)) => tracing::warn!(%error, "memories could not be compared with a query"),
+            Err(MemoryError::Store(error)) => return Err(error),
+        }
+        for memory in tx.memories().most_important(call.admitted_at, call.clearance, limit).await? {
+            if !found.iter().any(|known| known.id == memory.id) {
+                found.push(memory);
+            }
+        }
+        tx.commit().await?;
+        found.truncate(limit as usize);
+        Ok(found)
+    }
+
+    /// Computes the vectors of memories that have none yet, as far as the embedding model may see them. No transaction
+    /// is open meanwhile.
+    async fn add_vectors(&self, call: &CallScope) -> Result<(), MemoryError> {
+        let max_class = self.max_class(call);
+        let mut tx = self.store.begin(&call.tenant_scope).await?;
+        let model = self.embedder.model().name;
+        let memories = tx.memories().without_vector(&model, call.admitted_at, max_class, MAX_NEW_VECTORS).await?;
+        tx.commit().await?;
+        if memories.is_empty() {
+            return Ok(());
+        }
+        let texts = memories.iter().map(|memory| memory.content.clone()).collect();
+        let classification = memories.class();
+        let vectors = self.embed(call, EmbedPurpose::Document, texts, classification).await?;
+        let vectors: Vec<_> =
+            memories.into_iter().zip(vectors).map(|(memory, components)| MemoryVector { memory, components }).collect();
+        // The name contains the dimension, which may only be known after the first call.
+        let model = self.embedder.model().name;
+        let mut tx = self.store.begin(&call.tenant_scope).await?;
+        tx.memories().store_vectors(&model, &vectors).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn query_vector(&self, call: &CallScope, query: &str) -> Result<Vec<f32>, MemoryError> {
+        let vectors = self.embed(call, EmbedPurpose::Query, vec![query.to_owned()], QUERY_CLASS).await?;
+        vectors.into_iter().next().ok_or_else(|| self.invalid_response("no vector"))
+    }
+
+    async fn embed(
+        &self,
+        call: &CallScope,
+        purpose: EmbedPurpose,
+        texts: Vec<String>,
+        classification: Classification,
+    ) -> Result<Vec<Vec<f32>>, MemoryError> {
+        if classification > self.max_class(call).max(QUERY_CLASS.min(self.model_limit(call))) {
+            let requested = format!("{classification} content");
+            return Err(MemoryError::Model(ModelError::NotConfigured { requested }));
+        }
+        let count = texts.len();
+        let request = EmbedRequest { caller: caller(call), purpose, texts, classification };
+        let vectors = call.call_recorder.embed(&*self.embedder, request).await?.vectors;
+        if vectors.len() != count || !vectors.iter().flatten().all(|number| number.is_finite()) {
+            return Err(self.invalid_response("vectors are missing or not finite"));
+        }
+        Ok(vectors)
+    }
+
+    /// The highest class that the embedding model may see.
+    fn model_limit(&self, call: &CallScope) -> Classification {
+        self.embedder.highest_classification(&caller(call)).min(call.max_model_classification)
+    }
+
+    /// The highest class of memories that are embedded for this caller.
+    fn max_class(&self, call: &CallScope) -> Classification {
+        self.model_limit(call).min(call.clearance)
+    }
+
+    fn invalid_response(&self, reason: &str) -> MemoryError {
+        let backend = self.embedder.model().name;
+        MemoryError::Model(ModelError::InvalidResponse { backend, reason: reason.to_owned() })
     }
 }
 
-/// Empty, because the tool takes no arguments; unknown ones are rejected.
+fn caller(call: &CallScope) -> ModelCaller {
+    ModelCaller {
+        tenant: call.tenant_scope.tenant(),
+        user: call.tenant_scope.user(),
+        max_cloud_classification: call.max_cloud_classification,
+        conversation: None,
+        privacy: call.privacy.clone(),
+    }
+}
+
+/// Why memories could not be compared: a failed model is survived, a failed database is not.
+#[derive(Debug, thiserror::Error)]
+enum MemoryError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What to look for, and the number of memories.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Arguments {}
+pub struct Arguments {
+    #[serde(default, deserialize_with = "arguments::optional_text")]
+    query: Option<QueryText>,
+    #[serde(default, deserialize_with = "arguments::optional_number::<_, 1, MAX_MEMORIES>")]
+    limit: Option<u32>,
+}
 
 #[async_trait]
 impl Tool for MemoryRead {
     type Arguments = Arguments;
 
     fn spec(&self) -> ToolSpec {
+        let properties = json!({
+            "query": {"type": "string", "minLength": 1, "maxLength": 2000,
+                "description": "What to look for; the memories nearest in meaning come first. \
+                    Without it, the most important ones."},
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_MEMORIES,
+                "description": "Most memories to return."},
+        });
         ToolSpec {
             name: ToolName::MemoryRead,
-            description: "Read what the user asked the platform to remember, the most important first.",
+            description: "Read what the user asked the platform to remember.",
             required_permission: Permission::new(Resource::Memories, Operation::List),
             writes_to_plant: false,
-            parameters: arguments::schema(&json!({}), &[]),
+            parameters: arguments::schema(&properties, &[]),
         }
     }
 
-    async fn run(&self, call: CallScope, _: Arguments) -> Result<Classified<ToolResult>, ToolError> {
+    async fn run(&self, call: CallScope, arguments: Arguments) -> Result<Classified<ToolResult>, ToolError> {
         let to_tool_error = ToolError::store(ToolName::MemoryRead);
-        let mut tx = self.store.begin(&call.scope).await.map_err(&to_tool_error)?;
-        let memories =
-            tx.memories().most_important(call.now, call.clearance, MAX_MEMORIES).await.map_err(&to_tool_error)?;
-        tx.commit().await.map_err(&to_tool_error)?;
+        let memories = match arguments.query {
+            Some(query) => {
+                let limit = arguments.limit.unwrap_or(DEFAULT_NEAREST);
+                self.nearest(&call, query.as_str(), limit).await.map_err(&to_tool_error)?
+            }
+            None => {
+                let limit = arguments.limit.unwrap_or(MAX_MEMORIES);
+                let mut tx = self.store.begin(&call.tenant_scope).await.map_err(&to_tool_error)?;
+                let found = tx.memories().most_important(call.admitted_at, call.clearance, limit).await;
+                tx.commit().await.map_err(&to_tool_error)?;
+                found.map_err(&to_tool_error)?
+            }
+        };
         Ok(Classified::from_content(ToolResult::Memories(memories)))
     }
 }

@@ -94,10 +94,11 @@ impl Tool for RagSearch {
             clearance: call.clearance,
         };
         let top_k = arguments.top_k.unwrap_or(SearchDocuments::DEFAULT_TOP_K) as usize;
-        let limits = ModelLimits { any_model: call.model_limit, cloud_model: call.cloud_limit };
+        let limits =
+            ModelLimits { any_model: call.max_model_classification, cloud_model: call.max_cloud_classification };
         let search = self.search.clone().with_model_limits(limits).with_call_recorder(call.call_recorder);
         let search = search.with_privacy(call.privacy).with_surroundings(arguments.surroundings);
-        let found = search.search(&call.scope, arguments.query.as_str(), &search_scope, top_k).await;
+        let found = search.search(&call.tenant_scope, arguments.query.as_str(), &search_scope, top_k).await;
         let found = found.map_err(ToolError::store(ToolName::RagSearch))?;
         Ok(Classified::from_content(ToolResult::Retrieval(found)))
     }

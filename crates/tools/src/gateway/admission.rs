@@ -85,7 +85,7 @@ fn sanitize_label(text: &str) -> String {
 }
 
 /// Checks tool calls and records them in the audit log and the usage ledger.
-pub(super) struct Admission {
+pub(super) struct AdmissionController {
     pub(super) store: Arc<dyn Store>,
     pub(super) rules: Arc<dyn AccessRules>,
     pub(super) clock: Arc<dyn Clock>,
@@ -93,7 +93,7 @@ pub(super) struct Admission {
     pub(super) tracker: TaskTracker,
 }
 
-impl Admission {
+impl AdmissionController {
     /// Checks that the caller may call the tool now, and records the intent. Must succeed before the tool runs. Rights
     /// that the user lost since the permit was issued no longer count; rights gained since then do not count either.
     pub(super) async fn admit(
@@ -114,7 +114,7 @@ impl Admission {
         let admitted = match remaining_rights {
             Ok(rights) => {
                 let settings = membership.map(|member| member.settings).unwrap_or_default();
-                let effective = EffectiveRights { rights: &rights, settings: &settings };
+                let effective = EffectiveAccess { rights: &rights, settings: &settings };
                 self.admit_in(&mut *tx, permit, &effective, tool, invocation).await?
             }
             Err(reason) => {
@@ -131,11 +131,11 @@ impl Admission {
         &self,
         tx: &mut dyn TenantTx,
         permit: &Permit,
-        effective: &EffectiveRights<'_>,
+        effective: &EffectiveAccess<'_>,
         tool: &ToolSpec,
         invocation: &Invocation,
     ) -> Result<Result<RecordedIntent, RefusalCode>, StoreError> {
-        let EffectiveRights { rights, settings } = effective;
+        let EffectiveAccess { rights, settings } = effective;
         if let Some(reason) = refusal(permit, rights, tool) {
             self.refuse_in(tx, invocation, reason).await?;
             return Ok(Err(reason));
@@ -144,12 +144,12 @@ impl Admission {
         let operation = invocation.audited_operation(EventType::TOOL_INVOCATION, Map::new());
         let receipt = tx.audit().record_intent(self.audit_id(), &operation, now).await?;
         let scope = CallScope {
-            scope: invocation.scope.clone(),
+            tenant_scope: invocation.scope.clone(),
             clearance: rights.clearance(),
-            model_limit: settings.model_classification.unwrap_or(Classification::Restricted),
-            cloud_limit: settings.max_cloud_classification(),
+            max_model_classification: settings.model_classification.unwrap_or(Classification::Restricted),
+            max_cloud_classification: settings.max_cloud_classification(),
             privacy: settings.pii_sanitization.rules(),
-            now,
+            admitted_at: now,
             call_recorder: invocation.call_recorder.clone(),
         };
         Ok(Ok(RecordedIntent { receipt, scope }))
@@ -186,8 +186,8 @@ impl Admission {
         receipt: AuditReceipt,
         result: &Result<Classified<ToolResult>, ToolError>,
     ) -> OutcomeRecord {
-        let (status, mut facts) = outcome_facts::outcome(result);
-        let replaced = invocation.call_recorder.replaced();
+        let (status, mut facts) = outcome_facts::status_and_facts(result);
+        let replaced = invocation.call_recorder.replacement_counts();
         if !replaced.is_empty() {
             facts.insert("privacy".to_owned(), json!({ "replaced": replaced }));
         }
@@ -238,19 +238,19 @@ impl Admission {
 }
 
 /// What the caller may do, and the settings of the tenant, at the time of the call.
-pub(super) struct EffectiveRights<'a> {
+pub(super) struct EffectiveAccess<'a> {
     pub(super) rights: &'a Rights,
     pub(super) settings: &'a TenantSettings,
 }
 
 /// Why the rights do not allow the call; `None` if they do.
 fn refusal(permit: &Permit, rights: &Rights, tool: &ToolSpec) -> Option<RefusalCode> {
-    let ToolSpec { required_permission: requires, writes_to_plant: writes, .. } = tool;
+    let ToolSpec { required_permission: required, writes_to_plant: writes, .. } = tool;
     if permit.scope().user().is_none() {
         Some(RefusalCode::NoUser)
-    } else if !permit.credential().covers(requires.resource, requires.operation) {
+    } else if !permit.credential().covers(required.resource, required.operation) {
         Some(RefusalCode::TokenScope)
-    } else if !rights.allows(*requires) {
+    } else if !rights.allows(*required) {
         Some(RefusalCode::Matrix)
     } else {
         writes.then_some(RefusalCode::ToolWrites)

@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Returns the audit status and metadata of a call's result.
-pub(super) fn outcome(result: &Result<Classified<ToolResult>, ToolError>) -> (ResultStatus, Map<String, Value>) {
+pub(super) fn status_and_facts(
+    result: &Result<Classified<ToolResult>, ToolError>,
+) -> (ResultStatus, Map<String, Value>) {
     let (status, facts) = match result {
         Ok(result) => (ResultStatus::Success, success_facts(result)),
         Err(error) => (result_status(error), json!({"reason": audit_code(error)})),

@@ -30,7 +30,7 @@ pub(super) struct AttemptRecord {
 
 impl AttemptRecord {
     /// Records the attempt's intent in `tx`.
-    pub(super) async fn open(
+    pub(super) async fn record_intent(
         tx: &mut dyn TenantTx,
         job: &LeasedJob,
         document: DocumentId,
@@ -44,7 +44,7 @@ impl AttemptRecord {
     }
 
     /// Records the outcome and the model calls in `tx`, which also writes the attempt's results.
-    pub(super) async fn outcome(
+    pub(super) async fn record_outcome(
         &self,
         tx: &mut dyn TenantTx,
         id: AuditId,
@@ -104,7 +104,7 @@ impl IngestInner {
     ) -> Result<(), StoreError> {
         let mut tx = self.ports.store.begin(&record.scope).await?;
         let now = self.ports.clock.now();
-        record.outcome(&mut *tx, id, now, status, json!({"reason": reason})).await?;
+        record.record_outcome(&mut *tx, id, now, status, json!({"reason": reason})).await?;
         tx.commit().await
     }
 

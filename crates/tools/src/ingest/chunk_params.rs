@@ -23,8 +23,8 @@ pub struct ChunkSizes {
 /// and 446 for 512. Configured sizes are capped by that limit, and the overlap by half of a chunk.
 #[must_use]
 pub fn chunk_params(model: &EmbeddingModel, configured: ChunkSizes) -> ChunkParams {
-    let header = (model.max_tokens / 8).clamp(16, 64);
-    let max_content = model.max_tokens.saturating_sub(SPECIAL_TOKENS + header).max(16);
+    let prefix_tokens = (model.max_tokens / 8).clamp(16, 64);
+    let max_content = model.max_tokens.saturating_sub(SPECIAL_TOKENS + prefix_tokens).max(16);
     let max_tokens = configured.max_tokens.unwrap_or(MAX_CONTENT_TOKENS).clamp(16, max_content);
     let overlap_tokens = configured.overlap_tokens.unwrap_or(max_tokens / 10).min(max_tokens / 2);
     ChunkParams { max_tokens, overlap_tokens, min_tokens: 40.min(max_tokens / 2) }
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn content_and_header_fit_the_models_input_limit() {
+    fn content_and_prefix_fit_the_models_input_limit() {
         for (input_limit, content) in [(256, 222), (512, 446), (8192, 450)] {
             let params = chunk_params(&model(input_limit), ChunkSizes::default());
             assert_eq!(params.max_tokens, content);

@@ -24,7 +24,7 @@ pub(super) struct ChunkEmbedder<'a> {
     /// Supplies the ids of the new chunks.
     pub(super) ids: &'a dyn IdGen,
     /// The document's file name.
-    pub(super) doc: &'a str,
+    pub(super) filename: &'a str,
     /// The document's title.
     pub(super) title: &'a str,
     /// Number of chunks per request. Requests for other documents can run between two batches.
@@ -66,7 +66,7 @@ impl ChunkEmbedder<'_> {
             id: ChunkId::from_uuid(self.ids.uuid()),
             chunk_index: to_i32(chunk.index),
             context: lexical_context(self.title, chunk.section.as_deref()),
-            terms: Some(passage_terms(self.doc, self.title, chunk.section.as_deref(), &chunk.content)),
+            terms: Some(passage_terms(self.filename, self.title, chunk.section.as_deref(), &chunk.content)),
             content: chunk.content,
             token_count: to_i32(chunk.token_count),
             page: chunk.page.map(to_i32),

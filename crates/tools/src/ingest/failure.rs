@@ -60,7 +60,7 @@ impl CurrentClassification<'_> {
         caller: &ModelCaller,
     ) -> Result<Classification, ProcessError> {
         let mut tx = self.store.begin(self.scope).await.map_err(RetryLater::from)?;
-        let classes = tx.documents().classes(&[self.document]).await.map_err(RetryLater::from)?;
+        let classes = tx.documents().classifications(&[self.document]).await.map_err(RetryLater::from)?;
         let class = classes.first().map_or(Classification::Restricted, |(_, class)| *class);
         if class > embedder.highest_classification(caller) {
             return Err(classification_too_high(class).into());

@@ -66,7 +66,7 @@ pub enum JobOutcome {
     /// A part of a job for the whole tenant is complete; the job must be queued again for the rest.
     Unfinished,
     /// The document was deleted, or another worker holds the lease; nothing was changed.
-    Superseded,
+    Stale,
 }
 
 /// Why a job should be retried.

@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 const MAX_OUTPUT_BYTES: u64 = 8 << 20;
 /// Minimum confidence of a recognized word, in percent; below it, words are more often noise than text.
 const MIN_CONFIDENCE: f32 = 20.0;
-/// Directories in which the program is searched if the setting is only a name.
+/// Directories that are searched for the program if the setting is only a name.
 const SEARCH_DIRS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
 /// Settings of the text recognition.
@@ -27,7 +27,7 @@ const SEARCH_DIRS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 pub struct OcrSettings {
     /// Starts the program in a sandboxed process.
     pub launcher: Launcher,
-    /// Path of the OCR program; a name without a directory is searched in the usual system directories.
+    /// Path of the OCR program; a name without a directory is looked up in the usual system directories.
     pub program: PathBuf,
     /// Languages in the syntax of `tesseract -l`, for example `eng+deu`.
     pub languages: String,

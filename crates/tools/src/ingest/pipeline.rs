@@ -11,7 +11,7 @@ use super::inner::IngestInner;
 use super::interface::{JobOutcome, RetryLater};
 use super::isolate::SourceFile;
 use super::progress::ProgressReporter;
-use super::read_and_chunk::ReadAndChunk;
+use super::read_and_chunk::ReadAndChunkTask;
 use crate::calls::CallRecorder;
 use domain::audit::ResultStatus;
 use domain::document::{Document, DocumentFailure, FailureCode, NewChunk, StatusChange};
@@ -53,7 +53,7 @@ pub(super) struct EmbedContext {
 }
 
 impl IngestInner {
-    /// Ingests a document; see [`super::accept::Ingest::process`]. `cancellation` is cancelled when the worker drops
+    /// Ingests a document; see [`super::interface::Ingest::process`]. `cancellation` is cancelled when the worker drops
     /// the job.
     pub(super) async fn ingest(
         self: &Arc<Self>,
@@ -62,7 +62,7 @@ impl IngestInner {
         cancellation: &CancellationToken,
     ) -> Result<JobOutcome, RetryLater> {
         let Some(claimed) = self.start_processing(job, document).await? else {
-            return Ok(JobOutcome::Superseded);
+            return Ok(JobOutcome::Stale);
         };
         let ClaimedDocument { document, record, context } = claimed;
         if job.attempt > job.max_attempts {
@@ -79,7 +79,7 @@ impl IngestInner {
             Err(ProcessError::Cancelled) => (Err(worker_stopped()), ResultStatus::Cancelled, "worker_left"),
         };
         match &outcome {
-            Ok(JobOutcome::Superseded) => self.close_attempt(&record, ResultStatus::Cancelled, "superseded").await,
+            Ok(JobOutcome::Stale) => self.close_attempt(&record, ResultStatus::Cancelled, "superseded").await,
             Ok(_) => {}
             Err(retry) if retry.counts_as_attempt && job.attempt == job.max_attempts => {
                 return self.dead_letter(job, &record, Some(&retry.reason)).await;
@@ -103,7 +103,7 @@ impl IngestInner {
         if !tx.documents().set_status(document.id, &StatusChange::Processing, now).await? {
             return Ok(None);
         }
-        let record = AttemptRecord::open(&mut *tx, job, id, self.audit_id(), now).await?;
+        let record = AttemptRecord::record_intent(&mut *tx, job, id, self.audit_id(), now).await?;
         let model_in_use = tx.chunks().model_in_use().await?;
         let settings = tx.users().tenant_settings().await?;
         tx.commit().await?;
@@ -123,13 +123,13 @@ impl IngestInner {
         document: &Document,
         context: &EmbedContext,
     ) -> Result<ProcessedDocument, ProcessError> {
-        let EmbedContext { embedder, caller, call_recorder: models } = context;
+        let EmbedContext { embedder, caller, call_recorder } = context;
         let classification =
             CurrentClassification { store: &*self.ports.store, scope: &job.scope, document: document.id };
         classification.for_model(&**embedder, caller).await?;
         let mut reporter = ProgressReporter::new(self, job, document.id);
         let file = self.open_file(job.scope.tenant(), document).await?;
-        let task = ReadAndChunk {
+        let task = ReadAndChunkTask {
             parser: Arc::clone(&self.parser),
             chunk_timeout: self.settings.chunk_timeout,
             ocr: self.settings.ocr.clone(),
@@ -137,23 +137,23 @@ impl IngestInner {
             embedder: Arc::clone(embedder),
         };
         let (pages, pages_read) = watch::channel(0);
-        let (read, chunks) = reporter.while_reading(pages_read, task.run(file, &pages)).await?;
-        reporter.report_read(read.page_count, chunks.len()).await;
+        let (parsed, chunks) = reporter.while_reading(pages_read, task.run(file, &pages)).await?;
+        reporter.report_read(parsed.page_count, chunks.len()).await;
         let embedding = ChunkEmbedder {
             embedder: &**embedder,
-            call_recorder: models,
+            call_recorder,
             caller: caller.clone(),
             classification,
             ids: &*self.ports.ids,
-            doc: &document.filename,
-            title: read.title.as_deref().unwrap_or(&document.title),
+            filename: &document.filename,
+            title: parsed.title.as_deref().unwrap_or(&document.title),
             batch_size: self.settings.embed_batch_size,
         };
         let chunks = embedding.run(chunks, &mut reporter).await?;
         Ok(ProcessedDocument {
-            warnings: read.warnings.iter().map(ToString::to_string).collect(),
-            page_count: read.page_count.map(|count| i32::try_from(count).unwrap_or(i32::MAX)),
-            title: read.title,
+            warnings: parsed.warnings.iter().map(ToString::to_string).collect(),
+            page_count: parsed.page_count.map(|count| i32::try_from(count).unwrap_or(i32::MAX)),
+            title: parsed.title,
             model: embedder.model().name,
             chunks,
         })
@@ -193,7 +193,7 @@ impl IngestInner {
         };
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().complete(job.lease).await? || !tx.documents().set_status(record.document, &change, now).await? {
-            return Ok(JobOutcome::Superseded);
+            return Ok(JobOutcome::Stale);
         }
         let model_in_use = tx.chunks().lock_model_in_use().await?;
         if self.ports.embedders.for_tenant(model_in_use.as_deref()).model().name != processed.model {
@@ -201,7 +201,7 @@ impl IngestInner {
             return Err(RetryLater { reason, counts_as_attempt: false });
         }
         tx.chunks().replace(record.document, &processed.model, &processed.chunks, now).await?;
-        record.outcome(&mut *tx, self.audit_id(), now, ResultStatus::Success, facts).await?;
+        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Success, facts).await?;
         tx.commit().await?;
         Ok(JobOutcome::Ready)
     }
@@ -219,9 +219,9 @@ impl IngestInner {
         let change = StatusChange::Failed(failure);
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().complete(job.lease).await? || !tx.documents().set_status(record.document, &change, now).await? {
-            return Ok(JobOutcome::Superseded);
+            return Ok(JobOutcome::Stale);
         }
-        record.outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, facts).await?;
+        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, facts).await?;
         tx.commit().await?;
         Ok(JobOutcome::Failed)
     }
@@ -242,10 +242,10 @@ impl IngestInner {
         {
             drop(tx);
             self.close_attempt(record, ResultStatus::Cancelled, "superseded").await;
-            return Ok(JobOutcome::Superseded);
+            return Ok(JobOutcome::Stale);
         }
         let facts = json!({"code": FailureCode::Timeout, "dead": true});
-        record.outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, facts).await?;
+        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Error, facts).await?;
         tx.commit().await?;
         Ok(JobOutcome::DeadLettered)
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What is needed to read and chunk one document.
-pub(super) struct ReadAndChunk {
+pub(super) struct ReadAndChunkTask {
     pub(super) parser: Arc<dyn Parser>,
     /// Time limit for chunking; the parser has its own limit.
     pub(super) chunk_timeout: Duration,
@@ -20,7 +20,7 @@ pub(super) struct ReadAndChunk {
     pub(super) embedder: Arc<dyn Embedder>,
 }
 
-impl ReadAndChunk {
+impl ReadAndChunkTask {
     /// Reads and chunks a file. The returned document has its pages removed, because their text is in the chunks.
     ///
     /// # Errors

@@ -31,11 +31,12 @@ enum ReindexResult {
     /// The document can no longer be read.
     Unreadable,
     /// This worker lost the lease.
-    Superseded,
+    LeaseLost,
 }
 
 impl IngestInner {
-    /// Embeds a tenant's documents with the next model, one by one; see [`super::accept::Ingest::process`].
+    /// Embeds a tenant's documents with the next model, one by one; see
+    /// [`super::interface::Ingest::process`].
     pub(super) async fn reindex(
         self: &Arc<Self>,
         job: &LeasedJob,
@@ -49,7 +50,7 @@ impl IngestInner {
         let mut unreadable: Vec<DocumentId> = Vec::new();
         while let Some(id) = self.next_unstaged(job, &model, &unreadable).await? {
             match self.reindex_document(job, id, &next, cancellation).await? {
-                ReindexResult::Superseded => return Ok(JobOutcome::Superseded),
+                ReindexResult::LeaseLost => return Ok(JobOutcome::Stale),
                 ReindexResult::Unreadable => unreadable.push(id),
                 // Yield only after a success: each claim tries the unreadable documents again first, so yielding after
                 // those would never make progress.
@@ -86,12 +87,12 @@ impl IngestInner {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().holds_lease(job.lease).await? {
-            return Ok(ReindexResult::Superseded);
+            return Ok(ReindexResult::LeaseLost);
         }
         let Some(document) = tx.documents().get(id, Classification::Restricted).await? else {
             return Ok(ReindexResult::Deleted);
         };
-        let record = AttemptRecord::open(&mut *tx, job, id, self.audit_id(), now).await?;
+        let record = AttemptRecord::record_intent(&mut *tx, job, id, self.audit_id(), now).await?;
         let settings = tx.users().tenant_settings().await?;
         tx.commit().await?;
         let (embedder, call_recorder) = (Arc::clone(next), record.call_recorder.clone());
@@ -124,13 +125,13 @@ impl IngestInner {
         let facts = json!({"model": processed.model, "chunks": processed.chunks.len()});
         let mut tx = self.ports.store.begin(&job.scope).await?;
         if !tx.jobs().holds_lease(job.lease).await? {
-            return Ok(ReindexResult::Superseded);
+            return Ok(ReindexResult::LeaseLost);
         }
         match tx.chunks().stage(record.document, &processed.model, &processed.chunks, now).await {
             Err(StoreError::Conflict { .. }) => return Ok(ReindexResult::Deleted),
             staged => staged?,
         }
-        record.outcome(&mut *tx, self.audit_id(), now, ResultStatus::Success, facts).await?;
+        record.record_outcome(&mut *tx, self.audit_id(), now, ResultStatus::Success, facts).await?;
         tx.commit().await?;
         Ok(ReindexResult::Staged)
     }
@@ -141,7 +142,7 @@ impl IngestInner {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;
         let missing = match model {
-            Some(_) if !tx.jobs().holds_lease(job.lease).await? => return Ok(JobOutcome::Superseded),
+            Some(_) if !tx.jobs().holds_lease(job.lease).await? => return Ok(JobOutcome::Stale),
             Some(model) => tx.chunks().switch_model(model, now).await?,
             None => 0,
         };
@@ -158,6 +159,6 @@ impl IngestInner {
         if outcome.is_some() {
             tx.commit().await?;
         }
-        Ok(outcome.unwrap_or(JobOutcome::Superseded))
+        Ok(outcome.unwrap_or(JobOutcome::Stale))
     }
 }

@@ -24,14 +24,14 @@ use tokio_util::task::TaskTracker;
 const HEAD_BYTES: usize = 64 << 10;
 
 impl IngestInner {
-    /// The implementation of [`super::accept::Ingest::accept`].
+    /// The implementation of [`super::interface::Ingest::accept`].
     pub(super) async fn accept(&self, permit: &Permit, upload: Upload) -> Result<UploadOutcome, IngestError> {
         let user = permit.scope().user().ok_or(IngestError::NoUser)?;
         let quota = self.remaining_quota(permit, user).await?;
         let received = self.receive_while_allowed(permit, self.receive(permit, upload, quota)).await?;
         let ReceivedUpload { stored, form, format } = received;
         let document = self.new_document(user, &stored.blob, form, format);
-        self.record(permit, document, stored).await
+        self.insert_document(permit, document, stored).await
     }
 
     /// Reads the whole body and stores the file within the remaining quota. If the quota is exhausted, the file is only
@@ -60,7 +60,7 @@ impl IngestInner {
         Ok(ReceivedUpload { stored, form, format })
     }
 
-    /// The implementation of [`super::accept::Ingest::requeue`].
+    /// The implementation of [`super::interface::Ingest::requeue`].
     pub(super) async fn requeue(&self, permit: &Permit, id: DocumentId) -> Result<Option<Document>, IngestError> {
         let (now, clearance) = (self.ports.clock.now(), permit.clearance());
         let mut tx = self.ports.store.begin(permit.scope()).await?;
@@ -117,7 +117,7 @@ impl IngestInner {
     }
 
     /// Inserts the document and its job in one transaction, which also checks the uploader's current rights.
-    async fn record(
+    async fn insert_document(
         &self,
         permit: &Permit,
         document: NewDocument,
@@ -304,10 +304,10 @@ mod tests {
 
     #[test]
     fn the_highest_classification_named_by_a_tag_applies() {
-        let labels =
+        let parse_tags =
             |tags: &[&str]| -> Vec<ShortText> { tags.iter().filter_map(|tag| ShortText::parse(tag).ok()).collect() };
-        assert_eq!(classification_from_tags(&labels(&["pump", "Public"])), Classification::Public);
-        assert_eq!(classification_from_tags(&labels(&["public", "restricted"])), Classification::Restricted);
-        assert_eq!(classification_from_tags(&labels(&["pump"])), Classification::Internal);
+        assert_eq!(classification_from_tags(&parse_tags(&["pump", "Public"])), Classification::Public);
+        assert_eq!(classification_from_tags(&parse_tags(&["public", "restricted"])), Classification::Restricted);
+        assert_eq!(classification_from_tags(&parse_tags(&["pump"])), Classification::Internal);
     }
 }

@@ -46,16 +46,16 @@ impl HybridSearch {
         let vector = self.embed(scope, query).await?;
         let degraded = vector.is_err();
         let mut read_tx = ReadTransaction::new(&*self.store, scope, search_scope.clearance);
-        let CandidateLists { nearest: near, lexical } =
+        let CandidateLists { nearest, lexical } =
             self.candidates(&mut read_tx, query, vector.ok(), search_scope).await?;
         let mut results = Vec::with_capacity(parameter_sets.len());
         for params in parameter_sets {
             let search = Self { params: *params, ..self.clone() };
-            let fused = fuse(near.clone(), lexical.clone(), params);
+            let fused = fuse(nearest.clone(), lexical.clone(), params);
             let ranked = Ranking { fused, texts: TextsById::new(), scores: None };
             results.push(Retrieval { degraded, ..search.select(&mut read_tx, query, ranked, top_k).await? });
         }
-        let candidates = fuse(near, lexical, &self.params);
+        let candidates = fuse(nearest, lexical, &self.params);
         let ids: Vec<ChunkId> = candidates.iter().map(FusedHit::id).collect();
         let passages = read_tx.passages(&ids).await?;
         read_tx.end().await?;
@@ -81,19 +81,19 @@ impl HybridSearch {
         let Ok(QueryVector { components: vector, model }) = self.embed(scope, query).await? else { return Ok(None) };
         let mut tx = self.store.begin(scope).await?;
         let mut found = tx.chunks().search_vector(&vector, &model, search_scope, self.params.candidates).await?;
-        let mut nearest = Vec::new();
+        let mut exact_similarities = Vec::new();
         for document in documents {
             let filters = SearchFilters { document_ids: vec![*document], ..search_scope.filters.clone() };
             let document_scope = SearchScope { filters, ..search_scope.clone() };
             let passages = tx.chunks().search_vector(&vector, &model, &document_scope, RECALL_K as u32).await?;
-            nearest.extend(passages.into_iter().map(|ranked| ranked.score));
+            exact_similarities.extend(passages.into_iter().map(|ranked| ranked.score));
         }
         tx.commit().await?;
-        nearest.sort_by(|a, b| b.total_cmp(a));
-        nearest.truncate(RECALL_K);
-        let Some(last) = nearest.last() else { return Ok(None) };
-        found.truncate(nearest.len());
+        exact_similarities.sort_by(|a, b| b.total_cmp(a));
+        exact_similarities.truncate(RECALL_K);
+        let Some(last) = exact_similarities.last() else { return Ok(None) };
+        found.truncate(exact_similarities.len());
         let correct = found.iter().filter(|ranked| ranked.score >= last - SIMILARITY_TOLERANCE).count();
-        Ok(Some(correct as f32 / nearest.len() as f32))
+        Ok(Some(correct as f32 / exact_similarities.len() as f32))
     }
 }

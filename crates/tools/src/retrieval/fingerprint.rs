@@ -71,7 +71,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashSet;
 
-    /// The definition, with words instead of hashes.
+    /// Reference implementation of [`Fingerprint::is_duplicate_of`], with words instead of hashes.
     fn are_duplicates(one: &str, other: &str, overlap: f32) -> bool {
         let words = |text: &str| -> Vec<String> {
             text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect()

@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_search_with_the_stronger_match_determines_the_order() {
-        // Both lists have a first hit; the higher share counts more.
+        // Each list has a first hit of its own; the one with the higher normalized score wins.
         let strong_lexical =
             fuse(list(&[(1, 0.3), (2, 0.2)]), list(&[(2, 0.8), (1, 0.1)]), &RetrievalParams::default());
         assert_eq!(ids(&strong_lexical), [2, 1]);

@@ -23,8 +23,8 @@ pub struct FusedHit<P> {
 impl<P> FusedHit<P> {
     /// The same scores with another representation of the passage.
     pub(super) fn with_passage<Q>(self, passage: Q) -> FusedHit<Q> {
-        let Self { passage: _, score, similarity, bm25, normalized_bm25: bm25_share } = self;
-        FusedHit { passage, score, similarity, bm25, normalized_bm25: bm25_share }
+        let Self { passage: _, score, similarity, bm25, normalized_bm25 } = self;
+        FusedHit { passage, score, similarity, bm25, normalized_bm25 }
     }
 }
 
@@ -41,7 +41,7 @@ pub(super) struct ScoreAccumulator {
 }
 
 impl ScoreAccumulator {
-    /// An empty sum with room for this many candidates.
+    /// An empty accumulator with room for this many candidates.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self { hits: HashMap::with_capacity(capacity) }
     }

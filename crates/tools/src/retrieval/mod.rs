@@ -121,6 +121,11 @@ impl HybridSearch {
         Self { call_recorder, ..self }
     }
 
+    /// The embedding models of the search.
+    pub(crate) fn embedders(&self) -> &Embedders {
+        &self.embedders
+    }
+
     fn caller(&self, scope: &TenantScope) -> ModelCaller {
         ModelCaller {
             tenant: scope.tenant(),
@@ -206,13 +211,13 @@ impl HybridSearch {
         let limit = self.params.candidates;
         let tx = read_tx.tx().await?;
         let lexical = tx.chunks().search_lexical(query, search_scope, limit).await?;
-        let near = match vector {
+        let nearest = match vector {
             Some(QueryVector { components: numbers, model }) => {
                 tx.chunks().search_vector(&numbers, &model, search_scope, limit).await?
             }
             None => Vec::new(),
         };
-        Ok(CandidateLists { nearest: near, lexical })
+        Ok(CandidateLists { nearest, lexical })
     }
 
     /// Reranks the best candidates, if a reranker is set and may see them. Ends the transaction before the call: none
@@ -255,7 +260,7 @@ impl HybridSearch {
         let Ranking { fused, texts, scores } = ranked;
         let terms = QueryTerms::new(query, fused.iter().map(|hit| &hit.passage));
         // Texts that were read for the reranker have no neighbours, which must then be loaded separately.
-        let read_together = self.surroundings && texts.is_empty();
+        let reads_neighbours_with_texts = self.surroundings && texts.is_empty();
         let mut neighbours = Vec::new();
         let mut selection =
             Selection::new(apply_page_bonus(fused, &self.params), top_k, &self.params).with_texts(texts);
@@ -264,14 +269,14 @@ impl HybridSearch {
             if requested.is_empty() {
                 break;
             }
-            let passage_texts = read_tx.texts(&requested, read_together).await?;
+            let passage_texts = read_tx.texts(&requested, reads_neighbours_with_texts).await?;
             selection.supply_texts(passage_texts.requested);
             neighbours.extend(passage_texts.neighbours);
         }
         let selected = selection.take_selected();
         let Evidence { confidence, answerable, .. } = estimate_evidence(&terms, &selected, &self.params);
         let mut hits: Vec<Hit> = selected.into_iter().map(|fused| to_hit(fused, confidence)).collect();
-        if read_together {
+        if reads_neighbours_with_texts {
             // A neighbour of a hit may itself be a candidate whose text was read.
             neighbours.extend(selection.into_unselected());
             neighbours::attach_read_together(&mut hits, neighbours);

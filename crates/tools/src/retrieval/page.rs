@@ -9,7 +9,7 @@ use std::collections::HashMap;
 /// Consecutive passages that count as one page in documents without pages and headings: about one printed page.
 const PASSAGES_PER_UNPAGED_PAGE: i32 = 4;
 
-/// Adds the page bonus ([`RetrievalParams::second_on_page`]) to the best passage of each page, because a second match
+/// Adds the page bonus ([`RetrievalParams::page_bonus`]) to the best passage of each page, because a second match
 /// makes a page more relevant. Scores are rescaled to 0 to 1. Takes and returns candidates sorted best first.
 #[must_use]
 pub fn apply_page_bonus(mut fused: Vec<FusedHit<Candidate>>, params: &RetrievalParams) -> Vec<FusedHit<Candidate>> {

@@ -3,7 +3,7 @@
 /// How the results of vector search and lexical search are fused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Fusion {
-    /// Weighted sum of the normalized scores, each divided by its maximum.
+    /// Weighted sum of the cosine similarity and the normalized BM25 score.
     #[default]
     WeightedSum,
     /// Reciprocal rank fusion: the sum of 1 / (60 + rank), with equal weights.
@@ -56,8 +56,8 @@ impl ConfidenceModel {
     /// Probability that the hits answer the query, 0 to 1. `strength` is the best hit's score, `missing` the weighted
     /// share of the query's words that occur in no candidate, both 0 to 1.
     #[must_use]
-    pub fn probability(&self, strength: f32, missing: f32) -> f32 {
-        let log_odds = self.bias + self.strength * strength - self.missing_words * missing;
+    pub fn probability(&self, strength: f32, missing_share: f32) -> f32 {
+        let log_odds = self.bias + self.strength * strength - self.missing_words * missing_share;
         1.0 / (1.0 + (-log_odds).exp())
     }
 }

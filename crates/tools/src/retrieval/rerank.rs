@@ -68,9 +68,10 @@ impl Reranking {
         best.iter().map(FusedHit::id).collect()
     }
 
-    /// Reranks the [`Self::wanted`] candidates and sorts the list again. Those without a text in `texts` no longer
-    /// exist and are removed. Returns `None` and keeps the order if fewer than two are left, if a passage is classified
-    /// above the limit by now, or if the reranker fails; the search then continues without it.
+    /// Reranks the candidates that [`Self::candidates_to_rerank`] returned and sorts the list again. Those without a
+    /// text in `texts` no longer exist and are removed. Returns `None` and keeps the order if fewer than two are left,
+    /// if a passage is classified above the limit by now, or if the reranker fails; the search then continues without
+    /// it.
     pub(super) async fn apply(
         &self,
         fused: &mut Vec<FusedHit<Candidate>>,

@@ -15,12 +15,12 @@ use std::vec::IntoIter;
 /// Passages by id.
 pub(super) type TextsById = HashMap<ChunkId, Passage>;
 
-/// A selection of `top_k` passages: no duplicates, and at most [`RetrievalParams::per_page`] per page while other pages
-/// have candidates left.
+/// A selection of `top_k` passages: no duplicates, and at most [`RetrievalParams::max_hits_per_page`] per page while
+/// other pages have candidates left.
 ///
-/// The caller reads the texts that [`Self::wanted`] asks for and passes them to [`Self::supply_texts`], until none are
-/// wanted. A candidate whose text is not supplied, because its document was deleted or ingested again since the search,
-/// is skipped.
+/// The caller reads the texts of [`Self::candidates_without_text`] and passes them to [`Self::supply_texts`], until no
+/// candidate is returned. A candidate whose text is not supplied, because its document was deleted or ingested again
+/// since the search, is skipped.
 pub struct Selection {
     params: RetrievalParams,
     top_k: usize,
@@ -160,16 +160,16 @@ impl Selection {
     /// The candidate with its text; `None` if it has no text, or is a duplicate of a chosen one with a better rank.
     fn select_unless_duplicate(
         &mut self,
-        CandidateWithRank { rank, candidate: one }: CandidateWithRank,
+        CandidateWithRank { rank, candidate }: CandidateWithRank,
     ) -> Option<SelectedHit> {
-        let fingerprint = Fingerprint::new(&self.texts.get(&one.id())?.content);
+        let fingerprint = Fingerprint::new(&self.texts.get(&candidate.id())?.content);
         let overlap = self.params.duplicate_overlap;
         let mut better = self.selected.iter().filter(|chosen| chosen.rank < rank);
         if better.any(|chosen| fingerprint.is_duplicate_of(&chosen.fingerprint, overlap)) {
             return None;
         }
-        let passage = self.texts.remove(&one.id())?;
-        Some(SelectedHit { rank, hit: one.with_passage(passage), fingerprint })
+        let passage = self.texts.remove(&candidate.id())?;
+        Some(SelectedHit { rank, hit: candidate.with_passage(passage), fingerprint })
     }
 
     fn is_page_full(&self, page: DocumentPage) -> bool {
@@ -190,7 +190,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashSet;
 
-    fn found(id: u128, document: u128, page: Option<u32>, text: &str, score: f32) -> FusedHit<Passage> {
+    fn fused_hit(id: u128, document: u128, page: Option<u32>, text: &str, score: f32) -> FusedHit<Passage> {
         let passage = passage(id, document, page, text);
         FusedHit { passage, score, similarity: Some(score), bm25: None, normalized_bm25: None }
     }
@@ -200,7 +200,7 @@ mod tests {
     }
 
     /// Selects from these passages; also returns how many texts were requested.
-    fn selected(
+    fn run_selection(
         all: &[FusedHit<Passage>],
         ranked: Vec<FusedHit<Candidate>>,
         top_k: usize,
@@ -224,16 +224,16 @@ mod tests {
     }
 
     fn select(all: &[FusedHit<Passage>], top_k: usize) -> Vec<u128> {
-        ids(&selected(all, candidates(all), top_k).0)
+        ids(&run_selection(all, candidates(all), top_k).0)
     }
 
     #[test]
     fn a_page_has_at_most_two_hits_while_other_pages_have_candidates() {
         let many: Vec<FusedHit<Passage>> = (0..6_u8)
-            .map(|n| found(u128::from(n), 1, Some(1), &format!("text {n}"), 0.9 - f32::from(n) / 100.0))
+            .map(|n| fused_hit(u128::from(n), 1, Some(1), &format!("text {n}"), 0.9 - f32::from(n) / 100.0))
             .collect();
         let mut with_another = many.clone();
-        with_another.push(found(9, 1, Some(2), "elsewhere", 0.1));
+        with_another.push(fused_hit(9, 1, Some(2), "elsewhere", 0.1));
         assert_eq!(select(&with_another, 3), [0, 1, 9]);
         assert_eq!(select(&many, 5), [0, 1, 2, 3, 4]);
     }
@@ -242,9 +242,9 @@ mod tests {
     fn a_copy_is_dropped_and_a_row_that_differs_in_one_number_is_kept() {
         let row = "the tightening torque of the casing bolts of the feedwater pump is 480 newton metres in cold state";
         let ranked = [
-            found(1, 1, Some(1), row, 0.9),
-            found(2, 2, Some(7), row, 0.8),
-            found(3, 1, Some(2), &row.replace("480", "520"), 0.7),
+            fused_hit(1, 1, Some(1), row, 0.9),
+            fused_hit(2, 2, Some(7), row, 0.8),
+            fused_hit(3, 1, Some(2), &row.replace("480", "520"), 0.7),
         ];
         assert_eq!(select(&ranked, 5), [1, 3]);
     }
@@ -252,24 +252,24 @@ mod tests {
     #[test]
     fn few_texts_are_read_unless_many_are_duplicates() {
         let texts: Vec<FusedHit<Passage>> =
-            (0..100_u8).map(|n| found(n.into(), n.into(), Some(1), &format!("text {n}"), 0.9)).collect();
-        assert_eq!(selected(&texts, candidates(&texts), 5).1, 10);
+            (0..100_u8).map(|n| fused_hit(n.into(), n.into(), Some(1), &format!("text {n}"), 0.9)).collect();
+        assert_eq!(run_selection(&texts, candidates(&texts), 5).1, 10);
         let copies: Vec<FusedHit<Passage>> =
-            (0..100_u8).map(|n| found(n.into(), n.into(), Some(1), &format!("text {}", n / 20), 0.9)).collect();
-        let (hits, text_count) = selected(&copies, candidates(&copies), 3);
+            (0..100_u8).map(|n| fused_hit(n.into(), n.into(), Some(1), &format!("text {}", n / 20), 0.9)).collect();
+        let (hits, text_count) = run_selection(&copies, candidates(&copies), 3);
         assert_eq!((ids(&hits), text_count), (vec![0, 20, 40], 42));
     }
 
     #[test]
     fn a_passage_without_a_text_is_skipped() {
         let all: Vec<FusedHit<Passage>> =
-            (0..9_u8).map(|n| found(n.into(), 1, Some(u32::from(n / 3)), &format!("text {n}"), 0.9)).collect();
+            (0..9_u8).map(|n| fused_hit(n.into(), 1, Some(u32::from(n / 3)), &format!("text {n}"), 0.9)).collect();
         let remaining: Vec<FusedHit<Passage>> =
             all.iter().filter(|one| !one.passage.chunk_id.as_uuid().as_u128().is_multiple_of(3)).cloned().collect();
-        let (hits, _) = selected(&remaining, candidates(&all), 9);
+        let (hits, _) = run_selection(&remaining, candidates(&all), 9);
         assert_eq!(ids(&hits), [1, 2, 4, 5, 7, 8]);
-        assert_eq!(selected(&[], candidates(&all), 3).0, []);
-        assert_eq!(selected(&all, candidates(&all), 0).0, []);
+        assert_eq!(run_selection(&[], candidates(&all), 3).0, []);
+        assert_eq!(run_selection(&all, candidates(&all), 0).0, []);
     }
 
     /// Reference implementation, which has all texts from the start.
@@ -311,7 +311,9 @@ mod tests {
         ) {
             let all: Vec<FusedHit<Passage>> = (0..)
                 .zip(&scores)
-                .map(|(n, (score, page, text))| found(n, 1, Some(*page), &format!("passage with text {text}"), *score))
+                .map(|(n, (score, page, text))| {
+                    fused_hit(n, 1, Some(*page), &format!("passage with text {text}"), *score)
+                })
                 .collect();
             let mut ranked = candidates(&all);
             super::super::fused_hit::sort(&mut ranked);
@@ -322,7 +324,7 @@ mod tests {
             for hit in &mut in_order {
                 hit.score = ranked[position(hit.passage.chunk_id).expect("all are ranked")].score;
             }
-            let (hits, _) = selected(&all, ranked, top_k);
+            let (hits, _) = run_selection(&all, ranked, top_k);
             prop_assert_eq!(ids(&hits), reference(&in_order, top_k));
             prop_assert!(hits.iter().all(|hit| (0.0..=1.0).contains(&hit.score)));
             prop_assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score));

@@ -64,7 +64,7 @@ pub(super) fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
-/// Returns for each of the `wanted` stems whether it occurs in the text.
+/// Returns for each of the `stems` whether it occurs in the text.
 pub(super) fn contains_stems(text: &str, stems: &[&str]) -> Vec<bool> {
     let mut found = vec![false; stems.len()];
     for word in text.split(|c: char| !c.is_alphanumeric()) {

@@ -46,7 +46,7 @@ fn call(name: &str, arguments: Value) -> ToolCall {
 
 /// Returns intent and outcome of the only call.
 async fn intent_and_outcome(plant: &TestContext) -> (AuditRecord, AuditRecord) {
-    let rows = plant.audit().await;
+    let rows = plant.audit_rows().await;
     let [intent, outcome] = rows.as_slice() else { panic!("{} rows: {rows:?}", rows.len()) };
     assert_eq!(intent.event_type, "tool.invocation");
     assert_eq!(outcome.event_type, "tool.invocation");
@@ -57,7 +57,7 @@ async fn intent_and_outcome(plant: &TestContext) -> (AuditRecord, AuditRecord) {
 
 /// Returns the only audit row, which must be a refusal.
 async fn refusal(plant: &TestContext) -> AuditRecord {
-    let rows = plant.audit().await;
+    let rows = plant.audit_rows().await;
     let [refusal] = rows.as_slice() else { panic!("{} rows: {rows:?}", rows.len()) };
     assert_eq!(refusal.event_type, "policy.denied");
     assert_eq!(refusal.result_status.as_deref(), Some("denied"));
@@ -79,14 +79,14 @@ const LIST_USERS: Permission = Permission::new(Resource::Users, Operation::List)
 /// A tool that reports whether it ran and when it started.
 struct Probe {
     behaviour: Behaviour,
-    requires: Permission,
+    required_permission: Permission,
     has_run: Arc<AtomicBool>,
     started: Arc<Notify>,
 }
 
 impl Probe {
     fn new(behaviour: Behaviour) -> Self {
-        Self { behaviour, requires: READ_MEMORIES, has_run: Arc::default(), started: Arc::default() }
+        Self { behaviour, required_permission: READ_MEMORIES, has_run: Arc::default(), started: Arc::default() }
     }
 }
 
@@ -102,7 +102,7 @@ impl Tool for Probe {
         ToolSpec {
             name: ToolName::MemoryRead,
             description: "A probe.",
-            required_permission: self.requires,
+            required_permission: self.required_permission,
             writes_to_plant: false,
             parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
         }
@@ -123,9 +123,9 @@ impl Tool for Probe {
 #[tokio::test]
 async fn a_search_records_intent_and_outcome_with_document_ids_and_without_text() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::Viewer).await;
+    let permit = plant.sign_in(Role::Viewer).await;
     let document =
-        plant.document(&permit, "manual.pdf", Classification::Internal, &["Tighten the casing bolts."]).await;
+        plant.create_document(&permit, "manual.pdf", Classification::Internal, &["Tighten the casing bolts."]).await;
     let result = builtin_gateway(&plant)
         .invoke(&permit, call("rag_search", json!({"query": "casing bolts", "top_k": 3})))
         .await
@@ -150,10 +150,10 @@ async fn a_search_records_intent_and_outcome_with_document_ids_and_without_text(
 #[tokio::test]
 async fn reading_a_document_is_recorded_and_can_be_continued() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::Viewer).await;
+    let permit = plant.sign_in(Role::Viewer).await;
     let texts: Vec<String> = (0..25).map(|n| format!("passage {n}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let document = plant.document(&permit, "long.pdf", Classification::Internal, &texts).await;
+    let document = plant.create_document(&permit, "long.pdf", Classification::Internal, &texts).await;
     let tools = builtin_gateway(&plant);
     let mut read_texts = Vec::new();
     for (from, expect_more) in [(0, true), (20, false)] {
@@ -164,15 +164,15 @@ async fn reading_a_document_is_recorded_and_can_be_continued() {
         read_texts.extend(passages.into_iter().map(|passage| passage.content));
     }
     assert_eq!(read_texts, texts);
-    assert!(plant.audit().await.iter().all(|row| row.resource_id == Some(document.id.as_uuid())));
+    assert!(plant.audit_rows().await.iter().all(|row| row.resource_id == Some(document.id.as_uuid())));
 }
 
 #[tokio::test]
 async fn no_tool_shows_a_document_above_the_clearance() {
     let plant = TestContext::new().await;
-    let admin = plant.permit(Role::Admin).await;
-    let viewer = plant.permit(Role::Viewer).await;
-    let document = plant.document(&admin, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
+    let admin = plant.sign_in(Role::Admin).await;
+    let viewer = plant.sign_in(Role::Viewer).await;
+    let document = plant.create_document(&admin, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
     let tools = builtin_gateway(&plant);
     let read_call = || call("document_read", json!({"document_id": document.id}));
     assert!(tools.invoke(&admin, read_call()).await.is_ok(), "an admin may see it");
@@ -187,8 +187,8 @@ async fn no_tool_shows_a_document_above_the_clearance() {
 #[tokio::test]
 async fn tools_show_less_after_the_role_was_lowered() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::Admin).await;
-    let document = plant.document(&permit, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
+    let permit = plant.sign_in(Role::Admin).await;
+    let document = plant.create_document(&permit, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
     let tools = builtin_gateway(&plant);
     let read_call = || call("document_read", json!({"document_id": document.id}));
     assert!(tools.invoke(&permit, read_call()).await.is_ok());
@@ -205,7 +205,7 @@ async fn update_user(plant: &TestContext, permit: &Permit, patch: UserPatch) {
 #[tokio::test]
 async fn a_user_suspended_after_the_permit_cannot_call_tools() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::Admin).await;
+    let permit = plant.sign_in(Role::Admin).await;
     update_user(&plant, &permit, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
     let probe = Probe::new(Behaviour::Answer);
     let has_run = Arc::clone(&probe.has_run);
@@ -218,7 +218,7 @@ async fn a_user_suspended_after_the_permit_cannot_call_tools() {
 #[tokio::test]
 async fn a_tenant_suspended_after_the_permit_cannot_call_tools() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::Admin).await;
+    let permit = plant.sign_in(Role::Admin).await;
     let suspension = TenantPatch { name: None, is_active: Some(false) };
     plant
         .store
@@ -233,8 +233,8 @@ async fn a_tenant_suspended_after_the_permit_cannot_call_tools() {
 #[tokio::test]
 async fn a_role_without_the_required_right_is_not_offered_the_tool_and_cannot_call_it() {
     let plant = TestContext::new().await;
-    let (viewer, admin) = (plant.permit(Role::Viewer).await, plant.permit(Role::Admin).await);
-    let probe = Probe { requires: LIST_USERS, ..Probe::new(Behaviour::Answer) };
+    let (viewer, admin) = (plant.sign_in(Role::Viewer).await, plant.sign_in(Role::Admin).await);
+    let probe = Probe { required_permission: LIST_USERS, ..Probe::new(Behaviour::Answer) };
     let has_run = Arc::clone(&probe.has_run);
     let tools = gateway_with_tool(&plant, probe);
     assert_eq!(tools.manifest(viewer.rights()), vec![]);
@@ -248,7 +248,7 @@ async fn a_role_without_the_required_right_is_not_offered_the_tool_and_cannot_ca
 #[tokio::test]
 async fn an_unknown_tool_is_refused_and_its_name_cannot_break_the_log() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::Admin).await;
+    let permit = plant.sign_in(Role::Admin).await;
     let name = format!("open_valve\n{}", "x".repeat(500));
     let refused = builtin_gateway(&plant).invoke(&permit, call(&name, json!({}))).await;
     assert!(matches!(refused, Err(ToolError::UnknownTool)));
@@ -266,7 +266,7 @@ async fn tenant_and_user_and_unknown_arguments_are_refused() {
             ("memory_read", json!({})),
         ] {
             let plant = TestContext::new().await;
-            let permit = plant.permit(Role::Admin).await;
+            let permit = plant.sign_in(Role::Admin).await;
             arguments[argument] = json!("x");
             let refused = builtin_gateway(&plant).invoke(&permit, call(tool, arguments)).await;
             assert!(matches!(refused, Err(ToolError::InvalidArguments { .. })), "{tool} {argument}");
@@ -280,7 +280,7 @@ async fn tenant_and_user_and_unknown_arguments_are_refused() {
 #[tokio::test]
 async fn arguments_out_of_bounds_are_refused() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
+    let permit = plant.sign_in(Role::User).await;
     let tools = builtin_gateway(&plant);
     for (tool, arguments) in [
         ("rag_search", json!({"query": "  "})),
@@ -306,7 +306,7 @@ async fn a_tool_that_fails_or_panics_leaves_one_outcome() {
         [(Behaviour::Fail, "denied", "not_found"), (Behaviour::Panic, "error", "panicked")]
     {
         let plant = TestContext::new().await;
-        let permit = plant.permit(Role::User).await;
+        let permit = plant.sign_in(Role::User).await;
         let failed =
             gateway_with_tool(&plant, Probe::new(behaviour)).invoke(&permit, call("memory_read", json!({}))).await;
         assert!(failed.is_err());
@@ -319,7 +319,7 @@ async fn a_tool_that_fails_or_panics_leaves_one_outcome() {
 #[tokio::test(start_paused = true)]
 async fn a_tool_that_hangs_is_stopped_at_its_time_limit() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
+    let permit = plant.sign_in(Role::User).await;
     let failed =
         gateway_with_tool(&plant, Probe::new(Behaviour::Hang)).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(failed, Err(ToolError::TimedOut { .. })));
@@ -329,7 +329,7 @@ async fn a_tool_that_hangs_is_stopped_at_its_time_limit() {
 #[tokio::test]
 async fn a_caller_who_disconnects_stops_the_tool_and_the_outcome_is_cancelled() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
+    let permit = plant.sign_in(Role::User).await;
     let probe = Probe::new(Behaviour::Hang);
     let started = Arc::clone(&probe.started);
     let tools = gateway_with_tool(&plant, probe);
@@ -348,7 +348,7 @@ async fn a_caller_who_disconnects_stops_the_tool_and_the_outcome_is_cancelled() 
 #[tokio::test]
 async fn a_permit_without_a_user_cannot_call_tools() {
     let plant = TestContext::new().await;
-    let user = plant.permit(Role::Admin).await;
+    let user = plant.sign_in(Role::Admin).await;
     let mut tx = plant.store.begin(user.scope()).await.expect("a transaction");
     let membership = tx.users().membership(user.scope().user().expect("a user")).await.expect("an answer");
     let worker = plant.grant(Actor::Worker, &membership.expect("a member"));
@@ -360,7 +360,7 @@ async fn a_permit_without_a_user_cannot_call_tools() {
 #[tokio::test]
 async fn no_tool_runs_if_the_intent_cannot_be_recorded() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::Admin).await;
+    let permit = plant.sign_in(Role::Admin).await;
     let mut store = MockStore::new();
     store
         .expect_begin()
@@ -377,7 +377,7 @@ async fn no_tool_runs_if_the_intent_cannot_be_recorded() {
 #[tokio::test]
 async fn the_manifest_contains_the_four_read_only_tools_for_every_role() {
     let plant = TestContext::new().await;
-    let manifest = builtin_gateway(&plant).manifest(plant.permit(Role::Viewer).await.rights());
+    let manifest = builtin_gateway(&plant).manifest(plant.sign_in(Role::Viewer).await.rights());
     let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();
     assert_eq!(names, ["rag_search", "document_read", "document_list", "memory_read"]);
     assert!(

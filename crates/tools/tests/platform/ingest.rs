@@ -23,8 +23,8 @@ use tools::ingest::interface::{Ingest, JobOutcome};
 const NOTES: &[u8] = b"# Strainer\n\nClean the suction strainer when its differential pressure exceeds 0.25 bar.\n";
 
 async fn upload_document(plant: &TestContext, name: &str, bytes: &[u8]) -> Document {
-    let permit = plant.permit(Role::User).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let permit = plant.sign_in(Role::User).await;
+    let ingest = plant.ingest_service(IngestSettings::default());
     match ingest.accept(&permit, upload(name, bytes)).await.expect("accepted") {
         UploadOutcome::Created(document) => document,
         UploadOutcome::Duplicate(_) => panic!("the document exists already"),
@@ -32,8 +32,8 @@ async fn upload_document(plant: &TestContext, name: &str, bytes: &[u8]) -> Docum
 }
 
 async fn expect_refusal(plant: &TestContext, upload: Upload) -> IngestError {
-    let permit = plant.permit(Role::User).await;
-    let refused = plant.ingest(IngestSettings::default()).accept(&permit, upload).await.expect_err("refused");
+    let permit = plant.sign_in(Role::User).await;
+    let refused = plant.ingest_service(IngestSettings::default()).accept(&permit, upload).await.expect_err("refused");
     plant.wait_for_background_tasks().await;
     assert_eq!(plant.blobs.count(), 0, "no file is stored");
     assert_eq!(plant.try_claim().await, None, "nothing is queued");
@@ -42,7 +42,7 @@ async fn expect_refusal(plant: &TestContext, upload: Upload) -> IngestError {
 
 /// Returns the outcomes of the job's attempts; checks that each intent has exactly one.
 async fn outcomes(plant: &TestContext) -> Vec<AuditRecord> {
-    let rows = plant.audit().await;
+    let rows = plant.audit_rows().await;
     let (intents, outcomes): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|row| row.id.as_uuid() == row.correlation_id);
     assert_eq!(intents.len(), outcomes.len());
@@ -67,9 +67,9 @@ async fn a_job_makes_the_document_searchable_and_records_intent_and_outcome() {
     let plant = TestContext::new().await;
     let document = upload_document(&plant, "suction_strainer.md", NOTES).await;
     let job = plant.claim().await;
-    let ended = plant.ingest(IngestSettings::default()).process(&job).await;
-    assert_eq!(ended.expect("processed"), JobOutcome::Ready);
-    let ready = plant.read(document.id).await.expect("the document");
+    let job_outcome = plant.ingest_service(IngestSettings::default()).process(&job).await;
+    assert_eq!(job_outcome.expect("processed"), JobOutcome::Ready);
+    let ready = plant.read_document(document.id).await.expect("the document");
     assert_eq!((ready.status, ready.title.as_str(), ready.chunk_count), (DocumentStatus::Ready, "Strainer", 1));
     let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Internal };
     let found = plant
@@ -126,8 +126,8 @@ async fn an_invalid_form_leaves_no_file_behind() {
 #[tokio::test]
 async fn a_caller_who_disconnects_before_the_form_leaves_no_file_behind() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let permit = plant.sign_in(Role::User).await;
+    let ingest = plant.ingest_service(IngestSettings::default());
     let bytes = stream::iter([Ok(Bytes::from_static(NOTES))]).boxed();
     let upload = Upload { bytes, form: pending().boxed() };
     assert!(ingest.accept(&permit, upload).now_or_never().is_none(), "the upload waits for the form");
@@ -138,8 +138,8 @@ async fn a_caller_who_disconnects_before_the_form_leaves_no_file_behind() {
 #[tokio::test]
 async fn too_large_and_interrupted_uploads_leave_no_file_behind() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    let ingest = plant.ingest(IngestSettings { max_upload_bytes: 80_000, ..IngestSettings::default() });
+    let permit = plant.sign_in(Role::User).await;
+    let ingest = plant.ingest_service(IngestSettings { max_upload_bytes: 80_000, ..IngestSettings::default() });
     let error = ingest.accept(&permit, upload("long.txt", &b"word ".repeat(20_000))).await.expect_err("too large");
     assert!(matches!(error, IngestError::Blob(BlobError::TooLarge { limit: 80_000 })));
     let broken = stream::iter([Ok(Bytes::from_static(NOTES)), Err(BlobError::Interrupted { reason: "reset".into() })]);
@@ -153,8 +153,8 @@ async fn too_large_and_interrupted_uploads_leave_no_file_behind() {
 async fn identical_bytes_are_a_duplicate_and_stored_once() {
     let plant = TestContext::new().await;
     let document = upload_document(&plant, "notes.md", NOTES).await;
-    let permit = plant.permit(Role::User).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let permit = plant.sign_in(Role::User).await;
+    let ingest = plant.ingest_service(IngestSettings::default());
     let again = ingest.accept(&permit, upload("copy.md", NOTES)).await.expect("accepted");
     assert!(matches!(again, UploadOutcome::Duplicate(known) if known.id == document.id));
     plant.wait_for_background_tasks().await;
@@ -165,8 +165,8 @@ async fn identical_bytes_are_a_duplicate_and_stored_once() {
 async fn the_same_bytes_above_the_callers_clearance_are_a_separate_document() {
     let plant = TestContext::new().await;
     plant.set_user_clearance(Classification::Internal).await;
-    let (admin, user) = (plant.permit(Role::Admin).await, plant.permit(Role::User).await);
-    let ingest = plant.ingest(IngestSettings::default());
+    let (admin, user) = (plant.sign_in(Role::Admin).await, plant.sign_in(Role::User).await);
+    let ingest = plant.ingest_service(IngestSettings::default());
     let mut restricted_form = form("notes.md");
     restricted_form.tags = vec![ShortText::parse("Restricted").expect("a tag")];
     let stored = ingest.accept(&admin, upload_with_form(NOTES, Ok(restricted_form))).await.expect("accepted");
@@ -187,9 +187,9 @@ async fn an_unreadable_file_fails_with_a_reason_and_can_be_uploaded_again() {
     let plant = TestContext::new().await;
     let broken = b"%PDF-1.7\nthis is not a PDF at all\n";
     let document = upload_document(&plant, "broken.pdf", broken).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let ingest = plant.ingest_service(IngestSettings::default());
     assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobOutcome::Failed);
-    let failed = plant.read(document.id).await.expect("the document");
+    let failed = plant.read_document(document.id).await.expect("the document");
     assert_eq!(failed.status, DocumentStatus::Failed);
     let failure = failed.failure.expect("a reason");
     assert_eq!(failure.code, FailureCode::Corrupt);
@@ -198,7 +198,7 @@ async fn an_unreadable_file_fails_with_a_reason_and_can_be_uploaded_again() {
     assert_eq!(outcomes[0].result_status.as_deref(), Some("error"));
     assert_eq!(outcomes[0].metadata["code"], "corrupt");
     assert_eq!(plant.try_claim().await, None, "the job is not retried");
-    let permit = plant.permit(Role::User).await;
+    let permit = plant.sign_in(Role::User).await;
     let again = ingest.accept(&permit, upload("broken.pdf", broken)).await.expect("accepted");
     assert!(matches!(again, UploadOutcome::Duplicate(known) if known.id == document.id));
     assert_eq!(plant.claim().await.payload, JobPayload::Ingest(document.id));
@@ -208,12 +208,12 @@ async fn an_unreadable_file_fails_with_a_reason_and_can_be_uploaded_again() {
 async fn an_embedding_outage_does_not_count_as_an_attempt() {
     let plant = TestContext::new().await;
     let document = upload_document(&plant, "notes.md", NOTES).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let ingest = plant.ingest_service(IngestSettings::default());
     plant.embedder.is_down.store(true, Ordering::Relaxed);
     let job = plant.claim().await;
     let retry = ingest.process(&job).await.expect_err("later");
     assert!(!retry.counts_as_attempt);
-    assert_eq!(plant.read(document.id).await.expect("the document").status, DocumentStatus::Processing);
+    assert_eq!(plant.read_document(document.id).await.expect("the document").status, DocumentStatus::Processing);
     plant
         .store
         .requeue(job.lease, &RequeueOptions { counts_as_attempt: retry.counts_as_attempt, ..RequeueOptions::default() })
@@ -231,13 +231,13 @@ async fn an_embedding_outage_does_not_count_as_an_attempt() {
 async fn a_worker_that_lost_its_lease_changes_nothing() {
     let plant = TestContext::new().await;
     let document = upload_document(&plant, "notes.md", NOTES).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let ingest = plant.ingest_service(IngestSettings::default());
     let expired_job = plant.claim().await;
     plant.clock.advance(TimeDelta::hours(1));
     let current_job = plant.claim().await;
-    assert_eq!(ingest.process(&expired_job).await.expect("processed"), JobOutcome::Superseded);
-    assert_eq!(plant.read(document.id).await.expect("the document").status, DocumentStatus::Pending);
-    assert_eq!(plant.audit().await, vec![]);
+    assert_eq!(ingest.process(&expired_job).await.expect("processed"), JobOutcome::Stale);
+    assert_eq!(plant.read_document(document.id).await.expect("the document").status, DocumentStatus::Pending);
+    assert_eq!(plant.audit_rows().await, vec![]);
     assert_eq!(ingest.process(&current_job).await.expect("processed"), JobOutcome::Ready);
 }
 
@@ -249,9 +249,9 @@ async fn a_document_deleted_during_ingestion_is_not_written() {
     let mut tx = plant.store.begin(&job.scope).await.expect("a transaction");
     tx.documents().delete(document.id).await.expect("deleted");
     tx.commit().await.expect("a commit");
-    let ended = plant.ingest(IngestSettings::default()).process(&job).await;
-    assert_eq!(ended.expect("processed"), JobOutcome::Superseded);
-    assert_eq!(plant.audit().await, vec![]);
+    let job_outcome = plant.ingest_service(IngestSettings::default()).process(&job).await;
+    assert_eq!(job_outcome.expect("processed"), JobOutcome::Stale);
+    assert_eq!(plant.audit_rows().await, vec![]);
 }
 
 async fn failure_of(
@@ -260,10 +260,10 @@ async fn failure_of(
     settings: IngestSettings,
     expected: JobOutcome,
 ) -> FailureCode {
-    assert_eq!(plant.ingest(settings).process(job).await.expect("processed"), expected);
+    assert_eq!(plant.ingest_service(settings).process(job).await.expect("processed"), expected);
     outcomes(plant).await;
     let document = job.payload.document().expect("a document");
-    plant.read(document).await.expect("the document").failure.expect("a reason").code
+    plant.read_document(document).await.expect("the document").failure.expect("a reason").code
 }
 
 #[tokio::test]
@@ -279,7 +279,8 @@ async fn a_claim_past_the_last_attempt_is_dead_lettered_without_another_attempt(
     assert_eq!(plant.store.depth().await.expect("a depth").dead, 1);
     plant.clock.advance(TimeDelta::days(1));
     assert_eq!(plant.try_claim().await, None);
-    let again = plant.ingest(IngestSettings::default()).requeue(&plant.permit(Role::Admin).await, document.id).await;
+    let again =
+        plant.ingest_service(IngestSettings::default()).requeue(&plant.sign_in(Role::Admin).await, document.id).await;
     assert_eq!(again.expect("queued").expect("the document").status, DocumentStatus::Pending);
     assert_eq!(plant.claim().await.attempt, 1);
 }
@@ -291,7 +292,7 @@ async fn an_error_at_the_last_attempt_dead_letters_the_job() {
     let invalid = || ModelError::InvalidResponse { backend: "words".into(), reason: "no vectors".into() };
     plant.embedder.before_batch(move |_| async move { Err(invalid()) }.boxed());
     let claimed = plant.claim().await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let ingest = plant.ingest_service(IngestSettings::default());
     assert!(ingest.process(&claimed).await.expect_err("later").counts_as_attempt, "there are attempts left");
     let last = LeasedJob { attempt: claimed.max_attempts, ..claimed };
     assert_eq!(
@@ -308,7 +309,7 @@ async fn progress_is_reported_after_reading_and_after_batches_and_removed_with_t
     let document = upload_document(&plant, "notes.md", text.as_bytes()).await;
     let job = plant.claim().await;
     let settings = IngestSettings { embed_batch_size: 1, ..IngestSettings::default() };
-    let ingest = plant.ingest(settings);
+    let ingest = plant.ingest_service(settings);
     // The embedder fails at the third batch; the progress reported before that stays on the document.
     let clock = Arc::clone(&plant.clock);
     plant.embedder.before_batch(move |batch| {
@@ -316,12 +317,12 @@ async fn progress_is_reported_after_reading_and_after_batches_and_removed_with_t
         async move { if batch < 2 { Ok(()) } else { Err(timeout_error()) } }.boxed()
     });
     ingest.process(&job).await.expect_err("later");
-    let progress = plant.read(document.id).await.expect("the document").progress.expect("progress");
+    let progress = plant.read_document(document.id).await.expect("the document").progress.expect("progress");
     assert!(progress.chunk_count.is_some_and(|count| count > 2), "{progress:?}");
     assert_eq!(progress.chunks_embedded, 2);
     plant.embedder.before_batch(|_| async { Ok(()) }.boxed());
     assert_eq!(ingest.process(&job).await.expect("processed"), JobOutcome::Ready);
-    assert_eq!(plant.read(document.id).await.expect("the document").progress, None);
+    assert_eq!(plant.read_document(document.id).await.expect("the document").progress, None);
 }
 
 #[tokio::test]
@@ -329,7 +330,7 @@ async fn progress_of_a_worker_that_lost_its_lease_is_not_recorded() {
     let plant = TestContext::new().await;
     let document = upload_document(&plant, "notes.md", NOTES).await;
     let expired_job = plant.claim().await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let ingest = plant.ingest_service(IngestSettings::default());
     // Another worker takes the job over while the first one embeds.
     let (clock, store) = (Arc::clone(&plant.clock), plant.store.clone());
     plant.embedder.before_batch(move |_| {
@@ -342,8 +343,9 @@ async fn progress_of_a_worker_that_lost_its_lease_is_not_recorded() {
         }
         .boxed()
     });
-    assert_eq!(ingest.process(&expired_job).await.expect("processed"), JobOutcome::Superseded);
-    let progress = plant.read(document.id).await.expect("the document").progress.expect("the earlier progress");
+    assert_eq!(ingest.process(&expired_job).await.expect("processed"), JobOutcome::Stale);
+    let progress =
+        plant.read_document(document.id).await.expect("the document").progress.expect("the earlier progress");
     assert_eq!(progress.chunks_embedded, 0);
 }
 
@@ -360,8 +362,8 @@ async fn a_document_that_takes_too_long_to_read_fails() {
 async fn a_document_whose_file_is_gone_fails() {
     let plant = TestContext::new().await;
     let document = upload_document(&plant, "notes.md", NOTES).await;
-    let permit = plant.permit(Role::Admin).await;
-    plant.ingest(IngestSettings::default()).discard(&permit, &document).await.expect("discarded");
+    let permit = plant.sign_in(Role::Admin).await;
+    plant.ingest_service(IngestSettings::default()).discard(&permit, &document).await.expect("discarded");
     let job = plant.claim().await;
     assert_eq!(failure_of(&plant, &job, IngestSettings::default(), JobOutcome::Failed).await, FailureCode::Corrupt);
 }
@@ -370,8 +372,8 @@ async fn a_document_whose_file_is_gone_fails() {
 async fn an_upload_above_the_users_own_clearance_is_refused() {
     let plant = TestContext::new().await;
     plant.set_user_clearance(Classification::Internal).await;
-    let permit = plant.permit(Role::User).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let permit = plant.sign_in(Role::User).await;
+    let ingest = plant.ingest_service(IngestSettings::default());
     let mut confidential_form = form("notes.md");
     confidential_form.classification = Some(Classification::Confidential);
     let refused = ingest.accept(&permit, upload_with_form(NOTES, Ok(confidential_form))).await;
@@ -393,9 +395,9 @@ async fn a_document_above_the_embedding_models_classification_is_not_sent_to_it(
         seen.store(true, Ordering::Relaxed);
         async { Ok(()) }.boxed()
     });
-    let permit = plant.permit(Role::User).await;
-    let ingest = plant.ingest(IngestSettings::default());
-    for (class, ended) in
+    let permit = plant.sign_in(Role::User).await;
+    let ingest = plant.ingest_service(IngestSettings::default());
+    for (class, expected) in
         [(Classification::Confidential, JobOutcome::Failed), (Classification::Internal, JobOutcome::Ready)]
     {
         let mut classified_form = form("notes.md");
@@ -403,7 +405,7 @@ async fn a_document_above_the_embedding_models_classification_is_not_sent_to_it(
         let text = [NOTES, class.as_str().as_bytes()].concat();
         ingest.accept(&permit, upload_with_form(&text, Ok(classified_form))).await.expect("accepted");
         let job = plant.try_claim().await.expect("a job");
-        assert_eq!(ingest.process(&job).await.expect("an end"), ended, "{class}");
+        assert_eq!(ingest.process(&job).await.expect("an end"), expected, "{class}");
         assert_eq!(was_called.load(Ordering::Relaxed), class == Classification::Internal, "{class}");
     }
 }
@@ -415,10 +417,10 @@ async fn a_classification_raised_during_ingestion_stops_the_embedding() {
     let text = "# Pump\n\nCheck the oil level of the pump before each start and note it in the log.\n\n".repeat(60);
     let document = upload_document(&plant, "notes.md", text.as_bytes()).await;
     let batches = Arc::new(AtomicUsize::new(0));
-    let (asked, store, job) = (Arc::clone(&batches), plant.store.clone(), plant.claim().await);
+    let (batch_counter, store, job) = (Arc::clone(&batches), plant.store.clone(), plant.claim().await);
     let scope = job.scope.clone();
     plant.embedder.before_batch(move |batch| {
-        asked.store(batch + 1, Ordering::Relaxed);
+        batch_counter.store(batch + 1, Ordering::Relaxed);
         let (store, scope) = (store.clone(), scope.clone());
         async move {
             if batch == 1 {
@@ -435,6 +437,6 @@ async fn a_classification_raised_during_ingestion_stops_the_embedding() {
     let settings = IngestSettings { embed_batch_size: 1, ..IngestSettings::default() };
     assert_eq!(failure_of(&plant, &job, settings, JobOutcome::Failed).await, FailureCode::Unsupported);
     assert_eq!(batches.load(Ordering::Relaxed), 2, "no batch follows the one during which it was raised");
-    let failed = plant.read(document.id).await.expect("the document");
+    let failed = plant.read_document(document.id).await.expect("the document");
     assert_eq!(failed.chunk_count, 0, "no chunk is searchable");
 }

@@ -50,8 +50,8 @@ fn long_document() -> Vec<u8> {
 }
 
 async fn upload_long_document(plant: &TestContext) {
-    let permit = plant.permit(Role::User).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let permit = plant.sign_in(Role::User).await;
+    let ingest = plant.ingest_service(IngestSettings::default());
     ingest.accept(&permit, upload("long.md", &long_document())).await.expect("accepted");
 }
 
@@ -59,7 +59,7 @@ async fn upload_long_document(plant: &TestContext) {
 async fn the_batches_of_an_attempt_are_one_ledger_entry() {
     let plant = TestContext::new().await;
     upload_long_document(&plant).await;
-    let ingest = plant.ingest(IngestSettings { embed_batch_size: 2, ..IngestSettings::default() });
+    let ingest = plant.ingest_service(IngestSettings { embed_batch_size: 2, ..IngestSettings::default() });
     plant.embedder.before_batch(|batch| async move { if batch == 1 { Err(timeout_error()) } else { Ok(()) } }.boxed());
     let job = plant.claim().await;
     let retry = ingest.process(&job).await.expect_err("later");
@@ -91,8 +91,8 @@ async fn the_batches_of_an_attempt_are_one_ledger_entry() {
 #[tokio::test]
 async fn an_attempt_without_model_calls_leaves_no_entry() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let permit = plant.sign_in(Role::User).await;
+    let ingest = plant.ingest_service(IngestSettings::default());
     ingest.accept(&permit, upload("broken.pdf", b"%PDF-1.7\nnothing of a PDF")).await.expect("accepted");
     assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobOutcome::Failed);
     assert_eq!(ledger(&plant), []);
@@ -112,7 +112,7 @@ async fn ingestion_passes_on_the_tenants_cloud_limit() {
             .expect("in memory")
             .expect("configured");
         upload_long_document(&plant).await;
-        plant.ingest(IngestSettings::default()).process(&plant.claim().await).await.expect("processed");
+        plant.ingest_service(IngestSettings::default()).process(&plant.claim().await).await.expect("processed");
         let callers = plant.embedder.callers();
         assert!(
             !callers.is_empty() && callers.iter().all(|caller| caller.max_cloud_classification == limit),
@@ -124,8 +124,8 @@ async fn ingestion_passes_on_the_tenants_cloud_limit() {
 #[tokio::test]
 async fn a_search_is_recorded_even_if_its_model_fails() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &["The strainer is cleaned weekly."]).await;
+    let permit = plant.sign_in(Role::User).await;
+    plant.create_document(&permit, "manual.pdf", Classification::Internal, &["The strainer is cleaned weekly."]).await;
     let store: Arc<dyn Store> = Arc::new(plant.store.clone());
     let tools = gateway(&plant, Registry::builtin(&store, plant.search()).expect("a registry"));
     for down in [false, true] {
@@ -173,7 +173,7 @@ impl Tool for ModelTool {
     }
 
     async fn run(&self, call: CallScope, _: Self::Arguments) -> Result<Classified<ToolResult>, ToolError> {
-        let caller = ModelCaller::without_rules(call.scope.tenant(), call.cloud_limit);
+        let caller = ModelCaller::without_privacy_rules(call.tenant_scope.tenant(), call.max_cloud_classification);
         let (purpose, texts, classification) = (EmbedPurpose::Query, vec!["a".to_owned()], Classification::Public);
         let request = EmbedRequest { caller, purpose, texts, classification };
         call.call_recorder.embed(&*self.embedder, request).await.expect("an answer");
@@ -189,7 +189,7 @@ impl Tool for ModelTool {
 async fn model_calls_of_a_tool_are_recorded_regardless_of_how_it_ends() {
     for ending in [Ending::Fail, Ending::Panic, Ending::Hang] {
         let plant = TestContext::new().await;
-        let permit: Permit = plant.permit(Role::User).await;
+        let permit: Permit = plant.sign_in(Role::User).await;
         let mut registry = Registry::default();
         registry.register(ModelTool { embedder: plant.embedder.clone(), ending }).expect("a tool");
         let tools = gateway(&plant, registry);

@@ -26,8 +26,8 @@ async fn context_with_next_model() -> (TestContext, Arc<WordEmbedder>) {
 
 /// Ingests a document with the tenant's current model.
 async fn ingest_document(plant: &TestContext, name: &str) -> Document {
-    let permit = plant.permit(Role::Admin).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let permit = plant.sign_in(Role::Admin).await;
+    let ingest = plant.ingest_service(IngestSettings::default());
     let text = format!("# {name}\n\nOpen the valve of {name} slowly and watch the pressure.\n");
     let UploadOutcome::Created(document) =
         ingest.accept(&permit, upload(name, text.as_bytes())).await.expect("accepted")
@@ -42,7 +42,7 @@ async fn reindex(plant: &TestContext) -> (LeasedJob, JobOutcome) {
     assert_eq!(plant.store.enqueue_reembedding().await.expect("queued"), 1);
     let job = plant.claim().await;
     assert_eq!(job.payload, JobPayload::Reembed);
-    let end = plant.ingest(IngestSettings::default()).process(&job).await.expect("processed");
+    let end = plant.ingest_service(IngestSettings::default()).process(&job).await.expect("processed");
     (job, end)
 }
 
@@ -56,14 +56,14 @@ async fn model_and_unstaged(plant: &TestContext) -> (Option<String>, Vec<Documen
 /// Whether vector search finds a document.
 async fn is_found_by_vector(plant: &TestContext, name: &str) -> bool {
     let search_scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
-    let scope = plant.permit(Role::Admin).await.scope().clone();
+    let scope = plant.sign_in(Role::Admin).await.scope().clone();
     let found = plant.search().search(&scope, "open the valve", &search_scope, 5).await.expect("a search");
     found.hits.iter().any(|hit| hit.passage.doc == name && hit.similarity.is_some())
 }
 
 /// Checks that each intent has one outcome.
 async fn assert_each_intent_has_an_outcome(plant: &TestContext) {
-    let rows = plant.audit().await;
+    let rows = plant.audit_rows().await;
     let (intents, outcomes): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|row| row.id.as_uuid() == row.correlation_id);
     assert_eq!(intents.len(), outcomes.len());
@@ -93,8 +93,8 @@ async fn an_unreadable_document_blocks_the_switch() {
     let (plant, _next) = context_with_next_model().await;
     let gone = ingest_document(&plant, "gone.md").await;
     ingest_document(&plant, "kept.md").await;
-    let permit = plant.permit(Role::Admin).await;
-    plant.ingest(IngestSettings::default()).discard(&permit, &gone).await.expect("discarded");
+    let permit = plant.sign_in(Role::Admin).await;
+    plant.ingest_service(IngestSettings::default()).discard(&permit, &gone).await.expect("discarded");
     assert_eq!(reindex(&plant).await.1, JobOutcome::DeadLettered);
     assert_eq!(
         model_and_unstaged(&plant).await,
@@ -110,7 +110,7 @@ async fn an_unreadable_document_blocks_the_switch() {
 }
 
 #[tokio::test]
-async fn a_large_tenant_is_reindexed_in_turns() {
+async fn a_large_tenant_is_reindexed_over_several_claims() {
     let (plant, next) = context_with_next_model().await;
     let first = ingest_document(&plant, "first.md").await;
     let second = ingest_document(&plant, "second.md").await;
@@ -122,7 +122,7 @@ async fn a_large_tenant_is_reindexed_in_turns() {
     let (job, end) = reindex(&plant).await;
     assert_eq!(end, JobOutcome::Unfinished);
     assert_eq!(model_and_unstaged(&plant).await, (Some("words".to_owned()), vec![second.id]), "{} is done", first.id);
-    let ingest = plant.ingest(IngestSettings::default());
+    let ingest = plant.ingest_service(IngestSettings::default());
     assert_eq!(ingest.process(&job).await.expect("processed"), JobOutcome::Unfinished);
     assert_eq!(ingest.process(&job).await.expect("processed"), JobOutcome::Done);
     assert_eq!(model_and_unstaged(&plant).await, (Some(NEXT_MODEL.to_owned()), vec![]));
@@ -131,8 +131,8 @@ async fn a_large_tenant_is_reindexed_in_turns() {
 #[tokio::test]
 async fn a_document_embedded_during_the_switch_is_embedded_again() {
     let (plant, _next) = context_with_next_model().await;
-    let permit = plant.permit(Role::Admin).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let permit = plant.sign_in(Role::Admin).await;
+    let ingest = plant.ingest_service(IngestSettings::default());
     ingest.accept(&permit, upload("slow.md", b"# Slow\n\nOpen the valve slowly.\n")).await.expect("accepted");
     let (store, worker, now) = (plant.store.clone(), plant.scope(Actor::Worker), plant.clock.now());
     plant.embedder.before_batch(move |_| {
@@ -160,7 +160,7 @@ async fn an_outage_of_the_next_model_does_not_count_as_an_attempt() {
     next.is_down.store(true, std::sync::atomic::Ordering::Relaxed);
     plant.store.enqueue_reembedding().await.expect("queued");
     let job = plant.claim().await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let ingest = plant.ingest_service(IngestSettings::default());
     assert!(!ingest.process(&job).await.expect_err("later").counts_as_attempt);
     assert_eq!(model_and_unstaged(&plant).await, (Some("words".to_owned()), vec![document.id]));
     assert_each_intent_has_an_outcome(&plant).await;

@@ -18,7 +18,7 @@ use tools::gateway::{AuditedToolGateway, ToolGateway};
 use tools::registry::Registry;
 use tools::retrieval::{HybridSearch, ModelLimits, Reranking, RetrievalParams};
 
-fn unrestricted() -> SearchScope {
+fn unrestricted_scope() -> SearchScope {
     SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted }
 }
 
@@ -29,10 +29,10 @@ const VISITORS: &str = "Visitors report to the gate house and wear a helmet.";
 #[tokio::test]
 async fn the_passage_that_answers_comes_first_with_its_page_and_both_scores() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
+    let permit = plant.sign_in(Role::User).await;
+    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
     let query = "To what torque are the casing tie bolts of P-101A tightened?";
-    let found = plant.search().search(permit.scope(), query, &unrestricted(), 2).await.expect("hits");
+    let found = plant.search().search(permit.scope(), query, &unrestricted_scope(), 2).await.expect("hits");
     let best = &found.hits[0];
     assert_eq!((best.passage.content.as_str(), best.passage.page), (BOLTS, Some(3)));
     assert!(best.similarity.is_some() && best.bm25.is_some());
@@ -45,21 +45,21 @@ async fn the_passage_that_answers_comes_first_with_its_page_and_both_scores() {
 #[tokio::test]
 async fn a_query_about_an_unknown_tag_is_not_answerable() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
+    let permit = plant.sign_in(Role::User).await;
+    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
     let query = "To what torque are the casing tie bolts of P-999Z tightened?";
-    let found = plant.search().search(permit.scope(), query, &unrestricted(), 5).await.expect("hits");
+    let found = plant.search().search(permit.scope(), query, &unrestricted_scope(), 5).await.expect("hits");
     assert!(!found.hits.is_empty() && !found.answerable);
 }
 
 #[tokio::test]
 async fn if_the_embedder_fails_only_lexical_search_runs_and_the_result_is_degraded() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
+    let permit = plant.sign_in(Role::User).await;
+    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
     plant.embedder.is_down.store(true, Ordering::Relaxed);
     let query = "When is the suction strainer to be cleaned?";
-    let found = plant.search().search(permit.scope(), query, &unrestricted(), 5).await.expect("hits");
+    let found = plant.search().search(permit.scope(), query, &unrestricted_scope(), 5).await.expect("hits");
     assert!(found.degraded && found.answerable);
     assert_eq!(found.hits[0].passage.content, STRAINER);
     assert_eq!(found.hits[0].similarity, None);
@@ -68,9 +68,9 @@ async fn if_the_embedder_fails_only_lexical_search_runs_and_the_result_is_degrad
 #[tokio::test]
 async fn filters_and_clearance_restrict_the_results() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::Admin).await;
-    let open = plant.document(&permit, "open.pdf", Classification::Internal, &[STRAINER]).await;
-    let secret = plant.document(&permit, "secret.pdf", Classification::Restricted, &[BOLTS]).await;
+    let permit = plant.sign_in(Role::Admin).await;
+    let open = plant.create_document(&permit, "open.pdf", Classification::Internal, &[STRAINER]).await;
+    let secret = plant.create_document(&permit, "secret.pdf", Classification::Restricted, &[BOLTS]).await;
     let documents = |ids: Vec<_>, clearance| SearchScope {
         filters: SearchFilters { document_ids: ids, ..SearchFilters::default() },
         clearance,
@@ -91,17 +91,22 @@ async fn filters_and_clearance_restrict_the_results() {
 /// Passages that were stored without terms are found in the same order and with the same scores.
 #[tokio::test]
 async fn a_passage_without_terms_is_ranked_by_its_text() {
-    let queries = [TORQUE, "suction strainer", "When is a strainer needed?", "Who paints the canteen?", "P-999Z"];
+    let queries = [TORQUE_QUERY, "suction strainer", "When is a strainer needed?", "Who paints the canteen?", "P-999Z"];
     let mut results = Vec::new();
     for stores_terms in [true, false] {
         let plant = TestContext { stores_terms, ..TestContext::new().await };
-        let permit = plant.permit(Role::User).await;
+        let permit = plant.sign_in(Role::User).await;
         plant
-            .document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS, "Need a hand?"])
+            .create_document(
+                &permit,
+                "manual.pdf",
+                Classification::Internal,
+                &[VISITORS, STRAINER, BOLTS, "Need a hand?"],
+            )
             .await;
         let mut found = Vec::new();
         for query in queries {
-            found.push(plant.search().search(permit.scope(), query, &unrestricted(), 3).await.expect("hits"));
+            found.push(plant.search().search(permit.scope(), query, &unrestricted_scope(), 3).await.expect("hits"));
         }
         results.push(found);
     }
@@ -131,8 +136,8 @@ impl Store for CountingStore {
 #[tokio::test]
 async fn a_search_is_one_transaction_and_a_reranker_is_called_outside_of_it() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, BOLTS, STRAINER]).await;
+    let permit = plant.sign_in(Role::User).await;
+    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, BOLTS, STRAINER]).await;
     let store =
         Arc::new(CountingStore { store: Arc::new(plant.store.clone()), transaction_count: AtomicUsize::new(0) });
     let embedders = Embedders::single(Arc::clone(&plant.embedder) as _);
@@ -148,7 +153,7 @@ async fn a_search_is_one_transaction_and_a_reranker_is_called_outside_of_it() {
         (search.clone().with_reranking(reranking()).with_surroundings(true), 2),
     ] {
         store.transaction_count.store(0, Ordering::Relaxed);
-        let found = search.search(permit.scope(), TORQUE, &unrestricted(), 1).await.expect("hits");
+        let found = search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 1).await.expect("hits");
         assert_eq!((contents(&found), store.transaction_count.load(Ordering::Relaxed)), (vec![BOLTS], expected));
     }
 }
@@ -158,10 +163,10 @@ async fn a_search_is_one_transaction_and_a_reranker_is_called_outside_of_it() {
 #[tokio::test]
 async fn a_search_reads_only_the_texts_that_it_returns_or_compares() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
+    let permit = plant.sign_in(Role::User).await;
     let texts: Vec<String> = (0..90).map(|n| format!("Casing bolts of pump {n}: {} Nm.", 400 + n)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    plant.document(&permit, "manual.pdf", Classification::Internal, &texts).await;
+    plant.create_document(&permit, "manual.pdf", Classification::Internal, &texts).await;
     let model = WordReranker::preferring("480 Nm") as Arc<dyn Reranker>;
     let reranked = plant.search().with_reranking(Some(Reranking { model, candidates: 30 }));
     // Maximum number of texts that each read may return.
@@ -171,7 +176,7 @@ async fn a_search_reads_only_the_texts_that_it_returns_or_compares() {
         (reranked.clone(), false, vec![30]),
         (reranked.with_surroundings(true), true, vec![30, 3 * 2]),
     ] {
-        let found = search.search(permit.scope(), TORQUE, &unrestricted(), 2).await.expect("hits");
+        let found = search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 2).await.expect("hits");
         let reads = plant.store.take_text_reads();
         assert!(reads.len() == limits.len() && reads.iter().zip(&limits).all(|(n, max)| n <= max), "{reads:?}");
         let surrounded = found.hits.iter().any(|hit| hit.surrounding_text != SurroundingText::default());
@@ -203,15 +208,18 @@ impl Reranker for DeletingReranker {
 #[tokio::test]
 async fn a_document_that_is_deleted_during_a_search_is_skipped() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[BOLTS, "P-101A has casing tie bolts."]).await;
-    let deleted = plant.document(&permit, "deleted.pdf", Classification::Internal, &[STRAINER]).await;
-    plant.document(&permit, "other.pdf", Classification::Internal, &[VISITORS]).await;
-    let without_reranker = plant.search().search(permit.scope(), TORQUE, &unrestricted(), 4).await.expect("hits");
+    let permit = plant.sign_in(Role::User).await;
+    plant
+        .create_document(&permit, "manual.pdf", Classification::Internal, &[BOLTS, "P-101A has casing tie bolts."])
+        .await;
+    let deleted = plant.create_document(&permit, "deleted.pdf", Classification::Internal, &[STRAINER]).await;
+    plant.create_document(&permit, "other.pdf", Classification::Internal, &[VISITORS]).await;
+    let without_reranker =
+        plant.search().search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 4).await.expect("hits");
     assert!(contents(&without_reranker).contains(&STRAINER), "found while it exists");
     let model = DeletingReranker { store: plant.store.clone(), scope: permit.scope().clone(), document: deleted.id };
     let search = plant.search().with_reranking(Some(Reranking { model: Arc::new(model), candidates: 2 }));
-    let found = search.search(permit.scope(), TORQUE, &unrestricted(), 4).await.expect("hits");
+    let found = search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 4).await.expect("hits");
     let expected: Vec<&str> = contents(&without_reranker).into_iter().filter(|text| *text != STRAINER).collect();
     assert_eq!((contents(&found), found.reranked_by.as_deref()), (expected, Some("judge-2")));
 }
@@ -262,33 +270,39 @@ fn contents(found: &Retrieval) -> Vec<&str> {
     found.hits.iter().map(|hit| hit.passage.content.as_str()).collect()
 }
 
-const TORQUE: &str = "To what torque are the casing tie bolts of P-101A tightened?";
+const TORQUE_QUERY: &str = "To what torque are the casing tie bolts of P-101A tightened?";
 
 #[tokio::test]
 async fn a_reranker_orders_the_best_candidates_and_its_scores_are_shown() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
+    let permit = plant.sign_in(Role::User).await;
     plant
-        .document(&permit, "manual.pdf", Classification::Confidential, &[BOLTS, STRAINER, "P-101A has a casing."])
+        .create_document(
+            &permit,
+            "manual.pdf",
+            Classification::Confidential,
+            &[BOLTS, STRAINER, "P-101A has a casing."],
+        )
         .await;
     let reranker = WordReranker::preferring("has a casing");
     let search = search_with_reranker(&plant, &reranker, 2);
-    let found = search.search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("hits");
+    let found = search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("hits");
     assert_eq!(contents(&found), ["P-101A has a casing.", BOLTS, STRAINER]);
     let scores: Vec<_> = found.hits.iter().map(|hit| hit.rerank_score).collect();
     assert_eq!(scores, [Some(0.9), Some(0.1), None], "only the two candidates are reranked");
     assert_eq!(found.reranked_by.as_deref(), Some("judge-1"));
     let request = reranker.requests().remove(0);
-    assert_eq!((request.query.as_str(), request.classification), (TORQUE, Classification::Confidential));
+    assert_eq!((request.query.as_str(), request.classification), (TORQUE_QUERY, Classification::Confidential));
     assert!(request.passages[0].starts_with("manual.pdf\n"), "with its title: {:?}", request.passages);
 }
 
 #[tokio::test]
 async fn on_any_reranker_failure_the_fused_order_is_kept() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
-    let without_reranker = plant.search().search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("hits");
+    let permit = plant.sign_in(Role::User).await;
+    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
+    let without_reranker =
+        plant.search().search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("hits");
     let failures: [Transform; 5] = [
         |_| Err(ModelError::Timeout { backend: "judge".into(), waited_s: 0 }),
         |_| Err(ModelError::NotConfigured { requested: "restricted content".into() }),
@@ -299,7 +313,7 @@ async fn on_any_reranker_failure_the_fused_order_is_kept() {
     for failure in failures {
         let reranker = WordReranker::with_transform("helmet", failure);
         let search = search_with_reranker(&plant, &reranker, 30);
-        let found = search.search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("hits");
+        let found = search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("hits");
         assert_eq!(reranker.requests().len(), 1);
         assert_eq!(found, without_reranker);
     }
@@ -308,20 +322,23 @@ async fn on_any_reranker_failure_the_fused_order_is_kept() {
 #[tokio::test]
 async fn a_reranker_is_not_called_for_a_single_passage() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
+    let permit = plant.sign_in(Role::User).await;
     let reranker = WordReranker::preferring("x");
     let search = search_with_reranker(&plant, &reranker, 30);
-    assert_eq!(search.search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("no hits").hits, []);
-    plant.document(&permit, "one.pdf", Classification::Internal, &[BOLTS]).await;
-    assert_eq!(search.search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("a hit").hits.len(), 1);
+    assert_eq!(search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("no hits").hits, []);
+    plant.create_document(&permit, "one.pdf", Classification::Internal, &[BOLTS]).await;
+    assert_eq!(
+        search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("a hit").hits.len(),
+        1
+    );
     assert!(reranker.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_the_reranker() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, BOLTS, STRAINER]).await;
+    let permit = plant.sign_in(Role::User).await;
+    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, BOLTS, STRAINER]).await;
     let search = search_with_reranker(&plant, &WordReranker::preferring("480 Nm"), 30);
     let store: Arc<dyn Store> = Arc::new(plant.store.clone());
     let registry = Registry::builtin(&store, search).expect("a registry");
@@ -333,7 +350,8 @@ async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_t
         context: CallContext::default(),
     };
     let mut surroundings = Vec::new();
-    for arguments in [json!({"query": TORQUE, "top_k": 1}), json!({"query": TORQUE, "top_k": 1, "surroundings": true})]
+    for arguments in
+        [json!({"query": TORQUE_QUERY, "top_k": 1}), json!({"query": TORQUE_QUERY, "top_k": 1, "surroundings": true})]
     {
         let called = tools.invoke(&permit, call(arguments)).await.map(|result| result.into_parts().0);
         let Ok(ToolResult::Retrieval(mut found)) = called else { panic!("a search finds passages") };
@@ -343,7 +361,7 @@ async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_t
     assert_eq!((surroundings[0].before.as_ref(), surroundings[0].after.as_ref()), (None, None));
     assert_eq!((surroundings[1].before.as_deref(), surroundings[1].after.as_deref()), (Some(VISITORS), Some(STRAINER)));
     plant.wait_for_background_tasks().await;
-    let rows = plant.audit().await;
+    let rows = plant.audit_rows().await;
     let outcome = rows.last().expect("an outcome");
     assert_eq!((&outcome.metadata["reranked"], &outcome.metadata["reranker"]), (&json!(true), &json!("judge-1")));
 }
@@ -351,20 +369,23 @@ async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_t
 #[tokio::test]
 async fn a_reranker_sees_nothing_above_the_tenants_limit_for_models() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    plant.document(&permit, "manual.pdf", Classification::Confidential, &[VISITORS, STRAINER, BOLTS]).await;
+    let permit = plant.sign_in(Role::User).await;
+    plant.create_document(&permit, "manual.pdf", Classification::Confidential, &[VISITORS, STRAINER, BOLTS]).await;
     let reranker = WordReranker::preferring("helmet");
     let with_model_limit = |any_model| {
         search_with_reranker(&plant, &reranker, 30)
             .with_model_limits(ModelLimits { any_model, ..ModelLimits::default() })
     };
-    let without_reranker = plant.search().search(permit.scope(), TORQUE, &unrestricted(), 3).await.expect("hits");
+    let without_reranker =
+        plant.search().search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("hits");
     let found = with_model_limit(Classification::Internal)
-        .search(permit.scope(), TORQUE, &unrestricted(), 3)
+        .search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3)
         .await
         .expect("hits");
     assert_eq!((found, reranker.requests().len()), (without_reranker, 0));
-    let found = with_model_limit(Classification::Confidential).search(permit.scope(), TORQUE, &unrestricted(), 3).await;
+    let found = with_model_limit(Classification::Confidential)
+        .search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3)
+        .await;
     let found = found.expect("hits");
     assert_eq!((found.reranked_by.as_deref(), reranker.requests().len()), (Some("judge-1"), 1), "within the limit");
 }

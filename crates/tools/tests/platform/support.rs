@@ -47,7 +47,7 @@ pub struct TestContext {
     pub embedders: Option<Embedders>,
     pub tracker: TaskTracker,
     pub tenant: TenantId,
-    /// Whether [`Self::document`] stores terms with the passages.
+    /// Whether documents are created with the terms of their passages.
     pub stores_terms: bool,
 }
 
@@ -73,7 +73,7 @@ impl TestContext {
     }
 
     /// Signs in a user with this role and returns the permit that the policy gate would grant.
-    pub async fn permit(&self, role: Role) -> Permit {
+    pub async fn sign_in(&self, role: Role) -> Permit {
         let mut tx = self.store.begin(&self.scope(Actor::System)).await.expect("a transaction");
         let identity = Identity {
             issuer: "https://issuer.test".into(),
@@ -117,7 +117,7 @@ impl TestContext {
     }
 
     /// The audit log, oldest first.
-    pub async fn audit(&self) -> Vec<AuditRecord> {
+    pub async fn audit_rows(&self) -> Vec<AuditRecord> {
         let page = PageRequest::new(PageRequest::MAX_LIMIT, None).expect("a page");
         let scope = self.scope(Actor::System);
         let mut rows = self.store.read(&scope, &AuditFilter::default(), &page).await.expect("the log").items;
@@ -144,13 +144,13 @@ impl TestContext {
         HybridSearch::new(Arc::new(self.store.clone()), self.embedders(), RetrievalParams::default())
     }
 
-    pub fn ingest(&self, settings: IngestSettings) -> DocumentIngest {
+    pub fn ingest_service(&self, settings: IngestSettings) -> DocumentIngest {
         let ports = self.ports(Arc::new(self.store.clone()), Arc::clone(&self.blobs) as _);
         DocumentIngest::new(ports, settings, self.tracker.clone())
     }
 
     /// An ingestion service with another store and blob store.
-    pub fn ingest_with(&self, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> DocumentIngest {
+    pub fn ingest_service_with(&self, store: Arc<dyn Store>, blobs: Arc<dyn BlobStore>) -> DocumentIngest {
         DocumentIngest::new(self.ports(store, blobs), IngestSettings::default(), self.tracker.clone())
     }
 
@@ -166,7 +166,13 @@ impl TestContext {
     }
 
     /// Adds a searchable document with these passages, one per page.
-    pub async fn document(&self, uploader: &Permit, name: &str, class: Classification, passages: &[&str]) -> Document {
+    pub async fn create_document(
+        &self,
+        uploader: &Permit,
+        name: &str,
+        class: Classification,
+        passages: &[&str],
+    ) -> Document {
         let new = NewDocument {
             id: self.ids.uuid().into(),
             filename: name.into(),
@@ -220,7 +226,7 @@ impl TestContext {
         self.store.claim(&JobFilter::any(), Duration::from_secs(60)).await.expect("the queue")
     }
 
-    pub async fn read(&self, id: domain::ids::DocumentId) -> Option<Document> {
+    pub async fn read_document(&self, id: domain::ids::DocumentId) -> Option<Document> {
         let mut tx = self.store.begin(&self.scope(Actor::Worker)).await.expect("a transaction");
         tx.documents().get(id, Classification::Restricted).await.expect("a document")
     }

@@ -10,9 +10,9 @@ use domain::error::Classify as _;
 use domain::ids::UserId;
 use domain::page::PageRequest;
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, BlobStore, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo,
-    MemoryRepo, MessageRepo, MockBlobStore, Store, StoreError, TenantDirectory, TenantPatch, TenantTx, UsageRepo,
-    UserRepo,
+    AccessTokenRepo, AuditRepo, BlobStore, ChunkRepo, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo,
+    JobRepo, MemoryRepo, MessageRepo, MockBlobStore, SessionRepo, Store, StoreError, TenantDirectory, TenantPatch,
+    TenantTx, UsageRepo, UserRepo,
 };
 use domain::role::{Classification, Role};
 use domain::scope::TenantScope;
@@ -126,12 +126,12 @@ async fn user_tenant_role_and_clearance_are_checked_again_when_the_document_is_r
     ];
     for (change, code) in cases {
         let plant = TestContext::new().await;
-        let permit = plant.permit(Role::User).await;
+        let permit = plant.sign_in(Role::User).await;
         let mut confidential_form = form("notes.md");
         confidential_form.classification = Some(Classification::Confidential);
         let change = change(Administrator::new(&plant, &permit));
         let request = with_event(upload_with_form(NOTES, Ok(confidential_form)), change);
-        let refused = plant.ingest(IngestSettings::default()).accept(&permit, request).await.expect_err(code);
+        let refused = plant.ingest_service(IngestSettings::default()).accept(&permit, request).await.expect_err(code);
         assert_eq!(refused.code(), code, "{refused:?}");
         assert_nothing_stored(&plant, &permit).await;
     }
@@ -140,9 +140,9 @@ async fn user_tenant_role_and_clearance_are_checked_again_when_the_document_is_r
 #[tokio::test]
 async fn the_right_to_supersede_is_checked_again() {
     let plant = TestContext::new().await;
-    let (owner, admin) = (plant.permit(Role::User).await, plant.permit(Role::Admin).await);
-    let old = plant.document(&owner, "old.pdf", Classification::Internal, &["one"]).await;
-    let ingest = plant.ingest(IngestSettings::default());
+    let (owner, admin) = (plant.sign_in(Role::User).await, plant.sign_in(Role::Admin).await);
+    let old = plant.create_document(&owner, "old.pdf", Classification::Internal, &["one"]).await;
+    let ingest = plant.ingest_service(IngestSettings::default());
     let mut superseding_form = form("notes.md");
     superseding_form.supersedes = Some(old.id);
     let demoted = Administrator::new(&plant, &admin).patch(role_change(Role::User)).boxed();
@@ -156,10 +156,10 @@ async fn the_right_to_supersede_is_checked_again() {
 #[tokio::test(start_paused = true)]
 async fn an_upload_ends_at_its_time_limit() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
+    let permit = plant.sign_in(Role::User).await;
     let settings = IngestSettings { upload_timeout: Duration::from_secs(90), ..IngestSettings::default() };
     let started = Instant::now();
-    let ingest = plant.ingest(settings);
+    let ingest = plant.ingest_service(settings);
     let accepting = tokio::time::timeout(Duration::from_secs(600), ingest.accept(&permit, slow_upload()));
     let refused = accepting.await.expect("in time").expect_err("too slow");
     assert_eq!(started.elapsed().as_secs(), 90);
@@ -177,14 +177,14 @@ async fn an_upload_stops_when_its_user_or_tenant_is_suspended() {
     ];
     for (change, code) in cases {
         let plant = TestContext::new().await;
-        let permit = plant.permit(Role::User).await;
+        let permit = plant.sign_in(Role::User).await;
         let change = change(Administrator::new(&plant, &permit));
         let delayed_change = async {
             tokio::time::sleep(Duration::from_secs(60)).await;
             change.await;
         };
         let started = Instant::now();
-        let ingest = plant.ingest(IngestSettings::default());
+        let ingest = plant.ingest_service(IngestSettings::default());
         let accepting = tokio::time::timeout(Duration::from_secs(600), ingest.accept(&permit, slow_upload()));
         let (accepted, ()) = tokio::join!(accepting, delayed_change);
         let refused = accepted.expect("in time").expect_err(code);
@@ -198,13 +198,13 @@ async fn an_upload_stops_when_its_user_or_tenant_is_suspended() {
 #[tokio::test]
 async fn an_upload_that_was_delayed_by_a_day_has_no_effect() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
+    let permit = plant.sign_in(Role::User).await;
     let clock = Arc::clone(&plant.clock);
     let delay = async move {
         clock.advance(TimeDelta::hours(25));
     };
     let request = with_event(upload("notes.md", NOTES), delay.boxed());
-    let refused = plant.ingest(IngestSettings::default()).accept(&permit, request).await.expect_err("too late");
+    let refused = plant.ingest_service(IngestSettings::default()).accept(&permit, request).await.expect_err("too late");
     assert_eq!(refused.code(), "upload_timeout");
     assert_nothing_stored(&plant, &permit).await;
 }
@@ -212,14 +212,14 @@ async fn an_upload_that_was_delayed_by_a_day_has_no_effect() {
 #[tokio::test]
 async fn with_an_exhausted_quota_only_duplicates_are_accepted() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
-    let result = plant.ingest(IngestSettings::default()).accept(&permit, upload("notes.md", NOTES)).await;
+    let permit = plant.sign_in(Role::User).await;
+    let result = plant.ingest_service(IngestSettings::default()).accept(&permit, upload("notes.md", NOTES)).await;
     let Ok(UploadOutcome::Created(original)) = result else { panic!("{result:?}") };
     let quotas = Quotas { documents: Some(1), ..Quotas::default() };
     Administrator::new(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
     let mut blobs = MockBlobStore::new();
     blobs.expect_put().never();
-    let ingest = plant.ingest_with(Arc::new(plant.store.clone()), Arc::new(blobs));
+    let ingest = plant.ingest_service_with(Arc::new(plant.store.clone()), Arc::new(blobs));
     let refused = ingest.accept(&permit, upload("more.md", b"# More\n\nAnd more of it.\n")).await;
     assert!(matches!(refused, Err(IngestError::QuotaExceeded)), "{refused:?}");
     let again = ingest.accept(&permit, upload("copy.md", NOTES)).await;
@@ -229,7 +229,7 @@ async fn with_an_exhausted_quota_only_duplicates_are_accepted() {
 #[tokio::test]
 async fn no_more_is_stored_than_the_quota_of_bytes_allows() {
     let plant = TestContext::new().await;
-    let permit = plant.permit(Role::User).await;
+    let permit = plant.sign_in(Role::User).await;
     let quotas = Quotas { bytes: Some(100_000), ..Quotas::default() };
     Administrator::new(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
     let was_read_past_quota = Arc::new(AtomicBool::new(false));
@@ -240,7 +240,7 @@ async fn no_more_is_stored_than_the_quota_of_bytes_allows() {
         Ok(Bytes::from_static(b"end"))
     });
     request.bytes = request.bytes.chain(rest).boxed();
-    let refused = plant.ingest(IngestSettings::default()).accept(&permit, request).await;
+    let refused = plant.ingest_service(IngestSettings::default()).accept(&permit, request).await;
     assert!(matches!(refused, Err(IngestError::QuotaExceeded)), "{refused:?}");
     assert!(!was_read_past_quota.load(Ordering::Relaxed), "the body was read past the quota");
     assert_nothing_stored(&plant, &permit).await;
@@ -251,13 +251,13 @@ async fn no_more_is_stored_than_the_quota_of_bytes_allows() {
 async fn a_file_is_deleted_if_its_record_failed_and_kept_if_it_was_recorded() {
     for takes_effect in [false, true] {
         let plant = TestContext::new().await;
-        let permit = plant.permit(Role::User).await;
+        let permit = plant.sign_in(Role::User).await;
         let store = UnconfirmedCommitStore {
             inner: plant.store.clone(),
             takes_effect,
             is_first_commit: Arc::new(AtomicBool::new(true)),
         };
-        let ingest = plant.ingest_with(Arc::new(store), Arc::clone(&plant.blobs) as Arc<dyn BlobStore>);
+        let ingest = plant.ingest_service_with(Arc::new(store), Arc::clone(&plant.blobs) as Arc<dyn BlobStore>);
         let failed = ingest.accept(&permit, upload("notes.md", NOTES)).await;
         assert!(matches!(failed, Err(IngestError::Store(StoreError::Unavailable { .. }))), "{failed:?}");
         plant.wait_for_background_tasks().await;
@@ -303,9 +303,10 @@ macro_rules! repositories {
 #[async_trait]
 impl TenantTx for UnconfirmedTx {
     repositories! {
-        conversations: ConversationRepo messages: MessageRepo documents: DocumentRepo chunks: ChunkRepo
+        conversations: ConversationRepo messages: MessageRepo feedback: FeedbackRepo documents: DocumentRepo
+        chunks: ChunkRepo
         memories: MemoryRepo audit: AuditRepo users: UserRepo idempotency: IdempotencyRepo
-        access_tokens: AccessTokenRepo jobs: JobRepo usage: UsageRepo
+        access_tokens: AccessTokenRepo sessions: SessionRepo jobs: JobRepo usage: UsageRepo
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

@@ -26,7 +26,7 @@ fn pdf(objects: &[String], trailer: &str) -> Vec<u8> {
 }
 
 /// Builds a PDF with one page with this content and these page entries, and further objects numbered from 5.
-fn page(content: &str, entries: &str, extra_objects: &[String]) -> Vec<u8> {
+fn single_page_pdf(content: &str, entries: &str, extra_objects: &[String]) -> Vec<u8> {
     let mut objects = vec![
         "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
         "<</Type/Pages/Kids[3 0 R]/Count 1>>".to_owned(),
@@ -52,14 +52,20 @@ fn pdf_structures() -> Vec<(&'static str, Vec<u8>)> {
         [catalog.clone()].into_iter().chain((2..count).map(node)).collect()
     };
     vec![
-        ("nested arrays", page(text, font, &[nested("[", "]")])),
-        ("nested dictionaries", page(text, font, &[nested("<</A ", ">>")])),
-        ("unclosed arrays", page(text, font, &["[".repeat(NESTING_DEPTH)])),
-        ("unclosed strings", page(text, font, &["(".repeat(NESTING_DEPTH)])),
-        ("nested arrays in content", page(&format!("{} TJ {text}", nested("[", "]")), font, &[])),
-        ("nested dictionaries in content", page(&format!("/A {} BDC {text}", nested("<</B ", ">>")), font, &[])),
-        ("saved graphics states without a restore", page(&format!("{} {text}", "q ".repeat(NESTING_DEPTH)), font, &[])),
-        ("unclosed marked content", page(&format!("{} {text}", "/A BMC ".repeat(NESTING_DEPTH)), font, &[])),
+        ("nested arrays", single_page_pdf(text, font, &[nested("[", "]")])),
+        ("nested dictionaries", single_page_pdf(text, font, &[nested("<</A ", ">>")])),
+        ("unclosed arrays", single_page_pdf(text, font, &["[".repeat(NESTING_DEPTH)])),
+        ("unclosed strings", single_page_pdf(text, font, &["(".repeat(NESTING_DEPTH)])),
+        ("nested arrays in content", single_page_pdf(&format!("{} TJ {text}", nested("[", "]")), font, &[])),
+        (
+            "nested dictionaries in content",
+            single_page_pdf(&format!("/A {} BDC {text}", nested("<</B ", ">>")), font, &[]),
+        ),
+        (
+            "saved graphics states without a restore",
+            single_page_pdf(&format!("{} {text}", "q ".repeat(NESTING_DEPTH)), font, &[]),
+        ),
+        ("unclosed marked content", single_page_pdf(&format!("{} {text}", "/A BMC ".repeat(NESTING_DEPTH)), font, &[])),
         ("a page tree that is one long chain", pdf(&chain(NESTING_DEPTH / 5), "/Root 1 0 R")),
         ("a page tree that is its own child", {
             let kids = "<</Type/Pages/Kids[2 0 R 2 0 R 2 0 R]/Count 9/Parent 2 0 R>>";
@@ -78,7 +84,7 @@ fn pdf_structures() -> Vec<(&'static str, Vec<u8>)> {
         }),
         ("circular references", {
             let objects = ["5 0 R", "6 0 R", "5 0 R"].map(String::from);
-            page(text, "/Resources 5 0 R/Rotate 6 0 R/CropBox 7 0 R", &objects)
+            single_page_pdf(text, "/Resources 5 0 R/Rotate 6 0 R/CropBox 7 0 R", &objects)
         }),
         ("a previous cross-reference table at a wrong offset", pdf(&chain(4), "/Root 1 0 R/Prev 9")),
     ]
@@ -92,13 +98,16 @@ fn pdf_numbers() -> Vec<(&'static str, Vec<u8>)> {
     let with_cmap = |map: &str| {
         let font = "/Resources<</Font<</F1<</Type/Font/Subtype/Type0/BaseFont/A/Encoding/Identity-H/ToUnicode 5 0 R\
             /DescendantFonts[<</Type/Font/Subtype/CIDFontType2/W[0 999999999 500]/DW 1e30>>]>>>>>>";
-        page("BT /F1 12 Tf 50 700 Td <00410042> Tj ET", font, &[stream("", map)])
+        single_page_pdf("BT /F1 12 Tf 50 700 Td <00410042> Tj ET", font, &[stream("", map)])
     };
     vec![
         ("a cross-reference table with more objects than the file has bytes", pdf(&[], "/Root 1 0 R/Size 99999999999")),
-        ("a stream longer than the file", page(text, font, &["<</Length 999999999999>>stream\nx\nendstream".into()])),
+        (
+            "a stream longer than the file",
+            single_page_pdf(text, font, &["<</Length 999999999999>>stream\nx\nendstream".into()]),
+        ),
         ("an object stream with more objects than it has bytes", {
-            page(text, font, &[stream("/Type/ObjStm/N 999999999/First 99999999", "1 0 2 0 3 0")])
+            single_page_pdf(text, font, &[stream("/Type/ObjStm/N 999999999/First 99999999", "1 0 2 0 3 0")])
         }),
         ("a cross-reference stream with wide fields", {
             let table = stream("/Type/XRef/W[8 8 8]/Index[0 99999999999]/Size 99999999999/Root 1 0 R", "abc");
@@ -108,11 +117,11 @@ fn pdf_numbers() -> Vec<(&'static str, Vec<u8>)> {
             let filters = "/Filter[/ASCIIHexDecode/FlateDecode]";
             let rows = "/DecodeParms[null <</Predictor 15/Columns 2147483647/Colors 2147483647>>]";
             let data = stream(&format!("{filters}{rows}"), "789ccb48cdc9c90700062c0215>");
-            page("", &format!("{font}/Contents 5 0 R"), &[data])
+            single_page_pdf("", &format!("{font}/Contents 5 0 R"), &[data])
         }),
         ("a long chain of filters", {
             let filters = "/ASCIIHexDecode".repeat(NESTING_DEPTH);
-            page("", &format!("{font}/Contents 5 0 R"), &[stream(&format!("/Filter[{filters}]"), "41>")])
+            single_page_pdf("", &format!("{font}/Contents 5 0 R"), &[stream(&format!("/Filter[{filters}]"), "41>")])
         }),
         (
             "a character range of four billion codes",
@@ -124,14 +133,14 @@ fn pdf_numbers() -> Vec<(&'static str, Vec<u8>)> {
         ),
         (
             "a number with many thousands of digits",
-            page(&format!("{} 0 Td {text}", "9".repeat(NESTING_DEPTH)), font, &[]),
+            single_page_pdf(&format!("{} 0 Td {text}", "9".repeat(NESTING_DEPTH)), font, &[]),
         ),
         ("a page of extreme size", {
-            page(text, &format!("{font}/CropBox[-1e38 -1e38 1e38 1e38]/UserUnit 1e38/Rotate 1e30"), &[])
+            single_page_pdf(text, &format!("{font}/CropBox[-1e38 -1e38 1e38 1e38]/UserUnit 1e38/Rotate 1e30"), &[])
         }),
         (
             "text with extreme coordinates",
-            page(&text.replace("/F1 12", "1e38 0 0 1e38 1e38 1e38 Tm /F1 1e38"), font, &[]),
+            single_page_pdf(&text.replace("/F1 12", "1e38 0 0 1e38 1e38 1e38 Tm /F1 1e38"), font, &[]),
         ),
     ]
 }

@@ -6,7 +6,7 @@ use crate::support::lines;
 
 /// Builds a PDF with one page: its content, resources besides the fonts `F1` and `F2`, further page entries, and
 /// objects numbered from 6.
-fn page(content: &str, resources: &str, entries: &str, objects: &[Vec<u8>]) -> Vec<u8> {
+fn single_page_pdf(content: &str, resources: &str, entries: &str, objects: &[Vec<u8>]) -> Vec<u8> {
     let stream =
         |data: &[u8]| [format!("<</Length {}>>stream\n", data.len()).as_bytes(), data, b"\nendstream"].concat();
     let mut all_objects: Vec<Vec<u8>> = vec![
@@ -39,7 +39,7 @@ fn page(content: &str, resources: &str, entries: &str, objects: &[Vec<u8>]) -> V
 
 fn read_page(content: &str, resources: &str, entries: &str, objects: &[&str]) -> ParsedDocument {
     let objects: Vec<Vec<u8>> = objects.iter().map(|object| object.as_bytes().to_vec()).collect();
-    read(Format::Pdf, &page(content, resources, entries, &objects), "x.pdf", &Limits::default()).unwrap()
+    read(Format::Pdf, &single_page_pdf(content, resources, entries, &objects), "x.pdf", &Limits::default()).unwrap()
 }
 
 #[test]

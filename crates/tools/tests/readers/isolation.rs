@@ -20,7 +20,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(45);
 const SMALL_LIMITS: ChildLimits = ChildLimits { memory_bytes: 128 << 20, cpu_time: Duration::from_secs(3) };
 
 /// The test program that misbehaves in this way instead of parsing.
-fn misbehaving(behaviour: &str) -> ParserProgram {
+fn misbehaving_parser(behaviour: &str) -> ParserProgram {
     let program = env!("CARGO_BIN_EXE_misbehaving-parser").into();
     ParserProgram { program, args: vec![behaviour.into()], limits: SMALL_LIMITS }
 }
@@ -31,9 +31,9 @@ async fn parse(program: ParserProgram, timeout: Duration, limits: Limits) -> Res
 }
 
 /// The failure code of a document whose parser misbehaves in this way.
-async fn failure(behaviour: &str) -> FailureCode {
+async fn failure_code(behaviour: &str) -> FailureCode {
     let limits = Limits { max_pages: 3, max_text_bytes: 1000, ..Limits::default() };
-    match parse(misbehaving(behaviour), TIME_LIMIT, limits).await {
+    match parse(misbehaving_parser(behaviour), TIME_LIMIT, limits).await {
         Err(ParseError::Document(failure)) => {
             assert!(failure.detail.ends_with('.'), "{}", failure.detail);
             failure.code
@@ -70,14 +70,14 @@ async fn a_misbehaving_parser_fails_only_its_document() {
         ("send-too-many-blocks", FailureCode::TooLarge),
         ("send-too-much-text", FailureCode::TooLarge),
     ] {
-        assert_eq!(failure(behaviour).await, code, "{behaviour}");
+        assert_eq!(failure_code(behaviour).await, code, "{behaviour}");
     }
 }
 
 #[tokio::test]
 async fn warnings_of_a_parser_are_limited_and_their_pages_checked() {
     let limits = Limits { max_pages: 3, ..Limits::default() };
-    let document = parse(misbehaving("send-too-many-warnings"), TIME_LIMIT, limits).await.expect("a document");
+    let document = parse(misbehaving_parser("send-too-many-warnings"), TIME_LIMIT, limits).await.expect("a document");
     assert!((1..=16).contains(&document.warnings.len()), "{}", document.warnings.len());
     for warning in document.warnings {
         assert_eq!(warning, Warning::DamagedPages { pages: vec![1, 2, 3] });
@@ -88,7 +88,7 @@ async fn warnings_of_a_parser_are_limited_and_their_pages_checked() {
 async fn a_parser_that_waits_is_killed_at_the_wall_clock_limit() {
     for behaviour in ["sleep", "complain-without-end"] {
         let limits = ChildLimits { cpu_time: Duration::from_secs(30), ..SMALL_LIMITS };
-        let program = ParserProgram { limits, ..misbehaving(behaviour) };
+        let program = ParserProgram { limits, ..misbehaving_parser(behaviour) };
         let parsed = parse(program, Duration::from_millis(300), Limits::default()).await;
         assert!(
             matches!(&parsed, Err(ParseError::Document(failure)) if failure.code == FailureCode::Timeout),
@@ -99,7 +99,7 @@ async fn a_parser_that_waits_is_killed_at_the_wall_clock_limit() {
 
 #[tokio::test]
 async fn a_parser_killed_from_outside_is_retried_a_limited_number_of_times() {
-    let parsed = parse(misbehaving("be-killed"), TIME_LIMIT, Limits::default()).await;
+    let parsed = parse(misbehaving_parser("be-killed"), TIME_LIMIT, Limits::default()).await;
     assert!(matches!(parsed, Err(ParseError::Unavailable { counts_as_attempt: true, .. })), "{parsed:?}");
 }
 
@@ -123,7 +123,7 @@ async fn a_failing_blob_store_is_not_the_documents_fault() {
 async fn dropping_the_future_kills_the_child() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("the local address").port().to_string();
-    let program = ParserProgram { args: vec!["hold".into(), port], ..misbehaving("") };
+    let program = ParserProgram { args: vec!["hold".into(), port], ..misbehaving_parser("") };
     let parsing = parse(program, TIME_LIMIT, Limits::default());
     let mut connection = tokio::select! {
         parsed = parsing => panic!("{parsed:?}"),
@@ -149,11 +149,12 @@ fn lines(document: ParsedDocument) -> Vec<String> {
 
 #[tokio::test]
 async fn a_child_opens_no_file_no_socket_and_no_program() {
-    let unconfined = parse(misbehaving("probe-unconfined"), TIME_LIMIT, Limits::default()).await.expect("a report");
+    let unconfined =
+        parse(misbehaving_parser("probe-unconfined"), TIME_LIMIT, Limits::default()).await.expect("a report");
     for line in lines(unconfined) {
         assert!(line.ends_with(": yes"), "must be possible without confinement: {line}");
     }
-    let confined = lines(parse(misbehaving("probe"), TIME_LIMIT, Limits::default()).await.expect("a report"));
+    let confined = lines(parse(misbehaving_parser("probe"), TIME_LIMIT, Limits::default()).await.expect("a report"));
     assert_eq!(confined.len(), 8);
     for line in confined {
         assert!(line.ends_with(": no"), "must be impossible with confinement: {line}");
@@ -163,6 +164,6 @@ async fn a_child_opens_no_file_no_socket_and_no_program() {
 #[tokio::test]
 async fn a_child_gets_no_environment() {
     assert!(std::env::vars_os().next().is_some(), "this process has an environment");
-    let document = parse(misbehaving("environment"), TIME_LIMIT, Limits::default()).await.expect("a report");
+    let document = parse(misbehaving_parser("environment"), TIME_LIMIT, Limits::default()).await.expect("a report");
     assert_eq!(lines(document), ["0 variables"]);
 }

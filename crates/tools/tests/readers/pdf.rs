@@ -44,7 +44,7 @@ fn tables_keep_rows_together_with_and_without_rules() {
 }
 
 #[test]
-fn running_lines_are_kept_once_and_page_labels_are_read() {
+fn running_headers_are_kept_once_and_page_labels_are_read() {
     let document = document("headers.pdf");
     let text = text(&document);
     assert_eq!(text.matches("TM-0345").count(), 1);

@@ -2,7 +2,7 @@
 
 use super::{MemoryStore, MemoryTx, page_of};
 use async_trait::async_trait;
-use domain::audit::chain::{ChainHash, ChainPage, ChainPageEntry, ChainedEvent};
+use domain::audit::chain::{AuditHash, ChainPage, ChainPageEntry, ChainedEvent, RowLayout};
 use domain::audit::{AuditFilter, AuditRecord, AuditedOperation, Outcome, ResultStatus};
 use domain::authorized::AuditReceipt;
 use domain::ids::{AuditId, TenantId};
@@ -76,6 +76,7 @@ impl AuditReader for MemoryStore {
                 && filter.from.is_none_or(|from| row.created_at >= from)
                 && filter.to.is_none_or(|to| row.created_at < to)
                 && filter.result_status.is_none_or(|status| row.result_status.as_deref() == Some(status.as_str()))
+                && (filter.session_id.is_none() || row.session_id == filter.session_id)
                 && (filter.conversation_id.is_none() || row.conversation_id == filter.conversation_id)
                 && filter.correlation_id.is_none_or(|id| row.correlation_id == id)
                 && filter.request_id.as_ref().is_none_or(|id| row.request_id.as_ref().is_some_and(|r| r.as_str() == id))
@@ -91,7 +92,7 @@ impl AuditReader for MemoryStore {
         let mut entries: Vec<_> = later_events.map(|event| ChainPageEntry::Event(Box::new(event))).collect();
         let has_more = entries.len() > limit as usize;
         entries.truncate(limit as usize);
-        let previous_hash = previous_hash.unwrap_or_else(|| ChainHash::genesis(scope.tenant().as_uuid()));
+        let previous_hash = previous_hash.unwrap_or_else(|| AuditHash::genesis(scope.tenant().as_uuid()));
         Ok(ChainPage { previous_hash, entries, checkpoints: Vec::new(), purges: Vec::new(), has_more })
     }
 
@@ -103,7 +104,7 @@ impl AuditReader for MemoryStore {
 
 /// The hash chain of a tenant's committed rows, in commit order.
 fn build_chain(rows: &[AuditRecord], tenant: TenantId) -> Vec<ChainedEvent> {
-    let mut chain_hash = ChainHash::genesis(tenant.as_uuid());
+    let mut chain_hash = AuditHash::genesis(tenant.as_uuid());
     let mut chain = Vec::new();
     for (row, seq) in rows.iter().filter(|row| row.tenant_id == tenant).zip(1..) {
         let mut event = event_without_hashes(row, seq);
@@ -116,8 +117,9 @@ fn build_chain(rows: &[AuditRecord], tenant: TenantId) -> Vec<ChainedEvent> {
 }
 
 fn event_without_hashes(row: &AuditRecord, seq: i64) -> ChainedEvent {
-    let placeholder_hash = ChainHash::digest(&[]);
+    let placeholder_hash = AuditHash::digest(&[]);
     ChainedEvent {
+        layout: RowLayout::WITH_SESSION,
         tenant_id: row.tenant_id.as_uuid(),
         seq,
         id: row.id.as_uuid(),
@@ -126,6 +128,7 @@ fn event_without_hashes(row: &AuditRecord, seq: i64) -> ChainedEvent {
         phase: row.phase.clone(),
         result_status: row.result_status.clone(),
         user_id: row.user_id.map(|id| id.as_uuid()),
+        session_id: row.session_id.map(|id| id.as_uuid()),
         conversation_id: row.conversation_id.map(|id| id.as_uuid()),
         resource_type: row.resource_type.clone(),
         resource_id: row.resource_id,
@@ -156,6 +159,7 @@ fn intent_row(scope: &TenantScope, id: AuditId, operation: &AuditedOperation, no
         id,
         tenant_id: scope.tenant(),
         user_id: scope.user(),
+        session_id: scope.session(),
         conversation_id: operation.conversation_id,
         event_type: operation.event.as_str().to_owned(),
         resource_type: operation.resource.map(|resource| resource.to_string()),

@@ -59,7 +59,7 @@ impl ChunkRepo for MemoryTx {
     ) -> Result<(), StoreError> {
         let tenant = self.tenant();
         let state = state_with_document(self, document).await?;
-        if state.published.get(&document).is_none_or(|published| published != model) {
+        if state.published_models.get(&document).is_none_or(|published| published != model) {
             state.chunks.retain(|r| !(r.value.document == document && r.value.model == model));
             state.add(tenant, document, model, chunks);
             state.models.entry(tenant).or_default().staged = Some(model.to_owned());
@@ -68,14 +68,14 @@ impl ChunkRepo for MemoryTx {
     }
 
     async fn list_unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError> {
-        let mut missing = self.read(|s| s.unstaged(self.tenant(), model));
+        let mut missing = self.read(|s| s.unstaged_documents(self.tenant(), model));
         missing.truncate(limit as usize);
         Ok(missing)
     }
 
     async fn switch_model(&mut self, model: &str, now: Timestamp) -> Result<usize, StoreError> {
         let tenant = self.tenant();
-        let missing = self.read(|s| s.unstaged(tenant, model)).len();
+        let missing = self.read(|s| s.unstaged_documents(tenant, model)).len();
         if missing > 0 {
             return Ok(missing);
         }
@@ -83,7 +83,7 @@ impl ChunkRepo for MemoryTx {
         state.chunks.retain(|r| r.tenant != tenant || r.value.model == model);
         let ids: Vec<DocumentId> = state.documents.iter().filter(|r| r.tenant == tenant).map(|r| r.value.id).collect();
         for id in ids {
-            if state.published.get(&id).is_some_and(|published| published != model) {
+            if state.published_models.get(&id).is_some_and(|published| published != model) {
                 state.publish(id, model);
                 state.documents.iter_mut().filter(|r| r.value.id == id).for_each(|r| r.value.updated_at = now);
             }
@@ -188,16 +188,16 @@ impl State {
         let in_generation = |r: &&Row<StoredChunk>| r.value.document == document && r.value.model == model;
         let count = i32::try_from(self.chunks.iter().filter(in_generation).count()).unwrap_or(i32::MAX);
         self.documents.iter_mut().filter(|r| r.value.id == document).for_each(|r| r.value.chunk_count = count);
-        self.published.insert(document, model.to_owned());
+        self.published_models.insert(document, model.to_owned());
     }
 
-    fn unstaged(&self, tenant: TenantId, model: &str) -> Vec<DocumentId> {
+    fn unstaged_documents(&self, tenant: TenantId, model: &str) -> Vec<DocumentId> {
         let has_passages =
             |id: DocumentId| self.chunks.iter().any(|r| r.value.document == id && r.value.model == model);
         let documents = self.documents.iter().filter(|r| r.tenant == tenant).map(|r| &r.value);
         let candidates = documents.filter(|d| d.status != DocumentStatus::Failed && d.chunk_count > 0);
         let mut missing: Vec<&Document> =
-            candidates.filter(|d| self.published.contains_key(&d.id) && !has_passages(d.id)).collect();
+            candidates.filter(|d| self.published_models.contains_key(&d.id) && !has_passages(d.id)).collect();
         missing.sort_by_key(|d| (d.created_at, d.id));
         missing.into_iter().map(|d| d.id).collect()
     }
@@ -224,7 +224,7 @@ fn visible_passages(
     tenant: TenantId,
     clearance: Classification,
 ) -> impl Iterator<Item = (&Document, &StoredChunk)> {
-    let is_searchable = |stored: &StoredChunk| state.published.get(&stored.document) == Some(&stored.model);
+    let is_searchable = |stored: &StoredChunk| state.published_models.get(&stored.document) == Some(&stored.model);
     state.chunks.iter().filter(move |r| r.tenant == tenant && is_searchable(&r.value)).filter_map(move |row| {
         let stored = &row.value;
         let mut documents = state.documents.iter().filter(|d| d.tenant == tenant && d.value.id == stored.document);

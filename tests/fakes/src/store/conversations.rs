@@ -1,17 +1,18 @@
-//! In-memory repositories of conversations, messages and memories.
+//! In-memory repositories of conversations and messages.
 
-use super::{MemoryTx, Row, constraint_error, page_of};
+use super::{MemoryTx, Row, State, constraint_error, page_of};
 use async_trait::async_trait;
 use domain::conversation::{
-    Conversation, ConversationPatch, FinishedAnswer, Message, MessageStatus, NewMessage, Sources,
+    Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, Message, MessageRole, MessageStatus,
+    NewMessage, Sources,
 };
-use domain::ids::{ConversationId, MemoryId, MessageId};
-use domain::memory::Memory;
+use domain::ids::{ConversationId, DocumentId, MessageId};
 use domain::page::{Page, PageKey, PageRequest};
-use domain::ports::{ConversationRepo, MemoryRepo, MessageRepo, StoreError};
+use domain::ports::{ConversationRepo, MessageRepo, StoreError};
 use domain::role::Classification;
 use domain::time::Timestamp;
-use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::iter;
 
 #[async_trait]
 impl ConversationRepo for MemoryTx {
@@ -26,14 +27,23 @@ impl ConversationRepo for MemoryTx {
 
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
         let is_owned = self.owner_filter();
-        let found =
-            self.read(|s| s.conversations.iter().find(|r| is_owned(r) && r.value.id == id).map(|r| r.value.clone()));
-        Ok(found)
+        Ok(self.read(|s| {
+            let mut conversations = s.conversations.iter();
+            conversations.find(|r| is_owned(r) && r.value.id == id).map(|r| with_busy_flag(s, &r.value))
+        }))
     }
 
-    async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError> {
+    async fn list(
+        &mut self,
+        filter: &ConversationFilter,
+        clearance: Classification,
+        page: &PageRequest,
+    ) -> Result<Page<Conversation>, StoreError> {
         let is_owned = self.owner_filter();
-        let rows = self.read(|s| s.conversations.iter().filter(|r| is_owned(r)).map(|r| r.value.clone()).collect());
+        let rows = self.read(|s| {
+            let matching = s.conversations.iter().filter(|r| is_owned(r) && matches_filter(s, r, filter, clearance));
+            matching.map(|r| with_busy_flag(s, &r.value)).collect()
+        });
         Ok(page_of(rows, page, |row: &Conversation| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
@@ -45,6 +55,11 @@ impl ConversationRepo for MemoryTx {
     ) -> Result<Option<Conversation>, StoreError> {
         let is_owned = self.owner_filter();
         let state = self.write().await?;
+        let is_message_here =
+            |message: MessageId| state.messages.iter().any(|r| r.value.id == message && r.value.conversation_id == id);
+        if patch.active_message_id.is_some_and(|message| !is_message_here(message)) {
+            return Err(MISSING_REFERENCE);
+        }
         let Some(row) = state.conversations.iter_mut().find(|r| is_owned(r) && r.value.id == id) else {
             return Ok(None);
         };
@@ -52,8 +67,18 @@ impl ConversationRepo for MemoryTx {
         conversation.title = patch.title.clone().or(conversation.title.take());
         conversation.model = patch.model.or(conversation.model);
         conversation.metadata = patch.metadata.clone().unwrap_or_else(|| conversation.metadata.take());
+        conversation.archived = patch.archived.unwrap_or(conversation.archived);
+        conversation.active_message_id = patch.active_message_id.or(conversation.active_message_id);
         conversation.updated_at = now;
-        Ok(Some(conversation.clone()))
+        let updated = conversation.clone();
+        Ok(Some(with_busy_flag(state, &updated)))
+    }
+
+    async fn set_first_title(&mut self, id: ConversationId, title: &str) -> Result<bool, StoreError> {
+        let is_owned = self.owner_filter();
+        let mut conversations = self.write().await?.conversations.iter_mut();
+        let untitled = conversations.find(|r| is_owned(r) && r.value.id == id && r.value.title.is_none());
+        Ok(untitled.map(|row| row.value.title = Some(title.to_owned())).is_some())
     }
 
     async fn delete(&mut self, id: ConversationId) -> Result<bool, StoreError> {
@@ -64,6 +89,8 @@ impl ConversationRepo for MemoryTx {
         let is_deleted = state.conversations.len() < count_before;
         if is_deleted {
             state.messages.retain(|r| r.value.conversation_id != id);
+            let State { messages, feedback, .. } = state;
+            feedback.retain(|r| messages.iter().any(|message| message.value.id == r.value.message_id));
         }
         Ok(is_deleted)
     }
@@ -74,18 +101,31 @@ impl MessageRepo for MemoryTx {
     async fn append(
         &mut self,
         conversation: ConversationId,
+        parent: Option<MessageId>,
         messages: &[NewMessage],
         now: Timestamp,
     ) -> Result<Option<Vec<Message>>, StoreError> {
         let (is_owned, tenant, user) = (self.owner_filter(), self.tenant(), self.scope.user());
         let state = self.write().await?;
-        let parent = state.conversations.iter_mut().find(|r| is_owned(r) && r.value.id == conversation);
-        let Some(parent) = parent else { return Ok(None) };
-        parent.value.updated_at = parent.value.updated_at.max(now);
-        let existing = state.messages.iter().filter(|r| r.value.conversation_id == conversation);
-        let next_seq = existing.map(|r| r.value.seq).max().unwrap_or(0) + 1;
-        let appended: Vec<Message> =
-            (next_seq..).zip(messages).map(|(seq, new)| to_message(conversation, seq, new, now)).collect();
+        let row = state.conversations.iter_mut().find(|r| is_owned(r) && r.value.id == conversation);
+        let (Some(row), Some(last)) = (row, messages.last()) else { return Ok(None) };
+        let existing = || state.messages.iter().filter(|r| r.value.conversation_id == conversation);
+        if parent.is_some_and(|parent| !existing().any(|r| r.value.id == parent)) {
+            return Err(MISSING_REFERENCE);
+        }
+        let is_streaming = messages.iter().any(|message| message.status == MessageStatus::Streaming);
+        if is_streaming && existing().any(|r| r.value.status == MessageStatus::Streaming) {
+            return Err(StoreError::Conflict { what: "an answer that is being written" });
+        }
+        row.value.updated_at = row.value.updated_at.max(now);
+        row.value.active_message_id = Some(last.id);
+        let next_seq = existing().map(|r| r.value.seq).max().unwrap_or(0) + 1;
+        let parents = iter::once(parent).chain(messages.iter().map(|message| Some(message.id)));
+        let appended: Vec<Message> = (next_seq..)
+            .zip(messages)
+            .zip(parents)
+            .map(|((seq, new), parent_id)| Message { parent_id, ..to_message(conversation, seq, new, now) })
+            .collect();
         state.messages.extend(appended.iter().map(|m| Row { tenant, user, value: m.clone() }));
         Ok(Some(appended))
     }
@@ -93,13 +133,15 @@ impl MessageRepo for MemoryTx {
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError> {
         let is_owned = self.owner_filter();
         let state = self.write().await?;
+        let is_abandoned = state.abandoned_answers.remove(&id);
+        let is_open = |r: &Row<Message>| is_abandoned || r.value.status == MessageStatus::Streaming;
         let mut messages = state.messages.iter_mut();
-        let open_answer =
-            messages.find(|r| is_owned(r) && r.value.id == id && r.value.status == MessageStatus::Streaming);
+        let open_answer = messages.find(|r| is_owned(r) && r.value.id == id && is_open(r));
         let Some(row) = open_answer else { return Ok(false) };
         let FinishedAnswer { content, status, token_count, citations, model, classification, sources, metadata } =
             answer.clone();
         let degraded = metadata["degraded"] == true;
+        let unsupported = serde_json::from_value(metadata["unsupported"].clone()).unwrap_or_default();
         row.value = Message {
             content,
             status,
@@ -109,6 +151,7 @@ impl MessageRepo for MemoryTx {
             classification,
             sources,
             degraded,
+            unsupported,
             ..row.value.clone()
         };
         let conversation_id = row.value.conversation_id;
@@ -116,6 +159,30 @@ impl MessageRepo for MemoryTx {
             conversation.value.classification = conversation.value.classification.max(classification);
         }
         Ok(true)
+    }
+
+    async fn get(&mut self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        let is_owned = self.owner_filter();
+        Ok(self.read(|s| s.messages.iter().find(|r| is_owned(r) && r.value.id == id).map(|r| r.value.clone())))
+    }
+
+    async fn branch(
+        &mut self,
+        conversation: ConversationId,
+        last: MessageId,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
+        let is_owned = self.owner_filter();
+        let mut branch: Vec<Message> = self.read(|s| {
+            let find = |id| {
+                let mut messages = s.messages.iter().filter(|r| is_owned(r)).map(|r| &r.value);
+                messages.find(|message| message.id == id && message.conversation_id == conversation)
+            };
+            let earlier = iter::successors(find(last), |message| message.parent_id.and_then(find));
+            earlier.take(limit as usize).cloned().collect()
+        });
+        branch.reverse();
+        Ok(branch)
     }
 
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError> {
@@ -132,9 +199,11 @@ impl MessageRepo for MemoryTx {
     async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         let is_owned = self.owner_filter();
         let mut failed_count = 0;
-        for row in self.write().await?.messages.iter_mut().filter(|r| is_owned(r)) {
+        let State { messages, abandoned_answers, .. } = self.write().await?;
+        for row in messages.iter_mut().filter(|r| is_owned(r)) {
             if row.value.status == MessageStatus::Streaming && row.value.created_at < before {
                 row.value.status = MessageStatus::Error;
+                abandoned_answers.insert(row.value.id);
                 failed_count += 1;
             }
         }
@@ -142,10 +211,50 @@ impl MessageRepo for MemoryTx {
     }
 }
 
+const MISSING_REFERENCE: StoreError = StoreError::Conflict { what: "a reference to something that does not exist" };
+
+/// The conversation with what the database computes when it is read.
+fn with_busy_flag(state: &State, conversation: &Conversation) -> Conversation {
+    let mut messages = state.messages.iter().map(|row| &row.value);
+    let is_busy = messages.any(|m| m.conversation_id == conversation.id && m.status == MessageStatus::Streaming);
+    Conversation { is_busy, ..conversation.clone() }
+}
+
+fn matches_filter(
+    state: &State,
+    row: &Row<Conversation>,
+    filter: &ConversationFilter,
+    clearance: Classification,
+) -> bool {
+    let ConversationFilter { archived, text } = filter;
+    if archived.is_some_and(|archived| row.value.archived != archived) {
+        return false;
+    }
+    let Some(text) = text.as_ref().map(|text| text.to_lowercase()) else { return true };
+    let contains = |content: &str| content.to_lowercase().contains(&text);
+    row.value.title.as_deref().is_some_and(contains)
+        || state.messages.iter().map(|r| &r.value).any(|message| {
+            message.conversation_id == row.value.id
+                && contains(&message.content)
+                && is_visible(state, row, message, clearance)
+        })
+}
+
+/// Whether a message is the user's own, or an answer within `clearance`.
+fn is_visible(state: &State, row: &Row<Conversation>, message: &Message, clearance: Classification) -> bool {
+    let documents = state.documents.iter().filter(|d| d.tenant == row.tenant);
+    let mut classes: BTreeMap<DocumentId, Classification> =
+        documents.map(|d| (d.value.id, d.value.classification)).collect();
+    classes.extend(state.deleted_documents.iter().filter(|d| d.0 == row.tenant).map(|d| (d.1, d.2)));
+    message.role == MessageRole::User
+        || message.classification.max(message.sources.current_class(&classes)) <= clearance
+}
+
 fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Timestamp) -> Message {
     Message {
         id: new.id,
         conversation_id,
+        parent_id: None,
         seq,
         role: new.role,
         content: new.content.clone(),
@@ -157,53 +266,7 @@ fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: 
         sources: Sources::default(),
         withheld: false,
         degraded: false,
+        unsupported: Vec::new(),
         created_at: now,
-    }
-}
-
-#[async_trait]
-impl MemoryRepo for MemoryTx {
-    async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError> {
-        let (tenant, user) = (self.tenant(), self.scope.user());
-        if user.is_none() {
-            return Err(constraint_error("storing a memory", "it has no user"));
-        }
-        self.write().await?.memories.push(Row { tenant, user, value: memory.clone() });
-        Ok(())
-    }
-
-    async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError> {
-        let is_owned = self.owner_filter();
-        Ok(self.read(|s| s.memories.iter().find(|r| is_owned(r) && r.value.id == id).map(|r| r.value.clone())))
-    }
-
-    async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError> {
-        let is_owned = self.owner_filter();
-        let rows = self.read(|s| s.memories.iter().filter(|r| is_owned(r)).map(|r| r.value.clone()).collect());
-        Ok(page_of(rows, page, |row: &Memory| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
-    }
-
-    async fn most_important(
-        &mut self,
-        _now: Timestamp,
-        clearance: Classification,
-        limit: u32,
-    ) -> Result<Vec<Memory>, StoreError> {
-        let is_owned = self.owner_filter();
-        let is_visible = |r: &&Row<Memory>| is_owned(r) && r.value.classification <= clearance;
-        let mut found: Vec<Memory> =
-            self.read(|s| s.memories.iter().filter(is_visible).map(|r| r.value.clone()).collect());
-        found.sort_by_key(|memory| Reverse((memory.created_at, memory.id)));
-        found.sort_by(|a, b| b.importance.total_cmp(&a.importance));
-        found.truncate(limit as usize);
-        Ok(found)
-    }
-
-    async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError> {
-        let is_owned = self.owner_filter();
-        let memories = &mut self.write().await?.memories;
-        let count_before = memories.len();
-        memories.retain(|r| !(is_owned(r) && r.value.id == id));
-        Ok(memories.len() < count_before)
     }
 }

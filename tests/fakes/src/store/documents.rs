@@ -80,7 +80,7 @@ impl DocumentRepo for MemoryTx {
         let DocumentPatch { title, doc_type, tags, classification, metadata } = patch.clone();
         if let Some(title) = title {
             document.title = title;
-            state.user_titled.insert(id);
+            state.user_titled_documents.insert(id);
         }
         document.doc_type = doc_type.or(document.doc_type.take());
         document.tags = tags.unwrap_or_else(|| std::mem::take(&mut document.tags));
@@ -90,7 +90,7 @@ impl DocumentRepo for MemoryTx {
         Ok(Some(document.clone()))
     }
 
-    async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
+    async fn classifications(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError> {
         let in_tenant = self.tenant_filter();
         let is_requested = |r: &&Row<Document>| in_tenant(r) && ids.contains(&r.value.id);
         let tenant = self.tenant();
@@ -120,7 +120,7 @@ impl DocumentRepo for MemoryTx {
             StatusChange::Processing => document.status = DocumentStatus::Processing,
             StatusChange::Ready { title, page_count, chunk_count, warnings } => {
                 document.status = DocumentStatus::Ready;
-                if let Some(title) = title.as_ref().filter(|_| !state.user_titled.contains(&id)) {
+                if let Some(title) = title.as_ref().filter(|_| !state.user_titled_documents.contains(&id)) {
                     document.title.clone_from(title);
                 }
                 (document.page_count, document.chunk_count) = (*page_count, *chunk_count);
@@ -157,8 +157,8 @@ impl DocumentRepo for MemoryTx {
             return Ok(None);
         };
         state.chunks.retain(|r| r.value.document != id);
-        state.published.remove(&id);
-        state.jobs.retain(|job| job.work.document() != Some(id));
+        state.published_models.remove(&id);
+        state.jobs.retain(|job| job.payload.document() != Some(id));
         for other in state.documents.iter_mut().map(|r| &mut r.value) {
             other.superseded_by = other.superseded_by.filter(|by| *by != id);
             other.revision.supersedes = other.revision.supersedes.filter(|superseded| *superseded != id);

@@ -27,7 +27,7 @@ impl MemoryTx {
 
 impl State {
     /// Removes expired keys; returns how many.
-    pub(super) fn sweep(&mut self, now: Timestamp) -> u64 {
+    pub(super) fn remove_expired_idempotency_keys(&mut self, now: Timestamp) -> u64 {
         let count_before = self.idempotency.len();
         self.idempotency.retain(|_, entry| entry.expires_at > now);
         (count_before - self.idempotency.len()) as u64

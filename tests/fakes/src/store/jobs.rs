@@ -23,7 +23,7 @@ const MAX_PRIORITY_DELAY_S: u64 = 600;
 /// A queued job.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
-    pub(super) work: JobPayload,
+    pub(super) payload: JobPayload,
     tenant: TenantId,
     lease: Lease,
     size: u64,
@@ -36,11 +36,11 @@ pub(super) struct Job {
 }
 
 impl Job {
-    fn new(id: JobId, tenant: TenantId, work: JobPayload, size: u64, now: Timestamp) -> Self {
+    fn new(id: JobId, tenant: TenantId, payload: JobPayload, size: u64, now: Timestamp) -> Self {
         let priority_delay = Duration::from_secs((size / BYTES_PER_SECOND_OF_DELAY).min(MAX_PRIORITY_DELAY_S));
         let (lease, ranked_at) = (Lease { job: id, token: 0 }, add_duration(now, priority_delay));
         Self {
-            work,
+            payload,
             tenant,
             lease,
             size,
@@ -62,7 +62,7 @@ impl Job {
     }
 
     fn matches(&self, filter: &JobFilter) -> bool {
-        filter.kinds.contains(&self.work.kind())
+        filter.kinds.contains(&self.payload.kind())
             && filter.max_document_bytes.is_none_or(|max_bytes| self.size <= max_bytes)
     }
 }
@@ -114,7 +114,7 @@ impl JobRepo for MemoryTx {
 impl State {
     /// Adds a job unless the tenant has a live one for the same work; returns the number of added jobs, 0 or 1.
     fn enqueue(&mut self, mut new: Job) -> u64 {
-        if let Some(index) = self.jobs.iter().position(|job| job.tenant == new.tenant && job.work == new.work) {
+        if let Some(index) = self.jobs.iter().position(|job| job.tenant == new.tenant && job.payload == new.payload) {
             if !self.jobs[index].is_dead {
                 return 0;
             }
@@ -126,7 +126,7 @@ impl State {
     }
 
     /// Number of jobs that are not dead-lettered.
-    pub(super) fn claimable(&self) -> usize {
+    pub(super) fn live_job_count(&self) -> usize {
         self.jobs.iter().filter(|job| !job.is_dead).count()
     }
 
@@ -170,7 +170,13 @@ impl JobQueue for MemoryStore {
     async fn sweep_expired_idempotency_keys(&self) -> Result<u64, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
-        Ok(self.committed().sweep(now))
+        Ok(self.committed().remove_expired_idempotency_keys(now))
+    }
+
+    async fn sweep_ended_sessions(&self) -> Result<u64, StoreError> {
+        let _writer = self.lock_for_writing().await?;
+        let now = self.clock.now();
+        Ok(self.committed().sweep_sessions(now))
     }
 
     async fn heartbeat(&self, lease: Lease, lease_duration: Duration) -> Result<bool, StoreError> {
@@ -190,7 +196,7 @@ impl JobQueue for MemoryStore {
             job.lease.token += 1;
             job.attempts -= u32::from(!options.counts_as_attempt);
             job.failures += u32::from(options.reason.is_some());
-            job.is_dead = options.counts_as_attempt && job.work.document().is_none() && job.attempts >= MAX_ATTEMPTS;
+            job.is_dead = options.counts_as_attempt && job.payload.document().is_none() && job.attempts >= MAX_ATTEMPTS;
         };
         if self.with_lease(lease, requeue).await?.is_some() && options.delay.is_zero() {
             self.notify_workers();
@@ -202,7 +208,7 @@ impl JobQueue for MemoryStore {
         let _writer = self.lock_for_writing().await?;
         let jobs = &mut self.committed().jobs;
         let count_before = jobs.len();
-        jobs.retain(|job| !(job.work == JobPayload::BuildVectorIndex && job.lease == lease));
+        jobs.retain(|job| !(job.payload == JobPayload::BuildVectorIndex && job.lease == lease));
         Ok(jobs.len() < count_before)
     }
 
@@ -225,7 +231,7 @@ impl JobQueue for MemoryStore {
     async fn job_counts(&self, kind: JobKind) -> Result<JobCounts, StoreError> {
         let state = self.committed();
         let count =
-            |dead| state.jobs.iter().filter(|job| job.work.kind() == kind && job.is_dead == dead).count() as u64;
+            |dead| state.jobs.iter().filter(|job| job.payload.kind() == kind && job.is_dead == dead).count() as u64;
         Ok(JobCounts { pending: count(false), dead: count(true) })
     }
 
@@ -251,7 +257,7 @@ impl JobQueue for MemoryStore {
             .documents
             .iter()
             .filter(|row| row.value.status == DocumentStatus::Ready && state.is_active(row.tenant))
-            .filter(|row| state.published.get(&row.value.id).is_some_and(|model| !models.contains(model)))
+            .filter(|row| state.published_models.get(&row.value.id).is_some_and(|model| !models.contains(model)))
             .map(|row| {
                 let size = u64::try_from(row.value.file_size_bytes).unwrap_or(0);
                 let id = row.value.id;
@@ -292,7 +298,7 @@ fn leased_job(job: &Job) -> LeasedJob {
     LeasedJob {
         lease: job.lease,
         scope,
-        payload: job.work,
+        payload: job.payload,
         attempt: job.attempts,
         max_attempts: MAX_ATTEMPTS,
         failures: job.failures,

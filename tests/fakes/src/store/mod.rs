@@ -9,8 +9,11 @@ mod audit;
 mod chunks;
 mod conversations;
 mod documents;
+mod feedback;
 mod idempotency;
 mod jobs;
+mod memories;
+mod sessions;
 mod tenants;
 mod usage;
 mod users;
@@ -21,15 +24,15 @@ use domain::access_token::AccessToken;
 use domain::audit::AuditRecord;
 use domain::conversation::{Conversation, Message};
 use domain::document::Document;
-use domain::ids::{DocumentId, TenantId, UserId};
+use domain::feedback::Feedback;
+use domain::ids::{DocumentId, MessageId, TenantId, UserId};
 use domain::ledger::LedgerEntry;
 use domain::login::Login;
 use domain::mapping::TenantMapping;
-use domain::memory::Memory;
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
-    MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AuditRepo, ChunkRepo, Clock, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo,
+    JobRepo, MemoryRepo, MessageRepo, SessionRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::role::Classification;
 use domain::scope::TenantScope;
@@ -64,18 +67,22 @@ struct State {
     logins: BTreeMap<UserId, Login>,
     /// Personal access tokens by the hash of their secret.
     access_tokens: BTreeMap<String, Row<AccessToken>>,
+    sessions: Vec<Row<sessions::StoredSession>>,
     mappings: Vec<TenantMapping>,
     conversations: Vec<Row<Conversation>>,
     messages: Vec<Row<Message>>,
-    memories: Vec<Row<Memory>>,
+    /// Answers that were taken for abandoned; they can still be finished.
+    abandoned_answers: BTreeSet<MessageId>,
+    feedback: Vec<Row<Feedback>>,
+    memories: Vec<Row<memories::StoredMemory>>,
     documents: Vec<Row<Document>>,
     /// Tenant, id and last classification of each deleted document.
     deleted_documents: Vec<(TenantId, DocumentId, Classification)>,
     /// Documents whose title was set by a user; ingestion must not overwrite it.
-    user_titled: BTreeSet<DocumentId>,
+    user_titled_documents: BTreeSet<DocumentId>,
     chunks: Vec<Row<StoredChunk>>,
     /// For each published document, the model whose passages are searched.
-    published: BTreeMap<DocumentId, String>,
+    published_models: BTreeMap<DocumentId, String>,
     models: BTreeMap<TenantId, EmbeddingModels>,
     audit: Vec<AuditRecord>,
     jobs: Vec<Job>,
@@ -177,9 +184,9 @@ struct MemoryTx {
 struct OpenTransaction(Arc<AtomicUsize>);
 
 impl OpenTransaction {
-    fn new(open: &Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(open))
+    fn new(open_count: &Arc<AtomicUsize>) -> Self {
+        open_count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(open_count))
     }
 }
 
@@ -199,7 +206,7 @@ impl MemoryTx {
 
     async fn write(&mut self) -> Result<&mut State, StoreError> {
         let uncommitted = match self.uncommitted.take() {
-            Some(work) => work,
+            Some(uncommitted) => uncommitted,
             None => {
                 let write_guard = self.store.lock_for_writing().await?;
                 UncommittedState { state: self.store.committed().clone(), _write_guard: write_guard }
@@ -233,6 +240,9 @@ impl TenantTx for MemoryTx {
     fn messages(&mut self) -> &mut dyn MessageRepo {
         self
     }
+    fn feedback(&mut self) -> &mut dyn FeedbackRepo {
+        self
+    }
     fn documents(&mut self) -> &mut dyn DocumentRepo {
         self
     }
@@ -254,6 +264,9 @@ impl TenantTx for MemoryTx {
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
         self
     }
+    fn sessions(&mut self) -> &mut dyn SessionRepo {
+        self
+    }
     fn jobs(&mut self) -> &mut dyn JobRepo {
         self
     }
@@ -263,7 +276,7 @@ impl TenantTx for MemoryTx {
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         if let Some(uncommitted) = self.uncommitted {
-            let has_new_jobs = uncommitted.state.claimable() > self.store.committed().claimable();
+            let has_new_jobs = uncommitted.state.live_job_count() > self.store.committed().live_job_count();
             *self.store.committed() = uncommitted.state;
             if has_new_jobs {
                 self.store.notify_workers();

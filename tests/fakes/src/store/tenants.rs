@@ -72,12 +72,12 @@ impl TenantDirectory for MemoryStore {
         &self,
         id: TenantId,
         patch: TenantPatch,
-        by: &ChangedBy,
+        changed_by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         let mut state = self.committed();
-        ensure_recordable(&state, by)?;
+        ensure_recordable(&state, changed_by)?;
         ensure_unique(&state.tenants, |t| t.id != id && Some(&t.name) == patch.name.as_ref(), "the tenant's name")?;
         let Some(tenant) = state.tenants.iter_mut().find(|t| t.id == id) else { return Ok(None) };
         let before = tenant.clone();
@@ -86,7 +86,7 @@ impl TenantDirectory for MemoryStore {
         tenant.updated_at = now;
         let after = tenant.clone();
         let facts = tenant_change::tenant_change_metadata(&Change { before, after: after.clone() });
-        record_change(&mut state, by, id, Resource::Tenants, id.as_uuid(), facts);
+        record_change(&mut state, changed_by, id, Resource::Tenants, id.as_uuid(), facts);
         Ok(Some(after))
     }
 
@@ -95,12 +95,12 @@ impl TenantDirectory for MemoryStore {
         id: TenantId,
         settings: &TenantSettings,
         expected: i64,
-        by: &ChangedBy,
+        changed_by: &ChangedBy,
     ) -> Result<Option<Tenant>, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         let mut state = self.committed();
-        ensure_recordable(&state, by)?;
+        ensure_recordable(&state, changed_by)?;
         let is_current = |t: &&mut Tenant| t.id == id && t.settings_version == expected;
         let Some(tenant) = state.tenants.iter_mut().find(is_current) else { return Ok(None) };
         let before = tenant.clone();
@@ -111,10 +111,10 @@ impl TenantDirectory for MemoryStore {
         }
         let after = tenant.clone();
         if after.settings_version != before.settings_version {
-            state.settings_versions.push((id, settings_version(&after, by.user, now)));
+            state.settings_versions.push((id, settings_version(&after, changed_by.user, now)));
         }
         let facts = tenant_change::tenant_change_metadata(&Change { before, after: after.clone() });
-        record_change(&mut state, by, id, Resource::TenantSettings, id.as_uuid(), facts);
+        record_change(&mut state, changed_by, id, Resource::TenantSettings, id.as_uuid(), facts);
         Ok(Some(after))
     }
 
@@ -140,12 +140,16 @@ impl TenantDirectory for MemoryStore {
         Ok(page_of(rows, page, |row: &TenantMapping| PageKey { created_at: row.created_at, id: row.id.as_uuid() }))
     }
 
-    async fn create_mapping(&self, mapping: NewMapping, by: &ChangedBy) -> Result<Option<TenantMapping>, StoreError> {
+    async fn create_mapping(
+        &self,
+        mapping: NewMapping,
+        changed_by: &ChangedBy,
+    ) -> Result<Option<TenantMapping>, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let created_at = self.clock.now();
         let NewMapping { id, tenant, issuer, claim } = mapping;
         let mut state = self.committed();
-        ensure_recordable(&state, by)?;
+        ensure_recordable(&state, changed_by)?;
         if !state.tenants.iter().any(|t| t.id == tenant) {
             return Ok(None);
         }
@@ -156,7 +160,7 @@ impl TenantDirectory for MemoryStore {
         state.mappings.push(created_mapping.clone());
         let mapping_id = id.as_uuid();
         let facts = tenant_change::new_mapping_metadata(&created_mapping);
-        record_change(&mut state, by, tenant, Resource::TenantMappings, mapping_id, facts);
+        record_change(&mut state, changed_by, tenant, Resource::TenantMappings, mapping_id, facts);
         Ok(Some(created_mapping))
     }
 
@@ -164,18 +168,18 @@ impl TenantDirectory for MemoryStore {
         &self,
         tenant: TenantId,
         id: MappingId,
-        by: &ChangedBy,
+        changed_by: &ChangedBy,
     ) -> Result<Option<TenantMapping>, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let mut state = self.committed();
-        ensure_recordable(&state, by)?;
+        ensure_recordable(&state, changed_by)?;
         let index = state.mappings.iter().position(|m| m.tenant == tenant && m.id == id);
         let deleted_mapping = index.map(|at| state.mappings.remove(at));
         if let Some(deleted_mapping) = &deleted_mapping {
             let mapping_id = id.as_uuid();
             record_change(
                 &mut state,
-                by,
+                changed_by,
                 tenant,
                 Resource::TenantMappings,
                 mapping_id,
@@ -205,21 +209,29 @@ fn ensure_unique(
 }
 
 /// Checks, before anything changes, that the audit row of a change by a platform administrator can be inserted.
-fn ensure_recordable(state: &State, by: &ChangedBy) -> Result<(), StoreError> {
+fn ensure_recordable(state: &State, changed_by: &ChangedBy) -> Result<(), StoreError> {
     let is_taken = |row: &ChangeAuditRow| state.audit.iter().any(|known| known.id == row.id);
-    if by.audit_row.as_ref().is_some_and(is_taken) {
+    if changed_by.audit_row.as_ref().is_some_and(is_taken) {
         Err(StoreError::Conflict { what: "the audit row" })
     } else {
         Ok(())
     }
 }
 
-fn record_change(state: &mut State, by: &ChangedBy, tenant: TenantId, resource: Resource, id: Uuid, facts: Value) {
-    let Some(row) = &by.audit_row else { return };
+fn record_change(
+    state: &mut State,
+    changed_by: &ChangedBy,
+    tenant: TenantId,
+    resource: Resource,
+    id: Uuid,
+    facts: Value,
+) {
+    let Some(row) = &changed_by.audit_row else { return };
     state.audit.push(AuditRecord {
         id: row.id,
         tenant_id: tenant,
-        user_id: by.user,
+        user_id: changed_by.user,
+        session_id: None,
         conversation_id: None,
         event_type: row.event.as_str().to_owned(),
         resource_type: Some(resource.to_string()),

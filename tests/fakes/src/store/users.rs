@@ -88,7 +88,8 @@ impl UserRepo for MemoryTx {
             let user = s.users.iter().find(|r| in_tenant(r) && r.value.id == id)?.value.clone();
             let tenant = s.tenants.iter().find(|t| t.id == tenant)?;
             let (tenant_name, settings) = (tenant.name.clone(), tenant.settings.clone());
-            Some(Membership { user, tenant_active: tenant.is_active, tenant_name, settings })
+            let session_revoked = s.is_session_revoked(&self.scope);
+            Some(Membership { user, tenant_active: tenant.is_active, tenant_name, settings, session_revoked })
         });
         Ok(found)
     }

@@ -8,7 +8,11 @@ use domain::page::PageRequest;
 use domain::scope::TenantScope;
 
 impl TestContext {
-    async fn insert_access_token(&self, scope: &TenantScope, hash: &str) -> Result<NewAccessToken, super::CaseError> {
+    pub(super) async fn insert_access_token(
+        &self,
+        scope: &TenantScope,
+        hash: &str,
+    ) -> Result<NewAccessToken, super::CaseError> {
         let token = self.new_access_token(user_id(scope)?, hash)?;
         let mut tx = self.begin(scope).await?;
         tx.access_tokens().insert(&token, self.advance_clock()).await?;

@@ -1,7 +1,7 @@
 //! Cases on the audit log.
 
 use super::{CaseResult, TestContext, require, scope, user_id};
-use domain::audit::{AuditFilter, AuditedOperation, EventType, Outcome, ResultStatus};
+use domain::audit::{AuditFilter, AuditRecord, AuditedOperation, EventType, Outcome, ResultStatus};
 use domain::command::{Command as _, GetDocument, ListDocuments, SendMessage};
 use domain::ids::TenantId;
 use domain::page::PageRequest;
@@ -65,6 +65,31 @@ pub async fn an_outcome_carries_the_id_of_its_intent(context: &TestContext) -> C
         (outcome_row.tools_used.as_slice(), outcome_row.request_id.as_ref()),
         (["rag_search".to_owned()].as_slice(), Some(tenant_a.ada.request()))
     );
+    Ok(())
+}
+
+/// The session comes from the scope, the conversation from the operation; both can be filtered by.
+pub async fn audit_rows_carry_session_and_conversation(context: &TestContext) -> CaseResult {
+    let tenant_a = context.create_tenant("a").await?;
+    let (session, conversation) = (context.new_id(), context.new_id());
+    let in_session = tenant_a.ada.clone().in_session(Some(session));
+    for (scope, conversation_id) in [(&in_session, Some(conversation)), (&in_session, None), (&tenant_a.ada, None)] {
+        let operation = AuditedOperation { conversation_id, ..audited_operation(GetDocument::EVENT, None) };
+        let mut tx = context.begin(scope).await?;
+        let recorded = outcome(operation, ResultStatus::Success);
+        tx.audit().record_event(context.new_id(), &recorded, context.advance_clock()).await?;
+        tx.commit().await?;
+    }
+    let read = async |filter| context.audit.read(&tenant_a.ada, &filter, &PageRequest::default()).await;
+    let no_filter = AuditFilter::default();
+    let recorded =
+        |rows: Vec<AuditRecord>| rows.into_iter().map(|row| (row.session_id, row.conversation_id)).collect::<Vec<_>>();
+    let rows = recorded(read(no_filter.clone()).await?.items);
+    assert_eq!(rows, [(None, None), (Some(session), None), (Some(session), Some(conversation))]);
+    let of_session = AuditFilter { session_id: Some(session), ..no_filter.clone() };
+    assert_eq!(recorded(read(of_session).await?.items), rows[1..]);
+    let of_conversation = AuditFilter { conversation_id: Some(conversation), ..no_filter };
+    assert_eq!(recorded(read(of_conversation).await?.items), rows[2..]);
     Ok(())
 }
 

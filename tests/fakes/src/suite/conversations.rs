@@ -1,12 +1,12 @@
-//! Cases on conversations, messages and memories.
+//! Cases on conversations and messages.
 
 use super::{CaseError, CaseResult, TestContext, require, user_id};
 use chrono::TimeDelta;
 use domain::conversation::{
-    Citation, Conversation, ConversationPatch, FinishedAnswer, MessageRole, MessageStatus, NewMessage, Sources,
+    Citation, Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, MessageRole, MessageStatus,
+    NewMessage, Sources, TextRange,
 };
 use domain::ids::{ChunkId, ConversationId, DocumentId, MessageId};
-use domain::memory::Memory;
 use domain::model::ModelChoice;
 use domain::page::PageRequest;
 use domain::role::Classification;
@@ -16,7 +16,7 @@ use futures::future::try_join_all;
 use serde_json::json;
 use uuid::Uuid;
 
-async fn insert_conversation(
+pub(super) async fn insert_conversation(
     context: &TestContext,
     scope: &TenantScope,
     title: &str,
@@ -29,6 +29,9 @@ async fn insert_conversation(
         model: None,
         metadata: json!({"from": "the suite"}),
         classification: Classification::Public,
+        archived: false,
+        active_message_id: None,
+        is_busy: false,
         created_at: now,
         updated_at: now,
     };
@@ -38,12 +41,31 @@ async fn insert_conversation(
     Ok(conversation)
 }
 
-fn new_message(id: MessageId, role: MessageRole, content: &str, status: MessageStatus) -> NewMessage {
+pub(super) fn new_message(id: MessageId, role: MessageRole, content: &str, status: MessageStatus) -> NewMessage {
     let classification = if role == MessageRole::User { Classification::Internal } else { Classification::Public };
     NewMessage { id, role, content: content.to_owned(), status, token_count: Some(3), classification }
 }
 
-async fn append_turn(
+/// Appends a question and an open answer to the active branch.
+pub(super) async fn append_open_turn(
+    context: &TestContext,
+    scope: &TenantScope,
+    id: ConversationId,
+    now: Timestamp,
+) -> Result<Vec<i64>, CaseError> {
+    let mut tx = context.begin(scope).await?;
+    let parent = require(tx.conversations().get(id).await?)?.active_message_id;
+    let messages = [
+        new_message(context.new_id(), MessageRole::User, "What now?", MessageStatus::Complete),
+        new_message(context.new_id(), MessageRole::Assistant, "", MessageStatus::Streaming),
+    ];
+    let appended = require(tx.messages().append(id, parent, &messages, now).await?)?;
+    tx.commit().await?;
+    Ok(appended.iter().map(|message| message.seq).collect())
+}
+
+/// Appends a question and a complete answer, at the start of the conversation.
+async fn append_complete_turn(
     context: &TestContext,
     scope: &TenantScope,
     id: ConversationId,
@@ -52,9 +74,9 @@ async fn append_turn(
     let mut tx = context.begin(scope).await?;
     let messages = [
         new_message(context.new_id(), MessageRole::User, "What now?", MessageStatus::Complete),
-        new_message(context.new_id(), MessageRole::Assistant, "", MessageStatus::Streaming),
+        new_message(context.new_id(), MessageRole::Assistant, "Wait.", MessageStatus::Complete),
     ];
-    let appended = require(tx.messages().append(id, &messages, now).await?)?;
+    let appended = require(tx.messages().append(id, None, &messages, now).await?)?;
     tx.commit().await?;
     Ok(appended.iter().map(|message| message.seq).collect())
 }
@@ -66,10 +88,13 @@ pub async fn conversations_are_listed_newest_first_page_by_page(context: &TestCo
         insert_conversation(context, &tenant_a.ada, title).await?;
     }
     let mut tx = context.begin(&tenant_a.ada).await?;
-    let first_page = tx.conversations().list(&require(PageRequest::new(2, None))?).await?;
+    let filter = ConversationFilter::default();
+    let first_page =
+        tx.conversations().list(&filter, Classification::Restricted, &require(PageRequest::new(2, None))?).await?;
     let titles = |items: &[Conversation]| items.iter().filter_map(|c| c.title.clone()).collect::<Vec<_>>();
     assert_eq!(titles(&first_page.items), ["three", "two"]);
-    let second_page = tx.conversations().list(&require(PageRequest::new(2, Some(require(first_page.next)?)))?).await?;
+    let next = require(PageRequest::new(2, Some(require(first_page.next)?)))?;
+    let second_page = tx.conversations().list(&filter, Classification::Restricted, &next).await?;
     assert_eq!((titles(&second_page.items), second_page.next), (vec!["one".to_owned()], None));
     Ok(())
 }
@@ -95,18 +120,31 @@ pub async fn a_conversation_changes_only_where_the_patch_says(context: &TestCont
 pub async fn nobody_else_sees_a_users_conversation(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let new_conversation = insert_conversation(context, &tenant_a.ada, "private").await?;
-    append_turn(context, &tenant_a.ada, new_conversation.id, context.now()).await?;
+    append_open_turn(context, &tenant_a.ada, new_conversation.id, context.now()).await?;
+    let mut tx = context.begin(&tenant_a.ada).await?;
+    let owned = require(tx.conversations().get(new_conversation.id).await?)?;
+    drop(tx);
     for other_user in [&tenant_a.bob, &tenant_b.ada] {
         let mut tx = context.begin(other_user).await?;
         assert_eq!(tx.conversations().get(new_conversation.id).await?, None);
-        assert_eq!(tx.conversations().list(&PageRequest::default()).await?.items, []);
+        assert_eq!(
+            tx.conversations()
+                .list(&ConversationFilter::default(), Classification::Restricted, &PageRequest::default())
+                .await?
+                .items,
+            []
+        );
         assert_eq!(
             tx.conversations().update(new_conversation.id, &ConversationPatch::default(), context.now()).await?,
             None
         );
         assert!(!tx.conversations().delete(new_conversation.id).await?);
         assert_eq!(tx.messages().newest(new_conversation.id, 10).await?, []);
-        assert_eq!(tx.messages().append(new_conversation.id, &[], context.now()).await?, None);
+        assert_eq!(tx.messages().append(new_conversation.id, None, &[], context.now()).await?, None);
+        let last = require(owned.active_message_id)?;
+        assert_eq!(tx.messages().get(last).await?, None);
+        assert_eq!(tx.messages().branch(new_conversation.id, last, 10).await?, []);
+        assert!(!tx.conversations().set_first_title(new_conversation.id, "theirs").await?);
         tx.commit().await?;
     }
     let mut tx = context.begin(&tenant_a.ada).await?;
@@ -118,9 +156,9 @@ pub async fn nobody_else_sees_a_users_conversation(context: &TestContext) -> Cas
 pub async fn messages_are_numbered_in_order_across_transactions(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new_conversation = insert_conversation(context, &tenant_a.ada, "talk").await?;
-    assert_eq!(append_turn(context, &tenant_a.ada, new_conversation.id, context.now()).await?, [1, 2]);
+    assert_eq!(append_complete_turn(context, &tenant_a.ada, new_conversation.id, context.now()).await?, [1, 2]);
     let now = context.advance_clock();
-    assert_eq!(append_turn(context, &tenant_a.ada, new_conversation.id, now).await?, [3, 4]);
+    assert_eq!(append_complete_turn(context, &tenant_a.ada, new_conversation.id, now).await?, [3, 4]);
     let mut tx = context.begin(&tenant_a.ada).await?;
     let newest = tx.messages().newest(new_conversation.id, 3).await?;
     assert_eq!(newest.iter().map(|m| m.seq).collect::<Vec<_>>(), [2, 3, 4]);
@@ -132,7 +170,7 @@ pub async fn messages_are_numbered_in_order_across_transactions(context: &TestCo
 pub async fn concurrent_turns_never_share_a_seq(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new_conversation = insert_conversation(context, &tenant_a.ada, "talk").await?;
-    let turns = (0..8).map(|_| append_turn(context, &tenant_a.ada, new_conversation.id, context.now()));
+    let turns = (0..8).map(|_| append_complete_turn(context, &tenant_a.ada, new_conversation.id, context.now()));
     let mut numbers: Vec<i64> = try_join_all(turns).await?.into_iter().flatten().collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=16).collect::<Vec<_>>());
@@ -143,7 +181,7 @@ pub async fn concurrent_turns_never_share_a_seq(context: &TestContext) -> CaseRe
 pub async fn an_answer_is_finished_once(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new_conversation = insert_conversation(context, &tenant_a.ada, "talk").await?;
-    append_turn(context, &tenant_a.ada, new_conversation.id, context.now()).await?;
+    append_open_turn(context, &tenant_a.ada, new_conversation.id, context.now()).await?;
     let mut tx = context.begin(&tenant_a.ada).await?;
     let open_answer = require(tx.messages().newest(new_conversation.id, 1).await?.pop())?;
     let answer = finished_answer("Close V-12 [1].");
@@ -157,6 +195,7 @@ pub async fn an_answer_is_finished_once(context: &TestContext) -> CaseResult {
     assert_eq!((stored_answer.citations, stored_answer.model), (answer.citations, answer.model));
     assert_eq!(stored_answer.sources, answer.sources);
     assert!(stored_answer.degraded, "taken from the metadata");
+    assert_eq!(stored_answer.unsupported, [TextRange { start: 3, end: 9 }]);
     Ok(())
 }
 
@@ -168,7 +207,7 @@ fn sources() -> Sources {
     sources
 }
 
-fn finished_answer(content: &str) -> FinishedAnswer {
+pub(super) fn finished_answer(content: &str) -> FinishedAnswer {
     FinishedAnswer {
         content: content.to_owned(),
         status: MessageStatus::Complete,
@@ -187,22 +226,30 @@ fn finished_answer(content: &str) -> FinishedAnswer {
             score: 0.5,
         }],
         model: Some("fast".to_owned()),
-        metadata: json!({"finish_reason": "stop", "degraded": true}),
+        metadata: json!({"finish_reason": "stop", "degraded": true, "unsupported": [{"start": 3, "end": 9}]}),
     }
 }
 
-/// Only answers that were started before the given time are affected.
+/// Only answers that were started before the given time are affected. One whose process was alive after all is stored.
 pub async fn stale_answers_are_marked_as_failed(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
-    let new_conversation = insert_conversation(context, &tenant_a.ada, "talk").await?;
+    let stale = insert_conversation(context, &tenant_a.ada, "stale").await?;
+    let busy = insert_conversation(context, &tenant_a.ada, "busy").await?;
     let stale_since = context.now();
-    append_turn(context, &tenant_a.ada, new_conversation.id, stale_since).await?;
-    append_turn(context, &tenant_a.ada, new_conversation.id, stale_since + TimeDelta::minutes(10)).await?;
+    append_open_turn(context, &tenant_a.ada, stale.id, stale_since).await?;
+    append_open_turn(context, &tenant_a.ada, busy.id, stale_since + TimeDelta::minutes(10)).await?;
     let mut tx = context.begin(&tenant_a.ada).await?;
     assert_eq!(tx.messages().fail_stale_answers(stale_since + TimeDelta::minutes(5)).await?, 1);
-    let statuses: Vec<_> = tx.messages().newest(new_conversation.id, 10).await?.iter().map(|m| m.status).collect();
-    let (complete, failed, streaming) = (MessageStatus::Complete, MessageStatus::Error, MessageStatus::Streaming);
-    assert_eq!(statuses, [complete, failed, complete, streaming]);
+    let failed = require(tx.messages().newest(stale.id, 1).await?.pop())?;
+    assert_eq!(failed.status, MessageStatus::Error);
+    assert_eq!(require(tx.messages().newest(busy.id, 1).await?.pop())?.status, MessageStatus::Streaming);
+    assert!(!require(tx.conversations().get(stale.id).await?)?.is_busy);
+    assert!(require(tx.conversations().get(busy.id).await?)?.is_busy);
+    tx.commit().await?;
+    append_open_turn(context, &tenant_a.ada, stale.id, context.now()).await?;
+    let mut tx = context.begin(&tenant_a.ada).await?;
+    assert!(tx.messages().finish(failed.id, &finished_answer("Late.")).await?);
+    assert_eq!(require(tx.messages().get(failed.id).await?)?.content, "Late.");
     Ok(())
 }
 
@@ -210,7 +257,7 @@ pub async fn stale_answers_are_marked_as_failed(context: &TestContext) -> CaseRe
 pub async fn deleting_a_conversation_deletes_its_messages(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new_conversation = insert_conversation(context, &tenant_a.ada, "talk").await?;
-    append_turn(context, &tenant_a.ada, new_conversation.id, context.now()).await?;
+    append_open_turn(context, &tenant_a.ada, new_conversation.id, context.now()).await?;
     let mut tx = context.begin(&tenant_a.ada).await?;
     assert!(tx.conversations().delete(new_conversation.id).await?);
     assert!(!tx.conversations().delete(new_conversation.id).await?);
@@ -230,57 +277,6 @@ pub async fn a_dropped_transaction_is_rolled_back(context: &TestContext) -> Case
     Ok(())
 }
 
-fn new_memory(context: &TestContext, content: &str, importance: f64) -> Memory {
-    Memory {
-        id: context.new_id(),
-        content: content.to_owned(),
-        importance,
-        tags: vec!["shift".to_owned()],
-        classification: Classification::Internal,
-        created_at: context.advance_clock(),
-    }
-}
-
-/// Neither other users of the tenant nor other tenants can see them.
-pub async fn memories_belong_to_one_user(context: &TestContext) -> CaseResult {
-    let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
-    let adas_memory = new_memory(context, "works nights", 0.5);
-    let mut tx = context.begin(&tenant_a.ada).await?;
-    tx.memories().insert(&adas_memory).await?;
-    tx.commit().await?;
-    for other_user in [&tenant_a.bob, &tenant_b.ada] {
-        let mut tx = context.begin(other_user).await?;
-        assert_eq!(tx.memories().get(adas_memory.id).await?, None);
-        assert_eq!(tx.memories().list(&PageRequest::default()).await?.items, []);
-        assert_eq!(tx.memories().most_important(context.now(), Classification::Restricted, 9).await?, []);
-        assert!(!tx.memories().delete(adas_memory.id).await?);
-    }
-    let mut tx = context.begin(&tenant_a.ada).await?;
-    assert_eq!(tx.memories().get(adas_memory.id).await?, Some(adas_memory.clone()));
-    assert!(tx.memories().delete(adas_memory.id).await?);
-    assert_eq!(tx.memories().get(adas_memory.id).await?, None);
-    Ok(())
-}
-
-/// Ordered by importance, then newest first.
-pub async fn the_most_important_memories_come_first(context: &TestContext) -> CaseResult {
-    let tenant_a = context.create_tenant("a").await?;
-    let mut tx = context.begin(&tenant_a.ada).await?;
-    for (content, importance) in [("low", 0.1), ("high", 0.9), ("high and newer", 0.9)] {
-        tx.memories().insert(&new_memory(context, content, importance)).await?;
-    }
-    let most_important = tx.memories().most_important(context.now(), Classification::Internal, 2).await?;
-    assert_eq!(most_important.iter().map(|m| m.content.as_str()).collect::<Vec<_>>(), ["high and newer", "high"]);
-    assert_eq!(
-        tx.memories().most_important(context.now(), Classification::Public, 2).await?,
-        [],
-        "above the clearance"
-    );
-    let newest = tx.memories().list(&require(PageRequest::new(1, None))?).await?;
-    assert_eq!(newest.items.iter().map(|m| m.content.as_str()).collect::<Vec<_>>(), ["high and newer"]);
-    Ok(())
-}
-
 /// The class of a conversation is never lowered.
 pub async fn a_conversation_has_the_highest_class_of_its_answers(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
@@ -290,7 +286,7 @@ pub async fn a_conversation_has_the_highest_class_of_its_answers(context: &TestC
         (Classification::Restricted, Classification::Restricted),
         (Classification::Public, Classification::Restricted),
     ] {
-        append_turn(context, &tenant_a.ada, new_conversation.id, context.now()).await?;
+        append_open_turn(context, &tenant_a.ada, new_conversation.id, context.now()).await?;
         let mut tx = context.begin(&tenant_a.ada).await?;
         let open_answer = require(tx.messages().newest(new_conversation.id, 1).await?.pop())?;
         assert_eq!(open_answer.classification, Classification::Public, "public until it has an answer");

@@ -300,7 +300,7 @@ pub async fn a_document_changes_only_where_the_patch_says(context: &TestContext)
     let mut tx = context.begin(&tenant_b.ada).await?;
     assert_eq!(tx.documents().update(before.id, &patch, context.now()).await?, None, "another tenant's");
     assert_eq!(tx.documents().lock(before.id, Classification::Restricted).await?, None);
-    assert_eq!(tx.documents().classes(&[before.id]).await?, []);
+    assert_eq!(tx.documents().classifications(&[before.id]).await?, []);
     drop(tx);
     let mut tx = context.begin(&tenant_a.ada).await?;
     assert_eq!(require(tx.documents().lock(before.id, before.classification).await?)?, before);
@@ -309,7 +309,7 @@ pub async fn a_document_changes_only_where_the_patch_says(context: &TestContext)
     assert_eq!((&after.tags, &after.doc_type, &after.metadata), (&before.tags, &before.doc_type, &before.metadata));
     assert_eq!(tx.documents().lock(before.id, Classification::Internal).await?, None, "above the clearance");
     assert_eq!(
-        tx.documents().classes(&[before.id, context.new_id()]).await?,
+        tx.documents().classifications(&[before.id, context.new_id()]).await?,
         [(before.id, Classification::Confidential)]
     );
     let ready =
@@ -331,10 +331,10 @@ pub async fn the_class_of_a_deleted_document_is_remembered(context: &TestContext
     tx.commit().await?;
     let mut tx = context.begin(&tenant_a.bob).await?;
     assert_eq!(tx.documents().get(document.id, Classification::Restricted).await?, None);
-    assert_eq!(tx.documents().classes(&[document.id]).await?, [(document.id, Classification::Restricted)]);
+    assert_eq!(tx.documents().classifications(&[document.id]).await?, [(document.id, Classification::Restricted)]);
     drop(tx);
     let mut tx = context.begin(&tenant_b.ada).await?;
-    assert_eq!(tx.documents().classes(&[document.id]).await?, [], "another tenant's");
+    assert_eq!(tx.documents().classifications(&[document.id]).await?, [], "another tenant's");
     Ok(())
 }
 

@@ -65,12 +65,12 @@ pub async fn an_idempotency_key_is_released_or_kept(context: &TestContext) -> Ca
     let mut tx = context.begin(&tenant_a.ada).await?;
     tx.idempotency().complete("k", "print", &StoredOutcome::ResponseNotStored).await?;
     tx.commit().await?;
-    let secret_shown = IdempotencyRecord {
+    let record_without_response = IdempotencyRecord {
         fingerprint: Some("print".to_owned()),
         outcome: Some(StoredOutcome::ResponseNotStored),
         claimed_at: now,
     };
-    assert_eq!(claim(context, &tenant_a.ada, "k", now).await?, Some(secret_shown));
+    assert_eq!(claim(context, &tenant_a.ada, "k", now).await?, Some(record_without_response));
     Ok(())
 }
 

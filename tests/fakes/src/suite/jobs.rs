@@ -29,8 +29,8 @@ async fn require_job(context: &TestContext) -> Result<LeasedJob, CaseError> {
     require(claim(context).await?)
 }
 
-async fn requeue(context: &TestContext, lease: Lease, delay: Duration, counts: bool) -> CaseResult {
-    let options = RequeueOptions { delay, counts_as_attempt: counts, reason: Some("a test".to_owned()) };
+async fn requeue(context: &TestContext, lease: Lease, delay: Duration, counts_as_attempt: bool) -> CaseResult {
+    let options = RequeueOptions { delay, counts_as_attempt, reason: Some("a test".to_owned()) };
     Ok(context.queue.requeue(lease, &options).await?)
 }
 
@@ -235,8 +235,11 @@ pub async fn tenant_wide_jobs_are_queued_once(context: &TestContext) -> CaseResu
         claims.push((job.scope.tenant(), job.payload.kind()));
     }
     claims.sort_unstable();
-    let mut expected =
-        vec![(tenant_a.id, JobKind::VectorIndex), (tenant_a.id, JobKind::Reindex), (tenant_b.id, JobKind::Reindex)];
+    let mut expected = vec![
+        (tenant_a.id, JobKind::VectorIndex),
+        (tenant_a.id, JobKind::Reembedding),
+        (tenant_b.id, JobKind::Reembedding),
+    ];
     expected.sort_unstable();
     assert_eq!(claims, expected);
     Ok(())
@@ -321,7 +324,7 @@ pub async fn the_depth_counts_due_leased_and_dead_jobs(context: &TestContext) ->
     requeue(context, second.lease, ONE_HOUR, true).await?;
     let counts = |pending| JobCounts { pending, dead: 0 };
     assert_eq!(context.queue.job_counts(JobKind::Ingestion).await?, counts(4), "leased and delayed jobs are pending");
-    assert_eq!(context.queue.job_counts(JobKind::Reindex).await?, counts(0));
+    assert_eq!(context.queue.job_counts(JobKind::Reembedding).await?, counts(0));
     let expired = require(context.queue.claim(&JobFilter::any(), ZERO).await?)?;
     let depth = context.queue.depth().await?;
     assert_eq!((depth.due, depth.leased, depth.dead), (2, 1, 0), "one job is delayed, one lease has expired");
@@ -373,8 +376,8 @@ pub async fn a_job_requeued_without_delay_wakes_all_waiting_workers(context: &Te
         context.queue.wait_for_job(ONE_HOUR),
         requeue(context, job.lease, ZERO, false),
     );
-    let ((), (), requeue) = tokio::time::timeout(Duration::from_secs(20), wakeups).await?;
-    requeue
+    let ((), (), requeue_result) = tokio::time::timeout(Duration::from_secs(20), wakeups).await?;
+    requeue_result
 }
 
 /// The wait returns long before its timeout.

@@ -10,26 +10,32 @@
 mod access_tokens;
 mod audit;
 mod blobs;
+mod branches;
 mod conversations;
 mod directory;
 mod documents;
 mod generations;
 mod idempotency;
 mod jobs;
+mod memories;
 mod search;
+mod sessions;
 mod usage;
 mod users;
 
 pub use access_tokens::*;
 pub use audit::*;
 pub use blobs::*;
+pub use branches::*;
 pub use conversations::*;
 pub use directory::*;
 pub use documents::*;
 pub use generations::*;
 pub use idempotency::*;
 pub use jobs::*;
+pub use memories::*;
 pub use search::*;
+pub use sessions::*;
 pub use usage::*;
 pub use users::*;
 
@@ -190,8 +196,19 @@ macro_rules! store_suite {
             stale_answers_are_marked_as_failed
             deleting_a_conversation_deletes_its_messages
             a_dropped_transaction_is_rolled_back
+            a_branch_leads_to_its_last_message
+            branches_stay_in_their_conversation
+            one_answer_is_written_at_a_time
+            only_an_untitled_conversation_gets_a_first_title
+            conversations_are_found_by_words_and_archived
+            hidden_answers_are_not_searched
+            feedback_is_its_authors_and_listed_for_the_tenant
             memories_belong_to_one_user
             the_most_important_memories_come_first
+            memories_are_listed_by_status
+            a_suggestion_is_stored_once_with_its_source
+            a_memory_changes_only_where_the_patch_says
+            memories_are_found_by_their_vectors
             an_idempotency_key_is_claimed_once
             an_idempotency_key_is_released_or_kept
             idempotency_keys_are_separate_per_user
@@ -249,7 +266,13 @@ macro_rules! store_suite {
             access_tokens_are_found_by_hash_and_revoked_once
             access_tokens_are_listed_and_counted
             nobody_else_sees_a_tenants_access_tokens
+            a_session_lasts_as_long_as_its_tokens
+            sessions_are_listed_and_revoked_once
+            a_membership_shows_a_revoked_session
+            ended_sessions_are_swept
+            nobody_else_sees_a_tenants_sessions
             an_outcome_carries_the_id_of_its_intent
+            audit_rows_carry_session_and_conversation
             the_audit_log_is_filtered_and_paged
             the_platforms_own_events_belong_to_no_tenant
             a_claimed_job_has_its_tenants_scope

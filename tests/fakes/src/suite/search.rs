@@ -340,7 +340,7 @@ pub async fn replacing_passages_leaves_none_of_the_old(context: &TestContext) ->
     Ok(())
 }
 
-/// Filters do not change that.
+/// Even a filter on a document of another tenant finds nothing.
 pub async fn a_search_never_leaves_the_tenant(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let id = ingest(
@@ -351,8 +351,8 @@ pub async fn a_search_never_leaves_the_tenant(context: &TestContext) -> CaseResu
     )
     .await?;
     let mut tx = context.begin(&tenant_a.ada).await?;
-    let hit = tx.chunks().search_lexical("valve", &search_scope(Classification::Restricted), 9).await?;
-    assert_eq!(contents(&mut *tx, &hit).await?, ["valve"]);
+    let hits = tx.chunks().search_lexical("valve", &search_scope(Classification::Restricted), 9).await?;
+    assert_eq!(contents(&mut *tx, &hits).await?, ["valve"]);
     drop(tx);
     let mut tx = context.begin(&tenant_b.ada).await?;
     for filters in [SearchFilters::default(), SearchFilters { document_ids: vec![id], ..SearchFilters::default() }] {
@@ -361,7 +361,7 @@ pub async fn a_search_never_leaves_the_tenant(context: &TestContext) -> CaseResu
         assert_eq!(tx.chunks().search_lexical("valve", &scope, 9).await?, []);
     }
     assert_eq!(tx.chunks().list_by_document(id, Classification::Restricted, 0, 9).await?, []);
-    assert_eq!(tx.chunks().get_by_ids(&[hit[0].candidate.chunk_id], Classification::Restricted).await?, []);
+    assert_eq!(tx.chunks().get_by_ids(&[hits[0].candidate.chunk_id], Classification::Restricted).await?, []);
     Ok(())
 }
 

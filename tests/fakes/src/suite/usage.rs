@@ -66,7 +66,7 @@ impl TestContext {
         Ok(self.begin(scope).await?.usage().sum_calls(&query).await?)
     }
 
-    fn around_now(&self, group_by: UsageDimension) -> UsageQuery {
+    fn usage_query_around_now(&self, group_by: UsageDimension) -> UsageQuery {
         let (from, to) = (self.now() - TimeDelta::days(1), self.now() + TimeDelta::days(1));
         UsageQuery { from, to, user: None, group_by }
     }
@@ -169,7 +169,7 @@ pub async fn concurrent_reservations_never_exceed_a_limit(context: &TestContext)
     assert_eq!(amounts, [100, 200, 200, 200, 200], "{outcomes:?}");
     let expected_refusal =
         ReservationOutcome::Refused { limit: BudgetLimit::TenantTokens, blocked_by_reservations: true };
-    assert_eq!(outcomes.iter().filter(|granted| **granted == expected_refusal).count(), 7, "{outcomes:?}");
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == expected_refusal).count(), 7, "{outcomes:?}");
     let tenant_spending = context.spending(&tenant_a.ada, context.now()).await?.tenant;
     assert_eq!(tenant_spending.tokens + tenant_spending.reserved.tokens, 1_000);
     Ok(())
@@ -252,7 +252,7 @@ pub async fn calls_are_summed_by_group(context: &TestContext) -> CaseResult {
         .record(&tenant_a.ada, &[context.new_ledger_entry(ModelOperation::Chat, 1, 2, 5), fallback, failed_call])
         .await?;
 
-    let sums = context.sums(&tenant_a.bob, context.around_now(UsageDimension::Operation)).await?;
+    let sums = context.sums(&tenant_a.bob, context.usage_query_around_now(UsageDimension::Operation)).await?;
     let totals = &sums.totals;
     assert_eq!((totals.calls, totals.input_tokens, totals.output_tokens, totals.cost), (3, 21, 6, MicroCost(305)));
     assert_eq!((totals.errors, totals.fallbacks, totals.time_to_first_token_ms), (1, 1, Some(10.0)));
@@ -268,7 +268,7 @@ pub async fn calls_are_summed_by_group(context: &TestContext) -> CaseResult {
         (UsageDimension::Tier, vec![None, Some("heavy")]),
         (UsageDimension::Conversation, vec![None, Some(conversation.as_str())]),
     ] {
-        let sums = context.sums(&tenant_a.ada, context.around_now(group_by)).await?;
+        let sums = context.sums(&tenant_a.ada, context.usage_query_around_now(group_by)).await?;
         let found: Vec<_> = sums.groups.iter().map(|group| group.key.as_deref()).collect();
         assert_eq!(found, keys, "{group_by}");
         assert!(!sums.truncated);
@@ -283,7 +283,7 @@ pub async fn nobody_else_sees_a_tenants_calls(context: &TestContext) -> CaseResu
     let budgets = Budgets { tokens_per_day: Some(100), ..UNLIMITED };
     let reservation = context.new_reservation(100, 100);
     context.reserve(&tenant_b.ada, reservation, budgets).await?;
-    let query = context.around_now(UsageDimension::Day);
+    let query = context.usage_query_around_now(UsageDimension::Day);
     assert_eq!(context.sums(&tenant_a.bob, query).await?.totals.calls, 1);
     assert_eq!(context.sums(&tenant_b.ada, query).await?, LedgerSums::default());
     for (user, calls) in [(&tenant_a.ada, 1), (&tenant_a.bob, 0), (&tenant_b.ada, 0)] {

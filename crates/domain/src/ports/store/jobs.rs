@@ -17,7 +17,7 @@ string_enum! {
         /// Building of a tenant's vector index.
         VectorIndex = "vector_index",
         /// Re-embedding of a tenant's documents with the next model.
-        Reindex = "reindex",
+        Reembedding = "reindex",
     }
 }
 
@@ -39,7 +39,7 @@ impl JobPayload {
         match self {
             Self::Ingest(_) => JobKind::Ingestion,
             Self::BuildVectorIndex => JobKind::VectorIndex,
-            Self::Reembed => JobKind::Reindex,
+            Self::Reembed => JobKind::Reembedding,
         }
     }
 
@@ -226,6 +226,13 @@ pub trait JobQueue: Send + Sync {
     /// # Errors
     /// If the database is not available.
     async fn sweep_expired_idempotency_keys(&self) -> Result<u64, StoreError>;
+
+    /// Deletes the sessions of all tenants that have ended. Revoked ones are kept for 90 days longer, so that a client
+    /// that renews its tokens is not let in again. Returns how many.
+    ///
+    /// # Errors
+    /// If the database is not available.
+    async fn sweep_ended_sessions(&self) -> Result<u64, StoreError>;
 
     /// Queues a reindex job for each active tenant; returns for how many tenants one was queued that did not have one.
     ///

@@ -5,17 +5,15 @@ use crate::access_token::{AccessToken, NewAccessToken};
 use crate::audit::{AuditedOperation, Outcome};
 use crate::authorized::AuditReceipt;
 use crate::budget::{Budgets, ReservationOutcome, ReservationRequest, Spending};
-use crate::conversation::{Conversation, ConversationPatch, FinishedAnswer, Message, NewMessage};
+use crate::conversation::{Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, Message, NewMessage};
 use crate::document::{
     Document, DocumentFilter, DocumentPatch, IngestionProgress, NewChunk, NewDocument, StatusChange,
 };
+use crate::feedback::{Feedback, Rating};
 use crate::idempotency::{IdempotencyRecord, StoredOutcome};
-use crate::ids::{
-    AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MemoryId, MessageId, ReservationId, UserId,
-};
+use crate::ids::{AccessTokenId, AuditId, ChunkId, ConversationId, DocumentId, MessageId, ReservationId, UserId};
 use crate::ledger::{LedgerEntry, LedgerSums, UsageQuery};
 use crate::login::Login;
-use crate::memory::Memory;
 use crate::page::{Page, PageRequest};
 use crate::role::Classification;
 use crate::search::{Passage, RankedCandidate, SearchScope};
@@ -32,15 +30,26 @@ pub trait ConversationRepo: Send {
     async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError>;
     /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
-    /// Lists a page, newest first.
-    async fn list(&mut self, page: &PageRequest) -> Result<Page<Conversation>, StoreError>;
+    /// Lists the conversations that match the filter, newest first. The filter's text is not searched in answers above
+    /// `clearance`, by their own class or the current one of their sources.
+    async fn list(
+        &mut self,
+        filter: &ConversationFilter,
+        clearance: Classification,
+        page: &PageRequest,
+    ) -> Result<Page<Conversation>, StoreError>;
     /// Changes one row; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the active message is not one of the conversation's.
     async fn update(
         &mut self,
         id: ConversationId,
         patch: &ConversationPatch,
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError>;
+    /// Gives the conversation a title; `false`, without a change, if it does not exist or has one.
+    async fn set_first_title(&mut self, id: ConversationId, title: &str) -> Result<bool, StoreError>;
     /// Deletes a conversation with its messages; `false` if it does not exist.
     async fn delete(&mut self, id: ConversationId) -> Result<bool, StoreError>;
 }
@@ -48,22 +57,56 @@ pub trait ConversationRepo: Send {
 /// Messages of the scope's user.
 #[async_trait]
 pub trait MessageRepo: Send {
-    /// Appends messages in this order, each with the next `seq`, which is unique even among concurrent turns. `None` if
-    /// the conversation does not exist, or there are no messages.
+    /// Appends messages in this order: the first follows `parent`, each other one the message before it, and the last
+    /// becomes the end of the active branch. Each has the next `seq`, which is unique even among concurrent turns.
+    /// `None` if the conversation does not exist, or there are no messages.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if one of them is `streaming` while another answer of the conversation is, or `parent`
+    /// is not a message of the conversation. The transaction cannot continue.
     async fn append(
         &mut self,
         conversation: ConversationId,
+        parent: Option<MessageId>,
         messages: &[NewMessage],
         now: Timestamp,
     ) -> Result<Option<Vec<Message>>, StoreError>;
+    /// Reads one row; `None` if it does not exist or row security hides it.
+    async fn get(&mut self, id: MessageId) -> Result<Option<Message>, StoreError>;
+    /// The branch that leads to `last`: at most the newest `limit` messages of it, in ascending order. Empty if `last`
+    /// is not a message of the conversation.
+    async fn branch(
+        &mut self,
+        conversation: ConversationId,
+        last: MessageId,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError>;
     /// Completes an answer that was appended as `streaming`, and raises its conversation's class to that of the answer
-    /// if it is higher; `false` if the answer does not exist or was completed already.
+    /// if it is higher; `false` if the answer does not exist or was completed already. An answer that was taken for
+    /// abandoned in the meantime is completed all the same.
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError>;
-    /// The newest `limit` messages, in ascending order.
+    /// The newest `limit` messages of all branches, in ascending order.
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
-    /// Marks as failed the answers that are still `streaming` and were started before `before`: the process that wrote
-    /// them has died. Returns how many.
+    /// Marks as failed the answers that are still `streaming` and whose process has died, or that were started before
+    /// `before`. Returns how many.
     async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// Users' feedback on answers. A user changes only their own; the tenant's is listed.
+#[async_trait]
+pub trait FeedbackRepo: Send {
+    /// Stores the rating of an answer, in place of an earlier one. `None` if the scope's user has no such answer.
+    async fn rate(
+        &mut self,
+        message: MessageId,
+        rating: Rating,
+        comment: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<Feedback>, StoreError>;
+    /// Removes the user's rating of an answer; `false` if there is none.
+    async fn delete(&mut self, message: MessageId) -> Result<bool, StoreError>;
+    /// Lists the tenant's feedback, newest first; only of one rating if one is given.
+    async fn list(&mut self, rating: Option<Rating>, page: &PageRequest) -> Result<Page<Feedback>, StoreError>;
 }
 
 /// The result of inserting a document.
@@ -109,7 +152,7 @@ pub trait DocumentRepo: Send {
     ) -> Result<Option<Document>, StoreError>;
     /// The classes of these documents, in no particular order; a deleted document has the class that it had when it was
     /// deleted. Unknown ids are omitted.
-    async fn classes(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError>;
+    async fn classifications(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError>;
     /// Changes the ingestion status of a document; `false` if it does not exist.
     ///
     /// # Errors
@@ -140,8 +183,8 @@ pub trait ChunkRepo: Send {
         chunks: &[NewChunk],
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Stores passages by the next model for a published document, replacing any that were staged before; searches
-    /// continue to use the old ones. Does nothing if the document is already published with `model`.
+    /// Stores passages embedded by the next model for a published document, replacing any that were staged before;
+    /// searches continue to use the old ones. Does nothing if the document is already published with `model`.
     ///
     /// # Errors
     /// The same as for [`Self::replace`].
@@ -152,14 +195,15 @@ pub trait ChunkRepo: Send {
         chunks: &[NewChunk],
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Published documents without passages by `model`, oldest first. Documents that failed or were never published are
-    /// not included.
+    /// Published documents without passages embedded by `model`, oldest first. Documents that failed or were never
+    /// published are not included.
     ///
     /// # Errors
     /// If the database is not available.
     async fn list_unstaged(&mut self, model: &str, limit: u32) -> Result<Vec<DocumentId>, StoreError>;
     /// Makes `model` the model in use for all documents at once, and deletes the passages of other models. Changes
-    /// nothing while documents are [`Self::list_unstaged`]; returns their number, 0 if the switch was made.
+    /// nothing while there are documents that [`Self::list_unstaged`] would list; returns their number, 0 if the switch
+    /// was made.
     ///
     /// # Errors
     /// If the database is not available.
@@ -211,26 +255,6 @@ pub trait ChunkRepo: Send {
     /// The passages with these ids that exist, are of the searched generation and are within `clearance`, in no
     /// particular order.
     async fn get_by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
-}
-
-/// Memories of the scope's user.
-#[async_trait]
-pub trait MemoryRepo: Send {
-    /// Inserts a memory.
-    async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError>;
-    /// Reads one row; `None` if it does not exist or row security hides it.
-    async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError>;
-    /// Lists a page, newest first.
-    async fn list(&mut self, page: &PageRequest) -> Result<Page<Memory>, StoreError>;
-    /// The most important memories within `clearance` that have not expired, at most `limit`.
-    async fn most_important(
-        &mut self,
-        now: Timestamp,
-        clearance: Classification,
-        limit: u32,
-    ) -> Result<Vec<Memory>, StoreError>;
-    /// Deletes a memory; `false` if it does not exist.
-    async fn delete(&mut self, id: MemoryId) -> Result<bool, StoreError>;
 }
 
 /// Idempotency keys of the scope's user. Keys and fingerprints are passed as keyed hashes.

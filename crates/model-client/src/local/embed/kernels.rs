@@ -67,8 +67,10 @@ pub(super) fn add_norm(matrix: &mut [f32], residual: &[f32], norm: &LayerNorm) {
     let mut means = vec![0.0_f32; tokens];
     let mut factors = vec![0.0_f32; tokens];
     Arch::new().dispatch(|| {
-        for ((row, added), b) in matrix.chunks_exact_mut(tokens).zip(residual.chunks_exact(tokens)).zip(&norm.bias) {
-            for ((x, a), sum) in row.iter_mut().zip(added).zip(&mut means) {
+        for ((row, residual_row), b) in
+            matrix.chunks_exact_mut(tokens).zip(residual.chunks_exact(tokens)).zip(&norm.bias)
+        {
+            for ((x, a), sum) in row.iter_mut().zip(residual_row).zip(&mut means) {
                 *x += a + b;
                 *sum += *x;
             }
@@ -210,9 +212,9 @@ mod tests {
             (0..features * tokens).map(|i| ((i / tokens) * (i % tokens + 1) + 1000) as f32).collect();
         add_norm(&mut matrix, &vec![5.0; features * tokens], &norm);
         for token in 0..tokens {
-            let plain = matrix.iter().skip(token).step_by(tokens).map(|x| (f64::from(*x) + 1.0) / 2.0);
-            let mean = plain.clone().sum::<f64>() / features as f64;
-            let variance = plain.map(|x| (x - mean).powi(2)).sum::<f64>() / features as f64;
+            let normalized = matrix.iter().skip(token).step_by(tokens).map(|x| (f64::from(*x) + 1.0) / 2.0);
+            let mean = normalized.clone().sum::<f64>() / features as f64;
+            let variance = normalized.map(|x| (x - mean).powi(2)).sum::<f64>() / features as f64;
             assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4, "mean {mean}, variance {variance}");
         }
     }

@@ -66,26 +66,30 @@ impl InplaceOp2 for AddNorm {
         residual: &CpuStorage,
         residual_layout: &Layout,
     ) -> Result<()> {
-        let CpuStorage::F32(added) = residual else {
-            return Err(unsupported());
+        let CpuStorage::F32(residual_values) = residual else {
+            return Err(unsupported_tensor_error());
         };
-        kernels::add_norm(values_mut(rows, rows_layout)?, &added[contiguous(residual_layout)?], &self.0);
+        kernels::add_norm(
+            values_mut(rows, rows_layout)?,
+            &residual_values[contiguous_range(residual_layout)?],
+            &self.0,
+        );
         Ok(())
     }
 }
 
 fn values_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
     let CpuStorage::F32(values) = storage else {
-        return Err(unsupported());
+        return Err(unsupported_tensor_error());
     };
-    Ok(&mut values[contiguous(layout)?])
+    Ok(&mut values[contiguous_range(layout)?])
 }
 
-fn contiguous(layout: &Layout) -> Result<Range<usize>> {
-    let (start, end) = layout.contiguous_offsets().ok_or_else(unsupported)?;
+fn contiguous_range(layout: &Layout) -> Result<Range<usize>> {
+    let (start, end) = layout.contiguous_offsets().ok_or_else(unsupported_tensor_error)?;
     Ok(start..end)
 }
 
-fn unsupported() -> Error {
+fn unsupported_tensor_error() -> Error {
     Error::Msg("expected contiguous f32".to_owned())
 }

@@ -164,7 +164,7 @@ mod tests {
         let embedded_count = Arc::new(AtomicUsize::new(0));
         let (started_sender, started_receiver) = mpsc::channel();
         let (release_sender, release_receiver) = mpsc::channel::<()>();
-        let (release_receiver, worker_count) = (Mutex::new(release_receiver), Arc::clone(&embedded_count));
+        let (release_receiver, counter) = (Mutex::new(release_receiver), Arc::clone(&embedded_count));
         let pool = pool(
             1,
             Arc::new(move |text: &str| {
@@ -172,7 +172,7 @@ mod tests {
                     started_sender.send(()).unwrap();
                     release_receiver.lock().unwrap().recv().unwrap();
                 }
-                worker_count.fetch_add(1, Ordering::SeqCst);
+                counter.fetch_add(1, Ordering::SeqCst);
                 Ok(vec![])
             }),
         );
@@ -205,14 +205,14 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn only_background_threads_are_nicer_than_the_rest() {
-        let background_pool = |niceness| {
+        let nice_value_pool = |niceness| {
             let embed_text: Arc<EmbedText> =
                 Arc::new(|_: &str| Ok(vec![rustix::process::getpriority_process(None).unwrap() as f32]));
             WorkerPool::start("test", 1, niceness, embed_text).unwrap()
         };
         let test_thread_nice = rustix::process::getpriority_process(None).unwrap() as f32;
-        let normal = background_pool(Niceness::Normal).embed_all(texts(&["x"])).await.unwrap();
-        let background = background_pool(Niceness::Background).embed_all(texts(&["x"])).await.unwrap();
+        let normal = nice_value_pool(Niceness::Normal).embed_all(texts(&["x"])).await.unwrap();
+        let background = nice_value_pool(Niceness::Background).embed_all(texts(&["x"])).await.unwrap();
         assert_eq!(normal, [[test_thread_nice]]);
         assert_eq!(background, [[(test_thread_nice + BACKGROUND_NICE as f32).min(19.0)]]);
     }

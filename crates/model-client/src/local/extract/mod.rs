@@ -76,17 +76,17 @@ fn answer(question: &str, passages: &[NumberedPassage]) -> String {
     }
     let mut text = "From the documents:\n\n".to_owned();
     for quote in quotes {
-        let numbered = &passages[quote.passage];
+        let numbered_passage = &passages[quote.passage_index];
         let lines: Vec<String> =
-            quote.spans.iter().map(|span| to_single_line(&numbered.passage.content[span.clone()])).collect();
-        text.push_str(&format!("> \"{}\" [{}]\n\n", lines.join("\n> "), numbered.n));
+            quote.spans.iter().map(|span| to_single_line(&numbered_passage.passage.content[span.clone()])).collect();
+        text.push_str(&format!("> \"{}\" [{}]\n\n", lines.join("\n> "), numbered_passage.n));
     }
     text + AFTER_QUOTES
 }
 
 /// The quotes from one passage, as byte ranges of its text in ascending order.
 struct Quote {
-    passage: usize,
+    passage_index: usize,
     spans: Vec<Range<usize>>,
 }
 
@@ -97,11 +97,11 @@ fn quotes(candidates: &[Candidate], passages: &[NumberedPassage]) -> Vec<Quote> 
     for candidate in
         candidates.iter().filter(|candidate| candidate.score >= MIN_RELATIVE_SCORE * best.score).take(MAX_QUOTES)
     {
-        let text = &passages[candidate.passage].passage.content;
+        let text = &passages[candidate.passage_index].passage.content;
         let spans = candidate.unit.lead_in.iter().cloned().chain([extend_by_next_sentence(text, &candidate.unit.span)]);
-        match quotes.iter_mut().find(|quote| quote.passage == candidate.passage) {
+        match quotes.iter_mut().find(|quote| quote.passage_index == candidate.passage_index) {
             Some(quote) => quote.spans.extend(spans),
-            None => quotes.push(Quote { passage: candidate.passage, spans: spans.collect() }),
+            None => quotes.push(Quote { passage_index: candidate.passage_index, spans: spans.collect() }),
         }
     }
     for quote in &mut quotes {
@@ -175,7 +175,7 @@ mod tests {
     use domain::role::Classification;
     use domain::search::{Passage, SurroundingText};
 
-    fn numbered(content: &str) -> NumberedPassage {
+    fn numbered_passage(content: &str) -> NumberedPassage {
         let passage = Passage {
             chunk_id: ChunkId::from_uuid(uuid::Uuid::from_u128(1)),
             document_id: DocumentId::from_uuid(uuid::Uuid::from_u128(2)),
@@ -192,8 +192,10 @@ mod tests {
 
     #[test]
     fn a_reference_in_a_document_does_not_become_a_citation() {
-        let text =
-            answer("Which seal is fitted?", &[numbered("The seal fitted is BX-50 [7], see [2, 3] and [Annex].")]);
+        let text = answer(
+            "Which seal is fitted?",
+            &[numbered_passage("The seal fitted is BX-50 [7], see [2, 3] and [Annex].")],
+        );
         assert!(text.contains("> \"The seal fitted is BX-50 (7), see (2, 3) and [Annex].\" [1]"), "{text}");
     }
 
@@ -221,7 +223,7 @@ mod tests {
         for first in unusual_parts {
             for second in unusual_parts {
                 let text = format!("{first}\n{second} seal. {first} Seal P-1{second}: \n{second}");
-                let streamed = answer(&format!("seal P-1A {first} {second}"), &[numbered(&text)]);
+                let streamed = answer(&format!("seal P-1A {first} {second}"), &[numbered_passage(&text)]);
                 assert_eq!(stream_chunks(&streamed).concat(), streamed);
             }
         }

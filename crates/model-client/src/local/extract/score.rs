@@ -69,7 +69,7 @@ const REASON_STEMS: &[&str] = &["becaus", "caus", "reason", "sinc", "therefor", 
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     /// Index of the passage in the request.
-    pub passage: usize,
+    pub passage_index: usize,
     /// The quotable unit.
     pub unit: Unit,
     /// Relevance; comparable within one request only.
@@ -100,7 +100,7 @@ pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Ca
             let coverage = question.coverage(unit, passage);
             if coverage >= min_coverage {
                 let score = coverage * search_factor * tag_match * question.form_factor(unit, passage);
-                candidates.push(Candidate { passage: index, unit: unit.unit.clone(), score });
+                candidates.push(Candidate { passage_index: index, unit: unit.unit.clone(), score });
             }
         }
     }
@@ -205,34 +205,34 @@ impl Question {
             (&passage.content, PASSAGE_WEIGHT),
             (&passage.title, TITLE_WEIGHT),
         ];
-        let word = |word: &str| {
+        let best_word_match = |word: &str| {
             term_sets.iter().map(|(terms, set_weight)| terms.word_match(word) * set_weight).fold(0.0, f32::max)
         };
-        let tag = |tag: &str| {
+        let best_tag_match = |tag: &str| {
             term_sets.iter().map(|(terms, set_weight)| terms.tag_match(tag) * set_weight).fold(0.0, f32::max)
         };
         let term_count = unit.terms.words.len() + unit.terms.tags.len();
         if term_count == 0 {
             return 0.0;
         }
-        let covered_weight: f32 = self.words.iter().map(|(term, weight)| weight * word(term)).sum::<f32>()
-            + self.tags.iter().map(|(term, weight)| weight * tag(term)).sum::<f32>();
+        let covered_weight: f32 = self.words.iter().map(|(term, weight)| weight * best_word_match(term)).sum::<f32>()
+            + self.tags.iter().map(|(term, weight)| weight * best_tag_match(term)).sum::<f32>();
         covered_weight / self.total_weight
     }
 
     /// Score factor for the form of the unit: higher if it has the number or reason that the question asks for, lower
     /// for headings, header rows and very short sentences.
     fn form_factor(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
-        let number = if self.wants_number && unit.terms.has_number { NUMBER_FACTOR } else { 1.0 };
+        let number_factor = if self.wants_number && unit.terms.has_number { NUMBER_FACTOR } else { 1.0 };
         let gives_reason =
             REASON_STEMS.iter().any(|word| unit.terms.words.contains(*word) || passage.section.words.contains(*word));
-        let reason = if self.wants_reason && gives_reason { REASON_FACTOR } else { 1.0 };
-        let kind = match unit.unit.kind {
+        let reason_factor = if self.wants_reason && gives_reason { REASON_FACTOR } else { 1.0 };
+        let kind_factor = match unit.unit.kind {
             UnitKind::Title if !unit.terms.has_number => 0.6,
             UnitKind::HeaderRow => 0.7,
             _ => 1.0,
         };
-        let length = if unit.word_count < 4 && unit.unit.kind == UnitKind::Sentence { 0.8 } else { 1.0 };
-        number * reason * kind * length
+        let length_factor = if unit.word_count < 4 && unit.unit.kind == UnitKind::Sentence { 0.8 } else { 1.0 };
+        number_factor * reason_factor * kind_factor * length_factor
     }
 }

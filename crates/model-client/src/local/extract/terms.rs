@@ -107,8 +107,8 @@ fn expand_tags(token: &str) -> Vec<String> {
     for part in token.split('/') {
         let part = normalize_tag(part);
         match tags.last() {
-            Some(first) if part.len() == 1 && first.ends_with(|c: char| c.is_ascii_alphabetic()) => {
-                let base = &first[..first.len() - 1];
+            Some(previous) if part.len() == 1 && previous.ends_with(|c: char| c.is_ascii_alphabetic()) => {
+                let base = &previous[..previous.len() - 1];
                 tags.push(format!("{base}{part}"));
             }
             _ if part.is_empty() => {}

@@ -1,10 +1,10 @@
-//! What stands around a candidate.
+//! The text around a candidate.
 
 use super::super::folded::BARRIER;
 use regex::Regex;
 
-/// The text before `at` that may say what a candidate is: at most `limit` bytes, back to the last value that was found.
-pub(super) fn before(text: &str, at: usize, limit: usize) -> &str {
+/// Returns the text before `at`: at most `limit` bytes, and nothing before the last value that was already found.
+pub(super) fn text_before(text: &str, at: usize, limit: usize) -> &str {
     let mut start = at.saturating_sub(limit);
     while !text.is_char_boundary(start) {
         start += 1;
@@ -13,8 +13,8 @@ pub(super) fn before(text: &str, at: usize, limit: usize) -> &str {
     window.rfind(BARRIER).map_or(window, |barrier| &window[barrier + BARRIER.len_utf8()..])
 }
 
-/// The text from `at` on, at most `limit` bytes and no further than the next value that was found.
-pub(super) fn after(text: &str, at: usize, limit: usize) -> &str {
+/// Returns the text from `at` on: at most `limit` bytes, up to the next value that was already found.
+pub(super) fn text_after(text: &str, at: usize, limit: usize) -> &str {
     let mut end = text.len().min(at + limit);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -23,17 +23,17 @@ pub(super) fn after(text: &str, at: usize, limit: usize) -> &str {
     window.find(BARRIER).map_or(window, |barrier| &window[..barrier])
 }
 
-/// Where the last match of `words` in `window` ends.
-pub(super) fn last_end(words: &Regex, window: &str) -> Option<usize> {
+/// Returns the end of the last match of `words` in `window`.
+pub(super) fn last_match_end(words: &Regex, window: &str) -> Option<usize> {
     words.find_iter(window).last().map(|found| found.end())
 }
 
-/// Whether a letter or digit stands directly before `at`.
+/// Whether there is a letter or digit directly before `at`.
 pub(super) fn follows_word(text: &str, at: usize) -> bool {
     text[..at].chars().next_back().is_some_and(char::is_alphanumeric)
 }
 
-/// Whether a letter or digit stands directly at `at`.
+/// Whether there is a letter or digit directly at `at`.
 pub(super) fn precedes_word(text: &str, at: usize) -> bool {
     text[at..].chars().next().is_some_and(char::is_alphanumeric)
 }

@@ -1,7 +1,8 @@
-//! Mail addresses: from each `@`, or what people write for it, the local part to the left and the domain to the right.
+//! Finds mail addresses: for each `@`, or a spelling of it such as `(at)`, it looks for a local part to the left and a
+//! domain to the right.
 
 use super::Hit;
-use super::context::{after, before};
+use super::context::{text_after, text_before};
 use regex::{Match, Regex};
 use std::ops::Range;
 
@@ -16,9 +17,9 @@ pub(in super::super) struct Emails {
     separator: Regex,
     domain: Regex,
     dot: Regex,
-    dotted_before: Regex,
+    dotted_prefix: Regex,
     mail_word_before: Regex,
-    known_end: Regex,
+    known_tld_suffix: Regex,
 }
 
 impl Emails {
@@ -36,27 +37,27 @@ impl Emails {
                 r" ?[-_](?i:at)[-_] ?| (?i:at) |&#64;|%40",
             ))?,
             domain: Regex::new(&domain)?,
-            dotted_before: Regex::new(r"[\p{L}\p{N}_-]+(?: ?[\[({] ?(?i:dot|punkt) ?[\])}] ?| (?i:dot|punkt) )$")?,
+            dotted_prefix: Regex::new(r"[\p{L}\p{N}_-]+(?: ?[\[({] ?(?i:dot|punkt) ?[\])}] ?| (?i:dot|punkt) )$")?,
             mail_word_before: Regex::new(r"(?i)\b(?:e-?)?mails?\b[^\n]{0,16}$")?,
-            known_end: Regex::new(&format!(r"\.{known}$"))?,
+            known_tld_suffix: Regex::new(&format!(r"\.{known}$"))?,
             dot: Regex::new(r"(?i)(?:dot|punkt)")?,
         })
     }
 
     pub(in super::super) fn find(&self, text: &str) -> Vec<Hit> {
-        self.separator.find_iter(text).filter_map(|separator| self.around(text, separator)).collect()
+        self.separator.find_iter(text).filter_map(|separator| self.hit_at_separator(text, separator)).collect()
     }
 
-    fn around(&self, text: &str, separator: Match<'_>) -> Option<Hit> {
+    fn hit_at_separator(&self, text: &str, separator: Match<'_>) -> Option<Hit> {
         let sign = separator.as_str().trim();
-        let (left, right) = spaces(separator.as_str(), sign);
+        let (left, right) = surrounding_spaces(separator.as_str(), sign);
         let has_break = separator.as_str().contains('\n');
         if sign == "@" && !has_break && (left.is_empty() != right.is_empty() || left.len() > 1 || right.len() > 1) {
             return None;
         }
         let local = local_part(text, separator.start())?;
-        let domain = self.domain.find(after(text, separator.end(), MAX_DOMAIN))?;
-        let local = self.with_dots(text, local);
+        let domain = self.domain.find(text_after(text, separator.end(), MAX_DOMAIN))?;
+        let local = self.extend_over_dot_words(text, local);
         if !sign.contains(['@', '[', '(', '{', '<', '&', '%']) && !self.is_written_out(text, &local, domain.as_str()) {
             return None;
         }
@@ -68,46 +69,46 @@ impl Emails {
         Some(Hit { range, canonical: format!("{name}@{host}").to_lowercase() })
     }
 
-    /// Whether ` at ` is meant as the sign of an address.
+    /// Whether the word `at` replaces the `@` of an address here.
     fn is_written_out(&self, text: &str, local: &Range<usize>, domain: &str) -> bool {
         if self.dot.is_match(domain) {
             return true;
         }
-        let has_mark = text[local.clone()].contains(['.', '_']);
-        let is_announced = || self.mail_word_before.is_match(before(text, local.start, 32));
-        self.known_end.is_match(domain) && (has_mark || is_announced())
+        let has_dot_or_underscore = text[local.clone()].contains(['.', '_']);
+        let follows_mail_word = || self.mail_word_before.is_match(text_before(text, local.start, 32));
+        self.known_tld_suffix.is_match(domain) && (has_dot_or_underscore || follows_mail_word())
     }
 
-    /// The local part with what stands before it, joined by a word for a dot.
-    fn with_dots(&self, text: &str, local: Range<usize>) -> Range<usize> {
+    /// Extends the local part to the left by names that are joined by a word for a dot, as in `jane dot doe`.
+    fn extend_over_dot_words(&self, text: &str, local: Range<usize>) -> Range<usize> {
         let mut start = local.start;
         for _ in 0..3 {
-            let Some(more) = self.dotted_before.find(before(text, start, 64)) else { break };
-            start -= more.len();
+            let Some(prefix) = self.dotted_prefix.find(text_before(text, start, 64)) else { break };
+            start -= prefix.len();
         }
         start..local.end
     }
 }
 
 /// The white space on both sides of the sign.
-fn spaces<'a>(separator: &'a str, sign: &str) -> (&'a str, &'a str) {
+fn surrounding_spaces<'a>(separator: &'a str, sign: &str) -> (&'a str, &'a str) {
     separator.split_once(sign).unwrap_or(("", ""))
 }
 
 fn local_part(text: &str, end: usize) -> Option<Range<usize>> {
-    if let Some(quoted) = quoted(text, end) {
+    if let Some(quoted) = quoted_local_part(text, end) {
         return Some(quoted);
     }
     let start = run_start(text, end);
     let name = text[start..end].trim_start_matches(|char: char| !char.is_alphanumeric() && char != '_');
     let start = end - name.len();
-    // A name that was broken after a hyphen or an underscore goes on in the line above.
+    // A name that was wrapped after a hyphen or an underscore begins in the line above.
     let above =
         text[..start].trim_end_matches([' ', '\t']).strip_suffix('\n').map(|above| above.trim_end_matches('\r'));
     if let Some(above) = above.filter(|above| above.ends_with(['-', '_']) && !name.is_empty()) {
-        let first = run_start(text, above.len());
-        if above[first..].contains(char::is_alphanumeric) {
-            return Some(first..end);
+        let start_above = run_start(text, above.len());
+        if above[start_above..].contains(char::is_alphanumeric) {
+            return Some(start_above..end);
         }
     }
     (!name.is_empty()).then_some(start..end)
@@ -115,20 +116,20 @@ fn local_part(text: &str, end: usize) -> Option<Range<usize>> {
 
 fn run_start(text: &str, end: usize) -> usize {
     let limit = end.saturating_sub(MAX_LOCAL);
-    let run = text[..end].char_indices().rev().take_while(|(at, char)| *at >= limit && is_local(*char));
+    let run = text[..end].char_indices().rev().take_while(|(at, char)| *at >= limit && is_local_part_char(*char));
     run.last().map_or(end, |(at, _)| at)
 }
 
-fn is_local(char: char) -> bool {
-    char.is_alphanumeric() || matches!(char, '.' | '_' | '%' | '+' | '\'' | '&' | '-') || is_mark(char)
+fn is_local_part_char(char: char) -> bool {
+    char.is_alphanumeric() || matches!(char, '.' | '_' | '%' | '+' | '\'' | '&' | '-') || is_combining_mark(char)
 }
 
 /// Combining diacritical marks.
-fn is_mark(char: char) -> bool {
+fn is_combining_mark(char: char) -> bool {
     ('\u{300}'..='\u{36F}').contains(&char)
 }
 
-fn quoted(text: &str, end: usize) -> Option<Range<usize>> {
+fn quoted_local_part(text: &str, end: usize) -> Option<Range<usize>> {
     let inside = text[..end].strip_suffix('"')?;
     let limit = inside.len().saturating_sub(MAX_LOCAL);
     let open = inside.char_indices().rev().take_while(|(at, char)| *at >= limit && *char != '\n');

@@ -1,35 +1,35 @@
-//! Employee and serial numbers. Plants give them any form, so the words before a number tell what it is; only some
-//! carry their kind in themselves, such as `EMP-20417` and `SN-44710`.
+//! Finds employee and serial numbers. Their form differs from plant to plant, so the words before a number decide. Only
+//! some have a prefix that tells their kind, such as `EMP-20417` and `SN-44710`.
 
 use super::Hit;
-use super::context::{after, follows_word, precedes_word};
-use super::words::{COUNTED, GERMAN_DEVICES, GERMAN_PEOPLE, LOOSE_PEOPLE, PEOPLE, any_of};
+use super::context::{follows_word, precedes_word, text_after};
+use super::words::{EMPLOYEE_WORDS, GERMAN_EMPLOYEE_WORDS, GERMAN_SERIAL_WORDS, PERSON_WORDS, QUANTITY_WORDS, any_of};
 use regex::Regex;
 use std::ops::Range;
 
-/// How far from its word a value may begin, in bytes.
-const REACH: usize = 96;
-/// How many values a list may hold.
+/// Maximum distance between a word and its value, in bytes.
+const MAX_GAP_BYTES: usize = 96;
+/// Maximum number of values in a list.
 const MAX_LIST: usize = 64;
 
 /// Finds one kind of identifier.
 #[derive(Debug)]
 pub(in super::super) struct Identifiers {
-    /// Words that say that an identifier of this kind follows.
+    /// Words before an identifier of this kind.
     words: Regex,
-    /// What may stand between the words and the value.
+    /// Text that is allowed between the words and the value.
     filler: Regex,
-    /// What joins the values of a list.
-    joint: Regex,
-    /// A unit or a noun that tells that a number counts something.
-    counted: Regex,
-    /// Words after which a number of digits alone is one, if nothing is counted.
-    loose_words: Option<Regex>,
-    /// Values that carry their kind in themselves.
-    marked: Regex,
-    /// Values that look right and are something else.
+    /// Separator between the values of a list.
+    list_separator: Regex,
+    /// A unit or noun after a number, which makes the number a quantity.
+    quantity_word: Regex,
+    /// Words for a person. A number directly after one is an identifier, unless it is a quantity or a year.
+    person_words: Option<Regex>,
+    /// Values with a prefix that tells their kind.
+    prefixed_values: Regex,
+    /// Values that have the form of an identifier but are something else.
     excluded: Regex,
-    /// The fewest digits of a value.
+    /// Minimum number of digits of a value.
     min_digits: usize,
 }
 
@@ -37,10 +37,10 @@ impl Identifiers {
     pub(in super::super) fn employees() -> Result<Self, regex::Error> {
         let number = r"(?:(?:identification[ _-]?)?(?:numbers?|nummern?|nos?\b\.?|nrn?\b\.?|ids?\b|#|code))";
         let word = [
-            format!(r"{}[ \t._-]{{0,3}}{number}(?:[ \t]{number})?", any_of(PEOPLE)),
+            format!(r"{}[ \t._-]{{0,3}}{number}(?:[ \t]{number})?", any_of(EMPLOYEE_WORDS)),
             format!(
                 r"{}[ \t.-]{{0,3}}(?:nummern?\b|nrn?\b\.?|no\b\.?|ids?\b|kennung\b|kennzahl\b|kennziffer\b)",
-                any_of(GERMAN_PEOPLE)
+                any_of(GERMAN_EMPLOYEE_WORDS)
             ),
             r"(?:persnr\b|p[ .-]{0,2}nr\b|id[ -]card[ \t]+(?:no\b|number))\.?".to_owned(),
             r"(?:id|number|nummer)[ \t]+(?:of|von|des|der)[ \t]+(?:the[ \t]+)?".to_owned()
@@ -51,10 +51,10 @@ impl Identifiers {
             r"(?:[ \t]*[:#(]{1,2}[ \t]*|[ \t]+#?)(?:(?:with|mit)[ \t]+(?:(?:the|der)[ \t]+)?)?",
             r"(?:(?:nr|no|ids?|number|nummer)\b[.:#]?[ \t]*)?",
         );
-        Self::new(Words {
+        Self::new(IdentifierPatterns {
             words: &format!(r"(?i)\b(?:{})", word.join("|")),
-            loose_words: Some(&format!(r"(?i)\b{}{loose}", any_of(LOOSE_PEOPLE))),
-            marked: r"(?i)\b(?:empl?|eid)(?:[-_][a-z0-9]{0,4}-?[0-9]{3,9}|[-_ .]{0,2}[0-9]{3,9})\b",
+            person_words: Some(&format!(r"(?i)\b{}{loose}", any_of(PERSON_WORDS))),
+            prefixed_values: r"(?i)\b(?:empl?|eid)(?:[-_][a-z0-9]{0,4}-?[0-9]{3,9}|[-_ .]{0,2}[0-9]{3,9})\b",
             excluded: r"^(?:reader|leser)$",
             min_digits: 3,
         })
@@ -62,17 +62,17 @@ impl Identifiers {
 
     pub(in super::super) fn serials() -> Result<Self, regex::Error> {
         let number = r"(?:numbers?\b|nummern?\b|nos?\b\.?|nrn?\b\.?|n°|#|id\b)";
-        let german = any_of(GERMAN_DEVICES);
+        let german = any_of(GERMAN_SERIAL_WORDS);
         let word = [
             format!(r"serial[ \t._-]{{0,3}}{number}"),
             format!(r"{german}[ \t.-]{{0,3}}(?:nummern?\b|nrn?\b\.?|no\b\.?)"),
             r"serials?\b|ser\.?[ \t-]{0,2}(?:no\b\.?|#)|s/n\b|snr\b\.?|sernr\b\.?".to_owned(),
         ];
         let signs = r"\bSN\b|\bsn[:=# ]|\bS\.N\.|\bS/No\b\.?";
-        Self::new(Words {
+        Self::new(IdentifierPatterns {
             words: &format!(r"\b(?i:{})|(?i:seriennummern?)\b|{signs}", word.join("|")),
-            loose_words: None,
-            marked: r"\b(?:S/N|SN|SNR|SER)[-_][A-Z0-9][A-Z0-9_-]{2,}\b|\bSN[0-9]{4,}[A-Z0-9-]*\b",
+            person_words: None,
+            prefixed_values: r"\b(?:S/N|SN|SNR|SER)[-_][A-Z0-9][A-Z0-9_-]{2,}\b|\bSN[0-9]{4,}[A-Z0-9-]*\b",
             excluded: concat!(
                 r"(?i)^(?:com[0-9]{1,2}|rs-?(?:232|422|485)[a-z]?|29500(?:-[0-9]+)?|",
                 r"usb[0-9.]*|ttys?[a-z]*[0-9]+|rj-?[0-9]+)$",
@@ -81,105 +81,107 @@ impl Identifiers {
         })
     }
 
-    fn new(words: Words<'_>) -> Result<Self, regex::Error> {
+    fn new(patterns: IdentifierPatterns<'_>) -> Result<Self, regex::Error> {
         Ok(Self {
-            words: Regex::new(words.words)?,
+            words: Regex::new(patterns.words)?,
             filler: Regex::new(concat!(
                 r#"^["'|)\]*]{0,3}(?:[ \t]+(?:of|for|von|vom|des|der)\b[^\n:;=]{1,48}?"#,
                 r"(?:[:=]|[ \t](?:is|ist|lautet)\b)|",
                 r"(?-u:\s)*(?:is|ist|lautet|are|sind|lauten|war|was|sei)\b[ \t]*[:=]?)?",
                 r#"(?:[ \t]*\([^()\n]{1,16}\))?(?-u:\s)*(?:[-:=#|,]{1,2}(?-u:\s)*)?["'|(\[]{0,2}(?-u:\s)*"#,
             ))?,
-            joint: Regex::new(concat!(
+            list_separator: Regex::new(concat!(
                 r"^(?-u:\s)*(?:,|;|/|&|\+|\b(?:and|und|or|oder|sowie)\b)(?-u:\s)*",
                 r#"(?:(?:and|und|or|oder)\b(?-u:\s)*)?["']?"#,
             ))?,
-            counted: Regex::new(&format!(r"^[ \t]?(?:[%°]|(?i:{})\b)", any_of(COUNTED)))?,
-            loose_words: words.loose_words.map(Regex::new).transpose()?,
-            marked: Regex::new(words.marked)?,
-            excluded: Regex::new(words.excluded)?,
-            min_digits: words.min_digits,
+            quantity_word: Regex::new(&format!(r"^[ \t]?(?:[%°]|(?i:{})\b)", any_of(QUANTITY_WORDS)))?,
+            person_words: patterns.person_words.map(Regex::new).transpose()?,
+            prefixed_values: Regex::new(patterns.prefixed_values)?,
+            excluded: Regex::new(patterns.excluded)?,
+            min_digits: patterns.min_digits,
         })
     }
 
     pub(in super::super) fn find(&self, text: &str) -> Vec<Hit> {
         let mut hits = Vec::new();
-        let marked = self.marked.find_iter(text).map(|found| found.range());
-        hits.extend(marked.filter(|range| !precedes_word(text, range.end)).map(|range| hit(text, range)));
+        let prefixed_ranges = self.prefixed_values.find_iter(text).map(|found| found.range());
+        hits.extend(prefixed_ranges.filter(|range| !precedes_word(text, range.end)).map(|range| hit(text, range)));
         for word in self.words.find_iter(text) {
             self.list_after(text, word.end(), &mut hits);
         }
-        for word in self.loose_words.iter().flat_map(|words| words.find_iter(text)) {
-            hits.extend(self.loose(text, word.end()));
+        for word in self.person_words.iter().flat_map(|words| words.find_iter(text)) {
+            hits.extend(self.hit_after_person_word(text, word.end()));
         }
         hits
     }
 
     fn list_after(&self, text: &str, end: usize, hits: &mut Vec<Hit>) {
-        let Some(filler) = self.filler.find(after(text, end, REACH)) else { return };
+        let Some(filler) = self.filler.find(text_after(text, end, MAX_GAP_BYTES)) else { return };
         let mut at = end + filler.end();
         let mut first: Option<Range<usize>> = None;
         for _ in 0..MAX_LIST {
-            let Some(value) = self.value(text, at) else { return };
+            let Some(value) = self.identifier_at(text, at) else { return };
             if first.as_ref().is_some_and(|first| !is_alike(&text[first.clone()], &text[value.clone()])) {
                 return;
             }
             let end = value.end;
             hits.push(hit(text, value.clone()));
             first.get_or_insert(value);
-            let Some(joint) = self.joint.find(after(text, end, 16)) else { return };
-            at = end + joint.end();
+            let Some(separator) = self.list_separator.find(text_after(text, end, 16)) else { return };
+            at = end + separator.end();
         }
     }
 
     /// The identifier that begins at `at`, if one does.
-    fn value(&self, text: &str, at: usize) -> Option<Range<usize>> {
+    fn identifier_at(&self, text: &str, at: usize) -> Option<Range<usize>> {
         if follows_word(text, at) {
             return None;
         }
-        let window = after(text, at, REACH);
-        let mut end = token(window)?;
+        let window = text_after(text, at, MAX_GAP_BYTES);
+        let mut end = token_length(window)?;
         while let Some(next) = self.next_group(window, end) {
             end = next;
         }
         let value = &window[..end];
         let digits = value.chars().filter(char::is_ascii_digit).count();
-        let is_counted = value.bytes().all(|byte| byte.is_ascii_digit()) && self.counted.is_match(&window[end..]);
-        let is_right = digits >= self.min_digits && value.len() >= 4.min(self.min_digits + 2) && value.len() <= 40;
-        (is_right && !is_counted && !self.excluded.is_match(value)).then_some(at..at + end)
+        let is_quantity =
+            value.bytes().all(|byte| byte.is_ascii_digit()) && self.quantity_word.is_match(&window[end..]);
+        let has_valid_length =
+            digits >= self.min_digits && value.len() >= 4.min(self.min_digits + 2) && value.len() <= 40;
+        (has_valid_length && !is_quantity && !self.excluded.is_match(value)).then_some(at..at + end)
     }
 
     /// The end of the group that continues the value after one space, as in `FX 44 120`.
     fn next_group(&self, window: &str, end: usize) -> Option<usize> {
         let rest = window[end..].strip_prefix(' ')?;
-        let length = token(rest)?;
+        let length = token_length(rest)?;
         let (group, value) = (&rest[..length], &window[..end]);
         let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         let last = value.rsplit(' ').next().unwrap_or(value);
         let is_prefix = !value.contains(' ') && value.len() <= 4 && value.bytes().all(|byte| byte.is_ascii_uppercase());
         let is_grouped = is_digits(last) && last.len() <= 4 && value.len() + length <= 16;
         let is_group = is_digits(group) && (is_prefix || (is_grouped && group.len() <= 4));
-        (is_group && !self.counted.is_match(&rest[length..])).then_some(end + 1 + length)
+        (is_group && !self.quantity_word.is_match(&rest[length..])).then_some(end + 1 + length)
     }
 
-    /// A number directly after a word for a person, if it counts nothing and is no year.
-    fn loose(&self, text: &str, at: usize) -> Option<Hit> {
-        let range = self.value(text, at)?;
+    /// Returns the number directly after a word for a person, unless it is a quantity or a year.
+    fn hit_after_person_word(&self, text: &str, at: usize) -> Option<Hit> {
+        let range = self.identifier_at(text, at)?;
         let value = &text[range.clone()];
         let (letters, digits) =
             value.split_at(value.len() - value.bytes().rev().take_while(u8::is_ascii_digit).count());
         let is_year = letters.is_empty() && digits.len() == 4 && (digits.starts_with("19") || digits.starts_with("20"));
-        let is_mark = letters.trim_end_matches('-').len() <= 3
+        let has_short_prefix = letters.trim_end_matches('-').len() <= 3
             && letters.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
-        (digits.len() >= 4 && is_mark && !is_year).then(|| hit(text, range))
+        (digits.len() >= 4 && has_short_prefix && !is_year).then(|| hit(text, range))
     }
 }
 
-/// The expressions that make one kind of identifier.
-struct Words<'a> {
+/// The regular expressions of one kind of identifier.
+struct IdentifierPatterns<'a> {
     words: &'a str,
-    loose_words: Option<&'a str>,
-    marked: &'a str,
+    person_words: Option<&'a str>,
+    prefixed_values: &'a str,
     excluded: &'a str,
     min_digits: usize,
 }
@@ -189,13 +191,13 @@ fn hit(text: &str, range: Range<usize>) -> Hit {
     Hit { canonical: value.flat_map(char::to_uppercase).collect(), range }
 }
 
-/// Length of the run of letters, digits and the signs between them at the start.
-fn token(text: &str) -> Option<usize> {
+/// Length of the token at the start of `text`: letters and digits, with signs between them.
+fn token_length(text: &str) -> Option<usize> {
     let is_part = |char: char| char.is_alphanumeric() || matches!(char, '-' | '_' | '.' | '/' | '~');
     let run = text.find(|char| !is_part(char)).unwrap_or(text.len());
     let run = text[..run].trim_end_matches(|char: char| !char.is_alphanumeric());
-    let starts_well = run.starts_with(|char: char| char.is_alphanumeric());
-    (starts_well && !run.is_empty()).then_some(run.len())
+    let starts_with_alphanumeric = run.starts_with(|char: char| char.is_alphanumeric());
+    (starts_with_alphanumeric && !run.is_empty()).then_some(run.len())
 }
 
 /// Whether two values of a list have the same form.

@@ -1,43 +1,43 @@
-//! Addresses of IPv4 and IPv6. A version or section number of four parts looks like an address; the words before it,
-//! its port and its range decide.
+//! Finds IPv4 and IPv6 addresses. A version or section number with four parts looks like an IPv4 address; the words
+//! before it, a port after it and its address range decide.
 
 use super::Hit;
-use super::context::{after, before, follows_word, last_end, precedes_word};
-use super::words::{NETWORK_WORDS, NUMBER_WORDS, STATE_WORDS, any_of};
+use super::context::{follows_word, last_match_end, precedes_word, text_after, text_before};
+use super::words::{NETWORK_WORDS, STATE_WORDS, VERSION_WORDS, any_of};
 use regex::Regex;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-/// How far back words count, in bytes.
-const WINDOW: usize = 48;
+/// Length of the text before a candidate that is searched for words, in bytes.
+const LOOKBEHIND_BYTES: usize = 48;
 
 /// Finds IP addresses.
 #[derive(Debug)]
 pub(in super::super) struct IpAddresses {
-    dotted: Regex,
-    colons: Regex,
+    ipv4_candidate: Regex,
+    ipv6_candidate: Regex,
     network_words: Regex,
-    number_words: Regex,
-    number_word_next: Regex,
+    version_words: Regex,
+    version_word_directly_before: Regex,
     port_or_mask: Regex,
-    network_words_after: Regex,
+    state_words_after: Regex,
 }
 
 impl IpAddresses {
     pub(in super::super) fn new() -> Result<Self, regex::Error> {
-        let number = format!(r"(?i)(?:\b{}\b|(?:version|software|firmware|release)\p{{L}}*|§)", any_of(NUMBER_WORDS));
+        let number = format!(r"(?i)(?:\b{}\b|(?:version|software|firmware|release)\p{{L}}*|§)", any_of(VERSION_WORDS));
         Ok(Self {
-            dotted: Regex::new(r"[0-9]+(?:(?:\.|\[\.\]|\(\.\))[0-9]+)+(?:\.[ \t]*\r?\n[ \t]*[0-9]{1,3}\b)?")?,
-            colons: Regex::new(r"[0-9A-Fa-f]*:[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*")?,
+            ipv4_candidate: Regex::new(r"[0-9]+(?:(?:\.|\[\.\]|\(\.\))[0-9]+)+(?:\.[ \t]*\r?\n[ \t]*[0-9]{1,3}\b)?")?,
+            ipv6_candidate: Regex::new(r"[0-9A-Fa-f]*:[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*")?,
             network_words: Regex::new(&format!(
                 r"(?i)\b{}\b|-(?:server|ip|adresse|gateway)\b|//|@",
                 any_of(NETWORK_WORDS)
             ))?,
-            number_words: Regex::new(&number)?,
-            number_word_next: Regex::new(&format!(
+            version_words: Regex::new(&number)?,
+            version_word_directly_before: Regex::new(&format!(
                 r"{number}[\s.:=-]*(?:(?:is|ist|from|to|von|auf|nach|number|nr\.?|no\.?|v)[\s:]+)?$"
             ))?,
-            network_words_after: Regex::new(&format!(
+            state_words_after: Regex::new(&format!(
                 r"(?i)^[ \t]+(?:(?:is|was|ist|war|not|nicht)[ \t]+){{0,2}}{}\b",
                 any_of(STATE_WORDS)
             ))?,
@@ -46,33 +46,34 @@ impl IpAddresses {
     }
 
     pub(in super::super) fn find(&self, text: &str) -> Vec<Hit> {
-        let four = self.dotted.find_iter(text).filter_map(|run| self.version_four(text, run.range()));
-        let six = self.colons.find_iter(text).filter_map(|run| version_six(text, run.range()));
-        six.chain(four).collect()
+        let ipv4_hits = self.ipv4_candidate.find_iter(text).filter_map(|run| self.ipv4_hit(text, run.range()));
+        let ipv6_hits = self.ipv6_candidate.find_iter(text).filter_map(|run| ipv6_hit(text, run.range()));
+        ipv6_hits.chain(ipv4_hits).collect()
     }
 
-    fn version_four(&self, text: &str, range: Range<usize>) -> Option<Hit> {
+    fn ipv4_hit(&self, text: &str, range: Range<usize>) -> Option<Hit> {
         let run = &text[range.clone()];
-        let is_split = run.contains('\n');
+        let has_line_break = run.contains('\n');
         let compact: String =
             run.chars().filter(|char| !char.is_whitespace() && !matches!(char, '[' | ']' | '(' | ')')).collect();
-        let Some(address) = parse_four(&compact) else {
+        let Some(address) = parse_ipv4(&compact) else {
             // The line break may have joined a complete address with the number of the next line.
             let (first, _) = run.split_once(['\n', '\r'])?;
             let first = first.trim_end().trim_end_matches('.');
-            return self.version_four(text, range.start..range.start + first.len());
+            return self.ipv4_hit(text, range.start..range.start + first.len());
         };
-        let tail = after(text, range.end, 40);
-        let goes_on = tail.strip_prefix('.').is_some_and(|rest| rest.starts_with(|char: char| char.is_ascii_digit()));
-        if follows_word(text, range.start) || precedes_word(text, range.end) || goes_on {
+        let tail = text_after(text, range.end, 40);
+        let continues_with_digit =
+            tail.strip_prefix('.').is_some_and(|rest| rest.starts_with(|char: char| char.is_ascii_digit()));
+        if follows_word(text, range.start) || precedes_word(text, range.end) || continues_with_digit {
             return None;
         }
-        let is_dotted_before = text[..range.start].ends_with(['.', ','])
+        let follows_dotted_number = text[..range.start].ends_with(['.', ','])
             && text[..range.start - 1].ends_with(|char: char| char.is_ascii_digit());
-        if is_dotted_before || (is_split && !is_unlike_a_version(address)) {
+        if follows_dotted_number || (has_line_break && !is_unlike_a_version(address)) {
             return None;
         }
-        let is_address = self.is_address(before(text, range.start, WINDOW), tail, address);
+        let is_address = self.is_address(text_before(text, range.start, LOOKBEHIND_BYTES), tail, address);
         is_address.then(|| Hit { range, canonical: address.to_string() })
     }
 
@@ -80,44 +81,46 @@ impl IpAddresses {
         if self.port_or_mask.is_match(tail) || is_unlike_a_version(address) {
             return true;
         }
-        if self.number_word_next.is_match(head) {
+        if self.version_word_directly_before.is_match(head) {
             return false;
         }
-        let (network, number) = (last_end(&self.network_words, head), last_end(&self.number_words, head));
+        let (network, number) = (last_match_end(&self.network_words, head), last_match_end(&self.version_words, head));
         match (network, number) {
             (Some(network), Some(number)) => network > number,
             (Some(_), None) => true,
-            (None, Some(_)) => is_wide(address),
-            (None, None) => address.is_private() || is_wide(address) || self.network_words_after.is_match(tail),
+            (None, Some(_)) => exceeds_version_numbers(address),
+            (None, None) => {
+                address.is_private() || exceeds_version_numbers(address) || self.state_words_after.is_match(tail)
+            }
         }
     }
 }
 
-/// Addresses that no product uses as its version.
+/// Whether the address is in a range that versions do not use.
 fn is_unlike_a_version(address: Ipv4Addr) -> bool {
     let is_private = address.is_private() && address.octets()[0] != 10;
     is_private || address.is_loopback() || address.is_link_local() || address.octets()[0] == 255
 }
 
-/// Numbers larger than those of versions and sections.
-fn is_wide(address: Ipv4Addr) -> bool {
+/// Whether the numbers are too large for a version or section.
+fn exceeds_version_numbers(address: Ipv4Addr) -> bool {
     let octets = address.octets();
     octets[0] >= 20 && octets.iter().any(|octet| *octet >= 100)
 }
 
-/// Four numbers up to 255, each without leading zeros or padded to three digits.
-fn parse_four(text: &str) -> Option<Ipv4Addr> {
+/// Parses four numbers up to 255, each without leading zeros or padded to three digits.
+fn parse_ipv4(text: &str) -> Option<Ipv4Addr> {
     let parts: Vec<_> = text.split('.').collect();
     let octet = |part: &str| {
-        let is_padded = part.len() == 3 || part == "0" || !part.starts_with('0');
-        part.parse::<u8>().ok().filter(|_| is_padded)
+        let has_valid_padding = part.len() == 3 || part == "0" || !part.starts_with('0');
+        part.parse::<u8>().ok().filter(|_| has_valid_padding)
     };
     let octets: Option<Vec<u8>> = parts.into_iter().map(octet).collect();
     let octets: [u8; 4] = octets?.try_into().ok()?;
     Some(Ipv4Addr::from(octets))
 }
 
-fn version_six(text: &str, range: Range<usize>) -> Option<Hit> {
+fn ipv6_hit(text: &str, range: Range<usize>) -> Option<Hit> {
     let run = &text[range.clone()];
     let run = if run.ends_with("::") { run } else { run.trim_end_matches([':', '.']) };
     let range = range.start..range.start + run.len();
@@ -126,10 +129,10 @@ fn version_six(text: &str, range: Range<usize>) -> Option<Hit> {
     }
     let address: Ipv6Addr = run.parse().ok()?;
     let groups = run.split(':').filter(|group| !group.is_empty()).count();
-    let is_known = address.is_loopback()
+    let has_known_prefix = address.is_loopback()
         || address.is_unique_local()
         || address.is_unicast_link_local()
         || address.to_ipv4_mapped().is_some()
         || address.segments()[0] & 0xE000 == 0x2000;
-    (groups >= 4 || (is_known && run.len() >= 3)).then(|| Hit { range, canonical: address.to_string() })
+    (groups >= 4 || (has_known_prefix && run.len() >= 3)).then(|| Hit { range, canonical: address.to_string() })
 }

@@ -1,4 +1,4 @@
-//! One file for each kind of value: where it stands in a folded text.
+//! Finds the values of the built-in patterns in a folded text; one file for each kind of value.
 
 mod context;
 pub(super) mod email;
@@ -12,7 +12,7 @@ use std::ops::Range;
 /// A value in a folded text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Hit {
-    /// Its bytes in the folded text.
+    /// Byte range of the value in the folded text.
     pub(super) range: Range<usize>,
     /// The value without differences of spelling: equal values have equal canonical forms.
     pub(super) canonical: String,

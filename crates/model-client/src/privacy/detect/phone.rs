@@ -1,15 +1,15 @@
-//! Phone numbers. A number with a country code, or in the form of a country's own numbers, needs no word before it; any
-//! other run of digits needs one such as `Tel.`. There is no checksum: what is checked is country codes, lengths and
-//! grouping.
+//! Finds phone numbers. A number with a country code, or in a national form, needs no word before it; any other run of
+//! digits needs one such as `Tel.`. Phone numbers have no checksum, so only country codes, lengths and grouping are
+//! checked.
 
 use super::Hit;
-use super::context::{after, before, follows_word, last_end, precedes_word};
-use super::words::{OTHER_WORDS, PHONE_WORDS, UNITS, any_of};
+use super::context::{follows_word, last_match_end, precedes_word, text_after, text_before};
+use super::words::{NON_PHONE_WORDS, PHONE_WORDS, UNITS, any_of};
 use regex::Regex;
 use std::ops::Range;
 
-/// How far back words count, in bytes.
-const WINDOW: usize = 40;
+/// Length of the text before a candidate that is searched for words, in bytes.
+const LOOKBEHIND_BYTES: usize = 40;
 
 /// Country codes of one and two digits (ITU-T E.164); all others have three.
 const COUNTRY_CODES: &[&str] = &[
@@ -25,15 +25,15 @@ pub(in super::super) struct Phones {
     national: Vec<Regex>,
     after_word: Regex,
     phone_words: Regex,
-    other_words: Regex,
-    other_word_next: Regex,
+    non_phone_words: Regex,
+    non_phone_word_directly_before: Regex,
     unit: Regex,
 }
 
 impl Phones {
     pub(in super::super) fn new() -> Result<Self, regex::Error> {
         let phone = any_of(PHONE_WORDS);
-        let other = format!(r"(?i)\b{}\b", any_of(OTHER_WORDS));
+        let other = format!(r"(?i)\b{}\b", any_of(NON_PHONE_WORDS));
         let filler = concat!(
             r"(?:[ \t-]+(?:no|nr|number|nummer|ext|extension|intern)\b\.?)?",
             r"(?:[ \t]*\([\p{L} -]{1,24}\)|(?:[ \t]+\p{L}[\p{L}-]{1,23}){1,2}[ \t]*:)?",
@@ -47,8 +47,8 @@ impl Phones {
             national: national_forms()?,
             after_word: Regex::new(&format!(r#"(?i)\b{phone}\b\.?["'|]?{filler}({number})"#))?,
             phone_words: Regex::new(&format!(r"(?i)\b{phone}\b|\btel:|(?:nummer|number)\b"))?,
-            other_words: Regex::new(&other)?,
-            other_word_next: Regex::new(&format!(
+            non_phone_words: Regex::new(&other)?,
+            non_phone_word_directly_before: Regex::new(&format!(
                 r"{other}[\s.:=#-]*(?:(?:is|ist|no|nr|number|nummer)\b[\s.:=#-]*)?$"
             ))?,
             unit: Regex::new(&format!(r"^ ?(?:°|%|(?i:{})\b)", any_of(UNITS)))?,
@@ -57,29 +57,34 @@ impl Phones {
 
     pub(in super::super) fn find(&self, text: &str) -> Vec<Hit> {
         let mut hits: Vec<Hit> = Vec::new();
-        hits.extend(self.international.find_iter(text).filter_map(|run| self.international(text, run.range())));
+        hits.extend(self.international.find_iter(text).filter_map(|run| self.international_hit(text, run.range())));
         for form in &self.national {
-            hits.extend(form.find_iter(text).filter_map(|run| self.national(text, run.range())));
+            hits.extend(form.find_iter(text).filter_map(|run| self.national_hit(text, run.range())));
         }
-        let named = self.after_word.captures_iter(text).filter_map(|run| run.get(1));
-        hits.extend(named.filter_map(|run| self.named(text, run.range())));
+        let numbers_after_word = self.after_word.captures_iter(text).filter_map(|run| run.get(1));
+        hits.extend(numbers_after_word.filter_map(|run| self.hit_after_word(text, run.range())));
         hits
     }
 
-    fn international(&self, text: &str, range: Range<usize>) -> Option<Hit> {
-        let mut range = trimmed(text, range);
+    fn international_hit(&self, text: &str, range: Range<usize>) -> Option<Hit> {
+        let mut range = trim_unmatched_brackets(text, range);
         let has_plus = text[range.clone()].starts_with('+');
-        let room = if has_plus { 15 } else { 17 };
-        range.end = range.start + first_digits(&text[range.clone()], room);
+        let max_digits = if has_plus { 15 } else { 17 };
+        range.end = range.start + end_of_digits(&text[range.clone()], max_digits);
         let digits = digits(&text[range.clone()]);
         let number = if has_plus { digits.as_str() } else { &digits[2..] };
-        let is_code = COUNTRY_CODES.iter().any(|code| number.starts_with(code)) || has_three_digit_code(number);
-        let shortest = if has_plus { 8 } else { 9 };
-        if number.len() < shortest || !is_code || follows_word(text, range.start) || !self.may_end(text, range.end) {
+        let has_country_code =
+            COUNTRY_CODES.iter().any(|code| number.starts_with(code)) || has_three_digit_code(number);
+        let min_digits = if has_plus { 8 } else { 9 };
+        if number.len() < min_digits
+            || !has_country_code
+            || follows_word(text, range.start)
+            || !self.may_end_at(text, range.end)
+        {
             return None;
         }
-        let head = before(text, range.start, WINDOW);
-        if self.other_word_next.is_match(head) || (!has_plus && self.is_something_else(head)) {
+        let head = text_before(text, range.start, LOOKBEHIND_BYTES);
+        if self.non_phone_word_directly_before.is_match(head) || (!has_plus && self.follows_non_phone_word(head)) {
             return None;
         }
         let number = self::digits(&text[range.clone()].replace("(0)", ""));
@@ -87,25 +92,25 @@ impl Phones {
         Some(Hit { range, canonical: format!("+{number}") })
     }
 
-    fn national(&self, text: &str, range: Range<usize>) -> Option<Hit> {
-        let edge = text[..range.start].ends_with(['-', '.', '/', ',', '+', '_']);
-        if edge || follows_word(text, range.start) || !self.may_end(text, range.end) {
+    fn national_hit(&self, text: &str, range: Range<usize>) -> Option<Hit> {
+        let follows_separator = text[..range.start].ends_with(['-', '.', '/', ',', '+', '_']);
+        if follows_separator || follows_word(text, range.start) || !self.may_end_at(text, range.end) {
             return None;
         }
         let number = digits(&text[range.clone()]);
-        let head = before(text, range.start, WINDOW);
-        if self.is_something_else(head) || !is_area_plausible(&number) {
+        let head = text_before(text, range.start, LOOKBEHIND_BYTES);
+        if self.follows_non_phone_word(head) || !has_plausible_length(&number) {
             return None;
         }
         Some(Hit { range, canonical: number })
     }
 
-    /// A number of any form directly after a word for phones.
-    fn named(&self, text: &str, range: Range<usize>) -> Option<Hit> {
-        let range = trimmed(text, range);
+    /// Checks a number of any form directly after a word for phones.
+    fn hit_after_word(&self, text: &str, range: Range<usize>) -> Option<Hit> {
+        let range = trim_unmatched_brackets(text, range);
         let number = digits(&text[range.clone()]);
-        let is_time = after(text, range.end, 4).starts_with(':');
-        if is_time || !self.may_end(text, range.end) || self.unit.is_match(after(text, range.end, 16)) {
+        let is_time = text_after(text, range.end, 4).starts_with(':');
+        if is_time || !self.may_end_at(text, range.end) || self.unit.is_match(text_after(text, range.end, 16)) {
             return None;
         }
         let is_date = text[range.clone()].matches('.').count() == 2 && number.len() == 8;
@@ -113,24 +118,24 @@ impl Phones {
         (!is_date && !is_pair && number.len() >= 3).then_some(Hit { range, canonical: number })
     }
 
-    fn is_something_else(&self, head: &str) -> bool {
-        if self.other_word_next.is_match(head) {
+    fn follows_non_phone_word(&self, head: &str) -> bool {
+        if self.non_phone_word_directly_before.is_match(head) {
             return true;
         }
-        let other = last_end(&self.other_words, head);
-        other.is_some_and(|other| last_end(&self.phone_words, head).is_none_or(|phone| phone < other))
+        let other = last_match_end(&self.non_phone_words, head);
+        other.is_some_and(|other| last_match_end(&self.phone_words, head).is_none_or(|phone| phone < other))
     }
 
-    fn may_end(&self, text: &str, end: usize) -> bool {
-        let tail = after(text, end, 16);
-        let goes_on = tail
+    fn may_end_at(&self, text: &str, end: usize) -> bool {
+        let tail = text_after(text, end, 16);
+        let continues_with_digit = tail
             .strip_prefix(['.', ',', '-', '/', ':'])
             .is_some_and(|rest| rest.starts_with(|char: char| char.is_ascii_digit()));
-        !precedes_word(text, end) && !goes_on && !tail.starts_with('_')
+        !precedes_word(text, end) && !continues_with_digit && !tail.starts_with('_')
     }
 }
 
-/// Forms of numbers without a country code. Digits in groups, so that a bare run of digits needs a word.
+/// National forms, without a country code. They match grouped digits only: a bare run of digits needs a word before it.
 fn national_forms() -> Result<Vec<Regex>, regex::Error> {
     let s = r"(?:[ \t]{0,2}[-/.][ \t]{0,2}|[ \t])";
     [
@@ -157,8 +162,8 @@ fn national_forms() -> Result<Vec<Regex>, regex::Error> {
     .collect()
 }
 
-/// Whether the digits can be a number of the country whose form they have.
-fn is_area_plausible(number: &str) -> bool {
+/// Whether a national number has a plausible length.
+fn has_plausible_length(number: &str) -> bool {
     let longest = if number.starts_with("015") || number.starts_with("01") { 12 } else { 13 };
     (9..=longest).contains(&number.len())
 }
@@ -175,14 +180,14 @@ fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// How many bytes hold the first `count` digits.
-fn first_digits(text: &str, count: usize) -> usize {
+/// Returns the end of the first `count` digits, as a byte index.
+fn end_of_digits(text: &str, count: usize) -> usize {
     let found = text.char_indices().filter(|(_, char)| char.is_ascii_digit());
     found.take(count).last().map_or(0, |(at, _)| at + 1)
 }
 
-/// Without brackets that the candidate does not close or open.
-fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
+/// Removes an unmatched bracket from the start or the end of the range.
+fn trim_unmatched_brackets(text: &str, range: Range<usize>) -> Range<usize> {
     let run = &text[range.clone()];
     let (open, close) = (run.matches('(').count(), run.matches(')').count());
     let end = if close > open && run.ends_with(')') { range.end - 1 } else { range.end };

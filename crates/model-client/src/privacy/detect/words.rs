@@ -1,7 +1,6 @@
-//! The words, English and German, by which a number is told for what it is. Each entry is a piece of a
-//! regular expression.
+//! English and German words near a number that tell its kind. Each entry is a fragment of a regular expression.
 
-/// Words that say that a phone number follows.
+/// Words before a phone number.
 pub(super) const PHONE_WORDS: &[&str] = &[
     "(?:tele)?phones?",
     "mobile",
@@ -51,8 +50,8 @@ pub(super) const PHONE_WORDS: &[&str] = &[
     r"(?:my|his|her|their|direct|ihre|meine|seine)[ \t]+(?:number|nummer)(?:[ \t]+(?:is|ist|lautet))?",
 ];
 
-/// Words that say that a number is something else.
-pub(super) const OTHER_WORDS: &[&str] = &[
+/// Words before a number that is not a phone number.
+pub(super) const NON_PHONE_WORDS: &[&str] = &[
     "p&id",
     "part",
     "teil",
@@ -132,7 +131,7 @@ pub(super) const OTHER_WORDS: &[&str] = &[
     "kabel",
 ];
 
-/// Units: a number before one is a quantity.
+/// Units; a number before one is a quantity, not a phone number.
 pub(super) const UNITS: &[&str] = &[
     "bar", "barg", "mbar", "psi", "pa", "kpa", "mpa", "k", "rpm", "u/min", "1/min", "hz", "khz", "kw", "mw", "w", "v",
     "kv", "a", "ma", "mm", "cm", "m", "km", "m2", "m3", "m3/h", "m³", "l", "l/min", "l/h", "kg", "g", "t", "nm",
@@ -140,8 +139,8 @@ pub(super) const UNITS: &[&str] = &[
     "mal", "cycles", "baud", "pcs", "stück", "eur", "usd",
 ];
 
-/// Words that say that four numbers are those of a version, a section or a figure.
-pub(super) const NUMBER_WORDS: &[&str] = &[
+/// Words before the number of a version, section or figure, which may look like an IP address.
+pub(super) const VERSION_WORDS: &[&str] = &[
     "version",
     "versionen",
     "firmware",
@@ -193,7 +192,7 @@ pub(super) const NUMBER_WORDS: &[&str] = &[
     "kernel",
 ];
 
-/// Words that say that four numbers are an address.
+/// Words before an IP address.
 pub(super) const NETWORK_WORDS: &[&str] = &[
     "ips?",
     "ipv4",
@@ -243,7 +242,7 @@ pub(super) const NETWORK_WORDS: &[&str] = &[
     "drops?",
 ];
 
-/// What is said of a device after its address.
+/// Words for the state of a device, after its IP address.
 pub(super) const STATE_WORDS: &[&str] = &[
     "reachable",
     "unreachable",
@@ -261,8 +260,8 @@ pub(super) const STATE_WORDS: &[&str] = &[
     "pingable",
 ];
 
-/// Words before `number` or `ID` that make it an employee's.
-pub(super) const PEOPLE: &[&str] = &[
+/// Words before `number` or `ID` that make it an employee number.
+pub(super) const EMPLOYEE_WORDS: &[&str] = &[
     "employee",
     "emp",
     "staff",
@@ -280,8 +279,8 @@ pub(super) const PEOPLE: &[&str] = &[
     "associate",
 ];
 
-/// The same in German, before `nummer`, `Nr.` or `ID`.
-pub(super) const GERMAN_PEOPLE: &[&str] = &[
+/// German words before `nummer`, `Nr.` or `ID` that make it an employee number.
+pub(super) const GERMAN_EMPLOYEE_WORDS: &[&str] = &[
     "personal",
     r"pers\.?",
     "mitarbeiter(?:innen)?",
@@ -298,8 +297,8 @@ pub(super) const GERMAN_PEOPLE: &[&str] = &[
     "bediener",
 ];
 
-/// Words for one person, directly after which a longer number is theirs.
-pub(super) const LOOSE_PEOPLE: &[&str] = &[
+/// Words for a person; a long number directly after one is an employee number.
+pub(super) const PERSON_WORDS: &[&str] = &[
     "employee",
     "mitarbeiter(?:in)?",
     "kolleg(?:e|in)",
@@ -313,8 +312,8 @@ pub(super) const LOOSE_PEOPLE: &[&str] = &[
     "monteur(?:in)?",
 ];
 
-/// Words before `nummer` or `Nr.` that make it a serial number.
-pub(super) const GERMAN_DEVICES: &[&str] = &[
+/// German words before `nummer` or `Nr.` that make it a serial number.
+pub(super) const GERMAN_SERIAL_WORDS: &[&str] = &[
     "serien",
     "fabrik(?:ations)?",
     "fertigungs",
@@ -330,14 +329,14 @@ pub(super) const GERMAN_DEVICES: &[&str] = &[
     r"ser\.?",
 ];
 
-/// Units and nouns: a number before one counts something.
-pub(super) const COUNTED: &[&str] = &[
+/// Units and nouns; a number before one is a quantity, not an identifier.
+pub(super) const QUANTITY_WORDS: &[&str] = &[
     "v", "kv", "a", "ma", "w", "kw", "mw", "hz", "rpm", "bar", "psi", "mm", "cm", "m", "km", "kg", "t", "l", "h", "s",
     "min", "db", "k", "hours?", "stunden", "std", "minutes?", "minuten", "days?", "tage", "jahre", "years?", "people",
     "personen", "mal", "times", "baud", "rounds", "eur",
 ];
 
-/// An expression for any of the words.
+/// Returns a regular expression that matches any of the words.
 pub(super) fn any_of(words: &[&str]) -> String {
     format!("(?:{})", words.join("|"))
 }

@@ -32,7 +32,7 @@ pub struct NoKeys;
 /// The public keys of one issuer.
 pub struct IssuerKeys {
     client: JwksClient<SharedKeyCache>,
-    source: Arc<KeyCache>,
+    key_cache: Arc<KeyCache>,
     lookup_lock: tokio::sync::Mutex<()>,
 }
 
@@ -47,7 +47,7 @@ impl IssuerKeys {
         policy: RefreshPolicy,
     ) -> Self {
         let state = KeyState { keys: disk_cache.as_ref().and_then(DiskCache::load), ..KeyState::default() };
-        let source = Arc::new(KeyCache {
+        let key_cache = Arc::new(KeyCache {
             issuer: issuer.to_owned(),
             key_source: source,
             http,
@@ -56,9 +56,9 @@ impl IssuerKeys {
             state: Mutex::new(state),
             fetch_lock: tokio::sync::Mutex::default(),
         });
-        // The source caches the keys itself, so the client must not.
-        let client = JwksClient::builder().time_to_live(Duration::ZERO).build(SharedKeyCache(Arc::clone(&source)));
-        Self { client, source, lookup_lock: tokio::sync::Mutex::default() }
+        // `KeyCache` keeps the keys, so the client must not cache them as well.
+        let client = JwksClient::builder().time_to_live(Duration::ZERO).build(SharedKeyCache(Arc::clone(&key_cache)));
+        Self { client, key_cache, lookup_lock: tokio::sync::Mutex::default() }
     }
 
     /// Returns the keys with this id. Empty if the issuer has none; more than one if the issuer publishes several with
@@ -67,7 +67,7 @@ impl IssuerKeys {
     /// # Errors
     /// If no key set could be fetched and none is cached.
     pub async fn get(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
-        match self.source.cached_keys(key_id) {
+        match self.key_cache.cached_keys(key_id) {
             Ok(keys) if !keys.is_empty() => Ok(keys),
             _ => self.fetch_unknown_key(key_id).await,
         }
@@ -77,26 +77,26 @@ impl IssuerKeys {
     /// used.
     async fn fetch_unknown_key(&self, key_id: &str) -> Result<Vec<JsonWebKey>, NoKeys> {
         let _guard = self.lookup_lock.lock().await;
-        match self.source.cached_keys(key_id) {
+        match self.key_cache.cached_keys(key_id) {
             Ok(keys) if !keys.is_empty() => Ok(keys),
             _ => {
                 let _ = self.client.get(key_id).await;
-                self.source.cached_keys(key_id)
+                self.key_cache.cached_keys(key_id)
             }
         }
     }
 
     /// Number of successful refreshes. If it has changed, a key may have been withdrawn.
     pub fn version(&self) -> u64 {
-        lock(&self.source.state).version
+        lock(&self.key_cache.state).version
     }
 
     /// Fetches the keys before they expire, and again soon after a failure. Never returns.
     pub async fn keep_fresh(&self) {
         loop {
-            let delay = lock(&self.source.state).history.next_delay(&self.source.policy, Instant::now());
+            let delay = lock(&self.key_cache.state).history.next_delay(&self.key_cache.policy, Instant::now());
             tokio::time::sleep(delay.max(MIN_DELAY)).await;
-            let _ = self.source.refresh(RefreshTrigger::Background).await;
+            let _ = self.key_cache.refresh(RefreshTrigger::Background).await;
         }
     }
 }
@@ -125,7 +125,7 @@ struct KeyCache {
     fetch_lock: tokio::sync::Mutex<()>,
 }
 
-/// The source, shared with the client.
+/// The key cache as the source from which the client fetches keys.
 struct SharedKeyCache(Arc<KeyCache>);
 
 #[async_trait]

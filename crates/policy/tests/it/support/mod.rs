@@ -50,12 +50,12 @@ impl Fixture {
         let tenant = TenantId::from_uuid(ids.uuid());
         let new_tenant = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
         store.create_tenant(new_tenant).await.expect("a new tenant");
-        let (signer, keys) = (Signer::new("k1"), tempfile::tempdir().expect("temporary directory"));
+        let (signer, key_dir) = (Signer::new("k1"), tempfile::tempdir().expect("temporary directory"));
         // An RSA key, which does not fit the algorithm of the tokens. Its values do not matter.
         let rsa = json!({"kty": "RSA", "kid": "rsa", "n": "AQAB", "e": "AQAB"});
         let set = json!({"keys": [signer.jwk(), rsa]}).to_string();
-        std::fs::write(keys.path().join("jwks.json"), set).expect("writable");
-        Self { store, clock, ids, tasks: TaskTracker::new(), tenant, signer, key_dir: keys }
+        std::fs::write(key_dir.path().join("jwks.json"), set).expect("writable");
+        Self { store, clock, ids, tasks: TaskTracker::new(), tenant, signer, key_dir }
     }
 
     pub fn issuer(&self, keys: KeySource) -> IssuerSettings {
@@ -225,6 +225,9 @@ pub fn conversation(owner: &Caller, id: ConversationId, now: domain::time::Times
         model: None,
         metadata: json!({}),
         classification: Classification::Public,
+        archived: false,
+        active_message_id: None,
+        is_busy: false,
         created_at: now,
         updated_at: now,
     }

@@ -5,8 +5,8 @@ use domain::audit::{AuditedOperation, Outcome};
 use domain::authorized::AuditReceipt;
 use domain::ids::AuditId;
 use domain::ports::{
-    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, IdempotencyRepo, JobRepo, MemoryRepo,
-    MessageRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
+    AccessTokenRepo, AuditRepo, ChunkRepo, ConversationRepo, DocumentRepo, FeedbackRepo, IdempotencyRepo, JobRepo,
+    MemoryRepo, MessageRepo, SessionRepo, Store, StoreError, TenantTx, UsageRepo, UserRepo,
 };
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
@@ -41,6 +41,9 @@ impl TenantTx for UnwritableAuditTx {
     fn messages(&mut self) -> &mut dyn MessageRepo {
         self.tx.messages()
     }
+    fn feedback(&mut self) -> &mut dyn FeedbackRepo {
+        self.tx.feedback()
+    }
     fn documents(&mut self) -> &mut dyn DocumentRepo {
         self.tx.documents()
     }
@@ -61,6 +64,9 @@ impl TenantTx for UnwritableAuditTx {
     }
     fn access_tokens(&mut self) -> &mut dyn AccessTokenRepo {
         self.tx.access_tokens()
+    }
+    fn sessions(&mut self) -> &mut dyn SessionRepo {
+        self.tx.sessions()
     }
     fn jobs(&mut self) -> &mut dyn JobRepo {
         self.tx.jobs()

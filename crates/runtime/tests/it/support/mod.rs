@@ -8,7 +8,7 @@ use self::tools::ScriptedTools;
 use domain::audit::{AuditFilter, AuditRecord, AuditedOperation};
 use domain::authorized::{Authorized, GrantedAccess, TenantProfile};
 use domain::budget::Spending;
-use domain::command::{Command, RetrievalMode, SendMessage, Target};
+use domain::command::{BranchPoint, Command, RetrievalMode, SendMessage, Target, TurnQuestion};
 use domain::conversation::{Conversation, Message};
 use domain::document::{Document, NewChunk, NewDocument, Revision, StatusChange};
 use domain::ids::{ConversationId, TenantId};
@@ -56,20 +56,31 @@ impl Plant {
         store.create_tenant(new_tenant).await.expect("a new tenant");
         let ada = create_user(&store, &ids, tenant, "ada").await;
         let bob = create_user(&store, &ids, tenant, "bob").await;
+        let conversation = ids.uuid().into();
+        let plant = Self { store, clock, ids, tasks: TaskTracker::new(), ada, bob, conversation };
+        plant.insert_conversation(conversation).await;
+        plant
+    }
+
+    /// Inserts a conversation of Ada.
+    async fn insert_conversation(&self, id: ConversationId) {
         let conversation = Conversation {
-            id: ids.uuid().into(),
-            user_id: ada.user().expect("a user's scope"),
-            title: None,
+            id,
+            user_id: self.ada.user().expect("a user's scope"),
+            // Without one, each first turn would also call the model for a title.
+            title: Some("Maintenance".to_owned()),
             model: None,
             metadata: json!({}),
             classification: Classification::Public,
-            created_at: clock.now(),
-            updated_at: clock.now(),
+            archived: false,
+            active_message_id: None,
+            is_busy: false,
+            created_at: self.clock.now(),
+            updated_at: self.clock.now(),
         };
-        let mut tx = store.begin(&ada).await.expect("in memory");
+        let mut tx = self.store.begin(&self.ada).await.expect("in memory");
         tx.conversations().insert(&conversation).await.expect("new");
         tx.commit().await.expect("in memory");
-        Self { store, clock, ids, tasks: TaskTracker::new(), ada, bob, conversation: conversation.id }
     }
 
     pub fn chat(&self, model: &Arc<ScriptedModel>, tools: &Arc<ScriptedTools>) -> ChatService {
@@ -131,7 +142,10 @@ impl Plant {
     pub fn message_command(&self, message: &str, retrieval: RetrievalMode) -> SendMessage {
         SendMessage {
             conversation: self.conversation,
-            message: MessageText::parse(message).expect("a message"),
+            question: TurnQuestion::New {
+                message: MessageText::parse(message).expect("a message"),
+                at: BranchPoint::ActiveBranch,
+            },
             model: None,
             retrieval,
             filters: SearchFilters::default(),
@@ -147,6 +161,18 @@ impl Plant {
     ) -> Result<EventStream, RuntimeError> {
         let command = self.authorize(&self.ada, Role::User, self.message_command(message, mode)).await;
         chat.execute(command).await
+    }
+
+    /// Sends a message as Ada in a new conversation, so that it runs beside other turns. The documents are not searched.
+    pub async fn send_in_new_conversation(
+        &self,
+        chat: &ChatService,
+        message: &str,
+    ) -> Result<EventStream, RuntimeError> {
+        let id = self.ids.uuid().into();
+        self.insert_conversation(id).await;
+        let command = SendMessage { conversation: id, ..self.message_command(message, RetrievalMode::Never) };
+        chat.execute(self.authorize(&self.ada, Role::User, command).await).await
     }
 
     /// Sends a message as Ada and reads the events to the end.

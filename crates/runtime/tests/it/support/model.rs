@@ -96,8 +96,9 @@ impl ScriptedModel {
 impl ChatModel for ScriptedModel {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
         let (store, counts) = (self.store.clone(), Arc::clone(&self.open_transactions));
-        let count = move || counts.lock().expect("no panic under the lock").push(store.open_transactions());
-        count();
+        let record_open_transactions =
+            move || counts.lock().expect("no panic under the lock").push(store.open_transactions());
+        record_open_transactions();
         let mut tx = self.store.begin(&self.scope).await.expect("in memory");
         let messages = tx.messages().newest(self.conversation, 100).await.expect("in memory");
         drop(tx);
@@ -114,7 +115,10 @@ impl ChatModel for ScriptedModel {
         }
         let price = self.price.lock().expect("no panic under the lock").unwrap_or_default();
         let served_by = ServedBy { price, ..ServedBy::embedded("scripted", "script-1") };
-        Ok(ChatStream { served_by, deltas: stream::iter(steps).inspect(move |_| count()).then(delta).boxed() })
+        Ok(ChatStream {
+            served_by,
+            deltas: stream::iter(steps).inspect(move |_| record_open_transactions()).then(delta).boxed(),
+        })
     }
 
     fn is_generative(&self) -> bool {

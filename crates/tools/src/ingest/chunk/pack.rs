@@ -110,12 +110,13 @@ impl Packer<'_> {
     /// [`ChunkParams::overlap_tokens`], and never all units.
     fn overlap(&self, units: &[Unit]) -> usize {
         let mut tokens = 0;
-        let last = units.iter().rev().take(units.len().saturating_sub(1));
-        last.take_while(|unit| {
-            tokens += unit.tokens;
-            unit.kind == UnitKind::Sentence && tokens <= self.params.overlap_tokens
-        })
-        .count()
+        let units_from_end = units.iter().rev().take(units.len().saturating_sub(1));
+        units_from_end
+            .take_while(|unit| {
+                tokens += unit.tokens;
+                unit.kind == UnitKind::Sentence && tokens <= self.params.overlap_tokens
+            })
+            .count()
     }
 
     fn count_joined_tokens(&self, leading_units: &[Unit], units: &[Unit]) -> usize {
@@ -183,10 +184,10 @@ fn section_of(units: &[Unit]) -> Option<String> {
         .iter()
         .map(|(section, _)| section.map_or(Vec::new(), |path| path.split(" > ").collect()))
         .collect();
-    let common = (0..)
+    let common_depth = (0..)
         .take_while(|at| paths[0].get(*at).is_some_and(|part| paths.iter().all(|path| path.get(*at) == Some(part))))
         .count();
-    if common > 0 { Some(paths[0][..common].join(" > ")) } else { largest.map(str::to_owned) }
+    if common_depth > 0 { Some(paths[0][..common_depth].join(" > ")) } else { largest.map(str::to_owned) }
 }
 
 fn join(leading_units: &[Unit], units: &[Unit]) -> String {

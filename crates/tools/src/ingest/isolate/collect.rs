@@ -68,16 +68,16 @@ impl<'a> Collector<'a> {
     }
 
     fn add(&mut self, page: Page) -> Result<(), ParseError> {
-        let limit = self.limits;
-        if self.pages.len() >= limit.max_pages as usize {
-            let limit = u64::from(limit.max_pages);
+        let limits = self.limits;
+        if self.pages.len() >= limits.max_pages as usize {
+            let limit = u64::from(limits.max_pages);
             return Err(ReadError::TooLarge { what: "pages", limit }.into());
         }
         let label = page.label.as_deref().unwrap_or_default();
         let texts = || page.blocks.iter().map(|block| block.text.as_str()).chain([label]);
         self.text_bytes += texts().map(str::len).sum::<usize>();
-        if self.text_bytes > limit.max_text_bytes {
-            let limit = limit.max_text_bytes as u64;
+        if self.text_bytes > limits.max_text_bytes {
+            let limit = limits.max_text_bytes as u64;
             return Err(ReadError::TooLarge { what: "bytes of text", limit }.into());
         }
         if texts().any(|text| text.contains('\0')) {

@@ -40,8 +40,8 @@ pub struct ChildParser {
 }
 
 impl ChildParser {
-    /// Parses documents with `program`. `time` is the wall-clock limit per document, from the start of the child to its
-    /// result; `limits` apply to the extracted content.
+    /// Parses documents with `program`. `timeout` is the wall-clock limit per document, from the start of the child to
+    /// its result; `limits` apply to the extracted content.
     #[must_use]
     pub fn new(program: ParserProgram, timeout: Duration, limits: Limits) -> Self {
         Self { program, timeout, limits }

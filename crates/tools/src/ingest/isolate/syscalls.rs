@@ -74,7 +74,7 @@ const PROGRAM_SYSCALLS: [i64; 25] = [
 const PROGRAM_ARCH_SYSCALLS: [i64; 6] =
     [libc::SYS_arch_prctl, libc::SYS_access, libc::SYS_stat, libc::SYS_lstat, libc::SYS_readlink, libc::SYS_poll];
 #[cfg(not(target_arch = "x86_64"))]
-const PROGRAM_ARCH: [i64; 0] = [];
+const PROGRAM_ARCH_SYSCALLS: [i64; 0] = [];
 
 /// Installs the filter for a document reader. This process must be single-threaded. Does nothing if the kernel lacks
 /// seccomp.

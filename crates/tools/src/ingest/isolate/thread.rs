@@ -17,7 +17,7 @@ pub struct ThreadParser {
 }
 
 impl ThreadParser {
-    /// Creates a parser. `time` is the wall-clock limit per document; `limits` apply to the extracted content.
+    /// Creates a parser. `timeout` is the wall-clock limit per document; `limits` apply to the extracted content.
     #[must_use]
     pub fn new(timeout: Duration, limits: Limits) -> Self {
         Self { timeout, limits }

@@ -32,17 +32,18 @@ impl Reader for DocxReader {
         }
         let mut package = Package::open(bytes, limits)?;
         let package_relationships = package.relationships("")?;
-        let by_type =
+        let package_part_path =
             |kind: &str| package_relationships.values().find(|part| part.kind == kind).map(|part| part.path.clone());
-        let main_path = match by_type("officeDocument") {
+        let main_path = match package_part_path("officeDocument") {
             Some(path) => path,
             None => package.main_by_content_type()?.unwrap_or_else(|| "word/document.xml".to_owned()),
         };
         let text = package.part(&main_path)?.ok_or_else(|| ReadError::corrupt("its document part is missing"))?;
         let main_relationships = package.relationships(&main_path)?;
-        let core_path = by_type("core-properties").unwrap_or_else(|| "docProps/core.xml".to_owned());
+        let core_path = package_part_path("core-properties").unwrap_or_else(|| "docProps/core.xml".to_owned());
         let metadata_title = package.part(&core_path)?.map(|text| core_title(&text)).transpose()?.flatten();
-        let mut related = RelatedParts { package: &mut package, by_kind: by_kind(main_relationships) };
+        let mut related =
+            RelatedParts { package: &mut package, paths_by_kind: group_paths_by_kind(main_relationships) };
 
         let styles = related.first_part("styles")?.map(|text| Styles::parse(&text)).transpose()?.unwrap_or_default();
         let lists = related.first_part("numbering")?.map(|text| Lists::parse(&text)).transpose()?.unwrap_or_default();
@@ -64,23 +65,23 @@ impl Reader for DocxReader {
 /// The parts that the document's main part refers to.
 struct RelatedParts<'a, 'b> {
     package: &'a mut Package<'b>,
-    by_kind: HashMap<String, Vec<String>>,
+    paths_by_kind: HashMap<String, Vec<String>>,
 }
 
 impl RelatedParts<'_, '_> {
     fn first_part(&mut self, kind: &str) -> Result<Option<String>, ReadError> {
-        let path = self.by_kind.get(kind).and_then(|paths| paths.first());
+        let path = self.paths_by_kind.get(kind).and_then(|paths| paths.first());
         path.map_or(Ok(None), |path| self.package.part(path))
     }
 
     fn all_parts(&mut self, kind: &str) -> Result<Vec<String>, ReadError> {
-        let paths = self.by_kind.get(kind).cloned().unwrap_or_default();
+        let paths = self.paths_by_kind.get(kind).cloned().unwrap_or_default();
         paths.iter().filter_map(|path| self.package.part(path).transpose()).collect()
     }
 }
 
 /// Groups the paths of parts by relationship type; the paths of each type are sorted.
-fn by_kind(related: HashMap<String, Relationship>) -> HashMap<String, Vec<String>> {
+fn group_paths_by_kind(related: HashMap<String, Relationship>) -> HashMap<String, Vec<String>> {
     let sorted: BTreeMap<String, String> =
         related.into_values().map(|Relationship { kind, path }| (path, kind)).collect();
     let mut by_kind: HashMap<String, Vec<String>> = HashMap::new();

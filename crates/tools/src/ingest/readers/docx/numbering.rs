@@ -88,12 +88,12 @@ impl Lists {
                     self.lists.entry(list).or_default().1.insert(state.level, start);
                 }
             }
-            "start" | "numFmt" | "lvlText" => self.level_property(element, state),
+            "start" | "numFmt" | "lvlText" => self.set_level_property(element, state),
             _ => {}
         }
     }
 
-    fn level_property(&mut self, element: &Element<'_>, state: &ParserState) {
+    fn set_level_property(&mut self, element: &Element<'_>, state: &ParserState) {
         let Some(definition) = state.definition else { return };
         let levels = self
             .definitions

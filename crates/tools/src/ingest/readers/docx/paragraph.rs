@@ -78,7 +78,7 @@ impl Walker<'_> {
     }
 
     /// Tracks the marks of a complex field; the field code between `begin` and `separate` is not shown.
-    fn field(&mut self, mark: &Element<'_>) {
+    fn track_field_mark(&mut self, mark: &Element<'_>) {
         const MAX_NESTING: usize = 32;
         match mark.attribute("fldCharType").as_deref() {
             Some("begin") if self.in_field_code.len() < MAX_NESTING => self.in_field_code.push(true),
@@ -104,7 +104,7 @@ impl Walker<'_> {
             "pPr" => {
                 self.paragraph_properties(xml, paragraph)?;
                 if std::mem::take(&mut self.page_break_before) {
-                    self.page_break(output.items, output.depth);
+                    self.push_page_break(output.items, output.depth);
                 }
             }
             "r" => paragraph.hidden_run = self.styles.is_hidden(paragraph.style.as_deref()),
@@ -116,12 +116,12 @@ impl Walker<'_> {
                 let next = Paragraph { style: paragraph.style.clone(), ..Paragraph::default() };
                 let finished = std::mem::replace(paragraph, next);
                 self.push_paragraph(finished, output.items);
-                self.page_break(output.items, output.depth);
+                self.push_page_break(output.items, output.depth);
             }
             "br" => paragraph.text.push('\n'),
             "noBreakHyphen" => paragraph.text.push('-'),
-            "sym" if !paragraph.hidden_run => symbol(element, &mut paragraph.text),
-            "fldChar" => self.field(element),
+            "sym" if !paragraph.hidden_run => push_symbol(element, &mut paragraph.text),
+            "fldChar" => self.track_field_mark(element),
             "footnoteReference" | "endnoteReference" => {
                 let mark = self.reference_note(element.name(), element.attribute("id"));
                 paragraph.text.push_str(&mark);
@@ -129,7 +129,7 @@ impl Walker<'_> {
             "txbxContent" => {
                 // A text box may have a background of any colour; its fill is not read.
                 let has_background = std::mem::replace(&mut self.has_background, true);
-                self.blocks(xml, "txbxContent", &mut paragraph.text_boxes, output.depth + 1)?;
+                self.collect_blocks(xml, "txbxContent", &mut paragraph.text_boxes, output.depth + 1)?;
                 self.has_background = has_background;
             }
             // Deleted and moved-away text, field codes, the fallback copy of a text box, phonetic guides.
@@ -192,7 +192,7 @@ fn is_white(color: &str) -> bool {
 }
 
 /// Appends the Unicode character of a `w:sym` element.
-fn symbol(element: &Element<'_>, text: &mut String) {
+fn push_symbol(element: &Element<'_>, text: &mut String) {
     let code = element.attribute("char").and_then(|code| u32::from_str_radix(&code, 16).ok());
     let Some(code) = code else { return };
     let font = element.attribute("font").unwrap_or_default();

@@ -78,7 +78,7 @@ impl<'a> Walker<'a> {
         loop {
             match xml.next()? {
                 Token::StartTag(element) if element.name() == root => {
-                    self.blocks(&mut xml, root, &mut out, 0)?;
+                    self.collect_blocks(&mut xml, root, &mut out, 0)?;
                     self.append_notes(&mut out);
                     return Ok(out);
                 }
@@ -102,7 +102,7 @@ impl<'a> Walker<'a> {
                     let id =
                         note.attribute("id").filter(|_| note.attribute("type").is_none_or(|kind| kind == "normal"));
                     let mut items = Vec::new();
-                    self.blocks(&mut xml, element, &mut items, 1)?;
+                    self.collect_blocks(&mut xml, element, &mut items, 1)?;
                     if let Some(id) = id {
                         notes.insert(id, flat_text(&items));
                     }
@@ -114,7 +114,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Collects blocks up to the end of the element `end`, whose start tag was just read.
-    pub fn blocks(
+    pub fn collect_blocks(
         &mut self,
         xml: &mut XmlReader<'_>,
         end: &str,
@@ -130,7 +130,7 @@ impl<'a> Walker<'a> {
                     "p" => {
                         self.paragraph(xml, out, depth)?;
                         if std::mem::take(&mut self.page_break_after) {
-                            self.page_break(out, depth);
+                            self.push_page_break(out, depth);
                         }
                     }
                     "tbl" => self.table(xml, out, depth + 1)?,
@@ -145,7 +145,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Ends the current page, after adding its notes. Breaks inside tables and text boxes are ignored.
-    pub fn page_break(&mut self, out: &mut Vec<Item>, depth: usize) {
+    pub fn push_page_break(&mut self, out: &mut Vec<Item>, depth: usize) {
         if depth == 0 {
             self.append_notes(out);
             out.push(Item::PageBreak);

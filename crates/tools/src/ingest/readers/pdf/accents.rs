@@ -34,10 +34,10 @@ impl AccentComposer {
             return pending.map_or(Composition::Unchanged, |(accent, at)| Composition::Unmatched(accent, at));
         };
         if let Some((accent, accent_at)) = self.pending.take() {
-            let letter = combining_mark(accent).filter(|_| {
+            let matching_mark = combining_mark(accent).filter(|_| {
                 is_over(&accent_at, placement.left, placement.right) && is_same_line(&accent_at, placement)
             });
-            return match letter.and_then(|mark| compose(with_dot(c), mark)) {
+            return match matching_mark.and_then(|mark| compose(with_dot(c), mark)) {
                 Some(letter) => Composition::Composed(letter),
                 None => Composition::Unmatched(accent, accent_at),
             };

@@ -51,7 +51,7 @@ fn split_into_columns(pieces: &[Piece], members: Vec<usize>, depth: usize, group
     };
     let mut unsplit = Vec::new();
     for band in bands(pieces, &rows, gutter) {
-        if !band.is_split || !is_columns(pieces, band.rows, gutter, 0) {
+        if !band.is_split || !separates_columns(pieces, band.rows, gutter, 0) {
             unsplit.extend(band.rows.iter().flat_map(|row| &row.pieces).copied());
             continue;
         }
@@ -104,11 +104,9 @@ fn best_gutter(pieces: &[Piece], rows: &[Row]) -> Option<f32> {
         })
         .collect();
     scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
-    scored
-        .into_iter()
-        .take(12)
-        .map(|(_, x)| x)
-        .find(|x| bands(pieces, rows, *x).iter().any(|band| band.is_split && is_columns(pieces, band.rows, *x, 0)))
+    scored.into_iter().take(12).map(|(_, x)| x).find(|x| {
+        bands(pieces, rows, *x).iter().any(|band| band.is_split && separates_columns(pieces, band.rows, *x, 0))
+    })
 }
 
 /// Consecutive rows of which all, or none, cross a gutter.
@@ -160,7 +158,7 @@ impl Piece {
 }
 
 /// Whether both sides of a gutter are running text, not cells of a table.
-fn is_columns(pieces: &[Piece], band: &[Row], gutter: f32, depth: usize) -> bool {
+fn separates_columns(pieces: &[Piece], band: &[Row], gutter: f32, depth: usize) -> bool {
     sides(pieces, band, gutter).into_iter().all(|side| {
         let rows = rows(pieces, &side);
         is_prose(pieces, &rows) || (depth < MAX_DEPTH && has_inner_columns(pieces, &rows, depth))
@@ -173,7 +171,7 @@ fn has_inner_columns(pieces: &[Piece], rows: &[Row], depth: usize) -> bool {
     let Some(middle) = gaps.get(gaps.len() / 2).copied() else { return false };
     let split: Vec<_> = bands(pieces, rows, middle).into_iter().filter(|band| band.is_split).collect();
     let split_rows: usize = split.iter().map(|band| band.rows.len()).sum();
-    split_rows * 2 > rows.len() && split.iter().all(|band| is_columns(pieces, band.rows, middle, depth + 1))
+    split_rows * 2 > rows.len() && split.iter().all(|band| separates_columns(pieces, band.rows, middle, depth + 1))
 }
 
 /// Whether rows are running text: on average they fill the column and are several words long, and few have wide gaps.

@@ -6,7 +6,7 @@ use super::super::symbols;
 use super::cmap::CMap;
 use super::composite::CompositeFont;
 use super::dictionary::{dictionary, inflate_font_stream, name_of, number, stream};
-use super::font_program::{self, BuiltInEncoding};
+use super::font_program::{self, TextByCode};
 use super::glyph::Glyph;
 use super::sfnt::GlyphTexts;
 use super::{base14, glyphs};
@@ -99,10 +99,10 @@ impl SimpleFont<'_> {
     }
 
     /// Text of each code: the base encoding, changed by the `Differences` array.
-    fn texts(&self) -> BuiltInEncoding {
+    fn texts(&self) -> TextByCode {
         let encoding = self.font.get_deref(b"Encoding", self.document).ok();
         let from_table =
-            |table: &glyphs::EncodingTable| table.iter().map(|c| c.map(String::from)).collect::<BuiltInEncoding>();
+            |table: &glyphs::EncodingTable| table.iter().map(|c| c.map(String::from)).collect::<TextByCode>();
         match encoding {
             Some(Object::Name(name)) => match glyphs::encoding(name) {
                 Some(table) => from_table(table),
@@ -121,7 +121,7 @@ impl SimpleFont<'_> {
         }
     }
 
-    fn overlay_differences(&self, encoding: &Dictionary, texts: &mut BuiltInEncoding) {
+    fn overlay_differences(&self, encoding: &Dictionary, texts: &mut TextByCode) {
         let Ok(differences) = encoding.get_deref(b"Differences", self.document).and_then(Object::as_array) else {
             return;
         };
@@ -143,7 +143,7 @@ impl SimpleFont<'_> {
     }
 
     /// The encoding of the embedded font program, or the default encoding of a font without one.
-    fn built_in_encoding(&self) -> BuiltInEncoding {
+    fn built_in_encoding(&self) -> TextByCode {
         if let Some(descriptor) = self.descriptor {
             if let Some(table) = stream(self.document, descriptor, b"FontFile")
                 .and_then(inflate_font_stream)
@@ -162,14 +162,15 @@ impl SimpleFont<'_> {
             return table;
         }
         let is_true_type = self.font.get(b"Subtype").and_then(Object::as_name).is_ok_and(|kind| kind == b"TrueType");
-        let table = glyphs::encoding(b"WinAnsiEncoding").filter(|_| is_true_type).unwrap_or(glyphs::standard());
-        let mut texts: BuiltInEncoding = table.iter().map(|c| c.map(String::from)).collect();
+        let table =
+            glyphs::encoding(b"WinAnsiEncoding").filter(|_| is_true_type).unwrap_or(glyphs::standard_encoding());
+        let mut texts: TextByCode = table.iter().map(|c| c.map(String::from)).collect();
         self.overlay_true_type(&mut texts);
         texts
     }
 
     /// The built-in encoding of `Symbol` or `ZapfDingbats`; `None` for other fonts.
-    fn symbol_encoding(&self) -> Option<BuiltInEncoding> {
+    fn symbol_encoding(&self) -> Option<TextByCode> {
         let family = self.name.rsplit('+').next().unwrap_or_default();
         let decode_char = match family {
             _ if family.starts_with("Symbol") => symbols::symbol,
@@ -180,7 +181,7 @@ impl SimpleFont<'_> {
     }
 
     /// Adds the texts that a symbolic TrueType font defines in its own `cmap` and `post` tables.
-    fn overlay_true_type(&self, texts: &mut BuiltInEncoding) {
+    fn overlay_true_type(&self, texts: &mut TextByCode) {
         let program = self.descriptor.and_then(|descriptor| stream(self.document, descriptor, b"FontFile2"));
         let Some(font) = program.and_then(inflate_font_stream).and_then(|program| GlyphTexts::parse(&program)) else {
             return;
@@ -192,7 +193,7 @@ impl SimpleFont<'_> {
         }
     }
 
-    fn widths(&self, texts: &BuiltInEncoding) -> Vec<f32> {
+    fn widths(&self, texts: &TextByCode) -> Vec<f32> {
         let scale = if self.is_type3 { self.type3_scale() } else { 0.001 };
         let first = number(self.document, self.font, b"FirstChar").unwrap_or(0.0) as i64;
         let declared_widths = self.font.get_deref(b"Widths", self.document).and_then(Object::as_array).ok();

@@ -9,12 +9,12 @@ use read_fonts::ps::cff::CffFontRef;
 
 use super::glyphs;
 
-/// Text of each of the 256 codes as the embedded font defines it; `None` for codes without a known glyph.
-pub(super) type BuiltInEncoding = Vec<Option<String>>;
+/// Text of each of the 256 codes of a one-byte encoding; `None` for codes without a known glyph.
+pub(super) type TextByCode = Vec<Option<String>>;
 
 /// Reads the encoding of a Type 1 program from the `dup 12 /ffi put` lines of its clear-text part; `None` if it has
 /// none.
-pub(super) fn type1_encoding(program: &[u8]) -> Option<BuiltInEncoding> {
+pub(super) fn type1_encoding(program: &[u8]) -> Option<TextByCode> {
     let end = find(program, b"eexec").unwrap_or(program.len());
     let clear_text = &program[..end];
     let start = find(clear_text, b"/Encoding")? + b"/Encoding".len();
@@ -39,7 +39,7 @@ pub(super) fn type1_encoding(program: &[u8]) -> Option<BuiltInEncoding> {
 }
 
 /// Reads `12 /ffi put` (or `12/ffi put`) after a `dup`; returns the number of words to skip.
-fn read_encoding_entry(words: &[&[u8]], table: &mut BuiltInEncoding) -> usize {
+fn read_encoding_entry(words: &[&[u8]], table: &mut TextByCode) -> usize {
     let joined: Vec<u8> = words.iter().take(2).copied().collect::<Vec<_>>().join(&b' ');
     let Some(slash) = joined.iter().position(|byte| *byte == b'/') else { return 1 };
     let name: &[u8] = joined[slash + 1..].split(|byte| *byte == b' ').next().unwrap_or_default();
@@ -66,7 +66,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 /// Reads the encoding of a bare CFF program (`FontFile3`). `None` for CID-keyed fonts, whose glyphs have no names.
-pub(super) fn cff_encoding(program: &[u8]) -> Option<BuiltInEncoding> {
+pub(super) fn cff_encoding(program: &[u8]) -> Option<TextByCode> {
     let font = CffFontRef::new_cff(program, 0, None).ok().filter(|font| !font.is_cid())?;
     let encoding = font.encoding()?;
     match encoding.predefined() {
@@ -80,8 +80,8 @@ pub(super) fn cff_encoding(program: &[u8]) -> Option<BuiltInEncoding> {
     Some((0..=255).map(|code| name(code).and_then(glyphs::text_of_name)).collect())
 }
 
-fn standard_encoding() -> BuiltInEncoding {
-    glyphs::standard().iter().map(|c| c.map(String::from)).collect()
+fn standard_encoding() -> TextByCode {
+    glyphs::standard_encoding().iter().map(|c| c.map(String::from)).collect()
 }
 
 #[cfg(test)]

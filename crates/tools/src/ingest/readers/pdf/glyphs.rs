@@ -13,7 +13,7 @@ pub(super) type EncodingTable = [Option<char>; 256];
 static STANDARD: LazyLock<EncodingTable> = LazyLock::new(|| load_table(b"StandardEncoding"));
 static WIN_ANSI: LazyLock<EncodingTable> = LazyLock::new(|| {
     let mut table = load_table(b"WinAnsiEncoding");
-    // These two codes are second codes of other characters (ISO 32000-1, Annex D.2, notes 3 to 6).
+    // Second codes of the space and the hyphen (ISO 32000-1, Annex D.2, notes 3 to 6).
     table[0xA0] = Some(' ');
     table[0xAD] = Some('-');
     table
@@ -33,7 +33,7 @@ pub(super) fn encoding(name: &[u8]) -> Option<&'static EncodingTable> {
 }
 
 /// `StandardEncoding`, the default for fonts that declare no encoding.
-pub(super) fn standard() -> &'static EncodingTable {
+pub(super) fn standard_encoding() -> &'static EncodingTable {
     &STANDARD
 }
 
@@ -126,7 +126,7 @@ mod tests {
     fn predefined_encodings_have_their_characters() {
         assert_eq!(encoding(b"WinAnsiEncoding").unwrap()[0xE4], Some('ä'));
         assert_eq!(encoding(b"MacRomanEncoding").unwrap()[0x8A], Some('ä'));
-        assert_eq!(standard()[0xAE], Some('\u{FB01}'));
+        assert_eq!(standard_encoding()[0xAE], Some('\u{FB01}'));
         assert!(encoding(b"Identity-H").is_none());
     }
 }

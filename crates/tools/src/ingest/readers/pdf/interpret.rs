@@ -48,7 +48,7 @@ pub(super) struct Interpreter<'a> {
     path: Path,
     /// Whether the next painting operator also adds the path to the clipping path.
     clip_pending: bool,
-    /// Collects visible words; `invisible` collects those of text rendering modes 3 and 7.
+    /// Collects visible words; `invisible_words` collects those of text rendering modes 3 and 7.
     pub(super) visible_words: WordBuilder,
     pub(super) invisible_words: WordBuilder,
     pub(super) content: PageContent,

@@ -104,7 +104,7 @@ impl Replacement {
 }
 
 /// Reads `ActualText` from an inline property list.
-pub(super) fn inline_text(raw: &[u8]) -> Option<String> {
+pub(super) fn inline_actual_text(raw: &[u8]) -> Option<String> {
     const KEY: &[u8] = b"ActualText";
     if !raw.windows(KEY.len()).any(|part| part == KEY) {
         return None;
@@ -124,7 +124,7 @@ mod tests {
 
     fn replaced(glyphs: &str, text: &str) -> (Vec<String>, bool) {
         let mut marked = MarkedContent::default();
-        marked.open(false, inline_text(format!("/MCID 3 /ActualText {text}").as_bytes()));
+        marked.open(false, inline_actual_text(format!("/MCID 3 /ActualText {text}").as_bytes()));
         for (n, c) in glyphs.chars().enumerate() {
             let left = 6.0 * n as f32;
             let direction = Direction::Right;

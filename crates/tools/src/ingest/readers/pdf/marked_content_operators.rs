@@ -19,7 +19,7 @@ impl Interpreter<'_> {
                 let hidden = tag == b"OC" && list.is_some_and(|layer| self.is_hidden(layer));
                 (hidden, text.and_then(|text| decode_text_string(text).ok()))
             }
-            [Operand::Name(_), Operand::Dictionary(raw), ..] => (false, marked_content::inline_text(raw)),
+            [Operand::Name(_), Operand::Dictionary(raw), ..] => (false, marked_content::inline_actual_text(raw)),
             _ => (false, None),
         };
         self.marked_content.open(hidden, text);

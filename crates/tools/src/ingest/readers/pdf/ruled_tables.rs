@@ -60,8 +60,8 @@ pub(super) fn extract(words: &mut Vec<Word>, rules: &[Rule]) -> Vec<Table> {
 
 /// Positions of the column borders and row borders of a table, in ascending order.
 struct Grid {
-    columns: Vec<f32>,
-    rows: Vec<f32>,
+    column_borders: Vec<f32>,
+    row_borders: Vec<f32>,
 }
 
 /// Finds grids of connected ruling lines, and of parallel horizontal lines of the same length.
@@ -82,7 +82,7 @@ fn grids(rules: &[Rule]) -> Vec<Grid> {
             horizontals.iter().filter(|rule| rule.area.width() > 0.2 * width).map(|rule| rule.area.y0).collect(),
         );
         if rows.len() >= 2 && columns.len() + rows.len() >= 5 {
-            grids.push(Grid { columns, rows });
+            grids.push(Grid { column_borders: columns, row_borders: rows });
         }
     }
     grids.extend(grids_without_verticals(horizontal_only));
@@ -108,7 +108,7 @@ fn grids_without_verticals(mut horizontal_only: Vec<Rect>) -> Vec<Grid> {
     }
     let grid = |stack: Vec<Rect>| {
         let rows = merge_close(stack.iter().map(|rule| rule.y0).collect());
-        (rows.len() >= 3).then(|| Grid { columns: vec![stack[0].x0, stack[0].x1], rows })
+        (rows.len() >= 3).then(|| Grid { column_borders: vec![stack[0].x0, stack[0].x1], row_borders: rows })
     };
     stacks.into_iter().filter_map(grid).collect()
 }
@@ -155,22 +155,22 @@ fn merge_close(mut positions: Vec<f32>) -> Vec<f32> {
 
 impl Grid {
     fn bounds(&self) -> Rect {
-        let (columns, rows) = (&self.columns, &self.rows);
+        let (columns, rows) = (&self.column_borders, &self.row_borders);
         Rect { x0: columns[0], y0: rows[0], x1: columns[columns.len() - 1], y1: rows[rows.len() - 1] }
     }
 
     /// Distributes words to cells. `None` if the result is not plausible as a table, such as a framed paragraph.
     fn into_table(mut self, words: &[&Word]) -> Option<Table> {
-        let has_vertical_rules = self.columns.len() > 2;
+        let has_vertical_rules = self.column_borders.len() > 2;
         if !has_vertical_rules {
             self.detect_columns(words);
         }
-        if self.columns.len() < 3 {
+        if self.column_borders.len() < 3 {
             return None;
         }
         let mut rows = Vec::new();
-        let band_count = self.rows.len() - 1;
-        for band in self.rows.windows(2) {
+        let band_count = self.row_borders.len() - 1;
+        for band in self.row_borders.windows(2) {
             let words_inside: Vec<&Word> = words
                 .iter()
                 .filter(|word| {
@@ -213,13 +213,13 @@ impl Grid {
         if lines_with_several_cells * 2 <= lines.len() {
             return;
         }
-        let outer_borders = [self.columns[0], self.columns[self.columns.len() - 1]];
+        let outer_borders = [self.column_borders[0], self.column_borders[self.column_borders.len() - 1]];
         let inner_borders = covered_spans.windows(2).map(|pair| (pair[0].1 + pair[1].0) / 2.0);
-        self.columns = [outer_borders[0]].into_iter().chain(inner_borders).chain([outer_borders[1]]).collect();
+        self.column_borders = [outer_borders[0]].into_iter().chain(inner_borders).chain([outer_borders[1]]).collect();
     }
 
     fn column_of(&self, word: &Word) -> usize {
-        let inner_borders = &self.columns[1..self.columns.len() - 1];
+        let inner_borders = &self.column_borders[1..self.column_borders.len() - 1];
         // A wide word that crosses a border belongs to the column in which it starts.
         let x = if word.right - word.left > 40.0 { word.left + 2.0 } else { word.middle() };
         inner_borders.partition_point(|border| *border <= x)
@@ -228,7 +228,7 @@ impl Grid {
     /// Builds a row from the words between two row borders; `None` if there are no words.
     fn row(&self, words: &[&Word]) -> Option<TableRow> {
         let first = words.first()?;
-        let mut cells: Vec<Vec<Word>> = vec![Vec::new(); self.columns.len() - 1];
+        let mut cells: Vec<Vec<Word>> = vec![Vec::new(); self.column_borders.len() - 1];
         let (mut top, mut bottom, mut bold) = (first.top(), first.bottom(), true);
         for word in words {
             top = top.min(word.top());

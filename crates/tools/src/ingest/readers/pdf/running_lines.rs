@@ -120,27 +120,19 @@ fn margin_items(page_index: usize, page: &PageText, body: f32) -> Vec<Candidate>
         .collect();
     items.sort_by(|a, b| a.1.total_cmp(&b.1));
     let close = |pair: &[(usize, f32, f32, String)]| pair[1].1 - pair[0].2 <= body;
-    let head = items.windows(2).take_while(|pair| close(pair)).count();
-    let foot = items.windows(2).rev().take_while(|pair| close(pair)).count();
+    let adjacent_at_top = items.windows(2).take_while(|pair| close(pair)).count();
+    let adjacent_at_bottom = items.windows(2).rev().take_while(|pair| close(pair)).count();
     let count = items.len();
-    let outermost = items.into_iter().enumerate().filter(|(rank, (_, top, bottom, _))| {
+    let items_in_margins = items.into_iter().enumerate().filter(|(rank, (_, top, bottom, _))| {
         let is_in_top_margin = *rank < MAX_RUNNING_LINES && *bottom <= MARGIN * page.height;
         is_in_top_margin || (rank + MAX_RUNNING_LINES >= count && *top >= (1.0 - MARGIN) * page.height)
     });
     let candidate = |(rank, (item, top, _, text)): (usize, (usize, f32, f32, String))| {
-        let outermost = rank == 0 || rank + 1 == count;
-        let attached = rank <= head || rank + 1 + foot >= count;
-        Candidate {
-            page: page_index,
-            item,
-            top,
-            is_outermost: outermost,
-            is_adjacent: attached,
-            text,
-            key: String::new(),
-        }
+        let is_outermost = rank == 0 || rank + 1 == count;
+        let is_adjacent = rank <= adjacent_at_top || rank + 1 + adjacent_at_bottom >= count;
+        Candidate { page: page_index, item, top, is_outermost, is_adjacent, text, key: String::new() }
     };
-    outermost.map(candidate).collect()
+    items_in_margins.map(candidate).collect()
 }
 
 /// Differences between printed page numbers and page positions that most pages share; unnumbered front matter causes

@@ -27,9 +27,9 @@ pub(super) struct Style {
 impl Style {
     /// Derives the style from all lines of a document and from its outline (title and level; level 1 is the outermost).
     pub fn derive<'a>(flow: impl Iterator<Item = &'a FlowItem>, outline: Vec<(String, u8)>) -> Self {
-        let mut chars: HashMap<i32, usize> = HashMap::new();
+        let mut length_by_size: HashMap<i32, usize> = HashMap::new();
         let (mut fixed_pitch, mut total_length) = (0, 0);
-        let mut add = |size: f32, length: usize| *chars.entry(half_points(size)).or_default() += length;
+        let mut add = |size: f32, length: usize| *length_by_size.entry(half_points(size)).or_default() += length;
         let mut text_sizes: HashSet<i32> = HashSet::new();
         for item in flow {
             let FlowItem::Line(line) = item else { continue };
@@ -41,7 +41,8 @@ impl Style {
                 text_sizes.insert(half_points(line.size));
             }
         }
-        let body = chars.into_iter().max_by_key(|(size, length)| (*length, -*size)).map_or(0, |(size, _)| size);
+        let body =
+            length_by_size.into_iter().max_by_key(|(size, length)| (*length, -*size)).map_or(0, |(size, _)| size);
         let body_size = body as f32 / 2.0;
         let mut sizes: Vec<f32> = text_sizes
             .into_iter()

@@ -1,0 +1,18 @@
+import { settings } from "@/settings";
+
+/** Parts of the platform that not every version has, with their resource in the API. */
+const RESOURCES = {
+  approvals: "approvals",
+  goals: "goals",
+  teams: "teams",
+  sessions: "sessions",
+  models: "admin/models",
+  feedback: "admin/feedback",
+} as const;
+
+export type Feature = keyof typeof RESOURCES;
+
+/** Whether this server has it. */
+export function hasFeature(feature: Feature, resources: readonly string[] = settings.resources): boolean {
+  return resources.includes(RESOURCES[feature]);
+}

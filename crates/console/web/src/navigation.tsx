@@ -1,0 +1,82 @@
+import {
+  Brain,
+  FileText,
+  LogOut,
+  MessageSquareText,
+  Search,
+  Settings2,
+  ShieldCheck,
+} from "lucide-react";
+import { type ComponentType, useEffect, useRef } from "react";
+import { NavLink, useLocation } from "react-router";
+import { isAuditor, useAccount } from "@/account";
+import { type Feature, hasFeature } from "@/api/features";
+import type { Account } from "@/api/types";
+import { type MessageKey, useI18n } from "@/i18n";
+import { cn } from "@/lib/utils";
+
+interface PageLink {
+  path: string;
+  name: MessageKey;
+  picture: ComponentType<{ className?: string; "aria-hidden"?: boolean }>;
+  /** Shown if the server has this part. */
+  feature?: Feature;
+  /** Shown to these users; to all unless given. */
+  isFor?: (account: Account) => boolean;
+}
+
+/** The pages that are built. A link to one of a later version belongs here when its page does. */
+const PAGES: readonly PageLink[] = [
+  { path: "/chat", name: "chat", picture: MessageSquareText },
+  { path: "/search", name: "search", picture: Search },
+  { path: "/documents", name: "documents", picture: FileText },
+  { path: "/memories", name: "memories", picture: Brain },
+  { path: "/admin", name: "admin", picture: ShieldCheck, isFor: isAuditor },
+  { path: "/display", name: "display", picture: Settings2 },
+];
+
+const item =
+  "flex min-h-target min-w-[4.5rem] flex-1 shrink-0 flex-col items-center justify-center gap-0.5 rounded-md px-1 py-1 " +
+  "text-xs hover:bg-ground md:w-full md:flex-none";
+
+/** The page that is shown is told by weight and a line, too: themes of high contrast have no greys. */
+const current =
+  "bg-ground font-semibold text-ink shadow-[inset_0_3px_0_var(--ink)] md:shadow-[inset_3px_0_0_var(--ink)]";
+
+/** The links of the console: a rail at the left, or a bar at the bottom of a small screen. */
+export function Navigation({ onSignOut }: { onSignOut: () => void }) {
+  const { t } = useI18n();
+  const account = useAccount();
+  const bar = useRef<HTMLElement>(null);
+  const { pathname } = useLocation();
+  useEffect(() => {
+    // On a small screen the bar scrolls sideways.
+    bar.current?.querySelector("[aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [pathname]);
+  const pages = PAGES.filter(({ feature, isFor }) => (!feature || hasFeature(feature)) && (!isFor || isFor(account)));
+  return (
+    <header className="no-print order-last flex shrink-0 overflow-x-auto border-line bg-surface p-1 max-md:border-t md:order-first md:w-24 md:flex-col md:overflow-y-auto md:border-r">
+      <nav ref={bar} aria-label={t("mainNavigation")} className="flex flex-auto gap-0.5 md:flex-none md:flex-col">
+        {pages.map(({ path, name, picture: Picture }) => (
+          <NavLink
+            key={path}
+            to={path}
+            className={({ isActive }) => cn(item, isActive ? current : "text-quiet")}
+          >
+            <Picture className="size-5" aria-hidden />
+            {t(name)}
+          </NavLink>
+        ))}
+      </nav>
+      <div className="flex md:mt-auto md:flex-col">
+        <span className="hidden truncate px-1 pb-1 text-center text-xs text-quiet md:block" title={account.email}>
+          {account.name ?? account.email}
+        </span>
+        <button type="button" onClick={onSignOut} className={cn(item, "text-quiet")}>
+          <LogOut className="size-5" aria-hidden />
+          {t("signOut")}
+        </button>
+      </div>
+    </header>
+  );
+}

@@ -1,0 +1,43 @@
+//! The health of the backends that serve models.
+
+use serde::Serialize;
+
+/// Whether a backend serves requests at present.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendStatus {
+    /// The last health check and the latest requests succeeded.
+    Up,
+    /// It answers health checks, but requests for one of its models have failed; they are tried again after a pause.
+    Failing,
+    /// The last health check failed.
+    Down,
+}
+
+impl BackendStatus {
+    /// The states, from the best to the worst.
+    pub const ALL: [Self; 3] = [Self::Up, Self::Failing, Self::Down];
+
+    /// The stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Failing => "failing",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// A backend with its health.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BackendHealth {
+    /// Name from the configuration.
+    pub name: String,
+    /// Whether it is outside of the plant's own network.
+    pub is_cloud: bool,
+    /// Whether it serves requests.
+    pub status: BackendStatus,
+    /// Names of the models that the platform asks it for.
+    pub models: Vec<String>,
+}

@@ -1,0 +1,20 @@
+//! The files of the console, as the gateway reads them.
+
+use gateway::console::{ConsoleFile, ConsoleFiles};
+use std::borrow::Cow;
+
+/// The console that was built into this program.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BuiltConsole;
+
+impl ConsoleFiles for BuiltConsole {
+    fn file(&self, path: &str) -> Option<ConsoleFile> {
+        let file = console::file(path)?;
+        Some(ConsoleFile {
+            content: Cow::Borrowed(file.content),
+            brotli: file.brotli.map(Cow::Borrowed),
+            gzip: file.gzip.map(Cow::Borrowed),
+            etag: file.etag.to_owned(),
+        })
+    }
+}

