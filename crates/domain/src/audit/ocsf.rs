@@ -197,7 +197,7 @@ mod tests {
     fn an_export_line_round_trips() {
         let line = ExportLine::Event(Box::new(sample_event("doc.read", "success")));
         let text = line.to_json().expect("JSON");
-        assert!(text.starts_with("{\"type\":\"event\",\"tenant_id\""), "{text}");
+        assert!(text.starts_with("{\"type\":\"event\",\"layout\":2,\"tenant_id\""), "{text}");
         let Ok(ExportLine::Event(parsed)) = ExportLine::parse(&text) else { panic!("an event") };
         assert_eq!(parsed.canonical_json(), sample_event("doc.read", "success").canonical_json());
         assert!(parsed.canonical_json().contains("\"n\": 1.50"), "{}", parsed.canonical_json());

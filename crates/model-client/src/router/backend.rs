@@ -145,7 +145,9 @@ mod tests {
         let breaker = backend.breaker("fast");
         let health = backend.health();
         assert_eq!((health.status, health.models), (BackendStatus::Up, vec!["fast".to_owned()]));
-        breaker.record_failure(tokio::time::Instant::now(), true);
+        for _ in 0..settings.failure_threshold {
+            breaker.record_failure(tokio::time::Instant::now(), true);
+        }
         assert_eq!(backend.health().status, BackendStatus::Failing);
         backend.is_up.store(false, Ordering::Relaxed);
         assert_eq!(backend.health().status, BackendStatus::Down);

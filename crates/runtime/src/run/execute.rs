@@ -45,6 +45,7 @@ fn acknowledge(ctx: RunContext<'_>, progress: &mut RunProgress, acknowledgement:
     let text = &acknowledgement.text;
     progress.provenance.merge(&Provenance { class: text.class(), sources: Sources::default() });
     ctx.log.merge_provenance(&progress.provenance);
+    progress.acknowledgement_start = Some(progress.answer.text().len());
     let separator = if progress.answer.text().is_empty() { "" } else { "\n\n" };
     let mut events = progress.answer.push(format!("{separator}{}", text.content()), &[]);
     events.extend(progress.answer.end_reply(&[]));

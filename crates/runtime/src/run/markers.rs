@@ -116,7 +116,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_marker_of_another_passage_is_left_wherever_the_pieces_end(text in "[\\[\\]0-9, ;a.]{0,40}", size in 1_usize..6) {
+        fn no_marker_of_another_passage_is_left_wherever_the_pieces_end(
+            text in "[\\[\\]0-9, ;a.]{0,40}",
+            size in 1_usize..6,
+        ) {
             let out = filtered(&text, size);
             for marker in out.split('[').skip(1).filter_map(|rest| rest.split_once(']')) {
                 let is_short = marker.0.len() < MAX_MARKER_BYTES - 2;

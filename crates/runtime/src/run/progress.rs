@@ -30,6 +30,8 @@ pub struct RunProgress {
     pub tools_used: Vec<String>,
     /// Whether a fallback served a reply, or a component such as retrieval was unavailable.
     pub degraded: bool,
+    /// Offset in bytes at which the platform's own words begin in the answer, if there are any.
+    pub acknowledgement_start: Option<usize>,
     /// Whether the documents were searched before the model was called.
     pub has_searched: bool,
     /// Budget reserved for the run; [`super::reserve::BudgetReserver::extend`] can increase it.
@@ -82,16 +84,19 @@ impl RunProgress {
             model: ModelUsage::default(),
             tools_used: Vec::new(),
             degraded: false,
+            acknowledgement_start: None,
             has_searched: false,
             budget: run.budget.clone(),
         }
     }
 
-    /// Returns the statements of the answer that no passage supports. Nothing is listed unless documents were searched,
-    /// and in text that is passed on as the model writes it.
+    /// Returns the statements of the model's answer that no passage supports. Nothing is listed unless documents were
+    /// searched, and in text that is passed on as the model writes it.
     pub fn unsupported_statements(&self) -> Vec<TextRange> {
         if self.has_searched || !self.passages.is_empty() {
-            support::unsupported_statements(self.answer.text(), &self.passages)
+            let text = self.answer.text();
+            let written_by_model = text.get(..self.acknowledgement_start.unwrap_or(text.len())).unwrap_or(text);
+            support::unsupported_statements(written_by_model, &self.passages)
         } else {
             Vec::new()
         }

@@ -163,7 +163,7 @@ impl Plant {
         chat.execute(command).await
     }
 
-    /// Sends a message as Ada in a new conversation, so that it runs beside other turns. The documents are not searched.
+    /// Sends a message as Ada in a new conversation, so that it runs beside other turns. No documents are searched.
     pub async fn send_in_new_conversation(
         &self,
         chat: &ChatService,
