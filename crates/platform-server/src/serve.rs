@@ -72,11 +72,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         server_tasks.spawn(serve(listener, router, connection_limits(&settings.server), stop.clone()));
         server_tasks.spawn(end_abandoned_runs(platform.run_recovery(), stop.clone()));
         receive_run_signals(&platform, &audit_tasks, &stop_audit);
-        let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
-        server_tasks.spawn(async move {
-            let background = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
-            stop.run_until_cancelled(background).await
-        });
+        keep_authenticator(&platform, &server_tasks, &stop);
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
         platform.requeue_documents_embedded_by_other_models().await;
@@ -110,6 +106,15 @@ fn connection_limits(server: &Server) -> Limits {
     let max_connections_per_peer =
         if server.behind_proxy { limits.max_connections } else { limits.max_connections_per_peer };
     Limits { max_connections_per_peer, ..limits }
+}
+
+/// Keeps the issuers' keys fresh and records counted refusals, until `stop`.
+fn keep_authenticator(platform: &Platform, tasks: &TaskTracker, stop: &CancellationToken) {
+    let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
+    tasks.spawn(async move {
+        let background = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
+        stop.run_until_cancelled(background).await
+    });
 }
 
 /// The listener of the API. Behind a proxy it is opened only now: a proxy passes over a port that refuses, but would
