@@ -79,15 +79,31 @@ const MAX_HEADER_LINES: usize = 256;
 /// Pause after a failed `accept`, for instance because too many files are open.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `stop` is cancelled. Then it stops accepting connections, and returns when all
-/// requests in flight, including streams, are answered.
+/// How long a connection that is in the kernel's queue is waited for after `stop`.
+const QUEUE_TIMEOUT: Duration = Duration::from_millis(10);
+/// Maximum number of connections that are accepted after `stop`.
+const MAX_QUEUED: usize = 1_024;
+/// How long a new connection may take to send its first request after `stop`.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(250);
+
+/// Serves `router` on `listener` until `stop` is cancelled. Then it accepts only what is in the kernel's queue already,
+/// and returns when all requests in flight, including streams, are answered.
 pub async fn serve(listener: Arc<TcpListener>, router: Router, limits: Limits, stop: CancellationToken) {
     let limiter = ConnectionLimiter::new(limits.max_connections, limits.max_connections_per_peer);
     let connections = TaskTracker::new();
     let builder = connection_builder(limits);
+    let mut accepted_after_stop = 0;
     loop {
         let accepted = tokio::select! {
-            () = stop.cancelled() => break,
+            biased;
+            () = stop.cancelled() => {
+                let queued = tokio::time::timeout(QUEUE_TIMEOUT, accept(&listener, &limiter)).await;
+                accepted_after_stop += 1;
+                match queued {
+                    Ok(queued) if accepted_after_stop <= MAX_QUEUED => queued,
+                    _ => break,
+                }
+            }
             accepted = accept(&listener, &limiter) => accepted,
         };
         let Some(AcceptedConnection { stream, peer, permit }) = accepted else { continue };
@@ -108,7 +124,7 @@ pub async fn serve(listener: Arc<TcpListener>, router: Router, limits: Limits, s
                 _ = connection.as_mut() => return,
                 () = permit.close_token.cancelled() => return,
                 () = first_request_timeout(&permit, limits.header_read_timeout) => return,
-                () = stop.cancelled() => {}
+                () = stopped_between_requests(&stop, &permit) => {}
                 () = permit.in_flight.idle_for(limits.idle_timeout) => {}
                 () = tokio::time::sleep(limits.max_connection_age) => {}
             }
@@ -141,6 +157,15 @@ fn connection_builder(limits: Limits) -> auto::Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(MAX_HEADER_BUFFER_BYTES).unwrap_or(u32::MAX))
         .max_concurrent_streams(limits.max_concurrent_streams);
     builder
+}
+
+/// Completes when `stop` is cancelled; on a new connection a moment later, because its first request may be on its way.
+/// A proxy does not repeat a POST that it has sent.
+async fn stopped_between_requests(stop: &CancellationToken, permit: &ConnectionPermit) {
+    stop.cancelled().await;
+    if !permit.request_received() {
+        tokio::time::sleep(FIRST_REQUEST_GRACE).await;
+    }
 }
 
 /// Completes if the connection has not sent a request within `timeout`, and never completes if it has. hyper's own
