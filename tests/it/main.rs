@@ -43,6 +43,8 @@ mod provider;
 mod round_trips;
 mod sessions;
 mod shared_limits;
+mod shared_runs;
+mod stack;
 mod support;
 mod tokens;
 mod usage;

@@ -193,6 +193,38 @@ impl Database {
         }))
     }
 
+    /// Process id of the embedded server, if this process started it.
+    pub fn pid(&self) -> Option<u32> {
+        self.cluster.as_ref().map(Cluster::pid)
+    }
+
+    /// Port of the embedded server, which stays the same over restarts.
+    ///
+    /// # Errors
+    /// If there is no embedded server.
+    pub fn port(&self, state: &State) -> Result<u16> {
+        let cluster_port = self.cluster.as_ref().map(Cluster::port);
+        cluster_port.or(state.database_port).context("there is no embedded database")
+    }
+
+    /// Starts the embedded server again if it has ended; returns whether it had.
+    ///
+    /// # Errors
+    /// If its status cannot be read.
+    pub fn restart_if_ended(&mut self) -> Result<bool> {
+        self.cluster.as_mut().map_or(Ok(false), Cluster::restart_if_ended)
+    }
+
+    /// Runs a statement as the superuser of the embedded server.
+    ///
+    /// # Errors
+    /// If it fails, or there is no embedded server.
+    pub fn superuser_sql(&self, statement: &str) -> Result<()> {
+        let cluster = self.cluster.as_ref().context("there is no embedded database")?;
+        cluster.sql(DATABASE_NAME, statement)?;
+        Ok(())
+    }
+
     /// Whether the embedded server has stopped unexpectedly.
     pub fn has_stopped(&mut self) -> bool {
         self.cluster.as_mut().is_some_and(Cluster::has_stopped)

@@ -23,6 +23,17 @@ pub fn write_private(path: &Path, content: &str) -> Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Reads a text field of a JSON file.
+///
+/// # Errors
+/// If the file cannot be read, or has no such field.
+pub fn read_json_field(path: &Path, name: &str) -> Result<String> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let value: serde_json::Value = serde_json::from_str(&text)?;
+    let field = value.get(name).and_then(serde_json::Value::as_str);
+    field.map(str::to_owned).with_context(|| format!("{} has no field {name}", path.display()))
+}
+
 /// Creates a directory and its parents with exactly this mode, regardless of the umask. Existing ones keep their mode.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
 //! Developer commands: `cargo xtask up`, `test`, `check`, `migrate`, `seed`, `token`, `server`, `eval`, `schemathesis`,
-//! `litellm`, `llama-cpp`, `open-webui`, `ui`, `ui-test`, `bench`.
+//! `litellm`, `llama-cpp`, `open-webui`, `ui`, `ui-test`, `bench`, `stack`, `dist`.
 //!
 //! This program provisions what the platform needs (embedded database, embedding model, server binary) and supervises
 //! it. Everything that needs the database or HTTP is a command of `platform-server`, so that xtask builds in seconds.
@@ -11,7 +11,9 @@ mod check;
 mod chromium;
 mod data_dir;
 mod database;
+mod debian;
 mod demo;
+mod dist;
 mod eval;
 mod files;
 mod migrate;
@@ -31,6 +33,7 @@ mod schemathesis;
 mod seed;
 mod server;
 mod server_command;
+mod stack;
 mod state;
 mod test;
 mod token;
@@ -56,6 +59,12 @@ struct Cli {
 enum Command {
     /// Start the whole platform, ask it one question, and serve until Ctrl-C.
     Up(up::Args),
+    /// Start the deployment without containers: nginx, two API processes, a worker and what they need.
+    Stack(stack::Args),
+    /// Run the test that kills the stack's processes, restarts them and restores a backup.
+    StackTest,
+    /// Make a bundle that installs without internet, and print its path.
+    Dist(dist::Args),
     /// Run all tests, with a temporary database and the embedded model.
     Test(test::Args),
     /// Run the checks of the repository: format, clippy, layers, import cycles and others.
@@ -104,6 +113,9 @@ fn main() -> ExitCode {
 fn run(command: Command, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(args) => up::run(args, interrupt),
+        Command::Stack(args) => stack::run(args, interrupt),
+        Command::Dist(args) => dist::run(&args, interrupt),
+        Command::StackTest => stack::test(interrupt),
         Command::Test(args) => test::run(&args, interrupt),
         Command::Check(args) => check::run(&args, interrupt),
         Command::Migrate(args) => migrate::run(args, interrupt),

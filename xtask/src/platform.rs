@@ -106,6 +106,10 @@ pub fn server_for(
         ("PLATFORM__STORAGE__DIR", blob_dir.as_str()),
         ("PLATFORM__AUTH__DEV_ISSUER_DIR", issuer_dir.as_str()),
     ];
+    let pg_bin = pg::PostgresPrograms::installed_dir();
+    if let Some(bin) = pg_bin.as_deref().and_then(Path::to_str) {
+        defaults.push(("PLATFORM__BACKUP__PG_BIN", bin));
+    }
     if project::env_var("SECRET_KEY_FILE").is_none() {
         defaults.push(("SECRET_KEY", state.secret_key.as_str()));
     }

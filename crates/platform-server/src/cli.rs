@@ -1,15 +1,14 @@
 //! The command line: arguments, subcommands and their dispatch.
 
 use crate::audit::{self, AuditCommand};
-use crate::config::{Environment, ServiceType, Settings, required};
+use crate::backup;
+use crate::config::{Environment, ServiceType, Settings};
 use crate::dev::DevCommand;
 use crate::doctor::{self, DoctorCommand};
 use crate::eval::EvalArgs;
-use crate::{check_config, dev, document_parser, eval, http, reindex, serve, shutdown, telemetry};
+use crate::{check_config, dev, document_parser, eval, http, migrate, reindex, serve, shutdown, telemetry};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use data::migrate::{self, LoginRole};
-use secrecy::{ExposeSecret as _, SecretString};
 use std::path::PathBuf;
 use tokio_util::task::TaskTracker;
 
@@ -42,6 +41,21 @@ enum Command {
     },
     /// Exit with 0 if the running server is ready; for containers.
     Healthcheck,
+    /// Write database, files, checkpoints and keys to one file. Needs DATABASE_MIGRATION_URL of a superuser.
+    Backup {
+        /// File to write, which must not exist. Encrypted if BACKUP_KEY is set.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Restore a backup into an empty database and storage directory, and verify it.
+    Restore {
+        /// File that `backup` wrote.
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// File to which the backup's keys are written, as JSON.
+        #[arg(long, value_name = "FILE")]
+        keys_to: Option<PathBuf>,
+    },
     /// Verify, export or retire the audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -75,9 +89,11 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Serve) => serve_until_signal(settings, ServiceType::Api).await,
         Some(Command::Worker) => serve_until_signal(settings, ServiceType::Worker).await,
         Some(Command::All) => serve_until_signal(settings, ServiceType::All).await,
-        Some(Command::Migrate) => migrate(&settings).await,
+        Some(Command::Migrate) => migrate::run(&settings).await,
         Some(Command::CheckConfig { probe }) => check_config::run(&settings, probe).await,
         Some(Command::Healthcheck) => http::expect_ready(&settings).await,
+        Some(Command::Backup { to }) => backup::backup(&settings, &to).await,
+        Some(Command::Restore { from, keys_to }) => backup::restore(&settings, &from, keys_to.as_deref()).await,
         Some(Command::Reindex) => reindex::run(settings).await,
         Some(Command::Audit(command)) => audit::run(command, &settings).await,
         Some(Command::Doctor(command)) => doctor::run(command, &settings).await,
@@ -96,61 +112,4 @@ async fn serve_until_signal(settings: Settings, service: ServiceType) -> Result<
     }
     telemetry.stop().await;
     result
-}
-
-async fn migrate(settings: &Settings) -> Result<()> {
-    let database = &settings.database;
-    let url = required(database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?.expose_secret();
-    migrate::run(url).await?;
-    let role_urls = [
-        (LoginRole::App, &database.url),
-        (LoginRole::Worker, &database.worker_url),
-        (LoginRole::Auditor, &database.audit_url),
-    ];
-    for (role, role_url) in role_urls {
-        if let Some(password) = role_url.as_ref().and_then(password) {
-            migrate::enable_login(url, role, password.expose_secret()).await?;
-        }
-    }
-    Ok(())
-}
-
-/// The password of a database URL, if it has one.
-fn password(url: &SecretString) -> Option<SecretString> {
-    let authority = url.expose_secret().split_once("://")?.1.split(['/', '?']).next()?;
-    let (userinfo, _) = authority.rsplit_once('@')?;
-    let (_, password) = userinfo.split_once(':')?;
-    percent_decode(password).map(SecretString::from)
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) => {
-                let digits = [*high, *low];
-                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-                rest = after;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_in_a_url_is_percent_decoded() {
-        let password = |url: &str| password(&SecretString::from(url)).map(|p| p.expose_secret().to_owned());
-        assert_eq!(password("postgres://app:p%40ss%2Fword@h:5432/db"), Some("p@ss/word".to_owned()));
-        assert_eq!(password("postgres://app@h/db"), None);
-        assert_eq!(password("postgres://h/db?password=x"), None);
-    }
 }

@@ -10,7 +10,7 @@ use crate::models::Models;
 use crate::ports::SharedPorts;
 use crate::readiness::ServerReadiness;
 use anyhow::{Context as _, Result};
-use data::{FsBlobStore, PgAuditReader, PgJobQueue};
+use data::{FsBlobStore, PgAuditReader, PgJobQueue, PgRunEventStore, RunRecovery};
 use domain::model::EmbeddingModel;
 use domain::ports::{BlobStore, Embedders, IdGen, JobKind, JobQueue, PrivacyFilter, Store, TenantDirectory};
 use gateway::console::{ConsolePorts, ConsoleSettings, DevelopmentSignIn};
@@ -94,7 +94,8 @@ impl Platform {
             ids: Arc::clone(&ports.ids),
             tasks: ports.tasks.clone(),
         };
-        let chat = ChatService::new(chat_parts, (&settings.chat).into());
+        let run_events = Arc::new(PgRunEventStore::new(databases.app.clone()));
+        let chat = ChatService::new(chat_parts, (&settings.chat).into()).sharing_runs(run_events);
         let models = ModelService::new(chat.clone(), Arc::clone(&embedders.current));
         let services = Services {
             chat: chat.clone(),
@@ -193,6 +194,12 @@ impl Platform {
             ),
             Err(error) => tracing::warn!(%error, "documents embedded with other models could not be queued"),
         }
+    }
+
+    /// Ends runs whose process died.
+    #[must_use]
+    pub fn run_recovery(&self) -> RunRecovery {
+        RunRecovery::new(self.databases.app.clone(), self.databases.worker.clone())
     }
 
     /// Waits for the background tasks and closes the connection pools.

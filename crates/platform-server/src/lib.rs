@@ -3,6 +3,7 @@
 //! The library target exists for the end-to-end tests; the binary is `platform-server`.
 
 pub mod audit;
+mod backup;
 mod check_config;
 pub mod cli;
 pub mod compose;
@@ -18,11 +19,13 @@ pub mod http;
 pub mod identity;
 mod ingest_settings;
 pub mod instance_heartbeat;
+pub mod migrate;
 pub mod models;
 mod ports;
 pub mod queue_metrics;
 pub mod readiness;
 pub mod reindex;
+mod run_recovery;
 pub mod serve;
 pub mod shutdown;
 pub mod sweep;

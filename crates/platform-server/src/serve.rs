@@ -9,6 +9,7 @@ use crate::dev::sign_in;
 use crate::models::Models;
 use crate::queue_metrics::QueueMetrics;
 use crate::readiness::StartingReadiness;
+use crate::run_recovery::end_abandoned_runs;
 use crate::sweep::sweep_periodically;
 use crate::system::TimeOrderedIds;
 use anyhow::{Context as _, Result};
@@ -61,13 +62,14 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let (audit_tasks, stop_audit) = (TaskTracker::new(), CancellationToken::new());
     audit_tasks.spawn(audit_maintenance.run(stop_audit.clone()));
     watch_backends(model_router, &server_tasks, &stop);
-    audit_tasks.close();
     if let Some(listener) = metrics_listener {
         server_tasks.spawn(serve_metrics(listener, metrics, stop.clone()));
     }
     if let Some(listener) = listener {
         tracing::info!(address = %listener.local_addr()?, "serving");
         server_tasks.spawn(serve(listener, router, connection_limits(&settings.server), stop.clone()));
+        server_tasks.spawn(end_abandoned_runs(platform.run_recovery(), stop.clone()));
+        receive_run_signals(&platform, &audit_tasks, &stop_audit);
         let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
         server_tasks.spawn(async move {
             let background = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
@@ -84,6 +86,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         }
     }
     server_tasks.close();
+    audit_tasks.close();
     stop.cancelled().await;
     let final_seal = async {
         stop_audit.cancel();
@@ -105,6 +108,13 @@ fn connection_limits(server: &Server) -> Limits {
     let max_connections_per_peer =
         if server.behind_proxy { limits.max_connections } else { limits.max_connections_per_peer };
     Limits { max_connections_per_peer, ..limits }
+}
+
+/// Receives what other processes say of this one's runs, until the end of the drain: readers and cancellations still
+/// arrive in it.
+fn receive_run_signals(platform: &Platform, tasks: &TaskTracker, stop: &CancellationToken) {
+    let chat = platform.chat.clone();
+    tasks.spawn(stop.clone().run_until_cancelled_owned(async move { chat.receive_signals().await }));
 }
 
 /// Starts the health checks of the model backends, if there are any.

@@ -11,6 +11,7 @@ use platform_server::dev::issuer::{DevelopmentIssuer, TokenSubject};
 use platform_server::system::SystemClock;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub struct TestApp {
     pub db: Arc<TestDb>,
     /// The directory of the blob store.
     pub storage_dir: PathBuf,
+    variables: Vec<(String, String)>,
     issuer: DevelopmentIssuer,
     shutdown: CancellationToken,
     server: Option<JoinHandle<()>>,
@@ -78,7 +80,8 @@ impl TestApp {
         let (issuer_dir, storage) = (dir.path().join("dev-issuer"), dir.path().join("blobs"));
         let issuer = DevelopmentIssuer::load_or_create(&issuer_dir).expect("the development issuer");
         let port = free_port();
-        let mut settings = load_settings(&db, &[("issuer", &issuer_dir), ("storage", &storage)], port, extra_settings);
+        let variables = variables(&db, &[("issuer", &issuer_dir), ("storage", &storage)], port, extra_settings);
+        let mut settings = load_settings(&variables);
         let issuers = settings.issuers().expect("issuers");
         let issuer_name = issuers.first().map(|issuer| issuer.issuer.clone()).expect("the development issuer");
         settings.auth.platform_admins.push(PlatformAdmin { issuer: issuer_name, subject: PLATFORM_ADMIN.to_owned() });
@@ -86,10 +89,37 @@ impl TestApp {
         let server = spawn_server(settings.clone(), shutdown.clone());
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("a client");
         let base_url = format!("http://127.0.0.1:{port}");
-        let app =
-            Self { base_url, http, settings, db, storage_dir: storage, issuer, shutdown, server: Some(server), dir };
+        let app = Self {
+            base_url,
+            http,
+            settings,
+            db,
+            storage_dir: storage,
+            variables,
+            issuer,
+            shutdown,
+            server: Some(server),
+            dir,
+        };
         app.wait_until_ready().await;
         app
+    }
+
+    /// Starts a server with the same database and files as a process of its own.
+    pub async fn start_process(&self, extra_settings: &[(&str, &str)]) -> ServerProcess {
+        let port = free_port().to_string();
+        let mut command = Command::new(super::cli::program().with_file_name("platform-server"));
+        command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.envs(extra_settings.iter().copied()).env("PLATFORM__SERVER__PORT", &port);
+        let child = command.spawn().expect("platform-server is built beside the command line");
+        let process = ServerProcess { base_url: format!("http://127.0.0.1:{port}"), child };
+        let url = format!("{}/ready", process.base_url);
+        eventually_within(Duration::from_secs(60), "the process is ready", || async {
+            self.http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200).then_some(())
+        })
+        .await;
+        process
     }
 
     /// Creates a tenant in the same way as the `dev` commands.
@@ -165,6 +195,28 @@ impl TestApp {
     }
 }
 
+/// A server that runs as a process of its own, which is killed when it is dropped.
+pub struct ServerProcess {
+    /// URL of the server.
+    pub base_url: String,
+    child: Child,
+}
+
+impl ServerProcess {
+    /// Kills the process, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
 impl Drop for TestApp {
     fn drop(&mut self) {
         self.shutdown.cancel();
@@ -184,7 +236,17 @@ fn spawn_server(settings: Settings, shutdown: CancellationToken) -> JoinHandle<(
     })
 }
 
-fn load_settings(db: &TestDb, dirs: &[(&str, &PathBuf)], port: u16, extra_settings: &[(&str, &str)]) -> Settings {
+fn load_settings(variables: &[(String, String)]) -> Settings {
+    let pairs: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    Settings::load(None, &Environment::from_pairs(&pairs)).expect("valid settings")
+}
+
+fn variables(
+    db: &TestDb,
+    dirs: &[(&str, &PathBuf)],
+    port: u16,
+    extra_settings: &[(&str, &str)],
+) -> Vec<(String, String)> {
     let path =
         |name: &str| dirs.iter().find(|(key, _)| *key == name).and_then(|(_, path)| path.to_str()).expect("UTF-8");
     let (port, model) = (port.to_string(), embedding_model_dir());
@@ -205,7 +267,7 @@ fn load_settings(db: &TestDb, dirs: &[(&str, &PathBuf)], port: u16, extra_settin
         ("PLATFORM__RATE_LIMIT__ENABLED", "false"),
     ];
     variables.extend_from_slice(extra_settings);
-    Settings::load(None, &Environment::from_pairs(&variables)).expect("valid settings")
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// A port that was free a moment ago.

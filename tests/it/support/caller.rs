@@ -19,6 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Caller<'a> {
     app: &'a TestApp,
+    base_url: &'a str,
     token: Option<String>,
 }
 
@@ -40,12 +41,17 @@ pub struct SseEvent {
 
 impl<'a> Caller<'a> {
     pub fn new(app: &'a TestApp, token: Option<String>) -> Self {
-        Self { app, token }
+        Self { app, base_url: &app.base_url, token }
+    }
+
+    /// The same caller at another process.
+    pub fn at(&self, base_url: &'a str) -> Self {
+        Self { base_url, token: self.token.clone(), ..*self }
     }
 
     /// A request with the caller's token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.app.http.request(method, format!("{}{path}", self.app.base_url));
+        let request = self.app.http.request(method, format!("{}{path}", self.base_url));
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,

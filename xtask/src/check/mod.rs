@@ -3,6 +3,7 @@
 
 mod architecture;
 mod cycles;
+mod deploy;
 mod docs;
 mod layers;
 mod lines;
@@ -84,6 +85,11 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
             println!("{name}: {violation}");
         }
         report(name, violations.is_empty(), &mut failed);
+    }
+    if args.selects("deploy") {
+        let violations = deploy::violations(&workspace.sources, interrupt)?;
+        violations.iter().for_each(|violation| println!("deploy: {violation}"));
+        report("deploy", violations.is_empty(), &mut failed);
     }
     println!("sizes: {}", tidy::sizes(&workspace.sources));
     for check in CARGO_CHECKS.iter().filter(|check| args.selects(check.name)) {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,9 @@ use crate::progress;
 
 /// Timeout of starting the server; after a crash, recovery replays the write-ahead log.
 const START_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Shortest time between two attempts to start a server that has ended.
+const RESTART_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Purpose of the cluster, which determines its durability settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +37,8 @@ impl ClusterPurpose {
     /// Settings that differ from PostgreSQL's defaults.
     fn settings(self) -> &'static [&'static str] {
         match self {
-            Self::Persistent => &[],
+            // Room for two API processes, a worker and the exporter.
+            Self::Persistent => &["max_connections=200"],
             Self::Temporary => &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"],
             Self::Benchmark => &["fsync=on", "synchronous_commit=on", "max_connections=200", "shared_buffers=1GB"],
         }
@@ -59,6 +63,9 @@ pub struct Cluster {
     log: LogFile,
     password: String,
     port: u16,
+    pgdata: PathBuf,
+    purpose: ClusterPurpose,
+    started: Instant,
 }
 
 impl Cluster {
@@ -84,8 +91,16 @@ impl Cluster {
             };
             let (log, output) = LogFile::open(paths.log)?;
             let child = spawn(&mut postgres_command(programs, paths.pgdata, purpose, port), output)?;
-            let mut cluster =
-                Self { programs: programs.clone(), child, log, password: paths.password.to_owned(), port };
+            let mut cluster = Self {
+                programs: programs.clone(),
+                child,
+                log,
+                password: paths.password.to_owned(),
+                port,
+                pgdata: paths.pgdata.to_path_buf(),
+                purpose,
+                started: Instant::now(),
+            };
             if cluster.wait_until_ready(paths.pgdata, interrupt)? {
                 return Ok(cluster);
             }
@@ -120,6 +135,28 @@ impl Cluster {
     /// The TCP port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Process id of the server.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Starts the server again on the same port if it has ended; returns whether it had. After a crash, the first
+    /// attempts fail while processes of the old server still end; there is one attempt a second.
+    ///
+    /// # Errors
+    /// If the status of the process cannot be read, or it cannot be started.
+    pub fn restart_if_ended(&mut self) -> Result<bool> {
+        if self.child.try_wait()?.is_none() || self.started.elapsed() < RESTART_INTERVAL {
+            return Ok(false);
+        }
+        postmaster::clear_leftovers(&self.pgdata)?;
+        let (log, output) = LogFile::open(self.log.path())?;
+        self.log = log;
+        self.child = spawn(&mut postgres_command(&self.programs, &self.pgdata, self.purpose, self.port), output)?;
+        self.started = Instant::now();
+        Ok(true)
     }
 
     /// The superuser's connection URL for a database.

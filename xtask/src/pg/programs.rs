@@ -79,6 +79,14 @@ impl PostgresPrograms {
         Ok(programs)
     }
 
+    /// Directory of the programs, if they are installed; `pg_dump` is among them.
+    pub fn installed_dir() -> Option<PathBuf> {
+        let run_as = RunAsUser::for_database().ok()?;
+        let wheel = wheel_for(std::env::consts::OS, std::env::consts::ARCH).ok()?;
+        let program = cache::dir(run_as.as_ref()).ok()?.join(wheel.directory_name()).join(wheel.expected_file);
+        program.is_file().then(|| program.parent().map(std::path::Path::to_path_buf)).flatten()
+    }
+
     /// A command for one of the programs, run as the database's user and without the caller's environment.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(self.bin.join(program.as_ref()));

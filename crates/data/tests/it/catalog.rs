@@ -77,7 +77,7 @@ const VIOLATION_QUERIES: &[&str] = &[
     // Policies of tables with private rows of a user also check the user.
     "SELECT format('%s: policy %s does not ask for the user', c.relname, p.polname)
      FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
-     WHERE (c.relname IN ('conversations', 'messages', 'memories', 'idempotency_keys')
+     WHERE (c.relname IN ('conversations', 'messages', 'memories', 'idempotency_keys', 'run_events')
             OR c.relname = 'message_feedback' AND p.polcmd <> 'r')
          AND p.polroles <> ARRAY ['platform_owner'::regrole::oid]
        AND (pg_get_expr(p.polqual, p.polrelid) NOT LIKE '%app_user()%'
@@ -92,6 +92,7 @@ const VIOLATION_QUERIES: &[&str] = &[
            ('audit_logs', 'recovery'), ('audit_logs', 'streams'), ('audit_logs_other', 'retirement'),
            ('audit_unsealed', 'keeping'), ('audit_chain', 'keeping'), ('audit_checkpoints', 'keeping'),
            ('audit_retirements', 'keeping'), ('audit_open', 'keeping'),
+           ('run_events', 'recovery'), ('run_events', 'sweep'),
            ('idempotency_keys', 'expired_read'), ('idempotency_keys', 'expired_sweep'))",
     // Each tenant has a partition of passages with its own policies, which can only be accessed through the parent.
     "SELECT format('%s: no partition of passages', t.slug) FROM tenants t

@@ -99,7 +99,7 @@ async fn violations(connection: &mut PgConnection, table: &str) -> Result<Vec<St
                 violations.push(format!("{table}: another tenant's rows with {setting:?}: {result:?}"));
             }
         }
-        if ["conversations", "messages", "memories", "idempotency_keys"].contains(&table) {
+        if ["conversations", "messages", "memories", "idempotency_keys", "run_events"].contains(&table) {
             let query = format!(
                 "SELECT 1 FROM {table} WHERE set_config('app.current_user_id', '{TENANT_B}', true) IS NOT NULL
                     AND false;
@@ -168,7 +168,7 @@ async fn insert_violations(
     if result != permission_denied {
         violations.push(format!("{table}: a row planted in another tenant: {result:?}"));
     }
-    if ["conversations", "memories", "idempotency_keys", "message_feedback"].contains(&table) {
+    if ["conversations", "memories", "idempotency_keys", "message_feedback", "run_events"].contains(&table) {
         let result =
             execute_as_tenant(connection, Some(own_tenant), &substitute(sql, own_tenant, other_tenant)).await?;
         if result != permission_denied {

@@ -18,6 +18,7 @@ const TABLES: &[(&str, Option<&str>, bool)] = &[
     ("team_memberships", Some("team_role"), true),
     ("conversations", Some("title"), true),
     ("messages", Some("content"), false),
+    ("run_events", None, false),
     ("message_feedback", Some("rating"), true),
     ("memories", Some("content"), true),
     ("documents", Some("title"), true),
@@ -47,6 +48,9 @@ const INSERT_ROW_IN_EACH_TABLE: &str = "
     INSERT INTO conversations (id, tenant_id, user_id) VALUES ($1, $1, $1);
     INSERT INTO messages (id, tenant_id, conversation_id, user_id, seq, role, content)
         VALUES ($1, $1, $1, $1, 1, 'user', '');
+    INSERT INTO run_events (tenant_id, run_id, user_id, conversation_id, message_id, instance, first_seq, last_seq,
+        events, classification)
+        VALUES ($1, $1, $1, $1, $1, $1, 1, 1, '[]', 'public');
     INSERT INTO message_feedback (tenant_id, message_id, user_id, rating) VALUES ($1, $1, $1, 'up');
     INSERT INTO memories (id, tenant_id, user_id, content) VALUES ($1, $1, $1, '');
     INSERT INTO documents (id, tenant_id, uploaded_by, filename, title, mime_type, file_size_bytes, sha256,
@@ -193,6 +197,12 @@ pub(crate) const INSERTS: &[(&str, &str)] = &[
         "messages",
         "INSERT INTO messages (tenant_id, conversation_id, user_id, seq, role, content)
             VALUES (T, P, P, 2, 'user', '')",
+    ),
+    (
+        "run_events",
+        "INSERT INTO run_events (tenant_id, run_id, user_id, conversation_id, message_id, instance, first_seq, last_seq,
+            events, classification)
+         VALUES (T, P, P, P, P, P, 2, 2, '[]', 'public')",
     ),
     (
         "message_feedback",
@@ -422,13 +432,14 @@ async fn the_application_changes_only_the_models_of_a_tenant() -> Result<(), Tes
 #[tokio::test]
 async fn a_colleagues_rows_are_absent() -> Result<(), TestError> {
     let (_db, mut app) = database_with_two_tenants().await?;
-    for table in ["conversations", "messages", "memories", "idempotency_keys"] {
+    for table in ["conversations", "messages", "memories", "idempotency_keys", "run_events"] {
         let sql = format!(
             "SELECT set_config('app.current_tenant_id', '{TENANT_A}', true), set_config('app.current_user_id',
                 '{TENANT_B}', true);
              DELETE FROM {table} WHERE false; SELECT * FROM {table}"
         );
-        let sql = if table == "messages" { sql.replace("DELETE FROM messages WHERE false;", "") } else { sql };
+        let may_delete = !["messages", "run_events"].contains(&table);
+        let sql = if may_delete { sql } else { sql.replace(&format!("DELETE FROM {table} WHERE false;"), "") };
         // The one row is the result of set_config.
         assert_eq!(execute_as_tenant(&mut app, None, &sql).await?, Ok(1), "{table}");
     }
@@ -507,6 +518,7 @@ async fn the_worker_gets_ids_and_nothing_else() -> Result<(), TestError> {
         "model_calls",
         "usage_days",
         "budget_reservations",
+        "run_events",
     ] {
         let result = execute_as_tenant(&mut worker, Some(&own_tenant), &format!("SELECT * FROM {table}")).await?;
         assert_eq!(result, Err("42501".to_owned()), "{table}");

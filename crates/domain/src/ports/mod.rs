@@ -5,6 +5,7 @@ mod access;
 mod blob;
 mod model;
 mod privacy;
+mod run_events;
 mod store;
 mod system;
 
@@ -12,6 +13,7 @@ pub use access::{AccessRules, NoRandomness, TokenSecret, TokenSecrets};
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Embedders, Reranker};
 pub use privacy::PrivacyFilter;
+pub use run_events::{RunEventBatch, RunEventStore, RunSignal, StoredRun};
 pub use store::*;
 pub use system::{Clock, IdGen};
 

@@ -20,6 +20,7 @@ pub(super) const NAMED_VARIABLES: &[(&str, &str)] = &[
     ("OIDC_CLIENT_ID", "auth.oidc_client_id"),
     ("SECRET_KEY", "secret_key"),
     ("AUDIT_SIGNING_KEY", "audit.signing_key"),
+    ("BACKUP_KEY", "backup.key"),
     ("REDIS_URL", "redis_url"),
     ("LOG_LEVEL", "telemetry.log_level"),
     ("SERVICE_TYPE", "service_type"),

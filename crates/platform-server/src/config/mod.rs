@@ -27,7 +27,7 @@ pub use backends::{Backend, Breaker, Queue, Route, Tiers};
 pub use env::Environment;
 pub use issuers::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER};
 pub use models::{Models, NextEmbed};
-pub use sections::{Audit, Chat, Database, Ingest, RateLimit, Server, Storage, Telemetry, Worker};
+pub use sections::{Audit, Backup, Chat, Database, Ingest, RateLimit, Server, Storage, Telemetry, Worker};
 
 /// Minimum length of `secret_key`, in bytes.
 const MIN_SECRET_BYTES: usize = 16;
@@ -92,6 +92,8 @@ pub struct Settings {
     pub rate_limit: RateLimit,
     /// The audit log.
     pub audit: Audit,
+    /// How backups are made.
+    pub backup: Backup,
     /// How documents are split into passages.
     pub ingest: Ingest,
     /// The ingestion worker.

@@ -246,6 +246,18 @@ impl Default for Audit {
     }
 }
 
+/// How backups are made.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backup {
+    /// Secret with which backups are encrypted: at least 16 bytes. Without it they are not.
+    #[schemars(schema_with = "secret")]
+    pub key: Option<SecretString>,
+    /// Directory of `pg_dump` and `pg_restore`, which must be as new as the server.
+    #[schemars(extend("x-default" = "the newest of `PATH` and Debian's packages"))]
+    pub pg_bin: Option<PathBuf>,
+}
+
 /// The ingestion worker.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -18,12 +18,13 @@ use crate::run::Replay;
 use crate::run::ports::RunPorts;
 use crate::run::reserve::BudgetReserver;
 use crate::run::runner::Runner;
+use crate::run::shared::SharedRuns;
 use crate::use_case::UseCase;
 use async_trait::async_trait;
 use domain::authorized::Authorized;
 use domain::command::{AskAssistant, CancelRun, ResumeRun, SendMessage};
 use domain::model::{ModelChoice, ModelTier};
-use domain::ports::{AccessRules, ChatModel, Clock, IdGen, PrivacyFilter, Store};
+use domain::ports::{AccessRules, ChatModel, Clock, IdGen, PrivacyFilter, RunEventStore, Store};
 use domain::run::{AssistantRun, EventStream};
 use finisher::ConversationFinisher;
 use request::TurnRequest;
@@ -69,6 +70,20 @@ impl ChatService {
         let budgets = BudgetReserver::new(ports.clone(), settings.turn_limit);
         let runner = Runner::new(ports.clone(), budgets.clone(), settings.concurrency());
         Self { runner, turn_preparer: TurnPreparer { ports, budgets, settings } }
+    }
+
+    /// Shares the runs with other processes, through this store.
+    #[must_use]
+    pub fn sharing_runs(mut self, store: Arc<dyn RunEventStore>) -> Self {
+        let tasks = self.runner.ports().tasks.clone();
+        self.runner.share(SharedRuns::new(store, tasks));
+        self
+    }
+
+    /// Receives what other processes say of this one's runs, until it is dropped. Needed with
+    /// [`Self::sharing_runs`].
+    pub async fn receive_signals(&self) {
+        self.runner.receive_signals().await;
     }
 
     /// Cancels all runs and stores their partial answers. Called at the end of the grace period of a shutdown.
@@ -139,6 +154,6 @@ impl UseCase<ResumeRun> for ChatService {
 #[async_trait]
 impl UseCase<CancelRun> for ChatService {
     async fn execute(&self, command: Authorized<CancelRun>) -> Result<(), RuntimeError> {
-        self.runner.cancel(command.scope(), command.command().run)
+        self.runner.cancel(command.scope(), command.command().run).await
     }
 }

@@ -14,11 +14,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long a log is kept after it was opened. Logs of runs in progress are always kept.
 const RETENTION: Duration = Duration::from_secs(15 * 60);
 /// Maximum number of logs. Above it, the oldest log of a finished run is removed.
 const MAX_LOGS: usize = 4_096;
+/// How long a reader at another process counts after it was announced. Such readers announce themselves every 5 s.
+const REMOTE_READER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The user who owns a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +55,8 @@ pub struct RunLog {
     event_count: watch::Sender<usize>,
     /// Number of readers; used to end a run that has none.
     reader_count: watch::Sender<usize>,
+    /// Until when a reader at another process counts.
+    remote_reader_until: Mutex<Option<Instant>>,
     /// Sources and classification of the answer so far.
     provenance: Mutex<Provenance>,
     /// Cancelling it ends the run and stores its partial answer.
@@ -66,6 +71,7 @@ impl RunLog {
             events: Mutex::default(),
             event_count: watch::Sender::new(0),
             reader_count: watch::Sender::new(0),
+            remote_reader_until: Mutex::default(),
             provenance: Mutex::default(),
             cancel: CancellationToken::new(),
         }
@@ -115,6 +121,48 @@ impl RunLog {
                 return;
             }
         }
+    }
+
+    /// Waits until there are more than `count` events.
+    pub async fn wait_for_more_than(&self, count: u64) {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let mut event_count = self.event_count.subscribe();
+        let _closed = event_count.wait_for(|current| *current > count).await;
+    }
+
+    /// Waits for the last event.
+    pub async fn wait_for_end(&self) {
+        let mut event_count = self.event_count.subscribe();
+        let _closed = event_count.wait_for(|_| self.is_finished()).await;
+    }
+
+    /// Returns the events after number `after` so far.
+    pub fn events_after(&self, after: u64) -> Vec<NumberedEvent> {
+        let events = lock(&self.events);
+        let numbered = events.iter().zip(1..).map(|(event, seq)| NumberedEvent { seq, event: event.clone() });
+        numbered.skip(usize::try_from(after).unwrap_or(usize::MAX)).collect()
+    }
+
+    /// Whether somebody reads at another process.
+    pub fn has_remote_reader(&self) -> bool {
+        lock(&self.remote_reader_until).is_some_and(|until| until > Instant::now())
+    }
+
+    /// Counts a reader at another process for `REMOTE_READER_TIMEOUT`.
+    fn note_remote_reader(self: &Arc<Self>, tasks: &TaskTracker) {
+        let until = Instant::now() + REMOTE_READER_TIMEOUT;
+        let previous = lock(&self.remote_reader_until).replace(until);
+        if previous.is_some_and(|previous| previous > Instant::now()) {
+            return;
+        }
+        let reader = Reader::new(Arc::clone(self), 0);
+        tasks.spawn(async move {
+            let log = Arc::clone(&reader.log);
+            let until = || lock(&log.remote_reader_until).filter(|until| *until > Instant::now());
+            while let (Some(until), false) = (until(), log.is_finished()) {
+                let _ended = tokio::time::timeout_at(until, log.wait_for_end()).await;
+            }
+        });
     }
 
     fn is_finished(&self) -> bool {
@@ -175,7 +223,11 @@ impl Drop for Reader {
 
 /// The run logs of this process.
 #[derive(Default)]
-pub struct RunLogs(Mutex<HashMap<RunId, RegisteredLog>>);
+pub struct RunLogs {
+    logs: Mutex<HashMap<RunId, RegisteredLog>>,
+    /// Tracks readers at other processes.
+    tasks: TaskTracker,
+}
 
 struct RegisteredLog {
     opened_at: Instant,
@@ -186,7 +238,7 @@ impl RunLogs {
     /// Creates the log of a new run.
     pub fn open(&self, id: RunId, owner: RunOwner, replay: Replay) -> Arc<RunLog> {
         let log = Arc::new(RunLog::new(owner, replay));
-        let mut logs = lock(&self.0);
+        let mut logs = lock(&self.logs);
         logs.retain(|_, opened| opened.opened_at.elapsed() < RETENTION || !opened.log.is_finished());
         if logs.len() >= MAX_LOGS {
             let finished = logs.iter().filter(|(_, opened)| opened.log.is_finished());
@@ -200,7 +252,7 @@ impl RunLogs {
 
     /// Removes the log of a finished run if it cannot be replayed.
     pub fn close(&self, id: RunId) {
-        let mut logs = lock(&self.0);
+        let mut logs = lock(&self.logs);
         if logs.get(&id).is_some_and(|opened| !opened.log.can_be_replayed()) {
             logs.remove(&id);
         }
@@ -208,12 +260,27 @@ impl RunLogs {
 
     /// Returns the log of a run if it exists and belongs to `owner`.
     pub fn get(&self, id: RunId, owner: RunOwner) -> Option<Arc<RunLog>> {
-        lock(&self.0).get(&id).map(|opened| Arc::clone(&opened.log)).filter(|log| log.owner == owner)
+        lock(&self.logs).get(&id).map(|opened| Arc::clone(&opened.log)).filter(|log| log.owner == owner)
+    }
+
+    /// Cancels a run of this process, if it is one. For signals of another process, which has checked the owner.
+    pub fn cancel(&self, id: RunId) {
+        if let Some(opened) = lock(&self.logs).get(&id) {
+            opened.log.cancel.cancel();
+        }
+    }
+
+    /// Counts a reader at another process, if this process does the run.
+    pub fn note_remote_reader(&self, id: RunId) {
+        let log = lock(&self.logs).get(&id).map(|opened| Arc::clone(&opened.log));
+        if let Some(log) = log.filter(|log| !log.is_finished()) {
+            log.note_remote_reader(&self.tasks);
+        }
     }
 
     /// Cancels all runs. Called at the end of the grace period of a shutdown.
     pub fn cancel_all(&self) {
-        lock(&self.0).values().for_each(|opened| opened.log.cancel.cancel());
+        lock(&self.logs).values().for_each(|opened| opened.log.cancel.cancel());
     }
 }
 
@@ -271,6 +338,24 @@ mod tests {
         assert!(tokio::time::timeout(grace * 2, &mut abandoned).await.is_err(), "the reader came back");
         drop(returned_reader);
         assert!(tokio::time::timeout(grace * 2, &mut abandoned).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_at_another_process_counts_as_long_as_it_announces_itself() {
+        let logs = RunLogs::default();
+        let id = RunId::from_uuid(Uuid::from_u128(1));
+        let log = logs.open(id, OWNER, Replay::Allowed);
+        let grace = Duration::from_secs(30);
+        let mut abandoned = std::pin::pin!(log.wait_until_abandoned(grace));
+        for _announcement in 0..10 {
+            logs.note_remote_reader(id);
+            let wait = tokio::time::timeout(Duration::from_secs(5), &mut abandoned);
+            assert!(wait.await.is_err(), "it is read elsewhere");
+            assert!(log.has_remote_reader());
+        }
+        let wait = tokio::time::timeout(REMOTE_READER_TIMEOUT + grace + Duration::from_secs(1), &mut abandoned);
+        assert!(wait.await.is_ok());
+        assert!(!log.has_remote_reader());
     }
 
     #[test]

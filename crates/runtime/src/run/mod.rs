@@ -6,9 +6,11 @@
 //! transaction as the record of the use case's [`finish::Finisher`]. A chat turn is a run; so is a direct request, with
 //! the client's own messages and tools.
 //!
-//! Modules import only from modules further down: `runner`, then `execute`, `supervise` and `finish`, then `retrieve`,
-//! `rewrite`, `reply` and `tool_calls`, then `context`, then the data of a run (`definition`, `progress` and what they
-//! hold).
+//! With [`shared`], other processes read and cancel the runs of this one.
+//!
+//! Modules import only from modules further down: `runner`, then `shared`, then `execute`, `supervise` and `finish`,
+//! then `retrieve`, `rewrite`, `reply` and `tool_calls`, then `context`, then the data of a run (`definition`,
+//! `progress` and what they hold).
 
 pub mod agent;
 pub mod answer;
@@ -34,6 +36,7 @@ pub mod retrieve;
 mod rewrite;
 pub mod runner;
 mod sanitize;
+pub mod shared;
 pub mod side_call;
 mod soft_limits;
 mod supervise;

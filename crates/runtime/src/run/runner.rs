@@ -8,7 +8,9 @@ use super::finish::{Finisher, finish};
 use super::log::{Replay, RunLog, RunLogs, RunOwner};
 use super::ports::RunPorts;
 use super::progress::RunProgress;
+use super::provenance::Provenance;
 use super::reserve::BudgetReserver;
+use super::shared::{SharedRuns, write_events};
 use super::supervise::{current_classification, supervise};
 use crate::error::RuntimeError;
 use domain::authorized::Permit;
@@ -25,6 +27,8 @@ pub struct Runner {
     budgets: BudgetReserver,
     logs: Arc<RunLogs>,
     limiter: Arc<RunLimiter>,
+    /// Runs of other processes; `None` if there are none.
+    shared: Option<SharedRuns>,
 }
 
 /// Maximum numbers of concurrent runs.
@@ -43,7 +47,19 @@ pub struct Admission {
 impl Runner {
     pub fn new(ports: RunPorts, budgets: BudgetReserver, limits: ConcurrencyLimits) -> Self {
         let limiter = RunLimiter::new(limits.total, limits.per_tenant);
-        Self { ports, budgets, logs: Arc::default(), limiter }
+        Self { ports, budgets, logs: Arc::default(), limiter, shared: None }
+    }
+
+    /// Shares the runs with other processes.
+    pub fn share(&mut self, shared: SharedRuns) {
+        self.shared = Some(shared);
+    }
+
+    /// Receives the signals of other processes until it is dropped; ends at once if runs are not shared.
+    pub async fn receive_signals(&self) {
+        if let Some(shared) = &self.shared {
+            shared.receive_signals(&self.logs).await;
+        }
     }
 
     pub fn ports(&self) -> &RunPorts {
@@ -72,7 +88,13 @@ impl Runner {
         let events = log.read(0);
         let runner = self.clone();
         let task = async move {
-            let has_failed = runner.run_to_end(&run, &log, &finisher).await;
+            let conversation = run.context.conversation.filter(|_| log.can_be_replayed());
+            let write = async {
+                if let (Some(shared), Some(conversation)) = (&runner.shared, conversation) {
+                    write_events(shared, &run, conversation, &log).await;
+                }
+            };
+            let (has_failed, ()) = tokio::join!(runner.run_to_end(&run, &log, &finisher), write);
             runner.logs.close(run.id);
             drop(slot);
             if !has_failed {
@@ -109,25 +131,42 @@ impl Runner {
     /// `NotFound` unless the caller owns this run and it can be replayed; `AboveClearance` if its answer is based on
     /// content that is now above the caller's clearance; or if the store fails.
     pub async fn resume(&self, permit: &Permit, run: RunId, after: u64) -> Result<EventStream, RuntimeError> {
-        let log = self.find_log(permit.scope(), run)?;
-        if !log.can_be_replayed() {
-            return Err(RuntimeError::NotFound { target: "the run" });
+        let not_found = RuntimeError::NotFound { target: "the run" };
+        if let Some(log) = self.find_log(permit.scope(), run) {
+            if !log.can_be_replayed() {
+                return Err(not_found);
+            }
+            self.check_clearance(permit, &log.provenance()).await?;
+            return Ok(log.read(after));
         }
+        let shared = self.shared.as_ref().filter(|_| permit.scope().user().is_some());
+        let Some(shared) = shared else { return Err(not_found) };
+        let stored = shared.find(permit.scope(), run).await?.ok_or(not_found)?;
+        self.check_clearance(permit, &stored.into()).await?;
+        Ok(shared.follow(permit.scope().clone(), run, after))
+    }
+
+    async fn check_clearance(&self, permit: &Permit, provenance: &Provenance) -> Result<(), RuntimeError> {
         let mut tx = self.ports.store.begin(permit.scope()).await?;
-        let class = current_classification(&mut *tx, &log.provenance()).await?;
-        drop(tx);
-        if class > permit.clearance() {
-            return Err(RuntimeError::AboveClearance);
-        }
-        Ok(log.read(after))
+        let class = current_classification(&mut *tx, provenance).await?;
+        if class > permit.clearance() { Err(RuntimeError::AboveClearance) } else { Ok(()) }
     }
 
     /// Cancels a run that the caller owns. Does nothing if the run has already ended.
     ///
     /// # Errors
-    /// `NotFound` unless the caller owns this run.
-    pub fn cancel(&self, scope: &TenantScope, run: RunId) -> Result<(), RuntimeError> {
-        self.find_log(scope, run)?.cancel.cancel();
+    /// `NotFound` unless the caller owns this run; or if the store fails.
+    pub async fn cancel(&self, scope: &TenantScope, run: RunId) -> Result<(), RuntimeError> {
+        if let Some(log) = self.find_log(scope, run) {
+            log.cancel.cancel();
+            return Ok(());
+        }
+        let not_found = RuntimeError::NotFound { target: "the run" };
+        let Some(shared) = self.shared.as_ref().filter(|_| scope.user().is_some()) else { return Err(not_found) };
+        let stored = shared.find(scope, run).await?.ok_or(not_found)?;
+        if !stored.has_ended {
+            shared.cancel(scope.clone(), run).await?;
+        }
         Ok(())
     }
 
@@ -136,9 +175,8 @@ impl Runner {
         self.logs.cancel_all();
     }
 
-    fn find_log(&self, scope: &TenantScope, run: RunId) -> Result<Arc<RunLog>, RuntimeError> {
-        let log = RunOwner::from_scope(scope).and_then(|owner| self.logs.get(run, owner));
-        log.ok_or(RuntimeError::NotFound { target: "the run" })
+    fn find_log(&self, scope: &TenantScope, run: RunId) -> Option<Arc<RunLog>> {
+        RunOwner::from_scope(scope).and_then(|owner| self.logs.get(run, owner))
     }
 }
 

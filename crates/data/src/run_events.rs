@@ -1,0 +1,192 @@
+//! Events of runs, which all processes share, and the end of runs whose process died.
+
+mod recovery;
+mod wire;
+
+pub use recovery::RunRecovery;
+pub(crate) use recovery::STATEMENTS as RECOVERY_STATEMENTS;
+
+use crate::error::store_error;
+use crate::pool::Database;
+use crate::rows::TextEnum;
+use crate::statement::{Statement, row, statements};
+use async_trait::async_trait;
+use domain::conversation::Sources;
+use domain::ids::RunId;
+use domain::ports::{RunEventBatch, RunEventStore, RunSignal, StoreError, StoredRun};
+use domain::role::Classification;
+use domain::run::{NumberedEvent, RunEvent};
+use domain::scope::TenantScope;
+use sqlx::postgres::PgListener;
+use sqlx::types::Json;
+use tokio::sync::Mutex;
+use wire::StoredEvent;
+
+/// The NOTIFY channel of [`RunSignal`]s.
+const CHANNEL: &str = "platform_runs";
+
+row! {
+    struct StoredRunRow, columns = stored_run_columns {
+        classification: TextEnum<Classification>,
+        sources: Json<Sources>,
+        last_seq: i64,
+        is_last: bool,
+    }
+}
+
+row! {
+    struct EventsRow, columns = events_columns {
+        events: Json<Vec<StoredEvent>>,
+    }
+}
+
+statements! {
+    /// Does not wait for the disk: the events are a copy of what the process holds, and the answer itself is stored
+    /// durably at its end.
+    APPEND: () = Statement::insert(
+        "run_events",
+        "storing events of a run",
+        "INSERT INTO run_events (tenant_id, user_id, run_id, conversation_id, message_id, first_seq, last_seq, events,
+                                 content, classification, sources, is_last)
+         SELECT app_tenant(), app_user(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+         FROM (SELECT set_config('synchronous_commit', 'off', true)) AS relaxed",
+    );
+    FIND: StoredRunRow = Statement::select(
+        "run_events",
+        "finding a run",
+        concat!(
+            "SELECT ",
+            stored_run_columns!(),
+            " FROM run_events WHERE run_id = $1 ORDER BY first_seq DESC LIMIT 1"
+        ),
+    );
+    READ: EventsRow = Statement::select(
+        "run_events",
+        "reading events of a run",
+        concat!(
+            "SELECT ",
+            events_columns!(),
+            " FROM run_events WHERE run_id = $1 AND last_seq > $2 ORDER BY first_seq"
+        ),
+    );
+    SEND: () = Statement::call("pg_notify", "sending a signal", "SELECT pg_notify('platform_runs', $1)");
+}
+
+/// The [`RunEventStore`] implementation for PostgreSQL. Connects as the application's role; one more connection listens
+/// for signals.
+pub struct PgRunEventStore {
+    database: Database,
+    listener: Mutex<Option<PgListener>>,
+}
+
+impl PgRunEventStore {
+    /// Creates the store from a connection pool of the application's role.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database, listener: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl RunEventStore for PgRunEventStore {
+    async fn append(&self, scope: &TenantScope, batch: &RunEventBatch) -> Result<(), StoreError> {
+        let (Some(first), Some(last)) = (batch.events.first(), batch.events.last()) else { return Ok(()) };
+        let mut transaction = self.database.begin(scope.into()).await?;
+        APPEND
+            .query()
+            .bind(batch.run.as_uuid())
+            .bind(batch.conversation.as_uuid())
+            .bind(batch.message.as_uuid())
+            .bind(to_bigint(first.seq))
+            .bind(to_bigint(last.seq))
+            .bind(Json(batch.events.iter().filter_map(StoredEvent::new).collect::<Vec<_>>()))
+            .bind(batch.events.iter().filter_map(delta).collect::<String>())
+            .bind(batch.class.as_str())
+            .bind(Json(&batch.sources))
+            .bind(last.event.is_last())
+            .execute(&mut transaction)
+            .await?;
+        transaction.commit().await.map_err(store_error("committing events of a run"))
+    }
+
+    async fn find(&self, scope: &TenantScope, run: RunId) -> Result<Option<StoredRun>, StoreError> {
+        let mut transaction = self.database.begin(scope.into()).await?;
+        let row: Option<StoredRunRow> = FIND.query().bind(run.as_uuid()).fetch_optional(&mut transaction).await?;
+        Ok(row.map(|row| StoredRun {
+            class: row.classification.0,
+            sources: row.sources.0,
+            last_seq: u64::try_from(row.last_seq).unwrap_or_default(),
+            has_ended: row.is_last,
+        }))
+    }
+
+    async fn read(&self, scope: &TenantScope, run: RunId, after: u64) -> Result<Vec<NumberedEvent>, StoreError> {
+        let mut transaction = self.database.begin(scope.into()).await?;
+        let read = READ.query().bind(run.as_uuid()).bind(to_bigint(after));
+        let batches = read.fetch_all::<EventsRow>(&mut transaction).await?;
+        let events = batches.into_iter().flat_map(|batch| batch.events.0).filter_map(StoredEvent::into_event);
+        Ok(events.filter(|event| event.seq > after).collect())
+    }
+
+    async fn send(&self, signal: RunSignal) -> Result<(), StoreError> {
+        let mut connection = self.database.acquire("sending a signal").await?;
+        SEND.query().bind(payload(signal)).execute(&mut connection).await
+    }
+
+    async fn next_signal(&self) -> Result<Option<RunSignal>, StoreError> {
+        let failed = store_error("waiting for signals");
+        let mut listener = self.listener.lock().await;
+        if let Some(open_listener) = listener.as_mut() {
+            let notification = open_listener.try_recv().await.map_err(failed)?;
+            return Ok(notification.and_then(|notification| parse(notification.payload())));
+        }
+        *listener = Some(self.database.listen(CHANNEL).await.map_err(failed)?);
+        Ok(None)
+    }
+}
+
+fn to_bigint(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+fn delta(numbered: &NumberedEvent) -> Option<&str> {
+    match &numbered.event {
+        RunEvent::Delta { text } => Some(text),
+        _ => None,
+    }
+}
+
+fn payload(signal: RunSignal) -> String {
+    match signal {
+        RunSignal::Stored(run) => format!("stored {}", run.as_uuid()),
+        RunSignal::Read(run) => format!("read {}", run.as_uuid()),
+        RunSignal::Cancel(run) => format!("cancel {}", run.as_uuid()),
+    }
+}
+
+fn parse(payload: &str) -> Option<RunSignal> {
+    let (word, id) = payload.split_once(' ')?;
+    let run = RunId::from_uuid(id.parse().ok()?);
+    match word {
+        "stored" => Some(RunSignal::Stored(run)),
+        "read" => Some(RunSignal::Read(run)),
+        "cancel" => Some(RunSignal::Cancel(run)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_signal_is_the_same_after_its_way_through_the_channel() {
+        let run = RunId::from_uuid(Uuid::from_u128(7));
+        for signal in [RunSignal::Stored(run), RunSignal::Read(run), RunSignal::Cancel(run)] {
+            assert_eq!(parse(&payload(signal)), Some(signal));
+        }
+        assert_eq!(parse("cancel nonsense"), None);
+        assert_eq!(parse(""), None);
+    }
+}

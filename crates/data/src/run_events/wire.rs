@@ -1,0 +1,214 @@
+//! Events of runs as they are stored. Not stored: reasoning, which is never kept, and calls of a client's tools, which
+//! only the request that started the run can answer. Their numbers are left out.
+
+use domain::conversation::{Citation, TextRange};
+use domain::error::{ErrorKind, Problem};
+use domain::ids::{AuditId, MessageId, RunId};
+use domain::model::ModelTier;
+use domain::run::{Escalation, FinishReason, NumberedEvent, RunEvent, RunSummary, TokenUsage, ToolStatus};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// Kinds of failure, each of which is stored as its code.
+const KINDS: &[ErrorKind] = &[
+    ErrorKind::Malformed,
+    ErrorKind::InvalidField,
+    ErrorKind::Unauthenticated,
+    ErrorKind::Forbidden,
+    ErrorKind::NotFound,
+    ErrorKind::Conflict,
+    ErrorKind::TooLarge,
+    ErrorKind::UnsupportedType,
+    ErrorKind::RateLimited,
+    ErrorKind::Unavailable,
+    ErrorKind::Internal,
+];
+
+/// Number of different codes that are kept. The platform has about fifty; more would mean that something else writes
+/// these rows.
+const MAX_CODES: usize = 512;
+
+/// A stored event.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredEvent {
+    seq: u64,
+    #[serde(flatten)]
+    event: Event,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Event {
+    Started {
+        run_id: RunId,
+        message_id: MessageId,
+        model: ModelTier,
+        escalation: Option<Escalation>,
+        privacy_warnings: Vec<String>,
+    },
+    Delta {
+        text: String,
+    },
+    ToolStarted {
+        call_id: String,
+        name: String,
+        query: Option<String>,
+    },
+    ToolFinished {
+        call_id: String,
+        name: String,
+        status: ToolStatus,
+    },
+    Cited {
+        citation: Citation,
+    },
+    Finished(Summary),
+    Failed {
+        kind: String,
+        code: String,
+        detail: Option<String>,
+        decision_id: Option<AuditId>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Summary {
+    finish_reason: FinishReason,
+    usage: TokenUsage,
+    model: String,
+    degraded: bool,
+    fallback: bool,
+    omitted_count: u32,
+    message_id: MessageId,
+    unsupported: Vec<TextRange>,
+}
+
+impl StoredEvent {
+    /// The stored form of an event; `None` if it is not stored.
+    pub(super) fn new(numbered: &NumberedEvent) -> Option<Self> {
+        let event = match numbered.event.clone() {
+            RunEvent::Started { run_id, message_id, model, escalation, privacy_warnings } => {
+                Event::Started { run_id, message_id, model, escalation, privacy_warnings }
+            }
+            RunEvent::Delta { text } => Event::Delta { text },
+            RunEvent::ToolStarted { call_id, name, query } => Event::ToolStarted { call_id, name, query },
+            RunEvent::ToolFinished { call_id, name, status } => Event::ToolFinished { call_id, name, status },
+            RunEvent::Cited(citation) => Event::Cited { citation },
+            RunEvent::Finished(summary) => Event::Finished(summary.into()),
+            RunEvent::Failed(problem) => Event::Failed {
+                kind: problem.kind.code().to_owned(),
+                code: problem.code.to_owned(),
+                detail: problem.detail,
+                decision_id: problem.decision_id,
+            },
+            RunEvent::Reasoning { .. } | RunEvent::ClientToolRequested(_) => return None,
+        };
+        Some(Self { seq: numbered.seq, event })
+    }
+
+    /// The event; `None` if it was written by something else.
+    pub(super) fn into_event(self) -> Option<NumberedEvent> {
+        let event = match self.event {
+            Event::Started { run_id, message_id, model, escalation, privacy_warnings } => {
+                RunEvent::Started { run_id, message_id, model, escalation, privacy_warnings }
+            }
+            Event::Delta { text } => RunEvent::Delta { text },
+            Event::ToolStarted { call_id, name, query } => RunEvent::ToolStarted { call_id, name, query },
+            Event::ToolFinished { call_id, name, status } => RunEvent::ToolFinished { call_id, name, status },
+            Event::Cited { citation } => RunEvent::Cited(citation),
+            Event::Finished(summary) => RunEvent::Finished(summary.into()),
+            Event::Failed { kind, code, detail, decision_id } => {
+                let kind = *KINDS.iter().find(|known| known.code() == kind)?;
+                RunEvent::Failed(Problem { kind, code: static_code(&code), detail, decision_id })
+            }
+        };
+        Some(NumberedEvent { seq: self.seq, event })
+    }
+}
+
+impl From<RunSummary> for Summary {
+    fn from(summary: RunSummary) -> Self {
+        let RunSummary { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported } =
+            summary;
+        Self { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported }
+    }
+}
+
+impl From<Summary> for RunSummary {
+    fn from(summary: Summary) -> Self {
+        let Summary { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported } =
+            summary;
+        Self { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported }
+    }
+}
+
+/// A code as the static text that [`Problem`] holds. Each is kept once.
+fn static_code(code: &str) -> &'static str {
+    static CODES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut codes = CODES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = codes.get(code) {
+        return known;
+    }
+    if codes.len() >= MAX_CODES {
+        return ErrorKind::Internal.code();
+    }
+    let kept: &'static str = Box::leak(code.to_owned().into_boxed_str());
+    codes.insert(kept);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn roundtrip(event: RunEvent) -> Option<NumberedEvent> {
+        let stored = StoredEvent::new(&NumberedEvent { seq: 3, event })?;
+        let json = serde_json::to_string(&stored).expect("JSON");
+        serde_json::from_str::<StoredEvent>(&json).expect("as written").into_event()
+    }
+
+    #[test]
+    fn an_event_is_the_same_after_its_way_through_the_table() {
+        let message_id = MessageId::from_uuid(Uuid::from_u128(2));
+        let summary = RunSummary {
+            finish_reason: FinishReason::Cancelled,
+            usage: TokenUsage { input_tokens: 5, output_tokens: 7 },
+            model: "small".to_owned(),
+            degraded: true,
+            fallback: false,
+            omitted_count: 1,
+            message_id,
+            unsupported: vec![TextRange { start: 4, end: 9 }],
+        };
+        let problem = Problem {
+            kind: ErrorKind::Unavailable,
+            code: "upstream_timeout",
+            detail: Some("No answer in time.".to_owned()),
+            decision_id: None,
+        };
+        let events = [
+            RunEvent::Started {
+                run_id: RunId::from_uuid(Uuid::from_u128(1)),
+                message_id,
+                model: ModelTier::Heavy,
+                escalation: Some(Escalation::Length),
+                privacy_warnings: vec!["email".to_owned()],
+            },
+            RunEvent::Delta { text: "FV-2003 \u{1f4a7}".to_owned() },
+            RunEvent::ToolStarted { call_id: "c".to_owned(), name: "t".to_owned(), query: None },
+            RunEvent::ToolFinished { call_id: "c".to_owned(), name: "t".to_owned(), status: ToolStatus::Denied },
+            RunEvent::Finished(summary),
+            RunEvent::Failed(problem),
+        ];
+        for event in events {
+            assert_eq!(roundtrip(event.clone()), Some(NumberedEvent { seq: 3, event }));
+        }
+    }
+
+    #[test]
+    fn reasoning_is_not_stored() {
+        assert_eq!(roundtrip(RunEvent::Reasoning { text: "hm".to_owned() }), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! Port to the events of runs that all processes share.
+
+use crate::conversation::Sources;
+use crate::ids::{ConversationId, MessageId, RunId};
+use crate::role::Classification;
+use crate::run::NumberedEvent;
+use crate::scope::TenantScope;
+use crate::store_error::StoreError;
+use async_trait::async_trait;
+
+/// Consecutive events of a run, written at once.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunEventBatch {
+    /// Id of the run that the events belong to.
+    pub run: RunId,
+    /// Conversation of the run.
+    pub conversation: ConversationId,
+    /// Message of the answer.
+    pub message: MessageId,
+    /// The events; at least one.
+    pub events: Vec<NumberedEvent>,
+    /// Class of the answer up to here.
+    pub class: Classification,
+    /// Documents that the answer is based on up to here.
+    pub sources: Sources,
+}
+
+/// What is stored of a run, at the time of reading.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StoredRun {
+    /// Class of the answer up to the newest stored event.
+    pub class: Classification,
+    /// Documents that the answer is based on up to there.
+    pub sources: Sources,
+    /// Number of the newest stored event.
+    pub last_seq: u64,
+    /// Whether the run has ended.
+    pub has_ended: bool,
+}
+
+/// A message between the processes about a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunSignal {
+    /// Events were stored, or the conversation was deleted.
+    Stored(RunId),
+    /// Somebody reads the run at another process.
+    Read(RunId),
+    /// The user cancels the run.
+    Cancel(RunId),
+}
+
+/// The events of runs, shared by all processes. Rows belong to the user in the scope.
+#[async_trait]
+pub trait RunEventStore: Send + Sync {
+    /// Stores events. They may be lost if the database crashes right afterwards.
+    ///
+    /// # Errors
+    /// `Conflict` if the conversation is gone or the events are stored already; or if the database fails.
+    async fn append(&self, scope: &TenantScope, batch: &RunEventBatch) -> Result<(), StoreError>;
+
+    /// Finds a run of the scope's user; `None` if nothing is stored of it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    async fn find(&self, scope: &TenantScope, run: RunId) -> Result<Option<StoredRun>, StoreError>;
+
+    /// Reads the stored events after number `after`, in order.
+    ///
+    /// # Errors
+    /// If the database fails.
+    async fn read(&self, scope: &TenantScope, run: RunId, after: u64) -> Result<Vec<NumberedEvent>, StoreError>;
+
+    /// Sends a signal to all processes, this one included. It may be lost.
+    ///
+    /// # Errors
+    /// If the database fails.
+    async fn send(&self, signal: RunSignal) -> Result<(), StoreError>;
+
+    /// Waits for the next signal; `None` if some may have been lost, for instance with the connection.
+    ///
+    /// # Errors
+    /// If the database fails.
+    async fn next_signal(&self) -> Result<Option<RunSignal>, StoreError>;
+}

@@ -1,0 +1,237 @@
+//! The format of a backup: a line of text, then entries, each a line of JSON with its name and size and then its
+//! content, and at the end a manifest with the SHA-256 of every entry. All but the first line is encrypted if a key is
+//! given.
+
+use super::create_private;
+use super::encryption::{BackupKey, DecryptingReader, EncryptingWriter, SALT};
+use anyhow::{Context as _, Result, bail, ensure};
+use aws_lc_rs::digest::{Context as Digest, SHA256};
+use aws_lc_rs::rand;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+const MAGIC: &str = "plant-agent-platform backup 1";
+/// Name of the manifest, which is always the last entry.
+const MANIFEST: &str = "manifest.json";
+/// Longest line of a header.
+const MAX_HEADER: u64 = 4_096;
+/// Size of the pieces in which content is copied.
+const COPY_SIZE: usize = 256 * 1024;
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    name: String,
+    size: u64,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Manifest {
+    /// Version of the program that wrote the backup.
+    version: String,
+    /// SHA-256 of each entry, in hexadecimal digits.
+    sha256: BTreeMap<String, String>,
+}
+
+/// What a backup contains.
+pub(super) struct Summary {
+    pub(super) entries: usize,
+    pub(super) bytes: u64,
+}
+
+enum Output {
+    Plain(BufWriter<File>),
+    Encrypted(Box<EncryptingWriter<BufWriter<File>>>),
+}
+
+impl Output {
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Plain(writer) => writer,
+            Self::Encrypted(writer) => writer,
+        }
+    }
+}
+
+/// Writes a backup.
+pub(super) struct ArchiveWriter {
+    output: Output,
+    manifest: Manifest,
+    bytes: u64,
+}
+
+impl ArchiveWriter {
+    pub(super) fn create(path: &Path, key: Option<&BackupKey>) -> Result<Self> {
+        let mut file = BufWriter::new(create_private(path)?);
+        let output = match key {
+            None => {
+                writeln!(file, "{MAGIC} plain")?;
+                Output::Plain(file)
+            }
+            Some(key) => {
+                let mut salt = [0; SALT];
+                rand::fill(&mut salt).ok().context("no random numbers")?;
+                writeln!(file, "{MAGIC} encrypted {}", to_hex(&salt))?;
+                Output::Encrypted(Box::new(EncryptingWriter::new(file, key, &salt)?))
+            }
+        };
+        let manifest = Manifest { version: env!("CARGO_PKG_VERSION").to_owned(), ..Manifest::default() };
+        Ok(Self { output, manifest, bytes: 0 })
+    }
+
+    pub(super) fn add_bytes(&mut self, name: &str, content: &[u8]) -> Result<()> {
+        self.add(name, content.len() as u64, content)
+    }
+
+    pub(super) fn add_file(&mut self, name: &str, path: &Path) -> Result<()> {
+        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let size = file.metadata()?.len();
+        self.add(name, size, file)
+    }
+
+    fn add(&mut self, name: &str, size: u64, content: impl Read) -> Result<()> {
+        let writer = self.output.writer();
+        serde_json::to_writer(&mut *writer, &Header { name: name.to_owned(), size })?;
+        writer.write_all(b"\n")?;
+        let sha256 = copy(content, writer, size).with_context(|| format!("cannot copy {name}"))?;
+        self.manifest.sha256.insert(name.to_owned(), sha256);
+        self.bytes += size;
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<Summary> {
+        let manifest = serde_json::to_vec(&self.manifest)?;
+        self.add_bytes(MANIFEST, &manifest)?;
+        let mut file = match self.output {
+            Output::Plain(writer) => writer,
+            Output::Encrypted(writer) => writer.finish()?,
+        };
+        file.flush()?;
+        file.get_ref().sync_all()?;
+        Ok(Summary { entries: self.manifest.sha256.len() - 1, bytes: self.bytes })
+    }
+}
+
+/// Copies exactly `size` bytes; returns their SHA-256.
+fn copy(mut from: impl Read, to: &mut (impl Write + ?Sized), size: u64) -> Result<String> {
+    let mut digest = Digest::new(&SHA256);
+    let mut buffer = vec![0; COPY_SIZE];
+    let mut left = size;
+    while left > 0 {
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(COPY_SIZE);
+        let read = from.read(&mut buffer[..wanted])?;
+        ensure!(read > 0, "it ends {left} bytes too early");
+        digest.update(&buffer[..read]);
+        to.write_all(&buffer[..read])?;
+        left -= read as u64;
+    }
+    Ok(to_hex(digest.finish().as_ref()))
+}
+
+/// Reads a backup and gives each entry to `open`, which returns where its content goes; `None` passes over it.
+///
+/// # Errors
+/// If the file is no backup, is damaged or cut off, or the key is missing or wrong.
+pub(super) fn extract(
+    path: &Path,
+    key: Option<&BackupKey>,
+    mut open: impl FnMut(&str) -> Result<Option<Box<dyn Write>>>,
+) -> Result<()> {
+    let mut input = open_input(path, key)?;
+    let mut found = BTreeMap::new();
+    loop {
+        let header = read_header(&mut input)?;
+        if header.name == MANIFEST {
+            let mut content = Vec::new();
+            copy(&mut input, &mut content, header.size)?;
+            let manifest: Manifest = serde_json::from_slice(&content).context("the manifest is damaged")?;
+            ensure!(manifest.sha256 == found, "the backup is damaged: a checksum is not that of its manifest");
+            return Ok(());
+        }
+        let mut sink = open(&header.name)?.unwrap_or_else(|| Box::new(std::io::sink()));
+        let sha256 =
+            copy(&mut input, &mut sink, header.size).with_context(|| format!("cannot copy {}", header.name))?;
+        sink.flush()?;
+        found.insert(header.name, sha256);
+    }
+}
+
+fn open_input(path: &Path, key: Option<&BackupKey>) -> Result<Box<dyn BufRead>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut file = BufReader::new(file);
+    let mut line = String::new();
+    file.by_ref().take(MAX_HEADER).read_line(&mut line).context("this is no backup")?;
+    let kind = line.trim_end().strip_prefix(MAGIC).context("this is no backup of this platform")?.trim_start();
+    match (kind.split_once(' '), key) {
+        (None, _) if kind == "plain" => Ok(Box::new(file)),
+        (Some(("encrypted", _)), None) => bail!("the backup is encrypted: set BACKUP_KEY, or BACKUP_KEY_FILE"),
+        (Some(("encrypted", salt)), Some(key)) => {
+            let salt = domain::audit::chain::decode_hex(salt).context("the backup's first line is damaged")?;
+            Ok(Box::new(BufReader::new(DecryptingReader::new(file, key, &salt)?)))
+        }
+        _ => bail!("this is no backup that this version can read"),
+    }
+}
+
+fn read_header(input: &mut dyn BufRead) -> Result<Header> {
+    let mut line = String::new();
+    let read = input.take(MAX_HEADER).read_line(&mut line)?;
+    ensure!(read > 0 && line.ends_with('\n'), "the backup is cut off");
+    serde_json::from_str(&line).context("the backup is damaged")
+}
+
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path) {
+        let mut archive = ArchiveWriter::create(path, None).expect("a file");
+        archive.add_bytes("a", b"first\n{\"name\":\"b\"}").expect("written");
+        archive.add_bytes("b", b"").expect("written");
+        assert_eq!(archive.finish().expect("written").entries, 2);
+    }
+
+    fn names(path: &Path) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        extract(path, None, |name| {
+            names.push(name.to_owned());
+            Ok(None)
+        })?;
+        Ok(names)
+    }
+
+    #[test]
+    fn entries_come_back_in_order_and_the_file_is_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("backup");
+        write(&path);
+        assert_eq!(names(&path).expect("intact"), ["a", "b"]);
+        assert_eq!(path.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_damaged_or_cut_off_backup_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("backup");
+        write(&path);
+        let intact = std::fs::read(&path).expect("a file");
+        let position = intact.windows(5).position(|window| window == b"first").expect("the content");
+        let mut changed = intact.clone();
+        changed[position] = b'F';
+        for damaged in [changed.as_slice(), &intact[..intact.len() - 3], &intact[..position], b"something else\n"] {
+            std::fs::write(&path, damaged).expect("written");
+            assert!(names(&path).is_err());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Restores a backup into an empty database and an empty storage directory, and verifies the result.
+
+use super::archive::{extract, to_hex};
+use super::encryption::BackupKey;
+use super::postgres::PostgresTools;
+use super::{BLOBS, CHECKPOINTS, DUMP, ISSUER, KEYS, Keys, create_private, create_private_dir, read_if_present};
+use crate::audit;
+use crate::config::{Settings, required};
+use anyhow::{Context as _, Result, bail, ensure};
+use aws_lc_rs::digest::{SHA256, digest};
+use data::migrate;
+use secrecy::ExposeSecret as _;
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Component, Path, PathBuf};
+
+/// Restores a backup. `keys_to` is a file to which the backup's keys are written, as JSON.
+///
+/// # Errors
+/// If database or storage are not empty, the backup is damaged or encrypted with another key, or what was restored is
+/// not what was backed up.
+pub async fn restore(settings: &Settings, path: &Path, keys_to: Option<&Path>) -> Result<()> {
+    let migration_url = required(settings.database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?;
+    ensure_empty(settings, migration_url.expose_secret()).await?;
+    let tools = PostgresTools::find(settings)?;
+    let scratch = Scratch::create(&settings.storage.dir)?;
+    let mut restored = Destination { settings, scratch: &scratch.0 };
+    extract(path, BackupKey::from_settings(settings)?.as_ref(), |name| restored.open(name))?;
+    let keys = read_if_present(&scratch.0.join(KEYS))?.context("the backup has no keys")?;
+    let keys: Keys = serde_json::from_slice(&keys).context("the backup's keys are damaged")?;
+    migrate::prepare_roles(migration_url.expose_secret()).await?;
+    tools.restore(&scratch.0.join(DUMP)).await?;
+    crate::migrate::run(settings).await?;
+    let settings = with_keys(settings, &keys);
+    verify(&settings).await?;
+    hand_over_keys(&keys, keys_to)
+}
+
+async fn ensure_empty(settings: &Settings, migration_url: &str) -> Result<()> {
+    ensure!(migrate::is_empty(migration_url).await?, "the database is not empty: restore into a new one");
+    let storage = &settings.storage.dir;
+    let is_empty = fs::read_dir(storage).map_or(true, |mut entries| entries.next().is_none());
+    ensure!(is_empty, "{} is not empty: restore into a new directory", storage.display());
+    Ok(())
+}
+
+/// Where the entries of a backup go.
+struct Destination<'a> {
+    settings: &'a Settings,
+    scratch: &'a Path,
+}
+
+impl Destination<'_> {
+    fn open(&mut self, name: &str) -> Result<Option<Box<dyn Write>>> {
+        let path = match name {
+            DUMP | KEYS => self.scratch.join(name),
+            CHECKPOINTS => audit::checkpoint_file(self.settings).path().to_path_buf(),
+            _ => match (name.strip_prefix(BLOBS), name.strip_prefix(ISSUER)) {
+                (Some(file), _) => join(&self.settings.storage.dir, file)?,
+                (None, Some(file)) => match &self.settings.auth.dev_issuer_dir {
+                    Some(dir) => join(dir, file)?,
+                    None => return Ok(None),
+                },
+                (None, None) => bail!("the backup has an entry that this version does not know: {name}"),
+            },
+        };
+        if let Some(parent) = path.parent() {
+            create_private_dir(parent)?;
+        }
+        let _replaced = fs::remove_file(&path);
+        Ok(Some(Box::new(BufWriter::new(create_private(&path)?))))
+    }
+}
+
+/// Joins a name of the backup, which must not lead out of the directory.
+fn join(dir: &Path, name: &str) -> Result<PathBuf> {
+    let is_plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    ensure!(is_plain && !name.is_empty(), "the backup has an entry with an invalid name");
+    Ok(dir.join(name))
+}
+
+fn with_keys(settings: &Settings, keys: &Keys) -> Settings {
+    let mut settings = settings.clone();
+    settings.secret_key = Some(keys.secret_key.clone().into());
+    settings.audit.signing_key = keys.signing_key.clone().map(Into::into);
+    settings
+}
+
+/// Verifies the files' checksums against the documents, and the audit log.
+async fn verify(settings: &Settings) -> Result<()> {
+    let migration_url = required(settings.database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?;
+    let documents = migrate::document_files(migration_url.expose_secret()).await?;
+    let mut faults = Vec::new();
+    for document in &documents {
+        let path = settings.storage.dir.join(document.tenant_id.to_string()).join(&document.storage_path);
+        match fs::read(&path) {
+            Ok(content) if to_hex(digest(&SHA256, &content).as_ref()) == document.sha256 => {}
+            Ok(_) => faults.push(format!("the file of document {} is not the one that was uploaded", document.id)),
+            Err(_) => faults.push(format!("the file of document {} is missing", document.id)),
+        }
+    }
+    for fault in &faults {
+        crate::print(fault).context("cannot print")?;
+    }
+    crate::print(&format!("{} documents have their files", documents.len() - faults.len())).context("cannot print")?;
+    let intact = audit::AuditCommand::Verify { export: None, checkpoints: None, public_key: Vec::new() };
+    audit::run(intact, settings).await.context("the restored audit log is not intact")?;
+    ensure!(faults.is_empty(), "{} of {} documents lack their file", faults.len(), documents.len());
+    Ok(())
+}
+
+fn hand_over_keys(keys: &Keys, keys_to: Option<&Path>) -> Result<()> {
+    if let Some(path) = keys_to {
+        create_private(path)?.write_all(&serde_json::to_vec_pretty(keys)?)?;
+        return crate::print(&format!("the backup's keys are in {}", path.display())).context("cannot print");
+    }
+    crate::print("the server needs the SECRET_KEY of the backed-up platform; --keys-to FILE writes it")
+        .context("cannot print")
+}
+
+/// A directory for the dump, beside the storage directory. Removed when dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn create(storage: &Path) -> Result<Self> {
+        let dir = storage.with_file_name(format!(".restore-{}", std::process::id()));
+        create_private_dir(&dir)?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _result = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_entry_leads_out_of_its_directory() {
+        let dir = Path::new("/srv/blobs");
+        assert_eq!(join(dir, "tenant/id").expect("plain"), Path::new("/srv/blobs/tenant/id"));
+        for name in ["../x", "/etc/passwd", "a/../../x", ""] {
+            assert!(join(dir, name).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Runs across processes: what one process writes is read, resumed and cancelled at another, and outlives it.
+
+use crate::support::app::{TENANT_A, TENANT_B, TestApp};
+use crate::support::caller::{Caller, SseEvent, SseStream, answer_text};
+use crate::support::model::{ModelServer, Reply};
+use domain::role::Role;
+use fakes::eventually_within;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A run that has written its first piece and waits, as its first reader sees it.
+struct PausedRun {
+    id: String,
+    conversation: String,
+    seen: Vec<SseEvent>,
+    stream: SseStream,
+}
+
+async fn start_paused_run(user: &Caller<'_>) -> PausedRun {
+    let conversation = user.create_conversation().await;
+    let mut stream = user.start_stream(&conversation, &json!({ "message": "How often?" })).await;
+    let seen = stream.read_until("message.delta").await;
+    let id = seen[0].data["run_id"].as_str().expect("run.started first").to_owned();
+    PausedRun { id, conversation, seen, stream }
+}
+
+async fn answer(user: &Caller<'_>, conversation: &str) -> Value {
+    let conversation = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
+    let messages = conversation["messages"].as_array().expect("messages").clone();
+    messages.into_iter().find(|message| message["role"] == "assistant").expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_followed_and_resumed_at_another_process() {
+    let model = ModelServer::start([Reply::Pause("Every 30 days, ", "says the manual.")]).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let other = app.start_process(&[]).await;
+    let user = app.as_user(TENANT_A);
+    let run = start_paused_run(&user).await;
+    let there = user.at(&other.base_url);
+    let mut followed = there.resume_run(&run.id, 0).await;
+    assert_eq!(followed.status, 200);
+    let mut events = followed.read_until("message.delta").await;
+    assert_eq!(events, run.seen, "the same events with the same ids");
+    let mut resumed = there.resume_run(&run.id, run.seen.last().expect("events").id).await;
+    model.resume_replies();
+    let mut rest = run.stream.read_to_end().await;
+    events.extend(followed.read_to_end().await);
+    let mut expected = run.seen.clone();
+    expected.append(&mut rest);
+    assert_eq!(events, expected);
+    assert_eq!(answer_text(&events), "Every 30 days, says the manual.");
+    let first = resumed.next_event().await.expect("an event");
+    assert_eq!(first, expected[run.seen.len()], "only what was missed");
+    let again = there.resume_run(&run.id, 0).await.read_to_end().await;
+    assert_eq!(again, expected, "an ended run is read from its beginning");
+    let nothing = there.resume_run(&run.id, expected.last().expect("events").id).await.read_to_end().await;
+    assert_eq!(nothing, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_cancelled_at_another_process_by_its_owner_only() {
+    let model = ModelServer::start([Reply::Pause("As far as ", "it never got")]).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let other = app.start_process(&[]).await;
+    let user = app.as_user(TENANT_A);
+    let run = start_paused_run(&user).await;
+    let (events, cancel) = (format!("/v1/runs/{}/events", run.id), format!("/v1/runs/{}/cancel", run.id));
+    for stranger in [app.caller(TENANT_A, "colleague", Role::Admin), app.as_user(TENANT_B)] {
+        let there = stranger.at(&other.base_url);
+        there.get(&events).await.expect_problem(404, "not_found");
+        there.post(&cancel, &json!({})).await.expect_problem(404, "not_found");
+    }
+    let started = Instant::now();
+    let there = user.at(&other.base_url);
+    let follower = there.resume_run(&run.id, 0).await;
+    assert_eq!(there.post(&cancel, &json!({})).await.status, 202);
+    for rest in [run.stream.read_to_end().await, follower.read_to_end().await] {
+        let last = rest.last().expect("a last event");
+        assert_eq!((last.name.as_str(), &last.data["finish_reason"]), ("run.finished", &json!("cancelled")));
+    }
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    let answer = answer(&user, &run.conversation).await;
+    assert_eq!((&answer["content"], &answer["status"]), (&json!("As far as "), &json!("cancelled")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_processs_run_ends_with_an_error_and_keeps_what_was_written() {
+    let model = ModelServer::start([Reply::Pause("As far as ", "it never got")]).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
+    let mut doomed = app.start_process(&[]).await;
+    let user = app.as_user(TENANT_A);
+    let run = start_paused_run(&user.at(&doomed.base_url)).await;
+    let mut follower = user.resume_run(&run.id, 0).await;
+    assert_eq!(follower.read_until("message.delta").await, run.seen);
+    doomed.kill();
+    let rest = follower.read_to_end().await;
+    let [last] = rest.as_slice() else { panic!("one more event: {rest:?}") };
+    assert_eq!((last.name.as_str(), &last.data["problem"]["code"]), ("error", &json!("interrupted")));
+    let answer = answer(&user, &run.conversation).await;
+    assert_eq!((&answer["content"], &answer["status"]), (&json!("As far as "), &json!("error")));
+    // A reader that was at the dead process may have seen more than was stored.
+    let late = user.resume_run(&run.id, run.seen.last().expect("events").id + 100).await.read_to_end().await;
+    assert_eq!(late.iter().map(|event| event.id).collect::<Vec<_>>(), [last.id]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_at_another_process_keeps_a_run_going() {
+    let model = ModelServer::start([Reply::Pause("Still ", "here.")]).await;
+    let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url), ("PLATFORM__CHAT__GRACE_S", "2")]).await;
+    let other = app.start_process(&[]).await;
+    let user = app.as_user(TENANT_A);
+    let run = start_paused_run(&user).await;
+    let mut follower = user.at(&other.base_url).resume_run(&run.id, 0).await;
+    follower.read_until("message.delta").await;
+    drop(run.stream);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    model.resume_replies();
+    let rest = follower.read_to_end().await;
+    assert_eq!(answer_text(&rest), "here.");
+    let conversation = run.conversation;
+    eventually_within(Duration::from_secs(10), "the answer is complete", || async {
+        (answer(&user, &conversation).await["status"] == "complete").then_some(())
+    })
+    .await;
+}

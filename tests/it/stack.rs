@@ -1,0 +1,295 @@
+//! The deployment without containers, as `cargo xtask stack` starts it: its processes are killed in turn under load,
+//! one API process after the other is restarted, and a backup is restored elsewhere. `cargo xtask stack-test` runs it.
+
+use fakes::eventually_within;
+use reqwest::{Certificate, Client, Method};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+
+/// Time for the stack to start, in debug builds on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(240);
+/// Time within which a killed process must run again.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time within which the deployment must serve again.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const CLIENTS: usize = 4;
+
+/// A running stack. Dropping it stops it.
+struct Stack {
+    data_dir: PathBuf,
+    process: Child,
+    http: Client,
+    url: String,
+}
+
+impl Stack {
+    async fn start(data_dir: &Path, extra: &[&str]) -> Self {
+        platform_server::install_tls();
+        std::fs::create_dir_all(data_dir).expect("a directory");
+        let log = std::fs::File::create(data_dir.with_extension("log")).expect("a log");
+        let process = xtask(data_dir, &["stack", "--dev", "--port", "0"])
+            .args(extra)
+            .env("PLATFORM__RATE_LIMIT__ENABLED", "false")
+            .stdout(Stdio::from(log.try_clone().expect("the log")))
+            .stderr(Stdio::from(log))
+            .spawn()
+            .expect("xtask starts");
+        let report_path = data_dir.join("stack.json");
+        let what = format!("the stack starts; its output is in {}", data_dir.with_extension("log").display());
+        let report = eventually_within(START_TIMEOUT, &what, || async { read_json(&report_path) }).await;
+        let authority = std::fs::read(report["ca_file"].as_str().expect("a path")).expect("the authority");
+        let http = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(20))
+            .pool_max_idle_per_host(0)
+            .add_root_certificate(Certificate::from_pem(&authority).expect("a certificate"))
+            .build()
+            .expect("a client");
+        let url = report["url"].as_str().expect("an address").to_owned();
+        let stack = Self { data_dir: data_dir.to_path_buf(), process, http, url };
+        stack.wait_until_ready().await;
+        stack
+    }
+
+    fn report(&self) -> Value {
+        read_json(&self.data_dir.join("stack.json")).expect("stack.json")
+    }
+
+    fn pid(&self, name: &str) -> u64 {
+        self.report()["processes"][name].as_u64().unwrap_or_else(|| panic!("no process {name}"))
+    }
+
+    async fn wait_until_ready(&self) {
+        eventually_within(READY_TIMEOUT, "the stack serves", || async {
+            let answer = self.http.get(format!("{}/ready", self.url)).send().await;
+            answer.is_ok_and(|answer| answer.status() == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// Sends a signal to a process and waits until another one has its place and the stack serves.
+    async fn signal(&self, name: &str, signal: &str, within: Duration) {
+        let pid = self.pid(name);
+        let killed = Command::new("kill").args([signal, &pid.to_string()]).status().expect("kill starts");
+        assert!(killed.success(), "{name} runs");
+        eventually_within(within, &format!("{name} runs again"), || async {
+            (self.report()["processes"][name].as_u64().is_some_and(|now| now != pid)).then_some(())
+        })
+        .await;
+        self.wait_until_ready().await;
+    }
+
+    fn token(&self) -> String {
+        let arguments = ["token", "--tenant", "acme", "--user", "eva", "--role", "user", "--ttl", "4h"];
+        let output = xtask(&self.data_dir, &arguments).output().expect("xtask starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
+    }
+
+    /// Runs a command of the server with the stack's settings.
+    fn server(&self, arguments: &[&str]) {
+        let mut command = Command::new(xtask_program());
+        command.arg("server").arg("--data-dir").arg(&self.data_dir).arg("--").args(arguments);
+        let output = command.output().expect("xtask starts");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {text}");
+    }
+
+    async fn get(&self, token: &str, path: &str) -> Value {
+        let answer = self.http.get(format!("{}{path}", self.url)).bearer_auth(token).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.json().await.expect("JSON")
+    }
+
+    /// The contents of all memories, sorted.
+    async fn memories(&self, token: &str) -> Vec<String> {
+        let mut contents = Vec::new();
+        let mut path = "/v1/memories?limit=100".to_owned();
+        loop {
+            let page = self.get(token, &path).await;
+            let items = page["data"].as_array().expect("a list");
+            contents.extend(items.iter().filter_map(|item| item["content"].as_str()).map(str::to_owned));
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            path = format!("/v1/memories?limit=100&cursor={cursor}");
+        }
+        contents.sort();
+        contents
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let _asked = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
+        let _ended = self.process.wait();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' programs come from whoever starts them")]
+fn xtask_program() -> String {
+    std::env::var("PLATFORM_TEST_XTASK").expect("PLATFORM_TEST_XTASK: run `cargo xtask stack-test`")
+}
+
+fn xtask(data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(xtask_program());
+    command.args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null());
+    command
+}
+
+fn read_json(path: &Path) -> Option<Value> {
+    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+}
+
+/// Clients that write until they are stopped, and repeat each write with its key until it is acknowledged.
+struct Load {
+    stop: Arc<AtomicBool>,
+    /// Requests that were not answered 2xx at the first attempt.
+    failed: Arc<AtomicUsize>,
+    acknowledged: Arc<std::sync::Mutex<Vec<String>>>,
+    clients: TaskTracker,
+}
+
+impl Load {
+    fn start(stack: &Stack, token: &str, name: &'static str) -> Self {
+        let load = Self {
+            stop: Arc::default(),
+            failed: Arc::default(),
+            acknowledged: Arc::default(),
+            clients: TaskTracker::new(),
+        };
+        for client in 0..CLIENTS {
+            let (stop, failed, acknowledged) =
+                (Arc::clone(&load.stop), Arc::clone(&load.failed), Arc::clone(&load.acknowledged));
+            let request = stack.http.request(Method::POST, format!("{}/v1/memories", stack.url)).bearer_auth(token);
+            load.clients.spawn(async move {
+                for number in 0.. {
+                    if stop.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let content = format!("{name} {client} {number}");
+                    let request = request.try_clone().expect("no stream").header("idempotency-key", &content);
+                    let request = request.json(&json!({ "content": content }));
+                    let outcome = loop {
+                        match send(request.try_clone().expect("no stream")).await {
+                            Attempt::Failed => failed.fetch_add(1, Ordering::SeqCst),
+                            settled => break settled,
+                        };
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    };
+                    if outcome == Attempt::Created {
+                        acknowledged.lock().expect("no panic").push(content);
+                    }
+                    tokio::time::sleep(Duration::from_millis(30)).await;
+                }
+            });
+        }
+        load
+    }
+
+    /// Stops the clients and returns what was acknowledged, and the number of failed attempts.
+    async fn finish(self) -> (Vec<String>, usize) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.clients.close();
+        let stopped = tokio::time::timeout(Duration::from_secs(90), self.clients.wait()).await;
+        assert!(stopped.is_ok(), "a write is never acknowledged");
+        let acknowledged = self.acknowledged.lock().expect("no panic").clone();
+        (acknowledged, self.failed.load(Ordering::SeqCst))
+    }
+}
+
+/// How an attempt to write ended.
+#[derive(PartialEq, Eq)]
+enum Attempt {
+    Created,
+    /// The process died in the middle of an earlier attempt, and nobody knows whether that one had its effect.
+    Unknown,
+    Failed,
+}
+
+async fn send(request: reqwest::RequestBuilder) -> Attempt {
+    match request.send().await.map(|answer| answer.status().as_u16()) {
+        Ok(201) => Attempt::Created,
+        Ok(409) => Attempt::Unknown,
+        _ => Attempt::Failed,
+    }
+}
+
+/// Every query of every panel is accepted by Prometheus and names metrics that are there, but for those that need a
+/// model server.
+async fn assert_dashboards_have_their_metrics(stack: &Stack) {
+    let prometheus = stack.report()["prometheus_url"].as_str().expect("an address").to_owned();
+    let http = Client::builder().no_proxy().build().expect("a client");
+    let query = |expression: String| {
+        let (http, url) = (http.clone(), format!("{prometheus}/api/v1/query"));
+        async move {
+            let query: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let request = http.post(url).header("content-type", "application/x-www-form-urlencoded");
+            let answer = request.body(format!("query={query}")).send().await.expect("an answer");
+            answer.json::<Value>().await.expect("JSON")
+        }
+    };
+    for metric in ["up", "http_request_duration_seconds_count", "jobs", "pg_up", "audit_keeping_failed"] {
+        eventually_within(Duration::from_secs(60), &format!("Prometheus has {metric}"), || async {
+            let result = query(metric.to_owned()).await;
+            result["data"]["result"].as_array().is_some_and(|series| !series.is_empty()).then_some(())
+        })
+        .await;
+    }
+    let dashboards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/grafana/dashboards");
+    let mut panels = 0;
+    for entry in std::fs::read_dir(dashboards).expect("dashboards") {
+        let dashboard = read_json(&entry.expect("a file").path()).expect("JSON");
+        for panel in dashboard["panels"].as_array().expect("panels") {
+            for target in panel["targets"].as_array().expect("targets") {
+                let result = query(target["expr"].as_str().expect("a query").to_owned()).await;
+                assert_eq!(result["status"], "success", "{}: {result}", panel["title"]);
+                panels += 1;
+            }
+        }
+    }
+    assert!(panels > 30, "only {panels} queries");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nginx and others: cargo xtask stack-test"]
+async fn nothing_acknowledged_is_lost_and_a_backup_is_the_same_platform() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
+    let stack = Stack::start(&dir.path().join("first"), &[]).await;
+    let token = stack.token();
+
+    let load = Load::start(&stack, &token, "killed");
+    for name in ["api-1", "worker", "redis", "postgres", "api-2", "nginx"] {
+        stack.signal(name, "-KILL", RESTART_TIMEOUT).await;
+    }
+    let (mut expected, _failed) = load.finish().await;
+    assert!(expected.len() > 50, "only {} writes", expected.len());
+
+    let load = Load::start(&stack, &token, "rolling");
+    for name in ["api-1", "api-2"] {
+        stack.signal(name, "-TERM", Duration::from_secs(60)).await;
+        let port_is_back = Duration::from_secs(8);
+        tokio::time::sleep(port_is_back).await;
+    }
+    let (acknowledged, failed) = load.finish().await;
+    assert_eq!(failed, 0, "a rolling restart fails no request");
+    expected.extend(acknowledged);
+    let stored = stack.memories(&token).await;
+    let lost: Vec<_> = expected.iter().filter(|content| !stored.contains(content)).collect();
+    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    assert_dashboards_have_their_metrics(&stack).await;
+    stack.server(&["audit", "verify"]);
+
+    let backup = dir.path().join("backup");
+    stack.server(&["backup", "--to", backup.to_str().expect("UTF-8")]);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&backup.metadata().expect("a backup").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    drop(stack);
+    let arguments = ["--restore", backup.to_str().expect("UTF-8")];
+    let restored = Stack::start(&dir.path().join("second"), &arguments).await;
+    assert_eq!(restored.memories(&token).await, stored, "the old token works, and everything is there");
+    restored.server(&["audit", "verify"]);
+}

@@ -1,0 +1,168 @@
+//! `cargo xtask stack`: the deployment without containers, from the files under `deploy/`. nginx with TLS, two API
+//! processes, one worker, PostgreSQL, Redis, Prometheus and postgres_exporter, each restarted when it ends.
+
+mod certificate;
+mod monitoring;
+mod nginx;
+mod platform_processes;
+mod report;
+mod service;
+mod supervisor;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+
+use crate::data_dir::DataDir;
+use crate::database::{Database, DatabaseUrls};
+use crate::debian::{self, SystemProgram};
+use crate::platform::{self, Platform, PlatformSelector};
+use crate::proc::{self, Interrupt};
+use crate::progress::print_status;
+use crate::server::{self, BuildProfile};
+use crate::state::State;
+use crate::{files, pg, ui};
+pub use certificate::Certificate;
+pub use nginx::{Listen, write_configuration as write_nginx_configuration};
+use platform_processes::ApiPorts;
+use report::Report;
+use supervisor::Supervisor;
+
+/// Programs of other projects that the stack runs.
+const PROGRAMS: &[SystemProgram] = &[
+    SystemProgram { name: "nginx", package: "nginx" },
+    SystemProgram { name: "redis-server", package: "redis-server" },
+    SystemProgram { name: "prometheus", package: "prometheus" },
+    SystemProgram { name: "prometheus-postgres-exporter", package: "prometheus-postgres-exporter" },
+    SystemProgram { name: "openssl", package: "openssl" },
+];
+
+/// Arguments of `stack`.
+#[derive(Parser)]
+pub struct Args {
+    /// HTTPS port of nginx; 0 selects a free one.
+    #[arg(long, default_value_t = 8443)]
+    port: u16,
+    /// Start from this backup; the data directory must be new.
+    #[arg(long, value_name = "FILE")]
+    restore: Option<PathBuf>,
+    #[command(flatten)]
+    selector: PlatformSelector,
+}
+
+/// Starts everything and serves until the user stops it.
+///
+/// # Errors
+/// If a program is missing or does not start, or the port is in use.
+pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    debian::require(PROGRAMS, interrupt)?;
+    let data = DataDir::open(args.selector.data_dir.as_deref())?;
+    let _lock = data.lock_for_up(interrupt)?;
+    report::stop_leftovers(&data)?;
+    platform::remove_env_file(&data)?;
+    let port = choose_port(args.port)?;
+    if DatabaseUrls::from_env()?.is_some() {
+        bail!("the stack has a database of its own: unset DATABASE_URL");
+    }
+    let mut state = State::load_or_create(data.path())?;
+    state.dev_build = args.selector.build_profile_for_up() == BuildProfile::Dev;
+    state.save(data.path())?;
+    ui::build_if_possible(interrupt)?;
+    let program = server::build(args.selector.build_profile_for_up(), interrupt)?;
+    state.program = Some(program.clone());
+    state.save(data.path())?;
+    let database = Database::start(&data, &mut state, interrupt)?;
+    let server = platform_processes::command_server(program.clone(), &data, &state, &database.urls)?;
+    let mut platform = Platform { server, database };
+    if let Some(backup) = &args.restore {
+        state.secret_key = restore(&platform, backup, &data, interrupt)?;
+        state.save(data.path())?;
+        platform.server = platform_processes::command_server(program.clone(), &data, &state, &platform.database.urls)?;
+    }
+    platform.migrate(interrupt)?;
+    monitoring::create_exporter_role(&platform.database, &state)?;
+    serve(Prepared { platform, program, data, state, port }, interrupt)
+}
+
+/// A platform that is migrated and not served yet.
+struct Prepared {
+    platform: Platform,
+    program: PathBuf,
+    data: DataDir,
+    state: State,
+    port: u16,
+}
+
+/// Starts all processes and keeps them running until the user stops the stack.
+fn serve(prepared: Prepared, interrupt: &Interrupt) -> Result<ExitCode> {
+    let Prepared { platform, program, data, state, port } = prepared;
+    let redis_port = pg::free_port()?;
+    let ports = ApiPorts::choose()?;
+    let address = format!("https://localhost:{port}");
+    let certificate = certificate::provision(&data, interrupt)?;
+    let redis_url = format!("redis://127.0.0.1:{redis_port}/0");
+    let processes = platform_processes::Processes {
+        program,
+        data: &data,
+        state: &state,
+        urls: &platform.database.urls,
+        redis_url: &redis_url,
+        model_dir: platform::embedded_model(interrupt)?,
+    };
+    let prometheus = monitoring::Prometheus::new(&data, &ports)?;
+    let mut services = vec![service::redis(&data, redis_port)?];
+    services.extend(processes.services(&ports)?);
+    services.push(nginx::service(&data, port, &ports, &certificate)?);
+    services.extend(prometheus.services(&data, &platform.database, &state)?);
+    platform::write_env_file(&data, &address, &platform.database.urls)?;
+    let report = Report {
+        url: address.clone(),
+        ca_file: certificate.authority.clone(),
+        prometheus_url: prometheus.url(),
+        path: data.join("stack.json"),
+    };
+    print_status("starting the processes …");
+    let mut supervisor = Supervisor::start(services, platform.database, report)?;
+    supervisor.wait_until_ready(interrupt)?;
+    println!("Serving on {address} until Ctrl-C; stack.json and the logs are in {}", data.path().display());
+    println!("Certificate authority: {}", certificate.authority.display());
+    println!("Prometheus: {}", prometheus.url());
+    supervisor.supervise(interrupt)?;
+    print_status("stopping; interrupt again to stop at once …");
+    supervisor.stop(interrupt);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the test of the stack, which starts this program.
+///
+/// # Errors
+/// If a program is missing, or the test cannot be started.
+pub fn test(interrupt: &Interrupt) -> Result<ExitCode> {
+    debian::require(PROGRAMS, interrupt)?;
+    let program = std::env::current_exe().context("this program's path is not known")?;
+    let arguments = ["-p", "tests", "--test", "it", "stack::", "--", "--ignored", "--nocapture"];
+    crate::test::run_with_variables(&arguments.map(str::to_owned), &[("PLATFORM_TEST_XTASK", program)], interrupt)
+}
+
+/// Restores a backup into the new database and storage, and returns the `SECRET_KEY` that it contains.
+fn restore(platform: &Platform, backup: &std::path::Path, data: &DataDir, interrupt: &Interrupt) -> Result<String> {
+    let keys = data.join("restored-keys.json");
+    let [backup, keys_path] = [backup, &keys].map(|path| path.display().to_string());
+    let arguments = ["restore", "--from", &backup, "--keys-to", &keys_path];
+    proc::run_checked(&mut platform.server.command(&arguments), interrupt, "restoring the backup")?;
+    let secret_key = files::read_json_field(&keys, "secret_key")?;
+    std::fs::remove_file(&keys)?;
+    Ok(secret_key)
+}
+
+fn choose_port(requested: u16) -> Result<u16> {
+    if requested == 0 {
+        return pg::free_port();
+    }
+    if !pg::is_port_free(requested) {
+        bail!("port {requested} is in use: stop what listens there, or choose another one with --port");
+    }
+    Ok(requested)
+}
