@@ -143,6 +143,13 @@ impl RunEventStore for PgRunEventStore {
         *listener = Some(self.database.listen(CHANNEL).await.map_err(failed)?);
         Ok(None)
     }
+
+    fn stop_listening(&self) {
+        // Locked only by a call that waits, which keeps listening.
+        if let Ok(mut listener) = self.listener.try_lock() {
+            *listener = None;
+        }
+    }
 }
 
 fn to_bigint(seq: u64) -> i64 {

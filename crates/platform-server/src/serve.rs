@@ -38,6 +38,8 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     let databases = Databases::new(&settings)?;
     let listener = match service {
         ServiceType::Worker => None,
+        // Behind a proxy the port stays closed until the server is ready: see `api_listener`.
+        _ if settings.server.behind_proxy => None,
         ServiceType::Api | ServiceType::All => Some(Arc::new(listen(&settings, settings.server.port).await?)),
     };
     let metrics_listener = match settings.server.metrics_port {
@@ -65,16 +67,12 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
     if let Some(listener) = metrics_listener {
         server_tasks.spawn(serve_metrics(listener, metrics, stop.clone()));
     }
-    if let Some(listener) = listener {
+    if let Some(listener) = api_listener(&settings, service, listener).await? {
         tracing::info!(address = %listener.local_addr()?, "serving");
         server_tasks.spawn(serve(listener, router, connection_limits(&settings.server), stop.clone()));
         server_tasks.spawn(end_abandoned_runs(platform.run_recovery(), stop.clone()));
         receive_run_signals(&platform, &audit_tasks, &stop_audit);
-        let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
-        server_tasks.spawn(async move {
-            let background = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
-            stop.run_until_cancelled(background).await
-        });
+        keep_authenticator(&platform, &server_tasks, &stop);
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
         platform.requeue_documents_embedded_by_other_models().await;
@@ -108,6 +106,30 @@ fn connection_limits(server: &Server) -> Limits {
     let max_connections_per_peer =
         if server.behind_proxy { limits.max_connections } else { limits.max_connections_per_peer };
     Limits { max_connections_per_peer, ..limits }
+}
+
+/// Keeps the issuers' keys fresh and records counted refusals, until `stop`.
+fn keep_authenticator(platform: &Platform, tasks: &TaskTracker, stop: &CancellationToken) {
+    let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
+    tasks.spawn(async move {
+        let background = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
+        stop.run_until_cancelled(background).await
+    });
+}
+
+/// The listener of the API. Behind a proxy it is opened only now: a proxy passes over a port that refuses, but would
+/// send requests to a server that starts, and does not repeat a POST that was sent.
+async fn api_listener(
+    settings: &Settings,
+    service: ServiceType,
+    early: Option<Arc<TcpListener>>,
+) -> Result<Option<Arc<TcpListener>>> {
+    match service {
+        ServiceType::Api | ServiceType::All if early.is_none() => {
+            Ok(Some(Arc::new(listen(settings, settings.server.port).await?)))
+        }
+        _ => Ok(early),
+    }
 }
 
 /// Receives what other processes say of this one's runs, until the end of the drain: readers and cancellations still

@@ -81,4 +81,7 @@ pub trait RunEventStore: Send + Sync {
     /// # Errors
     /// If the database fails.
     async fn next_signal(&self) -> Result<Option<RunSignal>, StoreError>;
+
+    /// Releases what [`Self::next_signal`] keeps open between calls. The next call opens it again.
+    fn stop_listening(&self);
 }

@@ -42,7 +42,8 @@ pub struct Server {
     /// `database.max_connections`; a higher value only makes requests wait longer.
     pub max_in_flight: usize,
     /// Whether a reverse proxy is in front of the server. The client's address is then the last entry of its
-    /// `X-Forwarded-For`.
+    /// `X-Forwarded-For`, and the port is opened once the server is ready, so that the proxy passes over a server that
+    /// starts.
     pub behind_proxy: bool,
 }
 

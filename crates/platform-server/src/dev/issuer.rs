@@ -72,7 +72,7 @@ impl DevelopmentIssuer {
     pub fn load_or_create(dir: &Path) -> Result<Self> {
         let private_key_path = dir.join("key.pk8");
         if !private_key_path.exists() {
-            create_key_pair(dir)
+            create_once(dir)
                 .with_context(|| format!("the development issuer cannot be created in {}", dir.display()))?;
         }
         let der =
@@ -117,6 +117,16 @@ impl DevelopmentIssuer {
     }
 }
 
+/// Creates the key pair unless another process does so first: all processes of a platform share it.
+fn create_once(dir: &Path) -> Result<()> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let lock = fs::File::create(dir.with_extension("lock"))?;
+    lock.lock()?;
+    if dir.join("key.pk8").exists() { Ok(()) } else { create_key_pair(dir) }
+}
+
 /// Creates a key pair: the private key is readable by this OS user only, the public key is written as a JWKS (RFC
 /// 7517). The private key is renamed into place last, so its presence means that the directory is complete.
 fn create_key_pair(dir: &Path) -> Result<()> {
@@ -148,6 +158,21 @@ fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn processes_that_start_together_have_the_same_key() {
+        let temp_dir = tempfile::tempdir().expect("temp dir");
+        let dir = temp_dir.path().join("issuer");
+        let create = || {
+            DevelopmentIssuer::load_or_create(&dir).expect("created");
+            fs::read(dir.join("key.pk8")).expect("the key")
+        };
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(create)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
 
     #[test]
     fn the_key_is_created_once_and_readable_by_its_owner_only() {

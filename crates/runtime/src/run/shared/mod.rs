@@ -90,6 +90,8 @@ impl SharedRuns {
     /// Receives the signals of other processes, for the runs in `logs` and for readers of stored events, until it is
     /// dropped.
     pub async fn receive_signals(&self, logs: &RunLogs) {
+        // Closing the database waits for the connection that listens.
+        let _stop_listening = StopOnDrop(&*self.store);
         loop {
             match self.store.next_signal().await {
                 Ok(Some(RunSignal::Stored(run))) => drop(self.stored.send(run)),
@@ -102,6 +104,15 @@ impl SharedRuns {
                 }
             }
         }
+    }
+}
+
+/// Stops listening when signals are no longer received.
+struct StopOnDrop<'a>(&'a dyn RunEventStore);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop_listening();
     }
 }
 
