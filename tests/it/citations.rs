@@ -52,7 +52,8 @@ async fn invented_markers_are_removed_and_unsupported_statements_are_listed() {
 #[tokio::test]
 async fn nothing_is_listed_for_quotations_and_without_a_search() {
     let model = ModelServer::start([Reply::Text(vec!["Pumps move liquids [1]."])]).await;
-    let (extractive, generative) = (TestApp::shared().await, TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await);
+    let (extractive, generative) =
+        (TestApp::start(&[]).await, TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await);
     let user = extractive.as_user(TENANT_A);
     user.ingest("x-9003.md", &files::note("X-9003"), &[]).await;
     let answer = user.chat(&user.create_conversation().await, "How often is the strainer of X-9003 cleaned?").await;

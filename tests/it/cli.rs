@@ -188,7 +188,7 @@ async fn the_manual_and_the_completions_are_complete() {
     assert!(page.contains(".TH platform 1") && page.contains("Exit codes"), "{page}");
     cli.run(&["man", "--dir", "pages"]).await.expect(0);
     let pages = std::fs::read_dir(cli.home().join("pages")).expect("a directory").count();
-    assert_eq!(pages, 16, "one page for each command");
+    assert_eq!(pages, 19, "one page for each command");
     for shell in ["bash", "zsh", "fish"] {
         let script = cli.run(&["completions", shell]).await.expect(0).out;
         assert!(script.contains("upload") && script.contains("audit"), "{shell}");
