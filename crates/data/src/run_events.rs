@@ -4,6 +4,7 @@ mod recovery;
 mod wire;
 
 pub use recovery::RunRecovery;
+#[cfg(feature = "testing")]
 pub(crate) use recovery::STATEMENTS as RECOVERY_STATEMENTS;
 
 use crate::error::store_error;
