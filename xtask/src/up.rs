@@ -38,7 +38,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let _lock = data.lock_for_up(interrupt)?;
     server::stop_leftover(&pid_file(&data))?;
     platform::remove_env_file(&data)?;
-    let port = choose_port(args.port)?;
+    let port = pg::choose_port(args.port)?;
     let user_urls = DatabaseUrls::from_env()?;
     if let Some(urls) = &user_urls {
         urls.require_migration()?;
@@ -86,16 +86,6 @@ fn serve(running: &mut RunningServer, database: &mut Database, interrupt: &Inter
     Ok(ExitCode::SUCCESS)
 }
 
-fn choose_port(requested: u16) -> Result<u16> {
-    if requested == 0 {
-        return pg::free_port();
-    }
-    if !pg::is_port_free(requested) {
-        bail!("port {requested} is in use: stop what listens there, or choose another one with --port");
-    }
-    Ok(requested)
-}
-
 fn print_empty_platform_hint(address: &str) {
     println!("The platform is empty. Create a tenant and a token for its first user:");
     println!("  cargo xtask token --tenant acme --user eva --role admin");
@@ -108,23 +98,4 @@ fn log_path(data: &DataDir) -> PathBuf {
 
 fn pid_file(data: &DataDir) -> PathBuf {
     data.join("server.pid")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-
-    #[test]
-    fn the_error_for_a_port_in_use_names_the_port_and_the_option() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let error = choose_port(port).unwrap_err().to_string();
-        assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
-    }
-
-    #[test]
-    fn port_zero_is_a_free_port() {
-        assert_ne!(choose_port(0).unwrap(), 0);
-    }
 }

@@ -6,8 +6,11 @@ use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Roles belong to the whole cluster and rights to a database to no schema: `pg_dump` leaves both out.
-const ROLES_AND_DATABASE_RIGHTS: &str = include_str!("prepare_roles.sql");
+/// The first migration. Its first statement creates the roles and sets the rights to the database. `pg_dump` leaves both
+/// out: roles belong to the whole cluster, and rights to a database to no schema.
+const ROLES_MIGRATION: &str = include_str!("../../../migrations/0001_roles.sql");
+/// The end of its first statement.
+const END_OF_ROLES: &str = "$$;";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
@@ -118,7 +121,8 @@ pub async fn is_empty(url: &str) -> Result<bool, SetupError> {
 /// If the database is not reachable, or the login may not create roles.
 pub async fn prepare_roles(url: &str) -> Result<(), SetupError> {
     let mut connection = connect(url).await?;
-    sqlx::raw_sql(ROLES_AND_DATABASE_RIGHTS)
+    let create_roles = ROLES_MIGRATION.split_inclusive(END_OF_ROLES).next().unwrap_or(ROLES_MIGRATION);
+    sqlx::raw_sql(create_roles)
         .execute(&mut connection)
         .await
         .map_err(|source| SetupError::Database { activity: "creating the roles", source })?;

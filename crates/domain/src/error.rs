@@ -34,6 +34,21 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All kinds.
+    pub const ALL: [Self; 11] = [
+        Self::Malformed,
+        Self::InvalidField,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::UnsupportedType,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
     /// The stable machine-readable code, for errors that have no more specific one.
     #[must_use]
     pub const fn code(self) -> &'static str {

@@ -9,6 +9,7 @@ use crate::model::ModelToolCall;
 use crate::model_tier::ModelTier;
 use crate::role::string_enum;
 use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
 string_enum! {
     /// Why the platform chose the model for hard questions.
@@ -101,7 +102,7 @@ impl RunEvent {
 }
 
 /// The summary at the end of a run.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, Debug)]
 pub struct RunSummary {
     /// Why generation ended.
     pub finish_reason: FinishReason,

@@ -3,7 +3,7 @@
 use crate::error::{ApiError, status};
 use crate::openai;
 use crate::openai::error::ErrorBody;
-use crate::problem_kind::{KINDS, METHOD_NOT_ALLOWED_DETAIL, METHOD_NOT_ALLOWED_TITLE, default_detail, slug, title};
+use crate::problem_kind::{METHOD_NOT_ALLOWED_DETAIL, METHOD_NOT_ALLOWED_TITLE, default_detail, slug, title};
 use crate::request_info::RequestInfo;
 use axum::Json;
 use axum::body::Body;
@@ -133,9 +133,9 @@ fn needs_problem_document(response: &Response<Body>) -> bool {
 }
 
 fn kind_for_status(status_code: StatusCode) -> ErrorKind {
-    KINDS.iter().copied().find(|kind| status(*kind) == status_code).unwrap_or(if status_code.is_client_error() {
-        ErrorKind::Malformed
-    } else {
-        ErrorKind::Internal
-    })
+    ErrorKind::ALL
+        .iter()
+        .copied()
+        .find(|kind| status(*kind) == status_code)
+        .unwrap_or(if status_code.is_client_error() { ErrorKind::Malformed } else { ErrorKind::Internal })
 }

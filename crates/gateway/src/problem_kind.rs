@@ -8,21 +8,6 @@ pub(crate) const METHOD_NOT_ALLOWED_TITLE: &str = "The method is not allowed";
 pub(crate) const METHOD_NOT_ALLOWED_DETAIL: &str =
     "This address does not support the method; the Allow header lists the methods that it supports.";
 
-/// All kinds, for the pages under `/problems/`.
-pub(crate) const KINDS: [ErrorKind; 11] = [
-    ErrorKind::Malformed,
-    ErrorKind::InvalidField,
-    ErrorKind::Unauthenticated,
-    ErrorKind::Forbidden,
-    ErrorKind::NotFound,
-    ErrorKind::Conflict,
-    ErrorKind::TooLarge,
-    ErrorKind::UnsupportedType,
-    ErrorKind::RateLimited,
-    ErrorKind::Unavailable,
-    ErrorKind::Internal,
-];
-
 /// Last path segment of the problem type.
 pub(crate) fn slug(kind: ErrorKind) -> String {
     kind.code().replace('_', "-")

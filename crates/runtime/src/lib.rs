@@ -27,6 +27,7 @@ pub mod documents;
 pub mod error;
 pub mod feedback;
 mod follow_up;
+mod language;
 pub mod memories;
 pub mod models;
 mod privacy;

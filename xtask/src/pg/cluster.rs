@@ -232,8 +232,22 @@ pub fn free_port() -> Result<u16> {
 }
 
 /// Whether no process listens on this port of 127.0.0.1 at the moment.
-pub fn is_port_free(port: u16) -> bool {
+fn is_port_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
+/// Returns the requested port, or a free one for 0.
+///
+/// # Errors
+/// If the requested port is in use.
+pub fn choose_port(requested: u16) -> Result<u16> {
+    if requested == 0 {
+        return free_port();
+    }
+    if !is_port_free(requested) {
+        bail!("port {requested} is in use: stop what listens there, or choose another one with --port");
+    }
+    Ok(requested)
 }
 
 #[cfg(test)]
@@ -247,5 +261,18 @@ mod tests {
         assert!(!is_port_free(port));
         drop(listener);
         assert!(is_port_free(port));
+    }
+
+    #[test]
+    fn the_error_for_a_port_in_use_names_the_port_and_the_option() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let error = choose_port(port).unwrap_err().to_string();
+        assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
+    }
+
+    #[test]
+    fn port_zero_is_a_free_port() {
+        assert_ne!(choose_port(0).unwrap(), 0);
     }
 }

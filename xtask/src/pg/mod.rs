@@ -6,7 +6,7 @@ mod postmaster;
 mod programs;
 mod temporary;
 
-pub use cluster::{Cluster, ClusterPaths, ClusterPurpose, free_port, is_port_free};
+pub use cluster::{Cluster, ClusterPaths, ClusterPurpose, choose_port, free_port};
 use initdb::init_cluster;
 pub use postmaster::Postmaster;
 pub use programs::PostgresPrograms;

@@ -62,7 +62,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let _lock = data.lock_for_up(interrupt)?;
     report::stop_leftovers(&data)?;
     platform::remove_env_file(&data)?;
-    let port = choose_port(args.port)?;
+    let port = pg::choose_port(args.port)?;
     if DatabaseUrls::from_env()?.is_some() {
         bail!("the stack has a database of its own: unset DATABASE_URL");
     }
@@ -155,14 +155,4 @@ fn restore(platform: &Platform, backup: &std::path::Path, data: &DataDir, interr
     let secret_key = files::read_json_field(&keys, "secret_key")?;
     std::fs::remove_file(&keys)?;
     Ok(secret_key)
-}
-
-fn choose_port(requested: u16) -> Result<u16> {
-    if requested == 0 {
-        return pg::free_port();
-    }
-    if !pg::is_port_free(requested) {
-        bail!("port {requested} is in use: stop what listens there, or choose another one with --port");
-    }
-    Ok(requested)
 }

@@ -1,29 +1,14 @@
 //! Events of runs as they are stored. Not stored: reasoning, which is never kept, and calls of a client's tools, which
 //! only the request that started the run can answer. Their numbers are left out.
 
-use domain::conversation::{Citation, TextRange};
+use domain::conversation::Citation;
 use domain::error::{ErrorKind, Problem};
 use domain::ids::{AuditId, MessageId, RunId};
 use domain::model::ModelTier;
-use domain::run::{Escalation, FinishReason, NumberedEvent, RunEvent, RunSummary, TokenUsage, ToolStatus};
+use domain::run::{Escalation, NumberedEvent, RunEvent, RunSummary, ToolStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-
-/// Kinds of failure, each of which is stored as its code.
-const KINDS: &[ErrorKind] = &[
-    ErrorKind::Malformed,
-    ErrorKind::InvalidField,
-    ErrorKind::Unauthenticated,
-    ErrorKind::Forbidden,
-    ErrorKind::NotFound,
-    ErrorKind::Conflict,
-    ErrorKind::TooLarge,
-    ErrorKind::UnsupportedType,
-    ErrorKind::RateLimited,
-    ErrorKind::Unavailable,
-    ErrorKind::Internal,
-];
 
 /// Number of different codes that are kept. The platform has about fifty; more would mean that something else writes
 /// these rows.
@@ -63,25 +48,13 @@ enum Event {
     Cited {
         citation: Citation,
     },
-    Finished(Summary),
+    Finished(RunSummary),
     Failed {
         kind: String,
         code: String,
         detail: Option<String>,
         decision_id: Option<AuditId>,
     },
-}
-
-#[derive(Serialize, Deserialize)]
-struct Summary {
-    finish_reason: FinishReason,
-    usage: TokenUsage,
-    model: String,
-    degraded: bool,
-    fallback: bool,
-    omitted_count: u32,
-    message_id: MessageId,
-    unsupported: Vec<TextRange>,
 }
 
 impl StoredEvent {
@@ -95,7 +68,7 @@ impl StoredEvent {
             RunEvent::ToolStarted { call_id, name, query } => Event::ToolStarted { call_id, name, query },
             RunEvent::ToolFinished { call_id, name, status } => Event::ToolFinished { call_id, name, status },
             RunEvent::Cited(citation) => Event::Cited { citation },
-            RunEvent::Finished(summary) => Event::Finished(summary.into()),
+            RunEvent::Finished(summary) => Event::Finished(summary),
             RunEvent::Failed(problem) => Event::Failed {
                 kind: problem.kind.code().to_owned(),
                 code: problem.code.to_owned(),
@@ -117,29 +90,13 @@ impl StoredEvent {
             Event::ToolStarted { call_id, name, query } => RunEvent::ToolStarted { call_id, name, query },
             Event::ToolFinished { call_id, name, status } => RunEvent::ToolFinished { call_id, name, status },
             Event::Cited { citation } => RunEvent::Cited(citation),
-            Event::Finished(summary) => RunEvent::Finished(summary.into()),
+            Event::Finished(summary) => RunEvent::Finished(summary),
             Event::Failed { kind, code, detail, decision_id } => {
-                let kind = *KINDS.iter().find(|known| known.code() == kind)?;
+                let kind = ErrorKind::ALL.into_iter().find(|known| known.code() == kind)?;
                 RunEvent::Failed(Problem { kind, code: static_code(&code), detail, decision_id })
             }
         };
         Some(NumberedEvent { seq: self.seq, event })
-    }
-}
-
-impl From<RunSummary> for Summary {
-    fn from(summary: RunSummary) -> Self {
-        let RunSummary { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported } =
-            summary;
-        Self { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported }
-    }
-}
-
-impl From<Summary> for RunSummary {
-    fn from(summary: Summary) -> Self {
-        let Summary { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported } =
-            summary;
-        Self { finish_reason, usage, model, degraded, fallback, omitted_count, message_id, unsupported }
     }
 }
 
@@ -161,6 +118,8 @@ fn static_code(code: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::conversation::TextRange;
+    use domain::run::{FinishReason, TokenUsage};
     use uuid::Uuid;
 
     fn roundtrip(event: RunEvent) -> Option<NumberedEvent> {

@@ -76,6 +76,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     }
     document.merge(public);
     document.merge(protected);
+    set_operation_ids(&mut document);
     let scheme = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
@@ -85,6 +86,27 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
     }
     document
+}
+
+/// Sets the ids of all operations to method and path, as in `get_v1_documents_id`. The names of the handlers, which are
+/// their ids otherwise, are unique in a module only; OpenAPI asks for unique ids.
+fn set_operation_ids(document: &mut utoipa::openapi::OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let words: Vec<_> = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let path = words.join("_");
+        let methods = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in methods {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{path}"));
+            }
+        }
+    }
 }
 
 /// The paths of the document without parameters, less `/v1/`, such as `admin/users`.

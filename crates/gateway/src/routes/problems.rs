@@ -3,7 +3,7 @@
 
 use crate::error::{ApiError, status};
 use crate::problem::ProblemDocument;
-use crate::problem_kind::{KINDS, METHOD_NOT_ALLOWED_DETAIL, METHOD_NOT_ALLOWED_TITLE, default_detail, slug, title};
+use crate::problem_kind::{METHOD_NOT_ALLOWED_DETAIL, METHOD_NOT_ALLOWED_TITLE, default_detail, slug, title};
 use crate::state::AppState;
 use axum::extract::Path;
 use domain::error::ErrorKind;
@@ -30,7 +30,7 @@ async fn explain(Path(name): Path<String>) -> Result<String, ApiError> {
     if name == "method-not-allowed" {
         return Ok(format!("405 {METHOD_NOT_ALLOWED_TITLE}\n\n{METHOD_NOT_ALLOWED_DETAIL}\n"));
     }
-    KINDS
+    ErrorKind::ALL
         .into_iter()
         .find(|kind| slug(*kind) == name)
         .map(|kind| format!("{} {}\n\n{}\n", status(kind).as_u16(), title(kind), default_detail(kind)))

@@ -3,6 +3,7 @@
 use crate::support::*;
 use policy::gate::MockGate;
 use serde_json::Value;
+use std::collections::HashSet;
 
 fn document() -> Value {
     serde_json::to_value(gateway::openapi()).expect("JSON")
@@ -19,6 +20,17 @@ fn the_document_has_all_routes() {
         }
     }
     insta::assert_snapshot!(routes.join("\n"));
+}
+
+#[test]
+fn each_operation_has_an_id_of_its_own() {
+    let document = document();
+    let items = document["paths"].as_object().expect("paths").values();
+    let operations = items.flat_map(|item| item.as_object().expect("an item").values());
+    let ids: Vec<_> = operations.map(|operation| operation["operationId"].as_str().expect("an id")).collect();
+    let different: HashSet<_> = ids.iter().collect();
+    assert_eq!(different.len(), ids.len(), "{ids:?}");
+    assert!(ids.contains(&"patch_v1_conversations_id"), "{ids:?}");
 }
 
 #[test]

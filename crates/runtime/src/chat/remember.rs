@@ -3,6 +3,7 @@
 //! The command stands at the beginning of the message, where the user speaks and not a text that was pasted into it.
 //! What is to be remembered are the user's own words, so no document and no model decides about them.
 
+use crate::language::Language;
 use domain::text::MemoryText;
 
 /// Maximum length of the words that the acknowledgement repeats, in characters.
@@ -56,12 +57,6 @@ const COMMANDS: &[Command] = &[
 struct Command {
     words: &'static [&'static str],
     language: Language,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Language {
-    English,
-    German,
 }
 
 /// A command to remember something.

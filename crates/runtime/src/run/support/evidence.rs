@@ -2,6 +2,7 @@
 
 use super::quantities::{Quantity, quantities};
 use crate::follow_up::tokens::{TokenKind, identifiers_in, tokens};
+use crate::language::Language;
 use rust_stemmers::{Algorithm, Stemmer};
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -135,13 +136,6 @@ const OPPOSITES: &[(&str, &str)] = &[
     ("über", "unter"),
     ("starten", "stoppen"),
 ];
-
-/// Language of a text.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Language {
-    English,
-    German,
-}
 
 /// Compares statements with texts.
 pub(super) struct Comparer {
