@@ -6,8 +6,8 @@ use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// The first migration. Its first statement creates the roles and sets the rights to the database. `pg_dump` leaves both
-/// out: roles belong to the whole cluster, and rights to a database to no schema.
+/// The first migration. Its first statement creates the roles and sets the rights to the database. `pg_dump` leaves
+/// both out: roles belong to the whole cluster, and rights to a database to no schema.
 const ROLES_MIGRATION: &str = include_str!("../../../migrations/0001_roles.sql");
 /// The end of its first statement.
 const END_OF_ROLES: &str = "$$;";

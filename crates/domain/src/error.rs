@@ -34,7 +34,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// All kinds.
+    /// Every kind, in the order of their declaration.
     pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::InvalidField,
