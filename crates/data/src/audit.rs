@@ -21,6 +21,7 @@ pub use purge::{PurgeError, purge};
 pub use signature::{InvalidKey, SigningKey, TrustedKeys};
 pub use verify::AuditVerifier;
 
+use crate::deferred::NewAuditRow;
 use crate::error::store_error;
 use crate::pool::Database;
 use crate::rows::KeysetParams;
@@ -64,15 +65,6 @@ row! {
 }
 
 statements! {
-    APPEND: () = Statement::insert(
-        "audit_logs",
-        "appending to the audit log",
-        "INSERT INTO audit_logs
-             (id, tenant_id, user_id, session_id, event_type, resource_type, resource_id, model, tools_used,
-              request_hash, result_status, latency_ms, metadata, created_at, correlation_id, request_id, phase,
-              conversation_id, layout)
-         VALUES ($1, app_tenant(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 2)",
-    );
     LIST: AuditRow = Statement::select(
         "audit_logs",
         "reading the audit log",
@@ -105,10 +97,9 @@ statements! {
 }
 
 /// The columns of a new row that are not taken from the [`AuditedOperation`].
-struct NewAuditRow<'a> {
+struct EventColumns<'a> {
     id: AuditId,
     phase: &'static str,
-    event_type: &'static str,
     result_status: ResultStatus,
     model: Option<&'a str>,
     tools_used: &'a [String],
@@ -125,10 +116,9 @@ impl AuditRepo for PgTenantTx {
         operation: &AuditedOperation,
         now: Timestamp,
     ) -> Result<AuditReceipt, StoreError> {
-        let row = NewAuditRow {
+        let columns = EventColumns {
             id,
             phase: "intent",
-            event_type: operation.event.as_str(),
             result_status: ResultStatus::Pending,
             model: None,
             tools_used: &[],
@@ -136,8 +126,11 @@ impl AuditRepo for PgTenantTx {
             correlation_id: id.as_uuid(),
             created_at: now,
         };
-        append(self, &row, operation).await?;
-        #[expect(clippy::disallowed_methods, reason = "the row is inserted: only this place may mint the receipt")]
+        self.deferred().push_audit(audit_row(&columns, operation));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the commit inserts the row: only this place may mint the receipt"
+        )]
         Ok(AuditReceipt::mint(id, now))
     }
 
@@ -149,10 +142,9 @@ impl AuditRepo for PgTenantTx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let elapsed = (now - receipt.recorded_at()).num_milliseconds();
-        let row = NewAuditRow {
+        let columns = EventColumns {
             id,
             phase: "outcome",
-            event_type: outcome.operation.event.as_str(),
             result_status: outcome.status,
             model: outcome.model.as_deref(),
             tools_used: &outcome.tools_used,
@@ -160,14 +152,14 @@ impl AuditRepo for PgTenantTx {
             correlation_id: receipt.intent_id().as_uuid(),
             created_at: now,
         };
-        append(self, &row, &outcome.operation).await
+        self.deferred().push_audit(audit_row(&columns, &outcome.operation));
+        Ok(())
     }
 
     async fn record_event(&mut self, id: AuditId, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError> {
-        let row = NewAuditRow {
+        let columns = EventColumns {
             id,
             phase: "event",
-            event_type: outcome.operation.event.as_str(),
             result_status: outcome.status,
             model: outcome.model.as_deref(),
             tools_used: &outcome.tools_used,
@@ -175,35 +167,28 @@ impl AuditRepo for PgTenantTx {
             correlation_id: id.as_uuid(),
             created_at: now,
         };
-        append(self, &row, &outcome.operation).await
+        self.deferred().push_audit(audit_row(&columns, &outcome.operation));
+        Ok(())
     }
 }
 
-async fn append(tx: &mut PgTenantTx, row: &NewAuditRow<'_>, operation: &AuditedOperation) -> Result<(), StoreError> {
-    let user = tx.scope().user().map(|id| id.as_uuid());
-    let request = tx.scope().request().as_str().to_owned();
-    let session = tx.scope().session().map(|id| id.as_uuid());
-    APPEND
-        .query()
-        .bind(row.id.as_uuid())
-        .bind(user)
-        .bind(session)
-        .bind(row.event_type)
-        .bind(operation.resource.map(|resource| resource.as_str()))
-        .bind(operation.resource_id)
-        .bind(row.model)
-        .bind(row.tools_used)
-        .bind(&operation.request_hash)
-        .bind(row.result_status.as_str())
-        .bind(row.latency_ms)
-        .bind(&operation.metadata)
-        .bind(row.created_at)
-        .bind(row.correlation_id)
-        .bind(request)
-        .bind(row.phase)
-        .bind(operation.conversation_id.map(|id| id.as_uuid()))
-        .execute(tx.connection())
-        .await
+fn audit_row(columns: &EventColumns<'_>, operation: &AuditedOperation) -> NewAuditRow {
+    NewAuditRow {
+        id: columns.id.as_uuid(),
+        event_type: operation.event.as_str(),
+        resource_type: operation.resource.map(|resource| resource.as_str()),
+        resource_id: operation.resource_id,
+        model: columns.model.map(str::to_owned),
+        tools_used: columns.tools_used.to_vec(),
+        request_hash: operation.request_hash.clone(),
+        result_status: columns.result_status.as_str(),
+        latency_ms: columns.latency_ms,
+        metadata: operation.metadata.clone(),
+        created_at: columns.created_at,
+        correlation_id: columns.correlation_id,
+        phase: columns.phase,
+        conversation_id: operation.conversation_id.map(|id| id.as_uuid()),
+    }
 }
 
 /// Reads the audit log with the auditor's role, which has no other rights.

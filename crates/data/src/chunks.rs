@@ -263,6 +263,8 @@ impl PgTenantTx {
         if hits.is_empty() {
             return Ok(Vec::new());
         }
+        // A result with rows has evaluated `set_config` of lexical.sql.
+        self.set_uses_custom_plans();
         let candidates: Vec<Candidate> = CANDIDATES_AT
             .query()
             .bind(self.tenant())

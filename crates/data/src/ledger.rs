@@ -1,5 +1,6 @@
 //! The ledger of model calls: an insert-only table with one row per call, and the sums for usage reports.
 
+use crate::deferred::NewCallRow;
 use crate::rows::to_u64;
 use crate::statement::{Statement, row, statements};
 use crate::tx::PgTenantTx;
@@ -8,7 +9,7 @@ use domain::model::ModelTier;
 use domain::model_call::{FailedAttempt, MicroCost, ModelCall};
 use domain::ports::StoreError;
 use domain::run::FinishReason;
-use sqlx::types::Json;
+use serde_json::json;
 use std::time::Duration;
 
 /// Maximum stored length of a backend or model name, in characters. Model names are reported by the inference server,
@@ -37,17 +38,6 @@ row! {
 }
 
 statements! {
-    INSERT: () = Statement::insert(
-        "model_calls",
-        "recording a model call",
-        "INSERT INTO model_calls
-             (tenant_id, user_id, id, conversation_id, run_id, request_id, operation, tier, backend, requested_model,
-              model, fallback, failed, status, error, finish_reason, input_tokens, output_tokens, estimated, metered,
-              cost_micros, took_ms, first_token_ms, created_at)
-         VALUES (app_tenant(), app_user(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-             $18, $19, $20, $21, $22)
-         ON CONFLICT (tenant_id, id) DO NOTHING",
-    );
     /// The first row is the total over all groups. The groups follow in descending order of their number of calls.
     SUMS: SumsRow = Statement::select(
         "model_calls",
@@ -78,35 +68,33 @@ statements! {
 }
 
 impl PgTenantTx {
-    pub(crate) async fn insert_call(&mut self, entry: &LedgerEntry) -> Result<(), StoreError> {
-        let request = self.scope().request().to_string();
+    /// Adds a row to those that the commit inserts. A row of the same id is not recorded twice.
+    pub(crate) fn record_call(&mut self, entry: &LedgerEntry) {
         let ModelCall { served_by, usage, .. } = &entry.call;
-        INSERT
-            .query()
-            .bind(entry.id.as_uuid())
-            .bind(entry.context.conversation.map(|id| id.as_uuid()))
-            .bind(entry.context.run.map(|id| id.as_uuid()))
-            .bind(request)
-            .bind(entry.call.operation.as_str())
-            .bind(entry.tier.map(ModelTier::as_str))
-            .bind(truncate(&served_by.backend, MAX_NAME_CHARS))
-            .bind(truncate(&served_by.requested_model, MAX_NAME_CHARS))
-            .bind(truncate(&served_by.model, MAX_NAME_CHARS))
-            .bind(served_by.fallback)
-            .bind(Json(truncated_attempts(&served_by.failed_attempts)))
-            .bind(entry.call.status.as_str())
-            .bind(entry.call.error.as_deref().map(|code| truncate(code, MAX_ERROR_CHARS)))
-            .bind(entry.call.finish_reason.map(FinishReason::as_str))
-            .bind(i64::from(usage.input_tokens))
-            .bind(i64::from(usage.output_tokens))
-            .bind(entry.call.tokens_estimated)
-            .bind(entry.counts_towards_budget)
-            .bind(i64::try_from(entry.call.cost.0.min(MAX_COST_MICROS)).unwrap_or(i64::MAX))
-            .bind(millis(entry.call.duration))
-            .bind(entry.call.time_to_first_token.map(millis))
-            .bind(entry.ended_at)
-            .execute(self.connection())
-            .await
+        let row = NewCallRow {
+            id: entry.id.as_uuid(),
+            conversation_id: entry.context.conversation.map(|id| id.as_uuid()),
+            run_id: entry.context.run.map(|id| id.as_uuid()),
+            operation: entry.call.operation.as_str(),
+            tier: entry.tier.map(ModelTier::as_str),
+            backend: truncate(&served_by.backend, MAX_NAME_CHARS),
+            requested_model: truncate(&served_by.requested_model, MAX_NAME_CHARS),
+            model: truncate(&served_by.model, MAX_NAME_CHARS),
+            fallback: served_by.fallback,
+            failed: json!(truncated_attempts(&served_by.failed_attempts)),
+            status: entry.call.status.as_str(),
+            error: entry.call.error.as_deref().map(|code| truncate(code, MAX_ERROR_CHARS)),
+            finish_reason: entry.call.finish_reason.map(FinishReason::as_str),
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            estimated: entry.call.tokens_estimated,
+            metered: entry.counts_towards_budget,
+            cost_micros: i64::try_from(entry.call.cost.0.min(MAX_COST_MICROS)).unwrap_or(i64::MAX),
+            took_ms: millis(entry.call.duration),
+            first_token_ms: entry.call.time_to_first_token.map(millis),
+            created_at: entry.ended_at,
+        };
+        self.deferred().push_call(row);
     }
 
     pub(crate) async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {

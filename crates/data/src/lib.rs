@@ -28,6 +28,7 @@ pub mod audit;
 mod blob;
 mod chunks;
 mod conversations;
+mod deferred;
 mod directory;
 mod documents;
 mod error;

@@ -135,6 +135,7 @@ pub fn statements() -> Vec<StatementInfo> {
         crate::chunks::nearest::STATEMENTS,
         crate::chunks::publish::STATEMENTS,
         crate::conversations::STATEMENTS,
+        crate::deferred::STATEMENTS,
         crate::directory::STATEMENTS,
         crate::documents::STATEMENTS,
         crate::feedback::STATEMENTS,

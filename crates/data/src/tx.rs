@@ -4,6 +4,7 @@
 //! the tenant and the user as transaction-local settings, which the row-level security policies read. A statement
 //! without a tenant condition therefore still returns only rows of the current tenant.
 
+use crate::deferred::DeferredRows;
 use crate::error::store_error;
 use crate::pool::Database;
 use crate::statement::{Statement, statements};
@@ -14,6 +15,7 @@ use domain::ports::{
 };
 use domain::scope::TenantScope;
 use sqlx::{PgConnection, Postgres, Transaction};
+use std::mem;
 
 statements! {
     PING: () = Statement::call("", "answering a ping", "SELECT 1");
@@ -39,7 +41,12 @@ impl PgStore {
 impl Store for PgStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
         let transaction = self.database.begin(scope.into()).await?;
-        Ok(Box::new(PgTenantTx { transaction, scope: scope.clone(), uses_custom_plans: false }))
+        Ok(Box::new(PgTenantTx {
+            transaction,
+            scope: scope.clone(),
+            uses_custom_plans: false,
+            deferred: DeferredRows::default(),
+        }))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -54,6 +61,8 @@ pub(crate) struct PgTenantTx {
     scope: TenantScope,
     /// Whether `plan_cache_mode` has been set to `force_custom_plan` for the rest of the transaction.
     uses_custom_plans: bool,
+    /// Rows of the audit log and the ledger, inserted by the commit.
+    deferred: DeferredRows,
 }
 
 impl PgTenantTx {
@@ -75,6 +84,22 @@ impl PgTenantTx {
             self.uses_custom_plans = true;
         }
         Ok(self.connection())
+    }
+
+    /// Notes that a statement has set `plan_cache_mode` to `force_custom_plan`.
+    pub(crate) fn set_uses_custom_plans(&mut self) {
+        self.uses_custom_plans = true;
+    }
+
+    /// Inserts the collected rows now. The commit does so; a statement that reads the ledger does so before.
+    pub(crate) async fn insert_deferred(&mut self) -> Result<(), StoreError> {
+        let deferred = mem::take(&mut self.deferred);
+        deferred.insert(&mut self.transaction, &self.scope).await
+    }
+
+    /// The rows that the commit inserts.
+    pub(crate) fn deferred(&mut self) -> &mut DeferredRows {
+        &mut self.deferred
     }
 
     /// The tenant, user and request for which the transaction runs.
@@ -125,7 +150,8 @@ impl TenantTx for PgTenantTx {
         self
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        self.insert_deferred().await?;
         self.transaction.commit().await.map_err(store_error("committing"))
     }
 }

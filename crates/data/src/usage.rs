@@ -125,12 +125,13 @@ impl UsageRepo for PgTenantTx {
 
     async fn record_calls(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError> {
         for call in calls {
-            self.insert_call(call).await?;
+            self.record_call(call);
         }
         Ok(())
     }
 
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError> {
+        self.insert_deferred().await?;
         self.load_spending(first_of_month(now.date_naive()), now).await
     }
 
@@ -140,6 +141,7 @@ impl UsageRepo for PgTenantTx {
         budgets: &Budgets,
         now: Timestamp,
     ) -> Result<ReservationOutcome, StoreError> {
+        self.insert_deferred().await?;
         self.lock_budgets(now).await?;
         let day = now.date_naive();
         // Cost budgets are per month, token budgets per day: sum the whole month only if there is a cost budget.
@@ -157,6 +159,7 @@ impl UsageRepo for PgTenantTx {
     }
 
     async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
+        self.insert_deferred().await?;
         self.sum_calls(query).await
     }
 }

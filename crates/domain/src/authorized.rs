@@ -13,7 +13,8 @@ use crate::time::Timestamp;
 use crate::transaction::{SharedTransaction, UseCaseTransaction};
 use std::sync::Arc;
 
-/// Proof that the intent row is in the audit log. `data::audit` mints it by inserting the row.
+/// Proof that the commit of the transaction that issued it writes the intent row to the audit log: `data::audit` mints
+/// it when it adds the row to the transaction, and a commit without the row fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AuditReceipt {
     intent_id: AuditId,
