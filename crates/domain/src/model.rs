@@ -96,6 +96,9 @@ pub struct ChatRequest {
     pub question: String,
     /// The passages alone, for the extractive answerer; they are also part of the prompt.
     pub passages: Vec<NumberedPassage>,
+    /// Whether none of the passages matches the question well. The extractive answerer then shows the nearest ones
+    /// without claiming that they answer.
+    pub is_weak_match: bool,
     /// Sampling and output options.
     pub options: ChatOptions,
 }

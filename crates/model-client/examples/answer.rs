@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tools: Vec::new(),
         max_output_tokens: 512,
         question,
+        is_weak_match: false,
         passages: vec![
             passage(1, "Joint | Torque, N·m\nTie bolts of the casing | 480\nPump feet | 280"),
             passage(2, "Warm the pump up before the start. The bearings of P-101A trip the motor at 95 °C."),

@@ -81,6 +81,7 @@ fn request(question: &str, passages: Vec<NumberedPassage>) -> ChatRequest {
         max_output_tokens: 512,
         question: question.to_owned(),
         passages,
+        is_weak_match: false,
     }
 }
 
@@ -210,6 +211,6 @@ async fn an_answer_consists_of_quotes_between_fixed_sentences() {
     assert_eq!(
         answer,
         "From the documents:\n\n> \"Joint | Torque, N·m\n> Tie bolts of the casing | 480\" [3]\n\nNo language model is \
-         configured; these are the passages that answer best, quoted word for word."
+         configured; these are the passages that match best, quoted word for word."
     );
 }

@@ -382,6 +382,7 @@ fn chat_request(question: &str, tools: Vec<OfferedTool>, tool_choice: Option<Val
         max_output_tokens: OUTPUT_TOKENS,
         question: question.to_owned(),
         passages: Vec::new(),
+        is_weak_match: false,
         options: ChatOptions { tool_choice, ..ChatOptions::default() },
     }
 }

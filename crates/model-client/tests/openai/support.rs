@@ -216,5 +216,6 @@ pub fn request() -> ChatRequest {
         max_output_tokens: 256,
         question: "Which valve?".to_owned(),
         passages: Vec::new(),
+        is_weak_match: false,
     }
 }

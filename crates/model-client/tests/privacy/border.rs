@@ -56,6 +56,7 @@ fn request(privacy: Option<Arc<PrivacyRules>>, messages: Vec<PromptMessage>) -> 
         max_output_tokens: 100,
         question: format!("ask {MAIL}"),
         passages: Vec::new(),
+        is_weak_match: false,
         options: ChatOptions { stop: vec![MAIL.to_owned()], ..ChatOptions::default() },
     }
 }

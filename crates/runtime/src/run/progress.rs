@@ -34,6 +34,8 @@ pub struct RunProgress {
     pub acknowledgement_start: Option<usize>,
     /// Whether the documents were searched before the model was called.
     pub has_searched: bool,
+    /// Whether that search found no passage that matches the question well.
+    pub is_weak_match: bool,
     /// Budget reserved for the run; [`super::reserve::BudgetReserver::extend`] can increase it.
     pub budget: BudgetReservation,
 }
@@ -86,6 +88,7 @@ impl RunProgress {
             degraded: false,
             acknowledgement_start: None,
             has_searched: false,
+            is_weak_match: false,
             budget: run.budget.clone(),
         }
     }

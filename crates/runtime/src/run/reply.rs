@@ -131,6 +131,7 @@ fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request
         max_output_tokens: max_output_tokens.min(agent.limits.max_output_tokens),
         question: ctx.run.input.standalone_question().to_owned(),
         passages: progress.passages.clone(),
+        is_weak_match: progress.is_weak_match,
         options,
     }
 }

@@ -17,6 +17,11 @@ use tools::gateway::CallAdmission;
 
 /// Maximum number of passages that are used from a search without a good match.
 const MAX_WEAK_PASSAGES: usize = 4;
+/// Like [`MAX_WEAK_PASSAGES`], for the extractive answerer.
+const MAX_NEAREST_PASSAGES: usize = 3;
+/// Confidence of a search below which the extractive answerer says that the documents hold no answer. Chosen on the
+/// set `tests/verdict/tuned.json`.
+const MIN_NEAREST_CONFIDENCE: f32 = 0.11;
 /// Call id of the search in the events and the audit log.
 pub const CALL_ID: &str = "retrieval";
 
@@ -40,6 +45,7 @@ pub async fn search_documents(ctx: RunContext<'_>, progress: &mut RunProgress) -
             progress.degraded |= found.degraded;
             progress.has_searched = true;
             let is_weak_match = !found.answerable;
+            progress.is_weak_match = is_weak_match;
             add_passages(ctx, progress, found);
             SearchOutcome::Searched { is_weak_match }
         }
@@ -91,7 +97,7 @@ pub fn automatic_search(search: &DocumentSearch, query: &str, context: CallConte
 /// of them fit.
 fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieval) {
     let generative = ctx.ports.model.is_generative();
-    let mut hits = if found.answerable { found.hits } else { usable_weak_hits(found.hits, generative) };
+    let mut hits = if found.answerable { found.hits } else { usable_weak_hits(found, generative) };
     progress.visibility.retain_visible(&mut hits);
     let budget = if generative {
         let agent = &ctx.run.agent;
@@ -106,8 +112,15 @@ fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieva
 }
 
 /// Selects from hits that are not good enough to answer from. A language model can tell what they contain and what is
-/// missing; the extractive answerer gets none, since it would quote irrelevant text.
-fn usable_weak_hits(mut hits: Vec<Hit>, generative: bool) -> Vec<Hit> {
-    hits.truncate(if generative { MAX_WEAK_PASSAGES } else { 0 });
+/// missing. The extractive answerer cannot: it gets the nearest ones, or none if the documents most likely hold no
+/// answer.
+fn usable_weak_hits(found: Retrieval, generative: bool) -> Vec<Hit> {
+    let max_hits = match generative {
+        true => MAX_WEAK_PASSAGES,
+        false if found.confidence >= MIN_NEAREST_CONFIDENCE => MAX_NEAREST_PASSAGES,
+        false => 0,
+    };
+    let mut hits = found.hits;
+    hits.truncate(max_hits);
     hits
 }

@@ -53,6 +53,7 @@ pub async fn rewrite_follow_up(ctx: RunContext<'_>, progress: &mut RunProgress) 
         max_output_tokens: REWRITE_OUTPUT_TOKENS,
         question: String::new(),
         passages: Vec::new(),
+        is_weak_match: false,
         options: ChatOptions::default(),
     };
     match tokio::time::timeout(TIME_LIMIT, call_model(ctx, &mut progress.model, request)).await {

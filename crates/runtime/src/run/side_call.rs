@@ -99,6 +99,7 @@ impl SideCall {
             max_output_tokens: self.max_output_tokens,
             question,
             passages: Vec::new(),
+            is_weak_match: false,
             options: ChatOptions::default(),
         }
     }

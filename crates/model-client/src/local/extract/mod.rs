@@ -18,6 +18,8 @@ use domain::{
 };
 use futures::{StreamExt, stream};
 use score::{Candidate, candidates};
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Model name in the usage ledger.
@@ -27,6 +29,8 @@ pub const BACKEND_NAME: &str = "embedded";
 
 /// Maximum number of quoted units.
 const MAX_QUOTES: usize = 3;
+/// Maximum number of passages that are quoted if none answers.
+const MAX_NEAREST: usize = 3;
 /// Minimum score of a quoted unit, relative to the best one.
 const MIN_RELATIVE_SCORE: f32 = 0.6;
 /// A quoted sentence is extended by the next one if both together have at most this many bytes of text.
@@ -36,8 +40,10 @@ const WORDS_PER_CHUNK: usize = 3;
 
 const NOTHING_FOUND: &str = "The documents hold no answer to this question.\n\nNo language model is configured; the \
                              platform only quotes passages that answer by their own words.";
+const BEFORE_ANSWERS: &str = "From the documents:\n\n";
+const BEFORE_NEAREST: &str = "The documents may not answer this question. The nearest passages:\n\n";
 const AFTER_QUOTES: &str =
-    "No language model is configured; these are the passages that answer best, quoted word for word.";
+    "No language model is configured; these are the passages that match best, quoted word for word.";
 
 /// Answers a question with quotes from [`ChatRequest::passages`]; ignores the assembled prompt.
 ///
@@ -48,7 +54,7 @@ pub struct ExtractiveAnswerer;
 #[async_trait]
 impl ChatModel for ExtractiveAnswerer {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
-        let answer = answer(&request.question, &request.passages);
+        let answer = answer(&request.question, &request.passages, request.is_weak_match);
         let usage = usage(&request, &answer);
         let deltas = stream_chunks(&answer).into_iter().map(ChatDelta::Text);
         let finished = ChatDelta::Finished {
@@ -68,13 +74,19 @@ impl ChatModel for ExtractiveAnswerer {
     }
 }
 
-/// The complete answer: quotes with citation markers `[n]`, or a message that the documents contain no answer.
-fn answer(question: &str, passages: &[NumberedPassage]) -> String {
-    let quotes = quotes(&candidates(question, passages), passages);
+/// The complete answer: quotes with citation markers `[n]`, or a message that the documents contain no answer. If no
+/// sentence covers the question, or the search calls its match weak, the nearest passages are shown as such.
+fn answer(question: &str, passages: &[NumberedPassage], is_weak_match: bool) -> String {
+    let candidates = candidates(question, passages);
+    let answers = if is_weak_match { Vec::new() } else { best_answers(&candidates) };
+    let (mut text, selected) = match answers.is_empty() {
+        true => (BEFORE_NEAREST.to_owned(), nearest(&candidates)),
+        false => (BEFORE_ANSWERS.to_owned(), answers),
+    };
+    let quotes = quotes(&selected, passages);
     if quotes.is_empty() {
         return NOTHING_FOUND.to_owned();
     }
-    let mut text = "From the documents:\n\n".to_owned();
     for quote in quotes {
         let numbered_passage = &passages[quote.passage_index];
         let lines: Vec<String> =
@@ -90,13 +102,34 @@ struct Quote {
     spans: Vec<Range<usize>>,
 }
 
-/// Selects the best units and groups them, with their lead-ins, by passage.
-fn quotes(candidates: &[Candidate], passages: &[NumberedPassage]) -> Vec<Quote> {
-    let Some(best) = candidates.first() else { return Vec::new() };
+/// The units that answer, best first, without those that are much worse than the best.
+fn best_answers(candidates: &[Candidate]) -> Vec<&Candidate> {
+    let answers = || candidates.iter().filter(|candidate| candidate.is_answer);
+    let min_score = answers().next().map_or(0.0, |best| MIN_RELATIVE_SCORE * best.score);
+    answers().filter(|candidate| candidate.score >= min_score).take(MAX_QUOTES).collect()
+}
+
+/// The best unit of each of the first passages, in the order of the search. A heading is selected only if its passage
+/// has nothing else.
+fn nearest(candidates: &[Candidate]) -> Vec<&Candidate> {
+    let mut nearest: BTreeMap<usize, &Candidate> = BTreeMap::new();
+    for candidate in candidates {
+        let kept = nearest.entry(candidate.passage_index).or_insert(candidate);
+        let is_better = |a: &Candidate, b: &Candidate| {
+            let rank = |c: &Candidate| (!c.unit.is_heading(), c.score, Reverse(c.unit.span.start));
+            rank(a).partial_cmp(&rank(b)).is_some_and(Ordering::is_gt)
+        };
+        if is_better(candidate, kept) {
+            *kept = candidate;
+        }
+    }
+    nearest.into_values().take(MAX_NEAREST).collect()
+}
+
+/// Groups the units, with their lead-ins, by passage.
+fn quotes(candidates: &[&Candidate], passages: &[NumberedPassage]) -> Vec<Quote> {
     let mut quotes: Vec<Quote> = Vec::new();
-    for candidate in
-        candidates.iter().filter(|candidate| candidate.score >= MIN_RELATIVE_SCORE * best.score).take(MAX_QUOTES)
-    {
+    for candidate in candidates {
         let text = &passages[candidate.passage_index].passage.content;
         let spans = candidate.unit.lead_in.iter().cloned().chain([extend_by_next_sentence(text, &candidate.unit.span)]);
         match quotes.iter_mut().find(|quote| quote.passage_index == candidate.passage_index) {
@@ -195,6 +228,7 @@ mod tests {
         let text = answer(
             "Which seal is fitted?",
             &[numbered_passage("The seal fitted is BX-50 [7], see [2, 3] and [Annex].")],
+            false,
         );
         assert!(text.contains("> \"The seal fitted is BX-50 (7), see (2, 3) and [Annex].\" [1]"), "{text}");
     }
@@ -223,7 +257,8 @@ mod tests {
         for first in unusual_parts {
             for second in unusual_parts {
                 let text = format!("{first}\n{second} seal. {first} Seal P-1{second}: \n{second}");
-                let streamed = answer(&format!("seal P-1A {first} {second}"), &[numbered_passage(&text)]);
+                let streamed =
+                    answer(&format!("seal P-1A {first} {second}"), &[numbered_passage(&text)], first.is_empty());
                 assert_eq!(stream_chunks(&streamed).concat(), streamed);
             }
         }

@@ -72,11 +72,13 @@ pub(super) struct Candidate {
     pub passage_index: usize,
     /// The quotable unit.
     pub unit: Unit,
-    /// Relevance; comparable within one request only.
+    /// Relevance; comparable within one request only. 0 if the unit shares no term with the question.
     pub score: f32,
+    /// Whether the unit covers enough of the question to be an answer.
+    pub is_answer: bool,
 }
 
-/// Returns the units of `passages` that cover enough of `question`, best first.
+/// Returns the units of the passages that name the plant tags of `question`, best first.
 pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Candidate> {
     let extractor = TermExtractor::new();
     let question_terms = extractor.extract(question);
@@ -98,10 +100,9 @@ pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Ca
         let search_factor = 1.0 - SEARCH_SCORE_INFLUENCE + SEARCH_SCORE_INFLUENCE * passages[index].score / best_score;
         for unit in &passage.units {
             let coverage = question.coverage(unit, passage);
-            if coverage >= min_coverage {
-                let score = coverage * search_factor * tag_match * question.form_factor(unit, passage);
-                candidates.push(Candidate { passage_index: index, unit: unit.unit.clone(), score });
-            }
+            let score = coverage * search_factor * tag_match * question.form_factor(unit, passage);
+            let is_answer = coverage >= min_coverage;
+            candidates.push(Candidate { passage_index: index, unit: unit.unit.clone(), score, is_answer });
         }
     }
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));

@@ -39,6 +39,13 @@ pub(super) struct Unit {
     pub lead_in: Option<Range<usize>>,
 }
 
+impl Unit {
+    /// Whether the unit only introduces others.
+    pub(super) fn is_heading(&self) -> bool {
+        matches!(self.kind, UnitKind::Title | UnitKind::HeaderRow)
+    }
+}
+
 /// Splits a passage into its units.
 pub(super) fn units(text: &str) -> Vec<Unit> {
     let mut splitter = Splitter { text, units: Vec::new(), paragraph: None, lead_in: None, header: None };
