@@ -1,7 +1,6 @@
-//! Titles of untitled conversations, made from the first question that was answered.
+//! Gives untitled conversations a title, made from the first question that was answered.
 //!
-//! The answer is not used: a title is shown in lists whatever its reader may see later, while an answer can be above
-//! their clearance by then.
+//! The answer is not used: lists show titles regardless of the reader's clearance, and the answer may be above it.
 
 use crate::run::definition::Run;
 use crate::run::input::RunInput;
@@ -40,7 +39,7 @@ pub(super) fn from_question(question: &str) -> String {
     cut_at_word(&one_line(question))
 }
 
-/// Has a model write the title, and stores it unless the conversation has one by now.
+/// Asks a model for a title, and stores it unless the conversation has got one in the meantime.
 pub(super) async fn write(ports: &RunPorts, budgets: &BudgetReserver, run: &Run, conversation: ConversationId) {
     let RunInput::Question(input) = &run.input else { return };
     let question: String = input.question.content().chars().take(MAX_QUESTION_CHARS).collect();
@@ -67,7 +66,7 @@ async fn store(ports: &RunPorts, run: &Run, conversation: ConversationId, title:
     tx.commit().await
 }
 
-/// Returns the title in a model's reply: its first line, without quotation marks and marks of Markdown; `None` if
+/// Returns the title in a model's reply: its first line without quotation marks and Markdown characters; `None` if
 /// nothing is left.
 fn from_reply(reply: &str) -> Option<String> {
     const SURROUNDING: &[char] = &['"', '\'', '“', '”', '„', '«', '»', '*', '#', '`', ' ', '.'];
@@ -83,7 +82,7 @@ fn one_line(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Cuts a text that is too long for a title after its last whole word; a longer word is cut itself.
+/// Shortens a text that is too long for a title to whole words. A single word that is too long is cut.
 fn cut_at_word(text: &str) -> String {
     if text.chars().count() <= MAX_TITLE_CHARS {
         return text.to_owned();
