@@ -1,5 +1,5 @@
-//! Writes the table of the files in `web/dist`, which `cargo xtask ui` builds. Without that folder the table has only
-//! a page that says so: building the server needs no Node.js.
+//! Generates the table of the files in `web/dist`, which `cargo xtask ui` builds. Without that folder, the table
+//! contains only `stub.html`, so that building the server needs no Node.js.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
@@ -8,9 +8,9 @@ use std::hash::{Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The page of a server that was built without the console.
+/// The page that a server shows if it was built without the console.
 const STUB: &str = "stub.html";
-/// The page that starts the console.
+/// The console's entry page.
 const START_PAGE: &str = "index.html";
 
 fn main() -> io::Result<()> {
@@ -40,7 +40,7 @@ fn variable(name: &str) -> io::Result<String> {
     std::env::var(name).map_err(io::Error::other)
 }
 
-/// Collects the files of a folder, except the compressed forms of others.
+/// Collects the files of a folder, without the `.br` and `.gz` versions.
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

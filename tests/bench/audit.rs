@@ -1,6 +1,6 @@
-//! The audit log: appends an intent and its outcome through the platform's repository, and compares that with inserting
-//! the same rows in one round trip each, into a log without a hash chain. Then seals and verifies a chain. Both sides
-//! run in this process.
+//! The audit log: appends an intent and its outcome through the platform's repository, and compares the cost with
+//! inserting the same two rows in one round trip each, into a log without a hash chain. Then measures sealing and
+//! verifying a chain. Both sides run in this process.
 
 use crate::floor::{BoundStatement, ConnectionPool};
 use crate::support::options::{Options, Side};
@@ -27,9 +27,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 const CLIENTS: &[usize] = &[1, 8, 32];
-/// Number of connections of each side, the default of the platform and of the floor.
+/// Number of connections per side: the default of the platform and of the floor.
 const CONNECTIONS: u32 = 16;
-/// Number of events to seal and verify.
+/// Number of events to seal and verify in a full run.
 const EVENTS: u32 = 200_000;
 const QUICK_EVENTS: u32 = 50_000;
 /// Maximum number of rows per sealing transaction, the same as in the server.
@@ -168,7 +168,7 @@ impl AuditBenchmark {
     }
 }
 
-/// What differs between the two rows of an operation.
+/// The columns that differ between the two rows of an operation.
 struct AuditRow {
     phase: &'static str,
     status: &'static str,
@@ -210,8 +210,10 @@ async fn seal_and_verify(events: u32, report: &mut Report) -> Result<()> {
     }
     report.add(&case, "sealed_per_s", Side::Platform, f64::from(events) / start.elapsed().as_secs_f64());
     sqlx::raw_sql("ANALYZE audit_logs; ANALYZE audit_chain").execute(&mut superuser).await?;
-    let verifier =
-        AuditVerifier::new(auditor, TrustedKeys::new([signing_key.public_key().as_str()]).context("the key")?);
+    let verifier = AuditVerifier::new(
+        auditor,
+        TrustedKeys::new([signing_key.public_key().as_str()]).context("the public key is invalid")?,
+    );
     let start = Instant::now();
     let chain_report = verifier.verify(tenant, &[]).await?;
     ensure!(chain_report.is_intact() && chain_report.entry_count == u64::from(events), "{chain_report:?}");

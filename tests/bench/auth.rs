@@ -1,4 +1,4 @@
-//! The cheapest authenticated request, compared with only verifying the token and reading the user.
+//! The cheapest authenticated request (`GET /v1/me`), compared with verifying the token and reading the user alone.
 
 use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::TenantShape;

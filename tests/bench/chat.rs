@@ -16,7 +16,7 @@ pub const USERS: usize = 20;
 const PASSAGES: u64 = 1_000;
 /// Number of tokens per answer.
 pub const TOKENS_PER_ANSWER: usize = 16;
-/// The load before the first round, which is not measured.
+/// The load before the first round. It is not measured.
 const WARM_UP: Load = Load { clients: 16, duration: Duration::from_millis(700), seed: 0 };
 
 /// Runs the benchmark.
@@ -47,7 +47,7 @@ pub async fn run(options: &Options) -> Result<()> {
     report.print()
 }
 
-/// Number of clients, for how long, and which questions they ask.
+/// The load of one round; `seed` selects the questions.
 #[derive(Clone, Copy)]
 pub struct Load {
     pub clients: usize,

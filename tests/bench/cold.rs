@@ -1,4 +1,4 @@
-//! Cold start: the time until the server is ready, its memory when idle, and the size of the program.
+//! Cold start: the time until the server is ready, its memory when idle, and the size of the executable.
 
 use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::TenantShape;
@@ -8,7 +8,7 @@ use anyhow::Result;
 use std::path::Path;
 use std::time::Duration;
 
-/// Idle time after the start, before memory is read.
+/// Idle time between the start and the measurement of memory and CPU time.
 const IDLE_TIME: Duration = Duration::from_secs(3);
 const CASE: &str = "cold start";
 

@@ -1,4 +1,4 @@
-//! What the OpenAI-compatible API adds to a model call, compared with a bare proxy that passes bytes through.
+//! The cost that the OpenAI-compatible API adds to a model call, compared with a proxy that only forwards bytes.
 
 use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::TenantShape;
@@ -32,7 +32,7 @@ struct AnswerShape {
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {
     let shape = TenantShape { slug: "plant".to_owned(), users: USERS, conversations_per_user: 0, passages: 0 };
-    // With 0 the model writes as many tokens as the request allows.
+    // With `tokens: 0`, the model server sends as many tokens as the request allows.
     let env =
         BenchEnvironment::start(options, ModelAnswerProfile { tokens: 0, interval: Duration::ZERO }, &[shape]).await?;
     let (mut report, duration) = (Report::default(), options.round_duration(1.0, 2.5));
@@ -81,7 +81,7 @@ async fn run_load(env: &BenchEnvironment, side: Side, load: Load) -> Result<Load
             let answer = timed_request(request).await?;
             match answer.text.matches(TOKEN_MARK).count() {
                 count if count == tokens => Ok(answer.sample),
-                count => bail!("an answer of {count} tokens instead of {tokens}"),
+                count => bail!("the answer has {count} tokens instead of {tokens}"),
             }
         }
     })

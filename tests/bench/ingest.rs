@@ -1,6 +1,6 @@
 //! Ingestion, from the upload of a document until it is ready: pages per second and CPU time per page, by format.
 //! Embedding runs in the model server and is not counted. The floor is poppler's pdftotext on the same PDF; the other
-//! formats have none.
+//! formats have no floor.
 
 use crate::chat::{self, Load};
 use crate::support::documents::{Format, SampleDocument};
@@ -26,13 +26,14 @@ const QUICK_PAGES: usize = 100;
 const PASSAGES: u64 = 1_000;
 /// Number of concurrent chats while a document is ingested.
 const CHATS: usize = 4;
-/// Number of the first document that is ingested while chats run; it must not repeat an earlier one.
+/// Number of the first document that is ingested while chats run. It differs from all earlier numbers, because an
+/// identical document would not be ingested again.
 const FIRST_CONCURRENT_DOCUMENT: usize = 100;
 /// Interval between two polls of the document's status.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Time after which a document that is not ready fails the benchmark.
 const READY_TIMEOUT: Duration = Duration::from_secs(600);
-const BOUNDARY: &str = "boundary-of-the-benchmark";
+const BOUNDARY: &str = "benchmark-boundary";
 
 /// Runs the benchmark.
 pub async fn run(options: &Options) -> Result<()> {

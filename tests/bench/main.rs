@@ -32,25 +32,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Appending to the audit log, sealing and verifying it.
+    /// Append to the audit log, seal and verify it.
     Audit(Options),
-    /// The cheapest request with a token.
+    /// Send the cheapest authenticated request.
     Auth(Options),
-    /// Chat turns that search the documents.
+    /// Run chat turns that search the documents.
     Chat(Options),
-    /// Start and memory at rest.
+    /// Measure cold start and idle memory.
     Cold(Options),
-    /// The OpenAI-compatible surface.
+    /// Call models through the OpenAI-compatible API.
     Gateway(Options),
-    /// From the upload of a document until it is ready.
+    /// Ingest documents, from upload until they are ready.
     Ingest(Options),
-    /// Searches in tenants of different size.
+    /// Search in tenants of different sizes.
     Search(Options),
-    /// Many streams at once.
+    /// Read many concurrent streams.
     Streams(Options),
-    /// Serves the model server.
+    /// Run the model server.
     Models(ModelArgs),
-    /// Serves the floor.
+    /// Run the floor.
     Floor(FloorArgs),
 }
 
@@ -86,7 +86,7 @@ async fn main() -> Result<()> {
 
 async fn serve(port: u16, app: Router) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-    // Each token is sent without delay, as by a real model server and by the platform.
+    // Sends each token immediately, as real model servers and the platform do.
     let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
     Ok(axum::serve(listener, app).await?)
 }

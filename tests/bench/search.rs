@@ -25,10 +25,10 @@ const CLIENTS: &[usize] = &[1, 32];
 /// Total numbers of passages of all tenants.
 const PASSAGES: &[u64] = &[50_000, 200_000];
 const QUICK_PASSAGES: &[u64] = &[5_000];
-/// Share of each tenant of the passages, in thousandths.
+/// Each tenant's share of the passages, in thousandths.
 const TENANT_SHARES_PERMILLE: &[u64] = &[500, 200, 100, 80, 50, 30, 20, 10, 6, 4];
 const USERS: usize = 4;
-/// Questions for which the recall is computed.
+/// Number of questions for which recall is computed.
 const RECALL_QUESTIONS: u64 = 40;
 const TOP_K: usize = 5;
 /// Time limit for the platform's worker to build all vector indexes.
@@ -78,14 +78,14 @@ async fn wait_for_indexes(env: &BenchEnvironment) -> Result<()> {
     anyhow::bail!("the vector indexes are not built after {} s", INDEX_BUILD_TIMEOUT.as_secs())
 }
 
-/// The searches in one tenant.
+/// Measures searches in one tenant.
 struct TenantSearch<'a> {
     env: &'a BenchEnvironment,
     tenant_index: usize,
     case: String,
 }
 
-/// Number of clients, for how long, and which questions they ask.
+/// The load of one round; `seed` selects the questions.
 #[derive(Clone, Copy)]
 struct Load {
     clients: usize,

@@ -16,13 +16,13 @@ use tokio::time::Instant;
 
 const STREAMS: &[usize] = &[64, 256, 512, 1024];
 const QUICK_STREAMS: &[usize] = &[64];
-/// Fewer rounds than elsewhere: each takes long and has thousands of tokens.
+/// Fewer than in the other benchmarks, because each round takes longer and has thousands of tokens.
 const ROUNDS: usize = 3;
 const USERS: usize = 20;
 const PASSAGES: u64 = 1_000;
 /// 50 tokens per second.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// Number of streams that start per second, low enough that starting them is not a load of its own.
+/// Number of streams that start per second. It is low, so that starting them adds little load.
 const STARTS_PER_S: usize = 20;
 
 /// Runs the benchmark.
@@ -54,7 +54,7 @@ struct StreamLoad {
     hold: Duration,
 }
 
-/// The measurements of the readers of all streams.
+/// The measurements of all streams.
 #[derive(Default)]
 struct StreamResults {
     first_token_ms: Vec<f64>,
@@ -97,7 +97,7 @@ async fn measure(env: &BenchEnvironment, side: Side, load: StreamLoad, report: &
     Ok(())
 }
 
-/// The reader of one stream.
+/// Which stream to read, and where to record its measurements.
 struct Reader<'a> {
     number: usize,
     load: StreamLoad,
@@ -112,7 +112,7 @@ async fn read_stream(env: &BenchEnvironment, side: Side, reader: Reader<'_>) {
     if let Err(error) = read_answer(env, side, &reader).await {
         let mut results = reader.results.borrow_mut();
         if results.errors == 0 {
-            print_progress(&format!("the first error: {error:#}"));
+            print_progress(&format!("first error: {error:#}"));
         }
         results.errors += 1;
     }

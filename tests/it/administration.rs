@@ -18,15 +18,15 @@ async fn user_id(caller: &Caller<'_>) -> String {
 }
 
 fn as_text(value: &Value) -> &str {
-    value.as_str().expect("a text")
+    value.as_str().expect("a string")
 }
 
 #[tokio::test]
 async fn an_admin_reads_and_simulates_decisions() {
     let app = TestApp::shared().await;
     let (admin, user) = (app.as_admin(TENANT_A), app.as_user(TENANT_A));
-    let owner = app.caller(TENANT_A, "owner-of-why", Role::User);
-    let uploaded = owner.upload("why.md", &files::note("why"), &[]).await.expect_json(202);
+    let owner = app.caller(TENANT_A, "decision-owner", Role::User);
+    let uploaded = owner.upload("decision.md", &files::note("DECISION-1"), &[]).await.expect_json(202);
     let document = as_text(&uploaded["document_id"]).to_owned();
     let refusal = user.delete(&format!("/v1/documents/{document}")).await.expect_problem(403, "policy_denied");
     let decision_path = format!("/v1/admin/decisions/{}", as_text(&refusal["decision_id"]));
@@ -75,11 +75,12 @@ async fn every_403_has_a_decision_and_no_404_does() {
     assert_eq!(user.get(missing_document).await.expect_problem(404, "not_found").get("decision_id"), None);
 }
 
-/// Repeats a request until its response satisfies `holds`; fails after five seconds, the most that a change may take.
+/// Repeats a request until its response satisfies `is_match`; panics after five seconds, the maximum time that a change
+/// may take.
 async fn wait_for_matching_response(caller: &Caller<'_>, path: &str, is_match: impl Fn(&Value) -> bool) {
     eventually_within(Duration::from_secs(5), &format!("{path} shows the change"), || async {
-        let answer = caller.get(path).await;
-        (answer.status == 200 && is_match(&answer.json())).then_some(())
+        let response = caller.get(path).await;
+        (response.status == 200 && is_match(&response.json())).then_some(())
     })
     .await;
 }
@@ -99,7 +100,7 @@ async fn a_merge_patch_of_a_settings_version_applies_at_once() {
     let confidential =
         user.upload("s.md", &files::note("settled"), &[("classification", "confidential")]).await.expect_json(202);
     let document_path = format!("/v1/documents/{}", as_text(&confidential["document_id"]));
-    assert_eq!(user.get(&document_path).await.status, 200, "control");
+    assert_eq!(user.get(&document_path).await.status, 200, "before the change");
 
     let patch = json!({ "clearance": { "user": "internal" }, "role_mappings": { "g:operators": "user" } });
     let request = admin.request(Method::PATCH, path).header("if-match", "\"2\"").json(&patch);
@@ -167,16 +168,16 @@ async fn a_platform_admin_sets_limits_and_quotas_of_a_tenant_and_reads_nothing_e
     platform_admin.get(missing_tenant).await.expect_problem(404, "not_found");
     platform_admin.patch(missing_tenant, &patch).await.expect_problem(404, "not_found");
 
-    // Two of ten concurrent uploads are accepted; a deletion makes room for another one.
+    // Two of ten concurrent uploads are accepted. After a deletion, one more is.
     let notes: Vec<_> = (0..10).map(|n| files::note(&format!("quota {n}"))).collect();
     let uploads = notes.iter().enumerate().map(|(n, note)| {
         let user = user.clone();
         async move { user.upload(&format!("q{n}.md"), note, &[]).await }
     });
-    let answers = join_all(uploads).await;
-    let accepted: Vec<_> = answers.iter().filter(|answer| answer.status == 202).collect();
-    assert_eq!(accepted.len(), 2, "{answers:?}");
-    for refusal in answers.iter().filter(|answer| answer.status != 202) {
+    let responses = join_all(uploads).await;
+    let accepted: Vec<_> = responses.iter().filter(|response| response.status == 202).collect();
+    assert_eq!(accepted.len(), 2, "{responses:?}");
+    for refusal in responses.iter().filter(|response| response.status != 202) {
         refusal.expect_problem(409, "quota_exceeded");
     }
     let admin = app.as_admin("limited");
@@ -233,7 +234,7 @@ async fn grants_are_set_and_the_last_admin_cannot_be_deactivated() {
     );
     assert_eq!(row["metadata"]["after"]["grants"], json!(["auditor", "approver"]));
 
-    // Two admins deactivate each other at the same time: one of them remains.
+    // Two admins deactivate each other at the same time. One of them stays active.
     app.create_tenant("duel").await;
     let (first_admin, second_admin) =
         (app.caller("duel", "one", Role::Admin), app.caller("duel", "other", Role::Admin));
@@ -258,14 +259,14 @@ async fn grants_are_set_and_the_last_admin_cannot_be_deactivated() {
 async fn a_new_classification_applies_at_once_in_search_lists_and_downloads() {
     let app = TestApp::shared().await;
     let (admin, owner) = (app.as_admin(TENANT_A), app.caller(TENANT_A, "classifier", Role::User));
-    let (viewer, other_user) = (app.as_viewer(TENANT_A), app.caller(TENANT_A, "no-owner", Role::User));
+    let (viewer, other_user) = (app.as_viewer(TENANT_A), app.caller(TENANT_A, "not-the-owner", Role::User));
     let ingested = owner.ingest("class.md", &files::note("CLASSIFIED-1"), &[]).await;
     let path = format!("/v1/documents/{}", as_text(&ingested["id"]));
     let search = json!({ "query": "strainer of CLASSIFIED-1", "top_k": 50 });
     let finds_document = async |caller: &Caller<'_>| {
         caller.post("/v1/search", &search).await.expect_json(200).to_string().contains("class.md")
     };
-    assert!(finds_document(&viewer).await, "control");
+    assert!(finds_document(&viewer).await, "before the change");
     other_user.patch(&path, &json!({ "classification": "confidential" })).await.expect_problem(403, "policy_denied");
     let raised_response =
         owner.patch(&path, &json!({ "classification": "confidential", "title": "C", "tags": ["x"] })).await;
@@ -300,7 +301,7 @@ async fn a_running_stream_ends_when_its_tenant_is_deactivated() {
     let start = Instant::now();
     platform_admin.patch(&format!("/v1/admin/tenants/{tenant}"), &json!({ "is_active": false })).await.expect_json(200);
     let remaining_events = stream.read_to_end().await;
-    let last_event = remaining_events.last().expect("an end");
+    let last_event = remaining_events.last().expect("a last event");
     assert_eq!((last_event.name.as_str(), &last_event.data["problem"]["code"]), ("error", &json!("tenant_suspended")));
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     let refusal = user.get("/v1/me").await;

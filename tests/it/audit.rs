@@ -1,4 +1,4 @@
-//! The audit log: every operation has an intent and one outcome, every refusal has a row, and no row has content.
+//! The audit log: every operation has one intent and one outcome, every refusal has a row, and no row contains content.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::db::SuperuserDb;
@@ -58,7 +58,7 @@ async fn chat_upload_and_search_record_intent_and_outcome_without_content() {
     assert!(chat_outcome["tools_used"].to_string().contains("rag_search"), "{chat_outcome}");
     let tools = rows.iter().filter(|row| row["event_type"] == "tool.invocation");
     assert_eq!(tools.clone().count() % 2, 0);
-    assert!(tools.clone().count() >= 4, "search and chat call a tool each: {rows:#?}");
+    assert!(tools.clone().count() >= 4, "the search and the chat turn each call a tool: {rows:#?}");
 
     let document_id = document["id"].as_str().expect("an id");
     let ingestion_query = "SELECT * FROM audit_logs WHERE event_type = 'doc.ingestion' AND resource_id = $1::uuid";
@@ -67,7 +67,7 @@ async fn chat_upload_and_search_record_intent_and_outcome_without_content() {
     assert!(ingestion.iter().all(|row| row["user_id"].is_null()), "{ingestion:#?}");
 
     let count_rows_with_content = "SELECT count(*) FROM audit_logs WHERE audit_logs::text ILIKE '%zanzibar%'";
-    assert_eq!(db.count(count_rows_with_content, &[]).await, 0, "the audit log holds content");
+    assert_eq!(db.count(count_rows_with_content, &[]).await, 0, "the audit log must not contain content");
     let count_intents_without_hash =
         "SELECT count(*) FROM audit_logs WHERE user_id = $1::uuid AND phase = 'intent' AND request_hash IS NULL
                   AND event_type <> 'tool.invocation'";
@@ -125,7 +125,7 @@ async fn refusals_are_recorded_with_their_reason() {
 }
 
 #[tokio::test]
-async fn a_token_is_one_login_however_often_it_is_used() {
+async fn a_token_is_one_login_regardless_of_how_often_it_is_used() {
     let app = TestApp::shared().await;
     let mut db = SuperuserDb::connect(app).await;
     let user = app.caller(TENANT_A, "frequent", Role::User);
@@ -136,15 +136,15 @@ async fn a_token_is_one_login_however_often_it_is_used() {
     let count_logins = "SELECT count(*) FROM audit_logs WHERE event_type = 'auth.login' AND user_id = $1::uuid";
     assert_eq!(db.count(count_logins, &[&id]).await, 1);
     user_id(&app.caller(TENANT_A, "frequent", Role::User)).await;
-    assert_eq!(db.count(count_logins, &[&id]).await, 2, "another token is another login");
+    assert_eq!(db.count(count_logins, &[&id]).await, 2, "a new token is a new login");
 }
 
 #[tokio::test]
 async fn a_response_has_the_request_id_of_its_audit_rows() {
     let app = TestApp::shared().await;
     let user = app.as_user(TENANT_A);
-    let answer = crate::support::caller::ApiResponse::send(user.request(Method::GET, "/v1/conversations")).await;
-    let request_id = answer.header("x-request-id").expect("a request id");
+    let response = crate::support::caller::ApiResponse::send(user.request(Method::GET, "/v1/conversations")).await;
+    let request_id = response.header("x-request-id").expect("a request id");
     let phases_query =
         "SELECT phase FROM audit_logs WHERE request_id = $1 AND event_type = 'conversation.list' ORDER BY phase";
     let found = SuperuserDb::connect(app).await.rows(phases_query, &[request_id]).await;

@@ -19,7 +19,7 @@ async fn verify_export(app: &TestApp, file: PathBuf) -> Result<(), String> {
     audit::run(command, &app.settings).await.map_err(|error| format!("{error:#}"))
 }
 
-/// Waits until every row is in its tenant's chain and every chain has a checkpoint at its head.
+/// Waits until every row is in its tenant's hash chain and every chain has a checkpoint at its head.
 async fn wait_until_sealed_and_signed(db: &mut SuperuserDb) {
     let count_unsealed_or_unsigned = "SELECT (SELECT count(*) FROM audit_unsealed)
                        + (SELECT count(*) FROM (SELECT tenant_id, max(seq) AS seq FROM audit_chain GROUP BY 1) AS head
@@ -63,7 +63,7 @@ async fn verification_accepts_the_log_and_finds_changed_and_deleted_rows() {
     db.execute(restore_row, &[]).await;
     assert_eq!(verify_database(&app).await, Ok(()));
 
-    // Deletes the tenant's whole log, with everything in the database that would show it.
+    // Deletes the tenant's whole log, and everything in the database that would reveal the deletion.
     for table in ["audit_checkpoints", "audit_chain", "audit_logs"] {
         assert!(
             db.execute(
@@ -74,7 +74,7 @@ async fn verification_accepts_the_log_and_finds_changed_and_deleted_rows() {
                 > 0
         );
     }
-    assert!(verify_database(&app).await.is_err(), "the checkpoints outside the database show the deletion");
+    assert!(verify_database(&app).await.is_err(), "the checkpoints outside the database reveal the deletion");
 }
 
 #[tokio::test]
@@ -86,9 +86,9 @@ async fn an_export_is_verified_offline_and_a_changed_or_incomplete_one_is_refuse
         admin.post("/v1/conversations", &json!({ "title": title })).await.expect_json(201);
     }
     wait_until_sealed_and_signed(&mut db).await;
-    let answer = admin.get("/v1/audit/export").await;
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/x-ndjson")), "{answer:?}");
-    let text = answer.text();
+    let export = admin.get("/v1/audit/export").await;
+    assert_eq!((export.status, export.header("content-type")), (200, Some("application/x-ndjson")), "{export:?}");
+    let text = export.text();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let events: Vec<&Value> = lines.iter().filter(|line| line["type"] == "event").collect();
     let sequence_numbers: Vec<i64> = events.iter().filter_map(|event| event["seq"].as_i64()).collect();
@@ -104,7 +104,7 @@ async fn an_export_is_verified_offline_and_a_changed_or_incomplete_one_is_refuse
         verify_export(&app, file.clone())
     };
     assert_eq!(verify_text(text.clone()).await, Ok(()));
-    // The same JSON as another program would format it.
+    // The same JSON, with another format of the lines.
     let rewritten = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     assert_eq!(verify_text(rewritten).await, Ok(()));
     assert!(verify_text(text.replacen("conversation.create", "conversation.delete", 1)).await.is_err());
@@ -112,7 +112,7 @@ async fn an_export_is_verified_offline_and_a_changed_or_incomplete_one_is_refuse
         text.lines().filter(|line| !line.contains("\"seq\":3,")).map(|line| format!("{line}\n")).collect();
     assert!(verify_text(without_third).await.is_err());
 
-    // A resumed export is verified alone, and appended to the first part.
+    // A resumed export can be verified alone, and after it is appended to the first part.
     let resumed_export = admin.get("/v1/audit/export?after=4").await.text();
     assert!(
         resumed_export.starts_with("{\"type\":\"start\"")

@@ -1,4 +1,4 @@
-//! Invalid requests: each is refused with its status and a helpful message, and leaves no partial data behind.
+//! Invalid requests: each is refused with the right status and a helpful message, and leaves no partial data behind.
 
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
 use crate::support::caller::{ApiResponse, BOUNDARY, Caller, multipart_content_type, multipart_head};
@@ -39,7 +39,7 @@ async fn assert_ingestion_fails(user: &Caller<'_>, name: &str, bytes: &[u8], cod
     assert_eq!(document["chunk_count"], 0, "{document}");
 }
 
-/// Uses its own platform, because tests on the shared one upload files at the same time.
+/// Uses a separate platform, because other tests upload files to the shared one at the same time.
 #[tokio::test]
 async fn invalid_files_are_refused_or_fail_and_leave_nothing_behind() {
     let app = TestApp::start(&[]).await;
@@ -51,8 +51,8 @@ async fn invalid_files_are_refused_or_fail_and_leave_nothing_behind() {
     let windows_program =
         [b"MZ\x90\0\x03\0\0\0".as_slice(), &[0; 4_000], b"This program cannot be run in DOS mode."].concat();
     user.upload("manual.pdf", &windows_program, &[]).await.expect_problem(415, "unsupported_media");
-    let wrong_field = user.upload("note.md", &files::note("N-1"), &[("colour", "red")]).await;
-    assert_eq!(wrong_field.expect_problem(422, "validation")["errors"][0]["pointer"], "/colour");
+    let wrong_field = user.upload("note.md", &files::note("N-1"), &[("color", "red")]).await;
+    assert_eq!(wrong_field.expect_problem(422, "validation")["errors"][0]["pointer"], "/color");
     let wrong_value = user.upload("note.md", &files::note("N-1"), &[("classification", "secret")]).await;
     assert_eq!(wrong_value.expect_problem(422, "validation")["errors"][0]["pointer"], "/classification");
     let no_file = user.request(Method::POST, "/v1/documents/upload").header("content-type", multipart_content_type());
@@ -76,7 +76,7 @@ async fn invalid_files_are_refused_or_fail_and_leave_nothing_behind() {
     assert_no_partial_data(&app).await;
 }
 
-/// A form with a file of this size, generated while it is sent; returns the form and its length.
+/// An upload form with a file of `mib` MiB, generated while it is sent; returns the form and its length in bytes.
 fn large_form(mib: usize) -> (Body, usize) {
     let chunk = Bytes::from(vec![b'x'; MIB]);
     let (head, tail) = (multipart_head("large.txt", &[]), format!("\r\n--{BOUNDARY}--\r\n"));
@@ -132,27 +132,27 @@ async fn malformed_json_is_400_and_an_invalid_value_is_422_with_its_pointer() {
     }
     let text_request = user.request(Method::POST, &chat_path).header("content-type", "text/plain").body("{}");
     ApiResponse::send(text_request).await.expect_problem(415, "unsupported_media");
-    for query in ["limit=0", "limit=201", "limit=x", "cursor=nonsense", "colour=red"] {
+    for query in ["limit=0", "limit=201", "limit=x", "cursor=nonsense", "color=red"] {
         user.get(&format!("/v1/documents?{query}")).await.expect_problem(422, "validation");
     }
     let stored_conversation = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
-    assert_eq!(stored_conversation["messages"], json!([]), "a refused message is not stored");
+    assert_eq!(stored_conversation["messages"], json!([]), "a refused message must not be stored");
     assert_eq!(user.chat(&conversation, "Well formed.").await["finish_reason"], "stop");
 }
 
 #[tokio::test]
-async fn an_invalid_token_is_401_and_an_unknown_or_foreign_id_is_404() {
+async fn an_invalid_token_is_401_and_an_unknown_or_other_tenants_id_is_404() {
     let app = TestApp::shared().await;
     let user = app.as_user(TENANT_A);
     let valid_token = app.token(TENANT_A, "uma", domain::role::Role::User);
     let other_signature = format!("{}.{}", valid_token.rsplit_once('.').expect("a JWT").0, "A".repeat(86));
     for token in ["", "x", "a.b.c", other_signature.as_str(), &valid_token[..valid_token.len() - 9]] {
-        let answer = app.with_token(token).get("/v1/me").await;
-        answer.expect_problem(401, "invalid_token");
-        assert!(answer.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Bearer")));
+        let response = app.with_token(token).get("/v1/me").await;
+        response.expect_problem(401, "invalid_token");
+        assert!(response.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Bearer")));
     }
-    let foreign_conversation = app.as_user(TENANT_B).create_conversation().await;
-    for id in ["0197b2c0-7c1e-7000-8000-000000000001", "not-an-id", foreign_conversation.as_str()] {
+    let other_tenants_conversation = app.as_user(TENANT_B).create_conversation().await;
+    for id in ["0197b2c0-7c1e-7000-8000-000000000001", "not-an-id", other_tenants_conversation.as_str()] {
         user.get(&format!("/v1/conversations/{id}")).await.expect_problem(404, "not_found");
         user.get(&format!("/v1/documents/{id}")).await.expect_problem(404, "not_found");
     }

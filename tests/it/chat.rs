@@ -1,4 +1,4 @@
-//! Chat turns: the documented events, the requests to the model, and every way in which an answer can end.
+//! Chat turns: the documented events, the requests to the model, and each way in which an answer can end.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::caller::{ApiResponse, SseEvent, answer_text};
@@ -37,7 +37,7 @@ async fn a_streamed_answer_has_the_documented_events_in_order() {
     let stream =
         user.start_stream(&conversation, &json!({ "message": "How often is the strainer of X-9002 cleaned?" })).await;
     assert_eq!(stream.status, 200);
-    assert!(stream.headers["content-type"].to_str().is_ok_and(|kind| kind.starts_with("text/event-stream")));
+    assert!(stream.headers["content-type"].to_str().is_ok_and(|value| value.starts_with("text/event-stream")));
     let events = stream.read_to_end().await;
 
     assert_eq!(events.iter().map(|event| event.id).collect::<Vec<_>>(), (1..=events.len() as u64).collect::<Vec<_>>());
@@ -124,8 +124,8 @@ async fn an_empty_message_is_refused_and_stores_nothing() {
     let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;
     for empty in ["", "  \n\t "] {
-        let answer = user.post(&format!("/v1/conversations/{conversation}/chat"), &json!({ "message": empty })).await;
-        assert_eq!(answer.expect_problem(422, "validation")["errors"][0]["pointer"], "/message");
+        let refusal = user.post(&format!("/v1/conversations/{conversation}/chat"), &json!({ "message": empty })).await;
+        assert_eq!(refusal.expect_problem(422, "validation")["errors"][0]["pointer"], "/message");
     }
     let stored_conversation = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
     assert_eq!(stored_conversation["messages"], json!([]));
@@ -160,7 +160,7 @@ async fn a_models_text_citations_and_name_are_forwarded_and_stored() {
     let requests = model.requests();
     assert!(
         requests[0]["messages"].to_string().contains("every 14 days by the morning shift"),
-        "the passage was not sent"
+        "the prompt must contain the passage"
     );
 }
 
@@ -258,7 +258,10 @@ async fn the_newest_history_and_the_users_unchanged_text_reach_the_model() {
     };
     let last_messages = messages_of(requests.last().expect("asked"));
     let expected = [("user", second), ("assistant", "Two."), ("user", "Third.")];
-    let expected: Vec<_> = expected.iter().map(|(role, words)| ((*role).to_owned(), (*words).to_owned())).collect();
+    let expected: Vec<_> = expected.iter().map(|(role, content)| ((*role).to_owned(), (*content).to_owned())).collect();
     assert!(last_messages.ends_with(&expected), "{last_messages:?}");
-    assert!(!last_messages.iter().any(|(_, words)| words.starts_with("Long ago")), "the oldest message should not fit");
+    assert!(
+        !last_messages.iter().any(|(_, content)| content.starts_with("Long ago")),
+        "the oldest message should not fit"
+    );
 }

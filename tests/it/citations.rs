@@ -1,5 +1,5 @@
-//! Citations that hold: markers of passages that do not exist are removed, and statements that no passage supports are
-//! listed, in the stream, in the document and in the stored message.
+//! Citations: markers of passages that do not exist are removed, and statements that no passage supports are listed in
+//! the event stream, in the JSON response and in the stored message.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::caller::answer_text;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
 
-/// The parts of the text that `unsupported` names, in code points.
-fn listed(content: &str, unsupported: &Value) -> Vec<String> {
+/// The parts of the text that `unsupported` lists as ranges of code points.
+fn unsupported_statements(content: &str, unsupported: &Value) -> Vec<String> {
     let chars: Vec<char> = content.chars().collect();
     let offset =
         |range: &Value, name: &str| usize::try_from(range[name].as_u64().expect("an offset")).expect("a small number");
@@ -38,7 +38,7 @@ async fn invented_markers_are_removed_and_unsupported_statements_are_listed() {
     assert!(text.ends_with("It is made of titanium [1]. Its mesh is 3 mm."), "{text}");
     let finished = &events.last().expect("events").data;
     let expected = ["It is made of titanium [1]", "Its mesh is 3 mm."];
-    assert_eq!(listed(&text, &finished["unsupported"]), expected);
+    assert_eq!(unsupported_statements(&text, &finished["unsupported"]), expected);
 
     let stored = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
     let message = &stored["messages"][1];
@@ -46,11 +46,11 @@ async fn invented_markers_are_removed_and_unsupported_statements_are_listed() {
     assert_eq!(message["unsupported"], finished["unsupported"]);
     assert_eq!(message["citations"][0]["kind"], "document");
     let answer = user.chat(&conversation, QUESTION).await;
-    assert_eq!(listed(answer["content"].as_str().expect("a text"), &answer["unsupported"]), expected);
+    assert_eq!(unsupported_statements(answer["content"].as_str().expect("a text"), &answer["unsupported"]), expected);
 }
 
 #[tokio::test]
-async fn nothing_is_listed_for_quotations_and_without_a_search() {
+async fn no_statement_is_listed_for_quotations_or_without_a_search() {
     let model = ModelServer::start([Reply::Text(vec!["Pumps move liquids [1]."])]).await;
     let (extractive, generative) =
         (TestApp::start(&[]).await, TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await);

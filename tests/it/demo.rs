@@ -1,4 +1,4 @@
-//! The demo plant, seeded and ingested as by `cargo xtask up`. The quality of its answers is tested in `eval.rs`.
+//! The demo plant, seeded and ingested as `cargo xtask up` does it. The quality of its answers is tested in `eval.rs`.
 
 use crate::support::app::TestApp;
 use crate::support::caller::{Caller, answer_text};
@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 const MANUAL: &str = "MAN-P101-feedwater-pump-manual.pdf";
 
-/// The text of one of the plant's questions.
+/// The text of the question with this id in the plant's `questions.json`.
 fn question(id: &str) -> String {
     let questions: Vec<Value> =
         serde_json::from_slice(&files::read(&files::demo_dir().join("questions.json"))).expect("valid questions");

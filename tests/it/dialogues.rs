@@ -2,7 +2,7 @@
 //!
 //! The tests measure whether the passage that answers a follow-up is among the five best, with and without the context
 //! that is carried over from the conversation; whether the extractive answerer cites it; and how often context is
-//! carried over although it must not be. The rules were written with `tuned.json` in view, and without
+//! carried over by mistake. The rules were written with `tuned.json` in view, and without
 //! `held_out.json`.
 
 #![expect(clippy::print_stdout, reason = "the figures of each dialogue are shown when a floor is missed")]
@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use tokio::sync::OnceCell;
 
 const TENANT: &str = "dialogues";
-/// Number of results in which the passage must be.
-const TOP: usize = 5;
+/// Number of results among which the passage must be.
+const TOP_K: usize = 5;
 /// Number of dialogues that run at the same time.
 const CONCURRENT_DIALOGUES: usize = 4;
 
@@ -77,12 +77,12 @@ fn single_line(text: &str) -> String {
 
 /// Whether a search finds the passage, with and without the context that is carried over.
 #[derive(Clone, Copy, Default)]
-struct Outcome {
+struct FollowUpResult {
     found: bool,
     found_without_context: bool,
 }
 
-/// Numbers of turns, by result.
+/// Counts of turns by result.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     /// Follow-ups that a passage answers.
@@ -105,14 +105,14 @@ impl Counts {
         self.wrongly_carried += other.wrongly_carried;
     }
 
-    /// Percent of the follow-ups.
+    /// `count` as a percentage of the follow-ups.
     fn percent(&self, count: usize) -> usize {
         100 * count / self.follow_ups.max(1)
     }
 }
 
-/// Length of a passage in tokens: so short that each section of these short documents is a passage of its own, as in
-/// long documents.
+/// Maximum length of a passage in tokens. It is so low that each section of these short documents becomes a separate
+/// passage, as in long documents.
 const PASSAGE_TOKENS: (&str, &str) = ("PLATFORM__INGEST__CHUNK_TOKENS", "72");
 
 static APP: OnceCell<TestApp> = OnceCell::const_new();
@@ -137,12 +137,12 @@ async fn asker() -> Caller<'static> {
     app.caller(TENANT, "asker", Role::User)
 }
 
-/// Whether one of the expected sections is among the results of a search for these words.
-async fn finds(asker: &Caller<'_>, query: &str, places: &[ExpectedSection]) -> bool {
-    let found = asker.post("/v1/search", &json!({ "query": query, "top_k": TOP })).await.expect_json(200);
+/// Whether one of the expected sections is among the results of a search for `query`.
+async fn finds(asker: &Caller<'_>, query: &str, sections: &[ExpectedSection]) -> bool {
+    let found = asker.post("/v1/search", &json!({ "query": query, "top_k": TOP_K })).await.expect_json(200);
     let results = found["results"].as_array().expect("results");
     let text = |result: &Value| result["content"].as_str().unwrap_or_default().to_owned();
-    results.iter().any(|result| places.iter().any(|place| place.matches(result, &text(result))))
+    results.iter().any(|result| sections.iter().any(|section| section.matches(result, &text(result))))
 }
 
 /// The query of the turn's search; `None` if it did not search.
@@ -154,10 +154,10 @@ fn search_query(events: &[SseEvent]) -> Option<&str> {
 async fn measure(asker: &Caller<'_>, dialogue: &Dialogue) -> Counts {
     let conversation = asker.create_conversation().await;
     let mut counts = Counts::default();
-    for (at, turn) in dialogue.turns.iter().enumerate() {
+    for (index, turn) in dialogue.turns.iter().enumerate() {
         let events = asker.chat_events(&conversation, &turn.question).await;
         assert_eq!(events.last().map(|event| event.name.as_str()), Some("run.finished"), "{events:?}");
-        if at == 0 {
+        if index == 0 {
             continue;
         }
         let query = search_query(&events).unwrap_or(&turn.question);
@@ -166,22 +166,22 @@ async fn measure(asker: &Caller<'_>, dialogue: &Dialogue) -> Counts {
         let first = events.iter().find(|event| event.name == "citation").map(|event| &event.data);
         let cited = first.is_some_and(|citation| {
             let quote = citation["quote"].as_str().unwrap_or_default();
-            turn.passages.iter().any(|place| place.matches(citation, quote))
+            turn.passages.iter().any(|section| section.matches(citation, quote))
         });
         counts.later_turns += 1;
         counts.wrongly_carried += usize::from(is_wrong);
-        let mut outcome = Outcome::default();
+        let mut result = FollowUpResult::default();
         if turn.depends && !turn.passages.is_empty() {
-            outcome = Outcome {
+            result = FollowUpResult {
                 found: finds(asker, query, &turn.passages).await,
                 found_without_context: finds(asker, &turn.question, &turn.passages).await,
             };
             counts.follow_ups += 1;
-            counts.found += usize::from(outcome.found);
-            counts.found_without_context += usize::from(outcome.found_without_context);
+            counts.found += usize::from(result.found);
+            counts.found_without_context += usize::from(result.found_without_context);
             counts.cited += usize::from(cited);
         }
-        let Outcome { found, found_without_context: found_without } = outcome;
+        let FollowUpResult { found, found_without_context: found_without } = result;
         let (id, asked) = (&dialogue.id, &turn.question);
         println!("{id}: found {found}, without {found_without}, cited {cited}, wrong {is_wrong}: {asked} -> {query}");
     }
@@ -203,7 +203,7 @@ async fn measure_set(name: &str) -> Counts {
     for (kind, counts) in kinds.into_iter().chain([(name, all)]) {
         let percent = |count| counts.percent(count);
         println!(
-            "{kind}: {} follow-ups, in the top {TOP} {} % (without {} %), cited {} %; wrongly carried {} of {}",
+            "{kind}: {} follow-ups, in the top {TOP_K} {} % (without {} %), cited {} %; wrongly carried {} of {}",
             counts.follow_ups,
             percent(counts.found),
             percent(counts.found_without_context),
@@ -234,7 +234,7 @@ async fn follow_ups_of_the_held_out_dialogues_find_their_passage() {
 }
 
 #[tokio::test]
-async fn the_next_question_on_the_oil_of_a_compressor_is_answered_from_the_passage_just_quoted() {
+async fn a_follow_up_is_answered_from_the_passage_that_the_previous_answer_cites() {
     let asker = asker().await;
     let conversation = asker.create_conversation().await;
     asker.chat_events(&conversation, "How often is the oil of C-410 changed?").await;
@@ -243,7 +243,7 @@ async fn the_next_question_on_the_oil_of_a_compressor_is_answered_from_the_passa
     assert_eq!(search_query(&events), Some("which grade? oil C-410"));
 }
 
-/// A model server gets one more request for a follow-up, without tools, and none for a question that stands alone.
+/// For a follow-up the model server gets one more request, without tools. A question that stands alone needs none.
 #[tokio::test]
 async fn a_model_server_rewrites_a_follow_up_before_the_search() {
     let replies = ["Every 14 days [1].", "Who cleans the strainer of X-11?", "The morning shift [1]."];
@@ -258,7 +258,7 @@ async fn a_model_server_rewrites_a_follow_up_before_the_search() {
     assert_eq!(search_query(&second), Some("Who cleans the strainer of X-11?"));
     assert!(second.iter().any(|event| event.name == "citation"), "{second:?}");
     let requests = model.requests();
-    assert_eq!(requests.len(), 3, "one call for the rewriting");
+    assert_eq!(requests.len(), 3, "one request rewrites the follow-up");
     assert!(requests[1]["tools"].is_null() && requests[0]["tools"].is_array(), "{:#}", requests[1]);
     let task = requests[1]["messages"][0]["content"].as_str().expect("a system message");
     assert!(task.starts_with("Task: rewrite a follow-up question."), "{task}");

@@ -1,4 +1,4 @@
-//! `platform-server doctor auth`: what it reports about issuers and tokens, and that it never prints a token.
+//! `platform-server doctor auth`: its reports on issuers and tokens, which never contain a token.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::oidc::{AUDIENCE, Issuer};

@@ -9,8 +9,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn document_id(document: &Value) -> &str {
-    document["id"].as_str().expect("an id")
+fn id_of(resource: &Value) -> &str {
+    resource["id"].as_str().expect("an id")
 }
 
 async fn list_filenames(caller: &Caller<'_>, query: &str) -> Vec<String> {
@@ -42,7 +42,7 @@ async fn every_format_is_detected_by_content_and_ingested() {
         let count_chunks =
             "SELECT count(*) FROM document_chunks WHERE document_id = $1::uuid AND embedding IS NOT NULL";
         assert_eq!(
-            json!(SuperuserDb::connect(app).await.count(count_chunks, &[document_id(&document)]).await),
+            json!(SuperuserDb::connect(app).await.count(count_chunks, &[id_of(&document)]).await),
             document["chunk_count"]
         );
     }
@@ -68,8 +68,7 @@ async fn lists_are_filtered_and_paged() {
     let mut path = "/v1/documents?limit=2".to_owned();
     for has_more in [true, false] {
         let page = user.get(&path).await.expect_json(200);
-        listed_ids
-            .extend(page["data"].as_array().expect("a list").iter().map(|document| document_id(document).to_owned()));
+        listed_ids.extend(page["data"].as_array().expect("a list").iter().map(|document| id_of(document).to_owned()));
         assert_eq!((&page["has_more"], page["next_cursor"].is_string()), (&json!(has_more), has_more), "{page}");
         path = format!("/v1/documents?limit=2&cursor={}", page["next_cursor"].as_str().unwrap_or_default());
     }
@@ -83,12 +82,12 @@ async fn the_uploaded_bytes_are_downloaded_whole_or_by_range() {
     let user = app.as_user(TENANT_A);
     let bytes = files::demo_document("SOP-MNT-014-control-valve-maintenance.pdf");
     let answer = user.upload("Wartung – Größe.pdf", &bytes, &[]).await;
-    let location = answer.header("location").expect("where it is").to_owned();
+    let location = answer.header("location").expect("a location").to_owned();
     assert_eq!(location, format!("/v1/documents/{}", answer.expect_json(202)["document_id"].as_str().expect("an id")));
     let content_path = format!("{location}/content");
     let full_response = user.get(&content_path).await;
     assert_eq!((full_response.status, full_response.header("content-type")), (200, Some("application/pdf")));
-    assert!(full_response.body == bytes, "the bytes differ");
+    assert!(full_response.body == bytes, "the downloaded bytes must equal the uploaded ones");
     assert_eq!(full_response.header("x-content-type-options"), Some("nosniff"));
 
     let partial_response =
@@ -112,23 +111,23 @@ async fn uploading_the_same_bytes_again_yields_the_same_document() {
     assert_eq!(first["document_id"], second["document_id"]);
     let other_tenants =
         app.as_user(crate::support::app::TENANT_B).upload("first.md", &note, &[]).await.expect_json(202);
-    assert_ne!(first["document_id"], other_tenants["document_id"], "the other tenant gets its own document");
+    assert_ne!(first["document_id"], other_tenants["document_id"], "each tenant has its own document");
 }
 
 #[tokio::test]
-async fn a_deleted_document_leaves_no_rows_passages_or_file() {
+async fn a_deleted_document_leaves_no_rows_and_no_file() {
     let app = TestApp::shared().await;
     let user = app.as_user(TENANT_A);
     let document = user.ingest("gone.md", &files::note("G-4711"), &[]).await;
     let mut db = SuperuserDb::connect(app).await;
     let file_query = "SELECT tenant_id || '/' || storage_path AS file FROM documents WHERE id = $1::uuid";
     let file =
-        db.rows(file_query, &[document_id(&document)]).await[0]["file"].as_str().map(|file| app.storage_dir.join(file));
+        db.rows(file_query, &[id_of(&document)]).await[0]["file"].as_str().map(|file| app.storage_dir.join(file));
     let file = file.expect("a file");
     let search = json!({ "query": "strainer of G-4711", "top_k": 50 });
     assert!(file.exists() && user.post("/v1/search", &search).await.expect_json(200).to_string().contains("gone.md"));
 
-    let path = format!("/v1/documents/{}", document_id(&document));
+    let path = format!("/v1/documents/{}", id_of(&document));
     assert_eq!(user.delete(&path).await.status, 204);
     for deleted_path in [path.clone(), format!("{path}/content")] {
         user.get(&deleted_path).await.expect_problem(404, "not_found");
@@ -137,13 +136,13 @@ async fn a_deleted_document_leaves_no_rows_passages_or_file() {
     assert!(!user.post("/v1/search", &search).await.expect_json(200).to_string().contains("gone.md"));
     for table in ["document_chunks", "document_terms"] {
         let count_rows = format!("SELECT count(*) FROM {table} WHERE document_id = $1::uuid");
-        assert_eq!(db.count(&count_rows, &[document_id(&document)]).await, 0, "{table}");
+        assert_eq!(db.count(&count_rows, &[id_of(&document)]).await, 0, "{table}");
     }
-    assert!(!file.exists(), "the file is still there");
+    assert!(!file.exists(), "the file must be deleted");
     assert_eq!(user.ingest("back.md", &files::note("G-4711"), &[]).await["status"], "ready");
 }
 
-/// The file names of the documents that a search finds, as JSON strings.
+/// The file names of the documents that a search finds, as JSON strings with quotes.
 async fn search_filenames(caller: &Caller<'_>, query: &str, filters: Value) -> Vec<String> {
     let search = json!({ "query": query, "top_k": 50, "filters": filters });
     let answer = caller.post("/v1/search", &search).await.expect_json(200);
@@ -160,30 +159,29 @@ async fn a_revision_replaces_its_predecessor_until_it_is_deleted() {
     app.create_tenant("revisions").await;
     let user = app.as_user("revisions");
     let first = user.ingest("sop-b.md", &files::note("R-300"), &[("revision", "B")]).await;
-    let fields = [("revision", "C"), ("effective_from", "2026-01-31"), ("supersedes", document_id(&first))];
+    let fields = [("revision", "C"), ("effective_from", "2026-01-31"), ("supersedes", id_of(&first))];
     let second = user.ingest("sop-c.md", &files::note("R-300, after the overhaul"), &fields).await;
     assert_eq!((&second["revision"], &second["effective_from"]), (&json!("C"), &json!("2026-01-31")), "{second}");
     let document_path = |id: &str| format!("/v1/documents/{id}");
-    assert_eq!(user.get(&document_path(document_id(&first))).await.expect_json(200)["superseded_by"], second["id"]);
+    assert_eq!(user.get(&document_path(id_of(&first))).await.expect_json(200)["superseded_by"], second["id"]);
     let query = "strainer of R-300";
     assert_eq!(search_filenames(&user, query, json!({})).await, ["\"sop-c.md\""]);
     let with_superseded = json!({ "include_superseded": true });
     assert_eq!(search_filenames(&user, query, with_superseded.clone()).await, ["\"sop-b.md\"", "\"sop-c.md\""]);
 
     // A revision that is not in force yet changes nothing.
-    let fields = [("effective_from", "2999-01-01T00:00:00Z"), ("supersedes", document_id(&second))];
+    let fields = [("effective_from", "2999-01-01T00:00:00Z"), ("supersedes", id_of(&second))];
     user.ingest("sop-d.md", &files::note("R-300, some day"), &fields).await;
     assert_eq!(search_filenames(&user, query, json!({})).await, ["\"sop-c.md\""]);
     assert_eq!(search_filenames(&user, query, with_superseded).await.len(), 3);
 
-    let second_successor =
-        user.upload("sop-e.md", &files::note("R-300 e"), &[("supersedes", document_id(&first))]).await;
+    let second_successor = user.upload("sop-e.md", &files::note("R-300 e"), &[("supersedes", id_of(&first))]).await;
     assert_eq!(second_successor.expect_problem(422, "validation")["errors"][0]["pointer"], "/supersedes");
     let missing_id = "00000000-0000-7000-8000-00000000dead";
     let successor_of_missing = user.upload("sop-e.md", &files::note("R-300 e"), &[("supersedes", missing_id)]).await;
     assert_eq!(successor_of_missing.expect_problem(422, "validation")["errors"][0]["pointer"], "/supersedes");
 
-    user.delete(&document_path(document_id(&second))).await;
+    user.delete(&document_path(id_of(&second))).await;
     assert_eq!(search_filenames(&user, query, json!({})).await, ["\"sop-b.md\""]);
 }
 
@@ -192,25 +190,21 @@ async fn a_document_is_ingested_again_with_new_passages() {
     let app = TestApp::shared().await;
     let user = app.as_user(TENANT_A);
     let document = user.ingest("again.md", &files::note("N-812"), &[]).await;
-    let reprocess_path = format!("/v1/documents/{}/reprocess", document_id(&document));
+    let reprocess_path = format!("/v1/documents/{}/reprocess", id_of(&document));
     let mut db = SuperuserDb::connect(app).await;
     let chunk_ids_query = "SELECT array_agg(id::text) AS ids FROM document_chunks WHERE document_id = $1::uuid";
-    let old_chunk_ids = db.rows(chunk_ids_query, &[document_id(&document)]).await;
+    let old_chunk_ids = db.rows(chunk_ids_query, &[id_of(&document)]).await;
     let answer = user.post(&reprocess_path, &json!({})).await;
-    assert_eq!(answer.header("location"), Some(format!("/v1/documents/{}", document_id(&document)).as_str()));
+    assert_eq!(answer.header("location"), Some(format!("/v1/documents/{}", id_of(&document)).as_str()));
     assert_eq!(answer.expect_json(202)["status"], "processing");
-    let ready = user.wait_until_ingested(document_id(&document)).await;
+    let ready = user.wait_until_ingested(id_of(&document)).await;
     assert_eq!((&ready["status"], &ready["chunk_count"]), (&json!("ready"), &document["chunk_count"]), "{ready}");
     assert!(ready["progress"].is_null(), "{ready}");
-    assert_ne!(
-        db.rows(chunk_ids_query, &[document_id(&document)]).await,
-        old_chunk_ids,
-        "the passages are the old ones"
-    );
+    assert_ne!(db.rows(chunk_ids_query, &[id_of(&document)]).await, old_chunk_ids, "the passages must be new");
 
     let failed = user.ingest("locked.pdf", &files::reader_fixture("password.pdf"), &[]).await;
-    user.post(&format!("/v1/documents/{}/reprocess", document_id(&failed)), &json!({})).await.expect_json(202);
-    assert_eq!(user.wait_until_ingested(document_id(&failed)).await["error"]["code"], "encrypted");
+    user.post(&format!("/v1/documents/{}/reprocess", id_of(&failed)), &json!({})).await.expect_json(202);
+    assert_eq!(user.wait_until_ingested(id_of(&failed)).await["error"]["code"], "encrypted");
 }
 
 #[tokio::test]
@@ -219,11 +213,11 @@ async fn a_viewer_sees_nothing_above_internal() {
     app.create_tenant("classes").await;
     let (user, viewer) = (app.as_user("classes"), app.as_viewer("classes"));
     let mut ids = Vec::new();
-    for class in ["public", "internal", "confidential", "restricted"] {
-        let note = files::note(&format!("C-100 {class}"));
-        let document = user.ingest(&format!("{class}.md"), &note, &[("classification", class)]).await;
-        assert_eq!(document["classification"], class);
-        ids.push(document_id(&document).to_owned());
+    for classification in ["public", "internal", "confidential", "restricted"] {
+        let note = files::note(&format!("C-100 {classification}"));
+        let document = user.ingest(&format!("{classification}.md"), &note, &[("classification", classification)]).await;
+        assert_eq!(document["classification"], classification);
+        ids.push(id_of(&document).to_owned());
     }
     assert_eq!(list_filenames(&user, "").await, ["confidential.md", "internal.md", "public.md", "restricted.md"]);
     assert_eq!(list_filenames(&viewer, "").await, ["internal.md", "public.md"]);
@@ -270,7 +264,7 @@ async fn a_demoted_user_no_longer_sees_citations_above_their_clearance() {
     let answer = user.chat(&conversation, "How often is the strainer of S-55 cleaned?").await;
     assert_eq!(answer["citations"][0]["doc"], "sealed.md", "{answer}");
     let me = user.get("/v1/me").await.expect_json(200);
-    admin.patch(&format!("/v1/admin/users/{}", document_id(&me)), &json!({ "role": "viewer" })).await.expect_json(200);
+    admin.patch(&format!("/v1/admin/users/{}", id_of(&me)), &json!({ "role": "viewer" })).await.expect_json(200);
     let stored_conversation = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
     assert!(
         !stored_conversation["messages"][1]["citations"].to_string().contains("sealed.md"),
@@ -286,7 +280,7 @@ async fn a_document_can_be_deleted_at_any_stage_of_its_ingestion() {
         let name = format!("x-95{number:02}.md");
         let answer = user.upload(&name, &files::note(&format!("X-95{number:02}")), &[]).await.expect_json(202);
         let id = answer["document_id"].as_str().expect("an id").to_owned();
-        // Deletes at a different stage of ingestion each time; the stages have no signal to wait for.
+        // The delay makes each deletion hit a different stage of ingestion; no signal announces the stages.
         tokio::time::sleep(Duration::from_millis(u64::from(number) * 4)).await;
         let response = user.delete(&format!("/v1/documents/{id}")).await;
         assert_eq!(response.status, 204, "{response:?}");

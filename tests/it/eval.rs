@@ -1,4 +1,5 @@
-//! The command `eval`, on the demo plant, whose floors are in `xtask/demo/evaluation.json`, and on small sets.
+//! The command `eval`: on the demo plant, with the required minimum of each metric (its floor) in
+//! `xtask/demo/evaluation.json`, and on small evaluation sets.
 
 use crate::support::app::TestApp;
 use crate::support::files;
@@ -23,8 +24,9 @@ async fn run_eval(app: &TestApp, arguments: &[&str]) -> Result<(), String> {
     eval::run(command.args, app.settings.clone()).await.map_err(|error| format!("{error:#}"))
 }
 
-/// Writes a set of two notes, one question that a note answers and one that neither does; returns its path.
-fn small_set(dir: &TempDir, name: &str) -> PathBuf {
+/// Writes an evaluation set of two notes, one question that a note answers and one that neither answers; returns its
+/// path.
+fn write_small_set(dir: &TempDir, name: &str) -> PathBuf {
     for subject in ["P-11", "P-12"] {
         std::fs::write(dir.path().join(format!("{subject}.md")), files::note(subject)).expect("written");
     }
@@ -60,7 +62,7 @@ async fn the_demo_plant_reaches_its_floor() {
 async fn results_list_the_ranked_pages_and_the_other_ranking_methods() {
     let app = TestApp::shared().await;
     let dir = TempDir::new().expect("a directory");
-    let (set, out) = (small_set(&dir, "notes.json"), dir.path().join("out.json"));
+    let (set, out) = (write_small_set(&dir, "notes.json"), dir.path().join("out.json"));
     run_eval(app, &[path_str(&set), "--compare", "--answers", "--json", path_str(&out)]).await.expect("evaluated");
     let result: Value = serde_json::from_slice(&files::read(&out)).expect("JSON");
     assert_eq!(result["figures"]["configured"]["hit1"], 1.0, "{result:#}");
@@ -79,7 +81,7 @@ async fn results_list_the_ranked_pages_and_the_other_ranking_methods() {
 async fn kept_documents_are_evaluated_again_and_other_documents_are_removed() {
     let app = TestApp::shared().await;
     let dir = TempDir::new().expect("a directory");
-    let set = small_set(&dir, "kept.json");
+    let set = write_small_set(&dir, "kept.json");
     app.create_tenant("eval-kept").await;
     app.caller("eval-kept", "evaluation", Role::Admin).ingest("stranger.md", &files::note("P-99"), &[]).await;
     assert_eq!(count_documents(app, "eval-kept").await, 1);
@@ -93,7 +95,7 @@ async fn kept_documents_are_evaluated_again_and_other_documents_are_removed() {
 async fn a_metric_below_its_floor_fails_with_an_explanation() {
     let app = TestApp::shared().await;
     let dir = TempDir::new().expect("a directory");
-    let set = small_set(&dir, "floor.json");
+    let set = write_small_set(&dir, "floor.json");
     assert_eq!(run_eval(app, &[path_str(&set), "--floor", "wrongly_refused=0,hit1=1,recall5=1"]).await, Ok(()));
     let mut wrong_set: Value = serde_json::from_slice(&files::read(&set)).expect("JSON");
     wrong_set["questions"][0]["expected"][0]["doc"] = json!("P-11.md");
@@ -106,7 +108,7 @@ async fn a_metric_below_its_floor_fails_with_an_explanation() {
 async fn a_token_is_required_outside_development_mode() {
     let app = TestApp::shared().await;
     let dir = TempDir::new().expect("a directory");
-    let set = small_set(&dir, "production.json");
+    let set = write_small_set(&dir, "production.json");
     let mut settings = app.settings.clone();
     (settings.mode, settings.auth.dev_issuer_dir, settings.rate_limit.enabled) = (Mode::Production, None, true);
     let command = Command::parse_from(["eval", path_str(&set)]);

@@ -1,4 +1,4 @@
-//! Failover between model backends: which one serves, where the fallback is reported, and that no request is lost.
+//! Failover between model backends: which backend serves, where a fallback is reported, and that no request is lost.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::caller::{SseEvent, answer_text};
@@ -55,7 +55,7 @@ async fn a_fallback_is_reported_in_stream_message_and_audit_log() {
     assert_eq!(answer_text(&events), "All well.");
     let finished = &last_event(&events).data;
     assert_eq!((&finished["degraded"], &finished["fallback"]), (&json!(true), &json!(true)), "{finished}");
-    assert_eq!(primary.requests().len(), 1, "tried once");
+    assert_eq!(primary.requests().len(), 1, "the backend is tried once");
     assert_eq!(fallback.requests()[0]["model"], "phi");
 
     let stored_conversation = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
@@ -74,7 +74,7 @@ async fn stopping_a_backend_under_load_loses_no_request_that_has_not_started_to_
     let app = start_app(&settings_with_two_backends(&primary.url, &fallback.url)).await;
     let user = app.as_user(TENANT_A);
     let send_question = async |number: u64| {
-        // Requests are spread over time, because the backend is switched off in the middle of the load.
+        // Spreads the requests over time, because the backend stops in the middle of the load.
         tokio::time::sleep(Duration::from_millis(number * 15)).await;
         let conversation = user.create_conversation().await;
         user.chat_events(&conversation, QUESTION).await
@@ -94,12 +94,12 @@ async fn stopping_a_backend_under_load_loses_no_request_that_has_not_started_to_
             fallback_count += usize::from(final_event.data["fallback"] == json!(true));
         } else {
             let has_started = events.iter().any(|event| event.name == "message.delta");
-            assert!(has_started, "it had not begun to stream and was lost: {events:?}");
+            assert!(has_started, "a request that had not started to stream was lost: {events:?}");
         }
     }
     assert!(
         fallback_count > 10 && fallback_count < complete_count,
-        "{fallback_count} of {complete_count} by the spare one: the load went on while it was switched"
+        "the backend must stop in the middle of the load, but the fallback gave {fallback_count} of {complete_count} answers"
     );
 }
 

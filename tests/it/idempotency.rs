@@ -28,7 +28,7 @@ async fn upload_with_key(caller: &Caller<'_>, key: &str, boundary: &str, content
 }
 
 #[tokio::test]
-async fn a_repeated_request_has_one_effect_and_the_same_answer() {
+async fn a_repeated_request_has_one_effect_and_the_same_response() {
     let app = TestApp::shared().await;
     let user = app.caller(TENANT_A, "repeats", domain::role::Role::User);
     let body = json!({ "title": "once" });
@@ -81,17 +81,20 @@ async fn concurrent_requests_with_one_key_have_one_effect() {
     let user = app.caller(TENANT_A, "all-at-once", domain::role::Role::User);
     let body = json!({ "content": "one of many" });
     let responses = futures::future::join_all((0..20).map(|_| post_with_key(&user, "/v1/memories", "k", &body))).await;
-    for answer in &responses {
-        match answer.status {
+    for response in &responses {
+        match response.status {
             201 => {}
             _ => {
-                answer.expect_problem(409, "idempotency_in_progress");
-                assert!(answer.header("retry-after").is_some());
+                response.expect_problem(409, "idempotency_in_progress");
+                assert!(response.header("retry-after").is_some());
             }
         }
     }
     assert_eq!(
-        responses.iter().filter(|answer| answer.status == 201 && answer.header(REPLAYED_HEADER).is_none()).count(),
+        responses
+            .iter()
+            .filter(|response| response.status == 201 && response.header(REPLAYED_HEADER).is_none())
+            .count(),
         1
     );
     assert_eq!(user.get("/v1/memories").await.json()["data"].as_array().map(Vec::len), Some(1));
@@ -176,7 +179,7 @@ async fn a_repeated_turn_is_stored_and_answered_once() {
     assert_eq!(model.requests().len(), 2);
 }
 
-/// The user's message is stored however the turn ended, so a repeated request does not store it twice.
+/// A turn stores the user's message even if it fails, so a repeated request must not store it again.
 #[tokio::test]
 async fn a_repeated_turn_that_failed_after_its_start_is_not_stored_again() {
     let model = ModelServer::start([Reply::Interrupt("Half of "), Reply::Text(vec!["A second answer."])]).await;
@@ -230,7 +233,7 @@ async fn stored_responses_expire_and_only_hashes_of_keys_are_stored() {
     db.execute("UPDATE idempotency_keys SET expires_at = now() - interval '1 minute'", &[]).await;
     let after_expiry = post_with_key(&user, "/v1/conversations", "a-key-of-my-own", &json!({ "title": "t" })).await;
     assert_eq!((after_expiry.status, after_expiry.header(REPLAYED_HEADER)), (201, None));
-    // The state that a server leaves if it dies during the request.
+    // The state that a server leaves behind if it dies during the request.
     db.execute(
         "UPDATE idempotency_keys SET state = 'running', body = NULL, created_at = now() - interval '1 hour'",
         &[],

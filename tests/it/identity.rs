@@ -1,4 +1,4 @@
-//! Authentication: tokens of another issuer, deactivated tenants and users, and changes of roles.
+//! Authentication: tokens of another issuer, deactivated tenants and users, and role changes.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::caller::Caller;
@@ -17,11 +17,11 @@ async fn user_id(caller: &Caller<'_>) -> String {
     caller.get("/v1/me").await.expect_json(200)["id"].as_str().expect("an id").to_owned()
 }
 
-/// Repeats a request until its response has this status; fails after the time that a change may take.
+/// Repeats a request until its response has this status; panics after [`CHANGE_TIMEOUT`].
 async fn wait_for_status(caller: &Caller<'_>, path: &str, status: u16) -> Value {
-    eventually_within(CHANGE_TIMEOUT, &format!("{path} answers {status}"), || async {
-        let answer = caller.get(path).await;
-        (answer.status == status).then(|| answer.json())
+    eventually_within(CHANGE_TIMEOUT, &format!("{path} responds with {status}"), || async {
+        let response = caller.get(path).await;
+        (response.status == status).then(|| response.json())
     })
     .await
 }
@@ -74,8 +74,8 @@ async fn a_role_that_an_admin_has_set_overrides_the_role_of_tokens() {
 async fn fifty_concurrent_first_requests_create_one_user() {
     let app = TestApp::shared().await;
     let callers: Vec<_> = (0..50).map(|_| app.caller(TENANT_A, "crowd", Role::User)).collect();
-    let answers = join_all(callers.iter().map(|caller| caller.get("/v1/me"))).await;
-    let mut ids: Vec<_> = answers.iter().map(|answer| answer.expect_json(200)["id"].to_string()).collect();
+    let responses = join_all(callers.iter().map(|caller| caller.get("/v1/me"))).await;
+    let mut ids: Vec<_> = responses.iter().map(|response| response.expect_json(200)["id"].to_string()).collect();
     ids.dedup();
     assert_eq!(ids.len(), 1);
     assert_eq!(
@@ -116,7 +116,7 @@ async fn tokens_of_another_issuer_are_accepted_and_invalid_ones_are_refused_alik
     assert_eq!(
         app.with_token(&issuer.sign(&skewed_claims)).get("/v1/me").await.status,
         200,
-        "a clock may be half a minute off"
+        "clocks may differ by half a minute"
     );
 
     let claims = issuer.claims(TENANT_A, &json!({}));
@@ -137,11 +137,11 @@ async fn tokens_of_another_issuer_are_accepted_and_invalid_ones_are_refused_alik
     ];
     let mut refusals = Vec::new();
     for (flaw, token) in &invalid_tokens {
-        let answer = app.with_token(token).get("/v1/me").await;
-        assert_eq!(answer.status, 401, "{flaw}: {answer:?}");
-        refusals.push((answer.without_request_ids(), answer.header("www-authenticate").map(str::to_owned)));
+        let response = app.with_token(token).get("/v1/me").await;
+        assert_eq!(response.status, 401, "{flaw}: {response:?}");
+        refusals.push((response.without_request_ids(), response.header("www-authenticate").map(str::to_owned)));
     }
     refusals.dedup();
-    assert_eq!(refusals.len(), 1, "the answers differ: {refusals:?}");
-    assert!(issuer.key_fetches() <= 2, "an unknown key is looked for once: {}", issuer.key_fetches());
+    assert_eq!(refusals.len(), 1, "the refusals must not differ: {refusals:?}");
+    assert!(issuer.key_fetches() <= 2, "an unknown key id causes at most one more fetch: {}", issuer.key_fetches());
 }

@@ -1,5 +1,5 @@
-//! Every route of the OpenAPI document, as two tenants and three roles: the authorization matrix applies, what belongs
-//! to another tenant or a colleague looks like something that does not exist, and requests without a token are refused.
+//! Every route of the OpenAPI document, called by three roles of two tenants: the authorization matrix applies,
+//! resources of another tenant or a colleague look as if they did not exist, and requests without a token are refused.
 
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
 use crate::support::caller::{ApiResponse, Caller, multipart_body, multipart_content_type};
@@ -15,10 +15,10 @@ struct Route {
     /// The path as in the OpenAPI document.
     path: &'static str,
     body: SampleBody,
-    /// The kind of resource that the path names.
+    /// The kind of resource that the path, or the simulation, refers to.
     resource_kind: ResourceKind,
-    /// The callers that are allowed.
-    audience: Audience,
+    /// Who may call the route.
+    access: Access,
 }
 
 /// The body of the request.
@@ -28,7 +28,7 @@ enum SampleBody {
     File,
 }
 
-/// The kind of resource in the `{…}` of a path.
+/// The kind of resource whose id a route needs.
 #[derive(Clone, Copy, PartialEq)]
 enum ResourceKind {
     Nothing,
@@ -47,18 +47,18 @@ enum ResourceKind {
     ProblemType,
 }
 
-/// The callers that a route admits, as in a row of `docs/generated/authz-matrix.txt`.
+/// Who may call a route, as in a row of `docs/generated/authz-matrix.txt`.
 #[derive(Clone, Copy, PartialEq)]
-enum Audience {
+enum Access {
     Anyone,
     Authenticated,
     Users,
     Admins,
-    /// Callers with a grant that nobody has in these tests; no role is enough.
+    /// Platform administrators, which no role includes. No caller in these tests is one.
     PlatformAdmins,
 }
 
-impl Audience {
+impl Access {
     fn admits(self, role: Role) -> bool {
         match self {
             Self::Anyone | Self::Authenticated => true,
@@ -69,26 +69,21 @@ impl Audience {
     }
 }
 
-/// Anyone may call this route, for users of the demo tenant alone: `console.rs` tests it.
+/// Routes without a row in [`routes`]. Anyone may call this one, but only for users of the demo tenant; `console.rs`
+/// tests it.
 const TESTED_ELSEWHERE: &[&str] = &["POST /v1/development/users/{id}/token"];
 
 fn routes() -> Vec<Route> {
     public_routes().into_iter().chain(user_routes()).chain(openai_routes()).chain(admin_routes()).collect()
 }
 
-fn route(
-    method: Method,
-    path: &'static str,
-    body: SampleBody,
-    resource_kind: ResourceKind,
-    audience: Audience,
-) -> Route {
-    Route { method, path, body, resource_kind, audience }
+fn route(method: Method, path: &'static str, body: SampleBody, resource_kind: ResourceKind, access: Access) -> Route {
+    Route { method, path, body, resource_kind, access }
 }
 
 fn public_routes() -> Vec<Route> {
     use ResourceKind as Kind;
-    let get = |path, kind| route(Method::GET, path, SampleBody::Nothing, kind, Audience::Anyone);
+    let get = |path, kind| route(Method::GET, path, SampleBody::Nothing, kind, Access::Anyone);
     vec![
         get("/health", Kind::Nothing),
         get("/v1/health", Kind::Nothing),
@@ -106,56 +101,56 @@ fn user_routes() -> Vec<Route> {
     let chat = json!({ "message": "Which bolts?", "stream": false });
     let new_token = json!({ "name": "T", "scopes": ["account:read"] });
     vec![
-        route(get.clone(), "/v1/me", Nothing, Kind::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/audit", Nothing, Kind::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/audit/export", Nothing, Kind::Nothing, Audience::Admins),
-        route(post.clone(), "/v1/search", json(json!({ "query": "bolts" })), Kind::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/conversations", Nothing, Kind::Nothing, Audience::Authenticated),
-        route(post.clone(), "/v1/conversations", json(json!({})), Kind::Nothing, Audience::Authenticated),
-        route(get.clone(), "/v1/conversations/{id}", Nothing, Kind::Conversation, Audience::Authenticated),
+        route(get.clone(), "/v1/me", Nothing, Kind::Nothing, Access::Authenticated),
+        route(get.clone(), "/v1/audit", Nothing, Kind::Nothing, Access::Authenticated),
+        route(get.clone(), "/v1/audit/export", Nothing, Kind::Nothing, Access::Admins),
+        route(post.clone(), "/v1/search", json(json!({ "query": "bolts" })), Kind::Nothing, Access::Authenticated),
+        route(get.clone(), "/v1/conversations", Nothing, Kind::Nothing, Access::Authenticated),
+        route(post.clone(), "/v1/conversations", json(json!({})), Kind::Nothing, Access::Authenticated),
+        route(get.clone(), "/v1/conversations/{id}", Nothing, Kind::Conversation, Access::Authenticated),
         route(
             patch.clone(),
             "/v1/conversations/{id}",
             json(json!({ "title": "T" })),
             Kind::Conversation,
-            Audience::Authenticated,
+            Access::Authenticated,
         ),
-        route(post.clone(), "/v1/conversations/{id}/chat", json(chat), Kind::Conversation, Audience::Authenticated),
-        route(get.clone(), "/v1/runs/{id}/events", Nothing, Kind::Run, Audience::Authenticated),
-        route(post.clone(), "/v1/runs/{id}/cancel", Nothing, Kind::Run, Audience::Authenticated),
-        route(get.clone(), "/v1/conversations/{id}/export", Nothing, Kind::Conversation, Audience::Authenticated),
+        route(post.clone(), "/v1/conversations/{id}/chat", json(chat), Kind::Conversation, Access::Authenticated),
+        route(get.clone(), "/v1/runs/{id}/events", Nothing, Kind::Run, Access::Authenticated),
+        route(post.clone(), "/v1/runs/{id}/cancel", Nothing, Kind::Run, Access::Authenticated),
+        route(get.clone(), "/v1/conversations/{id}/export", Nothing, Kind::Conversation, Access::Authenticated),
         route(
             Method::PUT,
             "/v1/messages/{id}/feedback",
             json(json!({ "rating": "up" })),
             Kind::Message,
-            Audience::Authenticated,
+            Access::Authenticated,
         ),
-        route(delete.clone(), "/v1/messages/{id}/feedback", Nothing, Kind::Message, Audience::Authenticated),
-        route(delete.clone(), "/v1/conversations/{id}", Nothing, Kind::Conversation, Audience::Authenticated),
-        route(get.clone(), "/v1/memories", Nothing, Kind::Nothing, Audience::Authenticated),
-        route(post.clone(), "/v1/memories", json(json!({ "content": "M" })), Kind::Nothing, Audience::Authenticated),
+        route(delete.clone(), "/v1/messages/{id}/feedback", Nothing, Kind::Message, Access::Authenticated),
+        route(delete.clone(), "/v1/conversations/{id}", Nothing, Kind::Conversation, Access::Authenticated),
+        route(get.clone(), "/v1/memories", Nothing, Kind::Nothing, Access::Authenticated),
+        route(post.clone(), "/v1/memories", json(json!({ "content": "M" })), Kind::Nothing, Access::Authenticated),
         route(
             patch.clone(),
             "/v1/memories/{id}",
             json(json!({ "importance": 0.7 })),
             Kind::Memory,
-            Audience::Authenticated,
+            Access::Authenticated,
         ),
-        route(delete.clone(), "/v1/memories/{id}", Nothing, Kind::Memory, Audience::Authenticated),
-        route(get.clone(), "/v1/documents", Nothing, Kind::Nothing, Audience::Authenticated),
-        route(post.clone(), "/v1/documents/upload", File, Kind::Nothing, Audience::Users),
-        route(get.clone(), "/v1/documents/{id}", Nothing, Kind::Document, Audience::Authenticated),
-        route(patch, "/v1/documents/{id}", json(json!({ "title": "T" })), Kind::Document, Audience::Users),
-        route(get.clone(), "/v1/documents/{id}/content", Nothing, Kind::Document, Audience::Authenticated),
-        route(post.clone(), "/v1/documents/{id}/reprocess", Nothing, Kind::Document, Audience::Users),
-        route(delete.clone(), "/v1/documents/{id}", Nothing, Kind::Document, Audience::Users),
-        route(get.clone(), "/v1/usage", Nothing, Kind::Nothing, Audience::Authenticated),
-        route(get, "/v1/tokens", Nothing, Kind::Nothing, Audience::Authenticated),
-        route(post, "/v1/tokens", json(new_token), Kind::Nothing, Audience::Authenticated),
-        route(delete.clone(), "/v1/tokens/{id}", Nothing, Kind::Token, Audience::Authenticated),
-        route(Method::GET, "/v1/sessions", Nothing, Kind::Nothing, Audience::Authenticated),
-        route(delete, "/v1/sessions/{id}", Nothing, Kind::Session, Audience::Authenticated),
+        route(delete.clone(), "/v1/memories/{id}", Nothing, Kind::Memory, Access::Authenticated),
+        route(get.clone(), "/v1/documents", Nothing, Kind::Nothing, Access::Authenticated),
+        route(post.clone(), "/v1/documents/upload", File, Kind::Nothing, Access::Users),
+        route(get.clone(), "/v1/documents/{id}", Nothing, Kind::Document, Access::Authenticated),
+        route(patch, "/v1/documents/{id}", json(json!({ "title": "T" })), Kind::Document, Access::Users),
+        route(get.clone(), "/v1/documents/{id}/content", Nothing, Kind::Document, Access::Authenticated),
+        route(post.clone(), "/v1/documents/{id}/reprocess", Nothing, Kind::Document, Access::Users),
+        route(delete.clone(), "/v1/documents/{id}", Nothing, Kind::Document, Access::Users),
+        route(get.clone(), "/v1/usage", Nothing, Kind::Nothing, Access::Authenticated),
+        route(get, "/v1/tokens", Nothing, Kind::Nothing, Access::Authenticated),
+        route(post, "/v1/tokens", json(new_token), Kind::Nothing, Access::Authenticated),
+        route(delete.clone(), "/v1/tokens/{id}", Nothing, Kind::Token, Access::Authenticated),
+        route(Method::GET, "/v1/sessions", Nothing, Kind::Nothing, Access::Authenticated),
+        route(delete, "/v1/sessions/{id}", Nothing, Kind::Session, Access::Authenticated),
     ]
 }
 
@@ -164,21 +159,21 @@ fn openai_routes() -> Vec<Route> {
     let chat = json!({ "model": "auto", "messages": [{ "role": "user", "content": "Which bolts?" }] });
     let embeddings = json!({ "model": "embed", "input": "bolts" });
     vec![
-        route(Method::GET, "/openai/v1/models", SampleBody::Nothing, Kind::Nothing, Audience::Authenticated),
-        route(Method::GET, "/openai/v1/models/{model}", SampleBody::Nothing, Kind::Nothing, Audience::Authenticated),
+        route(Method::GET, "/openai/v1/models", SampleBody::Nothing, Kind::Nothing, Access::Authenticated),
+        route(Method::GET, "/openai/v1/models/{model}", SampleBody::Nothing, Kind::Nothing, Access::Authenticated),
         route(
             Method::POST,
             "/openai/v1/chat/completions",
             SampleBody::Json(chat),
             Kind::Nothing,
-            Audience::Authenticated,
+            Access::Authenticated,
         ),
         route(
             Method::POST,
             "/openai/v1/embeddings",
             SampleBody::Json(embeddings),
             Kind::Nothing,
-            Audience::Authenticated,
+            Access::Authenticated,
         ),
     ]
 }
@@ -193,41 +188,41 @@ fn admin_routes() -> Vec<Route> {
     let mapping = json!({ "issuer": platform_server::config::DEVELOPMENT_ISSUER, "claim": "c" });
     let new_user = json!({ "external_id": Uuid::from_u128(1), "email": "n@plant.example" });
     vec![
-        route(get.clone(), "/v1/admin/users", Nothing, Kind::Nothing, Audience::Admins),
-        route(post.clone(), "/v1/admin/users", json(new_user), Kind::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/users/{id}", Nothing, Kind::User, Audience::Admins),
-        route(patch.clone(), "/v1/admin/users/{id}", json(json!({ "is_active": true })), Kind::User, Audience::Admins),
-        route(get.clone(), "/v1/admin/users/{id}/sessions", Nothing, Kind::User, Audience::Admins),
-        route(delete.clone(), "/v1/admin/users/{id}/sessions/{session}", Nothing, Kind::UserSession, Audience::Admins),
-        route(get.clone(), "/v1/admin/models", Nothing, Kind::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/feedback", Nothing, Kind::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/decisions/{id}", Nothing, Kind::Decision, Audience::Admins),
-        route(post.clone(), "/v1/admin/decisions/simulate", json(simulation), Kind::User, Audience::Admins),
-        route(get.clone(), "/v1/admin/settings", Nothing, Kind::Nothing, Audience::Admins),
+        route(get.clone(), "/v1/admin/users", Nothing, Kind::Nothing, Access::Admins),
+        route(post.clone(), "/v1/admin/users", json(new_user), Kind::Nothing, Access::Admins),
+        route(get.clone(), "/v1/admin/users/{id}", Nothing, Kind::User, Access::Admins),
+        route(patch.clone(), "/v1/admin/users/{id}", json(json!({ "is_active": true })), Kind::User, Access::Admins),
+        route(get.clone(), "/v1/admin/users/{id}/sessions", Nothing, Kind::User, Access::Admins),
+        route(delete.clone(), "/v1/admin/users/{id}/sessions/{session}", Nothing, Kind::UserSession, Access::Admins),
+        route(get.clone(), "/v1/admin/models", Nothing, Kind::Nothing, Access::Admins),
+        route(get.clone(), "/v1/admin/feedback", Nothing, Kind::Nothing, Access::Admins),
+        route(get.clone(), "/v1/admin/decisions/{id}", Nothing, Kind::Decision, Access::Admins),
+        route(post.clone(), "/v1/admin/decisions/simulate", json(simulation), Kind::User, Access::Admins),
+        route(get.clone(), "/v1/admin/settings", Nothing, Kind::Nothing, Access::Admins),
         route(
             patch.clone(),
             "/v1/admin/settings",
             json(json!({ "language": "english" })),
             Kind::Nothing,
-            Audience::Admins,
+            Access::Admins,
         ),
-        route(get.clone(), "/v1/admin/settings/versions", Nothing, Kind::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/usage", Nothing, Kind::Nothing, Audience::Admins),
-        route(get.clone(), "/v1/admin/tenants/{id}/settings", Nothing, Kind::Tenant, Audience::PlatformAdmins),
-        route(patch.clone(), "/v1/admin/tenants/{id}/settings", json(quotas), Kind::Tenant, Audience::PlatformAdmins),
-        route(get.clone(), "/v1/admin/tenants/{id}/settings/versions", Nothing, Kind::Tenant, Audience::PlatformAdmins),
-        route(get.clone(), "/v1/admin/tenants", Nothing, Kind::Nothing, Audience::PlatformAdmins),
+        route(get.clone(), "/v1/admin/settings/versions", Nothing, Kind::Nothing, Access::Admins),
+        route(get.clone(), "/v1/admin/usage", Nothing, Kind::Nothing, Access::Admins),
+        route(get.clone(), "/v1/admin/tenants/{id}/settings", Nothing, Kind::Tenant, Access::PlatformAdmins),
+        route(patch.clone(), "/v1/admin/tenants/{id}/settings", json(quotas), Kind::Tenant, Access::PlatformAdmins),
+        route(get.clone(), "/v1/admin/tenants/{id}/settings/versions", Nothing, Kind::Tenant, Access::PlatformAdmins),
+        route(get.clone(), "/v1/admin/tenants", Nothing, Kind::Nothing, Access::PlatformAdmins),
         route(
             post.clone(),
             "/v1/admin/tenants",
             json(json!({ "name": "N", "slug": "n" })),
             Kind::Nothing,
-            Audience::PlatformAdmins,
+            Access::PlatformAdmins,
         ),
-        route(patch, "/v1/admin/tenants/{id}", json(json!({ "name": "N" })), Kind::Tenant, Audience::PlatformAdmins),
-        route(get, "/v1/admin/tenants/{id}/mappings", Nothing, Kind::Tenant, Audience::PlatformAdmins),
-        route(post, "/v1/admin/tenants/{id}/mappings", json(mapping), Kind::Tenant, Audience::PlatformAdmins),
-        route(delete, "/v1/admin/tenants/{id}/mappings/{mapping}", Nothing, Kind::Mapping, Audience::PlatformAdmins),
+        route(patch, "/v1/admin/tenants/{id}", json(json!({ "name": "N" })), Kind::Tenant, Access::PlatformAdmins),
+        route(get, "/v1/admin/tenants/{id}/mappings", Nothing, Kind::Tenant, Access::PlatformAdmins),
+        route(post, "/v1/admin/tenants/{id}/mappings", json(mapping), Kind::Tenant, Access::PlatformAdmins),
+        route(delete, "/v1/admin/tenants/{id}/mappings/{mapping}", Nothing, Kind::Mapping, Access::PlatformAdmins),
     ]
 }
 
@@ -248,11 +243,11 @@ struct ResourceIds {
 }
 
 impl ResourceIds {
-    /// Creates one resource of each kind. The document is an argument, because not every caller may upload; the user
-    /// is `colleague`, because an admin cannot deactivate themselves; the session is that of another token of the
-    /// caller, because ending it ends all requests with that token.
+    /// Creates one resource of each kind. The document is an argument, because not every caller may upload. The user
+    /// is `colleague`, because admins cannot deactivate themselves. The session belongs to another token of the
+    /// caller, because ending the session of the token in use would refuse all further requests.
     async fn create(caller: &Caller<'_>, document: &str, colleague: &Caller<'_>, other_session: &Caller<'_>) -> Self {
-        // The colleague is a viewer, so this is refused and leaves a decision.
+        // The colleague is a viewer, so this request is refused, which stores a decision.
         let refusal = colleague.get("/v1/admin/users").await.expect_problem(403, "policy_denied");
         let (user_session, colleague) =
             (current_session(colleague).await, colleague.get("/v1/me").await.expect_json(200));
@@ -350,12 +345,13 @@ impl Route {
 /// The session that the caller's token belongs to.
 async fn current_session(caller: &Caller<'_>) -> String {
     let listed = caller.get("/v1/sessions?limit=200").await.expect_json(200);
-    let current = listed["data"].as_array().and_then(|sessions| sessions.iter().find(|one| one["current"] == true));
+    let current =
+        listed["data"].as_array().and_then(|sessions| sessions.iter().find(|session| session["current"] == true));
     current.and_then(|session| session["id"].as_str()).expect("a session").to_owned()
 }
 
 async fn upload_note(caller: &Caller<'_>, subject: &str) -> String {
-    let answer = caller.upload("walk.md", &files::note(subject), &[]).await.expect_json(202);
+    let answer = caller.upload("isolation.md", &files::note(subject), &[]).await.expect_json(202);
     answer["document_id"].as_str().expect("an id").to_owned()
 }
 
@@ -373,17 +369,17 @@ async fn the_table_has_every_route_of_the_openapi_document() {
     tested_routes.extend(TESTED_ELSEWHERE.iter().map(|label| (*label).to_owned()));
     tested_routes.sort_unstable();
     served_routes.sort_unstable();
-    assert_eq!(served_routes, tested_routes, "add a row for each route to `routes`");
+    assert_eq!(served_routes, tested_routes, "add each route to `routes`");
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
     assert_eq!(app.without_token().get("/docs/").await.status, 200);
 }
 
 #[tokio::test]
-async fn each_role_of_each_tenant_gets_what_the_matrix_says() {
+async fn each_role_may_call_the_routes_that_the_authorization_matrix_allows() {
     let app = TestApp::shared().await;
     for tenant in [TENANT_A, TENANT_B] {
         for role in [Role::Viewer, Role::User, Role::Admin] {
-            let unique = format!("walk-{tenant}-{}", role.as_str());
+            let unique = format!("isolation-{tenant}-{}", role.as_str());
             let caller = app.caller(tenant, &unique, role);
             let owner = if role == Role::Viewer { app.as_user(tenant) } else { caller.clone() };
             let document = upload_note(&owner, &unique).await;
@@ -392,7 +388,7 @@ async fn each_role_of_each_tenant_gets_what_the_matrix_says() {
             for route in routes() {
                 let answer = route.call(&caller, &resources, &format!("{unique}-new")).await;
                 let label = format!("{} as {} of {tenant}: {answer:?}", route.label(), role.as_str());
-                if route.audience.admits(role) {
+                if route.access.admits(role) {
                     assert!((200..300).contains(&answer.status), "{label}");
                 } else {
                     assert_eq!(answer.status, 403, "{label}");
@@ -409,7 +405,7 @@ async fn without_a_token_every_route_but_the_public_ones_is_401() {
     let missing_resources = ResourceIds::missing();
     for route in routes() {
         let answer = route.call(&app.without_token(), &missing_resources, "nobody").await;
-        if route.audience == Audience::Anyone {
+        if route.access == Access::Anyone {
             assert_eq!(answer.status, 200, "{}: {answer:?}", route.label());
         } else {
             if route.path.starts_with("/openai/") {
@@ -423,22 +419,22 @@ async fn without_a_token_every_route_but_the_public_ones_is_401() {
     }
 }
 
-/// Asserts that every route that names one of these kinds responds to a foreign resource as if it did not exist.
+/// Asserts that routes with a resource of these kinds respond to `others_resources` as if they did not exist.
 async fn assert_indistinguishable_from_missing(
     caller: &Caller<'_>,
-    foreign_resources: &ResourceIds,
+    others_resources: &ResourceIds,
     kinds: &[ResourceKind],
     caller_role: &str,
 ) {
     let missing_resources = ResourceIds::missing();
     for route in routes().iter().filter(|route| kinds.contains(&route.resource_kind)) {
         let label = format!("{} {caller_role}", route.label());
-        let foreign_response = route.call(caller, foreign_resources, "x").await;
+        let response = route.call(caller, others_resources, "x").await;
         let missing_response = route.call(caller, &missing_resources, "x").await;
-        assert_eq!(foreign_response.without_request_ids(), missing_response.without_request_ids(), "{label}");
-        assert!([403, 404].contains(&foreign_response.status), "{label}: {foreign_response:?}");
-        if route.audience == Audience::Authenticated {
-            foreign_response.expect_problem(404, "not_found");
+        assert_eq!(response.without_request_ids(), missing_response.without_request_ids(), "{label}");
+        assert!([403, 404].contains(&response.status), "{label}: {response:?}");
+        if route.access == Access::Authenticated {
+            response.expect_problem(404, "not_found");
         }
     }
 }
@@ -448,7 +444,7 @@ async fn resources_of_another_tenant_look_like_missing_ones() {
     let app = TestApp::shared().await;
     let owner = app.caller(TENANT_B, "owner", Role::Admin);
     let document = upload_note(&owner, "theirs").await;
-    let foreign_resources = ResourceIds::create(&owner, &document, &app.as_viewer(TENANT_B), &owner).await;
+    let others_resources = ResourceIds::create(&owner, &document, &app.as_viewer(TENANT_B), &owner).await;
     let kinds = [
         ResourceKind::Conversation,
         ResourceKind::Message,
@@ -465,9 +461,9 @@ async fn resources_of_another_tenant_look_like_missing_ones() {
     ];
     for (name, role) in [("spy-v", Role::Viewer), ("spy-u", Role::User), ("spy-a", Role::Admin)] {
         let caller = app.caller(TENANT_A, name, role);
-        assert_indistinguishable_from_missing(&caller, &foreign_resources, &kinds, role.as_str()).await;
-        let filters = json!({ "query": "strainer", "filters": { "document_ids": [foreign_resources.document] } });
-        let foreign_response = caller.post("/v1/search", &filters).await;
+        assert_indistinguishable_from_missing(&caller, &others_resources, &kinds, role.as_str()).await;
+        let filters = json!({ "query": "strainer", "filters": { "document_ids": [others_resources.document] } });
+        let response = caller.post("/v1/search", &filters).await;
         let missing_filters =
             json!({ "query": "strainer", "filters": { "document_ids": [ResourceIds::missing().document] } });
         let without_time = |(status, mut body): (u16, Value)| {
@@ -475,17 +471,16 @@ async fn resources_of_another_tenant_look_like_missing_ones() {
             (status, body)
         };
         assert_eq!(
-            without_time(foreign_response.without_request_ids()),
+            without_time(response.without_request_ids()),
             without_time(caller.post("/v1/search", &missing_filters).await.without_request_ids())
         );
     }
     // All of the owner's resources still exist.
-    for route in routes()
-        .iter()
-        .filter(|route| kinds.contains(&route.resource_kind) && route.audience != Audience::PlatformAdmins)
+    for route in
+        routes().iter().filter(|route| kinds.contains(&route.resource_kind) && route.access != Access::PlatformAdmins)
     {
         if route.method != Method::DELETE {
-            let answer = route.call(&owner, &foreign_resources, "x").await;
+            let answer = route.call(&owner, &others_resources, "x").await;
             assert!((200..300).contains(&answer.status), "{}: {answer:?}", route.label());
         }
     }
@@ -516,7 +511,7 @@ async fn private_resources_of_a_colleague_look_like_missing_ones() {
     assert_eq!(
         peer.get(&format!("/v1/documents/{}", colleagues_resources.document)).await.status,
         200,
-        "documents are the tenant's"
+        "documents belong to the tenant"
     );
     peer.delete(&format!("/v1/documents/{}", colleagues_resources.document)).await.expect_problem(403, "policy_denied");
     let reprocess_path = format!("/v1/documents/{}/reprocess", colleagues_resources.document);

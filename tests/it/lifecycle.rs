@@ -1,4 +1,4 @@
-//! Shutdown: running work is finished or stored, and the server stops in time.
+//! Shutdown: running work is completed or stored, and the server stops within its grace period.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::db::SuperuserDb;
@@ -14,7 +14,7 @@ async fn an_idle_platform_stops_at_once() {
     let document = app.as_user(TENANT_A).ingest("last.md", &files::note("Z-1"), &[]).await;
     assert_eq!(document["status"], "ready");
     let elapsed = app.stop();
-    // The grace period of these tests is one second; a component that does not stop takes five more.
+    // The grace period in these tests is one second. A component that does not stop would take five more.
     assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
 }
 
@@ -35,7 +35,7 @@ async fn an_answer_interrupted_by_the_shutdown_is_stored_as_cancelled_with_its_t
     assert_eq!(
         SuperuserDb::connect(&app).await.count(count_open_intents, &[]).await,
         0,
-        "an intent without an outcome"
+        "every intent must have an outcome"
     );
 }
 
@@ -63,7 +63,7 @@ async fn every_acknowledged_write_survives_the_shutdown() {
                         let Ok(body) = answer.json::<serde_json::Value>().await else { break };
                         created_ids.push(body["id"].as_str().expect("an id").to_owned());
                     }
-                    // Refused or cut off: the client cannot assume that it was stored.
+                    // The request was refused or cut off, so the client cannot assume that the memory is stored.
                     _ => break,
                 }
             }
@@ -82,15 +82,15 @@ async fn every_acknowledged_write_survives_the_shutdown() {
     for worker in workers {
         created_ids.extend(worker.await.expect("a worker"));
     }
-    assert!(created_ids.len() > 16, "there was a load: {}", created_ids.len());
+    assert!(created_ids.len() > 16, "the server must be under load: {}", created_ids.len());
     let mut db = SuperuserDb::connect(&app).await;
     let memory_rows = db.rows("SELECT id::text AS id FROM memories", &[]).await;
     let stored_ids: std::collections::HashSet<_> = memory_rows.iter().filter_map(|row| row["id"].as_str()).collect();
     let lost_ids: Vec<_> = created_ids.iter().filter(|id| !stored_ids.contains(id.as_str())).collect();
-    assert!(lost_ids.is_empty(), "answered 201 and not there: {lost_ids:?}");
+    assert!(lost_ids.is_empty(), "acknowledged with 201 but not stored: {lost_ids:?}");
     let count_open_intents = "SELECT count(*) FROM audit_logs i WHERE phase = 'intent' AND NOT EXISTS
                 (SELECT FROM audit_logs o WHERE o.phase = 'outcome' AND o.correlation_id = i.correlation_id)";
-    assert_eq!(db.count(count_open_intents, &[]).await, 0, "an intent without an outcome");
+    assert_eq!(db.count(count_open_intents, &[]).await, 0, "every intent must have an outcome");
     let count_running_keys = "SELECT count(*) FROM idempotency_keys WHERE state = 'running'";
-    assert_eq!(db.count(count_running_keys, &[]).await, 0, "a key whose request was cut off");
+    assert_eq!(db.count(count_running_keys, &[]).await, 0, "no request may be left running");
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const KEY: &str = "sk-of-the-tests";
 
-/// A LiteLLM proxy, which is killed when it is dropped.
+/// A LiteLLM proxy. Dropping it kills the process.
 struct Proxy {
     url: String,
     process: Child,
@@ -160,7 +160,7 @@ async fn assert_serves_with_usage_and_cost(app: &TestApp) {
     assert_eq!(usage["groups"][0]["cost"], 0.000_035, "{usage}");
 }
 
-/// LiteLLM's own fallback is reported as one; for confidential content the platform forbids it.
+/// A fallback inside LiteLLM is reported as a fallback. For confidential content the platform disables it.
 async fn assert_falls_back_except_for_confidential_content(app: &TestApp, heavy: &ModelServer, spare: &ModelServer) {
     let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;
@@ -182,7 +182,7 @@ async fn assert_falls_back_except_for_confidential_content(app: &TestApp, heavy:
     assert_eq!(spare.requests().len(), spare_requests, "the fallback was not used");
 }
 
-/// An error of LiteLLM's backend ends the run without showing upstream text, and the next question is answered.
+/// An error of LiteLLM's backend ends the run without revealing its text, and the next question is answered.
 async fn assert_backend_errors_are_reported(app: &TestApp, heavy: &ModelServer, spare: &ModelServer) {
     let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;

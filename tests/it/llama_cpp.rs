@@ -1,5 +1,5 @@
-//! llama.cpp's server with a small model of random weights: a real model that streams, stops by itself or at its limit,
-//! and cannot read a prompt that is longer than its context. `cargo xtask llama-cpp` builds it and runs this test;
+//! llama.cpp's server with a small model of random weights: a real model that streams, stops by itself or at the token
+//! limit, and refuses a prompt longer than its context. `cargo xtask llama-cpp` builds it and runs this test;
 //! `cargo xtask test` skips it, because the build takes minutes.
 
 use crate::support::app::{TENANT_A, TestApp, free_port};
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A llama.cpp server, which is killed when it is dropped.
+/// A llama.cpp server. Dropping it kills the process.
 struct LlamaServer {
     url: String,
     process: Child,
@@ -103,8 +103,8 @@ async fn a_real_model_streams_with_usage_and_survives_a_prompt_that_is_too_long(
     let usage = app.as_user(TENANT_A).get("/v1/usage").await.expect_json(200);
     assert!(usage["totals"]["input_tokens"].as_u64() > Some(50), "{usage}");
 
-    // Twenty thousand characters are as many tokens to a model whose tokens are bytes. This server has already started
-    // its response when it notices, and ends it without any text; the platform reports that as an error.
+    // To this model, whose tokens are bytes, twenty thousand characters are as many tokens. The server has already
+    // started its response when it notices, and ends it without text. The platform reports that as an error.
     let (_, last_event) = chat(&app, &conversation, &"pressure ".repeat(2_200)).await;
     assert_eq!(last_event["event"], "error", "{last_event}");
     assert_eq!(last_event["data"]["problem"]["code"], "model_unavailable", "{last_event}");

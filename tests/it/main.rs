@@ -1,6 +1,6 @@
 //! End-to-end tests: the whole platform over HTTP, against PostgreSQL and the embedded model.
 //!
-//! `cargo xtask test -- -p tests` provides database and model. One topic per file.
+//! `cargo xtask test -- -p tests` provides the database and the model. Each file covers one topic.
 
 #![expect(
     clippy::expect_used,

@@ -1,5 +1,5 @@
-//! Open WebUI, unmodified, in a browser: `tests/open-webui/browser.py` types a question as a person does and prints
-//! what the page shows. It needs `cargo xtask open-webui`.
+//! Open WebUI, unmodified, in a browser: `tests/open-webui/browser.py` types a question and prints what the page shows.
+//! `cargo xtask open-webui` runs these tests.
 
 use crate::support::app::{TENANT_A, TestApp, free_port};
 use crate::support::files;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::process::Child;
 
 const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
-/// Settings with which Open WebUI starts offline, without a login, and without what its slim image leaves out.
+/// Settings with which Open WebUI starts offline, without a login, and without the packages that its slim image omits.
 const OFFLINE_SETTINGS: &[(&str, &str)] = &[
     ("USE_SLIM_DOCKER", "true"),
     ("OFFLINE_MODE", "true"),
@@ -30,7 +30,7 @@ const OFFLINE_SETTINGS: &[(&str, &str)] = &[
     ("DEFAULT_MODELS", "auto"),
 ];
 
-/// A running Open WebUI, connected to a platform with a token of Uma's.
+/// A running Open WebUI, connected to a platform with the token of a user. Dropping it kills the process.
 struct OpenWebUi {
     url: String,
     dir: TempDir,
@@ -83,7 +83,7 @@ fn open_webui_python() -> String {
     python::setting("PLATFORM_TEST_OPEN_WEBUI_PYTHON", SETUP_COMMAND)
 }
 
-/// Each marker of the answer opens the source that supports it.
+/// Asserts that each citation marker of the answer opens the source that supports it.
 fn assert_cited(page_content: &Value, markers: usize) {
     let text = page_content["text"].as_str().expect("a text");
     assert!(text.contains("14 days"), "{page_content}");
@@ -113,7 +113,11 @@ async fn a_first_question_is_answered_from_the_documents_without_a_language_mode
     assert_cited(&page_content, 1);
     assert_eq!(page_content["sources"], 1, "{page_content}");
     let conversations = user.get("/v1/conversations").await.expect_json(200);
-    assert_eq!(conversations["data"].as_array().map(Vec::len), Some(1), "no title or tag is a turn: {conversations}");
+    assert_eq!(
+        conversations["data"].as_array().map(Vec::len),
+        Some(1),
+        "requests for titles and tags are not stored as turns: {conversations}"
+    );
 }
 
 #[tokio::test]
@@ -136,7 +140,8 @@ async fn a_model_calls_the_clients_tools_and_the_sources_of_the_answer_are_shown
     let ui = OpenWebUi::start(&app, &no_tasks).await;
     let page_content = ui.ask(QUESTION, "open-webui-tools.png").await;
     assert_cited(&page_content, 2);
-    let titles: Vec<_> = (0..2).map(|at| page_content["markers"][at]["title"].as_str().expect("a title")).collect();
+    let titles: Vec<_> =
+        (0..2).map(|index| page_content["markers"][index]["title"].as_str().expect("a title")).collect();
     assert!(titles[0].contains("X-9002") && titles[1].contains("X-9001"), "{page_content}");
     let requests = model.requests();
     assert_eq!(requests.len(), 2, "{requests:?}");
@@ -160,13 +165,13 @@ async fn titles_and_tags_are_requested_directly_from_the_model() {
     ui.ask(QUESTION, "open-webui-titles.png").await;
     let is_task =
         |request: &Value| request["messages"][0]["content"].as_str().is_some_and(|text| text.starts_with("### Task:"));
-    let expectation = "a title, tags and suggestions are asked for";
+    let expectation = "Open WebUI requests a title, tags and follow-up questions";
     eventually_within(Duration::from_secs(60), expectation, || async {
         (model.requests().iter().filter(|request| is_task(request)).count() == 3).then_some(())
     })
     .await;
     for task in model.requests().iter().filter(|request| is_task(request)) {
-        assert_eq!(task["messages"].as_array().map(Vec::len), Some(1), "nothing of ours: {task}");
+        assert_eq!(task["messages"].as_array().map(Vec::len), Some(1), "the platform adds no message: {task}");
         assert_eq!(task["tools"], Value::Null, "{task}");
     }
     let conversations = user.get("/v1/conversations").await.expect_json(200);

@@ -1,4 +1,4 @@
-//! The OpenAI-compatible API over HTTP: storage, audit rows and isolation. OpenAI's own client is in `openai_sdk.rs`.
+//! The OpenAI-compatible API over HTTP: storage, audit rows and isolation. `openai_sdk.rs` tests OpenAI's own client.
 
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
 use crate::support::caller::{ApiResponse, Caller};
@@ -28,10 +28,10 @@ async fn send_chat(caller: &Caller<'_>, body: &Value, headers: &[(&str, &str)]) 
     ApiResponse::send(request).await
 }
 
-/// Status and code of a failure in OpenAI's shape.
+/// Status and code of an error response in OpenAI's format.
 fn error_status_and_code(answer: &ApiResponse) -> (u16, String) {
     let body = answer.json();
-    let code = body["error"]["code"].as_str().unwrap_or_else(|| panic!("not OpenAI's shape: {answer:?}"));
+    let code = body["error"]["code"].as_str().unwrap_or_else(|| panic!("not OpenAI's error format: {answer:?}"));
     (answer.status, code.to_owned())
 }
 
@@ -149,15 +149,15 @@ async fn nobody_continues_the_conversation_of_another_user() {
     let question = chat_body("auto", "Which bolts?");
     let missing_id = "00000000-0000-7000-8000-00000000dead";
     for stranger in [app.caller(TENANT_A, "colin", Role::User), app.as_admin(TENANT_B)] {
-        let foreign_response = send_chat(&stranger, &question, &[("x-conversation-id", &owners_conversation)]).await;
+        let response = send_chat(&stranger, &question, &[("x-conversation-id", &owners_conversation)]).await;
         let missing_response = send_chat(&stranger, &question, &[("x-conversation-id", missing_id)]).await;
-        assert_eq!(error_status_and_code(&foreign_response), (404, "not_found".to_owned()));
-        assert_eq!(foreign_response.without_request_ids(), missing_response.without_request_ids());
+        assert_eq!(error_status_and_code(&response), (404, "not_found".to_owned()));
+        assert_eq!(response.without_request_ids(), missing_response.without_request_ids());
     }
     assert_eq!(
         send_chat(&owner, &question, &[("x-conversation-id", &owners_conversation)]).await.status,
         200,
-        "control"
+        "the owner may continue it"
     );
 }
 
@@ -185,7 +185,7 @@ async fn an_access_token_lists_and_calls_only_the_models_of_its_scopes() {
 }
 
 #[tokio::test]
-async fn a_repeated_request_with_a_key_gets_the_stored_answer_in_the_same_shape() {
+async fn a_repeated_request_with_a_key_gets_the_stored_answer_in_the_same_format() {
     let reply = || Reply::Text(vec!["All ", "well."]);
     let model = ModelServer::start([reply(), reply(), reply(), reply()]).await;
     let app = start_app(&model).await;
@@ -206,7 +206,7 @@ async fn a_repeated_request_with_a_key_gets_the_stored_answer_in_the_same_shape(
         }
     }
     assert_eq!(model.requests().len(), 2);
-    // A direct model call is repeated, because its answer is not stored.
+    // A direct model call runs again, because its answer is not stored.
     for _ in 0..2 {
         let answer = send_chat(&user, &chat_body("fast-direct", "Hello?"), &[("idempotency-key", "direct")]).await;
         assert_eq!((answer.status, answer.header("idempotency-replayed")), (200, None));
@@ -216,7 +216,7 @@ async fn a_repeated_request_with_a_key_gets_the_stored_answer_in_the_same_shape(
     assert_eq!(
         SuperuserDb::connect(&app).await.count(count_stored_answers, &[]).await,
         0,
-        "no answer of a model is stored with a key"
+        "no answer is stored with an idempotency key"
     );
 }
 

@@ -1,4 +1,4 @@
-//! LangChain and LlamaIndex, unmodified, against the platform; their scenarios are in `tests/openai-clients/client.py`.
+//! LangChain and LlamaIndex, unmodified, against the platform. The scenarios are in `tests/openai-clients/client.py`.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::files;

@@ -1,4 +1,4 @@
-//! OpenAI's own Python client, unmodified, against the platform; its scenarios are in `tests/openai-sdk/client.py`.
+//! OpenAI's own Python client, unmodified, against the platform. The scenarios are in `tests/openai-sdk/client.py`.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::files;
@@ -60,7 +60,7 @@ async fn the_client_calls_its_own_tools() {
 }
 
 #[tokio::test]
-async fn the_clients_tools_go_along_with_a_question_to_the_assistant() {
+async fn the_model_gets_the_clients_tools_beside_the_platforms() {
     let tool_call = || Reply::ToolCall("read_tag", r#"{"tag": "P-101"}"#);
     let answer = || Reply::Text(vec!["Every 14 days [1]", " at 4.2 bar."]);
     let model = ModelServer::start([tool_call(), answer(), tool_call(), answer()]).await;
@@ -72,7 +72,7 @@ async fn the_clients_tools_go_along_with_a_question_to_the_assistant() {
         let names: Vec<_> = tools.map(|tool| tool["function"]["name"].as_str().expect("a name")).collect();
         assert!(names.contains(&"rag_search") && names.contains(&"read_tag"), "{names:?}");
         let prompt = request["messages"].to_string();
-        assert!(prompt.contains("cleaned every 14 days"), "the documents are searched: {prompt}");
+        assert!(prompt.contains("cleaned every 14 days"), "the prompt must contain the passage: {prompt}");
     }
     let messages = model.requests()[1]["messages"].clone();
     let [.., question, call, result] = messages.as_array().expect("messages").as_slice() else { panic!("{messages}") };
@@ -91,7 +91,7 @@ async fn the_clients_tools_are_left_out_where_no_model_can_call_them() {
 
 #[tokio::test]
 async fn the_client_raises_the_documented_exceptions() {
-    // The platform tries a server that is down three times.
+    // The platform tries a failing server three times.
     let server_errors = [Reply::Status(500), Reply::Status(500), Reply::Status(500)];
     let replies = [Reply::Status(400)].into_iter().chain(server_errors).chain([Reply::Interrupt("Half an ")]);
     let model = ModelServer::start(replies).await;

@@ -1,4 +1,4 @@
-//! Privacy rules, seen from both ends: what a model server receives, and what the user reads.
+//! Privacy rules from both sides: what the model server receives, and what the user reads.
 
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
 use crate::support::caller::{ApiResponse, Caller, answer_text};
@@ -10,27 +10,28 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const CHAT_PATH: &str = "/openai/v1/chat/completions";
-const MAIL: &str = "k.brandt@northwind.example";
-const LINES: &str = include_str!("../../crates/model-client/testdata/privacy/tuning.txt");
+const EMAIL: &str = "k.brandt@northwind.example";
+const TUNING_SET: &str = include_str!("../../crates/model-client/testdata/privacy/tuning.txt");
 
-/// A line of the tuning set: the message, and the one value in it that must be redacted.
-struct LabelledMessage {
+/// A line of the tuning set: a message, and the one value in it that must be redacted.
+struct LabeledMessage {
     message: String,
     value: String,
 }
 
-/// Every `step`th line of the tuning set that has exactly one value, no invisible character or line break, and nothing
-/// that the platform takes out of answers, such as links.
-fn labelled_messages(step: usize) -> Vec<LabelledMessage> {
-    let links = ['\\', '<', ']', '/'];
-    let lines =
-        LINES.lines().filter(|line| !line.starts_with('#') && !line.contains(links) && !line.contains("mailto"));
+/// Every `step`th line of the tuning set that has exactly one value, no escape sequence, and nothing that the platform
+/// removes from answers, such as links.
+fn labeled_messages(step: usize) -> Vec<LabeledMessage> {
+    let excluded = ['\\', '<', ']', '/'];
+    let lines = TUNING_SET
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.contains(excluded) && !line.contains("mailto"));
     let parse = |line: &str| {
         let (before, rest) = line.split_once("{{")?;
-        let (mark, after) = rest.split_once("}}")?;
-        let (_, value) = mark.split_once('|')?;
+        let (label, after) = rest.split_once("}}")?;
+        let (_, value) = label.split_once('|')?;
         let message = format!("{before}{value}{after}");
-        (!after.contains("{{")).then(|| LabelledMessage { message, value: value.to_owned() })
+        (!after.contains("{{")).then(|| LabeledMessage { message, value: value.to_owned() })
     };
     lines.filter_map(parse).step_by(step).collect()
 }
@@ -57,30 +58,30 @@ async fn ask(caller: &Caller<'_>, conversation: &str, message: &str) -> Value {
 }
 
 #[tokio::test]
-async fn no_labelled_value_reaches_the_model_and_the_user_reads_all_of_them() {
+async fn no_labeled_value_reaches_the_model_and_the_user_reads_all_of_them() {
     let model = ModelServer::start_with_default(Reply::Echo(3)).await;
     let app = app_with(&model).await;
     set_rules(&app, TENANT_A, json!({ "enabled": true, "action": "redact" })).await;
     let user = app.as_user(TENANT_A);
     let (mut checked, mut db) = (0, SuperuserDb::connect(&app).await);
-    for (at, LabelledMessage { message, value }) in labelled_messages(6).into_iter().enumerate() {
+    for (index, LabeledMessage { message, value }) in labeled_messages(6).into_iter().enumerate() {
         let conversation = user.create_conversation().await;
         let request_index = model.requests().len();
-        let answer = if at % 2 == 0 {
+        let answer = if index % 2 == 0 {
             let body = json!({ "message": message, "retrieval": "never" });
             answer_text(&user.start_stream(&conversation, &body).await.read_to_end().await)
         } else {
             ask(&user, &conversation, &message).await["content"].as_str().expect("an answer").to_owned()
         };
         let request = &model.requests()[request_index];
-        assert!(!request.to_string().contains(&value), "{value} in {request}");
+        assert!(!request.to_string().contains(&value), "{value} reached the model in {request}");
         assert!(answer.contains(&value), "{value} is not restored in {answer}");
         checked += 1;
     }
     assert!(checked >= 80, "{checked}");
     let audit = db.rows("SELECT metadata::text AS metadata FROM audit_logs", &[]).await;
     let audit: String = audit.iter().map(Value::to_string).collect();
-    for LabelledMessage { value, .. } in labelled_messages(6) {
+    for LabeledMessage { value, .. } in labeled_messages(6) {
         assert!(value.len() < 8 || !audit.contains(&value), "{value} is in the audit log");
     }
     assert!(audit.contains("replaced"), "{audit}");
@@ -94,20 +95,20 @@ async fn a_value_has_one_placeholder_throughout_its_conversation() {
     set_rules(&app, TENANT_A, json!({ "enabled": true })).await;
     let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;
-    ask(&user, &conversation, &format!("Write to {MAIL}.")).await;
-    ask(&replica.as_user(TENANT_A), &conversation, &format!("Again to {MAIL}.")).await;
+    ask(&user, &conversation, &format!("Write to {EMAIL}.")).await;
+    ask(&replica.as_user(TENANT_A), &conversation, &format!("Again to {EMAIL}.")).await;
     let other = user.create_conversation().await;
-    ask(&user, &other, &format!("Write to {MAIL}.")).await;
-    let placeholder = |at: usize| {
-        let request = model.requests()[at].to_string();
+    ask(&user, &other, &format!("Write to {EMAIL}.")).await;
+    let placeholder = |index: usize| {
+        let request = model.requests()[index].to_string();
         let start = request.rfind("[EMAIL_").unwrap_or_else(|| panic!("no placeholder: {request}"));
         request[start..start + "[EMAIL_BCDFGH]".len()].to_owned()
     };
     assert_eq!(placeholder(0), placeholder(1));
     assert_ne!(placeholder(0), placeholder(2));
-    assert_eq!(model.requests()[1].to_string().matches(&placeholder(0)).count(), 3, "question, answer and question");
+    assert_eq!(model.requests()[1].to_string().matches(&placeholder(0)).count(), 3, "in two questions and one answer");
     let stored = user.get(&format!("/v1/conversations/{conversation}")).await.expect_json(200);
-    assert_eq!(stored["messages"][1]["content"].as_str(), Some(format!("Write to {MAIL}.").as_str()), "{stored}");
+    assert_eq!(stored["messages"][1]["content"].as_str(), Some(format!("Write to {EMAIL}.").as_str()), "{stored}");
 }
 
 #[tokio::test]
@@ -120,7 +121,7 @@ async fn values_of_openai_clients_are_redacted_and_restored_too() {
     for (name, stream) in [("fast-direct", false), ("fast-direct", true), ("auto", false), ("auto", true)] {
         let body = json!({
             "model": name, "stream": stream, "retrieval": "never",
-            "messages": [{ "role": "user", "content": format!("{MAIL} works on PRJ-4471.") }],
+            "messages": [{ "role": "user", "content": format!("{EMAIL} works on PRJ-4471.") }],
         });
         let answer = ApiResponse::send(user.request(Method::POST, CHAT_PATH).json(&body)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -132,47 +133,47 @@ async fn values_of_openai_clients_are_redacted_and_restored_too() {
         } else {
             answer.json()["choices"][0]["message"]["content"].as_str().expect("an answer").to_owned()
         };
-        assert!(text.contains(MAIL) && text.contains("PRJ-4471"), "{text}");
+        assert!(text.contains(EMAIL) && text.contains("PRJ-4471"), "{text}");
     }
-    let body = json!({ "model": "embed", "input": [format!("ask {MAIL}"), "PRJ-4471"] });
+    let body = json!({ "model": "embed", "input": [format!("ask {EMAIL}"), "PRJ-4471"] });
     user.post("/openai/v1/embeddings", &body).await.expect_json(200);
-    user.post("/v1/search", &json!({ "query": format!("who is {MAIL}") })).await.expect_json(200);
-    let note = format!("# Contacts\n\nThe planner of PRJ-4471 is {MAIL}.\n");
+    user.post("/v1/search", &json!({ "query": format!("who is {EMAIL}") })).await.expect_json(200);
+    let note = format!("# Contacts\n\nThe planner of PRJ-4471 is {EMAIL}.\n");
     user.ingest("contacts.md", note.as_bytes(), &[]).await;
     let sent = requests_as_text(&model);
-    assert!(!sent.contains(MAIL) && !sent.contains("PRJ-4471"), "{sent}");
+    assert!(!sent.contains(EMAIL) && !sent.contains("PRJ-4471"), "{sent}");
     assert!(model.embed_requests().len() >= 3, "a query, a search and a passage");
     let found = user.post("/v1/search", &json!({ "query": "planner contacts" })).await.expect_json(200);
-    assert!(found["results"][0]["content"].as_str().is_some_and(|text| text.contains(MAIL)), "{found}");
+    assert!(found["results"][0]["content"].as_str().is_some_and(|text| text.contains(EMAIL)), "{found}");
 }
 
 #[tokio::test]
 async fn the_action_warn_reports_the_pattern_and_block_refuses_the_request() {
     let model = ModelServer::start_with_default(Reply::Echo(9)).await;
     let app = app_with(&model).await;
-    let message = format!("Write to {MAIL} at 10.44.3.118.");
+    let message = format!("Write to {EMAIL} at 10.44.3.118.");
     set_rules(&app, TENANT_A, json!({ "enabled": true, "action": "warn", "patterns": ["email"] })).await;
     let user = app.as_user(TENANT_A);
     let conversation = user.create_conversation().await;
     let events = user.chat_events(&conversation, &message).await;
     assert_eq!(events[0].data["warnings"], json!([{ "code": "pii", "pattern": "email" }]));
-    assert!(model.requests()[0].to_string().contains(MAIL));
+    assert!(model.requests()[0].to_string().contains(EMAIL));
 
     set_rules(&app, TENANT_A, json!({ "enabled": true, "action": "block", "patterns": ["ip_address", "email"] })).await;
     let requests_before = requests_as_text(&model);
     let path = format!("/v1/conversations/{conversation}/chat");
     let problem = user.post(&path, &json!({ "message": message })).await.expect_problem(422, "pii_blocked");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("email")), "{problem}");
-    user.post("/v1/search", &json!({ "query": MAIL })).await.expect_problem(422, "pii_blocked");
+    user.post("/v1/search", &json!({ "query": EMAIL })).await.expect_problem(422, "pii_blocked");
     let direct_request = json!({ "model": "fast-direct", "messages": [{ "role": "user", "content": message }] });
     let refused = user.post(CHAT_PATH, &direct_request).await.expect_json(400);
     assert_eq!(refused["error"]["code"], "pii_blocked");
-    let embed = json!({ "model": "embed", "input": MAIL });
+    let embed = json!({ "model": "embed", "input": EMAIL });
     assert_eq!(user.post("/openai/v1/embeddings", &embed).await.expect_json(400)["error"]["code"], "pii_blocked");
-    assert_eq!(requests_as_text(&model), requests_before, "nothing reached the model");
-    // The message that was stored while the rules only warned is redacted now, and blocks nothing.
+    assert_eq!(requests_as_text(&model), requests_before, "nothing may reach the model");
+    // The message that was stored while the action was `warn` is redacted now, and does not block the turn.
     ask(&user, &conversation, "Go on.").await;
-    assert!(!model.requests().last().expect("a request").to_string().contains(MAIL));
+    assert!(!model.requests().last().expect("a request").to_string().contains(EMAIL));
     let mut db = SuperuserDb::connect(&app).await;
     let count_refusals = "SELECT count(*) FROM audit_logs WHERE metadata->'privacy'->'found'->>'email' = '1' \
                 AND metadata->>'reason' = 'pii_blocked'";
@@ -186,11 +187,14 @@ async fn the_action_warn_reports_the_pattern_and_block_refuses_the_request() {
     let other = app.as_user(TENANT_B);
     let conversation = other.create_conversation().await;
     assert_eq!(ask(&other, &conversation, &message).await["content"], json!(message));
-    assert!(model.requests().last().expect("a request").to_string().contains(MAIL), "no rules, no change");
+    assert!(
+        model.requests().last().expect("a request").to_string().contains(EMAIL),
+        "without rules the message is unchanged"
+    );
 }
 
 #[tokio::test]
-async fn only_an_admin_changes_the_rules_and_a_wrong_pattern_is_explained() {
+async fn only_an_admin_changes_the_rules_and_an_invalid_pattern_is_refused_with_a_pointer() {
     let app = TestApp::shared().await;
     let path = "/v1/admin/settings";
     let rules = |rules: Value| json!({ "pii_sanitization": rules });
@@ -204,7 +208,7 @@ async fn only_an_admin_changes_the_rules_and_a_wrong_pattern_is_explained() {
     ] {
         let change = rules(json!({ "enabled": true, "custom": [custom] }));
         let problem = admin.patch(path, &change).await.expect_problem(422, "validation");
-        assert!(problem["errors"][0]["pointer"].as_str().is_some_and(|at| at.ends_with(pointer)), "{problem}");
+        assert!(problem["errors"][0]["pointer"].as_str().is_some_and(|found| found.ends_with(pointer)), "{problem}");
     }
     let answer = admin.get(path).await.expect_json(200);
     assert_eq!(answer["settings"]["pii_sanitization"], json!({ "enabled": false }));

@@ -1,4 +1,4 @@
-//! Signing in at a certified OpenID provider: which of its tokens are accepted, also during its failures.
+//! Signing in at a certified OpenID provider: which of its tokens are accepted, also while the provider is down.
 
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
 use crate::support::provider::{AUDIENCE, OidcProvider};

@@ -9,12 +9,12 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Words that occur only in statements of the server's background tasks. Events of a run are stored beside it, and
-/// nobody waits for them: not for the statement, nor for the disk (ADR 60).
+/// Words that occur only in statements outside of requests, which are not counted: those of background tasks, and those
+/// that store the events of a run, for which no request waits (ADR 60).
 const BACKGROUND_WORDS: &[&str] = &["instance", "seal", "run_events"];
 const QUESTION: &str = "How often is the strainer of X-9001 cleaned?";
 
-/// A platform whose connections as the application role go through a recorder.
+/// A platform whose database connections as the application role go through a recorder.
 struct RecordedPlatform {
     app: TestApp,
     recorder: StatementRecorder,
@@ -49,7 +49,7 @@ impl RecordedPlatform {
                 return format_transactions(statements);
             }
         }
-        panic!("every request prepares statements");
+        panic!("after twelve requests, the connections still prepare statements");
     }
 }
 
@@ -64,7 +64,7 @@ fn format_transactions(statements: Vec<Statement>) -> String {
             transactions.extend(open_transactions.remove(&connection));
         }
     }
-    assert!(open_transactions.is_empty(), "transactions are left open: {open_transactions:?}");
+    assert!(open_transactions.is_empty(), "transactions were left open: {open_transactions:?}");
     transactions
         .retain(|transaction| !transaction.iter().any(|sql| BACKGROUND_WORDS.iter().any(|word| sql.contains(word))));
     // Only the commit of a transaction that has changed something waits for the disk.
@@ -90,7 +90,7 @@ fn verb_and_table(sql: &str) -> String {
     let words: Vec<&str> = sql.split(' ').collect();
     let is_write = |pair: &[&str]| matches!(pair, ["INSERT", "INTO"] | ["DELETE", "FROM"] | ["UPDATE", _]);
     let write_position = words.windows(2).position(is_write);
-    let verb = write_position.map_or("SELECT", |at| words[at]);
+    let verb = write_position.map_or("SELECT", |index| words[index]);
     match words[write_position.unwrap_or(0)..].windows(2).find(|pair| is_table_reference(pair)) {
         Some(pair) => format!("{verb} {}", pair[1]),
         None => words[..words.len().min(2)].join(" "),

@@ -1,4 +1,4 @@
-//! Sessions over HTTP: listed, revoked by user and admin in every process, and named in the audit log.
+//! Sessions over HTTP: listed, revoked by users and admins with effect in every process, and named in the audit log.
 
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
 use crate::support::caller::{Caller, SseEvent};
@@ -55,14 +55,14 @@ async fn a_user_lists_and_ends_a_session_of_two_tokens_in_every_process() {
         laptop_ids.push(current_session(caller).await);
     }
     laptop_ids.dedup();
-    assert_eq!(laptop_ids.len(), 1, "one session");
-    let phones_id = current_session(&phone).await;
+    assert_eq!(laptop_ids.len(), 1, "both tokens belong to one session");
+    let phone_id = current_session(&phone).await;
     let listed = sessions(&phone, "/v1/sessions").await;
     assert_eq!(listed.len(), 2, "{listed:?}");
-    let laptops = listed.iter().find(|session| session["id"] == laptop_ids[0].as_str()).expect("listed");
-    assert_eq!((&laptops["client"], &laptops["current"]), (&json!("console"), &json!(false)));
+    let laptop_session = listed.iter().find(|session| session["id"] == laptop_ids[0].as_str()).expect("listed");
+    assert_eq!((&laptop_session["client"], &laptop_session["current"]), (&json!("console"), &json!(false)));
     for field in ["created_at", "last_seen_at", "expires_at"] {
-        assert!(laptops[field].as_str().is_some_and(|at| at.starts_with("20")), "{field}: {laptops}");
+        assert!(laptop_session[field].as_str().is_some_and(|at| at.starts_with("20")), "{field}: {laptop_session}");
     }
 
     let path = format!("/v1/sessions/{}", laptop_ids[0]);
@@ -75,9 +75,13 @@ async fn a_user_lists_and_ends_a_session_of_two_tokens_in_every_process() {
     app.with_token(&renewed_token).get("/v1/me").await.expect_problem(401, "invalid_token");
     phone.delete(&path).await.expect_problem(404, "not_found");
     let listed = sessions(&phone, "/v1/sessions").await;
-    assert_eq!(listed.iter().map(|session| &session["id"]).collect::<Vec<_>>(), [&json!(phones_id)]);
+    assert_eq!(listed.iter().map(|session| &session["id"]).collect::<Vec<_>>(), [&json!(phone_id)]);
 
-    assert_eq!(phone.delete(&format!("/v1/sessions/{phones_id}")).await.status, 204, "one's own current session");
+    assert_eq!(
+        phone.delete(&format!("/v1/sessions/{phone_id}")).await.status,
+        204,
+        "users may end their current session"
+    );
     wait_until_refused(&phone).await;
 }
 
@@ -143,7 +147,7 @@ async fn audit_rows_name_the_session_or_the_access_token() {
     let rows = read(&format!("session_id={token_id}&event_type=doc.list")).await;
     assert_eq!(rows.as_array().map(Vec::len), Some(2), "intent and outcome: {rows}");
     let listed = sessions(&user, "/v1/sessions").await;
-    assert!(listed.iter().all(|session| session["id"] != token_id), "an access token is no session: {listed:?}");
+    assert!(listed.iter().all(|session| session["id"] != token_id), "an access token is not a session: {listed:?}");
 }
 
 #[tokio::test]

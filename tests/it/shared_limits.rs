@@ -1,4 +1,4 @@
-//! Rate limits that several servers share through Redis, and what happens without Redis.
+//! Rate limits that several servers share through Redis, and their behavior when Redis is down.
 
 use crate::support::app::{TENANT_A, TestApp};
 use crate::support::redis::RedisServer;
@@ -39,7 +39,7 @@ impl Replica {
         self.limiter.check(&policies(user)).await
     }
 
-    /// Sends `n` requests; returns how many pass.
+    /// Checks `n` requests of a user; returns how many are allowed.
     async fn count_passed(&self, user: u128, n: usize) -> usize {
         let mut passed_count = 0;
         for _ in 0..n {
@@ -87,7 +87,7 @@ async fn two_servers_share_one_quota() {
     assert!(
         decision_1.retry_after.zip(decision_2.retry_after).is_some_and(|(a, b)| a.abs_diff(b) < Duration::from_secs(1))
     );
-    assert_eq!(replica_1.count_passed(2, 12).await, 10, "another user has a quota of their own");
+    assert_eq!(replica_1.count_passed(2, 12).await, 10, "each user has a separate quota");
 }
 
 #[tokio::test]
@@ -100,14 +100,18 @@ async fn a_server_whose_redis_is_killed_counts_in_process_until_redis_is_back() 
     assert_eq!(
         (replica_1.count_passed(1, 40).await, replica_2.count_passed(1, 40).await),
         (10, 10),
-        "each server applies the whole quota by itself"
+        "each server applies the whole quota"
     );
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     assert!(!replica_1.uses_redis());
     redis.restart();
     replica_1.wait_until_redis_is_used().await;
     replica_2.wait_until_redis_is_used().await;
-    assert_eq!(replica_1.count_passed(1, 6).await + replica_2.count_passed(1, 6).await, 10, "one quota again");
+    assert_eq!(
+        replica_1.count_passed(1, 6).await + replica_2.count_passed(1, 6).await,
+        10,
+        "the servers share one quota again"
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Runs across processes: what one process writes is read, resumed and cancelled at another, and outlives it.
+//! Runs across processes: a run of one process can be read, resumed and cancelled at another, and what it has written
+//! is kept when its process is killed.
 
 use crate::support::app::{TENANT_A, TENANT_B, TestApp};
 use crate::support::caller::{Caller, SseEvent, SseStream, answer_text};
@@ -9,10 +10,11 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A run that has written its first piece and waits, as its first reader sees it.
+/// A run that has written its first piece and waits for the model.
 struct PausedRun {
     id: String,
     conversation: String,
+    /// The events that the first reader has read so far.
     seen: Vec<SseEvent>,
     stream: SseStream,
 }
@@ -38,12 +40,12 @@ async fn a_run_is_followed_and_resumed_at_another_process() {
     let other = app.start_process(&[]).await;
     let user = app.as_user(TENANT_A);
     let run = start_paused_run(&user).await;
-    let there = user.at(&other.base_url);
-    let mut followed = there.resume_run(&run.id, 0).await;
+    let user_at_other = user.at(&other.base_url);
+    let mut followed = user_at_other.resume_run(&run.id, 0).await;
     assert_eq!(followed.status, 200);
     let mut events = followed.read_until("message.delta").await;
     assert_eq!(events, run.seen, "the same events with the same ids");
-    let mut resumed = there.resume_run(&run.id, run.seen.last().expect("events").id).await;
+    let mut resumed = user_at_other.resume_run(&run.id, run.seen.last().expect("events").id).await;
     model.resume_replies();
     let mut rest = run.stream.read_to_end().await;
     events.extend(followed.read_to_end().await);
@@ -52,10 +54,10 @@ async fn a_run_is_followed_and_resumed_at_another_process() {
     assert_eq!(events, expected);
     assert_eq!(answer_text(&events), "Every 30 days, says the manual.");
     let first = resumed.next_event().await.expect("an event");
-    assert_eq!(first, expected[run.seen.len()], "only what was missed");
-    let again = there.resume_run(&run.id, 0).await.read_to_end().await;
-    assert_eq!(again, expected, "an ended run is read from its beginning");
-    let nothing = there.resume_run(&run.id, expected.last().expect("events").id).await.read_to_end().await;
+    assert_eq!(first, expected[run.seen.len()], "the first event after the last one that was read");
+    let again = user_at_other.resume_run(&run.id, 0).await.read_to_end().await;
+    assert_eq!(again, expected, "an ended run can be read from its beginning");
+    let nothing = user_at_other.resume_run(&run.id, expected.last().expect("events").id).await.read_to_end().await;
     assert_eq!(nothing, []);
 }
 
@@ -68,14 +70,14 @@ async fn a_run_is_cancelled_at_another_process_by_its_owner_only() {
     let run = start_paused_run(&user).await;
     let (events, cancel) = (format!("/v1/runs/{}/events", run.id), format!("/v1/runs/{}/cancel", run.id));
     for stranger in [app.caller(TENANT_A, "colleague", Role::Admin), app.as_user(TENANT_B)] {
-        let there = stranger.at(&other.base_url);
-        there.get(&events).await.expect_problem(404, "not_found");
-        there.post(&cancel, &json!({})).await.expect_problem(404, "not_found");
+        let stranger = stranger.at(&other.base_url);
+        stranger.get(&events).await.expect_problem(404, "not_found");
+        stranger.post(&cancel, &json!({})).await.expect_problem(404, "not_found");
     }
     let started = Instant::now();
-    let there = user.at(&other.base_url);
-    let follower = there.resume_run(&run.id, 0).await;
-    assert_eq!(there.post(&cancel, &json!({})).await.status, 202);
+    let user_at_other = user.at(&other.base_url);
+    let follower = user_at_other.resume_run(&run.id, 0).await;
+    assert_eq!(user_at_other.post(&cancel, &json!({})).await.status, 202);
     for rest in [run.stream.read_to_end().await, follower.read_to_end().await] {
         let last = rest.last().expect("a last event");
         assert_eq!((last.name.as_str(), &last.data["finish_reason"]), ("run.finished", &json!("cancelled")));
@@ -86,21 +88,21 @@ async fn a_run_is_cancelled_at_another_process_by_its_owner_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_processs_run_ends_with_an_error_and_keeps_what_was_written() {
+async fn the_run_of_a_killed_process_ends_with_an_error_and_keeps_its_text() {
     let model = ModelServer::start([Reply::Pause("As far as ", "it never got")]).await;
     let app = TestApp::start(&[("LITELLM_BASE_URL", &model.url)]).await;
-    let mut doomed = app.start_process(&[]).await;
+    let mut killed_process = app.start_process(&[]).await;
     let user = app.as_user(TENANT_A);
-    let run = start_paused_run(&user.at(&doomed.base_url)).await;
+    let run = start_paused_run(&user.at(&killed_process.base_url)).await;
     let mut follower = user.resume_run(&run.id, 0).await;
     assert_eq!(follower.read_until("message.delta").await, run.seen);
-    doomed.kill();
+    killed_process.kill();
     let rest = follower.read_to_end().await;
-    let [last] = rest.as_slice() else { panic!("one more event: {rest:?}") };
+    let [last] = rest.as_slice() else { panic!("expected exactly one more event: {rest:?}") };
     assert_eq!((last.name.as_str(), &last.data["problem"]["code"]), ("error", &json!("interrupted")));
     let answer = answer(&user, &run.conversation).await;
     assert_eq!((&answer["content"], &answer["status"]), (&json!("As far as "), &json!("error")));
-    // A reader that was at the dead process may have seen more than was stored.
+    // A reader at the killed process may have seen events that were not stored.
     let late = user.resume_run(&run.id, run.seen.last().expect("events").id + 100).await.read_to_end().await;
     assert_eq!(late.iter().map(|event| event.id).collect::<Vec<_>>(), [last.id]);
 }

@@ -1,5 +1,5 @@
-//! The deployment without containers, as `cargo xtask stack` starts it: its processes are killed in turn under load,
-//! one API process after the other is restarted, and a backup is restored elsewhere. `cargo xtask stack-test` runs it.
+//! The deployment without containers that `cargo xtask stack` starts: its processes are killed in turn under load, the
+//! API processes are restarted one after the other, and a backup is restored. `cargo xtask stack-test` runs this test.
 
 use fakes::eventually_within;
 use reqwest::{Certificate, Client, Method};
@@ -19,7 +19,7 @@ const RESTART_TIMEOUT: Duration = Duration::from_secs(10);
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const CLIENTS: usize = 4;
 
-/// A running stack. Dropping it stops it.
+/// A running stack. Dropping it stops all processes.
 struct Stack {
     data_dir: PathBuf,
     process: Child,
@@ -40,14 +40,14 @@ impl Stack {
             .spawn()
             .expect("xtask starts");
         let report_path = data_dir.join("stack.json");
-        let what = format!("the stack starts; its output is in {}", data_dir.with_extension("log").display());
-        let report = eventually_within(START_TIMEOUT, &what, || async { read_json(&report_path) }).await;
-        let authority = std::fs::read(report["ca_file"].as_str().expect("a path")).expect("the authority");
+        let expectation = format!("the stack starts; its output is in {}", data_dir.with_extension("log").display());
+        let report = eventually_within(START_TIMEOUT, &expectation, || async { read_json(&report_path) }).await;
+        let ca_certificate = std::fs::read(report["ca_file"].as_str().expect("a path")).expect("the CA certificate");
         let http = Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(20))
             .pool_max_idle_per_host(0)
-            .add_root_certificate(Certificate::from_pem(&authority).expect("a certificate"))
+            .add_root_certificate(Certificate::from_pem(&ca_certificate).expect("a certificate"))
             .build()
             .expect("a client");
         let url = report["url"].as_str().expect("an address").to_owned();
@@ -72,7 +72,7 @@ impl Stack {
         .await;
     }
 
-    /// Sends a signal to a process and waits until another one has its place and the stack serves.
+    /// Sends a signal to a process and waits until its replacement runs and the stack is ready.
     async fn signal(&self, name: &str, signal: &str, within: Duration) {
         let pid = self.pid(name);
         let killed = Command::new("kill").args([signal, &pid.to_string()]).status().expect("kill starts");
@@ -82,13 +82,13 @@ impl Stack {
         })
         .await;
         if let Some(port) = api_port(self.pid(name)) {
-            // The process itself: behind nginx the other one would answer.
+            // Asks the process directly, because nginx would forward the request to the other one.
             let url = format!("http://127.0.0.1:{port}/ready");
             eventually_within(READY_TIMEOUT, &format!("{name} serves"), || async {
                 self.http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200).then_some(())
             })
             .await;
-            // nginx passes over a process for two seconds after it has failed.
+            // nginx skips a process for two seconds after a failure.
             tokio::time::sleep(Duration::from_secs(3)).await;
         }
         self.wait_until_ready().await;
@@ -162,7 +162,8 @@ fn read_json(path: &Path) -> Option<Value> {
     serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
 }
 
-/// Clients that write until they are stopped, and repeat each write with its key until it is acknowledged.
+/// Clients that create memories until they are stopped. They repeat each request with its idempotency key until it is
+/// acknowledged.
 struct Load {
     stop: Arc<AtomicBool>,
     /// Requests that were not answered 2xx at the first attempt.
@@ -194,7 +195,7 @@ impl Load {
                     let outcome = loop {
                         match send(request.try_clone().expect("no stream")).await {
                             Attempt::Failed => failed.fetch_add(1, Ordering::SeqCst),
-                            settled => break settled,
+                            ended => break ended,
                         };
                         tokio::time::sleep(Duration::from_millis(200)).await;
                     };
@@ -208,12 +209,12 @@ impl Load {
         load
     }
 
-    /// Stops the clients and returns what was acknowledged, and the number of failed attempts.
+    /// Stops the clients; returns the acknowledged contents and the number of failed attempts.
     async fn finish(self) -> (Vec<String>, usize) {
         self.stop.store(true, Ordering::SeqCst);
         self.clients.close();
         let stopped = tokio::time::timeout(Duration::from_secs(90), self.clients.wait()).await;
-        assert!(stopped.is_ok(), "a write is never acknowledged");
+        assert!(stopped.is_ok(), "a write was never acknowledged");
         let acknowledged = self.acknowledged.lock().expect("no panic").clone();
         (acknowledged, self.failed.load(Ordering::SeqCst))
     }
@@ -223,7 +224,7 @@ impl Load {
 #[derive(PartialEq, Eq)]
 enum Attempt {
     Created,
-    /// The process died in the middle of an earlier attempt, and nobody knows whether that one had its effect.
+    /// The process died during an earlier attempt, which may or may not have had its effect.
     Unknown,
     Failed,
 }
@@ -236,9 +237,8 @@ async fn send(request: reqwest::RequestBuilder) -> Attempt {
     }
 }
 
-/// Every query of every panel is accepted by Prometheus and names metrics that are there, but for those that need a
-/// model server.
-async fn assert_dashboards_have_their_metrics(stack: &Stack) {
+/// Waits until Prometheus has some of the metrics, then asserts that it accepts the queries of all panels.
+async fn assert_dashboard_queries_are_valid(stack: &Stack) {
     let prometheus = stack.report()["prometheus_url"].as_str().expect("an address").to_owned();
     let http = Client::builder().no_proxy().build().expect("a client");
     let query = |expression: String| {
@@ -258,23 +258,23 @@ async fn assert_dashboards_have_their_metrics(stack: &Stack) {
         .await;
     }
     let dashboards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/grafana/dashboards");
-    let mut panels = 0;
+    let mut query_count = 0;
     for entry in std::fs::read_dir(dashboards).expect("dashboards") {
         let dashboard = read_json(&entry.expect("a file").path()).expect("JSON");
         for panel in dashboard["panels"].as_array().expect("panels") {
             for target in panel["targets"].as_array().expect("targets") {
                 let result = query(target["expr"].as_str().expect("a query").to_owned()).await;
                 assert_eq!(result["status"], "success", "{}: {result}", panel["title"]);
-                panels += 1;
+                query_count += 1;
             }
         }
     }
-    assert!(panels > 30, "only {panels} queries");
+    assert!(query_count > 30, "only {query_count} queries");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nginx and others: cargo xtask stack-test"]
-async fn nothing_acknowledged_is_lost_and_a_backup_is_the_same_platform() {
+async fn no_acknowledged_write_is_lost_and_a_backup_restores_the_platform() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");
     let stack = Stack::start(&dir.path().join("first"), &[]).await;
     let token = stack.token();
@@ -291,12 +291,12 @@ async fn nothing_acknowledged_is_lost_and_a_backup_is_the_same_platform() {
         stack.signal(name, "-TERM", Duration::from_secs(60)).await;
     }
     let (acknowledged, failed) = load.finish().await;
-    assert_eq!(failed, 0, "a rolling restart fails no request");
+    assert_eq!(failed, 0, "no request may fail during a rolling restart");
     expected.extend(acknowledged);
     let stored = stack.memories(&token).await;
     let lost: Vec<_> = expected.iter().filter(|content| !stored.contains(content)).collect();
-    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    assert_dashboards_have_their_metrics(&stack).await;
+    assert!(lost.is_empty(), "acknowledged but lost: {lost:?}");
+    assert_dashboard_queries_are_valid(&stack).await;
     stack.server(&["audit", "verify"]);
 
     let backup = dir.path().join("backup");
@@ -306,6 +306,6 @@ async fn nothing_acknowledged_is_lost_and_a_backup_is_the_same_platform() {
     drop(stack);
     let arguments = ["--restore", backup.to_str().expect("UTF-8")];
     let restored = Stack::start(&dir.path().join("second"), &arguments).await;
-    assert_eq!(restored.memories(&token).await, stored, "the old token works, and everything is there");
+    assert_eq!(restored.memories(&token).await, stored, "the old token works, and all memories are restored");
     restored.server(&["audit", "verify"]);
 }

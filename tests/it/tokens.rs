@@ -14,7 +14,7 @@ use std::time::Duration;
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 async fn wait_for_status(caller: &Caller<'_>, path: &str, status: u16) {
-    eventually_within(CHANGE_TIMEOUT, &format!("{path} answers {status}"), || async {
+    eventually_within(CHANGE_TIMEOUT, &format!("{path} responds with {status}"), || async {
         (caller.get(path).await.status == status).then_some(())
     })
     .await;
@@ -22,7 +22,7 @@ async fn wait_for_status(caller: &Caller<'_>, path: &str, status: u16) {
 
 async fn create_access_token(caller: &Caller<'_>, scopes: &[&str]) -> (String, String) {
     let access_token = caller.post("/v1/tokens", &json!({ "name": "export", "scopes": scopes })).await.expect_json(201);
-    let text = |name: &str| access_token[name].as_str().expect("a text").to_owned();
+    let text = |name: &str| access_token[name].as_str().expect("a string").to_owned();
     (text("id"), text("secret"))
 }
 
@@ -50,13 +50,13 @@ async fn an_access_token_allows_what_its_scopes_and_its_user_allow_and_creates_n
     let mut db = SuperuserDb::connect(app).await;
     let count_tokens_containing = "SELECT count(*) FROM access_tokens WHERE access_tokens::text LIKE '%' || $1 || '%'";
     assert_eq!(db.count(count_tokens_containing, &[&secret]).await, 0, "the secret is not stored");
-    assert_eq!(db.count(count_tokens_containing, &[&id]).await, 1, "control");
+    assert_eq!(db.count(count_tokens_containing, &[&id]).await, 1, "the query finds the id");
     let count_audit_rows_containing = "SELECT count(*) FROM audit_logs WHERE audit_logs::text LIKE '%' || $1 || '%'";
     assert_eq!(db.count(count_audit_rows_containing, &[&secret]).await, 0);
     assert!(db.count(&format!("{count_audit_rows_containing} AND event_type = 'token.issued'"), &[&id]).await >= 1);
 }
 
-/// The assistant does nothing for a token that the token does not allow.
+/// The assistant's tools are limited by the scopes of the token.
 #[tokio::test]
 async fn an_access_token_for_chat_reads_no_document_through_a_tool() {
     let app = TestApp::shared().await;
@@ -69,8 +69,8 @@ async fn an_access_token_for_chat_reads_no_document_through_a_tool() {
         let path = format!("/v1/conversations/{}/chat", id.as_str().expect("an id"));
         caller.post(&path, &question).await.expect_json(200)
     };
-    let control = send_question(&user).await;
-    assert!(control["content"].as_str().expect("text").contains("4711"), "control: {control}");
+    let users_answer = send_question(&user).await;
+    assert!(users_answer["content"].as_str().expect("text").contains("4711"), "{users_answer}");
 
     let (_, secret) = create_access_token(&user, &["conversations:create"]).await;
     let machine = app.with_token(&secret);
@@ -79,18 +79,18 @@ async fn an_access_token_for_chat_reads_no_document_through_a_tool() {
 
     let (_, secret) = create_access_token(&user, &["conversations:create", "search:read"]).await;
     let answer = send_question(&app.with_token(&secret)).await;
-    assert!(answer["content"].as_str().expect("text").contains("4711"), "control: {answer}");
+    assert!(answer["content"].as_str().expect("text").contains("4711"), "with the scope search:read: {answer}");
 
     let mut db = SuperuserDb::connect(app).await;
     let count_refusals = "SELECT count(*) FROM audit_logs WHERE event_type = 'policy.denied'
                   AND metadata ->> 'tool' = 'rag_search' AND metadata ->> 'reason' = 'token_scope'
                   AND user_id::text = $1";
     let user_id = user.get("/v1/me").await.expect_json(200)["id"].as_str().expect("an id").to_owned();
-    assert_eq!(db.count(count_refusals, &[&user_id]).await, 1, "the refusal is on record");
+    assert_eq!(db.count(count_refusals, &[&user_id]).await, 1, "the refusal is in the audit log");
 }
 
 #[tokio::test]
-async fn a_revoked_or_expired_token_or_one_of_a_deactivated_user_is_refused_within_seconds() {
+async fn a_token_is_refused_within_seconds_once_revoked_or_expired_or_its_user_is_deactivated() {
     let app = TestApp::shared().await;
     app.create_tenant("machines").await;
     let (user, admin) = (app.as_user("machines"), app.as_admin("machines"));
@@ -99,7 +99,11 @@ async fn a_revoked_or_expired_token_or_one_of_a_deactivated_user_is_refused_with
     let (revoked_id, secret) = create_access_token(&user, &scopes).await;
     let machine = app.with_token(&secret);
     machine.get("/v1/me").await.expect_json(200);
-    assert_eq!(admin.delete(&format!("/v1/tokens/{revoked_id}")).await.status, 204, "an admin revokes a user's");
+    assert_eq!(
+        admin.delete(&format!("/v1/tokens/{revoked_id}")).await.status,
+        204,
+        "an admin may revoke a user's token"
+    );
     wait_for_status(&machine, "/v1/me", 401).await;
     assert!(user.get("/v1/tokens").await.expect_json(200)["data"][0]["revoked_at"].is_string());
 
@@ -122,7 +126,7 @@ async fn a_revoked_or_expired_token_or_one_of_a_deactivated_user_is_refused_with
 }
 
 #[tokio::test]
-async fn an_invalid_token_request_is_refused_with_the_pointer_to_its_field() {
+async fn an_invalid_token_request_is_refused_with_a_pointer_to_the_field() {
     let app = TestApp::shared().await;
     let user = app.caller(TENANT_A, "careful", Role::User);
     for (body, pointer) in [
@@ -161,7 +165,7 @@ async fn users_of_a_mapped_claim_have_access_until_the_mapping_is_deleted() {
     let tenants = platform_admin.get("/v1/admin/tenants").await.expect_json(200);
     let mappings_path = |slug: &str| {
         let found = tenants["data"].as_array().expect("a list").iter().find(|tenant| tenant["slug"] == slug);
-        format!("/v1/admin/tenants/{}/mappings", found.expect("is there")["id"].as_str().expect("an id"))
+        format!("/v1/admin/tenants/{}/mappings", found.expect("the tenant")["id"].as_str().expect("an id"))
     };
     let mapping = json!({ "issuer": issuer.url, "claim": "acme-north" });
     let new_mapping = platform_admin.post(&mappings_path(TENANT_B), &mapping).await.expect_json(201);
@@ -185,14 +189,18 @@ async fn users_of_a_mapped_claim_have_access_until_the_mapping_is_deleted() {
     assert_eq!(
         platform_admin.delete(&path.replace(&mappings_path(TENANT_B), &mappings_path(TENANT_A))).await.status,
         404,
-        "not through another tenant"
+        "a mapping cannot be deleted through another tenant"
     );
     assert_eq!(platform_admin.delete(&path).await.status, 204);
     wait_for_status(&olga, "/v1/me", 403).await;
     let count_changes =
         "SELECT count(*) FROM audit_logs WHERE event_type LIKE 'admin.mapping_%' AND metadata ? 'before'";
     let mut db = SuperuserDb::connect(&app).await;
-    assert_eq!(db.count(count_changes, &[]).await, 4, "each change is in the administrator's log and in the tenant's");
+    assert_eq!(
+        db.count(count_changes, &[]).await,
+        4,
+        "each change is in the logs of the administrator and of the tenant"
+    );
     let count_changes_of_tenant = format!("{count_changes} AND tenant_id = (SELECT id FROM tenants WHERE slug = $1)");
-    assert_eq!(db.count(&count_changes_of_tenant, &[TENANT_B]).await, 2, "in the tenant's own log");
+    assert_eq!(db.count(&count_changes_of_tenant, &[TENANT_B]).await, 2, "both changes are in the log of the tenant");
 }

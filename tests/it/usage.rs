@@ -27,7 +27,7 @@ fn chat_body() -> Value {
     json!({ "message": "How often?", "stream": false, "retrieval": "never" })
 }
 
-/// The tokens that a tenant has spent and has reserved.
+/// The numbers of tokens that a tenant has spent and has reserved.
 async fn spent_and_reserved_tokens(db: &mut SuperuserDb, tenant: &str) -> (i64, i64) {
     let spent_query = "SELECT coalesce(sum(input_tokens + output_tokens), 0)::bigint FROM model_calls
                  WHERE metered AND tenant_id = (SELECT id FROM tenants WHERE slug = $1)";
@@ -36,7 +36,7 @@ async fn spent_and_reserved_tokens(db: &mut SuperuserDb, tenant: &str) -> (i64, 
     (db.count(spent_query, &[tenant]).await, db.count(reserved_query, &[tenant]).await)
 }
 
-/// Twenty concurrent turns of four users, with a budget for about five; the model uses all tokens that each may use.
+/// Twenty concurrent turns of four users, with a budget for about five. The model uses all tokens that a turn may use.
 #[tokio::test]
 async fn parallel_turns_never_spend_more_than_the_budget() {
     const TURNS: usize = 20;
@@ -63,11 +63,14 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }
     }
-    assert!(answers.iter().all(|answer| answer.status == 429), "nobody was answered yet: {answers:?}");
+    assert!(answers.iter().all(|answer| answer.status == 429), "no turn can be finished yet: {answers:?}");
     let started_turns = model.requests().len();
-    assert!((4..=8).contains(&started_turns), "{started_turns} began");
+    assert!((4..=8).contains(&started_turns), "{started_turns} turns started");
     let (spent, reserved) = spent_and_reserved_tokens(&mut db, TENANT_A).await;
-    assert!(spent == 0 && reserved <= BUDGET && reserved > BUDGET - 1_000, "{reserved} of {BUDGET} are set aside");
+    assert!(
+        spent == 0 && reserved <= BUDGET && reserved > BUDGET - 1_000,
+        "{reserved} of {BUDGET} tokens are reserved"
+    );
     let usage = app.as_admin(TENANT_A).get("/v1/usage").await.expect_json(200);
     assert_eq!(usage["budgets"]["tenant"]["tokens_per_day"]["reserved"], json!(reserved));
 
@@ -79,8 +82,8 @@ async fn parallel_turns_never_spend_more_than_the_budget() {
         }
     }
     let (spent, reserved) = spent_and_reserved_tokens(&mut db, TENANT_A).await;
-    assert!(spent <= BUDGET && reserved == 0, "{spent} of {BUDGET} are spent, {reserved} set aside");
-    assert!(spent > BUDGET / 2, "most of the budget was used: {spent}");
+    assert!(spent <= BUDGET && reserved == 0, "{spent} of {BUDGET} tokens are spent, {reserved} are reserved");
+    assert!(spent > BUDGET / 2, "the turns must use most of the budget: {spent}");
     let (served, refusals): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
     assert_eq!((served.len(), refusals.len()), (started_turns, TURNS - started_turns));
     for answer in refusals {
@@ -130,7 +133,7 @@ async fn each_user_has_their_own_budget_and_reservations_of_dead_processes_expir
     assert_eq!(
         db.count("SELECT count(*) FROM budget_reservations", &[]).await,
         0,
-        "expired reservations are deleted, the turn's own is released"
+        "the expired reservation is deleted, and that of the turn is released"
     );
 }
 
@@ -172,7 +175,7 @@ async fn the_model_calls_of_chat_search_and_ingestion_are_in_the_ledger() {
     let rows = db.rows(ledger_query, &[]).await;
     let turn_rows: Vec<_> = rows.iter().filter(|row| row["conversation_id"] == json!(conversation)).collect();
     let operations: Vec<_> = turn_rows.iter().map(|row| row["operation"].as_str().unwrap_or_default()).collect();
-    assert_eq!(operations, ["embeddings", "chat"], "the embedding of its search, and its answer");
+    assert_eq!(operations, ["embeddings", "chat"], "the embedding of the search, and the answer");
     let chat = turn_rows[1];
     assert_eq!((&chat["user_id"], &chat["run_id"]), (&json!(id), &answer["run_id"]));
     assert_eq!((&chat["model"], &chat["tier"], &chat["metered"]), (&json!(MODEL_NAME), &json!("fast"), &json!(true)));
@@ -194,7 +197,8 @@ async fn the_model_calls_of_chat_search_and_ingestion_are_in_the_ledger() {
     assert_usage_reports(&app, &user, &colleague).await;
 }
 
-/// The user has made two chat calls and two embedding calls, and the tenant one more embedding call.
+/// Asserts the usage reports after two chat calls and two embedding calls of the user, and one more embedding call of
+/// the tenant.
 async fn assert_usage_reports(app: &TestApp, user: &Caller<'_>, colleague: &Caller<'_>) {
     let id = user_id(user).await;
     let own_usage = user.get("/v1/usage?group_by=operation").await.expect_json(200);
@@ -228,9 +232,9 @@ async fn assert_usage_reports(app: &TestApp, user: &Caller<'_>, colleague: &Call
     app.as_admin(TENANT_A).get("/v1/usage?from=2026-01-01&to=2027-06-01").await.expect_problem(422, "validation");
 }
 
-/// The ledger records a fallback with the price of the backend that served, and a cost budget is enforced.
+/// The price is that of the backend that served the call.
 #[tokio::test]
-async fn the_ledger_has_a_fallback_with_its_cost_and_the_cost_budget_is_enforced() {
+async fn the_ledger_records_the_cost_of_a_fallback_and_the_cost_budget_is_enforced() {
     let primary = ModelServer::start((0..8).map(|_| Reply::Status(503))).await;
     let fallback = ModelServer::start((0..2).map(|_| Reply::Text(vec!["Every 14 days."]))).await;
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory under target/tmp");

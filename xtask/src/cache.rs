@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_specific_setting_wins() {
+    fn platform_cache_dir_takes_precedence_over_xdg_cache_home_and_home() {
         let all = |name: &str| Some(format!("/{name}"));
         assert_eq!(choose_dir(all).unwrap(), Path::new("/PLATFORM_CACHE_DIR"));
         let without_platform_dir = |name: &str| (name != "PLATFORM_CACHE_DIR").then(|| format!("/{name}"));

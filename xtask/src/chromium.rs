@@ -1,4 +1,4 @@
-//! The Chromium browser that tests drive. It is not installed by this program, since browsers come with the system.
+//! Finds the Chromium browser that tests drive. It must be installed on the system; xtask does not download it.
 
 use std::env;
 use std::path::PathBuf;
@@ -7,15 +7,15 @@ use anyhow::{Context, Result};
 
 use crate::project;
 
-/// Variable that names the browser to the tests; users may set it to their own.
+/// Environment variable with the browser's path. xtask sets it for the tests; users may set it to choose a browser.
 pub const VARIABLE: &str = "PLATFORM_TEST_CHROMIUM";
-/// Names of its program on various systems.
+/// Names of the executable on various systems.
 const NAMES: &[&str] = &["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// Finds the browser in `PATH`, unless the variable names it.
+/// The browser's path: the value of [`VARIABLE`], or else the first executable in `PATH`.
 ///
 /// # Errors
-/// If there is none.
+/// If no browser is found.
 pub fn find() -> Result<PathBuf> {
     if let Some(configured_path) = project::env_var(VARIABLE) {
         return Ok(PathBuf::from(configured_path));

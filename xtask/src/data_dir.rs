@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_up_is_refused_in_one_sentence() {
+    fn a_second_up_is_refused_with_a_one_line_error() {
         let (_top, dir) = data_dir("with a space");
         let _first = dir.lock_for_up(&Interrupt::default()).unwrap();
         let error = dir.lock_for_up(&Interrupt::default()).err().unwrap().to_string();

@@ -28,7 +28,7 @@ pub fn find(name: &str) -> Option<PathBuf> {
     dirs.map(|dir| dir.join(name)).find(|program| program.is_file())
 }
 
-/// Makes sure that all programs are there: installs the packages of missing ones on Debian as root.
+/// Makes sure that all programs are installed: on Debian as root, it installs the packages of missing ones.
 ///
 /// # Errors
 /// If some are missing and cannot be installed; the message names the packages.
@@ -49,14 +49,14 @@ pub fn require(programs: &[SystemProgram], interrupt: &Interrupt) -> Result<()> 
     }
 }
 
-fn missing_packages(programs: &[SystemProgram], is_there: impl Fn(&str) -> bool) -> Vec<&'static str> {
-    programs.iter().filter(|program| !is_there(program.name)).map(|program| program.package).collect()
+fn missing_packages(programs: &[SystemProgram], is_installed: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    programs.iter().filter(|program| !is_installed(program.name)).map(|program| program.package).collect()
 }
 
 fn install(packages: &[&str], interrupt: &Interrupt) -> Result<()> {
     let apt = |arguments: &[&str]| {
         let mut apt = Command::new("apt-get");
-        // At run level 1 no init script of a package starts its service; on systemd, see below.
+        // Run level 1 keeps init scripts from starting the packages' services; see below for systemd.
         apt.args(["-qq", "-o", "Dpkg::Use-Pty=0"]).args(arguments);
         apt.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").stdout(std::io::stderr());
         apt
@@ -67,7 +67,7 @@ fn install(packages: &[&str], interrupt: &Interrupt) -> Result<()> {
     proc::run_checked(&mut apt(&arguments), interrupt, "installing packages")?;
     if Path::new("/run/systemd/system").is_dir() {
         for service in packages {
-            // The packages' own services would use the same ports' defaults; the stack starts the programs itself.
+            // The packages' services would occupy the default ports; the stack starts the programs itself.
             let _result = Command::new("systemctl").args(["disable", "--now", "--quiet", service]).status();
         }
     }

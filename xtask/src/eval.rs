@@ -31,7 +31,7 @@ pub struct Args {
     /// Write the results of each question to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fail if a metric misses its value, as in ndcg10=0.8,recall5=0.9; overrides the set's floor of the same metric.
+    /// Fail if a metric is worse than its value, as in ndcg10=0.8,recall5=0.9. Overrides the set's floors.
     #[arg(long, value_name = "NAME=VALUE,…")]
     floor: Option<String>,
     /// Slug of the tenant [default: `eval-` and the file's name].

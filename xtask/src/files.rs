@@ -120,7 +120,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn env_lines_survive_a_shell() {
+    fn env_lines_can_be_sourced_by_a_shell() {
         let special_characters = "postgres://u:it's $HOME & \"more\"@h/db?a=b&c=`d`";
         let text = env_lines([
             ("PLAIN", "postgres://platform_app:0a1b@127.0.0.1:5432/platform"),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_file_is_private_and_replaced_whole() {
+    fn a_private_file_has_mode_0600_and_replaces_the_old_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("platform.env");
         fs::write(&path, "old").unwrap();
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_of_a_log_is_of_this_run_only() {
+    fn the_tail_of_a_log_contains_only_lines_of_this_run() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         fs::write(&path, "earlier\n").unwrap();

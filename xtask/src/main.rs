@@ -59,11 +59,11 @@ struct Cli {
 enum Command {
     /// Start the whole platform, ask it one question, and serve until Ctrl-C.
     Up(up::Args),
-    /// Start the deployment without containers: nginx, two API processes, a worker and what they need.
+    /// Start the deployment without containers: nginx, two API processes, a worker and the services they need.
     Stack(stack::Args),
     /// Run the test that kills the stack's processes, restarts them and restores a backup.
     StackTest,
-    /// Make a bundle that installs without internet, and print its path.
+    /// Create a bundle that can be installed without internet access, and print its path.
     Dist(dist::Args),
     /// Run all tests, with a temporary database and the embedded model.
     Test(test::Args),

@@ -1,4 +1,4 @@
-//! Node.js with npm: the one of this machine if it is recent enough, otherwise from a wheel.
+//! Node.js with npm: the installation on this machine if it is recent enough, otherwise one from a wheel.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::cache;
 use crate::proc::{self, Interrupt};
 use crate::wheel::Wheel;
 
-/// Major version in the wheel.
+/// Major version of the Node.js in the wheel.
 const WHEEL_MAJOR_VERSION: u32 = 22;
 
 const LINUX_X86_64: Wheel = Wheel {
@@ -51,7 +51,7 @@ const MACOS_X86_64: Wheel = Wheel {
 pub struct NodeVersion {
     /// Major version, such as 22.
     pub major: u32,
-    /// Second number of the version, such as 19.
+    /// Minor version, such as 19.
     pub minor: u32,
 }
 
@@ -72,14 +72,14 @@ pub struct Node {
 }
 
 impl Node {
-    /// The installation of this machine, if it has at least version `minimum`, and npm.
+    /// The installation on this machine, if it has at least version `minimum` and npm.
     pub fn installed(minimum: NodeVersion) -> Option<Self> {
         let version = proc::checked_output(Command::new("node").arg("--version"), "node").ok()?;
         proc::checked_output(Command::new("npm").arg("--version"), "npm").ok()?;
         (NodeVersion::parse(&version)? >= minimum).then(|| Self { program: PathBuf::from("node"), npm: None })
     }
 
-    /// The installation of this machine, or else that of a wheel in the cache directory.
+    /// The installation on this machine, or else one from a wheel in the cache directory.
     ///
     /// # Errors
     /// If the wheel cannot be downloaded, or there is none for this platform.

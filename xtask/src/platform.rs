@@ -71,8 +71,8 @@ impl Platform {
         Ok(platform)
     }
 
-    /// If `up` runs: its database and its server program. The program is not rebuilt, even if the sources have changed
-    /// since.
+    /// The server program and the database of a running `up`; `None` if it is not running. The program is not rebuilt,
+    /// even if the sources have changed.
     fn find_running(data: &DataDir, state: &State) -> Result<Option<(PathBuf, Database)>> {
         let Some(program) = state.program.clone().filter(|program| program.is_file()) else { return Ok(None) };
         Ok(Database::attach_running(data)?.map(|database| (program, database)))

@@ -81,7 +81,7 @@ impl<'a> StepProgress<'a> {
         };
         match &self.current {
             Some((current_word, progress)) if *current_word == word => progress.set(done),
-            // Everything was done before: there is no progress to show.
+            // Everything was already done, so there is no progress to show.
             _ if done == total => {}
             _ => {
                 self.finish();

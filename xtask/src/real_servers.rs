@@ -1,5 +1,5 @@
-//! `cargo xtask litellm`, `cargo xtask llama-cpp` and `cargo xtask open-webui`: tests with other people's programs
-//! whose installation takes too long for `cargo xtask test`.
+//! `cargo xtask litellm`, `cargo xtask llama-cpp` and `cargo xtask open-webui`: tests with third-party programs that
+//! take too long to install for `cargo xtask test`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,7 +17,8 @@ struct ThirdPartyProgram {
     name: &'static str,
     /// Program of the virtual environment that the tests run.
     program: &'static str,
-    /// Variable that names the program to the tests; users may set it to their own.
+    /// Environment variable with the program's path. xtask sets it for the tests; users may set it to use their own
+    /// installation.
     variable: &'static str,
     package_formats: PackageFormats,
     /// Filter for the tests of `tests/it`.

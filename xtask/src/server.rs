@@ -29,15 +29,16 @@ pub enum BuildProfile {
     Dev,
 }
 
-/// The packages of the two programs. They are always built together, because a separate build of each selects other
-/// features of the shared libraries and so compiles them again.
+/// The packages of the two programs. They are always built together, because separate builds would select different
+/// features of the shared libraries and compile them again.
 const PACKAGES: &[&str] = &["--package", "platform-server", "--package", "platform-cli"];
 
-/// The selection of the development build: that of the tests, so that it shares their libraries.
+/// Cargo arguments of the development build. They select the same features as the tests, so that both share the
+/// compiled libraries.
 const DEV_SELECTION: &[&str] = &["--workspace", "--all-features", "--bin", "platform-server", "--bin", "platform"];
 
-/// Builds the server if it is not up to date, showing cargo's progress, and returns the program's path. The command
-/// line `platform` is built beside it.
+/// Builds the server if it is not up to date, showing cargo's progress, and returns the program's path. Also builds the
+/// command-line client `platform` beside it.
 ///
 /// # Errors
 /// If the build fails.
@@ -46,8 +47,7 @@ pub fn build(build: BuildProfile, interrupt: &Interrupt) -> Result<PathBuf> {
     build_program(build, selection, "platform-server", interrupt)
 }
 
-/// Builds the command line `platform` for the tests, if it is not up to date, and returns the program's path. The
-/// packages and features are those of the tests, so that both share the compiled libraries.
+/// Builds the command-line client `platform` for the tests, if it is not up to date, and returns the program's path.
 ///
 /// # Errors
 /// If the build fails.
@@ -55,7 +55,7 @@ pub fn build_command_line(interrupt: &Interrupt) -> Result<PathBuf> {
     build_program(BuildProfile::Dev, DEV_SELECTION, "platform", interrupt)
 }
 
-/// Builds the program with this name; `target_arguments` are the arguments with which cargo finds it. Returns its path.
+/// Builds the program with this name and returns its path. `target_arguments` select its package and target for cargo.
 ///
 /// # Errors
 /// If the build fails.
@@ -112,7 +112,7 @@ impl Server {
         self
     }
 
-    /// Path of the command line `platform`, which is built beside the server.
+    /// Path of the command-line client `platform`, which is built beside the server.
     pub fn command_line(&self) -> PathBuf {
         self.program.with_file_name("platform")
     }
@@ -128,8 +128,8 @@ impl Server {
         command
     }
 
-    /// Starts API and worker, logging to `log`. `pid_file` records the process, so that the next run can stop a
-    /// leftover.
+    /// Starts API and worker, logging to `log`. `pid_file` records the process id, so that the next run can stop the
+    /// server if this run is killed.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargos_messages_name_the_program() {
+    fn the_program_path_is_read_from_cargo_messages() {
         let ours = concat!(
             r#"{"reason":"compiler-artifact","target":{"name":"platform-server"},"#,
             r#""executable":"/t/release/platform-server"}"#

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: runs all tests, with a temporary PostgreSQL with pgvector and the embedded model.
+//! `cargo xtask test`: runs all tests. It provides the embedded model and a temporary PostgreSQL with pgvector.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -16,7 +16,7 @@ const DATABASE_URL_VARIABLE: &str = "PLATFORM_TEST_DATABASE_URL";
 const MODEL_DIR_VARIABLE: &str = "PLATFORM_TEST_MODEL_DIR";
 /// Variable with the path of `redis-server`; tests start, stop and pause their own servers.
 const REDIS_PROGRAM_VARIABLE: &str = "PLATFORM_TEST_REDIS_SERVER";
-/// Variable with the path of the command line `platform`, which the end-to-end tests run.
+/// Variable with the path of the command-line client `platform`, which the end-to-end tests run.
 const COMMAND_LINE_VARIABLE: &str = "PLATFORM_TEST_CLI";
 /// The package of the end-to-end tests.
 const END_TO_END_PACKAGE: &str = "tests";

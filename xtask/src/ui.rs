@@ -17,7 +17,7 @@ use crate::{chromium, project, test};
 const MINIMUM_VERSION: NodeVersion = NodeVersion { major: 20, minor: 19 };
 /// Arguments that install exactly what the lock file pins, without running its scripts.
 const INSTALL: &[&str] = &["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-/// Folders and files below the project that are no sources.
+/// Folders and files of the project that are not sources.
 const NOT_SOURCES: &[&str] = &["node_modules", "dist", "test-results", "schema.d.ts"];
 /// Variable that names the Node.js program to the browser tests.
 const NODE_VARIABLE: &str = "PLATFORM_TEST_CONSOLE_NODE";
@@ -31,8 +31,8 @@ pub fn run(interrupt: &Interrupt) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the console for `up`, with the Node.js of this machine. Without it, or without the packages, the server has
-/// the console of the last build, or a page that says how to build it.
+/// Builds the console if Node.js is installed on this machine. Otherwise, or if the build fails, prints a message; the
+/// server then contains the console of the last build, or a page that says how to build it.
 ///
 /// # Errors
 /// If the user interrupts it.

@@ -66,7 +66,7 @@ impl Wheel {
             tempfile::Builder::new().prefix(".part-").tempdir_in(cache).context("cannot write to the cache")?;
         let file = match project::env_var(self.variable) {
             Some(path) if Path::new(&path).is_file() => PathBuf::from(path),
-            Some(path) => bail!("{} names no file: {path}", self.variable),
+            Some(path) => bail!("{} does not name a file: {path}", self.variable),
             None => self.download(staging.path(), interrupt)?,
         };
         self.verify(&file)?;
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn pip_is_asked_for_the_wheel_of_one_platform_only() {
+    fn pip_downloads_the_wheel_of_one_platform_only() {
         let arguments = Wheel { platform: "manylinux_2_28_aarch64", ..SAMPLE }.pip_arguments().join(" ");
         assert!(
             arguments.ends_with("--python-version 3.11 --platform manylinux_2_28_aarch64 sample-wheel==1.2.3"),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_a_partial_download_is_known() {
+    fn the_size_of_a_partial_download_is_measured() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(wheel_bytes(dir.path()), 0);
         let inner = dir.path().join("pip-unpack-x");

@@ -16,10 +16,10 @@ pub struct File {
     pub etag: &'static str,
 }
 
-/// All files, ordered by path. Without the built console it is only a page that says so.
+/// All files, ordered by path. If the console was not built, this is only a stub page.
 pub const FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
-/// The file at this path.
+/// Finds a file by its exact path.
 #[must_use]
 pub fn file(path: &str) -> Option<&'static File> {
     FILES.binary_search_by(|file| file.path.cmp(path)).ok().and_then(|index| FILES.get(index))

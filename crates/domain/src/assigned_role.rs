@@ -4,7 +4,7 @@ use crate::role::Role;
 use crate::time::Timestamp;
 use chrono::SubsecRound as _;
 
-/// A user's role, with the facts that decide whether a token may change it.
+/// A user's role, with what decides whether a token may change it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AssignedRole {
     /// The role as stored.
@@ -57,8 +57,8 @@ impl AssignedRole {
         Self { role, from_token: false, pinned: false, set_at: None }
     }
 
-    /// Returns why the token's role claim is ignored, or `None` if it is applied. [`Self::with_role_claim`] does not
-    /// change the answer.
+    /// Returns why the token's role claim is ignored, or `None` if it is applied. The result is the same before and
+    /// after [`Self::with_role_claim`].
     ///
     /// `iat` has a resolution of one second, so a token issued in the same second in which the role was set counts as
     /// later.
@@ -74,7 +74,7 @@ impl AssignedRole {
 
     /// The role after a token's role claim was applied.
     ///
-    /// A token without `iat` counts as one without a role claim: it grants no role, and it removes a role that an
+    /// A token without `iat` is treated as if it had no role claim: it grants no role, and it removes a role that an
     /// earlier token granted.
     #[must_use]
     pub fn with_role_claim(self, claim: RoleClaim) -> Self {

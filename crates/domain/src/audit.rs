@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// The stored name of an audited event: a resource and a verb, joined by a dot.
 ///
-/// Events of commands are declared with the commands ([`crate::command`]); the constants below are the others.
+/// Events of commands are declared with the commands ([`crate::command`]); all other events are constants here.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct EventType(&'static str);
 
@@ -75,7 +75,7 @@ string_enum! {
         Error = "error",
         /// The operation was refused.
         Denied = "denied",
-        /// The operation was cancelled by its user, or because nobody read its result.
+        /// The operation was cancelled by its user, or because no client was reading the result.
         Cancelled = "cancelled",
         /// The process died before it recorded an outcome.
         Unknown = "unknown",
@@ -89,13 +89,13 @@ pub struct AuditedOperation {
     pub event: EventType,
     /// Kind of the resource that the operation acts on.
     pub resource: Option<Resource>,
-    /// Id of the resource; `None` for operations on several.
+    /// Id of the resource; `None` for operations on several resources.
     pub resource_id: Option<Uuid>,
     /// Conversation that the operation belongs to.
     pub conversation_id: Option<ConversationId>,
     /// Keyed hash (HMAC-SHA-256, hex) of the request's content; the key is not in the database.
     pub request_hash: Option<String>,
-    /// Facts about the operation: a JSON object, never content.
+    /// Details of the operation: a JSON object, never content.
     pub metadata: Value,
 }
 
@@ -111,7 +111,7 @@ pub struct Change<T> {
 /// The result of an operation, for its outcome row.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
-    /// As in the intent row, but with the event and metadata of the outcome.
+    /// The operation of the intent row, but with the event and metadata of the outcome.
     pub operation: AuditedOperation,
     /// State in which the operation ended.
     pub status: ResultStatus,
@@ -130,7 +130,7 @@ pub struct AuditRecord {
     pub tenant_id: TenantId,
     /// The acting user; `None` for the worker, the system and refused tokens.
     pub user_id: Option<UserId>,
-    /// Session of the actor, or the id of the personal access token; `None` also for rows of earlier versions.
+    /// Session of the actor, or the id of the personal access token; also `None` if an earlier version wrote the row.
     pub session_id: Option<SessionId>,
     /// Conversation that the operation belongs to.
     pub conversation_id: Option<ConversationId>,
@@ -152,9 +152,9 @@ pub struct AuditRecord {
     pub latency_ms: Option<i32>,
     /// Id of the intent row; the same in the intent and its outcome.
     pub correlation_id: Uuid,
-    /// Id of the HTTP request or job that caused it.
+    /// Id of the HTTP request or job that caused the row.
     pub request_id: Option<RequestId>,
-    /// Facts about the operation: a JSON object, never content.
+    /// Details of the operation: a JSON object, never content.
     pub metadata: Value,
     /// `intent`, `outcome`, or `event` for a single row that is both.
     pub phase: String,

@@ -41,16 +41,16 @@ impl AuditReceipt {
     }
 }
 
-/// The data area within the tenant that work reads and writes.
+/// The data that a permit covers; at present always the data of the user's own tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DataSpace {
     /// The user's own tenant.
     OwnTenant,
 }
 
-/// What the gate granted: scope, rights, credential and space, with the receipt of the audit row.
+/// What the policy gate granted: scope, rights, credential and data space, with the receipt of the audit row.
 ///
-/// Use cases and tools check the permit's rights instead of roles; the rights are computed from the policy matrix.
+/// Use cases and tools check the permit's rights instead of roles. The gate computes the rights from the policy matrix.
 #[derive(Clone, Debug)]
 pub struct Permit {
     scope: TenantScope,
@@ -62,7 +62,7 @@ pub struct Permit {
     receipt: AuditReceipt,
 }
 
-/// Name and settings of a tenant, as read for a decision.
+/// Name and settings of a tenant, as the gate read them for a decision.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TenantProfile {
     /// The display name.
@@ -85,7 +85,7 @@ impl Permit {
         &self.scope
     }
 
-    /// The permission that was decided on.
+    /// The permission that the gate checked.
     #[must_use]
     pub fn permission(&self) -> Permission {
         self.permission
@@ -121,7 +121,7 @@ impl Permit {
         &self.credential
     }
 
-    /// Space in which the permit is valid.
+    /// The data that the permit covers.
     #[must_use]
     pub fn space(&self) -> DataSpace {
         self.space
@@ -133,8 +133,8 @@ impl Permit {
         &self.tenant
     }
 
-    /// The author of a change that a platform administrator makes to a tenant, which is recorded in that tenant's log
-    /// under `id`.
+    /// The author of a change that a platform administrator makes to a tenant. The change is recorded in that tenant's
+    /// audit log under `id`.
     #[must_use]
     pub fn tenant_changed_by(&self, event: EventType, id: AuditId, at: Timestamp) -> ChangedBy {
         let (correlation_id, request_id) = (self.receipt.intent_id(), self.scope.request().clone());
@@ -144,7 +144,7 @@ impl Permit {
         }
     }
 
-    /// Proof of the intent row under which the work runs.
+    /// Proof that the intent row of this work was written.
     #[must_use]
     pub fn receipt(&self) -> AuditReceipt {
         self.receipt
@@ -158,7 +158,7 @@ pub struct GrantedAccess {
     pub rights: Rights,
     /// How the caller authenticated.
     pub credential: Arc<Credential>,
-    /// Space in which the permit is valid.
+    /// The data that the permit covers.
     pub space: DataSpace,
     /// Name and settings of the tenant.
     pub tenant: Arc<TenantProfile>,
@@ -179,11 +179,11 @@ impl<C> Authorized<C> {
         Self { permit, command, transaction }
     }
 
-    /// Begins a transaction for the work: the gate's own, which contains the intent, if the command shares it and it is
-    /// not committed yet.
+    /// Continues in the gate's transaction, which contains the intent, if the command shares it and it is not committed
+    /// yet; otherwise begins a new transaction.
     ///
     /// # Errors
-    /// If the database is not available; or if the gate's transaction is in use, or was rolled back.
+    /// If the database is not available, or if the gate's transaction is in use or was rolled back.
     pub async fn begin(&self, store: &dyn Store) -> Result<UseCaseTransaction, StoreError> {
         self.transaction.begin(store, self.scope()).await
     }

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-/// Whether a backend serves requests at present.
+/// Whether a backend currently serves requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BackendStatus {
     /// The last health check and the latest requests succeeded.
     Up,
-    /// It answers health checks, but requests for one of its models have failed; they are tried again after a pause.
+    /// It answers health checks, but requests for one of its models have failed; new ones are tried after a pause.
     Failing,
     /// The last health check failed.
     Down,
@@ -34,10 +34,10 @@ impl BackendStatus {
 pub struct BackendHealth {
     /// Name from the configuration.
     pub name: String,
-    /// Whether it is outside of the plant's own network.
+    /// Whether it is outside the plant's own network.
     pub is_cloud: bool,
     /// Whether it serves requests.
     pub status: BackendStatus,
-    /// Names of the models that the platform asks it for.
+    /// Names of the models that the platform requests from it.
     pub models: Vec<String>,
 }

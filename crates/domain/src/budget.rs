@@ -12,7 +12,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 string_enum! {
-    /// The kinds of limit; the value is the name of the quota.
+    /// The kinds of limit, named as the quotas in the tenant's settings.
     BudgetLimit {
         /// Tokens of the whole tenant per day (UTC).
         TenantTokens = "tokens_per_day",
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_capped_by_each_limit() {
+    fn a_reservation_is_capped_by_every_limit() {
         let spending = Spending { tenant: period_spending(500, 450, 200), user: period_spending(100, 0, 50) };
         let ReservationOutcome::Reserved { amount, .. } =
             BUDGETS.evaluate(&reservation(amount(10, 1), amount(600, 90)), spending)

@@ -4,36 +4,36 @@ use crate::role::Classification;
 
 /// Content with its classification.
 ///
-/// A prompt is assembled from such parts, and its class is the highest of theirs. The class decides which backends may
-/// serve the prompt, and becomes the class of the answer. The class cannot be dropped by accident: code either reads
-/// the content next to its class or takes both with [`Classified::into_parts`].
+/// A prompt is assembled from such parts and has the highest of their classifications, which decides which backends may
+/// serve the prompt and becomes the classification of the answer. It cannot be dropped by accident: code either borrows
+/// the content or takes content and classification together with [`Classified::into_parts`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Classified<T> {
     content: T,
-    class: Classification,
+    classification: Classification,
 }
 
 impl<T> Classified<T> {
-    /// Wraps content with the given class.
+    /// Wraps content with the given classification.
     #[must_use]
-    pub const fn new(content: T, class: Classification) -> Self {
-        Self { content, class }
+    pub const fn new(content: T, classification: Classification) -> Self {
+        Self { content, classification }
     }
 
-    /// Wraps content that knows its own class.
+    /// Wraps content that knows its own classification.
     #[must_use]
     pub fn from_content(content: T) -> Self
     where
         T: HasClass,
     {
-        let class = content.class();
-        Self { content, class }
+        let classification = content.class();
+        Self { content, classification }
     }
 
-    /// Class of the content; decides who may see it and which backends may serve it.
+    /// Decides who may see the content and which backends may serve it.
     #[must_use]
     pub const fn class(&self) -> Classification {
-        self.class
+        self.classification
     }
 
     /// Borrows the content.
@@ -42,59 +42,60 @@ impl<T> Classified<T> {
         &self.content
     }
 
-    /// Borrows the content for changes. They must not add content of a higher class.
+    /// Borrows the content for changes, which must not add content of a higher classification.
     pub const fn content_mut(&mut self) -> &mut T {
         &mut self.content
     }
 
-    /// Borrows the content, keeping the class.
+    /// Borrows the content with its classification.
     #[must_use]
     pub const fn as_ref(&self) -> Classified<&T> {
-        Classified { content: &self.content, class: self.class }
+        Classified { content: &self.content, classification: self.classification }
     }
 
-    /// Transforms the content and keeps the class. `transform` must not add content of a higher class.
+    /// Transforms the content and keeps the classification. `transform` must not add content of a higher one.
     #[must_use]
     pub fn map<U>(self, transform: impl FnOnce(T) -> U) -> Classified<U> {
-        Classified { content: transform(self.content), class: self.class }
+        Classified { content: transform(self.content), classification: self.classification }
     }
 
-    /// Combines two contents; the result has the higher of the two classes.
+    /// Combines two contents; the result has the higher of the two classifications.
     #[must_use]
     pub fn combine<U, V>(self, other: Classified<U>, merge: impl FnOnce(T, U) -> V) -> Classified<V> {
-        Classified { class: self.class.max(other.class), content: merge(self.content, other.content) }
+        let classification = self.classification.max(other.classification);
+        Classified { content: merge(self.content, other.content), classification }
     }
 
-    /// Takes the content and its class apart.
+    /// Splits this into the content and its classification.
     #[must_use]
     pub fn into_parts(self) -> (T, Classification) {
-        (self.content, self.class)
+        (self.content, self.classification)
     }
 }
 
 impl<T> Classified<Vec<T>> {
-    /// An empty list, of the lowest class.
+    /// An empty list with the lowest classification.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { content: Vec::new(), class: Classification::Public }
+        Self { content: Vec::new(), classification: Classification::Public }
     }
 
-    /// Appends an item, and raises the class of the list to that of the item if it is higher.
+    /// Appends an item, and raises the classification of the list to that of the item if it is higher.
     pub fn push(&mut self, item: Classified<T>) {
-        self.class = self.class.max(item.class);
+        self.classification = self.classification.max(item.classification);
         self.content.push(item.content);
     }
 
-    /// Appends several items, and raises the class of the list to theirs if it is higher.
+    /// Appends several items, and raises the classification of the list to theirs if it is higher.
     pub fn extend(&mut self, items: Classified<Vec<T>>) {
-        self.class = self.class.max(items.class);
+        self.classification = self.classification.max(items.classification);
         self.content.extend(items.content);
     }
 }
 
-/// A type that knows its own class.
+/// Content that knows its own classification.
 pub trait HasClass {
-    /// The highest class of the contents.
+    /// The highest classification of the contents.
     fn class(&self) -> Classification;
 }
 
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn combined_content_has_the_highest_class() {
+    fn combined_content_has_the_highest_classification() {
         let public = Classified::new("a", Classification::Public);
         let restricted = Classified::new("b", Classification::Restricted);
         assert_eq!(

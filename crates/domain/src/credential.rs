@@ -5,12 +5,12 @@ use crate::ids::{AccessTokenId, SessionId};
 use crate::role::{Operation, Resource};
 use crate::time::Timestamp;
 
-/// The credential of a request: the facts that later decisions may need.
+/// How the caller of a request authenticated, with the details that later decisions may need.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Credential {
     /// Kind of holder: a person or a program.
     pub kind: CredentialKind,
-    /// OAuth client that requested the token (`azp`, `client_id`, …), if the token names it.
+    /// OAuth client that requested the token (`azp`, `client_id`, …), if the token contains it.
     pub client: Option<String>,
     /// Session that the token belongs to; for a personal access token, the token's own id.
     pub session: Option<SessionId>,

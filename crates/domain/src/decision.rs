@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 string_enum! {
     /// A rule of the gate, in order of evaluation; the first rule that refuses ends the decision.
     Rule {
-        /// The token is mapped to a tenant and has a scope and role that admit it to the platform.
+        /// The token is mapped to a tenant and has the scope and role that the platform requires.
         Token = "token",
         /// The tenant is active.
         TenantActive = "tenant_active",
@@ -50,7 +50,7 @@ pub struct RuleResult {
 pub enum Verdict {
     /// The request may proceed.
     Allowed,
-    /// The caller is not admitted at all: the token is not accepted, or the user or the tenant is deactivated.
+    /// The caller may not use the platform: the token is not accepted, or the user or the tenant is deactivated.
     CallerRefused {
         /// The stable code that is returned to the caller.
         code: RefusalCode,
@@ -92,6 +92,6 @@ impl Decision {
     /// The rule that refused the request; `None` if all passed.
     #[must_use]
     pub fn refusing_rule(&self) -> Option<Rule> {
-        self.rule_results.iter().find(|step| !step.passed).map(|step| step.rule)
+        self.rule_results.iter().find(|result| !result.passed).map(|result| result.rule)
     }
 }

@@ -6,7 +6,7 @@ use crate::ids::AuditId;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The closed list of failure kinds.
+/// What kind of failure an error is; decides the HTTP status.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ErrorKind {
     /// The request cannot be parsed.
@@ -34,7 +34,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Every kind, in the order of their declaration.
+    /// Every kind, in order of declaration.
     pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::InvalidField,
@@ -83,7 +83,7 @@ pub trait Classify: std::error::Error {
         None
     }
 
-    /// What the audit log records of the failure beside its code, as an object; never content.
+    /// Details that the audit log records in addition to the code: a JSON object, never content.
     fn audit_metadata(&self) -> Option<Value> {
         None
     }

@@ -22,7 +22,7 @@ macro_rules! typed_id {
                 Self(id)
             }
 
-            /// The bare id.
+            /// The underlying UUID.
             #[must_use]
             pub const fn as_uuid(&self) -> Uuid {
                 self.0
@@ -71,7 +71,7 @@ typed_id! {
     ChunkId;
     /// A remembered fact of one user.
     MemoryId;
-    /// A sign-in of a user, or a personal access token acting for one.
+    /// A sign-in of a user, or a personal access token that acts for a user.
     SessionId;
     /// A personal access token.
     AccessTokenId;
@@ -103,8 +103,8 @@ impl RequestId {
     /// Longest accepted id, in bytes.
     pub const MAX_LEN: usize = 64;
 
-    /// Accepts a caller's id of 1 to 64 characters from `A–Z a–z 0–9 . _ -`; returns `None` for anything else, and the
-    /// caller of this function then generates one.
+    /// Accepts a client's id of 1 to 64 characters from `A–Z a–z 0–9 . _ -`. `None` for anything else; the gateway then
+    /// generates an id.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_length_valid = (1..=Self::MAX_LEN).contains(&text.len());

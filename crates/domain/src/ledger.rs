@@ -7,7 +7,7 @@ use crate::model_tier::ModelTier;
 use crate::role::string_enum;
 use crate::time::Timestamp;
 
-/// The context of a model call.
+/// The conversation and run that a model call belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CallContext {
     /// The conversation, if the call was part of a chat turn.
@@ -19,9 +19,9 @@ pub struct CallContext {
 /// A model call to record. The user and the request are those of the transaction's scope.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LedgerEntry {
-    /// Id of the entry; an entry that is recorded already is not recorded again.
+    /// Id of the entry; recording the same id again has no effect.
     pub id: ModelCallId,
-    /// Approximate end of the call: when the first attempt to record it was made.
+    /// Approximate end of the call: the time of the first attempt to record it.
     pub ended_at: Timestamp,
     /// Conversation and run that the call belongs to.
     pub context: CallContext,
@@ -62,7 +62,7 @@ pub struct UsageQuery {
     pub to: Timestamp,
     /// Only calls of this user; `None` for all users.
     pub user: Option<UserId>,
-    /// Dimension of the groups.
+    /// Dimension by which calls are grouped.
     pub group_by: UsageDimension,
 }
 
@@ -88,9 +88,9 @@ pub struct UsageSums {
     pub errors: u64,
     /// Number of calls served by a backend other than the first choice.
     pub fallbacks: u64,
-    /// Median duration in milliseconds; `None` without calls.
+    /// Median duration in milliseconds; `None` if there are no calls.
     pub median_duration_ms: Option<f64>,
-    /// Mean time to the first piece of a streamed answer, in milliseconds; `None` without streamed calls.
+    /// Mean time to the first piece of a streamed answer, in milliseconds; `None` if no call was streamed.
     pub time_to_first_token_ms: Option<f64>,
 }
 
@@ -116,7 +116,7 @@ pub struct LedgerSums {
 
 impl LedgerSums {
     /// Builds the sums from groups in descending order of calls. The caller fetches one group more than
-    /// [`UsageQuery::MAX_GROUPS`], so that a surplus shows that there are more.
+    /// [`UsageQuery::MAX_GROUPS`]; if it gets that many, the result is truncated.
     #[must_use]
     pub fn from_groups(totals: UsageSums, mut groups: Vec<GroupUsage>, group_by: UsageDimension) -> Self {
         let truncated = groups.len() > UsageQuery::MAX_GROUPS;
@@ -135,7 +135,7 @@ pub struct UsageReport {
     pub from: Timestamp,
     /// End of the period, exclusive.
     pub to: Timestamp,
-    /// Dimension of the groups.
+    /// Dimension by which calls are grouped.
     pub group_by: UsageDimension,
     /// Totals and sums per group.
     pub sums: LedgerSums,

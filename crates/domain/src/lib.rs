@@ -3,7 +3,7 @@
 //! Three types enforce the platform's central invariants. A [`scope::TenantScope`] states for which tenant and actor
 //! work runs; an [`authorized::AuditReceipt`] proves that an audit row was written; an [`authorized::Authorized`]
 //! command proves that the policy gate allowed it. Their constructors are public, but clippy bans them outside the
-//! single place that may create each of them, so work without a tenant, an audit row or a decision fails the checks.
+//! single place that may create each of them, so code that skips a tenant, an audit row or a decision fails the lint.
 //!
 //! The [`ports`] are the traits through which upper layers call lower ones; the lower layers implement them. The
 //! feature `mocks` provides mockall mocks; in-memory implementations are in the separate package `tests/fakes`.

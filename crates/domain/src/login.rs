@@ -1,15 +1,15 @@
-//! Facts from a user's last interactive login. Personal access tokens carry no such facts, so they are checked against
-//! these.
+//! Claims from a user's last interactive login. Personal access tokens carry no claims, so requests with one are
+//! checked against these.
 
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The facts of a login that decide whether the user is admitted.
+/// The claims of a login that decide whether the user may use the platform.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Login {
     /// Value of the tenant claim.
     pub tenant_claim: Option<String>,
-    /// Home directory of a guest user; empty if the token does not name it; `None` for users who are not guests.
+    /// Home directory of a guest user; empty if the token does not contain it; `None` for users who are not guests.
     pub guest_of: Option<String>,
     /// Whether the token omitted its groups because there were too many (groups overage).
     pub groups_left_out: bool,
@@ -24,9 +24,9 @@ pub struct Login {
     pub groups: Option<Vec<String>>,
     /// Value of the claim that the issuer requires, if the configuration names one.
     pub required_claim: Option<String>,
-    /// When the user authenticated (`auth_time`), if the token says so.
+    /// When the user authenticated (`auth_time`), if the token has the claim.
     pub authenticated_at: Option<Timestamp>,
-    /// When the token was issued (`iat`), if the token says so.
+    /// When the token was issued (`iat`), if the token has the claim.
     pub issued_at: Option<Timestamp>,
     /// When the token was first seen.
     pub seen_at: Timestamp,
@@ -40,8 +40,8 @@ impl Login {
         self.authenticated_at.or(self.issued_at).unwrap_or(self.seen_at).min(self.seen_at)
     }
 
-    /// Whether this token was issued before that of `other`, so that its facts are outdated. `false` if either has no
-    /// `iat`.
+    /// Whether this login's token was issued before that of `other`, so its claims are outdated. `false` if either has
+    /// no `iat`.
     #[must_use]
     pub fn is_older_than(&self, other: &Self) -> bool {
         matches!((self.issued_at, other.issued_at), (Some(this), Some(that)) if this < that)

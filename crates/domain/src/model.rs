@@ -84,9 +84,9 @@ impl HasClass for NumberedPassage {
 pub struct ChatRequest {
     /// Tenant and user on whose behalf the model is called.
     pub caller: ModelCaller,
-    /// Tier of model that is to answer.
+    /// Model tier that answers.
     pub tier: ModelTier,
-    /// The assembled prompt. Its class determines which backends may serve it.
+    /// The assembled prompt. Its classification determines which backends may serve it.
     pub prompt: Classified<Vec<PromptMessage>>,
     /// Tools that the model may request.
     pub tools: Vec<OfferedTool>,
@@ -120,7 +120,7 @@ pub enum ChatDelta {
         usage: TokenUsage,
         /// Whether the token counts are estimates, because the server reported none.
         tokens_estimated: bool,
-        /// Cost of the call: as reported by the server, else computed from the backend's price.
+        /// Cost of the call, computed from the backend's price or, if none is configured, as reported by the server.
         cost: MicroCost,
     },
 }
@@ -151,7 +151,7 @@ pub struct EmbedRequest {
     pub purpose: EmbedPurpose,
     /// Texts to embed, without the model's prefixes for queries and documents.
     pub texts: Vec<String>,
-    /// The highest class among the texts; the backend must be permitted to process it.
+    /// The highest classification among the texts; the backend must be permitted to process it.
     pub classification: Classification,
 }
 
@@ -173,7 +173,7 @@ pub struct RerankScores {
     pub usage: CallUsage,
 }
 
-/// The embedding model in use.
+/// Properties of an embedding model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EmbeddingModel {
     /// Name of the model, as stored with each vector.
@@ -193,7 +193,7 @@ pub struct RerankRequest {
     pub query: String,
     /// Texts of the passages to score.
     pub passages: Vec<String>,
-    /// The highest class among the texts; the backend must be permitted to process it.
+    /// The highest classification among the texts; the backend must be permitted to process it.
     pub classification: Classification,
 }
 

@@ -50,7 +50,7 @@ pub struct ModelCall {
     pub usage: TokenUsage,
     /// Whether the token counts are estimates, because the server reported none.
     pub tokens_estimated: bool,
-    /// Cost as reported by the server, else computed from the backend's price.
+    /// Cost, computed from the backend's price or, if none is configured, as reported by the server.
     pub cost: MicroCost,
     /// Duration of the call.
     pub duration: Duration,

@@ -48,7 +48,7 @@ impl ModelId {
         }
     }
 
-    /// The tier choice that it stands for; `None` for the embedding model, which does not chat.
+    /// The corresponding choice of tier; `None` for the embedding model, which does not chat.
     #[must_use]
     pub const fn model_choice(self) -> Option<ModelChoice> {
         match self {

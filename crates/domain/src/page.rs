@@ -55,7 +55,7 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Builds a page from up to `limit + 1` fetched rows: a surplus row shows that there is a next page.
+    /// Builds a page from up to `limit + 1` fetched rows; an extra row means that there is a next page.
     #[must_use]
     pub fn from_rows(mut rows: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> PageKey) -> Self {
         let limit = request.limit as usize;

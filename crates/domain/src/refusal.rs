@@ -1,10 +1,10 @@
-//! The closed set of reasons for a refusal.
+//! Why a request was refused.
 
 use crate::role::string_enum;
 
 string_enum! {
-    /// Reason codes of refusals, a closed set. They appear in the audit log, in log lines and, if the caller may know
-    /// the reason, in problem documents.
+    /// Reason codes of refusals. They appear in the audit log, in log lines and, if the caller may know the reason, in
+    /// problem documents.
     RefusalCode {
         /// The token's tenant claim is not mapped to a tenant.
         TenantUnmapped = "tenant_unmapped",
@@ -16,7 +16,7 @@ string_enum! {
         SessionRevoked = "session_revoked",
         /// The token omits its groups because there are too many (groups overage).
         GroupsOverage = "groups_overage",
-        /// The token belongs to a guest of the directory, and guests are not admitted.
+        /// The token belongs to a guest user whose home directory is not allowed.
         GuestRefused = "guest_refused",
         /// The token lacks the scope or role that the platform requires.
         InsufficientScope = "insufficient_scope",
@@ -24,11 +24,11 @@ string_enum! {
         TokenScope = "token_scope",
         /// Role and grants do not allow the operation on the resource.
         Matrix = "matrix",
-        /// The resource belongs to another user, and the operation is limited to the user's own.
+        /// The resource belongs to another user, and the operation is limited to the user's own resources.
         NotOwner = "not_owner",
-        /// The requested class is above the user's own clearance.
+        /// The requested classification is above the user's own clearance.
         RequestedClassAboveClearance = "above_own_clearance",
-        /// The request would lower a class, which only an admin may do.
+        /// The request would lower a classification, which only an admin may do.
         Declassification = "declassification",
         /// The content is derived from something above the reader's clearance.
         ContentAboveClearance = "above_clearance",

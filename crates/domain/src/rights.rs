@@ -1,4 +1,4 @@
-//! Effective rights of a user: the policy matrix evaluated, so that the layers below policy need no roles.
+//! Effective rights of a user, computed from the policy matrix, so that the layers below policy need not know roles.
 
 use crate::role::{Classification, Operation, Resource};
 use std::fmt;
@@ -15,7 +15,7 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// The name used in the printed matrix.
+    /// The name in the printed policy matrix.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -115,7 +115,7 @@ impl Rights {
         self.clearance
     }
 
-    /// The class of the user's own messages: `internal`, or the user's clearance if that is lower.
+    /// The classification of the user's own messages: `internal`, or the user's clearance if that is lower.
     #[must_use]
     pub fn own_message_class(&self) -> Classification {
         Classification::Internal.min(self.clearance)
@@ -163,8 +163,8 @@ mod tests {
     #[test]
     fn own_messages_are_never_above_the_clearance() {
         for clearance in Classification::ALL {
-            let class = Rights::none(*clearance).own_message_class();
-            assert!(class <= *clearance && class <= Classification::Internal);
+            let classification = Rights::none(*clearance).own_message_class();
+            assert!(classification <= *clearance && classification <= Classification::Internal);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Roles, resources, operations and classifications: the terms of access decisions.
+//! Roles, resources, operations and classifications: what access decisions are based on.
 
 /// Error: the string is not one of the allowed values.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ string_enum! {
     Role {
         /// Read access: chat, search, documents up to `internal`.
         Viewer = "viewer",
-        /// Also uploads documents, and sees up to `restricted` unless the tenant sets a lower class.
+        /// Also uploads documents, and sees up to `restricted` unless the tenant sets a lower classification.
         User = "user",
         /// Administers the tenant: users, documents, audit log.
         Admin = "admin",
@@ -89,7 +89,7 @@ string_enum! {
         Documents = "documents",
         /// Passages found by a search.
         Search = "search",
-        /// Facts that a user asked the platform to remember.
+        /// Remembered facts about a user.
         Memories = "memories",
         /// The audit log.
         AuditLogs = "audit_logs",
@@ -143,7 +143,7 @@ string_enum! {
 }
 
 string_enum! {
-    /// Confidentiality class of content, lowest first.
+    /// Confidentiality level of content, lowest first.
     Classification {
         /// May leave the plant.
         Public = "public",
@@ -151,7 +151,7 @@ string_enum! {
         Internal = "internal",
         /// For users whose work requires it.
         Confidential = "confidential",
-        /// For few users; the highest class.
+        /// For few users; the highest level.
         Restricted = "restricted",
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_round_trip_and_errors_list_the_allowed_ones() {
+    fn values_round_trip_and_errors_list_the_allowed_values() {
         for c in Classification::ALL {
             assert_eq!(c.as_str().parse(), Ok(*c));
         }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_and_classes_are_ordered_from_weak_to_strong() {
+    fn roles_and_classifications_are_ordered_from_lowest_to_highest() {
         assert!(Role::Viewer < Role::User && Role::User < Role::Admin);
         assert!(Classification::Public < Classification::Internal);
         assert!(Classification::Confidential < Classification::Restricted);

@@ -52,7 +52,7 @@ pub enum RunEvent {
         model: ModelTier,
         /// Why the platform chose the heavy tier; `None` if it did not.
         escalation: Option<Escalation>,
-        /// The privacy patterns that matched in the user's message, if the tenant's rules only warn of them.
+        /// The privacy patterns that matched in the user's message, if the tenant's rules only warn about them.
         privacy_warnings: Vec<String>,
     },
     /// The next piece of the model's reasoning; sent only to users who may see it.
@@ -71,7 +71,7 @@ pub enum RunEvent {
         call_id: String,
         /// Name of the tool.
         name: String,
-        /// The words that are searched, if the tool searches documents.
+        /// The search query, if the tool searches documents.
         query: Option<String>,
     },
     /// A tool call ended.
@@ -115,7 +115,7 @@ pub struct RunSummary {
     /// Whether a backend other than the first choice answered.
     pub fallback: bool,
     /// Number of passages, documents and earlier answers that were left out because the model may not process their
-    /// class.
+    /// classification.
     pub omitted_count: u32,
     /// Id of the answer's message.
     pub message_id: MessageId,
@@ -141,7 +141,7 @@ pub struct AssistantRun {
     pub conversation: ConversationId,
     /// Events of the run.
     pub events: EventStream,
-    /// Number of the client's tools that the model is not offered.
+    /// Number of client tools that were not offered to the model.
     pub left_out_tools: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The scope of work: the tenant, the actor, the request.
+//! For whom work runs: the tenant, the actor, the request and the session.
 
 use crate::ids::{RequestId, SessionId, TenantId, UserId};
 
@@ -9,14 +9,14 @@ pub enum Actor {
     User(UserId),
     /// The ingestion worker, on behalf of a queued job.
     Worker,
-    /// The platform itself, where no user is known: a refused token, for instance.
+    /// The platform itself, if no user is known; for instance when a token is refused.
     System,
 }
 
 /// The tenant and actor that every unit of work runs for.
 ///
-/// A store transaction cannot be opened without one, and the database's row-level security is set from it. Created only
-/// by `policy::authn` from a verified token and by `data::jobs` from a claimed job.
+/// A store transaction cannot be opened without a scope, which sets the database's row-level security. Only
+/// `policy::authn` creates one, from a verified token, and `data::jobs`, from a claimed job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TenantScope {
     tenant: TenantId,
@@ -32,8 +32,8 @@ impl TenantScope {
         Self { tenant, actor, request, session: None }
     }
 
-    /// Adds the session that the work belongs to. A membership read in this scope says whether it was revoked, and
-    /// audit rows carry it.
+    /// Adds the session that the work belongs to. Audit rows record it, and a membership that is read in this scope
+    /// says whether the session was revoked.
     #[must_use]
     pub fn in_session(self, session: Option<SessionId>) -> Self {
         Self { session, ..self }

@@ -25,7 +25,7 @@ pub struct SearchFilters {
 pub struct SearchScope {
     /// The caller's filters.
     pub filters: SearchFilters,
-    /// Passages of a higher class are excluded in SQL, before ranking.
+    /// Passages of a higher classification are excluded in SQL, before ranking.
     pub clearance: Classification,
 }
 
@@ -48,11 +48,11 @@ pub struct Passage {
     pub section: Option<String>,
     /// Text of the passage.
     pub content: String,
-    /// Class of the content; decides who may see it and which backends may serve it.
+    /// Decides who may see the content and which backends may serve it.
     pub classification: Classification,
 }
 
-/// A passage that a search considers, without its text: what ranking needs of it.
+/// A passage that a search considers, with what ranking needs instead of its text.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Candidate {
     /// UUIDv7 of the passage.
@@ -65,7 +65,7 @@ pub struct Candidate {
     pub page: Option<u32>,
     /// Identifies the headings above the passage.
     pub section: Option<SectionKey>,
-    /// Class of the content.
+    /// Classification of the content.
     pub classification: Classification,
     /// The words of the passage.
     pub term_source: TermSource,
@@ -85,8 +85,8 @@ pub enum TermSource {
     Text(String),
 }
 
-/// The distinct terms of a passage as 32-bit hashes. What a term is, and how it is hashed, is up to the code that
-/// ingests and searches; stores only keep the bytes.
+/// The distinct terms of a passage as 32-bit hashes. The code that ingests and searches defines the terms and the hash
+/// function; stores only keep the bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PassageTerms {
     /// The hashes in ascending order, big-endian, four bytes each.
@@ -180,7 +180,7 @@ impl HasClass for Passage {
     }
 }
 
-/// The surroundings do not count, because they are never classified higher than the passage.
+/// The surrounding text does not count, because it is never classified higher than the passage.
 impl HasClass for Hit {
     fn class(&self) -> Classification {
         self.passage.class()
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn terms_contain_exactly_their_hashes_and_survive_storage() {
+    fn terms_contain_exactly_their_hashes_after_a_round_trip_through_bytes() {
         let hashes = [7, u32::MAX, 0, 256, 7, 0x8000_0001];
         let terms = PassageTerms::from_bytes(PassageTerms::new(hashes).as_bytes().to_vec());
         assert_eq!(terms.as_bytes().len(), 4 * 5, "without duplicates");

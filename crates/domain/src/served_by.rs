@@ -7,18 +7,18 @@ use crate::token_usage::TokenUsage;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The caller of a model: determines the position in the queue, the tags sent to the server, and which content may
-/// leave the site.
+/// On whose behalf a model is called. Determines the position in the queue, the tags sent to the server, and which
+/// content may leave the site.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelCaller {
     /// Tenant on whose behalf the model is called.
     pub tenant: TenantId,
-    /// User who waits for the result; `None` for background work.
+    /// User who is waiting for the result; `None` for background work.
     pub user: Option<UserId>,
-    /// The highest class of this tenant's content that may be sent to a backend outside the site.
+    /// The highest classification of this tenant's content that may be sent to a backend outside the site.
     pub max_cloud_classification: Classification,
-    /// The conversation that the request continues, if it is a stored one: the placeholders of values that privacy
-    /// rules replace are the same throughout it.
+    /// The stored conversation that the request continues, if any. Privacy placeholders stay the same throughout a
+    /// conversation.
     pub conversation: Option<ConversationId>,
     /// The tenant's privacy rules; `None` if none are in force.
     pub privacy: Option<Arc<PrivacyRules>>,
@@ -76,7 +76,7 @@ pub struct FailedAttempt {
 pub struct ServedBy {
     /// Name of the backend in the configuration.
     pub backend: String,
-    /// The requested model, by the backend's name for it.
+    /// The requested model, as the backend names it.
     pub requested_model: String,
     /// The model that answered, as named by the server.
     pub model: String,
@@ -108,7 +108,7 @@ pub struct CallUsage {
     pub token_usage: TokenUsage,
     /// Whether the token counts are estimates, because the server reported none.
     pub tokens_estimated: bool,
-    /// Cost as reported by the server, else computed from the backend's price.
+    /// Cost, computed from the backend's price or, if none is configured, as reported by the server.
     pub cost: MicroCost,
 }
 

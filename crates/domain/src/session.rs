@@ -1,7 +1,7 @@
 //! Sessions: where a user is signed in. Tokens of one sign-in at the identity provider belong to one session.
 //!
-//! Personal access tokens are no sessions and are not listed with them; they have a list of their own
-//! ([`crate::access_token`]). Audit rows name a token's id in place of a session.
+//! Personal access tokens are not sessions and are listed separately ([`crate::access_token`]). In audit rows, a
+//! token's id takes the place of the session id.
 
 use crate::ids::{SessionId, UserId};
 use crate::time::Timestamp;
@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 /// A session that has neither ended nor been revoked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Session {
-    /// Derived from the tokens (`sid`, else `jti`), so that all processes know it without a lookup.
+    /// Derived from a token claim (`sid`, else `jti`), so that all processes compute the same id without a lookup.
     pub id: SessionId,
     /// User who signed in.
     pub user_id: UserId,
@@ -23,7 +23,7 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
-/// A token of a session that is used for the first time.
+/// A token that is used for the first time, with its session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SessionSighting {
     /// Session that the token belongs to.

@@ -9,7 +9,7 @@ pub enum StoreError {
     /// The database cannot be reached, or no pooled connection became free in time.
     #[error("the database is not available while {activity}")]
     Unavailable {
-        /// The operation, as a participle clause.
+        /// What was being done, to complete the sentence; for example "reading a document".
         activity: &'static str,
         /// The underlying error, without content.
         #[source]
@@ -18,13 +18,13 @@ pub enum StoreError {
     /// The row conflicts with another one, or refers to one that does not exist.
     #[error("{what} conflicts with stored data")]
     Conflict {
-        /// What conflicts, as a noun.
+        /// What conflicts; the subject of the sentence.
         what: &'static str,
     },
     /// The database rejected the statement, which is a bug.
     #[error("the database rejected a statement while {activity}")]
     Failed {
-        /// The operation, as a participle clause.
+        /// What was being done, to complete the sentence; for example "reading a document".
         activity: &'static str,
         /// The underlying error, without content.
         #[source]

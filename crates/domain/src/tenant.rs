@@ -1,4 +1,4 @@
-//! Tenants, their settings, and what they use of their quotas.
+//! Tenants, their settings, and how much of their quotas they use.
 
 use crate::budget::{Budgets, Money, PeriodSpending};
 use crate::ids::{TenantId, UserId};
@@ -54,11 +54,11 @@ settings! {
     #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
     #[serde(default)]
     pub struct TenantSettings {
-        /// Request limits that replace the platform's.
+        /// Request limits that replace the platform's defaults.
         pub rate_limits: RoleRateLimits,
-        /// Highest classification that each role may see, where it is lower than the platform's.
+        /// Highest classification that each role may see, if it is lower than the platform's.
         pub clearance: ClearanceLimits,
-        /// Highest classification that models may see, where it is lower than the platform's.
+        /// Highest classification that models may see, if it is lower than the platform's.
         pub model_classification: Option<Classification>,
         /// Highest classification that may be sent to a model outside the site; `internal` by default.
         pub cloud_classification: Option<Classification>,
@@ -72,7 +72,7 @@ settings! {
         pub role_mappings: BTreeMap<String, Role>,
         /// Maximum lifetime of a personal access token, in days.
         pub access_token_max_days: Option<u32>,
-        /// Which values must not reach models as they are.
+        /// Which values must not reach models unchanged.
         pub pii_sanitization: PiiSanitization,
     }
 }
@@ -99,7 +99,7 @@ impl TenantSettings {
     }
 
     /// Highest classification that `role` may see. Viewers see at most `internal`, users at most `restricted` unless
-    /// the tenant sets a lower class, and admins everything.
+    /// the tenant sets a lower classification, and admins everything.
     #[must_use]
     pub fn clearance(&self, role: Role) -> Classification {
         match role {
@@ -160,7 +160,7 @@ pub struct Quotas {
     pub soft_percent: Option<u8>,
 }
 
-/// What a tenant stores at the moment.
+/// What a tenant currently stores.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StorageUsage {
     /// Number of documents.
@@ -201,14 +201,14 @@ impl Quotas {
     }
 }
 
-/// What a tenant uses, and its quotas.
+/// A tenant's quotas, with its current usage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TenantUsage {
     /// Stored documents and bytes.
     pub storage: StorageUsage,
     /// Tokens since the start of the day and cost since the start of the month (UTC).
     pub spending: PeriodSpending,
-    /// When the daily counts start again at zero.
+    /// When the daily counters reset.
     pub day_ends_at: Timestamp,
     /// The tenant's quotas.
     pub quotas: Quotas,

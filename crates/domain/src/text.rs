@@ -1,8 +1,8 @@
-//! Bounded strings: validated once at the boundary, trusted inside.
+//! Strings of bounded length, validated when they are created.
 
 use serde::Serialize;
 
-/// Why a text was refused.
+/// Why a text was rejected.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TextError {
     /// The text is empty or only white space.

@@ -10,7 +10,7 @@ use crate::search::{Passage, Retrieval};
 use serde_json::Value;
 
 string_enum! {
-    /// The tools of this version. None writes to a plant system.
+    /// The built-in tools. None of them writes to a plant system.
     ToolName {
         /// Search over ingested documents.
         RagSearch = "rag_search",
@@ -23,7 +23,7 @@ string_enum! {
     }
 }
 
-/// Specification of a tool, as in the manifest.
+/// Specification of a tool, as listed in the tool manifest.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ToolSpec {
     /// Name that the model calls it by.
@@ -32,7 +32,7 @@ pub struct ToolSpec {
     pub description: &'static str,
     /// Permission that the caller needs.
     pub required_permission: Permission,
-    /// Whether it writes to a plant system. In this version the registry rejects such tools, regardless of the role.
+    /// Whether it writes to a plant system. The registry rejects such tools, regardless of the caller's role.
     pub writes_to_plant: bool,
     /// JSON Schema of the arguments; unknown arguments are rejected.
     pub parameters: Value,

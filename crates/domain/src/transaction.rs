@@ -1,9 +1,9 @@
 //! The transaction that the policy gate shares with a use case: intent, work and outcome are committed together.
 //!
 //! The gate decides and records the intent in a transaction. If the command declares `transaction Shared`, the gate
-//! leaves that transaction open, and the use case continues in it: nothing is visible to others, and nothing leaves the
-//! process, before the one commit that also makes the records durable. If the work fails, its changes are rolled back,
-//! and the gate records intent and failure in a new transaction.
+//! leaves that transaction open, and the use case continues in it. Nothing is visible to others, and nothing leaves the
+//! process, before the single commit that also makes the audit rows durable. If the work fails, its changes are rolled
+//! back, and the gate records intent and failure in a new transaction.
 
 use crate::ports::{Store, StoreError, TenantTx};
 use crate::scope::TenantScope;
@@ -29,7 +29,7 @@ impl SharedTransaction {
         Self(Arc::new(Mutex::new(State { tx: Some(tx), is_committed: false })))
     }
 
-    /// The intent is committed; every transaction of the use case is a new one.
+    /// For an intent that is already committed: the use case begins new transactions.
     #[must_use]
     pub fn committed() -> Self {
         Self(Arc::new(Mutex::new(State { tx: None, is_committed: true })))
@@ -50,8 +50,8 @@ impl SharedTransaction {
     /// Continues in the shared transaction or, once that is committed, begins a new one.
     ///
     /// # Errors
-    /// If the database is not available; or if the transaction with the intent is in use or was rolled back, since a
-    /// new one could be committed without the intent.
+    /// If the database is not available; or if the transaction with the intent is in use or was rolled back, because
+    /// then a new transaction could be committed without the intent.
     pub(crate) async fn begin(&self, store: &dyn Store, scope: &TenantScope) -> Result<UseCaseTransaction, StoreError> {
         let (tx, is_committed) = (self.take(), self.is_committed());
         let tx = match tx {
@@ -78,15 +78,16 @@ impl fmt::Debug for SharedTransaction {
 
 /// A transaction in which a use case works. Dropping it rolls back.
 ///
-/// While the one with the intent is open, the use case cannot begin another: with every connection of the pool held by
-/// such a use case, each would wait for the others.
+/// While the transaction with the intent is open, the use case cannot begin another one. Otherwise use cases that hold
+/// all connections of the pool could wait for each other (deadlock).
 pub struct UseCaseTransaction {
     tx: Box<dyn TenantTx>,
     shared: SharedTransaction,
 }
 
 impl UseCaseTransaction {
-    /// Ends the work successfully: the gate adds the outcome and commits before it returns the result to the caller.
+    /// Hands the transaction back after success: the gate adds the outcome and commits before it returns the result to
+    /// the caller.
     pub fn finish(self) {
         self.shared.lock().tx = Some(self.tx);
     }

@@ -3,14 +3,14 @@
 //! Documents, titles, memories, tool results and earlier answers may contain anything. In a prompt they are data: they
 //! must not be parsed as the start of another role's turn, as a special token of a chat template, as a tool call, or as
 //! the closing tag of the element that encloses them. A zero-width space after the first character of such a marker
-//! prevents that, and leaves the text readable for people. Full-width forms of the characters are covered too.
+//! prevents that and keeps the text readable for people. Full-width forms of the characters are covered too.
 
 use std::borrow::Cow;
 
 /// Zero-width space, which breaks a marker without changing what people read.
 const ZERO_WIDTH_SPACE: char = '\u{200b}';
 
-/// Markers in square brackets that some chat template uses (Llama 2, Mistral); matched case-insensitively.
+/// Markers in square brackets that chat templates use (Llama 2, Mistral); matched case-insensitively.
 const BRACKETED_MARKERS: &[&str] =
     &["INST", "SYS", "SYSTEM_PROMPT", "AVAILABLE_TOOLS", "TOOL_CALLS", "TOOL_RESULTS", "TOOL_CONTENT", "IMG"];
 
@@ -19,7 +19,7 @@ const ROLE_NAMES: &[&str] =
     &["human", "assistant", "user", "system", "ai", "bot", "tool", "developer", "instruction", "response", "input"];
 
 /// Breaks every marker in `text` that a chat template, a tool-call parser or the platform's own tags could recognize.
-/// Borrows the text if there is none.
+/// Borrows the text if it contains no marker.
 #[must_use]
 pub fn neutralize(text: &str) -> Cow<'_, str> {
     let break_offsets = Scanner::new(text).break_offsets();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_contains_neither_double_quotes_nor_line_breaks() {
+    fn an_attribute_contains_neither_double_quotes_nor_line_breaks() {
         assert_eq!(neutralize_attribute("a \"b\"\n<x>"), "a 'b' <\u{200b}x>");
     }
 

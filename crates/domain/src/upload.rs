@@ -1,4 +1,4 @@
-//! A streamed upload: the file's bytes first, then the form fields, once the whole body has been read.
+//! A streamed upload: the form fields are available once all of the file's bytes have been read.
 
 use crate::document::Document;
 use crate::ids::DocumentId;
@@ -13,7 +13,7 @@ use serde_json::Value;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{pointer}: {detail}")]
 pub struct FieldError {
-    /// JSON pointer (RFC 6901) to the field: `/tags/0`, for instance.
+    /// JSON pointer (RFC 6901) to the field, such as `/tags/0`.
     pub pointer: String,
     /// Reason, as a sentence for the caller.
     pub detail: String,
@@ -28,15 +28,15 @@ pub struct UploadForm {
     pub tags: Vec<ShortText>,
     /// Kind of document, in the plant's own terms: `procedure`, `datasheet`, …
     pub doc_type: Option<ShortText>,
-    /// Class of the document; `None` uses the platform's default.
+    /// Classification of the document; `None` uses the platform's default.
     pub classification: Option<Classification>,
     /// Revision label, in the plant's own notation.
     pub revision: Option<RevisionLabel>,
-    /// First day (UTC) on which it is in force; `None` means from its ingestion on.
+    /// First day (UTC) on which it is in force; `None` means as soon as it is ingested.
     pub effective_from: Option<Date>,
     /// The document that it replaces from that day on.
     pub supersedes: Option<DocumentId>,
-    /// Data of the client: a JSON object, at most 16 KiB.
+    /// Client data: a JSON object, at most 16 KiB.
     pub metadata: Value,
 }
 

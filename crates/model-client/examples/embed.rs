@@ -14,7 +14,7 @@ use model_client::local::embed::LocalEmbedder;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let model_dir = std::env::args_os().nth(1).map(PathBuf::from).ok_or("name the model directory")?;
+    let model_dir = std::env::args_os().nth(1).map(PathBuf::from).ok_or("the argument <model directory> is missing")?;
     let embedder = LocalEmbedder::load(&model_dir, 2)?;
     let question = "How do I isolate the pump before maintenance?";
     let sentences = [

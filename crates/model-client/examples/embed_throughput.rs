@@ -1,4 +1,5 @@
-//! Benchmarks the embedded model: chunks of 256 tokens per second, and a query's latency when idle and under that load.
+//! Benchmarks the in-process embedding model: how many chunks of 256 tokens it embeds per second, and the latency of a
+//! query when idle and under that load.
 //!
 //! ```text
 //! time cargo run --release -p model-client --example embed_throughput -- <model directory> [threads] [chunks]
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let model_dir = arguments.next().map(PathBuf::from).ok_or("name the model directory")?;
+    let model_dir = arguments.next().map(PathBuf::from).ok_or("the argument <model directory> is missing")?;
     let threads = arguments.next().map_or(Ok(2), |threads| threads.parse())?;
     let chunks = arguments.next().map_or(Ok(200), |chunks| chunks.parse())?;
 
@@ -36,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     print_latencies("query, idle", &mut latencies(&embedder).await?);
     let mut load = std::pin::pin!(embedder.embed(EmbedPurpose::Document, vec![chunk; chunks]));
     tokio::select! {
-        finished = &mut load => { finished?; println!("the load ended before the queries did: name more chunks"); }
+        finished = &mut load => { finished?; println!("the load ended before the queries did; use more chunks"); }
         times = latencies(&embedder) => print_latencies("query, under load", &mut times?),
     }
     Ok(())

@@ -14,7 +14,7 @@ pub struct CacheSalts {
 }
 
 impl CacheSalts {
-    /// Creates the derivation from a secret `key` of any length. The key must not be used for anything else.
+    /// Derives the salts from a secret `key` of any length. The key must not be used for anything else.
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
         let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"cache-salt");

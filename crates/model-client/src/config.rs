@@ -13,7 +13,7 @@ use url::Url;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EmbedSource {
-    /// By the embedded model, in this process.
+    /// By the model that runs in this process.
     Embedded,
     /// By the backends of the `embed` tier.
     Remote,
@@ -51,7 +51,7 @@ impl Dialect {
     }
 }
 
-/// Whether a backend is on the premises.
+/// Where a backend runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Location {
@@ -132,7 +132,7 @@ pub struct RouteSettings {
     pub priority: u32,
     /// Relative load among routes of equal priority: weight 2 gets twice as many requests as weight 1.
     pub weight: u32,
-    /// Price per token; if zero, the costs that the server reports are used.
+    /// Price of the model's tokens; if zero, the costs that the server reports are used.
     pub price: Price,
 }
 
@@ -197,7 +197,7 @@ impl Default for BreakerSettings {
     }
 }
 
-/// Settings of the model layer. The default has no backends and uses the embedded models.
+/// Settings of the model layer. The default has no backends and uses the models that run in this process.
 #[derive(Clone, Debug, Default)]
 pub struct ModelSettings {
     /// The backends; tiers refer to them by name.
@@ -233,8 +233,7 @@ impl ModelSettings {
 /// Settings of the embedding model.
 #[derive(Clone, Debug)]
 pub struct EmbeddingSettings {
-    /// Where embeddings are computed. `None` means the backends if the `embed` tier has routes, otherwise the embedded
-    /// model.
+    /// Where embeddings are computed. `None` means the backends if the `embed` tier has routes, otherwise this process.
     pub source: Option<EmbedSource>,
     /// The model's name, which is stored with each vector together with the dimension; if empty, the model name of the
     /// first route is used.
@@ -249,11 +248,11 @@ pub struct EmbeddingSettings {
     pub query_prefix: String,
     /// Prepended to a document's text (nomic-embed-text: `search_document: `).
     pub document_prefix: String,
-    /// Directory of the embedded model's `model.safetensors` and `tokenizer.json`.
+    /// Directory of the in-process model's `model.safetensors` and `tokenizer.json`.
     pub embedded_dir: PathBuf,
-    /// Number of threads of the embedded model for queries, and the same number for documents.
+    /// Number of threads of the in-process model for queries, and the same number for documents.
     pub threads: usize,
-    /// Timeout for embedding a query; after it, the search continues without vectors.
+    /// Timeout for embedding a query; the search then continues without vectors.
     pub query_timeout: Duration,
     /// Timeout for embedding one batch of a document's texts.
     pub documents_timeout: Duration,
@@ -282,7 +281,7 @@ impl Default for EmbeddingSettings {
 pub struct RerankSettings {
     /// Input limit of the model in tokens, for query and passage together.
     pub max_tokens: usize,
-    /// Timeout, including the time in the queue; after it, the search keeps its original order.
+    /// Timeout, including the time in the queue; the search then keeps its original order.
     pub timeout: Duration,
 }
 
@@ -292,14 +291,14 @@ impl Default for RerankSettings {
     }
 }
 
-/// Timeouts of calls to a backend.
+/// Maximum durations of the phases of a call to a backend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeouts {
     /// Time to establish a connection.
     pub connect: Duration,
     /// Time until the first token of an answer. A server that loads models on demand may need minutes.
     pub first_token: Duration,
-    /// Time between two chunks of a streamed answer.
+    /// Time between two consecutive chunks of a streamed answer.
     pub between_tokens: Duration,
     /// Time for the whole answer.
     pub total: Duration,

@@ -6,7 +6,7 @@ use crate::local::embed::EmbedError;
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The URL of a backend is not `http` or `https`.
-    #[error("the model server's address {address} is not an http or https address")]
+    #[error("the model server's address {address} is not an http or https URL")]
     Address {
         /// Scheme and host of the URL, without credentials.
         address: String,
@@ -26,13 +26,13 @@ pub enum SetupError {
         /// The unknown backend's name.
         name: String,
     },
-    /// The embedded model could not be loaded.
-    #[error("the embedded embedding model cannot be loaded")]
+    /// The in-process embedding model could not be loaded.
+    #[error("the in-process embedding model cannot be loaded")]
     LoadEmbeddedModel(#[source] EmbedError),
     /// A pattern of the privacy rules does not compile, which is a bug.
     #[error("a built-in privacy pattern does not compile")]
     PrivacyPatterns(#[from] regex::Error),
-    /// The task that loads the embedded model panicked or was cancelled.
-    #[error("loading the embedded embedding model was interrupted")]
+    /// The task that loads the in-process embedding model panicked or was cancelled.
+    #[error("loading the in-process embedding model was interrupted")]
     LoadTaskFailed(#[source] tokio::task::JoinError),
 }

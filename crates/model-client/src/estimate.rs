@@ -1,8 +1,8 @@
 //! Estimates token counts when the model's tokenizer is not available.
 
-/// Estimates the number of tokens of `text`, rather too high than too low for common tokenizers: one token per three
-/// ASCII letters, per digit and per punctuation mark, and one per byte of other characters, because byte-level
-/// vocabularies split unknown text into bytes.
+/// Estimates the number of tokens of `text`; for common tokenizers, the estimate tends to be too high. Counts one token
+/// per three ASCII letters, per digit and per punctuation mark, and one per byte of other characters, because
+/// byte-level vocabularies split unknown text into bytes.
 pub(crate) fn tokens(text: &str) -> usize {
     let mut letter_run = 0;
     text.chars().map(|c| token_cost(c, &mut letter_run)).sum()

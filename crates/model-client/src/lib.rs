@@ -1,4 +1,4 @@
-//! Clients of chat, embedding and reranking models: OpenAI-compatible servers, and embedded models without a server.
+//! Clients of chat, embedding and reranking models: OpenAI-compatible servers, and models that run in this process.
 //!
 //! The platform uses models through three ports of `domain`: [`ChatModel`](domain::ports::ChatModel),
 //! [`Embedder`](domain::ports::Embedder) and [`Reranker`](domain::ports::Reranker). This crate implements them;

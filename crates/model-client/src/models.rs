@@ -1,4 +1,4 @@
-//! Selects the implementation of each model port: configured backends or embedded models.
+//! Selects the implementation of each model port: configured backends or models that run in this process.
 
 use crate::config::{EmbedSource, ModelSettings};
 use crate::error::SetupError;
@@ -22,13 +22,13 @@ pub fn chat_model(router: &Arc<Router>, settings: &ModelSettings) -> Result<Arc<
 }
 
 /// Returns the embedding model: `embedding.source` if set, otherwise the backends if the tier has routes, otherwise the
-/// embedded model.
+/// in-process model.
 ///
 /// Requests one vector from a backend to learn the dimension, unless it is configured. If no backend answers, that is
 /// logged and startup continues; the dimension is then 0 until the first vector arrives.
 ///
 /// # Errors
-/// If embeddings are remote but the tier has no routes, or if the embedded model cannot be loaded.
+/// If embeddings are remote but the tier has no routes, or if the in-process model cannot be loaded.
 pub async fn embedder(router: &Arc<Router>, settings: &ModelSettings) -> Result<Arc<dyn Embedder>, SetupError> {
     let default_source = if settings.tiers.embed.is_empty() { EmbedSource::Embedded } else { EmbedSource::Remote };
     match settings.embedding.source.unwrap_or(default_source) {
@@ -44,7 +44,7 @@ pub async fn embedder(router: &Arc<Router>, settings: &ModelSettings) -> Result<
     }
 }
 
-/// Returns the reranker of the backends; `None` if the tier has no routes, because there is no embedded reranker.
+/// Returns the reranker of the backends; `None` if the tier has no routes, because there is no in-process reranker.
 ///
 /// # Errors
 /// If the tier refers to an unknown backend. Does not contact the backends.

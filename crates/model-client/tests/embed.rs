@@ -1,4 +1,5 @@
-//! Compares the embedded model, with its real weights, with vectors of the reference implementation.
+//! Compares the vectors of the in-process embedding model, with its real weights, to those of the reference
+//! implementation.
 
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
@@ -117,7 +118,7 @@ async fn a_query_is_embedded_while_documents_are_queued() {
 }
 
 #[tokio::test]
-async fn the_embedder_port_names_the_model_and_returns_the_same_vectors() {
+async fn the_embedder_port_reports_the_model_and_returns_the_same_vectors() {
     let embedder = embedder();
     let port: &dyn Embedder = &*embedder;
     let model = port.model();
@@ -134,7 +135,7 @@ async fn the_embedder_port_names_the_model_and_returns_the_same_vectors() {
 }
 
 #[test]
-fn a_missing_model_file_is_named_with_the_remedy() {
+fn the_error_for_a_missing_model_file_names_the_file_and_the_remedy() {
     let directory = tempfile::tempdir().expect("a directory");
     let error = LocalEmbedder::load(directory.path(), 1).expect_err("nothing is there");
     let text = error.to_string();

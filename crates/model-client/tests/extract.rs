@@ -110,7 +110,7 @@ async fn ask(demo: &Demo, case: &Case) -> String {
 fn parse_quotes(answer: &str) -> Vec<(usize, String)> {
     let mut quotes = Vec::new();
     for quote in answer.split("\n\n").filter(|part| part.starts_with("> ")) {
-        let (lines, marker) = quote.rsplit_once("\" [").expect("a marker behind the quote");
+        let (lines, marker) = quote.rsplit_once("\" [").expect("a citation marker after the quote");
         let n = marker.strip_suffix(']').expect("a marker").parse().expect("a number");
         let lines = lines.strip_prefix("> \"").expect("a quotation mark").split("\n> ");
         quotes.extend(lines.map(|line| (n, line.to_owned())));

@@ -38,13 +38,13 @@ pub async fn run(settings: &Settings, with_probe: bool) -> Result<()> {
 fn report(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.subject.chars().count()).max().unwrap_or(0);
     let mut report = String::new();
-    for Finding { subject: about, severity, message: sentence } in findings {
+    for Finding { subject, severity, message } in findings {
         let label = match severity {
             Severity::Ok => "ok     ",
             Severity::Warning => "warning",
             Severity::Error => "ERROR  ",
         };
-        let _ = writeln!(report, "{label}  {about:<width$}  {sentence}");
+        let _ = writeln!(report, "{label}  {subject:<width$}  {message}");
     }
     report
 }

@@ -39,9 +39,9 @@ enum Command {
         #[arg(long)]
         probe: bool,
     },
-    /// Exit with 0 if the running server is ready; for containers.
+    /// Exit with 0 if the running server is ready; for container health checks.
     Healthcheck,
-    /// Write database, files, checkpoints and keys to one file. Needs DATABASE_MIGRATION_URL of a superuser.
+    /// Write database, files, checkpoints and keys to one file. DATABASE_MIGRATION_URL must name a superuser.
     Backup {
         /// File to write, which must not exist. Encrypted if BACKUP_KEY is set.
         #[arg(long, value_name = "FILE")]
@@ -64,7 +64,7 @@ enum Command {
     Doctor(DoctorCommand),
     /// Measure how well the platform finds and cites the answers to a set of questions.
     Eval(EvalArgs),
-    /// Embed all documents again with `models.next_embed`, and then search with it.
+    /// Embed all documents again with `models.next_embed`, then switch search to it.
     Reindex,
     /// Commands for development: seed a demo, print a token, ask a question.
     #[command(subcommand)]

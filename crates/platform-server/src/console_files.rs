@@ -1,9 +1,9 @@
-//! The files of the console, as the gateway reads them.
+//! Implements the gateway's port for the console's files.
 
 use gateway::console::{ConsoleFile, ConsoleFiles};
 use std::borrow::Cow;
 
-/// The console that was built into this program.
+/// The console's files that are embedded in this executable.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BuiltConsole;
 

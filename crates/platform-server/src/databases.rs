@@ -28,7 +28,7 @@ pub struct Databases {
 }
 
 impl Databases {
-    /// Prepares the pools; nothing connects yet.
+    /// Creates the pools without connecting.
     ///
     /// # Errors
     /// If a URL is missing or not valid.
@@ -74,7 +74,7 @@ pub fn auditor(settings: &Settings) -> Result<Database> {
     pool(settings.database.audit_url.as_ref(), "DATABASE_AUDIT_URL", command_pool_settings())
 }
 
-/// A directory with a small pool of its own, for commands that look up tenants or users.
+/// A tenant directory with a separate small pool, for commands that look up tenants or users.
 ///
 /// # Errors
 /// If the URL is missing or not valid.

@@ -26,20 +26,21 @@ pub fn run_if_child() -> Option<ExitCode> {
 /// How to start this executable as the document parser.
 ///
 /// # Errors
-/// If the system does not tell the path of this program.
+/// If the path of this executable is unknown.
 pub fn parser_program() -> Result<ParserProgram> {
-    Ok(ParserProgram { program: own_path()?, args: vec![PARSE_COMMAND.to_owned()], limits: ChildLimits::default() })
+    let args = vec![PARSE_COMMAND.to_owned()];
+    Ok(ParserProgram { program: executable_path()?, args, limits: ChildLimits::default() })
 }
 
 /// How to start this executable as the launcher of the OCR program.
 ///
 /// # Errors
-/// If the system does not tell the path of this program.
+/// If the path of this executable is unknown.
 pub fn launcher() -> Result<Launcher> {
-    Ok(Launcher { program: own_path()?, args: vec![RECOGNIZE_COMMAND.to_owned()] })
+    Ok(Launcher { program: executable_path()?, args: vec![RECOGNIZE_COMMAND.to_owned()] })
 }
 
-fn own_path() -> Result<PathBuf> {
+fn executable_path() -> Result<PathBuf> {
     // This link refers to the running executable even after an update has replaced the file.
     const SELF_EXE: &str = "/proc/self/exe";
     if cfg!(target_os = "linux") && Path::new(SELF_EXE).exists() {

@@ -1,4 +1,4 @@
-//! Composition of authentication, personal access tokens and tenant mappings from the settings.
+//! Builds the services for authentication, personal access tokens and tenant mappings from the settings.
 
 use crate::config::Settings;
 use crate::ports::SharedPorts;

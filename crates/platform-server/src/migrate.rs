@@ -1,4 +1,4 @@
-//! The command `migrate`: the schema, and the passwords of the roles.
+//! The `migrate` command: applies the migrations and sets the passwords of the database roles.
 
 use crate::config::{Settings, required};
 use anyhow::Result;
@@ -34,7 +34,8 @@ fn password(url: &SecretString) -> Option<SecretString> {
     percent_decode(password).map(SecretString::from)
 }
 
-/// Decodes `%XX` in a part of a URL; `None` if the result is not UTF-8 or an escape is cut off.
+/// Decodes `%XX` in a part of a URL; `None` if the result is not UTF-8, or `XX` are not hexadecimal digits. A `%` with
+/// fewer than two characters after it is kept.
 #[must_use]
 pub fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());

@@ -42,8 +42,8 @@ impl Models {
         let record_content = settings.telemetry.record_content;
         let secret = settings.secret_key_bytes()?;
         let cache_salts = Some(CacheSalts::new(HashKey::derive(secret, "cache-salt").hash(b"key").as_bytes()));
-        let border = PrivacyMiddleware::new(HashKey::derive(secret, "privacy").hash(b"key").as_bytes());
-        let border = border.context("the privacy patterns cannot be set up")?;
+        let privacy = PrivacyMiddleware::new(HashKey::derive(secret, "privacy").hash(b"key").as_bytes());
+        let privacy = privacy.context("the privacy patterns cannot be set up")?;
         let settings = ModelSettings { record_content, cache_salts, ..settings.models.settings()? };
         let router = Router::new(&settings, ModelMetrics::register(metrics)?);
         let router = router.context("the model backends cannot be set up")?;
@@ -58,12 +58,12 @@ impl Models {
         };
         let reranker = models::reranker(&router, &settings).context("the reranking model cannot be set up")?;
         let embedders =
-            Embedders { current: border.wrap_embedder(current), next: next.map(|next| border.wrap_embedder(next)) };
+            Embedders { current: privacy.wrap_embedder(current), next: next.map(|next| privacy.wrap_embedder(next)) };
         Ok(Self {
-            chat: border.wrap_chat_model(chat),
+            chat: privacy.wrap_chat_model(chat),
             embedders,
-            reranking: reranker.map(|model| Reranking { model: border.wrap_reranker(model), candidates }),
-            privacy: border,
+            reranking: reranker.map(|model| Reranking { model: privacy.wrap_reranker(model), candidates }),
+            privacy,
             router: Some(router),
         })
     }

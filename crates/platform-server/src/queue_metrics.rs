@@ -22,10 +22,10 @@ impl QueueMetrics {
     /// # Errors
     /// If the registry already has a metric of that name.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let jobs = Opts::new("jobs", "Jobs that a worker could take, that one has in hand, and that were given up.");
+        let jobs = Opts::new("jobs", "Jobs that are due, leased by a worker, or dead (given up).");
         let jobs = IntGaugeVec::new(jobs, &["state"])?;
         let oldest_due_s =
-            IntGauge::new("jobs_oldest_due_seconds", "Seconds that the job longest due has waited for a worker.")?;
+            IntGauge::new("jobs_oldest_due_seconds", "Seconds that the oldest due job has waited for a worker.")?;
         registry.register(Box::new(jobs.clone()))?;
         registry.register(Box::new(oldest_due_s.clone()))?;
         Ok(Self { jobs, oldest_due_s })

@@ -53,8 +53,7 @@ pub async fn run(settings: Settings) -> Result<()> {
 async fn wait_for_jobs(platform: &Platform, stop: &CancellationToken) -> Result<JobCounts> {
     let mut printed = None;
     loop {
-        let job_counts =
-            platform.queue.job_counts(JobKind::Reembedding).await.context("the queue cannot be counted")?;
+        let job_counts = platform.queue.job_counts(JobKind::Reembedding).await.context("the jobs cannot be counted")?;
         if printed != Some(job_counts.pending) {
             crate::print(&format!("{} tenants left", job_counts.pending))?;
             printed = Some(job_counts.pending);
@@ -71,8 +70,8 @@ fn report(job_counts: JobCounts, model: &str) -> Result<()> {
     }
     if job_counts.dead > 0 {
         bail!(
-            "{} tenants keep the current model because they have documents that cannot be read any more (see events \
-             doc.ingestion with result error in their audit logs); delete these and run the command again",
+            "{} tenants keep the current model because they have documents that cannot be read anymore (see the \
+             doc.ingestion events with result error in their audit logs); delete these and run the command again",
             job_counts.dead
         );
     }

@@ -72,7 +72,7 @@ pub async fn run(settings: Settings, service: ServiceType, stop: CancellationTok
         server_tasks.spawn(serve(listener, router, connection_limits(&settings.server), stop.clone()));
         server_tasks.spawn(end_abandoned_runs(platform.run_recovery(), stop.clone()));
         receive_run_signals(&platform, &audit_tasks, &stop_audit);
-        keep_authenticator(&platform, &server_tasks, &stop);
+        spawn_authenticator_tasks(&platform, &server_tasks, &stop);
     }
     if matches!(service, ServiceType::Worker | ServiceType::All) {
         platform.requeue_documents_embedded_by_other_models().await;
@@ -108,8 +108,8 @@ fn connection_limits(server: &Server) -> Limits {
     Limits { max_connections_per_peer, ..limits }
 }
 
-/// Keeps the issuers' keys fresh and records counted refusals, until `stop`.
-fn keep_authenticator(platform: &Platform, tasks: &TaskTracker, stop: &CancellationToken) {
+/// Starts the tasks that keep the issuers' keys fresh and record counted refusals, until `stop`.
+fn spawn_authenticator_tasks(platform: &Platform, tasks: &TaskTracker, stop: &CancellationToken) {
     let (authn, stop) = (Arc::clone(&platform.authn), stop.clone());
     tasks.spawn(async move {
         let background = futures::future::join(authn.keep_keys_fresh(), authn.keep_recording_refusals());
@@ -117,23 +117,23 @@ fn keep_authenticator(platform: &Platform, tasks: &TaskTracker, stop: &Cancellat
     });
 }
 
-/// The listener of the API. Behind a proxy it is opened only now: a proxy passes over a port that refuses, but would
-/// send requests to a server that starts, and does not repeat a POST that was sent.
+/// The listener of the API. Behind a proxy it is opened only now: a proxy skips a server that refuses connections, but
+/// it would send requests to one that is still starting, and it does not retry a POST.
 async fn api_listener(
     settings: &Settings,
     service: ServiceType,
-    early: Option<Arc<TcpListener>>,
+    startup_listener: Option<Arc<TcpListener>>,
 ) -> Result<Option<Arc<TcpListener>>> {
     match service {
-        ServiceType::Api | ServiceType::All if early.is_none() => {
+        ServiceType::Api | ServiceType::All if startup_listener.is_none() => {
             Ok(Some(Arc::new(listen(settings, settings.server.port).await?)))
         }
-        _ => Ok(early),
+        _ => Ok(startup_listener),
     }
 }
 
-/// Receives what other processes say of this one's runs, until the end of the drain: readers and cancellations still
-/// arrive in it.
+/// Receives signals from other processes about this one's runs. Continues until the end of the drain, because readers
+/// and cancellations still arrive then.
 fn receive_run_signals(platform: &Platform, tasks: &TaskTracker, stop: &CancellationToken) {
     let chat = platform.chat.clone();
     tasks.spawn(stop.clone().run_until_cancelled_owned(async move { chat.receive_signals().await }));

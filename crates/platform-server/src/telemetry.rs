@@ -1,4 +1,4 @@
-//! Logs as JSON lines on standard error, traces to an OTLP collector if one is configured.
+//! Writes logs as JSON lines to standard error, and sends traces to an OTLP collector if one is configured.
 
 use crate::config::Telemetry;
 use anyhow::{Context as _, Result};
@@ -33,7 +33,7 @@ pub fn start(settings: &Telemetry) -> Result<TelemetryGuard> {
         )
         .with(traces)
         .try_init()
-        .context("logging is set up already")?;
+        .context("logging is already set up")?;
     Ok(TelemetryGuard(provider))
 }
 

@@ -168,7 +168,7 @@ async fn a_killed_server_leaves_no_operation_open_and_loses_no_confirmed_data() 
         let (confirmed, ()) = tokio::join!(
             join_all((0..CLIENTS).map(|client| deployment.send_requests_until_killed(&token, client))),
             async {
-                // However slow the machine is, there is something to lose in each round.
+                // Waits for an answer, so that each kill could lose one even on a slow machine.
                 eventually_within(START_TIMEOUT, "an answer", || async {
                     (deployment.answer_count.load(Ordering::Relaxed) > answer_count).then_some(())
                 })
@@ -205,7 +205,7 @@ async fn wait_until_all_closed(connection: &mut PgConnection) {
 async fn assert_confirmed_rows_exist(connection: &mut PgConnection, all: &[ConfirmedData]) {
     let conversations: Vec<&String> = all.iter().flat_map(|done| &done.conversations).collect();
     let answers: Vec<&String> = all.iter().flat_map(|done| &done.answers).collect();
-    assert!(conversations.len() > 10 && !answers.is_empty(), "{} and {}", conversations.len(), answers.len());
+    assert!(conversations.len() > 10 && !answers.is_empty(), "too few: {} and {}", conversations.len(), answers.len());
     for id in conversations {
         let found: i64 = sqlx::query_scalar("SELECT count(*) FROM conversations WHERE id = $1::uuid")
             .bind(id)

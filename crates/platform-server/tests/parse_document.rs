@@ -17,7 +17,7 @@ async fn the_program_parses_a_document_in_a_child_process() {
     let bytes = Bytes::from_static(b"Check the level twice in each shift.");
     let file =
         SourceFile { name: "notes.txt".into(), size: bytes.len() as u64, bytes: stream::iter([Ok(bytes)]).boxed() };
-    let document = parser.parse(file, &PagesReadSender::default()).await.expect("it is parsed");
+    let document = parser.parse(file, &PagesReadSender::default()).await.expect("a parsed document");
     assert_eq!(document.pages[0].blocks[0].text, "Check the level twice in each shift.");
 }
 

@@ -148,7 +148,7 @@ fn attribute(span: &Span, key: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_span_of_a_model_call_is_a_child_of_its_request_and_has_no_content() {
     let ObservedTurn { spans, .. } = observe_turn(&[]).await;
-    let call = spans.iter().find(|span| span.name == "chat fast").expect("it is there");
+    let call = spans.iter().find(|span| span.name == "chat fast").expect("the span of the model call");
     let parent = spans.iter().find(|span| span.span_id == call.parent_span_id);
     let request = parent.expect("the parent span was exported, too");
     assert_eq!((request.name.as_str(), &request.trace_id), ("http", &call.trace_id));
@@ -171,7 +171,7 @@ async fn the_span_of_a_model_call_is_a_child_of_its_request_and_has_no_content()
 #[tokio::test(flavor = "multi_thread")]
 async fn traces_have_content_if_record_content_is_set() {
     let ObservedTurn { spans, .. } = observe_turn(&[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]).await;
-    let call = spans.iter().find(|span| span.name == "chat fast").expect("it is there");
+    let call = spans.iter().find(|span| span.name == "chat fast").expect("the span of the model call");
     assert!(attribute(call, "gen_ai.input.messages").contains("secret-question"), "{call:?}");
     assert!(attribute(call, "gen_ai.output.messages").contains("secret-answer"), "{call:?}");
 }
@@ -180,7 +180,7 @@ async fn traces_have_content_if_record_content_is_set() {
 async fn the_log_has_requests_but_neither_content_nor_secrets() {
     for extra_variables in [&[][..], &[("RUST_LOG", "debug")], &[("PLATFORM__TELEMETRY__RECORD_CONTENT", "true")]] {
         let ObservedTurn { log, token, .. } = observe_turn(extra_variables).await;
-        assert!(log.contains("request served") && log.contains("/v1/conversations/{id}/chat"), "control: {log}");
+        assert!(log.contains("request served") && log.contains("/v1/conversations/{id}/chat"), "no request in: {log}");
         for hidden in ["secret-question", "secret-answer", SECRET_KEY, token.as_str()] {
             assert!(!log.contains(hidden), "{hidden} is in the log with {extra_variables:?}");
         }

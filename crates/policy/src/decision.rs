@@ -117,7 +117,7 @@ pub(crate) async fn decide(
 }
 
 fn active_detail(subject: &str, is_active: bool) -> String {
-    format!("The {subject} is switched {}.", if is_active { "on" } else { "off" })
+    format!("The {subject} is {}.", if is_active { "active" } else { "inactive" })
 }
 
 /// Describes the result of the matrix lookup, for the trace.

@@ -35,7 +35,7 @@ pub enum GateError {
         decision_id: Option<AuditId>,
     },
     /// The caller was refused too often within a minute.
-    #[error("too many refusals of this caller")]
+    #[error("the caller was refused too often")]
     RefusedTooOften {
         /// Time until the caller should try again.
         retry_after: Duration,
@@ -155,8 +155,8 @@ impl Classify for GateError {
 pub(crate) fn refusal_message(code: RefusalCode) -> &'static str {
     match code {
         RefusalCode::TenantUnmapped => "The token's tenant is not known to this platform.",
-        RefusalCode::TenantSuspended => "The tenant is switched off.",
-        RefusalCode::UserDisabled => "The user is switched off.",
+        RefusalCode::TenantSuspended => "The tenant is inactive.",
+        RefusalCode::UserDisabled => "The user is inactive.",
         RefusalCode::SessionRevoked => "The session was ended; sign in again.",
         RefusalCode::GroupsOverage => "The token omits the groups; ask the administrator to use app roles.",
         RefusalCode::GuestRefused => "Guests of the directory are not admitted.",

@@ -89,7 +89,7 @@ pub fn role_reach(role: Role, resource: Resource, operation: Operation) -> Optio
         // Only admins see the reasoning of a model.
         (Documents, Declassify) | (Reasoning, Read) => (role == Role::Admin).then_some(Reach::Tenant),
         (Documents | AuditLogs, Export) => (role == Role::Admin).then_some(Reach::Tenant),
-        // An admin reads what users think of answers, without the answers.
+        // An admin sees the users' ratings, but not the rated answers.
         (Feedback, List) => (role == Role::Admin).then_some(Reach::Tenant),
         (Users, List | Read | Create | Update) => (role == Role::Admin).then_some(Reach::Tenant),
         // Reading and simulating decisions count as reads, whichever user they concern.

@@ -90,14 +90,14 @@ async fn find_document(
     entitlements: &Entitlements,
 ) -> Result<Option<Document>, StoreError> {
     let visible_document = tx.documents().get(id, entitlements.clearance).await?;
-    let class = match &visible_document {
+    let classification = match &visible_document {
         Some(document) => Some(document.classification),
         None => tx.documents().get(id, Classification::Restricted).await?.map(|document| document.classification),
     };
-    let detail = if class.is_some() { "The document exists." } else { "The tenant has no such document." };
-    trace.record(Rule::Target, class.is_some(), detail);
-    if let Some(class) = class {
-        let detail = format!("The document is {class}; the user's clearance is {}.", entitlements.clearance);
+    let detail = if classification.is_some() { "The document exists." } else { "The tenant has no such document." };
+    trace.record(Rule::Target, classification.is_some(), detail);
+    if let Some(classification) = classification {
+        let detail = format!("The document is {classification}; the user's clearance is {}.", entitlements.clearance);
         trace.record(Rule::Clearance, visible_document.is_some(), detail);
     }
     Ok(visible_document)

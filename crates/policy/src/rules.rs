@@ -7,7 +7,7 @@ use domain::ports::AccessRules;
 use domain::rights::Rights;
 use domain::user::Membership;
 
-/// [`AccessRules`] by the policy matrix.
+/// Implements [`AccessRules`] with the policy matrix.
 ///
 /// Grants from the configuration (`platform_admin`) are ignored here, since no long-running work needs them.
 #[derive(Clone, Copy, Debug, Default)]

@@ -84,7 +84,7 @@ impl UseCase<UpdateUser> for AdministrationService {
         let UpdateUser { id, role, role_pinned, grants, is_active } = command.command();
         if command.scope().user() == Some(*id) {
             return Err(RuntimeError::Conflict {
-                detail: "An admin cannot change their own role or grants or switch themselves off; another admin can.",
+                detail: "Admins cannot change their own role or grants or deactivate themselves; another admin can.",
             });
         }
         let mut tx = command.begin(&*self.store).await?;

@@ -101,7 +101,7 @@ impl UseCase<ExportConversation> for ConversationService {
 }
 
 impl ConversationService {
-    /// Reads a conversation without what its reader may no longer see.
+    /// Reads a conversation without the answers and citations that its reader may no longer see.
     async fn read_transcript(
         &self,
         tx: &mut dyn TenantTx,

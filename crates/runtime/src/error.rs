@@ -146,7 +146,7 @@ impl Classify for RuntimeError {
             Self::AboveClearance => Some("The answer is based on content above your clearance.".to_owned()),
             Self::ModelNotFound => Some("The model does not exist, or you may not use it.".to_owned()),
             Self::AboveModelClassification => Some(
-                "What earlier answers or tools said may be classified above what this model may see; leave it out, or \
+                "Earlier answers or tool results may be classified above what this model may see; leave them out, or \
                  ask the assistant."
                     .to_owned(),
             ),
@@ -177,7 +177,7 @@ impl Classify for RuntimeError {
 
 fn blocked_detail(found: &PatternCounts) -> String {
     let patterns: Vec<_> = found.patterns().collect();
-    format!("The tenant's privacy rules do not let this reach a model ({}); leave it out.", patterns.join(", "))
+    format!("The tenant's privacy rules do not allow sending this to a model ({}); remove it.", patterns.join(", "))
 }
 
 fn budget_detail(limit: BudgetLimit) -> String {

@@ -1,4 +1,4 @@
-//! The languages that rules on text know.
+//! The languages that the text rules support.
 
 /// Language of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,5 +1,5 @@
-//! Memories: facts about a user that later prompts contain. They become active only by the user's own act: created
-//! here, or suggested in a chat and then accepted here.
+//! Memories: facts about a user that later prompts contain. A memory is active only if its user created it, or accepted
+//! one that a chat turn suggested.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;
@@ -45,12 +45,13 @@ impl UseCase<CreateMemory> for MemoryService {
     async fn execute(&self, command: Authorized<CreateMemory>) -> Result<Memory, RuntimeError> {
         let mut tx = command.begin(&*self.store).await?;
         let (permit, command) = command.into_parts();
-        let (id, class) = (MemoryId::from_uuid(self.ids.uuid()), permit.rights().own_message_class());
+        let id = MemoryId::from_uuid(self.ids.uuid());
+        let classification = permit.rights().own_message_class();
         let memory = Memory {
             importance: command.importance,
             tags: command.tags.into_iter().map(ShortText::into_string).collect(),
             expires_at: command.expires_at,
-            ..Memory::explicit(id, command.content.into_string(), class, self.clock.now())
+            ..Memory::explicit(id, command.content.into_string(), classification, self.clock.now())
         };
         tx.memories().insert(&memory).await?;
         tx.finish();

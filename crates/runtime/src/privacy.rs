@@ -9,7 +9,7 @@ use domain::privacy::{PatternCounts, PrivacyAction};
 /// Searches the user's texts, unless the caller's rules only redact.
 ///
 /// # Errors
-/// `PersonalData` if the rules block what was found; or if the tenant's rules are not valid.
+/// `PersonalData` if the rules block what was found; `Model` if a pattern of the tenant is not valid.
 pub(crate) fn check<'a>(
     filter: &dyn PrivacyFilter,
     caller: &ModelCaller,

@@ -1,6 +1,7 @@
-//! Sessions: users list and revoke their own; admins list and revoke those of their tenant's users. How soon the tokens
-//! of a revoked session are refused, and running work ends, follows from the membership, which says so to everyone who
-//! reads it.
+//! Sessions: users list and revoke their own; admins list and revoke those of their tenant's users.
+//!
+//! Revoking only marks the session. Whoever reads the user's membership in that session next refuses its tokens or ends
+//! its running work: authentication, the gate, and the checks of runs in progress.
 
 use crate::error::RuntimeError;
 use crate::use_case::UseCase;

@@ -50,7 +50,7 @@ struct Services {
 #[tokio::main]
 async fn main() -> ExampleResult {
     let mut arguments = std::env::args().skip(1);
-    let question = arguments.next().ok_or("ask something, and name files")?;
+    let question = arguments.next().ok_or("usage: ask_documents QUESTION FILE…")?;
     let platform = in_memory_services();
     let permit = sign_in(&platform).await?;
     for path in arguments {
@@ -134,7 +134,7 @@ async fn ask(platform: &Services, permit: &Permit, question: &str) -> ExampleRes
     let arguments = json!({"query": question, "top_k": 3});
     let call = ToolCall { call_id: "1".into(), name: "rag_search".into(), arguments, context: CallContext::default() };
     let ToolResult::Retrieval(found) = tools.invoke(permit, call).await?.into_parts().0 else {
-        return Err("no retrieval".into());
+        return Err("the tool returned no search result".into());
     };
     println!("\n{question}\nanswerable: {}", found.answerable);
     for hit in found.hits {

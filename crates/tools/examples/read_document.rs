@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// A launcher that runs `parse-document`, which Cargo builds in the directory above `examples`.
 fn launcher() -> Result<Launcher, Box<dyn Error>> {
     let example = std::env::current_exe()?;
-    let folder = example.parent().and_then(Path::parent).ok_or("this program has no folder")?;
+    let folder = example.parent().and_then(Path::parent).ok_or("the executable has no parent directory")?;
     Ok(Launcher { program: folder.join("parse-document"), args: vec!["become".to_owned()] })
 }
 

@@ -1,7 +1,7 @@
 //! Benchmarks the PDF reader against poppler's pdftotext on the same files, in alternating rounds.
 //!
-//! `cargo run --release -p tools --example read_throughput -- PDF PAGES VOLUME`
-//! writes a file of at least PAGES pages to VOLUME by repeating the pages of PDF, and measures both files. Prints one
+//! `cargo run --release -p tools --example read_throughput -- PDF PAGES OUTPUT`
+//! writes a file of at least PAGES pages to OUTPUT by repeating the pages of PDF, and measures both files. Prints one
 //! JSON object per line. Other load on the machine slows both, so compare the ratio.
 
 #![expect(clippy::print_stdout, reason = "printing is what this example is for")]
@@ -20,9 +20,10 @@ const ROUNDS: usize = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut next_argument = |description: &str| arguments.next().ok_or_else(|| format!("name {description}"));
+    let mut next_argument =
+        |description: &str| arguments.next().ok_or_else(|| format!("missing argument: {description}"));
     let (pdf, pages, output) =
-        (next_argument("a PDF file")?, next_argument("how many pages")?, next_argument("the file to write")?);
+        (next_argument("a PDF file")?, next_argument("the number of pages")?, next_argument("the output file")?);
     let (pdf, output) = (PathBuf::from(pdf), PathBuf::from(output));
     write_repeated_pages(&pdf, pages.parse()?, &output)?;
     for file in [&pdf, &output] {
@@ -43,7 +44,7 @@ fn benchmark(file: &Path) -> Result<serde_json::Value, Box<dyn Error>> {
     }
     let rate = |seconds: f64| f64::from(pages) / seconds;
     let (reader_rate, pdftotext_rate) =
-        (rate(median(reader_seconds).ok_or("no round")?), median(pdftotext_seconds).map(rate));
+        (rate(median(reader_seconds).ok_or("no measurements")?), median(pdftotext_seconds).map(rate));
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let mut result = json!({ "file": name, "pages": pages, "pages_per_second": round(reader_rate) });
     match pdftotext_rate {
@@ -56,7 +57,7 @@ fn benchmark(file: &Path) -> Result<serde_json::Value, Box<dyn Error>> {
     Ok(result)
 }
 
-/// Measures the seconds that pdftotext takes; `None` if it is not installed.
+/// Runs pdftotext and returns how long it took, in seconds; `None` if it is not installed.
 fn pdftotext(file: &Path) -> Result<Option<f64>, Box<dyn Error>> {
     let started = Instant::now();
     let status = Command::new("pdftotext").arg(file).arg("-").stdout(Stdio::null()).stderr(Stdio::null()).status();

@@ -25,7 +25,7 @@ impl CallRecorder {
     /// Embeds and records the call.
     ///
     /// # Errors
-    /// Those of the model.
+    /// When the model call fails.
     pub async fn embed(&self, embedder: &dyn Embedder, request: EmbedRequest) -> Result<EmbedResponse, ModelError> {
         let call = self.begin(ModelOperation::Embeddings);
         let result = embedder.embed(request).await;
@@ -36,7 +36,7 @@ impl CallRecorder {
     /// Reranks and records the call.
     ///
     /// # Errors
-    /// Those of the model.
+    /// When the model call fails.
     pub async fn rerank(&self, reranker: &dyn Reranker, request: RerankRequest) -> Result<RerankScores, ModelError> {
         let call = self.begin(ModelOperation::Rerank);
         let result = reranker.rerank(request).await;
@@ -65,7 +65,7 @@ impl CallRecorder {
         calls.into_iter().map(entry).collect()
     }
 
-    /// How many values the privacy rules replaced in a request: the largest number for each pattern.
+    /// How many values the privacy rules replaced, by pattern: the maximum over the recorded calls.
     #[must_use]
     pub fn replacement_counts(&self) -> PatternCounts {
         let mut most = PatternCounts::default();
@@ -197,12 +197,12 @@ mod tests {
         assert!(recorded.iter().all(|entry| !entry.counts_towards_budget) && recorded[0].id != recorded[1].id);
         assert!(
             recorder.drain_ledger_entries(&ids, CallContext::default(), Timestamp::UNIX_EPOCH).is_empty(),
-            "taken once"
+            "each call is returned once"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn batches_are_summed() {
+    async fn total_sums_the_recorded_calls() {
         let recorder = CallRecorder::default();
         assert_eq!(recorder.total(), None);
         for text in ["a", "a", "b", "fails"] {

@@ -13,7 +13,7 @@ pub enum ToolError {
     /// The registry has no tool of this name.
     #[error("unknown tool")]
     UnknownTool,
-    /// The caller may not use the tool, the user or tenant is suspended, or the tool writes.
+    /// The caller may not use the tool, the user is disabled, the tenant is suspended, or the tool writes to the plant.
     #[error("the tool call was refused: {reason}")]
     Denied {
         /// Stable code of the refusal.
@@ -123,7 +123,7 @@ pub enum IngestError {
         /// The time limit.
         limit: Duration,
     },
-    /// The user or the tenant was suspended after the upload had started.
+    /// The user was disabled, or the tenant suspended, after the upload had started.
     #[error("the upload was refused: {code}")]
     Refused {
         /// Stable code of the refusal.
@@ -135,7 +135,7 @@ pub enum IngestError {
     /// The tenant has reached its quota of documents or bytes.
     #[error("the tenant's storage quota is exhausted")]
     QuotaExceeded,
-    /// The document to be superseded was uploaded by another user, and the caller is no admin.
+    /// The document to be superseded was uploaded by another user, and the caller is not an admin.
     #[error("only its uploader or an admin may supersede a document")]
     NotUploader,
     /// Only users can upload; the worker and the system cannot.
@@ -175,12 +175,11 @@ impl Classify for IngestError {
             ),
             Self::Blob(source) => source.public_detail(),
             Self::Store(source) => source.public_detail(),
-            Self::TimedOut { limit } => Some(format!(
-                "The upload took longer than the allowed {} s; nothing of it was stored.",
-                limit.as_secs()
-            )),
-            Self::Refused { code: RefusalCode::TenantSuspended } => Some("The tenant was switched off.".to_owned()),
-            Self::Refused { .. } => Some("The user was switched off.".to_owned()),
+            Self::TimedOut { limit } => {
+                Some(format!("The upload took longer than the allowed {} s; nothing was stored.", limit.as_secs()))
+            }
+            Self::Refused { code: RefusalCode::TenantSuspended } => Some("The tenant was suspended.".to_owned()),
+            Self::Refused { .. } => Some("The user was disabled.".to_owned()),
             Self::PermissionLost => Some("You are no longer allowed to upload documents.".to_owned()),
             Self::QuotaExceeded => Some(
                 "The tenant has reached its quota of documents or bytes; delete some, or ask for a higher quota."

@@ -70,7 +70,8 @@ pub trait AdmittedCall: Send + Sync {
     /// If the database fails.
     async fn record(&self, tx: &mut dyn TenantTx) -> Result<(), StoreError>;
 
-    /// Records the same in a transaction of its own. If the database is unavailable, a background task retries.
+    /// Same as [`AdmittedCall::record`], but in its own transaction. If the database is unavailable, a background task
+    /// retries.
     ///
     /// # Errors
     /// If the database fails.

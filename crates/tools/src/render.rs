@@ -1,4 +1,4 @@
-//! Renders tool results as text for a model and marks them as data (defence against prompt injection).
+//! Renders tool results as text for a model and marks them as data (defense against prompt injection).
 //!
 //! Documents and memories may contain anything, including forged instructions or role markers of a chat template. JSON
 //! escaping keeps each value inside its string, and [`neutralize`] breaks up template markers.

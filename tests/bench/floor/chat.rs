@@ -1,4 +1,4 @@
-//! A chat turn with two commits: one with the audit intent before the model is called, and one after the answer.
+//! A chat turn with two commits: the first stores the audit intent before the model is called, the second the answer.
 
 use super::connections::BoundStatement;
 use super::identity::active_user_id;
@@ -26,7 +26,7 @@ pub struct ChatRequest {
     message: String,
 }
 
-/// A turn that has been recorded.
+/// A turn whose question is stored.
 struct Turn {
     tenant_id: Uuid,
     user_id: Uuid,
@@ -37,7 +37,7 @@ struct Turn {
     start: Instant,
 }
 
-/// Answers as server-sent events.
+/// Runs a chat turn and streams the answer as server-sent events.
 pub async fn chat(
     State(floor): State<Arc<Floor>>,
     Path(conversation_id): Path<Uuid>,
@@ -161,7 +161,7 @@ fn answer_events(
         while let Some(bytes) = model_response.chunk().await.map_err(std::io::Error::other)? {
             buffer.extend_from_slice(&bytes);
             let mut events = String::new();
-            while let Some(end) = buffer.windows(2).position(|two| two == b"\n\n") {
+            while let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
                 if let Some(delta) = content_delta(&buffer[..end]) {
                     text.push_str(&delta);
                     tokens += 1;
@@ -196,7 +196,7 @@ struct Delta<'a> {
     content: Option<Cow<'a, str>>,
 }
 
-/// Returns the piece of the answer in a frame, if it has one.
+/// Returns the text delta of a frame; `None` if it has none.
 fn content_delta(frame: &[u8]) -> Option<String> {
     let frame: Frame<'_> = serde_json::from_slice(frame.strip_prefix(b"data: ")?).ok()?;
     Some(frame.choices.into_iter().next()?.delta.content?.into_owned())

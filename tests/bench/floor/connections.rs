@@ -1,5 +1,5 @@
-//! A pool of sixteen connections, the platform's default, with their prepared statements. The statements of a
-//! transaction are pipelined (sent without waiting for the results in between), so a transaction is one round trip.
+//! A pool of sixteen connections (the platform's default) with prepared statements. The statements of a transaction are
+//! pipelined (sent without waiting for the results in between), so a transaction is one round trip.
 
 use super::statements::Statements;
 use anyhow::{Context as _, Result};
@@ -41,7 +41,7 @@ impl Connection {
             try_join_all(queries),
             self.client.batch_execute("COMMIT"),
         )?;
-        rows.try_into().map_err(|_| anyhow::anyhow!("a statement has no answer"))
+        rows.try_into().map_err(|_| anyhow::anyhow!("a statement returned no result"))
     }
 }
 
@@ -63,7 +63,7 @@ impl ConnectionPool {
     /// Waits for an idle connection.
     pub async fn acquire(&self) -> Result<PooledConnection<'_>> {
         let permit = self.permits.acquire().await?;
-        let connection = self.idle.lock().ok().and_then(|mut free| free.pop()).context("no free connection")?;
+        let connection = self.idle.lock().ok().and_then(|mut idle| idle.pop()).context("no idle connection")?;
         Ok(PooledConnection { connection: Some(connection), pool: self, _permit: permit })
     }
 }
@@ -76,9 +76,9 @@ pub struct PooledConnection<'a> {
 }
 
 impl PooledConnection<'_> {
-    /// The connection, which is present until this value is dropped.
+    /// Returns the connection. It is always present, because only `drop` takes it.
     pub fn get(&self) -> Result<&Connection> {
-        self.connection.as_ref().context("the connection went back")
+        self.connection.as_ref().context("the connection was returned to the pool")
     }
 }
 

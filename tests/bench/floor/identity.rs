@@ -1,4 +1,4 @@
-//! Authentication: RS256 verification, and the user's row with the state of user and tenant.
+//! Authentication: verifies RS256 tokens, and reads whether user and tenant are active.
 
 use super::FloorArgs;
 use anyhow::{Context as _, Result, bail};
@@ -40,7 +40,7 @@ impl TokenVerifier {
         validation.set_audience(&[&args.audience]);
         let mut tenants = HashMap::new();
         for tenant in &args.tenants {
-            let (slug, id) = tenant.split_once('=').context("a tenant is slug=id")?;
+            let (slug, id) = tenant.split_once('=').context("a tenant must be given as slug=id")?;
             tenants.insert(slug.to_owned(), id.parse()?);
         }
         Ok(Self { key, validation, issuer: args.issuer.clone(), tenants })
@@ -48,15 +48,15 @@ impl TokenVerifier {
 
     /// Verifies the bearer token.
     pub fn verify(&self, headers: &HeaderMap) -> Result<Identity<'_>> {
-        let header = headers.get(AUTHORIZATION).context("no token")?.to_str()?;
+        let header = headers.get(AUTHORIZATION).context("no Authorization header")?.to_str()?;
         let token = header.strip_prefix("Bearer ").context("no bearer token")?;
         let claims = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)?.claims;
-        let tenant = *self.tenants.get(&claims.tenant).context("an unknown tenant")?;
+        let tenant = *self.tenants.get(&claims.tenant).context("unknown tenant")?;
         Ok(Identity { tenant_id: tenant, issuer: &self.issuer, subject: claims.sub })
     }
 }
 
-/// Returns the user's id from the row of the statement `membership`; an error if user or tenant is not active.
+/// Returns the user's id from the result of the statement `membership`; an error if user or tenant is not active.
 pub fn active_user_id(rows: &[Row]) -> Result<Uuid> {
     let row = rows.first().context("no such user")?;
     if !row.get::<_, bool>("active") {

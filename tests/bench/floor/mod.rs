@@ -22,7 +22,7 @@ pub use connections::{BoundStatement, ConnectionPool};
 use identity::TokenVerifier;
 use std::sync::Arc;
 
-/// Options of the floor.
+/// Command-line options of the floor.
 #[derive(Args)]
 pub struct FloorArgs {
     #[arg(long)]
@@ -59,7 +59,7 @@ pub struct Floor {
 /// The floor's routes.
 pub async fn app(args: &FloorArgs) -> Result<Router> {
     let floor = Floor {
-        connections: ConnectionPool::open(&args.database).await.context("the database")?,
+        connections: ConnectionPool::open(&args.database).await.context("cannot connect to the database")?,
         verifier: TokenVerifier::new(args)?,
         http: reqwest::Client::builder().no_proxy().pool_max_idle_per_host(usize::MAX).build()?,
         model_server_url: args.models.clone(),
@@ -73,7 +73,7 @@ pub async fn app(args: &FloorArgs) -> Result<Router> {
         .with_state(Arc::new(floor)))
 }
 
-/// An error of the floor, sent as status 500; the benchmark prints it and stops.
+/// An error of a handler, sent as status 500 with its message.
 pub struct FloorError(anyhow::Error);
 
 impl<E: Into<anyhow::Error>> From<E> for FloorError {

@@ -1,4 +1,4 @@
-//! A bare proxy: forwards the request and the response without parsing either.
+//! A bare proxy: forwards requests and responses without parsing them.
 
 use super::{Floor, FloorError};
 use axum::body::{Body, Bytes};

@@ -1,4 +1,4 @@
-//! The floor's statements. Those of one transaction are pipelined by their callers.
+//! The floor's SQL statements. The callers pipeline the statements of a transaction.
 
 use tokio_postgres::{Client, Error, Statement};
 

@@ -46,7 +46,7 @@ struct Page {
 }
 
 impl SampleDocument {
-    /// Generates a document; each number yields a different text.
+    /// Generates a document with `pages` pages. Each `number` yields a different text.
     pub fn generate(format: Format, pages: usize, number: usize) -> Result<Self> {
         let generator = TextGenerator::new();
         let document_number = 1_000 + number as u64;

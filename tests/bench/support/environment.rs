@@ -42,8 +42,8 @@ pub struct BenchEnvironment {
 }
 
 impl BenchEnvironment {
-    /// Starts the measured sides, each with the same data in its own database, so that the platform's background work
-    /// is not counted as the floor's.
+    /// Starts the measured sides. Each gets its own database with the same data, so that the platform's background work
+    /// does not count towards the floor.
     pub async fn start(options: &Options, answers: ModelAnswerProfile, shapes: &[TenantShape]) -> Result<Self> {
         let services = SharedServices::start(options, answers).await?;
         let (mut platform, mut floor, mut postgres) = (None, None, None);
@@ -58,7 +58,7 @@ impl BenchEnvironment {
         Ok(Self { http: http_client()?, postgres: postgres.context("nothing to measure")?, platform, floor, services })
     }
 
-    /// Starts both sides with one database, for benchmarks that only read, and much data.
+    /// Starts both sides on one database, for benchmarks with a lot of data that they do not change.
     pub async fn start_shared(options: &Options, answers: ModelAnswerProfile, shapes: &[TenantShape]) -> Result<Self> {
         let services = SharedServices::start(options, answers).await?;
         let tenant_data = TenantData::create(&services.issuer, shapes).await?;
@@ -82,7 +82,7 @@ impl BenchEnvironment {
         server.as_ref().with_context(|| format!("the {} is not measured", side.name()))
     }
 
-    /// CPU time of a side's server and of PostgreSQL so far. Waits until the platform has sealed its audit rows.
+    /// CPU times so far of a side's server and of PostgreSQL. Waits until the platform has sealed its audit rows.
     pub async fn cpu(&self, side: Side) -> Result<Cpu> {
         let server = self.server(side)?;
         if side == Side::Platform {

@@ -1,4 +1,4 @@
-//! The data of a benchmark, inserted through the platform's own repositories so that it follows the schema.
+//! The data of a benchmark, inserted through the platform's repositories so that it always matches the schema.
 
 use super::embedder::{DIMENSION, MODEL_NAME, WordEmbedder};
 use super::issuer::Issuer;
@@ -26,7 +26,7 @@ const PASSAGES_PER_DOCUMENT: u64 = 50;
 const MESSAGES_PER_CONVERSATION: u64 = 50;
 const MEMORIES_PER_USER: u64 = 10;
 
-/// The amount of data of a tenant.
+/// How much data a tenant gets.
 #[derive(Clone, Debug)]
 pub struct TenantShape {
     pub slug: String,
@@ -44,7 +44,7 @@ pub struct TenantFixture {
     pub users: Vec<UserFixture>,
 }
 
-/// A user with 10 memories, and the conversations of its tenant's shape.
+/// A user with 10 memories and as many conversations as the tenant's shape says.
 pub struct UserFixture {
     /// A bearer token of the user.
     pub token: String,

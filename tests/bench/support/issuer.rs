@@ -21,9 +21,9 @@ const KEY_ID: &str = "rsa-1";
 /// Lifetime of a token in seconds.
 const TOKEN_LIFETIME_S: i64 = 12 * 3_600;
 
-/// A token issuer with its key endpoint, which stops when the issuer is dropped.
+/// A token issuer with an HTTP server for its keys. Dropping it stops the server.
 pub struct Issuer {
-    /// The address of the issuer, and the `iss` of its tokens.
+    /// URL of the issuer, and the `iss` claim of its tokens.
     pub url: String,
     /// Modulus of its public key, base64url.
     pub modulus: String,
@@ -57,7 +57,7 @@ impl Issuer {
         Ok(Self { url, modulus, exponent, key: EncodingKey::from_rsa_pem(pem.as_bytes())?, _tasks: tasks })
     }
 
-    /// A token of a user of a tenant.
+    /// Issues a token for a user of a tenant.
     pub fn token(&self, tenant: &str, subject: &str) -> Result<String> {
         let now = SystemClock.now().timestamp();
         let claims = json!({

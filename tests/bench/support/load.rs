@@ -1,4 +1,4 @@
-//! Closed-loop load: clients that each send the next request when the last one is answered, and what they measure.
+//! Closed-loop load: each client sends its next request when the previous one has been answered.
 
 use super::model_server::TOKEN_MARK;
 use anyhow::{Context as _, Result, bail};
@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// First line of an event with a piece of the answer.
+/// First line of an event with a text delta.
 const DELTA_EVENT: &str = "event: message.delta";
 /// First line of the event that is sent after the answer is stored.
 const FINISHED_EVENT: &str = "event: run.finished";
@@ -37,10 +37,10 @@ impl LoadResult {
     }
 }
 
-/// Runs the clients for a duration; `request` gets the number of the client and of its request.
+/// Runs the clients for a duration. Calls `request` with the index of the client and the index of its request.
 ///
 /// # Errors
-/// If more than one request in a hundred fails.
+/// If more than one request fails per hundred that succeed.
 pub async fn closed_loop<F, R>(clients: usize, duration: Duration, request: F) -> Result<LoadResult>
 where
     F: Fn(usize, usize) -> R,
@@ -94,7 +94,7 @@ pub async fn chat(http: &reqwest::Client, url: &str, token: &str, message: &str)
     }
     let tokens = events.matches(TOKEN_MARK).count();
     if !events.contains(FINISHED_EVENT) || tokens == 0 {
-        bail!("an answer of {tokens} tokens: {events}");
+        bail!("the answer has {tokens} tokens or did not finish: {events}");
     }
     Ok(LatencySample { latency: first_token.context("no token")? })
 }

@@ -1,4 +1,4 @@
-//! Shared by the benchmarks: the measured processes, the data, the model server, the load and the report.
+//! Code that the benchmarks share: processes, test data, the model server, load generation and the report.
 
 pub mod documents;
 pub mod embedder;

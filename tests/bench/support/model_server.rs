@@ -1,6 +1,7 @@
-//! An OpenAI-compatible model server that computes nothing: it streams tokens at once or at a fixed rate, and embeds.
+//! An OpenAI-compatible model server without a model: it streams tokens immediately or at a fixed rate, and computes
+//! embeddings from words.
 //!
-//! Each token is a word that encodes when it was sent, so that the platform's client can compute its delay.
+//! Each token encodes the time at which it was sent, so that the benchmark's client can compute its delay.
 
 use super::embedder::{MODEL_NAME, WordEmbedder};
 use axum::body::{Body, Bytes};
@@ -20,9 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// Start of each token's word. No generated text contains it.
+/// Prefix of each token. No generated text contains it.
 pub const TOKEN_MARK: &str = "qz";
-/// Number of letters after the mark of a token; each encodes four bits of the time.
+/// Number of letters after the prefix of a token; each encodes four bits of the time.
 const TIMESTAMP_LETTERS: usize = 13;
 
 /// Length and speed of the answers.
@@ -65,7 +66,7 @@ async fn chat_completions(State(profile): State<AnswerProfile>, Json(request): J
     ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(body_frames.map(Ok::<_, Infallible>))).into_response()
 }
 
-/// One frame for each token.
+/// Streams one frame per token.
 fn token_frames(tokens: usize, interval: Duration) -> impl futures::Stream<Item = Bytes> {
     let ticks = (!interval.is_zero()).then(|| {
         let mut ticks = tokio::time::interval_at(Instant::now(), interval);
@@ -76,14 +77,14 @@ fn token_frames(tokens: usize, interval: Duration) -> impl futures::Stream<Item 
         frames.remaining = frames.remaining.checked_sub(1)?;
         match &mut frames.ticks {
             Some(ticks) => drop(ticks.tick().await),
-            // Without it, the server would send several tokens in one frame.
+            // Without yielding, the server would send several tokens at once.
             None => tokio::task::yield_now().await,
         }
         Some((Bytes::from(token_frame()), frames))
     })
 }
 
-/// The number of tokens still to be sent, and the ticks at which they are sent.
+/// The number of tokens still to send, and the timer for them; no timer if they are sent immediately.
 struct FrameState {
     remaining: usize,
     ticks: Option<tokio::time::Interval>,

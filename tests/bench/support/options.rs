@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Which side is measured.
+/// One of the two servers that a benchmark compares.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Side {
     /// The program `platform-server`.
@@ -14,7 +14,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// Its name in messages.
+    /// The name of the side in progress messages and errors.
     pub fn name(self) -> &'static str {
         match self {
             Self::Platform => "platform",
@@ -23,25 +23,25 @@ impl Side {
     }
 }
 
-/// Size and length of a benchmark.
+/// What to measure, and for how long.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Fewer and shorter rounds, less data: shows that the benchmark runs.
+    /// Run fewer and shorter rounds with less data, to check that the benchmark works.
     #[arg(long)]
     pub quick: bool,
-    /// Measure these numbers of concurrent clients only.
+    /// Measure only with these numbers of concurrent clients.
     #[arg(long, value_delimiter = ',')]
     pub concurrency: Vec<usize>,
     /// Number of rounds; each measures both sides.
     #[arg(long)]
     pub rounds: Option<usize>,
-    /// Seconds that each side is measured in a round. A long time and one round suit a profiler.
+    /// Seconds to measure each side in a round. For a profiler, use one long round.
     #[arg(long)]
     pub seconds: Option<f64>,
-    /// Measure one side only, for a profiler; there are no ratios then.
+    /// Measure only one side, for example with a profiler. The report then has no ratios.
     #[arg(long)]
     pub only: Option<Side>,
-    /// Number of passages, if not the benchmark's own.
+    /// Numbers of passages, instead of the benchmark's default.
     #[arg(long, value_delimiter = ',')]
     pub passages: Vec<u64>,
     /// The `platform-server` program to measure.
@@ -53,22 +53,22 @@ pub struct Options {
 }
 
 impl Options {
-    /// Number of rounds.
+    /// Number of rounds, by default 5, or 2 with `--quick`.
     pub fn rounds(&self) -> usize {
         self.rounds.unwrap_or(if self.quick { 2 } else { 5 }).max(1)
     }
 
-    /// Time that each side is measured in a round.
+    /// How long each side is measured in a round; the arguments are the defaults, in seconds.
     pub fn round_duration(&self, quick: f64, full: f64) -> Duration {
         Duration::from_secs_f64(self.seconds.unwrap_or(if self.quick { quick } else { full }))
     }
 
-    /// Numbers of concurrent clients.
+    /// Numbers of concurrent clients, one after the other.
     pub fn concurrency(&self, default: &[usize]) -> Vec<usize> {
         if self.concurrency.is_empty() { default.to_vec() } else { self.concurrency.clone() }
     }
 
-    /// Numbers of passages.
+    /// Numbers of passages, one after the other.
     pub fn passages(&self, default: &[u64]) -> Vec<u64> {
         if self.passages.is_empty() { default.to_vec() } else { self.passages.clone() }
     }

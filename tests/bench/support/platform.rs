@@ -16,15 +16,13 @@ const NO_LIMIT: &str = "4096";
 /// The services that a measured server uses, besides its database.
 #[derive(Clone, Copy)]
 pub struct ServerDependencies<'a> {
-    /// Issuer of the users' tokens.
     pub issuer: &'a Issuer,
-    /// URL of the model server.
     pub model_server_url: &'a str,
     /// Directory for the logs of the processes.
     pub log_dir: &'a Path,
 }
 
-/// A server process, and the time that it took to become ready.
+/// A server process, and how long it took to become ready.
 pub struct StartedServer {
     pub process: ServerProcess,
     pub time_to_ready: Duration,

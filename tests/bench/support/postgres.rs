@@ -21,7 +21,7 @@ impl PostgresServer {
             let value: String =
                 sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&mut connection).await?;
             if value != "on" {
-                bail!("the database server runs with {setting}={value}; commits would cost nothing");
+                bail!("the database server runs with {setting}={value}; the benchmark needs durable commits");
             }
         }
         let backend_pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await?;
@@ -34,8 +34,8 @@ impl PostgresServer {
     }
 }
 
-/// Waits up to five seconds until all audit rows are sealed: the CPU time of sealing belongs to the requests that wrote
-/// them.
+/// Waits until all audit rows are sealed, at most five seconds, so that the CPU time of sealing counts towards the
+/// requests that wrote them.
 pub async fn wait_until_sealed(db: &TestDb) -> Result<()> {
     let mut connection = PgConnection::connect(&db.superuser_url()).await?;
     for _ in 0..50 {

@@ -35,7 +35,7 @@ impl ServerProcess {
         let client = reqwest::Client::builder().no_proxy().build()?;
         let url = format!("{}{path}", self.url);
         while start.elapsed() < READY_TIMEOUT {
-            if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            if client.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
                 return Ok(start.elapsed());
             }
             if let Some(status) = self.child.try_wait()? {
@@ -46,7 +46,6 @@ impl ServerProcess {
         bail!("{url} is not ready after {} s; see the log of its process", READY_TIMEOUT.as_secs())
     }
 
-    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -75,11 +74,11 @@ impl Drop for ServerProcess {
 /// Parent and CPU times of a process, from `/proc/PID/stat`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ProcessStat {
-    /// Process id of its parent.
+    /// Process id of the parent.
     pub parent_pid: u32,
     /// CPU time of the process itself, in seconds.
     pub cpu_seconds: f64,
-    /// CPU time of its children that have ended, in seconds.
+    /// CPU time of the children that have ended, in seconds.
     pub ended_children_cpu_seconds: f64,
 }
 
@@ -95,7 +94,7 @@ impl ProcessStat {
         let mut sum = stat.cpu_seconds + stat.ended_children_cpu_seconds;
         for entry in std::fs::read_dir("/proc")? {
             let Some(child) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            // A process that has just ended is skipped: its parent counts it.
+            // A process that has just ended cannot be read, but its parent's statistics include it.
             let child_stat = Self::read(child).ok().filter(|times| times.parent_pid == pid);
             sum += child_stat.map_or(0.0, |times| times.cpu_seconds + times.ended_children_cpu_seconds);
         }
@@ -103,11 +102,13 @@ impl ProcessStat {
     }
 
     fn parse(stat: &str) -> Result<Self> {
-        // The name is in parentheses and may contain spaces.
-        let after_name = stat.rsplit_once(')').context("no name in the process's state")?.1;
+        // The process name is in parentheses and may contain spaces.
+        let after_name = stat.rsplit_once(')').context("/proc/PID/stat has no process name")?.1;
         let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks = |index: usize| -> Result<f64> { Ok(fields.get(index).context("the state is too short")?.parse()?) };
-        let parent_pid = fields.get(1).context("no parent")?.parse()?;
+        let ticks = |index: usize| -> Result<f64> {
+            Ok(fields.get(index).context("/proc/PID/stat has too few fields")?.parse()?)
+        };
+        let parent_pid = fields.get(1).context("/proc/PID/stat has no parent pid")?.parse()?;
         let (own_ticks, ended_children_ticks) = (ticks(11)? + ticks(12)?, ticks(13)? + ticks(14)?);
         Ok(Self {
             parent_pid,
@@ -117,7 +118,7 @@ impl ProcessStat {
     }
 }
 
-/// A local port that is free at the moment.
+/// Returns a local port that is free at the moment.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

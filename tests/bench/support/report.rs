@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde::Serialize;
 use std::io::Write as _;
 
-/// The metric that is summed over the rounds: a median would hide the errors of a single round.
+/// The only metric that is summed over the rounds, because a median would hide the errors of a single round.
 pub const ERRORS: &str = "errors";
 
 /// Collects values and prints the report.
@@ -27,11 +27,11 @@ struct Series {
 struct ReportRow<'a> {
     case: &'a str,
     metric: &'static str,
-    /// Median over the rounds; of errors the sum.
+    /// Median over the rounds; for errors, the sum.
     platform: Option<f64>,
-    /// Median over the rounds; of errors the sum.
+    /// Median over the rounds; for errors, the sum.
     floor: Option<f64>,
-    /// The platform's value over the floor's.
+    /// The platform's value divided by the floor's.
     ratio: Option<Spread>,
 }
 

@@ -1,4 +1,4 @@
-//! Generates the text of a plant's documents: the same in every run, with a vocabulary as varied as that of real text.
+//! Generates the text of documents: the same in every run, with a vocabulary as varied as that of real text.
 
 /// Stop words of PostgreSQL's English dictionary; almost half of all generated words, as in real text.
 const STOP_WORDS: &[&str] = &[
@@ -7,9 +7,11 @@ const STOP_WORDS: &[&str] = &[
     "when", "there", "can", "more", "if", "no", "out", "so", "up", "into", "than", "them", "then", "its", "only",
     "other", "after",
 ];
+/// Consonants that begin a syllable.
 const ONSETS: &[&str] =
     &["b", "br", "c", "cl", "d", "dr", "f", "fl", "g", "gr", "h", "l", "m", "n", "p", "pl", "r", "s", "st", "tr", "v"];
 const VOWELS: &[&str] = &["a", "e", "i", "o", "u", "ea", "ou"];
+/// Consonants that end a syllable.
 const CODAS: &[&str] = &["", "l", "n", "r", "t", "m", "ck", "nd"];
 /// Number of distinct words.
 const VOCABULARY_SIZE: usize = 8_000;
@@ -48,7 +50,7 @@ impl TextGenerator {
         sentences.join(" ")
     }
 
-    /// Generates a question about a passage of [`Self::passage`]; `variant` selects the words that it uses.
+    /// Generates a question about the passage with this number; `variant` selects the words that it repeats.
     pub fn question(&self, document: u64, number: u64, variant: u64) -> String {
         let passage = self.passage(document, number);
         let mut words: Vec<&str> = passage
@@ -60,7 +62,7 @@ impl TextGenerator {
         format!("What does the manual say about {}?", words.join(" "))
     }
 
-    /// Generates a message of a conversation.
+    /// Generates a chat message of three sentences.
     pub fn message(&self, seed: u64) -> String {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x00c0_ffee);
         let topic = self.topic(seed % 7);

@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tx.conversations().insert(&conversation).await?;
     tx.commit().await?;
 
-    for (name, scope) in [("here", scope_a), ("elsewhere", scope_b)] {
+    for (name, scope) in [("tenant A", scope_a), ("tenant B", scope_b)] {
         let mut tx = store.begin(&scope).await?;
         let (filter, page) = (ConversationFilter::default(), PageRequest::default());
         let found = tx.conversations().list(&filter, Classification::Restricted, &page).await?;

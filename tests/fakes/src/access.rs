@@ -32,11 +32,11 @@ pub const CHECKED_BELOW_POLICY: &[Permission] = &[
     Permission::new(Resource::Models, Operation::Create),
 ];
 
-/// The rights of a role, limited to [`CHECKED_BELOW_POLICY`].
+/// The rights of a role, limited to the permissions in [`CHECKED_BELOW_POLICY`].
 #[must_use]
 pub fn rights(role: Role, clearance: Classification) -> Rights {
     let is_admin = role == Role::Admin;
-    let tenant_reach_if = |yes: bool| yes.then_some(Reach::Tenant);
+    let tenant_reach_if = |allowed: bool| allowed.then_some(Reach::Tenant);
     let tenant_or_own = Some(if is_admin { Reach::Tenant } else { Reach::Own });
     Rights::from_fn(clearance, |permission| {
         if !CHECKED_BELOW_POLICY.contains(&permission) {
@@ -55,14 +55,14 @@ pub fn rights(role: Role, clearance: Classification) -> Rights {
     })
 }
 
-/// The access grant that the gate would issue to an interactive user with these rights, in the home space.
+/// The access that the gate would grant to an interactive user with these rights, in the user's own tenant.
 #[must_use]
 pub fn access_grant(rights: Rights) -> GrantedAccess {
     let (credential, tenant) = (Arc::new(Credential::interactive()), Arc::default());
     GrantedAccess { rights, credential, space: DataSpace::OwnTenant, tenant }
 }
 
-/// A command as the gate would authorize it.
+/// Authorizes a command as the gate would.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "a fake of the gate")]
 pub fn authorized<C: Command>(

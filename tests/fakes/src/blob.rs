@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// An in-memory blob store, separate for each tenant.
+/// An in-memory blob store. A key finds a blob only together with its tenant.
 pub struct MemoryBlobStore {
     blobs: Mutex<HashMap<(TenantId, String), Bytes>>,
     ids: Arc<dyn IdGen>,
@@ -22,7 +22,7 @@ impl MemoryBlobStore {
         Self { blobs: Mutex::default(), ids }
     }
 
-    /// Number of stored blobs, of all tenants.
+    /// Number of stored blobs of all tenants.
     #[must_use]
     pub fn count(&self) -> usize {
         self.blobs().len()

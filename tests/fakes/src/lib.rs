@@ -1,4 +1,4 @@
-//! In-memory implementations of the ports, for tests and examples. They pass the same suites as the real ones.
+//! In-memory implementations of the ports, for tests and examples. They pass the same store suite as the real ones.
 
 pub mod access;
 mod blob;

@@ -1,4 +1,4 @@
-//! A platform under test: the server's `serve::run` on its own port, with its own database and directories.
+//! The platform under test: the server's `serve::run` on a free port, with a separate database and directories.
 
 use super::caller::Caller;
 use data::testing::TestDb;
@@ -37,7 +37,7 @@ static SHARED: OnceCell<TestApp> = OnceCell::const_new();
 pub struct TestApp {
     /// URL of the server, such as `http://127.0.0.1:8000`.
     pub base_url: String,
-    /// The HTTP client. It keeps no idle connections, because each test has its own runtime.
+    /// The HTTP client. It keeps no idle connections, because they would belong to the runtime of one test.
     pub http: reqwest::Client,
     /// The settings of the server.
     pub settings: Settings,
@@ -54,7 +54,7 @@ pub struct TestApp {
 
 impl TestApp {
     /// The app that most tests share, because loading the model takes longer than most tests. Its data is removed with
-    /// the throw-away cluster and `target/tmp`.
+    /// the temporary cluster and `target/tmp`.
     pub async fn shared() -> &'static Self {
         SHARED.get_or_init(|| Self::start(&[])).await
     }
@@ -105,7 +105,7 @@ impl TestApp {
         app
     }
 
-    /// Starts a server with the same database and files as a process of its own.
+    /// Starts a server with the same database and files as a separate process.
     pub async fn start_process(&self, extra_settings: &[(&str, &str)]) -> ServerProcess {
         let port = free_port().to_string();
         let mut command = Command::new(super::cli::program().with_file_name("platform-server"));
@@ -128,7 +128,7 @@ impl TestApp {
         development.token(slug, &TokenSubject::new("founder", Role::Admin), TOKEN_LIFETIME).await.expect("a tenant");
     }
 
-    /// A user with this name and role in a tenant, provisioned at the first request.
+    /// A user with this name and role in a tenant. The first request creates the user.
     pub fn caller(&self, tenant: &str, name: &str, role: Role) -> Caller<'_> {
         Caller::new(self, Some(self.token(tenant, name, role)))
     }
@@ -168,7 +168,7 @@ impl TestApp {
         self.issuer.token(tenant, &TokenSubject::new(name, role), SystemClock.now(), TOKEN_LIFETIME).expect("a token")
     }
 
-    /// Stops the server as SIGTERM does, without removing database and files; returns how long it took.
+    /// Stops the server as SIGTERM would, and keeps database and files; returns how long the shutdown took.
     pub fn stop(&mut self) -> Duration {
         let start = Instant::now();
         self.shutdown.cancel();
@@ -195,7 +195,7 @@ impl TestApp {
     }
 }
 
-/// A server that runs as a process of its own, which is killed when it is dropped.
+/// A server that runs as a separate process. Dropping it kills the process.
 pub struct ServerProcess {
     /// URL of the server.
     pub base_url: String,
@@ -226,7 +226,7 @@ impl Drop for TestApp {
     }
 }
 
-/// Runs the server on its own thread and runtime, because it outlives the test that started it.
+/// Runs the server on a separate thread and runtime, because it outlives the test that starts it.
 fn spawn_server(settings: Settings, shutdown: CancellationToken) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -270,7 +270,7 @@ fn variables(
     variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// A port that was free a moment ago.
+/// Returns a local port that is free at the moment.
 pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port").port()
 }

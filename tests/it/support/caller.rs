@@ -23,7 +23,7 @@ pub struct Caller<'a> {
     token: Option<String>,
 }
 
-/// A response of the server, read completely.
+/// A complete response of the server.
 #[derive(Clone, PartialEq)]
 pub struct ApiResponse {
     pub status: u16,
@@ -44,7 +44,7 @@ impl<'a> Caller<'a> {
         Self { app, base_url: &app.base_url, token }
     }
 
-    /// The same caller at another process.
+    /// The same caller as a client of the server at `base_url`.
     pub fn at(&self, base_url: &'a str) -> Self {
         Self { base_url, token: self.token.clone(), ..*self }
     }
@@ -87,11 +87,11 @@ impl<'a> Caller<'a> {
         ApiResponse::send(request.body(multipart_body(name, bytes, fields))).await
     }
 
-    /// Uploads a file and waits until it is ingested; returns its metadata, whether it is `ready` or `failed`.
+    /// Uploads a file and waits until it is `ready` or `failed`; returns the document.
     pub async fn ingest(&self, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Value {
-        let answer = self.upload(name, bytes, fields).await;
-        assert_eq!(answer.status, 202, "{answer:?}");
-        self.wait_until_ingested(answer.json()["document_id"].as_str().expect("an id")).await
+        let response = self.upload(name, bytes, fields).await;
+        assert_eq!(response.status, 202, "{response:?}");
+        self.wait_until_ingested(response.json()["document_id"].as_str().expect("an id")).await
     }
 
     /// Waits until a document is `ready` or `failed`.
@@ -123,7 +123,7 @@ impl<'a> Caller<'a> {
     /// Sends a chat request and returns the stream of events.
     pub async fn start_stream(&self, conversation: &str, body: &Value) -> SseStream {
         let path = format!("/v1/conversations/{conversation}/chat");
-        let response = self.request(Method::POST, &path).json(body).send().await.expect("an answer");
+        let response = self.request(Method::POST, &path).json(body).send().await.expect("a response");
         SseStream::from_response(response)
     }
 
@@ -135,7 +135,7 @@ impl<'a> Caller<'a> {
     /// Resumes the events of a run after the event with the id `after`.
     pub async fn resume_run(&self, run: &str, after: u64) -> SseStream {
         let request = self.request(Method::GET, &format!("/v1/runs/{run}/events"));
-        SseStream::from_response(request.header("last-event-id", after).send().await.expect("an answer"))
+        SseStream::from_response(request.header("last-event-id", after).send().await.expect("a response"))
     }
 }
 
@@ -147,9 +147,9 @@ impl ApiResponse {
 
     /// Sends a request and reads the whole response.
     pub async fn send(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
+        let response = request.send().await.expect("a response");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, body: response.bytes().await.expect("a whole answer") }
+        Self { status, headers, body: response.bytes().await.expect("a complete response") }
     }
 
     /// The body as JSON.
@@ -222,7 +222,7 @@ impl SseStream {
                 }
             }
             let chunk = tokio::time::timeout(TIMEOUT, self.bytes.next()).await.expect("an event in time")?;
-            self.buffer.extend_from_slice(&chunk.expect("an event stream that does not break off"));
+            self.buffer.extend_from_slice(&chunk.expect("an uninterrupted event stream"));
         }
     }
 
@@ -239,7 +239,7 @@ impl SseStream {
         panic!("the stream ended without {name}: {events:?}");
     }
 
-    /// Reads to the end.
+    /// Reads the remaining events.
     pub async fn read_to_end(mut self) -> Vec<SseEvent> {
         let mut events = Vec::new();
         while let Some(event) = self.next_event().await {
@@ -259,7 +259,7 @@ fn parse_event(block: &str) -> Option<SseEvent> {
     })
 }
 
-/// The text of an answer's events.
+/// The text of an answer, from its `message.delta` events.
 pub fn answer_text(events: &[SseEvent]) -> String {
     events
         .iter()
@@ -268,7 +268,7 @@ pub fn answer_text(events: &[SseEvent]) -> String {
         .collect()
 }
 
-/// `Content-Type` of an upload.
+/// The `Content-Type` header of an upload.
 pub fn multipart_content_type() -> String {
     format!("multipart/form-data; boundary={BOUNDARY}")
 }

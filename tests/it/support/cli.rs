@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
-/// A home directory and an environment in which commands of `platform` run, for one platform and one user.
+/// The home directory and the environment in which `platform` commands run, for one platform and one user.
 pub struct Cli {
     url: String,
     token: Option<String>,
@@ -77,12 +77,12 @@ impl Cli {
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command and waits until it ends.
     pub async fn run(&self, arguments: &[&str]) -> Output {
         Output::wait_for(self.command(arguments).spawn().expect("it starts")).await
     }
 
-    /// Runs a command with this on its standard input.
+    /// Runs a command with `input` on its standard input.
     pub async fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
         let child = self.command(arguments).stdin(Stdio::piped()).spawn();
         Output::wait_with_input(child.expect("it starts"), input).await
@@ -90,7 +90,7 @@ impl Cli {
 }
 
 impl Output {
-    /// Waits for a program.
+    /// Waits until a program ends.
     pub async fn wait_for(child: Child) -> Self {
         let output = child.wait_with_output().await.expect("it ran");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
@@ -105,25 +105,25 @@ impl Output {
         Self::wait_for(child).await
     }
 
-    /// Checks the exit code.
+    /// Asserts the exit code.
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
         self
     }
 
-    /// The one JSON document on standard output.
+    /// Parses standard output as one JSON document.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 
-    /// The JSON documents on standard output, one on each line.
+    /// Parses each line of standard output as a JSON document.
     pub fn json_lines(&self) -> Vec<Value> {
         let document = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {self:#?}"));
         self.out.lines().map(document).collect()
     }
 }
 
-/// Path of the program.
+/// Path of the `platform` program.
 #[expect(clippy::disallowed_methods, reason = "the tests' settings come from whoever starts them")]
 pub fn program() -> PathBuf {
     let path = std::env::var_os("PLATFORM_TEST_CLI");

@@ -23,7 +23,7 @@ impl SuperuserDb {
         bound_query.fetch_all(&mut self.0).await.expect("a query of the tests")
     }
 
-    /// Returns the single number of a query.
+    /// Returns the number that a query such as `SELECT count(*)` selects.
     pub async fn count(&mut self, query: &str, parameters: &[&str]) -> i64 {
         let mut bound_query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(query.to_owned()));
         for parameter in parameters {
@@ -32,7 +32,7 @@ impl SuperuserDb {
         bound_query.fetch_one(&mut self.0).await.expect("a query of the tests")
     }
 
-    /// Runs a statement; returns the number of rows.
+    /// Runs a statement; returns the number of affected rows.
     pub async fn execute(&mut self, statement: &str, parameters: &[&str]) -> u64 {
         let mut bound_statement = sqlx::query(AssertSqlSafe(statement.to_owned()));
         for parameter in parameters {

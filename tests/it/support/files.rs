@@ -1,4 +1,4 @@
-//! Files to upload.
+//! Files that the tests upload.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ pub fn demo_document(name: &str) -> Vec<u8> {
     read(&demo_dir().join("documents").join(name))
 }
 
-/// The demo plant: `plant.json`, `questions.json` and `documents/`.
+/// The directory of the demo plant, with `plant.json`, `questions.json` and `documents/`.
 pub fn demo_dir() -> PathBuf {
     repository_root().join("xtask/demo")
 }
@@ -19,7 +19,7 @@ pub fn reader_fixture(name: &str) -> Vec<u8> {
 
 /// The root directory of the repository.
 pub fn repository_root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the parent of tests/")
 }
 
 /// Reads a file.
@@ -27,7 +27,8 @@ pub fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A Markdown note about a subject that no other document mentions.
+/// A Markdown note about a subject. Tests that share an app use different subjects, because identical files are stored
+/// only once.
 pub fn note(subject: &str) -> Vec<u8> {
     format!("# Note on {subject}\n\nThe strainer of {subject} is cleaned every 14 days by the morning shift.\n")
         .into_bytes()

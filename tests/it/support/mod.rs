@@ -1,4 +1,4 @@
-//! A whole platform for tests: served over HTTP, against PostgreSQL and the embedded model.
+//! Helpers of the end-to-end tests: a complete platform, its clients, and the servers that it talks to.
 
 pub mod app;
 pub mod caller;

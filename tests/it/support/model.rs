@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 /// The model name in the server's responses.
 pub const MODEL_NAME: &str = "scripted-7b";
-/// The title that the server writes for every conversation, besides the scripted replies.
+/// The server's reply to every request for a title. It does not use up a scripted reply.
 pub const TITLE: &str = "Cleaning of strainers";
 
 /// How the server answers one request.
@@ -43,7 +43,7 @@ pub enum Reply {
     Delayed(Duration, Vec<&'static str>),
 }
 
-/// The server, which stops when it is dropped.
+/// A running model server. Dropping it stops the server.
 pub struct ModelServer {
     /// Value for `LITELLM_BASE_URL`.
     pub url: String,
@@ -54,16 +54,16 @@ pub struct ModelServer {
 #[derive(Default)]
 struct Script {
     replies: Mutex<VecDeque<Reply>>,
-    /// The reply once the queue is empty.
+    /// The reply once the queue is empty and `choose_reply` is not set.
     default_reply: Option<Reply>,
     /// Chooses the reply by the last message, once the queue is empty.
     choose_reply: Option<fn(&str) -> Reply>,
     requests: Mutex<Vec<Value>>,
-    /// Requests for titles.
+    /// Side calls for the title of a conversation.
     title_requests: Mutex<Vec<Value>>,
-    /// Requests for what to remember.
+    /// Side calls that infer a memory.
     memory_requests: Mutex<Vec<Value>>,
-    /// The reply to requests for what to remember; nothing unless set.
+    /// The reply to requests for memories; the platform gets `none` unless it is set.
     memory_reply: Mutex<Option<&'static str>>,
     embed_requests: Mutex<Vec<Value>>,
     resumed: Notify,
@@ -103,7 +103,7 @@ impl ModelServer {
         Self { url, script, _tasks: tasks }
     }
 
-    /// Lets a waiting reply go on.
+    /// Lets one waiting reply continue.
     pub fn resume_replies(&self) {
         self.script.resumed.notify_one();
     }
@@ -113,17 +113,17 @@ impl ModelServer {
         self.script.title_requests.lock().expect("not poisoned").clone()
     }
 
-    /// The bodies of the requests for what to remember so far.
+    /// The bodies of the requests for memories so far.
     pub fn memory_requests(&self) -> Vec<Value> {
         self.script.memory_requests.lock().expect("not poisoned").clone()
     }
 
-    /// Sets the reply to requests for what to remember.
+    /// Sets the reply to requests for memories.
     pub fn set_memory_reply(&self, reply: &'static str) {
         *self.script.memory_reply.lock().expect("not poisoned") = Some(reply);
     }
 
-    /// The bodies of the other requests so far.
+    /// The bodies of the chat completion requests so far, without those for titles and memories.
     pub fn requests(&self) -> Vec<Value> {
         self.script.requests.lock().expect("not poisoned").clone()
     }
@@ -174,7 +174,7 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
             if waits_before_last_piece && index == last_index {
                 script.resumed.notified().await;
             }
-            // The delay of a slow model, as scripted.
+            // Simulates a slow model.
             tokio::time::sleep(delay).await;
             sse_line(&json!({
                 "id": "c", "object": "chat.completion.chunk", "model": MODEL_NAME,
@@ -186,8 +186,7 @@ async fn chat_completions(State(script): State<Arc<Script>>, Json(request): Json
     ([("content-type", "text/event-stream")], Body::from_stream(body)).into_response()
 }
 
-/// Whether the platform asks for a title: side calls name their task.
-/// Whether the request is a side call with this task.
+/// Whether the request is a side call with this task, which its system message names.
 fn is_task(request: &Value, task: &str) -> bool {
     let beginning = format!("Task: {task}.");
     request["messages"][0]["content"].as_str().is_some_and(|system| system.starts_with(&beginning))

@@ -20,12 +20,12 @@ use tokio::task::JoinSet;
 pub const AUDIENCE: &str = "api://plant-agent-platform";
 const KEY_ID: &str = "rsa-1";
 
-/// A token issuer, whose HTTP server stops when it is dropped.
+/// A token issuer. Dropping it stops its HTTP server.
 pub struct Issuer {
-    /// Identifier and address of the issuer, for `OIDC_ISSUER`.
+    /// Issuer identifier, which is also its URL; the value for `OIDC_ISSUER`.
     pub url: String,
     key: EncodingKey,
-    /// Modulus of the public key, which the algorithm confusion attack uses as HMAC secret.
+    /// Modulus of the public key, which `sign_with_public_key_as_hmac` uses as HMAC secret.
     modulus: Vec<u8>,
     fetches: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,

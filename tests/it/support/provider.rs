@@ -9,9 +9,9 @@ use tokio::process::{Child, ChildStdout};
 /// The audience of the provider's access tokens.
 pub const AUDIENCE: &str = "api://plant-agent-platform";
 
-/// A provider process, which is killed when it is dropped.
+/// A running provider. Dropping it kills the process.
 pub struct OidcProvider {
-    /// Identifier and address of the provider, for `OIDC_ISSUER`.
+    /// Issuer identifier, which is also the URL of the provider; the value for `OIDC_ISSUER`.
     pub issuer: String,
     child: Child,
     /// Kept open, because a process that writes to a closed pipe is terminated.
@@ -48,8 +48,8 @@ impl OidcProvider {
         Tokens { access_token: token("access_token"), id_token: token("id_token") }
     }
 
-    /// Opens an address of the provider in a browser, signs in as this user, and enters a code if a page asks for one.
-    /// Returns the text of the last page.
+    /// Opens a URL of the provider with a simulated browser, signs in as this user, and enters a code if a page asks for
+    /// one. Returns the text of the last page.
     pub async fn visit(&self, url: &str, user: &str, code: &str) -> String {
         let output = tokio::process::Command::from(node_command("visit.mjs")).args([url, user, code]).output().await;
         let output = output.expect("node starts");

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Code of the startup message that asks for TLS, to which the server answers with one byte.
+/// Code of the startup message that requests TLS. The server responds to it with one byte.
 const SSL_REQUEST: u32 = 80_877_103;
 
 /// Records the statements that go through one proxy, in the order in which they were sent.
@@ -78,7 +78,7 @@ impl RecordedStatements {
     }
 }
 
-/// Copies both directions on their own threads, and records the statements of the client.
+/// Forwards both directions, each on a separate thread, and records the statements of the client.
 fn forward(client: TcpStream, server: TcpStream, connection: usize, recorded: Arc<Mutex<RecordedStatements>>) {
     for stream in [&client, &server] {
         stream.set_nodelay(true).expect("a TCP stream");
@@ -104,14 +104,14 @@ fn forward(client: TcpStream, server: TcpStream, connection: usize, recorded: Ar
     });
 }
 
-/// Splits what a client sends into messages of PostgreSQL's protocol, version 3.
+/// Splits the bytes that a client sends into messages of PostgreSQL's protocol, version 3.
 #[derive(Default)]
 struct MessageReader {
     buffer: Vec<u8>,
     is_started: bool,
     /// Texts of the prepared statements, by name.
     prepared_statements: HashMap<String, String>,
-    /// The SQL of a statement that was parsed and has not been bound since.
+    /// The SQL of the last parsed statement, until it is bound.
     unbound_statement: Option<String>,
 }
 

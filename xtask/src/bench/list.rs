@@ -7,37 +7,37 @@ use super::{Bench, Step};
 pub const BENCHES: &[Bench] = &[
     Bench {
         name: "chat",
-        description: "chat turns with a search: CPU, first token, requests per second and memory beside the floor",
+        description: "chat turns with a search: CPU, time to first token, requests per second and memory",
         steps: &[Step::SideBySide],
         long_steps: &[],
     },
     Bench {
         name: "streams",
-        description: "many answers at 50 tokens per second: first token, token delay, CPU per token and memory",
+        description: "many answers at 50 tokens per second: time to first token, token delay, CPU per token and memory",
         steps: &[Step::SideBySide],
         long_steps: &[],
     },
     Bench {
         name: "search",
-        description: "searches in ten tenants of very different size: latency, CPU, and recall of the vector index",
+        description: "searches in ten tenants of very different sizes: latency, CPU, and recall of the vector index",
         steps: &[Step::SideBySide],
         long_steps: &[],
     },
     Bench {
         name: "gateway",
-        description: "the OpenAI-compatible surface beside a bare proxy",
+        description: "the OpenAI-compatible API compared with a bare proxy",
         steps: &[Step::SideBySide],
         long_steps: &[],
     },
     Bench {
         name: "cold",
-        description: "time until ready, memory at rest, and the size of the program",
+        description: "startup time, idle memory, and the size of the program",
         steps: &[Step::SideBySide],
         long_steps: &[],
     },
     Bench {
         name: "ingest",
-        description: "documents until they are ready, by format, beside poppler's pdftotext; then with the model",
+        description: "ingestion by format, compared with poppler's pdftotext; then with the embedding model",
         steps: &[Step::SideBySide],
         long_steps: &[
             Step::Example {
@@ -50,13 +50,13 @@ pub const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "audit",
-        description: "appends to the audit log beside the same rows without a chain; sealing and verifying",
+        description: "appends to the audit log compared with plain inserts of the same rows; sealing and verifying",
         steps: &[Step::SideBySide],
         long_steps: &[],
     },
     Bench {
         name: "auth",
-        description: "the cheapest request with a token beside verifying the token and reading the user",
+        description: "the cheapest authenticated request compared with verifying the token and reading the user",
         steps: &[Step::SideBySide],
         long_steps: &[],
     },
@@ -68,7 +68,7 @@ pub const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "logbooks",
-        description: "latency of searches through the gate among 15,000 passages, and what the vector index loses",
+        description: "latency of searches through the gate among 15,000 passages, and recall of the vector index",
         steps: &[],
         long_steps: &[Step::Evaluate(sets::write_logbook_set)],
     },

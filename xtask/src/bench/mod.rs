@@ -52,7 +52,7 @@ pub struct Args {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
-    /// Fewer and shorter rounds, less data: shows that the benchmarks run.
+    /// Run fewer and shorter rounds on less data, to check that the benchmarks work.
     #[arg(long)]
     quick: bool,
     /// Build with symbols and line numbers, for a profiler.
@@ -66,7 +66,7 @@ pub struct Args {
 /// Runs the named benchmarks, or all of them.
 ///
 /// # Errors
-/// If there is no benchmark of a name, or one fails.
+/// If a name is unknown, or a benchmark fails.
 pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let mut benches = select_benches(BENCHES, &args.names)?;
     if args.quick {

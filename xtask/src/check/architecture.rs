@@ -1,4 +1,5 @@
-//! The table of invariants in docs/ARCHITECTURE.md names a check for each row, and the named files and tests exist.
+//! Checks that each row of the table of invariants in docs/ARCHITECTURE.md names what enforces it, and that the named
+//! files and tests exist.
 
 use super::workspace::TextFile;
 use std::collections::HashSet;
@@ -60,13 +61,14 @@ mod tests {
     fn found(row: &str) -> Vec<String> {
         let head = "Text.\n\n## What never happens\n\n| invariant | held up by |\n|---|---|";
         let page = format!("{head}\n{row}\n\n## Next\n| a | b |\n");
-        let source = TextFile { path: "tests/it/a.rs".into(), content: "async fn it_is_so_in_the_end() {}".into() };
+        let content = "async fn users_cannot_read_secrets() {}".into();
+        let source = TextFile { path: "tests/it/a.rs".into(), content };
         violations(&page, &[source])
     }
 
     #[test]
     fn a_row_whose_file_and_test_exist_passes() {
-        assert!(found("| No x | `tests/it/a.rs`, `it_is_so_in_the_end` |").is_empty());
+        assert!(found("| No x | `tests/it/a.rs`, `users_cannot_read_secrets` |").is_empty());
         assert!(found("| No x | clippy `disallowed-methods` |").is_empty());
     }
 
@@ -76,7 +78,7 @@ mod tests {
             found("| No x | `tests/it/b.rs` |"),
             ["docs/ARCHITECTURE.md names tests/it/b.rs, which does not exist"]
         );
-        assert_eq!(found("| No x | `tests/it/a.rs`, `it_was_so_in_the_end` |").len(), 1);
+        assert_eq!(found("| No x | `tests/it/a.rs`, `users_cannot_write_secrets` |").len(), 1);
     }
 
     #[test]

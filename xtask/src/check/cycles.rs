@@ -1,5 +1,6 @@
-//! No import cycle between files of different folders of a crate. Folders are a crate's components, and two components
-//! that need each other cannot be understood or changed separately. Test modules are ignored.
+//! Checks that there is no import cycle between files of different folders of a crate. Folders are a crate's
+//! components, and two components that need each other cannot be understood or changed separately. Test modules are
+//! ignored.
 //!
 //! A module `x` (`x.rs` or `x/mod.rs`) with files below `x/` belongs to the folder `x`. Neither declaring a module nor
 //! a re-export is an import: an import through a re-export counts as an import from the file that defines the item.

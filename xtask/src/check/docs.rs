@@ -1,6 +1,6 @@
-//! No doc comment of one or two words, because it only repeats the name of its item. The check reads lines rather than
-//! syntax trees, so that it covers items inside macros. Exempt are comments that consist of one code span (a value in a
-//! protocol), and the gateway's wire types, whose comments are descriptions in the OpenAPI document.
+//! Checks that no doc comment has only one or two words, because it then only repeats the name of its item. The check
+//! reads lines rather than syntax trees, so that it covers items inside macros. Comments that consist of one code span
+//! (a protocol value) are exempt, and so are the gateway's wire types, whose comments are OpenAPI descriptions.
 
 use super::workspace::TextFile;
 

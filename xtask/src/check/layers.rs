@@ -1,4 +1,4 @@
-//! The layer rule: a layer depends only on `domain` and on the crate directly below it, so that the gateway reaches the
+//! Checks that each layer depends only on `domain` and on the crate directly below it, so that the gateway reaches the
 //! runtime only through the policy gate. `platform-server` and the tests may depend on all layers, xtask on none.
 
 use super::workspace::Package;
@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Packages outside the layers that only tests and examples depend on.
 const TEST_SUPPORT: &[(&str, &[&str])] = &[("fakes", &["domain"])];
 
-/// Programs that know the server by its HTTP API alone, and share no more than the vocabulary with it.
+/// Clients of the server's HTTP API. They share only the vocabulary in `domain` with the server.
 const CLIENTS: &[(&str, &[&str])] = &[("platform-cli", &["domain"])];
 
 /// Packages that compose the layers and may depend on all of them.

@@ -1,4 +1,4 @@
-//! No line of Rust exceeds the maximum width. rustfmt wraps code, but leaves comments and strings as they are.
+//! Checks that no line of Rust exceeds the maximum width. rustfmt wraps code, but not comments and strings.
 
 use super::workspace::TextFile;
 

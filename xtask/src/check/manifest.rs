@@ -1,4 +1,4 @@
-//! Every Cargo.toml inherits the workspace's lints.
+//! Checks that every Cargo.toml inherits the workspace's lints.
 
 use super::workspace::TextFile;
 

@@ -1,5 +1,5 @@
-//! `cargo xtask check`: the rules of the repository. Each rule that is not a cargo command is a pure function over the
-//! sources, with tests that show that it finds violations.
+//! `cargo xtask check`: the rules of the repository. Except for `deploy` and the cargo commands, each rule is a pure
+//! function over the sources, with tests that show that it finds violations.
 
 mod architecture;
 mod cycles;

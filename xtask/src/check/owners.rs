@@ -1,5 +1,5 @@
-//! Which packages may depend on which external libraries. Each library that does I/O has owners, which enforces, for
-//! example, that the gateway never executes SQL.
+//! Checks which packages depend on which external libraries. A library that does I/O may be used only by the packages
+//! that own it, so that, for example, the gateway never executes SQL.
 
 use super::workspace::Package;
 
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn each_row_of_the_table_can_fail() {
+    fn a_package_that_does_not_own_a_library_is_found() {
         for (library, owners) in OWNERS {
             let found = violations(&[package("domain", &[library])]);
             assert_eq!(found.len(), 1, "{library}");

@@ -1,5 +1,5 @@
-//! No layer below policy names a role or a grant: it gets what a user may do as the rights of a permit. A change of the
-//! policy matrix therefore takes effect in all layers.
+//! Checks that no layer below policy names a role or a grant. These layers get a user's rights from the permit, so that
+//! a change of the policy matrix takes effect in all of them.
 
 use super::tidy;
 use super::workspace::TextFile;

@@ -1,5 +1,5 @@
-//! SQL is static text with bound parameters. sqlx accepts SQL that is built at run time only through `AssertSqlSafe`,
-//! and only the files below may use it.
+//! Checks that SQL is static text with bound parameters. sqlx accepts SQL that is built at run time only through
+//! `AssertSqlSafe`, and only the files below may use it.
 
 use super::workspace::TextFile;
 

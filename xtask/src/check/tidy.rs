@@ -1,5 +1,5 @@
-//! Rules about files that clippy does not have: maximum length, and a `//!` comment at the start. (Clippy checks the
-//! length and the number of arguments of functions, with the thresholds in clippy.toml.)
+//! Checks rules about files that clippy does not have: a maximum length, and a `//!` comment at the start. (Clippy
+//! checks the length and the number of arguments of functions, with the thresholds in clippy.toml.)
 
 use super::manifest;
 use super::workspace::TextFile;

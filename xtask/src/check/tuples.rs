@@ -1,5 +1,5 @@
-//! No function takes a tuple: values that belong together should be a struct with named fields, all others separate
-//! arguments. Closures may, because iterators over pairs require it.
+//! Checks that no function takes a tuple: values that belong together should be a struct with named fields, and others
+//! separate arguments. Closures may take tuples, because iterators over pairs require it.
 
 use super::syntax::ParsedFile;
 use syn::spanned::Spanned as _;

@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: a bundle that installs without internet: programs, migrations, deployment files, documentation,
-//! a bill of materials and checksums.
+//! `cargo xtask dist`: creates a bundle that can be installed without internet access. It contains the programs,
+//! migrations, deployment files, documentation, a bill of materials and checksums.
 
 mod sbom;
 
@@ -16,7 +16,8 @@ use crate::proc::{self, Interrupt};
 use crate::server::{self, BuildProfile};
 use crate::{files, project, ui};
 
-/// Directories of the checkout that are part of the bundle. The programs contain the migrations; these are to read.
+/// Directories of the checkout that are part of the bundle. The programs embed the migrations; the files are included
+/// only for reference.
 const DIRECTORIES: &[&str] = &["migrations", "deploy", "docs"];
 /// Files of the checkout that are part of the bundle.
 const FILES: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE", "NOTICE"];
@@ -29,7 +30,7 @@ pub struct Args {
     dev: bool,
 }
 
-/// Makes the bundle in `target/dist` and prints its path last.
+/// Creates the bundle in `target/dist` and prints its path.
 ///
 /// # Errors
 /// If a program cannot be built, or a file cannot be written.
@@ -59,7 +60,7 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Copies what git tracks, so that secrets and other local files stay behind.
+/// Copies the files that git tracks, so that secrets and other local files are left out.
 fn copy_tracked_files(dir: &Path, interrupt: &Interrupt) -> Result<()> {
     let root = project::root()?;
     let mut git = Command::new("git");

@@ -1,4 +1,4 @@
-//! The bill of materials, in CycloneDX 1.5: what the programs are compiled from.
+//! The software bill of materials (CycloneDX 1.5): the packages that the programs are built from.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,7 +84,7 @@ fn from_metadata(text: &str) -> Result<Sbom> {
         .nodes
         .iter()
         .filter_map(|node| {
-            let on: BTreeSet<_> = normal(node).filter_map(|dependency| purls.get(dependency)).collect();
+            let on: BTreeSet<_> = non_dev_dependencies(node).filter_map(|dependency| purls.get(dependency)).collect();
             Some(json!({ "ref": purls.get(node.id.as_str())?, "dependsOn": on }))
         })
         .collect();
@@ -121,7 +121,7 @@ fn component(package: &Package, purl: &str) -> Value {
     component
 }
 
-/// Ids of the packages that are compiled into the shipped programs, or build them.
+/// Ids of the packages that the shipped programs depend on, including build dependencies.
 fn shipped_packages(metadata: &Metadata) -> BTreeSet<&str> {
     let is_root = |package: &&Package| package.source.is_none() && SHIPPED.contains(&package.name.as_str());
     let mut pending: Vec<_> = metadata.packages.iter().filter(is_root).map(|package| package.id.as_str()).collect();
@@ -129,13 +129,13 @@ fn shipped_packages(metadata: &Metadata) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     while let Some(id) = pending.pop() {
         if found.insert(id) {
-            pending.extend(nodes.get(id).into_iter().flat_map(|node| normal(node)));
+            pending.extend(nodes.get(id).into_iter().flat_map(|node| non_dev_dependencies(node)));
         }
     }
     found
 }
 
-fn normal(node: &Node) -> impl Iterator<Item = &str> {
+fn non_dev_dependencies(node: &Node) -> impl Iterator<Item = &str> {
     let is_shipped = |dependency: &&Dependency| {
         dependency.dep_kinds.iter().any(|dependency| dependency.kind.as_deref() != Some("dev"))
     };
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shipped_is_in_it_and_what_only_tests_use_is_not() {
+    fn the_bill_lists_shipped_packages_but_no_dev_dependencies() {
         let metadata = r#"{"packages":[
             {"id":"s","name":"platform-server","version":"1.2.3","license":"MIT"},
             {"id":"a","name":"axum","version":"0.8.1","license":"MIT/Apache-2.0","source":"registry"},

@@ -19,7 +19,7 @@ use crate::progress;
 /// Timeout of starting the server; after a crash, recovery replays the write-ahead log.
 const START_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Shortest time between two attempts to start a server that has ended.
+/// Minimum time between two attempts to start a server that has ended.
 const RESTART_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Purpose of the cluster, which determines its durability settings.
@@ -143,7 +143,7 @@ impl Cluster {
     }
 
     /// Starts the server again on the same port if it has ended; returns whether it had. After a crash, the first
-    /// attempts fail while processes of the old server still end; there is one attempt a second.
+    /// attempts fail while processes of the old server are still exiting. There is at most one attempt per second.
     ///
     /// # Errors
     /// If the status of the process cannot be read, or it cannot be started.

@@ -121,7 +121,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn each_platform_has_a_wheel_of_its_own() {
+    fn each_platform_has_a_different_wheel() {
         let machines = [("linux", "x86_64"), ("linux", "aarch64"), ("macos", "aarch64"), ("macos", "x86_64")];
         let wheels: BTreeSet<_> = machines.iter().map(|(os, arch)| wheel_for(os, arch).unwrap().sha256).collect();
         assert_eq!(wheels.len(), machines.len());

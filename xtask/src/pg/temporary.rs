@@ -1,4 +1,4 @@
-//! A temporary cluster for one test run. What a killed run leaves behind is deleted by the next one.
+//! A temporary cluster for one test run. Each run deletes the directories that killed runs left behind.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -104,7 +104,7 @@ mod tests {
             fs::create_dir(&dir).unwrap();
             dir
         };
-        let (dead, live, new, foreign) = (
+        let (dead, live, new, unrelated) = (
             create_dir("plant-agent-test-dead"),
             create_dir("plant-agent-test-live"),
             create_dir("plant-agent-test-new"),
@@ -112,9 +112,9 @@ mod tests {
         );
         drop(create_locked_file(&dead).unwrap());
         let _lock = create_locked_file(&live).unwrap();
-        drop(create_locked_file(&foreign).unwrap());
+        drop(create_locked_file(&unrelated).unwrap());
         sweep(parent.path());
         assert!(!dead.exists());
-        assert!(live.exists() && new.exists() && foreign.exists());
+        assert!(live.exists() && new.exists() && unrelated.exists());
     }
 }

@@ -1,4 +1,4 @@
-//! The certificate of the stack's nginx, made by `deploy/certificate`.
+//! The TLS certificate of the stack's nginx, which `deploy/certificate` creates.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// The files that `deploy/certificate` makes in a directory.
+    /// The files that `deploy/certificate` creates in a directory.
     pub fn in_dir(dir: &Path) -> Self {
         Self {
             authority: dir.join("ca_certificate"),
@@ -31,7 +31,7 @@ impl Certificate {
     }
 }
 
-/// Makes the certificate if the data directory has none.
+/// Creates the certificate if the data directory has none.
 ///
 /// # Errors
 /// If openssl fails.
@@ -41,7 +41,7 @@ pub fn provision(data: &DataDir, interrupt: &Interrupt) -> Result<Certificate> {
     if !certificate.certificate.is_file() {
         let mut script = Command::new(project::root()?.join("deploy").join("certificate"));
         script.arg(&dir).args(["localhost", "127.0.0.1"]).args(host_name()).stdout(std::io::stderr());
-        proc::run_checked(&mut script, interrupt, "making the certificate")?;
+        proc::run_checked(&mut script, interrupt, "creating the certificate")?;
     }
     Ok(certificate)
 }

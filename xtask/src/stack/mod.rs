@@ -1,5 +1,5 @@
-//! `cargo xtask stack`: the deployment without containers, from the files under `deploy/`. nginx with TLS, two API
-//! processes, one worker, PostgreSQL, Redis, Prometheus and postgres_exporter, each restarted when it ends.
+//! `cargo xtask stack`: runs the deployment without containers, from the files in `deploy/`: nginx with TLS, two API
+//! processes, a worker, PostgreSQL, Redis, Prometheus and postgres_exporter. A process that ends is restarted.
 
 mod certificate;
 mod monitoring;
@@ -30,7 +30,7 @@ use platform_processes::ApiPorts;
 use report::Report;
 use supervisor::Supervisor;
 
-/// Programs of other projects that the stack runs.
+/// Third-party programs that the stack needs.
 const PROGRAMS: &[SystemProgram] = &[
     SystemProgram { name: "nginx", package: "nginx" },
     SystemProgram { name: "redis-server", package: "redis-server" },
@@ -64,7 +64,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     platform::remove_env_file(&data)?;
     let port = pg::choose_port(args.port)?;
     if DatabaseUrls::from_env()?.is_some() {
-        bail!("the stack has a database of its own: unset DATABASE_URL");
+        bail!("the stack runs its own database: unset DATABASE_URL");
     }
     let mut state = State::load_or_create(data.path())?;
     state.dev_build = args.selector.build_profile_for_up() == BuildProfile::Dev;
@@ -86,7 +86,7 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     serve(Prepared { platform, program, data, state, port }, interrupt)
 }
 
-/// A platform that is migrated and not served yet.
+/// A migrated platform whose processes are not started yet.
 struct Prepared {
     platform: Platform,
     program: PathBuf,

@@ -1,4 +1,4 @@
-//! Prometheus and postgres_exporter of the stack: `deploy/prometheus` with targets of its own.
+//! Prometheus and postgres_exporter of the stack: the configuration in `deploy/prometheus`, with the stack's targets.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::database::Database;
 use crate::state::State;
 use crate::{debian, files, pg, project};
 
-/// Ports of the monitoring, and the configuration's directory.
+/// Ports of Prometheus and postgres_exporter, and the directory of the configuration.
 pub struct Prometheus {
     port: u16,
     exporter_port: u16,
@@ -106,7 +106,7 @@ pub fn create_exporter_role(database: &Database, state: &State) -> Result<()> {
     ))
 }
 
-/// The role's password; derived, so that `state.json` of older data directories has it too.
+/// The role's password. It is derived, so that older data directories, whose `state.json` lacks it, have one too.
 fn exporter_password(state: &State) -> String {
     use sha2::{Digest, Sha256};
     hex::encode(Sha256::digest(format!("postgres_exporter {}", state.superuser_password)))

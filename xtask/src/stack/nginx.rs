@@ -1,4 +1,4 @@
-//! nginx of the stack: `deploy/nginx/nginx.conf` with a `site` directory of its own.
+//! nginx of the stack: `deploy/nginx/nginx.conf`, with a generated `site` directory.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -30,7 +30,7 @@ pub fn service(data: &DataDir, port: u16, ports: &ApiPorts, certificate: &Certif
     Ok(Service::new("nginx", command, data).stopped_by(Signal::QUIT).reachable_at(port))
 }
 
-/// What nginx listens on.
+/// The addresses that nginx listens on.
 pub struct Listen {
     /// Address and port, or port, for HTTPS.
     pub tls: String,
@@ -38,7 +38,7 @@ pub struct Listen {
     pub plain: String,
 }
 
-/// Copies `nginx.conf` and writes what differs between deployments into `site`.
+/// Copies `nginx.conf` and writes the settings that differ between deployments into `site`.
 ///
 /// # Errors
 /// If a file cannot be written.

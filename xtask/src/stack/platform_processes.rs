@@ -35,14 +35,14 @@ impl ApiPorts {
     /// Chooses free ports.
     ///
     /// # Errors
-    /// If there are none.
+    /// If there are not enough free ports.
     pub fn choose() -> Result<Self> {
         let process = || anyhow::Ok(ProcessPorts { http: pg::free_port()?, metrics: pg::free_port()? });
         Ok(Self { api: [process()?, process()?], worker_metrics: pg::free_port()? })
     }
 }
 
-/// What the processes have in common.
+/// Settings that the processes share.
 pub struct Processes<'a> {
     /// Path of `platform-server`.
     pub program: PathBuf,
@@ -93,7 +93,7 @@ impl Processes<'_> {
     }
 }
 
-/// The server's settings for commands that serve nothing.
+/// The server for commands that do not serve requests, such as `migrate`.
 ///
 /// # Errors
 /// If a path is not valid UTF-8.

@@ -1,4 +1,4 @@
-//! `stack.json`: where the stack is reached, and the ids of its processes.
+//! `stack.json`: the addresses of the stack, and the ids of its processes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::data_dir::DataDir;
 use crate::{files, proc};
 
-/// What stays the same while the stack runs.
+/// The path of `stack.json`, and the part of its content that stays the same while the stack runs.
 pub struct Report {
     /// Address of nginx.
     pub url: String,
@@ -33,7 +33,7 @@ struct Content {
 }
 
 impl Report {
-    /// Writes the file anew, atomically.
+    /// Replaces the file atomically.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -91,7 +91,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn an_unrelated_process_with_a_noted_id_is_not_stopped() {
+    fn an_unrelated_process_with_a_recorded_id_is_not_stopped() {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(Some(dir.path())).unwrap();
         let mut sleeper = proc::spawn(Command::new("sleep").arg("600")).unwrap();

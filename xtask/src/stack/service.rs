@@ -1,4 +1,4 @@
-//! A process of the stack: how it is started, found ready and stopped.
+//! A process of the stack: how it is started, checked for readiness, and stopped.
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -14,12 +14,12 @@ use crate::debian;
 use crate::files::LogFile;
 use crate::proc;
 
-/// Time that a process has to stop by itself; the API drains for up to 30 s.
+/// Time after which a process that has not stopped is killed; the API drains for up to 30 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(40);
-/// Shortest time between two starts of a process.
+/// Minimum time between two starts of a process.
 const RESTART_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Facts about the user that runs xtask.
+/// The operating system user that runs xtask.
 pub struct SystemUser;
 
 impl SystemUser {
@@ -53,25 +53,26 @@ pub struct Service {
 impl Service {
     /// A process that logs to `logs/NAME.log` of the data directory.
     pub fn new(name: &'static str, mut command: Command, data: &DataDir) -> Self {
-        // A group of its own, so that Ctrl-C in the terminal does not reach it, and so that no child of it remains.
+        // A separate process group, so that Ctrl-C in the terminal does not reach the process, and so that its children
+        // can be killed together with it.
         command.stdin(Stdio::null()).process_group(0);
         let log = data.join("logs").join(format!("{name}.log"));
         Self { name, command, log, stop_signal: Signal::TERM, probe: Probe::Started, child: None, started: None }
     }
 
-    /// Stops it by this signal.
+    /// Sets the signal that asks the process to stop; SIGTERM by default.
     pub fn stopped_by(mut self, signal: Signal) -> Self {
         self.stop_signal = signal;
         self
     }
 
-    /// It is ready once it listens on this port of 127.0.0.1.
+    /// Makes the process count as ready once it listens on this port of 127.0.0.1.
     pub fn reachable_at(mut self, port: u16) -> Self {
         self.probe = Probe::Port(port);
         self
     }
 
-    /// It is ready once this command succeeds.
+    /// Makes the process count as ready once this command succeeds.
     pub fn ready_when(mut self, mut command: Command) -> Self {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         self.probe = Probe::Command(command);
@@ -105,7 +106,8 @@ impl Service {
         Ok(())
     }
 
-    /// Whether it was found ended and started again. A process that keeps ending is started every two seconds.
+    /// Starts the process again if it has ended; returns whether it did. A process that keeps ending is started at most
+    /// every two seconds.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -143,11 +145,11 @@ impl Service {
         }
     }
 
-    /// Waits until it has stopped, and kills it when `is_impatient` says so or after 40 s.
-    pub fn wait_until_stopped(&mut self, is_impatient: impl Fn() -> bool) {
+    /// Waits until the process has stopped. Kills it after 40 s, or as soon as `should_kill` returns true.
+    pub fn wait_until_stopped(&mut self, should_kill: impl Fn() -> bool) {
         let Some(mut child) = self.child.take() else { return };
         let started = Instant::now();
-        while started.elapsed() < STOP_TIMEOUT && !is_impatient() {
+        while started.elapsed() < STOP_TIMEOUT && !should_kill() {
             if !matches!(child.try_wait(), Ok(None)) {
                 break;
             }
@@ -166,14 +168,14 @@ impl Drop for Service {
     }
 }
 
-/// Kills what a process has left behind, such as nginx's workers, which keep the port open.
+/// Kills the remaining processes of a group, such as nginx's workers, which keep the port open.
 fn kill_group(group: u32) {
     if let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) {
         let _result = kill_process_group(group, Signal::KILL);
     }
 }
 
-/// Redis, which counts rate limits and keeps nothing on disk.
+/// Redis, which counts requests for the rate limits and stores nothing on disk.
 ///
 /// # Errors
 /// If it is not installed.
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_group_remains_after_its_leader_was_killed() {
+    fn all_processes_of_a_group_are_killed_after_its_leader_ends() {
         let (dir, mut service) = service("sleep 600 & echo $! >child; wait");
         service.command.current_dir(dir.path());
         service.start().unwrap();

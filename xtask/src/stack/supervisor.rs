@@ -1,4 +1,4 @@
-//! Keeps the stack's processes running, and `stack.json` true.
+//! Keeps the stack's processes running, and `stack.json` up to date.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::progress::print_status;
 
 /// Time that the processes have to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(180);
-/// Interval at which the processes are looked at.
+/// Interval at which the processes are checked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The running processes. Dropping it stops them, the database last.
@@ -42,7 +42,7 @@ impl Supervisor {
     /// Waits until each process is ready.
     ///
     /// # Errors
-    /// If one is not ready in time; the message ends with the last lines of its log.
+    /// If one is not ready in time; the message names its log.
     pub fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<()> {
         let deadline = Instant::now() + READY_TIMEOUT;
         for number in 0..self.services.len() {
@@ -70,7 +70,7 @@ impl Supervisor {
     /// Restarts processes that end, until the user interrupts.
     ///
     /// # Errors
-    /// If a program cannot be started any more.
+    /// If a process cannot be restarted.
     pub fn supervise(&mut self, interrupt: &Interrupt) -> Result<()> {
         while interrupt.sleep(CHECK_INTERVAL).is_ok() {
             self.restart_ended()?;
@@ -81,12 +81,12 @@ impl Supervisor {
     fn restart_ended(&mut self) -> Result<()> {
         let mut changed = false;
         if self.database.restart_if_ended()? {
-            print_status("the database had ended; it runs again");
+            print_status("the database has ended and was restarted");
             changed = true;
         }
         for service in &mut self.services {
             if service.restart_if_ended()? {
-                print_status(&format!("{} had ended; it runs again", service.name()));
+                print_status(&format!("{} has ended and was restarted", service.name()));
                 changed = true;
             }
         }
@@ -103,16 +103,16 @@ impl Supervisor {
         self.report.write(processes)
     }
 
-    /// Stops the processes: nginx first, so that no request arrives at a process that stops.
+    /// Stops the processes: nginx first, so that no request reaches a process that is stopping.
     pub fn stop(mut self, interrupt: &Interrupt) {
         let interrupts = interrupt.count();
-        let is_impatient = || interrupt.count() > interrupts;
+        let should_kill = || interrupt.count() > interrupts;
         let (proxies, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.services).into_iter().partition(|service| service.name() == "nginx");
         for group in [proxies, others] {
             group.iter().for_each(Service::request_stop);
             for mut service in group {
-                service.wait_until_stopped(is_impatient);
+                service.wait_until_stopped(should_kill);
             }
         }
         self.report.remove();

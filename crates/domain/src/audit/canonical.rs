@@ -92,7 +92,7 @@ fn write_number(out: &mut String, text: &str) {
     let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return out.push_str(text) };
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    // The log contains no numbers with larger exponents; leave such a number unchanged.
+    // Audit rows contain no larger exponents; such a number is left unchanged.
     let Some(exponent) = exponent.parse::<i32>().ok().filter(|e| e.unsigned_abs() < 400) else {
         return out.push_str(text);
     };
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn exponents_are_written_out() {
+    fn numbers_with_an_exponent_are_written_as_plain_decimals() {
         for (input, expected) in [
             ("1e-6", "0.000001"),
             ("1.5E3", "1500"),

@@ -1,7 +1,7 @@
-//! Rows of the log with their position in the tenant's hash chain: what is hashed, and what a checkpoint signs.
+//! The hash chain of a tenant's audit log: what the hash of a row covers, and what a checkpoint signs.
 //!
-//! The database computes hashes and sequence numbers (migration 11). Verifiers recompute them here, from the rows or
-//! from an export. The hashed text is the one that `audit_canonical` in the database produces.
+//! The database computes hashes and sequence numbers (migration 11). Verifiers recompute the hashes here, from the rows
+//! or from an export. The hashed text is the same that the database function `audit_canonical` produces.
 
 use super::canonical;
 use crate::store_error::StoreError;
@@ -91,7 +91,7 @@ pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
 /// A row of the log with its chain entry, as exported.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChainedEvent {
-    /// What is hashed, see [`RowLayout`]. Exports of earlier versions do not name it.
+    /// Which columns are hashed. Missing in exports of earlier versions.
     #[serde(default)]
     pub layout: RowLayout,
     /// Tenant whose log contains the row.
@@ -129,10 +129,10 @@ pub struct ChainedEvent {
     pub latency_ms: Option<i32>,
     /// Id of the intent row; the same in the intent and its outcome.
     pub correlation_id: Uuid,
-    /// Id of the HTTP request or job that caused it.
+    /// Id of the HTTP request or job that caused the row.
     pub request_id: Option<String>,
-    /// Further facts, as the JSON text from the database. It is not parsed, because numbers could change their
-    /// spelling.
+    /// Further details, as the JSON text from the database. It is not parsed, because that could change how numbers
+    /// are written.
     pub metadata: Box<RawValue>,
     /// Hash of the row.
     pub row_hash: AuditHash,
@@ -158,7 +158,7 @@ impl RowLayout {
     /// Rows with a session and a conversation.
     pub const WITH_SESSION: Self = Self(2);
 
-    /// Wraps the number in the column `layout`. An unknown number is kept: it is hashed, so it shows as an edit.
+    /// Wraps the number in the column `layout`. An unknown number is kept and hashed, so verification detects it.
     #[must_use]
     pub const fn from_number(number: i16) -> Self {
         Self(number)
@@ -172,8 +172,8 @@ impl RowLayout {
 }
 
 impl ChainedEvent {
-    /// Whether the hash covers a session. A session on a row of the first layout can only be an edit, so it is hashed
-    /// and the hash does not match.
+    /// Whether the hash covers the session. If a row of the first layout has a session, someone has changed the row;
+    /// hashing the session makes the verification fail.
     fn hashes_session(&self) -> bool {
         self.layout != RowLayout::WITHOUT_SESSION || self.session_id.is_some()
     }
@@ -225,7 +225,7 @@ impl ChainedEvent {
 /// A chain entry whose row is no longer in the log, because it was purged or deleted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EntryWithoutRow {
-    /// Tenant whose log contains the row.
+    /// Tenant whose log contained the row.
     pub tenant_id: Uuid,
     /// Sequence number in the tenant's chain, from 1.
     pub seq: i64,
@@ -262,7 +262,7 @@ impl ChainPageEntry {
 /// A signed statement of a platform process: at this time, the chain had this hash at this sequence number.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Tenant whose chain it is.
+    /// Tenant that the chain belongs to.
     pub tenant_id: Uuid,
     /// Sequence number in the tenant's chain, from 1.
     pub seq: i64,
@@ -272,7 +272,7 @@ pub struct Checkpoint {
     pub at: Timestamp,
     /// Id of the key that signed.
     pub key_id: String,
-    /// Ed25519 (RFC 8032) over [`Self::message`], in hex.
+    /// Ed25519 signature (RFC 8032) of [`Self::message`], in hex.
     pub signature: String,
 }
 
@@ -287,10 +287,10 @@ impl Checkpoint {
 }
 
 /// A signed record of a purge: rows before a certain time were removed, and the remaining chain starts after this
-/// entry. The database, exports and messages call it a retirement.
+/// entry. The database, exports and signed messages call it a retirement.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PurgeRecord {
-    /// Tenant whose log it is.
+    /// Tenant that the log belongs to.
     pub tenant_id: Uuid,
     /// Sequence number through which all rows were removed.
     pub through_seq: i64,
@@ -304,7 +304,7 @@ pub struct PurgeRecord {
     pub at: Timestamp,
     /// Id of the key that signed.
     pub key_id: String,
-    /// Ed25519 over [`Self::message`], in hex.
+    /// Ed25519 signature of [`Self::message`], in hex.
     pub signature: String,
 }
 
@@ -326,7 +326,7 @@ pub struct ChainPage {
     pub previous_hash: AuditHash,
     /// Entries in ascending order. If rows were purged, the sequence starts with a gap.
     pub entries: Vec<ChainPageEntry>,
-    /// Checkpoints for the entries on this page; on the last page, also those beyond.
+    /// Checkpoints for the entries on this page; on the last page, also those for later entries.
     pub checkpoints: Vec<Checkpoint>,
     /// Records of purges; only on the first page.
     pub purges: Vec<PurgeRecord>,

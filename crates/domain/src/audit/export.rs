@@ -30,10 +30,10 @@ pub enum ExportLine {
     Purge(PurgeRecord),
 }
 
-/// Why a line is not part of an audit export.
+/// Why a line of an export could not be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportLineError {
-    /// The line is not JSON, or members are missing or of the wrong type.
+    /// The line is not JSON, or fields are missing or have the wrong type.
     #[error("the line is not part of an audit export")]
     Json(#[from] serde_json::Error),
     /// This program does not know the line's type.
@@ -78,8 +78,8 @@ impl ExportLine {
         })
     }
 
-    /// The lines of a page. `after` is the sequence number after which a resumed export starts, for its first page; 0
-    /// otherwise.
+    /// The lines of a page. For the first page of a resumed export, `after` is the sequence number after which the
+    /// export starts; otherwise it is 0.
     #[must_use]
     pub fn from_page(tenant_id: Uuid, after: i64, page: ChainPage) -> Vec<Self> {
         let mut lines = Vec::with_capacity(page.entries.len() + page.checkpoints.len() + 1);

@@ -1,5 +1,5 @@
 //! Maps events to the Open Cybersecurity Schema Framework (OCSF 1.3) for a SIEM: sign-ins to Authentication (3002),
-//! changes of users to Account Change (3001), everything else to API Activity (6003).
+//! changes to users to Account Change (3001), everything else to API Activity (6003).
 
 use super::chain::ChainedEvent;
 use serde_json::{Value, json};
@@ -122,7 +122,7 @@ fn ocsf_status(result: Option<&str>) -> (u32, &str, u32) {
     }
 }
 
-/// OCSF omits attributes whose value is unknown.
+/// Removes nulls and empty objects: OCSF omits attributes whose value is unknown.
 fn remove_nulls(value: &mut Value) {
     match value {
         Value::Object(members) => {

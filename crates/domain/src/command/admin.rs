@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Read one's own account.
+/// Read the caller's own account.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct ReadAccount;
 command!(ReadAccount: Read Account as "account.read" -> Account, transaction Shared);
@@ -61,7 +61,7 @@ command!(GetUser: Read Users as "admin.user_read" -> User, target User(id), tran
 pub struct CreateUser {
     /// Token issuer of the user; `None` takes the first configured one.
     pub issuer: Option<String>,
-    /// The issuer's stable id of the user (Entra ID: `oid`).
+    /// The issuer's stable id for the user (Entra ID: `oid`).
     pub external_id: ShortText,
     /// For display only; never used for authorization.
     pub email: ShortText,
@@ -72,7 +72,7 @@ pub struct CreateUser {
 }
 command!(CreateUser: Create Users as "admin.user_created" -> User, transaction Shared, id(user => user.id));
 
-/// Change a user's role or switch the user on or off.
+/// Change a user's role or grants, or activate or deactivate the user.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct UpdateUser {
     /// The user; must belong to the caller's tenant and not be the caller.
@@ -121,7 +121,7 @@ pub struct CreateTenant {
 }
 command!(CreateTenant: Create Tenants as "admin.tenant_created" -> Tenant, id(tenant => tenant.id));
 
-/// Switch a tenant on or off, or rename it. For `platform_admin` only.
+/// Activate, deactivate or rename a tenant. For `platform_admin` only.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct UpdateTenant {
     /// The tenant to change.
@@ -137,7 +137,7 @@ command! {
     outcome(changed => tenant_change::tenant_change_metadata(changed))
 }
 
-/// Read the reasons of a recorded refusal.
+/// Read why a recorded request was refused.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct ReadDecision {
     /// The refusal's row in the audit log.
@@ -145,14 +145,14 @@ pub struct ReadDecision {
 }
 command!(ReadDecision: Read Decisions as "admin.decision_read" -> AuditRecord, target Decision(id));
 
-/// Simulate a decision; nothing is executed.
+/// Simulate a decision of the policy gate; nothing is executed.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct SimulateDecision {
     /// The user on whose behalf the decision is simulated.
     pub user: UserId,
     /// Kind of resource.
     pub resource: Resource,
-    /// Operation on it.
+    /// Operation on the resource.
     pub operation: Operation,
     /// Id of one resource; `None` evaluates only the matrix.
     pub resource_id: Option<Uuid>,

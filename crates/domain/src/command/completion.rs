@@ -40,7 +40,7 @@ pub struct AskAssistant {
     /// Tools of the client, which calls them itself. They are offered beside the platform's own tools, if the model can
     /// call tools.
     pub tools: Vec<OfferedTool>,
-    /// Tier that answers.
+    /// Model tier that answers.
     pub model: ModelChoice,
     /// Whether the turn searches the documents.
     pub retrieval: RetrievalMode,
@@ -79,9 +79,9 @@ impl Command for AskAssistant {
 /// Ask a language model directly: no documents are searched and nothing is stored.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct AskModel {
-    /// The prompt, passed on word for word.
+    /// The prompt, passed on unchanged.
     pub messages: Vec<PromptMessage>,
-    /// Tier that answers.
+    /// Model tier that answers.
     pub model: ModelChoice,
     /// Tools of the client, which calls them itself.
     pub tools: Vec<OfferedTool>,
@@ -111,12 +111,12 @@ command!(ListBackends: Read TenantSettings as "admin.models_read" -> Vec<Backend
 /// Look up one model.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct GetModel {
-    /// The model that is asked for.
+    /// The requested model.
     pub id: ModelId,
 }
 command!(GetModel: Read Models as "model.read" -> ModelId, transaction Shared);
 
-/// Embed texts with the embedding model in use.
+/// Embed texts with the platform's current embedding model.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct CreateEmbeddings {
     /// Texts to embed, in the order of the vectors.
@@ -124,7 +124,7 @@ pub struct CreateEmbeddings {
     /// Query or document: some models embed them differently.
     #[serde(skip)]
     pub purpose: EmbedPurpose,
-    /// Requested dimension; the request is rejected unless it is the model's own.
+    /// Requested dimension; the request is rejected unless the model has this dimension.
     pub dimensions: Option<usize>,
 }
 

@@ -17,9 +17,9 @@ use serde_json::Value;
 pub struct CreateConversation {
     /// Title, if the client gives one.
     pub title: Option<Title>,
-    /// Tier for turns that name none.
+    /// Model tier for turns that do not choose one.
     pub model: Option<ModelChoice>,
-    /// Data of the client: a JSON object, at most 16 KiB.
+    /// Client data: a JSON object, at most 16 KiB.
     pub metadata: Value,
 }
 command! {
@@ -66,7 +66,7 @@ command! {
     transaction Shared
 }
 
-/// Read a conversation with its messages, to be kept outside the platform.
+/// Read a conversation with its messages, to store them outside the platform.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ExportConversation {
     /// The conversation; must be the caller's own.
@@ -151,7 +151,7 @@ pub struct SendMessage {
     pub conversation: ConversationId,
     /// The message to answer.
     pub question: TurnQuestion,
-    /// Tier of this turn; `None` takes the conversation's.
+    /// Model tier of this turn; `None` uses the conversation's.
     pub model: Option<ModelChoice>,
     /// Whether the turn searches the documents.
     pub retrieval: RetrievalMode,

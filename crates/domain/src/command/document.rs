@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub struct UploadDocument {
     /// `Content-Length` of the request in bytes; `None` for a chunked request.
     pub announced_bytes: Option<u64>,
-    /// The file and its form, not yet read.
+    /// The file and its form fields, not read yet.
     #[serde(skip)]
     pub upload: Upload,
 }
@@ -58,7 +58,7 @@ pub struct UpdateDocument {
 command! {
     UpdateDocument: Update Documents as "doc.update" -> Change<Document>,
     target Document(id),
-    class patch.classification,
+    classification patch.classification,
     transaction Shared,
     outcome(changed => document_change_metadata(changed))
 }

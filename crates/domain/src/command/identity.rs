@@ -1,4 +1,4 @@
-//! Commands on personal access tokens and on the mappings of claims to tenants.
+//! Commands on personal access tokens, sessions and the mappings of claims to tenants.
 
 use super::command;
 use crate::access_token::{AccessToken, IssuedAccessToken, TokenScope};
@@ -11,7 +11,7 @@ use crate::text::{ClaimText, ShortText};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Issue a personal access token for oneself.
+/// Issue a personal access token for the caller.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct IssueAccessToken {
     /// Name chosen by the owner; need not be unique.
@@ -32,7 +32,7 @@ fn token_metadata(issued: &IssuedAccessToken) -> Value {
     json!({ "scopes": issued.token.scopes, "expires_at": issued.token.expires_at })
 }
 
-/// List personal access tokens: one's own or, for an admin, the tenant's.
+/// List personal access tokens: the caller's own or, for an admin, the tenant's.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListAccessTokens {
     /// Only tokens of this user; `None` lists all that the caller may see.
@@ -114,7 +114,7 @@ command!(ListMappings: List TenantMappings as "admin.mapping_listed" -> Page<Ten
 pub struct CreateMapping {
     /// The tenant that the claim will map to.
     pub tenant: TenantId,
-    /// A configured token issuer.
+    /// The token issuer; must be a configured one.
     pub issuer: ClaimText,
     /// Value of the issuer's tenant claim.
     pub claim: ClaimText,

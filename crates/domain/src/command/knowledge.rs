@@ -47,13 +47,13 @@ command!(ListMemories: List Memories as "memory.list" -> Page<Memory>, transacti
 /// Store a memory of the caller.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CreateMemory {
-    /// Text that future prompts of this user contain.
+    /// Text to include in the user's future prompts.
     pub content: MemoryText,
     /// Importance, 0 to 1; prompts contain the most important memories first.
     pub importance: f64,
     /// Labels for the user's own use.
     pub tags: Vec<ShortText>,
-    /// When it ceases to be used.
+    /// When the memory expires; `None` means never.
     pub expires_at: Option<Timestamp>,
 }
 command! {

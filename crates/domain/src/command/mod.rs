@@ -39,7 +39,7 @@ pub enum Target {
     Conversation(ConversationId),
     /// A message: must be in one of the caller's own conversations.
     Message(MessageId),
-    /// A run: must be the caller's own. Runs are held by the runtime, which itself reports a missing one.
+    /// A run: must be the caller's own. The gate does not look it up; the runtime reports a missing run.
     Run(RunId),
     /// A document: must be within the caller's clearance; to delete it, the caller's own or an admin's.
     Document(DocumentId),
@@ -47,9 +47,9 @@ pub enum Target {
     Memory(MemoryId),
     /// A user of the caller's tenant.
     User(UserId),
-    /// A tenant; the directory itself reports a missing one.
+    /// A tenant. The gate does not look it up; the tenant directory reports a missing one.
     Tenant(TenantId),
-    /// A refusal in the audit log; the audit reader itself reports a missing one.
+    /// A refusal in the audit log. The gate does not look it up; the audit reader reports a missing one.
     Decision(AuditId),
     /// A personal access token: the caller's own or, for an admin, any of the tenant.
     AccessToken(AccessTokenId),
@@ -75,7 +75,8 @@ impl Target {
         }
     }
 
-    /// The resource of this kind with this id; `None` for kinds whose resources have no id.
+    /// The target of a simulated decision: the resource of this kind with this id. `None` for kinds that cannot be
+    /// simulated with an id.
     #[must_use]
     pub fn from_resource(resource: Resource, id: Uuid) -> Option<Self> {
         match resource {
@@ -115,7 +116,7 @@ pub trait Command: Serialize + Send + 'static {
         None
     }
 
-    /// The class that the command assigns to its target document, if any.
+    /// The classification that the command assigns to its target document, if any.
     fn new_classification(&self) -> Option<Classification> {
         None
     }
@@ -144,10 +145,10 @@ pub trait Command: Serialize + Send + 'static {
 /// Which transaction a use case works in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TransactionUse {
-    /// Transactions of its own. The gate commits the intent before the use case starts.
+    /// The use case begins new transactions. The gate commits the intent before the use case starts.
     Own,
-    /// The gate's, which contains the intent. Only for work that consists of database statements until its first
-    /// commit, and that begins no other transaction before; see [`crate::transaction`].
+    /// The use case continues in the gate's transaction, which contains the intent. Until it commits, the use case may
+    /// only execute database statements in this transaction; see [`crate::transaction`].
     Shared,
 }
 
@@ -156,20 +157,19 @@ pub enum TransactionUse {
 pub enum Recorder {
     /// The gate, as soon as the use case returns.
     Gate,
-    /// The use case, once the work that it started has ended: a run, for instance.
+    /// The use case, once the work that it started (such as a run) has ended.
     UseCase,
 }
 
 /// Implements [`Command`] for a type:
 /// `command!(Type: Operation Resource as "audit.event" -> Output, clause, …)`. The clauses, in this order:
-/// `target Kind(field)`, `class field`, `documents field`, `transaction Shared`, `outcome_recorded_by_use_case
-/// "outcome.event"`,
-/// `metadata(command => …)`, `id(output => …)`, `outcome(output => …)`.
+/// `target Kind(field)`, `classification field`, `documents field`, `transaction Shared`,
+/// `outcome_recorded_by_use_case "outcome.event"`, `metadata(command => …)`, `id(output => …)`, `outcome(output => …)`.
 macro_rules! command {
     (
         $type:ty: $operation:ident $resource:ident as $event:literal -> $output:ty
         $(, target $target:ident($field:ident))?
-        $(, class $($class:ident).+)?
+        $(, classification $($classification:ident).+)?
         $(, documents $($docs:ident).+)?
         $(, transaction $transaction:ident)?
         $(, outcome_recorded_by_use_case $outcome_event:literal)?
@@ -193,7 +193,7 @@ macro_rules! command {
                 Some($crate::command::Target::$target(self.$field))
             })?
             $(fn new_classification(&self) -> Option<$crate::role::Classification> {
-                self.$($class).+
+                self.$($classification).+
             })?
             $(fn referenced_documents(&self) -> &[$crate::ids::DocumentId] {
                 &self.$($docs).+

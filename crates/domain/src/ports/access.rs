@@ -1,4 +1,5 @@
-//! Ports to policy for the layers below it: the remaining rights of a permit, and the secrets of access tokens.
+//! Ports that policy implements for the layers below it: the remaining rights of a permit, and the secrets of access
+//! tokens.
 
 use crate::authorized::Permit;
 use crate::refusal::RefusalCode;

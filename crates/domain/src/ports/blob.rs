@@ -38,7 +38,7 @@ pub enum BlobError {
         /// Limit in bytes.
         limit: u64,
     },
-    /// The input stream failed, because the sender disconnected for instance; nothing is stored.
+    /// The input stream failed, for instance because the sender disconnected; nothing is stored.
     #[error("the upload was interrupted: {reason}")]
     Interrupted {
         /// Cause of the failure, without content.
@@ -53,7 +53,7 @@ pub enum BlobError {
     /// An I/O error of the storage.
     #[error("blob storage failed while {activity}")]
     Storage {
-        /// The operation, as a participle clause.
+        /// What was being done, to complete the sentence; for example "writing a blob".
         activity: &'static str,
         /// The underlying I/O error.
         source: std::io::Error,
@@ -102,7 +102,7 @@ pub trait BlobStore: Send + Sync {
     /// If the storage fails.
     async fn delete(&self, tenant: TenantId, key: &str) -> Result<(), BlobError>;
 
-    /// Checks that the storage can be written to, for readiness.
+    /// Checks that the storage is writable, for the readiness probe.
     ///
     /// # Errors
     /// If writing fails.

@@ -23,7 +23,8 @@ pub trait ChatModel: Send + Sync {
     /// Whether a language model generates the answers; `false` for the extractive answerer.
     fn is_generative(&self) -> bool;
 
-    /// The highest class that some backend of this tier may process for this caller; requests above it are rejected.
+    /// The highest classification that any backend of this tier may process for this caller; requests above it are
+    /// rejected.
     fn highest_classification(&self, _tier: ModelTier, _caller: &ModelCaller) -> Classification {
         Classification::Restricted
     }
@@ -50,7 +51,7 @@ pub trait ChatModel: Send + Sync {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Embedder: Send + Sync {
-    /// The model in use.
+    /// Name and dimensions of the model.
     fn model(&self) -> EmbeddingModel;
 
     /// Returns one vector of unit length per text, in order. Texts beyond the model's limit are truncated.
@@ -59,12 +60,13 @@ pub trait Embedder: Send + Sync {
     /// If the model does not answer, or returns vectors of the wrong dimension.
     async fn embed(&self, request: EmbedRequest) -> Result<EmbedResponse, ModelError>;
 
-    /// The highest class of this caller's texts that the model may process; callers must not pass anything above it.
+    /// The highest classification of this caller's texts that the model may process; callers must not pass anything
+    /// above it.
     fn highest_classification(&self, _caller: &ModelCaller) -> Classification {
         Classification::Restricted
     }
 
-    /// Number of tokens of `text`, without special tokens: exact for the embedded model, an upper bound otherwise.
+    /// Number of tokens of `text`, without special tokens: exact for a model in this process, otherwise an upper bound.
     fn count_tokens(&self, text: &str) -> usize;
 }
 
@@ -78,7 +80,7 @@ pub trait Reranker: Send + Sync {
     /// Scores the passages. Returns a result or an error within its time limit.
     ///
     /// # Errors
-    /// If the model does not answer in time, returns an invalid response, or may not process content of this class.
+    /// If the model does not answer in time, returns an invalid response, or may not process this classification.
     async fn rerank(&self, request: RerankRequest) -> Result<RerankScores, ModelError>;
 }
 

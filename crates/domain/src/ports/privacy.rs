@@ -11,6 +11,6 @@ pub trait PrivacyFilter: Send + Sync {
     /// How often each pattern of `rules` matches in `text`.
     ///
     /// # Errors
-    /// If a pattern of the tenant's own does not compile.
+    /// If one of the tenant's custom patterns does not compile.
     fn count_matches(&self, rules: &Arc<PrivacyRules>, text: &str) -> Result<PatternCounts, ModelError>;
 }

@@ -1,4 +1,4 @@
-//! Port to the events of runs that all processes share.
+//! Port to the stored events of runs, which all processes share.
 
 use crate::conversation::Sources;
 use crate::ids::{ConversationId, MessageId, RunId};
@@ -19,18 +19,18 @@ pub struct RunEventBatch {
     pub message: MessageId,
     /// The events; at least one.
     pub events: Vec<NumberedEvent>,
-    /// Class of the answer up to here.
+    /// Classification of the answer up to the last of these events.
     pub class: Classification,
-    /// Documents that the answer is based on up to here.
+    /// Documents that the answer is based on up to the last of these events.
     pub sources: Sources,
 }
 
-/// What is stored of a run, at the time of reading.
+/// The stored state of a run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StoredRun {
-    /// Class of the answer up to the newest stored event.
+    /// Classification of the answer up to the newest stored event.
     pub class: Classification,
-    /// Documents that the answer is based on up to there.
+    /// Documents that the answer is based on up to the newest stored event.
     pub sources: Sources,
     /// Number of the newest stored event.
     pub last_seq: u64,
@@ -38,12 +38,12 @@ pub struct StoredRun {
     pub has_ended: bool,
 }
 
-/// A message between the processes about a run.
+/// A notification between processes about a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunSignal {
     /// Events were stored, or the conversation was deleted.
     Stored(RunId),
-    /// Somebody reads the run at another process.
+    /// A client is reading the run through another process.
     Read(RunId),
     /// The user cancels the run.
     Cancel(RunId),
@@ -55,10 +55,10 @@ pub trait RunEventStore: Send + Sync {
     /// Stores events. They may be lost if the database crashes right afterwards.
     ///
     /// # Errors
-    /// `Conflict` if the conversation is gone or the events are stored already; or if the database fails.
+    /// `Conflict` if the conversation no longer exists or the events are already stored; or if the database fails.
     async fn append(&self, scope: &TenantScope, batch: &RunEventBatch) -> Result<(), StoreError>;
 
-    /// Finds a run of the scope's user; `None` if nothing is stored of it.
+    /// Finds a run of the scope's user; `None` if none of its events are stored.
     ///
     /// # Errors
     /// If the database fails.
@@ -82,6 +82,6 @@ pub trait RunEventStore: Send + Sync {
     /// If the database fails.
     async fn next_signal(&self) -> Result<Option<RunSignal>, StoreError>;
 
-    /// Releases what [`Self::next_signal`] keeps open between calls. The next call opens it again.
+    /// Closes the connection that [`Self::next_signal`] keeps open between calls. The next call opens a new one.
     fn stop_listening(&self);
 }

@@ -1,4 +1,4 @@
-//! A tenant's own patterns: regular expressions that run in linear time.
+//! Custom privacy patterns of a tenant: regular expressions that run in linear time.
 
 use super::BuiltInPattern;
 use regex::{Regex, RegexBuilder};
@@ -17,7 +17,7 @@ const MAX_CACHE: usize = 512 * 1024;
 /// Why a pattern is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CustomPatternError {
-    /// The name is not one that a placeholder can carry.
+    /// The name does not have the form that placeholders require.
     #[error(
         "the name must be 1 to {MAX_NAME_BYTES} lowercase letters, digits and underscores, beginning with a letter"
     )]
@@ -28,7 +28,7 @@ pub enum CustomPatternError {
     /// The pattern is empty or too long.
     #[error("the pattern must have 1 to {MAX_PATTERN_BYTES} bytes")]
     Length,
-    /// The pattern does not compile; the reason names the place.
+    /// The pattern does not compile.
     #[error("the pattern is not a regular expression that runs in linear time: {0}")]
     Syntax(String),
     /// The compiled pattern is too large.
@@ -55,7 +55,7 @@ pub struct CustomPattern {
 }
 
 impl CustomPattern {
-    /// Compiles a pattern, within size limits.
+    /// Checks the name and compiles the pattern, within size limits.
     ///
     /// # Errors
     /// If the name or the pattern is not allowed.
@@ -96,7 +96,7 @@ impl CustomPattern {
     }
 }
 
-/// The last line of the message, which says what is wrong; those before it repeat the pattern.
+/// The last line of a regex error, which says what is wrong; the lines before it repeat the pattern.
 fn reason(message: &str) -> String {
     message.lines().next_back().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }

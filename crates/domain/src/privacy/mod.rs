@@ -1,4 +1,4 @@
-//! A tenant's privacy rules: which values must not reach a model as they are, and what happens to them.
+//! A tenant's privacy rules: which values must not reach a model unchanged, and what happens to them.
 
 mod custom;
 
@@ -14,7 +14,7 @@ string_enum! {
     PrivacyAction {
         /// They are replaced before a model sees them, and restored in its answer.
         Redact = "redact",
-        /// The model sees them, and the user is told so.
+        /// The model sees them, and the user is warned.
         Warn = "warn",
         /// A request is refused if the user's own text contains such a value. Values in other text are redacted.
         Block = "block",
@@ -22,17 +22,17 @@ string_enum! {
 }
 
 string_enum! {
-    /// A built-in pattern. Where two find overlapping values, the one that comes first here wins.
+    /// A built-in pattern. If matches of two patterns overlap, the pattern that is declared first wins.
     BuiltInPattern {
-        /// Mail addresses, also obfuscated ones.
+        /// Email addresses, including obfuscated ones.
         Email = "email",
-        /// Addresses of IPv4 and IPv6.
+        /// IPv4 and IPv6 addresses.
         IpAddress = "ip_address",
-        /// Phone numbers, and short internal ones after a word such as `ext.`.
+        /// Phone numbers, and short extensions after a word such as `ext.`.
         Phone = "phone",
         /// Serial numbers of equipment.
         EquipmentSerial = "equipment_serial",
-        /// Numbers by which a plant identifies its people.
+        /// Employee numbers.
         EmployeeId = "employee_id",
     }
 }
@@ -56,12 +56,12 @@ pub struct PiiSanitization {
     /// The built-in patterns that apply; all of them by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patterns: Option<Vec<BuiltInPattern>>,
-    /// The tenant's own patterns.
+    /// The tenant's custom patterns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub custom: Vec<NamedPattern>,
 }
 
-/// A pattern of the tenant's own, as it is written in the settings.
+/// A custom pattern, as it is written in the tenant's settings.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct NamedPattern {
     /// Name in placeholders, warnings and the audit log.
@@ -70,19 +70,19 @@ pub struct NamedPattern {
     pub pattern: String,
 }
 
-/// Privacy rules in force. They travel with the caller of each model, so that no call can be made without them.
+/// Privacy rules in force. They are part of the caller that every model request contains, so no call bypasses them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PrivacyRules {
     /// What happens to a value.
     pub action: PrivacyAction,
     /// The built-in patterns that apply.
     pub built_in: Vec<BuiltInPattern>,
-    /// The tenant's own patterns.
+    /// The tenant's custom patterns.
     pub custom: Vec<NamedPattern>,
 }
 
 impl PiiSanitization {
-    /// The rules in force; `None` if there are none, which is the case unless they are enabled.
+    /// The rules in force; `None` if they are not enabled or contain no patterns.
     #[must_use]
     pub fn rules(&self) -> Option<Arc<PrivacyRules>> {
         if !self.enabled {
@@ -118,7 +118,7 @@ impl PatternCounts {
         }
     }
 
-    /// Keeps the larger count of each pattern, for texts that contain each other.
+    /// Keeps the larger count of each pattern; for two texts of which one contains the other.
     pub fn merge_max(&mut self, other: &Self) {
         for (pattern, count) in &other.0 {
             let most = self.0.entry(pattern.clone()).or_default();
@@ -132,7 +132,7 @@ impl PatternCounts {
         self.0.is_empty()
     }
 
-    /// All matches together.
+    /// Number of matches of all patterns.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.values().sum()

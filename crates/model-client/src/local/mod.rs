@@ -1,6 +1,6 @@
-//! Embedded models, used when no model server is configured.
+//! Models that run in this process, used when no model server is configured.
 //!
-//! They run in this process on the CPU; no data leaves the machine.
+//! They run on the CPU; no data leaves the machine.
 
 pub mod embed;
 pub mod extract;

@@ -209,7 +209,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_panics(text in any::<String>()) {
+        fn repair_never_panics(text in any::<String>()) {
             repair(text);
         }
     }

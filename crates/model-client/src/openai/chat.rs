@@ -211,7 +211,7 @@ impl AnswerStream {
         }
     }
 
-    /// Records a delta in metrics and span before the caller gets it; completes the usage and cost of the last one.
+    /// Records a delta in metrics and span before the caller gets it; completes usage and cost in the final delta.
     fn record_delta(&mut self, delta: ChatDelta) -> ChatDelta {
         match delta {
             ChatDelta::Finished { reason, usage, tokens_estimated: estimated, cost } => {
@@ -239,8 +239,8 @@ impl AnswerStream {
         }
     }
 
-    /// Adds an estimate of the prompt tokens if the server does not report them: one token per three bytes, as for
-    /// budgets.
+    /// Adds an estimate of the prompt tokens if the server does not report them: one token per three bytes, the same
+    /// estimate as for budgets.
     fn with_estimated_input(&self, usage: TokenUsage) -> TokenUsage {
         let input_tokens = u32::try_from(self.prompt_bytes.div_ceil(3)).unwrap_or(u32::MAX);
         TokenUsage { input_tokens, ..usage }

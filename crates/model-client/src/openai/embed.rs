@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 /// Maximum size of a response in bytes; 32 vectors of 4,096 numbers take about 3 MB as text.
 const MAX_RESPONSE_BYTES: usize = 64 << 20;
-/// Maximum number of concurrent document batches, to leave capacity of the server for queries.
+/// Maximum number of concurrent document batches, so that the server has capacity left for queries.
 const MAX_DOCUMENT_BATCHES: usize = 4;
 /// Special tokens that a model adds to each text.
 const SPECIAL_TOKENS: usize = 2;
@@ -66,7 +66,7 @@ impl OpenAiEmbedder {
     }
 
     async fn request_dimension(&self) {
-        // The text is the platform's own and public; no tenant's data is sent.
+        // The text is fixed and public; no tenant data is sent.
         let (tenant, cloud_limit) = (TenantId::from_uuid(Uuid::nil()), Classification::Public);
         let request = EmbedRequest {
             caller: ModelCaller::without_privacy_rules(tenant, cloud_limit),
@@ -189,7 +189,7 @@ fn decode_vector(server: &Server, item: super::response::EmbeddingItem) -> Resul
         }
         None => return Err(server.invalid_response("a vector is missing")),
     };
-    normalize(numbers).ok_or_else(|| server.invalid_response("a vector has no direction"))
+    normalize(numbers).ok_or_else(|| server.invalid_response("a vector is zero or not finite"))
 }
 
 #[async_trait]

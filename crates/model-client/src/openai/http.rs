@@ -1,5 +1,5 @@
-//! The HTTP client for one server: URLs, authentication, limits, and classification of failures. Retries and fallbacks
-//! are done by the router.
+//! The HTTP client for one server: URLs, authentication, limits, and classification of failures. The router does
+//! retries and fallbacks.
 
 use super::response::{ServerError, to_micros};
 use super::stream::sanitized_name;
@@ -67,7 +67,7 @@ pub(crate) struct Server {
 pub(crate) struct RequestContext {
     /// Tenant on whose behalf the request is sent.
     pub(crate) tenant: TenantId,
-    /// The highest class of the tenant's content that may be sent to a backend outside the site.
+    /// The highest classification of the tenant's content that may be sent to a backend outside the site.
     pub(crate) max_cloud_classification: Classification,
     /// Classification of the content.
     pub(crate) classification: Classification,
@@ -94,7 +94,7 @@ impl Server {
     pub(crate) fn new(settings: &BackendSettings) -> Result<Self, SetupError> {
         let url = &settings.base_url;
         let builder = Client::builder().connect_timeout(settings.timeouts.connect).redirect(Policy::none());
-        // Ignore the proxy of the environment variables for servers on this machine.
+        // For servers on this machine, ignore the proxy that the environment variables configure.
         let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
         Ok(Self {
             name: settings.name.clone(),
@@ -224,7 +224,7 @@ impl From<ModelError> for Failure {
 pub(crate) struct ProxyHeaders {
     /// Cost of the call; 0 if not reported.
     pub(crate) cost: MicroCost,
-    /// Whether the proxy used a fallback of its own.
+    /// Whether the proxy used one of its own fallbacks.
     pub(crate) fallback: bool,
     /// The model that served the request; the body may contain the proxy's alias instead.
     pub(crate) model: Option<String>,

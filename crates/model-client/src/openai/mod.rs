@@ -6,7 +6,6 @@ mod chat;
 mod embed;
 pub(crate) mod http;
 pub(crate) mod list;
-
 mod request;
 mod rerank;
 mod response;

@@ -207,8 +207,8 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(des
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Error codes of problems with the backend itself, which every request would hit: LiteLLM's budget and database,
-/// OpenAI's quota and unknown models. (LiteLLM reports an unknown model only in the message.)
+/// Error codes of problems that affect every request to the backend: LiteLLM's budget and database, OpenAI's quota and
+/// unknown models. (LiteLLM reports an unknown model only in the message.)
 const BACKEND_PROBLEMS: &[&str] = &["budget_exceeded", "no_db_connection", "insufficient_quota", "model_not_found"];
 
 /// An error reported by a server. Messages may repeat the prompt, so only error codes are passed on.
@@ -286,8 +286,8 @@ fn error_code_or_empty(text: &str) -> String {
     if text.len() <= 48 && text.chars().all(is_code) { text.to_owned() } else { String::new() }
 }
 
-/// Whether an error text says that the prompt exceeds the context window, in the words of OpenAI, Azure, vLLM,
-/// llama.cpp, Ollama or LiteLLM.
+/// Whether an error text says that the prompt exceeds the context window, as OpenAI, Azure, vLLM, llama.cpp, Ollama or
+/// LiteLLM word it.
 fn mentions_context_limit(text: &str) -> bool {
     let text = text.to_lowercase();
     [

@@ -67,7 +67,7 @@ fn to_model_error(backend: &str, error: EventStreamError<StreamError>) -> ModelE
         }
         EventStreamError::Transport(StreamError::TooLong) => ModelError::InvalidResponse {
             backend,
-            reason: "a line is longer than 256 KiB, or an event than 1 MiB".to_owned(),
+            reason: "a line exceeds 256 KiB, or an event exceeds 1 MiB".to_owned(),
         },
         EventStreamError::Transport(StreamError::NotUtf8) | EventStreamError::Utf8(_) => {
             ModelError::InvalidResponse { backend, reason: "the stream is not UTF-8".to_owned() }

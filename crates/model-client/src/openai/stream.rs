@@ -232,8 +232,8 @@ impl AnswerAssembler {
         ModelError::InvalidResponse { backend: self.backend.clone(), reason: reason.to_owned() }
     }
 
-    /// Estimated output tokens including reasoning, for servers that report none: one token per three bytes, as for
-    /// budgets.
+    /// Estimated output tokens including reasoning, for servers that report none: one token per three bytes, the same
+    /// estimate as for budgets.
     fn estimated_usage(&self) -> TokenUsage {
         let output_tokens = (self.answer_bytes + self.reasoning_bytes).div_ceil(3);
         TokenUsage { input_tokens: 0, output_tokens: u32::try_from(output_tokens).unwrap_or(u32::MAX) }

@@ -71,7 +71,7 @@ impl ThinkFilter {
         if let Some((reasoning, answer)) = self.buffer.split_once(CLOSING_TAG) {
             let split = SplitText { reasoning: reasoning.to_owned(), answer: answer.trim_start().to_owned() };
             self.buffer.clear();
-            // White space after the tag may arrive in the next piece; it does no harm.
+            // White space after the tag may arrive in the next piece; it is harmless.
             self.position = Position::Answer;
             return split;
         }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn reasoning_is_separated_and_not_lost() {
+    fn reasoning_is_returned_separately_from_the_answer() {
         for pieces in
             [&["<think>a", "b</thi", "nk>c"][..], &["<think>ab</think>c"], &["<th", "ink>", "ab</think>", "c"]]
         {

@@ -1,4 +1,4 @@
-//! The border of the model client: middleware that wraps every model, redacts each request, and restores the answer.
+//! Middleware that wraps every model: it redacts each request and restores the redacted values in the answer.
 //!
 //! It applies the privacy rules of the request's caller. A request without rules, or with rules that only warn, is
 //! passed on unchanged.
@@ -27,8 +27,8 @@ use uuid::Uuid;
 /// Maximum number of compiled rule sets that are cached.
 const MAX_CACHED_DETECTORS: usize = 256;
 
-/// Middleware that applies privacy rules. It caches the compiled rules and holds the secret of the placeholders; all
-/// models share it.
+/// Middleware that applies privacy rules. It caches the compiled rules and holds the key from which placeholders are
+/// derived; all models share it.
 pub struct PrivacyMiddleware {
     built_in: Arc<BuiltInPatterns>,
     keys: PlaceholderKeys,
@@ -40,7 +40,7 @@ impl PrivacyMiddleware {
     /// derived from it too.
     ///
     /// # Errors
-    /// If a pattern does not compile, which a test rules out.
+    /// If a built-in pattern does not compile, which is a bug.
     pub fn new(secret: &[u8]) -> Result<Arc<Self>, SetupError> {
         let built_in = Arc::new(BuiltInPatterns::compile()?);
         Ok(Arc::new(Self { built_in, keys: PlaceholderKeys::new(secret), detectors: Mutex::default() }))
@@ -76,7 +76,7 @@ impl PrivacyMiddleware {
             return Ok(Arc::clone(detector));
         }
         let custom = rules.custom.iter().map(|custom| CustomPattern::compile(&custom.name, &custom.pattern));
-        // Settings are validated when they are changed; only those that were written by SQL can be wrong here.
+        // The API validates settings; only those that were written by SQL can be invalid here.
         let custom: Vec<_> = custom.collect::<Result<_, _>>().map_err(|error| ModelError::Misconfigured {
             backend: "privacy rules".to_owned(),
             reason: error.to_string(),
@@ -96,8 +96,8 @@ impl PrivacyMiddleware {
         self.keys.key_for_scope(caller.tenant.as_uuid(), scope.unwrap_or_default())
     }
 
-    /// The placeholders of queries and passages are the same throughout the tenant, so that a query is near the
-    /// passages with the same values.
+    /// The placeholders of queries and passages are the same throughout the tenant, so that the vector of a query is
+    /// near those of passages with the same values.
     fn search_key(&self, caller: &ModelCaller) -> PlaceholderKey {
         self.keys.key_for_scope(caller.tenant.as_uuid(), Uuid::nil())
     }

@@ -1,5 +1,5 @@
-//! Searches for a tenant's own patterns, in windows: a regular expression that looks far ahead for each short match
-//! would otherwise scan a long text again and again.
+//! Searches for a tenant's custom patterns in overlapping windows of the text. Without windows, a regular expression
+//! that looks far ahead for each short match would scan a long text again and again.
 
 use super::detect::Hit;
 use domain::privacy::CustomPattern;
@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// Length of a window, in bytes.
 const WINDOW: usize = 2048;
-/// Length of the overlap of two consecutive windows, in bytes. A value that is longer may be missed.
+/// Length of the overlap of two consecutive windows, in bytes. A longer value may be missed.
 const OVERLAP: usize = 512;
 
 /// The values that `pattern` finds in `text`.

@@ -26,10 +26,10 @@ pub struct BuiltInPatterns {
 }
 
 impl BuiltInPatterns {
-    /// Compiles all of them, which takes some milliseconds.
+    /// Compiles all of them, which takes a few milliseconds.
     ///
     /// # Errors
-    /// If an expression does not compile, which a test rules out.
+    /// If an expression does not compile, which is a bug.
     pub fn compile() -> Result<Self, regex::Error> {
         Ok(Self {
             emails: Emails::new()?,
@@ -51,12 +51,12 @@ impl BuiltInPatterns {
     }
 }
 
-/// A value that was found.
+/// A value that a pattern found in a text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding<'a> {
     /// Name of the pattern.
     pub pattern: &'a str,
-    /// The bytes of the value in the text.
+    /// Byte range of the value in the text.
     pub range: Range<usize>,
     /// The value in its canonical form.
     pub(super) canonical: String,
@@ -71,8 +71,8 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// A detector of these patterns. Where two find overlapping values, the tenant's own patterns win, in their order,
-    /// then the built-in ones in the order of [`BuiltInPattern`].
+    /// A detector of these patterns. If matches overlap, custom patterns take precedence, in their order, then the
+    /// built-in ones in the order of [`BuiltInPattern`].
     #[must_use]
     pub fn new(compiled: Arc<BuiltInPatterns>, built_in: &[BuiltInPattern], custom: Vec<CustomPattern>) -> Self {
         let mut built_in = built_in.to_vec();
@@ -130,7 +130,7 @@ struct Candidate<'a> {
     hit: Hit,
 }
 
-/// Removes overlaps: of overlapping candidates, keeps that of the first pattern, and the longest of one pattern.
+/// Removes overlaps: of overlapping candidates, keeps the one with the lowest rank or, within a pattern, the longest.
 fn remove_overlaps(mut candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
     let key = |candidate: &Candidate<'_>| (candidate.rank, std::cmp::Reverse(candidate.hit.range.len()));
     candidates.sort_by_key(|candidate| (key(candidate), candidate.hit.range.start));

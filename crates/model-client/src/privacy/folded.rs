@@ -6,7 +6,7 @@ use std::ops::Range;
 /// Replaces a placeholder, or a value that was already found. No pattern matches it or looks past it.
 pub(crate) const BARRIER: char = '\u{1}';
 
-/// First digits of the decimal digit blocks of other scripts; ten digits follow one another in each.
+/// The zeros of the decimal digits of other scripts; in each script, the ten digits are consecutive code points.
 const DIGIT_ZEROS: &[u32] = &[
     0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66, 0x0E50, 0x0ED0,
     0x0F20, 0x1040, 0x17E0, 0x1810, 0xA620, 0xFF10, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6,
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn look_alikes_are_folded_and_map_back() {
+    fn look_alikes_are_folded_and_map_back_to_the_original_text() {
         let text = "tel ０６\u{200b}２１\u{a0}x";
         let folded = FoldedText::new(text, &[]);
         assert_eq!(folded.text, "tel 0621 x");

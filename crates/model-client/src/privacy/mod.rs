@@ -4,9 +4,9 @@
 //! A [`Detector`] finds the values of a tenant's patterns: built-in ones
 //! ([`BuiltInPattern`](domain::privacy::BuiltInPattern)) and the tenant's own
 //! ([`CustomPattern`](domain::privacy::CustomPattern)). [`redact`] replaces them with placeholders that are the same
-//! throughout a conversation, at every replica; a [`Restorer`] puts the values back into the model's answer, piece by
-//! piece. All of it runs in linear time, whatever the text. Values are recognized by their form only: there is no
-//! dictionary of names and no model.
+//! throughout a conversation, on every replica; a [`Restorer`] puts the values back into the model's answer, piece by
+//! piece. Everything runs in time linear in the length of the text. Values are recognized by their form only: there is
+//! no dictionary of names and no model.
 
 mod border;
 mod custom;

@@ -1,11 +1,11 @@
 //! The placeholders that replace values in a prompt: `[EMAIL_BKTQRW]`, or `[PHONE_BKTQRW_TF]`.
 //!
 //! The six letters are a keyed digest (HMAC-SHA-256) of the value, with a key for each conversation that is derived
-//! from the platform's secret. So the same value has the same placeholder in every turn and at every replica without
-//! anything being stored or agreed upon; without the key nobody can test a guess; and two conversations have nothing in
-//! common by which a model's server could connect them. The last two letters distinguish the spellings of one value;
-//! they are omitted if it is written in its canonical form. Only consonants are used: no digit that a pattern might
-//! match, and no word by accident.
+//! from the platform's secret. Thus the same value has the same placeholder in every turn and on every replica, without
+//! storage or coordination. Without the key, nobody can test a guess, and a model server cannot link two conversations.
+//! The last two letters distinguish the spellings of one value; they are omitted if it is written in its canonical
+//! form. All letters are consonants, so that a placeholder contains no digits that a pattern could match and does not
+//! form a word by accident.
 
 use aws_lc_rs::hmac;
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use uuid::Uuid;
 
-/// The letters of tags.
+/// The letters that tags consist of.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 /// Length of a value's tag, in letters.
 const TAG_LENGTH: usize = 6;
@@ -27,14 +27,15 @@ pub struct PlaceholderKeys {
 }
 
 impl PlaceholderKeys {
-    /// Creates the derivation from the platform's secret, from which other keys may be derived too.
+    /// Derives the keys from the platform's secret, from which other keys may be derived too.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
         let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"placeholders");
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()) }
     }
 
-    /// The key of a tenant's `scope`: a conversation's id, or whatever else its placeholders are to be stable within.
+    /// The key for a tenant's `scope`, within which placeholders are stable: the id of a conversation or user, or nil
+    /// for the whole tenant.
     #[must_use]
     pub fn key_for_scope(&self, tenant: Uuid, scope: Uuid) -> PlaceholderKey {
         let derived = hmac::sign(&self.key, &[*tenant.as_bytes(), *scope.as_bytes()].concat());
@@ -48,7 +49,7 @@ impl std::fmt::Debug for PlaceholderKeys {
     }
 }
 
-/// The key of one conversation.
+/// The key of one conversation or other scope.
 #[derive(Clone)]
 pub struct PlaceholderKey {
     key: hmac::Key,
@@ -83,7 +84,7 @@ impl PlaceholderKey {
 pub struct Placeholders {
     /// The spelling for each placeholder without its brackets.
     values: BTreeMap<String, String>,
-    /// The placeholder without brackets for each pattern, canonical form and spelling.
+    /// The placeholder without brackets for each pattern and spelling.
     names: BTreeMap<Spelling, String>,
     /// Words of the texts that look like placeholders but are not.
     literal_words: BTreeSet<String>,

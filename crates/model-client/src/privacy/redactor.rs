@@ -9,9 +9,9 @@ use std::borrow::Cow;
 /// A text of a request.
 #[derive(Debug)]
 pub enum Part<'a> {
-    /// Plain text, without a structure.
+    /// Plain text.
     Text(&'a mut String),
-    /// JSON that must stay valid, such as the arguments of a call; treated as text if it does not parse.
+    /// JSON that must stay valid, such as the arguments of a tool call; treated as text if it does not parse.
     Json(&'a mut String),
     /// JSON that is already parsed.
     Value(&'a mut Value),
@@ -26,8 +26,8 @@ pub struct Redaction {
     pub counts: PatternCounts,
 }
 
-/// Replaces every value in the parts of a request. Parts without one stay unchanged. Redacting twice has no
-/// further effect.
+/// Replaces every value in the parts of a request. Parts without a value stay unchanged. Redacting twice has no further
+/// effect.
 pub fn redact<'a>(detector: &Detector, key: &PlaceholderKey, parts: impl IntoIterator<Item = Part<'a>>) -> Redaction {
     let mut parts: Vec<_> = parts.into_iter().collect();
     let texts = parts.iter().map(|part| match part {
@@ -88,7 +88,7 @@ impl RequestRedactor<'_> {
         (at > from).then(|| replaced + &text[at..])
     }
 
-    /// Searches each value together with the name of its field, which may tell its kind.
+    /// Searches each value together with the name of its field, which may show what kind of value it is.
     fn redact_json(&mut self, text: &mut String) {
         let Ok(mut value) = serde_json::from_str::<Value>(text) else { return self.redact_text(text) };
         let count_before: u64 = self.redaction.counts.total();

@@ -1,5 +1,5 @@
 //! Tests the configured backends: connects to each one, lists its models, and calls each model in the way its tier
-//! requires. The findings are written for the operator who configured them.
+//! requires. The messages tell the operator what to change.
 
 mod advice;
 
@@ -32,7 +32,7 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_NAMES: usize = 12;
 /// Output token limit of the test requests; leaves room for reasoning before the answer.
 const OUTPUT_TOKENS: u32 = 512;
-/// Minimum cosine similarity of two vectors of a text to assume that they come from one model.
+/// Minimum cosine similarity at which two vectors of the same text are assumed to come from the same model.
 const MIN_SAME_MODEL_SIMILARITY: f32 = 0.98;
 
 /// Severity of a finding.
@@ -146,7 +146,7 @@ fn unlisted_model_message(backend: &BackendSettings, route: &RouteSettings, name
     Some(format!("it does not list {:?} among its models ({})", route.model, first_names(names)))
 }
 
-/// Probes a single route with a router of its own, so that no fallback hides its failures.
+/// Probes a single route with a separate router, so that fallbacks do not hide its failures.
 struct RouteProbe<'a> {
     settings: &'a ModelSettings,
     backend: &'a BackendSettings,
@@ -242,7 +242,7 @@ impl RouteProbe<'_> {
         }])
     }
 
-    /// An embedder that uses only this route; `None` if the settings select the embedded model.
+    /// An embedder that uses only this route; `None` if the settings select the in-process model.
     fn embedder(&self) -> Result<Option<OpenAiEmbedder>, SetupError> {
         if self.settings.embedding.source == Some(EmbedSource::Embedded) {
             return Ok(None);
@@ -300,8 +300,8 @@ async fn check_same_embedding_model(settings: &ModelSettings) -> Result<Vec<Find
                 let similarity = expected.iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
                 if vector.len() != expected.len() || similarity < MIN_SAME_MODEL_SIMILARITY {
                     let sentence = format!(
-                        "{other} and {} return different vectors for the same text: they are different models, and \
-                         neither finds what the other has embedded",
+                        "{other} and {} return different vectors for the same text: they serve different models, \
+                         whose vectors cannot be compared",
                         backend.name
                     );
                     findings.push(Finding::new("embed", Severity::Error, sentence));

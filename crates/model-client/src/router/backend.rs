@@ -53,8 +53,8 @@ impl Backend {
     }
 
     /// Updates the health state with the result of a check, and returns whether the backend counts as up. A failed
-    /// connection means down. A timeout or a 5xx status may only mean that the backend is busy, so it means down only
-    /// if it is the second in a row and no request was answered since the last check.
+    /// connection means that it is down. After a timeout or a 5xx status, the backend may just be busy: it counts as
+    /// down only after two such results in a row without an answered request since the previous check.
     pub(super) fn update_health(&self, result: Result<(), &Failure>) -> bool {
         let answered_request = self.answered_request.swap(false, Ordering::Relaxed);
         let has_responded =
@@ -74,7 +74,7 @@ impl Backend {
         }
     }
 
-    /// The health of this backend for people, and the models that it is asked for.
+    /// The backend's health and the models that are requested from it, for display.
     pub(super) fn health(&self) -> BackendHealth {
         let status = match self.worst_breaker_state() {
             _ if !self.is_up.load(Ordering::Relaxed) => BackendStatus::Down,

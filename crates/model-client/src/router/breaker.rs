@@ -59,8 +59,8 @@ impl Breaker {
         }
     }
 
-    /// Reports that the answer to an admitted request has started. Closes a half-open breaker, but such that one more
-    /// failure opens it again, since the answer may still be interrupted.
+    /// Reports that the answer to an admitted request has started. Closes a half-open breaker; one more failure opens
+    /// it again, because the answer may still be interrupted.
     pub(crate) fn record_start(&self) {
         let mut state = self.lock();
         if let CircuitState::HalfOpen { .. } = *state {
@@ -139,7 +139,7 @@ impl Breaker {
     fn open(&self, now: Instant, openings: u32, unreachable: bool) -> CircuitState {
         let factor = 2_u32.saturating_pow(openings.saturating_sub(1));
         let pause = self.settings.initial_pause.saturating_mul(factor).min(self.settings.max_pause);
-        // Up to 10 % jitter, so that several instances do not probe at the same time.
+        // Up to 10% jitter, so that several instances do not probe at the same time.
         let jitter = Duration::from_millis(fastrand::u64(..=u64::try_from(pause.as_millis() / 10).unwrap_or(0)));
         CircuitState::Open { until: now + pause + jitter, openings, unreachable }
     }

@@ -44,7 +44,7 @@ impl Failures {
         self.into_error(None)
     }
 
-    /// The error of a request whose attempts all failed. If no backend was attempted, the error says to retry after
+    /// The error of a request whose attempts all failed. If no backend was tried, the error says to retry after
     /// `earliest_retry`.
     pub(super) fn into_error(self, earliest_retry: Option<Duration>) -> ModelError {
         match self.last_error {

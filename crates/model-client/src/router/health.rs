@@ -1,4 +1,4 @@
-//! Periodic health checks, so that requests neither run into an unreachable backend nor have to wait long after it has
+//! Periodic health checks, so that requests are not sent to an unreachable backend, and soon use it again once it has
 //! recovered.
 
 use super::{Backend, Router};

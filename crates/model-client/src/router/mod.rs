@@ -206,7 +206,7 @@ impl Router {
                 candidates.iter().filter(is_ready).filter(|route| route.priority == priority).copied().collect();
             let choices: Vec<_> =
                 group.iter().map(|route| BackendChoice { backend: route.backend, weight: route.weight }).collect();
-            // Wait for this priority at most half of the remaining time, to leave time for the next ones.
+            // Wait at most half of the remaining time for this priority, to leave time for the next ones.
             let is_last = candidates.iter().filter(is_ready).all(|route| route.priority == priority);
             let max_wait = if is_last { remaining_wait } else { remaining_wait / 2 };
             match self.limiter.acquire(routing.context.tenant, &choices, max_wait).await {

@@ -135,16 +135,16 @@ async fn a_failure_after_the_first_token_is_not_retried() {
 #[tokio::test]
 async fn a_fallback_never_exceeds_the_backends_classification() {
     let failing = failure_action("500 Internal Server Error");
-    for (class, is_allowed) in [(Classification::Internal, true), (Classification::Confidential, false)] {
+    for (classification, is_allowed) in [(Classification::Internal, true), (Classification::Confidential, false)] {
         let (first, second) = (
             ScriptedServer::start(vec![failing.clone()]).await,
             ScriptedServer::start(vec![answer_action("m2")]).await,
         );
         let mut settings = settings_with_fallback(&first, &second);
         settings.backends[1].location = Location::Cloud;
-        let request = request_with_classification(class);
+        let request = request_with_classification(classification);
         let result = chat_of(&settings).stream(request).await;
-        assert_eq!((result.is_ok(), second.request_count() == 1), (is_allowed, is_allowed), "{class}");
+        assert_eq!((result.is_ok(), second.request_count() == 1), (is_allowed, is_allowed), "{classification}");
         assert!(first.request_count() >= 1, "the first backend was attempted");
     }
 }
@@ -432,7 +432,7 @@ async fn an_empty_answer_falls_back_and_is_an_error_if_all_are_empty() {
         let ModelError::Exhausted { last, .. } = error else { panic!("{error:?}") };
         assert!(matches!(*last, ModelError::Interrupted { .. }), "{last:?}");
     }
-    // Reasoning is no text either, but it has already been passed on, so no other backend is tried.
+    // Reasoning does not count as text, but it has already been passed on, so no other backend is tried.
     let reasoning_event = r#"{"choices":[{"delta":{"reasoning_content":"Hm."}}]}"#;
     let reasoning_only = Action::Send(event_stream(&[reasoning_event, &stop_event("{}"), "[DONE]"]), 4096);
     let (first, second) =

@@ -1,4 +1,4 @@
-//! Requests on the wire, and what becomes of them if the server sends odd pieces, fails or hangs.
+//! Tests the requests that the client sends, and how it reacts if the server splits its answer, fails or hangs.
 
 use crate::support::{
     Action, ScriptedServer, chat_of, embed_request, embedder_of, event_stream, http_response, request,

@@ -72,7 +72,7 @@ async fn probe_findings(settings: &ModelSettings) -> Vec<Finding> {
     probe(settings).await.expect("valid settings")
 }
 
-/// The findings of this severity as text, with their subjects.
+/// The findings of this severity as `subject: message`.
 fn messages_of_severity(findings: &[Finding], severity: Severity) -> Vec<String> {
     let matching = findings.iter().filter(|finding| finding.severity == severity);
     matching.map(|finding| format!("{}: {}", finding.subject, finding.message)).collect()
@@ -104,7 +104,7 @@ async fn an_unreachable_server_is_reported_once() {
 }
 
 #[tokio::test]
-async fn a_rejected_key_and_an_unknown_model_name_the_remedy() {
+async fn findings_about_a_rejected_key_or_an_unknown_model_say_what_to_change() {
     let server = MockServer::start().await;
     Mock::given(method("GET")).respond_with(ResponseTemplate::new(401)).mount(&server).await;
     Mock::given(method("POST")).respond_with(ResponseTemplate::new(401)).mount(&server).await;
@@ -157,11 +157,11 @@ async fn a_wrong_dimension_and_two_models_in_one_tier_are_errors() {
     settings.backends.push(second);
     settings.tiers.embed.push(RouteSettings::new("second", "embed"));
     let errors = messages_of_severity(&probe_findings(&settings).await, Severity::Error);
-    assert!(errors.len() == 1 && errors[0].contains("they are different models"), "{errors:?}");
+    assert!(errors.len() == 1 && errors[0].contains("they serve different models"), "{errors:?}");
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_embed_is_fine_if_the_embedded_model_is_configured() {
+async fn the_embed_tier_is_not_probed_if_the_in_process_model_is_configured() {
     let server = working_server(&[3.0, 4.0]).await;
     let mut settings = server_settings(&server);
     settings.embedding.source = Some(EmbedSource::Embedded);

@@ -44,7 +44,7 @@ async fn the_request_contains_model_query_and_passages_and_scores_keep_their_ord
 }
 
 #[tokio::test]
-async fn a_server_with_only_the_bare_path_gets_it_from_then_on() {
+async fn after_a_404_for_v1_rerank_only_rerank_is_requested() {
     let server =
         ScriptedServer::start(vec![json_response("404 Not Found", "{}"), json_response("200 OK", SCORES)]).await;
     let reranker = reranker(&server);
@@ -65,7 +65,7 @@ async fn an_unknown_model_is_rejected_at_both_paths() {
 }
 
 #[tokio::test]
-async fn failures_are_classified_and_messages_of_the_server_are_not_passed_on() {
+async fn failures_are_classified_and_the_servers_messages_are_not_exposed() {
     let server = ScriptedServer::start(vec![json_response("200 OK", SCORES)]).await;
     let stopped_server_settings = settings(server.url.clone());
     drop(server);

@@ -196,10 +196,10 @@ pub fn event_stream(events: &[&str]) -> Vec<u8> {
 }
 
 /// [`request`] with this classification.
-pub fn request_with_classification(class: Classification) -> ChatRequest {
+pub fn request_with_classification(classification: Classification) -> ChatRequest {
     let request = request();
     let (messages, _) = request.prompt.into_parts();
-    ChatRequest { prompt: Classified::new(messages, class), ..request }
+    ChatRequest { prompt: Classified::new(messages, classification), ..request }
 }
 
 /// A small chat request.

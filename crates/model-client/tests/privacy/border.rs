@@ -1,4 +1,4 @@
-//! Tests the border with a model that records its requests and answers with the last message.
+//! Tests the privacy middleware with a model that records its requests and answers with the last message.
 
 use async_trait::async_trait;
 use domain::classified::Classified;
@@ -15,7 +15,7 @@ use model_client::privacy::PrivacyMiddleware;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
-const MAIL: &str = "k.brandt@northwind.example";
+const EMAIL: &str = "k.brandt@northwind.example";
 
 /// Answers with the last message, one character at a time, and with a tool call that has it as its argument.
 #[derive(Default)]
@@ -54,28 +54,28 @@ fn request(privacy: Option<Arc<PrivacyRules>>, messages: Vec<PromptMessage>) -> 
         prompt: Classified::new(messages, Classification::Internal),
         tools: Vec::new(),
         max_output_tokens: 100,
-        question: format!("ask {MAIL}"),
+        question: format!("ask {EMAIL}"),
         passages: Vec::new(),
         is_weak_match: false,
-        options: ChatOptions { stop: vec![MAIL.to_owned()], ..ChatOptions::default() },
+        options: ChatOptions { stop: vec![EMAIL.to_owned()], ..ChatOptions::default() },
     }
 }
 
 fn messages() -> Vec<PromptMessage> {
     let call =
-        ModelToolCall { id: "0".to_owned(), name: "send".to_owned(), arguments: format!(r#"{{"to":"{MAIL}"}}"#) };
+        ModelToolCall { id: "0".to_owned(), name: "send".to_owned(), arguments: format!(r#"{{"to":"{EMAIL}"}}"#) };
     vec![
-        PromptMessage::System(format!("Your planner is {MAIL}.")),
-        PromptMessage::Assistant { content: format!("I ask {MAIL}."), tool_calls: vec![call] },
-        PromptMessage::Tool { call_id: "0".to_owned(), content: format!(r#"{{"from":"{MAIL}"}}"#) },
-        PromptMessage::User(format!("Send \"PRJ-44\" to {MAIL}, please.")),
+        PromptMessage::System(format!("Your planner is {EMAIL}.")),
+        PromptMessage::Assistant { content: format!("I ask {EMAIL}."), tool_calls: vec![call] },
+        PromptMessage::Tool { call_id: "0".to_owned(), content: format!(r#"{{"from":"{EMAIL}"}}"#) },
+        PromptMessage::User(format!("Send \"PRJ-44\" to {EMAIL}, please.")),
     ]
 }
 
 #[tokio::test]
 async fn all_parts_of_a_request_are_redacted_and_the_answer_is_restored() {
-    let (border, model) = (PrivacyMiddleware::new(b"secret").expect("a border"), Arc::new(Echo::default()));
-    let chat = border.wrap_chat_model(model.clone());
+    let (middleware, model) = (PrivacyMiddleware::new(b"secret").expect("valid patterns"), Arc::new(Echo::default()));
+    let chat = middleware.wrap_chat_model(model.clone());
     let chat_request = request(Some(rules(PrivacyAction::Redact, "\"PRJ-[0-9]+\"")), messages());
     let answer = chat.stream(chat_request).await.expect("an answer");
     let counts = serde_json::to_value(&answer.served_by.replacement_counts).expect("counts");
@@ -88,33 +88,33 @@ async fn all_parts_of_a_request_are_redacted_and_the_answer_is_restored() {
             _ => None,
         })
         .collect();
-    assert_eq!(text, format!("Send \"PRJ-44\" to {MAIL}, please."));
+    assert_eq!(text, format!("Send \"PRJ-44\" to {EMAIL}, please."));
     let Some(ChatDelta::ToolCall(call)) = deltas.last() else { panic!("no call: {deltas:?}") };
     let arguments: serde_json::Value = serde_json::from_str(&call.arguments).expect("JSON");
     assert_eq!(arguments["to"], text);
     let sent = model.0.lock().expect("not poisoned").concat();
-    assert!(!sent.contains(MAIL) && !sent.contains("PRJ-44") && sent.contains("[EMAIL_"), "{sent}");
+    assert!(!sent.contains(EMAIL) && !sent.contains("PRJ-44") && sent.contains("[EMAIL_"), "{sent}");
 }
 
 #[tokio::test]
 async fn a_request_without_rules_or_with_rules_that_only_warn_is_passed_on_unchanged() {
-    let (border, model) = (PrivacyMiddleware::new(b"secret").expect("a border"), Arc::new(Echo::default()));
+    let (middleware, model) = (PrivacyMiddleware::new(b"secret").expect("valid patterns"), Arc::new(Echo::default()));
     for privacy in [None, Some(rules(PrivacyAction::Warn, "PRJ-[0-9]+"))] {
         let chat_request = request(privacy, messages());
         let expected = format!("{chat_request:?}");
-        border.wrap_chat_model(model.clone()).stream(chat_request).await.expect("an answer");
+        middleware.wrap_chat_model(model.clone()).stream(chat_request).await.expect("an answer");
         assert_eq!(model.0.lock().expect("not poisoned").last(), Some(&expected));
     }
     let found =
-        border.count_matches(&rules(PrivacyAction::Warn, "PRJ-[0-9]+"), "PRJ-1 and PRJ-2").expect("valid rules");
+        middleware.count_matches(&rules(PrivacyAction::Warn, "PRJ-[0-9]+"), "PRJ-1 and PRJ-2").expect("valid rules");
     assert_eq!((found.total(), found.patterns().collect::<Vec<_>>()), (2, vec!["project"]));
 }
 
-/// Rules that somebody wrote by SQL, past the validation of the settings.
+/// Rules that were written by SQL bypass the validation of the settings.
 #[tokio::test]
 async fn with_rules_that_do_not_compile_no_request_is_sent() {
-    let (border, model) = (PrivacyMiddleware::new(b"secret").expect("a border"), Arc::new(Echo::default()));
+    let (middleware, model) = (PrivacyMiddleware::new(b"secret").expect("valid patterns"), Arc::new(Echo::default()));
     let chat_request = request(Some(rules(PrivacyAction::Redact, "(x")), messages());
-    assert!(border.wrap_chat_model(model.clone()).stream(chat_request).await.is_err());
+    assert!(middleware.wrap_chat_model(model.clone()).stream(chat_request).await.is_err());
     assert!(model.0.lock().expect("not poisoned").is_empty());
 }

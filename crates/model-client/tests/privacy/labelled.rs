@@ -1,4 +1,4 @@
-//! Measures recall and precision of the built-in patterns on labelled lines.
+//! Measures recall and precision of the built-in patterns on labeled lines.
 
 use domain::privacy::BuiltInPattern;
 use model_client::privacy::{BuiltInPatterns, Detector};
@@ -29,7 +29,7 @@ struct Line {
     labels: Vec<Label>,
 }
 
-/// Parses a line: removes its marks, which become labels, and resolves its escapes.
+/// Parses a line: turns marks such as `{{email|a@b.example}}` into labels, and resolves escapes.
 fn parse(line: &str) -> Line {
     let mut parsed = Line { text: String::new(), labels: Vec::new() };
     let mut rest = line;
@@ -65,14 +65,14 @@ pub fn lines(file: &str) -> Vec<String> {
 
 #[derive(Default)]
 struct Score {
-    labelled: usize,
+    labeled: usize,
     true_positives: usize,
     false_positives: usize,
 }
 
 impl Score {
     fn recall(&self) -> f64 {
-        self.true_positives as f64 / self.labelled as f64
+        self.true_positives as f64 / self.labeled as f64
     }
 
     fn precision(&self) -> f64 {
@@ -97,7 +97,7 @@ fn score(file: &str) -> Scores {
         let findings = detector.find(&text);
         for label in &labels {
             let score = scores.by_pattern.entry(label.pattern.clone()).or_default();
-            score.labelled += 1;
+            score.labeled += 1;
             let covers =
                 |at: usize| findings.iter().any(|found| found.pattern == label.pattern && found.range.contains(&at));
             if label.range.clone().all(covers) {
@@ -126,7 +126,7 @@ fn assert_minimum_scores(scores: &Scores, min_recall: f64, min_precision: f64) {
         println!(
             "{pattern}: {} of {} found, {} wrong; recall {:.3}, precision {:.3}",
             score.true_positives,
-            score.labelled,
+            score.labeled,
             score.false_positives,
             score.recall(),
             score.precision()
@@ -141,17 +141,17 @@ fn assert_minimum_scores(scores: &Scores, min_recall: f64, min_precision: f64) {
 }
 
 #[test]
-fn the_patterns_find_what_they_were_tuned_on() {
+fn recall_and_precision_are_high_on_the_tuning_lines() {
     let scores = score(include_str!("../../testdata/privacy/tuning.txt"));
-    assert!(scores.by_pattern.values().map(|score| score.labelled).sum::<usize>() >= 600);
+    assert!(scores.by_pattern.values().map(|score| score.labeled).sum::<usize>() >= 600);
     assert!(scores.negatives >= 600, "{}", scores.negatives);
     assert_minimum_scores(&scores, 0.99, 0.95);
 }
 
-/// Lines that were written before the patterns and that they were not tuned on.
+/// The held-out lines were written before the patterns, which were not tuned on them.
 #[test]
-fn the_patterns_find_what_they_were_not_tuned_on() {
+fn recall_and_precision_are_high_on_the_held_out_lines() {
     let scores = score(include_str!("../../testdata/privacy/held-out.txt"));
-    assert!(scores.by_pattern.values().map(|score| score.labelled).sum::<usize>() >= 150);
+    assert!(scores.by_pattern.values().map(|score| score.labeled).sum::<usize>() >= 150);
     assert_minimum_scores(&scores, 0.95, 0.95);
 }

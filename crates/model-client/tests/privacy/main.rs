@@ -1,4 +1,4 @@
-//! Privacy rules: what is found on labelled lines, and what holds for any text.
+//! Tests the privacy rules: recall and precision on labeled lines, and properties that hold for any text.
 
 #![expect(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Properties of redaction and restoring that hold for any text.
+//! Properties of redaction and restoration that hold for any text.
 
 use super::labelled::{detector, lines};
 use domain::privacy::{BuiltInPattern, CustomPattern};
@@ -68,13 +68,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 400 } else { 4000 }))]
 
     #[test]
-    fn what_is_replaced_can_be_restored(text in text()) {
+    fn restoring_a_redacted_text_gives_the_original(text in text()) {
         let (copy, redaction) = redacted(&text);
         prop_assert_eq!(restore(&Arc::new(redaction.placeholders), &copy, Encoding::Plain), text);
     }
 
     #[test]
-    fn a_second_pass_changes_nothing(text in text()) {
+    fn redacting_twice_changes_nothing_more(text in text()) {
         let (once, _) = redacted(&text);
         let (twice, redaction) = redacted(&once);
         prop_assert_eq!(&once, &twice);
@@ -82,13 +82,13 @@ proptest! {
     }
 
     #[test]
-    fn no_found_value_is_left(text in text()) {
+    fn a_redacted_text_contains_no_values(text in text()) {
         let (copy, _) = redacted(&text);
         prop_assert_eq!(DETECTOR.find(&copy), Vec::new());
     }
 
     #[test]
-    fn where_a_stream_is_cut_does_not_matter(text in text(), cuts in vec(any::<prop::sample::Index>(), 0..12)) {
+    fn a_streamed_text_is_restored_wherever_it_is_split(text in text(), cuts in vec(any::<prop::sample::Index>(), 0..12)) {
         let (copy, redaction) = redacted(&text);
         let placeholders = Arc::new(redaction.placeholders);
         let cuts = cuts.iter().map(|cut| cut.index(copy.len() + 1));
@@ -102,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn json_stays_json_and_is_restored(keys in vec(text(), 0..3), values in vec(text(), 0..3)) {
+    fn redacted_json_is_valid_and_can_be_restored(keys in vec(text(), 0..3), values in vec(text(), 0..3)) {
         let fields = keys.iter().zip(&values).map(|(name, value)| (name.clone(), serde_json::json!([value])));
         let json = serde_json::Value::Object(fields.collect());
         let mut copy = json.to_string();
@@ -113,14 +113,14 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in any::<String>()) {
+    fn redacting_and_restoring_never_panics(text in any::<String>()) {
         let (copy, redaction) = redacted(&text);
         prop_assert_eq!(restore(&Arc::new(redaction.placeholders), &copy, Encoding::Plain), text);
     }
 }
 
 #[test]
-fn only_what_may_begin_a_placeholder_is_held_back() {
+fn only_a_possible_start_of_a_placeholder_is_buffered() {
     let (copy, redaction) = redacted("write to max.muster@plant.example");
     assert!(copy.starts_with("write to [EMAIL_") && copy.len() == "write to [EMAIL_BCDFGH]".len(), "{copy}");
     let mut restorer = Restorer::new(Arc::new(redaction.placeholders), Encoding::Plain);
@@ -161,7 +161,7 @@ fn a_placeholder_depends_on_value_and_conversation_only() {
 }
 
 #[test]
-fn a_literal_that_equals_a_placeholder_stays_what_it_is() {
+fn a_literal_that_equals_a_placeholder_is_not_restored() {
     let (first, _) = redacted("max@plant.example");
     let text = format!("{first} is max@plant.example, {}", first.trim_matches(['[', ']']));
     let (copy, redaction) = redacted(&text);
@@ -192,9 +192,9 @@ fn json_is_searched_with_the_names_of_its_fields() {
     assert_eq!(redaction.counts.total(), 3);
 }
 
-/// A scan in quadratic time would not end on a quarter of a megabyte.
+/// A scan in quadratic time would take far too long for 256 KiB.
 #[test]
-fn long_adversarial_texts_are_scanned() {
+fn long_adversarial_texts_are_scanned_in_linear_time() {
     let custom = [("greedy", ".*[^A-Z]|[A-Z]"), ("nested", "(a+)+b"), ("words", r"(\w+\s?)+!")];
     let custom = custom.map(|(name, pattern)| CustomPattern::compile(name, pattern).expect("a pattern")).to_vec();
     let built_in = [BuiltInPattern::PERSONAL, BuiltInPattern::OPERATIONAL].concat();

@@ -1,15 +1,15 @@
-//! Addresses that tokens may be sent to.
+//! Base URLs that tokens may be sent to.
 
 use crate::error::CliError;
 use std::fmt;
 use url::{Host, Url};
 
-/// The address of a platform or an issuer, with a slash at its end.
+/// The base URL of a platform or an issuer, with a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address(Url);
 
 impl Address {
-    /// Parses an address. It must use HTTPS, unless it is on this machine or `allow_http` is set.
+    /// Parses a base URL. It must use HTTPS, unless the host is this machine or `allow_http` is set.
     ///
     /// # Errors
     /// If the address is invalid, contains credentials, or is not encrypted.
@@ -20,7 +20,7 @@ impl Address {
             return Err(CliError::Usage("an address must not contain a user or a password".to_owned()));
         }
         if !may_carry_tokens(&url, allow_http) {
-            return Err(invalid_address("tokens go to https:// only, and to this machine; see --allow-http"));
+            return Err(invalid_address("tokens are sent only over https:// or to this machine; see --allow-http"));
         }
         url.set_query(None);
         url.set_fragment(None);
@@ -30,12 +30,12 @@ impl Address {
         Ok(Self(url))
     }
 
-    /// The address of a path below this one; `path` has no slash at its start.
+    /// The URL of a path below this one; `path` has no leading slash.
     ///
     /// # Errors
     /// If the path is not valid.
     pub fn join(&self, path: &str) -> Result<Url, CliError> {
-        self.0.join(path).map_err(|error| CliError::local("an address cannot be formed", error))
+        self.0.join(path).map_err(|error| CliError::local("a URL cannot be built", error))
     }
 }
 
@@ -64,14 +64,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_before_the_api_is_kept() {
+    fn the_path_of_the_base_url_is_kept() {
         let address = Address::parse("https://plant.example/platform?x=1#y", false).unwrap();
         assert_eq!(address.to_string(), "https://plant.example/platform");
         assert_eq!(address.join("v1/me").unwrap().as_str(), "https://plant.example/platform/v1/me");
     }
 
     #[test]
-    fn tokens_leave_the_machine_encrypted_only() {
+    fn tokens_are_sent_to_other_machines_only_over_https_unless_allowed() {
         for allowed in ["http://127.0.0.1:8000", "http://[::1]:8000", "http://localhost:8000", "https://plant.example"]
         {
             assert!(Address::parse(allowed, false).is_ok(), "{allowed}");

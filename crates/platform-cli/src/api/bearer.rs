@@ -1,4 +1,4 @@
-//! Where the tokens of requests come from.
+//! Where the access tokens of requests come from.
 
 use crate::error::CliError;
 use futures::future::BoxFuture;
@@ -12,7 +12,7 @@ pub trait TokenSource {
     /// [`CliError::NotSignedIn`] if there is none.
     fn token(&self) -> BoxFuture<'_, Result<SecretString, CliError>>;
 
-    /// Returns a new token after the platform has refused `refused`; `None` if there is no other one.
+    /// Returns a new token after the platform has refused `refused`; `None` if there is no other token.
     ///
     /// # Errors
     /// If the issuer cannot be reached.

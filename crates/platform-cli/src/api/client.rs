@@ -1,4 +1,4 @@
-//! Requests to the platform, with the token of whoever is signed in.
+//! Requests to the platform, with the signed-in user's token.
 
 use super::address::Address;
 use super::bearer::TokenSource;
@@ -17,7 +17,7 @@ pub struct Client {
     token_source: Box<dyn TokenSource>,
 }
 
-/// Parameters in the address of a request.
+/// Query parameters of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     parameters: Vec<Parameter>,
@@ -37,9 +37,9 @@ impl Query {
 }
 
 impl Client {
-    /// Creates a client that sends the tokens of `bearer`.
-    pub fn new(http: reqwest::Client, address: Address, bearer: Box<dyn TokenSource>) -> Self {
-        Self { http, address, token_source: bearer }
+    /// Creates a client that sends the tokens of `token_source`.
+    pub fn new(http: reqwest::Client, address: Address, token_source: Box<dyn TokenSource>) -> Self {
+        Self { http, address, token_source }
     }
 
     /// Reads a JSON document.

@@ -113,7 +113,7 @@ mod tests {
         let file = CheckpointFile::new(dir.path().join("audit/checkpoints.ndjson"));
         assert!(file.read()?.is_none());
         let key = SigningKey::from_seed(&[1; 32])?;
-        let at = Timestamp::from_timestamp(1_000, 0).context("a moment")?;
+        let at = Timestamp::from_timestamp(1_000, 0).context("a valid timestamp")?;
         let checkpoint = |seq| key.sign_checkpoint(Uuid::from_u128(1), seq, AuditHash::digest(b"x"), at);
         file.append(&[checkpoint(1), checkpoint(2)])?;
         file.append(&[checkpoint(3)])?;

@@ -60,7 +60,7 @@ impl AuditMetrics {
     }
 }
 
-/// Dependencies of a [`AuditMaintenanceTask`].
+/// Dependencies of an [`AuditMaintenanceTask`].
 pub struct AuditMaintenanceParts {
     /// Connections as the role `platform_app`.
     pub database: Database,
@@ -125,7 +125,7 @@ impl AuditMaintenanceTask {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut tick = interval(SEAL_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // `last_signed` is `None` at first, so that the first tick signs at once: it may seal the rows of months.
+        // `last_signed` is `None` at first, so that the first tick also signs: it may seal months of rows.
         let (mut last_signed, mut last_maintained) = (None::<Instant>, Instant::now());
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             let sign_due = last_signed.is_none_or(|at| at.elapsed() >= self.parts.checkpoint_interval);

@@ -28,7 +28,7 @@ use std::time::Duration;
 pub enum AuditCommand {
     /// Check every row, the hash chain and its signatures; exit with 1 if one of them is wrong.
     Verify {
-        /// Check this export instead of the database; needs no configuration but `--public-key` or `SECRET_KEY`.
+        /// Check this export instead of the database; needs only `--public-key` or `SECRET_KEY`.
         #[arg(long, value_name = "FILE")]
         export: Option<PathBuf>,
         /// File of checkpoints to use instead of the configured one.

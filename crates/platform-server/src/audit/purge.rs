@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_month_starts_at_its_first_moment() {
+    fn a_month_starts_at_midnight_of_its_first_day() {
         assert_eq!(month_start("2026-02").map(|at| at.to_rfc3339()), Some("2026-02-01T00:00:00+00:00".to_owned()));
         for invalid in ["2026", "2026-13", "2026-02-01", "February"] {
             assert_eq!(month_start(invalid), None, "{invalid}");

@@ -1,6 +1,6 @@
-//! The format of a backup: a line of text, then entries, each a line of JSON with its name and size and then its
-//! content, and at the end a manifest with the SHA-256 of every entry. All but the first line is encrypted if a key is
-//! given.
+//! The format of a backup: one line of text, then the entries, then a manifest with the SHA-256 of every entry. Each
+//! entry is a line of JSON with its name and size, followed by its content. If a key is given, everything after the
+//! first line is encrypted.
 
 use super::create_private;
 use super::encryption::{BackupKey, DecryptingReader, EncryptingWriter, SALT};
@@ -16,10 +16,10 @@ use std::path::Path;
 const MAGIC: &str = "plant-agent-platform backup 1";
 /// Name of the manifest, which is always the last entry.
 const MANIFEST: &str = "manifest.json";
-/// Longest line of a header.
-const MAX_HEADER: u64 = 4_096;
-/// Size of the pieces in which content is copied.
-const COPY_SIZE: usize = 256 * 1024;
+/// Maximum length of a header line, in bytes.
+const MAX_HEADER_BYTES: u64 = 4_096;
+/// Size of the copy buffer, in bytes.
+const COPY_BUFFER_SIZE: usize = 256 * 1024;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -35,7 +35,7 @@ struct Manifest {
     sha256: BTreeMap<String, String>,
 }
 
-/// What a backup contains.
+/// Totals of the entries in a backup, without the manifest in `entries`.
 pub(super) struct Summary {
     pub(super) entries: usize,
     pub(super) bytes: u64,
@@ -72,7 +72,7 @@ impl ArchiveWriter {
             }
             Some(key) => {
                 let mut salt = [0; SALT];
-                rand::fill(&mut salt).ok().context("no random numbers")?;
+                rand::fill(&mut salt).ok().context("cannot generate random numbers")?;
                 writeln!(file, "{MAGIC} encrypted {}", to_hex(&salt))?;
                 Output::Encrypted(Box::new(EncryptingWriter::new(file, key, &salt)?))
             }
@@ -117,12 +117,12 @@ impl ArchiveWriter {
 /// Copies exactly `size` bytes; returns their SHA-256.
 fn copy(mut from: impl Read, to: &mut (impl Write + ?Sized), size: u64) -> Result<String> {
     let mut digest = Digest::new(&SHA256);
-    let mut buffer = vec![0; COPY_SIZE];
+    let mut buffer = vec![0; COPY_BUFFER_SIZE];
     let mut left = size;
     while left > 0 {
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(COPY_SIZE);
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(COPY_BUFFER_SIZE);
         let read = from.read(&mut buffer[..wanted])?;
-        ensure!(read > 0, "it ends {left} bytes too early");
+        ensure!(read > 0, "the last {left} bytes are missing");
         digest.update(&buffer[..read]);
         to.write_all(&buffer[..read])?;
         left -= read as u64;
@@ -130,31 +130,31 @@ fn copy(mut from: impl Read, to: &mut (impl Write + ?Sized), size: u64) -> Resul
     Ok(to_hex(digest.finish().as_ref()))
 }
 
-/// Reads a backup and gives each entry to `open`, which returns where its content goes; `None` passes over it.
+/// Reads a backup. For each entry, `open` gets its name and returns the writer for its content, or `None` to skip it.
 ///
 /// # Errors
-/// If the file is no backup, is damaged or cut off, or the key is missing or wrong.
+/// If the file is not a backup, is damaged or truncated, or the key is missing or wrong.
 pub(super) fn extract(
     path: &Path,
     key: Option<&BackupKey>,
     mut open: impl FnMut(&str) -> Result<Option<Box<dyn Write>>>,
 ) -> Result<()> {
     let mut input = open_input(path, key)?;
-    let mut found = BTreeMap::new();
+    let mut checksums = BTreeMap::new();
     loop {
         let header = read_header(&mut input)?;
         if header.name == MANIFEST {
             let mut content = Vec::new();
             copy(&mut input, &mut content, header.size)?;
             let manifest: Manifest = serde_json::from_slice(&content).context("the manifest is damaged")?;
-            ensure!(manifest.sha256 == found, "the backup is damaged: a checksum is not that of its manifest");
+            ensure!(manifest.sha256 == checksums, "the backup is damaged: a checksum does not match the manifest");
             return Ok(());
         }
         let mut sink = open(&header.name)?.unwrap_or_else(|| Box::new(std::io::sink()));
         let sha256 =
             copy(&mut input, &mut sink, header.size).with_context(|| format!("cannot copy {}", header.name))?;
         sink.flush()?;
-        found.insert(header.name, sha256);
+        checksums.insert(header.name, sha256);
     }
 }
 
@@ -162,8 +162,8 @@ fn open_input(path: &Path, key: Option<&BackupKey>) -> Result<Box<dyn BufRead>> 
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut file = BufReader::new(file);
     let mut line = String::new();
-    file.by_ref().take(MAX_HEADER).read_line(&mut line).context("this is no backup")?;
-    let kind = line.trim_end().strip_prefix(MAGIC).context("this is no backup of this platform")?.trim_start();
+    file.by_ref().take(MAX_HEADER_BYTES).read_line(&mut line).context("this is not a backup")?;
+    let kind = line.trim_end().strip_prefix(MAGIC).context("this is not a backup of this platform")?.trim_start();
     match (kind.split_once(' '), key) {
         (None, _) if kind == "plain" => Ok(Box::new(file)),
         (Some(("encrypted", _)), None) => bail!("the backup is encrypted: set BACKUP_KEY, or BACKUP_KEY_FILE"),
@@ -171,14 +171,14 @@ fn open_input(path: &Path, key: Option<&BackupKey>) -> Result<Box<dyn BufRead>> 
             let salt = domain::audit::chain::decode_hex(salt).context("the backup's first line is damaged")?;
             Ok(Box::new(BufReader::new(DecryptingReader::new(file, key, &salt)?)))
         }
-        _ => bail!("this is no backup that this version can read"),
+        _ => bail!("this version cannot read the backup's format"),
     }
 }
 
 fn read_header(input: &mut dyn BufRead) -> Result<Header> {
     let mut line = String::new();
-    let read = input.take(MAX_HEADER).read_line(&mut line)?;
-    ensure!(read > 0 && line.ends_with('\n'), "the backup is cut off");
+    let read = input.take(MAX_HEADER_BYTES).read_line(&mut line)?;
+    ensure!(read > 0 && line.ends_with('\n'), "the backup is truncated");
     serde_json::from_str(&line).context("the backup is damaged")
 }
 
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_come_back_in_order_and_the_file_is_private() {
+    fn entries_are_read_in_order_and_the_file_is_private() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("backup");
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_or_cut_off_backup_is_refused() {
+    fn a_damaged_or_truncated_backup_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("backup");
         write(&path);

@@ -1,5 +1,5 @@
-//! Encryption of a backup: chunks of AES-256-GCM, whose nonces count them and mark the last, so that no chunk can be
-//! changed, moved, repeated or cut off.
+//! Encrypts a backup in chunks with AES-256-GCM. Each nonce contains the chunk's number and whether it is the last one,
+//! so a chunk that was changed, moved, repeated or removed is detected.
 
 use crate::config::Settings;
 use anyhow::{Context as _, Result, bail};
@@ -8,11 +8,11 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use secrecy::ExposeSecret as _;
 use std::io::{self, Read, Write};
 
-/// Size of a chunk before it is encrypted.
-const CHUNK: usize = 1 << 20;
-/// Size of the authentication tag.
-const TAG: usize = 16;
-/// Size of the salt that each backup has.
+/// Size of a chunk before encryption, in bytes.
+const CHUNK_SIZE: usize = 1 << 20;
+/// Size of the authentication tag, in bytes.
+const TAG_SIZE: usize = 16;
+/// Size of a backup's salt, in bytes.
 pub(super) const SALT: usize = 32;
 
 /// The secret from which each backup's key is derived.
@@ -24,7 +24,7 @@ impl BackupKey {
         let Some(key) = &settings.backup.key else { return Ok(None) };
         let key = key.expose_secret().as_bytes();
         if key.len() < 16 {
-            bail!("BACKUP_KEY is too short: at least 16 bytes, better 32 random ones");
+            bail!("BACKUP_KEY is too short: it needs at least 16 bytes, preferably 32 random ones");
         }
         Ok(Some(Self(key.to_vec())))
     }
@@ -43,7 +43,7 @@ fn nonce(chunk: u64, is_last: bool) -> Nonce {
     Nonce::assume_unique_for_key(bytes)
 }
 
-/// Encrypts what is written to it. [`Self::finish`] must be called, or the backup counts as cut off.
+/// Encrypts what is written to it. [`Self::finish`] must be called, or the backup counts as truncated.
 pub(super) struct EncryptingWriter<W> {
     key: LessSafeKey,
     inner: W,
@@ -53,7 +53,7 @@ pub(super) struct EncryptingWriter<W> {
 
 impl<W: Write> EncryptingWriter<W> {
     pub(super) fn new(inner: W, key: &BackupKey, salt: &[u8]) -> Result<Self> {
-        Ok(Self { key: key.derive(salt)?, inner, buffer: Vec::with_capacity(CHUNK), chunk: 0 })
+        Ok(Self { key: key.derive(salt)?, inner, buffer: Vec::with_capacity(CHUNK_SIZE), chunk: 0 })
     }
 
     fn seal(&mut self, is_last: bool) -> io::Result<()> {
@@ -73,10 +73,10 @@ impl<W: Write> EncryptingWriter<W> {
 
 impl<W: Write> Write for EncryptingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.buffer.len() == CHUNK {
+        if self.buffer.len() == CHUNK_SIZE {
             self.seal(false)?;
         }
-        let taken = bytes.len().min(CHUNK - self.buffer.len());
+        let taken = bytes.len().min(CHUNK_SIZE - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
@@ -102,10 +102,10 @@ impl<R: Read> DecryptingReader<R> {
     }
 
     fn open_next(&mut self) -> io::Result<()> {
-        let mut sealed = Vec::with_capacity(CHUNK + TAG);
-        self.inner.by_ref().take((CHUNK + TAG) as u64).read_to_end(&mut sealed)?;
+        let mut sealed = Vec::with_capacity(CHUNK_SIZE + TAG_SIZE);
+        self.inner.by_ref().take((CHUNK_SIZE + TAG_SIZE) as u64).read_to_end(&mut sealed)?;
         // A full chunk may be the last one too, so both markers are tried.
-        let markers: &[bool] = if sealed.len() < CHUNK + TAG { &[true] } else { &[false, true] };
+        let markers: &[bool] = if sealed.len() < CHUNK_SIZE + TAG_SIZE { &[true] } else { &[false, true] };
         for is_last in markers {
             let mut attempt = sealed.clone();
             let nonce = nonce(self.chunk, *is_last);
@@ -117,7 +117,7 @@ impl<R: Read> DecryptingReader<R> {
                 return Ok(());
             }
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, "the key is not that of the backup, or the backup is damaged"))
+        Err(io::Error::new(io::ErrorKind::InvalidData, "the key is wrong, or the backup is damaged"))
     }
 }
 
@@ -159,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn content_of_any_length_survives() {
-        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
+    fn content_of_any_length_is_decrypted_unchanged() {
+        for length in [0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 3 * CHUNK_SIZE] {
             let content: Vec<u8> = (0..length).map(|n| u8::try_from(n % 251).expect("small")).collect();
             let sealed = encrypt(&content);
             assert!(decrypt(&sealed, "a key of the tests").expect("intact") == content, "{length}");
@@ -169,15 +169,16 @@ mod tests {
 
     #[test]
     fn a_wrong_key_a_changed_byte_and_a_missing_end_are_refused() {
-        let sealed = encrypt(&vec![5; 2 * CHUNK + 9]);
+        let sealed = encrypt(&vec![5; 2 * CHUNK_SIZE + 9]);
         assert!(decrypt(&sealed, "another key of tests").is_err());
         let mut changed = sealed.clone();
-        changed[CHUNK + 100] ^= 1;
+        changed[CHUNK_SIZE + 100] ^= 1;
         assert!(decrypt(&changed, "a key of the tests").is_err());
-        for cut in [sealed.len() - 1, 2 * (CHUNK + TAG), CHUNK + TAG, 0] {
+        for cut in [sealed.len() - 1, 2 * (CHUNK_SIZE + TAG_SIZE), CHUNK_SIZE + TAG_SIZE, 0] {
             assert!(decrypt(&sealed[..cut], "a key of the tests").is_err(), "cut at {cut}");
         }
-        let swapped = [&sealed[CHUNK + TAG..2 * (CHUNK + TAG)], &sealed[..CHUNK + TAG], &sealed[2 * (CHUNK + TAG)..]];
-        assert!(decrypt(&swapped.concat(), "a key of the tests").is_err());
+        let (first, rest) = sealed.split_at(CHUNK_SIZE + TAG_SIZE);
+        let (second, third) = rest.split_at(CHUNK_SIZE + TAG_SIZE);
+        assert!(decrypt(&[second, first, third].concat(), "a key of the tests").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Hard links to the documents' files, so that what is deleted during a backup can still be read.
+//! Hard links to the documents' files, so that a file that is deleted during a backup can still be read.
 
 use super::create_private_dir;
 use anyhow::{Context as _, Result};
@@ -22,14 +22,14 @@ pub(super) struct LinkedFile<'a> {
 }
 
 impl LinkedFiles {
-    /// Prepares links beside the storage directory, because hard links cannot leave its file system.
+    /// Creates the directory of the links beside the storage directory, because hard links cannot cross file systems.
     pub(super) fn create(storage: &Path) -> Result<Self> {
         let links = storage.with_file_name(format!(".backup-{}", std::process::id()));
         create_private_dir(&links)?;
         Ok(Self { storage: storage.to_path_buf(), links, files: BTreeMap::new() })
     }
 
-    /// Links the files that are not linked yet. Unfinished uploads (`.part`) have no row and are left out.
+    /// Links the files that are not linked yet. Skips unfinished uploads (`.part`), which have no row yet.
     pub(super) fn link_new(&mut self) -> Result<()> {
         if self.storage.is_dir() {
             self.link_dir(&self.storage.clone())?;
@@ -51,7 +51,7 @@ impl LinkedFiles {
             let link = self.links.join(self.files.len().to_string());
             match fs::hard_link(&path, &link) {
                 Ok(()) => drop(self.files.insert(name, link)),
-                // Deleted meanwhile.
+                // The file was deleted after the directory was read.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error).with_context(|| format!("cannot link {}", path.display())),
             }

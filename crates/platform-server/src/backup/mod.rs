@@ -1,8 +1,8 @@
 //! `backup` and `restore`: the database, the documents' files, the audit log's checkpoints and the keys, in one file.
 //!
-//! Order makes a backup consistent under load. Checkpoints are copied first, so none is newer than the dump. Files are
-//! linked before and after the dump, which is a single snapshot; a file is stored before its row is, and what is
-//! deleted during the dump is still linked.
+//! The order of the steps makes a backup consistent under load. Checkpoints are copied first, so that none is newer
+//! than the dump. The dump is a single snapshot, and files are linked before and after it: a file that is deleted
+//! during the dump is already linked, and one that is added is on disk before its row is in the database.
 
 mod archive;
 mod encryption;
@@ -43,14 +43,13 @@ struct Keys {
     signing_key: Option<String>,
 }
 
-/// Writes a backup to `path`, which must not exist yet. It is complete when it has its name: until then it is
-/// `path.part`.
+/// Writes a backup to `path`, which must not exist yet. Until the backup is complete, its name is `path.part`.
 ///
 /// # Errors
 /// If the database cannot be dumped, a file cannot be read, or the backup cannot be written.
 pub async fn backup(settings: &Settings, path: &Path) -> Result<()> {
     if path.exists() {
-        bail!("{} exists already", path.display());
+        bail!("{} already exists", path.display());
     }
     let scratch = Scratch::create(path)?;
     let mut archive = ArchiveWriter::create(&scratch.partial, BackupKey::from_settings(settings)?.as_ref())?;
@@ -100,7 +99,7 @@ fn create_private(path: &Path) -> Result<fs::File> {
     file.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What a backup writes before it is complete, beside its destination. Removed when dropped.
+/// Temporary files of a backup, beside its destination. Removed when dropped.
 struct Scratch {
     partial: PathBuf,
     dir: PathBuf,

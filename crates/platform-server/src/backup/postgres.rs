@@ -1,4 +1,4 @@
-//! `pg_dump` and `pg_restore`, which must be at least as new as the server.
+//! Runs `pg_dump` and `pg_restore`, which must be at least as new as the database server.
 
 use crate::config::{Settings, required};
 use anyhow::{Context as _, Result, bail};
@@ -10,17 +10,17 @@ use url::Url;
 
 /// Oldest version that can dump the database.
 const MIN_VERSION: u32 = 16;
-/// Where Debian's packages put the programs of each version.
+/// Directory in which Debian's packages install each version's programs.
 const DEBIAN_DIR: &str = "/usr/lib/postgresql";
 
-/// The two programs, and the database that they work on.
+/// `pg_dump` and `pg_restore`, with the database that they connect to.
 pub(super) struct PostgresTools {
     bin: PathBuf,
     url: SecretString,
 }
 
 impl PostgresTools {
-    /// Finds the programs: in `backup.pg_bin`, or else the newest of `PATH` and Debian's directories.
+    /// Finds the programs in `backup.pg_bin`, or else the newest version on `PATH` or in Debian's directories.
     pub(super) fn find(settings: &Settings) -> Result<Self> {
         let url = required(settings.database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?.clone();
         if let Some(bin) = &settings.backup.pg_bin {
@@ -41,14 +41,14 @@ impl PostgresTools {
         }
     }
 
-    /// Dumps the database, as one snapshot.
+    /// Dumps the database in a single snapshot.
     pub(super) async fn dump(&self, path: &Path) -> Result<()> {
         let mut command = self.command("pg_dump")?;
         command.args(["--format=custom", "--compress=1", "--file"]).arg(path);
         run(command, "pg_dump").await
     }
 
-    /// Restores a dump, all or nothing.
+    /// Restores a dump in a single transaction.
     pub(super) async fn restore(&self, path: &Path) -> Result<()> {
         let mut command = self.command("pg_restore")?;
         command.args(["--exit-on-error", "--single-transaction", "--dbname"]).arg(self.database()?).arg(path);
@@ -87,7 +87,7 @@ async fn run(mut command: Command, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The major version of a `pg_dump`; `None` if there is none.
+/// The major version of a `pg_dump`; `None` if the program cannot be run.
 fn version(program: &Path) -> Option<u32> {
     let output = std::process::Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
     parse_version(&String::from_utf8_lossy(&output.stdout))
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_is_read() {
+    fn the_major_version_of_pg_dump_is_parsed() {
         assert_eq!(parse_version("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
         assert_eq!(parse_version("pg_dump (PostgreSQL) 18beta1\n"), Some(18));
         assert_eq!(parse_version(""), None);

@@ -17,15 +17,15 @@ use std::path::{Component, Path, PathBuf};
 /// Restores a backup. `keys_to` is a file to which the backup's keys are written, as JSON.
 ///
 /// # Errors
-/// If database or storage are not empty, the backup is damaged or encrypted with another key, or what was restored is
-/// not what was backed up.
+/// If the database or the storage directory is not empty, the backup is damaged or encrypted with another key, or the
+/// restored files or audit log fail verification.
 pub async fn restore(settings: &Settings, path: &Path, keys_to: Option<&Path>) -> Result<()> {
     let migration_url = required(settings.database.migration_url.as_ref(), "DATABASE_MIGRATION_URL")?;
     ensure_empty(settings, migration_url.expose_secret()).await?;
     let tools = PostgresTools::find(settings)?;
     let scratch = Scratch::create(&settings.storage.dir)?;
-    let mut restored = Destination { settings, scratch: &scratch.0 };
-    extract(path, BackupKey::from_settings(settings)?.as_ref(), |name| restored.open(name))?;
+    let mut destination = Destination { settings, scratch: &scratch.0 };
+    extract(path, BackupKey::from_settings(settings)?.as_ref(), |name| destination.open(name))?;
     let keys = read_if_present(&scratch.0.join(KEYS))?.context("the backup has no keys")?;
     let keys: Keys = serde_json::from_slice(&keys).context("the backup's keys are damaged")?;
     migrate::prepare_roles(migration_url.expose_secret()).await?;
@@ -33,7 +33,7 @@ pub async fn restore(settings: &Settings, path: &Path, keys_to: Option<&Path>) -
     crate::migrate::run(settings).await?;
     let settings = with_keys(settings, &keys);
     verify(&settings).await?;
-    hand_over_keys(&keys, keys_to)
+    write_keys_or_hint(&keys, keys_to)
 }
 
 async fn ensure_empty(settings: &Settings, migration_url: &str) -> Result<()> {
@@ -44,7 +44,7 @@ async fn ensure_empty(settings: &Settings, migration_url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Where the entries of a backup go.
+/// Opens the file to which each entry of a backup is restored.
 struct Destination<'a> {
     settings: &'a Settings,
     scratch: &'a Path,
@@ -72,7 +72,7 @@ impl Destination<'_> {
     }
 }
 
-/// Joins a name of the backup, which must not lead out of the directory.
+/// Path of an entry below `dir`; an error if the entry's name leads out of `dir`.
 fn join(dir: &Path, name: &str) -> Result<PathBuf> {
     let is_plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     ensure!(is_plain && !name.is_empty(), "the backup has an entry with an invalid name");
@@ -109,7 +109,7 @@ async fn verify(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn hand_over_keys(keys: &Keys, keys_to: Option<&Path>) -> Result<()> {
+fn write_keys_or_hint(keys: &Keys, keys_to: Option<&Path>) -> Result<()> {
     if let Some(path) = keys_to {
         create_private(path)?.write_all(&serde_json::to_vec_pretty(keys)?)?;
         return crate::print(&format!("the backup's keys are in {}", path.display())).context("cannot print");
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_entry_leads_out_of_its_directory() {
+    fn entry_names_that_lead_out_of_the_directory_are_refused() {
         let dir = Path::new("/srv/blobs");
         assert_eq!(join(dir, "tenant/id").expect("plain"), Path::new("/srv/blobs/tenant/id"));
         for name in ["../x", "/etc/passwd", "a/../../x", ""] {

@@ -39,9 +39,10 @@ pub struct Auth {
     /// The Entra cloud that hosts the directory.
     #[schemars(schema_with = "one_of::<EntraCloud>", extend("default" = "global"))]
     pub entra_cloud: EntraCloud,
-    /// Tenant claim value → tenant id or slug. In development mode an empty map trusts these issuers for every tenant.
+    /// Maps tenant claim values to tenant ids or slugs. In development mode an empty map trusts these issuers for every
+    /// tenant.
     pub tenants: BTreeMap<String, String>,
-    /// Role value, or `g:<group>` → role.
+    /// Maps role claim values, or `g:<group>` for a group, to roles.
     #[schemars(schema_with = "roles", extend("x-default" = "the usual role values"))]
     pub roles: Option<BTreeMap<String, Role>>,
     /// Whether ES256 signatures with a high `s` are accepted.
@@ -146,10 +147,10 @@ pub struct IssuerFile {
     #[serde(default)]
     #[schemars(extend("x-default" = "discovered"))]
     pub jwks_url: Option<String>,
-    /// Tenant claim value → tenant id or slug.
+    /// Maps tenant claim values to tenant ids or slugs.
     #[serde(default)]
     pub tenants: BTreeMap<String, String>,
-    /// Role value, or `g:<group>` → role.
+    /// Maps role claim values, or `g:<group>` for a group, to roles.
     #[serde(default)]
     #[schemars(schema_with = "roles", extend("x-default" = "the usual role values"))]
     pub roles: Option<BTreeMap<String, Role>>,

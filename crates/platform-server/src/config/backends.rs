@@ -53,7 +53,7 @@ pub struct Backend {
     #[serde(default = "default_concurrency")]
     #[schemars(range(min = 1))]
     pub concurrency: usize,
-    /// Milliseconds that connecting may take.
+    /// Maximum number of milliseconds for connecting to the server.
     #[schemars(extend("x-default" = "`3000`"))]
     pub connect_timeout_ms: Option<u64>,
     /// Maximum number of seconds until the first token of an answer.

@@ -119,7 +119,7 @@ mod tests {
             ("PLATFORM_CONFIG", file.to_str().expect("utf-8")),
             ("PLATFORM__SERVER__PORT", "9000"),
             ("PLATFORM__DATABASE__URL", "postgres://platform"),
-            ("DATABASE_URL", "postgres://design"),
+            ("DATABASE_URL", "postgres://named"),
             ("SERVICE_TYPE", "API"),
             ("OTHER", "ignored"),
         ]);
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!((settings.server.port, settings.server.metrics_port), (9000, 2));
         assert_eq!(
             settings.database.url.map(|url| url.expose_secret().to_owned()).as_deref(),
-            Some("postgres://design")
+            Some("postgres://named")
         );
         assert_eq!(settings.service_type, Some(ServiceType::Api));
     }

@@ -265,7 +265,7 @@ mod tests {
             assert_eq!(issuer.keys, KeySource::Url(format!("https://{host}/{directory}/discovery/v2.0/keys")));
             let generic = Auth { oidc_issuer: Some(issuer.issuer.clone()), ..auth() };
             let issuer = &issuer_settings(&generic, Mode::Production).expect("valid")[0];
-            assert_eq!(issuer.required_claim, Some(("tid".to_owned(), directory.to_owned())), "as OIDC_ISSUER, too");
+            assert_eq!(issuer.required_claim, Some(("tid".to_owned(), directory.to_owned())), "also as OIDC_ISSUER");
         }
     }
 
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(issuer.algorithms, [SignatureAlgorithm::Rs256, SignatureAlgorithm::EdDsa]);
         assert_eq!((issuer.max_age_s, issuer.groups_overage), (Some(3600), GroupsOverage::Ignore));
         assert_eq!(issuer.claims.groups, ["group"]);
-        assert_eq!(issuer.tenants.tenant("acme"), None, "mappings may be data instead");
+        assert_eq!(issuer.tenants.tenant("acme"), None, "tenant mappings can be in the database instead");
     }
 
     #[test]

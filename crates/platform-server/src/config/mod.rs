@@ -1,5 +1,5 @@
-//! Settings, read once at start. In increasing order of precedence: the TOML file, variables of the form
-//! `PLATFORM__SECTION__KEY`, and variables with other names such as `DATABASE_URL`.
+//! Settings, read once at startup. In increasing order of precedence, they come from the TOML file, from variables of
+//! the form `PLATFORM__SECTION__KEY`, and from variables with other names such as `DATABASE_URL`.
 
 mod auth;
 mod backends;
@@ -69,7 +69,7 @@ pub struct Settings {
     /// What the process runs if it is started without a subcommand.
     #[schemars(schema_with = "schema::one_of::<ServiceType>", extend("x-default" = "`all`"))]
     pub service_type: Option<ServiceType>,
-    /// Key of the keyed hashes of tokens and in the audit log: at least 16 bytes, the same on every replica.
+    /// Secret from which the keys for hashing and signing are derived: at least 16 bytes, the same on every replica.
     #[schemars(schema_with = "schema::secret", extend("x-default" = "none, required"))]
     pub secret_key: Option<SecretString>,
     /// `redis://` or `rediss://` URL of the server that counts requests, so that replicas share each quota. Without it,

@@ -46,7 +46,7 @@ pub struct Models {
     #[schemars(schema_with = "one_of::<EmbedSource>", extend("x-default" = "`remote` with a server, else `embedded`"))]
     pub embed_source: Option<EmbedSource>,
     /// Dimension of the server's embedding vectors.
-    #[schemars(extend("x-default" = "asked of the server"))]
+    #[schemars(extend("x-default" = "reported by the server"))]
     pub embed_dimension: Option<usize>,
     /// Maximum number of tokens of a text that the embedding model reads.
     pub embed_max_tokens: usize,
@@ -101,7 +101,7 @@ pub struct NextEmbed {
     #[schemars(schema_with = "one_of::<EmbedSource>", extend("x-default" = "`models.embed_source`"))]
     pub embed_source: Option<EmbedSource>,
     /// Dimension of the vectors.
-    #[schemars(extend("x-default" = "asked of the server"))]
+    #[schemars(extend("x-default" = "reported by the server"))]
     pub embed_dimension: Option<usize>,
     /// Maximum number of tokens of a text that the embedding model reads.
     #[schemars(extend("x-default" = "`models.embed_max_tokens`"))]
@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(
             overridden.backends[0].location,
             Location::OnPremises,
-            "a host name that resolves to a proxy on the site"
+            "the host name may belong to an on-premises proxy"
         );
     }
 

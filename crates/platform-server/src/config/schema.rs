@@ -179,7 +179,7 @@ mod tests {
     use model_client::config::Location;
 
     #[test]
-    fn the_schema_values_of_an_enum_are_those_that_it_deserializes() {
+    fn an_enum_schema_lists_the_values_that_can_be_deserialized() {
         assert_eq!(expected_names::<Classification>(), ["public", "internal", "confidential", "restricted"]);
         assert_eq!(expected_names::<Location>(), ["on-premises", "cloud"]);
     }

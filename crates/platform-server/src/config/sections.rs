@@ -42,8 +42,8 @@ pub struct Server {
     /// `database.max_connections`; a higher value only makes requests wait longer.
     pub max_in_flight: usize,
     /// Whether a reverse proxy is in front of the server. The client's address is then the last entry of its
-    /// `X-Forwarded-For`, and the port is opened once the server is ready, so that the proxy passes over a server that
-    /// starts.
+    /// `X-Forwarded-For`, and the port is opened once the server is ready, so that the proxy skips a server that is
+    /// still starting.
     pub behind_proxy: bool,
 }
 
@@ -77,11 +77,12 @@ pub struct Database {
     /// URL for the role `platform_auditor`.
     #[schemars(schema_with = "secret", extend("x-default" = "none, required"))]
     pub audit_url: Option<SecretString>,
-    /// URL for a superuser, or for the owner of the database with CREATEROLE. Only `migrate` reads it.
+    /// URL for a superuser, or for the owner of the database with CREATEROLE. Only `migrate`, `backup`, `restore` and
+    /// `audit retire` read it.
     #[schemars(schema_with = "secret")]
     pub migration_url: Option<SecretString>,
-    /// Maximum number of connections as `platform_app`. The other roles have 4 each, and one more for each document
-    /// that a worker ingests at the same time.
+    /// Maximum number of connections as `platform_app`. The other roles have 4 each, and `platform_worker` has one more
+    /// for each document that a worker ingests at the same time.
     pub max_connections: u32,
 }
 
@@ -189,7 +190,7 @@ pub struct Ingest {
     /// Maximum number of tokens of a passage; never more than the embedding model reads.
     #[schemars(range(min = 32, max = 2_000), extend("x-default" = "what the embedding model reads, up to 450"))]
     pub chunk_tokens: Option<usize>,
-    /// Maximum number of tokens of whole sentences that a passage repeats from the previous one.
+    /// Maximum number of tokens that a passage repeats from the previous one, in whole sentences.
     #[schemars(extend("x-default" = "a tenth of a passage"))]
     pub chunk_overlap_tokens: Option<usize>,
     /// Whether the text of scanned pages is recognized with `tesseract`, which must be installed: up to 100 pages per
@@ -251,11 +252,11 @@ impl Default for Audit {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Backup {
-    /// Secret with which backups are encrypted: at least 16 bytes. Without it they are not.
+    /// Secret that encrypts backups: at least 16 bytes. Without it, backups are not encrypted.
     #[schemars(schema_with = "secret")]
     pub key: Option<SecretString>,
-    /// Directory of `pg_dump` and `pg_restore`, which must be as new as the server.
-    #[schemars(extend("x-default" = "the newest of `PATH` and Debian's packages"))]
+    /// Directory of `pg_dump` and `pg_restore`, which must be at least as new as the server.
+    #[schemars(extend("x-default" = "the newest version on `PATH` or in Debian's packages"))]
     pub pg_bin: Option<PathBuf>,
 }
 

@@ -139,7 +139,7 @@ pub struct DevelopmentPlatform {
 }
 
 impl DevelopmentPlatform {
-    /// Opens the platform without models: every call of one fails.
+    /// Opens the platform without models: every model call fails.
     ///
     /// # Errors
     /// If the database cannot be reached, or the issuer's key can neither be read nor created.
@@ -189,7 +189,7 @@ impl DevelopmentPlatform {
         let is_valid =
             slug.len() <= 64 && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !is_valid || slug.is_empty() || slug.starts_with('-') {
-            bail!("{slug:?} is not a valid slug: 1 to 64 of a-z, 0-9 and -, and not - at the start");
+            bail!("{slug:?} is not a valid slug: use 1 to 64 of a-z, 0-9 and -, without - at the start");
         }
         let id = TenantId::from_uuid(TimeOrderedIds.uuid());
         let tenant = NewTenant { id, name: name.to_owned(), slug: slug.to_owned() };

@@ -1,5 +1,5 @@
-//! Sign-in to the console as one of the demo tenant's users, without an issuer. Each token is one of the development
-//! issuer, so the users are those that it signs for.
+//! Sign-in to the console as a user of the demo tenant, without an external issuer. The development issuer signs the
+//! tokens, so only its users are offered.
 
 use super::issuer::{DevelopmentIssuer, Profile, TokenSubject};
 use super::{DEMO_ADMIN, DEMO_TENANT};
@@ -26,15 +26,15 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
 /// Lifetime of the token with which the users are listed.
 const LISTING_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Signs in as users of the demo tenant. The users are listed as the demo's admin, through the gate like every request.
+/// Signs in as users of the demo tenant. To list them, it sends a request as the tenant's admin through the gate.
 struct DemoTenantSignIn {
     issuer: DevelopmentIssuer,
     gate: Arc<dyn Gate>,
     directory: Arc<dyn TenantDirectory>,
 }
 
-/// The sign-in of a server with these settings; `None` unless they have a development issuer, which only development
-/// mode allows.
+/// The development sign-in of a server with these settings; `None` unless it is in development mode and has a
+/// development issuer.
 ///
 /// # Errors
 /// If the development issuer's key can neither be read nor created.
@@ -47,7 +47,7 @@ pub(crate) fn for_platform(settings: &Settings, platform: &Platform) -> Result<O
 }
 
 impl DemoTenantSignIn {
-    /// The active users that the development issuer signs for, in order of their names.
+    /// The demo tenant's active users whose issuer is the development issuer, sorted by display name.
     async fn active_users(&self) -> Result<Vec<User>> {
         if self.directory.tenant(DEMO_TENANT).await?.is_none() {
             return Ok(Vec::new());
@@ -79,21 +79,22 @@ impl DemoTenantSignIn {
 #[async_trait]
 impl DevelopmentSignIn for DemoTenantSignIn {
     async fn users(&self) -> Result<Vec<DevelopmentUser>, DevelopmentSignInError> {
-        let users = self.active_users().await.map_err(failure)?;
-        let listed = |user: &User| DevelopmentUser {
+        let users = self.active_users().await.map_err(sign_in_error)?;
+        let to_development_user = |user: &User| DevelopmentUser {
             id: user.id.as_uuid(),
             name: display_name(user).to_owned(),
             role: user.role.as_str(),
         };
-        Ok(users.iter().map(listed).collect())
+        Ok(users.iter().map(to_development_user).collect())
     }
 
     async fn token(&self, user: Uuid) -> Result<Option<DevelopmentToken>, DevelopmentSignInError> {
-        let users = self.active_users().await.map_err(failure)?;
+        let users = self.active_users().await.map_err(sign_in_error)?;
         let Some(user) = users.into_iter().find(|candidate| candidate.id.as_uuid() == user) else { return Ok(None) };
         let profile = user.display_name.clone().map(|name| Profile { name, email: user.email.clone() });
         let subject = TokenSubject { subject: user.external_id, role: user.role, profile };
-        let token = self.issuer.token(DEMO_TENANT, &subject, SystemClock.now(), TOKEN_LIFETIME).map_err(failure)?;
+        let token =
+            self.issuer.token(DEMO_TENANT, &subject, SystemClock.now(), TOKEN_LIFETIME).map_err(sign_in_error)?;
         Ok(Some(DevelopmentToken { access_token: token, expires_in: TOKEN_LIFETIME }))
     }
 }
@@ -102,6 +103,6 @@ fn display_name(user: &User) -> &str {
     user.display_name.as_deref().unwrap_or(&user.external_id)
 }
 
-fn failure(error: anyhow::Error) -> DevelopmentSignInError {
+fn sign_in_error(error: anyhow::Error) -> DevelopmentSignInError {
     DevelopmentSignInError(format!("{error:#}"))
 }

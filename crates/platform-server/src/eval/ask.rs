@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tools::retrieval::{FusedHit, Fusion, RetrievalParams};
 
-/// Names and fusion methods of the rankings with which the configured one is compared.
+/// Names and fusion methods of the rankings that the configured one is compared with.
 pub const ALTERNATIVES: [(&str, Fusion); 3] =
     [("dense", Fusion::Dense), ("bm25", Fusion::Lexical), ("rrf", Fusion::ReciprocalRank)];
 

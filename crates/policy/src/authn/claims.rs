@@ -126,8 +126,8 @@ pub fn check_is_access_token(claims: &Claims) -> Result<(), TokenError> {
     let has_value = |name: &str, values: &[&str]| {
         claims.get(name).and_then(Value::as_str).is_some_and(|text| values.iter().any(|v| v.eq_ignore_ascii_case(text)))
     };
-    let foreign_claims = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
-    if foreign_claims.iter().any(|name| claims.contains_key(*name))
+    let other_token_claims = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
+    if other_token_claims.iter().any(|name| claims.contains_key(*name))
         || has_value("typ", &["ID", "Refresh", "Offline", "Logout"])
         || has_value("token_use", &["id"])
     {
@@ -137,7 +137,7 @@ pub fn check_is_access_token(claims: &Claims) -> Result<(), TokenError> {
 }
 
 /// Reads the user's identity. The role stays unset until the tenant is known. Every claim that could name the user must
-/// be a string, even if it is not used, so that no other reader of the token sees a different user.
+/// be a string, even if it is not used, so that no other service that reads the token sees a different user.
 pub fn identity(claims: &Claims, issuer: &IssuerSettings) -> Result<Identity, TokenError> {
     let names: &ClaimNames = &issuer.claims;
     let subject_claims = names.subject.iter().filter_map(|name| first_claim(claims, std::slice::from_ref(name)));

@@ -169,8 +169,8 @@ impl Authenticator {
         Ok(self.start_session(token_hash, new, member))
     }
 
-    /// Reads the membership of the session's user again, and records once a minute that the session is in use. Returns
-    /// when that was last recorded.
+    /// Reads the membership of the session's user again and, at most once a minute, records that the session is in use.
+    /// Also returns when that was last recorded.
     async fn read_membership(
         &self,
         tenant: TenantId,
@@ -219,9 +219,9 @@ impl Authenticator {
         self.token_hash(signing_input)
     }
 
-    /// Id of the session that a token belongs to: the same for all tokens of one sign-in (`sid`); without that, of one
-    /// token (`jti`, or else its signed part). It is a keyed hash, so that all processes know it without a lookup and
-    /// nobody can choose one: a token of another user has another session, whatever its claims say.
+    /// Id of the session that a token belongs to. All tokens of one sign-in (`sid`) share a session; without a `sid`,
+    /// each token (`jti`, or else its signing input) has its own. The id is a keyed hash of the user and the claim, so
+    /// every process computes the same id without a lookup, and no token can name another user's session.
     fn session_id(&self, tenant: TenantId, verified: &VerifiedToken, signing_input_hash: &str) -> SessionId {
         let (kind, name) = match (verified.provider_session(), &verified.token_id) {
             (Some(sid), _) => ("sid", sid),

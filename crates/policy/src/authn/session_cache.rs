@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Maximum age of the cached tenant, role and clearance; older ones are read again.
+/// Maximum age of the cached tenant, role and clearance. After that, they are read again.
 pub const MAX_STALENESS: Duration = Duration::from_secs(2);
 /// Interval at which the use of a session is recorded.
 pub const USE_RECORD_INTERVAL: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ impl Session {
         self.user.id
     }
 
-    /// Whether the use of the session is to be recorded again.
+    /// Whether [`USE_RECORD_INTERVAL`] has passed since the use of the session was last recorded.
     pub fn is_use_record_due(&self) -> bool {
         self.use_recorded_at.elapsed() >= USE_RECORD_INTERVAL
     }

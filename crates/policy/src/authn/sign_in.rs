@@ -27,7 +27,7 @@ struct NewToken<'a> {
     verified: &'a VerifiedToken,
     /// Session that the token belongs to.
     session: SessionId,
-    /// Hash that marks the token as used.
+    /// Stored when the token is first used, so that later uses are recognized.
     signing_input_hash: String,
 }
 
@@ -159,7 +159,7 @@ pub async fn resolve_tenant(
     resolve_login_tenant(&verified.login, &verified.issuer, directory).await
 }
 
-/// Resolves the tenant of a login in the same way.
+/// Like [`resolve_tenant`], for a login that may come from an earlier token.
 pub(super) async fn resolve_login_tenant(
     login: &Login,
     settings: &IssuerSettings,

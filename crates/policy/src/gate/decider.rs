@@ -111,7 +111,7 @@ impl Decider {
         Err(to_error(decision.verdict, id))
     }
 
-    /// Subject of the command's audit rows. The content of the request is only included as a keyed hash.
+    /// Describes the command for its audit rows. The content of the request is only included as a keyed hash.
     pub(super) fn audited_operation<C: Command>(&self, command: &C) -> AuditedOperation {
         let target = command.target();
         let content = serde_json::to_vec(command).unwrap_or_default();

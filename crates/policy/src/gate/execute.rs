@@ -81,7 +81,7 @@ impl OutcomeRecorder {
         match result {
             Ok(output) => Ok(output),
             Err(source) => {
-                // Rolls back. The rows are inserted in a transaction of their own.
+                // Rolls back. The audit rows are inserted in a new transaction.
                 drop(operation.transaction.take());
                 let rows = self.pending_rows(&operation, Some(failure_outcome::<C>(&operation.intent, &source)));
                 match self.record(rows).await {
@@ -94,8 +94,8 @@ impl OutcomeRecorder {
         }
     }
 
-    /// Records the outcome of a success in the shared transaction and commits it. If the use case has no open
-    /// transaction, what it did is committed already, and the outcome follows in a new transaction.
+    /// Records the outcome of a success in the shared transaction and commits it. If the use case has committed the
+    /// transaction already, the outcome is recorded in a new one.
     ///
     /// # Errors
     /// If the intent cannot be committed: then nothing was done.
@@ -129,7 +129,7 @@ impl OutcomeRecorder {
         PendingRows { scope: scope.clone(), receipt: *receipt, intent, outcome_id, outcome }
     }
 
-    /// Writes the rows in a transaction of their own. Returns the id of the outcome, or `None` if it cannot be written.
+    /// Writes the rows in a new transaction. Returns the id of the outcome, or `None` if it cannot be written.
     ///
     /// If the database is unavailable, a task retries for ten minutes, and the caller does not wait for it. If the
     /// outcome is lost nevertheless, the operation is closed as `unknown` after this process has ended.
@@ -184,8 +184,8 @@ fn success_outcome<C: Command>(intent: &AuditedOperation, output: &C::Output) ->
 /// The outcome of an operation that failed.
 fn failure_outcome<C: Command>(intent: &AuditedOperation, error: &RuntimeError) -> Outcome {
     let mut metadata = json!({ "error": error.code(), "reason": error.code() });
-    if let (Some(metadata), Some(Value::Object(facts))) = (metadata.as_object_mut(), error.audit_metadata()) {
-        metadata.extend(facts);
+    if let (Some(metadata), Some(Value::Object(details))) = (metadata.as_object_mut(), error.audit_metadata()) {
+        metadata.extend(details);
     }
     let operation = AuditedOperation { event: C::OUTCOME_EVENT, metadata, ..intent.clone() };
     let status = match error.kind() {

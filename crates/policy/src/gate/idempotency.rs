@@ -81,9 +81,8 @@ fn key_status(
     }
 }
 
-/// Hash under which a key is stored. The hash covers the user's rights: after a demotion, or with a token of other
-/// scopes, the same key counts as new, so that the request is authorized again instead of being answered with the
-/// stored response.
+/// Hash under which a key is stored. The hash covers the user's rights: after a demotion, or with a token that has
+/// other scopes, the same key counts as new, so the request is authorized again instead of getting the stored response.
 fn key_hash(
     hash_key: &HashKey,
     entitlements: &Entitlements,

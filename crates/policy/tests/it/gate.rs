@@ -1,4 +1,4 @@
-//! The gate: refusals, audit rows, and that no use case runs without a recorded intent.
+//! The gate refuses what is not allowed, records intents and outcomes, and runs no use case without a recorded intent.
 
 use crate::support::unwritable_audit::UnwritableAuditStore;
 use crate::support::{Fixture, committed_rows, conversation, unreachable_use_cases};
@@ -85,7 +85,7 @@ async fn an_operation_that_the_matrix_does_not_allow_is_refused() {
 }
 
 #[tokio::test]
-async fn absent_and_foreign_conversations_look_alike() {
+async fn a_conversation_of_another_user_is_refused_like_an_absent_one() {
     for exists in [false, true] {
         let fixture = Fixture::new().await;
         let (ada, bob) = (fixture.user("ada", Role::Admin).await, fixture.user("bob", Role::User).await);

@@ -225,7 +225,7 @@ fn assert_cache_is_private(cache: &std::path::Path) {
 }
 
 #[tokio::test]
-async fn a_broken_or_foreign_cache_file_is_not_used() {
+async fn a_broken_cache_file_or_one_of_another_issuer_is_not_used() {
     let (server, dir) = (MockServer::start().await, tempfile::tempdir().expect("temporary directory"));
     serve(&server, key_set_response(&["k1"])).await;
     let disk_cache = || Some(DiskCache::new(dir.path(), ISSUER));
@@ -252,7 +252,7 @@ async fn concurrent_lookups_at_a_cold_start_cause_one_fetch() {
 #[tokio::test]
 async fn either_of_two_keys_with_the_same_id_is_accepted() {
     let (fixture, server) = (Fixture::new().await, MockServer::start().await);
-    let (second, foreign) = (Signer::new("k1"), Signer::new("k1"));
+    let (second, attacker) = (Signer::new("k1"), Signer::new("k1"));
     let set = json!({ "keys": [second.jwk(), fixture.signer.jwk()] });
     serve(&server, ResponseTemplate::new(200).set_body_json(set)).await;
     let authenticator =
@@ -261,8 +261,8 @@ async fn either_of_two_keys_with_the_same_id_is_accepted() {
         let token = signer.sign(&fixture.claims("ada", "user"));
         authenticator.authenticate(Some(&token), request_id().into()).await.expect("one of the issuer's keys");
     }
-    let token = foreign.sign(&fixture.claims("ada", "user"));
-    authenticator.authenticate(Some(&token), request_id().into()).await.expect_err("signed with a foreign key");
+    let token = attacker.sign(&fixture.claims("ada", "user"));
+    authenticator.authenticate(Some(&token), request_id().into()).await.expect_err("not signed with the issuer's key");
 }
 
 /// A cached session does not outlive the key that its token was signed with.

@@ -51,7 +51,7 @@ async fn a_demotion_at_the_provider_is_not_undone_by_older_tokens() {
 }
 
 #[tokio::test]
-async fn a_role_that_an_admin_gave_is_pinned_until_it_is_unpinned() {
+async fn a_token_can_lower_a_role_that_an_admin_has_set_but_not_raise_it() {
     let fixture = Fixture::new().await;
     let ada = authenticate(&fixture.authenticator(), &token(&fixture, "PlatformAdmin", 0)).await.expect("valid token");
     set_role(&fixture, &ada, Role::User).await;

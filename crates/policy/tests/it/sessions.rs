@@ -1,4 +1,4 @@
-//! Tokens belong to sessions, and those of a revoked session are refused everywhere.
+//! Tokens belong to sessions, and the tokens of a revoked session are refused in every process.
 
 use crate::support::{Fixture, authenticate, with_claim};
 use chrono::TimeDelta;
@@ -15,11 +15,11 @@ use runtime::use_case::MockUseCases;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A token of `subject` with these further claims. The time of issue makes each token different.
-fn token(fixture: &Fixture, subject: &str, further_claims: Value) -> String {
+/// Creates a token of `subject` with additional claims. Each token has another `iat`, so no two are equal.
+fn token(fixture: &Fixture, subject: &str, additional_claims: Value) -> String {
     fixture.clock.advance(TimeDelta::seconds(1));
     let mut claims = fixture.claims(subject, "PlatformUser");
-    for (name, value) in further_claims.as_object().expect("an object") {
+    for (name, value) in additional_claims.as_object().expect("an object") {
         claims = with_claim(claims, name, value.clone());
     }
     fixture.signer.sign(&claims)
@@ -46,7 +46,7 @@ async fn revoke(fixture: &Fixture, caller: &Caller) {
 }
 
 #[tokio::test]
-async fn tokens_of_one_sign_in_are_one_session_and_others_one_each() {
+async fn tokens_of_one_sign_in_share_a_session_and_other_tokens_have_one_each() {
     let fixture = Fixture::new().await;
     let claims = [
         json!({ "sid": "s-1", "jti": "a" }),
@@ -104,7 +104,7 @@ async fn a_revoked_session_is_refused_in_every_process_and_its_later_tokens_chan
     assert!(!reasons.is_empty() && reasons.iter().all(|reason| reason == "session_revoked"), "{reasons:?}");
 }
 
-/// The cache of tokens may be two seconds old; the decision about a command is not.
+/// The token cache may be two seconds stale, but the decision about a command reads the session's current state.
 #[tokio::test]
 async fn a_command_in_a_revoked_session_is_refused_at_once_and_rows_name_the_session() {
     let fixture = Fixture::new().await;
@@ -126,7 +126,7 @@ async fn a_command_in_a_revoked_session_is_refused_at_once_and_rows_name_the_ses
 async fn the_use_of_a_session_is_recorded_once_a_minute() {
     let fixture = Fixture::new().await;
     let (authenticator, token) = (fixture.authenticator(), token(&fixture, "ada", json!({ "sid": "s" })));
-    // The keys are read with the first token, so that it is verified once more with the next request.
+    // The first token causes a fetch of the keys, which changes their version, so the next request verifies it again.
     authenticate(&authenticator, &token).await.expect("valid token");
     let ada = authenticate(&authenticator, &token).await.expect("valid token");
     let first_seen = sessions(&fixture, &ada).await[0].last_seen_at;

@@ -1,5 +1,5 @@
-//! Commands that work in the transaction of their decision: intent, work and outcome are committed together or not at
-//! all, and a failure is recorded nevertheless.
+//! Commands that share the transaction of their decision: intent, work and outcome are committed together or not at
+//! all, and a failure is still recorded.
 
 use crate::support::unwritable_audit::UnwritableAuditStore;
 use crate::support::{Fixture, committed_rows, conversation};
@@ -24,21 +24,21 @@ use uuid::Uuid;
 /// How the use case ends after it has stored the conversation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ending {
-    /// Leaves the commit to the gate.
+    /// Lets the gate commit.
     Finish,
     /// Drops its transaction and fails.
     Fail,
-    /// Commits, and succeeds.
+    /// Commits and succeeds.
     Commit,
-    /// Commits, and fails later.
+    /// Commits and then fails.
     CommitAndFail,
-    /// Does not touch the transaction, and fails.
+    /// Fails without touching the transaction.
     FailBeforeBegin,
-    /// Drops its transaction, and succeeds, as if there was nothing to change.
+    /// Drops its transaction and succeeds, as if there was nothing to change.
     RollBack,
 }
 
-/// What an execution left behind.
+/// Result of an execution, and what it stored.
 struct ExecutionResult {
     result: Result<Conversation, GateError>,
     /// Results of the audit rows, oldest first.
@@ -70,7 +70,7 @@ async fn execute(fixture: &Fixture, caller: &Caller, ending: Ending) -> Executio
     execute_with(Arc::new(fixture.store.clone()), fixture, caller, ending).await
 }
 
-/// Executes the command by a gate with this store.
+/// Executes the command with a gate that uses `gate_store`.
 async fn execute_with(
     gate_store: Arc<dyn Store>,
     fixture: &Fixture,
@@ -87,7 +87,7 @@ async fn execute_with(
         }
         match ending {
             Ending::Finish | Ending::Commit | Ending::RollBack => Ok(new_conversation.clone()),
-            _ => Err(RuntimeError::Conflict { detail: "as the test wants it" }),
+            _ => Err(RuntimeError::Conflict { detail: "requested by the test" }),
         }
     });
     let gate = fixture.gate_with_store(gate_store, UseCases::new(use_cases));
@@ -100,7 +100,7 @@ async fn execute_with(
 }
 
 #[tokio::test]
-async fn success_is_committed_with_its_intent_and_its_outcome() {
+async fn successful_work_is_committed_with_its_intent_and_outcome() {
     for ending in [Ending::Finish, Ending::Commit, Ending::RollBack] {
         let fixture = Fixture::new().await;
         let ada = fixture.user("ada", Role::User).await;

@@ -44,7 +44,7 @@ const SMALL_TALK: &[&str] = &[
     "do",
 ];
 
-/// Returns whether to search the documents for this message. A follow-up such as "How much?" is no small talk.
+/// Returns whether to search the documents for this message. A follow-up such as "How much?" is not small talk.
 #[must_use]
 pub fn needs_search(mode: RetrievalMode, message: &str, is_follow_up: bool) -> bool {
     match mode {
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_talk_needs_no_documents_and_questions_do() {
+    fn small_talk_needs_no_search_and_questions_need_one() {
         for talk in ["Hi!", "Thank you very much.", "ok", "…", "Who are you?"] {
             assert!(!needs_search(RetrievalMode::Auto, talk, false), "{talk}");
         }

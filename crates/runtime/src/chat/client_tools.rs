@@ -1,10 +1,10 @@
-//! Chooses the client's tools that the model is offered in a turn of the assistant.
+//! Chooses which of the client's tools are offered to the model in a turn of the assistant.
 
 use crate::prompt::tokens::{TokenBudget, tool_tokens};
 use domain::model::{ChatOptions, OfferedTool};
 use domain::tool::ToolSpec;
 
-/// The client's tools that the model is offered.
+/// The client's tools that are offered to the model.
 pub(super) struct ClientTools {
     pub offered: Vec<OfferedTool>,
     /// Number of tools that are not offered.
@@ -12,8 +12,8 @@ pub(super) struct ClientTools {
 }
 
 impl ClientTools {
-    /// Chooses the tools in the client's order, as many as fit into `budget`. A tool with the name of one of the
-    /// platform's is left out, since its calls would go to the wrong one.
+    /// Chooses the tools in the client's order, as many as fit into `budget`. Leaves out a tool with the same name as a
+    /// platform tool, since a call could not be assigned to one of them.
     pub fn choose(tools: Vec<OfferedTool>, platform_tools: &[ToolSpec], budget: TokenBudget) -> Self {
         let (all, mut remaining_tokens) = (tools.len(), budget.0);
         let fits = |tool: &OfferedTool| {
@@ -27,7 +27,7 @@ impl ClientTools {
         Self { offered, left_out_count }
     }
 
-    /// Removes options that only make sense for tools that are offered: a model server would refuse them.
+    /// Removes options about tools that are not offered, since a model server would refuse them.
     pub fn restrict(&self, options: &mut ChatOptions) {
         let named = options.tool_choice.as_ref().and_then(|choice| choice["function"]["name"].as_str());
         let is_offered = |name: &str| self.offered.iter().any(|tool| tool.name == name);
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_that_do_not_fit_are_left_out_with_the_options_that_name_them() {
+    fn tools_that_do_not_fit_the_budget_are_left_out_with_the_options_that_name_them() {
         let chosen = ClientTools::choose(vec![tool("a"), tool("b"), tool("c")], &[], TokenBudget(250));
         let names: Vec<_> = chosen.offered.iter().map(|tool| tool.name.as_str()).collect();
         assert_eq!((names, chosen.left_out_count), (vec!["a", "b"], 1));

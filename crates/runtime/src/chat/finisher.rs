@@ -1,4 +1,4 @@
-//! Completes the run of a chat turn: stores the answer in its conversation, which gets a title if it has none.
+//! Completes the run of a chat turn: stores the answer in its conversation, and gives an untitled conversation a title.
 
 use super::memory::{self, Conclusion, TurnMemory};
 use super::title::{self, FirstTitle};
@@ -18,18 +18,18 @@ use domain::role::Resource;
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 
-/// Stores the answer with its citations and its classification, and what the user asked to remember.
+/// Stores the answer with its citations and classification, and suggests the memory that the user asked for.
 pub(super) struct ConversationFinisher {
     conversation: ConversationId,
     first_title: FirstTitle,
     memory: TurnMemory,
-    /// Where to conclude something to remember; set at the end of a run that allows it.
-    conclusion: OnceLock<Conclusion>,
+    /// Set at the end of the run if a model may infer a memory from the user's message.
+    inference: OnceLock<Conclusion>,
 }
 
 impl ConversationFinisher {
     pub(super) fn new(conversation: ConversationId, first_title: FirstTitle, memory: TurnMemory) -> Self {
-        Self { conversation, first_title, memory, conclusion: OnceLock::new() }
+        Self { conversation, first_title, memory, inference: OnceLock::new() }
     }
 }
 
@@ -79,8 +79,8 @@ impl Finisher for ConversationFinisher {
 
     fn create_record(&self, finished: FinishedRun<'_>) -> TurnRecord {
         let suggestion = self.memory.commanded(&finished);
-        if let Some(conclusion) = self.memory.to_conclude(&finished) {
-            let _ = self.conclusion.set(conclusion);
+        if let Some(inference) = self.memory.to_conclude(&finished) {
+            let _ = self.inference.set(inference);
         }
         let FinishedRun { run, progress, end, summary, .. } = finished;
         let (content, citations) = progress.answer.into_parts();
@@ -119,8 +119,8 @@ impl Finisher for ConversationFinisher {
         if self.first_title == FirstTitle::ByModel {
             title::write(ports, budgets, run, self.conversation).await;
         }
-        if let Some(conclusion) = self.conclusion.get() {
-            memory::conclude(ports, budgets, run, *conclusion).await;
+        if let Some(inference) = self.inference.get() {
+            memory::conclude(ports, budgets, run, *inference).await;
         }
     }
 

@@ -1,5 +1,6 @@
-//! What a turn suggests to remember: what the user's own command says, or what a model concludes from the user's words.
-//! A suggestion is used nowhere until its owner accepts it (`docs/adr/0055-memories-are-suggested.md`).
+//! Memories that a chat turn suggests: explicit ones, which the user asked for, and inferred ones, which a model
+//! derives from the user's message. A suggestion is not used until its owner accepts it
+//! (`docs/adr/0055-memories-are-suggested.md`).
 
 use super::question::PlacedQuestion;
 use super::remember::RememberCommand;
@@ -31,37 +32,37 @@ const INSTRUCTIONS: &str = "Task: memory. The next message is what a user wrote 
     language of the message and in its words. Otherwise write: none. Answer with that alone.";
 /// Maximum length of the message that the model reads, in characters.
 const MAX_MESSAGE_CHARS: usize = 2_000;
-/// Maximum length of what the model concludes, in characters.
+/// Maximum length of an inferred memory, in characters.
 const MAX_FACT_CHARS: usize = 300;
 const MAX_OUTPUT_TOKENS: u32 = 96;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Number of open suggestions of a user from which on nothing more is concluded.
+/// Maximum number of open suggestions per user. No further memories are inferred for a user who has that many.
 const MAX_OPEN_SUGGESTIONS: u32 = 20;
-/// Words by which people speak of themselves. A message without one states no fact about its user.
+/// First-person pronouns. A message without one states no fact about its user.
 const FIRST_PERSON: &[&str] = &[
     "i", "i'm", "i'll", "i've", "my", "me", "we", "we're", "our", "us", "ich", "mein", "meine", "meinem", "meinen",
     "meiner", "mir", "mich", "wir", "uns", "unser", "unsere", "unserer", "unserem",
 ];
 
-/// What a turn suggests to remember.
+/// The memory that a turn may suggest.
 pub(super) enum TurnMemory {
-    /// Nothing: the message asks for nothing of the kind, or the permit does not allow it.
+    /// The message states nothing to remember, or the permit does not allow it.
     Nothing,
-    /// What the user's own command says.
+    /// The user asked to remember something.
     Commanded(CommandedMemory),
-    /// What a model may conclude, unless the turn reads a document or the result of a tool.
+    /// A model may infer a memory after the answer, unless the turn reads a document or a tool result.
     Concluded(Conclusion),
 }
 
-/// A memory by the user's command.
+/// A memory that the user asked for.
 pub(super) struct CommandedMemory {
-    /// The memory, with the class that the conversation has before the turn.
+    /// The memory, with the classification of the conversation before the turn.
     pub memory: Memory,
-    /// The command that asks for it.
+    /// The user's command.
     pub command: RememberCommand,
 }
 
-/// Where something is concluded, and the class of the conversation.
+/// The message to infer a memory from, and the classification of its conversation.
 #[derive(Clone, Copy)]
 pub(super) struct Conclusion {
     pub source: MemorySource,
@@ -69,14 +70,14 @@ pub(super) struct Conclusion {
 }
 
 impl TurnMemory {
-    /// Decides what the turn may suggest. Only a new message of the platform's own chat counts: what other clients send
-    /// may be written by a program. A message that is nothing but a command needs no search.
+    /// Decides what the turn may suggest. Only new messages from the platform's own chat count: a message from another
+    /// client may be written by a program. Switches off the search if the message is nothing but a command.
     pub(super) fn new(
         ports: &RunPorts,
         permit: &Permit,
         request: &mut TurnRequest,
         question: &PlacedQuestion,
-        place: Conclusion,
+        inference: Conclusion,
     ) -> Self {
         let may_create = permit.rights().allows(Permission::new(Resource::Memories, Operation::Create));
         if request.history.is_some() || !question.is_new() || !may_create {
@@ -89,38 +90,38 @@ impl TurnMemory {
             let id = MemoryId::from_uuid(ports.ids.uuid());
             let memory = Memory {
                 status: MemoryStatus::Suggested,
-                source: Some(place.source),
-                ..Memory::explicit(id, command.content.clone(), place.class, ports.clock.now())
+                source: Some(inference.source),
+                ..Memory::explicit(id, command.content.clone(), inference.class, ports.clock.now())
             };
             return Self::Commanded(CommandedMemory { memory, command });
         }
-        let may_conclude = ports.model.is_generative() && speaks_of_user(&question.text);
-        if may_conclude { Self::Concluded(place) } else { Self::Nothing }
+        let may_infer = ports.model.is_generative() && is_about_user(&question.text);
+        if may_infer { Self::Concluded(inference) } else { Self::Nothing }
     }
 
-    /// Returns what the user is told in the answer. With a question in the message, it follows the answer.
-    pub(super) fn acknowledgement(&self, class: Classification) -> Option<Acknowledgement> {
+    /// Returns the text that acknowledges the user's command. It follows the answer if the message also has a question.
+    pub(super) fn acknowledgement(&self, classification: Classification) -> Option<Acknowledgement> {
         let Self::Commanded(CommandedMemory { command, .. }) = self else { return None };
-        let text = Classified::new(command.acknowledgement(), class);
+        let text = Classified::new(command.acknowledgement(), classification);
         Some(Acknowledgement { text, is_whole_answer: command.is_whole_message })
     }
 
-    /// Returns the memory to store with the answer, once the run has told the user of it. It has the highest class of
-    /// the conversation.
+    /// Returns the memory to store with the answer, if the run completed and so showed the acknowledgement. It gets the
+    /// higher classification of the conversation and the answer.
     pub(super) fn commanded(&self, finished: &FinishedRun<'_>) -> Option<Memory> {
         let Self::Commanded(CommandedMemory { memory, .. }) = self else { return None };
         let classification = memory.classification.max(finished.progress.provenance.class);
         is_completed(finished).then(|| Memory { classification, ..memory.clone() })
     }
 
-    /// Returns where to conclude something after the answer; `None` if the turn read a document or a tool's result.
+    /// Returns what to infer a memory from after the answer; `None` if the turn read a document or a tool result.
     pub(super) fn to_conclude(&self, finished: &FinishedRun<'_>) -> Option<Conclusion> {
-        let Self::Concluded(conclusion) = self else { return None };
+        let Self::Concluded(inference) = self else { return None };
         let progress = &finished.progress;
         let only_searched = progress.tools_used.len() <= usize::from(finished.run.input.search().is_some());
         let has_read_nothing = only_searched && progress.passages.is_empty();
-        let class = conclusion.class.max(progress.provenance.class);
-        (is_completed(finished) && has_read_nothing).then_some(Conclusion { class, ..*conclusion })
+        let class = inference.class.max(progress.provenance.class);
+        (is_completed(finished) && has_read_nothing).then_some(Conclusion { class, ..*inference })
     }
 }
 
@@ -128,23 +129,23 @@ fn is_completed(finished: &FinishedRun<'_>) -> bool {
     matches!(finished.end, RunEnd::Completed(_))
 }
 
-/// Whether a message may state a lasting fact about its user: it speaks of them, and asks nothing.
-fn speaks_of_user(message: &str) -> bool {
+/// Whether a message may state a lasting fact about its user: it contains a first-person pronoun and no question.
+fn is_about_user(message: &str) -> bool {
     !message.contains('?') && words(message).any(|word| FIRST_PERSON.contains(&word.as_str()))
 }
 
-/// Has a model conclude a fact from the user's message, and stores it as a suggestion.
-pub(super) async fn conclude(ports: &RunPorts, budgets: &BudgetReserver, run: &Run, conclusion: Conclusion) {
-    if let Err(error) = try_conclude(ports, budgets, run, conclusion).await {
+/// Asks a model for a fact in the user's message, and stores it as a suggestion.
+pub(super) async fn conclude(ports: &RunPorts, budgets: &BudgetReserver, run: &Run, inference: Conclusion) {
+    if let Err(error) = try_infer(ports, budgets, run, inference).await {
         side_call::log_failure("memory", run, &error);
     }
 }
 
-async fn try_conclude(
+async fn try_infer(
     ports: &RunPorts,
     budgets: &BudgetReserver,
     run: &Run,
-    conclusion: Conclusion,
+    inference: Conclusion,
 ) -> Result<(), RuntimeError> {
     let RunInput::Question(input) = &run.input else { return Ok(()) };
     let message: String = input.question.content().chars().take(MAX_MESSAGE_CHARS).collect();
@@ -160,8 +161,8 @@ async fn try_conclude(
     let memory = Memory {
         origin: MemoryOrigin::Inferred,
         status: MemoryStatus::Suggested,
-        source: Some(conclusion.source),
-        ..Memory::explicit(id, content, conclusion.class, ports.clock.now())
+        source: Some(inference.source),
+        ..Memory::explicit(id, content, inference.class, ports.clock.now())
     };
     let mut tx = ports.store.begin(run.permit.scope()).await?;
     if tx.memories().suggest(&memory, Some(MAX_OPEN_SUGGESTIONS)).await? {
@@ -169,7 +170,7 @@ async fn try_conclude(
             event: EventType::MEMORY_SUGGESTED,
             resource: Some(Resource::Memories),
             resource_id: Some(id.as_uuid()),
-            conversation_id: Some(conclusion.source.conversation),
+            conversation_id: Some(inference.source.conversation),
             request_hash: None,
             metadata: json!({ "run_id": run.id, "classification": memory.classification }),
         };
@@ -179,8 +180,8 @@ async fn try_conclude(
     Ok(tx.commit().await?)
 }
 
-/// Returns the fact in a model's reply: one line, at least half of whose longer words the user has written. A model
-/// that invents or obeys something in the message suggests nothing.
+/// Returns the fact in a model's reply if it is one line, and at least half of its words with more than three letters
+/// are in the user's message. This drops facts that the model invented.
 fn from_reply(reply: &str, message: &str) -> Option<String> {
     let mut lines = reply.lines().map(str::trim).filter(|line| !line.is_empty());
     let (line, None) = (lines.next()?, lines.next()) else { return None };
@@ -207,13 +208,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_statement_about_the_user_is_looked_at() {
+    fn only_statements_in_the_first_person_are_about_the_user() {
         for message in ["I work the night shift.", "We're in hall 3", "Ich arbeite in Halle 3.", "Unsere Pumpe ist neu"]
         {
-            assert!(speaks_of_user(message), "{message}");
+            assert!(is_about_user(message), "{message}");
         }
         for message in ["When is my shift?", "The strainer is cleaned weekly.", "Thanks", ""] {
-            assert!(!speaks_of_user(message), "{message}");
+            assert!(!is_about_user(message), "{message}");
         }
     }
 

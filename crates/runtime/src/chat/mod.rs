@@ -42,7 +42,7 @@ pub struct ChatParts {
     pub tools: Arc<dyn ToolGateway>,
     /// Chat models, with routing and fallback.
     pub model: Arc<dyn ChatModel>,
-    /// Search for what the tenant's privacy rules forbid.
+    /// Finds text that the tenant's privacy rules cover.
     pub privacy: Arc<dyn PrivacyFilter>,
     /// Rules that re-evaluate a permit while its run is in progress.
     pub rules: Arc<dyn AccessRules>,
@@ -72,7 +72,7 @@ impl ChatService {
         Self { runner, turn_preparer: TurnPreparer { ports, budgets, settings } }
     }
 
-    /// Shares the runs with other processes, through this store.
+    /// Shares the runs with other processes through `store`.
     #[must_use]
     pub fn sharing_runs(mut self, store: Arc<dyn RunEventStore>) -> Self {
         let tasks = self.runner.ports().tasks.clone();
@@ -80,8 +80,8 @@ impl ChatService {
         self
     }
 
-    /// Receives what other processes say of this one's runs, until it is dropped. Needed with
-    /// [`Self::sharing_runs`].
+    /// Receives signals of other processes about the runs of this one, such as a cancellation. Runs until it is
+    /// dropped; returns at once without [`Self::sharing_runs`].
     pub async fn receive_signals(&self) {
         self.runner.receive_signals().await;
     }

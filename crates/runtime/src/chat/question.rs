@@ -1,4 +1,4 @@
-//! Where a turn's question and answer are added to the tree of a conversation's messages
+//! Finds where in the tree of a conversation's messages the question and answer of a turn are added
 //! (`docs/adr/0053-branches-and-one-answer-at-a-time.md`).
 
 use super::request::TurnRequest;
@@ -21,7 +21,7 @@ pub(super) struct PlacedQuestion {
     parent: Option<MessageId>,
     /// The last message of the history; `None` if the question starts the conversation.
     pub history_end: Option<MessageId>,
-    /// The question is stored already.
+    /// Whether the question is an earlier message that is answered again.
     is_stored: bool,
 }
 
@@ -29,7 +29,7 @@ impl PlacedQuestion {
     /// Finds the place of the question. The history of the turn is the branch that leads to it.
     ///
     /// # Errors
-    /// If a message that the request names is not in the conversation, or cannot be answered; or if the store fails.
+    /// If a message that the request references is not in the conversation or cannot be answered, or the store fails.
     pub(super) async fn find(
         tx: &mut dyn TenantTx,
         permit: &Permit,
@@ -49,7 +49,7 @@ impl PlacedQuestion {
             TurnQuestion::Earlier(id) => {
                 let message = find_message(tx, conversation, *id).await?;
                 if message.role != MessageRole::User {
-                    let detail = "must name a message of the user: only those are answered".to_owned();
+                    let detail = "must be the id of a message from the user".to_owned();
                     return Err(FieldError { pointer: "/parent_id".to_owned(), detail }.into());
                 }
                 Ok(Self {
@@ -63,7 +63,7 @@ impl PlacedQuestion {
         }
     }
 
-    /// Whether the question is new, and not one that is answered again.
+    /// Whether the question is a new message, not an earlier one that is answered again.
     pub(super) fn is_new(&self) -> bool {
         !self.is_stored
     }
@@ -71,8 +71,8 @@ impl PlacedQuestion {
     /// Stores the question, unless it is stored already, and an empty answer in state `streaming`.
     ///
     /// # Errors
-    /// `ConversationBusy` if another turn has begun to answer; `NotFound` if the conversation does not exist; or if the
-    /// store fails.
+    /// `ConversationBusy` if another turn has started to write an answer; `NotFound` if the conversation does not
+    /// exist; or if the store fails.
     pub(super) async fn append(
         &self,
         tx: &mut dyn TenantTx,
@@ -101,7 +101,7 @@ pub(super) struct TurnIds {
     pub answer: MessageId,
 }
 
-/// Refuses a turn while an answer is being written in the conversation. The answer of a dead process does not count.
+/// Refuses a turn while an answer is being written in the conversation. First fails answers whose process has died.
 ///
 /// # Errors
 /// `ConversationBusy`, or if the store fails.

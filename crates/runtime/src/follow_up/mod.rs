@@ -1,8 +1,8 @@
-//! Completes a question by what its conversation is about, so that it can be searched by itself.
+//! Completes a follow-up question from its conversation, so that it can be searched on its own.
 //!
 //! Pure rules for English and German, without a model: identifiers, topics and documents of the last question are
-//! carried over to one that refers to them ("And which grade?", "Und bei P-720B?", "the other pump"), and dropped when
-//! the topic changes. A question that stands alone is left as it is.
+//! carried over to a question that refers to them ("And which grade?", "Und bei P-720B?", "the other pump"), and
+//! dropped when the topic changes. A standalone question is not changed.
 
 mod compose;
 mod focus;
@@ -17,23 +17,23 @@ use compose::{with_carried_words, with_identifiers, with_topic};
 use focus::Focus;
 use question::{MAX_READ_CHARS, Question};
 
-/// Number of earlier turns that are read.
+/// Maximum number of earlier turns that are read.
 const MAX_TURNS: usize = 8;
 
 /// An earlier question of a conversation, with its answer.
 #[derive(Clone, Debug, Default)]
 pub struct EarlierTurn<'a> {
     pub question: &'a str,
-    /// The answer; empty if there is none, or none that may be used.
+    /// The answer; empty if there is none, or if its classification is too high.
     pub answer: &'a str,
     /// Titles of the documents that the answer cites.
     pub titles: Vec<&'a str>,
 }
 
-/// A question in a form that stands alone.
+/// A question in standalone form.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ResolvedQuestion {
-    /// The question, with what is carried over to it.
+    /// The question with the words that were carried over.
     pub text: String,
     pub kind: QuestionKind,
 }
@@ -41,15 +41,15 @@ pub struct ResolvedQuestion {
 /// How a question depends on the conversation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum QuestionKind {
-    /// It stands alone; nothing is carried over.
+    /// It does not depend on the conversation; nothing is carried over.
     StandsAlone,
-    /// It continues the last question: something of that is carried over.
+    /// It continues the last question, whose words are carried over.
     Continues,
     /// It corrects the last question.
     Corrects,
 }
 
-/// Completes `message` by what the earlier turns are about, oldest first.
+/// Completes `message` from the earlier turns (oldest first).
 #[must_use]
 pub fn resolve(message: &str, earlier: &[EarlierTurn<'_>]) -> ResolvedQuestion {
     let mut focus = Focus::default();
@@ -101,7 +101,7 @@ fn corrected(message: &str, question: &Question, focus: &Focus) -> ResolvedQuest
     ResolvedQuestion { text, kind: QuestionKind::Corrects }
 }
 
-/// The question, completed by the focus; `None` if it stands alone.
+/// The question, completed from the focus; `None` if it is standalone.
 fn completed(question: &Question, focus: &Focus) -> Option<String> {
     if !question.identifiers().is_empty() {
         return completed_with_own_identifiers(question, focus);
@@ -126,7 +126,8 @@ fn completed(question: &Question, focus: &Focus) -> Option<String> {
     (question.links_to_previous || refers_to_known_word(question, focus)).then(|| with_subject(question, focus))
 }
 
-/// Completes a question that names its equipment: by the previous question if it says nothing else.
+/// Completes a question that contains identifiers. If it contains nothing else, they replace those of the last
+/// question.
 fn completed_with_own_identifiers(question: &Question, focus: &Focus) -> Option<String> {
     let (content, own) = (question.content(), question.identifiers());
     if content.is_empty() {
@@ -150,7 +151,7 @@ fn with_compared_units(question: &Question, focus: &Focus) -> String {
     with_carried_words(question.body(), &units.chain(topics.iter().cloned()).collect::<Vec<_>>())
 }
 
-/// Adds what a pronoun stands for.
+/// Adds what the question's pronouns refer to.
 fn with_referent(question: &Question, focus: &Focus) -> String {
     if question.content().is_empty() && (question.refers_to_statement() || focus.topics.is_empty()) {
         return with_whole_question(question, focus);
@@ -165,7 +166,7 @@ fn with_referent(question: &Question, focus: &Focus) -> String {
     with_carried_words(question.body(), &carried)
 }
 
-/// Completes a part of a sentence; `None` if it is a topic of its own.
+/// Completes a sentence fragment; `None` if it is about a new topic.
 fn completed_fragment(question: &Question, focus: &Focus) -> Option<String> {
     let content = question.content();
     if content.is_empty() {
@@ -197,8 +198,8 @@ fn with_subject(question: &Question, focus: &Focus) -> String {
     with_carried_words(question.body(), if identifiers.is_empty() { &focus.topics } else { &identifiers })
 }
 
-/// Whether a word that the question presents as known ("the pump") occurs in the last question, in the titles that its
-/// answer cites or, if the question is short, in that answer.
+/// Whether a word after a definite article ("the pump") occurs in the last question, in the titles that its answer
+/// cites or, if the question is short, in that answer.
 fn refers_to_known_word(question: &Question, focus: &Focus) -> bool {
     let is_short = question.content().len() <= 2;
     let mut words = question.definite_words();

@@ -1,64 +1,65 @@
-//! Reads a question: what it asks for by its own words, and what in it refers to something said before.
+//! Analyzes a question: what it asks for, and which of its words refer to something said before.
 
 use super::lexicon::{self, is_content, is_one_of};
 use super::tokens::{Identifier, Token, TokenKind, identifiers, tokens};
 
-/// Maximum length of a message that may depend on the conversation; a longer one says what it is about.
+/// Maximum length of a follow-up, in characters. A longer message counts as standalone.
 pub const MAX_READ_CHARS: usize = 600;
-/// Maximum number of content words of a sentence without a verb that counts as a part of the previous question.
+/// Maximum number of content words in a fragment.
 const MAX_FRAGMENT_WORDS: usize = 3;
 
-/// A question, split into words, without what only leads up to it ("OK, and …").
+/// A question, split into words, without its opening words ("OK, and …").
 #[derive(Clone, Debug)]
 pub struct Question {
     text: String,
     pub tokens: Vec<Token>,
-    /// Whether it begins with a word or phrase that joins it to the previous question.
+    /// Whether it begins with a word or phrase that connects it to the previous question.
     pub links_to_previous: bool,
     /// Whether its first word is written with a capital letter.
     capitalizes: bool,
-    /// Whether it begins with a word that takes something back ("no, …").
-    takes_back: bool,
+    /// Whether it begins with a word that rejects something said before ("no, …").
+    begins_with_rejection: bool,
 }
 
 impl Question {
-    /// Reads a message.
+    /// Splits a message into words, and removes its opening words.
     pub fn read(message: &str) -> Self {
         let text: String = message.chars().take(MAX_READ_CHARS).collect();
         let mut tokens = tokens(&text);
         let capitalizes = text.starts_with(char::is_uppercase);
-        let mut question = Self { text, tokens: Vec::new(), links_to_previous: false, capitalizes, takes_back: false };
+        let mut question =
+            Self { text, tokens: Vec::new(), links_to_previous: false, capitalizes, begins_with_rejection: false };
         let skipped = question.skip_opening(&tokens);
         question.tokens = tokens.split_off(skipped);
         question
     }
 
-    /// Returns the number of tokens that lead up to the question.
+    /// Returns the number of opening tokens. Sets the fields that depend on them.
     fn skip_opening(&mut self, tokens: &[Token]) -> usize {
         let mut at = 0;
         while let Some(token) = tokens.get(at) {
             let word = token.lower.as_str();
-            let takes_back = is_one_of(word, lexicon::CORRECTION_OPENERS) && token.ends_clause;
-            let joins = is_one_of(word, lexicon::CONNECTORS);
-            let transfer_length =
+            let rejects = is_one_of(word, lexicon::CORRECTION_OPENERS) && token.ends_clause;
+            let connects = is_one_of(word, lexicon::CONNECTORS);
+            let what_about_length =
                 lexicon::WHAT_ABOUT_PHRASES.iter().map(|phrase| phrase_length(&tokens[at..], phrase)).max();
-            let transfer_length = transfer_length.unwrap_or_default();
-            if transfer_length > 0 {
+            let what_about_length = what_about_length.unwrap_or_default();
+            if what_about_length > 0 {
                 self.links_to_previous = true;
-                at += transfer_length;
+                at += what_about_length;
                 continue;
             }
-            if !takes_back && !joins && !is_one_of(word, lexicon::OPENERS) {
+            if !rejects && !connects && !is_one_of(word, lexicon::OPENERS) {
                 break;
             }
-            self.links_to_previous |= joins;
-            self.takes_back |= takes_back;
+            self.links_to_previous |= connects;
+            self.begins_with_rejection |= rejects;
             at += 1;
         }
         at
     }
 
-    /// The question without what leads up to it.
+    /// The question without its opening words.
     pub fn body(&self) -> &str {
         self.tokens.first().map_or("", |first| self.text[first.span.start..].trim())
     }
@@ -84,7 +85,7 @@ impl Question {
         topics(&self.tokens, self.capitalizes)
     }
 
-    /// Whether the message holds nothing to search for, such as "Thanks!".
+    /// Whether the message contains nothing to search for, such as "Thanks!".
     pub fn is_empty(&self) -> bool {
         let is_filler = |token: &Token| token.kind == TokenKind::Word && !is_content(&token.lower);
         let has_interrogative = self.tokens.iter().any(|token| is_one_of(&token.lower, lexicon::INTERROGATIVES));
@@ -114,7 +115,7 @@ impl Question {
     /// Whether the message corrects the previous question.
     pub fn corrects(&self) -> bool {
         let first = self.tokens.first().map_or("", |token| token.lower.as_str());
-        self.takes_back || is_one_of(first, "nicht not") || self.has_phrase(lexicon::CORRECTIONS)
+        self.begins_with_rejection || is_one_of(first, "nicht not") || self.has_phrase(lexicon::CORRECTIONS)
     }
 
     /// Whether the question begins with a question word.
@@ -130,13 +131,13 @@ impl Question {
         self.tokens.first().is_some_and(|token| is_one_of(&token.lower, list))
     }
 
-    /// Whether a verb makes the question a sentence.
+    /// Whether the question contains an auxiliary verb. If not, it may be a fragment.
     pub fn has_verb(&self) -> bool {
         let rest = self.tokens.iter().skip(usize::from(self.begins_with(lexicon::INTERROGATIVES)));
         rest.clone().any(|token| is_one_of(&token.lower, lexicon::AUXILIARIES))
     }
 
-    /// Whether the question is only a part of a sentence, to be completed by the previous question.
+    /// Whether the question is a sentence fragment, to be completed from the previous question.
     pub fn is_fragment(&self) -> bool {
         let content = self.content().len();
         let has_definite = self.tokens.iter().any(|token| is_one_of(&token.lower, lexicon::DEFINITE_DETERMINERS));
@@ -151,18 +152,18 @@ impl Question {
         !self.has_verb() && (self.links_to_previous || content <= MAX_FRAGMENT_WORDS)
     }
 
-    /// Whether the last word only says something about an unnamed thing: "Who has to be present?".
+    /// Whether the question ends with `be` and a predicate, and so does not name its subject: "Who has to be present?".
     fn ends_with_predicate(&self) -> bool {
         let last = self.tokens.windows(2).last();
         last.is_some_and(|pair| pair[0].lower == "be" && is_content_token(&pair[1]))
     }
 
-    /// Whether the question asks if something holds for another thing as well.
+    /// Whether the question asks if something also applies to another thing.
     pub fn asks_for_sameness(&self) -> bool {
         self.tokens.iter().any(|token| is_one_of(&token.lower, lexicon::SAMENESS))
     }
 
-    /// Whether the question compares what was talked about.
+    /// Whether the question compares things that were mentioned before.
     pub fn compares(&self) -> bool {
         let has = |list: &str| self.tokens.iter().any(|token| is_one_of(&token.lower, list));
         self.has_phrase(lexicon::COMPARISONS) || (has("they sie") && has("same identical gleich identisch alike"))
@@ -174,7 +175,7 @@ impl Question {
         self.tokens.iter().any(|token| is_one_of(&token.lower, words))
     }
 
-    /// The words for the one of several that was not asked about ("the other pump"), as a range of tokens.
+    /// The range of the tokens that refer to the other one of several ("the other pump").
     pub fn other_one(&self) -> Option<std::ops::Range<usize>> {
         let introduces = |token: &Token| {
             is_one_of(&token.lower, lexicon::DEFINITE_DETERMINERS) || is_one_of(&token.lower, lexicon::PREPOSITIONS)
@@ -193,7 +194,7 @@ impl Question {
         self.definite_words().any(|token| is_one_of(&token.lower, lexicon::DOCUMENT_NOUNS))
     }
 
-    /// The content words that are presented as known: after an article or `this`.
+    /// The content words after a definite article, a demonstrative or a possessive.
     pub fn definite_words(&self) -> impl Iterator<Item = &Token> {
         let is_definite = |at: usize| {
             let before = &self.tokens[at.saturating_sub(2)..at];
@@ -207,15 +208,15 @@ impl Question {
         words.filter(move |(at, token)| is_content_token(token) && is_definite(*at)).map(|(_, token)| token)
     }
 
-    /// Whether a pronoun stands for something said before this message.
+    /// Whether a pronoun refers to something said before this message.
     pub fn refers_back(&self) -> bool {
         let first_identifier = self.tokens.iter().position(|token| token.kind == TokenKind::Identifier);
         let before_identifier = 0..first_identifier.unwrap_or(self.tokens.len());
         before_identifier.into_iter().any(|at| self.is_pronoun(at))
     }
 
-    /// Whether the pronoun may stand for the topic of the previous question and not only for its equipment: not in
-    /// "its seal", nor in "Which oil does it take?".
+    /// Whether a pronoun may refer to the topic of the previous question, and not only to its equipment as in "its
+    /// seal" and "Which oil does it take?".
     pub fn refers_to_topic(&self) -> bool {
         if self.topics().is_empty() {
             return true;
@@ -228,7 +229,7 @@ impl Question {
         (0..self.tokens.len()).any(|at| self.is_pronoun(at) && !names_equipment(at))
     }
 
-    /// Whether a pronoun stands for what was said as a whole: "Who does that?".
+    /// Whether a pronoun refers to the previous statement as a whole: "Who does that?".
     pub fn refers_to_statement(&self) -> bool {
         (0..self.tokens.len()).any(|at| self.is_pronoun(at) && is_one_of(&self.tokens[at].lower, "that this das dies"))
     }
@@ -274,7 +275,7 @@ impl Question {
         true
     }
 
-    /// Whether one of the phrases is among the words.
+    /// Whether the message contains one of the phrases.
     pub fn has_phrase(&self, phrases: &[&str]) -> bool {
         let all = tokens(&self.text);
         (0..all.len()).any(|at| phrases.iter().any(|phrase| phrase_length(&all[at..], phrase) > 0))
@@ -286,7 +287,7 @@ fn is_function_word(word: &str) -> bool {
     lists.iter().any(|list| is_one_of(word, list))
 }
 
-/// The number of words of a phrase with which the tokens begin, or 0.
+/// The number of words in `phrase` if the tokens begin with it, otherwise 0.
 fn phrase_length(tokens: &[Token], phrase: &str) -> usize {
     let mut words = 0;
     for word in phrase.split(' ') {
@@ -306,8 +307,8 @@ pub fn is_content_token(token: &Token) -> bool {
         && !is_one_of(&token.lower, lexicon::COMPARISON_WORDS)
 }
 
-/// The nouns among the tokens: in German the words with a capital letter, unless nothing is written with one; in
-/// English the content words that are no verbs.
+/// The nouns among the tokens: in German the words with a capital letter, unless the user writes without capital
+/// letters; otherwise the content words that are not verbs.
 pub fn topics(tokens: &[Token], capitalizes: bool) -> Vec<&Token> {
     let is_capital = |token: &Token| token.text.starts_with(char::is_uppercase);
     let is_german = tokens.iter().any(|token| is_german(&token.lower));

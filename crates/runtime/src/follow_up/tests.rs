@@ -1,10 +1,10 @@
-//! Rules of follow-ups, question by question in English and German, and what must hold for any conversation.
+//! The rules for follow-ups: English and German examples, and properties of any conversation.
 
 use super::*;
 use proptest::prelude::*;
 
 const OIL_QUESTION: &str = "How often is the oil of C-410 changed?";
-/// Any text, or one made of words that the rules know.
+/// Any text, or text made of words that the rules know.
 const EARLIER_QUESTION_REGEX: &str = "\\PC{0,80}|(And|Und|No,|the other|it|P-101A|C-4[12]0|oil|Öl| |\\?){0,12}";
 const OIL_QUESTION_DE: &str = "Wie oft wird das Öl von P-720A gewechselt?";
 
@@ -15,7 +15,7 @@ fn resolved_after(earlier: &[&str], message: &str) -> String {
 }
 
 #[test]
-fn a_part_of_a_sentence_takes_topic_and_equipment_from_the_last_question() {
+fn a_fragment_takes_topic_and_equipment_from_the_last_question() {
     assert_eq!(resolved_after(&[OIL_QUESTION], "And which grade?"), "which grade? oil C-410");
     assert_eq!(resolved_after(&[OIL_QUESTION_DE], "Und welche Sorte?"), "welche Sorte? Öl P-720A");
     assert_eq!(resolved_after(&[OIL_QUESTION], "How much?"), "How much? oil changed C-410");
@@ -23,7 +23,7 @@ fn a_part_of_a_sentence_takes_topic_and_equipment_from_the_last_question() {
 }
 
 #[test]
-fn another_unit_or_part_takes_the_place_of_the_one_before() {
+fn another_unit_or_part_replaces_the_previous_one() {
     assert_eq!(resolved_after(&[OIL_QUESTION], "And for C-420?"), "How often is the oil of C-420 changed?");
     assert_eq!(resolved_after(&[OIL_QUESTION], "What about the filter?"), "How often is the filter of C-410 changed?");
     assert_eq!(resolved_after(&[OIL_QUESTION_DE], "Und bei P-730?"), "Wie oft wird das Öl von P-730 gewechselt?");
@@ -40,7 +40,7 @@ fn another_unit_or_part_takes_the_place_of_the_one_before() {
 }
 
 #[test]
-fn the_other_one_of_two_is_the_twin_or_the_one_named_before() {
+fn the_other_one_is_the_twin_or_the_unit_mentioned_before() {
     assert_eq!(
         resolved_after(&[OIL_QUESTION_DE], "Und die andere Pumpe?"),
         "Wie oft wird das Öl von P-720B gewechselt?"
@@ -54,7 +54,7 @@ fn the_other_one_of_two_is_the_twin_or_the_one_named_before() {
 }
 
 #[test]
-fn pronouns_stand_for_equipment_or_topic() {
+fn pronouns_refer_to_equipment_or_topic() {
     assert_eq!(resolved_after(&[OIL_QUESTION], "Which grade is it?"), "Which grade is it? oil C-410");
     assert_eq!(resolved_after(&[OIL_QUESTION], "How heavy is it?"), "How heavy is it? oil C-410");
     assert_eq!(resolved_after(&[OIL_QUESTION_DE], "Welche Dichtung hat sie?"), "Welche Dichtung hat sie? Öl P-720A");
@@ -65,7 +65,7 @@ fn pronouns_stand_for_equipment_or_topic() {
 }
 
 #[test]
-fn a_comparison_names_both_units() {
+fn a_comparison_includes_both_units() {
     let both = resolved_after(&[OIL_QUESTION, "And for C-420?"], "Which of the two is louder?");
     assert!(both.contains("C-410") && both.contains("C-420"), "{both}");
     let both = resolved_after(&[OIL_QUESTION_DE], "Was ist der Unterschied zwischen den beiden Pumpen?");
@@ -91,7 +91,7 @@ fn a_correction_replaces_what_was_wrong() {
 }
 
 #[test]
-fn a_question_that_stands_alone_takes_nothing_over() {
+fn a_standalone_question_is_not_changed() {
     for question in [
         "Who signs the hot work permit?",
         "What is the alarm limit of E-330?",
@@ -118,7 +118,7 @@ fn a_question_that_stands_alone_takes_nothing_over() {
 }
 
 #[test]
-fn the_focus_moves_with_the_topic_and_stays_over_thanks() {
+fn the_focus_follows_the_topic_and_survives_small_talk() {
     let moved = [OIL_QUESTION, "Who signs the hot work permit?"];
     assert_eq!(resolved_after(&moved, "How long is it valid?"), "How long is it valid? hot work permit");
     assert_eq!(resolved_after(&[OIL_QUESTION, "Thanks!"], "And which grade?"), "which grade? oil C-410");
@@ -150,7 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn carried_identifiers_were_named_before_or_are_the_twin_of_one(
+    fn carried_identifiers_were_mentioned_before_or_are_a_twin(
         a in "[A-Z]{1,2}-[0-9]{3}[AB]?",
         message in "(And|Und bei|it|the other pump|which|grade|beide|\\?| ){1,8}",
     ) {

@@ -1,11 +1,11 @@
-//! Splits a question into words, numbers and the identifiers of a plant (`P-101A`, `SOP-MNT-014`).
+//! Splits a question into words, numbers and identifiers of equipment and documents (`P-101A`, `SOP-MNT-014`).
 
 use std::ops::Range;
 
-/// Letters before a number that name a grade, a size or a standard: `VG46` is not equipment.
+/// Letters that, before a number, name a grade, a size or a standard: `VG46` is not equipment.
 const GRADES: &[&str] = &["DIN", "DN", "EN", "IP", "ISO", "PN", "SIL", "VG", "PT", "HLP", "CLP", "FFP", "M"];
 
-/// A word, number or identifier, and its bytes in the text.
+/// A word, number or identifier, and its position in the text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Token {
     /// The word as written.
@@ -19,7 +19,7 @@ pub struct Token {
     pub ends_clause: bool,
 }
 
-/// What a token is.
+/// Kind of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenKind {
     /// An identifier of equipment or of a document.
@@ -28,12 +28,12 @@ pub enum TokenKind {
     Word,
 }
 
-/// An identifier, comparable however it is written.
+/// An identifier, with a normalized form for comparisons.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identifier {
-    /// As written, or as completed from `P-101A/B`.
+    /// As written; the second one in `P-101A/B` is completed to `P-101B`.
     pub text: String,
-    /// Upper-case letters and digits alone.
+    /// The letters and digits only, in upper case.
     pub normalized: String,
 }
 
@@ -49,14 +49,14 @@ impl Identifier {
         &self.normalized[..end]
     }
 
-    /// The identifier without the letter of one of several alike units (`P101` of `P101A`); `None` without such a
-    /// letter.
+    /// The normalized identifier without the letter that distinguishes redundant units (`P101` for `P101A`); `None` if
+    /// it has no such letter.
     pub fn group(&self) -> Option<&str> {
         let base = self.normalized.strip_suffix(|c: char| c.is_ascii_alphabetic())?;
         base.ends_with(|c: char| c.is_ascii_digit()).then_some(base)
     }
 
-    /// The same identifier with the letter of the other unit of a pair: `P-101B` of `P-101A`.
+    /// The identifier of the other unit of a redundant pair: `P-101B` for `P-101A`. `None` if the letter is not A or B.
     pub fn twin(&self) -> Option<Self> {
         self.group()?;
         let swapped = match self.text.chars().last()? {
@@ -104,8 +104,7 @@ fn token(text: &str, from: usize, to: usize) -> Option<Token> {
     Some(Token { text: kept.to_owned(), lower: kept.to_lowercase(), span, kind, ends_clause })
 }
 
-/// Whether a word names equipment or a document: letters, then a number of at least two digits, or of one after a
-/// hyphen.
+/// Whether a word is an identifier: up to six letters, and then at least two digits, or at least one after a hyphen.
 fn is_identifier(word: &str) -> bool {
     let letters = word.chars().take_while(char::is_ascii_alphabetic).count();
     let digits = word.chars().filter(char::is_ascii_digit).count();
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_lie_in_the_text_and_clauses_end_at_punctuation() {
+    fn spans_match_the_text_and_clauses_end_at_punctuation() {
         let text = "Nein, ich meinte P-720B. Öl?";
         let found = tokens(text);
         assert!(found.iter().all(|token| text[token.span.clone()] == token.text));

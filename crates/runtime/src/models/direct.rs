@@ -43,8 +43,8 @@ impl DirectPreparer {
     /// Prepares a run, reserves from the budget if it is limited, and commits.
     ///
     /// # Errors
-    /// If no backend serves the model, the model may not see the messages, the remaining budget is too small, or the
-    /// store fails.
+    /// If no backend serves the model, the privacy rules block the messages, the model may not see them, the remaining
+    /// budget is too small, or the store fails.
     pub async fn prepare(&self, command: Authorized<AskModel>) -> Result<Run, RuntimeError> {
         let mut tx = command.begin(&*self.ports.store).await?;
         let (permit, command) = command.into_parts();
@@ -62,16 +62,16 @@ impl DirectPreparer {
         }
         let settings = &permit.tenant().settings;
         let caller = model_access::caller(permit.scope(), settings);
-        let personal_data = privacy::check(&*self.ports.privacy, &caller, own_texts(&messages))?;
+        let personal_data = privacy::check(&*self.ports.privacy, &caller, texts_of_user(&messages))?;
         let model_limit = model_access::classification_limit(model, tier.tier, &caller, settings);
-        let class = classification_of(&messages, &permit);
-        if class > model_limit {
+        let classification = classification_of(&messages, &permit);
+        if classification > model_limit {
             return Err(RuntimeError::AboveModelClassification);
         }
         let limits = self.limits(max_output_tokens);
         let (tools, format) = (ToolSet::Client(tools), AnswerFormat::Verbatim);
         let agent = Agent { instructions: None, tools, tier, options, format, limits };
-        let input = RunInput::Messages(Classified::new(messages, class));
+        let input = RunInput::Messages(Classified::new(messages, classification));
         let price = model.highest_price(tier.tier, &caller);
         let estimate = input.token_estimate(&agent);
         let request = BudgetRequest { budgets: settings.quotas.budgets(), estimate, price };
@@ -121,8 +121,8 @@ fn classification_of(messages: &[PromptMessage], permit: &Permit) -> Classificat
     if messages.iter().any(may_quote_documents) { permit.clearance() } else { permit.rights().own_message_class() }
 }
 
-/// Returns what the client and its user wrote themselves. Answers and tool results may hold what others wrote.
-fn own_texts(messages: &[PromptMessage]) -> impl Iterator<Item = &str> {
+/// Returns the texts that the client and its user wrote. Answers and tool results may quote others.
+fn texts_of_user(messages: &[PromptMessage]) -> impl Iterator<Item = &str> {
     messages.iter().filter_map(|message| match message {
         PromptMessage::System(text) | PromptMessage::User(text) => Some(text.as_str()),
         PromptMessage::Assistant { .. } | PromptMessage::Tool { .. } => None,

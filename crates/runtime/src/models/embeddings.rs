@@ -38,8 +38,8 @@ impl EmbeddingService {
     /// Returns one vector per text, in order.
     ///
     /// # Errors
-    /// If the model has another dimension, may not see user input, or fails; if the cost budget is used up; or if the
-    /// store fails.
+    /// If the model has another dimension, may not see user input, or fails; if the privacy rules block a text; if the
+    /// cost budget is used up; or if the store fails.
     pub async fn create(&self, command: Authorized<CreateEmbeddings>) -> Result<EmbedResponse, RuntimeError> {
         let mut tx = command.begin(&*self.ports.store).await?;
         let (permit, command) = command.into_parts();
@@ -89,7 +89,7 @@ impl EmbeddingService {
     }
 
     /// Reserves the smallest possible cost, because the actual cost is not known in advance. The reservation fails once
-    /// the budget is used up. Tokens of embeddings count towards no budget.
+    /// the budget is used up. Embedding tokens do not count towards any budget.
     async fn reserve(&self, tx: &mut dyn TenantTx, budgets: Budgets) -> Result<Option<ReservationId>, RuntimeError> {
         if !budgets.limits_cost() {
             return Ok(None);

@@ -8,7 +8,7 @@ pub const INSTRUCTION_TOKENS: usize = 500;
 
 /// Maximum tokens of the call that rewrites a follow-up, prompt and output together.
 pub const REWRITE_TOKENS: usize = 1_400;
-/// Maximum tokens that this call writes.
+/// Maximum output tokens of that call.
 pub const REWRITE_OUTPUT_TOKENS: u32 = 96;
 
 /// A limit in estimated tokens.

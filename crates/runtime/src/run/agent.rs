@@ -8,7 +8,8 @@ use std::time::Duration;
 
 /// Configuration of the agent that answers in a run.
 pub struct Agent {
-    /// Instructions of the client program. Untrusted data, not part of the system message.
+    /// Instructions of the client program. They are untrusted, so the system message contains them neutralized and
+    /// between tags.
     pub instructions: Option<String>,
     pub tools: ToolSet,
     pub tier: ChosenTier,
@@ -24,7 +25,7 @@ pub enum ToolSet {
     Assistant {
         /// The run executes their calls through the tool gateway and returns the results to the model.
         platform: Vec<ToolSpec>,
-        /// The client executes their calls: a reply that requests one is the run's last.
+        /// The client executes their calls. A reply that requests one ends the run.
         client: Vec<OfferedTool>,
     },
     /// The client executes all calls; the run ends with the calls that the model requested.

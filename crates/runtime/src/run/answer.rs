@@ -37,8 +37,8 @@ impl AnswerText {
         }
     }
 
-    /// Appends the next piece that the model wrote, and returns the events to send for it. `passages` are the ones that
-    /// the text may cite.
+    /// Appends the next piece of the model's reply, and returns the events to send for it. The text may cite
+    /// `passages`.
     pub fn push(&mut self, piece: String, passages: &[NumberedPassage]) -> Vec<RunEvent> {
         match self.format {
             AnswerFormat::Verbatim => vec![RunEvent::Delta { text: piece }],

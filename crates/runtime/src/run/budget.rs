@@ -39,7 +39,7 @@ pub struct BudgetGrant {
     pub price: Option<Price>,
     /// Total amount granted so far.
     pub amount: BudgetAmount,
-    /// The limit because of which less than the requested amount was granted. If set, nothing more can be reserved.
+    /// The limit that made the granted amount smaller than the requested one. If set, nothing more can be reserved.
     pub exhausted_limit: Option<BudgetLimit>,
 }
 
@@ -126,7 +126,7 @@ pub fn until_period_end(limit: BudgetLimit, now: Timestamp) -> Duration {
     (limit.period_end(now) - now).to_std().unwrap_or_default()
 }
 
-/// Returns the limit because of which less than `requested` was granted.
+/// Returns the limit that made `granted` smaller than `requested`, or `None` if everything was granted.
 pub fn limit_reached(budgets: &Budgets, granted: BudgetAmount, requested: BudgetAmount) -> Option<BudgetLimit> {
     let falls_short = |limit: &&BudgetLimit| match limit {
         BudgetLimit::TenantTokens | BudgetLimit::UserTokens => granted.tokens < requested.tokens,

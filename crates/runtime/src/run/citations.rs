@@ -196,7 +196,7 @@ mod tests {
         let passages = [passage(1, "x")];
         let mut scanner = CitationScanner::default();
         let found = scanner.push(&format!("a list [of {} things and then a fact [1]", "many ".repeat(20)), &passages);
-        // The first bracket closes only at the end of the marker, so its text holds no number.
+        // The first bracket closes only at the end of the marker, so the text between them is not a number.
         let again = scanner.push(" and once more [1].", &passages);
         assert_eq!(found.len() + again.len(), 1);
     }

@@ -19,7 +19,7 @@ pub struct Run {
     pub permit: Permit,
     /// The caller that model requests are attributed to.
     pub caller: ModelCaller,
-    /// What the tenant's privacy rules found in the user's texts, where they only warn.
+    /// Privacy patterns that matched in the user's texts, if the tenant's rules warn about them.
     pub personal_data: PatternCounts,
     /// Ids under which its model and tool calls are recorded.
     pub context: CallContext,

@@ -17,11 +17,11 @@ use domain::model::{ModelToolCall, PromptMessage};
 use domain::role::Classification;
 use domain::run::FinishReason;
 
-/// Number of replies with malformed tool calls that are tolerated. After one more, no tools are offered, since a model
-/// that writes invalid JSON twice will keep doing so.
+/// Number of replies with malformed tool calls that are tolerated. After one more, no platform tools are offered, since
+/// a model that writes invalid JSON twice will keep doing so.
 const MAX_MALFORMED_REPLIES: u32 = 1;
 
-/// Transcript of the run so far, and the number of tool calls left.
+/// State of the loop: the transcript so far, and the number of tool calls left.
 struct LoopState {
     transcript: Classified<Vec<PromptMessage>>,
     remaining_calls: u32,
@@ -40,7 +40,7 @@ pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<
     Ok(reason)
 }
 
-/// Appends the acknowledgement to the answer, as a paragraph of its own.
+/// Appends the acknowledgement to the answer as a separate paragraph.
 fn acknowledge(ctx: RunContext<'_>, progress: &mut RunProgress, acknowledgement: &Acknowledgement) {
     let text = &acknowledgement.text;
     progress.provenance.merge(&Provenance { class: text.class(), sources: Sources::default() });
@@ -54,7 +54,7 @@ fn acknowledge(ctx: RunContext<'_>, progress: &mut RunProgress, acknowledgement:
     }
 }
 
-/// Has the model answer.
+/// Searches the documents, and then calls the model and its tools until its answer is complete.
 async fn answer(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<FinishReason, RuntimeError> {
     let run = ctx.run;
     let outcome = search_documents(ctx, progress).await;

@@ -31,7 +31,7 @@ pub trait Finisher: Send + Sync + 'static {
         Problem::from_error(error)
     }
 
-    /// Returns subject and metadata of the audit outcome.
+    /// Describes the run for its audit outcome.
     fn audited_operation(&self, finished: &FinishedRun<'_>) -> AuditedOperation;
 
     /// Creates the record for [`Finisher::store`].

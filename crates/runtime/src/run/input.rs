@@ -41,20 +41,20 @@ pub struct QuestionInput {
     pub search: Option<DocumentSearch>,
     /// Number of earlier messages and memories that were left out because the model may not see them.
     pub omitted_count: u32,
-    /// What the platform itself tells the user in the answer.
+    /// Text that the platform adds to the answer.
     pub acknowledgement: Option<Acknowledgement>,
 }
 
-/// Words of the platform's own in an answer: what it has noted for the user.
+/// Text that the platform adds to an answer, to tell the user about a memory that it suggests.
 pub struct Acknowledgement {
     pub text: Classified<String>,
-    /// Whether there is nothing to answer, so that no model is asked.
+    /// Whether the answer consists of this text only, so that no model is called.
     pub is_whole_answer: bool,
 }
 
 /// Parameters of a document search.
 pub struct DocumentSearch {
-    /// The question in a form that stands alone: a follow-up is completed by rules.
+    /// The question in standalone form: a follow-up is completed by rules.
     pub query: String,
     /// Whether the question depends on the conversation, so that a language model may complete it better.
     pub is_follow_up: bool,
@@ -72,7 +72,8 @@ impl RunInput {
         }
     }
 
-    /// Returns the question in a form that can be answered from passages alone: a follow-up is completed by rules.
+    /// Returns the question in standalone form, for a backend that answers it from passages only: a follow-up is
+    /// completed by rules.
     pub fn standalone_question(&self) -> &str {
         match self.search().filter(|search| search.is_follow_up) {
             Some(search) => &search.query,
@@ -88,7 +89,7 @@ impl RunInput {
         }
     }
 
-    /// Returns what the platform itself tells the user in the answer.
+    /// Returns the text that the platform adds to the answer.
     pub fn acknowledgement(&self) -> Option<&Acknowledgement> {
         match self {
             Self::Question(input) => input.acknowledgement.as_ref(),

@@ -20,7 +20,8 @@ use tokio_util::task::TaskTracker;
 const RETENTION: Duration = Duration::from_secs(15 * 60);
 /// Maximum number of logs. Above it, the oldest log of a finished run is removed.
 const MAX_LOGS: usize = 4_096;
-/// How long a reader at another process counts after it was announced. Such readers announce themselves every 5 s.
+/// How long a reader in another process is counted after its last announcement. Such readers announce themselves every
+/// 5 s.
 const REMOTE_READER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The user who owns a run.
@@ -31,7 +32,7 @@ pub struct RunOwner {
 }
 
 impl RunOwner {
-    /// Returns the owner of runs in this scope; `None` if no user acts, for instance for the system.
+    /// Returns the owner of runs in this scope; `None` if the scope has no user.
     pub fn from_scope(scope: &TenantScope) -> Option<Self> {
         scope.user().map(|user| Self { tenant: scope.tenant(), user })
     }
@@ -55,7 +56,7 @@ pub struct RunLog {
     event_count: watch::Sender<usize>,
     /// Number of readers; used to end a run that has none.
     reader_count: watch::Sender<usize>,
-    /// Until when a reader at another process counts.
+    /// Until when a reader in another process is counted.
     remote_reader_until: Mutex<Option<Instant>>,
     /// Sources and classification of the answer so far.
     provenance: Mutex<Provenance>,
@@ -143,12 +144,12 @@ impl RunLog {
         numbered.skip(usize::try_from(after).unwrap_or(usize::MAX)).collect()
     }
 
-    /// Whether somebody reads at another process.
+    /// Whether the run has a reader in another process.
     pub fn has_remote_reader(&self) -> bool {
         lock(&self.remote_reader_until).is_some_and(|until| until > Instant::now())
     }
 
-    /// Counts a reader at another process for `REMOTE_READER_TIMEOUT`.
+    /// Counts a reader in another process for [`REMOTE_READER_TIMEOUT`].
     fn note_remote_reader(self: &Arc<Self>, tasks: &TaskTracker) {
         let until = Instant::now() + REMOTE_READER_TIMEOUT;
         let previous = lock(&self.remote_reader_until).replace(until);
@@ -225,7 +226,7 @@ impl Drop for Reader {
 #[derive(Default)]
 pub struct RunLogs {
     logs: Mutex<HashMap<RunId, RegisteredLog>>,
-    /// Tracks readers at other processes.
+    /// Tracks readers in other processes.
     tasks: TaskTracker,
 }
 
@@ -263,14 +264,15 @@ impl RunLogs {
         lock(&self.logs).get(&id).map(|opened| Arc::clone(&opened.log)).filter(|log| log.owner == owner)
     }
 
-    /// Cancels a run of this process, if it is one. For signals of another process, which has checked the owner.
+    /// Cancels a run if this process executes it. Does not check the owner: the process that sent the signal has done
+    /// so.
     pub fn cancel(&self, id: RunId) {
         if let Some(opened) = lock(&self.logs).get(&id) {
             opened.log.cancel.cancel();
         }
     }
 
-    /// Counts a reader at another process, if this process does the run.
+    /// Counts a reader in another process, if this process executes the run.
     pub fn note_remote_reader(&self, id: RunId) {
         let log = lock(&self.logs).get(&id).map(|opened| Arc::clone(&opened.log));
         if let Some(log) = log.filter(|log| !log.is_finished()) {
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_at_another_process_counts_as_long_as_it_announces_itself() {
+    async fn a_reader_in_another_process_counts_as_long_as_it_announces_itself() {
         let logs = RunLogs::default();
         let id = RunId::from_uuid(Uuid::from_u128(1));
         let log = logs.open(id, OWNER, Replay::Allowed);
@@ -350,7 +352,7 @@ mod tests {
         for _announcement in 0..10 {
             logs.note_remote_reader(id);
             let wait = tokio::time::timeout(Duration::from_secs(5), &mut abandoned);
-            assert!(wait.await.is_err(), "it is read elsewhere");
+            assert!(wait.await.is_err(), "another process reads it");
             assert!(log.has_remote_reader());
         }
         let wait = tokio::time::timeout(REMOTE_READER_TIMEOUT + grace + Duration::from_secs(1), &mut abandoned);

@@ -2,18 +2,18 @@
 
 use super::citations::marker_numbers;
 
-/// Maximum length of a marker, in bytes; a longer text in brackets is no marker.
+/// Maximum length of a marker, in bytes. Longer text in brackets is not a marker.
 const MAX_MARKER_BYTES: usize = 32;
 
 /// Filters an answer piece by piece. Holds back what may be the beginning of a marker.
 #[derive(Debug, Default)]
 pub struct MarkerFilter {
-    /// The beginning of a marker with the spaces before it, until its end shows whether it stays.
+    /// The beginning of a marker with the spaces before it, until its end shows whether it is kept.
     pending: String,
 }
 
 impl MarkerFilter {
-    /// Filters the next piece of the answer. `exists` tells whether there is a passage with a number.
+    /// Filters the next piece of the answer. `exists` returns whether there is a passage with this number.
     pub fn push(&mut self, piece: &str, exists: impl Fn(u32) -> bool) -> String {
         let mut out = String::with_capacity(self.pending.len() + piece.len());
         for c in piece.chars() {
@@ -66,7 +66,7 @@ impl MarkerFilter {
         let numbers = marker_numbers(&marker[1..]);
         let existing: Vec<String> = numbers.iter().filter(|n| exists(**n)).map(u32::to_string).collect();
         if existing.len() == numbers.len() {
-            // All of them exist, or it is no marker.
+            // All of the passages exist, or this is not a marker.
             out.push_str(&pending);
             out.push(']');
         } else if !existing.is_empty() {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn other_brackets_stay() {
+    fn other_text_in_brackets_is_kept() {
         for text in
             ["[x] [ ] [] [a 9]", "[1, x] [[2]] and [", "[1 and more", "[12345678901234567890123456789012345]", " "]
         {
@@ -116,7 +116,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_marker_of_another_passage_is_left_wherever_the_pieces_end(
+        fn no_marker_of_a_missing_passage_is_left_however_the_text_is_split(
             text in "[\\[\\]0-9, ;a.]{0,40}",
             size in 1_usize..6,
         ) {

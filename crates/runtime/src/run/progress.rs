@@ -1,4 +1,4 @@
-//! The state and output of a run so far. It survives the loop, however the loop ends.
+//! The state and output of a run so far. It stays valid however the loop ends.
 
 use super::answer::AnswerText;
 use super::budget::BudgetReservation;
@@ -30,7 +30,7 @@ pub struct RunProgress {
     pub tools_used: Vec<String>,
     /// Whether a fallback served a reply, or a component such as retrieval was unavailable.
     pub degraded: bool,
-    /// Offset in bytes at which the platform's own words begin in the answer, if there are any.
+    /// Byte offset of the platform's acknowledgement in the answer, if there is one.
     pub acknowledgement_start: Option<usize>,
     /// Whether the documents were searched before the model was called.
     pub has_searched: bool,
@@ -59,7 +59,7 @@ pub struct ModelUsage {
     pub served_by: Option<ServedBy>,
     /// Whether a fallback served one of the replies.
     pub used_fallback: bool,
-    /// How many values the privacy rules replaced in a request: the largest number for each pattern.
+    /// For each privacy pattern, the largest number of values that were replaced in one request.
     pub replaced: PatternCounts,
 }
 
@@ -93,8 +93,8 @@ impl RunProgress {
         }
     }
 
-    /// Returns the statements of the model's answer that no passage supports. Nothing is listed unless documents were
-    /// searched, and in text that is passed on as the model writes it.
+    /// Returns the statements of the model's answer that no passage supports. Empty if no documents were searched, and
+    /// for a verbatim answer, whose text is not kept.
     pub fn unsupported_statements(&self) -> Vec<TextRange> {
         if self.has_searched || !self.passages.is_empty() {
             let text = self.answer.text();

@@ -19,7 +19,7 @@ use futures::StreamExt as _;
 /// Permission to see the model's reasoning.
 const READ_REASONING: Permission = Permission::new(Resource::Reasoning, Operation::Read);
 
-/// Input of a reply.
+/// Input of the model's next reply.
 pub struct ReplyRequest<'a> {
     pub prompt: &'a PromptSource<'a>,
     /// Earlier replies and tool results of this run. History is shortened to make room for them.
@@ -120,7 +120,7 @@ fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request
     let agent = &ctx.run.agent;
     let mut options = agent.options.clone();
     if tools.is_empty() {
-        // Model servers refuse options for tools without tools.
+        // Model servers reject tool options without tools.
         (options.tool_choice, options.parallel_tool_calls) = (None, None);
     }
     ChatRequest {

@@ -27,7 +27,7 @@ pub struct Runner {
     budgets: BudgetReserver,
     logs: Arc<RunLogs>,
     limiter: Arc<RunLimiter>,
-    /// Runs of other processes; `None` if there are none.
+    /// Access to runs of other processes; `None` if runs are not shared.
     shared: Option<SharedRuns>,
 }
 
@@ -73,7 +73,7 @@ impl Runner {
     /// Admits a run of the user in this scope. Must be called before the run is prepared.
     ///
     /// # Errors
-    /// `Busy` if the platform or the tenant is at its concurrency limit; `NotFound` if no user acts.
+    /// `Busy` if the platform or the tenant is at its concurrency limit; `NotFound` if the scope has no user.
     pub fn admit(&self, scope: &TenantScope) -> Result<Admission, RuntimeError> {
         let slot = self.limiter.try_acquire(scope.tenant()).ok_or(RuntimeError::Busy)?;
         let owner = RunOwner::from_scope(scope).ok_or(RuntimeError::NotFound { target: "the user" })?;
@@ -148,8 +148,8 @@ impl Runner {
 
     async fn check_clearance(&self, permit: &Permit, provenance: &Provenance) -> Result<(), RuntimeError> {
         let mut tx = self.ports.store.begin(permit.scope()).await?;
-        let class = current_classification(&mut *tx, provenance).await?;
-        if class > permit.clearance() { Err(RuntimeError::AboveClearance) } else { Ok(()) }
+        let classification = current_classification(&mut *tx, provenance).await?;
+        if classification > permit.clearance() { Err(RuntimeError::AboveClearance) } else { Ok(()) }
     }
 
     /// Cancels a run that the caller owns. Does nothing if the run has already ended.
@@ -180,7 +180,7 @@ impl Runner {
     }
 }
 
-/// Tests runs that have neither a conversation nor a client's prompt, with a finisher for tests.
+/// Tests runs without a conversation, with a finisher that keeps its records in memory.
 #[cfg(test)]
 mod tests {
     use crate::prompt::nonce::TagNonce;
@@ -270,7 +270,7 @@ mod tests {
         }
     }
 
-    /// A gateway without tools, so that none is called.
+    /// A tool gateway without tools.
     struct NoTools;
 
     #[async_trait]
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_without_a_conversation_stores_what_its_finisher_records() {
+    async fn a_run_without_a_conversation_stores_the_record_of_its_finisher() {
         let fixture = fixture(vec![ChatDelta::Text("FV-2003.".to_owned()), finished_delta()]).await;
         let (last, stored) = run_to_end(&fixture).await;
         assert!(matches!(last, RunEvent::Finished(_)), "{last:?}");

@@ -1,7 +1,7 @@
 //! Neutralizes markup in a streamed answer that could make the reader's client send a request.
 //!
 //! Answers quote documents verbatim, and a document may contain `![](https://example.com/?q=…)`. A client that renders
-//! it would send data about the user's question to that server. So images, links, HTML tags and URLs are changed such
+//! it would send data about the user's question to that server. So images, links, HTML tags and URLs are changed so
 //! that Markdown and HTML renderers do not recognize them, unless they point to a path on the platform itself. The
 //! change is a zero-width space within the markup, so the visible text stays the same. Code blocks are treated in the
 //! same way, because only the renderer knows where one ends.

@@ -1,7 +1,7 @@
-//! A call of the fast tier beside a run: a small task of the platform on the user's words, such as a title.
+//! A model call in addition to those of a run: a small task on the user's text for the fast tier, such as a title.
 //!
 //! It is bounded in time and tokens, has no tools, names its task in the system message, and is recorded in the ledger
-//! like the calls of the run. The model sees the words only if their classification allows it.
+//! like the calls of the run. It is made only if the classification of the text allows it.
 
 use super::budget::TokenEstimate;
 use super::call_recorder::{CallRecorder, ReportedUsage};
@@ -25,11 +25,11 @@ const TIER: ModelTier = ModelTier::Fast;
 /// Maximum length of a reply, in bytes; the rest is not read.
 const MAX_REPLY_BYTES: usize = 4_096;
 
-/// A task for the model, and what it is applied to.
+/// A task for the model, and the text that it is applied to.
 pub struct SideCall {
     /// The system message: names the task and says what to answer.
     pub instructions: &'static str,
-    /// The words that the task is applied to.
+    /// The text that the task is applied to.
     pub input: Classified<String>,
     /// Maximum number of tokens of the reply.
     pub max_output_tokens: u32,
@@ -37,8 +37,8 @@ pub struct SideCall {
     pub time_limit: Duration,
 }
 
-/// Makes the call on behalf of a run's user. Returns the reply; `None` if no language model may see the words, or none
-/// has answered in time.
+/// Makes the call on behalf of a run's user. Returns the reply; `None` if no language model may see the text, or if the
+/// reply takes too long.
 ///
 /// # Errors
 /// If the remaining budget is too small, or the model or the store fails.
@@ -49,8 +49,8 @@ pub async fn ask(
     call: SideCall,
 ) -> Result<Option<String>, RuntimeError> {
     let (model, settings) = (&*ports.model, &run.permit.tenant().settings);
-    let max_class = model_access::classification_limit(model, TIER, &run.caller, settings);
-    if !model.is_generative() || !model.is_configured(TIER) || call.input.class() > max_class {
+    let model_limit = model_access::classification_limit(model, TIER, &run.caller, settings);
+    if !model.is_generative() || !model.is_configured(TIER) || call.input.class() > model_limit {
         return Ok(None);
     }
     let time_limit = call.time_limit;
@@ -88,7 +88,7 @@ impl SideCall {
     fn into_request(self, run: &Run) -> ChatRequest {
         let question = self.input.content().clone();
         let mut prompt = Classified::empty();
-        // The system message gets the class of the input, because both are sent as one prompt.
+        // The system message gets the classification of the input, because both are sent as one prompt.
         prompt.push(Classified::new(PromptMessage::System(self.instructions.to_owned()), self.input.class()));
         prompt.push(self.input.map(PromptMessage::User));
         ChatRequest {

@@ -28,9 +28,9 @@ impl SoftLimits {
         for limit in BudgetLimit::ALL.iter().filter(|limit| budgets.exceeds_soft_limit(**limit, spending)) {
             let user = scope.user().filter(|_| limit.is_per_user());
             if self.is_first_warning(SoftLimitKey { tenant: scope.tenant(), user, limit: *limit }, now) {
-                let (used, most) = (spending.usage_of(*limit).spent, budgets.limit(*limit).unwrap_or_default());
+                let (used, allowed) = (spending.usage_of(*limit).spent, budgets.limit(*limit).unwrap_or_default());
                 tracing::warn!(
-                    tenant_id = %scope.tenant(), user_id = user.map(tracing::field::display), %limit, used, most,
+                    tenant_id = %scope.tenant(), user_id = user.map(tracing::field::display), %limit, used, allowed,
                     "a budget is nearly used up"
                 );
             }

@@ -59,14 +59,16 @@ async fn check_revocation(ctx: RunContext<'_>) -> Result<Option<Problem>, StoreE
     let Some(user) = permit.scope().user() else { return Ok(None) };
     let mut tx = ctx.ports.store.begin(permit.scope()).await?;
     let member = tx.users().membership(user).await?;
-    let class = current_classification(&mut *tx, &ctx.log.provenance()).await?;
+    let classification = current_classification(&mut *tx, &ctx.log.provenance()).await?;
     drop(tx);
     let detail = "The answer is based on content above your clearance.";
     Ok(match ctx.ports.rules.remaining_rights(permit, member.as_ref()) {
-        Ok(rights) => (class > rights.clearance()).then(|| forbidden(RefusalCode::ContentAboveClearance, detail)),
-        Err(code @ RefusalCode::TenantSuspended) => Some(forbidden(code, "The tenant was switched off.")),
+        Ok(rights) => {
+            (classification > rights.clearance()).then(|| forbidden(RefusalCode::ContentAboveClearance, detail))
+        }
+        Err(code @ RefusalCode::TenantSuspended) => Some(forbidden(code, "The tenant was deactivated.")),
         Err(code @ RefusalCode::SessionRevoked) => Some(forbidden(code, "The session was ended.")),
-        Err(code) => Some(forbidden(code, "The user was switched off.")),
+        Err(code) => Some(forbidden(code, "The user was deactivated.")),
     })
 }
 

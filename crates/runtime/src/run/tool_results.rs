@@ -62,9 +62,10 @@ pub fn result_text(
 
 /// Renders the result as text. It has the classification of the whole result, even if only a part fits.
 fn render_result(progress: &mut RunProgress, result: ToolResult, budget: TokenBudget) -> Classified<String> {
-    let (fitted, class) = Classified::from_content(result).map(|result| fit_result(result, budget)).into_parts();
+    let (fitted, classification) =
+        Classified::from_content(result).map(|result| fit_result(result, budget)).into_parts();
     add_sources(progress, &fitted.included);
-    Classified::new(fitted.text, class)
+    Classified::new(fitted.text, classification)
 }
 
 /// Adds the documents in the shown part of a result to the sources of the answer.
@@ -105,8 +106,8 @@ fn render_passages(
         let passage_tokens = estimate_tokens(&passages::render(new_passages, nonce, TokenBudget(0)));
         text.push_str(&passages::render(new_passages, nonce, TokenBudget(budget.0.saturating_sub(passage_tokens))));
     }
-    let class = new_passages.class();
-    Classified::new(text, class)
+    let classification = new_passages.class();
+    Classified::new(text, classification)
 }
 
 /// A result rendered as text within a budget, and the part of the result that the text contains.

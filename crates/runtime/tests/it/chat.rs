@@ -198,7 +198,7 @@ async fn a_turn_whose_retrieval_fails_is_answered_as_degraded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_its_owner_resumes_and_cancels_a_run() {
+async fn only_the_owner_can_resume_or_cancel_a_run() {
     let plant = Plant::new().await;
     let (model, tools) = (plant.model([vec![Text("a"), Hang]]), ScriptedTools::returning_hits(Vec::new()));
     let chat = plant.chat(&model, &tools);
@@ -259,6 +259,6 @@ async fn an_earlier_answer_from_a_restricted_document_keeps_the_next_prompt_rest
     tx.documents().delete(document.id).await.expect("in memory");
     tx.commit().await.expect("in memory");
     plant.ask(&chat, "thanks", RetrievalMode::Never).await;
-    let classes: Vec<_> = model.requests().iter().map(|request| request.prompt.class()).collect();
-    assert_eq!(classes, [Classification::Restricted; 3], "also after the document was deleted");
+    let classifications: Vec<_> = model.requests().iter().map(|request| request.prompt.class()).collect();
+    assert_eq!(classifications, [Classification::Restricted; 3], "also after the document was deleted");
 }

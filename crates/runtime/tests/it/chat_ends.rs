@@ -1,5 +1,4 @@
-//! Ends of a turn: in every case the partial answer is stored, one outcome is recorded, and the reader gets a final
-//! event.
+//! However a turn ends, its partial answer is stored, one outcome is recorded, and the reader gets a final event.
 
 use crate::support::model::Step::{self, Hang, Interrupt, Panic, Text};
 use crate::support::tools::ScriptedTools;
@@ -23,7 +22,7 @@ const PARTIAL_ANSWER: &str = "Close FV-2003 first [1]. Then";
 
 /// Creates a plant whose model writes a sentence with a citation, starts another one, and then follows
 /// `last_steps`.
-async fn model_that_ends_with(last_steps: &[Step]) -> (Plant, ChatService) {
+async fn plant_with_last_steps(last_steps: &[Step]) -> (Plant, ChatService) {
     let plant = Plant::new().await;
     let hit = plant.create_document(Classification::Internal, "Close FV-2003 first.").await.1;
     let mut script = vec![Text("Close FV-2003 first [1]"), Text(". Then")];
@@ -48,7 +47,7 @@ async fn assert_stored(plant: &Plant, status: MessageStatus, audit_status: &str)
 }
 
 async fn failed_turn(last_steps: &[Step]) -> (&'static str, Plant) {
-    let (plant, chat) = model_that_ends_with(last_steps).await;
+    let (plant, chat) = plant_with_last_steps(last_steps).await;
     let events = plant.ask(&chat, "Which valve?", RetrievalMode::Always).await;
     let Some(RunEvent::Failed(problem)) = events.last() else { panic!("no failure: {events:?}") };
     (problem.code, plant)
@@ -56,7 +55,7 @@ async fn failed_turn(last_steps: &[Step]) -> (&'static str, Plant) {
 
 #[tokio::test(start_paused = true)]
 async fn the_partial_text_of_a_cancelled_answer_is_stored() {
-    let (plant, chat) = model_that_ends_with(&[Hang]).await;
+    let (plant, chat) = plant_with_last_steps(&[Hang]).await;
     let mut events = plant.send(&chat, "Which valve?", RetrievalMode::Always).await.expect("a run");
     let mut received = Vec::new();
     while event_names(&received).iter().filter(|name| **name == "delta").count() < 2 {
@@ -73,7 +72,7 @@ async fn the_partial_text_of_a_cancelled_answer_is_stored() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_stores_partial_answers() {
-    let (plant, chat) = model_that_ends_with(&[Hang]).await;
+    let (plant, chat) = plant_with_last_steps(&[Hang]).await;
     let mut events = plant.send(&chat, "Which valve?", RetrievalMode::Always).await.expect("a run");
     for _ in 0..6 {
         events.next().await.expect("the run goes on");
@@ -84,7 +83,7 @@ async fn a_shutdown_stores_partial_answers() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_a_reader_for_the_grace_period_is_cancelled_and_stored() {
-    let (plant, chat) = model_that_ends_with(&[Hang]).await;
+    let (plant, chat) = plant_with_last_steps(&[Hang]).await;
     let started = tokio::time::Instant::now();
     drop(plant.send(&chat, "Which valve?", RetrievalMode::Always).await.expect("a run"));
     plant.wait_for_runs().await;

@@ -44,7 +44,7 @@ async fn read_as(plant: &Plant, role: Role) -> Vec<domain::conversation::Message
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_has_the_class_of_its_sources_and_is_withheld_from_readers_below_it() {
+async fn an_answer_has_the_classification_of_its_sources_and_is_withheld_from_readers_with_a_lower_clearance() {
     let plant = Plant::new().await;
     let (_, hit) = plant.create_document(Classification::Confidential, SECRET).await;
     let model = plant.model([vec![Text("FV-2003 closes [1]."), Finish], vec![Text("Yes."), Finish]]);
@@ -54,10 +54,13 @@ async fn an_answer_has_the_class_of_its_sources_and_is_withheld_from_readers_bel
     plant.ask(&chat, "Are you sure of that?", RetrievalMode::Never).await;
 
     let messages = read_as(&plant, Role::User).await;
-    let classes: Vec<_> = messages.iter().map(|message| message.classification).collect();
+    let classifications: Vec<_> = messages.iter().map(|message| message.classification).collect();
     let confidential = Classification::Confidential;
-    assert_eq!(classes, [Classification::Internal, confidential, Classification::Internal, confidential]);
-    assert!(messages.iter().all(|message| !message.withheld) && !messages[1].citations.is_empty(), "control");
+    assert_eq!(classifications, [Classification::Internal, confidential, Classification::Internal, confidential]);
+    assert!(
+        messages.iter().all(|message| !message.withheld) && !messages[1].citations.is_empty(),
+        "visible with a sufficient clearance"
+    );
     let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
     let conversation = tx.conversations().get(plant.conversation).await.expect("in memory").expect("there");
     assert_eq!(conversation.classification, confidential);
@@ -67,31 +70,31 @@ async fn an_answer_has_the_class_of_its_sources_and_is_withheld_from_readers_bel
     for answer in [&viewer_messages[1], &viewer_messages[3]] {
         assert!(answer.withheld && answer.content.is_empty() && answer.citations.is_empty(), "{answer:?}");
     }
-    assert_eq!(viewer_messages[0].content, QUESTION, "the user's own messages stay");
+    assert_eq!(viewer_messages[0].content, QUESTION, "the user's own messages stay visible");
 }
 
-async fn set_classification(plant: &Plant, id: DocumentId, class: Classification) {
-    let patch = DocumentPatch { classification: Some(class), ..Default::default() };
+async fn set_classification(plant: &Plant, id: DocumentId, classification: Classification) {
+    let patch = DocumentPatch { classification: Some(classification), ..Default::default() };
     let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
     tx.documents().update(id, &patch, domain::time::Timestamp::UNIX_EPOCH).await.expect("in memory");
     tx.commit().await.expect("in memory");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_document_classified_higher_later_hides_the_answers_that_cite_it() {
+async fn raising_the_classification_of_a_document_hides_the_answers_that_cite_it() {
     let plant = Plant::new().await;
     let (document, hit) = plant.create_document(Classification::Internal, SECRET).await;
     let model = plant.model([vec![Text("FV-2003 closes [1]."), Finish]]);
     plant.ask(&plant.chat(&model, &ScriptedTools::returning_hits(vec![hit])), QUESTION, RetrievalMode::Always).await;
-    assert!(!read_as(&plant, Role::Viewer).await[1].withheld, "control");
+    assert!(!read_as(&plant, Role::Viewer).await[1].withheld, "visible before the change");
     set_classification(&plant, document.id, Classification::Restricted).await;
     assert!(read_as(&plant, Role::Viewer).await[1].withheld);
     assert!(!read_as(&plant, Role::User).await[1].withheld);
 }
 
-/// Everything that an answer is based on counts, cited or not, as long as the answer exists.
+/// All sources of an answer count, even if they are not cited or are deleted later.
 #[tokio::test(start_paused = true)]
-async fn a_source_that_is_not_cited_or_is_deleted_later_hides_the_answer_too() {
+async fn raising_the_classification_of_an_uncited_or_deleted_source_also_hides_the_answer() {
     let plant = Plant::new().await;
     let (document, hit) = plant.create_document(Classification::Internal, SECRET).await;
     let model = plant.model([vec![Text("FV-2003 closes."), Finish], vec![Text("Quite sure."), Finish]]);
@@ -100,7 +103,10 @@ async fn a_source_that_is_not_cited_or_is_deleted_later_hides_the_answer_too() {
     // Based on the previous answer, which lists its sources.
     plant.ask(&chat, "Are you sure of that?", RetrievalMode::Never).await;
     let messages = read_as(&plant, Role::Viewer).await;
-    assert!(messages[1].citations.is_empty() && !messages[1].withheld && !messages[3].withheld, "control");
+    assert!(
+        messages[1].citations.is_empty() && !messages[1].withheld && !messages[3].withheld,
+        "visible before the change"
+    );
     set_classification(&plant, document.id, Classification::Restricted).await;
     for deleted in [false, true] {
         if deleted {
@@ -117,7 +123,7 @@ async fn a_source_that_is_not_cited_or_is_deleted_later_hides_the_answer_too() {
 /// Memories are content like any other: they are omitted if they are above the model's limit, and otherwise raise the
 /// classification.
 #[tokio::test(start_paused = true)]
-async fn a_memory_above_the_models_class_is_in_no_prompt() {
+async fn a_memory_above_the_models_limit_is_not_in_the_prompt() {
     let plant = Plant::new().await;
     let mut tx = plant.store.begin(&plant.ada).await.expect("in memory");
     for (n, (content, classification)) in
@@ -136,7 +142,7 @@ async fn a_memory_above_the_models_class_is_in_no_prompt() {
         *model.highest_classification.lock().expect("no panic under the lock") = highest;
         plant.ask(&chat, QUESTION, RetrievalMode::Never).await;
         let request = model.requests().pop().expect("a request");
-        assert!(sent_text(&request).contains("works nights"), "control");
+        assert!(sent_text(&request).contains("works nights"), "the internal memory is sent");
         assert_eq!(sent_text(&request).contains(SECRET), is_sent, "{highest}");
         assert_eq!(request.prompt.class() == Classification::Confidential, is_sent, "{highest}");
     }
@@ -160,7 +166,7 @@ async fn the_model_of_a_demoted_user_does_not_see_what_the_user_may_no_longer_se
     let model = plant.model([vec![Text("FV-2003 closes [1]."), Finish], vec![Text("x"), Finish]]);
     let chat = plant.chat(&model, &ScriptedTools::returning_hits(vec![hit]));
     plant.ask(&chat, QUESTION, RetrievalMode::Always).await;
-    assert!(sent_text(&model.requests()[0]).contains(SECRET), "control");
+    assert!(sent_text(&model.requests()[0]).contains(SECRET), "visible before the demotion");
     let command = plant.message_command("And what did you say before?", RetrievalMode::Never);
     let command = plant.authorize(&plant.ada, Role::Viewer, command).await;
     let _events: Vec<_> = chat.execute(command).await.expect("a run").collect().await;
@@ -224,12 +230,12 @@ async fn nothing_above_the_models_limit_reaches_it_by_any_path_and_the_answer_is
         assert!(request.prompt.class() <= Classification::Internal);
         assert!(at == 0 || sent.contains("left out because it is classified"), "{sent}");
     }
-    assert!(sent_text(&requests[1]).contains("Wear gloves."), "control: permitted content is sent");
+    assert!(sent_text(&requests[1]).contains("Wear gloves."), "permitted content is sent");
     assert_eq!(plant.answer().await.classification, Classification::Internal);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tenant_may_lower_what_its_models_see() {
+async fn a_tenant_can_lower_the_classification_limit_of_its_models() {
     let plant = Plant::new().await;
     let (_, hit) = plant.create_document(Classification::Confidential, SECRET).await;
     let settings = TenantSettings { model_classification: Some(Classification::Internal), ..Default::default() };
@@ -250,12 +256,12 @@ async fn a_run_above_the_clearance_is_not_resumed() {
     let RunEvent::Started { run_id, .. } = events[0] else { panic!("no start") };
     let resume =
         async |role| chat.execute(plant.authorize(&plant.ada, role, ResumeRun { run: run_id, after: 0 }).await).await;
-    assert!(resume(Role::User).await.is_ok(), "control");
+    assert!(resume(Role::User).await.is_ok(), "allowed with a sufficient clearance");
     let error = resume(Role::Viewer).await.err().expect("refused");
     assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, "above_clearance"));
 }
 
-/// The log of a run does not know the new classification of a document: the one at the time of reading counts.
+/// The log of a run contains the old classification of its sources. What counts is the current one.
 #[tokio::test(start_paused = true)]
 async fn a_run_is_not_resumed_once_its_sources_are_classified_higher() {
     let plant = Plant::new().await;
@@ -267,7 +273,7 @@ async fn a_run_is_not_resumed_once_its_sources_are_classified_higher() {
     let resume = async || {
         chat.execute(plant.authorize(&plant.ada, Role::Viewer, ResumeRun { run: run_id, after: 0 }).await).await
     };
-    assert!(resume().await.is_ok(), "control");
+    assert!(resume().await.is_ok(), "allowed before the change");
     set_classification(&plant, document.id, Classification::Restricted).await;
     let error = resume().await.err().expect("refused");
     assert_eq!((error.kind(), error.code()), (ErrorKind::Forbidden, "above_clearance"));
@@ -307,7 +313,7 @@ async fn change_ada(plant: &Plant, patch: UserPatch) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_ends_soon_after_its_user_or_tenant_is_disabled_or_its_clearance_lowered() {
+async fn a_run_ends_soon_after_its_user_or_tenant_is_disabled_or_the_users_clearance_is_lowered() {
     let disabled = async |plant: &Plant| {
         change_ada(plant, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
     };

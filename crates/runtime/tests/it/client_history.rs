@@ -89,14 +89,16 @@ async fn the_clients_history_enters_the_prompt_and_question_and_answer_are_store
 }
 
 #[tokio::test(start_paused = true)]
-async fn client_answers_have_the_class_of_the_clearance_or_of_the_stored_conversation() {
-    for (is_stored_conversation, class) in [(false, Classification::Restricted), (true, Classification::Internal)] {
+async fn client_answers_are_classified_as_the_clearance_or_as_the_stored_conversation() {
+    for (is_stored_conversation, classification) in
+        [(false, Classification::Restricted), (true, Classification::Internal)]
+    {
         let plant = Plant::new().await;
         let model = plant.model([vec![Text("Yes."), Finish]]);
         let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
         let (id, _) = ask(&plant, &chat, request(is_stored_conversation.then_some(plant.conversation))).await;
         assert_eq!(id == plant.conversation, is_stored_conversation);
-        assert_eq!(stored_transcript(&plant, id).await.messages[1].classification, class);
+        assert_eq!(stored_transcript(&plant, id).await.messages[1].classification, classification);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tools of a client in turns of the assistant: who executes which call, and what the model is not offered or told.
+//! Tools of a client in turns of the assistant: who executes which call, and which tools and results are left out.
 
 #![expect(
     clippy::expect_used,
@@ -79,14 +79,15 @@ fn offered_tools(model: &ScriptedModel, request: usize) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_run_executes_its_own_calls_and_ends_with_the_clients() {
+async fn the_run_executes_calls_of_platform_tools_and_ends_with_a_call_of_a_client_tool() {
     let plant = Plant::new().await;
-    let own_call = Call { id: "1", name: "rag_search", arguments: r#"{"query":"time"}"# };
+    let platform_call = Call { id: "1", name: "rag_search", arguments: r#"{"query":"time"}"# };
     let client_call = Call { id: "2", name: "clock", arguments: "{}" };
-    let model = plant.model([vec![own_call.clone(), Finish], vec![Text("Let me see."), own_call, client_call, Finish]]);
+    let model = plant
+        .model([vec![platform_call.clone(), Finish], vec![Text("Let me see."), platform_call, client_call, Finish]]);
     let tools = ScriptedTools::new(|_| Ok(retrieval_result(Vec::new())));
     let turn = Turn::run(&plant, &plant.chat(&model, &tools), request(vec![tool("clock")])).await;
-    assert_eq!((turn.left_out_tools, tools.calls().len()), (0, 1), "the second call of its own is not executed");
+    assert_eq!((turn.left_out_tools, tools.calls().len()), (0, 1), "the second platform call is not executed");
     assert!(
         offered_tools(&model, 0).contains(&"clock".to_owned())
             && offered_tools(&model, 0).contains(&"rag_search".to_owned())
@@ -106,7 +107,7 @@ async fn the_run_executes_its_own_calls_and_ends_with_the_clients() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tool_results_follow_the_question_between_tags_and_have_the_class_of_the_clearance() {
+async fn tool_results_follow_the_question_between_tags_and_are_classified_as_the_clearance() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Noon."), Finish]]);
     let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
@@ -141,13 +142,13 @@ async fn a_model_that_may_not_see_results_is_not_offered_the_tools() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn client_tools_are_left_out_if_named_like_ours_or_with_the_extractive_answerer() {
+async fn client_tools_are_left_out_if_named_like_platform_tools_or_with_the_extractive_answerer() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Text("Noon."), Finish], vec![Text("Noon."), Finish]]);
     let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
     let turn = Turn::run(&plant, &chat, request(vec![tool("rag_search"), tool("clock")])).await;
     assert_eq!(turn.left_out_tools, 1);
-    assert_eq!(offered_tools(&model, 0).iter().filter(|name| *name == "rag_search").count(), 1, "ours");
+    assert_eq!(offered_tools(&model, 0).iter().filter(|name| *name == "rag_search").count(), 1, "the platform's");
     model.is_generative.store(false, Ordering::Relaxed);
     let turn = Turn::run(&plant, &chat, request(vec![tool("clock"), tool("calendar")])).await;
     assert_eq!((turn.left_out_tools, offered_tools(&model, 1)), (2, Vec::new()));

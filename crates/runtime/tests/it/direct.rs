@@ -94,7 +94,7 @@ async fn messages_and_options_reach_the_model_and_tool_calls_reach_the_client() 
         ..command(messages.clone())
     };
     let events = ask(&plant, &chat, command).await;
-    assert_eq!(event_names(&events), ["started", "delta", "tool wanted", "finished"]);
+    assert_eq!(event_names(&events), ["started", "delta", "client tool requested", "finished"]);
     let (id, name) = ("c1".to_owned(), "read_tag".to_owned());
     assert_eq!(
         events[2],
@@ -167,7 +167,7 @@ async fn a_run_ends_when_its_reader_disconnects_or_its_user_cancels_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn quoted_answers_have_the_class_of_the_clearance_and_are_refused_above_the_models_limit() {
+async fn quoted_answers_are_classified_as_the_clearance_and_refused_above_the_models_limit() {
     let plant = Plant::new().await;
     let model = plant.model([vec![Finish], vec![Finish]]);
     let chat = chat_service(&plant, &model);

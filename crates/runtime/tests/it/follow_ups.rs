@@ -1,5 +1,5 @@
-//! What is searched for a question that depends on its conversation: with a language model, without one, and when the
-//! model is of no help.
+//! The query that is searched for a follow-up: with a language model, without one, and if the model fails or returns
+//! nothing usable.
 
 use crate::support::model::ScriptedModel;
 use crate::support::model::Step::{self, Call, Finish, Hang, NoBackend, Text};
@@ -24,11 +24,11 @@ async fn ask(plant: &Plant, model: &Arc<ScriptedModel>, tools: &Arc<ScriptedTool
     plant.ask(&chat, GRADE, Auto).await
 }
 
-async fn tools(plant: &Plant, class: Classification) -> Arc<ScriptedTools> {
-    ScriptedTools::returning_hits(vec![plant.create_document(class, "The oil of C-410 is VG 46.").await.1])
+async fn tools(plant: &Plant, classification: Classification) -> Arc<ScriptedTools> {
+    ScriptedTools::returning_hits(vec![plant.create_document(classification, "The oil of C-410 is VG 46.").await.1])
 }
 
-/// Returns the query of the search. The event and the last tool call must name the same one.
+/// Returns the query of the search. Panics unless the event and the last tool call have the same one.
 fn searched_query(events: &[RunEvent], tools: &ScriptedTools) -> String {
     let event_query = events.iter().find_map(|event| match event {
         RunEvent::ToolStarted { query, .. } => query.clone(),
@@ -77,8 +77,8 @@ async fn the_fast_model_rewrites_a_follow_up_in_one_call_without_tools() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rules_complete_a_follow_up_if_the_model_fails_hangs_or_strays() {
-    let useless: [Vec<Step>; 6] = [
+async fn the_rules_complete_a_follow_up_if_the_model_fails_hangs_or_returns_nothing_usable() {
+    let scripts: [Vec<Step>; 6] = [
         vec![NoBackend],
         vec![Hang],
         vec![Text("Which grade"), Step::Interrupt],
@@ -86,7 +86,7 @@ async fn the_rules_complete_a_follow_up_if_the_model_fails_hangs_or_strays() {
         vec![Call { id: "c", name: "rag_search", arguments: "{}" }, Finish],
         vec![Text("\n"), Finish],
     ];
-    for script in useless {
+    for script in scripts {
         let plant = Plant::new().await;
         let call_fails = !matches!(script.last(), Some(Finish));
         let model = plant.model([vec![Text("Yearly [1]."), Finish], script.clone(), vec![Text("VG 46 [1]."), Finish]]);
@@ -101,7 +101,7 @@ async fn the_rules_complete_a_follow_up_if_the_model_fails_hangs_or_strays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_that_stands_alone_is_searched_as_it_is_without_another_call() {
+async fn a_standalone_question_is_searched_unchanged_and_without_another_call() {
     let plant = Plant::new().await;
     let answers = ["a [1].", "b [1].", "c [1]."].map(|answer| vec![Text(answer), Finish]);
     let (model, tools) = (plant.model(answers), tools(&plant, Classification::Internal).await);
@@ -115,7 +115,7 @@ async fn a_question_that_stands_alone_is_searched_as_it_is_without_another_call(
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_answer_above_the_class_of_a_question_reaches_the_rewriting_model() {
+async fn no_answer_above_the_classification_of_the_question_reaches_the_rewriting_model() {
     let plant = Plant::new().await;
     let rewritten = vec![Text("Which grade of oil does C-410 take?"), Finish];
     let model = plant.model([vec![Text("The code is 7 [1]."), Finish], rewritten, vec![Text("ok [1]."), Finish]]);
@@ -140,7 +140,7 @@ async fn the_extractive_answerer_gets_the_completed_question() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_search_of_the_models_own_names_its_query_too() {
+async fn a_search_that_the_model_requests_also_reports_its_query() {
     let plant = Plant::new().await;
     let call = Call { id: "c1", name: "rag_search", arguments: r#"{"query":"oil grade C-410","surroundings":true}"# };
     let model = plant.model([vec![call, Finish], vec![Text("VG 46 [1]."), Finish]]);

@@ -167,8 +167,7 @@ fn endless_job(dropped: &Arc<AtomicBool>) -> impl Fn() -> ProcessFuture + Send +
 async fn work_stops_and_is_not_requeued_when_the_lease_is_lost() {
     let dropped = Arc::new(AtomicBool::new(false));
     let started = tokio::time::Instant::now();
-    let mut heartbeats =
-        [Ok(true), Err(StoreError::Conflict { what: "a moment without database" }), Ok(false)].into_iter();
+    let mut heartbeats = [Ok(true), Err(StoreError::Conflict { what: "a brief outage" }), Ok(false)].into_iter();
     let requeue =
         run_one_job(0, CancellationToken::new(), move || heartbeats.next().unwrap_or(Ok(false)), endless_job(&dropped))
             .await;

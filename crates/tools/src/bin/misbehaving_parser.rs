@@ -1,7 +1,7 @@
 //! A parser that deliberately does what a crafted file can make a parser do. Used by tests only.
 //!
-//! The first argument selects the misbehaviour; the others are the usual arguments of a parser. The process sandboxes
-//! itself like every parser; misbehaviour that must happen before that is in `main`.
+//! The first argument selects the misbehavior; the others are the usual arguments of a parser. The process sandboxes
+//! itself like every parser; misbehavior that must happen before that is in `main`.
 
 use rustix::process::{Signal, getpid, kill_process};
 use std::fs::File;
@@ -17,22 +17,22 @@ use tools::ingest::readers::{Block, BlockKind, Page, ParsedDocument, ReadError, 
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
-    let behaviour = args.next().unwrap_or_default().to_string_lossy().into_owned();
-    let unconfined_report = (behaviour == "probe-unconfined").then(probe);
-    let _open_connection = (behaviour == "hold").then(|| connect(&args.next().unwrap_or_default().to_string_lossy()));
-    if behaviour == "be-killed" {
+    let behavior = args.next().unwrap_or_default().to_string_lossy().into_owned();
+    let unconfined_report = (behavior == "probe-unconfined").then(probe);
+    let _open_connection = (behavior == "hold").then(|| connect(&args.next().unwrap_or_default().to_string_lossy()));
+    if behavior == "be-killed" {
         let _ = kill_process(getpid(), Signal::KILL);
     }
-    run_with(args, move |request, bytes, _| misbehave(&behaviour, unconfined_report, request, bytes))
+    run_with(args, move |request, bytes, _| misbehave(&behavior, unconfined_report, request, bytes))
 }
 
 fn misbehave(
-    behaviour: &str,
+    behavior: &str,
     unconfined_report: Option<Vec<String>>,
     request: &Request,
     bytes: &[u8],
 ) -> Result<ParsedDocument, ReadError> {
-    match behaviour {
+    match behavior {
         "overflow-the-stack" => Ok(single_page_document(vec![black_box(recurse(1)).to_string()])),
         "loop" => loop {
             black_box(request);

@@ -1,6 +1,6 @@
 //! Replaces the OCR program in tests and tries what a crafted image could make it do. Used by tests only.
 //!
-//! It takes the arguments of `tesseract`; the language selects the misbehaviour. Each output line is reported as a
+//! It takes the arguments of `tesseract`; the language selects the misbehavior. Each output line is reported as a
 //! paragraph.
 
 use rustix::process::{Signal, kill_process};
@@ -21,8 +21,8 @@ const LARGE_ALLOCATION: usize = 512 << 20;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let behaviour = args.iter().skip_while(|arg| *arg != "-l").nth(1).map(String::as_str).unwrap_or_default();
-    match behaviour {
+    let behavior = args.iter().skip_while(|arg| *arg != "-l").nth(1).map(String::as_str).unwrap_or_default();
+    match behavior {
         "loop" => loop {
             black_box(&args);
         },

@@ -50,9 +50,9 @@ impl Tool for DocumentList {
     fn spec(&self) -> ToolSpec {
         let properties = json!({
             "tag": {"type": "string", "description": "Only documents with this tag."},
-            "doc_type": {"type": "string", "description": "Only documents of this kind, for instance procedure."},
+            "doc_type": {"type": "string", "description": "Only documents of this type, for example procedure."},
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT,
-                "description": "Most documents to return; 50 unless given."},
+                "description": "Maximum number of documents to return; default 50."},
         });
         ToolSpec {
             name: ToolName::DocumentList,

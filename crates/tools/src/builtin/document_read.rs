@@ -15,7 +15,8 @@ use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Passages returned per call: at most about 4,500 tokens.
+/// Passages returned per call. With default chunk sizes this is up to 4,500 tokens for an embedding model with an input
+/// limit of 256, and up to 9,000 for one with a limit of 512 or more.
 const MAX_PASSAGES: u32 = 20;
 const MAX_INDEX: u32 = i32::MAX as u32;
 
@@ -47,13 +48,13 @@ impl Tool for DocumentRead {
 
     fn spec(&self) -> ToolSpec {
         let properties = json!({
-            "document_id": {"type": "string", "format": "uuid", "description": "Which document."},
+            "document_id": {"type": "string", "format": "uuid", "description": "Id of the document."},
             "from": {"type": "integer", "minimum": 0,
-                "description": "Index of the first passage to return, from 0; 0 unless given."},
+                "description": "0-based index of the first passage to return; default 0."},
         });
         ToolSpec {
             name: ToolName::DocumentRead,
-            description: "Read one document in order, 20 passages at a time. Says whether there is more.",
+            description: "Read one document in order, 20 passages at a time. The result says whether there is more.",
             required_permission: Permission::new(Resource::Documents, Operation::Read),
             writes_to_plant: false,
             parameters: arguments::schema(&properties, &["document_id"]),

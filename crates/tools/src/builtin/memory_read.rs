@@ -1,7 +1,7 @@
 //! The tool `memory_read`: returns what is remembered for the user.
 //!
-//! With a query, memories are found by what they mean. Their vectors are computed here, when they are first needed:
-//! a user has few, and a change of text or model needs no job.
+//! With a query, it finds memories by meaning. It computes missing vectors itself, when they are first needed: a user
+//! has few memories, so a change of text or model needs no background job.
 
 use super::arguments;
 use crate::error::ToolError;
@@ -22,12 +22,12 @@ use std::sync::Arc;
 
 /// Maximum number of memories returned per call.
 const MAX_MEMORIES: u32 = 50;
-/// Number of memories that are returned for a query, unless the call says otherwise.
+/// Default number of memories returned for a query.
 const DEFAULT_NEAREST: u32 = 10;
-/// Maximum number of vectors that one call computes; further ones follow with the next calls.
+/// Maximum number of vectors that one call computes; later calls compute the rest.
 const MAX_NEW_VECTORS: u32 = 32;
-/// Class of every query.
-const QUERY_CLASS: Classification = Classification::Internal;
+/// Classification of every query.
+const QUERY_CLASSIFICATION: Classification = Classification::Internal;
 
 /// Returns the caller's memories: the most important first, or the nearest to a query.
 pub struct MemoryRead {
@@ -36,7 +36,7 @@ pub struct MemoryRead {
 }
 
 impl MemoryRead {
-    /// A tool that reads memories from `store` and compares them by the current one of `embedders`.
+    /// A tool that reads memories from `store` and compares them with the current model of `embedders`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, embedders: &Embedders) -> Self {
         Self { store, embedder: Arc::clone(&embedders.current) }
@@ -69,13 +69,14 @@ impl MemoryRead {
         Ok(found)
     }
 
-    /// Computes the vectors of memories that have none yet, as far as the embedding model may see them. No transaction
-    /// is open meanwhile.
+    /// Computes the missing vectors of the memories that the embedding model may see. No transaction is open during the
+    /// model call.
     async fn add_vectors(&self, call: &CallScope) -> Result<(), MemoryError> {
-        let max_class = self.max_class(call);
+        let max_classification = self.max_classification(call);
         let mut tx = self.store.begin(&call.tenant_scope).await?;
         let model = self.embedder.model().name;
-        let memories = tx.memories().without_vector(&model, call.admitted_at, max_class, MAX_NEW_VECTORS).await?;
+        let memories =
+            tx.memories().without_vector(&model, call.admitted_at, max_classification, MAX_NEW_VECTORS).await?;
         tx.commit().await?;
         if memories.is_empty() {
             return Ok(());
@@ -93,7 +94,7 @@ impl MemoryRead {
     }
 
     async fn query_vector(&self, call: &CallScope, query: &str) -> Result<Vec<f32>, MemoryError> {
-        let vectors = self.embed(call, EmbedPurpose::Query, vec![query.to_owned()], QUERY_CLASS).await?;
+        let vectors = self.embed(call, EmbedPurpose::Query, vec![query.to_owned()], QUERY_CLASSIFICATION).await?;
         vectors.into_iter().next().ok_or_else(|| self.invalid_response("no vector"))
     }
 
@@ -104,7 +105,7 @@ impl MemoryRead {
         texts: Vec<String>,
         classification: Classification,
     ) -> Result<Vec<Vec<f32>>, MemoryError> {
-        if classification > self.max_class(call).max(QUERY_CLASS.min(self.model_limit(call))) {
+        if classification > self.max_classification(call).max(QUERY_CLASSIFICATION.min(self.model_limit(call))) {
             let requested = format!("{classification} content");
             return Err(MemoryError::Model(ModelError::NotConfigured { requested }));
         }
@@ -117,13 +118,13 @@ impl MemoryRead {
         Ok(vectors)
     }
 
-    /// The highest class that the embedding model may see.
+    /// The highest classification that the embedding model may see.
     fn model_limit(&self, call: &CallScope) -> Classification {
         self.embedder.highest_classification(&caller(call)).min(call.max_model_classification)
     }
 
-    /// The highest class of memories that are embedded for this caller.
-    fn max_class(&self, call: &CallScope) -> Classification {
+    /// The highest classification of memories that are embedded for this caller.
+    fn max_classification(&self, call: &CallScope) -> Classification {
         self.model_limit(call).min(call.clearance)
     }
 
@@ -143,7 +144,8 @@ fn caller(call: &CallScope) -> ModelCaller {
     }
 }
 
-/// Why memories could not be compared: a failed model is survived, a failed database is not.
+/// Why memories could not be compared. After a model error, the call continues without comparison; a database error
+/// fails the call.
 #[derive(Debug, thiserror::Error)]
 enum MemoryError {
     #[error(transparent)]
@@ -172,7 +174,7 @@ impl Tool for MemoryRead {
                 "description": "What to look for; the memories nearest in meaning come first. \
                     Without it, the most important ones."},
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_MEMORIES,
-                "description": "Most memories to return."},
+                "description": "Maximum number of memories to return; default 10 with a query, 50 without."},
         });
         ToolSpec {
             name: ToolName::MemoryRead,

@@ -61,18 +61,18 @@ impl Tool for RagSearch {
     fn spec(&self) -> ToolSpec {
         let properties = json!({
             "query": {"type": "string", "minLength": 1, "maxLength": 2000,
-                "description": "What to look for, in the words of the question; plant tags as they are written."},
+                "description": "What to look for, in the words of the question; write plant tags as they appear."},
             "top_k": {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K,
-                "description": "Most passages to return; 5 unless given."},
+                "description": "Maximum number of passages to return; default 5."},
             "document_ids": {"type": "array", "items": {"type": "string", "format": "uuid"}, "maxItems": MAX_DOCUMENTS,
                 "description": "Only these documents."},
             "tags": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_TAGS,
                 "description": "Only documents with at least one of these tags."},
-            "doc_type": {"type": "string", "description": "Only documents of this kind, for instance procedure."},
+            "doc_type": {"type": "string", "description": "Only documents of this type, for example procedure."},
             "include_superseded": {"type": "boolean",
-                "description": "Also revisions that are no longer, or not yet, in force; false unless given."},
+                "description": "Also search revisions that are no longer, or not yet, in force; default false."},
             "surroundings": {"type": "boolean",
-                "description": "Also what stands directly before and after each passage; false unless given."},
+                "description": "Also return the text directly before and after each passage; default false."},
         });
         ToolSpec {
             name: ToolName::RagSearch,

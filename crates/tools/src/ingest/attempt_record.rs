@@ -43,7 +43,7 @@ impl AttemptRecord {
         Ok(Self { scope: job.scope.clone(), document, attempt: job.attempt, receipt, call_recorder })
     }
 
-    /// Records the outcome and the model calls in `tx`, which also writes the attempt's results.
+    /// Records the outcome and the model calls in `tx`, the transaction that also writes the attempt's results.
     pub(super) async fn record_outcome(
         &self,
         tx: &mut dyn TenantTx,

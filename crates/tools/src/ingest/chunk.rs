@@ -21,7 +21,7 @@ pub struct Chunk {
     pub index: u32,
     /// The 1-based page in the file; `None` for formats without pages.
     pub page: Option<u32>,
-    /// The headings above it, outermost first, joined with ` > `; `None` before the first heading.
+    /// The headings above the chunk, outermost first, joined with ` > `; `None` before the first heading.
     pub section: Option<String>,
     /// The text as a citation shows it.
     pub content: String,

@@ -84,7 +84,7 @@ fn check_vectors(vectors: &[Vec<f32>], expected_count: usize, model: &EmbeddingM
         return Ok(());
     }
     Err(RetryLater {
-        reason: format!("the embedding model {} returned vectors of the wrong number or dimension", model.name),
+        reason: format!("the embedding model {} returned too few, too many or invalid vectors", model.name),
         counts_as_attempt: true,
     })
 }

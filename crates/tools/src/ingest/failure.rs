@@ -60,12 +60,12 @@ impl CurrentClassification<'_> {
         caller: &ModelCaller,
     ) -> Result<Classification, ProcessError> {
         let mut tx = self.store.begin(self.scope).await.map_err(RetryLater::from)?;
-        let classes = tx.documents().classifications(&[self.document]).await.map_err(RetryLater::from)?;
-        let class = classes.first().map_or(Classification::Restricted, |(_, class)| *class);
-        if class > embedder.highest_classification(caller) {
-            return Err(classification_too_high(class).into());
+        let found = tx.documents().classifications(&[self.document]).await.map_err(RetryLater::from)?;
+        let classification = found.first().map_or(Classification::Restricted, |(_, classification)| *classification);
+        if classification > embedder.highest_classification(caller) {
+            return Err(classification_too_high(classification).into());
         }
-        Ok(class)
+        Ok(classification)
     }
 }
 
@@ -74,8 +74,9 @@ fn classification_too_high(classification: Classification) -> DocumentFailure {
     DocumentFailure {
         code: FailureCode::Unsupported,
         detail: format!(
-            "The document is {classification}, which is above what the embedding model may see. Have it embedded on \
-             the platform's own premises, or classify it lower if that is right, and process it again."
+            "The document is {classification}, which is above what the embedding model may see. Use an embedding \
+             model on the platform's own premises, or lower the classification if it is too high, and process the \
+             document again."
         ),
     }
 }

@@ -48,7 +48,7 @@ pub trait Ingest: Send + Sync {
     /// result is `Ok`.
     ///
     /// # Errors
-    /// When the job should be retried, mostly because the database, the blob store or the embedding model is down.
+    /// When the job should be retried, usually because the database, the blob store or the embedding model is down.
     async fn process(&self, job: &LeasedJob) -> Result<JobOutcome, RetryLater>;
 }
 
@@ -71,7 +71,7 @@ pub enum JobOutcome {
 
 /// Why a job should be retried.
 #[derive(Debug, thiserror::Error)]
-#[error("ingestion cannot go on: {reason}")]
+#[error("the job must be retried: {reason}")]
 pub struct RetryLater {
     /// What failed; contains no document content.
     pub reason: String,

@@ -22,7 +22,7 @@ const MIN_CONFIDENCE: f32 = 20.0;
 /// Directories that are searched for the program if the setting is only a name.
 const SEARCH_DIRS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
-/// Settings of the text recognition.
+/// Settings for text recognition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OcrSettings {
     /// Starts the program in a sandboxed process.
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_words_becomes_paragraphs() {
+    fn words_in_the_tsv_output_are_joined_into_paragraphs() {
         let table = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext\n\
             4\t1\t1\t1\t1\t0\t0\t0\t9\t9\t-1\t\n\
             5\t1\t1\t1\t1\t1\t0\t0\t9\t9\t96.1\tOpen\n5\t1\t1\t1\t1\t2\t0\t0\t9\t9\t93\tsuc-\n\
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_the_program_pages_still_need_ocr() {
+    async fn pages_still_need_ocr_if_the_program_is_missing() {
         let launcher = Launcher { program: "/no/such/launcher".into(), args: Vec::new() };
         let settings = OcrSettings::new(launcher);
         let recognized = recognize(document(b"P5\n1 1\n255\n0"), &settings).await.unwrap();

@@ -197,7 +197,7 @@ impl IngestInner {
         }
         let model_in_use = tx.chunks().lock_model_in_use().await?;
         if self.ports.embedders.for_tenant(model_in_use.as_deref()).model().name != processed.model {
-            let reason = "the tenant switched to the next embedding model meanwhile".to_owned();
+            let reason = "the tenant switched to the next embedding model during ingestion".to_owned();
             return Err(RetryLater { reason, counts_as_attempt: false });
         }
         tx.chunks().replace(record.document, &processed.model, &processed.chunks, now).await?;

@@ -136,8 +136,9 @@ impl IngestInner {
         Ok(ReindexResult::Staged)
     }
 
-    /// Switches the tenant's searches to `model` and ends the job, in one transaction. If documents are missing, the
-    /// job is dead-lettered or continues. `model` is `None` if no next model is configured.
+    /// Switches the tenant's searches to `model` and ends the job, in one transaction. If documents still lack chunks
+    /// of `model`, the job continues, or is dead-lettered if all of them are unreadable. `model` is `None` if no next
+    /// model is configured.
     async fn finish(&self, job: &LeasedJob, model: Option<&str>, unreadable: usize) -> Result<JobOutcome, RetryLater> {
         let now = self.ports.clock.now();
         let mut tx = self.ports.store.begin(&job.scope).await?;

@@ -36,7 +36,7 @@ pub struct QueryTerms {
 }
 
 impl QueryTerms {
-    /// Analyses a query. `candidates` are all passages that the search considered; they determine the weight of each
+    /// Analyzes a query. `candidates` are all passages that the search considered; they determine the weight of each
     /// word (IDF as in BM25), so a word that no candidate contains has the highest weight.
     #[must_use]
     pub fn new<'p>(query: &str, candidates: impl Iterator<Item = &'p Candidate>) -> Self {

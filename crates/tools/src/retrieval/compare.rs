@@ -1,4 +1,4 @@
-//! Ranks the same candidates with several parameter sets, for `eval` runs.
+//! Ranks the same candidates with several parameter sets, for the `eval` command, which measures search quality.
 
 use super::fused_hit::CandidateLists;
 use super::read_transaction::ReadTransaction;
@@ -66,7 +66,7 @@ impl HybridSearch {
     }
 
     /// Recall@5 of the vector index: the share of the five passages nearest to `query` that it finds, 0 to 1. The exact
-    /// neighbours are determined document by document, because the database scans exactly when the filter is narrow;
+    /// neighbors are determined document by document, because the database scans exactly when the filter is narrow;
     /// `documents` must list all documents within the scope. `None` if there is no query vector or no passage.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Recognizes passages with the same text.
+//! Detects passages with the same or nearly the same text.
 
 use super::words::{self, WordHash};
 use std::cmp::Ordering;

@@ -259,9 +259,9 @@ impl HybridSearch {
     ) -> Result<Retrieval, StoreError> {
         let Ranking { fused, texts, scores } = ranked;
         let terms = QueryTerms::new(query, fused.iter().map(|hit| &hit.passage));
-        // Texts that were read for the reranker have no neighbours, which must then be loaded separately.
-        let reads_neighbours_with_texts = self.surroundings && texts.is_empty();
-        let mut neighbours = Vec::new();
+        // Texts that were read for the reranker have no neighbors, which must then be loaded separately.
+        let reads_neighbors_with_texts = self.surroundings && texts.is_empty();
+        let mut neighbors = Vec::new();
         let mut selection =
             Selection::new(apply_page_bonus(fused, &self.params), top_k, &self.params).with_texts(texts);
         loop {
@@ -269,17 +269,17 @@ impl HybridSearch {
             if requested.is_empty() {
                 break;
             }
-            let passage_texts = read_tx.texts(&requested, reads_neighbours_with_texts).await?;
+            let passage_texts = read_tx.texts(&requested, reads_neighbors_with_texts).await?;
             selection.supply_texts(passage_texts.requested);
-            neighbours.extend(passage_texts.neighbours);
+            neighbors.extend(passage_texts.neighbours);
         }
         let selected = selection.take_selected();
         let Evidence { confidence, answerable, .. } = estimate_evidence(&terms, &selected, &self.params);
         let mut hits: Vec<Hit> = selected.into_iter().map(|fused| to_hit(fused, confidence)).collect();
-        if reads_neighbours_with_texts {
-            // A neighbour of a hit may itself be a candidate whose text was read.
-            neighbours.extend(selection.into_unselected());
-            neighbours::attach_read_together(&mut hits, neighbours);
+        if reads_neighbors_with_texts {
+            // A neighbor of a hit may itself be a candidate whose text was read.
+            neighbors.extend(selection.into_unselected());
+            neighbours::attach_read_together(&mut hits, neighbors);
         } else if self.surroundings {
             let clearance = read_tx.clearance;
             neighbours::load_and_attach(read_tx.tx().await?, &mut hits, clearance).await?;

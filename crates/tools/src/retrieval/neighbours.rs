@@ -13,7 +13,7 @@ pub(super) type Position = (DocumentId, i32);
 /// Minimum overlap of two chunks, in bytes; a shorter one is treated as coincidence.
 const MIN_OVERLAP: usize = 16;
 
-/// Loads the neighbours of `hits` and adds them.
+/// Loads the neighbors of `hits` and adds them.
 pub(super) async fn load_and_attach(
     tx: &mut dyn TenantTx,
     hits: &mut [Hit],
@@ -26,13 +26,13 @@ pub(super) async fn load_and_attach(
     Ok(())
 }
 
-/// Adds neighbours that were read together with the texts of `hits`.
-pub(super) fn attach_read_together(hits: &mut [Hit], mut neighbours: Vec<Passage>) {
-    neighbours.extend(hits.iter().map(|hit| hit.passage.clone()));
-    attach(hits, neighbours);
+/// Adds neighbors that were read together with the texts of `hits`.
+pub(super) fn attach_read_together(hits: &mut [Hit], mut neighbors: Vec<Passage>) {
+    neighbors.extend(hits.iter().map(|hit| hit.passage.clone()));
+    attach(hits, neighbors);
 }
 
-/// These positions and the ones before and after each, without duplicates.
+/// Returns these positions and those directly before and after each, sorted and without duplicates.
 pub(super) fn positions_around(positions: impl Iterator<Item = Position>) -> Vec<Position> {
     let beside = |(document, index): Position| [-1, 0, 1].map(|step| (document, index.saturating_add(step)));
     let mut positions: Vec<Position> = positions.flat_map(beside).filter(|(_, index)| *index >= 0).collect();
@@ -41,30 +41,30 @@ pub(super) fn positions_around(positions: impl Iterator<Item = Position>) -> Vec
     positions
 }
 
-/// Adds neighbours to the hits, in the order of the hits. Each passage is added to one hit only, and not at all if it
+/// Adds neighbors to the hits, in the order of the hits. Each passage is added to one hit only, and not at all if it
 /// is a hit itself. A hit whose document was reindexed since the search gets none.
 fn attach(hits: &mut [Hit], found: Vec<Passage>) {
-    let mut neighbours: HashMap<Position, Passage> =
+    let mut neighbors: HashMap<Position, Passage> =
         found.into_iter().map(|passage| (position(&passage), passage)).collect();
     let hit_positions: HashSet<Position> = hits.iter().map(|hit| position(&hit.passage)).collect();
     let was_reindexed = |hit: &Hit| {
-        neighbours.get(&position(&hit.passage)).is_none_or(|current| current.chunk_id != hit.passage.chunk_id)
+        neighbors.get(&position(&hit.passage)).is_none_or(|current| current.chunk_id != hit.passage.chunk_id)
     };
     let reindexed: HashSet<Position> =
         hits.iter().filter(|hit| was_reindexed(hit)).map(|hit| position(&hit.passage)).collect();
-    neighbours.retain(|position, _| !hit_positions.contains(position));
+    neighbors.retain(|position, _| !hit_positions.contains(position));
     for hit in hits.iter_mut().filter(|hit| !reindexed.contains(&position(&hit.passage))) {
         let (document, index) = position(&hit.passage);
-        let mut take_neighbour = |index: i32| match neighbours.entry((document, index)) {
-            Entry::Occupied(neighbour) if may_accompany(neighbour.get(), &hit.passage) => Some(neighbour.remove()),
+        let mut take_neighbor = |index: i32| match neighbors.entry((document, index)) {
+            Entry::Occupied(neighbor) if may_accompany(neighbor.get(), &hit.passage) => Some(neighbor.remove()),
             _ => None,
         };
-        let (before, after) = (take_neighbour(index.saturating_sub(1)), take_neighbour(index.saturating_add(1)));
+        let (before, after) = (take_neighbor(index.saturating_sub(1)), take_neighbor(index.saturating_add(1)));
         let content = hit.passage.content.as_str();
         hit.surrounding_text.before =
-            before.and_then(|neighbour| non_empty_text(without_overlapping_end(&neighbour.content, content)));
+            before.and_then(|neighbor| non_empty_text(without_overlapping_end(&neighbor.content, content)));
         hit.surrounding_text.after =
-            after.and_then(|neighbour| non_empty_text(without_overlapping_start(content, &neighbour.content)));
+            after.and_then(|neighbor| non_empty_text(without_overlapping_start(content, &neighbor.content)));
     }
 }
 
@@ -72,14 +72,14 @@ fn position(passage: &Passage) -> Position {
     (passage.document_id, passage.chunk_index)
 }
 
-/// Whether `neighbour` may be shown with `hit`: on the same or an adjacent page, and classified no higher.
-fn may_accompany(neighbour: &Passage, hit: &Passage) -> bool {
-    let is_close = match (neighbour.page, hit.page) {
+/// Whether `neighbor` may be shown with `hit`: on the same or an adjacent page, and classified no higher.
+fn may_accompany(neighbor: &Passage, hit: &Passage) -> bool {
+    let is_close = match (neighbor.page, hit.page) {
         (Some(one), Some(other)) => one.abs_diff(other) <= 1,
         (None, None) => true,
         _ => false,
     };
-    is_close && neighbour.classification <= hit.classification
+    is_close && neighbor.classification <= hit.classification
 }
 
 fn non_empty_text(part: &str) -> Option<String> {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hit_gets_its_neighbours_except_those_that_are_hits_themselves() {
+    fn a_hit_gets_its_neighbors_except_those_that_are_hits_themselves() {
         let all: Vec<Passage> = (0..6).map(|n| passage_at(n, Some(1), &format!("step {n}"))).collect();
         let mut hits = [hit(all[1].clone()), hit(all[2].clone()), hit(all[4].clone())];
         attach(&mut hits, all);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hit_whose_document_was_reindexed_meanwhile_gets_no_neighbours() {
+    fn a_hit_whose_document_was_reindexed_since_the_search_gets_no_neighbors() {
         let mut hits = [hit(passage_at(1, None, "old step 1"))];
         let reindexed =
             |index| Passage { chunk_id: passage_at(99, None, "").chunk_id, ..passage_at(index, None, "new") };
@@ -170,7 +170,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_hit_and_the_rest_of_its_neighbour_contain_all_text_of_both(
+        fn a_hit_and_the_rest_of_its_neighbor_contain_all_text_of_both(
             one in "[ab é]{0,40}",
             other in "[ab é]{0,40}",
         ) {

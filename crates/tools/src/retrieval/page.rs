@@ -7,7 +7,7 @@ use domain::search::{Candidate, SectionKey};
 use std::collections::HashMap;
 
 /// Consecutive passages that count as one page in documents without pages and headings: about one printed page.
-const PASSAGES_PER_UNPAGED_PAGE: i32 = 4;
+const PASSAGES_PER_GROUP: i32 = 4;
 
 /// Adds the page bonus ([`RetrievalParams::page_bonus`]) to the best passage of each page, because a second match
 /// makes a page more relevant. Scores are rescaled to 0 to 1. Takes and returns candidates sorted best first.
@@ -40,7 +40,7 @@ struct BestOnPage {
 }
 
 /// Identifies a page of a document. In documents without pages, the text under one heading counts as a page; without
-/// headings, each run of [`PASSAGES_PER_UNPAGED_PAGE`] passages.
+/// headings, each run of [`PASSAGES_PER_GROUP`] passages.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum DocumentPage {
     Page(DocumentId, u32),
@@ -54,7 +54,7 @@ impl DocumentPage {
         match (passage.page, passage.section) {
             (Some(page), _) => Self::Page(document, page),
             (None, Some(section)) => Self::Section(document, section),
-            (None, None) => Self::PassageGroup(document, passage.chunk_index / PASSAGES_PER_UNPAGED_PAGE),
+            (None, None) => Self::PassageGroup(document, passage.chunk_index / PASSAGES_PER_GROUP),
         }
     }
 }

@@ -53,8 +53,8 @@ pub struct ConfidenceModel {
 }
 
 impl ConfidenceModel {
-    /// Probability that the hits answer the query, 0 to 1. `strength` is the best hit's score, `missing` the weighted
-    /// share of the query's words that occur in no candidate, both 0 to 1.
+    /// Probability that the hits answer the query, 0 to 1. `strength` is the best hit's score, `missing_share` the
+    /// weighted share of the query's words that occur in no candidate, both 0 to 1.
     #[must_use]
     pub fn probability(&self, strength: f32, missing_share: f32) -> f32 {
         let log_odds = self.bias + self.strength * strength - self.missing_words * missing_share;

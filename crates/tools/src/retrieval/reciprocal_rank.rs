@@ -4,7 +4,7 @@ use super::fused_hit::{FusedHit, ScoreAccumulator};
 use domain::search::{Candidate, RankedCandidate};
 
 /// The constant `k` of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009).
-const RRF_DAMPING: f32 = 60.0;
+const RRF_K: f32 = 60.0;
 
 /// Fuses two lists, each best first. Scores are scaled to 0 to 1; 1 means first in both lists.
 pub(super) fn reciprocal_rank(vector: Vec<RankedCandidate>, lexical: Vec<RankedCandidate>) -> Vec<FusedHit<Candidate>> {
@@ -25,7 +25,7 @@ pub(super) fn reciprocal_rank(vector: Vec<RankedCandidate>, lexical: Vec<RankedC
 
 /// Score contributed by a 0-based rank in one list, at most 0.5.
 fn rank_score(rank: usize) -> f32 {
-    0.5 * (RRF_DAMPING + 1.0) / (RRF_DAMPING + 1.0 + rank as f32)
+    0.5 * (RRF_K + 1.0) / (RRF_K + 1.0 + rank as f32)
 }
 
 #[cfg(test)]

@@ -70,8 +70,8 @@ impl Reranking {
 
     /// Reranks the candidates that [`Self::candidates_to_rerank`] returned and sorts the list again. Those without a
     /// text in `texts` no longer exist and are removed. Returns `None` and keeps the order if fewer than two are left,
-    /// if a passage is classified above the limit by now, or if the reranker fails; the search then continues without
-    /// it.
+    /// if a passage's classification was raised above the limit in the meantime, or if the reranker fails; the search
+    /// then continues without it.
     pub(super) async fn apply(
         &self,
         fused: &mut Vec<FusedHit<Candidate>>,

@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_copy_is_dropped_and_a_row_that_differs_in_one_number_is_kept() {
-        let row = "the tightening torque of the casing bolts of the feedwater pump is 480 newton metres in cold state";
+        let row = "the tightening torque of the casing bolts of the feedwater pump is 480 newton meters in cold state";
         let ranked = [
             fused_hit(1, 1, Some(1), row, 0.9),
             fused_hit(2, 2, Some(7), row, 0.8),

@@ -1,8 +1,8 @@
 //! Extracts words and plant tags from text. Tags are normalized, so that `P-101A`, `P101A` and `P 101 A` are equal.
 //!
 //! A plant tag identifies a piece of equipment, an instrument, a procedure or a standard: letters, a number, and
-//! optionally a suffix letter (ISA-5.1 loop numbers, KKS-like codes, `SOP-017`). Tags are matched as a whole, words by
-//! stem.
+//! optionally a suffix letter (ISA-5.1 loop numbers, KKS power plant codes, `SOP-017`). Tags are matched as a whole,
+//! words by stem.
 
 use std::collections::HashSet;
 
@@ -59,7 +59,7 @@ pub(super) struct WordHash {
     pub(super) has_digit: bool,
 }
 
-/// Hashes bytes to the same value in every process and version, for hashes that are stored.
+/// Hashes bytes with 64-bit FNV-1a, which gives the same value in every process and version: some hashes are stored.
 pub(super) fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
@@ -203,7 +203,7 @@ impl Tag {
         }
     }
 
-    /// The normalized names.
+    /// The normalized tags: one per suffix letter, or a single one without a suffix.
     fn names(&self) -> Vec<String> {
         let stem = format!("{}{}", self.letters.to_ascii_uppercase(), self.number);
         if self.suffixes.is_empty() {

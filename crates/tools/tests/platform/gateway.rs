@@ -24,20 +24,20 @@ use tools::gateway::{AuditedToolGateway, ToolGateway};
 use tools::registry::Registry;
 use tools::tool::{CallScope, Tool};
 
-fn gateway(plant: &TestContext, store: Arc<dyn Store>, registry: Registry) -> AuditedToolGateway {
-    AuditedToolGateway::new(registry, plant.tool_parts(store))
+fn gateway(context: &TestContext, store: Arc<dyn Store>, registry: Registry) -> AuditedToolGateway {
+    AuditedToolGateway::new(registry, context.tool_parts(store))
 }
 
-fn builtin_gateway(plant: &TestContext) -> AuditedToolGateway {
-    let store: Arc<dyn Store> = Arc::new(plant.store.clone());
-    let registry = Registry::builtin(&store, plant.search()).expect("a registry");
-    gateway(plant, store, registry)
+fn builtin_gateway(context: &TestContext) -> AuditedToolGateway {
+    let store: Arc<dyn Store> = Arc::new(context.store.clone());
+    let registry = Registry::builtin(&store, context.search()).expect("a registry");
+    gateway(context, store, registry)
 }
 
-fn gateway_with_tool(plant: &TestContext, tool: Probe) -> AuditedToolGateway {
+fn gateway_with_tool(context: &TestContext, tool: Probe) -> AuditedToolGateway {
     let mut registry = Registry::default();
     registry.register(tool).expect("a tool");
-    gateway(plant, Arc::new(plant.store.clone()), registry)
+    gateway(context, Arc::new(context.store.clone()), registry)
 }
 
 fn call(name: &str, arguments: Value) -> ToolCall {
@@ -45,8 +45,8 @@ fn call(name: &str, arguments: Value) -> ToolCall {
 }
 
 /// Returns intent and outcome of the only call.
-async fn intent_and_outcome(plant: &TestContext) -> (AuditRecord, AuditRecord) {
-    let rows = plant.audit_rows().await;
+async fn intent_and_outcome(context: &TestContext) -> (AuditRecord, AuditRecord) {
+    let rows = context.audit_rows().await;
     let [intent, outcome] = rows.as_slice() else { panic!("{} rows: {rows:?}", rows.len()) };
     assert_eq!(intent.event_type, "tool.invocation");
     assert_eq!(outcome.event_type, "tool.invocation");
@@ -56,17 +56,17 @@ async fn intent_and_outcome(plant: &TestContext) -> (AuditRecord, AuditRecord) {
 }
 
 /// Returns the only audit row, which must be a refusal.
-async fn refusal(plant: &TestContext) -> AuditRecord {
-    let rows = plant.audit_rows().await;
+async fn refusal(context: &TestContext) -> AuditRecord {
+    let rows = context.audit_rows().await;
     let [refusal] = rows.as_slice() else { panic!("{} rows: {rows:?}", rows.len()) };
     assert_eq!(refusal.event_type, "policy.denied");
     assert_eq!(refusal.result_status.as_deref(), Some("denied"));
     refusal.clone()
 }
 
-/// Behaviour of a probe.
+/// What a [`Probe`] does when it is called.
 #[derive(Clone, Copy)]
-enum Behaviour {
+enum Behavior {
     Answer,
     Fail,
     Panic,
@@ -78,15 +78,15 @@ const LIST_USERS: Permission = Permission::new(Resource::Users, Operation::List)
 
 /// A tool that reports whether it ran and when it started.
 struct Probe {
-    behaviour: Behaviour,
+    behavior: Behavior,
     required_permission: Permission,
     has_run: Arc<AtomicBool>,
     started: Arc<Notify>,
 }
 
 impl Probe {
-    fn new(behaviour: Behaviour) -> Self {
-        Self { behaviour, required_permission: READ_MEMORIES, has_run: Arc::default(), started: Arc::default() }
+    fn new(behavior: Behavior) -> Self {
+        Self { behavior, required_permission: READ_MEMORIES, has_run: Arc::default(), started: Arc::default() }
     }
 }
 
@@ -111,29 +111,29 @@ impl Tool for Probe {
     async fn run(&self, _: CallScope, _: NoArguments) -> Result<Classified<ToolResult>, ToolError> {
         self.has_run.store(true, Ordering::Relaxed);
         self.started.notify_one();
-        match self.behaviour {
-            Behaviour::Answer => Ok(Classified::from_content(ToolResult::Memories(vec![]))),
-            Behaviour::Fail => Err(ToolError::NotFound),
-            Behaviour::Panic => panic!("a bug"),
-            Behaviour::Hang => pending().await,
+        match self.behavior {
+            Behavior::Answer => Ok(Classified::from_content(ToolResult::Memories(vec![]))),
+            Behavior::Fail => Err(ToolError::NotFound),
+            Behavior::Panic => panic!("a bug"),
+            Behavior::Hang => pending().await,
         }
     }
 }
 
 #[tokio::test]
 async fn a_search_records_intent_and_outcome_with_document_ids_and_without_text() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::Viewer).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::Viewer).await;
     let document =
-        plant.create_document(&permit, "manual.pdf", Classification::Internal, &["Tighten the casing bolts."]).await;
-    let result = builtin_gateway(&plant)
+        context.create_document(&permit, "manual.pdf", Classification::Internal, &["Tighten the casing bolts."]).await;
+    let result = builtin_gateway(&context)
         .invoke(&permit, call("rag_search", json!({"query": "casing bolts", "top_k": 3})))
         .await
         .expect("a result");
     let ToolResult::Retrieval(found) = result.into_parts().0 else { panic!("no retrieval") };
     assert_eq!(found.hits.len(), 1);
 
-    let (intent, outcome) = intent_and_outcome(&plant).await;
+    let (intent, outcome) = intent_and_outcome(&context).await;
     assert_eq!(intent.user_id, permit.scope().user());
     assert_eq!(intent.metadata["parent"], permit.receipt().intent_id().to_string());
     assert_eq!(outcome.result_status.as_deref(), Some("success"));
@@ -149,12 +149,12 @@ async fn a_search_records_intent_and_outcome_with_document_ids_and_without_text(
 
 #[tokio::test]
 async fn reading_a_document_is_recorded_and_can_be_continued() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::Viewer).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::Viewer).await;
     let texts: Vec<String> = (0..25).map(|n| format!("passage {n}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let document = plant.create_document(&permit, "long.pdf", Classification::Internal, &texts).await;
-    let tools = builtin_gateway(&plant);
+    let document = context.create_document(&permit, "long.pdf", Classification::Internal, &texts).await;
+    let tools = builtin_gateway(&context);
     let mut read_texts = Vec::new();
     for (from, expect_more) in [(0, true), (20, false)] {
         let arguments = json!({"document_id": document.id, "from": from});
@@ -164,16 +164,17 @@ async fn reading_a_document_is_recorded_and_can_be_continued() {
         read_texts.extend(passages.into_iter().map(|passage| passage.content));
     }
     assert_eq!(read_texts, texts);
-    assert!(plant.audit_rows().await.iter().all(|row| row.resource_id == Some(document.id.as_uuid())));
+    assert!(context.audit_rows().await.iter().all(|row| row.resource_id == Some(document.id.as_uuid())));
 }
 
 #[tokio::test]
 async fn no_tool_shows_a_document_above_the_clearance() {
-    let plant = TestContext::new().await;
-    let admin = plant.sign_in(Role::Admin).await;
-    let viewer = plant.sign_in(Role::Viewer).await;
-    let document = plant.create_document(&admin, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
-    let tools = builtin_gateway(&plant);
+    let context = TestContext::new().await;
+    let admin = context.sign_in(Role::Admin).await;
+    let viewer = context.sign_in(Role::Viewer).await;
+    let document =
+        context.create_document(&admin, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
+    let tools = builtin_gateway(&context);
     let read_call = || call("document_read", json!({"document_id": document.id}));
     assert!(tools.invoke(&admin, read_call()).await.is_ok(), "an admin may see it");
     assert!(matches!(tools.invoke(&viewer, read_call()).await, Err(ToolError::NotFound)));
@@ -185,74 +186,75 @@ async fn no_tool_shows_a_document_above_the_clearance() {
 }
 
 #[tokio::test]
-async fn tools_show_less_after_the_role_was_lowered() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::Admin).await;
-    let document = plant.create_document(&permit, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
-    let tools = builtin_gateway(&plant);
+async fn a_lowered_role_applies_to_permits_issued_before() {
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::Admin).await;
+    let document =
+        context.create_document(&permit, "bypass.pdf", Classification::Restricted, &["The bypass key."]).await;
+    let tools = builtin_gateway(&context);
     let read_call = || call("document_read", json!({"document_id": document.id}));
     assert!(tools.invoke(&permit, read_call()).await.is_ok());
-    update_user(&plant, &permit, UserPatch { role: Some(Role::Viewer), ..UserPatch::default() }).await;
+    update_user(&context, &permit, UserPatch { role: Some(Role::Viewer), ..UserPatch::default() }).await;
     assert!(matches!(tools.invoke(&permit, read_call()).await, Err(ToolError::NotFound)));
 }
 
-async fn update_user(plant: &TestContext, permit: &Permit, patch: UserPatch) {
-    let mut tx = plant.store.begin(&plant.scope(Actor::System)).await.expect("a transaction");
-    tx.users().update(permit.scope().user().expect("a user"), patch, plant.clock.now()).await.expect("a change");
+async fn update_user(context: &TestContext, permit: &Permit, patch: UserPatch) {
+    let mut tx = context.store.begin(&context.scope(Actor::System)).await.expect("a transaction");
+    tx.users().update(permit.scope().user().expect("a user"), patch, context.clock.now()).await.expect("a change");
     tx.commit().await.expect("a commit");
 }
 
 #[tokio::test]
 async fn a_user_suspended_after_the_permit_cannot_call_tools() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::Admin).await;
-    update_user(&plant, &permit, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
-    let probe = Probe::new(Behaviour::Answer);
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::Admin).await;
+    update_user(&context, &permit, UserPatch { is_active: Some(false), ..UserPatch::default() }).await;
+    let probe = Probe::new(Behavior::Answer);
     let has_run = Arc::clone(&probe.has_run);
-    let refused = gateway_with_tool(&plant, probe).invoke(&permit, call("memory_read", json!({}))).await;
+    let refused = gateway_with_tool(&context, probe).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::UserDisabled })));
     assert!(!has_run.load(Ordering::Relaxed));
-    assert_eq!(refusal(&plant).await.metadata["reason"], "user_disabled");
+    assert_eq!(refusal(&context).await.metadata["reason"], "user_disabled");
 }
 
 #[tokio::test]
 async fn a_tenant_suspended_after_the_permit_cannot_call_tools() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::Admin).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::Admin).await;
     let suspension = TenantPatch { name: None, is_active: Some(false) };
-    plant
+    context
         .store
-        .update_tenant(plant.tenant, suspension, &domain::tenant_change::ChangedBy::default())
+        .update_tenant(context.tenant, suspension, &domain::tenant_change::ChangedBy::default())
         .await
         .expect("a change");
-    let refused = builtin_gateway(&plant).invoke(&permit, call("memory_read", json!({}))).await;
+    let refused = builtin_gateway(&context).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::TenantSuspended })));
-    refusal(&plant).await;
+    refusal(&context).await;
 }
 
 #[tokio::test]
 async fn a_role_without_the_required_right_is_not_offered_the_tool_and_cannot_call_it() {
-    let plant = TestContext::new().await;
-    let (viewer, admin) = (plant.sign_in(Role::Viewer).await, plant.sign_in(Role::Admin).await);
-    let probe = Probe { required_permission: LIST_USERS, ..Probe::new(Behaviour::Answer) };
+    let context = TestContext::new().await;
+    let (viewer, admin) = (context.sign_in(Role::Viewer).await, context.sign_in(Role::Admin).await);
+    let probe = Probe { required_permission: LIST_USERS, ..Probe::new(Behavior::Answer) };
     let has_run = Arc::clone(&probe.has_run);
-    let tools = gateway_with_tool(&plant, probe);
+    let tools = gateway_with_tool(&context, probe);
     assert_eq!(tools.manifest(viewer.rights()), vec![]);
     let refused = tools.invoke(&viewer, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::Matrix })));
     assert!(!has_run.load(Ordering::Relaxed));
-    refusal(&plant).await;
+    refusal(&context).await;
     assert!(tools.invoke(&admin, call("memory_read", json!({}))).await.is_ok());
 }
 
 #[tokio::test]
 async fn an_unknown_tool_is_refused_and_its_name_cannot_break_the_log() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::Admin).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::Admin).await;
     let name = format!("open_valve\n{}", "x".repeat(500));
-    let refused = builtin_gateway(&plant).invoke(&permit, call(&name, json!({}))).await;
+    let refused = builtin_gateway(&context).invoke(&permit, call(&name, json!({}))).await;
     assert!(matches!(refused, Err(ToolError::UnknownTool)));
-    let recorded = refusal(&plant).await.metadata["tool"].as_str().expect("a name").to_owned();
+    let recorded = refusal(&context).await.metadata["tool"].as_str().expect("a name").to_owned();
     assert!(recorded.starts_with("open_valve_x") && recorded.len() == 64, "{recorded}");
 }
 
@@ -265,12 +267,12 @@ async fn tenant_and_user_and_unknown_arguments_are_refused() {
             ("document_list", json!({})),
             ("memory_read", json!({})),
         ] {
-            let plant = TestContext::new().await;
-            let permit = plant.sign_in(Role::Admin).await;
+            let context = TestContext::new().await;
+            let permit = context.sign_in(Role::Admin).await;
             arguments[argument] = json!("x");
-            let refused = builtin_gateway(&plant).invoke(&permit, call(tool, arguments)).await;
+            let refused = builtin_gateway(&context).invoke(&permit, call(tool, arguments)).await;
             assert!(matches!(refused, Err(ToolError::InvalidArguments { .. })), "{tool} {argument}");
-            let (_, outcome) = intent_and_outcome(&plant).await;
+            let (_, outcome) = intent_and_outcome(&context).await;
             assert_eq!(outcome.result_status.as_deref(), Some("error"));
             assert_eq!(outcome.metadata["reason"], "invalid_arguments");
         }
@@ -279,9 +281,9 @@ async fn tenant_and_user_and_unknown_arguments_are_refused() {
 
 #[tokio::test]
 async fn arguments_out_of_bounds_are_refused() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    let tools = builtin_gateway(&plant);
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    let tools = builtin_gateway(&context);
     for (tool, arguments) in [
         ("rag_search", json!({"query": "  "})),
         ("rag_search", json!({"query": "x".repeat(2001)})),
@@ -302,15 +304,14 @@ async fn arguments_out_of_bounds_are_refused() {
 
 #[tokio::test]
 async fn a_tool_that_fails_or_panics_leaves_one_outcome() {
-    for (behaviour, status, reason) in
-        [(Behaviour::Fail, "denied", "not_found"), (Behaviour::Panic, "error", "panicked")]
+    for (behavior, status, reason) in [(Behavior::Fail, "denied", "not_found"), (Behavior::Panic, "error", "panicked")]
     {
-        let plant = TestContext::new().await;
-        let permit = plant.sign_in(Role::User).await;
+        let context = TestContext::new().await;
+        let permit = context.sign_in(Role::User).await;
         let failed =
-            gateway_with_tool(&plant, Probe::new(behaviour)).invoke(&permit, call("memory_read", json!({}))).await;
+            gateway_with_tool(&context, Probe::new(behavior)).invoke(&permit, call("memory_read", json!({}))).await;
         assert!(failed.is_err());
-        let (_, outcome) = intent_and_outcome(&plant).await;
+        let (_, outcome) = intent_and_outcome(&context).await;
         assert_eq!(outcome.result_status.as_deref(), Some(status));
         assert_eq!(outcome.metadata["reason"], reason);
     }
@@ -318,21 +319,21 @@ async fn a_tool_that_fails_or_panics_leaves_one_outcome() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tool_that_hangs_is_stopped_at_its_time_limit() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
     let failed =
-        gateway_with_tool(&plant, Probe::new(Behaviour::Hang)).invoke(&permit, call("memory_read", json!({}))).await;
+        gateway_with_tool(&context, Probe::new(Behavior::Hang)).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(failed, Err(ToolError::TimedOut { .. })));
-    assert_eq!(intent_and_outcome(&plant).await.1.metadata["reason"], "timeout");
+    assert_eq!(intent_and_outcome(&context).await.1.metadata["reason"], "timeout");
 }
 
 #[tokio::test]
 async fn a_caller_who_disconnects_stops_the_tool_and_the_outcome_is_cancelled() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    let probe = Probe::new(Behaviour::Hang);
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    let probe = Probe::new(Behavior::Hang);
     let started = Arc::clone(&probe.started);
-    let tools = gateway_with_tool(&plant, probe);
+    let tools = gateway_with_tool(&context, probe);
     {
         let invocation = tools.invoke(&permit, call("memory_read", json!({})));
         tokio::select! {
@@ -340,44 +341,44 @@ async fn a_caller_who_disconnects_stops_the_tool_and_the_outcome_is_cancelled() 
             () = started.notified() => {}
         }
     }
-    plant.wait_for_background_tasks().await;
-    let (_, outcome) = intent_and_outcome(&plant).await;
+    context.wait_for_background_tasks().await;
+    let (_, outcome) = intent_and_outcome(&context).await;
     assert_eq!(outcome.result_status.as_deref(), Some("cancelled"));
 }
 
 #[tokio::test]
 async fn a_permit_without_a_user_cannot_call_tools() {
-    let plant = TestContext::new().await;
-    let user = plant.sign_in(Role::Admin).await;
-    let mut tx = plant.store.begin(user.scope()).await.expect("a transaction");
+    let context = TestContext::new().await;
+    let user = context.sign_in(Role::Admin).await;
+    let mut tx = context.store.begin(user.scope()).await.expect("a transaction");
     let membership = tx.users().membership(user.scope().user().expect("a user")).await.expect("an answer");
-    let worker = plant.grant(Actor::Worker, &membership.expect("a member"));
-    let refused = builtin_gateway(&plant).invoke(&worker, call("memory_read", json!({}))).await;
+    let worker = context.grant(Actor::Worker, &membership.expect("a member"));
+    let refused = builtin_gateway(&context).invoke(&worker, call("memory_read", json!({}))).await;
     assert!(matches!(refused, Err(ToolError::Denied { reason: RefusalCode::NoUser })));
-    refusal(&plant).await;
+    refusal(&context).await;
 }
 
 #[tokio::test]
 async fn no_tool_runs_if_the_intent_cannot_be_recorded() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::Admin).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::Admin).await;
     let mut store = MockStore::new();
     store
         .expect_begin()
         .returning(|_| Err(StoreError::Unavailable { activity: "connecting", source: "refused".into() }));
-    let probe = Probe::new(Behaviour::Answer);
+    let probe = Probe::new(Behavior::Answer);
     let has_run = Arc::clone(&probe.has_run);
     let mut registry = Registry::default();
     registry.register(probe).expect("a tool");
-    let failed = gateway(&plant, Arc::new(store), registry).invoke(&permit, call("memory_read", json!({}))).await;
+    let failed = gateway(&context, Arc::new(store), registry).invoke(&permit, call("memory_read", json!({}))).await;
     assert!(matches!(failed, Err(ToolError::AuditUnavailable(_))));
     assert!(!has_run.load(Ordering::Relaxed));
 }
 
 #[tokio::test]
 async fn the_manifest_contains_the_four_read_only_tools_for_every_role() {
-    let plant = TestContext::new().await;
-    let manifest = builtin_gateway(&plant).manifest(plant.sign_in(Role::Viewer).await.rights());
+    let context = TestContext::new().await;
+    let manifest = builtin_gateway(&context).manifest(context.sign_in(Role::Viewer).await.rights());
     let names: Vec<&str> = manifest.iter().map(|spec| spec.name.as_str()).collect();
     assert_eq!(names, ["rag_search", "document_read", "document_list", "memory_read"]);
     assert!(

@@ -24,22 +24,22 @@ use tools::ingest::interface::{Ingest, JobOutcome};
 use tools::registry::Registry;
 use tools::tool::{CallScope, Tool};
 
-fn ledger(plant: &TestContext) -> Vec<(Option<UserId>, LedgerEntry)> {
-    plant.store.ledger(plant.tenant)
+fn ledger(context: &TestContext) -> Vec<(Option<UserId>, LedgerEntry)> {
+    context.store.ledger(context.tenant)
 }
 
-fn context() -> CallContext {
+fn call_context() -> CallContext {
     let id = uuid::Uuid::from_u128;
     CallContext { conversation: Some(ConversationId::from_uuid(id(1))), run: Some(RunId::from_uuid(id(2))) }
 }
 
 fn call(name: &str, arguments: Value) -> ToolCall {
-    ToolCall { call_id: "1".into(), name: name.into(), arguments, context: context() }
+    ToolCall { call_id: "1".into(), name: name.into(), arguments, context: call_context() }
 }
 
-fn gateway(plant: &TestContext, registry: Registry) -> AuditedToolGateway {
-    let store: Arc<dyn Store> = Arc::new(plant.store.clone());
-    AuditedToolGateway::new(registry, plant.tool_parts(store))
+fn gateway(context: &TestContext, registry: Registry) -> AuditedToolGateway {
+    let store: Arc<dyn Store> = Arc::new(context.store.clone());
+    AuditedToolGateway::new(registry, context.tool_parts(store))
 }
 
 /// A document with several batches of chunks.
@@ -49,38 +49,40 @@ fn long_document() -> Vec<u8> {
     (0..8).map(section).collect::<String>().into_bytes()
 }
 
-async fn upload_long_document(plant: &TestContext) {
-    let permit = plant.sign_in(Role::User).await;
-    let ingest = plant.ingest_service(IngestSettings::default());
+async fn upload_long_document(context: &TestContext) {
+    let permit = context.sign_in(Role::User).await;
+    let ingest = context.ingest_service(IngestSettings::default());
     ingest.accept(&permit, upload("long.md", &long_document())).await.expect("accepted");
 }
 
 #[tokio::test]
 async fn the_batches_of_an_attempt_are_one_ledger_entry() {
-    let plant = TestContext::new().await;
-    upload_long_document(&plant).await;
-    let ingest = plant.ingest_service(IngestSettings { embed_batch_size: 2, ..IngestSettings::default() });
-    plant.embedder.before_batch(|batch| async move { if batch == 1 { Err(timeout_error()) } else { Ok(()) } }.boxed());
-    let job = plant.claim().await;
-    let retry = ingest.process(&job).await.expect_err("later");
-    let rows = ledger(&plant);
+    let context = TestContext::new().await;
+    upload_long_document(&context).await;
+    let ingest = context.ingest_service(IngestSettings { embed_batch_size: 2, ..IngestSettings::default() });
+    context
+        .embedder
+        .before_batch(|batch| async move { if batch == 1 { Err(timeout_error()) } else { Ok(()) } }.boxed());
+    let job = context.claim().await;
+    let retry = ingest.process(&job).await.expect_err("a retry");
+    let rows = ledger(&context);
     assert_eq!(rows.len(), 1);
     let (user, LedgerEntry { call, counts_towards_budget, .. }) = &rows[0];
     assert_eq!((call.status, call.error.as_deref(), *user), (CallStatus::Error, Some("timeout"), None));
     assert_eq!(
         (call.usage.input_tokens, call.cost, *counts_towards_budget),
         (2, MicroCost(2), false),
-        "of the first batch"
+        "only the first batch is counted"
     );
 
-    plant.embedder.before_batch(|_| async { Ok(()) }.boxed());
-    plant
+    context.embedder.before_batch(|_| async { Ok(()) }.boxed());
+    context
         .store
         .requeue(job.lease, &RequeueOptions { counts_as_attempt: retry.counts_as_attempt, ..RequeueOptions::default() })
         .await
-        .expect("put back");
-    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobOutcome::Ready);
-    let rows = ledger(&plant);
+        .expect("requeued");
+    assert_eq!(ingest.process(&context.claim().await).await.expect("processed"), JobOutcome::Ready);
+    let rows = ledger(&context);
     assert_eq!(rows.len(), 2);
     let call = &rows[1].1.call;
     assert_eq!((call.operation, call.status, call.error.as_ref()), (ModelOperation::Embeddings, CallStatus::Ok, None));
@@ -90,12 +92,12 @@ async fn the_batches_of_an_attempt_are_one_ledger_entry() {
 
 #[tokio::test]
 async fn an_attempt_without_model_calls_leaves_no_entry() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    let ingest = plant.ingest_service(IngestSettings::default());
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    let ingest = context.ingest_service(IngestSettings::default());
     ingest.accept(&permit, upload("broken.pdf", b"%PDF-1.7\nnothing of a PDF")).await.expect("accepted");
-    assert_eq!(ingest.process(&plant.claim().await).await.expect("processed"), JobOutcome::Failed);
-    assert_eq!(ledger(&plant), []);
+    assert_eq!(ingest.process(&context.claim().await).await.expect("processed"), JobOutcome::Failed);
+    assert_eq!(ledger(&context), []);
 }
 
 #[tokio::test]
@@ -103,17 +105,17 @@ async fn ingestion_passes_on_the_tenants_cloud_limit() {
     for (configured, limit) in
         [(None, Classification::Internal), (Some(Classification::Public), Classification::Public)]
     {
-        let plant = TestContext::new().await;
+        let context = TestContext::new().await;
         let settings = TenantSettings { cloud_classification: configured, ..TenantSettings::default() };
-        plant
+        context
             .store
-            .replace_settings(plant.tenant, &settings, 1, &domain::tenant_change::ChangedBy::default())
+            .replace_settings(context.tenant, &settings, 1, &domain::tenant_change::ChangedBy::default())
             .await
-            .expect("in memory")
+            .expect("the in-memory store does not fail")
             .expect("configured");
-        upload_long_document(&plant).await;
-        plant.ingest_service(IngestSettings::default()).process(&plant.claim().await).await.expect("processed");
-        let callers = plant.embedder.callers();
+        upload_long_document(&context).await;
+        context.ingest_service(IngestSettings::default()).process(&context.claim().await).await.expect("processed");
+        let callers = context.embedder.callers();
         assert!(
             !callers.is_empty() && callers.iter().all(|caller| caller.max_cloud_classification == limit),
             "{callers:?}"
@@ -123,25 +125,32 @@ async fn ingestion_passes_on_the_tenants_cloud_limit() {
 
 #[tokio::test]
 async fn a_search_is_recorded_even_if_its_model_fails() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    plant.create_document(&permit, "manual.pdf", Classification::Internal, &["The strainer is cleaned weekly."]).await;
-    let store: Arc<dyn Store> = Arc::new(plant.store.clone());
-    let tools = gateway(&plant, Registry::builtin(&store, plant.search()).expect("a registry"));
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    context
+        .create_document(&permit, "manual.pdf", Classification::Internal, &["The strainer is cleaned weekly."])
+        .await;
+    let store: Arc<dyn Store> = Arc::new(context.store.clone());
+    let tools = gateway(&context, Registry::builtin(&store, context.search()).expect("a registry"));
     for down in [false, true] {
-        plant.embedder.is_down.store(down, Ordering::Relaxed);
+        context.embedder.is_down.store(down, Ordering::Relaxed);
         let found = tools.invoke(&permit, call("rag_search", json!({"query": "strainer"}))).await.expect("a search");
         assert!(matches!(found.into_parts().0, ToolResult::Retrieval(found) if found.degraded == down));
     }
-    let rows = ledger(&plant);
+    let rows = ledger(&context);
     let statuses: Vec<_> = rows.iter().map(|(_, entry)| (entry.call.status, entry.call.error.as_deref())).collect();
     assert_eq!(statuses, [(CallStatus::Ok, None), (CallStatus::Error, Some("timeout"))]);
     for (user, entry) in &rows {
-        assert_eq!((*user, entry.context, entry.counts_towards_budget), (permit.scope().user(), context(), false));
+        assert_eq!((*user, entry.context, entry.counts_towards_budget), (permit.scope().user(), call_context(), false));
         assert_eq!(entry.call.operation, ModelOperation::Embeddings);
     }
-    let mut tx = plant.store.begin(permit.scope()).await.expect("in memory");
-    let spent = tx.usage().spending(domain::ports::Clock::now(&*plant.clock)).await.expect("in memory").user;
+    let mut tx = context.store.begin(permit.scope()).await.expect("the in-memory store does not fail");
+    let spent = tx
+        .usage()
+        .spending(domain::ports::Clock::now(&*context.clock))
+        .await
+        .expect("the in-memory store does not fail")
+        .user;
     assert_eq!((spent.tokens, spent.cost), (0, MicroCost(1)), "cost counts, tokens do not");
 }
 
@@ -188,13 +197,13 @@ impl Tool for ModelTool {
 #[tokio::test(start_paused = true)]
 async fn model_calls_of_a_tool_are_recorded_regardless_of_how_it_ends() {
     for ending in [Ending::Fail, Ending::Panic, Ending::Hang] {
-        let plant = TestContext::new().await;
-        let permit: Permit = plant.sign_in(Role::User).await;
+        let context = TestContext::new().await;
+        let permit: Permit = context.sign_in(Role::User).await;
         let mut registry = Registry::default();
-        registry.register(ModelTool { embedder: plant.embedder.clone(), ending }).expect("a tool");
-        let tools = gateway(&plant, registry);
+        registry.register(ModelTool { embedder: context.embedder.clone(), ending }).expect("a tool");
+        let tools = gateway(&context, registry);
         assert!(tools.invoke(&permit, call("memory_read", json!({}))).await.is_err());
-        let rows = ledger(&plant);
+        let rows = ledger(&context);
         assert_eq!((rows.len(), rows[0].1.call.status), (1, CallStatus::Ok));
     }
 }

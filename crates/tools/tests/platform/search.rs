@@ -28,11 +28,11 @@ const VISITORS: &str = "Visitors report to the gate house and wear a helmet.";
 
 #[tokio::test]
 async fn the_passage_that_answers_comes_first_with_its_page_and_both_scores() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    context.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
     let query = "To what torque are the casing tie bolts of P-101A tightened?";
-    let found = plant.search().search(permit.scope(), query, &unrestricted_scope(), 2).await.expect("hits");
+    let found = context.search().search(permit.scope(), query, &unrestricted_scope(), 2).await.expect("hits");
     let best = &found.hits[0];
     assert_eq!((best.passage.content.as_str(), best.passage.page), (BOLTS, Some(3)));
     assert!(best.similarity.is_some() && best.bm25.is_some());
@@ -44,22 +44,22 @@ async fn the_passage_that_answers_comes_first_with_its_page_and_both_scores() {
 
 #[tokio::test]
 async fn a_query_about_an_unknown_tag_is_not_answerable() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    context.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
     let query = "To what torque are the casing tie bolts of P-999Z tightened?";
-    let found = plant.search().search(permit.scope(), query, &unrestricted_scope(), 5).await.expect("hits");
+    let found = context.search().search(permit.scope(), query, &unrestricted_scope(), 5).await.expect("hits");
     assert!(!found.hits.is_empty() && !found.answerable);
 }
 
 #[tokio::test]
 async fn if_the_embedder_fails_only_lexical_search_runs_and_the_result_is_degraded() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
-    plant.embedder.is_down.store(true, Ordering::Relaxed);
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    context.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
+    context.embedder.is_down.store(true, Ordering::Relaxed);
     let query = "When is the suction strainer to be cleaned?";
-    let found = plant.search().search(permit.scope(), query, &unrestricted_scope(), 5).await.expect("hits");
+    let found = context.search().search(permit.scope(), query, &unrestricted_scope(), 5).await.expect("hits");
     assert!(found.degraded && found.answerable);
     assert_eq!(found.hits[0].passage.content, STRAINER);
     assert_eq!(found.hits[0].similarity, None);
@@ -67,10 +67,10 @@ async fn if_the_embedder_fails_only_lexical_search_runs_and_the_result_is_degrad
 
 #[tokio::test]
 async fn filters_and_clearance_restrict_the_results() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::Admin).await;
-    let open = plant.create_document(&permit, "open.pdf", Classification::Internal, &[STRAINER]).await;
-    let secret = plant.create_document(&permit, "secret.pdf", Classification::Restricted, &[BOLTS]).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::Admin).await;
+    let open = context.create_document(&permit, "open.pdf", Classification::Internal, &[STRAINER]).await;
+    let secret = context.create_document(&permit, "secret.pdf", Classification::Restricted, &[BOLTS]).await;
     let documents = |ids: Vec<_>, clearance| SearchScope {
         filters: SearchFilters { document_ids: ids, ..SearchFilters::default() },
         clearance,
@@ -81,7 +81,7 @@ async fn filters_and_clearance_restrict_the_results() {
         (documents(vec![secret.id], Classification::Restricted), vec![secret.id]),
         (documents(vec![secret.id], Classification::Internal), vec![]),
     ] {
-        let found = plant.search().search(permit.scope(), "suction bolts", &scope, 5).await.expect("hits");
+        let found = context.search().search(permit.scope(), "suction bolts", &scope, 5).await.expect("hits");
         let mut ids: Vec<_> = found.hits.iter().map(|hit| hit.passage.document_id).collect();
         ids.sort();
         assert_eq!(ids, expected, "{scope:?}");
@@ -94,9 +94,9 @@ async fn a_passage_without_terms_is_ranked_by_its_text() {
     let queries = [TORQUE_QUERY, "suction strainer", "When is a strainer needed?", "Who paints the canteen?", "P-999Z"];
     let mut results = Vec::new();
     for stores_terms in [true, false] {
-        let plant = TestContext { stores_terms, ..TestContext::new().await };
-        let permit = plant.sign_in(Role::User).await;
-        plant
+        let context = TestContext { stores_terms, ..TestContext::new().await };
+        let permit = context.sign_in(Role::User).await;
+        context
             .create_document(
                 &permit,
                 "manual.pdf",
@@ -106,7 +106,7 @@ async fn a_passage_without_terms_is_ranked_by_its_text() {
             .await;
         let mut found = Vec::new();
         for query in queries {
-            found.push(plant.search().search(permit.scope(), query, &unrestricted_scope(), 3).await.expect("hits"));
+            found.push(context.search().search(permit.scope(), query, &unrestricted_scope(), 3).await.expect("hits"));
         }
         results.push(found);
     }
@@ -132,15 +132,15 @@ impl Store for CountingStore {
     }
 }
 
-/// All reads share one transaction; only neighbours that are read after a reranker call need a second one.
+/// All reads share one transaction; only neighbors that are read after a reranker call need a second one.
 #[tokio::test]
 async fn a_search_is_one_transaction_and_a_reranker_is_called_outside_of_it() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, BOLTS, STRAINER]).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    context.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, BOLTS, STRAINER]).await;
     let store =
-        Arc::new(CountingStore { store: Arc::new(plant.store.clone()), transaction_count: AtomicUsize::new(0) });
-    let embedders = Embedders::single(Arc::clone(&plant.embedder) as _);
+        Arc::new(CountingStore { store: Arc::new(context.store.clone()), transaction_count: AtomicUsize::new(0) });
+    let embedders = Embedders::single(Arc::clone(&context.embedder) as _);
     let search = HybridSearch::new(Arc::clone(&store) as _, embedders, RetrievalParams::default());
     let reranking = || {
         let model = WordReranker::preferring("480 Nm") as Arc<dyn Reranker>;
@@ -159,28 +159,28 @@ async fn a_search_is_one_transaction_and_a_reranker_is_called_outside_of_it() {
 }
 
 /// Besides the texts that are returned, only as many again are read, to compare them for duplicates. The same statement
-/// reads the neighbours; after a reranker, a statement of its own does.
+/// reads the neighbors; after a reranker call, a separate statement does.
 #[tokio::test]
 async fn a_search_reads_only_the_texts_that_it_returns_or_compares() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
     let texts: Vec<String> = (0..90).map(|n| format!("Casing bolts of pump {n}: {} Nm.", 400 + n)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    plant.create_document(&permit, "manual.pdf", Classification::Internal, &texts).await;
+    context.create_document(&permit, "manual.pdf", Classification::Internal, &texts).await;
     let model = WordReranker::preferring("480 Nm") as Arc<dyn Reranker>;
-    let reranked = plant.search().with_reranking(Some(Reranking { model, candidates: 30 }));
+    let reranked = context.search().with_reranking(Some(Reranking { model, candidates: 30 }));
     // Maximum number of texts that each read may return.
-    for (search, with_neighbours, limits) in [
-        (plant.search(), false, vec![4]),
-        (plant.search().with_surroundings(true), true, vec![3 * 4]),
+    for (search, with_neighbors, limits) in [
+        (context.search(), false, vec![4]),
+        (context.search().with_surroundings(true), true, vec![3 * 4]),
         (reranked.clone(), false, vec![30]),
         (reranked.with_surroundings(true), true, vec![30, 3 * 2]),
     ] {
         let found = search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 2).await.expect("hits");
-        let reads = plant.store.take_text_reads();
+        let reads = context.store.take_text_reads();
         assert!(reads.len() == limits.len() && reads.iter().zip(&limits).all(|(n, max)| n <= max), "{reads:?}");
         let surrounded = found.hits.iter().any(|hit| hit.surrounding_text != SurroundingText::default());
-        assert_eq!((found.hits.len(), surrounded), (2, with_neighbours));
+        assert_eq!((found.hits.len(), surrounded), (2, with_neighbors));
     }
 }
 
@@ -207,18 +207,18 @@ impl Reranker for DeletingReranker {
 
 #[tokio::test]
 async fn a_document_that_is_deleted_during_a_search_is_skipped() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    plant
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    context
         .create_document(&permit, "manual.pdf", Classification::Internal, &[BOLTS, "P-101A has casing tie bolts."])
         .await;
-    let deleted = plant.create_document(&permit, "deleted.pdf", Classification::Internal, &[STRAINER]).await;
-    plant.create_document(&permit, "other.pdf", Classification::Internal, &[VISITORS]).await;
+    let deleted = context.create_document(&permit, "deleted.pdf", Classification::Internal, &[STRAINER]).await;
+    context.create_document(&permit, "other.pdf", Classification::Internal, &[VISITORS]).await;
     let without_reranker =
-        plant.search().search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 4).await.expect("hits");
+        context.search().search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 4).await.expect("hits");
     assert!(contents(&without_reranker).contains(&STRAINER), "found while it exists");
-    let model = DeletingReranker { store: plant.store.clone(), scope: permit.scope().clone(), document: deleted.id };
-    let search = plant.search().with_reranking(Some(Reranking { model: Arc::new(model), candidates: 2 }));
+    let model = DeletingReranker { store: context.store.clone(), scope: permit.scope().clone(), document: deleted.id };
+    let search = context.search().with_reranking(Some(Reranking { model: Arc::new(model), candidates: 2 }));
     let found = search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 4).await.expect("hits");
     let expected: Vec<&str> = contents(&without_reranker).into_iter().filter(|text| *text != STRAINER).collect();
     assert_eq!((contents(&found), found.reranked_by.as_deref()), (expected, Some("judge-2")));
@@ -261,9 +261,9 @@ impl Reranker for WordReranker {
     }
 }
 
-fn search_with_reranker(plant: &TestContext, reranker: &Arc<WordReranker>, candidates: usize) -> HybridSearch {
+fn search_with_reranker(context: &TestContext, reranker: &Arc<WordReranker>, candidates: usize) -> HybridSearch {
     let model = Arc::clone(reranker) as Arc<dyn Reranker>;
-    plant.search().with_reranking(Some(Reranking { model, candidates }))
+    context.search().with_reranking(Some(Reranking { model, candidates }))
 }
 
 fn contents(found: &Retrieval) -> Vec<&str> {
@@ -274,9 +274,9 @@ const TORQUE_QUERY: &str = "To what torque are the casing tie bolts of P-101A ti
 
 #[tokio::test]
 async fn a_reranker_orders_the_best_candidates_and_its_scores_are_shown() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    plant
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    context
         .create_document(
             &permit,
             "manual.pdf",
@@ -285,7 +285,7 @@ async fn a_reranker_orders_the_best_candidates_and_its_scores_are_shown() {
         )
         .await;
     let reranker = WordReranker::preferring("has a casing");
-    let search = search_with_reranker(&plant, &reranker, 2);
+    let search = search_with_reranker(&context, &reranker, 2);
     let found = search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("hits");
     assert_eq!(contents(&found), ["P-101A has a casing.", BOLTS, STRAINER]);
     let scores: Vec<_> = found.hits.iter().map(|hit| hit.rerank_score).collect();
@@ -298,11 +298,11 @@ async fn a_reranker_orders_the_best_candidates_and_its_scores_are_shown() {
 
 #[tokio::test]
 async fn on_any_reranker_failure_the_fused_order_is_kept() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    context.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, STRAINER, BOLTS]).await;
     let without_reranker =
-        plant.search().search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("hits");
+        context.search().search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("hits");
     let failures: [Transform; 5] = [
         |_| Err(ModelError::Timeout { backend: "judge".into(), waited_s: 0 }),
         |_| Err(ModelError::NotConfigured { requested: "restricted content".into() }),
@@ -312,7 +312,7 @@ async fn on_any_reranker_failure_the_fused_order_is_kept() {
     ];
     for failure in failures {
         let reranker = WordReranker::with_transform("helmet", failure);
-        let search = search_with_reranker(&plant, &reranker, 30);
+        let search = search_with_reranker(&context, &reranker, 30);
         let found = search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("hits");
         assert_eq!(reranker.requests().len(), 1);
         assert_eq!(found, without_reranker);
@@ -321,12 +321,12 @@ async fn on_any_reranker_failure_the_fused_order_is_kept() {
 
 #[tokio::test]
 async fn a_reranker_is_not_called_for_a_single_passage() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
     let reranker = WordReranker::preferring("x");
-    let search = search_with_reranker(&plant, &reranker, 30);
+    let search = search_with_reranker(&context, &reranker, 30);
     assert_eq!(search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("no hits").hits, []);
-    plant.create_document(&permit, "one.pdf", Classification::Internal, &[BOLTS]).await;
+    context.create_document(&permit, "one.pdf", Classification::Internal, &[BOLTS]).await;
     assert_eq!(
         search.search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("a hit").hits.len(),
         1
@@ -336,13 +336,13 @@ async fn a_reranker_is_not_called_for_a_single_passage() {
 
 #[tokio::test]
 async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_the_reranker() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    plant.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, BOLTS, STRAINER]).await;
-    let search = search_with_reranker(&plant, &WordReranker::preferring("480 Nm"), 30);
-    let store: Arc<dyn Store> = Arc::new(plant.store.clone());
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    context.create_document(&permit, "manual.pdf", Classification::Internal, &[VISITORS, BOLTS, STRAINER]).await;
+    let search = search_with_reranker(&context, &WordReranker::preferring("480 Nm"), 30);
+    let store: Arc<dyn Store> = Arc::new(context.store.clone());
     let registry = Registry::builtin(&store, search).expect("a registry");
-    let tools = AuditedToolGateway::new(registry, plant.tool_parts(store));
+    let tools = AuditedToolGateway::new(registry, context.tool_parts(store));
     let call = |arguments| ToolCall {
         call_id: "1".into(),
         name: "rag_search".into(),
@@ -360,24 +360,24 @@ async fn a_search_through_the_gateway_adds_surroundings_on_request_and_records_t
     }
     assert_eq!((surroundings[0].before.as_ref(), surroundings[0].after.as_ref()), (None, None));
     assert_eq!((surroundings[1].before.as_deref(), surroundings[1].after.as_deref()), (Some(VISITORS), Some(STRAINER)));
-    plant.wait_for_background_tasks().await;
-    let rows = plant.audit_rows().await;
+    context.wait_for_background_tasks().await;
+    let rows = context.audit_rows().await;
     let outcome = rows.last().expect("an outcome");
     assert_eq!((&outcome.metadata["reranked"], &outcome.metadata["reranker"]), (&json!(true), &json!("judge-1")));
 }
 
 #[tokio::test]
 async fn a_reranker_sees_nothing_above_the_tenants_limit_for_models() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    plant.create_document(&permit, "manual.pdf", Classification::Confidential, &[VISITORS, STRAINER, BOLTS]).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    context.create_document(&permit, "manual.pdf", Classification::Confidential, &[VISITORS, STRAINER, BOLTS]).await;
     let reranker = WordReranker::preferring("helmet");
     let with_model_limit = |any_model| {
-        search_with_reranker(&plant, &reranker, 30)
+        search_with_reranker(&context, &reranker, 30)
             .with_model_limits(ModelLimits { any_model, ..ModelLimits::default() })
     };
     let without_reranker =
-        plant.search().search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("hits");
+        context.search().search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3).await.expect("hits");
     let found = with_model_limit(Classification::Internal)
         .search(permit.scope(), TORQUE_QUERY, &unrestricted_scope(), 3)
         .await

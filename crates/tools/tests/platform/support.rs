@@ -91,8 +91,8 @@ impl TestContext {
     }
 
     /// Limits the clearance of the tenant's users.
-    pub async fn set_user_clearance(&self, class: Classification) {
-        let clearance = ClearanceLimits { user: Some(class), ..ClearanceLimits::default() };
+    pub async fn set_user_clearance(&self, limit: Classification) {
+        let clearance = ClearanceLimits { user: Some(limit), ..ClearanceLimits::default() };
         let settings = TenantSettings { clearance, ..TenantSettings::default() };
         self.store
             .replace_settings(self.tenant, &settings, 1, &ChangedBy::default())
@@ -125,7 +125,7 @@ impl TestContext {
         rows
     }
 
-    /// The parts of a tool gateway with this store.
+    /// The dependencies of a tool gateway that uses this store.
     pub fn tool_parts(&self, store: Arc<dyn Store>) -> ToolParts {
         ToolParts {
             store,
@@ -170,7 +170,7 @@ impl TestContext {
         &self,
         uploader: &Permit,
         name: &str,
-        class: Classification,
+        classification: Classification,
         passages: &[&str],
     ) -> Document {
         let new = NewDocument {
@@ -183,7 +183,7 @@ impl TestContext {
             storage_path: name.into(),
             doc_type: None,
             tags: vec![],
-            classification: class,
+            classification,
             revision: Revision::default(),
             metadata: json!({}),
             uploaded_by: uploader.scope().user().expect("a user"),
@@ -231,7 +231,7 @@ impl TestContext {
         tx.documents().get(id, Classification::Restricted).await.expect("a document")
     }
 
-    /// Waits for background tasks.
+    /// Waits until all tasks of the tracker have ended.
     pub async fn wait_for_background_tasks(&self) {
         self.tracker.close();
         self.tracker.wait().await;
@@ -258,7 +258,7 @@ type BeforeBatch = Box<dyn Fn(usize) -> BoxFuture<'static, Result<(), ModelError
 impl WordEmbedder {
     const DIMENSION: usize = 256;
 
-    /// An embedder with another name.
+    /// An embedder whose model has this name.
     pub fn named(name: &'static str) -> Self {
         Self { name: Some(name), ..Self::default() }
     }
@@ -316,8 +316,8 @@ impl Embedder for WordEmbedder {
             self.run_hook().await?;
         }
         let vectors = self.vectors(request.texts.into_iter());
-        // One token and one millionth per text.
-        let texts = u32::try_from(vectors.len()).expect("few");
+        // Each text counts as one input token and costs one millionth of a currency unit.
+        let texts = u32::try_from(vectors.len()).expect("fits into u32");
         let usage = CallUsage {
             served_by: ServedBy::embedded("words", "words"),
             token_usage: TokenUsage { input_tokens: texts, output_tokens: 0 },

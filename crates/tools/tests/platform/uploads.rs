@@ -58,9 +58,9 @@ struct Administrator {
 }
 
 impl Administrator {
-    fn new(plant: &TestContext, permit: &Permit) -> Self {
+    fn new(context: &TestContext, permit: &Permit) -> Self {
         let (scope, user) = (permit.scope().clone(), permit.scope().user().expect("a user"));
-        Self { store: plant.store.clone(), scope, user }
+        Self { store: context.store.clone(), scope, user }
     }
 
     async fn patch(self, patch: UserPatch) {
@@ -97,18 +97,18 @@ fn role_change(role: Role) -> UserPatch {
     UserPatch { role: Some(role), ..UserPatch::default() }
 }
 
-async fn documents(plant: &TestContext, permit: &Permit) -> Vec<Document> {
-    let mut tx = plant.store.begin(permit.scope()).await.expect("a transaction");
+async fn documents(context: &TestContext, permit: &Permit) -> Vec<Document> {
+    let mut tx = context.store.begin(permit.scope()).await.expect("a transaction");
     let no_filter = domain::document::DocumentFilter::default();
     let documents = tx.documents().list(&no_filter, Classification::Restricted, &PageRequest::default()).await;
     documents.expect("a list").items
 }
 
-async fn assert_nothing_stored(plant: &TestContext, permit: &Permit) {
-    plant.wait_for_background_tasks().await;
-    assert_eq!(plant.blobs.count(), 0, "no file is stored");
-    assert!(documents(plant, permit).await.is_empty(), "no document is recorded");
-    assert_eq!(plant.try_claim().await, None, "nothing is queued");
+async fn assert_nothing_stored(context: &TestContext, permit: &Permit) {
+    context.wait_for_background_tasks().await;
+    assert_eq!(context.blobs.count(), 0, "no file is stored");
+    assert!(documents(context, permit).await.is_empty(), "no document is recorded");
+    assert_eq!(context.try_claim().await, None, "nothing is queued");
 }
 
 #[tokio::test]
@@ -125,27 +125,27 @@ async fn user_tenant_role_and_clearance_are_checked_again_when_the_document_is_r
         (lower_clearance, "validation"),
     ];
     for (change, code) in cases {
-        let plant = TestContext::new().await;
-        let permit = plant.sign_in(Role::User).await;
+        let context = TestContext::new().await;
+        let permit = context.sign_in(Role::User).await;
         let mut confidential_form = form("notes.md");
         confidential_form.classification = Some(Classification::Confidential);
-        let change = change(Administrator::new(&plant, &permit));
+        let change = change(Administrator::new(&context, &permit));
         let request = with_event(upload_with_form(NOTES, Ok(confidential_form)), change);
-        let refused = plant.ingest_service(IngestSettings::default()).accept(&permit, request).await.expect_err(code);
+        let refused = context.ingest_service(IngestSettings::default()).accept(&permit, request).await.expect_err(code);
         assert_eq!(refused.code(), code, "{refused:?}");
-        assert_nothing_stored(&plant, &permit).await;
+        assert_nothing_stored(&context, &permit).await;
     }
 }
 
 #[tokio::test]
 async fn the_right_to_supersede_is_checked_again() {
-    let plant = TestContext::new().await;
-    let (owner, admin) = (plant.sign_in(Role::User).await, plant.sign_in(Role::Admin).await);
-    let old = plant.create_document(&owner, "old.pdf", Classification::Internal, &["one"]).await;
-    let ingest = plant.ingest_service(IngestSettings::default());
+    let context = TestContext::new().await;
+    let (owner, admin) = (context.sign_in(Role::User).await, context.sign_in(Role::Admin).await);
+    let old = context.create_document(&owner, "old.pdf", Classification::Internal, &["one"]).await;
+    let ingest = context.ingest_service(IngestSettings::default());
     let mut superseding_form = form("notes.md");
     superseding_form.supersedes = Some(old.id);
-    let demoted = Administrator::new(&plant, &admin).patch(role_change(Role::User)).boxed();
+    let demoted = Administrator::new(&context, &admin).patch(role_change(Role::User)).boxed();
     let refused =
         ingest.accept(&admin, with_event(upload_with_form(NOTES, Ok(superseding_form.clone())), demoted)).await;
     assert!(matches!(refused, Err(IngestError::NotUploader)), "{refused:?}");
@@ -155,17 +155,17 @@ async fn the_right_to_supersede_is_checked_again() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_ends_at_its_time_limit() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
     let settings = IngestSettings { upload_timeout: Duration::from_secs(90), ..IngestSettings::default() };
     let started = Instant::now();
-    let ingest = plant.ingest_service(settings);
+    let ingest = context.ingest_service(settings);
     let accepting = tokio::time::timeout(Duration::from_secs(600), ingest.accept(&permit, slow_upload()));
     let refused = accepting.await.expect("in time").expect_err("too slow");
     assert_eq!(started.elapsed().as_secs(), 90);
     assert_eq!(refused.code(), "upload_timeout");
     assert!(refused.public_detail().is_some_and(|detail| detail.contains("90 s")), "{refused:?}");
-    assert_nothing_stored(&plant, &permit).await;
+    assert_nothing_stored(&context, &permit).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,50 +176,51 @@ async fn an_upload_stops_when_its_user_or_tenant_is_suspended() {
         (|admin| admin.suspend_tenant().boxed(), "tenant_suspended"),
     ];
     for (change, code) in cases {
-        let plant = TestContext::new().await;
-        let permit = plant.sign_in(Role::User).await;
-        let change = change(Administrator::new(&plant, &permit));
+        let context = TestContext::new().await;
+        let permit = context.sign_in(Role::User).await;
+        let change = change(Administrator::new(&context, &permit));
         let delayed_change = async {
             tokio::time::sleep(Duration::from_secs(60)).await;
             change.await;
         };
         let started = Instant::now();
-        let ingest = plant.ingest_service(IngestSettings::default());
+        let ingest = context.ingest_service(IngestSettings::default());
         let accepting = tokio::time::timeout(Duration::from_secs(600), ingest.accept(&permit, slow_upload()));
         let (accepted, ()) = tokio::join!(accepting, delayed_change);
         let refused = accepted.expect("in time").expect_err(code);
         assert_eq!(refused.code(), code);
         assert!((60..=65).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
-        assert_nothing_stored(&plant, &permit).await;
+        assert_nothing_stored(&context, &permit).await;
     }
 }
 
 /// An open intent is closed as `unknown` after a day, so an upload must be recorded before that.
 #[tokio::test]
 async fn an_upload_that_was_delayed_by_a_day_has_no_effect() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    let clock = Arc::clone(&plant.clock);
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    let clock = Arc::clone(&context.clock);
     let delay = async move {
         clock.advance(TimeDelta::hours(25));
     };
     let request = with_event(upload("notes.md", NOTES), delay.boxed());
-    let refused = plant.ingest_service(IngestSettings::default()).accept(&permit, request).await.expect_err("too late");
+    let refused =
+        context.ingest_service(IngestSettings::default()).accept(&permit, request).await.expect_err("too late");
     assert_eq!(refused.code(), "upload_timeout");
-    assert_nothing_stored(&plant, &permit).await;
+    assert_nothing_stored(&context, &permit).await;
 }
 
 #[tokio::test]
 async fn with_an_exhausted_quota_only_duplicates_are_accepted() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
-    let result = plant.ingest_service(IngestSettings::default()).accept(&permit, upload("notes.md", NOTES)).await;
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
+    let result = context.ingest_service(IngestSettings::default()).accept(&permit, upload("notes.md", NOTES)).await;
     let Ok(UploadOutcome::Created(original)) = result else { panic!("{result:?}") };
     let quotas = Quotas { documents: Some(1), ..Quotas::default() };
-    Administrator::new(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
+    Administrator::new(&context, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
     let mut blobs = MockBlobStore::new();
     blobs.expect_put().never();
-    let ingest = plant.ingest_service_with(Arc::new(plant.store.clone()), Arc::new(blobs));
+    let ingest = context.ingest_service_with(Arc::new(context.store.clone()), Arc::new(blobs));
     let refused = ingest.accept(&permit, upload("more.md", b"# More\n\nAnd more of it.\n")).await;
     assert!(matches!(refused, Err(IngestError::QuotaExceeded)), "{refused:?}");
     let again = ingest.accept(&permit, upload("copy.md", NOTES)).await;
@@ -227,11 +228,11 @@ async fn with_an_exhausted_quota_only_duplicates_are_accepted() {
 }
 
 #[tokio::test]
-async fn no_more_is_stored_than_the_quota_of_bytes_allows() {
-    let plant = TestContext::new().await;
-    let permit = plant.sign_in(Role::User).await;
+async fn an_upload_above_the_byte_quota_is_refused_and_leaves_no_file_behind() {
+    let context = TestContext::new().await;
+    let permit = context.sign_in(Role::User).await;
     let quotas = Quotas { bytes: Some(100_000), ..Quotas::default() };
-    Administrator::new(&plant, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
+    Administrator::new(&context, &permit).configure(TenantSettings { quotas, ..TenantSettings::default() }).await;
     let was_read_past_quota = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&was_read_past_quota);
     let mut request = upload("long.txt", &b"word ".repeat(30_000));
@@ -240,30 +241,30 @@ async fn no_more_is_stored_than_the_quota_of_bytes_allows() {
         Ok(Bytes::from_static(b"end"))
     });
     request.bytes = request.bytes.chain(rest).boxed();
-    let refused = plant.ingest_service(IngestSettings::default()).accept(&permit, request).await;
+    let refused = context.ingest_service(IngestSettings::default()).accept(&permit, request).await;
     assert!(matches!(refused, Err(IngestError::QuotaExceeded)), "{refused:?}");
     assert!(!was_read_past_quota.load(Ordering::Relaxed), "the body was read past the quota");
-    assert_nothing_stored(&plant, &permit).await;
+    assert_nothing_stored(&context, &permit).await;
 }
 
 /// The connection breaks before the commit is confirmed, so the service must find out whether it took effect.
 #[tokio::test]
 async fn a_file_is_deleted_if_its_record_failed_and_kept_if_it_was_recorded() {
     for takes_effect in [false, true] {
-        let plant = TestContext::new().await;
-        let permit = plant.sign_in(Role::User).await;
+        let context = TestContext::new().await;
+        let permit = context.sign_in(Role::User).await;
         let store = UnconfirmedCommitStore {
-            inner: plant.store.clone(),
+            inner: context.store.clone(),
             takes_effect,
             is_first_commit: Arc::new(AtomicBool::new(true)),
         };
-        let ingest = plant.ingest_service_with(Arc::new(store), Arc::clone(&plant.blobs) as Arc<dyn BlobStore>);
+        let ingest = context.ingest_service_with(Arc::new(store), Arc::clone(&context.blobs) as Arc<dyn BlobStore>);
         let failed = ingest.accept(&permit, upload("notes.md", NOTES)).await;
         assert!(matches!(failed, Err(IngestError::Store(StoreError::Unavailable { .. }))), "{failed:?}");
-        plant.wait_for_background_tasks().await;
-        let count = documents(&plant, &permit).await.len();
+        context.wait_for_background_tasks().await;
+        let count = documents(&context, &permit).await.len();
         let expected = usize::from(takes_effect);
-        assert_eq!((count, plant.blobs.count()), (expected, expected), "committed: {takes_effect}");
+        assert_eq!((count, context.blobs.count()), (expected, expected), "committed: {takes_effect}");
     }
 }
 

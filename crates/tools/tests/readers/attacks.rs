@@ -25,7 +25,7 @@ fn pdf(objects: &[String], trailer: &str) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Builds a PDF with one page with this content and these page entries, and further objects numbered from 5.
+/// Builds a one-page PDF from this content and these page entries; `extra_objects` are numbered from 5.
 fn single_page_pdf(content: &str, entries: &str, extra_objects: &[String]) -> Vec<u8> {
     let mut objects = vec![
         "<</Type/Catalog/Pages 2 0 R>>".to_owned(),

@@ -89,7 +89,7 @@ fn only_the_result_of_a_field_in_a_field_is_shown() {
 }
 
 #[test]
-fn hidden_text_is_omitted_and_white_text_on_a_coloured_background_is_kept() {
+fn hidden_text_is_omitted_and_white_text_on_a_colored_background_is_kept() {
     let styles = "<w:style w:styleId='Off'><w:name w:val='off'/><w:rPr><w:vanish/></w:rPr></w:style>\
         <w:style w:styleId='Bar'><w:name w:val='bar'/><w:pPr><w:shd w:fill='000080'/></w:pPr></w:style>";
     let white = "<w:color w:val='FFFFFF'/>";

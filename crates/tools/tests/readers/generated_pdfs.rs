@@ -4,8 +4,8 @@ use tools::ingest::readers::{Format, Limits, ParsedDocument, Warning, read};
 
 use crate::support::lines;
 
-/// Builds a PDF with one page: its content, resources besides the fonts `F1` and `F2`, further page entries, and
-/// objects numbered from 6.
+/// Builds a one-page PDF. `resources` are added to the fonts `F1` and `F2`, and `entries` to the page; `objects` are
+/// numbered from 6.
 fn single_page_pdf(content: &str, resources: &str, entries: &str, objects: &[Vec<u8>]) -> Vec<u8> {
     let stream =
         |data: &[u8]| [format!("<</Length {}>>stream\n", data.len()).as_bytes(), data, b"\nendstream"].concat();

@@ -16,7 +16,7 @@ fn read_bytes(bytes: &[u8], name: &str) -> Result<ParsedDocument, ReadError> {
     read_both(bytes, name, &Limits::default())
 }
 
-/// Builds a PDF with one page with this content stream, and further objects numbered from 5.
+/// Builds a one-page PDF from this content stream and these resources; `objects` are numbered from 5.
 fn pdf(content: &[u8], resources: &str, objects: &[String]) -> Vec<u8> {
     let mut parts = vec![
         b"<</Type/Catalog/Pages 2 0 R>>".to_vec(),
@@ -62,7 +62,7 @@ fn a_truncated_file_gives_text_or_a_reason() {
 }
 
 #[test]
-fn a_damaged_file_without_text_is_not_a_scan() {
+fn a_damaged_file_without_text_is_not_reported_as_a_scan() {
     let whole = bytes("base.pdf");
     let streams: Vec<usize> =
         whole.windows(7).enumerate().filter(|(_, w)| *w == b"stream\n").map(|(at, _)| at).collect();

@@ -20,9 +20,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(45);
 const SMALL_LIMITS: ChildLimits = ChildLimits { memory_bytes: 128 << 20, cpu_time: Duration::from_secs(3) };
 
 /// The test program that misbehaves in this way instead of parsing.
-fn misbehaving_parser(behaviour: &str) -> ParserProgram {
+fn misbehaving_parser(behavior: &str) -> ParserProgram {
     let program = env!("CARGO_BIN_EXE_misbehaving-parser").into();
-    ParserProgram { program, args: vec![behaviour.into()], limits: SMALL_LIMITS }
+    ParserProgram { program, args: vec![behavior.into()], limits: SMALL_LIMITS }
 }
 
 async fn parse(program: ParserProgram, timeout: Duration, limits: Limits) -> Result<ParsedDocument, ParseError> {
@@ -31,14 +31,14 @@ async fn parse(program: ParserProgram, timeout: Duration, limits: Limits) -> Res
 }
 
 /// The failure code of a document whose parser misbehaves in this way.
-async fn failure_code(behaviour: &str) -> FailureCode {
+async fn failure_code(behavior: &str) -> FailureCode {
     let limits = Limits { max_pages: 3, max_text_bytes: 1000, ..Limits::default() };
-    match parse(misbehaving_parser(behaviour), TIME_LIMIT, limits).await {
+    match parse(misbehaving_parser(behavior), TIME_LIMIT, limits).await {
         Err(ParseError::Document(failure)) => {
             assert!(failure.detail.ends_with('.'), "{}", failure.detail);
             failure.code
         }
-        other => panic!("{behaviour}: {other:?}"),
+        other => panic!("{behavior}: {other:?}"),
     }
 }
 
@@ -56,7 +56,7 @@ fn a_child_reads_the_same_as_a_thread() {
 
 #[tokio::test]
 async fn a_misbehaving_parser_fails_only_its_document() {
-    for (behaviour, code) in [
+    for (behavior, code) in [
         ("overflow-the-stack", FailureCode::Corrupt),
         ("panic", FailureCode::Corrupt),
         ("write-garbage", FailureCode::Corrupt),
@@ -70,7 +70,7 @@ async fn a_misbehaving_parser_fails_only_its_document() {
         ("send-too-many-blocks", FailureCode::TooLarge),
         ("send-too-much-text", FailureCode::TooLarge),
     ] {
-        assert_eq!(failure_code(behaviour).await, code, "{behaviour}");
+        assert_eq!(failure_code(behavior).await, code, "{behavior}");
     }
 }
 
@@ -86,9 +86,9 @@ async fn warnings_of_a_parser_are_limited_and_their_pages_checked() {
 
 #[tokio::test]
 async fn a_parser_that_waits_is_killed_at_the_wall_clock_limit() {
-    for behaviour in ["sleep", "complain-without-end"] {
+    for behavior in ["sleep", "complain-without-end"] {
         let limits = ChildLimits { cpu_time: Duration::from_secs(30), ..SMALL_LIMITS };
-        let program = ParserProgram { limits, ..misbehaving_parser(behaviour) };
+        let program = ParserProgram { limits, ..misbehaving_parser(behavior) };
         let parsed = parse(program, Duration::from_millis(300), Limits::default()).await;
         assert!(
             matches!(&parsed, Err(ParseError::Document(failure)) if failure.code == FailureCode::Timeout),
@@ -152,12 +152,12 @@ async fn a_child_opens_no_file_no_socket_and_no_program() {
     let unconfined =
         parse(misbehaving_parser("probe-unconfined"), TIME_LIMIT, Limits::default()).await.expect("a report");
     for line in lines(unconfined) {
-        assert!(line.ends_with(": yes"), "must be possible without confinement: {line}");
+        assert!(line.ends_with(": yes"), "must be possible outside the sandbox: {line}");
     }
     let confined = lines(parse(misbehaving_parser("probe"), TIME_LIMIT, Limits::default()).await.expect("a report"));
     assert_eq!(confined.len(), 8);
     for line in confined {
-        assert!(line.ends_with(": no"), "must be impossible with confinement: {line}");
+        assert!(line.ends_with(": no"), "must be impossible in the sandbox: {line}");
     }
 }
 

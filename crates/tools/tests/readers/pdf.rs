@@ -24,7 +24,7 @@ fn rotated_pages_and_upward_text_are_read_row_by_row() {
 }
 
 #[test]
-fn tables_keep_rows_together_with_and_without_rules() {
+fn tables_keep_rows_together_with_and_without_ruling_lines() {
     let document = document("tables.pdf");
     let lines = lines(&document);
     let rows: Vec<&str> = lines.iter().map(String::as_str).filter(|line| line.starts_with('t')).collect();
@@ -57,7 +57,7 @@ fn running_headers_are_kept_once_and_page_labels_are_read() {
 }
 
 #[test]
-fn ligatures_become_letters_even_in_fonts_that_only_name_them() {
+fn ligatures_become_letters_even_if_a_font_has_only_glyph_names() {
     assert_eq!(lines(&document("ligatures.pdf")), ["p: The first efficient office has a staff floor."]);
     assert_eq!(lines(&document("old_type1.pdf")), ["p: first file flet"]);
 }
@@ -90,7 +90,7 @@ fn scans_are_distinguished_from_text() {
 }
 
 #[test]
-fn an_empty_password_opens_and_a_real_one_is_reported() {
+fn files_with_an_empty_password_are_read_and_others_are_refused_as_encrypted() {
     let plain = lines(&document("base.pdf"));
     assert_eq!(plain, ["p: The pump P-101A stands in Building 12. Its seal is of the type BX-50."]);
     for name in ["empty_password.pdf", "empty_password_rc4.pdf", "object_streams.pdf", "broken_xref.pdf"] {

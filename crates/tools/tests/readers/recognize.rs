@@ -1,4 +1,4 @@
-//! OCR of scanned pages: images are returned on request, and recognized by a confined program. One test needs
+//! OCR of scanned pages: images are returned on request, and recognized by a sandboxed program. One test needs
 //! `tesseract` and is skipped if it is not installed.
 
 use std::process::Command;
@@ -26,7 +26,7 @@ const FONT: [(char, [u8; 7]); 8] = [
     ('O', [14, 17, 17, 17, 17, 17, 14]),
 ];
 
-/// Draws a greyscale page of 850 by 1100 pixels with `text` in large letters.
+/// Draws a grayscale page of 850 by 1100 pixels with `text` in large letters.
 fn draw_page(text: &str) -> Vec<u8> {
     const DOT: usize = 6;
     let mut dots = vec![255; 850 * 1100];
@@ -141,10 +141,10 @@ fn launcher() -> Launcher {
 const MISBEHAVING_RECOGNIZER: &str = env!("CARGO_BIN_EXE_misbehaving-recognizer");
 
 /// Settings that run a program that misbehaves in this way instead of tesseract.
-fn misbehaving(behaviour: &str) -> OcrSettings {
+fn misbehaving(behavior: &str) -> OcrSettings {
     let limits = ChildLimits { memory_bytes: 256 << 20, cpu_time: Duration::from_secs(1) };
     let default = OcrSettings::new(launcher());
-    OcrSettings { program: MISBEHAVING_RECOGNIZER.into(), languages: behaviour.to_owned(), limits, ..default }
+    OcrSettings { program: MISBEHAVING_RECOGNIZER.into(), languages: behavior.to_owned(), limits, ..default }
 }
 
 /// A document of one page with this image and no text.
@@ -155,16 +155,16 @@ fn scanned_document(image: &[u8]) -> ParsedDocument {
     ParsedDocument { pages: vec![page], page_count: Some(1), warnings, ..ParsedDocument::default() }
 }
 
-/// The lines that the confined program outputs as recognized text.
+/// The lines that the sandboxed program outputs as recognized text.
 async fn recognized_lines(settings: &OcrSettings) -> Result<Vec<String>, ReadError> {
     let recognized = recognize(scanned_document(b"P5 1 1 255 0"), settings).await?;
     Ok(recognized.pages.into_iter().flat_map(|page| page.blocks).map(|block| block.text).collect())
 }
 
-/// The lines that the same program outputs without confinement.
-fn unconfined_lines(behaviour: &str) -> Vec<String> {
+/// The lines that the same program outputs outside the sandbox.
+fn unconfined_lines(behavior: &str) -> Vec<String> {
     let mut command = Command::new(MISBEHAVING_RECOGNIZER);
-    command.args(["stdin", "stdout", "-l", behaviour, "--psm", "1", "tsv"]).stdin(std::process::Stdio::null());
+    command.args(["stdin", "stdout", "-l", behavior, "--psm", "1", "tsv"]).stdin(std::process::Stdio::null());
     let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
     table.lines().filter_map(|row| row.split('\t').nth(11)).map(str::to_owned).collect()
 }
@@ -176,13 +176,13 @@ async fn a_recognizer_cannot_access_files_sockets_or_programs() {
         // The kernel never allows writing to the file of a running program.
         assert!(
             line.ends_with(": yes") || line.starts_with("write to its own file"),
-            "must be possible without confinement: {line}"
+            "must be possible outside the sandbox: {line}"
         );
     }
     let confined = recognized_lines(&misbehaving("probe")).await.unwrap();
     assert_eq!((unconfined.len(), confined.len()), (15, 15), "{confined:?}");
     for line in confined {
-        assert!(line.ends_with(": no"), "must be impossible with confinement: {line}");
+        assert!(line.ends_with(": no"), "must be impossible in the sandbox: {line}");
     }
 }
 
@@ -207,5 +207,5 @@ async fn memory_time_and_output_of_a_recognizer_are_limited() {
     assert!(started.elapsed() < Duration::from_secs(30), "before the wall clock limit: {:?}", started.elapsed());
     let with_short_timeout = OcrSettings { timeout: Duration::from_millis(300), ..misbehaving("sleep") };
     assert_eq!(recognized_lines(&with_short_timeout).await, Err(ReadError::NoText), "the wall clock limit");
-    assert_eq!(recognized_lines(&misbehaving("chatter")).await, Err(ReadError::NoText), "the limit of output");
+    assert_eq!(recognized_lines(&misbehaving("chatter")).await, Err(ReadError::NoText), "the output limit");
 }

@@ -45,7 +45,7 @@ impl AuditRepo for MemoryTx {
         let is_same_operation = |existing: &&AuditRecord| {
             existing.tenant_id == row.tenant_id && existing.correlation_id == row.correlation_id
         };
-        let phases: Vec<_> = log.iter().filter(is_same_operation).map(|known| known.phase.as_str()).collect();
+        let phases: Vec<_> = log.iter().filter(is_same_operation).map(|existing| existing.phase.as_str()).collect();
         if phases != ["intent"] {
             return Err(StoreError::Conflict { what: "the operation's outcome" });
         }

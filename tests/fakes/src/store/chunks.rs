@@ -97,7 +97,7 @@ impl ChunkRepo for MemoryTx {
     }
 
     async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError> {
-        // A writer holds the single write lock until the transaction ends.
+        // The first write takes the single write lock, and the transaction holds it until it ends.
         self.write().await?;
         self.model_in_use().await
     }
@@ -183,7 +183,7 @@ impl State {
         }));
     }
 
-    /// Makes the passages embedded with `model` the searched generation of a document.
+    /// Makes the passages embedded with `model` the generation of a document that searches use.
     fn publish(&mut self, document: DocumentId, model: &str) {
         let in_generation = |r: &&Row<StoredChunk>| r.value.document == document && r.value.model == model;
         let count = i32::try_from(self.chunks.iter().filter(in_generation).count()).unwrap_or(i32::MAX);
@@ -209,8 +209,7 @@ impl MemoryTx {
     }
 }
 
-/// Whether a document is in force today: its effective date has been reached, and that of its successor, if any, has
-/// not.
+/// Whether a document is in force today: it has taken effect, and its successor, if any, has not.
 fn in_force(state: &State, document: &Document, today: Date) -> bool {
     let is_effective = |d: &Document| d.revision.effective_from.is_none_or(|from| from <= today);
     let mut documents = state.documents.iter().map(|r| &r.value);
@@ -218,7 +217,7 @@ fn in_force(state: &State, document: &Document, today: Date) -> bool {
     is_effective(document) && !successor.is_some_and(is_effective)
 }
 
-/// The tenant's searchable passages within a clearance, with their documents.
+/// The tenant's published passages within a clearance, with their documents.
 fn visible_passages(
     state: &State,
     tenant: TenantId,

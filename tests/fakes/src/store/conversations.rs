@@ -1,4 +1,4 @@
-//! In-memory repositories of conversations and messages.
+//! The in-memory repositories of conversations and messages.
 
 use super::{MemoryTx, Row, State, constraint_error, page_of};
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ impl ConversationRepo for MemoryTx {
     async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError> {
         let (tenant, user) = (self.tenant(), self.scope.user());
         if user != Some(conversation.user_id) {
-            return Err(constraint_error("storing a conversation", "it is not the acting user's"));
+            return Err(constraint_error("storing a conversation", "it does not belong to the acting user"));
         }
         self.write().await?.conversations.push(Row { tenant, user, value: conversation.clone() });
         Ok(())
@@ -213,7 +213,7 @@ impl MessageRepo for MemoryTx {
 
 const MISSING_REFERENCE: StoreError = StoreError::Conflict { what: "a reference to something that does not exist" };
 
-/// The conversation with what the database computes when it is read.
+/// The conversation with `is_busy`, which the database computes when it reads the row.
 fn with_busy_flag(state: &State, conversation: &Conversation) -> Conversation {
     let mut messages = state.messages.iter().map(|row| &row.value);
     let is_busy = messages.any(|m| m.conversation_id == conversation.id && m.status == MessageStatus::Streaming);
@@ -243,11 +243,11 @@ fn matches_filter(
 /// Whether a message is the user's own, or an answer within `clearance`.
 fn is_visible(state: &State, row: &Row<Conversation>, message: &Message, clearance: Classification) -> bool {
     let documents = state.documents.iter().filter(|d| d.tenant == row.tenant);
-    let mut classes: BTreeMap<DocumentId, Classification> =
+    let mut classifications: BTreeMap<DocumentId, Classification> =
         documents.map(|d| (d.value.id, d.value.classification)).collect();
-    classes.extend(state.deleted_documents.iter().filter(|d| d.0 == row.tenant).map(|d| (d.1, d.2)));
+    classifications.extend(state.deleted_documents.iter().filter(|d| d.0 == row.tenant).map(|d| (d.1, d.2)));
     message.role == MessageRole::User
-        || message.classification.max(message.sources.current_class(&classes)) <= clearance
+        || message.classification.max(message.sources.current_class(&classifications)) <= clearance
 }
 
 fn to_message(conversation_id: ConversationId, seq: i64, new: &NewMessage, now: Timestamp) -> Message {

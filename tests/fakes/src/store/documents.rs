@@ -97,7 +97,7 @@ impl DocumentRepo for MemoryTx {
         Ok(self.read(|s| {
             let existing = s.documents.iter().filter(is_requested).map(|r| (r.value.id, r.value.classification));
             let deleted = s.deleted_documents.iter().filter(|(owner, id, _)| *owner == tenant && ids.contains(id));
-            existing.chain(deleted.map(|(_, id, class)| (*id, *class))).collect()
+            existing.chain(deleted.map(|(_, id, classification)| (*id, *classification))).collect()
         }))
     }
 
@@ -169,7 +169,7 @@ impl DocumentRepo for MemoryTx {
     }
 }
 
-/// Checks that no other document of the tenant supersedes the same document; failed ones do not count.
+/// Checks that no other document of the tenant supersedes the same document. Failed ones are ignored.
 fn ensure_single_successor(
     documents: &[&Document],
     id: DocumentId,

@@ -1,4 +1,4 @@
-//! In-memory repository of feedback.
+//! The in-memory repository of feedback.
 
 use super::{MemoryTx, Row, page_of};
 use async_trait::async_trait;

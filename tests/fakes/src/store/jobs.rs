@@ -13,11 +13,11 @@ use domain::scope::{Actor, TenantScope};
 use domain::time::Timestamp;
 use std::time::Duration;
 
-/// Attempts of a job before the worker must dead-letter it.
+/// Number of attempts after which a job is dead-lettered.
 const MAX_ATTEMPTS: u32 = 5;
-/// A document's priority is delayed by one second per this number of bytes.
+/// A document waits one second longer for its turn per this number of bytes, so that small documents go first.
 const BYTES_PER_SECOND_OF_DELAY: u64 = 64 << 10;
-/// Maximum delay of a large document's priority, in seconds.
+/// Maximum of this delay, in seconds.
 const MAX_PRIORITY_DELAY_S: u64 = 600;
 
 /// A queued job.
@@ -240,7 +240,7 @@ impl JobQueue for MemoryStore {
         let now = self.clock.now();
         let mut state = self.committed();
         let active: Vec<_> = state.tenants.iter().filter(|tenant| tenant.is_active).map(|tenant| tenant.id).collect();
-        // Generated here, because the database generates these ids as well.
+        // The database generates the ids of these jobs, so the fake does, too.
         let jobs =
             active.into_iter().map(|tenant| Job::new(tenant.as_uuid().into(), tenant, JobPayload::Reembed, 0, now));
         let queued_count = jobs.map(|job| state.enqueue(job)).sum();
@@ -272,7 +272,7 @@ impl JobQueue for MemoryStore {
 }
 
 impl MemoryStore {
-    /// Changes a job that is held under `lease`; `None` if the lease was lost.
+    /// Changes the job that is held under `lease`; `None` if the lease was lost.
     async fn with_lease<R>(
         &self,
         lease: Lease,
@@ -305,6 +305,6 @@ fn leased_job(job: &Job) -> LeasedJob {
     }
 }
 
-fn add_duration(now: Timestamp, by: Duration) -> Timestamp {
-    now + TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX)
+fn add_duration(time: Timestamp, duration: Duration) -> Timestamp {
+    time + TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }

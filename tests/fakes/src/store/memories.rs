@@ -33,7 +33,7 @@ impl StoredMemory {
 }
 
 impl MemoryTx {
-    /// The active memories of the user that have not expired, most important first.
+    /// The user's active, unexpired memories within a clearance, most important first.
     fn usable_memories(&self, now: Timestamp, clearance: Classification) -> Vec<StoredMemory> {
         let is_owned = self.owner_filter();
         let is_usable = |row: &&Row<StoredMemory>| is_owned(row) && row.value.is_usable(now, clearance);
@@ -63,12 +63,12 @@ impl MemoryRepo for MemoryTx {
 
     async fn suggest(&mut self, memory: &Memory, max_open: Option<u32>) -> Result<bool, StoreError> {
         let is_owned = self.owner_filter();
-        let known: Vec<Memory> =
+        let existing: Vec<Memory> =
             self.read(|s| s.memories.iter().filter(|r| is_owned(r)).map(|r| r.value.memory.clone()).collect());
-        let open = known.iter().filter(|known| known.status == MemoryStatus::Suggested).count();
+        let open = existing.iter().filter(|other| other.status == MemoryStatus::Suggested).count();
         let is_surplus = max_open
-            .is_some_and(|max| open >= max as usize || known.iter().any(|known| known.content == memory.content));
-        if is_surplus || known.iter().any(|known| known.id == memory.id) {
+            .is_some_and(|max| open >= max as usize || existing.iter().any(|other| other.content == memory.content));
+        if is_surplus || existing.iter().any(|other| other.id == memory.id) {
             return Ok(false);
         }
         let is_own_conversation = self.owner_filter();
@@ -138,7 +138,7 @@ impl MemoryRepo for MemoryTx {
         let is_owned = self.owner_filter();
         let rows = &mut self.write().await?.memories;
         for MemoryVector { memory, components } in vectors {
-            let is_same = |known: &Memory| known.id == memory.id && known.content == memory.content;
+            let is_same = |stored: &Memory| stored.id == memory.id && stored.content == memory.content;
             if let Some(row) = rows.iter_mut().find(|row| is_owned(row) && is_same(&row.value.memory)) {
                 let components = components.clone();
                 row.value.vector = Some(StoredVector { model: model.to_owned(), components });
@@ -162,7 +162,7 @@ impl MemoryRepo for MemoryTx {
             .usable_memories(now, clearance)
             .into_iter()
             .filter_map(|stored| {
-                let vector = stored.vector.filter(|known| known.model == vector.model)?;
+                let vector = stored.vector.filter(|stored| stored.model == vector.model)?;
                 Some((similarity(&vector), stored.memory))
             })
             .collect();

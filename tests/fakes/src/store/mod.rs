@@ -1,4 +1,4 @@
-//! The in-memory store. To the layers above it behaves like the database.
+//! The in-memory store, which behaves like the database to the layers above.
 //!
 //! A transaction reads the committed rows until it first writes. From then on it works on a copy and holds the single
 //! write lock; commit replaces the committed rows with the copy. All writers are therefore serialized, while PostgreSQL
@@ -63,7 +63,7 @@ struct State {
     tenants: Vec<Tenant>,
     users: Vec<Row<User>>,
     token_users: BTreeMap<(TenantId, String), UserId>,
-    /// Facts of each user's last login.
+    /// Each user's last login.
     logins: BTreeMap<UserId, Login>,
     /// Personal access tokens by the hash of their secret.
     access_tokens: BTreeMap<String, Row<AccessToken>>,
@@ -71,7 +71,7 @@ struct State {
     mappings: Vec<TenantMapping>,
     conversations: Vec<Row<Conversation>>,
     messages: Vec<Row<Message>>,
-    /// Answers that were taken for abandoned; they can still be finished.
+    /// Answers that were marked as failed because their process seemed dead. They can still be finished.
     abandoned_answers: BTreeSet<MessageId>,
     feedback: Vec<Row<Feedback>>,
     memories: Vec<Row<memories::StoredMemory>>,
@@ -87,12 +87,12 @@ struct State {
     audit: Vec<AuditRecord>,
     jobs: Vec<Job>,
     idempotency: BTreeMap<idempotency::Key, idempotency::Entry>,
-    /// Earlier versions of tenants' settings.
+    /// All versions of tenants' settings, including the current ones.
     settings_versions: Vec<(TenantId, SettingsVersion)>,
     ledger: Vec<Row<LedgerEntry>>,
     /// Budget reservations of running turns.
     reservations: Vec<Row<usage::StoredReservation>>,
-    /// When a job of each tenant was last claimed, as the number of that claim.
+    /// For each tenant, the number of the last claim of one of its jobs. The tenant with the lowest number is next.
     last_served: BTreeMap<TenantId, u64>,
 }
 
@@ -300,7 +300,7 @@ fn page_of<T>(mut rows: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> PageK
     Page::from_rows(rows, request, key)
 }
 
-/// The error that the database returns for a violated constraint that only a bug can violate.
+/// The error that the database returns when a bug violates a constraint.
 fn constraint_error(activity: &'static str, rule: &'static str) -> StoreError {
     StoreError::Failed { activity, source: rule.into() }
 }

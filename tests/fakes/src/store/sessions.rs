@@ -22,10 +22,10 @@ impl StoredSession {
         self.revoked_at.is_none() && self.session.expires_at > now
     }
 
-    /// Whether the session can be forgotten.
-    fn is_over(&self, now: Timestamp) -> bool {
-        let remembered_until = self.revoked_at.map(|at| at.max(self.session.expires_at) + TimeDelta::days(90));
-        self.session.expires_at < now - TimeDelta::hours(1) && remembered_until.is_none_or(|until| until < now)
+    /// Whether the row can be deleted: one hour after the session expired, or 90 days if it was revoked.
+    fn can_be_deleted(&self, now: Timestamp) -> bool {
+        let retained_until = self.revoked_at.map(|at| at.max(self.session.expires_at) + TimeDelta::days(90));
+        self.session.expires_at < now - TimeDelta::hours(1) && retained_until.is_none_or(|until| until < now)
     }
 }
 
@@ -42,9 +42,9 @@ impl State {
     }
 
     pub(super) fn sweep_sessions(&mut self, now: Timestamp) -> u64 {
-        let before = self.sessions.len();
-        self.sessions.retain(|row| !row.value.is_over(now));
-        (before - self.sessions.len()) as u64
+        let count_before = self.sessions.len();
+        self.sessions.retain(|row| !row.value.can_be_deleted(now));
+        (count_before - self.sessions.len()) as u64
     }
 }
 

@@ -77,7 +77,7 @@ impl TenantDirectory for MemoryStore {
         let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         let mut state = self.committed();
-        ensure_recordable(&state, changed_by)?;
+        ensure_audit_row_is_new(&state, changed_by)?;
         ensure_unique(&state.tenants, |t| t.id != id && Some(&t.name) == patch.name.as_ref(), "the tenant's name")?;
         let Some(tenant) = state.tenants.iter_mut().find(|t| t.id == id) else { return Ok(None) };
         let before = tenant.clone();
@@ -85,8 +85,8 @@ impl TenantDirectory for MemoryStore {
         tenant.is_active = patch.is_active.unwrap_or(tenant.is_active);
         tenant.updated_at = now;
         let after = tenant.clone();
-        let facts = tenant_change::tenant_change_metadata(&Change { before, after: after.clone() });
-        record_change(&mut state, changed_by, id, Resource::Tenants, id.as_uuid(), facts);
+        let metadata = tenant_change::tenant_change_metadata(&Change { before, after: after.clone() });
+        record_change(&mut state, changed_by, id, Resource::Tenants, id.as_uuid(), metadata);
         Ok(Some(after))
     }
 
@@ -100,7 +100,7 @@ impl TenantDirectory for MemoryStore {
         let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
         let mut state = self.committed();
-        ensure_recordable(&state, changed_by)?;
+        ensure_audit_row_is_new(&state, changed_by)?;
         let is_current = |t: &&mut Tenant| t.id == id && t.settings_version == expected;
         let Some(tenant) = state.tenants.iter_mut().find(is_current) else { return Ok(None) };
         let before = tenant.clone();
@@ -113,8 +113,8 @@ impl TenantDirectory for MemoryStore {
         if after.settings_version != before.settings_version {
             state.settings_versions.push((id, settings_version(&after, changed_by.user, now)));
         }
-        let facts = tenant_change::tenant_change_metadata(&Change { before, after: after.clone() });
-        record_change(&mut state, changed_by, id, Resource::TenantSettings, id.as_uuid(), facts);
+        let metadata = tenant_change::tenant_change_metadata(&Change { before, after: after.clone() });
+        record_change(&mut state, changed_by, id, Resource::TenantSettings, id.as_uuid(), metadata);
         Ok(Some(after))
     }
 
@@ -149,7 +149,7 @@ impl TenantDirectory for MemoryStore {
         let created_at = self.clock.now();
         let NewMapping { id, tenant, issuer, claim } = mapping;
         let mut state = self.committed();
-        ensure_recordable(&state, changed_by)?;
+        ensure_audit_row_is_new(&state, changed_by)?;
         if !state.tenants.iter().any(|t| t.id == tenant) {
             return Ok(None);
         }
@@ -159,8 +159,8 @@ impl TenantDirectory for MemoryStore {
         let created_mapping = TenantMapping { id, tenant, issuer, claim, created_at };
         state.mappings.push(created_mapping.clone());
         let mapping_id = id.as_uuid();
-        let facts = tenant_change::new_mapping_metadata(&created_mapping);
-        record_change(&mut state, changed_by, tenant, Resource::TenantMappings, mapping_id, facts);
+        let metadata = tenant_change::new_mapping_metadata(&created_mapping);
+        record_change(&mut state, changed_by, tenant, Resource::TenantMappings, mapping_id, metadata);
         Ok(Some(created_mapping))
     }
 
@@ -172,9 +172,9 @@ impl TenantDirectory for MemoryStore {
     ) -> Result<Option<TenantMapping>, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let mut state = self.committed();
-        ensure_recordable(&state, changed_by)?;
+        ensure_audit_row_is_new(&state, changed_by)?;
         let index = state.mappings.iter().position(|m| m.tenant == tenant && m.id == id);
-        let deleted_mapping = index.map(|at| state.mappings.remove(at));
+        let deleted_mapping = index.map(|index| state.mappings.remove(index));
         if let Some(deleted_mapping) = &deleted_mapping {
             let mapping_id = id.as_uuid();
             record_change(
@@ -208,9 +208,10 @@ fn ensure_unique(
     if tenants.iter().any(is_conflict) { Err(StoreError::Conflict { what }) } else { Ok(()) }
 }
 
-/// Checks, before anything changes, that the audit row of a change by a platform administrator can be inserted.
-fn ensure_recordable(state: &State, changed_by: &ChangedBy) -> Result<(), StoreError> {
-    let is_taken = |row: &ChangeAuditRow| state.audit.iter().any(|known| known.id == row.id);
+/// Checks, before anything changes, that no audit row has the id of the new one. Only changes by a platform
+/// administrator have such a row.
+fn ensure_audit_row_is_new(state: &State, changed_by: &ChangedBy) -> Result<(), StoreError> {
+    let is_taken = |row: &ChangeAuditRow| state.audit.iter().any(|existing| existing.id == row.id);
     if changed_by.audit_row.as_ref().is_some_and(is_taken) {
         Err(StoreError::Conflict { what: "the audit row" })
     } else {
@@ -224,7 +225,7 @@ fn record_change(
     tenant: TenantId,
     resource: Resource,
     id: Uuid,
-    facts: Value,
+    metadata: Value,
 ) {
     let Some(row) = &changed_by.audit_row else { return };
     state.audit.push(AuditRecord {
@@ -244,7 +245,7 @@ fn record_change(
         correlation_id: row.correlation_id.as_uuid(),
         request_id: Some(row.request_id.clone()),
         phase: "event".to_owned(),
-        metadata: tenant_change::mark_as_platform_admin_change(facts),
+        metadata: tenant_change::mark_as_platform_admin_change(metadata),
         created_at: row.at,
     });
 }

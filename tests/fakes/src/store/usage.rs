@@ -123,9 +123,9 @@ fn sum_spending(state: &State, tenant: TenantId, user: Option<UserId>, now: Time
         }
     };
     for row in state.ledger.iter().filter(|row| row.tenant == tenant) {
-        let LedgerEntry { ended_at: at, counts_towards_budget: metered, call, .. } = &row.value;
+        let LedgerEntry { ended_at: at, counts_towards_budget, call, .. } = &row.value;
         let tokens = u64::from(call.usage.input_tokens) + u64::from(call.usage.output_tokens);
-        if *metered && at.date_naive() == day {
+        if *counts_towards_budget && at.date_naive() == day {
             add_spending(row.user, &|spent| spent.tokens += tokens);
         }
         if first_of_month(at.date_naive()) == month {

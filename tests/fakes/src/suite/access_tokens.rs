@@ -1,4 +1,4 @@
-//! Cases on personal access tokens.
+//! Test cases for personal access tokens.
 
 use super::{CaseResult, TestContext, require, user_id};
 use chrono::TimeDelta;
@@ -32,7 +32,8 @@ impl TestContext {
     }
 }
 
-/// Lookup works only by the exact hash; a second revocation keeps the time of the first.
+/// A token is found only by its exact hash, its use is recorded once a minute, and a second revocation keeps the time
+/// of the first.
 pub async fn access_tokens_are_found_by_hash_and_revoked_once(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let token = context.insert_access_token(&tenant_a.ada, "h1").await?;
@@ -99,8 +100,8 @@ pub async fn nobody_else_sees_a_tenants_access_tokens(context: &TestContext) -> 
     assert_eq!(tx.access_tokens().revoke(token.id, context.now()).await?, None);
     assert!(tx.access_tokens().list(None, &PageRequest::default()).await?.items.is_empty());
     assert!(tx.access_tokens().list(Some(token.user_id), &PageRequest::default()).await?.items.is_empty());
-    let foreign_token = context.new_access_token(user_id(&tenant_a.ada)?, "h2")?;
-    assert!(tx.access_tokens().insert(&foreign_token, context.now()).await.is_err());
+    let other_tenants_token = context.new_access_token(user_id(&tenant_a.ada)?, "h2")?;
+    assert!(tx.access_tokens().insert(&other_tenants_token, context.now()).await.is_err());
     drop(tx);
     let mut tx = context.begin(&tenant_a.bob).await?;
     assert_eq!(require(tx.access_tokens().get(token.id).await?)?.revoked_at, None);

@@ -1,4 +1,4 @@
-//! Cases on the audit log.
+//! Test cases for the audit log.
 
 use super::{CaseResult, TestContext, require, scope, user_id};
 use domain::audit::{AuditFilter, AuditRecord, AuditedOperation, EventType, Outcome, ResultStatus};
@@ -26,7 +26,7 @@ fn outcome(operation: AuditedOperation, status: ResultStatus) -> Outcome {
     Outcome { operation, status, model: Some("fast".to_owned()), tools_used: vec!["rag_search".to_owned()] }
 }
 
-/// The outcome also has the latency since the intent.
+/// The outcome also has the time elapsed since the intent.
 pub async fn an_outcome_carries_the_id_of_its_intent(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let operation = audited_operation(SendMessage::EVENT, None);
@@ -68,7 +68,7 @@ pub async fn an_outcome_carries_the_id_of_its_intent(context: &TestContext) -> C
     Ok(())
 }
 
-/// The session comes from the scope, the conversation from the operation; both can be filtered by.
+/// The session comes from the scope and the conversation from the operation. The log can be filtered by either.
 pub async fn audit_rows_carry_session_and_conversation(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let (session, conversation) = (context.new_id(), context.new_id());
@@ -93,7 +93,7 @@ pub async fn audit_rows_carry_session_and_conversation(context: &TestContext) ->
     Ok(())
 }
 
-/// Rows are newest first, and never another tenant's.
+/// Rows are listed newest first, without those of other tenants.
 pub async fn the_audit_log_is_filtered_and_paged(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let document: Uuid = context.new_id();
@@ -148,7 +148,7 @@ pub async fn the_audit_log_is_filtered_and_paged(context: &TestContext) -> CaseR
     Ok(())
 }
 
-/// An example is the refusal of a token that could not be verified.
+/// An example is the refusal of an invalid token, whose tenant is unknown.
 pub async fn the_platforms_own_events_belong_to_no_tenant(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let platform = scope(TenantId::PLATFORM, Actor::System);

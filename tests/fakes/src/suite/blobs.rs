@@ -1,4 +1,4 @@
-//! Cases on the blob store.
+//! Test cases for the blob store.
 
 use super::{CaseError, CaseResult, TestContext};
 use bytes::Bytes;
@@ -41,7 +41,7 @@ pub async fn a_blob_is_read_completely_or_by_range(context: &TestContext) -> Cas
     Ok(())
 }
 
-/// The error distinguishes an oversized upload from an interrupted one.
+/// An oversized upload and an interrupted one fail with different errors.
 pub async fn a_failed_upload_stores_no_blob(context: &TestContext) -> CaseResult {
     let tenant = context.new_id();
     let oversized = context.blobs.put(tenant, byte_stream(&["abc", "d"]), 3).await;

@@ -1,4 +1,4 @@
-//! Cases on branches of conversations, on finding conversations, and on feedback.
+//! Test cases for branches of conversations, finding conversations, and feedback.
 
 use super::conversations::{append_open_turn, finished_answer, insert_conversation, new_message};
 use super::{CaseError, CaseResult, TestContext, require, user_id};
@@ -29,7 +29,7 @@ async fn append(
     require(appended.into_iter().next())
 }
 
-/// Alternatives have the same parent; a branch is the way from the start to its last message.
+/// Alternative answers have the same parent. A branch is the path from the first message to a given last one.
 pub async fn a_branch_leads_to_its_last_message(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let ada = &tenant_a.ada;
@@ -45,7 +45,7 @@ pub async fn a_branch_leads_to_its_last_message(context: &TestContext) -> CaseRe
     let branch = tx.messages().branch(conversation.id, follow_up.id, 10).await?;
     assert_eq!(contents(branch), ["one", "two", "four"]);
     let branch = tx.messages().branch(conversation.id, second_answer.id, 1).await?;
-    assert_eq!(contents(branch), ["three"], "only the newest");
+    assert_eq!(contents(branch), ["three"], "the limit keeps the newest messages");
     let all = tx.messages().newest(conversation.id, 10).await?;
     assert_eq!(contents(all), ["one", "two", "three", "four"]);
     let patch = ConversationPatch { active_message_id: Some(second_answer.id), ..ConversationPatch::default() };
@@ -55,29 +55,29 @@ pub async fn a_branch_leads_to_its_last_message(context: &TestContext) -> CaseRe
     Ok(())
 }
 
-/// Neither a parent nor an active message is taken from another conversation.
+/// A message of another conversation is rejected as parent and as active message.
 pub async fn branches_stay_in_their_conversation(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let ada = &tenant_a.ada;
     let (one, other) =
         (insert_conversation(context, ada, "one").await?, insert_conversation(context, ada, "other").await?);
-    let foreign_message = append(context, ada, &other, None, MessageRole::User, "elsewhere").await?;
+    let message_elsewhere = append(context, ada, &other, None, MessageRole::User, "elsewhere").await?;
     let message = new_message(context.new_id(), MessageRole::User, "here", MessageStatus::Complete);
     let mut tx = context.begin(ada).await?;
-    let appended = tx.messages().append(one.id, Some(foreign_message.id), &[message], context.now()).await;
+    let appended = tx.messages().append(one.id, Some(message_elsewhere.id), &[message], context.now()).await;
     assert!(matches!(appended, Err(StoreError::Conflict { .. })), "{appended:?}");
     drop(tx);
     let mut tx = context.begin(ada).await?;
-    let patch = ConversationPatch { active_message_id: Some(foreign_message.id), ..ConversationPatch::default() };
+    let patch = ConversationPatch { active_message_id: Some(message_elsewhere.id), ..ConversationPatch::default() };
     let updated = tx.conversations().update(one.id, &patch, context.now()).await;
     assert!(matches!(updated, Err(StoreError::Conflict { .. })), "{updated:?}");
     drop(tx);
     let mut tx = context.begin(ada).await?;
-    assert_eq!(tx.messages().branch(one.id, foreign_message.id, 10).await?, []);
+    assert_eq!(tx.messages().branch(one.id, message_elsewhere.id, 10).await?, []);
     Ok(())
 }
 
-/// Of many turns at the same time, one begins an answer; the others store nothing.
+/// Of several concurrent turns, only one starts an answer. The others store nothing.
 pub async fn one_answer_is_written_at_a_time(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let conversation = insert_conversation(context, &tenant_a.ada, "talk").await?;
@@ -95,7 +95,7 @@ pub async fn one_answer_is_written_at_a_time(context: &TestContext) -> CaseResul
     Ok(())
 }
 
-/// A title is given once; a title that a user has set stays.
+/// The first title is set only once, and never replaces a title that a user has set.
 pub async fn only_an_untitled_conversation_gets_a_first_title(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let titled = insert_conversation(context, &tenant_a.ada, "mine").await?;
@@ -120,7 +120,8 @@ async fn titles(
     Ok(page.items.into_iter().filter_map(|conversation| conversation.title).collect())
 }
 
-/// Words of a title or a message find a conversation; archived ones are listed when asked for.
+/// A conversation is found by a part of its title or of a message, ignoring case. The filter can include, exclude or
+/// require archived ones.
 pub async fn conversations_are_found_by_words_and_archived(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let ada = &tenant_a.ada;
@@ -141,12 +142,13 @@ pub async fn conversations_are_found_by_words_and_archived(context: &TestContext
     for text in ["pUMP", "ölstand", "100 %"] {
         assert_eq!(found(None, Some(text)).await?, ["Pump"], "{text}");
     }
-    assert_eq!(found(None, Some("1%")).await?, Vec::<String>::new(), "no pattern");
+    assert_eq!(found(None, Some("1%")).await?, Vec::<String>::new(), "the text is not a pattern");
     assert_eq!(found(Some(false), Some("pump")).await?, Vec::<String>::new());
     Ok(())
 }
 
-/// The search tells nothing about an answer that is above the reader's clearance, by its class or by that of a source.
+/// A search does not reveal an answer above the reader's clearance, whether by the answer's classification or by that
+/// of a source.
 pub async fn hidden_answers_are_not_searched(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let ada = &tenant_a.ada;
@@ -167,7 +169,7 @@ pub async fn hidden_answers_are_not_searched(context: &TestContext) -> CaseResul
     let filter = ConversationFilter { archived: None, text: Some("4711".to_owned()) };
     for (clearance, expected) in [
         (Classification::Confidential, vec!["sourced", "classified"]),
-        // The document is internal by now.
+        // The source document is internal now, although the answer recorded it as public.
         (Classification::Internal, vec!["sourced"]),
         (Classification::Public, vec![]),
     ] {
@@ -176,7 +178,7 @@ pub async fn hidden_answers_are_not_searched(context: &TestContext) -> CaseResul
     Ok(())
 }
 
-/// A user rates answers, and only their own; the tenant's ratings are listed.
+/// Users rate only answers in their own conversations. The ratings of all users of the tenant are listed.
 pub async fn feedback_is_its_authors_and_listed_for_the_tenant(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let ada = &tenant_a.ada;

@@ -1,4 +1,4 @@
-//! Cases on conversations and messages.
+//! Test cases for conversations and messages.
 
 use super::{CaseError, CaseResult, TestContext, require, user_id};
 use chrono::TimeDelta;
@@ -27,7 +27,7 @@ pub(super) async fn insert_conversation(
         user_id: user_id(scope)?,
         title: Some(title.to_owned()),
         model: None,
-        metadata: json!({"from": "the suite"}),
+        metadata: json!({"source": "suite"}),
         classification: Classification::Public,
         archived: false,
         active_message_id: None,
@@ -46,7 +46,7 @@ pub(super) fn new_message(id: MessageId, role: MessageRole, content: &str, statu
     NewMessage { id, role, content: content.to_owned(), status, token_count: Some(3), classification }
 }
 
-/// Appends a question and an open answer to the active branch.
+/// Appends a question and an unfinished answer to the active branch; returns their sequence numbers.
 pub(super) async fn append_open_turn(
     context: &TestContext,
     scope: &TenantScope,
@@ -64,7 +64,7 @@ pub(super) async fn append_open_turn(
     Ok(appended.iter().map(|message| message.seq).collect())
 }
 
-/// Appends a question and a complete answer, at the start of the conversation.
+/// Appends a question and a complete answer as a new branch without a parent; returns their sequence numbers.
 async fn append_complete_turn(
     context: &TestContext,
     scope: &TenantScope,
@@ -81,7 +81,7 @@ async fn append_complete_turn(
     Ok(appended.iter().map(|message| message.seq).collect())
 }
 
-/// Keyset pagination repeats and omits nothing.
+/// Keyset pagination returns each conversation exactly once.
 pub async fn conversations_are_listed_newest_first_page_by_page(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     for title in ["one", "two", "three"] {
@@ -116,7 +116,7 @@ pub async fn a_conversation_changes_only_where_the_patch_says(context: &TestCont
     Ok(())
 }
 
-/// Neither another user of the tenant nor another tenant can reach it with any method.
+/// No method returns or changes it for another user of the tenant or for another tenant.
 pub async fn nobody_else_sees_a_users_conversation(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let new_conversation = insert_conversation(context, &tenant_a.ada, "private").await?;
@@ -194,7 +194,7 @@ pub async fn an_answer_is_finished_once(context: &TestContext) -> CaseResult {
     assert_eq!((stored_answer.content, stored_answer.status), (answer.content, MessageStatus::Complete));
     assert_eq!((stored_answer.citations, stored_answer.model), (answer.citations, answer.model));
     assert_eq!(stored_answer.sources, answer.sources);
-    assert!(stored_answer.degraded, "taken from the metadata");
+    assert!(stored_answer.degraded, "read from the metadata");
     assert_eq!(stored_answer.unsupported, [TextRange { start: 3, end: 9 }]);
     Ok(())
 }
@@ -230,7 +230,8 @@ pub(super) fn finished_answer(content: &str) -> FinishedAnswer {
     }
 }
 
-/// Only answers that were started before the given time are affected. One whose process was alive after all is stored.
+/// Only answers that were started before the given time are marked. If the process is alive after all, it can still
+/// finish its answer.
 pub async fn stale_answers_are_marked_as_failed(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let stale = insert_conversation(context, &tenant_a.ada, "stale").await?;
@@ -253,7 +254,7 @@ pub async fn stale_answers_are_marked_as_failed(context: &TestContext) -> CaseRe
     Ok(())
 }
 
-/// Not even the owner of the conversation can read them.
+/// Afterwards not even the owner of the conversation can read them.
 pub async fn deleting_a_conversation_deletes_its_messages(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new_conversation = insert_conversation(context, &tenant_a.ada, "talk").await?;
@@ -277,11 +278,11 @@ pub async fn a_dropped_transaction_is_rolled_back(context: &TestContext) -> Case
     Ok(())
 }
 
-/// The class of a conversation is never lowered.
+/// The classification of a conversation is never lowered.
 pub async fn a_conversation_has_the_highest_class_of_its_answers(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new_conversation = insert_conversation(context, &tenant_a.ada, "talk").await?;
-    for (answer_class, conversation_class) in [
+    for (answer_classification, conversation_classification) in [
         (Classification::Internal, Classification::Internal),
         (Classification::Restricted, Classification::Restricted),
         (Classification::Public, Classification::Restricted),
@@ -289,11 +290,17 @@ pub async fn a_conversation_has_the_highest_class_of_its_answers(context: &TestC
         append_open_turn(context, &tenant_a.ada, new_conversation.id, context.now()).await?;
         let mut tx = context.begin(&tenant_a.ada).await?;
         let open_answer = require(tx.messages().newest(new_conversation.id, 1).await?.pop())?;
-        assert_eq!(open_answer.classification, Classification::Public, "public until it has an answer");
-        let answer = FinishedAnswer { classification: answer_class, ..finished_answer("x") };
+        assert_eq!(open_answer.classification, Classification::Public, "an unfinished answer is public");
+        let answer = FinishedAnswer { classification: answer_classification, ..finished_answer("x") };
         assert!(tx.messages().finish(open_answer.id, &answer).await?);
-        assert_eq!(require(tx.messages().newest(new_conversation.id, 1).await?.pop())?.classification, answer_class);
-        assert_eq!(require(tx.conversations().get(new_conversation.id).await?)?.classification, conversation_class);
+        assert_eq!(
+            require(tx.messages().newest(new_conversation.id, 1).await?.pop())?.classification,
+            answer_classification
+        );
+        assert_eq!(
+            require(tx.conversations().get(new_conversation.id).await?)?.classification,
+            conversation_classification
+        );
         tx.commit().await?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Cases on the directory of tenants.
+//! Test cases for the directory of tenants.
 
 use super::{CaseResult, TestContext, require};
 use domain::audit::AuditFilter;
@@ -12,7 +12,7 @@ use domain::tenant::TenantSettings;
 use domain::tenant_change::{ChangeAuditRow, ChangedBy};
 use serde_json::json;
 
-/// No other value finds a tenant.
+/// Other values, such as its name or a part of its slug, do not find it.
 pub async fn a_tenant_is_found_by_id_or_slug(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("plant-a").await?;
     let by_slug = require(context.directory.tenant("plant-a").await?)?;
@@ -24,7 +24,7 @@ pub async fn a_tenant_is_found_by_id_or_slug(context: &TestContext) -> CaseResul
     Ok(())
 }
 
-/// Keyset pagination over all tenants.
+/// Keyset pagination returns each tenant exactly once.
 pub async fn tenants_are_listed_newest_first(context: &TestContext) -> CaseResult {
     for slug in ["a", "b", "c"] {
         context.create_tenant(slug).await?;
@@ -36,7 +36,7 @@ pub async fn tenants_are_listed_newest_first(context: &TestContext) -> CaseResul
     Ok(())
 }
 
-/// The conflict error names the field.
+/// A name or slug that another tenant has is a conflict.
 pub async fn tenant_names_and_slugs_are_unique(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     context.create_tenant("b").await?;
@@ -58,7 +58,7 @@ pub async fn tenant_names_and_slugs_are_unique(context: &TestContext) -> CaseRes
     Ok(())
 }
 
-/// A change based on an outdated version has no effect.
+/// A change that expects an outdated version has no effect.
 pub async fn settings_are_versioned_and_changed_conditionally(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let by = ChangedBy { user: tenant_a.ada.user(), audit_row: None };
@@ -68,7 +68,11 @@ pub async fn settings_are_versioned_and_changed_conditionally(context: &TestCont
     let changed = require(context.directory.replace_settings(tenant_a.id, &german_settings, 1, &by).await?)?;
     assert_eq!((changed.settings_version, &changed.settings), (2, &german_settings));
     let default_settings = TenantSettings::default();
-    assert_eq!(context.directory.replace_settings(tenant_a.id, &default_settings, 1, &by).await?, None, "stale");
+    assert_eq!(
+        context.directory.replace_settings(tenant_a.id, &default_settings, 1, &by).await?,
+        None,
+        "the expected version is stale"
+    );
     assert_eq!(
         context.directory.replace_settings(context.new_id(), &default_settings, 1, &by).await?,
         None,
@@ -126,7 +130,7 @@ pub async fn a_claim_value_maps_to_one_tenant(context: &TestContext) -> CaseResu
     assert_eq!(
         context.directory.delete_mapping(tenant_b.id, new_mapping.id, &ChangedBy::default()).await?,
         None,
-        "not through another tenant"
+        "a mapping cannot be deleted through another tenant"
     );
     assert_eq!(
         context.directory.delete_mapping(tenant_a.id, new_mapping.id, &ChangedBy::default()).await?,
@@ -185,7 +189,10 @@ pub async fn a_change_from_outside_is_in_the_tenants_own_log(context: &TestConte
         (&json!(null), &json!("german"))
     );
     assert_eq!((&before_and_after[2].1["claim"], &before_and_after[3].0["claim"]), (&json!("c"), &json!("c")));
-    assert!(!rows.iter().any(|row| row.metadata.to_string().contains("Plant z")), "the name is content");
+    assert!(
+        !rows.iter().any(|row| row.metadata.to_string().contains("Plant z")),
+        "the audit log must not contain the name"
+    );
 
     // The row's id is already in use, so nothing changes.
     let (tenant_id, reactivation) = (tenant_a.id, TenantPatch { name: None, is_active: Some(true) });

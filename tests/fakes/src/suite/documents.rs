@@ -1,4 +1,4 @@
-//! Cases on documents and their ingestion.
+//! Test cases for documents and their ingestion.
 
 use super::{CaseError, CaseResult, TestContext, require, user_id};
 use domain::document::{
@@ -26,8 +26,8 @@ pub async fn identical_content_is_stored_once_per_tenant(context: &TestContext) 
     Ok(())
 }
 
-/// An existing document above the uploader's clearance is not disclosed: the upload becomes a document of its own,
-/// shared by all users who cannot see the other one.
+/// An existing document above the uploader's clearance is not disclosed: the upload is stored as a separate document,
+/// which is shared by all users who cannot see the first one.
 pub async fn hidden_identical_content_is_stored_again(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let secret = NewDocument {
@@ -44,34 +44,34 @@ pub async fn hidden_identical_content_is_stored_again(context: &TestContext) -> 
     let InsertDocumentOutcome::New(inserted) =
         tx.documents().insert(&copy, Classification::Internal, context.advance_clock()).await?
     else {
-        return Err("the hidden document was confirmed".into());
+        return Err("the upload revealed the hidden document".into());
     };
     assert_eq!((inserted.id, inserted.classification), (copy.id, Classification::Internal));
     let insert_result = tx.documents().insert(&second_copy, Classification::Internal, context.advance_clock()).await?;
     assert!(
-        matches!(&insert_result, InsertDocumentOutcome::Duplicate(known) if known.id == copy.id),
+        matches!(&insert_result, InsertDocumentOutcome::Duplicate(existing) if existing.id == copy.id),
         "{insert_result:?}"
     );
     tx.commit().await?;
-    // A user who sees both gets the first one; a single visible copy is found like any document.
+    // A user who can see both copies gets the first one; once it is deleted, the second one.
     let mut tx = context.begin(&tenant_a.ada).await?;
     let insert_result =
         tx.documents().insert(&second_copy, Classification::Restricted, context.advance_clock()).await?;
     assert!(
-        matches!(&insert_result, InsertDocumentOutcome::Duplicate(known) if known.id == secret.id),
+        matches!(&insert_result, InsertDocumentOutcome::Duplicate(existing) if existing.id == secret.id),
         "{insert_result:?}"
     );
     require(tx.documents().delete(secret.id).await?)?;
     let insert_result =
         tx.documents().insert(&second_copy, Classification::Restricted, context.advance_clock()).await?;
     assert!(
-        matches!(&insert_result, InsertDocumentOutcome::Duplicate(known) if known.id == copy.id),
+        matches!(&insert_result, InsertDocumentOutcome::Duplicate(existing) if existing.id == copy.id),
         "{insert_result:?}"
     );
     Ok(())
 }
 
-/// Two successors would both be in force. A failed successor does not block another one.
+/// Otherwise both successors would be in force. A failed successor does not block another one.
 pub async fn a_document_has_one_successor_at_a_time(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let old = context.insert_document(&tenant_a.ada, 'a').await?;
@@ -230,7 +230,7 @@ pub async fn the_status_of_a_document_follows_its_ingestion(context: &TestContex
     Ok(())
 }
 
-/// Progress is stored while a document is being processed, and removed afterwards.
+/// Progress is stored only while a document is being processed, and removed afterwards.
 pub async fn progress_is_shown_while_a_document_is_processed(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let document = context.insert_document(&tenant_a.ada, 'a').await?;
@@ -298,7 +298,7 @@ pub async fn a_document_changes_only_where_the_patch_says(context: &TestContext)
         ..DocumentPatch::default()
     };
     let mut tx = context.begin(&tenant_b.ada).await?;
-    assert_eq!(tx.documents().update(before.id, &patch, context.now()).await?, None, "another tenant's");
+    assert_eq!(tx.documents().update(before.id, &patch, context.now()).await?, None, "another tenant's document");
     assert_eq!(tx.documents().lock(before.id, Classification::Restricted).await?, None);
     assert_eq!(tx.documents().classifications(&[before.id]).await?, []);
     drop(tx);
@@ -320,13 +320,14 @@ pub async fn a_document_changes_only_where_the_patch_says(context: &TestContext)
     Ok(())
 }
 
-/// Answers that were derived from the document are still checked against its class.
+/// Answers that were derived from the document are still checked against its classification.
 pub async fn the_class_of_a_deleted_document_is_remembered(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let document = context.insert_document(&tenant_a.ada, 'a').await?;
-    let raise_class = DocumentPatch { classification: Some(Classification::Restricted), ..DocumentPatch::default() };
+    let raise_classification =
+        DocumentPatch { classification: Some(Classification::Restricted), ..DocumentPatch::default() };
     let mut tx = context.begin(&tenant_a.ada).await?;
-    require(tx.documents().update(document.id, &raise_class, context.advance_clock()).await?)?;
+    require(tx.documents().update(document.id, &raise_classification, context.advance_clock()).await?)?;
     require(tx.documents().delete(document.id).await?)?;
     tx.commit().await?;
     let mut tx = context.begin(&tenant_a.bob).await?;
@@ -334,7 +335,7 @@ pub async fn the_class_of_a_deleted_document_is_remembered(context: &TestContext
     assert_eq!(tx.documents().classifications(&[document.id]).await?, [(document.id, Classification::Restricted)]);
     drop(tx);
     let mut tx = context.begin(&tenant_b.ada).await?;
-    assert_eq!(tx.documents().classifications(&[document.id]).await?, [], "another tenant's");
+    assert_eq!(tx.documents().classifications(&[document.id]).await?, [], "another tenant's document");
     Ok(())
 }
 

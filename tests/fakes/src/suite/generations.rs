@@ -1,4 +1,4 @@
-//! Cases on passages of two embedding models: both are stored, but only one of them is searched.
+//! Test cases for passages of two embedding models (generations): both are stored, but only one is searched.
 
 use super::search::contents;
 use super::{CaseError, CaseResult, TestContext, TestTenant, user_id};
@@ -48,7 +48,7 @@ async fn publish_document(
     Ok(new.id)
 }
 
-/// Contents found for `valve` by vectors of `model`, and by lexical search.
+/// The contents that a vector search with `model` finds, and those that a lexical search for `valve` finds.
 async fn search_both(tx: &mut dyn TenantTx, model: &str) -> Result<(Vec<String>, Vec<String>), CaseError> {
     let scope = SearchScope { filters: SearchFilters::default(), clearance: Classification::Restricted };
     let near = tx.chunks().search_vector(&query_vector(model), model, &scope, 9).await?;
@@ -101,7 +101,7 @@ pub async fn a_switch_waits_for_every_published_document(context: &TestContext) 
     tx.chunks().stage(first, NEW, &single_passage(context, "one valve", NEW), context.now()).await?;
     assert_eq!(tx.chunks().list_unstaged(NEW, 9).await?, [second]);
     assert_eq!(tx.chunks().switch_model(NEW, context.now()).await?, 1);
-    assert_eq!(search_both(&mut *tx, OLD).await?.0, ["one valve", "two valves"], "the switch has changed nothing");
+    assert_eq!(search_both(&mut *tx, OLD).await?.0, ["one valve", "two valves"], "a refused switch changes nothing");
     tx.chunks().stage(second, NEW, &single_passage(context, "two valves", NEW), context.now()).await?;
     assert_eq!(tx.chunks().switch_model(NEW, context.now()).await?, 0);
     assert_eq!(search_both(&mut *tx, NEW).await?.0, ["one valve", "two valves"]);
@@ -126,7 +126,7 @@ pub async fn publishing_during_a_reindex_keeps_the_model_in_use(context: &TestCo
     assert_eq!(tx.chunks().switch_model(NEW, context.now()).await?, 0);
     tx.chunks().stage(id, NEW, &single_passage(context, "too late", NEW), context.now()).await?;
     assert_eq!(search_both(&mut *tx, NEW).await?.0, ["new valve"]);
-    // No reindex is running any more, so the next publication determines the model in use.
+    // The reindex has ended, so the next publication determines the model in use.
     tx.chunks().replace(id, OLD, &single_passage(context, "back valve", OLD), context.now()).await?;
     assert_eq!(tx.chunks().model_in_use().await?.as_deref(), Some(OLD));
     let result = tx.chunks().stage(context.new_id(), NEW, &[], context.now()).await;

@@ -1,4 +1,4 @@
-//! Cases on idempotent requests.
+//! Test cases for idempotent requests.
 
 use super::{CaseError, CaseResult, TestContext};
 use chrono::TimeDelta;
@@ -11,7 +11,7 @@ fn response_outcome() -> StoredOutcome {
     StoredOutcome::Response(StoredResponse { status: 201, headers, body: b"{\"id\":\"\xc3\xa4\"}".to_vec() })
 }
 
-/// Claims `key` with a validity of one hour.
+/// Claims `key` for one hour; returns the record of an earlier claim, if there is one.
 async fn claim(
     context: &TestContext,
     scope: &TenantScope,
@@ -19,25 +19,25 @@ async fn claim(
     now: Timestamp,
 ) -> Result<Option<IdempotencyRecord>, CaseError> {
     let mut tx = context.begin(scope).await?;
-    let found = tx.idempotency().claim(key, Some("print"), now, now + TimeDelta::hours(1)).await?;
+    let found = tx.idempotency().claim(key, Some("fingerprint"), now, now + TimeDelta::hours(1)).await?;
     tx.commit().await?;
     Ok(found)
 }
 
-/// Of many concurrent claims exactly one succeeds; the others find its outcome.
+/// Of several concurrent claims exactly one succeeds. The others find its record.
 pub async fn an_idempotency_key_is_claimed_once(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let now = context.now();
     let claims = futures::future::join_all((0..8).map(|_| claim(context, &tenant_a.ada, "k", now))).await;
     let claims: Vec<_> = claims.into_iter().collect::<Result<_, _>>()?;
     assert_eq!(claims.iter().filter(|found| found.is_none()).count(), 1);
-    let running = IdempotencyRecord { fingerprint: Some("print".to_owned()), outcome: None, claimed_at: now };
+    let running = IdempotencyRecord { fingerprint: Some("fingerprint".to_owned()), outcome: None, claimed_at: now };
     assert!(claims.iter().flatten().all(|found| *found == running), "{claims:?}");
     let mut tx = context.begin(&tenant_a.ada).await?;
-    tx.idempotency().complete("k", "whole print", &response_outcome()).await?;
+    tx.idempotency().complete("k", "full fingerprint", &response_outcome()).await?;
     tx.commit().await?;
     let completed = IdempotencyRecord {
-        fingerprint: Some("whole print".to_owned()),
+        fingerprint: Some("full fingerprint".to_owned()),
         outcome: Some(response_outcome()),
         claimed_at: now,
     };
@@ -53,7 +53,7 @@ pub async fn an_idempotency_key_is_claimed_once(context: &TestContext) -> CaseRe
     Ok(())
 }
 
-/// A released key can be claimed again; if the response contained a secret, only that fact is stored.
+/// A released key can be claimed again. For a response that must not be stored, only its completion is recorded.
 pub async fn an_idempotency_key_is_released_or_kept(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let now = context.now();
@@ -63,10 +63,10 @@ pub async fn an_idempotency_key_is_released_or_kept(context: &TestContext) -> Ca
     tx.commit().await?;
     assert_eq!(claim(context, &tenant_a.ada, "k", now).await?, None);
     let mut tx = context.begin(&tenant_a.ada).await?;
-    tx.idempotency().complete("k", "print", &StoredOutcome::ResponseNotStored).await?;
+    tx.idempotency().complete("k", "fingerprint", &StoredOutcome::ResponseNotStored).await?;
     tx.commit().await?;
     let record_without_response = IdempotencyRecord {
-        fingerprint: Some("print".to_owned()),
+        fingerprint: Some("fingerprint".to_owned()),
         outcome: Some(StoredOutcome::ResponseNotStored),
         claimed_at: now,
     };
@@ -82,11 +82,11 @@ pub async fn idempotency_keys_are_separate_per_user(context: &TestContext) -> Ca
         assert_eq!(claim(context, scope, "k", now).await?, None);
     }
     let mut tx = context.begin(&tenant_a.bob).await?;
-    tx.idempotency().complete("k", "print", &response_outcome()).await?;
+    tx.idempotency().complete("k", "fingerprint", &response_outcome()).await?;
     tx.idempotency().release("k").await?;
     tx.commit().await?;
     let adas_record = claim(context, &tenant_a.ada, "k", now).await?;
-    assert!(adas_record.is_some_and(|earlier| earlier.outcome.is_none()));
+    assert!(adas_record.is_some_and(|record| record.outcome.is_none()));
     Ok(())
 }
 
@@ -94,11 +94,11 @@ pub async fn idempotency_keys_are_separate_per_user(context: &TestContext) -> Ca
 pub async fn expired_idempotency_keys_are_swept(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     // The sweep uses the database's own clock, so the expiry must be far in the past.
-    let past = Timestamp::from_timestamp(1_000_000_000, 0).ok_or("a moment")?;
+    let past = Timestamp::from_timestamp(1_000_000_000, 0).ok_or("timestamp out of range")?;
     for key in ["k", "l"] {
         assert_eq!(claim(context, &tenant_a.ada, key, past).await?, None);
     }
-    let future = Timestamp::from_timestamp(32_000_000_000, 0).ok_or("a moment")?;
+    let future = Timestamp::from_timestamp(32_000_000_000, 0).ok_or("timestamp out of range")?;
     assert_eq!(claim(context, &tenant_a.ada, "k", future).await?, None, "an expired key is free");
     assert_eq!(context.queue.sweep_expired_idempotency_keys().await?, 1);
     assert!(claim(context, &tenant_a.ada, "k", future).await?.is_some());

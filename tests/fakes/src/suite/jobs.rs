@@ -1,4 +1,4 @@
-//! Cases on the job queue. A lease of zero duration expires at once, so no case has to wait for a lease to expire.
+//! Test cases for the job queue. A lease of zero duration expires immediately, so that no case has to wait.
 
 use super::{CaseError, CaseResult, TestContext, require, user_id};
 use domain::document::{Document, NewChunk, NewDocument, StatusChange};
@@ -15,7 +15,7 @@ use std::time::Duration;
 const ZERO: Duration = Duration::ZERO;
 const ONE_HOUR: Duration = Duration::from_secs(3600);
 
-/// A document size above the limit of a worker for small documents.
+/// Size of a document above the limit of a worker for small documents.
 const LARGE_DOCUMENT_BYTES: i64 = 90 << 20;
 /// Size limit of a worker for small documents, in bytes.
 const MAX_SMALL_DOCUMENT_BYTES: u64 = 2 << 20;
@@ -52,7 +52,7 @@ async fn enqueue_large_document(context: &TestContext, scope: &TenantScope, sha:
     let InsertDocumentOutcome::New(document) =
         tx.documents().insert(&new, Classification::Restricted, context.advance_clock()).await?
     else {
-        return Err("the document is there already".into());
+        return Err("the document already exists".into());
     };
     tx.jobs().enqueue_ingestion(context.new_id(), document.id, context.now()).await?;
     tx.commit().await?;
@@ -134,7 +134,7 @@ pub async fn a_lost_lease_cannot_complete_a_job(context: &TestContext) -> CaseRe
     Ok(())
 }
 
-/// An orderly shutdown does not use up an attempt.
+/// Requeueing counts as an attempt, except after an orderly shutdown.
 pub async fn a_requeued_job_has_its_delay_and_attempts(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     enqueue_document(context, &tenant_a.ada, 'a').await?;
@@ -167,7 +167,7 @@ pub async fn a_document_has_one_job_that_is_deleted_with_it(context: &TestContex
     Ok(())
 }
 
-/// The number of queued jobs and their order do not matter.
+/// This is independent of how many jobs are queued, and in which order.
 pub async fn a_tenant_with_many_jobs_does_not_delay_another(context: &TestContext) -> CaseResult {
     let (busy_tenant, idle_tenant) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     for sha in "0123456789ab".chars() {
@@ -258,7 +258,7 @@ pub async fn a_dead_job_is_not_claimed_until_it_is_queued_again(context: &TestCo
         tx.commit().await?;
     }
     let mut tx = context.begin(&second.scope).await?;
-    assert!(tx.jobs().dead_letter(second.lease, Some("in vain"), context.now()).await?);
+    assert!(tx.jobs().dead_letter(second.lease, Some("all attempts failed"), context.now()).await?);
     tx.commit().await?;
     assert_eq!(claim(context).await?, None);
     assert!(!context.queue.heartbeat(second.lease, ONE_HOUR).await?);
@@ -274,7 +274,7 @@ pub async fn a_dead_job_is_not_claimed_until_it_is_queued_again(context: &TestCo
     Ok(())
 }
 
-/// Until a transaction that has checked its lease ends, no other worker can claim the job.
+/// A lease is held past its expiry, until another worker claims the job.
 pub async fn a_lease_lasts_until_another_claim(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     enqueue_document(context, &tenant_a.ada, 'a').await?;
@@ -282,7 +282,7 @@ pub async fn a_lease_lasts_until_another_claim(context: &TestContext) -> CaseRes
     let holds_lease = async |scope: &TenantScope, lease: Lease| -> Result<bool, CaseError> {
         let mut tx = context.begin(scope).await?;
         let is_held = tx.jobs().holds_lease(lease).await?;
-        // Releases the lock now; a dropped transaction is rolled back a little later.
+        // Releases the lock now. A dropped transaction would be rolled back a little later.
         tx.commit().await?;
         Ok(is_held)
     };
@@ -358,7 +358,7 @@ pub async fn documents_of_other_models_are_queued_again(context: &TestContext) -
     }
     let configured = ["kept".to_owned(), "next".to_owned()];
     assert_eq!(context.queue.requeue_documents_embedded_by_other_models(&configured).await?, 1);
-    assert_eq!(context.queue.requeue_documents_embedded_by_other_models(&configured).await?, 0, "it is queued already");
+    assert_eq!(context.queue.requeue_documents_embedded_by_other_models(&configured).await?, 0, "it is already queued");
     assert_eq!(require_job(context).await?.payload, JobPayload::Ingest(old.id));
     assert_eq!(claim(context).await?, None);
     Ok(())
@@ -369,7 +369,7 @@ pub async fn a_job_requeued_without_delay_wakes_all_waiting_workers(context: &Te
     let tenant_a = context.create_tenant("a").await?;
     enqueue_document(context, &tenant_a.ada, 'a').await?;
     let job = require_job(context).await?;
-    // The first wait returns at once: it has started to listen, or was notified of an earlier job.
+    // The first wait may return immediately, because of an earlier notification.
     context.queue.wait_for_job(ONE_HOUR).await;
     let wakeups = join3(
         context.queue.wait_for_job(ONE_HOUR),
@@ -383,7 +383,7 @@ pub async fn a_job_requeued_without_delay_wakes_all_waiting_workers(context: &Te
 /// The wait returns long before its timeout.
 pub async fn a_queued_job_wakes_a_waiting_worker(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
-    // The first wait may return at once, to cover jobs that were queued before it started to listen.
+    // The first wait may return immediately, to cover jobs that were queued before it started to listen.
     context.queue.wait_for_job(Duration::from_millis(1)).await;
     context.queue.wait_for_job(Duration::from_millis(1)).await;
     let waiting = async {

@@ -1,4 +1,4 @@
-//! Cases on memories.
+//! Test cases for memories.
 
 use super::conversations::insert_conversation;
 use super::{CaseResult, TestContext, require};
@@ -50,7 +50,7 @@ pub async fn memories_belong_to_one_user(context: &TestContext) -> CaseResult {
     Ok(())
 }
 
-/// Ordered by importance, then newest first; without what has expired or is only suggested.
+/// Memories are ordered by importance, then newest first. Expired and suggested ones are left out.
 pub async fn the_most_important_memories_come_first(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let mut tx = context.begin(&tenant_a.ada).await?;
@@ -71,7 +71,7 @@ pub async fn the_most_important_memories_come_first(context: &TestContext) -> Ca
     Ok(())
 }
 
-/// A page may be limited to one status, and holds nothing above the clearance.
+/// The list can be limited to one status, and contains nothing above the clearance.
 pub async fn memories_are_listed_by_status(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let mut tx = context.begin(&tenant_a.ada).await?;
@@ -94,7 +94,8 @@ pub async fn memories_are_listed_by_status(context: &TestContext) -> CaseResult 
     Ok(())
 }
 
-/// A suggestion keeps where it was said, until that is deleted. Surplus ones are left out.
+/// A suggestion keeps its source if that is a conversation of the user. Duplicates, and suggestions above the maximum,
+/// are not stored.
 pub async fn a_suggestion_is_stored_once_with_its_source(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let conversation = insert_conversation(context, &tenant_a.ada, "talk").await?.id;
@@ -104,11 +105,11 @@ pub async fn a_suggestion_is_stored_once_with_its_source(context: &TestContext) 
     let suggestion = Memory { source, origin, status, ..memory };
     let mut tx = context.begin(&tenant_a.ada).await?;
     assert!(tx.memories().suggest(&suggestion, None).await?);
-    assert!(!tx.memories().suggest(&suggestion, None).await?, "the same again");
+    assert!(!tx.memories().suggest(&suggestion, None).await?, "a repeated id");
     assert_eq!(tx.memories().get(suggestion.id).await?, Some(suggestion.clone()));
-    let same_words = Memory { id: context.new_id(), ..suggestion.clone() };
-    assert!(!tx.memories().suggest(&same_words, Some(9)).await?, "known words");
-    assert!(!tx.memories().suggest(&new_memory(context, "other", 0.5), Some(1)).await?, "too many");
+    let same_content = Memory { id: context.new_id(), ..suggestion.clone() };
+    assert!(!tx.memories().suggest(&same_content, Some(9)).await?, "the same content");
+    assert!(!tx.memories().suggest(&new_memory(context, "other", 0.5), Some(1)).await?, "above the maximum");
     assert!(tx.memories().suggest(&new_memory(context, "other", 0.5), Some(2)).await?);
     tx.commit().await?;
 
@@ -120,7 +121,7 @@ pub async fn a_suggestion_is_stored_once_with_its_source(context: &TestContext) 
     Ok(())
 }
 
-/// An update changes what the patch names. A new text has no vector yet.
+/// Fields that are `None` are left unchanged. New content removes the vector.
 pub async fn a_memory_changes_only_where_the_patch_says(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let suggestion = Memory { status: MemoryStatus::Suggested, ..new_memory(context, "works nights", 0.5) };
@@ -138,20 +139,27 @@ pub async fn a_memory_changes_only_where_the_patch_says(context: &TestContext) -
     let unrelated = MemoryPatch { importance: Some(0.9), tags, expires_at: Some(expires_at), ..MemoryPatch::default() };
     let changed = require(tx.memories().update(suggestion.id, &unrelated, now).await?)?;
     assert_eq!((changed.importance, changed.expires_at, changed.tags.join(",")), (0.9, expires_at, "unit".to_owned()));
-    assert_eq!(vectorless(&mut *tx, context).await?, Vec::<String>::new(), "the vector is kept");
+    assert_eq!(contents_without_vector(&mut *tx, context).await?, Vec::<String>::new(), "the vector is kept");
 
-    let new_text = MemoryPatch { content: Some("works days".to_owned()), ..MemoryPatch::default() };
-    let changed = require(tx.memories().update(suggestion.id, &new_text, now).await?)?;
+    let new_content = MemoryPatch { content: Some("works days".to_owned()), ..MemoryPatch::default() };
+    let changed = require(tx.memories().update(suggestion.id, &new_content, now).await?)?;
     assert_eq!((changed.content.as_str(), changed.expires_at), ("works days", expires_at));
-    assert_eq!(vectorless(&mut *tx, context).await?, ["works days"]);
+    assert_eq!(contents_without_vector(&mut *tx, context).await?, ["works days"]);
     tx.memories().store_vectors("model", &vectors).await?;
-    assert_eq!(vectorless(&mut *tx, context).await?, ["works days"], "a vector of the earlier text is not stored");
-    let without_end = MemoryPatch { expires_at: Some(None), ..MemoryPatch::default() };
-    assert_eq!(require(tx.memories().update(suggestion.id, &without_end, now).await?)?.expires_at, None);
+    assert_eq!(
+        contents_without_vector(&mut *tx, context).await?,
+        ["works days"],
+        "a vector of the old content is not stored"
+    );
+    let without_expiry = MemoryPatch { expires_at: Some(None), ..MemoryPatch::default() };
+    assert_eq!(require(tx.memories().update(suggestion.id, &without_expiry, now).await?)?.expires_at, None);
     Ok(())
 }
 
-async fn vectorless(tx: &mut dyn TenantTx, context: &TestContext) -> Result<Vec<String>, super::CaseError> {
+async fn contents_without_vector(
+    tx: &mut dyn TenantTx,
+    context: &TestContext,
+) -> Result<Vec<String>, super::CaseError> {
     let found = tx.memories().without_vector("model", context.now(), Classification::Restricted, 9).await?;
     Ok(contents(found))
 }
@@ -169,7 +177,11 @@ pub async fn memories_are_found_by_their_vectors(context: &TestContext) -> CaseR
         tx.memories().insert(memory).await?;
     }
     assert!(tx.memories().suggest(&suggested, None).await?);
-    assert_eq!(vectorless(&mut *tx, context).await?, ["far", "secret", "near"], "what is worth a vector");
+    assert_eq!(
+        contents_without_vector(&mut *tx, context).await?,
+        ["far", "secret", "near"],
+        "active memories that have not expired"
+    );
     let vector = |memory: &Memory, components: [f32; 2]| MemoryVector {
         memory: memory.clone(),
         components: components.to_vec(),

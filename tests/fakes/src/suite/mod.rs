@@ -1,4 +1,4 @@
-//! Cases that every store must pass: one suite for PostgreSQL and for the in-memory fake.
+//! Test cases that every store must pass: one suite for PostgreSQL and for the in-memory fake.
 //!
 //! ```ignore
 //! // Creates the context of one case, and a value that keeps it alive.
@@ -53,7 +53,7 @@ use domain::user::Identity;
 use serde_json::json;
 use std::sync::Arc;
 
-/// An error that prevented a case from running; a failed expectation panics instead.
+/// An error that prevented a case from running; a failed assertion panics instead.
 pub type CaseError = Box<dyn std::error::Error + Send + Sync>;
 /// The result of a case.
 pub type CaseResult = Result<(), CaseError>;
@@ -81,7 +81,7 @@ impl TestContext {
         self.clock.now()
     }
 
-    /// Advances the time by one second and returns it.
+    /// Advances the clock by one second and returns the new time.
     pub(super) fn advance_clock(&self) -> Timestamp {
         self.clock.advance(TimeDelta::seconds(1));
         self.clock.now()
@@ -119,7 +119,7 @@ impl TestContext {
         tx.commit().await?;
         match inserted {
             InsertDocumentOutcome::New(document) => Ok(document),
-            InsertDocumentOutcome::Duplicate(_) => Err("the document is there already".into()),
+            InsertDocumentOutcome::Duplicate(_) => Err("the document already exists".into()),
         }
     }
 
@@ -299,8 +299,8 @@ macro_rules! store_suite {
     (@cases $context:path: $($case:ident)*) => {
         $(#[tokio::test]
         async fn $case() -> $crate::suite::CaseResult {
-            let (world, _alive) = $context().await?;
-            $crate::suite::$case(&world).await
+            let (test_context, _keep_alive) = $context().await?;
+            $crate::suite::$case(&test_context).await
         })*
     };
 }

@@ -1,4 +1,4 @@
-//! Cases on storing, replacing and searching passages.
+//! Test cases for storing, replacing and searching passages.
 
 use super::{CaseError, CaseResult, TestContext, user_id};
 use domain::document::{DocumentFailure, DocumentPatch, FailureCode, NewChunk, NewDocument, Revision, StatusChange};
@@ -64,7 +64,7 @@ pub(super) async fn contents(tx: &mut dyn TenantTx, hits: &[RankedCandidate]) ->
 const X_AXIS: [f32; 2] = [1.0, 0.0];
 const Y_AXIS: [f32; 2] = [0.0, 1.0];
 
-/// Best first, with the similarity as score; vectors of another model are ignored.
+/// Candidates are ordered by their score, the similarity. Vectors of another model are ignored.
 pub async fn passages_are_ranked_by_cosine_similarity(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let chunks = [chunk(context, 0, "north", Y_AXIS), chunk(context, 1, "north-east", [0.6, 0.8])];
@@ -99,8 +99,8 @@ pub async fn passages_are_ranked_by_cosine_similarity(context: &TestContext) -> 
     Ok(())
 }
 
-/// Candidates of both searches carry the stored terms, or the whole text of a passage without terms, and a key that
-/// differs between headings.
+/// Candidates of both searches have the stored terms, or the whole text if the passage has no terms, and a section key
+/// that differs between headings.
 pub async fn candidates_have_terms_and_a_key_of_their_section(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let terms = PassageTerms::new([7, u32::MAX, 3]);
@@ -136,7 +136,7 @@ pub async fn candidates_have_terms_and_a_key_of_their_section(context: &TestCont
     Ok(())
 }
 
-/// A text is read only with sufficient clearance at that moment; a replaced passage cannot be read.
+/// Reading a text requires clearance for the current classification. A replaced passage cannot be read.
 pub async fn texts_of_candidates_are_read_by_clearance_and_while_they_exist(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new = context.new_document(user_id(&tenant_a.ada)?, 'a');
@@ -146,7 +146,11 @@ pub async fn texts_of_candidates_are_read_by_clearance_and_while_they_exist(cont
     let mut tx = context.begin(&tenant_a.ada).await?;
     let hits = tx.chunks().search_vector(&X_AXIS, MODEL, &search_scope(Classification::Internal), 9).await?;
     let ids: Vec<ChunkId> = hits.iter().map(|hit| hit.candidate.chunk_id).collect();
-    assert_eq!(tx.chunks().get_by_ids(&ids, Classification::Internal).await?.len(), 2, "control");
+    assert_eq!(
+        tx.chunks().get_by_ids(&ids, Classification::Internal).await?.len(),
+        2,
+        "before the classification is raised"
+    );
     let patch = DocumentPatch { classification: Some(Classification::Restricted), ..DocumentPatch::default() };
     assert!(tx.documents().update(id, &patch, context.advance_clock()).await?.is_some());
     assert_eq!(tx.chunks().get_by_ids(&ids, Classification::Confidential).await?, []);
@@ -180,7 +184,7 @@ pub async fn passages_are_read_by_position(context: &TestContext) -> CaseResult 
     Ok(())
 }
 
-/// Any word may match; passages with more and rarer words rank higher.
+/// One matching word is enough. Passages with more and rarer words of the query rank higher.
 pub async fn passages_are_found_by_their_words(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let chunks = [
@@ -271,7 +275,7 @@ pub async fn documents_not_in_force_are_found_only_on_request(context: &TestCont
         ('c', "valve three", None, None),
         ('d', "valve four", future, Some(2)),
     ] {
-        let supersedes = supersedes.and_then(|at: usize| ingested.get(at).copied());
+        let supersedes = supersedes.and_then(|index: usize| ingested.get(index).copied());
         let revision = Revision { label: None, effective_from, supersedes };
         let new = NewDocument { revision, ..context.new_document(user, sha) };
         ingested.push(ingest(context, &tenant_a.ada, &new, &[chunk(context, 0, content, X_AXIS)]).await?);
@@ -293,7 +297,7 @@ pub async fn documents_not_in_force_are_found_only_on_request(context: &TestCont
     Ok(())
 }
 
-/// A document that is being ingested again keeps its passages; a failed or a new one has none.
+/// A document that is being ingested again keeps its passages. A failed or a new document has none.
 pub async fn published_passages_are_found_until_their_document_fails(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new = context.new_document(user_id(&tenant_a.ada)?, 'a');
@@ -315,7 +319,7 @@ pub async fn published_passages_are_found_until_their_document_fails(context: &T
     Ok(())
 }
 
-/// All passages are replaced at once; a missing document is a conflict.
+/// All passages of a document are replaced together. A missing document is a conflict.
 pub async fn replacing_passages_leaves_none_of_the_old(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new = context.new_document(user_id(&tenant_a.ada)?, 'a');
@@ -365,7 +369,7 @@ pub async fn a_search_never_leaves_the_tenant(context: &TestContext) -> CaseResu
     Ok(())
 }
 
-/// The new class applies at once, in both kinds of search and in reads by position.
+/// A new classification applies immediately, in both kinds of search and in reads by position.
 pub async fn passages_follow_their_documents_classification(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new = context.new_document(user_id(&tenant_a.ada)?, 'a');
@@ -376,14 +380,16 @@ pub async fn passages_follow_their_documents_classification(context: &TestContex
         let lexical = tx.chunks().search_lexical("impeller", &search_scope(clearance), 5).await?.len();
         Ok([near, lexical, tx.chunks().get_by_positions(&[(id, 0)], clearance).await?.len()])
     };
-    assert_eq!(count_found(Classification::Internal).await?, [1, 1, 1], "control");
-    for (new_class, internal_counts) in [(Classification::Restricted, [0, 0, 0]), (Classification::Public, [1, 1, 1])] {
-        let patch = DocumentPatch { classification: Some(new_class), ..DocumentPatch::default() };
+    assert_eq!(count_found(Classification::Internal).await?, [1, 1, 1], "before the change");
+    for (new_classification, internal_counts) in
+        [(Classification::Restricted, [0, 0, 0]), (Classification::Public, [1, 1, 1])]
+    {
+        let patch = DocumentPatch { classification: Some(new_classification), ..DocumentPatch::default() };
         let mut tx = context.begin(&tenant_a.ada).await?;
         assert!(tx.documents().update(id, &patch, context.advance_clock()).await?.is_some());
         tx.commit().await?;
-        assert_eq!(count_found(Classification::Internal).await?, internal_counts, "{new_class}");
-        assert_eq!(count_found(Classification::Restricted).await?, [1, 1, 1], "{new_class}");
+        assert_eq!(count_found(Classification::Internal).await?, internal_counts, "{new_classification}");
+        assert_eq!(count_found(Classification::Restricted).await?, [1, 1, 1], "{new_classification}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Cases on sessions.
+//! Test cases for sessions.
 
 use super::{CaseResult, TestContext, TestTenant, require, user_id};
 use chrono::TimeDelta;
@@ -28,13 +28,13 @@ impl TestContext {
         Ok(tx.sessions().list(user_id(scope)?, self.now(), &PageRequest::default()).await?.items)
     }
 
-    async fn is_membership_revoked(&self, scope: &TenantScope) -> Result<bool, super::CaseError> {
+    async fn is_session_revoked(&self, scope: &TenantScope) -> Result<bool, super::CaseError> {
         let mut tx = self.begin(scope).await?;
         Ok(require(tx.users().membership(user_id(scope)?).await?)?.session_revoked)
     }
 }
 
-/// A later token of a session extends it and never shortens it; its use is recorded once a minute.
+/// A later token may extend a session, but never shortens it. The use of a session is recorded once a minute.
 pub async fn a_session_lasts_as_long_as_its_tokens(context: &TestContext) -> CaseResult {
     let TestTenant { ada, .. } = context.create_tenant("a").await?;
     let start = context.advance_clock();
@@ -54,16 +54,18 @@ pub async fn a_session_lasts_as_long_as_its_tokens(context: &TestContext) -> Cas
         assert_eq!(session.last_seen_at, start + TimeDelta::seconds(seen_at), "used at {used_at}");
     }
     assert_eq!(require(tx.sessions().get(first.id).await?)?.expires_at, longer.expires_at);
-    let listed = |at| PageAt { user: session.user_id, at };
-    for (page, count) in [(listed(longer.expires_at - TimeDelta::seconds(1)), 1), (listed(longer.expires_at), 0)] {
-        let items = tx.sessions().list(page.user, page.at, &PageRequest::default()).await?.items;
-        assert_eq!(items.len(), count, "at {}", page.at);
+    let listed_at = |at| ListRequest { user: session.user_id, at };
+    for (request, count) in
+        [(listed_at(longer.expires_at - TimeDelta::seconds(1)), 1), (listed_at(longer.expires_at), 0)]
+    {
+        let items = tx.sessions().list(request.user, request.at, &PageRequest::default()).await?.items;
+        assert_eq!(items.len(), count, "at {}", request.at);
     }
     Ok(())
 }
 
-/// Whose sessions are listed, and when.
-struct PageAt {
+/// Whose sessions are listed, and at which time.
+struct ListRequest {
     user: domain::ids::UserId,
     at: Timestamp,
 }
@@ -72,7 +74,7 @@ struct PageAt {
 pub async fn sessions_are_listed_and_revoked_once(context: &TestContext) -> CaseResult {
     let TestTenant { ada, bob, .. } = context.create_tenant("a").await?;
     let (first, second) = (context.create_session(&ada).await?, context.create_session(&ada).await?);
-    let bobs = context.create_session(&bob).await?;
+    let bobs_session = context.create_session(&bob).await?;
     let ids = |sessions: Vec<Session>| sessions.into_iter().map(|session| session.id).collect::<Vec<_>>();
     assert_eq!(ids(context.sessions(&ada).await?), [second, first]);
     let (adas_id, now) = (user_id(&ada)?, context.now());
@@ -80,19 +82,19 @@ pub async fn sessions_are_listed_and_revoked_once(context: &TestContext) -> Case
     let page = tx.sessions().list(adas_id, now, &require(PageRequest::new(1, None))?).await?;
     let next = tx.sessions().list(adas_id, now, &require(PageRequest::new(1, page.next))?).await?;
     assert_eq!((ids(page.items), ids(next.items)), (vec![second], vec![first]));
-    assert!(!tx.sessions().revoke(bobs, adas_id, now).await?, "a colleague's session");
+    assert!(!tx.sessions().revoke(bobs_session, adas_id, now).await?, "a colleague's session");
     assert!(!tx.sessions().revoke(first, adas_id, now + TimeDelta::hours(2)).await?, "an ended session");
     assert!(tx.sessions().revoke(first, adas_id, now).await?);
     assert!(!tx.sessions().revoke(first, adas_id, now).await?, "a revoked session");
     assert_eq!(tx.sessions().get(first).await?, None);
     tx.commit().await?;
     assert_eq!(ids(context.sessions(&ada).await?), [second]);
-    assert_eq!(ids(context.sessions(&bob).await?), [bobs]);
+    assert_eq!(ids(context.sessions(&bob).await?), [bobs_session]);
     Ok(())
 }
 
-/// A membership that is read in a session, or with a personal access token, shows that it was revoked. A later token
-/// of the session does not bring it back.
+/// A membership shows whether the session or the personal access token of the scope was revoked. A later token of a
+/// revoked session does not restore it.
 pub async fn a_membership_shows_a_revoked_session(context: &TestContext) -> CaseResult {
     let TestTenant { ada, .. } = context.create_tenant("a").await?;
     let session = context.create_session(&ada).await?;
@@ -100,7 +102,7 @@ pub async fn a_membership_shows_a_revoked_session(context: &TestContext) -> Case
     let in_session = ada.clone().in_session(Some(session));
     let with_token = ada.clone().in_session(Some(SessionId::from_uuid(token.id.as_uuid())));
     for scope in [&ada, &in_session, &with_token] {
-        assert!(!context.is_membership_revoked(scope).await?, "control");
+        assert!(!context.is_session_revoked(scope).await?, "nothing is revoked yet");
     }
     let mut tx = context.begin(&ada).await?;
     assert_eq!(tx.sessions().revoked_user(session, context.now()).await?, None);
@@ -111,18 +113,18 @@ pub async fn a_membership_shows_a_revoked_session(context: &TestContext) -> Case
     tx.access_tokens().revoke(token.id, context.now()).await?;
     tx.commit().await?;
     for (scope, is_revoked) in [(&ada, false), (&in_session, true), (&with_token, true)] {
-        assert_eq!(context.is_membership_revoked(scope).await?, is_revoked);
+        assert_eq!(context.is_session_revoked(scope).await?, is_revoked);
     }
     assert!(context.sessions(&ada).await?.is_empty());
     Ok(())
 }
 
-/// Ended sessions are deleted. A revoked one is remembered while its client may renew its tokens.
+/// Expired sessions are deleted. A revoked session is kept as long as its client may renew its tokens.
 pub async fn ended_sessions_are_swept(context: &TestContext) -> CaseResult {
     let TestTenant { ada, .. } = context.create_tenant("a").await?;
     // The sweep uses the database's own clock, so the times must be far away.
-    let long_ago = Timestamp::from_timestamp(1_000_000_000, 0).ok_or("a moment")?;
-    let future = Timestamp::from_timestamp(32_000_000_000, 0).ok_or("a moment")?;
+    let long_ago = Timestamp::from_timestamp(1_000_000_000, 0).ok_or("timestamp out of range")?;
+    let future = Timestamp::from_timestamp(32_000_000_000, 0).ok_or("timestamp out of range")?;
     let ended = context.sighting(&ada, long_ago)?;
     let (live, revoked) = (context.sighting(&ada, future)?, context.sighting(&ada, long_ago)?);
     let mut tx = context.begin(&ada).await?;
@@ -130,14 +132,14 @@ pub async fn ended_sessions_are_swept(context: &TestContext) -> CaseResult {
         tx.sessions().record(sighting, long_ago - TimeDelta::hours(1)).await?;
     }
     assert!(tx.sessions().revoke(revoked.id, user_id(&ada)?, long_ago - TimeDelta::minutes(1)).await?);
-    // A token of the revoked session is refused, and prolongs its tombstone.
+    // A later token of the revoked session is refused, and extends how long the row is kept.
     assert_eq!(tx.sessions().revoked_user(revoked.id, future).await?, ada.user());
     tx.commit().await?;
     assert_eq!(context.queue.sweep_ended_sessions().await?, 1);
     let mut tx = context.begin(&ada).await?;
     assert_eq!(tx.sessions().get(ended.id).await?, None);
     assert!(tx.sessions().get(live.id).await?.is_some());
-    assert_eq!(tx.sessions().revoked_user(revoked.id, future).await?, ada.user(), "remembered");
+    assert_eq!(tx.sessions().revoked_user(revoked.id, future).await?, ada.user(), "the revoked session is kept");
     drop(tx);
     assert_eq!(context.queue.sweep_ended_sessions().await?, 0);
     Ok(())
@@ -152,10 +154,10 @@ pub async fn nobody_else_sees_a_tenants_sessions(context: &TestContext) -> CaseR
     assert_eq!(tx.sessions().get(session).await?, None);
     assert!(!tx.sessions().revoke(session, adas_id, context.now()).await?);
     assert!(tx.sessions().list(adas_id, context.now(), &PageRequest::default()).await?.items.is_empty());
-    let foreign = context.sighting(&tenant_a.ada, context.now() + TimeDelta::hours(1))?;
-    assert!(tx.sessions().record(&foreign, context.now()).await.is_err());
+    let other_tenants_session = context.sighting(&tenant_a.ada, context.now() + TimeDelta::hours(1))?;
+    assert!(tx.sessions().record(&other_tenants_session, context.now()).await.is_err());
     drop(tx);
     assert_eq!(context.sessions(&tenant_a.ada).await?.len(), 1);
-    assert!(!context.is_membership_revoked(&tenant_a.ada.clone().in_session(Some(session))).await?);
+    assert!(!context.is_session_revoked(&tenant_a.ada.clone().in_session(Some(session))).await?);
     Ok(())
 }

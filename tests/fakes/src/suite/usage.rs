@@ -1,4 +1,4 @@
-//! Cases on the ledger of model calls, and on budgets.
+//! Test cases for the ledger of model calls and for budgets.
 
 use super::{CaseError, CaseResult, TestContext};
 use chrono::TimeDelta;
@@ -175,7 +175,7 @@ pub async fn concurrent_reservations_never_exceed_a_limit(context: &TestContext)
     Ok(())
 }
 
-/// A turn extends its reservation under the same id; when it settles, its actual spending replaces the reservation.
+/// A turn extends its reservation under the same id. At its end, the actual spending replaces the reservation.
 pub async fn a_reservation_is_extended_and_settled(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let budgets = Budgets { user_tokens_per_day: Some(300), ..UNLIMITED };
@@ -194,7 +194,7 @@ pub async fn a_reservation_is_extended_and_settled(context: &TestContext) -> Cas
     assert_eq!(
         reserved_tokens(&context.reserve(&tenant_a.bob, context.new_reservation(1, 300), budgets).await?),
         Some(300),
-        "a user's own limit"
+        "each user has a separate limit"
     );
 
     let mut tx = context.begin(&tenant_a.ada).await?;
@@ -231,7 +231,7 @@ pub async fn expired_reservations_do_not_count(context: &TestContext) -> CaseRes
     Ok(())
 }
 
-/// Sums by day, user, backend, model, operation, tier and conversation.
+/// The calls are summed by day, user, backend, model, operation, tier and conversation.
 pub async fn calls_are_summed_by_group(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let conversation: ConversationId = context.new_id();

@@ -1,4 +1,4 @@
-//! Cases on users, roles and logins.
+//! Test cases for users, roles and logins.
 
 use super::{CaseResult, TestContext, identity, require, scope, user_id};
 use chrono::{SubsecRound as _, TimeDelta};
@@ -12,7 +12,7 @@ use domain::tenant::TenantSettings;
 use domain::user::{Identity, NewUser, UserPatch};
 use futures::future::try_join_all;
 
-/// A later login updates the same row: role, e-mail and name are taken from the token if it contains them.
+/// A later login updates the same user. Email and name are kept if the token does not contain them.
 pub async fn a_user_is_provisioned_once_and_kept_up_to_date(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let mut tx = context.begin(&scope(tenant_a.id, Actor::System)).await?;
@@ -32,7 +32,7 @@ pub async fn a_user_is_provisioned_once_and_kept_up_to_date(context: &TestContex
     Ok(())
 }
 
-/// A browser may send six requests with its first token at the same time.
+/// A browser may send its first six requests at the same time.
 pub async fn concurrent_first_requests_create_one_user(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let system = scope(tenant_a.id, Actor::System);
@@ -48,7 +48,7 @@ pub async fn concurrent_first_requests_create_one_user(context: &TestContext) ->
     Ok(())
 }
 
-/// Recording it again returns `false`; tenants are independent.
+/// Recording a token again returns `false`. Each tenant records tokens separately.
 pub async fn a_token_is_recorded_once(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let expires_at = context.now() + TimeDelta::hours(1);
@@ -65,7 +65,7 @@ pub async fn a_token_is_recorded_once(context: &TestContext) -> CaseResult {
     Ok(())
 }
 
-/// A deactivated tenant is visible at the next read.
+/// A membership shows the current state of the user and of the tenant.
 pub async fn a_membership_shows_the_tenants_state(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let ada = user_id(&tenant_a.ada)?;
@@ -100,7 +100,7 @@ pub async fn a_membership_shows_the_tenants_state(context: &TestContext) -> Case
     Ok(())
 }
 
-/// An admin cannot create the same user twice.
+/// Creating a user with the identity of an existing one is a conflict.
 pub async fn an_identity_is_unique_per_tenant(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let new = NewUser {
@@ -142,7 +142,7 @@ pub async fn nobody_else_sees_a_tenants_users(context: &TestContext) -> CaseResu
     Ok(())
 }
 
-/// Only active users with the admin role, of one tenant.
+/// `lock_admins` returns the active admins of the tenant.
 pub async fn only_active_admins_are_locked(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let (ada, bob) = (user_id(&tenant_a.ada)?, user_id(&tenant_a.bob)?);

@@ -1,9 +1,10 @@
-//! Rules of `deploy/compose.yaml`: what it names exists, only nginx is published, and every service is confined.
+//! Checks `deploy/compose.yaml`: everything that it refers to exists, only nginx publishes ports, and every service has
+//! the required limits and security options.
 
 use anyhow::{Context, Result};
 use serde_norway::Value;
 
-/// Levels of `<<` keys that are resolved.
+/// Maximum nesting depth of YAML merge keys (`<<`).
 const MERGE_LEVELS: usize = 4;
 
 /// Violations in the text of a Compose file.
@@ -12,7 +13,7 @@ const MERGE_LEVELS: usize = 4;
 /// If it is not YAML.
 pub fn violations(text: &str) -> Result<Vec<String>> {
     let mut file: Value = serde_norway::from_str(text)?;
-    // What is merged has merge keys of its own.
+    // A merged mapping may contain merge keys as well.
     for _level in 0..MERGE_LEVELS {
         file.apply_merge()?;
     }
@@ -47,7 +48,7 @@ pub fn violations(text: &str) -> Result<Vec<String>> {
             report("has an image without a version".to_owned());
         }
         for secret in secret_files(service).iter().filter(|used| !strings(service.get("secrets")).contains(used)) {
-            report(format!("reads /run/secrets/{secret}, which it is not given"));
+            report(format!("reads /run/secrets/{secret}, but does not list this secret"));
         }
     }
     for (name, network) in file.get("networks").and_then(Value::as_mapping).into_iter().flatten() {
@@ -58,7 +59,7 @@ pub fn violations(text: &str) -> Result<Vec<String>> {
     Ok(violations)
 }
 
-/// Whether an image, `NAME:VERSION` or `${VARIABLE:-NAME:VERSION}`, has a version that is not a moving one.
+/// Whether an image, `NAME:VERSION` or `${VARIABLE:-NAME:VERSION}`, has a fixed version instead of a tag like `latest`.
 fn is_pinned(image: &str) -> bool {
     let default = image.split_once(":-").map_or(image, |(_, default)| default.trim_end_matches('}'));
     default.rsplit_once(':').is_some_and(|(_, version)| {
@@ -109,25 +110,25 @@ volumes: { data: {} }
 ";
 
     #[test]
-    fn a_sound_file_has_no_violation() {
+    fn a_valid_file_has_no_violations() {
         assert_eq!(violations(SERVICE).unwrap(), Vec::<String>::new());
     }
 
     #[test]
-    fn each_fault_is_found() {
-        let faults = [
+    fn each_kind_of_violation_is_found() {
+        let cases = [
             ("  nginx:\n", "  db:\n    ports: [\"5432:5432\"]\n", "publishes ports"),
             ("networks: [edge]", "networks: [edge, gone]", "names gone, which is not in networks"),
             ("cap_drop: [ALL]", "cap_drop: [ALL]\n    secrets: [gone]", "not in secrets"),
             ("cap_drop: [ALL]", "cap_drop: [ALL]\n    volumes: [\"gone:/x\"]", "not in volumes"),
             ("cap_drop: [ALL]", "cap_drop: [ALL]\n    depends_on: { gone: {} }", "not in services"),
-            ("cap_drop: [ALL]", "cap_drop: [ALL]\n    environment: { A_FILE: /run/secrets/key }", "not given"),
+            ("cap_drop: [ALL]", "cap_drop: [ALL]\n    environment: { A_FILE: /run/secrets/key }", "does not list"),
             ("    cap_drop: [ALL]\n", "", "lacks cap_drop"),
             ("memory: 1g", "cpus: 1", "no memory limit"),
             ("nginx:1.28", "${NGINX_IMAGE:-nginx:latest}", "without a version"),
             ("app: { internal: true }", "app: {}", "the network app is not internal"),
         ];
-        for (from, to, expected) in faults {
+        for (from, to, expected) in cases {
             let text = SERVICE.replace(from, to);
             assert_ne!(text, SERVICE, "{from}");
             let found = violations(&text).unwrap();

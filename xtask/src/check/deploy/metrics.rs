@@ -1,14 +1,14 @@
-//! The metric names in a PromQL expression, and those that exist.
+//! The metric names that a PromQL expression uses, and those that the platform exposes.
 
 use std::collections::HashSet;
 
 use crate::check::workspace::TextFile;
 
-/// Words of PromQL that stand where a metric could.
+/// PromQL keywords that can appear in the position of a metric name.
 const KEYWORDS: &[&str] =
     &["and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "bool", "offset", "inf"];
-/// Metrics of Prometheus itself and of postgres_exporter. That these exist too is what the test with the stack shows.
-const FOREIGN: &[&str] = &["up", "ALERTS"];
+/// Metrics of Prometheus itself.
+const PROMETHEUS_METRICS: &[&str] = &["up", "ALERTS"];
 
 /// The metrics that dashboards and alerts may use.
 pub struct KnownMetrics {
@@ -16,9 +16,9 @@ pub struct KnownMetrics {
 }
 
 impl KnownMetrics {
-    /// The names that the sources of the platform's crates register, and the recording rules.
+    /// Collects the names in the sources of the platform's crates, and those of the recording rules.
     pub fn new(sources: &[TextFile], rules: &str) -> Self {
-        let mut names: HashSet<_> = FOREIGN.iter().map(|name| (*name).to_owned()).collect();
+        let mut names: HashSet<_> = PROMETHEUS_METRICS.iter().map(|name| (*name).to_owned()).collect();
         let is_shipped = |file: &&TextFile| file.path.starts_with("crates/") && !file.path.contains("/tests/");
         for source in sources.iter().filter(is_shipped) {
             names.extend(source.content.split('"').skip(1).step_by(2).filter(|text| is_name(text)).map(str::to_owned));
@@ -28,7 +28,8 @@ impl KnownMetrics {
         Self { names }
     }
 
-    /// The names in an expression that do not exist.
+    /// The metrics in an expression that do not exist. All `pg_` metrics count as known, because postgres_exporter
+    /// exposes them.
     pub fn unknown_in(&self, expression: &str) -> Vec<String> {
         let is_known = |name: &String| {
             let base = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix));
@@ -43,7 +44,7 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// The metric names in an expression: words that are no function, keyword, label, number or string.
+/// The metric names in an expression: words that are not a function, keyword, label, number or string.
 pub fn metric_names(expression: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut rest = strip_labels(expression);
@@ -57,7 +58,7 @@ pub fn metric_names(expression: &str) -> Vec<String> {
         if !is_function && !is_aggregation && !is_number && !KEYWORDS.contains(&word) {
             names.push(word.to_owned());
         }
-        // The parentheses after these hold labels.
+        // The parentheses after these keywords contain labels instead of metrics.
         let is_grouping = ["by", "without", "on", "ignoring", "group_left", "group_right"].contains(&word);
         rest = match (is_grouping && is_function, after.split_once(')')) {
             (true, Some((_, behind))) => behind.to_owned(),
@@ -67,7 +68,7 @@ pub fn metric_names(expression: &str) -> Vec<String> {
     names
 }
 
-/// The expression without what is in braces, brackets and quotes.
+/// Removes everything in braces, brackets and quotes from an expression.
 fn strip_labels(expression: &str) -> String {
     let (mut depth, mut quote) = (0_u32, None);
     let mut stripped = String::new();
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_from_functions_labels_durations_and_strings() {
+    fn metric_names_are_distinguished_from_functions_labels_durations_and_strings() {
         let expression = "histogram_quantile(0.95, sum by (le, route) (rate(a_bucket{x=~\"b.*|c{2}\"}[5m]))) / on (d) \
                           group_left (e) max(f:g:rate5m offset 10m) > 1e3 or absent(up) unless h";
         assert_eq!(metric_names(expression), ["a_bucket", "f:g:rate5m", "up", "h"]);

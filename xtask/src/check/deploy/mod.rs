@@ -1,5 +1,5 @@
-//! The files under `deploy/`: the rules of Compose, dashboards and alerts, and each file by its own tool where that is
-//! installed.
+//! Checks the files in `deploy/`: our rules for the Compose file, dashboards and alerts, and the tools that read these
+//! files, such as nginx, if they are installed.
 
 mod compose;
 mod metrics;
@@ -44,7 +44,7 @@ fn content_of<'a>(files: &'a [TextFile], path: &str) -> Result<&'a str> {
     file.map(|file| file.content.as_str()).with_context(|| format!("{path} is missing"))
 }
 
-/// A violation if the file's name says YAML or JSON and it is not.
+/// A violation if a YAML, JSON or TOML file cannot be parsed.
 fn unparsable(file: &TextFile) -> Option<String> {
     let result = match Path::new(&file.path).extension()?.to_str()? {
         "yml" | "yaml" => serde_norway::from_str::<Value>(&file.content).map(|_| ()).map_err(|error| error.to_string()),

@@ -1,4 +1,4 @@
-//! Rules of alerts and dashboards: the metrics exist, and each alert has a test and a section in the runbook.
+//! Checks the alerts and dashboards: their metrics exist, and each alert has a test and a section in the runbook.
 
 use anyhow::{Context, Result};
 use serde_norway::Value;
@@ -34,7 +34,7 @@ pub fn alert_violations(rules: &str, tests: &str, runbook: &str, known: &KnownMe
             violations.push(format!("alert {name}: its runbook is not docs/operations/monitoring.md#{anchor}"));
         }
         if !tested.iter().any(|alert| alert == name) {
-            violations.push(format!("alert {name}: no test has it fire"));
+            violations.push(format!("alert {name}: no test makes it fire"));
         }
     }
     Ok(violations)

@@ -1,5 +1,5 @@
-//! Each file by its own tool: nginx, promtool, systemd-analyze, the shell and Compose. A tool that is not installed is
-//! named and passed over.
+//! Checks each file with the tool that reads it: nginx, promtool, systemd-analyze, the shell and Compose. A tool that
+//! is not installed is reported and skipped.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::debian;
 use crate::proc::Interrupt;
 use crate::stack::{Certificate, Listen, write_nginx_configuration};
 
-/// What the tools report.
+/// The errors that the tools report.
 ///
 /// # Errors
 /// If a temporary file cannot be written.
@@ -20,7 +20,7 @@ pub fn violations(root: &Path, interrupt: &Interrupt) -> Result<Vec<String>> {
     interrupt.check()?;
     let mut run = |name: &str, arguments: &[&str], dir: &Path| {
         let Some(program) = debian::find(name) else {
-            println!("deploy: {name} is not installed; what it checks was passed over");
+            println!("deploy: {name} is not installed; its checks were skipped");
             return;
         };
         violations.extend(failure(Command::new(program).args(arguments).current_dir(dir)));
@@ -44,16 +44,16 @@ pub fn violations(root: &Path, interrupt: &Interrupt) -> Result<Vec<String>> {
             run("docker", &["compose", "--profile", profile, "config", "--quiet"], &scratch.path().join("compose"));
         }
     } else {
-        println!("deploy: docker compose is not installed; compose.yaml was checked by our own rules only");
+        println!("deploy: docker compose is not installed; compose.yaml was checked only by our own rules");
     }
     Ok(violations)
 }
 
-/// What a command says if it fails.
+/// The output of a command if it fails.
 fn failure(command: &mut Command) -> Option<String> {
     let name = format!("{command:?}");
     match command.stdin(Stdio::null()).output() {
-        Ok(output) if output.status.success() && !is_suspicious(&output.stderr) => None,
+        Ok(output) if output.status.success() && !has_warning(&output.stderr) => None,
         Ok(output) => {
             let text = [output.stdout, output.stderr].concat();
             Some(format!("{name}: {}", String::from_utf8_lossy(&text).trim()))
@@ -62,8 +62,8 @@ fn failure(command: &mut Command) -> Option<String> {
     }
 }
 
-/// systemd-analyze succeeds on directives that it does not know, and says so.
-fn is_suspicious(stderr: &[u8]) -> bool {
+/// Whether a command that succeeded reports a problem: systemd-analyze only warns about unknown directives.
+fn has_warning(stderr: &[u8]) -> bool {
     let text = String::from_utf8_lossy(stderr);
     text.contains("Unknown") || text.contains("[warn]") || text.contains("[emerg]")
 }
@@ -80,7 +80,7 @@ fn prepare_nginx(deploy: &Path, scratch: &Path) -> Result<String> {
     Ok(dir.display().to_string())
 }
 
-/// Copies the units with a program that is there, since the platform is not installed where this runs.
+/// Copies the units and replaces the path of `platform-server`, which is not installed here, with an existing program.
 fn prepare_units(deploy: &Path, scratch: &Path) -> Result<Vec<String>> {
     let mut units = Vec::new();
     for entry in std::fs::read_dir(deploy.join("systemd"))? {
@@ -100,7 +100,7 @@ fn has_compose() -> bool {
         .is_some_and(|output| output.status.success())
 }
 
-/// Copies the Compose file and its neighbours, and makes the secrets that it names.
+/// Copies the Compose file and the files beside it, and creates the secrets that it refers to.
 fn prepare_secrets(deploy: &Path, scratch: &Path) -> Result<()> {
     let dir = scratch.join("compose");
     std::fs::create_dir_all(&dir)?;

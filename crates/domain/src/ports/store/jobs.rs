@@ -16,7 +16,7 @@ string_enum! {
         Ingestion = "ingestion",
         /// Building of a tenant's vector index.
         VectorIndex = "vector_index",
-        /// Re-embedding of a tenant's documents with the next model.
+        /// Reindexing: embedding a tenant's documents again with the next model.
         Reembedding = "reindex",
     }
 }
@@ -28,7 +28,7 @@ pub enum JobPayload {
     Ingest(DocumentId),
     /// Builds the tenant's vector index.
     BuildVectorIndex,
-    /// Re-embeds the tenant's documents with the next model.
+    /// Embeds the tenant's documents again with the next model.
     Reembed,
 }
 
@@ -74,8 +74,7 @@ pub struct LeasedJob {
     pub payload: JobPayload,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// Maximum number of attempts. A job that is claimed when they are used up must be dead-lettered without another
-    /// attempt.
+    /// Maximum number of attempts. If `attempt` exceeds it, the worker must dead-letter the job without trying again.
     pub max_attempts: u32,
     /// How often it was requeued with a reason since it was queued, including attempts that did not count.
     pub failures: u32,
@@ -101,9 +100,9 @@ impl JobFilter {
 /// How a job is returned to the queue.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RequeueOptions {
-    /// Delay until it may be claimed again; without one, a waiting worker is woken at once.
+    /// Delay until it may be claimed again; zero wakes a waiting worker at once.
     pub delay: Duration,
-    /// Whether the attempt counts: one ended by an orderly shutdown or a model outage does not.
+    /// Whether the attempt counts towards the maximum; `false` if a graceful shutdown or a model outage ended it.
     pub counts_as_attempt: bool,
     /// Reason without content, stored as the job's last error; `None` if nothing failed.
     pub reason: Option<String>,
@@ -135,20 +134,21 @@ pub struct JobCounts {
 #[async_trait]
 pub trait JobRepo: Send {
     /// Queues the ingestion of a document; a worker is woken when the transaction commits. Does nothing if the document
-    /// is queued or being processed already; revives a dead-lettered job with all its attempts.
+    /// is already queued or being processed. A dead-lettered job is queued again with all its attempts.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the tenant has no such document; or if the database is not available.
     async fn enqueue_ingestion(&mut self, id: JobId, document: DocumentId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Queues the building of the tenant's vector index, under the same rules; a tenant has at most one such job.
+    /// Queues the building of the tenant's vector index, with the same rules as [`Self::enqueue_ingestion`]; a tenant
+    /// has at most one such job.
     ///
     /// # Errors
     /// If the database is not available.
     async fn enqueue_vector_index(&mut self, id: JobId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Whether a lease still belongs to its holder, that is, no other worker has claimed the job since, even if the
-    /// lease has expired. If so, no other worker can claim the job until the transaction ends.
+    /// Whether no other worker has claimed the job since this lease was granted; also `true` for an expired lease. If
+    /// `true`, no other worker can claim the job until the transaction ends.
     ///
     /// # Errors
     /// If the database is not available.
@@ -161,8 +161,8 @@ pub trait JobRepo: Send {
     async fn complete(&mut self, lease: Lease) -> Result<bool, StoreError>;
 
     /// Moves a job to the dead-letter state: it is kept for inspection and not claimed until it is queued again.
-    /// `reason` contains no content; `None` keeps the reason of the last requeue. Returns `false` as [`Self::complete`]
-    /// does.
+    /// `reason` contains no content; `None` keeps the reason of the last requeue. Returns `false` if the lease was
+    /// lost, in which case the transaction must not be committed.
     ///
     /// # Errors
     /// If the database is not available.
@@ -199,8 +199,8 @@ pub trait JobQueue: Send + Sync {
     async fn requeue(&self, lease: Lease, options: &RequeueOptions) -> Result<(), StoreError>;
 
     /// Builds the vector index for the tenant of a [`JobPayload::BuildVectorIndex`] job, if it is missing, and removes
-    /// the job; `false` if the lease was lost. Takes minutes for a large tenant and blocks writes to that tenant's
-    /// passages meanwhile.
+    /// the job; `false` if the lease was lost. For a large tenant this takes minutes and blocks writes to the tenant's
+    /// passages.
     ///
     /// # Errors
     /// If the database is not available.
@@ -221,26 +221,26 @@ pub trait JobQueue: Send + Sync {
     /// If the database is not available.
     async fn job_counts(&self, kind: JobKind) -> Result<JobCounts, StoreError>;
 
-    /// Deletes expired rows of all tenants: the stored responses of idempotent requests. Returns how many.
+    /// Deletes the expired idempotency keys of all tenants, with their stored responses. Returns how many.
     ///
     /// # Errors
     /// If the database is not available.
     async fn sweep_expired_idempotency_keys(&self) -> Result<u64, StoreError>;
 
-    /// Deletes the sessions of all tenants that have ended. Revoked ones are kept for 90 days longer, so that a client
-    /// that renews its tokens is not let in again. Returns how many.
+    /// Deletes the ended sessions of all tenants. Revoked ones are kept for another 90 days, so that a client that
+    /// renews its tokens stays locked out. Returns how many were deleted.
     ///
     /// # Errors
     /// If the database is not available.
     async fn sweep_ended_sessions(&self) -> Result<u64, StoreError>;
 
-    /// Queues a reindex job for each active tenant; returns for how many tenants one was queued that did not have one.
+    /// Queues a reindex job for each active tenant that has none; returns the number of queued jobs.
     ///
     /// # Errors
     /// If the database is not available.
     async fn enqueue_reembedding(&self) -> Result<u64, StoreError>;
 
-    /// Queues the ingestion of every `ready` document of an active tenant whose vectors are from none of these models;
+    /// Queues the ingestion of every `ready` document of an active tenant that has no vectors of any of these models;
     /// returns how many.
     ///
     /// # Errors

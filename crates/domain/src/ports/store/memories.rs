@@ -13,8 +13,8 @@ use async_trait::async_trait;
 pub trait MemoryRepo: Send {
     /// Inserts a memory.
     async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError>;
-    /// Inserts a suggestion; `false` if it is there already. With `max_open`, also `false` if the user has that many
-    /// suggestions, or any memory with the same content. A source that was deleted is left out.
+    /// Inserts a suggestion; `false` if it already exists. With `max_open`, also `false` if the user has that many
+    /// suggestions, or any memory with the same content. If the source was deleted, the row has no source.
     async fn suggest(&mut self, memory: &Memory, max_open: Option<u32>) -> Result<bool, StoreError>;
     /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: MemoryId) -> Result<Option<Memory>, StoreError>;
@@ -25,15 +25,15 @@ pub trait MemoryRepo: Send {
         clearance: Classification,
         page: &PageRequest,
     ) -> Result<Page<Memory>, StoreError>;
-    /// Changes one row; `None` if there is none. Its vector is deleted if the content changes.
+    /// Changes one row; `None` if it does not exist. Its vector is deleted if the content changes.
     async fn update(&mut self, id: MemoryId, patch: &MemoryPatch, now: Timestamp)
     -> Result<Option<Memory>, StoreError>;
-    /// The most important active memories within `max_class` that have no vector of `model`, at most `limit`.
+    /// The most important active memories up to `max_classification` that have no vector of `model`, at most `limit`.
     async fn without_vector(
         &mut self,
         model: &str,
         now: Timestamp,
-        max_class: Classification,
+        max_classification: Classification,
         limit: u32,
     ) -> Result<Vec<Memory>, StoreError>;
     /// Stores the vectors that `model` has computed.

@@ -1,5 +1,5 @@
-//! Repositories: the operations on rows, in terms of the domain. They never begin or commit a transaction; a missing
-//! row is `Ok(None)`.
+//! Repositories: operations on rows as domain types. They never begin or commit a transaction; a missing row is
+//! `Ok(None)`.
 
 use crate::access_token::{AccessToken, NewAccessToken};
 use crate::audit::{AuditedOperation, Outcome};
@@ -30,25 +30,25 @@ pub trait ConversationRepo: Send {
     async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError>;
     /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
-    /// Lists the conversations that match the filter, newest first. The filter's text is not searched in answers above
-    /// `clearance`, by their own class or the current one of their sources.
+    /// Lists the conversations that match the filter, newest first. The text search skips answers that are above
+    /// `clearance` or whose sources now are.
     async fn list(
         &mut self,
         filter: &ConversationFilter,
         clearance: Classification,
         page: &PageRequest,
     ) -> Result<Page<Conversation>, StoreError>;
-    /// Changes one row; `None` if there is none.
+    /// Changes one row; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the active message is not one of the conversation's.
+    /// [`StoreError::Conflict`] if the active message does not belong to the conversation.
     async fn update(
         &mut self,
         id: ConversationId,
         patch: &ConversationPatch,
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError>;
-    /// Gives the conversation a title; `false`, without a change, if it does not exist or has one.
+    /// Gives the conversation a title; `false`, without a change, if it does not exist or already has a title.
     async fn set_first_title(&mut self, id: ConversationId, title: &str) -> Result<bool, StoreError>;
     /// Deletes a conversation with its messages; `false` if it does not exist.
     async fn delete(&mut self, id: ConversationId) -> Result<bool, StoreError>;
@@ -58,12 +58,12 @@ pub trait ConversationRepo: Send {
 #[async_trait]
 pub trait MessageRepo: Send {
     /// Appends messages in this order: the first follows `parent`, each other one the message before it, and the last
-    /// becomes the end of the active branch. Each has the next `seq`, which is unique even among concurrent turns.
+    /// becomes the end of the active branch. Each gets the next `seq`, which is unique even among concurrent turns.
     /// `None` if the conversation does not exist, or there are no messages.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if one of them is `streaming` while another answer of the conversation is, or `parent`
-    /// is not a message of the conversation. The transaction cannot continue.
+    /// [`StoreError::Conflict`] if one of them is `streaming` while another answer of the conversation is streaming, or
+    /// if `parent` is not a message of the conversation. The transaction cannot continue.
     async fn append(
         &mut self,
         conversation: ConversationId,
@@ -81,18 +81,18 @@ pub trait MessageRepo: Send {
         last: MessageId,
         limit: u32,
     ) -> Result<Vec<Message>, StoreError>;
-    /// Completes an answer that was appended as `streaming`, and raises its conversation's class to that of the answer
-    /// if it is higher; `false` if the answer does not exist or was completed already. An answer that was taken for
-    /// abandoned in the meantime is completed all the same.
+    /// Completes an answer that was appended as `streaming`, and raises its conversation's classification to that of
+    /// the answer if it is higher; `false` if the answer does not exist or was completed before. Also completes an
+    /// answer that [`Self::fail_stale_answers`] has marked as failed.
     async fn finish(&mut self, id: MessageId, answer: &FinishedAnswer) -> Result<bool, StoreError>;
     /// The newest `limit` messages of all branches, in ascending order.
     async fn newest(&mut self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>, StoreError>;
-    /// Marks as failed the answers that are still `streaming` and whose process has died, or that were started before
-    /// `before`. Returns how many.
+    /// Marks as failed the answers that are still `streaming` although their process has died or they were started
+    /// before `before`. Returns how many.
     async fn fail_stale_answers(&mut self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
-/// Users' feedback on answers. A user changes only their own; the tenant's is listed.
+/// Feedback on answers: users change only their own feedback; lists contain that of the whole tenant.
 #[async_trait]
 pub trait FeedbackRepo: Send {
     /// Stores the rating of an answer, in place of an earlier one. `None` if the scope's user has no such answer.
@@ -143,20 +143,20 @@ pub trait DocumentRepo: Send {
     ) -> Result<Page<Document>, StoreError>;
     /// Like [`Self::get`], and locks the row until this transaction ends.
     async fn lock(&mut self, id: DocumentId, clearance: Classification) -> Result<Option<Document>, StoreError>;
-    /// Changes a document; its passages get the same class. `None` if it does not exist.
+    /// Changes a document; its passages get the same classification. `None` if it does not exist.
     async fn update(
         &mut self,
         id: DocumentId,
         patch: &DocumentPatch,
         now: Timestamp,
     ) -> Result<Option<Document>, StoreError>;
-    /// The classes of these documents, in no particular order; a deleted document has the class that it had when it was
-    /// deleted. Unknown ids are omitted.
+    /// The classifications of these documents, in no particular order; for a deleted document, the one that it had when
+    /// it was deleted. Unknown ids are omitted.
     async fn classifications(&mut self, ids: &[DocumentId]) -> Result<Vec<(DocumentId, Classification)>, StoreError>;
     /// Changes the ingestion status of a document; `false` if it does not exist.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if it had failed, and another document supersedes the same one in the meantime.
+    /// [`StoreError::Conflict`] if the document had failed and another one now supersedes the same document.
     async fn set_status(&mut self, id: DocumentId, change: &StatusChange, now: Timestamp) -> Result<bool, StoreError>;
     /// Stores the progress of ingestion; `false`, without a change, if the document is not being processed.
     async fn update_progress(&mut self, id: DocumentId, progress: IngestionProgress) -> Result<bool, StoreError>;
@@ -213,15 +213,15 @@ pub trait ChunkRepo: Send {
     /// # Errors
     /// If the database is not available.
     async fn model_in_use(&mut self) -> Result<Option<String>, StoreError>;
-    /// Like [`Self::model_in_use`], and locks it: the model in use cannot change until this transaction ends.
+    /// Like [`Self::model_in_use`], but locks it: the model in use cannot change until this transaction ends.
     ///
     /// # Errors
     /// If the database is not available.
     async fn lock_model_in_use(&mut self) -> Result<Option<String>, StoreError>;
     /// The `limit` passages nearest to a unit vector of `model`, by cosine similarity, best first. Includes only
-    /// published documents that have not failed since and, unless the filters say otherwise, are in force today (UTC).
-    /// Texts are read with [`Self::get_by_ids`]. In one transaction, call it after [`Self::search_lexical`]: it may
-    /// leave planner settings that suit only simple reads.
+    /// published documents that have not failed since and, unless the filters include superseded ones, are in force
+    /// today (UTC). The caller reads the texts with [`Self::get_by_ids`]. In one transaction, call this after
+    /// [`Self::search_lexical`]: it may leave planner settings that suit only simple reads.
     async fn search_vector(
         &mut self,
         embedding: &[f32],
@@ -252,16 +252,15 @@ pub trait ChunkRepo: Send {
         positions: &[(DocumentId, i32)],
         clearance: Classification,
     ) -> Result<Vec<Passage>, StoreError>;
-    /// The passages with these ids that exist, are of the searched generation and are within `clearance`, in no
-    /// particular order.
+    /// The passages with these ids that exist, are searchable and are within `clearance`, in no particular order.
     async fn get_by_ids(&mut self, ids: &[ChunkId], clearance: Classification) -> Result<Vec<Passage>, StoreError>;
 }
 
 /// Idempotency keys of the scope's user. Keys and fingerprints are passed as keyed hashes.
 #[async_trait]
 pub trait IdempotencyRepo: Send {
-    /// Claims a key until `expires_at` and returns `None`; if it is claimed already and has not expired, returns the
-    /// record of the earlier request. Of concurrent claims, exactly one succeeds.
+    /// Claims a key until `expires_at` and returns `None`. If the key is already claimed and has not expired, returns
+    /// the record of the earlier request. Of concurrent claims, exactly one succeeds.
     async fn claim(
         &mut self,
         key_hash: &str,
@@ -317,30 +316,30 @@ pub trait AuditRepo: Send {
 /// Users of the tenant.
 #[async_trait]
 pub trait UserRepo: Send {
-    /// Creates the user at the first login; at later ones updates e-mail, name and `last_login`, and the role according
+    /// Creates the user at the first login; at later ones updates email, name and `last_login`, and the role according
     /// to [`AssignedRole::with_role_claim`](crate::assigned_role::AssignedRole::with_role_claim). Concurrent first
     /// requests create only one row.
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError>;
-    /// Stores the facts of the user's login, unless those of a later token are stored.
+    /// Stores the claims of the user's login, unless those of a later token are stored.
     async fn record_login(&mut self, user: UserId, login: &Login) -> Result<(), StoreError>;
-    /// The facts of the user's last login; `None` if none are stored.
+    /// The claims of the user's last login; `None` if none are stored.
     async fn last_login(&mut self, user: UserId) -> Result<Option<Login>, StoreError>;
-    /// The user for whom this token (by its keyed hash) was recorded, by any process; `None` if it was not.
+    /// The user for whom any process recorded the token with this keyed hash; `None` if it was not recorded.
     async fn user_by_token(&mut self, token_hash: &str) -> Result<Option<UserId>, StoreError>;
-    /// Records that a token (by its keyed hash) was seen; `true` the first time.
+    /// Records that a token with this keyed hash was used; `true` the first time.
     async fn record_token(&mut self, user: UserId, token_hash: &str, expires_at: Timestamp)
     -> Result<bool, StoreError>;
     /// The tenant's settings, for work without a user.
     async fn tenant_settings(&mut self) -> Result<TenantSettings, StoreError>;
-    /// The user with the state of the tenant; `None` if the user does not exist.
+    /// The user with the user's tenant; `None` if the user does not exist.
     async fn membership(&mut self, id: UserId) -> Result<Option<Membership>, StoreError>;
     /// Reads one row; `None` if it does not exist or row security hides it.
     async fn get(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
-    /// Lists a page, newest first.
+    /// Lists a page of the users, newest first.
     async fn list(&mut self, page: &PageRequest) -> Result<Page<User>, StoreError>;
-    /// Creates a user; [`StoreError::Conflict`] if (issuer, external id) is taken.
+    /// Creates a user; [`StoreError::Conflict`] if another user has the same issuer and external id.
     async fn insert(&mut self, user: &NewUser, now: Timestamp) -> Result<User, StoreError>;
-    /// Changes one row; `None` if there is none.
+    /// Changes one row; `None` if it does not exist.
     async fn update(&mut self, id: UserId, patch: UserPatch, now: Timestamp) -> Result<Option<User>, StoreError>;
     /// Locks the rows of the active admins until this transaction ends, and returns their ids.
     async fn lock_admins(&mut self) -> Result<Vec<UserId>, StoreError>;
@@ -352,7 +351,7 @@ pub trait UsageRepo: Send {
     /// Stored documents and bytes, including those of this transaction. Once a transaction has added documents, others
     /// that add documents wait until it ends, so a quota checked against this value is not exceeded.
     async fn storage_usage(&mut self) -> Result<StorageUsage, StoreError>;
-    /// Records model calls of the scope's user. A call that was recorded before is left unchanged and not counted
+    /// Records model calls of the scope's user. A call that is already recorded is left unchanged and not counted
     /// again.
     async fn record_calls(&mut self, calls: &[LedgerEntry]) -> Result<(), StoreError>;
     /// Spending of the tenant and the scope's user in the day and month (UTC) of `now`, and their reservations.

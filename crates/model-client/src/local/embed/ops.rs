@@ -1,6 +1,6 @@
 //! The [`kernels`] as in-place operations on candle tensors.
 //!
-//! They require contiguous `f32` tensors on the CPU, the only kind that the forward pass produces.
+//! They return an error for tensors other than contiguous `f32` on the CPU, which the forward pass never produces.
 
 use std::ops::Range;
 
@@ -91,5 +91,5 @@ fn contiguous_range(layout: &Layout) -> Result<Range<usize>> {
 }
 
 fn unsupported_tensor_error() -> Error {
-    Error::Msg("expected contiguous f32".to_owned())
+    Error::Msg("expected a contiguous f32 tensor on the CPU".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Implements the [`Embedder`] port for the embedded model.
+//! Implements the [`Embedder`] port for the in-process model.
 
 use async_trait::async_trait;
 use domain::{

@@ -1,4 +1,4 @@
-//! Tokenizes text for the embedded model, with the model's input limit instead of the one in `tokenizer.json`.
+//! Tokenizes text for the in-process model, with the model's input limit instead of the one in `tokenizer.json`.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ pub(super) const MAX_TOKENS: usize = 256;
 /// Number of special tokens per sequence: `[CLS]` and `[SEP]`.
 const SPECIAL_TOKENS: usize = 2;
 
-/// WordPiece tokenizer of the embedded model.
+/// WordPiece tokenizer of the in-process model.
 pub(super) struct ModelTokenizer {
     tokenizer: Tokenizer,
     cls_id: u32,
@@ -35,8 +35,8 @@ impl ModelTokenizer {
 
     /// Number of tokens of `text`, without special tokens and without truncation.
     pub(super) fn count(&self, text: &str) -> usize {
-        // Encoding does not fail, because WordPiece falls back to `[UNK]`. If it did: there are never more tokens than
-        // bytes.
+        // Encoding does not fail, because WordPiece falls back to `[UNK]`. If it did, the number of bytes is an upper
+        // bound.
         self.tokenizer.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len())
     }
 

@@ -96,14 +96,14 @@ fn run_worker(queue: &Mutex<mpsc::Receiver<Job>>, niceness: Niceness, embed_text
         lower_priority();
     }
     // candle distributes a matrix product over the current rayon pool. A pool of only this thread keeps it from
-    // competing with the other threads. If rayon refuses, the results are the same, only slower.
+    // competing with the other threads. If rayon cannot create the pool, embedding is slower but still correct.
     let _pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
     while let Some(Job { text, reply }) = next_job(queue) {
         if reply.is_closed() {
             continue;
         }
         let result = catch_unwind(AssertUnwindSafe(|| embed_text(&text))).unwrap_or(Err(EmbedError::Panicked));
-        // Fails if the caller has been dropped; then nobody needs the vector.
+        // Fails if the caller has been dropped and no longer needs the vector.
         let _ = reply.send(result);
     }
 }
@@ -199,12 +199,12 @@ mod tests {
         let embed_text: Arc<EmbedText> = Arc::new(|_: &str| Ok(vec![]));
         let pool = pool(3, Arc::clone(&embed_text));
         drop(pool);
-        assert_eq!(Arc::strong_count(&embed_text), 1, "no thread holds the function any more");
+        assert_eq!(Arc::strong_count(&embed_text), 1, "no thread still holds the function");
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn only_background_threads_are_nicer_than_the_rest() {
+    async fn only_background_threads_have_a_lower_priority() {
         let nice_value_pool = |niceness| {
             let embed_text: Arc<EmbedText> =
                 Arc::new(|_: &str| Ok(vec![rustix::process::getpriority_process(None).unwrap() as f32]));

@@ -2,7 +2,7 @@
 //! best.
 //!
 //! The answer consists of quotes and fixed sentences around them, so it cannot contain invented facts. Words are
-//! compared by stem and weighted by rarity; plant tags are compared as a whole; see [`score`].
+//! compared by stem and weighted by rarity; plant tags such as `P-101A` are compared as a whole; see [`score`].
 
 mod score;
 mod terms;
@@ -35,11 +35,11 @@ const MAX_NEAREST: usize = 3;
 const MIN_RELATIVE_SCORE: f32 = 0.6;
 /// A quoted sentence is extended by the next one if both together have at most this many bytes of text.
 const MAX_EXTENDED_BYTES: usize = 280;
-/// Number of words per chunk of the streamed answer.
+/// Number of words per piece of the streamed answer.
 const WORDS_PER_CHUNK: usize = 3;
 
-const NOTHING_FOUND: &str = "The documents hold no answer to this question.\n\nNo language model is configured; the \
-                             platform only quotes passages that answer by their own words.";
+const NOTHING_FOUND: &str = "The documents hold no answer to this question.\n\nNo language model is configured, so \
+                             the platform can only quote passages that contain the answer.";
 const BEFORE_ANSWERS: &str = "From the documents:\n\n";
 const BEFORE_NEAREST: &str = "The documents may not answer this question. The nearest passages:\n\n";
 const AFTER_QUOTES: &str =

@@ -14,7 +14,7 @@ const TITLE_WEIGHT: f32 = 0.2;
 const TAG_WEIGHT: f32 = 2.0;
 /// Score factor for a unit that contains a number if the question asks for one.
 const NUMBER_FACTOR: f32 = 1.2;
-/// Score factor for a unit that gives a reason, itself or in its section, if the question asks for one.
+/// Score factor for a unit that gives a reason (in its own words or its section heading) if the question asks for one.
 const REASON_FACTOR: f32 = 1.5;
 /// Minimum share of the question's weighted terms that a unit must cover.
 const MIN_COVERAGE: f32 = 0.36;
@@ -82,12 +82,12 @@ pub(super) struct Candidate {
 pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Candidate> {
     let extractor = TermExtractor::new();
     let question_terms = extractor.extract(question);
-    let analysed_passages: Vec<AnalysedPassage> =
-        passages.iter().map(|passage| AnalysedPassage::new(&extractor, passage)).collect();
-    let Some(question) = Question::new(question_terms, question, &analysed_passages) else { return Vec::new() };
+    let analyzed_passages: Vec<AnalyzedPassage> =
+        passages.iter().map(|passage| AnalyzedPassage::new(&extractor, passage)).collect();
+    let Some(question) = Question::new(question_terms, question, &analyzed_passages) else { return Vec::new() };
     let best_score = passages.iter().map(|passage| passage.score).fold(f32::MIN_POSITIVE, f32::max);
     let mut candidates: Vec<Candidate> = Vec::new();
-    for (index, passage) in analysed_passages.iter().enumerate() {
+    for (index, passage) in analyzed_passages.iter().enumerate() {
         let tag_match = question.tag_match(passage);
         if tag_match == 0.0 {
             continue;
@@ -110,8 +110,8 @@ pub(super) fn candidates(question: &str, passages: &[NumberedPassage]) -> Vec<Ca
 }
 
 /// A passage with its units and the terms of its parts.
-struct AnalysedPassage {
-    units: Vec<AnalysedUnit>,
+struct AnalyzedPassage {
+    units: Vec<AnalyzedUnit>,
     content: Terms,
     section: Terms,
     title: Terms,
@@ -119,18 +119,18 @@ struct AnalysedPassage {
     file_name: String,
 }
 
-struct AnalysedUnit {
+struct AnalyzedUnit {
     unit: Unit,
     terms: Terms,
     lead_in: Terms,
     word_count: usize,
 }
 
-impl AnalysedPassage {
+impl AnalyzedPassage {
     fn new(extractor: &TermExtractor, numbered: &NumberedPassage) -> Self {
         let passage = &numbered.passage;
         let text = passage.content.as_str();
-        let unit = |unit: Unit| AnalysedUnit {
+        let unit = |unit: Unit| AnalyzedUnit {
             terms: extractor.extract(&text[unit.span.clone()]),
             lead_in: unit.lead_in.clone().map(|lead| extractor.extract(&text[lead])).unwrap_or_default(),
             word_count: text[unit.span.clone()].split_whitespace().count(),
@@ -161,8 +161,8 @@ struct Question {
 
 impl Question {
     /// Weights the terms of a question; `None` if it has none.
-    fn new(terms: Terms, text: &str, passages: &[AnalysedPassage]) -> Option<Self> {
-        let units: Vec<&AnalysedUnit> = passages.iter().flat_map(|passage| &passage.units).collect();
+    fn new(terms: Terms, text: &str, passages: &[AnalyzedPassage]) -> Option<Self> {
+        let units: Vec<&AnalyzedUnit> = passages.iter().flat_map(|passage| &passage.units).collect();
         let mut occurrences: HashMap<&str, usize> = HashMap::new();
         for word in units.iter().flat_map(|unit| &unit.terms.words) {
             *occurrences.entry(word).or_default() += 1;
@@ -185,7 +185,7 @@ impl Question {
 
     /// How well the passage matches the question's plant tags, 0 to 1: 1 if the question has none, 0 if the passage
     /// lacks one of them. A question about P-801 must not be answered from a passage about P-101A.
-    fn tag_match(&self, passage: &AnalysedPassage) -> f32 {
+    fn tag_match(&self, passage: &AnalyzedPassage) -> f32 {
         let best_match = |tag: &str| {
             if tag.len() > 3 && passage.file_name.contains(tag) {
                 return 1.0;
@@ -198,7 +198,7 @@ impl Question {
 
     /// The share of the question's terms, by weight, that the unit and its context cover, 0 to 1; 0 for a unit without
     /// terms.
-    fn coverage(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
+    fn coverage(&self, unit: &AnalyzedUnit, passage: &AnalyzedPassage) -> f32 {
         let term_sets = [
             (&unit.terms, 1.0),
             (&unit.lead_in, LEAD_IN_WEIGHT),
@@ -223,7 +223,7 @@ impl Question {
 
     /// Score factor for the form of the unit: higher if it has the number or reason that the question asks for, lower
     /// for headings, header rows and very short sentences.
-    fn form_factor(&self, unit: &AnalysedUnit, passage: &AnalysedPassage) -> f32 {
+    fn form_factor(&self, unit: &AnalyzedUnit, passage: &AnalyzedPassage) -> f32 {
         let number_factor = if self.wants_number && unit.terms.has_number { NUMBER_FACTOR } else { 1.0 };
         let gives_reason =
             REASON_STEMS.iter().any(|word| unit.terms.words.contains(*word) || passage.section.words.contains(*word));

@@ -123,7 +123,7 @@ pub(super) fn normalize_tag(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
 }
 
-/// Similarity of two normalized plant tags: 1 if equal, 0.6 for a unit and its group (`P101A`, `P101`), else 0.
+/// Similarity of two normalized plant tags: 1 if equal, 0.6 if one is the group of the other (`P101`, `P101A`), else 0.
 pub(super) fn tag_similarity(a: &str, b: &str) -> f32 {
     let (shorter, longer) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     match longer.strip_prefix(shorter) {
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identifier_is_one_term_in_any_spelling() {
+    fn a_plant_tag_is_one_term_in_any_spelling() {
         let extractor = TermExtractor::new();
         for text in ["P-101A", "the P101A.", "p-101a", "(P-101A/B)", "P-101A/P-101B"] {
             assert!(extractor.extract(text).tags.contains("P101A"), "{text}");
@@ -148,11 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_matches_its_group_but_not_other_units_of_it() {
+    fn a_plant_tag_matches_its_group_but_not_other_members_of_the_group() {
         assert!(tag_similarity("P101A", "P101A") > tag_similarity("P101A", "P101"));
         assert!(tag_similarity("P101A", "P101") > 0.0);
         assert!(tag_similarity("P101C", "P101A") == 0.0);
-        assert!(tag_similarity("P101", "P1011") == 0.0, "another number is another thing");
+        assert!(tag_similarity("P101", "P1011") == 0.0, "a different number is different equipment");
     }
 
     #[test]
@@ -161,6 +161,6 @@ mod tests {
         let terms = extractor.extract("How often are the bearings changed?");
         assert_eq!(terms.words, extractor.extract("bearing change").words);
         assert!(extractor.extract("0.14 mm").has_number);
-        assert!(!extractor.extract("P-101A").has_number, "an identifier is no measurement");
+        assert!(!extractor.extract("P-101A").has_number, "a plant tag is not a measurement");
     }
 }

@@ -1,4 +1,4 @@
-//! The text around a candidate.
+//! The text around a possible match.
 
 use super::super::folded::BARRIER;
 use regex::Regex;

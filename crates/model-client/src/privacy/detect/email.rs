@@ -1,4 +1,4 @@
-//! Finds mail addresses: for each `@`, or a spelling of it such as `(at)`, it looks for a local part to the left and a
+//! Finds email addresses: for each `@`, or a spelling of it such as `(at)`, it looks for a local part to the left and a
 //! domain to the right.
 
 use super::Hit;
@@ -11,7 +11,7 @@ const MAX_LOCAL: usize = 128;
 /// Longest domain, in bytes.
 const MAX_DOMAIN: usize = 300;
 
-/// Finds mail addresses.
+/// Finds email addresses.
 #[derive(Debug)]
 pub(in super::super) struct Emails {
     separator: Regex,
@@ -24,7 +24,7 @@ pub(in super::super) struct Emails {
 
 impl Emails {
     pub(in super::super) fn new() -> Result<Self, regex::Error> {
-        // Only known domains continue after a line break: a sentence may end after an address.
+        // Only known top-level domains continue after a line break, because a sentence may end after an address.
         let known = r"(?:com|org|net|edu|gov|info|example|local|test|eu|de|at|ch|uk|fr|nl|it|es|pl|be|us)\b";
         let label = r"[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}])?";
         let dot = r"(?:\.| ?[\[({] ?(?i:dot|punkt) ?[\])}] ?| (?i:dot|punkt) )";

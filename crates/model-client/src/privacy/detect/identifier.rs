@@ -1,5 +1,5 @@
-//! Finds employee and serial numbers. Their form differs from plant to plant, so the words before a number decide. Only
-//! some have a prefix that tells their kind, such as `EMP-20417` and `SN-44710`.
+//! Finds employee and serial numbers. Their form differs from plant to plant, so they are recognized by the words
+//! before the number. Only some have a prefix that shows their kind, such as `EMP-20417` and `SN-44710`.
 
 use super::Hit;
 use super::context::{follows_word, precedes_word, text_after};
@@ -25,9 +25,9 @@ pub(in super::super) struct Identifiers {
     quantity_word: Regex,
     /// Words for a person. A number directly after one is an identifier, unless it is a quantity or a year.
     person_words: Option<Regex>,
-    /// Values with a prefix that tells their kind.
+    /// Values with a prefix that shows their kind.
     prefixed_values: Regex,
-    /// Values that have the form of an identifier but are something else.
+    /// Values that look like an identifier but are something else.
     excluded: Regex,
     /// Minimum number of digits of a value.
     min_digits: usize,
@@ -132,7 +132,7 @@ impl Identifiers {
         }
     }
 
-    /// The identifier that begins at `at`, if one does.
+    /// The identifier that begins at `at`, if there is one.
     fn identifier_at(&self, text: &str, at: usize) -> Option<Range<usize>> {
         if follows_word(text, at) {
             return None;

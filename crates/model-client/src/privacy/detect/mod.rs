@@ -14,6 +14,6 @@ use std::ops::Range;
 pub(super) struct Hit {
     /// Byte range of the value in the folded text.
     pub(super) range: Range<usize>,
-    /// The value without differences of spelling: equal values have equal canonical forms.
+    /// The value in a normalized spelling: equal values have equal canonical forms.
     pub(super) canonical: String,
 }

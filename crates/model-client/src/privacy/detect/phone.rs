@@ -105,7 +105,7 @@ impl Phones {
         Some(Hit { range, canonical: number })
     }
 
-    /// Checks a number of any form directly after a word for phones.
+    /// Checks a number of any form directly after a word such as `Tel.`.
     fn hit_after_word(&self, text: &str, range: Range<usize>) -> Option<Hit> {
         let range = trim_unmatched_brackets(text, range);
         let number = digits(&text[range.clone()]);

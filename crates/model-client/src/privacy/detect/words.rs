@@ -1,4 +1,5 @@
-//! English and German words near a number that tell its kind. Each entry is a fragment of a regular expression.
+//! English and German words near a number that show what kind of number it is. Each entry is a fragment of a regular
+//! expression.
 
 /// Words before a phone number.
 pub(super) const PHONE_WORDS: &[&str] = &[

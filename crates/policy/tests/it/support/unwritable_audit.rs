@@ -1,4 +1,4 @@
-//! A store whose audit log cannot be written, or takes intents only.
+//! A store whose audit log rejects all rows, or all rows except intents.
 
 use async_trait::async_trait;
 use domain::audit::{AuditedOperation, Outcome};

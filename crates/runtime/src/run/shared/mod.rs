@@ -1,7 +1,7 @@
-//! Runs of other processes: each process stores the events of its runs, follows the stored events of the others, and
-//! tells them whom somebody reads or cancels (ADR 60).
+//! Shares runs between processes: each process stores the events of its runs, streams the stored events of the runs of
+//! others, and signals to the others which of their runs are read or cancelled (ADR 60).
 //!
-//! Within a process nothing changes: its readers follow the log in memory, and never wait for the database.
+//! Readers in the process that executes the run read its log in memory and never wait for the database.
 
 mod reader;
 mod writer;
@@ -20,17 +20,17 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 
-/// How long a run is looked for. A run that has just started at another process is stored within milliseconds.
+/// How long to wait until a run is found. A run that has just started in another process is stored within milliseconds.
 const FIND_TIMEOUT: Duration = Duration::from_millis(400);
-/// Interval between two looks.
+/// Interval between two attempts to find a run.
 const FIND_INTERVAL: Duration = Duration::from_millis(100);
-/// A cancellation is repeated in case a process was just connecting to the database again.
+/// Maximum number of times that a cancellation is sent. A process that is reconnecting to the database misses signals.
 const CANCEL_ATTEMPTS: u32 = 4;
 /// Interval between these attempts.
 const CANCEL_INTERVAL: Duration = Duration::from_millis(400);
-/// Pause after signals could not be received.
+/// Delay before signals are received again after a failure.
 const LISTEN_RETRY: Duration = Duration::from_secs(1);
-/// Number of signals that a slow reader may lag behind; one that lags more polls.
+/// Number of signals that are buffered for a slow reader. A reader that misses signals reads the store anyway.
 const SIGNAL_BUFFER: usize = 1_024;
 
 /// The runs of all processes.
@@ -42,13 +42,13 @@ pub struct SharedRuns {
 }
 
 impl SharedRuns {
-    /// Shares runs through this store. `tasks` tracks what goes on after a request.
+    /// Shares runs through `store`. `tasks` tracks repeated cancellations, which continue after the request.
     #[must_use]
     pub fn new(store: Arc<dyn RunEventStore>, tasks: TaskTracker) -> Self {
         Self { store, stored: broadcast::Sender::new(SIGNAL_BUFFER), tasks }
     }
 
-    /// Finds a run of the scope's user.
+    /// Finds a run of the scope's user. Waits a moment for a run that has just started.
     ///
     /// # Errors
     /// If the store fails.
@@ -68,7 +68,8 @@ impl SharedRuns {
         StoredEvents::new(Arc::clone(&self.store), self.stored.subscribe(), scope, run, after).into_stream()
     }
 
-    /// Has the process that does the run cancel it. The caller must have found the run as its user's.
+    /// Tells the process that executes the run to cancel it. The caller must have checked that the run belongs to the
+    /// user.
     ///
     /// # Errors
     /// If the store fails.
@@ -90,7 +91,7 @@ impl SharedRuns {
     /// Receives the signals of other processes, for the runs in `logs` and for readers of stored events, until it is
     /// dropped.
     pub async fn receive_signals(&self, logs: &RunLogs) {
-        // Closing the database waits for the connection that listens.
+        // Closing the database waits until the listening connection is released.
         let _stop_listening = StopOnDrop(&*self.store);
         loop {
             match self.store.next_signal().await {
@@ -99,7 +100,7 @@ impl SharedRuns {
                 Ok(Some(RunSignal::Cancel(run))) => logs.cancel(run),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::debug!(%error, "signals of other processes cannot be received; trying again");
+                    tracing::debug!(%error, "failed to receive signals of other processes; trying again");
                     tokio::time::sleep(LISTEN_RETRY).await;
                 }
             }

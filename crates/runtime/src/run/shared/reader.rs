@@ -1,4 +1,4 @@
-//! Follows the stored events of a run that another process does.
+//! Streams the stored events of a run that another process executes.
 
 use domain::ids::RunId;
 use domain::ports::{RunEventStore, RunSignal, StoreError};
@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-/// Interval of looking without a signal.
+/// Polling interval if no signal arrives.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Interval at which the process that does the run is told that it has a reader; see `RunLogs::note_remote_reader`.
+/// Interval at which the reader is announced to the process that executes the run; see `RunLogs::note_remote_reader`.
 const READER_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A reader's position in the stored events of a run.
@@ -67,9 +67,9 @@ impl StoredEvents {
             }
             match self.read().await {
                 Ok(false) => {}
-                // Nothing comes after what was read: the run has ended before, or its conversation is gone.
+                // No events will follow: the run has ended, or its conversation was deleted.
                 Ok(true) => return None,
-                Err(error) => tracing::debug!(%error, "stored events cannot be read; trying again"),
+                Err(error) => tracing::debug!(%error, "failed to read stored events; trying again"),
             }
             if self.read_ahead.is_empty() {
                 self.announce().await;
@@ -78,7 +78,7 @@ impl StoredEvents {
         }
     }
 
-    /// Reads ahead; returns whether nothing will come any more.
+    /// Reads the next stored events into `read_ahead`. Returns whether there are none and none will follow.
     async fn read(&mut self) -> Result<bool, StoreError> {
         let events = self.store.read(&self.scope, self.run, self.position).await?;
         self.read_ahead.extend(events);
@@ -93,7 +93,7 @@ impl StoredEvents {
         if self.announced_at.is_none_or(|at| at.elapsed() >= READER_INTERVAL) {
             self.announced_at = Some(Instant::now());
             if let Err(error) = self.store.send(RunSignal::Read(self.run)).await {
-                tracing::debug!(%error, "a reader cannot be announced; trying again");
+                tracing::debug!(%error, "failed to announce a reader; trying again");
             }
         }
     }
@@ -101,7 +101,7 @@ impl StoredEvents {
     async fn wait_for_signal(&mut self) {
         let run = self.run;
         let signal = async {
-            // An error means that signals were missed, so look.
+            // An error means that signals were missed, so stop waiting.
             while self.stored.recv().await.is_ok_and(|stored| stored != run) {}
         };
         let _signal_or_elapsed = tokio::time::timeout(POLL_INTERVAL, signal).await;

@@ -1,4 +1,4 @@
-//! Stores the events of a run while it goes on, some at a time.
+//! Stores the events of a run in batches while it is in progress.
 
 use super::SharedRuns;
 use crate::run::definition::Run;
@@ -9,33 +9,33 @@ use domain::run::{NumberedEvent, RunEvent};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Time between two writes. What a process wrote within it is lost if the process is killed.
+/// Interval between two writes. The events of this interval are lost if the process is killed.
 const WRITE_INTERVAL: Duration = Duration::from_millis(500);
-/// Time between two writes while somebody reads at another process.
+/// Interval between two writes while the run has a reader in another process.
 const FOLLOWED_INTERVAL: Duration = Duration::from_millis(100);
-/// Pause after a write that failed.
+/// Delay before a failed write is repeated.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long writes are tried after the run has ended. The answer itself is stored by other means.
+/// How long after the first failure a write of an ended run is still repeated. The answer itself is stored separately.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Stores the events of a run until its last one. The first event is stored at once, so that other processes find the
-/// run; then the events of half a second at a time.
+/// Stores the events of a run until its last one. The first and the last event are stored at once, so that other
+/// processes find the run and see its end; the others once per [`WRITE_INTERVAL`].
 pub async fn write_events(shared: &SharedRuns, run: &Run, conversation: ConversationId, log: &RunLog) {
     let mut written = 0;
-    let mut ended_at = None;
+    let mut first_failure_at = None;
     loop {
         log.wait_for_more_than(written).await;
         let events = log.events_after(written);
         let Some(last) = events.last() else { return };
         let (last_seq, has_ended) = (last.seq, last.event.is_last());
         match write(shared, run, conversation, log, events).await {
-            Ok(()) => written = last_seq,
+            Ok(()) => (written, first_failure_at) = (last_seq, None),
             // The conversation was deleted.
             Err(StoreError::Conflict { .. }) => return,
             Err(error) => {
-                let ended_at = *ended_at.get_or_insert_with(Instant::now);
-                if has_ended && ended_at.elapsed() > RETRY_TIMEOUT {
-                    tracing::warn!(%error, "events of a run could not be stored");
+                let first_failure_at = *first_failure_at.get_or_insert_with(Instant::now);
+                if has_ended && first_failure_at.elapsed() > RETRY_TIMEOUT {
+                    tracing::warn!(%error, "failed to store the events of a run");
                     return;
                 }
                 tokio::time::sleep(RETRY_INTERVAL).await;
@@ -75,7 +75,7 @@ async fn write(
     Ok(())
 }
 
-/// Reasoning is never kept.
+/// Removes the text of reasoning, which is never stored.
 fn without_reasoning(numbered: NumberedEvent) -> NumberedEvent {
     match numbered.event {
         RunEvent::Reasoning { .. } => NumberedEvent { event: RunEvent::Reasoning { text: String::new() }, ..numbered },

@@ -1,4 +1,5 @@
-//! Whether a text supports a statement: its numbers, its identifiers, its words, and that it does not say the opposite.
+//! Decides whether a text supports a statement: it must contain the statement's numbers, its identifiers and enough of
+//! its words, and must not contradict it.
 
 use super::quantities::{Quantity, quantities};
 use crate::follow_up::tokens::{TokenKind, identifiers_in, tokens};
@@ -8,16 +9,16 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// Minimum share of a statement's words that its evidence must contain.
+/// Minimum share of a statement's words that the cited passages must contain together.
 const MIN_SHARED_WORDS: f64 = 0.5;
-/// Minimum share of a statement's words in each of several passages that it cites.
+/// Minimum share of a statement's words that makes a cited passage relevant.
 const MIN_RELEVANCE: f64 = 0.25;
-/// Share of a statement's words from which on a sentence is about the same thing, so that it can contradict it.
+/// Minimum share of a statement's words in a sentence about the same subject, which can contradict the statement.
 const SAME_SUBJECT: f64 = 0.6;
-/// Minimum length, in bytes, of a word that is recognized within a longer one (German compounds).
+/// Minimum length, in bytes, of a word that is recognized as a part of a longer one (German compounds).
 const MIN_COMPOUND_PART: usize = 5;
 
-/// English words with little meaning of their own.
+/// English words that carry little meaning: function words, and words about documents.
 const ENGLISH_FUNCTION_WORDS: &[&str] = &[
     "a",
     "about",
@@ -106,7 +107,7 @@ const ENGLISH_FUNCTION_WORDS: &[&str] = &[
     "you",
     "your",
 ];
-/// German words with little meaning of their own.
+/// German words that carry little meaning.
 const GERMAN_FUNCTION_WORDS: &[&str] = &[
     "aber", "alle", "als", "am", "an", "auch", "auf", "aus", "bei", "beim", "bis", "da", "dann", "das", "dass", "dem",
     "den", "der", "des", "die", "dies", "diese", "dieser", "dieses", "durch", "ein", "eine", "einem", "einen", "einer",
@@ -115,7 +116,7 @@ const GERMAN_FUNCTION_WORDS: &[&str] = &[
     "sind", "soll", "sowie", "über", "um", "und", "unter", "vom", "von", "vor", "war", "wenn", "werden", "wie", "wird",
     "zu", "zum", "zur", "zwischen",
 ];
-/// Words that turn a sentence into its opposite.
+/// Words that negate a sentence.
 const NEGATIONS: &[&str] =
     &["not", "never", "no", "without", "cannot", "nicht", "nie", "niemals", "kein", "keine", "keinen", "ohne"];
 /// Pairs of words with opposite meanings.
@@ -137,15 +138,15 @@ const OPPOSITES: &[(&str, &str)] = &[
     ("starten", "stoppen"),
 ];
 
-/// Compares statements with texts.
+/// Analyzes statements and texts, so that they can be compared.
 pub(super) struct Comparer {
     english: Stemmer,
     german: Stemmer,
 }
 
-/// What a text says, in a form that can be compared.
+/// The content of a text, in a form that can be compared.
 pub(super) struct Content {
-    /// Stems of the words with a meaning of their own.
+    /// Stems of the words that carry meaning.
     stems: HashSet<String>,
     /// All words in lower case.
     words: HashSet<String>,
@@ -165,7 +166,7 @@ impl Comparer {
         Self { english: Stemmer::create(Algorithm::English), german: Stemmer::create(Algorithm::German) }
     }
 
-    /// Reads a text.
+    /// Analyzes a statement or a text.
     pub(super) fn content(&self, text: &str) -> Content {
         let tokens = tokens(text);
         let words: HashSet<String> = tokens
@@ -188,7 +189,7 @@ impl Comparer {
         }
     }
 
-    /// Reads a text that may support statements.
+    /// Analyzes a text that may support statements, as a whole and sentence by sentence.
     pub(super) fn evidence(&self, text: &str) -> Evidence {
         let sentences = text.lines().flat_map(|line| line.unicode_sentences());
         Evidence { whole: self.content(text), sentences: sentences.map(|sentence| self.content(sentence)).collect() }
@@ -196,7 +197,7 @@ impl Comparer {
 }
 
 impl Content {
-    /// Returns whether there is nothing to check: a text of a word or less, without numbers and identifiers.
+    /// Returns whether there is nothing to check: at most one meaningful word, and no number or identifier.
     pub(super) fn is_trivial(&self) -> bool {
         self.stems.len() < 2 && self.quantities.is_empty() && self.identifiers.is_empty()
     }
@@ -221,8 +222,7 @@ impl Content {
 }
 
 /// Returns whether the passages that a statement cites support it together: each number with its unit and each
-/// identifier is in one of them, they have enough of its words, and none has a sentence about the same subject that
-/// says the opposite.
+/// identifier is in one of them, they contain enough of its words, and none has a sentence that contradicts it.
 ///
 /// Words are not compared across languages.
 pub(super) fn together_support(cited: &[&Evidence], statement: &Content) -> bool {
@@ -240,15 +240,16 @@ pub(super) fn together_support(cited: &[&Evidence], statement: &Content) -> bool
 }
 
 impl Evidence {
-    /// Returns whether the text supports a statement that does not cite it; see [`together_support`]. A text in another
-    /// language does so only by a number or an identifier.
+    /// Returns whether the text supports a statement without citation markers; see [`together_support`]. A text in
+    /// another language supports only statements with a number or an identifier, since words cannot be compared.
     pub(super) fn supports_uncited(&self, statement: &Content) -> bool {
-        let has_facts = !statement.quantities.is_empty() || !statement.identifiers.is_empty();
-        (has_facts || !is_in_other_language(statement, &self.whole)) && together_support(&[self], statement)
+        let has_number_or_identifier = !statement.quantities.is_empty() || !statement.identifiers.is_empty();
+        (has_number_or_identifier || !is_in_other_language(statement, &self.whole))
+            && together_support(&[self], statement)
     }
 
-    /// Returns whether the text has anything that the statement says, so that it is rightly among several that are
-    /// cited for it.
+    /// Returns whether the text has enough in common with the statement to be cited for it. A text in another language
+    /// always has.
     pub(super) fn is_relevant_to(&self, statement: &Content) -> bool {
         let whole = &self.whole;
         is_in_other_language(statement, whole)
@@ -283,7 +284,7 @@ fn share(stems: &HashSet<String>, is_found: impl Fn(&str) -> bool) -> f64 {
 }
 
 impl Content {
-    /// Returns whether the text names this identifier, or the group of units to which it belongs (`P101` for `P101A`).
+    /// Returns whether the text contains this identifier, or that of its group of redundant units (`P101` for `P101A`).
     fn names(&self, identifier: &str) -> bool {
         let group = identifier.strip_suffix(|c: char| c.is_ascii_alphabetic());
         let group = group.filter(|group| group.ends_with(|c: char| c.is_ascii_digit()));

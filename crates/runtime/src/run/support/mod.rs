@@ -1,8 +1,8 @@
 //! Finds the statements of an answer that its passages do not support.
 //!
-//! A statement with citation markers is compared with each passage that it cites, one without markers with all passages
-//! of the run. Numbers with their units and identifiers must be in the passage, and enough of the words. This needs no
-//! model, and takes well below a millisecond for an answer.
+//! A statement with citation markers is compared with the passages that it cites, one without markers with each passage
+//! of the run. The passages must contain its numbers with their units, its identifiers and enough of its words. This
+//! needs no model, and takes well below a millisecond for an answer.
 
 mod evidence;
 mod quantities;
@@ -16,7 +16,7 @@ use statements::{Statement, statements};
 /// Words about the documents themselves.
 const DOCUMENT_WORDS: &[&str] =
     &["document", "passage", "source", "manual", "dokument", "quelle", "unterlagen", "textstelle"];
-/// Words with which an answer says that something is not there.
+/// Words that say that something is absent.
 const ABSENCE_WORDS: &[&str] = &[" not ", " no ", "n't ", "n’t ", "nothing", "none", " nicht", "kein", "nichts"];
 
 /// Returns the statements of `answer` that are not supported, in order. Each range counts Unicode code points and
@@ -41,7 +41,7 @@ pub fn unsupported_statements(answer: &str, passages: &[NumberedPassage]) -> Vec
     unsupported
 }
 
-/// A passage's number and what it says.
+/// A passage's number and its analyzed text.
 struct NumberedEvidence {
     n: u32,
     evidence: Evidence,
@@ -76,7 +76,7 @@ fn is_supported(comparer: &Comparer, statement: &Statement<'_>, evidence: &[Numb
     evidence::together_support(&cited, &content) && cited.iter().all(|passage| passage.is_relevant_to(&content))
 }
 
-/// Returns whether a statement says that the documents do not hold something.
+/// Returns whether a statement says that the documents do not contain something.
 fn is_about_absence(statement: &str) -> bool {
     let lower = format!(" {} ", statement.to_lowercase());
     let has_any = |words: &[&str]| words.iter().any(|word| lower.contains(word));

@@ -1,4 +1,4 @@
-//! Numbers with their units, comparable however they are written.
+//! Finds numbers with their units, and compares them regardless of how they are written.
 
 /// Units, each with its spellings; the first one is the symbol.
 const UNITS: &[&[&str]] = &[
@@ -48,7 +48,7 @@ const UNITS: &[&[&str]] = &[
     &["ppm"],
     &["db", "db(a)"],
 ];
-/// Spelled-out numbers from two on; `one` is mostly a pronoun.
+/// Spelled-out numbers. `one` is left out, since it is mostly a pronoun.
 const NUMBER_WORDS: &[(&str, f64)] = &[
     ("two", 2.0),
     ("three", 3.0),
@@ -72,10 +72,10 @@ const NUMBER_WORDS: &[(&str, f64)] = &[
     ("zwölf", 12.0),
 ];
 
-/// A number of a text, with its unit if one follows.
+/// A number in a text, with its unit if one follows.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Quantity {
-    /// What the digits may mean: `1,500` is one and a half, or fifteen hundred. Empty for a date or a version.
+    /// The possible values: `1,500` is 1.5 or 1500. Empty for a date or a version.
     values: Vec<f64>,
     /// The digits as written.
     text: String,
@@ -94,7 +94,7 @@ impl Quantity {
     }
 }
 
-/// Returns the quantities of a text. Digits within a word, as in `P-101A`, are none.
+/// Returns the quantities in a text. Digits within a word, as in `P-101A`, are not quantities.
 pub(super) fn quantities(text: &str) -> Vec<Quantity> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_of_identifiers_are_no_quantities() {
+    fn digits_of_identifiers_are_not_quantities() {
         assert_eq!(quantities("P-101A, FV2003 and SOP-MNT-014 of one pump"), []);
         assert_eq!(quantities("ISO VG 46").len(), 1);
     }

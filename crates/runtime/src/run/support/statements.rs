@@ -4,17 +4,17 @@ use super::super::citations::marker_numbers;
 use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// Abbreviations after which a full stop does not end the sentence.
+/// Abbreviations whose period does not end a sentence.
 const ABBREVIATIONS: &[&str] = &[
     "no.", "nos.", "fig.", "approx.", "max.", "min.", "e.g.", "i.e.", "cf.", "vs.", "resp.", "incl.", "excl.", "sec.",
     "ca.", "z.b.", "d.h.", "bzw.", "nr.", "abb.", "vgl.", "inkl.", "exkl.", "mind.", "ggf.",
 ];
 
-/// A part of the answer that makes one claim: a sentence, a list item, a table row, or the part of one that a marker
-/// ends.
+/// A part of the answer that makes one claim: a sentence, a list item, a table row, or a part of one of these that ends
+/// with a marker.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Statement<'t> {
-    /// The bytes of the statement in the answer, with its markers.
+    /// Byte range of the statement in the answer, including its markers.
     pub span: Range<usize>,
     /// The statement without its markers.
     pub text: &'t str,
@@ -22,8 +22,8 @@ pub(super) struct Statement<'t> {
     pub cited_numbers: Vec<u32>,
 }
 
-/// Splits an answer into its statements. Headings, code, questions and lines that only introduce what follows (they end
-/// with a colon) are left out, unless they have a marker.
+/// Splits an answer into its statements. Code is left out. Headings, questions and lead-ins (which end with a colon)
+/// are left out unless they have a marker.
 pub(super) fn statements(answer: &str) -> Vec<Statement<'_>> {
     let mut found = Vec::new();
     let (mut start, mut is_code) = (0, false);
@@ -48,7 +48,7 @@ fn split_line<'t>(answer: &'t str, line: Range<usize>, found: &mut Vec<Statement
         if let (Some((numbers, end)), Some(previous)) =
             (leading.as_ref(), found.get_mut(first_of_line..).and_then(<[_]>::last_mut))
         {
-            // Markers after the full stop belong to the sentence before it.
+            // Markers after the period belong to the sentence before it.
             previous.cited_numbers.extend(numbers);
             previous.span.end = sentence.start + end;
         }
@@ -57,7 +57,7 @@ fn split_line<'t>(answer: &'t str, line: Range<usize>, found: &mut Vec<Statement
     }
 }
 
-/// Splits a sentence behind each group of markers.
+/// Splits a sentence after each group of markers.
 fn split_at_markers<'t>(answer: &'t str, sentence: Range<usize>, is_heading: bool, found: &mut Vec<Statement<'t>>) {
     let mut start = sentence.start;
     while let Some(marker) = next_marker(answer, start..sentence.end) {
@@ -78,7 +78,7 @@ fn split_at_markers<'t>(answer: &'t str, sentence: Range<usize>, is_heading: boo
     }
 }
 
-/// A citation marker and its bytes in the answer.
+/// A citation marker and its byte range in the answer.
 struct Marker {
     span: Range<usize>,
     numbers: Vec<u32>,
@@ -110,7 +110,7 @@ fn leading_markers(text: &str) -> Option<(Vec<u32>, usize)> {
     }
 }
 
-/// Returns the byte ranges of the sentences. Abbreviations end no sentence.
+/// Returns the byte ranges of the sentences. An abbreviation does not end a sentence.
 fn sentences(answer: &str, range: Range<usize>) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for (at, sentence) in answer[range.clone()].split_sentence_bound_indices() {
@@ -128,7 +128,7 @@ fn ends_with_abbreviation(sentence: &str) -> bool {
     ABBREVIATIONS.contains(&last.trim_start_matches(['(', '"']))
 }
 
-/// Returns the line without quotation, list and table marks at its beginning.
+/// Returns the line without the characters at its beginning that mark a quotation, a list item or a table row.
 fn without_line_marker(line: &str) -> &str {
     let rest = line.trim_start_matches(|c: char| c.is_whitespace() || "#>*•–|-".contains(c));
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn headings_code_questions_and_lead_ins_make_no_statement() {
+    fn headings_code_questions_and_lead_ins_are_not_statements() {
         assert_eq!(split("# Oil\nDo this:\n```\nlet a = b;\n```\nDo you need more?\n"), []);
         assert_eq!(split("# Oil [1]"), [("Oil", vec![1])]);
     }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_lie_in_the_answer_and_include_the_markers() {
+    fn spans_are_ranges_of_the_answer_and_include_the_markers() {
         let answer = "Größe: 5 bar [1]. Dann öffnen. [2] Ende hier.";
         let spans: Vec<_> = statements(answer).into_iter().map(|statement| &answer[statement.span]).collect();
         assert_eq!(spans, ["Größe: 5 bar [1]", "Dann öffnen. [2]", "Ende hier."]);

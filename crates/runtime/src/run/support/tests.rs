@@ -1,4 +1,4 @@
-//! Statements that passages support, and ones that they do not, labelled by hand in English and German.
+//! Checks statements in English and German that were labeled by hand as supported or unsupported by the passages.
 
 use super::unsupported_statements;
 use domain::ids::{ChunkId, DocumentId};

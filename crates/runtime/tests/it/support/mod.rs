@@ -1,4 +1,4 @@
-//! Fixture: a tenant (plant) with two users, one conversation and one document, and a chat service for it.
+//! Fixture: a tenant (plant) with two users and one conversation, and a chat service for it.
 
 pub mod model;
 pub mod tools;
@@ -37,6 +37,7 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
+/// A tenant with the users Ada and Bob, and a conversation of Ada.
 pub struct Plant {
     pub store: MemoryStore,
     pub clock: Arc<ManualClock>,
@@ -163,7 +164,8 @@ impl Plant {
         chat.execute(command).await
     }
 
-    /// Sends a message as Ada in a new conversation, so that it runs beside other turns. No documents are searched.
+    /// Sends a message as Ada in a new conversation, so that it can run concurrently with other turns. No documents are
+    /// searched.
     pub async fn send_in_new_conversation(
         &self,
         chat: &ChatService,
@@ -335,7 +337,7 @@ pub fn event_names(events: &[RunEvent]) -> Vec<&'static str> {
         RunEvent::Delta { .. } => "delta",
         RunEvent::ToolStarted { .. } => "tool started",
         RunEvent::ToolFinished { .. } => "tool finished",
-        RunEvent::ClientToolRequested(_) => "tool wanted",
+        RunEvent::ClientToolRequested(_) => "client tool requested",
         RunEvent::Cited(_) => "cited",
         RunEvent::Finished(_) => "finished",
         RunEvent::Failed(_) => "failed",

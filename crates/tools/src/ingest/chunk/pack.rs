@@ -1,5 +1,5 @@
 //! Packs units into chunks that are as full as allowed: consecutive chunks overlap by whole sentences, chunks that
-//! continue a table repeat its header, and small chunks are merged with a neighbour.
+//! continue a table repeat its header, and small chunks are merged with a neighbor.
 
 use std::collections::HashMap;
 
@@ -129,7 +129,7 @@ impl Packer<'_> {
         Draft { section: section_of(units), content, tokens }
     }
 
-    /// Merges each chunk smaller than [`ChunkParams::min_tokens`] with a neighbour if both fit into one chunk.
+    /// Merges each chunk smaller than [`ChunkParams::min_tokens`] with a neighbor if both fit into one chunk.
     fn merge_small(&self, drafts: Vec<Draft>) -> Vec<Draft> {
         let mut out: Vec<Draft> = Vec::new();
         for draft in drafts {

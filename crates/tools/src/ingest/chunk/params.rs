@@ -8,7 +8,7 @@ pub struct ChunkParams {
     pub max_tokens: usize,
     /// Maximum overlap with the previous chunk, in whole sentences; about a tenth of `max_tokens` is reasonable.
     pub overlap_tokens: usize,
-    /// A chunk smaller than this is merged with its neighbour on the same page if both fit into one.
+    /// A chunk smaller than this is merged with its neighbor on the same page if both fit into one.
     pub min_tokens: usize,
 }
 

@@ -44,7 +44,7 @@ fn each_chunk_has_its_page_and_heading_path() {
 }
 
 #[test]
-fn neighbouring_chunks_of_a_section_overlap_by_whole_sentences() {
+fn neighboring_chunks_of_a_section_overlap_by_whole_sentences() {
     let document = document(vec![vec![paragraph(sentences(12))]]);
     let chunks = chunk(&document, &params(30, 6, 5), &count_words);
     assert!(chunks.len() > 2);

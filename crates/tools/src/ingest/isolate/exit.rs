@@ -31,10 +31,10 @@ impl ChildExit<'_> {
             (Some(signal), _) => self.signal_error(signal),
             (None, Some(0 | EXIT_PANICKED)) => ParseError::parser_crashed(),
             (None, Some(code)) if code == i32::from(EXIT_UNCONFINED) => {
-                unavailable("the parser could not confine itself".to_owned(), false)
+                unavailable("the parser could not sandbox itself".to_owned(), false)
             }
             (None, Some(code)) if code == i32::from(EXIT_MISUSED) => {
-                unavailable("the parser was started with invalid arguments".to_owned(), true)
+                unavailable("the parser got invalid arguments, or its pipe was closed".to_owned(), true)
             }
             (None, code) => unavailable(format!("the parser exited with status {}", code.unwrap_or(-1)), true),
         }

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_survive_the_command_line_and_other_arguments_are_refused() {
+    fn limits_round_trip_through_arguments_and_invalid_arguments_are_refused() {
         let limits = ChildLimits { memory_bytes: 7 << 20, cpu_time: Duration::from_secs(2) };
         let args = |args: &[&str]| ChildLimits::from_args(args.iter().map(OsString::from).collect::<Vec<_>>());
         assert_eq!(ChildLimits::from_args(limits.to_args().map(OsString::from)), Some(limits));

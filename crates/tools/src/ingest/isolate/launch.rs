@@ -1,7 +1,7 @@
 //! Starts the OCR program in a sandbox: a child process restricts itself as far as that program permits, and then
 //! replaces itself with it (`exec`).
 //!
-//! The OCR program is external C++ code that gets images out of untrusted files. It starts with a minimal environment,
+//! The OCR program is external C++ code that decodes untrusted images. It starts with a minimal environment,
 //! and may read only its own file, libraries and training data.
 //!
 //! [`run`] must be called before the program starts threads (Tokio, telemetry) or loads its configuration, because the

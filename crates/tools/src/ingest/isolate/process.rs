@@ -88,7 +88,7 @@ impl ChildParser {
         match child.wait().await {
             Ok(status) => ChildExit { status, stderr, cpu_limit: cpu, memory_limit: memory }.error(),
             Err(error) => ParseError::Unavailable {
-                reason: format!("the parser's exit is unknown: {error}"),
+                reason: format!("the parser's exit status could not be read: {error}"),
                 counts_as_attempt: true,
             },
         }
@@ -106,8 +106,8 @@ impl Parser for ChildParser {
     }
 }
 
-/// Sends the request and the file to the child. A failed write is no error here, because the child's exit status gives
-/// the reason.
+/// Sends the request and the file to the child. A failed write is not an error here, because the child's exit status
+/// gives the reason.
 async fn send(mut input: ChildStdin, request: &Request, mut bytes: ByteStream) -> Result<(), ParseError> {
     let Ok(request) = frame::encode(request) else { return Ok(()) };
     if input.write_all(&request).await.is_err() {

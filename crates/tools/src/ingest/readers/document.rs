@@ -124,7 +124,7 @@ pub enum Warning {
         /// 1-based page numbers.
         pages: Vec<u32>,
     },
-    /// Invisible text on these pages (transparent, in the background colour, or off the page) was omitted.
+    /// Invisible text on these pages (transparent, in the background color, or off the page) was omitted.
     HiddenText {
         /// 1-based page numbers; empty for formats without pages.
         pages: Vec<u32>,
@@ -162,7 +162,7 @@ impl fmt::Display for Warning {
             }
             Self::OcrLayer { pages } => write!(f, "{} read from the text layer of a scan", Pages(pages)),
             Self::Recognized { pages } => {
-                write!(f, "{} read from an image by text recognition, which makes mistakes", Pages(pages))
+                write!(f, "{} read from an image by text recognition; the text may contain errors", Pages(pages))
             }
             Self::HiddenText { pages } if pages.is_empty() => write!(f, "hidden text was left out"),
             Self::HiddenText { pages } => write!(f, "hidden text was left out on {}", Pages(pages)),

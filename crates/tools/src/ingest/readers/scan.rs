@@ -28,7 +28,7 @@ pub enum ScanFormat {
     Jpeg2000,
     /// CCITT fax data from the PDF, wrapped in a TIFF file.
     Tiff,
-    /// Greyscale PGM (binary portable graymap), converted from raw samples.
+    /// Grayscale PGM (binary portable graymap), converted from raw samples.
     Pnm,
 }
 
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_survives_serialization() {
+    fn a_scan_round_trips_through_json() {
         let scan = Scan { format: ScanFormat::Tiff, bytes: vec![0, 255, 7] };
         let json = serde_json::to_string(&scan).unwrap();
         assert_eq!(json, r#"{"format":"Tiff","bytes":"AP8H"}"#);

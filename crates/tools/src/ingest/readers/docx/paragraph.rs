@@ -127,7 +127,7 @@ impl Walker<'_> {
                 paragraph.text.push_str(&mark);
             }
             "txbxContent" => {
-                // A text box may have a background of any colour; its fill is not read.
+                // A text box may have a background of any color; its fill is not read.
                 let has_background = std::mem::replace(&mut self.has_background, true);
                 self.collect_blocks(xml, "txbxContent", &mut paragraph.text_boxes, output.depth + 1)?;
                 self.has_background = has_background;
@@ -185,7 +185,7 @@ impl Walker<'_> {
     }
 }
 
-/// Whether a colour (`RRGGBB`) is white or too close to white to be visible on paper.
+/// Whether a color (`RRGGBB`) is white or too close to white to be visible on paper.
 fn is_white(color: &str) -> bool {
     let channel = |at: usize| color.get(at..at + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
     color.len() == 6 && [0, 2, 4].into_iter().all(|at| channel(at).is_some_and(|level| level >= 0xF7))

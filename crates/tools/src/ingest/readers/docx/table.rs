@@ -36,7 +36,7 @@ impl Walker<'_> {
                             }
                             _ => {}
                         })?;
-                        // A table style may give any cell a coloured background.
+                        // A table style may give any cell a colored background.
                         self.has_background |= styled;
                     }
                     "tr" => rows.push(self.row(xml, depth)?),

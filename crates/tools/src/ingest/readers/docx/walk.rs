@@ -43,7 +43,7 @@ pub(super) struct Walker<'a> {
     pub title: Option<String>,
     /// Whether invisible text was omitted.
     pub has_hidden_text: bool,
-    /// Whether the current text may have a coloured background, which would make white text visible.
+    /// Whether the current text may have a colored background, which would make white text visible.
     pub has_background: bool,
     /// Whether a page break precedes the current paragraph.
     pub page_break_before: bool,

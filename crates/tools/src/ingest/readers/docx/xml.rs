@@ -43,7 +43,7 @@ impl Element<'_> {
         self.attribute("val")
     }
 
-    /// Whether a toggle property is on; without a `val` attribute, it is.
+    /// Whether a toggle property is on; a missing `val` attribute means on.
     pub fn is_on(&self) -> bool {
         !matches!(self.value().as_deref(), Some("0" | "false" | "off" | "none"))
     }

@@ -64,7 +64,7 @@ impl AccentComposer {
     }
 }
 
-/// Whether the centre of an accent is between the left and right edge of a letter.
+/// Whether the center of an accent is between the left and right edge of a letter.
 fn is_over(accent: &Placement, left: f32, right: f32) -> bool {
     (left..right).contains(&((accent.left + accent.right) / 2.0))
 }

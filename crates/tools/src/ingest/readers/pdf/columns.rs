@@ -18,7 +18,7 @@ const MIN_GUTTER: f32 = 0.9;
 const MAX_DEPTH: usize = 3;
 /// Minimum number of pieces for a split into columns.
 const MIN_PIECES: usize = 12;
-/// Maximum number of pieces that are analysed. A page with more is a drawing, not text; its pieces stay in the given
+/// Maximum number of pieces that are analyzed. A page with more is a drawing, not text; its pieces stay in the given
 /// order.
 const MAX_PIECES: usize = 20_000;
 /// Minimum number of lines in a column.
@@ -195,7 +195,7 @@ fn is_prose(pieces: &[Piece], rows: &[Row]) -> bool {
         && rows_with_gaps * 4 <= rows.len()
 }
 
-/// The centres of the gaps in a row that are wider than a space between words.
+/// The centers of the gaps in a row that are wider than a space between words.
 fn wide_gaps(pieces: &[Piece], row: &Row) -> Vec<f32> {
     let pairs = row.pieces.windows(2).map(|pair| (&pieces[pair[0]], &pieces[pair[1]]));
     pairs.filter(|(a, b)| b.left - a.right > 1.2 * b.size).map(|(a, b)| (a.right + b.left) / 2.0).collect()

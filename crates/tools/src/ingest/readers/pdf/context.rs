@@ -23,7 +23,7 @@ pub(super) struct Context<'a> {
 /// Loaded fonts by the address of their dictionary, which does not change while the document is borrowed.
 pub(super) type Fonts = HashMap<usize, Rc<Font>>;
 
-/// Maximum number of cached fonts; neighbouring pages of a real file use fewer.
+/// Maximum number of cached fonts; neighboring pages of a real file use fewer.
 pub(super) const MAX_FONTS: usize = 512;
 
 /// The number of bytes that may still be decompressed from the whole file.

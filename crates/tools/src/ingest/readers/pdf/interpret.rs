@@ -309,7 +309,7 @@ impl<'a> Interpreter<'a> {
         !clip.intersects(&line)
     }
 
-    /// Whether text at a point is invisible: it is transparent, or has the colour of its background.
+    /// Whether text at a point is invisible: it is transparent, or has the color of its background.
     fn is_imperceptible(&self, x: f32, y: f32) -> bool {
         const MAX_INVISIBLE_OPACITY: f32 = 0.02;
         let is_filled = text_fills(self.state.text.render_mode);
@@ -364,7 +364,7 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// Whether a text rendering mode only fills glyphs. In other modes the stroke colour matters, which is not tracked.
+/// Whether a text rendering mode only fills glyphs. In other modes the stroke color matters, which is not tracked.
 fn text_fills(mode: u8) -> bool {
     matches!(mode, 0 | 4)
 }

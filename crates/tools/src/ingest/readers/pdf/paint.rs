@@ -1,4 +1,4 @@
-//! Tracks what a page paints besides text. Filled areas tell hidden text from text on a coloured background, ruling
+//! Tracks what a page paints besides text. Filled areas tell hidden text from text on a colored background, ruling
 //! lines reveal tables, and images reveal scans.
 
 use lopdf::ObjectId;
@@ -8,7 +8,7 @@ use super::geometry::{Matrix, Rect};
 /// Red, green and blue, each from 0 to 1.
 pub(super) type Color = [f32; 3];
 
-/// A filled area of the page. The colour is `None` (unknown) for images, patterns and shadings.
+/// A filled area of the page. The color is `None` (unknown) for images, patterns and shadings.
 #[derive(Debug, Clone, Copy)]
 struct Fill {
     area: Rect,
@@ -47,7 +47,7 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// Whether text of this colour, at this point, contrasts with its background. True if either colour is unknown.
+    /// Whether text of this color, at this point, contrasts with its background. True if either color is unknown.
     pub fn contrasts(&self, color: Option<Color>, x: f32, y: f32) -> bool {
         let Some(color) = color else { return true };
         let background = self.fills.iter().rev().find(|fill| fill.area.contains(x, y));
@@ -55,7 +55,7 @@ impl Canvas {
         background.is_none_or(|background| color.iter().zip(background).any(|(c, b)| (c - b).abs() > 0.05))
     }
 
-    /// Paints the path's areas in this colour; thin ones are recorded as ruling lines.
+    /// Paints the path's areas in this color; thin ones are recorded as ruling lines.
     pub fn fill(&mut self, path: &Path, color: Option<Color>) {
         for area in &path.areas {
             if area.width() < MAX_RULE_THICKNESS || area.height() < MAX_RULE_THICKNESS {
@@ -85,7 +85,7 @@ impl Canvas {
         self.add_unknown_fill(area);
     }
 
-    /// Records an area of unknown colour.
+    /// Records an area of unknown color.
     pub fn add_unknown_fill(&mut self, area: Rect) {
         if self.fills.len() < MAX_ITEMS {
             self.fills.push(Fill { area, color: None });
@@ -205,7 +205,7 @@ mod tests {
     const BOX: Rect = Rect { x0: 10.0, y0: 10.0, x1: 50.0, y1: 30.0 };
 
     #[test]
-    fn text_in_the_colour_of_its_background_is_not_shown() {
+    fn text_in_the_color_of_its_background_has_no_contrast() {
         let mut canvas = Canvas::default();
         let white = Some([1.0; 3]);
         assert!(!canvas.contrasts(white, 20.0, 20.0));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn thin_fills_and_stroked_edges_are_rules() {
+    fn thin_fills_and_stroked_edges_are_ruling_lines() {
         let mut canvas = Canvas::default();
         let mut path = Path::default();
         path.rectangle(BOX);

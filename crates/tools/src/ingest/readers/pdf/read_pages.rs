@@ -106,7 +106,7 @@ fn page_texts(
     Ok(pages)
 }
 
-/// Converts the images of a page for OCR, within the remaining limits, and reduces these.
+/// Converts the images of a page for OCR within the remaining limits, and subtracts them from those limits.
 fn convert_scans(file: &PdfFile, images: &[ObjectId], remaining: &mut ScanLimits) -> Vec<Scan> {
     if remaining.max_pages == 0 {
         return Vec::new();

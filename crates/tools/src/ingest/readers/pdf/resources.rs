@@ -1,4 +1,4 @@
-//! Resolves resources that operators refer to by name: fonts, graphics state parameters and colour spaces.
+//! Resolves resources that operators refer to by name: fonts, graphics state parameters and color spaces.
 
 use std::rc::Rc;
 
@@ -37,7 +37,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// The kind of the colour space that the operand of `cs` names.
+    /// The kind of the color space that the operand of `cs` names.
     pub(super) fn color_space(&self, operands: &[Operand], resources: Option<&Dictionary>) -> ColorSpace {
         let name = operands.first().and_then(Operand::name).unwrap_or_default();
         if matches!(name, b"DeviceGray" | b"DeviceRGB" | b"DeviceCMYK" | b"G" | b"RGB" | b"CMYK") {

@@ -45,7 +45,7 @@ pub(super) fn drop_repeated(pages: &mut [PageText]) {
     for candidate in &mut candidates {
         candidate.key = with_page_placeholder(&candidate.text, i64::from(pages[candidate.page].number), &offsets);
     }
-    let numbered_positions = numbered_tops(&candidates, (pages.len() * 3 / 10).max(min_pages));
+    let numbered_positions = page_number_positions(&candidates, (pages.len() * 3 / 10).max(min_pages));
     // Compare the unchanged text too, because a revision number may happen to equal a page number.
     let same_text = group_by_text(&candidates, |candidate| &candidate.text);
     let same_key = group_by_text(&candidates, |candidate| &candidate.key);
@@ -149,7 +149,7 @@ fn page_number_offsets(pages: &[PageText], candidates: &[Candidate]) -> Vec<i64>
 }
 
 /// Vertical positions, rounded by [`position_key`], at which many pages have a line with the page number.
-fn numbered_tops(candidates: &[Candidate], min_pages: usize) -> HashSet<i32> {
+fn page_number_positions(candidates: &[Candidate], min_pages: usize) -> HashSet<i32> {
     let mut counts: HashMap<i32, usize> = HashMap::new();
     for candidate in candidates.iter().filter(|candidate| candidate.key.contains('#')) {
         *counts.entry(position_key(candidate.top)).or_default() += 1;

@@ -1,5 +1,5 @@
 //! Converts the images of scanned pages to files for OCR. JPEG, JPEG 2000 and fax data are copied; everything else is
-//! converted to greyscale.
+//! converted to grayscale.
 
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream};
 
@@ -100,11 +100,11 @@ fn fax_to_tiff(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// How to convert samples to grey.
+/// How to convert samples to gray.
 enum SampleFormat {
-    /// Number of components per pixel: 1 (grey), 3 (RGB) or 4 (CMYK).
+    /// Number of components per pixel: 1 (gray), 3 (RGB) or 4 (CMYK).
     Device(usize),
-    /// The grey level of each palette entry.
+    /// The gray level of each palette entry.
     Palette(Vec<u8>),
 }
 
@@ -128,7 +128,7 @@ fn samples_to_pgm(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
     out.reserve(size);
     for row in data.chunks_exact(row_bytes).take(height as usize) {
         for x in 0..width as usize {
-            let level = grey_level(row, x, bits, &samples);
+            let level = gray_level(row, x, bits, &samples);
             out.push(if inverted { 255 - level } else { level });
         }
     }
@@ -137,8 +137,8 @@ fn samples_to_pgm(document: &Document, stream: &Stream) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The grey level of one pixel of a row, from 0 (black) to 255 (white).
-fn grey_level(row: &[u8], x: usize, bits: usize, samples: &SampleFormat) -> u8 {
+/// The gray level of one pixel of a row, from 0 (black) to 255 (white).
+fn gray_level(row: &[u8], x: usize, bits: usize, samples: &SampleFormat) -> u8 {
     let sample = |n: usize| -> usize {
         let at = n * bits;
         let byte = usize::from(row.get(at / 8).copied().unwrap_or(0));
@@ -162,7 +162,7 @@ fn luminance(red: usize, green: usize, blue: usize) -> usize {
     (299 * red + 587 * green + 114 * blue) / 1000
 }
 
-/// How to convert samples of a colour space to grey; `None` for unsupported colour spaces.
+/// How to convert samples of a color space to gray; `None` for unsupported color spaces.
 fn sample_format(document: &Document, space: &Object) -> Option<SampleFormat> {
     let device = |name: &[u8]| match name {
         b"DeviceGray" | b"CalGray" | b"G" => Some(1),
@@ -183,7 +183,7 @@ fn sample_format(document: &Document, space: &Object) -> Option<SampleFormat> {
             matches!(components, 1 | 3 | 4).then_some(SampleFormat::Device(components))
         }
         b"Indexed" | b"I" => {
-            // The base of an indexed colour space must not itself be indexed; otherwise a crafted file could recurse
+            // The base of an indexed color space must not itself be indexed; otherwise a crafted file could recurse
             // forever.
             let base = part(1).filter(|base| !is_palette(document, base))?;
             let SampleFormat::Device(components) = sample_format(document, base)? else { return None };
@@ -194,7 +194,7 @@ fn sample_format(document: &Document, space: &Object) -> Option<SampleFormat> {
             };
             let device = SampleFormat::Device(components);
             Some(SampleFormat::Palette(
-                table.chunks_exact(components).map(|entry| grey_level(entry, 0, 8, &device)).collect(),
+                table.chunks_exact(components).map(|entry| gray_level(entry, 0, 8, &device)).collect(),
             ))
         }
         name => device(name).map(SampleFormat::Device),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_become_grey() {
+    fn samples_are_converted_to_gray() {
         let image = |space: Object, bits: i32| {
             dictionary! {
                 "Width" => 2, "Height" => 1, "BitsPerComponent" => bits, "ColorSpace" => space,

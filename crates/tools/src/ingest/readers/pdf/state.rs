@@ -20,14 +20,14 @@ pub(super) struct GraphicsState {
     pub opacity: f32,
 }
 
-/// The kind of a colour space for fills.
+/// The kind of a color space for fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ColorSpace {
-    /// Grey, RGB or CMYK, calibrated or not.
+    /// Gray, RGB or CMYK, calibrated or not.
     Device,
     /// Amounts of ink (Separation, DeviceN); with amount 0, the paper stays visible.
     Tints,
-    /// Patterns, palettes and all other colour spaces.
+    /// Patterns, palettes and all other color spaces.
     Other,
 }
 
@@ -66,7 +66,7 @@ impl GraphicsState {
         Self { ctm, text, clip: None, fill: Some([0.0; 3]), fill_space: ColorSpace::Device, opacity: 1.0 }
     }
 
-    /// The fill colour if it is known and `applies` is true, otherwise `None`.
+    /// The fill color if it is known and `applies` is true, otherwise `None`.
     pub fn fill_if(&self, applies: bool) -> Option<Color> {
         self.fill.filter(|_| applies)
     }
@@ -105,14 +105,14 @@ impl GraphicsState {
         true
     }
 
-    /// Operator `cs`: selects the colour space of fills. The initial colour is black in device colour spaces, and
+    /// Operator `cs`: selects the color space of fills. The initial color is black in device color spaces, and
     /// unknown in others.
     pub fn set_fill_space(&mut self, space: ColorSpace) {
         self.fill_space = space;
         self.fill = (space == ColorSpace::Device).then_some([0.0; 3]);
     }
 
-    /// Executes operators that set the fill colour; other operators are ignored.
+    /// Executes operators that set the fill color; other operators are ignored.
     pub fn color_operator(&mut self, operator: &[u8], operands: &[Operand]) {
         match operator {
             b"g" | b"rg" | b"k" => {
@@ -161,11 +161,11 @@ impl TextState {
     }
 }
 
-/// Converts one, three or four numbers from grey, RGB or CMYK to a colour.
+/// Converts one, three or four numbers from gray, RGB or CMYK to a color.
 pub(super) fn color(operands: &[Operand]) -> Option<Color> {
     let numbers: Vec<f32> = operands.iter().filter_map(Operand::number).collect();
     match *numbers.as_slice() {
-        [grey] => Some([grey; 3]),
+        [gray] => Some([gray; 3]),
         [r, g, b] => Some([r, g, b]),
         [c, m, y, k] => Some([c, m, y].map(|ink| (1.0 - ink) * (1.0 - k))),
         _ => None,
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_of_all_device_spaces_are_comparable() {
+    fn colors_of_all_device_spaces_are_comparable() {
         let numbers = |values: &[f32]| values.iter().map(|v| Operand::Number(*v)).collect::<Vec<_>>();
         assert_eq!(color(&numbers(&[1.0])), Some([1.0; 3]));
         assert_eq!(color(&numbers(&[0.0, 0.0, 0.0, 0.0])), Some([1.0; 3]));
