@@ -210,8 +210,8 @@ async fn a_document_is_ingested_again_with_new_passages() {
 #[tokio::test]
 async fn a_viewer_sees_nothing_above_internal() {
     let app = TestApp::shared().await;
-    app.create_tenant("classes").await;
-    let (user, viewer) = (app.as_user("classes"), app.as_viewer("classes"));
+    app.create_tenant("classifications").await;
+    let (user, viewer) = (app.as_user("classifications"), app.as_viewer("classifications"));
     let mut ids = Vec::new();
     for classification in ["public", "internal", "confidential", "restricted"] {
         let note = files::note(&format!("C-100 {classification}"));

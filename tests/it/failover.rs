@@ -99,7 +99,7 @@ async fn stopping_a_backend_under_load_loses_no_request_that_has_not_started_to_
     }
     assert!(
         fallback_count > 10 && fallback_count < complete_count,
-        "the backend must stop in the middle of the load, but the fallback gave {fallback_count} of {complete_count} answers"
+        "the backend must stop in the middle of the load: {fallback_count} of {complete_count} answers by the fallback"
     );
 }
 

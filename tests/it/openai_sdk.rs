@@ -60,7 +60,7 @@ async fn the_client_calls_its_own_tools() {
 }
 
 #[tokio::test]
-async fn the_model_gets_the_clients_tools_beside_the_platforms() {
+async fn the_model_gets_the_tools_of_the_client_and_of_the_platform() {
     let tool_call = || Reply::ToolCall("read_tag", r#"{"tag": "P-101"}"#);
     let answer = || Reply::Text(vec!["Every 14 days [1]", " at 4.2 bar."]);
     let model = ModelServer::start([tool_call(), answer(), tool_call(), answer()]).await;

@@ -1,4 +1,4 @@
-//! The arguments of the command line. Their comments are the help and the manual pages.
+//! The command-line arguments. The doc comments become the help texts and the manual pages.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,20 +12,20 @@ use uuid::Uuid;
 
 const AFTER_HELP: &str = "\
 Environment:
-  PLATFORM_URL     Address of the platform
+  PLATFORM_URL     URL of the platform
   PLATFORM_TOKEN   Access token, used instead of the stored login
-  NO_COLOR         No colours, if set
+  NO_COLOR         Disables colors if set
 
 Exit codes:
-  0  it worked
-  1  it failed: not found, not valid, or an error of the server
-  2  usage
+  0  success
+  1  failure: not found, invalid, or a server error
+  2  invalid usage
   3  not signed in
-  4  refused: you may not do this
+  4  refused: you are not allowed to do this
   5  the platform is not reachable
   130  interrupted";
 
-/// Ask the platform, search, and keep the plant's documents.
+/// Ask questions about the plant's documents, search them and manage them.
 #[derive(Debug, Parser)]
 #[command(name = "platform", version, after_help = AFTER_HELP)]
 pub struct Cli {
@@ -38,16 +38,16 @@ pub struct Cli {
 /// Options that every command takes.
 #[derive(Debug, Args)]
 pub struct GlobalOptions {
-    /// Address of the platform [default: where you signed in last].
+    /// URL of the platform [default: where you signed in last].
     #[arg(long, global = true, env = "PLATFORM_URL", hide_env_values = true, value_name = "URL")]
     pub url: Option<String>,
     /// How results are printed: as text, or as JSON.
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
     pub output: OutputFormat,
-    /// File with further certificates (PEM) of authorities to trust.
+    /// File with additional CA certificates to trust (PEM).
     #[arg(long, global = true, env = "PLATFORM_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Send tokens without encryption to other machines.
+    /// Allow sending tokens to other machines without encryption.
     #[arg(long, global = true, env = "PLATFORM_ALLOW_HTTP", value_parser = clap::builder::FalseyValueParser::new())]
     pub allow_http: bool,
 }
@@ -55,9 +55,9 @@ pub struct GlobalOptions {
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// For people; columns are separated by tabs where the output is no terminal.
+    /// For people; columns are separated by tabs if the output is not a terminal.
     Text,
-    /// One JSON document; one on each line for uploads and with --all.
+    /// One JSON document; for uploads and with --all, one document per line.
     Json,
 }
 
@@ -66,33 +66,33 @@ pub enum OutputFormat {
 pub enum Command {
     /// Sign in and store the login.
     ///
-    /// Without an option, a browser on this machine is opened. The issuer and the client id are those that the
-    /// platform's administrator registered for command lines.
+    /// Without an option, opens a browser on this machine. Ask the platform's administrator for the issuer and the
+    /// client id that are registered for this program.
     Login(LoginArgs),
-    /// Sign out: revoke the stored login and forget it.
+    /// Sign out: revoke and delete the stored login.
     Logout,
-    /// Show who is signed in, in which tenant, and as what.
+    /// Show who is signed in, with role and tenant.
     Whoami,
-    /// Ask a question and show the answer as it comes, with its sources below.
+    /// Ask a question and stream the answer, followed by its sources.
     ///
-    /// Without MESSAGE, the question is read from standard input; on a terminal, a conversation begins. Ctrl-C cancels
-    /// the answer at the server as well.
+    /// Without MESSAGE, the question is read from standard input; on a terminal, a conversation starts. Ctrl-C also
+    /// cancels the answer on the server.
     Chat(ChatArgs),
     /// List your conversations, or show one.
     Conversations(ConversationsArgs),
-    /// Search the documents and show the passages found.
+    /// Search the documents and show the matching passages.
     Search(SearchArgs),
     /// Upload, list, show and delete documents.
     #[command(subcommand)]
     Docs(DocsCommand),
-    /// List and end your sessions: where you are signed in.
+    /// List and revoke your sessions: where you are signed in.
     #[command(subcommand)]
     Sessions(SessionsCommand),
-    /// List the audit log: your tenant's for admins and auditors, your own for others.
+    /// List the audit log: your tenant's rows for admins and auditors, your own rows for others.
     Audit(AuditArgs),
-    /// Print a script that completes commands in a shell.
+    /// Print a shell completion script.
     Completions {
-        /// The shell to complete in.
+        /// The shell that the script is for.
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
@@ -110,7 +110,7 @@ pub struct LoginArgs {
     /// Show a code to enter on another device, instead of opening a browser here.
     #[arg(long, conflicts_with_all = ["no_browser", "token_stdin"])]
     pub device: bool,
-    /// Print the address to open on this machine, instead of opening a browser.
+    /// Print the URL to open on this machine, instead of opening a browser.
     #[arg(long)]
     pub no_browser: bool,
     /// Read an access token from standard input, and store it.
@@ -119,35 +119,35 @@ pub struct LoginArgs {
     /// Issuer of the tokens.
     #[arg(long, env = "PLATFORM_ISSUER", value_name = "URL")]
     pub issuer: Option<String>,
-    /// Id of this program at the issuer.
+    /// Client id of this program at the issuer.
     #[arg(long, env = "PLATFORM_CLIENT_ID", value_name = "ID")]
     pub client_id: Option<String>,
-    /// Scopes to ask the issuer for, separated by spaces.
+    /// Scopes to request from the issuer, separated by spaces.
     #[arg(long, env = "PLATFORM_SCOPE", default_value = "openid offline_access", value_name = "SCOPES")]
     pub scope: String,
 }
 
-/// What is asked, and where.
+/// The question, and how to answer it.
 #[derive(Debug, Args)]
 pub struct ChatArgs {
     /// The question to ask.
     pub message: Option<String>,
-    /// Go on with this conversation.
+    /// Continue this conversation.
     #[arg(long, value_name = "ID", conflicts_with = "continue_latest")]
     pub conversation: Option<Uuid>,
-    /// Go on with the conversation that was used last.
+    /// Continue the conversation that was used last.
     #[arg(long = "continue")]
     pub continue_latest: bool,
     /// Model that answers.
     #[arg(long, value_parser = one_of(ModelChoice::ALL.iter().map(|word| word.as_str())))]
     pub model: Option<String>,
-    /// Whether the documents are searched.
+    /// Whether to search the documents.
     #[arg(long, value_parser = one_of(RetrievalMode::ALL.iter().map(|word| word.as_str())))]
     pub retrieval: Option<String>,
-    /// Look into this document only; may be repeated.
+    /// Search only this document; may be repeated.
     #[arg(long = "document", value_name = "ID")]
     pub documents: Vec<Uuid>,
-    /// Look into documents with this tag only; may be repeated.
+    /// Search only documents with this tag; may be repeated.
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
 }
@@ -172,7 +172,7 @@ pub enum ConversationsCommand {
     },
 }
 
-/// What is searched for, and where.
+/// What to search for, and in which documents.
 #[derive(Debug, Args)]
 pub struct SearchArgs {
     /// The words to search for.
@@ -180,16 +180,16 @@ pub struct SearchArgs {
     /// Maximum number of passages.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=50))]
     pub top_k: Option<u32>,
-    /// Look into this document only; may be repeated.
+    /// Search only this document; may be repeated.
     #[arg(long = "document", value_name = "ID")]
     pub documents: Vec<Uuid>,
-    /// Look into documents with this tag only; may be repeated.
+    /// Search only documents with this tag; may be repeated.
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
-    /// Look into documents of this kind only.
+    /// Search only documents of this kind.
     #[arg(long, value_name = "KIND")]
     pub doc_type: Option<String>,
-    /// Look also into revisions that are not in force.
+    /// Also search revisions that are not in force.
     #[arg(long)]
     pub include_superseded: bool,
 }
@@ -201,7 +201,7 @@ pub enum DocsCommand {
     Upload(UploadArgs),
     /// List documents, newest first.
     List(DocumentListArgs),
-    /// Show what is known of a document, or save its file.
+    /// Show a document's metadata, or save its file.
     Get {
         /// Id of the document.
         id: Uuid,
@@ -209,7 +209,7 @@ pub enum DocsCommand {
         #[arg(long, value_name = "FILE")]
         download: Option<PathBuf>,
     },
-    /// Delete documents for good.
+    /// Delete documents permanently.
     Delete {
         /// Ids of the documents.
         #[arg(required = true, value_name = "ID")]
@@ -217,7 +217,7 @@ pub enum DocsCommand {
     },
 }
 
-/// Which files, and what to know of them.
+/// Which files to upload, and their metadata.
 #[derive(Debug, Args)]
 pub struct UploadArgs {
     /// Files to upload: PDF, DOCX, Markdown or plain text.
@@ -229,16 +229,16 @@ pub struct UploadArgs {
     /// Kind of the documents, such as procedure or manual.
     #[arg(long, value_name = "KIND")]
     pub doc_type: Option<String>,
-    /// Who may see the documents.
+    /// Classification, which decides who may see the documents.
     #[arg(long, value_parser = one_of(Classification::ALL.iter().map(|word| word.as_str())))]
     pub classification: Option<String>,
-    /// Which issue of the document it is, as the plant counts.
+    /// Revision label of the document, as the plant writes it.
     #[arg(long)]
     pub revision: Option<String>,
-    /// Document that this one takes the place of.
+    /// Document that this one replaces.
     #[arg(long, value_name = "ID")]
     pub supersedes: Option<Uuid>,
-    /// Day from which the documents are in force, such as 2026-03-01.
+    /// First day on which the documents are in force, such as 2026-03-01.
     #[arg(long, value_name = "DAY")]
     pub effective_from: Option<chrono::NaiveDate>,
     /// Do not wait until the documents can be searched.
@@ -249,7 +249,7 @@ pub struct UploadArgs {
 /// Which documents to list.
 #[derive(Debug, Args)]
 pub struct DocumentListArgs {
-    /// Only documents in this state.
+    /// Only documents with this status.
     #[arg(long, value_parser = one_of(DocumentStatus::ALL.iter().map(|word| word.as_str())))]
     pub status: Option<String>,
     /// Only documents with this tag.
@@ -267,7 +267,7 @@ pub struct DocumentListArgs {
 pub enum SessionsCommand {
     /// List your sessions, newest first.
     List(PageArgs),
-    /// End sessions: their tokens are refused within seconds.
+    /// Revoke sessions: their tokens are refused within seconds.
     Revoke {
         /// Ids of the sessions.
         #[arg(required = true, value_name = "ID")]
@@ -275,50 +275,50 @@ pub enum SessionsCommand {
     },
 }
 
-/// Which rows of the audit log.
+/// Which rows of the audit log to list.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     /// Only this event, such as chat.request.
     #[arg(long, value_name = "EVENT")]
     pub event_type: Option<String>,
-    /// Only what this user did.
+    /// Only actions of this user.
     #[arg(long, value_name = "ID")]
     pub user_id: Option<Uuid>,
-    /// Only what was done to this resource.
+    /// Only actions on this resource.
     #[arg(long, value_name = "ID")]
     pub resource_id: Option<Uuid>,
-    /// Only from this moment on (RFC 3339, or a day).
+    /// Only at or after this time (RFC 3339, or a day).
     #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
     pub from: Option<String>,
-    /// Only before this moment (RFC 3339, or a day).
+    /// Only before this time (RFC 3339, or a day).
     #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
     pub to: Option<String>,
     /// Only rows with this result.
     #[arg(long, value_name = "RESULT", value_parser = one_of(ResultStatus::ALL.iter().map(|word| word.as_str())))]
     pub result_status: Option<String>,
-    /// Only within this session.
+    /// Only rows of this session.
     #[arg(long, value_name = "ID")]
     pub session_id: Option<Uuid>,
-    /// Only within this conversation.
+    /// Only rows of this conversation.
     #[arg(long, value_name = "ID")]
     pub conversation_id: Option<Uuid>,
-    /// Only this operation: its intent and its outcome.
+    /// Only the intent and the outcome of this operation.
     #[arg(long, value_name = "ID")]
     pub correlation_id: Option<Uuid>,
-    /// Only what this request caused.
+    /// Only rows that this request caused.
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
     #[command(flatten)]
     pub page: PageArgs,
 }
 
-/// Which page of a list.
+/// Which page of a list to show.
 #[derive(Debug, Args)]
 pub struct PageArgs {
     /// Number of entries on a page.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=200))]
     pub limit: Option<u32>,
-    /// Where to go on, as said at the end of the page before.
+    /// Cursor of the page to show, as printed after the previous page.
     #[arg(long, conflicts_with = "all")]
     pub cursor: Option<String>,
     /// Read all pages.
@@ -330,7 +330,7 @@ fn one_of(words: impl Iterator<Item = &'static str>) -> PossibleValuesParser {
     PossibleValuesParser::new(words)
 }
 
-/// Parses an RFC 3339 timestamp, or a date, which means midnight UTC. Returns RFC 3339 in UTC, as the server expects.
+/// Parses an RFC 3339 timestamp or a date (midnight UTC). Returns RFC 3339 in UTC, as the server expects.
 fn parse_timestamp(text: &str) -> Result<String, String> {
     if let Ok(day) = text.parse::<chrono::NaiveDate>() {
         return Ok(format!("{day}T00:00:00Z"));
@@ -347,7 +347,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_arguments_are_consistent() {
+    fn the_clap_definitions_are_valid() {
         Cli::command().debug_assert();
     }
 
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn conversations_lists_without_a_subcommand_and_shows_one_with_get() {
+    fn conversations_lists_without_a_subcommand_and_get_shows_one() {
         let parse = |words: &[&str]| Cli::try_parse_from([&["platform"], words].concat());
         let listed = parse(&["conversations", "--limit", "3"]).unwrap();
         assert!(matches!(listed.command, Command::Conversations(args) if args.command.is_none()));

@@ -25,7 +25,7 @@ pub enum CliError {
     #[error("interrupted")]
     Interrupted,
     /// The reader of the output has closed it, as `head` does.
-    #[error("the reader of the output is gone")]
+    #[error("the output was closed")]
     OutputClosed,
 }
 
@@ -43,7 +43,7 @@ impl CliError {
         })
     }
 
-    /// An error of this machine: a file, the terminal.
+    /// An error on this machine, such as in the file system or the terminal. `what` says what failed.
     pub fn local(what: &str, error: impl std::fmt::Display) -> Self {
         Self::Failed(format!("{what}: {error}"))
     }

@@ -1,7 +1,7 @@
-//! `platform`: the platform on the command line, for people and scripts.
+//! `platform`: the platform's command-line client, for people and scripts.
 //!
 //! It uses only the server's HTTP API, like every other client. Data goes to standard output, messages go to standard
-//! error, and the exit code tells what went wrong (`error.rs`).
+//! error, and the exit code says what went wrong (`error.rs`).
 
 mod api;
 mod args;

@@ -15,7 +15,7 @@ pub const TOKEN_VARIABLE: &str = "PLATFORM_TOKEN";
 /// The token from the environment, if there is one.
 ///
 /// # Errors
-/// If it is empty or has characters that are not allowed in tokens. The message does not repeat it.
+/// If it contains characters that are not allowed in tokens, or is empty. The message does not repeat it.
 #[expect(clippy::disallowed_methods, reason = "the settings of this program come from its user's environment")]
 pub fn token() -> Result<Option<SecretString>, CliError> {
     match std::env::var(TOKEN_VARIABLE) {
@@ -26,14 +26,15 @@ pub fn token() -> Result<Option<SecretString>, CliError> {
     }
 }
 
-/// Parses a token, and removes the white space around it.
+/// Removes the white space around a token and checks its characters.
 ///
 /// # Errors
-/// If it is empty or has characters that are not allowed in tokens. The message does not repeat it.
+/// If it contains characters that are not allowed in tokens, or is empty. The message does not repeat it.
 pub fn parse_token(token: &str) -> Result<SecretString, CliError> {
     let token = token.trim();
     if token.is_empty() || !token.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(CliError::Usage("what was given as a token is none: it is empty, or has white space in it".into()));
+        let text = "the given token is invalid: it is empty, or contains white space or other invalid characters";
+        return Err(CliError::Usage(text.to_owned()));
     }
     Ok(SecretString::from(token))
 }
@@ -43,7 +44,7 @@ pub fn parse_token(token: &str) -> Result<SecretString, CliError> {
 /// # Errors
 /// If the user has no home directory.
 pub fn state_dir() -> Result<PathBuf, CliError> {
-    let strategy = Xdg::new().map_err(|error| CliError::local("there is no place to keep the login", error))?;
+    let strategy = Xdg::new().map_err(|error| CliError::local("no directory for the login was found", error))?;
     Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("platform"))
 }
 
@@ -64,12 +65,12 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     #[test]
-    fn a_token_loses_the_line_end_and_nothing_else() {
+    fn white_space_around_a_token_is_removed() {
         assert_eq!(parse_token(" a.b-c_d~ \n").unwrap().expose_secret(), "a.b-c_d~");
     }
 
     #[test]
-    fn what_is_no_token_is_refused_without_repeating_it() {
+    fn an_invalid_token_is_refused_without_repeating_it() {
         for wrong in ["", " \n", "secret words", "secret\u{e9}", "secret\u{7}"] {
             let error = parse_token(wrong).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");

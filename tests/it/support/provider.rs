@@ -48,8 +48,8 @@ impl OidcProvider {
         Tokens { access_token: token("access_token"), id_token: token("id_token") }
     }
 
-    /// Opens a URL of the provider with a simulated browser, signs in as this user, and enters a code if a page asks for
-    /// one. Returns the text of the last page.
+    /// Opens a URL of the provider with a simulated browser, signs in as this user, and enters a code if a page asks
+    /// for one. Returns the text of the last page.
     pub async fn visit(&self, url: &str, user: &str, code: &str) -> String {
         let output = tokio::process::Command::from(node_command("visit.mjs")).args([url, user, code]).output().await;
         let output = output.expect("node starts");

@@ -110,7 +110,7 @@ impl Client {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&body).map_err(|_| {
-            CliError::Failed(format!("what answers at {} is no platform; is the URL right?", self.address))
+            CliError::Failed(format!("the response from {} is not JSON; check the URL", self.address))
         })
     }
 

@@ -20,9 +20,9 @@ const RECONNECT_DELAYS: [Duration; 4] =
 /// One event of a run.
 #[derive(Debug)]
 pub struct Event {
-    /// Its name, such as `message.delta`.
+    /// The event type, such as `message.delta`.
     pub name: String,
-    /// Its content, whose fields depend on the name.
+    /// The payload, whose fields depend on the event type.
     pub data: Value,
 }
 
@@ -48,7 +48,7 @@ struct NumberedEvent {
 }
 
 impl<'a> Run<'a> {
-    /// Asks a question in a conversation and waits until the run has begun.
+    /// Asks a question in a conversation and waits until the run has started.
     ///
     /// # Errors
     /// If the platform cannot be reached, or refuses the request.
@@ -56,14 +56,14 @@ impl<'a> Run<'a> {
         let path = format!("v1/conversations/{conversation}/chat");
         let request = client.request(Method::POST, &path, &Query::default())?.json(question);
         let mut events = event_stream(client.send(request).await?).boxed();
-        let interrupted_error = || CliError::NotReachable("the answer broke off before it began".to_owned());
+        let interrupted_error = || CliError::NotReachable("the connection was lost before the answer started".to_owned());
         let first = events.next().await.ok_or_else(interrupted_error)?;
         let id = first.event.data["run_id"].as_str().ok_or_else(interrupted_error)?.to_owned();
         let (last_event_id, started) = (first.id, Some(first.event));
         Ok(Self { client, id, last_event_id, first_event: started, events: Some(events), is_over: false })
     }
 
-    /// The next event; `None` after the last one. A call that is dropped loses no event.
+    /// The next event; `None` after the last one. Cancel-safe: dropping the future loses no event.
     ///
     /// # Errors
     /// If reconnecting fails.
@@ -81,7 +81,9 @@ impl<'a> Run<'a> {
                 }
                 self.events = None;
             }
-            let interrupted_error = || CliError::NotReachable("the answer broke off, and cannot be read on".to_owned());
+            let interrupted_error = || {
+                CliError::NotReachable("the connection was lost; the rest of the answer cannot be read".to_owned())
+            };
             tokio::time::sleep(*retries.next().ok_or_else(interrupted_error)?).await;
             match self.reconnect().await {
                 Ok(()) | Err(CliError::NotReachable(_)) => {}

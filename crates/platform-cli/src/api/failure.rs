@@ -3,15 +3,15 @@
 use crate::error::CliError;
 use std::error::Error;
 
-/// Returns the error for a request without a response, or with an incomplete one. `what` is the address of the server.
-pub fn connection_error(what: &str, error: reqwest::Error) -> CliError {
+/// Returns the error for a request without a response, or with an incomplete one. `server` is the URL of the server.
+pub fn connection_error(server: &str, error: reqwest::Error) -> CliError {
     let error = error.without_url();
     if error.is_builder() {
-        return CliError::local("the request cannot be formed", error);
+        return CliError::local("the request cannot be built", error);
     }
     let timed_out = error.is_timeout();
-    let reason = if timed_out { "it does not answer in time".to_owned() } else { root_cause(&error) };
-    CliError::NotReachable(format!("{what} is not reachable: {reason}"))
+    let reason = if timed_out { "it did not respond in time".to_owned() } else { root_cause(&error) };
+    CliError::NotReachable(format!("{server} is not reachable: {reason}"))
 }
 
 /// Returns the innermost cause, which names the reason; the outer errors only say that something failed.

@@ -6,7 +6,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client};
 use std::time::Duration;
 
-/// Time to establish a connection.
+/// Timeout for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of a request whose response is not streamed.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -25,7 +25,7 @@ pub fn client(options: &GlobalOptions) -> Result<Client, CliError> {
         let pem = std::fs::read(file).map_err(|error| ca_file_error(&error))?;
         let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| ca_file_error(&error))?;
         if certificates.is_empty() {
-            return Err(ca_file_error(&"there is no certificate in it"));
+            return Err(ca_file_error(&"it contains no certificate"));
         }
         builder = builder.tls_certs_merge(certificates);
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Entries per page if all pages are read.
 const PAGE_SIZE: u32 = 200;
 
-/// Reads one page of a list, or with `--all` every page, and hands each to `show`.
+/// Reads one page of a list, or with `--all` every page, and calls `show` with each.
 ///
 /// # Errors
 /// If a page cannot be read, or `show` fails.

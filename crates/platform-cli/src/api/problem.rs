@@ -16,7 +16,7 @@ pub struct Problem {
     /// The invalid fields of the request, if any.
     #[serde(default)]
     pub errors: Vec<FieldProblem>,
-    /// Id of the request, by which an administrator finds it in the log.
+    /// Id of the request, which helps an administrator to find it in the log.
     #[serde(default)]
     pub request_id: Option<String>,
 }
@@ -56,10 +56,10 @@ pub fn error_from_response(status: StatusCode, body: &[u8]) -> CliError {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => problem.into_error(),
         Err(_) => match status.as_u16() {
-            401 => CliError::NotSignedIn("the platform wants a token; sign in with `platform login`".to_owned()),
-            403 => CliError::Refused("the request was refused before it came to the platform".to_owned()),
-            502..=504 => CliError::NotReachable(format!("the platform is not reachable: its proxy answers {status}")),
-            _ => CliError::Failed(format!("the answer is {status}, and not one of the platform's; is the URL right?")),
+            401 => CliError::NotSignedIn("the server requires a token; sign in with `platform login`".to_owned()),
+            403 => CliError::Refused("the request was refused before it reached the platform".to_owned()),
+            502..=504 => CliError::NotReachable(format!("the platform is not reachable: its proxy returned {status}")),
+            _ => CliError::Failed(format!("the server returned {status} without a problem document; check the URL")),
         },
     }
 }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_of_a_problem_has_its_fields_and_request_id() {
+    fn the_error_message_contains_the_invalid_fields_and_the_request_id() {
         let body = r#"{"status":422,"code":"validation","detail":"A field is not allowed.","request_id":"r-1",
             "errors":[{"pointer":"/top_k","detail":"must be at most 50"}]}"#;
         let text = error_from_response(StatusCode::UNPROCESSABLE_ENTITY, body.as_bytes()).to_string();

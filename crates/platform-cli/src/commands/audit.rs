@@ -1,4 +1,4 @@
-//! `audit`: the audit log, newest rows first.
+//! `audit`: lists the audit log, newest rows first.
 
 use super::docs::note_next_page;
 use crate::api::{Client, Query, each_page};
@@ -10,7 +10,7 @@ use serde_json::Value;
 /// Lists rows of the audit log.
 ///
 /// # Errors
-/// If the platform cannot be reached, or refuses.
+/// If the platform cannot be reached, or refuses the request.
 pub async fn run(client: &Client, args: AuditArgs, console: &mut Console) -> Result<(), CliError> {
     let mut query = Query::default();
     query.add("event_type", args.event_type);

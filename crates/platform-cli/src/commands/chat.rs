@@ -14,16 +14,16 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-/// Timeout for a run to begin, or to end, after Ctrl-C.
+/// How long to wait after Ctrl-C for a run to start or to end.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Asks the given question or, on a terminal, the questions of a conversation.
 ///
 /// # Errors
-/// If the platform cannot be reached or refuses, or if the user presses Ctrl-C.
+/// If the platform cannot be reached or refuses the request, or if the user presses Ctrl-C.
 pub async fn run(client: &Client, args: &ChatArgs, console: &mut Console) -> Result<(), CliError> {
     let interrupt = signal(SignalKind::interrupt());
-    let interrupt = interrupt.map_err(|error| CliError::local("Ctrl-C cannot be waited for", error))?;
+    let interrupt = interrupt.map_err(|error| CliError::local("cannot listen for Ctrl-C", error))?;
     let question = read_question(args, console)?;
     let (conversation, is_new) = match args.conversation {
         Some(id) => (id.to_string(), false),
@@ -37,7 +37,7 @@ pub async fn run(client: &Client, args: &ChatArgs, console: &mut Console) -> Res
     };
     if is_new && !matches!(result, Err(CliError::OutputClosed)) {
         let id = &chat.conversation;
-        chat.console.note(&format!("go on with: platform chat --conversation {id}"));
+        chat.console.note(&format!("continue with: platform chat --conversation {id}"));
     }
     result
 }
@@ -48,7 +48,7 @@ fn read_question(args: &ChatArgs, console: &Console) -> Result<Option<String>, C
     let question = match &args.message {
         Some(message) => message.clone(),
         None if stdin.is_terminal() && console.is_json() => {
-            return Err(CliError::Usage("a conversation is text: give a MESSAGE for JSON".to_owned()));
+            return Err(CliError::Usage("JSON output requires a MESSAGE or a question on standard input".to_owned()));
         }
         None if stdin.is_terminal() => return Ok(None),
         None => {
@@ -60,7 +60,7 @@ fn read_question(args: &ChatArgs, console: &Console) -> Result<Option<String>, C
     };
     let question = question.trim();
     if question.is_empty() {
-        return Err(CliError::Usage("there is no question: give a MESSAGE, or write it to standard input".to_owned()));
+        return Err(CliError::Usage("the question is empty: pass a MESSAGE, or pipe it to standard input".to_owned()));
     }
     Ok(Some(question.to_owned()))
 }
@@ -68,7 +68,7 @@ fn read_question(args: &ChatArgs, console: &Console) -> Result<Option<String>, C
 async fn begin_conversation(client: &Client) -> Result<String, CliError> {
     let created = client.post("v1/conversations", &json!({})).await?;
     let id = created["id"].as_str().map(str::to_owned);
-    id.ok_or_else(|| CliError::Failed("the platform gave the conversation no id".to_owned()))
+    id.ok_or_else(|| CliError::Failed("the platform returned no conversation id".to_owned()))
 }
 
 struct Chat<'a> {
@@ -85,7 +85,7 @@ struct Answer {
     run_id: Value,
     content: String,
     citations: Vec<Value>,
-    /// Content of `run.finished`.
+    /// Payload of the event `run.finished`.
     end: Map<String, Value>,
 }
 
@@ -94,7 +94,7 @@ impl<'a> Chat<'a> {
     async fn converse(&mut self) -> Result<(), CliError> {
         let failed = |error: ReadlineError| CliError::local("the terminal cannot be read", error);
         let mut editor = rustyline::DefaultEditor::new().map_err(failed)?;
-        self.console.note("Ask; Ctrl-C cancels an answer, Ctrl-D ends the conversation.");
+        self.console.note("Ask a question; Ctrl-C cancels an answer, Ctrl-D ends the conversation.");
         loop {
             match editor.readline("> ") {
                 Ok(question) if question.trim().is_empty() => {}
@@ -128,7 +128,7 @@ impl<'a> Chat<'a> {
                 Err(CliError::Interrupted)
             }
             Err(CliError::OutputClosed) => {
-                // Nobody reads the rest.
+                // Nobody will read the rest of the answer.
                 let _cancelled = run.cancel().await;
                 Err(CliError::OutputClosed)
             }
@@ -140,7 +140,7 @@ impl<'a> Chat<'a> {
         }
     }
 
-    /// Begins a run. If the user presses Ctrl-C meanwhile, the run may have begun on the server, so it is cancelled.
+    /// Starts a run. If the user presses Ctrl-C meanwhile, the run may have started on the server, so it is cancelled.
     async fn begin(&mut self, question: &str) -> Result<Run<'a>, CliError> {
         let body = self.body(question);
         let mut pending_run = std::pin::pin!(Run::begin(self.client, &self.conversation, &body));
@@ -177,7 +177,7 @@ impl<'a> Chat<'a> {
             let Some(event) = event else { return Ok(()) };
             match event.name.as_str() {
                 "message.delta" => progress.finish_and_clear(),
-                "tool.started" => progress.set_message("looking into the documents"),
+                "tool.started" => progress.set_message("calling a tool"),
                 _ => {}
             }
             self.handle_event(event, answer)?;
@@ -239,7 +239,7 @@ impl<'a> Chat<'a> {
         }
         self.console.finish()?;
         if answer.end.get("degraded") == Some(&Value::Bool(true)) {
-            self.console.note("a part of the platform was down, or something was left out of this answer");
+            self.console.note("this answer may be incomplete: a part of the platform was unavailable");
         }
         Ok(())
     }
@@ -260,6 +260,6 @@ impl Answer {
 fn error_from_event(mut data: Value) -> CliError {
     match serde_json::from_value::<Problem>(data["problem"].take()) {
         Ok(problem) => problem.into_error(),
-        Err(_) => CliError::Failed("the answer broke off at the platform".to_owned()),
+        Err(_) => CliError::Failed("the platform interrupted the answer".to_owned()),
     }
 }

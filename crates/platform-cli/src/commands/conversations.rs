@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// Lists conversations, newest first, or shows one.
 ///
 /// # Errors
-/// If the platform cannot be reached, or refuses.
+/// If the platform cannot be reached, or refuses the request.
 pub async fn run(client: &Client, args: &ConversationsArgs, console: &mut Console) -> Result<(), CliError> {
     if let Some(ConversationsCommand::Get { id }) = &args.command {
         return get(client, *id, console).await;
@@ -46,7 +46,7 @@ pub async fn latest_conversation_id(client: &Client) -> Result<String, CliError>
     query.add("limit", Some(1));
     let page = client.get("v1/conversations", &query).await?;
     let id = page["data"][0]["id"].as_str().map(str::to_owned);
-    id.ok_or_else(|| CliError::Failed("there is no conversation to go on with".to_owned()))
+    id.ok_or_else(|| CliError::Failed("there is no conversation to continue".to_owned()))
 }
 
 async fn get(client: &Client, id: Uuid, console: &mut Console) -> Result<(), CliError> {
@@ -68,7 +68,7 @@ fn show(message: &Value, console: &mut Console) -> Result<(), CliError> {
     };
     console.heading(&format!("{}{state} ({})", text("role"), text("created_at")))?;
     match message["withheld"] == true {
-        true => console.line("(withheld: it is classified above what you may see)")?,
+        true => console.line("(withheld: its classification is above your clearance)")?,
         false => console.line(text("content").trim_end())?,
     }
     let citations = message["citations"].as_array().into_iter().flatten();

@@ -33,10 +33,10 @@ const FIELDS: &[&str] = &[
     "updated_at",
 ];
 
-/// Lists, shows or deletes documents.
+/// Uploads, lists, shows, downloads or deletes documents.
 ///
 /// # Errors
-/// If the platform cannot be reached, or refuses.
+/// If the platform cannot be reached, or refuses the request.
 pub async fn run(client: &Client, command: DocsCommand, console: &mut Console) -> Result<(), CliError> {
     match command {
         DocsCommand::Upload(args) => super::upload::run(client, &args, console).await,
@@ -53,7 +53,7 @@ pub async fn run(client: &Client, command: DocsCommand, console: &mut Console) -
 /// Prints how to see the next page, if there is one.
 pub fn note_next_page(page: &Value, all: bool, console: &Console) {
     if let Some(cursor) = page["next_cursor"].as_str().filter(|_| !all) {
-        console.note(&format!("there are more: go on with --cursor {cursor}, or give --all"));
+        console.note(&format!("there are more: continue with --cursor {cursor}, or pass --all"));
     }
 }
 

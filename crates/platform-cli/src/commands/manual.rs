@@ -10,7 +10,7 @@ use std::path::Path;
 /// Prints the manual page, or writes the pages of all commands into a directory.
 ///
 /// # Errors
-/// If they cannot be written.
+/// If the output cannot be written.
 pub fn man(dir: Option<&Path>, console: &mut Console) -> Result<(), CliError> {
     let command = Cli::command();
     if let Some(dir) = dir {
@@ -20,14 +20,14 @@ pub fn man(dir: Option<&Path>, console: &mut Console) -> Result<(), CliError> {
     }
     let mut page = Vec::new();
     let rendered = Man::new(command).render(&mut page);
-    rendered.map_err(|error| CliError::local("the manual page cannot be made", error))?;
+    rendered.map_err(|error| CliError::local("the manual page cannot be generated", error))?;
     console.raw(&page)
 }
 
 /// Prints a shell's completion script.
 ///
 /// # Errors
-/// If it cannot be written.
+/// If the output cannot be written.
 pub fn completions(shell: clap_complete::Shell, console: &mut Console) -> Result<(), CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "platform", &mut script);

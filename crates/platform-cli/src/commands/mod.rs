@@ -1,4 +1,4 @@
-//! The commands.
+//! The commands, one module for each.
 
 mod audit;
 mod chat;
@@ -47,7 +47,7 @@ fn connect(options: &GlobalOptions) -> Result<Client, CliError> {
     let store = CredentialStore::in_dir(settings::state_dir()?);
     let address = address(options, &store)?;
     let http = http::client(options)?;
-    let bearer: Box<dyn TokenSource> = match settings::token()? {
+    let token_source: Box<dyn TokenSource> = match settings::token()? {
         Some(token) => Box::new(FixedToken(token)),
         None => match store.login(&address)? {
             Some(login) => Box::new(StoredSession {
@@ -60,15 +60,15 @@ fn connect(options: &GlobalOptions) -> Result<Client, CliError> {
             None => Box::new(NoToken),
         },
     };
-    Ok(Client::new(http, address, bearer))
+    Ok(Client::new(http, address, token_source))
 }
 
-/// Returns the address of the platform: the one from the options, otherwise that of the last login.
+/// Returns the URL of the platform: the one from the options, otherwise that of the last login.
 fn address(options: &GlobalOptions, store: &CredentialStore) -> Result<Address, CliError> {
     let text = match options.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) {
         Some(url) => url.to_owned(),
         None => store.last_address()?.ok_or_else(|| {
-            CliError::Usage("which platform? Give --url, set PLATFORM_URL, or sign in with --url once".to_owned())
+            CliError::Usage("no platform URL: pass --url, set PLATFORM_URL, or sign in with --url once".to_owned())
         })?,
     };
     Address::parse(&text, options.allow_http)

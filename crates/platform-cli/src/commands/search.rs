@@ -1,4 +1,4 @@
-//! `search`: passages of the documents, best first.
+//! `search`: shows the passages that match a query, best first.
 
 use super::sources::describe_source;
 use crate::api::Client;
@@ -7,13 +7,13 @@ use crate::error::CliError;
 use crate::terminal::{Console, to_single_line};
 use serde_json::{Value, json};
 
-/// Number of characters of a passage that are shown; JSON has all of it.
+/// Number of characters of a passage that are shown; JSON output contains the whole passage.
 const MAX_SHOWN_CHARS: usize = 400;
 
 /// Searches the documents.
 ///
 /// # Errors
-/// If the platform cannot be reached, or refuses.
+/// If the platform cannot be reached, or refuses the request.
 pub async fn run(client: &Client, args: &SearchArgs, console: &mut Console) -> Result<(), CliError> {
     let filters = json!({
         "document_ids": args.documents, "tags": args.tags, "doc_type": args.doc_type,
@@ -37,10 +37,10 @@ fn show(answer: &Value, console: &mut Console) -> Result<(), CliError> {
     if results.is_empty() {
         console.note("nothing was found");
     } else if answer["answerable"] == false {
-        console.note("the documents most likely hold no answer to this");
+        console.note("the documents probably contain no answer to this");
     }
     if answer["degraded"] == true {
-        console.note("a part of the search is down; there may be more");
+        console.note("a part of the search is unavailable; there may be more results");
     }
     Ok(())
 }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_passage_is_cut_off_between_words_and_characters() {
+    fn a_long_passage_is_truncated_between_words_and_characters() {
         assert_eq!(shorten("two\nlines"), "two lines");
         let long = shorten(&"größer ".repeat(100));
         assert!(long.chars().count() <= MAX_SHOWN_CHARS + 2 && long.ends_with("größer …"), "{long}");

@@ -1,4 +1,4 @@
-//! `sessions`: lists and ends the sessions of the user.
+//! `sessions`: lists and revokes the user's sessions.
 
 use super::docs::note_next_page;
 use crate::api::{Client, Query, each_page};
@@ -7,10 +7,10 @@ use crate::error::CliError;
 use crate::terminal::{Console, Table};
 use serde_json::{Value, json};
 
-/// Lists or ends sessions.
+/// Lists or revokes sessions.
 ///
 /// # Errors
-/// If the platform cannot be reached, or refuses.
+/// If the platform cannot be reached, or refuses the request.
 pub async fn run(client: &Client, command: &SessionsCommand, console: &mut Console) -> Result<(), CliError> {
     match command {
         SessionsCommand::List(args) => {
@@ -22,7 +22,7 @@ pub async fn run(client: &Client, command: &SessionsCommand, console: &mut Conso
                 client.delete(&format!("v1/sessions/{id}")).await?;
                 match console.is_json() {
                     true => console.json(&json!({ "id": id, "revoked": true }))?,
-                    false => console.line(&format!("ended {id}"))?,
+                    false => console.line(&format!("revoked {id}"))?,
                 }
             }
             Ok(())

@@ -14,10 +14,10 @@ use std::io::{IsTerminal as _, Read as _};
 /// Signs in, and stores the login once the platform accepts it.
 ///
 /// # Errors
-/// If the issuer or the platform cannot be reached, or refuses.
+/// If the issuer or the platform cannot be reached, or refuses the request.
 pub async fn login(options: &GlobalOptions, args: &LoginArgs, console: &mut Console) -> Result<(), CliError> {
     if !args.device && !args.no_browser && !args.token_stdin && !std::io::stdin().is_terminal() {
-        let text = "this is no terminal: sign in with --device, --no-browser or --token-stdin";
+        let text = "standard input is not a terminal: sign in with --device, --no-browser or --token-stdin";
         return Err(CliError::Usage(text.to_owned()));
     }
     let store = CredentialStore::in_dir(settings::state_dir()?);
@@ -38,7 +38,7 @@ pub async fn login(options: &GlobalOptions, args: &LoginArgs, console: &mut Cons
     let me = client.get("v1/me", &Query::default()).await?;
     store.lock()?.save_login(&address, login)?;
     if settings::token()?.is_some() {
-        console.note(&format!("{TOKEN_VARIABLE} is set, and goes before this login"));
+        console.note(&format!("{TOKEN_VARIABLE} is set and takes precedence over this login"));
     }
     if console.is_json() {
         return console.json(&me);
@@ -75,7 +75,7 @@ pub async fn logout(options: &GlobalOptions, console: &mut Console) -> Result<()
 /// Shows who is signed in.
 ///
 /// # Errors
-/// If nobody is, or the platform cannot be reached.
+/// If nobody is signed in, or the platform cannot be reached.
 pub async fn whoami(client: &Client, console: &mut Console) -> Result<(), CliError> {
     let me = client.get("v1/me", &Query::default()).await?;
     if console.is_json() {
@@ -103,10 +103,10 @@ fn token_from_stdin() -> Result<Login, CliError> {
 
 async fn issuer(options: &GlobalOptions, args: &LoginArgs, http: reqwest::Client) -> Result<Issuer, CliError> {
     let non_empty = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-    let missing_option = |what: &str| CliError::Usage(format!("{what}; your administrator knows it"));
-    let issuer = non_empty(&args.issuer).ok_or_else(|| missing_option("give --issuer, or set PLATFORM_ISSUER"))?;
+    let missing_option = |what: &str| CliError::Usage(format!("{what}; ask your administrator for the value"));
+    let issuer = non_empty(&args.issuer).ok_or_else(|| missing_option("pass --issuer, or set PLATFORM_ISSUER"))?;
     let client_id =
-        non_empty(&args.client_id).ok_or_else(|| missing_option("give --client-id, or set PLATFORM_CLIENT_ID"))?;
+        non_empty(&args.client_id).ok_or_else(|| missing_option("pass --client-id, or set PLATFORM_CLIENT_ID"))?;
     let address = Address::parse(&issuer, options.allow_http)?;
     Issuer::discover(http, &address, client_id, options.allow_http).await
 }
@@ -116,7 +116,7 @@ async fn sign_in_in_browser(issuer: &Issuer, args: &LoginArgs, console: &Console
     let pending_sign_in = issuer.begin_authorization_code_flow(&args.scope, loopback.redirect_uri())?;
     let browser_opened = !args.no_browser && open::that_detached(pending_sign_in.url.as_str()).is_ok();
     let invitation = if browser_opened { "Sign in in the browser, or open" } else { "To sign in, open" };
-    console.note(&format!("{invitation} this address on this machine:\n{}", pending_sign_in.url));
+    console.note(&format!("{invitation} this URL on this machine:\n{}", pending_sign_in.url));
     let waiting = spinner("waiting for the browser");
     let response = loopback.wait_for_redirect().await?;
     waiting.finish_and_clear();
@@ -143,7 +143,7 @@ async fn revoke(options: &GlobalOptions, login: &Login, console: &Console) {
         Err(error) => Err(error),
     };
     if let Err(error) = revoked {
-        console.note(&format!("the login is forgotten here, but could not be revoked: {error}"));
+        console.note(&format!("the login is deleted here, but could not be revoked: {error}"));
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_is_named_with_role_grants_and_tenant() {
+    fn a_user_is_described_with_role_grants_and_tenant() {
         let me = json!({ "name": "Uma", "role": "user", "grants": ["auditor"], "tenant": { "slug": "plant-a" } });
         assert_eq!(describe_user(&me), "Uma (user, auditor) of the tenant plant-a");
         assert_eq!(describe_user(&json!({ "id": "1", "name": "", "tenant": {} })), "1 (user) of the tenant ?");

@@ -14,15 +14,15 @@ use std::time::Duration;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-/// Pause between two polls of a document's status: short at first, since small files are ingested quickly.
+/// Pauses between two polls of a document's status: short at first, because small files are ingested quickly.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Uploads the files one after the other, and then waits for all of them. If the platform refuses one
+/// Uploads the files one after the other, and then waits until all of them are ingested. If the platform refuses one
 /// file, the others are still uploaded.
 ///
 /// # Errors
-/// If the platform cannot be reached or refuses, or if a file could not be uploaded or read.
+/// If the platform cannot be reached, or if a file could not be read, uploaded or ingested.
 pub async fn run(client: &Client, args: &UploadArgs, console: &mut Console) -> Result<(), CliError> {
     let (mut document_ids, mut failed_count) = (Vec::new(), 0);
     for file in &args.files {
@@ -43,18 +43,18 @@ pub async fn run(client: &Client, args: &UploadArgs, console: &mut Console) -> R
     }
     match failed_count {
         0 => Ok(()),
-        1 => Err(CliError::Failed("a file cannot be searched".to_owned())),
-        _ => Err(CliError::Failed(format!("{failed_count} files cannot be searched"))),
+        1 => Err(CliError::Failed("1 file failed".to_owned())),
+        _ => Err(CliError::Failed(format!("{failed_count} files failed"))),
     }
 }
 
 /// Sends a file; returns the document's id.
 async fn upload(client: &Client, args: &UploadArgs, path: &Path) -> Result<String, CliError> {
-    let failed = |error| CliError::Failed(format!("it cannot be read: {error}"));
+    let failed = |error| CliError::Failed(format!("the file cannot be read: {error}"));
     let file = File::open(path).await.map_err(failed)?;
     let metadata = file.metadata().await.map_err(failed)?;
     if !metadata.is_file() {
-        return Err(CliError::Failed("it is no file".to_owned()));
+        return Err(CliError::Failed("this is not a regular file".to_owned()));
     }
     let size = metadata.len();
     let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()).into_owned();
@@ -65,7 +65,7 @@ async fn upload(client: &Client, args: &UploadArgs, path: &Path) -> Result<Strin
     bar.finish_and_clear();
     let answer = client.json(answer?).await?;
     let id = answer["document_id"].as_str().map(str::to_owned);
-    id.ok_or_else(|| CliError::Failed("the platform gave it no id".to_owned()))
+    id.ok_or_else(|| CliError::Failed("the platform returned no document id".to_owned()))
 }
 
 /// Builds the form without the file.

@@ -42,7 +42,7 @@ pub struct Issuer {
 /// A device flow that waits for the user to sign in on another device.
 pub struct DeviceAuthorization(StandardDeviceAuthorizationResponse);
 
-/// An authorization code flow that waits for the user to sign in in a browser.
+/// An authorization code flow that waits for the user to sign in with a browser.
 pub struct BrowserSignIn {
     /// The URL to open in the browser.
     pub url: Url,
@@ -89,10 +89,11 @@ enum HttpError {
 type TokenClient = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 impl Issuer {
-    /// Reads the discovery document of an issuer. Tokens must be allowed at each of its endpoints.
+    /// Reads the discovery document of an issuer. Each of its endpoints must use HTTPS, unless it is on this machine or
+    /// `allow_http` is set.
     ///
     /// # Errors
-    /// If it cannot be reached, or its document is not valid.
+    /// If the issuer cannot be reached, or its document is not valid.
     pub async fn discover(
         http: reqwest::Client,
         address: &Address,
@@ -103,16 +104,16 @@ impl Issuer {
         let response = http.get(url).send().await.map_err(|error| connection_error(&address.to_string(), error))?;
         if response.status() != StatusCode::OK {
             let status = response.status();
-            return Err(CliError::Failed(format!("{address} answers {status} when asked what it offers as an issuer")));
+            return Err(CliError::Failed(format!("the issuer {address} has no discovery document: status {status}")));
         }
-        let invalid_issuer = |why: &str| CliError::Failed(format!("{address} is no issuer of tokens: {why}"));
+        let invalid_issuer = |why: &str| CliError::Failed(format!("{address} cannot be used as an issuer: {why}"));
         let found: DiscoveryDocument =
             response.json().await.map_err(|_| invalid_issuer("its discovery document is not valid"))?;
         if found.issuer.trim_end_matches('/') != address.to_string() {
-            return Err(invalid_issuer(&format!("it calls itself {}", found.issuer)));
+            return Err(invalid_issuer(&format!("its discovery document is for the issuer {}", found.issuer)));
         }
         if !found.endpoints().all(|endpoint| may_carry_tokens(endpoint, allow_http)) {
-            return Err(invalid_issuer("it wants tokens to be sent without encryption"));
+            return Err(invalid_issuer("one of its endpoints is not encrypted"));
         }
         let DiscoveryDocument { issuer, token_endpoint, revocation_endpoint, .. } = found;
         Ok(Self {
@@ -126,10 +127,10 @@ impl Issuer {
     /// Begins the authorization code flow with PKCE (RFC 7636).
     ///
     /// # Errors
-    /// If the issuer does not offer it.
+    /// If the issuer does not support it.
     pub fn begin_authorization_code_flow(&self, scope: &str, redirect: Url) -> Result<BrowserSignIn, CliError> {
         let endpoint =
-            self.authorization_endpoint.clone().ok_or_else(|| self.unsupported_flow_error("sign in in a browser"))?;
+            self.authorization_endpoint.clone().ok_or_else(|| self.unsupported_flow_error("signing in with a browser"))?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let redirect = RedirectUrl::from_url(redirect);
         let client = self.client.oauth().set_auth_uri(AuthUrl::from_url(endpoint));
@@ -141,7 +142,7 @@ impl Issuer {
     /// Exchanges the authorization code of the redirect for tokens.
     ///
     /// # Errors
-    /// If the redirect does not belong to this sign-in, or the issuer refuses.
+    /// If the redirect does not belong to this sign-in, or the issuer refuses the request.
     pub async fn finish_authorization_code_flow(
         &self,
         sign_in: BrowserSignIn,
@@ -149,16 +150,16 @@ impl Issuer {
         clock: &dyn Clock,
     ) -> Result<Login, CliError> {
         if response.state.as_deref() != Some(sign_in.state.secret()) {
-            return Err(CliError::NotSignedIn("the browser answered another sign-in; try again".to_owned()));
+            return Err(CliError::NotSignedIn("the redirect belongs to another sign-in; try again".to_owned()));
         }
         if let Some(error) = response.error {
             let detail = response.error_description.map(|detail| format!(": {detail}")).unwrap_or_default();
-            return Err(CliError::NotSignedIn(format!("the issuer refused ({error}{detail})")));
+            return Err(CliError::NotSignedIn(format!("the issuer refused the sign-in ({error}{detail})")));
         }
         if response.iss.is_some_and(|issuer| issuer != self.client.issuer) {
-            return Err(CliError::NotSignedIn("another issuer answered than the one that was asked".to_owned()));
+            return Err(CliError::NotSignedIn("the redirect comes from a different issuer".to_owned()));
         }
-        let code = response.code.ok_or_else(|| CliError::NotSignedIn("the browser brought no code".to_owned()))?;
+        let code = response.code.ok_or_else(|| CliError::NotSignedIn("the redirect contains no code".to_owned()))?;
         let client = self.client.oauth();
         let request = client.exchange_code(AuthorizationCode::new(code)).set_pkce_verifier(sign_in.verifier);
         let request = request.set_redirect_uri(Cow::Borrowed(&sign_in.redirect));
@@ -170,10 +171,10 @@ impl Issuer {
     /// Begins the device flow (RFC 8628).
     ///
     /// # Errors
-    /// If the issuer does not offer it, or refuses.
+    /// If the issuer does not support it, or refuses the request.
     pub async fn begin_device_flow(&self, scope: &str) -> Result<DeviceAuthorization, CliError> {
         let endpoint = self.device_authorization_endpoint.clone();
-        let endpoint = endpoint.ok_or_else(|| self.unsupported_flow_error("sign in on another device"))?;
+        let endpoint = endpoint.ok_or_else(|| self.unsupported_flow_error("signing in on another device"))?;
         let client = self.client.oauth().set_device_authorization_url(DeviceAuthorizationUrl::from_url(endpoint));
         let request = client.exchange_device_code().add_scopes(scopes(scope));
         let response = request.request_async(&sender(&self.http)).await;
@@ -192,8 +193,8 @@ impl Issuer {
         Ok(self.client.login(&tokens.map_err(|error| self.client.token_error(error))?, None, clock.now()))
     }
 
-    fn unsupported_flow_error(&self, way: &str) -> CliError {
-        CliError::Failed(format!("{} has no way to {way}", self.client.issuer))
+    fn unsupported_flow_error(&self, flow: &str) -> CliError {
+        CliError::Failed(format!("the issuer {} does not support {flow}", self.client.issuer))
     }
 }
 
@@ -218,12 +219,12 @@ impl AuthorizationResponse {
 }
 
 impl DeviceAuthorization {
-    /// The address to open on the other device.
+    /// The URL to open on the other device.
     pub fn verification_uri(&self) -> &str {
         self.0.verification_uri().as_str()
     }
 
-    /// The code to enter there.
+    /// The code to enter at that URL.
     pub fn user_code(&self) -> &str {
         self.0.user_code().secret()
     }
@@ -233,7 +234,7 @@ impl OAuthClient {
     /// Gets a new access token for a refresh token.
     ///
     /// # Errors
-    /// [`CliError::NotSignedIn`] if the issuer no longer accepts it.
+    /// [`CliError::NotSignedIn`] if the issuer no longer accepts the refresh token.
     pub async fn refresh(
         &self,
         http: &reqwest::Client,
@@ -245,11 +246,11 @@ impl OAuthClient {
         Ok(self.login(&answer.map_err(|error| self.token_error(error))?, Some(refresh_token), clock.now()))
     }
 
-    /// Revokes the refresh token (RFC 7009), if the issuer supports that. (The `oauth2` crate revokes over HTTPS only,
-    /// even at an issuer on this machine.)
+    /// Revokes the refresh token (RFC 7009), if the issuer supports that. (Not with the `oauth2` crate, which requires
+    /// HTTPS for this even if the issuer is on this machine.)
     ///
     /// # Errors
-    /// If the issuer cannot be reached, or refuses.
+    /// If the issuer cannot be reached, or refuses the request.
     pub async fn revoke(&self, http: &reqwest::Client, refresh_token: &str) -> Result<(), CliError> {
         let Some(endpoint) = self.revocation_endpoint.clone() else { return Ok(()) };
         let pairs = [("token", refresh_token), ("token_type_hint", "refresh_token"), ("client_id", &self.client_id)];
@@ -259,7 +260,7 @@ impl OAuthClient {
         if response.status().is_success() {
             return Ok(());
         }
-        Err(CliError::Failed(format!("{} answers {}", self.issuer, response.status())))
+        Err(CliError::Failed(format!("{} returned {}", self.issuer, response.status())))
     }
 
     fn oauth(&self) -> TokenClient {
@@ -267,7 +268,7 @@ impl OAuthClient {
         client.set_token_uri(TokenUrl::from_url(self.token_endpoint.clone()))
     }
 
-    /// Converts a token response to a login. If it has no new refresh token, the old one stays valid.
+    /// Converts a token response to a login. Without a new refresh token, the login keeps the old one.
     fn login(&self, tokens: &BasicTokenResponse, refresh_token: Option<&str>, now: DateTime<Utc>) -> Login {
         Login {
             access_token: tokens.access_token().secret().clone(),
@@ -289,13 +290,13 @@ impl OAuthClient {
         let issuer = &self.issuer;
         match error {
             RequestTokenError::ServerResponse(refusal) => {
-                CliError::NotSignedIn(format!("{issuer} refused ({refusal}); sign in with `platform login`"))
+                CliError::NotSignedIn(format!("{issuer} refused the request ({refusal}); sign in with `platform login`"))
             }
             RequestTokenError::Request(HttpError::Request(error)) => connection_error(issuer, error),
-            // The answer may contain tokens.
-            RequestTokenError::Parse(..) => CliError::Failed(format!("{issuer} gave an answer that is not valid")),
+            // The error is not shown, because it may contain tokens.
+            RequestTokenError::Parse(..) => CliError::Failed(format!("{issuer} returned an invalid token response")),
             RequestTokenError::Request(HttpError::Response(_)) | RequestTokenError::Other(_) => {
-                CliError::Failed(format!("{issuer} did not say why there is no token"))
+                CliError::Failed(format!("{issuer} returned no token and no error"))
             }
         }
     }

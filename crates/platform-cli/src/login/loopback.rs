@@ -10,9 +10,9 @@ use url::Url;
 const PATH: &str = "/callback";
 /// Maximum size of a request's head, in bytes.
 const MAX_HEAD: usize = 16 << 10;
-/// Time for a browser to send the head of a request.
+/// Timeout for a browser to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time for the user to sign in.
+/// Timeout for the user to sign in.
 const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A port on this machine that waits for the redirect.
@@ -27,14 +27,14 @@ impl LoopbackListener {
     /// # Errors
     /// If no port can be opened.
     pub async fn open() -> Result<Self, CliError> {
-        let failed = |error: &dyn std::fmt::Display| CliError::local("no port of this machine is free", error);
+        let failed = |error: &dyn std::fmt::Display| CliError::local("cannot listen on a local port", error);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| failed(&error))?;
         let port = listener.local_addr().map_err(|error| failed(&error))?.port();
         let redirect = Url::parse(&format!("http://127.0.0.1:{port}{PATH}")).map_err(|error| failed(&error))?;
         Ok(Self { listener, redirect_uri: redirect })
     }
 
-    /// The redirect URI.
+    /// The URI to register in the authorization request, with the port of this listener.
     pub fn redirect_uri(&self) -> Url {
         self.redirect_uri.clone()
     }
@@ -48,7 +48,7 @@ impl LoopbackListener {
             loop {
                 let accepted = self.listener.accept().await;
                 let (stream, _peer) =
-                    accepted.map_err(|error| CliError::local("the browser cannot come back", error))?;
+                    accepted.map_err(|error| CliError::local("the browser's redirect cannot be received", error))?;
                 // A failed connection does not end the wait.
                 if let Ok(Some(redirected)) = tokio::time::timeout(HEAD_TIMEOUT, answer(stream)).await {
                     return Ok(redirected);
@@ -65,7 +65,7 @@ async fn answer(mut stream: TcpStream) -> Option<AuthorizationResponse> {
     let head = read_head(&mut stream).await?;
     let redirected = parse_redirect(&head);
     let (status, words) = match redirected {
-        Some(_) => ("200 OK", "You can close this window and go back to the terminal."),
+        Some(_) => ("200 OK", "You can close this window and return to the terminal."),
         None => ("404 Not Found", "There is nothing here."),
     };
     let length = words.len();
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_return_with_a_code_or_an_error_counts() {
+    fn only_a_request_with_a_code_or_an_error_is_the_redirect() {
         let head = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
         assert!(parse_redirect(&head("/callback?code=c&state=s")).is_some());
         assert!(parse_redirect(&head("/callback?error=access_denied&state=s")).is_some());

@@ -1,4 +1,4 @@
-//! Sources of the tokens for requests: the token from the environment, or a stored login, refreshed when it expires.
+//! Token sources for requests: the token from the environment, or a stored login that is refreshed when it expires.
 
 use super::store::{CredentialStore, Login};
 use crate::api::{Address, TokenSource};
@@ -9,16 +9,16 @@ use futures::future::{BoxFuture, FutureExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 
-/// A token that expires within this time is refreshed first, so that it does not expire in transit.
+/// A token that expires within this time is refreshed before it is sent, so that it does not expire in transit.
 const EXPIRY_MARGIN: TimeDelta = TimeDelta::seconds(30);
 
-/// A token that is not renewed.
+/// A token source with a token that is not renewed.
 pub struct FixedToken(pub SecretString);
 
-/// A source without a token.
+/// A token source without a token, for a user who is not signed in.
 pub struct NoToken;
 
-/// A stored login.
+/// A token source with a stored login, which it renews.
 pub struct StoredSession {
     /// Stores refreshed tokens.
     pub store: CredentialStore,
@@ -47,7 +47,7 @@ impl TokenSource for FixedToken {
 
 impl TokenSource for NoToken {
     fn token(&self) -> BoxFuture<'_, Result<SecretString, CliError>> {
-        let text = "not signed in: sign in with `platform login`, or set PLATFORM_TOKEN";
+        let text = "not signed in: run `platform login`, or set PLATFORM_TOKEN";
         std::future::ready(Err(CliError::NotSignedIn(text.to_owned()))).boxed()
     }
 

@@ -1,4 +1,4 @@
-//! The file with the stored logins, which only its owner can read.
+//! The file with the stored logins, readable only by its owner.
 
 use super::issuer::OAuthClient;
 use crate::api::Address;
@@ -13,21 +13,21 @@ use std::path::{Path, PathBuf};
 
 const FILE: &str = "credentials.json";
 const LOCK_FILE: &str = "credentials.lock";
-/// Permission bits of everybody but the owner.
+/// Permission bits of everyone except the owner.
 const NON_OWNER_PERMISSIONS: u32 = 0o077;
 
-/// The file with the logins.
+/// The file with the stored logins.
 #[derive(Clone, Debug)]
 pub struct CredentialStore {
     dir: PathBuf,
 }
 
-/// Tokens of one platform. It has no `Debug`, so that no message can contain them.
+/// The tokens for one platform. Deliberately not `Debug`, so that no message can contain them.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Login {
     /// The access token for requests.
     pub access_token: String,
-    /// When that token expires, if the issuer said so.
+    /// When the access token expires, if the issuer returned its lifetime.
     pub expires_at: Option<DateTime<Utc>>,
     /// The refresh token, if the issuer returned one.
     pub refresh_token: Option<String>,
@@ -37,7 +37,7 @@ pub struct Login {
 
 #[derive(Default, Serialize, Deserialize)]
 struct Contents {
-    /// Address of the platform that was signed in to last.
+    /// URL of the platform that the user signed in to last.
     current: Option<String>,
     #[serde(default)]
     logins: BTreeMap<String, Login>,
@@ -63,10 +63,10 @@ impl CredentialStore {
         Ok(self.read()?.logins.remove(&address.to_string()))
     }
 
-    /// Address of the platform that was signed in to last.
+    /// URL of the platform that the user signed in to last.
     ///
     /// # Errors
-    /// As [`Self::login`].
+    /// If the file cannot be read, or others can read it as well.
     pub fn last_address(&self) -> Result<Option<String>, CliError> {
         Ok(self.read()?.current)
     }
@@ -99,17 +99,17 @@ impl CredentialStore {
         // The message contains the position of the error, but not the text there.
         let unreadable = |error: serde_json::Error| {
             let (path, line) = (path.display(), error.line());
-            CliError::Failed(format!("{path} is damaged in line {line}: delete it, and sign in again"))
+            CliError::Failed(format!("{path} is damaged at line {line}: delete it and sign in again"))
         };
         serde_json::from_reader(std::io::BufReader::new(file)).map_err(unreadable)
     }
 }
 
 impl LockedStore<'_> {
-    /// The login at a platform, as another process may have left it.
+    /// The login at a platform, which another process may have changed before this one locked the file.
     ///
     /// # Errors
-    /// As [`Store::login`].
+    /// If the file cannot be read, or others can read it as well.
     pub fn login(&self, address: &Address) -> Result<Option<Login>, CliError> {
         self.store.login(address)
     }
@@ -131,14 +131,14 @@ impl LockedStore<'_> {
     /// If the file cannot be written.
     pub fn remove_login(&self, address: &Address) -> Result<Option<Login>, CliError> {
         let mut contents = self.store.read()?;
-        let forgotten = contents.logins.remove(&address.to_string());
-        if forgotten.is_some() {
+        let removed = contents.logins.remove(&address.to_string());
+        if removed.is_some() {
             self.write(&contents)?;
         }
-        Ok(forgotten)
+        Ok(removed)
     }
 
-    /// Replaces the file as a whole, so that nobody ever reads half of one. Temporary files have mode 0600.
+    /// Replaces the file atomically, so that no process reads a partial file. Temporary files have mode 0600.
     fn write(&self, contents: &Contents) -> Result<(), CliError> {
         let path = self.store.dir.join(FILE);
         let failed = |error| CliError::local(&path.display().to_string(), error);
@@ -151,7 +151,7 @@ impl LockedStore<'_> {
 
 fn exposed_file_error(path: &Path) -> CliError {
     let path = path.display();
-    CliError::NotSignedIn(format!("others can read {path}, so its tokens are not used: delete it, and sign in again"))
+    CliError::NotSignedIn(format!("others can read {path}, so its tokens are not used: delete it and sign in again"))
 }
 
 #[cfg(test)]
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_kept_for_its_platform_and_only_for_its_owner() {
+    fn a_login_is_stored_per_platform_and_readable_only_by_its_owner() {
         let dir = tempfile::tempdir().unwrap();
         let store = CredentialStore::in_dir(dir.path().join("state"));
         assert!(store.login(&address()).unwrap().is_none());
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_login_is_gone() {
+    fn a_removed_login_is_no_longer_in_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let store = CredentialStore::in_dir(dir.path().to_owned());
         store.lock().unwrap().save_login(&address(), login("one")).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_named_and_not_quoted() {
+    fn the_error_about_a_damaged_file_names_but_does_not_quote_it() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(FILE), r#"{"logins": "secret"}"#).unwrap();
         std::fs::set_permissions(dir.path().join(FILE), std::fs::Permissions::from_mode(0o600)).unwrap();

@@ -13,8 +13,8 @@ const HEADING: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// Standard output and standard error of a command. There are no colours if `NO_COLOR` is set, or if the output
-/// is not a terminal.
+/// Standard output and standard error of a command. There are no colors if `NO_COLOR` is set, or if the output is not a
+/// terminal.
 pub struct Console {
     format: OutputFormat,
     out: AutoStream<Stdout>,
@@ -29,7 +29,7 @@ impl Console {
         Self { format, out: AutoStream::auto(out), is_terminal }
     }
 
-    /// Whether results are to be JSON.
+    /// Whether results are printed as JSON.
     pub fn is_json(&self) -> bool {
         self.format == OutputFormat::Json
     }
@@ -43,7 +43,7 @@ impl Console {
         written.map_err(output_error)
     }
 
-    /// Prints a line, or several.
+    /// Prints one or several lines.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -81,12 +81,12 @@ impl Console {
         writeln!(self.out, "{document}").map_err(output_error)
     }
 
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged.
     ///
     /// # Errors
     /// If they cannot be written.
     pub fn raw(&mut self, bytes: &[u8]) -> Result<(), CliError> {
-        // Not through the stream for text, which would take escape sequences out.
+        // Bypasses the text stream, which would remove escape sequences.
         io::stdout().lock().write_all(bytes).map_err(output_error)
     }
 
@@ -101,7 +101,7 @@ impl Console {
     /// Prints a message to standard error, in any format.
     pub fn note(&self, text: &str) {
         // If standard error is closed, this cannot be reported.
-        let _told = writeln!(anstream::stderr(), "{QUIET}{}{QUIET:#}", printable(text));
+        let _written = writeln!(anstream::stderr(), "{QUIET}{}{QUIET:#}", printable(text));
     }
 }
 
@@ -109,7 +109,7 @@ impl Console {
 pub fn report(error: &CliError) {
     if !matches!(error, CliError::OutputClosed | CliError::Interrupted) {
         let text = error.to_string();
-        let _told = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {}", printable(&text));
+        let _written = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {}", printable(&text));
     }
 }
 

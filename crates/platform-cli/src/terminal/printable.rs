@@ -3,13 +3,13 @@
 
 use std::borrow::Cow;
 
-/// Replaces each character that would control a terminal by U+FFFD. Line ends and tabs stay.
+/// Replaces each character that would control a terminal with U+FFFD. Keeps line breaks and tabs; CRLF becomes LF.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(controls_terminal) {
         return Cow::Borrowed(text);
     }
     let replaced = |c| if controls_terminal(c) { char::REPLACEMENT_CHARACTER } else { c };
-    // A Windows line end is allowed.
+    // A carriage return is allowed only as part of a Windows line break.
     Cow::Owned(text.replace("\r\n", "\n").chars().map(replaced).collect())
 }
 
@@ -28,20 +28,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_controls_a_terminal_is_left() {
+    fn characters_that_control_a_terminal_are_replaced() {
         let hostile = "a\u{1b}[2Jb\u{7}c\u{9b}31md\u{202e}e\rf";
         assert_eq!(printable(hostile), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}31md\u{fffd}e\u{fffd}f");
     }
 
     #[test]
-    fn ordinary_text_stays_as_it_is() {
+    fn ordinary_text_is_unchanged() {
         let text = "480 N·m\n\t• größer\n";
         assert!(matches!(printable(text), Cow::Borrowed(same) if same == text));
         assert_eq!(printable("a\r\nb"), "a\nb");
     }
 
     #[test]
-    fn a_line_has_no_line_end() {
+    fn to_single_line_removes_line_breaks() {
         assert_eq!(to_single_line("  a\n\tb \u{1b}c\n"), "a b \u{fffd}c");
     }
 }

@@ -1,4 +1,4 @@
-//! Spinners and progress bars: on standard error, and only if that is a terminal.
+//! Spinners and progress bars on standard error, shown only if it is a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;

@@ -1,4 +1,4 @@
-//! Lists in columns: aligned on a terminal, separated by tabs elsewhere, so that `cut` and `awk` can parse them.
+//! Tables: columns are aligned on a terminal, and separated by tabs elsewhere, so that `cut` and `awk` can parse them.
 
 use super::printable::to_single_line;
 
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_terminal_cells_are_separated_by_tabs_and_contain_none() {
+    fn without_a_terminal_tabs_separate_the_cells_and_do_not_occur_in_them() {
         assert_eq!(table().tab_separated_lines(), ["1\tgrößer", "12\ttwo lines and a tab"]);
     }
 }
