@@ -109,9 +109,8 @@ impl Client {
         if body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&body).map_err(|_| {
-            CliError::Failed(format!("the response from {} is not JSON; check the URL", self.address))
-        })
+        serde_json::from_slice(&body)
+            .map_err(|_| CliError::Failed(format!("the response from {} is not JSON; check the URL", self.address)))
     }
 
     /// Returns the error for a request without a response, or with an incomplete one.

@@ -129,8 +129,10 @@ impl Issuer {
     /// # Errors
     /// If the issuer does not support it.
     pub fn begin_authorization_code_flow(&self, scope: &str, redirect: Url) -> Result<BrowserSignIn, CliError> {
-        let endpoint =
-            self.authorization_endpoint.clone().ok_or_else(|| self.unsupported_flow_error("signing in with a browser"))?;
+        let endpoint = self
+            .authorization_endpoint
+            .clone()
+            .ok_or_else(|| self.unsupported_flow_error("signing in with a browser"))?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let redirect = RedirectUrl::from_url(redirect);
         let client = self.client.oauth().set_auth_uri(AuthUrl::from_url(endpoint));
@@ -289,9 +291,9 @@ impl OAuthClient {
     {
         let issuer = &self.issuer;
         match error {
-            RequestTokenError::ServerResponse(refusal) => {
-                CliError::NotSignedIn(format!("{issuer} refused the request ({refusal}); sign in with `platform login`"))
-            }
+            RequestTokenError::ServerResponse(refusal) => CliError::NotSignedIn(format!(
+                "{issuer} refused the request ({refusal}); sign in with `platform login`"
+            )),
             RequestTokenError::Request(HttpError::Request(error)) => connection_error(issuer, error),
             // The error is not shown, because it may contain tokens.
             RequestTokenError::Parse(..) => CliError::Failed(format!("{issuer} returned an invalid token response")),
