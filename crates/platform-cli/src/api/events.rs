@@ -56,7 +56,8 @@ impl<'a> Run<'a> {
         let path = format!("v1/conversations/{conversation}/chat");
         let request = client.request(Method::POST, &path, &Query::default())?.json(question);
         let mut events = event_stream(client.send(request).await?).boxed();
-        let interrupted_error = || CliError::NotReachable("the connection was lost before the answer started".to_owned());
+        let interrupted_error =
+            || CliError::NotReachable("the connection was lost before the answer started".to_owned());
         let first = events.next().await.ok_or_else(interrupted_error)?;
         let id = first.event.data["run_id"].as_str().ok_or_else(interrupted_error)?.to_owned();
         let (last_event_id, started) = (first.id, Some(first.event));
@@ -81,9 +82,8 @@ impl<'a> Run<'a> {
                 }
                 self.events = None;
             }
-            let interrupted_error = || {
-                CliError::NotReachable("the connection was lost; the rest of the answer cannot be read".to_owned())
-            };
+            let interrupted_error =
+                || CliError::NotReachable("the connection was lost; the rest of the answer cannot be read".to_owned());
             tokio::time::sleep(*retries.next().ok_or_else(interrupted_error)?).await;
             match self.reconnect().await {
                 Ok(()) | Err(CliError::NotReachable(_)) => {}
