@@ -12,10 +12,10 @@ use std::path::PathBuf;
 /// Variable with an access token, which is used instead of a stored one.
 pub const TOKEN_VARIABLE: &str = "PLATFORM_TOKEN";
 
-/// The token from the environment, if there is one.
+/// The token from the environment; `None` if the variable is not set or empty.
 ///
 /// # Errors
-/// If it contains characters that are not allowed in tokens, or is empty. The message does not repeat it.
+/// If it contains characters that are not allowed in tokens. The message does not repeat it.
 #[expect(clippy::disallowed_methods, reason = "the settings of this program come from its user's environment")]
 pub fn token() -> Result<Option<SecretString>, CliError> {
     match std::env::var(TOKEN_VARIABLE) {

@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn a_streamed_text_is_restored_wherever_it_is_split(text in text(), cuts in vec(any::<prop::sample::Index>(), 0..12)) {
+    fn a_stream_is_restored_wherever_it_is_split(text in text(), cuts in vec(any::<prop::sample::Index>(), 0..12)) {
         let (copy, redaction) = redacted(&text);
         let placeholders = Arc::new(redaction.placeholders);
         let cuts = cuts.iter().map(|cut| cut.index(copy.len() + 1));

@@ -70,7 +70,7 @@ async fn list(client: &Client, args: &DocumentListArgs, console: &mut Console) -
             (true, false) => return console.json(page),
             (false, _) => {}
         }
-        let mut table = Table::new(&["id", "status", "class", "pages", "file", "title"]);
+        let mut table = Table::new(&["id", "status", "classification", "pages", "file", "title"]);
         for document in documents {
             let names = ["id", "status", "classification", "page_count", "filename", "title"];
             table.push_row(names.map(|name| display_value(&document[name]).unwrap_or_else(|| "-".to_owned())));

@@ -129,10 +129,8 @@ impl Issuer {
     /// # Errors
     /// If the issuer does not support it.
     pub fn begin_authorization_code_flow(&self, scope: &str, redirect: Url) -> Result<BrowserSignIn, CliError> {
-        let endpoint = self
-            .authorization_endpoint
-            .clone()
-            .ok_or_else(|| self.unsupported_flow_error("signing in with a browser"))?;
+        let endpoint =
+            self.authorization_endpoint.clone().ok_or_else(|| self.unsupported_flow_error("browser sign-in"))?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let redirect = RedirectUrl::from_url(redirect);
         let client = self.client.oauth().set_auth_uri(AuthUrl::from_url(endpoint));
@@ -176,7 +174,7 @@ impl Issuer {
     /// If the issuer does not support it, or refuses the request.
     pub async fn begin_device_flow(&self, scope: &str) -> Result<DeviceAuthorization, CliError> {
         let endpoint = self.device_authorization_endpoint.clone();
-        let endpoint = endpoint.ok_or_else(|| self.unsupported_flow_error("signing in on another device"))?;
+        let endpoint = endpoint.ok_or_else(|| self.unsupported_flow_error("the device flow"))?;
         let client = self.client.oauth().set_device_authorization_url(DeviceAuthorizationUrl::from_url(endpoint));
         let request = client.exchange_device_code().add_scopes(scopes(scope));
         let response = request.request_async(&sender(&self.http)).await;
@@ -291,9 +289,9 @@ impl OAuthClient {
     {
         let issuer = &self.issuer;
         match error {
-            RequestTokenError::ServerResponse(refusal) => CliError::NotSignedIn(format!(
-                "{issuer} refused the request ({refusal}); sign in with `platform login`"
-            )),
+            RequestTokenError::ServerResponse(refusal) => {
+                CliError::NotSignedIn(format!("{issuer} refused the request ({refusal}); run `platform login`"))
+            }
             RequestTokenError::Request(HttpError::Request(error)) => connection_error(issuer, error),
             // The error is not shown, because it may contain tokens.
             RequestTokenError::Parse(..) => CliError::Failed(format!("{issuer} returned an invalid token response")),

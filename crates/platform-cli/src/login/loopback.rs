@@ -34,7 +34,7 @@ impl LoopbackListener {
         Ok(Self { listener, redirect_uri: redirect })
     }
 
-    /// The URI to register in the authorization request, with the port of this listener.
+    /// The redirect URI, with the port of this listener.
     pub fn redirect_uri(&self) -> Url {
         self.redirect_uri.clone()
     }
