@@ -3,7 +3,7 @@
 use crate::support::environment::{BenchEnvironment, ModelAnswerProfile};
 use crate::support::fixtures::TenantShape;
 use crate::support::load::{LoadResult, closed_loop, timed_request};
-use crate::support::model_server::TOKEN_MARK;
+use crate::support::model_server::TOKEN_PREFIX;
 use crate::support::options::{Options, Side};
 use crate::support::report::{Report, print_progress};
 use crate::support::round::{RESPONSE_LATENCY, ReportTarget, measure};
@@ -79,7 +79,7 @@ async fn run_load(env: &BenchEnvironment, side: Side, load: Load) -> Result<Load
         let request = env.http.post(&url).bearer_auth(&tenant.users[client % USERS].token).json(&body);
         async move {
             let answer = timed_request(request).await?;
-            match answer.text.matches(TOKEN_MARK).count() {
+            match answer.text.matches(TOKEN_PREFIX).count() {
                 count if count == tokens => Ok(answer.sample),
                 count => bail!("the answer has {count} tokens instead of {tokens}"),
             }

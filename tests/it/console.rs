@@ -48,7 +48,7 @@ async fn fill_demo_tenant(app: &TestApp) {
 #[tokio::test]
 #[ignore = "needs Chromium and the console's npm packages: cargo xtask ui-test"]
 async fn the_browser_tests_pass() {
-    let model = ModelServer::start_choosing(reply).await;
+    let model = ModelServer::start_with_reply_fn(reply).await;
     let provider = OidcProvider::start().await;
     let settings = [
         ("LITELLM_BASE_URL", model.url.as_str()),

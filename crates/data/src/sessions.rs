@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::ids::{SessionId, UserId};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{SessionRepo, StoreError};
-use domain::session::{Session, SessionSighting};
+use domain::session::{NewSessionToken, Session};
 use domain::time::Timestamp;
 use uuid::Uuid;
 
@@ -76,7 +76,7 @@ statements! {
 
 #[async_trait]
 impl SessionRepo for PgTenantTx {
-    async fn record(&mut self, sighting: &SessionSighting, now: Timestamp) -> Result<(), StoreError> {
+    async fn record(&mut self, sighting: &NewSessionToken, now: Timestamp) -> Result<(), StoreError> {
         RECORD
             .query()
             .bind(sighting.id.as_uuid())

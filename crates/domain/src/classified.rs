@@ -24,7 +24,7 @@ impl<T> Classified<T> {
     #[must_use]
     pub fn from_content(content: T) -> Self
     where
-        T: HasClass,
+        T: HasClassification,
     {
         let classification = content.class();
         Self { content, classification }
@@ -94,18 +94,18 @@ impl<T> Classified<Vec<T>> {
 }
 
 /// Content that knows its own classification.
-pub trait HasClass {
+pub trait HasClassification {
     /// The highest classification of the contents.
     fn class(&self) -> Classification;
 }
 
-impl<T: HasClass> HasClass for [T] {
+impl<T: HasClassification> HasClassification for [T] {
     fn class(&self) -> Classification {
-        self.iter().map(HasClass::class).max().unwrap_or(Classification::Public)
+        self.iter().map(HasClassification::class).max().unwrap_or(Classification::Public)
     }
 }
 
-impl<T: HasClass> HasClass for Vec<T> {
+impl<T: HasClassification> HasClassification for Vec<T> {
     fn class(&self) -> Classification {
         self.as_slice().class()
     }

@@ -30,7 +30,7 @@ string_enum! {
         /// The user may set the requested classification.
         Reclassification = "reclassification",
         /// The other documents in the request exist and are within the user's clearance.
-        NamedDocuments = "named_documents",
+        ReferencedDocuments = "named_documents",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Documents, their passages, and the failures of ingestion.
 
-use crate::classified::HasClass;
+use crate::classified::HasClassification;
 use crate::ids::{ChunkId, DocumentId, UserId};
 use crate::role::{Classification, string_enum};
 use crate::search::PassageTerms;
@@ -225,7 +225,7 @@ pub struct NewChunk {
     pub terms: Option<PassageTerms>,
 }
 
-impl HasClass for Document {
+impl HasClassification for Document {
     fn class(&self) -> Classification {
         self.classification
     }

@@ -1,7 +1,7 @@
 //! Memories: facts about a user that later prompts contain.
 
 use crate::audit::Change;
-use crate::classified::HasClass;
+use crate::classified::HasClassification;
 use crate::ids::{ConversationId, MemoryId, MessageId};
 use crate::role::{Classification, string_enum};
 use crate::time::Timestamp;
@@ -87,7 +87,7 @@ impl Memory {
     }
 }
 
-impl HasClass for Memory {
+impl HasClassification for Memory {
     fn class(&self) -> Classification {
         self.classification
     }

@@ -4,7 +4,7 @@ pub use crate::chat_options::ChatOptions;
 pub use crate::model_tier::{ModelChoice, ModelTier};
 pub use crate::served_by::CallUsage;
 
-use crate::classified::{Classified, HasClass};
+use crate::classified::{Classified, HasClassification};
 use crate::error::{Classify, ErrorKind};
 use crate::role::Classification;
 use crate::search::{Passage, SurroundingText};
@@ -73,7 +73,7 @@ pub struct NumberedPassage {
     pub surrounding_text: SurroundingText,
 }
 
-impl HasClass for NumberedPassage {
+impl HasClassification for NumberedPassage {
     fn class(&self) -> Classification {
         self.passage.class()
     }

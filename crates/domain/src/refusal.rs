@@ -27,7 +27,7 @@ string_enum! {
         /// The resource belongs to another user, and the operation is limited to the user's own resources.
         NotOwner = "not_owner",
         /// The requested classification is above the user's own clearance.
-        RequestedClassAboveClearance = "above_own_clearance",
+        RequestedClassificationAboveClearance = "above_own_clearance",
         /// The request would lower a classification, which only an admin may do.
         Declassification = "declassification",
         /// The content is derived from something above the reader's clearance.

@@ -117,7 +117,7 @@ impl Rights {
 
     /// The classification of the user's own messages: `internal`, or the user's clearance if that is lower.
     #[must_use]
-    pub fn own_message_class(&self) -> Classification {
+    pub fn own_message_classification(&self) -> Classification {
         Classification::Internal.min(self.clearance)
     }
 
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn own_messages_are_never_above_the_clearance() {
         for clearance in Classification::ALL {
-            let classification = Rights::none(*clearance).own_message_class();
+            let classification = Rights::none(*clearance).own_message_classification();
             assert!(classification <= *clearance && classification <= Classification::Internal);
         }
     }

@@ -1,6 +1,6 @@
 //! Search: filters, passages, hits and results.
 
-use crate::classified::HasClass;
+use crate::classified::HasClassification;
 use crate::ids::{ChunkId, DocumentId};
 use crate::role::Classification;
 use serde::{Deserialize, Serialize};
@@ -174,14 +174,14 @@ pub struct Retrieval {
     pub answerable: bool,
 }
 
-impl HasClass for Passage {
+impl HasClassification for Passage {
     fn class(&self) -> Classification {
         self.classification
     }
 }
 
 /// The surrounding text does not count, because it is never classified higher than the passage.
-impl HasClass for Hit {
+impl HasClassification for Hit {
     fn class(&self) -> Classification {
         self.passage.class()
     }

@@ -25,7 +25,7 @@ pub struct Session {
 
 /// A token that is used for the first time, with its session.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SessionSighting {
+pub struct NewSessionToken {
     /// Session that the token belongs to.
     pub id: SessionId,
     /// User whom the token identifies.

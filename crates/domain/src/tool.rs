@@ -1,6 +1,6 @@
 //! The agent's tools: specifications, calls and results.
 
-use crate::classified::HasClass;
+use crate::classified::HasClassification;
 use crate::document::Document;
 use crate::ledger::CallContext;
 use crate::memory::Memory;
@@ -71,7 +71,7 @@ pub enum ToolResult {
     Memories(Vec<Memory>),
 }
 
-impl HasClass for ToolResult {
+impl HasClassification for ToolResult {
     fn class(&self) -> Classification {
         match self {
             Self::Retrieval(found) => found.hits.class(),

@@ -28,7 +28,7 @@ pub enum SetupError {
     },
     /// The in-process embedding model could not be loaded.
     #[error("the in-process embedding model cannot be loaded")]
-    LoadEmbeddedModel(#[source] EmbedError),
+    LoadLocalModel(#[source] EmbedError),
     /// A pattern of the privacy rules does not compile, which is a bug.
     #[error("a built-in privacy pattern does not compile")]
     PrivacyPatterns(#[from] regex::Error),

@@ -37,8 +37,7 @@ pub async fn embedder(router: &Arc<Router>, settings: &ModelSettings) -> Result<
             let (dir, threads) = (settings.embedding.embedded_dir.clone(), settings.embedding.threads);
             // Reads 90 MB from disk, so it must not block a thread of the async runtime.
             let load_task = tokio::task::spawn_blocking(move || LocalEmbedder::load(&dir, threads));
-            let embedder =
-                load_task.await.map_err(SetupError::LoadTaskFailed)?.map_err(SetupError::LoadEmbeddedModel)?;
+            let embedder = load_task.await.map_err(SetupError::LoadTaskFailed)?.map_err(SetupError::LoadLocalModel)?;
             Ok(Arc::new(embedder))
         }
     }

@@ -1,7 +1,7 @@
 //! Composition root: the only place that builds the concrete implementations behind the ports.
 
 use crate::config::Settings;
-use crate::console_files::BuiltConsole;
+use crate::console_files::EmbeddedConsole;
 use crate::databases::Databases;
 use crate::identity;
 use crate::ingest_settings;
@@ -23,7 +23,7 @@ use policy::rules::MatrixRules;
 use prometheus::Registry as MetricsRegistry;
 use runtime::administration::AdministrationService;
 use runtime::audit_trail::AuditTrailService;
-use runtime::chat::{ChatParts, ChatService};
+use runtime::chat::{ChatPorts, ChatService};
 use runtime::configuration::ConfigurationService;
 use runtime::conversations::ConversationService;
 use runtime::documents::DocumentService;
@@ -37,7 +37,7 @@ use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
-use tools::gateway::{AuditedToolGateway, ToolGateway, ToolParts};
+use tools::gateway::{AuditedToolGateway, ToolGateway, ToolGatewayPorts};
 use tools::ingest::interface::Ingest;
 use tools::ingest::{DocumentIngest, IngestPorts};
 use tools::registry::Registry;
@@ -84,7 +84,7 @@ impl Platform {
         let tools = tools(&ports, retrieval.clone())?;
         let authn = Arc::new(identity::authenticator(settings, &ports)?);
         let ingest = ingest(settings, &ports, &blobs, &embedders)?;
-        let chat_parts = ChatParts {
+        let chat_parts = ChatPorts {
             store: Arc::clone(&ports.store),
             tools: Arc::clone(&tools),
             model,
@@ -106,7 +106,7 @@ impl Platform {
             authn: Arc::clone(&authn),
         };
         let use_cases = use_cases(settings, &ports, &databases, services)?;
-        let gate = gate(settings, &authn, use_cases, ports.gate_parts())?;
+        let gate = gate(settings, &authn, use_cases, ports.gate_dependencies())?;
         Ok(Self {
             gate,
             authn,
@@ -141,7 +141,7 @@ impl Platform {
             limiter: limiter(settings, metrics).await?,
             metrics: Some(HttpMetrics::register(metrics)?),
             tasks: self.tasks.clone(),
-            console: ConsolePorts { files: Some(Arc::new(BuiltConsole)), development: development_sign_in },
+            console: ConsolePorts { files: Some(Arc::new(EmbeddedConsole)), development: development_sign_in },
         };
         let gateway_settings = GatewaySettings {
             rate_limit_enabled: settings.rate_limit.enabled,
@@ -298,7 +298,7 @@ fn gate(
 
 fn tools(ports: &SharedPorts, search: HybridSearch) -> Result<Arc<dyn ToolGateway>> {
     let registry = Registry::builtin(&ports.store, search).context("the tool registry cannot be built")?;
-    let parts = ToolParts {
+    let parts = ToolGatewayPorts {
         store: Arc::clone(&ports.store),
         rules: Arc::new(MatrixRules),
         clock: Arc::clone(&ports.clock),

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 
 /// The console's files that are embedded in this executable.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BuiltConsole;
+pub(crate) struct EmbeddedConsole;
 
-impl ConsoleFiles for BuiltConsole {
+impl ConsoleFiles for EmbeddedConsole {
     fn file(&self, path: &str) -> Option<ConsoleFile> {
         let file = console::file(path)?;
         Some(ConsoleFile {

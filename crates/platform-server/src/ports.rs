@@ -30,7 +30,7 @@ impl SharedPorts {
         }
     }
 
-    pub(crate) fn gate_parts(&self) -> GateDependencies {
+    pub(crate) fn gate_dependencies(&self) -> GateDependencies {
         let Self { store, clock, ids, tasks, .. } = self.clone();
         GateDependencies { store, clock, ids, tasks }
     }

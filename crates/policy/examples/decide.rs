@@ -10,7 +10,7 @@ use domain::ports::{AuditReader as _, Clock as _, IdGen as _, NewTenant, Store a
 use domain::role::Role;
 use domain::scope::Actor;
 use fakes::suite::{identity, scope};
-use fakes::{ManualClock, MemoryStore, SequentialIds};
+use fakes::{InMemoryStore, ManualClock, SequentialIds};
 use policy::authn::{Authenticator, AuthnSettings};
 use policy::caller::Caller;
 use policy::gate::{Execute as _, GateDependencies, GateKeys, PolicyGate, UseCases};
@@ -24,7 +24,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 #[tokio::main]
 async fn main() -> Result<()> {
     let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
-    let store = MemoryStore::new(clock.clone());
+    let store = InMemoryStore::new(clock.clone());
     let ada = create_user(&store, &ids, &clock).await?;
     let shared_store = Arc::new(store.clone());
     // No issuer is trusted: the example creates the caller directly instead of authenticating a token.
@@ -52,7 +52,7 @@ async fn main() -> Result<()> {
 }
 
 /// Creates Ada, a user without admin rights.
-async fn create_user(store: &MemoryStore, ids: &SequentialIds, clock: &ManualClock) -> Result<Caller> {
+async fn create_user(store: &InMemoryStore, ids: &SequentialIds, clock: &ManualClock) -> Result<Caller> {
     let new_tenant = NewTenant { id: ids.uuid().into(), name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
     let tenant = store.create_tenant(new_tenant).await?;
     let mut tx = store.begin(&scope(tenant.id, Actor::System)).await?;

@@ -124,7 +124,7 @@ fn check_document(trace: &mut DecisionTrace, document: &Document, check: TargetC
     );
     let may_declassify = matrix::effective_reach(entitlements, Resource::Documents, Operation::Declassify).is_some();
     let refusal = if requested > entitlements.clearance {
-        Some(RefusalCode::RequestedClassAboveClearance)
+        Some(RefusalCode::RequestedClassificationAboveClearance)
     } else if requested < document.classification && !may_declassify {
         Some(RefusalCode::Declassification)
     } else {
@@ -147,10 +147,10 @@ async fn check_referenced_documents(
     for id in documents {
         if tx.documents().get(*id, entitlements.clearance).await?.is_none() {
             let detail = "A referenced document does not exist, or is above the user's clearance.";
-            trace.record(Rule::NamedDocuments, false, detail);
+            trace.record(Rule::ReferencedDocuments, false, detail);
             return Ok(Verdict::NotFound);
         }
     }
-    trace.record(Rule::NamedDocuments, true, "All referenced documents exist and are within the clearance.");
+    trace.record(Rule::ReferencedDocuments, true, "All referenced documents exist and are within the clearance.");
     Ok(Verdict::Allowed)
 }

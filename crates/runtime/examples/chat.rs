@@ -26,9 +26,9 @@ use domain::tool::{ToolCall, ToolResult, ToolSpec};
 use fakes::access;
 use fakes::access::FakeAccessRules;
 use fakes::suite::{identity, scope};
-use fakes::{ManualClock, MemoryStore, SequentialIds};
+use fakes::{InMemoryStore, ManualClock, SequentialIds};
 use futures::{StreamExt as _, stream};
-use runtime::chat::{ChatParts, ChatService, ChatSettings};
+use runtime::chat::{ChatPorts, ChatService, ChatSettings};
 use runtime::use_case::UseCase as _;
 use serde_json::json;
 use std::sync::Arc;
@@ -114,11 +114,11 @@ impl PrivacyFilter for NoRules {
 #[tokio::main]
 async fn main() -> ExampleResult<()> {
     let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
-    let store = MemoryStore::new(clock.clone());
+    let store = InMemoryStore::new(clock.clone());
     let (ada, command) = create_user_and_question(&store, &ids, &clock).await?;
     let authorized = authorize(&store, &ids, &clock, &ada, command).await?;
     let chat = ChatService::new(
-        ChatParts {
+        ChatPorts {
             store: Arc::new(store.clone()),
             tools: Arc::new(ScriptedBackend),
             model: Arc::new(ScriptedBackend),
@@ -142,7 +142,7 @@ async fn main() -> ExampleResult<()> {
 }
 
 async fn create_user_and_question(
-    store: &MemoryStore,
+    store: &InMemoryStore,
     ids: &SequentialIds,
     clock: &ManualClock,
 ) -> ExampleResult<(TenantScope, SendMessage)> {
@@ -185,7 +185,7 @@ async fn create_user_and_question(
 
 /// Stands in for the policy gate: inserts the intent row and then authorizes the command.
 async fn authorize(
-    store: &MemoryStore,
+    store: &InMemoryStore,
     ids: &SequentialIds,
     clock: &ManualClock,
     user_scope: &TenantScope,

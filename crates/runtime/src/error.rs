@@ -3,7 +3,7 @@
 use domain::budget::BudgetLimit;
 use domain::error::{Classify, ErrorKind};
 use domain::model::ModelError;
-use domain::ports::{NoRandomness, StoreError};
+use domain::ports::{RandomSourceError, StoreError};
 use domain::privacy::PatternCounts;
 use domain::upload::FieldError;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ pub enum RuntimeError {
     TimeLimit,
     /// No secret could be generated.
     #[error(transparent)]
-    NoRandomness(#[from] NoRandomness),
+    RandomSourceError(#[from] RandomSourceError),
     /// The use case panicked, which is a bug.
     #[error("the use case panicked")]
     Panicked,
@@ -102,7 +102,7 @@ impl RuntimeError {
             | Self::PersonalData { .. }
             | Self::Busy
             | Self::TimeLimit
-            | Self::NoRandomness(_)
+            | Self::RandomSourceError(_)
             | Self::Panicked => None,
         }
     }
@@ -116,7 +116,7 @@ impl Classify for RuntimeError {
             Self::BudgetExceeded { .. } => ErrorKind::RateLimited,
             Self::AboveClearance | Self::AboveModelClassification => ErrorKind::Forbidden,
             Self::Invalid(_) | Self::PersonalData { .. } => ErrorKind::InvalidField,
-            Self::Busy | Self::TimeLimit | Self::NoRandomness(_) => ErrorKind::Unavailable,
+            Self::Busy | Self::TimeLimit | Self::RandomSourceError(_) => ErrorKind::Unavailable,
             other => other.classified_source().map_or(ErrorKind::Internal, Classify::kind),
         }
     }

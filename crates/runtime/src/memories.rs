@@ -46,7 +46,7 @@ impl UseCase<CreateMemory> for MemoryService {
         let mut tx = command.begin(&*self.store).await?;
         let (permit, command) = command.into_parts();
         let id = MemoryId::from_uuid(self.ids.uuid());
-        let classification = permit.rights().own_message_class();
+        let classification = permit.rights().own_message_classification();
         let memory = Memory {
             importance: command.importance,
             tags: command.tags.into_iter().map(ShortText::into_string).collect(),

@@ -24,7 +24,7 @@ use domain::tool::{ToolCall, ToolResult};
 use domain::upload::{Upload, UploadForm};
 use domain::user::Identity;
 use fakes::access::{self, FakeAccessRules};
-use fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
+use fakes::{InMemoryBlobStore, InMemoryStore, ManualClock, SequentialIds};
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::json;
 use std::error::Error;
@@ -32,7 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
-use tools::gateway::{AuditedToolGateway, ToolGateway, ToolParts};
+use tools::gateway::{AuditedToolGateway, ToolGateway, ToolGatewayPorts};
 use tools::ingest::interface::Ingest;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::registry::Registry;
@@ -42,7 +42,7 @@ type ExampleResult = Result<(), Box<dyn Error>>;
 
 /// In-memory versions of the services that the platform composes at startup.
 struct Services {
-    store: MemoryStore,
+    store: InMemoryStore,
     ports: IngestPorts,
     tracker: TaskTracker,
 }
@@ -63,10 +63,10 @@ async fn main() -> ExampleResult {
 fn in_memory_services() -> Services {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
     let ids: Arc<dyn IdGen> = Arc::new(SequentialIds::default());
-    let store = MemoryStore::new(Arc::clone(&clock));
+    let store = InMemoryStore::new(Arc::clone(&clock));
     let ports = IngestPorts {
         store: Arc::new(store.clone()),
-        blobs: Arc::new(MemoryBlobStore::new(Arc::clone(&ids))),
+        blobs: Arc::new(InMemoryBlobStore::new(Arc::clone(&ids))),
         rules: Arc::new(FakeAccessRules),
         embedders: Embedders::single(Arc::new(BagOfWordsEmbedder)),
         clock,
@@ -130,7 +130,7 @@ async fn ask(platform: &Services, permit: &Permit, question: &str) -> ExampleRes
     let registry = Registry::builtin(&store, search)?;
     let tracker = platform.tracker.clone();
     let rules = Arc::new(FakeAccessRules);
-    let tools = AuditedToolGateway::new(registry, ToolParts { store, rules, clock, ids, tracker });
+    let tools = AuditedToolGateway::new(registry, ToolGatewayPorts { store, rules, clock, ids, tracker });
     let arguments = json!({"query": question, "top_k": 3});
     let call = ToolCall { call_id: "1".into(), name: "rag_search".into(), arguments, context: CallContext::default() };
     let ToolResult::Retrieval(found) = tools.invoke(permit, call).await?.into_parts().0 else {

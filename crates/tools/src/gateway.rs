@@ -89,7 +89,7 @@ pub struct AuditedToolGateway {
 }
 
 /// The dependencies of [`AuditedToolGateway`].
-pub struct ToolParts {
+pub struct ToolGatewayPorts {
     /// Opens transactions that are restricted to one tenant.
     pub store: Arc<dyn Store>,
     /// Re-checks a permit's rights at the time of the call.
@@ -116,8 +116,8 @@ impl AuditedToolGateway {
     /// Creates a gateway for the tools of `registry`. Each call runs as a task of `parts.tracker`, so that its outcome
     /// is recorded even if the caller disconnects; shutdown must wait for the tracker.
     #[must_use]
-    pub fn new(registry: Registry, parts: ToolParts) -> Self {
-        let ToolParts { store, rules, clock, ids, tracker } = parts;
+    pub fn new(registry: Registry, parts: ToolGatewayPorts) -> Self {
+        let ToolGatewayPorts { store, rules, clock, ids, tracker } = parts;
         let admission = Arc::new(AdmissionController { store, rules, clock, ids, tracker: tracker.clone() });
         Self { inner: Arc::new(GatewayInner { registry, admission, time_limit: Self::TIME_LIMIT }), tracker }
     }

@@ -8,11 +8,15 @@
 //! ```
 //! use domain::authorized::Permit;
 //! use domain::ports::Embedders;
-//! use tools::gateway::{AuditedToolGateway, ToolGateway, ToolParts};
+//! use tools::gateway::{AuditedToolGateway, ToolGateway, ToolGatewayPorts};
 //! use tools::registry::{Registry, RegistryError};
 //! use tools::retrieval::{HybridSearch, RetrievalParams};
 //!
-//! fn names_for(permit: &Permit, parts: ToolParts, embedders: Embedders) -> Result<Vec<&'static str>, RegistryError> {
+//! fn names_for(
+//!     permit: &Permit,
+//!     parts: ToolGatewayPorts,
+//!     embedders: Embedders,
+//! ) -> Result<Vec<&'static str>, RegistryError> {
 //!     let search = HybridSearch::new(parts.store.clone(), embedders, RetrievalParams::default());
 //!     let registry = Registry::builtin(&parts.store, search)?;
 //!     let tools = AuditedToolGateway::new(registry, parts);

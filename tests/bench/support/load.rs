@@ -1,6 +1,6 @@
 //! Closed-loop load: each client sends its next request when the previous one has been answered.
 
-use super::model_server::TOKEN_MARK;
+use super::model_server::TOKEN_PREFIX;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use std::future::Future;
@@ -92,7 +92,7 @@ pub async fn chat(http: &reqwest::Client, url: &str, token: &str, message: &str)
             first_token = Some(start.elapsed());
         }
     }
-    let tokens = events.matches(TOKEN_MARK).count();
+    let tokens = events.matches(TOKEN_PREFIX).count();
     if !events.contains(FINISHED_EVENT) || tokens == 0 {
         bail!("the answer has {tokens} tokens or did not finish: {events}");
     }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// Prefix of each token. No generated text contains it.
-pub const TOKEN_MARK: &str = "qz";
+pub const TOKEN_PREFIX: &str = "qz";
 /// Number of letters after the prefix of a token; each encodes four bits of the time.
 const TIMESTAMP_LETTERS: usize = 13;
 
@@ -102,12 +102,12 @@ fn token_frame() -> String {
 fn timestamp_token() -> String {
     let now = SystemClock.now().timestamp_micros();
     let letters = (0..TIMESTAMP_LETTERS).rev().map(|position| char::from(b'a' + (now >> (4 * position) & 15) as u8));
-    std::iter::once(' ').chain(TOKEN_MARK.chars()).chain(letters).collect()
+    std::iter::once(' ').chain(TOKEN_PREFIX.chars()).chain(letters).collect()
 }
 
 /// Returns the times that the tokens in a text encode, in microseconds.
 pub fn token_times(text: &str) -> impl Iterator<Item = i64> {
-    text.match_indices(TOKEN_MARK).filter_map(move |(position, mark)| {
+    text.match_indices(TOKEN_PREFIX).filter_map(move |(position, mark)| {
         let letters = text.get(position + mark.len()..position + mark.len() + TIMESTAMP_LETTERS)?;
         letters.bytes().try_fold(0, |time, letter| {
             letter.is_ascii_lowercase().then_some(time << 4 | i64::from(letter.saturating_sub(b'a')))

@@ -9,13 +9,13 @@ use domain::ports::{Clock as _, IdGen as _, Store as _};
 use domain::role::Classification;
 use domain::scope::Actor;
 use fakes::suite::scope;
-use fakes::{ManualClock, MemoryStore, SequentialIds};
+use fakes::{InMemoryStore, ManualClock, SequentialIds};
 use std::sync::Arc;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (clock, ids) = (Arc::new(ManualClock::default()), SequentialIds::default());
-    let store = MemoryStore::new(clock.clone());
+    let store = InMemoryStore::new(clock.clone());
     let user = UserId::from_uuid(ids.uuid());
     let scope_a = scope(TenantId::from_uuid(ids.uuid()), Actor::User(user));
     let scope_b = scope(TenantId::from_uuid(ids.uuid()), Actor::User(user));

@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An in-memory blob store. A key finds a blob only together with its tenant.
-pub struct MemoryBlobStore {
+pub struct InMemoryBlobStore {
     blobs: Mutex<HashMap<(TenantId, String), Bytes>>,
     ids: Arc<dyn IdGen>,
 }
 
-impl MemoryBlobStore {
+impl InMemoryBlobStore {
     /// An empty store that takes its keys from `ids`.
     #[must_use]
     pub fn new(ids: Arc<dyn IdGen>) -> Self {
@@ -34,7 +34,7 @@ impl MemoryBlobStore {
 }
 
 #[async_trait]
-impl BlobStore for MemoryBlobStore {
+impl BlobStore for InMemoryBlobStore {
     async fn put(&self, tenant: TenantId, mut bytes: ByteStream, max_bytes: u64) -> Result<StoredBlob, BlobError> {
         let mut content = Vec::new();
         while let Some(chunk) = bytes.next().await {

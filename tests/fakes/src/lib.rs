@@ -7,7 +7,7 @@ pub mod suite;
 mod system;
 mod wait;
 
-pub use blob::MemoryBlobStore;
-pub use store::MemoryStore;
+pub use blob::InMemoryBlobStore;
+pub use store::InMemoryStore;
 pub use system::{ManualClock, SequentialIds};
 pub use wait::{eventually, eventually_within};

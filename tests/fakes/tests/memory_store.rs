@@ -1,18 +1,18 @@
 //! Runs the store suite on the in-memory store.
 
 use fakes::suite::{CaseError, TestContext};
-use fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds};
+use fakes::{InMemoryBlobStore, InMemoryStore, ManualClock, SequentialIds};
 use std::sync::Arc;
 
 async fn context() -> Result<(TestContext, ()), CaseError> {
     let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
-    let store = Arc::new(MemoryStore::new(clock.clone()));
+    let store = Arc::new(InMemoryStore::new(clock.clone()));
     let context = TestContext {
         store: store.clone(),
         directory: store.clone(),
         queue: store.clone(),
         audit: store,
-        blobs: Arc::new(MemoryBlobStore::new(ids.clone())),
+        blobs: Arc::new(InMemoryBlobStore::new(ids.clone())),
         clock,
         ids,
     };

@@ -81,7 +81,7 @@ impl ModelServer {
     }
 
     /// Starts a server that chooses each reply by the last message of its request.
-    pub async fn start_choosing(choose_reply: fn(&str) -> Reply) -> Self {
+    pub async fn start_with_reply_fn(choose_reply: fn(&str) -> Reply) -> Self {
         Self::serve(Script { choose_reply: Some(choose_reply), ..Script::default() }).await
     }
 

@@ -26,7 +26,7 @@ use crate::state::State;
 use crate::{files, pg, ui};
 pub use certificate::Certificate;
 pub use nginx::{Listen, write_configuration as write_nginx_configuration};
-use platform_processes::ApiPorts;
+use platform_processes::PlatformPorts;
 use report::Report;
 use supervisor::Supervisor;
 
@@ -74,12 +74,13 @@ pub fn run(args: Args, interrupt: &Interrupt) -> Result<ExitCode> {
     state.program = Some(program.clone());
     state.save(data.path())?;
     let database = Database::start(&data, &mut state, interrupt)?;
-    let server = platform_processes::command_server(program.clone(), &data, &state, &database.urls)?;
+    let server = platform_processes::server_for_commands(program.clone(), &data, &state, &database.urls)?;
     let mut platform = Platform { server, database };
     if let Some(backup) = &args.restore {
         state.secret_key = restore(&platform, backup, &data, interrupt)?;
         state.save(data.path())?;
-        platform.server = platform_processes::command_server(program.clone(), &data, &state, &platform.database.urls)?;
+        platform.server =
+            platform_processes::server_for_commands(program.clone(), &data, &state, &platform.database.urls)?;
     }
     platform.migrate(interrupt)?;
     monitoring::create_exporter_role(&platform.database, &state)?;
@@ -99,7 +100,7 @@ struct Prepared {
 fn serve(prepared: Prepared, interrupt: &Interrupt) -> Result<ExitCode> {
     let Prepared { platform, program, data, state, port } = prepared;
     let redis_port = pg::free_port()?;
-    let ports = ApiPorts::choose()?;
+    let ports = PlatformPorts::choose()?;
     let address = format!("https://localhost:{port}");
     let certificate = certificate::provision(&data, interrupt)?;
     let redis_url = format!("redis://127.0.0.1:{redis_port}/0");

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::platform_processes::ApiPorts;
+use super::platform_processes::PlatformPorts;
 use super::service::Service;
 use crate::data_dir::DataDir;
 use crate::database::Database;
@@ -25,7 +25,7 @@ impl Prometheus {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn new(data: &DataDir, ports: &ApiPorts) -> Result<Self> {
+    pub fn new(data: &DataDir, ports: &PlatformPorts) -> Result<Self> {
         let dir = data.join("prometheus");
         let prometheus = Self { port: pg::free_port()?, exporter_port: pg::free_port()?, dir: dir.clone() };
         let source = project::root()?.join("deploy/prometheus");
@@ -72,8 +72,8 @@ impl Prometheus {
         exporter.env("DATA_SOURCE_URI", format!("127.0.0.1:{}/platform?sslmode=disable", database.port(state)?));
         exporter.env("DATA_SOURCE_USER", "postgres_exporter").env("DATA_SOURCE_PASS", exporter_password(state));
         Ok(vec![
-            Service::new("postgres_exporter", exporter, data).reachable_at(self.exporter_port),
-            Service::new("prometheus", prometheus, data).reachable_at(self.port),
+            Service::new("postgres_exporter", exporter, data).with_ready_port(self.exporter_port),
+            Service::new("prometheus", prometheus, data).with_ready_port(self.port),
         ])
     }
 }

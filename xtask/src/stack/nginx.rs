@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::certificate::Certificate;
-use super::platform_processes::ApiPorts;
+use super::platform_processes::PlatformPorts;
 use super::service::{Service, SystemUser};
 use crate::data_dir::DataDir;
 use crate::{debian, files, pg, project};
@@ -18,7 +18,7 @@ use rustix::process::Signal;
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn service(data: &DataDir, port: u16, ports: &ApiPorts, certificate: &Certificate) -> Result<Service> {
+pub fn service(data: &DataDir, port: u16, ports: &PlatformPorts, certificate: &Certificate) -> Result<Service> {
     let dir = data.join("nginx");
     let run_dir = dir.join("run");
     files::create_dir(&run_dir, 0o755)?;
@@ -27,7 +27,7 @@ pub fn service(data: &DataDir, port: u16, ports: &ApiPorts, certificate: &Certif
     let mut command = Command::new(debian::find("nginx").context("nginx is not installed")?);
     let user = if SystemUser::is_root() { "daemon off; user root;" } else { "daemon off;" };
     command.arg("-p").arg(&run_dir).arg("-c").arg(dir.join("nginx.conf")).args(["-g", user]);
-    Ok(Service::new("nginx", command, data).stopped_by(Signal::QUIT).reachable_at(port))
+    Ok(Service::new("nginx", command, data).with_stop_signal(Signal::QUIT).with_ready_port(port))
 }
 
 /// The addresses that nginx listens on.

@@ -24,14 +24,14 @@ pub struct ProcessPorts {
 
 /// Ports of the platform's processes.
 #[derive(Clone, Copy, Debug)]
-pub struct ApiPorts {
+pub struct PlatformPorts {
     /// Ports of the API processes.
     pub api: [ProcessPorts; 2],
     /// Port of the worker's `/metrics`.
     pub worker_metrics: u16,
 }
 
-impl ApiPorts {
+impl PlatformPorts {
     /// Chooses free ports.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Processes<'_> {
     ///
     /// # Errors
     /// If a path is not valid UTF-8.
-    pub fn services(&self, ports: &ApiPorts) -> Result<Vec<Service>> {
+    pub fn services(&self, ports: &PlatformPorts) -> Result<Vec<Service>> {
         let mut services = Vec::new();
         for (name, ports) in ["api-1", "api-2"].into_iter().zip(ports.api) {
             let server = self
@@ -71,19 +71,19 @@ impl Processes<'_> {
                 .with_variable("PLATFORM__SERVER__PORT", &ports.http.to_string())
                 .with_variable("PLATFORM__SERVER__BEHIND_PROXY", "true");
             let ready = server.command(&["healthcheck"]);
-            services.push(self.service(name, server.command(&["serve"])).ready_when(ready));
+            services.push(self.service(name, server.command(&["serve"])).with_ready_command(ready));
         }
         let worker = self.server(ports.worker_metrics)?.command(&["worker"]);
-        services.push(self.service("worker", worker).reachable_at(ports.worker_metrics));
+        services.push(self.service("worker", worker).with_ready_port(ports.worker_metrics));
         Ok(services)
     }
 
     fn service(&self, name: &'static str, command: std::process::Command) -> Service {
-        Service::new(name, command, self.data).stopped_by(Signal::TERM)
+        Service::new(name, command, self.data).with_stop_signal(Signal::TERM)
     }
 
     fn server(&self, metrics_port: u16) -> Result<Server> {
-        let mut server = command_server(self.program.clone(), self.data, self.state, self.urls)?
+        let mut server = server_for_commands(self.program.clone(), self.data, self.state, self.urls)?
             .with_variable("REDIS_URL", self.redis_url)
             .with_variable("PLATFORM__SERVER__METRICS_PORT", &metrics_port.to_string());
         if let Some(dir) = &self.model_dir {
@@ -97,6 +97,6 @@ impl Processes<'_> {
 ///
 /// # Errors
 /// If a path is not valid UTF-8.
-pub fn command_server(program: PathBuf, data: &DataDir, state: &State, urls: &DatabaseUrls) -> Result<Server> {
+pub fn server_for_commands(program: PathBuf, data: &DataDir, state: &State, urls: &DatabaseUrls) -> Result<Server> {
     platform::server_for(program, data, state, urls, None)
 }

@@ -61,19 +61,19 @@ impl Service {
     }
 
     /// Sets the signal that asks the process to stop; SIGTERM by default.
-    pub fn stopped_by(mut self, signal: Signal) -> Self {
+    pub fn with_stop_signal(mut self, signal: Signal) -> Self {
         self.stop_signal = signal;
         self
     }
 
     /// Makes the process count as ready once it listens on this port of 127.0.0.1.
-    pub fn reachable_at(mut self, port: u16) -> Self {
+    pub fn with_ready_port(mut self, port: u16) -> Self {
         self.probe = Probe::Port(port);
         self
     }
 
     /// Makes the process count as ready once this command succeeds.
-    pub fn ready_when(mut self, mut command: Command) -> Self {
+    pub fn with_ready_command(mut self, mut command: Command) -> Self {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         self.probe = Probe::Command(command);
         self
@@ -183,7 +183,7 @@ pub fn redis(data: &DataDir, port: u16) -> Result<Service> {
     let mut command = Command::new(debian::find("redis-server").context("redis-server is not installed")?);
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.args(["--maxmemory", "256mb", "--maxmemory-policy", "volatile-ttl"]).current_dir(data.path());
-    Ok(Service::new("redis", command, data).reachable_at(port))
+    Ok(Service::new("redis", command, data).with_ready_port(port))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub struct TokenSecret {
 /// Error: the operating system provided no random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the operating system provided no random bytes")]
-pub struct NoRandomness;
+pub struct RandomSourceError;
 
 /// Generates secrets of personal access tokens. Implemented by policy, which also verifies them.
 pub trait TokenSecrets: Send + Sync {
@@ -39,5 +39,5 @@ pub trait TokenSecrets: Send + Sync {
     ///
     /// # Errors
     /// If the operating system provides no random bytes.
-    fn generate(&self) -> Result<TokenSecret, NoRandomness>;
+    fn generate(&self) -> Result<TokenSecret, RandomSourceError>;
 }

@@ -9,7 +9,7 @@ mod run_events;
 mod store;
 mod system;
 
-pub use access::{AccessRules, NoRandomness, TokenSecret, TokenSecrets};
+pub use access::{AccessRules, RandomSourceError, TokenSecret, TokenSecrets};
 pub use blob::{BlobError, BlobStore, ByteRange, ByteStream, StoredBlob};
 pub use model::{ChatModel, Embedder, Embedders, Reranker};
 pub use privacy::PrivacyFilter;

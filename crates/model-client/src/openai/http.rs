@@ -36,7 +36,7 @@ pub(crate) enum Endpoint {
     /// Reranking of passages: `POST /v1/rerank`.
     Rerank,
     /// `POST /rerank`, for servers that offer reranking outside of `/v1`.
-    BareRerank,
+    UnversionedRerank,
     /// `GET /v1/models`: the list of models.
     Models,
     /// The health check; its path depends on the dialect.
@@ -57,7 +57,7 @@ pub(crate) struct Server {
     /// Set once the server has rejected `max_tokens`, because it expects `max_completion_tokens`.
     pub(crate) wants_max_completion_tokens: AtomicBool,
     /// Set once the server has turned out to have `/rerank` but not `/v1/rerank`.
-    pub(crate) has_bare_rerank_only: AtomicBool,
+    pub(crate) has_only_unversioned_rerank: AtomicBool,
     /// Connect and response timeouts.
     pub(crate) timeouts: Timeouts,
 }
@@ -107,7 +107,7 @@ impl Server {
             max_proxy_fallback: settings.max_proxy_fallback_classification,
             cache_salts: None,
             wants_max_completion_tokens: AtomicBool::new(false),
-            has_bare_rerank_only: AtomicBool::new(false),
+            has_only_unversioned_rerank: AtomicBool::new(false),
             timeouts: settings.timeouts,
         })
     }
@@ -191,7 +191,7 @@ impl Server {
             (Endpoint::Chat, _) => "/v1/chat/completions",
             (Endpoint::Embeddings, _) => "/v1/embeddings",
             (Endpoint::Rerank, _) => "/v1/rerank",
-            (Endpoint::BareRerank, _) => "/rerank",
+            (Endpoint::UnversionedRerank, _) => "/rerank",
             (Endpoint::Health, Dialect::Vllm) => "/health",
             (Endpoint::Health, Dialect::LiteLlm) => "/health/liveliness",
             (Endpoint::Health, Dialect::Ollama) => "/api/version",
@@ -284,7 +284,7 @@ fn deployment_url(base: &str, endpoint: Endpoint, model: &str, version: &str) ->
             Endpoint::Models | Endpoint::Health => segments.push("models"),
             Endpoint::Chat => segments.extend(["deployments", model, "chat", "completions"]),
             Endpoint::Embeddings => segments.extend(["deployments", model, "embeddings"]),
-            Endpoint::Rerank | Endpoint::BareRerank => segments.extend(["deployments", model, "rerank"]),
+            Endpoint::Rerank | Endpoint::UnversionedRerank => segments.extend(["deployments", model, "rerank"]),
         };
     }
     url.query_pairs_mut().append_pair("api-version", version);

@@ -78,14 +78,14 @@ impl OpenAiReranker {
             top_n: request.passages.len(),
             disable_fallbacks: server.forbids_fallbacks(context),
         };
-        let uses_bare_path = server.has_bare_rerank_only.load(Ordering::Relaxed);
-        let endpoint = if uses_bare_path { Endpoint::BareRerank } else { Endpoint::Rerank };
+        let uses_bare_path = server.has_only_unversioned_rerank.load(Ordering::Relaxed);
+        let endpoint = if uses_bare_path { Endpoint::UnversionedRerank } else { Endpoint::Rerank };
         let response = match server.post(endpoint, model, &body, context, deadline).await {
             Err(first_failure) if first_failure.status == Some(404) && !uses_bare_path => {
                 // If both paths return 404, the model is unknown, which the error of the first path describes.
-                let response = server.post(Endpoint::BareRerank, model, &body, context, deadline).await;
+                let response = server.post(Endpoint::UnversionedRerank, model, &body, context, deadline).await;
                 let response = response.map_err(|_| first_failure.error)?;
-                server.has_bare_rerank_only.store(true, Ordering::Relaxed);
+                server.has_only_unversioned_rerank.store(true, Ordering::Relaxed);
                 response
             }
             other => other.map_err(|failure| failure.error)?,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tools::ingest::ChunkSizes;
+use tools::ingest::ChunkSizeOverrides;
 use tools::ingest::isolate::launch::Launcher;
 use tools::ingest::ocr::OcrSettings;
 
@@ -208,8 +208,8 @@ pub struct Ingest {
 impl Ingest {
     /// The size limits of passages.
     #[must_use]
-    pub fn chunking(&self) -> ChunkSizes {
-        ChunkSizes { max_tokens: self.chunk_tokens, overlap_tokens: self.chunk_overlap_tokens }
+    pub fn chunking(&self) -> ChunkSizeOverrides {
+        ChunkSizeOverrides { max_tokens: self.chunk_tokens, overlap_tokens: self.chunk_overlap_tokens }
     }
 
     /// The OCR settings; the OCR program runs in a process that `launcher` sandboxes.

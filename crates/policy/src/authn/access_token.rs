@@ -16,7 +16,7 @@ use domain::credential::{Credential, CredentialKind};
 use domain::decision::RefusalCode;
 use domain::ids::{AccessTokenId, SessionId};
 use domain::login::Login;
-use domain::ports::{NoRandomness, StoreError, TokenSecret, TokenSecrets};
+use domain::ports::{RandomSourceError, StoreError, TokenSecret, TokenSecrets};
 use domain::role::Role;
 use domain::tenant::Tenant;
 use domain::time::Timestamp;
@@ -35,7 +35,7 @@ const RANDOM_BYTES: usize = 32;
 const CHECKSUM_DIGITS: usize = 8;
 
 impl TokenSecrets for Authenticator {
-    fn generate(&self) -> Result<TokenSecret, NoRandomness> {
+    fn generate(&self) -> Result<TokenSecret, RandomSourceError> {
         let secret = generate_secret()?;
         let hash = self.token_hash(&secret);
         Ok(TokenSecret { secret, hash })
@@ -43,9 +43,9 @@ impl TokenSecrets for Authenticator {
 }
 
 /// Returns the prefix, the random bytes in hex, and their checksum.
-fn generate_secret() -> Result<String, NoRandomness> {
+fn generate_secret() -> Result<String, RandomSourceError> {
     let mut random = [0; RANDOM_BYTES];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| NoRandomness)?;
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| RandomSourceError)?;
     let body = hex::encode(random);
     Ok(format!("{SECRET_PREFIX}{body}{}", checksum(&body)))
 }

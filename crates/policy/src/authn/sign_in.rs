@@ -13,7 +13,7 @@ use domain::decision::RefusalCode;
 use domain::ids::{SessionId, TenantId, UserId};
 use domain::login::Login;
 use domain::ports::{StoreError, TenantDirectory, TenantTx};
-use domain::session::SessionSighting;
+use domain::session::NewSessionToken;
 use domain::tenant::Tenant;
 use domain::user::{Identity, Membership};
 use serde_json::json;
@@ -113,7 +113,7 @@ impl Authenticator {
         token: &NewToken<'_>,
     ) -> Result<(), StoreError> {
         let (user, expires_at, client) = (member.user.id, token.verified.valid_until, token.verified.client());
-        let sighting = SessionSighting { id: token.session, user_id: user, client, expires_at };
+        let sighting = NewSessionToken { id: token.session, user_id: user, client, expires_at };
         tx.sessions().record(&sighting, self.clock.now()).await?;
         if tx.users().record_token(user, &token.signing_input_hash, expires_at).await? {
             let rejection = member.user.assigned_role().rejection_of(token.identity.role_claim());

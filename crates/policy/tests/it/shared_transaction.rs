@@ -10,7 +10,7 @@ use domain::error::{Classify as _, ErrorKind};
 use domain::ids::ConversationId;
 use domain::ports::{Clock as _, Store};
 use domain::role::Role;
-use fakes::MemoryStore;
+use fakes::InMemoryStore;
 use futures::FutureExt as _;
 use policy::caller::Caller;
 use policy::error::GateError;
@@ -46,7 +46,12 @@ struct ExecutionResult {
     is_stored: bool,
 }
 
-fn create(store: &MemoryStore, conversation: &Conversation, ending: Ending, command: &Authorized<CreateConversation>) {
+fn create(
+    store: &InMemoryStore,
+    conversation: &Conversation,
+    ending: Ending,
+    command: &Authorized<CreateConversation>,
+) {
     let mut tx = command.begin(store).now_or_never().expect("ready").expect("in memory");
     let second_tx = command.begin(store).now_or_never().expect("ready");
     assert!(second_tx.is_err(), "no second transaction while the first is open");

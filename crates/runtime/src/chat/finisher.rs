@@ -1,6 +1,6 @@
 //! Completes the run of a chat turn: stores the answer in its conversation, and gives an untitled conversation a title.
 
-use super::memory::{self, Conclusion, TurnMemory};
+use super::memory::{self, MemoryInference, MemorySuggestion};
 use super::title::{self, FirstTitle};
 use crate::run::RunEnd;
 use crate::run::definition::Run;
@@ -22,13 +22,13 @@ use std::sync::OnceLock;
 pub(super) struct ConversationFinisher {
     conversation: ConversationId,
     first_title: FirstTitle,
-    memory: TurnMemory,
+    memory: MemorySuggestion,
     /// Set at the end of the run if a model may infer a memory from the user's message.
-    inference: OnceLock<Conclusion>,
+    inference: OnceLock<MemoryInference>,
 }
 
 impl ConversationFinisher {
-    pub(super) fn new(conversation: ConversationId, first_title: FirstTitle, memory: TurnMemory) -> Self {
+    pub(super) fn new(conversation: ConversationId, first_title: FirstTitle, memory: MemorySuggestion) -> Self {
         Self { conversation, first_title, memory, inference: OnceLock::new() }
     }
 }
@@ -58,7 +58,7 @@ impl Finisher for ConversationFinisher {
             "cited_documents": cited, "classification": progress.provenance.class, "left_out": summary.omitted_count,
             "unsupported": summary.unsupported.len(),
         });
-        if let Some(privacy) = finished.privacy_facts() {
+        if let Some(privacy) = finished.privacy_metadata() {
             metadata["privacy"] = privacy;
         }
         if let Some(memory) = self.memory.commanded(finished) {
@@ -79,7 +79,7 @@ impl Finisher for ConversationFinisher {
 
     fn create_record(&self, finished: FinishedRun<'_>) -> TurnRecord {
         let suggestion = self.memory.commanded(&finished);
-        if let Some(inference) = self.memory.to_conclude(&finished) {
+        if let Some(inference) = self.memory.pending_inference(&finished) {
             let _ = self.inference.set(inference);
         }
         let FinishedRun { run, progress, end, summary, .. } = finished;

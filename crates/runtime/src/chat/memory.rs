@@ -45,17 +45,17 @@ const FIRST_PERSON: &[&str] = &[
 ];
 
 /// The memory that a turn may suggest.
-pub(super) enum TurnMemory {
+pub(super) enum MemorySuggestion {
     /// The message states nothing to remember, or the permit does not allow it.
     Nothing,
     /// The user asked to remember something.
-    Commanded(CommandedMemory),
+    Commanded(ExplicitMemory),
     /// A model may infer a memory after the answer, unless the turn reads a document or a tool result.
-    Concluded(Conclusion),
+    Concluded(MemoryInference),
 }
 
 /// A memory that the user asked for.
-pub(super) struct CommandedMemory {
+pub(super) struct ExplicitMemory {
     /// The memory, with the classification of the conversation before the turn.
     pub memory: Memory,
     /// The user's command.
@@ -64,12 +64,12 @@ pub(super) struct CommandedMemory {
 
 /// The message to infer a memory from, and the classification of its conversation.
 #[derive(Clone, Copy)]
-pub(super) struct Conclusion {
+pub(super) struct MemoryInference {
     pub source: MemorySource,
     pub class: Classification,
 }
 
-impl TurnMemory {
+impl MemorySuggestion {
     /// Decides what the turn may suggest. Only new messages from the platform's own chat count: a message from another
     /// client may be written by a program. Switches off the search if the message is nothing but a command.
     pub(super) fn new(
@@ -77,7 +77,7 @@ impl TurnMemory {
         permit: &Permit,
         request: &mut TurnRequest,
         question: &PlacedQuestion,
-        inference: Conclusion,
+        inference: MemoryInference,
     ) -> Self {
         let may_create = permit.rights().allows(Permission::new(Resource::Memories, Operation::Create));
         if request.history.is_some() || !question.is_new() || !may_create {
@@ -93,7 +93,7 @@ impl TurnMemory {
                 source: Some(inference.source),
                 ..Memory::explicit(id, command.content.clone(), inference.class, ports.clock.now())
             };
-            return Self::Commanded(CommandedMemory { memory, command });
+            return Self::Commanded(ExplicitMemory { memory, command });
         }
         let may_infer = ports.model.is_generative() && is_about_user(&question.text);
         if may_infer { Self::Concluded(inference) } else { Self::Nothing }
@@ -101,7 +101,7 @@ impl TurnMemory {
 
     /// Returns the text that acknowledges the user's command. It follows the answer if the message also has a question.
     pub(super) fn acknowledgement(&self, classification: Classification) -> Option<Acknowledgement> {
-        let Self::Commanded(CommandedMemory { command, .. }) = self else { return None };
+        let Self::Commanded(ExplicitMemory { command, .. }) = self else { return None };
         let text = Classified::new(command.acknowledgement(), classification);
         Some(Acknowledgement { text, is_whole_answer: command.is_whole_message })
     }
@@ -109,19 +109,19 @@ impl TurnMemory {
     /// Returns the memory to store with the answer, if the run completed and so showed the acknowledgement. It gets the
     /// higher classification of the conversation and the answer.
     pub(super) fn commanded(&self, finished: &FinishedRun<'_>) -> Option<Memory> {
-        let Self::Commanded(CommandedMemory { memory, .. }) = self else { return None };
+        let Self::Commanded(ExplicitMemory { memory, .. }) = self else { return None };
         let classification = memory.classification.max(finished.progress.provenance.class);
         is_completed(finished).then(|| Memory { classification, ..memory.clone() })
     }
 
     /// Returns what to infer a memory from after the answer; `None` if the turn read a document or a tool result.
-    pub(super) fn to_conclude(&self, finished: &FinishedRun<'_>) -> Option<Conclusion> {
+    pub(super) fn pending_inference(&self, finished: &FinishedRun<'_>) -> Option<MemoryInference> {
         let Self::Concluded(inference) = self else { return None };
         let progress = &finished.progress;
         let only_searched = progress.tools_used.len() <= usize::from(finished.run.input.search().is_some());
         let has_read_nothing = only_searched && progress.passages.is_empty();
         let class = inference.class.max(progress.provenance.class);
-        (is_completed(finished) && has_read_nothing).then_some(Conclusion { class, ..*inference })
+        (is_completed(finished) && has_read_nothing).then_some(MemoryInference { class, ..*inference })
     }
 }
 
@@ -135,7 +135,7 @@ fn is_about_user(message: &str) -> bool {
 }
 
 /// Asks a model for a fact in the user's message, and stores it as a suggestion.
-pub(super) async fn conclude(ports: &RunPorts, budgets: &BudgetReserver, run: &Run, inference: Conclusion) {
+pub(super) async fn conclude(ports: &RunPorts, budgets: &BudgetReserver, run: &Run, inference: MemoryInference) {
     if let Err(error) = try_infer(ports, budgets, run, inference).await {
         side_call::log_failure("memory", run, &error);
     }
@@ -145,7 +145,7 @@ async fn try_infer(
     ports: &RunPorts,
     budgets: &BudgetReserver,
     run: &Run,
-    inference: Conclusion,
+    inference: MemoryInference,
 ) -> Result<(), RuntimeError> {
     let RunInput::Question(input) = &run.input else { return Ok(()) };
     let message: String = input.question.content().chars().take(MAX_MESSAGE_CHARS).collect();

@@ -35,7 +35,7 @@ use turn::{PreparedTurn, TurnPreparer};
 
 /// Dependencies of [`ChatService`].
 #[derive(Clone)]
-pub struct ChatParts {
+pub struct ChatPorts {
     /// Transactions of a tenant.
     pub store: Arc<dyn Store>,
     /// Gateway for tool calls.
@@ -64,8 +64,8 @@ pub struct ChatService {
 impl ChatService {
     /// Creates the service.
     #[must_use]
-    pub fn new(parts: ChatParts, settings: ChatSettings) -> Self {
-        let ChatParts { store, tools, model, privacy, rules, clock, ids, tasks } = parts;
+    pub fn new(parts: ChatPorts, settings: ChatSettings) -> Self {
+        let ChatPorts { store, tools, model, privacy, rules, clock, ids, tasks } = parts;
         let ports = RunPorts { store, tools, model, privacy, rules, clock, ids, tasks };
         let budgets = BudgetReserver::new(ports.clone(), settings.turn_limit);
         let runner = Runner::new(ports.clone(), budgets.clone(), settings.concurrency());

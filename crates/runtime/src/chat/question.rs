@@ -43,7 +43,7 @@ impl PlacedQuestion {
                     BranchPoint::Root => None,
                     BranchPoint::After(id) => Some(find_message(tx, conversation, id).await?.id),
                 };
-                let (text, class) = (message.as_str().to_owned(), permit.rights().own_message_class());
+                let (text, class) = (message.as_str().to_owned(), permit.rights().own_message_classification());
                 Ok(Self { text, class, parent, history_end: parent, is_stored: false })
             }
             TurnQuestion::Earlier(id) => {

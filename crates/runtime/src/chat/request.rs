@@ -76,7 +76,7 @@ impl TurnRequest {
     /// Returns the classification to assume for assistant and tool messages that the client sends. For a stored
     /// conversation it is that of the conversation; otherwise it is the user's clearance, since the text may come from
     /// anything that the user may read.
-    pub(super) fn client_answer_class(&self, permit: &Permit, conversation: &Conversation) -> Classification {
+    pub(super) fn client_answer_classification(&self, permit: &Permit, conversation: &Conversation) -> Classification {
         match self.conversation {
             Some(_) => conversation.classification,
             None => permit.clearance(),
@@ -104,8 +104,8 @@ impl TurnRequest {
         conversation: &Conversation,
         now: Timestamp,
     ) -> Vec<Message> {
-        let answer_classification = self.client_answer_class(permit, conversation);
-        let user_classification = permit.rights().own_message_class();
+        let answer_classification = self.client_answer_classification(permit, conversation);
+        let user_classification = permit.rights().own_message_classification();
         let message = |(earlier, seq): (&EarlierMessage, i64)| Message {
             // These messages are not stored, so their ids need not be unique.
             id: MessageId::from_uuid(conversation.id.as_uuid()),

@@ -3,7 +3,7 @@
 
 use super::auto_search;
 use super::client_tools::ClientTools;
-use super::memory::{Conclusion, TurnMemory};
+use super::memory::{MemoryInference, MemorySuggestion};
 use super::question::{PlacedQuestion, TurnIds, refuse_if_busy};
 use super::request::{TurnRequest, new_conversation};
 use super::settings::ChatSettings;
@@ -60,7 +60,7 @@ pub(super) struct PreparedTurn {
     pub run: Run,
     pub conversation: ConversationId,
     pub first_title: FirstTitle,
-    pub memory: TurnMemory,
+    pub memory: MemorySuggestion,
     /// Number of the client's tools that are not offered to the model.
     pub left_out_tools: u32,
 }
@@ -115,8 +115,8 @@ impl TurnPreparer {
         let stored = self.load(&mut *tx, &permit, &request, now).await?;
         let StoredContext { conversation, question, history, memories } = stored;
         let source = MemorySource { conversation: conversation.id, message: ids.question };
-        let inference = Conclusion { source, class: conversation.classification.max(question.class) };
-        let memory = TurnMemory::new(&self.ports, &permit, &mut request, &question, inference);
+        let inference = MemoryInference { source, class: conversation.classification.max(question.class) };
+        let memory = MemorySuggestion::new(&self.ports, &permit, &mut request, &question, inference);
         let settings = &permit.tenant().settings;
         let tier = self.choose_tier(&request, &question.text, &conversation, settings);
         let caller = caller(&permit, &request);
@@ -129,7 +129,7 @@ impl TurnPreparer {
         }
         let first_title = self.first_title(&request, &conversation);
         let mut context = VisibleContext::new(history, memories, model_limit);
-        let client_classification = request.client_answer_class(&permit, &conversation);
+        let client_classification = request.client_answer_classification(&permit, &conversation);
         let can_use_client_tools = model.is_generative() && client_classification <= model_limit;
         let removed = request.remove_client_tools_unless(can_use_client_tools);
         context.omitted_count = context.omitted_count.saturating_add(removed.results);
@@ -279,7 +279,7 @@ impl TurnPreparer {
         let VisibleContext { history, memories, omitted_count } = context;
         let message = question.content();
         let resolved = follow_up::resolve(message, &earlier_turns(&history, question.class()));
-        let is_follow_up = resolved.kind != QuestionKind::StandsAlone;
+        let is_follow_up = resolved.kind != QuestionKind::Standalone;
         let search = auto_search::needs_search(request.retrieval, message, is_follow_up).then(|| DocumentSearch {
             query: truncate_query(&resolved.text),
             is_follow_up,

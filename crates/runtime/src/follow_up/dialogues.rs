@@ -33,7 +33,7 @@ fn count_dialogue(dialogue: &Value, counts: &mut Counts) {
             questions[..at].iter().map(|question| EarlierTurn { question, ..EarlierTurn::default() }).collect();
         let resolved = resolve(questions[at], &earlier);
         let depends = turn["depends"] == true;
-        let is_completed = resolved.kind != QuestionKind::StandsAlone;
+        let is_completed = resolved.kind != QuestionKind::Standalone;
         let excluded = turn["not_about"].as_array().cloned().unwrap_or_default();
         let found = tokens::identifiers_in(&resolved.text);
         let is_wrong = excluded.iter().any(|name| found.iter().any(|id| Some(id.text.as_str()) == name.as_str()));

@@ -42,7 +42,7 @@ pub struct ResolvedQuestion {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum QuestionKind {
     /// It does not depend on the conversation; nothing is carried over.
-    StandsAlone,
+    Standalone,
     /// It continues the last question, whose words are carried over.
     Continues,
     /// It corrects the last question.
@@ -86,7 +86,7 @@ fn resolve_in(message: &str, focus: &Focus) -> ResolvedQuestion {
 }
 
 fn stands_alone(message: &str) -> ResolvedQuestion {
-    ResolvedQuestion { text: message.to_owned(), kind: QuestionKind::StandsAlone }
+    ResolvedQuestion { text: message.to_owned(), kind: QuestionKind::Standalone }
 }
 
 /// The last question with its correction, or the corrected question if it is complete.

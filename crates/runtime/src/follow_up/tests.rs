@@ -141,7 +141,7 @@ proptest! {
         let turns: Vec<EarlierTurn<'_>> =
             earlier.iter().map(|question| EarlierTurn { question, answer: question, titles: vec![question] }).collect();
         let resolved = resolve(&message, &turns);
-        if resolved.kind == QuestionKind::StandsAlone {
+        if resolved.kind == QuestionKind::Standalone {
             prop_assert_eq!(&resolved.text, &message);
         }
         let longest = earlier.iter().map(String::len).max().unwrap_or_default();

@@ -118,7 +118,11 @@ pub(super) fn serves_directly(model: &dyn ChatModel, tier: ModelTier) -> bool {
 fn classification_of(messages: &[PromptMessage], permit: &Permit) -> Classification {
     let may_quote_documents =
         |message: &PromptMessage| matches!(message, PromptMessage::Assistant { .. } | PromptMessage::Tool { .. });
-    if messages.iter().any(may_quote_documents) { permit.clearance() } else { permit.rights().own_message_class() }
+    if messages.iter().any(may_quote_documents) {
+        permit.clearance()
+    } else {
+        permit.rights().own_message_classification()
+    }
 }
 
 /// Returns the texts that the client and its user wrote. Answers and tool results may quote others.
@@ -170,7 +174,7 @@ impl Finisher for DirectFinisher {
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
             "classification": run.input.class(),
         });
-        if let Some(privacy) = finished.privacy_facts() {
+        if let Some(privacy) = finished.privacy_metadata() {
             metadata["privacy"] = privacy;
         }
         if let Some(problem) = problem {

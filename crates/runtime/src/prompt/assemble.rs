@@ -10,7 +10,7 @@ use super::nonce::TagNonce;
 use super::passages;
 use super::tokens::{TokenBudget, estimate_tokens, is_included_in_prompt, newest_messages_within};
 use super::tool_rounds;
-use domain::classified::{Classified, HasClass as _};
+use domain::classified::{Classified, HasClassification as _};
 use domain::conversation::{Message, MessageRole, Sources};
 use domain::memory::Memory;
 use domain::model::{NumberedPassage, PromptMessage};

@@ -62,7 +62,7 @@ pub struct FinishedRun<'a> {
 impl FinishedRun<'_> {
     /// Returns how often each pattern of the tenant's privacy rules matched, for the audit log, without the matched
     /// text; `None` if no pattern matched.
-    pub fn privacy_facts(&self) -> Option<Value> {
+    pub fn privacy_metadata(&self) -> Option<Value> {
         let rules = self.run.caller.privacy.as_ref()?;
         let (found, replaced) = (&self.run.personal_data, &self.progress.model.replaced);
         if found.is_empty() && replaced.is_empty() {

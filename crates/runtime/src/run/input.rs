@@ -10,7 +10,7 @@ use crate::prompt::tokens::{
     tool_tokens,
 };
 use crate::prompt::tool_rounds;
-use domain::classified::{Classified, HasClass as _};
+use domain::classified::{Classified, HasClassification as _};
 use domain::conversation::{Message, Sources};
 use domain::memory::Memory;
 use domain::model::PromptMessage;

@@ -150,7 +150,7 @@ impl RunLog {
     }
 
     /// Counts a reader in another process for [`REMOTE_READER_TIMEOUT`].
-    fn note_remote_reader(self: &Arc<Self>, tasks: &TaskTracker) {
+    fn count_remote_reader(self: &Arc<Self>, tasks: &TaskTracker) {
         let until = Instant::now() + REMOTE_READER_TIMEOUT;
         let previous = lock(&self.remote_reader_until).replace(until);
         if previous.is_some_and(|previous| previous > Instant::now()) {
@@ -273,10 +273,10 @@ impl RunLogs {
     }
 
     /// Counts a reader in another process, if this process executes the run.
-    pub fn note_remote_reader(&self, id: RunId) {
+    pub fn count_remote_reader(&self, id: RunId) {
         let log = lock(&self.logs).get(&id).map(|opened| Arc::clone(&opened.log));
         if let Some(log) = log.filter(|log| !log.is_finished()) {
-            log.note_remote_reader(&self.tasks);
+            log.count_remote_reader(&self.tasks);
         }
     }
 
@@ -350,7 +350,7 @@ mod tests {
         let grace = Duration::from_secs(30);
         let mut abandoned = std::pin::pin!(log.wait_until_abandoned(grace));
         for _announcement in 0..10 {
-            logs.note_remote_reader(id);
+            logs.count_remote_reader(id);
             let wait = tokio::time::timeout(Duration::from_secs(5), &mut abandoned);
             assert!(wait.await.is_err(), "another process reads it");
             assert!(log.has_remote_reader());

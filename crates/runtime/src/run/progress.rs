@@ -8,7 +8,7 @@ use super::provenance::Provenance;
 use super::support;
 use crate::prompt::passages;
 use crate::prompt::tokens::TokenBudget;
-use domain::classified::HasClass;
+use domain::classified::HasClassification;
 use domain::conversation::TextRange;
 use domain::model::NumberedPassage;
 use domain::model_call::ServedBy;
@@ -65,7 +65,7 @@ pub struct ModelUsage {
 
 impl Visibility {
     /// Removes the items that the model may not see, and counts them as omitted.
-    pub fn retain_visible<T: HasClass>(&mut self, items: &mut Vec<T>) {
+    pub fn retain_visible<T: HasClassification>(&mut self, items: &mut Vec<T>) {
         let total = items.len();
         items.retain(|item| item.class() <= self.max_classification);
         let removed = u32::try_from(total - items.len()).unwrap_or(u32::MAX);

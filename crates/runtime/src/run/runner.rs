@@ -221,7 +221,7 @@ mod tests {
     use domain::tool::{ToolCall, ToolResult, ToolSpec};
     use fakes::access::{self, FakeAccessRules};
     use fakes::suite::{identity, scope};
-    use fakes::{ManualClock, MemoryStore, SequentialIds};
+    use fakes::{InMemoryStore, ManualClock, SequentialIds};
     use futures::{StreamExt as _, stream};
     use serde_json::{Value, json};
     use std::sync::{Arc, Mutex};
@@ -289,7 +289,7 @@ mod tests {
     }
 
     struct Fixture {
-        store: MemoryStore,
+        store: InMemoryStore,
         ports: RunPorts,
         permit: Permit,
     }
@@ -297,7 +297,7 @@ mod tests {
     /// Creates a tenant with a user, and a model that writes these deltas.
     async fn fixture(deltas: Vec<ChatDelta>) -> Fixture {
         let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
-        let store = MemoryStore::new(clock.clone());
+        let store = InMemoryStore::new(clock.clone());
         let tenant = TenantId::from_uuid(ids.uuid());
         let new_tenant = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
         store.create_tenant(new_tenant).await.expect("a new tenant");

@@ -5,7 +5,7 @@ use super::progress::RunProgress;
 use crate::prompt::nonce::TagNonce;
 use crate::prompt::passages;
 use crate::prompt::tokens::{TokenBudget, estimate_tokens, truncate_to_budget};
-use domain::classified::{Classified, HasClass as _};
+use domain::classified::{Classified, HasClassification as _};
 use domain::role::Classification;
 use domain::search::Retrieval;
 use domain::tool::ToolResult;

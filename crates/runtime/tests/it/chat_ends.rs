@@ -10,10 +10,10 @@ use domain::ports::{MockPrivacyFilter, Store, StoreError, TenantTx};
 use domain::role::{Classification, Role};
 use domain::run::{FinishReason, RunEvent};
 use domain::scope::TenantScope;
-use fakes::MemoryStore;
+use fakes::InMemoryStore;
 use fakes::access::FakeAccessRules;
 use futures::StreamExt as _;
-use runtime::chat::{ChatParts, ChatService, ChatSettings};
+use runtime::chat::{ChatPorts, ChatService, ChatSettings};
 use runtime::use_case::UseCase as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -123,7 +123,7 @@ async fn a_panic_ends_the_run_with_an_internal_error() {
 
 /// A store that is unavailable for the next few transactions.
 struct RestartingStore {
-    store: MemoryStore,
+    store: InMemoryStore,
     /// Number of transactions that will still fail.
     failures_left: AtomicI32,
 }
@@ -146,7 +146,7 @@ impl Store for RestartingStore {
 async fn cancel_during_database_restart(failures: i32) -> (Plant, Option<RunEvent>) {
     let plant = Plant::new().await;
     let store = Arc::new(RestartingStore { store: plant.store.clone(), failures_left: AtomicI32::new(0) });
-    let parts = ChatParts {
+    let parts = ChatPorts {
         store: store.clone(),
         tools: ScriptedTools::returning_hits(Vec::new()),
         model: plant.model([vec![Text("written"), Hang]]),

@@ -12,7 +12,7 @@ use domain::role::{Classification, Role};
 use domain::scope::Actor;
 use domain::upload::{Upload, UploadOutcome};
 use fakes::suite::{identity, scope};
-use fakes::{ManualClock, MemoryStore};
+use fakes::{InMemoryStore, ManualClock};
 use futures::future::BoxFuture;
 use runtime::worker::{Worker, WorkerSettings};
 use serde_json::json;
@@ -197,9 +197,9 @@ const SMALL: i64 = 1 << 20;
 const LARGE: i64 = 90 << 20;
 
 /// An in-memory queue with ingestion jobs of documents of these sizes.
-async fn queue_of(sizes: &[i64]) -> Arc<MemoryStore> {
+async fn queue_of(sizes: &[i64]) -> Arc<InMemoryStore> {
     let clock = Arc::new(ManualClock::default());
-    let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
+    let store = Arc::new(InMemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
     let tenant = TenantId::from_uuid(Uuid::from_u128(7));
     store.create_tenant(NewTenant { id: tenant, name: "a".into(), slug: "a".into() }).await.expect("a tenant");
     let mut tx = store.begin(&scope(tenant, Actor::System)).await.expect("a transaction");
@@ -229,13 +229,13 @@ async fn queue_of(sizes: &[i64]) -> Arc<MemoryStore> {
 }
 
 /// Returns the numbers of due and of leased jobs.
-async fn due_and_leased(queue: &MemoryStore) -> (u64, u64) {
+async fn due_and_leased(queue: &InMemoryStore) -> (u64, u64) {
     let QueueDepth { due, leased, .. } = queue.depth().await.expect("a depth");
     (due, leased)
 }
 
 /// Starts a pool of workers whose jobs never end, and waits until each has a job or finds none.
-async fn start_pool(size: usize, queue: &Arc<MemoryStore>) -> (CancellationToken, tokio::task::JoinHandle<()>) {
+async fn start_pool(size: usize, queue: &Arc<InMemoryStore>) -> (CancellationToken, tokio::task::JoinHandle<()>) {
     let stop = CancellationToken::new();
     let ingest: Arc<dyn Ingest> = Arc::new(ScriptedIngest(Box::new(|| Box::pin(std::future::pending()))));
     let jobs: Arc<dyn JobQueue> = Arc::clone(queue) as _;

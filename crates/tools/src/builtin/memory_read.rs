@@ -7,7 +7,7 @@ use super::arguments;
 use crate::error::ToolError;
 use crate::tool::{CallScope, Tool};
 use async_trait::async_trait;
-use domain::classified::{Classified, HasClass as _};
+use domain::classified::{Classified, HasClassification as _};
 use domain::memory::{Memory, MemoryVector};
 use domain::model::{EmbedPurpose, EmbedRequest, ModelError};
 use domain::model_call::ModelCaller;

@@ -11,7 +11,7 @@ const MAX_CONTENT_TOKENS: usize = 450;
 
 /// Chunk sizes configured by the operator; unset values are derived from the embedding model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct ChunkSizes {
+pub struct ChunkSizeOverrides {
     /// Maximum size of a chunk's content, in tokens.
     pub max_tokens: Option<usize>,
     /// Maximum overlap with the previous chunk, in tokens; it consists of whole sentences.
@@ -22,7 +22,7 @@ pub struct ChunkSizes {
 /// model would silently truncate the end of each passage: this leaves 222 tokens of content for an input limit of 256,
 /// and 446 for 512. Configured sizes are capped by that limit, and the overlap by half of a chunk.
 #[must_use]
-pub fn chunk_params(model: &EmbeddingModel, configured: ChunkSizes) -> ChunkParams {
+pub fn chunk_params(model: &EmbeddingModel, configured: ChunkSizeOverrides) -> ChunkParams {
     let prefix_tokens = (model.max_tokens / 8).clamp(16, 64);
     let max_content = model.max_tokens.saturating_sub(SPECIAL_TOKENS + prefix_tokens).max(16);
     let max_tokens = configured.max_tokens.unwrap_or(MAX_CONTENT_TOKENS).clamp(16, max_content);
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn content_and_prefix_fit_the_models_input_limit() {
         for (input_limit, content) in [(256, 222), (512, 446), (8192, 450)] {
-            let params = chunk_params(&model(input_limit), ChunkSizes::default());
+            let params = chunk_params(&model(input_limit), ChunkSizeOverrides::default());
             assert_eq!(params.max_tokens, content);
             assert!(params.overlap_tokens < params.min_tokens + 6 && params.min_tokens < params.max_tokens);
         }
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn configured_sizes_are_capped_by_the_models_input_limit() {
         let capped = |max_tokens, overlap_tokens| {
-            let params = chunk_params(&model(256), ChunkSizes { max_tokens, overlap_tokens });
+            let params = chunk_params(&model(256), ChunkSizeOverrides { max_tokens, overlap_tokens });
             (params.max_tokens, params.overlap_tokens)
         };
         assert_eq!(capped(Some(120), None), (120, 12));

@@ -19,6 +19,6 @@ mod service;
 mod settings;
 mod upload;
 
-pub use chunk_params::{ChunkSizes, chunk_params};
+pub use chunk_params::{ChunkSizeOverrides, chunk_params};
 pub use service::DocumentIngest;
 pub use settings::{IngestPorts, IngestSettings};

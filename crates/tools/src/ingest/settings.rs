@@ -1,6 +1,6 @@
 //! Dependencies and settings of ingestion.
 
-use super::chunk_params::ChunkSizes;
+use super::chunk_params::ChunkSizeOverrides;
 use super::isolate::ParserProgram;
 use super::ocr::OcrSettings;
 use super::readers::Limits;
@@ -45,7 +45,7 @@ pub struct IngestSettings {
     /// Text recognition (OCR) of scanned pages; with `None`, such a document only gets a warning.
     pub ocr: Option<OcrSettings>,
     /// Chunk sizes configured by the operator.
-    pub chunking: ChunkSizes,
+    pub chunking: ChunkSizeOverrides,
     /// Number of chunks per embedding request.
     pub embed_batch_size: usize,
 }
@@ -60,7 +60,7 @@ impl Default for IngestSettings {
             chunk_timeout: Duration::from_secs(15),
             reader_limits: Limits::default(),
             ocr: None,
-            chunking: ChunkSizes::default(),
+            chunking: ChunkSizeOverrides::default(),
             embed_batch_size: 32,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::fused_hit::CandidateLists;
 use super::read_transaction::ReadTransaction;
-use super::select::TextsById;
+use super::select::PassagesById;
 use super::{FusedHit, HybridSearch, QueryVector, Ranking, RetrievalParams, fuse};
 use domain::ids::{ChunkId, DocumentId};
 use domain::ports::StoreError;
@@ -52,14 +52,14 @@ impl HybridSearch {
         for params in parameter_sets {
             let search = Self { params: *params, ..self.clone() };
             let fused = fuse(nearest.clone(), lexical.clone(), params);
-            let ranked = Ranking { fused, texts: TextsById::new(), scores: None };
+            let ranked = Ranking { fused, texts: PassagesById::new(), scores: None };
             results.push(Retrieval { degraded, ..search.select(&mut read_tx, query, ranked, top_k).await? });
         }
         let candidates = fuse(nearest, lexical, &self.params);
         let ids: Vec<ChunkId> = candidates.iter().map(FusedHit::id).collect();
         let passages = read_tx.passages(&ids).await?;
         read_tx.end().await?;
-        let mut texts: TextsById = passages.into_iter().map(|passage| (passage.chunk_id, passage)).collect();
+        let mut texts: PassagesById = passages.into_iter().map(|passage| (passage.chunk_id, passage)).collect();
         let with_text =
             |candidate: FusedHit<_>| texts.remove(&candidate.id()).map(|passage| candidate.with_passage(passage));
         Ok(Comparison { candidates: candidates.into_iter().filter_map(with_text).collect(), results })

@@ -42,7 +42,7 @@ use domain::search::{Candidate, Hit, Passage, Retrieval, SearchScope, Surroundin
 use fused_hit::CandidateLists;
 use read_transaction::ReadTransaction;
 use rerank::{PassageScores, RerankCall};
-use select::TextsById;
+use select::PassagesById;
 use std::sync::Arc;
 
 /// Hybrid search: vector search and BM25, fused. Cheap to clone.
@@ -229,7 +229,7 @@ impl HybridSearch {
         mut fused: Vec<FusedHit<Candidate>>,
     ) -> Result<Ranking, StoreError> {
         let max_classification = self.limits.any_model;
-        let mut texts = TextsById::new();
+        let mut texts = PassagesById::new();
         let mut scores = None;
         if let Some(reranking) = &self.reranking {
             let to_rerank = reranking.candidates_to_rerank(&fused, max_classification);
@@ -296,7 +296,7 @@ impl HybridSearch {
 struct Ranking {
     fused: Vec<FusedHit<Candidate>>,
     /// The texts that were read for the reranker.
-    texts: TextsById,
+    texts: PassagesById,
     scores: Option<PassageScores>,
 }
 

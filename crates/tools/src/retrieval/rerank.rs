@@ -3,7 +3,7 @@
 //! It is slow and may be unavailable, so it gets few candidates, and on any failure the fused order is kept.
 
 use super::fused_hit::{FusedHit, sort};
-use super::select::TextsById;
+use super::select::PassagesById;
 use crate::calls::CallRecorder;
 use domain::ids::ChunkId;
 use domain::model::{ModelError, RerankRequest, RerankScores};
@@ -76,7 +76,7 @@ impl Reranking {
         &self,
         fused: &mut Vec<FusedHit<Candidate>>,
         to_rerank: &[ChunkId],
-        texts: &TextsById,
+        texts: &PassagesById,
         call: RerankCall<'_>,
     ) -> Option<PassageScores> {
         let mut rank = 0..;

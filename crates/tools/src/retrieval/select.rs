@@ -13,7 +13,7 @@ use std::mem;
 use std::vec::IntoIter;
 
 /// Passages by id.
-pub(super) type TextsById = HashMap<ChunkId, Passage>;
+pub(super) type PassagesById = HashMap<ChunkId, Passage>;
 
 /// A selection of `top_k` passages: no duplicates, and at most [`RetrievalParams::max_hits_per_page`] per page while
 /// other pages have candidates left.
@@ -26,7 +26,7 @@ pub struct Selection {
     top_k: usize,
     /// Candidates not considered yet, best first.
     remaining: Enumerate<IntoIter<FusedHit<Candidate>>>,
-    texts: TextsById,
+    texts: PassagesById,
     /// The batch whose texts are requested next or were supplied last.
     batch: Vec<CandidateWithRank>,
     selected: Vec<SelectedHit>,
@@ -60,7 +60,7 @@ impl Selection {
             params: *params,
             top_k,
             remaining: ranked.into_iter().enumerate(),
-            texts: TextsById::new(),
+            texts: PassagesById::new(),
             batch: Vec::new(),
             selected: Vec::with_capacity(top_k),
             selected_per_page: HashMap::new(),
@@ -71,7 +71,7 @@ impl Selection {
     }
 
     /// Adds texts that were read before the selection.
-    pub(super) fn with_texts(self, texts: TextsById) -> Self {
+    pub(super) fn with_texts(self, texts: PassagesById) -> Self {
         Self { texts, ..self }
     }
 

@@ -10,7 +10,7 @@ use domain::role::{Classification, Role};
 use domain::scope::TenantScope;
 use domain::search::{Retrieval, SearchFilters, SearchScope, SurroundingText};
 use domain::tool::{ToolCall, ToolResult};
-use fakes::MemoryStore;
+use fakes::InMemoryStore;
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -186,7 +186,7 @@ async fn a_search_reads_only_the_texts_that_it_returns_or_compares() {
 
 /// A reranker that gives all passages the same score, after it has deleted a document.
 struct DeletingReranker {
-    store: MemoryStore,
+    store: InMemoryStore,
     scope: TenantScope,
     document: DocumentId,
 }

@@ -24,7 +24,7 @@ use domain::text::QueryText;
 use domain::upload::{FieldError, Upload, UploadForm};
 use domain::user::{Identity, Membership};
 use fakes::access::FakeAccessRules;
-use fakes::{ManualClock, MemoryBlobStore, MemoryStore, SequentialIds, access};
+use fakes::{InMemoryBlobStore, InMemoryStore, ManualClock, SequentialIds, access};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::json;
@@ -32,14 +32,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
-use tools::gateway::ToolParts;
+use tools::gateway::ToolGatewayPorts;
 use tools::ingest::{DocumentIngest, IngestPorts, IngestSettings};
 use tools::retrieval::{HybridSearch, RetrievalParams, passage_terms};
 
 /// A tenant with the services that it uses.
 pub struct TestContext {
-    pub store: MemoryStore,
-    pub blobs: Arc<MemoryBlobStore>,
+    pub store: InMemoryStore,
+    pub blobs: Arc<InMemoryBlobStore>,
     pub clock: Arc<ManualClock>,
     pub ids: Arc<SequentialIds>,
     pub embedder: Arc<WordEmbedder>,
@@ -55,12 +55,12 @@ impl TestContext {
     pub async fn new() -> Self {
         let clock = Arc::new(ManualClock::default());
         let ids = Arc::new(SequentialIds::default());
-        let store = MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let store = InMemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>);
         let tenant = TenantId::from_uuid(ids.uuid());
         let new = NewTenant { id: tenant, name: "Northfield".into(), slug: "northfield".into() };
         store.create_tenant(new).await.expect("a tenant");
         Self {
-            blobs: Arc::new(MemoryBlobStore::new(Arc::clone(&ids) as Arc<dyn IdGen>)),
+            blobs: Arc::new(InMemoryBlobStore::new(Arc::clone(&ids) as Arc<dyn IdGen>)),
             embedder: Arc::default(),
             embedders: None,
             tracker: TaskTracker::new(),
@@ -126,8 +126,8 @@ impl TestContext {
     }
 
     /// The dependencies of a tool gateway that uses this store.
-    pub fn tool_parts(&self, store: Arc<dyn Store>) -> ToolParts {
-        ToolParts {
+    pub fn tool_parts(&self, store: Arc<dyn Store>) -> ToolGatewayPorts {
+        ToolGatewayPorts {
             store,
             rules: Arc::new(FakeAccessRules),
             clock: Arc::clone(&self.clock) as _,

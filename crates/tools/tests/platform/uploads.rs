@@ -20,7 +20,7 @@ use domain::tenant::{ClearanceLimits, Quotas, TenantSettings};
 use domain::tenant_change::ChangedBy;
 use domain::upload::{Upload, UploadOutcome};
 use domain::user::UserPatch;
-use fakes::MemoryStore;
+use fakes::InMemoryStore;
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt as _};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ fn slow_upload() -> Upload {
 /// Changes user and tenant during an upload.
 #[derive(Clone)]
 struct Administrator {
-    store: MemoryStore,
+    store: InMemoryStore,
     scope: TenantScope,
     user: UserId,
 }
@@ -271,7 +271,7 @@ async fn a_file_is_deleted_if_its_record_failed_and_kept_if_it_was_recorded() {
 /// A store whose first commit fails without confirmation.
 #[derive(Clone)]
 struct UnconfirmedCommitStore {
-    inner: MemoryStore,
+    inner: InMemoryStore,
     /// Whether the first commit takes effect.
     takes_effect: bool,
     is_first_commit: Arc<AtomicBool>,

@@ -9,11 +9,11 @@ use tools::ingest::readers::{Limits, ParsedDocument, ReadError};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::support::{bytes, read_both};
+use crate::support::{bytes, read_in_both_processes};
 
 /// Reads with the default limits, in this process and in a child process.
 fn read_bytes(bytes: &[u8], name: &str) -> Result<ParsedDocument, ReadError> {
-    read_both(bytes, name, &Limits::default())
+    read_in_both_processes(bytes, name, &Limits::default())
 }
 
 /// Builds a one-page PDF from this content stream and these resources; `objects` are numbered from 5.
@@ -78,7 +78,7 @@ fn recursive_forms_terminate() {
         .collect();
     let bytes = pdf(b"/X Do", "/XObject<</X 5 0 R>>", &objects);
     let limits = Limits { max_inflated_bytes: 4 << 20, ..Limits::default() };
-    let result = read_both(&bytes, "x.pdf", &limits);
+    let result = read_in_both_processes(&bytes, "x.pdf", &limits);
     assert!(matches!(result, Err(ReadError::TooLarge { .. })), "{result:?}");
 }
 
@@ -99,15 +99,15 @@ fn a_page_that_decompresses_without_end_is_too_large() {
 #[test]
 fn content_over_the_limit_is_too_large() {
     let limits = Limits { max_inflated_bytes: 100, ..Limits::default() };
-    let result = read_both(&bytes("tables.pdf"), "x.pdf", &limits);
+    let result = read_in_both_processes(&bytes("tables.pdf"), "x.pdf", &limits);
     assert!(matches!(result, Err(ReadError::TooLarge { .. })), "{result:?}");
     let limits = Limits { max_text_bytes: 20, ..Limits::default() };
     for name in ["tables.pdf", "features.docx", "README.md"] {
-        let result = read_both(&bytes(name), name, &limits);
+        let result = read_in_both_processes(&bytes(name), name, &limits);
         assert!(matches!(result, Err(ReadError::TooLarge { .. })), "{name}: {result:?}");
     }
     let limits = Limits { max_pages: 4, ..Limits::default() };
-    assert!(matches!(read_both(&bytes("headers.pdf"), "x.pdf", &limits), Err(ReadError::TooLarge { .. })));
+    assert!(matches!(read_in_both_processes(&bytes("headers.pdf"), "x.pdf", &limits), Err(ReadError::TooLarge { .. })));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn excessive_numbers_in_content_are_harmless() {
     let content = b"q 1e9 0 0 99999999999999999999 0 0 cm BT /F1 99999999 Tf 1 0 0 1 -99999999999 0 Tm (x) Tj ET Q \
         BT /F1 12 Tf 50 700 Td (kept) Tj 0 Tz (zero) Tj -100 Tz (back) Tj ET Q Q Q";
     let bytes = pdf(content, "/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>", &[]);
-    let document = read_both(&bytes, "x.pdf", &Limits::default()).unwrap();
+    let document = read_in_both_processes(&bytes, "x.pdf", &Limits::default()).unwrap();
     assert!(document.pages[0].blocks.iter().any(|block| block.text.contains("kept")));
 }
 
@@ -218,7 +218,7 @@ proptest! {
     #[test]
     fn arbitrary_content_streams_never_panic(content in prop::collection::vec(any::<u8>(), 0..400)) {
         let bytes = pdf(&content, "/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>", &[]);
-        let _ = read_both(&bytes, "x.pdf", &Limits::default());
+        let _ = read_in_both_processes(&bytes, "x.pdf", &Limits::default());
     }
 
     #[test]
@@ -238,6 +238,6 @@ proptest! {
             content.push_str(&format!("(text words) {operator} (more) Tj\n"));
         }
         let bytes = pdf(content.as_bytes(), "/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>", &[]);
-        let _ = read_both(&bytes, "x.pdf", &Limits::default());
+        let _ = read_in_both_processes(&bytes, "x.pdf", &Limits::default());
     }
 }

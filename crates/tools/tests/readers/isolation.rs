@@ -13,7 +13,7 @@ use tools::ingest::isolate::{
 };
 use tools::ingest::readers::{Limits, ParsedDocument, Warning};
 
-use crate::support::{bytes, program, read_both, source};
+use crate::support::{bytes, program, read_in_both_processes, source};
 
 const TIME_LIMIT: Duration = Duration::from_secs(45);
 /// Small limits, so that tests reach them quickly.
@@ -46,11 +46,11 @@ async fn failure_code(behavior: &str) -> FailureCode {
 fn a_child_reads_the_same_as_a_thread() {
     for name in ["headers.pdf", "tables.pdf", "cjk.pdf", "hidden.pdf", "two_columns.pdf", "features.docx", "README.md"]
     {
-        let document = read_both(&bytes(name), name, &Limits::default()).unwrap();
+        let document = read_in_both_processes(&bytes(name), name, &Limits::default()).unwrap();
         assert!(!document.is_empty(), "{name}");
     }
     for name in ["password.pdf", "scanned.pdf", "bomb.docx", "entities.docx"] {
-        assert!(read_both(&bytes(name), name, &Limits::default()).is_err(), "{name}");
+        assert!(read_in_both_processes(&bytes(name), name, &Limits::default()).is_err(), "{name}");
     }
 }
 

@@ -45,7 +45,7 @@ pub fn read_isolated(bytes: &[u8], name: &str, limits: &Limits) -> Result<Parsed
 }
 
 /// Reads a file in this process and in a child process, and asserts that both give the same result.
-pub fn read_both(bytes: &[u8], name: &str, limits: &Limits) -> Result<ParsedDocument, ReadError> {
+pub fn read_in_both_processes(bytes: &[u8], name: &str, limits: &Limits) -> Result<ParsedDocument, ReadError> {
     let in_process =
         sniff(bytes, name).ok_or(ReadError::Unsupported).and_then(|format| read(format, bytes, name, limits));
     let isolated = read_isolated(bytes, name, limits);

@@ -1,6 +1,6 @@
 //! The in-memory repository of personal access tokens.
 
-use super::{MemoryTx, Row, page_of};
+use super::{InMemoryTx, Row, page_of};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::access_token::{AccessToken, NewAccessToken};
@@ -10,7 +10,7 @@ use domain::ports::{AccessTokenRepo, StoreError};
 use domain::time::Timestamp;
 
 #[async_trait]
-impl AccessTokenRepo for MemoryTx {
+impl AccessTokenRepo for InMemoryTx {
     async fn insert(&mut self, token: &NewAccessToken, now: Timestamp) -> Result<AccessToken, StoreError> {
         let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
         let state = self.write().await?;

@@ -1,6 +1,6 @@
 //! The in-memory audit log.
 
-use super::{MemoryStore, MemoryTx, page_of};
+use super::{InMemoryStore, InMemoryTx, page_of};
 use async_trait::async_trait;
 use domain::audit::chain::{AuditHash, ChainPage, ChainPageEntry, ChainedEvent, RowLayout};
 use domain::audit::{AuditFilter, AuditRecord, AuditedOperation, Outcome, ResultStatus};
@@ -13,7 +13,7 @@ use domain::time::Timestamp;
 use serde_json::value::RawValue;
 
 #[async_trait]
-impl AuditRepo for MemoryTx {
+impl AuditRepo for InMemoryTx {
     async fn record_intent(
         &mut self,
         id: AuditId,
@@ -61,7 +61,7 @@ impl AuditRepo for MemoryTx {
 }
 
 #[async_trait]
-impl AuditReader for MemoryStore {
+impl AuditReader for InMemoryStore {
     async fn read(
         &self,
         scope: &TenantScope,

@@ -1,6 +1,6 @@
 //! The in-memory repository of passages. Lexical search counts the query's words, without stemming or weights.
 
-use super::{MemoryTx, Row, State};
+use super::{InMemoryTx, Row, State};
 use async_trait::async_trait;
 use domain::document::{Document, DocumentStatus, NewChunk};
 use domain::ids::{ChunkId, DocumentId, TenantId};
@@ -30,7 +30,7 @@ pub(super) struct EmbeddingModels {
 }
 
 #[async_trait]
-impl ChunkRepo for MemoryTx {
+impl ChunkRepo for InMemoryTx {
     async fn replace(
         &mut self,
         document: DocumentId,
@@ -166,7 +166,7 @@ impl ChunkRepo for MemoryTx {
 }
 
 /// Returns the writable state; [`StoreError::Conflict`] if the tenant has no such document.
-async fn state_with_document(tx: &mut MemoryTx, document: DocumentId) -> Result<&mut State, StoreError> {
+async fn state_with_document(tx: &mut InMemoryTx, document: DocumentId) -> Result<&mut State, StoreError> {
     let in_tenant = tx.tenant_filter();
     let state = tx.write().await?;
     if !state.documents.iter().any(|r| in_tenant(r) && r.value.id == document) {
@@ -203,7 +203,7 @@ impl State {
     }
 }
 
-impl MemoryTx {
+impl InMemoryTx {
     fn today(&self) -> Date {
         self.store.clock.now().date_naive()
     }

@@ -1,6 +1,6 @@
 //! The in-memory repositories of conversations and messages.
 
-use super::{MemoryTx, Row, State, constraint_error, page_of};
+use super::{InMemoryTx, Row, State, constraint_error, page_of};
 use async_trait::async_trait;
 use domain::conversation::{
     Conversation, ConversationFilter, ConversationPatch, FinishedAnswer, Message, MessageRole, MessageStatus,
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::iter;
 
 #[async_trait]
-impl ConversationRepo for MemoryTx {
+impl ConversationRepo for InMemoryTx {
     async fn insert(&mut self, conversation: &Conversation) -> Result<(), StoreError> {
         let (tenant, user) = (self.tenant(), self.scope.user());
         if user != Some(conversation.user_id) {
@@ -97,7 +97,7 @@ impl ConversationRepo for MemoryTx {
 }
 
 #[async_trait]
-impl MessageRepo for MemoryTx {
+impl MessageRepo for InMemoryTx {
     async fn append(
         &mut self,
         conversation: ConversationId,

@@ -1,6 +1,6 @@
 //! The in-memory repository of documents.
 
-use super::{MemoryTx, Row, page_of};
+use super::{InMemoryTx, Row, page_of};
 use async_trait::async_trait;
 use domain::document::{
     Document, DocumentFilter, DocumentPatch, DocumentStatus, IngestionProgress, NewDocument, StatusChange,
@@ -12,7 +12,7 @@ use domain::role::Classification;
 use domain::time::Timestamp;
 
 #[async_trait]
-impl DocumentRepo for MemoryTx {
+impl DocumentRepo for InMemoryTx {
     async fn insert(
         &mut self,
         document: &NewDocument,

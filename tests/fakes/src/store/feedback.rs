@@ -1,6 +1,6 @@
 //! The in-memory repository of feedback.
 
-use super::{MemoryTx, Row, page_of};
+use super::{InMemoryTx, Row, page_of};
 use async_trait::async_trait;
 use domain::conversation::MessageRole;
 use domain::feedback::{Feedback, Rating};
@@ -10,7 +10,7 @@ use domain::ports::{FeedbackRepo, StoreError};
 use domain::time::Timestamp;
 
 #[async_trait]
-impl FeedbackRepo for MemoryTx {
+impl FeedbackRepo for InMemoryTx {
     async fn rate(
         &mut self,
         message: MessageId,

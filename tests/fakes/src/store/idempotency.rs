@@ -1,6 +1,6 @@
 //! The in-memory repository of idempotency keys.
 
-use super::{MemoryTx, State, constraint_error};
+use super::{InMemoryTx, State, constraint_error};
 use async_trait::async_trait;
 use domain::idempotency::{IdempotencyRecord, StoredOutcome};
 use domain::ids::{TenantId, UserId};
@@ -17,7 +17,7 @@ pub(super) struct Entry {
     expires_at: Timestamp,
 }
 
-impl MemoryTx {
+impl InMemoryTx {
     fn key(&self, key_hash: &str) -> Result<Key, StoreError> {
         let no_user = || constraint_error("claiming an idempotency key", "there is no user");
         let user = self.scope.user().ok_or_else(no_user)?;
@@ -35,7 +35,7 @@ impl State {
 }
 
 #[async_trait]
-impl IdempotencyRepo for MemoryTx {
+impl IdempotencyRepo for InMemoryTx {
     async fn claim(
         &mut self,
         key_hash: &str,

@@ -1,6 +1,6 @@
 //! The in-memory job queue.
 
-use super::{MemoryStore, MemoryTx, State};
+use super::{InMemoryStore, InMemoryTx, State};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::document::DocumentStatus;
@@ -68,7 +68,7 @@ impl Job {
 }
 
 #[async_trait]
-impl JobRepo for MemoryTx {
+impl JobRepo for InMemoryTx {
     async fn enqueue_ingestion(&mut self, id: JobId, document: DocumentId, _now: Timestamp) -> Result<(), StoreError> {
         let (in_tenant, tenant, now) = (self.tenant_filter(), self.tenant(), self.store.clock.now());
         let state = self.write().await?;
@@ -150,7 +150,7 @@ impl State {
 }
 
 #[async_trait]
-impl JobQueue for MemoryStore {
+impl JobQueue for InMemoryStore {
     async fn claim(&self, filter: &JobFilter, lease_duration: Duration) -> Result<Option<LeasedJob>, StoreError> {
         let _writer = self.lock_for_writing().await?;
         let now = self.clock.now();
@@ -271,7 +271,7 @@ impl JobQueue for MemoryStore {
     }
 }
 
-impl MemoryStore {
+impl InMemoryStore {
     /// Changes the job that is held under `lease`; `None` if the lease was lost.
     async fn with_lease<R>(
         &self,

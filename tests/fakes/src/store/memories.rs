@@ -1,6 +1,6 @@
 //! The in-memory repository of memories.
 
-use super::{MemoryTx, Row, constraint_error, page_of};
+use super::{InMemoryTx, Row, constraint_error, page_of};
 use async_trait::async_trait;
 use domain::ids::MemoryId;
 use domain::memory::{Memory, MemoryPatch, MemoryStatus, MemoryVector};
@@ -32,7 +32,7 @@ impl StoredMemory {
     }
 }
 
-impl MemoryTx {
+impl InMemoryTx {
     /// The user's active, unexpired memories within a clearance, most important first.
     fn usable_memories(&self, now: Timestamp, clearance: Classification) -> Vec<StoredMemory> {
         let is_owned = self.owner_filter();
@@ -56,7 +56,7 @@ impl MemoryTx {
 }
 
 #[async_trait]
-impl MemoryRepo for MemoryTx {
+impl MemoryRepo for InMemoryTx {
     async fn insert(&mut self, memory: &Memory) -> Result<(), StoreError> {
         self.push_memory(memory.clone()).await
     }

@@ -98,7 +98,7 @@ struct State {
 
 /// The in-memory store with its directory, job queue and audit log. Clones share the rows.
 #[derive(Clone)]
-pub struct MemoryStore {
+pub struct InMemoryStore {
     committed: Arc<Mutex<State>>,
     write_lock: Arc<AsyncMutex<()>>,
     job_queued: Arc<Notify>,
@@ -107,7 +107,7 @@ pub struct MemoryStore {
     text_reads: Arc<Mutex<Vec<usize>>>,
 }
 
-impl MemoryStore {
+impl InMemoryStore {
     /// An empty store; `clock` provides the time for leases and tenants.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
@@ -152,9 +152,9 @@ impl MemoryStore {
 }
 
 #[async_trait]
-impl Store for MemoryStore {
+impl Store for InMemoryStore {
     async fn begin(&self, scope: &TenantScope) -> Result<Box<dyn TenantTx>, StoreError> {
-        Ok(Box::new(MemoryTx {
+        Ok(Box::new(InMemoryTx {
             store: self.clone(),
             scope: scope.clone(),
             uncommitted: None,
@@ -173,8 +173,8 @@ struct UncommittedState {
     _write_guard: OwnedMutexGuard<()>,
 }
 
-struct MemoryTx {
-    store: MemoryStore,
+struct InMemoryTx {
+    store: InMemoryStore,
     scope: TenantScope,
     uncommitted: Option<UncommittedState>,
     _open: OpenTransaction,
@@ -196,7 +196,7 @@ impl Drop for OpenTransaction {
     }
 }
 
-impl MemoryTx {
+impl InMemoryTx {
     fn read<R>(&self, query: impl FnOnce(&State) -> R) -> R {
         match &self.uncommitted {
             Some(uncommitted) => query(&uncommitted.state),
@@ -233,7 +233,7 @@ impl MemoryTx {
 }
 
 #[async_trait]
-impl TenantTx for MemoryTx {
+impl TenantTx for InMemoryTx {
     fn conversations(&mut self) -> &mut dyn ConversationRepo {
         self
     }

@@ -1,13 +1,13 @@
 //! The in-memory repository of sessions.
 
-use super::{MemoryTx, Row, State, page_of};
+use super::{InMemoryTx, Row, State, page_of};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::ids::{SessionId, UserId};
 use domain::page::{Page, PageKey, PageRequest};
 use domain::ports::{SessionRepo, StoreError};
 use domain::scope::TenantScope;
-use domain::session::{Session, SessionSighting};
+use domain::session::{NewSessionToken, Session};
 use domain::time::Timestamp;
 
 /// A session, and when it was revoked.
@@ -48,7 +48,7 @@ impl State {
     }
 }
 
-impl MemoryTx {
+impl InMemoryTx {
     async fn stored_session(&mut self, id: SessionId) -> Result<Option<&mut StoredSession>, StoreError> {
         let in_tenant = self.tenant_filter();
         let row = self.write().await?.sessions.iter_mut().find(|row| in_tenant(row) && row.value.session.id == id);
@@ -57,8 +57,8 @@ impl MemoryTx {
 }
 
 #[async_trait]
-impl SessionRepo for MemoryTx {
-    async fn record(&mut self, sighting: &SessionSighting, now: Timestamp) -> Result<(), StoreError> {
+impl SessionRepo for InMemoryTx {
+    async fn record(&mut self, sighting: &NewSessionToken, now: Timestamp) -> Result<(), StoreError> {
         if let Some(stored) = self.stored_session(sighting.id).await? {
             let session = &mut stored.session;
             session.client = session.client.take().or_else(|| sighting.client.clone());
@@ -66,7 +66,7 @@ impl SessionRepo for MemoryTx {
             session.expires_at = session.expires_at.max(sighting.expires_at);
             return Ok(());
         }
-        let SessionSighting { id, user_id, client, expires_at } = sighting.clone();
+        let NewSessionToken { id, user_id, client, expires_at } = sighting.clone();
         let session = Session { id, user_id, client, created_at: now, last_seen_at: now, expires_at };
         let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
         let state = self.write().await?;

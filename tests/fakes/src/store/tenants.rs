@@ -1,6 +1,6 @@
 //! The in-memory directory of tenants.
 
-use super::{MemoryStore, State, page_of};
+use super::{InMemoryStore, State, page_of};
 use async_trait::async_trait;
 use domain::access_token::TenantAccessToken;
 use domain::audit::{AuditRecord, Change, ResultStatus};
@@ -15,7 +15,7 @@ use domain::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-impl MemoryStore {
+impl InMemoryStore {
     /// Sets a tenant's settings, which the database stores in `tenants.config`; `false` if the tenant does not exist.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl MemoryStore {
 }
 
 #[async_trait]
-impl TenantDirectory for MemoryStore {
+impl TenantDirectory for InMemoryStore {
     async fn tenant(&self, id_or_slug: &str) -> Result<Option<Tenant>, StoreError> {
         let id = id_or_slug.parse::<TenantId>().ok();
         Ok(self.committed().tenants.iter().find(|t| t.slug == id_or_slug || Some(t.id) == id).cloned())

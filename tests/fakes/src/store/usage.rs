@@ -1,6 +1,6 @@
 //! The in-memory repository of storage usage, model calls and reservations.
 
-use super::{MemoryStore, MemoryTx, Row, State};
+use super::{InMemoryStore, InMemoryTx, Row, State};
 use async_trait::async_trait;
 use domain::budget::{
     BudgetAmount, Budgets, PeriodSpending, ReservationOutcome, ReservationRequest, Spending, first_of_month,
@@ -21,7 +21,7 @@ pub(super) struct StoredReservation {
     expires_at: Timestamp,
 }
 
-impl MemoryStore {
+impl InMemoryStore {
     /// The model calls of a tenant, oldest first, each with its user.
     #[must_use]
     pub fn ledger(&self, tenant: TenantId) -> Vec<(Option<UserId>, LedgerEntry)> {
@@ -32,7 +32,7 @@ impl MemoryStore {
 }
 
 #[async_trait]
-impl UsageRepo for MemoryTx {
+impl UsageRepo for InMemoryTx {
     async fn storage_usage(&mut self) -> Result<StorageUsage, StoreError> {
         let in_tenant = self.tenant_filter();
         Ok(self.read(|s| {

@@ -1,6 +1,6 @@
 //! The in-memory repository of users, logins and tokens.
 
-use super::{MemoryTx, Row, page_of};
+use super::{InMemoryTx, Row, page_of};
 use async_trait::async_trait;
 use domain::assigned_role::AssignedRole;
 use domain::ids::UserId;
@@ -13,7 +13,7 @@ use domain::time::Timestamp;
 use domain::user::{Identity, Membership, NewUser, User, UserPatch};
 
 #[async_trait]
-impl UserRepo for MemoryTx {
+impl UserRepo for InMemoryTx {
     async fn sign_in(&mut self, id: UserId, identity: &Identity, now: Timestamp) -> Result<User, StoreError> {
         let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
         let state = self.write().await?;

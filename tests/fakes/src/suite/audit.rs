@@ -149,7 +149,7 @@ pub async fn the_audit_log_is_filtered_and_paged(context: &TestContext) -> CaseR
 }
 
 /// An example is the refusal of an invalid token, whose tenant is unknown.
-pub async fn the_platforms_own_events_belong_to_no_tenant(context: &TestContext) -> CaseResult {
+pub async fn platform_events_belong_to_no_tenant(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let platform = scope(TenantId::PLATFORM, Actor::System);
     let mut tx = context.begin(&platform).await?;

@@ -42,7 +42,7 @@ pub async fn a_blob_is_read_completely_or_by_range(context: &TestContext) -> Cas
 }
 
 /// An oversized upload and an interrupted one fail with different errors.
-pub async fn a_failed_upload_stores_no_blob(context: &TestContext) -> CaseResult {
+pub async fn an_oversized_or_interrupted_upload_fails(context: &TestContext) -> CaseResult {
     let tenant = context.new_id();
     let oversized = context.blobs.put(tenant, byte_stream(&["abc", "d"]), 3).await;
     assert!(matches!(oversized, Err(BlobError::TooLarge { limit: 3 })));

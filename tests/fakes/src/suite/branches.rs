@@ -122,7 +122,7 @@ async fn titles(
 
 /// A conversation is found by a part of its title or of a message, ignoring case. The filter can include, exclude or
 /// require archived ones.
-pub async fn conversations_are_found_by_words_and_archived(context: &TestContext) -> CaseResult {
+pub async fn conversations_are_found_by_text_and_archive_state(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let ada = &tenant_a.ada;
     let pump = insert_conversation(context, ada, "Pump").await?;
@@ -179,7 +179,7 @@ pub async fn hidden_answers_are_not_searched(context: &TestContext) -> CaseResul
 }
 
 /// Users rate only answers in their own conversations. The ratings of all users of the tenant are listed.
-pub async fn feedback_is_its_authors_and_listed_for_the_tenant(context: &TestContext) -> CaseResult {
+pub async fn feedback_belongs_to_its_author_and_is_listed_for_the_tenant(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let ada = &tenant_a.ada;
     let conversation = insert_conversation(context, ada, "talk").await?;

@@ -279,7 +279,7 @@ pub async fn a_dropped_transaction_is_rolled_back(context: &TestContext) -> Case
 }
 
 /// The classification of a conversation is never lowered.
-pub async fn a_conversation_has_the_highest_class_of_its_answers(context: &TestContext) -> CaseResult {
+pub async fn a_conversation_has_the_highest_classification_of_its_answers(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new_conversation = insert_conversation(context, &tenant_a.ada, "talk").await?;
     for (answer_classification, conversation_classification) in [

@@ -142,7 +142,7 @@ pub async fn a_claim_value_maps_to_one_tenant(context: &TestContext) -> CaseResu
 
 /// A change by a platform administrator inserts a row into the changed tenant's log that refers to the intent in the
 /// administrator's log; if the row cannot be inserted, nothing changes.
-pub async fn a_change_from_outside_is_in_the_tenants_own_log(context: &TestContext) -> CaseResult {
+pub async fn a_platform_admins_change_is_in_the_tenants_log(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let (correlation, user) = (AuditId::from_uuid(context.new_id::<TenantId>().as_uuid()), tenant_b.ada.user());
     let directory = &context.directory;

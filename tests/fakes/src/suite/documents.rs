@@ -321,7 +321,7 @@ pub async fn a_document_changes_only_where_the_patch_says(context: &TestContext)
 }
 
 /// Answers that were derived from the document are still checked against its classification.
-pub async fn the_class_of_a_deleted_document_is_remembered(context: &TestContext) -> CaseResult {
+pub async fn the_classification_of_a_deleted_document_is_kept(context: &TestContext) -> CaseResult {
     let (tenant_a, tenant_b) = (context.create_tenant("a").await?, context.create_tenant("b").await?);
     let document = context.insert_document(&tenant_a.ada, 'a').await?;
     let raise_classification =

@@ -135,7 +135,7 @@ pub async fn a_lost_lease_cannot_complete_a_job(context: &TestContext) -> CaseRe
 }
 
 /// Requeueing counts as an attempt, except after an orderly shutdown.
-pub async fn a_requeued_job_has_its_delay_and_attempts(context: &TestContext) -> CaseResult {
+pub async fn requeueing_sets_the_delay_and_the_attempt_count(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     enqueue_document(context, &tenant_a.ada, 'a').await?;
     let first = require_job(context).await?;
@@ -333,7 +333,7 @@ pub async fn the_depth_counts_due_leased_and_dead_jobs(context: &TestContext) ->
 }
 
 /// Documents published with a model that is no longer configured are queued again; those never published are not.
-pub async fn documents_of_other_models_are_queued_again(context: &TestContext) -> CaseResult {
+pub async fn documents_embedded_by_other_models_are_requeued(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let old = context.insert_document(&tenant_a.ada, 'a').await?;
     let current = context.insert_document(&tenant_a.ada, 'b').await?;

@@ -192,7 +192,7 @@ macro_rules! store_suite {
             messages_are_numbered_in_order_across_transactions
             concurrent_turns_never_share_a_seq
             an_answer_is_finished_once
-            a_conversation_has_the_highest_class_of_its_answers
+            a_conversation_has_the_highest_classification_of_its_answers
             stale_answers_are_marked_as_failed
             deleting_a_conversation_deletes_its_messages
             a_dropped_transaction_is_rolled_back
@@ -200,9 +200,9 @@ macro_rules! store_suite {
             branches_stay_in_their_conversation
             one_answer_is_written_at_a_time
             only_an_untitled_conversation_gets_a_first_title
-            conversations_are_found_by_words_and_archived
+            conversations_are_found_by_text_and_archive_state
             hidden_answers_are_not_searched
-            feedback_is_its_authors_and_listed_for_the_tenant
+            feedback_belongs_to_its_author_and_is_listed_for_the_tenant
             memories_belong_to_one_user
             the_most_important_memories_come_first
             memories_are_listed_by_status
@@ -225,7 +225,7 @@ macro_rules! store_suite {
             documents_not_in_force_are_found_only_on_request
             a_document_changes_only_where_the_patch_says
             passages_follow_their_documents_classification
-            the_class_of_a_deleted_document_is_remembered
+            the_classification_of_a_deleted_document_is_kept
             storage_usage_follows_inserts_and_deletes
             calls_are_recorded_once_and_counted
             spending_counts_for_its_day_and_month
@@ -237,15 +237,15 @@ macro_rules! store_suite {
             nobody_else_sees_a_tenants_document
             passages_are_ranked_by_cosine_similarity
             passages_are_read_by_position
-            candidates_have_terms_and_a_key_of_their_section
-            texts_of_candidates_are_read_by_clearance_and_while_they_exist
+            candidates_have_terms_and_a_section_key
+            candidate_texts_are_read_within_the_clearance_until_replaced
             passages_are_found_by_their_words
             a_search_respects_clearance_and_filters
             published_passages_are_found_until_their_document_fails
             a_generation_is_searched_only_after_the_switch
             a_switch_waits_for_every_published_document
             publishing_during_a_reindex_keeps_the_model_in_use
-            replacing_passages_leaves_none_of_the_old
+            replacing_passages_removes_the_old_ones
             a_search_never_leaves_the_tenant
             a_user_is_provisioned_once_and_kept_up_to_date
             concurrent_first_requests_create_one_user
@@ -262,7 +262,7 @@ macro_rules! store_suite {
             tenant_names_and_slugs_are_unique
             settings_are_versioned_and_changed_conditionally
             a_claim_value_maps_to_one_tenant
-            a_change_from_outside_is_in_the_tenants_own_log
+            a_platform_admins_change_is_in_the_tenants_log
             access_tokens_are_found_by_hash_and_revoked_once
             access_tokens_are_listed_and_counted
             nobody_else_sees_a_tenants_access_tokens
@@ -274,11 +274,11 @@ macro_rules! store_suite {
             an_outcome_carries_the_id_of_its_intent
             audit_rows_carry_session_and_conversation
             the_audit_log_is_filtered_and_paged
-            the_platforms_own_events_belong_to_no_tenant
+            platform_events_belong_to_no_tenant
             a_claimed_job_has_its_tenants_scope
             a_claimed_job_is_not_claimed_again
             a_lost_lease_cannot_complete_a_job
-            a_requeued_job_has_its_delay_and_attempts
+            requeueing_sets_the_delay_and_the_attempt_count
             a_document_has_one_job_that_is_deleted_with_it
             a_tenant_with_many_jobs_does_not_delay_another
             tenants_take_turns
@@ -288,11 +288,11 @@ macro_rules! store_suite {
             a_lease_lasts_until_another_claim
             an_inactive_tenant_is_not_served
             the_depth_counts_due_leased_and_dead_jobs
-            documents_of_other_models_are_queued_again
+            documents_embedded_by_other_models_are_requeued
             a_job_requeued_without_delay_wakes_all_waiting_workers
             a_queued_job_wakes_a_waiting_worker
             a_blob_is_read_completely_or_by_range
-            a_failed_upload_stores_no_blob
+            an_oversized_or_interrupted_upload_fails
             nobody_else_opens_a_tenants_blob
         }
     };

@@ -101,7 +101,7 @@ pub async fn passages_are_ranked_by_cosine_similarity(context: &TestContext) -> 
 
 /// Candidates of both searches have the stored terms, or the whole text if the passage has no terms, and a section key
 /// that differs between headings.
-pub async fn candidates_have_terms_and_a_key_of_their_section(context: &TestContext) -> CaseResult {
+pub async fn candidates_have_terms_and_a_section_key(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let terms = PassageTerms::new([7, u32::MAX, 3]);
     let with_section = |index, section: Option<&str>| NewChunk {
@@ -137,7 +137,7 @@ pub async fn candidates_have_terms_and_a_key_of_their_section(context: &TestCont
 }
 
 /// Reading a text requires clearance for the current classification. A replaced passage cannot be read.
-pub async fn texts_of_candidates_are_read_by_clearance_and_while_they_exist(context: &TestContext) -> CaseResult {
+pub async fn candidate_texts_are_read_within_the_clearance_until_replaced(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new = context.new_document(user_id(&tenant_a.ada)?, 'a');
     let id =
@@ -320,7 +320,7 @@ pub async fn published_passages_are_found_until_their_document_fails(context: &T
 }
 
 /// All passages of a document are replaced together. A missing document is a conflict.
-pub async fn replacing_passages_leaves_none_of_the_old(context: &TestContext) -> CaseResult {
+pub async fn replacing_passages_removes_the_old_ones(context: &TestContext) -> CaseResult {
     let tenant_a = context.create_tenant("a").await?;
     let new = context.new_document(user_id(&tenant_a.ada)?, 'a');
     let id = ingest(

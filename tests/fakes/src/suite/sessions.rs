@@ -5,13 +5,13 @@ use chrono::TimeDelta;
 use domain::ids::SessionId;
 use domain::page::PageRequest;
 use domain::scope::TenantScope;
-use domain::session::{Session, SessionSighting};
+use domain::session::{NewSessionToken, Session};
 use domain::time::Timestamp;
 
 impl TestContext {
-    fn sighting(&self, scope: &TenantScope, expires_at: Timestamp) -> Result<SessionSighting, super::CaseError> {
+    fn sighting(&self, scope: &TenantScope, expires_at: Timestamp) -> Result<NewSessionToken, super::CaseError> {
         let client = Some("console".to_owned());
-        Ok(SessionSighting { id: self.new_id(), user_id: user_id(scope)?, client, expires_at })
+        Ok(NewSessionToken { id: self.new_id(), user_id: user_id(scope)?, client, expires_at })
     }
 
     /// Creates a session of the scope's user that lasts an hour.
@@ -41,12 +41,12 @@ pub async fn a_session_lasts_as_long_as_its_tokens(context: &TestContext) -> Cas
     let first = context.sighting(&ada, start + TimeDelta::hours(1))?;
     let mut tx = context.begin(&ada).await?;
     tx.sessions().record(&first, start).await?;
-    let shorter = SessionSighting { expires_at: start + TimeDelta::minutes(5), client: None, ..first.clone() };
+    let shorter = NewSessionToken { expires_at: start + TimeDelta::minutes(5), client: None, ..first.clone() };
     tx.sessions().record(&shorter, start + TimeDelta::seconds(1)).await?;
     let session = require(tx.sessions().get(first.id).await?)?;
     assert_eq!((session.created_at, session.last_seen_at), (start, start + TimeDelta::seconds(1)));
     assert_eq!((session.expires_at, session.client.as_deref()), (first.expires_at, Some("console")));
-    let longer = SessionSighting { expires_at: start + TimeDelta::hours(2), ..first.clone() };
+    let longer = NewSessionToken { expires_at: start + TimeDelta::hours(2), ..first.clone() };
     tx.sessions().record(&longer, start + TimeDelta::seconds(2)).await?;
     for (used_at, seen_at) in [(30, 2), (62, 2), (63, 63), (100, 63)] {
         tx.sessions().record_use(first.id, start + TimeDelta::seconds(used_at)).await?;
@@ -107,7 +107,7 @@ pub async fn a_membership_shows_a_revoked_session(context: &TestContext) -> Case
     let mut tx = context.begin(&ada).await?;
     assert_eq!(tx.sessions().revoked_user(session, context.now()).await?, None);
     assert!(tx.sessions().revoke(session, user_id(&ada)?, context.now()).await?);
-    let later_token = SessionSighting { id: session, ..context.sighting(&ada, context.now() + TimeDelta::hours(3))? };
+    let later_token = NewSessionToken { id: session, ..context.sighting(&ada, context.now() + TimeDelta::hours(3))? };
     tx.sessions().record(&later_token, context.now()).await?;
     assert_eq!(tx.sessions().revoked_user(session, context.now()).await?, ada.user());
     tx.access_tokens().revoke(token.id, context.now()).await?;

@@ -16,7 +16,7 @@ use domain::role::{Classification, Grant, Role};
 use domain::scope::{Actor, TenantScope};
 use domain::user::{User, UserPatch};
 use fakes::suite::{identity, scope};
-use fakes::{ManualClock, MemoryStore, SequentialIds};
+use fakes::{InMemoryStore, ManualClock, SequentialIds};
 use futures::FutureExt as _;
 use policy::authn::settings::{
     ClaimNames, GroupsOverage, IssuerSettings, IssuerTenantMapping, KeySource, SignatureAlgorithm, default_role_mapping,
@@ -32,7 +32,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 pub struct Fixture {
-    pub store: MemoryStore,
+    pub store: InMemoryStore,
     pub clock: Arc<ManualClock>,
     pub ids: Arc<SequentialIds>,
     pub tasks: TaskTracker,
@@ -46,7 +46,7 @@ impl Fixture {
     /// Creates the fixture with the tenant `plant-a`.
     pub async fn new() -> Self {
         let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
-        let store = MemoryStore::new(clock.clone());
+        let store = InMemoryStore::new(clock.clone());
         let tenant = TenantId::from_uuid(ids.uuid());
         let new_tenant = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
         store.create_tenant(new_tenant).await.expect("a new tenant");
@@ -208,7 +208,7 @@ impl Fixture {
 
 /// Committed audit rows of the scope's tenant, oldest first. Does not need to wait, since reads of the in-memory store
 /// are always ready.
-pub fn committed_rows(store: &MemoryStore, scope: &TenantScope) -> Vec<AuditRecord> {
+pub fn committed_rows(store: &InMemoryStore, scope: &TenantScope) -> Vec<AuditRecord> {
     let page = PageRequest::new(PageRequest::MAX_LIMIT, None).expect("within bounds");
     let filter = AuditFilter::default();
     let read = store.read(scope, &filter, &page).now_or_never().expect("ready");

@@ -10,10 +10,10 @@ use domain::ports::{
 };
 use domain::scope::TenantScope;
 use domain::time::Timestamp;
-use fakes::MemoryStore;
+use fakes::InMemoryStore;
 
 pub struct UnwritableAuditStore {
-    pub store: MemoryStore,
+    pub store: InMemoryStore,
     /// Whether intents can be written.
     pub accepts_intents: bool,
 }

@@ -96,7 +96,7 @@ impl SharedRuns {
         loop {
             match self.store.next_signal().await {
                 Ok(Some(RunSignal::Stored(run))) => drop(self.stored.send(run)),
-                Ok(Some(RunSignal::Read(run))) => logs.note_remote_reader(run),
+                Ok(Some(RunSignal::Read(run))) => logs.count_remote_reader(run),
                 Ok(Some(RunSignal::Cancel(run))) => logs.cancel(run),
                 Ok(None) => {}
                 Err(error) => {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// Polling interval if no signal arrives.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Interval at which the reader is announced to the process that executes the run; see `RunLogs::note_remote_reader`.
+/// Interval at which the reader is announced to the process that executes the run; see `RunLogs::count_remote_reader`.
 const READER_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A reader's position in the stored events of a run.

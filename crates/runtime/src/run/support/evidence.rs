@@ -139,7 +139,7 @@ const OPPOSITES: &[(&str, &str)] = &[
 ];
 
 /// Analyzes statements and texts, so that they can be compared.
-pub(super) struct Comparer {
+pub(super) struct TextAnalyzer {
     english: Stemmer,
     german: Stemmer,
 }
@@ -161,7 +161,7 @@ pub(super) struct Evidence {
     sentences: Vec<Content>,
 }
 
-impl Comparer {
+impl TextAnalyzer {
     pub(super) fn new() -> Self {
         Self { english: Stemmer::create(Algorithm::English), german: Stemmer::create(Algorithm::German) }
     }
@@ -225,7 +225,7 @@ impl Content {
 /// identifier is in one of them, they contain enough of its words, and none has a sentence that contradicts it.
 ///
 /// Words are not compared across languages.
-pub(super) fn together_support(cited: &[&Evidence], statement: &Content) -> bool {
+pub(super) fn jointly_support(cited: &[&Evidence], statement: &Content) -> bool {
     let any = |is_in: &dyn Fn(&Content) -> bool| cited.iter().any(|evidence| is_in(&evidence.whole));
     let is_stated =
         |quantity: &Quantity| any(&|whole| whole.quantities.iter().any(|other| quantity.agrees_with(other)));
@@ -240,12 +240,12 @@ pub(super) fn together_support(cited: &[&Evidence], statement: &Content) -> bool
 }
 
 impl Evidence {
-    /// Returns whether the text supports a statement without citation markers; see [`together_support`]. A text in
+    /// Returns whether the text supports a statement without citation markers; see [`jointly_support`]. A text in
     /// another language supports only statements with a number or an identifier, since words cannot be compared.
     pub(super) fn supports_uncited(&self, statement: &Content) -> bool {
         let has_number_or_identifier = !statement.quantities.is_empty() || !statement.identifiers.is_empty();
         (has_number_or_identifier || !is_in_other_language(statement, &self.whole))
-            && together_support(&[self], statement)
+            && jointly_support(&[self], statement)
     }
 
     /// Returns whether the text has enough in common with the statement to be cited for it. A text in another language

@@ -10,7 +10,7 @@ mod statements;
 
 use domain::conversation::TextRange;
 use domain::model::NumberedPassage;
-use evidence::{Comparer, Evidence};
+use evidence::{Evidence, TextAnalyzer};
 use statements::{Statement, statements};
 
 /// Words about the documents themselves.
@@ -23,7 +23,7 @@ const ABSENCE_WORDS: &[&str] = &[" not ", " no ", "n't ", "n’t ", "nothing", "
 /// includes the statement's markers.
 #[must_use]
 pub fn unsupported_statements(answer: &str, passages: &[NumberedPassage]) -> Vec<TextRange> {
-    let comparer = Comparer::new();
+    let comparer = TextAnalyzer::new();
     let evidence: Vec<NumberedEvidence> =
         passages.iter().map(|passage| numbered_evidence(&comparer, passage)).collect();
     let mut unsupported: Vec<TextRange> = Vec::new();
@@ -47,7 +47,7 @@ struct NumberedEvidence {
     evidence: Evidence,
 }
 
-fn numbered_evidence(comparer: &Comparer, numbered: &NumberedPassage) -> NumberedEvidence {
+fn numbered_evidence(comparer: &TextAnalyzer, numbered: &NumberedPassage) -> NumberedEvidence {
     let (passage, surroundings) = (&numbered.passage, &numbered.surrounding_text);
     let parts = [
         Some(passage.doc.as_str()),
@@ -61,7 +61,7 @@ fn numbered_evidence(comparer: &Comparer, numbered: &NumberedPassage) -> Numbere
     NumberedEvidence { n: numbered.n, evidence: comparer.evidence(&text) }
 }
 
-fn is_supported(comparer: &Comparer, statement: &Statement<'_>, evidence: &[NumberedEvidence]) -> bool {
+fn is_supported(comparer: &TextAnalyzer, statement: &Statement<'_>, evidence: &[NumberedEvidence]) -> bool {
     let content = comparer.content(statement.text);
     if statement.cited_numbers.is_empty() {
         return content.is_trivial()
@@ -73,7 +73,7 @@ fn is_supported(comparer: &Comparer, statement: &Statement<'_>, evidence: &[Numb
         .filter(|passage| statement.cited_numbers.contains(&passage.n))
         .map(|passage| &passage.evidence)
         .collect();
-    evidence::together_support(&cited, &content) && cited.iter().all(|passage| passage.is_relevant_to(&content))
+    evidence::jointly_support(&cited, &content) && cited.iter().all(|passage| passage.is_relevant_to(&content))
 }
 
 /// Returns whether a statement says that the documents do not contain something.

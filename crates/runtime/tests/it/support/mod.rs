@@ -28,9 +28,9 @@ use domain::tenant::{Quotas, TenantSettings};
 use domain::text::MessageText;
 use fakes::access::{self, FakeAccessRules};
 use fakes::suite::{identity, scope};
-use fakes::{ManualClock, MemoryStore, SequentialIds};
+use fakes::{InMemoryStore, ManualClock, SequentialIds};
 use futures::StreamExt as _;
-use runtime::chat::{ChatParts, ChatService, ChatSettings};
+use runtime::chat::{ChatPorts, ChatService, ChatSettings};
 use runtime::error::RuntimeError;
 use runtime::use_case::UseCase as _;
 use serde_json::json;
@@ -39,7 +39,7 @@ use tokio_util::task::TaskTracker;
 
 /// A tenant with the users Ada and Bob, and a conversation of Ada.
 pub struct Plant {
-    pub store: MemoryStore,
+    pub store: InMemoryStore,
     pub clock: Arc<ManualClock>,
     pub ids: Arc<SequentialIds>,
     pub tasks: TaskTracker,
@@ -51,7 +51,7 @@ pub struct Plant {
 impl Plant {
     pub async fn new() -> Self {
         let (clock, ids) = (Arc::new(ManualClock::default()), Arc::new(SequentialIds::default()));
-        let store = MemoryStore::new(clock.clone());
+        let store = InMemoryStore::new(clock.clone());
         let tenant = TenantId::from_uuid(ids.uuid());
         let new_tenant = NewTenant { id: tenant, name: "Plant A".to_owned(), slug: "plant-a".to_owned() };
         store.create_tenant(new_tenant).await.expect("a new tenant");
@@ -94,7 +94,7 @@ impl Plant {
         tools: &Arc<ScriptedTools>,
         settings: ChatSettings,
     ) -> ChatService {
-        let parts = ChatParts {
+        let parts = ChatPorts {
             store: Arc::new(self.store.clone()),
             tools: tools.clone(),
             model: model.clone(),
@@ -320,7 +320,7 @@ pub fn auditor_rights() -> Rights {
     })
 }
 
-async fn create_user(store: &MemoryStore, ids: &SequentialIds, tenant: TenantId, name: &str) -> TenantScope {
+async fn create_user(store: &InMemoryStore, ids: &SequentialIds, tenant: TenantId, name: &str) -> TenantScope {
     let mut tx = store.begin(&scope(tenant, Actor::System)).await.expect("in memory");
     let id = ids.uuid().into();
     let now = domain::time::Timestamp::UNIX_EPOCH;

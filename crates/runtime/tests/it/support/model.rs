@@ -9,7 +9,7 @@ use domain::ports::{ChatModel, Store as _};
 use domain::role::Classification;
 use domain::run::{FinishReason, TokenUsage};
 use domain::scope::TenantScope;
-use fakes::MemoryStore;
+use fakes::InMemoryStore;
 use futures::{StreamExt as _, stream};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +33,7 @@ pub enum Step {
 }
 
 pub struct ScriptedModel {
-    store: MemoryStore,
+    store: InMemoryStore,
     scope: TenantScope,
     conversation: ConversationId,
     replies: Mutex<VecDeque<Vec<Step>>>,
@@ -52,7 +52,7 @@ pub struct ScriptedModel {
 
 impl ScriptedModel {
     pub fn new(
-        store: MemoryStore,
+        store: InMemoryStore,
         scope: TenantScope,
         conversation: ConversationId,
         replies: impl IntoIterator<Item = Vec<Step>>,

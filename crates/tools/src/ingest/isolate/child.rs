@@ -15,9 +15,9 @@ use std::process::ExitCode;
 pub use super::frame::Request;
 
 /// Exit status of a child that could not sandbox itself and therefore read no input.
-pub(super) const EXIT_UNCONFINED: u8 = 71;
+pub(super) const EXIT_SANDBOX_FAILED: u8 = 71;
 /// Exit status of a child with invalid arguments, or whose pipe to the parent was closed.
-pub(super) const EXIT_MISUSED: u8 = 72;
+pub(super) const EXIT_INVALID_INPUT: u8 = 72;
 /// Number of pages between two progress frames.
 const PAGES_PER_REPORT: u32 = 8;
 
@@ -32,15 +32,15 @@ pub fn run_with(
     args: impl IntoIterator<Item = OsString>,
     read: impl FnOnce(&Request, &[u8], PageCallback<'_>) -> Result<ParsedDocument, ReadError>,
 ) -> ExitCode {
-    let Some(limits) = ChildLimits::from_args(args) else { return ExitCode::from(EXIT_MISUSED) };
+    let Some(limits) = ChildLimits::from_args(args) else { return ExitCode::from(EXIT_INVALID_INPUT) };
     // Suppress panic messages, because they can quote text of the document.
     std::panic::set_hook(Box::new(|_| {}));
     if confine(&limits).is_err() {
-        return ExitCode::from(EXIT_UNCONFINED);
+        return ExitCode::from(EXIT_SANDBOX_FAILED);
     }
     match serve_request(&mut io::stdin().lock(), &mut io::stdout().lock(), read) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_pipe_closed) => ExitCode::from(EXIT_MISUSED),
+        Err(_pipe_closed) => ExitCode::from(EXIT_INVALID_INPUT),
     }
 }
 

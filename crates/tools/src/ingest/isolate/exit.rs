@@ -1,6 +1,6 @@
 //! Determines why a child exited without a result, from its exit status and standard error.
 
-use super::child::{EXIT_MISUSED, EXIT_UNCONFINED};
+use super::child::{EXIT_INVALID_INPUT, EXIT_SANDBOX_FAILED};
 use super::parser::ParseError;
 use crate::ingest::readers::ReadError;
 use rustix::process::Signal;
@@ -30,10 +30,10 @@ impl ChildExit<'_> {
         match (self.status.signal(), self.status.code()) {
             (Some(signal), _) => self.signal_error(signal),
             (None, Some(0 | EXIT_PANICKED)) => ParseError::parser_crashed(),
-            (None, Some(code)) if code == i32::from(EXIT_UNCONFINED) => {
+            (None, Some(code)) if code == i32::from(EXIT_SANDBOX_FAILED) => {
                 unavailable("the parser could not sandbox itself".to_owned(), false)
             }
-            (None, Some(code)) if code == i32::from(EXIT_MISUSED) => {
+            (None, Some(code)) if code == i32::from(EXIT_INVALID_INPUT) => {
                 unavailable("the parser got invalid arguments, or its pipe was closed".to_owned(), true)
             }
             (None, code) => unavailable(format!("the parser exited with status {}", code.unwrap_or(-1)), true),
@@ -90,7 +90,8 @@ mod tests {
         assert_eq!(failure_code(Signal::ABORT.as_raw(), b"has overflowed its stack"), Some(FailureCode::Corrupt));
         assert_eq!(failure_code(Signal::SEGV.as_raw(), b""), Some(FailureCode::Corrupt));
         assert_eq!(failure_code(EXIT_PANICKED << 8, b""), Some(FailureCode::Corrupt));
-        for (raw, expected) in [(Signal::KILL.as_raw(), true), (2 << 8, true), (i32::from(EXIT_UNCONFINED) << 8, false)]
+        for (raw, expected) in
+            [(Signal::KILL.as_raw(), true), (2 << 8, true), (i32::from(EXIT_SANDBOX_FAILED) << 8, false)]
         {
             let error = error_of(raw, b"");
             assert!(

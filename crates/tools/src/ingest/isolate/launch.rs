@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Exit status of a child that could not sandbox itself.
-const EXIT_UNCONFINED: u8 = 71;
+const EXIT_SANDBOX_FAILED: u8 = 71;
 /// Exit status of a child with invalid arguments.
-const EXIT_MISUSED: u8 = 72;
+const EXIT_INVALID_INPUT: u8 = 72;
 /// Exit status of a child that could not find or execute the program.
 const EXIT_NOT_STARTED: u8 = 73;
 /// Placeholder argument for a training data directory that is not set.
@@ -71,8 +71,8 @@ impl Launcher {
 /// [`Launcher::command`] appends. Returns an exit code only if that fails.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter();
-    let Some(limits) = ChildLimits::from_args(args.by_ref().take(2)) else { return ExitCode::from(EXIT_MISUSED) };
-    let (Some(program), Some(folder)) = (args.next(), args.next()) else { return ExitCode::from(EXIT_MISUSED) };
+    let Some(limits) = ChildLimits::from_args(args.by_ref().take(2)) else { return ExitCode::from(EXIT_INVALID_INPUT) };
+    let (Some(program), Some(folder)) = (args.next(), args.next()) else { return ExitCode::from(EXIT_INVALID_INPUT) };
     let Ok(program) = PathBuf::from(program).canonicalize() else { return ExitCode::from(EXIT_NOT_STARTED) };
     let training_data = (folder != NO_TRAINING_DATA).then(|| PathBuf::from(folder));
     let mut command = Command::new(&program);
@@ -82,7 +82,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         command.env("TESSDATA_PREFIX", folder);
     }
     if confine_program(&limits, &allowed_paths(&program, training_data)).is_err() {
-        return ExitCode::from(EXIT_UNCONFINED);
+        return ExitCode::from(EXIT_SANDBOX_FAILED);
     }
     let _exec_error = command.exec();
     ExitCode::from(EXIT_NOT_STARTED)

@@ -5,7 +5,7 @@
 use unicode_normalization::UnicodeNormalization as _;
 
 /// Appends the normalized form of `c` to `out`: no character, one, or several.
-pub fn push_char(out: &mut String, c: char) {
+pub fn push_normalized_char(out: &mut String, c: char) {
     match c {
         // Printable ASCII comes first because it is the common case.
         ' '..='~' | '\n' | '\t' => out.push(c),
@@ -27,10 +27,10 @@ pub fn push_char(out: &mut String, c: char) {
     }
 }
 
-/// Returns `text` with every character normalized; see [`push_char`].
+/// Returns `text` with every character normalized; see [`push_normalized_char`].
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    text.chars().for_each(|c| push_char(&mut out, c));
+    text.chars().for_each(|c| push_normalized_char(&mut out, c));
     out
 }
 

@@ -15,10 +15,10 @@ pub struct Limits {
     /// Maximum number of entries in a ZIP archive.
     pub max_entries: usize,
     /// Maximum ratio of decompressed to compressed bytes of a ZIP entry; only checked above
-    /// [`Limits::ratio_free_bytes`].
-    pub max_ratio: u64,
+    /// [`Limits::ratio_check_min_bytes`].
+    pub max_compression_ratio: u64,
     /// Decompressed size of a ZIP entry, in bytes, up to which the ratio is not checked.
-    pub ratio_free_bytes: u64,
+    pub ratio_check_min_bytes: u64,
     /// Limits on images for OCR; `None` to extract no images.
     pub scans: Option<ScanLimits>,
 }
@@ -30,8 +30,8 @@ impl Default for Limits {
             max_text_bytes: 50 << 20,
             max_inflated_bytes: 512 << 20,
             max_entries: 2_000,
-            max_ratio: 100,
-            ratio_free_bytes: 10 << 20,
+            max_compression_ratio: 100,
+            ratio_check_min_bytes: 10 << 20,
             scans: None,
         }
     }

@@ -184,7 +184,7 @@ fn heading_level(line: &str) -> Option<u8> {
     if !is_title(line) || line.ends_with(['.', ',', ';', ':', '!', '?']) {
         return None;
     }
-    if let Some(level) = numbered_level(line) {
+    if let Some(level) = section_number_level(line) {
         return Some(level);
     }
     let letters = line.chars().filter(|c| c.is_alphabetic()).count();
@@ -193,7 +193,7 @@ fn heading_level(line: &str) -> Option<u8> {
 }
 
 /// The depth of the section number before a title: 2 for `3.2 Start-up`.
-pub(super) fn numbered_level(line: &str) -> Option<u8> {
+pub(super) fn section_number_level(line: &str) -> Option<u8> {
     let (number, rest) = line.split_once(char::is_whitespace)?;
     let number = number.trim_end_matches('.');
     let parts: Vec<&str> = number.split('.').collect();

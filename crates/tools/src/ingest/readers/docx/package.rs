@@ -51,8 +51,10 @@ impl<'a> Package<'a> {
             zip::result::ZipError::UnsupportedArchive(_) => ReadError::Encrypted,
             _ => ReadError::corrupt("a part of the archive cannot be opened"),
         })?;
-        let ratio_limit =
-            entry.compressed_size().saturating_mul(self.limits.max_ratio).max(self.limits.ratio_free_bytes);
+        let ratio_limit = entry
+            .compressed_size()
+            .saturating_mul(self.limits.max_compression_ratio)
+            .max(self.limits.ratio_check_min_bytes);
         let max_bytes = self.remaining_bytes.min(ratio_limit);
         let mut bytes = Vec::new();
         entry

@@ -1,7 +1,7 @@
 //! Reads paragraphs: their visible runs, and the properties that make them headings or list items.
 
 use super::super::ReadError;
-use super::super::clean::push_char;
+use super::super::clean::push_normalized_char;
 use super::super::symbols;
 use super::shading::is_background;
 use super::styles::Numbering;
@@ -57,7 +57,8 @@ impl Walker<'_> {
                 Token::StartTag(element) => self.handle_start_tag(xml, &element, &mut paragraph, &mut output)?,
                 Token::Text(text) if paragraph.in_text && self.in_field_code.contains(&true) => drop(text),
                 Token::Text(text) if paragraph.in_text && !paragraph.hidden_run => {
-                    text.chars().for_each(|c| push_char(&mut paragraph.text, if c == '\n' { ' ' } else { c }));
+                    text.chars()
+                        .for_each(|c| push_normalized_char(&mut paragraph.text, if c == '\n' { ' ' } else { c }));
                 }
                 Token::Text(text) => self.has_hidden_text |= paragraph.in_text && !text.trim().is_empty(),
                 Token::EndTag(name) => match name.as_str() {
@@ -203,6 +204,6 @@ fn push_symbol(element: &Element<'_>, text: &mut String) {
         _ => char::from_u32(code),
     };
     if let Some(c) = character {
-        push_char(text, c);
+        push_normalized_char(text, c);
     }
 }

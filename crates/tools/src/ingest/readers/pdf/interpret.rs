@@ -314,7 +314,7 @@ impl<'a> Interpreter<'a> {
         const MAX_INVISIBLE_OPACITY: f32 = 0.02;
         let is_filled = text_fills(self.state.text.render_mode);
         (is_filled && self.state.opacity <= MAX_INVISIBLE_OPACITY)
-            || !self.content.canvas.contrasts(self.state.fill_if(is_filled), x, y)
+            || !self.content.canvas.contrasts(self.state.fill_color_if(is_filled), x, y)
     }
 
     /// Executes operators that build or paint a path; returns false for other operators.
@@ -350,7 +350,7 @@ impl<'a> Interpreter<'a> {
     fn paint(&mut self, fill: bool, stroke: bool) {
         self.path.end_subpath();
         if fill {
-            self.content.canvas.fill(&self.path, self.state.fill_if(true));
+            self.content.canvas.fill(&self.path, self.state.fill_color_if(true));
         }
         if stroke {
             self.content.canvas.stroke(&self.path);

@@ -67,7 +67,7 @@ impl GraphicsState {
     }
 
     /// The fill color if it is known and `applies` is true, otherwise `None`.
-    pub fn fill_if(&self, applies: bool) -> Option<Color> {
+    pub fn fill_color_if(&self, applies: bool) -> Option<Color> {
         self.fill.filter(|_| applies)
     }
 

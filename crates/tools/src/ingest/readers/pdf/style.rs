@@ -73,7 +73,8 @@ impl Style {
         if let Some(level) = self.outline_level(text) {
             return Some(level);
         }
-        let numbered = super::super::text::numbered_level(text).filter(|level| *level > 1 || !text.ends_with('.'));
+        let numbered =
+            super::super::text::section_number_level(text).filter(|level| *level > 1 || !text.ends_with('.'));
         if first.size >= HEADING_FACTOR * self.body_size && !is_list_like(text) {
             let rank =
                 self.heading_sizes.iter().position(|size| first.size >= size - 0.5).unwrap_or(self.heading_sizes.len());

@@ -1,6 +1,6 @@
 //! Groups glyphs into words: text without gaps, with its position on the page.
 
-use super::super::clean::push_char;
+use super::super::clean::push_normalized_char;
 use super::accents::{AccentComposer, Composition};
 use super::bidi;
 use super::placement::{Direction, Placement};
@@ -137,7 +137,7 @@ impl WordBuilder {
 fn push_text(out: &mut String, text: &str, placement: &Placement) {
     let has_width = placement.right - placement.left > 0.05 * placement.size;
     let start = out.len();
-    text.chars().for_each(|c| push_char(out, if c == '\u{AD}' && has_width { '-' } else { c }));
+    text.chars().for_each(|c| push_normalized_char(out, if c == '\u{AD}' && has_width { '-' } else { c }));
     if bidi::is_rtl_ligature(&out[start..]) {
         // A word keeps its glyphs in visual order until its line is complete.
         let reversed: String = out[start..].chars().rev().collect();
