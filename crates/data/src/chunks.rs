@@ -1,5 +1,5 @@
-//! Passages (chunks of documents): this file has the lexical search and reads passages by document, position or id;
-//! the submodules store passages, search them by vector, and switch the embedding model.
+//! Passages (chunks of documents). This file implements the lexical search and reads passages by document, position or
+//! id. The submodules store passages, search them by vector, and switch the embedding model.
 //!
 //! Each tenant has its own partition of passages. Every statement binds the tenant id, so that the planner can prune
 //! all other partitions. That is for speed only: row-level security decides what is visible. The reasons are in
@@ -70,8 +70,8 @@ statements! {
         "searching by word",
         include_str!("lexical.sql"),
     );
-    // LATERAL with OFFSET 0 makes the planner fetch the passages one by one by the index, also before the tables are
-    // analyzed.
+    // LATERAL with OFFSET 0 makes the planner fetch the passages one by one from the index, even before the tables have
+    // been analyzed.
     CANDIDATES_AT: CandidateRow = Statement::select(
         "document_chunks",
         "reading candidates by their positions",

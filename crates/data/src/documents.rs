@@ -229,7 +229,7 @@ impl DocumentRepo for PgTenantTx {
         patch: &DocumentPatch,
         now: Timestamp,
     ) -> Result<Option<Document>, StoreError> {
-        // The foreign key of the passages passes a new class on to them.
+        // A new classification cascades to the passages through their foreign key.
         let connection =
             if patch.classification.is_some() { self.custom_plan_connection().await? } else { self.connection() };
         UPDATE
@@ -274,7 +274,7 @@ impl DocumentRepo for PgTenantTx {
     }
 }
 
-/// Finds a document by the SHA-256 of its content in hex, among those that the clearance allows the caller to see.
+/// Finds a document by the SHA-256 of its content in hex, among those within `clearance`.
 async fn find_by_sha256(
     tx: &mut PgTenantTx,
     sha256: &str,

@@ -65,7 +65,7 @@ impl IdempotencyRepo for PgTenantTx {
             return Ok(None);
         }
         let existing = GET.query().bind(key_hash).fetch_optional(self.connection()).await?;
-        // No row means that the key was released between the two statements. Report the other request as still running.
+        // If there is no row, the key was released between the two statements. Report the other request as running.
         Ok(Some(existing.unwrap_or(IdempotencyRecord { fingerprint: None, outcome: None, claimed_at: now })))
     }
 

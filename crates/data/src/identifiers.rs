@@ -15,7 +15,7 @@ use plant_code::plant_code;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TextKind {
     /// A passage to be indexed. `P-101A` is indexed under `P-101`, too. Parts separated by spaces are only recognized
-    /// in capitals.
+    /// in upper case.
     Passage,
     /// A search query, recognized in upper and lower case.
     Query,

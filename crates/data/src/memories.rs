@@ -1,4 +1,4 @@
-//! Memories of the current user: facts that go into later prompts.
+//! Memories of the current user: facts to include in later prompts.
 
 use crate::rows::{KeysetParams, TextEnum, visible_classifications};
 use crate::statement::{Statement, row, statements};

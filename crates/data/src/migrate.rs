@@ -6,10 +6,10 @@ use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// The first migration. Its first statement creates the roles and sets the rights to the database. `pg_dump` leaves
-/// both out: roles belong to the whole cluster, and rights to a database to no schema.
+/// The first migration. Its first statement creates the roles and grants privileges on the database. A dump contains
+/// neither: roles belong to the whole cluster, and privileges on a database are not part of any schema.
 const ROLES_MIGRATION: &str = include_str!("../../../migrations/0001_roles.sql");
-/// The end of its first statement.
+/// The text that ends the first statement of [`ROLES_MIGRATION`].
 const END_OF_ROLES: &str = "$$;";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
@@ -85,7 +85,7 @@ pub async fn enable_login(url: &str, role: LoginRole, password: &str) -> Result<
     close(connection).await
 }
 
-/// The file of a document, as the database knows it.
+/// A document's file, as recorded in the database.
 #[derive(Clone, PartialEq, Eq, Debug, sqlx::FromRow)]
 pub struct DocumentFile {
     /// Id of the document that the file belongs to.
@@ -98,7 +98,7 @@ pub struct DocumentFile {
     pub sha256: String,
 }
 
-/// Whether the database has no table yet, with the login in `url`.
+/// Whether the database has no tables yet. Connects with the login in `url`.
 ///
 /// # Errors
 /// If the database is not reachable.
@@ -114,8 +114,8 @@ pub async fn is_empty(url: &str) -> Result<bool, SetupError> {
     Ok(count == 0)
 }
 
-/// Creates the roles and sets the rights to the database that a dump does not contain, with the login in `url`: the
-/// first part of the first migration.
+/// Creates the roles and grants the privileges on the database, which a dump does not contain, with the login in `url`.
+/// Runs the first statement of the first migration.
 ///
 /// # Errors
 /// If the database is not reachable, or the login may not create roles.
@@ -129,7 +129,8 @@ pub async fn prepare_roles(url: &str) -> Result<(), SetupError> {
     close(connection).await
 }
 
-/// The files of all documents, with the login in `url`: a superuser, to whom row security does not apply.
+/// Returns the files of all documents. The login in `url` must be a superuser, to whom row-level security does not
+/// apply.
 ///
 /// # Errors
 /// If the database is not reachable.
@@ -177,8 +178,8 @@ pub(crate) async fn check(connection: &mut PgConnection) -> Result<Vec<String>, 
             Some(_) => {}
         }
     }
-    // Applied migrations that this program does not know are no problem: during an update, a newer program may already
-    // have migrated.
+    // Applied migrations that this program does not know are not a problem: during an update, a newer program may
+    // already have migrated.
     Ok(problems)
 }
 

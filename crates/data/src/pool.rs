@@ -17,7 +17,7 @@ const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// The tenant and the user of a transaction, which the row-level security policies read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct RowScope {
-    /// Only rows of this tenant are visible; without one, no tenant's rows are.
+    /// The tenant whose rows are visible; if `None`, no tenant's rows are.
     pub(crate) tenant: Option<Uuid>,
     /// The user whose own rows are visible.
     pub(crate) user: Option<Uuid>,
@@ -149,7 +149,7 @@ impl Database {
         }
     }
 
-    /// Takes a connection out of the pool for good, for as long as the caller keeps it.
+    /// Takes a connection out of the pool permanently; the pool may open another one in its place.
     pub(crate) async fn detached_connection(&self, activity: &'static str) -> Result<PgConnection, StoreError> {
         Ok(self.acquire(activity).await?.detach())
     }
@@ -163,8 +163,8 @@ impl Database {
 }
 
 /// The statements that begin a transaction and set its scope, for the simple query protocol: the server executes all of
-/// them in one round trip. They have no parameters there; a scope consists of UUIDs, so their text cannot inject SQL.
-/// Setting an empty id clears what an earlier transaction of the connection has set.
+/// them in one round trip. That protocol has no parameters, but a scope consists of UUIDs, and their text cannot inject
+/// SQL. An empty text overrides any id that was set for the whole session of the connection.
 fn begin_statements(begin: &str, scope: RowScope) -> String {
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let (tenant, user) = (text(scope.tenant), text(scope.user));

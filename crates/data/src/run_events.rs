@@ -1,4 +1,4 @@
-//! Events of runs, which all processes share, and the end of runs whose process died.
+//! Stores the events of runs, so that every process can read them, and ends runs whose process died.
 
 mod recovery;
 mod wire;
@@ -42,8 +42,8 @@ row! {
 }
 
 statements! {
-    /// Does not wait for the disk: the events are a copy of what the process holds, and the answer itself is stored
-    /// durably at its end.
+    /// Commits without waiting for the disk: the events are a copy of what the process holds in memory, and the
+    /// finished answer is stored durably.
     APPEND: () = Statement::insert(
         "run_events",
         "storing events of a run",
@@ -146,7 +146,7 @@ impl RunEventStore for PgRunEventStore {
     }
 
     fn stop_listening(&self) {
-        // Locked only by a call that waits, which keeps listening.
+        // If the listener is locked, `next_signal` is waiting on it; that call keeps listening.
         if let Ok(mut listener) = self.listener.try_lock() {
             *listener = None;
         }

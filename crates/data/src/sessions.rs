@@ -1,4 +1,4 @@
-//! Sessions of the current tenant's users, and the uses of their tokens.
+//! Sessions of the current tenant's users: when they were last used, and whether they are revoked.
 
 use crate::rows::KeysetParams;
 use crate::statement::{Scalar, Statement, row, statements};

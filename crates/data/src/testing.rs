@@ -15,10 +15,10 @@ const PASSWORD: &str = "test";
 /// Advisory lock key ("plat" in ASCII) that serializes the creation of the template.
 const TEMPLATE_LOCK: i64 = 0x706c_6174;
 
-/// Any error of a test's setup or statements.
+/// Any error in the setup or the body of a test.
 pub type TestError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A database for one test. Dropping the value drops the database; errors of that are ignored.
+/// A database for one test. Dropping this value drops the database; errors are ignored.
 #[derive(Debug)]
 pub struct TestDb {
     name: String,

@@ -71,10 +71,10 @@ impl PgTenantTx {
         &mut self.transaction
     }
 
-    /// The connection for a statement on passages or their terms, or one that a foreign key passes on to them. It makes
-    /// the rest of the transaction plan with the bound values: only then can the planner prune all partitions but the
-    /// tenant's, and use a partial index of one embedding model. A cached plan would lock every tenant's partition. All
-    /// other statements keep cached plans, since planning them costs more than running them.
+    /// The connection for a statement on passages or their terms, or one that cascades to them through a foreign key.
+    /// For the rest of the transaction, statements are planned with the bound values: only then can the planner prune
+    /// all partitions but the tenant's, and use a partial index of one embedding model. A cached plan would lock every
+    /// tenant's partition. All other statements keep cached plans, since planning them costs more than running them.
     ///
     /// # Errors
     /// If the database fails.

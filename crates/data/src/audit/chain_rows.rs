@@ -1,4 +1,4 @@
-//! Row types of chain entries joined with their audit rows, of checkpoints, and of retirements.
+//! Row types of chain entries joined with their audit rows, of checkpoints, and of purge records.
 
 use crate::rows::{JsonText, Sha256Column};
 use crate::statement::row;
@@ -60,14 +60,14 @@ row! {
 }
 pub(super) use retirement_columns;
 
-/// The columns `session_id` and `conversation_id` of an audit row, by what they mean.
+/// The session id and the conversation id of an audit row.
 pub(super) struct RecordedIds {
     pub(super) session: Option<Uuid>,
     pub(super) conversation: Option<Uuid>,
 }
 
 impl RecordedIds {
-    /// Exchanges the columns of a row of the first layout, which has its conversation in `session_id`.
+    /// Swaps the two ids if the row has the first layout, which stored the conversation id in `session_id`.
     pub(super) fn of_layout(self, layout: RowLayout) -> Self {
         if layout == RowLayout::WITHOUT_SESSION {
             Self { session: self.conversation, conversation: self.session }

@@ -1,9 +1,7 @@
-//! Verifies a tenant's hash chain, from its start or its last retirement to its head, and reports what is wrong.
+//! Verifies a tenant's hash chain, from its start or its last purge to its head, and reports what is wrong.
 //!
-//! A retirement is the signed record of a purge ([`PurgeRecord`]).
-//!
-//! Does no I/O. The caller first supplies the signed checkpoints and retirements, from the database and from elsewhere,
-//! and then the entries in order, from the database or from an export.
+//! Does no I/O. The caller first supplies the signed checkpoints and purge records, from the database and from
+//! elsewhere, and then the entries in order, from the database or from an export.
 
 use super::signature::{TrustedKeys, Verification};
 use domain::audit::chain::{AuditHash, ChainedEvent, Checkpoint, EntryWithoutRow, PurgeRecord};
@@ -25,7 +23,7 @@ pub struct Finding {
     pub seq: Option<i64>,
     /// Id of the audit row, if known.
     pub audit_id: Option<Uuid>,
-    /// Description of the problem: a sentence without a full stop.
+    /// Description of the problem: a sentence without a final period.
     pub message: String,
 }
 
@@ -38,7 +36,7 @@ pub struct ChainReport {
     pub entry_count: u64,
     /// `seq` of the last entry.
     pub last_seq: i64,
-    /// Number of entries whose rows were deleted under a signed retirement.
+    /// Number of entries whose rows were deleted by a purge with a signed record.
     pub purged_entry_count: u64,
     /// Number of signed checkpoints that match the chain.
     pub matching_checkpoint_count: u64,
@@ -50,7 +48,7 @@ pub struct ChainReport {
     pub findings: Vec<Finding>,
     /// Total number of findings, including those that are not listed in `findings`.
     pub finding_count: u64,
-    /// Remarks for the auditor that are no evidence of tampering.
+    /// Remarks for the auditor that are not evidence of tampering.
     pub remarks: Vec<String>,
 }
 
@@ -130,7 +128,7 @@ pub struct ChainVerifier {
 }
 
 impl ChainVerifier {
-    /// Starts the verification of a tenant's chain, and verifies the signatures of `checkpoints` and `retirements`.
+    /// Starts the verification of a tenant's chain, and verifies the signatures of `checkpoints` and `purge_records`.
     #[must_use]
     pub fn new(tenant: Uuid, checkpoints: &[Checkpoint], retirements: &[PurgeRecord], keys: &TrustedKeys) -> Self {
         let mut report = ChainReport {
@@ -198,7 +196,7 @@ impl ChainVerifier {
     pub fn verify_entry(&mut self, entry: &ChainEntry) {
         let ChainEntry { seq, audit_id, at_micros, row_hash, chain_hash, computed_hash: computed } = *entry;
         let id = Some(audit_id);
-        // The boundary entry of the retirement is kept as the anchor of the remaining chain.
+        // A purge keeps its boundary entry, which the hash of the next entry is computed from.
         if seq == self.last_seq && self.report.entry_count == 0 && self.purged_before_micros.is_some() {
             if chain_hash != self.head_hash {
                 self.report.add_finding(

@@ -1,5 +1,5 @@
-//! Shows that a process is alive: it holds an advisory lock on a dedicated connection, so the lock ends with the
-//! process. If a process no longer holds its lock, another one closes the operations that it left open
+//! An advisory lock that shows that a process is alive. The process holds it on a dedicated connection, so the lock
+//! ends with the process. If a process no longer holds its lock, another one closes the operations that it left open
 //! (`audit_recover`).
 
 use crate::pool::Database;
@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Timeout for the probe of the lock's connection.
+/// Timeout of the query that checks whether the lock's connection still works.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 statements! {

@@ -1,7 +1,7 @@
-//! Deletes audit rows past their retention period, a whole month at a time, and stores a signed record, called a
-//! retirement, of where the remaining hash chain starts.
+//! Deletes audit rows past their retention period, a whole month at a time, and stores a signed record of where the
+//! remaining hash chain starts.
 //!
-//! Runs as the login that applies migrations. The roles that the server connects with cannot delete audit rows.
+//! Connects with the login that applies migrations. The roles that the server connects with cannot delete audit rows.
 
 use super::signature::SigningKey;
 use crate::error::{SetupError, store_error};

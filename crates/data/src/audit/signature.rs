@@ -1,4 +1,4 @@
-//! Ed25519 signatures (RFC 8032) of checkpoints and retirements: only the holder of the private key can sign, anyone
+//! Ed25519 signatures (RFC 8032) of checkpoints and purge records: only the holder of the private key can sign, anyone
 //! with the public key can verify.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
@@ -46,7 +46,7 @@ impl SigningKey {
         Checkpoint { signature, ..unsigned_checkpoint }
     }
 
-    /// Signs a retirement. Replaces the key id and the signature of `unsigned`.
+    /// Signs a purge record. Replaces the key id and the signature of `unsigned`.
     #[must_use]
     pub fn sign_retirement(&self, unsigned: PurgeRecord) -> PurgeRecord {
         let signature = self.sign(&unsigned.message());

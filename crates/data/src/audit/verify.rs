@@ -49,7 +49,8 @@ row! {
 }
 
 row! {
-    /// An audit row that neither the chain nor the queue for sealing accounts for, and the reason.
+    /// The id of an audit row that is neither in the chain nor queued for sealing, or that was changed or deleted while
+    /// it was queued, and a sentence that says which.
     struct UnaccountedRow {
         id: Uuid,
         what: String,

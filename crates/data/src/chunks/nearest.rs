@@ -54,8 +54,8 @@ row! {
 statements! {
     /// `$1` to `$7` are the parameters of `in_scope!`, `$8` is the query vector, `$9` the limit, `$10` whether to scan
     /// even if the index is preferred: if false, the statement returns no rows in that case. Embeddings and terms are
-    /// stored inline in the table (STORAGE MAIN) and long texts out of line (TOAST), so the scan reads little but
-    /// vectors.
+    /// stored inline in the table (STORAGE MAIN) and long texts out of line (TOAST), so the scan reads hardly
+    /// anything but vectors.
     NEAREST_BY_SCAN: Joined<CandidateRow, ScoreRow> = Statement::select(
         "document_chunks",
         "searching by vector",
@@ -104,7 +104,7 @@ statements! {
         ),
     );
     /// `$1` to `$7` are the parameters of `in_scope!`, `$8` is `hnsw.ef_search`, `$9` `hnsw.max_scan_tuples`. If the
-    /// index is preferred, this also sets what its scan needs, until the transaction ends. Sorting is disabled as well,
+    /// index is preferred, this also changes the settings for its scan until the transaction ends. Sorting is disabled,
     /// so that the planner reads in index order however small it estimates the table to be.
     PREPARE_INDEX_SCAN: PreparedRow = Statement::select(
         "documents",

@@ -1,8 +1,8 @@
 //! Stores passages: published ones, which replace the current passages of a document, and staged ones, which are
 //! embedded with the next model and not searched yet.
 //!
-//! Lock order: first the document's row, then the advisory lock of the tenant's generations. It is taken in shared mode
-//! here and in exclusive mode by [`super::model_switch`].
+//! Lock order: first the document's row, then the advisory lock on the tenant's embedding model. That one is taken in
+//! shared mode here and in exclusive mode by [`super::model_switch`].
 
 use crate::identifiers::{TextKind, normalize_identifiers};
 use crate::jobs::enqueue;

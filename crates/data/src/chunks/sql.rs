@@ -20,7 +20,7 @@ macro_rules! candidate_columns {
 
 /// Condition for documents that can be searched: they have been published and have not failed since. A document that is
 /// being ingested again stays searchable with its old passages until the new ones replace them. A document that is
-/// ready but has no embedding model was loaded by another program.
+/// ready but has no embedding model was inserted by another program.
 macro_rules! published {
     () => {
         "d.status <> 'failed' AND (d.embedding_model IS NOT NULL OR d.status = 'ready')"

@@ -20,7 +20,7 @@ pub(super) fn plant_code(chars: &[char], start: usize, kind: TextKind) -> Option
         if equipment.is_empty() { None } else { letters_and_digits(chars, skip_separator(chars, equipment_end), 2, 2) };
     let (component, end) = component.unwrap_or((String::new(), equipment_end));
     let text = &chars[start..end];
-    // In passages, parts separated by spaces are only a code in capitals: `10 min 20` is prose.
+    // In passages, parts separated by spaces are only a code if they are in upper case: `10 min 20` is prose.
     let is_prose = text.contains(&' ') && text.iter().any(char::is_ascii_lowercase);
     if chars.get(end).is_some_and(|c| c.is_alphanumeric()) || (is_prose && kind == TextKind::Passage) {
         return None;
@@ -35,7 +35,7 @@ pub(super) fn plant_code(chars: &[char], start: usize, kind: TextKind) -> Option
 }
 
 /// Parses exactly `letters` letters and exactly `digits` digits, with or without a separator; returns them in lower
-/// case, with the end index. If a space separates them, the letters must be capitals: `AA001 in 20 bar` contains no
+/// case, with the end index. If a space separates them, the letters must be upper case: `AA001 in 20 bar` contains no
 /// component.
 fn letters_and_digits(chars: &[char], start: usize, letters: usize, digits: usize) -> Option<(String, usize)> {
     let letters_end =

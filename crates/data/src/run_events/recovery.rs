@@ -1,4 +1,4 @@
-//! Ends runs whose process died: their readers get an `error`, and their message keeps what was written.
+//! Ends runs whose process died: readers get an `error` event, and the message keeps the text written so far.
 
 use super::wire::StoredEvent;
 use crate::error::store_error;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 const LAST_EVENT_DISTANCE: i64 = 1_000_000;
 
 row! {
-    /// A run without an end whose process does not hold its lock.
+    /// A run that has not ended and whose process does not hold its liveness lock.
     pub struct AbandonedRun, columns = abandoned_run_columns {
         tenant_id: Uuid,
         user_id: Uuid,
@@ -43,7 +43,8 @@ statements! {
         "reading the number of a run's last event",
         "SELECT last_seq FROM run_events WHERE run_id = $1 ORDER BY first_seq DESC LIMIT 1",
     );
-    /// Writes the last event, and the text so far into the message. Affects nothing if the run has ended meanwhile.
+    /// Appends the `error` event and stores the text so far in the message. Affects no rows if the run has ended
+    /// meanwhile.
     CLOSE: Scalar<Uuid> = Statement::insert(
         "run_events",
         "ending an abandoned run",
@@ -76,14 +77,14 @@ statements! {
 }
 
 impl AbandonedRun {
-    /// Id of the process that did the run.
+    /// Instance id of the process that executed the run.
     #[must_use]
     pub fn instance(&self) -> Uuid {
         self.instance
     }
 }
 
-/// Ends runs whose process died, and removes events that nobody reads any more.
+/// Ends runs whose process died, and deletes the events of runs that ended a while ago.
 #[derive(Clone, Debug)]
 pub struct RunRecovery {
     app: Database,
@@ -91,15 +92,15 @@ pub struct RunRecovery {
 }
 
 impl RunRecovery {
-    /// Works with the pools of both roles: the worker's finds runs of all tenants, by id, and the application's ends
-    /// them, each as its user.
+    /// Takes pools of both roles: the worker's role finds the runs of all tenants, and the application's role ends each
+    /// one with the rights of its user.
     #[must_use]
     pub fn new(app: Database, worker: Database) -> Self {
         Self { app, worker }
     }
 
-    /// Finds runs without an end whose process does not hold its lock. After a restart of the database, that is true
-    /// of every run for about a second.
+    /// Finds runs that have not ended and whose process does not hold its liveness lock. After a restart of the
+    /// database, that includes every current run for about a second, until its process takes the lock again.
     ///
     /// # Errors
     /// If the database fails.
@@ -108,7 +109,7 @@ impl RunRecovery {
         ABANDONED.query().fetch_all(&mut connection).await
     }
 
-    /// Ends a run; returns whether it had no end.
+    /// Ends an abandoned run. Returns `false` if it has ended meanwhile.
     ///
     /// # Errors
     /// If the database fails.
@@ -125,7 +126,7 @@ impl RunRecovery {
         Ok(closed)
     }
 
-    /// Removes events of runs that ended more than a quarter of an hour ago; returns how many rows.
+    /// Deletes the events of runs that ended more than 15 minutes ago. Returns the number of deleted rows.
     ///
     /// # Errors
     /// If the database fails.

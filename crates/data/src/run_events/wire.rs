@@ -1,5 +1,5 @@
-//! Events of runs as they are stored. Not stored: reasoning, which is never kept, and calls of a client's tools, which
-//! only the request that started the run can answer. Their numbers are left out.
+//! The stored form of run events. Two kinds are not stored: reasoning, and calls of a client's tools, which only the
+//! request that started the run can answer. Their sequence numbers are skipped.
 
 use domain::conversation::Citation;
 use domain::error::{ErrorKind, Problem};
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Number of different codes that are kept. The platform has about fifty; more would mean that something else writes
-/// these rows.
+/// Maximum number of distinct problem codes that [`static_code`] leaks. The platform has about fifty; more would mean
+/// that something else writes these rows.
 const MAX_CODES: usize = 512;
 
-/// A stored event.
+/// An event with its sequence number, in the form in which it is stored.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredEvent {
     seq: u64,
@@ -58,7 +58,7 @@ enum Event {
 }
 
 impl StoredEvent {
-    /// The stored form of an event; `None` if it is not stored.
+    /// Converts an event to its stored form; `None` if events of its kind are not stored.
     pub(super) fn new(numbered: &NumberedEvent) -> Option<Self> {
         let event = match numbered.event.clone() {
             RunEvent::Started { run_id, message_id, model, escalation, privacy_warnings } => {
@@ -80,7 +80,7 @@ impl StoredEvent {
         Some(Self { seq: numbered.seq, event })
     }
 
-    /// The event; `None` if it was written by something else.
+    /// Converts back to an event; `None` if it is a failure of an unknown kind.
     pub(super) fn into_event(self) -> Option<NumberedEvent> {
         let event = match self.event {
             Event::Started { run_id, message_id, model, escalation, privacy_warnings } => {
@@ -100,7 +100,8 @@ impl StoredEvent {
     }
 }
 
-/// A code as the static text that [`Problem`] holds. Each is kept once.
+/// Returns the code as static text, which [`Problem`] requires. Each distinct code is leaked once; after [`MAX_CODES`]
+/// of them, returns the code for internal errors instead.
 fn static_code(code: &str) -> &'static str {
     static CODES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut codes = CODES.lock().unwrap_or_else(PoisonError::into_inner);

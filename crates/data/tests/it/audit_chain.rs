@@ -557,7 +557,7 @@ async fn a_log_with_purged_rows_is_intact() -> Result<(), TestError> {
     log.seal_and_sign().await?;
     assert!(log.verify(TENANT_A).await?.is_intact());
 
-    // A retirement cannot be extended to cover up deletions, because its signature covers the date.
+    // A purge record cannot be extended to cover up deletions, because its signature covers the date.
     log.tamper(&format!(
         "UPDATE audit_retirements SET before = now() + interval '1 day' WHERE tenant_id = '{TENANT_A}'"
     ))

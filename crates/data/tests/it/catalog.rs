@@ -37,7 +37,7 @@ pub(crate) async fn isolation_violations(connection: &mut PgConnection) -> Resul
 
 /// Queries on the system catalog that return one line of text per violation.
 const VIOLATION_QUERIES: &[&str] = &[
-    // Row-level security is forced on every table, and every table has a tenant_id, except that of the migrations.
+    // Row-level security is forced on every table, and every table has a tenant_id, except the table of migrations.
     "SELECT format('%s: row security is not forced', c.relname) FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> '_sqlx_migrations'
        AND NOT (c.relrowsecurity AND c.relforcerowsecurity)",

@@ -1,4 +1,4 @@
-//! A connection never returns to the pool inside a transaction or with a tenant set, even if its user was cancelled.
+//! A connection never returns to the pool inside a transaction or with a tenant set, even if the caller was cancelled.
 
 use crate::catalog::connect_as_superuser;
 use data::testing::{TestDb, TestError};
@@ -15,7 +15,7 @@ use std::task::Poll;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Creates a pool with a single connection, so that each user gets the connection that the previous one left behind.
+/// Creates a pool with a single connection, so that each caller gets the connection that the previous one left behind.
 fn single_connection_pool(db: &TestDb) -> Result<Database, TestError> {
     let settings =
         PoolSettings { max_connections: 1, acquire_timeout: Duration::from_secs(20), ..PoolSettings::default() };
@@ -62,8 +62,7 @@ async fn a_caller_that_gives_up_leaves_no_open_transaction_and_no_tenant() -> Re
         } else {
             dropped_count += 1
         }
-        // The next user of the connection runs a statement outside a transaction, which must take effect without a
-        // commit, …
+        // The next caller runs a statement outside a transaction, which must take effect without a commit.
         let number = 100 + round as u128;
         directory.create_tenant(new_tenant(number)).await?;
         let mut superuser = connect_as_superuser(&db).await?;

@@ -1,4 +1,4 @@
-//! Lexical search, as far as it depends on PostgreSQL: stemming, plant identifiers, BM25 scores and query plans.
+//! The parts of lexical search that depend on PostgreSQL: stemming, plant identifiers, BM25 scores and query plans.
 
 use crate::catalog::{connect_as_app, connect_as_superuser};
 use crate::store::test_context;
@@ -136,7 +136,7 @@ async fn words_match_by_stem_and_rare_words_score_higher() -> Result<(), TestErr
     ];
     ingest(&ctx, &user_scope, 'a', "Notes", &passages).await?;
     assert_eq!(search(&ctx, &user_scope, "how is a bearing lubricated?").await?[0].0, passages[0]);
-    // The context (title and headings) is searched beside the content.
+    // The context (title and headings) is searched as well as the content.
     assert_eq!(search(&ctx, &user_scope, "note").await?.len(), passages.len());
     let hits = search(&ctx, &user_scope, "pump gasket").await?;
     assert_eq!((hits.len(), hits[0].0.as_str()), (4, passages[4]));

@@ -18,13 +18,13 @@ use uuid::Uuid;
 
 /// Number of tenants, larger than the number of locks that a statement takes for other reasons.
 const TENANT_COUNT: u128 = 100;
-/// Number of additional locks that is accepted, because the first execution of a session also locks catalog tables.
+/// Accepted number of additional locks, because the first execution of a session also locks catalog tables.
 const TOLERANCE: i64 = 20;
-/// The setting that transactions use from their first statement on passages on.
+/// The setting of a transaction after its first statement on passages.
 const FORCE_CUSTOM_PLAN: &str = "SET plan_cache_mode = force_custom_plan";
 /// The plan that PostgreSQL may choose for all other statements.
 const FORCE_GENERIC_PLAN: &str = "SET plan_cache_mode = force_generic_plan";
-/// Number of executions; PostgreSQL considers a generic plan from the sixth execution in a session on.
+/// Number of executions. PostgreSQL considers a generic plan from the sixth execution in a session.
 const EXECUTIONS: u32 = 8;
 
 /// Inserts a user, a document and a passage for each tenant, all with the tenant's id.

@@ -129,7 +129,7 @@ async fn violations(connection: &mut PgConnection, table: &str) -> Result<Vec<St
     Ok(violations)
 }
 
-/// Checks that a colleague reads feedback, and neither changes nor deletes it; returns each violation as text.
+/// Checks that a colleague can read feedback but cannot change or delete it; returns each violation as text.
 async fn feedback_violations(connection: &mut PgConnection, own_tenant: &str) -> Result<Vec<String>, TestError> {
     let mut violations = Vec::new();
     for (sql, rows) in [

@@ -1,4 +1,4 @@
-//! Tests of the job queue that need SQL of their own and so cannot be in the shared store suite.
+//! Tests of the job queue that run SQL directly, so they cannot be part of the shared store suite.
 
 use crate::catalog::{TENANT_A, TENANT_B, connect_as_superuser};
 use data::PgJobQueue;

@@ -110,7 +110,7 @@ pub(crate) async fn execute_as_tenant(
     }))
 }
 
-/// Settings of the current tenant that are no id of an existing tenant.
+/// Values of the tenant setting that are not the id of an existing tenant.
 const INVALID_TENANT_SETTINGS: [Option<&str>; 6] = [
     None,
     Some(""),

@@ -1,4 +1,4 @@
-//! Tests migrations on existing data: rows that an earlier version has stored are still there afterwards.
+//! Tests migrations on existing data: rows that an earlier version stored are still there afterwards.
 
 use crate::catalog::{TENANT_A, TENANT_B, connect_as_superuser, isolation_violations};
 use data::audit::{AuditMaintenance, AuditVerifier, SigningKey, TrustedKeys};
@@ -119,11 +119,11 @@ async fn the_audit_log_moves_into_partitions_and_gets_its_chain() -> Result<(), 
     Ok(())
 }
 
-/// Rows of the audit log from before sessions were recorded keep their hashes and their conversations, and stand in one
-/// chain with later rows. An intent that was open at the upgrade is closed in its own layout.
+/// Rows of the audit log from before sessions were recorded keep their hashes and their conversations, and are in one
+/// chain with later rows. An intent that was open at the upgrade is closed with a row of the same layout.
 #[tokio::test]
 async fn audit_rows_from_before_sessions_are_still_verified() -> Result<(), TestError> {
-    // The roles that log in get their passwords with the template of this one.
+    // Creates the template database, which sets the passwords of the login roles for the whole cluster.
     let _migrated = TestDb::create().await?;
     let db = TestDb::create_empty().await?;
     let mut superuser = connect_as_superuser(&db).await?;
@@ -327,7 +327,7 @@ async fn vectors_become_half_precision_and_their_index_builds_are_queued() -> Re
     )
     .fetch_all(&mut superuser)
     .await?;
-    // The parent, the partition for nobody, and those of three tenants.
+    // The parent table, the partition `document_chunks_nobody`, and the partitions of three tenants.
     assert_eq!(columns, [("bytea m".to_owned(), 5), ("halfvec m".to_owned(), 5)]);
     let queued_jobs: Vec<(Uuid, String)> =
         sqlx::query_as("SELECT tenant_id, kind::text FROM jobs").fetch_all(&mut superuser).await?;

@@ -1,4 +1,4 @@
-//! The browser console below `/ui/`: its files, and the page that starts it.
+//! The browser console under `/ui/`: its built files, and the page that loads it.
 
 mod page;
 mod response;
@@ -15,44 +15,44 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The page that starts the console.
+/// Name of the page that loads the console.
 const PAGE_FILE: &str = "index.html";
 
-/// Where the console comes from, and what it offers beside the API. The default has neither files nor users.
+/// The ports of the browser console. By default, a server has neither a console nor the development sign-in.
 #[derive(Clone, Default)]
 pub struct ConsolePorts {
-    /// The built files; without them there are no pages below `/ui/`.
+    /// The built files; if `None`, nothing is served under `/ui/`.
     pub files: Option<Arc<dyn ConsoleFiles>>,
-    /// Sign-in without an issuer; `None` outside development mode.
+    /// Sign-in without an identity provider; `None` outside development mode.
     pub development: Option<Arc<dyn DevelopmentSignIn>>,
 }
 
 /// The built files of the console.
 pub trait ConsoleFiles: Send + Sync {
-    /// The file at this path below `/ui/`, such as `assets/index-4f2a.js`.
+    /// Returns the file at this path under `/ui/`, such as `assets/index-4f2a.js`; `None` if there is none.
     fn file(&self, path: &str) -> Option<ConsoleFile>;
 }
 
-/// One file, and what of it was compressed when it was built.
+/// A built file, with the compressed versions that were created at build time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConsoleFile {
-    /// The bytes of the file.
+    /// The uncompressed bytes.
     pub content: Cow<'static, [u8]>,
     /// The same bytes in `Content-Encoding: br`, if that is shorter.
     pub brotli: Option<Cow<'static, [u8]>>,
     /// The same bytes in `Content-Encoding: gzip`, if that is shorter.
     pub gzip: Option<Cow<'static, [u8]>>,
-    /// Changes whenever the content does; without quotes.
+    /// Value of the `ETag` header, without quotes. Changes whenever the content changes.
     pub etag: String,
 }
 
-/// Signs in as a user of the demo tenant, without a password. Only a server in development mode has it.
+/// Issues tokens for users of the demo tenant without a password. Only available in development mode.
 #[async_trait]
 pub trait DevelopmentSignIn: Send + Sync {
-    /// The active users that [`Self::token`] accepts.
+    /// Lists the active users that [`Self::token`] accepts.
     async fn users(&self) -> Result<Vec<DevelopmentUser>, DevelopmentSignInError>;
 
-    /// A token of the development issuer for this user; `None` if [`Self::users`] does not have the user.
+    /// Issues a token of the development issuer for this user; `None` if [`Self::users`] does not list the user.
     async fn token(&self, user: Uuid) -> Result<Option<DevelopmentToken>, DevelopmentSignInError>;
 }
 
@@ -76,7 +76,7 @@ pub struct DevelopmentToken {
     pub expires_in: Duration,
 }
 
-/// Why nobody can sign in at present. The message is for the log.
+/// The development sign-in failed. The message is for the log, not for the client.
 #[derive(Debug, thiserror::Error)]
 #[error("the development sign-in failed: {0}")]
 pub struct DevelopmentSignInError(pub String);
@@ -95,18 +95,18 @@ impl ConsoleState {
         Self { ports, ids, resources: resources.into() }
     }
 
-    /// Sign-in without an issuer; `None` outside development mode.
+    /// Sign-in without an identity provider; `None` outside development mode.
     pub(crate) fn development(&self) -> Option<&Arc<dyn DevelopmentSignIn>> {
         self.ports.development.as_ref()
     }
 
-    /// The response with a file; `None` if there is none at this path.
+    /// Returns the response with the file at `path`; `None` if there is no such file.
     pub(crate) fn file(&self, path: &str, request_headers: &HeaderMap) -> Option<Response> {
         let file = self.ports.files.as_ref().filter(|_| path != PAGE_FILE)?.file(path)?;
         Some(response::file_response(path, file, request_headers))
     }
 
-    /// The page that starts the console; `None` if this server has no console.
+    /// Renders the page that loads the console; `None` if this server has no console.
     pub(crate) fn page(&self, settings: &ConsoleSettings) -> Option<Response> {
         let file = self.ports.files.as_ref()?.file(PAGE_FILE)?;
         let nonce = page::nonce(&[self.ids.uuid(), self.ids.uuid()]);
