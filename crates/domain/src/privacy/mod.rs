@@ -32,7 +32,7 @@ string_enum! {
         Phone = "phone",
         /// Serial numbers of equipment.
         EquipmentSerial = "equipment_serial",
-        /// Employee numbers.
+        /// Numbers that identify staff, with or without a letter prefix.
         EmployeeId = "employee_id",
     }
 }

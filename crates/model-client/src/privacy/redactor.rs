@@ -9,7 +9,7 @@ use std::borrow::Cow;
 /// A text of a request.
 #[derive(Debug)]
 pub enum Part<'a> {
-    /// Plain text.
+    /// Text that may hold personal data anywhere.
     Text(&'a mut String),
     /// JSON that must stay valid, such as the arguments of a tool call; treated as text if it does not parse.
     Json(&'a mut String),

@@ -98,7 +98,7 @@ pub const CORRECTION_WORDS: &str = "\
     actually asked asking doch eher eigentlich frage gefragt gemeint mean meant meine meinte question rather \
     sondern wanted wissen wollte";
 
-/// Question words.
+/// Words that a question can start with.
 pub const INTERROGATIVES: &str = "\
     how wann warum was welche welchem welchen welcher welches wem wen wer weshalb wessen what when where which \
     who whom whose why wie wieso wieviel wieviele wo wodurch woher wohin womit woran worauf wozu";
