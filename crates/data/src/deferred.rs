@@ -121,6 +121,10 @@ impl DeferredRows {
         self.calls.push(row);
     }
 
+    pub(crate) fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     /// Inserts all collected rows in the order in which they were added, with the user, session and request of `scope`.
     /// Runs no statement if there are none.
     pub(crate) async fn insert(self, connection: &mut PgConnection, scope: &TenantScope) -> Result<(), StoreError> {

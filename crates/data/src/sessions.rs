@@ -76,14 +76,14 @@ statements! {
 
 #[async_trait]
 impl SessionRepo for PgTenantTx {
-    async fn record(&mut self, sighting: &NewSessionToken, now: Timestamp) -> Result<(), StoreError> {
+    async fn record(&mut self, token: &NewSessionToken, now: Timestamp) -> Result<(), StoreError> {
         RECORD
             .query()
-            .bind(sighting.id.as_uuid())
-            .bind(sighting.user_id.as_uuid())
-            .bind(&sighting.client)
+            .bind(token.id.as_uuid())
+            .bind(token.user_id.as_uuid())
+            .bind(&token.client)
             .bind(now)
-            .bind(sighting.expires_at)
+            .bind(token.expires_at)
             .execute(self.connection())
             .await
     }

@@ -91,8 +91,12 @@ impl PgTenantTx {
         self.uses_custom_plans = true;
     }
 
-    /// Inserts the collected rows now. The commit does so; a statement that reads the ledger does so before.
-    pub(crate) async fn insert_deferred(&mut self) -> Result<(), StoreError> {
+    /// Inserts the collected rows if there are model calls among them. A statement that reads the ledger needs it.
+    pub(crate) async fn insert_deferred_calls(&mut self) -> Result<(), StoreError> {
+        if self.deferred.has_calls() { self.insert_deferred().await } else { Ok(()) }
+    }
+
+    async fn insert_deferred(&mut self) -> Result<(), StoreError> {
         let deferred = mem::take(&mut self.deferred);
         deferred.insert(&mut self.transaction, &self.scope).await
     }

@@ -131,7 +131,7 @@ impl UsageRepo for PgTenantTx {
     }
 
     async fn spending(&mut self, now: Timestamp) -> Result<Spending, StoreError> {
-        self.insert_deferred().await?;
+        self.insert_deferred_calls().await?;
         self.load_spending(first_of_month(now.date_naive()), now).await
     }
 
@@ -141,7 +141,7 @@ impl UsageRepo for PgTenantTx {
         budgets: &Budgets,
         now: Timestamp,
     ) -> Result<ReservationOutcome, StoreError> {
-        self.insert_deferred().await?;
+        self.insert_deferred_calls().await?;
         self.lock_budgets(now).await?;
         let day = now.date_naive();
         // Cost budgets are per month, token budgets per day: sum the whole month only if there is a cost budget.
@@ -159,7 +159,7 @@ impl UsageRepo for PgTenantTx {
     }
 
     async fn sum_calls(&mut self, query: &UsageQuery) -> Result<LedgerSums, StoreError> {
-        self.insert_deferred().await?;
+        self.insert_deferred_calls().await?;
         self.sum_calls(query).await
     }
 }

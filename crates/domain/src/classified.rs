@@ -26,13 +26,13 @@ impl<T> Classified<T> {
     where
         T: HasClassification,
     {
-        let classification = content.class();
+        let classification = content.classification();
         Self { content, classification }
     }
 
     /// Decides who may see the content and which backends may serve it.
     #[must_use]
-    pub const fn class(&self) -> Classification {
+    pub const fn classification(&self) -> Classification {
         self.classification
     }
 
@@ -96,18 +96,18 @@ impl<T> Classified<Vec<T>> {
 /// Content that knows its own classification.
 pub trait HasClassification {
     /// The highest classification of the contents.
-    fn class(&self) -> Classification;
+    fn classification(&self) -> Classification;
 }
 
 impl<T: HasClassification> HasClassification for [T] {
-    fn class(&self) -> Classification {
-        self.iter().map(HasClassification::class).max().unwrap_or(Classification::Public)
+    fn classification(&self) -> Classification {
+        self.iter().map(HasClassification::classification).max().unwrap_or(Classification::Public)
     }
 }
 
 impl<T: HasClassification> HasClassification for Vec<T> {
-    fn class(&self) -> Classification {
-        self.as_slice().class()
+    fn classification(&self) -> Classification {
+        self.as_slice().classification()
     }
 }
 
@@ -124,10 +124,10 @@ mod tests {
             ("ab".to_owned(), Classification::Restricted)
         );
         let mut list = Classified::empty();
-        assert_eq!(list.class(), Classification::Public);
+        assert_eq!(list.classification(), Classification::Public);
         list.push(restricted);
         list.push(public);
-        assert_eq!((list.class(), list.content().len()), (Classification::Restricted, 2));
+        assert_eq!((list.classification(), list.content().len()), (Classification::Restricted, 2));
         let mut extended = Classified::empty();
         extended.extend(list);
         assert_eq!(extended.map(|items| items.len()).into_parts(), (2, Classification::Restricted));

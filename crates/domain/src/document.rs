@@ -226,7 +226,7 @@ pub struct NewChunk {
 }
 
 impl HasClassification for Document {
-    fn class(&self) -> Classification {
+    fn classification(&self) -> Classification {
         self.classification
     }
 }

@@ -88,7 +88,7 @@ impl Memory {
 }
 
 impl HasClassification for Memory {
-    fn class(&self) -> Classification {
+    fn classification(&self) -> Classification {
         self.classification
     }
 }

@@ -74,8 +74,8 @@ pub struct NumberedPassage {
 }
 
 impl HasClassification for NumberedPassage {
-    fn class(&self) -> Classification {
-        self.passage.class()
+    fn classification(&self) -> Classification {
+        self.passage.classification()
     }
 }
 

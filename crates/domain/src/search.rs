@@ -175,15 +175,15 @@ pub struct Retrieval {
 }
 
 impl HasClassification for Passage {
-    fn class(&self) -> Classification {
+    fn classification(&self) -> Classification {
         self.classification
     }
 }
 
 /// The surrounding text does not count, because it is never classified higher than the passage.
 impl HasClassification for Hit {
-    fn class(&self) -> Classification {
-        self.passage.class()
+    fn classification(&self) -> Classification {
+        self.passage.classification()
     }
 }
 

@@ -72,12 +72,12 @@ pub enum ToolResult {
 }
 
 impl HasClassification for ToolResult {
-    fn class(&self) -> Classification {
+    fn classification(&self) -> Classification {
         match self {
-            Self::Retrieval(found) => found.hits.class(),
-            Self::DocumentText { document, passages, .. } => document.class().max(passages.class()),
-            Self::Documents(documents) => documents.class(),
-            Self::Memories(memories) => memories.class(),
+            Self::Retrieval(found) => found.hits.classification(),
+            Self::DocumentText { document, passages, .. } => document.classification().max(passages.classification()),
+            Self::Documents(documents) => documents.classification(),
+            Self::Memories(memories) => memories.classification(),
         }
     }
 }

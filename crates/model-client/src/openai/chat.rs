@@ -91,7 +91,7 @@ impl OpenAiChat {
 #[async_trait]
 impl ChatModel for OpenAiChat {
     async fn stream(&self, request: ChatRequest) -> Result<ChatStream, ModelError> {
-        let context = RequestContext::new(&request.caller, request.prompt.class());
+        let context = RequestContext::new(&request.caller, request.prompt.classification());
         let tier = Tier { name: request.tier.as_str(), routes: self.routes(request.tier) };
         let routing = RoutingRequest { context, deadline: None };
         let RoutedResponse { value: answer, mut served_by } =
@@ -315,7 +315,7 @@ async fn open_answer(attempt: &Attempt, request: &ChatRequest, started: Instant)
 }
 
 async fn post(server: &Server, model: &str, request: &ChatRequest, deadline: Instant) -> Result<Response, ModelError> {
-    let context = RequestContext::new(&request.caller, request.prompt.class());
+    let context = RequestContext::new(&request.caller, request.prompt.classification());
     let uses_newer_field = server.wants_max_completion_tokens.load(Ordering::Relaxed);
     let field = if uses_newer_field { TokenLimitField::MaxCompletionTokens } else { TokenLimitField::MaxTokens };
     let body = ChatBody::new(server, model, request, field);

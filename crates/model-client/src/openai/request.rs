@@ -87,7 +87,7 @@ impl<'a> ChatBody<'a> {
         let max_tokens = |field| (limit_field == field).then_some(request.max_output_tokens);
         let id_encoding =
             if server.dialect() == Dialect::Vllm { CallIdEncoding::Short } else { CallIdEncoding::Unchanged };
-        let context = RequestContext::new(&request.caller, request.prompt.class());
+        let context = RequestContext::new(&request.caller, request.prompt.classification());
         Self {
             model,
             messages: wire_messages(request.prompt.content(), id_encoding),

@@ -113,8 +113,8 @@ impl Authenticator {
         token: &NewToken<'_>,
     ) -> Result<(), StoreError> {
         let (user, expires_at, client) = (member.user.id, token.verified.valid_until, token.verified.client());
-        let sighting = NewSessionToken { id: token.session, user_id: user, client, expires_at };
-        tx.sessions().record(&sighting, self.clock.now()).await?;
+        let session_token = NewSessionToken { id: token.session, user_id: user, client, expires_at };
+        tx.sessions().record(&session_token, self.clock.now()).await?;
         if tx.users().record_token(user, &token.signing_input_hash, expires_at).await? {
             let rejection = member.user.assigned_role().rejection_of(token.identity.role_claim());
             let metadata = json!({

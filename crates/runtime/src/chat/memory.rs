@@ -151,7 +151,7 @@ async fn try_infer(
     let message: String = input.question.content().chars().take(MAX_MESSAGE_CHARS).collect();
     let call = SideCall {
         instructions: INSTRUCTIONS,
-        input: Classified::new(message.clone(), input.question.class()),
+        input: Classified::new(message.clone(), input.question.classification()),
         max_output_tokens: MAX_OUTPUT_TOKENS,
         time_limit: TIME_LIMIT,
     };

@@ -6,10 +6,12 @@ use crate::run::definition::Run;
 use crate::run::input::RunInput;
 use crate::run::ports::RunPorts;
 use crate::run::reserve::BudgetReserver;
+use crate::run::sanitize::MarkupSanitizer;
 use crate::run::side_call::{self, SideCall};
 use domain::classified::Classified;
 use domain::ids::ConversationId;
 use domain::ports::StoreError;
+use domain::untrusted::neutralize;
 use std::time::Duration;
 
 /// The system message. It names the task, so that operators can tell such calls from answers.
@@ -45,7 +47,7 @@ pub(super) async fn write(ports: &RunPorts, budgets: &BudgetReserver, run: &Run,
     let question: String = input.question.content().chars().take(MAX_QUESTION_CHARS).collect();
     let call = SideCall {
         instructions: INSTRUCTIONS,
-        input: Classified::new(question, input.question.class()),
+        input: Classified::new(question, input.question.classification()),
         max_output_tokens: MAX_OUTPUT_TOKENS,
         time_limit: TIME_LIMIT,
     };
@@ -67,7 +69,7 @@ async fn store(ports: &RunPorts, run: &Run, conversation: ConversationId, title:
 }
 
 /// Returns the title in a model's reply: its first line without quotation marks and Markdown characters; `None` if
-/// nothing is left, or if it contains a link or markup. The question may make the model write them, and a client may
+/// nothing is left, or if it contains a link or other markup. The question may make the model write that, and a client may
 /// render titles.
 fn from_reply(reply: &str) -> Option<String> {
     const SURROUNDING: &[char] = &['"', '\'', '“', '”', '„', '«', '»', '*', '#', '`', ' ', '.'];
@@ -77,11 +79,12 @@ fn from_reply(reply: &str) -> Option<String> {
     (!title.is_empty() && !has_markup(&title)).then(|| cut_at_word(&title))
 }
 
-/// Whether the text contains a link, an image, HTML or a control token of a chat template.
+/// Whether an answer or a prompt with this text would have to be changed: it contains a link, an image, HTML or a marker
+/// of a chat template.
 fn has_markup(title: &str) -> bool {
-    const MARKUP: &[&str] = &["](", "][", "://", "www.", "<", "|>", "javascript:", "data:", "mailto:"];
-    let lowercase = title.to_lowercase();
-    MARKUP.iter().any(|mark| lowercase.contains(mark))
+    let mut sanitizer = MarkupSanitizer::default();
+    let sanitized = sanitizer.push(title) + &sanitizer.finish();
+    sanitized != title || neutralize(title) != title
 }
 
 /// Whether the character is invisible and changes how the text around it is shown: zero-width characters and those that

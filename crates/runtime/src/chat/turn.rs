@@ -278,7 +278,7 @@ impl TurnPreparer {
         let NewInput { tenant_name, question, tool_rounds, acknowledgement } = new_input;
         let VisibleContext { history, memories, omitted_count } = context;
         let message = question.content();
-        let resolved = follow_up::resolve(message, &earlier_turns(&history, question.class()));
+        let resolved = follow_up::resolve(message, &earlier_turns(&history, question.classification()));
         let is_follow_up = resolved.kind != QuestionKind::Standalone;
         let search = auto_search::needs_search(request.retrieval, message, is_follow_up).then(|| DocumentSearch {
             query: truncate_query(&resolved.text),

@@ -172,7 +172,7 @@ impl Finisher for DirectFinisher {
             "fallback": summary.fallback,
             "finish_reason": summary.finish_reason, "degraded": summary.degraded,
             "input_tokens": summary.usage.input_tokens, "output_tokens": summary.usage.output_tokens,
-            "classification": run.input.class(),
+            "classification": run.input.classification(),
         });
         if let Some(privacy) = finished.privacy_metadata() {
             metadata["privacy"] = privacy;

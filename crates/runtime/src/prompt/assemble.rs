@@ -108,7 +108,7 @@ pub fn assemble(input: &PromptInput<'_>, budget: TokenBudget) -> AssembledPrompt
     }
     if let Some(data) = data_message(input, TokenBudget(remaining.saturating_sub(history_tokens))) {
         let passages = input.search_result.passages();
-        let classification = input.memories.class().max(passages.class());
+        let classification = input.memories.classification().max(passages.classification());
         prompt.push(Classified::new(PromptMessage::User(data), classification));
         for NumberedPassage { passage, .. } in passages {
             sources.add(passage.document_id, passage.classification);
@@ -116,7 +116,7 @@ pub fn assemble(input: &PromptInput<'_>, budget: TokenBudget) -> AssembledPrompt
     }
     prompt.push(input.question.map(|question| PromptMessage::User(question.to_owned())));
     for message in input.tool_rounds.content().iter() {
-        prompt.push(Classified::new(tool_rounds::render(message, input.nonce), input.tool_rounds.class()));
+        prompt.push(Classified::new(tool_rounds::render(message, input.nonce), input.tool_rounds.classification()));
     }
     AssembledPrompt { prompt, sources }
 }
@@ -124,7 +124,7 @@ pub fn assemble(input: &PromptInput<'_>, budget: TokenBudget) -> AssembledPrompt
 impl PromptInput<'_> {
     /// Returns the classification of the client's instructions, which count as user input.
     fn instructions_classification(&self) -> Classification {
-        self.instructions.map_or(Classification::Public, |_| self.question.class())
+        self.instructions.map_or(Classification::Public, |_| self.question.classification())
     }
 }
 
@@ -486,14 +486,18 @@ mod tests {
             tool_rounds: Classified::new(&[], Classification::Public),
         };
         let full = assemble(&input, TokenBudget(4_000));
-        assert_eq!(full.prompt.class(), Classification::Restricted);
+        assert_eq!(full.prompt.classification(), Classification::Restricted);
         let truncated = assemble(&input, TokenBudget(0));
-        assert_eq!(truncated.prompt.class(), Classification::Confidential, "the restricted answer did not fit");
+        assert_eq!(
+            truncated.prompt.classification(),
+            Classification::Confidential,
+            "the restricted answer did not fit"
+        );
         assert_eq!(truncated.sources.documents().collect::<Vec<_>>(), [document]);
         let minimal = assemble(
             &PromptInput { search_result: AutoSearchResult::NotSearched, history: &[], ..input },
             TokenBudget(0),
         );
-        assert_eq!(minimal.prompt.class(), Classification::Internal, "the classification of user input");
+        assert_eq!(minimal.prompt.classification(), Classification::Internal, "the classification of user input");
     }
 }

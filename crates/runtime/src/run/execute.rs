@@ -3,10 +3,10 @@
 
 use super::context::RunContext;
 use super::input::{Acknowledgement, PromptSource};
-use super::progress::RunProgress;
+use super::progress::{RunProgress, SearchOutcome};
 use super::provenance::Provenance;
 use super::reply::{self, Reply, ReplyRequest};
-use super::retrieve::{SearchOutcome, search_documents};
+use super::retrieve::search_documents;
 use super::tool_calls::{call_tool, has_malformed_arguments};
 use crate::error::RuntimeError;
 use crate::prompt::assemble::AutoSearchResult;
@@ -43,7 +43,7 @@ pub async fn execute(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<
 /// Appends the acknowledgement to the answer as a separate paragraph.
 fn acknowledge(ctx: RunContext<'_>, progress: &mut RunProgress, acknowledgement: &Acknowledgement) {
     let text = &acknowledgement.text;
-    progress.provenance.merge(&Provenance { class: text.class(), sources: Sources::default() });
+    progress.provenance.merge(&Provenance { class: text.classification(), sources: Sources::default() });
     ctx.log.merge_provenance(&progress.provenance);
     progress.acknowledgement_start = Some(progress.answer.text().len());
     let separator = if progress.answer.text().is_empty() { "" } else { "\n\n" };
@@ -57,9 +57,9 @@ fn acknowledge(ctx: RunContext<'_>, progress: &mut RunProgress, acknowledgement:
 /// Searches the documents, and then calls the model and its tools until its answer is complete.
 async fn answer(ctx: RunContext<'_>, progress: &mut RunProgress) -> Result<FinishReason, RuntimeError> {
     let run = ctx.run;
-    let outcome = search_documents(ctx, progress).await;
+    search_documents(ctx, progress).await;
     let passages = progress.passages.clone();
-    let search_result = match outcome {
+    let search_result = match progress.search {
         SearchOutcome::NotSearched => AutoSearchResult::NotSearched,
         SearchOutcome::Searched { is_weak_match } => AutoSearchResult::Searched { passages: &passages, is_weak_match },
     };

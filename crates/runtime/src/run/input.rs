@@ -98,14 +98,14 @@ impl RunInput {
     }
 
     /// Returns the highest classification of the input's parts.
-    pub fn class(&self) -> Classification {
+    pub fn classification(&self) -> Classification {
         match self {
             Self::Question(input) => {
                 let history = input.history.iter().map(|message| message.classification);
-                let question = input.question.class().max(input.tool_rounds.class());
-                history.fold(question.max(input.memories.class()), Classification::max)
+                let question = input.question.classification().max(input.tool_rounds.classification());
+                history.fold(question.max(input.memories.classification()), Classification::max)
             }
-            Self::Messages(messages) => messages.class(),
+            Self::Messages(messages) => messages.classification(),
         }
     }
 
@@ -152,7 +152,7 @@ impl RunInput {
                 search_result,
                 has_omitted_content,
                 history: &input.history,
-                question: Classified::new(input.question.content(), input.question.class()),
+                question: Classified::new(input.question.content(), input.question.classification()),
                 tool_rounds: input.tool_rounds.as_ref().map(Vec::as_slice),
             }),
             Self::Messages(messages) => PromptSource::Verbatim(messages),

@@ -35,7 +35,7 @@ pub mod reserve;
 pub mod retrieve;
 mod rewrite;
 pub mod runner;
-mod sanitize;
+pub mod sanitize;
 pub mod shared;
 pub mod side_call;
 mod soft_limits;

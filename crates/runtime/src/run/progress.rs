@@ -32,12 +32,21 @@ pub struct RunProgress {
     pub degraded: bool,
     /// Byte offset of the platform's acknowledgement in the answer, if there is one.
     pub acknowledgement_start: Option<usize>,
-    /// Whether the documents were searched before the model was called.
-    pub has_searched: bool,
-    /// Whether that search found no passage that matches the question well.
-    pub is_weak_match: bool,
+    /// Outcome of the search before the model was called.
+    pub search: SearchOutcome,
     /// Budget reserved for the run; [`super::reserve::BudgetReserver::extend`] can increase it.
     pub budget: BudgetReservation,
+}
+
+/// Outcome of the search before the model is called. The passages are stored in [`RunProgress::passages`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SearchOutcome {
+    /// No search was needed, or it failed.
+    NotSearched,
+    Searched {
+        /// Whether no passage matches the question well.
+        is_weak_match: bool,
+    },
 }
 
 /// What the model may see, and how much was left out for that reason.
@@ -67,7 +76,7 @@ impl Visibility {
     /// Removes the items that the model may not see, and counts them as omitted.
     pub fn retain_visible<T: HasClassification>(&mut self, items: &mut Vec<T>) {
         let total = items.len();
-        items.retain(|item| item.class() <= self.max_classification);
+        items.retain(|item| item.classification() <= self.max_classification);
         let removed = u32::try_from(total - items.len()).unwrap_or(u32::MAX);
         self.omitted_count = self.omitted_count.saturating_add(removed);
     }
@@ -87,8 +96,7 @@ impl RunProgress {
             tools_used: Vec::new(),
             degraded: false,
             acknowledgement_start: None,
-            has_searched: false,
-            is_weak_match: false,
+            search: SearchOutcome::NotSearched,
             budget: run.budget.clone(),
         }
     }
@@ -96,7 +104,7 @@ impl RunProgress {
     /// Returns the statements of the model's answer that no passage supports. Empty if no documents were searched, and
     /// for a verbatim answer, whose text is not kept.
     pub fn unsupported_statements(&self) -> Vec<TextRange> {
-        if self.has_searched || !self.passages.is_empty() {
+        if self.search != SearchOutcome::NotSearched || !self.passages.is_empty() {
             let text = self.answer.text();
             let written_by_model = text.get(..self.acknowledgement_start.unwrap_or(text.len())).unwrap_or(text);
             support::unsupported_statements(written_by_model, &self.passages)

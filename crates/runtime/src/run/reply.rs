@@ -4,7 +4,7 @@ use super::budget::{AmountRange, MIN_OUTPUT_TOKENS, TokenEstimate};
 use super::call_recorder::ReportedUsage;
 use super::context::RunContext;
 use super::input::PromptSource;
-use super::progress::RunProgress;
+use super::progress::{RunProgress, SearchOutcome};
 use super::provenance::Provenance;
 use crate::error::RuntimeError;
 use crate::prompt::assemble::AssembledPrompt;
@@ -115,7 +115,7 @@ pub async fn stream_reply(
 /// Builds the model request, and adds the prompt to the provenance of the answer.
 fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request: FittedRequest) -> ChatRequest {
     let FittedRequest { assembled: AssembledPrompt { prompt, sources }, tools, max_output_tokens } = fitted_request;
-    progress.provenance.merge(&Provenance { class: prompt.class(), sources });
+    progress.provenance.merge(&Provenance { class: prompt.classification(), sources });
     ctx.log.merge_provenance(&progress.provenance);
     let agent = &ctx.run.agent;
     let mut options = agent.options.clone();
@@ -131,7 +131,7 @@ fn model_request(ctx: RunContext<'_>, progress: &mut RunProgress, fitted_request
         max_output_tokens: max_output_tokens.min(agent.limits.max_output_tokens),
         question: ctx.run.input.standalone_question().to_owned(),
         passages: progress.passages.clone(),
-        is_weak_match: progress.is_weak_match,
+        is_weak_match: progress.search == SearchOutcome::Searched { is_weak_match: true },
         options,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::context::RunContext;
 use super::input::DocumentSearch;
-use super::progress::RunProgress;
+use super::progress::{RunProgress, SearchOutcome};
 use super::rewrite;
 use super::tool_calls::{include_surroundings, tool_status};
 use crate::prompt::passages::passage_budget;
@@ -17,45 +17,28 @@ use tools::gateway::CallAdmission;
 
 /// Maximum number of passages that are used from a search without a good match.
 const MAX_WEAK_PASSAGES: usize = 4;
-/// Like [`MAX_WEAK_PASSAGES`], for the extractive answerer.
-const MAX_NEAREST_PASSAGES: usize = 3;
 /// Confidence of a search below which the extractive answerer says that the documents hold no answer. Chosen on the
 /// set `tests/verdict/tuned.json`.
 const MIN_NEAREST_CONFIDENCE: f32 = 0.11;
 /// Call id of the search in the events and the audit log.
 pub const CALL_ID: &str = "retrieval";
 
-/// Outcome of the search. The passages are stored in [`RunProgress::passages`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SearchOutcome {
-    /// No search was needed, or it failed.
-    NotSearched,
-    Searched {
-        /// Whether no passage matches the question well.
-        is_weak_match: bool,
-    },
-}
-
 /// Searches the documents if the run starts with a search, and adds the passages that fit to `progress`. If the
 /// search fails, the run continues and its answer is marked as degraded.
-pub async fn search_documents(ctx: RunContext<'_>, progress: &mut RunProgress) -> SearchOutcome {
-    let Some(search) = ctx.run.input.search() else { return SearchOutcome::NotSearched };
+pub async fn search_documents(ctx: RunContext<'_>, progress: &mut RunProgress) {
+    let Some(search) = ctx.run.input.search() else { return };
     match call_search(ctx, progress, search).await {
         Ok(found) => {
             progress.degraded |= found.degraded;
-            progress.has_searched = true;
-            let is_weak_match = !found.answerable;
-            progress.is_weak_match = is_weak_match;
+            progress.search = SearchOutcome::Searched { is_weak_match: !found.answerable };
             add_passages(ctx, progress, found);
-            SearchOutcome::Searched { is_weak_match }
         }
         // The credential's scopes do not include searching, or the user's role was lowered. This is not a failure, and
         // the refusal is in the audit log.
-        Err(ToolError::Denied { .. }) => SearchOutcome::NotSearched,
+        Err(ToolError::Denied { .. }) => {}
         Err(error) => {
             tracing::warn!(request_id = %ctx.run.permit.scope().request(), error = %error, "retrieval failed");
             progress.degraded = true;
-            SearchOutcome::NotSearched
         }
     }
 }
@@ -115,12 +98,8 @@ fn add_passages(ctx: RunContext<'_>, progress: &mut RunProgress, found: Retrieva
 /// missing. The extractive answerer cannot: it gets the nearest ones, or none if the documents most likely hold no
 /// answer.
 fn usable_weak_hits(found: Retrieval, generative: bool) -> Vec<Hit> {
-    let max_hits = match generative {
-        true => MAX_WEAK_PASSAGES,
-        false if found.confidence >= MIN_NEAREST_CONFIDENCE => MAX_NEAREST_PASSAGES,
-        false => 0,
-    };
+    let are_usable = generative || found.confidence >= MIN_NEAREST_CONFIDENCE;
     let mut hits = found.hits;
-    hits.truncate(max_hits);
+    hits.truncate(if are_usable { MAX_WEAK_PASSAGES } else { 0 });
     hits
 }

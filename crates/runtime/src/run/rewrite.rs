@@ -73,7 +73,7 @@ fn may_call(ctx: RunContext<'_>, progress: &RunProgress, prompt: &Classified<Vec
     let fits = prompt_tokens(prompt.content()) + REWRITE_OUTPUT_TOKENS as usize <= REWRITE_TOKENS;
     model.is_generative()
         && model.is_configured(ModelTier::Fast)
-        && prompt.class() <= limit
+        && prompt.classification() <= limit
         && fits
         && !progress.budget.is_exhausted()
 }
@@ -112,7 +112,7 @@ async fn call_model(ctx: RunContext<'_>, model: &mut ModelUsage, request: ChatRe
 
 /// Builds the prompt. It contains the newest messages up to the classification of the question.
 fn prompt(input: &QuestionInput, nonce: &TagNonce) -> Classified<Vec<PromptMessage>> {
-    let classification = input.question.class();
+    let classification = input.question.classification();
     let mut conversation = format!("<conversation-{nonce}>\n");
     for message in newest_messages(input) {
         let speaker = if message.role == MessageRole::User { "Question" } else { "Answer" };
@@ -126,7 +126,8 @@ fn prompt(input: &QuestionInput, nonce: &TagNonce) -> Classified<Vec<PromptMessa
 
 /// The newest earlier messages up to the classification of the question, oldest first.
 fn newest_messages(input: &QuestionInput) -> Vec<&Message> {
-    let is_shown = |message: &&Message| !message.content.is_empty() && message.classification <= input.question.class();
+    let is_shown =
+        |message: &&Message| !message.content.is_empty() && message.classification <= input.question.classification();
     let mut messages: Vec<&Message> = input.history.iter().rev().filter(is_shown).take(MAX_MESSAGES).collect();
     messages.reverse();
     messages

@@ -50,7 +50,7 @@ pub async fn ask(
 ) -> Result<Option<String>, RuntimeError> {
     let (model, settings) = (&*ports.model, &run.permit.tenant().settings);
     let model_limit = model_access::classification_limit(model, TIER, &run.caller, settings);
-    if !model.is_generative() || !model.is_configured(TIER) || call.input.class() > model_limit {
+    if !model.is_generative() || !model.is_configured(TIER) || call.input.classification() > model_limit {
         return Ok(None);
     }
     let time_limit = call.time_limit;
@@ -89,7 +89,7 @@ impl SideCall {
         let question = self.input.content().clone();
         let mut prompt = Classified::empty();
         // The system message gets the classification of the input, because both are sent as one prompt.
-        prompt.push(Classified::new(PromptMessage::System(self.instructions.to_owned()), self.input.class()));
+        prompt.push(Classified::new(PromptMessage::System(self.instructions.to_owned()), self.input.classification()));
         prompt.push(self.input.map(PromptMessage::User));
         ChatRequest {
             caller: run.caller.clone(),

@@ -52,7 +52,7 @@ pub fn result_text(
             visibility.retain_visible(&mut memories);
             render_result(progress, ToolResult::Memories(memories), result_budget)
         }
-        ToolResult::DocumentText { document, .. } if document.class() > visibility.max_classification => {
+        ToolResult::DocumentText { document, .. } if document.classification() > visibility.max_classification => {
             visibility.omitted_count = visibility.omitted_count.saturating_add(1);
             note(ABOVE_MODEL_LIMIT_NOTE)
         }
@@ -106,7 +106,7 @@ fn render_passages(
         let passage_tokens = estimate_tokens(&passages::render(new_passages, nonce, TokenBudget(0)));
         text.push_str(&passages::render(new_passages, nonce, TokenBudget(budget.0.saturating_sub(passage_tokens))));
     }
-    let classification = new_passages.class();
+    let classification = new_passages.classification();
     Classified::new(text, classification)
 }
 

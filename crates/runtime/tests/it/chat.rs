@@ -147,7 +147,7 @@ async fn a_weak_passage_that_the_model_may_not_see_is_left_out() {
         )
         .await;
     let request = model.requests().remove(0);
-    assert_eq!(request.prompt.class(), Classification::Internal);
+    assert_eq!(request.prompt.classification(), Classification::Internal);
     let shown: Vec<_> = request.passages.iter().map(|p| p.passage.content.as_str()).collect();
     assert_eq!(shown, ["Close FV-2003 first."]);
 }
@@ -259,6 +259,6 @@ async fn an_earlier_answer_from_a_restricted_document_keeps_the_next_prompt_rest
     tx.documents().delete(document.id).await.expect("in memory");
     tx.commit().await.expect("in memory");
     plant.ask(&chat, "thanks", RetrievalMode::Never).await;
-    let classifications: Vec<_> = model.requests().iter().map(|request| request.prompt.class()).collect();
+    let classifications: Vec<_> = model.requests().iter().map(|request| request.prompt.classification()).collect();
     assert_eq!(classifications, [Classification::Restricted; 3], "also after the document was deleted");
 }

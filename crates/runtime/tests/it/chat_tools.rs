@@ -137,7 +137,7 @@ async fn a_tool_result_raises_the_classification_of_the_next_prompt() {
         _ => Ok(retrieval_result(Vec::new())),
     });
     plant.ask(&plant.chat(&model, &tools), "hi", RetrievalMode::Never).await;
-    let classifications: Vec<_> = model.requests().iter().map(|request| request.prompt.class()).collect();
+    let classifications: Vec<_> = model.requests().iter().map(|request| request.prompt.classification()).collect();
     assert_eq!(classifications, [Classification::Internal, Classification::Restricted]);
 }
 

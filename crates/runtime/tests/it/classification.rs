@@ -144,7 +144,7 @@ async fn a_memory_above_the_models_limit_is_not_in_the_prompt() {
         let request = model.requests().pop().expect("a request");
         assert!(sent_text(&request).contains("works nights"), "the internal memory is sent");
         assert_eq!(sent_text(&request).contains(SECRET), is_sent, "{highest}");
-        assert_eq!(request.prompt.class() == Classification::Confidential, is_sent, "{highest}");
+        assert_eq!(request.prompt.classification() == Classification::Confidential, is_sent, "{highest}");
     }
 }
 
@@ -173,7 +173,7 @@ async fn the_model_of_a_demoted_user_does_not_see_what_the_user_may_no_longer_se
     plant.wait_for_runs().await;
     let sent = sent_text(&model.requests()[1]);
     assert!(sent.contains(QUESTION) && !sent.contains("FV-2003"), "{sent}");
-    assert_eq!(model.requests()[1].prompt.class(), Classification::Internal);
+    assert_eq!(model.requests()[1].prompt.classification(), Classification::Internal);
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,7 +227,7 @@ async fn nothing_above_the_models_limit_reaches_it_by_any_path_and_the_answer_is
     for (at, request) in requests.iter().enumerate() {
         let sent = sent_text(request);
         assert!(!sent.contains("FV-2003") && !sent.contains(&id), "{sent}");
-        assert!(request.prompt.class() <= Classification::Internal);
+        assert!(request.prompt.classification() <= Classification::Internal);
         assert!(at == 0 || sent.contains("left out because it is classified"), "{sent}");
     }
     assert!(sent_text(&requests[1]).contains("Wear gloves."), "permitted content is sent");

@@ -113,7 +113,7 @@ async fn tool_results_follow_the_question_between_tags_and_are_classified_as_the
     let chat = plant.chat(&model, &ScriptedTools::returning_hits(Vec::new()));
     Turn::run(&plant, &chat, request_after_tool_round()).await;
     let sent = &model.requests()[0];
-    assert_eq!(sent.prompt.class(), Classification::Restricted, "as her clearance");
+    assert_eq!(sent.prompt.classification(), Classification::Restricted, "as her clearance");
     let [
         ..,
         PromptMessage::User(question),

@@ -104,7 +104,10 @@ async fn messages_and_options_reach_the_model_and_tool_calls_reach_the_client() 
     let request = &model.requests()[0];
     assert_eq!((request.prompt.content(), &request.tools, &request.options), (&messages, &vec![tool], &options));
     assert_eq!(request.max_output_tokens, ChatSettings::default().max_output_tokens, "within the platform's own limit");
-    assert_eq!((request.prompt.class(), request.caller.tenant), (Classification::Internal, plant.ada.tenant()));
+    assert_eq!(
+        (request.prompt.classification(), request.caller.tenant),
+        (Classification::Internal, plant.ada.tenant())
+    );
     assert!(plant.messages().await.is_empty(), "nothing is stored");
     let entry = plant.ledger().remove(0);
     assert_eq!((entry.context.conversation, entry.counts_towards_budget, entry.call.cost), (None, true, MicroCost(9)));
@@ -172,7 +175,7 @@ async fn quoted_answers_are_classified_as_the_clearance_and_refused_above_the_mo
     let model = plant.model([vec![Finish], vec![Finish]]);
     let chat = chat_service(&plant, &model);
     ask(&plant, &chat, quoted_answer_command()).await;
-    assert_eq!(model.requests()[0].prompt.class(), Classification::Restricted);
+    assert_eq!(model.requests()[0].prompt.classification(), Classification::Restricted);
 
     *model.highest_classification.lock().expect("no panic under the lock") = Classification::Internal;
     let refused = start(&plant, &chat, quoted_answer_command()).await.map(drop).expect_err("above the model");

@@ -122,7 +122,7 @@ async fn no_answer_above_the_classification_of_the_question_reaches_the_rewritin
     let tools = tools(&plant, Classification::Restricted).await;
     ask(&plant, &model, &tools).await;
     let rewrite = model.requests().remove(1);
-    assert_eq!(rewrite.prompt.class(), Classification::Internal);
+    assert_eq!(rewrite.prompt.classification(), Classification::Internal);
     let shown = text(&rewrite.prompt.content()[1]).to_owned();
     assert!(shown.contains(OIL) && !shown.contains("code"), "{shown}");
 }

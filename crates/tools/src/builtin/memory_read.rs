@@ -82,7 +82,7 @@ impl MemoryRead {
             return Ok(());
         }
         let texts = memories.iter().map(|memory| memory.content.clone()).collect();
-        let classification = memories.class();
+        let classification = memories.classification();
         let vectors = self.embed(call, EmbedPurpose::Document, texts, classification).await?;
         let vectors: Vec<_> =
             memories.into_iter().zip(vectors).map(|(memory, components)| MemoryVector { memory, components }).collect();

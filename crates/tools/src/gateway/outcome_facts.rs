@@ -25,7 +25,7 @@ pub(super) fn status_and_facts(
 
 fn success_facts(result: &Classified<ToolResult>) -> Value {
     let mut facts = result_facts(result.content());
-    facts["classification"] = result.class().as_str().into();
+    facts["classification"] = result.classification().as_str().into();
     facts
 }
 

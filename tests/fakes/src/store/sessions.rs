@@ -58,15 +58,15 @@ impl InMemoryTx {
 
 #[async_trait]
 impl SessionRepo for InMemoryTx {
-    async fn record(&mut self, sighting: &NewSessionToken, now: Timestamp) -> Result<(), StoreError> {
-        if let Some(stored) = self.stored_session(sighting.id).await? {
+    async fn record(&mut self, token: &NewSessionToken, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(stored) = self.stored_session(token.id).await? {
             let session = &mut stored.session;
-            session.client = session.client.take().or_else(|| sighting.client.clone());
+            session.client = session.client.take().or_else(|| token.client.clone());
             session.last_seen_at = session.last_seen_at.max(now);
-            session.expires_at = session.expires_at.max(sighting.expires_at);
+            session.expires_at = session.expires_at.max(token.expires_at);
             return Ok(());
         }
-        let NewSessionToken { id, user_id, client, expires_at } = sighting.clone();
+        let NewSessionToken { id, user_id, client, expires_at } = token.clone();
         let session = Session { id, user_id, client, created_at: now, last_seen_at: now, expires_at };
         let (in_tenant, tenant) = (self.tenant_filter(), self.tenant());
         let state = self.write().await?;

@@ -9,18 +9,18 @@ use domain::session::{NewSessionToken, Session};
 use domain::time::Timestamp;
 
 impl TestContext {
-    fn sighting(&self, scope: &TenantScope, expires_at: Timestamp) -> Result<NewSessionToken, super::CaseError> {
+    fn session_token(&self, scope: &TenantScope, expires_at: Timestamp) -> Result<NewSessionToken, super::CaseError> {
         let client = Some("console".to_owned());
         Ok(NewSessionToken { id: self.new_id(), user_id: user_id(scope)?, client, expires_at })
     }
 
     /// Creates a session of the scope's user that lasts an hour.
     async fn create_session(&self, scope: &TenantScope) -> Result<SessionId, super::CaseError> {
-        let sighting = self.sighting(scope, self.now() + TimeDelta::hours(1))?;
+        let token = self.session_token(scope, self.now() + TimeDelta::hours(1))?;
         let mut tx = self.begin(scope).await?;
-        tx.sessions().record(&sighting, self.advance_clock()).await?;
+        tx.sessions().record(&token, self.advance_clock()).await?;
         tx.commit().await?;
-        Ok(sighting.id)
+        Ok(token.id)
     }
 
     async fn sessions(&self, scope: &TenantScope) -> Result<Vec<Session>, super::CaseError> {
@@ -38,7 +38,7 @@ impl TestContext {
 pub async fn a_session_lasts_as_long_as_its_tokens(context: &TestContext) -> CaseResult {
     let TestTenant { ada, .. } = context.create_tenant("a").await?;
     let start = context.advance_clock();
-    let first = context.sighting(&ada, start + TimeDelta::hours(1))?;
+    let first = context.session_token(&ada, start + TimeDelta::hours(1))?;
     let mut tx = context.begin(&ada).await?;
     tx.sessions().record(&first, start).await?;
     let shorter = NewSessionToken { expires_at: start + TimeDelta::minutes(5), client: None, ..first.clone() };
@@ -107,7 +107,8 @@ pub async fn a_membership_shows_a_revoked_session(context: &TestContext) -> Case
     let mut tx = context.begin(&ada).await?;
     assert_eq!(tx.sessions().revoked_user(session, context.now()).await?, None);
     assert!(tx.sessions().revoke(session, user_id(&ada)?, context.now()).await?);
-    let later_token = NewSessionToken { id: session, ..context.sighting(&ada, context.now() + TimeDelta::hours(3))? };
+    let later_token =
+        NewSessionToken { id: session, ..context.session_token(&ada, context.now() + TimeDelta::hours(3))? };
     tx.sessions().record(&later_token, context.now()).await?;
     assert_eq!(tx.sessions().revoked_user(session, context.now()).await?, ada.user());
     tx.access_tokens().revoke(token.id, context.now()).await?;
@@ -125,11 +126,11 @@ pub async fn ended_sessions_are_swept(context: &TestContext) -> CaseResult {
     // The sweep uses the database's own clock, so the times must be far away.
     let long_ago = Timestamp::from_timestamp(1_000_000_000, 0).ok_or("timestamp out of range")?;
     let future = Timestamp::from_timestamp(32_000_000_000, 0).ok_or("timestamp out of range")?;
-    let ended = context.sighting(&ada, long_ago)?;
-    let (live, revoked) = (context.sighting(&ada, future)?, context.sighting(&ada, long_ago)?);
+    let ended = context.session_token(&ada, long_ago)?;
+    let (live, revoked) = (context.session_token(&ada, future)?, context.session_token(&ada, long_ago)?);
     let mut tx = context.begin(&ada).await?;
-    for sighting in [&ended, &live, &revoked] {
-        tx.sessions().record(sighting, long_ago - TimeDelta::hours(1)).await?;
+    for token in [&ended, &live, &revoked] {
+        tx.sessions().record(token, long_ago - TimeDelta::hours(1)).await?;
     }
     assert!(tx.sessions().revoke(revoked.id, user_id(&ada)?, long_ago - TimeDelta::minutes(1)).await?);
     // A later token of the revoked session is refused, and extends how long the row is kept.
@@ -154,7 +155,7 @@ pub async fn nobody_else_sees_a_tenants_sessions(context: &TestContext) -> CaseR
     assert_eq!(tx.sessions().get(session).await?, None);
     assert!(!tx.sessions().revoke(session, adas_id, context.now()).await?);
     assert!(tx.sessions().list(adas_id, context.now(), &PageRequest::default()).await?.items.is_empty());
-    let other_tenants_session = context.sighting(&tenant_a.ada, context.now() + TimeDelta::hours(1))?;
+    let other_tenants_session = context.session_token(&tenant_a.ada, context.now() + TimeDelta::hours(1))?;
     assert!(tx.sessions().record(&other_tenants_session, context.now()).await.is_err());
     drop(tx);
     assert_eq!(context.sessions(&tenant_a.ada).await?.len(), 1);

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 pub trait SessionRepo: Send {
     /// Records that a token of the session is used for the first time: creates the session, or extends it until the
     /// token expires. A revoked session stays revoked.
-    async fn record(&mut self, sighting: &NewSessionToken, now: Timestamp) -> Result<(), StoreError>;
+    async fn record(&mut self, token: &NewSessionToken, now: Timestamp) -> Result<(), StoreError>;
     /// The user of a revoked session; `None` if the session is unknown or was not revoked. Keeps the revocation at
     /// least until `token_expires_at`, so that the token stays refused.
     async fn revoked_user(&mut self, id: SessionId, token_expires_at: Timestamp) -> Result<Option<UserId>, StoreError>;

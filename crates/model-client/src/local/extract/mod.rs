@@ -18,8 +18,7 @@ use domain::{
 };
 use futures::{StreamExt, stream};
 use score::{Candidate, candidates};
-use std::cmp::{Ordering, Reverse};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Model name in the usage ledger.
@@ -112,18 +111,12 @@ fn best_answers(candidates: &[Candidate]) -> Vec<&Candidate> {
 /// The best unit of each of the first passages, in the order of the search. A heading is selected only if its passage
 /// has nothing else.
 fn nearest(candidates: &[Candidate]) -> Vec<&Candidate> {
-    let mut nearest: BTreeMap<usize, &Candidate> = BTreeMap::new();
-    for candidate in candidates {
-        let kept = nearest.entry(candidate.passage_index).or_insert(candidate);
-        let is_better = |a: &Candidate, b: &Candidate| {
-            let rank = |c: &Candidate| (!c.unit.is_heading(), c.score, Reverse(c.unit.span.start));
-            rank(a).partial_cmp(&rank(b)).is_some_and(Ordering::is_gt)
-        };
-        if is_better(candidate, kept) {
-            *kept = candidate;
-        }
-    }
-    nearest.into_values().take(MAX_NEAREST).collect()
+    let passage_indexes: BTreeSet<usize> = candidates.iter().map(|candidate| candidate.passage_index).collect();
+    let best_unit = |index| {
+        let mut units = candidates.iter().filter(move |candidate| candidate.passage_index == index);
+        units.clone().find(|candidate| !candidate.unit.is_heading()).or_else(|| units.next())
+    };
+    passage_indexes.into_iter().take(MAX_NEAREST).filter_map(best_unit).collect()
 }
 
 /// Groups the units, with their lead-ins, by passage.
